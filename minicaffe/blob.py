@@ -1,0 +1,182 @@
+"""Blob: the array that flows through a net, with the gradient that flows back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from minicaffe.errors import LayerError
+
+MAX_AXES = 32  # Caffe: kMaxBlobAxes
+
+
+class Storage:
+    """A flat buffer that blobs may share; it grows by replacement and never shrinks.
+
+    The buffer is made (zero-filled) when it is first asked for, so a diff nobody reads costs nothing.
+    """
+
+    __slots__ = ("buffer", "dtype")
+
+    def __init__(self, dtype: type) -> None:
+        self.dtype = dtype
+        self.buffer: np.ndarray | None = None
+
+    def view(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The first `prod(shape)` elements as an array of `shape`."""
+        count = math.prod(shape)
+        if self.buffer is None or self.buffer.size < count:
+            self.buffer = np.zeros(count, self.dtype)
+        return self.buffer[:count].reshape(shape)
+
+
+class Blob:
+    """An N-d array `data` and its gradient `diff`, both of `shape`.
+
+    `shape`   tuple of up to 32 sizes, outermost first; images are (N, C, H, W), labels (N,), a loss ().
+    `data`    values; `diff` their gradient. Both are views: fetch them anew after a reshape.
+    `dtype`   float32 unless the net was made with another.
+
+    Storage is shared, never copied, by `share_data` and `share_diff`: Split, Flatten, Reshape and tied
+    parameters stay tied when a later reshape makes the buffer grow.
+    """
+
+    __slots__ = ("_data", "_data_base", "_data_view", "_diff", "_diff_base", "_diff_view", "dtype", "shape")
+
+    def __init__(self, shape: int | Iterable[int] = (), dtype: type = np.float32) -> None:
+        self.dtype = dtype
+        self._data, self._diff = Storage(dtype), Storage(dtype)
+        self.shape: tuple[int, ...] = (0,)
+        self.reshape(shape)
+
+    # --- shape ---------------------------------------------------------------------------------
+
+    def reshape(self, *shape: int | Iterable[int]) -> None:
+        """Take a new shape, given as one sequence or as separate sizes; values stay where they fit."""
+        sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+        new = tuple(int(n) for n in sizes)  # type: ignore[union-attr, arg-type]
+        if new == self.shape and self._data_view is not None:
+            return
+        if len(new) > MAX_AXES:
+            raise LayerError(f"a blob has at most {MAX_AXES} axes, got {len(new)}: {new}")
+        if any(n < 0 for n in new):
+            raise LayerError(f"a blob's sizes cannot be negative, got {new}")
+        self.shape = new
+        self._data_view = self._diff_view = self._data_base = self._diff_base = None
+
+    def reshape_like(self, other: Blob) -> None:
+        """Take the shape of `other`."""
+        self.reshape(other.shape)
+
+    @property
+    def count(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def num_axes(self) -> int:
+        """The number of axes; 0 for a scalar."""
+        return len(self.shape)
+
+    def count_between(self, start: int, stop: int | None = None) -> int:
+        """The product of the sizes of the axes from `start` up to but not including `stop`."""
+        return math.prod(self.shape[start:stop])
+
+    def canonical_axis(self, axis: int) -> int:
+        """`axis` counted from the front; a negative one counts from the back. LayerError if out of range."""
+        if not -self.num_axes <= axis < self.num_axes:
+            raise LayerError(f"axis {axis} is out of range for a blob with {self.num_axes} axes {self.shape}")
+        return axis % self.num_axes
+
+    def legacy_shape(self, index: int) -> int:
+        """The size of axis `index` (-4 to 3) of the blob seen as Caffe's old 4-D (num, channels, height, width).
+
+        Missing axes count as 1. LayerError for a blob of more than four axes.
+        """
+        if self.num_axes > 4:
+            raise LayerError(f"num, channels, height and width need a blob of at most 4 axes, got {self.shape}")
+        if not -4 <= index < 4:
+            raise LayerError(f"a legacy axis lies between -4 and 3, got {index}")
+        if not -self.num_axes <= index < self.num_axes:
+            return 1
+        return self.shape[index]
+
+    num = property(lambda self: self.legacy_shape(0), doc="Legacy size of axis 0.")
+    channels = property(lambda self: self.legacy_shape(1), doc="Legacy size of axis 1.")
+    height = property(lambda self: self.legacy_shape(2), doc="Legacy size of axis 2.")
+    width = property(lambda self: self.legacy_shape(3), doc="Legacy size of axis 3.")
+
+    # --- values --------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values, an array of `shape` that shares the blob's storage."""
+        if self._data_view is None or self._data_base is not self._data.buffer:
+            self._data_view = self._data.view(self.shape)
+            self._data_base = self._data.buffer
+        return self._data_view
+
+    @property
+    def diff(self) -> np.ndarray:
+        """The gradient, an array of `shape` that shares the blob's storage; zeros until written."""
+        if self._diff_view is None or self._diff_base is not self._diff.buffer:
+            self._diff_view = self._diff.view(self.shape)
+            self._diff_base = self._diff.buffer
+        return self._diff_view
+
+    def share_data(self, other: Blob) -> None:
+        """Use the data storage of `other` from now on."""
+        self._data, self._data_view = other._data, None
+
+    def share_diff(self, other: Blob) -> None:
+        """Use the diff storage of `other` from now on."""
+        self._diff, self._diff_view = other._diff, None
+
+    def shares_data_with(self, other: Blob) -> bool:
+        """True where both read and write one storage."""
+        return self._data is other._data
+
+    def copy_from(self, other: Blob, *, diff: bool = False, reshape: bool = False) -> None:
+        """Copy the data (or the diff) of `other`; the shapes must agree unless `reshape` is set."""
+        if reshape:
+            self.reshape_like(other)
+        elif self.shape != other.shape:
+            raise LayerError(f"cannot copy a blob of shape {other.shape} into one of shape {self.shape}")
+        if diff:
+            self.diff[...] = other.diff
+        else:
+            self.data[...] = other.data
+
+    def update(self) -> None:
+        """Take one step down the gradient: data −= diff."""
+        np.subtract(self.data, self.diff, out=self.data)
+
+    # --- norms, as debug_info and gradient clipping read them --------------------------------------
+
+    def asum_data(self) -> float:
+        """Σ |data|."""
+        return float(np.abs(self.data).sum(dtype=np.float64))
+
+    def asum_diff(self) -> float:
+        """Σ |diff|."""
+        return float(np.abs(self.diff).sum(dtype=np.float64))
+
+    def sumsq_data(self) -> float:
+        """Σ data²."""
+        return sum_of_squares(self.data)
+
+    def sumsq_diff(self) -> float:
+        """Σ diff²."""
+        return sum_of_squares(self.diff)
+
+    def __repr__(self) -> str:
+        return f"Blob{self.shape}" if self.dtype is np.float32 else f"Blob({self.shape}, {np.dtype(self.dtype)})"
+
+
+def sum_of_squares(values: np.ndarray) -> float:
+    """Σ values², summed in float64 in blocks so that no float64 copy of a large array is made."""
+    flat = values.reshape(-1)
+    block = 1 << 16
+    return float(sum(np.square(flat[i:i + block], dtype=np.float64).sum() for i in range(0, flat.size, block)))

@@ -1,0 +1,61 @@
+"""Every error a user can cause, one class a place."""
+
+from __future__ import annotations
+
+
+class MinicaffeError(Exception):
+    """The base of all errors that minicaffe raises for what a user did.
+
+    The message is one sentence that names what was wrong, where, what was seen and what was expected.
+    `where` is a place in a file ("lenet.prototxt:12:5"), `hint` the cure where it is known; both are printed
+    with the message, so `str(error)` is all that the command line shows.
+    """
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.where, self.hint = message, where, hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
+
+
+class ProtoError(MinicaffeError):
+    """A prototxt, YAML or binary message that cannot be read or written."""
+
+
+class NetError(MinicaffeError):
+    """Layers that do not fit together: an unknown bottom, a top made twice, tied shapes that differ."""
+
+
+class LayerError(MinicaffeError):
+    """One layer's parameters, shapes or input values are wrong."""
+
+
+class SolverError(MinicaffeError):
+    """A solver definition that contradicts itself, or a snapshot that does not fit it."""
+
+
+class DataError(MinicaffeError):
+    """A data source, weight file or image that is missing, damaged or of another kind."""
+
+
+class EngineError(MinicaffeError):
+    """An engine that is unknown or whose package is not installed."""
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> MinicaffeError:
+    """The error for an optional package that is not installed, with the extra that brings it."""
+    return EngineError(f"{purpose} needs the package {package!r}, which is not installed",
+                       hint=f"pip install 'minicaffe[{extra}]'")
+
+
+def near_names(name: str, known: list[str]) -> str:
+    """'did you mean ...?' for the known names that resemble `name`, or an empty string."""
+    import difflib
+
+    folded = {}
+    for candidate in known:
+        folded.setdefault(candidate.lower(), candidate)
+    close = difflib.get_close_matches(name.lower(), list(folded), n=3, cutoff=0.6)
+    return "did you mean " + " or ".join(repr(folded[c]) for c in close) + "?" if close else ""

@@ -1,0 +1,1 @@
+"""numba twins of the kernels; deleting this folder leaves a working framework."""

@@ -1,0 +1,1 @@
+"""One numpy implementation of each kernel: the definition that every engine must agree with."""

@@ -1,0 +1,106 @@
+"""A kernel is one named operation on arrays, with a numpy reference and optional twins for other engines."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+from minicaffe.errors import EngineError, missing_extra, near_names
+
+ENGINES = {  # engine name -> (package that holds its twins, the library it needs, the extra that brings it)
+    "numpy": ("minicaffe.kernels.reference", "numpy", ""),
+    "numba": ("minicaffe.kernels.jit", "numba", "fast"),
+}
+
+_kernels: dict[str, Kernel] = {}
+_engine = ""  # empty until the first call of a kernel or of use_engine
+
+
+class Kernel:
+    """A callable with one implementation per engine; `active` is the one in use.
+
+    Every implementation has the reference's signature and writes into `out`.
+    """
+
+    def __init__(self, reference: Callable[..., Any]) -> None:
+        self.name = reference.__name__
+        self.reference = reference
+        self.twins: dict[str, Callable[..., Any]] = {}
+        self.active = self._first_call
+        self.__doc__ = reference.__doc__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.active(*args, **kwargs)
+
+    def _first_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Choose the process's engine when nobody has, then run."""
+        engine()
+        return self.active(*args, **kwargs)
+
+    def twin(self, engine_name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorator: register a function as this kernel's implementation for an engine."""
+
+        def keep(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.twins[engine_name] = function
+            return function
+
+        return keep
+
+
+def kernel(reference: Callable[..., Any]) -> Kernel:
+    """Decorator: make a numpy function a kernel under its own name."""
+    if reference.__name__ in _kernels:
+        raise EngineError(f"the kernel {reference.__name__!r} is defined twice")
+    made = _kernels[reference.__name__] = Kernel(reference)
+    if _engine:
+        made.active = reference
+    return made
+
+
+def kernels() -> dict[str, Kernel]:
+    """All kernels by name."""
+    return dict(_kernels)
+
+
+def import_all(package: str) -> None:
+    """Import every module of `package`: for kernels and twins that is their registration."""
+    folder = importlib.import_module(package)
+    for module in pkgutil.iter_modules(folder.__path__):
+        importlib.import_module(f"{package}.{module.name}")
+
+
+def available_engines() -> list[str]:
+    """The engines whose library is installed."""
+    return [name for name, (_, library, _) in ENGINES.items() if importlib.util.find_spec(library)]
+
+
+def use_engine(name: str) -> str:
+    """Set every kernel to its twin for engine `name` ('numpy', 'numba' or 'auto'), else to its reference.
+
+    Returns the engine's name. EngineError where it is unknown or its library is not installed.
+    """
+    global _engine
+    if name == "auto":
+        name = available_engines()[-1]
+    if name not in ENGINES:
+        raise EngineError(f"there is no engine {name!r}; known are auto, {', '.join(ENGINES)}",
+                          hint=near_names(name, list(ENGINES)))
+    package, library, extra = ENGINES[name]
+    if not importlib.util.find_spec(library):
+        raise missing_extra(library, extra, f"the engine {name!r}")
+    import_all("minicaffe.kernels.reference")
+    if name != "numpy":
+        import_all(package)
+    for made in _kernels.values():
+        made.active = made.twins.get(name, made.reference)
+    _engine = name
+    return name
+
+
+def engine() -> str:
+    """The engine in use; the first question chooses it from MINICAFFE_ENGINE, else the fastest installed."""
+    return _engine or use_engine(os.environ.get("MINICAFFE_ENGINE") or "auto")

@@ -1,0 +1,384 @@
+"""The layer contract, the registry of layer types, and the two bases most layers share.
+
+A layer *writes* four lower-case methods; the Net (or anybody else) *calls* the three with Caffe's public names:
+
+    SetUp(bottom, top)      checks the number of blobs, runs `setup` once and `reshape`, sets loss weights
+    Forward(bottom, top)    runs `reshape` and `forward`; returns the loss, weighted by loss_weight
+    Backward(top, propagate_down, bottom)    runs `backward`
+
+Contract
+    bottom diffs are overwritten by `backward`; parameter diffs are accumulated (added to).
+    diffs are never scratch space; `forward` writes top data and nothing else of a blob.
+    an array is fetched from its blob in each call and never stored on `self`.
+    `reshape` is cheap, repeatable, and the only place that shapes tops.
+    random numbers come from `self.rng` alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minicaffe import rng
+from minicaffe.blob import Blob
+from minicaffe.errors import LayerError, near_names
+from minicaffe.filler import fill
+from minicaffe.proto import TRAIN, LayerParameter
+from minicaffe.proto.binary import blob_to_array
+
+Arity = int | tuple[int, int | None]
+
+_types: dict[str, type[Layer]] = {}
+
+
+def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
+    """Class decorator: make a Layer known under the type name that prototxts use.
+
+    The class must be called `type_name` + 'Layer'. LayerError when the type is already taken.
+    """
+
+    def keep(cls: type[Layer]) -> type[Layer]:
+        if cls.__name__ != type_name + "Layer":
+            raise LayerError(f"the class of layer type {type_name!r} must be called {type_name}Layer, "
+                             f"not {cls.__name__}")
+        if type_name in _types:
+            raise LayerError(f"layer type {type_name!r} is registered twice: in {_types[type_name].__module__} "
+                             f"and in {cls.__module__}")
+        module = cls.__module__.rsplit(".", 1)
+        if module[0].startswith("minicaffe.layers.") and module[1] != module_name(type_name):
+            raise LayerError(f"layer type {type_name!r} must stand in {module_name(type_name)}.py, not {module[1]}.py")
+        cls.type = type_name
+        _types[type_name] = cls
+        return cls
+
+    return keep
+
+
+def registered_types() -> list[str]:
+    """All known layer types, sorted."""
+    importlib.import_module("minicaffe.layers")
+    return sorted(_types)
+
+
+def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
+    """The class of a layer type; LayerError with near names when there is none."""
+    known = registered_types()
+    if type_name not in _types:
+        raise LayerError(f"layer {layer_name!r} has the unknown type {type_name!r}",
+                         hint=near_names(type_name, known) or "minicaffe layers lists all known types")
+    return _types[type_name]
+
+
+def create(param: Any, *, dtype: type = np.float32, permissive: bool = False) -> Layer:
+    """Make the layer that a LayerParameter describes.
+
+    `permissive` turns the error for a field that the layer does not read into a warning.
+    """
+    layer = layer_class(param.type, param.name)(param, dtype=dtype)
+    layer.check_fields(permissive)
+    return layer
+
+
+def _limits(arity: Arity) -> tuple[int, int | None]:
+    return (arity, arity) if isinstance(arity, int) else arity
+
+
+def arity_words(arity: Arity) -> str:
+    """'2', '1 to 2', 'at least 1': an arity as error messages and datasheets say it."""
+    low, high = _limits(arity)
+    if high is None:
+        return f"at least {low}"
+    return str(low) if low == high else f"{low} to {high}"
+
+
+class Layer:
+    """The base of all layers, and of users' own (`type: "Python"`).
+
+    Declared by the class
+        type            the name in prototxts (set by `register`)
+        message         the LayerParameter field with the layer's own parameters, e.g. "lrn_param"
+        also_reads      further LayerParameter message fields it reads, e.g. ("loss_param",)
+        unread          names of fields of `message` that this layer does not read
+        bottoms, tops   how many: 2, or (1, 2), or (1, None) for at least one
+        auto_tops       missing tops are added by the Net (losses)
+        in_place        a top may be the same blob as its bottom
+        backward_reads  what `backward` reads besides diffs: "bottom", "top", both, or nothing.
+                        The Net refuses an in-place layer that would overwrite it.
+
+    Given to the instance
+        layer_param     the whole LayerParameter
+        param           its `message`, or None
+        name, phase, dtype
+        blobs           learnable Blobs, made by `add_blob`
+        param_propagate_down    one bool per blob: whether `backward` must compute its diff
+        loss_weights    one float per top
+
+    A layer also works alone: `Layer(**fields)` builds its LayerParameter from field values, such as
+    `SoftmaxLayer(softmax_param={"axis": 2})`.
+    """
+
+    type: ClassVar[str] = ""
+    message: ClassVar[str | None] = None
+    also_reads: ClassVar[tuple[str, ...]] = ()
+    unread: ClassVar[tuple[str, ...]] = ()
+    bottoms: ClassVar[Arity] = 1
+    tops: ClassVar[Arity] = 1
+    auto_tops: ClassVar[bool] = False
+    in_place: ClassVar[bool] = False
+    backward_reads: ClassVar[tuple[str, ...]] = ("bottom",)
+    default_loss_weight: ClassVar[float] = 0.0
+
+    def __init__(self, param: Any = None, *, dtype: type = np.float32, **fields: Any) -> None:
+        if param is None:
+            param = LayerParameter(**{"type": self.type, "name": self.type, "phase": TRAIN, **fields})
+        elif fields:
+            raise TypeError("give a LayerParameter or field values, not both")
+        self.layer_param = param
+        self.param = getattr(param, self.message) if self.message else None
+        self.name, self.phase, self.dtype = param.name, param.phase, dtype
+        self.blobs: list[Blob] = []
+        self.param_propagate_down: list[bool] = []
+        self.loss_weights: list[float] = []
+        self._scratch: list[np.ndarray] = []
+        self._scratch_used = 0
+
+    # --- what a layer writes ---------------------------------------------------------------------
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Read and check the parameters once; make the learnable blobs."""
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Shape the tops from the bottoms. Runs before every forward."""
+        raise NotImplementedError(f"{type(self).__name__}.reshape")
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Write the tops' data."""
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        """Overwrite the diff of each bottom whose `propagate_down` is set; add to the blobs' diffs."""
+        raise NotImplementedError(f"{type(self).__name__}.backward")
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        """Whether the net's force_backward may ask for the diff of this bottom."""
+        return True
+
+    # --- what the Net calls ------------------------------------------------------------------------
+
+    def SetUp(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Check the blobs, run `setup` and `reshape`, and take the loss weights."""
+        self._check_arity("bottom", self.bottoms, len(bottom))
+        self._check_arity("top", self.tops, len(top))
+        self._check_in_place(bottom, top)
+        self.setup(bottom, top)
+        if not self.param_propagate_down:
+            self.param_propagate_down = [True] * len(self.blobs)
+        self._reshape(bottom, top)
+        self._take_loss_weights(len(top))
+
+    def Forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> float:
+        """Run the layer forward; the weighted loss of its tops, 0.0 where none is a loss."""
+        self._reshape(bottom, top)
+        self.forward(bottom, top)
+        loss = 0.0
+        for blob, weight in zip(top, self.loss_weights, strict=True):
+            if weight:
+                blob.diff.fill(weight)  # Caffe: a loss hands its weight to backward in its top's diff
+                loss += weight * float(blob.data.sum(dtype=np.float64))
+        return loss
+
+    def Backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        """Run the layer backward."""
+        self.backward(top, propagate_down, bottom)
+
+    def _reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._scratch_used = 0
+        self.reshape(bottom, top)
+
+    def _check_arity(self, what: str, arity: Arity, got: int) -> None:
+        low, high = _limits(arity)
+        if got < low or (high is not None and got > high):
+            self.fail(f"takes {arity_words(arity)} {what} blob{'' if arity == 1 else 's'}, got {got}")
+
+    def _check_in_place(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if not self.in_place and any(t is b for t in top for b in bottom):
+            self.fail("cannot run in place: its backward pass needs the bottom that its top would overwrite",
+                      hint="give the top a name of its own")
+
+    def _take_loss_weights(self, num_tops: int) -> None:
+        given = list(self.layer_param.loss_weight)
+        if given and len(given) != num_tops:
+            self.fail(f"loss_weight must be given once for each of the {num_tops} tops or not at all, "
+                      f"got {len(given)}")
+        self.loss_weights = given or [self.default_loss_weight] + [0.0] * (num_tops - 1) if num_tops else []
+
+    # --- what a layer uses ---------------------------------------------------------------------------
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The process's random generator."""
+        return rng.generator()
+
+    def add_blob(self, shape: Sequence[int], filler: Any = None) -> Blob:
+        """Append a learnable blob, filled by a FillerParameter or from the LayerParameter's own `blobs`."""
+        blob, index = Blob(shape, self.dtype), len(self.blobs)
+        if index < len(self.layer_param.blobs):
+            values = blob_to_array(self.layer_param.blobs[index])
+            self.check_same_count(values, blob, index)
+            blob.data[...] = values.reshape(blob.shape)
+        elif filler is not None:
+            fill(blob.data, filler, self.rng)
+        self.blobs.append(blob)
+        return blob
+
+    def check_same_count(self, values: np.ndarray, blob: Blob, index: int) -> None:
+        """LayerError unless a stored array has as many values as the blob it is for."""
+        if values.size != blob.count:
+            self.fail(f"blob {index} has the shape {tuple(values.shape)} in the definition, "
+                      f"but the layer's parameters make it {blob.shape}")
+
+    def scratch(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        """An uninitialised array to keep from forward to backward; call it in `reshape` alone.
+
+        The n-th call of each reshape gets the same memory back as long as it fits, so it costs nothing
+        while shapes stay.
+        """
+        wanted, index = np.dtype(dtype or self.dtype), self._scratch_used
+        self._scratch_used += 1
+        count = int(np.prod(shape, dtype=np.int64))
+        if index == len(self._scratch):
+            self._scratch.append(np.empty(count, wanted))
+        elif self._scratch[index].size < count or self._scratch[index].dtype != wanted:
+            self._scratch[index] = np.empty(count, wanted)
+        return self._scratch[index][:count].reshape(shape)
+
+    def check(self, holds: bool, field: str, rule: str, hint: str = "") -> None:
+        """LayerError unless `holds`: 'layer 'norm1' (LRN): lrn_param.local_size must be odd, got 4'.
+
+        `field` names a field of the layer's own message, or of the LayerParameter when written with a
+        leading dot.
+        """
+        if holds:
+            return
+        owner, path = (self.layer_param, field[1:]) if field.startswith(".") else (self.param, field)
+        value = owner
+        for part in path.split("."):
+            value = getattr(value, part)
+        if hasattr(value, "extend"):
+            value = list(value)
+        prefix = "" if field.startswith(".") else f"{self.message}."
+        self.fail(f"{prefix}{path} {rule}, got {value}", hint=hint)
+
+    def fail(self, message: str, hint: str = "") -> None:
+        """Raise a LayerError that begins with the layer's name and type."""
+        raise LayerError(f"layer {self.name!r} ({self.type}): {message}", hint=hint)
+
+    def check_fields(self, permissive: bool = False) -> None:
+        """LayerError for a parameter that is set but that this layer does not read."""
+        known = {self.message, *self.also_reads}
+        for field, value in self.layer_param.ListFields():
+            if field.name.endswith("_param") and field.name not in known:
+                self._unread_field(field.name, permissive)
+            elif field.name == self.message:
+                for inner, _ in value.ListFields():
+                    if inner.name in self.unread:
+                        self._unread_field(f"{field.name}.{inner.name}", permissive)
+
+    def _unread_field(self, field: str, permissive: bool) -> None:
+        message = f"layer {self.name!r} ({self.type}): {field} is set, but this layer does not read it"
+        if not permissive:
+            raise LayerError(message, hint="remove the field, or pass --permissive to go on without it")
+        warnings.warn(message, stacklevel=3)
+
+    def to_proto(self, write_diff: bool = False) -> Any:
+        """The LayerParameter with the learnable blobs in it."""
+        from minicaffe.proto.binary import array_to_blob
+
+        param = LayerParameter()
+        param.CopyFrom(self.layer_param)
+        del param.blobs[:]
+        for blob in self.blobs:
+            param.blobs.append(array_to_blob(blob.data, blob.diff if write_diff else None))
+        return param
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+class Elementwise(Layer):
+    """A layer that maps each number by itself: y = f(x), dx = dy · f′.
+
+    A subclass writes `value(x, y)`, which stores f(x) in y, and `slope(v)`, which returns f′ computed from
+    x or from y, as `slope_from` says. In place is always safe: where the slope needs the x that y replaced,
+    a copy of x is kept.
+    """
+
+    in_place = True
+    slope_from: ClassVar[str] = "y"  # "x" or "y"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.backward_reads = ("bottom",) if cls.slope_from == "x" else ("top",)
+
+    def value(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Store f(x) in y; x and y may be the same array."""
+        raise NotImplementedError
+
+    def slope(self, v: np.ndarray) -> np.ndarray:
+        """f′ where v is x or y, by `slope_from`."""
+        raise NotImplementedError
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].reshape_like(bottom[0])
+        self._keeps_x = self.slope_from == "x" and top[0] is bottom[0]
+        if self._keeps_x:
+            self._x = self.scratch(bottom[0].shape)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self._keeps_x:
+            self._x[...] = bottom[0].data
+        self.value(bottom[0].data, top[0].data)
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if not propagate_down[0]:
+            return
+        if self.slope_from == "y":
+            v = top[0].data
+        else:
+            v = self._x if self._keeps_x else bottom[0].data
+        np.multiply(top[0].diff, self.slope(v), out=bottom[0].diff)
+
+
+class LossLayer(Layer):
+    """A layer whose first top is a scalar loss, weighted by 1 unless loss_weight says otherwise.
+
+    `label_bottoms` are the bottoms that no gradient flows to; asking for one is a LayerError.
+    """
+
+    bottoms = 2
+    auto_tops = True
+    default_loss_weight = 1.0
+    label_bottoms: ClassVar[tuple[int, ...]] = (1,)
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return bottom_index not in self.label_bottoms
+
+    def Backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        for i in self.label_bottoms:
+            if i < len(propagate_down) and propagate_down[i]:
+                self.fail(f"cannot backpropagate to bottom[{i}], which holds labels",
+                          hint=f"set propagate_down: false for bottom {i}")
+        super().Backward(top, propagate_down, bottom)
+
+
+def module_name(type_name: str) -> str:
+    """The module that must hold a layer type: snake case, acronyms kept whole (LSTMUnit -> lstm_unit)."""
+    for acronym, word in (("PReLU", "Prelu"), ("ReLU", "Relu"), ("TanH", "Tanh")):
+        type_name = type_name.replace(acronym, word)
+    words = re.sub(r"(?<=[A-Z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", type_name)
+    return words.lower()

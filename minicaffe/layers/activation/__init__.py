@@ -1,0 +1,1 @@
+"""Layers that map each number by itself, or with one learned number."""

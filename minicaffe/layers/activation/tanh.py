@@ -1,0 +1,28 @@
+"""Hyperbolic tangent: squash every number into (−1, 1)."""
+
+import numpy as np
+
+from minicaffe.layer import Elementwise, register
+
+
+@register("TanH")
+class TanHLayer(Elementwise):
+    """Squash every number into (−1, 1), keeping its sign.
+
+    Forward   y = tanh(x)
+    Backward  dx = dy · (1 − y²)
+
+    Bottom    x (any shape)
+    Top       y, the shape of x
+    Params    tanh_param: engine (accepted, without effect)
+    In place  yes: backward reads y alone
+    """
+
+    message = "tanh_param"
+    slope_from = "y"
+
+    def value(self, x, y):
+        np.tanh(x, out=y)
+
+    def slope(self, y):
+        return 1 - y * y

@@ -1,0 +1,1 @@
+"""Layers that nearly every net has."""

@@ -1,0 +1,1 @@
+"""Layers that bring data in, or write it out."""

@@ -1,0 +1,1 @@
+"""Layers that rescale by statistics of their neighbourhood."""

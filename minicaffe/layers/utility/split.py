@@ -1,0 +1,42 @@
+"""Split: one blob for several readers, whose gradients add up."""
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+
+
+@register("Split")
+class SplitLayer(Layer):
+    """Hand one blob to several layers and sum the gradients that come back.
+
+    The Net puts a Split wherever a blob has more than one reader, so a prototxt rarely names it.
+
+    Forward   y[i] = x   (the same memory, no copy)
+    Backward  dx = Σ dy[i]
+
+    Bottom    x (any shape)
+    Top       y[0], y[1], …, each the shape of x
+    In place  no
+    """
+
+    tops = (1, None)
+    backward_reads = ()
+
+    def reshape(self, bottom, top):
+        for y in top:
+            y.reshape_like(bottom[0])
+            y.share_data(bottom[0])
+
+    def forward(self, bottom, top):
+        """Nothing to do: the tops read the bottom's memory."""
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        dx = bottom[0].diff
+        if len(top) == 1:
+            dx[...] = top[0].diff
+            return
+        np.add(top[0].diff, top[1].diff, out=dx)
+        for y in top[2:]:
+            dx += y.diff

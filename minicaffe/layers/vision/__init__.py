@@ -1,0 +1,1 @@
+"""Layers over images: windows that slide over the spatial axes."""

@@ -1,0 +1,23 @@
+"""The one random generator of a process: fillers, Dropout and shuffles all draw from it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_generator = np.random.default_rng()
+
+
+def seed(value: int | None) -> None:
+    """Start the generator anew, from `value` or, with None, from the system's entropy."""
+    global _generator
+    _generator = np.random.default_rng(value)
+
+
+def generator() -> np.random.Generator:
+    """The process's generator. Fetch it for each use: `seed` replaces it."""
+    return _generator
+
+
+def child() -> np.random.Generator:
+    """A generator of its own for a thread or a data source, seeded by the process's."""
+    return np.random.default_rng(_generator.integers(2**63))
