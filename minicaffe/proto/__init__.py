@@ -1,0 +1,46 @@
+"""Caffe's messages as Python classes: `proto.NetParameter()`, `proto.LayerParameter.FromString(data)`, ...
+
+The classes are built on first use from `caffe.desc`, the compiled form of protos/caffe.proto. They live in a
+descriptor pool of their own, so that a process may also import Caffe's or a fork's `caffe_pb2`: both describe
+`caffe.NetParameter`, and one pool refuses to hold two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.internal import enum_type_wrapper
+
+DESCRIPTOR_FILE = Path(__file__).with_name("caffe.desc")
+
+pool = descriptor_pool.DescriptorPool()
+pool.AddSerializedFile(DESCRIPTOR_FILE.read_bytes())
+_file = pool.FindFileByName("caffe.proto")
+
+Phase: Any = enum_type_wrapper.EnumTypeWrapper(_file.enum_types_by_name["Phase"])
+TRAIN: int = Phase.Value("TRAIN")
+TEST: int = Phase.Value("TEST")
+
+
+def message_class(name: str) -> Any:
+    """The class of the message `name` ("LayerParameter"); KeyError when Caffe has none of that name."""
+    descriptor = _file.message_types_by_name[name]
+    factory: Any = message_factory
+    if hasattr(factory, "GetMessageClass"):
+        return factory.GetMessageClass(descriptor)
+    return factory.MessageFactory(pool).GetPrototype(descriptor)  # protobuf 4.21
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        cls = message_class(name)
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    globals()[name] = cls  # the next look-up is a plain one
+    return cls
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_file.message_types_by_name})

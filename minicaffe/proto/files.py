@@ -1,0 +1,64 @@
+"""Files read whole and replaced whole, with one clear error for what the system refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from minicaffe.errors import DataError, ProtoError
+
+PathLike = str | os.PathLike[str]
+
+
+def read_bytes(path: PathLike) -> bytes:
+    """The content of a file; ProtoError when it is missing, a folder, or may not be read."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: PathLike, error: Exception) -> ProtoError:
+    """The error for a path that the system did not open, with the names that stand beside it as a hint."""
+    from minicaffe.errors import near_names
+
+    if isinstance(error, FileNotFoundError):
+        folder = Path(path).parent
+        if not folder.is_dir():
+            return ProtoError(f"no such file: {path}", hint=f"there is no folder {str(folder)!r}")
+        beside = [entry.name for entry in folder.iterdir()]
+        return ProtoError(f"no such file: {path}", hint=near_names(Path(path).name, beside))
+    if isinstance(error, IsADirectoryError):
+        return ProtoError(f"{path} is a folder, not a file")
+    return ProtoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+
+
+def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
+    """Write the chunks (bytes or buffers) so that `path` is at every moment the old file or the new one.
+
+    They go to a new file beside it, which takes its name once all is on the disk. A path that is no
+    ordinary file (`/dev/stdout`, a pipe) is written straight. DataError when the system refuses; nothing
+    is left behind.
+    """
+    target = Path(os.path.realpath(path))  # through a link, so that the link stays one
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    straight = target.exists() and not target.is_file() and not target.is_dir()
+    try:
+        with open(target if straight else beside, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            if not straight:
+                os.fsync(file.fileno())
+        if not straight:
+            os.replace(beside, target)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if not straight:
+            with contextlib.suppress(OSError):
+                beside.unlink()

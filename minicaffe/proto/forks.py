@@ -1,0 +1,66 @@
+"""Fields that Caffe's forks added and people took along: for hints, not for parsing."""
+
+from __future__ import annotations
+
+SSD = "the SSD fork"
+FAST_RCNN = "the Fast R-CNN fork"
+RFCN = "the R-FCN fork"
+SEGNET = "the SegNet fork"
+DEEPLAB = "the DeepLab and PSPNet forks"
+FLOWNET = "the FlowNet fork"
+NVIDIA = "NVIDIA's fork"
+FACES = "the face recognition forks"
+
+FORK_FIELDS = {
+    "annotated_data_param": SSD,
+    "detection_evaluate_param": SSD,
+    "detection_output_param": SSD,
+    "distort_param": SSD,
+    "emit_constraint": SSD,
+    "eval_type": SSD,
+    "expand_param": SSD,
+    "multibox_loss_param": SSD,
+    "noise_param": SSD,
+    "norm_param": SSD,
+    "permute_param": SSD,
+    "prior_box_param": SSD,
+    "resize_param": SSD,
+    "video_data_param": SSD,
+    "roi_pooling_param": FAST_RCNN,
+    "smooth_l1_loss_param": FAST_RCNN,
+    "box_annotator_ohem_param": RFCN,
+    "psroi_pooling_param": RFCN,
+    "dense_image_data_param": SEGNET,
+    "upsample_param": SEGNET,
+    "bn_param": "the SegNet, ENet and yjxiong forks",
+    "batch_reduction_param": "yjxiong's fork",
+    "video_param": "yjxiong's fork",
+    "interp_param": DEEPLAB,
+    "densecrf_param": DEEPLAB,
+    "mat_read_param": DEEPLAB,
+    "seg_accuracy_param": DEEPLAB,
+    "augmentation_param": FLOWNET,
+    "correlation_param": FLOWNET,
+    "flow_warp_param": FLOWNET,
+    "resample_param": FLOWNET,
+    "detectnet_groundtruth_param": NVIDIA,
+    "detectnet_augmentation_param": NVIDIA,
+    "default_forward_type": NVIDIA,
+    "default_backward_type": NVIDIA,
+    "forward_type": NVIDIA,
+    "backward_type": NVIDIA,
+    "center_loss_param": FACES,
+    "large_margin_inner_product_param": FACES,
+    "margin_inner_product_param": FACES,
+    "triplet_loss_param": FACES,
+    "shuffle_channel_param": "the ShuffleNet forks",
+    "focal_loss_param": "the focal loss forks",
+    "reorg_param": "the YOLO forks",
+    "relu6_param": "the MobileNet forks",
+}
+
+
+def fork_hint(field: str) -> str:
+    """Where a field unknown to Caffe comes from, or an empty string."""
+    fork = FORK_FIELDS.get(field)
+    return f"{field!r} belongs to {fork}; Caffe itself has no such field" if fork else ""

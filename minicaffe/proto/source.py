@@ -1,0 +1,124 @@
+"""Where in a file a message's fields stand: looked up only when an error has to say so."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+Entry = tuple[str, int, str]  # path with an index at every step, line, text of a scalar
+
+_TOKEN = re.compile(
+    r"""(?P<comment>\#[^\n]*) | (?P<space>\s+) | (?P<string>"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)
+      | (?P<word>[\w.+-]+) | (?P<mark>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def is_yaml(filename: str) -> bool:
+    """Whether a file of this name holds YAML."""
+    return filename.lower().endswith((".yaml", ".yml"))
+
+
+def excerpt(text: str, line: int, column: int) -> str:
+    """The line (counted from 1) with a caret under the column (from 1), cut to the part that matters."""
+    lines = text.split("\n")
+    if not 1 <= line <= len(lines):
+        return ""
+    shown = lines[line - 1].rstrip("\r").expandtabs(1)
+    column = min(max(column, 1), len(shown) + 1)
+    if len(shown) > 120:
+        start = max(0, column - 60)
+        shown, column = shown[start : start + 100], column - start
+    return f"    {shown}\n    {' ' * (column - 1)}^"
+
+
+class Source:
+    """The text of a net or solver and the way back from a field's path to its line.
+
+    No method raises: a text that cannot be read has no places.
+    """
+
+    def __init__(self, text: str, filename: str = "<string>") -> None:
+        self.text, self.filename = text, filename
+        self._entries: list[Entry] | None = None
+
+    def where(self, path: str) -> str:
+        """'net.prototxt:12' for a path such as 'layer[3].convolution_param.kernel_size[0]'.
+
+        An index that is left out is 0. A field that the text does not set is placed at the message that would
+        hold it.
+        """
+        places: dict[str, int] = {}
+        for known, line, _ in self._all():
+            places.setdefault(known, line)
+        steps = [step if step.endswith("]") else f"{step}[0]" for step in path.strip().split(".") if step]
+        while steps:
+            line = places.get(".".join(steps), 0)
+            if line:
+                return f"{self.filename}:{line}"
+            steps.pop()
+        return self.filename
+
+    def layer_lines(self) -> list[tuple[int, str, int]]:
+        """(index, name, line) of each top-level `layer`, or `layers` in an old file."""
+        names: dict[str, str] = {}
+        starts: list[tuple[str, int]] = []
+        for path, line, value in self._all():
+            if re.fullmatch(r"layers?\[\d+\]", path):
+                starts.append((path, line))
+            elif re.fullmatch(r"layers?\[\d+\](\.layer\[0\])?\.name\[0\]", path):
+                names.setdefault(path.split(".")[0], value)
+        return [(index, names.get(path, ""), line) for index, (path, line) in enumerate(starts)]
+
+    def layer_where(self, name: str) -> str:
+        """'net.prototxt:12' for the first layer of this name, or the file's name."""
+        for _, known, line in self.layer_lines():
+            if known == name:
+                return f"{self.filename}:{line}"
+        return self.filename
+
+    def _all(self) -> list[Entry]:
+        if self._entries is None:
+            try:
+                if is_yaml(self.filename):
+                    from minicaffe.proto.yaml_text import entries
+
+                    self._entries = list(entries(self.text))
+                else:
+                    self._entries = list(_prototxt_entries(self.text))
+            except Exception:  # a text too broken to be walked: the error that asked matters more
+                self._entries = []
+        return self._entries
+
+
+def _prototxt_entries(text: str) -> Iterator[Entry]:
+    """Each field set in a prototxt, in order: 'layer[0]', 'layer[0].name[0]', ..."""
+    outer: list[tuple[str, Counter[str], str]] = []  # what the messages around this one will go on with
+    prefix, counts, name, in_list = "", Counter[str](), "", False
+    line = name_line = 1
+    for token in _TOKEN.finditer(text):
+        kind, word, start = token.lastgroup, token.group(), line
+        line += word.count("\n")
+        path = f"{prefix}{name}[{counts[name]}]"
+        if kind in ("comment", "space") or word in ":,;":
+            continue
+        if word in "{<":
+            yield path, start if in_list else name_line, ""
+            counts[name] += 1
+            outer.append((prefix, counts, name if in_list else ""))
+            prefix, counts, name, in_list = path + ".", Counter(), "", False
+        elif word in "}>":
+            if outer:
+                prefix, counts, name = outer.pop()
+                in_list = bool(name)
+        elif word == "[":
+            in_list = True
+        elif word == "]":
+            name, in_list = "", False
+        elif name:
+            yield path, start if in_list else name_line, word.strip("\"'")
+            counts[name] += 1
+            name = name if in_list else ""
+        elif kind == "word":  # else the second part of a string in two parts
+            name, name_line = word, start

@@ -1,0 +1,108 @@
+"""Prototxt and YAML, read with errors that show the place, and written so that nothing is lost.
+
+`read` and `write` choose by the file's name: `.yaml` and `.yml` are YAML, everything else is prototxt.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from google.protobuf import text_format
+
+from minicaffe.errors import ProtoError
+from minicaffe.proto.files import PathLike, read_bytes, replace_file
+from minicaffe.proto.source import Source, excerpt, is_yaml
+from minicaffe.proto.wording import explain
+
+__all__ = ["Source", "format", "parse", "read", "read_source", "write"]
+
+_COMMENT_OR_STRING = re.compile(rb"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|#[^\n]*""")
+
+
+def parse(text: str, message: Any, filename: str = "<string>") -> Any:
+    """Fill `message` from prototxt (or from YAML when `filename` ends so) and return it.
+
+    ProtoError, with file, line, column and the line itself, for what the schema does not know, a value of
+    another kind, an optional field set twice, or a required field that is missing.
+    """
+    if is_yaml(filename):
+        from minicaffe.proto import yaml_text
+
+        yaml_text.parse(text, message, filename)
+    else:
+        try:
+            text_format.Parse(text, message)
+        except text_format.ParseError as error:
+            raise _located(error, text, message, filename) from None
+        except (ValueError, RecursionError) as error:  # what the library's own checks let through
+            raise ProtoError(f"this is not a prototxt: {error}", where=filename) from None
+    check_complete(message, filename, Source(text, filename))
+    return message
+
+
+def read(path: PathLike, message: Any) -> Any:
+    """Fill `message` from a prototxt or YAML file and return it; ProtoError as `parse`, or no such file."""
+    return parse(read_source(path).text, message, str(path))
+
+
+def read_source(path: PathLike) -> Source:
+    """The text of a file, with its places; ProtoError when it is missing, binary, or not UTF-8."""
+    data = read_bytes(path)
+    if b"\0" in data[:65536]:
+        from minicaffe.proto.sniff import sniff_bytes
+
+        raise ProtoError(f"this is not a text file: its content is {sniff_bytes(data)}", where=str(path),
+                         hint="give the .prototxt here; weights have an option of their own")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = _without_comments(data, path)
+    return Source(text, str(path))
+
+
+def format(message: Any) -> str:
+    """The message as prototxt: two spaces a level, the shortest decimals that read back as the same float."""
+    return text_format.MessageToString(message, as_utf8=True)
+
+
+def write(path: PathLike, message: Any) -> None:
+    """Write prototxt or, by the file's name, YAML; the old file stays until the new one is whole."""
+    if is_yaml(str(path)):
+        from minicaffe.proto import yaml_text
+
+        text = yaml_text.format(message)
+    else:
+        text = format(message)
+    replace_file(path, [text.encode("utf-8")])
+
+
+def check_complete(message: Any, filename: str, source: Source | None = None) -> None:
+    """ProtoError when a required field is missing anywhere in the message."""
+    missing = message.FindInitializationErrors()
+    if missing:
+        path = missing[0]
+        holder, _, field = path.rpartition(".")
+        where = source.where(holder) if source and holder else filename
+        holder = holder or message.DESCRIPTOR.name
+        raise ProtoError(f"{holder} needs {field!r}, which has no default", where=where)
+
+
+def _located(error: text_format.ParseError, text: str, message: Any, filename: str) -> ProtoError:
+    line, column = error.GetLine() or 1, error.GetColumn() or 1
+    sentence = re.sub(r"^\d+:\d+ : ", "", str(error))
+    sentence = sentence.removeprefix(f"'{text.split(chr(10))[line - 1]}': ")  # the library's own excerpt
+    sentence, hint = explain(sentence, message.DESCRIPTOR)
+    place = f"{filename}:{line}:{column}"
+    return ProtoError(f"{sentence}\n{excerpt(text, line, column)}", where=place, hint=hint)
+
+
+def _without_comments(data: bytes, path: PathLike) -> str:
+    """The text less its comments: as Caffe does, read a file where only comments are in another encoding."""
+    bare = _COMMENT_OR_STRING.sub(lambda match: match[1] or b"", data)
+    try:
+        return bare.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = bare.count(b"\n", 0, error.start) + 1
+        raise ProtoError("this text is not UTF-8", where=f"{path}:{line}",
+                         hint="save it as UTF-8 in an editor; Caffe's own names are plain ASCII") from None

@@ -1,0 +1,70 @@
+"""What the text parsers' errors mean, in plain words, and what may have been meant."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from minicaffe import proto
+from minicaffe.errors import near_names
+from minicaffe.proto.forks import fork_hint
+
+
+def explain(error: str, root: Any) -> tuple[str, str]:
+    """A sentence and a hint for a text parser's error; `root` describes the outermost message."""
+    if found := re.match(r'Message type "caffe\.(\w+)" has no field named "(.*)"', error, re.DOTALL):
+        return unknown_field(proto.message_class(found[1]).DESCRIPTOR, found[2], root)
+    if found := re.match(r'Message type "caffe\.(\w+)" should not have multiple "(\w+)" fields', error):
+        return f"{found[2]!r} is specified multiple times in one {found[1]}, which takes it once", ""
+    if found := re.match(r'Enum type "(caffe\.[\w.]+)" has no value (?:named|with number) (.*)\.$', error):
+        return unknown_enum_value(proto.pool.FindEnumTypeByName(found[1]), found[2])
+    if found := re.match(r"Expected string but found: '(.*)'", error):
+        hint = f'strings stand in quotes: "{found[1]}"' if re.fullmatch(r"[\w./-]+", found[1]) else ""
+        return f"expects a string in quotes, got {found[1] or 'the end of the file'}", hint
+    if found := re.match(r"Couldn't parse (integer|float): (.*)", error):
+        kind = {"integer": "an integer", "float": "a number"}[found[1]]
+        quoted = "numbers stand without quotes" if found[2][:1] in ("'", '"') else ""
+        return f"expects {kind}, got {found[2] or 'the end of the file'}", quoted
+    if error.startswith('Expected "true"'):
+        return "expects true or false", ""
+    if found := re.match(r"String missing ending quote: (.*)", error):
+        return f"a string without its ending quote: {found[1]}", ""
+    if error.startswith("Value out of range"):
+        return error[0].lower() + error[1:], "a size or count is never negative" if "-" in error else ""
+    if error == 'Expected "}".':
+        return "a '}' is missing: this message is still open at the end of the file", ""
+    if found := re.match(r'Expected "(.)"\.', error):
+        return f"expects {found[1]!r} here", ""
+    if found := re.match(r"Expected identifier or number, got (.*)\.", error):
+        return f"expects a field's name, got {found[1]!r}", "one '}' too many?" if found[1] == "}" else ""
+    return error, ""
+
+
+def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
+    """The sentence and the hint for a field that `message` (a descriptor) does not have."""
+    sentence = f"{message.name} has no field {name!r}"
+    if hint := fork_hint(name):
+        return sentence, hint
+    if message is root:  # a whole file of another kind?
+        for other, kind in (("SolverParameter", "a solver's"), ("NetParameter", "a net's")):
+            fields = proto.message_class(other).DESCRIPTOR.fields_by_name
+            if name in fields and other != message.name:
+                return sentence, f"it is {kind} field: was the other file meant?"
+    near = near_names(name, [field.name for field in message.fields])
+    homes = [field.name for field in message.fields if field.message_type and field.message_type != message
+             and name in field.message_type.fields_by_name and field.name.endswith("_param")]
+    if homes and not near:
+        return sentence, "it belongs inside " + " or ".join(f"{home} {{ }}" for home in homes[:4])
+    return sentence, near
+
+
+def unknown_enum_value(enum: Any, name: str) -> tuple[str, str]:
+    """The sentence and the hint for a name or number that an enum (a descriptor) does not have."""
+    known = [value.name for value in enum.values]
+    bare = name.strip("\"'")
+    sentence = f"{enum.name} has no value {bare if name.isdigit() else repr(bare)}"
+    if bare != name and bare in known:
+        return f"{enum.name} is written without quotes", f"write {bare}"
+    if enum.name == "LayerType" and bare != name:
+        return sentence, "old nets write `layers` and CONVOLUTION, new ones `layer` and \"Convolution\""
+    return sentence, near_names(bare, known) or ("known: " + ", ".join(known) if len(known) <= 8 else "")

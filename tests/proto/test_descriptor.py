@@ -1,0 +1,60 @@
+"""The bundled descriptor against protos/caffe.proto, and beside another Caffe's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minicaffe import proto
+
+SCRIPT = Path(__file__).parents[2] / "protos" / "compile.py"
+
+
+def test_descriptor_is_the_compiled_proto_file():
+    """this test shows that caffe.desc is what protos/caffe.proto compiles to, so `make proto` was not forgotten."""
+    pytest.importorskip("grpc_tools")
+    code = f"""
+import sys
+sys.path.insert(0, {str(SCRIPT.parent)!r})
+import compile
+sys.stdout.buffer.write(compile.compile_proto())
+"""
+    compiled = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+
+    assert compiled == proto.DESCRIPTOR_FILE.read_bytes()
+
+
+def test_numbers_and_defaults_of_the_wire_format():
+    """this test shows that fields whose numbers forks reuse carry BVLC Caffe's numbers, and ours stand apart."""
+    layer = proto.LayerParameter.DESCRIPTOR.fields_by_name
+    loss = proto.LossParameter.DESCRIPTOR.fields_by_name
+
+    assert (147, 148) == (layer["swish_param"].number, layer["clip_param"].number)
+    assert 0.75 == proto.LRNParameter().beta
+    assert "BINARYPROTO" == proto.SolverParameter.SnapshotFormat.Name(proto.SolverParameter().snapshot_format)
+    assert [5700, 5701, 5702, 5703] == sorted(f.number for f in loss.values() if f.number > 1000)
+    assert (0, 1) == (proto.TRAIN, proto.TEST)
+
+
+def test_unknown_message_is_an_attribute_error():
+    """this test shows that a misspelt message fails as any missing attribute of a module does."""
+    with pytest.raises(AttributeError, match="NetParam"):
+        _ = proto.NetParam
+
+
+def test_another_caffe_in_the_default_pool_does_not_clash():
+    """this test shows that minicaffe and a fork's caffe_pb2 live in one process, whichever comes first."""
+    fork = """
+from google.protobuf import descriptor_pb2, descriptor_pool
+file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe")
+file.message_type.add(name="NetParameter").field.add(name="other", number=1, label=1, type=5)
+descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
+assert "other" in descriptor_pool.Default().FindMessageTypeByName("caffe.NetParameter").fields_by_name
+"""
+    ours = """
+from minicaffe import proto
+assert proto.NetParameter(name="n").name == "n"
+"""
+    for code in (fork + ours, ours + fork):
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=SCRIPT.parents[1])
