@@ -1,6 +1,6 @@
 """What a run reports: lines that carry the place where Caffe prints them, for its users' log parsers.
 
-`log("solver.cpp:239", "Iteration 0, loss = 2.3")` goes to the logger "minicaffe" with the place in `record.at`.
+`log("solver.cpp:239", "Iteration 0, loss = 2.3")` goes to the logger "minicaffe", the place in `record.at`.
 The library attaches no handler: a program that imports it hears warnings only, and the command line writes
 everything in Caffe's format (cli/glog.py).
 """
