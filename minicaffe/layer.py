@@ -84,13 +84,14 @@ def create(param: Any, *, dtype: type = np.float32, permissive: bool = False) ->
     return layer
 
 
-def _limits(arity: Arity) -> tuple[int, int | None]:
+def limits(arity: Arity) -> tuple[int, int | None]:
+    """The least and the greatest number of blobs that an arity allows; None for no greatest."""
     return (arity, arity) if isinstance(arity, int) else arity
 
 
 def arity_words(arity: Arity) -> str:
     """'2', '1 to 2', 'at least 1': an arity as error messages and datasheets say it."""
-    low, high = _limits(arity)
+    low, high = limits(arity)
     if high is None:
         return f"at least {low}"
     return str(low) if low == high else f"{low} to {high}"
@@ -107,8 +108,11 @@ class Layer:
         bottoms, tops   how many: 2, or (1, 2), or (1, None) for at least one
         auto_tops       missing tops are added by the Net (losses)
         in_place        a top may be the same blob as its bottom
-        backward_reads  what `backward` reads besides diffs: "bottom", "top", both, or nothing.
-                        The Net refuses an in-place layer that would overwrite it.
+        backward_reads  what `backward` reads besides diffs: "bottom" or "top" data, both, nothing, or only the
+                        "sign" of the top. The Net lets no in-place layer overwrite it. A layer that runs in
+                        place keeps a copy of the bottom if it needs it.
+        keeps_sign      in place, it changes no sign that matters: what it sets to 0 has no gradient (Dropout)
+        shares_data     its tops share the memory of bottom[0] (Split, Flatten, Reshape)
 
     Given to the instance
         layer_param     the whole LayerParameter
@@ -131,6 +135,8 @@ class Layer:
     auto_tops: ClassVar[bool] = False
     in_place: ClassVar[bool] = False
     backward_reads: ClassVar[tuple[str, ...]] = ("bottom",)
+    keeps_sign: ClassVar[bool] = False
+    shares_data: ClassVar[bool] = False
     default_loss_weight: ClassVar[float] = 0.0
 
     def __init__(self, param: Any = None, *, dtype: type = np.float32, **fields: Any) -> None:
@@ -201,7 +207,7 @@ class Layer:
         self.reshape(bottom, top)
 
     def _check_arity(self, what: str, arity: Arity, got: int) -> None:
-        low, high = _limits(arity)
+        low, high = limits(arity)
         if got < low or (high is not None and got > high):
             self.fail(f"takes {arity_words(arity)} {what} blob{'' if arity == 1 else 's'}, got {got}")
 

@@ -1,0 +1,83 @@
+"""Which layers and which bottoms need a gradient: decided once, from the wiring alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minicaffe.errors import NetError
+from minicaffe.net.wiring import Wiring
+
+
+@dataclass
+class BackwardPlan:
+    """layers: whether each runs backward; bottoms: its propagate_down flags; params: per blob whether its diff is
+    computed."""
+
+    layers: list[bool]
+    bottoms: list[list[bool]]
+    params: list[list[bool]]
+
+
+def plan(net: Any, wiring: Wiring, loss_weights: Sequence[Sequence[float]], num_blobs: Sequence[int],
+         allow_force: Callable[[int, int], bool]) -> BackwardPlan:
+    """Decide what runs backward.
+
+    Forward through the net: a gradient is wanted where a learnable blob has lr_mult ≠ 0, and from there on.
+    Backward through the net: it is worth computing only where a loss hears of it. `propagate_down` decides a
+    bottom by hand, `force_backward` asks for all that `allow_force(layer, bottom)` grants.
+    """
+    params = [_param_flags(layer, count) for layer, count in zip(net.layer, num_blobs, strict=True)]
+    made = _from_params(net, wiring, params)
+    _only_under_loss(made, wiring, loss_weights)
+    if net.force_backward:
+        for i, flags in enumerate(made.bottoms):
+            made.layers[i] = True
+            made.bottoms[i] = [flag or allow_force(i, j) for j, flag in enumerate(flags)]
+            made.params[i] = [True] * len(made.params[i])
+    return made
+
+
+def _param_flags(layer: Any, count: int) -> list[bool]:
+    if len(layer.param) > count:
+        raise NetError(f"layer {layer.name!r} ({layer.type}) has {count} learnable blobs, but param is given "
+                       f"{len(layer.param)} times")
+    return [layer.param[k].lr_mult != 0 if k < len(layer.param) else True for k in range(count)]
+
+
+def _from_params(net: Any, wiring: Wiring, params: list[list[bool]]) -> BackwardPlan:
+    wanted = [False] * len(wiring.blob_names)
+    layers, bottoms = [], []
+    for i, layer in enumerate(net.layer):
+        if layer.propagate_down and len(layer.propagate_down) != len(layer.bottom):
+            raise NetError(f"layer {layer.name!r} ({layer.type}) has {len(layer.bottom)} bottoms, but propagate_down "
+                           f"is given {len(layer.propagate_down)} times")
+        ids = wiring.bottoms[i]
+        bottoms.append(list(layer.propagate_down) or [wanted[b] for b in ids])
+        # Caffe: a layer counts as needed by what its bottoms want, whatever propagate_down says
+        layers.append(any(wanted[b] for b in ids) or any(params[i]))
+        if layers[i]:
+            for top in wiring.tops[i]:
+                wanted[top] = True
+    return BackwardPlan(layers, bottoms, params)
+
+
+def _only_under_loss(made: BackwardPlan, wiring: Wiring, loss_weights: Sequence[Sequence[float]]) -> None:
+    under_loss: set[str] = set()
+    skipped: set[str] = set()
+    for i in reversed(range(len(made.layers))):
+        tops = [wiring.blob_names[t] for t in wiring.tops[i]]
+        contributes = any(loss_weights[i]) or any(name in under_loss for name in tops)
+        if made.layers[i] and all(name in skipped for name in tops):
+            made.layers[i] = False
+            made.bottoms[i] = [False] * len(made.bottoms[i])
+        if not contributes:
+            made.layers[i] = False
+            made.bottoms[i] = [False] * len(made.bottoms[i])
+        for flag, blob in zip(made.bottoms[i], wiring.bottoms[i], strict=True):
+            name = wiring.blob_names[blob]
+            if contributes:
+                under_loss.add(name)
+            if not flag:
+                skipped.add(name)

@@ -1,0 +1,88 @@
+"""Learnable blobs of a net in one list, those of one name tied to the first layer that has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from minicaffe.blob import Blob
+from minicaffe.errors import NetError
+from minicaffe.layer import Layer
+from minicaffe.log import log
+from minicaffe.proto import ParamSpec
+
+_PERMISSIVE = ParamSpec.DimCheckMode.Value("PERMISSIVE")
+
+
+@dataclass
+class Param:
+    """One learnable blob of one layer.
+
+    owner     the Param whose memory it uses, None where it is its own
+    lr_mult, decay_mult    of the owner, as reconciled over all that share it
+    """
+
+    blob: Blob
+    layer: str
+    index: int
+    name: str
+    owner: Param | None = None
+    lr_mult: float = 1.0
+    decay_mult: float = 1.0
+    _set: set[str] = field(default_factory=set)
+
+    @property
+    def display_name(self) -> str:
+        """The name given in the definition, else the index within the layer."""
+        return self.name or str(self.index)
+
+
+def tie(layers: Sequence[Layer]) -> list[Param]:
+    """List every learnable blob in order, and make those of one `param { name }` share data and diff.
+
+    NetError where tied shapes (or with share_mode PERMISSIVE, counts) differ or the multipliers contradict.
+    """
+    params: list[Param] = []
+    named: dict[str, Param] = {}
+    for layer in layers:
+        for k, blob in enumerate(layer.blobs):
+            specs = layer.layer_param.param
+            spec = specs[k] if k < len(specs) else ParamSpec()
+            param = Param(blob, layer.name, k, spec.name)
+            if spec.name and spec.name in named:
+                param.owner = named[spec.name]
+                _share(param, param.owner, spec)
+                _reconcile(param.owner, spec, param)
+            else:
+                _reconcile(param, spec, param)
+                if spec.name:
+                    named[spec.name] = param
+            params.append(param)
+    return params
+
+
+def _share(param: Param, owner: Param, spec: Any) -> None:
+    log("net.cpp:469", f"Sharing parameters '{param.name}' owned by layer '{owner.layer}', param index {owner.index}")
+    if spec.share_mode == _PERMISSIVE:
+        fits, what = param.blob.count == owner.blob.count, "counts"
+    else:
+        fits, what = param.blob.shape == owner.blob.shape, "shapes"
+    if not fits:
+        raise NetError(f"parameter {param.name!r} of layer {param.layer!r} has the shape {param.blob.shape}, but layer "
+                       f"{owner.layer!r}, which owns it, has {owner.blob.shape}: the {what} differ",
+                       hint="" if what == "counts" else "share_mode: PERMISSIVE ties blobs of the same count")
+    param.blob.share_data(owner.blob)
+    param.blob.share_diff(owner.blob)
+
+
+def _reconcile(owner: Param, spec: Any, param: Param) -> None:
+    for multiplier in ("lr_mult", "decay_mult"):
+        if not spec.HasField(multiplier):
+            continue
+        value = getattr(spec, multiplier)
+        if multiplier in owner._set and getattr(owner, multiplier) != value:
+            raise NetError(f"shared parameter {param.name!r}: {multiplier} is {value:g} in layer {param.layer!r}, but "
+                           f"{getattr(owner, multiplier):g} in a layer before", hint="give the same value in both")
+        setattr(owner, multiplier, value)
+        owner._set.add(multiplier)

@@ -1,0 +1,109 @@
+"""Which blob each layer reads and writes: names become indices before any layer exists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from minicaffe.errors import NetError
+from minicaffe.layer import Layer, limits
+from minicaffe.log import log
+from minicaffe.passes.insert_splits import unknown_bottom
+
+AUTOMATIC = "(automatic)"  # Caffe: the name of a top that a loss adds for itself
+
+
+@dataclass
+class Wiring:
+    """The blobs of a net by index.
+
+    blob_names      one a blob; an in-place layer makes none of its own
+    bottoms, tops   for each layer the indices of its blobs
+    in_place        for each layer, whether one of its tops is one of its bottoms
+    inputs          indices of the tops of Input layers
+    outputs         indices of the blobs that nobody reads, in the order of their names
+    """
+
+    blob_names: list[str] = field(default_factory=list)
+    bottoms: list[list[int]] = field(default_factory=list)
+    tops: list[list[int]] = field(default_factory=list)
+    in_place: list[bool] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+
+
+def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
+    """Wire the layers of a NetParameter whose passes have run; `classes` are the layers' classes.
+
+    NetError for a bottom that no layer makes before, and for a top that two layers make.
+    """
+    wiring, index, unread, guard = Wiring(), {}, {}, _BackwardGuard()
+    for i, (layer, cls) in enumerate(zip(net.layer, classes, strict=True)):
+        wiring.bottoms.append([])
+        for j, name in enumerate(layer.bottom):
+            if name not in unread:
+                raise unknown_bottom(net, i, j, list(unread))
+            wiring.bottoms[i].append(unread.pop(name))
+        wiring.tops.append([])
+        wiring.in_place.append(False)
+        for j, name in enumerate(layer.top):
+            wants_in_place = j < len(layer.bottom) and name == layer.bottom[j]
+            if wants_in_place and cls.in_place and guard.allows(wiring.bottoms[i][j], cls, layer.name):
+                top, wiring.in_place[i] = wiring.bottoms[i][j], True
+            elif name in index and not wants_in_place:
+                first = next(other.name for other in net.layer if name in other.top)
+                raise NetError(f"layer {layer.name!r} ({layer.type}): top blob {name!r} is already made by layer "
+                               f"{first!r}", hint="give it a name of its own, or make it the bottom too (in place)")
+            else:
+                top = _add_blob(wiring, name)
+            index[name] = unread[name] = top
+            wiring.tops[i].append(top)
+        if layer.type == "Input":
+            wiring.inputs += wiring.tops[i]
+        if cls.auto_tops:
+            wiring.tops[i] += [_add_blob(wiring, AUTOMATIC) for _ in range(limits(cls.tops)[0] - len(layer.top))]
+        guard.add(layer.name, cls, wiring.bottoms[i], wiring.tops[i], wiring.in_place[i])
+    wiring.outputs = [unread[name] for name in sorted(unread)]
+    return wiring
+
+
+def _add_blob(wiring: Wiring, name: str) -> int:
+    wiring.blob_names.append(name)
+    return len(wiring.blob_names) - 1
+
+
+class _BackwardGuard:
+    """Keeps an in-place layer from overwriting what an earlier layer's backward still reads.
+
+    Caffe overwrites it and gets a wrong gradient; here the layer then gets memory of its own.
+    """
+
+    def __init__(self) -> None:
+        self.storage: dict[int, int] = {}           # blob -> the blob whose memory it shares
+        self.readers: dict[int, tuple[str, str]] = {}  # storage -> (what, layer) that backward reads
+
+    def allows(self, blob: int, cls: type[Layer], name: str) -> bool:
+        what, reader = self.readers.get(self.storage.get(blob, blob), ("", ""))
+        if not what or (what == "sign" and cls.keeps_sign):
+            return True
+        log("net.cpp:369", f"{name} does not run in place: the backward pass of {reader} reads what it would "
+                           f"overwrite")
+        return False
+
+    def add(self, name: str, cls: type[Layer], bottoms: list[int], tops: list[int], in_place: bool) -> None:
+        for top in tops:
+            shared = cls.shares_data and bottoms
+            self.storage.setdefault(top, self.storage.get(bottoms[0], bottoms[0]) if shared else top)
+        if "bottom" in cls.backward_reads and not in_place:  # in place, a layer keeps its own copy
+            self._mark("values", name, bottoms)
+        if "top" in cls.backward_reads:
+            self._mark("values", name, tops)
+        elif "sign" in cls.backward_reads:
+            self._mark("sign", name, tops)
+
+    def _mark(self, what: str, name: str, blobs: list[int]) -> None:
+        for blob in blobs:
+            storage = self.storage.get(blob, blob)
+            if self.readers.get(storage, ("",))[0] != "values":
+                self.readers[storage] = (what, name)

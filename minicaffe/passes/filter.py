@@ -1,0 +1,55 @@
+"""Keep the layers whose include and exclude rules fit the net's state (phase, level, stage)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minicaffe.errors import NetError
+from minicaffe.log import log
+from minicaffe.proto import NetParameter
+
+
+def filter_layers(net: Any) -> Any:
+    """The net with only the layers that its `state` includes.
+
+    A layer with include rules stays where one of them is met; one with exclude rules stays where none is; one
+    with neither stays. NetError for a layer that has both.
+    """
+    kept = NetParameter()
+    kept.CopyFrom(net)
+    del kept.layer[:]
+    kept.layer.extend(layer for layer in net.layer if is_included(layer, net.state))
+    return kept
+
+
+def is_included(layer: Any, state: Any) -> bool:
+    """Whether a layer belongs to a net in this NetState."""
+    if layer.include and layer.exclude:
+        raise NetError(f"layer {layer.name!r} ({layer.type}) has both include and exclude rules",
+                       hint="write all its rules as include, or all as exclude")
+    if layer.include:
+        return any(meets(state, rule, layer.name) for rule in layer.include)
+    return not any(meets(state, rule, layer.name) for rule in layer.exclude)
+
+
+def meets(state: Any, rule: Any, layer_name: str) -> bool:
+    """Whether a NetState meets a NetStateRule: every condition that the rule sets must hold."""
+    in_layer = f"specified by a rule in layer {layer_name}"
+    if rule.HasField("phase") and rule.phase != state.phase:
+        log("net.cpp:296", f"The NetState phase ({state.phase}) differed from the phase ({rule.phase}) {in_layer}")
+        return False
+    if rule.HasField("min_level") and state.level < rule.min_level:
+        log("net.cpp:305", f"The NetState level ({state.level}) is below the min_level ({rule.min_level}) {in_layer}")
+        return False
+    if rule.HasField("max_level") and state.level > rule.max_level:
+        log("net.cpp:314", f"The NetState level ({state.level}) is above the max_level ({rule.max_level}) {in_layer}")
+        return False
+    for stage in rule.stage:
+        if stage not in state.stage:
+            log("net.cpp:328", f"The NetState did not contain stage '{stage}' {in_layer}")
+            return False
+    for stage in rule.not_stage:
+        if stage in state.stage:
+            log("net.cpp:343", f"The NetState contained a not_stage '{stage}' {in_layer}")
+            return False
+    return True

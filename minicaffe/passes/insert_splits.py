@@ -1,0 +1,84 @@
+"""Put a Split layer behind every blob that has more than one reader, so that its gradients are summed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from minicaffe.errors import NetError, near_names
+from minicaffe.proto import NetParameter
+
+Top = tuple[int, int]  # (layer index, top index): in-place layers make several tops of one name
+
+
+def insert_splits(net: Any) -> Any:
+    """The net with Split layers, named as Caffe names them: `ip2_ip2_0_split` with tops `ip2_ip2_0_split_0`, ...
+
+    A top with a loss_weight counts as read by its own loss. NetError for a bottom that no earlier layer makes.
+    """
+    sources = find_sources(net)
+    readers = Counter(top for bottoms in sources for top in bottoms)
+    losses = _losses(net)
+    readers.update(losses.keys())
+    split = NetParameter()
+    split.CopyFrom(net)
+    del split.layer[:]
+    used = Counter(losses.keys())  # Caffe: the loss takes the split's first top, readers the next ones
+    for i, layer in enumerate(net.layer):
+        copy = split.layer.add()
+        copy.CopyFrom(layer)
+        for j, top in enumerate(sources[i]):
+            if readers[top] > 1:
+                copy.bottom[j] = f"{_split_name(net, top)}_{used[top]}"
+                used[top] += 1
+        for j in range(len(layer.top)):
+            if readers[i, j] > 1:
+                _add_split(split, net, (i, j), readers[i, j], losses.get((i, j)))
+                if (i, j) in losses:
+                    copy.loss_weight[j] = 0
+    return split
+
+
+def find_sources(net: Any) -> list[list[Top]]:
+    """For every bottom of every layer, the top that it reads."""
+    latest: dict[str, Top] = {}
+    sources = []
+    for i, layer in enumerate(net.layer):
+        for j, name in enumerate(layer.bottom):
+            if name not in latest:
+                raise unknown_bottom(net, i, j, list(latest))
+        sources.append([latest[name] for name in layer.bottom])
+        latest.update((name, (i, j)) for j, name in enumerate(layer.top))
+    return sources
+
+
+def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: list[str]) -> NetError:
+    """The error for a bottom that no layer before this one makes."""
+    layer = net.layer[layer_index]
+    name = layer.bottom[bottom_index]
+    later = [other.name for other in net.layer[layer_index:] if name in other.top and other is not layer]
+    hint = near_names(name, available)
+    if later:
+        hint = f"layer {later[0]!r} makes it, but stands after this layer: move that layer up"
+    elif not hint:
+        hint = "blobs made so far: " + (", ".join(available) or "none; a net begins with a data or Input layer")
+    return NetError(f"layer {layer.name!r} ({layer.type}): unknown bottom blob {name!r} (bottom {bottom_index})",
+                    hint=hint)
+
+
+def _losses(net: Any) -> dict[Top, float]:
+    return {(i, j): weight for i, layer in enumerate(net.layer)
+            for j, weight in enumerate(layer.loss_weight[:len(layer.top)]) if weight}
+
+
+def _split_name(net: Any, top: Top) -> str:
+    layer = net.layer[top[0]]
+    return f"{layer.top[top[1]]}_{layer.name}_{top[1]}_split"
+
+
+def _add_split(split: Any, net: Any, top: Top, readers: int, loss_weight: float | None) -> None:
+    name = _split_name(net, top)
+    layer = split.layer.add(name=name, type="Split", bottom=[net.layer[top[0]].top[top[1]]],
+                            top=[f"{name}_{k}" for k in range(readers)])
+    if loss_weight:
+        layer.loss_weight.extend([loss_weight] + [0.0] * (readers - 1))
