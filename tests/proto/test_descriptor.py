@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "protos" / "compile.py"
 
 
 def test_descriptor_is_the_compiled_proto_file():
-    """this test shows that caffe.desc is what protos/caffe.proto compiles to, so `make proto` was not forgotten."""
+    """this test shows that caffe.desc is what protos/caffe.proto compiles to."""
     pytest.importorskip("grpc_tools")
     code = f"""
 import sys
@@ -26,15 +26,15 @@ sys.stdout.buffer.write(compile.compile_proto())
 
 
 def test_numbers_and_defaults_of_the_wire_format():
-    """this test shows that fields whose numbers forks reuse carry BVLC Caffe's numbers, and ours stand apart."""
+    """this test shows that numbers that forks reuse mean what BVLC Caffe means, and ours stand apart."""
     layer = proto.LayerParameter.DESCRIPTOR.fields_by_name
     loss = proto.LossParameter.DESCRIPTOR.fields_by_name
 
-    assert (147, 148) == (layer["swish_param"].number, layer["clip_param"].number)
-    assert 0.75 == proto.LRNParameter().beta
-    assert "BINARYPROTO" == proto.SolverParameter.SnapshotFormat.Name(proto.SolverParameter().snapshot_format)
-    assert [5700, 5701, 5702, 5703] == sorted(f.number for f in loss.values() if f.number > 1000)
-    assert (0, 1) == (proto.TRAIN, proto.TEST)
+    assert (layer["swish_param"].number, layer["clip_param"].number) == (147, 148)
+    assert proto.LRNParameter().beta == 0.75
+    assert proto.SolverParameter().snapshot_format == proto.SolverParameter.BINARYPROTO
+    assert sorted(f.number for f in loss.values() if f.number > 1000) == [5700, 5701, 5702, 5703]
+    assert (proto.TRAIN, proto.TEST) == (0, 1)
 
 
 def test_unknown_message_is_an_attribute_error():

@@ -1,0 +1,106 @@
+"""What a file is by its content, so that an error can say what was given instead of what was wanted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from minicaffe.proto.files import PathLike, unreadable
+from minicaffe.proto.wire import FIXED32, FIXED64, LENGTH, VARINT, DamagedError, next_field, varint
+
+KINDS = {
+    "blob": "a single blob (a mean image?)",
+    "caffemodel": "weights (a caffemodel)",
+    "datum": "a single datum",
+    "empty": "an empty file",
+    "folder": "a folder",
+    "git-lfs": "a Git LFS pointer: the real file was never downloaded (git lfs pull)",
+    "hdf5": "an HDF5 file",
+    "html": "a web page: the download gave a page instead of the file",
+    "image": "an image",
+    "leveldb": "a LevelDB",
+    "lmdb": "an LMDB",
+    "prototxt": "a prototxt (text)",
+    "solverstate": "a solver state",
+    "text": "text",
+    "unknown": "nothing that Caffe writes",
+    "zip": "a zip archive or .npz",
+}
+
+_MAGIC = (
+    (0, b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"\x89PNG\r\n", "image"),
+    (0, b"\xff\xd8\xff", "image"),
+    (16, b"\xde\xc0\xef\xbe", "lmdb"),  # data.mdb: 0xBEEFC0DE after the page's head
+    (0, b"version https://git-lfs", "git-lfs"),
+)
+
+
+def sniff(path: PathLike) -> str:
+    """A short word for what a file or folder holds: a key of KINDS. ProtoError when it cannot be read."""
+    place = Path(path)
+    if place.is_dir():
+        if (place / "data.mdb").exists():
+            return "lmdb"
+        return "leveldb" if (place / "CURRENT").exists() else "folder"
+    try:
+        with open(place, "rb") as file:
+            head = file.read(4096)
+            if _by_head(head):
+                return _by_head(head)
+            return _by_fields(_mapped(file))
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
+def sniff_bytes(data: bytes) -> str:
+    """As `sniff`, for content in memory."""
+    return _by_head(data[:4096]) or _by_fields(data)
+
+
+def describe(kind: str) -> str:
+    """The word for a kind in a sentence: 'a solver state'."""
+    return KINDS.get(kind, kind)
+
+
+def _mapped(file: Any) -> Any:
+    import mmap
+
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _by_head(head: bytes) -> str:
+    if not head:
+        return "empty"
+    for offset, magic, kind in _MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return kind
+    if re.search(rb"[\x00-\x08\x0e-\x1a\x7f]", head):
+        return ""
+    if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
+        return "html"
+    return "prototxt" if re.search(rb"^\s*\w+\s*[:{]", head, re.MULTILINE) else "text"
+
+
+def _by_fields(buffer: Any) -> str:
+    """The message whose outermost fields these are; a file cut short is still what it was."""
+    seen: set[tuple[int, int]] = set()
+    at, end, whole = 0, len(buffer), True
+    try:
+        while at < end:
+            tag, _ = varint(buffer, at, end)
+            seen.add((tag >> 3, tag & 7))
+            at = next_field(buffer, at, end)[3]
+    except DamagedError:
+        whole = False
+    if (1, VARINT) in seen and {(2, LENGTH), (3, LENGTH)} & seen and (5, LENGTH) not in seen:
+        return "solverstate"
+    if (100, LENGTH) in seen or ((2, LENGTH) in seen and (1, VARINT) not in seen):
+        return "caffemodel" if whole or len(seen) <= 12 else "unknown"
+    if {(5, LENGTH), (5, FIXED32), (8, FIXED64)} & seen or {(7, LENGTH), (8, LENGTH)} <= seen:
+        return "blob" if (1, LENGTH) not in seen else "unknown"
+    if (4, LENGTH) in seen and (1, VARINT) in seen:
+        return "datum"
+    return "solverstate" if whole and seen <= {(1, VARINT), (4, VARINT)} else "unknown"
