@@ -48,6 +48,10 @@ class Blob:
     def __init__(self, shape: int | Iterable[int] = (), dtype: type = np.float32) -> None:
         self.dtype = dtype
         self._data, self._diff = Storage(dtype), Storage(dtype)
+        self._data_view: np.ndarray | None = None
+        self._diff_view: np.ndarray | None = None
+        self._data_base: np.ndarray | None = None
+        self._diff_base: np.ndarray | None = None
         self.shape: tuple[int, ...] = (0,)
         self.reshape(shape)
 
@@ -56,8 +60,8 @@ class Blob:
     def reshape(self, *shape: int | Iterable[int]) -> None:
         """Take a new shape, given as one sequence or as separate sizes; values stay where they fit."""
         sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
-        new = tuple(int(n) for n in sizes)  # type: ignore[union-attr, arg-type]
-        if new == self.shape and self._data_view is not None:
+        new = tuple(int(n) for n in sizes)  # type: ignore[arg-type]
+        if new == self.shape:
             return
         if len(new) > MAX_AXES:
             raise LayerError(f"a blob has at most {MAX_AXES} axes, got {len(new)}: {new}")

@@ -29,7 +29,14 @@ class NetError(MinicaffeError):
 
 
 class LayerError(MinicaffeError):
-    """One layer's parameters, shapes or input values are wrong."""
+    """One layer's parameters, shapes or input values are wrong.
+
+    `sample` is the index within the batch of the input that is to blame, where one is.
+    """
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "", sample: int | None = None) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.sample = sample
 
 
 class SolverError(MinicaffeError):

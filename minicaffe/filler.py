@@ -1,7 +1,7 @@
 """Fillers: how learnable blobs begin.
 
-For a blob of shape (K, C, ...) with n values, fan_in = n / K (what one output sums over) and fan_out = n / C. variance_norm picks the divisor s: fan_in (FAN_IN), fan_out (FAN_OUT)
-or their mean (AVERAGE).
+For a blob of shape (K, C, ...) with n values, fan_in = n / K (what one output sums over) and fan_out = n / C.
+variance_norm picks the divisor s: fan_in (FAN_IN), fan_out (FAN_OUT) or their mean (AVERAGE).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import importlib
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -139,13 +139,13 @@ class Layer:
     shares_data: ClassVar[bool] = False
     default_loss_weight: ClassVar[float] = 0.0
 
-    def __init__(self, param: Any = None, *, dtype: type = np.float32, **fields: Any) -> None:
+    def __init__(self, param: Any = None, *, dtype: Any = np.float32, **fields: Any) -> None:
         if param is None:
             param = LayerParameter(**{"type": self.type, "name": self.type, "phase": TRAIN, **fields})
         elif fields:
             raise TypeError("give a LayerParameter or field values, not both")
         self.layer_param = param
-        self.param = getattr(param, self.message) if self.message else None
+        self.param: Any = getattr(param, self.message) if self.message else None
         self.name, self.phase, self.dtype = param.name, param.phase, dtype
         self.blobs: list[Blob] = []
         self.param_propagate_down: list[bool] = []
@@ -184,12 +184,12 @@ class Layer:
         self.setup(bottom, top)
         if not self.param_propagate_down:
             self.param_propagate_down = [True] * len(self.blobs)
-        self._reshape(bottom, top)
+        self.Reshape(bottom, top)
         self._take_loss_weights(len(top))
 
     def Forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> float:
         """Run the layer forward; the weighted loss of its tops, 0.0 where none is a loss."""
-        self._reshape(bottom, top)
+        self.Reshape(bottom, top)
         self.forward(bottom, top)
         loss = 0.0
         for blob, weight in zip(top, self.loss_weights, strict=True):
@@ -202,7 +202,8 @@ class Layer:
         """Run the layer backward."""
         self.backward(top, propagate_down, bottom)
 
-    def _reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    def Reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Shape the tops and the layer's own arrays from the bottoms."""
         self._scratch_used = 0
         self.reshape(bottom, top)
 
@@ -280,9 +281,9 @@ class Layer:
         prefix = "" if field.startswith(".") else f"{self.message}."
         self.fail(f"{prefix}{path} {rule}, got {value}", hint=hint)
 
-    def fail(self, message: str, hint: str = "") -> None:
-        """Raise a LayerError that begins with the layer's name and type."""
-        raise LayerError(f"layer {self.name!r} ({self.type}): {message}", hint=hint)
+    def fail(self, message: str, hint: str = "", sample: int | None = None) -> NoReturn:
+        """Raise a LayerError that begins with the layer's name and type; `sample` is the bad one of the batch."""
+        raise LayerError(f"layer {self.name!r} ({self.type}): {message}", hint=hint, sample=sample)
 
     def check_fields(self, permissive: bool = False) -> None:
         """LayerError for a parameter that is set but that this layer does not read."""

@@ -14,7 +14,7 @@ EVERY_ELEMENT = 400  # larger blobs are checked along random directions instead
 DIRECTIONS = 8
 
 
-class GradientMismatch(AssertionError):
+class GradientError(AssertionError):
     """`backward` disagrees with the difference quotient of `forward`."""
 
 
@@ -33,7 +33,7 @@ def check_gradient(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], *,
     kinks, kink_range     elements this close to one of these values are skipped: no derivative there
     seed                  of the process's generator before each forward, so that Dropout repeats itself
 
-    Returns the largest relative error. Raises GradientMismatch, with both numbers, and TypeError for
+    Returns the largest relative error. Raises GradientError, with both numbers, and TypeError for
     blobs that are not float64.
     """
     if any(b.dtype is not np.float64 for b in [*bottom, *top, *layer.blobs]):
@@ -86,7 +86,7 @@ def _compare(layer: Layer, name: str, blob: Blob, analytic: np.ndarray, objectiv
     worst = int(np.argmax(np.nan_to_num(errors, nan=np.inf)))
     if not errors[worst] <= tolerance:
         label, a, n = pairs[worst]
-        raise GradientMismatch(
+        raise GradientError(
             f"{layer!r}: the gradient of {name} {start.shape} is wrong in {sum(not e <= tolerance for e in errors)} "
             f"of {len(errors)} places, worst at {label}: backward says {a:.9g}, the difference quotient {n:.9g}")
     return errors[worst]

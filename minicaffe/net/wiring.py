@@ -38,7 +38,9 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
 
     NetError for a bottom that no layer makes before, and for a top that two layers make.
     """
-    wiring, index, unread, guard = Wiring(), {}, {}, _BackwardGuard()
+    wiring, guard = Wiring(), _BackwardGuard()
+    index: dict[str, int] = {}   # the latest blob of each name
+    unread: dict[str, int] = {}  # those that no layer has read yet
     for i, (layer, cls) in enumerate(zip(net.layer, classes, strict=True)):
         wiring.bottoms.append([])
         for j, name in enumerate(layer.bottom):

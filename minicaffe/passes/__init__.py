@@ -19,6 +19,13 @@ UPGRADES: tuple[tuple[str, Pass], ...] = ()
 PASSES: tuple[tuple[str, Pass], ...] = (*UPGRADES, ("filter", filter_layers), ("insert_splits", insert_splits))
 
 
+def upgrade(net: Any) -> Any:
+    """The net in today's format: every old form of layers and fields rewritten."""
+    for _, run in UPGRADES:
+        net = run(net)
+    return net
+
+
 def apply(net: Any, after: str = "insert_splits") -> Any:
     """The net after every pass up to and including `after`; NetError for an unknown pass."""
     names = [name for name, _ in PASSES]

@@ -1,0 +1,70 @@
+"""What `debug_info: true` prints: the mean absolute value of every blob and gradient as it is computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from minicaffe.blob import Blob
+from minicaffe.log import log, number
+from minicaffe.net.param_sharing import Param
+
+if TYPE_CHECKING:
+    from minicaffe.net.net import Net
+
+
+def attach(net: Net) -> None:
+    """Print each layer's blobs after its forward and its gradients after its backward."""
+    net.after_layer.append(lambda i: _forward(net, i))
+    net.after_backward.append(lambda i: _backward(net, i) if net.plan.layers[i] else None)
+
+
+def _forward(net: Net, i: int) -> None:
+    layer = net.layers[i]
+    for blob, index in zip(net.tops[i], net.wiring.tops[i], strict=True):
+        log("net.cpp:584", f"    [Forward] Layer {layer.name}, top blob {net.wiring.blob_names[index]} "
+                           f"data: {_mean(blob.asum_data(), blob)}")
+    for param in _params_of(net, i):
+        log("net.cpp:596", f"    [Forward] Layer {layer.name}, param blob {param.display_name} "
+                           f"data: {_mean(param.blob.asum_data(), param.blob)}")
+
+
+def _backward(net: Net, i: int) -> None:
+    layer = net.layers[i]
+    for j, (blob, index) in enumerate(zip(net.bottoms[i], net.wiring.bottoms[i], strict=True)):
+        if net.plan.bottoms[i][j]:
+            log("net.cpp:612", f"    [Backward] Layer {layer.name}, bottom blob {net.wiring.blob_names[index]} "
+                               f"diff: {_mean(blob.asum_diff(), blob)}")
+    for k, blob in enumerate(layer.blobs):
+        if layer.param_propagate_down[k]:
+            log("net.cpp:624", f"    [Backward] Layer {layer.name}, param blob {k} "
+                               f"diff: {_mean(blob.asum_diff(), blob)}")
+
+
+def print_update(net: Net) -> None:
+    """Print every learnable blob and the step it is about to take; the solver calls it before applying one."""
+    for param in net.all_params:
+        diff = _mean(param.blob.asum_diff(), param.blob)
+        if param.owner is None:
+            log("net.cpp:640", f"    [Update] Layer {param.layer}, param {param.display_name} "
+                               f"data: {_mean(param.blob.asum_data(), param.blob)}; diff: {diff}")
+        else:
+            log("net.cpp:648", f"    [Update] Layer {param.layer}, param blob {param.display_name} (owned by layer "
+                               f"{param.owner.layer}, param {param.owner.display_name}) diff: {diff}")
+
+
+def print_norms(net: Net) -> None:
+    """Print the L1 and L2 norms of all learnable blobs and gradients; one line after each backward pass."""
+    blobs = [p.blob for p in net.learnable_params]
+    l1 = (sum(b.asum_data() for b in blobs), sum(b.asum_diff() for b in blobs))
+    l2 = (sum(b.sumsq_data() for b in blobs) ** 0.5, sum(b.sumsq_diff() for b in blobs) ** 0.5)
+    log("net.cpp:660", f"    [Backward] All net params (data, diff): L1 norm = ({number(l1[0])}, {number(l1[1])}); "
+                       f"L2 norm = ({number(l2[0])}, {number(l2[1])})")
+
+
+def _params_of(net: Net, i: int) -> list[Param]:
+    first = sum(len(layer.blobs) for layer in net.layers[:i])
+    return net.all_params[first:first + len(net.layers[i].blobs)]
+
+
+def _mean(total: float, blob: Blob) -> str:
+    return number(total / blob.count) if blob.count else "nan"

@@ -1,0 +1,260 @@
+"""Net: the layers of a definition, joined by blobs, run forward and backward."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicaffe import passes
+from minicaffe.blob import Blob
+from minicaffe.errors import LayerError, NetError, near_names
+from minicaffe.layer import Layer, create, layer_class
+from minicaffe.log import log, number
+from minicaffe.net import backward_plan, debug_info, param_sharing, weights, wiring
+from minicaffe.net.location import Location
+from minicaffe.proto import TRAIN, NetParameter
+from minicaffe.proto import text as proto_text
+
+Hook = Callable[[int], None]
+
+
+class Net:
+    """The layers of a NetParameter in order, with the blobs between them.
+
+    definition    a prototxt or YAML file, or a NetParameter
+    phase         TRAIN or TEST; with `level` and `stages` it decides which layers take part. None keeps the
+                  definition's own `state`.
+    weights       files to copy learned blobs from, by layer name: one path or several
+    dtype         np.float32 or np.float64, the number type of every blob
+    permissive    warn of parameters that a layer does not read, instead of refusing them
+
+    name, phase, dtype
+    param             the NetParameter after all passes
+    layers            the Layers; `layer_names` beside them
+    blobs             blob name -> Blob; of an in-place chain there is one
+    bottoms, tops     for each layer its lists of Blobs
+    params            layer name -> its learnable Blobs
+    all_params        every learnable blob with its owner and multipliers; `learnable_params` only the owners
+    inputs, outputs   names of the Input layers' tops and of the blobs that no layer reads
+    plan              which layers and bottoms run backward
+    before_layer, after_layer           lists of functions called with the layer's index around each forward
+    before_backward, after_backward     the same around each backward
+
+    Raises ProtoError, NetError or LayerError, with the definition's file and line where they are known.
+    """
+
+    def __init__(self, definition: str | os.PathLike[str] | Any, phase: int | None = TRAIN, *, level: int = 0,
+                 stages: Sequence[str] = (), weights: str | Sequence[str] = (), dtype: type = np.float32,
+                 permissive: bool = False) -> None:
+        given, self._location = _read(definition)
+        if phase is not None:
+            given.state.phase = phase
+            given.state.level = level
+            del given.state.stage[:]
+            given.state.stage.extend(stages)
+        self.dtype, self.permissive = dtype, permissive
+        self.before_layer: list[Hook] = []
+        self.after_layer: list[Hook] = []
+        self.before_backward: list[Hook] = []
+        self.after_backward: list[Hook] = []
+        with self._location.in_errors(given):
+            self._build(given)
+        for path in [weights] if isinstance(weights, str) else weights:
+            self.copy_trained_from(path)
+
+    # --- construction ----------------------------------------------------------------------------
+
+    def _build(self, given: Any) -> None:
+        filtered = passes.apply(given, after="filter")
+        log("net.cpp:53", lambda: f"Initializing net from parameters: \n{proto_text.format(filtered)}")
+        self.param = passes.apply(filtered)
+        self.name, self.phase = self.param.name, self.param.state.phase
+        for layer in self.param.layer:
+            if not layer.HasField("phase"):
+                layer.phase = self.phase
+        classes = [layer_class(layer.type, layer.name) for layer in self.param.layer]
+        self.wiring = wiring.connect(self.param, classes)
+        self._blobs = [Blob(dtype=self.dtype) for _ in self.wiring.blob_names]
+        self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
+        self.tops = [[self._blobs[t] for t in ids] for ids in self.wiring.tops]
+        self.layers: list[Layer] = []
+        for i in range(len(self.param.layer)):
+            self._add_layer(i)
+        self._plan_backward()
+        self.all_params = param_sharing.tie(self.layers)
+        self.learnable_params = [p for p in self.all_params if p.owner is None]
+        self._name_everything()
+        if self.param.debug_info:
+            debug_info.attach(self)
+        log("net.cpp:257", "Network initialization done.")
+
+    def _add_layer(self, i: int) -> None:
+        """Create layer i and set it up on its blobs."""
+        given = self.param.layer[i]
+        log("layer_factory.hpp:77", f"Creating layer {given.name}")
+        log("net.cpp:86", f"Creating Layer {given.name}")
+        for b in self.wiring.bottoms[i]:
+            log("net.cpp:408", f"{given.name} <- {self.wiring.blob_names[b]}")
+        for t in self.wiring.tops[i]:
+            in_place = " (in-place)" if t in self.wiring.bottoms[i] else ""
+            log("net.cpp:369" if in_place else "net.cpp:382",
+                f"{given.name} -> {self.wiring.blob_names[t]}{in_place}")
+        param = type(given)()
+        param.CopyFrom(given)
+        layer = create(param, dtype=self.dtype, permissive=self.permissive)
+        self.layers.append(layer)
+        layer.SetUp(self.bottoms[i], self.tops[i])
+        log("net.cpp:124", f"Setting up {given.name}")
+        for blob, weight in zip(self.tops[i], layer.loss_weights, strict=True):
+            log("net.cpp:131", f"Top shape: {shape_string(blob)}")
+            if weight:
+                log("net.cpp:134", f"    with loss weight {number(weight)}")
+        log("net.cpp:139", lambda: f"Memory required for data: {self._top_bytes()}")
+
+    def _top_bytes(self) -> int:
+        item = np.dtype(self.dtype).itemsize
+        return item * sum(t.count for tops in self.tops[:len(self.layers)] for t in tops)
+
+    def _plan_backward(self) -> None:
+        self.plan = backward_plan.plan(self.param, self.wiring, [layer.loss_weights for layer in self.layers],
+                                       [len(layer.blobs) for layer in self.layers],
+                                       lambda i, j: self.layers[i].allow_force_backward(j))
+        for i, layer in enumerate(self.layers):
+            layer.param_propagate_down = self.plan.params[i]
+        for i in reversed(range(len(self.layers))):
+            needs = "needs" if self.plan.layers[i] else "does not need"
+            log("net.cpp:200" if self.plan.layers[i] else "net.cpp:202",
+                f"{self.layers[i].name} {needs} backward computation.")
+
+    def _name_everything(self) -> None:
+        names = self.wiring.blob_names
+        self.layer_names = [layer.name for layer in self.layers]
+        self.blobs = dict(zip(names, self._blobs, strict=True))
+        self.params = {layer.name: layer.blobs for layer in self.layers if layer.blobs}
+        self.inputs = [names[b] for b in self.wiring.inputs]
+        self.outputs = [names[b] for b in self.wiring.outputs]
+        for name in self.outputs:
+            log("net.cpp:244", f"This network produces output {name}")
+
+    # --- running -----------------------------------------------------------------------------------
+
+    def forward(self, start: int | str | None = None, stop: int | str | None = None) -> float:
+        """Run the layers from `start` to `stop` (indices or names, both included) forward; the total loss."""
+        first, last = self._index(start, 0), self._index(stop, len(self.layers) - 1)
+        loss = 0.0
+        for i in range(first, last + 1):
+            for hook in self.before_layer:
+                hook(i)
+            try:
+                loss += self.layers[i].Forward(self.bottoms[i], self.tops[i])
+            except LayerError as error:
+                raise self._located(error, i) from error.__cause__
+            for hook in self.after_layer:
+                hook(i)
+        return loss
+
+    def backward(self, start: int | str | None = None, stop: int | str | None = None) -> None:
+        """Run the layers from `start` down to `stop` (indices or names, both included) backward."""
+        first, last = self._index(start, len(self.layers) - 1), self._index(stop, 0)
+        for i in range(first, last - 1, -1):
+            for hook in self.before_backward:
+                hook(i)
+            if self.plan.layers[i]:
+                self.layers[i].Backward(self.tops[i], self.plan.bottoms[i], self.bottoms[i])
+            for hook in self.after_backward:
+                hook(i)
+
+    def forward_backward(self) -> float:
+        """One pass forward and one backward; the total loss."""
+        loss = Net.forward(self)
+        Net.backward(self)
+        return loss
+
+    def reshape(self) -> None:
+        """Let the shapes of the inputs run through the net without computing."""
+        for layer, bottom, top in zip(self.layers, self.bottoms, self.tops, strict=True):
+            layer.Reshape(bottom, top)
+
+    def clear_param_diffs(self) -> None:
+        """Set the diffs of all learnable blobs to zero: backward adds to them."""
+        for param in self.learnable_params:
+            param.blob.diff.fill(0)
+
+    def update(self) -> None:
+        """data −= diff for every learnable blob."""
+        for param in self.learnable_params:
+            param.blob.update()
+
+    # --- weights -------------------------------------------------------------------------------------
+
+    def copy_trained_from(self, source: str | os.PathLike[str] | Any, *, strict: bool = False) -> weights.Report:
+        """Copy learned blobs from a weight file or a NetParameter, by layer name; says what was copied.
+
+        DataError where a shape differs, and with `strict` where a layer is missing on either side.
+        """
+        return weights.copy_trained_from(self, source, strict=strict)
+
+    def share_trained_layers_with(self, other: Net) -> None:
+        """Use the memory of `other`'s learned blobs, by layer name: how a test net follows the training net."""
+        for name, blobs in self.params.items():
+            for k, (mine, theirs) in enumerate(zip(blobs, other.params.get(name, blobs), strict=False)):
+                if mine.shape != theirs.shape:
+                    raise NetError(f"cannot share the weights of layer {name!r}: blob {k} is {mine.shape} here and "
+                                   f"{theirs.shape} there")
+                mine.share_data(theirs)
+
+    def to_proto(self, write_diff: bool = False) -> Any:
+        """The net's definition, with the learned blobs in its layers."""
+        param = NetParameter()
+        param.CopyFrom(self.param)
+        del param.layer[:]
+        param.layer.extend(layer.to_proto(write_diff) for layer in self.layers)
+        return param
+
+    # --- helpers -------------------------------------------------------------------------------------
+
+    def layer_index(self, name: str) -> int:
+        """The index of a layer; NetError with near names when there is none."""
+        if name not in self.layer_names:
+            raise NetError(f"net {self.name!r} has no layer {name!r}", hint=near_names(name, self.layer_names))
+        return self.layer_names.index(name)
+
+    def _index(self, given: int | str | None, default: int) -> int:
+        if given is None:
+            return default
+        return self.layer_index(given) if isinstance(given, str) else int(given)
+
+    def _located(self, error: LayerError, i: int) -> LayerError:
+        """The error with the layer's file and line and, for one bad sample, the key of its record."""
+        sample = getattr(error, "sample", None)
+        for layer in self.layers[:i]:
+            keys = getattr(layer, "keys", [])
+            if sample is not None and 0 <= sample < len(keys):
+                error.message += f" (record {keys[sample]!r} of data layer {layer.name!r})"
+        error.where = error.where or self._location.of_layer(self.layers[i].name)
+        return error
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
+
+
+def shape_string(blob: Blob) -> str:
+    """A shape as Caffe prints it: '64 20 24 24 (737280)'."""
+    return " ".join([*map(str, blob.shape), f"({blob.count})"])
+
+
+def _read(definition: Any) -> tuple[Any, Location]:
+    """A copy of the definition that may be changed, and the way back to its lines."""
+    net = NetParameter()
+    if isinstance(definition, (str, os.PathLike)):
+        source = proto_text.read_source(definition)
+        proto_text.parse(source.text, net, source.filename)
+        return net, Location(source)
+    if not hasattr(definition, "ListFields"):
+        raise NetError(f"a net is made from a file name or a NetParameter, not from {type(definition).__name__}")
+    net.CopyFrom(definition)
+    return net, Location(None)
+

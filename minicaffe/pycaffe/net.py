@@ -1,0 +1,64 @@
+"""pycaffe's Net: forward and backward take and return arrays by blob name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minicaffe import net as core
+from minicaffe.errors import NetError, near_names
+from minicaffe.proto import TEST
+
+
+class Net(core.Net):
+    """A Net as pycaffe's users know it: `Net(model, TEST, weights=file)` or `Net(model, weights, TEST)`."""
+
+    def __init__(self, definition: str | os.PathLike[str] | Any, *args: Any, phase: int | None = TEST, level: int = 0,
+                 stages: Sequence[str] | None = None, weights: str | Sequence[str] = (), **options: Any) -> None:
+        for arg in args:
+            if isinstance(arg, (str, os.PathLike)):
+                weights = os.fspath(arg)
+            else:
+                phase = arg
+        super().__init__(definition, phase, level=level, stages=stages or (), weights=weights or (), **options)
+
+    def forward(self, blobs: Sequence[str] | None = None, start: str | None = None,  # type: ignore[override]
+                end: str | None = None, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Run forward from layer `start` to layer `end`; the data of the outputs, of `end`'s tops, and of `blobs`.
+
+        inputs    arrays for the Input layers' blobs, by name, in the blobs' shapes
+        """
+        if inputs:
+            if start is None and set(inputs) != set(self.inputs):
+                raise NetError(f"the net's inputs are {', '.join(self.inputs)}, got {', '.join(inputs)}")
+            for name, values in inputs.items():
+                self._input(name).data[...] = values
+        super().forward(start, end)
+        names = self._tops_of(end) if end is not None else self.outputs
+        return {name: self.blobs[name].data for name in dict.fromkeys([*names, *(blobs or ())])}
+
+    def backward(self, diffs: Sequence[str] | None = None, start: str | None = None,  # type: ignore[override]
+                 end: str | None = None, **outputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Run backward from layer `start` to layer `end`; the diffs of the inputs, of `end`'s bottoms, of `diffs`.
+
+        outputs    arrays for the outputs' diffs, by name
+        """
+        for name, values in outputs.items():
+            self._input(name).diff[...] = values
+        super().backward(start, end)
+        names = self._bottoms_of(end) if end is not None else self.inputs
+        return {name: self.blobs[name].diff for name in dict.fromkeys([*names, *(diffs or ())])}
+
+    def _input(self, name: str) -> Any:
+        if name not in self.blobs:
+            raise NetError(f"net {self.name!r} has no blob {name!r}", hint=near_names(name, list(self.blobs)))
+        return self.blobs[name]
+
+    def _tops_of(self, layer: str) -> list[str]:
+        return [self.wiring.blob_names[t] for t in self.wiring.tops[self.layer_index(layer)]]
+
+    def _bottoms_of(self, layer: str) -> list[str]:
+        return [self.wiring.blob_names[b] for b in self.wiring.bottoms[self.layer_index(layer)]]
