@@ -33,6 +33,12 @@ def message_class(name: str) -> Any:
     return factory.MessageFactory(pool).GetPrototype(descriptor)  # protobuf 4.21
 
 
+def is_repeated(field: Any) -> bool:
+    """Whether a field descriptor is of a repeated field, by the name each protobuf version has for that."""
+    known = getattr(field, "is_repeated", None)
+    return field.label == field.LABEL_REPEATED if known is None else bool(known)
+
+
 def __getattr__(name: str) -> Any:
     try:
         cls = message_class(name)

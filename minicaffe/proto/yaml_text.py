@@ -1,0 +1,261 @@
+"""Caffe's messages as YAML: the same field names, without braces, quotes and repeated keys.
+
+    name: LeNet
+    layer:
+    - {name: data, type: Input, top: data, input_param: {shape: {dim: [64, 1, 28, 28]}}}
+    - name: conv1
+      type: Convolution
+      bottom: data
+      top: conv1
+      convolution_param: {num_output: 20, kernel_size: 5}
+
+The schema says how a scalar reads, not YAML: `1e-3` is a number where YAML 1.1 sees a string, and a layer may be
+named `123` or `yes`. A repeated field takes a list or one value alone, an enum its value's name, a string its text;
+bytes that are no plain text stand as `!!binary`. Anchors, aliases and `<<` work.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import yaml
+
+from minicaffe.errors import ProtoError
+from minicaffe.proto import is_repeated
+from minicaffe.proto.source import Entry, excerpt
+from minicaffe.proto.wording import unknown_enum_value, unknown_field
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_TAG = "tag:yaml.org,2002:"
+_DEEPEST = 50  # levels of nesting; Caffe's messages have seven
+
+_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
+_RANGE = {"int32": 31, "int64": 63, "uint32": 32, "uint64": 64}
+_INTEGERS = {5: "int32", 3: "int64", 13: "uint32", 4: "uint64"}  # by FieldDescriptor.TYPE_...
+_DOUBLE, _FLOAT, _BOOL, _STRING, _BYTES, _ENUM = 1, 2, 8, 9, 12, 14
+
+
+def parse(text: str, message: Any, filename: str = "<string>") -> Any:
+    """Fill `message` from YAML and return it; ProtoError with file, line, column and the line itself."""
+    _Reader(text, filename).fill(message)
+    return message
+
+
+def format(message: Any) -> str:
+    """The message as YAML that reads back as the same message."""
+    node = _node(message)
+    if not node.value:
+        return "{}\n"
+    return yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=110)
+
+
+def entries(text: str) -> Iterator[Entry]:
+    """Each field set, in order, as `source.Source` wants it: 'layer[0]', 'layer[0].name[0]', ..."""
+    yield from _entries(yaml.compose(text, Loader=_Loader), "", 0)
+
+
+def _entries(node: Any, prefix: str, depth: int) -> Iterator[Entry]:
+    if not isinstance(node, yaml.MappingNode) or depth > _DEEPEST:
+        return
+    for key, value in node.value:
+        listed = isinstance(value, yaml.SequenceNode)
+        for index, item in enumerate(value.value if listed else [value]):
+            path = f"{prefix}{key.value}[{index}]"
+            yield path, (item if listed else key).start_mark.line + 1, str(getattr(item, "value", ""))
+            yield from _entries(item, path + ".", depth + 1)
+
+
+class _Reader:
+    """One text on its way into a message."""
+
+    def __init__(self, text: str, filename: str) -> None:
+        self.text, self.filename = text, filename
+        self.merged: dict[int, list[tuple[Any, Any]]] = {}  # a mapping node's pairs, `<<` resolved
+
+    def fill(self, message: Any) -> None:
+        try:
+            node = yaml.compose(self.text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            problem = ", ".join(part for part in (error.context, error.problem) if part)
+            raise self._at(mark, f"this is not YAML: {problem}") from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise ProtoError(f"this is not YAML: {error}", where=self.filename) from None
+        if node is not None:
+            self.message(node, message, message.DESCRIPTOR)
+
+    def message(self, node: Any, message: Any, root: Any = None) -> None:
+        """Fill one message from a mapping; nothing at all stands for a message without fields."""
+        if _is_null(node):
+            return
+        descriptor = message.DESCRIPTOR
+        if not isinstance(node, yaml.MappingNode):
+            raise self.wrong(node, f"a mapping of {descriptor.name}'s fields")
+        seen: set[str] = set()
+        for key, value in self.pairs(node):
+            name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+            field = descriptor.fields_by_name.get(name)
+            if field is None:
+                raise self.error(key, *unknown_field(descriptor, name, root))
+            if name in seen:
+                raise self.error(key, f"{name!r} is specified multiple times in one {descriptor.name}",
+                                 "several values of a repeated field stand in one list: [a, b]")
+            seen.add(name)
+            self.field(field, value, message)
+
+    def field(self, field: Any, node: Any, message: Any) -> None:
+        many = is_repeated(field)
+        target: Any = getattr(message, field.name) if many or field.message_type else None
+        for item in node.value if many and isinstance(node, yaml.SequenceNode) else [node]:
+            if field.message_type:
+                if not many:
+                    target.SetInParent()
+                self.message(item, target.add() if many else target)
+            elif many:
+                target.append(self.scalar(field, item))
+            else:
+                setattr(message, field.name, self.scalar(field, item))
+
+    def pairs(self, node: Any) -> list[tuple[Any, Any]]:
+        """The fields of a mapping, its own and, where it lacks them, those it takes with `<<`."""
+        if id(node) in self.merged:
+            return self.merged[id(node)]
+        self.merged[id(node)] = []  # what a mapping that contains itself finds
+        own = [(key, value) for key, value in node.value if key.tag != _TAG + "merge"]
+        have = {key.value for key, _ in own if isinstance(key, yaml.ScalarNode)}
+        for key, value in node.value:
+            if key.tag != _TAG + "merge":
+                continue
+            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(source, yaml.MappingNode):
+                    raise self.wrong(source, "a mapping to merge")
+                taken = [pair for pair in self.pairs(source) if pair[0].value not in have]
+                have |= {key.value for key, _ in taken}
+                own += taken
+        self.merged[id(node)] = own
+        return own
+
+    def scalar(self, field: Any, node: Any) -> Any:
+        """The value of one scalar node as the field's type wants it."""
+        kind = field.type
+        if not isinstance(node, yaml.ScalarNode) or _is_null(node):
+            raise self.wrong(node, _EXPECTED.get(kind, "an integer"))
+        value, plain = node.value, not node.style
+        if kind == _STRING:
+            return value
+        if kind == _BYTES:
+            return self.raw(node)
+        if kind == _ENUM:
+            return self.enum(field.enum_type, node)
+        if not plain:
+            raise self.wrong(node, _EXPECTED.get(kind, "an integer"), "take away the quotes")
+        if kind == _BOOL and value.lower() in _TRUE + _FALSE:
+            return value.lower() in _TRUE
+        if kind in (_FLOAT, _DOUBLE) and (number := _number(value)) is not None:
+            return number
+        if kind in _INTEGERS and (whole := _integer(value)) is not None:
+            bits = _RANGE[_INTEGERS[kind]]
+            lowest = 0 if _INTEGERS[kind].startswith("u") else -(2**bits)
+            if lowest <= whole < 2**bits:
+                return whole
+            raise self.error(node, f"{field.name} takes {lowest} to {2**bits - 1}, got {value}")
+        raise self.wrong(node, _EXPECTED.get(kind, "an integer"))
+
+    def enum(self, enum: Any, node: Any) -> int:
+        by_number = None if node.style else enum.values_by_number.get(_integer(node.value))
+        found = enum.values_by_name.get(node.value) or by_number
+        if found is None:
+            raise self.error(node, *unknown_enum_value(enum, node.value))
+        return int(found.number)
+
+    def raw(self, node: Any) -> bytes:
+        if node.tag != _TAG + "binary":
+            return str(node.value).encode("utf-8")
+        try:
+            return base64.b64decode("".join(node.value.split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise self.wrong(node, "base64 after !!binary") from None
+
+    def wrong(self, node: Any, expected: str, hint: str = "") -> ProtoError:
+        """The error for a node of another kind than the field takes."""
+        if isinstance(node, yaml.ScalarNode):
+            got = "nothing (null)" if _is_null(node) else repr(node.value)
+        else:
+            got = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
+        return self.error(node, f"expects {expected}, got {got}", hint)
+
+    def error(self, node: Any, sentence: str, hint: str = "") -> ProtoError:
+        return self._at(node.start_mark, sentence, hint)
+
+    def _at(self, mark: Any, sentence: str, hint: str = "") -> ProtoError:
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        return ProtoError(f"{sentence}\n{excerpt(self.text, line, column)}",
+                          where=f"{self.filename}:{line}:{column}", hint=hint)
+
+
+_EXPECTED = {_DOUBLE: "a number", _FLOAT: "a number", _BOOL: "true or false", _STRING: "a string",
+             _BYTES: "a string or !!binary", _ENUM: "the name of a value"}
+
+
+def _is_null(node: Any) -> bool:
+    return isinstance(node, yaml.ScalarNode) and not node.style and node.tag == _TAG + "null"
+
+
+def _number(text: str) -> float | None:
+    """A decimal number, or infinity and not-a-number with or without YAML's point."""
+    word = re.sub(r"^([+-]?)\.(?=inf|nan)", r"\1", text.lower())
+    try:
+        return None if "_" in word else float(word)
+    except ValueError:
+        return None
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return None if "_" in text or len(text) > 40 else int(text, 0)
+    except ValueError:
+        return None
+
+
+def _node(message: Any) -> Any:
+    """The YAML node of a message: fields in the order of their numbers, lists of scalars on one line."""
+    pairs = []
+    for field, value in message.ListFields():
+        many = is_repeated(field)
+        items = [_node(item) if field.message_type else _scalar_node(field, item)
+                 for item in (value if many else [value])]
+        node = yaml.SequenceNode(_TAG + "seq", items, flow_style=not field.message_type) if many else items[0]
+        pairs.append((yaml.ScalarNode(_TAG + "str", field.name), node))
+    return yaml.MappingNode(_TAG + "map", pairs, flow_style=not pairs)
+
+
+def _scalar_node(field: Any, value: Any) -> Any:
+    kind = field.type
+    if kind in (_FLOAT, _DOUBLE):
+        return yaml.ScalarNode(_TAG + "float", _float_text(value, single=kind == _FLOAT))
+    if kind == _BOOL:
+        return yaml.ScalarNode(_TAG + "bool", "true" if value else "false")
+    if kind == _ENUM:
+        return yaml.ScalarNode(_TAG + "str", field.enum_type.values_by_number[value].name)
+    if kind == _BYTES and not re.fullmatch(rb"[\x20-\x7e]*", value):
+        return yaml.ScalarNode(_TAG + "binary", base64.b64encode(value).decode("ascii"))
+    if kind in (_STRING, _BYTES):
+        text = value if kind == _STRING else value.decode("ascii")
+        return yaml.ScalarNode(_TAG + "str", text, style=None if text.isprintable() else '"')
+    return yaml.ScalarNode(_TAG + "int", str(value))
+
+
+def _float_text(value: float, single: bool) -> str:
+    """The shortest decimal that reads back as the same float32 (or float64), in YAML 1.1's form."""
+    if not math.isfinite(value):
+        return ".nan" if math.isnan(value) else (".inf" if value > 0 else "-.inf")
+    digits = repr(float(str(np.float32(value))) if single else value)
+    mantissa, e, exponent = digits.partition("e")
+    return digits if "." in mantissa else f"{mantissa}.0{e}{exponent}"
