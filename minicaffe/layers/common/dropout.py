@@ -1,0 +1,53 @@
+"""Dropout: train on a random half of the values, so that no unit can rely on one other."""
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+from minicaffe.proto import TRAIN
+
+
+@register("Dropout")
+class DropoutLayer(Layer):
+    """Set each value to 0 with probability p while training; hand everything through while testing.
+
+    Forward   y = x · m,  m = 1 / (1 − p) with probability 1 − p, else 0   (drawn anew for each value)
+    Backward  dx = dy · m
+
+    Bottom    x (any shape)
+    Top       y, the shape of x
+    Params    dropout_param: dropout_ratio=p (0 ≤ p < 1)
+    In place  yes: backward reads neither x nor y
+    Phase     TRAIN as above, so that y has the mean of x; TEST: y = x and dx = dy
+    Errors    LayerError when dropout_ratio is below 0, or 1 or more
+    See       Srivastava et al., JMLR 15, 2014
+    """
+
+    message = "dropout_param"
+    in_place = True
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        self.p = self.param.dropout_ratio
+        self.check(0 <= self.p < 1, "dropout_ratio", "must be at least 0 and below 1")
+
+    def reshape(self, bottom, top):
+        top[0].reshape_like(bottom[0])
+        if self.phase == TRAIN:
+            self.m = self.scratch(bottom[0].shape)
+
+    def forward(self, bottom, top):
+        x, y = bottom[0].data, top[0].data
+        if self.phase == TRAIN:
+            np.multiply(self.rng.random(x.shape) >= self.p, 1 / (1 - self.p), out=self.m)
+            np.multiply(x, self.m, out=y)
+        elif y is not x:
+            y[...] = x
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        dy, dx = top[0].diff, bottom[0].diff
+        if self.phase == TRAIN:
+            np.multiply(dy, self.m, out=dx)
+        elif dy is not dx:
+            dx[...] = dy

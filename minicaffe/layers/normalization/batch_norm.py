@@ -1,0 +1,107 @@
+"""Batch normalization: give every channel mean 0 and variance 1, measured on the batch or remembered."""
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+from minicaffe.proto import TEST
+
+
+@register("BatchNorm")
+class BatchNormLayer(Layer):
+    """Normalize each channel by its mean and variance. A Scale layer with bias_term usually follows.
+
+    Forward   μ[c] = Σ x / m,  v[c] = Σ (x − μ)² / m    (over the m values of channel c in the batch)
+              y = (x − μ) / √(v + ε)
+              blobs: mean ← λ·mean + μ,  variance ← λ·variance + v·m/(m − 1),  factor ← λ·factor + 1
+    Backward  dx = (dy − Σ dy / m − y · Σ (dy·y) / m) / √(v + ε)
+    With global statistics μ = mean / factor, v = variance / factor, no blob changes, and dx = dy / √(v + ε).
+
+    Bottom    x (N, C, …) or (N,), which counts as one channel
+    Top       y, the shape of x
+    Params    batch_norm_param: use_global_stats (default: in TEST), moving_average_fraction=λ, eps=ε
+    Blobs     mean (C,), variance (C,), factor (1,): statistics, never touched by the solver
+    In place  yes: a copy of y is kept for backward
+    Phase     TRAIN measures the batch, TEST takes the blobs, unless use_global_stats says otherwise
+    Errors    LayerError when C changes, when x has no axis, or when a lr_mult other than 0 is given
+    Derived   docs/maths/normalization.md#batchnorm
+    See       Ioffe and Szegedy, ICML 2015
+    """
+
+    message = "batch_norm_param"
+    in_place = True
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        p, x = self.param, bottom[0]
+        if x.num_axes == 0:
+            self.fail("bottom[0] must have at least one axis, got a scalar")
+        self.fraction, self.eps = p.moving_average_fraction, p.eps
+        self.use_global_stats = p.use_global_stats if p.HasField("use_global_stats") else self.phase == TEST
+        self.C = x.shape[1] if x.num_axes > 1 else 1
+        for shape in ((self.C,), (self.C,), (1,)):
+            self.add_blob(shape)
+        self.param_propagate_down = [False] * 3
+        self._freeze_statistics()
+
+    def reshape(self, bottom, top):
+        x = bottom[0]
+        channels = x.shape[1] if x.num_axes > 1 else 1
+        if channels != self.C:
+            self.fail(f"bottom[0] {x.shape} has {channels} channels, but the statistics are of {self.C}")
+        top[0].reshape_like(x)
+        self.y = self.scratch(x.shape)
+        self.m = x.count // self.C
+        self._rows = (x.shape[0], self.C, x.count // max(1, x.shape[0] * self.C))
+
+    def forward(self, bottom, top):
+        x, y = bottom[0].data.reshape(self._rows), self.y.reshape(self._rows)
+        mean, variance, factor = (b.data for b in self.blobs)
+        if self.use_global_stats:
+            scale = 1 / factor if factor[0] else factor  # Caffe: with factor = 0, as at the start, μ = v = 0
+            np.subtract(x, self._spread(mean * scale), out=y)
+            v = variance * scale
+        else:
+            mu = self._channel_sum(x) / self.m
+            np.subtract(x, self._spread(mu), out=y)
+            v = self._channel_sum(y * y) / self.m
+            self._remember(mu, v)
+        self.std = self._spread(np.sqrt(v + self.eps))
+        y /= self.std
+        top[0].data[...] = self.y
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        dy, dx, y = (v.reshape(self._rows) for v in (top[0].diff, bottom[0].diff, self.y))
+        if self.use_global_stats:
+            np.divide(dy, self.std, out=dx)
+            return
+        mean_dy = self._spread(self._channel_sum(dy) / self.m)
+        mean_dy_y = self._spread(self._channel_sum(dy * y) / self.m)
+        np.subtract(dy, mean_dy + mean_dy_y * y, out=dx)
+        dx /= self.std
+
+    def _remember(self, mu, v):
+        mean, variance, factor = (b.data for b in self.blobs)
+        unbiased = self.m / (self.m - 1) if self.m > 1 else 1.0
+        for kept, new in ((mean, mu), (variance, v * unbiased), (factor, 1.0)):
+            kept *= self.fraction
+            kept += new
+
+    def _freeze_statistics(self):
+        """Caffe: the three blobs get lr_mult 0; a definition that says otherwise is an error."""
+        specs = self.layer_param.param
+        for i in range(3):
+            if i == len(specs):
+                specs.add(lr_mult=0.0)
+            elif specs[i].lr_mult != 0:
+                self.fail(f"param {i} has lr_mult {specs[i].lr_mult:g}, but its blobs are statistics, not weights",
+                          hint="remove it or set lr_mult: 0; learnable scales and shifts belong in a Scale layer")
+
+    @staticmethod
+    def _channel_sum(values):
+        return values.sum(axis=2).sum(axis=0)  # rows first: numpy adds a row pairwise, so few digits get lost
+
+    @staticmethod
+    def _spread(per_channel):
+        return per_channel[:, np.newaxis]

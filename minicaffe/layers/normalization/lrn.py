@@ -1,0 +1,77 @@
+"""Local response normalization: a value is damped by the energy of its neighbours."""
+
+import numpy as np
+
+from minicaffe import kernels, log
+from minicaffe.layer import Layer, register
+from minicaffe.proto import LRNParameter
+
+
+@register("LRN")
+class LRNLayer(Layer):
+    """Scale each value down where the values around it are strong.
+
+    Forward   s[i] = k + α/m · Σ x[j]²,  y[i] = x[i] · s[i]^−β
+    Backward  t[i] = Σ dy[j] · y[j] / s[j],  dx[i] = dy[i] · s[i]^−β − 2αβ/m · x[i] · t[i]
+    where both Σ run over the window around i, in which values beyond the border count as 0:
+        ACROSS_CHANNELS    n channels at the same place, m = n
+        WITHIN_CHANNEL     n × n places of the same channel, m = n², and k = 1 whatever is given
+
+    Bottom    x (N, C, H, W)
+    Top       y (N, C, H, W)
+    Params    lrn_param: local_size=n (odd), alpha=α, beta=β, k, norm_region, engine (accepted, without effect)
+    In place  yes: a copy of x is kept for backward
+    Errors    LayerError when local_size is even, or x has not 4 axes
+    Derived   docs/maths/normalization.md#lrn
+    See       Krizhevsky et al., NIPS 2012, §3.3
+    """
+
+    message = "lrn_param"
+    in_place = True
+
+    def setup(self, bottom, top):
+        p = self.param
+        self.check(p.local_size % 2 == 1, "local_size", "must be odd, so that the window has a middle")
+        self.n, self.k, self.beta = p.local_size, p.k, p.beta
+        self.axes = [1]
+        if p.norm_region == LRNParameter.WITHIN_CHANNEL:
+            self.axes, self.k = [2, 3], 1.0  # Caffe: k is not read here
+            if p.k != 1:
+                log.warn("lrn_layer.cpp:48", f"layer {self.name!r} (LRN): lrn_param.k = {log.number(p.k)} has no "
+                                             "effect with WITHIN_CHANNEL, which takes k = 1")
+        self.alpha = p.alpha / self.n ** len(self.axes)
+
+    def reshape(self, bottom, top):
+        x = bottom[0]
+        if x.num_axes != 4:
+            self.fail(f"bottom[0] must have 4 axes (N, C, H, W), got {x.num_axes}: {x.shape}")
+        top[0].reshape_like(x)
+        self.s, self.damping, self._sum = (self.scratch(x.shape) for _ in range(3))
+        self._kept_x = self.scratch(x.shape) if top[0] is x else None
+
+    def forward(self, bottom, top):
+        x, y, s = bottom[0].data, top[0].data, self.s
+        if self._kept_x is not None:
+            self._kept_x[...] = x
+        np.multiply(x, x, out=self.damping)
+        s = self._window_sum(self.damping, out=s)
+        s *= self.alpha
+        s += self.k
+        np.power(s, -self.beta, out=self.damping)
+        np.multiply(x, self.damping, out=y)
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        x = bottom[0].data if self._kept_x is None else self._kept_x
+        dy, dx, s = top[0].diff, bottom[0].diff, self.s
+        damped = dy * self.damping
+        t = self._window_sum(damped * x / s, out=np.empty_like(x))
+        t *= x
+        t *= 2 * self.alpha * self.beta
+        np.subtract(damped, t, out=dx)
+
+    def _window_sum(self, values, out):
+        for axis in self.axes[:-1]:
+            values = kernels.window_sum(values, self.n, axis, out=self._sum)
+        return kernels.window_sum(values, self.n, self.axes[-1], out=out)

@@ -1,0 +1,245 @@
+"""The normalization family: layers that divide by a measured size."""
+
+import itertools
+import logging
+
+import numpy as np
+import pytest
+from run_layer import filled, normal, run_backward, run_forward
+
+from minicaffe import kernels
+from minicaffe.errors import LayerError
+from minicaffe.layers.normalization.batch_norm import BatchNormLayer
+from minicaffe.layers.normalization.lrn import LRNLayer
+from minicaffe.proto import TEST, LayerParameter
+from minicaffe.testing import check_gradient, check_layer
+
+SHAPE = (2, 7, 5, 3)
+
+
+def make(cls, phase=0, dtype=np.float64, **param):
+    """A layer with these fields in its own message."""
+    return cls(dtype=dtype, phase=phase, **{cls.message: param})
+
+
+# --- window_sum ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", kernels.available_engines())
+@pytest.mark.parametrize(("size", "axis"), [(1, 1), (3, 1), (5, 0), (3, 2), (9, 3), (21, 1)])
+def test_window_sum(engine, size, axis):
+    """Every engine sums what lies in the window, also where the window is wider than the array."""
+    x = normal(*SHAPE)
+    want = np.empty_like(x)
+    moved, sums = np.moveaxis(x, axis, 0), np.moveaxis(want, axis, 0)
+    for i in range(len(moved)):
+        sums[i] = sum(moved[j] for j in range(len(moved)) if abs(i - j) <= (size - 1) / 2)
+    before = kernels.engine()
+    kernels.use_engine(engine)
+    try:
+        out = kernels.window_sum(x, size, axis, out=np.full_like(x, 9))
+    finally:
+        kernels.use_engine(before)
+
+    np.testing.assert_allclose(out, want, rtol=1e-12, atol=1e-12)
+
+
+# --- LRN -----------------------------------------------------------------------------------------
+
+
+def naive_lrn(x, n, alpha, beta, k, within):
+    """LRN value by value, from the formula."""
+    y = np.empty_like(x)
+    for i in itertools.product(*map(range, x.shape)):
+        energy = 0.0
+        for j in itertools.product(*map(range, x.shape)):
+            away = [abs(p - q) for p, q in zip(i, j, strict=True)]
+            near = away[1] == 0 and max(away[2:]) <= n // 2 if within else away[1] <= n // 2 and away[2:] == [0, 0]
+            if away[0] == 0 and near:
+                energy += x[j] ** 2
+        y[i] = x[i] * (k + alpha / n ** (2 if within else 1) * energy) ** -beta
+    return y
+
+
+def test_lrn_by_hand():
+    """Three channels of one pixel, n = 3, α = 3, β = 1, k = 1: y = x / (1 + the neighbours' squares)."""
+    layer = make(LRNLayer, local_size=3, alpha=3, beta=1)
+    bottom, top = run_forward(layer, np.array([1, 2, 3.]).reshape(1, 3, 1, 1))
+
+    np.testing.assert_allclose(top[0].data.ravel(), [1 / 6, 2 / 15, 3 / 14], rtol=1e-14)
+    # dy = (0, 1, 0): dx[1] = 1/15 − 2·2·2/15², dx[0] = −2·1·2/15², dx[2] = −2·3·2/15²
+    dx, = run_backward(layer, bottom, top, np.array([0, 1, 0.]).reshape(1, 3, 1, 1))
+    np.testing.assert_allclose(dx.ravel(), [-4 / 225, 7 / 225, -12 / 225], rtol=1e-14)
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 11])
+def test_lrn_across_channels(n):
+    """The window runs over channels, k is honoured, and the border is cut off."""
+    x = normal(2, 7, 3, 1)
+    _, top = run_forward(make(LRNLayer, local_size=n, alpha=0.5, beta=0.6, k=2), x)
+
+    np.testing.assert_allclose(top[0].data, naive_lrn(x, n, 0.5, float(np.float32(0.6)), 2, within=False), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 3, 5])
+def test_lrn_within_channel(n):
+    """The window is a square of one channel, divided by n² even at the border."""
+    x = normal(2, 1, 5, 3)
+    layer = make(LRNLayer, local_size=n, alpha=0.5, beta=0.75, norm_region="WITHIN_CHANNEL")
+
+    np.testing.assert_allclose(run_forward(layer, x)[1][0].data, naive_lrn(x, n, 0.5, 0.75, 1, within=True), rtol=1e-12)
+
+
+def test_lrn_within_channel_says_that_k_is_ignored(caplog):
+    """k changes nothing within channels, as in Caffe, and the user hears about it."""
+    param = dict(local_size=3, norm_region="WITHIN_CHANNEL")
+    _, plain = run_forward(make(LRNLayer, **param), normal(*SHAPE))
+    with caplog.at_level(logging.WARNING, "minicaffe"):
+        _, with_k = run_forward(make(LRNLayer, k=4, **param), normal(*SHAPE))
+
+    assert np.array_equal(plain[0].data, with_k[0].data)
+    assert "lrn_param.k = 4 has no effect" in caplog.text
+
+
+@pytest.mark.parametrize("region", ["ACROSS_CHANNELS", "WITHIN_CHANNEL"])
+@pytest.mark.parametrize("n", [3, 9])
+def test_lrn_gradient(region, n):
+    """Backward is the derivative of forward in both regions, also for a window wider than the blob."""
+    layer = make(LRNLayer, local_size=n, alpha=0.8, beta=0.75, norm_region=region)
+
+    assert check_layer(layer, [filled(normal(*SHAPE))]) < 1e-6
+
+
+def test_lrn_in_place():
+    """In place gives the gradient that separate blobs give."""
+    layers = [make(LRNLayer, alpha=0.8) for _ in range(2)]
+    apart = run_forward(layers[0], normal(*SHAPE))
+    placed = run_forward(layers[1], normal(*SHAPE), in_place=True)
+
+    assert np.array_equal(apart[1][0].data, placed[1][0].data)
+    dy = normal(*SHAPE, seed=1)
+    np.testing.assert_array_equal(run_backward(layers[0], *apart, dy)[0], run_backward(layers[1], *placed, dy)[0])
+
+
+def test_lrn_errors():
+    """An even window and a blob without 4 axes are refused with what was seen."""
+    with pytest.raises(LayerError, match=r"'LRN' \(LRN\): lrn_param\.local_size must be odd.*got 4"):
+        run_forward(make(LRNLayer, local_size=4), normal(*SHAPE))
+    with pytest.raises(LayerError, match=r"must have 4 axes \(N, C, H, W\), got 3: \(2, 7, 5\)"):
+        run_forward(make(LRNLayer), normal(2, 7, 5))
+
+
+# --- BatchNorm -----------------------------------------------------------------------------------
+
+
+def test_batch_norm_by_hand():
+    """Two channels of three values, normalized by their mean and √(variance), ε = 0."""
+    layer = make(BatchNormLayer, eps=0)
+    _, top = run_forward(layer, [[1, 10], [2, 10], [3, 40]])
+    r = np.sqrt(1.5)  # 1 / √(2/3)
+
+    np.testing.assert_allclose(top[0].data, [[-r, -np.sqrt(0.5)], [0, -np.sqrt(0.5)], [r, np.sqrt(2)]], atol=1e-14)
+
+
+def test_batch_norm_statistics():
+    """The blobs hold decaying sums of mean and unbiased variance, and how much they weigh in all."""
+    layer = make(BatchNormLayer, moving_average_fraction=0.5)
+    first, second = normal(*SHAPE), normal(*SHAPE, seed=1) * 3 + 2
+    bottom, top = run_forward(layer, first)
+    bottom[0].data[...] = second
+    layer.Forward(bottom, top)
+
+    mean, variance, factor = (b.data for b in layer.blobs)
+    means, variances = ([f(v, axis=(0, 2, 3)) for v in (first, second)] for f in (np.mean, np.var))
+    m = 2 * 5 * 3
+    np.testing.assert_allclose(mean, 0.5 * means[0] + means[1], rtol=1e-12)
+    np.testing.assert_allclose(variance, (0.5 * variances[0] + variances[1]) * m / (m - 1), rtol=1e-12)
+    np.testing.assert_array_equal(factor, [1.5])
+
+
+def test_batch_norm_single_value():
+    """One value a channel has variance 0, which is remembered without a division by m − 1 = 0."""
+    layer = make(BatchNormLayer)
+    run_forward(layer, [[3, 4]])
+
+    assert [b.data.tolist() for b in layer.blobs] == [[3, 4], [0, 0], [1]]
+
+
+@pytest.mark.parametrize("options", [dict(phase=TEST), dict(use_global_stats=True)])
+def test_batch_norm_global_statistics(options):
+    """With global statistics the blobs, divided by their factor, are used and stay as they are."""
+    layer = make(BatchNormLayer, eps=0.25, **options)
+    bottom, top = run_forward(layer, normal(*SHAPE))
+    np.testing.assert_allclose(top[0].data, bottom[0].data * 2, rtol=1e-12)  # as untrained
+    kept = [normal(7), normal(7) ** 2, np.array([2.5])]
+    for blob, values in zip(layer.blobs, kept, strict=True):
+        blob.data[...] = values
+    layer.Forward(bottom, top)
+
+    per_channel = [v.reshape(7, 1, 1) / 2.5 for v in kept[:2]]
+    want = (bottom[0].data - per_channel[0]) / np.sqrt(per_channel[1] + 0.25)
+    np.testing.assert_allclose(top[0].data, want, rtol=1e-12)
+    assert all(np.array_equal(v, b.data) for v, b in zip(kept, layer.blobs, strict=True))
+    check_gradient(layer, bottom, top)
+
+
+def test_batch_norm_use_global_stats_false_in_test():
+    """use_global_stats: false measures the batch in TEST too."""
+    layer = make(BatchNormLayer, phase=TEST, use_global_stats=False)
+    _, top = run_forward(layer, normal(*SHAPE) + 5)
+
+    np.testing.assert_allclose(top[0].data.mean(axis=(0, 2, 3)), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (5, 3), (11,), (2, 3, 7)])
+def test_batch_norm_gradient(shape):
+    """Backward is the derivative of forward for any number of axes; one axis is one channel."""
+    layer = make(BatchNormLayer)
+
+    assert check_layer(layer, [filled(normal(*shape))]) < 1e-6
+    assert layer.blobs[0].shape == (shape[1] if len(shape) > 1 else 1,)
+
+
+def test_batch_norm_in_place():
+    """In place gives the same numbers, even when a later layer overwrites y before backward."""
+    layers = [make(BatchNormLayer) for _ in range(2)]
+    apart = run_forward(layers[0], normal(*SHAPE))
+    placed = run_forward(layers[1], normal(*SHAPE), in_place=True)
+
+    assert np.array_equal(apart[1][0].data, placed[1][0].data)
+    placed[1][0].data.fill(0)
+    dy = normal(*SHAPE, seed=1)
+    np.testing.assert_array_equal(run_backward(layers[0], *apart, dy)[0], run_backward(layers[1], *placed, dy)[0])
+
+
+def test_batch_norm_dx_sums_to_zero():
+    """A constant added to a channel changes nothing, so its dx sums to 0, and so does dx · y for a factor."""
+    layer = make(BatchNormLayer, eps=0)
+    bottom, top = run_forward(layer, normal(*SHAPE))
+    dx, = run_backward(layer, bottom, top, normal(*SHAPE, seed=1))
+
+    np.testing.assert_allclose(dx.sum(axis=(0, 2, 3)), 0, atol=1e-12)
+    np.testing.assert_allclose((dx * top[0].data).sum(axis=(0, 2, 3)), 0, atol=1e-12)
+
+
+def test_batch_norm_statistics_are_not_learnt():
+    """All three blobs get lr_mult 0, once, and ask for no diff."""
+    layer = make(BatchNormLayer)
+    run_forward(layer, normal(*SHAPE))
+    run_forward(make(BatchNormLayer), normal(*SHAPE))
+
+    assert [spec.lr_mult for spec in layer.layer_param.param] == [0, 0, 0]
+    assert not any(layer.param_propagate_down)
+
+
+def test_batch_norm_errors():
+    """A learning rate for statistics, a changed channel count and a scalar are refused with the numbers."""
+    with pytest.raises(LayerError, match="param 1 has lr_mult 2,"):
+        run_forward(BatchNormLayer(LayerParameter(param=[{"lr_mult": 0}, {"lr_mult": 2}])), normal(*SHAPE))
+    layer = make(BatchNormLayer)
+    bottom, top = run_forward(layer, normal(*SHAPE))
+    bottom[0].reshape(2, 5, 7, 3)
+    with pytest.raises(LayerError, match=r"\(2, 5, 7, 3\) has 5 channels, but the statistics are of 7"):
+        layer.Forward(bottom, top)
+    with pytest.raises(LayerError, match="at least one axis, got a scalar"):
+        run_forward(make(BatchNormLayer), 3.0)
