@@ -1,0 +1,33 @@
+# Each target sets up what it needs: a virtual environment in .venv, then the job.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench docs proto clean
+
+demo: .venv/.stamp
+	$(BIN)/minicaffe demo $(DEMO)
+
+test: .venv/.stamp
+	$(BIN)/python -m pytest -q $(TESTS)
+
+lint: .venv/.stamp
+	$(BIN)/ruff check minicaffe tests examples protos
+	$(BIN)/mypy
+
+bench: .venv/.stamp
+	$(BIN)/python tests/benchmarks/run.py $(BENCH)
+
+docs: .venv/.stamp
+	$(BIN)/python docs/generate.py
+
+proto: .venv/.stamp
+	$(BIN)/python protos/compile.py
+
+.venv/.stamp: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache

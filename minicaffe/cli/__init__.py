@@ -1,0 +1,1 @@
+"""The command line: one module a subcommand, found by name in __main__.py."""

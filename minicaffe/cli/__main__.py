@@ -1,0 +1,95 @@
+"""`minicaffe COMMAND ...`: finds the command's module, reads its flags, and turns errors into one clean message."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from minicaffe.errors import MinicaffeError, near_names
+
+COMMANDS = {  # command -> (module of this package, what it does)
+    "train": ("train", "train a net as a solver definition says, or go on from a snapshot"),
+    "test": ("evaluate", "score a net with given weights"),
+    "time": ("timing", "measure each layer, forward and backward"),
+    "show": ("show", "print a net as it is after the rules, upgrades and splits"),
+    "convert": ("convert", "rewrite a definition as prototxt or YAML"),
+    "layers": ("layers", "list the layer types, or print one's datasheet"),
+    "engines": ("engines", "list the engines and which kernels each has"),
+    "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that exits with 1, like every user error here, and knows a misspelt flag."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.search(r"unrecognized arguments: (-\S+)", message)
+        hint = ""
+        if unknown:
+            near = near_names(unknown[1].split("=")[0], list(self._option_string_actions))
+            hint = f"\n  hint: {near}" if near else ""
+        print(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status. A user's error is one message on stderr and status 1."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    warnings.showwarning = _show_warning
+    if not args or args[0] in ("-h", "--help", "-help", "help"):
+        print(_usage())
+        return 0
+    if args[0] in ("--version", "-version"):
+        from minicaffe import __version__
+
+        print(f"minicaffe {__version__}")
+        return 0
+    command = args[0]
+    if command not in COMMANDS:
+        near = near_names(command, list(COMMANDS))
+        print(f"minicaffe: error: there is no command {command!r}\n  hint: {near or 'minicaffe --help lists them'}",
+              file=sys.stderr)
+        return 1
+    try:
+        module = importlib.import_module(f"minicaffe.cli.{COMMANDS[command][0]}")
+        parser = Parser(prog=f"minicaffe {command}", description=module.__doc__, allow_abbrev=False,
+                        formatter_class=argparse.RawDescriptionHelpFormatter)
+        module.add_arguments(parser)
+        return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
+    except MinicaffeError as error:
+        print(f"minicaffe: error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"minicaffe: error: {place}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("minicaffe: stopped", file=sys.stderr)
+        return 130
+
+
+def _double_dashes(args: Sequence[str]) -> list[str]:
+    """Caffe's users write `-solver F` as often as `--solver=F`; argparse wants two dashes on long flags."""
+    return [re.sub(r"^-(?=[a-zA-Z_]\w)", "--", arg) for arg in args]
+
+
+def _usage() -> str:
+    rows = "\n".join(f"  {name:10}{what}" for name, (_, what) in COMMANDS.items())
+    return f"usage: minicaffe COMMAND [flags]\n\n{rows}\n\nminicaffe COMMAND --help lists a command's flags."
+
+
+def _show_warning(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+    print(f"minicaffe: warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,26 @@
+"""List the engines, which of them this machine has, and which kernels each brings a version of its own for."""
+
+from __future__ import annotations
+
+import argparse
+
+from minicaffe import kernels
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def run(args: argparse.Namespace) -> int:
+    from minicaffe.kernels.registry import ENGINES
+
+    available = kernels.available_engines()
+    used = kernels.engine()
+    for name, (_, library, extra) in ENGINES.items():
+        state = "in use" if name == used else "available" if name in available else \
+            f"not installed: pip install 'minicaffe[{extra}]'"
+        print(f"{name:8}{library:10}{state}")
+    print()
+    for name, made in sorted(kernels.kernels().items()):
+        print(f"  {name:28}" + ", ".join(["numpy", *made.twins]))
+    return 0

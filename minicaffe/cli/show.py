@@ -1,0 +1,39 @@
+"""Print a net as it is after the passes that come before its first layer.
+
+The passes in order: upgrade_v0, upgrade_v1, upgrade_fields, filter (phase, level, stage), insert_splits.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from minicaffe import passes
+from minicaffe.proto import NetParameter, Phase
+from minicaffe.proto import text as proto_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("net", metavar="NET", help="a prototxt or YAML file")
+    parser.add_argument("--after", metavar="PASS", default=passes.PASSES[-1][0],
+                        help="stop after this pass: " + ", ".join(name for name, _ in passes.PASSES))
+    add_state_arguments(parser)
+
+
+def add_state_arguments(parser: argparse.ArgumentParser, phase: str = "TRAIN") -> None:
+    """The flags that decide which layers take part."""
+    parser.add_argument("--phase", choices=["TRAIN", "TEST"], type=str.upper, default=phase)
+    parser.add_argument("--level", type=int, default=0)
+    parser.add_argument("--stage", default="", help="stages, separated by commas")
+
+
+def stages(args: argparse.Namespace) -> list[str]:
+    """The stages of a --stage flag."""
+    return [stage for stage in args.stage.split(",") if stage]
+
+
+def run(args: argparse.Namespace) -> int:
+    net = proto_text.read(args.net, NetParameter())
+    net.state.phase, net.state.level = Phase.Value(args.phase), args.level
+    net.state.stage.extend(stages(args))
+    print(proto_text.format(passes.apply(net, args.after)), end="")
+    return 0
