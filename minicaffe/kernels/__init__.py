@@ -1,7 +1,8 @@
-"""The array operations that layers and solvers call by name: `kernels.im2col(...)`.
+"""The array operations that layers and solvers call by name: `kernels.correlate(...)`.
 
 `reference/` holds one numpy implementation of each, to be read; `jit/` holds faster twins of some.
-Which one runs is the process's choice (`use_engine`, MINICAFFE_ENGINE), never a layer's.
+Which one runs is the process's choice (`use_engine`, MINICAFFE_ENGINE), and so is the number of threads
+(`set_threads`, MINICAFFE_THREADS); neither is ever a layer's.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from minicaffe.kernels.registry import (
     kernels,
     use_engine,
 )
+from minicaffe.kernels.shards import set_threads, threads
 
 import_all("minicaffe.kernels.reference")
 
-__all__ = ["Kernel", "available_engines", "engine", "kernel", "kernels", "use_engine"]
+__all__ = ["Kernel", "available_engines", "engine", "kernel", "kernels", "set_threads", "threads", "use_engine"]
 
 
 def __getattr__(name: str) -> Kernel:

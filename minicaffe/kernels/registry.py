@@ -7,9 +7,12 @@ import importlib.util
 import os
 import pkgutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
 
 from minicaffe.errors import EngineError, missing_extra, near_names
+from minicaffe.kernels import shards
 
 ENGINES = {  # engine name -> (package that holds its twins, the library it needs, the extra that brings it)
     "numpy": ("minicaffe.kernels.reference", "numpy", ""),
@@ -51,14 +54,48 @@ class Kernel:
         return keep
 
 
-def kernel(reference: Callable[..., Any]) -> Kernel:
-    """Decorator: make a numpy function a kernel under its own name."""
-    if reference.__name__ in _kernels:
-        raise EngineError(f"the kernel {reference.__name__!r} is defined twice")
-    made = _kernels[reference.__name__] = Kernel(reference)
-    if _engine:
-        made.active = reference
-    return made
+class ShardedKernel(Kernel):
+    """A kernel for which the images are independent, so that they can be shared out to threads.
+
+    The first axis of every array argument counts images; implementations get slices of it. Arguments come by
+    position alone.
+    """
+
+    PIECE = 1 << 15  # values of the largest array that are worth a piece of their own
+    MOST_PIECES = 16
+
+    def __call__(self, *args: Any) -> None:
+        engine()
+        arrays = [a for a in args if isinstance(a, np.ndarray)]
+        images, largest = len(arrays[0]), max(a.size for a in arrays)
+        pieces = min(images, self.MOST_PIECES, largest // self.PIECE + 1)
+        if pieces <= 1:
+            self.active(*args)
+            return
+
+        def piece(i: int) -> None:
+            cut = slice(i * images // pieces, (i + 1) * images // pieces)
+            self.active(*(a[cut] if isinstance(a, np.ndarray) else a for a in args))
+
+        shards.run(piece, pieces)
+
+
+@overload
+def kernel(reference: Callable[..., Any]) -> Kernel: ...
+@overload
+def kernel(*, sharded: bool) -> Callable[[Callable[..., Any]], Kernel]: ...
+def kernel(reference: Callable[..., Any] | None = None, *, sharded: bool = False) -> Any:
+    """Decorator: make a numpy function a kernel under its own name; `@kernel(sharded=True)` a ShardedKernel."""
+
+    def keep(function: Callable[..., Any]) -> Kernel:
+        if function.__name__ in _kernels:
+            raise EngineError(f"the kernel {function.__name__!r} is defined twice")
+        made = _kernels[function.__name__] = (ShardedKernel if sharded else Kernel)(function)
+        if _engine:
+            made.active = function
+        return made
+
+    return keep if reference is None else keep(reference)
 
 
 def kernels() -> dict[str, Kernel]:

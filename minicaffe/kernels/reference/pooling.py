@@ -1,0 +1,127 @@
+"""Pooling over windows of images, and its gradients.
+
+x and dx are (N, C, H, W), y, dy and index (N, C, oh, ow); kernel, stride and pad are (height, width).
+A window may reach over any edge; only the pixels inside count, but for the divisor of the average.
+index holds which pixel of its image plane, h·W + w, a window chose; −1 for none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from minicaffe.kernels.reference.windows import Slices, reach_all
+from minicaffe.kernels.registry import kernel
+
+Pair = tuple[int, int]
+LOWEST = float(np.finfo(np.float32).min)
+
+
+@kernel(sharded=True)
+def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray, index: np.ndarray) -> None:
+    """The largest pixel of each window, and which it was: the first one where several are equal."""
+    # Caffe: a window without a pixel above the lowest float32 gives that number and no index; so does NaN
+    y.fill(LOWEST)
+    index.fill(-1)
+    plane = np.arange(x.shape[2] * x.shape[3], dtype=index.dtype).reshape(x.shape[2:])
+    for at, seen in _taps(x, kernel, stride, pad, y):
+        larger = x[seen] > y[at]
+        np.copyto(y[at], x[seen], where=larger)
+        np.copyto(index[at], plane[seen[2:]], where=larger)
+
+
+@kernel(sharded=True)
+def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
+    """Each window's gradient goes to the pixel that it chose."""
+    dx.fill(0)
+    planes = np.arange(dx.shape[0] * dx.shape[1]).reshape(*dx.shape[:2], 1, 1) * (dx.shape[2] * dx.shape[3])
+    chosen = index >= 0
+    np.add.at(dx.reshape(-1), (planes + index)[chosen], dy[chosen])
+
+
+@kernel(sharded=True)
+def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> None:
+    """The sum of each window's pixels over the size of the window, padding included."""
+    y.fill(0)
+    for at, seen in _taps(x, kernel, stride, pad, y):
+        y[at] += x[seen]
+    with np.errstate(divide="ignore", invalid="ignore"):  # Caffe: 0 / 0 for a window outside the padded image
+        y /= _window_sizes(x, kernel, stride, pad, y)
+
+
+@kernel(sharded=True)
+def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.ndarray) -> None:
+    """Each pixel gets its share of the gradients of the windows it is in."""
+    dx.fill(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = dy / _window_sizes(dx, kernel, stride, pad, dy)
+    for at, seen in reversed(list(_taps(dx, kernel, stride, pad, dy))):  # so that windows add in ascending order
+        dx[seen] += share[at]
+
+
+@kernel(sharded=True)
+def stochastic_pool(x: np.ndarray, u: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray,
+                    index: np.ndarray) -> None:
+    """One pixel of each window, drawn with probability pixel / sum: the first at which the running sum is ≥ u · sum.
+
+    u (the shape of y) is uniform in [0, 1). Where negative pixels keep every running sum below, the last is taken.
+    """
+    total, running = np.zeros_like(y), np.zeros_like(y)
+    for at, seen in _taps(x, kernel, stride, (0, 0), y):
+        total[at] += x[seen]
+    y.fill(0)
+    index.fill(-1)
+    plane = np.arange(x.shape[2] * x.shape[3], dtype=index.dtype).reshape(x.shape[2:])
+    drawn, threshold = np.zeros(y.shape, bool), u * total
+    for at, seen in _taps(x, kernel, stride, (0, 0), y):
+        running[at] += x[seen]
+        np.copyto(y[at], x[seen], where=~drawn[at])
+        np.copyto(index[at], plane[seen[2:]], where=~drawn[at])
+        drawn[at] |= running[at] >= threshold[at]
+
+
+@kernel(sharded=True)
+def expected_pool(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> None:
+    """What stochastic pooling gives on average, Σ pixel² / Σ pixel; 0 where the sum is not positive."""
+    total, squares = _sums(x, kernel, stride, y)
+    np.divide(squares, total, out=squares, where=total > 0)
+    y[...] = np.where(total > 0, squares, 0)
+
+
+@kernel(sharded=True)
+def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair, dx: np.ndarray) -> None:
+    """dx = Σ dy · (2 · pixel − y) / Σ pixel over the windows with a positive sum."""
+    total, squares = _sums(x, kernel, stride, dy)
+    total = np.where(total > 0, total, np.inf)
+    share, y = dy / total, squares / total
+    dx.fill(0)
+    for at, seen in _taps(x, kernel, stride, (0, 0), dy):
+        dx[seen] += share[at] * (2 * x[seen] - y[at])
+
+
+def _taps(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> Iterator[tuple[Slices, Slices]]:
+    """For each place in the window, in reading order, the windows where it is a pixel, and those pixels."""
+    every = slice(None)
+    for i, j in np.ndindex(*kernel):
+        at, seen = reach_all((i - pad[0], j - pad[1]), x.shape[2:], y.shape[2:], stride)
+        yield (every, every, *at), (every, every, *seen)
+
+
+def _window_sizes(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> np.ndarray:
+    """The number of places of each window, (oh, ow)."""
+    # Caffe: the divisor counts padding, up to the padded image's edge and no further
+    sides = []
+    for k, s, p, inputs, outputs in zip(kernel, stride, pad, x.shape[2:], y.shape[2:], strict=True):
+        start = np.arange(outputs) * s - p
+        sides.append(np.minimum(start + k, inputs + p) - start)
+    return np.multiply.outer(*sides).astype(y.dtype)
+
+
+def _sums(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ pixel and Σ pixel² of each window."""
+    total, squares = np.zeros_like(y), np.zeros_like(y)
+    for at, seen in _taps(x, kernel, stride, (0, 0), y):
+        total[at] += x[seen]
+        squares[at] += x[seen] * x[seen]
+    return total, squares

@@ -1,0 +1,146 @@
+"""Work cut into pieces that run on several threads.
+
+Who cuts decides by the shape of the problem alone, never by the number of threads, and sums the pieces in their
+order; so a result has the same bits on one thread and on sixteen. Matrix products inside a piece use one BLAS
+thread each, for the same reason and because two levels of threads fight for the cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+from minicaffe.errors import EngineError
+
+_threads = 0  # 0 until somebody asks or sets it
+_workers: list[SimpleQueue[_Job]] = []  # one inbox a thread besides the caller's
+_here = threading.local()
+_blas_lock = threading.Lock()
+_blas_holders = 0
+_blas_before: list[int] = []
+
+
+def threads() -> int:
+    """How many threads run pieces: MINICAFFE_THREADS, else the cores this process may use."""
+    global _threads
+    if not _threads:
+        given = os.environ.get("MINICAFFE_THREADS", "")
+        if given and not (given.isdecimal() and int(given) > 0):
+            raise EngineError(f"MINICAFFE_THREADS must be a positive number, got {given!r}")
+        _threads = int(given) if given else _cores()
+    return _threads
+
+
+def set_threads(count: int) -> None:
+    """Let `count` threads run pieces from now on, the calling thread among them."""
+    global _threads
+    if count < 1:
+        raise EngineError(f"the number of threads must be positive, got {count}")
+    _threads = count
+
+
+def run(task: Callable[[int], object], count: int, *, gemm: bool = False) -> None:
+    """Call task(0) … task(count − 1), each once, in any order and on any thread; return when all are done.
+
+    `gemm` says that the task multiplies matrices. The first error of a task is raised again here.
+    """
+    with _one_blas_thread() if gemm and count > 1 else contextlib.nullcontext(True) as may_thread:
+        helpers = min(threads(), count) - 1
+        if helpers < 1 or not may_thread or getattr(_here, "busy", False):
+            for i in range(count):
+                task(i)
+            return
+        job = _Job(task, count)
+        while len(_workers) < helpers:
+            _start_worker()
+        for inbox in _workers[:helpers]:
+            inbox.put(job)
+        job.work()
+        job.wait()
+
+
+class _Job:
+    """The pieces of one `run`; threads take the next piece until none is left."""
+
+    def __init__(self, task: Callable[[int], object], count: int) -> None:
+        self._task, self._count = task, count
+        self._take, self._finish = itertools.count().__next__, itertools.count(1).__next__
+        self._error: BaseException | None = None
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def work(self) -> None:
+        """Run pieces while there are some."""
+        _here.busy = True
+        while (i := self._take()) < self._count:
+            try:
+                self._task(i)
+            except BaseException as error:  # raised again by `wait`, in the caller's thread
+                self._error = self._error or error
+            if self._finish() == self._count:
+                self._done.release()
+        _here.busy = False
+
+    def wait(self) -> None:
+        """Return when every piece is finished; a thread that wakes too late to get one is not waited for."""
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start_worker() -> None:
+    inbox: SimpleQueue[_Job] = SimpleQueue()
+
+    def loop() -> None:
+        while True:
+            inbox.get().work()
+
+    threading.Thread(target=loop, name=f"minicaffe-{len(_workers) + 1}", daemon=True).start()
+    _workers.append(inbox)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_workers.clear)  # threads do not survive a fork
+
+
+@functools.lru_cache(maxsize=1)
+def _blas_libraries() -> list[Any]:
+    """The loaded BLAS libraries as threadpoolctl sees them; none where it is not installed."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return []
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+@contextlib.contextmanager
+def _one_blas_thread() -> Iterator[bool]:
+    """Hold BLAS to one thread; gives False where that cannot be done, so that nobody threads on top of it."""
+    global _blas_holders, _blas_before
+    libraries = _blas_libraries()
+    with _blas_lock:
+        _blas_holders += 1
+        if _blas_holders == 1:
+            _blas_before = [library.num_threads for library in libraries]
+            for library in libraries:
+                library.set_num_threads(1)
+    try:
+        yield bool(libraries)
+    finally:
+        with _blas_lock:
+            _blas_holders -= 1
+            if _blas_holders == 0:
+                for library, before in zip(libraries, _blas_before, strict=True):
+                    library.set_num_threads(before)
