@@ -32,7 +32,8 @@ FORK_FIELDS = {
     "psroi_pooling_param": RFCN,
     "dense_image_data_param": SEGNET,
     "upsample_param": SEGNET,
-    "bn_param": "the SegNet, ENet and yjxiong forks",
+    "data_temporal_param": "MyCaffe",
+    "use_imagedb_mean": "MyCaffe",
     "batch_reduction_param": "yjxiong's fork",
     "video_param": "yjxiong's fork",
     "interp_param": DEEPLAB,
@@ -60,7 +61,15 @@ FORK_FIELDS = {
 }
 
 
+_CURES = {
+    "ceil_mode": "forks' name for Caffe's own choice: `ceil_mode: false` is `round_mode: FLOOR`, true the default",
+    "bn_param": "a BN layer of the SegNet, ENet or yjxiong fork; in Caffe it is BatchNorm followed by Scale",
+}
+
+
 def fork_hint(field: str) -> str:
     """Where a field unknown to Caffe comes from, or an empty string."""
+    if field in _CURES:
+        return _CURES[field]
     fork = FORK_FIELDS.get(field)
     return f"{field!r} belongs to {fork}; Caffe itself has no such field" if fork else ""

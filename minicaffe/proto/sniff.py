@@ -21,10 +21,10 @@ KINDS = {
     "image": "an image",
     "leveldb": "a LevelDB",
     "lmdb": "an LMDB",
-    "prototxt": "a prototxt (text)",
+    "prototxt": "a prototxt",
     "solverstate": "a solver state",
     "text": "text",
-    "unknown": "nothing that Caffe writes",
+    "unknown": "a file of an unknown kind",
     "zip": "a zip archive or .npz",
 }
 

@@ -12,6 +12,7 @@ from google.protobuf import text_format
 
 from minicaffe.errors import ProtoError
 from minicaffe.proto.files import PathLike, read_bytes, replace_file
+from minicaffe.proto.sniff import describe, sniff_bytes
 from minicaffe.proto.source import Source, excerpt, is_yaml
 from minicaffe.proto.wording import explain
 
@@ -49,11 +50,11 @@ def read(path: PathLike, message: Any) -> Any:
 def read_source(path: PathLike) -> Source:
     """The text of a file, with its places; ProtoError when it is missing, binary, or not UTF-8."""
     data = read_bytes(path)
-    if b"\0" in data[:65536]:
-        from minicaffe.proto.sniff import sniff_bytes
-
-        raise ProtoError(f"this is not a text file: its content is {sniff_bytes(data)}", where=str(path),
-                         hint="give the .prototxt here; weights have an option of their own")
+    kind = sniff_bytes(data)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ProtoError("this text is UTF-16", where=str(path), hint="save it as UTF-8 in an editor")
+    if kind not in ("prototxt", "text", "empty"):
+        raise ProtoError(f"this is {describe(kind)}, not a prototxt or YAML text", where=str(path))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -101,7 +102,7 @@ def _without_comments(data: bytes, path: PathLike) -> str:
     """The text less its comments: as Caffe does, read a file where only comments are in another encoding."""
     bare = _COMMENT_OR_STRING.sub(lambda match: match[1] or b"", data)
     try:
-        return bare.decode("utf-8")
+        return bare.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = bare.count(b"\n", 0, error.start) + 1
         raise ProtoError("this text is not UTF-8", where=f"{path}:{line}",

@@ -50,12 +50,20 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
             fields = proto.message_class(other).DESCRIPTOR.fields_by_name
             if name in fields and other != message.name:
                 return sentence, f"it is {kind} field: was the other file meant?"
-    near = near_names(name, [field.name for field in message.fields])
+    near = _near_field(name, [field.name for field in message.fields])
     homes = [field.name for field in message.fields if field.message_type and field.message_type != message
              and name in field.message_type.fields_by_name and field.name.endswith("_param")]
     if homes and not near:
         return sentence, "it belongs inside " + " or ".join(f"{home} {{ }}" for home in homes[:4])
     return sentence, near
+
+
+def _near_field(name: str, known: list[str]) -> str:
+    """As `near_names`; fields that end in _param are compared without it, lest all of them look alike."""
+    if not name.endswith("_param"):
+        return near_names(name, known)
+    stems = [field.removesuffix("_param") for field in known if field.endswith("_param")]
+    return re.sub(r"(\w)'", r"\1_param'", near_names(name.removesuffix("_param"), stems))
 
 
 def unknown_enum_value(enum: Any, name: str) -> tuple[str, str]:

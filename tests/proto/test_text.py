@@ -1,0 +1,156 @@
+"""Prototxt in and out, and what its errors tell."""
+
+import os
+
+import pytest
+
+from minicaffe import proto
+from minicaffe.errors import DataError, ProtoError
+from minicaffe.proto import text
+
+LENET = """name: "LeNet"  # 中文
+layer {
+  name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  param { lr_mult: 1 }
+  param { lr_mult: 2 }
+  convolution_param {
+    num_output: 20 kernel_size: [5, 5]
+    weight_filler < type: 'xa' "vier" >
+  }
+}
+layer: [{ name: "prob" type: "Softmax"
+  softmax_param { engine: CAFFE } }]
+"""
+
+
+def test_prototxt_in_all_its_spellings():
+    """this test shows that lists, angle brackets, colons before messages and split strings are read."""
+    net = text.parse(LENET, proto.NetParameter())
+
+    assert [layer.name for layer in net.layer] == ["conv1", "prob"]
+    assert list(net.layer[0].convolution_param.kernel_size) == [5, 5]
+    assert net.layer[0].convolution_param.weight_filler.type == "xavier"
+    assert net.layer[1].softmax_param.engine == proto.SoftmaxParameter.CAFFE
+
+
+def test_format_is_caffes_debug_string():
+    """this test shows the written form: two spaces a level, shortest floats, a default only when it was set."""
+    layer = proto.LayerParameter(name="ip", blobs=[proto.BlobProto(shape=proto.BlobShape(dim=[2, 7]))])
+    layer.param.add(lr_mult=0.1)
+    layer.param.add(lr_mult=1)
+
+    assert text.format(layer) == (
+        'name: "ip"\nparam {\n  lr_mult: 0.1\n}\nparam {\n  lr_mult: 1\n}\n'
+        "blobs {\n  shape {\n    dim: 2\n    dim: 7\n  }\n}\n"
+    ).replace("lr_mult: 1\n", "lr_mult: 1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        ('layer {\n  botom: "x"\n}', ["net.prototxt:2:3", "no field 'botom'", ' botom: "x"\n      ^', "mean 'bottom'"]),
+        ("layer { norm_param {} }", ["1:9", "'norm_param' belongs to the SSD fork"]),
+        ("layer { pooling_param { ceil_mode: false } }", ["round_mode: FLOOR"]),
+        ("layer { poling_param { } }", ["did you mean 'pooling_param'?"]),
+        ("layer { num_output: 3 }", ["it belongs inside convolution_param { }"]),
+        ('layer {\n name: "a"\n name: "b" }', ["3:", "'name' is specified multiple times"]),
+        ("layer { dropout_param {} dropout_param {} }", ["'dropout_param' is specified multiple times"]),
+        ("layer { pooling_param { pool: MAXX } }", ["PoolMethod has no value 'MAXX'", "did you mean 'MAX'?"]),
+        ('layer { pooling_param { pool: "MAX" } }', ["write MAX"]),
+        ("layer { pooling_param { pool: 7 } }", ["PoolMethod has no value 7", "MAX, AVE, STOCHASTIC"]),
+        ("layer { type: Convolution }", ["expects a string in quotes, got Convolution", '"Convolution"']),
+        ('layers { type: "Convolution" }', ["LayerType has no value 'Convolution'", "`layers`"]),
+        ("layer { convolution_param { pad: x } }", ["1:34", "expects an integer, got x"]),
+        ("layer { convolution_param { pad: -1 } }", ["out of range: -1"]),
+        ('layer { lrn_param { alpha: "1" } }', ['expects a number, got "1"', "without quotes"]),
+        ("layer { convolution_param { bias_term: maybe } }", ["expects true or false"]),
+        ("layer {\n lrn_param {\n", ["a '}' is missing"]),
+        ('layer { name: "a\n}', ["without its ending quote"]),
+        ("layer { } }", ["one '}' too many?"]),
+        ('name "n"', ["expects ':' here"]),
+        ("base_lr: 1", ["it is a solver's field"]),
+        ("layer { }\nlayer { clip_param { min: 0 } }", ["net.prototxt:2", "clip_param needs 'max'"]),
+        ('name: "\\xff"', ["net.prototxt:1"]),
+    ],
+)
+def test_errors_show_place_fault_and_cure(source, parts):
+    """this test shows that each mistake names its line and column, what was wrong, and the likely cure."""
+    with pytest.raises(ProtoError) as caught:
+        text.parse(source, proto.NetParameter(), "net.prototxt")
+
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_net_given_as_solver_is_recognised():
+    """this test shows that mixing up the two files is named as such."""
+    with pytest.raises(ProtoError, match="it is a net's field"):
+        text.parse(LENET.replace('name: "LeNet"', ""), proto.SolverParameter())
+
+
+def test_excerpt_of_a_long_line_keeps_the_column_in_view():
+    """this test shows that a file on one line still gives a readable excerpt."""
+    source = "layer { name: 'a' } " * 500 + "layer { botom: 'x' } " + "layer { name: 'a' } " * 500
+    with pytest.raises(ProtoError) as caught:
+        text.parse(source, proto.NetParameter())
+    _, shown, caret = caught.value.message.split("\n")
+
+    assert len(shown) < 130
+    assert shown[caret.index("^") :].startswith("botom")
+
+
+def test_read_says_what_is_wrong_with_the_file(tmp_path):
+    """this test shows that a missing file, a folder, weights and a wrong encoding are each named."""
+    (tmp_path / "lenet.prototxt").write_text(LENET, encoding="utf-8")
+    (tmp_path / "weights.prototxt").write_bytes(proto.NetParameter(
+        layer=[proto.LayerParameter(name="c", blobs=[proto.BlobProto(data=[0, 1])])]).SerializeToString())
+    (tmp_path / "latin.prototxt").write_bytes(b'\n# \xe9\nname: "\xe9"')
+
+    (tmp_path / "wide.prototxt").write_text(LENET, encoding="utf-16")
+    (tmp_path / "page.prototxt").write_text("\n<!DOCTYPE html><html></html>")
+
+    for name, words in [("lenet.protoxt", "did you mean 'lenet.prototxt'"), ("gone/net.prototxt", "there is no folder"),
+                        ("", "is a folder"), ("weights.prototxt", "weights (a caffemodel)"),
+                        ("latin.prototxt", ":3"), ("wide.prototxt", "UTF-16"), ("page.prototxt", "a web page")]:
+        with pytest.raises(ProtoError) as caught:
+            text.read(tmp_path / name, proto.NetParameter())
+        assert words in str(caught.value), name
+
+
+def test_comments_may_be_in_another_encoding(tmp_path):
+    """this test shows that, as in Caffe, bytes that are no UTF-8 do not matter inside a comment."""
+    path = tmp_path / "net.prototxt"
+    path.write_bytes(b'\xef\xbb\xbfname: "a # b" # \xd6\xd0\xce\xc4\nforce_backward: true')
+    net = text.read(path, proto.NetParameter())
+
+    assert (net.name, net.force_backward) == ("a # b", True)
+
+
+@pytest.mark.parametrize("name", ["net.prototxt", "net.yaml"])
+def test_write_replaces_the_file_whole(tmp_path, name):
+    """this test shows that a written net reads back equal, through a link too, and leaves no other file."""
+    net = text.parse(LENET, proto.NetParameter())
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / name).write_text("old")
+    (tmp_path / name).symlink_to(tmp_path / "real" / name)
+    text.write(tmp_path / name, net)
+
+    assert text.read(tmp_path / name, proto.NetParameter()) == net
+    assert os.listdir(tmp_path / "real") == [name]
+
+
+def test_write_that_fails_is_one_error_and_leaves_nothing(tmp_path, monkeypatch):
+    """this test shows that a full disk gives a DataError, keeps the old file and removes the new one's rest."""
+    path = tmp_path / "net.prototxt"
+    path.write_text("old")
+
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        text.write(path, proto.NetParameter(name="new"))
+
+    assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["net.prototxt"])
+    with pytest.raises(DataError, match="cannot write"):
+        text.write(tmp_path / "gone" / "net.prototxt", proto.NetParameter())

@@ -1,0 +1,124 @@
+"""YAML in, YAML out: nothing lost, and errors that show the place."""
+
+import pytest
+
+from minicaffe import proto
+from minicaffe.errors import ProtoError
+from minicaffe.proto import text, yaml_text
+
+
+def same(one, other):
+    """Equal by their bytes, so that two NaN are equal and 0 differs from -0."""
+    return one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
+
+
+def error(source, message=None):
+    with pytest.raises(ProtoError) as caught:
+        yaml_text.parse(source, message or proto.NetParameter(), "net.yaml")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_messages_come_back_through_yaml_and_prototxt(random_message, message_names, seed):
+    """this test shows that every field of every message survives both text forms, presence of defaults included."""
+    for name in message_names:
+        message = random_message(name, seed)
+        kind = type(message)
+
+        assert same(yaml_text.parse(yaml_text.format(message), kind()), message), name
+        assert same(text.parse(text.format(message), kind()), message), name
+
+
+def test_yaml_is_what_a_person_would_write():
+    """this test shows the written form: names of enums, lists of numbers on one line, short floats."""
+    net = proto.NetParameter(name="123")
+    layer = net.layer.add(name="pool", type="Pooling", bottom=["a", "b"], phase=proto.TEST)
+    layer.pooling_param.pool = proto.PoolingParameter.MAX
+    layer.param.add(lr_mult=0.1)
+    layer.relu_param.SetInParent()
+
+    assert yaml_text.format(net) == (
+        "name: '123'\n"
+        "layer:\n"
+        "- name: pool\n"
+        "  type: Pooling\n"
+        "  bottom: [a, b]\n"
+        "  param:\n"
+        "  - lr_mult: 0.1\n"
+        "  phase: TEST\n"
+        "  pooling_param:\n"
+        "    pool: MAX\n"
+        "  relu_param: {}\n"
+    )
+
+
+def test_the_schema_decides_how_a_scalar_reads():
+    """this test shows that 1e-5 is a number, yes may be a name, and one value stands for a list of one."""
+    source = """
+name: yes
+layer: {name: 10, bottom: data, param: {lr_mult: 1e-5}, convolution_param: {kernel_size: 0x3, bias_term: no}}
+"""
+    net = yaml_text.parse(source, proto.NetParameter())
+    layer = net.layer[0]
+
+    assert (net.name, layer.name, list(layer.bottom)) == ("yes", "10", ["data"])
+    assert layer.param[0].lr_mult == pytest.approx(1e-5)
+    assert list(layer.convolution_param.kernel_size) == [3]
+    assert layer.convolution_param.bias_term is False
+
+
+def test_anchors_and_merge_keys():
+    """this test shows that a block written once serves other layers, which may override parts of it."""
+    source = """
+layer:
+- &conv
+  name: c1
+  type: Convolution
+  convolution_param: {num_output: 7, weight_filler: &filler {type: xavier}}
+- <<: *conv
+  name: c2
+- name: ip
+  inner_product_param: {num_output: 5, weight_filler: *filler}
+"""
+    first, second, third = yaml_text.parse(source, proto.NetParameter()).layer
+
+    assert (second.name, second.type, second.convolution_param) == ("c2", "Convolution", first.convolution_param)
+    assert third.inner_product_param.weight_filler.type == "xavier"
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        ("name: n\nlayer:\n- botom: x\n", ["net.yaml:3:3", "no field 'botom'", "- botom: x", "mean 'bottom'"]),
+        ("layer: {convolution_param: {num_output: five}}", ["1:41", "expects an integer, got 'five'"]),
+        ("layer: {convolution_param: {num_output: '5'}}", ["expects an integer", "take away the quotes"]),
+        ("layer: {convolution_param: {num_output: -1}}", ["takes 0 to 4294967295, got -1"]),
+        ("layer: {pooling_param: {pool: MAXX}}", ["PoolMethod has no value 'MAXX'", "did you mean 'MAX'"]),
+        ("layer: {name: a, name: b}", ["1:18", "'name' is specified multiple times"]),
+        ("layer: {name: [a, b]}", ["expects a string, got a list"]),
+        ("name:\n", ["expects a string, got nothing"]),
+        ("layer: conv\n", ["expects a mapping of LayerParameter's fields, got 'conv'"]),
+        ("layer: {norm_param: {}}", ["belongs to the SSD fork"]),
+        ("layer: {clip_param: {min: 0}}", ["layer[0].clip_param needs 'max'"]),
+        ("base_lr: 0.1", ["it is a solver's field"]),
+        ("name: [a\nlayer: 1", ["net.yaml:2", "not YAML"]),
+        ("name: a\x01", ["not YAML"]),
+        ("a: 1\n---\nb: 2", ["not YAML"]),
+        ("- a", ["expects a mapping of NetParameter's fields, got a list"]),
+    ],
+)
+def test_errors_show_place_fault_and_cure(source, parts):
+    """this test shows that each mistake names its line and column, what was wrong, and the likely cure."""
+    with pytest.raises(ProtoError) as caught:
+        text.parse(source, proto.NetParameter(), "net.yaml")
+
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_hostile_yaml_ends_in_an_error_at_once():
+    """this test shows that nesting, self-reference and merge bombs neither hang nor crash."""
+    bomb = "\n".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 30))
+    for source in ("[" * 5000, "a: " * 5000, "- " * 5000, "layer: &a [*a]", "&a {<<: *a, layer: *a}",
+                   "a0: &a0 {name: x}\n" + bomb, "layer: {name: *gone}"):
+        error(source)
