@@ -1,0 +1,40 @@
+"""Fields of today's format that Caffe replaced: net inputs became an Input layer, BatchNorm's blobs lost their rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minicaffe.errors import NetError
+from minicaffe.proto import NetParameter
+
+
+def upgrade_fields(net: Any) -> Any:
+    """The net with `input`, `input_dim` and `input_shape` as an Input layer, and three-param BatchNorms unlearned."""
+    upgraded = NetParameter()
+    upgraded.CopyFrom(net)
+    if net.input:
+        _upgrade_input(upgraded)
+    for layer in upgraded.layer:
+        if layer.type == "BatchNorm" and len(layer.param) == 3:
+            for spec in layer.param:  # mean, variance and their weight are measured, not learned
+                spec.lr_mult = spec.decay_mult = 0
+    return upgraded
+
+
+def _upgrade_input(net: Any) -> None:
+    shapes = [list(shape.dim) for shape in net.input_shape]
+    if not shapes:
+        dims = list(net.input_dim)
+        shapes = [dims[i:i + 4] for i in range(0, len(dims), 4)]
+    if shapes:  # Caffe: a caffemodel names its inputs without shapes; then the names are dropped
+        if len(shapes) != len(net.input) or (not net.input_shape and len(net.input_dim) % 4):
+            raise NetError(f"the net has {len(net.input)} input, but {len(net.input_shape)} input_shape and "
+                           f"{len(net.input_dim)} input_dim (four for each input)")
+        layers = list(net.layer)
+        del net.layer[:]
+        layer = net.layer.add(name="input", type="Input", top=net.input)
+        for shape in shapes:
+            layer.input_param.shape.add(dim=shape)
+        net.layer.extend(layers)
+    for field in ("input", "input_shape", "input_dim"):
+        net.ClearField(field)
