@@ -1,0 +1,30 @@
+"""Rectification in one piece, so that an engine can do it in one pass over memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicaffe.kernels.registry import kernel
+
+
+@kernel
+def relu(x: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """out = max(x, 0) + α · min(x, 0), and `positive` = x > 0 for the way back; out may be x."""
+    np.greater(x, 0, out=positive)
+    if alpha == 0:
+        return np.maximum(x, 0, out=out)
+    below = np.minimum(x, 0)
+    below *= alpha
+    np.maximum(x, 0, out=out)
+    out += below
+    return out
+
+
+@kernel
+def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """out = dy where `positive`, else α · dy; out may be dy."""
+    if alpha == 0:
+        return np.multiply(dy, positive, out=out)
+    if out is not dy:
+        out[...] = dy
+    return np.multiply(out, alpha, out=out, where=~positive)

@@ -1,0 +1,89 @@
+"""Bias: add a learned or a given blob, repeated along the axes it lacks."""
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+
+
+def covered_shape(layer, x, num_axes):
+    """The sizes of the `num_axes` axes of blob x from the layer's `axis` on: the shape of its learned blob."""
+    layer.check(num_axes >= -1, "num_axes", "must be at least 0, or -1 for all axes from axis on")
+    if num_axes == 0:
+        return ()
+    axis = _first_axis(layer, x)
+    stop = x.num_axes if num_axes == -1 else axis + num_axes
+    layer.check(stop <= x.num_axes, "num_axes",
+                f"must be at most {x.num_axes - axis} for bottom[0] {x.shape} from axis {axis} on")
+    return x.shape[axis:stop]
+
+
+def split_axes(layer, x, b, name):
+    """(outer, middle, inner): the sizes of x before, under and after blob b, laid at the layer's `axis`.
+
+    LayerError where the shape of b does not recur in x from there on; `name` is what messages call b.
+    """
+    axis = _first_axis(layer, x) if b.num_axes else 0
+    if x.shape[axis:axis + b.num_axes] != b.shape:
+        layer.fail(f"{name} {b.shape} must have the shape of bottom[0] {x.shape} from axis {axis} on, "
+                   f"which begins {x.shape[axis:axis + b.num_axes]}",
+                   hint=f"set {layer.message}.axis to the axis of bottom[0] that {name} belongs to")
+    return x.count_between(0, axis), b.count, x.count_between(axis + b.num_axes)
+
+
+def _first_axis(layer, x):
+    n = x.num_axes
+    layer.check(-n <= layer.param.axis < n, "axis", f"must lie between {-n} and {n - 1} for bottom[0] {x.shape}")
+    return x.canonical_axis(layer.param.axis)
+
+
+@register("Bias")
+class BiasLayer(Layer):
+    """Add one number a channel (or any blob that fits onto some axes of x) to all values of that channel.
+
+    Forward   y[o,m,i] = x[o,m,i] + b[m]   with x seen as (axes before b, axes of b, axes after b)
+    Backward  dx = dy
+              db[m] = Σ dy[o,m,i]   over o and i
+
+    Bottom    x (any shape), and b where it is not learned: the sizes of x from `axis` on, or a scalar
+    Top       y, the shape of x
+    Params    bias_param: axis, num_axes (−1: all from `axis` on; 0: a scalar), filler
+              num_axes and filler are of use with one bottom alone
+    Blobs     b, the sizes of num_axes axes of x from `axis` on   with one bottom
+    In place  yes, on x: backward reads no data
+    Errors    LayerError when axis or num_axes does not fit x, when b does not fit x, when y would overwrite b
+    """
+
+    message = "bias_param"
+    bottoms = (1, 2)
+    in_place = True
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        if len(bottom) == 1:
+            self.add_blob(covered_shape(self, bottom[0], self.param.num_axes), self.param.filler)
+        elif top[0] is bottom[1]:
+            self.fail("cannot write its top over bottom[1], the bias", hint="give the top a name of its own")
+
+    def reshape(self, bottom, top):
+        self.sizes = split_axes(self, bottom[0], self._b(bottom), "the bias")
+        top[0].reshape_like(bottom[0])
+
+    def forward(self, bottom, top):
+        x, b, y = bottom[0].data.reshape(self.sizes), self._b(bottom).data, top[0].data.reshape(self.sizes)
+        np.add(x, b.reshape(-1, 1), out=y)
+
+    def backward(self, top, propagate_down, bottom):
+        dy, dx = top[0].diff, bottom[0].diff
+        if len(bottom) == 1 and self.param_propagate_down[0]:
+            db = self.blobs[0].diff
+            db += self._sum(dy).reshape(db.shape)
+        elif len(bottom) == 2 and propagate_down[1]:
+            bottom[1].diff[...] = self._sum(dy).reshape(bottom[1].shape)
+        if propagate_down[0] and dx is not dy:
+            dx[...] = dy
+
+    def _b(self, bottom):
+        return bottom[1] if len(bottom) == 2 else self.blobs[0]
+
+    def _sum(self, dy):
+        return dy.reshape(self.sizes).sum(axis=(0, 2))

@@ -1,0 +1,37 @@
+"""Rectified linear unit: keep what is positive."""
+
+from minicaffe import kernels
+from minicaffe.layer import Layer, register
+
+
+@register("ReLU")
+class ReLULayer(Layer):
+    """Keep positive numbers; set the others to 0, or scale them by a small slope.
+
+    Forward   y = max(x, 0) + α · min(x, 0)
+    Backward  dx = dy where x > 0, else α · dy
+
+    Bottom    x (any shape)
+    Top       y, the shape of x
+    Params    relu_param: negative_slope=α, engine (accepted, without effect)
+    In place  yes: backward reads one remembered bit a number, where x > 0
+    See       Nair and Hinton, ICML 2010; Maas et al., ICML 2013, for α ≠ 0
+    """
+
+    message = "relu_param"
+    in_place = True
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        self.alpha = self.param.negative_slope
+
+    def reshape(self, bottom, top):
+        top[0].reshape_like(bottom[0])
+        self.positive = self.scratch(bottom[0].shape, bool)
+
+    def forward(self, bottom, top):
+        kernels.relu(bottom[0].data, self.alpha, self.positive, out=top[0].data)
+
+    def backward(self, top, propagate_down, bottom):
+        if propagate_down[0]:
+            kernels.relu_grad(top[0].diff, self.alpha, self.positive, out=bottom[0].diff)

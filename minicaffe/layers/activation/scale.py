@@ -1,0 +1,71 @@
+"""Scale: multiply by a learned or a given blob, repeated along the axes it lacks, and maybe add a bias."""
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+from minicaffe.layers.activation.bias import covered_shape, split_axes
+from minicaffe.proto import FillerParameter
+
+
+@register("Scale")
+class ScaleLayer(Layer):
+    """Multiply all values of a channel by one number a channel, or by any blob that fits onto some axes of x.
+
+    Forward   y[o,m,i] = x[o,m,i] · w[m] + b[m]   with x seen as (axes before w, axes of w, axes after w)
+    Backward  dx[o,m,i] = dy[o,m,i] · w[m]
+              dw[m] = Σ dy[o,m,i] · x[o,m,i],  db[m] = Σ dy[o,m,i]   over o and i
+
+    Bottom    x (any shape), and w where it is not learned: the sizes of x from `axis` on, or a scalar
+    Top       y, the shape of x
+    Params    scale_param: axis, num_axes (−1: all from `axis` on; 0: a scalar), filler (default: 1),
+              bias_term, bias_filler
+              num_axes and filler are of use with one bottom alone
+    Blobs     w, the sizes of num_axes axes of x from `axis` on   with one bottom
+              b, the shape of w   with bias_term
+    In place  yes, on x: backward needs x, so a copy is kept
+    Errors    LayerError when axis or num_axes does not fit x, when w does not fit x, when y would overwrite w
+    """
+
+    message = "scale_param"
+    bottoms = (1, 2)
+    in_place = True
+
+    def setup(self, bottom, top):
+        p = self.param
+        if len(bottom) == 1:
+            filler = p.filler if p.HasField("filler") else FillerParameter(type="constant", value=1)
+            self.add_blob(covered_shape(self, bottom[0], p.num_axes), filler)
+        elif top[0] is bottom[1]:
+            self.fail("cannot write its top over bottom[1], the scale", hint="give the top a name of its own")
+        if p.bias_term:
+            self.add_blob(self._w(bottom).shape, p.bias_filler)
+
+    def reshape(self, bottom, top):
+        self.sizes = split_axes(self, bottom[0], self._w(bottom), "the scale")
+        top[0].reshape_like(bottom[0])
+        self.keeps_x = top[0] is bottom[0]
+        if self.keeps_x:
+            self.x = self.scratch(bottom[0].shape)
+
+    def forward(self, bottom, top):
+        x, w, y = bottom[0].data, self._w(bottom).data, top[0].data.reshape(self.sizes)
+        if self.keeps_x:
+            self.x[...] = x
+        np.multiply(x.reshape(self.sizes), w.reshape(-1, 1), out=y)
+        if self.param.bias_term:
+            y += self.blobs[-1].data.reshape(-1, 1)
+
+    def backward(self, top, propagate_down, bottom):
+        x, dy = self.x if self.keeps_x else bottom[0].data, top[0].diff.reshape(self.sizes)
+        if self.param.bias_term and self.param_propagate_down[-1]:
+            db = self.blobs[-1].diff
+            db += dy.sum(axis=(0, 2)).reshape(db.shape)
+        w, learned = self._w(bottom), len(bottom) == 1
+        if self.param_propagate_down[0] if learned else propagate_down[1]:
+            dw = np.einsum("omi,omi->m", dy, x.reshape(self.sizes)).reshape(w.shape)
+            w.diff[...] = w.diff + dw if learned else dw
+        if propagate_down[0]:
+            np.multiply(dy, w.data.reshape(-1, 1), out=bottom[0].diff.reshape(self.sizes))
+
+    def _w(self, bottom):
+        return bottom[1] if len(bottom) == 2 else self.blobs[0]
