@@ -1,0 +1,61 @@
+"""Concat: lay blobs side by side along one axis."""
+
+import warnings
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+
+
+@register("Concat")
+class ConcatLayer(Layer):
+    """Join blobs along one axis, such as the channels that parallel branches made of one image.
+
+    Forward   y = x[0], x[1], … one behind the other along `axis`
+    Backward  dx[i] = the part of dy that x[i] became
+
+    Bottom    x[0], x[1], … (equal shapes but for the size of `axis`)
+    Top       y, that shape with the sum of those sizes
+    Params    concat_param: axis, concat_dim (deprecated, an axis counted from the front)
+    In place  no: the top has a shape of its own
+    Errors    LayerError when axis and concat_dim are both set, when the axis is out of range, when the other
+              axes differ
+    """
+
+    message = "concat_param"
+    bottoms = (1, None)
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        old = self.param.HasField("concat_dim")
+        self.check(not (old and self.param.HasField("axis")), "concat_dim", "cannot be set beside axis",
+                   hint="remove concat_dim")
+        self.field = "concat_dim" if old else "axis"
+        if old:
+            warnings.warn(f"layer {self.name!r} (Concat): concat_param.concat_dim is deprecated; write "
+                          f"axis: {self.param.concat_dim} instead", stacklevel=2)
+
+    def reshape(self, bottom, top):
+        first, n = bottom[0], bottom[0].num_axes
+        axis = getattr(self.param, self.field)
+        self.check(-n <= axis < n, self.field, f"must lie between {-n} and {n - 1} for bottom[0] {first.shape}")
+        self.axis = first.canonical_axis(axis)
+        others = self._others(first)
+        for i, x in enumerate(bottom):
+            if self._others(x) != others:
+                self.fail(f"all bottoms must agree but for axis {self.axis}: bottom[0] is {first.shape}, "
+                          f"bottom[{i}] {x.shape}")
+        sizes = [x.shape[self.axis] for x in bottom]
+        self.cuts = np.cumsum(sizes)[:-1]
+        top[0].reshape((*others[0], sum(sizes), *others[1]))
+
+    def forward(self, bottom, top):
+        np.concatenate([x.data for x in bottom], self.axis, out=top[0].data)
+
+    def backward(self, top, propagate_down, bottom):
+        for x, dy, wanted in zip(bottom, np.split(top[0].diff, self.cuts, self.axis), propagate_down, strict=True):
+            if wanted:
+                x.diff[...] = dy
+
+    def _others(self, x):
+        return x.shape[:self.axis], x.shape[self.axis + 1:]

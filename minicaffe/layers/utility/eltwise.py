@@ -1,0 +1,87 @@
+"""Eltwise: combine blobs of one shape number by number."""
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+from minicaffe.proto import EltwiseParameter
+
+PROD, SUM, MAX = (EltwiseParameter.EltwiseOp.Value(name) for name in ("PROD", "SUM", "MAX"))
+
+
+@register("Eltwise")
+class EltwiseLayer(Layer):
+    """Add, multiply or take the largest of the numbers at the same place, as a residual block adds its shortcut.
+
+    Forward   SUM   y = Σ c[i] · x[i]
+              PROD  y = Π x[i]
+              MAX   y = max x[i]
+    Backward  SUM   dx[i] = c[i] · dy
+              PROD  dx[i] = dy · Π x[j] over j ≠ i;  without stable_prod_grad dy · y / x[i], quicker for
+                    many bottoms, but not a number where x[i] = 0
+              MAX   dx[i] = dy where x[i] was the largest, else 0
+
+    Bottom    x[0], x[1], … (at least two, equal shapes)
+    Top       y, the same shape
+    Params    eltwise_param: operation, coeff=c (SUM alone; none: all 1), stable_prod_grad (PROD alone)
+    In place  no: backward reads the bottoms
+    Errors    LayerError when coeff is given for PROD or MAX or not once a bottom, when shapes differ
+    """
+
+    message = "eltwise_param"
+    bottoms = (2, None)
+
+    def setup(self, bottom, top):
+        c = list(self.param.coeff)
+        self.check(not c or self.param.operation == SUM, "coeff", "is read by operation SUM alone")
+        self.check(len(c) in (0, len(bottom)), "coeff", f"must be given once for each of the {len(bottom)} bottoms")
+        self.c = c or [1.0] * len(bottom)
+
+    def reshape(self, bottom, top):
+        for i, x in enumerate(bottom):
+            if x.shape != bottom[0].shape:
+                self.fail(f"all bottoms must have one shape: bottom[0] is {bottom[0].shape}, bottom[{i}] {x.shape}")
+        top[0].reshape_like(bottom[0])
+        if self.param.operation == MAX:
+            self.winner = self.scratch(bottom[0].shape, np.int32)
+
+    def forward(self, bottom, top):
+        x, y = [blob.data for blob in bottom], top[0].data
+        if self.param.operation == MAX:
+            self._max(x, y)
+        elif self.param.operation == PROD:
+            _product(x, out=y)
+        else:
+            np.multiply(x[0], self.c[0], out=y)
+            for xi, ci in zip(x[1:], self.c[1:], strict=True):
+                y += xi if ci == 1 else ci * xi
+
+    def backward(self, top, propagate_down, bottom):
+        x, dy = [blob.data for blob in bottom], top[0].diff
+        for i in range(len(x)):
+            if not propagate_down[i]:
+                continue
+            dx = bottom[i].diff
+            if self.param.operation == MAX:
+                dx[...] = np.where(self.winner == i, dy, 0)
+            elif self.param.operation == SUM:
+                np.multiply(dy, self.c[i], out=dx)
+            elif self.param.stable_prod_grad:
+                _product([*x[:i], *x[i + 1:], dy], out=dx)
+            else:
+                np.divide(_product(x, out=np.empty_like(dx)), x[i], out=dx)
+                dx *= dy
+
+    def _max(self, x, y):
+        # Caffe: of two equal numbers in bottoms 0 and 1 the second wins, from bottom 2 on the earlier one
+        np.greater_equal(x[1], x[0], out=self.winner)
+        np.maximum(x[0], x[1], out=y)
+        for i in range(2, len(x)):
+            self.winner[x[i] > y] = i
+            np.maximum(y, x[i], out=y)
+
+
+def _product(factors, out):
+    np.multiply(factors[0], factors[1], out=out)
+    for factor in factors[2:]:
+        out *= factor
+    return out

@@ -1,0 +1,39 @@
+"""Flatten: join neighbouring axes into one."""
+
+from minicaffe.layer import Layer, register
+
+
+@register("Flatten")
+class FlattenLayer(Layer):
+    """Join the axes from one to another into one axis: (N, C, H, W) becomes (N, C · H · W).
+
+    Forward   y = x   (the same memory, seen in another shape)
+    Backward  dx = dy   (the same memory)
+
+    Bottom    x (at least one axis)
+    Top       y, the shape of x with axes `axis` to `end_axis` replaced by one of their product
+    Params    flatten_param: axis, end_axis (both included; negative ones count from the end)
+    In place  no: the top has a shape of its own
+    Errors    LayerError when axis or end_axis is out of range, or axis lies more than 1 behind end_axis
+    """
+
+    message = "flatten_param"
+    backward_reads = ()
+    shares_data = True
+
+    def reshape(self, bottom, top):
+        x, y, n = bottom[0], top[0], bottom[0].num_axes
+        for field in ("axis", "end_axis"):
+            self.check(-n <= getattr(self.param, field) < n, field, f"must lie in {-n} … {n - 1} for x {x.shape}")
+        axis, end = x.canonical_axis(self.param.axis), x.canonical_axis(self.param.end_axis) + 1
+        # Caffe: end_axis may lie one before axis; then an axis of size 1 goes in
+        self.check(axis <= end, "axis", f"must not lie behind end_axis + 1 = {end} of x {x.shape}")
+        y.reshape((*x.shape[:axis], x.count_between(axis, end), *x.shape[end:]))
+        y.share_data(x)
+        y.share_diff(x)
+
+    def forward(self, bottom, top):
+        """Nothing to do: the top reads the bottom's memory."""
+
+    def backward(self, top, propagate_down, bottom):
+        """Nothing to do: the bottom's diff is the top's."""

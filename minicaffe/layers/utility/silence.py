@@ -1,0 +1,29 @@
+"""Silence: read blobs that nobody else wants, so that the log does not list them as outputs."""
+
+from minicaffe.layer import Layer, register
+
+
+@register("Silence")
+class SilenceLayer(Layer):
+    """Take blobs in and do nothing with them.
+
+    Forward   nothing
+    Backward  dx = 0
+
+    Bottom    x[0], x[1], … (any shapes)
+    """
+
+    bottoms = (1, None)
+    tops = 0
+    backward_reads = ()
+
+    def reshape(self, bottom, top):
+        """There is no top to shape."""
+
+    def forward(self, bottom, top):
+        """There is no top to write."""
+
+    def backward(self, top, propagate_down, bottom):
+        for x, wanted in zip(bottom, propagate_down, strict=True):
+            if wanted:
+                x.diff.fill(0)

@@ -1,0 +1,70 @@
+"""Slice: cut a blob into parts along one axis."""
+
+import itertools
+import warnings
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+
+
+@register("Slice")
+class SliceLayer(Layer):
+    """Cut a blob along one axis: into equal parts, or at given places. The opposite of Concat.
+
+    Forward   y[i] = x from place i to place i + 1 of `axis`
+    Backward  dx = dy[0], dy[1], … one behind the other along `axis`
+
+    Bottom    x (at least one axis)
+    Top       y[0], y[1], …: the shape of x but for the size of `axis`
+    Params    slice_param: axis, slice_point (where each top but the first begins; none: equal parts),
+              slice_dim (deprecated, an axis counted from the front)
+    In place  no: the tops have shapes of their own
+    Errors    LayerError when axis and slice_dim are both set, when the axis is out of range, when slice_point
+              is not one fewer than the tops, does not rise, or leaves the axis, when parts cannot be equal
+    """
+
+    message = "slice_param"
+    tops = (1, None)
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        old = self.param.HasField("slice_dim")
+        self.check(not (old and self.param.HasField("axis")), "slice_dim", "cannot be set beside axis",
+                   hint="remove slice_dim")
+        self.field = "slice_dim" if old else "axis"
+        if old:
+            warnings.warn(f"layer {self.name!r} (Slice): slice_param.slice_dim is deprecated; write "
+                          f"axis: {self.param.slice_dim} instead", stacklevel=2)
+
+    def reshape(self, bottom, top):
+        x, n = bottom[0], bottom[0].num_axes
+        axis = getattr(self.param, self.field)
+        self.check(-n <= axis < n, self.field, f"must lie between {-n} and {n - 1} for bottom[0] {x.shape}")
+        self.axis = x.canonical_axis(axis)
+        self.cuts = self._cuts(x, len(top))
+        ends = [0, *self.cuts, x.shape[self.axis]]
+        for y, start, stop in zip(top, ends[:-1], ends[1:], strict=True):
+            y.reshape((*x.shape[:self.axis], stop - start, *x.shape[self.axis + 1:]))
+
+    def forward(self, bottom, top):
+        for y, part in zip(top, np.split(bottom[0].data, self.cuts, self.axis), strict=True):
+            y.data[...] = part
+
+    def backward(self, top, propagate_down, bottom):
+        if propagate_down[0]:
+            np.concatenate([y.diff for y in top], self.axis, out=bottom[0].diff)
+
+    def _cuts(self, x, tops):
+        """Where each top but the first begins."""
+        points, size = list(self.param.slice_point), x.shape[self.axis]
+        if not points:
+            if size % tops:
+                self.fail(f"axis {self.axis} of bottom[0] {x.shape} cannot be cut into {tops} equal parts of {size}",
+                          hint="give slice_param.slice_point")
+            return [i * (size // tops) for i in range(1, tops)]
+        self.check(len(points) == tops - 1, "slice_point", f"must be given once less than the {tops} tops")
+        ends = [0, *points, size]
+        self.check(all(a < b for a, b in itertools.pairwise(ends)), "slice_point",
+                   f"must rise and stay between 0 and {size}, the size of axis {self.axis} of x {x.shape}")
+        return points
