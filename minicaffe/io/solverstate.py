@@ -1,0 +1,61 @@
+"""Solver states, binary and HDF5: read by content, written by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minicaffe.errors import DataError, ProtoError
+from minicaffe.io import hdf5
+from minicaffe.io.beside import sibling_hint
+from minicaffe.proto.binary import SolverSnapshot, describe, read_solverstate, sniff, write_solverstate
+
+PathLike = hdf5.PathLike
+
+
+def read(path: PathLike) -> SolverSnapshot:
+    """A .solverstate or .solverstate.h5 file; the content decides which it is.
+
+    ProtoError or DataError where the file is missing, of another kind, or damaged; the message names the right
+    file where it stands beside the wrong one.
+    """
+    kind = sniff(path)
+    if kind == "hdf5":
+        return hdf5.read_file(path, lambda file: _read_hdf5(file, path))
+    if kind != "solverstate":
+        raise ProtoError(f"this is {describe(kind)}, not a solver state", where=str(path),
+                         hint=sibling_hint(path, "solverstate"))
+    return read_solverstate(path)
+
+
+def write(path: PathLike, state: SolverSnapshot) -> None:
+    """Write a solver state, as HDF5 where the name ends in .h5 and else in binary."""
+    if str(path).endswith(".h5"):
+        hdf5.write_file(path, lambda file: _write_hdf5(file, state))
+    else:
+        write_solverstate(path, state.iter, state.learned_net, state.current_step, state.history)
+
+
+def _read_hdf5(file: Any, path: PathLike) -> SolverSnapshot:
+    if "iter" not in file or "history" not in file:
+        if "data" in file:
+            raise ProtoError("these are weights (a caffemodel), not a solver state", where=str(path),
+                             hint=sibling_hint(path, "solverstate"))
+        raise DataError("this HDF5 file lacks 'iter' or 'history', so it is no solver state", where=str(path))
+    learned_net = bytes(file["learned_net"][()]).split(b"\0")[0].decode() if "learned_net" in file else ""
+    history = [np.asarray(file["history"][str(i)]) for i in range(len(file["history"]))]
+    return SolverSnapshot(_integer(file["iter"]), learned_net, _integer(file["current_step"]), history)
+
+
+def _integer(dataset: Any) -> int:
+    return int(np.ravel(dataset[()])[0])
+
+
+def _write_hdf5(file: Any, state: SolverSnapshot) -> None:
+    file.create_dataset("iter", data=np.array([state.iter], np.int32))
+    hdf5.write_string(file, "learned_net", state.learned_net)
+    file.create_dataset("current_step", data=np.array([state.current_step], np.int32))
+    group = file.create_group("history")
+    for i, array in enumerate(state.history):
+        group.create_dataset(str(i), data=array)

@@ -1,0 +1,29 @@
+"""AdaDelta: steps in the units of the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.solvers.solver import Solver, register
+
+
+@register("AdaDelta")
+class AdaDeltaSolver(Solver):
+    """Scale the gradient by the ratio of two running root mean squares: of past steps and of past gradients.
+
+    Update    s ← momentum · s + (1 − momentum) · dw²
+              u = dw · √((t + delta) / (s + delta))
+              t ← momentum · t + (1 − momentum) · u²
+              w ← w − rate · u
+
+    Params    momentum delta
+    History   s, t (all s first, then all t)
+    See       Zeiler, arXiv 1212.5701
+    """
+
+    histories = 2
+    reads = ("momentum", "delta")
+
+    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
+        kernels.adadelta_update(dw, *history, rate, self.param.momentum, self.param.delta)

@@ -1,0 +1,28 @@
+"""AdaGrad: a rate of its own for each weight, which only falls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.solvers.solver import Solver, register
+
+
+@register("AdaGrad")
+class AdaGradSolver(Solver):
+    """Adaptive gradient: weights that were moved a lot move less.
+
+    Update    s ← s + dw²
+              w ← w − rate · dw / (√s + delta)
+
+    Params    delta
+    History   s (one per parameter)
+    Errors    SolverError when momentum is set: the formula has none
+    See       Duchi, Hazan and Singer, JMLR 2011
+    """
+
+    reads = ("delta",)
+    refuses = ("momentum",)
+
+    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
+        kernels.adagrad_update(dw, *history, rate, self.param.delta)

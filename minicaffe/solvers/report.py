@@ -1,0 +1,113 @@
+"""What a solver reports while it runs: smoothed losses, speeds, and outputs with their loss weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from minicaffe.blob import Blob
+from minicaffe.log import number
+from minicaffe.net import Net, debug_info
+
+
+class SmoothedLoss:
+    """The mean of the last `window` losses, kept up by adding the new and taking off the old."""
+
+    def __init__(self, window: int) -> None:
+        self.window, self.losses, self.count, self.mean = window, [0.0] * window, 0, 0.0
+
+    def add(self, loss: float) -> float:
+        """Take in a loss; the mean with it."""
+        at, self.count = self.count % self.window, self.count + 1
+        if self.count <= self.window:
+            self.mean = (self.mean * (self.count - 1) + loss) / self.count
+        else:
+            self.mean += (loss - self.losses[at]) / self.window
+        self.losses[at] = loss
+        return self.mean
+
+
+class Stopwatch:
+    """The time since the last display."""
+
+    def __init__(self) -> None:
+        self.iter, self.time = 0, time.perf_counter()
+
+    def start(self, iteration: int) -> None:
+        """Count from now and from this iteration."""
+        self.iter, self.time = iteration, time.perf_counter()
+
+    def lap(self, iteration: int, display: int) -> str:
+        """The speed since the last lap in Caffe's words: '47.9386 iter/s, 1.043s/50 iters'."""
+        seconds, iterations = time.perf_counter() - self.time, iteration - self.iter
+        self.start(iteration)
+        return f"{number(iterations / seconds if seconds else 0)} iter/s, {number(round(seconds, 3))}s/{display} iters"
+
+
+class MeanOutputs:
+    """The mean of each number that a net puts out, over several batches."""
+
+    def __init__(self, net: Net) -> None:
+        self.net, self.batches, self._loss = net, 0, 0.0
+        self._sums: list[np.ndarray] = []
+
+    def add(self, loss: float) -> None:
+        """Take in the net's outputs and the loss of the forward pass just made."""
+        values = [net_output.data.astype(np.float64) for _, net_output, _ in outputs(self.net)]
+        self._sums = [old + new for old, new in zip(self._sums, values, strict=True)] if self.batches else values
+        self._loss += loss
+        self.batches += 1
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return self._loss / self.batches
+
+    def results(self) -> list[tuple[str, float]]:
+        """Each number's blob and mean."""
+        return [(name, value) for name, value, _ in self._means()]
+
+    def lines(self) -> Iterator[str]:
+        """Each number in Caffe's words: 'loss = 0.66 (* 1 = 0.66 loss)'."""
+        for name, value, weight in self._means():
+            yield output_line(name, value, weight)
+
+    def _means(self) -> Iterator[tuple[str, float, float]]:
+        if self.batches:
+            for (name, _, weight), total in zip(outputs(self.net), self._sums, strict=True):
+                for value in np.ravel(total):
+                    yield name, float(value) / self.batches, weight
+
+
+def outputs(net: Net) -> list[tuple[str, Blob, float]]:
+    """The net's output blobs: name, blob, loss weight."""
+    weights = {id(blob): weight for layer, tops in zip(net.layers, net.tops, strict=True)
+               for blob, weight in zip(tops, layer.loss_weights, strict=True)}
+    return [(name, net.blobs[name], weights.get(id(net.blobs[name]), 0.0)) for name in net.outputs]
+
+
+def output_lines(net: Net) -> Iterator[str]:
+    """Each number that the net puts out now, in Caffe's words."""
+    for name, blob, weight in outputs(net):
+        for value in np.ravel(blob.data):
+            yield output_line(name, float(value), weight)
+
+
+def output_line(name: str, value: float, loss_weight: float) -> str:
+    """'accuracy = 0.8' or, where the blob is a loss, 'loss = 0.66 (* 1 = 0.66 loss)'."""
+    line = f"{name} = {number(value)}"
+    return f"{line} (* {number(loss_weight)} = {number(loss_weight * value)} loss)" if loss_weight else line
+
+
+def debugged_pass(net: Net) -> float:
+    """One pass forward and backward that prints the mean size of every blob and gradient; the loss."""
+    forward, backward = len(net.after_layer), len(net.after_backward)
+    debug_info.attach(net)
+    try:
+        loss = net.forward_backward()
+        debug_info.print_norms(net)
+    finally:
+        del net.after_layer[forward:], net.after_backward[backward:]
+    return loss

@@ -1,0 +1,29 @@
+"""RMSProp: AdaGrad that forgets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.solvers.solver import Solver, register
+
+
+@register("RMSProp")
+class RMSPropSolver(Solver):
+    """Divide the gradient by a running root mean square of itself.
+
+    Update    s ← rms_decay · s + (1 − rms_decay) · dw²
+              w ← w − rate · dw / (√s + delta)
+
+    Params    rms_decay delta
+    History   s (one per parameter)
+    Errors    SolverError when momentum is set, or rms_decay is not in [0, 1)
+    See       Tieleman and Hinton, Coursera lecture 6.5, 2012
+    """
+
+    reads = ("rms_decay", "delta")
+    refuses = ("momentum",)
+    fractions = ("rms_decay",)
+
+    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
+        kernels.rmsprop_update(dw, *history, rate, self.param.rms_decay, self.param.delta)

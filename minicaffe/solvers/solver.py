@@ -1,0 +1,321 @@
+"""The training loop, and what the solver types have in common.
+
+A type writes one method, `compute_update`, which turns a gradient into the step to take; everything around it
+stands here: when to test, to display and to snapshot, and what is done to a gradient before it is used.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minicaffe import kernels, rng
+from minicaffe.errors import SolverError, near_names
+from minicaffe.log import log, number, warn
+from minicaffe.net import Net, debug_info
+from minicaffe.proto import text
+from minicaffe.solvers import definition, lr_policy, report, snapshot
+
+NetClass = type[Net]  # or a facade's subclass of it
+
+_types: dict[str, type[Solver]] = {}
+
+
+def register(type_name: str) -> Callable[[type[Solver]], type[Solver]]:
+    """Class decorator: make a Solver known under the `type` that prototxts use."""
+
+    def keep(cls: type[Solver]) -> type[Solver]:
+        if type_name in _types:
+            raise SolverError(f"solver type {type_name!r} is registered twice")
+        cls.type = type_name
+        _types[type_name] = cls
+        return cls
+
+    return keep
+
+
+def registered_solvers() -> list[str]:
+    """All known solver types, sorted."""
+    return sorted(_types)
+
+
+def get_solver(source: Any, *, net_class: NetClass = Net, dtype: type = np.float32) -> Solver:
+    """The solver that a prototxt (its path) or a SolverParameter defines, with its nets made."""
+    if isinstance(source, (str, Path)):
+        where, param = str(source), definition.read_solver(str(source))
+    else:
+        where, param = "", definition.with_type(source)
+    if param.type not in _types:
+        raise SolverError(f"there is no solver type {param.type!r}; known are {', '.join(registered_solvers())}",
+                          where=where, hint=near_names(param.type, registered_solvers()))
+    return _types[param.type](param, where=where, net_class=net_class, dtype=dtype)
+
+
+class Action(enum.Enum):
+    """What may be asked of a running solver between two iterations."""
+
+    NONE = "none"
+    SNAPSHOT = "snapshot"
+    STOP = "stop"
+
+
+class Solver:
+    """The base of all solver types.
+
+    Declared by the class
+        type        the name in prototxts (set by `register`)
+        histories   arrays kept for each parameter
+        reads       the SolverParameter fields that `compute_update` reads
+        refuses     fields that must be 0, because the formula has no place for them
+        fractions   fields that must lie in [0, 1)
+
+    Given to the instance
+        param           the SolverParameter
+        net, test_nets  the Net that is trained, and those that share its weights
+        iter            the number of updates made
+        current_step    the step that the learning rate policy is on
+        history         arrays in Caffe's order: the first of each parameter, then the second of each
+        rate            the learning rate of the last update
+        loss, smoothed_loss     of the last iteration, and its mean over average_loss iterations
+
+    Hooks, lists of functions without arguments
+        on_start, on_gradients_ready    before the forward passes and after the backward passes
+        on_update                       after each update
+    and `requested_action`, a function asked after each iteration what to do.
+    """
+
+    type: ClassVar[str] = ""
+    histories: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ()
+    refuses: ClassVar[tuple[str, ...]] = ()
+    fractions: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, param: Any, *, where: str = "", net_class: NetClass = Net, dtype: type = np.float32) -> None:
+        self.param, self.where = param, where
+        self.iter = self.current_step = 0
+        self.rate = self.loss = 0.0
+        self.stopped = False
+        self.on_start: list[Callable[[], None]] = []
+        self.on_gradients_ready: list[Callable[[], None]] = []
+        self.on_update: list[Callable[[], None]] = []
+        self.requested_action: Callable[[], Action] = lambda: Action.NONE
+        log("solver.cpp:45", lambda: f"Initializing solver from parameters: \n{text.format(param)}")
+        self._check()
+        snapshot.check_writable(self)
+        if param.random_seed >= 0:
+            rng.seed(param.random_seed)
+        self._net_class, self._dtype = net_class, dtype
+        self.net = self._make_train_net()
+        self.test_nets = self._make_test_nets()
+        log("solver.cpp:57", "Solver scaffolding done.")
+        params = self.net.learnable_params
+        self.history = [np.zeros_like(param.blob.data) for _ in range(self.histories) for param in params]
+        self._smooth = report.SmoothedLoss(param.average_loss)
+        self._stopwatch = report.Stopwatch()
+
+    # --- what a type writes -------------------------------------------------------------------------
+
+    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
+        """Turn the gradient `dw`, in place, into the step that is subtracted from the weights."""
+        raise NotImplementedError(f"{type(self).__name__}.compute_update")
+
+    # --- what a user calls ----------------------------------------------------------------------------
+
+    def solve(self, resume_file: str | None = None) -> None:
+        """Train up to max_iter, from the beginning or from a snapshot; snapshot, display and test at the end."""
+        log("solver.cpp:289", f"Solving {self.net.name}")
+        log("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
+        self.stopped = False
+        if resume_file:
+            log("solver.cpp:296", f"Restoring previous solver status from {resume_file}")
+            self.restore(resume_file)
+        self.step(self.param.max_iter - self.iter)
+        if self.param.snapshot_after_train and not self._is_due(self.param.snapshot):
+            self.snapshot()
+        if self.stopped:
+            log("solver.cpp:311", "Optimization stopped early.")
+            return
+        if self._is_due(self.param.display):
+            self.smoothed_loss = self._smooth.add(Net.forward(self.net))
+            log("solver.cpp:327", f"Iteration {self.iter}, loss = {number(self.smoothed_loss)}")
+        if self._is_due(self.param.test_interval):
+            self.test_all()
+        log("solver.cpp:332", "Optimization Done.")
+
+    def step(self, iterations: int) -> None:
+        """Make this many updates, fewer where a stop is asked for."""
+        stop = self.iter + iterations
+        self._smooth = report.SmoothedLoss(self.param.average_loss)
+        self._stopwatch.start(self.iter)
+        while self.iter < stop:
+            self.net.clear_param_diffs()
+            if self._is_due(self.param.test_interval) and (self.iter or self.param.test_initialization):
+                self.test_all()
+                if self.stopped:
+                    break
+            self._forward_backward()
+            self._call(self.on_gradients_ready)
+            self.apply_update()
+            self._call(self.on_update)
+            action = self.requested_action()
+            if self._is_due(self.param.snapshot) or action is Action.SNAPSHOT:
+                self.snapshot()
+            if action is Action.STOP:
+                self.stopped = True
+                break
+
+    def apply_update(self) -> None:
+        """Turn the net's gradients into one step of every parameter."""
+        p, params = self.param, self.net.learnable_params
+        self.current_step = lr_policy.next_step(p, self.iter, self.current_step)
+        self.rate = lr_policy.learning_rate(p, self.iter, self.current_step)
+        if self._is_due(p.display):
+            log("sgd_solver.cpp:112", f"Iteration {self.iter}, lr = {number(self.rate)}")
+        self._clip_gradients()
+        for i, param in enumerate(params):
+            dw = param.blob.diff
+            if p.iter_size > 1:
+                np.multiply(dw, 1 / p.iter_size, out=dw)
+            self._regularize(dw, param.blob.data, p.weight_decay * param.decay_mult)
+            self.compute_update(dw, tuple(self.history[i::len(params)]), self.rate * param.lr_mult)
+        self.net.update()
+        self.iter += 1
+
+    def test_all(self) -> None:
+        """Run every test net."""
+        for index in range(len(self.test_nets)):
+            if not self.stopped:
+                self.test(index)
+
+    def test(self, index: int) -> list[tuple[str, float]]:
+        """Run a test net for its test_iter; the name and mean of each number that it puts out."""
+        log("solver.cpp:347", f"Iteration {self.iter}, Testing net (#{index})")
+        net, batches = self.test_nets[index], self.param.test_iter[index]
+        net.share_trained_layers_with(self.net)
+        mean = report.MeanOutputs(net)
+        for _ in range(batches):
+            self._answer_requests()
+            if self.stopped:
+                log("solver.cpp:396", "Test interrupted.")
+                return []
+            mean.add(Net.forward(net))
+        if self.param.test_compute_loss:
+            log("solver.cpp:401", f"Test loss: {number(mean.loss)}")
+        for i, line in enumerate(mean.lines()):
+            log("solver.cpp:414", f"    Test net output #{i}: {line}")
+        return mean.results()
+
+    def snapshot(self) -> str:
+        """Write the weights and the solver's state; the name of the weights' file."""
+        return snapshot.write(self)
+
+    def restore(self, path: str) -> None:
+        """Continue from a solver state: weights, history, iteration."""
+        snapshot.restore(self, path)
+
+    # --- the steps of the loop --------------------------------------------------------------------------
+
+    def _forward_backward(self) -> None:
+        """iter_size passes, whose gradients add up; display when due."""
+        self._call(self.on_start)
+        display = self._is_due(self.param.display)
+        run = report.debugged_pass if display and self.param.debug_info else Net.forward_backward
+        losses = [run(self.net) for _ in range(self.param.iter_size)]
+        self.loss = sum(losses) / len(losses)
+        self.smoothed_loss = self._smooth.add(self.loss)
+        if display:
+            speed = self._stopwatch.lap(self.iter, self.param.display)
+            log("solver.cpp:239", f"Iteration {self.iter} ({speed}), loss = {number(self.smoothed_loss)}")
+            for i, line in enumerate(report.output_lines(self.net)):
+                log("solver.cpp:258", f"    Train net output #{i}: {line}")
+
+    def _clip_gradients(self) -> None:
+        """Scale all gradients down to the L2 norm `clip_gradients`, where theirs together is larger."""
+        limit = self.param.clip_gradients
+        if limit < 0:
+            return
+        # Caffe: clips the sum over iter_size passes, before it is averaged
+        blobs = [param.blob for param in self.net.learnable_params]
+        norm = sum(blob.sumsq_diff() for blob in blobs) ** 0.5
+        if norm > limit:
+            scale = limit / norm
+            log("sgd_solver.cpp:99", f"Gradient clipping: scaling down gradients (L2 norm {number(norm)} > "
+                                     f"{number(limit)}) by scale factor {number(scale)}")
+            for blob in blobs:
+                np.multiply(blob.diff, scale, out=blob.diff)
+
+    def _regularize(self, dw: np.ndarray, w: np.ndarray, decay: float) -> None:
+        if decay:
+            add_decay = kernels.add_l2_decay if self.param.regularization_type == "L2" else kernels.add_l1_decay
+            add_decay(dw, w, decay)
+
+    def _answer_requests(self) -> None:
+        """Do all that was asked since the last iteration; during a test nothing else would."""
+        while (action := self.requested_action()) is not Action.NONE:
+            if action is Action.SNAPSHOT:
+                self.snapshot()
+            else:
+                self.stopped = True
+
+    def _is_due(self, interval: int) -> bool:
+        return bool(interval) and self.iter % interval == 0
+
+    @staticmethod
+    def _call(hooks: list[Callable[[], None]]) -> None:
+        for hook in hooks:
+            hook()
+
+    # --- set-up -----------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """SolverError for values that make no solver; a warning for those that nothing reads."""
+        p = self.param
+        for field in ("average_loss", "iter_size"):
+            self._require(getattr(p, field) >= 1, field, "must be at least 1")
+        for field in self.refuses:
+            self._require(getattr(p, field) == 0, field, f"cannot be used with {self.type}")
+        for field in self.fractions:
+            self._require(0 <= getattr(p, field) < 1, field, "must lie in [0, 1)")
+        self._require(p.regularization_type in ("L1", "L2"), "regularization_type", "must be L1 or L2")
+        self._require(not p.max_epoch, "max_epoch", "is not supported yet: give max_iter")
+        if p.lr_policy:  # Caffe: a solver without one is an error only when it is first used
+            lr_policy.check(p, self.where)
+        for field in definition.unread_fields(p, self.reads):
+            warn("solver.cpp:45", f"{field} is set, but neither solver type {self.type} nor lr_policy "
+                                  f"{p.lr_policy!r} reads it")
+
+    def _require(self, holds: bool, field: str, rule: str) -> None:
+        if not holds:
+            value = getattr(self.param, field)
+            shown = number(value) if isinstance(value, float) else repr(value)
+            raise SolverError(f"{field} {rule}, got {shown}", where=self.where)
+
+    def _make_train_net(self) -> Net:
+        choice = definition.net_to_train(self.param, self.where)
+        log(*definition.created_from(choice.source))
+        return self._make_net(choice)
+
+    def _make_test_nets(self) -> list[Net]:
+        nets = []
+        for i, choice in enumerate(definition.nets_to_test(self.param, self.where)):
+            log("solver.cpp:190", f"Creating test net (#{i}) specified by {choice.source}")
+            nets.append(self._make_net(choice))
+            if self.param.debug_info:
+                debug_info.attach(nets[i])
+        return nets
+
+    def _make_net(self, choice: definition.NetChoice) -> Net:
+        net = self._net_class(choice.definition, phase=choice.state.phase, level=choice.state.level,
+                              stages=list(choice.state.stage), dtype=self._dtype)
+        self._load_weights(net)
+        return net
+
+    def _load_weights(self, net: Net) -> None:
+        """Copy the weights named by the `weights` fields; each may list several files with commas."""
+        for path in (name.strip() for names in self.param.weights for name in names.split(",")):
+            log("solver.cpp:72", f"Finetuning from {path}")
+            net.copy_trained_from(path)
