@@ -1,0 +1,105 @@
+"""Batches: images taken in order, epoch after epoch, transformed and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from minicaffe.data import Source
+from minicaffe.data.datum import parse
+from minicaffe.data.transformer import Transformer
+from minicaffe.log import warn
+
+
+@dataclass
+class Sample:
+    """An image (C, H, W) with its label; `key` says which one it is, `name` how messages call it."""
+
+    key: str
+    name: str
+    image: np.ndarray
+    label: float
+
+
+@dataclass
+class Batch:
+    """What a data layer hands to the net, and where the next batch begins."""
+
+    data: np.ndarray  # (N, C, H, W)
+    label: np.ndarray  # (N,)
+    keys: list[str]
+    cursor: int  # samples read since the beginning, this batch included
+    restarts: int  # how often this batch came to the end of the samples
+
+
+class Samples(Protocol):
+    """An ordered collection of images, read over and over."""
+
+    def __len__(self) -> int:
+        """The number of images in one epoch."""
+        ...
+
+    def read(self, start: int) -> Iterator[Sample]:
+        """Images from number `start` on, without end: number n is in epoch n // len(self)."""
+        ...
+
+
+class Batches:
+    """Makes the batches that a data layer asks for, one a call.
+
+    A batch follows from the samples, the cursor and the seed alone: crops and mirrors are drawn from the
+    seed and the cursor. So neither timing nor a stop and resume changes what the net sees.
+    """
+
+    def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *,
+                 dtype: type = np.float32, cursor: int = 0, seed: int = 0) -> None:
+        self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
+        self.dtype, self.cursor, self.seed = dtype, cursor, seed
+        self._next: Iterator[Sample] = samples.read(cursor)
+
+    def seek(self, cursor: int) -> None:
+        """Go on with sample number `cursor`."""
+        self.cursor, self._next = cursor, self.samples.read(cursor)
+
+    def __call__(self) -> Batch:
+        """The next batch."""
+        N, start = self.batch_size, self.cursor
+        samples = [next(self._next) for _ in range(N)]
+        # Caffe: the first image shapes the batch, so batches of one may differ from each other
+        shape = self.transformer.shape(samples[0].image, samples[0].name)
+        data: np.ndarray = np.empty((N, *shape), self.dtype)
+        self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
+                               np.random.default_rng([self.seed, start]))
+        self.cursor = start + N
+        epoch = len(self.samples)
+        return Batch(data, np.array([s.label for s in samples], self.dtype), [s.key for s in samples],
+                     self.cursor, self.cursor // epoch - start // epoch)
+
+
+class DatumSamples:
+    """The Datum records of a database as images; `color` is for encoded ones, as in `image.decode`."""
+
+    def __init__(self, source: Source, color: bool | None = None) -> None:
+        self.source, self.color = source, color
+        self._warned = color is None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, start: int) -> Iterator[Sample]:
+        """Images from number `start` on, without end."""
+        start %= len(self)
+        while True:
+            for key, value in self.source.records(start):
+                text = key.decode(errors="replace")
+                name = f"record {text!r} of {self.source.path}"
+                image, label, encoded = parse(value, name, self.color)
+                if not encoded and not self._warned:
+                    self._warned = True
+                    warn("data_transformer.cpp:152", "force_color and force_gray only for encoded datum; "
+                                                     f"{name} holds plain values")
+                yield Sample(text, name, image, label)
+            start = 0

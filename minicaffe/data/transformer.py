@@ -1,0 +1,105 @@
+"""transform_param: what happens to an image between its record and the net.
+
+    y = (x − mean) · scale, on a crop of x (anywhere in TRAIN, the middle in TEST), mirrored every other time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from minicaffe.errors import DataError, LayerError
+from minicaffe.log import log
+from minicaffe.proto import TRAIN, BlobProto
+from minicaffe.proto.binary import blob_to_array
+
+
+class Transformer:
+    """The transformation that a TransformationParameter describes.
+
+    `owner` ("layer 'mnist' (Data)") begins the message of each LayerError: mean_file beside mean_value,
+    force_color beside force_gray, a mean or a crop that does not fit the images.
+    """
+
+    def __init__(self, param: Any, phase: int, owner: str) -> None:
+        self.owner = owner
+        self.crop, self.mirror, self.scale = param.crop_size, param.mirror, param.scale
+        self.random_crop = phase == TRAIN
+        self.mean_value = np.array(param.mean_value, np.float32).reshape(-1, 1, 1) if param.mean_value else None
+        self.mean_image = read_mean(param.mean_file) if param.HasField("mean_file") else None
+        if param.mean_value and param.HasField("mean_file"):
+            self._fail("mean_file and mean_value cannot both be given")
+        if param.force_color and param.force_gray:
+            self._fail("force_color and force_gray cannot both be set")
+        self.color = True if param.force_color else False if param.force_gray else None
+
+    def shape(self, image: np.ndarray, name: str) -> tuple[int, int, int]:
+        """The shape (C, h, w) that an image comes out with. LayerError when crop or mean do not fit it."""
+        channels, height, width = image.shape
+        if self.crop > min(height, width):
+            self._fail(f"crop_size {self.crop} is larger than the image {name}, {height} high and {width} wide")
+        if self.mean_value is not None and len(self.mean_value) not in (1, channels):
+            self._fail(f"mean_value is given {len(self.mean_value)} times, but {name} has {channels} "
+                       f"channel{'s' * (channels > 1)}", hint="give one mean_value, or one for each channel")
+        if self.mean_image is not None and self.mean_image.shape != image.shape:
+            self._fail(f"mean_file holds a mean of shape {self.mean_image.shape}, but {name} is {image.shape}")
+        return (channels, self.crop, self.crop) if self.crop else (channels, height, width)
+
+    def apply(self, images: Sequence[np.ndarray], names: Sequence[str], out: np.ndarray,
+              draws: np.random.Generator) -> None:
+        """Write the transformed images into `out` (N, C, h, w), with crops and mirrors from `draws`.
+
+        LayerError, naming the image, when one does not come out with the shape of the others.
+        """
+        for image, name in zip(images, names, strict=True):
+            if self.shape(image, name) != out.shape[1:]:
+                self._fail(f"the images of a batch must have one shape: {name} comes out as "
+                           f"{self.shape(image, name)}, {names[0]} as {out.shape[1:]}",
+                           hint="set crop_size, or resize the images when the database is made")
+        mirrored = draws.integers(2, size=len(images)) if self.mirror else np.zeros(len(images), int)
+        tops, lefts = self._offsets(images, draws)
+        for image, flip, top, left, y in zip(images, mirrored, tops, lefts, out, strict=True):
+            self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)
+
+    def _apply_one(self, image: np.ndarray, top: int, left: int, y: np.ndarray) -> None:
+        """y = (x − mean) · scale for one image: small enough that the second step finds y in the cache."""
+        height, width = y.shape[1:]
+        window = np.s_[:, top:top + height, left:left + width]
+        mean = self.mean_value if self.mean_image is None else self.mean_image[window]
+        scale = y.dtype.type(self.scale)
+        if mean is None:
+            np.multiply(image[window], scale, out=y, dtype=y.dtype)
+            return
+        np.subtract(image[window], mean.astype(y.dtype, copy=False), out=y, dtype=y.dtype)
+        if scale != 1:
+            y *= scale
+
+    def _offsets(self, images: Sequence[np.ndarray], draws: np.random.Generator) -> Any:
+        """The first row and column of each image's crop."""
+        if not self.crop:
+            return np.zeros((2, len(images)), int)
+        room = np.array([image.shape[1:] for image in images]).T - self.crop
+        return draws.integers(room + 1) if self.random_crop else room // 2
+
+    def _fail(self, message: str, hint: str = "") -> None:
+        raise LayerError(f"{self.owner}: transform_param: {message}", hint=hint)
+
+
+def read_mean(path: str) -> np.ndarray:
+    """The mean image (C, H, W) in a .binaryproto file. DataError when it is missing or none."""
+    log("data_transformer.cpp:25", f"Loading mean file from: {path}")
+    try:
+        with open(path, "rb") as stream:
+            mean = blob_to_array(BlobProto.FromString(stream.read()))
+    except OSError as error:
+        raise DataError(f"cannot read the mean file {path}: {error.strerror or error}") from error
+    except DecodeError as error:
+        raise DataError(f"{path} is no mean file: it holds no BlobProto") from error
+    if mean.ndim == 4 and mean.shape[0] == 1:
+        mean = mean[0]
+    if mean.ndim != 3:
+        raise DataError(f"{path} holds a blob of shape {mean.shape}, but a mean is (1, C, H, W) or (C, H, W)")
+    return mean

@@ -1,0 +1,65 @@
+"""Pictures to and from arrays (C, H, W) of uint8, channels in the order blue, green, red, as Caffe has them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from minicaffe.errors import DataError, missing_extra
+
+try:
+    import cv2
+except ImportError:
+    cv2 = None  # type: ignore[assignment]
+
+
+def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
+    """The image in a JPEG, PNG, … of `encoded` bytes.
+
+    `color` makes it 3 (True) or 1 channel (False); None keeps what the file has. `name` is for the DataError
+    raised when the bytes are no image, or not one of 8 bits a channel.
+    """
+    _need_cv2()
+    flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
+    try:
+        image: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if encoded else None
+    except cv2.error as error:
+        raise DataError(f"{name} cannot be decoded as an image: {error}") from error
+    if image is None:
+        raise DataError(f"{name} is no image that can be decoded ({len(encoded)} bytes)",
+                        hint="JPEG, PNG, BMP and other common formats can")
+    if image.dtype != np.uint8:
+        raise DataError(f"{name} has {8 * image.itemsize} bits a channel, but only 8 are read")
+    return image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+
+
+def read(path: str | os.PathLike[str], color: bool = True, size: tuple[int, int] | None = None) -> np.ndarray:
+    """The image in a file, resized to `size` (height, width) where that is given."""
+    _need_cv2()
+    try:
+        with open(path, "rb") as stream:
+            image = decode(stream.read(), str(path), color)
+    except OSError as error:
+        raise DataError(f"cannot read the image {path}: {error.strerror or error}") from error
+    return image if size is None else resize(image, size)
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The image scaled to `size` (height, width) by linear interpolation."""
+    _need_cv2()
+    rows = np.ascontiguousarray(image.transpose(1, 2, 0))
+    scaled: Any = cv2.resize(rows, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return scaled[None] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
+
+
+def encode(image: np.ndarray, extension: str = ".png") -> bytes:
+    """The image as the bytes of a file with this extension."""
+    _need_cv2()
+    return cv2.imencode(extension, np.ascontiguousarray(image.transpose(1, 2, 0)))[1].tobytes()
+
+
+def _need_cv2() -> None:
+    if cv2 is None:
+        raise missing_extra("opencv-python-headless", "data", "decoding and resizing images")

@@ -1,0 +1,64 @@
+"""The common part of the layers whose batches a thread prepares: Data, ImageData, WindowData."""
+
+from minicaffe.data.prefetch import Prefetcher
+from minicaffe.layer import Layer
+from minicaffe.log import log
+
+
+class PrefetchingLayer(Layer):
+    """A layer without bottoms that copies ready batches into its tops.
+
+    A subclass calls `start(batches, depth)` at the end of its `setup`.
+
+    keys      the keys of the records in the tops, for messages that say which one is wrong
+    cursor    samples used since the beginning; set it to go on from there. With `seed` it says exactly
+              what comes next
+    """
+
+    bottoms = 0
+    backward_reads = ()
+    log_place = ""  # where Caffe logs that it starts over; empty where it does not
+
+    def start(self, batches, depth):
+        """Begin to make batches, `depth` of them ahead."""
+        self._batches, self._depth = batches, depth
+        self.keys, self._cursor = [], batches.cursor
+        self._prefetcher = Prefetcher(batches, depth)
+
+    @property
+    def cursor(self):
+        return self._cursor
+
+    @cursor.setter
+    def cursor(self, value):
+        self._prefetcher.close()
+        self._batches.seek(value)
+        self._cursor = value
+        self._prefetcher = Prefetcher(self._batches, self._depth)
+
+    @property
+    def seed(self):
+        return self._batches.seed
+
+    def close(self):
+        """End the thread; the layer cannot go forward any more."""
+        self._prefetcher.close()
+
+    def reshape(self, bottom, top):
+        # the next batch shapes the tops; it stays the next one until forward takes it
+        batch = self._prefetcher.peek()
+        top[0].reshape(batch.data.shape)
+        if len(top) > 1:
+            top[1].reshape(batch.label.shape)
+
+    def forward(self, bottom, top):
+        batch = self._prefetcher.take()
+        top[0].data[...] = batch.data
+        if len(top) > 1:
+            top[1].data[...] = batch.label
+        self.keys, self._cursor = batch.keys, batch.cursor
+        if batch.restarts and self.log_place:
+            log(self.log_place, "Restarting data prefetching from start.")
+
+    def backward(self, top, propagate_down, bottom):
+        """Nothing to do: there is no bottom."""

@@ -1,0 +1,49 @@
+"""Data: images and labels from a database, read ahead while the net computes."""
+
+from minicaffe.data import open_source
+from minicaffe.data.batches import Batches, DatumSamples
+from minicaffe.data.transformer import Transformer
+from minicaffe.layer import register
+from minicaffe.layers.data._prefetching import PrefetchingLayer
+from minicaffe.log import log
+from minicaffe.proto import DataParameter
+
+
+@register("Data")
+class DataLayer(PrefetchingLayer):
+    """Read the next batch_size records of a database, in the order of their keys, over and over.
+
+    Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
+
+    Top       y (N, C, H, W) with N = batch_size; label (N), if there is a second top
+    Params    data_param: source, backend, batch_size, prefetch (batches read ahead), rand_skip (begin at a
+              random record below it)
+              transform_param: scale, mirror, crop_size, mean_file, mean_value, force_color, force_gray
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+    Errors    LayerError when source is missing, batch_size or prefetch is not positive, rand_skip exceeds the
+              number of records, or transform_param does not fit the images; DataError when the database or a
+              record cannot be read
+    """
+
+    message = "data_param"
+    also_reads = ("transform_param",)
+    unread = ("scale", "mean_file", "crop_size", "mirror", "force_encoded_color")
+    tops = (1, 2)
+    log_place = "data_layer.cpp:73"
+
+    def setup(self, bottom, top):
+        p = self.param
+        self.check(p.source != "", "source", "must name a database")
+        self.check(p.batch_size > 0, "batch_size", "must be positive")
+        self.check(p.prefetch > 0, "prefetch", "must be positive")
+        transformer = Transformer(self.layer_param.transform_param, self.phase,
+                                  f"layer {self.name!r} ({self.type})")
+        source = open_source(DataParameter.DB.Name(p.backend), p.source)
+        log("db_lmdb.cpp:35", f"Opened lmdb {p.source}")
+        self.check(p.rand_skip <= len(source), "rand_skip", f"must not exceed the {len(source)} records")
+        samples = DatumSamples(source, transformer.color)
+        skipped = int(self.rng.integers(p.rand_skip)) if p.rand_skip else 0
+        self.start(Batches(samples, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
+                           seed=int(self.rng.integers(2**63))), p.prefetch)
+        self.reshape(bottom, top)
+        log("data_layer.cpp:45", "output data size: " + ",".join(str(n) for n in top[0].shape))

@@ -1,0 +1,182 @@
+"""LMDBs: written whole, checked before they are mapped, read in the order of their keys."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minicaffe.data import lmdb as module
+from minicaffe.data import open_source
+from minicaffe.data.datum import make, parse
+from minicaffe.data.lmdb import LmdbSource, write_lmdb
+from minicaffe.errors import DataError, EngineError
+
+
+@pytest.fixture
+def records():
+    """Seven small Datum records, keyed in another order than they are given."""
+    draw = np.random.default_rng(3)
+    return [(f"{(5 * i) % 7:08d}", make(draw.integers(256, size=(3, 5, 2), dtype=np.uint8), i)) for i in range(7)]
+
+
+@pytest.fixture
+def path(tmp_path, records):
+    """An LMDB of the seven records."""
+    write_lmdb(tmp_path / "seven", records)
+    return tmp_path / "seven"
+
+
+def test_round_trip_in_key_order(path, records):
+    """What was written is read back, sorted by key, from the folder and from its data.mdb alike."""
+    expected = [(key.encode(), value.SerializeToString()) for key, value in sorted(records, key=lambda r: r[0])]
+
+    for given in (path, path / "data.mdb"):
+        source = LmdbSource(given)
+        assert len(source) == 7
+        assert list(source.records()) == expected
+        assert list(source.records(5)) == expected[5:]
+
+
+def test_one_file_many_sources(path):
+    """A process may read one LMDB through several sources at once, as a train and a test net do."""
+    first, second = LmdbSource(path), LmdbSource(path / "data.mdb")
+
+    assert next(first.records(1)) == next(second.records(1))
+
+
+def test_map_grows(tmp_path):
+    """Records larger together than the first map are all written."""
+    values = [bytes([i]) * (1 << 20) for i in range(40)]
+
+    assert write_lmdb(tmp_path / "large", ((f"{i:02d}", v) for i, v in enumerate(values))) == 40
+    assert [v for _, v in LmdbSource(tmp_path / "large").records()] == values
+
+
+def test_write_refuses_what_exists(path, records):
+    """An existing LMDB stays as it is unless replace is set; replacing leaves no other folder behind."""
+    with pytest.raises(DataError, match="seven exists already"):
+        write_lmdb(path, records[:2])
+    assert len(LmdbSource(path)) == 7
+
+    assert write_lmdb(path, records[:2], replace=True) == 2
+    assert len(LmdbSource(path)) == 2
+    assert [p.name for p in path.parent.iterdir()] == ["seven"]
+
+
+def test_failed_write_leaves_nothing(tmp_path, records):
+    """A key that comes twice, or an error in the records, ends with an error and without an LMDB."""
+    with pytest.raises(DataError, match=r"key '00000000' comes twice in the records for .*twice"):
+        write_lmdb(tmp_path / "twice", [*records, records[0]])
+
+    def broken():
+        yield records[0]
+        raise DataError("no more")
+
+    with pytest.raises(DataError, match="no more"):
+        write_lmdb(tmp_path / "broken", broken())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing(tmp_path):
+    """A path that is not there, and a folder without a data.mdb, are named."""
+    with pytest.raises(DataError, match=r"there is no LMDB .*nowhere"):
+        LmdbSource(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"the folder holds no data\.mdb"):
+        LmdbSource(tmp_path)
+
+
+def test_truncated_is_refused_before_it_can_crash(tmp_path):
+    """Every shorter copy is refused with both sizes; mapping it would kill the process."""
+    path = tmp_path / "cut"
+    write_lmdb(path, [(f"{i}", bytes(5000)) for i in range(5)])
+    whole = (path / "data.mdb").read_bytes()
+    for size, words in ((len(whole) - 1, f"is truncated: it has {len(whole) - 1} bytes, but .* {len(whole)}"),
+                        (3 * 4096, "is truncated: it has 12288 bytes, but"),
+                        (4096, "is truncated: it has only 4096 bytes"), (100, "only 100 bytes"), (0, "is empty")):
+        (path / "data.mdb").write_bytes(whole[:size])
+        with pytest.raises(DataError, match=words):
+            LmdbSource(path)
+
+
+def test_no_lmdb(path):
+    """Another file under the name of an LMDB, or one of a later format, is said to be one."""
+    file = path / "data.mdb"
+    whole = file.read_bytes()
+    file.write_bytes(b"PK" + bytes(9000))
+    with pytest.raises(DataError, match=r"data\.mdb is not an LMDB file"):
+        LmdbSource(path)
+
+    file.write_bytes(whole[:20] + b"\x07" + whole[21:])
+    with pytest.raises(DataError, match="an LMDB of format 7, but only format 1"):
+        LmdbSource(path)
+
+
+def test_no_records(tmp_path):
+    """An LMDB without records is an error, not an endless loop."""
+    write_lmdb(tmp_path / "none", [])
+
+    with pytest.raises(DataError, match="none holds no record"):
+        LmdbSource(tmp_path / "none")
+
+
+def test_backends(path, tmp_path):
+    """open_source opens LMDBs, and says of others what to do, also when the folder is an LMDB after all."""
+    assert len(open_source("LMDB", str(path))) == 7
+    with pytest.raises(DataError, match=r"is an LMDB, but it is opened as LEVELDB\n  hint: set backend: LMDB"):
+        open_source("LEVELDB", str(path))
+    with pytest.raises(DataError, match="kind LEVELDB cannot be read yet, only LMDB"):
+        open_source("LEVELDB", str(tmp_path))
+    (tmp_path / "CURRENT").touch()
+    with pytest.raises(DataError, match="is a LevelDB, not an LMDB"):
+        open_source("LMDB", str(tmp_path))
+
+
+def test_missing_package(path, monkeypatch):
+    """Without the lmdb package the error names the extra that brings it."""
+    monkeypatch.setattr(module, "lmdb", None)
+
+    with pytest.raises(EngineError, match=r"pip install 'minicaffe\[data\]'"):
+        LmdbSource(path)
+    with pytest.raises(EngineError, match=r"pip install 'minicaffe\[data\]'"):
+        write_lmdb(path, [])
+
+
+@pytest.mark.skipif(sys.platform == "win32" or not shutil.which("bash"), reason="needs bash's ulimit")
+def test_full_disk(tmp_path):
+    """A disk that is full (here: a limit on file size) is one clear error and leaves nothing."""
+    script = ("import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+              "from minicaffe.data.lmdb import write_lmdb\n"
+              "write_lmdb('out', ((f'{i:04d}', bytes(50000)) for i in range(200)))\n")
+    done = subprocess.run(["bash", "-c", 'ulimit -f 1000; exec "$0" -c "$1"', sys.executable, script],
+                          cwd=tmp_path, capture_output=True, text=True, check=False,
+                          env={"PYTHONPATH": ":".join(p or "." for p in sys.path)})
+
+    assert "DataError: cannot write" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- Datum ---------------------------------------------------------------------------------------
+
+
+def test_datum_of_floats():
+    """float_data comes back as float32 with its label."""
+    values = np.arange(30, dtype=np.float32).reshape(3, 5, 2) / 7
+
+    image, label, encoded = parse(make(values, 4).SerializeToString(), "one")
+
+    assert (image == values).all()
+    assert (label, encoded) == (4, False)
+
+
+@pytest.mark.parametrize(("value", "message"), [
+    (b"\xff\xff", r"record 'a' is no Datum \(2 bytes\)"),
+    (b"", r"record 'a' has no image: channels, height and width are \(0, 0, 0\)"),
+    (make(np.zeros((3, 5, 2), np.uint8), 0).SerializeToString().replace(b"\x10\x05", b"\x10\x07"),
+     r"has 30 values, but channels, height and width \(3, 7, 2\) make 42"),
+])
+def test_damaged_datum(value, message):
+    """A record that is no Datum, or one whose sizes contradict its values, is named with the numbers."""
+    with pytest.raises(DataError, match=message):
+        parse(value, "record 'a'")
