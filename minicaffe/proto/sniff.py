@@ -23,7 +23,7 @@ KINDS = {
     "lmdb": "an LMDB",
     "prototxt": "a prototxt",
     "solverstate": "a solver state",
-    "text": "text",
+    "text": "plain text",
     "unknown": "a file of an unknown kind",
     "zip": "a zip archive or .npz",
 }

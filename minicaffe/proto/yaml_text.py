@@ -58,7 +58,18 @@ def format(message: Any) -> str:
 
 def entries(text: str) -> Iterator[Entry]:
     """Each field set, in order, as `source.Source` wants it: 'layer[0]', 'layer[0].name[0]', ..."""
-    yield from _entries(yaml.compose(text, Loader=_Loader), "", 0)
+    yield from _entries(_compose(text), "", 0)
+
+
+def _compose(text: str) -> Any:
+    """The root node. The depth is counted first: libyaml's composer would overflow the C stack, and crash."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            mark: Any = event.start_mark
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
+    return yaml.compose(text, Loader=_Loader)
 
 
 def _entries(node: Any, prefix: str, depth: int) -> Iterator[Entry]:
@@ -81,7 +92,7 @@ class _Reader:
 
     def fill(self, message: Any) -> None:
         try:
-            node = yaml.compose(self.text, Loader=_Loader)
+            node = _compose(self.text)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             problem = ", ".join(part for part in (error.context, error.problem) if part)

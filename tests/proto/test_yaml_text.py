@@ -119,6 +119,6 @@ def test_errors_show_place_fault_and_cure(source, parts):
 def test_hostile_yaml_ends_in_an_error_at_once():
     """this test shows that nesting, self-reference and merge bombs neither hang nor crash."""
     bomb = "\n".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 30))
-    for source in ("[" * 5000, "a: " * 5000, "- " * 5000, "layer: &a [*a]", "&a {<<: *a, layer: *a}",
+    for source in ("[" * 100_000, "{a: " * 100_000, "- " * 100_000, "layer: &a [*a]", "&a {<<: *a, layer: *a}",
                    "a0: &a0 {name: x}\n" + bomb, "layer: {name: *gone}"):
         error(source)
