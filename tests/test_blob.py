@@ -1,0 +1,109 @@
+"""Blob: shapes, storage, sharing."""
+
+import numpy as np
+import pytest
+
+from minicaffe import Blob
+from minicaffe.blob import MAX_AXES
+from minicaffe.errors import LayerError
+from minicaffe.proto.binary import array_to_blob, blob_to_array
+
+
+def test_a_new_blob_is_zero():
+    """this test shows that data and diff begin as zeros of the blob's shape and type."""
+    blob = Blob((2, 3), np.float64)
+
+    assert np.zeros((2, 3)).tolist() == blob.data.tolist() == blob.diff.tolist()
+    assert np.float64 == blob.data.dtype == blob.diff.dtype
+
+
+def test_reshape_keeps_values_and_capacity():
+    """this test shows that a smaller shape reads the same memory, and a larger one replaces it by zeros."""
+    blob = Blob((2, 3))
+    blob.data[...] = np.arange(6).reshape(2, 3)
+    blob.reshape(5)
+
+    assert [0, 1, 2, 3, 4] == blob.data.tolist()
+    blob.reshape([3, 2])
+    assert [[0, 1], [2, 3], [4, 5]] == blob.data.tolist()
+    blob.reshape(7)
+    assert [0] * 7 == blob.data.tolist()
+
+
+def test_sharing_survives_growth():
+    """this test shows that two blobs on one storage stay on one storage when one of them makes it grow."""
+    owner, user = Blob((2,)), Blob((2,))
+    user.share_data(owner)
+    owner.reshape(9)
+    user.reshape(9)
+    owner.data[...] = np.arange(9)
+
+    assert list(range(9)) == user.data.tolist()
+    assert user.shares_data_with(owner)
+    user.diff[...] = 1
+    assert 0 == owner.diff.sum()
+
+
+def test_legacy_accessors():
+    """this test shows that num, channels, height and width read missing axes as 1 and refuse a fifth axis."""
+    assert (2, 3, 1, 1) == tuple(getattr(Blob((2, 3)), n) for n in ("num", "channels", "height", "width"))
+    assert (2, 3, 4, 5) == tuple(getattr(Blob((2, 3, 4, 5)), n) for n in ("num", "channels", "height", "width"))
+    with pytest.raises(LayerError, match=r"at most 4 axes, got \(1, 2, 3, 4, 5\)"):
+        _ = Blob((1, 2, 3, 4, 5)).num
+
+
+def test_axes():
+    """this test shows that negative axes count from the back and that one out of range is named with the shape."""
+    blob = Blob((2, 3, 5))
+
+    assert (2, 1) == (blob.canonical_axis(-1), blob.canonical_axis(1))
+    assert (30, 15, 3) == (blob.count, blob.count_between(1), blob.count_between(1, 2))
+    with pytest.raises(LayerError, match=r"axis 3 is out of range for a blob with 3 axes \(2, 3, 5\)"):
+        blob.canonical_axis(3)
+
+
+def test_shape_limits():
+    """this test shows that more than 32 axes and negative sizes are refused with the numbers."""
+    with pytest.raises(LayerError, match="at most 32 axes, got 33"):
+        Blob((1,) * (MAX_AXES + 1))
+    with pytest.raises(LayerError, match=r"cannot be negative, got \(2, -3\)"):
+        Blob((2, -3))
+
+
+def test_norms_and_update():
+    """this test shows asum, sumsq and the step down the gradient on four numbers."""
+    blob = Blob((4,))
+    blob.data[...] = [1, -2, 3, -4]
+    blob.diff[...] = [1, 1, -1, -1]
+
+    assert (10, 30, 4, 4) == (blob.asum_data(), blob.sumsq_data(), blob.asum_diff(), blob.sumsq_diff())
+    blob.update()
+    assert [0, -3, 4, -3] == blob.data.tolist()
+
+
+def test_sum_of_squares_does_not_stall():
+    """this test shows that the sum goes on where a float32 running sum stops, at 2 to the 24."""
+    blob = Blob((1 << 25,))
+    blob.data.fill(1)
+
+    assert 1 << 25 == blob.sumsq_data()
+
+
+def test_copy_from_needs_the_shape():
+    """this test shows that a copy between shapes is refused with both, unless a reshape is asked for."""
+    source, target = Blob((2, 3)), Blob((6,))
+    source.data[...] = 4
+    with pytest.raises(LayerError, match=r"\(2, 3\) into one of shape \(6,\)"):
+        target.copy_from(source)
+    target.copy_from(source, reshape=True)
+
+    assert [[4] * 3] * 2 == target.data.tolist()
+
+
+def test_to_proto_and_back():
+    """this test shows that a blob's numbers survive BlobProto, float64 ones included."""
+    values = np.random.default_rng(3).standard_normal((2, 7, 5))
+    single, double = blob_to_array(array_to_blob(values.astype(np.float32))), blob_to_array(array_to_blob(values))
+
+    assert values.astype(np.float32).tolist() == single.tolist()
+    assert values.tolist() == double.tolist()

@@ -1,0 +1,79 @@
+"""Fillers against their formulas, over many draws."""
+
+import numpy as np
+import pytest
+
+from minicaffe.errors import LayerError
+from minicaffe.filler import fill
+from minicaffe.proto import FillerParameter
+
+SHAPE = (250, 400, 10)  # 1e6 values; fan_in = 4000, fan_out = 2500
+
+
+def filled(shape=SHAPE, **fields):
+    values = np.empty(shape)
+    fill(values, FillerParameter(**fields), np.random.default_rng(7))
+    return values
+
+
+def check_moments(values, mean, variance):
+    """Mean and variance within five standard errors of a million draws."""
+    n = values.size
+    fourth = np.mean((values - values.mean()) ** 4)
+
+    assert abs(values.mean() - mean) < 5 * np.sqrt(variance / n) + 1e-12
+    assert abs(values.var() - variance) < 5 * np.sqrt(max(fourth - variance ** 2, 0) / n) + 1e-12
+
+
+@pytest.mark.parametrize(("fields", "mean", "variance"), [
+    ({"type": "constant", "value": 0.25}, 0.25, 0.0),
+    ({"type": "uniform", "min": -1, "max": 3}, 1.0, 16 / 12),
+    ({"type": "gaussian", "mean": 2, "std": 0.5}, 2.0, 0.25),
+    ({"type": "gaussian", "std": 2, "sparse": 50}, 0.0, 4 * 50 / 250),
+    ({"type": "xavier"}, 0.0, 1 / 4000),
+    ({"type": "xavier", "variance_norm": "FAN_IN"}, 0.0, 1 / 4000),
+    ({"type": "xavier", "variance_norm": "FAN_OUT"}, 0.0, 1 / 2500),
+    ({"type": "xavier", "variance_norm": "AVERAGE"}, 0.0, 1 / 3250),
+    ({"type": "msra"}, 0.0, 2 / 4000),
+    ({"type": "msra", "variance_norm": "FAN_OUT"}, 0.0, 2 / 2500),
+    ({"type": "msra", "variance_norm": "AVERAGE"}, 0.0, 2 / 3250),
+], ids=lambda v: "-".join(map(str, v.values())) if isinstance(v, dict) else "")
+def test_moments(fields, mean, variance):
+    """this test shows that a filler's mean and variance over 1e6 draws are those of its formula."""
+    check_moments(filled(**fields), mean, variance)
+
+
+def test_uniform_stays_inside():
+    """this test shows that uniform fills the whole of [min, max) and nothing outside."""
+    values = filled(type="uniform", min=-1, max=3)
+
+    assert -1 <= values.min() < -0.99
+    assert 2.99 < values.max() <= 3
+
+
+def test_positive_unitball():
+    """this test shows that each output's weights are positive and sum to one."""
+    values = filled((4, 7, 5), type="positive_unitball").reshape(4, 35)
+
+    assert values.min() >= 0
+    np.testing.assert_allclose(values.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(("k", "row"), [(4, [0.25, 0.75, 0.75, 0.25]), (3, [0.5, 1, 0.5])])
+def test_bilinear(k, row):
+    """this test shows the upsampling kernels of factor 2, whose row is a tent."""
+    values = filled((2, 1, k, k), type="bilinear")
+
+    np.testing.assert_allclose(values[1, 0], np.outer(row, row))
+
+
+@pytest.mark.parametrize(("fields", "shape", "message"), [
+    ({"type": "xaver"}, (2, 3), r"no filler 'xaver'.*\n.*did you mean 'xavier'"),
+    ({"type": "bilinear"}, (2, 3, 4, 5), r"square kernels, got \(2, 3, 4, 5\)"),
+    ({"type": "xavier", "sparse": 3}, (2, 3), "gaussian filler alone, not by xavier, got 3"),
+    ({"type": "msra"}, (), "needs at least one axis"),
+])
+def test_errors(fields, shape, message):
+    """this test shows that a wrong filler is named with what was seen and the near name."""
+    with pytest.raises(LayerError, match=message):
+        filled(shape, **fields)

@@ -1,0 +1,89 @@
+"""The import rules of ARCHITECTURE.md, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "minicaffe"
+OPTIONAL = {"numba", "threadpoolctl", "lmdb", "h5py", "cv2", "rich", "matplotlib", "cupy", "plyvel"}
+MAY_IMPORT = {  # what a part may import besides itself, errors, rng and log
+    "proto": set(),
+    "io": {"proto"},
+    "kernels": set(),
+    "passes": {"proto"},
+    "blob": {"proto"},
+    "filler": {"proto"},
+    "layer": {"proto", "blob", "filler"},
+    "data": {"io", "proto", "kernels"},
+    "layers": {"layer", "blob", "filler", "kernels", "proto"},
+    "net": {"passes", "layer", "layers", "blob", "io", "proto"},
+    "solvers": {"net", "io", "proto", "kernels", "blob", "data"},
+    "testing": {"layer", "blob"},
+    "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},
+}
+
+
+def modules():
+    return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def imports(path):
+    """(module, line, inside a function) of every import in a file."""
+    tree = ast.parse((PACKAGE / path).read_text())
+    inner = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+    typing_only = {id(n) for i in ast.walk(tree) if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.dump(i.test)
+                   for n in ast.walk(i)}
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno, id(node) in inner) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            assert all(alias.name != "*" for alias in node.names), f"{path}:{node.lineno} imports a star"
+            if node.module in ("minicaffe", "minicaffe.layers"):
+                yield from ((f"{node.module}.{alias.name}", node.lineno, id(node) in inner) for alias in node.names)
+            else:
+                yield node.module, node.lineno, id(node) in inner
+
+
+def part_of(module):
+    return module.split(".")[1] if "." in module else ""
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_imports_go_downward(path):
+    """this test shows that no module imports a part that stands above its own."""
+    part = path.parts[0].removesuffix(".py")
+    if part not in MAY_IMPORT:  # cli and the package itself may import everything; errors, rng and log nothing
+        allowed = {part_of(m) for m, _, _ in imports(path)} if part in ("cli", "__init__") else set()
+    else:
+        allowed = MAY_IMPORT[part] | {part}
+    allowed |= {"errors", "rng", "log"}
+    if path.parts[:2] == ("layers", "data"):
+        allowed |= {"data", "io"}
+    found = [(m, line) for m, line, _ in imports(path) if m.startswith("minicaffe.") and part_of(m) not in allowed]
+
+    assert [] == found
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if p.parts[0] == "layers"], ids=str)
+def test_layers_know_no_engine_and_no_other_family(path):
+    """this test shows that a layer imports no thread, no engine and no other family."""
+    names = {m.split(".")[0] for m, _, _ in imports(path)}
+    families = {m.split(".")[2] for m, _, _ in imports(path) if m.startswith("minicaffe.layers.") and m.count(".") > 2}
+
+    assert set() == names & (OPTIONAL | {"threading", "concurrent", "multiprocessing"})
+    assert families <= {path.parts[1]}
+
+
+def test_each_optional_package_is_imported_in_one_module():
+    """this test shows that an optional package has one door, where its error can name the extra to install."""
+    doors = {}
+    for path in modules():
+        for module, _, _ in imports(path):
+            if module.split(".")[0] in OPTIONAL and path.parts[:2] != ("kernels", "jit"):
+                doors.setdefault(module.split(".")[0], set()).add(str(path))
+
+    assert {} == {package: files for package, files in doors.items() if len(files) > 1}
