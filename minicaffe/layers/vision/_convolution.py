@@ -1,0 +1,67 @@
+"""What Convolution and Deconvolution share: parameters, blobs, shapes."""
+
+import math
+
+from minicaffe.layer import Layer
+from minicaffe.layers.vision._geometry import channel_axis, conv_window
+
+
+class ConvolutionBase(Layer):
+    """A layer with filters w and biases b that slide over every axis after the channels.
+
+    A subclass says which way its filters run (`filter_channels`, `output_sizes`) and what they compute.
+    """
+
+    message = "convolution_param"
+    bottoms = tops = (1, None)
+
+    def filter_channels(self, C, K, group):
+        """The first two sizes of w."""
+        raise NotImplementedError
+
+    def output_sizes(self, shape):
+        """The spatial sizes of the tops for a bottom of this shape."""
+        raise NotImplementedError
+
+    def setup(self, bottom, top):
+        if len(bottom) != len(top):
+            self.fail(f"makes one top of each bottom, got {len(bottom)} bottom and {len(top)} top blobs")
+        p, shape = self.param, bottom[0].shape
+        self.axis = channel_axis(self, shape)
+        self.window = conv_window(self, len(shape) - self.axis - 1)
+        self.C, self.K = shape[self.axis], p.num_output
+        self.check(self.K > 0, "num_output", "must be positive")
+        self.check(p.group > 0 and self.C % p.group == 0 and self.K % p.group == 0, "group",
+                   f"must divide the C={self.C} channels of bottom[0] {shape} and num_output K={self.K}")
+        self.add_blob((*self.filter_channels(self.C, self.K, p.group), *self.window.kernel), p.weight_filler)
+        if p.bias_term:
+            self.add_blob((self.K,), p.bias_filler)
+        self.geometry = (self.window.stride, self.window.pad, self.window.dilation, p.group)
+
+    def reshape(self, bottom, top):
+        shape = bottom[0].shape
+        if len(shape) != self.axis + 1 + len(self.window.kernel):
+            self.fail(f"bottom[0] {shape} must keep its {self.axis + 1 + len(self.window.kernel)} axes")
+        if shape[self.axis] != self.C:
+            self.fail(f"bottom[0] {shape} has C={shape[self.axis]} channels at axis {self.axis}, "
+                      f"but w {self.blobs[0].shape} was made for {self.C}")
+        for i, x in enumerate(bottom):
+            if x.shape != shape:
+                self.fail(f"all bottoms must have one shape: bottom[0] has {shape}, bottom[{i}] {x.shape}")
+        sizes = self.output_sizes(shape)
+        for y in top:
+            y.reshape(*shape[:self.axis], self.K, *sizes)
+
+    def images(self, array):
+        """An array with the axes before the channels as one."""
+        return array.reshape(math.prod(array.shape[:self.axis]), *array.shape[self.axis:])
+
+    @property
+    def wants_w(self):
+        """Whether backward must add to dw."""
+        return self.param_propagate_down[0]
+
+    @property
+    def wants_b(self):
+        """Whether there is a bias, and backward must add to db."""
+        return len(self.blobs) > 1 and self.param_propagate_down[1]

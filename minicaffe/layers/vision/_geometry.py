@@ -1,0 +1,99 @@
+"""Windows that slide over the spatial axes: their sizes as prototxts give them, and the sizes that follow."""
+
+import warnings
+from typing import NamedTuple
+
+
+class Window(NamedTuple):
+    """One number a spatial axis of each; `dilation` is the step between the pixels that a filter reads."""
+
+    kernel: tuple
+    stride: tuple
+    pad: tuple
+    dilation: tuple
+
+    @property
+    def extents(self):
+        """The pixels from a filter's first to its last, both counted."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+
+def channel_axis(layer, shape):
+    """convolution_param.axis counted from the front of a bottom of this shape."""
+    layer.check(-len(shape) <= layer.param.axis < len(shape), "axis",
+                f"must name an axis of bottom[0] {shape}, from {-len(shape)} to {len(shape) - 1}")
+    return layer.param.axis % len(shape)
+
+
+def conv_window(layer, axes):
+    """The window that a layer's convolution_param describes over so many spatial axes."""
+    window = Window(kernel=_per_axis(layer, "kernel_size", "kernel", axes, None),
+                    stride=_per_axis(layer, "stride", "stride", axes, 1),
+                    pad=_per_axis(layer, "pad", "pad", axes, 0),
+                    dilation=_per_axis(layer, "dilation", None, axes, 1))
+    for field, sizes in (("kernel_size", window.kernel), ("stride", window.stride)):
+        if min(sizes, default=1) < 1:
+            layer.fail(f"convolution_param.{field} must be positive on every axis, got {list(sizes)}")
+    return window
+
+
+def conv_sizes(layer, shape, window):
+    """How many positions the window has on each spatial axis of a bottom of this shape."""
+    first = len(shape) - len(window.kernel)
+    sizes = []
+    for n, extent, stride, pad in zip(shape[first:], window.extents, window.stride, window.pad, strict=True):
+        # Caffe: the division rounds towards zero, so a window may reach less than a stride over the far edge
+        sizes.append(int((n + 2 * pad - extent) / stride) + 1)
+    if min(sizes, default=1) < 1:
+        layer.fail(f"the window of {window.extents} pixels does not fit bottom[0] {shape}, "
+                   f"padded by {window.pad} from axis {first}")
+    return tuple(sizes)
+
+
+def pool_pair(layer, field, short):
+    """(height, width) of a pooling_param field, given once or as its *_h and *_w."""
+    p, high, wide = layer.param, short + "_h", short + "_w"
+    square, *sides = (p.HasField(name) for name in (field, high, wide))
+    if square and any(sides):
+        if short == "kernel" and not all(sides):
+            # Caffe: kernel_size beside one of kernel_h and kernel_w wins
+            warnings.warn(f"layer {layer.name!r} (Pooling): pooling_param.{high if sides[0] else wide} is not read "
+                          f"beside kernel_size", stacklevel=2)
+        else:
+            layer.fail(f"pooling_param.{field} and {high}, {wide} exclude each other")
+    elif any(sides):
+        if not all(sides):
+            layer.fail(f"pooling_param.{high} and {wide} must be given together")
+        return getattr(p, high), getattr(p, wide)
+    return (getattr(p, field),) * 2
+
+
+def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
+    """How many windows a pooling has on the last two axes of a bottom (N, C, H, W)."""
+    sizes = []
+    for n, k, s, p in zip(shape[2:], kernel, stride, pad, strict=True):
+        span = n + 2 * p - k
+        size = (-(-span // s) if ceil else span // s) + 1
+        # Caffe: where anything is padded, the last window must begin in the image or the padding before it
+        if any(pad) and (size - 1) * s >= n + p:
+            size -= 1
+        sizes.append(size)
+    if min(sizes) < 1:
+        layer.fail(f"the window {kernel} does not fit bottom[0] (N, C, H, W) {shape}, padded by {pad}")
+    return tuple(sizes)
+
+
+def _per_axis(layer, field, short, axes, default):
+    """One value an axis from a repeated field of convolution_param, or from its *_h and *_w."""
+    p, values = layer.param, list(getattr(layer.param, field))
+    if short and (p.HasField(short + "_h") or p.HasField(short + "_w")):
+        if axes != 2:
+            layer.fail(f"convolution_param.{short}_h and {short}_w need 2 spatial axes, bottom[0] has {axes}",
+                       hint=f"give {field} once for each spatial axis")
+        if values:
+            layer.fail(f"convolution_param.{field} and {short}_h, {short}_w exclude each other")
+        return getattr(p, short + "_h"), getattr(p, short + "_w")
+    if not values and default is not None:
+        return (default,) * axes
+    layer.check(len(values) in (1, axes), field, f"must be given once, or once for each of the {axes} spatial axes")
+    return tuple(values * axes if len(values) == 1 else values)

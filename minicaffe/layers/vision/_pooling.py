@@ -1,0 +1,29 @@
+"""What Pooling and SPP share: the three methods of pooling."""
+
+from minicaffe import kernels
+from minicaffe.layer import Layer
+from minicaffe.proto import TRAIN
+
+
+class PoolingBase(Layer):
+    """A layer that pools by `param.pool`; kernel, stride and pad are (height, width), index is int32."""
+
+    def pool(self, x, kernel, stride, pad, y, index):
+        """Pool x into y, and remember in index which pixels were chosen."""
+        if self.param.pool == self.param.MAX:
+            kernels.max_pool(x, kernel, stride, pad, y, index)
+        elif self.param.pool == self.param.AVE:
+            kernels.ave_pool(x, kernel, stride, pad, y)
+        elif self.phase == TRAIN:
+            kernels.stochastic_pool(x, 1 - self.rng.random(y.shape), kernel, stride, y, index)
+        else:
+            kernels.expected_pool(x, kernel, stride, y)
+
+    def pool_grad(self, x, dy, index, kernel, stride, pad, dx):
+        """Overwrite dx."""
+        if self.param.pool == self.param.AVE:
+            kernels.ave_pool_grad(dy, kernel, stride, pad, dx)
+        elif self.param.pool == self.param.MAX or self.phase == TRAIN:
+            kernels.max_pool_grad(dy, index, dx)
+        else:
+            kernels.expected_pool_grad(x, dy, kernel, stride, dx)

@@ -1,0 +1,54 @@
+"""Convolution: filters slide over images and answer where they see their pattern."""
+
+from minicaffe import kernels
+from minicaffe.layer import register
+from minicaffe.layers.vision._convolution import ConvolutionBase
+from minicaffe.layers.vision._geometry import conv_sizes
+
+
+@register("Convolution")
+class ConvolutionLayer(ConvolutionBase):
+    """Slide K filters over every image; each output is a weighted sum of the pixels under a filter.
+
+    With stride s, dilation d and padding p, the channels c being those of k's group:
+
+    Forward   y[n, k, o] = b[k] + Σ w[k, c, i] · x[n, c, o·s + i·d − p]   over c and i
+    Backward  dx[n, c, q] = Σ w[k, c, i] · dy[n, k, o]   over k, i, o with o·s + i·d − p = q
+              dw[k, c, i] += Σ dy[n, k, o] · x[n, c, o·s + i·d − p]   over n and o
+              db[k] += Σ dy[n, k, o]   over n and o
+
+    Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
+    Top       y (N, K, oh, ow), one a bottom; oh = (H + 2p − d·(kh − 1) − 1) / s + 1, rounded towards zero
+    Params    convolution_param: num_output=K, bias_term, group, axis, weight_filler, bias_filler,
+              kernel_size or kernel_h kernel_w, stride or stride_h stride_w, pad or pad_h pad_w, dilation,
+              engine force_nd_im2col (accepted, without effect)
+    Blobs     w (K, C / group, kh, kw), b (K,) with bias_term
+    In place  no: backward reads x
+    Errors    LayerError when num_output is 0, when group does not divide C and K, when kernel_size, stride, pad or
+              dilation are given a wrong number of times, twice over or as 0, when axis is out of range, when bottoms
+              and tops differ in number, bottoms in shape or C from w, or the window does not fit
+    Derived   docs/maths/vision.md#convolution
+    """
+
+    def filter_channels(self, C, K, group):
+        return K, C // group
+
+    def output_sizes(self, shape):
+        return conv_sizes(self, shape, self.window)
+
+    def forward(self, bottom, top):
+        w = self.blobs[0].data
+        b = self.blobs[1].data if len(self.blobs) > 1 else None
+        for x, y in zip(bottom, top, strict=True):
+            kernels.correlate(self.images(x.data), w, b, *self.geometry, self.images(y.data))
+
+    def backward(self, top, propagate_down, bottom):
+        w = self.blobs[0].data
+        for y, x, asked in zip(top, bottom, propagate_down, strict=True):
+            dy = self.images(y.diff)
+            if self.wants_b:
+                kernels.add_channel_sums(dy, self.blobs[1].diff)
+            if self.wants_w:
+                kernels.correlate_weight_grad(self.images(x.data), dy, *self.geometry, self.blobs[0].diff)
+            if asked:
+                kernels.correlate_data_grad(dy, w, *self.geometry, self.images(x.diff))

@@ -1,0 +1,57 @@
+"""Crop: cut a blob to the size of another."""
+
+from minicaffe.layer import Layer, register
+
+
+@register("Crop")
+class CropLayer(Layer):
+    """Keep the part of x, from axis on, that has the sizes of a reference blob and begins at an offset.
+
+    Forward   y[n, c, h, w] = x[n, c, h + o_h, w + o_w]
+    Backward  dx = dy in the part that was kept, 0 around it
+
+    Bottom    x (N, C, H, W), and a reference (·, ·, h, w) of which only the shape is read
+    Top       y (N, C, h, w)
+    Params    crop_param: axis (first that is cropped), offset (one for all axes, or one an axis)
+    In place  no
+    Errors    LayerError when axis is out of range, when offset is given a wrong number of times, when the reference
+              has not as many axes as x, when the part reaches over the edge of x
+    """
+
+    message = "crop_param"
+    bottoms = 2
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        p, axes = self.param, bottom[0].num_axes
+        self.check(-axes <= p.axis < axes, "axis", f"must name an axis of bottom[0] {bottom[0].shape}")
+        self.axis = p.axis % axes
+        self.check(len(p.offset) in (0, 1, axes - self.axis), "offset",
+                   f"must be given once, or once for each of the {axes - self.axis} axes of bottom[0] "
+                   f"{bottom[0].shape} from axis {self.axis}")
+
+    def reshape(self, bottom, top):
+        shape, wanted = bottom[0].shape, bottom[1].shape
+        if len(wanted) != len(shape):
+            self.fail(f"bottom[0] {shape} and the reference bottom[1] {wanted} must have as many axes")
+        cropped = len(shape) - self.axis
+        offsets = list(self.param.offset) or [0]
+        offsets = [0] * self.axis + (offsets * cropped if len(offsets) == 1 else offsets)
+        sizes = shape[:self.axis] + wanted[self.axis:]
+        for i, (n, size, offset) in enumerate(zip(shape, sizes, offsets, strict=True)):
+            if offset + size > n:
+                self.fail(f"offset {offset} and size {size} of the reference bottom[1] {wanted} "
+                          f"reach over the {n} of bottom[0] {shape} at axis {i}")
+        self.kept = tuple(slice(o, o + size) for o, size in zip(offsets, sizes, strict=True))
+        top[0].reshape(sizes)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = bottom[0].data[self.kept]
+
+    def backward(self, top, propagate_down, bottom):
+        if propagate_down[0]:
+            dx = bottom[0].diff
+            dx.fill(0)
+            dx[self.kept] = top[0].diff
+        if propagate_down[1]:
+            bottom[1].diff.fill(0)

@@ -1,0 +1,58 @@
+"""Im2col: what a convolution's window sees, as columns."""
+
+import math
+
+from minicaffe import kernels
+from minicaffe.layer import Layer, register
+from minicaffe.layers.vision._geometry import channel_axis, conv_sizes, conv_window
+
+
+@register("Im2col")
+class Im2colLayer(Layer):
+    """Copy the pixels under a sliding window into channels, one for each channel and place in the window.
+
+    With stride s, dilation d and padding p; pixels in the padding are 0:
+
+    Forward   y[n, (c, i), o] = x[n, c, o·s + i·d − p]
+    Backward  dx[n, c, q] = Σ dy[n, (c, i), o]   over i and o with o·s + i·d − p = q
+
+    Bottom    x (N, C, H, W); any number of spatial axes, any axes before the channels
+    Top       y (N, C · kh · kw, oh, ow), oh and ow as for Convolution
+    Params    convolution_param: axis, kernel_size or kernel_h kernel_w, stride or stride_h stride_w,
+              pad or pad_h pad_w, dilation, engine force_nd_im2col (accepted, without effect)
+    In place  no
+    Errors    LayerError for axis, the window and its fit, as for Convolution, and without a spatial axis
+    """
+
+    message = "convolution_param"
+    unread = ("num_output", "bias_term", "group", "weight_filler", "bias_filler")
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        shape = bottom[0].shape
+        self.axis = channel_axis(self, shape)
+        self.check(self.axis < len(shape) - 1, "axis", f"must leave a spatial axis of bottom[0] {shape} after it")
+        self.window = conv_window(self, len(shape) - self.axis - 1)
+
+    def reshape(self, bottom, top):
+        shape = bottom[0].shape
+        if len(shape) != self.axis + 1 + len(self.window.kernel):
+            self.fail(f"bottom[0] {shape} must keep its {self.axis + 1 + len(self.window.kernel)} axes")
+        self.sizes = conv_sizes(self, shape, self.window)
+        top[0].reshape(*shape[:self.axis], shape[self.axis] * math.prod(self.window.kernel), *self.sizes)
+
+    def forward(self, bottom, top):
+        for x, columns in self._images(bottom[0].data, top[0].data):
+            kernels.im2col(x, *self.window[1:], columns)
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        for dx, columns in self._images(bottom[0].diff, top[0].diff):
+            kernels.col2im(columns, *self.window[1:], dx)
+
+    def _images(self, x, y):
+        """Pair each image (1, C, H, W) with its columns (C, kh, kw, 1, oh, ow)."""
+        images, C = math.prod(x.shape[:self.axis]), x.shape[self.axis]
+        return zip(x.reshape(images, 1, *x.shape[self.axis:]),
+                   y.reshape(images, C, *self.window.kernel, 1, *self.sizes), strict=True)

@@ -1,0 +1,77 @@
+"""Pooling: shrink images by summing up each window in one number."""
+
+import numpy as np
+
+from minicaffe.layer import register
+from minicaffe.layers.vision._geometry import pool_pair, pooled_sizes
+from minicaffe.layers.vision._pooling import PoolingBase
+
+
+@register("Pooling")
+class PoolingLayer(PoolingBase):
+    """Slide a window over every channel and keep one number of it: the largest, the mean, or one drawn at random.
+
+    A window is the pixels q of o·s − p ≤ q < o·s − p + k that exist.
+
+    Forward   MAX         y[o] = x[m], m the first of the largest
+              AVE         y[o] = Σ x[q] / a, a the window's size with the padding it covers
+              STOCHASTIC  TRAIN: y[o] = x[m], m drawn with probability x[m] / Σ x[q];  TEST: y[o] = Σ x[q]² / Σ x[q]
+    Backward  MAX, STOCHASTIC  dx[m] = Σ dy[o] over the windows that chose m
+              AVE              dx[q] = Σ dy[o] / a over the windows with q in them
+
+    Bottom    x (N, C, H, W)
+    Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode, + 1; with padding, a window that would
+              begin beyond H + p is left out;  for MAX also m (N, C, oh, ow) as h·W + w, −1 for none
+    Params    pooling_param: pool, kernel_size or kernel_h kernel_w, stride or stride_h stride_w,
+              pad or pad_h pad_w, global_pooling, round_mode, engine (accepted, without effect)
+    In place  no: backward reads x (STOCHASTIC in TEST)
+    Phase     STOCHASTIC draws in TRAIN and averages in TEST
+    Errors    LayerError when x has not four axes, when kernel, stride or pad are missing, 0, half given or given
+              twice over, when pad ≥ kernel, when STOCHASTIC is padded, when global_pooling comes with a kernel, pad
+              or stride, when the window does not fit, when a second top is wanted of another method than MAX
+    Derived   docs/maths/vision.md#pooling
+    See       Zeiler and Fergus, ICLR 2013, on stochastic pooling
+    """
+
+    message = "pooling_param"
+    tops = (1, 2)
+
+    def setup(self, bottom, top):
+        p = self.param
+        self.kernel = pool_pair(self, "kernel_size", "kernel")
+        self.stride, self.pad = pool_pair(self, "stride", "stride"), pool_pair(self, "pad", "pad")
+        if len(top) > 1:
+            self.check(p.pool == p.MAX, "pool", "must be MAX for a second top, the mask")
+        if p.global_pooling:
+            self.check(self.kernel == (0, 0), "global_pooling", f"takes the image for its kernel, not {self.kernel}")
+            self.check((self.stride, self.pad) == ((1, 1), (0, 0)), "global_pooling",
+                       f"needs stride 1 and pad 0, not {self.stride} and {self.pad}")
+            return
+        for field, pair in (("kernel_size", self.kernel), ("stride", self.stride)):
+            self.check(min(pair) > 0, field, f"must be positive in height and width, is {pair}")
+        if any(self.pad):
+            self.check(p.pool != p.STOCHASTIC, "pad", f"must be 0 for STOCHASTIC pooling, is {self.pad}")
+            self.check(all(a < k for a, k in zip(self.pad, self.kernel, strict=True)), "pad",
+                       f"{self.pad} must be less than the kernel {self.kernel}")
+
+    def reshape(self, bottom, top):
+        p, shape = self.param, bottom[0].shape
+        if len(shape) != 4:
+            self.fail(f"bottom[0] must have the 4 axes (N, C, H, W), got {shape}")
+        if p.global_pooling:
+            self.kernel = shape[2:]
+        sizes = pooled_sizes(self, shape, self.kernel, self.stride, self.pad, ceil=p.round_mode == p.CEIL)
+        for y in top:
+            y.reshape(*shape[:2], *sizes)
+        self.index = self.scratch(top[0].shape, np.int32)
+
+    def forward(self, bottom, top):
+        self.pool(bottom[0].data, self.kernel, self.stride, self.pad, top[0].data, self.index)
+        if len(top) > 1:
+            top[1].data[...] = self.index
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        x, dy, dx = bottom[0].data, top[0].diff, bottom[0].diff
+        self.pool_grad(x, dy, self.index, self.kernel, self.stride, self.pad, dx)

@@ -1,0 +1,76 @@
+"""Spatial pyramid pooling: as many numbers from an image of any size."""
+
+import numpy as np
+
+from minicaffe.layer import register
+from minicaffe.layers.vision._geometry import pooled_sizes
+from minicaffe.layers.vision._pooling import PoolingBase
+
+
+@register("SPP")
+class SPPLayer(PoolingBase):
+    """Pool every channel over 1, 2 × 2, 4 × 4, … bins and string the results together.
+
+    Level l has 2^l bins a side: a Pooling with kernel and stride k = ⌈H / 2^l⌉ and pad p = ⌈(k · 2^l − H) / 2⌉.
+
+    Forward   y = the levels' poolings, each flattened to (N, C · bins), side by side
+    Backward  dx = Σ over the levels of their pooling's dx
+
+    Bottom    x (N, C, H, W)
+    Top       y (N, C · Σ 4^l); with one level (N, C, 1, 1)
+    Params    spp_param: pyramid_height (levels), pool, engine (accepted, without effect)
+    In place  no
+    Phase     STOCHASTIC draws in TRAIN and averages in TEST, as in Pooling
+    Errors    LayerError when pyramid_height is 0, when x has not four axes, when an image is too small for a level's
+              bins, and for STOCHASTIC where a level needs padding
+    See       He et al., ECCV 2014
+    """
+
+    message = "spp_param"
+
+    def setup(self, bottom, top):
+        self.check(self.param.pyramid_height > 0, "pyramid_height", "must be positive")
+
+    def reshape(self, bottom, top):
+        shape = bottom[0].shape
+        if len(shape) != 4:
+            self.fail(f"bottom[0] must have the 4 axes (N, C, H, W), got {shape}")
+        self.levels = [self._level(shape, 2**i) for i in range(self.param.pyramid_height)]
+        if len(self.levels) == 1:
+            top[0].reshape(self.levels[0][1].shape)  # Caffe: a single level is not flattened
+        else:
+            top[0].reshape(shape[0], sum(y[0].size for _, y, _ in self.levels))
+        self.dx = self.scratch(shape)
+
+    def forward(self, bottom, top):
+        x, end = bottom[0].data, 0
+        flat = top[0].data.reshape(len(x), -1)
+        for (kernel, pad), y, index in self.levels:
+            self.pool(x, kernel, kernel, pad, y, index)
+            start, end = end, end + y[0].size
+            flat[:, start:end] = y.reshape(len(x), -1)
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        x, dx, end = bottom[0].data, bottom[0].diff, 0
+        flat = top[0].diff.reshape(len(x), -1)
+        for (kernel, pad), y, index in self.levels:
+            start, end = end, end + y[0].size
+            dy = np.ascontiguousarray(flat[:, start:end]).reshape(y.shape)
+            self.pool_grad(x, dy, index, kernel, kernel, pad, dx if start == 0 else self.dx)
+            if start > 0:
+                dx += self.dx
+
+    def _level(self, shape, bins):
+        """A level's kernel and pad, and memory for what it pools and which pixels it chooses."""
+        kernel = tuple(-(-n // bins) for n in shape[2:])
+        pad = tuple((k * bins - n + 1) // 2 for k, n in zip(kernel, shape[2:], strict=True))
+        if any(p >= k for p, k in zip(pad, kernel, strict=True)):
+            self.check(False, "pyramid_height", f"asks for {bins} x {bins} bins, too many for bottom[0] {shape}: "
+                                                f"windows of {kernel} would need a padding of {pad}")
+        if any(pad):
+            self.check(self.param.pool != self.param.STOCHASTIC, "pool", f"cannot be STOCHASTIC where a level needs "
+                       f"padding, as {bins} x {bins} bins do for bottom[0] {shape}")
+        sizes = pooled_sizes(self, shape, kernel, kernel, pad, ceil=True)
+        return (kernel, pad), self.scratch((*shape[:2], *sizes)), self.scratch((*shape[:2], *sizes), np.int32)
