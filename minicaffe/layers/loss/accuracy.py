@@ -1,0 +1,61 @@
+"""Accuracy: the share of predictions that are right."""
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+from minicaffe.layers.loss._normalize import ignored_among, read_labels, split_axes
+
+
+@register("Accuracy")
+class AccuracyLayer(Layer):
+    """Count how often the true class is among the top_k scores; a measure, not a loss.
+
+    Forward   better = #{c ≠ k : x[c] ≥ x[k]},   k the label of the cell
+              A = #{cells with better < top_k} / #{cells}   over the cells that are not ignored, 0 when none is
+    Backward  none
+
+    A tie counts against the prediction: where all C scores are equal, the cell is right only if top_k ≥ C.
+
+    Bottom    x (N, …, C, …) scores;  label: a class in 0 … C−1 for each place of x without axis
+    Top       A, a scalar;  optional: the accuracy of each class (C), 0 for a class without a cell
+    Params    accuracy_param: top_k, axis, ignore_label
+    Errors    LayerError when x has no such axis, the number of labels does not fit, top_k exceeds C,
+              a label is none of the classes, or backward is asked for
+    """
+
+    message = "accuracy_param"
+    bottoms = 2
+    tops = (1, 2)
+    backward_reads = ()
+
+    def reshape(self, bottom, top):
+        x, label, p = bottom[0], bottom[1], self.param
+        self.check(-x.num_axes <= p.axis < x.num_axes, "axis", f"must name an axis of bottom[0] {x.shape}")
+        axis = x.canonical_axis(p.axis)
+        self.outer, self.C, self.inner = split_axes(x.shape, axis)
+        if label.count != self.outer * self.inner:
+            self.fail(f"bottom[0] {x.shape} needs {self.outer * self.inner} labels, one a place beside axis {axis}, "
+                      f"but bottom[1] {label.shape} has {label.count}")
+        self.check(p.top_k <= self.C, "top_k", f"must not exceed the {self.C} classes")
+        top[0].reshape(())
+        for y in top[1:]:
+            y.reshape(self.C)
+
+    def forward(self, bottom, top):
+        p, label = self.param, bottom[1]
+        wanted = p.ignore_label if p.HasField("ignore_label") else None
+        k, ignored = read_labels(self, label, self.C, ignored_among(label.data.reshape(-1), wanted))
+        x = bottom[0].data.reshape(self.outer, self.C, self.inner)
+        xk = np.take_along_axis(x, k.reshape(self.outer, 1, self.inner), axis=1)
+        better = np.count_nonzero(x >= xk, axis=1).reshape(-1) - 1  # Caffe: a tie counts as better
+        right = (better >= 0) & (better < p.top_k)  # −1: x[k] is NaN, which Caffe counts as right
+        if ignored is not None:
+            k, right = k[~ignored], right[~ignored]
+        top[0].data[...] = np.count_nonzero(right) / max(k.size, 1)
+        for y in top[1:]:
+            cells = np.bincount(k, minlength=self.C)
+            y.data[...] = np.bincount(k[right], minlength=self.C) / np.maximum(cells, 1)
+
+    def backward(self, top, propagate_down, bottom):
+        if any(propagate_down):
+            self.fail("is a measure and has no gradient", hint="take SoftmaxWithLoss for training")

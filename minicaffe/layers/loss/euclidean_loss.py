@@ -1,0 +1,58 @@
+"""Euclidean loss: half the squared distance between two blobs, averaged over the batch."""
+
+import numpy as np
+
+from minicaffe.layer import register
+from minicaffe.layers.loss._normalize import NormalizedLoss, blocks
+
+
+@register("EuclideanLoss")
+class EuclideanLossLayer(NormalizedLoss):
+    """Half the squared distance of two blobs, the loss of a regression; both may be learned.
+
+    Forward   L = Σ w · (a − b)² / 2Z   over the cells
+    Backward  da = (a − b) · w · loss_weight / Z
+              db = −da
+
+    Bottom    a (N, …);  b, N first, as many values;  w, optional: a weight for each sample (N) or each cell
+    Top       L, a scalar
+    Params    loss_param: normalization (BATCH_SIZE), normalize (deprecated)
+    Errors    LayerError when the batch sizes or the counts of a and b differ, the number of weights does not
+              fit, a weight is negative or not finite
+    Derived   docs/maths/loss.md#euclidean-loss
+    """
+
+    unread = ("loss_param.ignore_label", "loss_param.class_weight", "loss_param.pos_weight",
+              "loss_param.focal_gamma", "loss_param.exact_ignore")
+    bottoms = (2, 3)
+    label_bottoms = (2,)
+
+    def reshape(self, bottom, top):
+        a, b = bottom[0], bottom[1]
+        self.check_batch(bottom)
+        if a.count != b.count:
+            self.fail(f"bottom[0] {a.shape} has {a.count} values, but bottom[1] {b.shape} has {b.count}")
+        self.check_weights(bottom, a.count)
+        top[0].reshape(())
+
+    def forward(self, bottom, top):
+        a, b = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
+        w = self.w = self.sample_weights(bottom, a.size)
+        total = 0.0
+        for part in blocks(a.size):
+            d = a[part] - b[part]
+            l = d * d if w is None else d * d * w[part]
+            total += float(l.sum(dtype=np.float64)) / 2
+        self.valid = a.size if w is None else float(w.sum(dtype=np.float64))
+        self.write_loss(top, total, bottom[0].shape[0], a.size)
+
+    def backward(self, top, propagate_down, bottom):
+        a, b = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
+        for i, sign in ((0, 1), (1, -1)):
+            if not propagate_down[i]:
+                continue
+            dx = bottom[i].diff.reshape(-1)
+            np.subtract(a, b, out=dx)
+            dx *= sign * self.scale(top)
+            if self.w is not None:
+                dx *= self.w

@@ -1,0 +1,118 @@
+"""Sigmoid cross entropy: how surprised independent yes/no predictions are by what is true."""
+
+import numpy as np
+
+from minicaffe.layer import register
+from minicaffe.layers.loss._normalize import NormalizedLoss, blocks, times
+
+
+@register("SigmoidCrossEntropyLoss")
+class SigmoidCrossEntropyLossLayer(NormalizedLoss):
+    """The cross entropy of the probability σ(x) and a target t; each cell is a yes/no question of its own.
+
+    Forward   l = −t · log σ(x) − (1 − t) · log(1 − σ(x))
+                = |x| · s + log(1 + exp(−|x|)),   s = 1 − t where x ≥ 0, else t
+              L = Σ w · l / Z   over the cells
+    Backward  dx = (σ(x) − t) · w · loss_weight / Z
+
+    Bottom    x (N, …) scores, not yet through a Sigmoid;  t, as many targets in [0, 1], N first;
+              w, optional: a weight for each sample (N) or each cell
+    Top       L, a scalar;  optional: w · l, the shape of x, not divided by Z, 0 where ignored
+    Params    loss_param: ignore_label, normalization (BATCH_SIZE), normalize (deprecated), exact_ignore,
+              class_weight (one a channel, axis 1), pos_weight=α and focal_gamma=γ, which make
+              l = −α · t · (1 − p)^γ · log p − (1 − t) · p^γ · log(1 − p)  of p = σ(x)
+    Errors    LayerError when the batch sizes or the counts of x and t differ, the number of weights or of
+              class_weight does not fit, a weight is negative or not finite;
+              UserWarning, once, for targets outside [0, 1]
+    Derived   docs/maths/loss.md#sigmoid-cross-entropy
+    """
+
+    message = "loss_param"
+    also_reads = ()
+    bottoms = (2, 3)
+    tops = (1, 2)
+    default_normalization = "BATCH_SIZE"  # Caffe: though its .proto says VALID; so L is a sum over a sample's cells
+
+    def setup(self, bottom, top):
+        super().setup(bottom, top)
+        self.alpha = self.param.pos_weight if self.param.HasField("pos_weight") else 1.0
+        self.gamma = self.param.focal_gamma
+        self.plain = self.alpha == 1 and self.gamma == 0
+
+    def reshape(self, bottom, top):
+        x, t = bottom[0], bottom[1]
+        self.check_batch(bottom)
+        if x.count != t.count:
+            self.fail(f"bottom[0] {x.shape} has {x.count} scores, but bottom[1] {t.shape} has {t.count} targets")
+        self.check_weights(bottom, x.count, x.shape[1] if x.num_axes > 1 else 1)
+        top[0].reshape(())
+        for y in top[1:]:
+            y.reshape_like(x)
+
+    def forward(self, bottom, top):
+        x, t = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
+        self.w, self.valid, total = self._cell_weights(bottom), 0, 0.0
+        with np.errstate(over="ignore", invalid="ignore"):  # a score of ±∞ is allowed
+            for part in blocks(x.size):
+                l = self._loss(x[part], t[part])
+                self.valid += self._weigh(l, t[part], part)
+                total += float(l.sum(dtype=np.float64))
+                for y in top[1:]:
+                    y.data.reshape(-1)[part] = l
+        self.write_loss(top, total, bottom[0].shape[0], x.size)
+        self.warn_of_targets(bottom[1].data)
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        x, t, dx = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), bottom[0].diff.reshape(-1)
+        scale = self.scale(top)
+        with np.errstate(invalid="ignore"):
+            for part in blocks(x.size):
+                slope = self._slope(x[part], t[part])
+                self._weigh(slope, t[part], part)
+                slope *= scale + top[1].diff.reshape(-1)[part] if len(top) == 2 else scale
+                dx[part] = slope
+
+    def _loss(self, x, t):
+        if not self.plain:
+            A, B, _, _, focus_A, focus_B = self._logs(x)
+            return self.alpha * times(t, focus_A * A) + times(1 - t, focus_B * B)
+        a = np.abs(x)
+        l = times(np.where(x >= 0, 1 - t, t), a)
+        l += np.log1p(np.exp(-a))  # the exponent is never above 0; log1p keeps what 1 + … would round away
+        return l
+
+    def _slope(self, x, t):
+        if not self.plain:
+            A, B, p, q, focus_A, focus_B = self._logs(x)
+            return ((1 - t) * focus_B * (p + self.gamma * times(q, B))
+                    - self.alpha * t * focus_A * (q + self.gamma * times(p, A)))
+        e = np.exp(-np.abs(x))
+        r = e / (1 + e)  # σ(−|x|), the smaller of σ(x) and 1 − σ(x)
+        return np.where(x >= 0, (1 - t) - r, r - t)  # σ(x) − t, of which no digit is lost for large |x|
+
+    def _logs(self, x):
+        """A = −log p, B = −log(1 − p), p, q = 1 − p, and the focal factors q^γ of A and p^γ of B."""
+        A, B = np.logaddexp(0, -x), np.logaddexp(0, x)
+        g = self.gamma
+        return A, B, np.exp(-A), np.exp(-B), np.exp(-g * B) if g else 1.0, np.exp(-g * A) if g else 1.0
+
+    def _cell_weights(self, bottom):
+        w = self.sample_weights(bottom, bottom[0].count)
+        if self.class_weight is None:
+            return w
+        shape = bottom[0].shape
+        c = np.broadcast_to(self.class_weight.reshape((-1,) + (1,) * (len(shape) - 2)), shape).reshape(-1)
+        return c if w is None else c * w
+
+    def _weigh(self, values, t, part):
+        """Multiply the cells of one block by w, with 0 at ignored ones; how many count, or Σ w of them."""
+        w = None if self.w is None else self.w[part]
+        if w is not None:
+            values[...] = times(w, values)
+        ignored = self.ignored_among(t)
+        if ignored is None:
+            return len(values) if w is None else float(w.sum(dtype=np.float64))
+        values[ignored] = 0
+        return np.count_nonzero(~ignored) if w is None else float(w[~ignored].sum(dtype=np.float64))

@@ -1,0 +1,38 @@
+"""Softmax: scores become probabilities that add up to one."""
+
+from minicaffe import kernels
+from minicaffe.layer import Layer, register
+
+
+@register("Softmax")
+class SoftmaxLayer(Layer):
+    """Turn the scores along one axis into probabilities: positive, and one in sum.
+
+    Forward   y[c] = exp(x[c]) / Σ exp(x[j])   (computed from x − max x, so nothing overflows)
+    Backward  dx[c] = y[c] · (dy[c] − Σ dy[j] · y[j])
+
+    Bottom    x (any shape)
+    Top       y, the shape of x
+    Params    softmax_param: axis, engine (accepted, without effect)
+    In place  yes: backward reads y alone
+    Errors    LayerError when x has no such axis
+    Derived   docs/maths/loss.md#softmax
+    """
+
+    message = "softmax_param"
+    in_place = True
+    backward_reads = ("top",)
+
+    def reshape(self, bottom, top):
+        x, axis = bottom[0], self.param.axis
+        self.check(-x.num_axes <= axis < x.num_axes, "axis", f"must name an axis of bottom[0] {x.shape}")
+        self.axis = x.canonical_axis(axis)
+        top[0].reshape_like(x)
+
+    def forward(self, bottom, top):
+        kernels.softmax(bottom[0].data, self.axis, out=top[0].data)
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        kernels.softmax_grad(top[0].data, top[0].diff, self.axis, out=bottom[0].diff)
