@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicaffe.errors import DataError, near_names
+from minicaffe.io import caffemodel
 from minicaffe.log import log
-from minicaffe.proto.binary import LayerWeights, blob_to_array, read_weights
+from minicaffe.proto.binary import LayerWeights, blob_to_array
 
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
@@ -40,7 +41,7 @@ def copy_trained_from(net: Net, source: str | os.PathLike[str] | Any, *, strict:
     blobs that the other lacks.
     """
     if isinstance(source, (str, os.PathLike)):
-        path, stored = str(source), read_weights(source)
+        path, stored = str(source), caffemodel.read(source)
     else:
         path = "a NetParameter"
         stored = [LayerWeights(layer.name, layer.type, [blob_to_array(b) for b in layer.blobs])
@@ -60,10 +61,15 @@ def copy_trained_from(net: Net, source: str | os.PathLike[str] | Any, *, strict:
 
 
 def _copy_layer(net: Net, name: str, arrays: list[np.ndarray], path: str) -> None:
-    blobs = net.params[name]
-    if len(arrays) != len(blobs):
-        raise DataError(f"layer {name!r} has {len(arrays)} blobs in the file, but {len(blobs)} in the net", where=path)
-    for k, (array, blob) in enumerate(zip(arrays, blobs, strict=True)):
+    params = [param for param in net.all_params if param.layer == name]
+    # an HDF5 file leaves a shared blob to the layer that owns it
+    left_out = [param.owner is not None and (k >= len(arrays) or not arrays[k].size) for k, param in enumerate(params)]
+    if len(arrays) + sum(left_out[len(arrays):]) != len(params):
+        raise DataError(f"layer {name!r} has {len(arrays)} blobs in the file, but {len(params)} in the net", where=path)
+    for k, param in enumerate(params):
+        if left_out[k]:
+            continue
+        blob, array = param.blob, arrays[k]
         if not same_shape(array.shape, blob.shape):
             raise DataError(f"cannot copy blob {k} of layer {name!r}: its shape is {array.shape} in the file and "
                             f"{blob.shape} in the net", where=path,

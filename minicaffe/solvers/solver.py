@@ -20,7 +20,8 @@ from minicaffe.net import Net, debug_info
 from minicaffe.proto import text
 from minicaffe.solvers import definition, lr_policy, report, snapshot
 
-NetClass = type[Net]  # or a facade's subclass of it
+NetClass = type[Net]  # a facade gives its own
+DType = type  # float32 or float64
 
 _types: dict[str, type[Solver]] = {}
 
@@ -43,12 +44,12 @@ def registered_solvers() -> list[str]:
     return sorted(_types)
 
 
-def get_solver(source: Any, *, net_class: NetClass = Net, dtype: type = np.float32) -> Solver:
-    """The solver that a prototxt (its path) or a SolverParameter defines, with its nets made."""
+def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32) -> Solver:
+    """The solver that a prototxt (its path) or a SolverParameter (read from `where`) defines, with its nets made."""
     if isinstance(source, (str, Path)):
         where, param = str(source), definition.read_solver(str(source))
     else:
-        where, param = "", definition.with_type(source)
+        param = definition.with_type(source, where)
     if param.type not in _types:
         raise SolverError(f"there is no solver type {param.type!r}; known are {', '.join(registered_solvers())}",
                           where=where, hint=near_names(param.type, registered_solvers()))
@@ -94,7 +95,7 @@ class Solver:
     refuses: ClassVar[tuple[str, ...]] = ()
     fractions: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, param: Any, *, where: str = "", net_class: NetClass = Net, dtype: type = np.float32) -> None:
+    def __init__(self, param: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32) -> None:
         self.param, self.where = param, where
         self.iter = self.current_step = 0
         self.rate = self.loss = 0.0
@@ -318,4 +319,4 @@ class Solver:
         """Copy the weights named by the `weights` fields; each may list several files with commas."""
         for path in (name.strip() for names in self.param.weights for name in names.split(",")):
             log("solver.cpp:72", f"Finetuning from {path}")
-            net.copy_trained_from(path)
+            log("net.cpp:741", str(net.copy_trained_from(path)))

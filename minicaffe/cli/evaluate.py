@@ -1,0 +1,58 @@
+"""Score a net: the outputs of each batch, then their means.
+
+  minicaffe test --model=lenet_train_test.prototxt --weights=lenet_iter_10000.caffemodel --iterations=100
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from minicaffe.cli import glog
+from minicaffe.cli.show import stages
+from minicaffe.errors import NetError
+from minicaffe.log import log, number, warn
+from minicaffe.net import Net
+from minicaffe.proto import TEST
+from minicaffe.solvers.report import MeanOutputs, outputs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
+    parser.add_argument("--weights", metavar="F,F", required=True, help="learned weights, by layer name")
+    parser.add_argument("--iterations", metavar="N", type=int, default=50, help="batches to run (default: 50)")
+    parser.add_argument("--level", type=int, default=0)
+    parser.add_argument("--stage", default="", help="stages, separated by commas")
+    parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
+
+
+def run(args: argparse.Namespace) -> int:
+    with glog.writing():
+        use_cpu("caffe.cpp:275", args.gpu)
+        check_iterations(args.iterations)
+        net = Net(args.model, TEST, level=args.level, stages=stages(args))
+        for path in args.weights.split(","):
+            log("net.cpp:741", str(net.copy_trained_from(path.strip())))
+        log("caffe.cpp:281", f"Running for {args.iterations} iterations.")
+        mean = MeanOutputs(net)
+        for i in range(args.iterations):
+            mean.add(net.forward())
+            for name, blob, _ in outputs(net):
+                for value in blob.data.ravel():
+                    log("caffe.cpp:304", f"Batch {i}, {name} = {number(value)}")
+        log("caffe.cpp:309", f"Loss: {number(mean.loss)}")
+        for line in mean.lines():
+            log("caffe.cpp:321", line)
+    return 0
+
+
+def use_cpu(at: str, gpu: str) -> None:
+    """Say what computes, and that no GPU does where one was asked for."""
+    log(at, "Use CPU.")
+    if gpu:
+        warn(at, f"--gpu {gpu} is set, but minicaffe computes on the CPU: it goes on there")
+
+
+def check_iterations(iterations: int) -> None:
+    """NetError unless there is at least one iteration to run."""
+    if iterations < 1:
+        raise NetError(f"--iterations must be at least 1, got {iterations}")

@@ -1,0 +1,93 @@
+"""How a training shows itself: Caffe's log lines, or on a terminal a bar. The only module that imports rich."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from minicaffe.cli import glog
+from minicaffe.log import number
+
+try:
+    import rich.console
+    import rich.progress
+except ImportError:
+    rich = None  # type: ignore[assignment]
+
+ABOVE_THE_BAR = ("solver.cpp:347", "solver.cpp:396", "solver.cpp:401", "solver.cpp:414", "solver.cpp:464",
+                 "solver.cpp:474", "solver.cpp:311", "caffe.cpp:235")  # tests, snapshots, an early stop
+
+
+@contextmanager
+def reporting() -> Iterator[Lines | Bar]:
+    """Report in plain lines, or with a bar where stderr is a terminal and rich is installed."""
+    if rich is None or not sys.stderr.isatty():
+        with glog.writing():
+            yield Lines()
+        return
+    bar = Bar()
+    with glog.listening(bar.handler):
+        yield bar
+
+
+class Lines:
+    """Plain log lines need nothing more."""
+
+    @contextmanager
+    def following(self, solver: Any) -> Iterator[None]:
+        """Show the solver's progress while the block runs."""
+        yield
+
+
+class Bar:
+    """Iterations, loss, learning rate, images per second and time left in one line that renews itself."""
+
+    def __init__(self) -> None:
+        columns = [rich.progress.TextColumn("{task.completed}/{task.total}"), rich.progress.BarColumn(bar_width=None),
+                   rich.progress.TextColumn("loss {task.fields[loss]}  lr {task.fields[rate]}  "
+                                            "{task.fields[speed]} images/s"), rich.progress.TimeRemainingColumn()]
+        self.console = rich.console.Console(stderr=True)
+        self.progress = rich.progress.Progress(*columns, console=self.console)
+        self.handler = _Above(self.console)
+
+    @contextmanager
+    def following(self, solver: Any) -> Iterator[None]:
+        """Show the solver's progress while the block runs."""
+        images = images_per_update(solver)
+        task = self.progress.add_task("", total=solver.param.max_iter, completed=solver.iter, loss="", rate="",
+                                      speed="")
+
+        def update() -> None:
+            speed = self.progress.tasks[task].speed or 0
+            self.progress.update(task, completed=solver.iter, loss=f"{solver.smoothed_loss:.4f}",
+                                 rate=number(solver.rate), speed=f"{speed * images:.0f}")
+
+        solver.on_update.append(update)
+        try:
+            with self.progress:
+                yield
+        finally:
+            solver.on_update.remove(update)
+
+
+class _Above(logging.Handler):
+    """Prints tests, snapshots and warnings above the bar; all else the bar shows, or nobody reads live."""
+
+    def __init__(self, console: Any) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING or getattr(record, "at", "") in ABOVE_THE_BAR:
+            self.console.print(record.getMessage(), highlight=False, markup=False)
+
+
+def images_per_update(solver: Any) -> int:
+    """The batch of the first layer that reads data, times iter_size."""
+    for bottoms, tops in zip(solver.net.bottoms, solver.net.tops, strict=True):
+        if not bottoms and tops and tops[0].num_axes:
+            return tops[0].shape[0] * solver.param.iter_size
+    return solver.param.iter_size

@@ -1,0 +1,47 @@
+"""SIGINT and SIGHUP as a training takes them: noted at once, answered at the end of the iteration."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from minicaffe.log import warn
+from minicaffe.solvers import Action
+
+EFFECTS = tuple(action.value for action in Action)
+
+
+@contextmanager
+def watching(solver: Any, sigint_effect: str, sighup_effect: str) -> Iterator[None]:
+    """Let the signals ask `solver` to snapshot, to stop, or nothing, while the block runs.
+
+    After a Ctrl-C that stops, the next one interrupts at once: snapshots are whole or absent all the same.
+    """
+    effects = {signal.SIGINT: Action(sigint_effect)}
+    if hasattr(signal, "SIGHUP"):  # Windows has none
+        effects = {signal.SIGHUP: Action(sighup_effect), **effects}  # Caffe: answers SIGHUP first
+    seen: dict[int, bool] = dict.fromkeys(effects, False)
+
+    def note(number: int, frame: Any) -> None:
+        seen[number] = True
+        if number == signal.SIGINT and effects[signal.SIGINT] is Action.STOP:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            warn("caffe.cpp:232", "Stopping after this iteration; Ctrl-C again stops at once")
+
+    def requested() -> Action:
+        for number, action in effects.items():
+            if seen[number]:
+                seen[number] = False
+                return action
+        return Action.NONE
+
+    before = {number: signal.signal(number, note) for number in effects}
+    solver.requested_action = requested
+    try:
+        yield
+    finally:
+        solver.requested_action = lambda: Action.NONE
+        for number, handler in before.items():
+            signal.signal(number, handler)
