@@ -367,7 +367,7 @@ class LossLayer(Layer):
     `label_bottoms` are the bottoms that no gradient flows to; asking for one is a LayerError.
     """
 
-    bottoms = 2
+    bottoms: ClassVar[Arity] = 2
     auto_tops = True
     default_loss_weight = 1.0
     label_bottoms: ClassVar[tuple[int, ...]] = (1,)

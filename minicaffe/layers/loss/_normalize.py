@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,10 +31,10 @@ class NormalizedLoss(LossLayer):
     weight_bottom           the index of the optional bottom with weights, or None
     """
 
-    also_reads = ("loss_param",)
-    label_bottoms = (1, 2)
-    default_normalization = "BATCH_SIZE"
-    weight_bottom = 2
+    also_reads: ClassVar[tuple[str, ...]] = ("loss_param",)
+    label_bottoms: ClassVar[tuple[int, ...]] = (1, 2)
+    default_normalization: ClassVar[str] = "BATCH_SIZE"
+    weight_bottom: ClassVar[int | None] = 2
 
     def setup(self, bottom, top):
         p = self.layer_param.loss_param
@@ -42,7 +43,7 @@ class NormalizedLoss(LossLayer):
         self.class_weight = np.array(p.class_weight, self.dtype) if p.class_weight else None
         for field in ("class_weight", "pos_weight", "focal_gamma"):
             values = np.array(getattr(p, field))
-            self.check(np.all((values >= 0) & (values < np.inf)), f".loss_param.{field}", "must be finite and ≥ 0")
+            self.check(bool(np.all((values >= 0) & (values < np.inf))), f".loss_param.{field}", "must be finite and ≥ 0")
         self.targets_warned = False
         self.weighted = self.class_weight is not None or self._weights_given(bottom)
 
