@@ -1,0 +1,123 @@
+"""The common part of the recurrent layers: what surrounds their loop over time."""
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.blob import Blob
+from minicaffe.layer import Layer
+from minicaffe.log import log, number
+
+
+class RecurrentLayer(Layer):
+    """A layer that reads T time steps of N independent streams and feeds its output back from step to step.
+
+    What the input gives to every step is one matrix product, z = x w_xᵀ + b (+ x_static w_sᵀ), made here.
+    A subclass goes through time: `unroll` turns z into y, `unroll_back` finds dz.
+
+    states     h (and c) after the last step: where the next forward pass begins
+    z, dz      (T, N, gates · D), what enters the non-linear part of each step, and its gradient
+    fed_back   (T, N, D), δ_t · h_{t−1}: what w_h is applied to
+    """
+
+    message = "recurrent_param"
+    num_states = 1
+    gates = 1
+    debug_names = (("o_neuron", "o"), ("h_input_sum", "W_xh_x"))  # Caffe's, for one step's output and input
+
+    def setup(self, bottom, top):
+        p, x = self.param, bottom[0]
+        self.exposed = self.num_states if p.expose_hidden else 0
+        self._check_arity("bottom", (2 + self.exposed, 3 + self.exposed), len(bottom))
+        self._check_arity("top", 1 + self.exposed, len(top))
+        self.check(p.num_output > 0, "num_output", "must be positive")
+        self.has_static = len(bottom) > 2 + self.exposed
+        if x.num_axes < 3:
+            self.fail(f"bottom[0] must have at least 3 axes (T, N, features), got {x.shape}")
+        if self.has_static and bottom[2].num_axes < 2:
+            self.fail(f"bottom[2], the static input, must have at least 2 axes (N, features), got {bottom[2].shape}")
+        self.T, self.D, columns = x.shape[0], p.num_output, self.gates * p.num_output
+        self.states = [Blob((1, x.shape[1], self.D), self.dtype) for _ in range(self.num_states)]
+        self.add_blob((columns, x.count_between(2)), p.weight_filler)
+        self.add_blob((columns,), p.bias_filler)
+        if self.has_static:
+            self.add_blob((columns, bottom[2].count_between(1)), p.weight_filler)
+        self.add_blob((columns, self.D), p.weight_filler)
+
+    def reshape(self, bottom, top):
+        x, features = bottom[0], self.blobs[0].shape[1]
+        if x.num_axes < 3 or x.shape[0] != self.T or x.count_between(2) != features:
+            self.fail(f"bottom[0] must stay (T, N, features) with T = {self.T} and {features} features, got {x.shape}")
+        N = x.shape[1]
+        self._check_bottom(bottom, 1, (self.T, N))
+        if self.has_static:
+            self._check_bottom(bottom, 2, (N, *bottom[2].shape[1:]))
+        for i in range(len(bottom) - self.exposed, len(bottom)):
+            self._check_bottom(bottom, i, (1, N, self.D))
+        top[0].reshape(self.T, N, self.D)
+        for blob in [*top[1:], *self.states]:
+            blob.reshape(1, N, self.D)
+        self.z, self.dz = (self.scratch((self.T, N, self.gates * self.D)) for _ in range(2))
+        self.fed_back = self.scratch((self.T, N, self.D))
+
+    def forward(self, bottom, top):
+        x, z, y = self._rows(bottom[0].data), self.z, top[0].data
+        kernels.matmul(x, self.blobs[0].data.T, out=self._rows(z))
+        z += self.blobs[1].data
+        if self.has_static:
+            z += bottom[2].data.reshape(z.shape[1], -1) @ self.blobs[2].data.T
+        # Caffe: what is not exposed goes on where the last batch ended, however unrelated; δ = 0 is the cure
+        first = bottom[-self.exposed:] if self.exposed else self.states
+        last = self.unroll([state.data[0] for state in first], bottom[1].data, y)
+        for state, values in zip(self.states, last, strict=True):
+            state.data[0] = values
+        for state, values in zip(top[1:], last, strict=False):
+            state.data[0] = values
+        self._report("[Forward] ", "top", "data", self.debug_names[0], y)
+
+    def backward(self, top, propagate_down, bottom):
+        if propagate_down[1]:
+            self.fail("cannot backpropagate to bottom[1], the sequence indicators",
+                      hint="set propagate_down: false for it")
+        self.unroll_back(bottom[1].data, top[0].diff)
+        self._report("[Backward] ", "bottom", "diff", self.debug_names[1], self.dz)
+        dz, N = self._rows(self.dz), self.dz.shape[1]
+        kernels.matmul(dz.T, self._rows(bottom[0].data), out=self.blobs[0].diff, add=True)
+        self.blobs[1].diff[...] += dz.sum(axis=0)
+        kernels.matmul(dz.T, self._rows(self.fed_back), out=self.w_h.diff, add=True)
+        # Caffe: the diffs of x and x_static are written whether anybody asks for them or not
+        kernels.matmul(dz, self.blobs[0].data, out=self._rows(bottom[0].diff))
+        if self.has_static:
+            all_steps = self.dz.sum(axis=0)
+            self.blobs[2].diff[...] += all_steps.T @ bottom[2].data.reshape(N, -1)
+            np.matmul(all_steps, self.blobs[2].data, out=bottom[2].diff.reshape(N, -1))
+        for i in range(len(bottom) - self.exposed, len(bottom)):
+            if propagate_down[i]:
+                bottom[i].diff.fill(0)  # Caffe: no gradient enters or leaves a batch through the exposed states
+
+    def unroll(self, first, cont, y):
+        """Go through time from the states `first`: turn z into y (T, N, D), keep fed_back; return the last states."""
+        raise NotImplementedError(f"{type(self).__name__}.unroll")
+
+    def unroll_back(self, cont, dy):
+        """Go back through time: find dz, and add to the diffs of blobs that the subclass made."""
+        raise NotImplementedError(f"{type(self).__name__}.unroll_back")
+
+    def allow_force_backward(self, bottom_index):
+        return bottom_index != 1
+
+    @property
+    def w_h(self):
+        return self.blobs[3 if self.has_static else 2]
+
+    def _rows(self, values):
+        return values.reshape(self.T * values.shape[1], -1)
+
+    def _check_bottom(self, bottom, i, shape):
+        if bottom[i].shape != shape:
+            self.fail(f"bottom[{i}] must be {shape} with bottom[0] {bottom[0].shape}, got {bottom[i].shape}")
+
+    def _report(self, way, side, what, names, steps):
+        if self.param.debug_info:
+            for t, values in enumerate(steps, 1):
+                log("net.cpp:584", f"    {way}Layer {self.name}_{names[0]}_{t}, {side} blob {names[1]}_{t} "
+                                   f"{what}: {number(np.abs(values).mean())}")

@@ -1,0 +1,67 @@
+"""The plain recurrent net: a hidden state that sees the input and itself one step before."""
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.layer import register
+from minicaffe.layers.recurrent._unrolled import RecurrentLayer
+
+
+@register("RNN")
+class RNNLayer(RecurrentLayer):
+    """Run a recurrent net with one tanh layer of state and one of output over T time steps of N streams.
+
+    Forward   h_t = tanh(w_x x_t + b + w_s x_static + w_h (δ_t · h_{t−1}))
+              y_t = tanh(w_o h_t + b_o)
+    Backward  do_t = dy_t · (1 − y_t²);  dw_o += Σ do_t h_tᵀ,  db_o += Σ do_t;  from t = T down:
+              dz_t = (w_oᵀ do_t + δ_{t+1} · w_hᵀ dz_{t+1}) · (1 − h_t²);
+              then dw_x += Σ dz_t x_tᵀ,  dw_h += Σ dz_t (δ_t · h_{t−1})ᵀ,  db += Σ dz_t,  dx_t = w_xᵀ dz_t
+
+    Bottom    x (T, N, …);  δ (T, N): 0 where a sequence begins, 1 where it continues;
+              optionally x_static (N, …);  with expose_hidden: h_0 (1, N, D)
+    Top       y (T, N, D);  with expose_hidden: h_T (1, N, D)
+    Params    recurrent_param: num_output=D, weight_filler, bias_filler, expose_hidden, debug_info
+    Blobs     w_x (D, features), b (D,), w_s (D, static features) if x_static is given, w_h (D, D), w_o (D, D), b_o (D,)
+    In place  no
+    Errors    LayerError when num_output is 0, when shapes do not fit or T changes, and when a gradient is asked for δ
+    Derived   docs/maths/recurrent.md#rnn
+    See       Elman, Cognitive Science 14, 1990
+    """
+
+    bottoms = (2, 4)
+    tops = (1, 2)
+
+    def setup(self, bottom, top):
+        super().setup(bottom, top)
+        self.add_blob((self.D, self.D), self.param.weight_filler)
+        self.add_blob((self.D,), self.param.bias_filler)
+
+    def reshape(self, bottom, top):
+        super().reshape(bottom, top)
+        self.o = self.scratch(top[0].shape)  # y again: a later layer may overwrite y in place
+
+    def unroll(self, first, cont, y):
+        h, w_h = first[0], self.w_h.data
+        for t in range(self.T):
+            np.multiply(cont[t, :, np.newaxis], h, out=self.fed_back[t])
+            h = self.z[t]
+            h += self.fed_back[t] @ w_h.T
+            np.tanh(h, out=h)
+        w_o, b_o = (blob.data for blob in self.blobs[-2:])
+        kernels.matmul(self._rows(self.z), w_o.T, out=self._rows(self.o))
+        self.o += b_o
+        np.tanh(self.o, out=self.o)
+        y[...] = self.o
+        return [h]
+
+    def unroll_back(self, cont, dy):
+        h, w_h, w_o, b_o = self.z, self.w_h.data, *self.blobs[-2:]
+        do = self._rows(dy * (1 - self.o * self.o))
+        kernels.matmul(do.T, self._rows(h), out=w_o.diff, add=True)
+        b_o.diff[...] += do.sum(axis=0)
+        kernels.matmul(do, w_o.data, out=self._rows(self.dz))
+        from_later = np.zeros_like(h[0])
+        for t in reversed(range(self.T)):
+            self.dz[t] += from_later
+            self.dz[t] *= 1 - h[t] * h[t]
+            from_later = cont[t, :, np.newaxis] * (self.dz[t] @ w_h)
