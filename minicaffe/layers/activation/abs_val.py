@@ -1,0 +1,26 @@
+"""Absolute value: drop every sign."""
+
+import numpy as np
+
+from minicaffe.layer import Elementwise, register
+
+
+@register("AbsVal")
+class AbsValLayer(Elementwise):
+    """Take the absolute value of every number.
+
+    Forward   y = |x|
+    Backward  dx = dy · sign(x),  0 where x = 0
+
+    Bottom    x (any shape)
+    Top       y, the shape of x
+    In place  yes: backward needs x, so a copy is kept
+    """
+
+    slope_from = "x"
+
+    def value(self, x, y):
+        np.abs(x, out=y)
+
+    def slope(self, x):
+        return np.sign(x)

@@ -1,0 +1,35 @@
+"""Clip: keep every number within two limits."""
+
+import numpy as np
+
+from minicaffe.layer import Elementwise, register
+
+
+@register("Clip")
+class ClipLayer(Elementwise):
+    """Move what lies outside an interval to its nearer end.
+
+    Forward   y = max(a, min(x, b))
+    Backward  dx = dy where a ≤ x ≤ b, else 0
+
+    Bottom    x (any shape)
+    Top       y, the shape of x
+    Params    clip_param: min=a, max=b (both must be given)
+    In place  yes: backward needs x, so a copy is kept
+    Errors    LayerError when min or max is missing, or min is above max
+    """
+
+    message = "clip_param"
+    slope_from = "x"
+
+    def setup(self, bottom, top):
+        self.a, self.b = self.param.min, self.param.max
+        for field in ("min", "max"):
+            self.check(self.param.HasField(field), field, "must be set: Clip has no default limits")
+        self.check(self.a <= self.b, "min", f"must not be above clip_param.max {self.b:g}")
+
+    def value(self, x, y):
+        np.clip(x, self.a, self.b, out=y)
+
+    def slope(self, x):
+        return (x >= self.a) & (x <= self.b)

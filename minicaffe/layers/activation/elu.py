@@ -1,0 +1,39 @@
+"""Exponential linear unit: a rectifier whose negative side bends towards a floor."""
+
+import numpy as np
+
+from minicaffe.layer import Elementwise, register
+
+
+@register("ELU")
+class ELULayer(Elementwise):
+    """Keep positive numbers; bend negative ones towards −α, so that the mean stays near 0.
+
+    Forward   y = x where x > 0, else α · (e^x − 1)
+    Backward  dx = dy where x > 0, else dy · α · e^x
+
+    Bottom    x (any shape)
+    Top       y, the shape of x
+    Params    elu_param: alpha=α
+    In place  yes: backward needs x, so a copy is kept
+    See       Clevert et al., ICLR 2016
+    """
+
+    message = "elu_param"
+    slope_from = "x"
+
+    def setup(self, bottom, top):
+        self.alpha = self.param.alpha
+
+    def value(self, x, y):
+        below = np.minimum(x, 0)
+        np.expm1(below, out=below)
+        below *= self.alpha
+        np.maximum(x, 0, out=y)
+        y += below
+
+    def slope(self, x):
+        slope = np.exp(np.minimum(x, 0))
+        slope *= self.alpha
+        slope[x > 0] = 1
+        return slope

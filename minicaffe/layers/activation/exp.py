@@ -1,0 +1,44 @@
+"""Exponential function of any base."""
+
+import math
+
+import numpy as np
+
+from minicaffe.layer import Elementwise, register
+
+
+def log_of_base(layer):
+    """ln of the layer's `base`; exactly 1 for −1, which stands for e. LayerError where there is none."""
+    base = layer.param.base
+    layer.check(base == -1 or 0 < base < math.inf, "base", "must be above 0 and finite, or -1 for e")
+    return 1.0 if base == -1 else math.log(base)
+
+
+@register("Exp")
+class ExpLayer(Elementwise):
+    """Raise a base to a linear function of every number.
+
+    Forward   y = g^(s · x + b) = e^(ln g · (s · x + b))
+    Backward  dx = dy · y · s · ln g
+
+    Bottom    x (any shape)
+    Top       y, the shape of x
+    Params    exp_param: base=g (−1: e), scale=s, shift=b
+    In place  yes: backward reads y alone
+    Errors    LayerError when base is neither −1 nor positive and finite
+    """
+
+    message = "exp_param"
+    slope_from = "y"
+
+    def setup(self, bottom, top):
+        log_g = log_of_base(self)
+        self.s, self.b = log_g * self.param.scale, log_g * self.param.shift
+
+    def value(self, x, y):
+        np.multiply(x, self.s, out=y)
+        y += self.b
+        np.exp(y, out=y)
+
+    def slope(self, y):
+        return y * self.s

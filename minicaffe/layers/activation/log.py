@@ -1,0 +1,38 @@
+"""Logarithm of any base."""
+
+import numpy as np
+
+from minicaffe.layer import Elementwise, register
+from minicaffe.layers.activation.exp import log_of_base
+
+
+@register("Log")
+class LogLayer(Elementwise):
+    """Take the logarithm of a linear function of every number.
+
+    Forward   t = s · x + b,  y = ln t / ln g
+    Backward  dx = dy · s / (ln g · t)
+
+    Bottom    x (any shape)
+    Top       y, the shape of x; −∞ where t = 0, not a number where t < 0
+    Params    log_param: base=g (−1: e), scale=s, shift=b
+    In place  yes: backward needs x, so a copy is kept
+    Errors    LayerError when base is neither −1 nor positive and finite, or is 1
+    """
+
+    message = "log_param"
+    slope_from = "x"
+
+    def setup(self, bottom, top):
+        self.log_g = log_of_base(self)
+        self.check(self.log_g != 0, "base", "must not be 1, to which no logarithm exists")
+        self.s, self.b = self.param.scale, self.param.shift
+
+    def value(self, x, y):
+        np.multiply(x, self.s, out=y)
+        y += self.b
+        np.log(y, out=y)
+        y *= 1 / self.log_g
+
+    def slope(self, x):
+        return self.s / self.log_g / (self.s * x + self.b)

@@ -1,0 +1,70 @@
+"""Parametric rectified linear unit: a ReLU that learns the slope of its negative side."""
+
+import numpy as np
+
+from minicaffe.layer import Layer, register
+from minicaffe.proto import FillerParameter
+
+
+@register("PReLU")
+class PReLULayer(Layer):
+    """Keep positive numbers; scale the others by a slope learned for each channel, or one for all.
+
+    Forward   y = max(x, 0) + a[c] · min(x, 0)
+    Backward  dx = dy where x > 0, else a[c] · dy
+              da[c] = Σ dy · min(x, 0)   over all values of channel c
+
+    Bottom    x (N, C, …)
+    Top       y, the shape of x
+    Params    prelu_param: filler (default: 0.25), channel_shared
+    Blobs     a (C,), or a scalar with channel_shared
+    In place  yes: backward needs x, so a copy is kept
+    Errors    LayerError when x has fewer than two axes or another number of channels than a
+    See       He et al., ICCV 2015
+    """
+
+    message = "prelu_param"
+    in_place = True
+
+    def setup(self, bottom, top):
+        self._check_axes(bottom[0])
+        p = self.param
+        filler = p.filler if p.HasField("filler") else FillerParameter(type="constant", value=0.25)
+        self.add_blob(() if p.channel_shared else bottom[0].shape[1:2], filler)
+
+    def reshape(self, bottom, top):
+        x, a = bottom[0], self.blobs[0]
+        self._check_axes(x)
+        if not self.param.channel_shared and a.count != x.shape[1]:
+            self.fail(f"bottom[0] {x.shape} has {x.shape[1]} channels, but there are {a.count} learned slopes")
+        self.sizes = x.shape[0], x.shape[1], x.count_between(2)
+        top[0].reshape_like(x)
+        self.keeps_x = top[0] is x
+        if self.keeps_x:
+            self.x = self.scratch(x.shape)
+
+    def forward(self, bottom, top):
+        x, y, a = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes), self._a()
+        if self.keeps_x:
+            self.x.reshape(self.sizes)[...] = x
+        below = np.minimum(x, 0)
+        below *= a
+        np.maximum(x, 0, out=y)
+        y += below
+
+    def backward(self, top, propagate_down, bottom):
+        x = (self.x if self.keeps_x else bottom[0].data).reshape(self.sizes)
+        dy, dx, da = top[0].diff.reshape(self.sizes), bottom[0].diff.reshape(self.sizes), self.blobs[0].diff
+        if self.param_propagate_down[0]:
+            sums = np.einsum("nci,nci->c", dy, np.minimum(x, 0))
+            da += sums.sum() if self.param.channel_shared else sums
+        if propagate_down[0]:
+            np.multiply(dy, np.where(x > 0, 1, self._a()), out=dx)
+
+    def _a(self):
+        """The slopes, shaped to spread over (N, C, the other axes)."""
+        return self.blobs[0].data.reshape(-1, 1)
+
+    def _check_axes(self, x):
+        if x.num_axes < 2:
+            self.fail(f"bottom[0] must have at least 2 axes, (N, C, …), got {x.shape}")
