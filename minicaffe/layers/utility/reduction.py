@@ -1,0 +1,61 @@
+"""Reduction: sum up the last axes, to make a loss or a statistic of any blob."""
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.layer import Layer, register
+from minicaffe.proto import ReductionParameter
+
+SUM, ASUM, SUMSQ, MEAN = (ReductionParameter.ReductionOp.Value(name) for name in ("SUM", "ASUM", "SUMSQ", "MEAN"))
+
+
+@register("Reduction")
+class ReductionLayer(Layer):
+    """Reduce all axes from one on to a single number.
+
+    Forward   SUM    y = c · Σ x
+              ASUM   y = c · Σ |x|
+              SUMSQ  y = c · Σ x²
+              MEAN   y = c / D · Σ x   for D numbers x
+    Backward  SUM    dx = c · dy
+              ASUM   dx = c · dy · sign(x)
+              SUMSQ  dx = c · dy · 2x
+              MEAN   dx = c / D · dy
+
+    Bottom    x (at least one axis)
+    Top       y, the shape of x up to `axis`: a scalar for axis 0
+    Params    reduction_param: operation, axis (negative ones count from the end), coeff=c
+    In place  no: the top has a shape of its own
+    Errors    LayerError when axis is out of range
+    """
+
+    message = "reduction_param"
+
+    def reshape(self, bottom, top):
+        x, n, p = bottom[0], bottom[0].num_axes, self.param
+        self.check(-n <= p.axis < n, "axis", f"must lie between {-n} and {n - 1} for bottom[0] {x.shape}")
+        axis = x.canonical_axis(p.axis)
+        self.sizes = x.count_between(0, axis), x.count_between(axis)
+        self.c = p.coeff / max(self.sizes[1], 1) if p.operation == MEAN else p.coeff
+        top[0].reshape(x.shape[:axis])
+
+    def forward(self, bottom, top):
+        x, y, op = bottom[0].data.reshape(self.sizes), top[0].data.reshape(-1), self.param.operation
+        if op == ASUM:
+            x = np.abs(x)
+        elif op == SUMSQ:
+            x = np.square(x)
+        kernels.row_sum(x, out=y)
+        y *= self.c
+
+    def backward(self, top, propagate_down, bottom):
+        if not propagate_down[0]:
+            return
+        x, dx = bottom[0].data.reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
+        t = self.c * top[0].diff.reshape(-1, 1)
+        if self.param.operation == ASUM:
+            np.multiply(np.sign(x), t, out=dx)
+        elif self.param.operation == SUMSQ:
+            np.multiply(x, 2 * t, out=dx)
+        else:
+            dx[...] = t

@@ -1,0 +1,41 @@
+"""Tile: repeat a blob along one axis."""
+
+from minicaffe.layer import Layer, register
+
+
+@register("Tile")
+class TileLayer(Layer):
+    """Lay copies of a blob side by side along one axis.
+
+    Forward   y = x, x, … (k times) one behind the other along `axis`
+    Backward  dx = Σ of the k parts of dy
+
+    Bottom    x (at least one axis)
+    Top       y, the shape of x with k times the size of `axis`
+    Params    tile_param: axis, tiles=k (must be given)
+    In place  no: the top has a shape of its own
+    Errors    LayerError when axis is out of range, or tiles is missing or less than 1
+    """
+
+    message = "tile_param"
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        self.k = self.param.tiles
+        self.check(self.k >= 1, "tiles", "must be set to the number of copies, at least 1")
+
+    def reshape(self, bottom, top):
+        x, n = bottom[0], bottom[0].num_axes
+        self.check(-n <= self.param.axis < n, "axis", f"must lie between {-n} and {n - 1} for bottom[0] {x.shape}")
+        axis = x.canonical_axis(self.param.axis)
+        self.outer, self.inner = x.count_between(0, axis), x.count_between(axis)
+        top[0].reshape((*x.shape[:axis], self.k * x.shape[axis], *x.shape[axis + 1:]))
+
+    def forward(self, bottom, top):
+        x, y = bottom[0].data, top[0].data
+        y.reshape(self.outer, self.k, self.inner)[...] = x.reshape(self.outer, 1, self.inner)
+
+    def backward(self, top, propagate_down, bottom):
+        if propagate_down[0]:
+            dy, dx = top[0].diff, bottom[0].diff
+            dy.reshape(self.outer, self.k, self.inner).sum(axis=1, out=dx.reshape(self.outer, self.inner))
