@@ -11,6 +11,7 @@ from minicaffe import kernels
 from minicaffe.errors import LayerError
 from minicaffe.layers.normalization.batch_norm import BatchNormLayer
 from minicaffe.layers.normalization.lrn import LRNLayer
+from minicaffe.layers.normalization.mvn import MVNLayer
 from minicaffe.proto import TEST, LayerParameter
 from minicaffe.testing import check_gradient, check_layer
 
@@ -243,3 +244,87 @@ def test_batch_norm_errors():
         layer.Forward(bottom, top)
     with pytest.raises(LayerError, match="at least one axis, got a scalar"):
         run_forward(make(BatchNormLayer), 3.0)
+
+
+# --- MVN -----------------------------------------------------------------------------------------
+
+
+def test_mvn_by_hand():
+    """Values 1 and 3 have mean 2 and deviation 1; ε = 1 is added to the deviation, not to the variance."""
+    _, top = run_forward(make(MVNLayer, eps=1), [[[[1, 3]]]])
+
+    np.testing.assert_array_equal(top[0].data.ravel(), [-0.5, 0.5])
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("variance", [False, True])
+def test_mvn_formula(across, variance):
+    """Each group, a channel or an image, is normalized by itself, with the biased variance."""
+    x = normal(*SHAPE) * 3 + 1
+    layer = make(MVNLayer, across_channels=across, normalize_variance=variance, eps=0.5)
+    y = run_forward(layer, x)[1][0].data
+
+    for n, c in itertools.product(range(2), range(7)):
+        group = x[n] if across else x[n, c]
+        deviation = np.sqrt(((group - group.mean()) ** 2).sum() / group.size) + 0.5 if variance else 1
+        np.testing.assert_allclose(y[n, c], (x[n, c] - group.mean()) / deviation, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("variance", [False, True])
+def test_mvn_gradient(across, variance):
+    """Backward is the derivative of forward, where ε is small against σ."""
+    layer = make(MVNLayer, across_channels=across, normalize_variance=variance)
+
+    assert check_layer(layer, [filled(normal(*SHAPE))]) < 1e-6
+
+
+def test_mvn_gradient_takes_epsilon_as_small():
+    """With a large ε the last term of dx lacks the factor (σ + ε) / σ, as in Caffe."""
+    layer, dy = make(MVNLayer, eps=0.5), normal(1, 1, 5, 3, seed=1)
+    bottom, top = run_forward(layer, normal(1, 1, 5, 3))
+    dx, = run_backward(layer, bottom, top, dy)
+    x, y = bottom[0].data, top[0].data
+    std = np.sqrt(((x - x.mean()) ** 2).mean())
+
+    np.testing.assert_allclose(dx, (dy - dy.mean() - y * (dy * y).mean()) / (std + 0.5), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("shape", "want"), [((), (1, 1, 1, 1)), ((5,), (5, 1, 1, 1)), ((2, 5), (2, 5, 1, 1)),
+                                             ((2, 7, 5), (2, 7, 5, 1))])
+def test_mvn_top_has_four_axes(shape, want):
+    """Fewer axes are filled up with 1, in the top too."""
+    layer = make(MVNLayer, across_channels=True)
+    bottom, top = run_forward(layer, normal(*shape))
+    run_backward(layer, bottom, top, np.ones(want))
+
+    assert top[0].shape == want
+    assert bottom[0].diff.shape == shape
+
+
+@pytest.mark.parametrize("variance", [False, True])
+def test_mvn_in_place(variance):
+    """In place gives the same numbers, where Caffe's own gradient reads a diff that it has overwritten."""
+    layers = [make(MVNLayer, normalize_variance=variance) for _ in range(2)]
+    apart = run_forward(layers[0], normal(*SHAPE))
+    placed = run_forward(layers[1], normal(*SHAPE), in_place=True)
+
+    assert np.array_equal(apart[1][0].data, placed[1][0].data)
+    dy = normal(*SHAPE, seed=1)
+    np.testing.assert_array_equal(run_backward(layers[0], *apart, dy)[0], run_backward(layers[1], *placed, dy)[0])
+
+
+def test_mvn_constant_image():
+    """A group of equal values becomes 0, with finite gradients."""
+    layer = make(MVNLayer)
+    bottom, top = run_forward(layer, np.full(SHAPE, 3.0))
+    dx, = run_backward(layer, bottom, top, normal(*SHAPE))
+
+    assert not top[0].data.any()
+    assert np.isfinite(dx).all()
+
+
+def test_mvn_errors():
+    """More than four axes are refused with the shape."""
+    with pytest.raises(LayerError, match=r"at most 4 axes \(N, C, H, W\), got 5: \(2, 7, 5, 3, 4\)"):
+        run_forward(make(MVNLayer), normal(2, 7, 5, 3, 4))

@@ -1,0 +1,67 @@
+"""Embed: look up a learnt vector for each index, such as a word's number."""
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.layer import Layer, register
+
+
+@register("Embed")
+class EmbedLayer(Layer):
+    """Replace each index by its row of a learnt table: InnerProduct for one-hot vectors, without the vectors.
+
+    Forward   y[i] = w[x[i]] + b
+    Backward  dw[r] += Σ dy[i] over all i with x[i] = r,  db += Σ dy[i]
+
+    Bottom    x (any shape): indices from 0 to R − 1; fractions are cut off
+    Top       y (the shape of x, K)
+    Params    embed_param: num_output=K, input_dim=R, bias_term, weight_filler, bias_filler
+    Blobs     w (R, K); b (K,) unless bias_term is false
+    In place  no
+    Errors    LayerError when num_output or input_dim is 0, when an index is out of range, and when a gradient is
+              asked for x
+    """
+
+    message = "embed_param"
+
+    def setup(self, bottom, top):
+        p = self.param
+        self.check(p.num_output > 0, "num_output", "must be positive")
+        self.check(p.input_dim > 0, "input_dim", "must be positive")
+        self.R, self.K = p.input_dim, p.num_output
+        self.add_blob((self.R, self.K), p.weight_filler)
+        if p.bias_term:
+            self.add_blob((self.K,), p.bias_filler)
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].shape, self.K)
+
+    def forward(self, bottom, top):
+        x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1, self.K)
+        self.index = self._checked(x)
+        np.take(self.blobs[0].data, self.index, axis=0, out=y, mode="clip")  # checked above; clip is unbuffered
+        if self.param.bias_term:
+            y += self.blobs[1].data
+
+    def backward(self, top, propagate_down, bottom):
+        if propagate_down[0]:
+            self.fail("cannot backpropagate to bottom[0], which holds indices",
+                      hint="set propagate_down: false for it")
+        dy = top[0].diff.reshape(-1, self.K)
+        if self.param_propagate_down[0]:
+            kernels.scatter_add(dy, self.index, out=self.blobs[0].diff)
+        if self.param.bias_term and self.param_propagate_down[1]:
+            self.blobs[1].diff[...] += dy.sum(axis=0)
+
+    def allow_force_backward(self, bottom_index):
+        return False
+
+    def _checked(self, x):
+        with np.errstate(invalid="ignore"):  # what is no number becomes one out of range
+            index = x.astype(np.intp)  # Caffe: a fraction is cut off
+        wrong = np.flatnonzero((index < 0) | (index >= self.R))
+        if wrong.size:
+            i = int(wrong[0])
+            self.fail(f"bottom[0] must hold indices from 0 to {self.R - 1} (input_dim {self.R}), "
+                      f"but value {i} of {x.size} is {x[i]:g}")
+        return index
