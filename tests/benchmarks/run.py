@@ -1,0 +1,158 @@
+"""Measure minicaffe, beside PyTorch where it is installed (`pip install torch`, the CPU build).
+
+    make bench                          everything
+    make bench BENCH="steps --nets lenet caffenet --rounds 9"
+    make bench BENCH="load"             a 240 MB caffemodel
+
+Both sides of a pair run in turn in one process, on the same threads; a row quotes medians over the rounds and the
+median of the rounds' ratios. Nothing else should run on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from nets import NETS
+
+from minicaffe import kernels, rng
+from minicaffe.net import Net
+from minicaffe.proto import SolverParameter
+from minicaffe.solvers import get_solver
+
+
+def machine():
+    """One line about where this runs."""
+    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+             if line.startswith("model name")] if Path("/proc/cpuinfo").exists() else [platform.processor()]
+    return (f"{names[0]}, {os.cpu_count()} cores; Python {platform.python_version()}, numpy {np.__version__}, "
+            f"engine {kernels.engine()}")
+
+
+def make_solver(net):
+    """An SGD solver on a net with Input layers, its inputs filled once."""
+    definition = SolverParameter(base_lr=1e-3, lr_policy="fixed", momentum=0.9, weight_decay=5e-4, max_iter=1 << 30)
+    definition.net_param.CopyFrom(net)
+    solver = get_solver(definition)
+    draw = np.random.default_rng(5)
+    data, label = solver.net.blobs["data"].data, solver.net.blobs["label"].data
+    data[...] = draw.standard_normal(data.shape)
+    label[...] = draw.integers(0, 10, label.shape)
+    return solver
+
+
+def interleaved(ours, theirs, rounds, seconds=0.6):
+    """(our seconds, their seconds) per step for each round; a round repeats each side for about `seconds`."""
+    ours()
+    repeats = max(1, int(seconds / _timed(ours, 1)))
+    pairs = []
+    for i in range(rounds + 1):
+        sides = [(0, ours), (1, theirs)] if i % 2 else [(1, theirs), (0, ours)]
+        pair = [0.0, 0.0]
+        for k, side in sides:
+            if side is not None:
+                pair[k] = _timed(side, repeats) / repeats
+        pairs.append(pair)
+    return pairs[1:]  # the first round warms both up
+
+
+def _timed(run, repeats):
+    start = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return time.perf_counter() - start
+
+
+def steps(args):
+    """A training step (forward, backward, update) of each net."""
+    try:
+        import torch
+        from torch_twin import Twin
+    except ImportError:
+        Twin = None
+        print("PyTorch is not installed: no comparison")
+    else:
+        print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{'net':16}{'batch':>6}{'minicaffe ms':>14}{'PyTorch ms':>12}{'PyTorch / minicaffe':>21}")
+    ratios = []
+    for name in args.nets:
+        make, batch = NETS[name]
+        rng.seed(1)
+        net = make(args.batch or batch).net
+        solver = make_solver(net)
+        twin = Twin and Twin(net, solver.net.params, {k: solver.net.blobs[k].data for k in ("data", "label")})
+        pairs = interleaved(lambda s=solver: s.step(1), twin and twin.step, args.rounds)
+        ours, theirs = (1e3 * statistics.median(side) for side in zip(*pairs, strict=True))
+        ratio = statistics.median(t / o for o, t in pairs)
+        ratios.append(ratio)
+        row = f"{name:16}{args.batch or batch:6}{ours:14.2f}"
+        print(row + (f"{theirs:12.2f}{ratio:21.2f}" if twin else ""), flush=True)
+    if Twin and len(ratios) > 1:
+        print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}")
+
+
+def load(args):
+    """Reading a caffemodel of CaffeNet's size: seconds, and memory over the arrays it gives."""
+    from minicaffe.proto.binary import write_weights
+
+    net = NETS["caffenet"][0](1).net
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "caffenet.caffemodel")
+        made = Net(net)
+        write_weights(path, net,
+                      {name: [b.data for b in blobs] for name, blobs in made.params.items()})
+        del made
+        print(subprocess.run([sys.executable, __file__, "load-one", str(path)], capture_output=True, text=True,
+                             check=True).stdout, end="")
+
+
+def peak_memory():
+    """The largest memory of this process so far, in bytes (Linux; getrusage would count its parent's)."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+
+
+def load_one(args):
+    """Load one weight file in a process of its own, so that the peak is this load's alone."""
+    from minicaffe.proto.binary import read_weights
+
+    before = peak_memory()
+    start = time.perf_counter()
+    arrays = [a for layer in read_weights(args.file) for a in layer.blobs]
+    seconds = time.perf_counter() - start
+    peak = peak_memory() - before
+    size, result = os.path.getsize(args.file), sum(a.nbytes for a in arrays)
+    print(f"load {size / 1e6:.0f} MB: {seconds:.2f} s, peak {peak / 1e6:.0f} MB, "
+          f"{(peak - result) / size:.2f} times the file over the result")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "steps", "load", "load-one"])
+    parser.add_argument("file", nargs="?", help="of load-one")
+    parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--engine", default="auto")
+    args = parser.parse_args()
+    if args.what == "load-one":
+        load_one(args)
+        return
+    kernels.use_engine(args.engine)
+    print(machine())
+    for name, run in (("steps", steps), ("load", load)):
+        if args.what in ("all", name):
+            print(f"\n{run.__doc__}")
+            run(args)
+
+
+if __name__ == "__main__":
+    main()
