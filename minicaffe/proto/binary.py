@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError, EncodeError
 
+from minicaffe import proto
 from minicaffe.errors import ProtoError
 from minicaffe.proto.blobs import array_to_blob, blob_to_array
 from minicaffe.proto.files import PathLike, read_bytes, replace_file
@@ -57,13 +58,28 @@ def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
     name = message.DESCRIPTOR.name
     try:
         message.ParseFromString(data)
-    except DecodeError:
+    except (DecodeError, UnicodeDecodeError):  # protobuf in pure Python checks the text at once
         raise ProtoError(f"this {name} is damaged or cut short", where=filename) from None
+    _check_text(message, name, filename)
     missing = message.FindInitializationErrors()
     if missing:
         raise ProtoError(f"this {name} lacks {missing[0]}, which has no default", where=filename,
                          hint="a fork of Caffe may have written it; read_weights reads the arrays alone")
     return message
+
+
+def _check_text(message: Any, place: str, filename: str) -> None:
+    """ProtoError for a string that is not UTF-8: protobuf hands it out as bytes, to fail where it is first used."""
+    for field, value in message.ListFields():
+        if not field.message_type and field.type != field.TYPE_STRING:
+            continue
+        for index, item in enumerate(value if proto.is_repeated(field) else [value]):
+            here = f"{field.name}[{index}]" if proto.is_repeated(field) else field.name
+            if field.type == field.TYPE_STRING and isinstance(item, bytes):
+                raise ProtoError(f"{place}.{here} is not UTF-8: {item!r}", where=filename,
+                                 hint="the file is damaged, or this text is in another encoding")
+            if field.message_type and field.message_type.name != "BlobProto":
+                _check_text(item, f"{place}.{here}", filename)
 
 
 def read(path: PathLike, message: Any) -> Any:

@@ -45,6 +45,8 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
     sentence = f"{message.name} has no field {name!r}"
     if hint := fork_hint(name):
         return sentence, hint
+    if name in ("layer", "layers") and message is not root:
+        return sentence, f"is a '}}' missing above? The {message.name} before is still open"
     if message is root:  # a whole file of another kind?
         for other, kind in (("SolverParameter", "a solver's"), ("NetParameter", "a net's")):
             fields = proto.message_class(other).DESCRIPTOR.fields_by_name

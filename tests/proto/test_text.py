@@ -64,6 +64,7 @@ def test_format_is_caffes_debug_string():
         ("layer { convolution_param { pad: -1 } }", ["out of range: -1"]),
         ('layer { lrn_param { alpha: "1" } }', ['expects a number, got "1"', "without quotes"]),
         ("layer { convolution_param { bias_term: maybe } }", ["expects true or false"]),
+        ("layer {\n lrn_param { }\nlayer { }", ["3:1", "is a '}' missing above?"]),
         ("layer {\n lrn_param {\n", ["a '}' is missing"]),
         ('layer { name: "a\n}', ["without its ending quote"]),
         ("layer { } }", ["one '}' too many?"]),

@@ -201,6 +201,16 @@ def test_fork_fields_cannot_stop_the_weights(tmp_path, blobs):
         binary.read(path, proto.NetParameter())
 
 
+def test_text_that_is_not_utf8_is_found_on_reading(tmp_path, blobs):
+    """this test shows that a name in another encoding is one error for the message, and no matter for weights."""
+    path = tmp_path / "n.caffemodel"
+    path.write_bytes(field(100, field(1, b"\xd6\xd0") + field(7, b"".join(encode_blob(blobs["conv"][0])))))
+
+    with pytest.raises(ProtoError, match=r"not UTF-8|damaged"):
+        binary.read(path, proto.NetParameter())
+    np.testing.assert_array_equal(binary.read_weights(path)[0].blobs[0], blobs["conv"][0])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_files_end_in_one_of_our_errors(tmp_path, net, blobs, seed):
     """this test shows that cut and bit-flipped files never crash, hang or take memory beyond their size."""
