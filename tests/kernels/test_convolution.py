@@ -1,0 +1,150 @@
+"""The composites of convolution, and the products and sums beside them."""
+
+import numpy as np
+import pytest
+
+from minicaffe import kernels
+from minicaffe.kernels.reference import convolution, windows
+
+CASES = [  # x, K, kernel, stride, pad, dilation, group
+    ((2, 4, 7, 5), 6, (3, 2), (1, 1), (0, 0), (1, 1), 1),
+    ((5, 4, 7, 9), 6, (3, 2), (2, 1), (1, 3), (1, 2), 2),
+    ((3, 4, 8, 9), 6, (1, 1), (1, 1), (0, 0), (1, 1), 2),  # large enough to need no columns
+    ((19, 4, 3, 2), 6, (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((19, 6, 7), 4, (3,), (2,), (1,), (2,), 2),
+    ((2, 2, 3, 4, 5), 3, (2, 1, 3), (1, 2, 1), (0, 1, 1), (1, 1, 1), 1),
+    ((7, 4), 6, (), (), (), (), 2),
+    ((3, 2, 4, 5), 2, (4, 5), (1, 1), (0, 0), (1, 1), 2),
+]
+
+
+@pytest.fixture(params=kernels.available_engines(), autouse=True)
+def _engine(request):
+    kernels.use_engine(request.param)
+
+
+def arrays(case, seed=0):
+    """x, w, b, dy and the arguments between."""
+    (N, C, *sizes), K, kernel, stride, pad, dilation, group = case
+    positions = [(n + 2 * p - d * (k - 1) - 1) // s + 1
+                 for n, k, s, p, d in zip(sizes, kernel, stride, pad, dilation, strict=True)]
+    draw = np.random.default_rng(seed)
+    shapes = (N, C, *sizes), (K, C // group, *kernel), (K,), (N, K, *positions)
+    return *(draw.standard_normal(s) for s in shapes), (stride, pad, dilation, group)
+
+
+def naive(x, w, b, y, stride, pad, dilation, group):
+    """correlate, one multiplication at a time."""
+    y = np.zeros_like(y)
+    K, D, *kernel = w.shape
+    for n, k, *o in np.ndindex(y.shape):
+        y[(n, k, *o)] = b[k]
+        for c, *i in np.ndindex(D, *kernel):
+            pixel = [a * s + e * d - p for a, s, e, d, p in zip(o, stride, i, dilation, pad, strict=True)]
+            if all(0 <= q < size for q, size in zip(pixel, x.shape[2:], strict=True)):
+                y[(n, k, *o)] += w[(k, c, *i)] * x[(n, k // (K // group) * D + c, *pixel)]
+    return y
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_correlate_is_its_formula(case):
+    """correlate computes the sum of its docstring, with and without a bias."""
+    x, w, b, y, geometry = arrays(case)
+    expected = naive(x, w, b, y, *geometry)
+    kernels.correlate(x, w, b, *geometry, y)
+    np.testing.assert_allclose(expected, y, rtol=1e-12, atol=1e-12)
+    kernels.correlate(x, w, None, *geometry, y)
+
+    np.testing.assert_allclose(naive(x, w, 0 * b, y, *geometry), y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gradients_are_adjoint(case):
+    """⟨dy, Kx⟩ = ⟨Kᵀdy, x⟩ = ⟨dw, w⟩: both gradients are the adjoints of the forward map."""
+    x, w, _, dy, geometry = arrays(case)
+    y, dx, dw = np.empty_like(dy), np.full_like(x, 7), np.zeros_like(w)
+    kernels.correlate(x, w, None, *geometry, y)
+    kernels.correlate_data_grad(dy, w, *geometry, dx)
+    kernels.correlate_weight_grad(x, dy, *geometry, dw)
+    expected = np.vdot(dy, y)
+
+    assert expected == pytest.approx(np.vdot(dx, x), rel=1e-11, abs=1e-11)
+    assert expected == pytest.approx(np.vdot(dw, w), rel=1e-11, abs=1e-11)
+
+
+def test_the_weight_gradient_adds():
+    """correlate_weight_grad and add_channel_sums add to what is there."""
+    x, w, b, dy, geometry = arrays(CASES[1])
+    once, onto = np.zeros_like(w), np.full_like(w, 3)
+    kernels.correlate_weight_grad(x, dy, *geometry, once)
+    kernels.correlate_weight_grad(x, dy, *geometry, onto)
+    np.testing.assert_allclose(once + 3, onto, rtol=1e-12)
+    sums = np.full_like(b, 3)
+    kernels.add_channel_sums(dy, sums)
+
+    np.testing.assert_allclose(3 + dy.sum(axis=(0, 2, 3)), sums, rtol=1e-12)
+
+
+@pytest.mark.parametrize("limits", [{"CACHED": 1}, {"CACHED": 1 << 30, "PIECES": 2}, {"LANES": 1}, {"LANE_VALUES": 1},
+                                    {"POINTWISE": 1}])
+def test_the_cut_does_not_matter(limits, monkeypatch):
+    """However the images are cut into pieces and lanes, the numbers stay."""
+    for case in CASES:
+        x, w, b, dy, geometry = arrays(case)
+        expected, got = [np.zeros_like(dy), np.zeros_like(x), np.zeros_like(w)], []
+        for results in (expected, got):
+            y, dx, dw = np.zeros_like(dy), np.zeros_like(x), np.zeros_like(w)
+            kernels.correlate(x, w, b, *geometry, y)
+            kernels.correlate_data_grad(dy, w, *geometry, dx)
+            kernels.correlate_weight_grad(x, dy, *geometry, dw)
+            results[:] = y, dx, dw
+            for name, value in limits.items():
+                monkeypatch.setattr(convolution, name, value)
+        for want, have in zip(expected, got, strict=True):
+            np.testing.assert_allclose(want, have, rtol=1e-11, atol=1e-11)
+        monkeypatch.undo()
+
+
+def test_no_images():
+    """A batch of no images gives empty results and adds nothing to the weight gradient."""
+    x, w, b, dy, geometry = arrays(((0, 4, 7, 5), 6, (3, 2), (1, 1), (0, 0), (1, 1), 1))
+    dw = np.ones_like(w)
+    kernels.correlate(x, w, b, *geometry, dy)
+    kernels.correlate_data_grad(dy, w, *geometry, x)
+    kernels.correlate_weight_grad(x, dy, *geometry, dw)
+
+    np.testing.assert_array_equal(np.ones_like(w), dw)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (700, 130, 41), (37, 130, 900), (1, 2, 3), (16, 1 << 15, 17)])
+def test_matmul(shape):
+    """matmul is a · b, also of transposed views, and with add goes on top of what is there."""
+    M, K, N = shape
+    draw = np.random.default_rng(0)
+    a, b, out = draw.standard_normal((M, K)), draw.standard_normal((K, N)), np.empty((M, N))
+    kernels.matmul(a, b, out)
+    np.testing.assert_allclose(a @ b, out, rtol=1e-10, atol=1e-10)
+    kernels.matmul(np.asfortranarray(a), np.asfortranarray(b), out, add=True)
+
+    np.testing.assert_allclose(2 * (a @ b), out, rtol=1e-10, atol=1e-10)
+
+
+def test_im2col_is_its_formula():
+    """Every entry of the columns is the pixel that the docstring names, or 0 in the padding."""
+    x = np.random.default_rng(0).standard_normal((2, 3, 7, 5))
+    columns = np.full((3, 2, 4, 2, 6, 3), np.nan)
+    kernels.im2col(x, (2, 1), (3, 2), (3, 2), columns)
+    for c, i, j, n, r, q in np.ndindex(columns.shape):
+        h, w = r * 2 + i * 3 - 3, q + j * 2 - 2
+
+        assert (x[n, c, h, w] if 0 <= h < 7 and 0 <= w < 5 else 0) == columns[c, i, j, n, r, q]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 7])
+@pytest.mark.parametrize("offset", range(-9, 10))
+def test_reach(offset, stride):
+    """reach lists exactly the outputs whose input exists, with those inputs."""
+    at, seen = windows.reach(offset, 5, 4, stride)
+    pairs = [(o, o * stride + offset) for o in range(4) if 0 <= o * stride + offset < 5]
+
+    assert pairs == list(zip(range(4)[at], range(5)[seen], strict=True))

@@ -1,0 +1,90 @@
+"""Every twin gives its reference's bits, on ragged shapes."""
+
+import numpy as np
+import pytest
+
+from minicaffe import kernels
+
+WINDOWS = [  # x, kernel, stride, pad, dilation, positions
+    ((2, 3, 7, 5), (3, 2), (1, 1), (0, 0), (1, 1), (5, 4)),
+    ((2, 3, 7, 5), (3, 2), (2, 3), (1, 2), (1, 1), (4, 3)),
+    ((3, 2, 9, 11), (2, 3), (1, 2), (3, 1), (4, 2), (11, 5)),
+    ((1, 2, 3, 4), (5, 2), (2, 1), (0, 0), (1, 1), (1, 3)),  # one row over the far edge
+    ((1, 2, 3, 4), (1, 1), (4, 7), (5, 6), (1, 1), (4, 3)),  # windows that see nothing
+    ((2, 3, 8), (3,), (2,), (1,), (2,), (3,)),
+    ((2, 3, 4, 5, 6), (2, 3, 1), (1, 2, 3), (1, 0, 2), (1, 1, 1), (5, 2, 4)),
+    ((4, 5), (), (), (), (), ()),
+]
+POOLS = [  # x, kernel, stride, pad, sizes of y
+    ((2, 3, 6, 8), (2, 2), (2, 2), (0, 0), (3, 4)),
+    ((2, 3, 7, 9), (2, 2), (2, 2), (0, 0), (3, 4)),
+    ((2, 3, 7, 9), (2, 2), (2, 2), (0, 0), (4, 5)),  # the last windows are clipped
+    ((2, 3, 7, 5), (3, 2), (2, 1), (1, 1), (4, 6)),
+    ((1, 2, 5, 4), (1, 1), (2, 3), (0, 0), (3, 2)),
+    ((1, 2, 4, 6), (1, 1), (2, 3), (0, 0), (3, 3)),  # the last windows are empty
+    ((3, 1, 5, 7), (5, 7), (1, 1), (0, 0), (1, 1)),
+]
+
+
+def columns_shape(x, kernel, positions):
+    """The shape of the columns of x."""
+    return x[1], *kernel, x[0], *positions
+
+
+def cases(name, draw, dtype):
+    """Argument lists of a kernel; what it may write comes last, filled with numbers that must not matter."""
+    def normal(*shape):
+        return draw.standard_normal(shape).astype(dtype)
+
+    if name in ("im2col", "col2im"):
+        for x, kernel, stride, pad, dilation, positions in WINDOWS:
+            ends = [normal(*x), normal(*columns_shape(x, kernel, positions))]
+            source, out = ends if name == "im2col" else reversed(ends)
+            yield source, stride, pad, dilation, out
+        return
+    for x, kernel, stride, pad, sizes in POOLS:
+        y, index = normal(*x[:2], *sizes), draw.integers(-1, x[2] * x[3], (*x[:2], *sizes)).astype(np.int32)
+        window = (kernel, stride, pad)
+        yield {"max_pool": (normal(*x).round(1), *window, y, index),  # rounded, so that there are ties
+               "max_pool_grad": (y, index, normal(*x)),
+               "ave_pool": (normal(*x), *window, y),
+               "ave_pool_grad": (y, *window, normal(*x))}[name]
+
+
+def twins():
+    """(engine, name) of every twin; the engine in use stays."""
+    before = kernels.engine()
+    for engine in kernels.available_engines():
+        kernels.use_engine(engine)
+    kernels.use_engine(before)
+    return [(engine, name) for name, k in sorted(kernels.kernels().items()) for engine in sorted(k.twins)]
+
+
+@pytest.mark.parametrize(("engine", "name"), twins())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_twin(engine, name, dtype):
+    """A twin writes, bit for bit, what its reference writes, and nothing else."""
+    made = kernels.kernels()[name]
+    count = 0
+    for arguments in cases(name, np.random.default_rng(1701), dtype):
+        expected, got = ([a.copy() if isinstance(a, np.ndarray) else a for a in arguments] for _ in range(2))
+        made.reference(*expected)
+        made.twins[engine](*got)
+        for want, have in zip(expected, got, strict=True):
+            np.testing.assert_array_equal(want, have)
+        count += 1
+
+    assert count >= 7
+
+
+def test_max_pool_of_nan():
+    """NaN is larger than nothing, so a window of NaN gives the lowest float32 and no index, on every engine."""
+    for engine in kernels.available_engines():
+        kernels.use_engine(engine)
+        for kernel in ((2, 2), (2, 3)):
+            x = np.full((1, 1, *kernel), np.nan, np.float32)
+            y, index = np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.int32)
+            kernels.max_pool(x, kernel, (2, 2), (0, 0), y, index)
+
+            assert np.finfo(np.float32).min == y.item()
+            assert index.item() == -1
