@@ -46,9 +46,10 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
     """
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    straight = target.exists() and not target.is_file() and not target.is_dir()
+    device = target.exists() and not target.is_file() and not target.is_dir()
+    straight = device or str(path).startswith("/dev/")  # /dev/stdout may lead to a file that a shell holds open
     try:
-        with open(target if straight else beside, "wb") as file:
+        with open(path if straight else beside, "ab" if straight else "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
