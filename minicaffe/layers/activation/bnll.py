@@ -23,7 +23,7 @@ class BNLLLayer(Elementwise):
     slope_from = "x"
 
     def value(self, x, y):
-        tail = np.abs(x)
+        tail = np.abs(x, out=np.empty_like(x))
         np.exp(np.negative(tail, out=tail), out=tail)
         np.log1p(tail, out=tail)
         np.maximum(x, 0, out=y)

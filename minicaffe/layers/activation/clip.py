@@ -16,7 +16,7 @@ class ClipLayer(Elementwise):
     Top       y, the shape of x
     Params    clip_param: min=a, max=b (both must be given)
     In place  yes: backward needs x, so a copy is kept
-    Errors    LayerError when min or max is missing, or min is above max
+    Errors    LayerError when min or max is missing
     """
 
     message = "clip_param"
@@ -26,10 +26,11 @@ class ClipLayer(Elementwise):
         self.a, self.b = self.param.min, self.param.max
         for field in ("min", "max"):
             self.check(self.param.HasField(field), field, "must be set: Clip has no default limits")
-        self.check(self.a <= self.b, "min", f"must not be above clip_param.max {self.b:g}")
 
     def value(self, x, y):
-        np.clip(x, self.a, self.b, out=y)
+        # Caffe: the lower limit is laid on last, so it wins where it lies above the upper one
+        np.minimum(x, self.b, out=y)
+        np.maximum(y, self.a, out=y)
 
     def slope(self, x):
         return (x >= self.a) & (x <= self.b)

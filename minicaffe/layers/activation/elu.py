@@ -26,14 +26,11 @@ class ELULayer(Elementwise):
         self.alpha = self.param.alpha
 
     def value(self, x, y):
-        below = np.minimum(x, 0)
+        below = np.minimum(x, 0, out=np.empty_like(x))
         np.expm1(below, out=below)
         below *= self.alpha
         np.maximum(x, 0, out=y)
         y += below
 
     def slope(self, x):
-        slope = np.exp(np.minimum(x, 0))
-        slope *= self.alpha
-        slope[x > 0] = 1
-        return slope
+        return np.where(x > 0, 1, self.alpha * np.exp(np.minimum(x, 0)))

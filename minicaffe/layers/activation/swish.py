@@ -34,5 +34,4 @@ class SwishLayer(Elementwise):
         return s * (1 + self.beta * x * (1 - s))
 
     def _gate(self, x):
-        s = x * self.beta
-        return sigmoid(s, out=s)
+        return sigmoid(self.beta * x, out=np.empty_like(x))

@@ -1,5 +1,7 @@
 """Eltwise: combine blobs of one shape number by number."""
 
+import warnings
+
 import numpy as np
 
 from minicaffe.layer import Layer, register
@@ -24,7 +26,7 @@ class EltwiseLayer(Layer):
     Top       y, the same shape
     Params    eltwise_param: operation, coeff=c (SUM alone; none: all 1), stable_prod_grad (PROD alone)
     In place  no: backward reads the bottoms
-    Errors    LayerError when coeff is given for PROD or MAX or not once a bottom, when shapes differ
+    Errors    LayerError when coeff is given for PROD or not once a bottom, when shapes differ
     """
 
     message = "eltwise_param"
@@ -32,8 +34,11 @@ class EltwiseLayer(Layer):
 
     def setup(self, bottom, top):
         c = list(self.param.coeff)
-        self.check(not c or self.param.operation == SUM, "coeff", "is read by operation SUM alone")
+        self.check(not c or self.param.operation != PROD, "coeff", "is read by operation SUM, not by PROD")
         self.check(len(c) in (0, len(bottom)), "coeff", f"must be given once for each of the {len(bottom)} bottoms")
+        if c and self.param.operation == MAX:
+            warnings.warn(f"layer {self.name!r} (Eltwise): eltwise_param.coeff has no effect on operation MAX; "
+                          f"remove it", stacklevel=2)
         self.c = c or [1.0] * len(bottom)
 
     def reshape(self, bottom, top):
