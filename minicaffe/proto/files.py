@@ -47,7 +47,7 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     device = target.exists() and not target.is_file() and not target.is_dir()
-    straight = device or str(path).startswith("/dev/")  # /dev/stdout may lead to a file that a shell holds open
+    straight = device or str(path).startswith(("/dev/std", "/dev/fd/"))  # a file that a shell holds open
     try:
         with open(path if straight else beside, "ab" if straight else "wb") as file:
             for chunk in chunks:
