@@ -6,16 +6,22 @@ import os
 from pathlib import Path
 
 
-def sibling_hint(path: str | os.PathLike[str], wanted: str) -> str:
-    """'did you mean NAME?' where the snapshot that `path` belongs to has a file of the kind `wanted` beside it.
-
-    `wanted` is "caffemodel" or "solverstate".
-    """
+def sibling(path: str | os.PathLike[str], wanted: str) -> str:
+    """The file of the kind `wanted` ("caffemodel" or "solverstate") of the snapshot that `path` belongs to, or ''."""
     given = Path(path)
     stem = given.name
     for suffix in (".h5", ".caffemodel", ".solverstate"):
         stem = stem.removesuffix(suffix)
-    for name in (f"{stem}.{wanted}", f"{stem}.{wanted}.h5"):
-        if (given.parent / name).is_file() and name != given.name:
-            return f"did you mean {given.parent / name}?"
+    names = [f"{stem}.{wanted}", f"{stem}.{wanted}.h5"]
+    if given.suffix == ".h5":
+        names.reverse()
+    for name in names:
+        if name != given.name and (given.parent / name).is_file():
+            return str(given.parent / name)
     return ""
+
+
+def sibling_hint(path: str | os.PathLike[str], wanted: str) -> str:
+    """'did you mean NAME?' where there is such a sibling."""
+    found = sibling(path, wanted)
+    return f"did you mean {found}?" if found else ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from minicaffe.blob import Blob
 from minicaffe.log import number
-from minicaffe.net import Net, debug_info
+from minicaffe.net import Net
 
 
 class SmoothedLoss:
@@ -99,15 +99,3 @@ def output_line(name: str, value: float, loss_weight: float) -> str:
     """'accuracy = 0.8' or, where the blob is a loss, 'loss = 0.66 (* 1 = 0.66 loss)'."""
     line = f"{name} = {number(value)}"
     return f"{line} (* {number(loss_weight)} = {number(loss_weight * value)} loss)" if loss_weight else line
-
-
-def debugged_pass(net: Net) -> float:
-    """One pass forward and backward that prints the mean size of every blob and gradient; the loss."""
-    forward, backward = len(net.after_layer), len(net.after_backward)
-    debug_info.attach(net)
-    try:
-        loss = net.forward_backward()
-        debug_info.print_norms(net)
-    finally:
-        del net.after_layer[forward:], net.after_backward[backward:]
-    return loss

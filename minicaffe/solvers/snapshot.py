@@ -17,7 +17,8 @@ import numpy as np
 
 from minicaffe.errors import SolverError
 from minicaffe.io import caffemodel, solverstate
-from minicaffe.log import log
+from minicaffe.io.beside import sibling
+from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.proto.binary import SolverSnapshot
 
@@ -64,6 +65,16 @@ def restore(solver: Solver, path: str) -> None:
     solver.iter, solver.current_step = state.iter, state.current_step
     for mine, stored in zip(solver.history, history, strict=True):
         mine[...] = stored
+    _advance_data(solver)
+
+
+def _advance_data(solver: Solver) -> None:
+    """Let the train net's data layers go on at the record that iteration `iter` begins with."""
+    for layer in solver.net.layers:
+        batch = getattr(layer.param, "batch_size", 0)
+        if batch and hasattr(layer, "cursor") and not getattr(layer.param, "rand_skip", 0):
+            layer.cursor = solver.iter * solver.param.iter_size * batch
+            log("sgd_solver.cpp:336", f"Data layer {layer.name} goes on after {layer.cursor} samples")
 
 
 def _fitting(solver: Solver, history: list[np.ndarray], path: str) -> list[np.ndarray]:
@@ -82,10 +93,14 @@ def _fitting(solver: Solver, history: list[np.ndarray], path: str) -> list[np.nd
 
 
 def _learned_net(name: str, state_path: str) -> str:
-    """The weights' file as the state names it, else the file of that name beside the state."""
+    """The weights' file as the state names it, else of that name beside the state, else of the state's own name."""
     beside = Path(state_path).parent / Path(name).name
     for path in (Path(name), beside):
         if path.is_file():
             return str(path)
-    raise SolverError(f"the weights of this state, {name}, are neither there nor beside it", where=state_path,
-                      hint=f"put them at {beside}")
+    renamed = sibling(state_path, "caffemodel")
+    if not renamed:
+        raise SolverError(f"the weights of this state, {name}, are neither there nor beside it", where=state_path,
+                          hint=f"put them at {beside}")
+    warn("sgd_solver.cpp:324", f"{state_path} names its weights {name}, which is not there: reading {renamed}")
+    return renamed

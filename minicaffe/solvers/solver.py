@@ -16,7 +16,7 @@ import numpy as np
 from minicaffe import kernels, rng
 from minicaffe.errors import SolverError, near_names
 from minicaffe.log import log, number, warn
-from minicaffe.net import Net, debug_info
+from minicaffe.net import Net
 from minicaffe.proto import text
 from minicaffe.solvers import definition, lr_policy, report, snapshot
 
@@ -224,8 +224,8 @@ class Solver:
         """iter_size passes, whose gradients add up; display when due."""
         self._call(self.on_start)
         display = self._is_due(self.param.display)
-        run = report.debugged_pass if display and self.param.debug_info else Net.forward_backward
-        losses = [run(self.net) for _ in range(self.param.iter_size)]
+        self.net.set_debug_info(display and self.param.debug_info)
+        losses = [Net.forward_backward(self.net) for _ in range(self.param.iter_size)]
         self.loss = sum(losses) / len(losses)
         self.smoothed_loss = self._smooth.add(self.loss)
         if display:
@@ -305,8 +305,7 @@ class Solver:
         for i, choice in enumerate(definition.nets_to_test(self.param, self.where)):
             log("solver.cpp:190", f"Creating test net (#{i}) specified by {choice.source}")
             nets.append(self._make_net(choice))
-            if self.param.debug_info:
-                debug_info.attach(nets[i])
+            nets[i].set_debug_info(self.param.debug_info)
         return nets
 
     def _make_net(self, choice: definition.NetChoice) -> Net:
