@@ -1,0 +1,140 @@
+"""Train Caffe's LeNet on Fashion-MNIST, from nothing to a picture of the result; it needs no network.
+
+The images are those in examples/fashion_mnist of a checkout. All that the demo makes goes into one folder, with
+the definitions it used, so that the commands it prints at the end do the same by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.cli import glog, picture, progress
+from minicaffe.data.idx import write_idx_lmdb
+from minicaffe.errors import DataError, SolverError
+from minicaffe.net import Net
+from minicaffe.proto import SolverParameter, text
+from minicaffe.solvers import get_solver
+
+EXAMPLE = Path("examples", "fashion_mnist")
+NET, SOLVER = "lenet_train_test.prototxt", "lenet_solver.prototxt"
+CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+RIGHT, WRONG = 16, 8  # images in the picture that the net gets right, and wrong
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--iterations", metavar="N", type=int, help="updates to make (default: 500)")
+    parser.add_argument("--short", action="store_true", help="60 updates: only to see that everything works")
+    parser.add_argument("--data", metavar="FOLDER", type=Path, help="the example's folder in a checkout of minicaffe")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where all goes (default: run/ beside the data)")
+
+
+def run(args: argparse.Namespace) -> int:
+    example = find_example(args.data)
+    out = (args.out or example / "run").resolve()
+    iterations = args.iterations if args.iterations is not None else 60 if args.short else 500
+    if iterations < 1:
+        raise SolverError(f"--iterations must be at least 1, got {iterations}")
+    out.mkdir(parents=True, exist_ok=True)
+    print(f"Everything goes into {out}")
+    tested = prepare(example, out, iterations)
+    with _inside(out):
+        accuracy = train(Path("train.log"))
+    print(f"\nOf {tested} test images {100 * accuracy:.1f} % are recognised after {iterations} updates.\n")
+    _tell(out, iterations)
+    return 0
+
+
+def find_example(given: Path | None) -> Path:
+    """The folder with the subset and the definitions. DataError when there is none."""
+    beside = Path(__file__).resolve().parents[2] / EXAMPLE
+    for folder in [given] if given else [beside, Path.cwd() / EXAMPLE]:
+        if (folder / "subset").is_dir() and (folder / NET).is_file():
+            return folder.resolve()
+    if given:
+        raise DataError(f"{given} is not the example's folder: it holds no subset/ or no {NET}")
+    raise DataError(f"there is no {EXAMPLE} here: the installed package has no images in it",
+                    hint="run the demo in a checkout of minicaffe, or give --data CHECKOUT/examples/fashion_mnist")
+
+
+def prepare(example: Path, out: Path, iterations: int) -> int:
+    """Write the LMDBs and the definitions into `out`; the number of test images."""
+    counts = []
+    for name, prefix in (("train_lmdb", "train"), ("test_lmdb", "t10k")):
+        files = example / "subset"
+        counts.append(write_idx_lmdb(files / f"{prefix}-images-idx3-ubyte.gz",
+                                     files / f"{prefix}-labels-idx1-ubyte.gz", out / name))
+        print(f"  {name}: {counts[-1]} images")
+    shutil.copyfile(example / NET, out / NET)
+    solver = text.read(str(example / SOLVER), SolverParameter())
+    solver.MergeFrom(SolverParameter(max_iter=iterations, test_interval=max(1, iterations // 5), display=10,
+                                     random_seed=1, snapshot=iterations))
+    solver.test_iter[:] = [counts[1] // 100]  # the net tests in batches of 100
+    text.write(str(out / SOLVER), solver)
+    return counts[1]
+
+
+def train(log: Path) -> float:
+    """Train as the definitions in the current folder say; leave log, snapshot and picture; the last accuracy."""
+    with open(log, "w") as lines, glog.writing(lines), progress.reporting() as report:
+        solver = get_solver(SOLVER)
+        with report.following(solver):
+            solver.solve()
+    _, tests = picture.read_log(log)
+    accuracy = tests["accuracy"][-1][1]
+    if picture.available():
+        title = f"LeNet on Fashion-MNIST: {solver.iter} updates, {100 * accuracy:.1f} % of the test images right"
+        picture.draw(Path("demo.png"), log, classify(solver.test_nets[0]), title)
+    return accuracy
+
+
+def classify(net: Net) -> list[picture.Classified]:
+    """Test images that the net takes for what they are, followed by some that it does not."""
+    right: list[picture.Classified] = []
+    wrong: list[picture.Classified] = []
+    for _ in range(5):
+        net.forward()
+        scores = net.blobs["ip2"].data
+        probabilities = kernels.softmax(scores, 1, out=np.empty_like(scores))
+        for pixels, label, p in zip(net.blobs["data"].data, net.blobs["label"].data.astype(int), probabilities,
+                                    strict=True):
+            best = int(p.argmax())
+            found = picture.Classified(pixels[0].copy(), CLASSES[label], CLASSES[best], float(p[best]))
+            (right if best == label else wrong).append(found)
+    return right[:RIGHT] + wrong[:WRONG]
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """Work in `folder`, where the definitions' paths start, and come back."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _tell(out: Path, iterations: int) -> None:
+    """Say what was made, and how to make it by hand."""
+    made: list[tuple[str, Any]] = [
+        ("train.log", "the log, in Caffe's format"),
+        (f"lenet_iter_{iterations}.caffemodel", "the learned weights; beside it the .solverstate to go on from"),
+        ("demo.png", "the curves, and images with what the net takes them for")]
+    for name, what in made:
+        if (out / name).is_file():
+            print(f"  {name:30}{what}")
+    if not picture.available():
+        print("  (no picture: pip install 'minicaffe[plot]')")
+    print(f"\nThe same by hand:\n"
+          f"  cd {os.path.relpath(out)}\n"
+          f"  minicaffe train --solver {SOLVER}\n"
+          f"  minicaffe test --model {NET} --weights lenet_iter_{iterations}.caffemodel --iterations 10")
