@@ -61,7 +61,7 @@ def near_names(name: str, known: list[str]) -> str:
     """'did you mean ...?' for the known names that resemble `name`, or an empty string."""
     import difflib
 
-    folded = {}
+    folded: dict[str, str] = {}
     for candidate in known:
         folded.setdefault(candidate.lower(), candidate)
     close = difflib.get_close_matches(name.lower(), list(folded), n=3, cutoff=0.6)

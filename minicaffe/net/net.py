@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ class Net:
     """The layers of a NetParameter in order, with the blobs between them.
 
     definition    a prototxt or YAML file, or a NetParameter
-    phase         TRAIN or TEST; with `level` and `stages` it decides which layers take part. None keeps the
-                  definition's own `state`.
+    phase         TRAIN or TEST; with `level` and `stages` (added to the definition's own) it decides which layers
+                  take part. None keeps the definition's own `state`.
     weights       files to copy learned blobs from, by layer name: one path or several
     dtype         np.float32 or np.float64, the number type of every blob
     permissive    warn of parameters that a layer does not read, instead of refusing them
@@ -42,6 +43,7 @@ class Net:
     plan              which layers and bottoms run backward
     before_layer, after_layer           lists of functions called with the layer's index around each forward
     before_backward, after_backward     the same around each backward
+    debug_info        whether every blob's mean size is printed; `set_debug_info` switches it
 
     Raises ProtoError, NetError or LayerError, with the definition's file and line where they are known.
     """
@@ -52,10 +54,11 @@ class Net:
         given, self._location = _read(definition)
         if phase is not None:
             given.state.phase = phase
-            given.state.level = level
-            del given.state.stage[:]
+            given.state.level = level  # Caffe: a level in the definition is overruled, its stages stay
             given.state.stage.extend(stages)
-        self.dtype, self.permissive = dtype, permissive
+        if dtype not in (np.float32, np.float64):
+            raise NetError(f"a net computes in float32 or float64, not in {dtype!r}")
+        self.dtype, self.permissive = np.dtype(dtype).type, permissive
         self.before_layer: list[Hook] = []
         self.after_layer: list[Hook] = []
         self.before_backward: list[Hook] = []
@@ -87,8 +90,7 @@ class Net:
         self.all_params = param_sharing.tie(self.layers)
         self.learnable_params = [p for p in self.all_params if p.owner is None]
         self._name_everything()
-        if self.param.debug_info:
-            debug_info.attach(self)
+        self.set_debug_info(self.param.debug_info)
         log("net.cpp:257", "Network initialization done.")
 
     def _add_layer(self, i: int) -> None:
@@ -104,9 +106,10 @@ class Net:
                 f"{given.name} -> {self.wiring.blob_names[t]}{in_place}")
         param = type(given)()
         param.CopyFrom(given)
-        layer = create(param, dtype=self.dtype, permissive=self.permissive)
-        self.layers.append(layer)
-        layer.SetUp(self.bottoms[i], self.tops[i])
+        with self._located(i):
+            layer = create(param, dtype=self.dtype, permissive=self.permissive)
+            self.layers.append(layer)
+            layer.SetUp(self.bottoms[i], self.tops[i])
         log("net.cpp:124", f"Setting up {given.name}")
         for blob, weight in zip(self.tops[i], layer.loss_weights, strict=True):
             log("net.cpp:131", f"Top shape: {shape_string(blob)}")
@@ -148,10 +151,8 @@ class Net:
         for i in range(first, last + 1):
             for hook in self.before_layer:
                 hook(i)
-            try:
+            with self._located(i):
                 loss += self.layers[i].Forward(self.bottoms[i], self.tops[i])
-            except LayerError as error:
-                raise self._located(error, i) from error.__cause__
             for hook in self.after_layer:
                 hook(i)
         return loss
@@ -163,9 +164,12 @@ class Net:
             for hook in self.before_backward:
                 hook(i)
             if self.plan.layers[i]:
-                self.layers[i].Backward(self.tops[i], self.plan.bottoms[i], self.bottoms[i])
+                with self._located(i):
+                    self.layers[i].Backward(self.tops[i], self.plan.bottoms[i], self.bottoms[i])
             for hook in self.after_backward:
                 hook(i)
+        if self.debug_info and start is None and stop is None:
+            debug_info.print_norms(self)
 
     def forward_backward(self) -> float:
         """One pass forward and one backward; the total loss."""
@@ -175,8 +179,14 @@ class Net:
 
     def reshape(self) -> None:
         """Let the shapes of the inputs run through the net without computing."""
-        for layer, bottom, top in zip(self.layers, self.bottoms, self.tops, strict=True):
-            layer.Reshape(bottom, top)
+        for i, layer in enumerate(self.layers):
+            with self._located(i):
+                layer.Reshape(self.bottoms[i], self.tops[i])
+
+    def set_debug_info(self, on: bool) -> None:
+        """Print, or no longer print, the mean size of every blob and gradient as it is computed."""
+        self.debug_info = on
+        (debug_info.attach if on else debug_info.detach)(self)
 
     def clear_param_diffs(self) -> None:
         """Set the diffs of all learnable blobs to zero: backward adds to them."""
@@ -200,10 +210,12 @@ class Net:
     def share_trained_layers_with(self, other: Net) -> None:
         """Use the memory of `other`'s learned blobs, by layer name: how a test net follows the training net."""
         for name, blobs in self.params.items():
-            for k, (mine, theirs) in enumerate(zip(blobs, other.params.get(name, blobs), strict=False)):
-                if mine.shape != theirs.shape:
-                    raise NetError(f"cannot share the weights of layer {name!r}: blob {k} is {mine.shape} here and "
-                                   f"{theirs.shape} there")
+            source = other.params.get(name, [])
+            if source and [b.shape for b in blobs] != [b.shape for b in source]:
+                raise NetError(f"layer {name!r}: cannot share its weights: its blobs are "
+                               f"{', '.join(str(b.shape) for b in blobs)} here and "
+                               f"{', '.join(str(b.shape) for b in source)} in net {other.name!r}")
+            for mine, theirs in zip(blobs, source, strict=False):
                 mine.share_data(theirs)
 
     def to_proto(self, write_diff: bool = False) -> Any:
@@ -225,17 +237,27 @@ class Net:
     def _index(self, given: int | str | None, default: int) -> int:
         if given is None:
             return default
-        return self.layer_index(given) if isinstance(given, str) else int(given)
+        if isinstance(given, str):
+            return self.layer_index(given)
+        if not 0 <= given < len(self.layers):
+            raise NetError(f"net {self.name!r} has {len(self.layers)} layers, 0 to {len(self.layers) - 1}, got {given}")
+        return int(given)
 
-    def _located(self, error: LayerError, i: int) -> LayerError:
-        """The error with the layer's file and line and, for one bad sample, the key of its record."""
-        sample = getattr(error, "sample", None)
-        for layer in self.layers[:i]:
-            keys = getattr(layer, "keys", [])
-            if sample is not None and 0 <= sample < len(keys):
-                error.message += f" (record {keys[sample]!r} of data layer {layer.name!r})"
-        error.where = error.where or self._location.of_layer(self.layers[i].name)
-        return error
+    @contextmanager
+    def _located(self, i: int) -> Iterator[None]:
+        """Give a LayerError its layer's name, file and line and, for one bad sample, the key of its record."""
+        try:
+            yield
+        except LayerError as error:
+            given = self.param.layer[i]
+            if not error.message.startswith("layer "):  # from a helper that knows no layer, such as a filler
+                error.message = f"layer {given.name!r} ({given.type}): {error.message}"
+            for layer in self.layers[:i]:
+                keys = getattr(layer, "keys", [])
+                if error.sample is not None and 0 <= error.sample < len(keys):
+                    error.message += f" (record {keys[error.sample]!r} of data layer {layer.name!r})"
+            error.where = error.where or self._location.of_layer(given.name)
+            raise
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
@@ -253,8 +275,9 @@ def _read(definition: Any) -> tuple[Any, Location]:
         source = proto_text.read_source(definition)
         proto_text.parse(source.text, net, source.filename)
         return net, Location(source)
-    if not hasattr(definition, "ListFields"):
-        raise NetError(f"a net is made from a file name or a NetParameter, not from {type(definition).__name__}")
-    net.CopyFrom(definition)
+    kind = getattr(getattr(definition, "DESCRIPTOR", None), "full_name", type(definition).__name__)
+    if kind != net.DESCRIPTOR.full_name:
+        raise NetError(f"a net is made from a file name or a NetParameter, not from {kind}")
+    net.ParseFromString(definition.SerializePartialToString())  # it may be of another caffe_pb2
     return net, Location(None)
 

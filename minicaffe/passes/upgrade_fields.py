@@ -1,4 +1,4 @@
-"""Fields of today's format that Caffe replaced: net inputs became an Input layer, BatchNorm's blobs lost their rates."""
+"""Fields that Caffe replaced later: net inputs became an Input layer, BatchNorm's blobs lost their rates."""
 
 from __future__ import annotations
 

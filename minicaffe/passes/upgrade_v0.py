@@ -90,7 +90,8 @@ def _upgrade_layer(layer: Any) -> Any:
     if old.HasField("name"):
         new.name = old.name
     if old.type not in TYPES:
-        raise NetError(f"layer {old.name!r} has the unknown V0 type {old.type!r}", hint=near_names(old.type, list(TYPES)))
+        raise NetError(f"layer {old.name!r} has the unknown V0 type {old.type!r}",
+                       hint=near_names(old.type, list(TYPES)))
     type_name, message = TYPES[old.type]
     new.type = V1LayerParameter.LayerType.Value(type_name)
     for field, value in old.ListFields():
@@ -113,8 +114,8 @@ def _move(old: Any, field: Any, value: Any, new: Any, message: str) -> None:
     target = getattr(new, message) if message else None
     name = RENAMED.get(field.name, field.name)
     if target is None or name not in target.DESCRIPTOR.fields_by_name:
-        warn("upgrade_proto.cpp:210", f"layer {old.name!r}: a V0 layer of type {old.type!r} has no use for {field.name}, "
-                                      f"which is dropped")
+        warn("upgrade_proto.cpp:210",
+             f"layer {old.name!r}: a V0 layer of type {old.type!r} has no use for {field.name}, which is dropped")
         return
     kind = target.DESCRIPTOR.fields_by_name[name]
     if kind.message_type is not None:
