@@ -119,9 +119,10 @@ def check_layer(layer: Layer, bottom: Sequence[Blob], num_tops: int = 1, **optio
     top = [Blob(dtype=layer.dtype) for _ in range(num_tops)]
     layer.SetUp(bottom, top)
     shapes = [t.shape for t in top]
-    worst = check_gradient(layer, bottom, top, **options)  # type: ignore[arg-type]
+    layer.Reshape(bottom, top)
     if shapes != [t.shape for t in top]:
         raise AssertionError(f"{layer!r}: a second reshape gave tops {[t.shape for t in top]}, the first {shapes}")
+    worst = check_gradient(layer, bottom, top, **options)  # type: ignore[arg-type]
     asked = [layer.allow_force_backward(i) for i in range(len(bottom))]
     once = _diffs_after(layer, bottom, top, asked, fill=7.0)
     again = _diffs_after(layer, bottom, top, asked, fill=-3.0)

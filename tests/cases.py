@@ -1,0 +1,276 @@
+"""At least one Case for each layer type: what the battery in test_every_layer.py runs it on.
+
+A shape stands for standard normal numbers; the functions below describe other bottoms. No shape repeats a
+size, so that swapped axes cannot hide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minicaffe.data.datum import make
+from minicaffe.data.lmdb import write_lmdb
+from minicaffe.layer import Layer
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A bottom: its shape, how its values are drawn, and the axis that counts the samples (None: there is none)."""
+
+    shape: tuple[int, ...]
+    draw: Draw
+    batch: int | None = 0
+
+
+def normal(*shape: int, batch: int | None = 0) -> Feed:
+    """Standard normal numbers."""
+    return Feed(shape, lambda rng, size: rng.standard_normal(size), batch)
+
+
+def uniform(low: float, high: float, *shape: int) -> Feed:
+    """Numbers evenly between low and high."""
+    return Feed(shape, lambda rng, size: rng.uniform(low, high, size))
+
+
+def apart(*shape: int) -> Feed:
+    """Numbers around 0 that differ by at least 0.05 from each other and from 0: no ties, no kinks nearby."""
+    def draw(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        n = int(np.prod(size))
+        return ((rng.permutation(n) - n // 2 + 0.5) * 0.1).reshape(size)
+    return Feed(shape, draw)
+
+
+def labels(classes: int, *shape: int, batch: int | None = 0) -> Feed:
+    """Whole numbers from 0 to classes − 1."""
+    return Feed(shape, lambda rng, size: rng.integers(classes, size=size), batch)
+
+
+def given(values: Any) -> Feed:
+    """These values, whatever the batch."""
+    values = np.asarray(values)
+    return Feed(values.shape, lambda rng, size: values, None)
+
+
+def probabilities(*shape: int) -> Feed:
+    """Positive numbers that sum to 1 along axis 1."""
+    def draw(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        p = rng.uniform(0.2, 1, size)
+        return p / p.sum(axis=1, keepdims=True)
+    return Feed(shape, draw)
+
+
+def continues(steps: int, streams: int) -> Feed:
+    """Sequence indicators (T, N): a sequence begins at the first step, and for the last stream also at the third."""
+    def draw(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+        cont = np.ones(size)
+        cont[0] = 0
+        cont[2:3, -1] = 0
+        return cont
+    return Feed((steps, streams), draw, 1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One layer to test, and what is special about it.
+
+    type        the layer type
+    prototxt    the fields of its LayerParameter; {files} stands for a folder that `files` has filled
+    bottoms     shapes or Feeds
+    tops        how many
+    gradients   the bottoms that get a gradient (None: all that allow it)
+    gradient    options for check_gradient
+    kinks       values of a bottom near which there is no derivative
+    skip        check -> why this case cannot stand it
+    blobs       draws the learnable blobs' values
+    files       writes what the prototxt names
+    name        tells cases of one type apart
+    """
+
+    type: str
+    prototxt: str = ""
+    bottoms: Sequence[tuple[int, ...] | Feed] = ((2, 7, 5, 3),)
+    tops: int = 1
+    gradients: tuple[int, ...] | None = None
+    gradient: dict[str, Any] = field(default_factory=dict)
+    kinks: tuple[float, ...] = ()
+    skip: dict[str, str] = field(default_factory=dict)
+    blobs: Draw = lambda rng, size: rng.standard_normal(size) * 0.5
+    files: Callable[[Path], None] | None = None
+    name: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.type}-{self.name}" if self.name else self.type
+
+    @property
+    def feeds(self) -> list[Feed]:
+        return [b if isinstance(b, Feed) else normal(*b) for b in self.bottoms]
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        return [feed.shape for feed in self.feeds]
+
+
+class HalfLayer(Layer):
+    """A layer as a user writes it, for type Python: y = x / 2."""
+
+    def reshape(self, bottom, top):  # type: ignore[no-untyped-def]
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom, top):  # type: ignore[no-untyped-def]
+        top[0].data[...] = bottom[0].data / 2
+
+    def backward(self, top, propagate_down, bottom):  # type: ignore[no-untyped-def]
+        if propagate_down[0]:
+            bottom[0].diff[...] = top[0].diff / 2
+
+
+POSITIVE: Draw = lambda rng, size: rng.uniform(0.5, 2, size)  # noqa: E731
+X = (2, 7, 5, 3)
+RECURRENT = "recurrent_param { num_output: 2 "
+NO_GRADIENT = {"gradients": ()}
+NO_BATCH = {"batch": "the sizes are part of the definition"}
+UNASKED = {"unasked": "as Caffe's, it writes the diffs of x and x_static whether asked or not"}
+NO_STATES = {"gradients": (0,), "gradient": {"tops": [0]}}  # as in Caffe, none flows through exposed states
+
+ACTIVATION = [
+    Case("AbsVal", bottoms=[apart(*X)]),
+    Case("BNLL"),
+    Case("Bias"),
+    Case("Bias", "bias_param { axis: 1 num_axes: 2 }", name="two_axes"),
+    Case("Bias", "bias_param { axis: 1 }", [X, normal(7, 5, batch=None)], name="two_bottoms"),
+    Case("Clip", "clip_param { min: -0.5 max: 0.75 }", kinks=(-0.5, 0.75)),
+    Case("ELU", "elu_param { alpha: 0.5 }", kinks=(0,)),
+    Case("Exp", "exp_param { base: 2 scale: 0.5 shift: 1 }"),
+    Case("Exp", name="e"),
+    Case("Log", "log_param { base: 2 scale: 2 shift: 1 }", [uniform(0.5, 2, *X)]),
+    Case("PReLU", kinks=(0,)),
+    Case("PReLU", "prelu_param { channel_shared: true }", kinks=(0,), name="shared"),
+    Case("Power", "power_param { power: 1.5 scale: 2 shift: 1 }", [uniform(0.5, 2, *X)]),
+    Case("Power", "power_param { power: 2 shift: 1 }", name="square"),
+    Case("Power", "power_param { power: 0 }", name="constant"),
+    Case("ReLU", kinks=(0,)),
+    Case("ReLU", "relu_param { negative_slope: 0.1 }", kinks=(0,), name="leaky"),
+    Case("Scale", "scale_param { bias_term: true }"),
+    Case("Scale", "scale_param { axis: 0 }", [X, (2, 7)], name="two_bottoms"),
+    Case("Sigmoid"),
+    Case("Swish", "swish_param { beta: 1.5 }"),
+    Case("TanH"),
+    Case("Threshold", "threshold_param { threshold: 0.25 }", gradients=()),
+]
+
+COMMON = [
+    Case("Dropout"),
+    Case("Dropout", "phase: TEST", name="test"),
+    Case("Embed", "embed_param { num_output: 4 input_dim: 6 }", [labels(6, 2, 7)]),
+    Case("InnerProduct", "inner_product_param { num_output: 4 }"),
+    Case("InnerProduct", "inner_product_param { num_output: 4 axis: -1 bias_term: false transpose: true }",
+         name="transposed"),
+]
+
+NORMALIZATION = [
+    Case("BatchNorm"),
+    Case("BatchNorm", "phase: TEST", blobs=POSITIVE, name="test"),
+    Case("BatchNorm", "batch_norm_param { eps: 0.1 }", [(7, 3)], name="two_axes"),
+    Case("LRN", "lrn_param { local_size: 3 alpha: 0.8 k: 2 }"),
+    Case("LRN", "lrn_param { local_size: 3 alpha: 0.8 norm_region: WITHIN_CHANNEL }", name="within"),
+    Case("MVN"),
+    Case("MVN", "mvn_param { across_channels: true normalize_variance: false }", name="mean"),
+]
+
+RECURRENT_CASES = [
+    Case("LSTM", RECURRENT + "}", [normal(5, 3, 4, batch=1), continues(5, 3)], skip=UNASKED),
+    Case("LSTM", RECURRENT + "}", [normal(5, 3, 4, batch=1), continues(5, 3), (3, 4)], skip=UNASKED, name="static"),
+    Case("LSTM", RECURRENT + "expose_hidden: true }",
+         [normal(5, 3, 4, batch=1), continues(5, 3), normal(1, 3, 2, batch=1), normal(1, 3, 2, batch=1)], tops=3,
+         skip=UNASKED, name="exposed", **NO_STATES),
+    Case("LSTMUnit", bottoms=[normal(1, 3, 2, batch=1), normal(1, 3, 8, batch=1), labels(2, 1, 3, batch=1)], tops=2),
+    Case("RNN", RECURRENT + "}", [normal(5, 3, 4, batch=1), continues(5, 3)], skip=UNASKED),
+    Case("RNN", RECURRENT + "expose_hidden: true }",
+         [normal(5, 3, 4, batch=1), continues(5, 3), (3, 4), normal(1, 3, 2, batch=1)], tops=2, skip=UNASKED,
+         name="all", **NO_STATES),
+]
+
+LOSS = [
+    Case("Accuracy", "accuracy_param { top_k: 2 }", [apart(7, 5), labels(5, 7)], tops=2, gradients=()),
+    Case("ContrastiveLoss", "contrastive_loss_param { margin: 3 }", [(7, 3), (7, 3), labels(2, 7)], gradients=(0, 1),
+         gradient={"tolerance": 2e-4}),  # as Caffe's, it divides by d + 1e-4 and not by d
+    Case("ContrastiveLoss", "contrastive_loss_param { margin: 5 legacy_version: true }",
+         [(7, 3), (7, 3), labels(2, 7)], gradients=(0, 1), name="legacy"),
+    Case("EuclideanLoss", bottoms=[X, X]),
+    Case("HingeLoss", bottoms=[apart(7, 5), labels(5, 7)], kinks=(-1, 1)),
+    Case("HingeLoss", "hinge_loss_param { norm: L2 }", [(7, 5), labels(5, 7)], name="squared"),
+    Case("InfogainLoss", "infogain_loss_param { axis: 1 }", [(2, 5, 3), labels(5, 2, 3), given(np.arange(25) / 25)],
+         gradients=(0,)),
+    Case("MultinomialLogisticLoss", bottoms=[probabilities(7, 5), labels(5, 7)]),
+    Case("SigmoidCrossEntropyLoss", bottoms=[(2, 7, 3), uniform(0, 1, 2, 7, 3)]),
+    Case("SoftmaxWithLoss", "loss_param { ignore_label: 1 }", [(2, 5, 3), labels(5, 2, 3)]),
+    Case("SoftmaxWithLoss", "softmax_param { axis: -1 } loss_weight: 2 loss_weight: 0", [(2, 3, 5), labels(5, 2, 3)],
+         tops=2, gradient={"tops": [0]}, name="last_axis"),
+]
+
+UTILITY = [
+    Case("ArgMax", "argmax_param { out_max_val: true top_k: 2 }", [apart(*X)], gradients=()),
+    Case("BatchReindex", bottoms=[X, given([1, 0, 1, 1])], gradients=(0,), skip=NO_BATCH),
+    Case("Concat", bottoms=[(2, 7, 5), (2, 3, 5)]),
+    Case("Concat", "concat_param { axis: -1 }", [(2, 7, 5), (2, 7, 3), (2, 7, 4)], name="three"),
+    Case("Eltwise", "eltwise_param { coeff: 2 coeff: -0.5 }", [X, X]),
+    Case("Eltwise", "eltwise_param { operation: PROD }", [X, X, X], name="product"),
+    Case("Eltwise", "eltwise_param { operation: MAX }", [X, X], name="max"),
+    Case("Filter", bottoms=[X, (2, 4), given([1, 0])], tops=2, gradients=(0, 1), skip=NO_BATCH),
+    Case("Flatten", "flatten_param { axis: 1 end_axis: -2 }"),
+    Case("Python", 'python_param { module: "cases" layer: "HalfLayer" }'),
+    Case("Parameter", "parameter_param { shape { dim: 7 dim: 3 } }", [],
+         skip={"diffs": "its blob and its top are one memory: the diff is the top's", "gradient": "as above"}),
+    Case("Reduction", "reduction_param { operation: SUMSQ axis: -2 coeff: 0.5 }"),
+    Case("Reduction", "reduction_param { operation: ASUM axis: 1 }", [apart(*X)], name="absolute"),
+    Case("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 3 } }"),
+    Case("Silence", bottoms=[X, (2, 4)], tops=0),
+    Case("Slice", "slice_param { slice_point: 2 slice_point: 3 }", tops=3),
+    Case("Softmax"),
+    Case("Softmax", "softmax_param { axis: -1 }", name="last_axis"),
+    Case("Split", tops=3),
+    Case("Tile", "tile_param { axis: 2 tiles: 3 }"),
+]
+
+VISION = [
+    Case("Convolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("Convolution", "convolution_param { num_output: 6 group: 2 kernel_h: 3 kernel_w: 1 dilation: 2 "
+         "bias_term: false }", [(2, 4, 7, 5)], name="grouped"),
+    Case("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 kernel_size: 1 }",
+         [(2, 3, 4, 5, 7)], name="three_axes"),
+    Case("Crop", "crop_param { axis: 2 offset: 1 offset: 2 }", [(2, 7, 5, 4), (2, 7, 3, 1)], gradients=(0,)),
+    Case("Deconvolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("Im2col", "convolution_param { kernel_size: 3 pad: 1 stride: 2 }"),
+    Case("Pooling", "pooling_param { kernel_size: 3 stride: 2 }", [apart(*X)]),
+    Case("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }", name="average"),
+    Case("Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 2 }", [uniform(0.5, 2, *X)], name="stochastic"),
+    Case("Pooling", "pooling_param { kernel_size: 2 }", [apart(*X)], tops=2, gradient={"tops": [0]}, name="mask"),
+    Case("SPP", "spp_param { pyramid_height: 2 }", [apart(2, 3, 7, 5)]),
+]
+
+
+
+def an_lmdb(folder: Path) -> None:
+    """Five small images with labels."""
+    pytest.importorskip("lmdb")
+    draw = np.random.default_rng(3)
+    images = [make(draw.integers(256, size=(3, 7, 5), dtype=np.uint8), i) for i in range(5)]
+    write_lmdb(folder / "lmdb", [(f"{i:08d}", image) for i, image in enumerate(images)])
+
+
+DATA = [
+    Case("Data", 'data_param { source: "{files}/lmdb" backend: LMDB batch_size: 2 } '
+         "transform_param { crop_size: 4 mirror: true }", [], tops=2, files=an_lmdb),
+    Case("DummyData", 'dummy_data_param { shape { dim: 2 dim: 7 } data_filler { type: "gaussian" } }', []),
+    Case("Input", "input_param { shape { dim: 2 dim: 7 } }", []),
+]
+
+CASES = [*ACTIVATION, *COMMON, *NORMALIZATION, *RECURRENT_CASES, *LOSS, *UTILITY, *VISION, *DATA]

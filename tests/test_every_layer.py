@@ -1,0 +1,261 @@
+"""The battery: what must hold for every layer type, run over the cases of cases.py.
+
+A new layer needs one Case there; everything here then applies to it.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import CASES, Case
+
+from minicaffe import kernels, rng
+from minicaffe.blob import Blob
+from minicaffe.errors import LayerError
+from minicaffe.layer import Layer, create, layer_class, limits, registered_types
+from minicaffe.proto import LayerParameter, text
+from minicaffe.testing import check_gradient
+
+LABELS = ["Forward", "Backward", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors", "Derived", "See"]
+
+
+class Bench:
+    """A case's layer with its blobs: values, weights and random numbers are the same each time one is made."""
+
+    def __init__(self, case: Case, folder: Any, *, dtype: Any = np.float64, grow: int = 0,
+                 param: Any = None, in_place: bool = False, fill: bool = True) -> None:
+        self.case, self.draw = case, np.random.default_rng(zlib.crc32(case.id.encode()))
+        self.layer: Layer = create(self.param(folder) if param is None else param, dtype=dtype)
+        self.bottom = [Blob(dtype=dtype) for _ in case.bottoms]
+        self.feed(grow)
+        self.top = [Blob(dtype=dtype) for _ in range(case.tops)]
+        if in_place:
+            self.top[0] = self.bottom[0]
+        rng.seed(1701)
+        self.layer.SetUp(self.bottom, self.top)
+        weights = np.random.default_rng(5)
+        for blob in self.layer.blobs if fill else ():
+            blob.data[...] = case.blobs(weights, blob.shape).astype(np.float32)
+        asked = range(len(self.bottom)) if case.gradients is None else case.gradients
+        self.asked = [i in asked and self.layer.allow_force_backward(i) for i in range(len(self.bottom))]
+
+    def param(self, folder: Any) -> Any:
+        """The layer's definition, parsed; the files it names are written first."""
+        if self.case.files and not any(folder.iterdir()):
+            self.case.files(folder)
+        lines = f'name: "layer" type: "{self.case.type}" ' + self.case.prototxt.replace("{files}", str(folder))
+        return text.parse(lines, LayerParameter())
+
+    def feed(self, grow: int = 0) -> None:
+        """Fill the bottoms with batches of `grow` more samples than the case says."""
+        self.draw = np.random.default_rng(zlib.crc32(self.case.id.encode()) + grow)
+        for blob, feed in zip(self.bottom, self.case.feeds, strict=True):
+            shape = tuple(n + grow if axis == feed.batch else n for axis, n in enumerate(feed.shape))
+            blob.reshape(shape)
+            blob.data[...] = feed.draw(self.draw, shape).astype(np.float32)
+
+    def forward(self) -> list[np.ndarray]:
+        """Run forward; copies of the tops' data."""
+        rng.seed(1701)
+        self.layer.Forward(self.bottom, self.top)
+        return [t.data.copy() for t in self.top]
+
+    def backward(self, asked: Sequence[bool] | None = None, start: float = 0.0,
+                 start_bottoms: float = 0.0) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Run backward from the same random top diffs each time; copies of the bottoms' and the blobs' diffs."""
+        for blob in self.bottom:
+            blob.diff.fill(start_bottoms)
+        for blob in self.layer.blobs:
+            blob.diff.fill(start)
+        draw = np.random.default_rng(7)
+        for blob in self.top:
+            blob.diff[...] = draw.standard_normal(blob.shape)
+        self.layer.Backward(self.top, self.asked if asked is None else asked, self.bottom)
+        return [b.diff.copy() for b in self.bottom], [b.diff.copy() for b in self.layer.blobs]
+
+    def run(self) -> list[np.ndarray]:
+        """Everything one pass computes: tops, asked bottom diffs, blob diffs."""
+        tops = self.forward()
+        if not self.layer.blobs and not any(self.asked):
+            return tops
+        bottoms, blobs = self.backward()
+        return [*tops, *(d for d, asked in zip(bottoms, self.asked, strict=True) if asked), *blobs]
+
+
+def each(check: str, when: Callable[[Case], bool] = bool) -> Any:
+    """Parametrize by every case that does not skip `check`, and `when` it applies."""
+    cases = [c for c in CASES if check not in c.skip and when(c)]
+    return pytest.mark.parametrize("case", cases, ids=lambda c: c.id)
+
+
+def assert_same(want: list[np.ndarray], got: list[np.ndarray], relative: float = 0.0) -> None:
+    """Equal shapes, and values equal up to `relative` of the largest in each array."""
+    assert [w.shape for w in want] == [g.shape for g in got]
+    for w, g in zip(want, got, strict=True):
+        np.testing.assert_allclose(g, w, rtol=0, atol=relative * max(1.0, np.abs(w).max(initial=0)))
+
+
+@pytest.mark.parametrize("type_name", registered_types())
+def test_has_a_case(type_name):
+    """this test shows that no layer type escapes the battery."""
+    assert type_name in {case.type for case in CASES}
+
+
+def test_skips_name_checks():
+    """this test shows that every exemption is from a check that exists, and says why."""
+    checks = {"batch", "gradient", "unasked", "diffs", "in place", "precision", "engines", "round trip", "seed",
+              "arity"}
+    skips = {name for case in CASES for name in case.skip}
+
+    assert skips <= checks
+    assert all(reason for case in CASES for reason in case.skip.values())
+
+
+@each("")
+def test_reshape_is_repeatable(case, tmp_path):
+    """this test shows that a second reshape leaves the tops' shapes and the values as they are."""
+    bench = Bench(case, tmp_path)
+    want, shapes = bench.forward(), [t.shape for t in bench.top]
+    bench.layer.Reshape(bench.bottom, bench.top)
+
+    assert shapes == [t.shape for t in bench.top]
+    if case.bottoms:  # sources go on to their next batch
+        assert_same(want, bench.forward())
+
+
+@each("batch", lambda case: any(feed.batch is not None for feed in case.feeds))
+def test_batch_size_may_change(case, tmp_path):
+    """this test shows that a batch that shrinks and grows between passes gives what a new layer gives."""
+    bench = Bench(case, tmp_path)
+    bench.run()
+    for grow in (-1, 2, 0):
+        bench.feed(grow)
+
+        assert_same(Bench(case, tmp_path, grow=grow).run(), bench.run(), 1e-12)
+
+
+@each("gradient", lambda case: bool(case.bottoms) and case.gradients != ())
+def test_gradient(case, tmp_path):
+    """this test shows that backward computes the derivative of forward."""
+    bench = Bench(case, tmp_path)
+    bench.forward()  # some tops have their shape only now
+    asked = [i for i, a in enumerate(bench.asked) if a]
+    check_gradient(bench.layer, bench.bottom, bench.top, bottoms=asked, kinks=case.kinks, **case.gradient)
+
+
+@each("unasked", lambda case: bool(case.bottoms))
+def test_unasked_diffs_are_left_alone(case, tmp_path):
+    """this test shows that backward writes no bottom diff that nobody asked for, asked for none or all but one."""
+    bench = Bench(case, tmp_path)
+    bench.forward()
+    for left_out in [None, *(i for i, asked in enumerate(bench.asked) if asked)]:
+        asked = [left_out is not None and a and i != left_out for i, a in enumerate(bench.asked)]
+        if layer_class(case.type).shares_data and not any(asked):
+            continue  # the bottom's diff is the top's
+        diffs, _ = bench.backward(asked, start_bottoms=5)
+
+        for a, diff in zip(asked, diffs, strict=True):
+            assert a or (diff == 5).all()
+
+
+@each("diffs")
+def test_bottom_diffs_are_overwritten_and_blob_diffs_accumulated(case, tmp_path):
+    """this test shows that what a bottom's diff held before is gone after backward, and what a blob's held is kept."""
+    bench = Bench(case, tmp_path)
+    bench.forward()
+    bottoms, blobs = bench.backward()
+    bench.forward()
+    again, more = bench.backward(start=7, start_bottoms=3)
+
+    for want, got, asked in zip(bottoms, again, bench.asked, strict=True):
+        if asked:
+            np.testing.assert_array_equal(got, want)
+    for want, got in zip(blobs, more, strict=True):
+        np.testing.assert_allclose(got - 7, want, rtol=1e-9, atol=1e-9)
+
+
+@each("in place", lambda case: bool(case.bottoms and case.tops))
+def test_in_place(case, tmp_path):
+    """this test shows that a layer runs in place with the same numbers, or refuses to."""
+    if not layer_class(case.type).in_place:
+        with pytest.raises(LayerError, match=rf"'layer' \({case.type}\): cannot run in place"):
+            Bench(case, tmp_path, in_place=True)
+        return
+    assert_same(Bench(case, tmp_path).run(), Bench(case, tmp_path, in_place=True).run(), 1e-12)
+
+
+@each("precision")
+def test_float32_agrees_with_float64(case, tmp_path):
+    """this test shows that float32 loses no more than rounding."""
+    want, got = Bench(case, tmp_path).run(), Bench(case, tmp_path, dtype=np.float32).run()
+
+    assert {np.dtype(np.float32)} >= {g.dtype for g in got}
+    assert_same(want, got, 3e-6)
+
+
+@each("engines")
+@pytest.mark.parametrize("engine", [e for e in kernels.available_engines() if e != "numpy"])
+def test_engines_agree(case, engine, tmp_path):
+    """this test shows that every engine computes what the numpy reference does."""
+    before = kernels.engine()
+    try:
+        kernels.use_engine("numpy")
+        want = Bench(case, tmp_path, dtype=np.float32).run()
+        kernels.use_engine(engine)
+        got = Bench(case, tmp_path, dtype=np.float32).run()
+    finally:
+        kernels.use_engine(before)
+
+    assert_same(want, got, 1e-6)
+
+
+@each("round trip")
+def test_definition_round_trip(case, tmp_path):
+    """this test shows that to_proto, written and read again, makes the same layer with the same blobs."""
+    bench = Bench(case, tmp_path, dtype=np.float32)
+    binary = LayerParameter.FromString(bench.layer.to_proto().SerializeToString())
+    plain = LayerParameter()
+    plain.CopyFrom(bench.layer.layer_param)
+
+    assert text.parse(text.format(plain), LayerParameter()) == plain
+    assert_same(bench.run(), Bench(case, tmp_path, dtype=np.float32, param=binary, fill=False).run())
+
+
+@each("seed")
+def test_same_seed_same_numbers(case, tmp_path):
+    """this test shows that all chance comes from the seeded generator."""
+    assert_same(Bench(case, tmp_path, fill=False).run(), Bench(case, tmp_path, fill=False).run())
+
+
+@each("arity")
+def test_wrong_arity(case, tmp_path):
+    """this test shows that a wrong number of bottoms or tops is refused in a message that names the layer."""
+    cls = layer_class(case.type)
+    for what, arity in (("bottom", cls.bottoms), ("top", cls.tops)):
+        low, high = limits(arity)
+        for wrong in [low - 1] * (low > 0) + ([] if high is None else [high + 1]):
+            bench = Bench(case, tmp_path)
+            blobs = [Blob(dtype=np.float64) for _ in range(wrong)]
+            bottom, top = (blobs, bench.top) if what == "bottom" else (bench.bottom, blobs)
+            with pytest.raises(LayerError, match=rf"'layer' \({case.type}\): takes .* {what} blobs?, got {wrong}"):
+                create(bench.layer.layer_param, dtype=np.float64).SetUp(bottom, top)
+
+
+@pytest.mark.parametrize("type_name", registered_types())
+def test_datasheet_speaks_of_fields_that_exist(type_name):
+    """this test shows that Params names the messages that the layer reads, and no field that they do not have."""
+    cls = layer_class(type_name)
+    found = re.search(rf"^    Params(.*?)(?=^    (?:{'|'.join(LABELS)})\b|\Z)", cls.__doc__, re.MULTILINE | re.DOTALL)
+    listed = found[1] if found else ""
+    messages = set(re.findall(r"\b\w+_param\b", listed))
+    fields = {name for m in messages
+              for name in LayerParameter.DESCRIPTOR.fields_by_name[m].message_type.fields_by_name}
+    named = set(re.findall(r"\b(?:[a-z]\w*(?==)|[a-z0-9]+_\w+)", listed)) - messages
+
+    assert {m for m in (cls.message, *cls.also_reads) if m} == messages
+    assert named <= fields
