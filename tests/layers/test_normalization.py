@@ -12,7 +12,8 @@ from minicaffe.errors import LayerError
 from minicaffe.layers.normalization.batch_norm import BatchNormLayer
 from minicaffe.layers.normalization.lrn import LRNLayer
 from minicaffe.layers.normalization.mvn import MVNLayer
-from minicaffe.proto import TEST, LayerParameter
+from minicaffe.net import Net
+from minicaffe.proto import TEST, TRAIN, LayerParameter, NetParameter, text
 from minicaffe.testing import check_gradient, check_layer
 
 SHAPE = (2, 7, 5, 3)
@@ -231,6 +232,17 @@ def test_batch_norm_statistics_are_not_learnt():
 
     assert [spec.lr_mult for spec in layer.layer_param.param] == [0, 0, 0]
     assert not any(layer.param_propagate_down)
+
+
+def test_batch_norm_in_a_net_leaves_the_definition_alone():
+    """A net gives the statistics the learning rate 0, and does not write that into the definition it was made from."""
+    definition = text.parse("""
+        layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 5 dim: 3 } } }
+        layer { name: "bn" type: "BatchNorm" bottom: "x" top: "x" }""", NetParameter())
+    net = Net(definition, TRAIN)
+
+    assert [p.lr_mult for p in net.learnable_params] == [0, 0, 0]
+    assert not definition.layer[1].param
 
 
 def test_batch_norm_errors():

@@ -76,8 +76,7 @@ class RecurrentLayer(Layer):
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[1]:
-            self.fail("cannot backpropagate to bottom[1], the sequence indicators",
-                      hint="set propagate_down: false for it")
+            self.fail("cannot backpropagate to bottom[1], the sequence indicators", hint="set propagate_down: false")
         self.unroll_back(bottom[1].data, top[0].diff)
         self._report("[Backward] ", "bottom", "diff", self.debug_names[1], self.dz)
         dz, N = self._rows(self.dz), self.dz.shape[1]
@@ -96,11 +95,9 @@ class RecurrentLayer(Layer):
 
     def unroll(self, first, cont, y):
         """Go through time from the states `first`: turn z into y (T, N, D), keep fed_back; return the last states."""
-        raise NotImplementedError(f"{type(self).__name__}.unroll")
 
     def unroll_back(self, cont, dy):
         """Go back through time: find dz, and add to the diffs of blobs that the subclass made."""
-        raise NotImplementedError(f"{type(self).__name__}.unroll_back")
 
     def allow_force_backward(self, bottom_index):
         return bottom_index != 1

@@ -47,8 +47,7 @@ class LSTMUnitLayer(Layer):
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[2]:
-            self.fail("cannot backpropagate to bottom[2], the sequence indicators",
-                      hint="set propagate_down: false for it")
+            self.fail("cannot backpropagate to bottom[2], the sequence indicators", hint="set propagate_down: false")
         dc, dh, c0, c = top[0].diff[0], top[1].diff[0], bottom[0].data[0], top[0].data[0]
         dc0, dx = (b.diff[0] if asked else np.empty_like(b.data[0])
                    for b, asked in zip(bottom[:2], propagate_down, strict=False))
