@@ -1,0 +1,50 @@
+"""The logistic regression example: the solver reaches the optimum of the seed's own problem."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "examples" / "logistic_regression"
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """The names of run.py, in a place that the example may change."""
+    monkeypatch.chdir(FOLDER)
+    return runpy.run_path(str(FOLDER / "run.py"))
+
+
+def test_the_solver_reaches_the_optimum(example):
+    """this test shows that SGD on the net finds the coefficients and the loss that Newton's method finds."""
+    cm, t = example["read_table"]()
+    features = (cm - cm.mean(axis=0)) / cm.std(axis=0)
+    best, best_loss = example["newton"](features, t)
+    found, loss = example["train"](features, t)
+
+    np.testing.assert_allclose(best, found, rtol=5e-5)
+    assert pytest.approx(best_loss, rel=1e-6) == loss
+
+
+def test_the_table_is_fishers(example):
+    """this test shows that the optimum on iris.csv is the one published for it (R's glm, to five digits)."""
+    cm, t = example["read_table"]()
+    mean, std = cm.mean(axis=0), cm.std(axis=0)
+    best, loss = example["newton"]((cm - mean) / std, t)
+
+    assert (100, 4) == cm.shape
+    np.testing.assert_allclose([-2.465, -6.681, 9.429, 18.286, -42.638],
+                               example["per_centimetre"](best, mean, std), atol=5e-4)
+    assert pytest.approx(11.899, abs=5e-4) == 2 * 100 * loss  # the residual deviance
+
+
+def test_what_the_readme_shows(example, capsys):
+    """this test shows that the README prints what the example prints, up to the digits that float32 decides."""
+    example["main"]()
+    printed = [line.split()[:1] for line in capsys.readouterr().out.splitlines()]
+    readme = (FOLDER / "README.md").read_text()
+    shown = [line.split()[:1] for line in readme.splitlines() if line.startswith("    ") and "python" not in line]
+
+    assert printed == shown
+    assert "2 of 100 flowers on the wrong side" in readme
