@@ -105,6 +105,21 @@ def test_softmax_axis_error():
 # --- SigmoidCrossEntropyLoss: the hand-worked example first --------------------------------------------
 
 
+def test_the_layer_works_alone():
+    """this test shows the README's ten lines: two blobs, a loss, and a gradient that a finite difference confirms."""
+    layer = SigmoidCrossEntropyLossLayer(dtype=np.float64)
+    bottom, top = [Blob((2, 3), np.float64), Blob((2, 3), np.float64)], [Blob((), np.float64)]
+    bottom[0].data[...] = [[0, 2, -1], [1, 1e4, -2]]
+    bottom[1].data[...] = [[1, 1, 0], [0, 1, 1]]
+    layer.SetUp(bottom, top)
+    loss = layer.Forward(bottom, top)
+    layer.Backward(top, [True, False], bottom)
+    bottom[0].data[0, 1] += 1e-6
+
+    assert pytest.approx(2.286763288841168) == loss
+    assert pytest.approx((layer.Forward(bottom, top) - loss) / 1e-6, rel=1e-5) == bottom[0].diff[0, 1]
+
+
 @pytest.mark.parametrize(("mode", "z", "want"), [
     ("FULL", 6, 0.7623), ("VALID", 5, 0.9147), ("BATCH_SIZE", 2, 2.2868), ("NONE", 1, 4.5735)])
 def test_the_four_divisors_by_hand(mode, z, want):
@@ -887,7 +902,7 @@ def test_accuracy_and_its_ties(top_k, want):
 
 
 def test_accuracy_of_each_class():
-    """this test shows the second top: the accuracy of each class, 0 for one without a cell; ignored ones count nowhere."""
+    """this test shows the second top: each class's accuracy, 0 for one without a cell; ignored ones count nowhere."""
     x = np.moveaxis(np.array([[[9, 1, 1], [1, 9, 1]], [[9, 1, 1], [9, 1, 1]]]), 2, 1)  # (2, 3, 2): argmax 0 1 / 0 0
     _, (y, each), _, _ = run(AccuracyLayer, x, [[0, 1], [0, 1]], tops=2, backward=False)
     _, (y_ignored, each_ignored), _, _ = run(AccuracyLayer, x, [[0, 1], [0, 255]], tops=2, backward=False,

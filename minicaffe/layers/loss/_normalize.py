@@ -43,7 +43,8 @@ class NormalizedLoss(LossLayer):
         self.class_weight = np.array(p.class_weight, self.dtype) if p.class_weight else None
         for field in ("class_weight", "pos_weight", "focal_gamma"):
             values = np.array(getattr(p, field))
-            self.check(bool(np.all((values >= 0) & (values < np.inf))), f".loss_param.{field}", "must be finite and ≥ 0")
+            good = bool(np.all((values >= 0) & (values < np.inf)))
+            self.check(good, f".loss_param.{field}", "must be finite and ≥ 0")
         self.targets_warned = False
         self.weighted = self.class_weight is not None or self._weights_given(bottom)
 
