@@ -46,15 +46,7 @@ def gradient(layer, x, dy=1.0):
     return run_backward(layer, *run_forward(layer, x), dy)[0]
 
 
-def run_in_place(layer, *arrays):
-    """run_forward with top[0] being bottom[0], and with one pass alone: a second one would map its own output."""
-    bottom = [filled(a, layer.dtype) for a in arrays]
-    layer.SetUp(bottom, bottom[:1])
-    layer.Forward(bottom, bottom[:1])
-    return bottom, bottom[:1]
-
-
-# --- every layer that maps each number by itself -----------------------------------------------------
+# --- every layer that maps each number by itself --------------------------------------------------
 # layer, its parameters, the map of one number, where it has a corner, whether it takes positive numbers only
 
 MAPS = {
@@ -113,9 +105,9 @@ def test_maps_in_place(a_map):
     """In place, a layer gives the same values and the same gradient as out of place."""
     make_layer, _, _, x = a_map
     results = []
-    for run in (run_forward, run_in_place):
+    for in_place in (False, True):
         layer = make_layer()
-        bottom, top = run(layer, x)
+        bottom, top = run_forward(layer, x, in_place=in_place)
         y = top[0].data.copy()
         results.append((y, run_backward(layer, bottom, top, normal(*SHAPE, seed=1))[0]))
 
@@ -162,7 +154,7 @@ def test_maps_take_any_shape(a_map, shape):
     assert shape == run_backward(layer, bottom, top, 1.0)[0].shape
 
 
-# --- ReLU ------------------------------------------------------------------------------------------
+# --- ReLU -----------------------------------------------------------------------------------------
 
 
 def test_relu_by_hand():
@@ -185,7 +177,7 @@ def test_relu_is_two_relus():
 def test_relu_backward_needs_no_data():
     """A later layer may overwrite ReLU's top and bottom: the gradient stays right."""
     layer, x = make(ReLULayer, negative_slope=0.5), np.array([-2, 3.0])
-    blob, top = run_in_place(layer, x)
+    blob, top = run_forward(layer, x, in_place=True)
     blob[0].data.fill(-7)
 
     assert ReLULayer.backward_reads == ()
@@ -219,7 +211,7 @@ def test_relu_kernels(engine, alpha, in_place):
     np.testing.assert_array_equal(dx, np.where(x > 0, dy, np.float32(alpha) * dy))
 
 
-# --- Sigmoid, TanH, Swish, BNLL -------------------------------------------------------------------------
+# --- Sigmoid, TanH, Swish, BNLL -------------------------------------------------------------------
 
 
 def test_sigmoid_by_hand():
@@ -281,7 +273,7 @@ def test_bnll_never_overflows(dtype):
     np.testing.assert_array_equal(gradient(make(BNLLLayer, dtype), x), [0, 0, 1, 1])
 
 
-# --- AbsVal, Clip, ELU, Threshold --------------------------------------------------------------------------
+# --- AbsVal, Clip, ELU, Threshold -----------------------------------------------------------------
 
 
 def test_abs_val_by_hand():
@@ -341,7 +333,8 @@ def test_threshold_by_hand():
 
     np.testing.assert_array_equal(forward(make(ThresholdLayer, threshold=1), x), [0, 0, 1])
     np.testing.assert_array_equal(forward(make(ThresholdLayer), -x), 0)
-    np.testing.assert_array_equal(run_in_place(make(ThresholdLayer, threshold=1), x)[1][0].data, [0, 0, 1])
+    _, top = run_forward(make(ThresholdLayer, threshold=1), x, in_place=True)
+    np.testing.assert_array_equal(top[0].data, [0, 0, 1])
 
 
 def test_threshold_has_no_gradient():
@@ -354,7 +347,7 @@ def test_threshold_has_no_gradient():
         run_backward(layer, bottom, top, 1.0)
 
 
-# --- Exp, Log, Power -----------------------------------------------------------------------------------------
+# --- Exp, Log, Power ------------------------------------------------------------------------------
 
 
 def test_exp_by_hand():
@@ -424,7 +417,7 @@ def test_power_at_zero_is_as_in_caffe():
     np.testing.assert_array_equal(gradient(make(PowerLayer, power=2), x), [0, 4])
 
 
-# --- PReLU -------------------------------------------------------------------------------------------------
+# --- PReLU ----------------------------------------------------------------------------------------
 
 
 def test_prelu_by_hand():
@@ -460,9 +453,9 @@ def test_prelu_against_the_formula(shape, shared):
 def test_prelu_in_place(shared):
     """In place gives the same values and gradients, with negative slopes too."""
     results = []
-    for run in (run_forward, run_in_place):
+    for in_place in (False, True):
         layer = make(PReLULayer, channel_shared=shared, filler={"value": -2})
-        bottom, top = run(layer, normal(*SHAPE))
+        bottom, top = run_forward(layer, normal(*SHAPE), in_place=in_place)
         y = top[0].data.copy()
         results.append((y, run_backward(layer, bottom, top, normal(*SHAPE, seed=1))[0], layer.blobs[0].diff))
 
@@ -494,7 +487,7 @@ def test_prelu_errors():
         layer.Forward(bottom, top)
 
 
-# --- Bias and Scale --------------------------------------------------------------------------------------------
+# --- Bias and Scale -------------------------------------------------------------------------------
 
 
 def naive_affine(x, w, b, axis):
@@ -578,9 +571,10 @@ def test_scale_by_hand():
 def test_affine_in_place(cls, given):
     """In place, Scale and Bias give the same values and gradients as out of place."""
     results = []
-    for run in (run_forward, run_in_place):
+    for in_place in (False, True):
         layer = make(cls, filler={"type": "gaussian", "mean": 1, "std": 0})
-        bottom, top = run(layer, normal(*SHAPE), *[normal(*shape, seed=1) for shape in given])
+        bottom, top = run_forward(layer, normal(*SHAPE), *[normal(*shape, seed=1) for shape in given],
+                                  in_place=in_place)
         y = top[0].data.copy()
         results.append([y, *run_backward(layer, bottom, top, normal(*SHAPE, seed=2)), *[b.diff for b in layer.blobs]])
 
