@@ -108,10 +108,9 @@ class Layer:
         bottoms, tops   how many: 2, or (1, 2), or (1, None) for at least one
         auto_tops       missing tops are added by the Net (losses)
         in_place        a top may be the same blob as its bottom
-        backward_reads  what `backward` reads besides diffs: "bottom" or "top" data, both, nothing, or only the
-                        "sign" of the top. The Net lets no in-place layer overwrite it. A layer that runs in
-                        place keeps a copy of the bottom if it needs it.
-        keeps_sign      in place, it changes no sign that matters: what it sets to 0 has no gradient (Dropout)
+        backward_reads  what `backward` reads besides diffs: "bottom" or "top" data, both or nothing. The Net lets
+                        no in-place layer overwrite it. A layer that runs in place keeps a copy of the bottom if
+                        it needs it.
         shares_data     its tops share the memory of bottom[0] (Split, Flatten, Reshape)
 
     Given to the instance
@@ -135,7 +134,6 @@ class Layer:
     auto_tops: ClassVar[bool] = False
     in_place: ClassVar[bool] = False
     backward_reads: ClassVar[tuple[str, ...]] = ("bottom",)
-    keeps_sign: ClassVar[bool] = False
     shares_data: ClassVar[bool] = False
     default_loss_weight: ClassVar[float] = 0.0
 

@@ -14,17 +14,42 @@ if TYPE_CHECKING:
 
 def attach(net: Net) -> None:
     """Print each layer's blobs after its forward and its gradients after its backward."""
-    net.after_layer.append(lambda i: _forward(net, i))
-    net.after_backward.append(lambda i: _backward(net, i) if net.plan.layers[i] else None)
+    detach(net)
+    net.after_layer.append(_AfterForward(net))
+    net.after_backward.append(_AfterBackward(net))
+
+
+def detach(net: Net) -> None:
+    """Print no longer."""
+    for hooks in (net.after_layer, net.after_backward):
+        hooks[:] = [hook for hook in hooks if not isinstance(hook, _Printer)]
+
+
+class _Printer:
+    """A hook that can be told from others, so that it can be taken away."""
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+
+
+class _AfterForward(_Printer):
+    def __call__(self, i: int) -> None:
+        _forward(self.net, i)
+
+
+class _AfterBackward(_Printer):
+    def __call__(self, i: int) -> None:
+        if self.net.plan.layers[i]:
+            _backward(self.net, i)
 
 
 def _forward(net: Net, i: int) -> None:
     layer = net.layers[i]
     for blob, index in zip(net.tops[i], net.wiring.tops[i], strict=True):
-        log("net.cpp:584", f"    [Forward] Layer {layer.name}, top blob {net.wiring.blob_names[index]} "
+        log("net.cpp:593", f"    [Forward] Layer {layer.name}, top blob {net.wiring.blob_names[index]} "
                            f"data: {_mean(blob.asum_data(), blob)}")
     for param in _params_of(net, i):
-        log("net.cpp:596", f"    [Forward] Layer {layer.name}, param blob {param.display_name} "
+        log("net.cpp:605", f"    [Forward] Layer {layer.name}, param blob {param.display_name} "
                            f"data: {_mean(param.blob.asum_data(), param.blob)}")
 
 
@@ -32,24 +57,12 @@ def _backward(net: Net, i: int) -> None:
     layer = net.layers[i]
     for j, (blob, index) in enumerate(zip(net.bottoms[i], net.wiring.bottoms[i], strict=True)):
         if net.plan.bottoms[i][j]:
-            log("net.cpp:612", f"    [Backward] Layer {layer.name}, bottom blob {net.wiring.blob_names[index]} "
+            log("net.cpp:621", f"    [Backward] Layer {layer.name}, bottom blob {net.wiring.blob_names[index]} "
                                f"diff: {_mean(blob.asum_diff(), blob)}")
     for k, blob in enumerate(layer.blobs):
         if layer.param_propagate_down[k]:
-            log("net.cpp:624", f"    [Backward] Layer {layer.name}, param blob {k} "
+            log("net.cpp:632", f"    [Backward] Layer {layer.name}, param blob {k} "
                                f"diff: {_mean(blob.asum_diff(), blob)}")
-
-
-def print_update(net: Net) -> None:
-    """Print every learnable blob and the step it is about to take; the solver calls it before applying one."""
-    for param in net.all_params:
-        diff = _mean(param.blob.asum_diff(), param.blob)
-        if param.owner is None:
-            log("net.cpp:640", f"    [Update] Layer {param.layer}, param {param.display_name} "
-                               f"data: {_mean(param.blob.asum_data(), param.blob)}; diff: {diff}")
-        else:
-            log("net.cpp:648", f"    [Update] Layer {param.layer}, param blob {param.display_name} (owned by layer "
-                               f"{param.owner.layer}, param {param.owner.display_name}) diff: {diff}")
 
 
 def print_norms(net: Net) -> None:
@@ -57,7 +70,7 @@ def print_norms(net: Net) -> None:
     blobs = [p.blob for p in net.learnable_params]
     l1 = (sum(b.asum_data() for b in blobs), sum(b.asum_diff() for b in blobs))
     l2 = (sum(b.sumsq_data() for b in blobs) ** 0.5, sum(b.sumsq_diff() for b in blobs) ** 0.5)
-    log("net.cpp:660", f"    [Backward] All net params (data, diff): L1 norm = ({number(l1[0])}, {number(l1[1])}); "
+    log("net.cpp:721", f"    [Backward] All net params (data, diff): L1 norm = ({number(l1[0])}, {number(l1[1])}); "
                        f"L2 norm = ({number(l2[0])}, {number(l2[1])})")
 
 

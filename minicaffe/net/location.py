@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,8 +28,8 @@ class Location:
             yield
         except (NetError, LayerError) as error:
             if not error.where and self._source is not None:
-                name = error.message.split("'")[1] if error.message.startswith("layer '") else ""
-                error.where = self.of_layer(name) if name else self._source.filename
+                named = re.match(r"layer (['\"])(.*?)\1", error.message)
+                error.where = self.of_layer(named[2]) if named else self._source.filename
             raise
 
     def of_layer(self, name: str) -> str:

@@ -63,14 +63,14 @@ def tie(layers: Sequence[Layer]) -> list[Param]:
 
 
 def _share(param: Param, owner: Param, spec: Any) -> None:
-    log("net.cpp:469", f"Sharing parameters '{param.name}' owned by layer '{owner.layer}', param index {owner.index}")
+    log("net.cpp:467", f"Sharing parameters '{param.name}' owned by layer '{owner.layer}', param index {owner.index}")
     if spec.share_mode == _PERMISSIVE:
         fits, what = param.blob.count == owner.blob.count, "counts"
     else:
         fits, what = param.blob.shape == owner.blob.shape, "shapes"
     if not fits:
-        raise NetError(f"parameter {param.name!r} of layer {param.layer!r} has the shape {param.blob.shape}, but layer "
-                       f"{owner.layer!r}, which owns it, has {owner.blob.shape}: the {what} differ",
+        raise NetError(f"layer {param.layer!r}: the shared parameter {param.name!r} has the shape {param.blob.shape} "
+                       f"here and {owner.blob.shape} in layer {owner.layer!r}, which owns it: the {what} differ",
                        hint="" if what == "counts" else "share_mode: PERMISSIVE ties blobs of the same count")
     param.blob.share_data(owner.blob)
     param.blob.share_diff(owner.blob)
@@ -82,7 +82,8 @@ def _reconcile(owner: Param, spec: Any, param: Param) -> None:
             continue
         value = getattr(spec, multiplier)
         if multiplier in owner._set and getattr(owner, multiplier) != value:
-            raise NetError(f"shared parameter {param.name!r}: {multiplier} is {value:g} in layer {param.layer!r}, but "
-                           f"{getattr(owner, multiplier):g} in a layer before", hint="give the same value in both")
+            raise NetError(f"layer {param.layer!r}: {multiplier} of the shared parameter {param.name!r} is {value:g} "
+                           f"here, but {getattr(owner, multiplier):g} in a layer before",
+                           hint="give the same value in both, or in one alone")
         setattr(owner, multiplier, value)
         owner._set.add(multiplier)

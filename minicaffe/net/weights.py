@@ -48,11 +48,11 @@ def copy_trained_from(net: Net, source: str | os.PathLike[str] | Any, *, strict:
                   for layer in source.layer]
     report = Report(path)
     for name, _, arrays in stored:
-        if name in net.params:
+        if name in net.params or (arrays and name in net.layer_names):
             _copy_layer(net, name, arrays, path)
             report.loaded.append(name)
         elif arrays:
-            log("net.cpp:741", f"Ignoring source layer {name}")
+            log("net.cpp:746", f"Ignoring source layer {name}")
             report.only_in_file.append(name)
     report.only_in_net = [name for name in net.params if name not in report.loaded]
     if strict and (report.only_in_file or report.only_in_net):

@@ -38,7 +38,7 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
 
     NetError for a bottom that no layer makes before, and for a top that two layers make.
     """
-    wiring, guard = Wiring(), _BackwardGuard()
+    wiring, guard = Wiring(), _InPlaceGuard()
     index: dict[str, int] = {}   # the latest blob of each name
     unread: dict[str, int] = {}  # those that no layer has read yet
     for i, (layer, cls) in enumerate(zip(net.layer, classes, strict=True)):
@@ -51,12 +51,13 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
         wiring.in_place.append(False)
         for j, name in enumerate(layer.top):
             wants_in_place = j < len(layer.bottom) and name == layer.bottom[j]
-            if wants_in_place and cls.in_place and guard.allows(wiring.bottoms[i][j], cls, layer.name):
+            if wants_in_place and cls.in_place and guard.allows(wiring.bottoms[i][j], layer.name):
                 top, wiring.in_place[i] = wiring.bottoms[i][j], True
+            elif wants_in_place and wiring.bottoms[i][j] in wiring.inputs:
+                raise NetError(f"layer {layer.name!r} ({layer.type}) does not run in place, but its top has the name "
+                               f"of the net's input {name!r}", hint="give the top a name of its own")
             elif name in index and not wants_in_place:
-                first = next(other.name for other in net.layer if name in other.top)
-                raise NetError(f"layer {layer.name!r} ({layer.type}): top blob {name!r} is already made by layer "
-                               f"{first!r}", hint="give it a name of its own, or make it the bottom too (in place)")
+                raise _made_twice(net, layer, name)
             else:
                 top = _add_blob(wiring, name)
             index[name] = unread[name] = top
@@ -65,9 +66,19 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
             wiring.inputs += wiring.tops[i]
         if cls.auto_tops:
             wiring.tops[i] += [_add_blob(wiring, AUTOMATIC) for _ in range(limits(cls.tops)[0] - len(layer.top))]
-        guard.add(layer.name, cls, wiring.bottoms[i], wiring.tops[i], wiring.in_place[i])
+        guard.add(layer.name, cls, wiring.bottoms[i], wiring.tops[i])
     wiring.outputs = [unread[name] for name in sorted(unread)]
     return wiring
+
+
+def _made_twice(net: Any, layer: Any, name: str) -> NetError:
+    first = next(other.name for other in net.layer if name in other.top)
+    splits = {top for other in net.layer if other.type == "Split" and name in other.bottom for top in other.top}
+    if splits & set(layer.bottom):
+        return NetError(f"layer {layer.name!r} ({layer.type}) cannot run in place on {name!r}, which other layers "
+                        f"read too", hint="give the top a name of its own")
+    return NetError(f"layer {layer.name!r} ({layer.type}): top blob {name!r} is already made by layer {first!r}",
+                    hint="give it a name of its own, or make it the bottom too (in place)")
 
 
 def _add_blob(wiring: Wiring, name: str) -> int:
@@ -75,37 +86,33 @@ def _add_blob(wiring: Wiring, name: str) -> int:
     return len(wiring.blob_names) - 1
 
 
-class _BackwardGuard:
-    """Keeps an in-place layer from overwriting what an earlier layer's backward still reads.
+class _InPlaceGuard:
+    """Keeps an in-place layer from overwriting what an earlier layer's backward or another branch still reads.
 
     Caffe overwrites it and gets a wrong gradient; here the layer then gets memory of its own.
     """
 
     def __init__(self) -> None:
-        self.storage: dict[int, int] = {}           # blob -> the blob whose memory it shares
-        self.readers: dict[int, tuple[str, str]] = {}  # storage -> (what, layer) that backward reads
+        self.storage: dict[int, int] = {}  # blob -> the blob whose memory it uses
+        self.read_by: dict[int, str] = {}  # storage -> what reads it later, in words
 
-    def allows(self, blob: int, cls: type[Layer], name: str) -> bool:
-        what, reader = self.readers.get(self.storage.get(blob, blob), ("", ""))
-        if not what or (what == "sign" and cls.keeps_sign):
-            return True
-        log("net.cpp:369", f"{name} does not run in place: the backward pass of {reader} reads what it would "
-                           f"overwrite")
-        return False
+    def allows(self, blob: int, name: str) -> bool:
+        reader = self.read_by.get(self.storage[blob])
+        if reader:
+            log("net.cpp:369", f"{name} does not run in place: {reader} reads what it would overwrite")
+        return not reader
 
-    def add(self, name: str, cls: type[Layer], bottoms: list[int], tops: list[int], in_place: bool) -> None:
+    def add(self, name: str, cls: type[Layer], bottoms: list[int], tops: list[int]) -> None:
         for top in tops:
-            shared = cls.shares_data and bottoms
-            self.storage.setdefault(top, self.storage.get(bottoms[0], bottoms[0]) if shared else top)
-        if "bottom" in cls.backward_reads and not in_place:  # in place, a layer keeps its own copy
-            self._mark("values", name, bottoms)
+            self.storage.setdefault(top, self.storage[bottoms[0]] if cls.shares_data and bottoms else top)
+        backward = f"the backward pass of {name}"
+        if "bottom" in cls.backward_reads:  # of a bottom that is its top too, a layer keeps its own copy
+            self._keep([b for b in bottoms if b not in tops], backward)
         if "top" in cls.backward_reads:
-            self._mark("values", name, tops)
-        elif "sign" in cls.backward_reads:
-            self._mark("sign", name, tops)
+            self._keep(tops, backward)
+        if cls.shares_data and len(tops) > 1:
+            self._keep(tops, f"another top of {name}")
 
-    def _mark(self, what: str, name: str, blobs: list[int]) -> None:
+    def _keep(self, blobs: list[int], reader: str) -> None:
         for blob in blobs:
-            storage = self.storage.get(blob, blob)
-            if self.readers.get(storage, ("",))[0] != "values":
-                self.readers[storage] = (what, name)
+            self.read_by.setdefault(self.storage[blob], reader)

@@ -172,8 +172,7 @@ class Solver:
     def apply_update(self) -> None:
         """Turn the net's gradients into one step of every parameter."""
         p, params = self.param, self.net.learnable_params
-        self.current_step = lr_policy.next_step(p, self.iter, self.current_step)
-        self.rate = lr_policy.learning_rate(p, self.iter, self.current_step)
+        self.rate, self.current_step = lr_policy.learning_rate(p, self.iter, self.current_step)
         if self._is_due(p.display):
             log("sgd_solver.cpp:112", f"Iteration {self.iter}, lr = {number(self.rate)}")
         self._clip_gradients()

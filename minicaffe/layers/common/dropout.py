@@ -25,7 +25,6 @@ class DropoutLayer(Layer):
     message = "dropout_param"
     in_place = True
     backward_reads = ()
-    keeps_sign = True
 
     def setup(self, bottom, top):
         self.p = self.param.dropout_ratio
