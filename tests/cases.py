@@ -91,6 +91,7 @@ class Case:
     skip        check -> why this case cannot stand it
     blobs       draws the learnable blobs' values
     files       writes what the prototxt names
+    ready       what a program does to the layer before it can run
     name        tells cases of one type apart
     """
 
@@ -104,6 +105,7 @@ class Case:
     skip: dict[str, str] = field(default_factory=dict)
     blobs: Draw = lambda rng, size: rng.standard_normal(size) * 0.5
     files: Callable[[Path], None] | None = None
+    ready: Callable[[Any], None] | None = None
     name: str = ""
 
     @property
@@ -258,19 +260,50 @@ VISION = [
 
 
 
+def some_images() -> list[np.ndarray]:
+    """Five small color images."""
+    return list(np.random.default_rng(3).integers(256, size=(5, 3, 7, 5), dtype=np.uint8))
+
+
 def an_lmdb(folder: Path) -> None:
-    """Five small images with labels."""
+    """The images with their numbers as labels in an LMDB."""
     pytest.importorskip("lmdb")
+    write_lmdb(folder / "lmdb", [(f"{i:08d}", make(image, i)) for i, image in enumerate(some_images())])
+
+
+def image_files(folder: Path) -> None:
+    """The images as files, a list of them, and windows on the first two."""
+    cv2 = pytest.importorskip("cv2")
+    for i, image in enumerate(some_images()):
+        cv2.imwrite(str(folder / f"{i}.png"), image.transpose(1, 2, 0))
+    (folder / "list.txt").write_text("".join(f"{i}.png {i}\n" for i in range(5)))
+    (folder / "windows.txt").write_text("".join(
+        f"# {i}\n{folder}/{i}.png\n3\n7\n5\n2\n{i + 1} 0.9 1 1 3 5\n0 0.1 0 0 2 3\n" for i in range(2)))
+
+
+def hdf5_files(folder: Path) -> None:
+    """Two files of two datasets, and a list of them."""
+    h5py = pytest.importorskip("h5py")
     draw = np.random.default_rng(3)
-    images = [make(draw.integers(256, size=(3, 7, 5), dtype=np.uint8), i) for i in range(5)]
-    write_lmdb(folder / "lmdb", [(f"{i:08d}", image) for i, image in enumerate(images)])
+    for name in ("a", "b"):
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file["data"], file["label"] = draw.standard_normal((5, 7, 3)), np.arange(5)
+    (folder / "list.txt").write_text("".join(f"{folder}/{name}.h5\n" for name in ("a", "b")))
 
 
 DATA = [
     Case("Data", 'data_param { source: "{files}/lmdb" backend: LMDB batch_size: 2 } '
          "transform_param { crop_size: 4 mirror: true }", [], tops=2, files=an_lmdb),
     Case("DummyData", 'dummy_data_param { shape { dim: 2 dim: 7 } data_filler { type: "gaussian" } }', []),
+    Case("HDF5Data", 'top: "data" top: "label" hdf5_data_param { source: "{files}/list.txt" batch_size: 4 '
+         "shuffle: true }", [], tops=2, files=hdf5_files),
+    Case("HDF5Output", 'hdf5_output_param { file_name: "{files}/out.h5" }', [X, (2,)], tops=0, gradients=(),
+         files=lambda folder: pytest.importorskip("h5py") and None),
+    Case("ImageData", 'image_data_param { source: "{files}/list.txt" root_folder: "{files}/" batch_size: 2 '
+         "shuffle: true } transform_param { scale: 0.5 }", [], tops=2, files=image_files),
     Case("Input", "input_param { shape { dim: 2 dim: 7 } }", []),
+    Case("MemoryData", "memory_data_param { batch_size: 2 channels: 3 height: 7 width: 5 }", [], tops=2,
+         ready=lambda layer: layer.reset(some_images()[:4], np.arange(4))),
 ]
 
 CASES = [*ACTIVATION, *COMMON, *NORMALIZATION, *RECURRENT_CASES, *LOSS, *UTILITY, *VISION, *DATA]

@@ -38,6 +38,8 @@ class Bench:
             self.top[0] = self.bottom[0]
         rng.seed(1701)
         self.layer.SetUp(self.bottom, self.top)
+        if case.ready:
+            case.ready(self.layer)
         weights = np.random.default_rng(5)
         for blob in self.layer.blobs if fill else ():
             blob.data[...] = case.blobs(weights, blob.shape).astype(np.float32)
