@@ -86,7 +86,7 @@ def power(base: float, exponent: float) -> float:
         return math.inf if base == 0 else math.nan
 
 
-def next_step(p: Any, t: int, current_step: int) -> int:
+def _next_step(p: Any, t: int, current_step: int) -> int:
     """The step that `step` and `multistep` are on at iteration t, given the one before."""
     if p.lr_policy == "step":
         return t // p.stepsize
@@ -97,16 +97,20 @@ def next_step(p: Any, t: int, current_step: int) -> int:
     return current_step
 
 
-def learning_rate(p: Any, t: int, current_step: int) -> float:
-    """The rate of iteration t; SolverError where the policy gives no finite number."""
+def learning_rate(p: Any, t: int, current_step: int) -> tuple[float, int]:
+    """The rate of iteration t and the step that it is on, given the step of the iteration before.
+
+    SolverError where the policy gives no finite number.
+    """
     check(p)
+    current_step = _next_step(p, t, current_step)
     rate = POLICIES[p.lr_policy][0](p, t, current_step)
     if t < p.warmup_iter:
         rate = p.warmup_start_lr + (rate - p.warmup_start_lr) * t / p.warmup_iter
     if not math.isfinite(rate):
         beyond = f"; it ends at max_iter {p.max_iter}" if "max_iter" in POLICIES[p.lr_policy][1] else ""
         raise SolverError(f"lr_policy {p.lr_policy!r} gives the learning rate {rate} at iteration {t}{beyond}")
-    return rate
+    return rate, current_step
 
 
 def check(p: Any, where: str = "") -> None:

@@ -1,0 +1,162 @@
+"""The update rules against their formulas, one weight at a time."""
+
+import math
+
+import numpy as np
+import pytest
+from nets import feed, gradients, make, weights
+
+from minicaffe import kernels
+from minicaffe.errors import SolverError
+
+
+def sgd(g, h, rate, momentum):
+    h[0] = momentum * h[0] + rate * g
+    return h[0]
+
+
+def nesterov(g, h, rate, momentum):
+    before = h[0]
+    h[0] = momentum * before + rate * g
+    return (1 + momentum) * h[0] - momentum * before
+
+
+def adagrad(g, h, rate, delta):
+    h[0] += g * g
+    return rate * g / (math.sqrt(h[0]) + delta)
+
+
+def rmsprop(g, h, rate, rms_decay, delta):
+    h[0] = rms_decay * h[0] + (1 - rms_decay) * g * g
+    return rate * g / (math.sqrt(h[0]) + delta)
+
+
+def adadelta(g, h, rate, momentum, delta):
+    h[0] = momentum * h[0] + (1 - momentum) * g * g
+    step = g * math.sqrt((h[1] + delta) / (h[0] + delta))
+    h[1] = momentum * h[1] + (1 - momentum) * step * step
+    return rate * step
+
+
+def adam(g, h, rate, beta1, beta2, delta):
+    h[0] = beta1 * h[0] + (1 - beta1) * g
+    h[1] = beta2 * h[1] + (1 - beta2) * g * g
+    return rate * h[0] / (math.sqrt(h[1]) + delta)
+
+
+RULES = [(sgd, 1, (0.1, 0.9)), (nesterov, 1, (0.1, 0.9)), (adagrad, 1, (0.1, 0.01)), (rmsprop, 1, (0.1, 0.9, 0.01)),
+         (adadelta, 2, (0.1, 0.9, 0.01)), (adam, 2, (0.1, 0.9, 0.99, 0.01))]
+
+
+@pytest.mark.parametrize(("rule", "histories", "constants"), RULES, ids=lambda value: getattr(value, "__name__", ""))
+def test_each_update_follows_its_formula(rule, histories, constants):
+    """this test shows that three updates of an array larger than a block equal the formula on each number."""
+    draw = np.random.default_rng(1)
+    count = 16384 + 37
+    history = [np.zeros((count, 1)) for _ in range(histories)]
+    naive = [[0.0] * histories for _ in range(count)]
+    for _ in range(3):
+        g = draw.standard_normal((count, 1))
+        expected = [rule(float(g[i, 0]), naive[i], *constants) for i in range(count)]
+        getattr(kernels, f"{rule.__name__}_update")(g, *history, *constants)
+
+        np.testing.assert_allclose(g[:, 0], expected, rtol=1e-12, atol=1e-15)
+
+
+def test_decay_adds_the_gradient_of_the_penalty():
+    """this test shows that L2 adds decay · w and L1 decay · sign(w), nothing at zero."""
+    w = np.array([[-2.0, 0.0, 5.0]])
+    l2, l1 = np.ones_like(w), np.ones_like(w)
+    kernels.add_l2_decay(l2, w, 0.5)
+    kernels.add_l1_decay(l1, w, 0.5)
+
+    np.testing.assert_array_equal(l2, [[0.0, 1.0, 3.5]])
+    np.testing.assert_array_equal(l1, [[0.5, 1.0, 1.5]])
+
+
+def test_the_step_is_the_rate_times_the_gradient():
+    """this test shows plain SGD by hand: w ← w − base_lr · lr_mult · (dw + weight_decay · decay_mult · w)."""
+    layer = "param { lr_mult: 2 decay_mult: 3 } param { decay_mult: 0 }"
+    solver = feed(make("weight_decay: 0.25", layer=layer))
+    (w, b), (dw, db) = weights(solver), gradients(solver)
+    solver.step(1)
+
+    np.testing.assert_allclose(weights(solver)[0], w - 0.1 * 2 * (dw + 0.25 * 3 * w), rtol=1e-6)
+    np.testing.assert_allclose(weights(solver)[1], b - 0.1 * db, rtol=1e-6)
+
+
+def test_adam_corrects_its_start():
+    """this test shows that Adam's first step is the rate times the sign of the gradient."""
+    solver = feed(make('type: "Adam" momentum: 0.9 momentum2: 0.999 delta: 1e-12'))
+    before, dw = weights(solver)[0], gradients(solver)[0]
+    solver.step(1)
+
+    np.testing.assert_allclose(before - weights(solver)[0], 0.1 * np.sign(dw), rtol=1e-4)
+
+
+@pytest.mark.parametrize("fields", ["", "weight_decay: 0.1"])
+def test_iter_size_averages_its_passes(fields):
+    """this test shows that three passes over one batch take the step of a single one."""
+    once, thrice = feed(make(fields)), feed(make(f"iter_size: 3 {fields}"))
+    for mine, theirs in zip(thrice.net.params["ip"], once.net.params["ip"], strict=True):
+        mine.data[...] = theirs.data
+    once.step(2)
+    thrice.step(2)
+
+    np.testing.assert_allclose(weights(thrice)[0], weights(once)[0], rtol=1e-12)
+
+
+def test_clipping_scales_all_gradients_to_the_norm():
+    """this test shows that one factor brings the L2 norm over all parameters to clip_gradients."""
+    solver = feed(make("clip_gradients: 0.5 base_lr: 1"))
+    before, found = weights(solver), gradients(solver)
+    norm = math.sqrt(sum((g**2).sum() for g in found))
+    solver.step(1)
+    steps = [old - new for old, new in zip(before, weights(solver), strict=True)]
+
+    assert norm > 0.5
+    assert math.sqrt(sum((s**2).sum() for s in steps)) == pytest.approx(0.5, rel=1e-6)
+    np.testing.assert_allclose(steps[0], found[0] * 0.5 / norm, rtol=1e-6)
+
+
+def test_a_norm_below_the_limit_is_left_alone():
+    """this test shows that clipping only ever shrinks."""
+    clipped, free = feed(make("clip_gradients: 1e6")), feed(make(""))
+    for mine, theirs in zip(clipped.net.params["ip"], free.net.params["ip"], strict=True):
+        mine.data[...] = theirs.data
+    clipped.step(1)
+    free.step(1)
+
+    np.testing.assert_array_equal(weights(clipped)[0], weights(free)[0])
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ('type: "AdaGrad" momentum: 0.9', ["momentum", "AdaGrad", "0.9"]),
+    ('type: "RMSProp" momentum: 0.9', ["momentum", "RMSProp", "0.9"]),
+    ('type: "RMSProp" rms_decay: 1', ["rms_decay", "[0, 1)", "got 1"]),
+    ('type: "RMSProp" rms_decay: -0.25', ["rms_decay", "[0, 1)", "got -0.25"]),
+    ('type: "Adam" momentum2: 1', ["momentum2", "[0, 1)", "got 1"]),
+    ('type: "Adam" momentum: 1.5', ["momentum", "[0, 1)", "got 1.5"]),
+    ('type: "Adma"', ["'Adma'", "Adam, ", "did you mean 'Adam'"]),
+    ('regularization_type: "L3"', ["regularization_type", "L1 or L2", "'L3'"]),
+    ("iter_size: 0", ["iter_size", "at least 1", "got 0"]),
+    ("average_loss: 0", ["average_loss", "at least 1", "got 0"]),
+    ("max_epoch: 3", ["max_epoch", "got 3"]),
+    ('type: "SGD" solver_type: ADAM', ["solver_type", "type", "both"]),
+])
+def test_what_a_type_cannot_use_is_refused(fields, words):
+    """this test shows that the error names the field and the value."""
+    with pytest.raises(SolverError) as error:
+        make(fields)
+
+    assert [] == [word for word in words if word not in str(error.value)]
+
+
+@pytest.mark.parametrize(("old", "new"), [("SGD", "SGD"), ("NESTEROV", "Nesterov"), ("ADAGRAD", "AdaGrad"),
+                                          ("RMSPROP", "RMSProp"), ("ADADELTA", "AdaDelta"), ("ADAM", "Adam")])
+def test_the_deprecated_enum_still_names_a_type(old, new):
+    """this test shows that solver_type is upgraded to type."""
+    solver = make(f"solver_type: {old}")
+
+    assert new == solver.type
+    assert new == solver.param.type
