@@ -304,6 +304,8 @@ DATA = [
     Case("Input", "input_param { shape { dim: 2 dim: 7 } }", []),
     Case("MemoryData", "memory_data_param { batch_size: 2 channels: 3 height: 7 width: 5 }", [], tops=2,
          ready=lambda layer: layer.reset(some_images()[:4], np.arange(4))),
+    Case("WindowData", 'window_data_param { source: "{files}/windows.txt" batch_size: 4 fg_fraction: 0.5 } '
+         "transform_param { crop_size: 3 mirror: true }", [], tops=2, files=image_files),
 ]
 
 CASES = [*ACTIVATION, *COMMON, *NORMALIZATION, *RECURRENT_CASES, *LOSS, *UTILITY, *VISION, *DATA]
