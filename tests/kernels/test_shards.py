@@ -60,11 +60,13 @@ def test_blas_gets_its_threads_back():
     def blas_threads():
         return [p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
 
-    before, inside = blas_threads(), []
-    shards.run(lambda i: inside.append(blas_threads()), 2, gemm=True)
+    for given in (1, 2, 3):
+        with threadpoolctl.threadpool_limits(given, "blas"):
+            before, inside = blas_threads(), []
+            shards.run(lambda i: inside.append(blas_threads()), 2, gemm=True)  # noqa: B023
 
-    assert [[1] * len(before)] * 2 == inside
-    assert before == blas_threads()
+            assert [[1] * len(before)] * 2 == inside
+            assert before == blas_threads()
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "two"])

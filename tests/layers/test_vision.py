@@ -362,6 +362,8 @@ POOLINGS = [  # bottom, parameters, kernel, stride, pad, sizes of the top
     ((2, 3, 7, 9), {"kernel_size": 2, "stride": 2, "pad": 1}, (2, 2), (2, 2), (1, 1), (4, 5)),  # last window clipped
     ((2, 3, 7, 5), {"kernel_h": 3, "kernel_w": 2, "stride_h": 1, "stride_w": 3, "pad_h": 2, "pad_w": 0},
      (3, 2), (1, 3), (2, 0), (9, 2)),
+    ((2, 3, 5, 4), {"kernel_h": 3, "kernel_w": 1, "stride": 2, "pad_h": 1, "pad_w": 0},
+     (3, 1), (2, 2), (1, 0), (3, 2)),  # padding in height alone drops the window beyond the width too
     ((2, 3, 5, 4), {"global_pooling": True}, (5, 4), (1, 1), (0, 0), (1, 1)),
     ((1, 2, 2, 3), {"kernel_size": 4, "stride": 3}, (4, 4), (3, 3), (0, 0), (1, 1)),  # window larger than the image
 ]
@@ -461,6 +463,16 @@ class TestPooling:
         kernels.stochastic_pool(x * [1, 0.5], np.full(y.shape, 0.1), (1, 2), (1, 1), y, index)
 
         assert (-0.5, 1) == (y.item(), index.item())
+
+    def test_stochastic_never_draws_a_zero(self, monkeypatch):
+        """Even where the generator gives its lowest number, 0, a pixel of probability 0 is not drawn."""
+        class Zeros:
+            random = staticmethod(np.zeros)
+
+        monkeypatch.setattr(rng, "generator", Zeros)
+        _, top = run_forward(make("Pooling", pool="STOCHASTIC", kernel_size=2), [[[[0, 0], [5, 0]]]])
+
+        assert top[0].data.item() == 5
 
     def test_stochastic_draws_by_share(self):
         """In TRAIN, pixels 1 2 3 4 are drawn in tenths, and the gradient goes to the one drawn."""

@@ -85,8 +85,8 @@ def stochastic_pool(x: np.ndarray, u: np.ndarray, kernel: Pair, stride: Pair, y:
 def expected_pool(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> None:
     """What stochastic pooling gives on average, Σ pixel² / Σ pixel; 0 where the sum is not positive."""
     total, squares = _sums(x, kernel, stride, y)
-    np.divide(squares, total, out=squares, where=total > 0)
-    y[...] = np.where(total > 0, squares, 0)
+    y.fill(0)
+    np.divide(squares, total, out=y, where=total > 0)
 
 
 @kernel(sharded=True)
