@@ -1,0 +1,174 @@
+"""Snapshots: what is written, that it is whole or absent, and that a resumed training repeats the first."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nets import feed, make, weights
+
+from minicaffe.errors import DataError, MinicaffeError, SolverError
+from minicaffe.io import solverstate
+from minicaffe.proto.binary import SolverSnapshot
+
+FIELDS = 'type: "Adam" momentum: 0.9 weight_decay: 0.01'
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_resumed_training_repeats_the_first_bit_by_bit(tmp_path, form, dtype):
+    """this test shows that train 7, and train 4, stop, resume to 7, end in the same bits."""
+    if form == "HDF5":
+        pytest.importorskip("h5py")
+    fields = f'{FIELDS} snapshot: 4 snapshot_prefix: "{tmp_path}/s" snapshot_format: {form}'
+    first = feed(make(fields, dtype=dtype))
+    first.step(7)
+    tail = ".h5" if form == "HDF5" else ""
+    second = feed(make(fields, dtype=dtype))
+    second.restore(str(tmp_path / f"s_iter_4.solverstate{tail}"))
+
+    assert 4 == second.iter
+    second.step(3)
+    for mine, theirs in zip([*weights(second), *second.history], [*weights(first), *first.history], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_state_names_its_weights_and_keeps_the_step(tmp_path):
+    """this test shows iter, learned_net, current_step and the order of history."""
+    solver = feed(make(f'lr_policy: "multistep" gamma: 0.5 stepvalue: 1 stepvalue: 3 momentum: 0.9 '
+                       f'snapshot_prefix: "{tmp_path}/s"'))
+    solver.step(5)
+    solver.snapshot()
+    state = solverstate.read(tmp_path / "s_iter_5.solverstate")
+
+    assert (5, f"{tmp_path}/s_iter_5.caffemodel", 2) == state[:3]
+    assert [(2, 3), (2,)] == [array.shape for array in state.history]
+    np.testing.assert_array_equal(state.history[0], solver.history[0])
+
+
+def test_solve_snapshots_at_the_end_unless_told_not_to(tmp_path):
+    """this test shows snapshot_after_train, and that the last regular snapshot is not written twice."""
+    feed(make(f'max_iter: 3 snapshot_prefix: "{tmp_path}/a"')).solve()
+    feed(make(f'max_iter: 3 snapshot_after_train: false snapshot_prefix: "{tmp_path}/b"')).solve()
+    feed(make(f'max_iter: 4 snapshot: 2 snapshot_prefix: "{tmp_path}/c"')).solve()
+
+    assert ["a_iter_3", "c_iter_2", "c_iter_4"] == sorted(p.stem for p in tmp_path.glob("*.solverstate"))
+
+
+def test_the_weights_are_found_beside_a_state_that_was_moved(tmp_path):
+    """this test shows that a folder of snapshots may move, and its files may be renamed together."""
+    (tmp_path / "old").mkdir()
+    solver = feed(make(f'{FIELDS} snapshot_prefix: "{tmp_path}/old/s"'))
+    solver.step(2)
+    solver.snapshot()
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    moved = feed(make(FIELDS))
+    moved.restore(str(tmp_path / "new" / "s_iter_2.solverstate"))
+
+    np.testing.assert_array_equal(weights(moved)[0], weights(solver)[0])
+    for kind in ("caffemodel", "solverstate"):
+        (tmp_path / "new" / f"s_iter_2.{kind}").rename(tmp_path / "new" / f"best.{kind}")
+    renamed = feed(make(FIELDS))
+    renamed.restore(str(tmp_path / "new" / "best.solverstate"))
+
+    np.testing.assert_array_equal(weights(renamed)[0], weights(solver)[0])
+    (tmp_path / "new" / "best.caffemodel").unlink()
+    with pytest.raises(SolverError, match=r"s_iter_2\.caffemodel, are neither there nor beside it"):
+        feed(make(FIELDS)).restore(str(tmp_path / "new" / "best.solverstate"))
+
+
+@pytest.mark.parametrize(("shapes", "words"), [
+    ([(2, 3), (2,), (2, 3), (2,)], ["4 history blobs", "SGD keeps 2", "2 parameters"]),
+    ([(2, 3), (7,)], ["history blob 1", "(7,)", "blob 1 of layer 'ip'", "(2,)"]),
+])
+def test_a_state_that_does_not_fit_changes_nothing(tmp_path, shapes, words):
+    """this test shows that a state of another type or net is refused before anything is copied."""
+    path = tmp_path / "s.solverstate"
+    solverstate.write(path, SolverSnapshot(9, "", 0, [np.ones(shape, np.float32) for shape in shapes]))
+    solver = feed(make("momentum: 0.9"))
+    with pytest.raises(SolverError) as error:
+        solver.restore(str(path))
+
+    assert [] == [word for word in words if word not in str(error.value)]
+    assert 0 == solver.iter
+    assert 0 == np.abs(solver.history[0]).max()
+
+
+def test_the_wrong_file_of_a_snapshot_is_told_from_the_right_one(tmp_path):
+    """this test shows that weights given as a state, and a state given as weights, name the other file."""
+    solver = feed(make(f'{FIELDS} snapshot_prefix: "{tmp_path}/s"'))
+    solver.step(1)
+    solver.snapshot()
+    model, state = str(tmp_path / "s_iter_1.caffemodel"), str(tmp_path / "s_iter_1.solverstate")
+    with pytest.raises(MinicaffeError, match=r"this is weights .*\n.*s_iter_1\.solverstate"):
+        solver.restore(model)
+    with pytest.raises(MinicaffeError, match=r"this is a solver state.*\n.*s_iter_1\.caffemodel"):
+        solver.net.copy_trained_from(state)
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+@pytest.mark.parametrize("failing", [1, 2], ids=["weights", "state"])
+def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form, failing):
+    """this test shows one clear error, no stray file, and a last good snapshot that still resumes."""
+    if form == "HDF5":
+        pytest.importorskip("h5py")
+    solver = feed(make(f'{FIELDS} snapshot_prefix: "{tmp_path}/s" snapshot_format: {form}'))
+    solver.step(1)
+    solver.snapshot()
+    solver.step(1)
+    good, synced, real = sorted(os.listdir(tmp_path)), [], os.fsync
+
+    def full(handle):
+        synced.append(handle)
+        if len(synced) == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="No space left on device") as error:
+        solver.snapshot()
+
+    assert "s_iter_2" in str(error.value)
+    left = [name for name in sorted(os.listdir(tmp_path)) if name not in good]
+    assert [] == [name for name in left if "solverstate" in name or "tmp" in name]
+    assert failing - 1 == len(left)  # the weights alone, where the state did not fit
+    again = feed(make(FIELDS))
+    again.restore(str(next(tmp_path.glob("s_iter_1.solverstate*"))))
+    assert 1 == again.iter
+
+
+def test_a_prefix_that_cannot_be_written_is_found_at_the_start(tmp_path):
+    """this test shows that the error comes before the first iteration, with the folder's name."""
+    with pytest.raises(SolverError, match="nowhere"):
+        make(f'snapshot: 5 snapshot_prefix: "{tmp_path}/nowhere/s"')
+    with pytest.raises(SolverError, match="snapshot is 5, but snapshot_prefix is not set"):
+        make("snapshot: 5")
+
+
+def test_a_solver_file_gives_the_prefix(tmp_path, monkeypatch):
+    """this test shows that without a prefix the solver's path serves, and in a folder the solver's name."""
+    from minicaffe.solvers import definition
+
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    Path("my_solver.prototxt").write_text('net: "n"')
+    Path("to_folder.prototxt").write_text('net: "n" snapshot_prefix: "out"')
+
+    assert "my_solver" == definition.read_solver("my_solver.prototxt").snapshot_prefix
+    assert os.path.join("out", "to_folder") == definition.read_solver("to_folder.prototxt").snapshot_prefix
+
+
+def test_snapshot_diff_stores_the_gradients(tmp_path):
+    """this test shows that the last step is in the file where it was asked for, and only there."""
+    from minicaffe.proto import NetParameter, binary
+
+    for extra, expected in (("snapshot_diff: true", 6), ("", 0)):
+        solver = feed(make(f'{extra} snapshot_prefix: "{tmp_path}/s"', dtype=np.float32))
+        solver.step(1)
+        net = binary.read(solver.snapshot(), NetParameter())
+        layer = next(layer for layer in net.layer if layer.name == "ip")
+
+        assert expected == len(layer.blobs[0].diff)
+        assert (2, 3) == tuple(layer.blobs[0].shape.dim)
