@@ -621,6 +621,24 @@ def test_softmax_loss_with_two_tops(weights, want):
     np.testing.assert_allclose(want * dx, scaled, rtol=1e-12)
 
 
+@pytest.mark.parametrize("weight", ["", "loss_weight: 2", "loss_weight: 2 loss_weight: 0"])
+def test_softmax_loss_with_two_tops_in_a_net(weight):
+    """this test shows that a net with "loss" and "prob" from one layer trains, whatever way loss_weight is given."""
+    net = Net(proto_text.parse("""
+      force_backward: true
+      layer { name: "in" type: "Input" top: "x" top: "k" input_param { shape { dim: 4 dim: 3 } shape { dim: 4 } } }
+      layer { name: "l" type: "SoftmaxWithLoss" bottom: "x" bottom: "k" top: "loss" top: "prob" LW }
+      """.replace("LW", weight), NetParameter()), TRAIN)
+    net.blobs["x"].data[...], net.blobs["k"].data[...] = normal(4, 3), labels((4,), 3)
+    net.forward()
+    net.backward()
+    p = np.exp(normal(4, 3)) / np.exp(normal(4, 3)).sum(axis=1, keepdims=True)
+    want = (p - np.eye(3)[labels((4,), 3).astype(int)]) / 4 * (2 if weight else 1)
+
+    np.testing.assert_allclose(p, net.blobs["prob"].data, rtol=1e-5)
+    np.testing.assert_allclose(want, net.blobs["x"].diff, rtol=1e-4, atol=1e-7)
+
+
 def test_three_loss_weights_for_two_tops():
     """this test shows that loss weights of another number than the tops are an error that counts both."""
     with pytest.raises(LayerError, match="each of the 2 tops or not at all, got 3"):
@@ -660,7 +678,7 @@ def test_labels_are_truncated():
     (SoftmaxWithLossLayer, (4, 3), (5,), r"\(4, 3\) and bottom\[1\] \(5,\) must have the same first size"),
     (SoftmaxWithLossLayer, (4, 3, 2), (4,), r"\(4, 3, 2\) needs 8 labels, one a place beside axis 1, .* \(4,\) has 4"),
     (SigmoidCrossEntropyLossLayer, (4, 3), (3, 4), "must have the same first size"),
-    (SigmoidCrossEntropyLossLayer, (4, 3), (4,), r"\(4, 3\) has 12 scores, but bottom\[1\] \(4,\) has 4 targets"),
+    (SigmoidCrossEntropyLossLayer, (4, 3), (4,), r"\(4, 3\) has 12 values, but bottom\[1\] \(4,\) has 4"),
     (EuclideanLossLayer, (4, 3), (3, 4), "must have the same first size"),
     (EuclideanLossLayer, (4, 3), (4, 2), r"\(4, 3\) has 12 values, but bottom\[1\] \(4, 2\) has 8"),
     (HingeLossLayer, (4, 3), (3,), "must have the same first size"),

@@ -56,6 +56,13 @@ class NormalizedLoss(LossLayer):
         if not x or x[:1] != t[:1]:
             self.fail(f"bottom[0] {x} and bottom[1] {t} must have the same first size, the batch")
 
+    def check_same_size(self, bottom):
+        """LayerError unless bottom[0] and bottom[1] have the same first size and as many values."""
+        self.check_batch(bottom)
+        x, t = bottom[0], bottom[1]
+        if x.count != t.count:
+            self.fail(f"bottom[0] {x.shape} has {x.count} values, but bottom[1] {t.shape} has {t.count}")
+
     def check_labels(self, bottom, cells, what):
         """LayerError unless there is one label for each of `cells`; `what` says how they are counted."""
         if bottom[1].count != cells:

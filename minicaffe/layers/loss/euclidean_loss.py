@@ -28,11 +28,8 @@ class EuclideanLossLayer(NormalizedLoss):
     label_bottoms = (2,)
 
     def reshape(self, bottom, top):
-        a, b = bottom[0], bottom[1]
-        self.check_batch(bottom)
-        if a.count != b.count:
-            self.fail(f"bottom[0] {a.shape} has {a.count} values, but bottom[1] {b.shape} has {b.count}")
-        self.check_weights(bottom, a.count)
+        self.check_same_size(bottom)
+        self.check_weights(bottom, bottom[0].count)
         top[0].reshape(())
 
     def forward(self, bottom, top):

@@ -11,7 +11,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     """The cross entropy of the probability σ(x) and a target t; each cell is a yes/no question of its own.
 
     Forward   l = −t · log σ(x) − (1 − t) · log(1 − σ(x))
-                = |x| · s + log(1 + exp(−|x|)),   s = 1 − t where x ≥ 0, else t
+                = x · d + log(1 + exp(−|x|)),   d = [x ≥ 0] − t
               L = Σ w · l / Z   over the cells
     Backward  dx = (σ(x) − t) · w · loss_weight / Z
 
@@ -40,10 +40,8 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         self.plain = self.alpha == 1 and self.gamma == 0
 
     def reshape(self, bottom, top):
-        x, t = bottom[0], bottom[1]
-        self.check_batch(bottom)
-        if x.count != t.count:
-            self.fail(f"bottom[0] {x.shape} has {x.count} scores, but bottom[1] {t.shape} has {t.count} targets")
+        x = bottom[0]
+        self.check_same_size(bottom)
         self.check_weights(bottom, x.count, x.shape[1] if x.num_axes > 1 else 1)
         top[0].reshape(())
         for y in top[1:]:
@@ -78,9 +76,8 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         if not self.plain:
             A, B, _, _, focus_A, focus_B = self._logs(x)
             return self.alpha * times(t, focus_A * A) + times(1 - t, focus_B * B)
-        a = np.abs(x)
-        l = times(np.where(x >= 0, 1 - t, t), a)
-        l += np.log1p(np.exp(-a))  # the exponent is never above 0; log1p keeps what 1 + … would round away
+        l = times(self._distance(x, t), x)
+        l += np.log1p(np.exp(-np.abs(x)))  # the exponent is never above 0; log1p keeps what 1 + … rounds away
         return l
 
     def _slope(self, x, t):
@@ -90,7 +87,12 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
                     - self.alpha * t * focus_A * (q + self.gamma * times(p, A)))
         e = np.exp(-np.abs(x))
         r = e / (1 + e)  # σ(−|x|), the smaller of σ(x) and 1 − σ(x)
-        return np.where(x >= 0, (1 - t) - r, r - t)  # σ(x) − t, of which no digit is lost for large |x|
+        return self._distance(x, t) - np.copysign(r, x)  # σ(x) − t, of which no digit is lost for large |x|
+
+    @staticmethod
+    def _distance(x, t):
+        """d = [x ≥ 0] − t: how far the target is from the answer that the sign of x gives (−0 counts as negative)."""
+        return np.logical_not(np.signbit(x)) - t
 
     def _logs(self, x):
         """A = −log p, B = −log(1 − p), p, q = 1 − p, and the focal factors q^γ of A and p^γ of B."""
