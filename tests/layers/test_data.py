@@ -11,11 +11,17 @@ from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
+from minicaffe.data.windows import expand
 from minicaffe.errors import DataError, LayerError
-from minicaffe.io import image
+from minicaffe.io import hdf5, image
 from minicaffe.layers.data.data import DataLayer
 from minicaffe.layers.data.dummy_data import DummyDataLayer
+from minicaffe.layers.data.hdf5_data import HDF5DataLayer
+from minicaffe.layers.data.hdf5_output import HDF5OutputLayer
+from minicaffe.layers.data.image_data import ImageDataLayer
 from minicaffe.layers.data.input import InputLayer
+from minicaffe.layers.data.memory_data import MemoryDataLayer
+from minicaffe.layers.data.window_data import WindowDataLayer
 from minicaffe.proto import TEST, Datum
 
 
@@ -287,3 +293,459 @@ def test_data_unread_fields(seven):
     """The deprecated fields that moved to transform_param are refused, not ignored."""
     with pytest.raises(LayerError, match=r"data_param\.scale is set, but this layer does not read it"):
         data_layer(seven, scale=0.5).check_fields()
+
+
+# --- ImageData -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A list of four PNG files (3, 5, 2), one with a blank in its name, labelled 0 to 3."""
+    names = ["a.png", "b c.png", "d.png", "e.png"]
+    for name, x in zip(names, IMAGES, strict=False):
+        (tmp_path / name).write_bytes(image.encode(x))
+    (tmp_path / "list.txt").write_text("".join(f"{name} {i}\n" for i, name in enumerate(names)) + "\n")
+    return tmp_path
+
+
+def image_layer(folder, transform=None, prefetch=4, **param):
+    """An ImageData layer on the list in a folder."""
+    return ImageDataLayer(phase=TEST, transform_param=transform or {}, data_param={"prefetch": prefetch},
+                          image_data_param={"source": str(folder / "list.txt"), "root_folder": f"{folder}/", **param})
+
+
+def test_image_data_in_order(listed):
+    """Images come in the list's order, over and over, with their labels and names."""
+    layer = image_layer(listed, batch_size=3, transform={"scale": 2})
+    top = set_up(layer, 2)
+    for expected in ([0, 1, 2], [3, 0, 1]):
+        layer.Forward([], top)
+        assert top[1].data.tolist() == expected
+        assert (top[0].data == 2.0 * IMAGES[expected]).all()
+    assert layer.keys == ["e.png", "a.png", "b c.png"]
+
+
+def test_image_data_resizes_and_greys(listed):
+    """new_height, new_width and is_color shape what is read."""
+    layer = image_layer(listed, new_height=7, new_width=4, is_color=False)
+    top = set_up(layer, 2)
+    layer.Forward([], top)
+
+    assert top[0].shape == (1, 1, 7, 4)
+    assert (top[0].data[0] == image.read(listed / "a.png", False, (7, 4))).all()
+
+
+def test_image_data_shuffles(listed):
+    """With shuffle each epoch has every image once, in changing orders."""
+    rng.seed(2)
+    layer = image_layer(listed, batch_size=4, shuffle=True)
+    top = set_up(layer, 2)
+    orders = []
+    for _ in range(12):
+        layer.Forward([], top)
+        orders.append(tuple(top[1].data))
+
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
+    assert len(set(orders)) > 4
+
+
+def test_image_data_rand_skip(listed):
+    """rand_skip begins within the list."""
+    starts = set()
+    for seed in range(20):
+        rng.seed(seed)
+        layer = image_layer(listed, rand_skip=2)
+        top = set_up(layer, 2)
+        layer.Forward([], top)
+        starts.add(layer.keys[0])
+
+    assert starts == {"a.png", "b c.png"}
+
+
+@pytest.mark.parametrize(("param", "message"), [
+    ({"source": ""}, r"image_data_param\.source must name a list"),
+    ({"batch_size": 0}, r"image_data_param\.batch_size must be positive, got 0"),
+    ({"new_height": 7}, r"new_height must be given together with new_width, here 0, got 7"),
+    ({"rand_skip": 5}, r"rand_skip must not exceed the 4 images, got 5"),
+    ({"prefetch": 0}, r"layer 'ImageData' \(ImageData\): data_param\.prefetch must be positive, got 0"),
+    ({"transform": {"crop_size": 9}}, r"crop_size 9 is larger than the image .*a\.png, 5 high and 2 wide"),
+])
+def test_image_data_errors(listed, param, message):
+    """A parameter that cannot be is refused with its value."""
+    with pytest.raises(LayerError, match=message):
+        set_up(image_layer(listed, **param), 2)
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (None, r"cannot read the list .*list\.txt: No such file"),
+    ("\n", r"the list .*list\.txt is empty"),
+    ("a.png 0\nb.png\n", r"list\.txt:2: expected 'PATH LABEL' with a whole number at the end, got 'b\.png'"),
+    ("a.png one\n", r"list\.txt:1: expected .* got 'a\.png one'"),
+    ("x.png 0\n", r"cannot read the image .*x\.png: No such file"),
+    ("list.txt 0\n", r"list\.txt is no image that can be decoded \(11 bytes\)"),
+])
+def test_image_data_damaged(listed, content, message):
+    """A list or an image that cannot be read is named, with the list's line."""
+    (listed / "list.txt").unlink()
+    if content is not None:
+        (listed / "list.txt").write_text(content)
+
+    with pytest.raises(DataError, match=message):
+        set_up(image_layer(listed), 2)
+
+
+# --- MemoryData ----------------------------------------------------------------------------------
+
+
+def memory_layer(transform=None, batch_size=2, **more):
+    """A MemoryData layer for images (3, 5, 2)."""
+    fields = {"transform_param": transform} if transform else {}
+    return MemoryDataLayer(phase=TEST, **fields, memory_data_param={
+        "batch_size": batch_size, "channels": 3, "height": 5, "width": 2, **more})
+
+
+def test_memory_data_cycles():
+    """Arrays are handed out in batches, in order, over and over."""
+    layer = memory_layer()
+    top = set_up(layer, 2)
+    layer.reset(IMAGES[:6].astype(np.float32), np.arange(6))
+    seen = []
+    for _ in range(4):
+        layer.Forward([], top)
+        assert (top[0].data == IMAGES[top[1].data.astype(int)]).all()
+        seen.extend(top[1].data)
+
+    assert seen == [0, 1, 2, 3, 4, 5, 0, 1]
+
+
+def test_memory_data_transforms_added_images(caplog):
+    """add transforms images and must wait until all are read; reset takes arrays as they are, with a warning."""
+    layer = memory_layer({"scale": 0.5, "mean_value": [10]})
+    top = set_up(layer, 2)
+    layer.add(list(IMAGES[:4]), [5, 6, 7, 8])
+    layer.Forward([], top)
+    assert (top[0].data == (IMAGES[:2] - np.float32(10)) / 2).all()
+    with pytest.raises(LayerError, match="cannot add images before all"):
+        layer.add(list(IMAGES[:2]), [5, 6])
+    layer.Forward([], top)
+    assert top[1].data.tolist() == [7, 8]
+    layer.add(list(IMAGES[:2]), [5, 6])
+    layer.reset(IMAGES[:2], [1, 2])
+    layer.Forward([], top)
+
+    assert (top[0].data == IMAGES[:2]).all()
+    assert "does not transform array data" in caplog.text
+
+
+@pytest.mark.parametrize("field", ["batch_size", "channels", "height", "width"])
+def test_memory_data_needs_sizes(field):
+    """Each size must be given."""
+    with pytest.raises(LayerError, match=rf"memory_data_param\.{field} must be positive, got 0"):
+        set_up(memory_layer(**{field: 0}), 2)
+
+
+def test_memory_data_errors():
+    """No arrays, and arrays of a wrong shape or number, are refused with what was seen."""
+    layer = memory_layer()
+    top = set_up(layer, 2)
+    with pytest.raises(LayerError, match=r"has no data\n  hint: call reset"):
+        layer.Forward([], top)
+    for data, labels, message in ((IMAGES[:4, :2], 4, r"\(3, 5, 2\), got \(4, 2, 5, 2\)"),
+                                  (IMAGES[:4], 3, "got 4 images and 3 labels"),
+                                  (IMAGES[:3], 3, "a multiple of batch_size 2, got 3"),
+                                  (IMAGES[:0], 0, "a multiple of batch_size 2, got 0")):
+        with pytest.raises(LayerError, match=message):
+            layer.reset(data, np.zeros(labels))
+
+
+# --- HDF5Data and HDF5Output ---------------------------------------------------------------------
+
+
+def write_rows(path, **datasets):
+    """An HDF5 file of the datasets."""
+    def write(file):
+        for name, values in datasets.items():
+            file[name] = values
+
+    hdf5.write_file(path, write)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """A list of two HDF5 files with 3 and 4 rows: x (7, 2) whole numbers, y the row's number from 0 to 6."""
+    x = np.arange(7 * 7 * 2).reshape(7, 7, 2)
+    write_rows(tmp_path / "a.h5", x=x[:3], y=np.arange(3.0))
+    write_rows(tmp_path / "b.h5", x=x[3:], y=np.arange(3.0, 7))
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'a.h5'}\n{tmp_path / 'b.h5'}\n")
+    return tmp_path
+
+
+def hdf5_layer(folder, dtype=np.float32, top=("x", "y"), **param):
+    """An HDF5Data layer on the list in a folder."""
+    return HDF5DataLayer(dtype=dtype, top=top, hdf5_data_param={"source": str(folder / "list.txt"), "batch_size": 2,
+                                                                **param})
+
+
+def test_hdf5_data_in_order(rows):
+    """Rows come in order, across files and around the end, and each top has its dataset's shape."""
+    layer = hdf5_layer(rows, np.float64)
+    top = set_up(layer, 2)
+    assert [y.shape for y in top] == [(2, 7, 2), (2,)]
+    seen = []
+    for _ in range(5):
+        layer.Forward([], top)
+        n = top[1].data
+        assert (top[0].data == np.arange(98).reshape(7, 7, 2)[n.astype(int)]).all()
+        seen.extend(n)
+
+    assert seen == [0, 1, 2, 3, 4, 5, 6, 0, 1, 2]
+
+
+def test_hdf5_data_one_file_and_large_batches(rows):
+    """A batch may be longer than all rows together."""
+    (rows / "list.txt").write_text(str(rows / "a.h5"))
+    layer = hdf5_layer(rows, top=["y"], batch_size=8)
+    top = set_up(layer, 1)
+    layer.Forward([], top)
+
+    assert top[0].data.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_hdf5_data_shuffles(rows, files):
+    """With shuffle each time around has every row once, a file's rows together, in changing orders."""
+    rng.seed(3)
+    (rows / "list.txt").write_text("\n".join(str(rows / n) for n in ["b.h5", "a.h5"][:files]))
+    expected = [{3, 4, 5, 6}, {0, 1, 2}][:files]
+    layer = hdf5_layer(rows, top=["y"], batch_size=sum(map(len, expected)), shuffle=True)
+    top = set_up(layer, 1)
+    orders = []
+    for _ in range(12):
+        layer.Forward([], top)
+        orders.append(tuple(top[0].data))
+        first = expected if set(orders[-1][:4]) == expected[0] else expected[::-1]
+        assert [set(orders[-1][:len(first[0])]), set(orders[-1][len(first[0]):])] == [*first, set()][:2]
+
+    assert len(set(orders)) > 6
+
+
+@pytest.mark.parametrize(("error", "change", "message"), [
+    (LayerError, {"source": ""}, r"hdf5_data_param\.source must name a list"),
+    (LayerError, {"batch_size": 0}, r"hdf5_data_param\.batch_size must be positive, got 0"),
+    (DataError, {"source": "nowhere"}, r"cannot read the list of HDF5 files nowhere"),
+    (DataError, {"top": ["x", "z"]}, r"a\.h5 has no dataset 'z'; it has x, y"),
+])
+def test_hdf5_data_errors(rows, error, change, message):
+    """A parameter that cannot be, or a dataset that is not there, is refused."""
+    with pytest.raises(error, match=message):
+        set_up(hdf5_layer(rows, **change), 2)
+
+
+@pytest.mark.parametrize(("names", "error", "message"), [
+    ([], DataError, r"list\.txt names no HDF5 file"),
+    (["list.txt"], DataError, r"list\.txt.*cannot read"),
+    (["d.h5"], DataError, r"equally many rows, got the shapes \{'x': \(3, 7, 2\), 'y': \(4,\)\}"),
+    (["e.h5"], DataError, r"e\.h5 have no rows"),
+    (["a.h5", "c.h5"], LayerError, r"rows of shape \(7, 2\) for 'x', but .*c\.h5 has \(2, 7\)"),
+])
+def test_hdf5_data_damaged(rows, names, error, message):
+    """An empty list, a file that is none, unequal rows, and rows of another shape in the next file are named."""
+    write_rows(rows / "c.h5", x=np.zeros((3, 2, 7)), y=np.zeros(3))
+    write_rows(rows / "d.h5", x=np.zeros((3, 7, 2)), y=np.zeros(4))
+    write_rows(rows / "e.h5", x=np.zeros((0, 7, 2)), y=np.zeros(0))
+    (rows / "list.txt").write_text("\n".join(str(rows / name) for name in names))
+
+    def run():
+        layer = hdf5_layer(rows, batch_size=4)
+        layer.Forward([], set_up(layer, 2))
+
+    with pytest.raises(error, match=message):
+        run()
+
+
+def test_hdf5_data_takes_no_transform(rows):
+    """transform_param on HDF5Data is refused: rows are handed out as they are."""
+    layer = HDF5DataLayer(transform_param={"scale": 2}, hdf5_data_param={"source": "x"})
+    with pytest.raises(LayerError, match="transform_param is set, but this layer does not read it"):
+        layer.check_fields()
+
+
+def test_hdf5_output(tmp_path):
+    """The file holds all batches so far, 4-D, and HDF5Data reads them back."""
+    layer = HDF5OutputLayer(hdf5_output_param={"file_name": str(tmp_path / "out.h5")})
+    bottom = [Blob((2, 7, 5)), Blob((2,))]
+    layer.SetUp(bottom, [])
+    for i in (1, 2):
+        bottom[0].data[...] = np.arange(70).reshape(2, 7, 5) * i
+        bottom[1].data[...] = [i, 10 * i]
+        layer.Forward(bottom, [])
+    layer.Backward([], [False, False], bottom)
+    (tmp_path / "list.txt").write_text(str(tmp_path / "out.h5"))
+    reader = hdf5_layer(tmp_path, top=["data", "label"], batch_size=4)
+    top = set_up(reader, 2)
+    reader.Forward([], top)
+
+    assert [y.shape for y in top] == [(4, 7, 5, 1), (4, 1, 1, 1)]
+    assert top[1].data.ravel().tolist() == [1, 10, 2, 20]
+    assert (top[0].data[2:, :, :, 0] == 2 * np.arange(70).reshape(2, 7, 5)).all()
+
+
+def test_hdf5_output_errors(tmp_path):
+    """No file name, unequal batches, five axes, changing rows and a folder that is not there are refused."""
+    def run(*shapes, name="out.h5"):
+        layer = HDF5OutputLayer(hdf5_output_param={"file_name": name and str(tmp_path / name)})
+        for i, (data, label) in enumerate(shapes):
+            bottom = [Blob(data), Blob(label)]
+            if not i:
+                layer.SetUp(bottom, [])
+            layer.Forward(bottom, [])
+
+    with pytest.raises(LayerError, match=r"hdf5_output_param\.file_name must name the file"):
+        run(((2, 7), (2,)), name="")
+    with pytest.raises(LayerError, match=r"\(2, 7\) and bottom\[1\] \(3,\) have different batch sizes"):
+        run(((2, 7), (3,)))
+    with pytest.raises(LayerError, match=r"at most 4 axes, got \(2, 7, 5, 3, 4\)"):
+        run(((2, 7, 5, 3, 4), (2,)))
+    with pytest.raises(LayerError, match=r"rows of shape \(7, 1, 1\) before, and now of \(5, 1, 1\)"):
+        run(((2, 7), (2,)), ((2, 5), (2,)))
+    with pytest.raises(DataError, match=r"cannot write .*nowhere"):
+        run(((2, 7), (2,)), name="nowhere/out.h5")
+
+
+# --- WindowData ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def boxes(tmp_path):
+    """Two images, 20 high and 30 wide, with three foreground, two background and one window between the two."""
+    pixels = np.random.default_rng(9).integers(256, size=(2, 3, 20, 30), dtype=np.uint8)
+    for name, x in zip(("p.png", "q.png"), pixels, strict=True):
+        (tmp_path / name).write_bytes(image.encode(x))
+    (tmp_path / "windows.txt").write_text(
+        "# 0\np.png\n3\n20\n30\n4\n5 0.9 2 3 13 10\n1 0.1 0 0 5 5\n7 0.6 0 0 29 19\n2 0.4 1 1 2 2\n"
+        "# 1\nq.png\n3\n20\n30\n2\n4 0.5 10 4 19 13\n0 0 20 10 29 19\n")
+    return tmp_path, pixels
+
+
+def window_layer(folder, dtype=np.float32, transform=None, prefetch=2, **param):
+    """A WindowData layer on the window file in a folder."""
+    return WindowDataLayer(dtype=dtype, transform_param={"crop_size": 8, **(transform or {})},
+                           data_param={"prefetch": prefetch},
+                           window_data_param={"source": str(folder / "windows.txt"), "root_folder": f"{folder}/",
+                                              "batch_size": 8, "bg_threshold": 0.3, **param})
+
+
+def test_window_data_samples(boxes):
+    """Background comes first, foreground makes up fg_fraction, and each window is scaled to crop_size."""
+    rng.seed(1)
+    folder, pixels = boxes
+    layer = window_layer(folder, scale=0.5)
+    top = set_up(layer, 2)
+    known = {(5, 0): (2, 3, 13, 10), (7, 0): (0, 0, 29, 19), (4, 1): (10, 4, 19, 13)}
+    seen = set()
+    for _ in range(8):
+        layer.Forward([], top)
+        labels = top[1].data.astype(int)
+        assert not labels[:6].any()
+        assert labels[6:].all()
+        for y, label in zip(top[0].data[6:], labels[6:], strict=True):
+            i, (x1, y1, x2, y2) = next((k[1], box) for k, box in known.items() if k[0] == label)
+            assert (y == image.resize(pixels[i][:, y1:y2 + 1, x1:x2 + 1], (8, 8)) * 0.5).all()
+            seen.add(label)
+    assert seen == {4, 5, 7}
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_window_data_context_beyond_the_image(boxes, cache):
+    """Context that lies beyond the image is 0, also where a mean is subtracted; the rest is the scaled image."""
+    folder, pixels = boxes
+    (folder / "windows.txt").write_text("# 0\np.png\n3\n20\n30\n2\n5 1 0 0 9 9\n0 0 0 0 9 9\n")
+    layer = window_layer(folder, context_pad=2, cache_images=cache, transform={"mean_value": [4]}, fg_fraction=1)
+    top = set_up(layer, 2)
+    layer.Forward([], top)
+
+    # 8 pixels of which 2 on each side are context: 10 pixels grow to 20, from −5 to 15, 21 with both ends
+    assert expand((0, 0, 9, 9), 8, 2, False) == (-5, -5, 15, 15)
+    y = top[0].data[0]
+    assert not y[:, :2].any()
+    assert not y[:, :, :2].any()
+    assert (y[:, 2:, 2:] == image.resize(pixels[0][:, :16, :16], (6, 6)) - np.float32(4)).all()
+
+
+def test_window_data_mirrors_its_padding(boxes):
+    """A mirrored window has its missing context on the other side."""
+    rng.seed(4)
+    folder, _ = boxes
+    (folder / "windows.txt").write_text("# 0\np.png\n3\n20\n30\n2\n5 1 0 4 9 13\n0 0 0 0 9 9\n")
+    layer = window_layer(folder, context_pad=2, transform={"mirror": True}, fg_fraction=1)
+    top = set_up(layer, 2)
+    layer.Forward([], top)
+
+    plain = next(y for y in top[0].data if not y[:, :, :2].any())
+    mirrored = next(y for y in top[0].data if not y[:, :, 6:].any())
+    assert (plain[:, :, ::-1] == mirrored).all()
+
+
+def test_window_data_square(boxes):
+    """crop_mode square widens the shorter side around the centre before anything is scaled."""
+    assert expand((10, 4, 19, 7), 8, 0, True) == (10, 1, 20, 11)
+
+    folder, pixels = boxes
+    (folder / "windows.txt").write_text("# 0\np.png\n3\n20\n30\n2\n5 1 10 4 19 7\n0 0 0 0 9 9\n")
+    layer = window_layer(folder, crop_mode="square", fg_fraction=1)
+    top = set_up(layer, 2)
+    layer.Forward([], top)
+    assert (top[0].data[3] == image.resize(pixels[0][:, 1:12, 10:21], (8, 8))).all()
+
+
+def test_window_data_mean_file(boxes):
+    """Of a larger mean image the middle is subtracted."""
+    from minicaffe.proto.binary import array_to_blob
+
+    folder, pixels = boxes
+    mean = np.random.default_rng(2).uniform(0, 200, (3, 12, 12)).astype(np.float32)
+    (folder / "mean").write_bytes(array_to_blob(mean).SerializeToString())
+    (folder / "windows.txt").write_text("# 0\np.png\n3\n20\n30\n2\n5 1 2 3 13 10\n0 0 0 0 9 9\n")
+    layer = window_layer(folder, fg_fraction=1, transform={"mean_file": str(folder / "mean")})
+    top = set_up(layer, 2)
+    layer.Forward([], top)
+
+    assert (top[0].data[0] == image.resize(pixels[0][:, 3:11, 2:14], (8, 8)) - mean[:, 2:10, 2:10]).all()
+
+
+@pytest.mark.parametrize(("error", "change", "message"), [
+    (LayerError, {"source": ""}, r"window_data_param\.source must name a window file"),
+    (LayerError, {"batch_size": 0}, r"window_data_param\.batch_size must be positive, got 0"),
+    (LayerError, {"prefetch": 0}, r"data_param\.prefetch must be positive, got 0"),
+    (LayerError, {"transform": {"crop_size": 0}}, r"transform_param\.crop_size must be positive"),
+    (LayerError, {"context_pad": 4}, r"context_pad must be less than half of crop_size 8, got 4"),
+    (LayerError, {"crop_mode": "round"}, r"crop_mode must be .*, got round"),
+    (LayerError, {"transform": {"mean_value": [1, 2]}}, r"mean_value must be given once, or .* 3 .*got \[1\.0, 2\.0\]"),
+    (DataError, {"source": "nowhere"}, r"cannot read the window file nowhere"),
+    (DataError, {"fg_threshold": 2}, r"has no foreground window"),
+    (DataError, {"bg_threshold": -1}, r"has no background window"),
+])
+def test_window_data_errors(boxes, error, change, message):
+    """A parameter that cannot be is refused with its value."""
+    with pytest.raises(error, match=message):
+        set_up(window_layer(boxes[0], **change), 2)
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("# 0", "0", r"windows\.txt:1: expected '# INDEX', got '0'"),
+    ("0.9 2 3 13 10", "0.9 2 3 13", r"windows\.txt:7: expected 6 numbers, got '5 0\.9 2 3 13'"),
+    ("5 0.9", "0 0.9", r"expected a class above 0 for a foreground window"),
+    ("0 0 20 10 29 19\n", "", r"windows\.txt ends in the middle of an image"),
+    ("p.png\n3", "p.png\n1", r"p\.png has 3 channels, but the window file says 1"),
+    ("20 10 29 19", "20 10 30 19",
+     r"the window \(20, 10\)-\(30, 19\) does not lie in .*q\.png, which is 30 wide and 20"),
+])
+def test_window_data_damaged(boxes, old, new, message):
+    """A window file that is not of its form is named, with the line."""
+    folder, _ = boxes
+    text = (folder / "windows.txt").read_text()
+    changed = text.replace(old, new) if old != "p.png\n3" else text.replace("png\n3", "png\n1")
+    (folder / "windows.txt").write_text(changed)
+
+    with pytest.raises(DataError, match=message):
+        set_up(window_layer(folder, batch_size=64), 2)

@@ -1,0 +1,204 @@
+"""Windows: boxes in images, some on objects and some on background, cut out and warped to one size (R-CNN).
+
+A window file repeats, for each image:
+
+    # INDEX
+    PATH
+    CHANNELS
+    HEIGHT
+    WIDTH
+    NUMBER OF WINDOWS
+    CLASS OVERLAP X1 Y1 X2 Y2        (a line for each window)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from minicaffe.data.batches import Batch
+from minicaffe.errors import DataError
+from minicaffe.io import image
+
+
+@dataclass(frozen=True)
+class Window:
+    """A box (x1, y1) to (x2, y2), both included, in the image at `path`, and its class (0: background)."""
+
+    path: str
+    label: int
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+
+@dataclass
+class WindowFile:
+    """What a window file holds, sorted by its overlap thresholds."""
+
+    foreground: list[Window] = field(default_factory=list)
+    background: list[Window] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    channels: int = 0
+
+
+def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: float) -> WindowFile:
+    """The windows with an overlap of fg_threshold or more, and those of less than bg_threshold.
+
+    DataError, with the file's line, when it is missing or not of this form.
+    """
+    rows = _rows(path)
+    found = WindowFile()
+    for number, words in rows:
+        _expect(len(words) == 2 and words[0] == "#", path, number, "'# INDEX'", words)
+        number, words = _next(rows, path)
+        found.paths.append(root + words[0])
+        sizes = [_numbers(rows, path, 1)[0] for _ in range(4)]  # channels, height, width, number of windows
+        found.channels = int(sizes[0])
+        for _ in range(int(sizes[3])):
+            label, overlap, *box = _numbers(rows, path, 6)
+            if overlap >= fg_threshold:
+                _expect(label > 0, path, number, "a class above 0 for a foreground window", [label])
+                found.foreground.append(Window(found.paths[-1], int(label), *map(int, box)))
+            elif overlap < bg_threshold:
+                found.background.append(Window(found.paths[-1], 0, *map(int, box)))
+    for kind in ("foreground", "background"):
+        if not getattr(found, kind):
+            raise DataError(f"the window file {path} has no {kind} window")
+    return found
+
+
+def _rows(path: str) -> Iterator[tuple[int, list[str]]]:
+    """Line number and words of each line that is not blank."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the window file {path}: {getattr(error, 'strerror', None) or error}") from error
+    return ((number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+
+
+def _next(rows: Iterator[tuple[int, list[str]]], path: str) -> tuple[int, list[str]]:
+    row = next(rows, None)
+    if row is None:
+        raise DataError(f"the window file {path} ends in the middle of an image")
+    return row
+
+
+def _numbers(rows: Iterator[tuple[int, list[str]]], path: str, count: int) -> list[float]:
+    number, words = _next(rows, path)
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    _expect(len(values) == count, path, number, f"{count} number{'s' * (count > 1)}", words)
+    return values
+
+
+def _expect(holds: bool, path: str, number: int, what: str, got: list) -> None:
+    if not holds:
+        raise DataError(f"expected {what}, got {' '.join(map(str, got))!r}", where=f"{path}:{number}")
+
+
+class WindowBatches:
+    """Makes batches of windows drawn at random: background first, then fg_fraction of foreground.
+
+    size        height and width of what comes out
+    pad         context around the window, in pixels of what comes out
+    square      widen the window to a square first
+    mean        (C, h, w) to subtract, of the middle of which `size` is taken; or (C, 1, 1); or None
+    """
+
+    def __init__(self, windows: WindowFile, batch_size: int, fg_fraction: float, size: int, *, pad: int, square: bool,
+                 mirror: bool, mean: np.ndarray | None, scale: float, cache: bool, dtype: type, seed: int) -> None:
+        self.windows, self.batch_size, self.size, self.pad, self.square = windows, batch_size, size, pad, square
+        self.mirror, self.mean, self.scale, self.dtype, self.seed = mirror, mean, scale, dtype, seed
+        self.num_fg = int(np.float32(batch_size) * np.float32(fg_fraction))
+        self.cursor = 0
+        self.files = {path: Path(path).read_bytes() for path in windows.paths} if cache else {}
+
+    def seek(self, cursor: int) -> None:
+        """Go on as after `cursor` windows."""
+        self.cursor = cursor
+
+    def __call__(self) -> Batch:
+        """The next batch."""
+        N, draws = self.batch_size, np.random.default_rng([self.seed, self.cursor])
+        data: np.ndarray = np.zeros((N, self.windows.channels, self.size, self.size), self.dtype)
+        chosen = []
+        for n in range(N):
+            pool = self.windows.background if n < N - self.num_fg else self.windows.foreground
+            window = pool[draws.integers(len(pool))]
+            chosen.append(window)
+            self._cut(window, bool(self.mirror and draws.integers(2)), data[n])
+        self.cursor += N
+        labels: np.ndarray = np.array([w.label for w in chosen], self.dtype)
+        return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor, 0)
+
+    def _cut(self, window: Window, flip: bool, y: np.ndarray) -> None:
+        """Write the warped window into y (C, size, size); context beyond the image stays 0."""
+        pixels = self._pixels(window.path)
+        if len(pixels) != len(y):
+            raise DataError(f"{window.path} has {len(pixels)} channels, but the window file says {len(y)}")
+        box, (top, left, height, width) = self._place(window, pixels.shape[1:], flip)
+        x1, y1, x2, y2 = box
+        if not (0 <= x1 <= x2 < pixels.shape[2] and 0 <= y1 <= y2 < pixels.shape[1]):
+            raise DataError(f"the window ({window.x1}, {window.y1})-({window.x2}, {window.y2}) does not lie in "
+                            f"{window.path}, which is {pixels.shape[2]} wide and {pixels.shape[1]} high")
+        warped = image.resize(pixels[:, y1:y2 + 1, x1:x2 + 1], (height, width))
+        piece: np.ndarray = (warped[:, :, ::-1] if flip else warped).astype(self.dtype)
+        if self.mean is not None:
+            piece -= self._mean_at(self.mean, top, left, height, width)
+        y[:, top:top + height, left:left + width] = piece * self.dtype(self.scale)
+
+    def _pixels(self, path: str) -> np.ndarray:
+        return image.decode(self.files[path], path, True) if self.files else image.read(path)
+
+    def _mean_at(self, mean: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
+        if mean.shape[1:] == (1, 1):
+            return mean
+        off = (mean.shape[2] - self.size) // 2  # Caffe: from the width alone, also for the rows
+        return mean[:, off + top:off + top + height, off + left:off + left + width]
+
+    def _place(self, window: Window, image_size: tuple[int, ...],
+               flip: bool) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+        """The box to cut out, and (top, left, height, width) of where it goes in the result."""
+        size = self.size
+        box = (window.x1, window.y1, window.x2, window.y2)
+        if not self.pad and not self.square:
+            return box, (0, 0, size, size)
+        x1, y1, x2, y2 = expand(box, size, self.pad, self.square, self.dtype)
+        height, width = image_size
+        before = (max(0, -x1), max(0, -y1))  # what lies beyond the image, left and above,
+        after = (max(0, x2 - width + 1), max(0, y2 - height + 1))  # right and below
+        scale_x, scale_y = self.dtype(size) / self.dtype(x2 - x1 + 1), self.dtype(size) / self.dtype(y2 - y1 + 1)
+        x1, y1, x2, y2 = x1 + before[0], y1 + before[1], x2 - after[0], y2 - after[1]
+        top = _round(before[1] * scale_y)
+        left = _round((after if flip else before)[0] * scale_x)  # the padding is mirrored too
+        return (x1, y1, x2, y2), (top, left, min(_round((y2 - y1 + 1) * scale_y), size - top),
+                                  min(_round((x2 - x1 + 1) * scale_x), size - left))
+
+
+def expand(box: tuple[int, int, int, int], size: int, pad: int, square: bool,
+           dtype: type = np.float32) -> tuple[int, int, int, int]:
+    """The box made so large that, warped to `size`, it has `pad` pixels of context on each side.
+
+    It may reach beyond the image. The arithmetic is that of `dtype`, for its roundings decide.
+    """
+    x1, y1, x2, y2 = box
+    grow = dtype(size) / dtype(size - 2 * pad)
+    half_height, half_width = dtype((y2 - y1 + 1) / 2), dtype((x2 - x1 + 1) / 2)
+    center_x, center_y = dtype(x1) + half_width, dtype(y1) + half_height
+    if square:
+        half_height = half_width = max(half_height, half_width)
+    return (_round(center_x - half_width * grow), _round(center_y - half_height * grow),
+            _round(center_x + half_width * grow), _round(center_y + half_height * grow))
+
+
+def _round(value: float) -> int:
+    """To the nearest whole number, halves away from zero, as C rounds."""
+    return int(math.copysign(math.floor(abs(float(value)) + 0.5), value))

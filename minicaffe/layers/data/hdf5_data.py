@@ -1,0 +1,84 @@
+"""HDF5Data: rows of arrays of any kind from HDF5 files."""
+
+import numpy as np
+
+from minicaffe.data.hdf5 import read_datasets, read_paths
+from minicaffe.layer import Layer, register
+from minicaffe.log import log
+
+
+@register("HDF5Data")
+class HDF5DataLayer(Layer):
+    """Read the next batch_size rows of HDF5 files, one file after the other, over and over.
+
+    A file holds a dataset for each top, called like the top, and all of them have equally many rows.
+
+    Forward   y[i] = rows of the dataset with the name of top[i]
+
+    Top       y[0], y[1], …, each (N, …) with N = batch_size
+    Params    hdf5_data_param: source (a text file that names the HDF5 files), batch_size, shuffle (the files,
+              and the rows within each file, in a new order each time around)
+    Errors    LayerError when source is missing, batch_size is not positive, or a file's rows have another shape
+              than those of the first; DataError when the list or a file cannot be read, a dataset is missing,
+              or the datasets have different numbers of rows
+    """
+
+    message = "hdf5_data_param"
+    bottoms = 0
+    tops = (1, None)
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        p = self.param
+        self.check(p.source != "", "source", "must name a list of HDF5 files")
+        self.check(p.batch_size > 0, "batch_size", "must be positive")
+        log("hdf5_data_layer.cpp:81", f"Loading list of HDF5 filenames from: {p.source}")
+        self.paths = read_paths(p.source)
+        log("hdf5_data_layer.cpp:95", f"Number of HDF5 files: {len(self.paths)}")
+        self._file_order = self._order(len(self.paths))
+        self._file = 0
+        self._rows = []
+        self._load()
+
+    def reshape(self, bottom, top):
+        for y, rows in zip(top, self._rows, strict=True):
+            y.reshape(self.param.batch_size, *rows.shape[1:])
+
+    def forward(self, bottom, top):
+        filled, N = 0, self.param.batch_size
+        while filled < N:
+            take = self._row_order[self._row:self._row + N - filled]
+            for y, rows in zip(top, self._rows, strict=True):
+                y.data[filled:filled + len(take)] = rows[take]
+            filled += len(take)
+            self._row += len(take)
+            if self._row == len(self._row_order):
+                self._next_file()
+
+    def backward(self, top, propagate_down, bottom):
+        """Nothing to do: there is no bottom."""
+
+    def _next_file(self):
+        self._file = (self._file + 1) % len(self.paths)
+        if len(self.paths) == 1:
+            self._start_rows()
+            return
+        if self._file == 0:
+            self._file_order = self._order(len(self.paths))
+        self._load()
+
+    def _load(self):
+        path = self.paths[self._file_order[self._file]]
+        rows = read_datasets(path, list(self.layer_param.top), self.dtype)
+        for name, new, old in zip(self.layer_param.top, rows, self._rows or rows, strict=True):
+            if new.shape[1:] != old.shape[1:]:
+                self.fail(f"reads rows of shape {old.shape[1:]} for {name!r}, but {path} has {new.shape[1:]}")
+        self._rows = rows
+        self._start_rows()
+
+    def _start_rows(self):
+        self._row_order, self._row = self._order(len(self._rows[0])), 0
+
+    def _order(self, n):
+        """Numbers 0 to n − 1 as they come, or shuffled."""
+        return self.rng.permutation(n) if self.param.shuffle else np.arange(n)

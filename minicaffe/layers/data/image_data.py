@@ -1,0 +1,65 @@
+"""ImageData: images from files that a list names."""
+
+from minicaffe.data.batches import Batches
+from minicaffe.data.images import ImageFiles
+from minicaffe.data.transformer import Transformer
+from minicaffe.layer import register
+from minicaffe.layers.data._prefetching import PrefetchingLayer
+from minicaffe.log import log, warn
+
+
+@register("ImageData")
+class ImageDataLayer(PrefetchingLayer):
+    """Read the next batch_size images of a list, resize them, and transform them.
+
+    Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
+
+    Top       y (N, C, H, W) with N = batch_size and channels blue, green, red; label (N)
+    Params    image_data_param: source (a file of lines 'PATH LABEL'), root_folder (put before each path),
+              batch_size, shuffle (a new order each epoch), rand_skip (begin at a random image below it),
+              new_height and new_width (both or none), is_color
+              transform_param: scale, mirror, crop_size, mean_file, mean_value
+              data_param: prefetch (batches read ahead)
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+    Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
+              new_width is given alone, rand_skip exceeds the number of images, or transform_param does not
+              fit them; DataError when the list or an image cannot be read
+    """
+
+    message = "image_data_param"
+    also_reads = ("transform_param", "data_param")
+    unread = ("scale", "mean_file", "crop_size", "mirror")
+    tops = 2
+
+    def setup(self, bottom, top):
+        p, depth = self.param, self.layer_param.data_param.prefetch
+        self.check(p.source != "", "source", "must name a list of images")
+        self.check(p.batch_size > 0, "batch_size", "must be positive")
+        self.check(depth > 0, ".data_param.prefetch", "must be positive")
+        self.check((p.new_height > 0) == (p.new_width > 0), "new_height",
+                   f"must be given together with new_width, here {p.new_width}")
+        transformer = Transformer(self.layer_param.transform_param, self.phase,
+                                  f"layer {self.name!r} ({self.type})")
+        if transformer.color is not None:
+            warn("image_data_layer.cpp:34", f"layer {self.name!r}: force_color and force_gray have no effect on "
+                                            "ImageData; set is_color")
+        images = self._images()
+        self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
+        skipped = int(self.rng.integers(p.rand_skip)) if p.rand_skip else 0
+        if p.rand_skip:
+            log("image_data_layer.cpp:70", f"Skipping first {skipped} data points.")
+        self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
+                           seed=int(self.rng.integers(2**63))), depth)
+        self.reshape(bottom, top)
+        log("image_data_layer.cpp:90", "output data size: " + ",".join(str(n) for n in top[0].shape))
+
+    def _images(self):
+        p = self.param
+        log("image_data_layer.cpp:38", f"Opening file {p.source}")
+        size = (p.new_height, p.new_width) if p.new_height else None
+        images = ImageFiles(p.source, p.root_folder, size, p.is_color,
+                            int(self.rng.integers(2**63)) if p.shuffle else None)
+        if p.shuffle:
+            log("image_data_layer.cpp:53", "Shuffling data")
+        log("image_data_layer.cpp:63", f"A total of {len(images)} images.")
+        return images

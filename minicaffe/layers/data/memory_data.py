@@ -1,0 +1,81 @@
+"""MemoryData: batches cut from arrays that a program hands over."""
+
+import numpy as np
+
+from minicaffe.data.transformer import Transformer
+from minicaffe.layer import Layer, register
+from minicaffe.log import warn
+
+
+@register("MemoryData")
+class MemoryDataLayer(Layer):
+    """Hand out an array in memory batch by batch, over and over.
+
+    `layer.reset(data, labels)` hands over arrays as they are (pycaffe's net.set_input_arrays calls it);
+    `layer.add(images, labels)` transforms images first.
+
+    Forward   y, label = the next batch_size rows of the arrays
+
+    Top       y (N, C, H, W) with N = batch_size; label (N)
+    Params    memory_data_param: batch_size, channels=C, height=H, width=W
+              transform_param: scale, mirror, crop_size, mean_file, mean_value (for `add`; crop_size must then
+              be H and W)
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+    Errors    LayerError when a size is not positive, the arrays do not fit the sizes or batch_size, there are
+              no arrays when the layer runs, or `add` comes before the arrays of the last `add` were all read
+    """
+
+    message = "memory_data_param"
+    also_reads = ("transform_param",)
+    bottoms = 0
+    tops = 2
+    backward_reads = ()
+
+    def setup(self, bottom, top):
+        p = self.param
+        for field in ("batch_size", "channels", "height", "width"):
+            self.check(getattr(p, field) > 0, field, "must be positive")
+        self.batch_size, self.image_shape = p.batch_size, (p.channels, p.height, p.width)
+        self._transformer = Transformer(self.layer_param.transform_param, self.phase,
+                                        f"layer {self.name!r} ({self.type})")
+        self._data, self._cursor, self._unread = None, 0, False
+
+    def reset(self, data, labels):
+        """Hand out rows of these arrays, (n, C, H, W) and n labels, untransformed, from the next forward on."""
+        if self.layer_param.HasField("transform_param"):
+            warn("memory_data_layer.cpp:90", "MemoryData does not transform array data on Reset()")
+        self._take(np.asarray(data, self.dtype), np.asarray(labels, self.dtype).reshape(-1))
+
+    def add(self, images, labels):
+        """Hand out these images (each (C, h, w), uint8 or float), transformed, from the next forward on."""
+        if self._unread:
+            self.fail("cannot add images before all of those added earlier have been read")
+        data = np.empty((len(images), *self.image_shape), self.dtype)
+        self._transformer.apply(images, [f"image {i}" for i in range(len(images))], data, self.rng)
+        self._take(data, np.asarray(labels, self.dtype).reshape(-1))
+        self._unread = True
+
+    def reshape(self, bottom, top):
+        top[0].reshape(self.batch_size, *self.image_shape)
+        top[1].reshape(self.batch_size)
+
+    def forward(self, bottom, top):
+        if self._data is None:
+            self.fail("has no data", hint="call reset(data, labels) or net.set_input_arrays before forward")
+        rows = slice(self._cursor, self._cursor + self.batch_size)
+        top[0].data[...] = self._data[rows]
+        top[1].data[...] = self._labels[rows]
+        self._cursor = rows.stop % len(self._data)
+        self._unread = self._unread and self._cursor != 0
+
+    def backward(self, top, propagate_down, bottom):
+        """Nothing to do: there is no bottom."""
+
+    def _take(self, data, labels):
+        if data.shape[1:] != self.image_shape:
+            self.fail(f"takes data of shape (n, C, H, W) with (C, H, W) = {self.image_shape}, got {data.shape}")
+        if len(data) != len(labels):
+            self.fail(f"takes one label for each image, got {len(data)} images and {len(labels)} labels")
+        if not len(data) or len(data) % self.batch_size:
+            self.fail(f"takes a number of images that is a multiple of batch_size {self.batch_size}, got {len(data)}")
+        self._data, self._labels, self._cursor = data, labels, 0

@@ -1,0 +1,67 @@
+"""WindowData: boxes cut out of images, part objects and part background, for detectors (R-CNN)."""
+
+import numpy as np
+
+from minicaffe.data.transformer import Transformer
+from minicaffe.data.windows import WindowBatches, read_window_file
+from minicaffe.layer import register
+from minicaffe.layers.data._prefetching import PrefetchingLayer
+from minicaffe.log import log, warn
+
+
+@register("WindowData")
+class WindowDataLayer(PrefetchingLayer):
+    """Draw windows at random, background first and then fg_fraction of objects, and warp each to crop_size.
+
+    Forward   y = (x − mean) · scale   for x the window, scaled to crop_size, mirrored every other time;
+              y = 0 where a window with its context reaches beyond the image
+
+    Top       y (N, C, crop_size, crop_size) with N = batch_size; label (N): the window's class, 0 for background
+    Params    window_data_param: source (a window file), root_folder (put before each path), batch_size,
+              fg_threshold (overlap from which a window is an object), bg_threshold (below it, background),
+              fg_fraction, context_pad, crop_mode ("warp" or "square"), cache_images, scale
+              transform_param: crop_size, mirror, mean_file, mean_value
+              data_param: prefetch (batches read ahead)
+    Errors    LayerError when source is missing, batch_size, prefetch or crop_size is not positive, context_pad
+              leaves no pixel, crop_mode is another, or the mean does not fit; DataError when the window file or
+              an image cannot be read, or one of the two kinds of windows is missing
+    See       Girshick et al., CVPR 2014
+    """
+
+    message = "window_data_param"
+    also_reads = ("transform_param", "data_param")
+    unread = ("mean_file", "crop_size", "mirror")
+    tops = 2
+
+    def setup(self, bottom, top):
+        p, transform = self.param, self.layer_param.transform_param
+        depth, size = self.layer_param.data_param.prefetch, transform.crop_size
+        self.check(p.source != "", "source", "must name a window file")
+        self.check(p.batch_size > 0, "batch_size", "must be positive")
+        self.check(depth > 0, ".data_param.prefetch", "must be positive")
+        self.check(size > 0, ".transform_param.crop_size", "must be positive: it is the size of the windows")
+        self.check(2 * p.context_pad < size, "context_pad", f"must be less than half of crop_size {size}")
+        self.check(p.crop_mode in ("warp", "square"), "crop_mode", 'must be "warp" or "square"')
+        if transform.HasField("scale"):  # Caffe: reads the scale of window_data_param alone
+            warn("window_data_layer.cpp:243", f"layer {self.name!r}: transform_param.scale has no effect on "
+                                              "WindowData; set window_data_param.scale")
+        windows = read_window_file(p.source, p.root_folder, p.fg_threshold, p.bg_threshold)
+        log("window_data_layer.cpp:147", f"Number of images: {len(windows.paths)}")
+        self.start(WindowBatches(
+            windows, p.batch_size, p.fg_fraction, size, pad=p.context_pad, square=p.crop_mode == "square",
+            mirror=transform.mirror, mean=self._mean(windows.channels, size), scale=np.float32(p.scale),
+            cache=p.cache_images, dtype=self.dtype, seed=int(self.rng.integers(2**63))), depth)
+        self.reshape(bottom, top)
+        log("window_data_layer.cpp:170", "output data size: " + ",".join(str(n) for n in top[0].shape))
+
+    def _mean(self, channels, size):
+        """The mean to subtract: (C, h, w) of at least the windows' size, (C, 1, 1), or None."""
+        transformer = Transformer(self.layer_param.transform_param, self.phase,
+                                  f"layer {self.name!r} ({self.type})")
+        values, image = transformer.mean_value, transformer.mean_image
+        if values is not None and len(values) not in (1, channels):
+            self.check(False, ".transform_param.mean_value", f"must be given once, or for each of {channels} channels")
+        if image is not None and (len(image) != channels or min(image.shape[1:]) < size):
+            self.fail(f"transform_param.mean_file holds a mean of shape {image.shape}, but windows are "
+                      f"{(channels, size, size)}")
+        return values if image is None else image
