@@ -45,11 +45,11 @@ class Lines:
 class Bar:
     """Iterations, loss, learning rate, images per second and time left in one line that renews itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Any = None) -> None:
         columns = [rich.progress.TextColumn("{task.completed}/{task.total}"), rich.progress.BarColumn(bar_width=None),
                    rich.progress.TextColumn("loss {task.fields[loss]}  lr {task.fields[rate]}  "
                                             "{task.fields[speed]} images/s"), rich.progress.TimeRemainingColumn()]
-        self.console = rich.console.Console(stderr=True)
+        self.console = console or rich.console.Console(stderr=True)
         self.progress = rich.progress.Progress(*columns, console=self.console)
         self.handler = _Above(self.console)
 
