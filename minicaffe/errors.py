@@ -25,7 +25,14 @@ class ProtoError(MinicaffeError):
 
 
 class NetError(MinicaffeError):
-    """Layers that do not fit together: an unknown bottom, a top made twice, tied shapes that differ."""
+    """Layers that do not fit together: an unknown bottom, a top made twice, tied shapes that differ.
+
+    `missing` is the blob that no layer makes, where one is.
+    """
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "", missing: str = "") -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.missing = missing
 
 
 class LayerError(MinicaffeError):

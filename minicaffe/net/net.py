@@ -11,12 +11,12 @@ import numpy as np
 
 from minicaffe import passes
 from minicaffe.blob import Blob
-from minicaffe.errors import LayerError, NetError, near_names
+from minicaffe.errors import MinicaffeError, NetError, near_names
 from minicaffe.layer import Layer, create, layer_class
 from minicaffe.log import log, number
 from minicaffe.net import backward_plan, debug_info, param_sharing, weights, wiring
 from minicaffe.net.location import Location
-from minicaffe.proto import TRAIN, NetParameter
+from minicaffe.proto import TRAIN, NetParameter, Phase
 from minicaffe.proto import text as proto_text
 
 Hook = Callable[[int], None]
@@ -73,7 +73,11 @@ class Net:
     def _build(self, given: Any) -> None:
         filtered = passes.apply(given, after="filter")
         log("net.cpp:53", lambda: f"Initializing net from parameters: \n{proto_text.format(filtered)}")
-        self.param = passes.apply(filtered)
+        try:
+            self.param = passes.apply(filtered)
+        except NetError as error:
+            self._blame_rules(error, given, filtered)
+            raise
         self.name, self.phase = self.param.name, self.param.state.phase
         for layer in self.param.layer:
             if not layer.HasField("phase"):
@@ -116,6 +120,15 @@ class Net:
             if weight:
                 log("net.cpp:134", f"    with loss weight {number(weight)}")
         log("net.cpp:139", lambda: f"Memory required for data: {self._top_bytes()}")
+
+    def _blame_rules(self, error: NetError, given: Any, filtered: Any) -> None:
+        """Where a missing blob is made by a layer that the rules left out, say so."""
+        kept = {layer.name for layer in filtered.layer if error.missing in layer.top}
+        left_out = [layer.name for layer in passes.upgrade(given).layer if error.missing in layer.top]
+        if left_out and not kept:
+            error.hint = (f"layer {left_out[0]!r} makes it, but its rules leave it out of this net "
+                          f"({Phase.Name(filtered.state.phase)}, level {filtered.state.level}, stages: "
+                          f"{', '.join(filtered.state.stage) or 'none'})")
 
     def _top_bytes(self) -> int:
         item = np.dtype(self.dtype).itemsize
@@ -245,17 +258,17 @@ class Net:
 
     @contextmanager
     def _located(self, i: int) -> Iterator[None]:
-        """Give a LayerError its layer's name, file and line and, for one bad sample, the key of its record."""
+        """Give an error its layer's name, file and line and, for one bad sample, the key of its record."""
         try:
             yield
-        except LayerError as error:
-            given = self.param.layer[i]
-            if not error.message.startswith("layer "):  # from a helper that knows no layer, such as a filler
+        except MinicaffeError as error:
+            given, sample = self.param.layer[i], getattr(error, "sample", None)
+            if not error.message.startswith("layer "):  # from a helper that knows no layer: a filler, a data source
                 error.message = f"layer {given.name!r} ({given.type}): {error.message}"
             for layer in self.layers[:i]:
                 keys = getattr(layer, "keys", [])
-                if error.sample is not None and 0 <= error.sample < len(keys):
-                    error.message += f" (record {keys[error.sample]!r} of data layer {layer.name!r})"
+                if sample is not None and 0 <= sample < len(keys):
+                    error.message += f" (record {keys[sample]!r} of data layer {layer.name!r})"
             error.where = error.where or self._location.of_layer(given.name)
             raise
 

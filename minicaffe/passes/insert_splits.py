@@ -63,7 +63,7 @@ def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: lis
     elif not hint:
         hint = "blobs made so far: " + (", ".join(available) or "none; a net begins with a data or Input layer")
     return NetError(f"layer {layer.name!r} ({layer.type}): unknown bottom blob {name!r} (bottom {bottom_index})",
-                    hint=hint)
+                    hint=hint, missing=name)
 
 
 def _losses(net: Any) -> dict[Top, float]:

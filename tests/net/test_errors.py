@@ -1,0 +1,124 @@
+"""What a wrong definition is told: which layer, which file and line, and the cure."""
+
+import pytest
+from net_tools import fully_connected, inputs, layer, make
+
+from minicaffe import TEST, TRAIN, MinicaffeError, Net, NetError
+from minicaffe.proto import LayerParameter
+
+X = inputs(x=(2, 3))
+
+
+def error_of(folder, text, phase=TRAIN, **options):
+    """The message of the error, the file's folder cut off."""
+    path = folder / "net.prototxt"
+    path.write_text(text)
+    with pytest.raises(MinicaffeError) as caught:
+        Net(path, phase, **options).forward_backward()
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+@pytest.mark.parametrize(("lines", "words"), [
+    ([layer("Relu", "x", "y")],
+     "net.prototxt:2: layer 'y' has the unknown type 'Relu'\n  hint: did you mean 'ReLU'"),
+    ([layer("TanH", "z", "y")],
+     "net.prototxt:2: layer 'y' (TanH): unknown bottom blob 'z' (bottom 0)\n  hint: blobs made so far: x"),
+    ([layer("TanH", "x", "data"), layer("TanH", "dara", "y")],
+     "net.prototxt:3: layer 'y' (TanH): unknown bottom blob 'dara' (bottom 0)\n  hint: did you mean 'data'?"),
+    ([layer("TanH", "w", "y"), inputs(w=(2, 3))],
+     "net.prototxt:2: layer 'y' (TanH): unknown bottom blob 'w' (bottom 0)\n  hint: layer 'w' makes it, but stands"),
+    ([layer("TanH", "x", "y"), layer("ReLU", "x", "y", name="b")],
+     "net.prototxt:3: layer 'b' (ReLU): top blob 'y' is already made by layer 'y'"),
+    ([layer("TanH", "x", "y"), layer("ReLU", "x", "x", name="b")],
+     "net.prototxt:3: layer 'b' (ReLU) cannot run in place on 'x', which other layers read too"),
+    ([layer("TanH", "x x", "y")], "net.prototxt:2: layer 'y' (TanH): takes 1 bottom blob, got 2"),
+    ([layer("TanH", "x", "y", "propagate_down: 1 propagate_down: 1")],
+     "net.prototxt:2: layer 'y' (TanH) has 1 bottoms, but propagate_down is given 2 times"),
+    ([layer("TanH", "x", "y", "loss_weight: 1 loss_weight: 1")],
+     "net.prototxt:2: layer 'y' (TanH): loss_weight must be given once for each of the 1 tops or not at all, got 2"),
+    ([layer("TanH", "x", "y", "include { phase: TEST } exclude { }")],
+     "net.prototxt:2: layer 'y' (TanH) has both include and exclude rules"),
+    ([layer("TanH", "x", "y", "relu_param { negative_slope: 1 }")],
+     "net.prototxt:2: layer 'y' (TanH): relu_param is set, but this layer does not read it"),
+    ([layer("InnerProduct", "x", "y", 'inner_product_param { num_output: 2 weight_filler { type: "xavir" } }')],
+     "net.prototxt:2: layer 'y' (InnerProduct): there is no filler 'xavir'"),
+    ([inputs(w=(2, 4)), layer("Eltwise", "x w", "y")],
+     "net.prototxt:3: layer 'y' (Eltwise): all bottoms must have one shape: bottom[0] is (2, 3), bottom[1] (2, 4)"),
+    ([fully_connected("x", "y", 4, 'param { name: "w" }'), fully_connected("y", "z", 5, 'param { name: "w" }')],
+     "net.prototxt:3: layer 'z': the shared parameter 'w' has the shape (5, 4) here and (4, 3) in layer 'y'"),
+    ([inputs(l=(2,)), layer("Power", "l", "nine", "power_param { shift: 9 }"), layer("SoftmaxWithLoss", "x nine", "y")],
+     "net.prototxt:4: layer 'y' (SoftmaxWithLoss): "),
+    ([fully_connected("x", "f", 4), inputs(l=(2,)), layer("SoftmaxWithLoss", "f l", "y", "propagate_down: 1 " * 2)],
+     "net.prototxt:4: layer 'y' (SoftmaxWithLoss): cannot backpropagate to bottom[1]"),
+    ([layer("HDF5Data", "", "y", 'hdf5_data_param { source: "nowhere.txt" batch_size: 2 }')],
+     "net.prototxt:2: layer 'y' (HDF5Data): "),
+], ids=lambda value: value.split(": ", 1)[1][:45] if isinstance(value, str) else "")
+def test_place_and_words(tmp_path, lines, words):
+    """this test shows that an error names the file, the line where the layer begins, the layer, and what is wrong."""
+    message = error_of(tmp_path, X + "".join(lines))
+
+    assert words == message[:len(words)]
+
+
+def test_layer_of_either_phase(tmp_path):
+    """this test shows that of two layers of one name the line of the one that takes part is named."""
+    text = X + "".join(layer("TanH", "z", "y", f"include {{ phase: {phase} }}") for phase in ("TRAIN", "TEST"))
+
+    assert error_of(tmp_path, text).startswith("net.prototxt:2: layer 'y'")
+    assert error_of(tmp_path, text, phase=TEST).startswith("net.prototxt:3: layer 'y'")
+
+
+def test_blob_of_another_phase(tmp_path):
+    """this test shows that a blob which the rules left out is told from one that nobody makes."""
+    text = X + inputs(label=(2,)).replace("Input\"", "Input\" include { phase: TRAIN }") + layer(
+        "SoftmaxWithLoss", "x label", "loss")
+
+    assert ("hint: layer 'label' makes it, but its rules leave it out of this net (TEST, level 0, stages: none)"
+            in error_of(tmp_path, text, phase=TEST))
+
+
+def test_names_with_quotes(tmp_path):
+    """this test shows that a quote in a layer's name does not hide its line."""
+    assert error_of(tmp_path, X + layer("TanH", "z", "y", name="it's")).startswith('net.prototxt:2: layer "it\'s"')
+
+
+def test_old_format(tmp_path):
+    """this test shows that the line of a V1 layer is found too."""
+    text = 'input: "x" input_shape { dim: 2 dim: 3 }\n\nlayers { name: "a" type: TANH bottom: "z" top: "y" }'
+
+    assert error_of(tmp_path, text).startswith("net.prototxt:3: layer 'a' (TanH): unknown bottom blob 'z'")
+
+
+def test_yaml(tmp_path):
+    """this test shows that a YAML definition has lines as well."""
+    path = tmp_path / "net.yaml"
+    path.write_text("layer:\n- {name: x, type: Input, top: x, input_param: {shape: [{dim: [2, 3]}]}}\n"
+                    "- {name: y, type: TanH, bottom: z, top: y}\n")
+    with pytest.raises(NetError, match=r"net.yaml:3: layer 'y' \(TanH\): unknown bottom"):
+        Net(path)
+
+
+def test_permissive():
+    """this test shows that permissive turns a field that the layer does not read into a warning."""
+    with pytest.warns(UserWarning, match="layer 'y' .TanH.: relu_param is set, but"):
+        make(X + layer("TanH", "x", "y", "relu_param { negative_slope: 1 }"), permissive=True)
+
+
+def test_what_is_no_definition():
+    """this test shows that neither a number nor a message of another kind passes for a net."""
+    with pytest.raises(NetError, match="not from int"):
+        Net(3)
+    with pytest.raises(NetError, match=r"not from caffe\.LayerParameter"):
+        Net(LayerParameter())
+
+
+def test_definition_is_not_changed():
+    """this test shows that a NetParameter given to a Net stays as it was."""
+    from minicaffe.proto import NetParameter
+    from minicaffe.proto import text as proto_text
+
+    given = proto_text.parse(X + layer("BatchNorm", "x", "y"), NetParameter())
+    before = given.SerializeToString()
+    Net(given, TEST)
+
+    assert before == given.SerializeToString()
