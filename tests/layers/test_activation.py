@@ -421,17 +421,17 @@ def test_power_at_zero_is_as_in_caffe():
 
 
 def test_prelu_by_hand():
-    """Two channels with slopes 1/2 and 3: values, gradient of x and of the slopes."""
+    """Two channels with slopes 1/2 and 3: values, gradient of x and of the slopes; 0 counts as negative."""
     layer = make(PReLULayer)
-    x, dy = np.array([[[-2, 4.0], [-1, -3.0]]]), np.array([[[10, 20.0], [30, 40.0]]])
+    x, dy = np.array([[[-2, 4, 0.0], [-1, -3, 0]]]), np.array([[[10, 20, 50.0], [30, 40, 60]]])
     bottom, top = run_forward(layer, x)
     np.testing.assert_array_equal(layer.blobs[0].data, [0.25, 0.25])
     layer.blobs[0].data[...] = [0.5, 3]
     layer.Forward(bottom, top)
     dx, = run_backward(layer, bottom, top, dy)
 
-    np.testing.assert_array_equal(top[0].data, [[[-1, 4], [-3, -9]]])
-    np.testing.assert_array_equal(dx, [[[5, 20], [90, 120]]])
+    np.testing.assert_array_equal(top[0].data, [[[-1, 4, 0], [-3, -9, 0]]])
+    np.testing.assert_array_equal(dx, [[[5, 20, 25], [90, 120, 180]]])
     np.testing.assert_array_equal(layer.blobs[0].diff, [-20, -150])
 
 
