@@ -19,6 +19,7 @@ class AdaDeltaSolver(Solver):
 
     Params    momentum delta
     History   s, t (all s first, then all t)
+    Derived   docs/maths/solvers.md
     See       Zeiler, arXiv 1212.5701
     """
 

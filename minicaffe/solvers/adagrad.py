@@ -18,6 +18,7 @@ class AdaGradSolver(Solver):
     Params    delta
     History   s (one per parameter)
     Errors    SolverError when momentum is set: the formula has none
+    Derived   docs/maths/solvers.md
     See       Duchi, Hazan and Singer, JMLR 2011
     """
 

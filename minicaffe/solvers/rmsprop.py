@@ -18,6 +18,7 @@ class RMSPropSolver(Solver):
     Params    rms_decay delta
     History   s (one per parameter)
     Errors    SolverError when momentum is set, or rms_decay is not in [0, 1)
+    Derived   docs/maths/solvers.md
     See       Tieleman and Hinton, Coursera lecture 6.5, 2012
     """
 

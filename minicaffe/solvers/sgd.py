@@ -17,7 +17,7 @@ class SGDSolver(Solver):
 
     Params    momentum
     History   v (one per parameter)
-    See       docs/maths/solvers.md#sgd
+    Derived   docs/maths/solvers.md#sgd
     """
 
     reads = ("momentum",)

@@ -201,3 +201,26 @@ def test_training_learns():
         solver.step(200)
 
         assert solver.net.forward() < 0.7 * first, fields
+
+
+def test_test_compute_loss_prints_the_mean_loss(lines):
+    """this test shows the line of the total loss, which stands before the outputs only where it is asked for."""
+    for extra, expected in (("test_compute_loss: true", 1), ("", 0)):
+        solver = feed(make(f"test_iter: 2 test_interval: 100 {extra}"))
+        loss = solver.net.forward()
+        lines()
+        solver.test(0)
+
+        assert expected == lines().count(f"solver.cpp:401] Test loss: {loss:.6g}")
+
+
+def test_the_displayed_loss_is_smoothed(lines):
+    """this test shows that average_loss smooths the loss line and leaves the outputs' lines alone."""
+    solver = feed(make("display: 1 average_loss: 2"))
+    lines()
+    solver.step(3)
+    found = lines()
+    shown = [float(line.rsplit(" ", 1)[1]) for line in found if line.startswith("solver.cpp:239]")]
+    raw = [float(line.split(" = ")[1].split()[0]) for line in found if line.startswith("solver.cpp:258]")]
+
+    assert [raw[0], (raw[0] + raw[1]) / 2, (raw[1] + raw[2]) / 2] == pytest.approx(shown, rel=1e-5)
