@@ -126,7 +126,7 @@ def _layer_error(layer_name, what, error, hint=""):
     """The LayerError for an error in the user's code, with that code's part of the traceback."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(OURS)]
     lines = "".join(traceback.format_list(frames)).rstrip()
-    text = f"layer {layer_name!r} (Python): {what}{type(error).__name__}: {error}"
+    text = f"layer {layer_name!r} (Python): {what}{type(error).__name__}" + (f": {error}" if str(error) else "")
     if isinstance(error, NotImplementedError) and not frames:
         hint = "a Python layer must write reshape and forward, and backward where a gradient passes through it"
     return LayerError(f"{text}\n{lines}" if lines else text, hint=hint)
