@@ -26,12 +26,19 @@ class Source(Protocol):
         ...
 
 
+def looked_in(path: str) -> str:
+    """Where a path that is not there was looked for, as a hint; nothing where it says so itself."""
+    return "" if Path(path).is_absolute() else f"looked for in {Path.cwd()}"
+
+
 def open_source(backend: str, path: str) -> Source:
     """Open a database by the name that `data_param.backend` gives it. DataError when it cannot be read."""
     if backend == "LMDB":
         from minicaffe.data.lmdb import LmdbSource
 
         return LmdbSource(path)
+    if not Path(path).exists():
+        raise DataError(f"there is no database {path}", hint=looked_in(path))
     if (Path(path) / "data.mdb").is_file():
         raise DataError(f"{path} is an LMDB, but it is opened as {backend}", hint="set backend: LMDB")
     raise DataError(f"cannot open {path}: databases of the kind {backend} cannot be read yet, only LMDB",

@@ -32,7 +32,7 @@ def read_datasets(path: str, names: Sequence[str], dtype: type) -> list[np.ndarr
         if missing:
             raise DataError(f"{path} has no dataset {missing[0]!r}; it has {', '.join(sorted(file))}",  # type: ignore[call-overload]
                             hint="the layer's tops must be called as the datasets")
-        return [np.asarray(file[name], dtype) for name in names]  # type: ignore[index]
+        return [hdf5.array(file[name]).astype(dtype, copy=False) for name in names]  # type: ignore[index]
 
     arrays = hdf5.read_file(path, read)
     shapes = {name: array.shape for name, array in zip(names, arrays, strict=True)}

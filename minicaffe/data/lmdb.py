@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from minicaffe.data import looked_in
 from minicaffe.errors import DataError, missing_extra
 
 try:
@@ -147,8 +148,7 @@ def _data_file(path: str) -> Path:
     if given.is_file():
         return given
     if not given.exists():
-        raise DataError(f"there is no LMDB {path}",
-                        hint="" if given.is_absolute() else f"looked for in {os.getcwd()}")
+        raise DataError(f"there is no LMDB {path}", hint=looked_in(path))
     if (given / "data.mdb").is_file():
         return given / "data.mdb"
     if (given / "CURRENT").is_file():

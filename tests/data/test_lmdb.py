@@ -83,6 +83,10 @@ def test_missing(tmp_path):
     """A path that is not there, and a folder without a data.mdb, are named."""
     with pytest.raises(DataError, match=r"there is no LMDB .*nowhere"):
         LmdbSource(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"there is no LMDB nowhere\n  hint: looked for in /"):
+        LmdbSource("nowhere")
+    with pytest.raises(DataError, match=r"there is no database .*nowhere"):
+        open_source("LEVELDB", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"the folder holds no data\.mdb"):
         LmdbSource(tmp_path)
 
