@@ -188,7 +188,8 @@ class Layer:
     def Forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> float:
         """Run the layer forward; the weighted loss of its tops, 0.0 where none is a loss."""
         self.Reshape(bottom, top)
-        self.forward(bottom, top)
+        with np.errstate(all="ignore"):  # ∞ and NaN are numbers here, as in Caffe; the solver watches for them
+            self.forward(bottom, top)
         loss = 0.0
         for blob, weight in zip(top, self.loss_weights, strict=True):
             if weight:
@@ -198,7 +199,8 @@ class Layer:
 
     def Backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """Run the layer backward."""
-        self.backward(top, propagate_down, bottom)
+        with np.errstate(all="ignore"):
+            self.backward(top, propagate_down, bottom)
 
     def Reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Shape the tops and the layer's own arrays from the bottoms."""
