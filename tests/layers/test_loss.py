@@ -483,6 +483,14 @@ def test_weights_count_like_repeated_samples():
         assert pytest.approx(repeated, rel=1e-9) == weighted, cls
 
 
+def test_a_weight_of_zero_silences_even_infinity():
+    """this test shows that a cell of weight 0 counts nothing, be its own loss infinite: 0 · ∞ is 0 here."""
+    loss, _, (dx, _, _), _ = run(SigmoidCrossEntropyLossLayer, [[np.inf, 0]], [[0, 1]], [0, 1], dtype=np.float32)
+
+    assert pytest.approx(math.log(2)) == loss
+    np.testing.assert_array_equal([[0, -0.5]], dx)
+
+
 def test_pos_weight_counts_like_repeated_yes():
     """this test shows that pos_weight multiplies the cells whose answer is yes and leaves Z alone."""
     x, t = normal(4, 3), labels((4, 3), 2)
@@ -759,6 +767,14 @@ def test_infogain_with_the_identity_is_softmax_with_loss(tmp_path):
     assert pytest.approx(want[0], rel=1e-12) == got[0]
     np.testing.assert_allclose(want[1][1], got[1][1], rtol=1e-12)
     np.testing.assert_allclose(want[2][0], got[2][0], rtol=1e-9, atol=1e-15)
+
+
+def test_infogain_threshold():
+    """this test shows that a probability of 0 counts as 1e-20, though SoftmaxWithLoss takes 1.18e-38."""
+    loss, _, (dx, _, _), _ = run(InfogainLossLayer, [[0, 1e4]], [0], np.eye(2), dtype=np.float32)
+
+    assert pytest.approx(20 * math.log(10)) == loss
+    np.testing.assert_array_equal([[-1, 1]], dx)
 
 
 def test_infogain_errors(tmp_path):
