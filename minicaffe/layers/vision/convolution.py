@@ -27,7 +27,7 @@ class ConvolutionLayer(ConvolutionBase):
     Errors    LayerError when num_output is 0, when group does not divide C and K, when kernel_size, stride, pad or
               dilation are given a wrong number of times, twice over or as 0, when axis is out of range, when bottoms
               and tops differ in number, bottoms in shape or C from w, or the window does not fit
-    Derived   docs/maths/vision.md#convolution
+    Derived   docs/maths/vision.md#convolution-and-deconvolution
     """
 
     def filter_channels(self, C, K, group):
