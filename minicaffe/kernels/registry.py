@@ -26,7 +26,8 @@ _engine = ""  # empty until the first call of a kernel or of use_engine
 class Kernel:
     """A callable with one implementation per engine; `active` is the one in use.
 
-    Every implementation has the reference's signature and writes into `out`.
+    Every implementation has the reference's signature, writes into its last array arguments, and may count on arrays
+    being C-contiguous.
     """
 
     def __init__(self, reference: Callable[..., Any]) -> None:

@@ -85,10 +85,11 @@ def test_the_weight_gradient_adds():
     np.testing.assert_allclose(3 + dy.sum(axis=(0, 2, 3)), sums, rtol=1e-12)
 
 
-@pytest.mark.parametrize("limits", [{"CACHED": 1}, {"CACHED": 1 << 30, "PIECES": 2}, {"LANES": 1}, {"LANE_VALUES": 1},
+@pytest.mark.parametrize("limits", [{"CACHED": 1}, {"CACHED": 1, "NARROWEST": 1}, {"CACHED": 1, "NARROWEST": 11},
+                                    {"CACHED": 1 << 30, "PIECES": 2}, {"LANES": 1}, {"LANE_VALUES": 1},
                                     {"POINTWISE": 1}])
 def test_the_cut_does_not_matter(limits, monkeypatch):
-    """However the images are cut into pieces and lanes, the numbers stay."""
+    """However the images are cut into pieces, parts and lanes, the numbers stay."""
     for case in CASES:
         x, w, b, dy, geometry = arrays(case)
         expected, got = [np.zeros_like(dy), np.zeros_like(x), np.zeros_like(w)], []

@@ -69,6 +69,16 @@ def test_blas_gets_its_threads_back():
             assert before == blas_threads()
 
 
+def test_no_threads_on_top_of_a_blas_that_has_its_own(monkeypatch):
+    """Where BLAS cannot be held to one thread, matrix products run in the calling thread alone."""
+    monkeypatch.setattr(shards, "_blas_libraries", list)
+    kernels.set_threads(4)
+    seen = []
+    shards.run(lambda i: seen.append(threading.current_thread()), 50, gemm=True)
+
+    assert [threading.current_thread()] * 50 == seen
+
+
 @pytest.mark.parametrize("given", ["0", "-1", "two"])
 def test_threads_from_the_environment_must_be_positive(given, monkeypatch):
     """A MINICAFFE_THREADS that is no positive number is an error that shows it."""

@@ -76,7 +76,6 @@ def _col2im(columns, sh, sw, ph, pw, dh, dw, out):
     _, kh, kw, _, oh, ow = columns.shape
     source, target = columns.reshape(columns.size), out.reshape(out.size)
     start, width, step = np.uintp(0), np.uintp(ow), np.uintp(sw)
-    target[:] = 0
     for c in range(C):
         for i in range(kh):
             for j in range(kw):

@@ -1,7 +1,8 @@
 """Correlation of images with filters, and its two gradients.
 
 Convolution runs the three as forward, data gradient and weight gradient; Deconvolution swaps the first two.
-A few images at a time become columns, as many as stay in cache, and each few is one piece of work for a thread.
+A few images at a time become columns, or a few rows of a large image, as many as stay in cache; each few is one
+piece of work for a thread.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from minicaffe.kernels.registry import kernel
 from minicaffe.kernels.workspace import borrow
 
 CACHED = 1 << 17       # values of the columns of one piece: what a core's cache holds beside the rest
+NARROWEST = 512        # positions at least of a part of a large image: the filters are read again for each part
 PIECES = 8             # pieces at least, where there are so many images
 LANES = 16             # partial weight gradients at most
 LANE_VALUES = 1 << 24  # values of all partial weight gradients together
@@ -34,9 +36,9 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
     bias = None if b is None else b.reshape(group, -1, 1)
 
     def piece(i: int) -> None:
-        images = cut.images(i)
-        y, product = out[images], cut.borrow_outputs(out[images])
-        np.matmul(filters, cut.columns(x[images]), out=product)
+        images, rows = cut.piece(i)
+        y, product = out[images], cut.borrow_outputs(out[images], rows)
+        np.matmul(filters, cut.columns(x[images], rows), out=product)
         if bias is not None:
             product += bias
         if len(y) > 1:
@@ -55,14 +57,17 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
     cut = _Cut(out, w, dy, stride, pad, dilation, group)
     transposed = cut.filters(w).swapaxes(1, 2)
 
-    def piece(i: int) -> None:
-        images = cut.images(i)
-        columns = cut.borrow_columns(out[images])
-        np.matmul(transposed, cut.outputs(dy[images]), out=columns)
-        if not cut.in_place:
-            col2im(columns.reshape(cut.column_shape(out[images])), stride, pad, dilation, out[images])
+    def some_images(i: int) -> None:
+        for j in range(i * cut.parts, (i + 1) * cut.parts):  # parts of an image may add to the same pixel
+            images, rows = cut.piece(j)
+            dx, columns = out[images], cut.borrow_columns(out[images], rows)
+            np.matmul(transposed, cut.outputs(dy[images], rows), out=columns)
+            if not cut.in_place:
+                if rows.start == 0:
+                    dx.fill(0)
+                col2im(columns.reshape(cut.column_shape(dx, rows)), *cut.geometry(rows), dx)
 
-    shards.run(piece, cut.pieces, gemm=True)
+    shards.run(some_images, cut.pieces // cut.parts, gemm=True)
 
 
 @kernel
@@ -84,9 +89,9 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
         product = borrow("product", dw.shape, out.dtype)
         first, end = i * cut.pieces // lanes, (i + 1) * cut.pieces // lanes
         for j in range(first, end):
-            images = cut.images(j)
-            columns = cut.columns(x[images])
-            np.matmul(cut.outputs(dy[images]), columns.swapaxes(1, 2), out=partial[i] if j == first else product)
+            images, rows = cut.piece(j)
+            columns = cut.columns(x[images], rows).swapaxes(1, 2)
+            np.matmul(cut.outputs(dy[images], rows), columns, out=partial[i] if j == first else product)
             if j > first:
                 partial[i] += product
 
@@ -103,61 +108,78 @@ def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
 
 
 class _Cut:
-    """How a correlation falls into pieces of a few images, and the arrays of one piece.
+    """How a correlation falls into pieces of a few images or a few rows of one, and the arrays of one piece.
 
-    g groups, D = C / g · kernel values that one output sums over, P positions, G images in the piece:
+    g groups, D = C / g · kernel values that one output sums over, G images in the piece, P positions of each:
     columns (g, D, G·P), filters (g, K / g, D), outputs (g, K / g, G·P)
     """
 
     def __init__(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes,
                  group: int) -> None:
-        self.group, self.geometry = group, (stride, pad, dilation)
+        self.group, self.stride, self.pad, self.dilation = group, stride, pad, dilation
         self.kernel, self.positions = w.shape[2:], y.shape[2:]
         N, P, D = len(x), math.prod(self.positions), x.shape[1] * math.prod(self.kernel)
-        fitting = max(1, min(CACHED // max(1, D * P), math.ceil(N / PIECES)))
+        fitting = CACHED // max(1, D * P)
+        at_a_time = max(1, min(fitting, math.ceil(N / PIECES)))
         pointwise = set(self.kernel) | set(stride) <= {1} and not any(pad)
-        self.in_place = pointwise and (P >= POINTWISE or fitting == 1)
-        self.at_a_time = 1 if self.in_place else fitting
-        self.count, self.pieces = N, math.ceil(N / self.at_a_time)
+        self.in_place = pointwise and (P >= POINTWISE or at_a_time == 1)
+        self.count, self.at_a_time = N, 1 if self.in_place else at_a_time
+        self.height = self.positions[0] if self.positions else 1  # rows of positions, and positions in a row
+        self.width = P // max(1, self.height)
+        self.rows = self.height
+        if not fitting and not self.in_place:
+            self.rows = math.ceil(self.height / max(1, P // max(NARROWEST, CACHED // D)))
+        self.parts = math.ceil(self.height / max(1, self.rows))
+        self.pieces = math.ceil(N / self.at_a_time) * self.parts
 
-    def images(self, i: int) -> slice:
-        """The images of piece i."""
-        return slice(i * self.at_a_time, min(self.count, (i + 1) * self.at_a_time))
+    def piece(self, i: int) -> tuple[slice, slice]:
+        """The images of piece i, and the rows of their positions."""
+        image, row = i // self.parts * self.at_a_time, i % self.parts * self.rows
+        return (slice(image, min(self.count, image + self.at_a_time)),
+                slice(row, min(self.height, row + self.rows)))
+
+    def geometry(self, rows: slice) -> tuple[Sizes, Sizes, Sizes]:
+        """stride, pad and dilation for windows that begin at the first of these rows."""
+        if not rows.start:
+            return self.stride, self.pad, self.dilation
+        return self.stride, (self.pad[0] - rows.start * self.stride[0], *self.pad[1:]), self.dilation
 
     def filters(self, w: np.ndarray) -> np.ndarray:
         """w as one matrix a group."""
         return w.reshape(self.group, len(w) // self.group, -1)
 
-    def column_shape(self, x: np.ndarray) -> Sizes:
+    def column_shape(self, x: np.ndarray, rows: slice) -> Sizes:
         """The shape that im2col gives the columns of x."""
-        return (x.shape[1], *self.kernel, len(x), *self.positions)
+        positions = (rows.stop - rows.start, *self.positions[1:]) if self.positions else ()
+        return (x.shape[1], *self.kernel, len(x), *positions)
 
-    def borrow_columns(self, x: np.ndarray) -> np.ndarray:
+    def borrow_columns(self, x: np.ndarray, rows: slice) -> np.ndarray:
         """Memory for the columns of x: x itself where a column is a pixel."""
         if self.in_place:
             return x.reshape(self.group, x.shape[1] // self.group, -1)
-        shape = self.column_shape(x)
+        shape = self.column_shape(x, rows)
         return borrow("columns", shape, x.dtype).reshape(self.group, -1, math.prod(shape[-1 - len(self.kernel):]))
 
-    def columns(self, x: np.ndarray) -> np.ndarray:
+    def columns(self, x: np.ndarray, rows: slice) -> np.ndarray:
         """The columns of x."""
-        columns = self.borrow_columns(x)
+        columns = self.borrow_columns(x, rows)
         if not self.in_place:
-            im2col(x, *self.geometry, columns.reshape(self.column_shape(x)))
+            im2col(x, *self.geometry(rows), columns.reshape(self.column_shape(x, rows)))
         return columns
 
     def beside(self, y: np.ndarray) -> Sizes:
         """The shape of y (G, K, *positions) once its images stand side by side in each channel."""
         return (y.shape[1], len(y), *self.positions)
 
-    def borrow_outputs(self, y: np.ndarray) -> np.ndarray:
+    def borrow_outputs(self, y: np.ndarray, rows: slice) -> np.ndarray:
         """Memory for y with its images side by side: y itself where it is one image."""
         memory = y if len(y) == 1 else borrow("outputs", self.beside(y), y.dtype)
-        return memory.reshape(self.group, y.shape[1] // self.group, -1)
+        matrices = memory.reshape(self.group, y.shape[1] // self.group, -1)
+        return matrices if self.parts == 1 else matrices[:, :, rows.start * self.width:rows.stop * self.width]
 
-    def outputs(self, y: np.ndarray) -> np.ndarray:
+    def outputs(self, y: np.ndarray, rows: slice) -> np.ndarray:
         """y with its images side by side."""
-        outputs = self.borrow_outputs(y)
+        outputs = self.borrow_outputs(y, rows)
         if len(y) > 1:
             outputs.reshape(self.beside(y))[...] = y.swapaxes(0, 1)
         return outputs

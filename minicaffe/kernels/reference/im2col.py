@@ -18,6 +18,8 @@ def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.nd
 
     x (N, C, *sizes), out (C, *kernel, N, *positions):
     out[c, i, n, o] = x[n, c, o·stride + i·dilation − pad]
+
+    A negative pad lets the first window begin inside the image.
     """
     out.fill(0)
     for column, pixel in _taps(x, stride, pad, dilation, out):
@@ -26,11 +28,10 @@ def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.nd
 
 @kernel
 def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.ndarray) -> None:
-    """Add every column entry to the pixel it was copied from: the adjoint of im2col.
+    """Add every column entry to the pixel it was copied from: out += the adjoint of im2col.
 
     columns (C, *kernel, N, *positions), out (N, C, *sizes)
     """
-    out.fill(0)
     for column, pixel in _taps(out, stride, pad, dilation, columns):
         out[pixel] += columns[column].swapaxes(0, 1)
 

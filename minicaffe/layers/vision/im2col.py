@@ -48,6 +48,7 @@ class Im2colLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
+        bottom[0].diff.fill(0)
         for dx, columns in self._images(bottom[0].diff, top[0].diff):
             kernels.col2im(columns, *self.window[1:], dx)
 
