@@ -15,8 +15,9 @@ import pytest
 
 from minicaffe.cli import glog, progress, signals
 from minicaffe.cli.__main__ import main
-from minicaffe.io import caffemodel, solverstate
+from minicaffe.io import solverstate
 from minicaffe.log import log, warn
+from minicaffe.proto.binary import read_weights
 from minicaffe.solvers import Action
 
 HEAD = re.compile(r"[IWEF]\d{8} \d\d:\d\d:\d\d\.\d{6} +\d+ [a-z_]+\.[ch]pp:\d+\] ")
@@ -108,7 +109,7 @@ def test_train_begins_with_given_weights(folder, capsys):
 
     found = messages(capsys.readouterr())
     assert "solver.cpp:72] Finetuning from run_iter_4.caffemodel" in found
-    trained, kept = (caffemodel.read(f"run_iter_{n}.caffemodel") for n in (4, 1))
+    trained, kept = (read_weights(f"run_iter_{n}.caffemodel") for n in (4, 1))
     for mine, theirs in zip(kept, trained, strict=True):
         for a, b in zip(mine.blobs, theirs.blobs, strict=True):
             np.testing.assert_array_equal(a, b)
