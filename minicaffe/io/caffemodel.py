@@ -1,84 +1,95 @@
-"""Weight files, binary and HDF5: read by content, written by name."""
+"""The two formats in which Caffe writes weights: binary, with the net's definition, and HDF5."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from minicaffe.errors import DataError, ProtoError
+from minicaffe.errors import DataError
 from minicaffe.io import hdf5
-from minicaffe.io.beside import sibling_hint
+from minicaffe.io.tensors import MOST_BLOBS, as_blob, in_a_row, is_stored
 from minicaffe.proto import NetParameter
-from minicaffe.proto.binary import LayerWeights, describe, read_weights, sniff, write_weights
+from minicaffe.proto.binary import LayerWeights, write_weights
+from minicaffe.proto.files import PathLike
+from minicaffe.proto.wrong_file import right_file_hint, wrong_file
 
-PathLike = hdf5.PathLike
-
-
-def read(path: PathLike) -> list[LayerWeights]:
-    """The layers of a .caffemodel or .caffemodel.h5 file, in its order; the content decides which it is.
-
-    In HDF5 the blobs that another layer owns are not stored: each stands as an array of size 0.
-    ProtoError or DataError where the file is missing, of another kind, or damaged; the message names the right
-    file where it stands beside the wrong one.
-    """
-    kind = sniff(path)
-    if kind == "hdf5":
-        return hdf5.read_file(path, lambda file: _read_hdf5(file, path))
-    if kind != "caffemodel":
-        raise ProtoError(f"this is {describe(kind)}, not weights (a caffemodel)", where=str(path),
-                         hint=sibling_hint(path, "caffemodel"))
-    return read_weights(path)
+Blobs = Sequence[tuple[int, np.ndarray]]  # those that a layer stores, by their numbers
 
 
 def write(path: PathLike, net: Any, write_diff: bool = False) -> None:
     """Write a Net's definition and learned blobs, as HDF5 where the name ends in .h5 and else in binary."""
     if str(path).endswith(".h5"):
-        hdf5.write_file(path, lambda file: _write_hdf5(file, net, write_diff))
+        hdf5.write_file(path, lambda file: _write_net_hdf5(file, net, write_diff))
         return
-    definition = NetParameter(name=net.name)
+    blobs = [[blob.data for blob in layer.blobs] for layer in net.layers]
+    diffs = [[blob.diff for blob in layer.blobs] for layer in net.layers]
+    write_weights(path, definition(net), blobs, diffs if write_diff else None)
+
+
+def definition(net: Any) -> Any:
+    """A Net's definition as a snapshot holds it: after all passes, without blobs."""
+    given = NetParameter(name=net.name)
     for layer in net.layers:
-        param = definition.layer.add()
+        param = given.layer.add()
         param.CopyFrom(layer.layer_param)
         param.ClearField("blobs")
         if layer.default_loss_weight and not param.loss_weight:  # Caffe: a loss stores the weight that it assumed
             param.loss_weight.append(layer.default_loss_weight)
-    blobs = {layer.name: [blob.data for blob in layer.blobs] for layer in net.layers if layer.blobs}
-    diffs = {layer.name: [blob.diff for blob in layer.blobs] for layer in net.layers if layer.blobs}
-    write_weights(path, definition, blobs, diffs if write_diff else None)
+    return given
+
+
+def read_hdf5(path: PathLike) -> list[LayerWeights]:
+    """The layers of a .caffemodel.h5 file; a name such as inception/1x1 is a group in a group."""
+    return hdf5.read_file(path, lambda file: _read_hdf5(file, path))
+
+
+def write_hdf5(path: PathLike, layers: Iterable[LayerWeights]) -> None:
+    """Write layers as a .caffemodel.h5 file. DataError where two of them have one name, or none."""
+    stored = [(layer.name, [(k, blob) for k, blob in enumerate(layer.blobs) if is_stored(blob)]) for layer in layers]
+    hdf5.write_file(path, lambda file: _write_section(file.create_group("data"), stored, path))
 
 
 def _read_hdf5(file: Any, path: PathLike) -> list[LayerWeights]:
-    if "data" not in file:
+    if "data" not in file or not hdf5.is_group(file["data"]):
         if "iter" in file and "history" in file:
-            raise ProtoError("this is a solver state, not weights (a caffemodel)", where=str(path),
-                             hint=sibling_hint(path, "caffemodel"))
-        raise DataError("this HDF5 file has no group 'data', so it holds no weights of Caffe's", where=str(path))
-    found: list[LayerWeights] = []
-    _collect(file["data"], "", found)
-    return found
+            raise wrong_file(path, "solverstate", "caffemodel")
+        raise DataError("this HDF5 file has no group 'data', so it holds no weights of Caffe's", where=str(path),
+                        hint=right_file_hint(path, "caffemodel"))
+    found = []
+    for name, datasets in hdf5.walk(file["data"]):
+        blobs = {int(key): key for key in datasets if key.isascii() and key.isdigit()}
+        if len(blobs) < len(datasets) or max(blobs, default=0) >= MOST_BLOBS:
+            raise DataError(f"the datasets of layer {name!r} are not called 0, 1, …: {', '.join(sorted(datasets))}",
+                            where=str(path))
+        if name:
+            arrays = {k: as_blob(hdf5.array(datasets[key])) for k, key in blobs.items()}
+            found.append(LayerWeights(name, "", in_a_row(arrays)))
+    names = [layer.name for layer in found]
+    return [layer for layer in found if layer.blobs or not any(n.startswith(f"{layer.name}/") for n in names)]
 
 
-def _collect(group: Any, name: str, found: list[LayerWeights]) -> None:
-    """The layers of a group, depth first: a name such as inception/1x1 is a group in a group."""
-    numbered = {key: item for key, item in group.items() if hdf5.is_dataset(item)}
-    if name and (numbered or not len(group)):
-        count = 1 + max((int(key) for key in numbered), default=-1)
-        absent = np.empty(0, np.float32)
-        blobs = [np.asarray(numbered[str(k)]) if str(k) in numbered else absent for k in range(count)]
-        found.append(LayerWeights(name, "", blobs))
-    for key, item in group.items():
-        if key not in numbered:
-            _collect(item, f"{name}/{key}" if name else key, found)
-
-
-def _write_hdf5(file: Any, net: Any, write_diff: bool) -> None:
+def _write_net_hdf5(file: Any, net: Any, write_diff: bool) -> None:
     owned = {id(param.blob) for param in net.all_params if param.owner is None}
-    for section in ("data", "diff") if write_diff else ("data",):
-        top = file.create_group(section)
-        for layer in net.layers:
-            group = top.create_group(layer.name)
-            for k, blob in enumerate(layer.blobs):
-                # Caffe: a shared blob's values are stored by its owner alone, its diff by every layer
-                if section == "diff" or id(blob) in owned:
-                    group.create_dataset(str(k), data=getattr(blob, section))
+    # Caffe: a shared blob's values are stored by its owner alone, its diff by every layer
+    data = [(layer.name, [(k, blob.data) for k, blob in enumerate(layer.blobs) if id(blob) in owned])
+            for layer in net.layers]
+    _write_section(file.create_group("data"), data, file.filename)
+    if write_diff:
+        diffs = [(layer.name, [(k, blob.diff) for k, blob in enumerate(layer.blobs)]) for layer in net.layers]
+        _write_section(file.create_group("diff"), diffs, file.filename)
+
+
+def _write_section(group: Any, layers: Iterable[tuple[str, Blobs]], path: PathLike) -> None:
+    for name, blobs in layers:
+        parts = name.split("/")
+        if blobs and ("" in parts or "." in parts):
+            raise DataError(f"HDF5 cannot hold a layer of the name {name!r}", where=str(path),
+                            hint="give the layer another name, or set snapshot_format: BINARYPROTO")
+        within = group.require_group(name) if name.strip("/.") else group
+        for k, blob in blobs:
+            if str(k) in within:
+                raise DataError(f"two layers of the name {name!r} have blobs, and HDF5 can hold only one",
+                                where=str(path), hint="rename one of them, or set snapshot_format: BINARYPROTO")
+            within.create_dataset(str(k), data=blob)

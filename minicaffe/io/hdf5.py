@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,16 +18,18 @@ except ImportError:
 
 PathLike = str | os.PathLike[str]
 T = TypeVar("T")
+PACKED_AT_MOST = 1100  # times: no filter of HDF5's makes an array smaller
 
 
 def read_file(path: PathLike, read: Callable[[Any], T]) -> T:
     """What `read` makes of the open file; DataError where it is no HDF5 file or lacks what `read` asks for."""
-    _need_h5py()
+    require()
     try:
         with h5py.File(path, "r") as file:
             return read(file)
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise DataError(f"cannot read this HDF5 file: {_sentence(error)}", where=str(path)) from error
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+        raise DataError(f"cannot read this HDF5 file: {_sentence(error)}", where=str(path),
+                        hint="the file is damaged or was cut short") from error
 
 
 def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
@@ -35,12 +37,79 @@ def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
 
     The file is made in memory and then goes to the disk in one piece. DataError when the system refuses.
     """
-    _need_h5py()
+    require()
     with h5py.File(os.fspath(path), "w", driver="core", backing_store=False) as file:
         write(file)
         file.flush()
         image = file.id.get_file_image()
     replace_file(path, [image])
+
+
+def array(item: Any) -> np.ndarray:
+    """The numbers of a dataset in this machine's byte order; DataError where the file does not hold them.
+
+    Nothing is allocated before the stored bytes are known to fill the shape: a damaged one can claim any size.
+    """
+    if not is_dataset(item) or item.dtype.kind not in "fiu":
+        raise _damaged(item, "is no array of numbers")
+    _check_size(item)
+    values = np.empty(item.shape, item.dtype.newbyteorder("="))
+    if values.size:
+        item.read_direct(values)
+    return values
+
+
+def integer(item: Any) -> int:
+    """The one whole number of a dataset."""
+    values = array(item)
+    if values.size != 1 or values.dtype.kind == "f":
+        raise _damaged(item, f"is no whole number: its shape is {values.shape} of {values.dtype}")
+    return int(values.ravel()[0])
+
+
+def string(item: Any) -> str:
+    """The text of a dataset, up to a zero byte; what is not UTF-8 in it is replaced."""
+    if not is_dataset(item) or item.dtype.kind not in "SO" or item.shape not in ((), (1,)):
+        raise _damaged(item, "is no text")
+    _check_size(item)
+    value = np.ravel(item[()])[0]
+    data = value if isinstance(value, bytes) else str(value).encode()
+    return data.split(b"\0")[0].decode("utf-8", "replace")
+
+
+def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each group inside `top`, by its path, with its datasets by name; depth first, in the order of the names.
+
+    DataError for a group that can be reached twice, and for what lies in another file.
+    """
+    seen, waiting = {top}, [("", top)]
+    while waiting:
+        path, group = waiting.pop()
+        datasets, groups = {}, []
+        for name in group:
+            if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+                raise _damaged(group, f"names {name!r} of another file")
+            item = group[name]
+            if item in seen:
+                raise _damaged(item, "stands in two places of this file")
+            seen.add(item)
+            if is_group(item):
+                groups.append((f"{path}/{name}" if path else name, item))
+            else:
+                datasets[name] = item
+        yield path, datasets
+        waiting += reversed(groups)
+
+
+def _check_size(dataset: Any) -> None:
+    stored, needed = int(dataset.id.get_storage_size()), dataset.nbytes
+    packed = PACKED_AT_MOST if dataset.chunks else 1
+    if needed > stored * packed or stored > os.path.getsize(dataset.file.filename):
+        raise _damaged(dataset, f"holds {stored} bytes, but its shape {dataset.shape} needs {needed}")
+
+
+def _damaged(item: Any, what: str) -> DataError:
+    return DataError(f"{item.name} {what}", where=item.file.filename, hint="the file is damaged, or holds other data")
 
 
 def write_string(group: Any, name: str, value: str) -> None:
@@ -59,7 +128,13 @@ def is_dataset(item: Any) -> bool:
     return isinstance(item, h5py.Dataset)
 
 
-def _need_h5py() -> None:
+def is_group(item: Any) -> bool:
+    """True for a group, the whole file among them."""
+    return isinstance(item, h5py.Group)
+
+
+def require() -> None:
+    """The error that names the extra, where h5py is not installed."""
     if h5py is None:
         raise missing_extra("h5py", "data", "an HDF5 file")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe.errors import DataError, ProtoError
+from minicaffe.errors import DataError
 from minicaffe.io import hdf5
-from minicaffe.io.beside import sibling_hint
-from minicaffe.proto.binary import SolverSnapshot, describe, read_solverstate, sniff, write_solverstate
+from minicaffe.proto.binary import SolverSnapshot, read_solverstate, sniff, write_solverstate
+from minicaffe.proto.wrong_file import right_file_hint, wrong_file
 
 PathLike = hdf5.PathLike
 
@@ -24,8 +24,7 @@ def read(path: PathLike) -> SolverSnapshot:
     if kind == "hdf5":
         return hdf5.read_file(path, lambda file: _read_hdf5(file, path))
     if kind != "solverstate":
-        raise ProtoError(f"this is {describe(kind)}, not a solver state", where=str(path),
-                         hint=sibling_hint(path, "solverstate"))
+        raise wrong_file(path, kind, "solverstate")
     return read_solverstate(path)
 
 
@@ -40,16 +39,13 @@ def write(path: PathLike, state: SolverSnapshot) -> None:
 def _read_hdf5(file: Any, path: PathLike) -> SolverSnapshot:
     if "iter" not in file or "history" not in file:
         if "data" in file:
-            raise ProtoError("these are weights (a caffemodel), not a solver state", where=str(path),
-                             hint=sibling_hint(path, "solverstate"))
-        raise DataError("this HDF5 file lacks 'iter' or 'history', so it is no solver state", where=str(path))
-    learned_net = bytes(file["learned_net"][()]).split(b"\0")[0].decode() if "learned_net" in file else ""
-    history = [np.asarray(file["history"][str(i)]) for i in range(len(file["history"]))]
-    return SolverSnapshot(_integer(file["iter"]), learned_net, _integer(file["current_step"]), history)
-
-
-def _integer(dataset: Any) -> int:
-    return int(np.ravel(dataset[()])[0])
+            raise wrong_file(path, "caffemodel", "solverstate")
+        raise DataError("this HDF5 file lacks 'iter' or 'history', so it is no solver state", where=str(path),
+                        hint=right_file_hint(path, "solverstate"))
+    learned_net = hdf5.string(file["learned_net"]) if "learned_net" in file else ""
+    stored = file["history"]
+    history = [hdf5.array(stored[str(i)]) for i in range(len(stored))]
+    return SolverSnapshot(hdf5.integer(file["iter"]), learned_net, hdf5.integer(file["current_step"]), history)
 
 
 def _write_hdf5(file: Any, state: SolverSnapshot) -> None:

@@ -214,9 +214,10 @@ class Net:
     # --- weights -------------------------------------------------------------------------------------
 
     def copy_trained_from(self, source: str | os.PathLike[str] | Any, *, strict: bool = False) -> weights.Report:
-        """Copy learned blobs from a weight file or a NetParameter, by layer name; says what was copied.
+        """Copy learned blobs from weight files ("a", "a,b" or a list) or a NetParameter, by layer name.
 
-        DataError where a shape differs, and with `strict` where a layer is missing on either side.
+        The Report says for each layer what became of it. DataError, and nothing copied, where a shape differs, and
+        with `strict` where a layer is missing on either side.
         """
         return weights.copy_trained_from(self, source, strict=strict)
 

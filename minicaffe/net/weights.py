@@ -1,84 +1,199 @@
-"""Learned blobs from a file into a net, layer by layer, with an account of what went where."""
+"""Learned blobs from files into a net, layer by layer, with an account of what went where."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minicaffe.errors import DataError, near_names
-from minicaffe.io import caffemodel
+from minicaffe.io import weights as files
 from minicaffe.log import log
 from minicaffe.proto.binary import LayerWeights, blob_to_array
 
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
+    from minicaffe.net.param_sharing import Param
+
+PathLike = str | os.PathLike[str]
+LOADED, DIFFERS, ONLY_IN_FILE, ONLY_IN_NET = "loaded", "shape differs", "only in the file", "only in the net"
+
+
+@dataclass
+class Row:
+    """What became of one layer: its blobs' shapes, and a remark."""
+
+    layer: str
+    what: str
+    shapes: list[tuple[int, ...]]
+    remark: str = ""
 
 
 @dataclass
 class Report:
-    """What a copy of weights did: layer names by what became of them."""
+    """What a copy of weights did, a row a layer; `str` is the table."""
 
     source: str
-    loaded: list[str] = field(default_factory=list)
-    only_in_file: list[str] = field(default_factory=list)
-    only_in_net: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def loaded(self) -> list[str]:
+        """The names of the layers that got their blobs."""
+        return self._names(LOADED)
+
+    @property
+    def differing(self) -> list[str]:
+        """The names of the layers whose blobs in the file have other shapes, or another number, than in the net."""
+        return self._names(DIFFERS)
+
+    @property
+    def only_in_file(self) -> list[str]:
+        """The names of the layers with blobs that the net lacks."""
+        return self._names(ONLY_IN_FILE)
+
+    @property
+    def only_in_net(self) -> list[str]:
+        """The names of the layers with blobs that no file has: they keep what their fillers gave."""
+        return self._names(ONLY_IN_NET)
+
+    def _names(self, what: str) -> list[str]:
+        return [row.layer for row in self.rows if row.what == what]
 
     def __str__(self) -> str:
-        rows = [("loaded", self.loaded), ("only in the file", self.only_in_file), ("only in the net", self.only_in_net)]
-        table = [f"  {what:17}{len(names):5}  {', '.join(names)}" for what, names in rows if names]
-        hints = [f"  {name!r} of the file: {near}" for name in self.only_in_file
-                 if (near := near_names(name, self.only_in_net))]
-        return "\n".join([f"weights from {self.source}:", *table, *hints])
+        width = max((len(row.layer) for row in self.rows), default=0)
+        lines = [f"  {row.layer:{width}}  {row.what:16}  {row.remark or ' '.join(map(str, row.shapes))}"
+                 for row in self.rows]
+        return "\n".join([f"weights from {self.source}:", *lines])
 
 
-def copy_trained_from(net: Net, source: str | os.PathLike[str] | Any, *, strict: bool = False) -> Report:
-    """Copy the blobs of a weight file, or of a NetParameter that holds blobs, into the layers of the same names.
+class _Target:
+    """A layer of the net that has blobs, with their Params."""
 
-    DataError where the number of blobs or a shape differs, and with `strict` where either side has a layer with
-    blobs that the other lacks.
+    def __init__(self, name: str, params: Sequence[Param]) -> None:
+        self.name, self.params = name, params
+        self.shapes = [param.blob.shape for param in params]
+        self.new: list[np.ndarray | None] = []  # what the files hold for its blobs
+        self.remark = ""
+
+
+def copy_trained_from(net: Net, source: PathLike | Sequence[PathLike] | Any, *, strict: bool = False) -> Report:
+    """Copy the blobs of weight files, or of a NetParameter that holds blobs, into the layers of the same names.
+
+    source    one path, several in a list or with commas between them (a later file overwrites), or a NetParameter
+
+    The table has every layer with blobs of the net and of the files. DataError, and nothing copied, where a layer's
+    number of blobs or a shape differs, and with `strict` where either side has a layer that the other lacks.
     """
-    if isinstance(source, (str, os.PathLike)):
-        path, stored = str(source), caffemodel.read(source)
-    else:
-        path = "a NetParameter"
-        stored = [LayerWeights(layer.name, layer.type, [blob_to_array(b) for b in layer.blobs])
-                  for layer in source.layer]
-    report = Report(path)
-    for name, _, arrays in stored:
-        if name in net.params or (arrays and name in net.layer_names):
-            _copy_layer(net, name, arrays, path)
-            report.loaded.append(name)
-        elif arrays:
-            log("net.cpp:746", f"Ignoring source layer {name}")
-            report.only_in_file.append(name)
-    report.only_in_net = [name for name in net.params if name not in report.loaded]
+    report = Report(" and ".join(_names(source)))
+    targets = list(_targets(net))
+    foreign: list[Row] = []
+    for path, stored in _read(source):
+        foreign += _match(net, targets, stored, path if len(_names(source)) > 1 else "")
+    report.rows = [_row(target) for target in targets] + foreign
+    _hint_near_names(report)
+    if report.differing:
+        raise DataError(f"the weights of {_listed(report.differing)} do not fit the net\n{report}",
+                        hint="to learn such a layer anew, give it another name in the net")
     if strict and (report.only_in_file or report.only_in_net):
-        raise DataError(f"the weights do not fit the net exactly\n{report}", where=path)
+        raise DataError(f"the weights do not fit the net exactly, which strict demands\n{report}")
+    for target in targets:
+        for param, values in zip(target.params, target.new, strict=False):
+            if values is not None:
+                param.blob.data[...] = values.reshape(param.blob.shape)
     return report
-
-
-def _copy_layer(net: Net, name: str, arrays: list[np.ndarray], path: str) -> None:
-    params = [param for param in net.all_params if param.layer == name]
-    # an HDF5 file leaves a shared blob to the layer that owns it
-    left_out = [param.owner is not None and (k >= len(arrays) or not arrays[k].size) for k, param in enumerate(params)]
-    if len(arrays) + sum(left_out[len(arrays):]) != len(params):
-        raise DataError(f"layer {name!r} has {len(arrays)} blobs in the file, but {len(params)} in the net", where=path)
-    for k, param in enumerate(params):
-        if left_out[k]:
-            continue
-        blob, array = param.blob, arrays[k]
-        if not same_shape(array.shape, blob.shape):
-            raise DataError(f"cannot copy blob {k} of layer {name!r}: its shape is {array.shape} in the file and "
-                            f"{blob.shape} in the net", where=path,
-                            hint="to learn this layer anew, give it another name in the net")
-        blob.data[...] = array.reshape(blob.shape)
 
 
 def same_shape(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Whether shapes agree; old files store four sizes: (1, 1, 500, 800) is (500, 800), (1, 1, 1, 10) is (10,)."""
     if stored == wanted:
         return True
-    return len(stored) == 4 and len(wanted) < 4 and stored == (1,) * (4 - len(wanted)) + wanted
+    if len(stored) != 4 or len(wanted) >= 4:
+        return False
+    if len(wanted) == 1:  # (1, 10, 1, 1) too is (10,): some forks' BatchNorm
+        return sorted(stored) == [1, 1, 1, *wanted]
+    return stored == (1,) * (4 - len(wanted)) + wanted
+
+
+def _names(source: Any) -> list[str]:
+    """The files' names, or what stands for a NetParameter."""
+    if isinstance(source, (str, os.PathLike)):
+        whole = os.fspath(source)
+        return [whole] if os.path.exists(whole) else [part.strip() for part in whole.split(",") if part.strip()]
+    return ["a NetParameter"] if hasattr(source, "DESCRIPTOR") else [os.fspath(path) for path in source]
+
+
+def _read(source: Any) -> Iterator[tuple[str, list[LayerWeights]]]:
+    if hasattr(source, "DESCRIPTOR"):
+        yield "", [LayerWeights(layer.name, layer.type, [blob_to_array(b) for b in layer.blobs])
+                   for layer in source.layer]
+        return
+    for path in _names(source):
+        yield path, files.read(path)
+
+
+def _targets(net: Net) -> Iterator[_Target]:
+    params = iter(net.all_params)
+    for layer in net.layers:
+        if layer.blobs:
+            yield _Target(layer.name, [next(params) for _ in layer.blobs])
+
+
+def _match(net: Net, targets: Sequence[_Target], stored: Iterable[LayerWeights], path: str) -> list[Row]:
+    """Give each target what the file has for it; a row for each layer that the net lacks."""
+    foreign: list[Row] = []
+    free = list(targets)  # of two layers of one name, in the file and in the net, each gets its own
+    for name, _, blobs in stored:
+        target = next((t for t in free if t.name == name), None)
+        if target is not None:
+            free.remove(target)
+            _fill(target, blobs, path)
+            continue
+        shapes = [blob.shape for blob in blobs]
+        again = [t for t in targets if t.name == name]
+        if name not in net.layer_names:
+            log("net.cpp:746", f"Ignoring source layer {name}")
+            foreign += [Row(name, ONLY_IN_FILE, shapes)] * bool(blobs)
+        elif again and blobs:  # Caffe: of several in the file the last one counts
+            _fill(again[-1], blobs, path)
+            again[-1].remark = again[-1].remark or "stands twice in the file: the last one is taken"
+        elif blobs:
+            foreign.append(Row(name, DIFFERS, shapes, f"{len(blobs)} blobs in the file, none in the net"))
+    return foreign
+
+
+def _fill(target: _Target, blobs: Sequence[np.ndarray], path: str) -> None:
+    """Note the file's blobs for the target, or in its remark why they do not fit."""
+    # an HDF5 file leaves a shared blob to the layer that owns it
+    new = [blobs[k] if k < len(blobs) and blobs[k].size else None for k in range(max(len(blobs), len(target.params)))]
+    owned = [param.owner is None for param in target.params]
+    if len(new) > len(owned) or any(mine and values is None for mine, values in zip(owned, new, strict=True)):
+        target.remark = f"{len(blobs)} blobs in the file, {len(owned)} in the net"
+    else:
+        target.remark = "; ".join(f"blob {k} is {values.shape} in the file and {shape} in the net"
+                                  for k, (values, shape) in enumerate(zip(new, target.shapes, strict=True))
+                                  if values is not None and not same_shape(values.shape, shape))
+    target.new = [] if target.remark else new
+    if not target.remark and path:
+        target.remark = f"from {path}"
+
+
+def _row(target: _Target) -> Row:
+    if target.new:
+        return Row(target.name, LOADED, target.shapes, target.remark)
+    return Row(target.name, DIFFERS if target.remark else ONLY_IN_NET, target.shapes, target.remark)
+
+
+def _hint_near_names(report: Report) -> None:
+    """Beside each layer that one side lacks, the names of the other side that resemble it."""
+    for row in report.rows:
+        others = {ONLY_IN_FILE: report.only_in_net, ONLY_IN_NET: report.only_in_file}.get(row.what, [])
+        near = near_names(row.layer, others)
+        if near:
+            row.remark = f"{' '.join(map(str, row.shapes))}  {near}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"layer {names[0]!r}" if len(names) == 1 else f"layers {', '.join(map(repr, names))}"

@@ -16,21 +16,33 @@ KINDS = {
     "empty": "an empty file",
     "folder": "a folder",
     "git-lfs": "a Git LFS pointer: the real file was never downloaded (git lfs pull)",
+    "gzip": "a gzip archive, still packed",
     "hdf5": "an HDF5 file",
     "html": "a web page: the download gave a page instead of the file",
     "image": "an image",
     "leveldb": "a LevelDB",
     "lmdb": "an LMDB",
+    "npz": "an .npz of arrays",
+    "pickle": "a Python pickle (of PyTorch or scikit-learn?)",
     "prototxt": "a prototxt",
+    "safetensors": "a .safetensors file",
     "solverstate": "a solver state",
     "text": "plain text",
     "unknown": "a file of an unknown kind",
-    "zip": "a zip archive or .npz",
+    "zeros": "a file of zero bytes: a copy that was never finished",
+    "zip": "a zip archive",
 }
+
+SAFETENSORS_HEADER = 100_000_000  # the longest header, in bytes, that the format allows
 
 _MAGIC = (
     (0, b"\x89HDF\r\n\x1a\n", "hdf5"),
     (0, b"PK\x03\x04", "zip"),
+    (0, b"PK\x05\x06", "zip"),  # one without members
+    (0, b"\x1f\x8b\x08", "gzip"),
+    (0, b"\x80\x02", "pickle"),
+    (0, b"\x80\x03", "pickle"),
+    (0, b"\x80\x04\x95", "pickle"),
     (0, b"\x89PNG\r\n", "image"),
     (0, b"\xff\xd8\xff", "image"),
     (16, b"\xde\xc0\xef\xbe", "lmdb"),  # data.mdb: 0xBEEFC0DE after the page's head
@@ -76,12 +88,21 @@ def _by_head(head: bytes) -> str:
         return "empty"
     for offset, magic, kind in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
-            return kind
+            return "npz" if kind == "zip" and _first_member(head).endswith(b".npy") else kind
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= SAFETENSORS_HEADER:
+        return "safetensors"
+    if len(head) > 64 and not any(head):
+        return "zeros"
     if re.search(rb"[\x00-\x08\x0e-\x1a\x7f]", head):
         return ""
     if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
         return "html"
     return "prototxt" if re.search(rb"^\s*\w+\s*[:{]", head, re.MULTILINE) else "text"
+
+
+def _first_member(head: bytes) -> bytes:
+    """The name of a zip archive's first file."""
+    return head[30 : 30 + int.from_bytes(head[26:28], "little")]
 
 
 def _by_fields(buffer: Any) -> str:

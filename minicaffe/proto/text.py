@@ -12,9 +12,10 @@ from google.protobuf import text_format
 
 from minicaffe.errors import ProtoError
 from minicaffe.proto.files import PathLike, read_bytes, replace_file
-from minicaffe.proto.sniff import describe, sniff_bytes
+from minicaffe.proto.sniff import sniff_bytes
 from minicaffe.proto.source import Source, excerpt, is_yaml
 from minicaffe.proto.wording import explain
+from minicaffe.proto.wrong_file import wrong_file
 
 __all__ = ["Source", "format", "parse", "read", "read_source", "write"]
 
@@ -54,7 +55,7 @@ def read_source(path: PathLike) -> Source:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ProtoError("this text is UTF-16", where=str(path), hint="save it as UTF-8 in an editor")
     if kind not in ("prototxt", "text", "empty"):
-        raise ProtoError(f"this is {describe(kind)}, not a prototxt or YAML text", where=str(path))
+        raise wrong_file(path, kind, "prototxt")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

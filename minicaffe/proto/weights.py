@@ -9,11 +9,12 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from minicaffe import proto
-from minicaffe.errors import DataError, ProtoError
+from minicaffe.errors import DataError
 from minicaffe.proto.blobs import damaged, decode_blob, encode_blob
 from minicaffe.proto.files import PathLike, replace_file, unreadable
-from minicaffe.proto.sniff import describe, sniff
+from minicaffe.proto.sniff import sniff
 from minicaffe.proto.wire import LENGTH, VARINT, DamagedError, next_field, put_tag, signed, text
+from minicaffe.proto.wrong_file import wrong_file
 
 LARGEST = 2**31 - 1  # bytes of a message that protobuf, and so Caffe, reads
 
@@ -24,6 +25,7 @@ _V0 = 1  # of V1LayerParameter
 _LAYER_FIELDS = {_LAYER: (1, 2, _BLOBS), _LAYERS: (4, 5, 6), _V0: (1, 2, 50)}
 
 T = TypeVar("T")
+Blobs = Mapping[str, Sequence[np.ndarray]] | Sequence[Sequence[np.ndarray]]
 
 
 class LayerWeights(NamedTuple):
@@ -62,22 +64,19 @@ def read_blob(path: PathLike) -> np.ndarray:
     return _mapped(path, "blob", lambda buffer: _blob(buffer, 0, len(buffer), "this blob", path))
 
 
-def write_weights(path: PathLike, net: Any, blobs: Mapping[str, Sequence[np.ndarray]],
-                  diffs: Mapping[str, Sequence[np.ndarray]] | None = None) -> None:
-    """Write a caffemodel: `net` (a NetParameter) with blobs, and diffs if given, by layer name.
+def write_weights(path: PathLike, net: Any, blobs: Blobs, diffs: Blobs | None = None) -> None:
+    """Write a caffemodel: `net` (a NetParameter) with blobs, and diffs if given, by layer name or one list a layer.
 
     The bytes are those that Caffe writes. DataError when a name is no layer of the net, or when the file
     would exceed the 2 GB that Caffe can read.
     """
-    unknown = sorted(set(blobs) - {layer.name for layer in net.layer})
-    if unknown:
-        raise DataError(f"no layer {unknown[0]!r} in net {net.name!r} to write blobs into")
+    each, each_diff = _by_layer(net, blobs), _by_layer(net, diffs or {})
     head = type(net)()
     head.CopyFrom(net)
     head.ClearField("layer")
     pieces = [head.SerializePartialToString()]
-    for layer in net.layer:
-        pieces += _layer_pieces(layer, blobs.get(layer.name, ()), (diffs or {}).get(layer.name, ()))
+    for layer, data, diff in zip(net.layer, each, each_diff, strict=True):
+        pieces += _layer_pieces(layer, data, diff)
     _write(path, pieces)
 
 
@@ -102,7 +101,7 @@ def _mapped(path: PathLike, kind: str, read: Callable[[Any], T]) -> T:
 
     found = sniff(path)
     if found != kind:
-        raise ProtoError(f"this is {describe(found)}, not {describe(kind)}", where=str(path))
+        raise wrong_file(path, found, kind)
     try:
         with open(Path(path), "rb") as file:
             buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -167,6 +166,16 @@ def _solverstate(buffer: Any, path: PathLike) -> SolverSnapshot:
         elif (number, wire) == (4, VARINT):
             step = signed(first)
     return SolverSnapshot(iteration, learned_net, step, history)
+
+
+def _by_layer(net: Any, blobs: Blobs) -> Sequence[Sequence[np.ndarray]]:
+    """The blobs of each layer of the net, in its order."""
+    if not isinstance(blobs, Mapping):
+        return blobs
+    unknown = sorted(set(blobs) - {layer.name for layer in net.layer})
+    if unknown:
+        raise DataError(f"no layer {unknown[0]!r} in net {net.name!r} to write blobs into")
+    return [blobs.get(layer.name, ()) for layer in net.layer]
 
 
 def _layer_pieces(layer: Any, blobs: Sequence[np.ndarray], diffs: Sequence[np.ndarray]) -> list[Any]:

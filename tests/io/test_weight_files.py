@@ -1,5 +1,6 @@
 """Weight files and solver states: Caffe's layout, read back with protobuf and h5py alone."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,11 @@ import pytest
 
 from minicaffe import Net
 from minicaffe.errors import DataError, MinicaffeError
-from minicaffe.io import caffemodel, hdf5, solverstate
-from minicaffe.io.beside import sibling, sibling_hint
+from minicaffe.io import caffemodel, hdf5, solverstate, weights
 from minicaffe.proto import NetParameter, SolverState
 from minicaffe.proto import text as proto_text
 from minicaffe.proto.binary import SolverSnapshot
+from minicaffe.proto.wrong_file import right_file_hint, sibling
 
 ORACLE = Path(__file__).parent.parent / "oracle" / "solvers"
 CASES = ["adam", "multistep", "sgd_momentum"]
@@ -74,8 +75,8 @@ def test_an_hdf5_state_written_back_has_caffes_layout(case, tmp_path, h5py):
 @pytest.mark.parametrize("case", CASES)
 def test_both_formats_hold_the_same(case, h5py):
     """this test shows that Caffe's binary and HDF5 files read as the same weights and history."""
-    binary = {w.name: w.blobs for w in caffemodel.read(ORACLE / f"{case}_iter_6.caffemodel")}
-    other = {w.name: w.blobs for w in caffemodel.read(ORACLE / f"{case}_iter_6.caffemodel.h5")}
+    binary = {w.name: w.blobs for w in weights.read(ORACLE / f"{case}_iter_6.caffemodel")}
+    other = {w.name: w.blobs for w in weights.read(ORACLE / f"{case}_iter_6.caffemodel.h5")}
     states = [solverstate.read(ORACLE / f"{case}_iter_6.solverstate{tail}") for tail in ("", ".h5")]
 
     assert sorted(binary) == sorted(other)
@@ -123,9 +124,9 @@ def test_a_binary_file_is_the_net_with_its_blobs(tmp_path):
 
 @pytest.mark.parametrize(("name", "read", "words"), [
     ("adam_iter_6.caffemodel", solverstate.read, ["weights", "adam_iter_6.solverstate?"]),
-    ("adam_iter_6.solverstate", caffemodel.read, ["a solver state", "adam_iter_6.caffemodel?"]),
+    ("adam_iter_6.solverstate", weights.read, ["a solver state", "adam_iter_6.caffemodel?"]),
     ("adam_iter_6.caffemodel.h5", solverstate.read, ["weights", "adam_iter_6.solverstate.h5?"]),
-    ("adam_iter_6.solverstate.h5", caffemodel.read, ["a solver state", "adam_iter_6.caffemodel.h5?"]),
+    ("adam_iter_6.solverstate.h5", weights.read, ["a solver state", "adam_iter_6.caffemodel.h5?"]),
 ])
 def test_the_content_decides_and_the_sibling_is_named(name, read, words):
     """this test shows that each wrong file says what it is and names the right one beside it."""
@@ -137,7 +138,7 @@ def test_the_content_decides_and_the_sibling_is_named(name, read, words):
     assert [] == [word for word in words if word not in str(error.value)]
 
 
-@pytest.mark.parametrize("read", [caffemodel.read, solverstate.read])
+@pytest.mark.parametrize("read", [weights.read, solverstate.read])
 @pytest.mark.parametrize(("content", "words"), [
     (b"", "empty"), (b"layer { name: 'a' }", "prototxt"), (b"\x89HDF\r\n\x1a\n and no more", "cannot read this HDF5"),
 ])
@@ -155,7 +156,7 @@ def test_an_hdf5_file_of_something_else_is_refused(tmp_path, h5py):
     with h5py.File(tmp_path / "d.h5", "w") as file:
         file["label"] = [1, 2, 3]
     with pytest.raises(DataError, match="no group 'data'"):
-        caffemodel.read(tmp_path / "d.h5")
+        weights.read(tmp_path / "d.h5")
     with pytest.raises(DataError, match="lacks 'iter' or 'history'"):
         solverstate.read(tmp_path / "d.h5")
 
@@ -169,18 +170,32 @@ def test_a_cut_hdf5_file_is_an_error(tmp_path, h5py):
             solverstate.read(tmp_path / "cut.h5")
 
 
+@pytest.mark.parametrize(("name", "read"), [("adam_iter_6.solverstate.h5", solverstate.read),
+                                            ("adam_iter_6.caffemodel.h5", weights.read)])
+def test_a_flipped_hdf5_file_is_read_or_refused(name, read, tmp_path, h5py):
+    """this test shows that damage ends in our error or in a load, at a hundred random places."""
+    draw = np.random.default_rng(3)
+    whole = (ORACLE / name).read_bytes()
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[draw.integers(len(whole))] = draw.integers(256)
+        (tmp_path / "f.h5").write_bytes(damaged)
+        with contextlib.suppress(MinicaffeError):  # anything else fails the test
+            read(tmp_path / "f.h5")
+
+
 def test_without_h5py_the_extra_is_named(monkeypatch):
     """this test shows that the error says which extra to install."""
     monkeypatch.setattr(hdf5, "h5py", None)
     with pytest.raises(MinicaffeError, match=r"minicaffe\[data\]"):
-        caffemodel.read(ORACLE / "adam_iter_6.caffemodel.h5")
+        weights.read(ORACLE / "adam_iter_6.caffemodel.h5")
 
 
 def test_a_sibling_is_only_what_stands_there(tmp_path):
     """this test shows that no file is named that is not there."""
     (tmp_path / "a.caffemodel").touch()
 
-    assert "" == sibling_hint(tmp_path / "a.caffemodel", "solverstate")
+    assert "" == right_file_hint(tmp_path / "a.caffemodel", "solverstate")
     assert str(tmp_path / "a.caffemodel") == sibling(tmp_path / "a.solverstate", "caffemodel")
 
 

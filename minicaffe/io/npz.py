@@ -1,0 +1,71 @@
+"""Arrays by name in .npz files: a zip archive of .npy members. Members are checked before memory is given to them."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from minicaffe.errors import DataError
+from minicaffe.proto.files import replace_file
+
+PathLike = str | os.PathLike[str]
+PACKED_AT_MOST = 1100  # times: deflate makes nothing smaller than 1/1032
+LONGEST_HEADER = 10_000
+_BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struct.error, ValueError, LookupError,
+           NotImplementedError, RuntimeError, OSError, MemoryError, SyntaxError, TypeError)
+
+
+def read(path: PathLike) -> dict[str, np.ndarray]:
+    """The arrays of a file by name, in its order. DataError where it is damaged or holds Python objects."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            left = os.path.getsize(path)
+            arrays = {}
+            for member in archive.infolist():
+                left -= member.compress_size
+                if left < 0 or member.file_size > PACKED_AT_MOST * member.compress_size:
+                    raise DataError(f"{member.filename} claims more bytes than the file has", where=str(path))
+                with archive.open(member) as stream:
+                    arrays[member.filename.removesuffix(".npy")] = _array(stream, member, path)
+            return arrays
+    except _BROKEN as error:
+        raise DataError(f"this .npz is damaged: {error}", where=str(path)) from error
+
+
+def write(path: PathLike, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Write named arrays, uncompressed; `path` is at every moment the old file or the whole new one."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+        for name, values in arrays:
+            # a date of its own would make equal weights unequal files
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            with archive.open(member, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.ascontiguousarray(values).reshape(values.shape),
+                                          allow_pickle=False)
+    replace_file(path, [whole.getbuffer()])
+
+
+def _array(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> np.ndarray:
+    version = np.lib.format.read_magic(stream)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, by_columns, dtype = read_header[version](stream, max_header_size=LONGEST_HEADER)
+    needed, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
+    if dtype.kind not in "fiu":
+        raise DataError(f"{member.filename} holds {dtype}, not numbers", where=str(path))
+    if needed != held or min(shape, default=0) < 0:
+        raise DataError(f"{member.filename} holds {held} bytes, but its shape {shape} needs {needed}", where=str(path))
+    values = np.empty(shape, dtype, order="F" if by_columns else "C")
+    target: Any = values.ravel(order="K").view(np.uint8)  # no copy: the array is in one piece
+    at = 0
+    while part := stream.read(1 << 20):
+        target[at : at + len(part)] = np.frombuffer(part, np.uint8)
+        at += len(part)
+    return np.ascontiguousarray(values, dtype.newbyteorder("=")).reshape(shape)

@@ -1,0 +1,92 @@
+"""Weights in every format: read by content, written by name.
+
+    .caffemodel                the net's definition and its blobs, as Caffe writes them
+    .caffemodel.h5, .h5        the blobs, as Caffe writes them
+    .npz                       arrays called LAYER/0, LAYER/1, …; np.load reads them
+    .safetensors               arrays called so too; the types of the layers stand in the metadata
+
+A blob keeps its bits from one format to the other. Only a .caffemodel keeps the definition, and the layers without
+blobs; only it and .safetensors keep the layers' types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minicaffe.errors import DataError
+from minicaffe.io import caffemodel, npz, safetensors, tensors
+from minicaffe.proto import NetParameter
+from minicaffe.proto.binary import LayerWeights, read_weights, sniff, write_weights
+from minicaffe.proto.files import PathLike
+from minicaffe.proto.wrong_file import wrong_file
+
+SUFFIXES = (".caffemodel", ".h5", ".hdf5", ".npz", ".safetensors")
+
+
+def read(path: PathLike) -> list[LayerWeights]:
+    """The layers of a weight file, in its order; the content decides of which format it is.
+
+    A blob that another layer owns and that the file leaves out stands as an array of size 0.
+    ProtoError or DataError where the file is missing, of another kind, or damaged; the message names the right
+    file where it stands beside the wrong one.
+    """
+    kind = sniff(path)
+    if kind not in _READERS:
+        raise wrong_file(path, kind, "caffemodel")
+    return _READERS[kind](path)
+
+
+def is_weights(path: PathLike) -> bool:
+    """Whether the name is one of a weight file."""
+    return str(path).lower().endswith(SUFFIXES)
+
+
+def write(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None) -> None:
+    """Write layers in the format of the file's name; `path` is at every moment the old file or the whole new one.
+
+    definition    a NetParameter for a .caffemodel to hold; without it each layer stands there by name and type alone
+    """
+    name = str(path).lower()
+    if name.endswith((".h5", ".hdf5")):
+        caffemodel.write_hdf5(path, layers)
+    elif name.endswith(".npz"):
+        npz.write(path, tensors.from_layers(layers))
+    elif name.endswith(".safetensors"):
+        types = {layer.name: layer.type for layer in layers if layer.blobs and layer.type}
+        safetensors.write(path, tensors.from_layers(layers), types)
+    elif name.endswith(".caffemodel"):
+        _write_caffemodel(path, layers, definition)
+    else:
+        raise DataError(f"the name {path} is of no format for weights", hint=f"use one of {', '.join(SUFFIXES)}")
+
+
+def _write_caffemodel(path: PathLike, layers: Sequence[LayerWeights], definition: Any) -> None:
+    for layer in layers:
+        for k, blob in enumerate(layer.blobs):
+            if not tensors.is_stored(blob):
+                raise DataError(f"blob {k} of layer {layer.name!r} is another layer's, and the file it was read from "
+                                "does not say which, but a .caffemodel holds it twice", where=str(path),
+                                hint="give the net too: minicaffe convert A B --model NET.prototxt")
+    if definition is None:
+        definition = NetParameter()
+        for layer in layers:
+            definition.layer.add(name=layer.name, type=layer.type)
+    write_weights(path, definition, [layer.blobs for layer in layers])
+
+
+def _read_npz(path: PathLike) -> list[LayerWeights]:
+    return tensors.to_layers(npz.read(path), {}, str(path))
+
+
+def _read_safetensors(path: PathLike) -> list[LayerWeights]:
+    arrays, types = safetensors.read(path)
+    return tensors.to_layers(arrays, types, str(path))
+
+
+_READERS: dict[str, Callable[[PathLike], list[LayerWeights]]] = {
+    "caffemodel": read_weights,
+    "hdf5": caffemodel.read_hdf5,
+    "npz": _read_npz,
+    "safetensors": _read_safetensors,
+}
