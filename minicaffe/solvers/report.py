@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -62,8 +63,8 @@ class MeanOutputs:
 
     @property
     def loss(self) -> float:
-        """The mean loss."""
-        return self._loss / self.batches
+        """The mean loss; not a number where there was no batch."""
+        return self._loss / self.batches if self.batches else math.nan
 
     def results(self) -> list[tuple[str, float]]:
         """Each number's blob and mean."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minicaffe.errors import SolverError
-from minicaffe.io import caffemodel, solverstate
+from minicaffe.io import caffemodel, hdf5, solverstate
 from minicaffe.io.beside import sibling
 from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter
@@ -27,27 +27,25 @@ if TYPE_CHECKING:
 
 
 def check_writable(solver: Solver) -> None:
-    """SolverError at the start, rather than at the first snapshot, where none could be written."""
+    """SolverError at the start, rather than after hours of training, where no snapshot could be written."""
     p = solver.param
-    if not p.snapshot:
-        return
-    if not p.HasField("snapshot_prefix"):
-        raise SolverError(f"snapshot is {p.snapshot}, but snapshot_prefix is not set", where=solver.where)
     folder = Path(p.snapshot_prefix).parent
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise SolverError(f"cannot write snapshots to {p.snapshot_prefix!r}: {str(folder)!r} is no folder that may "
                           "be written to", where=solver.where, hint=f"mkdir -p {folder}")
+    if p.snapshot_format == SolverParameter.HDF5:
+        hdf5.require()
 
 
 def write(solver: Solver) -> str:
     """Write both files; the name of the weights' file."""
-    hdf5 = solver.param.snapshot_format == SolverParameter.HDF5
-    base, tail = f"{solver.param.snapshot_prefix}_iter_{solver.iter}", ".h5" if hdf5 else ""
+    is_hdf5 = solver.param.snapshot_format == SolverParameter.HDF5
+    base, tail = f"{solver.param.snapshot_prefix}_iter_{solver.iter}", ".h5" if is_hdf5 else ""
     model, state = f"{base}.caffemodel{tail}", f"{base}.solverstate{tail}"
-    kind = "HDF5" if hdf5 else "binary proto"
-    log("solver.cpp:474" if hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
+    kind = "HDF5" if is_hdf5 else "binary proto"
+    log("solver.cpp:474" if is_hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
     caffemodel.write(model, solver.net, solver.param.snapshot_diff)
-    log("sgd_solver.cpp:296" if hdf5 else "sgd_solver.cpp:284", f"Snapshotting solver state to {kind} file {state}")
+    log("sgd_solver.cpp:296" if is_hdf5 else "sgd_solver.cpp:284", f"Snapshotting solver state to {kind} file {state}")
     solverstate.write(state, SolverSnapshot(solver.iter, model, solver.current_step, solver.history))
     return model
 

@@ -106,7 +106,9 @@ class Solver:
         self.requested_action: Callable[[], Action] = lambda: Action.NONE
         log("solver.cpp:45", lambda: f"Initializing solver from parameters: \n{text.format(param)}")
         self._check()
-        snapshot.check_writable(self)
+        if param.snapshot:
+            self._require(param.HasField("snapshot_prefix"), "snapshot", "needs a snapshot_prefix")
+            snapshot.check_writable(self)
         if param.random_seed >= 0:
             rng.seed(param.random_seed)
         self._net_class, self._dtype = net_class, dtype
@@ -131,6 +133,8 @@ class Solver:
         log("solver.cpp:289", f"Solving {self.net.name}")
         log("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
         self.stopped = False
+        if self.param.snapshot_after_train:
+            snapshot.check_writable(self)
         if resume_file:
             log("solver.cpp:296", f"Restoring previous solver status from {resume_file}")
             self.restore(resume_file)

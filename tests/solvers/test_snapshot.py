@@ -143,8 +143,22 @@ def test_a_prefix_that_cannot_be_written_is_found_at_the_start(tmp_path):
     """this test shows that the error comes before the first iteration, with the folder's name."""
     with pytest.raises(SolverError, match="nowhere"):
         make(f'snapshot: 5 snapshot_prefix: "{tmp_path}/nowhere/s"')
-    with pytest.raises(SolverError, match="snapshot is 5, but snapshot_prefix is not set"):
+    with pytest.raises(SolverError, match="snapshot needs a snapshot_prefix, got 5"):
         make("snapshot: 5")
+    solver = feed(make(f'max_iter: 3 snapshot_prefix: "{tmp_path}/nowhere/s"'))
+    with pytest.raises(SolverError, match="nowhere"):
+        solver.solve()
+
+    assert 0 == solver.iter
+
+
+def test_hdf5_without_its_package_is_found_at_the_start(tmp_path, monkeypatch):
+    """this test shows that a missing h5py stops a training before it begins, and names the extra."""
+    from minicaffe.io import hdf5
+
+    monkeypatch.setattr(hdf5, "h5py", None)
+    with pytest.raises(MinicaffeError, match=r"minicaffe\[data\]"):
+        make(f'snapshot: 5 snapshot_format: HDF5 snapshot_prefix: "{tmp_path}/s"')
 
 
 def test_a_solver_file_gives_the_prefix(tmp_path, monkeypatch):
@@ -172,3 +186,36 @@ def test_snapshot_diff_stores_the_gradients(tmp_path):
 
         assert expected == len(layer.blobs[0].diff)
         assert (2, 3) == tuple(layer.blobs[0].shape.dim)
+
+
+def test_a_resumed_training_reads_on_where_it_stopped(tmp_path):
+    """this test shows that 3 updates, a snapshot and 4 more see the records that 7 updates in one go see."""
+    pytest.importorskip("lmdb")
+    from minicaffe.data.lmdb import write_lmdb
+    from minicaffe.proto import Datum, SolverParameter
+    from minicaffe.proto import text as proto_text
+    from minicaffe.solvers import get_solver
+
+    draw = np.random.default_rng(2)
+    write_lmdb(tmp_path / "db", [(f"{i:04d}", Datum(channels=3, height=2, width=1, label=i % 4,
+                                                    data=draw.integers(256, size=6, dtype=np.uint8).tobytes()))
+                                 for i in range(13)])
+
+    def start():
+        param = proto_text.parse(f"""
+            net_param {{
+              layer {{ name: "data" type: "Data" top: "x" top: "t" transform_param {{ scale: 0.01 }}
+                       data_param {{ source: "{tmp_path}/db" batch_size: 5 backend: LMDB }} }}
+              layer {{ name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+                       inner_product_param {{ num_output: 4 weight_filler {{ type: "xavier" }} }} }}
+              layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }} }}
+            base_lr: 0.5 lr_policy: "fixed" momentum: 0.9 iter_size: 2 random_seed: 3 snapshot: 3
+            snapshot_prefix: "{tmp_path}/s" """, SolverParameter())
+        return get_solver(param)
+
+    first, second = start(), start()
+    first.step(7)
+    second.restore(str(tmp_path / "s_iter_3.solverstate"))
+    second.step(4)
+
+    np.testing.assert_array_equal(weights(second)[0], weights(first)[0])

@@ -224,3 +224,12 @@ def test_the_displayed_loss_is_smoothed(lines):
     raw = [float(line.split(" = ")[1].split()[0]) for line in found if line.startswith("solver.cpp:258]")]
 
     assert [raw[0], (raw[0] + raw[1]) / 2, (raw[1] + raw[2]) / 2] == pytest.approx(shown, rel=1e-5)
+
+
+def test_no_test_batches_print_no_outputs(lines):
+    """this test shows that test_iter: 0 turns a test off without an error."""
+    solver = feed(make("test_iter: 0 test_interval: 1 test_compute_loss: true"))
+    lines()
+
+    assert [] == solver.test(0)
+    assert ["solver.cpp:347] Iteration 0, Testing net (#0)", "solver.cpp:401] Test loss: nan"] == lines()
