@@ -1,7 +1,8 @@
 """Windows that slide over the spatial axes: their sizes as prototxts give them, and the sizes that follow."""
 
-import warnings
 from typing import NamedTuple
+
+from minicaffe.log import warn
 
 
 class Window(NamedTuple):
@@ -57,8 +58,8 @@ def pool_pair(layer, field, short):
     if square and any(sides):
         if short == "kernel" and not all(sides):
             # Caffe: kernel_size beside one of kernel_h and kernel_w wins
-            warnings.warn(f"layer {layer.name!r} (Pooling): pooling_param.{high if sides[0] else wide} is not read "
-                          f"beside kernel_size", stacklevel=2)
+            warn("pooling_layer.cpp:43", f"layer {layer.name!r} (Pooling): pooling_param.{high if sides[0] else wide} "
+                                         f"is not read beside kernel_size")
         else:
             layer.fail(f"pooling_param.{field} and {high}, {wide} exclude each other")
     elif any(sides):
