@@ -1,22 +1,55 @@
-"""Rewrite a definition: prototxt to YAML or YAML to prototxt, by the files' names, and nothing is lost."""
+"""Rewrite a file in another form; what A is, its content says, and what B is to be, its name.
+
+  minicaffe convert net.prototxt net.yaml                    a definition, either way; nothing is lost
+  minicaffe convert lenet.caffemodel lenet.safetensors       weights: .caffemodel, .h5, .npz, .safetensors
+  minicaffe convert old.caffemodel new.caffemodel            V0 and V1 layers become today's
+  minicaffe convert lenet.npz lenet.caffemodel --model lenet.prototxt      the definition goes in too
+  minicaffe convert lenet.caffemodel lenet.prototxt          the definition that stands beside the weights
+  minicaffe convert a.solverstate a.solverstate.h5           a solver state, either way
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
-from minicaffe.errors import ProtoError
-from minicaffe.proto import NetParameter, SolverParameter
+import numpy as np
+
+from minicaffe import passes
+from minicaffe.errors import DataError, ProtoError
+from minicaffe.io import caffemodel, solverstate, weights
+from minicaffe.proto import TEST, NetParameter, SolverParameter, binary
 from minicaffe.proto import text as proto_text
+from minicaffe.proto.binary import LayerWeights
+
+DEFINITIONS, STATES = (".prototxt", ".yaml", ".yml"), (".solverstate", ".solverstate.h5")
+_CONVOLUTIONS = ("Convolution", "Deconvolution", "CONVOLUTION", "DECONVOLUTION", "conv")
+_INNER_PRODUCTS = ("InnerProduct", "INNER_PRODUCT", "innerproduct")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="A", help="a net or solver, .prototxt or .yaml")
-    parser.add_argument("target", metavar="B", help="the file to write, .prototxt or .yaml")
+    parser.add_argument("source", metavar="A", help="the file to read")
+    parser.add_argument("target", metavar="B", help="the file to write")
+    parser.add_argument("--model", metavar="NET", help="a net to load the weights into first: it gives the definition "
+                        "that a .caffemodel holds, and what layers share")
 
 
 def run(args: argparse.Namespace) -> int:
-    proto_text.write(args.target, read_net_or_solver(args.source))
+    kind, target = binary.sniff(args.source), args.target.lower()
+    if kind in ("prototxt", "text", "empty"):
+        _check_target(args, DEFINITIONS, "a definition")
+        proto_text.write(args.target, read_net_or_solver(args.source))
+    elif kind == "solverstate" or target.endswith(STATES):
+        state = solverstate.read(args.source)
+        _check_target(args, STATES, "a solver state")
+        solverstate.write(args.target, state)
+    elif kind == "caffemodel" and target.endswith(DEFINITIONS):
+        proto_text.write(args.target, _definition(args.source))
+    else:
+        layers = weights.read(args.source)
+        _check_target(args, weights.SUFFIXES, "weights")
+        print(f"{args.target}: {_convert_weights(args, layers, kind)}")
     return 0
 
 
@@ -35,3 +68,70 @@ def read_net_or_solver(path: str) -> Any:
 def _line(error: ProtoError) -> int:
     numbers = [int(part) for part in error.where.rsplit(":", 2)[1:] if part.isdigit()]
     return numbers[0] if numbers else 0
+
+
+def _check_target(args: argparse.Namespace, suffixes: Sequence[str], what: str) -> None:
+    if not args.target.lower().endswith(tuple(suffixes)):
+        raise DataError(f"{args.source} is {what}, which cannot be written as {args.target}",
+                        hint=f"a name for it ends in {', '.join(suffixes)}")
+
+
+def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind: str) -> str:
+    """Write the weights; what was written, in words."""
+    if args.model:
+        from minicaffe.net import Net
+
+        net = Net(args.model, TEST)
+        print(net.copy_trained_from(args.source))
+        layers = [LayerWeights(layer.name, layer.type, [blob.data for blob in layer.blobs]) for layer in net.layers]
+        if args.target.lower().endswith((".caffemodel", ".h5")):
+            caffemodel.write(args.target, net)
+        else:
+            weights.write(args.target, layers)
+    else:
+        layers = [LayerWeights(name, kind_of_layer, _todays_shapes(kind_of_layer, blobs))
+                  for name, kind_of_layer, blobs in layers]
+        definition = None
+        if kind == "caffemodel" and args.target.lower().endswith(".caffemodel"):
+            definition = _definition(args.source)
+            layers = _in_order_of(definition, layers)
+        weights.write(args.target, layers, definition)
+    blobs = [blob for layer in layers for blob in layer.blobs if blob.size]
+    with_blobs = sum(bool(layer.blobs) for layer in layers)
+    return f"{with_blobs} layers with {len(blobs)} blobs, {sum(blob.size for blob in blobs)} parameters"
+
+
+def _definition(path: str) -> Any:
+    """The net's definition in a .caffemodel, upgraded, without its blobs."""
+    net = binary.read(path, NetParameter())
+    for layer in net.layer:
+        layer.ClearField("blobs")
+    for layer in net.layers:
+        layer.ClearField("blobs")
+        if layer.HasField("layer"):  # of V0
+            layer.layer.ClearField("blobs")
+    return passes.upgrade(net)
+
+
+def _in_order_of(definition: Any, layers: list[LayerWeights]) -> list[LayerWeights]:
+    """The weights of each layer of the definition; the upgrade may have joined or added layers."""
+    left = [layer for layer in layers if layer.blobs]
+    ordered = []
+    for given in definition.layer:
+        mine = next((layer for layer in left if layer.name == given.name), None)
+        if mine is not None:
+            left.remove(mine)
+        ordered.append(LayerWeights(given.name, given.type, mine.blobs if mine else []))
+    return ordered
+
+
+def _todays_shapes(kind: str, blobs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The blobs in the shapes that layers have now: files before 2015 wrote four sizes for all of them."""
+    axes = [4] if kind in _CONVOLUTIONS else [2] if kind in _INNER_PRODUCTS else []
+    return [_without_ones(blob, axes[k] if k < len(axes) else 1) for k, blob in enumerate(blobs)]
+
+
+def _without_ones(blob: np.ndarray, axes: int) -> np.ndarray:
+    """The blob in its last axes, where it has four and the others are ones."""
+    old = blob.ndim == 4 and blob.shape[: 4 - axes] == (1,) * (4 - axes)
+    return blob.reshape(blob.shape[4 - axes :]) if old else blob

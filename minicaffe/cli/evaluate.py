@@ -19,6 +19,7 @@ from minicaffe.solvers.report import MeanOutputs, outputs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
     parser.add_argument("--weights", metavar="F,F", required=True, help="learned weights, by layer name")
+    parser.add_argument("--strict", action="store_true", help="refuse layers that only the net or only a file has")
     parser.add_argument("--iterations", metavar="N", type=int, default=50, help="batches to run (default: 50)")
     parser.add_argument("--level", type=int, default=0)
     parser.add_argument("--stage", default="", help="stages, separated by commas")
@@ -30,8 +31,7 @@ def run(args: argparse.Namespace) -> int:
         use_cpu("caffe.cpp:275", args.gpu)
         check_iterations(args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args))
-        for path in args.weights.split(","):
-            log("net.cpp:741", str(net.copy_trained_from(path.strip())))
+        log("net.cpp:741", str(net.copy_trained_from(args.weights, strict=args.strict)))
         log("caffe.cpp:281", f"Running for {args.iterations} iterations.")
         mean = MeanOutputs(net)
         for i in range(args.iterations):
