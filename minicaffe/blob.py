@@ -138,6 +138,11 @@ class Blob:
         """Use the diff storage of `other` from now on."""
         self._diff, self._diff_view = other._diff, None
 
+    @property
+    def storages(self) -> tuple[Storage, Storage]:
+        """The memory behind data and behind diff, which other blobs may use too."""
+        return self._data, self._diff
+
     def shares_data_with(self, other: Blob) -> bool:
         """True where both read and write one storage."""
         return self._data is other._data

@@ -117,6 +117,7 @@ class Layer:
         layer_param     the whole LayerParameter
         param           its `message`, or None
         name, phase, dtype
+        shapes_only     the Net wants shapes alone: nothing is filled, nothing is allocated
         blobs           learnable Blobs, made by `add_blob`
         param_propagate_down    one bool per blob: whether `backward` must compute its diff
         loss_weights    one float per top
@@ -145,6 +146,7 @@ class Layer:
         self.layer_param = param
         self.param: Any = getattr(param, self.message) if self.message else None
         self.name, self.phase, self.dtype = param.name, param.phase, dtype
+        self.shapes_only = False
         self.blobs: list[Blob] = []
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
@@ -234,7 +236,9 @@ class Layer:
     def add_blob(self, shape: Sequence[int], filler: Any = None) -> Blob:
         """Append a learnable blob, filled by a FillerParameter or from the LayerParameter's own `blobs`."""
         blob, index = Blob(shape, self.dtype), len(self.blobs)
-        if index < len(self.layer_param.blobs):
+        if self.shapes_only:
+            pass
+        elif index < len(self.layer_param.blobs):
             values = blob_to_array(self.layer_param.blobs[index])
             self.check_same_count(values, blob, index)
             blob.data[...] = values.reshape(blob.shape)
@@ -258,11 +262,19 @@ class Layer:
         wanted, index = np.dtype(dtype or self.dtype), self._scratch_used
         self._scratch_used += 1
         count = int(np.prod(shape, dtype=np.int64))
+        if self.shapes_only:
+            self._scratch.append(np.broadcast_to(np.zeros((), wanted), (count,)))  # one number, seen count times
+            return np.broadcast_to(self._scratch[-1][:1].reshape(()), shape) if count else np.empty(shape, wanted)
         if index == len(self._scratch):
             self._scratch.append(np.empty(count, wanted))
         elif self._scratch[index].size < count or self._scratch[index].dtype != wanted:
             self._scratch[index] = np.empty(count, wanted)
         return self._scratch[index][:count].reshape(shape)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """How much memory `scratch` holds."""
+        return sum(array.nbytes for array in self._scratch)
 
     def check(self, holds: bool, field: str, rule: str, hint: str = "") -> None:
         """LayerError unless `holds`: 'layer 'norm1' (LRN): lrn_param.local_size must be odd, got 4'.

@@ -31,6 +31,7 @@ class Net:
     weights       files to copy learned blobs from, by layer name: one path or several
     dtype         np.float32 or np.float64, the number type of every blob
     permissive    warn of parameters that a layer does not read, instead of refusing them
+    shapes_only   set up shapes and wiring, but fill no weights and take no memory: such a net cannot run
 
     name, phase, dtype
     param             the NetParameter after all passes
@@ -50,7 +51,7 @@ class Net:
 
     def __init__(self, definition: str | os.PathLike[str] | Any, phase: int | None = TRAIN, *, level: int = 0,
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), dtype: type = np.float32,
-                 permissive: bool = False) -> None:
+                 permissive: bool = False, shapes_only: bool = False) -> None:
         given, self._location = _read(definition)
         if phase is not None:
             given.state.phase = phase
@@ -58,7 +59,7 @@ class Net:
             given.state.stage.extend(stages)
         if dtype not in (np.float32, np.float64):
             raise NetError(f"a net computes in float32 or float64, not in {dtype!r}")
-        self.dtype, self.permissive = np.dtype(dtype).type, permissive
+        self.dtype, self.permissive, self.shapes_only = np.dtype(dtype).type, permissive, shapes_only
         self.before_layer: list[Hook] = []
         self.after_layer: list[Hook] = []
         self.before_backward: list[Hook] = []
@@ -112,6 +113,7 @@ class Net:
         param.CopyFrom(given)
         with self._located(i):
             layer = create(param, dtype=self.dtype, permissive=self.permissive)
+            layer.shapes_only = self.shapes_only
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])
         log("net.cpp:124", f"Setting up {given.name}")

@@ -34,7 +34,7 @@ class DummyDataLayer(Layer):
             if min(sizes, default=0) < 0:
                 self.fail(f"dummy_data_param has a negative size in the shape {sizes}")
             y.reshape(sizes)
-            if filler.type == "constant":
+            if filler.type == "constant" and not self.shapes_only:
                 fill(y.data, filler, self.rng)
 
     def reshape(self, bottom, top):

@@ -1,0 +1,151 @@
+"""Forecast what a net costs, layer by layer, before any memory is taken: shapes, parameters, multiply-adds, bytes.
+
+  minicaffe summary train_val.prototxt --batch 64 --size 227x227
+
+Multiply-adds are of one forward pass, of the layers that multiply by weights. Activation bytes are what a layer's
+tops add: none in place, and none for Split, Flatten and Reshape, which share their bottom's memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from minicaffe import passes
+from minicaffe.cli.show import add_state_arguments, stages
+from minicaffe.errors import DataError, MinicaffeError, NetError
+from minicaffe.net import Net
+from minicaffe.net.cost import NetCost, cost
+from minicaffe.proto import NetParameter, Phase
+from minicaffe.proto import text as proto_text
+
+SOURCES = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param",
+           "HDF5Data": "hdf5_data_param"}
+BATCHES = {**SOURCES, "MemoryData": "memory_data_param"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("net", metavar="NET", help="a prototxt or YAML file")
+    parser.add_argument("--batch", metavar="N", type=int, default=0, help="samples in a batch (default: the net's own)")
+    parser.add_argument("--size", metavar="HxW", default="",
+                        help="size of the images, or CxHxW; data layers are then not asked for theirs")
+    parser.add_argument("--weights", action="store_true", help="list the shape of every learnable blob too")
+    add_state_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    net = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size)
+    print(table(net, cost(net), weights=args.weights))
+    return 0
+
+
+def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None, batch: int = 0,
+         size: str = "") -> Net:
+    """The net of a file, of shapes alone, for this batch and image size where they are given."""
+    if batch < 0:
+        raise NetError(f"--batch must be positive, got {batch}")
+    definition = proto_text.read(path, NetParameter())
+    definition.state.phase, definition.state.level = phase, level
+    definition.state.stage.extend(stages or [])
+    try:
+        definition = passes.apply(definition, after="filter")
+        for layer in definition.layer:
+            _resize(layer, batch, _sizes(size), str(path))
+        return Net(definition, None, shapes_only=True)
+    except MinicaffeError as error:
+        error.where = error.where or str(path)
+        raise
+
+
+def _sizes(size: str) -> list[int]:
+    """[C, H, W] or [H, W] of the flag."""
+    if not size:
+        return []
+    if not re.fullmatch(r"\d+x\d+(x\d+)?", size):
+        raise NetError(f"--size must be HxW or CxHxW, such as 227x227 or 1x28x28, got {size!r}")
+    return [int(n) for n in size.split("x")]
+
+
+def _resize(layer: Any, batch: int, size: list[int], path: str) -> None:
+    """Give a layer without bottoms another batch or image size; a data layer without its source becomes an Input."""
+    if layer.type in ("Input", "DummyData"):
+        message = layer.input_param if layer.type == "Input" else layer.dummy_data_param
+        for shape in message.shape:
+            if batch and shape.dim:
+                shape.dim[0] = batch
+            if len(shape.dim) == 4:
+                shape.dim[4 - len(size):] = size
+    if layer.type not in BATCHES:
+        return
+    data = getattr(layer, BATCHES[layer.type])
+    if batch:
+        data.batch_size = batch
+    if layer.type in SOURCES and (size or not Path(data.source).exists()):
+        _become_input(layer, data, size, path)
+
+
+def _become_input(layer: Any, data: Any, size: list[int], path: str) -> None:
+    """What the data layer would give: images (N, C, H, W), and one number a sample in each further top."""
+    transform = layer.transform_param
+    if not size:
+        height, width = getattr(data, "new_height", 0), getattr(data, "new_width", 0)
+        crop = transform.crop_size
+        size = [crop, crop] if crop else [height, width] if height and width else []
+    if not size:
+        raise DataError(f"layer {layer.name!r} ({layer.type}): its source {data.source} is not there, so the size of "
+                        f"its images is not known", where=path, hint="say it: --size HxW, or CxHxW")
+    if not data.batch_size:
+        raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", where=path, hint="say it: --batch N")
+    gray = transform.force_gray or not getattr(data, "is_color", True)
+    shape = [data.batch_size, *([1 if gray else 3] if len(size) == 2 else []), *size]
+    name, tops = layer.name, list(layer.top)
+    layer.Clear()
+    layer.name, layer.type = name, "Input"
+    layer.top.extend(tops)
+    for i in range(len(tops)):
+        layer.input_param.shape.add(dim=shape if i == 0 else shape[:1])
+
+
+def table(net: Net, costs: NetCost, weights: bool = False) -> str:
+    """The layers as a table, then the totals."""
+    rows = [("layer", "type", "tops", "parameters", "multiply-adds", "activations")]
+    for i, row in enumerate(costs.layers):
+        rows.append((row.name, row.type, ", ".join(map(_shape, row.shapes)), _count(row.parameters),
+                     _count(row.multiply_adds), row.note or _bytes(row.activation_bytes)))
+        if weights:
+            rows += [("", "", "", _shape(blob.shape), "", "") for blob in net.layers[i].blobs]
+    widths = [max(len(row[k]) for row in rows) for k in range(6)]
+    lines = ["  ".join(word.ljust(w) if k < 3 else word.rjust(w)
+                       for k, (word, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
+    return "\n".join([*lines, "", *_totals(costs)])
+
+
+def _totals(costs: NetCost) -> list[str]:
+    batch, macs = costs.batch, costs.multiply_adds
+    lines = [f"parameters      {costs.parameters:,} ({_bytes(costs.parameter_bytes)})",
+             f"multiply-adds   {macs:,} a batch of {batch}, {macs // max(batch, 1):,} a sample",
+             f"memory, TEST    {_bytes(costs.test_bytes)} = activations {_bytes(costs.activations)} + parameters "
+             f"{_bytes(costs.parameter_bytes)} + the layers' own {_bytes(costs.own)}"]
+    if costs.trains:
+        lines += [f"memory, TRAIN   {_bytes(costs.train_bytes)} = the same + gradients {_bytes(costs.gradients)} + the "
+                  f"parameters' gradients and one history {_bytes(2 * costs.parameter_bytes)}"]
+    else:
+        lines += ["memory, TRAIN   nothing to train: no layer is a loss"]
+    return [*lines, "Kernels need a little more while they run."]
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else "–"
+
+
+def _bytes(number: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number} B"

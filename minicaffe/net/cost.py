@@ -1,0 +1,151 @@
+"""What a net costs: parameters, multiply-adds and memory, from its shapes alone.
+
+Multiply-adds are those of the layers that multiply by a matrix of weights (convolutions, inner products,
+recurrent layers); the few operations a number that the other layers do are left out, as is usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minicaffe.blob import Blob, Storage
+from minicaffe.layer import Layer
+
+if TYPE_CHECKING:
+    from minicaffe.net.net import Net
+
+
+def _per_output(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
+    """Convolution: each output is a sum over one filter, w[k]."""
+    return sum(y.count for y in top) * prod(layer.blobs[0].shape[1:])
+
+
+def _per_input(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
+    """Deconvolution: each input is spread by its channel's filters, w[c]."""
+    return sum(x.count for x in bottom) * prod(layer.blobs[0].shape[1:])
+
+
+def _inner_product(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
+    """Each row of x meets every weight once."""
+    return top[0].count // layer.param.num_output * layer.blobs[0].count
+
+
+def _recurrent(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
+    """Each step of each stream meets every weight once; the static input's weights meet each stream once."""
+    T, N = bottom[0].shape[:2]
+    matrices = [blob.count for blob in layer.blobs if blob.num_axes > 1]
+    has_static = len(bottom) > 2 and bottom[2].shape[:1] == (N,)
+    static = matrices.pop(1) if has_static and len(matrices) > 2 else 0
+    return T * N * sum(matrices) + N * static
+
+
+MULTIPLY_ADDS: dict[str, Callable[[Layer, list[Blob], list[Blob]], int]] = {
+    "Convolution": _per_output, "Deconvolution": _per_input, "InnerProduct": _inner_product,
+    "LSTM": _recurrent, "RNN": _recurrent}
+
+
+@dataclass
+class LayerCost:
+    """One layer: its tops' shapes, how many parameters it owns, its multiply-adds, the bytes that its tops add.
+
+    note    "in place" or "shared" where the tops add none.
+    """
+
+    name: str
+    type: str
+    shapes: list[tuple[int, ...]]
+    parameters: int
+    multiply_adds: int
+    activation_bytes: int
+    note: str
+
+
+@dataclass
+class NetCost:
+    """All layers, and bytes of the whole net.
+
+    activations     the data of all blobs, memory that several share counted once
+    gradients       the diffs that backward writes or reads
+    parameters      learned and measured blobs, shared ones once; `parameter_bytes` their memory
+    own             what layers keep for themselves: masks, normalized values, gates
+    trains          whether anything runs backward
+    """
+
+    layers: list[LayerCost]
+    batch: int
+    activations: int
+    gradients: int
+    parameters: int
+    parameter_bytes: int
+    own: int
+    trains: bool
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one forward pass of the batch."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    @property
+    def test_bytes(self) -> int:
+        """The memory of forward passes."""
+        return self.activations + self.parameter_bytes + self.own
+
+    @property
+    def train_bytes(self) -> int:
+        """The memory of training: with every gradient, and one history a parameter (SGD's momentum)."""
+        return self.test_bytes + self.gradients + 2 * self.parameter_bytes
+
+
+def cost(net: Net) -> NetCost:
+    """Count it all from a net's shapes; a net of `shapes_only` is enough."""
+    item = np.dtype(net.dtype).itemsize
+    data, diffs = _Memory(item), _Memory(item)
+    rows = []
+    owned = {name: 0 for name in net.layer_names}
+    for param in net.learnable_params:
+        owned[param.layer] += param.blob.count
+    for i, layer in enumerate(net.layers):
+        bottom, top = net.bottoms[i], net.tops[i]
+        added = data.add([blob.storages[0] for blob in top], top)
+        count = MULTIPLY_ADDS.get(layer.type)
+        rows.append(LayerCost(layer.name, layer.type, [y.shape for y in top], owned[layer.name],
+                              count(layer, bottom, top) if count else 0, added, _note(net, i, added)))
+    for i, runs in enumerate(net.plan.layers):
+        wanted = [b for b, flag in zip(net.bottoms[i], net.plan.bottoms[i], strict=True) if flag] if runs else []
+        wanted += net.tops[i] if runs else []
+        wanted += [y for y, weight in zip(net.tops[i], net.layers[i].loss_weights, strict=True) if weight]
+        diffs.add([blob.storages[1] for blob in wanted], wanted)
+    parameters = sum(owned.values())
+    first = next((shape for row in rows for shape in row.shapes if shape), (1,))
+    return NetCost(rows, first[0], data.total, diffs.total, parameters, parameters * item,
+                   sum(layer.scratch_bytes for layer in net.layers), any(net.plan.layers))
+
+
+class _Memory:
+    """Storages seen so far, with the largest blob that uses each."""
+
+    def __init__(self, item: int) -> None:
+        self.item = item
+        self.counts: dict[int, int] = {}
+
+    def add(self, storages: list[Storage], blobs: list[Blob]) -> int:
+        """Note these blobs; by how many bytes the memory grew."""
+        before = self.total
+        for storage, blob in zip(storages, blobs, strict=True):
+            self.counts[id(storage)] = max(self.counts.get(id(storage), 0), blob.count)
+        return self.total - before
+
+    @property
+    def total(self) -> int:
+        return self.item * sum(self.counts.values())
+
+
+def _note(net: Net, i: int, added: int) -> str:
+    if net.wiring.in_place[i]:
+        return "in place"
+    return "shared" if net.tops[i] and not added and any(y.count for y in net.tops[i]) else ""

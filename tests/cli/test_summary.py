@@ -1,0 +1,105 @@
+"""`minicaffe summary`: the table, the totals, and what stands in for data that is not there."""
+
+import re
+
+import pytest
+from cases import an_lmdb
+from net_tools import convolution, fully_connected, inputs, layer
+
+from minicaffe.cli.__main__ import main
+
+BODY = convolution("data", "conv", 5, 3) + layer("ReLU", "conv", "conv", name="relu") + fully_connected(
+    "conv", "fc", 7) + layer("SoftmaxWithLoss", "fc label", "loss")
+INPUT = inputs(data=(4, 3, 8, 6), label=(4,)) + BODY
+
+
+def data_layer(message, more=""):
+    return f'layer {{ name: "d" type: "{message}" top: "data" top: "label" {more} }}\n' + BODY
+
+
+LMDB = data_layer("Data", 'data_param { source: "no_lmdb" backend: LMDB batch_size: 64 } %s')
+
+
+def summary(tmp_path, capsys, text, *flags, status=0):
+    path = tmp_path / "net.prototxt"
+    path.write_text(text)
+    assert status == main(["summary", str(path), *flags])
+    printed = capsys.readouterr()
+    return (printed.err if status else printed.out).replace(f"{tmp_path}/", "")
+
+
+def row(printed, name):
+    """The words of a layer's row."""
+    return next(re.split(r"\s{2,}", line) for line in printed.splitlines() if line.startswith(f"{name} "))
+
+
+def test_table(tmp_path, capsys):
+    """this test shows a row by hand: 5·3·9 + 5 = 140 parameters, 4·5·8·6·27 multiply-adds, 4·5·8·6·4 bytes."""
+    printed = summary(tmp_path, capsys, INPUT)
+
+    assert ["conv", "Convolution", "4×5×8×6", "140", "25,920", "3.8 KiB"] == row(printed, "conv")
+    assert ["relu", "ReLU", "4×5×8×6", "–", "–", "in place"] == row(printed, "relu")
+    assert ["loss", "SoftmaxWithLoss", "scalar", "–", "–", "4 B"] == row(printed, "loss")
+    assert "parameters      1,827 (7.1 KiB)\n" in printed
+    assert "multiply-adds   32,640 a batch of 4, 8,160 a sample\n" in printed
+    assert re.search(r"^memory, TEST +[\d.]+ KiB = activations .* \+ parameters 7\.1 KiB \+", printed, re.MULTILINE)
+    assert re.search(r"^memory, TRAIN +[\d.]+ KiB = the same \+ gradients .* history 14\.3 KiB$", printed, re.MULTILINE)
+
+
+def test_batch_and_size(tmp_path, capsys):
+    """this test shows that --batch and --size change the inputs, and with them every shape."""
+    printed = summary(tmp_path, capsys, INPUT, "--batch", "9", "--size", "10x12", "--weights")
+
+    assert ["conv", "Convolution", "9×5×10×12"] == row(printed, "conv")[:3]
+    assert ["fc", "InnerProduct", "9×7", "4,207"] == row(printed, "fc")[:4]
+    assert re.search(r"^ +5×3×3×3\n +5\n", printed, re.MULTILINE)
+    assert "1×1×10×12" not in printed
+    assert ["data", "Input", "4×1×8×6"] == row(summary(tmp_path, capsys, INPUT, "--size", "1x8x6"), "data")[:3]
+
+
+@pytest.mark.parametrize(("transform", "flags", "shape"), [
+    ("", ["--size", "28x20"], "64×3×28×20, 64"), ("", ["--size", "1x28x20", "--batch", "5"], "5×1×28×20, 5"),
+    ("transform_param { crop_size: 24 }", [], "64×3×24×24, 64"),
+    ("transform_param { crop_size: 24 force_gray: true }", [], "64×1×24×24, 64")])
+def test_data_without_its_source(tmp_path, capsys, transform, flags, shape):
+    """this test shows that --size, or the crop, says what a data layer would give."""
+    assert shape == row(summary(tmp_path, capsys, LMDB % transform, *flags), "d")[2]
+
+
+def test_images_are_resized(tmp_path, capsys):
+    """this test shows that new_height and new_width tell the size too."""
+    text = data_layer("ImageData", 'image_data_param { source: "no.txt" batch_size: 2 new_height: 9 new_width: 7 }')
+
+    assert "2×3×9×7, 2" == row(summary(tmp_path, capsys, text), "d")[2]
+
+
+def test_data_with_its_source(tmp_path, capsys):
+    """this test shows that a database that is there is asked."""
+    an_lmdb(tmp_path)
+    text = (LMDB % "").replace("no_lmdb", str(tmp_path / "lmdb"))
+
+    assert ["d", "Data", "6×3×7×5, 6"] == row(summary(tmp_path, capsys, text, "--batch", "6"), "d")[:3]
+
+
+@pytest.mark.parametrize(("text", "flags", "words"), [
+    (LMDB % "", [], "net.prototxt: layer 'd' (Data): its source no_lmdb is not there, so the size of its images is not "
+                    "known\n  hint: say it: --size HxW"),
+    (LMDB % "", ["--size", "28"], "--size must be HxW or CxHxW, such as 227x227 or 1x28x28, got '28'"),
+    (INPUT, ["--batch", "-1"], "--batch must be positive, got -1"),
+    (data_layer("Data", 'data_param { source: "no" }'), ["--size", "4x4"],
+     "layer 'd' (Data) has no batch_size\n  hint: say it: --batch N"),
+    (INPUT.replace('"ReLU"', '"RELU"'), [], "net.prototxt: layer 'relu' has the unknown type 'RELU'")])
+def test_errors(tmp_path, capsys, text, flags, words):
+    """this test shows that what is missing or misspelt is said, with the cure."""
+    assert words in summary(tmp_path, capsys, text, *flags, status=1)
+
+
+def test_phases(tmp_path, capsys):
+    """this test shows that the phase chooses the layers, and that a net without a loss is not forecast for training."""
+    text = INPUT.replace('name: "loss"', 'name: "loss" include { phase: TRAIN }')
+    text += 'layer { name: "s" type: "Silence" bottom: "label" include { phase: TEST } }'
+    printed = summary(tmp_path, capsys, text, "--phase", "TEST")
+
+    assert "memory, TRAIN   nothing to train: no layer is a loss" in printed
+    assert "SoftmaxWithLoss" not in printed
+    assert "SoftmaxWithLoss" in summary(tmp_path, capsys, text)
