@@ -21,7 +21,7 @@ NARROWEST = 512        # positions at least of a part of a large image: the filt
 PIECES = 8             # pieces at least, where there are so many images
 LANES = 16             # partial weight gradients at most
 LANE_VALUES = 1 << 24  # values of all partial weight gradients together
-POINTWISE = 64         # positions from which a 1x1 filter multiplies an image in place, without columns
+STACKED = 128          # positions from which images are multiplied one by one; below, they lie side by side
 
 
 @kernel
@@ -41,7 +41,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
         np.matmul(filters, cut.columns(x[images], rows), out=product)
         if bias is not None:
             product += bias
-        if len(y) > 1:
+        if not cut.stacked:
             y[...] = product.reshape(cut.beside(y)).swapaxes(0, 1)
 
     shards.run(piece, cut.pieces, gemm=True)
@@ -60,12 +60,15 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
     def some_images(i: int) -> None:
         for j in range(i * cut.parts, (i + 1) * cut.parts):  # parts of an image may add to the same pixel
             images, rows = cut.piece(j)
-            dx, columns = out[images], cut.borrow_columns(out[images], rows)
-            np.matmul(transposed, cut.outputs(dy[images], rows), out=columns)
-            if not cut.in_place:
-                if rows.start == 0:
-                    dx.fill(0)
-                col2im(columns.reshape(cut.column_shape(dx, rows)), *cut.geometry(rows), dx)
+            dx, outputs = out[images], cut.outputs(dy[images], rows)
+            if cut.in_place:
+                np.matmul(transposed, outputs, out=cut.matrices(dx))
+                continue
+            columns = cut.borrow_columns(dx, rows)
+            np.matmul(transposed, outputs, out=cut.column_matrices(columns))
+            if rows.start == 0:
+                dx.fill(0)
+            col2im(columns, *cut.geometry(rows), dx)
 
     shards.run(some_images, cut.pieces // cut.parts, gemm=True)
 
@@ -86,13 +89,13 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
     partial = borrow("lanes", (lanes, *dw.shape), out.dtype)
 
     def lane(i: int) -> None:
-        product = borrow("product", dw.shape, out.dtype)
-        first, end = i * cut.pieces // lanes, (i + 1) * cut.pieces // lanes
-        for j in range(first, end):
+        partial[i].fill(0)
+        for j in range(i * cut.pieces // lanes, (i + 1) * cut.pieces // lanes):
             images, rows = cut.piece(j)
-            columns = cut.columns(x[images], rows).swapaxes(1, 2)
-            np.matmul(cut.outputs(dy[images], rows), columns, out=partial[i] if j == first else product)
-            if j > first:
+            columns, outputs = cut.columns(x[images], rows), cut.outputs(dy[images], rows)
+            products = borrow("products", (len(outputs), *dw.shape), out.dtype)
+            np.matmul(outputs, columns.swapaxes(2, 3), out=products)
+            for product in products:
                 partial[i] += product
 
     shards.run(lane, lanes, gemm=True)
@@ -108,10 +111,11 @@ def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
 
 
 class _Cut:
-    """How a correlation falls into pieces of a few images or a few rows of one, and the arrays of one piece.
+    """How a correlation falls into pieces of a few images or a few rows of one, and the matrices of one piece.
 
     g groups, D = C / g · kernel values that one output sums over, G images in the piece, P positions of each:
-    columns (g, D, G·P), filters (g, K / g, D), outputs (g, K / g, G·P)
+    filters (g, K / g, D), columns (G, g, D, P), outputs (G, g, K / g, P) where images are stacked;
+    columns (1, g, D, G·P), outputs (1, g, K / g, G·P) where they lie side by side, to make the matrices wide enough
     """
 
     def __init__(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes,
@@ -120,13 +124,12 @@ class _Cut:
         self.kernel, self.positions = w.shape[2:], y.shape[2:]
         N, P, D = len(x), math.prod(self.positions), x.shape[1] * math.prod(self.kernel)
         fitting = CACHED // max(1, D * P)
-        at_a_time = max(1, min(fitting, math.ceil(N / PIECES)))
+        self.count, self.at_a_time = N, max(1, min(fitting, math.ceil(N / PIECES)))
+        self.stacked = P >= STACKED or self.at_a_time == 1
         pointwise = set(self.kernel) | set(stride) <= {1} and not any(pad)
-        self.in_place = pointwise and (P >= POINTWISE or at_a_time == 1)
-        self.count, self.at_a_time = N, 1 if self.in_place else at_a_time
-        self.height = self.positions[0] if self.positions else 1  # rows of positions, and positions in a row
+        self.in_place = pointwise and self.stacked  # a column is a pixel: x holds them already
+        self.height = self.rows = self.positions[0] if self.positions else 1  # rows of positions
         self.width = P // max(1, self.height)
-        self.rows = self.height
         if not fitting and not self.in_place:
             self.rows = math.ceil(self.height / max(1, P // max(NARROWEST, CACHED // D)))
         self.parts = math.ceil(self.height / max(1, self.rows))
@@ -148,38 +151,43 @@ class _Cut:
         """w as one matrix a group."""
         return w.reshape(self.group, len(w) // self.group, -1)
 
-    def column_shape(self, x: np.ndarray, rows: slice) -> Sizes:
-        """The shape that im2col gives the columns of x."""
-        positions = (rows.stop - rows.start, *self.positions[1:]) if self.positions else ()
-        return (x.shape[1], *self.kernel, len(x), *positions)
+    def matrices(self, images: np.ndarray) -> np.ndarray:
+        """Images (G, channels, …) as one matrix a group, stacked."""
+        G, channels = images.shape[:2]
+        return images.reshape(G, self.group, channels // self.group, -1)
 
     def borrow_columns(self, x: np.ndarray, rows: slice) -> np.ndarray:
-        """Memory for the columns of x: x itself where a column is a pixel."""
-        if self.in_place:
-            return x.reshape(self.group, x.shape[1] // self.group, -1)
-        shape = self.column_shape(x, rows)
-        return borrow("columns", shape, x.dtype).reshape(self.group, -1, math.prod(shape[-1 - len(self.kernel):]))
+        """Memory for the columns of x, as im2col fills it: (C, *kernel, G, *positions)."""
+        positions = (rows.stop - rows.start, *self.positions[1:]) if self.positions else ()
+        return borrow("columns", (x.shape[1], *self.kernel, len(x), *positions), x.dtype)
+
+    def column_matrices(self, columns: np.ndarray) -> np.ndarray:
+        """What im2col filled, as matrices."""
+        G = columns.shape[1 + len(self.kernel)] if self.stacked else 1
+        D = columns.shape[0] // self.group * math.prod(self.kernel)
+        return columns.reshape(self.group, D, G, -1).transpose(2, 0, 1, 3)
 
     def columns(self, x: np.ndarray, rows: slice) -> np.ndarray:
-        """The columns of x."""
+        """The columns of x, as matrices."""
+        if self.in_place:
+            return self.matrices(x)
         columns = self.borrow_columns(x, rows)
-        if not self.in_place:
-            im2col(x, *self.geometry(rows), columns.reshape(self.column_shape(x, rows)))
-        return columns
+        im2col(x, *self.geometry(rows), columns)
+        return self.column_matrices(columns)
 
     def beside(self, y: np.ndarray) -> Sizes:
-        """The shape of y (G, K, *positions) once its images stand side by side in each channel."""
+        """The shape of y (G, K, *positions) once its images lie side by side in each channel."""
         return (y.shape[1], len(y), *self.positions)
 
     def borrow_outputs(self, y: np.ndarray, rows: slice) -> np.ndarray:
-        """Memory for y with its images side by side: y itself where it is one image."""
-        memory = y if len(y) == 1 else borrow("outputs", self.beside(y), y.dtype)
-        matrices = memory.reshape(self.group, y.shape[1] // self.group, -1)
-        return matrices if self.parts == 1 else matrices[:, :, rows.start * self.width:rows.stop * self.width]
+        """Memory for y as matrices: y itself where images are stacked."""
+        if self.stacked:
+            return self.matrices(y)[..., rows.start * self.width:rows.stop * self.width]
+        return self.matrices(borrow("outputs", self.beside(y), y.dtype)[None])
 
     def outputs(self, y: np.ndarray, rows: slice) -> np.ndarray:
-        """y with its images side by side."""
+        """y as matrices."""
         outputs = self.borrow_outputs(y, rows)
-        if len(y) > 1:
+        if not self.stacked:
             outputs.reshape(self.beside(y))[...] = y.swapaxes(0, 1)
         return outputs
