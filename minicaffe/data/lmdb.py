@@ -1,4 +1,4 @@
-"""LMDB, the database that Caffe's tools write: checked before it is opened, written as a whole or not at all."""
+"""LMDB, the database that Caffe's tools write: read with every page checked, written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import contextlib
 import os
 import secrets
 import shutil
-import struct
-import weakref
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from minicaffe.data import looked_in
+from minicaffe.data.lmdb_tree import Tree
 from minicaffe.errors import DataError, missing_extra
 
 try:
@@ -21,37 +20,27 @@ try:
 except ImportError:
     lmdb = None  # type: ignore[assignment]
 
-MAGIC, VERSION = 0xBEEFC0DE, 1
-PAGE_HEADER = 16  # bytes before the meta data on a page
-META = struct.Struct("=IIQQ I44x 48x QQ")  # magic, version, address, map size, page size, last page, transaction
 WRITES_PER_TRANSACTION = 1000
-
-_open: weakref.WeakValueDictionary[tuple[int, int], _Environment] = weakref.WeakValueDictionary()
 
 
 class LmdbSource:
     """The records of an LMDB, given by its folder or by the path of its data.mdb.
 
-    DataError, before anything is mapped into memory, when it is missing, empty, truncated or no LMDB.
+    DataError when it is missing, empty, truncated or no LMDB; and while it is read, where a page is damaged.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        if lmdb is None:
-            raise missing_extra("lmdb", "data", "reading an LMDB")
         self.path = str(path)
-        self._environment = _environment(_data_file(self.path))
-        with _plain_errors(self.path):
-            self._count = int(self._environment.env.stat()["entries"])
-        if not self._count:
+        self._tree = Tree(_data_file(self.path))
+        if not len(self):
             raise DataError(f"the LMDB {self.path} holds no record", hint="run the tool that writes it again")
 
     def __len__(self) -> int:
-        return self._count
+        return self._tree.entries
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """The records from number `start` on, as (key, value) in the order of the keys."""
-        with _plain_errors(self.path), self._environment.env.begin() as transaction:
-            yield from islice(transaction.cursor(), start, None)
+        return self._tree.records(start)
 
 
 def write_lmdb(path: str | os.PathLike[str], records: Iterable[tuple[str | bytes, Any]], *,
@@ -68,7 +57,7 @@ def write_lmdb(path: str | os.PathLike[str], records: Iterable[tuple[str | bytes
         raise DataError(f"{path} exists already", hint="delete it, or choose another name")
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with _plain_errors(str(path), "write"):
+        with _plain_errors(str(path)):
             beside.mkdir(parents=True)
             count = _fill(beside, records, str(path))
             _put_in_place(beside, target)
@@ -124,24 +113,6 @@ def _put_in_place(made: Path, target: Path) -> None:
         old.unlink()
 
 
-class _Environment:
-    """An open LMDB. One process opens a file once, so sources of the same file share it."""
-
-    def __init__(self, file: Path) -> None:
-        self.env = lmdb.open(str(file), subdir=False, readonly=True, lock=False)
-
-
-def _environment(file: Path) -> _Environment:
-    _check_whole(file)
-    status = file.stat()
-    key = (status.st_dev, status.st_ino)
-    environment = _open.get(key)
-    if environment is None:
-        with _plain_errors(str(file)):
-            environment = _open[key] = _Environment(file)
-    return environment
-
-
 def _data_file(path: str) -> Path:
     """The file inside an LMDB folder, or the path itself where it is a file."""
     given = Path(path)
@@ -156,51 +127,15 @@ def _data_file(path: str) -> Path:
     raise DataError(f"{path} is no LMDB: the folder holds no data.mdb")
 
 
-def _check_whole(file: Path) -> None:
-    """DataError unless the file is as long as its own meta pages say.
-
-    LMDB maps the file into memory: reading a page that a broken copy lacks kills the process (SIGBUS).
-    """
-    try:
-        size = file.stat().st_size
-        with open(file, "rb") as stream:
-            metas = [_read_meta(stream, 0, file, size)]
-            page_size = metas[0][4]
-            metas.append(_read_meta(stream, page_size, file, size))
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror or error}") from error
-    *_, last_page, _ = max(metas, key=lambda meta: meta[-1])
-    needed = (last_page + 1) * page_size
-    if size < needed:
-        raise DataError(f"{file} is truncated: it has {size} bytes, but its records fill {needed}",
-                        hint="copy the LMDB again, or run the tool that writes it")
-
-
-def _read_meta(stream: Any, offset: int, file: Path, size: int) -> tuple[int, ...]:
-    stream.seek(offset + PAGE_HEADER)
-    packed = stream.read(META.size)
-    if len(packed) >= 8:
-        magic, version = struct.unpack_from("=II", packed)
-        if magic != MAGIC:
-            raise DataError(f"{file} is not an LMDB file, or one of a machine with another byte order")
-        if version != VERSION:
-            raise DataError(f"{file} is an LMDB of format {version}, but only format {VERSION} can be read")
-    if len(packed) < META.size:
-        raise DataError(f"{file} is empty" if not size else f"{file} is truncated: it has only {size} bytes",
-                        hint="copy the LMDB again, or run the tool that writes it")
-    return META.unpack(packed)
-
-
 @contextlib.contextmanager
-def _plain_errors(path: str, verb: str = "read") -> Iterator[None]:
-    """Turn what the lmdb package and the system raise into a DataError that names the path."""
+def _plain_errors(path: str) -> Iterator[None]:
+    """Turn what the lmdb package and the system raise on writing into a DataError that names the path."""
     try:
         yield
     except OSError as error:
-        raise DataError(f"cannot {verb} {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     except lmdb.Error as error:
-        hint = "close the other lmdb environment first" if "already open" in str(error) else ""
-        raise DataError(f"cannot {verb} the LMDB {path}: {error}", hint=hint) from error
+        raise DataError(f"cannot write the LMDB {path}: {error}") from error
 
 
 def _printable(key: bytes) -> str:

@@ -1,5 +1,6 @@
 """LMDBs: written whole, checked before they are mapped, read in the order of their keys."""
 
+import random
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,47 @@ def test_truncated_is_refused_before_it_can_crash(tmp_path):
             LmdbSource(path)
 
 
+@pytest.mark.parametrize("count", [1, 40, 900])
+def test_what_the_library_wrote(count, tmp_path):
+    """Values in the leaves and on pages of their own, after deletions, in trees of one level to three."""
+    lmdb, draw, records = pytest.importorskip("lmdb"), random.Random(count), {}
+    environment = lmdb.open(str(tmp_path / "x"), map_size=1 << 26)
+    for _ in range(3):
+        with environment.begin(write=True) as transaction:
+            for _ in range(count):
+                key, value = draw.randbytes(draw.randint(1, 90)), draw.randbytes(draw.choice([0, 9, 300, 2040, 4096]))
+                records[key] = value
+                transaction.put(key, value)
+            for key in draw.sample(sorted(records), len(records) // 3):
+                del records[key]
+                transaction.delete(key)
+    environment.close()
+    source, expected = LmdbSource(tmp_path / "x"), sorted(records.items())
+
+    assert len(expected) == len(source)
+    for start in (0, 1, len(expected) // 2, len(expected)):
+        assert expected[start:] == list(source.records(start))
+
+
+@pytest.mark.parametrize(("page", "offset", "value", "words"), [
+    (1, 16 + 112, 9, r"it refers to page 9, and the last is 7"),  # the root
+    (1, 16 + 104, 41, r"it holds 40 records and claims 41"),
+    (1, 16 + 104, 39, r"it holds more than the 39 records"),
+    (3, 10, 4, r"page 3 is not what the tree needs there"),  # a leaf that calls itself an overflow page
+    (3, 13, 99, r"page 3 claims \d+ nodes"),
+    (5, 17, 99, r"page 5 has a node at byte"),
+])
+def test_damaged_pages_are_refused(page, offset, value, words, tmp_path):
+    """A wrong number in a page is an error when the page is read, where the library would kill the process."""
+    path = tmp_path / "x"
+    write_lmdb(path, [(f"{i}", bytes(300)) for i in range(40)])
+    damaged = bytearray((path / "data.mdb").read_bytes())
+    damaged[4096 * page + offset] = value
+    (path / "data.mdb").write_bytes(damaged)
+    with pytest.raises(DataError, match=words):
+        list(LmdbSource(path).records())
+
+
 def test_no_lmdb(path):
     """Another file under the name of an LMDB, or one of a later format, is said to be one."""
     file = path / "data.mdb"
@@ -138,11 +180,10 @@ def test_backends(path, tmp_path):
 
 
 def test_missing_package(path, monkeypatch):
-    """Without the lmdb package the error names the extra that brings it."""
+    """Reading needs no package; without lmdb the error for writing names the extra that brings it."""
     monkeypatch.setattr(module, "lmdb", None)
 
-    with pytest.raises(EngineError, match=r"pip install 'minicaffe\[data\]'"):
-        LmdbSource(path)
+    assert len(LmdbSource(path)) == 7
     with pytest.raises(EngineError, match=r"pip install 'minicaffe\[data\]'"):
         write_lmdb(path, [])
 

@@ -1,0 +1,170 @@
+"""The pages of an LMDB, read without LMDB's library and with trust in none of them.
+
+The library maps the file and follows what a page says; one wrong number in a damaged copy kills the process.
+Here every number is checked against the file before it is followed. The format, little-endian, in pages of one size:
+
+    pages 0, 1   meta: the root of the tree, its depth, the number of records, the last page; the newer one counts
+    branch       nodes (page number, key), the children in the order of their keys
+    leaf         nodes (key, value), or (key, number of the first page that holds the value)
+    overflow     one or more pages with one long value
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from minicaffe.errors import DataError
+
+MAGIC, VERSION = 0xBEEFC0DE, 1
+_HEAD = struct.Struct("<QHHHH")  # page number, -, flags, end of the node table, start of the nodes
+_META = struct.Struct("<IIQQ I44x IHH24xQQ QQ")  # see _Meta; 44 and 24 bytes of other counts
+_NODE = struct.Struct("<HHHH")  # size of the value or page number, low and high half; flags or more of it; key size
+_BRANCH, _LEAF, _OVERFLOW = 1, 2, 4
+_LONG_VALUE = 1
+_SORTED_VALUES = 4  # a database flag: keys with several values
+_EMPTY = 2**64 - 1  # the root of a tree without records
+DEEPEST = 32  # levels, as in the library
+
+
+class _Meta(NamedTuple):
+    magic: int
+    version: int
+    address: int
+    map_size: int
+    page_size: int
+    pad: int
+    flags: int
+    depth: int
+    entries: int
+    root: int
+    last_page: int
+    transaction: int
+
+
+class Tree:
+    """The records of an LMDB's file; DataError when it is missing, empty, cut short, damaged, or no LMDB."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        try:
+            with open(file, "rb") as stream:
+                size = stream.seek(0, 2)
+                self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
+        first = self._read_meta(0, size)
+        self._page_size = first.page_size
+        if not (512 <= self._page_size <= 65536 and self._page_size & (self._page_size - 1) == 0):
+            raise self._damaged(f"its pages have {self._page_size} bytes")
+        meta = max(first, self._read_meta(self._page_size, size), key=lambda meta: meta.transaction)
+        if meta.flags & _SORTED_VALUES:
+            raise DataError(f"{file} holds several values a key, which Caffe's tools never write")
+        self.entries = meta.entries if meta.root != _EMPTY else 0
+        if self.entries * _NODE.size > size or (self.entries and not 0 < meta.depth <= DEEPEST):
+            raise self._damaged(f"it claims {meta.entries} records in {meta.depth} levels")
+        self._root, self._depth = meta.root, meta.depth
+        self._last = min(meta.last_page, size // self._page_size - 1)
+        needed = (meta.last_page + 1) * self._page_size
+        if size < needed and not self._is_whole():
+            raise DataError(f"{file} is truncated: it has {size} bytes, but its records fill {needed}",
+                            hint="copy the LMDB again, or run the tool that writes it")
+
+    def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) from record number `start` on, in the order of the keys."""
+        seen = 0
+        for page in self._leaves():
+            nodes = self._nodes(page, _LEAF)
+            seen += len(nodes)
+            if seen > self.entries:
+                raise self._damaged(f"it holds more than the {self.entries} records that it claims")
+            for node in nodes[max(0, start - seen + len(nodes)):]:
+                yield self._record(page, node)
+        if seen != self.entries:
+            raise self._damaged(f"it holds {seen} records and claims {self.entries}")
+
+    def _is_whole(self) -> bool:
+        """Whether every record is there. A file may lack its last pages where they were freed before being written."""
+        try:
+            return all(True for _ in self.records())
+        except DataError:
+            return False
+
+    def _leaves(self) -> Iterator[int]:
+        """The numbers of the leaf pages from left to right."""
+        waiting = [(self._root, 1)] if self.entries else []
+        while waiting:
+            page, level = waiting.pop()
+            if level == self._depth:
+                yield page
+                continue
+            for node in reversed(self._nodes(page, _BRANCH)):
+                low, high, top, _ = self._node(page, node)
+                waiting.append((low | high << 16 | top << 32, level + 1))
+
+    def _nodes(self, page: int, kind: int) -> tuple[int, ...]:
+        """The offsets of a page's nodes within it."""
+        at = self._check_page(page)
+        number, _, flags, end, _ = _HEAD.unpack_from(self._data, at)
+        if number != page or flags & (_BRANCH | _LEAF | _OVERFLOW) != kind:
+            raise self._damaged(f"page {page} is not what the tree needs there")
+        count = (end - _HEAD.size) // 2
+        if count < 1 or end > self._page_size:
+            raise self._damaged(f"page {page} claims {count} nodes")
+        return struct.unpack_from(f"<{count}H", self._data, at + _HEAD.size)
+
+    def _node(self, page: int, node: int) -> tuple[int, int, int, int]:
+        """The four numbers at the head of a node, whose key lies within the page."""
+        if not _HEAD.size <= node <= self._page_size - _NODE.size:
+            raise self._damaged(f"page {page} has a node at byte {node}")
+        numbers: tuple[int, int, int, int] = _NODE.unpack_from(self._data, page * self._page_size + node)
+        if node + _NODE.size + numbers[3] > self._page_size:
+            raise self._damaged(f"page {page} has a key of {numbers[3]} bytes at byte {node}")
+        return numbers
+
+    def _record(self, page: int, node: int) -> tuple[bytes, bytes]:
+        low, high, flags, key_size = self._node(page, node)
+        size, begin = low | high << 16, page * self._page_size + node + _NODE.size
+        key, at = self._data[begin : begin + key_size], begin + key_size
+        if flags & ~_LONG_VALUE:
+            raise DataError(f"{self.file} holds a database within the database at the key {key!r}")
+        if not flags & _LONG_VALUE:
+            if at + size > (page + 1) * self._page_size:
+                raise self._damaged(f"the value of the key {key!r} runs over its page")
+            return key, self._data[at : at + size]
+        if at + 8 > (page + 1) * self._page_size:
+            raise self._damaged(f"page {page} is cut short")
+        first: int = struct.unpack_from("<Q", self._data, at)[0]
+        at = self._check_page(first)
+        number, _, kind, low, high = _HEAD.unpack_from(self._data, at)
+        pages = -(-(_HEAD.size + size) // self._page_size)
+        if number != first or kind & _OVERFLOW == 0 or pages > low | high << 16 or first + pages - 1 > self._last:
+            raise self._damaged(f"page {first} does not begin the {size} bytes of the key {key!r}")
+        return key, self._data[at + _HEAD.size : at + _HEAD.size + size]
+
+    def _check_page(self, page: int) -> int:
+        """The offset of a page that must be one of the file's, and no meta page."""
+        if not 2 <= page <= self._last:
+            raise self._damaged(f"it refers to page {page}, and the last is {self._last}")
+        return page * self._page_size
+
+    def _read_meta(self, offset: int, size: int) -> _Meta:
+        packed = self._data[offset + _HEAD.size : offset + _HEAD.size + _META.size]
+        if len(packed) >= 8:
+            magic, version = struct.unpack_from("<II", packed)
+            if magic != MAGIC:
+                raise DataError(f"{self.file} is not an LMDB file, or one of a machine with another byte order")
+            if version != VERSION:
+                raise DataError(f"{self.file} is an LMDB of format {version}, but only format {VERSION} can be read")
+        if len(packed) < _META.size:
+            raise DataError(f"{self.file} is empty" if not size else
+                            f"{self.file} is truncated: it has only {size} bytes",
+                            hint="copy the LMDB again, or run the tool that writes it")
+        return _Meta(*_META.unpack(packed))
+
+    def _damaged(self, what: str) -> DataError:
+        return DataError(f"{self.file} is damaged: {what}",
+                         hint="copy the LMDB again, or run the tool that writes it")
