@@ -36,14 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    net = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size)
-    print(table(net, cost(net), weights=args.weights))
+    net, remarks = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size)
+    print("\n".join([table(net, cost(net), weights=args.weights), *remarks]))
     return 0
 
 
 def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None, batch: int = 0,
-         size: str = "") -> Net:
-    """The net of a file, of shapes alone, for this batch and image size where they are given."""
+         size: str = "") -> tuple[Net, list[str]]:
+    """The net of a file, of shapes alone, for this batch and image size where they are given; what was assumed."""
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
     definition = proto_text.read(path, NetParameter())
@@ -51,9 +51,8 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
     definition.state.stage.extend(stages or [])
     try:
         definition = passes.apply(definition, after="filter")
-        for layer in definition.layer:
-            _resize(layer, batch, _sizes(size), str(path))
-        return Net(definition, None, shapes_only=True)
+        remarks = [remark for layer in definition.layer if (remark := _resize(layer, batch, _sizes(size), str(path)))]
+        return Net(definition, None, shapes_only=True), remarks
     except MinicaffeError as error:
         error.where = error.where or str(path)
         raise
@@ -68,8 +67,11 @@ def _sizes(size: str) -> list[int]:
     return [int(n) for n in size.split("x")]
 
 
-def _resize(layer: Any, batch: int, size: list[int], path: str) -> None:
-    """Give a layer without bottoms another batch or image size; a data layer without its source becomes an Input."""
+def _resize(layer: Any, batch: int, size: list[int], path: str) -> str:
+    """Give a layer without bottoms another batch or image size; a data layer without its source becomes an Input.
+
+    Returns what had to be assumed.
+    """
     if layer.type in ("Input", "DummyData"):
         message = layer.input_param if layer.type == "Input" else layer.dummy_data_param
         for shape in message.shape:
@@ -78,15 +80,16 @@ def _resize(layer: Any, batch: int, size: list[int], path: str) -> None:
             if len(shape.dim) == 4:
                 shape.dim[4 - len(size):] = size
     if layer.type not in BATCHES:
-        return
+        return ""
     data = getattr(layer, BATCHES[layer.type])
     if batch:
         data.batch_size = batch
     if layer.type in SOURCES and (size or not Path(data.source).exists()):
-        _become_input(layer, data, size, path)
+        return _become_input(layer, data, size, path)
+    return ""
 
 
-def _become_input(layer: Any, data: Any, size: list[int], path: str) -> None:
+def _become_input(layer: Any, data: Any, size: list[int], path: str) -> str:
     """What the data layer would give: images (N, C, H, W), and one number a sample in each further top."""
     transform = layer.transform_param
     if not size:
@@ -100,12 +103,13 @@ def _become_input(layer: Any, data: Any, size: list[int], path: str) -> None:
         raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", where=path, hint="say it: --batch N")
     gray = transform.force_gray or not getattr(data, "is_color", True)
     shape = [data.batch_size, *([1 if gray else 3] if len(size) == 2 else []), *size]
-    name, tops = layer.name, list(layer.top)
+    name, kind, tops = layer.name, layer.type, list(layer.top)
     layer.Clear()
     layer.name, layer.type = name, "Input"
     layer.top.extend(tops)
     for i in range(len(tops)):
         layer.input_param.shape.add(dim=shape if i == 0 else shape[:1])
+    return f"Layer {name!r} stands for a {kind} layer that gives {_shape(tuple(shape))}; its source was not read."
 
 
 def table(net: Net, costs: NetCost, weights: bool = False) -> str:

@@ -63,7 +63,9 @@ def test_batch_and_size(tmp_path, capsys):
     ("transform_param { crop_size: 24 force_gray: true }", [], "64×1×24×24, 64")])
 def test_data_without_its_source(tmp_path, capsys, transform, flags, shape):
     """this test shows that --size, or the crop, says what a data layer would give."""
-    assert shape == row(summary(tmp_path, capsys, LMDB % transform, *flags), "d")[2]
+    printed = summary(tmp_path, capsys, LMDB % transform, *flags)
+    assert shape == row(printed, "d")[2]
+    assert f"Layer 'd' stands for a Data layer that gives {shape.split(',')[0]}; its source was not read." in printed
 
 
 def test_images_are_resized(tmp_path, capsys):
@@ -78,7 +80,9 @@ def test_data_with_its_source(tmp_path, capsys):
     an_lmdb(tmp_path)
     text = (LMDB % "").replace("no_lmdb", str(tmp_path / "lmdb"))
 
-    assert ["d", "Data", "6×3×7×5, 6"] == row(summary(tmp_path, capsys, text, "--batch", "6"), "d")[:3]
+    printed = summary(tmp_path, capsys, text, "--batch", "6")
+    assert ["d", "Data", "6×3×7×5, 6"] == row(printed, "d")[:3]
+    assert "stands for" not in printed
 
 
 @pytest.mark.parametrize(("text", "flags", "words"), [
