@@ -173,6 +173,7 @@ class Solver:
                 self.stopped = True
                 break
 
+    @np.errstate(all="ignore")  # ∞ and NaN are numbers here, as in Caffe; the doctor watches for them
     def apply_update(self) -> None:
         """Turn the net's gradients into one step of every parameter."""
         p, params = self.param, self.net.learnable_params

@@ -1,0 +1,138 @@
+"""The failure doctor: a NaN or Inf ends a training with its place, its history and its likely causes.
+
+The weights that a failure is saved with are those before the update that the bad gradient would have made.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minicaffe.errors import MinicaffeError, SolverError
+from minicaffe.log import number, warn
+from minicaffe.solvers import causes, failure, plateau
+from minicaffe.solvers.causes import Moment
+from minicaffe.solvers.watch import Place, Watch
+
+if TYPE_CHECKING:
+    from minicaffe.solvers.solver import Solver
+
+AT = "solver.cpp:239"  # where Caffe prints losses, and where a user looks
+REMEMBERED = 20  # iterations, for the causes
+SHOWN = 6  # of them, in the message
+
+
+class Doctor:
+    """Watches a solver's nets from now on.
+
+    stop    whether a value that is not finite raises SolverError; otherwise each place where one appears is
+            warned of once, and the training goes on
+    """
+
+    def __init__(self, solver: Solver, stop: bool = True) -> None:
+        self.solver, self.stop = solver, stop
+        self.history: deque[Moment] = deque(maxlen=REMEMBERED)
+        self._known: set[tuple[object, ...]] = set()
+        self._found_at = -1  # the iteration of the last place found
+        self._first_bad: int | None = None
+        self._norm: float | None = None
+        self._saved = ""
+        self._began = (solver.iter, time.time())
+        nets = [solver.net, *solver.test_nets]
+        self._watches = [Watch(net, self._found) for net in nets]
+        self._batches = [failure.Batch(net) for net in nets]
+        self._plateaus = plateau.of_net(solver.net)
+        solver.on_gradients_ready.append(self._gradients)
+        solver.on_update.append(self._updated)
+        self._watches[0].weights()
+
+    def detach(self) -> None:
+        """Watch no longer."""
+        for watch in self._watches:
+            watch.detach()
+        for batch in self._batches:
+            batch.detach()
+        self.solver.on_gradients_ready.remove(self._gradients)
+        self.solver.on_update.remove(self._updated)
+
+    def _gradients(self) -> None:
+        self._norm = self._watches[0].gradients() / self.solver.param.iter_size
+        for loss in self._plateaus:
+            if hint := loss.hint():
+                warn(AT, hint)
+
+    def _updated(self) -> None:
+        """Look at the weights before a snapshot can be made of them."""
+        solver = self.solver
+        self.history.append(Moment(solver.iter - 1, solver.loss, self._norm, solver.rate))
+        self._norm = None
+        self._watches[0].weights()
+
+    def _found(self, place: Place) -> None:
+        """Report a place; of one iteration only the first, for the others follow from it."""
+        if self._found_at == self.solver.iter:
+            return
+        self._found_at = self.solver.iter
+        if self._first_bad is None:
+            self._first_bad = self.solver.iter
+        if place.key in self._known:
+            return
+        self._known.add(place.key)
+        if self.stop:
+            raise SolverError(self._report(place), hint=self._hint())
+        warn(AT, f"{self._report(place)}\n  --on-nan warn: the training goes on")
+
+    def _report(self, place: Place) -> str:
+        index = next(i for i, watch in enumerate(self._watches) if watch.net is place.net)
+        net = "" if index == 0 else f" of test net #{index - 1}"
+        likely = causes.likely(self.solver.param, place, self.solver.iter, self.history)
+        lines = [f"iteration {self.solver.iter}: a value is not finite, first in {place}{net}: {place.seen()}",
+                 *self._history_lines(), "likely causes, the likeliest first:",
+                 *(f"  {i}. {cause}" for i, cause in enumerate(likely, 1)), self._save(index, place),
+                 self._last_snapshot()]
+        return "\n  ".join(line for line in lines if line)
+
+    def _history_lines(self) -> list[str]:
+        """The last iterations as a table, the one that was not finished included."""
+        rows = list(self.history)[-SHOWN:]
+        if self._norm is not None:  # its gradients were made
+            rows.append(Moment(self.solver.iter, self.solver.loss, self._norm, self.solver.rate))
+        if not rows:
+            return []
+        return [f"{'iteration':>9} {'loss':>12} {'gradient L2':>12} {'rate':>12}",
+                *(f"{row.iteration:9d} {number(row.loss):>12} {'' if row.norm is None else number(row.norm):>12} "
+                  f"{number(row.rate):>12}" for row in rows)]
+
+    def _save(self, index: int, place: Place) -> str:
+        """Save the pass for a replay, the first of a run alone; what to say about it."""
+        path = f"{self._prefix()}_iter_{self.solver.iter}_failure.npz"
+        if self._saved:
+            return ""
+        try:
+            failure.save(path, self._batches[index], place, iteration=self.solver.iter, backward=index == 0)
+        except MinicaffeError as error:
+            return f"the batch could not be saved for a replay: {error}"
+        self._saved = path
+        return f"saved for a replay, batch and weights: {path}"
+
+    def _hint(self) -> str:
+        return f"minicaffe replay {self._saved}" if self._saved else ""
+
+    def _last_snapshot(self) -> str:
+        """The newest snapshot that this training made before anything went wrong."""
+        prefix, (first, since) = Path(self._prefix()), self._began
+        found = []
+        for path in prefix.parent.glob("*_iter_*.solverstate*"):
+            name = re.fullmatch(re.escape(prefix.name) + r"_iter_(\d+)\.solverstate(\.h5)?", path.name)
+            if not name or int(name[1]) > (self._first_bad or 0):
+                continue
+            if 0 < int(name[1]) <= first or path.stat().st_mtime >= since - 2:  # else another training left it there
+                found.append((int(name[1]), path))
+        return f"last good snapshot: {max(found)[1]}" if found else "there is no snapshot from before"
+
+    def _prefix(self) -> str:
+        return self.solver.param.snapshot_prefix or "minicaffe"
+
