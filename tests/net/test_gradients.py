@@ -101,6 +101,17 @@ def test_shared_memory_and_in_place(sharer, in_place):
     assert max(errors.values()) < 1e-6, errors
 
 
+def test_mvn_in_place_on_two_axes():
+    """this test shows that MVN, whose top else has four axes, leaves the shape alone in place."""
+    net = make(FORCE + inputs(x=(2, 3)) + layer("Reshape", "x", "r", "reshape_param { shape { dim: 3 dim: 2 } }")
+               + layer("BNLL", "r", "f") + layer("MVN", "f", "f", "mvn_param { across_channels: true }", name="mvn")
+               + layer("Power", "f", "loss", "loss_weight: 1 power_param { power: 3 shift: 2 }"))
+    errors = gradient_errors(net)
+
+    assert (3, 2) == net.blobs["f"].shape
+    assert max(errors.values()) < 1e-5, errors
+
+
 def test_reshaped_chain():
     """this test shows that Slice, Reshape and Flatten in a row hand the whole gradient back; Caffe loses it."""
     net = make(inputs(x=(3, 5)) + fully_connected("x", "h", 4) + layer("Slice", "h", "s")

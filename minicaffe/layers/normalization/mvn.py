@@ -33,7 +33,8 @@ class MVNLayer(Layer):
             self.fail(f"bottom[0] must have at most 4 axes (N, C, H, W), got {x.num_axes}: {x.shape}")
         N, C, H, W = (x.legacy_shape(i) for i in range(4))
         self._groups = (N, C * H * W) if self.param.across_channels else (N * C, H * W)
-        top[0].reshape(N, C, H, W)  # Caffe: the top has four axes, whatever the bottom has
+        if top[0] is not x:  # in place, another shape would be news to the layer before
+            top[0].reshape(N, C, H, W)  # Caffe: the top has four axes, whatever the bottom has
 
     def forward(self, bottom, top):
         x, y = (b.data.reshape(self._groups) for b in (bottom[0], top[0]))
