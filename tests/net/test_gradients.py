@@ -103,7 +103,8 @@ def test_shared_memory_and_in_place(sharer, in_place):
 
 def test_mvn_in_place_on_two_axes():
     """this test shows that MVN, whose top else has four axes, leaves the shape alone in place."""
-    net = make(FORCE + inputs(x=(2, 5)) + layer("BNLL", "x", "f") + layer("MVN", "f", "f", "mvn_param { across_channels: true }", name="mvn")
+    net = make(FORCE + inputs(x=(2, 5)) + layer("BNLL", "x", "f")
+               + layer("MVN", "f", "f", "mvn_param { across_channels: true }", name="mvn")
                + layer("Power", "f", "loss", "loss_weight: 1 power_param { power: 3 shift: 2 }"))
     errors = gradient_errors(net)
 
