@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench docs proto clean
+.PHONY: demo test fuzz lint bench docs proto clean
 
 demo: .venv/.stamp
 	$(BIN)/minicaffe demo $(DEMO)
 
 test: .venv/.stamp
 	$(BIN)/python -m pytest -q $(TESTS)
+
+fuzz: .venv/.stamp
+	$(BIN)/python tests/fuzz/harness.py --cases 100000 $(FUZZ)
 
 lint: .venv/.stamp
 	$(BIN)/ruff check minicaffe tests examples protos

@@ -19,6 +19,7 @@ import numpy as np
 from minicaffe import passes
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import caffemodel, solverstate, weights
+from minicaffe.log import warn
 from minicaffe.proto import TEST, NetParameter, SolverParameter, binary
 from minicaffe.proto import text as proto_text
 from minicaffe.proto.binary import LayerWeights
@@ -93,8 +94,11 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
                   for name, kind_of_layer, blobs in layers]
         definition = None
         if kind == "caffemodel" and args.target.lower().endswith(".caffemodel"):
-            definition = _definition(args.source)
-            layers = _in_order_of(definition, layers)
+            try:
+                definition = _definition(args.source)
+                layers = _in_order_of(definition, layers)
+            except ProtoError as error:
+                warn("convert", f"{args.target} gets names, types and blobs alone: {error.message}")
         weights.write(args.target, layers, definition)
     blobs = [blob for layer in layers for blob in layer.blobs if blob.size]
     with_blobs = sum(bool(layer.blobs) for layer in layers)

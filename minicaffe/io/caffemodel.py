@@ -10,12 +10,13 @@ import numpy as np
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
 from minicaffe.io.tensors import MOST_BLOBS, as_blob, in_a_row, is_stored
+from minicaffe.log import warn
 from minicaffe.proto import NetParameter
 from minicaffe.proto.binary import LayerWeights, write_weights
 from minicaffe.proto.files import PathLike
 from minicaffe.proto.wrong_file import right_file_hint, wrong_file
 
-Blobs = Sequence[tuple[int, np.ndarray]]  # those that a layer stores, by their numbers
+Layers = Sequence[tuple[str, Sequence[tuple[int, np.ndarray]]]]  # names, and the blobs that are stored by number
 
 
 def write(path: PathLike, net: Any, write_diff: bool = False) -> None:
@@ -47,7 +48,8 @@ def read_hdf5(path: PathLike) -> list[LayerWeights]:
 
 def write_hdf5(path: PathLike, layers: Iterable[LayerWeights]) -> None:
     """Write layers as a .caffemodel.h5 file. DataError where two of them have one name, or none."""
-    stored = [(layer.name, [(k, blob) for k, blob in enumerate(layer.blobs) if is_stored(blob)]) for layer in layers]
+    stored: Layers = [(name, [(k, blob) for k, blob in enumerate(blobs) if is_stored(blob)])
+                      for name, _, blobs in layers]
     hdf5.write_file(path, lambda file: _write_section(file.create_group("data"), stored, path))
 
 
@@ -73,17 +75,23 @@ def _read_hdf5(file: Any, path: PathLike) -> list[LayerWeights]:
 def _write_net_hdf5(file: Any, net: Any, write_diff: bool) -> None:
     owned = {id(param.blob) for param in net.all_params if param.owner is None}
     # Caffe: a shared blob's values are stored by its owner alone, its diff by every layer
-    data = [(layer.name, [(k, blob.data) for k, blob in enumerate(layer.blobs) if id(blob) in owned])
-            for layer in net.layers]
+    data: Layers = [(layer.name, [(k, blob.data) for k, blob in enumerate(layer.blobs) if id(blob) in owned])
+                    for layer in net.layers]
     _write_section(file.create_group("data"), data, file.filename)
     if write_diff:
-        diffs = [(layer.name, [(k, blob.diff) for k, blob in enumerate(layer.blobs)]) for layer in net.layers]
+        diffs: Layers = [(layer.name, [(k, blob.diff) for k, blob in enumerate(layer.blobs)]) for layer in net.layers]
         _write_section(file.create_group("diff"), diffs, file.filename)
 
 
-def _write_section(group: Any, layers: Iterable[tuple[str, Blobs]], path: PathLike) -> None:
+def _write_section(group: Any, layers: Layers, path: PathLike) -> None:
+    nested = [name for name, blobs in layers if blobs and "/" in name]
+    if nested:
+        warn("net.cpp:878", f"{path}: layer {nested[0]!r} has a slash in its name: HDF5 makes groups in groups of it, "
+                            "which minicaffe reads, but BVLC Caffe passes over")
     for name, blobs in layers:
         parts = name.split("/")
+        if not blobs and len(parts) > 1:  # a group in the group of a layer would keep Caffe from reading that one
+            continue
         if blobs and ("" in parts or "." in parts):
             raise DataError(f"HDF5 cannot hold a layer of the name {name!r}", where=str(path),
                             hint="give the layer another name, or set snapshot_format: BINARYPROTO")

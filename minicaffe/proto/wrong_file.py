@@ -21,8 +21,9 @@ MOST_SEEN = 1000  # entries of a folder that are looked at
 
 def wrong_file(path: PathLike, found: str, wanted: str) -> ProtoError:
     """The error for a file that holds `found`, a kind of KINDS or words for it, where `wanted` belongs."""
-    return ProtoError(f"this is {describe(found)}, not {describe(wanted)}", where=str(path),
-                      hint=right_file_hint(path, wanted))
+    is_what, is_not = describe(found), describe(wanted)
+    sentence = f"this is not {is_not} but {is_what}" if ":" in is_what else f"this is {is_what}, not {is_not}"
+    return ProtoError(sentence, where=str(path), hint=right_file_hint(path, wanted))
 
 
 def right_file_hint(path: PathLike, wanted: str) -> str:

@@ -1,0 +1,25 @@
+"""A thousand damaged files of each kind, in a process of their own: a crash is a failed test, no end of the run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).with_name("harness.py")
+GROUPS = [("caffemodel", "caffemodel-v1", "caffemodel-whole", "solverstate", "binaryproto", "idx", "npz",
+           "safetensors"), ("h5-weights", "h5-state", "h5-data"), ("prototxt", "yaml"), ("lmdb",)]
+NEEDS = {"h5-weights": "h5py", "lmdb": "lmdb"}
+
+
+@pytest.mark.parametrize("kinds", GROUPS, ids=lambda kinds: kinds[0])
+def test_damaged_files_end_in_an_error_or_a_load(kinds):
+    """this test shows that no damage crashes or hangs us, or costs more than twice the file's size in memory."""
+    if kinds[0] in NEEDS:
+        pytest.importorskip(NEEDS[kinds[0]])
+    done = subprocess.run([sys.executable, str(HARNESS), *kinds, "--cases", "1000"], capture_output=True, text=True,
+                          check=False)
+    last = done.stderr.rsplit("\r", 1)[-1]
+
+    assert 0 == done.returncode, f"{done.stdout}\npython {HARNESS} {last}"
+    assert len(kinds) == done.stdout.count("'error'") == done.stdout.count("'load'")

@@ -1,0 +1,290 @@
+"""Weights in four formats: bits survive every way round, and each layout is what other programs expect."""
+
+import itertools
+import json
+import logging
+import struct
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from minicaffe.errors import DataError, MinicaffeError
+from minicaffe.io import npz, safetensors, weights
+from minicaffe.proto import BlobProto, NetParameter, V1LayerParameter
+from minicaffe.proto.binary import LayerWeights
+
+SUFFIXES = [".caffemodel", ".caffemodel.h5", ".npz", ".safetensors"]
+
+
+@pytest.fixture(autouse=True)
+def _h5py():
+    pytest.importorskip("h5py")
+
+
+@pytest.fixture
+def layers():
+    """Names with slashes, both number types, odd values, a number without axes, a layer without blobs."""
+    draw = np.random.default_rng(3)
+    odd = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-45, 3.4e38], np.float32)
+    return [LayerWeights("conv", "Convolution", [draw.normal(size=(5, 3, 2, 4)).astype(np.float32), odd]),
+            LayerWeights("in/1x1", "InnerProduct", [draw.normal(size=(7, 30)), draw.normal(size=7)]),
+            LayerWeights("relu", "ReLU", []),
+            LayerWeights("schön", "Scale", [np.array(2.5, np.float32)])]
+
+
+def blobs_of(layers):
+    """What must not change: names, shapes, types and bits."""
+    return {layer.name: [(b.shape, b.dtype, b.tobytes()) for b in layer.blobs] for layer in layers if layer.blobs}
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(SUFFIXES, repeat=2)))
+def test_every_way_round_keeps_the_bits(first, second, layers, tmp_path):
+    """this test shows that A to B and back to A gives the same numbers, whatever A and B are."""
+    weights.write(tmp_path / f"a{first}", layers)
+    weights.write(tmp_path / f"b{second}", weights.read(tmp_path / f"a{first}"))
+    weights.write(tmp_path / f"c{first}", weights.read(tmp_path / f"b{second}"))
+
+    assert blobs_of(layers) == blobs_of(weights.read(tmp_path / f"b{second}"))
+    assert blobs_of(layers) == blobs_of(weights.read(tmp_path / f"c{first}"))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_content_and_not_the_name_decides(suffix, layers, tmp_path):
+    """this test shows that a file under another format's name is read all the same, and written twice is the same."""
+    weights.write(tmp_path / f"a{suffix}", layers)
+    weights.write(tmp_path / f"b{suffix}", layers)
+    whole = (tmp_path / f"a{suffix}").read_bytes()
+    (tmp_path / "c.caffemodel").write_bytes(whole)
+
+    assert blobs_of(layers) == blobs_of(weights.read(tmp_path / "c.caffemodel"))
+    assert all(blob.flags.writeable for layer in weights.read(tmp_path / "c.caffemodel") for blob in layer.blobs)
+    if suffix != ".caffemodel.h5":  # HDF5 notes the time
+        assert whole == (tmp_path / f"b{suffix}").read_bytes()
+
+
+def test_numpy_reads_npz(layers, tmp_path):
+    """this test shows the arrays' names, and that numpy alone reads and writes such a file, compressed or not."""
+    weights.write(tmp_path / "a.npz", layers)
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert ["conv/0", "conv/1", "in/1x1/0", "in/1x1/1", "schön/0"] == arrays.files
+        np.testing.assert_array_equal(layers[1].blobs[0], arrays["in/1x1/0"])
+        by_columns = {name: np.array(arrays[name], order="F") for name in arrays.files}
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "b.npz", **by_columns)
+        assert blobs_of(layers) == blobs_of(weights.read(tmp_path / "b.npz"))
+
+
+def test_the_bytes_of_safetensors(tmp_path):
+    """this test shows the format byte by byte: length, JSON header, data at a multiple of eight."""
+    weights.write(tmp_path / "a.safetensors", [LayerWeights("c", "Scale", [np.array([[1, 2, 3]], np.float32)])])
+    data = (tmp_path / "a.safetensors").read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+
+    assert 0 == length % 8
+    assert {"__metadata__": {"c": "Scale"}, "c/0": {"dtype": "F32", "shape": [1, 3], "data_offsets": [0, 12]}} == \
+        json.loads(data[8 : 8 + length])
+    assert struct.pack("<3f", 1, 2, 3) == data[8 + length :]
+
+
+def put(path, header, data):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    return path
+
+
+def test_other_number_types(tmp_path):
+    """this test shows that halves, bfloat16 and integers arrive as float32, in the order of the data."""
+    header = {"b/0": {"dtype": "F16", "shape": [2], "data_offsets": [2, 6]},
+              "a/0": {"dtype": "BF16", "shape": [], "data_offsets": [0, 2]},
+              "b/1": {"dtype": "I8", "shape": [3], "data_offsets": [6, 9]}}
+    data = b"\x80\x3f" + np.array([0.5, -2], "<f2").tobytes() + b"\x01\xff\x07"
+    read = weights.read(put(tmp_path / "a.safetensors", header, data))
+
+    assert [("a", [[1.0]]), ("b", [[0.5, -2.0], [1.0, -1.0, 7.0]])] == \
+        [(layer.name, [blob.ravel().tolist() for blob in layer.blobs]) for layer in read]
+    assert {np.dtype(np.float32)} == {blob.dtype for layer in read for blob in layer.blobs}
+
+
+F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(("header", "data", "words"), [
+    ({"a/0": F32}, b"1234567", r"'a/0' has the bytes 0 to 8, where byte 0 is due and 7 are there"),
+    ({"a/0": F32, "a/1": F32}, bytes(16), "where byte 8 is due"),
+    ({"a/0": {**F32, "shape": [3]}}, bytes(8), r"do not fill its shape \(3,\) of F32"),
+    ({"a/0": {**F32, "shape": [-1, -2]}}, bytes(8), "do not fill"),
+    ({"a/0": {**F32, "shape": [10**12]}}, bytes(8), "do not fill"),
+    ({"a/0": {**F32, "dtype": "F8_E4M3"}}, bytes(8), "of the type 'F8_E4M3'; only F64"),
+    ({"a/0": [1]}, bytes(8), "the entry of 'a/0' lacks"),
+    (b'{"a/0": 1, "a/0": 2}', b"", "stands twice"),
+    (b"{" * 5000, b"", "damaged"),
+    ({"conv1.weight": F32}, bytes(8), "'conv1.weight' is not named LAYER/INDEX, such as 'conv1/0'"),
+    ({"conv1/1000000": F32}, bytes(8), "is not named LAYER/INDEX"),
+])
+def test_damaged_safetensors(header, data, words, tmp_path):
+    """this test shows that a header which contradicts the data, or itself, is an error with the numbers."""
+    with pytest.raises(DataError, match=words):
+        weights.read(put(tmp_path / "a.safetensors", header, data))
+
+
+def test_damaged_npz(tmp_path):
+    """this test shows that pickles, claims of size and broken members are errors, before memory is taken."""
+    np.savez(tmp_path / "objects.npz", **{"a/0": np.array([{}], object)})
+    with pytest.raises(DataError, match="holds object, not numbers"):
+        weights.read(tmp_path / "objects.npz")
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000,), }\n"
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
+        archive.writestr("a/0.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"1234")
+    with pytest.raises(DataError, match=r"a/0\.npy holds 4 bytes, but its shape \(10000000000,\) needs 40000000000"):
+        weights.read(tmp_path / "huge.npz")
+    whole = (tmp_path / "objects.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[:-20])
+    with pytest.raises(DataError, match=r"this \.npz is damaged"):
+        weights.read(tmp_path / "cut.npz")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_reading_takes_no_more_than_twice_the_file(suffix, tmp_path):
+    """this test shows the memory that a large blob costs on its way in."""
+    blob = np.ones((1000, 1000), np.float32)
+    weights.write(tmp_path / f"a{suffix}", [LayerWeights("a", "InnerProduct", [blob])])
+    weights.read(tmp_path / f"a{suffix}")
+    tracemalloc.start()
+    weights.read(tmp_path / f"a{suffix}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 2 * blob.nbytes + 100_000
+
+
+def test_layers_of_one_name(tmp_path):
+    """this test shows that only a .caffemodel holds two layers of one name, and that the others say so."""
+    twins = [LayerWeights("a", "Scale", [np.array([k], np.float32)]) for k in (1, 2)]
+    weights.write(tmp_path / "a.caffemodel", twins)
+
+    assert [[1.0], [2.0]] == [layer.blobs[0].tolist() for layer in weights.read(tmp_path / "a.caffemodel")]
+    for suffix in SUFFIXES[1:]:
+        with pytest.raises(DataError, match="two layers of the name 'a' have blobs"):
+            weights.write(tmp_path / f"a{suffix}", twins)
+        assert not (tmp_path / f"a{suffix}").exists()
+
+
+def test_a_blob_of_another_layer_is_left_out(tmp_path):
+    """this test shows that what HDF5 does not store stays absent, and that a .caffemodel needs the net for it."""
+    tied = [LayerWeights("b", "InnerProduct", [np.empty(0, np.float32), np.ones(3, np.float32)])]
+    for suffix in SUFFIXES[1:]:
+        weights.write(tmp_path / f"a{suffix}", tied)
+        assert [0, 3] == [blob.size for blob in weights.read(tmp_path / f"a{suffix}")[0].blobs]
+    with pytest.raises(DataError, match=r"blob 0 of layer 'b' is another layer's(.|\n)*--model"):
+        weights.write(tmp_path / "a.caffemodel", tied)
+
+
+def test_names_that_hdf5_cannot_hold(tmp_path, caplog):
+    """this test shows that a layer without a name is refused, and a slash, which Caffe cannot read, warned of."""
+    blob = [np.ones(2, np.float32)]
+    for name in ("", "a//b", "/a", "."):
+        with pytest.raises(DataError, match=f"HDF5 cannot hold a layer of the name '{name}'"):
+            weights.write(tmp_path / "a.h5", [LayerWeights(name, "Scale", blob)])
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "minicaffe"):
+        weights.write(tmp_path / "a.h5", [LayerWeights("conv", "Scale", blob), LayerWeights("conv/relu", "ReLU", [])])
+        assert "" == caplog.text
+        weights.write(tmp_path / "a.h5", [LayerWeights("conv/bn", "Scale", blob)])
+    assert "'conv/bn' has a slash in its name" in caplog.text
+
+
+def test_hdf5_that_refers_to_itself_or_elsewhere(tmp_path):
+    """this test shows that a group in itself and a link to another file end in an error."""
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data/a/0"] = np.ones(3, np.float32)
+        file["data/a/again"] = file["data"]
+    with pytest.raises(DataError, match="stands in two places"):
+        weights.read(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["data/a/0"] = h5py.ExternalLink("a.h5", "data/a/0")
+    with pytest.raises(DataError, match="names '0' of another file"):
+        weights.read(tmp_path / "b.h5")
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file.create_dataset("data/a/0", (10**6, 10**6), "f4")
+    with pytest.raises(DataError, match="holds 0 bytes, but its shape .* needs 4000000000000"):
+        weights.read(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize(("name", "values", "words"), [
+    ("7000000", [1.0], "not called 0, 1"), ("weight", [1.0], "not called 0, 1"),
+    ("0", [b"text"], "is no array of numbers")])
+def test_hdf5_of_another_layout(name, values, words, tmp_path):
+    """this test shows that datasets which are no blobs are named."""
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[f"data/a/{name}"] = values
+    with pytest.raises(DataError, match=words):
+        weights.read(tmp_path / "a.h5")
+
+
+def test_old_blobs_load(tmp_path):
+    """this test shows that V1 layers with four sizes and double_data, once written anew, keep their bits."""
+    net = NetParameter()
+    net.layers.add(name="ip", type=V1LayerParameter.INNER_PRODUCT,
+                   blobs=[BlobProto(num=1, channels=1, height=2, width=3, double_data=[1, 2, 3, 4, 5, 1 / 3])])
+    (tmp_path / "old.caffemodel").write_bytes(net.SerializeToString())
+    old = weights.read(tmp_path / "old.caffemodel")
+    weights.write(tmp_path / "new.safetensors", old)
+
+    assert [("ip", "INNER_PRODUCT")] == [(layer.name, layer.type) for layer in old]
+    assert blobs_of(old) == blobs_of(weights.read(tmp_path / "new.safetensors"))
+    blob = old[0].blobs[0]
+    assert ((1, 1, 2, 3), np.float64, 1 / 3) == (blob.shape, blob.dtype, blob[0, 0, 1, 2])
+
+
+def test_a_name_of_no_format(layers, tmp_path):
+    """this test shows that the endings are listed where the name has none of them."""
+    with pytest.raises(MinicaffeError, match=r"of no format for weights(.|\n)*\.safetensors"):
+        weights.write(tmp_path / "a.pth", layers)
+
+
+def test_full_disk_leaves_the_old_file(layers, tmp_path, monkeypatch):
+    """this test shows that a write that fails leaves what was there, in every format."""
+    import os
+
+    for suffix in SUFFIXES:
+        weights.write(tmp_path / f"a{suffix}", layers)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for suffix in SUFFIXES:
+        with pytest.raises(DataError, match="No space left"):
+            weights.write(tmp_path / f"a{suffix}", layers[:1])
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_floats_of_either_byte_order(tmp_path):
+    """this test shows that a big-endian array in an .npz or HDF5 file is read by value."""
+    import h5py
+
+    values = np.array([1.5, -2, 3e-5], ">f4")
+    np.savez(tmp_path / "a.npz", **{"a/0": values})
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data/a/0"] = values
+    for name in ("a.npz", "a.h5"):
+        blob = weights.read(tmp_path / name)[0].blobs[0]
+        assert (np.dtype("=f4"), values.tolist()) == (blob.dtype, blob.tolist())
+
+
+def test_the_doors_of_single_formats(tmp_path):
+    """this test shows that arrays of any name pass through npz and safetensors themselves."""
+    arrays = {"x": np.arange(6.0).reshape(2, 3), "y": np.float32([[1]])}
+    npz.write(tmp_path / "a", arrays.items())
+    safetensors.write(tmp_path / "b", arrays.items(), {})
+    for read in (npz.read(tmp_path / "a"), safetensors.read(tmp_path / "b")[0]):
+        assert list(arrays) == list(read)
+        assert all(arrays[name].dtype == read[name].dtype for name in arrays)
+        assert all(arrays[name].tolist() == read[name].tolist() for name in arrays)
