@@ -174,6 +174,16 @@ class Layer:
         """Whether the net's force_backward may ask for the diff of this bottom."""
         return True
 
+    def resume_state(self) -> dict[str, Any]:
+        """What the next forward pass depends on besides bottoms, blobs and `rng`: a place in the data, a hidden state.
+
+        A snapshot keeps it: numbers, strings, lists and arrays by names.
+        """
+        return {}
+
+    def resume_from(self, state: dict[str, Any]) -> None:
+        """Go on where a layer with this `resume_state` stood. LayerError, and nothing changed, where it cannot."""
+
     # --- what the Net calls ------------------------------------------------------------------------
 
     def SetUp(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -377,12 +387,18 @@ class LossLayer(Layer):
     """A layer whose first top is a scalar loss, weighted by 1 unless loss_weight says otherwise.
 
     `label_bottoms` are the bottoms that no gradient flows to; asking for one is a LayerError.
+
+    share     a factor of the gradient, with which a solver joins several passes to one update
+    counted   how many cells the last forward pass counted, where more passes give a larger divisor; None where the
+              loss is a sum that nothing divides
     """
 
     bottoms: ClassVar[Arity] = 2
     auto_tops = True
     default_loss_weight = 1.0
     label_bottoms: ClassVar[tuple[int, ...]] = (1,)
+    share: float = 1.0
+    counted: float | None = 1.0
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index not in self.label_bottoms

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 _generator = np.random.default_rng()
@@ -21,3 +23,16 @@ def generator() -> np.random.Generator:
 def child() -> np.random.Generator:
     """A generator of its own for a thread or a data source, seeded by the process's."""
     return np.random.default_rng(_generator.integers(2**63))
+
+
+def state() -> dict[str, Any]:
+    """Where the generator stands, as numbers and strings that JSON can hold."""
+    return dict(_generator.bit_generator.state)
+
+
+def restore(state: dict[str, Any]) -> None:
+    """Go on where the generator stood. ValueError, TypeError or KeyError where `state` is none of its states."""
+    bits = np.random.PCG64()  # what default_rng makes; the restored generator is the old one only when all went well
+    bits.state = state
+    global _generator
+    _generator = np.random.Generator(bits)

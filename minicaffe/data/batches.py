@@ -42,6 +42,8 @@ class Samples(Protocol):
         """The number of images in one epoch."""
         ...
 
+    shuffle: int | None  # the seed of the orders in which they come, or None
+
     def read(self, start: int) -> Iterator[Sample]:
         """Images from number `start` on, without end: number n is in epoch n // len(self)."""
         ...
@@ -52,13 +54,31 @@ class Batches:
 
     A batch follows from the samples, the cursor and the seed alone: crops and mirrors are drawn from the
     seed and the cursor. So neither timing nor a stop and resume changes what the net sees.
+
+    whole_epochs    the last batch of an epoch ends with it, however small, instead of going on with the next
     """
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *,
                  dtype: type = np.float32, cursor: int = 0, seed: int = 0) -> None:
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
-        self.dtype, self.cursor, self.seed = dtype, cursor, seed
+        self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, False
         self._next: Iterator[Sample] = samples.read(cursor)
+
+    @property
+    def epoch_size(self) -> int:
+        """The number of samples in one epoch."""
+        return len(self.samples)
+
+    @property
+    def seeds(self) -> list[int]:
+        """All that is random here: the seed of crops and mirrors and, with shuffle, that of the orders."""
+        return [self.seed] if self.samples.shuffle is None else [self.seed, self.samples.shuffle]
+
+    @seeds.setter
+    def seeds(self, seeds: list[int]) -> None:
+        self.seed = seeds[0]
+        if self.samples.shuffle is not None and len(seeds) > 1:
+            self.samples.shuffle = seeds[1]
 
     def seek(self, cursor: int) -> None:
         """Go on with sample number `cursor`."""
@@ -67,6 +87,8 @@ class Batches:
     def __call__(self) -> Batch:
         """The next batch."""
         N, start = self.batch_size, self.cursor
+        if self.whole_epochs:
+            N = min(N, self.epoch_size - start % self.epoch_size)
         samples = [next(self._next) for _ in range(N)]
         # Caffe: the first image shapes the batch, so batches of one may differ from each other
         shape = self.transformer.shape(samples[0].image, samples[0].name)
@@ -74,13 +96,15 @@ class Batches:
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
                                np.random.default_rng([self.seed, start]))
         self.cursor = start + N
-        epoch = len(self.samples)
+        epoch = self.epoch_size
         return Batch(data, np.array([s.label for s in samples], self.dtype), [s.key for s in samples],
                      self.cursor, self.cursor // epoch - start // epoch)
 
 
 class DatumSamples:
     """The Datum records of a database as images; `color` is for encoded ones, as in `image.decode`."""
+
+    shuffle: int | None = None
 
     def __init__(self, source: Source, color: bool | None = None) -> None:
         self.source, self.color = source, color

@@ -118,8 +118,21 @@ class WindowBatches:
         self.windows, self.batch_size, self.size, self.pad, self.square = windows, batch_size, size, pad, square
         self.mirror, self.mean, self.scale, self.dtype, self.seed = mirror, mean, scale, dtype, seed
         self.num_fg = int(np.float32(batch_size) * np.float32(fg_fraction))
-        self.cursor = 0
+        self.cursor, self.whole_epochs = 0, False
         self.files = {path: Path(path).read_bytes() for path in windows.paths} if cache else {}
+
+    @property
+    def epoch_size(self) -> None:
+        """None: windows are drawn at random, so there are no epochs."""
+
+    @property
+    def seeds(self) -> list[int]:
+        """All that is random here."""
+        return [self.seed]
+
+    @seeds.setter
+    def seeds(self, seeds: list[int]) -> None:
+        self.seed = seeds[0]
 
     def seek(self, cursor: int) -> None:
         """Go on as after `cursor` windows."""

@@ -13,6 +13,8 @@ class PrefetchingLayer(Layer):
     keys      the keys of the records in the tops, for messages that say which one is wrong
     cursor    samples used since the beginning; set it to go on from there. With `seed` it says exactly
               what comes next
+    epoch_size      how many samples there are, or None where they are drawn at random
+    whole_epochs    set it to end the last batch of an epoch with the epoch, so that tests see each sample once
     """
 
     bottoms = 0
@@ -39,6 +41,28 @@ class PrefetchingLayer(Layer):
     @property
     def seed(self):
         return self._batches.seed
+
+    @property
+    def epoch_size(self):
+        return self._batches.epoch_size
+
+    @property
+    def whole_epochs(self):
+        return self._batches.whole_epochs
+
+    @whole_epochs.setter
+    def whole_epochs(self, value):
+        self._prefetcher.close()
+        self._batches.whole_epochs = value
+        self.cursor = self._cursor
+
+    def resume_state(self):
+        return {"cursor": self._cursor, "seeds": self._batches.seeds}
+
+    def resume_from(self, state):
+        self._prefetcher.close()
+        self._batches.seeds = [int(seed) for seed in state["seeds"]]
+        self.cursor = int(state["cursor"])
 
     def close(self):
         """End the thread; the layer cannot go forward any more."""

@@ -35,9 +35,9 @@ class HDF5DataLayer(Layer):
         log("hdf5_data_layer.cpp:81", f"Loading list of HDF5 filenames from: {p.source}")
         self.paths = read_paths(p.source)
         log("hdf5_data_layer.cpp:95", f"Number of HDF5 files: {len(self.paths)}")
-        self._file_order = self._order(len(self.paths))
-        self._file = 0
-        self._rows = []
+        self._seed = int(self.rng.integers(2**63)) if p.shuffle else None
+        self._file = 0  # counted on through the epochs: with the seed it says which order is the current one
+        self._rows, self._path = [], ""
         self._load()
 
     def reshape(self, bottom, top):
@@ -53,32 +53,34 @@ class HDF5DataLayer(Layer):
             filled += len(take)
             self._row += len(take)
             if self._row == len(self._row_order):
-                self._next_file()
+                self._file += 1
+                self._load()
 
     def backward(self, top, propagate_down, bottom):
         """Nothing to do: there is no bottom."""
 
-    def _next_file(self):
-        self._file = (self._file + 1) % len(self.paths)
-        if len(self.paths) == 1:
-            self._start_rows()
-            return
-        if self._file == 0:
-            self._file_order = self._order(len(self.paths))
+    def resume_state(self):
+        return {"file": self._file, "row": self._row, "seeds": [] if self._seed is None else [self._seed]}
+
+    def resume_from(self, state):
+        if self._seed is not None and state["seeds"]:
+            self._seed = int(state["seeds"][0])
+        self._file = int(state["file"])
         self._load()
+        self._row = min(int(state["row"]), len(self._row_order) - 1)
 
     def _load(self):
-        path = self.paths[self._file_order[self._file]]
-        rows = read_datasets(path, list(self.layer_param.top), self.dtype)
-        for name, new, old in zip(self.layer_param.top, rows, self._rows or rows, strict=True):
-            if new.shape[1:] != old.shape[1:]:
-                self.fail(f"reads rows of shape {old.shape[1:]} for {name!r}, but {path} has {new.shape[1:]}")
-        self._rows = rows
-        self._start_rows()
+        """Read the current file, if it is not the one just read, and put its rows in order."""
+        epoch, file = divmod(self._file, len(self.paths))
+        path = self.paths[self._order(len(self.paths), epoch, 0)[file]]
+        if path != self._path:
+            rows = read_datasets(path, list(self.layer_param.top), self.dtype)
+            for name, new, old in zip(self.layer_param.top, rows, self._rows or rows, strict=True):
+                if new.shape[1:] != old.shape[1:]:
+                    self.fail(f"reads rows of shape {old.shape[1:]} for {name!r}, but {path} has {new.shape[1:]}")
+            self._path, self._rows = path, rows
+        self._row_order, self._row = self._order(len(self._rows[0]), self._file, 1), 0
 
-    def _start_rows(self):
-        self._row_order, self._row = self._order(len(self._rows[0])), 0
-
-    def _order(self, n):
-        """Numbers 0 to n − 1 as they come, or shuffled."""
-        return self.rng.permutation(n) if self.param.shuffle else np.arange(n)
+    def _order(self, n, number, what):
+        """Numbers 0 to n − 1 as they come, or shuffled: a new order for each `number`, of files (0) and rows (1)."""
+        return np.arange(n) if self._seed is None else np.random.default_rng([self._seed, what, number]).permutation(n)

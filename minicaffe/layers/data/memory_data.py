@@ -71,6 +71,18 @@ class MemoryDataLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         """Nothing to do: there is no bottom."""
 
+    @property
+    def epoch_size(self):
+        return None if self._data is None else len(self._data)
+
+    def resume_state(self):
+        return {"cursor": self._cursor, "unread": self._unread}
+
+    def resume_from(self, state):
+        # the arrays are the program's, which hands them over before it resumes
+        if self._data is not None and state["cursor"] < len(self._data):
+            self._cursor, self._unread = int(state["cursor"]), bool(state["unread"])
+
     def _take(self, data, labels):
         if data.shape[1:] != self.image_shape:
             self.fail(f"takes data of shape (n, C, H, W) with (C, H, W) = {self.image_shape}, got {data.shape}")

@@ -159,8 +159,12 @@ class NormalizedLoss(LossLayer):
             top[0].data[...] = total / self.z
 
     def scale(self, top):
-        """loss_weight / Z: the last factor of every gradient."""
-        return float(top[0].diff) / self.z
+        """loss_weight / Z, times `share`: the last factor of every gradient."""
+        return float(top[0].diff) / self.z * self.share
+
+    @property
+    def counted(self):
+        return None if self.mode == "NONE" else float(self.valid) if self.mode == "VALID" else self.z
 
     def apply_cells(self, dx, axis, factor=1.0):
         """dx ⊙ w · factor along `axis`, and 0 at ignored cells: the gradient of the weighted cells."""

@@ -99,6 +99,15 @@ class RecurrentLayer(Layer):
     def unroll_back(self, cont, dy):
         """Go back through time: find dz, and add to the diffs of blobs that the subclass made."""
 
+    def resume_state(self):
+        return {"states": [state.data for state in self.states]}
+
+    def resume_from(self, state):
+        if [values.shape for values in state["states"]] != [mine.shape for mine in self.states]:
+            self.fail(f"keeps a state of shape {self.states[0].shape}, got {[v.shape for v in state['states']]}")
+        for mine, values in zip(self.states, state["states"], strict=True):
+            mine.data[...] = values
+
     def allow_force_backward(self, bottom_index):
         return bottom_index != 1
 
