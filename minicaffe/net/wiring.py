@@ -105,11 +105,9 @@ class _InPlaceGuard:
     def add(self, name: str, cls: type[Layer], bottoms: list[int], tops: list[int]) -> None:
         for top in tops:
             self.storage.setdefault(top, self.storage[bottoms[0]] if cls.shares_data and bottoms else top)
-        backward = f"the backward pass of {name}"
-        if "bottom" in cls.backward_reads:  # of a bottom that is its top too, a layer keeps its own copy
-            self._keep([b for b in bottoms if b not in tops], backward)
+        # what backward reads of its bottoms is safe: a blob has one reader, and several share through a Split alone
         if "top" in cls.backward_reads:
-            self._keep(tops, backward)
+            self._keep(tops, f"the backward pass of {name}")
         if cls.shares_data and len(tops) > 1:
             self._keep(tops, f"another top of {name}")
 

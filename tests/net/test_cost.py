@@ -118,7 +118,9 @@ def measured(net):
     + fully_connected("z", "b", 5, 'param { name: "w" }') + layer("Concat", "a b", "c", "loss_weight: 1"),
     inputs(x=(3, 4)) + fully_connected("x", "a", 5, "param { lr_mult: 0 } param { lr_mult: 0 }")
     + layer("Sigmoid", "a", "s") + layer("ReLU", "s", "s", name="r") + fully_connected("s", "b", 2, "loss_weight: 1"),
-], ids=["LeNet", "residual block", "shared weights", "frozen layer"])
+    inputs(x=(3, 4)) + fully_connected("x", "a", 5) + layer("Slice", "a", "b c", "slice_param { slice_point: 2 }")
+    + layer("Power", "b", "d", "loss_weight: 1"),
+], ids=["LeNet", "residual block", "shared weights", "frozen layer", "unread top"])
 def test_forecast_is_what_a_run_takes(text):
     """this test shows that after forward and backward a net holds exactly the bytes that were forecast."""
     found = forecast(text)
