@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import kernels
-from minicaffe.cli import glog, picture, progress
+from minicaffe.cli import glog, picture, progress, run_log
 from minicaffe.data.idx import write_idx_lmdb
 from minicaffe.errors import DataError, SolverError
 from minicaffe.net import Net
@@ -88,8 +88,7 @@ def train(log: Path) -> float:
         solver = get_solver(SOLVER)
         with report.following(solver):
             solver.solve()
-    _, tests = picture.read_log(log)
-    accuracy = tests["accuracy"][-1][1]
+    accuracy = run_log.read(log).test["accuracy"][-1][1]
     if picture.available():
         title = f"LeNet on Fashion-MNIST: {solver.iter} updates, {100 * accuracy:.1f} % of the test images right"
         picture.draw(Path("demo.png"), log, classify(solver.test_nets[0]), title)

@@ -1,11 +1,10 @@
-"""The demo's picture: what a training's log tells as curves, and images with their true and predicted names.
+"""Pictures, and the demo's: a training's curves above images with their true and predicted names.
 
 The only module that imports matplotlib.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from minicaffe.cli import run_log
+from minicaffe.cli.run_log import Curve
 from minicaffe.errors import missing_extra
 
 try:
@@ -21,12 +22,7 @@ try:
 except ImportError:
     Figure = None  # type: ignore[assignment, misc]
 
-ITERATION = re.compile(r"\] Iteration (\d+)")
-TRAIN_LOSS = re.compile(r"\] Iteration (\d+).*, loss = (\S+)")
-TEST_OUTPUT = re.compile(r"\] +Test net output #\d+: (\S+) = (\S+)")
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#d55e00", "#009e73", "#cc3311"
-
-Curve = list[tuple[int, float]]
 
 
 @dataclass
@@ -44,33 +40,24 @@ def available() -> bool:
     return Figure is not None
 
 
-def read_log(path: Path) -> tuple[Curve, dict[str, Curve]]:
-    """The train loss by iteration, and each output of the test net by iteration, from a log in Caffe's format."""
-    loss: Curve = []
-    tests: dict[str, Curve] = {}
-    iteration = 0
-    for line in path.read_text().splitlines():
-        if found := ITERATION.search(line):
-            iteration = int(found[1])
-        if found := TRAIN_LOSS.search(line):
-            loss.append((int(found[1]), float(found[2])))
-        elif found := TEST_OUTPUT.search(line):
-            tests.setdefault(found[1], []).append((iteration, float(found[2])))
-    return loss, tests
+def figure(size: tuple[float, float]) -> Any:
+    """An empty figure of so many inches. EngineError without matplotlib."""
+    if Figure is None:
+        raise missing_extra("matplotlib", "plot", "drawing a picture")
+    made = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(made)
+    return made
 
 
 def draw(path: Path, log: Path, images: Sequence[Classified], title: str) -> None:
     """Write the picture: loss and accuracy from `log` above, `images` below. EngineError without matplotlib."""
-    if Figure is None:
-        raise missing_extra("matplotlib", "plot", "drawing the picture")
     columns = 8
     rows = max(1, -(-len(images) // columns))
-    figure = Figure(figsize=(12, 4 + 1.75 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title)
-    parts: Any = figure.subfigures(2, 1, height_ratios=[3.4, 1.75 * rows])
-    above, below = parts
-    _curves(above, *read_log(log))
+    whole = figure((12, 4 + 1.75 * rows))
+    whole.suptitle(title)
+    above, below = whole.subfigures(2, 1, height_ratios=[3.4, 1.75 * rows])
+    run = run_log.read(log)
+    _curves(above, run.train.get("loss", []), run.test)
     for axes, image in zip(below.subplots(rows, columns, squeeze=False).flat, images, strict=False):
         right = image.truth == image.predicted
         axes.imshow(image.pixels, cmap="gray_r")
@@ -78,11 +65,11 @@ def draw(path: Path, log: Path, images: Sequence[Classified], title: str) -> Non
                        fontsize=8, color=GREEN if right else RED)
     for axes in below.axes:
         axes.set_axis_off()
-    figure.savefig(path, dpi=110)
+    whole.savefig(path, dpi=110)
 
 
-def _curves(figure: Any, loss: Curve, tests: dict[str, Curve]) -> None:
-    left, right = figure.subplots(1, 2)
+def _curves(above: Any, loss: Curve, tests: dict[str, Curve]) -> None:
+    left, right = above.subplots(1, 2)
     left.plot(*zip(*loss, strict=True), color=BLUE, label="train, one batch", linewidth=1)
     if "loss" in tests:
         left.plot(*zip(*tests["loss"], strict=True), color=ORANGE, label="test", marker="o")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minicaffe.cli import demo, picture
+from minicaffe.cli import demo, picture, run_log
 from minicaffe.data.idx import read_idx
 from minicaffe.data.lmdb import LmdbSource
 from minicaffe.errors import DataError
@@ -106,9 +106,9 @@ def test_demo(tmp_path, capsys):
     assert made == {"train_lmdb", "test_lmdb", demo.NET, demo.SOLVER, "train.log", "demo.png",
                     "lenet_iter_4.caffemodel", "lenet_iter_4.solverstate"}
     assert (tmp_path / "run" / "demo.png").read_bytes()[:4] == b"\x89PNG"
-    loss, tests = picture.read_log(tmp_path / "run" / "train.log")
-    assert [i for i, _ in loss] == [0]
-    assert [i for i, _ in tests["accuracy"]] == [0, 1, 2, 3, 4]
+    log = run_log.read(tmp_path / "run" / "train.log")
+    assert [i for i, _ in log.train["loss"]] == [0]
+    assert [i for i, _ in log.test["accuracy"]] == [0, 1, 2, 3, 4]
 
 
 def test_demo_without_matplotlib(tmp_path, capsys, monkeypatch):
