@@ -48,6 +48,7 @@ def write(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None
     definition    a NetParameter for a .caffemodel to hold; without it each layer stands there by name and type alone
     """
     name = str(path).lower()
+    layers = [LayerWeights(layer, kind, [tensors.as_blob(blob) for blob in blobs]) for layer, kind, blobs in layers]
     if name.endswith((".h5", ".hdf5")):
         caffemodel.write_hdf5(path, layers)
     elif name.endswith(".npz"):
