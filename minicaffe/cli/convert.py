@@ -18,7 +18,7 @@ import numpy as np
 
 from minicaffe import passes
 from minicaffe.errors import DataError, ProtoError
-from minicaffe.io import caffemodel, solverstate, weights
+from minicaffe.io import solverstate, weights
 from minicaffe.log import warn
 from minicaffe.proto import TEST, NetParameter, SolverParameter, binary
 from minicaffe.proto import text as proto_text
@@ -85,10 +85,7 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
         net = Net(args.model, TEST)
         print(net.copy_trained_from(args.source))
         layers = [LayerWeights(layer.name, layer.type, [blob.data for blob in layer.blobs]) for layer in net.layers]
-        if args.target.lower().endswith((".caffemodel", ".h5")):
-            caffemodel.write(args.target, net)
-        else:
-            weights.write(args.target, layers)
+        weights.save(args.target, net)
     else:
         layers = [LayerWeights(name, kind_of_layer, _todays_shapes(kind_of_layer, blobs))
                   for name, kind_of_layer, blobs in layers]

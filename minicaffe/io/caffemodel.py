@@ -21,12 +21,17 @@ Layers = Sequence[tuple[str, Sequence[tuple[int, np.ndarray]]]]  # names, and th
 
 def write(path: PathLike, net: Any, write_diff: bool = False) -> None:
     """Write a Net's definition and learned blobs, as HDF5 where the name ends in .h5 and else in binary."""
-    if str(path).endswith(".h5"):
-        hdf5.write_file(path, lambda file: _write_net_hdf5(file, net, write_diff))
+    if str(path).lower().endswith((".h5", ".hdf5")):
+        write_net_hdf5(path, net, write_diff)
         return
     blobs = [[blob.data for blob in layer.blobs] for layer in net.layers]
     diffs = [[blob.diff for blob in layer.blobs] for layer in net.layers]
     write_weights(path, definition(net), blobs, diffs if write_diff else None)
+
+
+def write_net_hdf5(path: PathLike, net: Any, write_diff: bool = False) -> None:
+    """Write a Net's learned blobs as HDF5, whatever the file's name."""
+    hdf5.write_file(path, lambda file: _write_net_hdf5(file, net, write_diff))
 
 
 def definition(net: Any) -> Any:

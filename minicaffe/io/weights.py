@@ -62,6 +62,14 @@ def write(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None
         raise DataError(f"the name {path} is of no format for weights", hint=f"use one of {', '.join(SUFFIXES)}")
 
 
+def save(path: PathLike, net: Any) -> None:
+    """Write a Net's learned blobs in the format of the name; a .caffemodel, or a name without a format, holds all."""
+    if str(path).lower().endswith((".npz", ".safetensors")):
+        write(path, [LayerWeights(layer.name, layer.type, [b.data for b in layer.blobs]) for layer in net.layers])
+    else:
+        caffemodel.write(path, net)
+
+
 def _write_caffemodel(path: PathLike, layers: Sequence[LayerWeights], definition: Any) -> None:
     for layer in layers:
         for k, blob in enumerate(layer.blobs):

@@ -10,6 +10,8 @@ import numpy as np
 
 from minicaffe import net as core
 from minicaffe.errors import NetError, near_names
+from minicaffe.io import caffemodel
+from minicaffe.io import weights as weight_files
 from minicaffe.proto import TEST
 
 
@@ -51,6 +53,24 @@ class Net(core.Net):
         super().backward(start, end)
         names = self._bottoms_of(end) if end is not None else self.inputs
         return {name: self.blobs[name].diff for name in dict.fromkeys([*names, *(diffs or ())])}
+
+    def copy_from(self, path: str | os.PathLike[str]) -> None:
+        """Copy learned blobs from a weight file of any format, by layer name."""
+        self.copy_trained_from(path)
+
+    load_hdf5 = copy_from
+
+    def share_with(self, other: core.Net) -> None:
+        """Use the memory of another net's learned blobs, by layer name."""
+        self.share_trained_layers_with(other)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the learned blobs: .h5, .npz and .safetensors by the name, everything else as a .caffemodel."""
+        weight_files.save(path, self)
+
+    def save_hdf5(self, path: str | os.PathLike[str]) -> None:
+        """Write the learned blobs as HDF5, whatever the name."""
+        caffemodel.write_net_hdf5(path, self)
 
     def _input(self, name: str) -> Any:
         if name not in self.blobs:
