@@ -388,9 +388,7 @@ class LossLayer(Layer):
 
     `label_bottoms` are the bottoms that no gradient flows to; asking for one is a LayerError.
 
-    share     a factor of the gradient, with which a solver joins several passes to one update
-    counted   how many cells the last forward pass counted, where more passes give a larger divisor; None where the
-              loss is a sum that nothing divides
+    `share` is a factor of the gradient, with which a solver joins several passes to one update.
     """
 
     bottoms: ClassVar[Arity] = 2
@@ -398,10 +396,14 @@ class LossLayer(Layer):
     default_loss_weight = 1.0
     label_bottoms: ClassVar[tuple[int, ...]] = (1,)
     share: float = 1.0
-    counted: float | None = 1.0
 
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index not in self.label_bottoms
+
+    @property
+    def counted(self) -> float | None:
+        """How many cells the last forward pass counted; None where the loss is a sum that nothing divides."""
+        return 1.0
 
     def Backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         for i in self.label_bottoms:

@@ -33,6 +33,6 @@ def state() -> dict[str, Any]:
 def restore(state: dict[str, Any]) -> None:
     """Go on where the generator stood. ValueError, TypeError or KeyError where `state` is none of its states."""
     bits = np.random.PCG64()  # what default_rng makes; the restored generator is the old one only when all went well
-    bits.state = state
+    bits.state = state  # type: ignore[assignment]
     global _generator
     _generator = np.random.Generator(bits)

@@ -18,7 +18,7 @@ MAY_IMPORT = {  # what a part may import besides itself, errors, rng and log
     "data": {"io", "proto", "kernels"},
     "layers": {"layer", "blob", "filler", "kernels", "proto"},
     "net": {"passes", "layer", "layers", "blob", "io", "proto"},
-    "solvers": {"net", "io", "proto", "kernels", "blob", "data"},
+    "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},
     "testing": {"layer", "blob"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},
 }

@@ -18,7 +18,8 @@ except ImportError:
     rich = None  # type: ignore[assignment]
 
 ABOVE_THE_BAR = ("solver.cpp:347", "solver.cpp:396", "solver.cpp:401", "solver.cpp:414", "solver.cpp:464",
-                 "solver.cpp:474", "solver.cpp:311", "caffe.cpp:235")  # tests, snapshots, an early stop
+                 "solver.cpp:474", "solver.cpp:311", "caffe.cpp:235",
+                 "caffe.cpp:212", "solver.cpp:530")  # tests, snapshots, an early stop, a resume, overrides
 
 
 @contextmanager

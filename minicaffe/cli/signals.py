@@ -1,4 +1,4 @@
-"""SIGINT and SIGHUP as a training takes them: noted at once, answered at the end of the iteration."""
+"""SIGINT, SIGTERM and SIGHUP as a training takes them: noted at once, answered at the end of the iteration."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ EFFECTS = tuple(action.value for action in Action)
 
 
 @contextmanager
-def watching(solver: Any, sigint_effect: str, sighup_effect: str) -> Iterator[None]:
+def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect: str = "stop") -> Iterator[None]:
     """Let the signals ask `solver` to snapshot, to stop, or nothing, while the block runs.
 
-    After a Ctrl-C that stops, the next one interrupts at once: snapshots are whole or absent all the same.
+    After a Ctrl-C or a SIGTERM that stops, the next one ends the process at once: snapshots are whole or absent all
+    the same.
     """
-    effects = {signal.SIGINT: Action(sigint_effect)}
+    effects = {signal.SIGINT: Action(sigint_effect), signal.SIGTERM: Action(sigterm_effect)}
+    at_once: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     if hasattr(signal, "SIGHUP"):  # Windows has none
         effects = {signal.SIGHUP: Action(sighup_effect), **effects}  # Caffe: answers SIGHUP first
     seen: dict[int, bool] = dict.fromkeys(effects, False)
 
     def note(number: int, frame: Any) -> None:
         seen[number] = True
-        if number == signal.SIGINT and effects[signal.SIGINT] is Action.STOP:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            warn("caffe.cpp:232", "Stopping after this iteration; Ctrl-C again stops at once")
+        if number in at_once and effects[signal.Signals(number)] is Action.STOP:
+            signal.signal(number, at_once[number])
+            again = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+            warn("caffe.cpp:232", f"Stopping after this iteration; {again} again stops at once")
 
     def requested() -> Action:
         for number, action in effects.items():

@@ -3,6 +3,9 @@
   minicaffe train --solver=lenet_solver.prototxt
   minicaffe train -solver F --weights base.caffemodel        fine-tune
   minicaffe train -solver F --snapshot lenet_iter_5000.solverstate        go on
+  minicaffe train -solver F --resume auto        go on from the newest complete snapshot, or begin
+
+With --keep best the best weights are also called PREFIX_best.caffemodel.
 """
 
 from __future__ import annotations
@@ -14,36 +17,65 @@ from minicaffe.cli import progress, signals
 from minicaffe.errors import SolverError
 from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter
-from minicaffe.solvers import definition, get_solver
+from minicaffe.solvers import Solver, criterion, definition, get_solver, keep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solver", metavar="F", required=True, help="the solver, a prototxt or YAML file")
     parser.add_argument("--snapshot", metavar="F", default="", help="a solver state to go on from")
     parser.add_argument("--weights", metavar="F,F", default="", help="weights to begin with, by layer name")
+    parser.add_argument("--resume", metavar="auto|F", default="", help="auto: go on from the newest complete snapshot "
+                        "of the solver's prefix, or begin where there is none; a state: as --snapshot")
+    parser.add_argument("--override", metavar="K=V,K=V", action="append", default=[],
+                        help="set fields of the solver: base_lr=0.001,max_iter=2000")
+    parser.add_argument("--keep", metavar="WHICH", default="", help="snapshots to keep on the disk: best, last:3, or "
+                        "best,last:3 (default: all)")
+    parser.add_argument("--early-stop", metavar="RULE", default="", help="stop when a test net's output gets no "
+                        "better: accuracy:max:patience=5 (tests)")
     parser.add_argument("--iterations", metavar="N", type=int, help="train up to update N instead of max_iter")
     parser.add_argument("--level", type=int, default=0, help="the train net's level")
     parser.add_argument("--stage", default="", help="the train net's stages, separated by commas")
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
-    for name, default in (("sigint", "stop"), ("sighup", "snapshot")):
+    for name, default in (("sigint", "stop"), ("sigterm", "stop"), ("sighup", "snapshot")):
         parser.add_argument(f"--{name}_effect", choices=signals.EFFECTS, default=default,
                             help=f"what {name.upper()} does (default: {default})")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.resume and args.snapshot:
+        raise SolverError("--resume and --snapshot both say where to go on: give one of them")
+    args.snapshot = args.snapshot or (args.resume if args.resume != "auto" else "")
     if args.snapshot and args.weights:
         raise SolverError("--snapshot goes on with a training and --weights begins one: give one of them")
     with progress.reporting() as report:
         param = _param(args)
         solver = get_solver(param, where=args.solver)
+        _long_run(solver, args)
         if args.snapshot:
             log("caffe.cpp:235", f"Resuming from {args.snapshot}")
             solver.restore(args.snapshot)
+        elif args.resume:
+            state = solver.restore_newest()
+            log("caffe.cpp:235", f"Resuming from {state}" if state else
+                f"There is no snapshot {param.snapshot_prefix}_iter_*.solverstate: training begins")
         log("caffe.cpp:239", "Starting Optimization")
-        with report.following(solver), signals.watching(solver, args.sigint_effect, args.sighup_effect):
+        with report.following(solver), signals.watching(solver, args.sigint_effect, args.sighup_effect,
+                                                                args.sigterm_effect):
             solver.solve()
         log("caffe.cpp:250", "Optimization Done.")
     return 0
+
+
+def _long_run(solver: Solver, args: argparse.Namespace) -> None:
+    """What --early-stop and --keep say."""
+    if args.early_stop:
+        solver.early_stop = criterion.parse(args.early_stop, "--early-stop")
+        if not solver.early_stop.patience:
+            raise SolverError(f"--early-stop {args.early_stop} says not when to stop",
+                              hint=f"{args.early_stop}:patience=5 stops after five tests without a better one")
+        solver.early_stop.check(solver)
+    if args.keep:
+        solver.keep = keep.parse(args.keep, solver, solver.early_stop)
 
 
 def _param(args: argparse.Namespace) -> Any:
@@ -51,8 +83,12 @@ def _param(args: argparse.Namespace) -> Any:
     param = definition.read_solver(args.solver)
     param.train_state.level = args.level
     param.train_state.stage.extend(args.stage.split(","))  # Caffe: no --stage is the stage ""
+    for text in args.override:
+        for line in definition.override(param, text):
+            log("caffe.cpp:212", line)
     if args.iterations is not None:
         param.max_iter = args.iterations
+        param.ClearField("max_epoch")
     if args.snapshot or args.weights:
         param.ClearField("weights")
     if args.weights:

@@ -25,6 +25,11 @@ def read_paths(source: str) -> list[str]:
     return names
 
 
+def count_rows(path: str, name: str) -> int:
+    """How many rows a dataset has. DataError when it cannot be read."""
+    return hdf5.read_file(path, lambda file: int(file[name].shape[0]))
+
+
 def read_datasets(path: str, names: Sequence[str], dtype: type) -> list[np.ndarray]:
     """The named datasets of a file, which must have equally many rows. DataError when that cannot be."""
     def read(file: object) -> list[np.ndarray]:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minicaffe.errors import ProtoError, SolverError
 from minicaffe.log import log, warn
-from minicaffe.proto import TEST, TRAIN, NetParameter, NetState, SolverParameter, text
+from minicaffe.proto import TEST, TRAIN, NetParameter, NetState, SolverParameter
+from minicaffe.proto import text as proto_text
 from minicaffe.solvers.lr_policy import POLICIES
 
 TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
-SHAPING = ("gamma", "power", "stepsize", "stepvalue")  # what learning rate policies read
+# what learning rate policies read
+SHAPING = ("gamma", "power", "stepsize", "stepvalue", "plateau_patience", "plateau_metric")
 TYPE_FIELDS = ("momentum", "momentum2", "delta", "rms_decay")  # what solver types read
+RIVALS = {"max_iter": ("max_epoch",), "max_epoch": ("max_iter",), "test_iter_auto": ("test_iter",),
+          "test_iter": ("test_iter_auto",)}  # a field and those that it replaces
 OLD_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")  # by the enum's numbers
 
 
 def read_solver(path: str) -> Any:
     """The SolverParameter of a prototxt or YAML file, with the deprecated `solver_type` upgraded and a prefix set."""
-    param = text.read(path, SolverParameter())
+    param = proto_text.read(path, SolverParameter())
     return with_snapshot_prefix(with_type(param, path), path)
 
 
@@ -80,6 +85,10 @@ def nets_to_test(param: Any, where: str = "") -> list[NetChoice]:
     named = len(param.test_net_param) + len(param.test_net)
     generic = [name for name in ("net", "net_param") if param.HasField(name)]
     wanted = len(param.test_iter)
+    if param.test_iter_auto:
+        if wanted:
+            raise SolverError("test_iter and test_iter_auto are both set", where=where, hint="give one of them")
+        wanted = len(param.test_state) or named or (1 if generic else 0)
     if wanted < named or (wanted > named and not generic):
         raise SolverError(f"test_iter is given {wanted} times for {named} test nets",
                           where=where, hint="give one test_iter for each test_net and test_net_param")
@@ -109,7 +118,7 @@ def _state(definition: Any, phase: int, state: Any, where: str) -> Any:
 
 def _read(path: str, where: str) -> Any:
     try:
-        return text.read(path, NetParameter())
+        return proto_text.read(path, NetParameter())
     except ProtoError as error:
         if where and not Path(path).exists() and (Path(where).parent / path).exists():
             error.hint = f"paths in a solver start from the folder you are in; {path} stands in {Path(where).parent}"
@@ -122,3 +131,51 @@ def unread_fields(param: Any, type_reads: tuple[str, ...]) -> list[str]:
     return [field.name for field, value in param.ListFields()
             if (field.name in SHAPING and field.name not in policy_reads)
             or (field.name in TYPE_FIELDS and field.name not in type_reads and value)]
+
+
+def override(param: Any, text: str) -> Iterator[str]:
+    """Set fields as 'base_lr=0.001,max_iter=2000' says; what changes, a line for each field.
+
+    A field that is given twice is repeated (stepvalue=100,stepvalue=200). SolverError for what is no assignment,
+    ProtoError for a field or a value that a SolverParameter has not.
+    """
+    given: dict[str, list[str]] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not name or not equals or not value:
+            raise SolverError(f"an override is written FIELD=VALUE,FIELD=VALUE, got {part!r}")
+        given.setdefault(name, []).append(value)
+    for name, values in given.items():
+        field = SolverParameter.DESCRIPTOR.fields_by_name.get(name)
+        quoted = [f'"{value}"' if field and field.type == field.TYPE_STRING and value[0] not in "'\"" else value
+                  for value in values]
+        new = proto_text.parse("\n".join(f"{name}: {value}" for value in quoted), SolverParameter(), "--override")
+        before = shown(param, name)
+        param.ClearField(name)
+        param.MergeFrom(new)
+        yield f"override {name}: {before} → {shown(param, name)}"
+        for other in RIVALS.get(name, ()):
+            if shown(param, other) != "unset" and other not in given:
+                yield f"override {name} takes the place of {other}: {shown(param, other)}"
+                param.ClearField(other)
+
+
+def fields(param: Any) -> dict[str, str]:
+    """The fields that are set, nets and states left out, as `shown`."""
+    return {field.name: shown(param, field.name) for field, _ in param.ListFields() if not field.message_type}
+
+
+def shown(param: Any, name: str) -> str:
+    """A field's value in prototxt, or that it is unset and what that means."""
+    alone = SolverParameter()
+    for field, value in param.ListFields():
+        if field.name == name:
+            if hasattr(value, "extend"):
+                getattr(alone, name).extend(value)
+            else:
+                setattr(alone, name, value)
+    words = " ".join(line.partition(": ")[2] for line in proto_text.format(alone).splitlines())
+    if words:
+        return words
+    default = getattr(alone, name)
+    return "unset" if hasattr(default, "extend") or default in ("", 0) else f"unset ({default})"

@@ -5,8 +5,6 @@ The weights that a failure is saved with are those before the update that the ba
 
 from __future__ import annotations
 
-import re
-import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +38,7 @@ class Doctor:
         self._first_bad: int | None = None
         self._norm: float | None = None
         self._saved = ""
-        self._began = (solver.iter, time.time())
+        self._began = solver.iter
         nets = [solver.net, *solver.test_nets]
         self._watches = [Watch(net, self._found) for net in nets]
         self._batches = [failure.Batch(net) for net in nets]
@@ -59,7 +57,7 @@ class Doctor:
         self.solver.on_update.remove(self._updated)
 
     def _gradients(self) -> None:
-        self._norm = self._watches[0].gradients() / self.solver.param.iter_size
+        self._norm = self._watches[0].gradients() / self.solver._divisor
         for loss in self._plateaus:
             if hint := loss.hint():
                 warn(AT, hint)
@@ -123,15 +121,13 @@ class Doctor:
 
     def _last_snapshot(self) -> str:
         """The newest snapshot that this training made before anything went wrong."""
-        prefix, (first, since) = Path(self._prefix()), self._began
-        found = []
-        for path in prefix.parent.glob("*_iter_*.solverstate*"):
-            name = re.fullmatch(re.escape(prefix.name) + r"_iter_(\d+)\.solverstate(\.h5)?", path.name)
-            if not name or int(name[1]) > (self._first_bad or 0):
-                continue
-            if 0 < int(name[1]) <= first or path.stat().st_mtime >= since - 2:  # else another training left it there
-                found.append((int(name[1]), path))
-        return f"last good snapshot: {max(found)[1]}" if found else "there is no snapshot from before"
+        made = {*self.solver.written, self._began} - {0}
+        for iteration in sorted(made, reverse=True):
+            for tail in ("", ".h5"):
+                path = Path(f"{self._prefix()}_iter_{iteration}.solverstate{tail}")
+                if iteration <= (self._first_bad or 0) and path.is_file():
+                    return f"last good snapshot: {path}"
+        return "there is no snapshot from before"
 
     def _prefix(self) -> str:
         return self.solver.param.snapshot_prefix or "minicaffe"

@@ -1,11 +1,13 @@
 """A pass that went wrong, in one file: the net, its weights, the batch and the random state, to be run again.
 
 A .npz of numbers only: `info` (JSON as bytes: where and when it happened, the net as prototxt with its sources of
-data made Input layers, the random states), `batch/BLOB` and `weights/LAYER INDEX/BLOB INDEX`.
+data made Input layers, the random states, what layers carry from pass to pass), `batch/BLOB` and
+`weights/LAYER INDEX/BLOB INDEX`.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,17 +37,20 @@ class Batch:
     """Remembers, while a net runs, what its next pass forward depends on besides the weights.
 
     The tops of the layers that read data stay in their blobs, except where a layer in place overwrites them:
-    those are copied. The random state is noted wherever a layer that may draw from it begins.
+    those are copied. The random state is noted wherever a layer that may draw from it begins, and a hidden state
+    before its layer goes on with it.
     """
 
     def __init__(self, net: Net) -> None:
         self.net = net
         self.random: dict[int, Any] = {}  # layer index -> the state of the generator before its forward
+        self.carried: dict[int, Any] = {}  # layer index -> its resume_state before its forward
         self._copies: dict[str, np.ndarray] = {}
         self.sources = [i for i, layer in enumerate(net.layers)
                         if net.tops[i] and not net.bottoms[i] and not layer.blobs]
         self._copied = [(i, name, blob) for i in self.sources for name, blob in self._tops(i)
                         if self._overwritten(blob)]
+        self._carrying = [i for i, layer in enumerate(net.layers) if i not in self.sources and layer.resume_state()]
         net.before_layer.append(self._before)
         net.after_layer.append(self._after)
 
@@ -61,7 +66,9 @@ class Batch:
 
     def _before(self, i: int) -> None:
         if i not in self.sources and (i == 0 or i - 1 in self.sources):
-            self.random[i] = rng.generator().bit_generator.state
+            self.random[i] = rng.state()
+        if i in self._carrying:
+            self.carried[i] = copy.deepcopy(self.net.layers[i].resume_state())
 
     def _after(self, i: int) -> None:
         for index, name, blob in self._copied:
@@ -82,11 +89,11 @@ def save(path: str | Path, batch: Batch, place: Place, *, iteration: int, backwa
     net = batch.net
     info = {"format": FORMAT, "iteration": iteration, "backward": backward, "net": text.format(_definition(batch)),
             "found": _found(place), "dtype": np.dtype(net.dtype).name,
-            "permissive": net.permissive, "random": batch.random}
+            "permissive": net.permissive, "random": batch.random, "carried": batch.carried}
     arrays = {f"batch/{name}": values for name, values in batch.arrays().items()}
     arrays |= {f"weights/{i}/{k}": blob.data for i, layer in enumerate(net.layers)
                for k, blob in enumerate(layer.blobs)}
-    arrays["info"] = np.frombuffer(json.dumps(info).encode(), np.uint8)
+    arrays["info"] = np.frombuffer(json.dumps(info, default=_array_to_json).encode(), np.uint8)
     npz.write(path, arrays.items())
 
 
@@ -109,8 +116,9 @@ class Replay:
         definition = text.parse(self.info["net"], NetParameter(), f"the net in {path}")
         self.found = Found(*self.info["found"])
         self._random = {int(i): state for i, state in self.info["random"].items()}
+        self._carried = {int(i): state for i, state in self.info["carried"].items()}
         for state in self._random.values():
-            np.random.default_rng().bit_generator.state = state  # an error now rather than in the middle of the pass
+            np.random.PCG64().state = state  # an error now rather than in the middle of the pass
         self.net = Net(definition, None, dtype=np.dtype(self.info["dtype"]).type,
                        permissive=bool(self.info["permissive"]))
         self._batch = {name.removeprefix("batch/"): v for name, v in arrays.items() if name.startswith("batch/")}
@@ -131,7 +139,7 @@ class Replay:
         for name, values in self._batch.items():
             self.net.blobs[name].data[...] = values
         watch = Watch(self.net, note)
-        self.net.before_layer.append(self._set_random)
+        self.net.before_layer.append(self._before)
         try:
             self.net.clear_param_diffs()
             watch.weights()
@@ -141,12 +149,14 @@ class Replay:
                 watch.gradients()
         finally:
             watch.detach()
-            self.net.before_layer.remove(self._set_random)
+            self.net.before_layer.remove(self._before)
         return places[0] if places else None
 
-    def _set_random(self, i: int) -> None:
+    def _before(self, i: int) -> None:
         if i in self._random:
-            rng.generator().bit_generator.state = self._random[i]
+            rng.restore(self._random[i])
+        if i in self._carried:
+            self.net.layers[i].resume_from(self._carried[i])
 
 
 def _found(place: Place) -> Found:
@@ -167,6 +177,14 @@ def _definition(batch: Batch) -> Any:
     return given
 
 
+def _array_to_json(value: Any) -> Any:
+    return {"array": np.asarray(value).tolist(), "type": np.asarray(value).dtype.str}
+
+
+def _array_from_json(value: dict[str, Any]) -> Any:
+    return np.array(value["array"], value["type"]) if set(value) == {"array", "type"} else value
+
+
 def _put(values: np.ndarray, blob: Blob, name: str) -> None:
     if values.shape != blob.shape:
         raise ValueError(f"{name} has the shape {values.shape}, but the net makes it {blob.shape}")
@@ -182,7 +200,7 @@ def _read(path: str | Path) -> dict[str, np.ndarray]:
 
 def _info(stored: np.ndarray | None, path: str | Path) -> dict[str, Any]:
     try:
-        info = json.loads(stored.tobytes()) if stored is not None else {}
+        info = json.loads(stored.tobytes(), object_hook=_array_from_json) if stored is not None else {}
     except ValueError as error:
         raise DataError(f"the info in this file is damaged: {error}", where=str(path)) from error
     if not isinstance(info, dict) or info.get("format") != FORMAT:

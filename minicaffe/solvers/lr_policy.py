@@ -8,6 +8,7 @@
     poly        base_lr · (1 − t / max_iter)^power
     sigmoid     base_lr / (1 + e^(−gamma · (t − stepsize)))
     cosine      base_lr · ½ (1 + cos(π · t / max_iter))                                (minicaffe's own)
+    plateau     base_lr · gamma^(how often plateau_patience ran out)                   (minicaffe's own)
 
 With warmup_iter (minicaffe's own) the first iterations rise in a line from warmup_start_lr to the policy's rate.
 """
@@ -76,6 +77,11 @@ def cosine(p: Any, t: int, current_step: int) -> float:
     return p.base_lr * (1 + math.cos(math.pi * t / p.max_iter)) / 2 if p.max_iter else math.nan
 
 
+@policy("gamma", "plateau_patience", "plateau_metric")
+def plateau(p: Any, t: int, current_step: int) -> float:
+    return p.base_lr * power(p.gamma, current_step)
+
+
 def power(base: float, exponent: float) -> float:
     """base^exponent as C computes it: infinite or not a number where Python raises."""
     try:
@@ -124,6 +130,9 @@ def check(p: Any, where: str = "") -> None:
     if "stepsize" in reads and p.stepsize <= 0:
         raise SolverError(f"lr_policy {p.lr_policy!r} needs a stepsize of at least 1, got {p.stepsize}",
                           where=where)
+    if "plateau_patience" in reads and p.plateau_patience <= 0:
+        raise SolverError(f"lr_policy {p.lr_policy!r} needs a plateau_patience of at least 1, got {p.plateau_patience}",
+                          where=where, hint="it counts tests or, without a plateau_metric, updates")
     if "gamma" in reads and p.gamma < 0:
         raise SolverError(f"lr_policy {p.lr_policy!r} needs a gamma of at least 0, got {p.gamma:g}",
                           where=where)

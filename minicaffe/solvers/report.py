@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,16 @@ class SmoothedLoss:
 
     def __init__(self, window: int) -> None:
         self.window, self.losses, self.count, self.mean = window, [0.0] * window, 0, 0.0
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs."""
+        return {"window": self.window, "losses": self.losses[:self.count], "count": self.count, "mean": self.mean}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`; anew where it is of another window."""
+        if state["window"] == self.window:
+            self.count, self.mean = state["count"], state["mean"]
+            self.losses[:len(state["losses"])] = state["losses"]
 
     def add(self, loss: float) -> float:
         """Take in a loss; the mean with it."""
@@ -51,15 +62,15 @@ class MeanOutputs:
     """The mean of each number that a net puts out, over several batches."""
 
     def __init__(self, net: Net) -> None:
-        self.net, self.batches, self._loss = net, 0, 0.0
+        self.net, self.batches, self._loss = net, 0.0, 0.0
         self._sums: list[np.ndarray] = []
 
-    def add(self, loss: float) -> None:
-        """Take in the net's outputs and the loss of the forward pass just made."""
-        values = [net_output.data.astype(np.float64) for _, net_output, _ in outputs(self.net)]
+    def add(self, loss: float, share: float = 1.0) -> None:
+        """Take in the net's outputs and the loss of the forward pass just made; `share` for less than a full batch."""
+        values = [share * net_output.data.astype(np.float64) for _, net_output, _ in outputs(self.net)]
         self._sums = [old + new for old, new in zip(self._sums, values, strict=True)] if self.batches else values
-        self._loss += loss
-        self.batches += 1
+        self._loss += share * loss
+        self.batches += share
 
     @property
     def loss(self) -> float:

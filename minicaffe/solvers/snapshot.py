@@ -1,26 +1,31 @@
-"""Snapshots: PREFIX_iter_N.caffemodel with the weights, PREFIX_iter_N.solverstate with all else.
+"""Snapshots: PREFIX_iter_N.caffemodel with the weights, PREFIX_iter_N.solverstate with what an update needs.
 
     .caffemodel    the net with its learned blobs; any program of Caffe's reads it
+    .resume        what Caffe forgets (record.py)
     .solverstate   iter, the name of the .caffemodel, current_step, history
 
-With snapshot_format: HDF5 both names get a further .h5. The weights are on the disk before the state that names
-them is begun, and each file takes its name only when it is whole.
+With snapshot_format: HDF5 Caffe's two names get a further .h5. They are written in this order, and each file takes
+its name only when it is whole: a state on the disk has the others beside it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicaffe.errors import SolverError
-from minicaffe.io import caffemodel, hdf5, solverstate
+from minicaffe.errors import MinicaffeError, SolverError
+from minicaffe.io import caffemodel, hdf5, solverstate, weights
 from minicaffe.io.beside import sibling
 from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.proto.binary import SolverSnapshot
+from minicaffe.solvers import keep, record
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
@@ -37,33 +42,120 @@ def check_writable(solver: Solver) -> None:
         hdf5.require()
 
 
-def write(solver: Solver) -> str:
-    """Write both files; the name of the weights' file."""
+def write(solver: Solver, captured: dict[str, Any]) -> str:
+    """Write the three files, `captured` into the record; the name of the weights' file."""
     is_hdf5 = solver.param.snapshot_format == SolverParameter.HDF5
     base, tail = f"{solver.param.snapshot_prefix}_iter_{solver.iter}", ".h5" if is_hdf5 else ""
     model, state = f"{base}.caffemodel{tail}", f"{base}.solverstate{tail}"
     kind = "HDF5" if is_hdf5 else "binary proto"
+    written = sorted({*solver.written, solver.iter})
     log("solver.cpp:474" if is_hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
     caffemodel.write(model, solver.net, solver.param.snapshot_diff)
+    record.write(record.path_beside(state), solver, captured, model, written)
     log("sgd_solver.cpp:296" if is_hdf5 else "sgd_solver.cpp:284", f"Snapshotting solver state to {kind} file {state}")
     solverstate.write(state, SolverSnapshot(solver.iter, model, solver.current_step, solver.history))
+    solver.written = written
+    _remove_surplus(solver)
     return model
 
 
-def restore(solver: Solver, path: str) -> None:
-    """Take weights, history, iteration and step from a solver state and the weights that it names.
+def write_best(solver: Solver) -> None:
+    """Give the weights of this iteration, which the tests found best, the name PREFIX_best.caffemodel."""
+    tail = ".h5" if solver.param.snapshot_format == SolverParameter.HDF5 else ""
+    if solver.iter in solver.written:
+        model = f"{_base(solver)}_iter_{solver.iter}.caffemodel{tail}"
+        _remove_surplus(solver)  # the former best
+    else:
+        model = solver.snapshot()
+    best = keep.name_best(model, _base(solver))
+    log("solver.cpp:464", f"{model} is the best so far, and {best} too")
 
-    Nothing of the solver changes before both files have been read and found to fit.
+
+def sweep(solver: Solver) -> None:
+    """Remove the half-written files that a killed run left behind."""
+    prefix = Path(_base(solver))
+    for path in prefix.parent.glob(f".{glob.escape(prefix.name)}_*.tmp"):
+        if re.fullmatch(re.escape(f".{prefix.name}_") + r"(iter_\d+|best)\..*\.[0-9a-f]{8}\.tmp", path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()
+                log("solver.cpp:447", f"Removed {path}, which a killed run had begun to write")
+
+
+def restore(solver: Solver, path: str) -> bool:
+    """Take weights, history, iteration and step from a solver state and the weights that it names, all else from the
+    record beside it; whether there was a record.
+
+    Nothing of the solver changes before all files have been read and found to fit.
     """
-    state = solverstate.read(path)
+    state, model, found = _read(path)
     history = _fitting(solver, state.history, path)
-    if state.learned_net:
-        solver.net.copy_trained_from(_learned_net(state.learned_net, path))
+    if model:
+        solver.net.copy_trained_from(model)
     log("sgd_solver.cpp:336", "SGDSolver: restoring history")
     solver.iter, solver.current_step = state.iter, state.current_step
     for mine, stored in zip(solver.history, history, strict=True):
         mine[...] = stored
-    _advance_data(solver)
+    if found is None:
+        _advance_data(solver)
+        warn("solver.cpp:530", f"there is no {record.path_beside(path)} (Caffe writes none), so the training goes on, "
+                               f"but not as if it had never stopped: {record.not_restored(solver)}")
+        return False
+    for line in record.changes(found, solver):
+        log("solver.cpp:530", f"Since the snapshot, {line}")
+    missing = record.apply(found, solver)
+    solver.written = [n for n in found["written"] if _state_of(_base(solver), n)]
+    record.report(missing, record.path_beside(path))
+    return True
+
+
+def restore_newest(solver: Solver) -> str:
+    """Restore the snapshot of the highest iteration whose files are whole; its state's name, "" where there is none.
+
+    Those that are damaged are warned of. A whole one that does not fit the solver is an error: it would be a
+    surprise to begin anew.
+    """
+    prefix = Path(_base(solver))
+    names = re.compile(re.escape(f"{prefix.name}_iter_") + r"(\d+)\.solverstate(\.h5)?")
+    found = [(int(match[1]), str(path)) for path in prefix.parent.glob(f"{glob.escape(prefix.name)}_iter_*")
+             if (match := names.fullmatch(path.name))]
+    for _, path in sorted(found, reverse=True):
+        try:
+            _read(path)
+        except MinicaffeError as error:
+            warn("solver.cpp:530", f"the snapshot {path} is not complete, so an older one is looked for: {error}")
+            continue
+        solver.restore(path)
+        return path
+    return ""
+
+
+def _read(path: str) -> tuple[SolverSnapshot, str, dict[str, Any] | None]:
+    """A state, the name of its weights' file, and its record, each found to be whole and to belong together."""
+    state = solverstate.read(path)
+    model = _learned_net(state.learned_net, path) if state.learned_net else ""
+    beside = record.path_beside(path)
+    found = record.read(beside)
+    if found is not None:
+        record.check(found, beside, state.iter, model, state.history)
+    elif model:
+        weights.read(model)
+    return state, model, found
+
+
+def _base(solver: Solver) -> str:
+    return str(solver.param.snapshot_prefix)
+
+
+def _state_of(base: str, iteration: int) -> bool:
+    return any(Path(f"{base}_iter_{iteration}.solverstate{tail}").is_file() for tail in ("", ".h5"))
+
+
+def _remove_surplus(solver: Solver) -> None:
+    if solver.keep is None:
+        return
+    for iteration in solver.keep.surplus(solver.written):
+        keep.remove(f"{_base(solver)}_iter_{iteration}")
+        solver.written.remove(iteration)
 
 
 def _advance_data(solver: Solver) -> None:

@@ -18,7 +18,9 @@ from minicaffe.errors import SolverError, near_names
 from minicaffe.log import log, number, warn
 from minicaffe.net import Net
 from minicaffe.proto import text
-from minicaffe.solvers import definition, lr_policy, report, snapshot
+from minicaffe.solvers import criterion, definition, epochs, lr_policy, record, report, snapshot
+from minicaffe.solvers.iter_size import Passes
+from minicaffe.solvers.keep import Keep
 
 NetClass = type[Net]  # a facade gives its own
 DType = type  # float32 or float64
@@ -86,7 +88,12 @@ class Solver:
     Hooks, lists of functions without arguments
         on_start, on_gradients_ready    before the forward passes and after the backward passes
         on_update                       after each update
-    and `requested_action`, a function asked after each iteration what to do.
+    `on_test` is a list of functions that take the number of a test net and its results, after each of its tests.
+    `requested_action` is a function asked after each iteration what to do.
+
+    Set to a Criterion or a Keep where wanted, before the training begins
+        early_stop      stop when this has not got better for its patience
+        keep            which snapshots stay on the disk
     """
 
     type: ClassVar[str] = ""
@@ -103,7 +110,12 @@ class Solver:
         self.on_start: list[Callable[[], None]] = []
         self.on_gradients_ready: list[Callable[[], None]] = []
         self.on_update: list[Callable[[], None]] = []
+        self.on_test: list[Callable[[int, list[tuple[str, float]]], None]] = []
         self.requested_action: Callable[[], Action] = lambda: Action.NONE
+        self.early_stop: criterion.Criterion | None = None
+        self.keep: Keep | None = None
+        self.tested = -1  # the iteration of the last tests, all test nets' being done
+        self.written: list[int] = []  # the iterations of this training's snapshots that are on the disk
         log("solver.cpp:45", lambda: f"Initializing solver from parameters: \n{text.format(param)}")
         self._check()
         if param.snapshot:
@@ -113,11 +125,20 @@ class Solver:
             rng.seed(param.random_seed)
         self._net_class, self._dtype = net_class, dtype
         self.net = self._make_train_net()
+        if param.max_epoch:
+            param.max_iter = epochs.updates(self.net, param.max_epoch, param.iter_size, where)
         self.test_nets = self._make_test_nets()
+        if param.test_iter_auto:
+            param.test_iter.extend(epochs.whole_test(net, i, where) for i, net in enumerate(self.test_nets))
+        self._plateau = self._make_plateau()
         log("solver.cpp:57", "Solver scaffolding done.")
         params = self.net.learnable_params
         self.history = [np.zeros_like(param.blob.data) for _ in range(self.histories) for param in params]
-        self._smooth = report.SmoothedLoss(param.average_loss)
+        self.smoothing = report.SmoothedLoss(param.average_loss)
+        self._passes = Passes(self.net, param.iter_size)
+        self._divisor = float(param.iter_size)
+        self._resumed = False
+        self._before_test: dict[str, Any] | None = None
         self._stopwatch = report.Stopwatch()
 
     # --- what a type writes -------------------------------------------------------------------------
@@ -135,6 +156,7 @@ class Solver:
         self.stopped = False
         if self.param.snapshot_after_train:
             snapshot.check_writable(self)
+        snapshot.sweep(self)
         if resume_file:
             log("solver.cpp:296", f"Restoring previous solver status from {resume_file}")
             self.restore(resume_file)
@@ -145,7 +167,7 @@ class Solver:
             log("solver.cpp:311", "Optimization stopped early.")
             return
         if self._is_due(self.param.display):
-            self.smoothed_loss = self._smooth.add(Net.forward(self.net))
+            self.smoothed_loss = self.smoothing.add(Net.forward(self.net))
             log("solver.cpp:327", f"Iteration {self.iter}, loss = {number(self.smoothed_loss)}")
         if self._is_due(self.param.test_interval):
             self.test_all()
@@ -154,13 +176,17 @@ class Solver:
     def step(self, iterations: int) -> None:
         """Make this many updates, fewer where a stop is asked for."""
         stop = self.iter + iterations
-        self._smooth = report.SmoothedLoss(self.param.average_loss)
+        tested = self.tested if self._resumed else -1
+        if not self._resumed:
+            self.smoothing = report.SmoothedLoss(self.param.average_loss)
+        self._resumed = False
         self._stopwatch.start(self.iter)
-        while self.iter < stop:
+        while self.iter < stop and not self._stops_early():
             self.net.clear_param_diffs()
-            if self._is_due(self.param.test_interval) and (self.iter or self.param.test_initialization):
+            if self._is_due(self.param.test_interval) and (self.iter or self.param.test_initialization) \
+                    and self.iter != tested:
                 self.test_all()
-                if self.stopped:
+                if self.stopped or self._stops_early():
                     break
             self._forward_backward()
             self._call(self.on_gradients_ready)
@@ -183,18 +209,24 @@ class Solver:
         self._clip_gradients()
         for i, param in enumerate(params):
             dw = param.blob.diff
-            if p.iter_size > 1:
-                np.multiply(dw, 1 / p.iter_size, out=dw)
+            if self._divisor != 1:
+                np.multiply(dw, 1 / self._divisor, out=dw)
             self._regularize(dw, param.blob.data, p.weight_decay * param.decay_mult)
             self.compute_update(dw, tuple(self.history[i::len(params)]), self.rate * param.lr_mult)
         self.net.update()
         self.iter += 1
 
     def test_all(self) -> None:
-        """Run every test net."""
+        """Run every test net; then see whether the results are the best so far."""
+        self._before_test = record.capture(self)  # a snapshot taken meanwhile resumes before the tests
+        results: criterion.Results = []
         for index in range(len(self.test_nets)):
             if not self.stopped:
-                self.test(index)
+                results.append(self.test(index))
+        if self.stopped:
+            return
+        self._before_test, self.tested = None, self.iter
+        self._judge(results)
 
     def test(self, index: int) -> list[tuple[str, float]]:
         """Run a test net for its test_iter; the name and mean of each number that it puts out."""
@@ -207,20 +239,32 @@ class Solver:
             if self.stopped:
                 log("solver.cpp:396", "Test interrupted.")
                 return []
-            mean.add(Net.forward(net))
+            mean.add(Net.forward(net), epochs.share_of_batch(net))
         if self.param.test_compute_loss:
             log("solver.cpp:401", f"Test loss: {number(mean.loss)}")
         for i, line in enumerate(mean.lines()):
             log("solver.cpp:414", f"    Test net output #{i}: {line}")
+        for hook in self.on_test:
+            hook(index, mean.results())
         return mean.results()
 
     def snapshot(self) -> str:
-        """Write the weights and the solver's state; the name of the weights' file."""
-        return snapshot.write(self)
+        """Write the weights, the solver's state and the record for an exact resume; the name of the weights' file."""
+        return snapshot.write(self, self._before_test or record.capture(self))
 
     def restore(self, path: str) -> None:
-        """Continue from a solver state: weights, history, iteration."""
-        snapshot.restore(self, path)
+        """Continue from a solver state: weights, history, iteration and, where its record is there, all else."""
+        self._resumed = snapshot.restore(self, path)
+
+    def restore_newest(self) -> str:
+        """Continue from the newest snapshot that is complete; its state's name, or "" where there is none."""
+        return snapshot.restore_newest(self)
+
+    def criteria(self) -> dict[str, criterion.Criterion]:
+        """The best values that this solver remembers, by what they serve."""
+        found = {"lr_policy plateau": self._plateau, "early stop": self.early_stop,
+                 "the best snapshot": self.keep.best if self.keep else None}
+        return {name: one for name, one in found.items() if one is not None}
 
     # --- the steps of the loop --------------------------------------------------------------------------
 
@@ -229,14 +273,51 @@ class Solver:
         self._call(self.on_start)
         display = self._is_due(self.param.display)
         self.net.set_debug_info(display and self.param.debug_info)
-        losses = [Net.forward_backward(self.net) for _ in range(self.param.iter_size)]
+        losses = [self._pass() for _ in range(self.param.iter_size)]
+        self._divisor = self._passes.end()
         self.loss = sum(losses) / len(losses)
-        self.smoothed_loss = self._smooth.add(self.loss)
+        self.smoothed_loss = self.smoothing.add(self.loss)
+        if self._plateau and not self._plateau.name:
+            self._look_for_plateau(self.smoothed_loss)
         if display:
             speed = self._stopwatch.lap(self.iter, self.param.display)
             log("solver.cpp:239", f"Iteration {self.iter} ({speed}), loss = {number(self.smoothed_loss)}")
             for i, line in enumerate(report.output_lines(self.net)):
                 log("solver.cpp:258", f"    Train net output #{i}: {line}")
+
+    def _pass(self) -> float:
+        loss = Net.forward(self.net)
+        self._passes.weigh()
+        Net.backward(self.net)
+        return loss
+
+    def _judge(self, results: criterion.Results) -> None:
+        """Look at the results of all test nets for the best so far, and for what has long not got better."""
+        values = {name: one.of(results) for name, one in self.criteria().items()}
+        if self._plateau and (value := values["lr_policy plateau"]) is not None:
+            self._look_for_plateau(value)
+        if self.early_stop and (value := values["early stop"]) is not None:
+            self.early_stop.take(value, self.iter)
+        if self.keep and self.keep.best and (value := values["the best snapshot"]) is not None \
+                and self.keep.best.take(value, self.iter):
+            snapshot.write_best(self)
+
+    def _look_for_plateau(self, value: float) -> None:
+        assert self._plateau is not None
+        self._plateau.take(value, self.iter)
+        if self._plateau.exhausted:
+            self._plateau.stale, self.current_step = 0, self.current_step + 1
+            log("sgd_solver.cpp:50", f"Plateau Status: Iteration {self.iter}, step = {self.current_step}")
+
+    def _stops_early(self) -> bool:
+        """Whether early_stop's patience is at its end; then the training is asked to stop."""
+        stop = self.early_stop
+        if stop is None or not stop.exhausted:
+            return False
+        log("solver.cpp:311", f"Early stop: {stop} was best at iteration {stop.at} with {number(stop.best or 0)}, "
+                              f"and no better in {stop.stale} tests since")
+        self.stopped = True
+        return True
 
     def _clip_gradients(self) -> None:
         """Scale all gradients down to the L2 norm `clip_gradients`, where theirs together is larger."""
@@ -286,7 +367,8 @@ class Solver:
         for field in self.fractions:
             self._require(0 <= getattr(p, field) < 1, field, "must lie in [0, 1)")
         self._require(p.regularization_type in ("L1", "L2"), "regularization_type", "must be L1 or L2")
-        self._require(not p.max_epoch, "max_epoch", "is not supported yet: give max_iter")
+        self._require(p.max_epoch >= 0, "max_epoch", "must be at least 0")
+        self._require(not (p.max_epoch and p.max_iter), "max_epoch", "and max_iter are both set: give one of them")
         if p.lr_policy:  # Caffe: a solver without one is an error only when it is first used
             lr_policy.check(p, self.where)
         for field in definition.unread_fields(p, self.reads):
@@ -311,6 +393,17 @@ class Solver:
             nets.append(self._make_net(choice))
             nets[i].set_debug_info(self.param.debug_info)
         return nets
+
+    def _make_plateau(self) -> criterion.Criterion | None:
+        p = self.param
+        if p.lr_policy != "plateau":
+            return None
+        if not p.plateau_metric:
+            return criterion.Criterion("", -1, patience=p.plateau_patience)
+        found = criterion.parse(p.plateau_metric, "plateau_metric", self.where)
+        found.patience = p.plateau_patience
+        found.check(self)
+        return found
 
     def _make_net(self, choice: definition.NetChoice) -> Net:
         net = self._net_class(choice.definition, phase=choice.state.phase, level=choice.state.level,

@@ -141,7 +141,8 @@ def test_a_norm_below_the_limit_is_left_alone():
     ('regularization_type: "L3"', ["regularization_type", "L1 or L2", "'L3'"]),
     ("iter_size: 0", ["iter_size", "at least 1", "got 0"]),
     ("average_loss: 0", ["average_loss", "at least 1", "got 0"]),
-    ("max_epoch: 3", ["max_epoch", "got 3"]),
+    ("max_epoch: 3", ["max_epoch", "knows the size", "give max_iter"]),
+    ("max_epoch: 3 max_iter: 5", ["max_epoch and max_iter", "got 3"]),
     ('type: "SGD" solver_type: ADAM', ["solver_type", "type", "both"]),
 ])
 def test_what_a_type_cannot_use_is_refused(fields, words):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minicaffe.data.hdf5 import read_datasets, read_paths
+from minicaffe.data.hdf5 import count_rows, read_datasets, read_paths
 from minicaffe.layer import Layer, register
 from minicaffe.log import log
 
@@ -58,6 +58,10 @@ class HDF5DataLayer(Layer):
 
     def backward(self, top, propagate_down, bottom):
         """Nothing to do: there is no bottom."""
+
+    @property
+    def epoch_size(self):
+        return sum(count_rows(path, self.layer_param.top[0]) for path in self.paths)
 
     def resume_state(self):
         return {"file": self._file, "row": self._row, "seeds": [] if self._seed is None else [self._seed]}

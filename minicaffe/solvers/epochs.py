@@ -1,0 +1,86 @@
+"""Passes over a data source: how many updates an epoch is, and how many batches a whole test."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from minicaffe.errors import MinicaffeError, SolverError
+from minicaffe.log import log, warn
+from minicaffe.net import Net
+
+
+class Reader(NamedTuple):
+    """A layer that reads a source of known size."""
+
+    layer: Any
+    number: int  # of the layer in its net
+    size: int  # samples in an epoch
+    batch: int
+
+
+def readers(net: Net) -> list[Reader]:
+    """The data layers of a net that know the size of their source, the largest in batches first."""
+    sizes = [getattr(layer, "epoch_size", None) for layer in net.layers]
+    found = [Reader(net.layers[i], i, size, net.tops[i][0].shape[0]) for i, size in enumerate(sizes) if size]
+    return sorted(found, key=lambda r: -r.size / r.batch)
+
+
+def updates(net: Net, epochs: int, iter_size: int, where: str) -> int:
+    """How many updates make that many epochs. SolverError where no data layer knows the size of its source."""
+    reader = _first(net, "max_epoch", "max_iter", where)
+    count = -(-epochs * reader.size // (reader.batch * iter_size))
+    log("solver.cpp:45", f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "
+                         f"{reader.layer.name}, {reader.batch * iter_size} an update")
+    return count
+
+
+def whole_test(net: Net, number: int, where: str) -> int:
+    """How many batches of test net #number see each of its samples. SolverError where its source has no size.
+
+    The last batch is as small as what is left, where the net allows that; else it goes on with the first samples.
+    """
+    reader = _first(net, "test_iter_auto", "test_iter", where)
+    count, rest = -(-reader.size // reader.batch), reader.size % reader.batch
+    last = f"the last one of {rest}" if rest else "all full"
+    if rest and _takes(net, reader, rest):
+        reader.layer.whole_epochs = True
+    elif rest:
+        last = f"the last one filled up with {reader.batch - rest} samples that count twice"
+        warn("solver.cpp:347", f"test net #{number}: {reader.size} samples are no multiple of the batch "
+                               f"{reader.batch}, and the net takes no smaller batch: {last}")
+    log("solver.cpp:347", f"Test net #{number}: {reader.size} samples in {count} batches of {reader.batch}, {last}")
+    return count
+
+
+def share_of_batch(net: Net) -> float:
+    """How much the batch that the net has just run counts in a mean: 1, or less where it was the rest of an epoch."""
+    for layer, tops in zip(net.layers, net.tops, strict=True):
+        if getattr(layer, "whole_epochs", False):
+            return tops[0].shape[0] / layer.param.batch_size
+    return 1.0
+
+
+def _first(net: Net, field: str, instead: str, where: str) -> Reader:
+    found = readers(net)
+    if not found:
+        raise SolverError(f"{field} needs a data layer that knows the size of its source, and net {net.name!r} has "
+                          "none", where=where, hint=f"give {instead}")
+    return found[0]
+
+
+def _takes(net: Net, reader: Reader, rows: int) -> bool:
+    """Whether the net runs on fewer rows with outputs of the same shapes; its one data layer must be able to."""
+    if len(readers(net)) > 1 or not hasattr(reader.layer, "whole_epochs"):
+        return False
+    shapes = [net.blobs[name].shape for name in net.outputs]
+    try:
+        for top in net.tops[reader.number]:
+            top.reshape(rows, *top.shape[1:])
+        for i, layer in enumerate(net.layers):
+            if i != reader.number:
+                layer.Reshape(net.bottoms[i], net.tops[i])
+        return shapes == [net.blobs[name].shape for name in net.outputs]
+    except MinicaffeError:
+        return False
+    finally:
+        net.reshape()
