@@ -44,6 +44,10 @@ def run(args: argparse.Namespace) -> int:
     elif kind == "solverstate" or target.endswith(STATES):
         state = solverstate.read(args.source)
         _check_target(args, STATES, "a solver state")
+        if not target.endswith(".h5") and state.learned_net.endswith(".h5"):
+            # Caffe: what a binary state names is read as a binary file
+            state = state._replace(learned_net=state.learned_net.removesuffix(".h5"))
+            print(f"{args.target} names the weights {state.learned_net}: convert them too")
         solverstate.write(args.target, state)
     elif kind == "caffemodel" and target.endswith(DEFINITIONS):
         proto_text.write(args.target, _definition(args.source))

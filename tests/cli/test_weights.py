@@ -140,6 +140,17 @@ def test_solver_states(tmp_path, monkeypatch):
     assert (tmp_path / "a.solverstate").read_bytes() == (tmp_path / "c.solverstate").read_bytes()
 
 
+def test_a_binary_state_names_binary_weights(tmp_path, monkeypatch, capsys):
+    """this test shows that a state from HDF5 names the weights that BVLC Caffe can read with it."""
+    pytest.importorskip("h5py")
+    monkeypatch.chdir(tmp_path)
+    solverstate.write("a.solverstate.h5", SolverSnapshot(30, "dir/a.caffemodel.h5", 0, [np.ones(2, np.float32)]))
+
+    assert 0 == main(["convert", "a.solverstate.h5", "a.solverstate"])
+    assert "dir/a.caffemodel" == solverstate.read("a.solverstate").learned_net
+    assert "a.solverstate names the weights dir/a.caffemodel: convert them too\n" == capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("source", "target", "words"), [
     ("a.npz", "b.prototxt", "a.npz is weights, which cannot be written as b.prototxt\n  hint: a name for it ends in "),
     ("s.prototxt", "new.npz", "s.prototxt is a definition, which cannot"),
