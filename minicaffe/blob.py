@@ -16,13 +16,15 @@ class Storage:
     """A flat buffer that blobs may share; it grows by replacement and never shrinks.
 
     The buffer is made (zero-filled) when it is first asked for, so a diff nobody reads costs nothing.
+    `cleared` says that it counts as zeros, though its memory has not been written since.
     """
 
-    __slots__ = ("buffer", "dtype")
+    __slots__ = ("buffer", "cleared", "dtype")
 
     def __init__(self, dtype: type) -> None:
         self.dtype = dtype
         self.buffer: np.ndarray | None = None
+        self.cleared = False
 
     def view(self, shape: tuple[int, ...]) -> np.ndarray:
         """The first `prod(shape)` elements as an array of `shape`."""
@@ -30,6 +32,12 @@ class Storage:
         if self.buffer is None or self.buffer.size < count:
             self.buffer = np.zeros(count, self.dtype)
         return self.buffer[:count].reshape(shape)
+
+    def fill_with_zeros(self) -> None:
+        """Write the zeros that `cleared` promised: all of them, for another blob may see more of the memory."""
+        if self.buffer is not None:
+            self.buffer.fill(0)
+        self.cleared = False
 
 
 class Blob:
@@ -128,7 +136,19 @@ class Blob:
         if self._diff_view is None or self._diff_base is not self._diff.buffer:
             self._diff_view = self._diff.view(self.shape)
             self._diff_base = self._diff.buffer
+        if self._diff.cleared:
+            self._diff.fill_with_zeros()
+
         return self._diff_view
+
+    def clear_diff(self) -> None:
+        """Let the diff be zeros from now on; the memory is written when somebody asks for it."""
+        self._diff.cleared = self._diff.buffer is not None
+
+    def diff_to_add(self) -> tuple[np.ndarray, bool]:
+        """The diff, and whether there is something in it to add to; if not, the caller must overwrite all of it."""
+        add, self._diff.cleared = not self._diff.cleared, False
+        return self.diff, add
 
     def share_data(self, other: Blob) -> None:
         """Use the data storage of `other` from now on."""

@@ -107,3 +107,19 @@ def test_to_proto_and_back():
 
     assert values.astype(np.float32).tolist() == single.tolist()
     assert values.tolist() == double.tolist()
+
+
+def test_a_cleared_diff_reads_as_zeros():
+    """this test shows that clearing is seen by every blob on the storage, and that the next writer may overwrite."""
+    owner, user = Blob((2, 3)), Blob((6,))
+    user.share_diff(owner)
+    owner.diff[...] = 5
+    owner.clear_diff()
+
+    assert [0] * 6 == user.diff.tolist()
+    owner.clear_diff()
+    diff, add = owner.diff_to_add()
+    assert not add
+    diff[...] = 7
+    assert [7] * 6 == user.diff.tolist()
+    assert user.diff_to_add()[1]

@@ -16,11 +16,11 @@ from minicaffe.kernels.registry import (
     kernels,
     use_engine,
 )
-from minicaffe.kernels.shards import set_threads, threads
+from minicaffe.kernels.shards import for_blocks, set_threads, threads
 
 import_all("minicaffe.kernels.reference")
 
-__all__ = ["Kernel", "available_engines", "engine", "kernel", "kernels", "set_threads", "threads", "use_engine"]
+__all__ = ["Kernel", "available_engines", "engine", "for_blocks", "kernel", "kernels", "set_threads", "threads", "use_engine"]
 
 
 def __getattr__(name: str) -> Kernel:

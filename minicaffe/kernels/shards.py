@@ -12,11 +12,15 @@ import functools
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
+
 from minicaffe.errors import EngineError
+
+BLOCK = 1 << 15  # elements of an array: five of them fit in a core's cache
 
 _threads = 0  # 0 until somebody asks or sets it
 _workers: list[SimpleQueue[_Job]] = []  # one inbox a thread besides the caller's
@@ -43,6 +47,17 @@ def set_threads(count: int) -> None:
     if count < 1:
         raise EngineError(f"the number of threads must be positive, got {count}")
     _threads = count
+
+
+def for_blocks(arrays: Sequence[np.ndarray], work: Callable[..., object]) -> None:
+    """Call work(*slices) for matching flat stretches of arrays of one shape, on the threads.
+
+    A stretch of each fits in a core's cache, so `work` may pass over it many times and main memory is read and
+    written once.
+    """
+    flat = [array.reshape(-1) for array in arrays]
+    count = -(-flat[0].size // BLOCK)
+    run(lambda i: work(*(array[i * BLOCK:(i + 1) * BLOCK] for array in flat)), count)
 
 
 def run(task: Callable[[int], object], count: int, *, gemm: bool = False) -> None:

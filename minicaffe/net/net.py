@@ -206,7 +206,7 @@ class Net:
     def clear_param_diffs(self) -> None:
         """Set the diffs of all learnable blobs to zero: backward adds to them."""
         for param in self.learnable_params:
-            param.blob.diff.fill(0)
+            param.blob.clear_diff()
 
     def update(self) -> None:
         """data −= diff for every learnable blob."""

@@ -7,6 +7,7 @@ stands here: when to test, to display and to snapshot, and what is done to a gra
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -208,13 +209,18 @@ class Solver:
             log("sgd_solver.cpp:112", f"Iteration {self.iter}, lr = {number(self.rate)}")
         self._clip_gradients()
         for i, param in enumerate(params):
-            dw = param.blob.diff
-            if self._divisor != 1:
-                np.multiply(dw, 1 / self._divisor, out=dw)
-            self._regularize(dw, param.blob.data, p.weight_decay * param.decay_mult)
-            self.compute_update(dw, tuple(self.history[i::len(params)]), self.rate * param.lr_mult)
-        self.net.update()
+            arrays = [param.blob.data, param.blob.diff, *self.history[i::len(params)]]
+            kernels.for_blocks(arrays, functools.partial(self._take_step, p.weight_decay * param.decay_mult,
+                                                         self.rate * param.lr_mult))
         self.iter += 1
+
+    def _take_step(self, decay: float, rate: float, w: np.ndarray, dw: np.ndarray, *history: np.ndarray) -> None:
+        """All that happens to a stretch of one parameter; nothing in it looks at another stretch."""
+        if self._divisor != 1:
+            np.multiply(dw, 1 / self._divisor, out=dw)
+        self._regularize(dw, w, decay)
+        self.compute_update(dw, history, rate)
+        w -= dw
 
     def test_all(self) -> None:
         """Run every test net; then see whether the results are the best so far."""

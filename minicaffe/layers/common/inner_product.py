@@ -53,7 +53,8 @@ class InnerProductLayer(Layer):
         x, dy, w = self._rows(bottom[0].data), self._outputs(top[0].diff), self.blobs[0].data
         if self.param_propagate_down[0]:
             a, b = (x, dy) if self.param.transpose else (dy, x)
-            kernels.matmul(a.T, b, self.blobs[0].diff, add=True)
+            dw, add = self.blobs[0].diff_to_add()  # a large dw is not worth clearing just to be added to
+            kernels.matmul(a.T, b, dw, add=add)
         if self.param.bias_term and self.param_propagate_down[1]:
             kernels.add_channel_sums(dy, self.blobs[1].diff)
         if propagate_down[0]:
