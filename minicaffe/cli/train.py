@@ -5,7 +5,8 @@
   minicaffe train -solver F --snapshot lenet_iter_5000.solverstate        go on
   minicaffe train -solver F --resume auto        go on from the newest complete snapshot, or begin
 
-With --keep best the best weights are also called PREFIX_best.caffemodel.
+With --keep best the best weights are also called PREFIX_best.caffemodel. Beside the snapshots, in PREFIX.run, stands
+the record of the training: log.jsonl, train.log and run.yaml; minicaffe plot draws it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from minicaffe.cli import progress, signals
+from minicaffe.cli import progress, run_record, signals
 from minicaffe.errors import SolverError
 from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.solvers import Solver, criterion, definition, get_solver, keep
+from minicaffe.solvers.doctor import Doctor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=int, default=0, help="the train net's level")
     parser.add_argument("--stage", default="", help="the train net's stages, separated by commas")
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
+    parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what a value that is NaN or Inf "
+                        "does: stop with its place and likely causes (default), or warn and go on")
+    parser.add_argument("--no-record", action="store_true", help="write no PREFIX.run beside the snapshots")
+    parser.add_argument("--tensorboard", metavar="DIR", default="", help="write event files for TensorBoard into DIR")
     for name, default in (("sigint", "stop"), ("sigterm", "stop"), ("sighup", "snapshot")):
         parser.add_argument(f"--{name}_effect", choices=signals.EFFECTS, default=default,
                             help=f"what {name.upper()} does (default: {default})")
@@ -47,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     args.snapshot = args.snapshot or (args.resume if args.resume != "auto" else "")
     if args.snapshot and args.weights:
         raise SolverError("--snapshot goes on with a training and --weights begins one: give one of them")
-    with progress.reporting() as report:
+    with progress.reporting() as report, run_record.recording(not args.no_record, args.tensorboard) as recorder:
         param = _param(args)
         solver = get_solver(param, where=args.solver)
         _long_run(solver, args)
@@ -59,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
             log("caffe.cpp:235", f"Resuming from {state}" if state else
                 f"There is no snapshot {param.snapshot_prefix}_iter_*.solverstate: training begins")
         log("caffe.cpp:239", "Starting Optimization")
-        with report.following(solver), signals.watching(solver, args.sigint_effect, args.sighup_effect,
-                                                                args.sigterm_effect):
+        with recorder.following(solver), report.following(solver), \
+                signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect):
+            Doctor(solver, stop=args.on_nan == "stop")
             solver.solve()
         log("caffe.cpp:250", "Optimization Done.")
     return 0

@@ -15,7 +15,7 @@ from minicaffe.solvers.watch import Place, finite
 GROWTH = 10  # times: what losses and gradients do not grow by in a training that goes well
 STEP = 1e3  # times: what activations do not grow by from one end of a well initialised net to the other
 LARGE_INPUT = 200  # bytes as they come, not even less their mean
-EARLY = 50  # updates: later on neither the inputs' range nor the fillers are to blame
+EARLY = 50  # updates: later on the inputs' range is not to blame
 
 
 class Moment(NamedTuple):
@@ -38,8 +38,10 @@ def likely(param: Any, place: Place, iteration: int, history: Sequence[Moment]) 
     if (place.kind, place.part) == ("param", "data"):
         return [_bad_weights(param, history)]
     found = [_own_formula(net, place), *_targets(net), _growth(param, history)]
+    if iteration == 0:
+        found.append(_initial_weights(net, place))
     if iteration < EARLY:
-        found += [_initial_weights(net, place), _large_inputs(net)]
+        found.append(_large_inputs(net))
     known = [cause for cause in found if cause]
     if iteration == 0 and not known:
         return ["no update has been made yet: look at the weights that the training begins with, and at the inputs"]

@@ -1,0 +1,135 @@
+"""run.yaml: what a training was made of, so that it can be repeated: solver, net, versions, seed, data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from datetime import datetime, timezone
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from minicaffe import __version__, kernels, rng
+from minicaffe.data import open_source
+from minicaffe.errors import MinicaffeError
+from minicaffe.net import Net
+from minicaffe.proto import DataParameter, text
+from minicaffe.proto.files import replace_file
+from minicaffe.solvers import epochs
+
+PACKAGES = ("numpy", "protobuf", "numba", "lmdb", "h5py", "opencv-python-headless")
+SOME = 50  # records that are hashed at each end of a database
+WHOLE = 1 << 26  # bytes: a longer file is hashed at its beginning only
+
+
+def write(path: Path, solver: Any) -> None:
+    """Write the facts; those that stood there, of the training that is gone on with, stay under `earlier`."""
+    facts = describe(solver)
+    before = _read(path)
+    if before:
+        facts["earlier"] = [*before.pop("earlier", []), before]
+    content = yaml.dump(facts, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    replace_file(path, [content.encode()])
+
+
+def describe(solver: Any) -> dict[str, Any]:
+    """The facts of a solver that is about to train."""
+    seed = solver.param.random_seed
+    entropy = getattr(rng.generator().bit_generator.seed_seq, "entropy", None)
+    return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "iteration": solver.iter,
+        "seed": seed if seed >= 0 else {"drawn by the system": entropy},
+        "versions": versions(),
+        "solver": {"file": solver.where, "type": solver.type, "definition": text.format(solver.param)},
+        "net": {"name": solver.net.name, "parameters": sum(p.blob.count for p in solver.net.learnable_params),
+                "definition": _definition(solver.net)},
+        "data": [found for net in (solver.net, *solver.test_nets) for found in sources(net)],
+    }
+
+
+def versions() -> dict[str, str]:
+    """What computes: minicaffe, Python, the packages that are installed, engine, threads and machine."""
+    found = {"minicaffe": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {**found, "engine": kernels.engine(), "threads": str(kernels.threads()), "machine": platform.platform()}
+
+
+def sources(net: Net) -> list[dict[str, Any]]:
+    """Each layer that names a source: the path, how much it holds, and a fingerprint of that."""
+    phase = "TEST" if net.phase else "TRAIN"
+    found = []
+    for layer in net.layers:
+        path = getattr(layer.param, "source", "")
+        if path and isinstance(path, str):
+            found.append({"layer": layer.name, "type": layer.type, "phase": phase, "source": path,
+                          **fingerprint(layer, path)})
+    return found
+
+
+def fingerprint(layer: Any, path: str) -> dict[str, Any]:
+    """Size and SHA-256 of a source: of a file itself, of a database its number of records and some at each end."""
+    try:
+        if layer.type == "Data":
+            source = open_source(DataParameter.DB.Name(layer.param.backend), path)
+            digest = hashlib.sha256()
+            for start in (0, max(0, len(source) - SOME)):
+                for key, value in islice(source.records(start), SOME):
+                    digest.update(key + b"\0" + value)
+            return {"records": len(source), "bytes": _size(path), "sha256": digest.hexdigest(),
+                    "of": f"the first and last {SOME} records"}
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read(WHOLE))
+        return {"samples": getattr(layer, "epoch_size", None), "bytes": _size(path), "sha256": digest.hexdigest(),
+                "of": "the file" if _size(path) <= WHOLE else f"its first {WHOLE} bytes"}
+    except (OSError, MinicaffeError) as error:
+        return {"fingerprint": f"none: {error}"}
+
+
+def updates_per_epoch(solver: Any) -> float:
+    """How many updates see each sample of the train net's largest source once; 0 where no source knows its size."""
+    for reader in epochs.readers(solver.net)[:1]:
+        return float(reader.size / (reader.batch * solver.param.iter_size))
+    return 0.0
+
+
+def _size(path: str) -> int:
+    return sum(file.stat().st_size for file in Path(path).iterdir()) if os.path.isdir(path) else os.path.getsize(path)
+
+
+def _definition(net: Net) -> str:
+    param = type(net.param)()
+    param.CopyFrom(net.param)
+    for layer in param.layer:
+        del layer.blobs[:]
+    return text.format(param)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What stands in a run.yaml; nothing where it is none."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("earlier", []), list) else {}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes long texts as they read, line by line."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> Any:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(np.float64, lambda dumper, value: dumper.represent_float(float(value)))

@@ -1,0 +1,310 @@
+"""The record of a training: its events, its text log, its facts, TensorBoard's event files, and disks that refuse."""
+
+import errno
+import json
+import os
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from minicaffe.cli import run_log
+from minicaffe.cli.__main__ import main
+from minicaffe.cli.run_record import Record
+from minicaffe.cli.tensorboard import EventFile, crc32c
+from minicaffe.proto import SolverParameter
+from minicaffe.proto import text as proto_text
+
+NET = """
+name: "points"
+layer { name: "data" type: "DummyData" top: "x" top: "t"
+        dummy_data_param { shape { dim: 6 dim: 3 } shape { dim: 6 dim: 2 }
+                           data_filler { type: "gaussian" } data_filler { value: 0.5 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "t" top: "loss" }
+layer { name: "means" type: "Reduction" bottom: "ip" top: "mean" reduction_param { operation: MEAN axis: 1 } }
+"""
+SOLVER = """
+net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 max_iter: 4 display: 2
+test_iter: 3 test_interval: 2 snapshot: 2 snapshot_prefix: "out/s" random_seed: 5 average_loss: 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A working folder with a net and a solver."""
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "solver.prototxt").write_text(SOLVER)
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(*flags, solver="solver.prototxt"):
+    return main(["train", "--solver", solver, *flags])
+
+
+def events(path="out/s.run/log.jsonl"):
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def of_kind(kind, found):
+    return [event for event in found if event["event"] == kind]
+
+
+def test_every_displayed_and_tested_value_is_an_event(folder, capsys):
+    """this test shows kinds, iterations, rate and time, and the values to the digit that the text log prints."""
+    assert 0 == train()
+    found = events()
+
+    assert ["start", "test", "train", "test", "train", "test", "train", "end"] == [event["event"] for event in found]
+    assert [0, 2, 4] == [event["iteration"] for event in of_kind("train", found)]
+    assert [0, 2, 4] == [event["iteration"] for event in of_kind("test", found)]
+    assert [0.05] * 3 == pytest.approx([event["rate"] for event in of_kind("train", found)])
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", event["time"]) for event in found)
+    assert sorted(event["seconds"] for event in found) == [event["seconds"] for event in found]
+    assert ("done", 4) == (found[-1]["reason"], found[-1]["iteration"])
+    first = of_kind("train", found)[0]
+    assert 6 == len(first["outputs"]["mean"])
+    printed = capsys.readouterr().err
+    assert f"loss = {first['outputs']['loss']:.6g} (* 1" in printed
+    for event in of_kind("test", found):
+        assert f"Test net output #0: loss = {event['outputs']['loss']:.6g} (* 1" in printed
+        assert 0 == event["net"]
+
+
+def test_the_text_log_is_what_caffe_would_print(folder, capsys):
+    """this test shows that train.log holds the lines of stderr, from the first on, and is read as a run."""
+    assert 0 == train()
+    printed = capsys.readouterr().err.splitlines()
+    with open("out/s.run/train.log") as file:
+        kept = file.read().splitlines()
+
+    assert [line[22:] for line in printed] == [line[22:] for line in kept]
+    assert "caffe.cpp:197] Use CPU." in kept[0]
+    ours, text = run_log.read("out/s.run"), run_log.read("out/s.run/train.log")
+    assert [i for i, _ in text.train["loss"]] == [i for i, _ in ours.train["loss"]]
+    for name in text.test:
+        np.testing.assert_allclose(ours.test[name], text.test[name], rtol=1e-5)
+    assert 7 == len(ours.test)
+
+
+def test_the_facts_repeat_the_training(folder):
+    """this test shows that run.yaml holds the seed, the versions, and definitions that parse to what was trained."""
+    assert 0 == train("--iterations", "3")
+    with open("out/s.run/run.yaml") as file:
+        facts = yaml.safe_load(file)
+
+    solver = proto_text.parse(facts["solver"]["definition"], SolverParameter())
+    assert (3, 5, "points", "SGD") == (solver.max_iter, facts["seed"], facts["net"]["name"], facts["solver"]["type"])
+    assert 8 == facts["net"]["parameters"]
+    assert {"minicaffe", "python", "numpy", "protobuf", "engine", "threads"} <= set(facts["versions"])
+    assert 'type: "EuclideanLoss"' in facts["net"]["definition"]
+
+
+def test_data_have_a_fingerprint(folder):
+    """this test shows that another record, a longer database and another file change what run.yaml says."""
+    pytest.importorskip("lmdb")
+    from minicaffe.data.lmdb import write_lmdb
+    from minicaffe.proto import Datum
+
+    def database(path, pixel, count=8):
+        write_lmdb(path, [(f"{i:08d}", Datum(channels=1, height=2, width=3, data=bytes([pixel] * 6), label=i % 2))
+                          for i in range(count)], replace=True)
+
+    net = """
+      layer { name: "data" type: "Data" top: "x" top: "t" data_param { source: "db" batch_size: 5 backend: LMDB } }
+      layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip" inner_product_param { num_output: 2 } }
+      layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }"""
+    (folder / "net.prototxt").write_text(net)
+    found = []
+    for pixel, count in ((1, 8), (1, 8), (2, 8), (1, 9)):
+        database("db", pixel, count)
+        assert 0 == train()
+        with open("out/s.run/run.yaml") as file:
+            found.append(yaml.safe_load(file)["data"])
+
+    assert [("data", "TRAIN", "db", 8), ("data", "TEST", "db", 8)] == [
+        (one["layer"], one["phase"], one["source"], one["records"]) for one in found[0]]
+    assert found[0][0]["sha256"] == found[1][0]["sha256"]
+    assert 3 == len({one[0]["sha256"] for one in found})
+    assert [0, 2 / (9 / 5), 4 / (9 / 5)] == pytest.approx([event["epoch"] for event in of_kind("train", events())])
+
+
+def test_a_resumed_training_goes_on_in_the_same_record(folder):
+    """this test shows the marker, that half a line of a crash is ended, and that curves follow the last run."""
+    assert 0 == train()
+    with open("out/s.run/log.jsonl", "a") as file:
+        file.write('{"event": "train", "iteration": 6, "lo')
+    assert 0 == train("--snapshot", "out/s_iter_2.solverstate", "--iterations", "7")
+    with open("out/s.run/log.jsonl") as file:
+        lines = file.read().splitlines()
+
+    assert 1 == sum(line.endswith('"lo') for line in lines)
+    assert 2 == next(json.loads(line) for line in lines if "resume" in line)["iteration"]
+    assert [0, 2, 4, 6] == [i for i, _ in run_log.read("out/s").train["loss"]]
+    with open("out/s.run/run.yaml") as file:
+        facts = yaml.safe_load(file)
+    assert (2, [0]) == (facts["iteration"], [one["iteration"] for one in facts["earlier"]])
+
+
+def test_a_new_training_leaves_the_old_record(folder):
+    """this test shows that nothing of an older run is lost, and that prefixes do not get into each other's way."""
+    for _ in range(3):
+        assert 0 == train()
+    (folder / "other.prototxt").write_text(SOLVER.replace("out/s", "out/t"))
+    assert 0 == train(solver="other.prototxt")
+
+    assert ["s.run", "s.run.1", "s.run.2", "t.run"] == sorted(name for name in os.listdir("out") if ".run" in name)
+    assert 1 == len(of_kind("start", events("out/s.run.1/log.jsonl")))
+
+
+def test_a_failure_is_in_the_record(folder, capsys):
+    """this test shows that the doctor's message stands in both logs, and what --on-nan does."""
+    (folder / "fast.prototxt").write_text(SOLVER.replace("0.05", "1e18").replace("max_iter: 4", "max_iter: 40"))
+    assert 1 == train(solver="fast.prototxt")
+    said = capsys.readouterr().err
+    with open("out/s.run/train.log") as file:
+        kept = file.read()
+
+    assert 1 == said.count("a value is not finite")
+    assert 1 == kept.count("a value is not finite")
+    assert re.search(r"^E.*caffe\.cpp:239\] iteration \d+: a value is not finite, first in top", kept, re.MULTILINE)
+    end = events()[-1]
+    assert ("end", "error") == (end["event"], end["reason"])
+    assert "likely causes" in end["message"]
+    (saved,) = [name for name in os.listdir("out") if name.endswith("_failure.npz")]
+    assert f"minicaffe replay {os.path.join('out', saved)}" in said
+    assert 0 == main(["replay", os.path.join("out", saved)])
+    assert 0 == train("--on-nan", "warn", solver="fast.prototxt")
+    assert "nan" in [event["loss"] for event in of_kind("train", events())]
+    assert all(math_or_word(event) for event in events())
+
+
+def math_or_word(event):
+    """Whether the numbers of an event are JSON's own or words; NaN would make the line no JSON."""
+    return json.dumps(event, allow_nan=False)
+
+
+def test_no_record_writes_none(folder):
+    """this test shows --no-record."""
+    assert 0 == train("--no-record")
+    assert [] == [name for name in os.listdir("out") if ".run" in name]
+
+
+@pytest.mark.parametrize("reason", ["File exists", "Permission denied"])
+def test_a_folder_that_refuses_is_one_error_before_the_first_iteration(folder, capsys, monkeypatch, reason):
+    """this test shows that a training without a record must be asked for."""
+    if reason == "File exists":
+        (folder / "out" / "s.run").write_text("a file where the folder belongs")
+    else:
+        monkeypatch.setattr(Path, "mkdir", refuse)
+
+    assert 1 == train()
+    said = capsys.readouterr().err
+    assert "Iteration 0" not in said
+    assert f"minicaffe: error: cannot write the record of this training to out/s.run: {reason}" in said
+    assert "pass --no-record" in said
+    assert 0 == train("--no-record")
+
+
+def refuse(path, *given, **named):
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+class FullDisk:
+    """A file on a disk that has room for a few lines more."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, text):
+        self.room -= 1
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.file.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "train.log"])
+def test_a_full_disk_ends_the_record_and_not_the_training(folder, capsys, monkeypatch, name):
+    """this test shows one warning, a training that goes on to its end, and whole lines in what was written."""
+    opened = Record.open
+
+    def nearly_full(self, solver):
+        opened(self, solver)
+        self._files[name] = FullDisk(self._files[name], 3)
+
+    monkeypatch.setattr(Record, "open", nearly_full)
+    assert 0 == train()
+    said = capsys.readouterr().err
+
+    assert 1 == said.count("No space left on device")
+    assert re.search(rf"^W.*cannot write out/s.run/{name}: No space left .*goes on", said, re.MULTILINE)
+    assert "Optimization Done." in said
+    assert events()
+
+
+# --- TensorBoard -----------------------------------------------------------------------------------------
+
+
+def payloads(path):
+    """The payloads of an event file, each checked against its checksums."""
+    with open(path, "rb") as file:
+        data, at, found = file.read(), 0, []
+    while at < len(data):
+        (length,) = struct.unpack_from("<Q", data, at)
+        found.append(data[at + 12:at + 12 + length])
+        for checked, stored in ((data[at:at + 8], at + 8), (found[-1], at + 12 + length)):
+            crc = crc32c(checked)
+            assert struct.unpack_from("<I", data, stored)[0] == ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+        at += 16 + length
+    return found
+
+
+def test_the_checksum_is_crc32c():
+    """this test shows the value that the standard gives for its check string."""
+    assert 0xE3069283 == crc32c(b"123456789")
+
+
+def test_an_event_file_has_tensorboards_bytes(folder):
+    """this test shows the records of a version and of one scalar, byte by byte."""
+    file = EventFile("tb")
+    file.event({"event": "test", "iteration": 300, "net": 1, "outputs": {"acc": 0.5}})
+    file.event({"event": "start", "iteration": 0})
+    file.close()
+    version, event = payloads(file.path)
+
+    assert b"\x1a\x0dbrain.Event:2" == version[9:]
+    assert b"\x10\xac\x02" + b"\x2a\x12\x0a\x10\x0a\x09test1/acc\x15\x00\x00\x00\x3f"[:20] == event[9:]
+
+
+def test_a_training_writes_event_files(folder):
+    """this test shows --tensorboard with tags for train and test, read by TensorBoard itself where it is there."""
+    assert 0 == train("--tensorboard", "tb", "--no-record")
+    (name,) = os.listdir("tb")
+
+    assert name.startswith("events.out.tfevents.")
+    found = b"".join(payloads(os.path.join("tb", name)))
+    assert [3, 3, 3] == [found.count(tag) for tag in (b"train/loss", b"test/loss", b"train/rate")]
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    read = accumulator.EventAccumulator("tb")
+    read.Reload()
+    assert [0, 2, 4] == [event.step for event in read.Scalars("train/loss")]
+
+
+def test_a_tensorboard_folder_that_cannot_be(folder, capsys):
+    """this test shows one error before the first iteration."""
+    (folder / "tb").write_text("a file")
+
+    assert 1 == train("--tensorboard", "tb")
+    said = capsys.readouterr().err
+    assert "cannot write TensorBoard's events to tb: File exists" in said
+    assert "Iteration 0" not in said
