@@ -19,9 +19,9 @@ FOLDER, RECORD, TEXT = ".run", "log.jsonl", "train.log"  # PREFIX.run/log.jsonl
 Curve = list[tuple[int, float]]
 
 LINE = re.compile(r"^[IWEF]\d{4,8} .*?\] (.*)$")
-LOSS = re.compile(r"Iteration (\d+)(?: \(.*\))?, loss = (\S+)")
-RATE = re.compile(r"Iteration (\d+), lr = (\S+)")
-TESTING = re.compile(r"Iteration (\d+), Testing net \(#(\d+)\)")
+LOSS = re.compile(r"Iteration (\d{1,18})(?: \(.*\))?, loss = (\S+)")
+RATE = re.compile(r"Iteration (\d{1,18}), lr = (\S+)")
+TESTING = re.compile(r"Iteration (\d{1,18}), Testing net \(#(\d{1,18})\)")
 OUTPUT = re.compile(r" +(Train|Test) net output #\d+: (\S+) = (\S+)")
 
 
@@ -83,6 +83,8 @@ def _read_record(text: str, run: Run) -> None:
         try:
             event = json.loads(line)
             kind, iteration = event["event"], int(event["iteration"])
+            if not 0 <= iteration < 10 ** 18:
+                continue
             if kind == "train":
                 put(run.train.setdefault("loss", []), iteration, float(event["loss"]))
                 if event.get("rate") is not None:
@@ -92,7 +94,7 @@ def _read_record(text: str, run: Run) -> None:
             elif kind == "test":
                 run.add(run.test, {_test_name(name, int(event["net"])): _list(value)
                                    for name, value in event["outputs"].items()}, iteration)
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
             continue  # a line that a crash cut short
 
 

@@ -46,8 +46,8 @@ def following(solver: Any, sinks: Sequence[Sink]) -> Iterator[None]:
         how = {"reason": "stopped early" if solver.stopped else "done"}
         if not solver.stopped and events.is_displayed(solver.iter):
             events.send("train", loss=solver.smoothed_loss, rate=solver.rate)
-    except MinicaffeError as error:
-        how = {"reason": "error", "message": str(error)}
+    except Exception as error:
+        how = {"reason": "error", "message": str(error) or type(error).__name__}
         raise
     finally:
         solver.on_update.remove(events.displayed)

@@ -83,7 +83,8 @@ def test_a_record_that_a_crash_cut_short(folder):
     path = folder / "a.run" / "log.jsonl"
     record(path, [(0, 3), (10, 2), (20, 1)])
     lines = path.read_text().splitlines()
-    path.write_text("\n".join([*lines[:2], lines[2][:25], lines[1].replace("2", "1.75"), "[1]", '{"event": 3}']))
+    odd = ["[1]", '{"event": 3}', "[" * 100_000, lines[1].replace("10", "1e400"), lines[1].replace("10", "9" * 30)]
+    path.write_text("\n".join([*lines[:2], lines[2][:25], lines[1].replace("2", "1.75"), *odd]))
 
     assert [(0, 3), (10, 1.75)] == run_log.read(path).train["loss"]
 

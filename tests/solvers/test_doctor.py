@@ -279,6 +279,32 @@ def test_replay_repeats_the_very_pass(capsys):
     assert "[Forward] Layer drop, top blob drop data" in printed.err
 
 
+def test_replay_goes_on_with_a_hidden_state():
+    """this test shows that what a recurrent layer carried into the bad pass is in the file."""
+    net = """
+      layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 2 dim: 3 } } }
+      layer { name: "c" type: "Input" top: "c" input_param { shape { dim: 4 dim: 2 } } }
+      layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 4 dim: 2 dim: 5 } } }
+      layer { name: "rnn" type: "LSTM" bottom: "x" bottom: "c" top: "h"
+              recurrent_param { num_output: 5 weight_filler { type: "gaussian" } } }
+      layer { name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "t" top: "loss" }"""
+    solver = get_solver(proto_text.parse(f'net_param {{ {net} }} lr_policy: "fixed" base_lr: 0.1', SolverParameter()))
+    draw = np.random.default_rng(2)
+    solver.net.blobs["x"].data[...] = draw.standard_normal((4, 2, 3))
+    solver.net.blobs["c"].data[...] = 1
+    Doctor(solver)
+    solver.step(3)
+    solver.net.blobs["t"].data[...] = 1e38
+    with pytest.raises(SolverError, match="layer 'loss'"):
+        solver.step(1)
+    replay = Replay("minicaffe_iter_3_failure.npz")
+
+    assert "loss" == replay.run().key[0]
+    np.testing.assert_array_equal(solver.net.blobs["h"].data, replay.net.blobs["h"].data)
+    replay.run()
+    np.testing.assert_array_equal(solver.net.blobs["h"].data, replay.net.blobs["h"].data)
+
+
 def test_replay_says_when_all_is_finite(capsys):
     """this test shows that what the file does not hold is admitted, with status 1."""
     solver = feed(make(dtype=np.float32))
