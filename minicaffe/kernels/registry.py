@@ -68,7 +68,7 @@ class ShardedKernel(Kernel):
     def __call__(self, *args: Any) -> None:
         engine()
         arrays = [a for a in args if isinstance(a, np.ndarray)]
-        images, largest = len(arrays[0]), max(a.size for a in arrays)
+        images, largest = len(arrays[0]) if arrays[0].ndim else 1, max(a.size for a in arrays)
         pieces = min(images, self.MOST_PIECES, largest // self.PIECE + 1)
         if pieces <= 1:
             self.active(*args)

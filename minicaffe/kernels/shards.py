@@ -60,6 +60,17 @@ def for_blocks(arrays: Sequence[np.ndarray], work: Callable[..., object]) -> Non
     run(lambda i: work(*(array[i * BLOCK:(i + 1) * BLOCK] for array in flat)), count)
 
 
+def for_images(work: Callable[..., object], *arrays: np.ndarray) -> None:
+    """Call work(*slices) for a few images of every array at a time, on the threads.
+
+    The first axis of each array counts images. So few go into a slice that `work` may pass over them many times
+    before main memory is asked again.
+    """
+    images, largest = len(arrays[0]), max(array.size for array in arrays)
+    step = max(1, images * BLOCK // max(1, largest))
+    run(lambda i: work(*(array[i * step:(i + 1) * step] for array in arrays)), -(-images // step))
+
+
 def run(task: Callable[[int], object], count: int, *, gemm: bool = False) -> None:
     """Call task(0) … task(count − 1), each once, in any order and on any thread; return when all are done.
 

@@ -10,16 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+LINE = 64  # bytes of a cache line
+
 _here = threading.local()
 
 
 def borrow(slot: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
-    """An uninitialised array of this thread's, shared by all kernels that name the same slot.
+    """An uninitialised array of this thread's, shared by all kernels that name the same slot; it begins a cache line.
 
     It is valid until the same thread borrows the slot again, so it must not outlive the kernel's call.
     """
     buffers: dict[Any, np.ndarray] = _here.__dict__
     key, count = (slot, np.dtype(dtype)), math.prod(shape)
     if key not in buffers or buffers[key].size < count:
-        buffers[key] = np.empty(count, dtype)
+        buffers[key] = _aligned(count, np.dtype(dtype))
     return buffers[key][:count].reshape(shape)
+
+
+def _aligned(count: int, dtype: np.dtype) -> np.ndarray:
+    """An array of `count` elements whose first begins a cache line: vectors that straddle two are read twice."""
+    memory = np.empty(count * dtype.itemsize + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start:start + count * dtype.itemsize].view(dtype)

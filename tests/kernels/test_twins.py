@@ -1,4 +1,4 @@
-"""Every twin gives its reference's bits, on ragged shapes."""
+"""Every twin gives its reference's bits, on ragged shapes; correlations, which add in another order, its numbers."""
 
 import numpy as np
 import pytest
@@ -27,6 +27,19 @@ POOLS = [  # x, kernel, stride, pad, sizes of y
 ]
 
 
+SLID = [  # x, w, pad, group: more images than lanes and fewer, filters that do not fill their four
+    ((9, 3, 7, 6), (5, 3, 3, 3), (1, 1), 1),
+    ((17, 4, 11, 9), (6, 2, 5, 5), (2, 2), 2),
+    ((16, 2, 8, 7), (50, 2, 5, 5), (0, 0), 1),
+    ((23, 6, 10, 12), (9, 2, 2, 3), (1, 0), 3),
+    ((8, 64, 9, 10), (70, 64, 3, 5), (0, 4), 1),
+    ((33, 5, 6, 13), (70, 5, 4, 3), (3, 2), 1),
+    ((7, 3, 6, 5), (4, 3, 3, 3), (1, 1), 1),   # so few images go to the reference
+    ((2, 97, 9, 30), (96, 97, 3, 3), (1, 2), 1),  # and so many channels
+]
+ROUNDING = {np.float32: 2e-5, np.float64: 1e-13}  # of the largest number
+
+
 def columns_shape(x, kernel, positions):
     """The shape of the columns of x."""
     return x[1], *kernel, x[0], *positions
@@ -42,6 +55,19 @@ def cases(name, draw, dtype):
             ends = [normal(*x), normal(*columns_shape(x, kernel, positions))]
             source, out = ends if name == "im2col" else reversed(ends)
             yield source, stride, pad, dilation, out
+        return
+    if name.startswith("correlate"):
+        for x, w, pad, group in SLID:
+            y = x[0], w[0], *(s + 2 * p - k + 1 for s, p, k in zip(x[2:], pad, w[2:], strict=True))
+            geometry = ((1, 1), pad, (1, 1), group)
+            yield {"correlate": (normal(*x), normal(*w), normal(w[0]), *geometry, normal(*y)),
+                   "correlate_data_grad": (normal(*y), normal(*w), *geometry, normal(*x)),
+                   "correlate_weight_grad": (normal(*x), normal(*y), *geometry, normal(*w))}[name]
+        return
+    if name.startswith("relu"):
+        for x in ((3, 2, 5), (7,), (2, 3, 4, 5), (64, 1), (1, 33), (5, 6, 7), (2, 200)):
+            for alpha in (0.0, 0.25, -1.5):
+                yield normal(*x).round(1), alpha, normal(*x) > 0, normal(*x)
         return
     for x, kernel, stride, pad, sizes in POOLS:
         y, index = normal(*x[:2], *sizes), draw.integers(-1, x[2] * x[3], (*x[:2], *sizes)).astype(np.int32)
@@ -64,7 +90,7 @@ def twins():
 @pytest.mark.parametrize(("engine", "name"), twins())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_twin(engine, name, dtype):
-    """A twin writes, bit for bit, what its reference writes, and nothing else."""
+    """A twin writes, bit for bit or to rounding, what its reference writes, and nothing else."""
     made = kernels.kernels()[name]
     count = 0
     for arguments in cases(name, np.random.default_rng(1701), dtype):
@@ -72,7 +98,10 @@ def test_twin(engine, name, dtype):
         made.reference(*expected)
         made.twins[engine](*got)
         for want, have in zip(expected, got, strict=True):
-            np.testing.assert_array_equal(want, have)
+            if name.startswith("correlate") and isinstance(want, np.ndarray):
+                np.testing.assert_allclose(have, want, rtol=0, atol=ROUNDING[dtype] * np.abs(want).max())
+            else:
+                np.testing.assert_array_equal(want, have)
         count += 1
 
     assert count >= 7

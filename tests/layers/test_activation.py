@@ -201,8 +201,8 @@ def test_relu_kernels(engine, alpha, in_place):
     before = kernels.engine()
     kernels.use_engine(engine)
     try:
-        kernels.relu(y if in_place else x, alpha, positive, out=y)
-        kernels.relu_grad(dx if in_place else dy, alpha, positive, out=dx)
+        kernels.relu(y if in_place else x, alpha, positive, y)
+        kernels.relu_grad(dx if in_place else dy, alpha, positive, dx)
     finally:
         kernels.use_engine(before)
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+import llvmlite.binding as llvm
+from numba import config, njit
+
+if "NUMBA_CPU_FEATURES" not in os.environ:
+    # LLVM keeps to half of a vector register for fear of older processors that slow down; a fifth is lost by that
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        features["prefer-256-bit"] = False
+        config.CPU_FEATURES = features.flatten()  # type: ignore[attr-defined]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,24 +33,40 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
 
 @compiled
 def _max_pool(x, kh, kw, sh, sw, ph, pw, y, index):
+    """A row of outputs at a time: each place of the window in turn is compared along the row."""
     N, C, H, W = x.shape
     oh, ow = y.shape[2:]
-    # flat arrays and unsigned indices: numba tests every signed index for its sign
     source, most, where = x.reshape(x.size), y.reshape(y.size), index.reshape(index.size)
-    lowest, to = x.dtype.type(LOWEST), np.uintp(0)
-    for plane in range(N * C):
-        for r in range(oh):
-            top, bottom = max(0, r * sh - ph), min(H, r * sh - ph + kh)
-            for q in range(ow):
-                left, right = max(0, q * sw - pw), min(W, q * sw - pw + kw)
-                best, chosen = lowest, -1
-                for h in range(top, bottom):
-                    for w in range(left, right):
-                        v = source[np.uintp((plane * H + h) * W + w)]
-                        if v > best:
-                            best, chosen = v, h * W + w
-                most[to], where[to] = best, chosen
-                to += np.uintp(1)
+    lowest = x.dtype.type(LOWEST)
+    for row in range(N * C * oh):
+        plane, r = row // oh, row % oh
+        begin = row * ow
+        for q in range(ow):
+            most[begin + q], where[begin + q] = lowest, np.int32(-1)
+        for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
+            for j in range(kw):
+                first = max(0, -((j - pw) // sw))               # the outputs that see a pixel at this place
+                end = min(ow, (W - 1 + pw - j) // sw + 1)
+                if end <= first:
+                    continue
+                count, to = np.uintp(end - first), np.uintp(begin + first)
+                column = first * sw - pw + j
+                at, place = np.uintp((plane * H + h) * W + column), np.int32(h * W + column)
+                if sw == 1:
+                    for q in range(count):
+                        v, i = source[at + q], place + np.int32(q)
+                        best, chosen = most[to + q], where[to + q]
+                        most[to + q], where[to + q] = (v, i) if v > best else (best, chosen)
+                elif sw == 2:
+                    for q in range(count):
+                        v, i = source[at + q + q], place + np.int32(q + q)
+                        best, chosen = most[to + q], where[to + q]
+                        most[to + q], where[to + q] = (v, i) if v > best else (best, chosen)
+                else:
+                    for q in range(count):
+                        v, i = source[at + q * np.uintp(sw)], place + np.int32(q * np.uintp(sw))
+                        best, chosen = most[to + q], where[to + q]
+                        most[to + q], where[to + q] = (v, i) if v > best else (best, chosen)
 
 
 @compiled

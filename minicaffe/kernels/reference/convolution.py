@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from minicaffe.kernels import shards
+from minicaffe.kernels.reference import winograd
 from minicaffe.kernels.reference.im2col import Sizes, col2im, im2col
 from minicaffe.kernels.registry import kernel
 from minicaffe.kernels.workspace import borrow
@@ -31,6 +32,9 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
 
     x (N, C, *sizes), w (K, C / group, *kernel), b (K,) or None, out (N, K, *positions)
     """
+    if winograd.fits(x, w, stride, pad, dilation, group, out):
+        winograd.correlate(x, w, b, pad, group, out)
+        return
     cut = _Cut(x, w, out, stride, pad, dilation, group)
     filters = cut.filters(w)
     bias = None if b is None else b.reshape(group, -1, 1)
@@ -54,6 +58,9 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
 
     dy (N, K, *positions), w (K, C / group, *kernel), out (N, C, *sizes)
     """
+    if winograd.fits(out, w, stride, pad, dilation, group, dy):
+        winograd.correlate_data_grad(dy, w, pad, group, out)
+        return
     cut = _Cut(out, w, dy, stride, pad, dilation, group)
     transposed = cut.filters(w).swapaxes(1, 2)
 
@@ -83,6 +90,9 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
     Pieces are dealt to lanes; each lane adds its pieces in order, then the lanes are added in order. Their number
     follows from the shapes, so any number of threads gives the same bits.
     """
+    if winograd.fits(x, out, stride, pad, dilation, group, dy):
+        winograd.correlate_weight_grad(x, dy, pad, group, out)
+        return
     cut = _Cut(x, out, dy, stride, pad, dilation, group)
     lanes = min(LANES, cut.pieces, max(1, LANE_VALUES // max(1, out.size)))
     dw = cut.filters(out)

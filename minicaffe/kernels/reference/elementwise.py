@@ -7,7 +7,7 @@ import numpy as np
 from minicaffe.kernels.registry import kernel
 
 
-@kernel
+@kernel(sharded=True)
 def relu(x: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> np.ndarray:
     """out = max(x, 0) + α · min(x, 0), and `positive` = x > 0 for the way back; out may be x."""
     np.greater(x, 0, out=positive)
@@ -20,7 +20,7 @@ def relu(x: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> 
     return out
 
 
-@kernel
+@kernel(sharded=True)
 def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> np.ndarray:
     """out = dy where `positive`, else α · dy; out may be dy."""
     if alpha == 0:

@@ -30,8 +30,8 @@ class ReLULayer(Layer):
         self.positive = self.scratch(bottom[0].shape, bool)
 
     def forward(self, bottom, top):
-        kernels.relu(bottom[0].data, self.alpha, self.positive, out=top[0].data)
+        kernels.relu(bottom[0].data, self.alpha, self.positive, top[0].data)
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
-            kernels.relu_grad(top[0].diff, self.alpha, self.positive, out=bottom[0].diff)
+            kernels.relu_grad(top[0].diff, self.alpha, self.positive, bottom[0].diff)

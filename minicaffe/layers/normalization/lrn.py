@@ -46,32 +46,38 @@ class LRNLayer(Layer):
         if x.num_axes != 4:
             self.fail(f"bottom[0] must have 4 axes (N, C, H, W), got {x.num_axes}: {x.shape}")
         top[0].reshape_like(x)
-        self.s, self.damping, self._sum = (self.scratch(x.shape) for _ in range(3))
+        self.s, self.damping = self.scratch(x.shape), self.scratch(x.shape)
         self._kept_x = self.scratch(x.shape) if top[0] is x else None
 
     def forward(self, bottom, top):
-        x, y, s = bottom[0].data, top[0].data, self.s
+        x, y = bottom[0].data, top[0].data
         if self._kept_x is not None:
             self._kept_x[...] = x
-        np.multiply(x, x, out=self.damping)
-        s = self._window_sum(self.damping, out=s)
-        s *= self.alpha
-        s += self.k
-        np.power(s, -self.beta, out=self.damping)
-        np.multiply(x, self.damping, out=y)
+        kernels.for_images(self._damp, x, self.s, self.damping, y)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
         x = bottom[0].data if self._kept_x is None else self._kept_x
-        dy, dx, s = top[0].diff, bottom[0].diff, self.s
-        damped = dy * self.damping
-        t = self._window_sum(damped * x / s, out=np.empty_like(x))
+        kernels.for_images(self._damp_grad, x, self.s, self.damping, top[0].diff, bottom[0].diff)
+
+    def _damp(self, x, s, damping, y):
+        self._window_sum(x * x, out=s)
+        s *= self.alpha
+        s += self.k
+        kernels.negative_power(s, self.beta, damping)
+        np.multiply(x, damping, out=y)
+
+    def _damp_grad(self, x, s, damping, dy, dx):
+        damped = dy * damping
+        t = damped * x
+        t /= s
+        t = self._window_sum(t, out=np.empty_like(x))
         t *= x
         t *= 2 * self.alpha * self.beta
         np.subtract(damped, t, out=dx)
 
     def _window_sum(self, values, out):
         for axis in self.axes[:-1]:
-            values = kernels.window_sum(values, self.n, axis, out=self._sum)
+            values = kernels.window_sum(values, self.n, axis, out=np.empty_like(values))
         return kernels.window_sum(values, self.n, self.axes[-1], out=out)
