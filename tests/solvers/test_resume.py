@@ -1,0 +1,294 @@
+"""Exact resume: what is drawn at random, where the data stood, and every number that a training remembers."""
+
+import logging
+import random
+import shutil
+
+import numpy as np
+import pytest
+from nets import feed, make
+
+from minicaffe import rng
+from minicaffe.errors import DataError, LayerError
+from minicaffe.layer import Layer
+from minicaffe.proto import Datum, SolverParameter
+from minicaffe.proto import text as proto_text
+from minicaffe.solvers import Action, get_solver, record
+
+TAIL = """
+layer { name: "drop" type: "Dropout" bottom: "x" top: "xd" }
+layer { name: "ip" type: "InnerProduct" bottom: "xd" top: "ip"
+        inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }
+"""
+CROPS = "transform_param { scale: 0.01 crop_size: 4 mirror: true }"
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """A function that gives a layer which reads the kind of source asked for, with random draws in it."""
+    draw = np.random.default_rng(2)
+    pixels, labels = draw.integers(256, size=(13, 3, 7, 5), dtype=np.uint8), np.arange(13) % 4
+
+    def lmdb():
+        pytest.importorskip("lmdb")
+        from minicaffe.data.lmdb import write_lmdb
+
+        write_lmdb(tmp_path / "db", [(f"{i:04d}", Datum(channels=3, height=7, width=5, label=int(labels[i]),
+                                                        data=pixels[i].tobytes())) for i in range(13)])
+        return f'type: "Data" {CROPS} data_param {{ source: "{tmp_path}/db" batch_size: 5 backend: LMDB }}'
+
+    def images():
+        pytest.importorskip("cv2")
+        from minicaffe.io import image
+
+        for i in range(13):
+            (tmp_path / f"{i}.png").write_bytes(image.encode(pixels[i]))
+        (tmp_path / "list").write_text("".join(f"{i}.png {labels[i]}\n" for i in range(13)))
+        return (f'type: "ImageData" {CROPS} image_data_param {{ source: "{tmp_path}/list" root_folder: "{tmp_path}/" '
+                "batch_size: 5 shuffle: true }")
+
+    def rows():
+        pytest.importorskip("h5py")
+        from minicaffe.io import hdf5
+
+        for name, part in (("a", slice(0, 9)), ("b", slice(9, 13))):
+            def write(file, part=part):
+                file["x"], file["t"] = pixels[part] / 256, labels[part]
+
+            hdf5.write_file(tmp_path / f"{name}.h5", write)
+        (tmp_path / "list").write_text(f"{tmp_path}/a.h5 {tmp_path}/b.h5")
+        return f'type: "HDF5Data" hdf5_data_param {{ source: "{tmp_path}/list" batch_size: 5 shuffle: true }}'
+
+    def dummy():
+        return ('type: "DummyData" dummy_data_param { shape { dim: 5 dim: 3 } shape { dim: 5 } '
+                'data_filler { type: "gaussian" } data_filler { value: 1 } }')
+
+    made = {}
+    makers = {"lmdb": lmdb, "images": images, "rows": rows, "dummy": dummy}
+    return lambda kind: made.setdefault(kind, makers[kind]())
+
+
+def solver_on(net, fields):
+    return get_solver(proto_text.parse(f"""net_param {{ {net} }} base_lr: 0.1 lr_policy: "fixed" momentum: 0.9
+        average_loss: 3 {fields}""", SolverParameter()))
+
+
+def remembered(solver):
+    """Every number that may tell two trainings apart."""
+    return [*(param.blob.data for param in solver.net.learnable_params), *solver.history, solver.loss,
+            solver.smoothed_loss, solver.tested, solver.current_step, rng.generator().random()]
+
+
+
+@pytest.mark.parametrize("kind", ["lmdb", "images", "rows", "dummy"])
+def test_600_and_400_are_1000(tmp_path, sources, kind):
+    """this test shows that with shuffle, crops, mirrors, Dropout and tests in between, a resume changes no bit."""
+    net = f'layer {{ name: "data" top: "x" top: "t" {sources(kind)} }} {TAIL}'
+    fields = f'iter_size: 2 test_iter: 3 test_interval: 2 snapshot_prefix: "{tmp_path}/s" snapshot: 6'
+    first = solver_on(net, f"{fields} random_seed: 3")
+    first.step(10)
+    draws = rng.state()
+    second = solver_on(net, f"{fields} random_seed: 4")  # what the seed decides is in the record
+    second.restore(f"{tmp_path}/s_iter_6.solverstate")
+    second.step(4)
+
+    assert draws == rng.state()
+    rng.restore(draws)
+    one = remembered(first)
+    rng.restore(draws)
+    for mine, theirs in zip(remembered(second), one, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_every_iteration_can_be_the_last(tmp_path, sources):
+    """this test shows that it does not matter at which of twelve updates the training stops: all end the same."""
+    net = f'layer {{ name: "data" top: "x" top: "t" {sources("lmdb")} }} {TAIL}'
+    fields = f'test_iter: 1 test_interval: 3 snapshot_prefix: "{tmp_path}/s" random_seed: 3'
+    first = solver_on(net, f"{fields} snapshot: 1")
+    first.step(12)
+    last = [param.blob.data.copy() for param in first.net.learnable_params]
+    for n in range(1, 13):
+        again = solver_on(net, fields)
+        again.restore(f"{tmp_path}/s_iter_{n}.solverstate")
+        again.step(12 - n)
+
+        for mine, theirs in zip(again.net.learnable_params, last, strict=True):
+            np.testing.assert_array_equal(mine.blob.data, theirs)
+
+
+def test_the_hidden_state_of_recurrent_layers_is_kept(tmp_path):
+    """this test shows that an LSTM that goes on from batch to batch goes on over a stop, too."""
+    net = """layer { name: "data" type: "DummyData" top: "x" top: "c" top: "t" dummy_data_param {
+                shape { dim: 4 dim: 2 dim: 3 } shape { dim: 4 dim: 2 } shape { dim: 4 dim: 2 dim: 5 }
+                data_filler { type: "gaussian" } data_filler { value: 1 } data_filler { value: 0.5 } } }
+             layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "c" top: "h" recurrent_param {
+                num_output: 5 weight_filler { type: "uniform" min: -1 max: 1 } } }
+             layer { name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "t" top: "loss" }"""
+    first = solver_on(net, f'random_seed: 1 snapshot: 3 snapshot_prefix: "{tmp_path}/s"')
+    first.step(5)
+    second = solver_on(net, "random_seed: 1")
+    second.restore(f"{tmp_path}/s_iter_3.solverstate")
+    assert 0 < np.abs(second.net.layers[1].states[0].data).max()
+    second.step(2)
+
+    np.testing.assert_array_equal(second.net.params["lstm"][0].data, first.net.params["lstm"][0].data)
+
+
+def test_a_layer_of_the_users_own_goes_on(tmp_path, monkeypatch):
+    """this test shows that a Python layer's resume_state, numpy's and Python's draws come back."""
+    import sys
+    import types
+
+    class Source(Layer):
+        def setup(self, bottom, top):
+            self.turn = 0
+
+        def reshape(self, bottom, top):
+            top[0].reshape(2, 3)
+
+        def forward(self, bottom, top):
+            self.turn += 1
+            top[0].data[...] = self.turn + np.random.rand(2, 3) + random.random()
+
+        def backward(self, top, propagate_down, bottom):
+            pass
+
+        def resume_state(self):
+            return {"turn": np.int64(self.turn)}
+
+        def resume_from(self, state):
+            self.turn = state["turn"]
+
+    module = types.ModuleType("own_source")
+    Source.__module__ = "own_source"
+    module.Source = Source
+    monkeypatch.setitem(sys.modules, "own_source", module)
+    net = """layer { name: "src" type: "Python" top: "x" python_param { module: "own_source" layer: "Source" } }
+             layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip" inner_product_param {
+                num_output: 1 weight_filler { type: "xavier" } } }
+             layer { name: "loss" type: "Reduction" bottom: "ip" top: "loss" loss_weight: 1 }"""
+    np.random.seed(1)
+    random.seed(1)
+    first = solver_on(net, f'random_seed: 1 snapshot: 2 snapshot_prefix: "{tmp_path}/s"')
+    first.step(4)
+    second = solver_on(net, "random_seed: 1")
+    second.restore(f"{tmp_path}/s_iter_2.solverstate")
+    second.step(2)
+
+    np.testing.assert_array_equal(second.net.params["ip"][0].data, first.net.params["ip"][0].data)
+
+
+def test_a_snapshot_in_the_middle_of_a_test_resumes_before_it(tmp_path, sources):
+    """this test shows that a stop between two batches of a test loses and repeats nothing."""
+    net = f'layer {{ name: "data" top: "x" top: "t" {sources("dummy")} }} {TAIL}'
+    fields = f'test_iter: 5 test_interval: 2 max_iter: 4 random_seed: 1 snapshot_prefix: "{tmp_path}/s"'
+    first = solver_on(net, fields)
+    first.solve()
+    shutil.move(tmp_path / "s_iter_4.caffemodel", tmp_path / "whole")
+    stopped, asked = solver_on(net, fields), []
+
+    def request():
+        asked.append(stopped.iter)
+        return Action.STOP if asked.count(2) == 4 else Action.NONE
+
+    stopped.requested_action = request
+    stopped.solve()
+    assert 2 == stopped.iter
+    second = solver_on(net, fields)
+    second.solve(f"{tmp_path}/s_iter_2.solverstate")
+
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "s_iter_4.caffemodel").read_bytes()
+
+
+def test_without_a_record_the_resume_works_and_says_what_it_lacks(tmp_path, sources, caplog):
+    """this test shows that a snapshot of Caffe's is gone on from, with one warning."""
+    net = f'layer {{ name: "data" top: "x" top: "t" {sources("lmdb")} }} {TAIL}'
+    first = solver_on(net, f'random_seed: 1 snapshot: 2 snapshot_prefix: "{tmp_path}/s"')
+    first.step(2)
+    (tmp_path / "s_iter_2.resume").unlink()
+    second = solver_on(net, "random_seed: 1")
+    caplog.clear()
+    second.restore(f"{tmp_path}/s_iter_2.solverstate")
+
+    warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert 1 == len(warned)
+    assert [] == [word for word in ("s_iter_2.resume", "random numbers", "smoothed loss", "data (Data)")
+                  if word not in warned[0]]
+    assert (2, 10) == (second.iter, second.net.layers[0].cursor)
+    second.step(1)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "weights", "history"])
+def test_a_file_of_the_three_that_is_not_the_others_is_refused(tmp_path, damage):
+    """this test shows that checksums tell a damaged or a foreign file, and that nothing of the solver changes."""
+    solver = feed(make(f'random_seed: 1 momentum: 0.9 snapshot: 1 snapshot_prefix: "{tmp_path}/s"'))
+    solver.step(2)
+    path = tmp_path / "s_iter_2.resume"
+    data = path.read_bytes()
+    if damage in ("flipped", "cut", "empty"):
+        path.write_bytes({"flipped": data.replace(b'"iter": 2', b'"iter": 3'), "cut": data[:-9], "empty": b""}[damage])
+    else:
+        kind = {"weights": "caffemodel", "history": "solverstate"}[damage]
+        shutil.copy(tmp_path / f"s_iter_1.{kind}", tmp_path / f"s_iter_2.{kind}")
+    other = feed(make("momentum: 0.9"))
+    before = [blob.data.copy() for blob in other.net.params["ip"]]
+    with pytest.raises(DataError, match="s_iter_2.resume: .*(damaged|is)"):
+        other.restore(str(tmp_path / "s_iter_2.solverstate"))
+
+    assert 0 == other.iter
+    for mine, theirs in zip(other.net.params["ip"], before, strict=True):
+        np.testing.assert_array_equal(mine.data, theirs)
+
+
+def test_what_changed_since_the_snapshot_is_said(tmp_path, caplog):
+    """this test shows that a resume with another rate names both, and that layers which do not fit are named."""
+    caplog.set_level(logging.INFO, "minicaffe")
+    first = feed(make(f'momentum: 0.9 test_iter: 1 test_interval: 9 snapshot: 1 snapshot_prefix: "{tmp_path}/s"'))
+    first.step(1)
+    second = feed(make("momentum: 0.8 base_lr: 0.01"))
+    caplog.clear()
+    second.restore(str(tmp_path / "s_iter_1.solverstate"))
+    found = [record.getMessage() for record in caplog.records]
+
+    assert "Since the snapshot, momentum was 0.9 and is 0.8" in found
+    assert "Since the snapshot, base_lr was 0.1 and is 0.01" in found
+    assert any("not restored: there were 1 test nets and are 0" in line for line in found)
+
+
+def test_a_state_that_does_not_fit_a_layer_is_reported(tmp_path):
+    """this test shows the sentence for a hidden state of another batch, which leaves the layer as it is."""
+    solver = feed(make(""))
+    layer = solver.net.layers[2]
+    layer.resume_from = lambda state: layer.fail("keeps a state of shape (1, 2, 5), got (1, 7, 5)")
+    captured = record.capture(solver)
+    captured["nets"][0] = {"ip": {"states": []}}
+
+    assert ["layer 'ip' (InnerProduct): keeps a state of shape (1, 2, 5), got (1, 7, 5)"] == [
+        line.split(";")[0] for line in record.apply(captured, solver)]
+
+
+def test_a_recurrent_state_of_another_shape_is_refused():
+    """this test shows that the layer names both shapes."""
+    from minicaffe.blob import Blob
+    from minicaffe.layers.recurrent.rnn import RNNLayer
+
+    layer, bottom = RNNLayer(recurrent_param={"num_output": 5}), [Blob((4, 2, 3)), Blob((4, 2))]
+    layer.SetUp(bottom, [Blob(())])
+    with pytest.raises(LayerError, match=r"\(1, 2, 5\), got \[\(1, 7, 5\)\]"):
+        layer.resume_from({"states": [np.zeros((1, 7, 5))]})
+
+
+def test_arrays_in_a_record_keep_their_bits(tmp_path):
+    """this test shows numbers of every kind, arrays, infinities and NaN through a file and back."""
+    solver = feed(make(f'random_seed: 1 snapshot_prefix: "{tmp_path}/s"'))
+    values = {"a": np.array([[1, 1 / 3]], np.float32), "i": np.arange(3), "n": float("inf"), "l": [2, "three"]}
+    captured = {**record.capture(solver), "nets": [{"ip": values}]}
+    (tmp_path / "w").write_bytes(b"weights")
+    record.write(str(tmp_path / "r"), solver, captured, str(tmp_path / "w"), [3])
+    found = record.read(str(tmp_path / "r"))["nets"][0]["ip"]
+
+    np.testing.assert_array_equal(found["a"], values["a"])
+    assert found["a"].dtype == np.float32
+    assert ([0, 1, 2], float("inf"), [2, "three"]) == (found["i"].tolist(), found["n"], found["l"])
+    assert record.read(str(tmp_path / "none")) is None
