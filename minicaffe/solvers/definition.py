@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minicaffe.errors import ProtoError, SolverError
-from minicaffe.log import log, warn
+from minicaffe.log import log, number, warn
 from minicaffe.proto import TEST, TRAIN, NetParameter, NetState, SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers.lr_policy import POLICIES
@@ -155,7 +155,7 @@ def override(param: Any, text: str) -> Iterator[str]:
         param.MergeFrom(new)
         yield f"override {name}: {before} → {shown(param, name)}"
         for other in RIVALS.get(name, ()):
-            if shown(param, other) != "unset" and other not in given:
+            if not shown(param, other).startswith("unset") and other not in given:
                 yield f"override {name} takes the place of {other}: {shown(param, other)}"
                 param.ClearField(other)
 
@@ -177,5 +177,9 @@ def shown(param: Any, name: str) -> str:
     words = " ".join(line.partition(": ")[2] for line in proto_text.format(alone).splitlines())
     if words:
         return words
-    default = getattr(alone, name)
-    return "unset" if hasattr(default, "extend") or default in ("", 0) else f"unset ({default})"
+    field, default = SolverParameter.DESCRIPTOR.fields_by_name[name], getattr(alone, name)
+    if hasattr(default, "extend") or not field.has_default_value:
+        return "unset"
+    if field.enum_type:
+        default = field.enum_type.values_by_number[default].name
+    return f"unset ({number(default) if isinstance(default, float) else default})"

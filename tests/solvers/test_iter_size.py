@@ -20,24 +20,24 @@ layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
 SOFTMAX = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" %s loss_param { %s } }'
 
 
-def batches(updates, seed=0):
-    """Images and labels for some updates; of the passes of each, one counts nothing and no two counts are equal."""
-    draw = np.random.default_rng(seed)
-    x = draw.standard_normal((updates * K * N, 2, 7, 1))
-    t = draw.integers(C, size=(updates, K, N)).astype(float)
+def batches():
+    """Images and labels for three updates; of the passes of each, one counts nothing and no two counts are equal."""
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((3 * K * N, 2, 7, 1))
+    t = draw.integers(C, size=(3, K, N)).astype(float)
     t[0, 0] = t[1, 1] = t[2, 3] = IGNORED  # the first, a middle and the last pass
     t[0, 1, 0] = t[1, 0, 1:] = t[2, 0, 2] = IGNORED
     return x, t.reshape(-1)
 
 
-def train(layers, passes, fields="base_lr: 0.3 momentum: 0.9 weight_decay: 0.01", *, updates=3, dtype=np.float64, labels=None):
-    """The learned blobs after some updates."""
+def train(layers, passes, fields="base_lr: 0.3 momentum: 0.9 weight_decay: 0.01", *, dtype=np.float64, labels=None):
+    """The learned blobs after three updates."""
     net = NET.replace("BATCH", str(N * K // passes)) + layers
     solver = get_solver(proto_text.parse(f"""net_param {{ {net} }} lr_policy: "fixed" random_seed: 2
         iter_size: {passes} {fields}""", SolverParameter()), dtype=dtype)
-    x, t = batches(updates)
+    x, t = batches()
     solver.net.layers[0].reset(x, t if labels is None else labels)
-    solver.step(updates)
+    solver.step(3)
     return [blob.data for blob in solver.net.params["ip"]]
 
 
@@ -93,7 +93,7 @@ def test_losses_that_count_differently_are_warned_of(caplog):
 def test_equal_counts_are_caffes_mean_bit_by_bit():
     """this test shows that where no label is ignored, the sum is divided by iter_size and nothing else is done."""
     loss = SOFTMAX % ("", "")
-    x = batches(3)[0][:K * N]
+    x = batches()[0][:K * N]
     labels = np.arange(K * N) % C
     net = NET.replace("BATCH", str(N)) + loss
     solver = get_solver(proto_text.parse(f"""net_param {{ {net} }} base_lr: 1 lr_policy: "fixed" random_seed: 2

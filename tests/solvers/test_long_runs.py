@@ -1,0 +1,433 @@
+"""What a long training needs: the newest whole snapshot, which ones to keep, when to stop, epochs, a full disk."""
+
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nets import feed, make
+
+from minicaffe.errors import DataError, MinicaffeError, ProtoError, SolverError
+from minicaffe.proto import Datum, SolverParameter
+from minicaffe.proto import text as proto_text
+from minicaffe.proto.binary import read_weights
+from minicaffe.solvers import criterion, definition, get_solver, keep
+
+
+@pytest.fixture
+def lines(caplog):
+    """A function that gives what was reported since the last call."""
+    caplog.set_level(logging.INFO, "minicaffe")
+
+    def take():
+        found = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return found
+
+    return take
+
+
+def names(folder, pattern="*"):
+    return sorted(path.name for path in folder.glob(pattern))
+
+
+def following(solver, values):
+    """Let the only test net's loss be each of `values`, one a test."""
+    left = iter(values)
+    solver.test = lambda index: [("loss", next(left))]
+    return solver
+
+
+# --- the newest complete snapshot --------------------------------------------------------------------
+
+
+def test_the_newest_complete_snapshot_is_found(tmp_path, lines):
+    """this test shows the order by number, and that damaged ones are passed over with a warning each."""
+    fields = f'momentum: 0.9 random_seed: 1 snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
+    feed(make(fields)).step(12)
+    (tmp_path / "s_iter_14.solverstate").write_bytes(b"")
+    (tmp_path / "s_iter_12.caffemodel").unlink()
+    data = bytearray((tmp_path / "s_iter_10.caffemodel").read_bytes())
+    data[-3] ^= 1
+    (tmp_path / "s_iter_10.caffemodel").write_bytes(data)
+    solver = feed(make(fields))
+    lines()
+
+    assert f"{tmp_path}/s_iter_8.solverstate" == solver.restore_newest()
+    assert 8 == solver.iter
+    said = [line for line in lines() if "is not complete" in line]
+    assert [14, 12, 10] == [int(line.split("s_iter_")[1].split(".")[0]) for line in said]
+    assert "checksum" in said[2]
+
+
+def test_without_snapshots_there_is_nothing_to_find(tmp_path):
+    """this test shows that neither an empty folder nor another prefix's snapshots are taken."""
+    fields = 'momentum: 0.9 snapshot: 2 snapshot_prefix: "{}"'
+    feed(make(fields.format(tmp_path / "other"))).step(2)
+    solver = feed(make(fields.format(tmp_path / "s")))
+
+    assert "" == solver.restore_newest()
+    assert 0 == solver.iter
+
+
+def test_a_whole_snapshot_of_another_net_is_no_reason_to_begin_anew(tmp_path):
+    """this test shows that what is whole but does not fit is an error."""
+    prefix = f'snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
+    feed(make(f"momentum: 0.9 {prefix}")).step(2)
+    with pytest.raises(SolverError, match="2 history blobs, but Adam keeps 4"):
+        feed(make(f'type: "Adam" momentum: 0.9 {prefix}')).restore_newest()
+
+
+def test_what_killed_runs_left_is_swept(tmp_path):
+    """this test shows that only half-written files of this prefix go."""
+    prefix = f'snapshot_prefix: "{tmp_path}/s"'
+    stray = [".s_iter_7.caffemodel.0123abcd.tmp", ".s_iter_7.solverstate.h5.0123abcd.tmp",
+             ".s_best.caffemodel.0123abcd.tmp"]
+    others = [".other_iter_7.caffemodel.0123abcd.tmp", ".s_notes.0123abcd.tmp", "s_iter_7.tmp", ".s_iter_7.resume.tmp"]
+    for name in stray + others:
+        (tmp_path / name).write_bytes(b"")
+    feed(make(f"max_iter: 1 snapshot_after_train: false {prefix}")).solve()
+
+    assert sorted(others) == names(tmp_path)
+
+
+# --- what is kept --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "kept"), [("last:3", [8, 10, 12]), ("last", [12]), ("last:99", [2, 4, 6, 8, 10, 12])])
+def test_the_last_few_are_kept(tmp_path, text, kept):
+    """this test shows that older snapshots go with all their files, and only those of this training."""
+    fields = f'momentum: 0.9 max_iter: 12 snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
+    for kind in ("caffemodel", "solverstate"):
+        (tmp_path / f"s_iter_1.{kind}").write_bytes(b"of another run")
+    solver = feed(make(fields))
+    solver.keep = keep.parse(text, solver)
+    solver.solve()
+
+    assert sorted(["s_iter_1.caffemodel", "s_iter_1.solverstate",
+                   *(f"s_iter_{n}.{kind}" for n in kept for kind in ("caffemodel", "resume", "solverstate"))]) == names(
+        tmp_path)
+
+
+def test_a_resumed_training_goes_on_keeping(tmp_path):
+    """this test shows that the snapshots of the run before count too."""
+    fields = f'momentum: 0.9 snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
+    feed(make(fields)).step(6)
+    solver = feed(make(fields))
+    solver.keep = keep.parse("last:2", solver)
+    solver.restore_newest()
+    solver.step(2)
+
+    assert ["s_iter_6.solverstate", "s_iter_8.solverstate"] == names(tmp_path, "*.solverstate")
+
+
+def test_the_best_is_kept_and_named(tmp_path):
+    """this test shows that the snapshot which a test found best stays, also one that was not due, as PREFIX_best."""
+    fields = ('momentum: 0.9 max_iter: 12 snapshot: 4 test_iter: 1 test_interval: 3 snapshot_after_train: false '
+              f'snapshot_prefix: "{tmp_path}/s"')
+    solver = following(feed(make(fields)), [5, 4, 2, 3, 2.5])  # at 0, 3, 6, 9 and the end
+    solver.keep = keep.parse("best,last:1", solver)
+    solver.solve()
+
+    assert ["s_iter_12.solverstate", "s_iter_6.solverstate"] == names(tmp_path, "*.solverstate")
+    assert (tmp_path / "s_best.caffemodel").read_bytes() == (tmp_path / "s_iter_6.caffemodel").read_bytes()
+    assert [] == names(tmp_path, ".*")
+    assert solver.net.params["ip"][0].shape == read_weights(tmp_path / "s_best.caffemodel")[2].blobs[0].shape
+
+
+def test_the_best_so_far_survives_a_stop(tmp_path):
+    """this test shows that a worse result after a resume does not become the best."""
+    fields = f'test_iter: 1 test_interval: 2 snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
+    first = following(feed(make(fields)), [5, 1, 3])
+    first.keep = keep.parse("best,last", first)
+    first.step(5)
+    best = (tmp_path / "s_best.caffemodel").read_bytes()
+    second = following(feed(make(fields)), [2, 2])
+    second.keep = keep.parse("best,last", second)
+    second.restore_newest()
+    second.step(4)
+
+    assert 1 == second.keep.best.best
+    assert best == (tmp_path / "s_best.caffemodel").read_bytes()
+    assert ["s_iter_2.solverstate", "s_iter_8.solverstate"] == names(tmp_path, "*.solverstate")
+
+
+@pytest.mark.parametrize("text", ["", "bets", "last:0", "last:-1", "last:x", "best:2", "best,best", "last:"])
+def test_what_to_keep_must_be_understood(text):
+    """this test shows that the error shows the text."""
+    with pytest.raises(SolverError, match=f"--keep must be best, last:N .*, got '{text}'"):
+        keep.parse(text, make(""))
+
+
+def test_best_needs_a_test(tmp_path):
+    """this test shows that without a test net nothing can be best, and what is taken where nothing is said."""
+    with pytest.raises(SolverError, match="there is none"):
+        keep.parse("best", make(""))
+    tested = make("test_iter: 1 test_interval: 1")
+
+    assert "loss:min" == str(keep.parse("best", tested).best)
+    assert "loss:max" == str(keep.parse("best", tested, criterion.parse("loss:max:patience=2", "")).best)
+
+
+# --- when to stop -------------------------------------------------------------------------------------
+
+
+def test_a_training_that_gets_no_better_stops(tmp_path, lines):
+    """this test shows the patience, the snapshot at the end, and that a resume does not begin it anew."""
+    fields = f'max_iter: 99 test_iter: 1 test_interval: 2 snapshot_prefix: "{tmp_path}/s"'
+    solver = following(feed(make(fields)), [5, 4, 6, float("nan"), 4, 1])
+    solver.early_stop = criterion.parse("loss:min:patience=3", "--early-stop")
+    lines()
+    solver.solve()
+
+    assert 8 == solver.iter
+    said = lines()
+    assert "Early stop: loss:min was best at iteration 2 with 4, and no better in 3 tests since" in said
+    assert "Optimization stopped early." in said
+    assert ["s_iter_8.solverstate"] == names(tmp_path, "*.solverstate")
+    again = following(feed(make(fields)), [])
+    again.early_stop = criterion.parse("loss:min:patience=3", "--early-stop")
+    again.restore_newest()
+    again.solve()
+    assert 8 == again.iter
+
+
+def test_higher_can_be_better():
+    """this test shows max, min and that equal is no better."""
+    high, low = criterion.Criterion("a", 1, patience=2), criterion.Criterion("a", -1, patience=2)
+
+    assert [True, True, False, False, True] == [high.take(v, i) for i, v in enumerate((1, 2, 2, 1, 3))]
+    assert [True, False, False, True, False] == [low.take(v, i) for i, v in enumerate((1, 2, 2, 0.5, 3))]
+    assert (3, 4, 0) == (high.best, high.at, high.stale)
+
+
+@pytest.mark.parametrize("text", ["accuracy", "accuracy:up", ":max", "a:max:patience=0", "a:max:patience=x",
+                                  "a:max:p=3", "a:max:min"])
+def test_a_rule_must_be_understood(text):
+    """this test shows that the error shows the text and an example."""
+    with pytest.raises(SolverError, match=f"--early-stop must be written .*got '{text}'\n.*accuracy:max:patience=5"):
+        criterion.parse(text, "--early-stop")
+
+
+def test_a_rule_must_name_an_output():
+    """this test shows the near name, the outputs there are, and a test net that is not there."""
+    solver = make("test_iter: 1 test_interval: 1")
+    with pytest.raises(SolverError, match="'los'; the test nets put out loss\n.*did you mean 'loss'"):
+        criterion.parse("los:min", "").check(solver)
+    with pytest.raises(SolverError, match="test net #1, but there are 1"):
+        criterion.parse("loss:min:net=1", "").check(solver)
+    with pytest.raises(SolverError, match="there is no test net\n.*test_interval"):
+        criterion.parse("loss:min", "").check(make(""))
+
+
+def test_the_rate_falls_on_a_plateau(lines):
+    """this test shows lr_policy plateau on a test's output: halved after two tests without a better one."""
+    solver = make('lr_policy: "plateau" gamma: 0.5 plateau_patience: 2 plateau_metric: "loss:min" test_iter: 1 '
+                  "test_interval: 1 base_lr: 8")
+    following(feed(solver), [9, 8, 8, 8.5, 8, 9, 7, 7.5])
+    rates = []
+    solver.on_update.append(lambda: rates.append(solver.rate))
+    solver.step(8)
+
+    assert [8, 8, 8, 4, 4, 2, 2, 2] == rates
+    assert "Plateau Status: Iteration 3, step = 1" in lines()
+
+
+def test_the_rate_falls_on_a_plateau_of_the_loss():
+    """this test shows that without plateau_metric the smoothed loss counts, one value an update."""
+    solver = feed(make('lr_policy: "plateau" gamma: 0.5 plateau_patience: 3 base_lr: 0'))
+    solver.param.base_lr = 0.0
+    steps = []
+    solver.on_update.append(lambda: steps.append(solver.current_step))
+    solver.step(8)
+
+    assert [0, 0, 0, 1, 1, 1, 2, 2] == steps
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ('lr_policy: "plateau" gamma: 0.5', ["plateau_patience of at least 1, got 0", "counts tests"]),
+    ('lr_policy: "plateau" plateau_patience: 1 plateau_metric: "loss"', ["plateau_metric", "OUTPUT:max", "'loss'"]),
+    ('lr_policy: "plateau" plateau_patience: 1 plateau_metric: "x:max"', ["'x'", "no test net"]),
+])
+def test_a_plateau_must_be_described(fields, words):
+    """this test shows the errors of lr_policy plateau."""
+    with pytest.raises(SolverError) as error:
+        make(fields)
+
+    assert [] == [word for word in words if word not in str(error.value)]
+
+
+# --- overrides ---------------------------------------------------------------------------------------
+
+
+def test_an_override_says_what_it_changes():
+    """this test shows numbers, strings, repeated fields, defaults, and a field that takes another's place."""
+    p = proto_text.parse('base_lr: 0.1 lr_policy: "step" stepvalue: 1 stepvalue: 2 max_epoch: 3', SolverParameter())
+    said = list(definition.override(p, "base_lr=0.001, lr_policy=fixed,stepvalue=7,stepvalue=9,max_iter=50"))
+    said += definition.override(p, "momentum2=0.9,snapshot_format=HDF5")
+
+    assert ["override base_lr: 0.1 → 0.001", 'override lr_policy: "step" → "fixed"', "override stepvalue: 1 2 → 7 9",
+            "override max_iter: unset → 50", "override max_iter takes the place of max_epoch: 3",
+            "override momentum2: unset (0.999) → 0.9", "override snapshot_format: unset (BINARYPROTO) → HDF5"] == said
+    assert ("fixed", [7, 9], 50, 0) == (p.lr_policy, list(p.stepvalue), p.max_iter, p.max_epoch)
+
+
+@pytest.mark.parametrize(("text", "error", "words"), [
+    ("base_lr", SolverError, "FIELD=VALUE,FIELD=VALUE, got 'base_lr'"),
+    ("base_lr=", SolverError, "got 'base_lr='"),
+    ("base_lrr=1", ProtoError, "did you mean 'base_lr'"),
+    ("max_iter=1.5", ProtoError, "--override:1"),
+])
+def test_an_override_must_be_understood(text, error, words):
+    """this test shows that a misspelt field or a value of another kind is a ProtoError with the place."""
+    with pytest.raises(error, match=words):
+        list(definition.override(SolverParameter(), text))
+
+
+# --- epochs -----------------------------------------------------------------------------------------------
+
+
+def data_solver(folder, fields, samples=13, batch=5, middle=""):
+    """A solver whose nets read `samples` records in batches of `batch`."""
+    pytest.importorskip("lmdb")
+    from minicaffe.data.lmdb import write_lmdb
+
+    if not (folder / "db").exists():
+        draw = np.random.default_rng(2)
+        write_lmdb(folder / "db", [(f"{i:04d}", Datum(channels=3, height=2, width=1, label=i % 4,
+                                                      data=draw.integers(256, size=6, dtype=np.uint8).tobytes()))
+                                   for i in range(samples)])
+    net = f"""layer {{ name: "data" type: "Data" top: "x" top: "t" transform_param {{ scale: 0.01 }}
+                       data_param {{ source: "{folder}/db" batch_size: {batch} backend: LMDB }} }} {middle}
+              layer {{ name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+                       inner_product_param {{ num_output: 4 weight_filler {{ type: "xavier" }} }} }}
+              layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }}"""
+    return get_solver(proto_text.parse(f"""net_param {{ {net} }} base_lr: 0.1 lr_policy: "fixed" random_seed: 1
+                                       {fields}""", SolverParameter()))
+
+
+@pytest.mark.parametrize(("epochs", "iter_size", "expected"), [(1, 1, 3), (5, 1, 13), (5, 2, 7), (4, 3, 4)])
+def test_epochs_are_updates(tmp_path, epochs, iter_size, expected):
+    """this test shows ⌈epochs · 13 / (5 · iter_size)⌉, and that the last update reaches the end."""
+    solver = data_solver(tmp_path, f"max_epoch: {epochs} iter_size: {iter_size} snapshot_after_train: false")
+    solver.solve()
+
+    assert expected == solver.param.max_iter == solver.iter
+    assert solver.net.layers[0].cursor >= 13 * epochs > solver.net.layers[0].cursor - 5 * iter_size
+
+
+@pytest.mark.parametrize("batch", [13, 5, 4])
+def test_a_whole_test_counts_each_sample_once(tmp_path, batch, lines):
+    """this test shows that the mean over 13 samples is the same however they are cut, and again the next time."""
+    exact = data_solver(tmp_path, "test_iter: 1 test_interval: 9", batch=13)
+    solver = data_solver(tmp_path, "test_iter_auto: true test_interval: 9", batch=batch)
+
+    (_, expected), = exact.test(0)
+    assert [-(-13 // batch)] == list(solver.param.test_iter)
+    for _ in range(3):
+        assert [("loss", pytest.approx(expected, rel=1e-6))] == solver.test(0)
+    rest = f"the last one of {13 % batch}" if 13 % batch else "all full"
+    assert f"Test net #0: 13 samples in {-(-13 // batch)} batches of {batch}, {rest}" in lines()
+
+
+def test_a_net_that_takes_no_smaller_batch_is_filled_up(tmp_path, lines):
+    """this test shows the warning with the numbers, and that the test runs."""
+    middle = ('layer { name: "fixed" type: "Reshape" bottom: "t" top: "t5" reshape_param { shape { dim: 5 } } }'
+              'layer { name: "quiet" type: "Silence" bottom: "t5" }')
+    solver = data_solver(tmp_path, "test_iter_auto: true test_interval: 9", middle=middle)
+
+    assert any("13 samples are no multiple of the batch 5" in line and "2 samples that count twice" in line
+               for line in lines())
+    assert [3] == list(solver.param.test_iter)
+    assert 1 == len(solver.test(0))
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ("test_iter_auto: true test_interval: 2", ["test_iter_auto needs", "'line'", "give test_iter"]),
+    ("test_iter_auto: true test_iter: 3 test_interval: 2", ["test_iter and test_iter_auto"]),
+    ("max_epoch: -1", ["max_epoch must be at least 0, got -1"]),
+])
+def test_epochs_need_a_size(fields, words):
+    """this test shows that Input layers know no size."""
+    with pytest.raises(SolverError) as error:
+        make(fields)
+
+    assert [] == [word for word in words if word not in str(error.value)]
+
+
+def test_rows_of_hdf5_files_are_counted(tmp_path):
+    """this test shows that the files' rows together make an epoch."""
+    pytest.importorskip("h5py")
+    from minicaffe.io import hdf5
+    from minicaffe.layers.data.hdf5_data import HDF5DataLayer
+
+    for name, rows in (("a", 9), ("b", 4)):
+        def write(file, rows=rows):
+            file["x"] = np.zeros((rows, 2))
+
+        hdf5.write_file(tmp_path / f"{name}.h5", write)
+    (tmp_path / "list").write_text(f"{tmp_path}/a.h5\n{tmp_path}/b.h5\n")
+    from minicaffe.blob import Blob
+
+    layer = HDF5DataLayer(top=["x"], hdf5_data_param={"source": str(tmp_path / "list"), "batch_size": 5})
+    layer.SetUp([], [Blob(())])
+
+    assert 13 == layer.epoch_size
+
+
+# --- a disk that is full ---------------------------------------------------------------------------------
+
+FULL = """
+import os, resource, signal, sys
+sys.path.insert(0, sys.argv[1])
+from nets import feed, make
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+solver = feed(make(f'momentum: 0.9 random_seed: 1 snapshot: 1 snapshot_prefix: "{sys.argv[2]}/s"'))
+solver.step(3)
+resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(sys.argv[3]) - 1, resource.RLIM_INFINITY))
+from minicaffe.errors import MinicaffeError
+try:
+    solver.step(1)
+except MinicaffeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit is POSIX's")
+@pytest.mark.parametrize("file", ["caffemodel", "resume"])
+def test_a_file_that_the_system_cuts_short(tmp_path, file):
+    """this test shows one error that names the file, and the last snapshot whole, for a real write that fails."""
+    run = subprocess.run([sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path),
+                          f"{tmp_path}/s_iter_3.{file}"],
+                         capture_output=True, text=True)
+
+    assert f"cannot write {tmp_path}/s_iter_4.{file}: File too large" == run.stdout.strip(), run.stderr
+    assert [] == names(tmp_path, ".*")
+    assert "s_iter_4.solverstate" not in names(tmp_path)
+    solver = feed(make(f'momentum: 0.9 snapshot_prefix: "{tmp_path}/s"'))
+    assert f"{tmp_path}/s_iter_3.solverstate" == solver.restore_newest()
+
+
+def test_a_disk_that_is_full(tmp_path):
+    """this test shows it on a real file system of 64 KiB, where one may be mounted: the training ends in an error."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True).returncode == 0
+    if not mounted:
+        pytest.skip("no file system may be mounted here")
+    try:
+        fields = f'momentum: 0.9 random_seed: 1 snapshot: 1 snapshot_prefix: "{disk}/s"'
+        with pytest.raises(DataError, match="cannot write .*: No space left on device") as error:
+            feed(make(fields)).step(1000)
+
+        assert isinstance(error.value, MinicaffeError)
+        assert [] == names(disk, ".*")
+        last = max(int(path.stem.split("_")[-1]) for path in disk.glob("*.solverstate"))
+        solver = feed(make(fields))
+        assert f"{disk}/s_iter_{last}.solverstate" == solver.restore_newest()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
