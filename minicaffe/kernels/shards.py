@@ -1,33 +1,27 @@
 """Work cut into pieces that run on several threads.
 
 Who cuts decides by the shape of the problem alone, never by the number of threads, and sums the pieces in their
-order; so a result has the same bits on one thread and on sixteen. Matrix products inside a piece use one BLAS
-thread each, for the same reason and because two levels of threads fight for the cores.
+order; so a result has the same bits on one thread and on sixteen. BLAS is held to one thread (blas.py).
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 
 from minicaffe.errors import EngineError
+from minicaffe.kernels.blas import hold_to_one_thread
 
 BLOCK = 1 << 15  # elements of an array: five of them fit in a core's cache
 
 _threads = 0  # 0 until somebody asks or sets it
 _workers: list[SimpleQueue[_Job]] = []  # one inbox a thread besides the caller's
 _here = threading.local()
-_blas_lock = threading.Lock()
-_blas_holders = 0
-_blas_before: list[int] = []
 
 
 def threads() -> int:
@@ -76,19 +70,19 @@ def run(task: Callable[[int], object], count: int, *, gemm: bool = False) -> Non
 
     `gemm` says that the task multiplies matrices. The first error of a task is raised again here.
     """
-    with _one_blas_thread() if gemm and count > 1 else contextlib.nullcontext(True) as may_thread:
-        helpers = min(threads(), count) - 1
-        if helpers < 1 or not may_thread or getattr(_here, "busy", False):
-            for i in range(count):
-                task(i)
-            return
-        job = _Job(task, count)
-        while len(_workers) < helpers:
-            _start_worker()
-        for inbox in _workers[:helpers]:
-            inbox.put(job)
-        job.work()
-        job.wait()
+    helpers = min(threads(), count) - 1
+    held = hold_to_one_thread() if gemm else True  # else BLAS has threads of its own: none on top of them
+    if helpers < 1 or not held or getattr(_here, "busy", False):
+        for i in range(count):
+            task(i)
+        return
+    job = _Job(task, count)
+    while len(_workers) < helpers:
+        _start_worker()
+    for inbox in _workers[:helpers]:
+        inbox.put(job)
+    job.work()
+    job.wait()
 
 
 class _Job:
@@ -139,34 +133,3 @@ def _start_worker() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_workers.clear)  # threads do not survive a fork
-
-
-@functools.lru_cache(maxsize=1)
-def _blas_libraries() -> list[Any]:
-    """The loaded BLAS libraries as threadpoolctl sees them; none where it is not installed."""
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
-        return []
-    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
-
-
-@contextlib.contextmanager
-def _one_blas_thread() -> Iterator[bool]:
-    """Hold BLAS to one thread; gives False where that cannot be done, so that nobody threads on top of it."""
-    global _blas_holders, _blas_before
-    libraries = _blas_libraries()
-    with _blas_lock:
-        _blas_holders += 1
-        if _blas_holders == 1:
-            _blas_before = [library.num_threads for library in libraries]
-            for library in libraries:
-                library.set_num_threads(1)
-    try:
-        yield bool(libraries)
-    finally:
-        with _blas_lock:
-            _blas_holders -= 1
-            if _blas_holders == 0:
-                for library, before in zip(libraries, _blas_before, strict=True):
-                    library.set_num_threads(before)

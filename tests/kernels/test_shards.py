@@ -53,25 +53,29 @@ def test_a_run_inside_a_piece_is_serial():
     assert [(i, j) for i in range(4) for j in range(3)] == sorted(seen)
 
 
-def test_blas_gets_its_threads_back():
-    """Matrix products in pieces run on one BLAS thread each; afterwards BLAS has as many as before."""
+def test_blas_keeps_to_one_thread():
+    """Once pieces have multiplied matrices, BLAS has one thread: the threads are ours."""
     threadpoolctl = pytest.importorskip("threadpoolctl")
+    shards.run(lambda i: None, 2, gemm=True)
 
-    def blas_threads():
-        return [p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
+    assert {1} == {p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"}
 
-    for given in (1, 2, 3):
-        with threadpoolctl.threadpool_limits(given, "blas"):
-            before, inside = blas_threads(), []
-            shards.run(lambda i: inside.append(blas_threads()), 2, gemm=True)  # noqa: B023
 
-            assert [[1] * len(before)] * 2 == inside
-            assert before == blas_threads()
+def test_numpys_own_blas_is_found_without_threadpoolctl():
+    """The OpenBLAS that comes in numpy's package obeys without the package threadpoolctl."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    bundled = blas._bundled()
+    if not bundled:
+        pytest.skip("this numpy brings no OpenBLAS of its own")
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        assert all([blas._set_one(path) for path in bundled])
+
+        assert {1} == {p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"}
 
 
 def test_no_threads_on_top_of_a_blas_that_has_its_own(monkeypatch):
     """Where BLAS cannot be held to one thread, matrix products run in the calling thread alone."""
-    monkeypatch.setattr(shards, "_blas_libraries", list)
+    monkeypatch.setattr(shards, "hold_to_one_thread", lambda: False)
     kernels.set_threads(4)
     seen = []
     shards.run(lambda i: seen.append(threading.current_thread()), 50, gemm=True)

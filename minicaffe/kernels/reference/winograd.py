@@ -30,6 +30,7 @@ FEWEST_TILES = 64
 MOST_VALUES = 1 << 24                 # values of x̂ or ŷ at a time
 TILES_A_PIECE = 64
 CHANNELS_A_PIECE = 16
+FILTERS_A_PIECE = 1 << 13
 
 
 def fits(x: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int, y: np.ndarray) -> bool:
@@ -105,8 +106,13 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int,
 def _filter_values(G: np.ndarray, w: np.ndarray, group: int) -> np.ndarray:
     """ŵ (36, group, K / group, C / group)."""
     K, C = w.shape[:2]
-    values = borrow("w values", (SIDE * SIDE, K * C), w.dtype)
-    np.matmul(G, w.reshape(K * C, TAPS * TAPS).T, out=values)
+    values, taps = borrow("w values", (SIDE * SIDE, K * C), w.dtype), w.reshape(K * C, TAPS * TAPS).T
+
+    def piece(i: int) -> None:
+        part = slice(i * FILTERS_A_PIECE, (i + 1) * FILTERS_A_PIECE)
+        np.matmul(G, taps[:, part], out=values[:, part])
+
+    shards.run(piece, -(-K * C // FILTERS_A_PIECE), gemm=True)
     return values.reshape(SIDE * SIDE, group, K // group, C)
 
 
