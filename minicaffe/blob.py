@@ -10,6 +10,7 @@ import numpy as np
 from minicaffe.errors import LayerError
 
 MAX_AXES = 32  # Caffe: kMaxBlobAxes
+MAX_COUNT = 2**48  # what a machine can address; Caffe's limit is 2**31 - 1
 
 
 class Storage:
@@ -75,6 +76,8 @@ class Blob:
             raise LayerError(f"a blob has at most {MAX_AXES} axes, got {len(new)}: {new}")
         if any(n < 0 for n in new):
             raise LayerError(f"a blob's sizes cannot be negative, got {new}")
+        if math.prod(new) > MAX_COUNT:
+            raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got {math.prod(new)}: {new}")
         self.shape = new
         self._data_view = self._diff_view = self._data_base = self._diff_base = None
 

@@ -301,7 +301,7 @@ class Layer:
         if hasattr(value, "extend"):
             value = list(value)
         prefix = "" if field.startswith(".") else f"{self.message}."
-        self.fail(f"{prefix}{path} {rule}, got {value}", hint=hint)
+        self.fail(f"{prefix}{path} {rule}, got {value if value != '' else 'nothing'}", hint=hint)
 
     def fail(self, message: str, hint: str = "", sample: int | None = None) -> NoReturn:
         """Raise a LayerError that begins with the layer's name and type; `sample` is the bad one of the batch."""

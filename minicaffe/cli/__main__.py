@@ -76,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"minicaffe: error: {place}{error.strerror or error}", file=sys.stderr)
         return 1
+    except MemoryError as error:
+        print(f"minicaffe: error: not enough memory: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("minicaffe: stopped", file=sys.stderr)
         return 130

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import passes
-from minicaffe.proto import NetParameter, Phase
+from minicaffe.net import location
+from minicaffe.proto import Phase
 from minicaffe.proto import text as proto_text
 
 
@@ -32,8 +33,10 @@ def stages(args: argparse.Namespace) -> list[str]:
 
 
 def run(args: argparse.Namespace) -> int:
-    net = proto_text.read(args.net, NetParameter())
+    net, place = location.read(args.net)
     net.state.phase, net.state.level = Phase.Value(args.phase), args.level
     net.state.stage.extend(stages(args))
-    print(proto_text.format(passes.apply(net, args.after)), end="")
+    with place.in_errors(net):
+        shown = passes.apply(net, args.after)
+    print(proto_text.format(shown), end="")
     return 0

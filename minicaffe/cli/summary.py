@@ -15,11 +15,10 @@ from typing import Any
 
 from minicaffe import passes
 from minicaffe.cli.show import add_state_arguments, stages
-from minicaffe.errors import DataError, MinicaffeError, NetError
-from minicaffe.net import Net
+from minicaffe.errors import DataError, NetError
+from minicaffe.net import Net, location
 from minicaffe.net.cost import NetCost, cost
-from minicaffe.proto import NetParameter, Phase
-from minicaffe.proto import text as proto_text
+from minicaffe.proto import Phase
 
 SOURCES = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param",
            "HDF5Data": "hdf5_data_param"}
@@ -46,16 +45,13 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
     """The net of a file, of shapes alone, for this batch and image size where they are given; what was assumed."""
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
-    definition = proto_text.read(path, NetParameter())
-    definition.state.phase, definition.state.level = phase, level
-    definition.state.stage.extend(stages or [])
-    try:
-        definition = passes.apply(definition, after="filter")
-        remarks = [remark for layer in definition.layer if (remark := _resize(layer, batch, _sizes(size), str(path)))]
+    given, place = location.read(path)
+    given.state.phase, given.state.level = phase, level
+    given.state.stage.extend(stages or [])
+    with place.in_errors(given):
+        definition = passes.apply(given, after="filter")
+        remarks = [remark for layer in definition.layer if (remark := _resize(layer, batch, _sizes(size)))]
         return Net(definition, None, shapes_only=True), remarks
-    except MinicaffeError as error:
-        error.where = error.where or str(path)
-        raise
 
 
 def _sizes(size: str) -> list[int]:
@@ -67,7 +63,7 @@ def _sizes(size: str) -> list[int]:
     return [int(n) for n in size.split("x")]
 
 
-def _resize(layer: Any, batch: int, size: list[int], path: str) -> str:
+def _resize(layer: Any, batch: int, size: list[int]) -> str:
     """Give a layer without bottoms another batch or image size; a data layer without its source becomes an Input.
 
     Returns what had to be assumed.
@@ -85,11 +81,11 @@ def _resize(layer: Any, batch: int, size: list[int], path: str) -> str:
     if batch:
         data.batch_size = batch
     if layer.type in SOURCES and (size or not Path(data.source).exists()):
-        return _become_input(layer, data, size, path)
+        return _become_input(layer, data, size)
     return ""
 
 
-def _become_input(layer: Any, data: Any, size: list[int], path: str) -> str:
+def _become_input(layer: Any, data: Any, size: list[int]) -> str:
     """What the data layer would give: images (N, C, H, W), and one number a sample in each further top."""
     transform = layer.transform_param
     if not size:
@@ -98,9 +94,9 @@ def _become_input(layer: Any, data: Any, size: list[int], path: str) -> str:
         size = [crop, crop] if crop else [height, width] if height and width else []
     if not size:
         raise DataError(f"layer {layer.name!r} ({layer.type}): its source {data.source} is not there, so the size of "
-                        f"its images is not known", where=path, hint="say it: --size HxW, or CxHxW")
+                        f"its images is not known", hint="say it: --size HxW, or CxHxW")
     if not data.batch_size:
-        raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", where=path, hint="say it: --batch N")
+        raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", hint="say it: --batch N")
     gray = transform.force_gray or not getattr(data, "is_color", True)
     shape = [data.batch_size, *([1 if gray else 3] if len(size) == 2 else []), *size]
     name, kind, tops = layer.name, layer.type, list(layer.top)

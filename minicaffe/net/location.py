@@ -1,15 +1,18 @@
-"""The way back from a layer to its line in the definition, for errors."""
+"""A net's definition, and the way back from a layer to its line there, for errors."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from minicaffe import passes
-from minicaffe.errors import LayerError, MinicaffeError, NetError
+from minicaffe.errors import MinicaffeError, NetError
 from minicaffe.passes.filter import is_included
+from minicaffe.proto import NetParameter
+from minicaffe.proto import text as proto_text
 from minicaffe.proto.source import Source
 
 
@@ -22,11 +25,11 @@ class Location:
 
     @contextmanager
     def in_errors(self, definition: Any) -> Iterator[None]:
-        """Give every NetError and LayerError raised inside, that names a layer first, the layer's file and line."""
+        """Give every error raised inside, that names a layer first, the layer's file and line."""
         self._definition = definition
         try:
             yield
-        except (NetError, LayerError) as error:
+        except MinicaffeError as error:
             if not error.where and self._source is not None:
                 named = re.match(r"layer (['\"])(.*?)\1", error.message)
                 error.where = self.of_layer(named[2]) if named else self._source.filename
@@ -49,3 +52,18 @@ class Location:
             return included.index(True)
         except (MinicaffeError, ValueError):
             return 0
+
+
+def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
+    """A copy of the definition that may be changed, and the way back to its lines."""
+    net = NetParameter()
+    if isinstance(definition, (str, os.PathLike)):
+        source = proto_text.read_source(definition)
+        proto_text.parse(source.text, net, source.filename)
+        return net, Location(source)
+    kind = getattr(getattr(definition, "DESCRIPTOR", None), "full_name", type(definition).__name__)
+    if kind != net.DESCRIPTOR.full_name:
+        raise NetError(f"a net is made from a file name or a NetParameter, not from {kind}")
+    net.ParseFromString(definition.SerializePartialToString())  # it may be of another caffe_pb2
+    return net, Location(None)
+

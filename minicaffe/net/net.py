@@ -11,11 +11,10 @@ import numpy as np
 
 from minicaffe import passes
 from minicaffe.blob import Blob
-from minicaffe.errors import MinicaffeError, NetError, near_names
+from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names
 from minicaffe.layer import Layer, create, layer_class
 from minicaffe.log import log, number
-from minicaffe.net import backward_plan, debug_info, param_sharing, weights, wiring
-from minicaffe.net.location import Location
+from minicaffe.net import backward_plan, debug_info, location, param_sharing, weights, wiring
 from minicaffe.proto import TRAIN, NetParameter, Phase
 from minicaffe.proto import text as proto_text
 
@@ -52,7 +51,7 @@ class Net:
     def __init__(self, definition: str | os.PathLike[str] | Any, phase: int | None = TRAIN, *, level: int = 0,
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), dtype: type = np.float32,
                  permissive: bool = False, shapes_only: bool = False) -> None:
-        given, self._location = _read(definition)
+        given, self._location = location.read(definition)
         if phase is not None:
             given.state.phase = phase
             given.state.level = level  # Caffe: a level in the definition is overruled, its stages stay
@@ -268,12 +267,18 @@ class Net:
             given, sample = self.param.layer[i], getattr(error, "sample", None)
             if not error.message.startswith("layer "):  # from a helper that knows no layer: a filler, a data source
                 error.message = f"layer {given.name!r} ({given.type}): {error.message}"
+            batches = {blob.shape[0] for blob in self.bottoms[i] if blob.shape}
             for layer in self.layers[:i]:
                 keys = getattr(layer, "keys", [])
-                if sample is not None and 0 <= sample < len(keys):
+                if sample is not None and len(keys) in batches and sample < len(keys):
                     error.message += f" (record {keys[sample]!r} of data layer {layer.name!r})"
             error.where = error.where or self._location.of_layer(given.name)
             raise
+        except MemoryError as error:
+            given = self.param.layer[i]
+            raise LayerError(f"layer {given.name!r} ({given.type}): {str(error) or 'there is not enough memory'}",
+                             where=self._location.of_layer(given.name),
+                             hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
@@ -282,18 +287,3 @@ class Net:
 def shape_string(blob: Blob) -> str:
     """A shape as Caffe prints it: '64 20 24 24 (737280)'."""
     return " ".join([*map(str, blob.shape), f"({blob.count})"])
-
-
-def _read(definition: Any) -> tuple[Any, Location]:
-    """A copy of the definition that may be changed, and the way back to its lines."""
-    net = NetParameter()
-    if isinstance(definition, (str, os.PathLike)):
-        source = proto_text.read_source(definition)
-        proto_text.parse(source.text, net, source.filename)
-        return net, Location(source)
-    kind = getattr(getattr(definition, "DESCRIPTOR", None), "full_name", type(definition).__name__)
-    if kind != net.DESCRIPTOR.full_name:
-        raise NetError(f"a net is made from a file name or a NetParameter, not from {kind}")
-    net.ParseFromString(definition.SerializePartialToString())  # it may be of another caffe_pb2
-    return net, Location(None)
-

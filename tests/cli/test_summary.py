@@ -86,13 +86,13 @@ def test_data_with_its_source(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("text", "flags", "words"), [
-    (LMDB % "", [], "net.prototxt: layer 'd' (Data): its source no_lmdb is not there, so the size of its images is not "
+    (LMDB % "", [], "net.prototxt:1: layer 'd' (Data): its source no_lmdb is not there, so the size of its images is not "
                     "known\n  hint: say it: --size HxW"),
     (LMDB % "", ["--size", "28"], "--size must be HxW or CxHxW, such as 227x227 or 1x28x28, got '28'"),
     (INPUT, ["--batch", "-1"], "--batch must be positive, got -1"),
     (data_layer("Data", 'data_param { source: "no" }'), ["--size", "4x4"],
      "layer 'd' (Data) has no batch_size\n  hint: say it: --batch N"),
-    (INPUT.replace('"ReLU"', '"RELU"'), [], "net.prototxt: layer 'relu' has the unknown type 'RELU'")])
+    (INPUT.replace('"ReLU"', '"RELU"'), [], "net.prototxt:RELULINE: layer 'relu' has the unknown type 'RELU'")])
 def test_errors(tmp_path, capsys, text, flags, words):
     """this test shows that what is missing or misspelt is said, with the cure."""
     assert words in summary(tmp_path, capsys, text, *flags, status=1)

@@ -7,7 +7,7 @@ import pytest
 
 from minicaffe import kernels
 from minicaffe.errors import EngineError
-from minicaffe.kernels import shards, workspace
+from minicaffe.kernels import blas, shards, workspace
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -37,8 +37,8 @@ class EmbedLayer(Layer):
         top[0].reshape(*bottom[0].shape, self.K)
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1, self.K)
-        self.index = self._checked(x)
+        y = top[0].data.reshape(-1, self.K)
+        self.index = self._checked(bottom[0])
         np.take(self.blobs[0].data, self.index, axis=0, out=y, mode="clip")  # checked above; clip is unbuffered
         if self.param.bias_term:
             y += self.blobs[1].data
@@ -56,12 +56,14 @@ class EmbedLayer(Layer):
     def allow_force_backward(self, bottom_index):
         return False
 
-    def _checked(self, x):
+    def _checked(self, bottom):
+        x = bottom.data.reshape(-1)
         with np.errstate(invalid="ignore"):  # what is no number becomes one out of range
             index = x.astype(np.intp)  # Caffe: a fraction is cut off
         wrong = np.flatnonzero((index < 0) | (index >= self.R))
         if wrong.size:
             i = int(wrong[0])
             self.fail(f"bottom[0] must hold indices from 0 to {self.R - 1} (input_dim {self.R}), "
-                      f"but value {i} of {x.size} is {x[i]:g}")
+                      f"but value {i} of {x.size} is {x[i]:g}",
+                      sample=i // bottom.count_between(1))
         return index

@@ -104,7 +104,7 @@ class NormalizedLoss(LossLayer):
         if not good.all():
             at = first_index(~good)
             self.fail(f"the weight {w[at]:g} at index {at} of bottom[{self.weight_bottom}] {w.shape} "
-                      "must be finite and ≥ 0")
+                      "must be finite and ≥ 0", sample=sample_of(at))
         return w.reshape(-1) if w.size == cells else np.repeat(w.reshape(-1), cells // w.size)
 
     def _weights_given(self, bottom):
@@ -232,12 +232,17 @@ def _bad_label(layer, label, bad, classes):
     layer.fail(f"the label {label[at]:g} at index {at} of bottom[1] {label.shape}{others} is none of the "
                f"{classes} classes 0 to {classes - 1}",
                hint="classes are counted from 0 and num_output is their number; "
-                    "ignore_label names a label to leave out")
+                    "ignore_label names a label to leave out", sample=sample_of(at))
 
 
 def first_index(mask):
     """The index of the first True of a mask, as a tuple of ints."""
     return tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
+
+
+def sample_of(index):
+    """Which sample of the batch an index points into."""
+    return index[0] if index else 0
 
 
 def times(a, b):

@@ -41,8 +41,9 @@ class ContrastiveLossLayer(LossLayer):
     def forward(self, bottom, top):
         s, m = bottom[2].data.reshape(-1), self.param.margin
         if not np.isfinite(s).all():
-            self.fail(f"bottom[2] {bottom[2].shape} says {s[~np.isfinite(s)][0]} of pair "
-                      f"{int(np.argmin(np.isfinite(s)))}, where 0 is dissimilar and 1 similar")
+            n = int(np.argmin(np.isfinite(s)))
+            self.fail(f"bottom[2] {bottom[2].shape} says {s[n]} of pair {n}, where 0 is dissimilar and 1 similar",
+                      sample=n)
         self.similar = np.trunc(s) != 0
         _, d2 = self._distances(bottom)
         apart = np.maximum(m - d2, 0) if self.param.legacy_version else np.maximum(m - np.sqrt(d2), 0) ** 2
