@@ -92,7 +92,7 @@ def test_data_with_its_source(tmp_path, capsys):
     (INPUT, ["--batch", "-1"], "--batch must be positive, got -1"),
     (data_layer("Data", 'data_param { source: "no" }'), ["--size", "4x4"],
      "layer 'd' (Data) has no batch_size\n  hint: say it: --batch N"),
-    (INPUT.replace('"ReLU"', '"RELU"'), [], "net.prototxt:RELULINE: layer 'relu' has the unknown type 'RELU'")])
+    (INPUT.replace('"ReLU"', '"RELU"'), [], "net.prototxt:4: layer 'relu' has the unknown type 'RELU'")])
 def test_errors(tmp_path, capsys, text, flags, words):
     """this test shows that what is missing or misspelt is said, with the cure."""
     assert words in summary(tmp_path, capsys, text, *flags, status=1)
