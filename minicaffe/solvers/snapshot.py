@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicaffe.errors import MinicaffeError, SolverError
+from minicaffe.errors import DataError, MinicaffeError, SolverError
 from minicaffe.io import caffemodel, hdf5, solverstate, weights
 from minicaffe.io.beside import sibling
 from minicaffe.log import log, warn
@@ -74,6 +74,8 @@ def write_best(solver: Solver) -> None:
 def sweep(solver: Solver) -> None:
     """Remove the half-written files that a killed run left behind."""
     prefix = Path(_base(solver))
+    if not prefix.name:
+        return
     for path in prefix.parent.glob(f".{glob.escape(prefix.name)}_*.tmp"):
         if re.fullmatch(re.escape(f".{prefix.name}_") + r"(iter_\d+|best)\..*\.[0-9a-f]{8}\.tmp", path.name):
             with contextlib.suppress(OSError):
@@ -90,7 +92,7 @@ def restore(solver: Solver, path: str) -> bool:
     state, model, found = _read(path)
     history = _fitting(solver, state.history, path)
     if model:
-        solver.net.copy_trained_from(model)
+        _copy_weights(solver, model, path)
     log("sgd_solver.cpp:336", "SGDSolver: restoring history")
     solver.iter, solver.current_step = state.iter, state.current_step
     for mine, stored in zip(solver.history, history, strict=True):
@@ -165,6 +167,16 @@ def _advance_data(solver: Solver) -> None:
         if batch and hasattr(layer, "cursor") and not getattr(layer.param, "rand_skip", 0):
             layer.cursor = solver.iter * solver.param.iter_size * batch
             log("sgd_solver.cpp:336", f"Data layer {layer.name} goes on after {layer.cursor} samples")
+
+
+def _copy_weights(solver: Solver, model: str, path: str) -> None:
+    """Copy the weights, every layer's; nothing where a layer is missing on either side."""
+    try:
+        solver.net.copy_trained_from(model, strict=True)
+    except DataError as error:
+        table = error.message.partition("\n")[2]
+        raise SolverError(f"this snapshot is of another net\n{table}" if table else error.message, where=path,
+                          hint=f"to begin a training with what fits of its weights: --weights {model}") from error
 
 
 def _fitting(solver: Solver, history: list[np.ndarray], path: str) -> list[np.ndarray]:

@@ -189,6 +189,7 @@ class Solver:
                 self.test_all()
                 if self.stopped or self._stops_early():
                     break
+            self._before_test = None
             self._forward_backward()
             self._call(self.on_gradients_ready)
             self.apply_update()
@@ -373,7 +374,8 @@ class Solver:
         for field in self.fractions:
             self._require(0 <= getattr(p, field) < 1, field, "must lie in [0, 1)")
         self._require(p.regularization_type in ("L1", "L2"), "regularization_type", "must be L1 or L2")
-        self._require(p.max_epoch >= 0, "max_epoch", "must be at least 0")
+        for field in ("max_epoch", "max_iter"):
+            self._require(getattr(p, field) >= 0, field, "must be at least 0")
         self._require(not (p.max_epoch and p.max_iter), "max_epoch", "and max_iter are both set: give one of them")
         if p.lr_policy:  # Caffe: a solver without one is an error only when it is first used
             lr_policy.check(p, self.where)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nets import feed, make
+from nets import NET, feed, make
 
 from minicaffe.errors import DataError, MinicaffeError, ProtoError, SolverError
 from minicaffe.proto import Datum, SolverParameter
@@ -79,6 +79,22 @@ def test_a_whole_snapshot_of_another_net_is_no_reason_to_begin_anew(tmp_path):
     feed(make(f"momentum: 0.9 {prefix}")).step(2)
     with pytest.raises(SolverError, match="2 history blobs, but Adam keeps 4"):
         feed(make(f'type: "Adam" momentum: 0.9 {prefix}')).restore_newest()
+
+
+def test_a_layer_that_a_snapshot_lacks_is_no_resume(tmp_path):
+    """this test shows that a renamed layer, which would begin with random weights, is named, and nothing changes."""
+    prefix = f'snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
+    feed(make(f"momentum: 0.9 {prefix}")).step(2)
+    net = NET.replace('"ip"', '"fc"') % ""
+    solver = get_solver(proto_text.parse(f'net_param {{ {net} }} base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 '
+                                         f"{prefix}", SolverParameter()))
+    before = solver.net.params["fc"][0].data.copy()
+    with pytest.raises(SolverError, match=r"s_iter_2.solverstate: this snapshot is of another net\n.*\n"
+                                          r"  fc +only in the net .*\n  ip +only in the file [\s\S]*--weights"):
+        solver.restore_newest()
+
+    assert 0 == solver.iter
+    np.testing.assert_array_equal(solver.net.params["fc"][0].data, before)
 
 
 def test_what_killed_runs_left_is_swept(tmp_path):
@@ -383,7 +399,7 @@ def test_rows_of_hdf5_files_are_counted(tmp_path):
 FULL = """
 import os, resource, signal, sys
 sys.path.insert(0, sys.argv[1])
-from nets import feed, make
+from nets import NET, feed, make
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 solver = feed(make(f'momentum: 0.9 random_seed: 1 snapshot: 1 snapshot_prefix: "{sys.argv[2]}/s"'))
 solver.step(3)

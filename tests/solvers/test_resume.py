@@ -101,16 +101,20 @@ def test_600_and_400_are_1000(tmp_path, sources, kind):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_every_iteration_can_be_the_last(tmp_path, sources):
+@pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
+def test_every_iteration_can_be_the_last(tmp_path, sources, tail):
     """this test shows that it does not matter at which of twelve updates the training stops: all end the same."""
     net = f'layer {{ name: "data" top: "x" top: "t" {sources("lmdb")} }} {TAIL}'
-    fields = f'test_iter: 1 test_interval: 3 snapshot_prefix: "{tmp_path}/s" random_seed: 3'
+    if tail:
+        pytest.importorskip("h5py")
+    form = "HDF5" if tail else "BINARYPROTO"
+    fields = f'test_iter: 1 test_interval: 3 snapshot_prefix: "{tmp_path}/s" random_seed: 3 snapshot_format: {form}'
     first = solver_on(net, f"{fields} snapshot: 1")
     first.step(12)
     last = [param.blob.data.copy() for param in first.net.learnable_params]
     for n in range(1, 13):
         again = solver_on(net, fields)
-        again.restore(f"{tmp_path}/s_iter_{n}.solverstate")
+        again.restore(f"{tmp_path}/s_iter_{n}.solverstate{tail}")
         again.step(12 - n)
 
         for mine, theirs in zip(again.net.learnable_params, last, strict=True):
@@ -186,6 +190,7 @@ def test_a_snapshot_in_the_middle_of_a_test_resumes_before_it(tmp_path, sources)
     first = solver_on(net, fields)
     first.solve()
     shutil.move(tmp_path / "s_iter_4.caffemodel", tmp_path / "whole")
+    (tmp_path / "s_iter_4.resume").unlink()
     stopped, asked = solver_on(net, fields), []
 
     def request():

@@ -1,0 +1,125 @@
+"""The flags of `minicaffe train` for long runs: --resume, --keep, --early-stop, --override, and SIGTERM."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from minicaffe.cli import signals
+from minicaffe.cli.__main__ import main
+from minicaffe.solvers import Action
+
+NET = """
+name: "points"
+layer { name: "data" type: "DummyData" top: "x" top: "t"
+        dummy_data_param { shape { dim: 6 dim: 3 } shape { dim: 6 dim: 2 }
+                           data_filler { type: "gaussian" } data_filler { value: 0.5 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "t" top: "loss" }
+"""
+SOLVER = """
+net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 max_iter: 6 snapshot: 2
+test_iter: 3 test_interval: 2 snapshot_prefix: "run" random_seed: 5 solver_mode: CPU
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with a net and a solver."""
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "solver.prototxt").write_text(SOLVER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(capsys, *flags):
+    """Run the command; its status and what it wrote to stderr."""
+    capsys.readouterr()
+    status = main(["train", "-solver", "solver.prototxt", *flags])
+    return status, capsys.readouterr().err
+
+
+def test_resume_auto_begins_and_goes_on(folder, capsys):
+    """this test shows that one command line serves the first start and every one after it, to the same bits."""
+    status, said = train(capsys, "--resume", "auto")
+    assert (0, True) == (status, "There is no snapshot run_iter_*.solverstate: training begins" in said)
+    whole = (folder / "run_iter_6.caffemodel").read_bytes()
+    for path in folder.glob("run_iter_6.*"):
+        path.unlink()
+    status, said = train(capsys, "--resume", "auto")
+
+    assert (0, True) == (status, "Resuming from run_iter_4.solverstate" in said)
+    assert whole == (folder / "run_iter_6.caffemodel").read_bytes()
+    assert 0 == train(capsys, "--resume", "run_iter_2.solverstate")[0]
+    assert whole == (folder / "run_iter_6.caffemodel").read_bytes()
+
+
+def test_flags_of_a_long_run(folder, capsys):
+    """this test shows --keep, --early-stop and --override together, and what they say."""
+    status, said = train(capsys, "--keep=best,last:1", "--early-stop=loss:min:patience=2",
+                         "--override", "base_lr=0,max_iter=30", "--override", "momentum=0.5")
+
+    assert 0 == status
+    assert [] == [words for words in ("override base_lr: 0.05 → 0", "override max_iter: 6 → 30",
+                                      "override momentum: 0.9 → 0.5", "The best snapshot is that with the best loss",
+                                      "run_best.caffemodel too", "Early stop: loss:min was best at iteration",
+                                      "Optimization stopped early.") if words not in said]
+    kept = sorted(int(path.stem.split("_")[-1]) for path in folder.glob("*.solverstate"))
+    assert 1 <= len(kept) <= 2
+    assert (folder / "run_best.caffemodel").exists()
+
+
+@pytest.mark.parametrize(("flags", "words"), [
+    (["--resume", "auto", "--snapshot", "a"], ["--resume and --snapshot"]),
+    (["--resume", "a.solverstate", "--weights", "b"], ["one of them"]),
+    (["--early-stop", "loss:min"], ["not when to stop", "loss:min:patience=5"]),
+    (["--early-stop", "los:min:patience=2"], ["'los'", "did you mean 'loss'"]),
+    (["--keep", "worst"], ["best, last:N", "'worst'"]),
+    (["--override", "base_lrr=1"], ["did you mean 'base_lr'"]),
+    (["--resume", "run_iter_9.solverstate"], ["no such file: run_iter_9.solverstate"]),
+])
+def test_a_mistake_is_one_message_and_status_1(folder, capsys, flags, words):
+    """this test shows that the user reads a sentence and never a traceback."""
+    status, said = train(capsys, *flags)
+
+    assert 1 == status
+    assert "Traceback" not in said
+    assert [] == [word for word in words if word not in said]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_a_sigterm_stops_with_a_snapshot(folder):
+    """this test shows a real process that is told to end: the iteration and a snapshot, then status 0."""
+    run = subprocess.Popen([sys.executable, "-m", "minicaffe.cli", "train", "-solver", "solver.prototxt",
+                            "--override=max_iter=100000000,snapshot=0"], stderr=subprocess.PIPE, text=True)
+    for line in run.stderr:
+        if "Iteration 2, Testing" in line:
+            break
+    run.send_signal(signal.SIGTERM)
+    rest = run.communicate(timeout=60)[1]
+
+    assert 0 == run.returncode
+    assert "Stopping after this iteration; SIGTERM again stops at once" in rest
+    assert 1 == len(list(folder.glob("*.solverstate")))
+    assert 0 == main(["train", "-solver", "solver.prototxt", "--resume=auto", "--iterations=1"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize(("effect", "action"), [("stop", Action.STOP), ("snapshot", Action.SNAPSHOT),
+                                                ("none", Action.NONE)])
+def test_sigterm_effect(effect, action):
+    """this test shows what each effect asks of the solver, and that a second SIGTERM is the system's after a stop."""
+    class Solver:
+        requested_action = None
+
+    solver = Solver()
+    before = signal.getsignal(signal.SIGTERM)
+    with signals.watching(solver, "stop", "snapshot", effect):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        assert [action, Action.NONE] == [solver.requested_action(), solver.requested_action()]
+        assert (effect == "stop") == (signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+    assert before == signal.getsignal(signal.SIGTERM)
