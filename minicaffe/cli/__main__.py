@@ -32,6 +32,13 @@ COMMANDS = {  # command -> (module of this package, what it does)
 class Parser(argparse.ArgumentParser):
     """argparse that exits with 1, like every user error here, and knows a misspelt flag."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, but a flag that is not known comes before one that is missing: it may be the same, misspelt."""
+        for arg in args or ():
+            if arg[2:] and arg.startswith("--") and arg.split("=")[0] not in self._option_string_actions:
+                self.error(f"unrecognized arguments: {arg}")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         unknown = re.search(r"unrecognized arguments: (-\S+)", message)
         hint = ""

@@ -18,7 +18,7 @@ from minicaffe.cli import progress, run_record, signals
 from minicaffe.errors import SolverError
 from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter
-from minicaffe.solvers import Solver, criterion, definition, get_solver, keep
+from minicaffe.solvers import Solver, criterion, definition, get_solver, keep, lr_policy
 from minicaffe.solvers.doctor import Doctor
 
 
@@ -96,6 +96,12 @@ def _param(args: argparse.Namespace) -> Any:
     if args.iterations is not None:
         param.max_iter = args.iterations
         param.ClearField("max_epoch")
+    if not param.HasField("max_iter") and not param.max_epoch:
+        raise SolverError("max_iter is missing: it says how many updates to make", where=args.solver,
+                          hint="max_epoch counts epochs instead")
+    lr_policy.check(param, args.solver)
+    if not param.HasField("base_lr"):
+        warn("sgd_solver.cpp:102", f"{args.solver}: base_lr is missing, so it is 0 and nothing is learned")
     if args.snapshot or args.weights:
         param.ClearField("weights")
     if args.weights:

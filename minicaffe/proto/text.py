@@ -54,7 +54,7 @@ def read_source(path: PathLike) -> Source:
     kind = sniff_bytes(data)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ProtoError("this text is UTF-16", where=str(path), hint="save it as UTF-8 in an editor")
-    if kind not in ("prototxt", "text", "empty"):
+    if kind not in ("prototxt", "text"):
         raise wrong_file(path, kind, "prototxt")
     try:
         text = data.decode("utf-8-sig")

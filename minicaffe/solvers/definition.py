@@ -120,6 +120,7 @@ def _read(path: str, where: str) -> Any:
     try:
         return proto_text.read(path, NetParameter())
     except ProtoError as error:
+        error.where = error.where or where
         if where and not Path(path).exists() and (Path(where).parent / path).exists():
             error.hint = f"paths in a solver start from the folder you are in; {path} stands in {Path(where).parent}"
         raise
