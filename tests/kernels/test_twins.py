@@ -24,6 +24,10 @@ POOLS = [  # x, kernel, stride, pad, sizes of y
     ((1, 2, 5, 4), (1, 1), (2, 3), (0, 0), (3, 2)),
     ((1, 2, 4, 6), (1, 1), (2, 3), (0, 0), (3, 3)),  # the last windows are empty
     ((3, 1, 5, 7), (5, 7), (1, 1), (0, 0), (1, 1)),
+    ((2, 3, 9, 37), (3, 3), (2, 2), (0, 0), (4, 18)),
+    ((2, 3, 8, 36), (3, 3), (2, 2), (0, 0), (4, 18)),  # the last windows are clipped
+    ((2, 3, 7, 35), (2, 3), (1, 1), (1, 2), (8, 37)),
+    ((2, 3, 5, 2), (3, 3), (2, 1), (1, 1), (3, 2)),
 ]
 
 
@@ -63,6 +67,11 @@ def cases(name, draw, dtype):
             yield {"correlate": (normal(*x), normal(*w), normal(w[0]), *geometry, normal(*y)),
                    "correlate_data_grad": (normal(*y), normal(*w), *geometry, normal(*x)),
                    "correlate_weight_grad": (normal(*x), normal(*y), *geometry, normal(*w))}[name]
+        return
+    if name in ("add_l2_decay", "sgd_update"):
+        for shape in ((3, 2, 5), (7,), (2, 3, 4, 5), (64, 1), (1, 33), (5, 6, 7), (2, 200)):
+            yield (normal(*shape), normal(*shape), 0.3) if name == "add_l2_decay" else (
+                normal(*shape), normal(*shape), 0.01, 0.9)
         return
     if name.startswith("relu"):
         for x in ((3, 2, 5), (7,), (2, 3, 4, 5), (64, 1), (1, 33), (5, 6, 7), (2, 200)):

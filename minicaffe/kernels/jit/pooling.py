@@ -15,6 +15,8 @@ def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
     inside = 2 * y.shape[2] <= x.shape[2] and 2 * y.shape[3] <= x.shape[3]
     if kernel == stride == (2, 2) and pad == (0, 0) and inside:
         _max_pool_2x2(x, y, index)
+    elif kernel[1] == 3 and stride[1] in _max_pool_3:
+        _max_pool_3[stride[1]](x, kernel[0], stride[0], *pad, y, index)
     else:
         _max_pool(x, *kernel, *stride, *pad, y, index)
 
@@ -33,40 +35,72 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
 
 @compiled
 def _max_pool(x, kh, kw, sh, sw, ph, pw, y, index):
-    """A row of outputs at a time: each place of the window in turn is compared along the row."""
     N, C, H, W = x.shape
     oh, ow = y.shape[2:]
+    # flat arrays and unsigned indices: numba tests every signed index for its sign
     source, most, where = x.reshape(x.size), y.reshape(y.size), index.reshape(index.size)
-    lowest = x.dtype.type(LOWEST)
-    for row in range(N * C * oh):
-        plane, r = row // oh, row % oh
-        begin = row * ow
-        for q in range(ow):
-            most[begin + q], where[begin + q] = lowest, np.int32(-1)
-        for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
-            for j in range(kw):
-                first = max(0, -((j - pw) // sw))               # the outputs that see a pixel at this place
-                end = min(ow, (W - 1 + pw - j) // sw + 1)
-                if end <= first:
-                    continue
-                count, to = np.uintp(end - first), np.uintp(begin + first)
-                column = first * sw - pw + j
+    lowest, to = x.dtype.type(LOWEST), np.uintp(0)
+    for plane in range(N * C):
+        for r in range(oh):
+            top, bottom = max(0, r * sh - ph), min(H, r * sh - ph + kh)
+            for q in range(ow):
+                left, right = max(0, q * sw - pw), min(W, q * sw - pw + kw)
+                best, chosen = lowest, -1
+                for h in range(top, bottom):
+                    for w in range(left, right):
+                        v = source[np.uintp((plane * H + h) * W + w)]
+                        if v > best:
+                            best, chosen = v, h * W + w
+                most[to], where[to] = best, chosen
+                to += np.uintp(1)
+
+
+def _make_max_pool_3(sw):
+    """Windows 3 wide, sw apart: along a row, the windows that lie inside are compared on vector registers."""
+
+    @compiled
+    def max_pool_3(x, kh, sh, ph, pw, y, index):
+        N, C, H, W = x.shape
+        oh, ow = y.shape[2:]
+        source, most, where = x.reshape(x.size), y.reshape(y.size), index.reshape(index.size)
+        lowest, one, two = x.dtype.type(LOWEST), np.uintp(1), np.uintp(2)
+        first = min(ow, -(-pw // sw))                              # the first window inside, and the first beyond
+        end = max(first, min(ow, (W - 3 + pw) // sw + 1)) if W + pw >= 3 else first
+        count = np.uintp(end - first)
+        for row in range(N * C * oh):
+            plane, r = row // oh, row % oh
+            top, bottom = max(0, r * sh - ph), min(H, r * sh - ph + kh)
+            to = np.uintp(row * ow + first)
+            for q in range(count):
+                most[to + q], where[to + q] = lowest, np.int32(-1)
+            for h in range(top, bottom):
+                column = first * sw - pw
                 at, place = np.uintp((plane * H + h) * W + column), np.int32(h * W + column)
-                if sw == 1:
-                    for q in range(count):
-                        v, i = source[at + q], place + np.int32(q)
-                        best, chosen = most[to + q], where[to + q]
-                        most[to + q], where[to + q] = (v, i) if v > best else (best, chosen)
-                elif sw == 2:
-                    for q in range(count):
-                        v, i = source[at + q + q], place + np.int32(q + q)
-                        best, chosen = most[to + q], where[to + q]
-                        most[to + q], where[to + q] = (v, i) if v > best else (best, chosen)
-                else:
-                    for q in range(count):
-                        v, i = source[at + q * np.uintp(sw)], place + np.int32(q * np.uintp(sw))
-                        best, chosen = most[to + q], where[to + q]
-                        most[to + q], where[to + q] = (v, i) if v > best else (best, chosen)
+                for q in range(count):
+                    seen, i = at + q * np.uintp(sw), place + np.int32(q * np.uintp(sw))
+                    best, chosen = most[to + q], where[to + q]
+                    v = source[seen]
+                    best, chosen = (v, i) if v > best else (best, chosen)
+                    v = source[seen + one]
+                    best, chosen = (v, i + np.int32(1)) if v > best else (best, chosen)
+                    v = source[seen + two]
+                    best, chosen = (v, i + np.int32(2)) if v > best else (best, chosen)
+                    most[to + q], where[to + q] = best, chosen
+            for q in range(ow):
+                if first <= q < end:
+                    continue
+                best, chosen = lowest, -1
+                for h in range(top, bottom):
+                    for w in range(max(0, q * sw - pw), min(W, q * sw - pw + 3)):
+                        v = source[np.uintp((plane * H + h) * W + w)]
+                        if v > best:
+                            best, chosen = v, h * W + w
+                most[np.uintp(row * ow + q)], where[np.uintp(row * ow + q)] = best, chosen
+
+    return max_pool_3
+
+
+_max_pool_3 = {sw: _make_max_pool_3(sw) for sw in (1, 2)}
 
 
 @compiled

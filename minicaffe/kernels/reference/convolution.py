@@ -22,6 +22,7 @@ NARROWEST = 512        # positions at least of a part of a large image: the filt
 PIECES = 8             # pieces at least, where there are so many images
 LANES = 16             # partial weight gradients at most
 LANE_VALUES = 1 << 24  # values of all partial weight gradients together
+SUMMED = 1 << 16       # values that are worth a piece of their own when they are only summed
 STACKED = 128          # positions from which images are multiplied one by one; below, they lie side by side
 
 
@@ -117,7 +118,15 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     """out[k] += Σ dy[n, k, o]: the gradient of a bias. dy (N, K, *positions), out (K,)"""
     N, K = dy.shape[:2]
-    out += dy.reshape(N, K, -1).sum(axis=2).sum(axis=0)
+    pieces = min(N, max(1, dy.size // SUMMED))
+    partial = borrow("channel sums", (pieces, K), dy.dtype)
+
+    def piece(i: int) -> None:
+        images = dy[i * N // pieces:(i + 1) * N // pieces]
+        images.reshape(len(images), K, -1).sum(axis=2).sum(axis=0, out=partial[i])
+
+    shards.run(piece, pieces)
+    out += partial.sum(axis=0)
 
 
 class _Cut:
