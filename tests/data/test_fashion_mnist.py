@@ -104,7 +104,7 @@ def test_demo(tmp_path, capsys):
     assert "--weights lenet_iter_4.caffemodel --iterations 10" in out
     made = {p.name for p in (tmp_path / "run").iterdir()}
     assert made == {"train_lmdb", "test_lmdb", demo.NET, demo.SOLVER, "train.log", "demo.png",
-                    "lenet_iter_4.caffemodel", "lenet_iter_4.solverstate"}
+                    "lenet_iter_4.caffemodel", "lenet_iter_4.resume", "lenet_iter_4.solverstate"}
     assert (tmp_path / "run" / "demo.png").read_bytes()[:4] == b"\x89PNG"
     log = run_log.read(tmp_path / "run" / "train.log")
     assert [i for i, _ in log.train["loss"]] == [0]
