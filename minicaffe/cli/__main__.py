@@ -51,8 +51,32 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. A user's error is one message on stderr and status 1."""
-    args = list(sys.argv[1:] if argv is None else argv)
     warnings.showwarning = _show_warning
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    try:
+        status = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return status
+    except MinicaffeError as error:
+        print(f"minicaffe: error: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        _drop_output()
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"minicaffe: error: {place}{error.strerror or error}", file=sys.stderr)
+        _drop_output()
+    except MemoryError as error:
+        print(f"minicaffe: error: there is not enough memory: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("minicaffe: stopped", file=sys.stderr)
+        return 130
+    return 1
+
+
+def _run(args: list[str]) -> int:
+    """Find the command and run it; its exit status."""
     if not args or args[0] in ("-h", "--help", "-help", "help"):
         print(_usage())
         return 0
@@ -64,31 +88,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = args[0]
     if command not in COMMANDS:
         near = near_names(command, list(COMMANDS))
-        print(f"minicaffe: error: there is no command {command!r}\n  hint: {near or 'minicaffe --help lists them'}",
-              file=sys.stderr)
-        return 1
+        raise MinicaffeError(f"there is no command {command!r}", hint=near or "minicaffe --help lists them")
+    module = importlib.import_module(f"minicaffe.cli.{COMMANDS[command][0]}")
+    parser = Parser(prog=f"minicaffe {command}", description=module.__doc__, allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
+
+
+def _drop_output() -> None:
+    """Let what stdout still holds go nowhere, should it not take it: Python would complain of it at the end."""
     try:
-        module = importlib.import_module(f"minicaffe.cli.{COMMANDS[command][0]}")
-        parser = Parser(prog=f"minicaffe {command}", description=module.__doc__, allow_abbrev=False,
-                        formatter_class=argparse.RawDescriptionHelpFormatter)
-        module.add_arguments(parser)
-        return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
-    except MinicaffeError as error:
-        print(f"minicaffe: error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"minicaffe: error: {place}{error.strerror or error}", file=sys.stderr)
-        return 1
-    except MemoryError as error:
-        print(f"minicaffe: error: not enough memory: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("minicaffe: stopped", file=sys.stderr)
-        return 130
 
 
 def _double_dashes(args: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ PREFIX.run.2 and so on. Each line is written at once, so that a crash costs half
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -127,7 +128,8 @@ class Record:
         """Write no more."""
         self._state = "closed"
         for file in self._files.values():
-            file.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take
+                file.close()
 
     def _log_line(self, line: str) -> None:
         if self._state == "waiting":
