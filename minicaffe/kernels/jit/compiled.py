@@ -7,17 +7,27 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
-from numba import config, njit
 
-if "NUMBA_CPU_FEATURES" not in os.environ:
-    # LLVM keeps to half of a vector register for fear of older processors that slow down; a fifth is lost by that
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        features["prefer-256-bit"] = False
-        config.CPU_FEATURES = features.flatten()  # type: ignore[attr-defined]
+# LLVM keeps to half of a vector register for fear of older processors that slow down, and loses a fifth by it. numba
+# reads its settings once, when it is first imported; where somebody has imported it before, nothing changes.
+_setting, _features = "NUMBA_CPU_FEATURES", llvm.get_host_cpu_features()
+_ours = _setting not in os.environ and bool(_features.get("avx512f"))
+if _ours:
+    _features["prefer-256-bit"] = False
+    os.environ[_setting] = _features.flatten()
+
+from numba import njit  # noqa: E402
+
+if _ours:
+    del os.environ[_setting]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: make machine code of a function on its first call."""
     # nogil lets the pieces of a kernel run at the same time; 0 / 0 is NaN as in numpy, not an error
     return njit(cache=True, nogil=True, error_model="numpy")(function)
+
+
+def compiled_sums(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `compiled`, for loops that add up: in any order, and products kept unrounded until they are added."""
+    return njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})(function)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from minicaffe.kernels import shards
+from minicaffe.kernels.jit.compiled import compiled, compiled_sums
 from minicaffe.kernels.reference import convolution as reference
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
@@ -21,13 +21,10 @@ TAPS = (3, 5)             # widths of a filter that have a loop of their own
 MOST_CHANNELS = 64        # for three taps: beyond, a matrix product makes up for its columns
 FILTERS = 4               # filters that share a pixel
 WIDEST = 2048             # values of one row of a block: FILTERS rows of sums must stay in the first cache
-PIECES = 8                # pieces at least, where the filters allow it
-FILTERS_A_PIECE = 32      # filters at least in a piece, which must lay out its images by itself
+PIECES = 12               # pieces at least, where the filters allow it
+FILTERS_A_PIECE = 16      # filters at least in a piece, which must lay out its images by itself
 WEIGHT_LANES = 16         # partial weight gradients at most
 LANE_VALUES = 1 << 23     # values of all partial weight gradients together
-
-# sums may be taken in another order and products kept unrounded: vectors need the one, fused instructions the other
-compiled_sums = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
 @reference.correlate.twin("numba")
@@ -58,11 +55,10 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
     if not _fits(x, out, stride, pad, dilation, dy):
         reference.correlate_weight_grad.reference(x, dy, stride, pad, dilation, group, out)
         return
-    L, (K, C, kh, kw) = _lanes(len(x)), out.shape
+    blocks, (K, C, kh, kw) = _blocks(len(x)), out.shape
     filters = K // group
     packed = -(-filters // FILTERS) * FILTERS
-    blocks = math.ceil(len(x) / L)
-    lanes = min(blocks, WEIGHT_LANES, max(1, LANE_VALUES // (group * packed * C * kh * kw)))
+    lanes = min(len(blocks), WEIGHT_LANES, max(1, LANE_VALUES // (group * packed * C * kh * kw)))
     splits = _splits(lanes * group, filters)
     partial = borrow("weight lanes", (lanes, group, splits, math.ceil(packed / splits / FILTERS) * FILTERS, C, kh, kw),
                      x.dtype)
@@ -74,8 +70,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
         dw[...] = 0
         first = g * filters + s * dw.shape[0]
         count = max(0, min(dw.shape[0], (g + 1) * filters - first))
-        for block in range(lane * blocks // lanes, (lane + 1) * blocks // lanes):
-            images = slice(block * L, (block + 1) * L)
+        for images, L in blocks[lane * len(blocks) // lanes:(lane + 1) * len(blocks) // lanes]:
             a = _lay_out(x[images, g * C:(g + 1) * C], pad[1], pad[1], L, "x block", spare=kw)
             c = _lay_out(dy[images, first:first + count], 0, kw - 1, L, "dy block", filters=dw.shape[0])
             _sum_products[L](a, c, pad[0], dy.shape[2], dw)
@@ -94,12 +89,15 @@ def _fits(x: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Siz
         return False
     if w.shape[3] == 3 and w.shape[1] > MOST_CHANNELS:
         return False
-    return max(x.shape[3] + 2 * pad[1], y.shape[3] + w.shape[3]) * _lanes(len(x)) <= WIDEST
+    return max(x.shape[3] + 2 * pad[1], y.shape[3] + w.shape[3]) * _blocks(len(x))[0][1] <= WIDEST
 
 
-def _lanes(images: int) -> int:
-    """L: 16 images or 8 side by side, whichever leaves fewer places empty."""
-    return 8 if 1.15 * (-(-images // 8) * 8) < -(-images // 16) * 16 else 16
+def _blocks(images: int) -> list[tuple[slice, int]]:
+    """The images in blocks of 16, the last of 8 if that is enough; each with its L."""
+    blocks = [(slice(i, i + 16), 16) for i in range(0, images, 16)]
+    if 0 < images % 16 <= 8:
+        blocks[-1] = (blocks[-1][0], 8)
+    return blocks
 
 
 def _splits(pieces: int, filters: int) -> int:
@@ -109,24 +107,22 @@ def _splits(pieces: int, filters: int) -> int:
 
 def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, pad: Sizes, out: np.ndarray) -> None:
     """out[n, k] = b[k] + the filters w (groups, K, C, kh, kw) slid over x."""
-    L, (group, K, C, kh, kw) = _lanes(len(x)), w.shape
+    blocks, (group, K, C, kh, kw) = _blocks(len(x)), w.shape
     packed = np.zeros((group, -(-K // FILTERS) * FILTERS, C, kh, kw), w.dtype)
     packed[:, :K] = w
     bias = np.zeros(group * K, w.dtype) if b is None else b
-    blocks = math.ceil(len(x) / L)
-    splits = _splits(blocks * group, K)
+    splits = _splits(len(blocks) * group, K)
     step = math.ceil(packed.shape[1] / splits / FILTERS) * FILTERS
 
     def piece(p: int) -> None:
         block, rest = divmod(p, group * splits)
-        g, s = divmod(rest, splits)
-        images = slice(block * L, (block + 1) * L)
+        (images, L), (g, s) = blocks[block], divmod(rest, splits)
         a = _lay_out(x[images, g * C:(g + 1) * C], pad[1], pad[1], L, "x block")
         filters = slice(g * K + s * step, min(g * K + (s + 1) * step, (g + 1) * K))
         sums = borrow("sums", (FILTERS * out.shape[3] * L,), x.dtype)
         _correlate_rows[L](a, packed[g, s * step:(s + 1) * step], bias[filters], pad[0], out[images, filters], sums)
 
-    shards.run(piece, blocks * group * splits)
+    shards.run(piece, len(blocks) * group * splits)
 
 
 def _lay_out(x: np.ndarray, left: int, right: int, L: int, slot: str, *, spare: int = 0,
@@ -145,7 +141,7 @@ def _lay_out(x: np.ndarray, left: int, right: int, L: int, slot: str, *, spare: 
     return memory if spare else block
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _interleave(x, left, out):
     N, C, H, W = x.shape
     width, L = out.shape[2], out.shape[3]
