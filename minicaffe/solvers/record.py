@@ -56,18 +56,23 @@ def write(path: str, solver: Solver, captured: dict[str, Any], model: str, writt
     """Write the record of a snapshot whose weights are in the file `model`."""
     content = {"iter": solver.iter, "weights": checksum(model), "history": history_checksum(solver.history),
                "written": written, "solver": definition.fields(solver.param), **captured}
+    store(path, content)
+
+
+def store(path: PathLike, content: dict[str, Any]) -> None:
+    """Write what `read` gives back."""
     line = json.dumps(content, default=_array_to_json).encode()
     replace_file(path, [HEAD, b"%08x\n" % zlib.crc32(line), line, b"\n"])
 
 
-def read(path: str) -> dict[str, Any] | None:
+def read(path: PathLike) -> dict[str, Any] | None:
     """The record of that name; None where there is none. DataError where it is damaged."""
     if not Path(path).exists():
         return None
     head, _, line = read_bytes(path).partition(b"\n")
     line = line.removesuffix(b"\n")
     if head != HEAD + b"%08x" % zlib.crc32(line):
-        raise DataError("this record of a snapshot is damaged or cut short", where=path,
+        raise DataError("this record of a snapshot is damaged or cut short", where=str(path),
                         hint="without it the snapshot can be loaded too, but not everything goes on as it stood")
     return json.loads(line, object_hook=_array_from_json)
 

@@ -34,6 +34,7 @@ from minicaffe.errors import MinicaffeError
 from minicaffe.io import hdf5, solverstate, weights
 from minicaffe.proto import binary, text
 from minicaffe.proto.binary import LayerWeights, SolverSnapshot
+from minicaffe.solvers import record
 
 SLACK = 160_000  # bytes: an error with its words, its traceback and the names that stand beside the file
 C_SLACK = 100_000_000  # bytes by which a process may grow, with what tracemalloc itself needs
@@ -125,6 +126,8 @@ KINDS = [
     Kind("caffemodel-whole", lambda path: weights.write(path, layers()),
          lambda path: binary.read(path, proto.NetParameter())),
     Kind("solverstate", lambda path: solverstate.write(path, state()), solverstate.read),
+    Kind("resume", lambda path: record.store(path, {"iter": 3, "nets": [{"h": np.arange(70.0).reshape(7, 10)}]}),
+         record.read),
     Kind("h5-weights", lambda path: weights.write(path, layers()), weights.read),
     Kind("h5-state", lambda path: solverstate.write(path, state()), solverstate.read),
     Kind("h5-data", write_rows, lambda path: hdf5_data.read_datasets(str(path), ["data", "label"], np.float32)),

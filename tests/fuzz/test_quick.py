@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 HARNESS = Path(__file__).with_name("harness.py")
-GROUPS = [("caffemodel", "caffemodel-v1", "caffemodel-whole", "solverstate", "binaryproto", "idx", "npz",
-           "safetensors"), ("h5-weights", "h5-state", "h5-data"), ("prototxt", "yaml"), ("lmdb",)]
+GROUPS = [("caffemodel", "caffemodel-v1", "caffemodel-whole", "solverstate", "resume", "binaryproto", "idx",
+           "npz", "safetensors"), ("h5-weights", "h5-state", "h5-data"), ("prototxt", "yaml"), ("lmdb",)]
 NEEDS = {"h5-weights": "h5py", "lmdb": "lmdb"}
 
 
