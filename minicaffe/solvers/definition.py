@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +25,20 @@ OLD_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")  # by 
 
 def read_solver(path: str) -> Any:
     """The SolverParameter of a prototxt or YAML file, with the deprecated `solver_type` upgraded and a prefix set."""
-    param = proto_text.read(path, SolverParameter())
+    with _auto_pointed_out():
+        param = proto_text.read(path, SolverParameter())
     return with_snapshot_prefix(with_type(param, path), path)
+
+
+@contextmanager
+def _auto_pointed_out() -> Iterator[None]:
+    """Name test_iter_auto to who writes test_iter: auto."""
+    try:
+        yield
+    except ProtoError as error:
+        if re.search(r"test_iter: *['\"]?auto", error.message):
+            error.hint = "write test_iter_auto: true"
+        raise
 
 
 def with_type(param: Any, path: str = "") -> Any:
@@ -150,7 +164,8 @@ def override(param: Any, text: str) -> Iterator[str]:
         field = SolverParameter.DESCRIPTOR.fields_by_name.get(name)
         quoted = [f'"{value}"' if field and field.type == field.TYPE_STRING and value[0] not in "'\"" else value
                   for value in values]
-        new = proto_text.parse("\n".join(f"{name}: {value}" for value in quoted), SolverParameter(), "--override")
+        with _auto_pointed_out():
+            new = proto_text.parse("\n".join(f"{name}: {value}" for value in quoted), SolverParameter(), "--override")
         before = shown(param, name)
         param.ClearField(name)
         param.MergeFrom(new)

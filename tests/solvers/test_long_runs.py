@@ -374,6 +374,14 @@ def test_epochs_need_a_size(fields, words):
     assert [] == [word for word in words if word not in str(error.value)]
 
 
+@pytest.mark.parametrize("name", ["solver.prototxt", "solver.yaml"])
+def test_auto_has_a_field_of_its_own(tmp_path, name):
+    """this test shows that test_iter is a number, and the hint for who writes auto."""
+    (tmp_path / name).write_text("base_lr: 1\ntest_iter: auto\n")
+    with pytest.raises(ProtoError, match="2:12: expects an integer[\\s\\S]*write test_iter_auto: true"):
+        definition.read_solver(str(tmp_path / name))
+
+
 def test_rows_of_hdf5_files_are_counted(tmp_path):
     """this test shows that the files' rows together make an epoch."""
     pytest.importorskip("h5py")
