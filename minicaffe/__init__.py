@@ -7,23 +7,39 @@
     print(net.blobs["prob"].data)
 """
 
-from minicaffe import layers
-from minicaffe.blob import Blob
-from minicaffe.errors import (
-    DataError,
-    EngineError,
-    LayerError,
-    MinicaffeError,
-    NetError,
-    ProtoError,
-    SolverError,
-)
-from minicaffe.kernels import use_engine
-from minicaffe.layer import Layer, register
-from minicaffe.net import Net
-from minicaffe.proto import TEST, TRAIN
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minicaffe import layers
+    from minicaffe.blob import Blob
+    from minicaffe.errors import (
+        DataError,
+        EngineError,
+        LayerError,
+        MinicaffeError,
+        NetError,
+        ProtoError,
+        SolverError,
+    )
+    from minicaffe.kernels import use_engine
+    from minicaffe.layer import Layer, register
+    from minicaffe.net import Net
+    from minicaffe.proto import TEST, TRAIN
 
 __version__ = "0.1.0"
 
 __all__ = ["TEST", "TRAIN", "Blob", "DataError", "EngineError", "Layer", "LayerError", "MinicaffeError", "Net",
            "NetError", "ProtoError", "SolverError", "__version__", "layers", "register", "use_engine"]
+
+_HOMES = {"Blob": "blob", "Layer": "layer", "register": "layer", "Net": "net", "TEST": "proto", "TRAIN": "proto",
+          "use_engine": "kernels"}  # all others are errors
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first asked for: `minicaffe --help` needs no numpy."""
+    if name == "layers":
+        return import_module("minicaffe.layers")
+    if name not in __all__:
+        raise AttributeError(f"module 'minicaffe' has no attribute {name!r}")
+    return getattr(import_module(f"minicaffe.{_HOMES.get(name, 'errors')}"), name)
