@@ -62,11 +62,11 @@ def _benchmark(net: Net, iterations: int) -> None:
 def _pass(net: Net, forward: list[float], backward: list[float]) -> float:
     """One pass forward and backward; adds each layer's seconds to the lists, and returns their sum."""
     start = perf_counter()
-    for i, layer in enumerate(net.layers):
-        forward[i] += _seconds(layer.Forward, net.bottoms[i], net.tops[i])
+    for i in range(len(net.layers)):
+        forward[i] += _seconds(net.forward, i, i)
     for i in reversed(range(len(net.layers))):
         if net.plan.layers[i]:
-            backward[i] += _seconds(net.layers[i].Backward, net.tops[i], net.plan.bottoms[i], net.bottoms[i])
+            backward[i] += _seconds(net.backward, i, i)
     return perf_counter() - start
 
 

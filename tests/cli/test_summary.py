@@ -86,8 +86,8 @@ def test_data_with_its_source(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("text", "flags", "words"), [
-    (LMDB % "", [], "net.prototxt:1: layer 'd' (Data): its source no_lmdb is not there, so the size of its images is not "
-                    "known\n  hint: say it: --size HxW"),
+    (LMDB % "", [], "net.prototxt:1: layer 'd' (Data): its source no_lmdb is not there, so the size of its images is "
+                    "not known\n  hint: say it: --size HxW"),
     (LMDB % "", ["--size", "28"], "--size must be HxW or CxHxW, such as 227x227 or 1x28x28, got '28'"),
     (INPUT, ["--batch", "-1"], "--batch must be positive, got -1"),
     (data_layer("Data", 'data_param { source: "no" }'), ["--size", "4x4"],

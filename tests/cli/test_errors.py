@@ -1,0 +1,487 @@
+"""What a user's mistake looks like: one message with place and cure, status 1, and never a traceback."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from minicaffe.cli.__main__ import main
+from minicaffe.data.lmdb import write_lmdb
+from minicaffe.proto import Datum
+
+NET = """\
+name: "points"
+layer { name: "data" type: "DummyData" top: "x" top: "t"
+        dummy_data_param { shape { dim: 6 dim: 3 } shape { dim: 6 dim: 2 }
+                           data_filler { type: "gaussian" } data_filler { value: 0.5 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "t" top: "loss" }
+"""
+SOLVER = """\
+net: "net.prototxt"
+base_lr: 0.05
+lr_policy: "fixed"
+max_iter: 2
+snapshot_prefix: "run"
+"""
+IMAGES = """\
+layer { name: "images" type: "Data" top: "data" top: "label"
+        data_param { source: "db" batch_size: 4 backend: LMDB } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+        inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with a net and a solver."""
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "solver.prototxt").write_text(SOLVER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def fail(capsys):
+    """A function that runs a command, sees it fail with status 1, and gives the message without the log before it."""
+
+    def run(*argv):
+        try:
+            status = main(list(argv))
+        except SystemExit as stop:  # argparse
+            status = stop.code
+        errors = capsys.readouterr().err
+        assert 1 == status, errors
+        assert 1 == errors.count("error: "), errors
+        return errors[errors.index("minicaffe"):] if errors.startswith("minicaffe") else (
+            errors[errors.index("minicaffe: error: "):])
+
+    return run
+
+
+def an_lmdb(folder, bad_label=1):
+    """Records a0, a1, … of images (1, 5, 3); the label of a5 is `bad_label`."""
+    pytest.importorskip("lmdb")
+    write_lmdb(folder / "db", [(f"a{i}", Datum(channels=1, height=5, width=3, data=bytes(15),
+                                               label=bad_label if i == 5 else i % 3)) for i in range(7)])
+
+
+# --- a typo -------------------------------------------------------------------------------------------------
+
+TYPOS = {
+    "net": ("net.prototxt", 'bottom: "x"', 'botom: "x"', """net.prototxt:5:41: LayerParameter has no field 'botom'
+    layer { name: "ip" type: "InnerProduct" botom: "x" top: "ip"
+                                            ^
+  hint: did you mean 'bottom'?
+"""),
+    "solver": ("solver.prototxt", "base_lr", "base_rl", """solver.prototxt:2:1: SolverParameter has no field 'base_rl'
+    base_rl: 0.05
+    ^
+  hint: did you mean 'base_lr'?
+"""),
+    "value": ("solver.prototxt", "max_iter: 2", "max_iter: two", """solver.prototxt:4:11: expects an integer, got two
+    max_iter: two
+              ^
+"""),
+    "negative": ("net.prototxt", "num_output: 2", "num_output: -2", """net.prototxt:6:43: value out of range: -2
+            inner_product_param { num_output: -2 weight_filler { type: "xavier" } } }
+                                              ^
+  hint: a size or count is never negative
+"""),
+    "byte order mark": ("net.prototxt", 'name: "points"', '\ufeffnme: "points"',
+                        """net.prototxt:1:1: NetParameter has no field 'nme'
+    nme: "points"
+    ^
+  hint: did you mean 'name'?
+"""),
+}
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("kind", TYPOS)
+def test_a_typo_is_shown_in_its_line(folder, fail, kind, newline):
+    """this test shows file, line, column, the line with a caret, and the nearest known name."""
+    file, right, wrong, message = TYPOS[kind]
+    (folder / file).write_text((folder / file).read_text().replace(right, wrong), encoding="utf-8", newline=newline)
+
+    assert f"minicaffe: error: {message}" == fail("train", "--solver", "solver.prototxt")
+
+
+@pytest.mark.parametrize(("file", "right", "wrong", "message"), [
+    ("net", "num_output", "num_outputs", """net.yaml:18:5: InnerProductParameter has no field 'num_outputs'
+        num_outputs: 2
+        ^
+  hint: did you mean 'num_output'?
+"""),
+    ("solver", "lr_policy", "lr_polcy", """solver.yaml:3:1: SolverParameter has no field 'lr_polcy'
+    lr_polcy: fixed
+    ^
+  hint: did you mean 'lr_policy'?
+"""),
+    ("solver", "max_iter: 2", "max_iter: [2", "solver.yaml:3:10: this is not YAML: "),
+    ("solver", "max_iter: 2", "max_iter: two", "solver.yaml:2:11: expects an integer, got 'two'")])
+def test_a_typo_in_yaml_too(folder, fail, capsys, file, right, wrong, message):
+    """this test shows the same for the same definitions as YAML."""
+    for name in ("net", "solver"):
+        assert 0 == main(["convert", f"{name}.prototxt", f"{name}.yaml"])
+    (folder / "solver.yaml").write_text((folder / "solver.yaml").read_text().replace("net.prototxt", "net.yaml"))
+    (folder / f"{file}.yaml").write_text((folder / f"{file}.yaml").read_text().replace(right, wrong))
+    capsys.readouterr()
+
+    found = fail("train", "--solver", "solver.yaml")
+    assert found.startswith(f"minicaffe: error: {message}"), found
+
+
+def test_files_of_any_editor_and_language(folder):
+    """this test shows that a byte order mark, Windows' line ends and names that are not ASCII are no mistakes."""
+    net = NET.replace('"ip"', '"été 層"').replace('"x"', '"größe"')
+    (folder / "nätü.prototxt").write_text("\ufeff" + net, encoding="utf-8", newline="\r\n")
+    solver = "\ufeff" + SOLVER.replace("net.prototxt", "nätü.prototxt").replace('"run"', '"läuf"')
+    (folder / "solver.prototxt").write_text(solver, encoding="utf-8", newline="\r\n")
+
+    assert 0 == main(["train", "--solver", "solver.prototxt"])
+    assert 0 == main(["weights", "läuf_iter_2.caffemodel"])
+
+
+@pytest.mark.parametrize(("data", "message"), [
+    ("name: 'é'".encode("latin-1"), "other.prototxt:1: this text is not UTF-8"),
+    ("name: 'é'".encode("utf-16"), "other.prototxt: this text is UTF-16\n  hint: save it as UTF-8")])
+def test_text_of_another_encoding(folder, fail, data, message):
+    """this test shows which encoding is expected."""
+    (folder / "other.prototxt").write_bytes(data)
+    assert message in fail("show", "other.prototxt")
+
+
+# --- layers that do not fit ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("right", "wrong", "message"), [
+    ('"InnerProduct"', '"InerProduct"', "net.prototxt:5: layer 'ip' has the unknown type 'InerProduct'\n"
+     "  hint: did you mean 'InnerProduct' or 'Input'?"),
+    ('bottom: "t"', 'bottom: "tt"', "net.prototxt:7: layer 'loss' (EuclideanLoss): unknown bottom blob 'tt' "
+     "(bottom 1)\n  hint: did you mean 't'?"),
+    ("dim: 6 dim: 2", "dim: 6 dim: 5", "net.prototxt:7: layer 'loss' (EuclideanLoss): bottom[0] (6, 2) has 12 values, "
+     "but bottom[1] (6, 5) has 30"),
+    ("dim: 6 dim: 3", "dim: -6 dim: 3", "net.prototxt:2: layer 'data' (DummyData): dummy_data_param has a negative "
+     "size in the shape [-6, 3]"),
+    ('"xavier"', '"xaver"', "net.prototxt:5: layer 'ip' (InnerProduct): there is no filler 'xaver'"),
+    ("dim: 6 dim: 3", "dim: 6000000000 dim: 3000000000", "net.prototxt:2: layer 'data' (DummyData): a blob holds at "
+     "most 281474976710656 numbers, got 18000000000000000000: (6000000000, 3000000000)"),
+    ("num_output: 2", "num_output: 2000000000000000", "net.prototxt:6:43: value out of range: 2000000000000000"),
+    ("dim: 6 dim: 3", "dim: 6 dim: 40000000000000", "net.prototxt:5: layer 'ip' (InnerProduct): Unable to allocate"),
+])
+@pytest.mark.parametrize("command", ["train", "time"])
+def test_layers_that_do_not_fit(folder, fail, right, wrong, message, command):
+    """this test shows the layer, its file and line, and what is wrong in numbers."""
+    (folder / "net.prototxt").write_text(NET.replace(right, wrong))
+
+    flags = ["--solver", "solver.prototxt"] if command == "train" else ["--model", "net.prototxt"]
+    assert fail(command, *flags).startswith(f"minicaffe: error: {message}")
+
+
+def test_a_window_larger_than_the_image(folder, fail):
+    """this test shows both sizes."""
+    (folder / "net.prototxt").write_text("""
+        layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
+        layer { name: "conv" type: "Convolution" bottom: "x" top: "y"
+                convolution_param { num_output: 2 kernel_size: 9 } }""")
+
+    assert ("net.prototxt:3: layer 'conv' (Convolution): the window of (9, 9) pixels does not fit bottom[0] "
+            "(2, 3, 5, 4), padded by (0, 0)" in fail("time", "--model", "net.prototxt"))
+
+
+# --- data ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "HingeLoss", "MultinomialLogisticLoss", "Accuracy"])
+def test_a_bad_label_names_its_record(folder, fail, kind):
+    """this test shows which record of the database holds the label that is no class, with two layers between."""
+    an_lmdb(folder, bad_label=7)
+    (folder / "net.prototxt").write_text(IMAGES.replace("SoftmaxWithLoss", kind) +
+                                         'layer { name: "s" type: "Silence" bottom: "label" }')
+
+    assert (f"minicaffe: error: net.prototxt:5: layer 'loss' ({kind}): the label 7 at index (1,) of bottom[1] (4,) is "
+            "none of the 3 classes 0 to 2 (record 'a5' of data layer 'images')\n  hint: classes are counted from 0"
+            in fail("time", "--model", "net.prototxt", "--iterations", "2"))
+
+
+def test_a_bad_label_names_its_record_while_training(folder, fail):
+    """this test shows the same in a training, at the iteration that meets it."""
+    an_lmdb(folder, bad_label=-1)
+    (folder / "net.prototxt").write_text(IMAGES)
+
+    assert "the label -1 at index (1,) of bottom[1] (4,) is none of the 3 classes 0 to 2 (record 'a5' of data layer " \
+           "'images')" in fail("train", "--solver", "solver.prototxt")
+
+
+def test_a_bad_index_of_embed_names_its_record(folder, fail):
+    """this test shows the record of an index that the table does not have."""
+    an_lmdb(folder, bad_label=9)
+    (folder / "net.prototxt").write_text(IMAGES[:IMAGES.index("layer { name: \"ip")] + """
+        layer { name: "embed" type: "Embed" bottom: "label" top: "e" embed_param { input_dim: 3 num_output: 2 } }
+        layer { name: "s" type: "Silence" bottom: "data" bottom: "e" }""")
+
+    assert ("layer 'embed' (Embed): bottom[0] must hold indices from 0 to 2 (input_dim 3), but value 1 of 4 is 9 "
+            "(record 'a5' of data layer 'images')" in fail("time", "--model", "net.prototxt", "--iterations", "2"))
+
+
+@pytest.mark.parametrize(("bytes_left", "message"), [
+    (None, "there is no LMDB db"), (0, "db/data.mdb is empty"),
+    (100, "db/data.mdb is truncated: it has only 100 bytes"),
+    (8192, "db/data.mdb is truncated: it has 8192 bytes, but its records fill 12288"),
+    ("noise", "db/data.mdb is not an LMDB file")])
+def test_a_database_that_is_none(folder, fail, bytes_left, message):
+    """this test shows a missing, an empty, two truncated, and a false LMDB."""
+    an_lmdb(folder)
+    (folder / "net.prototxt").write_text(IMAGES)
+    if bytes_left is None:
+        shutil.rmtree(folder / "db")
+    else:
+        data = (folder / "db/data.mdb").read_bytes()
+        (folder / "db/data.mdb").write_bytes(b"no database " * 900 if bytes_left == "noise" else data[:bytes_left])
+
+    assert fail("train", "--solver", "solver.prototxt").startswith(
+        f"minicaffe: error: net.prototxt:1: layer 'images' (Data): {message}")
+
+
+def test_a_source_that_is_not_named(folder, fail):
+    """this test shows that an empty name is not printed as emptiness."""
+    (folder / "net.prototxt").write_text(IMAGES.replace('source: "db"', ""))
+    assert "data_param.source must name a database, got nothing" in fail("train", "--solver", "solver.prototxt")
+
+
+# --- files of another kind ----------------------------------------------------------------------------------
+
+WRONG_FILES = {
+    "--weights": [
+        ("run_iter_2.solverstate", "this is a solver state, not weights (a caffemodel)\n"
+                                   "  hint: did you mean run_iter_2.caffemodel?"),
+        ("net.prototxt", "this is a prototxt, not weights"), ("empty", "this is an empty file, not weights"),
+        ("cut.caffemodel", "this caffemodel is damaged: "), ("noise", "this is a file of an unknown kind, not weights"),
+        ("sub", "this is a folder, not weights"), ("none.caffemodel", "no such file: none.caffemodel")],
+    "--snapshot": [
+        ("run_iter_2.caffemodel", "this is weights (a caffemodel), not a solver state\n"
+                                  "  hint: did you mean run_iter_2.solverstate?"),
+        ("solver.prototxt", "this is a prototxt, not a solver state"), ("empty", "this is an empty file, not a solver"),
+        ("noise", "this is a file of an unknown kind, not a solver state"), ("sub", "this is a folder, not a solver")],
+    "--solver": [
+        ("run_iter_2.caffemodel", "this is weights (a caffemodel), not a prototxt"), ("sub", "sub is a folder"),
+        ("empty", "this is an empty file, not a prototxt"), ("no/such.prototxt", "there is no folder 'no'"),
+        ("net.prototxt", "it is a net's field: was the other file meant?")],
+    "--model": [
+        ("solver.prototxt", "it is a solver's field: was the other file meant?"), ("sub", "sub is a folder"),
+        ("empty", "this is an empty file, not a prototxt"),
+        ("run_iter_2.solverstate", "this is a solver state, not a prototxt")],
+}
+
+
+@pytest.mark.parametrize(("flag", "file", "message"), [(flag, *pair) for flag in WRONG_FILES
+                                                       for pair in WRONG_FILES[flag]])
+def test_a_file_of_another_kind(folder, fail, capsys, flag, file, message):
+    """this test shows what the file is, what belongs there, and where that stands."""
+    assert 0 == main(["train", "--solver", "solver.prototxt"])
+    weights = (folder / "run_iter_2.caffemodel").read_bytes()
+    (folder / "cut.caffemodel").write_bytes(weights[:len(weights) // 2])
+    (folder / "empty").touch()
+    (folder / "noise").write_bytes(bytes(range(256)) * 5)
+    (folder / "sub").mkdir()
+    capsys.readouterr()
+
+    commands = {"--solver": ["train"], "--model": ["test", "--weights", "run_iter_2.caffemodel"]}
+    found = fail(*commands.get(flag, ["train", "--solver", "solver.prototxt"]), flag, file)
+    assert message in found
+    assert "Traceback" not in found
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), [
+    ("net.prototxt", "nett.prototxt", "solver.prototxt: no such file: nett.prototxt\n"
+     "  hint: did you mean 'net.prototxt' or"),
+    ('net: "net.prototxt"', "", "solver.prototxt: a solver names its train net in exactly one of"),
+    ("max_iter: 2", "", "solver.prototxt: max_iter is missing: it says how many updates to make"),
+    ("max_iter: 2", "max_iter: -2", "solver.prototxt: max_iter must be at least 0, got -2"),
+    ('lr_policy: "fixed"', "", "solver.prototxt: lr_policy is missing; known are fixed, step"),
+    ('"fixed"', '"fixt"', "solver.prototxt: lr_policy is 'fixt'; known are fixed, step"),
+    ('"run"', '"no/such/run"', "cannot write the record of this training to no/such/run.run: No such file"),
+    ('"run"', '"net.prototxt/run"', "cannot write the record of this training to net.prototxt/run.run: Not a dir"),
+    ('"run"', '"no/such/run" snapshot: 1', "no/such/run"),
+])
+def test_a_solver_that_cannot_begin(folder, fail, right, wrong, message):
+    """this test shows that it is said before the first update."""
+    (folder / "solver.prototxt").write_text(SOLVER.replace(right, wrong))
+
+    assert message in fail("train", "--solver", "solver.prototxt")
+    assert [] == list(folder.glob("run_iter*"))
+
+
+def test_a_net_beside_a_solver_elsewhere(folder, fail, monkeypatch):
+    """this test shows that a path is seen from the working folder, and that the message says where the file is."""
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+
+    assert ("../solver.prototxt: no such file: net.prototxt\n  hint: paths in a solver start from the folder you are "
+            "in; net.prototxt stands in .." in fail("train", "--solver", "../solver.prototxt"))
+
+
+def test_a_missing_rate_is_warned_of(folder, capsys):
+    """this test shows that a training which learns nothing says so."""
+    (folder / "solver.prototxt").write_text(SOLVER.replace("base_lr: 0.05", ""))
+
+    assert 0 == main(["train", "--solver", "solver.prototxt"])
+    assert "solver.prototxt: base_lr is missing, so it is 0 and nothing is learned" in capsys.readouterr().err
+
+
+# --- flags --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("argv", "message"), [
+    (["trian"], "there is no command 'trian'\n  hint: did you mean 'train'?"),
+    (["train"], "the following arguments are required: --solver"),
+    (["train", "-solvr=solver.prototxt"], "unrecognized arguments: --solvr=solver.prototxt\n  hint: did you mean "
+                                          "'--solver'?"),
+    (["train", "--solver", "solver.prototxt", "--wieghts", "a"], "--wieghts\n  hint: did you mean '--weights'?"),
+    (["train", "--solver", "solver.prototxt", "--iterations", "x"], "argument --iterations: invalid int value: 'x'"),
+    (["train", "--solver", "solver.prototxt", "--iterations", "-3"], "max_iter must be at least 0, got -3"),
+    (["show", "net.prototxt", "--after", "filtr"], "there is no pass 'filtr'"),
+    (["show", "net.prototxt", "--phase", "TESTS"], "argument --phase: invalid choice: 'TESTS'"),
+    (["layers", "Convolutoin"], "there is no layer type 'Convolutoin'\n  hint: did you mean 'Convolution'"),
+    (["convert", "net.prototxt", "net.png"], "net.prototxt is a definition, which cannot be written as net.png"),
+])
+def test_flags(folder, fail, argv, message):
+    """this test shows that a misspelt command, flag or choice is named with what was meant."""
+    assert message in fail(*argv)
+
+
+# --- the system ---------------------------------------------------------------------------------------------
+
+def minicaffe(*argv, shell="", **more):
+    """Run the command line as a process; its result."""
+    command = f"{sys.executable} -m minicaffe.cli {' '.join(argv)} {shell}"
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, **more)
+
+
+def at_most(size):
+    """A function that lets files grow to `size` bytes, as a full disk does."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize(("flags", "size", "message"), [
+    ([], 0, "minicaffe: error: cannot write run.run/run.yaml: File too large"),
+    ([], 3000, "minicaffe: error: cannot write the record of this training to run.run: File too large\n"
+               "  hint: choose another snapshot_prefix, or pass --no-record"),
+    (["--no-record"], 100, "minicaffe: error: cannot write run_iter_2.caffemodel: File too large")])
+def test_a_full_disk(folder, flags, size, message):
+    """this test shows one error that names the file, and no half of a file."""
+    run = minicaffe("train", "--solver", "solver.prototxt", *flags, preexec_fn=at_most(size))
+
+    assert 1 == run.returncode
+    assert run.stderr.endswith(message + "\n")
+    assert "Traceback" not in run.stderr
+    assert [] == [*folder.glob("run_iter*"), *folder.glob(".run*")]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("argv", [["show", "net.prototxt"], ["layers"], ["--version"], ["--help"]])
+def test_an_output_that_takes_nothing(folder, argv):
+    """this test shows that a full stdout is an error, whether it is noticed at once or at the end."""
+    run = minicaffe(*argv, shell="> /dev/full")
+    assert (1, "minicaffe: error: No space left on device\n") == (run.returncode, run.stderr)
+
+
+@pytest.mark.parametrize("argv", [["layers"], ["layers", "Convolution"], ["show", "net.prototxt"], ["--help"]])
+def test_a_reader_that_leaves(folder, argv):
+    """this test shows that `| head` prints its lines and nothing else."""
+    run = minicaffe(*argv, shell="| (read -r line; echo $line)")
+
+    assert "" == run.stderr
+    assert 1 == len(run.stdout.splitlines())
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_outputs(folder, closed):
+    """this test shows that a training needs nobody to read it."""
+    assert 0 == minicaffe("train", "--solver", "solver.prototxt", shell=closed).returncode
+    assert (folder / "run_iter_2.caffemodel").exists()
+
+
+def test_the_command_line_starts_without_numpy():
+    """this test shows that nothing slow is imported before errors, and a Ctrl-C, are caught."""
+    code = "import sys, minicaffe.cli.__main__; print([m for m in ('numpy', 'google.protobuf') if m in sys.modules])"
+    assert "[]\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.mark.parametrize("argv", [["test", "--weights", "run_iter_2.caffemodel"], ["time"]])
+def test_ctrl_c_is_no_error(folder, argv):
+    """this test shows that what has nothing to keep stops at once, with one line and a shell's status."""
+    assert 0 == main(["train", "--solver", "solver.prototxt"])
+    run = subprocess.Popen([sys.executable, "-m", "minicaffe.cli", *argv, "--model", "net.prototxt", "--iterations",
+                            "100000000"], stderr=subprocess.PIPE, text=True)
+    try:
+        for line in run.stderr:
+            if "Batch 3" in line or "Iteration: 3" in line:
+                break
+        run.send_signal(signal.SIGINT)
+        rest = run.communicate(timeout=60)[1]
+    finally:
+        run.kill()
+        run.wait()
+
+    assert 130 == run.returncode
+    assert "minicaffe: stopped" == rest.splitlines()[-1]
+    assert "Traceback" not in rest
+
+
+def test_ctrl_c_in_a_test_of_a_training(folder):
+    """this test shows that a long test ends at once, and the training with a snapshot."""
+    (folder / "solver.prototxt").write_text(SOLVER + "test_iter: 100000000 test_interval: 1")
+    run = subprocess.Popen([sys.executable, "-m", "minicaffe.cli", "train", "--solver", "solver.prototxt"],
+                           stderr=subprocess.PIPE, text=True)
+    try:
+        for line in run.stderr:
+            if "Testing net (#0)" in line:
+                break
+        time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        rest = run.communicate(timeout=60)[1]
+    finally:
+        run.kill()
+        run.wait()
+
+    assert 0 == run.returncode, rest
+    assert (folder / "run_iter_0.solverstate").exists()
+
+
+@pytest.fixture
+def nobody():
+    """Act as a user without rights, where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setegid(65534)
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+    os.setegid(0)
+
+
+def test_no_permission(folder, fail, capsys, request):
+    """this test shows the file that may not be read or written."""
+    assert 0 == main(["train", "--solver", "solver.prototxt"])
+    assert 0 == main(["weights", "run_iter_2.caffemodel"])
+    for name in ("net.prototxt", "run_iter_2.caffemodel"):
+        shutil.copy(folder / name, folder / f"secret.{name}")
+        (folder / f"secret.{name}").chmod(0)
+    capsys.readouterr()
+    folder.chmod(0o555)
+    for above in list(folder.parents)[:3]:
+        if above.name.startswith("pytest-"):
+            above.chmod(0o755)
+    request.getfixturevalue("nobody")
+
+    assert "cannot read secret.net.prototxt: Permission denied" in fail("show", "secret.net.prototxt")
+    assert "cannot read secret.run_iter_2.caffemodel: Permission denied" in fail(
+        "weights", "secret.run_iter_2.caffemodel")
+    assert "cannot write new.yaml: Permission denied" in fail("convert", "net.prototxt", "new.yaml")
