@@ -18,7 +18,7 @@ from minicaffe.cli import progress, run_record, signals
 from minicaffe.errors import SolverError
 from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter
-from minicaffe.solvers import Solver, criterion, definition, get_solver, keep, lr_policy
+from minicaffe.solvers import Solver, criterion, definition, get_solver, keep, lr_policy, snapshot
 from minicaffe.solvers.doctor import Doctor
 
 
@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     with progress.reporting() as report, run_record.recording(not args.no_record, args.tensorboard) as recorder:
         param = _param(args)
         solver = get_solver(param, where=args.solver)
+        if param.snapshot_after_train:
+            snapshot.check_writable(solver)
         _long_run(solver, args)
         if args.snapshot:
             log("caffe.cpp:235", f"Resuming from {args.snapshot}")

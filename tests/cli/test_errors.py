@@ -306,9 +306,11 @@ def test_a_file_of_another_kind(folder, fail, capsys, flag, file, message):
     ("max_iter: 2", "max_iter: -2", "solver.prototxt: max_iter must be at least 0, got -2"),
     ('lr_policy: "fixed"', "", "solver.prototxt: lr_policy is missing; known are fixed, step"),
     ('"fixed"', '"fixt"', "solver.prototxt: lr_policy is 'fixt'; known are fixed, step"),
-    ('"run"', '"no/such/run"', "cannot write the record of this training to no/such/run.run: No such file"),
-    ('"run"', '"net.prototxt/run"', "cannot write the record of this training to net.prototxt/run.run: Not a dir"),
-    ('"run"', '"no/such/run" snapshot: 1', "no/such/run"),
+    ('"run"', '"no/such/run"', "solver.prototxt: cannot write snapshots to 'no/such/run': 'no/such' is no folder that "
+                               "may be written to\n  hint: mkdir -p no/such"),
+    ('"run"', '"net.prototxt/run"', "cannot write snapshots to 'net.prototxt/run': 'net.prototxt' is no folder"),
+    ('"run"', '"no/such/run" snapshot: 1', "cannot write snapshots to 'no/such/run'"),
+    ('"run"', '"no/such/run" snapshot_after_train: false', "cannot write the record of this training to no/such/run"),
 ])
 def test_a_solver_that_cannot_begin(folder, fail, right, wrong, message):
     """this test shows that it is said before the first update."""
