@@ -3,6 +3,7 @@
     make bench                          everything
     make bench BENCH="steps --nets lenet caffenet --rounds 9"
     make bench BENCH="load"             a 240 MB caffemodel
+    make bench BENCH="inference --models FOLDER"
 
 Both sides of a pair run in turn in one process, on the same threads; a row quotes medians over the rounds and the
 median of the rounds' ratios. Nothing else should run on the machine.
@@ -24,8 +25,9 @@ import numpy as np
 from nets import NETS
 
 from minicaffe import kernels, rng
+from minicaffe.errors import MinicaffeError
 from minicaffe.net import Net
-from minicaffe.proto import SolverParameter
+from minicaffe.proto import TEST, SolverParameter
 from minicaffe.solvers import get_solver
 
 
@@ -99,6 +101,75 @@ def steps(args):
         print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}")
 
 
+def inference(args):
+    """One image through real models, beside OpenCV's Caffe importer (`pip install 'opencv-python-headless<5'`)."""
+    import cv2
+
+    print(f"OpenCV {cv2.__version__}, {cv2.getNumThreads()} threads")
+    print(f"{'model':44}{'minicaffe ms':>14}{'OpenCV ms':>12}{'OpenCV / minicaffe':>20}{'max |Δ|':>12}")
+    ratios = []
+    for weights in sorted(Path(args.models).glob("*/*.caffemodel*")):
+        reference = Path(f"{weights}.reference.npz")
+        if not reference.exists():
+            continue
+        try:
+            ours, theirs = _model(weights, reference), _opencv_model(weights, reference)
+            both = [list(ours().values()), list(theirs().values())]
+        except (MinicaffeError, cv2.error) as error:
+            print(f"{weights.name[:43]:44}  {str(error).strip().splitlines()[0][:70]}")
+            continue
+        delta = max(float(np.abs(a - b.reshape(a.shape)).max()) for a, b in zip(*both, strict=True))
+        pairs = interleaved(ours, theirs, args.rounds)
+        one, other = (1e3 * statistics.median(side) for side in zip(*pairs, strict=True))
+        ratios.append(statistics.median(t / o for o, t in pairs))
+        print(f"{weights.name[:43]:44}{one:14.2f}{other:12.2f}{ratios[-1]:20.2f}{delta:12.1e}", flush=True)
+    if ratios:
+        print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}")
+
+
+def _definition_of(weights):
+    """The prototxt beside a weight file: the one of its name, else the only one, else the deploy net."""
+    found = sorted(weights.parent.glob("*.prototxt"))
+    stem = weights.name.split(".caffemodel")[0]
+    named = [p for p in found if p.stem == stem or stem.startswith(p.stem) or p.stem.split("_deploy")[0] in stem]
+    return (named or [p for p in found if "solver" not in p.name and "train" not in p.name])[0]
+
+
+def _model(weights, reference):
+    """Our net with its weights; calling it feeds the reference input and gives the outputs by name."""
+    net = Net(str(_definition_of(weights)), TEST, weights=str(weights))
+    with np.load(reference) as stored:
+        fed = {k.split("|")[1]: stored[k] for k in stored.files if k.startswith("in|")}
+        wanted = [k.split("|")[1] for k in stored.files if k.startswith("out|")]
+    for name, values in fed.items():
+        net.blobs[name].reshape(values.shape)
+
+    def run():
+        for name, values in fed.items():
+            net.blobs[name].data[...] = values
+        net.forward()
+        return {name: net.blobs[name].data for name in wanted}
+
+    return run
+
+
+def _opencv_model(weights, reference):
+    """OpenCV's net for the same."""
+    import cv2
+
+    net = cv2.dnn.readNetFromCaffe(str(_definition_of(weights)), str(weights))
+    with np.load(reference) as stored:
+        fed = {k.split("|")[1]: stored[k] for k in stored.files if k.startswith("in|")}
+        wanted = [k.split("|")[1] for k in stored.files if k.startswith("out|")]
+
+    def run():
+        for name, values in fed.items():
+            net.setInput(values, name)
+        return dict(zip(wanted, net.forward(wanted), strict=True))
+
+    return run
+
+
 def load(args):
     """Reading a caffemodel of CaffeNet's size: seconds, and memory over the arrays it gives."""
     from minicaffe.proto.binary import write_weights
@@ -136,11 +207,12 @@ def load_one(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "steps", "load", "load-one"])
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "steps", "inference", "load", "load-one"])
     parser.add_argument("file", nargs="?", help="of load-one")
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--models", help="a folder of folders with a .caffemodel, its .prototxt, a .reference.npz")
     parser.add_argument("--engine", default="auto")
     args = parser.parse_args()
     if args.what == "load-one":
@@ -148,8 +220,8 @@ def main():
         return
     kernels.use_engine(args.engine)
     print(machine())
-    for name, run in (("steps", steps), ("load", load)):
-        if args.what in ("all", name):
+    for name, run in (("steps", steps), ("inference", inference), ("load", load)):
+        if args.what == name or (args.what == "all" and (name != "inference" or args.models)):
             print(f"\n{run.__doc__}")
             run(args)
 

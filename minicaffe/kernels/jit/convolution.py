@@ -22,7 +22,7 @@ MOST_CHANNELS = 64        # for three taps: beyond, a matrix product makes up fo
 FILTERS = 4               # filters that share a pixel
 WIDEST = 2048             # values of one row of a block: FILTERS rows of sums must stay in the first cache
 PIECES = 12               # pieces at least, where the filters allow it
-FILTERS_A_PIECE = 16      # filters at least in a piece, which must lay out its images by itself
+FILTERS_A_PIECE = 32      # filters in a piece, which lays out its images by itself; half as many where pieces are few
 WEIGHT_LANES = 16         # partial weight gradients at most
 LANE_VALUES = 1 << 23     # values of all partial weight gradients together
 
@@ -102,7 +102,8 @@ def _blocks(images: int) -> list[tuple[slice, int]]:
 
 def _splits(pieces: int, filters: int) -> int:
     """In how many parts to cut the filters, so that there are enough pieces for the threads."""
-    return max(1, min(-(-PIECES // pieces), filters // FILTERS_A_PIECE))
+    fewest = FILTERS_A_PIECE if pieces >= 4 else FILTERS_A_PIECE // 2
+    return max(1, min(-(-PIECES // pieces), filters // fewest))
 
 
 def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, pad: Sizes, out: np.ndarray) -> None:
