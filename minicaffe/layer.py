@@ -121,6 +121,7 @@ class Layer:
         blobs           learnable Blobs, made by `add_blob`
         param_propagate_down    one bool per blob: whether `backward` must compute its diff
         loss_weights    one float per top
+        runs_backward   False in a net where nothing asks for this layer's backward: what only it reads need not be kept
 
     A layer also works alone: `Layer(**fields)` builds its LayerParameter from field values, such as
     `SoftmaxLayer(softmax_param={"axis": 2})`.
@@ -150,6 +151,7 @@ class Layer:
         self.blobs: list[Blob] = []
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
+        self.runs_backward = True
         self._scratch: list[np.ndarray] = []
         self._scratch_used = 0
 

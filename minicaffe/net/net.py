@@ -141,6 +141,7 @@ class Net:
                                        lambda i, j: self.layers[i].allow_force_backward(j))
         for i, layer in enumerate(self.layers):
             layer.param_propagate_down = self.plan.params[i]
+            layer.runs_backward = self.plan.layers[i]
         for i in reversed(range(len(self.layers))):
             needs = "needs" if self.plan.layers[i] else "does not need"
             log("net.cpp:200" if self.plan.layers[i] else "net.cpp:202",

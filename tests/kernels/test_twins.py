@@ -73,6 +73,10 @@ def cases(name, draw, dtype):
             yield (normal(*shape), normal(*shape), 0.3) if name == "add_l2_decay" else (
                 normal(*shape), normal(*shape), 0.01, 0.9)
         return
+    if name == "affine_rows":
+        for R, P in ((3, 2), (7, 1), (2, 3), (64, 5), (1, 33), (5, 6), (2, 200)):
+            yield normal(R, P), normal(R), normal(R), normal(R), normal(R, P)
+        return
     if name.startswith("relu"):
         for x in ((3, 2, 5), (7,), (2, 3, 4, 5), (64, 1), (1, 33), (5, 6, 7), (2, 200)):
             for alpha in (0.0, 0.25, -1.5):

@@ -1,4 +1,4 @@
-"""Twins of rectification: one pass over memory, on vector registers."""
+"""Twins of maps of single numbers: one pass over memory, on vector registers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def relu(x: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> 
 def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> None:
     """See the reference."""
     _relu_grad(dy.reshape(-1), dy.dtype.type(alpha), positive.reshape(-1), out.reshape(-1))
+
+
+@reference.affine_rows.twin("numba")
+@compiled
+def affine_rows(x, before, scale, after, out):
+    """See the reference."""
+    for r in range(x.shape[0]):
+        m, s, b, source, target = before[r], scale[r], after[r], x[r], out[r]
+        for i in range(x.shape[1]):
+            target[i] = (source[i] - m) * s + b
 
 
 @compiled

@@ -14,6 +14,7 @@ import numpy as np
 from minicaffe.kernels import shards
 from minicaffe.kernels.reference import winograd
 from minicaffe.kernels.reference.im2col import Sizes, col2im, im2col
+from minicaffe.kernels.reference.matmul import matmul
 from minicaffe.kernels.registry import kernel
 from minicaffe.kernels.workspace import borrow
 
@@ -22,6 +23,7 @@ NARROWEST = 512        # positions at least of a part of a large image: the filt
 PIECES = 8             # pieces at least, where there are so many images
 LANES = 16             # partial weight gradients at most
 LANE_VALUES = 1 << 24  # values of all partial weight gradients together
+CHANNELS = 16          # of a single image that a thread lays out at a time
 SUMMED = 1 << 16       # values that are worth a piece of their own when they are only summed
 STACKED = 128          # positions from which images are multiplied one by one; below, they lie side by side
 
@@ -40,6 +42,10 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
     filters = cut.filters(w)
     bias = None if b is None else b.reshape(group, -1, 1)
 
+    if cut.pieces == 1:
+        _correlate_one(cut, x, filters, bias, out)
+        return
+
     def piece(i: int) -> None:
         images, rows = cut.piece(i)
         y, product = out[images], cut.borrow_outputs(out[images], rows)
@@ -50,6 +56,32 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
             y[...] = product.reshape(cut.beside(y)).swapaxes(0, 1)
 
     shards.run(piece, cut.pieces, gemm=True)
+
+
+def _correlate_one(cut: _Cut, x: np.ndarray, filters: np.ndarray, bias: np.ndarray | None, out: np.ndarray) -> None:
+    """Correlate a single piece, such as one image, by threads that share its channels and then its products."""
+    every = slice(0, cut.height)
+    if cut.in_place:
+        columns = cut.matrices(x)
+    else:
+        memory = cut.borrow_columns(x, every)
+        shared = len(x) == 1  # only then do some channels lie side by side in memory
+        step = CHANNELS if shared else x.shape[1]
+
+        def channels(i: int) -> None:
+            part = slice(i * step, (i + 1) * step)
+            im2col(x[:, part], *cut.geometry(every), memory[part])
+
+        shards.run(channels, -(-x.shape[1] // step))
+        columns = cut.column_matrices(memory)
+    product = cut.borrow_outputs(out, every)
+    for image in range(len(product)):
+        for group in range(len(filters)):
+            matmul(filters[group], columns[image, group], product[image, group])
+    if bias is not None:
+        product += bias
+    if not cut.stacked:
+        out[...] = product.reshape(cut.beside(out)).swapaxes(0, 1)
 
 
 @kernel

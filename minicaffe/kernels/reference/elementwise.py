@@ -1,4 +1,4 @@
-"""Rectification in one piece, so that an engine can do it in one pass over memory."""
+"""Maps of single numbers, each in one piece, so that an engine can do it in one pass over memory."""
 
 from __future__ import annotations
 
@@ -28,3 +28,11 @@ def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarra
     # a look-up is twice as quick as np.where or where=, whose branches no processor can foresee
     slope = np.take(np.array([alpha, 1], dy.dtype), positive.view(np.uint8))
     return np.multiply(dy, slope, out=out)
+
+
+@kernel(sharded=True)
+def affine_rows(x: np.ndarray, before: np.ndarray, scale: np.ndarray, after: np.ndarray, out: np.ndarray) -> None:
+    """out[r] = (x[r] − before[r]) · scale[r] + after[r] for each row r. x, out (R, P), may be one; the others (R,)."""
+    np.subtract(x, before[:, None], out=out)
+    out *= scale[:, None]
+    out += after[:, None]

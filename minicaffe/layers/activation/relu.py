@@ -30,8 +30,10 @@ class ReLULayer(Layer):
         self.positive = self.scratch(bottom[0].shape, bool)
 
     def forward(self, bottom, top):
-        kernels.relu(bottom[0].data, self.alpha, self.positive, top[0].data)
+        x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1)
+        kernels.relu(x, self.alpha, self.positive.reshape(-1), y)
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
-            kernels.relu_grad(top[0].diff, self.alpha, self.positive, bottom[0].diff)
+            dy, dx = top[0].diff.reshape(-1), bottom[0].diff.reshape(-1)
+            kernels.relu_grad(dy, self.alpha, self.positive.reshape(-1), dx)

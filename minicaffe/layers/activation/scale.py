@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.layers.activation.bias import covered_shape, split_axes
 from minicaffe.proto import FillerParameter
@@ -48,12 +49,13 @@ class ScaleLayer(Layer):
             self.x = self.scratch(bottom[0].shape)
 
     def forward(self, bottom, top):
-        x, w, y = bottom[0].data, self._w(bottom).data, top[0].data.reshape(self.sizes)
-        if self.keeps_x:
+        x, y = bottom[0].data, top[0].data
+        if self.keeps_x and self.runs_backward:
             self.x[...] = x
-        np.multiply(x.reshape(self.sizes), w.reshape(-1, 1), out=y)
-        if self.param.bias_term:
-            y += self.blobs[-1].data.reshape(-1, 1)
+        outer, _, inner = self.sizes
+        w = np.tile(self._w(bottom).data.reshape(-1), outer)
+        b = np.tile(self.blobs[-1].data.reshape(-1), outer) if self.param.bias_term else np.zeros_like(w)
+        kernels.affine_rows(x.reshape(-1, inner), np.zeros_like(w), w, b, y.reshape(-1, inner))
 
     def backward(self, top, propagate_down, bottom):
         x, dy = self.x if self.keeps_x else bottom[0].data, top[0].diff.reshape(self.sizes)

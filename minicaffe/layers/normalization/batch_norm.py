@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.proto import TEST
 
@@ -55,16 +56,15 @@ class BatchNormLayer(Layer):
 
     def forward(self, bottom, top):
         x, y = bottom[0].data.reshape(self._rows), self.y.reshape(self._rows)
-        mean, variance, factor = (b.data for b in self.blobs)
         if self.use_global_stats:
-            scale = 1 / factor if factor[0] else factor  # Caffe: with factor = 0, as at the start, μ = v = 0
-            np.subtract(x, self._spread(mean * scale), out=y)
-            v = variance * scale
-        else:
-            mu = self._channel_sum(x) / self.m
-            np.subtract(x, self._spread(mu), out=y)
-            v = self._channel_sum(y * y) / self.m
-            self._remember(mu, v)
+            mu, v = self._remembered()
+            self.std = self._spread(np.sqrt(v + self.eps))
+            self._normalize(x, mu, top[0].data)
+            return
+        mu = self._channel_sum(x) / self.m
+        np.subtract(x, self._spread(mu), out=y)
+        v = self._channel_sum(y * y) / self.m
+        self._remember(mu, v)
         self.std = self._spread(np.sqrt(v + self.eps))
         y /= self.std
         top[0].data[...] = self.y
@@ -80,6 +80,18 @@ class BatchNormLayer(Layer):
         mean_dy_y = self._spread(self._channel_sum(dy * y) / self.m)
         np.subtract(dy, mean_dy + mean_dy_y * y, out=dx)
         dx /= self.std
+
+    def _normalize(self, x, mu, y):
+        """y = (x − μ) / √(v + ε), every channel of every image as a row."""
+        N, _, P = self._rows
+        mu, scale = np.tile(mu, N), np.tile(1 / self.std[:, 0], N)
+        kernels.affine_rows(x.reshape(-1, P), mu, scale, np.zeros_like(mu), y.reshape(-1, P))
+
+    def _remembered(self):
+        """μ and v from the blobs."""
+        mean, variance, factor = (b.data for b in self.blobs)
+        scale = 1 / factor if factor[0] else factor  # Caffe: with factor = 0, as at the start, μ = v = 0
+        return mean * scale, variance * scale
 
     def _remember(self, mu, v):
         mean, variance, factor = (b.data for b in self.blobs)

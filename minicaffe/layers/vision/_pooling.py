@@ -10,6 +10,7 @@ class PoolingBase(Layer):
 
     def pool(self, x, kernel, stride, pad, y, index):
         """Pool x into y, and remember in index which pixels were chosen."""
+        x, y, index = (planes(a) for a in (x, y, index))
         if self.param.pool == self.param.MAX:
             kernels.max_pool(x, kernel, stride, pad, y, index)
         elif self.param.pool == self.param.AVE:
@@ -21,9 +22,15 @@ class PoolingBase(Layer):
 
     def pool_grad(self, x, dy, index, kernel, stride, pad, dx):
         """Overwrite dx."""
+        x, dy, index, dx = (planes(a) for a in (x, dy, index, dx))
         if self.param.pool == self.param.AVE:
             kernels.ave_pool_grad(dy, kernel, stride, pad, dx)
         elif self.param.pool == self.param.MAX or self.phase == TRAIN:
             kernels.max_pool_grad(dy, index, dx)
         else:
             kernels.expected_pool_grad(x, dy, kernel, stride, dx)
+
+
+def planes(a):
+    """Every channel as an image of its own: a single image then has work for several pieces."""
+    return None if a is None else a.reshape(-1, 1, *a.shape[2:])
