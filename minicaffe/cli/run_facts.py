@@ -40,7 +40,8 @@ def write(path: Path, solver: Any) -> None:
 def describe(solver: Any) -> dict[str, Any]:
     """The facts of a solver that is about to train."""
     seed = solver.param.random_seed
-    entropy = getattr(rng.generator().bit_generator.seed_seq, "entropy", None)
+    bits = rng.generator().bit_generator
+    entropy = getattr(getattr(bits, "seed_seq", None), "entropy", None)  # numpy before 1.25 does not tell
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "iteration": solver.iter,

@@ -265,7 +265,7 @@ def version_3(x, t):
 
 def version_4(x, t):
     positive = np.float32(x >= 0)
-    return -(x * (t - positive) - np.log(ONE + np.exp(x - 2 * x * positive)))
+    return -(x * (t - positive) - np.log(ONE + np.exp(x - np.float32(2) * x * positive)))
 
 
 def layer_loss(x, t):

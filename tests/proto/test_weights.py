@@ -124,7 +124,7 @@ def test_chunks_of_packed_numbers_join():
 def test_blob_and_array_are_each_other(shape):
     """this test shows that arrays of any rank pass through a BlobProto and back."""
     for kind in (np.float32, np.float64):
-        values, diff = array(*shape, kind=kind), array(*shape, kind=kind) + 1
+        values, diff = array(*shape, kind=kind), array(*shape, kind=kind) + kind(1)
         blob = binary.array_to_blob(values, diff)
 
         assert list(blob.shape.dim) == list(shape)
