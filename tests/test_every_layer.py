@@ -5,6 +5,7 @@ A new layer needs one Case there; everything here then applies to it.
 
 from __future__ import annotations
 
+import inspect
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -252,7 +253,7 @@ def test_wrong_arity(case, tmp_path):
 def test_datasheet_speaks_of_fields_that_exist(type_name):
     """this test shows that Params names the messages that the layer reads, and no field that they do not have."""
     cls = layer_class(type_name)
-    found = re.search(rf"^    Params(.*?)(?=^    (?:{'|'.join(LABELS)})\b|\Z)", cls.__doc__, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^Params(.*?)(?=^(?:{'|'.join(LABELS)})\b|\Z)", inspect.getdoc(cls), re.MULTILINE | re.DOTALL)
     listed = found[1] if found else ""
     messages = set(re.findall(r"\b\w+_param\b", listed))
     fields = {name for m in messages

@@ -1,6 +1,7 @@
 """Rules of style that a machine can read."""
 
 import re
+from inspect import getdoc  # Python 3.13 removes a docstring's margin, those before do not
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ LABELS = ["Forward", "Backward", "Bottom", "Top", "Params", "Blobs", "In place",
 
 
 def datasheet_labels(cls):
-    return [m[1] for m in re.finditer(rf"^    ({'|'.join(LABELS)})(?=  |$)", cls.__doc__, re.MULTILINE)]
+    return [m[1] for m in re.finditer(rf"^({'|'.join(LABELS)})(?=  |$)", getdoc(cls), re.MULTILINE)]
 
 
 @pytest.mark.parametrize("type_name", registered_types())
