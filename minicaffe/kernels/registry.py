@@ -64,12 +64,14 @@ class ShardedKernel(Kernel):
 
     PIECE = 1 << 15  # values of the largest array that are worth a piece of their own
     MOST_PIECES = 16
+    MOST_PIECES_OF_NUMPY = 4  # its short operations wait for each other's turn at the interpreter's lock
 
     def __call__(self, *args: Any) -> None:
         engine()
         arrays = [a for a in args if isinstance(a, np.ndarray)]
         images, largest = len(arrays[0]) if arrays[0].ndim else 1, max(a.size for a in arrays)
-        pieces = min(images, self.MOST_PIECES, largest // self.PIECE + 1)
+        most = self.MOST_PIECES_OF_NUMPY if self.active is self.reference else self.MOST_PIECES
+        pieces = min(images, most, largest // self.PIECE + 1)
         if pieces <= 1:
             self.active(*args)
             return

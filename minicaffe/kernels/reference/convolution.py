@@ -18,14 +18,14 @@ from minicaffe.kernels.reference.matmul import matmul
 from minicaffe.kernels.registry import kernel
 from minicaffe.kernels.workspace import borrow
 
-CACHED = 1 << 17       # values of the columns of one piece: what a core's cache holds beside the rest
+CACHED = 1 << 19       # values of the columns of one piece: what a core's cache holds beside the rest
 NARROWEST = 512        # positions at least of a part of a large image: the filters are read again for each part
-PIECES = 8             # pieces at least, where there are so many images
+PIECES = 4             # pieces at least, where there are so many images
 LANES = 16             # partial weight gradients at most
 LANE_VALUES = 1 << 24  # values of all partial weight gradients together
 CHANNELS = 16          # of a single image that a thread lays out at a time
 SUMMED = 1 << 16       # values that are worth a piece of their own when they are only summed
-STACKED = 128          # positions from which images are multiplied one by one; below, they lie side by side
+STACKED = 128          # positions from which images are multiplied one by one; below, they are woven into one
 
 
 @kernel
@@ -48,12 +48,12 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
 
     def piece(i: int) -> None:
         images, rows = cut.piece(i)
-        y, product = out[images], cut.borrow_outputs(out[images], rows)
+        product = cut.borrow_outputs(out[images], rows)
         np.matmul(filters, cut.columns(x[images], rows), out=product)
         if bias is not None:
             product += bias
-        if not cut.stacked:
-            y[...] = product.reshape(cut.beside(y)).swapaxes(0, 1)
+        if cut.woven:
+            unweave(product, out[images])
 
     shards.run(piece, cut.pieces, gemm=True)
 
@@ -64,24 +64,24 @@ def _correlate_one(cut: _Cut, x: np.ndarray, filters: np.ndarray, bias: np.ndarr
     if cut.in_place:
         columns = cut.matrices(x)
     else:
+        image = cut.as_image(x)
         memory = cut.borrow_columns(x, every)
-        shared = len(x) == 1  # only then do some channels lie side by side in memory
-        step = CHANNELS if shared else x.shape[1]
+        step = CHANNELS if len(image) == 1 else image.shape[1]  # only of one image do some channels lie in a row
 
         def channels(i: int) -> None:
             part = slice(i * step, (i + 1) * step)
-            im2col(x[:, part], *cut.geometry(every), memory[part])
+            im2col(image[:, part], *cut.geometry(every, len(x)), memory[part])
 
-        shards.run(channels, -(-x.shape[1] // step))
+        shards.run(channels, -(-image.shape[1] // step))
         columns = cut.column_matrices(memory)
     product = cut.borrow_outputs(out, every)
-    for image in range(len(product)):
-        for group in range(len(filters)):
-            matmul(filters[group], columns[image, group], product[image, group])
+    for n in range(len(product)):
+        for g in range(len(filters)):
+            matmul(filters[g], columns[n, g], product[n, g])
     if bias is not None:
         product += bias
-    if not cut.stacked:
-        out[...] = product.reshape(cut.beside(out)).swapaxes(0, 1)
+    if cut.woven:
+        unweave(product, out)
 
 
 @kernel
@@ -104,11 +104,14 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
             if cut.in_place:
                 np.matmul(transposed, outputs, out=cut.matrices(dx))
                 continue
+            target = borrow("woven slopes", (1, *dx.shape[1:3], dx.shape[3] * len(dx)), dx.dtype) if cut.woven else dx
             columns = cut.borrow_columns(dx, rows)
             np.matmul(transposed, outputs, out=cut.column_matrices(columns))
             if rows.start == 0:
-                dx.fill(0)
-            col2im(columns, *cut.geometry(rows), dx)
+                target.fill(0)
+            col2im(columns, *cut.geometry(rows, len(dx)), target)
+            if cut.woven:
+                unweave(target, dx)
 
     shards.run(some_images, cut.pieces // cut.parts, gemm=True)
 
@@ -161,12 +164,29 @@ def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     out += partial.sum(axis=0)
 
 
+def weave(images: np.ndarray, slot: str) -> np.ndarray:
+    """G small images (G, C, H, W) as one wide image (1, C, H, W·G) whose neighbours are the same pixel of all images.
+
+    A step of one pixel is then a step of G, and long stretches of memory are copied where there were short ones.
+    """
+    G, C, H, W = images.shape
+    woven = borrow(slot, (C, H, W, G), images.dtype)
+    woven[...] = images.transpose(1, 2, 3, 0)
+    return woven.reshape(1, C, H, W * G)
+
+
+def unweave(woven: np.ndarray, images: np.ndarray) -> None:
+    """The other way: write the pixels of the wide image into (G, C, H, W)."""
+    G, *sizes = images.shape
+    images[...] = woven.reshape(*sizes, G).transpose(3, 0, 1, 2)
+
+
 class _Cut:
     """How a correlation falls into pieces of a few images or a few rows of one, and the matrices of one piece.
 
     g groups, D = C / g · kernel values that one output sums over, G images in the piece, P positions of each:
-    filters (g, K / g, D), columns (G, g, D, P), outputs (G, g, K / g, P) where images are stacked;
-    columns (1, g, D, G·P), outputs (1, g, K / g, G·P) where they lie side by side, to make the matrices wide enough
+    filters (g, K / g, D), columns (G, g, D, P), outputs (G, g, K / g, P). Small images are woven into one, so that
+    their matrices are wide enough: columns (1, g, D, P·G), outputs (1, g, K / g, P·G).
     """
 
     def __init__(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes,
@@ -176,9 +196,9 @@ class _Cut:
         N, P, D = len(x), math.prod(self.positions), x.shape[1] * math.prod(self.kernel)
         fitting = CACHED // max(1, D * P)
         self.count, self.at_a_time = N, max(1, min(fitting, math.ceil(N / PIECES)))
-        self.stacked = P >= STACKED or self.at_a_time == 1
+        self.woven = P < STACKED and self.at_a_time > 1 and len(self.kernel) == 2 and stride[1] == 1
         pointwise = set(self.kernel) | set(stride) <= {1} and not any(pad)
-        self.in_place = pointwise and self.stacked  # a column is a pixel: x holds them already
+        self.in_place = pointwise and not self.woven  # a column is a pixel: x holds them already
         self.height = self.rows = self.positions[0] if self.positions else 1  # rows of positions
         self.width = P // max(1, self.height)
         if not fitting and not self.in_place:
@@ -192,29 +212,38 @@ class _Cut:
         return (slice(image, min(self.count, image + self.at_a_time)),
                 slice(row, min(self.height, row + self.rows)))
 
-    def geometry(self, rows: slice) -> tuple[Sizes, Sizes, Sizes]:
-        """stride, pad and dilation for windows that begin at the first of these rows."""
-        if not rows.start:
-            return self.stride, self.pad, self.dilation
-        return self.stride, (self.pad[0] - rows.start * self.stride[0], *self.pad[1:]), self.dilation
+    def as_image(self, x: np.ndarray) -> np.ndarray:
+        """The images as im2col gets them."""
+        return weave(x, "woven pixels") if self.woven else x
+
+    def geometry(self, rows: slice, images: int) -> tuple[Sizes, Sizes, Sizes]:
+        """stride, pad and dilation for windows that begin at the first of these rows of so many images."""
+        stride, pad, dilation = self.stride, self.pad, self.dilation
+        if self.woven:
+            return stride, (pad[0], pad[1] * images), (dilation[0], dilation[1] * images)
+        if rows.start:
+            pad = (pad[0] - rows.start * stride[0], *pad[1:])
+        return stride, pad, dilation
 
     def filters(self, w: np.ndarray) -> np.ndarray:
         """w as one matrix a group."""
         return w.reshape(self.group, len(w) // self.group, -1)
 
     def matrices(self, images: np.ndarray) -> np.ndarray:
-        """Images (G, channels, …) as one matrix a group, stacked."""
+        """Images (G, channels, …) as one matrix a group."""
         G, channels = images.shape[:2]
         return images.reshape(G, self.group, channels // self.group, -1)
 
     def borrow_columns(self, x: np.ndarray, rows: slice) -> np.ndarray:
-        """Memory for the columns of x, as im2col fills it: (C, *kernel, G, *positions)."""
+        """Memory for the columns of images x, as im2col fills it: (C, *kernel, G, *positions)."""
         positions = (rows.stop - rows.start, *self.positions[1:]) if self.positions else ()
+        if self.woven:
+            return borrow("columns", (x.shape[1], *self.kernel, 1, positions[0], positions[1] * len(x)), x.dtype)
         return borrow("columns", (x.shape[1], *self.kernel, len(x), *positions), x.dtype)
 
     def column_matrices(self, columns: np.ndarray) -> np.ndarray:
         """What im2col filled, as matrices."""
-        G = columns.shape[1 + len(self.kernel)] if self.stacked else 1
+        G = columns.shape[1 + len(self.kernel)]
         D = columns.shape[0] // self.group * math.prod(self.kernel)
         return columns.reshape(self.group, D, G, -1).transpose(2, 0, 1, 3)
 
@@ -222,23 +251,19 @@ class _Cut:
         """The columns of x, as matrices."""
         if self.in_place:
             return self.matrices(x)
+        image = self.as_image(x)
         columns = self.borrow_columns(x, rows)
-        im2col(x, *self.geometry(rows), columns)
+        im2col(image, *self.geometry(rows, len(x)), columns)
         return self.column_matrices(columns)
 
-    def beside(self, y: np.ndarray) -> Sizes:
-        """The shape of y (G, K, *positions) once its images lie side by side in each channel."""
-        return (y.shape[1], len(y), *self.positions)
-
     def borrow_outputs(self, y: np.ndarray, rows: slice) -> np.ndarray:
-        """Memory for y as matrices: y itself where images are stacked."""
-        if self.stacked:
-            return self.matrices(y)[..., rows.start * self.width:rows.stop * self.width]
-        return self.matrices(borrow("outputs", self.beside(y), y.dtype)[None])
+        """Memory for y as matrices: y itself where images are not woven."""
+        if self.woven:
+            return self.matrices(borrow("outputs", (1, y.shape[1], y.size // y.shape[1]), y.dtype))
+        return self.matrices(y)[..., rows.start * self.width:rows.stop * self.width]
 
     def outputs(self, y: np.ndarray, rows: slice) -> np.ndarray:
         """y as matrices."""
-        outputs = self.borrow_outputs(y, rows)
-        if not self.stacked:
-            outputs.reshape(self.beside(y))[...] = y.swapaxes(0, 1)
-        return outputs
+        if self.woven:
+            return self.matrices(weave(y, "woven outputs"))
+        return self.borrow_outputs(y, rows)

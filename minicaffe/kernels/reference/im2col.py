@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 
 import numpy as np
 
@@ -21,8 +21,10 @@ def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.nd
 
     A negative pad lets the first window begin inside the image.
     """
-    out.fill(0)
-    for column, pixel in _taps(x, stride, pad, dilation, out):
+    taps, all_seen = _taps(x.shape[2:], _window(out), stride, pad, dilation)
+    if not all_seen:
+        out.fill(0)
+    for column, pixel in taps:
         out[column] = x[pixel].swapaxes(0, 1)
 
 
@@ -32,16 +34,28 @@ def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out:
 
     columns (C, *kernel, N, *positions), out (N, C, *sizes)
     """
-    for column, pixel in _taps(out, stride, pad, dilation, columns):
+    for column, pixel in _taps(out.shape[2:], _window(columns), stride, pad, dilation)[0]:
         out[pixel] += columns[column].swapaxes(0, 1)
 
 
-def _taps(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes,
-          columns: np.ndarray) -> Iterator[tuple[tuple[int | slice, ...], Slices]]:
-    """For each place in the window, where it stands in the columns and which pixels it meets."""
-    axes, every = x.ndim - 2, slice(None)
-    kernel_sizes, positions = columns.shape[1:1 + axes], columns.shape[2 + axes:]
+def _window(columns: np.ndarray) -> tuple[Sizes, Sizes]:
+    """The kernel and the positions of columns."""
+    axes = columns.ndim // 2 - 1
+    return columns.shape[1:1 + axes], columns.shape[2 + axes:]
+
+
+@functools.lru_cache(maxsize=256)
+def _taps(sizes: Sizes, window: tuple[Sizes, Sizes], stride: Sizes, pad: Sizes,
+          dilation: Sizes) -> tuple[list[tuple[tuple[int | slice, ...], Slices]], bool]:
+    """For each place in the window, where it stands in the columns and which pixels it meets; whether it always does.
+
+    The same few geometries come again in every pass, and their arithmetic would take longer than the copies.
+    """
+    (kernel_sizes, positions), every, taps = window, slice(None), []
+    all_seen = True
     for tap in np.ndindex(*kernel_sizes):
         offsets = [i * d - p for i, d, p in zip(tap, dilation, pad, strict=True)]
-        at, seen = reach_all(offsets, x.shape[2:], positions, stride)
-        yield (every, *tap, every, *at), (every, every, *seen)
+        at, seen = reach_all(offsets, sizes, positions, stride)
+        all_seen &= at == tuple(slice(0, o) for o in positions)
+        taps.append(((every, *tap, every, *at), (every, every, *seen)))
+    return taps, all_seen
