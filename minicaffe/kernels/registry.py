@@ -62,7 +62,7 @@ class ShardedKernel(Kernel):
     position alone.
     """
 
-    PIECE = 1 << 15  # values of the largest array that are worth a piece of their own
+    PIECE = 1 << 17  # values of the largest array that are worth a piece: waking a thread costs as much as 1 << 16
     MOST_PIECES = 16
     MOST_PIECES_OF_NUMPY = 4  # its short operations wait for each other's turn at the interpreter's lock
 

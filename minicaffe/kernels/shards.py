@@ -18,6 +18,7 @@ from minicaffe.errors import EngineError
 from minicaffe.kernels.blas import hold_to_one_thread
 
 BLOCK = 1 << 15  # elements of an array: five of them fit in a core's cache
+WAKES = 6        # blocks that are worth waking threads for, which takes some 50 µs
 
 _threads = 0  # 0 until somebody asks or sets it
 _workers: list[SimpleQueue[_Job]] = []  # one inbox a thread besides the caller's
@@ -51,7 +52,7 @@ def for_blocks(arrays: Sequence[np.ndarray], work: Callable[..., object]) -> Non
     """
     flat = [array.reshape(-1) for array in arrays]
     count = -(-flat[0].size // BLOCK)
-    run(lambda i: work(*(array[i * BLOCK:(i + 1) * BLOCK] for array in flat)), count)
+    run(lambda i: work(*(array[i * BLOCK:(i + 1) * BLOCK] for array in flat)), count, wakes=count >= WAKES)
 
 
 def for_images(work: Callable[..., object], *arrays: np.ndarray) -> None:
@@ -62,17 +63,19 @@ def for_images(work: Callable[..., object], *arrays: np.ndarray) -> None:
     """
     images, largest = len(arrays[0]), max(array.size for array in arrays)
     step = max(1, images * BLOCK // max(1, largest))
-    run(lambda i: work(*(array[i * step:(i + 1) * step] for array in arrays)), -(-images // step))
+    count = -(-images // step)
+    run(lambda i: work(*(array[i * step:(i + 1) * step] for array in arrays)), count, wakes=count >= WAKES)
 
 
-def run(task: Callable[[int], object], count: int, *, gemm: bool = False) -> None:
+def run(task: Callable[[int], object], count: int, *, gemm: bool = False, wakes: bool = True) -> None:
     """Call task(0) … task(count − 1), each once, in any order and on any thread; return when all are done.
 
-    `gemm` says that the task multiplies matrices. The first error of a task is raised again here.
+    `gemm` says that the task multiplies matrices, `wakes` that there is work enough to wake other threads for. The
+    first error of a task is raised again here.
     """
     helpers = min(threads(), count) - 1
     held = hold_to_one_thread() if gemm else True  # else BLAS has threads of its own: none on top of them
-    if helpers < 1 or not held or getattr(_here, "busy", False):
+    if helpers < 1 or not held or not wakes or getattr(_here, "busy", False):
         for i in range(count):
             task(i)
         return

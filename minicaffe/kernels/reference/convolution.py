@@ -24,7 +24,7 @@ PIECES = 4             # pieces at least, where there are so many images
 LANES = 16             # partial weight gradients at most
 LANE_VALUES = 1 << 24  # values of all partial weight gradients together
 CHANNELS = 16          # of a single image that a thread lays out at a time
-SUMMED = 1 << 16       # values that are worth a piece of their own when they are only summed
+SUMMED = 1 << 18       # values that are worth a piece of their own when they are only summed
 STACKED = 128          # positions from which images are multiplied one by one; below, they are woven into one
 
 

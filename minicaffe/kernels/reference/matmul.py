@@ -9,7 +9,7 @@ from minicaffe.kernels.registry import kernel
 from minicaffe.kernels.workspace import borrow
 
 BLOCKS = 8            # at most
-BLOCK_WORK = 1 << 19  # multiplications that are worth a block of their own
+BLOCK_WORK = 1 << 22  # multiplications that are worth a block of their own
 GRAIN = 16            # blocks begin at multiples of this, as BLAS likes them
 
 
