@@ -66,6 +66,16 @@ FILLERS: dict[str, Callable[[np.ndarray, Any, np.random.Generator], None]] = {
     f.__name__: f for f in (bilinear, constant, gaussian, msra, positive_unitball, uniform, xavier)}
 
 
+READS = {"constant": {"value"}, "uniform": {"min", "max"}, "gaussian": {"mean", "std", "sparse"},
+         "xavier": {"variance_norm"}, "msra": {"variance_norm"}}  # fields of a FillerParameter
+
+
+def unread_fields(param: Any) -> list[str]:
+    """The fields of a FillerParameter that are set and that its type does not read."""
+    known = READS.get(param.type, set()) | {"type"}
+    return [field.name for field, _ in param.ListFields() if field.name not in known]
+
+
 def fill(values: np.ndarray, param: Any, rng: np.random.Generator) -> None:
     """Fill an array in place as a FillerParameter says. LayerError for an unknown type."""
     if param.type not in FILLERS:

@@ -27,7 +27,8 @@ import numpy as np
 from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, near_names
-from minicaffe.filler import fill
+from minicaffe.filler import fill, unread_fields
+from minicaffe.log import warn
 from minicaffe.proto import TRAIN, LayerParameter
 from minicaffe.proto.binary import blob_to_array
 
@@ -296,14 +297,25 @@ class Layer:
         """
         if holds:
             return
-        owner, path = (self.layer_param, field[1:]) if field.startswith(".") else (self.param, field)
-        value = owner
-        for part in path.split("."):
-            value = getattr(value, part)
+        owner, name, shown = self._field(field)
+        value = getattr(owner, name)
         if hasattr(value, "extend"):
             value = list(value)
-        prefix = "" if field.startswith(".") else f"{self.message}."
-        self.fail(f"{prefix}{path} {rule}, got {value if value != '' else 'nothing'}", hint=hint)
+        self.fail(f"{shown} {rule}, got {value if value != '' else 'nothing'}", hint=hint)
+
+    def check_effect(self, has_effect: bool, field: str, reason: str) -> None:
+        """Warn, unless it `has_effect`, of a field that is set: 'eltwise_param.coeff has no effect: REASON'."""
+        owner, name, shown = self._field(field)
+        if not has_effect and any(known.name == name for known, _ in owner.ListFields()):
+            warn("layer.hpp:67", f"layer {self.name!r} ({self.type}): {shown} has no effect: {reason}")
+
+    def _field(self, field: str) -> tuple[Any, str, str]:
+        """The message that holds a field as `check` takes it, the field's name there, and how it is shown."""
+        owner, path = (self.layer_param, field[1:]) if field.startswith(".") else (self.param, field)
+        *outer, name = path.split(".")
+        for part in outer:
+            owner = getattr(owner, part)
+        return owner, name, path if field.startswith(".") else f"{self.message}.{path}"
 
     def fail(self, message: str, hint: str = "", sample: int | None = None) -> NoReturn:
         """Raise a LayerError that begins with the layer's name and type; `sample` is the bad one of the batch."""
@@ -316,9 +328,20 @@ class Layer:
             if field.name.endswith("_param") and field.name not in known:
                 self._unread_field(field.name, permissive)
             elif field.name == self.message:
-                for inner, _ in value.ListFields():
+                for inner, content in value.ListFields():
                     if inner.name in self.unread:
                         self._unread_field(f"{field.name}.{inner.name}", permissive)
+                    elif inner.name.endswith("filler"):
+                        self._check_filler(f"{field.name}.{inner.name}", content, getattr(value, "bias_term", True))
+
+    def _check_filler(self, field: str, content: Any, bias_term: bool) -> None:
+        """Warn of a filler for a bias that there is not, and of what a filler does not read."""
+        if field.endswith(".bias_filler"):
+            self.check_effect(bias_term, f".{field}", "bias_term is false")
+        for filler in content if hasattr(content, "extend") else [content]:
+            for name in unread_fields(filler):
+                warn("filler.hpp:286", f"layer {self.name!r} ({self.type}): {field}.{name} has no effect: "
+                                       f"the {filler.type} filler does not read it")
 
     def _unread_field(self, field: str, permissive: bool) -> None:
         message = f"layer {self.name!r} ({self.type}): {field} is set, but this layer does not read it"

@@ -100,7 +100,7 @@ def test_lrn_within_channel_says_that_k_is_ignored(caplog):
         _, with_k = run_forward(make(LRNLayer, k=4, **param), normal(*SHAPE))
 
     assert np.array_equal(plain[0].data, with_k[0].data)
-    assert "lrn_param.k = 4 has no effect" in caplog.text
+    assert "lrn_param.k has no effect: WITHIN_CHANNEL takes 1" in caplog.text
 
 
 @pytest.mark.parametrize("region", ["ACROSS_CHANNELS", "WITHIN_CHANNEL"])

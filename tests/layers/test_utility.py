@@ -364,12 +364,13 @@ def test_eltwise_errors(param, shapes, message):
         set_up(make(EltwiseLayer, **param), *shapes)
 
 
-def test_eltwise_max_ignores_coeff():
+def test_eltwise_max_ignores_coeff(caplog):
     """Caffe ignores coeff for MAX, so it is no error, but it is warned of."""
-    with pytest.warns(UserWarning, match=r"layer 'Eltwise' .*coeff has no effect on operation MAX"):
+    with caplog.at_level("WARNING", "minicaffe"):
         top = run_forward(make(EltwiseLayer, operation=MAX, coeff=[1, -1]), np.array([2.0]), np.array([3.0]))[1]
 
     np.testing.assert_array_equal(top[0].data, [3])
+    assert "layer 'Eltwise' (Eltwise): eltwise_param.coeff has no effect: the operation is MAX" in caplog.text
 
 
 # --- Filter ---------------------------------------------------------------------------------------

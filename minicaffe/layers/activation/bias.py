@@ -59,6 +59,8 @@ class BiasLayer(Layer):
     backward_reads = ()
 
     def setup(self, bottom, top):
+        for field in ("filler", "num_axes"):
+            self.check_effect(len(bottom) == 1, field, "the bias is bottom[1]")
         if len(bottom) == 1:
             self.add_blob(covered_shape(self, bottom[0], self.param.num_axes), self.param.filler)
         elif top[0] is bottom[1]:

@@ -33,6 +33,8 @@ class ScaleLayer(Layer):
 
     def setup(self, bottom, top):
         p = self.param
+        for field in ("filler", "num_axes"):
+            self.check_effect(len(bottom) == 1, field, "the scale is bottom[1]")
         if len(bottom) == 1:
             filler = p.filler if p.HasField("filler") else FillerParameter(type="constant", value=1)
             self.add_blob(covered_shape(self, bottom[0], p.num_axes), filler)

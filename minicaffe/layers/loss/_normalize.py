@@ -45,6 +45,7 @@ class NormalizedLoss(LossLayer):
             values = np.array(getattr(p, field))
             good = bool(np.all((values >= 0) & (values < np.inf)))
             self.check(good, f".loss_param.{field}", "must be finite and ≥ 0")
+        self.check_effect(self.ignore_label is not None, ".loss_param.exact_ignore", "there is no ignore_label")
         self.targets_warned = False
         self.weighted = self.class_weight is not None or self._weights_given(bottom)
 

@@ -38,6 +38,8 @@ class BatchNormLayer(Layer):
             self.fail("bottom[0] must have at least one axis, got a scalar")
         self.fraction, self.eps = p.moving_average_fraction, p.eps
         self.use_global_stats = p.use_global_stats if p.HasField("use_global_stats") else self.phase == TEST
+        self.check_effect(self.phase == TEST or not p.use_global_stats, "moving_average_fraction",
+                          "use_global_stats is true")
         self.C = x.shape[1] if x.num_axes > 1 else 1
         for shape in ((self.C,), (self.C,), (1,)):
             self.add_blob(shape)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minicaffe import kernels, log
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.proto import LRNParameter
 
@@ -36,9 +36,7 @@ class LRNLayer(Layer):
         self.axes = [1]
         if p.norm_region == LRNParameter.WITHIN_CHANNEL:
             self.axes, self.k = [2, 3], 1.0  # Caffe: k is not read here
-            if p.k != 1:
-                log.warn("lrn_layer.cpp:48", f"layer {self.name!r} (LRN): lrn_param.k = {log.number(p.k)} has no "
-                                             "effect with WITHIN_CHANNEL, which takes k = 1")
+            self.check_effect(p.k == 1, "k", "WITHIN_CHANNEL takes 1")
         self.alpha = p.alpha / self.n ** len(self.axes)
 
     def reshape(self, bottom, top):

@@ -27,6 +27,9 @@ class MVNLayer(Layer):
     in_place = True
     backward_reads = ("top",)
 
+    def setup(self, bottom, top):
+        self.check_effect(self.param.normalize_variance, "eps", "normalize_variance is false")
+
     def reshape(self, bottom, top):
         x = bottom[0]
         if x.num_axes > 4:

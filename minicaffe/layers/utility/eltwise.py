@@ -1,6 +1,5 @@
 """Eltwise: combine blobs of one shape number by number."""
 
-import warnings
 
 import numpy as np
 
@@ -36,9 +35,8 @@ class EltwiseLayer(Layer):
         c = list(self.param.coeff)
         self.check(not c or self.param.operation != PROD, "coeff", "is read by operation SUM, not by PROD")
         self.check(len(c) in (0, len(bottom)), "coeff", f"must be given once for each of the {len(bottom)} bottoms")
-        if c and self.param.operation == MAX:
-            warnings.warn(f"layer {self.name!r} (Eltwise): eltwise_param.coeff has no effect on operation MAX; "
-                          f"remove it", stacklevel=2)
+        self.check_effect(self.param.operation == SUM, "coeff", "the operation is MAX")
+        self.check_effect(self.param.operation == PROD, "stable_prod_grad", "the operation is not PROD")
         self.c = c or [1.0] * len(bottom)
 
     def reshape(self, bottom, top):

@@ -42,6 +42,7 @@ class PoolingLayer(PoolingBase):
         self.stride, self.pad = pool_pair(self, "stride", "stride"), pool_pair(self, "pad", "pad")
         if len(top) > 1:
             self.check(p.pool == p.MAX, "pool", "must be MAX for a second top, the mask")
+        self.check_effect(not p.global_pooling, "round_mode", "global_pooling is true")
         if p.global_pooling:
             self.check(self.kernel == (0, 0), "global_pooling", f"takes the image for its kernel, not {self.kernel}")
             self.check((self.stride, self.pad) == ((1, 1), (0, 0)), "global_pooling",
