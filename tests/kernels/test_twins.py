@@ -131,3 +131,16 @@ def test_max_pool_of_nan():
 
             assert np.finfo(np.float32).min == y.item()
             assert index.item() == -1
+
+
+@pytest.mark.parametrize("name", ["relu", "relu_grad", "affine_rows"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_in_place(name, dtype):
+    """A twin gives in place what it gives between two arrays."""
+    made = kernels.kernels()[name]
+    for engine, twin in made.twins.items():
+        for source, *between, out in cases(name, np.random.default_rng(7), dtype):
+            twin(source, *between, out)
+            twin(source, *between, source)
+
+            np.testing.assert_array_equal(out, source, err_msg=engine)
