@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import glog
-from minicaffe.cli.show import stages
+from minicaffe.cli.show import add_permissive, stages
 from minicaffe.errors import NetError
 from minicaffe.log import log, number, warn
 from minicaffe.net import Net
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", metavar="N", type=int, default=50, help="batches to run (default: 50)")
     parser.add_argument("--level", type=int, default=0)
     parser.add_argument("--stage", default="", help="stages, separated by commas")
+    add_permissive(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
 
 
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     with glog.writing():
         use_cpu("caffe.cpp:275", args.gpu)
         check_iterations(args.iterations)
-        net = Net(args.model, TEST, level=args.level, stages=stages(args))
+        net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive)
         log("net.cpp:741", str(net.copy_trained_from(args.weights, strict=args.strict)))
         log("caffe.cpp:281", f"Running for {args.iterations} iterations.")
         mean = MeanOutputs(net)

@@ -27,6 +27,12 @@ def add_state_arguments(parser: argparse.ArgumentParser, phase: str = "TRAIN") -
     parser.add_argument("--stage", default="", help="stages, separated by commas")
 
 
+def add_permissive(parser: argparse.ArgumentParser) -> None:
+    """The flag that lets a net pass whose layers do not read all that is set."""
+    parser.add_argument("--permissive", action="store_true",
+                        help="warn of parameters that a layer does not read, instead of refusing them")
+
+
 def stages(args: argparse.Namespace) -> list[str]:
     """The stages of a --stage flag."""
     return [stage for stage in args.stage.split(",") if stage]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe import passes
-from minicaffe.cli.show import add_state_arguments, stages
+from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.errors import DataError, NetError
 from minicaffe.net import Net, location
 from minicaffe.net.cost import NetCost, cost
@@ -32,16 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="size of the images, or CxHxW; data layers are then not asked for theirs")
     parser.add_argument("--weights", action="store_true", help="list the shape of every learnable blob too")
     add_state_arguments(parser)
+    add_permissive(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    net, remarks = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size)
+    net, remarks = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size,
+                        args.permissive)
     print("\n".join([table(net, cost(net), weights=args.weights), *remarks]))
     return 0
 
 
 def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None, batch: int = 0,
-         size: str = "") -> tuple[Net, list[str]]:
+         size: str = "", permissive: bool = False) -> tuple[Net, list[str]]:
     """The net of a file, of shapes alone, for this batch and image size where they are given; what was assumed."""
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
@@ -51,7 +53,7 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
     with place.in_errors(given):
         definition = passes.apply(given, after="filter")
         remarks = [remark for layer in definition.layer if (remark := _resize(layer, batch, _sizes(size)))]
-        return Net(definition, None, shapes_only=True), remarks
+        return Net(definition, None, permissive=permissive, shapes_only=True), remarks
 
 
 def _sizes(size: str) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from minicaffe.cli import glog
 from minicaffe.cli.evaluate import check_iterations, use_cpu
-from minicaffe.cli.show import add_state_arguments, stages
+from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.log import log, number
 from minicaffe.net import Net
 from minicaffe.proto import Phase
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
     parser.add_argument("--iterations", metavar="N", type=int, default=50, help="passes to time (default: 50)")
     add_state_arguments(parser)
+    add_permissive(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
 
 
@@ -29,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     with glog.writing():
         use_cpu("caffe.cpp:343", args.gpu)
         check_iterations(args.iterations)
-        net = Net(args.model, Phase.Value(args.phase), level=args.level, stages=stages(args))
+        net = Net(args.model, Phase.Value(args.phase), level=args.level, stages=stages(args),
+                  permissive=args.permissive)
         log("caffe.cpp:351", "Performing Forward")
         log("caffe.cpp:356", f"Initial loss: {number(net.forward())}")
         log("caffe.cpp:357", "Performing Backward")

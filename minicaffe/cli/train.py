@@ -12,11 +12,14 @@ the record of the training: log.jsonl, train.log and run.yaml; minicaffe plot dr
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 from minicaffe.cli import progress, run_record, signals
+from minicaffe.cli.show import add_permissive
 from minicaffe.errors import SolverError
 from minicaffe.log import log, warn
+from minicaffe.net import Net
 from minicaffe.proto import SolverParameter
 from minicaffe.solvers import Solver, criterion, definition, get_solver, keep, lr_policy, snapshot
 from minicaffe.solvers.doctor import Doctor
@@ -38,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=int, default=0, help="the train net's level")
     parser.add_argument("--stage", default="", help="the train net's stages, separated by commas")
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
+    add_permissive(parser)
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what a value that is NaN or Inf "
                         "does: stop with its place and likely causes (default), or warn and go on")
     parser.add_argument("--no-record", action="store_true", help="write no PREFIX.run beside the snapshots")
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         raise SolverError("--snapshot goes on with a training and --weights begins one: give one of them")
     with progress.reporting() as report, run_record.recording(not args.no_record, args.tensorboard) as recorder:
         param = _param(args)
-        solver = get_solver(param, where=args.solver)
+        solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive))
         if param.snapshot_after_train:
             snapshot.check_writable(solver)
         _long_run(solver, args)

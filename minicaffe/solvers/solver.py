@@ -23,7 +23,7 @@ from minicaffe.solvers import criterion, definition, epochs, lr_policy, record, 
 from minicaffe.solvers.iter_size import Passes
 from minicaffe.solvers.keep import Keep
 
-NetClass = type[Net]  # a facade gives its own
+NetClass = Callable[..., Net]  # a facade gives its own
 DType = type  # float32 or float64
 
 _types: dict[str, type[Solver]] = {}

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 
@@ -194,6 +195,24 @@ def test_a_window_larger_than_the_image(folder, fail):
 
     assert ("net.prototxt:3: layer 'conv' (Convolution): the window of (9, 9) pixels does not fit bottom[0] "
             "(2, 3, 5, 4), padded by (0, 0)" in fail("time", "--model", "net.prototxt"))
+
+
+@pytest.mark.parametrize("argv", [["train", "--solver", "solver.prototxt"], ["time", "--model", "net.prototxt"],
+                                  ["test", "--model", "net.prototxt", "--weights", "run_iter_2.caffemodel"],
+                                  ["summary", "net.prototxt"]])
+def test_what_a_layer_does_not_read(folder, fail, capsys, argv):
+    """this test shows that it is refused by name, and passes with a warning where --permissive says so."""
+    assert 0 == main(["train", "--solver", "solver.prototxt"])
+    (folder / "net.prototxt").write_text(NET.replace('top: "ip"', 'top: "ip" relu_param { negative_slope: 1 }'))
+    capsys.readouterr()
+
+    assert ("net.prototxt:5: layer 'ip' (InnerProduct): relu_param is set, but this layer does not read it\n"
+            "  hint: remove the field, or pass --permissive to go on without it" in fail(*argv))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert 0 == main([*argv, "--permissive"])
+    assert ("minicaffe: warning: layer 'ip' (InnerProduct): relu_param is set, but this layer does not read it"
+            in capsys.readouterr().err)
 
 
 # --- data ---------------------------------------------------------------------------------------------------
