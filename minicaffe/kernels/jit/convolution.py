@@ -18,7 +18,7 @@ from minicaffe.kernels.workspace import borrow
 
 BLOCKS = (8, 16)          # images in a block, L
 TAPS = (3, 5)             # widths of a filter that have a loop of their own
-MOST_CHANNELS = 64        # for three taps: beyond, a matrix product makes up for its columns
+MOST_CHANNELS = 32        # for three taps: beyond, a matrix product makes up for its columns
 FILTERS = 4               # filters that share a pixel
 WIDEST = 2048             # values of one row of a block: FILTERS rows of sums must stay in the first cache
 PIECES = 12               # pieces at least, where the filters allow it

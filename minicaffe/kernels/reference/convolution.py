@@ -18,7 +18,8 @@ from minicaffe.kernels.reference.matmul import matmul
 from minicaffe.kernels.registry import kernel
 from minicaffe.kernels.workspace import borrow
 
-CACHED = 1 << 19       # values of the columns of one piece: what a core's cache holds beside the rest
+CACHED = 1 << 17       # values of the columns of one piece: what a core's cache holds beside the rest
+WOVEN = 1 << 19        # the same for woven images, whose stretches of memory grow with their number
 NARROWEST = 512        # positions at least of a part of a large image: the filters are read again for each part
 PIECES = 4             # pieces at least, where there are so many images
 LANES = 16             # partial weight gradients at most
@@ -194,9 +195,10 @@ class _Cut:
         self.group, self.stride, self.pad, self.dilation = group, stride, pad, dilation
         self.kernel, self.positions = w.shape[2:], y.shape[2:]
         N, P, D = len(x), math.prod(self.positions), x.shape[1] * math.prod(self.kernel)
-        fitting = CACHED // max(1, D * P)
+        small = P < STACKED and len(self.kernel) == 2 and stride[1] == 1
+        fitting = (WOVEN if small else CACHED) // max(1, D * P)
         self.count, self.at_a_time = N, max(1, min(fitting, math.ceil(N / PIECES)))
-        self.woven = P < STACKED and self.at_a_time > 1 and len(self.kernel) == 2 and stride[1] == 1
+        self.woven = small and self.at_a_time > 1
         pointwise = set(self.kernel) | set(stride) <= {1} and not any(pad)
         self.in_place = pointwise and not self.woven  # a column is a pixel: x holds them already
         self.height = self.rows = self.positions[0] if self.positions else 1  # rows of positions

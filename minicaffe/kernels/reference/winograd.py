@@ -25,7 +25,7 @@ from minicaffe.kernels.workspace import borrow
 TILE, TAPS = 4, 3                     # outputs along a side of a tile, taps along a side of a filter
 SIDE = TILE + TAPS - 1                # pixels along a side of a tile
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and infinity
-FEWEST_CHANNELS = 96                  # below, the transforms cost more than they save
+FEWEST_CHANNELS = 64                  # below, the transforms cost more than they save
 FEWEST_TILES = 64
 MOST_VALUES = 1 << 24                 # values of x̂ or ŷ at a time
 TILES_A_PIECE = 64
