@@ -86,7 +86,8 @@ def test_the_weight_gradient_adds():
 
 
 @pytest.mark.parametrize("limits", [{"CACHED": 1}, {"CACHED": 1, "NARROWEST": 1}, {"CACHED": 1, "NARROWEST": 11},
-                                    {"CACHED": 1 << 30, "PIECES": 2}, {"WOVEN": 1}, {"WOVEN": 1 << 30}, {"LANES": 1}, {"LANE_VALUES": 1},
+                                    {"CACHED": 1 << 30, "PIECES": 2}, {"WOVEN": 1}, {"WOVEN": 1 << 30},
+                                    {"LANES": 1}, {"LANE_VALUES": 1},
                                     {"STACKED": 1}, {"STACKED": 1 << 30}])
 def test_the_cut_does_not_matter(limits, monkeypatch):
     """However the images are cut into pieces, parts and lanes, the numbers stay."""

@@ -713,6 +713,16 @@ def test_window_data_mean_file(boxes):
     assert (top[0].data[0] == image.resize(pixels[0][:, 3:11, 2:14], (8, 8)) - mean[:, 2:10, 2:10]).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 12, 12), (3, 12, 7)])
+def test_window_data_mean_that_does_not_fit(boxes, shape):
+    """A mean of other channels, or smaller than the windows, is refused with both shapes."""
+    folder = boxes[0]
+    (folder / "mean").write_bytes(array_to_blob(np.zeros(shape, np.float32)).SerializeToString())
+    with pytest.raises(LayerError, match=rf"'\w+' \(WindowData\): transform_param.mean_file holds a mean of shape "
+                                         rf"{re.escape(str(shape))}, but windows are \(3, 8, 8\)"):
+        set_up(window_layer(folder, transform={"mean_file": str(folder / "mean")}), 2)
+
+
 @pytest.mark.parametrize(("error", "change", "message"), [
     (LayerError, {"source": ""}, r"window_data_param\.source must name a window file"),
     (LayerError, {"batch_size": 0}, r"window_data_param\.batch_size must be positive, got 0"),
