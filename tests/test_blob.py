@@ -123,3 +123,10 @@ def test_a_cleared_diff_reads_as_zeros():
     diff[...] = 7
     assert [7] * 6 == user.diff.tolist()
     assert user.diff_to_add()[1]
+
+
+def test_a_blob_larger_than_any_memory():
+    """this test shows the count and the shape; nothing is allocated below the limit either."""
+    with pytest.raises(LayerError, match=r"281474976710656 numbers, got 562949953421312: \(2, 281474976710656\)"):
+        Blob((2, 2**48))
+    assert 2**48 == Blob((2**40, 2**8)).count

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import re
 import threading
 
 import numpy as np
@@ -23,6 +24,7 @@ from minicaffe.layers.data.input import InputLayer
 from minicaffe.layers.data.memory_data import MemoryDataLayer
 from minicaffe.layers.data.window_data import WindowDataLayer
 from minicaffe.proto import TEST, Datum
+from minicaffe.proto.binary import array_to_blob
 
 
 def set_up(layer, tops):
@@ -700,8 +702,6 @@ def test_window_data_square(boxes):
 
 def test_window_data_mean_file(boxes):
     """Of a larger mean image the middle is subtracted."""
-    from minicaffe.proto.binary import array_to_blob
-
     folder, pixels = boxes
     mean = np.random.default_rng(2).uniform(0, 200, (3, 12, 12)).astype(np.float32)
     (folder / "mean").write_bytes(array_to_blob(mean).SerializeToString())
@@ -759,3 +759,11 @@ def test_window_data_damaged(boxes, old, new, message):
 
     with pytest.raises(DataError, match=message):
         set_up(window_layer(folder, batch_size=64), 2)
+
+
+def test_an_image_of_16_bits_is_refused():
+    """this test shows that deep images are named, not cut down in silence."""
+    cv2 = pytest.importorskip("cv2")
+    png = cv2.imencode(".png", np.full((5, 3), 40000, np.uint16))[1].tobytes()
+    with pytest.raises(DataError, match="deep has 16 bits a channel, but only 8 are read"):
+        image.decode(png, "deep")

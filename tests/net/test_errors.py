@@ -3,8 +3,9 @@
 import pytest
 from net_tools import fully_connected, inputs, layer, make
 
-from minicaffe import TEST, TRAIN, MinicaffeError, Net, NetError
-from minicaffe.proto import LayerParameter
+from minicaffe import TEST, TRAIN, Layer, LayerError, MinicaffeError, Net, NetError, pycaffe, register
+from minicaffe.proto import LayerParameter, NetParameter
+from minicaffe.proto import text as proto_text
 
 X = inputs(x=(2, 3))
 
@@ -122,3 +123,22 @@ def test_definition_is_not_changed():
     Net(given, TEST)
 
     assert before == given.SerializeToString()
+
+
+@pytest.mark.parametrize(("name", "type_name", "words"), [
+    ("Wrong", "Wrong", "the class of layer type 'Wrong' must be called WrongLayer, not Wrong"),
+    ("TanHLayer", "TanH", "layer type 'TanH' is registered twice: in minicaffe.layers.activation.tanh and in here")])
+def test_registering_a_layer(name, type_name, words):
+    """this test shows that a type has one class, whose name follows from it."""
+    with pytest.raises(LayerError, match=words):
+        register(type_name)(type(name, (Layer,), {"__module__": "here"}))
+
+
+def test_facade_knows_its_blobs():
+    """this test shows that an array for a blob that is no input, or not in the net, is refused by name."""
+    net = pycaffe.Net(proto_text.parse(X + layer("TanH", "x", "y"), NetParameter()), TEST)
+
+    with pytest.raises(NetError, match="the net's inputs are x, got z"):
+        net.forward(z=[[0] * 3] * 2)
+    with pytest.raises(NetError, match=r"has no blob 'xx'\n  hint: did you mean 'x'\?"):
+        net.forward(start="y", xx=[[0] * 3] * 2)

@@ -99,3 +99,11 @@ def test_batch_norm_with_three_params_stops_learning():
     upgraded = passes.upgrade(net('layer { name: "bn" type: "BatchNorm" param { lr_mult: 1 } param {} param {} }'))
 
     assert [(0, 0)] * 3 == [(p.lr_mult, p.decay_mult) for p in upgraded.layer[0].param]
+
+
+def test_padding_for_a_layer_that_takes_none():
+    """this test shows both layers' names where a V0 padding layer feeds neither a conv nor a pool layer."""
+    text = V0.replace('name: "conv1" type: "conv"', 'name: "conv1" type: "innerproduct"')
+    words = r"layer 'conv1' \(innerproduct\) reads the padding layer 'pad1': only a conv or pool layer"
+    with pytest.raises(NetError, match=words):
+        passes.apply(proto_text.parse(text, NetParameter()))
