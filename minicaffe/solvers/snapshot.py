@@ -21,10 +21,10 @@ import numpy as np
 
 from minicaffe.errors import DataError, MinicaffeError, SolverError
 from minicaffe.io import caffemodel, hdf5, solverstate, weights
-from minicaffe.io.beside import sibling
 from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.proto.binary import SolverSnapshot
+from minicaffe.proto.wrong_file import sibling
 from minicaffe.solvers import keep, record
 
 if TYPE_CHECKING:
