@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,7 +134,9 @@ def _tell(out: Path, iterations: int) -> None:
             print(f"  {name:30}{what}")
     if not picture.available():
         print("  (no picture: pip install 'minicaffe[plot]')")
-    print(f"\nThe same by hand:\n"
+    activate = Path(sys.prefix) / "bin" / "activate"
+    on_path = shutil.which("minicaffe") or not activate.is_file()
+    print("\nThe same by hand:\n" + ("" if on_path else f"  . {os.path.relpath(activate)}\n") +
           f"  cd {os.path.relpath(out)}\n"
           f"  minicaffe train --solver {SOLVER}\n"
           f"  minicaffe test --model {NET} --weights lenet_iter_{iterations}.caffemodel --iterations 10")

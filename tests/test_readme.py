@@ -1,0 +1,77 @@
+"""What the README says, done; and the links of every page, followed."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minicaffe.cli.__main__ import COMMANDS, main
+from minicaffe.io import weights
+from minicaffe.net import Net
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LENET = ROOT / "examples" / "fashion_mnist"
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")})
+
+
+def test_every_command_has_its_row():
+    """this test shows that the table lists the commands that there are, and no others."""
+    assert sorted(COMMANDS) == sorted(re.findall(r"^\| `minicaffe (\w+)` \|", README, re.MULTILINE))
+
+
+def test_a_mistake_is_the_message_shown(tmp_path, monkeypatch, capsys):
+    """this test shows that the misspelt field is reported word for word as the README prints it."""
+    shown = re.search(r"^    minicaffe: error: .*\n(?:    .*\n)+", README, re.MULTILINE)[0]
+    lines = (LENET / "lenet_train_test.prototxt").read_text().splitlines(keepends=True)
+    number = int(re.search(r"prototxt:(\d+):", shown)[1])
+    lines[number - 1] = lines[number - 1].replace("bottom", "botom")
+    (tmp_path / "lenet_train_test.prototxt").write_text("".join(lines))
+    monkeypatch.chdir(tmp_path)
+
+    assert 1 == main(["show", "lenet_train_test.prototxt"])
+    assert re.sub("^    ", "", shown, flags=re.MULTILINE) == capsys.readouterr().err
+
+
+def test_a_net_is_used_as_shown(tmp_path, monkeypatch, capsys):
+    """this test shows that the lines under 'Use a net' run with the example's files and print a class an image."""
+    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Net(" in block)
+    (tmp_path / "lenet.prototxt").write_bytes((LENET / "lenet.prototxt").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    weights.save("lenet_iter_10000.caffemodel", Net("lenet.prototxt"))
+    exec(code, {"images": np.random.default_rng(3).random((64, 1, 28, 28), np.float32)})
+
+    classes = np.array(capsys.readouterr().out.replace("[", "").replace("]", "").split(), int)
+    assert 64 == len(classes)
+    assert set(classes) <= set(range(10))
+
+
+def test_a_layer_works_alone_as_shown(capsys):
+    """this test shows that the ten lines run, that the loss is the one in the comment, and the two numbers agree."""
+    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "SetUp(" in block)
+    names = {}
+    exec(code, names)
+
+    slope, difference = map(float, capsys.readouterr().out.split())
+    assert slope == pytest.approx(difference, rel=1e-5)
+    assert float(re.search(r"# (\d\.\d{6,})", code)[1]) == pytest.approx(names["loss"], abs=1e-14)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    """this test shows that each link of a page to another names a file that exists, and a heading in it."""
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if link.startswith("http"):
+            continue
+        if not target.exists():
+            broken.append(link)
+        elif anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            if anchor not in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}:
+                broken.append(link)
+
+    assert [] == broken
