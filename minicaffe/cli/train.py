@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solver", metavar="F", required=True, help="the solver, a prototxt or YAML file")
     parser.add_argument("--snapshot", metavar="F", default="", help="a solver state to go on from")
     parser.add_argument("--weights", metavar="F,F", default="", help="weights to begin with, by layer name")
+    parser.add_argument("--strict", action="store_true", help="refuse weights that do not fit the net exactly")
     parser.add_argument("--resume", metavar="auto|F", default="", help="auto: go on from the newest complete snapshot "
                         "of the solver's prefix, or begin where there is none; a state: as --snapshot")
     parser.add_argument("--override", metavar="K=V,K=V", action="append", default=[],
@@ -57,9 +58,12 @@ def run(args: argparse.Namespace) -> int:
     args.snapshot = args.snapshot or (args.resume if args.resume != "auto" else "")
     if args.snapshot and args.weights:
         raise SolverError("--snapshot goes on with a training and --weights begins one: give one of them")
+    if args.strict and not args.weights:
+        raise SolverError("--strict judges the files of --weights, but none is given")
     with progress.reporting() as report, run_record.recording(not args.no_record, args.tensorboard) as recorder:
         param = _param(args)
-        solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive))
+        solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive),
+                            strict=args.strict)
         if param.snapshot_after_train:
             snapshot.check_writable(solver)
         _long_run(solver, args)

@@ -18,7 +18,7 @@ from minicaffe import kernels, rng
 from minicaffe.errors import SolverError, near_names
 from minicaffe.log import log, number, warn
 from minicaffe.net import Net
-from minicaffe.proto import text
+from minicaffe.proto import TRAIN, text
 from minicaffe.solvers import criterion, definition, epochs, lr_policy, record, report, snapshot
 from minicaffe.solvers.iter_size import Passes
 from minicaffe.solvers.keep import Keep
@@ -47,8 +47,12 @@ def registered_solvers() -> list[str]:
     return sorted(_types)
 
 
-def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32) -> Solver:
-    """The solver that a prototxt (its path) or a SolverParameter (read from `where`) defines, with its nets made."""
+def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
+               strict: bool = False) -> Solver:
+    """The solver that a prototxt (its path) or a SolverParameter (read from `where`) defines, with its nets made.
+
+    `strict` wants the weights of its `weights` field to fit the train net exactly.
+    """
     if isinstance(source, (str, Path)):
         where, param = str(source), definition.read_solver(str(source))
     else:
@@ -56,7 +60,7 @@ def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype
     if param.type not in _types:
         raise SolverError(f"there is no solver type {param.type!r}; known are {', '.join(registered_solvers())}",
                           where=where, hint=near_names(param.type, registered_solvers()))
-    return _types[param.type](param, where=where, net_class=net_class, dtype=dtype)
+    return _types[param.type](param, where=where, net_class=net_class, dtype=dtype, strict=strict)
 
 
 class Action(enum.Enum):
@@ -103,8 +107,9 @@ class Solver:
     refuses: ClassVar[tuple[str, ...]] = ()
     fractions: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, param: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32) -> None:
-        self.param, self.where = param, where
+    def __init__(self, param: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
+                 strict: bool = False) -> None:
+        self.param, self.where, self._strict = param, where, strict
         self.iter = self.current_step = 0
         self.rate = self.loss = 0.0
         self.stopped = False
@@ -421,6 +426,7 @@ class Solver:
 
     def _load_weights(self, net: Net) -> None:
         """Copy the weights named by the `weights` fields; each may list several files with commas."""
-        for path in (name.strip() for names in self.param.weights for name in names.split(",")):
-            log("solver.cpp:72", f"Finetuning from {path}")
-            log("net.cpp:741", str(net.copy_trained_from(path)))
+        paths = [name.strip() for names in self.param.weights for name in names.split(",")]
+        if paths:
+            log("solver.cpp:72", f"Finetuning from {' and '.join(paths)}")
+            log("net.cpp:741", str(net.copy_trained_from(paths, strict=self._strict and net.phase == TRAIN)))

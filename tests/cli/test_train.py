@@ -262,3 +262,19 @@ def test_a_terminal_gets_a_bar():
     assert "nobody reads live" not in shown
     assert [] == solver.on_update
     assert 12 == progress.images_per_update(solver)
+
+
+def test_strict_refuses_weights_that_lack_a_layer(folder, capsys):
+    """this test shows that --strict refuses what --weights alone takes, with the table, and wants --weights."""
+    assert main(["train", "--solver=solver.prototxt", "--no-record"]) == 0
+    (folder / "net.prototxt").write_text(NET.replace('name: "ip"', 'name: "other"'))
+    flags = ["train", "--solver=solver.prototxt", "--weights=run_iter_4.caffemodel", "--no-record"]
+    capsys.readouterr()
+    assert main(flags) == 0
+    assert main([*flags, "--strict"]) == 1
+
+    said = capsys.readouterr().err
+    assert "do not fit the net exactly, which strict demands" in said
+    assert "only in the net" in said
+    assert main(["train", "--solver=solver.prototxt", "--strict"]) == 1
+    assert "--strict judges the files of --weights" in capsys.readouterr().err
