@@ -428,5 +428,6 @@ class Solver:
         """Copy the weights named by the `weights` fields; each may list several files with commas."""
         paths = [name.strip() for names in self.param.weights for name in names.split(",")]
         if paths:
-            log("solver.cpp:72", f"Finetuning from {' and '.join(paths)}")
+            for path in paths:
+                log("solver.cpp:72", f"Finetuning from {path}")
             log("net.cpp:741", str(net.copy_trained_from(paths, strict=self._strict and net.phase == TRAIN)))
