@@ -10,20 +10,12 @@ import time
 import warnings
 
 import pytest
+from points import NET
 
 from minicaffe.cli.__main__ import main
 from minicaffe.data.lmdb import write_lmdb
 from minicaffe.proto import Datum
 
-NET = """\
-name: "points"
-layer { name: "data" type: "DummyData" top: "x" top: "t"
-        dummy_data_param { shape { dim: 6 dim: 3 } shape { dim: 6 dim: 2 }
-                           data_filler { type: "gaussian" } data_filler { value: 0.5 } } }
-layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
-        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
-layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "t" top: "loss" }
-"""
 SOLVER = """\
 net: "net.prototxt"
 base_lr: 0.05

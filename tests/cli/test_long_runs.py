@@ -6,20 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from points import NET
 
 from minicaffe.cli import signals
 from minicaffe.cli.__main__ import main
 from minicaffe.solvers import Action
 
-NET = """
-name: "points"
-layer { name: "data" type: "DummyData" top: "x" top: "t"
-        dummy_data_param { shape { dim: 6 dim: 3 } shape { dim: 6 dim: 2 }
-                           data_filler { type: "gaussian" } data_filler { value: 0.5 } } }
-layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
-        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
-layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "t" top: "loss" }
-"""
 SOLVER = """
 net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 max_iter: 6 snapshot: 2
 test_iter: 3 test_interval: 2 snapshot_prefix: "run" random_seed: 5 solver_mode: CPU

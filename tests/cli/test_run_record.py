@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from points import NET as POINTS
 
 from minicaffe.cli import run_log
 from minicaffe.cli.__main__ import main
@@ -18,14 +19,7 @@ from minicaffe.cli.tensorboard import EventFile, crc32c
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
 
-NET = """
-name: "points"
-layer { name: "data" type: "DummyData" top: "x" top: "t"
-        dummy_data_param { shape { dim: 6 dim: 3 } shape { dim: 6 dim: 2 }
-                           data_filler { type: "gaussian" } data_filler { value: 0.5 } } }
-layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
-        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
-layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "t" top: "loss" }
+NET = POINTS + """
 layer { name: "means" type: "Reduction" bottom: "ip" top: "mean" reduction_param { operation: MEAN axis: 1 } }
 """
 SOLVER = """
