@@ -73,6 +73,16 @@ def cases(name, draw, dtype):
             yield (normal(*shape), normal(*shape), 0.3) if name == "add_l2_decay" else (
                 normal(*shape), normal(*shape), 0.01, 0.9)
         return
+    if name == "window_sum":
+        for x, size, axis in (((2, 7, 5, 9), 5, 1), ((3, 2, 20), 5, 1), ((2, 6, 4, 17), 3, 2), ((5, 3), 7, 0),
+                              ((1, 9, 40), 1, 1), ((4, 3, 5), 3, 2), ((2, 11, 33), 9, 1)):
+            yield normal(*x), size, axis, normal(*x)
+        return
+    if name == "negative_power":
+        for x in ((2, 7), (5,), (3, 2, 4), (33,)):
+            for beta in (0.75, 0.5):
+                yield np.abs(normal(*x)) + dtype(1), beta, normal(*x)
+        return
     if name == "affine_rows":
         for R, P in ((3, 2), (7, 1), (2, 3), (64, 5), (1, 33), (5, 6), (2, 200)):
             yield normal(R, P), normal(R), normal(R), normal(R), normal(R, P)
