@@ -9,6 +9,7 @@ import argparse
 
 from minicaffe.cli import glog
 from minicaffe.cli.show import add_permissive, stages
+from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError
 from minicaffe.log import log, number, warn
 from minicaffe.net import Net
@@ -24,10 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=int, default=0)
     parser.add_argument("--stage", default="", help="stages, separated by commas")
     add_permissive(parser)
+    add_threads(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
 
 
 def run(args: argparse.Namespace) -> int:
+    use_threads(args)
     with glog.writing():
         use_cpu("caffe.cpp:275", args.gpu)
         check_iterations(args.iterations)

@@ -1,32 +1,49 @@
 """Measure how long each layer of a net takes, forward and backward.
 
   minicaffe time --model=lenet_train_test.prototxt --iterations=20
+  minicaffe time --model=F --json times.json --trace trace.json
+
+Caffe's lines come first, then a table with what each layer makes of the machine. GFLOP/s count the multiply-adds of
+layers that multiply by weights, two operations each. GB/s count every blob once that a layer reads or writes, so a
+layer whose blobs stay in the caches may be faster than the copy that the limit shows. Open a trace in
+chrome://tracing or ui.perfetto.dev.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-from minicaffe.cli import glog
+from minicaffe.cli import glog, timing_report
 from minicaffe.cli.evaluate import check_iterations, use_cpu
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.cli.timing_report import Recorder
+from minicaffe.errors import DataError
 from minicaffe.log import log, number
 from minicaffe.net import Net
 from minicaffe.proto import Phase
+from minicaffe.proto.files import replace_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
     parser.add_argument("--iterations", metavar="N", type=int, default=50, help="passes to time (default: 50)")
+    parser.add_argument("--json", metavar="F", nargs="?", const="-", default="",
+                        help="write the numbers to a file too; without F, to stdout instead of the table")
+    parser.add_argument("--trace", metavar="F", default="", help="write every pass as a Chrome trace")
     add_state_arguments(parser)
     add_permissive(parser)
+    add_threads(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
 
 
 def run(args: argparse.Namespace) -> int:
+    use_threads(args)
+    for flag, path in (("--json", args.json.removeprefix("-")), ("--trace", args.trace)):
+        _check_writable(flag, path)
     with glog.writing():
         use_cpu("caffe.cpp:343", args.gpu)
         check_iterations(args.iterations)
@@ -38,19 +55,46 @@ def run(args: argparse.Namespace) -> int:
         net.backward()
         log("caffe.cpp:365", "*** Benchmark begins ***")
         log("caffe.cpp:366", f"Testing for {args.iterations} iterations.")
-        _benchmark(net, args.iterations)
+        recorder = _benchmark(net, args.iterations)
         log("caffe.cpp:415", "*** Benchmark ends ***")
+    _report(args, net, recorder)
     return 0
 
 
-def _benchmark(net: Net, iterations: int) -> None:
+def _check_writable(flag: str, path: str) -> None:
+    """DataError before the benchmark, rather than after it, where a file cannot be written."""
+    target, folder = Path(path), Path(path).parent
+    if not path or (target.exists() and not target.is_file() and not target.is_dir()):  # a device or a pipe
+        return
+    if target.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
+        seen = "it is a folder" if target.is_dir() else f"{str(folder)!r} is no folder that may be written to"
+        raise DataError(f"{flag}: cannot write {path}: {seen}")
+
+
+def _report(args: argparse.Namespace, net: Net, recorder: Recorder) -> None:
+    """The table, and the files that were asked for."""
+    made = timing_report.report(net, recorder, args.iterations)
+    if args.json != "-":
+        print(timing_report.table(made))
+    if args.json:
+        content = timing_report.as_json(made, model=args.model, net=net.name, phase=args.phase,
+                                        iterations=args.iterations)
+        if args.json == "-":
+            print(content.decode(), end="")
+        else:
+            replace_file(args.json, [content])
+    if args.trace:
+        replace_file(args.trace, [timing_report.as_trace(net, recorder)])
+
+
+def _benchmark(net: Net, iterations: int) -> Recorder:
     """Time every layer of each pass, then print the averages in milliseconds."""
     forward, backward = [0.0] * len(net.layers), [0.0] * len(net.layers)
-    start = perf_counter()
+    recorder = Recorder()
     for iteration in range(iterations):
-        seconds = _pass(net, forward, backward)
+        seconds = _pass(net, recorder, forward, backward)
         log("caffe.cpp:394", f"Iteration: {iteration + 1} forward-backward time: {number(1000 * seconds)} ms.")
-    total = 1000 * (perf_counter() - start)
+    total = 1000 * (perf_counter() - recorder.start)
     log("caffe.cpp:397", "Average time per layer: ")
     for name, ahead, back in zip(net.layer_names, forward, backward, strict=True):
         log("caffe.cpp:400", f"{name:>10}\tforward: {number(1000 * ahead / iterations)} ms.")
@@ -59,20 +103,15 @@ def _benchmark(net: Net, iterations: int) -> None:
     log("caffe.cpp:410", f"Average Backward pass: {number(1000 * sum(backward) / iterations)} ms.")
     log("caffe.cpp:412", f"Average Forward-Backward: {number(total / iterations)} ms.")
     log("caffe.cpp:414", f"Total Time: {number(total)} ms.")
+    return recorder
 
 
-def _pass(net: Net, forward: list[float], backward: list[float]) -> float:
+def _pass(net: Net, recorder: Recorder, forward: list[float], backward: list[float]) -> float:
     """One pass forward and backward; adds each layer's seconds to the lists, and returns their sum."""
     start = perf_counter()
     for i in range(len(net.layers)):
-        forward[i] += _seconds(net.forward, i, i)
+        forward[i] += recorder.time(i, "forward", net.forward)
     for i in reversed(range(len(net.layers))):
         if net.plan.layers[i]:
-            backward[i] += _seconds(net.backward, i, i)
-    return perf_counter() - start
-
-
-def _seconds(work: Callable[..., object], *args: Any) -> float:
-    start = perf_counter()
-    work(*args)
+            backward[i] += recorder.time(i, "backward", net.backward)
     return perf_counter() - start

@@ -17,6 +17,7 @@ from typing import Any
 
 from minicaffe.cli import progress, run_record, signals
 from minicaffe.cli.show import add_permissive
+from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import SolverError
 from minicaffe.log import log, warn
 from minicaffe.net import Net
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", default="", help="the train net's stages, separated by commas")
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
     add_permissive(parser)
+    add_threads(parser)
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what a value that is NaN or Inf "
                         "does: stop with its place and likely causes (default), or warn and go on")
     parser.add_argument("--no-record", action="store_true", help="write no PREFIX.run beside the snapshots")
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    use_threads(args)
     if args.resume and args.snapshot:
         raise SolverError("--resume and --snapshot both say where to go on: give one of them")
     args.snapshot = args.snapshot or (args.resume if args.resume != "auto" else "")

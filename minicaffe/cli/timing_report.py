@@ -1,0 +1,170 @@
+"""What `minicaffe time` makes of its measurements: a table, JSON, and a Chrome trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.net import Net
+from minicaffe.net import work as net_work
+from minicaffe.net.work import Work
+
+SIDE = 1024             # of the matrices whose product shows the most that arithmetic can give
+PRODUCTS = 12
+COPIED = 1 << 24        # numbers that are copied to show the most that memory can give: more than caches hold
+COPIES = 8
+DIRECTIONS = ("forward", "backward")
+
+
+@dataclass
+class Recorder:
+    """Every single time that was taken: (layer, direction, seconds since the start, seconds), pass after pass."""
+
+    start: float = field(default_factory=perf_counter)
+    events: list[tuple[int, str, float, float]] = field(default_factory=list)
+
+    def time(self, layer: int, direction: str, work: Callable[..., object]) -> float:
+        """Run layer's part of a pass; its seconds."""
+        begin = perf_counter()
+        work(layer, layer)
+        seconds = perf_counter() - begin
+        self.events.append((layer, direction, begin - self.start, seconds))
+        return seconds
+
+
+@dataclass
+class Row:
+    """A layer, or all of them, in one direction: mean milliseconds a pass, and what the pass does."""
+
+    name: str
+    type: str
+    direction: str
+    ms: float
+    work: Work
+    share: float
+
+    @property
+    def gflops(self) -> float:
+        """10⁹ floating-point operations a second."""
+        return self.work.flops / self.ms / 1e6 if self.ms else 0.0
+
+    @property
+    def gbs(self) -> float:
+        """10⁹ bytes a second."""
+        return self.work.bytes / self.ms / 1e6 if self.ms else 0.0
+
+
+@dataclass
+class Report:
+    """The rows of each layer in the order of the net, forward before backward, and the totals; and the limits."""
+
+    rows: list[Row]
+    totals: list[Row]
+    sgemm: float
+    copy: float
+
+
+def report(net: Net, recorder: Recorder, iterations: int) -> Report:
+    """Sum up the times, and measure the machine's limits."""
+    work: dict[str, list[Any]] = {"forward": net_work.forward(net), "backward": net_work.backward(net)}
+    seconds = {direction: [0.0] * len(net.layers) for direction in DIRECTIONS}
+    for layer, direction, _, taken in recorder.events:
+        seconds[direction][layer] += taken
+    whole = sum(map(sum, seconds.values())) or 1.0
+    rows = [Row(layer.name, layer.type, direction, 1000 * seconds[direction][i] / iterations, work[direction][i],
+                seconds[direction][i] / whole)
+            for i, layer in enumerate(net.layers) for direction in DIRECTIONS if work[direction][i]]
+    totals = [_total(direction, [row for row in rows if row.direction == direction]) for direction in DIRECTIONS]
+    return Report(rows, [*totals, _total("both", rows)], sgemm_limit(), copy_limit())
+
+
+def _total(direction: str, rows: list[Row]) -> Row:
+    return Row("total", "", direction, sum(row.ms for row in rows),
+               Work(sum(row.work.flops for row in rows), sum(row.work.bytes for row in rows)),
+               sum(row.share for row in rows))
+
+
+def sgemm_limit() -> float:
+    """GFLOP/s of a product of two float32 matrices on all threads: the best of a few."""
+    a, b, product = (np.full((SIDE, SIDE), 0.5, np.float32) for _ in range(3))
+    return 2 * SIDE ** 3 / _best(PRODUCTS, lambda: kernels.matmul(a, b, product)) / 1e9
+
+
+def copy_limit() -> float:
+    """GB/s, read and written, of a copy on all threads: the best of a few."""
+    source, target = np.ones(COPIED, np.float32), np.zeros(COPIED, np.float32)
+    seconds = _best(COPIES, lambda: kernels.for_blocks([source, target], lambda x, y: np.copyto(y, x)))
+    return 2 * source.nbytes / seconds / 1e9
+
+
+def _best(times: int, work: Callable[[], object]) -> float:
+    def once() -> float:
+        start = perf_counter()
+        work()
+        return perf_counter() - start
+
+    return min(once() for _ in range(times + 1))
+
+
+def table(made: Report) -> str:
+    """The limits, a line for each layer and direction, and the totals."""
+    head = f"limits of this machine  sgemm {made.sgemm:.0f} GFLOP/s, copy {made.copy:.1f} GB/s " \
+           f"(engine {kernels.engine()}, threads {kernels.threads()})"
+    lines = [("layer", "type", "direction", "ms", "GFLOP/s", "GB/s", "share"), *map(_words, made.rows)]
+    ends = [_words(row) for row in made.totals]
+    widths = [max(len(line[k]) for line in [*lines, *ends]) for k in range(7)]
+
+    def text(line: tuple[str, ...]) -> str:
+        return "  ".join(word.ljust(w) if k < 3 else word.rjust(w)
+                         for k, (word, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+
+    return "\n".join(["", head, "", *map(text, lines), "", *map(text, ends)])
+
+
+def _words(row: Row) -> tuple[str, ...]:
+    gflops = f"{row.gflops:.1f}" if row.work.flops else "–"
+    gbs = f"{row.gbs:.1f}" if row.work.bytes else "–"
+    return row.name, row.type, row.direction, f"{row.ms:.3f}", gflops, gbs, f"{100 * row.share:.1f} %"
+
+
+def as_json(made: Report, **more: Any) -> bytes:
+    """The same numbers for programs, with what computed them."""
+    from minicaffe.cli.run_facts import versions
+
+    layers: list[dict[str, Any]] = []
+    for row in made.rows:
+        if row.direction == "forward":
+            layers.append({"name": row.name, "type": row.type, "forward": _numbers(row), "backward": None})
+        else:
+            layers[-1]["backward"] = _numbers(row)
+    facts = {**more, "engine": kernels.engine(), "threads": kernels.threads(), "versions": versions(),
+             "limits": {"sgemm_gflops": made.sgemm, "copy_gbs": made.copy}, "layers": layers,
+             "totals": {row.direction: _numbers(row) for row in made.totals}}
+    return (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _numbers(row: Row) -> dict[str, float]:
+    return {"ms": row.ms, "flops": row.work.flops, "bytes": row.work.bytes, "gflops": row.gflops, "gbs": row.gbs,
+            "share": row.share}
+
+
+def as_trace(net: Net, recorder: Recorder) -> bytes:
+    """All passes in Chrome's format of traces, forward and backward as two tracks of one process."""
+    return json.dumps({"traceEvents": list(_trace_events(net, recorder)), "displayTimeUnit": "ms"},
+                      ensure_ascii=False).encode()
+
+
+def _trace_events(net: Net, recorder: Recorder) -> Iterator[dict[str, Any]]:
+    yield {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "args": {"name": f"minicaffe {net.name}".strip()}}
+    for track, direction in enumerate(DIRECTIONS, 1):
+        yield {"ph": "M", "name": "thread_name", "pid": 1, "tid": track, "args": {"name": direction}}
+    for layer, direction, start, seconds in recorder.events:
+        yield {"ph": "X", "name": net.layer_names[layer], "cat": direction, "pid": 1,
+               "tid": 1 + DIRECTIONS.index(direction), "ts": 1e6 * start, "dur": 1e6 * seconds,
+               "args": {"type": net.layers[layer].type}}
