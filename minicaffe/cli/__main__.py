@@ -23,6 +23,7 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
     "layers": ("layers", "list the layer types, or print one's datasheet"),
     "engines": ("engines", "list the engines and which kernels each has"),
+    "warm": ("warm", "compile the fast kernels ahead of their first use"),
     "plot": ("plot", "draw and compare the curves of trainings"),
     "replay": ("replay", "run again the pass in which a training met a NaN or Inf"),
     "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),

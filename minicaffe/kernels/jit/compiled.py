@@ -21,13 +21,20 @@ from numba import njit  # noqa: E402
 if _ours:
     del os.environ[_setting]
 
+functions: list[Any] = []  # all that are compiled by the decorators below, for `minicaffe warm`
+
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: make machine code of a function on its first call."""
     # nogil lets the pieces of a kernel run at the same time; 0 / 0 is NaN as in numpy, not an error
-    return njit(cache=True, nogil=True, error_model="numpy")(function)
+    return _kept(njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def compiled_sums(function: Callable[..., Any]) -> Callable[..., Any]:
     """As `compiled`, for loops that add up: in any order, and products kept unrounded until they are added."""
-    return njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})(function)
+    return _kept(njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})(function))
+
+
+def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
+    functions.append(function)
+    return function

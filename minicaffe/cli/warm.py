@@ -1,0 +1,173 @@
+"""Compile the fast kernels ahead of their first use, so that no training waits for it.
+
+  minicaffe warm                          every twin of the numba engine, for float32
+  minicaffe warm lenet_train_test.prototxt        and then a forward and a backward pass of this net
+
+Compiled code stays on the disk until the machine's processor, numba or minicaffe changes. It lies beside the kernels,
+in the __pycache__ of their folder, or in the folder that NUMBA_CACHE_DIR names.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.errors import missing_extra
+from minicaffe.net import Net
+from minicaffe.proto import Phase
+
+Calls = Iterator[tuple[Any, ...]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("net", metavar="NET", nargs="?", default="", help="a net to run once, too")
+    add_state_arguments(parser)
+    add_permissive(parser)
+    add_threads(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    use_threads(args)
+    name = kernels.engine()
+    if name == "numpy":
+        print("engine numpy: there is nothing to warm, for it compiles nothing")
+        if "numba" not in kernels.available_engines():
+            print(missing_extra("numba", "fast", "the engine 'numba', which compiles,"))
+        return 0
+    net = Net(args.net, Phase.Value(args.phase), level=args.level, stages=stages(args),
+              permissive=args.permissive) if args.net else None
+    print(f"engine {name}: every twin called in {_seconds(lambda: call_twins(name)):.2f} s")
+    if net:
+        print(f"{args.net}: one pass forward and backward in {_seconds(net.forward) + _seconds(net.backward):.2f} s")
+    print("\n".join(_cache_lines()))
+    return 0
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = perf_counter()
+    work()
+    return perf_counter() - start
+
+
+def call_twins(engine: str) -> None:
+    """Call each twin of an engine on small arrays, once for each number of axes, layout and shortcut that it knows."""
+    for name, made in sorted(kernels.kernels().items()):
+        if engine in made.twins and name in CALLS:
+            for arguments in CALLS[name]():
+                made.twins[engine](*arguments)
+
+
+def _cache_lines() -> list[str]:
+    """How much was compiled and how much was there, and where it is."""
+    from minicaffe.kernels.jit.compiled import functions
+
+    made = sum(sum(function.stats.cache_misses.values()) for function in functions)
+    there = sum(sum(function.stats.cache_hits.values()) for function in functions)
+    return [f"{made} compiled now, {there} already in the cache",
+            *sorted({f"cache: {function.stats.cache_path}" for function in functions})]
+
+
+# --- small arguments for each twin --------------------------------------------------------------------------
+
+def _ones(*shape: int) -> np.ndarray:
+    return np.ones(shape, np.float32)
+
+
+def _windows() -> Iterator[tuple[np.ndarray, tuple[Any, ...], np.ndarray]]:
+    """x, (stride, pad, dilation) and the columns of windows of two axes, and of one."""
+    yield _ones(2, 3, 6, 5), ((1, 1), (0, 0), (1, 1)), _ones(3, 3, 2, 2, 4, 4)
+    yield _ones(2, 3, 6), ((1,), (0,), (1,)), _ones(3, 2, 2, 5)
+
+
+def _im2col() -> Calls:
+    return ((x, *geometry, columns) for x, geometry, columns in _windows())
+
+
+def _col2im() -> Calls:
+    return ((columns, *geometry, x) for x, geometry, columns in _windows())
+
+
+def _correlations() -> Iterator[tuple[np.ndarray, np.ndarray, tuple[Any, ...], np.ndarray]]:
+    """x, w, (stride, pad, dilation, group) and y: blocks of 16 and of 8 images, whole and in groups."""
+    for images in (8, 16):
+        for group in (1, 2):
+            yield (_ones(images, 4, 7, 6), _ones(4, 4 // group, 3, 3), ((1, 1), (0, 0), (1, 1), group),
+                   _ones(images, 4, 5, 4))
+
+
+def _correlate() -> Calls:
+    return ((x, w, _ones(len(w)), *geometry, y) for x, w, geometry, y in _correlations())
+
+
+def _correlate_data_grad() -> Calls:
+    return ((y, w, *geometry, x) for x, w, geometry, y in _correlations())
+
+
+def _correlate_weight_grad() -> Calls:
+    return ((x, y, *geometry, w) for x, w, geometry, y in _correlations())
+
+
+def _relu() -> Calls:
+    """To another array, and in place."""
+    x, positive = _ones(2, 3, 5), np.ones((2, 3, 5), bool)
+    return ((x, 0.0, positive, out) for out in (_ones(2, 3, 5), x))
+
+
+def _affine_rows() -> Calls:
+    """To another array, and in place."""
+    x, row = _ones(3, 5), _ones(3)
+    return ((x, row, row, row, out) for out in (_ones(3, 5), x))
+
+
+def _pools() -> Iterator[tuple[np.ndarray, tuple[Any, ...], np.ndarray, np.ndarray]]:
+    """x, (kernel, stride, pad), y and index: windows 2 × 2, windows 3 wide and 1 or 2 apart, and any others."""
+    for size, stride, out in ((2, 2, 3), (3, 1, 4), (3, 2, 2), (4, 1, 3)):
+        yield (_ones(2, 3, 6, 6), ((size, size), (stride, stride), (0, 0)), _ones(2, 3, out, out),
+               np.zeros((2, 3, out, out), np.int32))
+
+
+def _max_pool() -> Calls:
+    return ((x, *window, y, index) for x, window, y, index in _pools())
+
+
+def _max_pool_grad() -> Calls:
+    return ((y, index, x) for x, _, y, index in _pools())
+
+
+def _ave_pool() -> Calls:
+    return ((x, *window, y) for x, window, y, _ in _pools())
+
+
+def _ave_pool_grad() -> Calls:
+    return ((y, *window, x) for x, window, y, _ in _pools())
+
+
+def _window_sum() -> Calls:
+    yield _ones(2, 5, 4, 6), 3, 1, _ones(2, 5, 4, 6)
+
+
+def _negative_power() -> Calls:
+    yield _ones(2, 5), 0.75, _ones(2, 5)
+
+
+def _add_l2_decay() -> Calls:
+    yield _ones(7), _ones(7), 0.5
+
+
+def _sgd_update() -> Calls:
+    yield _ones(7), _ones(7), 0.5, 0.5
+
+
+CALLS: dict[str, Callable[[], Calls]] = {  # kernel -> its arguments
+    "add_l2_decay": _add_l2_decay, "affine_rows": _affine_rows, "ave_pool": _ave_pool, "ave_pool_grad": _ave_pool_grad,
+    "col2im": _col2im, "correlate": _correlate, "correlate_data_grad": _correlate_data_grad,
+    "correlate_weight_grad": _correlate_weight_grad, "im2col": _im2col, "max_pool": _max_pool,
+    "max_pool_grad": _max_pool_grad, "negative_power": _negative_power, "relu": _relu, "relu_grad": _relu,
+    "sgd_update": _sgd_update, "window_sum": _window_sum}

@@ -1,0 +1,104 @@
+"""`minicaffe warm`: that nothing is left to compile after it, and what it says."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from minicaffe import kernels
+from minicaffe.cli import warm
+from minicaffe.cli.__main__ import main
+from minicaffe.kernels import shards
+
+NET = """
+layer { name: "data" type: "DummyData" top: "x" top: "t"
+        dummy_data_param { shape { dim: 16 dim: 3 dim: 9 dim: 7 } shape { dim: 16 }
+                           data_filler { type: "gaussian" } data_filler { value: 1 } } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "c"
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "pool" type: "Pooling" bottom: "c" top: "p" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "ip" type: "InnerProduct" bottom: "p" top: "ip"
+        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }
+"""
+LEFT = """
+from minicaffe import Net, kernels
+kernels.use_engine("numba")
+from minicaffe.cli import warm
+from minicaffe.kernels.jit.compiled import functions
+warm.call_twins("numba")
+print([f.py_func.__qualname__ for f in functions if not f.signatures])
+before = [len(f.signatures) for f in functions]
+net = Net("net.prototxt")
+net.forward()
+net.backward()
+print([f.py_func.__qualname__ for f, count in zip(functions, before) if len(f.signatures) > count])
+"""
+needs_numba = pytest.mark.skipif("numba" not in kernels.available_engines(), reason="needs numba")
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch):
+    """The engine, the threads, and no variable that says otherwise."""
+    before = kernels.engine()
+    monkeypatch.setattr(shards, "_threads", shards._threads)
+    yield
+    kernels.use_engine(before)
+
+
+@needs_numba
+def test_every_twin_has_arguments():
+    """this test shows that each twin has its small arguments in cli/warm.py: a new one must bring some."""
+    kernels.use_engine("numba")
+    assert set() == {name for name, made in kernels.kernels().items() if "numba" in made.twins} - set(warm.CALLS)
+
+
+@needs_numba
+def test_the_arguments_are_what_a_kernel_takes():
+    """this test shows that the reference takes the same arguments, so they are of the kernel's shapes."""
+    for name, calls in warm.CALLS.items():
+        made = 0
+        for arguments in calls():
+            kernels.kernels()[name].reference(*arguments)
+            made += 1
+        assert made, name
+
+
+@needs_numba
+def test_nothing_is_left_to_compile(tmp_path):
+    """this test shows that each compiled function was called, and that a net finds all it needs."""
+    (tmp_path / "net.prototxt").write_text(NET)
+    run = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert "[]\n[]\n" == run.stdout, run.stderr
+
+
+@needs_numba
+def test_what_it_says(tmp_path, capsys):
+    """this test shows the time, the net's too, how much was there before, and the folder where it stays."""
+    kernels.use_engine("numba")
+    (tmp_path / "net.prototxt").write_text(NET)
+    assert 0 == main(["warm", str(tmp_path / "net.prototxt"), "--threads", "2"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("engine numba: every twin called in ")
+    assert lines[1].startswith(f"{tmp_path}/net.prototxt: one pass forward and backward in ")
+    assert lines[2].endswith(" already in the cache")
+    assert os.path.isdir(lines[3].removeprefix("cache: "))
+    assert 4 == len(lines)
+
+
+def test_numpy_has_nothing_to_warm(capsys):
+    """this test shows that the reference needs no warming, and that the command says so."""
+    kernels.use_engine("numpy")
+    assert 0 == main(["warm"])
+    assert "engine numpy: there is nothing to warm" in capsys.readouterr().out
+
+
+@needs_numba
+def test_a_net_that_is_not_there(capsys):
+    """this test shows that a wrong path is one clean message."""
+    kernels.use_engine("numba")
+    assert 1 == main(["warm", "no.prototxt"])
+    assert "minicaffe: error: no such file: no.prototxt" in capsys.readouterr().err
