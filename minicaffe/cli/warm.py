@@ -3,8 +3,8 @@
   minicaffe warm                          every twin of the numba engine, for float32
   minicaffe warm lenet_train_test.prototxt        and then a forward and a backward pass of this net
 
-Compiled code stays on the disk until the machine's processor, numba or minicaffe changes. It lies beside the kernels,
-in the __pycache__ of their folder, or in the folder that NUMBA_CACHE_DIR names.
+Compiled code stays on the disk until the machine's processor, numba or minicaffe changes. It lies in the folder that
+NUMBA_CACHE_DIR names, else beside the kernels, else, where that may not be written to, in the home's cache.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from minicaffe.net import Net
 from minicaffe.proto import Phase
 
 Calls = Iterator[tuple[Any, ...]]
+NO_PLACE = "cache: none, for no folder may be written to, so each process compiles anew\n" \
+           "  hint: let NUMBA_CACHE_DIR name a folder that may be"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +72,9 @@ def _cache_lines() -> list[str]:
 
     made = sum(sum(function.stats.cache_misses.values()) for function in functions)
     there = sum(sum(function.stats.cache_hits.values()) for function in functions)
+    places = sorted({function.stats.cache_path or "" for function in functions})
     return [f"{made} compiled now, {there} already in the cache",
-            *sorted({f"cache: {function.stats.cache_path}" for function in functions})]
+            *(f"cache: {place}" if place else NO_PLACE for place in places)]
 
 
 # --- small arguments for each twin --------------------------------------------------------------------------

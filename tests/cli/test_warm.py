@@ -89,6 +89,28 @@ def test_what_it_says(tmp_path, capsys):
     assert 4 == len(lines)
 
 
+@needs_numba
+def test_no_folder_for_the_cache(monkeypatch, capsys):
+    """this test shows that kernels compile where no folder may be written to, and that the user hears of it."""
+    kernels.use_engine("numba")
+    from minicaffe.kernels.jit import compiled
+
+    real = compiled.njit
+
+    def refusing(cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(**options)
+
+    monkeypatch.setattr(compiled, "functions", [])
+    monkeypatch.setattr(compiled, "njit", refusing)
+    twice = compiled.compiled(lambda x: 2 * x)
+    assert 14 == twice(7)
+
+    assert 0 == main(["warm"])
+    assert capsys.readouterr().out.endswith(f"1 compiled now, 0 already in the cache\n{warm.NO_PLACE}\n")
+
+
 def test_numpy_has_nothing_to_warm(capsys):
     """this test shows that the reference needs no warming, and that the command says so."""
     kernels.use_engine("numpy")

@@ -26,15 +26,20 @@ functions: list[Any] = []  # all that are compiled by the decorators below, for 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: make machine code of a function on its first call."""
-    # nogil lets the pieces of a kernel run at the same time; 0 / 0 is NaN as in numpy, not an error
-    return _kept(njit(cache=True, nogil=True, error_model="numpy")(function))
+    return _compiled(function)
 
 
 def compiled_sums(function: Callable[..., Any]) -> Callable[..., Any]:
     """As `compiled`, for loops that add up: in any order, and products kept unrounded until they are added."""
-    return _kept(njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})(function))
+    return _compiled(function, fastmath={"reassoc", "contract", "nsz"})
 
 
-def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
-    functions.append(function)
-    return function
+def _compiled(function: Callable[..., Any], **more: Any) -> Callable[..., Any]:
+    # nogil lets the pieces of a kernel run at the same time; 0 / 0 is NaN as in numpy, not an error
+    options = {"nogil": True, "error_model": "numpy", **more}
+    try:
+        made = njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that may be written to, neither ours nor in a home: nothing is kept
+        made = njit(**options)(function)
+    functions.append(made)
+    return made
