@@ -191,7 +191,9 @@ def fuzz(kind: Kind, cases: range, seed: int, folder: Path) -> Counter[str]:
     resident = max_resident()
     tracemalloc.start()
     for case in cases:
-        print(f"\r{kind.name} --only {case} --seed {seed}", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty() or case % 1000 == 0:  # so that a crash shows where, in a log to the thousand
+            end = "" if sys.stderr.isatty() else "\n"
+            print(f"\r{kind.name} --only {case} --seed {seed}", end=end, file=sys.stderr, flush=True)
         faulthandler.dump_traceback_later(HANG, exit=True)
         bad = damaged(good, random.Random(f"{seed} {case}"))
         outcome = try_one(kind, path, bad)
