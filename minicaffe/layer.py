@@ -317,6 +317,13 @@ class Layer:
             owner = getattr(owner, part)
         return owner, name, path if field.startswith(".") else f"{self.message}.{path}"
 
+    def axis_of(self, blob: Blob, field: str = "axis") -> int:
+        """The axis of bottom[0], `blob`, that a field of the layer's message names, counted from the front."""
+        n = blob.num_axes
+        axis = getattr(self.param, field)
+        self.check(-n <= axis < n, field, f"must lie between {-n} and {n - 1} for bottom[0] {blob.shape}")
+        return blob.canonical_axis(axis)
+
     def fail(self, message: str, hint: str = "", sample: int | None = None) -> NoReturn:
         """Raise a LayerError that begins with the layer's name and type; `sample` is the bad one of the batch."""
         raise LayerError(f"layer {self.name!r} ({self.type}): {message}", hint=hint, sample=sample)

@@ -10,7 +10,7 @@ def covered_shape(layer, x, num_axes):
     layer.check(num_axes >= -1, "num_axes", "must be at least 0, or -1 for all axes from axis on")
     if num_axes == 0:
         return ()
-    axis = _first_axis(layer, x)
+    axis = layer.axis_of(x)
     stop = x.num_axes if num_axes == -1 else axis + num_axes
     layer.check(stop <= x.num_axes, "num_axes",
                 f"must be at most {x.num_axes - axis} for bottom[0] {x.shape} from axis {axis} on")
@@ -22,18 +22,12 @@ def split_axes(layer, x, b, name):
 
     LayerError where the shape of b does not recur in x from there on; `name` is what messages call b.
     """
-    axis = _first_axis(layer, x) if b.num_axes else 0
+    axis = layer.axis_of(x) if b.num_axes else 0
     if x.shape[axis:axis + b.num_axes] != b.shape:
         layer.fail(f"{name} {b.shape} must have the shape of bottom[0] {x.shape} from axis {axis} on, "
                    f"which begins {x.shape[axis:axis + b.num_axes]}",
                    hint=f"set {layer.message}.axis to the axis of bottom[0] that {name} belongs to")
     return x.count_between(0, axis), b.count, x.count_between(axis + b.num_axes)
-
-
-def _first_axis(layer, x):
-    n = x.num_axes
-    layer.check(-n <= layer.param.axis < n, "axis", f"must lie between {-n} and {n - 1} for bottom[0] {x.shape}")
-    return x.canonical_axis(layer.param.axis)
 
 
 @register("Bias")

@@ -29,18 +29,17 @@ class ArgMaxLayer(Layer):
     backward_reads = ()
 
     def reshape(self, bottom, top):
-        x, n, p = bottom[0], bottom[0].num_axes, self.param
+        x, p = bottom[0], self.param
         if p.HasField("axis"):
-            self.check(-n <= p.axis < n, "axis", f"must lie between {-n} and {n - 1} for bottom[0] {x.shape}")
-            axis = x.canonical_axis(p.axis)
+            axis = self.axis_of(x)
             # x as (axes before, the axis, axes after)
             self.sizes = x.count_between(0, axis), x.shape[axis], x.count_between(axis + 1)
             shape = (*x.shape[:axis], p.top_k, *x.shape[axis + 1:])
         else:
-            if n == 0:
+            if x.num_axes == 0:
                 self.fail("bottom[0] must have at least one axis, the samples, got a scalar")
             self.sizes = x.shape[0], x.count_between(1), 1
-            shape = (x.shape[0], 2 if p.out_max_val else 1, p.top_k, *[1] * (n - 3))
+            shape = (x.shape[0], 2 if p.out_max_val else 1, p.top_k, *[1] * (x.num_axes - 3))
         self.check(1 <= p.top_k <= self.sizes[1], "top_k",
                    f"must lie between 1 and {self.sizes[1]}, the values to choose from in bottom[0] {x.shape}")
         top[0].reshape(shape)

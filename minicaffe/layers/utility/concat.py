@@ -36,10 +36,8 @@ class ConcatLayer(Layer):
                           f"axis: {self.param.concat_dim} instead", stacklevel=2)
 
     def reshape(self, bottom, top):
-        first, n = bottom[0], bottom[0].num_axes
-        axis = getattr(self.param, self.field)
-        self.check(-n <= axis < n, self.field, f"must lie between {-n} and {n - 1} for bottom[0] {first.shape}")
-        self.axis = first.canonical_axis(axis)
+        first = bottom[0]
+        self.axis = self.axis_of(first, self.field)
         others = self._others(first)
         for i, x in enumerate(bottom):
             if self._others(x) != others:

@@ -32,9 +32,8 @@ class ReductionLayer(Layer):
     message = "reduction_param"
 
     def reshape(self, bottom, top):
-        x, n, p = bottom[0], bottom[0].num_axes, self.param
-        self.check(-n <= p.axis < n, "axis", f"must lie between {-n} and {n - 1} for bottom[0] {x.shape}")
-        axis = x.canonical_axis(p.axis)
+        x, p = bottom[0], self.param
+        axis = self.axis_of(x)
         self.sizes = x.count_between(0, axis), x.count_between(axis)
         self.c = p.coeff / max(self.sizes[1], 1) if p.operation == MEAN else p.coeff
         top[0].reshape(x.shape[:axis])

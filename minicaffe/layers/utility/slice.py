@@ -38,10 +38,8 @@ class SliceLayer(Layer):
                           f"axis: {self.param.slice_dim} instead", stacklevel=2)
 
     def reshape(self, bottom, top):
-        x, n = bottom[0], bottom[0].num_axes
-        axis = getattr(self.param, self.field)
-        self.check(-n <= axis < n, self.field, f"must lie between {-n} and {n - 1} for bottom[0] {x.shape}")
-        self.axis = x.canonical_axis(axis)
+        x = bottom[0]
+        self.axis = self.axis_of(x, self.field)
         self.cuts = self._cuts(x, len(top))
         ends = [0, *self.cuts, x.shape[self.axis]]
         for y, start, stop in zip(top, ends[:-1], ends[1:], strict=True):

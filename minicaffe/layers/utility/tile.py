@@ -25,9 +25,8 @@ class TileLayer(Layer):
         self.check(self.k >= 1, "tiles", "must be set to the number of copies, at least 1")
 
     def reshape(self, bottom, top):
-        x, n = bottom[0], bottom[0].num_axes
-        self.check(-n <= self.param.axis < n, "axis", f"must lie between {-n} and {n - 1} for bottom[0] {x.shape}")
-        axis = x.canonical_axis(self.param.axis)
+        x = bottom[0]
+        axis = self.axis_of(x)
         self.outer, self.inner = x.count_between(0, axis), x.count_between(axis)
         top[0].reshape((*x.shape[:axis], self.k * x.shape[axis], *x.shape[axis + 1:]))
 
