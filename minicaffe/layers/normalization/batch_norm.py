@@ -52,18 +52,19 @@ class BatchNormLayer(Layer):
         if channels != self.C:
             self.fail(f"bottom[0] {x.shape} has {channels} channels, but the statistics are of {self.C}")
         top[0].reshape_like(x)
-        self.y = self.scratch(x.shape)
+        if not self.use_global_stats:
+            self.y = self.scratch(x.shape)
         self.m = x.count // self.C
         self._rows = (x.shape[0], self.C, x.count // max(1, x.shape[0] * self.C))
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data.reshape(self._rows), self.y.reshape(self._rows)
+        x = bottom[0].data.reshape(self._rows)
         if self.use_global_stats:
             mu, v = self._remembered()
             self.std = self._spread(np.sqrt(v + self.eps))
             self._normalize(x, mu, top[0].data)
             return
-        mu = self._channel_sum(x) / self.m
+        y, mu = self.y.reshape(self._rows), self._channel_sum(x) / self.m
         np.subtract(x, self._spread(mu), out=y)
         v = self._channel_sum(y * y) / self.m
         self._remember(mu, v)
@@ -74,10 +75,11 @@ class BatchNormLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        dy, dx, y = (v.reshape(self._rows) for v in (top[0].diff, bottom[0].diff, self.y))
+        dy, dx = top[0].diff.reshape(self._rows), bottom[0].diff.reshape(self._rows)
         if self.use_global_stats:
             np.divide(dy, self.std, out=dx)
             return
+        y = self.y.reshape(self._rows)
         mean_dy = self._spread(self._channel_sum(dy) / self.m)
         mean_dy_y = self._spread(self._channel_sum(dy * y) / self.m)
         np.subtract(dy, mean_dy + mean_dy_y * y, out=dx)
