@@ -39,10 +39,7 @@ class Location:
         """'net.prototxt:12', the line of the layer of this name that takes part; '' when it is not known."""
         if self._source is None:
             return ""
-        lines = [line for _, known, line in self._source.layer_lines() if known == name]
-        if len(lines) > 1:
-            lines = lines[self._rank(name):] or lines
-        return f"{self._source.filename}:{lines[0]}" if lines else self._source.filename
+        return self._source.layer_where(name, self._rank(name))
 
     def _rank(self, name: str) -> int:
         """Of several layers of one name (one a phase), the number of the first that the state includes."""

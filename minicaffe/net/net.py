@@ -65,8 +65,8 @@ class Net:
         self.after_backward: list[Hook] = []
         with self._location.in_errors(given):
             self._build(given)
-        for path in [weights] if isinstance(weights, str) else weights:
-            self.copy_trained_from(path)
+        if weights:
+            self.copy_trained_from(weights)
 
     # --- construction ----------------------------------------------------------------------------
 

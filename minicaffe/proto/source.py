@@ -71,12 +71,11 @@ class Source:
                 names.setdefault(path.split(".")[0], value)
         return [(index, names.get(path, ""), line) for index, (path, line) in enumerate(starts)]
 
-    def layer_where(self, name: str) -> str:
-        """'net.prototxt:12' for the first layer of this name, or the file's name."""
-        for _, known, line in self.layer_lines():
-            if known == name:
-                return f"{self.filename}:{line}"
-        return self.filename
+    def layer_where(self, name: str, rank: int = 0) -> str:
+        """'net.prototxt:12' for the layer of this name, of several the one at `rank`; or the file's name."""
+        lines = [line for _, known, line in self.layer_lines() if known == name]
+        lines = lines[rank:] or lines
+        return f"{self.filename}:{lines[0]}" if lines else self.filename
 
     def _all(self) -> list[Entry]:
         if self._entries is None:
