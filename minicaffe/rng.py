@@ -20,11 +20,6 @@ def generator() -> np.random.Generator:
     return _generator
 
 
-def child() -> np.random.Generator:
-    """A generator of its own for a thread or a data source, seeded by the process's."""
-    return np.random.default_rng(_generator.integers(2**63))
-
-
 def state() -> dict[str, Any]:
     """Where the generator stands, as numbers and strings that JSON can hold."""
     return dict(_generator.bit_generator.state)

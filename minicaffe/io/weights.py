@@ -37,11 +37,6 @@ def read(path: PathLike) -> list[LayerWeights]:
     return _READERS[kind](path)
 
 
-def is_weights(path: PathLike) -> bool:
-    """Whether the name is one of a weight file."""
-    return str(path).lower().endswith(SUFFIXES)
-
-
 def write(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None) -> None:
     """Write layers in the format of the file's name; `path` is at every moment the old file or the whole new one.
 
