@@ -33,15 +33,6 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with a net and a solver."""
-    (tmp_path / "net.prototxt").write_text(NET)
-    (tmp_path / "solver.prototxt").write_text(SOLVER)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def fail(capsys):
     """A function that runs a command, sees it fail with status 1, and gives the message without the log before it."""
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from points import NET
+from points import NET  # noqa: F401  (the fixture `folder` writes it)
 
 from minicaffe.cli import signals
 from minicaffe.cli.__main__ import main
@@ -16,15 +16,6 @@ SOLVER = """
 net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 max_iter: 6 snapshot: 2
 test_iter: 3 test_interval: 2 snapshot_prefix: "run" random_seed: 5 solver_mode: CPU
 """
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with a net and a solver."""
-    (tmp_path / "net.prototxt").write_text(NET)
-    (tmp_path / "solver.prototxt").write_text(SOLVER)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def train(capsys, *flags):

@@ -28,15 +28,6 @@ test_iter: 3 test_interval: 2 snapshot_prefix: "run" random_seed: 5 solver_mode:
 """
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A working folder with a net and a solver."""
-    (tmp_path / "net.prototxt").write_text(NET)
-    (tmp_path / "solver.prototxt").write_text(SOLVER)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def messages(captured):
     """'PLACE] MESSAGE' of each log line that a command wrote to stderr."""
     return [HEAD.sub(lambda m: m[0].split()[-1] + " ", line) for line in captured.err.splitlines() if HEAD.match(line)]
