@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -12,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from minicaffe.errors import EngineError, missing_extra, near_names
-from minicaffe.kernels import shards
+from minicaffe.kernels import shards, tape
 
 ENGINES = {  # engine name -> (package that holds its twins, the library it needs, the extra that brings it)
     "numpy": ("minicaffe.kernels.reference", "numpy", ""),
@@ -32,8 +33,9 @@ class Kernel:
 
     def __init__(self, reference: Callable[..., Any]) -> None:
         self.name = reference.__name__
-        self.reference = reference
+        self.reference = _unrecorded(reference)
         self.twins: dict[str, Callable[..., Any]] = {}
+        self.entered: set[str] = set()  # the engines whose twin runs entries, by itself on all threads
         self.active = self._first_call
         self.__doc__ = reference.__doc__
 
@@ -45,11 +47,16 @@ class Kernel:
         engine()
         return self.active(*args, **kwargs)
 
-    def twin(self, engine_name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Decorator: register a function as this kernel's implementation for an engine."""
+    def twin(self, engine_name: str, *, entries: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorator: register a function as this kernel's implementation for an engine.
+
+        `entries` says that it does all its work in entries, which a tape can hold, or in the reference, which none can.
+        """
 
         def keep(function: Callable[..., Any]) -> Callable[..., Any]:
-            self.twins[engine_name] = function
+            self.twins[engine_name] = function if entries else _unrecorded(function)
+            if entries:
+                self.entered.add(engine_name)
             return function
 
         return keep
@@ -67,7 +74,9 @@ class ShardedKernel(Kernel):
     MOST_PIECES_OF_NUMPY = 4  # its short operations wait for each other's turn at the interpreter's lock
 
     def __call__(self, *args: Any) -> None:
-        engine()
+        if engine() in self.entered:
+            self.active(*args)
+            return
         arrays = [a for a in args if isinstance(a, np.ndarray)]
         images, largest = len(arrays[0]) if arrays[0].ndim else 1, max(a.size for a in arrays)
         most = self.MOST_PIECES_OF_NUMPY if self.active is self.reference else self.MOST_PIECES
@@ -83,6 +92,17 @@ class ShardedKernel(Kernel):
         shards.run(piece, pieces)
 
 
+def _unrecorded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which spoils the tape that is recorded while it runs."""
+
+    @functools.wraps(function)
+    def spoiling(*args: Any, **kwargs: Any) -> Any:
+        tape.spoil()
+        return function(*args, **kwargs)
+
+    return spoiling
+
+
 @overload
 def kernel(reference: Callable[..., Any]) -> Kernel: ...
 @overload
@@ -95,7 +115,7 @@ def kernel(reference: Callable[..., Any] | None = None, *, sharded: bool = False
             raise EngineError(f"the kernel {function.__name__!r} is defined twice")
         made = _kernels[function.__name__] = (ShardedKernel if sharded else Kernel)(function)
         if _engine:
-            made.active = function
+            made.active = made.reference
         return made
 
     return keep if reference is None else keep(reference)

@@ -23,6 +23,7 @@ WAKES = 6        # blocks that are worth waking threads for, which takes some 50
 _threads = 0  # 0 until somebody asks or sets it
 _workers: list[SimpleQueue[_Job]] = []  # one inbox a thread besides the caller's
 _here = threading.local()
+before_running: list[Callable[[], None]] = []  # called before pieces are dealt to threads
 
 
 def threads() -> int:
@@ -79,6 +80,8 @@ def run(task: Callable[[int], object], count: int, *, gemm: bool = False, wakes:
         for i in range(count):
             task(i)
         return
+    for prepare in before_running:
+        prepare()
     job = _Job(task, count)
     while len(_workers) < helpers:
         _start_worker()

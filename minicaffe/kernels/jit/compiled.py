@@ -36,10 +36,18 @@ def compiled_sums(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _compiled(function: Callable[..., Any], **more: Any) -> Callable[..., Any]:
     # nogil lets the pieces of a kernel run at the same time; 0 / 0 is NaN as in numpy, not an error
-    options = {"nogil": True, "error_model": "numpy", **more}
-    try:
-        made = njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder that may be written to, neither ours nor in a home: nothing is kept
-        made = njit(**options)(function)
+    made = cached(njit, nogil=True, error_model="numpy", **more)(function)
     functions.append(made)
     return made
+
+
+def cached(decorator: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[..., Any]:
+    """numba's decorator with these options, which keeps the machine code on the disk where there is a place."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return decorator(*arguments, cache=True, **options)(function)
+        except RuntimeError:  # no folder that may be written to, neither ours nor in a home: nothing is kept
+            return decorator(*arguments, **options)(function)
+
+    return decorate

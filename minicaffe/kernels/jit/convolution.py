@@ -10,9 +10,11 @@ import math
 
 import numpy as np
 
-from minicaffe.kernels import shards
+from minicaffe.kernels import shards, tape
+from minicaffe.kernels.jit import planes
 from minicaffe.kernels.jit.compiled import compiled, compiled_sums
 from minicaffe.kernels.reference import convolution as reference
+from minicaffe.kernels.reference import winograd
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
 
@@ -27,12 +29,15 @@ WEIGHT_LANES = 16         # partial weight gradients at most
 LANE_VALUES = 1 << 23     # values of all partial weight gradients together
 
 
-@reference.correlate.twin("numba")
+@reference.correlate.twin("numba", entries=True)
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, pad: Sizes, dilation: Sizes,
               group: int, out: np.ndarray) -> None:
     """See the reference."""
     if _fits(x, w, stride, pad, dilation, out):
+        tape.spoil()
         _slide(x, w.reshape(group, -1, *w.shape[1:]), b, pad, out)
+    elif planes.fits(x, out) and not winograd.fits(x, w, stride, pad, dilation, group, out):
+        planes.correlate(x, w, b, stride, pad, dilation, group, out)
     else:
         reference.correlate.reference(x, w, b, stride, pad, dilation, group, out)
 
@@ -44,6 +49,9 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
     if _fits(out, w, stride, pad, dilation, dy):
         mirrored = w.reshape(group, -1, *w.shape[1:])[..., ::-1, ::-1].swapaxes(1, 2)
         _slide(dy, mirrored, None, tuple(k - 1 - p for k, p in zip(w.shape[2:], pad, strict=True)), out)
+    elif (planes.fits(dy, out) and set(stride) == {1}
+          and not winograd.fits(out, w, stride, pad, dilation, group, dy)):
+        planes.correlate_data_grad(dy, w, stride, pad, dilation, group, out)
     else:
         reference.correlate_data_grad.reference(dy, w, stride, pad, dilation, group, out)
 

@@ -1,0 +1,205 @@
+"""The innermost loops of every matrix product, as vector instructions: a tile of results stays in registers.
+
+LLVM's own vectorizer keeps sums in memory; so these few lines are written in its language, once for all kernels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from minicaffe.kernels.jit.words import intrinsic
+
+_features = llvm.get_host_cpu_features()
+LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4  # float32 numbers of a vector register
+MASKS = bool(_features.get("avx"))                                            # whether part of one can be loaded
+ROWS = 8 if LANES in (4, 16) else 4                                           # rows of a tile, for 32 registers or 16
+VECTORS = 3                                                                   # vectors of a row of a tile
+WIDTH = LANES * VECTORS                                                       # columns of a tile
+
+WORD, FLOAT, INDEX = ir.IntType(64), ir.FloatType(), ir.IntType(32)
+VECTOR = ir.VectorType(FLOAT, LANES)
+BITS = ir.VectorType(ir.IntType(1), LANES)
+
+
+def _words(value: int) -> Any:
+    return ir.Constant(WORD, value)
+
+
+def _fma(builder: Any) -> Any:
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3),
+                                          f"llvm.fma.v{LANES}f32")
+
+
+def _load(builder: Any, address: Any) -> Any:
+    value = builder.load(builder.bitcast(address, VECTOR.as_pointer()))
+    value.align = 4
+    return value
+
+
+def _masked_load(builder: Any, address: Any, mask: Any) -> Any:
+    kind = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), INDEX, BITS, VECTOR])
+    load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
+    pointer = builder.bitcast(address, VECTOR.as_pointer())
+    return builder.call(load, [pointer, ir.Constant(INDEX, 4), mask, ir.Constant(VECTOR, [0.0] * LANES)])
+
+
+def _spread(builder: Any, number: Any, kind: Any) -> Any:
+    """A vector that holds the number in every lane."""
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(INDEX, 0))
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined),
+                                  ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES))
+
+
+def _first_lanes(builder: Any, count: Any) -> Any:
+    """The mask of the first `count` lanes."""
+    kind = ir.VectorType(WORD, LANES)
+    return builder.icmp_signed("<", ir.Constant(kind, list(range(LANES))), _spread(builder, count, kind))
+
+
+def outer_tile(rows: int, vectors: int) -> Any:
+    """The tile  y[m, j] = Σ w[m, d] · x[offset[d] + j]  over d, for `rows` m and `vectors` vectors of j.
+
+    Its arguments are addresses: of w, whose rows lie `stride` numbers apart and of which `have` exist; of x; of the
+    int64 offsets, `depth` of them; of the tile, rows × vectors × LANES numbers. Of the last vector, `lanes` exist.
+    """
+
+    @intrinsic
+    def tile(typing: Any, w: Any, stride: Any, have: Any, x: Any, offsets: Any, depth: Any, lanes: Any,
+             out: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, stride, have, x, offsets, depth, lanes, out = args
+            floats, zero = FLOAT.as_pointer(), ir.Constant(VECTOR, [0.0] * LANES)
+            first, source = builder.inttoptr(w, floats), builder.inttoptr(x, floats)
+            table, fma = builder.inttoptr(offsets, WORD.as_pointer()), _fma(builder)
+            mask = _first_lanes(builder, lanes)
+            last, lines = builder.sub(have, _words(1)), []
+            for m in range(rows):  # a row that does not exist reads the last one again
+                row = builder.select(builder.icmp_signed("<", _words(m), have), _words(m), last)
+                lines.append(builder.gep(first, [builder.mul(row, stride)]))
+            before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            d = builder.phi(WORD)
+            d.add_incoming(_words(0), before)
+            sums = [[builder.phi(VECTOR) for _ in range(vectors)] for _ in range(rows)]
+            at = builder.gep(source, [builder.load(builder.gep(table, [d]))])
+            pixels = [_load(builder, builder.gep(at, [_words(v * LANES)])) for v in range(vectors - 1)]
+            end = builder.gep(at, [_words((vectors - 1) * LANES)])
+            pixels.append(_masked_load(builder, end, mask) if MASKS else _load(builder, end))
+            for line, total in zip(lines, sums, strict=True):
+                weight = _spread(builder, builder.load(builder.gep(line, [d])), VECTOR)
+                for phi, pixel in zip(total, pixels, strict=True):
+                    phi.add_incoming(zero, before)
+                    phi.add_incoming(builder.call(fma, [weight, pixel, phi]), loop)
+            following = builder.add(d, _words(1))
+            d.add_incoming(following, loop)
+            builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
+            builder.position_at_end(after)
+            target = builder.inttoptr(out, VECTOR.as_pointer())
+            for m, total in enumerate(sums):
+                for v, phi in enumerate(total):
+                    store = builder.store(phi.incomings[1][0], builder.gep(target, [_words(m * vectors + v)]))
+                    store.align = 4
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 8), make
+
+    return tile
+
+
+@intrinsic
+def tile_memory(typing: Any) -> Any:
+    """The address of room for a tile, on the stack of the function that asks."""
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        room = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, 32 * LANES))
+        room.align = 64
+        return builder.ptrtoint(room, WORD)
+
+    return types.int64(), make
+
+
+def dot_tile(rows: int, taps: int) -> Any:
+    """Add to the tile  t[m, d] += Σ dy[n, m, j] · x[n, offset[d] + j]  over n and j, for `rows` m and `taps` d.
+
+    Its arguments are addresses and distances: of dy, with the distance of its rows, of which `have` exist, and of its
+    images; of x and the distance of its images; of the int64 offsets, of which `reach` exist; the numbers of columns j
+    and of images n; and the address of the tile, with the distance of its rows.
+    """
+
+    @intrinsic
+    def tile(typing: Any, dy: Any, row: Any, have: Any, dy_image: Any, x: Any, x_image: Any, offsets: Any, reach: Any,
+             columns: Any, images: Any, out: Any, stride: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            dy, row, have, dy_image, x, x_image, offsets, reach, columns, images, out, stride = args
+            floats, zero = FLOAT.as_pointer(), ir.Constant(VECTOR, [0.0] * LANES)
+            table, fma = builder.inttoptr(offsets, WORD.as_pointer()), _fma(builder)
+
+            def clamped(index: int, count: Any) -> Any:
+                return builder.select(builder.icmp_signed("<", _words(index), count), _words(index),
+                                      builder.sub(count, _words(1)))
+
+            lines = [builder.mul(clamped(m, have), row) for m in range(rows)]
+            places = [builder.load(builder.gep(table, [clamped(d, reach)])) for d in range(taps)]
+            whole = builder.mul(builder.sdiv(columns, _words(LANES)), _words(LANES))
+            mask = _first_lanes(builder, builder.sub(columns, whole))
+
+            def step(slopes: Any, pixels: Any, j: Any, sums: Any, load: Any) -> Any:
+                a = [load(builder.gep(slopes, [builder.add(line, j)])) for line in lines]
+                b = [load(builder.gep(pixels, [builder.add(place, j)])) for place in places]
+                return [[builder.call(fma, [p, q, total]) for q, total in zip(b, line, strict=True)]
+                        for p, line in zip(a, sums, strict=True)]
+
+            before = builder.block
+            image, inner, tail, after = (builder.append_basic_block() for _ in range(4))
+            builder.branch(image)
+            builder.position_at_end(image)
+            n = builder.phi(WORD)
+            carried = [[builder.phi(VECTOR) for _ in range(taps)] for _ in range(rows)]
+            slopes = builder.gep(builder.inttoptr(dy, floats), [builder.mul(n, dy_image)])
+            pixels = builder.gep(builder.inttoptr(x, floats), [builder.mul(n, x_image)])
+            builder.cbranch(builder.icmp_signed("<", _words(0), whole), inner, tail)
+            builder.position_at_end(inner)
+            j = builder.phi(WORD)
+            sums = [[builder.phi(VECTOR) for _ in range(taps)] for _ in range(rows)]
+            added = step(slopes, pixels, j, sums, lambda at: _load(builder, at))
+            following = builder.add(j, _words(LANES))
+            j.add_incoming(_words(0), image)
+            j.add_incoming(following, inner)
+            builder.cbranch(builder.icmp_signed("<", following, whole), inner, tail)
+            builder.position_at_end(tail)
+            joined = [[builder.phi(VECTOR) for _ in range(taps)] for _ in range(rows)]
+            ended = step(slopes, pixels, whole, joined, lambda at: _masked_load(builder, at, mask))
+            next_image = builder.add(n, _words(1))
+            n.add_incoming(_words(0), before)
+            n.add_incoming(next_image, tail)
+            for m in range(rows):
+                for d in range(taps):
+                    carried[m][d].add_incoming(zero, before)
+                    carried[m][d].add_incoming(ended[m][d], tail)
+                    sums[m][d].add_incoming(carried[m][d], image)
+                    sums[m][d].add_incoming(added[m][d], inner)
+                    joined[m][d].add_incoming(carried[m][d], image)
+                    joined[m][d].add_incoming(added[m][d], inner)
+            builder.cbranch(builder.icmp_signed("<", next_image, images), image, after)
+            builder.position_at_end(after)
+            reduce = cgutils.get_or_insert_function(builder.module, ir.FunctionType(FLOAT, [FLOAT, VECTOR]),
+                                                    f"llvm.vector.reduce.fadd.v{LANES}f32")
+            target = builder.inttoptr(out, floats)
+            for m in range(rows):
+                for d in range(taps):
+                    with builder.if_then(builder.and_(builder.icmp_signed("<", _words(m), have),
+                                                      builder.icmp_signed("<", _words(d), reach))):
+                        at = builder.gep(target, [builder.add(builder.mul(_words(m), stride), _words(d))])
+                        total = builder.call(reduce, [ir.Constant(FLOAT, 0.0), ended[m][d]], fastmath=("reassoc",))
+                        builder.store(builder.fadd(builder.load(at), total), at)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 12), make
+
+    return tile

@@ -1,0 +1,112 @@
+"""Memory by address: how compiled code reaches its arguments, other threads and other compiled code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba.extending
+from llvmlite import ir
+from numba import carray as array_at  # type: ignore[attr-defined]
+from numba import types
+
+intrinsic: Any = numba.extending.intrinsic  # what it makes is called by compiled code, with other arguments
+helper: Any = numba.extending.register_jitable
+WORD = ir.IntType(64)
+PAUSES = "sse2" in llvm.get_host_cpu_features() and sys.maxsize > 2**32
+
+
+def _pointer(builder: Any, address: Any, kind: Any = WORD) -> Any:
+    return builder.inttoptr(address, kind.as_pointer())
+
+
+@helper
+def floats(address, shape):
+    """The float32 array that lies at an address."""
+    return array_at(float_pointer(address), shape)
+
+
+@helper
+def ints(address, shape):
+    """The int64 array that lies at an address."""
+    return array_at(word_pointer(address), shape)
+
+
+@intrinsic
+def float_pointer(typing: Any, address: Any) -> Any:
+    """The address as a pointer to float32."""
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+    return types.CPointer(types.float32)(types.int64), make
+
+
+@intrinsic
+def word_pointer(typing: Any, address: Any) -> Any:
+    """The address as a pointer to int64."""
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+    return types.CPointer(types.int64)(types.int64), make
+
+
+@intrinsic
+def number(typing: Any, word: Any) -> Any:
+    """The float64 whose bits a word holds."""
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType())
+    return types.float64(types.int64), make
+
+
+@intrinsic
+def read(typing: Any, address: Any) -> Any:
+    """The word at an address, with all that its writer wrote before it."""
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(_pointer(builder, args[0]), "acquire", 8)
+    return types.int64(types.int64), make
+
+
+@intrinsic
+def write(typing: Any, address: Any, value: Any) -> Any:
+    """Set the word at an address; who reads it sees all that was written before."""
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[1], _pointer(builder, args[0]), "release", 8)
+        return context.get_dummy_value()
+    return types.void(types.int64, types.int64), make
+
+
+@intrinsic
+def add(typing: Any, address: Any, value: Any) -> Any:
+    """Add to the word at an address; what it was before."""
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", _pointer(builder, args[0]), args[1], "acq_rel")
+    return types.int64(types.int64, types.int64), make
+
+
+@intrinsic
+def replace(typing: Any, address: Any, old: Any, new: Any) -> Any:
+    """Set the word at an address to `new` if it is `old`; whether it was."""
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pair = builder.cmpxchg(_pointer(builder, args[0]), args[1], args[2], "acq_rel", "acquire")
+        return builder.extract_value(pair, 1)
+    return types.boolean(types.int64, types.int64, types.int64), make
+
+
+@intrinsic
+def pause(typing: Any) -> Any:
+    """Let the core rest for some 40 ns, where it can."""
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if PAUSES:
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), kind), [])
+        return context.get_dummy_value()
+    return types.void(), make
+
+
+@intrinsic
+def call(typing: Any, entry: Any, arguments: Any, piece: Any) -> Any:
+    """Run one piece of the entry at an address."""
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [WORD.as_pointer(), WORD])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [_pointer(builder, args[1]), args[2]])
+        return context.get_dummy_value()
+    return types.void(types.int64, types.int64, types.int64), make
