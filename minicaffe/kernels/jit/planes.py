@@ -31,7 +31,7 @@ class Geometry:
     bare         whether the image itself serves as its planes
     phases       the rows and columns, of every s-th, that taps lie on: one plane each
     height, width of a plane;  columns: outputs of its whole width, up to the last that is written
-    offsets      for each channel and tap the distance of its pixel for output 0
+    offsets      for each channel and tap the distance of its pixel for output 0; woven_offsets in woven images
     """
 
     def __init__(self, C: int, H: int, W: int, kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, oh: int,
@@ -48,6 +48,7 @@ class Geometry:
         taps = ((planes[0][:, None] * len(self.phases[1]) + planes[1]) * self.plane
                 + rows[:, None] // stride[0] * self.width + columns // stride[1])
         self.offsets = (np.arange(C)[:, None, None] * self.channel + taps).reshape(-1).astype(np.int64)
+        self.woven_offsets = self.offsets * tiles.LANES
 
 
 geometry = functools.lru_cache(maxsize=512)(Geometry)
@@ -61,13 +62,19 @@ def fits(x: np.ndarray, y: np.ndarray) -> bool:
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, pad: Sizes, dilation: Sizes,
               group: int, out: np.ndarray) -> None:
     """See the reference."""
-    (N, C, H, W), (K, channels, *kernel), (oh, ow) = x.shape, w.shape, out.shape[2:]
+    (N, _, H, W), (K, channels, *kernel), (oh, ow) = x.shape, w.shape, out.shape[2:]
     at = geometry(channels, H, W, tuple(kernel), tuple(stride), tuple(pad), tuple(dilation), oh, ow)
     planes = x if at.bare else lay_out(x, at, stride, pad)
     D, filters = len(at.offsets), K // group
     parts, tall = _cut(at, channels, filters, D, N * group)
-    _slide(N * group * len(parts) * tall, planes, w, b, out, at.offsets, parts, len(parts), tall, group, filters, D,
+    bias = _zeros(K) if b is None else b
+    _slide(N * group * len(parts) * tall, planes, w, bias, out, at.offsets, parts, len(parts), tall, group, filters, D,
            planes.size // N, planes.size // N // group, at.width, oh, ow)
+
+
+@functools.lru_cache(maxsize=64)
+def _zeros(count: int) -> np.ndarray:
+    return np.zeros(count, np.float32)
 
 
 def _cut(at: Geometry, channels: int, filters: int, D: int, images: int) -> tuple[np.ndarray, int]:
@@ -150,35 +157,31 @@ def _slide(block, piece):
         k = g * filters + m
         weights = w + 4 * k * D
         target = y + 4 * (n * group * filters + k) * oh * ow
-        bias = b + 4 * k if b else 0
         for j in range(start, stop, WIDTH):
             count = min(WIDTH, stop - j)
             vectors = (count + LANES - 1) // LANES
             lanes = count - (vectors - 1) * LANES
             at = planes + 4 * (n * image + g * channels + j)
             if vectors == 3:
-                _tall_3(weights, D, have, at, offsets, D, lanes, tile)
+                _tall_3(weights, D, have, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
             elif vectors == 2:
-                _tall_2(weights, D, have, at, offsets, D, lanes, tile)
+                _tall_2(weights, D, have, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
             else:
-                _tall_1(weights, D, have, at, offsets, D, lanes, tile)
-            _write(tile, vectors * LANES, have, bias, j, count, width, oh, ow, target)
+                _tall_1(weights, D, have, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
+            _write(tile, vectors * LANES, have, j, count, width, oh, ow, target)
 
 
 @compiled
-def _write(tile, stride, rows, bias, j, count, width, oh, ow, target):
+def _write(tile, stride, rows, j, count, width, oh, ow, target):
     """Write a tile's rows from output j of a plane's width on, without those beyond the right border."""
     sums = words.floats(tile, (rows, stride))
     y = words.floats(target, (rows, oh * ow))
     for m in range(rows):
-        start = np.float32(0)
-        if bias:
-            start = words.floats(bias, rows)[m]
         row, line = sums[m], y[m]
         if width == ow:
             out = line[j:j + count]
             for i in range(count):
-                out[i] = row[i] + start
+                out[i] = row[i]
             continue
         i, u, v = 0, j // width, j % width
         while i < count:
@@ -186,7 +189,7 @@ def _write(tile, stride, rows, bias, j, count, width, oh, ow, target):
             if written > 0:
                 out, some = line[u * ow + v:u * ow + v + written], row[i:i + written]
                 for q in range(written):
-                    out[q] = some[q] + start
+                    out[q] = some[q]
             i += width - v
             u, v = u + 1, 0
 

@@ -41,6 +41,16 @@ def _load(builder: Any, address: Any) -> Any:
     return value
 
 
+def _store(builder: Any, value: Any, address: Any) -> None:
+    builder.store(value, builder.bitcast(address, VECTOR.as_pointer())).align = 4
+
+
+def _clamped(builder: Any, index: int, count: Any) -> Any:
+    """The index, or the last below count."""
+    return builder.select(builder.icmp_signed("<", _words(index), count), _words(index),
+                          builder.sub(count, _words(1)))
+
+
 def _masked_load(builder: Any, address: Any, mask: Any) -> Any:
     kind = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), INDEX, BITS, VECTOR])
     load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
@@ -64,23 +74,22 @@ def _first_lanes(builder: Any, count: Any) -> Any:
 def outer_tile(rows: int, vectors: int) -> Any:
     """The tile  y[m, j] = Σ w[m, d] · x[offset[d] + j]  over d, for `rows` m and `vectors` vectors of j.
 
-    Its arguments are addresses: of w, whose rows lie `stride` numbers apart and of which `have` exist; of x; of the
-    int64 offsets, `depth` of them; of the tile, rows × vectors × LANES numbers. Of the last vector, `lanes` exist.
+    To each row its number of `bias` is added. Arguments are addresses and numbers: of w, whose rows lie `stride`
+    numbers apart and of which `have` exist; of x; of the int64 offsets, `depth` of them; of `bias`; of `out`, whose
+    rows lie `pitch` numbers apart. Of the last vector of x, `lanes` exist; all of it is written.
     """
 
     @intrinsic
     def tile(typing: Any, w: Any, stride: Any, have: Any, x: Any, offsets: Any, depth: Any, lanes: Any,
-             out: Any) -> Any:
+             bias: Any, out: Any, pitch: Any) -> Any:
         def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            w, stride, have, x, offsets, depth, lanes, out = args
+            w, stride, have, x, offsets, depth, lanes, bias, out, pitch = args
             floats, zero = FLOAT.as_pointer(), ir.Constant(VECTOR, [0.0] * LANES)
             first, source = builder.inttoptr(w, floats), builder.inttoptr(x, floats)
             table, fma = builder.inttoptr(offsets, WORD.as_pointer()), _fma(builder)
             mask = _first_lanes(builder, lanes)
-            last, lines = builder.sub(have, _words(1)), []
-            for m in range(rows):  # a row that does not exist reads the last one again
-                row = builder.select(builder.icmp_signed("<", _words(m), have), _words(m), last)
-                lines.append(builder.gep(first, [builder.mul(row, stride)]))
+            chosen = [_clamped(builder, m, have) for m in range(rows)]  # a row that does not exist is the last again
+            lines = [builder.gep(first, [builder.mul(row, stride)]) for row in chosen]
             before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
             builder.branch(loop)
             builder.position_at_end(loop)
@@ -100,14 +109,16 @@ def outer_tile(rows: int, vectors: int) -> Any:
             d.add_incoming(following, loop)
             builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
             builder.position_at_end(after)
-            target = builder.inttoptr(out, VECTOR.as_pointer())
-            for m, total in enumerate(sums):
+            target, starts = builder.inttoptr(out, floats), builder.inttoptr(bias, floats)
+            for row, total in zip(chosen, sums, strict=True):
+                start = _spread(builder, builder.load(builder.gep(starts, [row])), VECTOR)
+                at = builder.gep(target, [builder.mul(row, pitch)])
                 for v, phi in enumerate(total):
-                    store = builder.store(phi.incomings[1][0], builder.gep(target, [_words(m * vectors + v)]))
-                    store.align = 4
+                    result = builder.fadd(phi.incomings[1][0], start)
+                    _store(builder, result, builder.gep(at, [_words(v * LANES)]))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 8), make
+        return types.void(*[types.int64] * 10), make
 
     return tile
 
@@ -140,12 +151,8 @@ def dot_tile(rows: int, taps: int) -> Any:
             floats, zero = FLOAT.as_pointer(), ir.Constant(VECTOR, [0.0] * LANES)
             table, fma = builder.inttoptr(offsets, WORD.as_pointer()), _fma(builder)
 
-            def clamped(index: int, count: Any) -> Any:
-                return builder.select(builder.icmp_signed("<", _words(index), count), _words(index),
-                                      builder.sub(count, _words(1)))
-
-            lines = [builder.mul(clamped(m, have), row) for m in range(rows)]
-            places = [builder.load(builder.gep(table, [clamped(d, reach)])) for d in range(taps)]
+            lines = [builder.mul(_clamped(builder, m, have), row) for m in range(rows)]
+            places = [builder.load(builder.gep(table, [_clamped(builder, d, reach)])) for d in range(taps)]
             whole = builder.mul(builder.sdiv(columns, _words(LANES)), _words(LANES))
             mask = _first_lanes(builder, builder.sub(columns, whole))
 
@@ -203,3 +210,39 @@ def dot_tile(rows: int, taps: int) -> Any:
         return types.void(*[types.int64] * 12), make
 
     return tile
+
+
+@intrinsic
+def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pitch: Any, rows: Any) -> Any:
+    """out[j, i] = x[i, j] for LANES rows i and LANES columns j, of which `columns` are read and `rows` are written.
+
+    x and out are addresses, their rows `stride` and `pitch` numbers apart. Rows of x beyond `rows` are the last again.
+    """
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, stride, columns, out, pitch, rows = args
+        floats = FLOAT.as_pointer()
+        source, target = builder.inttoptr(x, floats), builder.inttoptr(out, floats)
+        mask, written = _first_lanes(builder, columns), _first_lanes(builder, rows)
+        lines = [_masked_load(builder, builder.gep(source, [builder.mul(_clamped(builder, i, rows), stride)]), mask)
+                 for i in range(LANES)]
+        step = 1
+        while step < LANES:  # swap the off-diagonal blocks of step × step
+            low = [i if not i & step else i - step + LANES for i in range(LANES)]
+            high = [i + step if not i & step else i + LANES for i in range(LANES)]
+            for i in range(LANES):
+                if not i & step:
+                    pair = lines[i], lines[i + step]
+                    lines[i], lines[i + step] = (
+                        builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(INDEX, LANES), order))
+                        for order in (low, high))
+            step *= 2
+        kind = ir.FunctionType(ir.VoidType(), [VECTOR, VECTOR.as_pointer(), INDEX, BITS])
+        store = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
+        for j, line in enumerate(lines):
+            with builder.if_then(builder.icmp_signed("<", _words(j), columns)):
+                at = builder.gep(target, [builder.mul(_words(j), pitch)])
+                builder.call(store, [line, builder.bitcast(at, VECTOR.as_pointer()), ir.Constant(INDEX, 4), written])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), make
