@@ -69,9 +69,8 @@ class ShardedKernel(Kernel):
     position alone.
     """
 
-    PIECE = 1 << 17  # values of the largest array that are worth a piece: waking a thread costs as much as 1 << 16
-    MOST_PIECES = 16
-    MOST_PIECES_OF_NUMPY = 4  # its short operations wait for each other's turn at the interpreter's lock
+    PIECE, MOST_PIECES = 1 << 17, 16  # values of the largest array that are worth a piece: waking costs as much as half
+    PIECE_OF_NUMPY, MOST_PIECES_OF_NUMPY = 1 << 19, 4  # short operations wait for their turn at the interpreter's lock
 
     def __call__(self, *args: Any) -> None:
         if engine() in self.entered:
@@ -79,8 +78,10 @@ class ShardedKernel(Kernel):
             return
         arrays = [a for a in args if isinstance(a, np.ndarray)]
         images, largest = len(arrays[0]) if arrays[0].ndim else 1, max(a.size for a in arrays)
-        most = self.MOST_PIECES_OF_NUMPY if self.active is self.reference else self.MOST_PIECES
-        pieces = min(images, most, largest // self.PIECE + 1)
+        if self.active is self.reference:
+            pieces = min(images, self.MOST_PIECES_OF_NUMPY, largest // self.PIECE_OF_NUMPY + 1)
+        else:
+            pieces = min(images, self.MOST_PIECES, largest // self.PIECE + 1)
         if pieces <= 1:
             self.active(*args)
             return

@@ -26,7 +26,8 @@ def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
     chosen = np.zeros(y.shape, np.uint8 if kernel[0] * kernel[1] < 256 else np.int32)  # 1, 2, … in the window; 0: none
     for place, (at, seen) in enumerate(_taps(x, kernel, stride, pad, y), start=1):
         pixels = np.ascontiguousarray(x[seen])  # three passes over neighbours are quicker than over every other one
-        chosen[at] = np.where(pixels > y[at], chosen.dtype.type(place), chosen[at])
+        larger = (pixels > y[at]) * chosen.dtype.type(place)  # the places ascend: the last that was larger stays
+        np.maximum(chosen[at], larger, out=chosen[at])
         np.fmax(y[at], pixels, out=y[at])
     _pixel_numbers(x.shape[3], kernel, stride, pad, chosen, index)
 
@@ -36,7 +37,8 @@ def _pixel_numbers(width: int, kernel: Pair, stride: Pair, pad: Pair, chosen: np
     (kh, kw), (oh, ow) = kernel, index.shape[2:]
     places = np.add.outer(np.arange(kh) * width, np.arange(kw)).reshape(-1)
     corners = np.add.outer((np.arange(oh) * stride[0] - pad[0]) * width, np.arange(ow) * stride[1] - pad[1])
-    np.take(np.append(np.iinfo(index.dtype).min // 2, places).astype(index.dtype), chosen, out=index)
+    numbers = np.append(np.iinfo(index.dtype).min // 2, places).astype(index.dtype)
+    np.take(numbers, chosen, out=index, mode="clip")  # any mode but the first, which writes to a copy of `index`
     index += corners.astype(index.dtype)
     np.maximum(index, -1, out=index)
 
@@ -46,8 +48,11 @@ def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
     """Each window's gradient goes to the pixel that it chose."""
     dx.fill(0)
     planes = np.arange(dx.shape[0] * dx.shape[1]).reshape(*dx.shape[:2], 1, 1) * (dx.shape[2] * dx.shape[3])
-    chosen = index >= 0
-    np.add.at(dx.reshape(-1), (planes + index)[chosen], dy[chosen])
+    pixels, slopes = (planes + index).reshape(-1), dy.reshape(-1)
+    chosen = index.reshape(-1) >= 0
+    if not chosen.all():
+        pixels, slopes = pixels[chosen], slopes[chosen]
+    np.add.at(dx.reshape(-1), pixels, slopes)
 
 
 @kernel(sharded=True)
