@@ -15,7 +15,7 @@ import numpy as np
 from minicaffe.kernels.jit import tiles, words
 from minicaffe.kernels.jit.compiled import compiled
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.tiles import LANES, ROWS, VECTORS, WIDTH
+from minicaffe.kernels.jit.tiles import LANES, ROWS, SLOPES_A_TILE, TAPS_A_TILE, VECTORS, WIDTH
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
 
@@ -23,6 +23,8 @@ CACHED = 1 << 18      # numbers of the planes that a piece reads: what a core's 
 PIECE_WORK = 1 << 20  # multiplications that are worth a piece of their own
 MOST_PIECES = 16      # of one image
 LAID_OUT = 1 << 15    # numbers that are worth a piece when they are laid out
+DOTS = 2048           # columns that a tile of products adds at a time: its slopes stay in the first cache
+FIRST = np.zeros(1, np.int64)
 
 
 class Geometry:
@@ -30,6 +32,7 @@ class Geometry:
 
     bare         whether the image itself serves as its planes
     phases       the rows and columns, of every s-th, that taps lie on: one plane each
+    places       for each row and column below s which phase it is, −1 for none
     height, width of a plane;  columns: outputs of its whole width, up to the last that is written
     offsets      for each channel and tap the distance of its pixel for output 0; woven_offsets in woven images
     """
@@ -38,6 +41,8 @@ class Geometry:
                  ow: int) -> None:
         rows, columns = (np.arange(k) * d for k, d in zip(kernel, dilation, strict=True))
         self.phases = tuple(np.unique(t % s) for t, s in zip((rows, columns), stride, strict=True))
+        self.places = tuple(np.array([np.flatnonzero(phase == a)[0] if a in phase else -1 for a in range(s)], np.int64)
+                            for phase, s in zip(self.phases, stride, strict=True))
         self.height, self.width = oh + rows[-1] // stride[0], ow + columns[-1] // stride[1]
         self.bare = not any(pad) and set(kernel) | set(stride) == {1} and (oh, ow) == (H, W)
         self.columns = (oh - 1) * self.width + ow
@@ -54,26 +59,35 @@ class Geometry:
 geometry = functools.lru_cache(maxsize=512)(Geometry)
 
 
-def fits(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether the planes serve: two spatial axes, float32, something to compute."""
-    return x.ndim == 4 and x.dtype == np.float32 and x.size > 0 and y.size > 0 and tiles.MASKS
-
-
-def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, pad: Sizes, dilation: Sizes,
-              group: int, out: np.ndarray) -> None:
-    """See the reference."""
-    (N, _, H, W), (K, channels, *kernel), (oh, ow) = x.shape, w.shape, out.shape[2:]
-    at = geometry(channels, H, W, tuple(kernel), tuple(stride), tuple(pad), tuple(dilation), oh, ow)
+def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
+              out: np.ndarray) -> None:
+    """out = b + the filters slid over the images."""
+    (N, K), D = out.shape[:2], len(at.offsets)
     planes = x if at.bare else lay_out(x, at, stride, pad)
-    D, filters = len(at.offsets), K // group
+    filters, channels = K // group, x.shape[1] // group
     parts, tall = _cut(at, channels, filters, D, N * group)
-    bias = _zeros(K) if b is None else b
-    _slide(N * group * len(parts) * tall, planes, w, bias, out, at.offsets, parts, len(parts), tall, group, filters, D,
-           planes.size // N, planes.size // N // group, at.width, oh, ow)
+    _slide(N * group * len(parts) * tall, planes, w, b, out, at.offsets, parts, len(parts), tall, group, filters, D,
+           planes.size // N, planes.size // N // group, at.width, *out.shape[2:])
+
+
+def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
+                    out: np.ndarray) -> None:
+    """out += the products of slopes and pixels."""
+    (N, K, oh, ow), D = dy.shape, len(at.offsets)
+    planes = x if at.bare else lay_out(x, at, stride, pad)
+    slopes = dy if at.width == ow else _widen(dy, at.width)
+    filters, row = K // group, oh * at.width
+    steps = -(-filters // SLOPES_A_TILE)
+    parts = min(steps, max(1, MOST_PIECES // group))
+    cuts = min(-(-D // TAPS_A_TILE), max(1, MOST_PIECES // group // parts))
+    _add_products(group * parts * cuts, planes, slopes, at.offsets, out, parts, cuts, filters, D, N,
+                  max(1, min(N, DOTS // at.columns)), at.columns, planes.size // N, planes.size // N // group,
+                  K * row, row)
 
 
 @functools.lru_cache(maxsize=64)
-def _zeros(count: int) -> np.ndarray:
+def zeros(count: int) -> np.ndarray:
+    """The bias of filters that have none."""
     return np.zeros(count, np.float32)
 
 
@@ -163,11 +177,11 @@ def _slide(block, piece):
             lanes = count - (vectors - 1) * LANES
             at = planes + 4 * (n * image + g * channels + j)
             if vectors == 3:
-                _tall_3(weights, D, have, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
+                _tall_3(weights, D, have, 1, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
             elif vectors == 2:
-                _tall_2(weights, D, have, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
+                _tall_2(weights, D, have, 1, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
             else:
-                _tall_1(weights, D, have, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
+                _tall_1(weights, D, have, 1, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
             _write(tile, vectors * LANES, have, j, count, width, oh, ow, target)
 
 
@@ -194,67 +208,36 @@ def _write(tile, stride, rows, j, count, width, oh, ow, target):
             u, v = u + 1, 0
 
 
-def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
-                        out: np.ndarray) -> None:
-    """See the reference. The adjoint of sliding w is sliding its mirror image; of every s-th pixel, its every s-th tap."""
-    reach = [(k - 1) * d for k, d in zip(w.shape[2:], dilation, strict=True)]
-    mirrored = w.reshape(group, -1, *w.shape[1:])[..., ::-1, ::-1].swapaxes(1, 2).reshape(
-        out.shape[1], -1, *w.shape[2:]).copy()
-    if set(stride) == {1}:
-        correlate(dy, mirrored, None, stride, tuple(r - p for r, p in zip(reach, pad, strict=True)), dilation, group, out)
-        return
-    raise NotImplementedError
-
-
-def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
-                          out: np.ndarray) -> None:
-    """See the reference."""
-    (N, _, H, W), (K, channels, *kernel), (oh, ow) = x.shape, out.shape, dy.shape[2:]
-    at = geometry(channels, H, W, tuple(kernel), tuple(stride), tuple(pad), tuple(dilation), oh, ow)
-    planes = x if at.bare else lay_out(x, at, stride, pad)
-    slopes = dy if at.width == ow else widen(dy, at.width)
-    filters, D = K // group, len(at.offsets)
-    P = oh * at.width
-    columns = P if slopes is not dy else oh * ow
-    # the last row's zeros beyond the border need not be added
-    columns = min(columns, at.columns)
-    images = max(1, min(N, DOTS // columns))
-    tall = max(1, min(-(-filters // DOT_ROWS), -(-MOST_PIECES // group)))
-    _add_products(group * tall, planes, slopes, at.offsets, out, tall, filters, D, N, images, columns,
-                  planes.size // N, planes.size // N // group, K * oh * at.width, oh * at.width)
-
-
-def widen(dy: np.ndarray, width: int) -> np.ndarray:
+def _widen(dy: np.ndarray, width: int) -> np.ndarray:
     """dy with zeros to the right of every row, in borrowed memory."""
     N, K, oh, ow = dy.shape
     wide = borrow("wide slopes", (N * K * oh * width,), dy.dtype)
-    pieces = max(1, min(MOST_PIECES, N * K, N * K * oh * width // LAID_OUT))
-    _lay_out(pieces, dy, wide, ONE_PHASE, ONE_PHASE, 1, 1, N * K, oh, ow, oh, width, 1, 1, 0, 0, pieces)
+    pieces = max(1, min(MOST_PIECES, N * K, wide.size // LAID_OUT))
+    _lay_out(pieces, dy, wide, FIRST, FIRST, 1, 1, N * K, oh, ow, oh, width, 1, 1, 0, 0, pieces)
     return wide
 
 
-ONE_PHASE = np.zeros(1, np.int64)
-DOTS = 2048           # columns that a tile of products adds at a time: its rows of slopes stay in the first cache
-DOT_ROWS, DOT_TAPS = (4, 6) if ROWS == 8 else (3, 4)
-_dots = tiles.dot_tile(DOT_ROWS, DOT_TAPS)
+_dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
 
 
 @entry
 def _add_products(block, piece):
     planes, slopes, offsets, dw = block[0], block[1], block[2], block[3]
-    tall, filters, D, N, at_a_time, columns = block[4], block[5], block[6], block[7], block[8], block[9]
-    x_image, x_group, dy_image, dy_row = block[10], block[11], block[12], block[13]
-    g, up = piece // tall, piece % tall
-    steps = (filters + DOT_ROWS - 1) // DOT_ROWS
+    parts, cuts, filters, D, N, at_a_time, columns = (block[4], block[5], block[6], block[7], block[8], block[9],
+                                                      block[10])
+    image, channels, slopes_image, row = block[11], block[12], block[13], block[14]
+    rest, cut = piece // cuts, piece % cuts
+    g, part = rest // parts, rest % parts
+    steps, tiles_of_taps = (filters + SLOPES_A_TILE - 1) // SLOPES_A_TILE, (D + TAPS_A_TILE - 1) // TAPS_A_TILE
+    first, end = cut * tiles_of_taps // cuts * TAPS_A_TILE, min(D, (cut + 1) * tiles_of_taps // cuts * TAPS_A_TILE)
     for n in range(0, N, at_a_time):
-        images = min(at_a_time, N - n)
         for j in range(0, columns, DOTS):
-            count = min(DOTS, columns - j)
-            for step in range(up * steps // tall, (up + 1) * steps // tall):
-                m = step * DOT_ROWS
+            at = planes + 4 * (n * image + g * channels + j)
+            for step in range(part * steps // parts, (part + 1) * steps // parts):
+                m = step * SLOPES_A_TILE
                 k = g * filters + m
-                row = slopes + 4 * (n * dy_image + k * dy_row + j)
-                pixels = planes + 4 * (n * x_image + g * x_group + j)
-                for d in range(0, D, DOT_TAPS):
-                    _dots(row, dy_row, min(DOT_ROWS, filters - m), dy_image, pixels, x_image, offsets + 8 * d,
-                          min(DOT_TAPS, D - d), count, images, dw + 4 * (k * D + d), D)
+                slope = slopes + 4 * (n * slopes_image + k * row + j)
+                for d in range(first, end, TAPS_A_TILE):
+                    _dots(slope, row, min(SLOPES_A_TILE, filters - m), slopes_image, at, image, offsets + 8 * d,
+                          min(TAPS_A_TILE, D - d), min(DOTS, columns - j), min(at_a_time, N - n), dw + 4 * (k * D + d),
+                          D)

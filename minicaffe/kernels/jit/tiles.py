@@ -19,6 +19,7 @@ LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4  # 
 MASKS = bool(_features.get("avx"))                                            # whether part of one can be loaded
 ROWS = 8 if LANES in (4, 16) else 4                                           # rows of a tile, for 32 registers or 16
 VECTORS = 3                                                                   # vectors of a row of a tile
+SLOPES_A_TILE, TAPS_A_TILE = (4, 6) if ROWS == 8 else (3, 4)                     # of a tile of dot products
 WIDTH = LANES * VECTORS                                                       # columns of a tile
 
 WORD, FLOAT, INDEX = ir.IntType(64), ir.FloatType(), ir.IntType(32)
@@ -71,19 +72,20 @@ def _first_lanes(builder: Any, count: Any) -> Any:
     return builder.icmp_signed("<", ir.Constant(kind, list(range(LANES))), _spread(builder, count, kind))
 
 
-def outer_tile(rows: int, vectors: int) -> Any:
+def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
     """The tile  y[m, j] = Σ w[m, d] · x[offset[d] + j]  over d, for `rows` m and `vectors` vectors of j.
 
-    To each row its number of `bias` is added. Arguments are addresses and numbers: of w, whose rows lie `stride`
-    numbers apart and of which `have` exist; of x; of the int64 offsets, `depth` of them; of `bias`; of `out`, whose
-    rows lie `pitch` numbers apart. Of the last vector of x, `lanes` exist; all of it is written.
+    Arguments are addresses and numbers: of w, with the distance `stride` of its rows, of which `have` exist, and the
+    distance `deep` of its columns; of x; of the int64 offsets, `depth` of them; of `out`. Of the last vector of x,
+    `lanes` exist; all of it is written. `ends` are what is added to each row and `pitch` is the distance of the rows
+    of out; with `scatter`, `ends` are int64 distances in out, one a row, and the tile is added to what is there.
     """
 
     @intrinsic
-    def tile(typing: Any, w: Any, stride: Any, have: Any, x: Any, offsets: Any, depth: Any, lanes: Any,
-             bias: Any, out: Any, pitch: Any) -> Any:
+    def tile(typing: Any, w: Any, stride: Any, have: Any, deep: Any, x: Any, offsets: Any, depth: Any, lanes: Any,
+             ends: Any, out: Any, pitch: Any) -> Any:
         def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            w, stride, have, x, offsets, depth, lanes, bias, out, pitch = args
+            w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch = args
             floats, zero = FLOAT.as_pointer(), ir.Constant(VECTOR, [0.0] * LANES)
             first, source = builder.inttoptr(w, floats), builder.inttoptr(x, floats)
             table, fma = builder.inttoptr(offsets, WORD.as_pointer()), _fma(builder)
@@ -101,7 +103,7 @@ def outer_tile(rows: int, vectors: int) -> Any:
             end = builder.gep(at, [_words((vectors - 1) * LANES)])
             pixels.append(_masked_load(builder, end, mask) if MASKS else _load(builder, end))
             for line, total in zip(lines, sums, strict=True):
-                weight = _spread(builder, builder.load(builder.gep(line, [d])), VECTOR)
+                weight = _spread(builder, builder.load(builder.gep(line, [builder.mul(d, deep)])), VECTOR)
                 for phi, pixel in zip(total, pixels, strict=True):
                     phi.add_incoming(zero, before)
                     phi.add_incoming(builder.call(fma, [weight, pixel, phi]), loop)
@@ -109,16 +111,24 @@ def outer_tile(rows: int, vectors: int) -> Any:
             d.add_incoming(following, loop)
             builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
             builder.position_at_end(after)
-            target, starts = builder.inttoptr(out, floats), builder.inttoptr(bias, floats)
-            for row, total in zip(chosen, sums, strict=True):
-                start = _spread(builder, builder.load(builder.gep(starts, [row])), VECTOR)
-                at = builder.gep(target, [builder.mul(row, pitch)])
-                for v, phi in enumerate(total):
-                    result = builder.fadd(phi.incomings[1][0], start)
-                    _store(builder, result, builder.gep(at, [_words(v * LANES)]))
+            target = builder.inttoptr(out, floats)
+            distances, starts = builder.inttoptr(ends, WORD.as_pointer()), builder.inttoptr(ends, floats)
+            for m, (row, total) in enumerate(zip(chosen, sums, strict=True)):
+                results = [phi.incomings[1][0] for phi in total]
+                if scatter:
+                    with builder.if_then(builder.icmp_signed("<", _words(m), have)):
+                        at = builder.gep(target, [builder.load(builder.gep(distances, [row]))])
+                        for v, result in enumerate(results):
+                            place = builder.gep(at, [_words(v * LANES)])
+                            _store(builder, builder.fadd(_load(builder, place), result), place)
+                else:
+                    start = _spread(builder, builder.load(builder.gep(starts, [row])), VECTOR)
+                    at = builder.gep(target, [builder.mul(row, pitch)])
+                    for v, result in enumerate(results):
+                        _store(builder, builder.fadd(result, start), builder.gep(at, [_words(v * LANES)]))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 10), make
+        return types.void(*[types.int64] * 11), make
 
     return tile
 

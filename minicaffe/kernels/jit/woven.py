@@ -11,14 +11,13 @@ import numpy as np
 from minicaffe.kernels.jit import planes, tiles, words
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.planes import Geometry
-from minicaffe.kernels.jit.tiles import LANES, ROWS, VECTORS
+from minicaffe.kernels.jit.tiles import LANES, ROWS, SLOPES_A_TILE, TAPS_A_TILE, VECTORS
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
 
 AT_A_TIME = 1 << 22   # numbers of woven images: so many blocks are woven before they are used
 PIECES = 16           # pieces that a block falls into at most
-TAPS_A_TILE = 6 if ROWS == 8 else 4
-SLOPES_A_TILE = 4 if ROWS == 8 else 3
+DOTS = 192            # positions that a tile of products adds at a time: its slopes stay in the first cache
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
@@ -44,13 +43,33 @@ def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, 
     filters, D = K // group, len(at.offsets)
     block, slopes = C * at.channel * LANES, K * oh * ow * LANES
     parts = min(-(-filters // SLOPES_A_TILE), max(1, PIECES // group))
+    cuts = min(-(-D // TAPS_A_TILE), max(1, PIECES // group // parts))
+    rows = -(-oh // -(-oh * ow // DOTS))
     offsets, flat = at.woven_offsets, planes.geometry(K, oh, ow, (1, 1), (1, 1), (0, 0), (1, 1), oh, ow)
     for blocks in _some(N // LANES, max(block, slopes)):
         images = slice(blocks.start * LANES, blocks.stop * LANES)
         pixels = weave(x[images], at, stride, pad)
         woven = weave(dy[images], flat, (1, 1), (0, 0), "woven slopes")
-        _add_products(group * parts, pixels, woven, offsets, out, parts, filters, D, len(blocks), block,
-                      block // group, slopes, at.width, oh, ow)
+        _add_products(group * parts * cuts, pixels, woven, offsets, out, parts, cuts, filters, D, len(blocks), block,
+                      block // group, slopes, at.width, oh, ow, rows)
+
+
+def correlate_data_grad(dy: np.ndarray, w: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
+                        out: np.ndarray) -> None:
+    """out = the slopes, times the filters, added up where their taps lie; LANES divides the number of images."""
+    (N, K, oh, ow), (C, H, W) = dy.shape, out.shape[1:]
+    filters, D, block, P = K // group, len(at.offsets), C * at.channel * LANES, oh * ow
+    taps = D * group // C
+    parts = min(C // group, max(1, PIECES // group))
+    flat = planes.geometry(K, oh, ow, (1, 1), (1, 1), (0, 0), (1, 1), oh, ow)
+    for blocks in _some(N // LANES, max(block, K * P * LANES)):
+        images = slice(blocks.start * LANES, blocks.stop * LANES)
+        slopes = weave(dy[images], flat, (1, 1), (0, 0), "woven slopes")
+        sums = borrow("woven pixels", (len(blocks) * block,), dy.dtype)
+        _scatter(len(blocks) * group * parts, sums, w, slopes, flat.woven_offsets, at.woven_offsets, parts, group,
+                 filters, C // group, taps, at.channel * LANES, at.width, oh, ow)
+        _unweave(min(PIECES, len(blocks) * C), sums, out[images], at.places[0], at.places[1], len(blocks) * C, C, H, W,
+                 at.height, at.width, len(at.phases[0]), len(at.phases[1]), *stride, *pad, min(PIECES, len(blocks) * C))
 
 
 def _some(blocks: int, size: int) -> list[range]:
@@ -129,11 +148,11 @@ def _slide(block, piece):
                 at = source + 4 * LANES * (r * width + q)
                 target = to + 4 * LANES * (r * ow + q)
                 if ow - q >= 3:
-                    _tall_3(weights, D, have, at, offsets, D, LANES, bias, target, P * LANES)
+                    _tall_3(weights, D, have, 1, at, offsets, D, LANES, bias, target, P * LANES)
                 elif ow - q == 2:
-                    _tall_2(weights, D, have, at, offsets, D, LANES, bias, target, P * LANES)
+                    _tall_2(weights, D, have, 1, at, offsets, D, LANES, bias, target, P * LANES)
                 else:
-                    _tall_1(weights, D, have, at, offsets, D, LANES, bias, target, P * LANES)
+                    _tall_1(weights, D, have, 1, at, offsets, D, LANES, bias, target, P * LANES)
         for f in range(have):
             line = y + 4 * ((blocks * LANES * K + k + f) * P)
             for j in range(0, P, LANES):
@@ -147,16 +166,84 @@ _dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
 @entry
 def _add_products(block, piece):
     pixels, slopes, offsets, dw = block[0], block[1], block[2], block[3]
-    parts, filters, D, blocks, image, channels = block[4], block[5], block[6], block[7], block[8], block[9]
-    slopes_image, width, oh, ow = block[10], block[11], block[12], block[13]
-    g, part = piece // parts, piece % parts
-    steps = (filters + SLOPES_A_TILE - 1) // SLOPES_A_TILE
+    parts, cuts, filters, D, blocks, image = block[4], block[5], block[6], block[7], block[8], block[9]
+    channels, slopes_image, width, oh, ow, rows = block[10], block[11], block[12], block[13], block[14], block[15]
+    rest, cut = piece // cuts, piece % cuts
+    g, part = rest // parts, rest % parts
+    steps, tiles_of_taps = (filters + SLOPES_A_TILE - 1) // SLOPES_A_TILE, (D + TAPS_A_TILE - 1) // TAPS_A_TILE
+    first, end = cut * tiles_of_taps // cuts * TAPS_A_TILE, min(D, (cut + 1) * tiles_of_taps // cuts * TAPS_A_TILE)
     P = oh * ow * LANES
     for n in range(blocks):
-        at = pixels + 4 * (n * image + g * channels)
-        for step in range(part * steps // parts, (part + 1) * steps // parts):
-            m = step * SLOPES_A_TILE
-            k = g * filters + m
-            for d in range(0, D, TAPS_A_TILE):
-                _dots(slopes + 4 * (n * slopes_image + k * P), P, min(SLOPES_A_TILE, filters - m), ow * LANES, at,
-                      width * LANES, offsets + 8 * d, min(TAPS_A_TILE, D - d), ow * LANES, oh, dw + 4 * (k * D + d), D)
+        for r in range(0, oh, rows):
+            at = pixels + 4 * (n * image + g * channels + r * width * LANES)
+            for step in range(part * steps // parts, (part + 1) * steps // parts):
+                m = step * SLOPES_A_TILE
+                k = g * filters + m
+                slope = slopes + 4 * (n * slopes_image + k * P + r * ow * LANES)
+                for d in range(first, end, TAPS_A_TILE):
+                    _dots(slope, P, min(SLOPES_A_TILE, filters - m), ow * LANES, at, width * LANES, offsets + 8 * d,
+                          min(TAPS_A_TILE, D - d), ow * LANES, min(rows, oh - r), dw + 4 * (k * D + d), D)
+
+
+_adding = {v: tiles.outer_tile(ROWS, v, scatter=True) for v in range(1, VECTORS + 1)}
+_adding_1, _adding_2, _adding_3 = (_adding[v] for v in (1, 2, 3))
+
+
+@entry
+def _scatter(block, piece):
+    sums, w, slopes, offsets, places = block[0], block[1], block[2], block[3], block[4]
+    parts, group, filters, channels, taps = block[5], block[6], block[7], block[8], block[9]
+    plane, width, oh, ow = block[10], block[11], block[12], block[13]
+    rest, part = piece // parts, piece % parts
+    n, g = rest // group, rest % group
+    D, P = channels * taps, oh * ow * LANES
+    c, end = part * channels // parts, (part + 1) * channels // parts
+    to = sums + 4 * (n * group + g) * channels * plane
+    words.floats(to + 4 * c * plane, (end - c) * plane)[:] = 0
+    source = slopes + 4 * (n * group + g) * filters * P
+    for r in range(oh):
+        for q in range(0, ow, VECTORS):
+            at, out = source + 4 * LANES * (r * ow + q), to + 4 * LANES * (r * width + q)
+            for d in range(c * taps, end * taps, ROWS):
+                weights, have, ends = w + 4 * (g * filters * D + d), min(ROWS, end * taps - d), places + 8 * d
+                if ow - q >= 3:
+                    _adding_3(weights, 1, have, D, at, offsets, filters, LANES, ends, out, 0)
+                elif ow - q == 2:
+                    _adding_2(weights, 1, have, D, at, offsets, filters, LANES, ends, out, 0)
+                else:
+                    _adding_1(weights, 1, have, D, at, offsets, filters, LANES, ends, out, 0)
+
+
+@entry
+def _unweave(block, piece):
+    channels, C, H, W, height, width = block[4], block[5], block[6], block[7], block[8], block[9]
+    rows, columns, sh, sw, ph, pw, pieces = (block[10], block[11], block[12], block[13], block[14], block[15],
+                                             block[16])
+    row_places, column_places = words.ints(block[2], sh), words.ints(block[3], sw)
+    image = C * H * W
+    for channel in range(piece * channels // pieces, (piece + 1) * channels // pieces):
+        to = block[1] + 4 * (channel // C * LANES * image + channel % C * H * W)
+        out = words.floats(to, LANES * image)
+        for h in range(H):
+            u, a = (h + ph) // sh, row_places[(h + ph) % sh]
+            seen = a >= 0 and 0 <= u < height
+            if seen and sw == 1:
+                line = block[0] + 4 * LANES * (((channel * rows + a) * height + u) * width)
+                reach = max(0, min(W, width - pw))
+                for v in range(max(0, -pw), reach, LANES):
+                    tiles.transpose_tile(line + 4 * LANES * (v + pw), LANES, LANES, to + 4 * (h * W + v), image,
+                                         min(LANES, reach - v))
+                first, reach = max(0, -pw), reach
+            else:
+                first = reach = 0
+            for v in range(W):
+                if first <= v < reach:
+                    continue
+                q, b = (v + pw) // sw, column_places[(v + pw) % sw]
+                inside = seen and b >= 0 and 0 <= q < width
+                for n in range(LANES):
+                    value = np.float32(0)
+                    if inside:
+                        at = ((((channel * rows + a) * columns + b) * height + u) * width + q) * LANES + n
+                        value = words.floats(block[0], at + 1)[at]
+                    out[n * image + h * W + v] = value
