@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 
@@ -11,6 +12,14 @@ from minicaffe.errors import LayerError
 
 MAX_AXES = 32  # Caffe: kMaxBlobAxes
 MAX_COUNT = 2**48  # what a machine can address; Caffe's limit is 2**31 - 1
+
+changes = 0  # another number whenever the memory or the shape of any blob of the process has become another
+_numbers = itertools.count(1)
+
+
+def _changed() -> None:
+    global changes
+    changes = next(_numbers)
 
 
 class Storage:
@@ -32,6 +41,7 @@ class Storage:
         count = math.prod(shape)
         if self.buffer is None or self.buffer.size < count:
             self.buffer = np.zeros(count, self.dtype)
+            _changed()
         return self.buffer[:count].reshape(shape)
 
     def fill_with_zeros(self) -> None:
@@ -79,6 +89,7 @@ class Blob:
         if math.prod(new) > MAX_COUNT:
             raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got {math.prod(new)}: {new}")
         self.shape = new
+        _changed()
         self._data_view = self._diff_view = self._data_base = self._diff_base = None
 
     def reshape_like(self, other: Blob) -> None:
@@ -155,11 +166,20 @@ class Blob:
 
     def share_data(self, other: Blob) -> None:
         """Use the data storage of `other` from now on."""
-        self._data, self._data_view = other._data, None
+        if self._data is not other._data:
+            self._data, self._data_view = other._data, None
+            _changed()
 
     def share_diff(self, other: Blob) -> None:
         """Use the diff storage of `other` from now on."""
-        self._diff, self._diff_view = other._diff, None
+        if self._diff is not other._diff:
+            self._diff, self._diff_view = other._diff, None
+            _changed()
+
+    @property
+    def memory(self) -> np.ndarray | None:
+        """The flat buffer behind data, None before somebody has asked for it."""
+        return self._data.buffer
 
     @property
     def storages(self) -> tuple[Storage, Storage]:

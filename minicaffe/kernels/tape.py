@@ -7,21 +7,51 @@ same functions of whatever now lies in memory. A call that leaves no such trace 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+Call = tuple[int, Any, int]  # an entry's address, its block of arguments, the number of pieces
 
 _here = threading.local()
 
 
 class Tape:
-    """Calls in their order. `player` plays them; it is None while there are none or one of them cannot be played."""
+    """Calls in their order.
+
+    calls      what to call; none is the tape of something that has nothing to do
+    kept       what must live as long as the addresses are used
+    spoiled    something ran that is not among the calls: the tape stands for nothing
+    """
 
     def __init__(self) -> None:
-        self.calls: list[tuple[int, Any, int]] = []  # an entry's address, its argument block, the number of pieces
-        self.kept: list[Any] = []                    # what must live as long as the addresses are used
+        self.calls: list[Call] = []
+        self.kept: list[Any] = []
         self.spoiled = False
-        self.player: Callable[[Tape], None] | None = None
+        self._player: Callable[[Sequence[Call]], Callable[[], None]] | None = None
+
+    def add(self, call: Call, kept: Any, player: Callable[[Sequence[Call]], Callable[[], None]]) -> None:
+        """Write down one call. `player` makes of many calls a function that runs them."""
+        self.calls.append(call)
+        self.kept.append(kept)
+        self._player = player
+
+    def extend(self, other: Tape) -> None:
+        """Write down all calls of another tape."""
+        self.calls += other.calls
+        self.kept += other.kept
+        self.spoiled |= other.spoiled
+        self._player = self._player or other._player
+
+    def player(self) -> Callable[[], None]:
+        """A function that runs all calls again, in the thread whose tape this is."""
+        if self.spoiled:
+            raise ValueError("a spoiled tape cannot be played")
+        return self._player(tuple(self.calls)) if self._player else _nothing
+
+
+def _nothing() -> None:
+    """What a tape without calls plays."""
 
 
 @contextmanager

@@ -8,6 +8,8 @@ less than one, and go to sleep when there was none for a while.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import ctypes
 import os
 import struct
 import threading
@@ -27,8 +29,9 @@ SPINS = 8000           # pauses until a thread without work goes to sleep: some 
 CLOSED = 1 << 31       # the ticket of a job that is over
 TAKEN = (1 << 32) - 1  # the bits of a ticket that count pieces; those above count jobs
 
-# the crew's words, each on a cache line of its own: the next piece; how many are done; the job; who serves; who may
-TICKET, DONE, ENTRY, ARGUMENTS, COUNT, SERVING, ALLOWED, OWNED = (64 * i for i in range(8))
+# the crew's words, each on a cache line of its own: the next piece; how many are done; the job; how many threads may
+# serve; whether a thread's calls have the crew
+TICKET, DONE, ENTRY, ARGUMENTS, COUNT, ALLOWED, OWNED = (64 * i for i in range(7))
 
 entries: list[Entry] = []  # all, for `minicaffe warm`
 
@@ -50,14 +53,11 @@ class Entry:
 
     def __call__(self, pieces: int, *arguments: Any) -> None:
         """Run all pieces with these arguments: arrays, None (address 0), integers and floats."""
-        block = np.array([_word(a) for a in arguments], np.int64)
-        calls = [(self.made.address, block, pieces)]
+        call = (self.made.address, np.array([_word(a) for a in arguments], np.int64), pieces)
         recorder = tape.current()
         if recorder is not None:
-            recorder.calls += calls
-            recorder.kept.append(arguments)
-            recorder.player = play
-        _run(_table(calls), 1, pieces > 1)
+            recorder.add(call, arguments, player)
+        player((call,))()
 
 
 def entry(function: Callable[..., None] | None = None, *, sums: bool = False) -> Any:
@@ -74,53 +74,64 @@ def entry(function: Callable[..., None] | None = None, *, sums: bool = False) ->
 
 def _word(argument: Any) -> int:
     if isinstance(argument, np.ndarray):
-        return int(argument.__array_interface__["data"][0])
+        return _address(argument)
     if isinstance(argument, float):
         return int(struct.unpack("q", struct.pack("d", argument))[0])
     return 0 if argument is None else int(argument)
 
 
-def _table(calls: Sequence[tuple[int, np.ndarray, int]]) -> np.ndarray:
-    """The calls as the crew reads them: three words each."""
-    return np.array([(address, _word(block), pieces) for address, block, pieces in calls], np.int64)
+def _address(array: np.ndarray) -> int:
+    try:
+        return ctypes.addressof(_byte_of(array))
+    except (TypeError, ValueError):  # read-only or empty; this way takes four times as long
+        return int(array.__array_interface__["data"][0])
 
 
-def play(recorded: tape.Tape) -> None:
-    """Run all calls of a tape again."""
-    if not isinstance(recorded.kept[-1], _Table):
-        recorded.kept.append(_Table(recorded.calls))
-    table = recorded.kept[-1]
-    _run(table.words, len(table.words), table.shared)
+_byte_of: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
 
 
-class _Table:
-    def __init__(self, calls: Sequence[tuple[int, np.ndarray, int]]) -> None:
-        self.words, self.shared = _table(calls), any(pieces > 1 for _, _, pieces in calls)
+def player(calls: Sequence[tape.Call]) -> Callable[[], None]:
+    """A function that runs the calls one after the other, each with all its pieces."""
+    table = np.array([(address, _address(block), pieces) for address, block, pieces in calls], np.int64)
+    start, count, shared = _address(table), len(calls), any(pieces > 1 for _, _, pieces in calls)
+
+    def run(keep: Any = (calls, table)) -> None:  # it lives as long as its memory must
+        if shared:
+            _wake(shards.threads() - 1)
+        _play(_crew, start, count)
+
+    return run
 
 
 # --- the crew ---------------------------------------------------------------------------------------------
 
 _memory = np.zeros(640 // 8, np.int64)
-_crew = int(_memory.ctypes.data) + -int(_memory.ctypes.data) % 64
+_start = -_address(_memory) % 64
+_crew = _address(_memory) + _start
 _workers: list[_Worker] = []
-
-
-def _run(calls: np.ndarray, count: int, shared: bool) -> None:
-    helpers = shards.threads() - 1 if shared else 0
-    if helpers:
-        _wake(helpers)
-    _play(_crew, calls.ctypes.data, count)
+_hiring = threading.Lock()
 
 
 def _wake(helpers: int) -> None:
     """See that so many threads serve, or soon will."""
-    _memory[(_crew - _memory.ctypes.data + ALLOWED) // 8] = helpers
-    while len(_workers) < helpers:
-        _workers.append(_Worker(len(_workers)))
+    _allow(helpers)
+    if len(_workers) < helpers:
+        _hire(helpers)
     for worker in _workers[:helpers]:
         if worker.asleep:
             worker.asleep = False
             worker.inbox.put(True)
+
+
+def _hire(helpers: int) -> None:
+    with _hiring, contextlib.suppress(RuntimeError):  # no more threads to be had: the caller does their pieces
+        while len(_workers) < helpers:
+            _workers.append(_Worker(len(_workers)))
+
+
+def _allow(helpers: int) -> None:
+    """Let only the first so many threads wait for pieces in compiled code."""
+    _memory[(_start + ALLOWED) // 8] = helpers
 
 
 class _Worker:
@@ -144,7 +155,7 @@ class _Worker:
 
 def _rest() -> None:
     """Let no thread wait for pieces in compiled code: somebody needs the cores."""
-    _memory[(_crew - _memory.ctypes.data + ALLOWED) // 8] = 0
+    _allow(0)
 
 
 def _dismiss() -> None:
@@ -157,7 +168,9 @@ def _dismiss() -> None:
 
 
 def _forget() -> None:
-    """Threads do not survive a fork."""
+    """Threads do not survive a fork, and who held the lock will not give it back."""
+    global _hiring
+    _hiring = threading.Lock()
     _workers.clear()
     _memory.fill(0)
 
