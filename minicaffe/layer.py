@@ -17,6 +17,7 @@ Contract
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -270,24 +271,27 @@ class Layer:
         """An uninitialised array to keep from forward to backward; call it in `reshape` alone.
 
         The n-th call of each reshape gets the same memory back as long as it fits, so it costs nothing
-        while shapes stay.
+        while shapes stay. Where `runs_backward` is False, the next layers use it too.
         """
         wanted, index = np.dtype(dtype or self.dtype), self._scratch_used
         self._scratch_used += 1
-        count = int(np.prod(shape, dtype=np.int64))
+        size = math.prod(shape) * wanted.itemsize
+        if index == len(self._scratch) or self._scratch[index].nbytes < size:
+            # of shapes alone: one number, seen as often as it takes
+            made = np.broadcast_to(np.uint8(0), size) if self.shapes_only else np.empty(size, np.uint8)
+            self._scratch[index:index + 1] = [made]
         if self.shapes_only:
-            self._scratch.append(np.broadcast_to(np.zeros((), wanted), (count,)))  # one number, seen count times
-            return np.broadcast_to(self._scratch[-1][:1].reshape(()), shape) if count else np.empty(shape, wanted)
-        if index == len(self._scratch):
-            self._scratch.append(np.empty(count, wanted))
-        elif self._scratch[index].size < count or self._scratch[index].dtype != wanted:
-            self._scratch[index] = np.empty(count, wanted)
-        return self._scratch[index][:count].reshape(shape)
+            return np.broadcast_to(np.zeros((), wanted), shape)
+        return self._scratch[index][:size].view(wanted).reshape(shape)
+
+    def share_scratch(self, memory: list[np.ndarray]) -> None:
+        """Take `scratch` from a list that other layers use too: for layers that keep nothing for a backward pass."""
+        self._scratch = memory
 
     @property
-    def scratch_bytes(self) -> int:
-        """How much memory `scratch` holds."""
-        return sum(array.nbytes for array in self._scratch)
+    def scratch_arrays(self) -> list[np.ndarray]:
+        """The memory that `scratch` holds; layers that share it hold the same arrays."""
+        return self._scratch
 
     def check(self, holds: bool, field: str, rule: str, hint: str = "") -> None:
         """LayerError unless `holds`: 'layer 'norm1' (LRN): lrn_param.local_size must be odd, got 4'.

@@ -19,6 +19,11 @@ class BackwardPlan:
     bottoms: list[list[bool]]
     params: list[list[bool]]
 
+    def nothing(self) -> BackwardPlan:
+        """The plan of the same net in which no layer runs backward."""
+        return BackwardPlan([False] * len(self.layers), *([[False] * len(flags) for flags in lists]
+                                                          for lists in (self.bottoms, self.params)))
+
 
 def plan(net: Any, wiring: Wiring, loss_weights: Sequence[Sequence[float]], num_blobs: Sequence[int],
          allow_force: Callable[[int, int], bool]) -> BackwardPlan:

@@ -69,7 +69,7 @@ class LayerCost:
 class NetCost:
     """All layers, and bytes of the whole net.
 
-    activations     the data of all blobs, memory that several share counted once
+    activations     the data of all blobs but the learned ones, memory that several share counted once
     gradients       the diffs that backward writes or reads
     parameters      learned and measured blobs, shared ones once; `parameter_bytes` their memory
     own             what layers keep for themselves: masks, normalized values, gates
@@ -105,13 +105,14 @@ def cost(net: Net) -> NetCost:
     """Count it all from a net's shapes; a net of `shapes_only` is enough."""
     item = np.dtype(net.dtype).itemsize
     data, diffs = _Memory(item), _Memory(item)
-    rows = []
+    rows, learned = [], {param.blob.storages[0] for param in net.all_params}
     owned = {name: 0 for name in net.layer_names}
     for param in net.learnable_params:
         owned[param.layer] += param.blob.count
     for i, layer in enumerate(net.layers):
         bottom, top = net.bottoms[i], net.tops[i]
-        added = data.add([blob.storages[0] for blob in top], top)
+        held = [blob for blob in top if blob.storages[0] not in learned]
+        added = data.add([blob.storages[0] for blob in held], held)
         count = MULTIPLY_ADDS.get(layer.type)
         rows.append(LayerCost(layer.name, layer.type, [y.shape for y in top], owned[layer.name],
                               count(layer, bottom, top) if count else 0, added, _note(net, i, added)))
@@ -123,7 +124,12 @@ def cost(net: Net) -> NetCost:
     parameters = sum(owned.values())
     first = next((shape for row in rows for shape in row.shapes if shape), (1,))
     return NetCost(rows, first[0], data.total, diffs.total, parameters, parameters * item,
-                   sum(layer.scratch_bytes for layer in net.layers), any(net.plan.layers))
+                   _own(net), any(net.plan.layers))
+
+
+def _own(net: Net) -> int:
+    """What the layers keep; memory that several use in turn counts once."""
+    return sum({id(array): array.nbytes for layer in net.layers for array in layer.scratch_arrays}.values())
 
 
 class _Memory:

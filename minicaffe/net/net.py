@@ -14,7 +14,7 @@ from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names
 from minicaffe.layer import Layer, create, layer_class
 from minicaffe.log import log, number
-from minicaffe.net import backward_plan, debug_info, location, param_sharing, weights, wiring
+from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, weights, wiring
 from minicaffe.proto import TRAIN, NetParameter, Phase
 from minicaffe.proto import text as proto_text
 
@@ -31,6 +31,9 @@ class Net:
     dtype         np.float32 or np.float64, the number type of every blob
     permissive    warn of parameters that a layer does not read, instead of refusing them
     shapes_only   set up shapes and wiring, but fill no weights and take no memory: such a net cannot run
+    reuse_memory  let blobs that are never needed at the same time share their memory. Then the net runs forward
+                  alone, whatever force_backward says, and `blobs` has those alone that hold their values after it:
+                  inputs, outputs and the blobs named in `keep`
 
     name, phase, dtype
     param             the NetParameter after all passes
@@ -50,7 +53,8 @@ class Net:
 
     def __init__(self, definition: str | os.PathLike[str] | Any, phase: int | None = TRAIN, *, level: int = 0,
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), dtype: type = np.float32,
-                 permissive: bool = False, shapes_only: bool = False) -> None:
+                 permissive: bool = False, shapes_only: bool = False, reuse_memory: bool = False,
+                 keep: Sequence[str] = ()) -> None:
         given, self._location = location.read(definition)
         if phase is not None:
             given.state.phase = phase
@@ -59,6 +63,7 @@ class Net:
         if dtype not in (np.float32, np.float64):
             raise NetError(f"a net computes in float32 or float64, not in {dtype!r}")
         self.dtype, self.permissive, self.shapes_only = np.dtype(dtype).type, permissive, shapes_only
+        self.reuse_memory, self._keep = reuse_memory, keep
         self.before_layer: list[Hook] = []
         self.after_layer: list[Hook] = []
         self.before_backward: list[Hook] = []
@@ -139,9 +144,12 @@ class Net:
         self.plan = backward_plan.plan(self.param, self.wiring, [layer.loss_weights for layer in self.layers],
                                        [len(layer.blobs) for layer in self.layers],
                                        lambda i, j: self.layers[i].allow_force_backward(j))
+        if self.reuse_memory:
+            self.plan = self.plan.nothing()
         for i, layer in enumerate(self.layers):
             layer.param_propagate_down = self.plan.params[i]
             layer.runs_backward = self.plan.layers[i]
+        memory_plan.share_scratch(self)
         for i in reversed(range(len(self.layers))):
             needs = "needs" if self.plan.layers[i] else "does not need"
             log("net.cpp:200" if self.plan.layers[i] else "net.cpp:202",
@@ -154,6 +162,8 @@ class Net:
         self.params = {layer.name: layer.blobs for layer in self.layers if layer.blobs}
         self.inputs = [names[b] for b in self.wiring.inputs]
         self.outputs = [names[b] for b in self.wiring.outputs]
+        if self.reuse_memory:
+            self.blobs = memory_plan.apply(self, self._keep)
         for name in self.outputs:
             log("net.cpp:244", f"This network produces output {name}")
 
@@ -174,6 +184,8 @@ class Net:
 
     def backward(self, start: int | str | None = None, stop: int | str | None = None) -> None:
         """Run the layers from `start` down to `stop` (indices or names, both included) backward."""
+        if self.reuse_memory:
+            raise NetError(f"net {self.name!r} was made with reuse_memory: it keeps nothing that backward could read")
         first, last = self._index(start, len(self.layers) - 1), self._index(stop, 0)
         for i in range(first, last - 1, -1):
             for hook in self.before_backward:

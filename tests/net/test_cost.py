@@ -106,7 +106,7 @@ def measured(net):
             if storage.buffer is not None and id(storage) not in parameters:
                 found[id(storage)] = storage
     total = [sum(s.buffer.nbytes for s in found.values()) for found in (data, diffs, parameters)]
-    return (*total, sum(made.scratch_bytes for made in net.layers))
+    return (*total, sum({id(array): array.nbytes for made in net.layers for array in made.scratch_arrays}.values()))
 
 
 @pytest.mark.parametrize("text", [
