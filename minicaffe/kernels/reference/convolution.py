@@ -1,8 +1,9 @@
 """Correlation of images with filters, and its two gradients.
 
 Convolution runs the three as forward, data gradient and weight gradient; Deconvolution swaps the first two.
-A few images at a time become columns, or a few rows of a large image, as many as stay in cache; each few is one
-piece of work for a thread.
+A few images at a time become columns, or a few rows of a large image, as many as about stay in cache; each few is
+one piece of work for a thread. Few large pieces are better than many small ones: between two operations a thread waits
+for its turn at the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from minicaffe.kernels.reference.matmul import matmul
 from minicaffe.kernels.registry import kernel
 from minicaffe.kernels.workspace import borrow
 
-CACHED = 1 << 17       # values of the columns of one piece: what a core's cache holds beside the rest
-WOVEN = 1 << 19        # the same for woven images, whose stretches of memory grow with their number
+CACHED = 1 << 19       # values of the columns of one piece: what a core's cache about holds
+WOVEN = 1 << 20        # the same for woven images, whose stretches of memory grow with their number
 NARROWEST = 512        # positions at least of a part of a large image: the filters are read again for each part
-PIECES = 4             # pieces at least, where there are so many images
+PIECES = 2             # pieces at least, where there are so many images
 LANES = 16             # partial weight gradients at most
 LANE_VALUES = 1 << 24  # values of all partial weight gradients together
 CHANNELS = 16          # of a single image that a thread lays out at a time

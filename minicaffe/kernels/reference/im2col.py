@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from operator import mul
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from minicaffe.kernels.reference.windows import Slices, reach_all
 from minicaffe.kernels.registry import kernel
+from minicaffe.kernels.workspace import borrow
 
 Sizes = tuple[int, ...]
 
@@ -21,11 +24,26 @@ def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.nd
 
     A negative pad lets the first window begin inside the image.
     """
-    taps, all_seen = _taps(x.shape[2:], _window(out), stride, pad, dilation)
-    if not all_seen:
-        out.fill(0)
-    for column, pixel in taps:
-        out[column] = x[pixel].swapaxes(0, 1)
+    window = _window(out)
+    pixels = _padded(x, tuple((o - 1) * s + (k - 1) * d + 1
+                              for k, o, s, d in zip(*window, stride, dilation, strict=True)), pad)
+    n, c, *steps = pixels.strides
+    strides = (c, *map(mul, steps, dilation), n, *map(mul, steps, stride))
+    # one copy of a view in which a pixel stands once for each window that sees it, not one copy a place in the window:
+    # every operation waits for its turn at the interpreter's lock
+    out[...] = as_strided(pixels, out.shape, strides, writeable=False)
+
+
+def _padded(x: np.ndarray, sizes: Sizes, pad: Sizes) -> np.ndarray:
+    """The part (N, C, *sizes) of the images, on endless grounds of zeros, that begins at −pad."""
+    every = slice(None)
+    at, seen = reach_all([-p for p in pad], x.shape[2:], sizes, [1] * len(sizes))
+    if all(part == slice(0, size) for part, size in zip(at, sizes, strict=True)):
+        return x[(every, every, *seen)]
+    padded = borrow("padded", (*x.shape[:2], *sizes), x.dtype)
+    padded.fill(0)
+    padded[(every, every, *at)] = x[(every, every, *seen)]
+    return padded
 
 
 @kernel
@@ -34,7 +52,7 @@ def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out:
 
     columns (C, *kernel, N, *positions), out (N, C, *sizes)
     """
-    for column, pixel in _taps(out.shape[2:], _window(columns), stride, pad, dilation)[0]:
+    for column, pixel in _taps(out.shape[2:], _window(columns), stride, pad, dilation):
         out[pixel] += columns[column].swapaxes(0, 1)
 
 
@@ -46,16 +64,14 @@ def _window(columns: np.ndarray) -> tuple[Sizes, Sizes]:
 
 @functools.lru_cache(maxsize=256)
 def _taps(sizes: Sizes, window: tuple[Sizes, Sizes], stride: Sizes, pad: Sizes,
-          dilation: Sizes) -> tuple[list[tuple[tuple[int | slice, ...], Slices]], bool]:
-    """For each place in the window, where it stands in the columns and which pixels it meets; whether it always does.
+          dilation: Sizes) -> list[tuple[tuple[int | slice, ...], Slices]]:
+    """For each place in the window, where it stands in the columns and which pixels it meets.
 
-    The same few geometries come again in every pass, and their arithmetic would take longer than the copies.
+    The same few geometries come again in every pass, and their arithmetic would take longer than the sums.
     """
     (kernel_sizes, positions), every, taps = window, slice(None), []
-    all_seen = True
     for tap in np.ndindex(*kernel_sizes):
         offsets = [i * d - p for i, d, p in zip(tap, dilation, pad, strict=True)]
         at, seen = reach_all(offsets, sizes, positions, stride)
-        all_seen &= at == tuple(slice(0, o) for o in positions)
         taps.append(((every, *tap, every, *at), (every, every, *seen)))
-    return taps, all_seen
+    return taps
