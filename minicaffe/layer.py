@@ -114,6 +114,9 @@ class Layer:
                         no in-place layer overwrite it. A layer that runs in place keeps a copy of the bottom if
                         it needs it.
         shares_data     its tops share the memory of bottom[0] (Split, Flatten, Reshape)
+        replays         at TEST, while shapes stay, `forward` is nothing but kernel calls on the memory of the blobs
+                        and of `scratch`, so that a Net may repeat the calls without it. Not inherited: a subclass
+                        says so itself. A layer for which it depends on its parameters sets it on `self`.
 
     Given to the instance
         layer_param     the whole LayerParameter
@@ -139,7 +142,12 @@ class Layer:
     in_place: ClassVar[bool] = False
     backward_reads: ClassVar[tuple[str, ...]] = ("bottom",)
     shares_data: ClassVar[bool] = False
+    replays: bool = False
     default_loss_weight: ClassVar[float] = 0.0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.replays = cls.__dict__.get("replays", False)
 
     def __init__(self, param: Any = None, *, dtype: Any = np.float32, **fields: Any) -> None:
         if param is None:

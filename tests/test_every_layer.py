@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from cases import CASES, Case
 from minicaffe import kernels, rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
+from minicaffe.kernels import tape
 from minicaffe.layer import Layer, create, layer_class, limits, registered_types
-from minicaffe.proto import LayerParameter, text
+from minicaffe.proto import TEST, LayerParameter, text
 from minicaffe.testing import check_gradient
 
 LABELS = ["Forward", "Backward", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors", "Derived", "See"]
@@ -29,9 +30,12 @@ class Bench:
     """A case's layer with its blobs: values, weights and random numbers are the same each time one is made."""
 
     def __init__(self, case: Case, folder: Any, *, dtype: Any = np.float64, grow: int = 0,
-                 param: Any = None, in_place: bool = False, fill: bool = True) -> None:
+                 param: Any = None, in_place: bool = False, fill: bool = True, phase: int | None = None) -> None:
         self.case, self.draw = case, np.random.default_rng(zlib.crc32(case.id.encode()))
-        self.layer: Layer = create(self.param(folder) if param is None else param, dtype=dtype)
+        param = self.param(folder) if param is None else param
+        if phase is not None:
+            param.phase = phase
+        self.layer: Layer = create(param, dtype=dtype)
         self.bottom = [Blob(dtype=dtype) for _ in case.bottoms]
         self.feed(grow)
         self.top = [Blob(dtype=dtype) for _ in range(case.tops)]
@@ -62,6 +66,17 @@ class Bench:
             blob.reshape(shape)
             blob.data[...] = feed.draw(self.draw, shape).astype(np.float32)
 
+    def change(self) -> None:
+        """Give bottoms and blobs other values, in the memory they have; what the tops hold must not matter."""
+        draw = np.random.default_rng(11)
+        for blob, feed in zip(self.bottom, self.case.feeds, strict=True):
+            blob.data[...] = feed.draw(draw, blob.shape)
+        for blob in self.layer.blobs:
+            blob.data[...] = self.case.blobs(draw, blob.shape)
+        for blob in self.top:
+            if self.bottom and not any(np.shares_memory(blob.data, b.data) for b in self.bottom):
+                blob.data.fill(np.nan)
+
     def forward(self) -> list[np.ndarray]:
         """Run forward; copies of the tops' data."""
         rng.seed(1701)
@@ -83,11 +98,24 @@ class Bench:
 
     def run(self) -> list[np.ndarray]:
         """Everything one pass computes: tops, asked bottom diffs, blob diffs."""
-        tops = self.forward()
+        return self.after(self.forward())
+
+    def after(self, tops: list[np.ndarray]) -> list[np.ndarray]:
+        """What a forward pass has computed, and what the backward pass after it does."""
         if not self.layer.blobs and not any(self.asked):
             return tops
         bottoms, blobs = self.backward()
         return [*tops, *(d for d, asked in zip(bottoms, self.asked, strict=True) if asked), *blobs]
+
+
+@pytest.fixture
+def numba() -> Iterator[None]:
+    """The numba engine, for one test."""
+    pytest.importorskip("numba")
+    before = kernels.engine()
+    kernels.use_engine("numba")
+    yield
+    kernels.use_engine(before)
 
 
 def each(check: str, when: Callable[[Case], bool] = bool) -> Any:
@@ -112,7 +140,7 @@ def test_has_a_case(type_name):
 def test_skips_name_checks():
     """this test shows that every exemption is from a check that exists, and says why."""
     checks = {"batch", "gradient", "unasked", "diffs", "in place", "precision", "engines", "round trip", "seed",
-              "arity"}
+              "arity", "replay"}
     skips = {name for case in CASES for name in case.skip}
 
     assert skips <= checks
@@ -215,6 +243,29 @@ def test_engines_agree(case, engine, tmp_path):
         kernels.use_engine(before)
 
     assert_same(want, got, 1e-6)
+
+
+@each("replay", lambda case: layer_class(case.type).replays)
+@pytest.mark.parametrize("in_place", [False, True], ids=["apart", "in place"])
+def test_tape_stands_for_forward(case, in_place, tmp_path, numba):
+    """this test shows that a layer that `replays` leaves a tape, and that playing it on other values, after another
+    reshape, gives the bits of a pass, and of the backward pass after it."""
+    if in_place and not layer_class(case.type).in_place:
+        pytest.skip("the layer does not run in place")
+    fresh, bench = (Bench(case, tmp_path, dtype=np.float32, in_place=in_place, phase=TEST) for _ in range(2))
+    if not bench.layer.replays:
+        pytest.skip("not with these parameters")
+    bench.forward()
+    with tape.recording() as recorded:
+        bench.layer.Forward(bench.bottom, bench.top)
+
+    assert not recorded.spoiled
+    for one in (fresh, bench):
+        one.change()
+    want = fresh.run()
+    bench.layer.Reshape(bench.bottom, bench.top)
+    recorded.player()()
+    assert_same(want, bench.after([t.data.copy() for t in bench.top]))
 
 
 @each("round trip")

@@ -17,7 +17,7 @@ MAY_IMPORT = {  # what a part may import besides itself, errors, rng and log
     "layer": {"proto", "blob", "filler"},
     "data": {"io", "proto", "kernels"},
     "layers": {"layer", "blob", "filler", "kernels", "proto"},
-    "net": {"passes", "layer", "layers", "blob", "io", "proto"},
+    "net": {"passes", "layer", "layers", "blob", "io", "proto", "kernels"},
     "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},
     "testing": {"layer", "blob"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},

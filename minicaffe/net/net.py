@@ -15,7 +15,8 @@ from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names
 from minicaffe.layer import Layer, create, layer_class
 from minicaffe.log import log, number
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, weights, wiring
-from minicaffe.proto import TRAIN, NetParameter, Phase
+from minicaffe.net.replay import Replay
+from minicaffe.proto import TEST, TRAIN, NetParameter, Phase
 from minicaffe.proto import text as proto_text
 
 Hook = Callable[[int], None]
@@ -46,6 +47,8 @@ class Net:
     plan              which layers and bottoms run backward
     before_layer, after_layer           lists of functions called with the layer's index around each forward
     before_backward, after_backward     the same around each backward
+    replay            at TEST, layers may be played from a recording of what they call (replay.py). Set it to False to
+                      have each run by itself, for instance after a change of a layer's own attributes
     debug_info        whether every blob's mean size is printed; `set_debug_info` switches it
 
     Raises ProtoError, NetError or LayerError, with the definition's file and line where they are known.
@@ -68,6 +71,7 @@ class Net:
         self.after_layer: list[Hook] = []
         self.before_backward: list[Hook] = []
         self.after_backward: list[Hook] = []
+        self.replay = True
         with self._location.in_errors(given):
             self._build(given)
         if weights:
@@ -95,6 +99,7 @@ class Net:
         self.layers: list[Layer] = []
         for i in range(len(self.param.layer)):
             self._add_layer(i)
+        self._replays: dict[tuple[int, int], Replay] = {}
         self._plan_backward()
         self.all_params = param_sharing.tie(self.layers)
         self.learnable_params = [p for p in self.all_params if p.owner is None]
@@ -172,6 +177,14 @@ class Net:
     def forward(self, start: int | str | None = None, stop: int | str | None = None) -> float:
         """Run the layers from `start` to `stop` (indices or names, both included) forward; the total loss."""
         first, last = self._index(start, 0), self._index(stop, len(self.layers) - 1)
+        if not self.replay or self.phase != TEST or self.before_layer or self.after_layer:
+            return self.run(first, last)
+        if (first, last) not in self._replays:
+            self._replays[first, last] = Replay(self, first, last)
+        return self._replays[first, last].forward()
+
+    def run(self, first: int, last: int) -> float:
+        """Run the layers `first` to `last` forward one by one, never from a recording; the total loss."""
         loss = 0.0
         for i in range(first, last + 1):
             for hook in self.before_layer:
@@ -204,11 +217,11 @@ class Net:
         Net.backward(self)
         return loss
 
-    def reshape(self) -> None:
-        """Let the shapes of the inputs run through the net without computing."""
-        for i, layer in enumerate(self.layers):
+    def reshape(self, start: int | str | None = None, stop: int | str | None = None) -> None:
+        """Let the shapes of the inputs run through the net, or the layers `start` to `stop`, without computing."""
+        for i in range(self._index(start, 0), self._index(stop, len(self.layers) - 1) + 1):
             with self._located(i):
-                layer.Reshape(self.bottoms[i], self.tops[i])
+                self.layers[i].Reshape(self.bottoms[i], self.tops[i])
 
     def set_debug_info(self, on: bool) -> None:
         """Print, or no longer print, the mean size of every blob and gradient as it is computed."""

@@ -20,6 +20,7 @@ class FlattenLayer(Layer):
     message = "flatten_param"
     backward_reads = ()
     shares_data = True
+    replays = True
 
     def reshape(self, bottom, top):
         x, y, n = bottom[0], top[0], bottom[0].num_axes

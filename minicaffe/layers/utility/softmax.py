@@ -22,6 +22,7 @@ class SoftmaxLayer(Layer):
     message = "softmax_param"
     in_place = True
     backward_reads = ("top",)
+    replays = True
 
     def reshape(self, bottom, top):
         x, axis = bottom[0], self.param.axis
