@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from minicaffe.kernels.jit import planes, woven
+from minicaffe.kernels.jit import planes, words, woven
+from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.planes import Geometry
 from minicaffe.kernels.jit.tiles import LANES, MASKS
 from minicaffe.kernels.reference import convolution as reference
@@ -14,6 +15,8 @@ from minicaffe.kernels.reference import winograd
 from minicaffe.kernels.reference.im2col import Sizes
 
 WIDEST_BLOCK = 3 << 18  # numbers of a group's woven pixels: more do not stay in a core's cache while filters slide
+MOST_PIECES = 16
+SUMMED = 1 << 15        # values that are worth a piece when they are only summed
 SPREADS = 1.25          # times as many pixels as slopes: then slopes are spread, for a mirrored filter would see zeros
 
 
@@ -86,3 +89,28 @@ def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Size
         woven.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
     if whole < len(x):
         planes.correlate(x[whole:], w, b, at, stride, pad, group, out[whole:])
+
+
+@reference.add_channel_sums.twin("numba", entries=True)
+def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
+    """See the reference. A channel of an image is summed in float32, channels over the images in float64."""
+    N, K = dy.shape[:2]
+    if dy.dtype == np.float32 and dy.size and dy.flags.c_contiguous:
+        pieces = max(1, min(K, MOST_PIECES, dy.size // SUMMED))
+        _add_channel_sums(pieces, dy, out, N, K, dy.size // (N * K), pieces)
+    else:
+        reference.add_channel_sums.reference(dy, out)
+
+
+@entry(sums=True)
+def _add_channel_sums(block, piece):
+    N, K, P, pieces = block[2], block[3], block[4], block[5]
+    dy, out = words.floats(block[0], N * K * P), words.floats(block[1], K)
+    for k in range(piece * K // pieces, (piece + 1) * K // pieces):
+        total = np.float64(0)
+        for n in range(N):
+            row, part = dy[(n * K + k) * P:(n * K + k + 1) * P], np.float32(0)
+            for j in range(P):
+                part += row[j]
+            total += part
+        out[k] += np.float32(total)

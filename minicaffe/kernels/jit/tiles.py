@@ -16,7 +16,7 @@ from minicaffe.kernels.jit.words import intrinsic
 
 _features = llvm.get_host_cpu_features()
 LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4  # float32 numbers of a vector register
-MASKS = bool(_features.get("avx"))                                            # whether part of one can be loaded
+MASKS = bool(_features.get("avx"))                                            # whether a part of one can be moved
 ROWS = 8 if LANES in (4, 16) else 4                                           # rows of a tile, for 32 registers or 16
 VECTORS = 3                                                                   # vectors of a row of a tile
 SLOPES_A_TILE, TAPS_A_TILE = (4, 6) if ROWS == 8 else (3, 4)                     # of a tile of dot products
@@ -59,6 +59,12 @@ def _masked_load(builder: Any, address: Any, mask: Any) -> Any:
     return builder.call(load, [pointer, ir.Constant(INDEX, 4), mask, ir.Constant(VECTOR, [0.0] * LANES)])
 
 
+def _masked_store(builder: Any, value: Any, address: Any, mask: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [VECTOR, VECTOR.as_pointer(), INDEX, BITS])
+    store = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
+    builder.call(store, [value, builder.bitcast(address, VECTOR.as_pointer()), ir.Constant(INDEX, 4), mask])
+
+
 def _spread(builder: Any, number: Any, kind: Any) -> Any:
     """A vector that holds the number in every lane."""
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(INDEX, 0))
@@ -76,9 +82,9 @@ def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
     """The tile  y[m, j] = Σ w[m, d] · x[offset[d] + j]  over d, for `rows` m and `vectors` vectors of j.
 
     Arguments are addresses and numbers: of w, with the distance `stride` of its rows, of which `have` exist, and the
-    distance `deep` of its columns; of x; of the int64 offsets, `depth` of them; of `out`. Of the last vector of x,
-    `lanes` exist; all of it is written. `ends` are what is added to each row and `pitch` is the distance of the rows
-    of out; with `scatter`, `ends` are int64 distances in out, one a row, and the tile is added to what is there.
+    distance `deep` of its columns; of x; of the int64 offsets, `depth` of them; of `out`. Of the last vector of x and
+    of out, `lanes` exist. `ends` are what is added to each row and `pitch` is the distance of the rows of out; with
+    `scatter`, `ends` are int64 distances in out, one a row, and the tile is added to what is there.
     """
 
     @intrinsic
@@ -101,7 +107,7 @@ def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
             at = builder.gep(source, [builder.load(builder.gep(table, [d]))])
             pixels = [_load(builder, builder.gep(at, [_words(v * LANES)])) for v in range(vectors - 1)]
             end = builder.gep(at, [_words((vectors - 1) * LANES)])
-            pixels.append(_masked_load(builder, end, mask) if MASKS else _load(builder, end))
+            pixels.append(_masked_load(builder, end, mask))
             for line, total in zip(lines, sums, strict=True):
                 weight = _spread(builder, builder.load(builder.gep(line, [builder.mul(d, deep)])), VECTOR)
                 for phi, pixel in zip(total, pixels, strict=True):
@@ -118,14 +124,19 @@ def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
                 if scatter:
                     with builder.if_then(builder.icmp_signed("<", _words(m), have)):
                         at = builder.gep(target, [builder.load(builder.gep(distances, [row]))])
-                        for v, result in enumerate(results):
+                        for v, result in enumerate(results[:-1]):
                             place = builder.gep(at, [_words(v * LANES)])
                             _store(builder, builder.fadd(_load(builder, place), result), place)
+                        place = builder.gep(at, [_words((vectors - 1) * LANES)])
+                        there = _masked_load(builder, place, mask)
+                        _masked_store(builder, builder.fadd(there, results[-1]), place, mask)
                 else:
                     start = _spread(builder, builder.load(builder.gep(starts, [row])), VECTOR)
                     at = builder.gep(target, [builder.mul(row, pitch)])
-                    for v, result in enumerate(results):
+                    for v, result in enumerate(results[:-1]):
                         _store(builder, builder.fadd(result, start), builder.gep(at, [_words(v * LANES)]))
+                    place = builder.gep(at, [_words((vectors - 1) * LANES)])
+                    _masked_store(builder, builder.fadd(results[-1], start), place, mask)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 11), make
@@ -247,12 +258,10 @@ def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pit
                         builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(INDEX, LANES), order))
                         for order in (low, high))
             step *= 2
-        kind = ir.FunctionType(ir.VoidType(), [VECTOR, VECTOR.as_pointer(), INDEX, BITS])
-        store = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
         for j, line in enumerate(lines):
             with builder.if_then(builder.icmp_signed("<", _words(j), columns)):
                 at = builder.gep(target, [builder.mul(_words(j), pitch)])
-                builder.call(store, [line, builder.bitcast(at, VECTOR.as_pointer()), ir.Constant(INDEX, 4), written])
+                _masked_store(builder, line, at, written)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 6), make
