@@ -117,18 +117,6 @@ def _correlate_weight_grad() -> Calls:
     return ((x, y, *geometry, w) for x, w, geometry, y in _correlations())
 
 
-def _relu() -> Calls:
-    """To another array, and in place."""
-    x, positive = _ones(2, 3, 5), np.ones((2, 3, 5), bool)
-    return ((x, 0.0, positive, out) for out in (_ones(2, 3, 5), x))
-
-
-def _affine_rows() -> Calls:
-    """To another array, and in place."""
-    x, row = _ones(3, 5), _ones(3)
-    return ((x, row, row, row, out) for out in (_ones(3, 5), x))
-
-
 def _pools() -> Iterator[tuple[np.ndarray, tuple[Any, ...], np.ndarray, np.ndarray]]:
     """x, (kernel, stride, pad), y and index: windows 2 × 2, windows 3 wide and 1 or 2 apart, and any others."""
     for size, stride, out in ((2, 2, 3), (3, 1, 4), (3, 2, 2), (4, 1, 3)):
@@ -169,8 +157,8 @@ def _sgd_update() -> Calls:
 
 
 CALLS: dict[str, Callable[[], Calls]] = {  # kernel -> its arguments
-    "add_l2_decay": _add_l2_decay, "affine_rows": _affine_rows, "ave_pool": _ave_pool, "ave_pool_grad": _ave_pool_grad,
+    "add_l2_decay": _add_l2_decay, "ave_pool": _ave_pool, "ave_pool_grad": _ave_pool_grad,
     "col2im": _col2im, "correlate": _correlate, "correlate_data_grad": _correlate_data_grad,
     "correlate_weight_grad": _correlate_weight_grad, "im2col": _im2col, "max_pool": _max_pool,
-    "max_pool_grad": _max_pool_grad, "negative_power": _negative_power, "relu": _relu, "relu_grad": _relu,
-    "sgd_update": _sgd_update, "window_sum": _window_sum}
+    "max_pool_grad": _max_pool_grad, "negative_power": _negative_power, "sgd_update": _sgd_update,
+    "window_sum": _window_sum}

@@ -1,4 +1,4 @@
-"""Every twin gives its reference's bits, on ragged shapes; correlations, which add in another order, its numbers."""
+"""Every twin gives its reference's bits, on ragged shapes; those which add in another order give its numbers."""
 
 import numpy as np
 import pytest
@@ -44,6 +44,84 @@ SLID = [  # x, w, pad, group: more images than lanes and fewer, filters that do 
 ROUNDING = {np.float32: 2e-5, np.float64: 1e-13}  # of the largest number
 
 
+def relus(normal, x):
+    """Slopes, with and without a mask."""
+    for alpha in (0.0, 0.25, -1.5):
+        yield normal(*x).round(1), alpha, normal(*x) > 0, normal(*x)
+        yield normal(*x).round(1), alpha, None, normal(*x)
+
+
+def relu_grads(normal, x):
+    """Slopes."""
+    for alpha in (0.0, 0.25, -1.5):
+        yield normal(*x), alpha, normal(*x) > 0, normal(*x)
+
+
+MAPS = {  # of arrays of one shape
+    "relu": relus,
+    "relu_grad": relu_grads,
+    "weighted_sum": lambda normal, x: [(normal(*x), p, normal(*x), q, normal(*x))
+                                       for p, q in ((1.0, 1.0), (-2.0, 0.3))],
+    "product": lambda normal, x: [(normal(*x), normal(*x), normal(*x))],
+    "larger": lambda normal, x: [(normal(*x).round(1), normal(*x).round(1), normal(*x))],
+}
+PLANES = ((3, 2, 4), (1, 7, 1), (11, 3, 1), (2, 5, 33), (1, 6, 200), (3, 7, 2011), (0, 2, 3))  # N, C, P
+
+
+def affines(normal):
+    """All steps, and some of them."""
+    for N, C, P in PLANES:
+        for which in ((1, 1, 1), (1, 1, 0), (0, 1, 1), (0, 0, 1), (0, 1, 0)):
+            yield normal(N, C, P), *(normal(C) if i else None for i in which), normal(N, C, P)
+
+
+def prelus(normal):
+    """A slope a channel, and one for all."""
+    for N, C, P in PLANES:
+        yield normal(N, C, P).round(1), normal(C), normal(N, C, P)
+        yield normal(N, C, P), normal(1), normal(N, C, P)
+
+
+def remembered(normal):
+    """Statistics of some batches, and of none."""
+    for C in (1, 2, 7, 16, 33, 64):
+        for factor in (0.0, 0.5, 31.7):
+            yield (normal(C), np.abs(normal(C)), normal(1) * 0 + normal(1).dtype.type(factor), 1e-5, normal(C),
+                   normal(C))
+
+
+def copies(normal):
+    """Columns from one matrix to another: all, and some."""
+    for rows, have, start, width, get, at in ((3, 7, 0, 7, 7, 0), (1, 5, 2, 3, 9, 6), (4, 6, 1, 1, 5, 4),
+                                              (2, 5, 1, 0, 3, 0),
+                                              (1, 70001, 2, 69000, 80001, 11001), (11, 9001, 1, 8000, 8002, 2),
+                                              (1, 99, 0, 99, 99, 0)):
+        yield normal(rows, have), start, width, normal(rows, get), at
+
+
+def channel_sums(normal):
+    """Of rows of channels, and of planes."""
+    for dy in ((3, 2), (7, 5, 3), (2, 3, 5, 7), (64, 11), (1, 33, 2), (100, 10), (31, 7, 40, 41)):
+        yield normal(*dy), normal(dy[1])
+
+
+def products(normal):
+    """Tall, wide and small matrices."""
+    for M, K, N in ((3, 2, 5), (1, 70, 9), (17, 33, 1), (64, 5, 130), (7, 300, 11), (50, 49, 48), (300, 64, 99)):
+        yield normal(M, K), normal(K, N), normal(M, N)
+
+
+def softmaxes(normal):
+    """Along the last axis, the first and one between."""
+    for x, axis in (((3, 5), 1), ((2, 7, 3, 11), 1), ((9,), 0), ((4, 1000), 1), ((2, 3, 700), 1), ((5, 2, 3), 2),
+                    ((1, 21, 60, 41), 1), ((2, 3, 5), 0)):
+        yield 9 * normal(*x), axis, normal(*x)
+
+
+ROWS_OF_CHANNELS = {"affine": affines, "prelu": prelus, "remembered_moments": remembered, "copy_columns": copies,
+                    "softmax": softmaxes, "add_channel_sums": channel_sums, "matmul": products}
+
+
 def columns_shape(x, kernel, positions):
     """The shape of the columns of x."""
     return x[1], *kernel, x[0], *positions
@@ -83,14 +161,12 @@ def cases(name, draw, dtype):
             for beta in (0.75, 0.5):
                 yield np.abs(normal(*x)) + dtype(1), beta, normal(*x)
         return
-    if name == "affine_rows":
-        for R, P in ((3, 2), (7, 1), (2, 3), (64, 5), (1, 33), (5, 6), (2, 200)):
-            yield normal(R, P), normal(R), normal(R), normal(R), normal(R, P)
+    if name in ROWS_OF_CHANNELS:
+        yield from ROWS_OF_CHANNELS[name](normal)
         return
-    if name.startswith("relu"):
-        for x in ((3, 2, 5), (7,), (2, 3, 4, 5), (64, 1), (1, 33), (5, 6, 7), (2, 200)):
-            for alpha in (0.0, 0.25, -1.5):
-                yield normal(*x).round(1), alpha, normal(*x) > 0, normal(*x)
+    if name in MAPS:
+        for x in ((3, 2, 5), (7,), (2, 3, 4, 5), (64, 1), (1, 33), (5, 6, 7), (2, 200), (5, 7, 2011)):
+            yield from MAPS[name](normal, x)
         return
     for x, kernel, stride, pad, sizes in POOLS:
         y, index = normal(*x[:2], *sizes), draw.integers(-1, x[2] * x[3], (*x[:2], *sizes)).astype(np.int32)
@@ -121,7 +197,9 @@ def test_twin(engine, name, dtype):
         made.reference(*expected)
         made.twins[engine](*got)
         for want, have in zip(expected, got, strict=True):
-            if name.startswith("correlate") and isinstance(want, np.ndarray):
+            if name == "softmax" and isinstance(want, np.ndarray):
+                np.testing.assert_allclose(have, want, rtol=1e-6, atol=0)
+            elif name.startswith(("correlate", "add_channel", "matmul")) and isinstance(want, np.ndarray):
                 np.testing.assert_allclose(have, want, rtol=0, atol=ROUNDING[dtype] * np.abs(want).max())
             else:
                 np.testing.assert_array_equal(want, have)
@@ -143,7 +221,8 @@ def test_max_pool_of_nan():
             assert index.item() == -1
 
 
-@pytest.mark.parametrize("name", ["relu", "relu_grad", "affine_rows"])
+@pytest.mark.parametrize("name", ["relu", "relu_grad", "prelu", "affine", "weighted_sum", "product", "larger",
+                                  "softmax"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_in_place(name, dtype):
     """A twin gives in place what it gives between two arrays."""

@@ -1,94 +1,286 @@
-"""Twins of maps of single numbers: one pass over memory, on vector registers."""
+"""Twins of maps of single numbers: one pass over memory, on vector registers, by all threads."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import compiled
+from minicaffe.kernels.jit.entry import entry
+from minicaffe.kernels.jit.pieces import flags_of, floats_of, part, pieces, unless_same
+from minicaffe.kernels.jit.words import helper
 from minicaffe.kernels.reference import elementwise as reference
 
-# Where a layer runs in place, source and target are one array. A loop over two arrays that may overlap is not put on
-# vector registers, so such a call goes to a loop that knows of one array only.
 
-
-@reference.relu.twin("numba")
-def relu(x: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> None:
+@reference.relu.twin("numba", entries=True)
+def relu(x: np.ndarray, alpha: float, positive: np.ndarray | None, out: np.ndarray) -> None:
     """See the reference."""
-    slope, y = x.dtype.type(alpha), out.reshape(-1)
-    if _same(x, out):
-        _relu_in_place(slope, positive.reshape(-1), y)
-    else:
-        _relu(x.reshape(-1), slope, positive.reshape(-1), y)
+    if x.dtype != np.float32:
+        reference.relu.reference(x, alpha, positive, out)
+        return
+    count = pieces(x.size)
+    _relu(count, unless_same(x, out), float(alpha), positive, out, x.size, count)
 
 
-@reference.relu_grad.twin("numba")
+@reference.relu_grad.twin("numba", entries=True)
 def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> None:
     """See the reference."""
-    slope, dx = dy.dtype.type(alpha), out.reshape(-1)
-    if _same(dy, out):
-        _relu_grad_in_place(slope, positive.reshape(-1), dx)
-    else:
-        _relu_grad(dy.reshape(-1), slope, positive.reshape(-1), dx)
+    if dy.dtype != np.float32:
+        reference.relu_grad.reference(dy, alpha, positive, out)
+        return
+    count = pieces(dy.size)
+    _relu_grad(count, unless_same(dy, out), float(alpha), positive, out, dy.size, count)
 
 
-@reference.affine_rows.twin("numba")
-def affine_rows(x: np.ndarray, before: np.ndarray, scale: np.ndarray, after: np.ndarray, out: np.ndarray) -> None:
+@reference.prelu.twin("numba", entries=True)
+def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
     """See the reference."""
-    if _same(x, out):
-        _affine_rows_in_place(before, scale, after, out)
+    if x.dtype != np.float32:
+        reference.prelu.reference(x, a, out)
+        return
+    N, C, P = x.shape
+    count = pieces(x.size, N * C)
+    _prelu(count, unless_same(x, out), a, out, N * C, len(a), P, count)
+
+
+@reference.affine.twin("numba", entries=True)
+def affine(x: np.ndarray, before: np.ndarray | None, scale: np.ndarray | None, after: np.ndarray | None,
+           out: np.ndarray) -> None:
+    """See the reference."""
+    if x.dtype != np.float32:
+        reference.affine.reference(x, before, scale, after, out)
+        return
+    N, C, P = x.shape
+    if P == 1:  # a row of channels is longer than rows of one number
+        count = pieces(x.size, N)
+        _affine_rows(count, unless_same(x, out), before, scale, after, out, N, C, count)
     else:
-        _affine_rows(x, before, scale, after, out)
+        count = pieces(x.size, N * C)
+        _affine_planes(count, unless_same(x, out), before, scale, after, out, N * C, C, P, count)
 
 
-def _same(x: np.ndarray, y: np.ndarray) -> bool:
-    return x.__array_interface__["data"] == y.__array_interface__["data"]
+@reference.remembered_moments.twin("numba", entries=True)
+def remembered_moments(mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, eps: float, mu: np.ndarray,
+                       scale: np.ndarray) -> None:
+    """See the reference."""
+    if mean.dtype != np.float32:
+        reference.remembered_moments.reference(mean, variance, factor, eps, mu, scale)
+        return
+    _remembered_moments(1, mean, variance, factor, float(eps), mu, scale, mean.size)
+
+
+@reference.weighted_sum.twin("numba", entries=True)
+def weighted_sum(a: np.ndarray, p: float, b: np.ndarray, q: float, out: np.ndarray) -> None:
+    """See the reference."""
+    if a.dtype != np.float32:
+        reference.weighted_sum.reference(a, p, b, q, out)
+        return
+    count = pieces(a.size)
+    _weighted_sum(count, unless_same(a, out), float(p), b, float(q), out, a.size, count)
+
+
+@reference.product.twin("numba", entries=True)
+def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """See the reference."""
+    if a.dtype != np.float32:
+        reference.product.reference(a, b, out)
+        return
+    count = pieces(a.size)
+    _product(count, unless_same(a, out), b, out, a.size, count)
+
+
+@reference.larger.twin("numba", entries=True)
+def larger(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """See the reference."""
+    if a.dtype != np.float32:
+        reference.larger.reference(a, b, out)
+        return
+    count = pieces(a.size)
+    _larger(count, unless_same(a, out), b, out, a.size, count)
+
+
+@reference.copy_columns.twin("numba", entries=True)
+def copy_columns(x: np.ndarray, start: int, width: int, out: np.ndarray, at: int) -> None:
+    """See the reference."""
+    if x.dtype != np.float32 or out.dtype != np.float32:
+        reference.copy_columns.reference(x, start, width, out, at)
+        return
+    rows = len(x)
+    parts = pieces(width) if rows == 1 else 1  # of a single row
+    count = parts if rows == 1 else pieces(rows * width, rows)
+    _copy_columns(count, x, start, width, out, at, rows, x.shape[1], out.shape[1], parts, count)
+
+
+# --- entries: of two loops, the first runs in place (see unless_same) ----------------------------------------
+
+@entry
+def _relu(block, piece):
+    first, end = part(block[4], piece, block[5])
+    alpha, y = np.float32(words.number(block[1])), floats_of(block[3], first, end)
+    if block[2]:
+        _set_positive(floats_of(block[0] if block[0] else block[3], first, end), flags_of(block[2], first, end))
+    if block[0] == 0:
+        for i in range(y.size):
+            y[i] = _rectified(y[i], alpha)
+    else:
+        x = floats_of(block[0], first, end)
+        for i in range(y.size):
+            y[i] = _rectified(x[i], alpha)
+
+
+@helper
+def _rectified(v, alpha):
+    below = np.float32(0) if alpha == 0 else alpha * v  # −∞ is not to become NaN, NaN is to stay
+    return below if v <= 0 else v
 
 
 @compiled
-def _relu(x, alpha, positive, out):
-    zero = x.dtype.type(0)
+def _set_positive(x, positive):
     for i in range(x.size):
-        v = x[i]
-        positive[i] = v > zero
-        below = zero if alpha == zero else alpha * v  # −∞ is not to become NaN, NaN is to stay
-        out[i] = below if v <= zero else v
+        positive[i] = np.uint8(x[i] > 0)
 
 
-@compiled
-def _relu_in_place(alpha, positive, y):
-    zero = y.dtype.type(0)
-    for i in range(y.size):
-        v = y[i]
-        positive[i] = v > zero
-        below = zero if alpha == zero else alpha * v
-        y[i] = below if v <= zero else v
+@entry
+def _relu_grad(block, piece):
+    first, end = part(block[4], piece, block[5])
+    alpha, dx = np.float32(words.number(block[1])), floats_of(block[3], first, end)
+    positive = flags_of(block[2], first, end)
+    if block[0] == 0:
+        for i in range(dx.size):
+            d = dx[i]
+            dx[i] = d if positive[i] else alpha * d
+    else:
+        dy = floats_of(block[0], first, end)
+        for i in range(dx.size):
+            d = dy[i]
+            dx[i] = d if positive[i] else alpha * d
 
 
-@compiled
-def _relu_grad(dy, alpha, positive, out):
-    for i in range(dy.size):
-        d = dy[i]
-        out[i] = d if positive[i] else alpha * d
+@entry
+def _prelu(block, piece):
+    rows, channels, P = block[3], block[4], block[5]
+    slopes = words.floats(block[1], channels)
+    first, end = part(rows, piece, block[6])
+    for r in range(first, end):
+        a, y = slopes[r % channels], floats_of(block[2], r * P, (r + 1) * P)
+        if block[0] == 0:
+            for i in range(P):
+                y[i] = _bent(y[i], a)
+        else:
+            x = floats_of(block[0], r * P, (r + 1) * P)
+            for i in range(P):
+                y[i] = _bent(x[i], a)
 
 
-@compiled
-def _relu_grad_in_place(alpha, positive, dx):
-    for i in range(dx.size):
-        d = dx[i]
-        dx[i] = d if positive[i] else alpha * d
+@helper
+def _bent(v, a):
+    zero = np.float32(0)
+    return (zero if v < zero else v) + a * (zero if v > zero else v)
 
 
-@compiled
-def _affine_rows(x, before, scale, after, out):
-    for r in range(x.shape[0]):
-        m, s, b, source, target = before[r], scale[r], after[r], x[r], out[r]
-        for i in range(x.shape[1]):
-            target[i] = (source[i] - m) * s + b
+@entry
+def _affine_planes(block, piece):
+    rows, C, P = block[5], block[6], block[7]
+    first, end = part(rows, piece, block[8])
+    for r in range(first, end):
+        m, s, b = _number(block[1], r % C, 0), _number(block[2], r % C, 1), _number(block[3], r % C, 0)
+        y = floats_of(block[4], r * P, (r + 1) * P)
+        if block[0] == 0:
+            for i in range(P):
+                y[i] = (y[i] - m) * s + b
+        else:
+            x = floats_of(block[0], r * P, (r + 1) * P)
+            for i in range(P):
+                y[i] = (x[i] - m) * s + b
 
 
-@compiled
-def _affine_rows_in_place(before, scale, after, y):
-    for r in range(y.shape[0]):
-        m, s, b, row = before[r], scale[r], after[r], y[r]
-        for i in range(y.shape[1]):
-            row[i] = (row[i] - m) * s + b
+@helper
+def _number(address, index, default):
+    """Number `index` of the array at an address, or the default where there is no array."""
+    return words.floats(address, index + 1)[index] if address else np.float32(default)
+
+
+@entry
+def _affine_rows(block, piece):
+    N, C = block[5], block[6]
+    first, end = part(N, piece, block[7])
+    for n in range(first, end):
+        y = floats_of(block[4], n * C, (n + 1) * C)
+        if block[0]:
+            y[:] = floats_of(block[0], n * C, (n + 1) * C)
+        if block[1]:
+            y -= words.floats(block[1], C)
+        if block[2]:
+            y *= words.floats(block[2], C)
+        if block[3]:
+            y += words.floats(block[3], C)
+
+
+@entry
+def _remembered_moments(block, piece):
+    C, eps = block[6], np.float32(words.number(block[3]))
+    mean, variance, mu = words.floats(block[0], C), words.floats(block[1], C), words.floats(block[4], C)
+    scale, factor = words.floats(block[5], C), words.floats(block[2], 1)[0]
+    share = np.float32(1) / factor if factor != 0 else np.float32(0)
+    for c in range(C):
+        mu[c] = mean[c] * share
+        scale[c] = np.float32(1) / np.sqrt(variance[c] * share + eps)
+
+
+@entry
+def _weighted_sum(block, piece):
+    first, end = part(block[5], piece, block[6])
+    p, q = np.float32(words.number(block[1])), np.float32(words.number(block[3]))
+    b, y = floats_of(block[2], first, end), floats_of(block[4], first, end)
+    if block[0] == 0:
+        for i in range(y.size):
+            y[i] = p * y[i] + q * b[i]
+    else:
+        a = floats_of(block[0], first, end)
+        for i in range(y.size):
+            y[i] = p * a[i] + q * b[i]
+
+
+@entry
+def _product(block, piece):
+    first, end = part(block[3], piece, block[4])
+    b, y = floats_of(block[1], first, end), floats_of(block[2], first, end)
+    if block[0] == 0:
+        for i in range(y.size):
+            y[i] *= b[i]
+    else:
+        a = floats_of(block[0], first, end)
+        for i in range(y.size):
+            y[i] = a[i] * b[i]
+
+
+@entry
+def _larger(block, piece):
+    first, end = part(block[3], piece, block[4])
+    b, y = floats_of(block[1], first, end), floats_of(block[2], first, end)
+    if block[0] == 0:
+        for i in range(y.size):
+            y[i] = _larger_of(y[i], b[i])
+    else:
+        a = floats_of(block[0], first, end)
+        for i in range(y.size):
+            y[i] = _larger_of(a[i], b[i])
+
+
+@helper
+def _larger_of(u, v):
+    more = u if u > v else v  # v where either is not a number
+    return u if u != u else more
+
+
+@entry
+def _copy_columns(block, piece):
+    start, width, at, rows, have, get, parts = block[1], block[2], block[4], block[5], block[6], block[7], block[8]
+    if parts > 1:
+        first, end = part(width, piece, parts)
+        floats_of(block[3], at + first, at + end)[:] = floats_of(block[0], start + first, start + end)
+        return
+    first, end = part(rows, piece, block[9])
+    for r in range(first, end):
+        x = floats_of(block[0], r * have + start, r * have + start + width)
+        floats_of(block[3], r * get + at, r * get + at + width)[:] = x

@@ -1,7 +1,6 @@
 """Bias: add a learned or a given blob, repeated along the axes it lacks."""
 
-import numpy as np
-
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 
 
@@ -51,6 +50,7 @@ class BiasLayer(Layer):
     bottoms = (1, 2)
     in_place = True
     backward_reads = ()
+    replays = True
 
     def setup(self, bottom, top):
         for field in ("filler", "num_axes"):
@@ -65,8 +65,8 @@ class BiasLayer(Layer):
         top[0].reshape_like(bottom[0])
 
     def forward(self, bottom, top):
-        x, b, y = bottom[0].data.reshape(self.sizes), self._b(bottom).data, top[0].data.reshape(self.sizes)
-        np.add(x, b.reshape(-1, 1), out=y)
+        x, y = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes)
+        kernels.affine(x, None, None, self._b(bottom).data.reshape(-1), y)
 
     def backward(self, top, propagate_down, bottom):
         dy, dx = top[0].diff, bottom[0].diff

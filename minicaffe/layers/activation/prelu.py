@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.proto import FillerParameter
 
@@ -25,6 +26,7 @@ class PReLULayer(Layer):
 
     message = "prelu_param"
     in_place = True
+    replays = True
 
     def setup(self, bottom, top):
         self._check_axes(bottom[0])
@@ -39,18 +41,16 @@ class PReLULayer(Layer):
             self.fail(f"bottom[0] {x.shape} has {x.shape[1]} channels, but there are {a.count} learned slopes")
         self.sizes = x.shape[0], x.shape[1], x.count_between(2)
         top[0].reshape_like(x)
-        self.keeps_x = top[0] is x
+        self.keeps_x = top[0] is x and self.runs_backward
+        self.replays = not self.keeps_x
         if self.keeps_x:
             self.x = self.scratch(x.shape)
 
     def forward(self, bottom, top):
-        x, y, a = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes), self._a()
+        x, y = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes)
         if self.keeps_x:
             self.x.reshape(self.sizes)[...] = x
-        below = np.minimum(x, 0)
-        below *= a
-        np.maximum(x, 0, out=y)
-        y += below
+        kernels.prelu(x, self.blobs[0].data.reshape(-1), y)
 
     def backward(self, top, propagate_down, bottom):
         x = (self.x if self.keeps_x else bottom[0].data).reshape(self.sizes)
@@ -59,11 +59,7 @@ class PReLULayer(Layer):
             sums = np.einsum("nci,nci->c", dy, np.minimum(x, 0))
             da += sums.sum() if self.param.channel_shared else sums
         if propagate_down[0]:
-            np.multiply(dy, np.where(x > 0, 1, self._a()), out=dx)
-
-    def _a(self):
-        """The slopes, shaped to spread over (N, C, the other axes)."""
-        return self.blobs[0].data.reshape(-1, 1)
+            np.multiply(dy, np.where(x > 0, 1, self.blobs[0].data.reshape(-1, 1)), out=dx)
 
     def _check_axes(self, x):
         if x.num_axes < 2:

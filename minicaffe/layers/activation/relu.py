@@ -21,19 +21,20 @@ class ReLULayer(Layer):
     message = "relu_param"
     in_place = True
     backward_reads = ()
+    replays = True
 
     def setup(self, bottom, top):
         self.alpha = self.param.negative_slope
 
     def reshape(self, bottom, top):
         top[0].reshape_like(bottom[0])
-        self.positive = self.scratch(bottom[0].shape, bool)
+        self.positive = self.scratch(bottom[0].shape, bool).reshape(-1) if self.runs_backward else None
 
     def forward(self, bottom, top):
         x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1)
-        kernels.relu(x, self.alpha, self.positive.reshape(-1), y)
+        kernels.relu(x, self.alpha, self.positive, y)
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
             dy, dx = top[0].diff.reshape(-1), bottom[0].diff.reshape(-1)
-            kernels.relu_grad(dy, self.alpha, self.positive.reshape(-1), dx)
+            kernels.relu_grad(dy, self.alpha, self.positive, dx)

@@ -30,6 +30,7 @@ class ScaleLayer(Layer):
     message = "scale_param"
     bottoms = (1, 2)
     in_place = True
+    replays = True
 
     def setup(self, bottom, top):
         p = self.param
@@ -46,18 +47,17 @@ class ScaleLayer(Layer):
     def reshape(self, bottom, top):
         self.sizes = split_axes(self, bottom[0], self._w(bottom), "the scale")
         top[0].reshape_like(bottom[0])
-        self.keeps_x = top[0] is bottom[0]
+        self.keeps_x = top[0] is bottom[0] and self.runs_backward
+        self.replays = not self.keeps_x
         if self.keeps_x:
             self.x = self.scratch(bottom[0].shape)
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data, top[0].data
-        if self.keeps_x and self.runs_backward:
+        x, y, w = bottom[0].data, top[0].data, self._w(bottom).data.reshape(-1)
+        if self.keeps_x:
             self.x[...] = x
-        outer, _, inner = self.sizes
-        w = np.tile(self._w(bottom).data.reshape(-1), outer)
-        b = np.tile(self.blobs[-1].data.reshape(-1), outer) if self.param.bias_term else np.zeros_like(w)
-        kernels.affine_rows(x.reshape(-1, inner), np.zeros_like(w), w, b, y.reshape(-1, inner))
+        b = self.blobs[-1].data.reshape(-1) if self.param.bias_term else None
+        kernels.affine(x.reshape(self.sizes), None, w, b, y.reshape(self.sizes))
 
     def backward(self, top, propagate_down, bottom):
         x, dy = self.x if self.keeps_x else bottom[0].data, top[0].diff.reshape(self.sizes)

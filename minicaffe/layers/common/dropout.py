@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.proto import TRAIN
 
@@ -25,6 +26,7 @@ class DropoutLayer(Layer):
     message = "dropout_param"
     in_place = True
     backward_reads = ()
+    replays = True
 
     def setup(self, bottom, top):
         self.p = self.param.dropout_ratio
@@ -41,7 +43,7 @@ class DropoutLayer(Layer):
             np.multiply(self.rng.random(x.shape) >= self.p, 1 / (1 - self.p), out=self.m)
             np.multiply(x, self.m, out=y)
         elif y is not x:
-            y[...] = x
+            kernels.copy_columns(x.reshape(1, -1), 0, x.size, y.reshape(1, -1), 0)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:

@@ -24,6 +24,7 @@ class InnerProductLayer(Layer):
     """
 
     message = "inner_product_param"
+    replays = True
 
     def setup(self, bottom, top):
         p, shape = self.param, bottom[0].shape
@@ -47,7 +48,8 @@ class InnerProductLayer(Layer):
         x, y, w = self._rows(bottom[0].data), self._outputs(top[0].data), self.blobs[0].data
         kernels.matmul(x, w if self.param.transpose else w.T, y)
         if self.param.bias_term:
-            y += self.blobs[1].data
+            rows = y.reshape(*y.shape, 1)
+            kernels.affine(rows, None, None, self.blobs[1].data, rows)
 
     def backward(self, top, propagate_down, bottom):
         x, dy, w = self._rows(bottom[0].data), self._outputs(top[0].diff), self.blobs[0].data

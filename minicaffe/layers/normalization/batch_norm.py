@@ -31,6 +31,7 @@ class BatchNormLayer(Layer):
     message = "batch_norm_param"
     in_place = True
     backward_reads = ()
+    replays = True
 
     def setup(self, bottom, top):
         p, x = self.param, bottom[0]
@@ -38,6 +39,7 @@ class BatchNormLayer(Layer):
             self.fail("bottom[0] must have at least one axis, got a scalar")
         self.fraction, self.eps = p.moving_average_fraction, p.eps
         self.use_global_stats = p.use_global_stats if p.HasField("use_global_stats") else self.phase == TEST
+        self.replays = self.use_global_stats
         self.check_effect(self.phase == TEST or not p.use_global_stats, "moving_average_fraction",
                           "use_global_stats is true")
         self.C = x.shape[1] if x.num_axes > 1 else 1
@@ -52,7 +54,9 @@ class BatchNormLayer(Layer):
         if channels != self.C:
             self.fail(f"bottom[0] {x.shape} has {channels} channels, but the statistics are of {self.C}")
         top[0].reshape_like(x)
-        if not self.use_global_stats:
+        if self.use_global_stats:
+            self.mu, self.scale = self.scratch((self.C,)), self.scratch((self.C,))
+        else:
             self.y = self.scratch(x.shape)
         self.m = x.count // self.C
         self._rows = (x.shape[0], self.C, x.count // max(1, x.shape[0] * self.C))
@@ -60,9 +64,9 @@ class BatchNormLayer(Layer):
     def forward(self, bottom, top):
         x = bottom[0].data.reshape(self._rows)
         if self.use_global_stats:
-            mu, v = self._remembered()
-            self.std = self._spread(np.sqrt(v + self.eps))
-            self._normalize(x, mu, top[0].data)
+            # Caffe: with factor = 0, as at the start, μ = v = 0
+            kernels.remembered_moments(*(b.data for b in self.blobs), self.eps, self.mu, self.scale)
+            kernels.affine(x, self.mu, self.scale, None, top[0].data.reshape(self._rows))
             return
         y, mu = self.y.reshape(self._rows), self._channel_sum(x) / self.m
         np.subtract(x, self._spread(mu), out=y)
@@ -77,25 +81,13 @@ class BatchNormLayer(Layer):
             return
         dy, dx = top[0].diff.reshape(self._rows), bottom[0].diff.reshape(self._rows)
         if self.use_global_stats:
-            np.divide(dy, self.std, out=dx)
+            kernels.affine(dy, None, self.scale, None, dx)
             return
         y = self.y.reshape(self._rows)
         mean_dy = self._spread(self._channel_sum(dy) / self.m)
         mean_dy_y = self._spread(self._channel_sum(dy * y) / self.m)
         np.subtract(dy, mean_dy + mean_dy_y * y, out=dx)
         dx /= self.std
-
-    def _normalize(self, x, mu, y):
-        """y = (x − μ) / √(v + ε), every channel of every image as a row."""
-        N, _, P = self._rows
-        mu, scale = np.tile(mu, N), np.tile(1 / self.std[:, 0], N)
-        kernels.affine_rows(x.reshape(-1, P), mu, scale, np.zeros_like(mu), y.reshape(-1, P))
-
-    def _remembered(self):
-        """μ and v from the blobs."""
-        mean, variance, factor = (b.data for b in self.blobs)
-        scale = 1 / factor if factor[0] else factor  # Caffe: with factor = 0, as at the start, μ = v = 0
-        return mean * scale, variance * scale
 
     def _remember(self, mu, v):
         mean, variance, factor = (b.data for b in self.blobs)

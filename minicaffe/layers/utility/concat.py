@@ -4,7 +4,9 @@ import warnings
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.layers.utility._rows import rows
 
 
 @register("Concat")
@@ -25,6 +27,7 @@ class ConcatLayer(Layer):
     message = "concat_param"
     bottoms = (1, None)
     backward_reads = ()
+    replays = True
 
     def setup(self, bottom, top):
         old = self.param.HasField("concat_dim")
@@ -48,7 +51,10 @@ class ConcatLayer(Layer):
         top[0].reshape((*others[0], sum(sizes), *others[1]))
 
     def forward(self, bottom, top):
-        np.concatenate([x.data for x in bottom], self.axis, out=top[0].data)
+        y, at = rows(top[0].data, self.axis), 0
+        for x in (rows(blob.data, self.axis) for blob in bottom):
+            kernels.copy_columns(x, 0, x.shape[1], y, at)
+            at += x.shape[1]
 
     def backward(self, top, propagate_down, bottom):
         for x, dy, wanted in zip(bottom, np.split(top[0].diff, self.cuts, self.axis), propagate_down, strict=True):

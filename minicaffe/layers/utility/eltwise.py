@@ -1,8 +1,8 @@
 """Eltwise: combine blobs of one shape number by number."""
 
-
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.proto import EltwiseParameter
 
@@ -30,6 +30,7 @@ class EltwiseLayer(Layer):
 
     message = "eltwise_param"
     bottoms = (2, None)
+    replays = True
 
     def setup(self, bottom, top):
         c = list(self.param.coeff)
@@ -44,7 +45,8 @@ class EltwiseLayer(Layer):
             if x.shape != bottom[0].shape:
                 self.fail(f"all bottoms must have one shape: bottom[0] is {bottom[0].shape}, bottom[{i}] {x.shape}")
         top[0].reshape_like(bottom[0])
-        if self.param.operation == MAX:
+        self.replays = self.param.operation != MAX or not self.runs_backward
+        if not self.replays:
             self.winner = self.scratch(bottom[0].shape, np.int32)
 
     def forward(self, bottom, top):
@@ -54,9 +56,9 @@ class EltwiseLayer(Layer):
         elif self.param.operation == PROD:
             _product(x, out=y)
         else:
-            np.multiply(x[0], self.c[0], out=y)
-            for xi, ci in zip(x[1:], self.c[1:], strict=True):
-                y += xi if ci == 1 else ci * xi
+            kernels.weighted_sum(x[0], self.c[0], x[1], self.c[1], y)
+            for xi, ci in zip(x[2:], self.c[2:], strict=True):
+                kernels.weighted_sum(y, 1.0, xi, ci, y)
 
     def backward(self, top, propagate_down, bottom):
         x, dy = [blob.data for blob in bottom], top[0].diff
@@ -75,16 +77,18 @@ class EltwiseLayer(Layer):
                 dx *= dy
 
     def _max(self, x, y):
-        # Caffe: of two equal numbers in bottoms 0 and 1 the second wins, from bottom 2 on the earlier one
-        np.greater_equal(x[1], x[0], out=self.winner)
-        np.maximum(x[0], x[1], out=y)
+        if self.runs_backward:
+            # Caffe: of two equal numbers in bottoms 0 and 1 the second wins, from bottom 2 on the earlier one
+            np.greater_equal(x[1], x[0], out=self.winner)
+        kernels.larger(x[0], x[1], y)
         for i in range(2, len(x)):
-            self.winner[x[i] > y] = i
-            np.maximum(y, x[i], out=y)
+            if self.runs_backward:
+                self.winner[x[i] > y] = i
+            kernels.larger(y, x[i], y)
 
 
 def _product(factors, out):
-    np.multiply(factors[0], factors[1], out=out)
+    kernels.product(factors[0], factors[1], out)
     for factor in factors[2:]:
-        out *= factor
+        kernels.product(out, factor, out)
     return out

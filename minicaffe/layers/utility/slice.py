@@ -5,7 +5,9 @@ import warnings
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.layers.utility._rows import rows
 
 
 @register("Slice")
@@ -27,6 +29,7 @@ class SliceLayer(Layer):
     message = "slice_param"
     tops = (1, None)
     backward_reads = ()
+    replays = True
 
     def setup(self, bottom, top):
         old = self.param.HasField("slice_dim")
@@ -46,8 +49,10 @@ class SliceLayer(Layer):
             y.reshape((*x.shape[:self.axis], stop - start, *x.shape[self.axis + 1:]))
 
     def forward(self, bottom, top):
-        for y, part in zip(top, np.split(bottom[0].data, self.cuts, self.axis), strict=True):
-            y.data[...] = part
+        x, start = rows(bottom[0].data, self.axis), 0
+        for y in (rows(blob.data, self.axis) for blob in top):
+            kernels.copy_columns(x, start, y.shape[1], y, 0)
+            start += y.shape[1]
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
