@@ -15,6 +15,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from minicaffe.errors import EngineError
+from minicaffe.kernels import tape
 from minicaffe.kernels.blas import hold_to_one_thread
 
 BLOCK = 1 << 15  # elements of an array: five of them fit in a core's cache
@@ -74,6 +75,7 @@ def run(task: Callable[[int], object], count: int, *, gemm: bool = False, wakes:
     `gemm` says that the task multiplies matrices, `wakes` that there is work enough to wake other threads for. The
     first error of a task is raised again here.
     """
+    tape.spoil()  # what a task does, on whatever thread, no tape hears of
     helpers = min(threads(), count) - 1
     held = hold_to_one_thread() if gemm else True  # else BLAS has threads of its own: none on top of them
     if helpers < 1 or not held or not wakes or getattr(_here, "busy", False):

@@ -30,6 +30,8 @@ class ConvolutionLayer(ConvolutionBase):
     Derived   docs/maths/vision.md#convolution-and-deconvolution
     """
 
+    replays = True
+
     def filter_channels(self, C, K, group):
         return K, C // group
 
