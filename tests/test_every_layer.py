@@ -170,6 +170,24 @@ def test_batch_size_may_change(case, tmp_path):
         assert_same(Bench(case, tmp_path, grow=grow).run(), bench.run(), 1e-12)
 
 
+@each("")
+def test_forward_alone(case, tmp_path):
+    """this test shows that a layer which nothing runs backward gives the same numbers, over tops and scratch in which
+    other layers left theirs: so it writes all of its tops, and reads nothing that it has not written."""
+    want = Bench(case, tmp_path).forward()
+    bench = Bench(case, tmp_path)
+    bench.layer.runs_backward = False
+    bench.layer.Reshape(bench.bottom, bench.top)
+    given = {blob.storages[0] for blob in (*bench.bottom, *bench.layer.blobs)}
+    for top in bench.top if case.bottoms else ():  # a source may write its tops once
+        if top.storages[0] not in given:
+            top.data.fill(np.nan)
+    for array in bench.layer.scratch_arrays:
+        array.fill(255)  # NaN, whatever float they become
+
+    assert_same(want, bench.forward())
+
+
 @each("gradient", lambda case: bool(case.bottoms) and case.gradients != ())
 def test_gradient(case, tmp_path):
     """this test shows that backward computes the derivative of forward."""

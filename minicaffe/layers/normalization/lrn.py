@@ -44,14 +44,19 @@ class LRNLayer(Layer):
         if x.num_axes != 4:
             self.fail(f"bottom[0] must have 4 axes (N, C, H, W), got {x.num_axes}: {x.shape}")
         top[0].reshape_like(x)
-        self.s, self.damping = self.scratch(x.shape), self.scratch(x.shape)
-        self._kept_x = self.scratch(x.shape) if top[0] is x else None
+        self._kept_x = None
+        if self.runs_backward:
+            self.s, self.damping = self.scratch(x.shape), self.scratch(x.shape)
+            self._kept_x = self.scratch(x.shape) if top[0] is x else None
 
     def forward(self, bottom, top):
         x, y = bottom[0].data, top[0].data
         if self._kept_x is not None:
             self._kept_x[...] = x
-        kernels.for_images(self._damp, x, self.s, self.damping, y)
+        if self.runs_backward:
+            kernels.for_images(self._damp, x, self.s, self.damping, y)
+        else:
+            kernels.for_images(lambda x, y: self._damp(x, np.empty_like(x), np.empty_like(x), y), x, y)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
