@@ -16,37 +16,11 @@ from minicaffe.kernels import shards, tape
 
 pytest.importorskip("numba")
 
+from some_entries import ran, scale_add
+
 from minicaffe.kernels.jit import entry as module
-from minicaffe.kernels.jit import words
-from minicaffe.kernels.jit.entry import entry
 
 COUNTS = [1, 2, 7, 100, 1000]
-
-
-@entry
-def count_piece(block, piece):
-    """Add 1 to the piece's word, after some work that takes longer for some pieces."""
-    seen, pieces, work = words.ints(block[0], block[1]), block[1], block[2]
-    total = 0
-    for i in range(work * (1 + piece % 3)):
-        total += i * piece
-    seen[piece] += 1 + (total == -pieces)
-
-
-@entry
-def scale_add(block, piece):
-    """y += factor · x over the piece's share; x may be missing: then it is 1."""
-    n, pieces, factor = block[2], block[3], np.float32(words.number(block[4]))
-    y = words.floats(block[1], n)
-    for i in range(piece * n // pieces, (piece + 1) * n // pieces):
-        y[i] += factor * (words.floats(block[0], n)[i] if block[0] else np.float32(1))
-
-
-def ran(pieces, work=0):
-    """How often each piece ran in one call."""
-    seen = np.zeros(pieces, np.int64)
-    count_piece(pieces, seen, pieces, work)
-    return seen.tolist()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -203,11 +177,13 @@ def test_fork_in_the_middle_of_a_call():
 
 def test_process_ends_while_entries_run():
     """this test shows that a process that ends while a thread still calls entries ends well."""
-    script = ("import sys, threading\nsys.path.insert(0, sys.argv[1])\nimport test_entries as t\n"
-              "t.kernels.set_threads(3)\nt.ran(20)\n"
+    some_entries = os.path.dirname(os.path.dirname(__file__))
+    script = ("import sys, threading\nsys.path.insert(0, sys.argv[1])\nimport some_entries as t\n"
+              "from minicaffe import kernels\n"
+              "kernels.set_threads(3)\nt.ran(20)\n"
               "def forever():\n    while True:\n        t.ran(20, work=500)\n"
               "threading.Thread(target=forever, daemon=True).start()\nt.ran(20, work=500)\n")
-    done = subprocess.run([sys.executable, "-c", script, os.path.dirname(__file__)], capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script, some_entries], capture_output=True, timeout=60)
 
     assert (0, b"") == (done.returncode, done.stderr)
 

@@ -1,0 +1,457 @@
+"""Forward passes played from recordings: the bits of a pass layer by layer, whatever happens between passes."""
+
+import gc
+import os
+import threading
+import warnings
+import weakref
+
+import numpy as np
+import pytest
+from net_tools import convolution, fully_connected, inputs, layer, make
+
+from minicaffe import TEST, TRAIN, blob, kernels, pycaffe
+from minicaffe.layer import Layer
+from minicaffe.layers.activation.relu import ReLULayer
+
+IMAGE = (2, 3, 11, 9)
+BODY = (convolution("x", "a", 5, 3) + layer("ReLU", "a", "a", name="r") + layer("Split", "a", "left right", name="s")
+        + convolution("left", "l", 4, 1) + layer("TanH", "l", "t") + layer("Concat", "t right", "c")
+        + layer("Flatten", "c", "flat") + layer("Softmax", "flat", "p"))  # TanH has no kernel: tapes around it
+ALEX = (inputs(x=IMAGE) + convolution("x", "a", 8, 5, name="conv1") + layer("ReLU", "a", "a", name="relu1")
+        + layer("Pooling", "a", "p", "pooling_param { kernel_size: 3 stride: 2 }")
+        + convolution("p", "b", 6, 3, name="conv2") + layer("ReLU", "b", "b", name="relu2")
+        + fully_connected("b", "f", 7) + layer("Dropout", "f", "f", name="drop") + fully_connected("f", "g", 5)
+        + layer("Softmax", "g", "prob"))
+DETECTOR = (inputs(x=IMAGE) + convolution("x", "a", 10, 3) + layer("PReLU", "a", "a", name="pa")
+            + convolution("a", "b", 16, 3) + layer("PReLU", "b", "b", name="pb") + convolution("b", "cls", 2, 1)
+            + convolution("b", "box", 4, 1) + layer("Softmax", "cls", "prob"))
+RESIDUAL = (inputs(x=IMAGE) + convolution("x", "a", 4, 1) + layer("BatchNorm", "a", "a", name="bn")
+            + layer("Scale", "a", "a", "scale_param { bias_term: true }", name="sc")
+            + layer("ReLU", "a", "a", name="r") + convolution("a", "b", 4, 3)
+            + layer("Eltwise", "a b", "e") + layer("ReLU", "e", "e", name="re")
+            + layer("Slice", "e", "u v", "slice_param { axis: 1 }") + layer("Silence", "v", "", name="quiet"))
+NETS = {"parts": inputs(x=IMAGE) + BODY, "alexnet": ALEX, "detector": DETECTOR, "residual": RESIDUAL}
+
+
+@pytest.fixture(autouse=True)
+def numba():
+    """The engine that leaves tapes; each test leaves the process's as it was."""
+    pytest.importorskip("numba")
+    engine, threads = kernels.engine(), kernels.threads()
+    kernels.use_engine("numba")
+    yield
+    kernels.use_engine(engine)
+    kernels.set_threads(threads)
+
+
+class Pair:
+    """A net that replays and one that does not, with the same weights and inputs."""
+
+    def __init__(self, text, phase=TEST, **options):
+        self.played, self.plain = (make(text, phase, dtype=np.float32, **options) for _ in range(2))
+        self.plain.replay = False
+        self.plain.share_trained_layers_with(self.played)
+        self.draw = np.random.default_rng(3)
+
+    def feed(self, *shape):
+        """New numbers in the inputs, of new sizes if given."""
+        for name in self.played.inputs:
+            for net in (self.played, self.plain):
+                if shape:
+                    net.blobs[name].reshape(shape)
+            values = self.draw.standard_normal(net.blobs[name].shape)
+            for net in (self.played, self.plain):
+                net.blobs[name].data[...] = values
+
+    def check(self, *shape, **ranges):
+        """Feed both, run both, and compare every bit of every blob and the loss."""
+        self.feed(*shape)
+        want, got = (net.forward(**ranges) for net in (self.plain, self.played))
+
+        assert want == got
+        for name, one in self.plain.blobs.items():
+            np.testing.assert_array_equal(one.data, self.played.blobs[name].data, name)
+
+    def warm(self, times=3):
+        """Pass a few times; after three there is a recording."""
+        for _ in range(times):
+            self.check()
+
+
+def count_runs(net, monkeypatch):
+    """A list to which each layer that runs in Python adds its index."""
+    ran, before = [], net.run
+
+    def run(first, last):
+        ran.extend(range(first, last + 1))
+        return before(first, last)
+
+    monkeypatch.setattr(net, "run", run)
+    return ran
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_same_bits(name, threads):
+    """this test shows that passes from the first to the fifth, on new inputs each, give every blob the same bits."""
+    kernels.set_threads(threads)
+    Pair(NETS[name]).warm(5)
+
+
+def test_what_runs_in_python(monkeypatch):
+    """this test shows that the first two passes run each layer, and later ones those alone that no tape stands for."""
+    net = make(NETS["parts"], TEST, dtype=np.float32)
+    ran, every = count_runs(net, monkeypatch), list(range(len(net.layers)))
+    for want in (every, every, [net.layer_index("t")], [net.layer_index("t")]):
+        net.forward()
+
+        assert want == ran
+        ran.clear()
+
+
+def test_weights_may_change():
+    """this test shows that new weights, written in place, copied or by an update, count in the next pass."""
+    pair = Pair(DETECTOR)
+    pair.warm()
+    for blobs in pair.played.params.values():
+        for one in blobs:
+            one.data[...] = pair.draw.standard_normal(one.shape)
+    pair.check()
+    pair.played.copy_trained_from(make(DETECTOR, TEST, dtype=np.float32).to_proto())
+    pair.check()
+    for param in pair.played.learnable_params:
+        param.blob.diff[...] = 0.25
+    pair.played.update()
+    pair.check()
+
+
+def test_statistics_may_change():
+    """this test shows that what BatchNorm remembers is read anew, its factor of 0 too."""
+    pair = Pair(RESIDUAL)
+    pair.warm()
+    for values in ((0.5, 2.0, 4.0), (0.0, 0.0, 0.0)):
+        for one, value in zip(pair.played.params["bn"], values, strict=True):
+            one.data[...] = value
+        pair.check()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_reshape_and_back(name):
+    """this test shows that passes of a smaller and of a larger batch, and again of the first, are right."""
+    if name == "alexnet":
+        shapes = [(2, 3, 11, 9), (1, 3, 11, 9), (5, 3, 11, 9)]  # an InnerProduct fixes height and width
+    else:
+        shapes = [(2, 3, 11, 9), (1, 3, 5, 7), (5, 3, 13, 8)]
+    pair = Pair(NETS[name])
+    for i in (0, 0, 0, 1, 1, 1, 0, 2, 2, 2, 1, 0, 0, 1, 2, 0, 1, 2, 1, 1):
+        pair.check(*shapes[i])
+
+
+def test_sizes_in_turn(monkeypatch):
+    """this test shows that a net that sees the same sizes over and over plays a recording of each."""
+    sizes = [(1, 3, n, n - 2) for n in (12, 9, 7, 5)]
+    pair = Pair(DETECTOR)
+    for _ in range(3):
+        for shape in sizes:
+            pair.check(*shape)
+    ran = count_runs(pair.played, monkeypatch)
+    for shape in sizes:
+        pair.check(*shape)
+
+    assert [] == ran
+
+
+def test_another_size_each_time(monkeypatch):
+    """this test shows that a net that is reshaped for each pass to a size that it has not seen records nothing."""
+    pair = Pair(DETECTOR)
+    ran = count_runs(pair.played, monkeypatch)
+    for n in range(3, 12):
+        pair.check(1, 3, n, n + 1)
+
+    assert 9 * list(range(len(pair.played.layers))) == ran
+
+
+def test_many_sizes(monkeypatch):
+    """this test shows that a net of more sizes than are remembered still computes, and remembers a bounded number."""
+    monkeypatch.setattr("minicaffe.net.replay.MOST", 4)
+    pair = Pair(DETECTOR)
+    for n in [3, 3, *range(10, 3, -1), *range(10, 3, -1), 3, 4, 5, 3, 4, 5]:
+        pair.check(1, 3, n, n + 1)
+
+    assert all(len(replay._states) <= 4 for replay in pair.played._replays.values())
+
+
+def test_shape_of_a_blob_within():
+    """this test shows that a top that the caller has reshaped gets its shape back."""
+    pair = Pair(DETECTOR)
+    pair.warm()
+    pair.played.blobs["b"].reshape(1)
+    pair.check()
+
+
+def test_reshape_between():
+    """this test shows that Net.reshape, alone and after a larger shape that never ran, does no harm."""
+    pair = Pair(NETS["residual"])
+    pair.warm()
+    pair.played.reshape()
+    pair.check()
+    pair.played.blobs["x"].reshape(7, 3, 21, 19)
+    pair.played.reshape()
+    pair.played.blobs["x"].reshape(*IMAGE)
+    pair.check()
+    pair.check()
+
+
+def test_engine_may_change():
+    """this test shows that each engine gives its own numbers, after a recording on the other too."""
+    pair = Pair(ALEX)
+    for name in ("numba", "numpy", "numba", "numpy", "numpy"):
+        kernels.use_engine(name)
+        pair.warm()
+
+
+def test_numpy_leaves_no_tape(monkeypatch):
+    """this test shows that an engine without entries runs every layer that computes, each time."""
+    kernels.use_engine("numpy")
+    net = make(DETECTOR, TEST, dtype=np.float32)
+    for _ in range(3):
+        net.forward()
+    ran = count_runs(net, monkeypatch)
+    net.forward()
+
+    assert [i for i, one in enumerate(net.layers) if one.type not in ("Input", "Split")] == ran
+
+
+def test_float64():
+    """this test shows that a float64 net, whose kernels are the references, gives the same bits."""
+    played, plain = (make(ALEX, TEST) for _ in range(2))
+    plain.replay = False
+    plain.share_trained_layers_with(played)
+    for _ in range(4):
+        for net in (played, plain):
+            net.forward()
+
+        np.testing.assert_array_equal(plain.blobs["prob"].data, played.blobs["prob"].data)
+
+
+def run_in_thread(function):
+    """Run a function in a thread of its own; its error is raised here."""
+    errors = []
+
+    def run():
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(60)
+    if errors:
+        raise errors[0]
+    assert not thread.is_alive()
+
+
+def test_from_another_thread():
+    """this test shows that a recording is played in the thread whose memory it uses; others make their own."""
+    pair = Pair(DETECTOR)
+    pair.warm()
+    run_in_thread(pair.warm)
+    pair.warm()
+
+
+def test_two_nets_in_two_threads():
+    """this test shows that nets played at the same time in two threads do not meet in borrowed memory."""
+    pairs = [Pair(DETECTOR), Pair(ALEX)]
+    for pair in pairs:
+        pair.warm()
+
+    other = threading.Thread(target=lambda: pairs[1].warm(40) or done.append(True), daemon=True)
+    done = []
+    other.start()
+    pairs[0].warm(40)
+    other.join(60)
+
+    assert [True] == done
+
+
+def test_hooks():
+    """this test shows that hooks are called for every layer as soon as there are some, and no longer."""
+    pair = Pair(DETECTOR)
+    pair.warm()
+    seen = []
+    pair.played.after_layer.append(seen.append)
+    pair.check()
+    pair.check()
+    pair.played.after_layer.clear()
+    pair.check()
+
+    assert 2 * list(range(len(pair.played.layers))) == seen
+
+
+def test_switched_off(monkeypatch):
+    """this test shows that `replay = False` runs every layer, and that a change of a layer counts then."""
+    pair = Pair(NETS["parts"])
+    pair.warm()
+    for net in (pair.played, pair.plain):
+        net.layers[net.layer_index("r")].alpha = 0.5
+        net.replay = False
+    ran = count_runs(pair.played, monkeypatch)
+    pair.check()
+
+    assert list(range(len(pair.played.layers))) == ran
+
+
+def test_part_of_a_net():
+    """this test shows that a range of layers is played too, and touches nothing else."""
+    pair = Pair(ALEX)
+    for _ in range(4):
+        pair.check(stop="conv2")
+        pair.check(start="relu2")
+        pair.check()
+
+
+def test_loss():
+    """this test shows that losses of a test net count, and that the gradients after a played pass are right."""
+    pair = Pair("force_backward: true\n" + inputs(y=(2, 5)) + ALEX
+                + layer("EuclideanLoss", "prob y", "loss", "loss_weight: 3"))
+    for _ in range(4):
+        pair.check()
+        for net in (pair.played, pair.plain):
+            net.clear_param_diffs()
+            net.backward()
+        for mine, theirs in zip(pair.plain.all_params, pair.played.all_params, strict=True):
+            np.testing.assert_array_equal(mine.blob.diff, theirs.blob.diff)
+        np.testing.assert_array_equal(pair.plain.blobs["x"].diff, pair.played.blobs["x"].diff)
+
+
+def test_test_net_follows_training_net(monkeypatch):
+    """this test shows that training and testing in turn keeps the recording, and that it sees each update."""
+    train = make(inputs(y=(2, 2, 11, 9)) + DETECTOR + layer("EuclideanLoss", "prob y", "loss"), TRAIN,
+                 dtype=np.float32)
+    pair = Pair(DETECTOR)
+    for net in (pair.played, pair.plain):
+        net.share_trained_layers_with(train)
+    for step in range(6):
+        train.clear_param_diffs()
+        train.forward_backward()
+        train.update()
+        if step == 3:
+            ran, before = count_runs(pair.played, monkeypatch), blob.changes
+        pair.check()
+
+    assert [] == ran
+    assert before == blob.changes
+
+
+def test_subclass_does_not_replay():
+    """this test shows that a layer derived from one that replays runs in Python until it says so itself."""
+    class Loud(ReLULayer):
+        def forward(self, bottom, top):
+            super().forward(bottom, top)
+            top[0].data[...] *= 2
+
+    assert (True, False) == (ReLULayer.replays, Loud.replays)
+    assert Layer.replays is False
+
+
+def test_error_in_the_middle():
+    """this test shows that an error of a layer between tapes names the layer, and that the next pass is right."""
+    text = inputs(x=IMAGE, n=(2,)) + convolution("x", "a", 5, 3) + layer(
+        "BatchReindex", "a n", "b") + layer("ReLU", "b", "c")
+    net = make(text, TEST, dtype=np.float32)
+    for i in range(5):
+        net.blobs["n"].data[...] = [1, 0]
+        net.forward()
+        np.testing.assert_array_equal(np.maximum(net.blobs["a"].data[[1, 0]], 0), net.blobs["c"].data)
+        net.blobs["n"].data[...] = [1, 2]
+        if i in (0, 3):
+            with pytest.raises(Exception, match="layer 'b'"):
+                net.forward()
+
+
+def test_shapes_that_depend_on_values():
+    """this test shows that a layer in the middle whose top changes its shape hands over to Python behind it."""
+    text = inputs(x=IMAGE, n=(2,)) + convolution("x", "a", 5, 3) + layer(
+        "Filter", "a n", "b") + convolution("b", "c", 2, 1)
+    pair = Pair(text)
+    for chosen in ([1, 1], [1, 1], [1, 1], [0, 1], [1, 0], [1, 1], [0, 1], [0, 1], [1, 1], [1, 0]):
+        for net in (pair.played, pair.plain):
+            net.blobs["x"].data[...] = 0.5 + chosen[0]
+            net.blobs["n"].data[...] = chosen
+            net.forward()
+
+        np.testing.assert_array_equal(pair.plain.blobs["c"].data, pair.played.blobs["c"].data)
+
+
+def test_shared_weights_taken_later():
+    """this test shows that sharing another net's memory after a recording is noticed."""
+    pair, source = Pair(ALEX), make(ALEX, TEST, dtype=np.float32)
+    pair.warm()
+    for net in (pair.played, pair.plain):
+        net.share_trained_layers_with(source)
+    pair.check()
+    source.params["conv1"][0].data[...] = 0.125
+    pair.check()
+
+
+def test_reused_memory():
+    """this test shows that a net whose blobs share memory is played with the same result."""
+    plain = make(DETECTOR, TEST, dtype=np.float32)
+    played = make(DETECTOR, TEST, dtype=np.float32, reuse_memory=True)
+    played.share_trained_layers_with(plain)
+    plain.replay = False
+    for _ in range(4):
+        for net in (plain, played):
+            net.blobs["x"].data[...] = np.random.default_rng(5).standard_normal(IMAGE)
+            net.forward()
+
+        np.testing.assert_array_equal(plain.blobs["prob"].data, played.blobs["prob"].data)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_after_a_fork():
+    """this test shows that a child process plays what its parent recorded, on threads of its own."""
+    kernels.set_threads(3)
+    pair = Pair(ALEX)
+    pair.warm()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            pair.warm(5)
+            status = 0
+        finally:
+            os._exit(status)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    pair.check()
+
+
+def test_a_net_that_is_gone_frees_its_memory():
+    """this test shows that no recording keeps a net alive."""
+    net = make(DETECTOR, TEST, dtype=np.float32)
+    for _ in range(3):
+        net.forward()
+    gone = weakref.ref(net)
+    del net
+    gc.collect()
+
+    assert gone() is None
+
+
+def test_pycaffe_face():
+    """this test shows that pycaffe's forward returns the outputs of a played pass."""
+    nets = [pycaffe.Net(make(DETECTOR, TEST).param, TEST) for _ in range(2)]
+    nets[1].replay = False
+    nets[1].share_with(nets[0])
+    for i in range(4):
+        image = np.random.default_rng(i).standard_normal(IMAGE).astype(np.float32)
+        got, want = (net.forward(blobs=["a"], x=image) for net in nets)
+
+        assert set(want) == set(got)
+        for name, values in want.items():
+            np.testing.assert_array_equal(values, got[name])
+
