@@ -56,7 +56,7 @@ class LRNLayer(Layer):
         if self.runs_backward:
             kernels.for_images(self._damp, x, self.s, self.damping, y)
         else:
-            kernels.for_images(lambda x, y: self._damp(x, np.empty_like(x), np.empty_like(x), y), x, y)
+            kernels.for_images(self._damp_alone, x, y)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
@@ -65,11 +65,16 @@ class LRNLayer(Layer):
         kernels.for_images(self._damp_grad, x, self.s, self.damping, top[0].diff, bottom[0].diff)
 
     def _damp(self, x, s, damping, y):
-        self._window_sum(x * x, out=s)
+        np.multiply(x, x, out=damping)
+        self._window_sum(damping, out=s)
         s *= self.alpha
         s += self.k
         kernels.negative_power(s, self.beta, damping)
         np.multiply(x, damping, out=y)
+
+    def _damp_alone(self, x, y):
+        """As `_damp`, with s in y's place where y is not x's own."""
+        self._damp(x, np.empty_like(x) if np.may_share_memory(x, y) else y, np.empty_like(x), y)
 
     def _damp_grad(self, x, s, damping, dy, dx):
         damped = dy * damping
