@@ -38,8 +38,23 @@ SLID = [  # x, w, pad, group: more images than lanes and fewer, filters that do 
     ((23, 6, 10, 12), (9, 2, 2, 3), (1, 0), 3),
     ((8, 64, 9, 10), (70, 64, 3, 5), (0, 4), 1),
     ((33, 5, 6, 13), (70, 5, 4, 3), (3, 2), 1),
-    ((7, 3, 6, 5), (4, 3, 3, 3), (1, 1), 1),   # so few images go to the reference
-    ((2, 97, 9, 30), (96, 97, 3, 3), (1, 2), 1),  # and so many channels
+    ((7, 3, 6, 5), (4, 3, 3, 3), (1, 1), 1),
+    ((2, 97, 9, 30), (96, 97, 3, 3), (1, 2), 1),
+    ((5, 128, 14, 13), (192, 64, 3, 3), (1, 2), 2),  # by Winograd's way
+    ((3, 7, 5, 11), (6, 7, 1, 1), (0, 0), 1),
+]
+RULES = [  # an update, its histories, its numbers
+    ("sgd_update", 1, (0.01, 0.9)), ("nesterov_update", 1, (0.01, 0.9)), ("adagrad_update", 1, (0.01, 1e-3)),
+    ("rmsprop_update", 1, (0.01, 0.98, 1e-3)), ("adadelta_update", 2, (1.0, 0.95, 1e-6)),
+    ("adam_update", 2, (0.01, 0.9, 0.999, 1e-8)),
+]
+SPREAD = [  # x, w, stride, pad, dilation, group: taps that lie on several planes, or on some only
+    ((19, 6, 13, 11), (9, 2, 3, 5), (2, 3), (1, 2), (1, 1), 3),
+    ((2, 3, 17, 14), (5, 3, 4, 2), (3, 1), (0, 1), (2, 3), 1),
+    ((16, 4, 9, 8), (7, 4, 1, 1), (2, 2), (0, 0), (1, 1), 1),
+    ((33, 2, 10, 7), (6, 1, 2, 3), (4, 2), (3, 4), (1, 2), 2),  # windows that see zeros alone
+    ((5, 3, 8, 9), (4, 3, 3, 2), (1, 1), (2, 3), (3, 2), 1),
+    ((32, 5, 23, 6), (11, 5, 2, 2), (5, 4), (1, 0), (2, 1), 1),
 ]
 ROUNDING = {np.float32: 2e-5, np.float64: 1e-13}  # of the largest number
 
@@ -139,17 +154,20 @@ def cases(name, draw, dtype):
             yield source, stride, pad, dilation, out
         return
     if name.startswith("correlate"):
-        for x, w, pad, group in SLID:
-            y = x[0], w[0], *(s + 2 * p - k + 1 for s, p, k in zip(x[2:], pad, w[2:], strict=True))
-            geometry = ((1, 1), pad, (1, 1), group)
+        for x, w, stride, pad, dilation, group in [*((x, w, (1, 1), pad, (1, 1), group) for x, w, pad, group in SLID),
+                                                   *SPREAD]:
+            y = x[0], w[0], *((s + 2 * p - d * (k - 1) - 1) // t + 1 for s, p, d, k, t in
+                              zip(x[2:], pad, dilation, w[2:], stride, strict=True))
+            geometry = (stride, pad, dilation, group)
             yield {"correlate": (normal(*x), normal(*w), normal(w[0]), *geometry, normal(*y)),
                    "correlate_data_grad": (normal(*y), normal(*w), *geometry, normal(*x)),
                    "correlate_weight_grad": (normal(*x), normal(*y), *geometry, normal(*w))}[name]
         return
-    if name in ("add_l2_decay", "sgd_update"):
-        for shape in ((3, 2, 5), (7,), (2, 3, 4, 5), (64, 1), (1, 33), (5, 6, 7), (2, 200)):
-            yield (normal(*shape), normal(*shape), 0.3) if name == "add_l2_decay" else (
-                normal(*shape), normal(*shape), 0.01, 0.9)
+    if name == "take_step":
+        for update, histories, numbers in RULES:
+            for shape, decay in (((3, 2, 5), 0.3), ((7,), 0.0), ((300, 1011), 0.01)):
+                yield (kernels.kernels()[update], numbers, decay, normal(*shape), normal(*shape),
+                       *(np.abs(normal(*shape)) for _ in range(histories)))
         return
     if name == "window_sum":
         for x, size, axis in (((2, 7, 5, 9), 5, 1), ((3, 2, 20), 5, 1), ((2, 6, 4, 17), 3, 2), ((5, 3), 7, 0),
@@ -199,7 +217,7 @@ def test_twin(engine, name, dtype):
         for want, have in zip(expected, got, strict=True):
             if name == "softmax" and isinstance(want, np.ndarray):
                 np.testing.assert_allclose(have, want, rtol=1e-6, atol=0)
-            elif name.startswith(("correlate", "add_channel", "matmul")) and isinstance(want, np.ndarray):
+            elif name.startswith(("correlate", "add_channel", "matmul", "ave_pool")) and isinstance(want, np.ndarray):
                 np.testing.assert_allclose(have, want, rtol=0, atol=ROUNDING[dtype] * np.abs(want).max())
             else:
                 np.testing.assert_array_equal(want, have)

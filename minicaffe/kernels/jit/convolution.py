@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from minicaffe.kernels.jit import planes, words, woven
+from minicaffe.kernels.jit import planes, winograd, words, woven
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.planes import Geometry
 from minicaffe.kernels.jit.tiles import LANES, MASKS
 from minicaffe.kernels.reference import convolution as reference
-from minicaffe.kernels.reference import winograd
+from minicaffe.kernels.reference import winograd as long_way
 from minicaffe.kernels.reference.im2col import Sizes
 
 WIDEST_BLOCK = 3 << 18  # numbers of a group's woven pixels: more do not stay in a core's cache while filters slide
@@ -24,18 +24,25 @@ SPREADS = 1.25          # times as many pixels as slopes: then slopes are spread
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, pad: Sizes, dilation: Sizes,
               group: int, out: np.ndarray) -> None:
     """See the reference."""
-    if _fits(x, out) and not winograd.fits(x, w, stride, pad, dilation, group, out):
-        _slide(x, w, planes.zeros(len(w)) if b is None else b, stride, pad, dilation, group, out)
-    else:
+    if not _fits(x, out):
         reference.correlate.reference(x, w, b, stride, pad, dilation, group, out)
+        return
+    bias = planes.zeros(len(w)) if b is None else b
+    if _winograd_fits(x, w, stride, pad, dilation, group, out):
+        winograd.correlate(x, w, bias, pad, group, out)
+    else:
+        _slide(x, w, bias, stride, pad, dilation, group, out)
 
 
 @reference.correlate_data_grad.twin("numba", entries=True)
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                         out: np.ndarray) -> None:
     """See the reference. With stride 1 the adjoint of sliding w is sliding its mirror image."""
-    if not _fits(dy, out) or winograd.fits(out, w, stride, pad, dilation, group, dy):
+    if not _fits(dy, out):
         reference.correlate_data_grad.reference(dy, w, stride, pad, dilation, group, out)
+        return
+    if _winograd_fits(out, w, stride, pad, dilation, group, dy):
+        winograd.correlate_data_grad(dy, w, pad, group, out)
         return
     mirrors, whole = set(stride) == {1}, 0
     if not mirrors or math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:]):
@@ -58,8 +65,11 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
 def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                           out: np.ndarray) -> None:
     """See the reference."""
-    if not _fits(x, dy) or winograd.fits(x, out, stride, pad, dilation, group, dy):
+    if not _fits(x, dy):
         reference.correlate_weight_grad.reference(x, dy, stride, pad, dilation, group, out)
+        return
+    if _winograd_fits(x, out, stride, pad, dilation, group, dy):
+        winograd.correlate_weight_grad(x, dy, pad, group, out)
         return
     at = _geometry(x, out, dy, stride, pad, dilation)
     whole = 0 if at.bare else len(x) // LANES * LANES
@@ -72,6 +82,12 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
 def _fits(x: np.ndarray, y: np.ndarray) -> bool:
     """Whether tiles serve: two spatial axes, float32, something to compute."""
     return x.ndim == 4 and x.dtype == np.float32 and x.size > 0 and y.size > 0 and MASKS
+
+
+def _winograd_fits(x: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
+                   y: np.ndarray) -> bool:
+    return (winograd.fits(w.shape[1], len(w) // group)
+            and long_way.fits(x, w, stride, pad, dilation, group, y))
 
 
 def _geometry(x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes) -> Geometry:

@@ -233,6 +233,56 @@ def dot_tile(rows: int, taps: int) -> Any:
     return tile
 
 
+def map_tile(matrix: Any, *, biased: bool = False) -> Any:
+    """The tile  M x Mᵀ  of vectors, for a matrix M of constants and as many vectors x as it has columns, squared.
+
+    Arguments are addresses and distances: of x, with those of its rows and columns; of the result, with those of its
+    rows and columns; with `biased`, of a vector to be added to each.
+    """
+    M = [[float(value) for value in row] for row in matrix]
+
+    def apply(builder: Any, vectors: Any) -> Any:
+        """M times a column of vectors."""
+        results = []
+        for row in M:
+            total = None
+            for factor, vector in zip(row, vectors, strict=True):
+                if factor == 0:
+                    continue
+                if total is None:
+                    plain = factor == 1
+                    total = vector if plain else builder.fmul(ir.Constant(VECTOR, [factor] * LANES), vector)
+                elif abs(factor) == 1:
+                    total = (builder.fadd if factor == 1 else builder.fsub)(total, vector)
+                else:
+                    total = builder.call(_fma(builder), [ir.Constant(VECTOR, [factor] * LANES), vector, total])
+            results.append(total)
+        return results
+
+    @intrinsic
+    def tile(typing: Any, x: Any, row: Any, column: Any, out: Any, out_row: Any, out_column: Any, bias: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x, row, column, out, out_row, out_column, bias = args
+            floats, size = FLOAT.as_pointer(), len(M[0])
+            source, target = builder.inttoptr(x, floats), builder.inttoptr(out, floats)
+
+            def place(base: Any, i: int, rows: Any, j: int, columns: Any) -> Any:
+                return builder.gep(base, [builder.add(builder.mul(_words(i), rows), builder.mul(_words(j), columns))])
+
+            half = [apply(builder, [_load(builder, place(source, i, row, j, column)) for i in range(size)])
+                    for j in range(size)]
+            more = _load(builder, builder.inttoptr(bias, floats)) if biased else None
+            for i in range(len(M)):
+                for j, result in enumerate(apply(builder, [half[j][i] for j in range(size)])):
+                    total = builder.fadd(result, more) if biased else result
+                    _store(builder, total, place(target, i, out_row, j, out_column))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7), make
+
+    return tile
+
+
 @intrinsic
 def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pitch: Any, rows: Any) -> Any:
     """out[j, i] = x[i, j] for LANES rows i and LANES columns j, of which `columns` are read and `rows` are written.

@@ -7,7 +7,7 @@ them is multiplying polynomials, and a polynomial of degree 5 is known by its va
     ŷ = ŵ · x̂                    one matrix product over the channels for each of the 36 points
     y = A ŷ Aᵀ                   back to outputs
 
-with the small matrices of `matrices` (Winograd 1980; Lavin and Gray, CVPR 2016). The gradients are the adjoints of
+with the small matrices of `line_matrices` (Winograd 1980; Lavin and Gray, CVPR 2016). The gradients are the adjoints of
 the same steps: dŷ = Aᵀ dy A, dx̂ = ŵᵀ dŷ, dŵ = dŷ x̂ᵀ, dx = Bᵀ dx̂ B, dw = Gᵀ dŵ G.
 """
 
@@ -41,13 +41,12 @@ def fits(x: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Size
     return min(w.shape[1], w.shape[0] // group) >= FEWEST_CHANNELS and tiles >= FEWEST_TILES
 
 
-@functools.lru_cache(maxsize=4)
-def matrices(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A (16, 36), B (36, 36) and G (36, 9): each is the Kronecker square of the one for a line of pixels.
+@functools.lru_cache(maxsize=1)
+def line_matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A (4, 6), B (6, 6) and G (6, 3) for a line of pixels.
 
-    For a line: G takes the values of the filter's polynomial, divided by N_p = Π (p − q) over the other points q; B's
-    row for p holds the coefficients of Π (t − q); A evaluates again. The point at infinity reads the leading
-    coefficient.
+    G takes the values of the filter's polynomial, divided by N_p = Π (p − q) over the other points q; B's row for p
+    holds the coefficients of Π (t − q); A evaluates again. The point at infinity reads the leading coefficient.
     """
     points = np.array(POINTS)
     others = [np.delete(points, i) for i in range(len(points))]
@@ -55,7 +54,13 @@ def matrices(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     G = np.vstack([np.vander(points, TAPS, increasing=True) / spread[:, None], np.eye(TAPS)[-1]])
     B = np.vstack([np.append(np.poly(q)[::-1], 0) for q in others] + [np.poly(points)[::-1]])
     A = np.vstack([np.vander(points, TILE, increasing=True), np.eye(TILE)[-1]]).T
-    return tuple(np.kron(M, M).astype(dtype) for M in (A, B, G))  # type: ignore[return-value]
+    return A, B, G
+
+
+@functools.lru_cache(maxsize=4)
+def matrices(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A (16, 36), B (36, 36) and G (36, 9) for tiles: the Kronecker squares of those for a line."""
+    return tuple(np.kron(M, M).astype(dtype) for M in line_matrices())  # type: ignore[return-value]
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, pad: Sizes, group: int, out: np.ndarray) -> None:

@@ -1,0 +1,287 @@
+"""The reference's way to 3×3 correlations, with channels innermost: every step is a loop over vectors of channels.
+
+    x → (N, height, width, C) → x̂ (36, T, C)      tiles to points
+    ŷ (36, T, K) = x̂ · ŵ (36, C, K)               a product at each point
+    ŷ → (N, height, width, K) → y                 points to tiles
+
+The data gradient is the correlation of dy with mirrored filters; the weight gradient is ŵ's, x̂ᵀ · dŷ.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from minicaffe.kernels.jit import tiles, words
+from minicaffe.kernels.jit.entry import entry
+from minicaffe.kernels.jit.tiles import LANES, ROWS, VECTORS, WIDTH
+from minicaffe.kernels.reference.im2col import Sizes
+from minicaffe.kernels.reference.winograd import SIDE, TAPS, TILE, line_matrices
+from minicaffe.kernels.workspace import borrow
+
+POINTS = SIDE * SIDE
+MOST_PIECES = 16
+PIECE_ROWS = 64         # tiles of an image whose product with the filters of a point is a piece
+MOST_VALUES = 1 << 24   # numbers of x̂ or ŷ at a time
+ZEROS = np.zeros(ROWS, np.float32)
+
+A, B, G = line_matrices()
+_pixels_to_points, _filters_to_points = tiles.map_tile(B), tiles.map_tile(G)
+_points_to_outputs, _slopes_to_points = tiles.map_tile(A, biased=True), tiles.map_tile(A.T)
+_points_to_filters = tiles.map_tile(G.T)
+
+
+def fits(C: int, K: int) -> bool:
+    """Whether the channels of a group, in and out, fill vectors."""
+    return C % LANES == K % LANES == 0
+
+
+def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
+    """See the reference."""
+    K, C = w.shape[:2]
+    filters = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), w.dtype)
+    _transpose(MOST_PIECES, w, filters, group, K // group, C * TAPS * TAPS)
+    _correlate(x, filters, 0, b, pad, group, out)
+
+
+def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
+    """See the reference."""
+    K, C = w.shape[:2]
+    filters = borrow("filters by channel", (group, K // group, TAPS * TAPS, C), w.dtype)
+    _transpose(MOST_PIECES, w, filters, K, C, TAPS * TAPS)
+    zeros = borrow("no bias", (group * C,), w.dtype)
+    zeros[...] = 0
+    _correlate(dy, filters, TAPS * TAPS - 1, zeros, tuple(TAPS - 1 - p for p in pad), group, out)
+
+
+def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
+    """See the reference."""
+    K, C = out.shape[:2]
+    filters = borrow("filter points", (POINTS, group, C, K // group), x.dtype)
+    for images in _batches(x, dy):
+        pixels, slopes = _pixels(x[images], pad, dy), _slopes(dy[images])
+        _add_products(POINTS * group, pixels, slopes, filters, _steps(K, pixels.shape[1]),
+                      _steps(K // group, C), ZEROS, pixels.shape[1], group, C, K // group, images.start > 0)
+    taps = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), x.dtype)
+    _points_to_taps(MOST_PIECES, filters, taps, group * C, K // group)
+    turned = borrow("filters", out.shape, x.dtype)
+    _transpose(MOST_PIECES, taps, turned, group, C * TAPS * TAPS, K // group)
+    out += turned
+
+
+def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pad: Sizes, group: int,
+               out: np.ndarray) -> None:
+    """out = b + x ⋆ filters (group, C, 9, K), whose taps are read from `first` on, backwards from the last."""
+    C, K = filters.shape[1], filters.shape[3]
+    points = borrow("filter points", (POINTS, group, C, K), x.dtype)
+    _taps_to_points(MOST_PIECES, filters, points, group * C, K, first)
+    for images in _batches(x, out):
+        y = out[images]
+        pixels = _pixels(x[images], pad, y)
+        T = pixels.shape[1]
+        products = borrow("output points", (POINTS, T, group * K), x.dtype)
+        rows = -(-T // PIECE_ROWS)
+        _multiply(POINTS * group * rows, pixels, points, products, _steps(K, C), ZEROS, T, group, C, K, rows)
+        th, tw = _tiles(y)
+        outputs = borrow("outputs", (len(y), th * TILE, tw * TILE, group * K), x.dtype)
+        _to_outputs(MOST_PIECES, products, outputs, b, T, group * K, th, tw)
+        _channels_first(MOST_PIECES, outputs, y, len(y), group * K, *y.shape[2:], th * TILE, tw * TILE)
+
+
+def _pixels(x: np.ndarray, pad: Sizes, y: np.ndarray) -> np.ndarray:
+    """x̂ (36, T, C) for the tiles that cover y."""
+    th, tw = _tiles(y)
+    return _points(x, pad, th, tw, SIDE - TILE, _pixel_points, "pixel points")
+
+
+def _slopes(dy: np.ndarray) -> np.ndarray:
+    """dŷ (36, T, K)."""
+    th, tw = _tiles(dy)
+    return _points(dy, (0, 0), th, tw, 0, _slope_points, "output points")
+
+
+def _points(x: np.ndarray, pad: Sizes, th: int, tw: int, over: int, turn: Any, slot: str) -> np.ndarray:
+    N, C, H, W = x.shape
+    height, width = th * TILE + over, tw * TILE + over
+    lines = borrow("channels last", (N, height, width, C), x.dtype)
+    _channels_last(MOST_PIECES, x, lines, N, C, H, W, height, width, *pad)
+    points = borrow(slot, (POINTS, N * th * tw, C), x.dtype)
+    turn(MOST_PIECES, lines, points, N, C, th, tw, height, width)
+    return points
+
+
+def _tiles(y: np.ndarray) -> Sizes:
+    return tuple(-(-o // TILE) for o in y.shape[2:])
+
+
+def _batches(x: np.ndarray, y: np.ndarray) -> list[slice]:
+    """Slices of the images, each with as many as the memory for points allows."""
+    th, tw = _tiles(y)
+    step = max(1, MOST_VALUES // (POINTS * max(x.shape[1], y.shape[1]) * th * tw))
+    return [slice(i, min(len(x), i + step)) for i in range(0, len(x), step)]
+
+
+@functools.lru_cache(maxsize=128)
+def _steps(step: int, count: int) -> np.ndarray:
+    """Where rows begin."""
+    return np.arange(count, dtype=np.int64) * step
+
+
+@entry
+def _transpose(block, piece):
+    """Matrices (count, rows, columns) as (count, columns, rows)."""
+    count, rows, columns = block[2], block[3], block[4]
+    bands = (rows + LANES - 1) // LANES
+    for band in range(piece * count * bands // MOST_PIECES, (piece + 1) * count * bands // MOST_PIECES):
+        n, i = band // bands, band % bands * LANES
+        x, y = block[0] + 4 * n * rows * columns, block[1] + 4 * n * rows * columns
+        for j in range(0, columns, LANES):
+            tiles.transpose_tile(x + 4 * (i * columns + j), columns, min(LANES, columns - j),
+                                 y + 4 * (j * rows + i), rows, min(LANES, rows - i))
+
+
+@entry
+def _channels_last(block, piece):
+    """Images (N, C, H, W) as (N, height, width, C), with zeros around them."""
+    x, out, N, C, H, W = block[0], block[1], block[2], block[3], block[4], block[5]
+    height, width, ph, pw = block[6], block[7], block[8], block[9]
+    first, end = min(width, max(0, pw)), max(0, min(width, W + pw))
+    for line in range(piece * N * height // MOST_PIECES, (piece + 1) * N * height // MOST_PIECES):
+        n, h = line // height, line % height - ph
+        row = out + 4 * line * width * C
+        if h < 0 or h >= H:
+            words.floats(row, width * C)[:] = 0
+            continue
+        words.floats(row, first * C)[:] = 0
+        words.floats(row + 4 * end * C, (width - end) * C)[:] = 0
+        for v in range(first, end, LANES):
+            for c in range(0, C, LANES):
+                tiles.transpose_tile(x + 4 * (((n * C + c) * H + h) * W + v - pw), H * W, min(LANES, end - v),
+                                     row + 4 * (v * C + c), C, LANES)
+
+
+@entry
+def _channels_first(block, piece):
+    """The first rows and columns of (N, height, width, K) as images (N, K, H, W)."""
+    x, out, N, K, H, W, height, width = (block[0], block[1], block[2], block[3], block[4], block[5], block[6],
+                                         block[7])
+    for line in range(piece * N * H // MOST_PIECES, (piece + 1) * N * H // MOST_PIECES):
+        n, h = line // H, line % H
+        for k in range(0, K, LANES):
+            for v in range(0, W, LANES):
+                tiles.transpose_tile(x + 4 * (((n * height + h) * width + v) * K + k), K, LANES,
+                                     out + 4 * (((n * K + k) * H + h) * W + v), H * W, min(LANES, W - v))
+
+
+@entry
+def _pixel_points(block, piece):
+    lines, points, N, C, th, tw, height, width = (block[0], block[1], block[2], block[3], block[4], block[5], block[6],
+                                                  block[7])
+    T = N * th * tw
+    for t in range(piece * T // MOST_PIECES, (piece + 1) * T // MOST_PIECES):
+        n, at = t // (th * tw), t % (th * tw)
+        source = lines + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
+        for c in range(0, C, LANES):
+            _pixels_to_points(source + 4 * c, width * C, C, points + 4 * (t * C + c), SIDE * T * C, T * C, 0)
+
+
+@entry
+def _slope_points(block, piece):
+    lines, points, N, C, th, tw, height, width = (block[0], block[1], block[2], block[3], block[4], block[5], block[6],
+                                                  block[7])
+    T = N * th * tw
+    for t in range(piece * T // MOST_PIECES, (piece + 1) * T // MOST_PIECES):
+        n, at = t // (th * tw), t % (th * tw)
+        source = lines + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
+        for c in range(0, C, LANES):
+            _slopes_to_points(source + 4 * c, width * C, C, points + 4 * (t * C + c), SIDE * T * C, T * C, 0)
+
+
+@entry
+def _to_outputs(block, piece):
+    points, lines, b, T, K, th, tw = block[0], block[1], block[2], block[3], block[4], block[5], block[6]
+    height, width = th * TILE, tw * TILE
+    for t in range(piece * T // MOST_PIECES, (piece + 1) * T // MOST_PIECES):
+        n, at = t // (th * tw), t % (th * tw)
+        target = lines + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * K
+        for k in range(0, K, LANES):
+            _points_to_outputs(points + 4 * (t * K + k), SIDE * T * K, T * K, target + 4 * k, width * K, K, b + 4 * k)
+
+
+@entry
+def _taps_to_points(block, piece):
+    """ŵ (36, channels, K) of taps (channels, 9, K), read backwards where `first` is the last of them."""
+    taps, points, channels, K, first = block[0], block[1], block[2], block[3], block[4]
+    step = -K if first else K
+    for c in range(piece * channels // MOST_PIECES, (piece + 1) * channels // MOST_PIECES):
+        source = taps + 4 * (c * TAPS * TAPS + first) * K
+        for k in range(0, K, LANES):
+            _filters_to_points(source + 4 * k, TAPS * step, step, points + 4 * (c * K + k), SIDE * channels * K,
+                               channels * K, 0)
+
+
+@entry
+def _points_to_taps(block, piece):
+    """The other way, by the adjoint."""
+    points, taps, channels, K = block[0], block[1], block[2], block[3]
+    for c in range(piece * channels // MOST_PIECES, (piece + 1) * channels // MOST_PIECES):
+        for k in range(0, K, LANES):
+            _points_to_filters(points + 4 * (c * K + k), SIDE * channels * K, channels * K,
+                               taps + 4 * (c * TAPS * TAPS * K + k), TAPS * K, K, 0)
+
+
+_tall = {v: tiles.outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
+_tall_1, _tall_2, _tall_3 = (_tall[v] for v in (1, 2, 3))
+_adding = {v: tiles.outer_tile(ROWS, v, scatter=True) for v in range(1, VECTORS + 1)}
+_adding_1, _adding_2, _adding_3 = (_adding[v] for v in (1, 2, 3))
+
+
+@entry
+def _multiply(block, piece):
+    """ŷ[t, k] = Σ x̂[t, c] · ŵ[c, k], for some tiles t at one point."""
+    pixels, filters, out, offsets, zeros = block[0], block[1], block[2], block[3], block[4]
+    T, group, C, K, rows = block[5], block[6], block[7], block[8], block[9]
+    rest, part = piece // rows, piece % rows
+    p, g = rest // group, rest % group
+    right = filters + 4 * (p * group + g) * C * K
+    first, end = part * PIECE_ROWS, min(T, (part + 1) * PIECE_ROWS)
+    for k in range(0, K, WIDTH):
+        vectors = min(VECTORS, (K - k) // LANES)
+        for t in range(first, end, ROWS):
+            left = pixels + 4 * ((p * T + t) * group + g) * C
+            to = out + 4 * (((p * T + t) * group + g) * K + k)
+            have, at = min(ROWS, end - t), right + 4 * k
+            if vectors == 3:
+                _tall_3(left, group * C, have, 1, at, offsets, C, LANES, zeros, to, group * K)
+            elif vectors == 2:
+                _tall_2(left, group * C, have, 1, at, offsets, C, LANES, zeros, to, group * K)
+            else:
+                _tall_1(left, group * C, have, 1, at, offsets, C, LANES, zeros, to, group * K)
+
+
+@entry
+def _add_products(block, piece):
+    """ŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to what is there."""
+    pixels, slopes, out, offsets, ends, zeros = block[0], block[1], block[2], block[3], block[4], block[5]
+    T, group, C, K, add = block[6], block[7], block[8], block[9], block[10]
+    p, g = piece // group, piece % group
+    for k in range(0, K, WIDTH):
+        vectors, right = min(VECTORS, (K - k) // LANES), slopes + 4 * ((p * T * group + g) * K + k)
+        to = out + 4 * ((p * group + g) * C * K + k)
+        for c in range(0, C, ROWS):
+            left, have = pixels + 4 * ((p * T * group + g) * C + c), min(ROWS, C - c)
+            if add:
+                if vectors == 3:
+                    _adding_3(left, 1, have, group * C, right, offsets, T, LANES, ends + 8 * c, to, 0)
+                elif vectors == 2:
+                    _adding_2(left, 1, have, group * C, right, offsets, T, LANES, ends + 8 * c, to, 0)
+                else:
+                    _adding_1(left, 1, have, group * C, right, offsets, T, LANES, ends + 8 * c, to, 0)
+            elif vectors == 3:
+                _tall_3(left, 1, have, group * C, right, offsets, T, LANES, zeros, to + 4 * c * K, K)
+            elif vectors == 2:
+                _tall_2(left, 1, have, group * C, right, offsets, T, LANES, zeros, to + 4 * c * K, K)
+            else:
+                _tall_1(left, 1, have, group * C, right, offsets, T, LANES, zeros, to + 4 * c * K, K)
