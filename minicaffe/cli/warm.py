@@ -117,29 +117,6 @@ def _correlate_weight_grad() -> Calls:
     return ((x, y, *geometry, w) for x, w, geometry, y in _correlations())
 
 
-def _pools() -> Iterator[tuple[np.ndarray, tuple[Any, ...], np.ndarray, np.ndarray]]:
-    """x, (kernel, stride, pad), y and index: windows 2 × 2, windows 3 wide and 1 or 2 apart, and any others."""
-    for size, stride, out in ((2, 2, 3), (3, 1, 4), (3, 2, 2), (4, 1, 3)):
-        yield (_ones(2, 3, 6, 6), ((size, size), (stride, stride), (0, 0)), _ones(2, 3, out, out),
-               np.zeros((2, 3, out, out), np.int32))
-
-
-def _max_pool() -> Calls:
-    return ((x, *window, y, index) for x, window, y, index in _pools())
-
-
-def _max_pool_grad() -> Calls:
-    return ((y, index, x) for x, _, y, index in _pools())
-
-
-def _ave_pool() -> Calls:
-    return ((x, *window, y) for x, window, y, _ in _pools())
-
-
-def _ave_pool_grad() -> Calls:
-    return ((y, *window, x) for x, window, y, _ in _pools())
-
-
 def _window_sum() -> Calls:
     yield _ones(2, 5, 4, 6), 3, 1, _ones(2, 5, 4, 6)
 
@@ -148,17 +125,7 @@ def _negative_power() -> Calls:
     yield _ones(2, 5), 0.75, _ones(2, 5)
 
 
-def _add_l2_decay() -> Calls:
-    yield _ones(7), _ones(7), 0.5
-
-
-def _sgd_update() -> Calls:
-    yield _ones(7), _ones(7), 0.5, 0.5
-
-
 CALLS: dict[str, Callable[[], Calls]] = {  # kernel -> its arguments
-    "add_l2_decay": _add_l2_decay, "ave_pool": _ave_pool, "ave_pool_grad": _ave_pool_grad,
     "col2im": _col2im, "correlate": _correlate, "correlate_data_grad": _correlate_data_grad,
-    "correlate_weight_grad": _correlate_weight_grad, "im2col": _im2col, "max_pool": _max_pool,
-    "max_pool_grad": _max_pool_grad, "negative_power": _negative_power, "sgd_update": _sgd_update,
+    "correlate_weight_grad": _correlate_weight_grad, "im2col": _im2col, "negative_power": _negative_power,
     "window_sum": _window_sum}

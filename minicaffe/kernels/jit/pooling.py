@@ -1,178 +1,293 @@
-"""Twins of the pooling kernels."""
+"""Twins of the pooling kernels: windows side by side in the lanes of a register, planes shared out to threads."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from minicaffe.kernels.jit.compiled import compiled
+from minicaffe.kernels.jit import tiles, words
+from minicaffe.kernels.jit.compiled import compiled_sums
+from minicaffe.kernels.jit.entry import entry
+from minicaffe.kernels.jit.pieces import floats_of, indices_of, part, pieces
+from minicaffe.kernels.jit.tiles import LANES
+from minicaffe.kernels.jit.vectors import (
+    as_floats,
+    evens,
+    if_greater,
+    lesser,
+    load,
+    over,
+    plus,
+    ramp,
+    spread,
+    store,
+    times,
+    zipped,
+    zipped_rest,
+)
+from minicaffe.kernels.jit.words import helper
 from minicaffe.kernels.reference import pooling as reference
 from minicaffe.kernels.reference.pooling import LOWEST, Pair
+from minicaffe.kernels.workspace import borrow
+
+LEAST = np.float32(LOWEST)
+TAPS = 4  # a window's taps take together the time of so many numbers that are only read and written
 
 
-@reference.max_pool.twin("numba")
-def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray, index: np.ndarray) -> None:
+@reference.max_pool.twin("numba", entries=True)
+def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray, index: np.ndarray | None) -> None:
     """See the reference."""
-    inside = 2 * y.shape[2] <= x.shape[2] and 2 * y.shape[3] <= x.shape[3]
-    if kernel == stride == (2, 2) and pad == (0, 0) and inside:
-        _max_pool_2x2(x, y, index)
-    elif kernel[1] == 3 and stride[1] in _max_pool_3:
-        _max_pool_3[stride[1]](x, kernel[0], stride[0], *pad, y, index)
-    else:
-        _max_pool(x, *kernel, *stride, *pad, y, index)
+    if x.dtype != np.float32:
+        reference.max_pool.reference(x, kernel, stride, pad, y, index)
+        return
+    planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
+    count = pieces(x.size + TAPS * y.size, planes)
+    run = _max_pool if _in_lanes(y, stride) else _max_pool_anyhow
+    run(count, x, y, index, planes, *sizes, *kernel, *stride, *pad, count)
 
 
-@reference.ave_pool.twin("numba")
+@reference.max_pool_grad.twin("numba", entries=True)
+def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
+    """See the reference."""
+    if dy.dtype != np.float32:
+        reference.max_pool_grad.reference(dy, index, dx)
+        return
+    planes = dy.shape[0] * dy.shape[1]
+    count = pieces(dx.size + TAPS * dy.size, planes)
+    _max_pool_grad(count, dy, index, dx, planes, dy.shape[2] * dy.shape[3], dx.shape[2] * dx.shape[3], count)
+
+
+@reference.ave_pool.twin("numba", entries=True)
 def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> None:
     """See the reference."""
-    _ave_pool(x, *kernel, *stride, *pad, y)
+    if x.dtype != np.float32:
+        reference.ave_pool.reference(x, kernel, stride, pad, y)
+        return
+    planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
+    count = pieces(x.size + TAPS * y.size, planes)
+    if _global(x, kernel, pad, y):
+        _means(count, x, y, planes, sizes[0] * sizes[1], count)
+        return
+    run = _ave_pool if _in_lanes(y, stride) else _ave_pool_anyhow
+    run(count, x, y, planes, *sizes, *kernel, *stride, *pad, count)
 
 
-@reference.ave_pool_grad.twin("numba")
+@reference.ave_pool_grad.twin("numba", entries=True)
 def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.ndarray) -> None:
     """See the reference."""
-    _ave_pool_grad(dy, *kernel, *stride, *pad, dx)
+    if dy.dtype != np.float32:
+        reference.ave_pool_grad.reference(dy, kernel, stride, pad, dx)
+        return
+    planes, sizes = dy.shape[0] * dy.shape[1], (*dx.shape[2:], *dy.shape[2:])
+    count = pieces(dx.size + TAPS * dy.size, planes)
+    if _global(dx, kernel, pad, dy):
+        _spread_means(count, dy, dx, planes, sizes[0] * sizes[1], count)
+        return
+    shares = borrow("shares", (count, dy.shape[2] * dy.shape[3]), dx.dtype)
+    run = _ave_pool_grad if _in_lanes(dy, stride) else _ave_pool_grad_anyhow
+    run(count, dy, dx, shares, planes, *sizes, *kernel, *stride, *pad, count)
 
 
-@compiled
-def _max_pool(x, kh, kw, sh, sw, ph, pw, y, index):
-    N, C, H, W = x.shape
-    oh, ow = y.shape[2:]
-    # flat arrays and unsigned indices: numba tests every signed index for its sign
-    source, most, where = x.reshape(x.size), y.reshape(y.size), index.reshape(index.size)
-    lowest, to = x.dtype.type(LOWEST), np.uintp(0)
-    for plane in range(N * C):
-        for r in range(oh):
-            top, bottom = max(0, r * sh - ph), min(H, r * sh - ph + kh)
-            for q in range(ow):
-                left, right = max(0, q * sw - pw), min(W, q * sw - pw + kw)
-                best, chosen = lowest, -1
-                for h in range(top, bottom):
-                    for w in range(left, right):
-                        v = source[np.uintp((plane * H + h) * W + w)]
-                        if v > best:
-                            best, chosen = v, h * W + w
-                most[to], where[to] = best, chosen
-                to += np.uintp(1)
+def _in_lanes(y: np.ndarray, stride: Pair) -> bool:
+    """Whether windows can lie side by side in the lanes of a register, and so many do that it is worth it."""
+    return tiles.MASKS and stride[1] <= 2 and y.shape[3] > 2
 
 
-def _make_max_pool_3(sw):
-    """Windows 3 wide, sw apart: along a row, the windows that lie inside are compared on vector registers."""
-
-    @compiled
-    def max_pool_3(x, kh, sh, ph, pw, y, index):
-        N, C, H, W = x.shape
-        oh, ow = y.shape[2:]
-        source, most, where = x.reshape(x.size), y.reshape(y.size), index.reshape(index.size)
-        lowest, one, two = x.dtype.type(LOWEST), np.uintp(1), np.uintp(2)
-        first = min(ow, -(-pw // sw))                              # the first window inside, and the first beyond
-        end = max(first, min(ow, (W - 3 + pw) // sw + 1)) if W + pw >= 3 else first
-        count = np.uintp(end - first)
-        for row in range(N * C * oh):
-            plane, r = row // oh, row % oh
-            top, bottom = max(0, r * sh - ph), min(H, r * sh - ph + kh)
-            to = np.uintp(row * ow + first)
-            for q in range(count):
-                most[to + q], where[to + q] = lowest, np.int32(-1)
-            for h in range(top, bottom):
-                column = first * sw - pw
-                at, place = np.uintp((plane * H + h) * W + column), np.int32(h * W + column)
-                for q in range(count):
-                    seen, i = at + q * np.uintp(sw), place + np.int32(q * np.uintp(sw))
-                    best, chosen = most[to + q], where[to + q]
-                    v = source[seen]
-                    best, chosen = (v, i) if v > best else (best, chosen)
-                    v = source[seen + one]
-                    best, chosen = (v, i + np.int32(1)) if v > best else (best, chosen)
-                    v = source[seen + two]
-                    best, chosen = (v, i + np.int32(2)) if v > best else (best, chosen)
-                    most[to + q], where[to + q] = best, chosen
-            for q in range(ow):
-                if first <= q < end:
-                    continue
-                best, chosen = lowest, -1
-                for h in range(top, bottom):
-                    for w in range(max(0, q * sw - pw), min(W, q * sw - pw + 3)):
-                        v = source[np.uintp((plane * H + h) * W + w)]
-                        if v > best:
-                            best, chosen = v, h * W + w
-                most[np.uintp(row * ow + q)], where[np.uintp(row * ow + q)] = best, chosen
-
-    return max_pool_3
+def _global(x: np.ndarray, kernel: Pair, pad: Pair, y: np.ndarray) -> bool:
+    """Whether there is one window, the image."""
+    return (*x.shape[2:], *y.shape[2:], *pad) == (*kernel, 1, 1, 0, 0)
 
 
-_max_pool_3 = {sw: _make_max_pool_3(sw) for sw in (1, 2)}
+# --- entries ------------------------------------------------------------------------------------------------
+
+@helper
+def _pixels(row, left, W, sw, other):
+    """Pixels left, left + sw, … of a row of W at an address; `other` beyond its ends."""
+    if sw == 1:
+        return load(row, left, W, other)
+    return evens(load(row, left, W, other), load(row, left + LANES, W, other))
 
 
-@compiled
-def _max_pool_2x2(x, y, index):
-    """Windows of 2 x 2 side by side, all inside: without a branch, so that a row runs on vector registers."""
-    N, C, H, W = x.shape
-    oh, ow = y.shape[2:]
-    source, most, where = x.reshape(x.size), y.reshape(y.size), index.reshape(index.size)
-    lowest, one, width = x.dtype.type(LOWEST), np.uintp(1), np.uintp(W)
-    for row in range(N * C * oh):
+@entry
+def _max_pool(block, piece):
+    planes, H, W, oh, ow, kh, kw = block[3], block[4], block[5], block[6], block[7], block[8], block[9]
+    sh, sw, ph, pw = block[10], block[11], block[12], block[13]
+    first, end = part(planes, piece, block[14])
+    lowest = spread(LEAST)
+    for row in range(first * oh, end * oh):
         plane, r = row // oh, row % oh
-        seen, place, to = np.uintp((plane * H + 2 * r) * W), np.int32(2 * r * W), np.uintp(row * ow)
-        for q in range(np.uintp(ow)):
-            at, i = seen + q + q, place + np.int32(q + q)
-            best, chosen = lowest, np.int32(-1)
-            v = source[at]
-            best, chosen = (v, i) if v > best else (best, chosen)
-            v = source[at + one]
-            best, chosen = (v, i + np.int32(1)) if v > best else (best, chosen)
-            v = source[at + width]
-            best, chosen = (v, i + np.int32(W)) if v > best else (best, chosen)
-            v = source[at + width + one]
-            best, chosen = (v, i + np.int32(W + 1)) if v > best else (best, chosen)
-            most[to + q], where[to + q] = best, chosen
+        source = block[0] + 4 * plane * H * W
+        for q in range(0, ow, LANES):
+            best, chosen = lowest, spread(np.int32(-1))
+            for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
+                for j in range(kw):
+                    left = q * sw - pw + j
+                    v = _pixels(source + 4 * h * W, left, W, sw, lowest)
+                    chosen = if_greater(v, best, ramp(np.int32(h * W + left), np.int32(sw)), chosen)
+                    best = if_greater(v, best, v, best)
+            store(block[1] + 4 * row * ow, q, ow, best)
+            if block[2]:
+                store(block[2] + 4 * row * ow, q, ow, chosen)
 
 
-@reference.max_pool_grad.twin("numba")
-@compiled
-def max_pool_grad(dy, index, dx):
-    """See the reference."""
-    N, C, H, W = dx.shape
-    oh, ow = dy.shape[2:]
-    dx[...] = 0
-    for n in range(N):
-        for c in range(C):
-            plane = dx[n, c].reshape(H * W)
-            for r in range(oh):
-                for q in range(ow):
-                    if index[n, c, r, q] >= 0:
-                        plane[index[n, c, r, q]] += dy[n, c, r, q]
+@entry
+def _max_pool_anyhow(block, piece):
+    planes, H, W, oh, ow, kh, kw = block[3], block[4], block[5], block[6], block[7], block[8], block[9]
+    sh, sw, ph, pw = block[10], block[11], block[12], block[13]
+    first, end = part(planes, piece, block[14])
+    for plane in range(first, end):
+        x = floats_of(block[0], plane * H * W, (plane + 1) * H * W)
+        for o in range(oh * ow):
+            r, q = o // ow, o % ow
+            best, chosen = LEAST, np.int32(-1)
+            for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
+                for w in range(max(0, q * sw - pw), min(W, q * sw - pw + kw)):
+                    if x[h * W + w] > best:
+                        best, chosen = x[h * W + w], np.int32(h * W + w)
+            words.floats(block[1], planes * oh * ow)[plane * oh * ow + o] = best
+            if block[2]:
+                indices_of(block[2], 0, planes * oh * ow)[plane * oh * ow + o] = chosen
 
 
-@compiled
-def _ave_pool(x, kh, kw, sh, sw, ph, pw, y):
-    N, C, H, W = x.shape
-    oh, ow = y.shape[2:]
-    source, mean, to = x.reshape(x.size), y.reshape(y.size), np.uintp(0)
-    for plane in range(N * C):
+@entry
+def _max_pool_grad(block, piece):
+    planes, outputs, inputs = block[3], block[4], block[5]
+    first, end = part(planes, piece, block[6])
+    for plane in range(first, end):
+        dx = floats_of(block[2], plane * inputs, (plane + 1) * inputs)
+        dy = floats_of(block[0], plane * outputs, (plane + 1) * outputs)
+        index = indices_of(block[1], plane * outputs, (plane + 1) * outputs)
+        dx[:] = 0  # a plane at a time, which is in cache when it is added to
+        for o in range(outputs):
+            if index[o] >= 0:
+                dx[np.uintp(index[o])] += dy[o]
+
+
+@entry
+def _ave_pool(block, piece):
+    planes, H, W, oh, ow, kh, kw = block[2], block[3], block[4], block[5], block[6], block[7], block[8]
+    sh, sw, ph, pw = block[9], block[10], block[11], block[12]
+    first, end = part(planes, piece, block[13])
+    zero = spread(np.float32(0))
+    for row in range(first * oh, end * oh):
+        plane, r = row // oh, row % oh
+        top, bottom = r * sh - ph, min(r * sh - ph + kh, H + ph)
+        source = block[0] + 4 * plane * H * W
+        for q in range(0, ow, LANES):
+            total, left = zero, q * sw - pw
+            for h in range(max(0, top), min(H, bottom)):
+                for j in range(kw):
+                    total = plus(total, _pixels(source + 4 * h * W, left + j, W, sw, zero))
+            size = _sizes(bottom - top, left, sw, kw, W + pw)
+            store(block[1] + 4 * row * ow, q, ow, over(total, size))
+
+
+@helper
+def _sizes(height, left, sw, kw, end):
+    """height · min(kw, end − left) of windows that begin at left, left + sw, …"""
+    width = plus(lesser(ramp(np.int32(left + kw), np.int32(sw)), spread(np.int32(end))),
+                 ramp(np.int32(-left), np.int32(-sw)))
+    return times(as_floats(width), spread(np.float32(height)))
+
+
+@entry
+def _ave_pool_anyhow(block, piece):
+    planes, H, W, oh, ow, kh, kw = block[2], block[3], block[4], block[5], block[6], block[7], block[8]
+    sh, sw, ph, pw = block[9], block[10], block[11], block[12]
+    first, end = part(planes, piece, block[13])
+    for plane in range(first, end):
+        x = floats_of(block[0], plane * H * W, (plane + 1) * H * W)
+        for o in range(oh * ow):
+            top, left = o // ow * sh - ph, o % ow * sw - pw
+            bottom, right = min(top + kh, H + ph), min(left + kw, W + pw)
+            total = np.float32(0)
+            for h in range(max(0, top), min(H, bottom)):
+                for w in range(max(0, left), min(W, right)):
+                    total += x[h * W + w]
+            words.floats(block[1], planes * oh * ow)[plane * oh * ow + o] = (
+                total / np.float32((bottom - top) * (right - left)))
+
+
+@entry
+def _means(block, piece):
+    planes, size = block[2], block[3]
+    first, end = part(planes, piece, block[4])
+    y = words.floats(block[1], planes)
+    for plane in range(first, end):
+        y[plane] = _sum(floats_of(block[0], plane * size, (plane + 1) * size)) / np.float32(size)
+
+
+@entry
+def _spread_means(block, piece):
+    planes, size = block[2], block[3]
+    first, end = part(planes, piece, block[4])
+    dy = words.floats(block[0], planes)
+    for plane in range(first, end):
+        floats_of(block[1], plane * size, (plane + 1) * size)[:] = dy[plane] / np.float32(size)
+
+
+@compiled_sums
+def _sum(x):
+    total = np.float32(0)
+    for i in range(x.size):
+        total += x[i]
+    return total
+
+
+@entry
+def _ave_pool_grad(block, piece):
+    planes, H, W, oh, ow, kh, kw = block[3], block[4], block[5], block[6], block[7], block[8], block[9]
+    sh, sw, ph, pw = block[10], block[11], block[12], block[13]
+    first, end = part(planes, piece, block[14])
+    shares = block[2] + 4 * piece * oh * ow
+    for plane in range(first, end):
+        dx = block[1] + 4 * plane * H * W
+        floats_of(dx, 0, H * W)[:] = 0
         for r in range(oh):
-            top, bottom = r * sh - ph, min(r * sh - ph + kh, H + ph)
-            for q in range(ow):
-                left, right = q * sw - pw, min(q * sw - pw + kw, W + pw)
-                total = x.dtype.type(0)
-                for h in range(max(0, top), min(H, bottom)):
-                    for w in range(max(0, left), min(W, right)):
-                        total += source[np.uintp((plane * H + h) * W + w)]
-                mean[to] = total / x.dtype.type((bottom - top) * (right - left))
-                to += np.uintp(1)
+            height, row = min(r * sh - ph + kh, H + ph) - (r * sh - ph), 4 * r * ow
+            for q in range(0, ow, LANES):
+                dy = load(block[0] + 4 * plane * oh * ow + row, q, ow, spread(np.float32(0)))
+                store(shares + row, q, ow, over(dy, _sizes(height, q * sw - pw, sw, kw, W + pw)))
+        for r in range(oh):
+            for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
+                if sw == 1:
+                    for w in range(0, W, LANES):
+                        _add(dx + 4 * h * W, w, W, _received(shares + 4 * r * ow, w + pw, ow, 0, kw, 1))
+                else:
+                    for m in range(0, (W + 1) // 2, LANES):  # pixels 2m, 2m + 2, … and their right neighbours
+                        left = _received(shares + 4 * r * ow, m + pw // 2, ow, pw % 2, kw, 2)
+                        right = _received(shares + 4 * r * ow, m + (pw + 1) // 2, ow, (pw + 1) % 2, kw, 2)
+                        _add(dx + 4 * h * W, 2 * m, W, zipped(left, right))
+                        _add(dx + 4 * h * W, 2 * m + LANES, W, zipped_rest(left, right))
 
 
-@compiled
-def _ave_pool_grad(dy, kh, kw, sh, sw, ph, pw, dx):
-    N, C, H, W = dx.shape
-    oh, ow = dy.shape[2:]
-    dx[...] = 0
-    for n in range(N):
-        for c in range(C):
-            for r in range(oh):
-                top, bottom = r * sh - ph, min(r * sh - ph + kh, H + ph)
-                for q in range(ow):
-                    left, right = q * sw - pw, min(q * sw - pw + kw, W + pw)
-                    share = dy[n, c, r, q] / dx.dtype.type((bottom - top) * (right - left))
-                    for h in range(max(0, top), min(H, bottom)):
-                        for w in range(max(0, left), min(W, right)):
-                            dx[n, c, h, w] += share
+@helper
+def _received(shares, q, ow, tap, kw, sw):
+    """The sums of the shares of windows q, q − 1, … whose taps `tap`, tap + sw, … lie on a pixel, for LANES pixels."""
+    total = spread(np.float32(0))
+    for j in range(tap, kw, sw):
+        total = plus(total, load(shares, q - j // sw, ow, spread(np.float32(0))))
+    return total
+
+
+@helper
+def _add(row, at, W, values):
+    """Add to the pixels from `at` on of a row of W."""
+    store(row, at, W, plus(load(row, at, W, values), values))
+
+
+@entry
+def _ave_pool_grad_anyhow(block, piece):
+    planes, H, W, oh, ow, kh, kw = block[3], block[4], block[5], block[6], block[7], block[8], block[9]
+    sh, sw, ph, pw = block[10], block[11], block[12], block[13]
+    first, end = part(planes, piece, block[14])
+    for plane in range(first, end):
+        dx = floats_of(block[1], plane * H * W, (plane + 1) * H * W)
+        dy = floats_of(block[0], plane * oh * ow, (plane + 1) * oh * ow)
+        dx[:] = 0
+        for o in range(oh * ow):
+            top, left = o // ow * sh - ph, o % ow * sw - pw
+            bottom, right = min(top + kh, H + ph), min(left + kw, W + pw)
+            share = dy[o] / np.float32((bottom - top) * (right - left))
+            for h in range(max(0, top), min(H, bottom)):
+                for w in range(max(0, left), min(W, right)):
+                    dx[h * W + w] += share

@@ -19,10 +19,15 @@ LOWEST = float(np.finfo(np.float32).min)
 
 
 @kernel(sharded=True)
-def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray, index: np.ndarray) -> None:
-    """The largest pixel of each window, and which it was: the first one where several are equal."""
+def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray,
+             index: np.ndarray | None) -> None:
+    """The largest pixel of each window, and which it was, unless index is None: the first one where some are equal."""
     # Caffe: a window without a pixel above the lowest float32 gives that number and no index; so does NaN
     y.fill(LOWEST)
+    if index is None:
+        for at, seen in _taps(x, kernel, stride, pad, y):
+            np.fmax(y[at], x[seen], out=y[at])
+        return
     chosen = np.zeros(y.shape, np.uint8 if kernel[0] * kernel[1] < 256 else np.int32)  # 1, 2, … in the window; 0: none
     for place, (at, seen) in enumerate(_taps(x, kernel, stride, pad, y), start=1):
         pixels = np.ascontiguousarray(x[seen])  # three passes over neighbours are quicker than over every other one

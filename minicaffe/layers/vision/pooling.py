@@ -35,11 +35,13 @@ class PoolingLayer(PoolingBase):
 
     message = "pooling_param"
     tops = (1, 2)
+    replays = True
 
     def setup(self, bottom, top):
         p = self.param
         self.kernel = pool_pair(self, "kernel_size", "kernel")
         self.stride, self.pad = pool_pair(self, "stride", "stride"), pool_pair(self, "pad", "pad")
+        self.replays = len(top) == 1 and p.pool != p.STOCHASTIC
         if len(top) > 1:
             self.check(p.pool == p.MAX, "pool", "must be MAX for a second top, the mask")
         self.check_effect(not p.global_pooling, "round_mode", "global_pooling is true")
@@ -64,7 +66,8 @@ class PoolingLayer(PoolingBase):
         sizes = pooled_sizes(self, shape, self.kernel, self.stride, self.pad, ceil=p.round_mode == p.CEIL)
         for y in top:
             y.reshape(*shape[:2], *sizes)
-        self.index = self.scratch(top[0].shape, np.int32)
+        told = self.runs_backward or len(top) > 1 or p.pool == p.STOCHASTIC
+        self.index = self.scratch(top[0].shape, np.int32) if told else None
 
     def forward(self, bottom, top):
         self.pool(bottom[0].data, self.kernel, self.stride, self.pad, top[0].data, self.index)
