@@ -19,7 +19,8 @@ from minicaffe.kernels import tape
 from minicaffe.kernels.blas import hold_to_one_thread
 
 BLOCK = 1 << 15  # elements of an array: five of them fit in a core's cache
-WAKES = 6        # blocks that are worth waking threads for, which takes some 50 µs
+WAKES = 6        # blocks of images that are worth waking threads for, which takes some 50 µs
+WAKES_FLAT = 64  # the same of flat stretches: in short operations threads wait for the interpreter's lock
 
 _threads = 0  # 0 until somebody asks or sets it
 _workers: list[SimpleQueue[_Job]] = []  # one inbox a thread besides the caller's
@@ -54,7 +55,7 @@ def for_blocks(arrays: Sequence[np.ndarray], work: Callable[..., object]) -> Non
     """
     flat = [array.reshape(-1) for array in arrays]
     count = -(-flat[0].size // BLOCK)
-    run(lambda i: work(*(array[i * BLOCK:(i + 1) * BLOCK] for array in flat)), count, wakes=count >= WAKES)
+    run(lambda i: work(*(array[i * BLOCK:(i + 1) * BLOCK] for array in flat)), count, wakes=count >= WAKES_FLAT)
 
 
 def for_images(work: Callable[..., object], *arrays: np.ndarray) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from minicaffe import kernels
-from minicaffe.solvers.solver import Solver, register
+from minicaffe.solvers.solver import Rule, Solver, register
 
 
 @register("AdaDelta")
@@ -26,5 +24,5 @@ class AdaDeltaSolver(Solver):
     histories = 2
     reads = ("momentum", "delta")
 
-    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
-        kernels.adadelta_update(dw, *history, rate, self.param.momentum, self.param.delta)
+    def rule(self, rate: float) -> Rule:
+        return kernels.adadelta_update, (rate, self.param.momentum, self.param.delta)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from minicaffe import kernels
-from minicaffe.solvers.solver import Solver, register
+from minicaffe.solvers.solver import Rule, Solver, register
 
 
 @register("AdaGrad")
@@ -25,5 +23,5 @@ class AdaGradSolver(Solver):
     reads = ("delta",)
     refuses = ("momentum",)
 
-    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
-        kernels.adagrad_update(dw, *history, rate, self.param.delta)
+    def rule(self, rate: float) -> Rule:
+        return kernels.adagrad_update, (rate, self.param.delta)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from minicaffe import kernels
-from minicaffe.solvers.solver import Solver, register
+from minicaffe.solvers.solver import Rule, Solver, register
 
 
 @register("Adam")
@@ -29,7 +27,7 @@ class AdamSolver(Solver):
     reads = ("momentum", "momentum2", "delta")
     fractions = ("momentum", "momentum2")
 
-    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
+    def rule(self, rate: float) -> Rule:
         beta1, beta2, t = self.param.momentum, self.param.momentum2, self.iter + 1
         correction = math.sqrt(1 - beta2**t) / (1 - beta1**t)
-        kernels.adam_update(dw, *history, rate * correction, beta1, beta2, self.param.delta)
+        return kernels.adam_update, (rate * correction, beta1, beta2, self.param.delta)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from minicaffe import kernels
-from minicaffe.solvers.solver import Solver, register
+from minicaffe.solvers.solver import Rule, Solver, register
 
 
 @register("Nesterov")
@@ -25,5 +23,5 @@ class NesterovSolver(Solver):
 
     reads = ("momentum",)
 
-    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
-        kernels.nesterov_update(dw, *history, rate, self.param.momentum)
+    def rule(self, rate: float) -> Rule:
+        return kernels.nesterov_update, (rate, self.param.momentum)

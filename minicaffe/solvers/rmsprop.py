@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from minicaffe import kernels
-from minicaffe.solvers.solver import Solver, register
+from minicaffe.solvers.solver import Rule, Solver, register
 
 
 @register("RMSProp")
@@ -26,5 +24,5 @@ class RMSPropSolver(Solver):
     refuses = ("momentum",)
     fractions = ("rms_decay",)
 
-    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
-        kernels.rmsprop_update(dw, *history, rate, self.param.rms_decay, self.param.delta)
+    def rule(self, rate: float) -> Rule:
+        return kernels.rmsprop_update, (rate, self.param.rms_decay, self.param.delta)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from minicaffe import kernels
-from minicaffe.solvers.solver import Solver, register
+from minicaffe.solvers.solver import Rule, Solver, register
 
 
 @register("SGD")
@@ -22,5 +20,5 @@ class SGDSolver(Solver):
 
     reads = ("momentum",)
 
-    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
-        kernels.sgd_update(dw, *history, rate, self.param.momentum)
+    def rule(self, rate: float) -> Rule:
+        return kernels.sgd_update, (rate, self.param.momentum)

@@ -1,13 +1,12 @@
 """The training loop, and what the solver types have in common.
 
-A type writes one method, `compute_update`, which turns a gradient into the step to take; everything around it
-stands here: when to test, to display and to snapshot, and what is done to a gradient before it is used.
+A type writes one method, `rule`, which says how a gradient becomes the step to take; everything around it stands
+here: when to test, to display and to snapshot, and what is done to a gradient before it is used.
 """
 
 from __future__ import annotations
 
 import enum
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minicaffe import kernels, rng
+from minicaffe.blob import Blob
 from minicaffe.errors import SolverError, near_names
 from minicaffe.log import log, number, warn
 from minicaffe.net import Net
@@ -25,6 +25,7 @@ from minicaffe.solvers.keep import Keep
 
 NetClass = Callable[..., Net]  # a facade gives its own
 DType = type  # float32 or float64
+Rule = tuple[Callable[..., object], tuple[float, ...]]  # an update kernel, and its numbers
 
 _types: dict[str, type[Solver]] = {}
 
@@ -77,7 +78,7 @@ class Solver:
     Declared by the class
         type        the name in prototxts (set by `register`)
         histories   arrays kept for each parameter
-        reads       the SolverParameter fields that `compute_update` reads
+        reads       the SolverParameter fields that `rule` reads
         refuses     fields that must be 0, because the formula has no place for them
         fractions   fields that must lie in [0, 1)
 
@@ -149,9 +150,9 @@ class Solver:
 
     # --- what a type writes -------------------------------------------------------------------------
 
-    def compute_update(self, dw: np.ndarray, history: tuple[np.ndarray, ...], rate: float) -> None:
-        """Turn the gradient `dw`, in place, into the step that is subtracted from the weights."""
-        raise NotImplementedError(f"{type(self).__name__}.compute_update")
+    def rule(self, rate: float) -> Rule:
+        """The kernel that turns a gradient into the step to take, and what it reads besides gradient and history."""
+        raise NotImplementedError(f"{type(self).__name__}.rule")
 
     # --- what a user calls ----------------------------------------------------------------------------
 
@@ -215,18 +216,20 @@ class Solver:
             log("sgd_solver.cpp:112", f"Iteration {self.iter}, lr = {number(self.rate)}")
         self._clip_gradients()
         for i, param in enumerate(params):
-            arrays = [param.blob.data, param.blob.diff, *self.history[i::len(params)]]
-            kernels.for_blocks(arrays, functools.partial(self._take_step, p.weight_decay * param.decay_mult,
-                                                         self.rate * param.lr_mult))
+            self._take_step(param.blob, self.history[i::len(params)], p.weight_decay * param.decay_mult,
+                            self.rate * param.lr_mult)
         self.iter += 1
 
-    def _take_step(self, decay: float, rate: float, w: np.ndarray, dw: np.ndarray, *history: np.ndarray) -> None:
-        """All that happens to a stretch of one parameter; nothing in it looks at another stretch."""
+    def _take_step(self, blob: Blob, history: list[np.ndarray], decay: float, rate: float) -> None:
+        """Average and regularize the gradient of one parameter, turn it into a step and take it."""
+        w, dw = blob.data, blob.diff
         if self._divisor != 1:
-            np.multiply(dw, 1 / self._divisor, out=dw)
-        self._regularize(dw, w, decay)
-        self.compute_update(dw, history, rate)
-        w -= dw
+            kernels.for_blocks([dw], lambda dw: np.multiply(dw, 1 / self._divisor, out=dw))
+        if decay and self.param.regularization_type == "L1":
+            kernels.for_blocks([dw, w], lambda dw, w: kernels.add_l1_decay(dw, w, decay))
+            decay = 0.0
+        update, numbers = self.rule(rate)
+        kernels.take_step(update, numbers, decay, w, dw, *history)
 
     def test_all(self) -> None:
         """Run every test net; then see whether the results are the best so far."""
@@ -345,11 +348,6 @@ class Solver:
                                      f"{number(limit)}) by scale factor {number(scale)}")
             for blob in blobs:
                 np.multiply(blob.diff, scale, out=blob.diff)
-
-    def _regularize(self, dw: np.ndarray, w: np.ndarray, decay: float) -> None:
-        if decay:
-            add_decay = kernels.add_l2_decay if self.param.regularization_type == "L2" else kernels.add_l1_decay
-            add_decay(dw, w, decay)
 
     def _answer_requests(self) -> None:
         """Do all that was asked since the last iteration; during a test nothing else would."""

@@ -1,34 +1,129 @@
-"""Twins of the updates that every step makes: one pass over a stretch instead of one for each operation."""
+"""The twin of a whole step of a parameter: decay, update and subtraction in one pass over memory, for each rule."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from minicaffe.kernels.jit.compiled import compiled
+from minicaffe.kernels.jit import words
+from minicaffe.kernels.jit.entry import Entry, entry
+from minicaffe.kernels.jit.pieces import floats_of, part, pieces
+from minicaffe.kernels.jit.words import helper
 from minicaffe.kernels.reference import update as reference
 
+DECAY, RATE = 6, 7  # where numbers stand in a block, behind w, dw, h, h2, their size and the number of pieces
 
-@reference.add_l2_decay.twin("numba")
-def add_l2_decay(dw: np.ndarray, w: np.ndarray, decay: float) -> None:
+
+@reference.take_step.twin("numba", entries=True)
+def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
+              *history: np.ndarray) -> None:
     """See the reference."""
-    _add_l2_decay(dw.reshape(-1), w.reshape(-1), dw.dtype.type(decay))
+    if w.dtype != np.float32 or update not in STEPS:
+        reference.take_step.reference(update, numbers, decay, w, dw, *history)
+        return
+    count, second = pieces(w.size), history[1] if len(history) > 1 else None
+    STEPS[update](count, w, dw, history[0], second, w.size, count, float(decay), *map(float, numbers))
 
 
-@reference.sgd_update.twin("numba")
-def sgd_update(dw: np.ndarray, h: np.ndarray, rate: float, momentum: float) -> None:
-    """See the reference."""
-    _sgd_update(dw.reshape(-1), h.reshape(-1), dw.dtype.type(rate), dw.dtype.type(momentum))
+@helper
+def _stretch(block, piece):
+    """The piece's part of w, dw, h and h2."""
+    first, end = part(block[4], piece, block[5])
+    return (floats_of(block[0], first, end), floats_of(block[1], first, end), floats_of(block[2], first, end),
+            floats_of(block[3], first, end))
 
 
-@compiled
-def _add_l2_decay(dw, w, decay):
-    for i in range(dw.size):
-        dw[i] += decay * w[i]
+@helper
+def _number(block, i):
+    return np.float32(words.number(block[i]))
 
 
-@compiled
-def _sgd_update(dw, h, rate, momentum):
-    for i in range(dw.size):
-        step = momentum * h[i] + rate * dw[i]
+@helper
+def _rest(block, i):
+    """1 less a number, rounded once."""
+    return np.float32(1 - words.number(block[i]))
+
+
+@helper
+def _decayed(dw, w, decay):
+    return dw + decay * w if decay != 0 else dw  # without decay a weight may be infinite
+
+
+@entry
+def _sgd(block, piece):
+    w, dw, h, _ = _stretch(block, piece)
+    decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
+    for i in range(w.size):
+        step = momentum * h[i] + rate * _decayed(dw[i], w[i], decay)
         h[i] = step
         dw[i] = step
+        w[i] -= step
+
+
+@entry
+def _nesterov(block, piece):
+    w, dw, h, _ = _stretch(block, piece)
+    decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
+    ahead = np.float32(1 + words.number(block[RATE + 1]))
+    for i in range(w.size):
+        back = momentum * h[i]
+        h[i] = back + rate * _decayed(dw[i], w[i], decay)
+        dw[i] = ahead * h[i] - back
+        w[i] -= dw[i]
+
+
+@entry
+def _adagrad(block, piece):
+    w, dw, h, _ = _stretch(block, piece)
+    decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
+    for i in range(w.size):
+        g = _decayed(dw[i], w[i], decay)
+        h[i] += g * g
+        dw[i] = g / (np.sqrt(h[i]) + delta) * rate
+        w[i] -= dw[i]
+
+
+@entry
+def _rmsprop(block, piece):
+    w, dw, h, _ = _stretch(block, piece)
+    decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
+    keep, new = _number(block, RATE + 1), _rest(block, RATE + 1)
+    for i in range(w.size):
+        g = _decayed(dw[i], w[i], decay)
+        h[i] = h[i] * keep + g * g * new
+        dw[i] = g / (np.sqrt(h[i]) + delta) * rate
+        w[i] -= dw[i]
+
+
+@entry
+def _adadelta(block, piece):
+    w, dw, h, h2 = _stretch(block, piece)
+    decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
+    keep, new = _number(block, RATE + 1), _rest(block, RATE + 1)
+    for i in range(w.size):
+        g = _decayed(dw[i], w[i], decay)
+        h[i] = h[i] * keep + g * g * new
+        u = g * np.sqrt((h2[i] + delta) / (h[i] + delta))
+        h2[i] = h2[i] * keep + u * u * new
+        dw[i] = u * rate
+        w[i] -= dw[i]
+
+
+@entry
+def _adam(block, piece):
+    w, dw, h, h2 = _stretch(block, piece)
+    decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 3)
+    keep, new, keep2, new2 = (_number(block, RATE + 1), _rest(block, RATE + 1), _number(block, RATE + 2),
+                              _rest(block, RATE + 2))
+    for i in range(w.size):
+        g = _decayed(dw[i], w[i], decay)
+        h2[i] = h2[i] * keep2 + g * g * new2
+        h[i] = h[i] * keep + g * new
+        dw[i] = h[i] / (np.sqrt(h2[i]) + delta) * rate
+        w[i] -= dw[i]
+
+
+STEPS: dict[Callable[..., object], Entry] = {
+    reference.sgd_update: _sgd, reference.nesterov_update: _nesterov, reference.adagrad_update: _adagrad,
+    reference.rmsprop_update: _rmsprop, reference.adadelta_update: _adadelta, reference.adam_update: _adam}

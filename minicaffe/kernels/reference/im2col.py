@@ -38,11 +38,12 @@ def _padded(x: np.ndarray, sizes: Sizes, pad: Sizes) -> np.ndarray:
     """The part (N, C, *sizes) of the images, on endless grounds of zeros, that begins at −pad."""
     every = slice(None)
     at, seen = reach_all([-p for p in pad], x.shape[2:], sizes, [1] * len(sizes))
-    if all(part == slice(0, size) for part, size in zip(at, sizes, strict=True)):
-        return x[(every, every, *seen)]
+    target, source = (every, every, *at), (every, every, *seen)
+    if x[source].shape[2:] == sizes:
+        return x[source]
     padded = borrow("padded", (*x.shape[:2], *sizes), x.dtype)
     padded.fill(0)
-    padded[(every, every, *at)] = x[(every, every, *seen)]
+    padded[target] = x[source]
     return padded
 
 

@@ -1,15 +1,32 @@
 """Solver updates: each turns a gradient `dw`, in place, into the step that is taken from the weights.
 
-The solver hands them stretches that fit a core's cache (`for_blocks`), so a formula of ten numpy operations reads
-and writes main memory once. Arguments: `dw` the gradient, `h, h2` the solver's history, `rate` the learning rate;
-all arrays are of one shape and C-contiguous.
+`take_step` does all that happens to a parameter, in stretches that fit a core's cache, so that a formula of ten numpy
+operations reads and writes main memory once. Arguments: `w` the weights, `dw` their gradient, `h, h2` the solver's
+history, `rate` the learning rate; all arrays are of one shape and C-contiguous.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from minicaffe.kernels import shards
 from minicaffe.kernels.registry import kernel
+
+
+@kernel
+def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
+              *history: np.ndarray) -> None:
+    """dw += decay · w;  update(dw, *history, *numbers);  w −= dw."""
+
+    def stretch(w: np.ndarray, dw: np.ndarray, *history: np.ndarray) -> None:
+        if decay:
+            add_l2_decay(dw, w, decay)
+        update(dw, *history, *numbers)
+        w -= dw
+
+    shards.for_blocks([w, dw, *history], stretch)
 
 
 @kernel
