@@ -3,7 +3,9 @@
   minicaffe summary train_val.prototxt --batch 64 --size 227x227
 
 Multiply-adds are of one forward pass, of the layers that multiply by weights. Activation bytes are what a layer's
-tops add: none in place, and none for Split, Flatten and Reshape, which share their bottom's memory.
+tops add: none in place, and none for Split, Flatten and Reshape, which share their bottom's memory. "Reused" is
+TEST where blobs take the place of those that are no longer needed: so do `minicaffe test` and
+Net(..., reuse_memory=True), which run forward alone.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 from minicaffe import passes
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.errors import DataError, NetError
-from minicaffe.net import Net, location
+from minicaffe.net import Net, location, memory_plan
 from minicaffe.net.cost import NetCost, cost
 from minicaffe.proto import Phase
 
@@ -38,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     net, remarks = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size,
                         args.permissive)
-    print("\n".join([table(net, cost(net), weights=args.weights), *remarks]))
+    costs = cost(net)
+    memory_plan.apply(net)
+    print("\n".join([table(net, costs, cost(net), weights=args.weights), *remarks]))
     return 0
 
 
@@ -110,8 +114,8 @@ def _become_input(layer: Any, data: Any, size: list[int]) -> str:
     return f"Layer {name!r} stands for a {kind} layer that gives {_shape(tuple(shape))}; its source was not read."
 
 
-def table(net: Net, costs: NetCost, weights: bool = False) -> str:
-    """The layers as a table, then the totals."""
+def table(net: Net, costs: NetCost, reusing: NetCost, weights: bool = False) -> str:
+    """The layers as a table, then the totals; `reusing` is the cost of the net where it reuses memory."""
     rows = [("layer", "type", "tops", "parameters", "multiply-adds", "activations")]
     for i, row in enumerate(costs.layers):
         rows.append((row.name, row.type, ", ".join(map(_shape, row.shapes)), _count(row.parameters),
@@ -121,21 +125,26 @@ def table(net: Net, costs: NetCost, weights: bool = False) -> str:
     widths = [max(len(row[k]) for row in rows) for k in range(6)]
     lines = ["  ".join(word.ljust(w) if k < 3 else word.rjust(w)
                        for k, (word, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
-    return "\n".join([*lines, "", *_totals(costs)])
+    return "\n".join([*lines, "", *_totals(costs, reusing)])
 
 
-def _totals(costs: NetCost) -> list[str]:
+def _totals(costs: NetCost, reusing: NetCost) -> list[str]:
     batch, macs = costs.batch, costs.multiply_adds
     lines = [f"parameters      {costs.parameters:,} ({_bytes(costs.parameter_bytes)})",
              f"multiply-adds   {macs:,} a batch of {batch}, {macs // max(batch, 1):,} a sample",
-             f"memory, TEST    {_bytes(costs.test_bytes)} = activations {_bytes(costs.activations)} + parameters "
-             f"{_bytes(costs.parameter_bytes)} + the layers' own {_bytes(costs.own)}"]
+             f"memory, TEST    {_test(costs)}"]
     if costs.trains:
         lines += [f"memory, TRAIN   {_bytes(costs.train_bytes)} = the same + gradients {_bytes(costs.gradients)} + the "
                   f"parameters' gradients and one history {_bytes(2 * costs.parameter_bytes)}"]
     else:
         lines += ["memory, TRAIN   nothing to train: no layer is a loss"]
+    lines += [f"memory, reused  {_test(reusing)}"]
     return [*lines, "Kernels need a little more while they run."]
+
+
+def _test(costs: NetCost) -> str:
+    return (f"{_bytes(costs.test_bytes)} = activations {_bytes(costs.activations)} + parameters "
+            f"{_bytes(costs.parameter_bytes)} + the layers' own {_bytes(costs.own)}")
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -103,18 +103,22 @@ def most_in_use(found: Sequence[Tenant]) -> int:
                 for i in {t.first for t in passing}), default=0)
 
 
-def apply(net: Net, keep: Collection[str]) -> HeldBlobs:
-    """Let the blobs of a net share their memory; those that hold their values after a forward pass."""
+def apply(net: Net, keep: Collection[str] = ()) -> None:
+    """Let the blobs of a net share their memory from now on; what holds its values stays in `net.blobs`."""
     unknown = [name for name in keep if name not in net.blobs]
     if unknown:
         raise NetError(f"net {net.name!r} has no blob {unknown[0]!r} to keep",
                        hint=near_names(unknown[0], list(net.blobs)))
+    net.plan = net.plan.nothing()
+    for layer in net.layers:
+        layer.runs_backward = False
+    share_scratch(net)
     found = tenants(net.layers, net.bottoms, net.tops, {net.blobs[name] for name in (*keep, *net.outputs)})
     houses = assign(found)
     move_in(houses)
     if not net.shapes_only:
         _build(net, houses)
-    return HeldBlobs(net.blobs, {blob for tenant in found if tenant.kept for blob in tenant.blobs})
+    net.blobs = HeldBlobs(net.blobs, {blob for tenant in found if tenant.kept for blob in tenant.blobs})
 
 
 def _build(net: Net, houses: Sequence[Sequence[Tenant]]) -> None:

@@ -104,6 +104,8 @@ class Net:
         self.all_params = param_sharing.tie(self.layers)
         self.learnable_params = [p for p in self.all_params if p.owner is None]
         self._name_everything()
+        if self.reuse_memory:
+            memory_plan.apply(self, self._keep)
         self.set_debug_info(self.param.debug_info)
         log("net.cpp:257", "Network initialization done.")
 
@@ -149,8 +151,6 @@ class Net:
         self.plan = backward_plan.plan(self.param, self.wiring, [layer.loss_weights for layer in self.layers],
                                        [len(layer.blobs) for layer in self.layers],
                                        lambda i, j: self.layers[i].allow_force_backward(j))
-        if self.reuse_memory:
-            self.plan = self.plan.nothing()
         for i, layer in enumerate(self.layers):
             layer.param_propagate_down = self.plan.params[i]
             layer.runs_backward = self.plan.layers[i]
@@ -167,8 +167,6 @@ class Net:
         self.params = {layer.name: layer.blobs for layer in self.layers if layer.blobs}
         self.inputs = [names[b] for b in self.wiring.inputs]
         self.outputs = [names[b] for b in self.wiring.outputs]
-        if self.reuse_memory:
-            self.blobs = memory_plan.apply(self, self._keep)
         for name in self.outputs:
             log("net.cpp:244", f"This network produces output {name}")
 

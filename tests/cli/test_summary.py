@@ -43,6 +43,7 @@ def test_table(tmp_path, capsys):
     assert "parameters      1,827 (7.1 KiB)\n" in printed
     assert "multiply-adds   32,640 a batch of 4, 8,160 a sample\n" in printed
     assert re.search(r"^memory, TEST +[\d.]+ KiB = activations .* \+ parameters 7\.1 KiB \+", printed, re.MULTILINE)
+    assert re.search(r"^memory, reused +[\d.]+ KiB = activations .* \+ parameters 7\.1 KiB \+", printed, re.MULTILINE)
     assert re.search(r"^memory, TRAIN +[\d.]+ KiB = the same \+ gradients .* history 14\.3 KiB$", printed, re.MULTILINE)
 
 
