@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ from minicaffe.kernels.jit.tiles import LANES, MASKS
 from minicaffe.kernels.reference import convolution as reference
 from minicaffe.kernels.reference import winograd as long_way
 from minicaffe.kernels.reference.im2col import Sizes
+from minicaffe.kernels.workspace import borrow
 
 WIDEST_BLOCK = 3 << 18  # numbers of a group's woven pixels: more do not stay in a core's cache while filters slide
 MOST_PIECES = 16
@@ -37,28 +39,21 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
 @reference.correlate_data_grad.twin("numba", entries=True)
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                         out: np.ndarray) -> None:
-    """See the reference. With stride 1 the adjoint of sliding w is sliding its mirror image."""
+    """See the reference."""
     if not _fits(dy, out):
         reference.correlate_data_grad.reference(dy, w, stride, pad, dilation, group, out)
         return
     if _winograd_fits(out, w, stride, pad, dilation, group, dy):
         winograd.correlate_data_grad(dy, w, pad, group, out)
         return
-    mirrors, whole = set(stride) == {1}, 0
-    if not mirrors or math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:]):
+    whole = 0
+    if math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:]):
         whole = len(dy) // LANES * LANES
         if whole:
             at = _geometry(out, w, dy, stride, pad, dilation)
             woven.correlate_data_grad(dy[:whole], w, at, stride, pad, group, out[:whole])
-    if whole == len(dy):
-        return
-    if not mirrors:
-        reference.correlate_data_grad.reference(dy[whole:], w, stride, pad, dilation, group, out[whole:])
-        return
-    mirrored = w.reshape(group, -1, *w.shape[1:])[..., ::-1, ::-1].swapaxes(1, 2)
-    around = tuple((k - 1) * d - p for k, d, p in zip(w.shape[2:], dilation, pad, strict=True))
-    _slide(dy[whole:], mirrored.reshape(out.shape[1], -1, *w.shape[2:]).copy(), planes.zeros(out.shape[1]), stride,
-           around, dilation, group, out[whole:])
+    if whole < len(dy):
+        _gather(dy[whole:], w, stride, pad, dilation, group, out[whole:])
 
 
 @reference.correlate_weight_grad.twin("numba", entries=True)
@@ -105,6 +100,39 @@ def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Size
         woven.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
     if whole < len(x):
         planes.correlate(x[whole:], w, b, at, stride, pad, group, out[whole:])
+
+
+def _gather(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
+            out: np.ndarray) -> None:
+    """out: the pixels of each phase of the stride are correlations of dy with the filters' taps that reach them."""
+    zeros, (H, W) = planes.zeros(out.shape[1]), out.shape[2:]
+    rows, columns = (_phases(*sizes) for sizes in zip(w.shape[2:], stride, pad, dilation, strict=True))
+    for a, row_taps, row_pad, row_step in rows:
+        for b, column_taps, column_pad, column_step in columns:
+            target = out
+            if max(stride) > 1:
+                target = borrow("phase", (*out.shape[:2], max(0, -(-(H - a) // stride[0])),
+                                          max(0, -(-(W - b) // stride[1]))), out.dtype)
+            if not target.size:
+                continue
+            if len(row_taps) and len(column_taps):
+                filters = planes.turn(w, row_taps, column_taps, group)
+                _slide(dy, filters, zeros, (1, 1), (row_pad, column_pad), (row_step, column_step), group, target)
+            planes.spread(target, out, (a, b), stride, zero=not (len(row_taps) and len(column_taps)))
+
+
+@functools.lru_cache(maxsize=64)
+def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int, np.ndarray, int, int]]:
+    """For every s-th pixel from a on: a, the taps that reach it, with the padding and dilation of their correlation.
+
+    Pixel a + u·s is reached by tap i from output u + (a + pad − i·dilation) / s, where that is a whole number.
+    """
+    phases = []
+    for a in range(stride):
+        taps = np.array([i for i in reversed(range(kernel)) if (a + pad - i * dilation) % stride == 0], np.int64)
+        first = (a + pad - dilation * int(taps[0])) // stride if len(taps) else 0
+        phases.append((a, taps, -first, dilation // math.gcd(dilation, stride)))
+    return phases
 
 
 @reference.add_channel_sums.twin("numba", entries=True)

@@ -208,6 +208,50 @@ def _write(tile, stride, rows, j, count, width, oh, ow, target):
             u, v = u + 1, 0
 
 
+def turn(w: np.ndarray, row_taps: np.ndarray, column_taps: np.ndarray, group: int) -> np.ndarray:
+    """Some taps of the filters (K, C / group, …) as filters (C, K / group, …), which give pixels of outputs."""
+    K, C, kh, kw = w.shape
+    turned = borrow("turned filters", (group * C, K // group, len(row_taps), len(column_taps)), w.dtype)
+    pieces = max(1, min(MOST_PIECES, K, turned.size // LAID_OUT))
+    _turn(pieces, w, turned, row_taps, column_taps, len(row_taps), len(column_taps), K, K // group, C, kh, kw, pieces)
+    return turned
+
+
+@entry
+def _turn(block, piece):
+    rows, columns, K, filters, C = block[4], block[5], block[6], block[7], block[8]
+    kh, kw, pieces = block[9], block[10], block[11]
+    w, turned = words.floats(block[0], K * C * kh * kw), words.floats(block[1], K * C * rows * columns)
+    row_taps, column_taps = words.ints(block[2], rows), words.ints(block[3], columns)
+    for k in range(piece * K // pieces, (piece + 1) * K // pieces):
+        g, f = k // filters, k % filters
+        for c in range(C):
+            source, target = (k * C + c) * kh * kw, ((g * C + c) * filters + f) * rows * columns
+            for i in range(rows):
+                for j in range(columns):
+                    turned[target + i * columns + j] = w[source + row_taps[i] * kw + column_taps[j]]
+
+
+def spread(phase: np.ndarray, out: np.ndarray, first: Sizes, stride: Sizes, *, zero: bool) -> None:
+    """Write a phase, or zeros, to every s-th pixel of out."""
+    if phase is out and not zero:
+        return
+    (N, C, h, w), (H, W) = phase.shape, out.shape[2:]
+    pieces = max(1, min(MOST_PIECES, N * C, phase.size // LAID_OUT))
+    _spread(pieces, phase, out, N * C, h, w, H, W, *first, *stride, zero, pieces)
+
+
+@entry
+def _spread(block, piece):
+    channels, h, w, H, W, a, b = block[2], block[3], block[4], block[5], block[6], block[7], block[8]
+    sh, sw, zero, pieces = block[9], block[10], block[11], block[12]
+    phase, out = words.floats(block[0], channels * h * w), words.floats(block[1], channels * H * W)
+    for line in range(piece * channels // pieces * h, (piece + 1) * channels // pieces * h):
+        source, target = line * w, (line // h * H + line % h * sh + a) * W + b
+        for v in range(w):
+            out[target + v * sw] = np.float32(0) if zero else phase[source + v]
+
+
 def _widen(dy: np.ndarray, width: int) -> np.ndarray:
     """dy with zeros to the right of every row, in borrowed memory."""
     N, K, oh, ow = dy.shape
