@@ -129,6 +129,27 @@ def products(normal):
         yield normal(M, K), normal(K, N), normal(M, N)
 
 
+LRNS = [  # x, axes, size
+    ((2, 7, 5, 9), [1], 5), ((3, 2, 4, 5), [1], 5), ((1, 96, 27, 26), [1], 5), ((2, 11, 33, 3), [1], 9),
+    ((2, 5, 3, 4), [1], 1), ((2, 3, 7, 5), [2, 3], 3), ((4, 130, 17, 16), [1], 3),
+]
+
+
+def lrns(normal):
+    """Across channels and within; with s and without."""
+    for x, axes, size in LRNS:
+        for beta in (0.75, 0.5):
+            yield normal(*x), axes, size, 0.3, 1.5, beta, normal(*x), normal(*x)
+            yield normal(*x), axes, size, 0.3, 1.5, beta, None, normal(*x)
+
+
+def lrn_grads(normal):
+    """Across channels and within."""
+    for x, axes, size in LRNS:
+        for beta in (0.75, 0.5):
+            yield normal(*x), 1 + np.abs(normal(*x)), normal(*x), axes, size, 0.3, beta, normal(*x)
+
+
 def softmaxes(normal):
     """Along the last axis, the first and one between."""
     for x, axis in (((3, 5), 1), ((2, 7, 3, 11), 1), ((9,), 0), ((4, 1000), 1), ((2, 3, 700), 1), ((5, 2, 3), 2),
@@ -137,7 +158,8 @@ def softmaxes(normal):
 
 
 ROWS_OF_CHANNELS = {"affine": affines, "prelu": prelus, "remembered_moments": remembered, "copy_columns": copies,
-                    "softmax": softmaxes, "add_channel_sums": channel_sums, "matmul": products}
+                    "softmax": softmaxes, "add_channel_sums": channel_sums, "matmul": products, "lrn": lrns,
+                    "lrn_grad": lrn_grads}
 
 
 def columns_shape(x, kernel, positions):
@@ -245,7 +267,7 @@ def test_max_pool_of_nan():
 
 
 @pytest.mark.parametrize("name", ["relu", "relu_grad", "prelu", "affine", "weighted_sum", "product", "larger",
-                                  "softmax"])
+                                  "softmax", "lrn"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_in_place(name, dtype):
     """A twin gives in place what it gives between two arrays."""

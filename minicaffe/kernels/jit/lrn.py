@@ -1,13 +1,58 @@
-"""Twins of what local response normalization needs: sums of a few channels while their rows are in cache."""
+"""Twins of local response normalization and of what it needs: a few columns of all channels stay in cache."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import compiled
+from minicaffe.kernels.jit.entry import entry
+from minicaffe.kernels.jit.pieces import floats_of, part, pieces, unless_same
+from minicaffe.kernels.jit.words import helper
 from minicaffe.kernels.reference import lrn as reference
+from minicaffe.kernels.workspace import borrow
+
+CACHED = 1 << 15  # numbers of some columns of all channels
+ROOTS = 2         # roots and divisions take the time of so many numbers that are only read and written
+
+
+@reference.lrn.twin("numba", entries=True)
+def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, beta: float, s: np.ndarray | None,
+        out: np.ndarray) -> None:
+    """See the reference."""
+    if not _across_channels(x, axes, beta):
+        reference.lrn.reference(x, axes, size, alpha, k, beta, s, out)
+        return
+    N, C, P, width, count = _cut(x)
+    room = borrow("lrn", (count, C * width), x.dtype) if s is None else None
+    _lrn(count, x, unless_same(x, out), s, out, room, float(alpha), float(k), size // 2, N, C, P, width, count)
+
+
+@reference.lrn_grad.twin("numba", entries=True)
+def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], size: int, alpha: float, beta: float,
+             out: np.ndarray) -> None:
+    """See the reference."""
+    if not _across_channels(x, axes, beta):
+        reference.lrn_grad.reference(x, s, dy, axes, size, alpha, beta, out)
+        return
+    N, C, P, width, count = _cut(x)
+    room = borrow("lrn", (count, (C + 1) * width), x.dtype)
+    _lrn_grad(count, x, s, dy, out, room, 2 * alpha * beta, size // 2, N, C, P, width, count)
+
+
+def _across_channels(x: np.ndarray, axes: Sequence[int], beta: float) -> bool:
+    return x.dtype == np.float32 and tuple(axes) == (1,) and beta == 0.75 and x.size > 0
+
+
+def _cut(x: np.ndarray) -> tuple[int, int, int, int, int]:
+    """N, C, P pixels, so many of which are worked on at a time, and the number of pieces."""
+    N, C = x.shape[:2]
+    P = math.prod(x.shape[2:])
+    width = min(P, max(16, CACHED // C))
+    return N, C, P, width, pieces(ROOTS * x.size, N * -(-P // width))
 
 
 @reference.window_sum.twin("numba")
@@ -28,6 +73,95 @@ def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
         _inverse_three_quarters(s.reshape(-1), out.reshape(-1))
     else:
         reference.negative_power.reference(s, beta, out)
+
+
+@entry
+def _lrn(block, piece):
+    alpha, k, reach = np.float32(words.number(block[5])), np.float32(words.number(block[6])), block[7]
+    N, C, P, width = block[8], block[9], block[10], block[11]
+    chunks = (P + width - 1) // width
+    first, end = part(N * chunks, piece, block[12])
+    for chunk in range(first, end):
+        start = chunk % chunks * width
+        count, at = min(width, P - start), chunk // chunks * C * P + start
+        # s lies as x does, or in a room of rows of `width`
+        sums, row = (block[2] + 4 * at, P) if block[2] else (block[4] + 4 * piece * C * width, width)
+        for c in range(C):
+            s = floats_of(sums, c * row, c * row + count)
+            _add_squares(block[0] + 4 * at, c, C, P, reach, s)
+            for i in range(count):
+                s[i] = s[i] * alpha + k
+        for c in range(C):
+            s, y = floats_of(sums, c * row, c * row + count), floats_of(block[3], at + c * P, at + c * P + count)
+            if block[1] == 0:
+                for i in range(count):
+                    y[i] *= _inverse_three_quarters_of(s[i])
+            else:
+                x = floats_of(block[1], at + c * P, at + c * P + count)
+                for i in range(count):
+                    y[i] = x[i] * _inverse_three_quarters_of(s[i])
+
+
+@compiled
+def _add_squares(x, c, C, P, reach, total):
+    """total = Σ x² over the channels around c, in the order of window_sum."""
+    row = floats_of(x, c * P, c * P + total.size)
+    for i in range(total.size):
+        total[i] = row[i] * row[i]
+    for shift in range(1, reach + 1):
+        for other in (c - shift, c + shift):
+            if 0 <= other < C:
+                row = floats_of(x, other * P, other * P + total.size)
+                for i in range(total.size):
+                    total[i] += row[i] * row[i]
+
+
+@entry
+def _lrn_grad(block, piece):
+    scale, reach = np.float32(words.number(block[5])), block[6]
+    N, C, P, width = block[7], block[8], block[9], block[10]
+    chunks = (P + width - 1) // width
+    first, end = part(N * chunks, piece, block[11])
+    room = words.floats(block[4] + 4 * piece * (C + 1) * width, (C + 1) * width)
+    for chunk in range(first, end):
+        start = chunk % chunks * width
+        count, at = min(width, P - start), chunk // chunks * C * P + start
+        for c in range(C):
+            begin, t = at + c * P, room[c * width:c * width + count]
+            x, s = floats_of(block[0], begin, begin + count), floats_of(block[1], begin, begin + count)
+            t[:] = floats_of(block[2], begin, begin + count)  # dy, which may lie where dx does
+            _damp(x, s, t, floats_of(block[3], begin, begin + count))
+        for c in range(C):
+            begin = at + c * P
+            x, dx = floats_of(block[0], begin, begin + count), floats_of(block[3], begin, begin + count)
+            _take_window(room, c, C, width, reach, scale, x, dx, room[C * width:C * width + count])
+
+
+@compiled
+def _damp(x, s, t, dx):
+    """dx = dy · s^−β and t = dx · x / s, where t is dy before."""
+    for i in range(x.size):
+        damped = _inverse_three_quarters_of(s[i]) * t[i]
+        dx[i] = damped
+        t[i] = damped * x[i] / s[i]
+
+
+@compiled
+def _take_window(t, c, C, width, reach, scale, x, dx, total):
+    """dx −= scale · x · Σ t over the channels around c; t has rows of `width`."""
+    total[:] = t[c * width:c * width + total.size]
+    for shift in range(1, reach + 1):
+        for other in (c - shift, c + shift):
+            if 0 <= other < C:
+                total += t[other * width:other * width + total.size]
+    for i in range(x.size):
+        dx[i] -= total[i] * x[i] * scale
+
+
+@helper
+def _inverse_three_quarters_of(s):
+    root = np.sqrt(s)
+    return np.float32(1) / (np.sqrt(root) * root)
 
 
 @compiled

@@ -1,10 +1,55 @@
-"""Sums over a window that slides along one axis, as local response normalization needs them."""
+"""Local response normalization, and the sums over a sliding window that it needs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from minicaffe.kernels import shards
 from minicaffe.kernels.registry import kernel
+
+
+@kernel
+def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, beta: float, s: np.ndarray | None,
+        out: np.ndarray) -> None:
+    """s = k + α · Σ x², out = x · s^−β, the sum over windows of `size` along `axes`.
+
+    All arrays of one shape (N, …), no axis of the windows the first; s None where nobody needs it; out may be x.
+    """
+    def images(x: np.ndarray, out: np.ndarray, s: np.ndarray | None = None) -> None:
+        values = x * x
+        s = _window_sums(values, axes, size, np.empty_like(x) if s is None else s)
+        s *= alpha
+        s += k
+        negative_power(s, beta, values)
+        np.multiply(x, values, out=out)
+
+    shards.for_images(images, x, out, *([] if s is None else [s]))
+
+
+@kernel
+def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], size: int, alpha: float, beta: float,
+             out: np.ndarray) -> None:
+    """out[i] = dy · s^−β − 2αβ · x[i] · Σ dy · x · s^−β / s, the sum over the window around i; out may be dy."""
+    def images(x: np.ndarray, s: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
+        damped = np.empty_like(x)
+        negative_power(s, beta, damped)
+        damped *= dy
+        t = damped * x
+        t /= s
+        t = _window_sums(t, axes, size, np.empty_like(x))
+        t *= x
+        t *= 2 * alpha * beta
+        np.subtract(damped, t, out=out)
+
+    shards.for_images(images, x, s, dy, out)
+
+
+def _window_sums(values: np.ndarray, axes: Sequence[int], size: int, out: np.ndarray) -> np.ndarray:
+    for axis in axes[:-1]:
+        values = window_sum(values, size, axis, np.empty_like(values))
+    return window_sum(values, size, axes[-1], out)
 
 
 @kernel

@@ -1,7 +1,5 @@
 """Local response normalization: a value is damped by the energy of its neighbours."""
 
-import numpy as np
-
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.proto import LRNParameter
@@ -44,48 +42,20 @@ class LRNLayer(Layer):
         if x.num_axes != 4:
             self.fail(f"bottom[0] must have 4 axes (N, C, H, W), got {x.num_axes}: {x.shape}")
         top[0].reshape_like(x)
-        self._kept_x = None
+        self.s = self._kept_x = None
         if self.runs_backward:
-            self.s, self.damping = self.scratch(x.shape), self.scratch(x.shape)
+            self.s = self.scratch(x.shape)
             self._kept_x = self.scratch(x.shape) if top[0] is x else None
 
     def forward(self, bottom, top):
         x, y = bottom[0].data, top[0].data
         if self._kept_x is not None:
             self._kept_x[...] = x
-        if self.runs_backward:
-            kernels.for_images(self._damp, x, self.s, self.damping, y)
-        else:
-            kernels.for_images(self._damp_alone, x, y)
+        kernels.lrn(x, self.axes, self.n, self.alpha, self.k, self.beta, self.s, y)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
         x = bottom[0].data if self._kept_x is None else self._kept_x
-        kernels.for_images(self._damp_grad, x, self.s, self.damping, top[0].diff, bottom[0].diff)
-
-    def _damp(self, x, s, damping, y):
-        np.multiply(x, x, out=damping)
-        self._window_sum(damping, out=s)
-        s *= self.alpha
-        s += self.k
-        kernels.negative_power(s, self.beta, damping)
-        np.multiply(x, damping, out=y)
-
-    def _damp_alone(self, x, y):
-        """As `_damp`, with s in y's place where y is not x's own."""
-        self._damp(x, np.empty_like(x) if np.may_share_memory(x, y) else y, np.empty_like(x), y)
-
-    def _damp_grad(self, x, s, damping, dy, dx):
-        damped = dy * damping
-        t = damped * x
-        t /= s
-        t = self._window_sum(t, out=np.empty_like(x))
-        t *= x
-        t *= 2 * self.alpha * self.beta
-        np.subtract(damped, t, out=dx)
-
-    def _window_sum(self, values, out):
-        for axis in self.axes[:-1]:
-            values = kernels.window_sum(values, self.n, axis, out=np.empty_like(values))
-        return kernels.window_sum(values, self.n, self.axes[-1], out=out)
+        dy, dx = top[0].diff, bottom[0].diff
+        kernels.lrn_grad(x, self.s, dy, self.axes, self.n, self.alpha, self.beta, dx)
