@@ -99,13 +99,13 @@ class Net:
         self.layers: list[Layer] = []
         for i in range(len(self.param.layer)):
             self._add_layer(i)
-        self._replays: dict[tuple[int, int], Replay] = {}
         self._plan_backward()
         self.all_params = param_sharing.tie(self.layers)
         self.learnable_params = [p for p in self.all_params if p.owner is None]
         self._name_everything()
         if self.reuse_memory:
             memory_plan.apply(self, self._keep)
+        self._replay = Replay(self)
         self.set_debug_info(self.param.debug_info)
         log("net.cpp:257", "Network initialization done.")
 
@@ -177,9 +177,7 @@ class Net:
         first, last = self._index(start, 0), self._index(stop, len(self.layers) - 1)
         if not self.replay or self.phase != TEST or self.before_layer or self.after_layer:
             return self.run(first, last)
-        if (first, last) not in self._replays:
-            self._replays[first, last] = Replay(self, first, last)
-        return self._replays[first, last].forward()
+        return self._replay.forward(first, last)
 
     def run(self, first: int, last: int) -> float:
         """Run the layers `first` to `last` forward one by one, never from a recording; the total loss."""

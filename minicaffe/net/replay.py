@@ -8,6 +8,7 @@ ones play the recording. Layers that do more than call kernels run as ever, betw
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -24,63 +25,70 @@ MOST = 64  # states that are remembered: a face detector shows its first net a d
 
 
 class Replay:
-    """The recordings of a net's layers `first` to `last`.
+    """The recordings of a net's forward passes, whole ones and those from one layer to another.
 
-    There is one for each state that has come twice: the shapes of all blobs, the thread, whose borrowed memory the
-    tapes use, and the engine. All are dropped when the memory of a blob or a layer is replaced.
+    There is one for each state that has come twice: the layers that run, the shapes of all blobs, the thread, whose
+    borrowed memory the tapes use, and the engine. All are dropped when the memory of a blob or a layer is replaced.
     """
 
-    def __init__(self, net: Net, first: int, last: int) -> None:
-        self._net, self._first, self._last = net, first, last
+    def __init__(self, net: Net) -> None:
+        self._net: Net = weakref.proxy(net)  # a net that is no longer used is gone at once
         self._tops = [top for tops in net.tops for top in tops]
         self._inputs = [net.blobs[name] for name in net.inputs]
-        self._now: Recording | None = None
+        self._last: dict[tuple[int, int], Recording] = {}    # by the layers that run
         self._states: dict[Hashable, Recording | None] = {}  # None: the state has come once
-        self._seen: set[Hashable] = set()                    # the shapes of the inputs then
+        self._seen: set[Hashable] = set()                    # the layers and the shapes of the inputs then
         self._memory: list[Any] = []                         # held, so that no other array gets its identity
         self._identities: tuple[int, ...] = ()
 
-    def forward(self) -> float:
-        """Run the layers forward, from a recording where there is one; the total loss."""
-        if self._now is not None and self._now.stands():
-            return self._now.play()
-        state = self._expected_state()
-        self._now = self._states.get(state)
-        if self._now is not None:
-            self._now.changes = blob_module.changes
-            return self._now.play()
-        if state in self._states:
-            return self._record(state)
-        loss = self._net.run(self._first, self._last)
-        self._remember()
-        return loss
+    def forward(self, first: int, last: int) -> float:
+        """Run layers `first` to `last` forward, from a recording where there is one; the total loss."""
+        recording = self._last.get((first, last))
+        if recording is not None and recording.stands():
+            return recording.play()
+        state = self._state_to_come(first, last)
+        if state not in self._states:
+            loss = self._net.run(first, last)
+            self._remember(first, last)
+            return loss
+        recording = self._states[state]
+        if recording is None:
+            return self._record(state, first, last)
+        recording.changes = blob_module.changes
+        self._last[first, last] = recording
+        return recording.play()
 
-    def _expected_state(self) -> Hashable:
-        """The state that a pass will leave; where the caller has reshaped an input, only if it has come before."""
-        state = self._state()
-        if state in self._states or self._input_shapes() not in self._seen:
-            return state
-        self._net.reshape(self._first, self._last)
-        return self._state()
+    def _state_to_come(self, first: int, last: int) -> Hashable:
+        """The state that a pass will leave, or None where the inputs have shapes that are new."""
+        if self._key(first, last) not in self._seen:
+            return None
+        state = self._state(first, last)
+        if state not in self._states:  # the caller has gone back to shapes that the blobs behind have still to take
+            self._net.reshape(first, last)
+            state = self._state(first, last)
+        return state
 
-    def _record(self, state: Hashable) -> float:
+    def _record(self, state: Hashable, first: int, last: int) -> float:
         made, before = Recording(self._net), blob_module.changes
-        loss = made.record(self._first, self._last)
+        loss = made.record(first, last)
         if made.changes == before:  # else memory was replaced while it was recorded
-            self._now = self._states[state] = made
+            self._last[first, last] = self._states[state] = made
         return loss
 
-    def _remember(self) -> None:
+    def _remember(self, first: int, last: int) -> None:
         if len(self._states) >= MOST:
             self._forget()
-        self._states.setdefault(self._state(), None)
-        self._seen.add(self._input_shapes())
+        self._states.setdefault(self._state(first, last), None)
+        self._seen.add(self._key(first, last))
 
     def _forget(self) -> None:
-        self._states.clear()
-        self._seen.clear()
+        for known in (self._last, self._states, self._seen):
+            known.clear()
 
-    def _state(self) -> Hashable:
+    def _key(self, first: int, last: int) -> Hashable:
+        return first, last, tuple([blob.shape for blob in self._inputs])
+
+    def _state(self, first: int, last: int) -> Hashable:
         """What a recording depends on, but for memory: where that has changed, all recordings are dropped."""
         layers = self._net.layers
         blobs = [*self._tops, *(blob for layer in layers for blob in layer.blobs)]
@@ -89,10 +97,7 @@ class Replay:
         if identities != self._identities:
             self._forget()
             self._memory, self._identities = memory, identities
-        return threading.get_ident(), kernels.engine(), tuple([blob.shape for blob in blobs])
-
-    def _input_shapes(self) -> Hashable:
-        return tuple([blob.shape for blob in self._inputs])
+        return first, last, threading.get_ident(), kernels.engine(), tuple([blob.shape for blob in blobs])
 
 
 class Recording:
