@@ -133,7 +133,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
         return
     cut = _Cut(x, out, dy, stride, pad, dilation, group)
     lanes = min(LANES, cut.pieces, max(1, LANE_VALUES // max(1, out.size)))
-    dw = cut.filters(out)
+    dw = cut.filters(out).swapaxes(1, 2)  # (g, D, K / g): BLAS is quicker at the product with more rows than columns
     partial = borrow("lanes", (lanes, *dw.shape), out.dtype)
 
     def lane(i: int) -> None:
@@ -142,9 +142,8 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
             images, rows = cut.piece(j)
             columns, outputs = cut.columns(x[images], rows), cut.outputs(dy[images], rows)
             products = borrow("products", (len(outputs), *dw.shape), out.dtype)
-            np.matmul(outputs, columns.swapaxes(2, 3), out=products)
-            for product in products:
-                partial[i] += product
+            np.matmul(columns, outputs.swapaxes(2, 3), out=products)
+            partial[i] += products.sum(axis=0)
 
     shards.run(lane, lanes, gemm=True)
     for i in range(lanes):
