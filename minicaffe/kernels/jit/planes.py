@@ -22,6 +22,9 @@ from minicaffe.kernels.workspace import borrow
 CACHED = 1 << 18      # numbers of the planes that a piece reads: what a core's cache holds beside the filters
 PIECE_WORK = 1 << 20  # multiplications that are worth a piece of their own
 MOST_PIECES = 16      # of one image
+THIN = 2              # filters of a group that are slid one by one
+THIN_VECTORS = 8      # vectors of a stretch that one filter is slid over
+THIN_WIDTH = THIN_VECTORS * LANES
 LAID_OUT = 1 << 15    # numbers that are worth a piece when they are laid out
 DOTS = 2048           # columns that a tile of products adds at a time: its slopes stay in the first cache
 FIRST = np.zeros(1, np.int64)
@@ -66,8 +69,10 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
     planes = x if at.bare else lay_out(x, at, stride, pad)
     filters, channels = K // group, x.shape[1] // group
     parts, tall = _cut(at, channels, filters, D, N * group)
-    _slide(N * group * len(parts) * tall, planes, w, b, out, at.offsets, parts, len(parts), tall, group, filters, D,
-           planes.size // N, planes.size // N // group, at.width, *out.shape[2:])
+    work = at.columns * filters * D  # of one image and group; where it is little, a piece does several
+    at_once = max(1, min(-(-N * group // MOST_PIECES), PIECE_WORK // work)) if len(parts) * tall == 1 else 1
+    _slide(-(-N * group // at_once) * len(parts) * tall, planes, w, b, out, at.offsets, parts, len(parts), tall, group,
+           filters, D, planes.size // N, planes.size // N // group, at.width, *out.shape[2:], N * group, at_once)
 
 
 def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
@@ -97,7 +102,7 @@ def _cut(at: Geometry, channels: int, filters: int, D: int, images: int) -> tupl
     cached = -(-wide * WIDTH * channels * at.channel // at.plane // CACHED)
     wanted = min(MOST_PIECES, max(1, at.columns * filters * D // PIECE_WORK), -(-MOST_PIECES // images))
     parts = min(wide, max(1, cached, wanted))
-    tall = max(1, min(-(-filters // ROWS), wanted // parts)) if parts < wanted else 1
+    tall = max(1, min(-(-filters // ROWS), wanted // parts)) if parts < wanted and filters > THIN else 1
     return _starts(at.columns, wide, parts), tall
 
 
@@ -149,6 +154,7 @@ def _lay_out(block, piece):
 
 _tall = {v: tiles.outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
 _tall_1, _tall_2, _tall_3 = (_tall[v] for v in (1, 2, 3))
+_thin = tiles.outer_tile(1, THIN_VECTORS)
 
 
 @entry
@@ -156,33 +162,57 @@ def _slide(block, piece):
     planes, w, b, y, offsets = block[0], block[1], block[2], block[3], block[4]
     parts, tall, group, filters, D = block[6], block[7], block[8], block[9], block[10]
     image, channels, width, oh, ow = block[11], block[12], block[13], block[14], block[15]
-    starts = words.ints(block[5], parts)
-    columns = (oh - 1) * width + ow
+    images, at_once, starts = block[16], block[17], words.ints(block[5], parts)
     rest, part = piece // parts, piece % parts
-    rest, up = rest // tall, rest % tall
-    n, g = rest // group, rest % group
-    start = starts[part]
-    stop = starts[part + 1] if part + 1 < parts else columns
+    band, up = rest // tall, rest % tall
+    start, stop = starts[part], starts[part + 1] if part + 1 < parts else (oh - 1) * width + ow
     steps = (filters + ROWS - 1) // ROWS
+    for i in range(band * at_once, min(images, (band + 1) * at_once)):
+        at = planes + 4 * (i // group * image + i % group * channels)
+        k, to = i % group * filters, y + 4 * i * filters * oh * ow
+        if filters <= THIN:
+            for m in range(filters):
+                _slide_thin(w + 4 * (k + m) * D, b + 4 * (k + m), at, offsets, D, start, stop, width, oh, ow,
+                            to + 4 * m * oh * ow)
+            continue
+        for m in range(up * steps // tall * ROWS, min(filters, (up + 1) * steps // tall * ROWS), ROWS):
+            _slide_tall(w + 4 * (k + m) * D, b + 4 * (k + m), min(ROWS, filters - m), at, offsets, D, start, stop,
+                        width, oh, ow, to + 4 * m * oh * ow)
+
+
+@compiled
+def _slide_tall(w, b, have, planes, offsets, D, start, stop, width, oh, ow, y):
+    """Slide as many filters as a tile has rows."""
+    P = oh * ow
+    to, pitch = tiles.tile_memory(), WIDTH
+    for j in range(start, stop, WIDTH):
+        count = min(WIDTH, stop - j)
+        vectors = (count + LANES - 1) // LANES
+        lanes, at = count - (vectors - 1) * LANES, planes + 4 * j
+        if width == ow:  # there is nothing beyond the border
+            to, pitch = y + 4 * j, P
+        if vectors == 3:
+            _tall_3(w, D, have, 1, at, offsets, D, lanes, b, to, pitch)
+        elif vectors == 2:
+            _tall_2(w, D, have, 1, at, offsets, D, lanes, b, to, pitch)
+        else:
+            _tall_1(w, D, have, 1, at, offsets, D, lanes, b, to, pitch)
+        if width != ow:
+            _write(to, pitch, have, j, count, width, oh, ow, y)
+
+
+@compiled
+def _slide_thin(w, b, planes, offsets, D, start, stop, width, oh, ow, y):
+    """Slide one filter, over wider stretches."""
     tile = tiles.tile_memory()
-    for step in range(up * steps // tall, (up + 1) * steps // tall):
-        m = step * ROWS
-        have = min(ROWS, filters - m)
-        k = g * filters + m
-        weights = w + 4 * k * D
-        target = y + 4 * (n * group * filters + k) * oh * ow
-        for j in range(start, stop, WIDTH):
-            count = min(WIDTH, stop - j)
-            vectors = (count + LANES - 1) // LANES
-            lanes = count - (vectors - 1) * LANES
-            at = planes + 4 * (n * image + g * channels + j)
-            if vectors == 3:
-                _tall_3(weights, D, have, 1, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
-            elif vectors == 2:
-                _tall_2(weights, D, have, 1, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
-            else:
-                _tall_1(weights, D, have, 1, at, offsets, D, lanes, b + 4 * k, tile, vectors * LANES)
-            _write(tile, vectors * LANES, have, j, count, width, oh, ow, target)
+    for j in range(start, stop, THIN_WIDTH):
+        count = min(THIN_WIDTH, stop - j)
+        if count > THIN_WIDTH - LANES:
+            _thin(w, D, 1, 1, planes + 4 * j, offsets, D, count - THIN_WIDTH + LANES, b, tile, THIN_WIDTH)
+        else:
+            for i in range(0, count, LANES):
+                _tall_1(w, D, 1, 1, planes + 4 * (j + i), offsets, D, min(LANES, count - i), b, tile + 4 * i, LANES)
+        _write(tile, THIN_WIDTH, 1, j, count, width, oh, ow, y)
 
 
 @compiled
