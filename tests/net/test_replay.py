@@ -11,13 +11,13 @@ import pytest
 from net_tools import convolution, fully_connected, inputs, layer, make
 
 from minicaffe import TEST, TRAIN, blob, kernels, pycaffe
-from minicaffe.layer import Layer
+from minicaffe.layer import Layer, layer_class
 from minicaffe.layers.activation.relu import ReLULayer
 
 IMAGE = (2, 3, 11, 9)
 BODY = (convolution("x", "a", 5, 3) + layer("ReLU", "a", "a", name="r") + layer("Split", "a", "left right", name="s")
         + convolution("left", "l", 4, 1) + layer("TanH", "l", "t") + layer("Concat", "t right", "c")
-        + layer("Flatten", "c", "flat") + layer("Softmax", "flat", "p"))  # TanH has no kernel: tapes around it
+        + layer("Flatten", "c", "flat") + layer("Softmax", "flat", "p"))
 ALEX = (inputs(x=IMAGE) + convolution("x", "a", 8, 5, name="conv1") + layer("ReLU", "a", "a", name="relu1")
         + layer("Pooling", "a", "p", "pooling_param { kernel_size: 3 stride: 2 }")
         + convolution("p", "b", 6, 3, name="conv2") + layer("ReLU", "b", "b", name="relu2")
@@ -99,8 +99,15 @@ def test_same_bits(name, threads):
     Pair(NETS[name]).warm(5)
 
 
+def test_same_bits_around_a_layer_in_python(monkeypatch):
+    """this test shows the same where a layer between two tapes runs in Python."""
+    monkeypatch.setattr(layer_class("TanH"), "replays", False)
+    Pair(NETS["parts"]).warm(5)
+
+
 def test_what_runs_in_python(monkeypatch):
     """this test shows that the first two passes run each layer, and later ones those alone that no tape stands for."""
+    monkeypatch.setattr(layer_class("TanH"), "replays", False)
     net = make(NETS["parts"], TEST, dtype=np.float32)
     ran, every = count_runs(net, monkeypatch), list(range(len(net.layers)))
     for want in (every, every, [net.layer_index("t")], [net.layer_index("t")]):
