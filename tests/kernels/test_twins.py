@@ -83,6 +83,11 @@ MAPS = {  # of arrays of one shape
     "product": lambda normal, x: [(normal(*x), normal(*x), normal(*x))],
     "larger": lambda normal, x: [(normal(*x).round(1), normal(*x).round(1), normal(*x))],
 }
+ROUNDED_MAPS = ("sigmoid", "tanh", "elu", "exponential")
+for _name, _numbers in {"sigmoid": [()], "tanh": [()], "elu": [(1.0,), (-0.3,)], "linear": [(0.3, -2.0)],
+                        "exponential": [(1.0, 0.0), (-0.7, 1.5)], "clip": [(-0.5, 1.0), (1.0, 0.5)],
+                        "absolute": [()]}.items():
+    MAPS[_name] = lambda normal, x, _numbers=_numbers: [(5 * normal(*x), *some, normal(*x)) for some in _numbers]
 PLANES = ((3, 2, 4), (1, 7, 1), (11, 3, 1), (2, 5, 33), (1, 6, 200), (3, 7, 2011), (0, 2, 3))  # N, C, P
 
 
@@ -244,6 +249,8 @@ def test_twin(engine, name, dtype):
         for want, have in zip(expected, got, strict=True):
             if name == "softmax" and isinstance(want, np.ndarray):
                 np.testing.assert_allclose(have, want, rtol=1e-6, atol=0)
+            elif name in ROUNDED_MAPS and isinstance(want, np.ndarray):
+                np.testing.assert_allclose(have, want, rtol=1e-6 if dtype == np.float32 else 0, atol=1e-7)
             elif name.startswith(("correlate", "add_channel", "matmul", "ave_pool")) and isinstance(want, np.ndarray):
                 np.testing.assert_allclose(have, want, rtol=0, atol=ROUNDING[dtype] * np.nanmax(np.abs(want)))
             else:
@@ -267,7 +274,8 @@ def test_max_pool_of_nan():
 
 
 @pytest.mark.parametrize("name", ["relu", "relu_grad", "prelu", "affine", "weighted_sum", "product", "larger",
-                                  "softmax", "lrn"])
+                                  "softmax", "lrn", "sigmoid", "tanh", "elu", "linear", "exponential", "clip",
+                                  "absolute"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_in_place(name, dtype):
     """A twin gives in place what it gives between two arrays."""

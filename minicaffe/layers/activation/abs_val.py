@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
 
 
@@ -18,9 +19,10 @@ class AbsValLayer(Elementwise):
     """
 
     slope_from = "x"
+    replays = True
 
     def value(self, x, y):
-        np.abs(x, out=y)
+        kernels.absolute(x, y)
 
     def slope(self, x):
         return np.sign(x)

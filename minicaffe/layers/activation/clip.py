@@ -1,7 +1,6 @@
 """Clip: keep every number within two limits."""
 
-import numpy as np
-
+from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
 
 
@@ -21,6 +20,7 @@ class ClipLayer(Elementwise):
 
     message = "clip_param"
     slope_from = "x"
+    replays = True
 
     def setup(self, bottom, top):
         self.a, self.b = self.param.min, self.param.max
@@ -29,8 +29,7 @@ class ClipLayer(Elementwise):
 
     def value(self, x, y):
         # Caffe: the lower limit is laid on last, so it wins where it lies above the upper one
-        np.minimum(x, self.b, out=y)
-        np.maximum(y, self.a, out=y)
+        kernels.clip(x, self.a, self.b, y)
 
     def slope(self, x):
         return (x >= self.a) & (x <= self.b)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
 
 
@@ -21,16 +22,13 @@ class ELULayer(Elementwise):
 
     message = "elu_param"
     slope_from = "x"
+    replays = True
 
     def setup(self, bottom, top):
         self.alpha = self.param.alpha
 
     def value(self, x, y):
-        below = np.minimum(x, 0, out=np.empty_like(x))
-        np.expm1(below, out=below)
-        below *= self.alpha
-        np.maximum(x, 0, out=y)
-        y += below
+        kernels.elu(x, self.alpha, y)
 
     def slope(self, x):
         return np.where(x > 0, 1, self.alpha * np.exp(np.minimum(x, 0)))

@@ -2,8 +2,7 @@
 
 import math
 
-import numpy as np
-
+from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
 
 
@@ -30,15 +29,14 @@ class ExpLayer(Elementwise):
 
     message = "exp_param"
     slope_from = "y"
+    replays = True
 
     def setup(self, bottom, top):
         log_g = log_of_base(self)
         self.s, self.b = log_g * self.param.scale, log_g * self.param.shift
 
     def value(self, x, y):
-        np.multiply(x, self.s, out=y)
-        y += self.b
-        np.exp(y, out=y)
+        kernels.exponential(x, self.s, self.b, y)
 
     def slope(self, y):
         return y * self.s

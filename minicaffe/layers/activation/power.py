@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
 
 
@@ -25,18 +26,23 @@ class PowerLayer(Elementwise):
     def setup(self, bottom, top):
         self.p, self.s, self.b = self.param.power, self.param.scale, self.param.shift
 
+    def reshape(self, bottom, top):
+        super().reshape(bottom, top)
+        self.replays = self.p == 1 and self.s != 0 and not self._keeps_x
+
     def value(self, x, y):
         if self.p * self.s == 0:
             y.fill(self.b)  # whatever x is, infinite included
         else:
-            self._linear(x, out=y)
+            kernels.linear(x, self.s, self.b, y)
         if self.p != 1:
             y **= self.p
 
     def slope(self, x):
         if self.p * self.s == 0 or self.p == 1:
             return self.p * self.s
-        t = self._linear(x, out=np.empty_like(x))
+        t = np.empty_like(x)
+        kernels.linear(x, self.s, self.b, t)
         if self.p == 2:
             t *= 2 * self.s
             return t
@@ -45,8 +51,3 @@ class PowerLayer(Elementwise):
         slope /= t
         slope *= self.p * self.s
         return slope
-
-    def _linear(self, x, out):
-        np.multiply(x, self.s, out=out)
-        out += self.b
-        return out

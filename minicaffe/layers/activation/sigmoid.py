@@ -1,18 +1,7 @@
 """Sigmoid: squash every number into (0, 1)."""
 
-import numpy as np
-
+from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
-
-
-def sigmoid(x, out):
-    """out = 1 / (1 + e^−x), written so that no x overflows; out may be x."""
-    # tanh saturates at ±1 where e^−x would overflow:  σ(x) = tanh(x / 2) / 2 + 1 / 2
-    np.multiply(x, 0.5, out=out)
-    np.tanh(out, out=out)
-    out *= 0.5
-    out += 0.5
-    return out
 
 
 @register("Sigmoid")
@@ -30,9 +19,10 @@ class SigmoidLayer(Elementwise):
 
     message = "sigmoid_param"
     slope_from = "y"
+    replays = True
 
     def value(self, x, y):
-        sigmoid(x, out=y)
+        kernels.sigmoid(x, y)
 
     def slope(self, y):
         return y * (1 - y)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
-from minicaffe.layers.activation.sigmoid import sigmoid
 
 
 @register("Swish")
@@ -34,4 +34,6 @@ class SwishLayer(Elementwise):
         return s * (1 + self.beta * x * (1 - s))
 
     def _gate(self, x):
-        return sigmoid(self.beta * x, out=np.empty_like(x))
+        s = np.multiply(x, self.beta, out=np.empty_like(x))
+        kernels.sigmoid(s, s)
+        return s

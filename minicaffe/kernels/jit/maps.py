@@ -1,0 +1,95 @@
+"""Twins of the functions of one number: each a formula, which one pass over memory lays on all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minicaffe.kernels.jit import words
+from minicaffe.kernels.jit.entry import entry
+from minicaffe.kernels.jit.exponential import exp, expm1
+from minicaffe.kernels.jit.pieces import floats_of, part, pieces, unless_same
+from minicaffe.kernels.jit.words import helper
+from minicaffe.kernels.reference import maps as reference
+from minicaffe.kernels.registry import Kernel
+
+DEAR = 4  # an exponential takes the time of so many numbers that are only read and written
+
+
+def _twin(kernel: Kernel, formula: Callable[..., Any]) -> None:
+    """Give a kernel of the arguments (x, up to two numbers, out) the twin that lays formula(v, p, q) on all v of x."""
+
+    @entry
+    def lay(block, piece):
+        first, end = part(block[2], piece, block[3])
+        p, q = np.float32(words.number(block[4])), np.float32(words.number(block[5]))
+        y = floats_of(block[1], first, end)
+        if block[0] == 0:  # in place, see unless_same
+            for i in range(y.size):
+                y[i] = formula(y[i], p, q)
+        else:
+            x = floats_of(block[0], first, end)
+            for i in range(y.size):
+                y[i] = formula(x[i], p, q)
+
+    @kernel.twin("numba", entries=True)
+    def twin(x: np.ndarray, *rest: Any) -> None:
+        if x.dtype != np.float32:
+            kernel.reference(x, *rest)
+            return
+        *numbers, out = rest
+        p, q = (*map(float, numbers), 0.0, 0.0)[:2]
+        count = pieces(DEAR * x.size, x.size)
+        lay(count, unless_same(x, out), out, x.size, count, p, q)
+
+
+@helper
+def _sigmoid(v, p, q):
+    most = np.float32(40) if v > np.float32(40) else v  # e^−40 is nothing beside 1, and less takes processors long
+    return np.float32(1) / (np.float32(1) + exp(-most))
+
+
+@helper
+def _tanh(v, p, q):
+    size = abs(v)
+    size = np.float32(20) if size > np.float32(20) else size  # from 9 on, the result is 1
+    e = expm1(size + size)                                    # so that nothing gets lost near 0
+    rise = e / (e + np.float32(2))
+    return np.copysign(rise, v)
+
+
+@helper
+def _elu(v, alpha, q):
+    return v if v > 0 else alpha * expm1(v)
+
+
+@helper
+def _linear(v, s, b):
+    return s * v + b
+
+
+@helper
+def _exponential(v, s, b):
+    return exp(s * v + b)
+
+
+@helper
+def _clip(v, a, b):
+    below = b if v > b else v  # what is not a number remains so
+    return a if below < a else below
+
+
+@helper
+def _absolute(v, p, q):
+    return abs(v)
+
+
+_twin(reference.sigmoid, _sigmoid)
+_twin(reference.tanh, _tanh)
+_twin(reference.elu, _elu)
+_twin(reference.linear, _linear)
+_twin(reference.exponential, _exponential)
+_twin(reference.clip, _clip)
+_twin(reference.absolute, _absolute)
