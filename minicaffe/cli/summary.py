@@ -135,16 +135,18 @@ def _totals(costs: NetCost, reusing: NetCost) -> list[str]:
              f"memory, TEST    {_test(costs)}"]
     if costs.trains:
         lines += [f"memory, TRAIN   {_bytes(costs.train_bytes)} = the same + gradients {_bytes(costs.gradients)} + the "
-                  f"parameters' gradients and one history {_bytes(2 * costs.parameter_bytes)}"]
+                  f"parameters' gradients and one history {_bytes(2 * costs.parameter_bytes)} + the kernels' "
+                  f"{_bytes(costs.borrowed[1] - costs.borrowed[0])} more"]
     else:
         lines += ["memory, TRAIN   nothing to train: no layer is a loss"]
     lines += [f"memory, reused  {_test(reusing)}"]
-    return [*lines, "Kernels need a little more while they run."]
+    return lines if costs.borrowed[1] else [*lines, "Kernels need a little more while they run."]
 
 
 def _test(costs: NetCost) -> str:
     return (f"{_bytes(costs.test_bytes)} = activations {_bytes(costs.activations)} + parameters "
-            f"{_bytes(costs.parameter_bytes)} + the layers' own {_bytes(costs.own)}")
+            f"{_bytes(costs.parameter_bytes)} + the layers' own {_bytes(costs.own)} + the kernels' "
+            f"{_bytes(costs.borrowed[0])}")
 
 
 def _shape(shape: tuple[int, ...]) -> str:

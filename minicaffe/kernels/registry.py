@@ -98,8 +98,7 @@ def _unrecorded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def spoiling(*args: Any, **kwargs: Any) -> Any:
-        tape.spoil()
-        return function(*args, **kwargs)
+        return None if tape.spoil() else function(*args, **kwargs)
 
     return spoiling
 

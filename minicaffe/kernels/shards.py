@@ -76,7 +76,8 @@ def run(task: Callable[[int], object], count: int, *, gemm: bool = False, wakes:
     `gemm` says that the task multiplies matrices, `wakes` that there is work enough to wake other threads for. The
     first error of a task is raised again here.
     """
-    tape.spoil()  # what a task does, on whatever thread, no tape hears of
+    if tape.spoil():  # what a task does, on whatever thread, no tape hears of
+        return
     helpers = min(threads(), count) - 1
     held = hold_to_one_thread() if gemm else True  # else BLAS has threads of its own: none on top of them
     if helpers < 1 or not held or not wakes or getattr(_here, "busy", False):

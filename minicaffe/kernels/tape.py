@@ -22,9 +22,11 @@ class Tape:
     calls      what to call; none is the tape of something that has nothing to do
     kept       what must live as long as the addresses are used
     spoiled    something ran that is not among the calls: the tape stands for nothing
+    borrowed   in a rehearsal, where nothing runs: the memory that kernels would borrow, slot -> bytes; else None
     """
 
-    def __init__(self) -> None:
+    def __init__(self, borrowed: dict[str, int] | None = None) -> None:
+        self.borrowed = borrowed
         self.calls: list[Call] = []
         self.kept: list[Any] = []
         self.spoiled = False
@@ -55,9 +57,12 @@ def _nothing() -> None:
 
 
 @contextmanager
-def recording() -> Iterator[Tape]:
-    """Write down what this thread's kernels call."""
-    before, tape = getattr(_here, "tape", None), Tape()
+def recording(rehearsal: bool = False) -> Iterator[Tape]:
+    """Write down what this thread's kernels call; in a `rehearsal`, run none of it.
+
+    In a rehearsal arrays may be shapes without memory, and a kernel that is more than entries is passed over.
+    """
+    before, tape = getattr(_here, "tape", None), Tape({} if rehearsal else None)
     _here.tape = tape
     try:
         yield tape
@@ -70,8 +75,9 @@ def current() -> Tape | None:
     return getattr(_here, "tape", None)
 
 
-def spoil() -> None:
-    """Say that something runs which no tape can hold."""
+def spoil() -> bool:
+    """Say that something is to run which no tape can hold; whether it may not, for this is a rehearsal."""
     tape = current()
     if tape is not None:
         tape.spoiled = True
+    return tape is not None and tape.borrowed is not None

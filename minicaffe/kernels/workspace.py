@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
+
+from minicaffe.kernels import tape
 
 LINE = 64  # bytes of a cache line
 
@@ -20,11 +23,26 @@ def borrow(slot: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
 
     It is valid until the same thread borrows the slot again, so it must not outlive the kernel's call.
     """
+    recorder = tape.current()
+    if recorder is not None and recorder.borrowed is not None:
+        size = int(math.prod(shape)) * np.dtype(dtype).itemsize
+        recorder.borrowed[slot] = max(size, recorder.borrowed.get(slot, 0))
+        return without_memory(shape, dtype)
     buffers: dict[Any, np.ndarray] = _here.__dict__
     key, count = (slot, np.dtype(dtype)), math.prod(shape)
     if key not in buffers or buffers[key].size < count:
         buffers[key] = _aligned(count, np.dtype(dtype))
     return buffers[key][:count].reshape(shape)
+
+
+def held() -> int:
+    """The bytes that this thread has borrowed so far: what a kernel gave back, the next one finds again."""
+    return sum(buffer.nbytes for buffer in _here.__dict__.values())
+
+
+def without_memory(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
+    """An array of this shape that is one number, seen again and again: for rehearsals (tape.py)."""
+    return as_strided(np.zeros(1, dtype), tuple(shape), (0,) * len(shape))
 
 
 def _aligned(count: int, dtype: np.dtype) -> np.ndarray:

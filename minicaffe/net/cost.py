@@ -15,6 +15,7 @@ import numpy as np
 
 from minicaffe.blob import Blob, Storage
 from minicaffe.layer import Layer
+from minicaffe.net import rehearsal
 
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
@@ -73,6 +74,7 @@ class NetCost:
     gradients       the diffs that backward writes or reads
     parameters      learned and measured blobs, shared ones once; `parameter_bytes` their memory
     own             what layers keep for themselves: masks, normalized values, gates
+    borrowed        what kernels borrow for forward passes, and for training; 0 where the net is not of shapes alone
     trains          whether anything runs backward
     """
 
@@ -83,6 +85,7 @@ class NetCost:
     parameters: int
     parameter_bytes: int
     own: int
+    borrowed: tuple[int, int]
     trains: bool
 
     @property
@@ -93,12 +96,13 @@ class NetCost:
     @property
     def test_bytes(self) -> int:
         """The memory of forward passes."""
-        return self.activations + self.parameter_bytes + self.own
+        return self.activations + self.parameter_bytes + self.own + self.borrowed[0]
 
     @property
     def train_bytes(self) -> int:
         """The memory of training: with every gradient, and one history a parameter (SGD's momentum)."""
-        return self.test_bytes + self.gradients + 2 * self.parameter_bytes
+        more = self.borrowed[1] - self.borrowed[0]
+        return self.test_bytes + self.gradients + 2 * self.parameter_bytes + more
 
 
 def cost(net: Net) -> NetCost:
@@ -124,7 +128,7 @@ def cost(net: Net) -> NetCost:
     parameters = sum(owned.values())
     first = next((shape for row in rows for shape in row.shapes if shape), (1,))
     return NetCost(rows, first[0], data.total, diffs.total, parameters, parameters * item,
-                   _own(net), any(net.plan.layers))
+                   _own(net), rehearsal.borrowed(net) if net.shapes_only else (0, 0), any(net.plan.layers))
 
 
 def _own(net: Net) -> int:

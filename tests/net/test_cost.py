@@ -1,10 +1,13 @@
 """The forecast of a net's parameters, multiply-adds and memory."""
 
+import threading
+
 import numpy as np
 import pytest
 from net_tools import convolution, fully_connected, inputs, layer, make
 
-from minicaffe import TEST, TRAIN, Net
+from minicaffe import TEST, TRAIN, Net, kernels
+from minicaffe.kernels import workspace
 from minicaffe.net.cost import cost
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
@@ -107,6 +110,32 @@ def measured(net):
                 found[id(storage)] = storage
     total = [sum(s.buffer.nbytes for s in found.values()) for found in (data, diffs, parameters)]
     return (*total, sum({id(array): array.nbytes for made in net.layers for array in made.scratch_arrays}.values()))
+
+
+WINOGRAD = (inputs(x=(3, 64, 14, 18), y=(3, 5)) + conv("x", "a", 64, 3, "pad: 1") + layer("LRN", "a", "n")
+            + conv("n", "b", 6, 5, "stride: 2 group: 2") + layer("Deconvolution", "b", "d", "convolution_param { "
+            "num_output: 4 kernel_size: 2 stride: 2 }") + pool("d", "p", 3) + fully_connected("p", "f", 5)
+            + layer("EuclideanLoss", "f y", "loss"))
+
+
+@pytest.mark.parametrize("text", [LENET.replace("dim: 64", "dim: 19"), WINOGRAD], ids=["LeNet", "Winograd"])
+def test_kernels_borrow_what_was_forecast(text):
+    """this test shows that the rehearsal finds, to the byte, what kernels borrow in a forward and in both passes."""
+    pytest.importorskip("numba")
+    if kernels.engine() != "numba":
+        pytest.skip("kernels of numpy are not rehearsed")
+    net, held = make(text, dtype=np.float32), []
+    net.blobs["label" if "label" in net.blobs else "y"].data.fill(1)
+
+    def both_passes():
+        for run in (net.forward, net.backward):
+            run()
+            held.append(workspace.held())
+
+    fresh = threading.Thread(target=both_passes)  # memory is borrowed thread by thread
+    fresh.start()
+    fresh.join()
+    assert [*forecast(text).borrowed] == held
 
 
 @pytest.mark.parametrize("text", [

@@ -53,8 +53,10 @@ class Entry:
 
     def __call__(self, pieces: int, *arguments: Any) -> None:
         """Run all pieces with these arguments: arrays, None (address 0), integers and floats."""
-        call = (self.made.address, np.array([_word(a) for a in arguments], np.int64), pieces)
         recorder = tape.current()
+        if recorder is not None and recorder.borrowed is not None:
+            return
+        call = (self.made.address, np.array([_word(a) for a in arguments], np.int64), pieces)
         if recorder is not None:
             recorder.add(call, arguments, player)
         player((call,))()
