@@ -248,14 +248,17 @@ def _ave_pool_grad(block, piece):
                 dy = load(block[0] + 4 * plane * oh * ow + row, q, ow, spread(np.float32(0)))
                 store(shares + row, q, ow, over(dy, _sizes(height, q * sw - pw, sw, kw, W + pw)))
         for r in range(oh):
-            for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
-                if sw == 1:
-                    for w in range(0, W, LANES):
-                        _add(dx + 4 * h * W, w, W, _received(shares + 4 * r * ow, w + pw, ow, 0, kw, 1))
-                else:
-                    for m in range(0, (W + 1) // 2, LANES):  # pixels 2m, 2m + 2, … and their right neighbours
-                        left = _received(shares + 4 * r * ow, m + pw // 2, ow, pw % 2, kw, 2)
-                        right = _received(shares + 4 * r * ow, m + (pw + 1) // 2, ow, (pw + 1) % 2, kw, 2)
+            top, bottom, row = max(0, r * sh - ph), min(H, r * sh - ph + kh), shares + 4 * r * ow
+            if sw == 1:
+                for w in range(0, W, LANES):
+                    values = _received(row, w + pw, ow, 0, kw, 1)
+                    for h in range(top, bottom):
+                        _add(dx + 4 * h * W, w, W, values)
+            else:
+                for m in range(0, (W + 1) // 2, LANES):  # pixels 2m, 2m + 2, … and their right neighbours
+                    left = _received(row, m + pw // 2, ow, pw % 2, kw, 2)
+                    right = _received(row, m + (pw + 1) // 2, ow, (pw + 1) % 2, kw, 2)
+                    for h in range(top, bottom):
                         _add(dx + 4 * h * W, 2 * m, W, zipped(left, right))
                         _add(dx + 4 * h * W, 2 * m + LANES, W, zipped_rest(left, right))
 
