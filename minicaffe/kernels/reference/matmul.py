@@ -17,12 +17,13 @@ GRAIN = 16            # blocks begin at multiples of this, as BLAS likes them
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) -> None:
     """out = a · b, or out += a · b with `add`. a (M, K), b (K, N), out (M, N); a and b may be transposed views.
 
-    The longer side of out is cut into blocks by the shapes alone, so any number of threads gives the same bits.
+    The longer side of out is cut into blocks by the shapes alone, so any number of threads gives the same bits. Where
+    sums are short, most of the work is to write out; then its rows are cut, which are quicker to write whole.
     """
-    M, N = out.shape
-    rows = M >= N
-    length = max(M, N)
-    blocks = max(1, min(BLOCKS, M * N * a.shape[1] // BLOCK_WORK, length // GRAIN))
+    (M, N), K = out.shape, a.shape[1]
+    rows = M >= min(N, 4 * K)
+    length = M if rows else N
+    blocks = max(1, min(BLOCKS, M * N * K // BLOCK_WORK, length // GRAIN))
     step = -(-length // (blocks * GRAIN)) * GRAIN
 
     def block(i: int) -> None:

@@ -28,24 +28,17 @@ def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
         for at, seen in _taps(x, kernel, stride, pad, y):
             np.fmax(y[at], x[seen], out=y[at])
         return
-    chosen = np.zeros(y.shape, np.uint8 if kernel[0] * kernel[1] < 256 else np.int32)  # 1, 2, … in the window; 0: none
-    for place, (at, seen) in enumerate(_taps(x, kernel, stride, pad, y), start=1):
+    width, (oh, ow) = x.shape[3], y.shape[2:]
+    # which pixel each window chose: its number in the plane, counted from 1 at the window's corner; 0 for none
+    chosen = np.zeros(y.shape, np.min_scalar_type((kernel[0] - 1) * width + kernel[1]))
+    for (i, j), (at, seen) in zip(np.ndindex(*kernel), _taps(x, kernel, stride, pad, y), strict=True):
         pixels = np.ascontiguousarray(x[seen])  # three passes over neighbours are quicker than over every other one
-        larger = (pixels > y[at]) * chosen.dtype.type(place)  # the places ascend: the last that was larger stays
-        np.maximum(chosen[at], larger, out=chosen[at])
+        larger = (pixels > y[at]) * chosen.dtype.type(i * width + j + 1)
+        np.maximum(chosen[at], larger, out=chosen[at])  # the numbers ascend: the last that was larger stays
         np.fmax(y[at], pixels, out=y[at])
-    _pixel_numbers(x.shape[3], kernel, stride, pad, chosen, index)
-
-
-def _pixel_numbers(width: int, kernel: Pair, stride: Pair, pad: Pair, chosen: np.ndarray, index: np.ndarray) -> None:
-    """index = the number in its plane of the pixel that stands at the chosen place of each window; −1 for none."""
-    (kh, kw), (oh, ow) = kernel, index.shape[2:]
-    places = np.add.outer(np.arange(kh) * width, np.arange(kw)).reshape(-1)
     corners = np.add.outer((np.arange(oh) * stride[0] - pad[0]) * width, np.arange(ow) * stride[1] - pad[1])
-    numbers = np.append(np.iinfo(index.dtype).min // 2, places).astype(index.dtype)
-    np.take(numbers, chosen, out=index, mode="clip")  # any mode but the first, which writes to a copy of `index`
-    index += corners.astype(index.dtype)
-    np.maximum(index, -1, out=index)
+    np.add(chosen, (corners - 1).astype(index.dtype), out=index, casting="unsafe")
+    index[chosen == 0] = -1
 
 
 @kernel(sharded=True)
