@@ -24,7 +24,7 @@ from minicaffe.kernels.workspace import borrow
 POINTS = SIDE * SIDE
 MOST_PIECES = 16
 PIECE_ROWS = 64         # tiles of an image whose product with the filters of a point is a piece
-MOST_VALUES = 1 << 24   # numbers of x̂ or ŷ at a time
+MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more are no faster, and take memory
 ZEROS = np.zeros(ROWS, np.float32)
 
 A, B, G = line_matrices()
