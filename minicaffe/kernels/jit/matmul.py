@@ -8,7 +8,7 @@ import numpy as np
 
 from minicaffe.kernels.jit import tiles, words
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.tiles import LANES, MASKS, ROWS, SLOPES_A_TILE, TAPS_A_TILE, VECTORS, WIDTH
+from minicaffe.kernels.jit.tiles import MASKS, ROWS, SLOPES_A_TILE, TAPS_A_TILE, WIDTH
 from minicaffe.kernels.reference import matmul as reference
 
 MOST_PIECES = 16
@@ -70,12 +70,6 @@ def _dot_rows(block, piece):
                       min(TAPS_A_TILE, N - n), min(DOTS, D - d), 1, out + 4 * (m * N + n), N)
 
 
-_tall = {v: tiles.outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
-_tall_1, _tall_2, _tall_3 = (_tall[v] for v in (1, 2, 3))
-_adding = {v: tiles.outer_tile(ROWS, v, scatter=True) for v in range(1, VECTORS + 1)}
-_adding_1, _adding_2, _adding_3 = (_adding[v] for v in (1, 2, 3))
-
-
 @entry
 def _add_rows(block, piece):
     """out[m] = Σ a[m, d] · b[d]: so many columns of b's rows at a time."""
@@ -86,24 +80,12 @@ def _add_rows(block, piece):
     band = M if D > DEEP else ROWS
     for top in range(0, M, band):
         for n in range(first, end, WIDTH):
-            vectors = (min(WIDTH, end - n) + LANES - 1) // LANES
-            lanes = min(WIDTH, end - n) - (vectors - 1) * LANES
-            right = b + 4 * n
+            right, columns = b + 4 * n, min(WIDTH, end - n)
             for m in range(top, min(M, top + band), ROWS):
                 left, have = a + 4 * m * stride, min(ROWS, M - m)
                 if add:
-                    to, rows = out + 4 * n, ends + 8 * m
-                    if vectors == 3:
-                        _adding_3(left, stride, have, deep, right, offsets, D, lanes, rows, to, 0)
-                    elif vectors == 2:
-                        _adding_2(left, stride, have, deep, right, offsets, D, lanes, rows, to, 0)
-                    else:
-                        _adding_1(left, stride, have, deep, right, offsets, D, lanes, rows, to, 0)
+                    tiles.multiply_and_add(left, stride, have, deep, right, offsets, D, columns, ends + 8 * m,
+                                           out + 4 * n)
                 else:
-                    to = out + 4 * (m * N + n)
-                    if vectors == 3:
-                        _tall_3(left, stride, have, deep, right, offsets, D, lanes, zeros, to, N)
-                    elif vectors == 2:
-                        _tall_2(left, stride, have, deep, right, offsets, D, lanes, zeros, to, N)
-                    else:
-                        _tall_1(left, stride, have, deep, right, offsets, D, lanes, zeros, to, N)
+                    tiles.multiply(left, stride, have, deep, right, offsets, D, columns, zeros, out + 4 * (m * N + n),
+                                   N)

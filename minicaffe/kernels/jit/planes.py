@@ -15,7 +15,7 @@ import numpy as np
 from minicaffe.kernels.jit import tiles, words
 from minicaffe.kernels.jit.compiled import compiled
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.tiles import LANES, ROWS, SLOPES_A_TILE, TAPS_A_TILE, VECTORS, WIDTH
+from minicaffe.kernels.jit.tiles import LANES, ROWS, SLOPES_A_TILE, TAPS_A_TILE, WIDTH
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
 
@@ -152,8 +152,6 @@ def _lay_out(block, piece):
                             row[v] = source[seen + v * sw]
 
 
-_tall = {v: tiles.outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
-_tall_1, _tall_2, _tall_3 = (_tall[v] for v in (1, 2, 3))
 _thin = tiles.outer_tile(1, THIN_VECTORS)
 
 
@@ -187,16 +185,9 @@ def _slide_tall(w, b, have, planes, offsets, D, start, stop, width, oh, ow, y):
     to, pitch = tiles.tile_memory(), WIDTH
     for j in range(start, stop, WIDTH):
         count = min(WIDTH, stop - j)
-        vectors = (count + LANES - 1) // LANES
-        lanes, at = count - (vectors - 1) * LANES, planes + 4 * j
         if width == ow:  # there is nothing beyond the border
             to, pitch = y + 4 * j, P
-        if vectors == 3:
-            _tall_3(w, D, have, 1, at, offsets, D, lanes, b, to, pitch)
-        elif vectors == 2:
-            _tall_2(w, D, have, 1, at, offsets, D, lanes, b, to, pitch)
-        else:
-            _tall_1(w, D, have, 1, at, offsets, D, lanes, b, to, pitch)
+        tiles.multiply(w, D, have, 1, planes + 4 * j, offsets, D, count, b, to, pitch)
         if width != ow:
             _write(to, pitch, have, j, count, width, oh, ow, y)
 
@@ -211,7 +202,7 @@ def _slide_thin(w, b, planes, offsets, D, start, stop, width, oh, ow, y):
             _thin(w, D, 1, 1, planes + 4 * j, offsets, D, count - THIN_WIDTH + LANES, b, tile, THIN_WIDTH)
         else:
             for i in range(0, count, LANES):
-                _tall_1(w, D, 1, 1, planes + 4 * (j + i), offsets, D, min(LANES, count - i), b, tile + 4 * i, LANES)
+                tiles.multiply(w, D, 1, 1, planes + 4 * (j + i), offsets, D, min(LANES, count - i), b, tile + 4 * i, 0)
         _write(tile, THIN_WIDTH, 1, j, count, width, oh, ow, y)
 
 

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from minicaffe.kernels.jit.words import intrinsic
+from minicaffe.kernels.jit.words import helper, intrinsic
 
 _features = llvm.get_host_cpu_features()
 LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4  # float32 numbers of a vector register
@@ -154,6 +154,38 @@ def tile_memory(typing: Any) -> Any:
         return builder.ptrtoint(room, WORD)
 
     return types.int64(), make
+
+
+_whole = {v: outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
+_added = {v: outer_tile(ROWS, v, scatter=True) for v in range(1, VECTORS + 1)}
+_whole_1, _whole_2, _whole_3 = _whole[1], _whole[2], _whole[3]
+_added_1, _added_2, _added_3 = _added[1], _added[2], _added[3]
+
+
+@helper
+def multiply(w, stride, have, deep, x, offsets, depth, columns, ends, out, pitch):
+    """An outer_tile of ROWS rows, of which `have` exist, and so many columns as there are, at most WIDTH."""
+    vectors = (columns + LANES - 1) // LANES
+    lanes = columns - (vectors - 1) * LANES
+    if vectors == 3:
+        _whole_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
+    elif vectors == 2:
+        _whole_2(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
+    else:
+        _whole_1(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
+
+
+@helper
+def multiply_and_add(w, stride, have, deep, x, offsets, depth, columns, ends, out):
+    """The same, added to rows of `out` that begin at the distances `ends`."""
+    vectors = (columns + LANES - 1) // LANES
+    lanes = columns - (vectors - 1) * LANES
+    if vectors == 3:
+        _added_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
+    elif vectors == 2:
+        _added_2(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
+    else:
+        _added_1(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
 
 
 def dot_tile(rows: int, taps: int) -> Any:

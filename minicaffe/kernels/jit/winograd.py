@@ -16,7 +16,7 @@ import numpy as np
 
 from minicaffe.kernels.jit import tiles, words
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.tiles import LANES, ROWS, VECTORS, WIDTH
+from minicaffe.kernels.jit.tiles import LANES, ROWS, WIDTH
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.reference.winograd import SIDE, TAPS, TILE, line_matrices
 from minicaffe.kernels.workspace import borrow
@@ -232,12 +232,6 @@ def _points_to_taps(block, piece):
                                taps + 4 * (c * TAPS * TAPS * K + k), TAPS * K, K, 0)
 
 
-_tall = {v: tiles.outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
-_tall_1, _tall_2, _tall_3 = (_tall[v] for v in (1, 2, 3))
-_adding = {v: tiles.outer_tile(ROWS, v, scatter=True) for v in range(1, VECTORS + 1)}
-_adding_1, _adding_2, _adding_3 = (_adding[v] for v in (1, 2, 3))
-
-
 @entry
 def _multiply(block, piece):
     """ŷ[t, k] = Σ x̂[t, c] · ŵ[c, k], for some tiles t at one point."""
@@ -248,17 +242,11 @@ def _multiply(block, piece):
     right = filters + 4 * (p * group + g) * C * K
     first, end = part * PIECE_ROWS, min(T, (part + 1) * PIECE_ROWS)
     for k in range(0, K, WIDTH):
-        vectors = min(VECTORS, (K - k) // LANES)
         for t in range(first, end, ROWS):
             left = pixels + 4 * ((p * T + t) * group + g) * C
             to = out + 4 * (((p * T + t) * group + g) * K + k)
-            have, at = min(ROWS, end - t), right + 4 * k
-            if vectors == 3:
-                _tall_3(left, group * C, have, 1, at, offsets, C, LANES, zeros, to, group * K)
-            elif vectors == 2:
-                _tall_2(left, group * C, have, 1, at, offsets, C, LANES, zeros, to, group * K)
-            else:
-                _tall_1(left, group * C, have, 1, at, offsets, C, LANES, zeros, to, group * K)
+            tiles.multiply(left, group * C, min(ROWS, end - t), 1, right + 4 * k, offsets, C, min(WIDTH, K - k), zeros,
+                           to, group * K)
 
 
 @entry
@@ -268,20 +256,11 @@ def _add_products(block, piece):
     T, group, C, K, add = block[6], block[7], block[8], block[9], block[10]
     p, g = piece // group, piece % group
     for k in range(0, K, WIDTH):
-        vectors, right = min(VECTORS, (K - k) // LANES), slopes + 4 * ((p * T * group + g) * K + k)
+        right, columns = slopes + 4 * ((p * T * group + g) * K + k), min(WIDTH, K - k)
         to = out + 4 * ((p * group + g) * C * K + k)
         for c in range(0, C, ROWS):
             left, have = pixels + 4 * ((p * T * group + g) * C + c), min(ROWS, C - c)
             if add:
-                if vectors == 3:
-                    _adding_3(left, 1, have, group * C, right, offsets, T, LANES, ends + 8 * c, to, 0)
-                elif vectors == 2:
-                    _adding_2(left, 1, have, group * C, right, offsets, T, LANES, ends + 8 * c, to, 0)
-                else:
-                    _adding_1(left, 1, have, group * C, right, offsets, T, LANES, ends + 8 * c, to, 0)
-            elif vectors == 3:
-                _tall_3(left, 1, have, group * C, right, offsets, T, LANES, zeros, to + 4 * c * K, K)
-            elif vectors == 2:
-                _tall_2(left, 1, have, group * C, right, offsets, T, LANES, zeros, to + 4 * c * K, K)
+                tiles.multiply_and_add(left, 1, have, group * C, right, offsets, T, columns, ends + 8 * c, to)
             else:
-                _tall_1(left, 1, have, group * C, right, offsets, T, LANES, zeros, to + 4 * c * K, K)
+                tiles.multiply(left, 1, have, group * C, right, offsets, T, columns, zeros, to + 4 * c * K, K)

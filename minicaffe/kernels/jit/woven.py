@@ -11,7 +11,7 @@ import numpy as np
 from minicaffe.kernels.jit import planes, tiles, words
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.planes import Geometry
-from minicaffe.kernels.jit.tiles import LANES, ROWS, SLOPES_A_TILE, TAPS_A_TILE, VECTORS
+from minicaffe.kernels.jit.tiles import LANES, ROWS, SLOPES_A_TILE, TAPS_A_TILE, VECTORS, WIDTH
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
 
@@ -123,10 +123,6 @@ def _weave(block, piece):
                                 row[v * LANES + n] = pixels[n * image + h * W + left + v * sw]
 
 
-_tall = {v: tiles.outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
-_tall_1, _tall_2, _tall_3 = (_tall[v] for v in (1, 2, 3))
-
-
 @entry
 def _slide(block, piece):
     pixels, w, b, y, offsets, sums = block[0], block[1], block[2], block[3], block[4], block[5]
@@ -147,12 +143,8 @@ def _slide(block, piece):
             for q in range(0, ow, VECTORS):
                 at = source + 4 * LANES * (r * width + q)
                 target = to + 4 * LANES * (r * ow + q)
-                if ow - q >= 3:
-                    _tall_3(weights, D, have, 1, at, offsets, D, LANES, bias, target, P * LANES)
-                elif ow - q == 2:
-                    _tall_2(weights, D, have, 1, at, offsets, D, LANES, bias, target, P * LANES)
-                else:
-                    _tall_1(weights, D, have, 1, at, offsets, D, LANES, bias, target, P * LANES)
+                tiles.multiply(weights, D, have, 1, at, offsets, D, min(WIDTH, (ow - q) * LANES), bias, target,
+                               P * LANES)
         for f in range(have):
             line = y + 4 * ((blocks * LANES * K + k + f) * P)
             for j in range(0, P, LANES):
@@ -185,10 +177,6 @@ def _add_products(block, piece):
                           min(TAPS_A_TILE, D - d), ow * LANES, min(rows, oh - r), dw + 4 * (k * D + d), D)
 
 
-_adding = {v: tiles.outer_tile(ROWS, v, scatter=True) for v in range(1, VECTORS + 1)}
-_adding_1, _adding_2, _adding_3 = (_adding[v] for v in (1, 2, 3))
-
-
 @entry
 def _scatter(block, piece):
     sums, w, slopes, offsets, places = block[0], block[1], block[2], block[3], block[4]
@@ -205,13 +193,8 @@ def _scatter(block, piece):
         for q in range(0, ow, VECTORS):
             at, out = source + 4 * LANES * (r * ow + q), to + 4 * LANES * (r * width + q)
             for d in range(c * taps, end * taps, ROWS):
-                weights, have, ends = w + 4 * (g * filters * D + d), min(ROWS, end * taps - d), places + 8 * d
-                if ow - q >= 3:
-                    _adding_3(weights, 1, have, D, at, offsets, filters, LANES, ends, out, 0)
-                elif ow - q == 2:
-                    _adding_2(weights, 1, have, D, at, offsets, filters, LANES, ends, out, 0)
-                else:
-                    _adding_1(weights, 1, have, D, at, offsets, filters, LANES, ends, out, 0)
+                tiles.multiply_and_add(w + 4 * (g * filters * D + d), 1, min(ROWS, end * taps - d), D, at, offsets,
+                                       filters, min(WIDTH, (ow - q) * LANES), places + 8 * d, out)
 
 
 @entry
