@@ -1,6 +1,6 @@
 """Compile the fast kernels ahead of their first use, so that no training waits for it.
 
-  minicaffe warm                          every twin of the numba engine, for float32
+  minicaffe warm                          every kernel of the numba engine, for float32
   minicaffe warm lenet_train_test.prototxt        and then a forward and a backward pass of this net
 
 Compiled code stays on the disk until the machine's processor, numba or minicaffe changes. It lies in the folder that
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     net = Net(args.net, Phase.Value(args.phase), level=args.level, stages=stages(args),
               permissive=args.permissive) if args.net else None
-    print(f"engine {name}: every twin called in {_seconds(lambda: call_twins(name)):.2f} s")
+    print(f"engine {name}: all kernels compiled in {_seconds(lambda: compile_all(name)):.2f} s")
     if net:
         print(f"{args.net}: one pass forward and backward in {_seconds(net.forward) + _seconds(net.backward):.2f} s")
     print("\n".join(_cache_lines()))
@@ -58,8 +58,11 @@ def _seconds(work: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def call_twins(engine: str) -> None:
-    """Call each twin of an engine on small arrays, once for each number of axes, layout and shortcut that it knows."""
+def compile_all(engine: str) -> None:
+    """Make every entry, and call each other twin of an engine on small arrays."""
+    from minicaffe.kernels.jit import entry
+
+    entry.compile_all()
     for name, made in sorted(kernels.kernels().items()):
         if engine in made.twins and name in CALLS:
             for arguments in CALLS[name]():
@@ -68,16 +71,18 @@ def call_twins(engine: str) -> None:
 
 def _cache_lines() -> list[str]:
     """How much was compiled and how much was there, and where it is."""
+    from minicaffe.kernels.jit import entry
     from minicaffe.kernels.jit.compiled import functions
 
-    made = sum(sum(function.stats.cache_misses.values()) for function in functions)
-    there = sum(sum(function.stats.cache_hits.values()) for function in functions)
+    made, there = entry.compile_all()
+    made += sum(sum(function.stats.cache_misses.values()) for function in functions)
+    there += sum(sum(function.stats.cache_hits.values()) for function in functions)
     places = sorted({function.stats.cache_path or "" for function in functions})
     return [f"{made} compiled now, {there} already in the cache",
             *(f"cache: {place}" if place else NO_PLACE for place in places)]
 
 
-# --- small arguments for each twin --------------------------------------------------------------------------
+# --- small arguments for the twins that are no entries -----------------------------------------------------
 
 def _ones(*shape: int) -> np.ndarray:
     return np.ones(shape, np.float32)
@@ -97,26 +102,6 @@ def _col2im() -> Calls:
     return ((columns, *geometry, x) for x, geometry, columns in _windows())
 
 
-def _correlations() -> Iterator[tuple[np.ndarray, np.ndarray, tuple[Any, ...], np.ndarray]]:
-    """x, w, (stride, pad, dilation, group) and y: blocks of 16 and of 8 images, whole and in groups."""
-    for images in (8, 16):
-        for group in (1, 2):
-            yield (_ones(images, 4, 7, 6), _ones(4, 4 // group, 3, 3), ((1, 1), (0, 0), (1, 1), group),
-                   _ones(images, 4, 5, 4))
-
-
-def _correlate() -> Calls:
-    return ((x, w, _ones(len(w)), *geometry, y) for x, w, geometry, y in _correlations())
-
-
-def _correlate_data_grad() -> Calls:
-    return ((y, w, *geometry, x) for x, w, geometry, y in _correlations())
-
-
-def _correlate_weight_grad() -> Calls:
-    return ((x, y, *geometry, w) for x, w, geometry, y in _correlations())
-
-
 def _window_sum() -> Calls:
     yield _ones(2, 5, 4, 6), 3, 1, _ones(2, 5, 4, 6)
 
@@ -125,7 +110,5 @@ def _negative_power() -> Calls:
     yield _ones(2, 5), 0.75, _ones(2, 5)
 
 
-CALLS: dict[str, Callable[[], Calls]] = {  # kernel -> its arguments
-    "col2im": _col2im, "correlate": _correlate, "correlate_data_grad": _correlate_data_grad,
-    "correlate_weight_grad": _correlate_weight_grad, "im2col": _im2col, "negative_power": _negative_power,
-    "window_sum": _window_sum}
+CALLS: dict[str, Callable[[], Calls]] = {  # a kernel whose twin is no entry -> its arguments
+    "col2im": _col2im, "im2col": _im2col, "negative_power": _negative_power, "window_sum": _window_sum}
