@@ -25,7 +25,7 @@ from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import cached, compiled
 
 SIGNATURE = types.void(types.CPointer(types.int64), types.int64)
-SPINS = 32000          # pauses until a thread without work goes to sleep: some 400 µs, more on older processors
+SPINS = 32000          # pauses until a thread without work goes to sleep: some 400 µs
 CLOSED = 1 << 31       # the ticket of a job that is over
 TAKEN = (1 << 32) - 1  # the bits of a ticket that count pieces; those above count jobs
 
