@@ -80,6 +80,7 @@ MAPS = {  # of arrays of one shape
     "relu_grad": relu_grads,
     "weighted_sum": lambda normal, x: [(normal(*x), p, normal(*x), q, normal(*x))
                                        for p, q in ((1.0, 1.0), (-2.0, 0.3))],
+    "add_up": lambda normal, x: [([normal(*x) for _ in range(count)], normal(*x)) for count in (1, 2, 5)],
     "product": lambda normal, x: [(normal(*x), normal(*x), normal(*x))],
     "larger": lambda normal, x: [(normal(*x).round(1), normal(*x).round(1), normal(*x))],
 }

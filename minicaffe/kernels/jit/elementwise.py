@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from minicaffe.kernels.jit import words
@@ -10,6 +12,8 @@ from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.pieces import flags_of, floats_of, part, pieces, unless_same
 from minicaffe.kernels.jit.words import helper
 from minicaffe.kernels.reference import elementwise as reference
+
+STRETCH = 1 << 12  # numbers that stay in a core's first cache while others are added to them
 
 
 @reference.relu.twin("numba", entries=True)
@@ -77,6 +81,16 @@ def weighted_sum(a: np.ndarray, p: float, b: np.ndarray, q: float, out: np.ndarr
         return
     count = pieces(a.size)
     _weighted_sum(count, unless_same(a, out), float(p), b, float(q), out, a.size, count)
+
+
+@reference.add_up.twin("numba", entries=True)
+def add_up(parts: Sequence[np.ndarray], out: np.ndarray) -> None:
+    """See the reference."""
+    if out.dtype != np.float32:
+        reference.add_up.reference(parts, out)
+        return
+    count = pieces(len(parts) * out.size)
+    _add_up(count, out, out.size, count, len(parts), *parts)
 
 
 @reference.product.twin("numba", entries=True)
@@ -239,6 +253,17 @@ def _weighted_sum(block, piece):
         a = floats_of(block[0], first, end)
         for i in range(y.size):
             y[i] = p * a[i] + q * b[i]
+
+
+@entry
+def _add_up(block, piece):
+    first, end = part(block[1], piece, block[2])
+    for start in range(first, end, STRETCH):
+        stop = min(end, start + STRETCH)
+        total = floats_of(block[0], start, stop)
+        total[:] = floats_of(block[4], start, stop)
+        for k in range(1, block[3]):
+            total += floats_of(block[4 + k], start, stop)
 
 
 @entry

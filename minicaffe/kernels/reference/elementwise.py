@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from minicaffe.kernels import shards
@@ -84,6 +86,17 @@ def weighted_sum(a: np.ndarray, p: float, b: np.ndarray, q: float, out: np.ndarr
     """out = p · a + q · b, all of one shape; out may be a."""
     left = a if p == 1 else np.multiply(a, p, out=out)
     np.add(left, b if q == 1 else b * q, out=out)
+
+
+@kernel
+def add_up(parts: Sequence[np.ndarray], out: np.ndarray) -> None:
+    """out = Σ parts, from the first to the last; all of one shape, and `out` none of them."""
+    def stretch(total: np.ndarray, first: np.ndarray, *others: np.ndarray) -> None:
+        total[...] = first
+        for part in others:
+            total += part
+
+    shards.for_blocks([out, *parts], stretch)
 
 
 @kernel

@@ -2,8 +2,6 @@
 
 import warnings
 
-import numpy as np
-
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.layers.utility._rows import rows
@@ -47,7 +45,6 @@ class ConcatLayer(Layer):
                 self.fail(f"all bottoms must agree but for axis {self.axis}: bottom[0] is {first.shape}, "
                           f"bottom[{i}] {x.shape}")
         sizes = [x.shape[self.axis] for x in bottom]
-        self.cuts = np.cumsum(sizes)[:-1]
         top[0].reshape((*others[0], sum(sizes), *others[1]))
 
     def forward(self, bottom, top):
@@ -57,9 +54,12 @@ class ConcatLayer(Layer):
             at += x.shape[1]
 
     def backward(self, top, propagate_down, bottom):
-        for x, dy, wanted in zip(bottom, np.split(top[0].diff, self.cuts, self.axis), propagate_down, strict=True):
+        dy, start = rows(top[0].diff, self.axis), 0
+        for x, wanted in zip(bottom, propagate_down, strict=True):
+            width = x.count_between(self.axis)
             if wanted:
-                x.diff[...] = dy
+                kernels.copy_columns(dy, start, width, rows(x.diff, self.axis), 0)
+            start += width
 
     def _others(self, x):
         return x.shape[:self.axis], x.shape[self.axis + 1:]

@@ -69,7 +69,7 @@ class EltwiseLayer(Layer):
             if self.param.operation == MAX:
                 dx[...] = np.where(self.winner == i, dy, 0)
             elif self.param.operation == SUM:
-                np.multiply(dy, self.c[i], out=dx)
+                kernels.linear(dy, self.c[i], 0.0, dx)
             elif self.param.stable_prod_grad:
                 _product([*x[:i], *x[i + 1:], dy], out=dx)
             else:

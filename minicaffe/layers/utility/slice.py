@@ -3,8 +3,6 @@
 import itertools
 import warnings
 
-import numpy as np
-
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.layers.utility._rows import rows
@@ -56,7 +54,10 @@ class SliceLayer(Layer):
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
-            np.concatenate([y.diff for y in top], self.axis, out=bottom[0].diff)
+            dx, at = rows(bottom[0].diff, self.axis), 0
+            for dy in (rows(y.diff, self.axis) for y in top):
+                kernels.copy_columns(dy, 0, dy.shape[1], dx, at)
+                at += dy.shape[1]
 
     def _cuts(self, x, tops):
         """Where each top but the first begins."""

@@ -1,7 +1,6 @@
 """Split: one blob for several readers, whose gradients add up."""
 
-import numpy as np
-
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 
 
@@ -33,12 +32,5 @@ class SplitLayer(Layer):
         """Nothing to do: the tops read the bottom's memory."""
 
     def backward(self, top, propagate_down, bottom):
-        if not propagate_down[0]:
-            return
-        dx = bottom[0].diff
-        if len(top) == 1:
-            dx[...] = top[0].diff
-            return
-        np.add(top[0].diff, top[1].diff, out=dx)
-        for y in top[2:]:
-            dx += y.diff
+        if propagate_down[0]:
+            kernels.add_up([y.diff for y in top], bottom[0].diff)
