@@ -126,6 +126,7 @@ class Layer:
         blobs           learnable Blobs, made by `add_blob`
         param_propagate_down    one bool per blob: whether `backward` must compute its diff
         loss_weights    one float per top
+        plans_scratch   the Net does not know `runs_backward` yet: `scratch` has no memory; a Reshape will follow
         runs_backward   False in a net where nothing asks for this layer's backward: what only it reads need not be kept
 
     A layer also works alone: `Layer(**fields)` builds its LayerParameter from field values, such as
@@ -162,6 +163,7 @@ class Layer:
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
         self.runs_backward = True
+        self.plans_scratch = False
         self._scratch: list[np.ndarray] = []
         self._scratch_used = 0
 
@@ -283,18 +285,18 @@ class Layer:
         """
         wanted, index = np.dtype(dtype or self.dtype), self._scratch_used
         self._scratch_used += 1
-        size = math.prod(shape) * wanted.itemsize
+        size, without_memory = math.prod(shape) * wanted.itemsize, self.shapes_only or self.plans_scratch
         if index == len(self._scratch) or self._scratch[index].nbytes < size:
-            # of shapes alone: one number, seen as often as it takes
-            made = np.broadcast_to(np.uint8(0), size) if self.shapes_only else np.empty(size, np.uint8)
+            # without memory: one number, seen as often as it takes
+            made = np.broadcast_to(np.uint8(0), size) if without_memory else np.empty(size, np.uint8)
             self._scratch[index:index + 1] = [made]
-        if self.shapes_only:
+        if without_memory:
             return np.broadcast_to(np.zeros((), wanted), shape)
         return self._scratch[index][:size].view(wanted).reshape(shape)
 
-    def share_scratch(self, memory: list[np.ndarray]) -> None:
-        """Take `scratch` from a list that other layers use too: for layers that keep nothing for a backward pass."""
-        self._scratch = memory
+    def take_scratch(self, memory: list[np.ndarray]) -> None:
+        """From the next Reshape on, take `scratch` from a list; layers that keep nothing for backward may share one."""
+        self.plans_scratch, self._scratch = False, memory
 
     @property
     def scratch_arrays(self) -> list[np.ndarray]:

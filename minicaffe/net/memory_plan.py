@@ -112,7 +112,7 @@ def apply(net: Net, keep: Collection[str] = ()) -> None:
     net.plan = net.plan.nothing()
     for layer in net.layers:
         layer.runs_backward = False
-    share_scratch(net)
+    give_scratch(net)
     found = tenants(net.layers, net.bottoms, net.tops, {net.blobs[name] for name in (*keep, *net.outputs)})
     houses = assign(found)
     move_in(houses)
@@ -131,12 +131,13 @@ def _build(net: Net, houses: Sequence[Sequence[Tenant]]) -> None:
                        hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
 
 
-def share_scratch(net: Net) -> None:
-    """Layers that keep nothing for a backward pass use one scratch memory, each while it runs."""
+def give_scratch(net: Net) -> None:
+    """Let layers take their scratch; those that keep nothing for a backward pass use one memory, each while it runs."""
     shared: list[np.ndarray] = []
     for i, layer in enumerate(net.layers):
-        if not layer.runs_backward and layer.scratch_arrays:
-            layer.share_scratch(shared)
+        wants = bool(layer.scratch_arrays)
+        layer.take_scratch([] if layer.runs_backward else shared)
+        if wants:
             layer.Reshape(net.bottoms[i], net.tops[i])
 
 

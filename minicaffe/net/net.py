@@ -124,7 +124,7 @@ class Net:
         param.CopyFrom(given)
         with self._located(i):
             layer = create(param, dtype=self.dtype, permissive=self.permissive)
-            layer.shapes_only = self.shapes_only
+            layer.shapes_only, layer.plans_scratch = self.shapes_only, True
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])
         log("net.cpp:124", f"Setting up {given.name}")
@@ -154,7 +154,7 @@ class Net:
         for i, layer in enumerate(self.layers):
             layer.param_propagate_down = self.plan.params[i]
             layer.runs_backward = self.plan.layers[i]
-        memory_plan.share_scratch(self)
+        memory_plan.give_scratch(self)
         for i in reversed(range(len(self.layers))):
             needs = "needs" if self.plan.layers[i] else "does not need"
             log("net.cpp:200" if self.plan.layers[i] else "net.cpp:202",
