@@ -226,6 +226,7 @@ UTILITY = [
     Case("Eltwise", "eltwise_param { coeff: 2 coeff: -0.5 }", [X, X]),
     Case("Eltwise", "eltwise_param { operation: PROD }", [X, X, X], name="product"),
     Case("Eltwise", "eltwise_param { operation: MAX }", [X, X], name="max"),
+    Case("Eltwise", "eltwise_param { operation: MAX }", [X, X, X], name="max_of_three"),
     Case("Filter", bottoms=[X, (2, 4), given([1, 0])], tops=2, gradients=(0, 1), skip=NO_BATCH),
     Case("Flatten", "flatten_param { axis: 1 end_axis: -2 }"),
     Case("Python", 'python_param { module: "cases" layer: "HalfLayer" }'),

@@ -264,26 +264,29 @@ def test_engines_agree(case, engine, tmp_path):
 
 
 @each("replay", lambda case: layer_class(case.type).replays)
+@pytest.mark.parametrize("backward", [True, False], ids=["backward", "forward alone"])
 @pytest.mark.parametrize("in_place", [False, True], ids=["apart", "in place"])
-def test_tape_stands_for_forward(case, in_place, tmp_path, numba):
+def test_tape_stands_for_forward(case, in_place, backward, tmp_path, numba):
     """this test shows that a layer that `replays` leaves a tape, and that playing it on other values, after another
     reshape, gives the bits of a pass, and of the backward pass after it."""
     if in_place and not layer_class(case.type).in_place:
         pytest.skip("the layer does not run in place")
     fresh, bench = (Bench(case, tmp_path, dtype=np.float32, in_place=in_place, phase=TEST) for _ in range(2))
+    fresh.layer.runs_backward = bench.layer.runs_backward = backward
+    bench.forward()
     if not bench.layer.replays:
         pytest.skip("not with these parameters")
-    bench.forward()
     with tape.recording() as recorded:
         bench.layer.Forward(bench.bottom, bench.top)
 
     assert not recorded.spoiled
     for one in (fresh, bench):
         one.change()
-    want = fresh.run()
+    want = fresh.run() if backward else fresh.forward()
     bench.layer.Reshape(bench.bottom, bench.top)
     recorded.player()()
-    assert_same(want, bench.after([t.data.copy() for t in bench.top]))
+    got = [t.data.copy() for t in bench.top]
+    assert_same(want, bench.after(got) if backward else got)
 
 
 @each("round trip")
