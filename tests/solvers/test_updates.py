@@ -74,6 +74,22 @@ def test_decay_adds_the_gradient_of_the_penalty():
     np.testing.assert_array_equal(l1, [[0.5, 1.0, 1.5]])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_rule_may_be_any_function(dtype):
+    """this test shows that a step with a rule of one's own adds the decay, calls the rule and subtracts its step."""
+    w, dw, h = (np.array(values, dtype) for values in ([2.0, -4.0, 8.0], [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]))
+
+    def signs(dw, h, rate):
+        h[...] = dw
+        np.multiply(np.sign(dw), rate, out=dw)
+
+    kernels.take_step(signs, (0.25,), 0.5, w, dw, h)
+
+    np.testing.assert_array_equal([2.0, 0.0, 7.0], h)
+    np.testing.assert_array_equal([0.25, 0.0, 0.25], dw)
+    np.testing.assert_array_equal([1.75, -4.0, 7.75], w)
+
+
 def test_the_step_is_the_rate_times_the_gradient():
     """this test shows plain SGD by hand: w ← w − base_lr · lr_mult · (dw + weight_decay · decay_mult · w)."""
     layer = "param { lr_mult: 2 decay_mult: 3 } param { decay_mult: 0 }"
@@ -83,6 +99,15 @@ def test_the_step_is_the_rate_times_the_gradient():
 
     np.testing.assert_allclose(weights(solver)[0], w - 0.1 * 2 * (dw + 0.25 * 3 * w), rtol=1e-6)
     np.testing.assert_allclose(weights(solver)[1], b - 0.1 * db, rtol=1e-6)
+
+
+def test_l1_decays_by_the_sign():
+    """this test shows an L1 step by hand: w ← w − base_lr · (dw + weight_decay · sign(w))."""
+    solver = feed(make('weight_decay: 0.25 regularization_type: "L1"'))
+    w, dw = weights(solver)[0], gradients(solver)[0]
+    solver.step(1)
+
+    np.testing.assert_allclose(w - 0.1 * (dw + 0.25 * np.sign(w)), weights(solver)[0], rtol=1e-6)
 
 
 def test_adam_corrects_its_start():
