@@ -9,7 +9,7 @@ import numpy as np
 from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import compiled
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.pieces import flags_of, floats_of, part, pieces, unless_same
+from minicaffe.kernels.jit.pieces import add, copy, flags_of, floats_of, part, pieces, unless_same
 from minicaffe.kernels.jit.words import helper
 from minicaffe.kernels.reference import elementwise as reference
 
@@ -221,13 +221,17 @@ def _affine_rows(block, piece):
     for n in range(first, end):
         y = floats_of(block[4], n * C, (n + 1) * C)
         if block[0]:
-            y[:] = floats_of(block[0], n * C, (n + 1) * C)
+            copy(floats_of(block[0], n * C, (n + 1) * C), y)
         if block[1]:
-            y -= words.floats(block[1], C)
+            before = words.floats(block[1], C)
+            for c in range(C):
+                y[c] -= before[c]
         if block[2]:
-            y *= words.floats(block[2], C)
+            scale = words.floats(block[2], C)
+            for c in range(C):
+                y[c] *= scale[c]
         if block[3]:
-            y += words.floats(block[3], C)
+            add(words.floats(block[3], C), y)
 
 
 @entry
@@ -261,9 +265,9 @@ def _add_up(block, piece):
     for start in range(first, end, STRETCH):
         stop = min(end, start + STRETCH)
         total = floats_of(block[0], start, stop)
-        total[:] = floats_of(block[4], start, stop)
+        copy(floats_of(block[4], start, stop), total)
         for k in range(1, block[3]):
-            total += floats_of(block[4 + k], start, stop)
+            add(floats_of(block[4 + k], start, stop), total)
 
 
 @entry
@@ -303,9 +307,9 @@ def _copy_columns(block, piece):
     start, width, at, rows, have, get, parts = block[1], block[2], block[4], block[5], block[6], block[7], block[8]
     if parts > 1:
         first, end = part(width, piece, parts)
-        floats_of(block[3], at + first, at + end)[:] = floats_of(block[0], start + first, start + end)
+        copy(floats_of(block[0], start + first, start + end), floats_of(block[3], at + first, at + end))
         return
     first, end = part(rows, piece, block[9])
     for r in range(first, end):
         x = floats_of(block[0], r * have + start, r * have + start + width)
-        floats_of(block[3], r * get + at, r * get + at + width)[:] = x
+        copy(x, floats_of(block[3], r * get + at, r * get + at + width))

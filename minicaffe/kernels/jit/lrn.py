@@ -10,7 +10,7 @@ import numpy as np
 from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import compiled
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.pieces import floats_of, part, pieces, unless_same
+from minicaffe.kernels.jit.pieces import add, copy, floats_of, part, pieces, unless_same
 from minicaffe.kernels.jit.words import helper
 from minicaffe.kernels.reference import lrn as reference
 from minicaffe.kernels.workspace import borrow
@@ -129,7 +129,7 @@ def _lrn_grad(block, piece):
         for c in range(C):
             begin, t = at + c * P, room[c * width:c * width + count]
             x, s = floats_of(block[0], begin, begin + count), floats_of(block[1], begin, begin + count)
-            t[:] = floats_of(block[2], begin, begin + count)  # dy, which may lie where dx does
+            copy(floats_of(block[2], begin, begin + count), t)  # dy, which may lie where dx does
             _damp(x, s, t, floats_of(block[3], begin, begin + count))
         for c in range(C):
             begin = at + c * P
@@ -149,11 +149,11 @@ def _damp(x, s, t, dx):
 @compiled
 def _take_window(t, c, C, width, reach, scale, x, dx, total):
     """dx −= scale · x · Σ t over the channels around c; t has rows of `width`."""
-    total[:] = t[c * width:c * width + total.size]
+    copy(t[c * width:c * width + total.size], total)
     for shift in range(1, reach + 1):
         for other in (c - shift, c + shift):
             if 0 <= other < C:
-                total += t[other * width:other * width + total.size]
+                add(t[other * width:other * width + total.size], total)
     for i in range(x.size):
         dx[i] -= total[i] * x[i] * scale
 

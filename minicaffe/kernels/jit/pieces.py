@@ -53,6 +53,20 @@ def flags_of(address, first, end):
     return array_at(_byte_pointer(address + first), end - first)
 
 
+@helper
+def copy(x, y):
+    """y = x, by a plain loop: numba's y[:] = x asks first whether they overlap, and how their numbers are spaced."""
+    for i in range(y.size):
+        y[i] = x[i]
+
+
+@helper
+def add(x, y):
+    """y += x."""
+    for i in range(y.size):
+        y[i] += x[i]
+
+
 def _pointer_to(kind: Any) -> Any:
     @intrinsic
     def pointer(typing: Any, address: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from minicaffe.kernels.jit.compiled import compiled, compiled_sums
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.exponential import bits_of, exp, number_of
-from minicaffe.kernels.jit.pieces import floats_of, part, pieces, unless_same
+from minicaffe.kernels.jit.pieces import copy, floats_of, part, pieces, unless_same
 from minicaffe.kernels.reference import softmax as reference
 from minicaffe.kernels.workspace import borrow
 
@@ -40,7 +40,7 @@ def _softmax_rows(block, piece):
     for n in range(first, end):
         y = floats_of(block[1], n * C, (n + 1) * C)
         if block[0]:
-            y[:] = floats_of(block[0], n * C, (n + 1) * C)
+            copy(floats_of(block[0], n * C, (n + 1) * C), y)
         most = _largest(y)
         for c in range(C):
             y[c] = exp(y[c] - most)
@@ -75,7 +75,7 @@ def _normalize_columns(x, y, at, C, inner, most, total):
     for c in range(C):
         row = floats_of(y, at + c * inner, at + c * inner + width)
         if x:
-            row[:] = floats_of(x, at + c * inner, at + c * inner + width)
+            copy(floats_of(x, at + c * inner, at + c * inner + width), row)
         for i in range(width):
             row[i] = exp(row[i] - most[i])
             total[i] += row[i]
