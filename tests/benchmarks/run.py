@@ -3,6 +3,7 @@
     make bench                          everything
     make bench BENCH="steps --nets lenet caffenet --rounds 9"
     make bench BENCH="load"             a 240 MB caffemodel
+    make bench BENCH="memory"           what `minicaffe summary` forecasts, and what is taken
     make bench BENCH="inference --models FOLDER"
 
 Both sides of a pair run in turn in one process, on the same threads; a row quotes medians over the rounds and the
@@ -12,12 +13,14 @@ median of the rounds' ratios. Nothing else should run on the machine.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from nets import NETS
 from minicaffe import kernels, rng
 from minicaffe.errors import MinicaffeError
 from minicaffe.net import Net
+from minicaffe.net.cost import cost
 from minicaffe.proto import TEST, SolverParameter
 from minicaffe.solvers import get_solver
 
@@ -205,10 +209,65 @@ def load_one(args):
           f"{(peak - result) / size:.2f} times the file over the result")
 
 
+def memory(args):
+    """Memory of a forward pass at TEST, with and without reuse, and of a training step, beside its forecast, in MiB."""
+    print(f"{'net':24s} {'pass':8s} {'forecast':>8s} {'peak':>8s} {'ratio':>6s}")
+    for name in args.nets:
+        for kind in ("TEST", "reused", "TRAIN"):
+            print(subprocess.run([sys.executable, __file__, "memory-one", name, "--pass", kind], capture_output=True,
+                                 text=True, check=True).stdout, end="", flush=True)
+
+
+def memory_one(args):
+    """One kind of pass of one net in a process of its own, over the memory of one that has run it on two images."""
+    kernels.use_engine(args.engine)
+    for name in ("lenet", args.file):
+        first = threading.Thread(target=run_passes, args=(NETS[name][0](2).net, args.kind))
+        first.start()  # in a thread of its own, which takes to its end what kernels have borrowed
+        first.join()
+    gc.collect()
+    before = now_memory()
+    definition = NETS[args.file][0](NETS[args.file][1]).net
+    forecast = cost(Net(definition, shapes_only=True, reuse_memory=args.kind == "reused"))
+    expected = forecast.train_bytes if args.kind == "TRAIN" else forecast.test_bytes
+    made = run_passes(definition, args.kind)
+    peak = peak_memory() - before
+    print(f"{args.file:24s} {args.kind:8s} {expected / 2**20:8.1f} {peak / 2**20:8.1f} {peak / expected:6.2f}")
+    del made
+
+
+def run_passes(definition, kind):
+    """What ran three times, its peak counted from the first pass on."""
+    if kind == "TRAIN":
+        solver = make_solver(definition)
+        reset_peak()
+        solver.step(3)
+        return solver
+    net = Net(definition, TEST, reuse_memory=kind == "reused")
+    reset_peak()
+    for _ in range(3):
+        net.forward()
+    return net
+
+
+def now_memory():
+    """The memory of this process in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+
+
+def reset_peak():
+    """Let `peak_memory` count from now on (Linux)."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "steps", "inference", "load", "load-one"])
-    parser.add_argument("file", nargs="?", help="of load-one")
+    parser.add_argument("what", nargs="?", default="all",
+                        choices=["all", "steps", "inference", "load", "load-one", "memory", "memory-one"])
+    parser.add_argument("file", nargs="?", help="of load-one; the net of memory-one")
+    parser.add_argument("--pass", dest="kind", choices=["TEST", "reused", "TRAIN"], help="of memory-one")
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int)
@@ -218,9 +277,12 @@ def main():
     if args.what == "load-one":
         load_one(args)
         return
+    if args.what == "memory-one":
+        memory_one(args)
+        return
     kernels.use_engine(args.engine)
     print(machine())
-    for name, run in (("steps", steps), ("inference", inference), ("load", load)):
+    for name, run in (("steps", steps), ("inference", inference), ("load", load), ("memory", memory)):
         if args.what == name or (args.what == "all" and (name != "inference" or args.models)):
             print(f"\n{run.__doc__}")
             run(args)
