@@ -27,6 +27,8 @@ class DeconvolutionLayer(ConvolutionBase):
     See       Long et al., CVPR 2015, §3.3: with the bilinear filler it upsamples linearly
     """
 
+    replays = True
+
     def filter_channels(self, C, K, group):
         return C, K // group
 
@@ -45,7 +47,8 @@ class DeconvolutionLayer(ConvolutionBase):
             out = self.images(y.data)
             kernels.correlate_data_grad(self.images(x.data), w, *self.geometry, out)
             if len(self.blobs) > 1:
-                out += self.blobs[1].data.reshape(self.K, *[1] * len(self.window.kernel))
+                channels = out.reshape(len(out), self.K, -1)
+                kernels.affine(channels, None, None, self.blobs[1].data, channels)
 
     def backward(self, top, propagate_down, bottom):
         w = self.blobs[0].data
