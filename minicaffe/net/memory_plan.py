@@ -69,9 +69,10 @@ def assign(found: Sequence[Tenant]) -> list[list[Tenant]]:
 
     The largest tenant chooses first, and a house is built only where every one that stands is taken at the time. So
     a house never has to grow, and no two tenants of one house meet: that is all that must hold for right results.
-    How few bytes it takes is a matter of luck (the problem is NP-hard), but at least the most that is in use at one
-    time; on the usual nets it comes within a few per cent of that. Of several houses a tenant takes the one whose
-    memory was used last before it, or is used next: it may still be in the caches.
+    The fewest bytes are hard to find (NP-hard) and never fewer than are in use at one time; this takes 1.1 to 1.5 times
+    that (ResNet-50 1.08, CaffeNet 1.19, SqueezeNet 1.33, GoogLeNet 1.48), for a house is not divided. To let tenants
+    choose in the order of time is better for ResNet-50 (1.00) and worse for the other three. Of several houses a
+    tenant takes the one whose memory was used last before it, or is used next: it may still be in the caches.
     Pisarchyk and Lee, arXiv:2001.03288 ("greedy by size"), compare it with other orders.
     """
     houses: list[list[Tenant]] = []
