@@ -123,6 +123,15 @@ def copies(normal):
         yield normal(rows, have), start, width, normal(rows, get), at
 
 
+def crops(normal):
+    """Of some axes, of all and of none."""
+    for x, start, out in (((2, 7, 5, 9), (0, 0, 1, 3), (2, 7, 3, 5)), ((2, 7, 5, 9), (1, 2, 0, 0), (1, 3, 5, 9)),
+                          ((9,), (4,), (3,)), ((3, 5), (0, 0), (3, 5)), ((4, 5), (1, 2), (0, 3)),
+                          ((2, 3, 4, 5, 6), (1, 0, 2, 1, 3), (1, 3, 1, 4, 2)),
+                          ((3, 11, 70, 91), (0, 1, 5, 7), (3, 10, 64, 80))):
+        yield normal(*x), start, normal(*out)
+
+
 def channel_sums(normal):
     """Of rows of channels, and of planes."""
     for dy in ((3, 2), (7, 5, 3), (2, 3, 5, 7), (64, 11), (1, 33, 2), (100, 10), (31, 7, 40, 41)):
@@ -163,9 +172,9 @@ def softmaxes(normal):
         yield 9 * normal(*x), axis, normal(*x)
 
 
-ROWS_OF_CHANNELS = {"affine": affines, "prelu": prelus, "remembered_moments": remembered, "copy_columns": copies,
-                    "softmax": softmaxes, "add_channel_sums": channel_sums, "matmul": products, "lrn": lrns,
-                    "lrn_grad": lrn_grads}
+OTHERS = {"affine": affines, "prelu": prelus, "remembered_moments": remembered, "copy_columns": copies, "crop": crops,
+          "softmax": softmaxes, "add_channel_sums": channel_sums, "matmul": products, "lrn": lrns,
+          "lrn_grad": lrn_grads}
 
 
 def columns_shape(x, kernel, positions):
@@ -210,8 +219,8 @@ def cases(name, draw, dtype):
             for beta in (0.75, 0.5):
                 yield np.abs(normal(*x)) + dtype(1), beta, normal(*x)
         return
-    if name in ROWS_OF_CHANNELS:
-        yield from ROWS_OF_CHANNELS[name](normal)
+    if name in OTHERS:
+        yield from OTHERS[name](normal)
         return
     if name in MAPS:
         for x in ((3, 2, 5), (7,), (2, 3, 4, 5), (64, 1), (1, 33), (5, 6, 7), (2, 200), (5, 7, 2011)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -123,6 +124,18 @@ def copy_columns(x: np.ndarray, start: int, width: int, out: np.ndarray, at: int
     parts = pieces(width) if rows == 1 else 1  # of a single row
     count = parts if rows == 1 else pieces(rows * width, rows)
     _copy_columns(count, x, start, width, out, at, rows, x.shape[1], out.shape[1], parts, count)
+
+
+@reference.crop.twin("numba", entries=True)
+def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
+    """See the reference."""
+    if x.dtype != np.float32:
+        reference.crop.reference(x, start, out)
+        return
+    rows, width = math.prod(out.shape[:-1]), out.shape[-1]
+    count = pieces(rows * width, rows)
+    _crop(count, x, out, np.array(x.shape, np.int64), np.array(start, np.int64), np.array(out.shape, np.int64), x.ndim,
+          rows, width, count)
 
 
 # --- entries: of two loops, the first runs in place (see unless_same) ----------------------------------------
@@ -313,3 +326,16 @@ def _copy_columns(block, piece):
     for r in range(first, end):
         x = floats_of(block[0], r * have + start, r * have + start + width)
         copy(x, floats_of(block[3], r * get + at, r * get + at + width))
+
+
+@entry
+def _crop(block, piece):
+    axes, rows, width = block[5], block[6], block[7]
+    have, start, get = words.ints(block[2], axes), words.ints(block[3], axes), words.ints(block[4], axes)
+    first, end = part(rows, piece, block[8])
+    for r in range(first, end):
+        rest, at, step = r, start[axes - 1], have[axes - 1]
+        for axis in range(axes - 2, -1, -1):
+            at += (rest % get[axis] + start[axis]) * step
+            rest, step = rest // get[axis], step * have[axis]
+        copy(floats_of(block[0], at, at + width), floats_of(block[1], r * width, (r + 1) * width))

@@ -115,3 +115,9 @@ def larger(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 def copy_columns(x: np.ndarray, start: int, width: int, out: np.ndarray, at: int) -> None:
     """out[r, at : at + width] = x[r, start : start + width] for every row r of both."""
     out[:, at:at + width] = x[:, start:start + width]
+
+
+@kernel
+def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
+    """out = the part of x that begins at the index `start`, as large as out; both of as many axes, at least one."""
+    out[...] = x[tuple(slice(at, at + size) for at, size in zip(start, out.shape, strict=True))]

@@ -1,5 +1,6 @@
 """Tile: repeat a blob along one axis."""
 
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 
 
@@ -19,6 +20,7 @@ class TileLayer(Layer):
 
     message = "tile_param"
     backward_reads = ()
+    replays = True
 
     def setup(self, bottom, top):
         self.k = self.param.tiles
@@ -31,8 +33,9 @@ class TileLayer(Layer):
         top[0].reshape((*x.shape[:axis], self.k * x.shape[axis], *x.shape[axis + 1:]))
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data, top[0].data
-        y.reshape(self.outer, self.k, self.inner)[...] = x.reshape(self.outer, 1, self.inner)
+        x, y = bottom[0].data.reshape(self.outer, self.inner), top[0].data.reshape(self.outer, self.k * self.inner)
+        for i in range(self.k):
+            kernels.copy_columns(x, 0, self.inner, y, i * self.inner)
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:

@@ -1,5 +1,6 @@
 """Crop: cut a blob to the size of another."""
 
+from minicaffe import kernels
 from minicaffe.layer import Layer, register
 
 
@@ -21,6 +22,7 @@ class CropLayer(Layer):
     message = "crop_param"
     bottoms = 2
     backward_reads = ()
+    replays = True
 
     def setup(self, bottom, top):
         p, axes = self.param, bottom[0].num_axes
@@ -46,7 +48,7 @@ class CropLayer(Layer):
         top[0].reshape(sizes)
 
     def forward(self, bottom, top):
-        top[0].data[...] = bottom[0].data[self.kept]
+        kernels.crop(bottom[0].data, [at.start for at in self.kept], top[0].data)
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
