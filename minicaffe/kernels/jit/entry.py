@@ -41,6 +41,7 @@ class Entry:
 
     def __init__(self, function: Callable[..., None], options: dict[str, Any]) -> None:
         self.name, self._function, self._options = function.__name__, function, options
+        self._source = _source_stamp(function)
         self._made: Any = None
         entries.append(self)
 
@@ -48,7 +49,10 @@ class Entry:
     def made(self) -> Any:
         """numba's object for the compiled function."""
         if self._made is None:
-            self._made = cached(cfunc, SIGNATURE, **self._options)(self._function)
+            # where the source has changed under a running process, the disk may hold what takes other arguments
+            same = _source_stamp(self._function) == self._source
+            decorate = (cached(cfunc, SIGNATURE, **self._options) if same else cfunc(SIGNATURE, **self._options))
+            self._made = decorate(self._function)
         return self._made
 
     def __call__(self, pieces: int, *arguments: Any) -> None:
@@ -60,6 +64,14 @@ class Entry:
         if recorder is not None:
             recorder.add(call, arguments, player)
         player((call,))()
+
+
+def _source_stamp(function: Callable[..., None]) -> tuple[float, int] | None:
+    try:
+        found = os.stat(function.__code__.co_filename)
+    except OSError:
+        return None
+    return found.st_mtime, found.st_size
 
 
 def entry(function: Callable[..., None] | None = None, *, sums: bool = False) -> Any:
