@@ -24,17 +24,17 @@ if _ours:
 functions: list[Any] = []  # all that are compiled by the decorators below, for `minicaffe warm`
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Any:
     """Decorator: make machine code of a function on its first call."""
     return _compiled(function)
 
 
-def compiled_sums(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled_sums(function: Callable[..., Any]) -> Any:
     """As `compiled`, for loops that add up: in any order, and products kept unrounded until they are added."""
     return _compiled(function, fastmath={"reassoc", "contract", "nsz"})
 
 
-def _compiled(function: Callable[..., Any], **more: Any) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], **more: Any) -> Any:
     # nogil lets the pieces of a kernel run at the same time; 0 / 0 is NaN as in numpy, not an error
     made = cached(njit, nogil=True, error_model="numpy", **more)(function)
     functions.append(made)
