@@ -110,7 +110,7 @@ def _pass(net: Net, recorder: Recorder, forward: list[float], backward: list[flo
     """One pass forward and backward; adds each layer's seconds to the lists, and returns their sum."""
     start = perf_counter()
     for i in range(len(net.layers)):
-        forward[i] += recorder.time(i, "forward", net.forward)
+        forward[i] += recorder.time(i, "forward", net.run)
     for i in reversed(range(len(net.layers))):
         if net.plan.layers[i]:
             backward[i] += recorder.time(i, "backward", net.backward)

@@ -14,11 +14,13 @@ from minicaffe import kernels
 from minicaffe.net import Net
 from minicaffe.net import work as net_work
 from minicaffe.net.work import Work
+from minicaffe.proto import TEST
 
 SIDE = 1024             # of the matrices whose product shows the most that arithmetic can give
 PRODUCTS = 12
 COPIED = 1 << 24        # numbers that are copied to show the most that memory can give: more than caches hold
 COPIES = 8
+RECORDED = 2            # forward passes until one is played
 DIRECTIONS = ("forward", "backward")
 
 
@@ -62,12 +64,16 @@ class Row:
 
 @dataclass
 class Report:
-    """The rows of each layer in the order of the net, forward before backward, and the totals; and the limits."""
+    """The rows of each layer in the order of the net, forward before backward, and the totals; and the limits.
+
+    played   milliseconds of a forward pass at TEST, which needs no Python for its layers; None in TRAIN
+    """
 
     rows: list[Row]
     totals: list[Row]
     sgemm: float
     copy: float
+    played: float | None
 
 
 def report(net: Net, recorder: Recorder, iterations: int) -> Report:
@@ -81,7 +87,19 @@ def report(net: Net, recorder: Recorder, iterations: int) -> Report:
                 seconds[direction][i] / whole)
             for i, layer in enumerate(net.layers) for direction in DIRECTIONS if work[direction][i]]
     totals = [_total(direction, [row for row in rows if row.direction == direction]) for direction in DIRECTIONS]
-    return Report(rows, [*totals, _total("both", rows)], sgemm_limit(), copy_limit())
+    return Report(rows, [*totals, _total("both", rows)], sgemm_limit(), copy_limit(), _played(net, iterations))
+
+
+def _played(net: Net, iterations: int) -> float | None:
+    """Mean milliseconds of a whole forward pass, once the net has a recording of it."""
+    if net.phase != TEST:
+        return None
+    for _ in range(RECORDED):
+        net.forward()
+    start = perf_counter()
+    for _ in range(iterations):
+        net.forward()
+    return 1000 * (perf_counter() - start) / iterations
 
 
 def _total(direction: str, rows: list[Row]) -> Row:
@@ -124,7 +142,9 @@ def table(made: Report) -> str:
         return "  ".join(word.ljust(w) if k < 3 else word.rjust(w)
                          for k, (word, w) in enumerate(zip(line, widths, strict=True))).rstrip()
 
-    return "\n".join(["", head, "", *map(text, lines), "", *map(text, ends)])
+    played = [] if made.played is None else ["", f"a whole forward pass, played from its recording: "
+                                                 f"{made.played:.3f} ms"]
+    return "\n".join(["", head, "", *map(text, lines), "", *map(text, ends), *played])
 
 
 def _words(row: Row) -> tuple[str, ...]:
@@ -145,7 +165,7 @@ def as_json(made: Report, **more: Any) -> bytes:
             layers[-1]["backward"] = _numbers(row)
     facts = {**more, "engine": kernels.engine(), "threads": kernels.threads(), "versions": versions(),
              "limits": {"sgemm_gflops": made.sgemm, "copy_gbs": made.copy}, "layers": layers,
-             "totals": {row.direction: _numbers(row) for row in made.totals}}
+             "totals": {row.direction: _numbers(row) for row in made.totals}, "played_ms": made.played}
     return (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
 
 

@@ -92,6 +92,16 @@ def test_json_and_trace(tmp_path, capsys):
     assert all(a["ts"] + a["dur"] <= b["ts"] + 1e-3 for a, b in itertools.pairwise(passes))
 
 
+def test_a_played_pass(tmp_path, capsys):
+    """this test shows that TEST brings the time of a whole pass without the layers' Python, and TRAIN does not."""
+    assert "played" not in time(capsys).out
+    printed = time(capsys, "--phase", "TEST", "--json", "t.json")
+    played = json.loads((tmp_path / "t.json").read_text())["played_ms"]
+
+    assert f"played from its recording: {played:.3f} ms" in printed.out
+    assert 0 < played
+
+
 def test_json_to_stdout(capsys):
     """this test shows that --json without a file is all that stdout holds."""
     assert 3 == json.loads(time(capsys, "--json").out)["iterations"]
