@@ -12,6 +12,7 @@ import warnings
 import pytest
 from points import NET
 
+from minicaffe import kernels
 from minicaffe.cli.__main__ import main
 from minicaffe.data.lmdb import write_lmdb
 from minicaffe.proto import Datum
@@ -385,6 +386,16 @@ def test_a_full_disk(folder, flags, size, message):
     assert run.stderr.endswith(message + "\n")
     assert "Traceback" not in run.stderr
     assert [] == [*folder.glob("run_iter*"), *folder.glob(".run*")]
+
+
+@pytest.mark.skipif("numba" not in kernels.available_engines(), reason="needs numba")
+def test_a_full_disk_for_compiled_code(folder):
+    """this test shows that a training goes on where its machine code does not fit on the disk."""
+    run = minicaffe("train", "--solver", "solver.prototxt", "--no-record", preexec_fn=at_most(20000),
+                    env={**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")})
+
+    assert 0 == run.returncode, run.stderr
+    assert [] == [path for path in (folder / "cache").rglob("*.nbc") if path.stat().st_size > 20000]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -37,8 +38,19 @@ def compiled_sums(function: Callable[..., Any]) -> Any:
 def _compiled(function: Callable[..., Any], **more: Any) -> Any:
     # nogil lets the pieces of a kernel run at the same time; 0 / 0 is NaN as in numpy, not an error
     made = cached(njit, nogil=True, error_model="numpy", **more)(function)
+    kept: Any = getattr(made, "_cache", None)
+    if hasattr(kept, "save_overload"):  # a full disk is no reason to stop: the code is there, if not for the next time
+        kept.save_overload = _forgiving(kept.save_overload)
     functions.append(made)
     return made
+
+
+def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
+    def save_if_possible(*arguments: Any) -> None:
+        with contextlib.suppress(OSError):
+            save(*arguments)
+
+    return save_if_possible
 
 
 def cached(decorator: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[..., Any]:
@@ -47,7 +59,7 @@ def cached(decorator: Callable[..., Any], *arguments: Any, **options: Any) -> Ca
     def decorate(function: Callable[..., Any]) -> Any:
         try:
             return decorator(*arguments, cache=True, **options)(function)
-        except RuntimeError:  # no folder that may be written to, neither ours nor in a home: nothing is kept
+        except (RuntimeError, OSError):  # no folder that may be written to, or a full disk: nothing is kept
             return decorator(*arguments, **options)(function)
 
     return decorate
