@@ -55,6 +55,17 @@ class Builder:
 LEARN = "param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 2 decay_mult: 0 }"
 
 
+def column(depth, batch=16):
+    """So many 3×3 convolutions of 32 filters, one on the other, on images of 32 × 32."""
+    b = Builder("column", batch, 32, 32, 10)
+    for i in range(depth):
+        b.conv(f"conv{i + 1}", 32, 3, pad=1)
+    b.pool("pool", "AVE", 32, 1)
+    b.ip("ip", 10)
+    b.loss()
+    return b
+
+
 def lenet(batch=64):
     b = Builder("LeNet", batch, 1, 28, 10)
     b.conv("conv1", 20, 5, relu=False).pool("pool1", "MAX", 2, 2)

@@ -5,6 +5,7 @@
     make bench BENCH="load"             a 240 MB caffemodel
     make bench BENCH="memory"           what `minicaffe summary` forecasts, and what is taken
     make bench BENCH="inference --models FOLDER"
+    make bench BENCH="growth"           a step's time by batch and by depth
 
 Both sides of a pair run in turn in one process, on the same threads; a row quotes medians over the rounds and the
 median of the rounds' ratios. Nothing else should run on the machine.
@@ -25,7 +26,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from nets import NETS
+from nets import NETS, column
 
 from minicaffe import kernels, rng
 from minicaffe.errors import MinicaffeError
@@ -174,6 +175,22 @@ def _opencv_model(weights, reference):
     return run
 
 
+def growth(args):
+    """How a training step grows: LeNet with its batch, and a column of 3×3 convolutions with its depth."""
+    print(f"{'':16}{'ms':>10}{'ms for each one more':>22}")
+    for name, sizes, make in (("images", (8, 16, 32, 64, 128, 256, 512), NETS["lenet"][0]),
+                              ("convolutions", (2, 4, 8, 16, 32, 64), column)):
+        before = None
+        for size in sizes:
+            rng.seed(1)
+            solver = make_solver(make(size).net)
+            pairs = interleaved(lambda s=solver: s.step(1), None, args.rounds)
+            ours = 1e3 * statistics.median(pair[0] for pair in pairs)
+            more = "" if before is None else f"{(ours - before[1]) / (size - before[0]):22.3f}"
+            print(f"{size:3} {name:12}{ours:10.2f}{more}", flush=True)
+            before = size, ours
+
+
 def load(args):
     """Reading a caffemodel of CaffeNet's size: seconds, and memory over the arrays it gives."""
     from minicaffe.proto.binary import write_weights
@@ -265,7 +282,7 @@ def reset_peak():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", default="all",
-                        choices=["all", "steps", "inference", "load", "load-one", "memory", "memory-one"])
+                        choices=["all", "steps", "inference", "growth", "load", "load-one", "memory", "memory-one"])
     parser.add_argument("file", nargs="?", help="of load-one; the net of memory-one")
     parser.add_argument("--pass", dest="kind", choices=["TEST", "reused", "TRAIN"], help="of memory-one")
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
@@ -282,7 +299,8 @@ def main():
         return
     kernels.use_engine(args.engine)
     print(machine())
-    for name, run in (("steps", steps), ("inference", inference), ("load", load), ("memory", memory)):
+    for name, run in (("steps", steps), ("inference", inference), ("growth", growth), ("load", load),
+                      ("memory", memory)):
         if args.what == name or (args.what == "all" and (name != "inference" or args.models)):
             print(f"\n{run.__doc__}")
             run(args)
