@@ -26,12 +26,13 @@ from minicaffe.kernels.jit.compiled import cached, compiled
 
 SIGNATURE = types.void(types.CPointer(types.int64), types.int64)
 SPINS = 32000          # pauses until a thread without work goes to sleep: some 400 µs
-CLOSED = 1 << 31       # the ticket of a job that is over
-TAKEN = (1 << 32) - 1  # the bits of a ticket that count pieces; those above count jobs
+# a ticket's bits: pieces taken from the front, pieces taken from the back, the number of the job, whether it is over
+BACK, JOB, CLOSED = 1 << 16, 1 << 32, 1 << 62
+MOST = BACK - 1        # pieces of a job
 
-# the crew's words, each on a cache line of its own: the next piece; how many are done; the job; how many threads may
-# serve; whether a thread's calls have the crew
-TICKET, DONE, ENTRY, ARGUMENTS, COUNT, ALLOWED, OWNED = (64 * i for i in range(7))
+# the crew's words, each on a cache line of its own: the ticket; how many pieces are done; the job: its entry, its
+# arguments, its first piece and the number of them; how many threads may serve; whether a thread's calls have the crew
+TICKET, DONE, ENTRY, ARGUMENTS, FIRST, COUNT, ALLOWED, OWNED = (64 * i for i in range(8))
 
 entries: list[Entry] = []  # all, for `minicaffe warm`
 
@@ -134,6 +135,15 @@ _workers: list[_Worker] = []
 _hiring = threading.Lock()
 
 
+def _open_for_jobs() -> None:
+    """No job is there, and nobody serves."""
+    _memory.fill(0)
+    _memory[(_start + TICKET) // 8] = CLOSED
+
+
+_open_for_jobs()
+
+
 def _wake(helpers: int) -> None:
     """See that so many threads serve, or soon will."""
     _allow(helpers)
@@ -194,7 +204,7 @@ def _forget() -> None:
     global _hiring
     _hiring = threading.Lock()
     _workers.clear()
-    _memory.fill(0)
+    _open_for_jobs()
 
 
 shards.before_running.append(_rest)
@@ -214,33 +224,45 @@ def _play(crew, calls, count):
             for piece in range(pieces):
                 words.call(entry, block, piece)
             continue
-        job = (words.read(crew + TICKET) >> 32) + 1
-        words.write(crew + ENTRY, entry)
-        words.write(crew + ARGUMENTS, block)
-        words.write(crew + COUNT, pieces)
-        words.write(crew + DONE, 0)
-        words.write(crew + TICKET, job << 32)
-        while _take(crew):
-            pass
-        while words.read(crew + DONE) < pieces:
-            words.pause()
-        words.write(crew + TICKET, (job << 32) | CLOSED)
+        for first in range(0, pieces, MOST):
+            _share(crew, entry, block, first, min(MOST, pieces - first))
     if mine:
         words.write(crew + OWNED, 0)
 
 
 @compiled
-def _take(crew):
-    """Run the next piece; False if there is none."""
+def _share(crew, entry, block, first, count):
+    """Run pieces of an entry together with the threads that serve."""
+    ticket = (words.read(crew + TICKET) % CLOSED + JOB) // JOB * JOB % CLOSED
+    words.write(crew + ENTRY, entry)
+    words.write(crew + ARGUMENTS, block)
+    words.write(crew + FIRST, first)
+    words.write(crew + COUNT, count)
+    words.write(crew + DONE, 0)
+    words.write(crew + TICKET, ticket)
+    while _take(crew, True):
+        pass
+    while words.read(crew + DONE) < count:
+        words.pause()
+    words.write(crew + TICKET, ticket + CLOSED)
+
+
+@compiled
+def _take(crew, front):
+    """Run the next piece; False if there is none.
+
+    The caller takes pieces from the front and the others take them from the back, so that a core finds in its cache
+    what it wrote there in the job before.
+    """
     while True:
         ticket = words.read(crew + TICKET)
-        entry, block = words.read(crew + ENTRY), words.read(crew + ARGUMENTS)
-        piece = ticket & TAKEN
-        if piece >= words.read(crew + COUNT) or piece >= CLOSED:
+        entry, block, first = words.read(crew + ENTRY), words.read(crew + ARGUMENTS), words.read(crew + FIRST)
+        ahead, behind, count = ticket % BACK, ticket // BACK % BACK, words.read(crew + COUNT)
+        if ticket >= CLOSED or ahead + behind >= count:
             return False
         # the job's words change only while its ticket is closed: if the ticket is still the same, so are they
-        if words.replace(crew + TICKET, ticket, ticket + 1):
-            words.call(entry, block, piece)
+        if words.replace(crew + TICKET, ticket, ticket + (1 if front else BACK)):
+            words.call(entry, block, first + (ahead if front else count - 1 - behind))
             words.add(crew + DONE, 1)
             return True
 
@@ -250,7 +272,7 @@ def _serve(crew, index, spins):
     """Run pieces until there was none for so many pauses; how many were run."""
     idle = ran = 0
     while idle < spins and words.read(crew + ALLOWED) > index:
-        if _take(crew):
+        if _take(crew, False):
             idle, ran = 0, ran + 1
         else:
             words.pause()
