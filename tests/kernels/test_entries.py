@@ -20,7 +20,7 @@ from some_entries import ran, scale_add
 
 from minicaffe.kernels.jit import entry as module
 
-COUNTS = [1, 2, 7, 100, 1000]
+COUNTS = [1, 2, 7, 100, 1000, 2 * module.MOST + 3]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -30,7 +30,7 @@ def test_every_piece_runs_once(threads, pieces):
     kernels.set_threads(threads)
 
     assert [1] * pieces == ran(pieces)
-    assert [1] * pieces == ran(pieces, work=100)
+    assert [1] * pieces == ran(pieces, work=10)
 
 
 def test_no_piece_is_no_work():
