@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
+from extras import needs
 
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
@@ -268,13 +268,13 @@ def some_images() -> list[np.ndarray]:
 
 def an_lmdb(folder: Path) -> None:
     """The images with their numbers as labels in an LMDB."""
-    pytest.importorskip("lmdb")
+    needs("lmdb")
     write_lmdb(folder / "lmdb", [(f"{i:08d}", make(image, i)) for i, image in enumerate(some_images())])
 
 
 def image_files(folder: Path) -> None:
     """The images as files, a list of them, and windows on the first two."""
-    cv2 = pytest.importorskip("cv2")
+    cv2 = needs("cv2")
     for i, image in enumerate(some_images()):
         cv2.imwrite(str(folder / f"{i}.png"), image.transpose(1, 2, 0))
     (folder / "list.txt").write_text("".join(f"{i}.png {i}\n" for i in range(5)))
@@ -284,7 +284,7 @@ def image_files(folder: Path) -> None:
 
 def hdf5_files(folder: Path) -> None:
     """Two files of two datasets, and a list of them."""
-    h5py = pytest.importorskip("h5py")
+    h5py = needs("h5py")
     draw = np.random.default_rng(3)
     for name in ("a", "b"):
         with h5py.File(folder / f"{name}.h5", "w") as file:
@@ -299,7 +299,7 @@ DATA = [
     Case("HDF5Data", 'top: "data" top: "label" hdf5_data_param { source: "{files}/list.txt" batch_size: 4 '
          "shuffle: true }", [], tops=2, files=hdf5_files),
     Case("HDF5Output", 'hdf5_output_param { file_name: "{files}/out.h5" }', [X, (2,)], tops=0, gradients=(),
-         files=lambda folder: pytest.importorskip("h5py") and None),
+         files=lambda folder: needs("h5py") and None),
     Case("ImageData", 'image_data_param { source: "{files}/list.txt" root_folder: "{files}/" batch_size: 2 '
          "shuffle: true } transform_param { scale: 0.5 }", [], tops=2, files=image_files),
     Case("Input", "input_param { shape { dim: 2 dim: 7 } }", []),

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from extras import needs
 
 from minicaffe.layer import registered_types
 
@@ -37,7 +37,7 @@ def test_layers_page_has_every_type():
 
 def test_field_comments_are_those_of_the_proto_file():
     """this test shows that the comments in the package are what `make proto` takes from protos/caffe.proto."""
-    pytest.importorskip("grpc_tools")
+    needs("grpc_tools")
     code = "import compile, sys; sys.stdout.buffer.write(compile.compile_comments().encode())"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT / "protos").stdout
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, Case
+from extras import needs
 
 from minicaffe import kernels, rng
 from minicaffe.blob import Blob
@@ -111,7 +112,7 @@ class Bench:
 @pytest.fixture
 def numba() -> Iterator[None]:
     """The numba engine, for one test."""
-    pytest.importorskip("numba")
+    needs("numba")
     before = kernels.engine()
     kernels.use_engine("numba")
     yield

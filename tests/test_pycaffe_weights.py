@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe import pycaffe as caffe
 from minicaffe.proto import NetParameter, binary
@@ -25,7 +26,7 @@ def make():
 def test_save_and_copy_from(name, kind, tmp_path):
     """this test shows which format each name gets, and that copy_from reads them all."""
     if kind == "hdf5":
-        pytest.importorskip("h5py")
+        needs("h5py")
     first, second = make(), make()
     first.save(tmp_path / name)
     second.copy_from(tmp_path / name)
@@ -37,7 +38,7 @@ def test_save_and_copy_from(name, kind, tmp_path):
 
 def test_hdf5_by_its_own_methods(tmp_path):
     """this test shows save_hdf5 and load_hdf5, under any name."""
-    pytest.importorskip("h5py")
+    needs("h5py")
     first, second = make(), make()
     first.save_hdf5(tmp_path / "weights")
     second.load_hdf5(tmp_path / "weights")

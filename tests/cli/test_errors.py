@@ -10,9 +10,9 @@ import time
 import warnings
 
 import pytest
+from extras import needs
 from points import NET
 
-from minicaffe import kernels
 from minicaffe.cli.__main__ import main
 from minicaffe.data.lmdb import write_lmdb
 from minicaffe.proto import Datum
@@ -53,7 +53,7 @@ def fail(capsys):
 
 def an_lmdb(folder, bad_label=1):
     """Records a0, a1, … of images (1, 5, 3); the label of a5 is `bad_label`."""
-    pytest.importorskip("lmdb")
+    needs("lmdb")
     write_lmdb(folder / "db", [(f"a{i}", Datum(channels=1, height=5, width=3, data=bytes(15),
                                                label=bad_label if i == 5 else i % 3)) for i in range(7)])
 
@@ -388,9 +388,9 @@ def test_a_full_disk(folder, flags, size, message):
     assert [] == [*folder.glob("run_iter*"), *folder.glob(".run*")]
 
 
-@pytest.mark.skipif("numba" not in kernels.available_engines(), reason="needs numba")
 def test_a_full_disk_for_compiled_code(folder):
     """this test shows that a training goes on where its machine code does not fit on the disk."""
+    needs("numba")
     run = minicaffe("train", "--solver", "solver.prototxt", "--no-record", preexec_fn=at_most(20000),
                     env={**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")})
 

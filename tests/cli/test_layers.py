@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from cases import an_lmdb, hdf5_files, image_files
+from extras import needs
 
 from minicaffe import LayerError, Net
 from minicaffe.cli import layers
@@ -41,7 +42,7 @@ def files_for(name, folder):
         (folder / "images" / "list.txt").rename(folder / "train.txt")
         (folder / "images" / "windows.txt").rename(folder / "windows.txt")
     elif name == "HDF5Output":
-        pytest.importorskip("h5py")
+        needs("h5py")
     elif name == "Python":
         (folder / "half.py").write_text(HALF)
 

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from extras import needs
 
 from minicaffe.cli import curves, picture, run_log
 from minicaffe.cli.__main__ import main
@@ -62,6 +63,7 @@ def test_a_log_of_caffes_is_read(folder):
 
 def test_a_loss_that_is_no_number_is_kept_as_nan(folder):
     """this test shows that a training which failed can be drawn, whatever its C library calls a NaN."""
+    needs("matplotlib")
     (folder / "caffe.log").write_text(CAFFE.split("I20261122 10:54:30")[0])
 
     assert math.isnan(run_log.read("caffe.log").train["loss"][1][1])
@@ -108,7 +110,7 @@ def test_what_is_no_log_is_refused(folder, capsys, name, words):
 @pytest.mark.parametrize(("form", "begins"), [("png", b"\x89PNG"), ("SVG", b"<?xml")])
 def test_two_runs_make_one_picture(folder, capsys, form, begins):
     """this test shows a picture of both kinds of logs, and the last values in words."""
-    pytest.importorskip("matplotlib")
+    needs("matplotlib")
     (folder / "caffe.log").write_text(CAFFE)
     record(folder / "ours.run" / "log.jsonl", [(0, 2.5), (70, 0.125)], [(70, 0.5)])
 
@@ -121,7 +123,7 @@ def test_two_runs_make_one_picture(folder, capsys, form, begins):
 
 def test_every_curve_is_drawn(folder):
     """this test shows, from the SVG, a panel for each number and a legend that tells the runs apart."""
-    pytest.importorskip("matplotlib")
+    needs("matplotlib")
     runs = [run_log.Run("a", {"loss": [(0, 2.0), (5, 0.01)]}, {"accuracy": [(0, 0.5)]}, [(0, 0.1), (5, 0.01)]),
             run_log.Run("b", {"loss": [(0, 3.0), (5, 1.0)]}, {"loss": [(0, 3.5)]})]
 
@@ -146,6 +148,7 @@ def test_pictures_of_other_kinds_and_no_matplotlib(folder, capsys, monkeypatch):
 
 def test_runs_of_one_name_are_told_apart(folder, capsys):
     """this test shows that two folders' runs of the same prefix are called by their paths."""
+    needs("matplotlib")
     for parent in ("one", "two"):
         (folder / parent).mkdir()
         record(folder / parent / "lenet.run" / "log.jsonl", [(0, 3)])

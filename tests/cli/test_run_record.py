@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from extras import needs
 from points import NET as POINTS
 
 from minicaffe.cli import run_log
@@ -103,7 +104,7 @@ def test_the_facts_repeat_the_training(folder):
 
 def test_data_have_a_fingerprint(folder):
     """this test shows that another record, a longer database and another file change what run.yaml says."""
-    pytest.importorskip("lmdb")
+    needs("lmdb")
     from minicaffe.data.lmdb import write_lmdb
     from minicaffe.proto import Datum
 
@@ -288,7 +289,7 @@ def test_a_training_writes_event_files(folder):
     assert name.startswith("events.out.tfevents.")
     found = b"".join(payloads(os.path.join("tb", name)))
     assert [3, 3, 3] == [found.count(tag) for tag in (b"train/loss", b"test/loss", b"train/rate")]
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    accumulator = needs("tensorboard.backend.event_processing.event_accumulator")
     read = accumulator.EventAccumulator("tb")
     read.Reload()
     assert [0, 2, 4] == [event.step for event in read.Scalars("train/loss")]

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from extras import needs
 from points import NET
 
 from minicaffe.cli import glog, progress, signals
@@ -222,7 +223,7 @@ def test_ctrl_c_leaves_a_snapshot_and_status_0(folder):
 
 def test_a_terminal_gets_a_bar():
     """this test shows the iterations, loss, rate and speed of a training, with its tests printed above."""
-    rich_console = pytest.importorskip("rich.console")
+    rich_console = needs("rich.console")
     stream = io.StringIO()
     bar = progress.Bar(rich_console.Console(file=stream, force_terminal=True, width=160))
     net = SimpleNamespace(bottoms=[[]], tops=[[SimpleNamespace(num_axes=2, shape=(6, 3))]])

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from extras import needs
 
 from minicaffe import kernels
 from minicaffe.cli import warm
@@ -37,7 +38,6 @@ net.forward()
 net.backward()
 print([f.py_func.__qualname__ for f, count in zip(functions, before) if len(f.signatures) > count])
 """
-needs_numba = pytest.mark.skipif("numba" not in kernels.available_engines(), reason="needs numba")
 
 
 @pytest.fixture(autouse=True)
@@ -49,17 +49,17 @@ def as_before(monkeypatch):
     kernels.use_engine(before)
 
 
-@needs_numba
 def test_every_twin_has_arguments():
     """this test shows that each twin that is no entry has its small arguments in cli/warm.py."""
+    needs("numba")
     kernels.use_engine("numba")
     assert set(warm.CALLS) == {name for name, made in kernels.kernels().items()
                                if "numba" in made.twins and "numba" not in made.entered}
 
 
-@needs_numba
 def test_the_arguments_are_what_a_kernel_takes():
     """this test shows that the reference takes the same arguments, so they are of the kernel's shapes."""
+    needs("numba")
     for name, calls in warm.CALLS.items():
         made = 0
         for arguments in calls():
@@ -68,17 +68,17 @@ def test_the_arguments_are_what_a_kernel_takes():
         assert made, name
 
 
-@needs_numba
 def test_nothing_is_left_to_compile(tmp_path):
     """this test shows that each compiled function was called, and that a net finds all it needs."""
+    needs("numba")
     (tmp_path / "net.prototxt").write_text(NET)
     run = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert "[]\n[]\n" == run.stdout, run.stderr
 
 
-@needs_numba
 def test_what_it_says(tmp_path, capsys):
     """this test shows the time, the net's too, how much was there before, and the folder where it stays."""
+    needs("numba")
     kernels.use_engine("numba")
     (tmp_path / "net.prototxt").write_text(NET)
     assert 0 == main(["warm", str(tmp_path / "net.prototxt"), "--threads", "2"])
@@ -91,9 +91,9 @@ def test_what_it_says(tmp_path, capsys):
     assert 4 == len(lines)
 
 
-@needs_numba
 def test_no_folder_for_the_cache(monkeypatch, capsys):
     """this test shows that kernels compile where no folder may be written to, and that the user hears of it."""
+    needs("numba")
     kernels.use_engine("numba")
     from minicaffe.kernels.jit import compiled
 
@@ -120,9 +120,9 @@ def test_numpy_has_nothing_to_warm(capsys):
     assert "engine numpy: there is nothing to warm" in capsys.readouterr().out
 
 
-@needs_numba
 def test_a_net_that_is_not_there(capsys):
     """this test shows that a wrong path is one clean message."""
+    needs("numba")
     kernels.use_engine("numba")
     assert 1 == main(["warm", "no.prototxt"])
     assert "minicaffe: error: no such file: no.prototxt" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe.cli.__main__ import main
 from minicaffe.io import solverstate, weights
@@ -74,7 +75,7 @@ def test_a_wrong_file(files, capsys):
 def test_convert_weights(target, files, capsys):
     """this test shows that the numbers are identical in the new file, and what the command says of it."""
     if target.endswith(".h5"):
-        pytest.importorskip("h5py")
+        needs("h5py")
     assert 0 == main(["convert", "a.npz", target])
     assert f"{target}: 2 layers with 4 blobs, 14 parameters\n" == capsys.readouterr().out
     assert 0 == main(["weights", "a.npz", "--diff", target])
@@ -114,7 +115,7 @@ def test_the_definition_alone(tmp_path):
 
 def test_the_net_tells_what_hdf5_leaves_out(tmp_path, monkeypatch, capsys):
     """this test shows that --model gives a .caffemodel its definition and a tied layer its blob."""
-    pytest.importorskip("h5py")
+    needs("h5py")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.prototxt").write_text(NET)
     shared, bias = np.arange(9, dtype=np.float32).reshape(3, 3), np.ones(3, np.float32)
@@ -131,7 +132,7 @@ def test_the_net_tells_what_hdf5_leaves_out(tmp_path, monkeypatch, capsys):
 
 def test_solver_states(tmp_path, monkeypatch):
     """this test shows that a state passes from binary to HDF5 and back with every bit."""
-    pytest.importorskip("h5py")
+    needs("h5py")
     monkeypatch.chdir(tmp_path)
     solverstate.write("a.solverstate", SolverSnapshot(30, "a.caffemodel", 2, [np.arange(6.0).reshape(2, 3) / 7]))
 
@@ -142,7 +143,7 @@ def test_solver_states(tmp_path, monkeypatch):
 
 def test_a_binary_state_names_binary_weights(tmp_path, monkeypatch, capsys):
     """this test shows that a state from HDF5 names the weights that BVLC Caffe can read with it."""
-    pytest.importorskip("h5py")
+    needs("h5py")
     monkeypatch.chdir(tmp_path)
     solverstate.write("a.solverstate.h5", SolverSnapshot(30, "dir/a.caffemodel.h5", 0, [np.ones(2, np.float32)]))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe.cli import demo, picture, run_log
 from minicaffe.data.idx import read_idx
@@ -46,6 +47,7 @@ def test_subset():
 
 def test_get_data(tmp_path, get_data, monkeypatch, capsys):
     """The script writes both LMDBs from the subset."""
+    needs("lmdb")
     monkeypatch.setattr("sys.argv", ["get_data.py", "--out", str(tmp_path)])
 
     assert get_data.main() == 0

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe.data import lmdb as module
 from minicaffe.data import open_source
@@ -108,7 +109,7 @@ def test_truncated_is_refused_before_it_can_crash(tmp_path):
 @pytest.mark.parametrize("count", [1, 40, 900])
 def test_what_the_library_wrote(count, tmp_path):
     """Values in the leaves and on pages of their own, after deletions, in trees of one level to three."""
-    lmdb, draw, records = pytest.importorskip("lmdb"), random.Random(count), {}
+    lmdb, draw, records = needs("lmdb"), random.Random(count), {}
     environment = lmdb.open(str(tmp_path / "x"), map_size=1 << 26)
     for _ in range(3):
         with environment.begin(write=True) as transaction:
@@ -179,18 +180,25 @@ def test_backends(path, tmp_path):
         open_source("LMDB", str(tmp_path))
 
 
-def test_missing_package(path, monkeypatch):
-    """Reading needs no package; without lmdb the error for writing names the extra that brings it."""
+def test_reading_needs_no_package(path, monkeypatch):
+    """this test shows that an LMDB is read without the package that wrote it."""
     monkeypatch.setattr(module, "lmdb", None)
 
     assert len(LmdbSource(path)) == 7
+
+
+def test_missing_package(tmp_path, monkeypatch):
+    """this test shows that without lmdb the error for writing names the extra that brings it."""
+    monkeypatch.setattr(module, "lmdb", None)
+
     with pytest.raises(EngineError, match=r"pip install 'minicaffe\[data\]'"):
-        write_lmdb(path, [])
+        write_lmdb(tmp_path / "new", [])
 
 
 @pytest.mark.skipif(sys.platform == "win32" or not shutil.which("bash"), reason="needs bash's ulimit")
 def test_full_disk(tmp_path):
     """A disk that is full (here: a limit on file size) is one clear error and leaves nothing."""
+    needs("lmdb")
     script = ("import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
               "from minicaffe.data.lmdb import write_lmdb\n"
               "write_lmdb('out', ((f'{i:04d}', bytes(50000)) for i in range(200)))\n")

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from extras import needs
 
 HARNESS = Path(__file__).with_name("harness.py")
 GROUPS = [("caffemodel", "caffemodel-v1", "caffemodel-whole", "solverstate", "resume", "binaryproto", "idx",
@@ -16,7 +17,7 @@ NEEDS = {"h5-weights": "h5py", "lmdb": "lmdb"}
 def test_damaged_files_end_in_an_error_or_a_load(kinds):
     """this test shows that no damage crashes or hangs us, or costs more than twice the file's size in memory."""
     if kinds[0] in NEEDS:
-        pytest.importorskip(NEEDS[kinds[0]])
+        needs(NEEDS[kinds[0]])
     done = subprocess.run([sys.executable, str(HARNESS), *kinds, "--cases", "1000"], capture_output=True, text=True,
                           check=False)
     last = done.stderr.rsplit("\r", 1)[-1]

@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io import npz, safetensors, weights
@@ -20,7 +21,7 @@ SUFFIXES = [".caffemodel", ".caffemodel.h5", ".npz", ".safetensors"]
 
 @pytest.fixture(autouse=True)
 def _h5py():
-    pytest.importorskip("h5py")
+    needs("h5py")
 
 
 @pytest.fixture

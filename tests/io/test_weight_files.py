@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe import Net
 from minicaffe.errors import DataError, MinicaffeError
@@ -33,7 +34,7 @@ def tied():
 
 @pytest.fixture
 def h5py():
-    return pytest.importorskip("h5py")
+    return needs("h5py")
 
 
 def layout(file, h5py):
@@ -131,7 +132,7 @@ def test_a_binary_file_is_the_net_with_its_blobs(tmp_path):
 def test_the_content_decides_and_the_sibling_is_named(name, read, words):
     """this test shows that each wrong file says what it is and names the right one beside it."""
     if name.endswith(".h5"):
-        pytest.importorskip("h5py")
+        needs("h5py")
     with pytest.raises(MinicaffeError) as error:
         read(ORACLE / name)
 
@@ -145,7 +146,7 @@ def test_the_content_decides_and_the_sibling_is_named(name, read, words):
 def test_a_file_of_another_kind_says_what_it_is(read, content, words, tmp_path):
     """this test shows that an empty file, a text and a damaged HDF5 file each get their sentence."""
     if content.startswith(b"\x89HDF"):
-        pytest.importorskip("h5py")
+        needs("h5py")
     (tmp_path / "f").write_bytes(content)
     with pytest.raises(MinicaffeError, match=words):
         read(tmp_path / "f")

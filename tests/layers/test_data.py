@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe import rng
 from minicaffe.blob import Blob
@@ -763,7 +764,7 @@ def test_window_data_damaged(boxes, old, new, message):
 
 def test_an_image_of_16_bits_is_refused():
     """this test shows that deep images are named, not cut down in silence."""
-    cv2 = pytest.importorskip("cv2")
+    cv2 = needs("cv2")
     png = cv2.imencode(".png", np.full((5, 3), 40000, np.uint16))[1].tobytes()
     with pytest.raises(DataError, match="deep has 16 bits a channel, but only 8 are read"):
         image.decode(png, "deep")

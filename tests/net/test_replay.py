@@ -8,6 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
+from extras import needs
 from net_tools import convolution, fully_connected, inputs, layer, make
 
 from minicaffe import TEST, TRAIN, blob, kernels, pycaffe
@@ -37,7 +38,7 @@ NETS = {"parts": inputs(x=IMAGE) + BODY, "alexnet": ALEX, "detector": DETECTOR, 
 @pytest.fixture(autouse=True)
 def numba():
     """The engine that leaves tapes; each test leaves the process's as it was."""
-    pytest.importorskip("numba")
+    needs("numba")
     engine, threads = kernels.engine(), kernels.threads()
     kernels.use_engine("numba")
     yield

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe import DataError, Net
 from minicaffe.io import caffemodel, weights
@@ -35,7 +36,7 @@ def first_numbers(net):
 def test_every_format_fills_a_net(suffix, tmp_path):
     """this test shows the same net, loaded layers in the same table, whatever the format."""
     if suffix.endswith(".h5"):
-        pytest.importorskip("h5py")
+        needs("h5py")
     weights.write(tmp_path / f"w{suffix}", [stored("a", 5, 1), stored("b", 7, 2)])
     target = net(b=7, a=5)
     report = target.copy_trained_from(tmp_path / f"w{suffix}", strict=True)
@@ -122,7 +123,7 @@ def test_layers_of_one_name_pair_up_in_order(tmp_path):
 
 def test_hdf5_of_two_layers_of_one_name_is_refused(tmp_path):
     """this test shows that the error comes instead of a file that lacks one of them."""
-    pytest.importorskip("h5py")
+    needs("h5py")
     with pytest.raises(DataError, match=r"two layers of the name 'a' have blobs(.|\n)*BINARYPROTO"):
         caffemodel.write(tmp_path / "w.caffemodel.h5", net(a=5, a_=5))
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from extras import needs
 
 from minicaffe import proto
 
@@ -13,7 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "protos" / "compile.py"
 
 def test_descriptor_is_the_compiled_proto_file():
     """this test shows that caffe.desc is what protos/caffe.proto compiles to."""
-    pytest.importorskip("grpc_tools")
+    needs("grpc_tools")
     code = f"""
 import sys
 sys.path.insert(0, {str(SCRIPT.parent)!r})

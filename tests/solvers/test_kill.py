@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from extras import needs
 
 KILLS = 50
 
@@ -14,7 +15,7 @@ KILLS = 50
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the program forks")
 def test_whenever_a_training_is_killed_it_resumes_to_the_same_bits(tmp_path):
     """this test shows that after a SIGKILL at any moment --resume auto ends in the files of a run never killed."""
-    pytest.importorskip("lmdb")
+    needs("lmdb")
     run = subprocess.run([sys.executable, str(Path(__file__).parent / "killing.py"), str(tmp_path), str(KILLS), "1701"],
                          env={**os.environ, "MINICAFFE_ENGINE": "numpy", "OPENBLAS_NUM_THREADS": "1"},
                          capture_output=True, text=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needs
 from nets import NET, feed, make
 
 from minicaffe.errors import DataError, MinicaffeError, ProtoError, SolverError
@@ -308,7 +309,7 @@ def test_an_override_must_be_understood(text, error, words):
 
 def data_solver(folder, fields, samples=13, batch=5, middle=""):
     """A solver whose nets read `samples` records in batches of `batch`."""
-    pytest.importorskip("lmdb")
+    needs("lmdb")
     from minicaffe.data.lmdb import write_lmdb
 
     if not (folder / "db").exists():
@@ -384,7 +385,7 @@ def test_auto_has_a_field_of_its_own(tmp_path, name):
 
 def test_rows_of_hdf5_files_are_counted(tmp_path):
     """this test shows that the files' rows together make an epoch."""
-    pytest.importorskip("h5py")
+    needs("h5py")
     from minicaffe.io import hdf5
     from minicaffe.layers.data.hdf5_data import HDF5DataLayer
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
@@ -51,7 +52,7 @@ def test_solvers_follow_caffe(case):
 def test_solvers_go_on_from_caffes_snapshots(case, tail, tmp_path):
     """this test shows that a state finds its weights beside it and the updates go on as Caffe's did."""
     if tail:
-        pytest.importorskip("h5py")
+        needs("h5py")
     for path in FOLDER.glob(f"{case}_iter_6.*"):
         shutil.copy(path, tmp_path)
     solver = solver_of(case)

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from extras import needs
 from nets import feed, make
 
 from minicaffe import rng
@@ -31,7 +32,7 @@ def sources(tmp_path):
     pixels, labels = draw.integers(256, size=(13, 3, 7, 5), dtype=np.uint8), np.arange(13) % 4
 
     def lmdb():
-        pytest.importorskip("lmdb")
+        needs("lmdb")
         from minicaffe.data.lmdb import write_lmdb
 
         write_lmdb(tmp_path / "db", [(f"{i:04d}", Datum(channels=3, height=7, width=5, label=int(labels[i]),
@@ -39,7 +40,7 @@ def sources(tmp_path):
         return f'type: "Data" {CROPS} data_param {{ source: "{tmp_path}/db" batch_size: 5 backend: LMDB }}'
 
     def images():
-        pytest.importorskip("cv2")
+        needs("cv2")
         from minicaffe.io import image
 
         for i in range(13):
@@ -49,7 +50,7 @@ def sources(tmp_path):
                 "batch_size: 5 shuffle: true }")
 
     def rows():
-        pytest.importorskip("h5py")
+        needs("h5py")
         from minicaffe.io import hdf5
 
         for name, part in (("a", slice(0, 9)), ("b", slice(9, 13))):
@@ -106,7 +107,7 @@ def test_every_iteration_can_be_the_last(tmp_path, sources, tail):
     """this test shows that it does not matter at which of twelve updates the training stops: all end the same."""
     net = f'layer {{ name: "data" top: "x" top: "t" {sources("lmdb")} }} {TAIL}'
     if tail:
-        pytest.importorskip("h5py")
+        needs("h5py")
     form = "HDF5" if tail else "BINARYPROTO"
     fields = f'test_iter: 1 test_interval: 3 snapshot_prefix: "{tmp_path}/s" random_seed: 3 snapshot_format: {form}'
     first = solver_on(net, f"{fields} snapshot: 1")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needs
 from nets import feed, make, weights
 
 from minicaffe.errors import DataError, MinicaffeError, SolverError
@@ -21,7 +22,7 @@ FIELDS = 'type: "Adam" momentum: 0.9 weight_decay: 0.01'
 def test_a_resumed_training_repeats_the_first_bit_by_bit(tmp_path, form, dtype):
     """this test shows that train 7, and train 4, stop, resume to 7, end in the same bits."""
     if form == "HDF5":
-        pytest.importorskip("h5py")
+        needs("h5py")
     fields = f'{FIELDS} snapshot: 4 snapshot_prefix: "{tmp_path}/s" snapshot_format: {form}'
     first = feed(make(fields, dtype=dtype))
     first.step(7)
@@ -113,7 +114,7 @@ def test_the_wrong_file_of_a_snapshot_is_told_from_the_right_one(tmp_path):
 def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form, failing):
     """this test shows one clear error, no stray file, and a last good snapshot that still resumes."""
     if form == "HDF5":
-        pytest.importorskip("h5py")
+        needs("h5py")
     solver = feed(make(f'{FIELDS} snapshot_prefix: "{tmp_path}/s" snapshot_format: {form}'))
     solver.step(1)
     solver.snapshot()
@@ -190,7 +191,7 @@ def test_snapshot_diff_stores_the_gradients(tmp_path):
 
 def test_a_resumed_training_reads_on_where_it_stopped(tmp_path):
     """this test shows that 3 updates, a snapshot and 4 more see the records that 7 updates in one go see."""
-    pytest.importorskip("lmdb")
+    needs("lmdb")
     from minicaffe.data.lmdb import write_lmdb
     from minicaffe.proto import Datum, SolverParameter
     from minicaffe.proto import text as proto_text

@@ -1,0 +1,36 @@
+"""What tests do where an optional package is not installed."""
+
+import importlib
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from minicaffe.errors import EngineError
+
+PACKAGES = {"numba": "numba", "threadpoolctl": "threadpoolctl", "lmdb": "lmdb", "h5py": "h5py",
+            "cv2": "opencv-python-headless", "rich": "rich", "matplotlib": "matplotlib", "tensorboard": "tensorboard",
+            "grpc_tools": "grpcio-tools"}  # module -> what is installed for it
+
+
+def needs(module: str) -> ModuleType:
+    """The module; where its package is not installed, the test that asks is skipped and the extra named."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        pytest.skip(reason(error) or str(error))
+
+
+def reason(error: Exception) -> str:
+    """What is to be installed against an error; "" where it comes of something else than a missing package."""
+    if isinstance(error, EngineError):
+        return f"{error.message}: {error.hint}" if error.hint.startswith("pip install 'minicaffe[") else ""
+    package = PACKAGES.get((getattr(error, "name", None) or "").split(".")[0])
+    return f"needs the package {package!r}: pip install 'minicaffe[{extra_of(package)}]'" if package else ""
+
+
+def extra_of(package: str) -> str:
+    """The extra of pyproject.toml that brings a package."""
+    table = (Path(__file__).parent.parent / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1]
+    return next(line.split(" = ")[0] for line in table.splitlines() if re.search(rf'"{package}\b', line))
