@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,28 @@ def finish(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def wait(place: Path, number: int, draw: random.Random, duration: float) -> None:
+    """Wait until a training is to die: one in ten at any time, the others after some snapshots, half of them in sight
+    of a file that is being written. Snapshots are their clock: on a busy machine a training may take ever so long.
+    """
+    began, share, after = time.perf_counter(), draw.random(), draw.randrange(UPDATES * 2 // 3)
+    if number % 10 == 0:
+        time.sleep(share * duration)
+        return
+    wait_until(lambda: len(list(place.glob("*.solverstate"))) >= after)
+    if number % 2:
+        wait_until(lambda: any(place.glob(".*.tmp")))
+    else:
+        time.sleep(share * (time.perf_counter() - began) / (after + 1))
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, but a minute at most."""
+    end = time.perf_counter() + 60
+    while not is_so() and time.perf_counter() < end:
+        time.sleep(0.0001)
+
+
 def run(folder: Path, kills: int, seed: int) -> list[dict[str, object]]:
     prepare(folder)
     kernels.engine()  # these two import all that the children need
@@ -80,16 +103,12 @@ def run(folder: Path, kills: int, seed: int) -> list[dict[str, object]]:
     child, duration = start(whole), -time.perf_counter()  # again, now that all files are in memory
     assert finish(child) == 0
     duration += time.perf_counter()
-    moments, found = random.Random(seed), []
+    draw, found = random.Random(seed), []
     for number in range(kills):
         place = folder / str(number)
         place.mkdir()
-        child, moment = start(place), moments.uniform(0, duration)
-        if number % 10:  # every tenth dies at any moment, the others when the training has begun
-            while not (place / "log").exists() or "Starting Optimization" not in (place / "log").read_text():
-                time.sleep(0.001)
-            moment *= 0.7
-        time.sleep(moment)
+        child = start(place)
+        wait(place, number, draw, duration)
         os.kill(child, signal.SIGKILL)
         killed = finish(child) == -signal.SIGKILL
         left, cut = len(list(place.glob("*.solverstate"))), len(list(place.glob(".*.tmp")))
