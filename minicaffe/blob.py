@@ -223,6 +223,11 @@ class Blob:
         """Σ diff²."""
         return sum_of_squares(self.diff)
 
+    def __getstate__(self) -> tuple[None, dict[str, object]]:
+        """For copy.deepcopy: without the views, which would become arrays that share nothing."""
+        return None, {name: None if name.endswith(("_view", "_base")) else getattr(self, name)
+                      for name in self.__slots__}
+
     def __repr__(self) -> str:
         return f"Blob{self.shape}" if self.dtype is np.float32 else f"Blob({self.shape}, {np.dtype(self.dtype)})"
 

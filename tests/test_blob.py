@@ -1,5 +1,7 @@
 """Blob: shapes, storage, sharing."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -130,3 +132,15 @@ def test_a_blob_larger_than_any_memory():
     with pytest.raises(LayerError, match=r"281474976710656 numbers, got 562949953421312: \(2, 281474976710656\)"):
         Blob((2, 2**48))
     assert 2**48 == Blob((2**40, 2**8)).count
+
+
+def test_copies_share_among_themselves():
+    """this test shows that of blobs copied together those that shared memory share, and none shares the original's."""
+    one, other = Blob((2, 3)), Blob(6)
+    other.share_data(one)
+    one.data[...] = other.data.sum() + 4
+    mine, second = copy.deepcopy([one, other])
+    mine.data[0, 1] = 7
+
+    assert [4, 7, 4, 4, 4, 4] == second.data.tolist()
+    assert [4] * 6 == other.data.tolist()

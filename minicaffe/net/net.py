@@ -302,6 +302,14 @@ class Net:
                              where=self._location.of_layer(given.name),
                              hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_replay": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy (copy.deepcopy) records anew: the original's recordings compute in the original's memory."""
+        vars(self).update(state)
+        self._replay = Replay(self)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
 

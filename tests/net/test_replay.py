@@ -1,5 +1,6 @@
 """Forward passes played from recordings: the bits of a pass layer by layer, whatever happens between passes."""
 
+import copy
 import gc
 import os
 import threading
@@ -362,6 +363,33 @@ def test_subclass_does_not_replay():
 
     assert (True, False) == (ReLULayer.replays, Loud.replays)
     assert Layer.replays is False
+
+
+def test_a_forward_put_in_the_place_of_the_classes():
+    """this test shows that a layer whose `forward` a caller has wrapped runs in Python."""
+    pair = Pair(NETS["parts"])
+    for net in (pair.played, pair.plain):
+        one = net.layers[net.layer_index("r")]
+        one.forward = lambda bottom, top, forward=one.forward: forward(bottom, top) or top[0].data.__imul__(2)
+    pair.warm(4)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_copy(name):
+    """this test shows that a deep copy computes as the original does, and in memory of its own."""
+    pair = Pair(NETS[name])
+    pair.warm()
+    before = {key: one.data.copy() for key, one in pair.played.blobs.items()}
+    copies = Pair.__new__(Pair)
+    copies.played, copies.plain, copies.draw = copy.deepcopy(pair.played), copy.deepcopy(pair.plain), pair.draw
+    for net in (copies.played, copies.plain):
+        for blobs in net.params.values():
+            blobs[0].data[...] *= 0.5
+    copies.warm(5)
+
+    for key, values in before.items():
+        np.testing.assert_array_equal(values, pair.played.blobs[key].data)
+    pair.warm()
 
 
 def test_error_in_the_middle():
