@@ -7,18 +7,19 @@ import math
 
 import numpy as np
 
-from minicaffe.kernels.jit import planes, winograd, words, woven
+from minicaffe.kernels.jit import layout, planes, winograd, words, woven
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.planes import Geometry
-from minicaffe.kernels.jit.tiles import LANES, MASKS
+from minicaffe.kernels.jit.layout import Geometry
+from minicaffe.kernels.jit.pieces import floats_of, part, pieces
+from minicaffe.kernels.jit.registers import LANES, MASKS
+from minicaffe.kernels.jit.tiles import zeros
+from minicaffe.kernels.jit.words import values
 from minicaffe.kernels.reference import convolution as reference
 from minicaffe.kernels.reference import winograd as long_way
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
 
 WIDEST_BLOCK = 3 << 18  # numbers of a group's woven pixels: more do not stay in a core's cache while filters slide
-MOST_PIECES = 16
-SUMMED = 1 << 15        # values that are worth a piece when they are only summed
 SPREADS = 1.25          # times as many pixels as slopes: then slopes are spread, for a mirrored filter would see zeros
 
 
@@ -29,7 +30,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
     if not _fits(x, out):
         reference.correlate.reference(x, w, b, stride, pad, dilation, group, out)
         return
-    bias = planes.zeros(len(w)) if b is None else b
+    bias = zeros(len(w)) if b is None else b
     if _winograd_fits(x, w, stride, pad, dilation, group, out):
         winograd.correlate(x, w, bias, pad, group, out)
     else:
@@ -86,7 +87,7 @@ def _winograd_fits(x: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dila
 
 
 def _geometry(x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes) -> Geometry:
-    return planes.geometry(w.shape[1], *x.shape[2:], tuple(w.shape[2:]), tuple(stride), tuple(pad), tuple(dilation),
+    return layout.geometry(w.shape[1], *x.shape[2:], tuple(w.shape[2:]), tuple(stride), tuple(pad), tuple(dilation),
                            *y.shape[2:])
 
 
@@ -105,7 +106,7 @@ def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Size
 def _gather(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
             out: np.ndarray) -> None:
     """out: the pixels of each phase of the stride are correlations of dy with the filters' taps that reach them."""
-    zeros, (H, W) = planes.zeros(out.shape[1]), out.shape[2:]
+    nothing, (H, W) = zeros(out.shape[1]), out.shape[2:]
     rows, columns = (_phases(*sizes) for sizes in zip(w.shape[2:], stride, pad, dilation, strict=True))
     for a, row_taps, row_pad, row_step in rows:
         for b, column_taps, column_pad, column_step in columns:
@@ -116,9 +117,9 @@ def _gather(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: 
             if not target.size:
                 continue
             if len(row_taps) and len(column_taps):
-                filters = planes.turn(w, row_taps, column_taps, group)
-                _slide(dy, filters, zeros, (1, 1), (row_pad, column_pad), (row_step, column_step), group, target)
-            planes.spread(target, out, (a, b), stride, zero=not (len(row_taps) and len(column_taps)))
+                filters = layout.turn(w, row_taps, column_taps, group)
+                _slide(dy, filters, nothing, (1, 1), (row_pad, column_pad), (row_step, column_step), group, target)
+            layout.spread(target, out, (a, b), stride, zero=not (len(row_taps) and len(column_taps)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -140,21 +141,23 @@ def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     """See the reference. A channel of an image is summed in float32, channels over the images in float64."""
     N, K = dy.shape[:2]
     if dy.dtype == np.float32 and dy.size and dy.flags.c_contiguous:
-        pieces = max(1, min(K, MOST_PIECES, dy.size // SUMMED))
-        _add_channel_sums(pieces, dy, out, N, K, dy.size // (N * K), pieces)
+        count = pieces(dy.size, K)
+        _add_channel_sums(count, dy, out, N, K, dy.size // (N * K), count)
     else:
         reference.add_channel_sums.reference(dy, out)
 
 
 @entry(sums=True)
 def _add_channel_sums(block, piece):
-    N, K, P, pieces = block[2], block[3], block[4], block[5]
-    dy, out = words.floats(block[0], N * K * P), words.floats(block[1], K)
-    for k in range(piece * K // pieces, (piece + 1) * K // pieces):
+    """out[k] += Σ dy[n, k, j] over n and j, for some channels k."""
+    dy, sums, N, K, P, count = values(block, 6)
+    out = words.floats(sums, K)
+    first, end = part(K, piece, count)
+    for k in range(first, end):
         total = np.float64(0)
         for n in range(N):
-            row, part = dy[(n * K + k) * P:(n * K + k + 1) * P], np.float32(0)
+            row, of_image = floats_of(dy, (n * K + k) * P, (n * K + k + 1) * P), np.float32(0)
             for j in range(P):
-                part += row[j]
-            total += part
+                of_image += row[j]
+            total += of_image
         out[k] += np.float32(total)

@@ -1,23 +1,19 @@
-"""What entries on flat arrays share: into how many pieces their work falls, and which numbers are a piece's."""
+"""What entries share: into how many pieces their work falls, and which numbers are a piece's."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import carray as array_at  # type: ignore[attr-defined]
-from numba import types
 
 from minicaffe.kernels.jit import words
-from minicaffe.kernels.jit.words import helper, intrinsic
+from minicaffe.kernels.jit.words import array_at, helper
 
-PIECE = 1 << 15  # numbers that are worth a piece: some 10 µs of reading and writing
-MOST_PIECES = 16
+PIECE = 1 << 15   # numbers that are worth a piece: some 10 µs of reading and writing
+MOST_PIECES = 16  # of one call: enough for any number of threads to share them evenly
 
 
-def pieces(numbers: int, units: int | None = None) -> int:
-    """How many pieces work on so many numbers is cut into, where `units` cannot be cut; at least 1."""
-    return max(1, min(MOST_PIECES, numbers // PIECE, numbers if units is None else units))
+def pieces(work: int, units: int | None = None, worth: int = PIECE) -> int:
+    """How many pieces so much work is cut into: each is `worth` it, none has less than a unit; at least 1."""
+    return max(1, min(MOST_PIECES, work // worth, work if units is None else units))
 
 
 def unless_same(x: np.ndarray, out: np.ndarray) -> np.ndarray | None:
@@ -36,6 +32,13 @@ def part(count, piece, of):
 
 
 @helper
+def part_in_steps(count, step, piece, of):
+    """The same of units that are cut only between so many."""
+    first, end = part((count + step - 1) // step, piece, of)
+    return first * step, min(count, end * step)
+
+
+@helper
 def floats_of(address, first, end):
     """Numbers `first` to `end` of the float32 array at an address."""
     return words.floats(address + 4 * first, end - first)
@@ -44,13 +47,13 @@ def floats_of(address, first, end):
 @helper
 def indices_of(address, first, end):
     """Numbers `first` to `end` of the int32 array at an address."""
-    return array_at(_index_pointer(address + 4 * first), end - first)
+    return array_at(words.index_pointer(address + 4 * first), end - first)
 
 
 @helper
 def flags_of(address, first, end):
     """Numbers `first` to `end` of the array of bytes (or bool) at an address."""
-    return array_at(_byte_pointer(address + first), end - first)
+    return array_at(words.byte_pointer(address + first), end - first)
 
 
 @helper
@@ -65,15 +68,3 @@ def add(x, y):
     """y += x."""
     for i in range(y.size):
         y[i] += x[i]
-
-
-def _pointer_to(kind: Any) -> Any:
-    @intrinsic
-    def pointer(typing: Any, address: Any) -> Any:
-        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-        return types.CPointer(kind)(types.int64), make
-    return pointer
-
-
-_index_pointer, _byte_pointer = _pointer_to(types.int32), _pointer_to(types.uint8)

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import models, register_model
 
-from minicaffe.kernels.jit.tiles import FLOAT, INDEX, LANES
+from minicaffe.kernels.jit import registers
+from minicaffe.kernels.jit.registers import FLOATS, INDICES, LANES, RAMP
 from minicaffe.kernels.jit.words import intrinsic
-
-VECTOR, INDICES = ir.VectorType(FLOAT, LANES), ir.VectorType(INDEX, LANES)
 
 
 class _Floats(types.Type):
@@ -32,7 +29,7 @@ class _Indices(types.Type):
 @register_model(_Floats)
 class _FloatsModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, VECTOR)
+        super().__init__(manager, kind, FLOATS)
 
 
 @register_model(_Indices)
@@ -55,77 +52,55 @@ def _made_of(function: Any, result: Any, *arguments: Any) -> Any:
     return signature, make
 
 
-def _spread_out(builder: Any, number: Any, kind: Any) -> Any:
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(INDEX, 0))
-    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.Constant(INDICES, [0] * LANES))
-
-
-def _lanes(builder: Any, first: Any, limit: Any) -> Any:
-    """The mask of the lanes l with 0 ≤ first + l < limit."""
-    ramp = builder.add(_spread_out(builder, builder.trunc(first, INDEX), INDICES),
-                       ir.Constant(INDICES, list(range(LANES))))
-    return builder.icmp_unsigned("<", ramp, _spread_out(builder, builder.trunc(limit, INDEX), INDICES))
-
-
-def _place(builder: Any, address: Any, first: Any, kind: Any) -> Any:
-    return builder.inttoptr(builder.add(address, builder.mul(first, ir.Constant(first.type, 4))), kind.as_pointer())
-
-
-def _load(builder: Any, address: Any, first: Any, limit: Any, other: Any) -> Any:
-    mask = _lanes(builder, first, limit)
-    kind = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), INDEX, mask.type, VECTOR])
-    load = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
-    return builder.call(load, [_place(builder, address, first, VECTOR), ir.Constant(INDEX, 4), mask, other])
-
-
-def _store(builder: Any, address: Any, first: Any, limit: Any, value: Any) -> None:
-    mask = _lanes(builder, first, limit)
-    kind = ir.FunctionType(ir.VoidType(), [value.type, value.type.as_pointer(), INDEX, mask.type])
-    name = f"llvm.masked.store.v{LANES}{'f32' if value.type == VECTOR else 'i32'}.p0"
-    store = cgutils.get_or_insert_function(builder.module, kind, name)
-    builder.call(store, [value, _place(builder, address, first, value.type), ir.Constant(INDEX, 4), mask])
+def _place(builder: Any, address: Any, first: Any) -> Any:
+    return registers.pointer(builder, builder.add(address, builder.mul(first, registers.word(4))))
 
 
 @intrinsic
 def load(typing: Any, address: Any, first: Any, limit: Any, other: Any) -> Any:
     """Numbers first, first + 1, … of the `limit` numbers at an address; `other` where there is none."""
-    return _made_of(_load, floats, types.int64, types.int64, types.int64, floats)
+    def make(builder: Any, address: Any, first: Any, limit: Any, other: Any) -> Any:
+        return registers.load(builder, _place(builder, address, first), registers.lanes_below(builder, limit, first),
+                              other)
+    return _made_of(make, floats, types.int64, types.int64, types.int64, floats)
 
 
 @intrinsic
 def store(typing: Any, address: Any, first: Any, limit: Any, value: Any) -> Any:
     """Write a register to places first, first + 1, … of the `limit` at an address, as far as they exist."""
-    return _made_of(_store, types.void, types.int64, types.int64, types.int64, value)
+    def make(builder: Any, address: Any, first: Any, limit: Any, value: Any) -> None:
+        registers.store(builder, value, _place(builder, address, first), registers.lanes_below(builder, limit, first))
+    return _made_of(make, types.void, types.int64, types.int64, types.int64, value)
 
 
 @intrinsic
 def spread(typing: Any, number: Any) -> Any:
     """The number in every lane."""
-    kind, result = (INDICES, indices) if isinstance(number, types.Integer) else (VECTOR, floats)
+    kind, result = (INDICES, indices) if isinstance(number, types.Integer) else (FLOATS, floats)
     taken = types.int32 if result is indices else types.float32
-    return _made_of(lambda builder, value: _spread_out(builder, value, kind), result, taken)
+    return _made_of(lambda builder, value: registers.spread(builder, value, kind), result, taken)
 
 
 @intrinsic
 def ramp(typing: Any, first: Any, step: Any) -> Any:
     """first, first + step, first + 2 · step, …"""
     def make(builder: Any, first: Any, step: Any) -> Any:
-        steps = builder.mul(_spread_out(builder, step, INDICES), ir.Constant(INDICES, list(range(LANES))))
-        return builder.add(steps, _spread_out(builder, first, INDICES))
+        steps = builder.mul(registers.spread(builder, step, INDICES), RAMP)
+        return builder.add(steps, registers.spread(builder, first, INDICES))
     return _made_of(make, indices, types.int32, types.int32)
 
 
 @intrinsic
 def evens(typing: Any, a: Any, b: Any) -> Any:
     """Lanes 0, 2, 4, … of two registers that follow each other."""
-    every_other = ir.Constant(INDICES, list(range(0, 2 * LANES, 2)))
-    return _made_of(lambda builder, a, b: builder.shuffle_vector(a, b, every_other), floats, floats, floats)
+    every_other = range(0, 2 * LANES, 2)
+    return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, every_other), floats, floats, floats)
 
 
 def _zip(a: int) -> Any:
     """Lanes of two registers in turn, from lane `a` on."""
-    lanes = ir.Constant(INDICES, [a + i // 2 + i % 2 * LANES for i in range(LANES)])
-    return _made_of(lambda builder, a, b: builder.shuffle_vector(a, b, lanes), floats, floats, floats)
+    lanes = [a + i // 2 + i % 2 * LANES for i in range(LANES)]
+    return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, lanes), floats, floats, floats)
 
 
 @intrinsic
@@ -177,4 +152,4 @@ def lesser(typing: Any, a: Any, b: Any) -> Any:
 @intrinsic
 def as_floats(typing: Any, a: Any) -> Any:
     """Indices as float32."""
-    return _made_of(lambda builder, a: builder.sitofp(a, VECTOR), floats, indices)
+    return _made_of(lambda builder, a: builder.sitofp(a, FLOATS), floats, indices)

@@ -9,28 +9,31 @@ The data gradient is the correlation of dy with mirrored filters; the weight gra
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
-from minicaffe.kernels.jit import tiles, words
+from minicaffe.kernels.jit import tiles
+from minicaffe.kernels.jit.elementwise import weighted_sum
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.tiles import LANES, ROWS, WIDTH
+from minicaffe.kernels.jit.layout import reach
+from minicaffe.kernels.jit.pieces import MOST_PIECES, floats_of, part
+from minicaffe.kernels.jit.registers import LANES
+from minicaffe.kernels.jit.tiles import ROWS, WIDTH, starts, zeros
+from minicaffe.kernels.jit.transforms import map_tile, transpose_tile
+from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.reference.winograd import SIDE, TAPS, TILE, line_matrices
 from minicaffe.kernels.workspace import borrow
 
 POINTS = SIDE * SIDE
-MOST_PIECES = 16
 PIECE_ROWS = 64         # tiles of an image whose product with the filters of a point is a piece
 MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more are no faster, and take memory
-ZEROS = np.zeros(ROWS, np.float32)
 
 A, B, G = line_matrices()
-_pixels_to_points, _filters_to_points = tiles.map_tile(B), tiles.map_tile(G)
-_points_to_outputs, _slopes_to_points = tiles.map_tile(A, biased=True), tiles.map_tile(A.T)
-_points_to_filters = tiles.map_tile(G.T)
+_pixels_to_points, _filters_to_points = map_tile(B), map_tile(G)
+_points_to_outputs, _slopes_to_points = map_tile(A, biased=True), map_tile(A.T)
+_points_to_filters = map_tile(G.T)
 
 
 def fits(C: int, K: int) -> bool:
@@ -51,9 +54,7 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, o
     K, C = w.shape[:2]
     filters = borrow("filters by channel", (group, K // group, TAPS * TAPS, C), w.dtype)
     _transpose(MOST_PIECES, w, filters, K, C, TAPS * TAPS)
-    zeros = borrow("no bias", (group * C,), w.dtype)
-    zeros[...] = 0
-    _correlate(dy, filters, TAPS * TAPS - 1, zeros, tuple(TAPS - 1 - p for p in pad), group, out)
+    _correlate(dy, filters, TAPS * TAPS - 1, zeros(group * C), tuple(TAPS - 1 - p for p in pad), group, out)
 
 
 def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
@@ -62,13 +63,13 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int,
     filters = borrow("filter points", (POINTS, group, C, K // group), x.dtype)
     for images in _batches(x, dy):
         pixels, slopes = _pixels(x[images], pad, dy), _slopes(dy[images])
-        _add_products(POINTS * group, pixels, slopes, filters, _steps(K, pixels.shape[1]),
-                      _steps(K // group, C), ZEROS, pixels.shape[1], group, C, K // group, images.start > 0)
+        _add_products(POINTS * group, pixels, slopes, filters, starts(K, pixels.shape[1]),
+                      starts(K // group, C), zeros(ROWS), pixels.shape[1], group, C, K // group, images.start > 0)
     taps = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), x.dtype)
     _points_to_taps(MOST_PIECES, filters, taps, group * C, K // group)
     turned = borrow("filters", out.shape, x.dtype)
     _transpose(MOST_PIECES, taps, turned, group, C * TAPS * TAPS, K // group)
-    out += turned
+    weighted_sum(out, 1.0, turned, 1.0, out)
 
 
 def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pad: Sizes, group: int,
@@ -83,7 +84,7 @@ def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pa
         T = pixels.shape[1]
         products = borrow("output points", (POINTS, T, group * K), x.dtype)
         rows = -(-T // PIECE_ROWS)
-        _multiply(POINTS * group * rows, pixels, points, products, _steps(K, C), ZEROS, T, group, C, K, rows)
+        _multiply(POINTS * group * rows, pixels, points, products, starts(K, C), zeros(ROWS), T, group, C, K, rows)
         th, tw = _tiles(y)
         outputs = borrow("outputs", (len(y), th * TILE, tw * TILE, group * K), x.dtype)
         _to_outputs(MOST_PIECES, products, outputs, b, T, group * K, th, tw)
@@ -91,7 +92,7 @@ def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pa
 
 
 def _pixels(x: np.ndarray, pad: Sizes, y: np.ndarray) -> np.ndarray:
-    """x̂ (36, T, C) for the tiles that cover y."""
+    """x̂ (36, T, C), for the T tiles that cover y."""
     th, tw = _tiles(y)
     return _points(x, pad, th, tw, SIDE - TILE, _pixel_points, "pixel points")
 
@@ -103,6 +104,7 @@ def _slopes(dy: np.ndarray) -> np.ndarray:
 
 
 def _points(x: np.ndarray, pad: Sizes, th: int, tw: int, over: int, turn: Any, slot: str) -> np.ndarray:
+    """(36, T, C) by the entry `turn`, of images of th × tw tiles that reach `over` pixels into the next."""
     N, C, H, W = x.shape
     height, width = th * TILE + over, tw * TILE + over
     lines = borrow("channels last", (N, height, width, C), x.dtype)
@@ -113,6 +115,7 @@ def _points(x: np.ndarray, pad: Sizes, th: int, tw: int, over: int, turn: Any, s
 
 
 def _tiles(y: np.ndarray) -> Sizes:
+    """How many tiles cover the outputs of an image, along each side."""
     return tuple(-(-o // TILE) for o in y.shape[2:])
 
 
@@ -123,100 +126,103 @@ def _batches(x: np.ndarray, y: np.ndarray) -> list[slice]:
     return [slice(i, min(len(x), i + step)) for i in range(0, len(x), step)]
 
 
-@functools.lru_cache(maxsize=128)
-def _steps(step: int, count: int) -> np.ndarray:
-    """Where rows begin."""
-    return np.arange(count, dtype=np.int64) * step
-
-
 @entry
 def _transpose(block, piece):
-    """Matrices (count, rows, columns) as (count, columns, rows)."""
-    count, rows, columns = block[2], block[3], block[4]
+    """out[n, j, i] = x[n, i, j], of matrices (count, rows, columns)."""
+    x, out, count, rows, columns = values(block, 5)
     bands = (rows + LANES - 1) // LANES
-    for band in range(piece * count * bands // MOST_PIECES, (piece + 1) * count * bands // MOST_PIECES):
-        n, i = band // bands, band % bands * LANES
-        x, y = block[0] + 4 * n * rows * columns, block[1] + 4 * n * rows * columns
+    first, end = part(count * bands, piece, MOST_PIECES)
+    for band in range(first, end):
+        n, i = band // bands * rows * columns, band % bands * LANES
         for j in range(0, columns, LANES):
-            tiles.transpose_tile(x + 4 * (i * columns + j), columns, min(LANES, columns - j),
-                                 y + 4 * (j * rows + i), rows, min(LANES, rows - i))
+            transpose_tile(x + 4 * (n + i * columns + j), columns, min(LANES, columns - j),
+                           out + 4 * (n + j * rows + i), rows, min(LANES, rows - i))
 
 
 @entry
 def _channels_last(block, piece):
     """Images (N, C, H, W) as (N, height, width, C), with zeros around them."""
-    x, out, N, C, H, W = block[0], block[1], block[2], block[3], block[4], block[5]
-    height, width, ph, pw = block[6], block[7], block[8], block[9]
-    first, end = min(width, max(0, pw)), max(0, min(width, W + pw))
-    for line in range(piece * N * height // MOST_PIECES, (piece + 1) * N * height // MOST_PIECES):
+    x, out, N, C, H, W, height, width, ph, pw = values(block, 10)
+    left, right = reach(-pw, 1, W, width)
+    first, end = part(N * height, piece, MOST_PIECES)
+    for line in range(first, end):
         n, h = line // height, line % height - ph
         row = out + 4 * line * width * C
         if h < 0 or h >= H:
-            words.floats(row, width * C)[:] = 0
+            floats_of(row, 0, width * C)[:] = 0
             continue
-        words.floats(row, first * C)[:] = 0
-        words.floats(row + 4 * end * C, (width - end) * C)[:] = 0
-        for v in range(first, end, LANES):
+        floats_of(row, 0, left * C)[:] = 0
+        floats_of(row, right * C, width * C)[:] = 0
+        for v in range(left, right, LANES):
             for c in range(0, C, LANES):
-                tiles.transpose_tile(x + 4 * (((n * C + c) * H + h) * W + v - pw), H * W, min(LANES, end - v),
-                                     row + 4 * (v * C + c), C, LANES)
+                transpose_tile(x + 4 * (((n * C + c) * H + h) * W + v - pw), H * W, min(LANES, right - v),
+                               row + 4 * (v * C + c), C, LANES)
 
 
 @entry
 def _channels_first(block, piece):
     """The first rows and columns of (N, height, width, K) as images (N, K, H, W)."""
-    x, out, N, K, H, W, height, width = (block[0], block[1], block[2], block[3], block[4], block[5], block[6],
-                                         block[7])
-    for line in range(piece * N * H // MOST_PIECES, (piece + 1) * N * H // MOST_PIECES):
+    x, out, N, K, H, W, height, width = values(block, 8)
+    first, end = part(N * H, piece, MOST_PIECES)
+    for line in range(first, end):
         n, h = line // H, line % H
         for k in range(0, K, LANES):
             for v in range(0, W, LANES):
-                tiles.transpose_tile(x + 4 * (((n * height + h) * width + v) * K + k), K, LANES,
-                                     out + 4 * (((n * K + k) * H + h) * W + v), H * W, min(LANES, W - v))
+                transpose_tile(x + 4 * (((n * height + h) * width + v) * K + k), K, LANES,
+                               out + 4 * (((n * K + k) * H + h) * W + v), H * W, min(LANES, W - v))
+
+
+@helper
+def _tile(images, t, th, tw, height, width, C):
+    """The address of the first pixel of tile t of images (N, height, width, C), each cut into th × tw tiles."""
+    n, at = t // (th * tw), t % (th * tw)
+    return images + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
 
 
 @entry
 def _pixel_points(block, piece):
-    lines, points, N, C, th, tw, height, width = (block[0], block[1], block[2], block[3], block[4], block[5], block[6],
-                                                  block[7])
+    """x̂ (36, T, C) = B x Bᵀ, for some tiles of pixels (N, height, width, C)."""
+    lines, points, N, C, th, tw, height, width = values(block, 8)
     T = N * th * tw
-    for t in range(piece * T // MOST_PIECES, (piece + 1) * T // MOST_PIECES):
-        n, at = t // (th * tw), t % (th * tw)
-        source = lines + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
+    first, end = part(T, piece, MOST_PIECES)
+    for t in range(first, end):
+        source = _tile(lines, t, th, tw, height, width, C)
         for c in range(0, C, LANES):
             _pixels_to_points(source + 4 * c, width * C, C, points + 4 * (t * C + c), SIDE * T * C, T * C, 0)
 
 
 @entry
 def _slope_points(block, piece):
-    lines, points, N, C, th, tw, height, width = (block[0], block[1], block[2], block[3], block[4], block[5], block[6],
-                                                  block[7])
+    """dŷ (36, T, K) = Aᵀ dy A, for some tiles of slopes (N, height, width, K)."""
+    lines, points, N, K, th, tw, height, width = values(block, 8)
     T = N * th * tw
-    for t in range(piece * T // MOST_PIECES, (piece + 1) * T // MOST_PIECES):
-        n, at = t // (th * tw), t % (th * tw)
-        source = lines + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
-        for c in range(0, C, LANES):
-            _slopes_to_points(source + 4 * c, width * C, C, points + 4 * (t * C + c), SIDE * T * C, T * C, 0)
+    first, end = part(T, piece, MOST_PIECES)
+    for t in range(first, end):
+        source = _tile(lines, t, th, tw, height, width, K)
+        for k in range(0, K, LANES):
+            _slopes_to_points(source + 4 * k, width * K, K, points + 4 * (t * K + k), SIDE * T * K, T * K, 0)
 
 
 @entry
 def _to_outputs(block, piece):
-    points, lines, b, T, K, th, tw = block[0], block[1], block[2], block[3], block[4], block[5], block[6]
-    height, width = th * TILE, tw * TILE
-    for t in range(piece * T // MOST_PIECES, (piece + 1) * T // MOST_PIECES):
-        n, at = t // (th * tw), t % (th * tw)
-        target = lines + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * K
+    """y (N, th · TILE, tw · TILE, K) = b + A ŷ Aᵀ, for some tiles of ŷ (36, T, K)."""
+    points, lines, b, T, K, th, tw = values(block, 7)
+    width = tw * TILE
+    first, end = part(T, piece, MOST_PIECES)
+    for t in range(first, end):
+        target = _tile(lines, t, th, tw, th * TILE, width, K)
         for k in range(0, K, LANES):
             _points_to_outputs(points + 4 * (t * K + k), SIDE * T * K, T * K, target + 4 * k, width * K, K, b + 4 * k)
 
 
 @entry
 def _taps_to_points(block, piece):
-    """ŵ (36, channels, K) of taps (channels, 9, K), read backwards where `first` is the last of them."""
-    taps, points, channels, K, first = block[0], block[1], block[2], block[3], block[4]
-    step = -K if first else K
-    for c in range(piece * channels // MOST_PIECES, (piece + 1) * channels // MOST_PIECES):
-        source = taps + 4 * (c * TAPS * TAPS + first) * K
+    """ŵ (36, channels, K) = G w Gᵀ of taps (channels, 9, K), read backwards where `start` is the last of them."""
+    taps, points, channels, K, start = values(block, 5)
+    step = -K if start else K
+    first, end = part(channels, piece, MOST_PIECES)
+    for c in range(first, end):
+        source = taps + 4 * (c * TAPS * TAPS + start) * K
         for k in range(0, K, LANES):
             _filters_to_points(source + 4 * k, TAPS * step, step, points + 4 * (c * K + k), SIDE * channels * K,
                                channels * K, 0)
@@ -224,9 +230,10 @@ def _taps_to_points(block, piece):
 
 @entry
 def _points_to_taps(block, piece):
-    """The other way, by the adjoint."""
-    points, taps, channels, K = block[0], block[1], block[2], block[3]
-    for c in range(piece * channels // MOST_PIECES, (piece + 1) * channels // MOST_PIECES):
+    """dw (channels, 9, K) = Gᵀ dŵ G of dŵ (36, channels, K)."""
+    points, taps, channels, K = values(block, 4)
+    first, end = part(channels, piece, MOST_PIECES)
+    for c in range(first, end):
         for k in range(0, K, LANES):
             _points_to_filters(points + 4 * (c * K + k), SIDE * channels * K, channels * K,
                                taps + 4 * (c * TAPS * TAPS * K + k), TAPS * K, K, 0)
@@ -235,25 +242,22 @@ def _points_to_taps(block, piece):
 @entry
 def _multiply(block, piece):
     """ŷ[t, k] = Σ x̂[t, c] · ŵ[c, k], for some tiles t at one point."""
-    pixels, filters, out, offsets, zeros = block[0], block[1], block[2], block[3], block[4]
-    T, group, C, K, rows = block[5], block[6], block[7], block[8], block[9]
-    rest, part = piece // rows, piece % rows
-    p, g = rest // group, rest % group
+    pixels, filters, out, offsets, nothing, T, group, C, K, rows = values(block, 10)
+    p, g, band = piece // rows // group, piece // rows % group, piece % rows
     right = filters + 4 * (p * group + g) * C * K
-    first, end = part * PIECE_ROWS, min(T, (part + 1) * PIECE_ROWS)
+    first, end = band * PIECE_ROWS, min(T, (band + 1) * PIECE_ROWS)
     for k in range(0, K, WIDTH):
         for t in range(first, end, ROWS):
             left = pixels + 4 * ((p * T + t) * group + g) * C
             to = out + 4 * (((p * T + t) * group + g) * K + k)
-            tiles.multiply(left, group * C, min(ROWS, end - t), 1, right + 4 * k, offsets, C, min(WIDTH, K - k), zeros,
-                           to, group * K)
+            tiles.multiply(left, group * C, min(ROWS, end - t), 1, right + 4 * k, offsets, C, min(WIDTH, K - k),
+                           nothing, to, group * K)
 
 
 @entry
 def _add_products(block, piece):
-    """ŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to what is there."""
-    pixels, slopes, out, offsets, ends, zeros = block[0], block[1], block[2], block[3], block[4], block[5]
-    T, group, C, K, add = block[6], block[7], block[8], block[9], block[10]
+    """dŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to what is there."""
+    pixels, slopes, out, offsets, ends, nothing, T, group, C, K, add = values(block, 11)
     p, g = piece // group, piece % group
     for k in range(0, K, WIDTH):
         right, columns = slopes + 4 * ((p * T * group + g) * K + k), min(WIDTH, K - k)
@@ -263,4 +267,4 @@ def _add_products(block, piece):
             if add:
                 tiles.multiply_and_add(left, 1, have, group * C, right, offsets, T, columns, ends + 8 * c, to)
             else:
-                tiles.multiply(left, 1, have, group * C, right, offsets, T, columns, zeros, to + 4 * c * K, K)
+                tiles.multiply(left, 1, have, group * C, right, offsets, T, columns, nothing, to + 4 * c * K, K)

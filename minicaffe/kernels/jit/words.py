@@ -8,17 +8,45 @@ from typing import Any
 import llvmlite.binding as llvm
 import numba.extending
 from llvmlite import ir
-from numba import carray as array_at  # type: ignore[attr-defined]
-from numba import types
+from numba import carray, types  # type: ignore[attr-defined]
 
 intrinsic: Any = numba.extending.intrinsic  # what it makes is called by compiled code, with other arguments
 helper: Any = numba.extending.register_jitable
+array_at: Any = carray  # (pointer, shape)
 WORD = ir.IntType(64)
 PAUSES = "sse2" in llvm.get_host_cpu_features() and sys.maxsize > 2**32
 
 
 def _pointer(builder: Any, address: Any, kind: Any = WORD) -> Any:
     return builder.inttoptr(address, kind.as_pointer())
+
+
+def _pointer_to(kind: Any) -> Any:
+    """What makes of an address a pointer to numbers of this kind."""
+    @intrinsic
+    def pointer(typing: Any, address: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+        return types.CPointer(kind)(types.int64), make
+    return pointer
+
+
+float_pointer, word_pointer = _pointer_to(types.float32), _pointer_to(types.int64)
+index_pointer, byte_pointer = _pointer_to(types.int32), _pointer_to(types.uint8)
+
+
+@intrinsic(prefer_literal=True)
+def values(typing: Any, block: Any, count: Any) -> Any:
+    """The first words of a block, as a tuple; their number must be written out."""
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    kind = types.UniTuple(types.int64, count.literal_value)
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        read = [builder.load(builder.gep(args[0], [ir.Constant(WORD, i)])) for i in range(kind.count)]
+        return context.make_tuple(builder, kind, read)
+
+    return kind(block, count), make
 
 
 @helper
@@ -31,22 +59,6 @@ def floats(address, shape):
 def ints(address, shape):
     """The int64 array that lies at an address."""
     return array_at(word_pointer(address), shape)
-
-
-@intrinsic
-def float_pointer(typing: Any, address: Any) -> Any:
-    """The address as a pointer to float32."""
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-    return types.CPointer(types.float32)(types.int64), make
-
-
-@intrinsic
-def word_pointer(typing: Any, address: Any) -> Any:
-    """The address as a pointer to int64."""
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-    return types.CPointer(types.int64)(types.int64), make
 
 
 @intrinsic

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicaffe.kernels.jit import planes, tiles, words
+from minicaffe.kernels.jit import tiles, words
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.planes import Geometry
-from minicaffe.kernels.jit.tiles import LANES, ROWS, SLOPES_A_TILE, TAPS_A_TILE, VECTORS, WIDTH
+from minicaffe.kernels.jit.layout import Geometry, flat, reach
+from minicaffe.kernels.jit.pieces import MOST_PIECES, floats_of, part, part_in_steps, pieces
+from minicaffe.kernels.jit.planes import cut_products
+from minicaffe.kernels.jit.registers import LANES
+from minicaffe.kernels.jit.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, VECTORS, WIDTH
+from minicaffe.kernels.jit.transforms import transpose_tile
+from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
 
-AT_A_TIME = 1 << 22   # numbers of woven images: so many blocks are woven before they are used
-PIECES = 16           # pieces that a block falls into at most
-DOTS = 192            # positions that a tile of products adds at a time: its slopes stay in the first cache
+AT_A_TIME = 1 << 22  # numbers of woven images: so many blocks are woven before they are used
+DOTS = 192           # positions that a tile of products adds at a time: its slopes stay in the first cache
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
@@ -25,14 +29,13 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
     """out = b + the filters slid over the images, whose number LANES divides."""
     (N, C), (K, P) = x.shape[:2], (out.shape[1], out.shape[2] * out.shape[3])
     filters, D, block = K // group, len(at.offsets), C * at.channel * LANES
-    steps = -(-filters // ROWS)
-    parts = min(steps, max(1, PIECES // group))
+    parts = min(-(-filters // ROWS), max(1, MOST_PIECES // group))
     offsets = at.woven_offsets
     for blocks in _some(N // LANES, block):
         woven = weave(x[blocks.start * LANES:blocks.stop * LANES], at, stride, pad)
-        pieces = len(blocks) * group * parts
-        sums = borrow("woven sums", (pieces, ROWS, P, LANES), x.dtype)
-        _slide(pieces, woven, w, b, out[blocks.start * LANES:], offsets, sums, parts, group, filters, D, block,
+        count = len(blocks) * group * parts
+        sums = borrow("woven sums", (count, ROWS, P, LANES), x.dtype)
+        _slide(count, woven, w, b, out[blocks.start * LANES:], offsets, sums, parts, group, filters, D, block,
                block // group, at.width, *out.shape[2:])
 
 
@@ -42,14 +45,13 @@ def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, 
     (N, C), (K, oh, ow) = x.shape[:2], dy.shape[1:]
     filters, D = K // group, len(at.offsets)
     block, slopes = C * at.channel * LANES, K * oh * ow * LANES
-    parts = min(-(-filters // SLOPES_A_TILE), max(1, PIECES // group))
-    cuts = min(-(-D // TAPS_A_TILE), max(1, PIECES // group // parts))
+    parts, cuts = cut_products(filters, D, group)
     rows = -(-oh // -(-oh * ow // DOTS))
-    offsets, flat = at.woven_offsets, planes.geometry(K, oh, ow, (1, 1), (1, 1), (0, 0), (1, 1), oh, ow)
+    offsets, slopes_at = at.woven_offsets, flat(K, oh, ow)
     for blocks in _some(N // LANES, max(block, slopes)):
         images = slice(blocks.start * LANES, blocks.stop * LANES)
         pixels = weave(x[images], at, stride, pad)
-        woven = weave(dy[images], flat, (1, 1), (0, 0), "woven slopes")
+        woven = weave(dy[images], slopes_at, (1, 1), (0, 0), "woven slopes")
         _add_products(group * parts * cuts, pixels, woven, offsets, out, parts, cuts, filters, D, len(blocks), block,
                       block // group, slopes, at.width, oh, ow, rows)
 
@@ -60,16 +62,18 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, at: Geometry, stride: Siz
     (N, K, oh, ow), (C, H, W) = dy.shape, out.shape[1:]
     filters, D, block, P = K // group, len(at.offsets), C * at.channel * LANES, oh * ow
     taps = D * group // C
-    parts = min(C // group, max(1, PIECES // group))
-    flat = planes.geometry(K, oh, ow, (1, 1), (1, 1), (0, 0), (1, 1), oh, ow)
+    parts = min(C // group, max(1, MOST_PIECES // group))
+    slopes_at = flat(K, oh, ow)
     for blocks in _some(N // LANES, max(block, K * P * LANES)):
         images = slice(blocks.start * LANES, blocks.stop * LANES)
-        slopes = weave(dy[images], flat, (1, 1), (0, 0), "woven slopes")
+        slopes = weave(dy[images], slopes_at, (1, 1), (0, 0), "woven slopes")
         sums = borrow("woven pixels", (len(blocks) * block,), dy.dtype)
-        _scatter(len(blocks) * group * parts, sums, w, slopes, flat.woven_offsets, at.woven_offsets, parts, group,
+        _scatter(len(blocks) * group * parts, sums, w, slopes, slopes_at.woven_offsets, at.woven_offsets, parts, group,
                  filters, C // group, taps, at.channel * LANES, at.width, oh, ow)
-        _unweave(min(PIECES, len(blocks) * C), sums, out[images], at.places[0], at.places[1], len(blocks) * C, C, H, W,
-                 at.height, at.width, len(at.phases[0]), len(at.phases[1]), *stride, *pad, min(PIECES, len(blocks) * C))
+        channels = len(blocks) * C
+        count = min(MOST_PIECES, channels)
+        _unweave(count, sums, out[images], *at.places, channels, C, H, W, at.height, at.width, *map(len, at.phases),
+                 *stride, *pad, count)
 
 
 def _some(blocks: int, size: int) -> list[range]:
@@ -83,73 +87,72 @@ def weave(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, slot: str = "w
     N, C, H, W = x.shape
     woven = borrow(slot, (N * C * at.channel,), x.dtype)
     channels = N // LANES * C
-    pieces = max(1, min(PIECES, channels, N * C * at.channel // planes.LAID_OUT))
-    _weave(pieces, x, woven, at.phases[0], at.phases[1], len(at.phases[0]), len(at.phases[1]), channels, C, H, W,
-           at.height, at.width, *stride, *pad, pieces)
+    count = pieces(woven.size, channels)
+    _weave(count, x, woven, *at.phases, *map(len, at.phases), channels, C, H, W, at.height, at.width, *stride, *pad,
+           count)
     return woven
 
 
 @entry
 def _weave(block, piece):
-    rows, columns, channels, C, H, W = block[4], block[5], block[6], block[7], block[8], block[9]
-    height, width, sh, sw, ph, pw, pieces = block[10], block[11], block[12], block[13], block[14], block[15], block[16]
-    row_phases, column_phases = words.ints(block[2], rows), words.ints(block[3], columns)
-    image = C * H * W
-    for channel in range(piece * channels // pieces, (piece + 1) * channels // pieces):
-        first_image, c = channel // C * LANES, channel % C
-        source = block[0] + 4 * (first_image * image + c * H * W)
-        pixels = words.floats(source, LANES * image)
-        for a in range(rows):
-            for b in range(columns):
-                left = column_phases[b] - pw
-                first = min(width, max(0, -(left // sw)))
-                end = max(first, min(width, (W - 1 - left) // sw + 1))
-                for u in range(height):
-                    h = u * sh + row_phases[a] - ph
-                    line = block[1] + 4 * LANES * ((((channel * rows + a) * columns + b) * height + u) * width)
-                    row = words.floats(line, width * LANES)
-                    if h < 0 or h >= H:
-                        row[:] = 0
-                        continue
-                    row[:first * LANES] = 0
-                    row[end * LANES:] = 0
-                    if sw == 1:
-                        for v in range(first, end, LANES):
-                            tiles.transpose_tile(source + 4 * (h * W + left + v), image, min(LANES, end - v),
-                                                 line + 4 * LANES * v, LANES, LANES)
-                    else:
-                        for v in range(first, end):
-                            for n in range(LANES):
-                                row[v * LANES + n] = pixels[n * image + h * W + left + v * sw]
+    """woven[c, a, b, u, v, n] = x[n, c, u · sh + row a − ph, v · sw + column b − pw], 0 beyond the image."""
+    (x, woven, row_phases, column_phases, rows, columns, channels, C, H, W, height, width, sh, sw, ph, pw,
+     count) = values(block, 17)
+    first_row, first_column, image = words.ints(row_phases, rows), words.ints(column_phases, columns), C * H * W
+    begin, stop = part(channels, piece, count)
+    for channel in range(begin, stop):  # of a block of images
+        source = x + 4 * (channel // C * LANES * image + channel % C * H * W)
+        for plane in range(rows * columns):
+            top, left = first_row[plane // columns] - ph, first_column[plane % columns] - pw
+            first, end = reach(left, sw, W, width)
+            for u in range(height):
+                h = u * sh + top
+                line = woven + 4 * LANES * ((channel * rows * columns + plane) * height + u) * width
+                if 0 <= h < H:
+                    _weave_row(source + 4 * (h * W + left), image, sw, first, end, line, width)
+                else:
+                    floats_of(line, 0, width * LANES)[:] = 0
+
+
+@helper
+def _weave_row(x, image, step, first, end, line, width):
+    """line[v, n] = x[n · image + v · step] from v = first to end, else 0; both are addresses."""
+    row = words.floats(line, width * LANES)
+    row[:first * LANES] = 0
+    row[end * LANES:] = 0
+    if step == 1:
+        for v in range(first, end, LANES):
+            transpose_tile(x + 4 * v, image, min(LANES, end - v), line + 4 * LANES * v, LANES, LANES)
+    else:
+        for v in range(first, end):
+            for n in range(LANES):
+                row[v * LANES + n] = _number(x, n * image + v * step)
+
+
+@helper
+def _number(address, i):
+    return words.floats(address + 4 * i, 1)[0]
 
 
 @entry
 def _slide(block, piece):
-    pixels, w, b, y, offsets, sums = block[0], block[1], block[2], block[3], block[4], block[5]
-    parts, group, filters, D, image, channels = block[6], block[7], block[8], block[9], block[10], block[11]
-    width, oh, ow = block[12], block[13], block[14]
-    rest, part = piece // parts, piece % parts
-    blocks, g = rest // group, rest % group
+    """y[k, o] = b[k] + Σ w[k, d] · x[offset[d] + o], for some filters k of a block of images, LANES of each o."""
+    pixels, w, b, y, offsets, sums, parts, group, filters, D, image, channels, width, oh, ow = values(block, 15)
+    blocks, g, up = piece // parts // group, piece // parts % group, piece % parts
     P, K = oh * ow, group * filters
-    steps = (filters + ROWS - 1) // ROWS
     to = sums + 4 * piece * ROWS * P * LANES
     source = pixels + 4 * (blocks * image + g * channels)
-    for step in range(part * steps // parts, (part + 1) * steps // parts):
-        m = step * ROWS
-        have = min(ROWS, filters - m)
-        k = g * filters + m
-        weights, bias = w + 4 * k * D, b + 4 * k
+    first, end = part_in_steps(filters, ROWS, up, parts)
+    for m in range(first, end, ROWS):
+        have, k = min(ROWS, filters - m), g * filters + m
         for r in range(oh):
             for q in range(0, ow, VECTORS):
-                at = source + 4 * LANES * (r * width + q)
-                target = to + 4 * LANES * (r * ow + q)
-                tiles.multiply(weights, D, have, 1, at, offsets, D, min(WIDTH, (ow - q) * LANES), bias, target,
-                               P * LANES)
+                tiles.multiply(w + 4 * k * D, D, have, 1, source + 4 * LANES * (r * width + q), offsets, D,
+                               min(WIDTH, (ow - q) * LANES), b + 4 * k, to + 4 * LANES * (r * ow + q), P * LANES)
         for f in range(have):
-            line = y + 4 * ((blocks * LANES * K + k + f) * P)
+            line = y + 4 * (blocks * LANES * K + k + f) * P
             for j in range(0, P, LANES):
-                count = min(LANES, P - j)
-                tiles.transpose_tile(to + 4 * LANES * (f * P + j), LANES, LANES, line + 4 * j, K * P, count)
+                transpose_tile(to + 4 * LANES * (f * P + j), LANES, LANES, line + 4 * j, K * P, min(LANES, P - j))
 
 
 _dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
@@ -157,19 +160,17 @@ _dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
 
 @entry
 def _add_products(block, piece):
-    pixels, slopes, offsets, dw = block[0], block[1], block[2], block[3]
-    parts, cuts, filters, D, blocks, image = block[4], block[5], block[6], block[7], block[8], block[9]
-    channels, slopes_image, width, oh, ow, rows = block[10], block[11], block[12], block[13], block[14], block[15]
-    rest, cut = piece // cuts, piece % cuts
-    g, part = rest // parts, rest % parts
-    steps, tiles_of_taps = (filters + SLOPES_A_TILE - 1) // SLOPES_A_TILE, (D + TAPS_A_TILE - 1) // TAPS_A_TILE
-    first, end = cut * tiles_of_taps // cuts * TAPS_A_TILE, min(D, (cut + 1) * tiles_of_taps // cuts * TAPS_A_TILE)
+    """dw[k, d] += Σ dy[k, o] · x[offset[d] + o] over all o and images, for some of a group's filters k and taps d."""
+    (pixels, slopes, offsets, dw, parts, cuts, filters, D, blocks, image, channels, slopes_image, width, oh, ow,
+     rows) = values(block, 16)
+    g, up, cut = piece // cuts // parts, piece // cuts % parts, piece % cuts
+    low, high = part_in_steps(filters, SLOPES_A_TILE, up, parts)
+    first, end = part_in_steps(D, TAPS_A_TILE, cut, cuts)
     P = oh * ow * LANES
     for n in range(blocks):
         for r in range(0, oh, rows):
             at = pixels + 4 * (n * image + g * channels + r * width * LANES)
-            for step in range(part * steps // parts, (part + 1) * steps // parts):
-                m = step * SLOPES_A_TILE
+            for m in range(low, high, SLOPES_A_TILE):
                 k = g * filters + m
                 slope = slopes + 4 * (n * slopes_image + k * P + r * ow * LANES)
                 for d in range(first, end, TAPS_A_TILE):
@@ -179,15 +180,13 @@ def _add_products(block, piece):
 
 @entry
 def _scatter(block, piece):
-    sums, w, slopes, offsets, places = block[0], block[1], block[2], block[3], block[4]
-    parts, group, filters, channels, taps = block[5], block[6], block[7], block[8], block[9]
-    plane, width, oh, ow = block[10], block[11], block[12], block[13]
-    rest, part = piece // parts, piece % parts
-    n, g = rest // group, rest % group
+    """x[offset[d] + o] = Σ w[k, d] · dy[k, o] over a group's filters k, for some channels of a block of images."""
+    sums, w, slopes, offsets, places, parts, group, filters, channels, taps, plane, width, oh, ow = values(block, 14)
+    n, g, up = piece // parts // group, piece // parts % group, piece % parts
+    c, end = part(channels, up, parts)
     D, P = channels * taps, oh * ow * LANES
-    c, end = part * channels // parts, (part + 1) * channels // parts
     to = sums + 4 * (n * group + g) * channels * plane
-    words.floats(to + 4 * c * plane, (end - c) * plane)[:] = 0
+    floats_of(to, c * plane, end * plane)[:] = 0
     source = slopes + 4 * (n * group + g) * filters * P
     for r in range(oh):
         for q in range(0, ow, VECTORS):
@@ -199,34 +198,28 @@ def _scatter(block, piece):
 
 @entry
 def _unweave(block, piece):
-    channels, C, H, W, height, width = block[4], block[5], block[6], block[7], block[8], block[9]
-    rows, columns, sh, sw, ph, pw, pieces = (block[10], block[11], block[12], block[13], block[14], block[15],
-                                             block[16])
-    row_places, column_places = words.ints(block[2], sh), words.ints(block[3], sw)
-    image = C * H * W
-    for channel in range(piece * channels // pieces, (piece + 1) * channels // pieces):
-        to = block[1] + 4 * (channel // C * LANES * image + channel % C * H * W)
-        out = words.floats(to, LANES * image)
+    """x[n, c, h, w] = woven[c, a, b, u, v, n], where a, b, u, v are the pixel's phases and place; 0 if it has none."""
+    (woven, x, row_places, column_places, channels, C, H, W, height, width, rows, columns, sh, sw, ph, pw,
+     count) = values(block, 17)
+    row_phase, column_phase, image = words.ints(row_places, sh), words.ints(column_places, sw), C * H * W
+    begin, stop = part(channels, piece, count)
+    for channel in range(begin, stop):
+        to = x + 4 * (channel // C * LANES * image + channel % C * H * W)
         for h in range(H):
-            u, a = (h + ph) // sh, row_places[(h + ph) % sh]
+            u, a = (h + ph) // sh, row_phase[(h + ph) % sh]
+            planes = woven + 4 * LANES * ((channel * rows + a) * columns * height + u) * width
             seen = a >= 0 and 0 <= u < height
+            first = end = 0
             if seen and sw == 1:
-                line = block[0] + 4 * LANES * (((channel * rows + a) * height + u) * width)
-                reach = max(0, min(W, width - pw))
-                for v in range(max(0, -pw), reach, LANES):
-                    tiles.transpose_tile(line + 4 * LANES * (v + pw), LANES, LANES, to + 4 * (h * W + v), image,
-                                         min(LANES, reach - v))
-                first, reach = max(0, -pw), reach
-            else:
-                first = reach = 0
-            for v in range(W):
-                if first <= v < reach:
+                first, end = reach(pw, 1, width, W)
+                for w in range(first, end, LANES):
+                    transpose_tile(planes + 4 * LANES * (w + pw), LANES, LANES, to + 4 * (h * W + w), image,
+                                   min(LANES, end - w))
+            for w in range(W):
+                if first <= w < end:
                     continue
-                q, b = (v + pw) // sw, column_places[(v + pw) % sw]
-                inside = seen and b >= 0 and 0 <= q < width
+                v, b = (w + pw) // sw, column_phase[(w + pw) % sw]
+                inside = seen and b >= 0 and 0 <= v < width
                 for n in range(LANES):
-                    value = np.float32(0)
-                    if inside:
-                        at = ((((channel * rows + a) * columns + b) * height + u) * width + q) * LANES + n
-                        value = words.floats(block[0], at + 1)[at]
-                    out[n * image + h * W + v] = value
+                    value = _number(planes, (b * height * width + v) * LANES + n) if inside else np.float32(0)
+                    words.floats(to, LANES * image)[n * image + h * W + w] = value
