@@ -11,7 +11,7 @@ from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import compiled
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.pieces import add, copy, flags_of, floats_of, part, pieces, unless_same
-from minicaffe.kernels.jit.words import helper
+from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference import elementwise as reference
 
 STRETCH = 1 << 12  # numbers that stay in a core's first cache while others are added to them
@@ -138,21 +138,23 @@ def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
           rows, width, count)
 
 
-# --- entries: of two loops, the first runs in place (see unless_same) ----------------------------------------
+# --- entries: x is address 0 where they run in place, which the first of two loops is for (see unless_same) ---------
 
 @entry
 def _relu(block, piece):
-    first, end = part(block[4], piece, block[5])
-    alpha, y = np.float32(words.number(block[1])), floats_of(block[3], first, end)
-    if block[2]:
-        _set_positive(floats_of(block[0] if block[0] else block[3], first, end), flags_of(block[2], first, end))
-    if block[0] == 0:
-        for i in range(y.size):
-            y[i] = _rectified(y[i], alpha)
+    """y = x where x > 0, else alpha · x; and where x > 0, if there is a mask."""
+    x, slope, mask, y, size, count = values(block, 6)
+    first, end = part(size, piece, count)
+    alpha, out = np.float32(words.number(slope)), floats_of(y, first, end)
+    if mask:
+        _set_positive(floats_of(x if x else y, first, end), flags_of(mask, first, end))
+    if x == 0:
+        for i in range(out.size):
+            out[i] = _rectified(out[i], alpha)
     else:
-        x = floats_of(block[0], first, end)
-        for i in range(y.size):
-            y[i] = _rectified(x[i], alpha)
+        source = floats_of(x, first, end)
+        for i in range(out.size):
+            out[i] = _rectified(source[i], alpha)
 
 
 @helper
@@ -169,34 +171,36 @@ def _set_positive(x, positive):
 
 @entry
 def _relu_grad(block, piece):
-    first, end = part(block[4], piece, block[5])
-    alpha, dx = np.float32(words.number(block[1])), floats_of(block[3], first, end)
-    positive = flags_of(block[2], first, end)
-    if block[0] == 0:
-        for i in range(dx.size):
-            d = dx[i]
-            dx[i] = d if positive[i] else alpha * d
+    """dx = dy where the mask is set, else alpha · dy."""
+    dy, slope, mask, dx, size, count = values(block, 6)
+    first, end = part(size, piece, count)
+    alpha, positive, out = np.float32(words.number(slope)), flags_of(mask, first, end), floats_of(dx, first, end)
+    if dy == 0:
+        for i in range(out.size):
+            d = out[i]
+            out[i] = d if positive[i] else alpha * d
     else:
-        dy = floats_of(block[0], first, end)
-        for i in range(dx.size):
-            d = dy[i]
-            dx[i] = d if positive[i] else alpha * d
+        source = floats_of(dy, first, end)
+        for i in range(out.size):
+            d = source[i]
+            out[i] = d if positive[i] else alpha * d
 
 
 @entry
 def _prelu(block, piece):
-    rows, channels, P = block[3], block[4], block[5]
-    slopes = words.floats(block[1], channels)
-    first, end = part(rows, piece, block[6])
+    """y = max(x, 0) + a · min(x, 0), by rows of P numbers with a slope each: slopes repeat."""
+    x, slopes, y, rows, channels, P, count = values(block, 7)
+    a_of = words.floats(slopes, channels)
+    first, end = part(rows, piece, count)
     for r in range(first, end):
-        a, y = slopes[r % channels], floats_of(block[2], r * P, (r + 1) * P)
-        if block[0] == 0:
+        a, out = a_of[r % channels], floats_of(y, r * P, (r + 1) * P)
+        if x == 0:
             for i in range(P):
-                y[i] = _bent(y[i], a)
+                out[i] = _bent(out[i], a)
         else:
-            x = floats_of(block[0], r * P, (r + 1) * P)
+            source = floats_of(x, r * P, (r + 1) * P)
             for i in range(P):
-                y[i] = _bent(x[i], a)
+                out[i] = _bent(source[i], a)
 
 
 @helper
@@ -207,18 +211,19 @@ def _bent(v, a):
 
 @entry
 def _affine_planes(block, piece):
-    rows, C, P = block[5], block[6], block[7]
-    first, end = part(rows, piece, block[8])
+    """y = (x − before[c]) · scale[c] + after[c], by rows of P numbers of a channel c."""
+    x, before, scale, after, y, rows, C, P, count = values(block, 9)
+    first, end = part(rows, piece, count)
     for r in range(first, end):
-        m, s, b = _number(block[1], r % C, 0), _number(block[2], r % C, 1), _number(block[3], r % C, 0)
-        y = floats_of(block[4], r * P, (r + 1) * P)
-        if block[0] == 0:
+        m, s, b = _number(before, r % C, 0), _number(scale, r % C, 1), _number(after, r % C, 0)
+        out = floats_of(y, r * P, (r + 1) * P)
+        if x == 0:
             for i in range(P):
-                y[i] = (y[i] - m) * s + b
+                out[i] = (out[i] - m) * s + b
         else:
-            x = floats_of(block[0], r * P, (r + 1) * P)
+            source = floats_of(x, r * P, (r + 1) * P)
             for i in range(P):
-                y[i] = (x[i] - m) * s + b
+                out[i] = (source[i] - m) * s + b
 
 
 @helper
@@ -229,29 +234,31 @@ def _number(address, index, default):
 
 @entry
 def _affine_rows(block, piece):
-    N, C = block[5], block[6]
-    first, end = part(N, piece, block[7])
+    """The same by rows of a number a channel."""
+    x, before, scale, after, y, N, C, count = values(block, 8)
+    first, end = part(N, piece, count)
     for n in range(first, end):
-        y = floats_of(block[4], n * C, (n + 1) * C)
-        if block[0]:
-            copy(floats_of(block[0], n * C, (n + 1) * C), y)
-        if block[1]:
-            before = words.floats(block[1], C)
+        out = floats_of(y, n * C, (n + 1) * C)
+        if x:
+            copy(floats_of(x, n * C, (n + 1) * C), out)
+        if before:
+            means = words.floats(before, C)
             for c in range(C):
-                y[c] -= before[c]
-        if block[2]:
-            scale = words.floats(block[2], C)
+                out[c] -= means[c]
+        if scale:
+            factors = words.floats(scale, C)
             for c in range(C):
-                y[c] *= scale[c]
-        if block[3]:
-            add(words.floats(block[3], C), y)
+                out[c] *= factors[c]
+        if after:
+            add(words.floats(after, C), out)
 
 
 @entry
 def _remembered_moments(block, piece):
-    C, eps = block[6], np.float32(words.number(block[3]))
-    mean, variance, mu = words.floats(block[0], C), words.floats(block[1], C), words.floats(block[4], C)
-    scale, factor = words.floats(block[5], C), words.floats(block[2], 1)[0]
+    """mu = mean / factor and scale = 1 / √(variance / factor + eps), of a channel each; 1 / 0 counts as 0 here."""
+    mean_at, variance_at, factor_at, little, mu_at, scale_at, C = values(block, 7)
+    mean, variance, factor = words.floats(mean_at, C), words.floats(variance_at, C), words.floats(factor_at, 1)[0]
+    mu, scale, eps = words.floats(mu_at, C), words.floats(scale_at, C), np.float32(words.number(little))
     share = np.float32(1) / factor if factor != 0 else np.float32(0)
     for c in range(C):
         mu[c] = mean[c] * share
@@ -260,53 +267,61 @@ def _remembered_moments(block, piece):
 
 @entry
 def _weighted_sum(block, piece):
-    first, end = part(block[5], piece, block[6])
-    p, q = np.float32(words.number(block[1])), np.float32(words.number(block[3]))
-    b, y = floats_of(block[2], first, end), floats_of(block[4], first, end)
-    if block[0] == 0:
-        for i in range(y.size):
-            y[i] = p * y[i] + q * b[i]
+    """y = p · a + q · b."""
+    a, p_bits, b, q_bits, y, size, count = values(block, 7)
+    first, end = part(size, piece, count)
+    p, q = np.float32(words.number(p_bits)), np.float32(words.number(q_bits))
+    other, out = floats_of(b, first, end), floats_of(y, first, end)
+    if a == 0:
+        for i in range(out.size):
+            out[i] = p * out[i] + q * other[i]
     else:
-        a = floats_of(block[0], first, end)
-        for i in range(y.size):
-            y[i] = p * a[i] + q * b[i]
+        one = floats_of(a, first, end)
+        for i in range(out.size):
+            out[i] = p * one[i] + q * other[i]
 
 
 @entry
 def _add_up(block, piece):
-    first, end = part(block[1], piece, block[2])
+    """y = the sum of any number of arrays, whose addresses end the block."""
+    y, size, count, arrays = values(block, 4)
+    first, end = part(size, piece, count)
     for start in range(first, end, STRETCH):
         stop = min(end, start + STRETCH)
-        total = floats_of(block[0], start, stop)
+        total = floats_of(y, start, stop)
         copy(floats_of(block[4], start, stop), total)
-        for k in range(1, block[3]):
+        for k in range(1, arrays):
             add(floats_of(block[4 + k], start, stop), total)
 
 
 @entry
 def _product(block, piece):
-    first, end = part(block[3], piece, block[4])
-    b, y = floats_of(block[1], first, end), floats_of(block[2], first, end)
-    if block[0] == 0:
-        for i in range(y.size):
-            y[i] *= b[i]
+    """y = a · b, number by number."""
+    a, b, y, size, count = values(block, 5)
+    first, end = part(size, piece, count)
+    other, out = floats_of(b, first, end), floats_of(y, first, end)
+    if a == 0:
+        for i in range(out.size):
+            out[i] *= other[i]
     else:
-        a = floats_of(block[0], first, end)
-        for i in range(y.size):
-            y[i] = a[i] * b[i]
+        one = floats_of(a, first, end)
+        for i in range(out.size):
+            out[i] = one[i] * other[i]
 
 
 @entry
 def _larger(block, piece):
-    first, end = part(block[3], piece, block[4])
-    b, y = floats_of(block[1], first, end), floats_of(block[2], first, end)
-    if block[0] == 0:
-        for i in range(y.size):
-            y[i] = _larger_of(y[i], b[i])
+    """y = max(a, b), number by number."""
+    a, b, y, size, count = values(block, 5)
+    first, end = part(size, piece, count)
+    other, out = floats_of(b, first, end), floats_of(y, first, end)
+    if a == 0:
+        for i in range(out.size):
+            out[i] = _larger_of(out[i], other[i])
     else:
-        a = floats_of(block[0], first, end)
-        for i in range(y.size):
-            y[i] = _larger_of(a[i], b[i])
+        one = floats_of(a, first, end)
+        for i in range(out.size):
+            out[i] = _larger_of(one[i], other[i])
 
 
 @helper
@@ -317,25 +332,27 @@ def _larger_of(u, v):
 
 @entry
 def _copy_columns(block, piece):
-    start, width, at, rows, have, get, parts = block[1], block[2], block[4], block[5], block[6], block[7], block[8]
+    """y[r, at + i] = x[r, start + i] for i below width; rows of x and y have `have` and `get` numbers."""
+    x, start, width, y, at, rows, have, get, parts, count = values(block, 10)
     if parts > 1:
         first, end = part(width, piece, parts)
-        copy(floats_of(block[0], start + first, start + end), floats_of(block[3], at + first, at + end))
+        copy(floats_of(x, start + first, start + end), floats_of(y, at + first, at + end))
         return
-    first, end = part(rows, piece, block[9])
+    first, end = part(rows, piece, count)
     for r in range(first, end):
-        x = floats_of(block[0], r * have + start, r * have + start + width)
-        copy(x, floats_of(block[3], r * get + at, r * get + at + width))
+        source, to = r * have + start, r * get + at
+        copy(floats_of(x, source, source + width), floats_of(y, to, to + width))
 
 
 @entry
 def _crop(block, piece):
-    axes, rows, width = block[5], block[6], block[7]
-    have, start, get = words.ints(block[2], axes), words.ints(block[3], axes), words.ints(block[4], axes)
-    first, end = part(rows, piece, block[8])
+    """y[i, j, …] = x[i + start 0, j + start 1, …], by rows along the last axis."""
+    x, y, sizes, starts, wanted, axes, rows, width, count = values(block, 9)
+    have, start, get = words.ints(sizes, axes), words.ints(starts, axes), words.ints(wanted, axes)
+    first, end = part(rows, piece, count)
     for r in range(first, end):
         rest, at, step = r, start[axes - 1], have[axes - 1]
         for axis in range(axes - 2, -1, -1):
             at += (rest % get[axis] + start[axis]) * step
             rest, step = rest // get[axis], step * have[axis]
-        copy(floats_of(block[0], at, at + width), floats_of(block[1], r * width, (r + 1) * width))
+        copy(floats_of(x, at, at + width), floats_of(y, r * width, (r + 1) * width))

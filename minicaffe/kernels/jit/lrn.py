@@ -11,7 +11,7 @@ from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import compiled
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.pieces import add, copy, floats_of, part, pieces, unless_same
-from minicaffe.kernels.jit.words import helper
+from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference import lrn as reference
 from minicaffe.kernels.workspace import borrow
 
@@ -77,29 +77,36 @@ def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
 
 @entry
 def _lrn(block, piece):
-    alpha, k, reach = np.float32(words.number(block[5])), np.float32(words.number(block[6])), block[7]
-    N, C, P, width = block[8], block[9], block[10], block[11]
+    """s = k + alpha · Σ x² over the channels within `reach`, and y = x · s^−¾; x is (N, C, P)."""
+    x, other, s_at, y, room, alpha_bits, k_bits, reach, N, C, P, width, count = values(block, 13)
+    alpha, k = np.float32(words.number(alpha_bits)), np.float32(words.number(k_bits))
     chunks = (P + width - 1) // width
-    first, end = part(N * chunks, piece, block[12])
+    first, end = part(N * chunks, piece, count)
     for chunk in range(first, end):
         start = chunk % chunks * width
-        count, at = min(width, P - start), chunk // chunks * C * P + start
+        some, at = min(width, P - start), chunk // chunks * C * P + start
         # s lies as x does, or in a room of rows of `width`
-        sums, row = (block[2] + 4 * at, P) if block[2] else (block[4] + 4 * piece * C * width, width)
+        sums, row = (s_at + 4 * at, P) if s_at else (room + 4 * piece * C * width, width)
         for c in range(C):
-            s = floats_of(sums, c * row, c * row + count)
-            _add_squares(block[0] + 4 * at, c, C, P, reach, s)
-            for i in range(count):
+            s = floats_of(sums, c * row, c * row + some)
+            _add_squares(x + 4 * at, c, C, P, reach, s)
+            for i in range(some):
                 s[i] = s[i] * alpha + k
         for c in range(C):
-            s, y = floats_of(sums, c * row, c * row + count), floats_of(block[3], at + c * P, at + c * P + count)
-            if block[1] == 0:
-                for i in range(count):
-                    y[i] *= _inverse_three_quarters_of(s[i])
-            else:
-                x = floats_of(block[1], at + c * P, at + c * P + count)
-                for i in range(count):
-                    y[i] = x[i] * _inverse_three_quarters_of(s[i])
+            source = other + 4 * (at + c * P) if other else 0
+            _normalize(source, floats_of(sums, c * row, c * row + some), floats_of(y, at + c * P, at + c * P + some))
+
+
+@compiled
+def _normalize(x, s, y):
+    """y = x · s^−¾; x may be address 0, for in place."""
+    if x == 0:
+        for i in range(y.size):
+            y[i] *= _inverse_three_quarters_of(s[i])
+    else:
+        source = floats_of(x, 0, y.size)
+        for i in range(y.size):
+            y[i] = source[i] * _inverse_three_quarters_of(s[i])
 
 
 @compiled
@@ -118,23 +125,23 @@ def _add_squares(x, c, C, P, reach, total):
 
 @entry
 def _lrn_grad(block, piece):
-    scale, reach = np.float32(words.number(block[5])), block[6]
-    N, C, P, width = block[7], block[8], block[9], block[10]
-    chunks = (P + width - 1) // width
-    first, end = part(N * chunks, piece, block[11])
-    room = words.floats(block[4] + 4 * piece * (C + 1) * width, (C + 1) * width)
+    """dx = dy · s^−¾ − scale · x · Σ dy · s^−¾ · x / s, the sum over the channels within `reach`; x is (N, C, P)."""
+    x_at, s_at, dy, dx_at, rooms, scale_bits, reach, N, C, P, width, count = values(block, 12)
+    scale, chunks = np.float32(words.number(scale_bits)), (P + width - 1) // width
+    first, end = part(N * chunks, piece, count)
+    room = words.floats(rooms + 4 * piece * (C + 1) * width, (C + 1) * width)
     for chunk in range(first, end):
         start = chunk % chunks * width
-        count, at = min(width, P - start), chunk // chunks * C * P + start
+        some, at = min(width, P - start), chunk // chunks * C * P + start
         for c in range(C):
-            begin, t = at + c * P, room[c * width:c * width + count]
-            x, s = floats_of(block[0], begin, begin + count), floats_of(block[1], begin, begin + count)
-            copy(floats_of(block[2], begin, begin + count), t)  # dy, which may lie where dx does
-            _damp(x, s, t, floats_of(block[3], begin, begin + count))
+            begin, t = at + c * P, room[c * width:c * width + some]
+            x, s = floats_of(x_at, begin, begin + some), floats_of(s_at, begin, begin + some)
+            copy(floats_of(dy, begin, begin + some), t)  # dy may lie where dx does
+            _damp(x, s, t, floats_of(dx_at, begin, begin + some))
         for c in range(C):
             begin = at + c * P
-            x, dx = floats_of(block[0], begin, begin + count), floats_of(block[3], begin, begin + count)
-            _take_window(room, c, C, width, reach, scale, x, dx, room[C * width:C * width + count])
+            x, dx = floats_of(x_at, begin, begin + some), floats_of(dx_at, begin, begin + some)
+            _take_window(room, c, C, width, reach, scale, x, dx, room[C * width:C * width + some])
 
 
 @compiled
@@ -189,4 +196,3 @@ def _inverse_three_quarters(s, out):
     for i in range(s.size):
         root = np.sqrt(s[i])
         out[i] = one / (np.sqrt(root) * root)
-

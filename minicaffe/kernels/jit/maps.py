@@ -11,7 +11,7 @@ from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.exponential import exp, expm1
 from minicaffe.kernels.jit.pieces import floats_of, part, pieces, unless_same
-from minicaffe.kernels.jit.words import helper
+from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference import maps as reference
 from minicaffe.kernels.registry import Kernel
 
@@ -23,16 +23,16 @@ def _twin(kernel: Kernel, formula: Callable[..., Any]) -> None:
 
     @entry
     def lay(block, piece):
-        first, end = part(block[2], piece, block[3])
-        p, q = np.float32(words.number(block[4])), np.float32(words.number(block[5]))
-        y = floats_of(block[1], first, end)
-        if block[0] == 0:  # in place, see unless_same
-            for i in range(y.size):
-                y[i] = formula(y[i], p, q)
+        x, y, size, count, p_bits, q_bits = values(block, 6)
+        first, end = part(size, piece, count)
+        p, q, out = np.float32(words.number(p_bits)), np.float32(words.number(q_bits)), floats_of(y, first, end)
+        if x == 0:  # in place, see unless_same
+            for i in range(out.size):
+                out[i] = formula(out[i], p, q)
         else:
-            x = floats_of(block[0], first, end)
-            for i in range(y.size):
-                y[i] = formula(x[i], p, q)
+            source = floats_of(x, first, end)
+            for i in range(out.size):
+                out[i] = formula(source[i], p, q)
 
     @kernel.twin("numba", entries=True)
     def twin(x: np.ndarray, *rest: Any) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicaffe.kernels.jit import tiles, words
+from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import compiled_sums
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.pieces import floats_of, indices_of, part, pieces
-from minicaffe.kernels.jit.tiles import LANES
+from minicaffe.kernels.jit.registers import LANES, MASKS
 from minicaffe.kernels.jit.vectors import (
     as_floats,
     evens,
@@ -24,7 +24,7 @@ from minicaffe.kernels.jit.vectors import (
     zipped,
     zipped_rest,
 )
-from minicaffe.kernels.jit.words import helper
+from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference import pooling as reference
 from minicaffe.kernels.reference.pooling import LOWEST, Pair
 from minicaffe.kernels.workspace import borrow
@@ -89,7 +89,7 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
 
 def _in_lanes(y: np.ndarray, stride: Pair) -> bool:
     """Whether windows can lie side by side in the lanes of a register, and so many do that it is worth it."""
-    return tiles.MASKS and stride[1] <= 2 and y.shape[3] > 2
+    return MASKS and stride[1] <= 2 and y.shape[3] > 2
 
 
 def _global(x: np.ndarray, kernel: Pair, pad: Pair, y: np.ndarray) -> bool:
@@ -109,13 +109,13 @@ def _pixels(row, left, W, sw, other):
 
 @entry
 def _max_pool(block, piece):
-    planes, H, W, oh, ow, kh, kw = block[3], block[4], block[5], block[6], block[7], block[8], block[9]
-    sh, sw, ph, pw = block[10], block[11], block[12], block[13]
-    first, end = part(planes, piece, block[14])
+    """y = the largest pixel of each window and index = where it lies in its plane; LANES windows at a time."""
+    x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
+    first, end = part(planes, piece, count)
     lowest = spread(LEAST)
     for row in range(first * oh, end * oh):
         plane, r = row // oh, row % oh
-        source = block[0] + 4 * plane * H * W
+        source = x + 4 * plane * H * W
         for q in range(0, ow, LANES):
             best, chosen = lowest, spread(np.int32(-1))
             for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
@@ -124,38 +124,39 @@ def _max_pool(block, piece):
                     v = _pixels(source + 4 * h * W, left, W, sw, lowest)
                     chosen = if_greater(v, best, ramp(np.int32(h * W + left), np.int32(sw)), chosen)
                     best = if_greater(v, best, v, best)
-            store(block[1] + 4 * row * ow, q, ow, best)
-            if block[2]:
-                store(block[2] + 4 * row * ow, q, ow, chosen)
+            store(y + 4 * row * ow, q, ow, best)
+            if index:
+                store(index + 4 * row * ow, q, ow, chosen)
 
 
 @entry
 def _max_pool_anyhow(block, piece):
-    planes, H, W, oh, ow, kh, kw = block[3], block[4], block[5], block[6], block[7], block[8], block[9]
-    sh, sw, ph, pw = block[10], block[11], block[12], block[13]
-    first, end = part(planes, piece, block[14])
+    """The same, window by window."""
+    x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
+    first, end = part(planes, piece, count)
     for plane in range(first, end):
-        x = floats_of(block[0], plane * H * W, (plane + 1) * H * W)
+        pixels = floats_of(x, plane * H * W, (plane + 1) * H * W)
         for o in range(oh * ow):
             r, q = o // ow, o % ow
             best, chosen = LEAST, np.int32(-1)
             for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
                 for w in range(max(0, q * sw - pw), min(W, q * sw - pw + kw)):
-                    if x[h * W + w] > best:
-                        best, chosen = x[h * W + w], np.int32(h * W + w)
-            words.floats(block[1], planes * oh * ow)[plane * oh * ow + o] = best
-            if block[2]:
-                indices_of(block[2], 0, planes * oh * ow)[plane * oh * ow + o] = chosen
+                    if pixels[h * W + w] > best:
+                        best, chosen = pixels[h * W + w], np.int32(h * W + w)
+            words.floats(y, planes * oh * ow)[plane * oh * ow + o] = best
+            if index:
+                indices_of(index, 0, planes * oh * ow)[plane * oh * ow + o] = chosen
 
 
 @entry
 def _max_pool_grad(block, piece):
-    planes, outputs, inputs = block[3], block[4], block[5]
-    first, end = part(planes, piece, block[6])
+    """dx[index] += dy, plane by plane; where index is −1, no pixel was chosen."""
+    dy_at, index_at, dx_at, planes, outputs, inputs, count = values(block, 7)
+    first, end = part(planes, piece, count)
     for plane in range(first, end):
-        dx = floats_of(block[2], plane * inputs, (plane + 1) * inputs)
-        dy = floats_of(block[0], plane * outputs, (plane + 1) * outputs)
-        index = indices_of(block[1], plane * outputs, (plane + 1) * outputs)
+        dx = floats_of(dx_at, plane * inputs, (plane + 1) * inputs)
+        dy = floats_of(dy_at, plane * outputs, (plane + 1) * outputs)
+        index = indices_of(index_at, plane * outputs, (plane + 1) * outputs)
         dx[:] = 0  # a plane at a time, which is in cache when it is added to
         for o in range(outputs):
             if index[o] >= 0:
@@ -164,21 +165,21 @@ def _max_pool_grad(block, piece):
 
 @entry
 def _ave_pool(block, piece):
-    planes, H, W, oh, ow, kh, kw = block[2], block[3], block[4], block[5], block[6], block[7], block[8]
-    sh, sw, ph, pw = block[9], block[10], block[11], block[12]
-    first, end = part(planes, piece, block[13])
+    """y = the mean of each window's pixels, of which the padding has some; LANES windows at a time."""
+    x, y, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 14)
+    first, end = part(planes, piece, count)
     zero = spread(np.float32(0))
     for row in range(first * oh, end * oh):
         plane, r = row // oh, row % oh
         top, bottom = r * sh - ph, min(r * sh - ph + kh, H + ph)
-        source = block[0] + 4 * plane * H * W
+        source = x + 4 * plane * H * W
         for q in range(0, ow, LANES):
             total, left = zero, q * sw - pw
             for h in range(max(0, top), min(H, bottom)):
                 for j in range(kw):
                     total = plus(total, _pixels(source + 4 * h * W, left + j, W, sw, zero))
             size = _sizes(bottom - top, left, sw, kw, W + pw)
-            store(block[1] + 4 * row * ow, q, ow, over(total, size))
+            store(y + 4 * row * ow, q, ow, over(total, size))
 
 
 @helper
@@ -191,38 +192,40 @@ def _sizes(height, left, sw, kw, end):
 
 @entry
 def _ave_pool_anyhow(block, piece):
-    planes, H, W, oh, ow, kh, kw = block[2], block[3], block[4], block[5], block[6], block[7], block[8]
-    sh, sw, ph, pw = block[9], block[10], block[11], block[12]
-    first, end = part(planes, piece, block[13])
+    """The same, window by window."""
+    x, y, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 14)
+    first, end = part(planes, piece, count)
     for plane in range(first, end):
-        x = floats_of(block[0], plane * H * W, (plane + 1) * H * W)
+        pixels = floats_of(x, plane * H * W, (plane + 1) * H * W)
         for o in range(oh * ow):
             top, left = o // ow * sh - ph, o % ow * sw - pw
             bottom, right = min(top + kh, H + ph), min(left + kw, W + pw)
             total = np.float32(0)
             for h in range(max(0, top), min(H, bottom)):
                 for w in range(max(0, left), min(W, right)):
-                    total += x[h * W + w]
-            words.floats(block[1], planes * oh * ow)[plane * oh * ow + o] = (
+                    total += pixels[h * W + w]
+            words.floats(y, planes * oh * ow)[plane * oh * ow + o] = (
                 total / np.float32((bottom - top) * (right - left)))
 
 
 @entry
 def _means(block, piece):
-    planes, size = block[2], block[3]
-    first, end = part(planes, piece, block[4])
-    y = words.floats(block[1], planes)
+    """y[plane] = the mean of its pixels."""
+    x, means, planes, size, count = values(block, 5)
+    first, end = part(planes, piece, count)
+    y = words.floats(means, planes)
     for plane in range(first, end):
-        y[plane] = _sum(floats_of(block[0], plane * size, (plane + 1) * size)) / np.float32(size)
+        y[plane] = _sum(floats_of(x, plane * size, (plane + 1) * size)) / np.float32(size)
 
 
 @entry
 def _spread_means(block, piece):
-    planes, size = block[2], block[3]
-    first, end = part(planes, piece, block[4])
-    dy = words.floats(block[0], planes)
+    """dx = dy[plane] / size, all over the plane."""
+    slopes, dx, planes, size, count = values(block, 5)
+    first, end = part(planes, piece, count)
+    dy = words.floats(slopes, planes)
     for plane in range(first, end):
-        floats_of(block[1], plane * size, (plane + 1) * size)[:] = dy[plane] / np.float32(size)
+        floats_of(dx, plane * size, (plane + 1) * size)[:] = dy[plane] / np.float32(size)
 
 
 @compiled_sums
@@ -235,25 +238,25 @@ def _sum(x):
 
 @entry
 def _ave_pool_grad(block, piece):
-    planes, H, W, oh, ow, kh, kw = block[3], block[4], block[5], block[6], block[7], block[8], block[9]
-    sh, sw, ph, pw = block[10], block[11], block[12], block[13]
-    first, end = part(planes, piece, block[14])
-    shares = block[2] + 4 * piece * oh * ow
+    """dx = the sum of the shares, dy / size, of the windows that read a pixel; LANES pixels at a time."""
+    dy_at, dx_at, rooms, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
+    first, end = part(planes, piece, count)
+    shares = rooms + 4 * piece * oh * ow
     for plane in range(first, end):
-        dx = block[1] + 4 * plane * H * W
+        dx = dx_at + 4 * plane * H * W
         floats_of(dx, 0, H * W)[:] = 0
         for r in range(oh):
             height, row = min(r * sh - ph + kh, H + ph) - (r * sh - ph), 4 * r * ow
             for q in range(0, ow, LANES):
-                dy = load(block[0] + 4 * plane * oh * ow + row, q, ow, spread(np.float32(0)))
+                dy = load(dy_at + 4 * plane * oh * ow + row, q, ow, spread(np.float32(0)))
                 store(shares + row, q, ow, over(dy, _sizes(height, q * sw - pw, sw, kw, W + pw)))
         for r in range(oh):
             top, bottom, row = max(0, r * sh - ph), min(H, r * sh - ph + kh), shares + 4 * r * ow
             if sw == 1:
                 for w in range(0, W, LANES):
-                    values = _received(row, w + pw, ow, 0, kw, 1)
+                    received = _received(row, w + pw, ow, 0, kw, 1)
                     for h in range(top, bottom):
-                        _add(dx + 4 * h * W, w, W, values)
+                        _add(dx + 4 * h * W, w, W, received)
             else:
                 for m in range(0, (W + 1) // 2, LANES):  # pixels 2m, 2m + 2, … and their right neighbours
                     left = _received(row, m + pw // 2, ow, pw % 2, kw, 2)
@@ -273,19 +276,19 @@ def _received(shares, q, ow, tap, kw, sw):
 
 
 @helper
-def _add(row, at, W, values):
+def _add(row, at, W, more):
     """Add to the pixels from `at` on of a row of W."""
-    store(row, at, W, plus(load(row, at, W, values), values))
+    store(row, at, W, plus(load(row, at, W, more), more))
 
 
 @entry
 def _ave_pool_grad_anyhow(block, piece):
-    planes, H, W, oh, ow, kh, kw = block[3], block[4], block[5], block[6], block[7], block[8], block[9]
-    sh, sw, ph, pw = block[10], block[11], block[12], block[13]
-    first, end = part(planes, piece, block[14])
+    """The same, window by window."""
+    dy_at, dx_at, _, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
+    first, end = part(planes, piece, count)
     for plane in range(first, end):
-        dx = floats_of(block[1], plane * H * W, (plane + 1) * H * W)
-        dy = floats_of(block[0], plane * oh * ow, (plane + 1) * oh * ow)
+        dx = floats_of(dx_at, plane * H * W, (plane + 1) * H * W)
+        dy = floats_of(dy_at, plane * oh * ow, (plane + 1) * oh * ow)
         dx[:] = 0
         for o in range(oh * ow):
             top, left = o // ow * sh - ph, o % ow * sw - pw

@@ -1,4 +1,4 @@
-"""The twin of softmax."""
+"""The twin of softmax: a row, or some columns, stay in the first cache from their largest number to their quotients."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from minicaffe.kernels.jit.compiled import compiled, compiled_sums
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.exponential import bits_of, exp, number_of
 from minicaffe.kernels.jit.pieces import copy, floats_of, part, pieces, unless_same
+from minicaffe.kernels.jit.words import values
 from minicaffe.kernels.reference import softmax as reference
 from minicaffe.kernels.workspace import borrow
 
@@ -35,12 +36,13 @@ def softmax(x: np.ndarray, axis: int, out: np.ndarray) -> np.ndarray:
 
 @entry
 def _softmax_rows(block, piece):
-    outer, C = block[2], block[3]
-    first, end = part(outer, piece, block[4])
+    """y[n, c] = exp(x[n, c] − m) / Σ exp(x[n, j] − m), for some rows n."""
+    x, out, outer, C, count = values(block, 5)
+    first, end = part(outer, piece, count)
     for n in range(first, end):
-        y = floats_of(block[1], n * C, (n + 1) * C)
-        if block[0]:
-            copy(floats_of(block[0], n * C, (n + 1) * C), y)
+        y = floats_of(out, n * C, (n + 1) * C)
+        if x:
+            copy(floats_of(x, n * C, (n + 1) * C), y)
         most = _largest(y)
         for c in range(C):
             y[c] = exp(y[c] - most)
@@ -51,15 +53,16 @@ def _softmax_rows(block, piece):
 
 @entry
 def _softmax_columns(block, piece):
-    outer, C, inner = block[3], block[4], block[5]
+    """The same of (outer, C, inner) along C: WIDTH columns at a time."""
+    x, y, room, outer, C, inner, count = values(block, 7)
     chunks = (inner + WIDTH - 1) // WIDTH
-    first, end = part(outer * chunks, piece, block[6])
-    most = floats_of(block[2], 2 * piece * WIDTH, (2 * piece + 1) * WIDTH)
-    total = floats_of(block[2], (2 * piece + 1) * WIDTH, (2 * piece + 2) * WIDTH)
+    first, end = part(outer * chunks, piece, count)
+    most = floats_of(room, 2 * piece * WIDTH, (2 * piece + 1) * WIDTH)
+    total = floats_of(room, (2 * piece + 1) * WIDTH, (2 * piece + 2) * WIDTH)
     for chunk in range(first, end):
         start = chunk % chunks * WIDTH
         width, at = min(WIDTH, inner - start), chunk // chunks * C * inner + start
-        _normalize_columns(block[0], block[1], at, C, inner, most[:width], total[:width])
+        _normalize_columns(x, y, at, C, inner, most[:width], total[:width])
 
 
 @compiled

@@ -9,10 +9,10 @@ import numpy as np
 from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.entry import Entry, entry
 from minicaffe.kernels.jit.pieces import floats_of, part, pieces
-from minicaffe.kernels.jit.words import helper
+from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference import update as reference
 
-DECAY, RATE = 6, 7  # where numbers stand in a block, behind w, dw, h, h2, their size and the number of pieces
+DECAY, RATE = 6, 7  # where a rule's numbers stand in a block, behind w, dw, h, h2, their size and the number of pieces
 
 
 @reference.take_step.twin("numba", entries=True)
@@ -29,9 +29,9 @@ def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: 
 @helper
 def _stretch(block, piece):
     """The piece's part of w, dw, h and h2."""
-    first, end = part(block[4], piece, block[5])
-    return (floats_of(block[0], first, end), floats_of(block[1], first, end), floats_of(block[2], first, end),
-            floats_of(block[3], first, end))
+    w, dw, h, h2, size, count = values(block, 6)
+    first, end = part(size, piece, count)
+    return floats_of(w, first, end), floats_of(dw, first, end), floats_of(h, first, end), floats_of(h2, first, end)
 
 
 @helper
@@ -52,6 +52,7 @@ def _decayed(dw, w, decay):
 
 @entry
 def _sgd(block, piece):
+    """h = momentum · h + rate · g;  w −= h, for the decayed gradient g."""
     w, dw, h, _ = _stretch(block, piece)
     decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
     for i in range(w.size):
@@ -63,6 +64,7 @@ def _sgd(block, piece):
 
 @entry
 def _nesterov(block, piece):
+    """h' = momentum · h + rate · g;  w −= (1 + momentum) · h' − momentum · h."""
     w, dw, h, _ = _stretch(block, piece)
     decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
     ahead = np.float32(1 + words.number(block[RATE + 1]))
@@ -75,6 +77,7 @@ def _nesterov(block, piece):
 
 @entry
 def _adagrad(block, piece):
+    """h += g²;  w −= rate · g / (√h + delta)."""
     w, dw, h, _ = _stretch(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
     for i in range(w.size):
@@ -86,6 +89,7 @@ def _adagrad(block, piece):
 
 @entry
 def _rmsprop(block, piece):
+    """h = keep · h + (1 − keep) · g²;  w −= rate · g / (√h + delta)."""
     w, dw, h, _ = _stretch(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
     keep, new = _number(block, RATE + 1), _rest(block, RATE + 1)
@@ -98,6 +102,7 @@ def _rmsprop(block, piece):
 
 @entry
 def _adadelta(block, piece):
+    """h as in RMSProp;  u = g · √((h2 + delta) / (h + delta));  h2 as h, of u;  w −= rate · u."""
     w, dw, h, h2 = _stretch(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
     keep, new = _number(block, RATE + 1), _rest(block, RATE + 1)
@@ -112,6 +117,7 @@ def _adadelta(block, piece):
 
 @entry
 def _adam(block, piece):
+    """h and h2 = running means of g and of g²;  w −= rate · h / (√h2 + delta)."""
     w, dw, h, h2 = _stretch(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 3)
     keep, new, keep2, new2 = (_number(block, RATE + 1), _rest(block, RATE + 1), _number(block, RATE + 2),
