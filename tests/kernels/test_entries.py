@@ -59,6 +59,13 @@ def test_arrays_that_nobody_may_write_and_empty_ones():
     assert [6.0] * 5 == y.tolist()
 
 
+def test_arrays_with_gaps():
+    """this test shows that an entry refuses an array whose numbers do not lie one after the other."""
+    y = np.zeros(10, np.float32)
+    with pytest.raises(ValueError, match="one after the other"):
+        scale_add(1, None, y[::2], 5, 1, 2.0)
+
+
 def test_after_a_pause():
     """this test shows that threads that have gone to sleep, and those about to, are no loss."""
     kernels.set_threads(3)

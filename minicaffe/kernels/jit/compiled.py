@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -22,6 +24,7 @@ from numba import njit  # noqa: E402
 if _ours:
     del os.environ[_setting]
 
+HERE = Path(__file__).parent
 functions: list[Any] = []  # all that are compiled by the decorators below, for `minicaffe warm`
 
 
@@ -38,11 +41,40 @@ def compiled_sums(function: Callable[..., Any]) -> Any:
 def _compiled(function: Callable[..., Any], **more: Any) -> Any:
     # nogil lets the pieces of a kernel run at the same time; 0 / 0 is NaN as in numpy, not an error
     made = cached(njit, nogil=True, error_model="numpy", **more)(function)
+    if made.stats.cache_path:
+        drop_outdated(made.stats.cache_path)
     kept: Any = getattr(made, "_cache", None)
     if hasattr(kept, "save_overload"):  # a full disk is no reason to stop: the code is there, if not for the next time
         kept.save_overload = _forgiving(kept.save_overload)
     functions.append(made)
     return made
+
+
+@functools.cache
+def drop_outdated(place: str) -> None:
+    """Forget the machine code in a folder if any source here has changed since it was made.
+
+    numba compares the file that a function stands in; but its machine code holds that of helpers from others.
+    """
+    with contextlib.suppress(OSError):
+        now, seen = stamp(HERE.glob("*.py")), Path(place) / "minicaffe-sources"
+        if not seen.exists() or seen.read_text() != now:
+            for index in Path(place).glob("*.nbi"):
+                index.unlink(missing_ok=True)
+            seen.write_text(now)
+
+
+def stamp(sources: Iterable[Path]) -> str:
+    """What changes when one of these files does."""
+    lines = []
+    for source in sorted(sources):
+        with contextlib.suppress(OSError):  # in an archive, or gone
+            found = source.stat()
+            lines.append(f"{source.name} {found.st_mtime_ns} {found.st_size}\n")
+    return "".join(lines)
+
+
+SOURCES = stamp(HERE.glob("*.py"))  # when this process began
 
 
 def _forgiving(save: Callable[..., None]) -> Callable[..., None]:

@@ -14,6 +14,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -22,7 +23,7 @@ from numba import cfunc, types
 
 from minicaffe.kernels import shards, tape
 from minicaffe.kernels.jit import words
-from minicaffe.kernels.jit.compiled import cached, compiled
+from minicaffe.kernels.jit.compiled import HERE, SOURCES, cached, compiled, stamp
 
 SIGNATURE = types.void(types.CPointer(types.int64), types.int64)
 SPINS = 32000          # pauses until a thread without work goes to sleep: some 400 µs
@@ -42,7 +43,7 @@ class Entry:
 
     def __init__(self, function: Callable[..., None], options: dict[str, Any]) -> None:
         self.name, self._function, self._options = function.__name__, function, options
-        self._source = _source_stamp(function)
+        self._source = stamp([_file(function)])
         self._made: Any = None
         entries.append(self)
 
@@ -51,7 +52,7 @@ class Entry:
         """numba's object for the compiled function."""
         if self._made is None:
             # where the source has changed under a running process, the disk may hold what takes other arguments
-            same = _source_stamp(self._function) == self._source
+            same = stamp([_file(self._function)]) == self._source and stamp(HERE.glob("*.py")) == SOURCES
             decorate = (cached(cfunc, SIGNATURE, **self._options) if same else cfunc(SIGNATURE, **self._options))
             self._made = decorate(self._function)
         return self._made
@@ -67,12 +68,8 @@ class Entry:
         player((call,))()
 
 
-def _source_stamp(function: Callable[..., None]) -> tuple[float, int] | None:
-    try:
-        found = os.stat(function.__code__.co_filename)
-    except OSError:
-        return None
-    return found.st_mtime, found.st_size
+def _file(function: Callable[..., None]) -> Path:
+    return Path(function.__code__.co_filename)
 
 
 def entry(function: Callable[..., None] | None = None, *, sums: bool = False) -> Any:
@@ -107,6 +104,8 @@ def _address(array: np.ndarray) -> int:
     try:
         return ctypes.addressof(_byte_of(array))
     except (TypeError, ValueError):  # read-only or empty; this way takes four times as long
+        if not array.flags.c_contiguous:
+            raise ValueError("an entry takes arrays whose numbers lie one after the other, in C's order") from None
         return int(array.__array_interface__["data"][0])
 
 

@@ -1,0 +1,30 @@
+"""Machine code on the disk: it is used while the sources are those it was made of."""
+
+import pytest
+
+pytest.importorskip("numba")
+
+from minicaffe.kernels.jit import compiled
+
+
+def test_machine_code_of_other_sources_is_forgotten(tmp_path, monkeypatch):
+    """this test shows that a change of any source, not only of a function's own, drops what was compiled before."""
+    sources, cache = tmp_path / "sources", tmp_path / "cache"
+    for folder in (sources, cache):
+        folder.mkdir()
+    monkeypatch.setattr(compiled, "HERE", sources)
+    (sources / "helpers.py").write_text("one = 1")
+    left = []
+    for change in (None, None, "one = 11", None):
+        if change:
+            (sources / "helpers.py").write_text(change)
+        (cache / "a.function.nbi").write_text("")
+        compiled.drop_outdated.__wrapped__(str(cache))
+        left.append((cache / "a.function.nbi").exists())
+
+    assert [False, True, False, True] == left
+
+
+def test_a_folder_that_is_gone(tmp_path):
+    """this test shows that a cache that cannot be looked into is no reason to stop."""
+    compiled.drop_outdated.__wrapped__(str(tmp_path / "nowhere"))
