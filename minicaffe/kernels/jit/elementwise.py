@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import compiled
-from minicaffe.kernels.jit.entry import entry
+from minicaffe.kernels.jit.entry import Entry, entry
 from minicaffe.kernels.jit.pieces import add, copy, flags_of, floats_of, part, pieces, unless_same
 from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference import elementwise as reference
@@ -81,7 +82,7 @@ def weighted_sum(a: np.ndarray, p: float, b: np.ndarray, q: float, out: np.ndarr
         reference.weighted_sum.reference(a, p, b, q, out)
         return
     count = pieces(a.size)
-    _weighted_sum(count, unless_same(a, out), float(p), b, float(q), out, a.size, count)
+    _weighted_sum(count, unless_same(a, out), b, out, a.size, count, float(p), float(q))
 
 
 @reference.add_up.twin("numba", entries=True)
@@ -101,7 +102,7 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
         reference.product.reference(a, b, out)
         return
     count = pieces(a.size)
-    _product(count, unless_same(a, out), b, out, a.size, count)
+    _product(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
 
 @reference.larger.twin("numba", entries=True)
@@ -111,7 +112,7 @@ def larger(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
         reference.larger.reference(a, b, out)
         return
     count = pieces(a.size)
-    _larger(count, unless_same(a, out), b, out, a.size, count)
+    _larger(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
 
 @reference.copy_columns.twin("numba", entries=True)
@@ -265,20 +266,43 @@ def _remembered_moments(block, piece):
         scale[c] = np.float32(1) / np.sqrt(variance[c] * share + eps)
 
 
-@entry
-def _weighted_sum(block, piece):
-    """y = p · a + q · b."""
-    a, p_bits, b, q_bits, y, size, count = values(block, 7)
-    first, end = part(size, piece, count)
-    p, q = np.float32(words.number(p_bits)), np.float32(words.number(q_bits))
-    other, out = floats_of(b, first, end), floats_of(y, first, end)
-    if a == 0:
-        for i in range(out.size):
-            out[i] = p * out[i] + q * other[i]
-    else:
-        one = floats_of(a, first, end)
-        for i in range(out.size):
-            out[i] = p * one[i] + q * other[i]
+def _of_pairs(formula: Callable[..., Any]) -> Entry:
+    """An entry that lays formula(u, v, p, q) on the numbers u and v of two arrays."""
+
+    @entry
+    def lay(block, piece):
+        a, b, y, size, count, p_bits, q_bits = values(block, 7)
+        first, end = part(size, piece, count)
+        p, q = np.float32(words.number(p_bits)), np.float32(words.number(q_bits))
+        v, out = floats_of(b, first, end), floats_of(y, first, end)
+        if a == 0:
+            for i in range(out.size):
+                out[i] = formula(out[i], v[i], p, q)
+        else:
+            u = floats_of(a, first, end)
+            for i in range(out.size):
+                out[i] = formula(u[i], v[i], p, q)
+
+    return lay
+
+
+@helper
+def _sum_of(u, v, p, q):
+    return p * u + q * v
+
+
+@helper
+def _product_of(u, v, p, q):
+    return u * v
+
+
+@helper
+def _larger_of(u, v, p, q):
+    more = u if u > v else v  # v where either is not a number
+    return u if u != u else more
+
+
+_weighted_sum, _product, _larger = _of_pairs(_sum_of), _of_pairs(_product_of), _of_pairs(_larger_of)
 
 
 @entry
@@ -292,42 +316,6 @@ def _add_up(block, piece):
         copy(floats_of(block[4], start, stop), total)
         for k in range(1, arrays):
             add(floats_of(block[4 + k], start, stop), total)
-
-
-@entry
-def _product(block, piece):
-    """y = a · b, number by number."""
-    a, b, y, size, count = values(block, 5)
-    first, end = part(size, piece, count)
-    other, out = floats_of(b, first, end), floats_of(y, first, end)
-    if a == 0:
-        for i in range(out.size):
-            out[i] *= other[i]
-    else:
-        one = floats_of(a, first, end)
-        for i in range(out.size):
-            out[i] = one[i] * other[i]
-
-
-@entry
-def _larger(block, piece):
-    """y = max(a, b), number by number."""
-    a, b, y, size, count = values(block, 5)
-    first, end = part(size, piece, count)
-    other, out = floats_of(b, first, end), floats_of(y, first, end)
-    if a == 0:
-        for i in range(out.size):
-            out[i] = _larger_of(out[i], other[i])
-    else:
-        one = floats_of(a, first, end)
-        for i in range(out.size):
-            out[i] = _larger_of(one[i], other[i])
-
-
-@helper
-def _larger_of(u, v):
-    more = u if u > v else v  # v where either is not a number
-    return u if u != u else more
 
 
 @entry

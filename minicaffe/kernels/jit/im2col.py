@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicaffe.kernels.jit.compiled import compiled
+from minicaffe.kernels.jit.layout import reach
 from minicaffe.kernels.reference import im2col as reference
 from minicaffe.kernels.reference.im2col import Sizes
 
@@ -46,8 +47,7 @@ def _im2col(x, sh, sw, ph, pw, dh, dw, out):
         for i in range(kh):
             for j in range(kw):
                 left = j * dw - pw
-                first = min(ow, max(0, -(left // sw)))
-                end = max(first, min(ow, (W - 1 - left) // sw + 1))
+                first, end = reach(left, sw, W, ow)
                 before, count, upto = np.uintp(first), np.uintp(end - first), np.uintp(end)
                 for n in range(N):
                     for r in range(oh):
@@ -80,8 +80,7 @@ def _col2im(columns, sh, sw, ph, pw, dh, dw, out):
         for i in range(kh):
             for j in range(kw):
                 left = j * dw - pw
-                first = min(ow, max(0, -(left // sw)))
-                end = max(first, min(ow, (W - 1 - left) // sw + 1))
+                first, end = reach(left, sw, W, ow)
                 before, count = np.uintp(first), np.uintp(end - first)
                 for n in range(N):
                     for r in range(oh):
