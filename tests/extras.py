@@ -22,6 +22,15 @@ def needs(module: str) -> ModuleType:
         pytest.skip(reason(error) or str(error))
 
 
+def needs_tiles() -> None:
+    """Skip where a register cannot be moved in part: there convolutions and products stay with the reference."""
+    needs("numba")
+    from minicaffe.kernels.jit.registers import MASKS
+
+    if not MASKS:
+        pytest.skip("this processor has no AVX, so that its convolutions and products are no entries")
+
+
 def reason(error: Exception) -> str:
     """What is to be installed against an error; "" where it comes of something else than a missing package."""
     if isinstance(error, EngineError):

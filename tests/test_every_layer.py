@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, Case
-from extras import needs
+from extras import needs, needs_tiles
 
 from minicaffe import kernels, rng
 from minicaffe.blob import Blob
@@ -249,7 +249,7 @@ def test_float32_agrees_with_float64(case, tmp_path):
 
 
 @each("engines")
-@pytest.mark.parametrize("engine", [e for e in kernels.available_engines() if e != "numpy"])
+@pytest.mark.parametrize("engine", [e for e in kernels.ENGINES if e != "numpy"])
 def test_engines_agree(case, engine, tmp_path):
     """this test shows that every engine computes what the numpy reference does."""
     before = kernels.engine()
@@ -272,6 +272,8 @@ def test_tape_stands_for_forward(case, in_place, backward, tmp_path, numba):
     reshape, gives the bits of a pass, and of the backward pass after it."""
     if in_place and not layer_class(case.type).in_place:
         pytest.skip("the layer does not run in place")
+    if case.type in ("Convolution", "Deconvolution", "InnerProduct"):
+        needs_tiles()
     fresh, bench = (Bench(case, tmp_path, dtype=np.float32, in_place=in_place, phase=TEST) for _ in range(2))
     fresh.layer.runs_backward = bench.layer.runs_backward = backward
     bench.forward()

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from extras import needs
+from extras import needs_tiles
 from net_tools import convolution, fully_connected, inputs, layer, make
 
 from minicaffe import TEST, TRAIN, Net, kernels
@@ -122,7 +122,7 @@ WINOGRAD = (inputs(x=(3, 64, 14, 18), y=(3, 5)) + conv("x", "a", 64, 3, "pad: 1"
 @pytest.mark.parametrize("text", [LENET.replace("dim: 64", "dim: 19"), WINOGRAD], ids=["LeNet", "Winograd"])
 def test_kernels_borrow_what_was_forecast(text):
     """this test shows that the rehearsal finds, to the byte, what kernels borrow in a forward and in both passes."""
-    needs("numba")
+    needs_tiles()
     if kernels.engine() != "numba":
         pytest.skip("kernels of numpy are not rehearsed")
     net, held = make(text, dtype=np.float32), []

@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
-from extras import needs
+from extras import needs, needs_tiles
 from net_tools import convolution, fully_connected, inputs, layer, make
 
 from minicaffe import TEST, TRAIN, blob, kernels, pycaffe
@@ -109,6 +109,7 @@ def test_same_bits_around_a_layer_in_python(monkeypatch):
 
 def test_what_runs_in_python(monkeypatch):
     """this test shows that the first two passes run each layer, and later ones those alone that no tape stands for."""
+    needs_tiles()
     monkeypatch.setattr(layer_class("TanH"), "replays", False)
     net = make(NETS["parts"], TEST, dtype=np.float32)
     ran, every = count_runs(net, monkeypatch), list(range(len(net.layers)))
@@ -159,6 +160,7 @@ def test_reshape_and_back(name):
 
 def test_sizes_in_turn(monkeypatch):
     """this test shows that a net that sees the same sizes over and over plays a recording of each."""
+    needs_tiles()
     sizes = [(1, 3, n, n - 2) for n in (12, 9, 7, 5)]
     pair = Pair(DETECTOR)
     for _ in range(3):
@@ -337,6 +339,7 @@ def test_loss():
 
 def test_test_net_follows_training_net(monkeypatch):
     """this test shows that training and testing in turn keeps the recording, and that it sees each update."""
+    needs_tiles()
     train = make(inputs(y=(2, 2, 11, 9)) + DETECTOR + layer("EuclideanLoss", "prob y", "loss"), TRAIN,
                  dtype=np.float32)
     pair = Pair(DETECTOR)
