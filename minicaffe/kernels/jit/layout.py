@@ -15,7 +15,6 @@ from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.pieces import copy, floats_of, part, pieces
 from minicaffe.kernels.jit.registers import LANES
-from minicaffe.kernels.jit.tiles import WIDTH
 from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
@@ -72,13 +71,12 @@ def reach(left, step, size, outputs):
 
 
 def lay_out(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes) -> np.ndarray:
-    """The planes (N, C, …) of images (N, C, H, W), in borrowed memory; a tile may read a little beyond them."""
+    """The planes (N, C, …) of images (N, C, H, W), in borrowed memory."""
     N, C, H, W = x.shape
-    size = N * C * at.channel
-    planes = borrow("planes", (size + WIDTH,), x.dtype)
-    count = pieces(size, N * C)
+    planes = borrow("planes", (N, C, at.channel), x.dtype)
+    count = pieces(planes.size, N * C)
     _lay_out(count, x, planes, *at.phases, *map(len, at.phases), N * C, H, W, at.height, at.width, *stride, *pad, count)
-    return planes[:size].reshape(N, C, -1)
+    return planes
 
 
 def widen(dy: np.ndarray, width: int) -> np.ndarray:
