@@ -20,6 +20,7 @@ from minicaffe import kernels, rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.kernels import tape
+from minicaffe.kernels.registry import ENGINES
 from minicaffe.layer import Layer, create, layer_class, limits, registered_types
 from minicaffe.proto import TEST, LayerParameter, text
 from minicaffe.testing import check_gradient
@@ -249,7 +250,7 @@ def test_float32_agrees_with_float64(case, tmp_path):
 
 
 @each("engines")
-@pytest.mark.parametrize("engine", [e for e in kernels.ENGINES if e != "numpy"])
+@pytest.mark.parametrize("engine", [e for e in ENGINES if e != "numpy"])
 def test_engines_agree(case, engine, tmp_path):
     """this test shows that every engine computes what the numpy reference does."""
     before = kernels.engine()
