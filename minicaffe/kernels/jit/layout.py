@@ -11,10 +11,10 @@ import functools
 
 import numpy as np
 
-from minicaffe.kernels.jit import words
+from minicaffe.kernels.jit import vectors, words
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.pieces import copy, floats_of, part, pieces
-from minicaffe.kernels.jit.registers import LANES
+from minicaffe.kernels.jit.registers import LANES, MASKS
 from minicaffe.kernels.jit.words import helper, values
 from minicaffe.kernels.reference.im2col import Sizes
 from minicaffe.kernels.workspace import borrow
@@ -102,10 +102,19 @@ def _lay_out(block, piece):
             for u in range(height):
                 h, to = u * sh + top, ((c * rows * columns + plane) * height + u) * width
                 row = floats_of(planes, to, to + width)
-                if 0 <= h < H:
-                    _lay_row(x, (c * H + h) * W + left, sw, first, end, row)
-                else:
+                if not 0 <= h < H:
                     row[:] = 0
+                elif MASKS and sw == 1:
+                    _lay_row_in_lanes(x + 4 * (c * H + h) * W, left, W, planes + 4 * to, width)
+                else:
+                    _lay_row(x, (c * H + h) * W + left, sw, first, end, row)
+
+
+@helper
+def _lay_row_in_lanes(x, left, W, row, width):
+    """row[v] = x[left + v] for a row of W pixels, 0 beyond its ends: most rows are as short as a few registers."""
+    for v in range(0, width, LANES):
+        vectors.store(row, v, width, vectors.load(x, left + v, W, vectors.spread(np.float32(0))))
 
 
 @helper

@@ -6,13 +6,15 @@ import numpy as np
 
 from minicaffe.kernels.jit import tiles, words
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.pieces import part_in_steps, pieces
-from minicaffe.kernels.jit.registers import MASKS
+from minicaffe.kernels.jit.pieces import floats_of, part_in_steps, pieces
+from minicaffe.kernels.jit.registers import MASKS, REGISTERS
 from minicaffe.kernels.jit.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, WIDTH, starts, zeros
 from minicaffe.kernels.jit.words import values
 from minicaffe.kernels.reference import matmul as reference
 
 PIECE_WORK = 1 << 18  # multiplications that are worth a piece of their own
+ROW_WORK = 1 << 16    # the same where a single row is multiplied, so that b is read and used once
+LONG_TILE = 12 if REGISTERS == 32 else 8  # rows of bᵀ that a single row is multiplied with at a time
 DEEP = 256            # rows of b from which all rows of out are summed before the next columns of b are read
 LARGE = 1 << 20       # numbers of b from which short stretches of many rows are read too slowly
 DOTS = 2048           # numbers of a row that are multiplied at a time: a tile's rows of b stay in the first cache
@@ -25,6 +27,9 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
     rows, columns = a.flags.c_contiguous, a.T.flags.c_contiguous  # in which order a's numbers lie
     if not MASKS or out.dtype != np.float32 or not out.flags.c_contiguous or not out.size or not D:
         reference.matmul.reference(a, b, out, add=add)
+    elif rows and b.T.flags.c_contiguous and M == 1:
+        count = pieces(N * D, -(-N // LONG_TILE), ROW_WORK)
+        _dot_row(count, a, b.T, out, starts(D, N), N, D, count, add)
     elif rows and b.T.flags.c_contiguous:
         count = pieces(M * N * D, -(-N // TAPS_A_TILE), PIECE_WORK)
         _dot_rows(count, a, b.T, out, starts(D, N), M, N, D, count, add)
@@ -38,6 +43,18 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
 
 
 _dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
+_dots_of_one = tiles.dot_tile(1, LONG_TILE)
+
+
+@entry
+def _dot_row(block, piece):
+    """out[n] = Σ a[d] · bᵀ[n, d], for some n: the product of a single image is reading b."""
+    a, b, out, offsets, N, D, count, add = values(block, 8)
+    first, end = part_in_steps(N, LONG_TILE, piece, count)
+    if not add:
+        floats_of(out, first, end)[:] = 0
+    for n in range(first, end, LONG_TILE):
+        _dots_of_one(a, D, 1, 0, b, 0, offsets + 8 * n, min(LONG_TILE, end - n), D, 1, out + 4 * n, N)
 
 
 @entry

@@ -21,7 +21,7 @@ from minicaffe.kernels.jit.words import values
 from minicaffe.kernels.reference.im2col import Sizes
 
 CACHED = 1 << 18      # numbers of the planes that a piece reads: what a core's cache holds beside the filters
-PIECE_WORK = 1 << 20  # multiplications that are worth a piece of their own
+PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
 THIN = 2              # filters of a group that are slid one by one
 THIN_VECTORS = 8      # vectors of a stretch that one filter is slid over
 THIN_WIDTH = THIN_VECTORS * LANES
