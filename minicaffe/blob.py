@@ -88,9 +88,9 @@ class Blob:
             raise LayerError(f"a blob's sizes cannot be negative, got {new}")
         if math.prod(new) > MAX_COUNT:
             raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got {math.prod(new)}: {new}")
+        self._data_view = self._diff_view = self._data_base = self._diff_base = None  # first: Ctrl-C may come between
         self.shape = new
         _changed()
-        self._data_view = self._diff_view = self._data_base = self._diff_base = None
 
     def reshape_like(self, other: Blob) -> None:
         """Take the shape of `other`."""

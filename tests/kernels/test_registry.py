@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe import kernels
 from minicaffe.errors import EngineError
@@ -30,7 +31,7 @@ def test_numpy_runs_every_reference():
 
 def test_numba_runs_twins_and_else_references():
     """The engine numba runs a kernel's twin where there is one."""
-    pytest.importorskip("numba")
+    needs("numba")
     kernels.use_engine("numba")
 
     assert kernels.im2col.active is kernels.im2col.twins["numba"]

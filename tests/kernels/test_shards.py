@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe import kernels
 from minicaffe.errors import EngineError
@@ -55,7 +56,7 @@ def test_a_run_inside_a_piece_is_serial():
 
 def test_blas_keeps_to_one_thread():
     """Once pieces have multiplied matrices, BLAS has one thread: the threads are ours."""
-    threadpoolctl = pytest.importorskip("threadpoolctl")
+    threadpoolctl = needs("threadpoolctl")
     blas.hold_to_one_thread.cache_clear()  # a test before this one may have held those that were loaded by then
     shards.run(lambda i: None, 2, gemm=True)
 
@@ -64,7 +65,7 @@ def test_blas_keeps_to_one_thread():
 
 def test_numpys_own_blas_is_found_without_threadpoolctl():
     """The OpenBLAS that comes in numpy's package obeys without the package threadpoolctl."""
-    threadpoolctl = pytest.importorskip("threadpoolctl")
+    threadpoolctl = needs("threadpoolctl")
     bundled = blas._bundled()
     if not bundled:
         pytest.skip("this numpy brings no OpenBLAS of its own")
