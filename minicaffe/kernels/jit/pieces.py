@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minicaffe.kernels.jit import words
+from minicaffe.kernels.jit.compiled import compiled_sums
 from minicaffe.kernels.jit.words import array_at, helper
 
 PIECE = 1 << 15   # numbers that are worth a piece: some 10 µs of reading and writing
@@ -68,3 +69,12 @@ def add(x, y):
     """y += x."""
     for i in range(y.size):
         y[i] += x[i]
+
+
+@compiled_sums
+def sum_of(x):
+    """Σ x, in any order."""
+    summed = np.float32(0)
+    for i in range(x.size):
+        summed += x[i]
+    return summed

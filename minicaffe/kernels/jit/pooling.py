@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from minicaffe.kernels.jit import words
-from minicaffe.kernels.jit.compiled import compiled_sums
 from minicaffe.kernels.jit.entry import entry
-from minicaffe.kernels.jit.pieces import floats_of, indices_of, part, pieces
+from minicaffe.kernels.jit.pieces import floats_of, indices_of, part, pieces, sum_of
 from minicaffe.kernels.jit.registers import LANES, MASKS
 from minicaffe.kernels.jit.vectors import (
     as_floats,
@@ -215,7 +214,7 @@ def _means(block, piece):
     first, end = part(planes, piece, count)
     y = words.floats(means, planes)
     for plane in range(first, end):
-        y[plane] = _sum(floats_of(x, plane * size, (plane + 1) * size)) / np.float32(size)
+        y[plane] = sum_of(floats_of(x, plane * size, (plane + 1) * size)) / np.float32(size)
 
 
 @entry
@@ -226,14 +225,6 @@ def _spread_means(block, piece):
     dy = words.floats(slopes, planes)
     for plane in range(first, end):
         floats_of(dx, plane * size, (plane + 1) * size)[:] = dy[plane] / np.float32(size)
-
-
-@compiled_sums
-def _sum(x):
-    total = np.float32(0)
-    for i in range(x.size):
-        total += x[i]
-    return total
 
 
 @entry

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from minicaffe.kernels.jit.compiled import compiled, compiled_sums
+from minicaffe.kernels.jit.compiled import compiled
 from minicaffe.kernels.jit.entry import entry
 from minicaffe.kernels.jit.exponential import bits_of, exp, number_of
-from minicaffe.kernels.jit.pieces import copy, floats_of, part, pieces, unless_same
+from minicaffe.kernels.jit.pieces import copy, floats_of, part, pieces, sum_of, unless_same
 from minicaffe.kernels.jit.words import values
 from minicaffe.kernels.reference import softmax as reference
 from minicaffe.kernels.workspace import borrow
@@ -46,7 +46,7 @@ def _softmax_rows(block, piece):
         most = _largest(y)
         for c in range(C):
             y[c] = exp(y[c] - most)
-        total = _sum(y)
+        total = sum_of(y)
         for c in range(C):
             y[c] /= total
 
@@ -96,11 +96,3 @@ def _largest(x):
         bits = bits_of(x[i])
         most = max(most, bits ^ ((bits >> np.int32(31)) & np.int32(0x7fffffff)))
     return number_of(most ^ ((most >> np.int32(31)) & np.int32(0x7fffffff)))
-
-
-@compiled_sums
-def _sum(x):
-    total = np.float32(0)
-    for i in range(x.size):
-        total += x[i]
-    return total
