@@ -9,8 +9,6 @@ The data gradient is the correlation of dy with mirrored filters; the weight gra
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from minicaffe.kernels.jit import tiles
@@ -93,24 +91,22 @@ def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pa
 
 def _pixels(x: np.ndarray, pad: Sizes, y: np.ndarray) -> np.ndarray:
     """x̂ (36, T, C), for the T tiles that cover y."""
-    th, tw = _tiles(y)
-    return _points(x, pad, th, tw, SIDE - TILE, _pixel_points, "pixel points")
+    return _points(x, pad, _tiles(y), "pixel points", slopes=False)
 
 
 def _slopes(dy: np.ndarray) -> np.ndarray:
     """dŷ (36, T, K)."""
-    th, tw = _tiles(dy)
-    return _points(dy, (0, 0), th, tw, 0, _slope_points, "output points")
+    return _points(dy, (0, 0), _tiles(dy), "output points", slopes=True)
 
 
-def _points(x: np.ndarray, pad: Sizes, th: int, tw: int, over: int, turn: Any, slot: str) -> np.ndarray:
-    """(36, T, C) by the entry `turn`, of images of th × tw tiles that reach `over` pixels into the next."""
-    N, C, H, W = x.shape
-    height, width = th * TILE + over, tw * TILE + over
+def _points(x: np.ndarray, pad: Sizes, tiled: Sizes, slot: str, *, slopes: bool) -> np.ndarray:
+    """(36, T, C) of images of so many tiles: of slopes, or of pixels, where each reaches into the next."""
+    (N, C, H, W), (th, tw) = x.shape, tiled
+    height, width = (n * TILE + (0 if slopes else SIDE - TILE) for n in tiled)
     lines = borrow("channels last", (N, height, width, C), x.dtype)
     _channels_last(MOST_PIECES, x, lines, N, C, H, W, height, width, *pad)
     points = borrow(slot, (POINTS, N * th * tw, C), x.dtype)
-    turn(MOST_PIECES, lines, points, N, C, th, tw, height, width)
+    _to_points(MOST_PIECES, lines, points, slopes, N, C, th, tw, height, width)
     return points
 
 
@@ -180,27 +176,19 @@ def _tile(images, t, th, tw, height, width, C):
 
 
 @entry
-def _pixel_points(block, piece):
-    """x̂ (36, T, C) = B x Bᵀ, for some tiles of pixels (N, height, width, C)."""
-    lines, points, N, C, th, tw, height, width = values(block, 8)
+def _to_points(block, piece):
+    """x̂ (36, T, C) = B x Bᵀ, for some tiles of pixels (N, height, width, C); dŷ = Aᵀ dy A, if they are slopes."""
+    lines, points, slopes, N, C, th, tw, height, width = values(block, 9)
     T = N * th * tw
     first, end = part(T, piece, MOST_PIECES)
     for t in range(first, end):
         source = _tile(lines, t, th, tw, height, width, C)
         for c in range(0, C, LANES):
-            _pixels_to_points(source + 4 * c, width * C, C, points + 4 * (t * C + c), SIDE * T * C, T * C, 0)
-
-
-@entry
-def _slope_points(block, piece):
-    """dŷ (36, T, K) = Aᵀ dy A, for some tiles of slopes (N, height, width, K)."""
-    lines, points, N, K, th, tw, height, width = values(block, 8)
-    T = N * th * tw
-    first, end = part(T, piece, MOST_PIECES)
-    for t in range(first, end):
-        source = _tile(lines, t, th, tw, height, width, K)
-        for k in range(0, K, LANES):
-            _slopes_to_points(source + 4 * k, width * K, K, points + 4 * (t * K + k), SIDE * T * K, T * K, 0)
+            at, to = source + 4 * c, points + 4 * (t * C + c)
+            if slopes:
+                _slopes_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
+            else:
+                _pixels_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
 
 
 @entry
