@@ -51,15 +51,26 @@ class Kernel:
         """Decorator: register a function as this kernel's implementation for an engine.
 
         `entries` says that it does all its work in entries, which a tape can hold, or in the reference, which none can.
+        Entries know float32 alone: a call with other numbers goes to the reference, and the function never sees it.
         """
 
         def keep(function: Callable[..., Any]) -> Callable[..., Any]:
-            self.twins[engine_name] = function if entries else _unrecorded(function)
+            self.twins[engine_name] = self._for_float32(function) if entries else _unrecorded(function)
             if entries:
                 self.entered.add(engine_name)
             return function
 
         return keep
+
+    def _for_float32(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function where the first array is of float32 and none of float64, else the reference."""
+
+        @functools.wraps(function)
+        def chosen(*args: Any, **kwargs: Any) -> Any:
+            kinds = [a.dtype.char for a in args if isinstance(a, np.ndarray)]
+            return (function if kinds[0] == "f" and "d" not in kinds else self.reference)(*args, **kwargs)
+
+        return chosen
 
 
 class ShardedKernel(Kernel):

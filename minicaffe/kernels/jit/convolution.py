@@ -76,8 +76,8 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
 
 
 def _fits(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether tiles serve: two spatial axes, float32, something to compute."""
-    return x.ndim == 4 and x.dtype == np.float32 and x.size > 0 and y.size > 0 and MASKS
+    """Whether tiles serve: two spatial axes, something to compute."""
+    return x.ndim == 4 and x.size > 0 and y.size > 0 and MASKS
 
 
 def _winograd_fits(x: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
@@ -140,7 +140,7 @@ def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     """See the reference. A channel of an image is summed in float32, channels over the images in float64."""
     N, K = dy.shape[:2]
-    if dy.dtype == np.float32 and dy.size and dy.flags.c_contiguous:
+    if dy.size and dy.flags.c_contiguous:
         count = pieces(dy.size, K)
         _add_channel_sums(count, dy, out, N, K, dy.size // (N * K), count)
     else:

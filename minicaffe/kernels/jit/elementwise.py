@@ -21,9 +21,6 @@ STRETCH = 1 << 12  # numbers that stay in a core's first cache while others are 
 @reference.relu.twin("numba", entries=True)
 def relu(x: np.ndarray, alpha: float, positive: np.ndarray | None, out: np.ndarray) -> None:
     """See the reference."""
-    if x.dtype != np.float32:
-        reference.relu.reference(x, alpha, positive, out)
-        return
     count = pieces(x.size)
     _relu(count, unless_same(x, out), float(alpha), positive, out, x.size, count)
 
@@ -31,9 +28,6 @@ def relu(x: np.ndarray, alpha: float, positive: np.ndarray | None, out: np.ndarr
 @reference.relu_grad.twin("numba", entries=True)
 def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> None:
     """See the reference."""
-    if dy.dtype != np.float32:
-        reference.relu_grad.reference(dy, alpha, positive, out)
-        return
     count = pieces(dy.size)
     _relu_grad(count, unless_same(dy, out), float(alpha), positive, out, dy.size, count)
 
@@ -41,9 +35,6 @@ def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarra
 @reference.prelu.twin("numba", entries=True)
 def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
     """See the reference."""
-    if x.dtype != np.float32:
-        reference.prelu.reference(x, a, out)
-        return
     N, C, P = x.shape
     count = pieces(x.size, N * C)
     _prelu(count, unless_same(x, out), a, out, N * C, len(a), P, count)
@@ -53,9 +44,6 @@ def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
 def affine(x: np.ndarray, before: np.ndarray | None, scale: np.ndarray | None, after: np.ndarray | None,
            out: np.ndarray) -> None:
     """See the reference."""
-    if x.dtype != np.float32:
-        reference.affine.reference(x, before, scale, after, out)
-        return
     N, C, P = x.shape
     if P == 1:  # a row of channels is longer than rows of one number
         count = pieces(x.size, N)
@@ -69,18 +57,12 @@ def affine(x: np.ndarray, before: np.ndarray | None, scale: np.ndarray | None, a
 def remembered_moments(mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, eps: float, mu: np.ndarray,
                        scale: np.ndarray) -> None:
     """See the reference."""
-    if mean.dtype != np.float32:
-        reference.remembered_moments.reference(mean, variance, factor, eps, mu, scale)
-        return
     _remembered_moments(1, mean, variance, factor, float(eps), mu, scale, mean.size)
 
 
 @reference.weighted_sum.twin("numba", entries=True)
 def weighted_sum(a: np.ndarray, p: float, b: np.ndarray, q: float, out: np.ndarray) -> None:
     """See the reference."""
-    if a.dtype != np.float32:
-        reference.weighted_sum.reference(a, p, b, q, out)
-        return
     count = pieces(a.size)
     _weighted_sum(count, unless_same(a, out), b, out, a.size, count, float(p), float(q))
 
@@ -88,9 +70,6 @@ def weighted_sum(a: np.ndarray, p: float, b: np.ndarray, q: float, out: np.ndarr
 @reference.add_up.twin("numba", entries=True)
 def add_up(parts: Sequence[np.ndarray], out: np.ndarray) -> None:
     """See the reference."""
-    if out.dtype != np.float32:
-        reference.add_up.reference(parts, out)
-        return
     count = pieces(len(parts) * out.size)
     _add_up(count, out, out.size, count, len(parts), *parts)
 
@@ -98,9 +77,6 @@ def add_up(parts: Sequence[np.ndarray], out: np.ndarray) -> None:
 @reference.product.twin("numba", entries=True)
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """See the reference."""
-    if a.dtype != np.float32:
-        reference.product.reference(a, b, out)
-        return
     count = pieces(a.size)
     _product(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
@@ -108,9 +84,6 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 @reference.larger.twin("numba", entries=True)
 def larger(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """See the reference."""
-    if a.dtype != np.float32:
-        reference.larger.reference(a, b, out)
-        return
     count = pieces(a.size)
     _larger(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
@@ -118,7 +91,7 @@ def larger(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 @reference.copy_columns.twin("numba", entries=True)
 def copy_columns(x: np.ndarray, start: int, width: int, out: np.ndarray, at: int) -> None:
     """See the reference."""
-    if x.dtype != np.float32 or out.dtype != np.float32:
+    if out.dtype != x.dtype:
         reference.copy_columns.reference(x, start, width, out, at)
         return
     rows = len(x)
@@ -130,9 +103,6 @@ def copy_columns(x: np.ndarray, start: int, width: int, out: np.ndarray, at: int
 @reference.crop.twin("numba", entries=True)
 def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
     """See the reference."""
-    if x.dtype != np.float32:
-        reference.crop.reference(x, start, out)
-        return
     rows, width = math.prod(out.shape[:-1]), out.shape[-1]
     count = pieces(rows * width, rows)
     _crop(count, x, out, np.array(x.shape, np.int64), np.array(start, np.int64), np.array(out.shape, np.int64), x.ndim,

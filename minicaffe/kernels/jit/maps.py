@@ -36,9 +36,6 @@ def _twin(kernel: Kernel, formula: Callable[..., Any]) -> None:
 
     @kernel.twin("numba", entries=True)
     def twin(x: np.ndarray, *rest: Any) -> None:
-        if x.dtype != np.float32:
-            kernel.reference(x, *rest)
-            return
         *numbers, out = rest
         p, q = (*map(float, numbers), 0.0, 0.0)[:2]
         count = pieces(DEAR * x.size, x.size)

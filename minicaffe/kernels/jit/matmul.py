@@ -25,7 +25,7 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
     """See the reference."""
     (M, N), D = out.shape, a.shape[1]
     rows, columns = a.flags.c_contiguous, a.T.flags.c_contiguous  # in which order a's numbers lie
-    if not MASKS or out.dtype != np.float32 or not out.flags.c_contiguous or not out.size or not D:
+    if not MASKS or not out.flags.c_contiguous or not out.size or not D:
         reference.matmul.reference(a, b, out, add=add)
     elif rows and b.T.flags.c_contiguous and M == 1:
         count = pieces(N * D, -(-N // LONG_TILE), ROW_WORK)

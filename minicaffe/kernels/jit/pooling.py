@@ -35,9 +35,6 @@ TAPS = 4  # a window's taps take together the time of so many numbers that are o
 @reference.max_pool.twin("numba", entries=True)
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray, index: np.ndarray | None) -> None:
     """See the reference."""
-    if x.dtype != np.float32:
-        reference.max_pool.reference(x, kernel, stride, pad, y, index)
-        return
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
     count = pieces(x.size + TAPS * y.size, planes)
     run = _max_pool if _in_lanes(y, stride) else _max_pool_anyhow
@@ -47,9 +44,6 @@ def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
 @reference.max_pool_grad.twin("numba", entries=True)
 def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
     """See the reference."""
-    if dy.dtype != np.float32:
-        reference.max_pool_grad.reference(dy, index, dx)
-        return
     planes = dy.shape[0] * dy.shape[1]
     count = pieces(dx.size + TAPS * dy.size, planes)
     _max_pool_grad(count, dy, index, dx, planes, dy.shape[2] * dy.shape[3], dx.shape[2] * dx.shape[3], count)
@@ -58,9 +52,6 @@ def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
 @reference.ave_pool.twin("numba", entries=True)
 def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> None:
     """See the reference."""
-    if x.dtype != np.float32:
-        reference.ave_pool.reference(x, kernel, stride, pad, y)
-        return
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
     count = pieces(x.size + TAPS * y.size, planes)
     if _global(x, kernel, pad, y):
@@ -73,9 +64,6 @@ def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
 @reference.ave_pool_grad.twin("numba", entries=True)
 def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.ndarray) -> None:
     """See the reference."""
-    if dy.dtype != np.float32:
-        reference.ave_pool_grad.reference(dy, kernel, stride, pad, dx)
-        return
     planes, sizes = dy.shape[0] * dy.shape[1], (*dx.shape[2:], *dy.shape[2:])
     count = pieces(dx.size + TAPS * dy.size, planes)
     if _global(dx, kernel, pad, dy):

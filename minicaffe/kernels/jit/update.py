@@ -19,7 +19,7 @@ DECAY, RATE = 6, 7  # where a rule's numbers stand in a block, behind w, dw, h, 
 def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
     """See the reference."""
-    if w.dtype != np.float32 or update not in STEPS:
+    if update not in STEPS:
         reference.take_step.reference(update, numbers, decay, w, dw, *history)
         return
     count, second = pieces(w.size), history[1] if len(history) > 1 else None
