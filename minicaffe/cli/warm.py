@@ -74,7 +74,7 @@ def _cache_lines() -> list[str]:
     from minicaffe.kernels.jit import entry
     from minicaffe.kernels.jit.compiled import functions
 
-    made, there = entry.compile_all()
+    made, there = entry.origins()
     made += sum(sum(function.stats.cache_misses.values()) for function in functions)
     there += sum(sum(function.stats.cache_hits.values()) for function in functions)
     places = sorted({function.stats.cache_path or "" for function in functions})

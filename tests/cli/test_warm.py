@@ -31,7 +31,7 @@ from minicaffe.cli import warm
 from minicaffe.kernels.jit.compiled import functions
 from minicaffe.kernels.jit.entry import entries
 warm.compile_all("numba")
-print([e.name for e in entries if e._made is None])
+print([e.name for e in entries if not e.is_made])
 before = [len(f.signatures) for f in functions]
 net = Net("net.prototxt")
 net.forward()

@@ -57,6 +57,11 @@ class Entry:
             self._made = decorate(self._function)
         return self._made
 
+    @property
+    def is_made(self) -> bool:
+        """Whether somebody has needed it already."""
+        return self._made is not None
+
     def __call__(self, pieces: int, *arguments: Any) -> None:
         """Run all pieces with these arguments: arrays, None (address 0), integers and floats."""
         recorder = tape.current()
@@ -84,12 +89,18 @@ def entry(function: Callable[..., None] | None = None, *, sums: bool = False) ->
     return keep if function is None else keep(function)
 
 
-def compile_all() -> tuple[int, int]:
-    """Make all entries and what runs them; how many were compiled now, and how many lay on the disk."""
-    there = sum(1 for one in entries if one.made.cache_hits)
+def compile_all() -> None:
+    """Make all entries and what runs them."""
+    for one in entries:
+        _ = one.made
     _play.compile((types.int64,) * 3)
     _serve.compile((types.int64,) * 3)
-    return len(entries) - there, there
+
+
+def origins() -> tuple[int, int]:
+    """How many of the entries that are made were compiled in this process, and how many lay on the disk."""
+    hits = [bool(one.made.cache_hits) for one in entries if one.is_made]
+    return hits.count(False), hits.count(True)
 
 
 def _word(argument: Any) -> int:
