@@ -70,6 +70,15 @@ def test_a_name_is_taken_once():
         registry.kernel(kernels.im2col.reference)
 
 
+def test_a_twin_of_entries_sees_float32_alone():
+    """Where the first array is of other numbers, or one is of float64, the reference runs."""
+    made, f, d, i = registry.Kernel(lambda *arrays, **more: "reference"), *(np.zeros(2, kind) for kind in "fdi")
+    made.twin("any", entries=True)(lambda *arrays, **more: "twin")
+
+    assert ["twin"] * 3 == [made.twins["any"](*a) for a in ((f,), (3, None, f, i), ([d], f))]
+    assert ["reference"] * 4 == [made.twins["any"](*a) for a in ((d,), (f, d), (i, f), (2.5, i))]
+
+
 def test_a_sharded_kernel_sees_slices_of_all_arrays(monkeypatch):
     """Each piece of a sharded kernel gets the same images of every array, and the other arguments whole."""
     monkeypatch.setattr(registry.ShardedKernel, "PIECE", 10)
