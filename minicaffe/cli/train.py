@@ -19,10 +19,9 @@ from minicaffe.cli import progress, run_record, signals
 from minicaffe.cli.show import add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import SolverError
-from minicaffe.log import log, warn
+from minicaffe.log import log
 from minicaffe.net import Net
-from minicaffe.proto import SolverParameter
-from minicaffe.solvers import Solver, criterion, definition, get_solver, keep, lr_policy, snapshot
+from minicaffe.solvers import Solver, checks, criterion, definition, get_solver, keep, lr_policy, snapshot
 from minicaffe.solvers.doctor import Doctor
 
 
@@ -113,14 +112,12 @@ def _param(args: argparse.Namespace) -> Any:
         raise SolverError("max_iter is missing: it says how many updates to make", where=args.solver,
                           hint="max_epoch counts epochs instead")
     lr_policy.check(param, args.solver)
-    if not param.HasField("base_lr"):
-        warn("sgd_solver.cpp:102", f"{args.solver}: base_lr is missing, so it is 0 and nothing is learned")
     if args.snapshot or args.weights:
         param.ClearField("weights")
     if args.weights:
         param.weights.append(args.weights)
     log("caffe.cpp:197", "Use CPU.")
-    if args.gpu or (param.HasField("solver_mode") and param.solver_mode == SolverParameter.GPU):
-        asked = f"--gpu {args.gpu}" if args.gpu else "solver_mode: GPU"
-        warn("caffe.cpp:204", f"{asked} is set, but minicaffe computes on the CPU: training goes on there")
+    if args.gpu:  # Caffe: the flag goes before solver_mode and device_id
+        checks.warn_of_devices(param, flag=f"--gpu {args.gpu}")
+        checks.forget_devices(param)
     return param

@@ -17,12 +17,14 @@ class AdaDeltaSolver(Solver):
 
     Params    momentum delta
     History   s, t (all s first, then all t)
+    Errors    SolverError when momentum is not in [0, 1)
     Derived   docs/maths/solvers.md
     See       Zeiler, arXiv 1212.5701
     """
 
     histories = 2
     reads = ("momentum", "delta")
+    fractions = ("momentum",)
 
     def rule(self, rate: float) -> Rule:
         return kernels.adadelta_update, (rate, self.param.momentum, self.param.delta)

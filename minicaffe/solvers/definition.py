@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minicaffe.errors import ProtoError, SolverError
-from minicaffe.log import log, number, warn
+from minicaffe.log import log, warn
 from minicaffe.proto import TEST, TRAIN, NetParameter, NetState, SolverParameter
 from minicaffe.proto import text as proto_text
+from minicaffe.solvers.fields import place, require, shown
 from minicaffe.solvers.lr_policy import POLICIES
 
 TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
@@ -48,7 +49,8 @@ def with_type(param: Any, path: str = "") -> Any:
     if not param.HasField("solver_type"):
         return new
     if param.HasField("type"):
-        raise SolverError("solver_type (deprecated) and type are both set", where=path, hint="remove solver_type")
+        raise SolverError("solver_type (deprecated) and type are both set",
+                          where=place(param, "solver_type", path), hint="remove solver_type")
     new.type = OLD_TYPES[param.solver_type]
     new.ClearField("solver_type")
     warn("upgrade_proto.cpp:1093", f"solver_type is deprecated: write type: {new.type!r}")
@@ -83,6 +85,7 @@ def net_to_train(param: Any, where: str = "") -> NetChoice:
         raise SolverError(f"a solver names its train net in exactly one of {', '.join(TRAIN_FIELDS)}; "
                           + (f"here are {' and '.join(given)}" if given else "here is none"), where=where)
     field, value = given[0], getattr(param, given[0])
+    require(value != "", param, field, "must name a file", where)
     source = f"from {field} file: {value}" if isinstance(value, str) else f"specified in {field}."
     return NetChoice(value, _state(value, TRAIN, param.train_state, where), source)
 
@@ -101,17 +104,19 @@ def nets_to_test(param: Any, where: str = "") -> list[NetChoice]:
     wanted = len(param.test_iter)
     if param.test_iter_auto:
         if wanted:
-            raise SolverError("test_iter and test_iter_auto are both set", where=where, hint="give one of them")
+            raise SolverError("test_iter and test_iter_auto are both set", where=place(param, "test_iter", where),
+                              hint="give one of them")
         wanted = len(param.test_state) or named or (1 if generic else 0)
     if wanted < named or (wanted > named and not generic):
         raise SolverError(f"test_iter is given {wanted} times for {named} test nets",
-                          where=where, hint="give one test_iter for each test_net and test_net_param")
+                          where=place(param, "test_iter", where),
+                          hint="give one test_iter for each test_net and test_net_param")
     if param.test_state and len(param.test_state) != wanted:
         raise SolverError(f"test_state is given {len(param.test_state)} times for {wanted} test nets",
                           where=where, hint="leave it out, or give it once for each test net")
-    if wanted and param.test_interval <= 0:
-        raise SolverError(f"test_interval must be at least 1 where there is a test net, got {param.test_interval}",
-                          where=where)
+    require(not wanted or param.test_interval > 0, param, "test_interval",
+            "must be at least 1 where test_iter or test_iter_auto asks for tests", where)
+    require("" not in param.test_net, param, "test_net", "must name files", where)
     nets: list[tuple[Any, str]] = [(net, "test_net_param") for net in param.test_net_param]
     nets += [(path, f"test_net file: {path}") for path in param.test_net]
     for field in generic:
@@ -179,23 +184,3 @@ def override(param: Any, text: str) -> Iterator[str]:
 def fields(param: Any) -> dict[str, str]:
     """The fields that are set, nets and states left out, as `shown`."""
     return {field.name: shown(param, field.name) for field, _ in param.ListFields() if not field.message_type}
-
-
-def shown(param: Any, name: str) -> str:
-    """A field's value in prototxt, or that it is unset and what that means."""
-    alone = SolverParameter()
-    for field, value in param.ListFields():
-        if field.name == name:
-            if hasattr(value, "extend"):
-                getattr(alone, name).extend(value)
-            else:
-                setattr(alone, name, value)
-    words = " ".join(line.partition(": ")[2] for line in proto_text.format(alone).splitlines())
-    if words:
-        return words
-    field, default = SolverParameter.DESCRIPTOR.fields_by_name[name], getattr(alone, name)
-    if hasattr(default, "extend") or not field.has_default_value:
-        return "unset"
-    if field.enum_type:
-        default = field.enum_type.values_by_number[default].name
-    return f"unset ({number(default) if isinstance(default, float) else default})"

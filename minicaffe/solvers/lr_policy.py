@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from minicaffe.errors import SolverError, near_names
 from minicaffe.log import log
+from minicaffe.solvers.fields import place, require, value_in_words, warn_unless
 
 Policy = Callable[[Any, int, int], float]  # (SolverParameter, t, current_step) -> rate
 
@@ -124,15 +126,56 @@ def check(p: Any, where: str = "") -> None:
     if p.lr_policy not in POLICIES:
         known = ", ".join(POLICIES)
         raise SolverError(f"lr_policy is {p.lr_policy!r}; known are {known}" if p.lr_policy else
-                          f"lr_policy is missing; known are {known}", where=where,
+                          f"lr_policy is missing; known are {known}", where=place(p, "lr_policy", where),
                           hint=near_names(p.lr_policy, list(POLICIES)))
     reads = POLICIES[p.lr_policy][1]
-    if "stepsize" in reads and p.stepsize <= 0:
-        raise SolverError(f"lr_policy {p.lr_policy!r} needs a stepsize of at least 1, got {p.stepsize}",
-                          where=where)
-    if "plateau_patience" in reads and p.plateau_patience <= 0:
-        raise SolverError(f"lr_policy {p.lr_policy!r} needs a plateau_patience of at least 1, got {p.plateau_patience}",
-                          where=where, hint="it counts tests or, without a plateau_metric, updates")
-    if "gamma" in reads and p.gamma < 0:
-        raise SolverError(f"lr_policy {p.lr_policy!r} needs a gamma of at least 0, got {p.gamma:g}",
-                          where=where)
+    require(not p.base_lr < 0, p, "base_lr", "must be at least 0", where,
+            hint="a negative loss_weight climbs a loss, a negative lr_mult turns one blob's steps round")
+    for field, hint in (("stepsize", ""),
+                        ("plateau_patience", "it counts tests or, without a plateau_metric, updates")):
+        require(field not in reads or getattr(p, field) > 0, p, field,
+                f"must be at least 1 for lr_policy {p.lr_policy!r}", where, hint)
+    require("gamma" not in reads or not p.gamma < 0, p, "gamma", f"must be at least 0 for lr_policy {p.lr_policy!r}",
+            where)
+    require(min(p.stepvalue, default=0) >= 0, p, "stepvalue", "must hold iterations, from 0 on", where)
+    require("max_iter" not in reads or p.HasField("max_iter") or p.max_epoch > 0, p, "max_iter",
+            f"must be given for lr_policy {p.lr_policy!r}, whose rate ends there", where)
+    require(p.warmup_iter >= 0, p, "warmup_iter", "must be at least 0", where)
+    require(not p.warmup_start_lr < 0, p, "warmup_start_lr", "must be at least 0", where)
+    require(not p.HasField("warmup_start_lr") or p.warmup_iter > 0, p, "warmup_start_lr", "needs a warmup_iter", where,
+            hint="warmup_iter says over how many updates the rate rises to that of lr_policy")
+
+
+def warn_of(p: Any, where: str = "") -> None:
+    """Say where the rate is 0, stands still, grows, or falls at other iterations than a reader would think."""
+    reads, missing = POLICIES[p.lr_policy][1], partial(value_in_words, p)
+    warn_unless(p.base_lr > 0, p, "base_lr", f"{missing('base_lr')} and nothing is learned", where)
+    if "gamma" in reads:
+        warn_unless(p.gamma > 0, p, "gamma", f"{missing('gamma')} and the rate is {_without_gamma(p)}", where)
+    if "power" in reads:
+        warn_unless(p.power > 0, p, "power", f"{missing('power')} and the rate "
+                    f"{'grows' if p.power < 0 else 'stays at base_lr'}", where)
+    if "stepvalue" in reads:
+        warn_unless(bool(p.stepvalue), p, "stepvalue", "is missing, so the rate stays at base_lr", where)
+        _warn_of_late_steps(p, where)
+
+
+def _without_gamma(p: Any) -> str:
+    """What becomes of the rate where gamma is 0."""
+    if p.lr_policy in ("inv", "sigmoid"):
+        return "base_lr all along" if p.lr_policy == "inv" else "half of base_lr all along"
+    first = {"step": f"iteration {p.stepsize}", "exp": "iteration 1", "plateau": "the first plateau",
+             "multistep": f"iteration {p.stepvalue[0] if p.stepvalue else 0}"}[p.lr_policy]
+    return f"0 from {first} on: nothing more is learned"
+
+
+def _warn_of_late_steps(p: Any, where: str) -> None:
+    """Warn of the first stepvalue that is not reached in its turn: `multistep` takes them in their order, one an
+    iteration."""
+    taken = -1
+    for value in p.stepvalue:
+        if value <= taken:
+            warn_unless(False, p, "stepvalue", f"does not rise: the step of {value} stands behind that of {taken}, "
+                        f"so it is taken at iteration {taken + 1}", where)
+            return
+        taken = value

@@ -17,11 +17,13 @@ class NesterovSolver(Solver):
 
     Params    momentum
     History   v (one per parameter)
+    Errors    SolverError when momentum is not in [0, 1)
     Derived   docs/maths/solvers.md#nesterov
     See       Nesterov 1983; Sutskever et al., ICML 2013
     """
 
     reads = ("momentum",)
+    fractions = ("momentum",)
 
     def rule(self, rate: float) -> Rule:
         return kernels.nesterov_update, (rate, self.param.momentum)

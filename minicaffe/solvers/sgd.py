@@ -15,10 +15,12 @@ class SGDSolver(Solver):
 
     Params    momentum
     History   v (one per parameter)
+    Errors    SolverError when momentum is not in [0, 1)
     Derived   docs/maths/solvers.md#sgd
     """
 
     reads = ("momentum",)
+    fractions = ("momentum",)
 
     def rule(self, rate: float) -> Rule:
         return kernels.sgd_update, (rate, self.param.momentum)

@@ -16,10 +16,11 @@ import numpy as np
 from minicaffe import kernels, rng
 from minicaffe.blob import Blob
 from minicaffe.errors import SolverError, near_names
-from minicaffe.log import log, number, warn
+from minicaffe.log import log, number
 from minicaffe.net import Net
 from minicaffe.proto import TRAIN, text
-from minicaffe.solvers import criterion, definition, epochs, lr_policy, record, report, snapshot
+from minicaffe.solvers import checks, criterion, definition, epochs, lr_policy, record, report, snapshot
+from minicaffe.solvers.fields import place
 from minicaffe.solvers.iter_size import Passes
 from minicaffe.solvers.keep import Keep
 
@@ -60,7 +61,7 @@ def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype
         param = definition.with_type(source, where)
     if param.type not in _types:
         raise SolverError(f"there is no solver type {param.type!r}; known are {', '.join(registered_solvers())}",
-                          where=where, hint=near_names(param.type, registered_solvers()))
+                          where=place(param, "type", where), hint=near_names(param.type, registered_solvers()))
     return _types[param.type](param, where=where, net_class=net_class, dtype=dtype, strict=strict)
 
 
@@ -124,9 +125,9 @@ class Solver:
         self.tested = -1  # the iteration of the last tests, all test nets' being done
         self.written: list[int] = []  # the iterations of this training's snapshots that are on the disk
         log("solver.cpp:45", lambda: f"Initializing solver from parameters: \n{text.format(param)}")
-        self._check()
+        checks.check(param, type(self), where)
+        checks.warn_of(param, type(self), where)
         if param.snapshot:
-            self._require(param.HasField("snapshot_prefix"), "snapshot", "needs a snapshot_prefix")
             snapshot.check_writable(self)
         if param.random_seed >= 0:
             rng.seed(param.random_seed)
@@ -366,31 +367,6 @@ class Solver:
             hook()
 
     # --- set-up -----------------------------------------------------------------------------------------
-
-    def _check(self) -> None:
-        """SolverError for values that make no solver; a warning for those that nothing reads."""
-        p = self.param
-        for field in ("average_loss", "iter_size"):
-            self._require(getattr(p, field) >= 1, field, "must be at least 1")
-        for field in self.refuses:
-            self._require(getattr(p, field) == 0, field, f"cannot be used with {self.type}")
-        for field in self.fractions:
-            self._require(0 <= getattr(p, field) < 1, field, "must lie in [0, 1)")
-        self._require(p.regularization_type in ("L1", "L2"), "regularization_type", "must be L1 or L2")
-        for field in ("max_epoch", "max_iter"):
-            self._require(getattr(p, field) >= 0, field, "must be at least 0")
-        self._require(not (p.max_epoch and p.max_iter), "max_epoch", "and max_iter are both set: give one of them")
-        if p.lr_policy:  # Caffe: a solver without one is an error only when it is first used
-            lr_policy.check(p, self.where)
-        for field in definition.unread_fields(p, self.reads):
-            warn("solver.cpp:45", f"{field} is set, but neither solver type {self.type} nor lr_policy "
-                                  f"{p.lr_policy!r} reads it")
-
-    def _require(self, holds: bool, field: str, rule: str) -> None:
-        if not holds:
-            value = getattr(self.param, field)
-            shown = number(value) if isinstance(value, float) else repr(value)
-            raise SolverError(f"{field} {rule}, got {shown}", where=self.where)
 
     def _make_train_net(self) -> Net:
         choice = definition.net_to_train(self.param, self.where)

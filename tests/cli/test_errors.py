@@ -306,9 +306,9 @@ def test_a_file_of_another_kind(folder, fail, capsys, flag, file, message):
      "  hint: did you mean 'net.prototxt' or"),
     ('net: "net.prototxt"', "", "solver.prototxt: a solver names its train net in exactly one of"),
     ("max_iter: 2", "", "solver.prototxt: max_iter is missing: it says how many updates to make"),
-    ("max_iter: 2", "max_iter: -2", "solver.prototxt: max_iter must be at least 0, got -2"),
+    ("max_iter: 2", "max_iter: -2", "solver.prototxt:4: max_iter must be at least 0, got -2"),
     ('lr_policy: "fixed"', "", "solver.prototxt: lr_policy is missing; known are fixed, step"),
-    ('"fixed"', '"fixt"', "solver.prototxt: lr_policy is 'fixt'; known are fixed, step"),
+    ('"fixed"', '"fixt"', "solver.prototxt:3: lr_policy is 'fixt'; known are fixed, step"),
     ('"run"', '"no/such/run"', "solver.prototxt: cannot write snapshots to 'no/such/run': 'no/such' is no folder that "
                                "may be written to\n  hint: mkdir -p no/such"),
     ('"run"', '"net.prototxt/run"', "cannot write snapshots to 'net.prototxt/run': 'net.prototxt' is no folder"),

@@ -265,7 +265,7 @@ def test_the_rate_falls_on_a_plateau_of_the_loss():
 
 
 @pytest.mark.parametrize(("fields", "words"), [
-    ('lr_policy: "plateau" gamma: 0.5', ["plateau_patience of at least 1, got 0", "counts tests"]),
+    ('lr_policy: "plateau" gamma: 0.5', ["plateau_patience must be at least 1", "got 0", "counts tests"]),
     ('lr_policy: "plateau" plateau_patience: 1 plateau_metric: "loss"', ["plateau_metric", "OUTPUT:max", "'loss'"]),
     ('lr_policy: "plateau" plateau_patience: 1 plateau_metric: "x:max"', ["'x'", "no test net"]),
 ])

@@ -56,7 +56,8 @@ def test_warm_up_rises_in_a_line_to_the_policy():
     ('lr_policy: "step" gamma: 0.1', ["'step'", "stepsize", "at least 1", "got 0"]),
     ('lr_policy: "sigmoid" gamma: 0.1', ["stepsize", "got 0"]),
     ('lr_policy: "exp" gamma: -0.5', ["gamma", "at least 0", "got -0.5"]),
-    ('lr_policy: "poly" base_lr: 1', ["poly", "nan", "iteration 0", "max_iter 0"]),
+    ('lr_policy: "poly" base_lr: 1', ["'poly'", "max_iter must be given", "got 0"]),
+    ('lr_policy: "poly" base_lr: 1 max_iter: 0', ["poly", "nan", "iteration 0", "max_iter 0"]),
 ])
 def test_what_makes_no_rate_is_refused(fields, words):
     """this test shows that the error names the policy, the field and the value."""

@@ -1,0 +1,78 @@
+"""Fields of a SolverParameter: how one is shown, where it stands, and the errors and warnings that name it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minicaffe.errors import MinicaffeError, SolverError
+from minicaffe.log import number, warn
+from minicaffe.proto import SolverParameter
+from minicaffe.proto import text as proto_text
+
+
+def require(holds: bool, param: Any, field: str, rule: str, where: str = "", hint: str = "") -> None:
+    """SolverError unless `holds`: 'solver.prototxt:7: momentum must lie in [0, 1), got 1'.
+
+    `where` is the file that the solver was read from.
+    """
+    if not holds:
+        value = getattr(param, field)
+        got = list(value) if hasattr(value, "extend") else number(value) if isinstance(value, float) else repr(value)
+        raise SolverError(f"{field} {rule}, got {got}", where=place(param, field, where), hint=hint)
+
+
+def require_numbers(param: Any, where: str = "") -> None:
+    """SolverError for a field that is NaN or infinite; an infinite clip_gradients never clips."""
+    for field, value in param.ListFields():
+        if isinstance(value, float):
+            finite = math.isfinite(value) or (field.name == "clip_gradients" and value == math.inf)
+            require(finite, param, field.name, "must be a finite number", where)
+
+
+def warn_unless(holds: bool, param: Any, field: str, words: str, where: str = "") -> None:
+    """Warn, unless `holds`, of what a field's value means: 'solver.prototxt:7: gamma WORDS'."""
+    if not holds:
+        at = place(param, field, where)
+        warn("solver.cpp:45", f"{at}: {field} {words}" if at else f"{field} {words}")
+
+
+def value_in_words(param: Any, field: str) -> str:
+    """'is missing, so it is 0' or 'is 0': how a message begins about a number that is not enough."""
+    value = number(getattr(param, field))
+    return f"is {value}" if param.HasField(field) else f"is missing, so it is {value}"
+
+
+def place(param: Any, field: str, where: str) -> str:
+    """'solver.prototxt:7', the line that sets a field; the file alone where the value is not from there.
+
+    The file is read once more, since only an error or a warning asks; what --override sets stands in no file.
+    """
+    if not where:
+        return ""
+    try:
+        source = proto_text.read_source(where)
+        given = proto_text.parse(source.text, SolverParameter(), source.filename)
+    except MinicaffeError:
+        return where
+    return source.where(field) if shown(given, field) == shown(param, field) else where
+
+
+def shown(param: Any, name: str) -> str:
+    """A field's value in prototxt, or that it is unset and what that means."""
+    alone = SolverParameter()
+    for field, value in param.ListFields():
+        if field.name == name:
+            if hasattr(value, "extend"):
+                getattr(alone, name).extend(value)
+            else:
+                setattr(alone, name, value)
+    words = " ".join(line.partition(": ")[2] for line in proto_text.format(alone).splitlines())
+    if words:
+        return words
+    field, default = SolverParameter.DESCRIPTOR.fields_by_name[name], getattr(alone, name)
+    if hasattr(default, "extend") or not field.has_default_value:
+        return "unset"
+    if field.enum_type:
+        default = field.enum_type.values_by_number[default].name
+    return f"unset ({number(default) if isinstance(default, float) else default})"
