@@ -76,6 +76,22 @@ def unread_fields(param: Any) -> list[str]:
     return [field.name for field, _ in param.ListFields() if field.name not in known]
 
 
+def check(param: Any) -> tuple[str, str]:
+    """The field of a FillerParameter that its type cannot fill with, and what it must be; ("", "") where there is none.
+
+    Caffe aborts for these.
+    """
+    if not param.type:
+        return "type", f"must be one of {', '.join(FILLERS)}"
+    if param.type == "uniform" and param.min > param.max:
+        return "min", f"must not lie above max, {param.max:g}"
+    if param.type == "gaussian" and not param.std > 0:
+        return "std", 'must be above 0; type: "constant" fills with one number'
+    if param.type == "gaussian" and param.sparse < -1:
+        return "sparse", "must be at least 0, or -1 for all weights"
+    return "", ""
+
+
 def fill(values: np.ndarray, param: Any, rng: np.random.Generator) -> None:
     """Fill an array in place as a FillerParameter says. LayerError for an unknown type."""
     if param.type not in FILLERS:

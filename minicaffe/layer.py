@@ -28,10 +28,12 @@ import numpy as np
 from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, near_names
+from minicaffe.filler import check as check_filler
 from minicaffe.filler import fill, unread_fields
 from minicaffe.log import warn
 from minicaffe.proto import TRAIN, LayerParameter
 from minicaffe.proto.binary import blob_to_array
+from minicaffe.proto.finite import not_finite
 
 Arity = int | tuple[int, int | None]
 
@@ -319,9 +321,19 @@ class Layer:
 
     def check_effect(self, has_effect: bool, field: str, reason: str) -> None:
         """Warn, unless it `has_effect`, of a field that is set: 'eltwise_param.coeff has no effect: REASON'."""
-        owner, name, shown = self._field(field)
-        if not has_effect and any(known.name == name for known, _ in owner.ListFields()):
-            warn("layer.hpp:67", f"layer {self.name!r} ({self.type}): {shown} has no effect: {reason}")
+        owner, name, _ = self._field(field)
+        is_set = any(known.name == name for known, _ in owner.ListFields())
+        self.caution(has_effect or not is_set, field, f"has no effect: {reason}")
+
+    def caution(self, holds: bool, field: str, words: str) -> None:
+        """Warn, unless `holds`, of what a field's value means: 'layer 'norm1' (LRN): lrn_param.k WORDS'."""
+        if not holds:
+            warn("layer.hpp:67", f"layer {self.name!r} ({self.type}): {self._field(field)[2]} {words}")
+
+    def check_eps(self) -> None:
+        """LayerError for a negative `eps`, a warning for 0: it is what keeps a division by a deviation finite."""
+        self.check(self.param.eps >= 0, "eps", "must be at least 0")
+        self.caution(self.param.eps > 0, "eps", "is 0, so 0 is divided by 0 where all values are equal")
 
     def _field(self, field: str) -> tuple[Any, str, str]:
         """The message that holds a field as `check` takes it, the field's name there, and how it is shown."""
@@ -343,7 +355,9 @@ class Layer:
         raise LayerError(f"layer {self.name!r} ({self.type}): {message}", hint=hint, sample=sample)
 
     def check_fields(self, permissive: bool = False) -> None:
-        """LayerError for a parameter that is set but that this layer does not read."""
+        """LayerError for a parameter that is no number, or that is set but that this layer does not read."""
+        for path, number in not_finite(self.layer_param):
+            self.fail(f"{path} must be a finite number, got {number}")
         known = {self.message, *self.also_reads}
         for field, value in self.layer_param.ListFields():
             if field.name.endswith("_param") and field.name not in known:
@@ -356,10 +370,18 @@ class Layer:
                         self._check_filler(f"{field.name}.{inner.name}", content, getattr(value, "bias_term", True))
 
     def _check_filler(self, field: str, content: Any, bias_term: bool) -> None:
-        """Warn of a filler for a bias that there is not, and of what a filler does not read."""
+        """LayerError for what a filler cannot fill with; warn of a filler for a bias that there is not, and of what
+        has no effect."""
         if field.endswith(".bias_filler"):
             self.check_effect(bias_term, f".{field}", "bias_term is false")
         for filler in content if hasattr(content, "extend") else [content]:
+            name, rule = check_filler(filler)
+            if name:
+                value = getattr(filler, name)
+                self.fail(f"{field}.{name} {rule}, got {value!r}" if isinstance(value, str) else
+                          f"{field}.{name} {rule}, got {value:g}")
+            if filler.sparse == 0 and filler.type == "gaussian":
+                warn("filler.hpp:286", f"layer {self.name!r} ({self.type}): {field}.sparse is 0, so all weights are 0")
             for name in unread_fields(filler):
                 warn("filler.hpp:286", f"layer {self.name!r} ({self.type}): {field}.{name} has no effect: "
                                        f"the {filler.type} filler does not read it")

@@ -20,16 +20,20 @@ from minicaffe.proto.binary import blob_to_array
 class Transformer:
     """The transformation that a TransformationParameter describes.
 
-    `owner` ("layer 'mnist' (Data)") begins the message of each LayerError: mean_file beside mean_value,
+    `owner` ("layer 'mnist' (Data)") begins the message of each LayerError: mean_file beside mean_value, scale 0,
     force_color beside force_gray, a mean or a crop that does not fit the images.
     """
 
     def __init__(self, param: Any, phase: int, owner: str) -> None:
         self.owner = owner
+        if param.HasField("mean_file") and not param.mean_file:
+            self._fail("mean_file must name a file, got nothing")
         self.crop, self.mirror, self.scale = param.crop_size, param.mirror, param.scale
         self.random_crop = phase == TRAIN
         self.mean_value = np.array(param.mean_value, np.float32).reshape(-1, 1, 1) if param.mean_value else None
         self.mean_image = read_mean(param.mean_file) if param.HasField("mean_file") else None
+        if param.scale == 0:
+            self._fail("scale must not be 0, which makes all images the same")
         if param.mean_value and param.HasField("mean_file"):
             self._fail("mean_file and mean_value cannot both be given")
         if param.force_color and param.force_gray:

@@ -69,7 +69,8 @@ def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: fl
                 found.background.append(Window(found.paths[-1], 0, *map(int, box)))
     for kind in ("foreground", "background"):
         if not getattr(found, kind):
-            raise DataError(f"the window file {path} has no {kind} window")
+            raise DataError(f"the window file {path} has no {kind} window with fg_threshold {fg_threshold:g} and "
+                            f"bg_threshold {bg_threshold:g}")
     return found
 
 

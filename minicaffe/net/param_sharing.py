@@ -9,7 +9,7 @@ from typing import Any
 from minicaffe.blob import Blob
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer
-from minicaffe.log import log
+from minicaffe.log import log, warn
 from minicaffe.proto import ParamSpec
 
 _PERMISSIVE = ParamSpec.DimCheckMode.Value("PERMISSIVE")
@@ -50,6 +50,7 @@ def tie(layers: Sequence[Layer]) -> list[Param]:
             specs = layer.layer_param.param
             spec = specs[k] if k < len(specs) else ParamSpec()
             param = Param(blob, layer.name, k, spec.name)
+            _warn_of(spec, param)
             if spec.name and spec.name in named:
                 param.owner = named[spec.name]
                 _share(param, param.owner, spec)
@@ -74,6 +75,14 @@ def _share(param: Param, owner: Param, spec: Any) -> None:
                        hint="" if what == "counts" else "share_mode: PERMISSIVE ties blobs of the same count")
     param.blob.share_data(owner.blob)
     param.blob.share_diff(owner.blob)
+
+
+def _warn_of(spec: Any, param: Param) -> None:
+    at = f"layer {param.layer!r}: param {param.index}"
+    if spec.HasField("share_mode") and not spec.name:
+        warn("net.cpp:467", f"{at}: share_mode has no effect without a name, by which blobs are shared")
+    if spec.decay_mult < 0 <= spec.lr_mult:
+        warn("net.cpp:467", f"{at}: decay_mult is {spec.decay_mult:g}, so weight_decay lets the weights grow")
 
 
 def _reconcile(owner: Param, spec: Any, param: Param) -> None:

@@ -50,6 +50,8 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
         wiring.tops.append([])
         wiring.in_place.append(False)
         for j, name in enumerate(layer.top):
+            if not name:
+                raise NetError(f"layer {layer.name!r} ({layer.type}): top {j} has an empty name")
             wants_in_place = j < len(layer.bottom) and name == layer.bottom[j]
             if wants_in_place and cls.in_place and guard.allows(wiring.bottoms[i][j], layer.name):
                 top, wiring.in_place[i] = wiring.bottoms[i][j], True

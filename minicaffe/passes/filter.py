@@ -38,6 +38,9 @@ def meets(state: Any, rule: Any, layer_name: str) -> bool:
     if rule.HasField("phase") and rule.phase != state.phase:
         log("net.cpp:296", f"The NetState phase ({state.phase}) differed from the phase ({rule.phase}) {in_layer}")
         return False
+    if rule.HasField("min_level") and rule.HasField("max_level") and rule.min_level > rule.max_level:
+        raise NetError(f"layer {layer_name!r}: a rule with min_level {rule.min_level} above max_level "
+                       f"{rule.max_level} never holds")
     if rule.HasField("min_level") and state.level < rule.min_level:
         log("net.cpp:305", f"The NetState level ({state.level}) is below the min_level ({rule.min_level}) {in_layer}")
         return False

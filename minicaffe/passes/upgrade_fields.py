@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minicaffe.errors import NetError
+from minicaffe.log import warn
 from minicaffe.proto import NetParameter
 
 
@@ -14,6 +15,8 @@ def upgrade_fields(net: Any) -> Any:
     upgraded.CopyFrom(net)
     if net.input:
         _upgrade_input(upgraded)
+    else:
+        _warn_of_shapes(upgraded)
     for layer in upgraded.layer:
         if layer.type == "BatchNorm" and len(layer.param) == 3:
             for spec in layer.param:  # mean, variance and their weight are measured, not learned
@@ -21,11 +24,21 @@ def upgrade_fields(net: Any) -> Any:
     return upgraded
 
 
+def _warn_of_shapes(net: Any) -> None:
+    """Warn of shapes of inputs that there are not, and take them out."""
+    for field in ("input_dim", "input_shape"):
+        if getattr(net, field):
+            warn("upgrade_proto.cpp:961", f"{field} has no effect without input, the name of the blob that it shapes")
+            net.ClearField(field)
+
+
 def _upgrade_input(net: Any) -> None:
     shapes = [list(shape.dim) for shape in net.input_shape]
     if not shapes:
         dims = list(net.input_dim)
         shapes = [dims[i:i + 4] for i in range(0, len(dims), 4)]
+    if min(net.input_dim, default=0) < 0:
+        raise NetError(f"input_dim must not be negative, got {list(net.input_dim)}")
     if shapes:  # Caffe: a caffemodel names its inputs without shapes; then the names are dropped
         if len(shapes) != len(net.input) or (not net.input_shape and len(net.input_dim) % 4):
             raise NetError(f"the net has {len(net.input)} input, but {len(net.input_shape)} input_shape and "

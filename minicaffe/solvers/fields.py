@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from minicaffe.errors import MinicaffeError, SolverError
 from minicaffe.log import number, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
+from minicaffe.proto.finite import not_finite
 
 
 def require(holds: bool, param: Any, field: str, rule: str, where: str = "", hint: str = "") -> None:
@@ -23,11 +23,9 @@ def require(holds: bool, param: Any, field: str, rule: str, where: str = "", hin
 
 
 def require_numbers(param: Any, where: str = "") -> None:
-    """SolverError for a field that is NaN or infinite; an infinite clip_gradients never clips."""
-    for field, value in param.ListFields():
-        if isinstance(value, float):
-            finite = math.isfinite(value) or (field.name == "clip_gradients" and value == math.inf)
-            require(finite, param, field.name, "must be a finite number", where)
+    """SolverError for a field that is NaN or infinite; in a net_param its layers will find it."""
+    for field, _ in not_finite(param):
+        require("." in field, param, field, "must be a finite number", where)
 
 
 def warn_unless(holds: bool, param: Any, field: str, words: str, where: str = "") -> None:

@@ -61,15 +61,19 @@ def filled(row: Row) -> list[str]:
 
 
 def put(message: Any, path: str, value: Any) -> None:
-    """Set a field by its path; a repeated one to this value alone, the messages on the way to their first."""
+    """Set a field by its path; a repeated one to this value as often as it is given.
+
+    Of repeated messages on the way the first is meant.
+    """
     *outer, name = path.split(".")
     for part in outer:
         message = getattr(message, part)
         if hasattr(message, "add"):
             message = message[0] if len(message) else message.add()
     if hasattr(getattr(message, name), "extend"):
+        times = len(getattr(message, name)) or 1
         message.ClearField(name)
-        getattr(message, name).append(value)
+        getattr(message, name).extend([value] * times)
     else:
         setattr(message, name, value)
 

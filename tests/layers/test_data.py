@@ -734,7 +734,7 @@ def test_window_data_mean_that_does_not_fit(boxes, shape):
     (LayerError, {"transform": {"mean_value": [1, 2]}}, r"mean_value must be given once, or .* 3 .*got \[1\.0, 2\.0\]"),
     (DataError, {"source": "nowhere"}, r"cannot read the window file nowhere"),
     (DataError, {"fg_threshold": 2}, r"has no foreground window"),
-    (DataError, {"bg_threshold": -1}, r"has no background window"),
+    (DataError, {"bg_threshold": 0}, r"has no background window"),
 ])
 def test_window_data_errors(boxes, error, change, message):
     """A parameter that cannot be is refused with its value."""

@@ -26,6 +26,7 @@ class ClipLayer(Elementwise):
         self.a, self.b = self.param.min, self.param.max
         for field in ("min", "max"):
             self.check(self.param.HasField(field), field, "must be set: Clip has no default limits")
+        self.caution(self.a <= self.b, "min", f"is {self.a:g}, above max, {self.b:g}: every number becomes min")
 
     def value(self, x, y):
         # Caffe: the lower limit is laid on last, so it wins where it lies above the upper one

@@ -32,7 +32,7 @@ class DummyDataLayer(Layer):
         self.fillers = fillers * n if len(fillers) == 1 else fillers
         for y, sizes, filler in zip(top, self._shapes(n), self.fillers, strict=True):
             if min(sizes, default=0) < 0:
-                self.fail(f"dummy_data_param has a negative size in the shape {sizes}")
+                self.fail(f"dummy_data_param.shape.dim has a negative size in the shape {sizes}")
             y.reshape(sizes)
             if filler.type == "constant" and not self.shapes_only:
                 fill(y.data, filler, self.rng)
@@ -55,9 +55,10 @@ class DummyDataLayer(Layer):
         if not any(getattr(p, field) for field in legacy):
             return [list(shape.dim) for shape in self._one_a_top("shape", n)]
         self.check(not p.shape, "shape", "cannot be given beside num, channels, height and width")
-        return [list(sizes) for sizes in zip(*(self._one_a_top(field, n) for field in legacy), strict=True)]
+        beside = ", as must all of " + ", ".join(legacy)
+        return [list(sizes) for sizes in zip(*(self._one_a_top(field, n, beside) for field in legacy), strict=True)]
 
-    def _one_a_top(self, field, n):
+    def _one_a_top(self, field, n, beside=""):
         values = list(getattr(self.param, field))
-        self.check(len(values) in (1, n), field, f"must be given once or once for each of the {n} tops")
+        self.check(len(values) in (1, n), field, f"must be given once or once for each of the {n} tops{beside}")
         return values * n if len(values) == 1 else values

@@ -27,7 +27,7 @@ class InputLayer(Layer):
         for i in range(len(top) if shapes else 0):
             sizes = list(shapes[0 if len(shapes) == 1 else i].dim)
             if min(sizes, default=0) < 0:
-                self.fail(f"input_param.shape has a negative size for top[{i}], got {sizes}")
+                self.fail(f"input_param.shape.dim has a negative size for top[{i}], got {sizes}")
             top[i].reshape(sizes)
 
     def reshape(self, bottom, top):

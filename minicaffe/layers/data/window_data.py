@@ -23,8 +23,9 @@ class WindowDataLayer(PrefetchingLayer):
               transform_param: crop_size, mirror, mean_file, mean_value
               data_param: prefetch (batches read ahead)
     Errors    LayerError when source is missing, batch_size, prefetch or crop_size is not positive, context_pad
-              leaves no pixel, crop_mode is another, or the mean does not fit; DataError when the window file or
-              an image cannot be read, or one of the two kinds of windows is missing
+              leaves no pixel, fg_fraction is not in [0, 1], a threshold is negative, scale is 0, crop_mode is another,
+              or the mean does not fit; DataError when the window file or an image cannot be read, or one of the two
+              kinds of windows is missing
     See       Girshick et al., CVPR 2014
     """
 
@@ -40,6 +41,10 @@ class WindowDataLayer(PrefetchingLayer):
         self.check(p.batch_size > 0, "batch_size", "must be positive")
         self.check(depth > 0, ".data_param.prefetch", "must be positive")
         self.check(size > 0, ".transform_param.crop_size", "must be positive: it is the size of the windows")
+        self.check(p.scale != 0, "scale", "must not be 0, which makes all windows the same")
+        self.check(0 <= p.fg_fraction <= 1, "fg_fraction", "must lie in [0, 1]")
+        for field in ("fg_threshold", "bg_threshold"):
+            self.check(getattr(p, field) >= 0, field, "must be at least 0: it is an overlap")
         self.check(2 * p.context_pad < size, "context_pad", f"must be less than half of crop_size {size}")
         self.check(p.crop_mode in ("warp", "square"), "crop_mode", 'must be "warp" or "square"')
         if transform.HasField("scale"):  # Caffe: reads the scale of window_data_param alone

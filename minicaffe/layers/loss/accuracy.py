@@ -19,7 +19,7 @@ class AccuracyLayer(Layer):
     Bottom    x (N, …, C, …) scores;  label: a class in 0 … C−1 for each place of x without axis
     Top       A, a scalar;  optional: the accuracy of each class (C), 0 for a class without a cell
     Params    accuracy_param: top_k, axis, ignore_label
-    Errors    LayerError when x has no such axis, the number of labels does not fit, top_k exceeds C,
+    Errors    LayerError when x has no such axis, the number of labels does not fit, top_k is 0 or exceeds C,
               a label is none of the classes, or backward is asked for
     """
 
@@ -36,6 +36,7 @@ class AccuracyLayer(Layer):
         if label.count != self.outer * self.inner:
             self.fail(f"bottom[0] {x.shape} needs {self.outer * self.inner} labels, one a place beside axis {axis}, "
                       f"but bottom[1] {label.shape} has {label.count}")
+        self.check(p.top_k > 0, "top_k", "must be at least 1, or nothing is right")
         self.check(p.top_k <= self.C, "top_k", f"must not exceed the {self.C} classes")
         top[0].reshape(())
         for y in top[1:]:

@@ -20,7 +20,8 @@ class ContrastiveLossLayer(LossLayer):
     Bottom    a, b (N, …) features;  s, N numbers: 0 for a dissimilar pair, else similar (truncated: 0.9 is 0)
     Top       L, a scalar
     Params    contrastive_loss_param: margin=m, legacy_version
-    Errors    LayerError when a and b differ in N or in the number of features, s has not N values or is not finite
+    Errors    LayerError when a and b differ in N or in the number of features, s has not N values or is not finite,
+              margin is negative
     Derived   docs/maths/loss.md#contrastive-loss
     See       Hadsell, Chopra and LeCun, CVPR 2006
     """
@@ -28,6 +29,10 @@ class ContrastiveLossLayer(LossLayer):
     message = "contrastive_loss_param"
     bottoms = 3
     label_bottoms = (2,)
+
+    def setup(self, bottom, top):
+        self.check(self.param.margin >= 0, "margin", "must be at least 0, it is a distance")
+        self.caution(self.param.margin > 0, "margin", "is 0, so no pair is pushed apart")
 
     def reshape(self, bottom, top):
         a, b, s = bottom

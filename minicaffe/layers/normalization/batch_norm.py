@@ -23,7 +23,8 @@ class BatchNormLayer(Layer):
     Blobs     mean (C,), variance (C,), factor (1,): statistics, never touched by the solver
     In place  yes: a copy of y is kept for backward
     Phase     TRAIN measures the batch, TEST takes the blobs, unless use_global_stats says otherwise
-    Errors    LayerError when C changes, when x has no axis, or when a lr_mult other than 0 is given
+    Errors    LayerError when C changes, when x has no axis, when a lr_mult other than 0 is given, when
+              moving_average_fraction is not in [0, 1] or eps is negative
     Derived   docs/maths/normalization.md#batchnorm
     See       Ioffe and Szegedy, ICML 2015
     """
@@ -37,6 +38,8 @@ class BatchNormLayer(Layer):
         p, x = self.param, bottom[0]
         if x.num_axes == 0:
             self.fail("bottom[0] must have at least one axis, got a scalar")
+        self.check(0 <= p.moving_average_fraction <= 1, "moving_average_fraction", "must lie in [0, 1]")
+        self.check_eps()
         self.fraction, self.eps = p.moving_average_fraction, p.eps
         self.use_global_stats = p.use_global_stats if p.HasField("use_global_stats") else self.phase == TEST
         self.replays = self.use_global_stats

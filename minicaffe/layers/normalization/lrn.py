@@ -19,7 +19,7 @@ class LRNLayer(Layer):
     Top       y (N, C, H, W)
     Params    lrn_param: local_size=n (odd), alpha=α, beta=β, k, norm_region, engine (accepted, without effect)
     In place  yes: a copy of x is kept for backward
-    Errors    LayerError when local_size is even, or x has not 4 axes
+    Errors    LayerError when local_size is even, when alpha or k is negative, or x has not 4 axes
     Derived   docs/maths/normalization.md#lrn
     See       Krizhevsky et al., NIPS 2012, §3.3
     """
@@ -31,6 +31,9 @@ class LRNLayer(Layer):
     def setup(self, bottom, top):
         p = self.param
         self.check(p.local_size % 2 == 1, "local_size", "must be odd, so that the window has a middle")
+        for field in ("alpha", "k"):  # else a power of a negative number
+            self.check(getattr(p, field) >= 0, field, "must be at least 0")
+        self.caution(p.k > 0, "k", "is 0, so 0 is divided by 0 where all neighbours are 0")
         self.n, self.k, self.beta = p.local_size, p.k, p.beta
         self.axes = [1]
         if p.norm_region == LRNParameter.WITHIN_CHANNEL:

@@ -19,7 +19,7 @@ class MVNLayer(Layer):
     Top       y (N, C, H, W), always four axes
     Params    mvn_param: normalize_variance, across_channels, eps=ε
     In place  yes: backward reads y alone
-    Errors    LayerError when x has more than 4 axes
+    Errors    LayerError when x has more than 4 axes, or eps is negative
     Derived   docs/maths/normalization.md#mvn
     """
 
@@ -28,6 +28,7 @@ class MVNLayer(Layer):
     backward_reads = ("top",)
 
     def setup(self, bottom, top):
+        self.check_eps()
         self.check_effect(self.param.normalize_variance, "eps", "normalize_variance is false")
 
     def reshape(self, bottom, top):

@@ -28,13 +28,20 @@ def channel_axis(layer, shape):
 
 def conv_window(layer, axes):
     """The window that a layer's convolution_param describes over so many spatial axes."""
+    if axes == 0:  # what a 1 x 1 window says is true of it all the same
+        for field, neutral in (("kernel_size", 1), ("stride", 1), ("pad", 0), ("dilation", 1)):
+            layer.check(set(getattr(layer.param, field)) <= {neutral}, field, "has no axis to work along: bottom[0] "
+                        f"has none behind axis {layer.param.axis}",
+                        hint="give it a bottom of (N, C, H, W), or take InnerProduct")
     window = Window(kernel=_per_axis(layer, "kernel_size", "kernel", axes, None),
                     stride=_per_axis(layer, "stride", "stride", axes, 1),
                     pad=_per_axis(layer, "pad", "pad", axes, 0),
                     dilation=_per_axis(layer, "dilation", None, axes, 1))
-    for field, sizes in (("kernel_size", window.kernel), ("stride", window.stride)):
+    for field, short, sizes in (("kernel_size", "kernel", window.kernel), ("stride", "stride", window.stride),
+                                ("dilation", None, window.dilation)):
         if min(sizes, default=1) < 1:
-            layer.fail(f"convolution_param.{field} must be positive on every axis, got {list(sizes)}")
+            named = f"{short}_h and {short}_w" if _in_two(layer.param, short) else field
+            layer.fail(f"convolution_param.{named} must be positive on every axis, got {list(sizes)}")
     return window
 
 
@@ -84,10 +91,15 @@ def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
     return tuple(sizes)
 
 
+def _in_two(p, short):
+    """Whether a convolution_param has a field as its *_h and *_w."""
+    return short is not None and (p.HasField(short + "_h") or p.HasField(short + "_w"))
+
+
 def _per_axis(layer, field, short, axes, default):
     """One value an axis from a repeated field of convolution_param, or from its *_h and *_w."""
     p, values = layer.param, list(getattr(layer.param, field))
-    if short and (p.HasField(short + "_h") or p.HasField(short + "_w")):
+    if _in_two(p, short):
         if axes != 2:
             layer.fail(f"convolution_param.{short}_h and {short}_w need 2 spatial axes, bottom[0] has {axes}",
                        hint=f"give {field} once for each spatial axis")
