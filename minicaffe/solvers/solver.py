@@ -387,7 +387,7 @@ class Solver:
             return None
         if not p.plateau_metric:
             return criterion.Criterion("", -1, patience=p.plateau_patience)
-        found = criterion.parse(p.plateau_metric, "plateau_metric", self.where)
+        found = criterion.parse(p.plateau_metric, "plateau_metric", place(p, "plateau_metric", self.where))
         found.patience = p.plateau_patience
         found.check(self)
         return found

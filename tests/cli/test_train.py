@@ -99,14 +99,21 @@ def test_train_begins_with_given_weights(folder, capsys):
             np.testing.assert_array_equal(a, b)
 
 
-def test_a_gpu_is_answered_with_one_notice(folder, capsys):
-    """this test shows that solver_mode: GPU trains on the CPU after a single warning."""
-    (folder / "gpu.prototxt").write_text(SOLVER.replace("solver_mode: CPU", "solver_mode: GPU"))
-    assert 0 == main(["train", "-solver", "gpu.prototxt", "-iterations", "1"])
+@pytest.mark.parametrize(("fields", "flags", "words"), [
+    ("solver_mode: GPU", [], "solver_mode: GPU is set, but minicaffe computes on the CPU"),
+    ("device_id: 0", [], "device_id: 0 is set, but"),
+    ("solver_mode: GPU device_id: 1", [], "solver_mode: GPU and device_id: 1 are set, but"),
+    ("solver_mode: GPU", ["-gpu", "0"], "--gpu 0 and solver_mode: GPU are set, but"),
+    ("solver_mode: CPU", ["-gpu", "all"], "--gpu all is set, but"),
+])
+def test_a_gpu_is_answered_with_one_notice(folder, capsys, fields, flags, words):
+    """this test shows that what asks for a GPU trains on the CPU after a single warning."""
+    (folder / "gpu.prototxt").write_text(SOLVER.replace("solver_mode: CPU", fields))
+    assert 0 == main(["train", "-solver", "gpu.prototxt", "-iterations", "1", *flags])
 
     warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("W")]
     assert 1 == len(warned)
-    assert "solver_mode: GPU is set" in warned[0]
+    assert words in warned[0]
 
 
 @pytest.mark.parametrize(("flags", "words"), [
