@@ -330,11 +330,6 @@ class Layer:
         if not holds:
             warn("layer.hpp:67", f"layer {self.name!r} ({self.type}): {self._field(field)[2]} {words}")
 
-    def check_eps(self) -> None:
-        """LayerError for a negative `eps`, a warning for 0: it is what keeps a division by a deviation finite."""
-        self.check(self.param.eps >= 0, "eps", "must be at least 0")
-        self.caution(self.param.eps > 0, "eps", "is 0, so 0 is divided by 0 where all values are equal")
-
     def _field(self, field: str) -> tuple[Any, str, str]:
         """The message that holds a field as `check` takes it, the field's name there, and how it is shown."""
         owner, path = (self.layer_param, field[1:]) if field.startswith(".") else (self.param, field)

@@ -153,8 +153,8 @@ def test_text_of_another_encoding(folder, fail, data, message):
      "(bottom 1)\n  hint: did you mean 't'?"),
     ("dim: 6 dim: 2", "dim: 6 dim: 5", "net.prototxt:7: layer 'loss' (EuclideanLoss): bottom[0] (6, 2) has 12 values, "
      "but bottom[1] (6, 5) has 30"),
-    ("dim: 6 dim: 3", "dim: -6 dim: 3", "net.prototxt:2: layer 'data' (DummyData): dummy_data_param has a negative "
-     "size in the shape [-6, 3]"),
+    ("dim: 6 dim: 3", "dim: -6 dim: 3", "net.prototxt:2: layer 'data' (DummyData): dummy_data_param.shape.dim has a "
+     "negative size in the shape [-6, 3]"),
     ('"xavier"', '"xaver"', "net.prototxt:5: layer 'ip' (InnerProduct): there is no filler 'xaver'"),
     ("dim: 6 dim: 3", "dim: 6000000000 dim: 3000000000", "net.prototxt:2: layer 'data' (DummyData): a blob holds at "
      "most 281474976710656 numbers, got 18000000000000000000: (6000000000, 3000000000)"),

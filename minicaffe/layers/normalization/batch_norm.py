@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.layers.normalization._eps import check_eps
 from minicaffe.proto import TEST
 
 
@@ -39,7 +40,7 @@ class BatchNormLayer(Layer):
         if x.num_axes == 0:
             self.fail("bottom[0] must have at least one axis, got a scalar")
         self.check(0 <= p.moving_average_fraction <= 1, "moving_average_fraction", "must lie in [0, 1]")
-        self.check_eps()
+        check_eps(self)
         self.fraction, self.eps = p.moving_average_fraction, p.eps
         self.use_global_stats = p.use_global_stats if p.HasField("use_global_stats") else self.phase == TEST
         self.replays = self.use_global_stats

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicaffe.layer import Layer, register
+from minicaffe.layers.normalization._eps import check_eps
 
 
 @register("MVN")
@@ -28,7 +29,7 @@ class MVNLayer(Layer):
     backward_reads = ("top",)
 
     def setup(self, bottom, top):
-        self.check_eps()
+        check_eps(self)
         self.check_effect(self.param.normalize_variance, "eps", "normalize_variance is false")
 
     def reshape(self, bottom, top):
