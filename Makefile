@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test fuzz lint bench docs proto clean
+.PHONY: demo test test-all fuzz lint packages bench docs proto clean
 
 demo: .venv/.stamp
 	$(BIN)/minicaffe demo $(DEMO)
 
 test: .venv/.stamp
-	$(BIN)/python -m pytest -q $(TESTS)
+	$(BIN)/python -m pytest -q -m "not slow" $(TESTS)
+
+test-all: test
+	$(BIN)/python -m pytest -q -m slow $(TESTS)
 
 fuzz: .venv/.stamp
 	$(BIN)/python tests/fuzz/harness.py --cases 100000 $(FUZZ)
@@ -16,6 +19,9 @@ fuzz: .venv/.stamp
 lint: .venv/.stamp
 	$(BIN)/ruff check minicaffe tests examples protos
 	$(BIN)/mypy
+
+packages: .venv/.stamp
+	.ci/packages
 
 bench: .venv/.stamp
 	$(BIN)/python tests/benchmarks/run.py $(BENCH)

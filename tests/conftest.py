@@ -1,13 +1,19 @@
-"""Every test starts from the same random state, and is skipped where it needs a package that is not installed."""
+"""Every test starts from the same random state, and is skipped where it needs a package that is not installed.
+
+`--no-skips`, for a machine that has all of them, fails a run that skipped a test.
+"""
 
 import signal
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 from extras import reason
 
 from minicaffe import rng
 from minicaffe.errors import EngineError
+
+THIS_MACHINE = "this machine "  # begins the reason of a skip that no installation would help against
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # `pytest &` in a script: programs under test would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,6 +33,34 @@ def skip_without_extra() -> Generator[None, object, object]:
         if words := reason(error):
             pytest.skip(words)
         raise
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option that .ci/run gives."""
+    parser.addoption("--no-skips", action="store_true", help="fail when a test was skipped for something not installed")
+
+
+def skipped_for_nothing(reporter: Any) -> list[str]:
+    """'test: reason' for each test, or file of tests, that was skipped for want of something that can be installed."""
+    reasons = [(r.nodeid, r.longrepr[2].removeprefix("Skipped: ")) for r in reporter.stats.get("skipped", [])]
+    return [f"{test}: {why}" for test, why in reasons if not why.startswith(THIS_MACHINE)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """With --no-skips, a run that would have been a success fails when it skipped a test."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and session.exitstatus == 0 and skipped_for_nothing(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Name the tests for which --no-skips fails."""
+    if config.getoption("--no-skips") and (skipped := skipped_for_nothing(terminalreporter)):
+        terminalreporter.section("skipped, although --no-skips says that all is installed", red=True)
+        for line in skipped:
+            terminalreporter.line(line, red=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -28,7 +28,7 @@ def needs_tiles() -> None:
     from minicaffe.kernels.jit.registers import MASKS
 
     if not MASKS:
-        pytest.skip("this processor has no AVX, so that its convolutions and products are no entries")
+        pytest.skip("this machine has no AVX, so that its convolutions and products are no entries")
 
 
 def reason(error: Exception) -> str:

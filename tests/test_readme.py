@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from minicaffe.cli.__main__ import COMMANDS, main
 from minicaffe.io import weights
@@ -19,6 +20,26 @@ PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "ex
 def test_every_command_has_its_row():
     """this test shows that the table lists the commands that there are, and no others."""
     assert sorted(COMMANDS) == sorted(re.findall(r"^\| `minicaffe (\w+)` \|", README, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_target_exists(page):
+    """this test shows that the Makefile has each target that a page tells one to make."""
+    named = re.findall(r"(?:^    |`)make ([\w-]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert "test" in named
+    assert set(named) <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_the_citation_is_of_this_version():
+    """this test shows that CITATION.cff is a file of CFF 1.2.0 and has the version and licence of pyproject.toml."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+    assert "1.2.0" == citation["cff-version"]
+    assert {"message", "title", "authors"} <= set(citation)
+    assert re.search(r'^version = "(.*)"', project, re.MULTILINE)[1] == citation["version"]
+    assert re.search(r'^license = "([\w.-]+)', project, re.MULTILINE)[1] == citation["license"]
 
 
 def test_a_mistake_is_the_message_shown(tmp_path, monkeypatch, capsys):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from iris import read_table
 
 from minicaffe.solvers import get_solver
 
@@ -13,19 +14,11 @@ HERE = Path(__file__).parent
 NAMES = ["sepal_length", "sepal_width", "petal_length", "petal_width", "intercept"]
 
 
-def read_table() -> tuple[np.ndarray, np.ndarray]:
-    """The four measurements of 100 flowers (cm), and 1 where the flower is a virginica."""
-    table = np.loadtxt(HERE / "iris.csv", delimiter=",", skiprows=1)
-    return table[:, :4], table[:, 4]
-
-
-def train(features: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, float]:
+def train() -> tuple[np.ndarray, float]:
     """Weights and intercept after the solver's max_iter updates, and the loss there."""
-    os.chdir(HERE)  # a solver finds its net from where we stand
+    os.chdir(HERE)  # a solver finds its net, and a net its Python layers, from where we stand
     solver = get_solver("solver.prototxt")
     net = solver.net
-    net.blobs["features"].data[...] = features
-    net.blobs["virginica"].data[...] = t[:, None]
     solver.step(solver.param.max_iter)
     net.forward()
     w, b = net.params["score"]
@@ -53,8 +46,8 @@ def main() -> None:
     """Train, solve, and print both."""
     cm, t = read_table()
     mean, std = cm.mean(axis=0), cm.std(axis=0)
-    features = (cm - mean) / std  # one learning rate suits all four
-    found, loss = train(features, t)
+    features = (cm - mean) / std  # as IrisLayer has them
+    found, loss = train()
     best, best_loss = newton(features, t)
     wrong = int(((features @ found[:4] + found[4] > 0) != (t == 1)).sum())
     print(f"{'':14} {'solver':>12} {'optimum':>12} {'gap':>10}")

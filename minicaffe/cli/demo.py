@@ -1,7 +1,7 @@
 """Train Caffe's LeNet on Fashion-MNIST, from nothing to a picture of the result; it needs no network.
 
-The images are those in examples/fashion_mnist of a checkout. All that the demo makes goes into one folder, with
-the definitions it used, so that the commands it prints at the end do the same by hand.
+The images are those in examples/fashion_mnist, of a checkout or of the installed package. All that the demo makes
+goes into one folder, with the definitions it used, so that the commands it prints at the end do the same by hand.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from minicaffe.net import Net
 from minicaffe.proto import SolverParameter, text
 from minicaffe.solvers import get_solver
 
-EXAMPLE = Path("examples", "fashion_mnist")
+PACKAGE = Path(__file__).resolve().parents[1]
+EXAMPLES = [folder / "examples" / "fashion_mnist" for folder in (PACKAGE.parent, PACKAGE)]  # a checkout's, a wheel's
 NET, SOLVER = "lenet_train_test.prototxt", "lenet_solver.prototxt"
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 RIGHT, WRONG = 16, 8  # images in the picture that the net gets right, and wrong
@@ -35,12 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", metavar="N", type=int, help="updates to make (default: 500)")
     parser.add_argument("--short", action="store_true", help="60 updates: only to see that everything works")
     parser.add_argument("--data", metavar="FOLDER", type=Path, help="the example's folder in a checkout of minicaffe")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where all goes (default: run/ beside the data)")
+    parser.add_argument("--out", metavar="FOLDER", type=Path,
+                        help="where all goes (default: run/ beside the data; minicaffe_demo/ in the current folder "
+                             "for the images that were installed with minicaffe)")
 
 
 def run(args: argparse.Namespace) -> int:
     example = find_example(args.data)
-    out = (args.out or example / "run").resolve()
+    out = (args.out or default_out(example)).resolve()
     iterations = args.iterations if args.iterations is not None else 60 if args.short else 500
     if iterations < 1:
         raise SolverError(f"--iterations must be at least 1, got {iterations}")
@@ -56,14 +59,18 @@ def run(args: argparse.Namespace) -> int:
 
 def find_example(given: Path | None) -> Path:
     """The folder with the subset and the definitions. DataError when there is none."""
-    beside = Path(__file__).resolve().parents[2] / EXAMPLE
-    for folder in [given] if given else [beside, Path.cwd() / EXAMPLE]:
+    for folder in [given] if given else EXAMPLES:
         if (folder / "subset").is_dir() and (folder / NET).is_file():
             return folder.resolve()
     if given:
         raise DataError(f"{given} is not the example's folder: it holds no subset/ or no {NET}")
-    raise DataError(f"there is no {EXAMPLE} here: the installed package has no images in it",
-                    hint="run the demo in a checkout of minicaffe, or give --data CHECKOUT/examples/fashion_mnist")
+    raise DataError(f"this minicaffe was installed without the images of the demo: there is no {EXAMPLES[-1]}",
+                    hint="install it again, or give --data CHECKOUT/examples/fashion_mnist")
+
+
+def default_out(example: Path) -> Path:
+    """Beside the data; but the installed package is no place for results, so then in the current folder."""
+    return Path("minicaffe_demo") if PACKAGE in example.parents else example / "run"
 
 
 def prepare(example: Path, out: Path, iterations: int) -> int:

@@ -68,6 +68,7 @@ def test_the_arguments_are_what_a_kernel_takes():
         assert made, name
 
 
+@pytest.mark.slow
 def test_nothing_is_left_to_compile(tmp_path):
     """this test shows that each compiled function was called, and that a net finds all it needs."""
     needs("numba")

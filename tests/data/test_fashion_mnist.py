@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -123,12 +124,28 @@ def test_demo_without_matplotlib(tmp_path, capsys, monkeypatch):
 
 
 def test_demo_without_a_checkout(tmp_path, monkeypatch):
-    """Where the example is not found, the error says what to do."""
+    """The images of the installed package serve as well, and the results go into the current folder then."""
+    package = tmp_path / "site-packages" / "minicaffe"
+    shutil.copytree(EXAMPLE / "subset", package / "examples" / "fashion_mnist" / "subset")
+    for name in (demo.NET, demo.SOLVER):
+        shutil.copyfile(EXAMPLE / name, package / "examples" / "fashion_mnist" / name)
+    monkeypatch.setattr(demo, "PACKAGE", package)
+    monkeypatch.setattr(demo, "EXAMPLES", [tmp_path / "nowhere", package / "examples" / "fashion_mnist"])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "a" / "b" / "demo.py"))
 
-    with pytest.raises(DataError, match=r"run the demo in a checkout of minicaffe, or give --data"):
+    assert demo.run(parsed("--iterations", 1)) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"site-packages", "minicaffe_demo"}
+    assert (tmp_path / "minicaffe_demo" / "lenet_iter_1.caffemodel").is_file()
+    assert {p.name for p in (package / "examples" / "fashion_mnist").iterdir()} == {"subset", demo.NET, demo.SOLVER}
+
+
+def test_demo_without_images(tmp_path, monkeypatch):
+    """Where the example is not found, the error says what to do."""
+    monkeypatch.setattr(demo, "EXAMPLES", [tmp_path / "nowhere"])
+
+    with pytest.raises(DataError, match=r"installed without the images of the demo") as caught:
         demo.run(parsed())
+    assert "--data CHECKOUT/examples/fashion_mnist" in caught.value.hint
     with pytest.raises(DataError, match=r"is not the example's folder"):
         demo.run(parsed("--data", tmp_path))
 

@@ -12,6 +12,7 @@ from extras import needs
 KILLS = 50
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the program forks")
 def test_whenever_a_training_is_killed_it_resumes_to_the_same_bits(tmp_path):
     """this test shows that after a SIGKILL at any moment --resume auto ends in the files of a run never killed."""

@@ -443,7 +443,7 @@ def test_a_disk_that_is_full(tmp_path):
     mounted = shutil.which("mount") and subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True).returncode == 0
     if not mounted:
-        pytest.skip("no file system may be mounted here")
+        pytest.skip("this machine lets nobody mount a file system here")
     try:
         fields = f'momentum: 0.9 random_seed: 1 snapshot: 1 snapshot_prefix: "{disk}/s"'
         with pytest.raises(DataError, match="cannot write .*: No space left on device") as error:
