@@ -700,7 +700,7 @@ def test_labels_are_truncated():
     assert want == run(SoftmaxWithLossLayer, x, [0.5, 2.9, 1, -0.9])[0]
     ignored = run(SoftmaxWithLossLayer, x, [0.5, 2.9, 1, 2], loss_param={"ignore_label": 2})[3]
     exact = run(SoftmaxWithLossLayer, x, [0.5, 2.9, 1, 2], loss_param={"ignore_label": 2, "exact_ignore": True})[3]
-    assert [2, 3] == [ignored.z, exact.z]
+    assert [2, 3] == [ignored.cells.valid, exact.cells.valid]
 
 
 @pytest.mark.parametrize(("cls", "x", "t", "words"), [
