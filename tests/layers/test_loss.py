@@ -512,6 +512,23 @@ def test_a_weight_of_zero_silences_even_infinity():
     np.testing.assert_array_equal([[0, -0.5]], dx)
 
 
+@pytest.mark.parametrize(("cls", "x"), [
+    (HingeLossLayer, [[np.inf, np.inf, 0], [1, 2, -1]]), (EuclideanLossLayer, [[np.inf, -np.inf, 0], [1, 2, -1]]),
+    (SigmoidCrossEntropyLossLayer, [[np.inf, -np.inf, np.nan], [1, 2, -1]]),
+    (SoftmaxWithLossLayer, [[np.nan, np.inf, 0], [1, 2, -1]]),
+    (MultinomialLogisticLossLayer, [[np.nan, 0, 0], [0.3, 0.2, 0.5]])])
+def test_a_sample_of_weight_zero_is_as_if_it_was_not_there(cls, x):
+    """this test shows for every weighted loss that neither infinity nor NaN comes through a weight of 0."""
+    labels = cls not in (EuclideanLossLayer, SigmoidCrossEntropyLossLayer)
+    t = np.array([0, 2]) if labels else np.array([[1, 1, 0], [0, 1, 0]])
+    loss, _, (dx, *_), _ = run(cls, x, t, [0, 1], loss_param={"normalization": "NONE"})
+    want, _, (slope, *_), _ = run(cls, x[1:], t[1:], loss_param={"normalization": "NONE"})
+
+    assert loss == pytest.approx(want)
+    np.testing.assert_array_equal(dx[0], 0)
+    np.testing.assert_allclose(dx[1:], slope)
+
+
 def test_pos_weight_counts_like_repeated_yes():
     """this test shows that pos_weight multiplies the cells whose answer is yes and leaves Z alone."""
     x, t = normal(4, 3), labels((4, 3), 2)
