@@ -86,7 +86,7 @@ def unread_fields(param: Any) -> list[str]:
     return [field.name for field, _ in param.ListFields() if field.name not in known]
 
 
-def check(shape: tuple[int, ...], param: Any) -> None:
+def check_shape(shape: tuple[int, ...], param: Any) -> None:
     """LayerError where a FillerParameter has an unknown type or cannot fill a blob of this shape."""
     if param.type not in FILLERS:
         raise LayerError(f"there is no filler {param.type!r}; known are {', '.join(FILLERS)}",
@@ -100,8 +100,8 @@ def check(shape: tuple[int, ...], param: Any) -> None:
 
 
 def fill(values: np.ndarray, param: Any, rng: np.random.Generator) -> None:
-    """Fill a contiguous array in place as a FillerParameter says. LayerError as `check` has it."""
-    check(values.shape, param)
+    """Fill a contiguous array in place as a FillerParameter says. LayerError as `check_shape` has it."""
+    check_shape(values.shape, param)
     if values.size:
         FILLERS[param.type](values, param, rng)
 

@@ -28,7 +28,7 @@ import numpy as np
 from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, near_names
-from minicaffe.filler import check, fill, unread_fields
+from minicaffe.filler import check_shape, fill, unread_fields
 from minicaffe.log import warn
 from minicaffe.proto import TRAIN, LayerParameter
 from minicaffe.proto.binary import blob_to_array
@@ -270,7 +270,7 @@ class Layer:
             self.check_same_count(values, blob, index)
             blob.data[...] = values.reshape(blob.shape)
         elif filler is not None and self.weights_follow:
-            check(blob.shape, filler)
+            check_shape(blob.shape, filler)
             self._unfilled[index] = filler
         elif filler is not None:
             fill(blob.data, filler, self.rng)
