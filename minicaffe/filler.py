@@ -2,18 +2,23 @@
 
 For a blob of shape (K, C, ...) with n values, fan_in = n / K (what one output sums over) and fan_out = n / C.
 variance_norm picks the divisor s: fan_in (FAN_IN), fan_out (FAN_OUT) or their mean (AVERAGE).
+
+Random numbers are drawn in float64 and in pieces: the generator gives the same ones as in a single draw, and beside
+a blob of hundreds of megabytes no array of twice its size is made.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from minicaffe.errors import LayerError, near_names
 from minicaffe.proto import FillerParameter
+
+PIECE = 1 << 16  # numbers drawn at a time: they stay in a core's cache
 
 
 def constant(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
@@ -23,38 +28,43 @@ def constant(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
 
 def uniform(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
     """Evenly between min and max."""
-    values[...] = rng.uniform(p.min, p.max, values.shape)
+    for piece in _pieces(values):
+        piece[...] = rng.uniform(p.min, p.max, piece.size)
 
 
 def gaussian(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
     """Normal with mean and std; with sparse ≥ 0, each value stays with probability sparse / K, else it is 0."""
-    values[...] = rng.normal(p.mean, p.std, values.shape)
+    for piece in _pieces(values):
+        piece[...] = rng.normal(p.mean, p.std, piece.size)
     if p.sparse >= 0:
         # Caffe: sparse counts non-zero inputs per output, and divides by the first axis, the outputs
-        values *= rng.random(values.shape) < p.sparse / values.shape[0]
+        for piece in _pieces(values):
+            piece *= rng.random(piece.size) < p.sparse / values.shape[0]
 
 
 def xavier(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
     """Evenly in ±√(3 / s), so the variance is 1 / s (Glorot and Bengio, AISTATS 2010)."""
     limit = math.sqrt(3 / _divisor(values, p))
-    values[...] = rng.uniform(-limit, limit, values.shape)
+    for piece in _pieces(values):
+        piece[...] = rng.uniform(-limit, limit, piece.size)
 
 
 def msra(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
     """Normal with variance 2 / s, for layers followed by ReLU (He et al., ICCV 2015)."""
-    values[...] = rng.normal(0, math.sqrt(2 / _divisor(values, p)), values.shape)
+    deviation = math.sqrt(2 / _divisor(values, p))
+    for piece in _pieces(values):
+        piece[...] = rng.normal(0, deviation, piece.size)
 
 
 def positive_unitball(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
     """Even in [0, 1), then each output's weights are divided by their sum."""
-    rows = rng.random((values.shape[0], values.size // values.shape[0]))
-    values[...] = (rows / rows.sum(axis=1, keepdims=True)).reshape(values.shape)
+    for row in values.reshape(len(values), -1):
+        drawn = rng.random(row.size)
+        row[...] = drawn / drawn.sum()
 
 
 def bilinear(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
     """The kernel with which a Deconvolution of stride f upsamples linearly; (K, C, k, k) with k = 2f − f % 2."""
-    if values.ndim != 4 or values.shape[2] != values.shape[3]:
-        raise LayerError(f"the bilinear filler needs a 4-D blob with square kernels, got {values.shape}")
     k = values.shape[3]
     f = math.ceil(k / 2)
     center = (k - 1) / (2 * f)
@@ -92,17 +102,30 @@ def check(param: Any) -> tuple[str, str]:
     return "", ""
 
 
-def fill(values: np.ndarray, param: Any, rng: np.random.Generator) -> None:
-    """Fill an array in place as a FillerParameter says. LayerError for an unknown type."""
+def check_shape(shape: tuple[int, ...], param: Any) -> None:
+    """LayerError where a FillerParameter has an unknown type or cannot fill a blob of this shape."""
     if param.type not in FILLERS:
         raise LayerError(f"there is no filler {param.type!r}; known are {', '.join(FILLERS)}",
                          hint=near_names(param.type, list(FILLERS)))
     if param.sparse != -1 and param.type != "gaussian":
         raise LayerError(f"sparse is read by the gaussian filler alone, not by {param.type}, got {param.sparse}")
-    if values.ndim == 0 and param.type not in ("constant", "uniform"):
+    if not shape and param.type not in ("constant", "uniform"):
         raise LayerError(f"the {param.type} filler needs at least one axis, got a scalar blob")
+    if param.type == "bilinear" and (len(shape) != 4 or shape[2] != shape[3]):
+        raise LayerError(f"the bilinear filler needs a 4-D blob with square kernels, got {shape}")
+
+
+def fill(values: np.ndarray, param: Any, rng: np.random.Generator) -> None:
+    """Fill a contiguous array in place as a FillerParameter says. LayerError as `check_shape` has it."""
+    check_shape(values.shape, param)
     if values.size:
         FILLERS[param.type](values, param, rng)
+
+
+def _pieces(values: np.ndarray) -> Iterator[np.ndarray]:
+    """The numbers of a contiguous array in their order, some at a time, to be written."""
+    flat = values.reshape(-1)
+    return (flat[i:i + PIECE] for i in range(0, flat.size, PIECE))
 
 
 def _divisor(values: np.ndarray, p: Any) -> float:

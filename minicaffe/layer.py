@@ -29,7 +29,7 @@ from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, near_names
 from minicaffe.filler import check as check_filler
-from minicaffe.filler import fill, unread_fields
+from minicaffe.filler import check_shape, fill, unread_fields
 from minicaffe.log import warn
 from minicaffe.proto import TRAIN, LayerParameter
 from minicaffe.proto.binary import blob_to_array
@@ -125,6 +125,7 @@ class Layer:
         param           its `message`, or None
         name, phase, dtype
         shapes_only     the Net wants shapes alone: nothing is filled, nothing is allocated
+        weights_follow  stored weights will be copied into the blobs: nothing is drawn until `fill_blobs` is called
         blobs           learnable Blobs, made by `add_blob`
         param_propagate_down    one bool per blob: whether `backward` must compute its diff
         loss_weights    one float per top
@@ -161,6 +162,8 @@ class Layer:
         self.param: Any = getattr(param, self.message) if self.message else None
         self.name, self.phase, self.dtype = param.name, param.phase, dtype
         self.shapes_only = False
+        self.weights_follow = False
+        self._unfilled: dict[int, Any] = {}  # index of a blob -> the filler that it still waits for
         self.blobs: list[Blob] = []
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
@@ -268,10 +271,19 @@ class Layer:
             values = blob_to_array(self.layer_param.blobs[index])
             self.check_same_count(values, blob, index)
             blob.data[...] = values.reshape(blob.shape)
+        elif filler is not None and self.weights_follow:
+            check_shape(blob.shape, filler)
+            self._unfilled[index] = filler
         elif filler is not None:
             fill(blob.data, filler, self.rng)
         self.blobs.append(blob)
         return blob
+
+    def fill_blobs(self, indices: Sequence[int]) -> None:
+        """Fill those of the named blobs that wait for their filler because `weights_follow`."""
+        for index in indices:
+            if index in self._unfilled:
+                fill(self.blobs[index].data, self._unfilled.pop(index), self.rng)
 
     def check_same_count(self, values: np.ndarray, blob: Blob, index: int) -> None:
         """LayerError unless a stored array has as many values as the blob it is for."""

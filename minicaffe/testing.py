@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,29 +16,37 @@ from minicaffe.layer import Layer
 
 EVERY_ELEMENT = 400  # larger blobs are checked along random directions instead
 DIRECTIONS = 8
+NOTHING = 1e-8       # a slope below it is lost in the rounding of a difference quotient
+ALIKE = 1e-5         # how well one mistake must explain all numbers to be named, relative to the largest
+FILL = 7.0           # what a diff holds before a backward pass that must overwrite it or add to it
 
 
 class GradientError(AssertionError):
-    """`backward` disagrees with the difference quotient of `forward`."""
+    """`backward` disagrees with the difference quotient of `forward`; or both are 0, and nothing was checked."""
 
 
 def check_gradient(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], *,
                    bottoms: Sequence[int] | None = None, tops: Sequence[int] | None = None,
-                   parameters: bool = True, step: float = 1e-5, tolerance: float = 1e-6,
+                   zeros: Sequence[int] = (), parameters: bool = True, step: float = 1e-5, tolerance: float = 1e-6,
                    kinks: Sequence[float] = (), kink_range: float = 1e-3, seed: int = 1701) -> float:
     """Compare a layer's gradients with central differences of L = Σ r · y for a random r.
 
     layer, bottom, top    a layer whose SetUp(bottom, top) has run; all blobs float64, bottoms filled
     bottoms, tops         indices of the bottoms to check and the tops that L sums (default: all; losses
                           leave their labels out)
+    zeros                 indices of bottoms on which no top depends, so that their gradient must be 0
     parameters            whether the learnable blobs are checked too
     step                  ε of (L(v + ε) − L(v − ε)) / 2ε
     tolerance             largest allowed |analytic − numeric| / max |numeric| within one blob
     kinks, kink_range     elements this close to one of these values are skipped: no derivative there
     seed                  of the process's generator before each forward, so that Dropout repeats itself
 
-    Returns the largest relative error. Raises GradientError, with both numbers, and TypeError for
-    blobs that are not float64.
+    A learnable blob that has the same number everywhere holds random numbers during the check: at zeros many a
+    gradient is 0 whatever its formula, and ones hide a forgotten factor.
+
+    Returns the largest relative error. Raises GradientError with both numbers, and with the kind of the mistake
+    where one explains them all (a sign, a constant factor, a missing 1/N, transposed axes); also where a gradient
+    that is not among `zeros` is 0 on both sides, so that nothing was checked. TypeError for blobs that are not float64.
     """
     if any(b.dtype is not np.float64 for b in [*bottom, *top, *layer.blobs]):
         raise TypeError("a gradient is checked in float64: make the layer and its blobs with dtype=np.float64")
@@ -43,53 +55,110 @@ def check_gradient(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], *,
     tops = range(len(top)) if tops is None else tops
     draw = np.random.default_rng(seed)
     r = {i: draw.standard_normal(top[i].shape) for i in tops}
+    checked = [(f"bottom[{i}]", bottom[i]) for i in bottoms]
+    if parameters:
+        checked += [(f"blobs[{i}]", b) for i, b in enumerate(layer.blobs) if layer.param_propagate_down[i]]
 
     def objective() -> float:
         rng.seed(seed)
         layer.Forward(bottom, top)
         return float(sum((r[i] * top[i].data).sum() for i in tops))
 
+    def gradients(factor: float = 1.0) -> list[np.ndarray]:
+        """What backward says of each checked blob where the tops' diffs are `factor` times r."""
+        objective()
+        for i, blob in enumerate(top):
+            blob.diff[...] = factor * r[i] if i in r else 0.0
+        for blob in layer.blobs:
+            blob.diff.fill(0)
+        layer.Backward(top, [i in bottoms for i in range(len(bottom))], bottom)
+        return [blob.diff.copy() for _, blob in checked]
+
+    errors, nothing = [0.0], {f"bottom[{i}]" for i in zeros}
+    with _random_where_constant(layer, draw):
+        for which, ((name, blob), analytic) in enumerate(zip(checked, gradients(), strict=True)):
+            slopes = _slopes(blob, analytic, objective, draw, step, kinks, kink_range)
+            try:
+                errors.append(slopes.largest_error(tolerance, zero=name in nothing))
+            except GradientError as error:
+                kind = _kind(slopes, analytic, gradients(2.0)[which], bottom)
+                raise GradientError(f"{layer!r}: the gradient of {name} {blob.shape} {error}{kind}") from None
     objective()
-    _run_backward(layer, bottom, top, r, bottoms)
-    checked = [(f"bottom[{i}]", bottom[i], bottom[i].diff.copy()) for i in bottoms]
-    if parameters:
-        checked += [(f"blobs[{i}]", b, b.diff.copy()) for i, b in enumerate(layer.blobs)
-                    if layer.param_propagate_down[i]]
-    return max((_compare(layer, name, blob, analytic, objective, draw, step, tolerance, kinks, kink_range)
-                for name, blob, analytic in checked), default=0.0)
+    return max(errors)
 
 
-def _run_backward(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], r: dict[int, np.ndarray],
-                  bottoms: Sequence[int]) -> None:
-    for i, blob in enumerate(top):
-        blob.diff[...] = r.get(i, 0.0)
-    for blob in layer.blobs:
-        blob.diff.fill(0)
-    layer.Backward(top, [i in bottoms for i in range(len(bottom))], bottom)
+@contextmanager
+def _random_where_constant(layer: Layer, draw: np.random.Generator) -> Iterator[None]:
+    """Random numbers in each learnable blob that holds one number alone; afterwards the number again."""
+    kept = [(blob, blob.data.copy()) for blob, learned in zip(layer.blobs, layer.param_propagate_down, strict=True)
+            if learned and blob.count and np.ptp(blob.data) == 0]
+    for blob, values in kept:
+        if values.any():  # around the number, with its sign: it may have to be positive
+            blob.data[...] = values * draw.uniform(0.5, 1.5, values.shape)
+        else:
+            blob.data[...] = draw.standard_normal(values.shape)
+    try:
+        yield
+    finally:
+        for blob, values in kept:
+            blob.data[...] = values
 
 
-def _compare(layer: Layer, name: str, blob: Blob, analytic: np.ndarray, objective, draw: np.random.Generator,  # type: ignore[no-untyped-def]
-             step: float, tolerance: float, kinks: Sequence[float], kink_range: float) -> float:
-    start, pairs = blob.data.copy(), []
-    for label, direction in _directions(start, draw, kinks, kink_range):
+@dataclass(frozen=True)
+class _Slopes:
+    """One blob's slopes along some directions, as backward and as the difference quotient have them."""
+
+    places: list[str]
+    directions: list[np.ndarray]
+    backward: np.ndarray
+    quotient: np.ndarray
+
+    def largest_error(self, tolerance: float, zero: bool) -> float:
+        """Relative to the largest slope. GradientError beyond the tolerance, or for slopes of 0 that need not be."""
+        if not self.places:
+            raise GradientError("was not checked: it has no element away from a kink")
+        both = np.abs([self.backward, self.quotient])
+        if zero and not (both < NOTHING).all():
+            raise GradientError(f"must be 0, for `zeros` names it, but its largest number is {both.max():.9g}")
+        if zero:
+            return 0.0
+        if (both < NOTHING).all():
+            raise GradientError(f"was not checked: it is 0 in backward and in the difference quotient, in all of "
+                                f"{len(self.places)} places; give the bottoms and the blobs numbers at which it is "
+                                "not 0, leave it out, or name the bottom in `zeros` where no top depends on it")
+        errors = np.abs(self.backward - self.quotient) / max(np.nanmax(both), NOTHING)
+        worst = int(np.argmax(np.nan_to_num(errors, nan=np.inf)))
+        if not errors[worst] <= tolerance:
+            raise GradientError(
+                f"is wrong in {np.count_nonzero(~(errors <= tolerance))} of {len(errors)} places, worst at "
+                f"{self.places[worst]}: backward says {self.backward[worst]:.9g}, the difference quotient "
+                f"{self.quotient[worst]:.9g}")
+        return float(errors[worst])
+
+    def explained_by(self, gradient: np.ndarray) -> bool:
+        """Whether this gradient, instead of backward's, would have had the quotients' slopes."""
+        return self.same_as([float((gradient * d).sum()) for d in self.directions])
+
+    def same_as(self, slopes: Sequence[float] | np.ndarray) -> bool:
+        """Whether these are the quotients, to their rounding."""
+        return bool(np.allclose(slopes, self.quotient, rtol=0, atol=ALIKE * np.abs(self.quotient).max()))
+
+
+def _slopes(blob: Blob, analytic: np.ndarray, objective: Callable[[], float], draw: np.random.Generator, step: float,
+            kinks: Sequence[float], kink_range: float) -> _Slopes:
+    """Both kinds of slopes of a blob whose gradient is `analytic`, as backward has it."""
+    start, places, directions, quotient = blob.data.copy(), [], [], []
+    for place, direction in _directions(start, draw, kinks, kink_range):
         blob.data[...] = start + step * direction
         above = objective()
         blob.data[...] = start - step * direction
         below = objective()
-        pairs.append((label, float((analytic * direction).sum()), (above - below) / (2 * step)))
+        places.append(place)
+        directions.append(direction)
+        quotient.append((above - below) / (2 * step))
     blob.data[...] = start
-    objective()
-    scale = max([abs(n) for _, _, n in pairs] + [abs(a) for _, a, _ in pairs] + [1e-8])
-    errors = [abs(a - n) / scale for _, a, n in pairs]
-    if not errors:
-        return 0.0
-    worst = int(np.argmax(np.nan_to_num(errors, nan=np.inf)))
-    if not errors[worst] <= tolerance:
-        label, a, n = pairs[worst]
-        raise GradientError(
-            f"{layer!r}: the gradient of {name} {start.shape} is wrong in {sum(not e <= tolerance for e in errors)} "
-            f"of {len(errors)} places, worst at {label}: backward says {a:.9g}, the difference quotient {n:.9g}")
-    return errors[worst]
+    backward = np.array([float((analytic * d).sum()) for d in directions])
+    return _Slopes(places, directions, backward, np.array(quotient))
 
 
 def _directions(values: np.ndarray, draw: np.random.Generator, kinks: Sequence[float],
@@ -109,6 +178,65 @@ def _directions(values: np.ndarray, draw: np.random.Generator, kinks: Sequence[f
             yield f"element {index}", unit
 
 
+# --- the kind of a mistake ---------------------------------------------------------------------------
+
+
+def _kind(slopes: _Slopes, analytic: np.ndarray, doubled: np.ndarray, bottom: Sequence[Blob]) -> str:
+    """The mistake that explains all numbers, as the end of a message; '' where none does.
+
+    `analytic` is the wrong gradient, `doubled` what it becomes where the tops' diffs are twice as large.
+    """
+    right = slopes.quotient
+    if not np.isfinite([*slopes.backward, *right]).all() or (np.abs(right) < NOTHING).all():
+        return ""
+    if not analytic.any():
+        return "; backward leaves it 0"
+    if np.allclose(doubled, analytic, rtol=ALIKE, atol=0):
+        return "; it does not depend on the top's diff, which must be a factor of it (for a loss: loss_weight)"
+    factor = float(slopes.backward @ right / (right @ right))
+    if factor and slopes.same_as(slopes.backward / factor):
+        return _kind_of_factor(factor, bottom, proven=int(np.count_nonzero(np.abs(right) > NOTHING)) > 1)
+    for i, j in itertools.combinations(range(analytic.ndim), 2):
+        swapped = list(analytic.shape)
+        swapped[i], swapped[j] = swapped[j], swapped[i]
+        if (slopes.explained_by(analytic.reshape(swapped).swapaxes(i, j))
+                or slopes.explained_by(analytic.swapaxes(i, j).reshape(analytic.shape))):
+            return f"; its axes {i} and {j} are transposed"
+    return ""
+
+
+def _kind_of_factor(factor: float, bottom: Sequence[Blob], proven: bool) -> str:
+    """In words: the gradient is so many times the right one. `proven` by more numbers than one."""
+    size = abs(factor)
+    words = ["the sign is wrong"] if factor < 0 else []
+    if not math.isclose(size, 1, rel_tol=ALIKE) or factor > 0:
+        if size > 1 and (count := _count_of(size, bottom)):
+            words.append(f"a constant factor: is 1/N missing? N = {count}")
+        elif size < 1 and (count := _count_of(1 / size, bottom)):
+            words.append(f"a constant factor: is it divided by N once too often? N = {count}")
+        elif proven:
+            words.append("a constant factor")
+        else:
+            return ""
+    return f"; it is {factor:.6g} times the right one: {' and '.join(words)}"
+
+
+def _count_of(size: float, bottom: Sequence[Blob]) -> str:
+    """Which number of things a factor may be: the batch, all values of a bottom, or its values beside one axis."""
+    for i, blob in enumerate(bottom):
+        counts = [(n, f"size {axis} of") for axis, n in enumerate(blob.shape[:1])]
+        counts += [(blob.count, "all values of")]
+        counts += [(blob.count // n, f"the values beside axis {axis} of") for axis, n in enumerate(blob.shape) if n]
+        counts += [(n, f"size {axis} of") for axis, n in enumerate(blob.shape)]
+        for count, what in counts:
+            if count > 1 and math.isclose(size, count, rel_tol=ALIKE):
+                return f"{count} is {what} bottom[{i}] {blob.shape}"
+    return ""
+
+
+# --- the whole contract ------------------------------------------------------------------------------
+
+
 def check_layer(layer: Layer, bottom: Sequence[Blob], num_tops: int = 1, **options: object) -> float:
     """Set a layer up on filled float64 bottoms and check the whole contract that can be checked from outside.
 
@@ -122,31 +250,45 @@ def check_layer(layer: Layer, bottom: Sequence[Blob], num_tops: int = 1, **optio
     layer.Reshape(bottom, top)
     if shapes != [t.shape for t in top]:
         raise AssertionError(f"{layer!r}: a second reshape gave tops {[t.shape for t in top]}, the first {shapes}")
-    worst = check_gradient(layer, bottom, top, **options)  # type: ignore[arg-type]
     asked = [layer.allow_force_backward(i) for i in range(len(bottom))]
-    once = _diffs_after(layer, bottom, top, asked, fill=7.0)
-    again = _diffs_after(layer, bottom, top, asked, fill=-3.0)
-    for i, (first, second) in enumerate(zip(*once[:1], *again[:1], strict=True)):
-        if asked[i] and not np.array_equal(first, second):
-            raise AssertionError(f"{layer!r}: backward adds to the diff of bottom[{i}] instead of overwriting it")
-    for i, (first, second) in enumerate(zip(once[1], again[1], strict=True)):
-        if not np.allclose(first - 7.0, second + 3.0, rtol=1e-9, atol=1e-9):
-            raise AssertionError(f"{layer!r}: backward overwrites the diff of blobs[{i}] instead of adding to it")
-    untouched = _diffs_after(layer, bottom, top, [False] * len(bottom), fill=5.0)[0]
-    for i, diff in enumerate(untouched):
-        if (diff != 5.0).any():
-            raise AssertionError(f"{layer!r}: backward wrote the diff of bottom[{i}] without being asked")
-    return worst
+    _check_diffs(layer, bottom, top, asked)
+    return check_gradient(layer, bottom, top, **options)  # type: ignore[arg-type]
+
+
+def _check_diffs(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], asked: Sequence[bool]) -> None:
+    """AssertionError unless backward overwrites the bottoms' diffs, adds to the blobs' and leaves unasked ones."""
+    once, once_blobs = _diffs_after(layer, bottom, top, asked, fill=0.0)
+    again, again_blobs = _diffs_after(layer, bottom, top, asked, fill=FILL)
+    for i, (first, second) in enumerate(zip(once, again, strict=True)):
+        if not asked[i] or np.array_equal(first, second, equal_nan=True):
+            continue
+        if not np.array_equal(first, _diffs_after(layer, bottom, top, asked, fill=0.0)[0][i], equal_nan=True):
+            raise AssertionError(f"{layer!r}: two passes with the same seed give bottom[{i}] different gradients; "
+                                 "random numbers must come from self.rng")
+        raise AssertionError(f"{layer!r}: backward adds to the diff of bottom[{i}] instead of overwriting it "
+                             "(+= where = belongs)")
+    for i, (first, second) in enumerate(zip(once_blobs, again_blobs, strict=True)):
+        lost = np.abs(second - first - FILL) > 1e-9 * (FILL + np.abs(first))  # False for NaN, a mistake of another kind
+        if layer.param_propagate_down[i] and lost.any():
+            raise AssertionError(f"{layer!r}: backward overwrites the diff of blobs[{i}] instead of adding to it "
+                                 "(= where += belongs)")
+    for left_out in [None, *(i for i, a in enumerate(asked) if a)]:
+        some = [a and left_out is not None and i != left_out for i, a in enumerate(asked)]
+        if layer.shares_data and not any(some):
+            continue  # the bottom's diff is the top's
+        for i, diff in enumerate(_diffs_after(layer, bottom, top, some, fill=FILL)[0]):
+            if not some[i] and (diff != FILL).any():
+                raise AssertionError(f"{layer!r}: backward wrote the diff of bottom[{i}] without being asked")
 
 
 def _diffs_after(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], asked: Sequence[bool],
                  fill: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """All diffs after one backward from unit top diffs, every diff having started at `fill`."""
+    """All diffs after one backward from unit top diffs, every other diff having started at `fill`."""
     rng.seed(1701)
     layer.Forward(bottom, top)
-    for blob in top:
-        blob.diff.fill(1.0)
     for blob in [*bottom, *layer.blobs]:
         blob.diff.fill(fill)
+    for blob in top:  # last: a layer whose bottom and top share memory has one diff
+        blob.diff.fill(1.0)
     layer.Backward(top, asked, bottom)
     return [b.diff.copy() for b in bottom], [b.diff.copy() for b in layer.blobs]

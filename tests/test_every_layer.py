@@ -9,6 +9,7 @@ import inspect
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import is_dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -241,6 +242,31 @@ def test_in_place(case, tmp_path):
             Bench(case, tmp_path, in_place=True)
         return
     assert_same(Bench(case, tmp_path).run(), Bench(case, tmp_path, in_place=True).run(), 1e-12)
+
+
+@each("")
+def test_no_array_of_a_blob_is_kept(case, tmp_path):
+    """this test shows that between two calls a layer keeps no array that lies in the memory of a bottom or a top."""
+    bench = Bench(case, tmp_path)
+    bench.run()
+    blobs = [a for blob in (*bench.bottom, *bench.top) for a in (blob.data, blob.diff) if a.size]
+
+    for name, value in vars(bench.layer).items():
+        for array in arrays_in(value):
+            assert not any(np.shares_memory(array, a) for a in blobs), f"self.{name}"
+
+
+def arrays_in(value: Any) -> Iterator[np.ndarray]:
+    """The arrays in a value, in lists, tuples and dictionaries, and in the fields of a dataclass."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif is_dataclass(value):
+        yield from arrays_in(vars(value))
+    elif isinstance(value, dict):
+        yield from arrays_in(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from arrays_in(inner)
 
 
 @each("precision")

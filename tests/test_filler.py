@@ -1,8 +1,11 @@
 """Fillers against their formulas, over many draws."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from minicaffe import filler
 from minicaffe.errors import LayerError
 from minicaffe.filler import fill
 from minicaffe.proto import FillerParameter
@@ -41,6 +44,58 @@ def check_moments(values, mean, variance):
 def test_moments(fields, mean, variance):
     """this test shows that a filler's mean and variance over 1e6 draws are those of its formula."""
     check_moments(filled(**fields), mean, variance)
+
+
+DRAWN = [{"type": "uniform", "min": -1, "max": 3}, {"type": "gaussian", "mean": 2, "std": 0.5}, {"type": "xavier"},
+         {"type": "gaussian", "std": 2, "sparse": 3}, {"type": "msra", "variance_norm": "FAN_OUT"},
+         {"type": "positive_unitball"}]
+
+
+def kind(fields):
+    return "-".join(map(str, fields.values()))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fields", DRAWN, ids=kind)
+def test_pieces_change_no_bit(fields, dtype, monkeypatch):
+    """Numbers drawn in pieces of any size are those of a single draw, and so is what is drawn after them."""
+    results = []
+    for piece in (1 << 30, 1, 7, 16):
+        monkeypatch.setattr(filler, "PIECE", piece)
+        values, draw = np.empty((5, 7, 3), dtype), np.random.default_rng(7)
+        fill(values, FillerParameter(**fields), draw)
+        results.append(np.append(values.ravel(), draw.random()))
+
+    for got in results[1:]:
+        np.testing.assert_array_equal(results[0], got)
+
+
+@pytest.mark.parametrize(("fields", "first"), [
+    ({"type": "uniform", "min": -1, "max": 3}, lambda draw: draw.uniform(-1, 3, (7, 11))),
+    ({"type": "gaussian", "mean": 2, "std": 0.5}, lambda draw: draw.normal(2, 0.5, (7, 11))),
+    ({"type": "gaussian", "std": 2, "sparse": 3},
+     lambda draw: draw.normal(0, 2, (7, 11)) * (draw.random((7, 11)) < 3 / 7)),
+    ({"type": "xavier"}, lambda draw: draw.uniform(-np.sqrt(3 / 11), np.sqrt(3 / 11), (7, 11))),
+    ({"type": "msra"}, lambda draw: draw.normal(0, np.sqrt(2 / 11), (7, 11))),
+], ids=lambda v: kind(v) if isinstance(v, dict) else "")
+def test_which_numbers(fields, first):
+    """A seed gives for ever the weights that it gives today: the numbers of one draw in float64, rounded."""
+    values = np.empty((7, 11), np.float32)
+    fill(values, FillerParameter(**fields), np.random.default_rng(7))
+
+    np.testing.assert_array_equal(first(np.random.default_rng(7)).astype(np.float32), values)
+
+
+@pytest.mark.parametrize("fields", DRAWN, ids=kind)
+def test_no_array_beside_the_blob(fields):
+    """A large blob is filled without an array of its own size beside it."""
+    values = np.empty((500, 4000), np.float32)
+    tracemalloc.start()
+    fill(values, FillerParameter(**fields), np.random.default_rng(7))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < values.nbytes / 4
 
 
 def test_uniform_stays_inside():

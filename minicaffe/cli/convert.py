@@ -86,8 +86,8 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
     if args.model:
         from minicaffe.net import Net
 
-        net = Net(args.model, TEST)
-        print(net.copy_trained_from(args.source))
+        net = Net(args.model, TEST, weights=args.source)
+        print(net.loaded)
         layers = [LayerWeights(layer.name, layer.type, [blob.data for blob in layer.blobs]) for layer in net.layers]
         weights.save(args.target, net)
     else:

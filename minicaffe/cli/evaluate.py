@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
         use_cpu("caffe.cpp:275", args.gpu)
         check_iterations(args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive,
-                  reuse_memory=True)  # nobody looks at the blobs inside
-        log("net.cpp:741", str(net.copy_trained_from(args.weights, strict=args.strict)))
+                  weights=args.weights, strict=args.strict, reuse_memory=True)  # nobody looks at the blobs inside
+        log("net.cpp:741", str(net.loaded))
         log("caffe.cpp:281", f"Running for {args.iterations} iterations.")
         mean = MeanOutputs(net)
         for i in range(args.iterations):

@@ -14,7 +14,8 @@ from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names
 from minicaffe.layer import Layer, create, layer_class
 from minicaffe.log import log, number
-from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, weights, wiring
+from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, wiring
+from minicaffe.net import weights as weight_files
 from minicaffe.net.replay import Replay
 from minicaffe.proto import TEST, TRAIN, NetParameter, Phase
 from minicaffe.proto import text as proto_text
@@ -28,7 +29,9 @@ class Net:
     definition    a prototxt or YAML file, or a NetParameter
     phase         TRAIN or TEST; with `level` and `stages` (added to the definition's own) it decides which layers
                   take part. None keeps the definition's own `state`.
-    weights       files to copy learned blobs from, by layer name: one path or several
+    weights       files to copy learned blobs from, by layer name: one path or several. At TEST nothing is drawn for
+                  the blobs that they bring
+    strict        refuse weights that do not fit the net exactly
     dtype         np.float32 or np.float64, the number type of every blob
     permissive    warn of parameters that a layer does not read, instead of refusing them
     shapes_only   set up shapes and wiring, but fill no weights and take no memory: such a net cannot run
@@ -38,6 +41,7 @@ class Net:
 
     name, phase, dtype
     param             the NetParameter after all passes
+    loaded            what became of each layer of `weights`, a Report; None without them
     layers            the Layers; `layer_names` beside them
     blobs             blob name -> Blob; of an in-place chain there is one
     bottoms, tops     for each layer its lists of Blobs
@@ -55,9 +59,9 @@ class Net:
     """
 
     def __init__(self, definition: str | os.PathLike[str] | Any, phase: int | None = TRAIN, *, level: int = 0,
-                 stages: Sequence[str] = (), weights: str | Sequence[str] = (), dtype: type = np.float32,
-                 permissive: bool = False, shapes_only: bool = False, reuse_memory: bool = False,
-                 keep: Sequence[str] = ()) -> None:
+                 stages: Sequence[str] = (), weights: str | Sequence[str] = (), strict: bool = False,
+                 dtype: type = np.float32, permissive: bool = False, shapes_only: bool = False,
+                 reuse_memory: bool = False, keep: Sequence[str] = ()) -> None:
         given, self._location = location.read(definition)
         if phase is not None:
             given.state.phase = phase
@@ -72,10 +76,13 @@ class Net:
         self.before_backward: list[Hook] = []
         self.after_backward: list[Hook] = []
         self.replay = True
+        self.loaded: weight_files.Report | None = None
+        stored = weight_files.read(weights) if weights else None
+        self._brought = stored.layers if stored else frozenset()
         with self._location.in_errors(given):
             self._build(given)
-        if weights:
-            self.copy_trained_from(weights)
+        if stored:
+            self.loaded = self.copy_trained_from(stored, strict=strict)
 
     # --- construction ----------------------------------------------------------------------------
 
@@ -125,6 +132,9 @@ class Net:
         with self._located(i):
             layer = create(param, dtype=self.dtype, permissive=self.permissive)
             layer.shapes_only, layer.plans_scratch = self.shapes_only, True
+            # At TRAIN blobs are drawn even if weights replace them: the layers that the weights lack, Dropout and
+            # shuffles draw from the same generator, and fine-tuning with a seed would begin with other numbers.
+            layer.weights_follow = self.phase == TEST and given.name in self._brought
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])
         log("net.cpp:124", f"Setting up {given.name}")
@@ -236,13 +246,14 @@ class Net:
 
     # --- weights -------------------------------------------------------------------------------------
 
-    def copy_trained_from(self, source: str | os.PathLike[str] | Any, *, strict: bool = False) -> weights.Report:
+    def copy_trained_from(self, source: str | os.PathLike[str] | Any, *,
+                          strict: bool = False) -> weight_files.Report:
         """Copy learned blobs from weight files ("a", "a,b" or a list) or a NetParameter, by layer name.
 
         The Report says for each layer what became of it. DataError, and nothing copied, where a shape differs, and
         with `strict` where a layer is missing on either side.
         """
-        return weights.copy_trained_from(self, source, strict=strict)
+        return weight_files.copy_trained_from(self, source, strict=strict)
 
     def share_trained_layers_with(self, other: Net) -> None:
         """Use the memory of `other`'s learned blobs, by layer name: how a test net follows the training net."""

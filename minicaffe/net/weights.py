@@ -15,6 +15,7 @@ from minicaffe.log import log
 from minicaffe.proto.binary import LayerWeights, blob_to_array
 
 if TYPE_CHECKING:
+    from minicaffe.layer import Layer
     from minicaffe.net.net import Net
     from minicaffe.net.param_sharing import Param
 
@@ -69,11 +70,34 @@ class Report:
         return "\n".join([f"weights from {self.source}:", *lines])
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What weight files hold: each file's name, "" for a NetParameter, with its layers."""
+
+    names: list[str]
+    files: list[tuple[str, list[LayerWeights]]]
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The names of the layers that have blobs in some file."""
+        return frozenset(layer.name for _, layers in self.files for layer in layers if layer.blobs)
+
+
+def read(source: Any) -> Stored:
+    """Read weight files: one path, several in a list or with commas between them; or take a NetParameter's blobs."""
+    if hasattr(source, "DESCRIPTOR"):
+        layers = [LayerWeights(layer.name, layer.type, [blob_to_array(b) for b in layer.blobs])
+                  for layer in source.layer]
+        return Stored(["a NetParameter"], [("", layers)])
+    names = _names(source)
+    return Stored(names, [(path, files.read(path)) for path in names])
+
+
 class _Target:
     """A layer of the net that has blobs, with their Params."""
 
-    def __init__(self, name: str, params: Sequence[Param]) -> None:
-        self.name, self.params = name, params
+    def __init__(self, layer: Layer, params: Sequence[Param]) -> None:
+        self.layer, self.name, self.params = layer, layer.name, params
         self.shapes = [param.blob.shape for param in params]
         self.new: list[np.ndarray | None] = []  # what the files hold for its blobs
         self.remark = ""
@@ -82,16 +106,18 @@ class _Target:
 def copy_trained_from(net: Net, source: PathLike | Sequence[PathLike] | Any, *, strict: bool = False) -> Report:
     """Copy the blobs of weight files, or of a NetParameter that holds blobs, into the layers of the same names.
 
-    source    one path, several in a list or with commas between them (a later file overwrites), or a NetParameter
+    source    one path, several in a list or with commas between them (a later file overwrites), a NetParameter, or
+              what `read` made of them
 
     The table has every layer with blobs of the net and of the files. DataError, and nothing copied, where a layer's
     number of blobs or a shape differs, and with `strict` where either side has a layer that the other lacks.
     """
-    report = Report(" and ".join(_names(source)))
+    stored = source if isinstance(source, Stored) else read(source)
+    report = Report(" and ".join(stored.names))
     targets = list(_targets(net))
     foreign: list[Row] = []
-    for path, stored in _read(source):
-        foreign += _match(net, targets, stored, path if len(_names(source)) > 1 else "")
+    for path, layers in stored.files:
+        foreign += _match(net, targets, layers, path if len(stored.files) > 1 else "")
     report.rows = [_row(target) for target in targets] + foreign
     _hint_near_names(report)
     if report.differing:
@@ -99,6 +125,9 @@ def copy_trained_from(net: Net, source: PathLike | Sequence[PathLike] | Any, *, 
                         hint="to learn such a layer anew, give it another name in the net")
     if strict and (report.only_in_file or report.only_in_net):
         raise DataError(f"the weights do not fit the net exactly, which strict demands\n{report}")
+    for target in targets:  # before anything is copied: it may go into memory that a layer to be filled shares
+        if not target.new:
+            target.layer.fill_blobs([k for k, param in enumerate(target.params) if param.owner is None])
     for target in targets:
         for param, values in zip(target.params, target.new, strict=False):
             if values is not None:
@@ -117,28 +146,18 @@ def same_shape(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return stored == (1,) * (4 - len(wanted)) + wanted
 
 
-def _names(source: Any) -> list[str]:
-    """The files' names, or what stands for a NetParameter."""
+def _names(source: PathLike | Sequence[PathLike]) -> list[str]:
     if isinstance(source, (str, os.PathLike)):
         whole = os.fspath(source)
         return [whole] if os.path.exists(whole) else [part.strip() for part in whole.split(",") if part.strip()]
-    return ["a NetParameter"] if hasattr(source, "DESCRIPTOR") else [os.fspath(path) for path in source]
-
-
-def _read(source: Any) -> Iterator[tuple[str, list[LayerWeights]]]:
-    if hasattr(source, "DESCRIPTOR"):
-        yield "", [LayerWeights(layer.name, layer.type, [blob_to_array(b) for b in layer.blobs])
-                   for layer in source.layer]
-        return
-    for path in _names(source):
-        yield path, files.read(path)
+    return [os.fspath(path) for path in source]
 
 
 def _targets(net: Net) -> Iterator[_Target]:
     params = iter(net.all_params)
     for layer in net.layers:
         if layer.blobs:
-            yield _Target(layer.name, [next(params) for _ in layer.blobs])
+            yield _Target(layer, [next(params) for _ in layer.blobs])
 
 
 def _match(net: Net, targets: Sequence[_Target], stored: Iterable[LayerWeights], path: str) -> list[Row]:

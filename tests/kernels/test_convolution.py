@@ -1,7 +1,10 @@
 """The composites of convolution, and the products and sums beside them."""
 
+import itertools
+
 import numpy as np
 import pytest
+from extras import needs_tiles
 
 from minicaffe import kernels
 from minicaffe.kernels.reference import convolution, windows
@@ -129,6 +132,57 @@ def test_matmul(shape):
     kernels.matmul(np.asfortranarray(a), np.asfortranarray(b), out, add=True)
 
     np.testing.assert_allclose(2 * (a @ b), out, rtol=1e-10, atol=1e-10)
+
+
+def laid(draw, rows, columns, order):
+    """Normal float32 numbers that lie row after row ("C") or column after column ("F")."""
+    return np.asarray(draw.standard_normal((rows, columns)), np.float32, order=order)
+
+
+@pytest.mark.parametrize("orders", ["CC", "CF", "FC", "FF"])
+@pytest.mark.parametrize("shape", list(itertools.product((1, 2, 130), (1, 2, 300), (1, 2, 97))))
+def test_matmul_of_thin_matrices(shape, orders):
+    """Where a side is 1 or 2, in whatever order the numbers lie, matmul is a · b and with add goes on top."""
+    M, D, N = shape
+    draw = np.random.default_rng(0)
+    a, b, out = laid(draw, M, D, orders[0]), laid(draw, D, N, orders[1]), np.full((M, N), np.nan, np.float32)
+    want = a.astype(np.float64) @ b
+    kernels.matmul(a, b, out)
+    np.testing.assert_allclose(out, want, rtol=0, atol=2e-5 * np.abs(want).max())
+    kernels.matmul(a, b, out, add=True)
+
+    np.testing.assert_allclose(out, 2 * want, rtol=0, atol=4e-5 * np.abs(want).max())
+
+
+@pytest.mark.parametrize(("product", "shape", "orders", "way"), [
+    ("dw of one image", (40, 1, 70), "CC", "_add_rows"),
+    ("dw of two images", (40, 2, 70), "FC", "_add_rows"),
+    ("dx of one output", (6, 1, 70), "CC", "_add_rows"),
+    ("y of one input", (6, 1, 40), "CC", "_add_rows"),
+    ("y of one input and one output", (6, 1, 1), "CC", "_add_rows"),
+    ("y of one input and one image", (1, 1, 40), "CC", "_add_rows"),
+    ("y of one image", (1, 70, 40), "CF", "_dot_row"),
+    ("y of one output", (6, 70, 1), "CC", "_dot_row"),
+    ("y of one image and one output", (1, 70, 1), "CC", "_dot_row"),
+    ("y of one output, x transposed", (6, 70, 1), "FC", "_add_rows"),
+    ("dw of one output", (1, 6, 70), "CC", "_add_rows"),
+    ("y of some of all", (6, 70, 40), "CF", "_dot_rows"),
+    ("dx of some of all", (6, 40, 70), "CC", "_add_rows"),
+])
+def test_matmul_takes_the_right_way(product, shape, orders, way, monkeypatch):
+    """Long dot products are computed where both matrices lie along them, and rows are added where a sum is short:
+    a matrix with a side of 1 lies in both orders, and must not be taken for one that only lies in the wrong one."""
+    needs_tiles()
+    from minicaffe.kernels.jit import matmul as twin
+
+    taken = []
+    for name in ("_dot_row", "_dot_rows", "_add_rows"):
+        monkeypatch.setattr(twin, name, lambda *args, name=name: taken.append(name))
+    M, D, N = shape
+    draw = np.random.default_rng(0)
+    twin.matmul(laid(draw, M, D, orders[0]), laid(draw, D, N, orders[1]), np.zeros((M, N), np.float32))
+
+    assert [way] == taken, product
 
 
 def test_im2col_is_its_formula():

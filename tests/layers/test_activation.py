@@ -96,9 +96,10 @@ def test_maps_follow_the_formula(a_map):
 
 def test_maps_have_the_right_gradient(a_map):
     """Backward is the derivative of forward, and the contract of diffs is kept."""
-    layer, _, kinks, x = a_map
+    layer, naive, kinks, x = a_map
+    zeros = [0] if naive(0.25) == naive(0.5) else []
 
-    assert check_layer(layer(), [filled(x)], kinks=kinks, tolerance=1e-7) < 1e-7
+    assert check_layer(layer(), [filled(x)], kinks=kinks, tolerance=1e-7, zeros=zeros) < 1e-7
 
 
 def test_maps_in_place(a_map):

@@ -241,6 +241,7 @@ def test_a_loss_of_weight_zero_leaves_the_net_alone():
 
 ONE = np.float32(1)
 ROUNDS = np.float32(16.635532)  # 24 ln 2: 1 + exp(−x) rounds to 1
+STANDS = np.float32(15.536921)  # 23 ln 2 − ln 1.5: σ(x) rounds to 1 − 2⁻²³, which is 1 − 1e-7 in float32
 OVERFLOWS = np.float32(88.72284)  # ln of the largest float32
 
 
@@ -257,6 +258,12 @@ def version_1(x, t):
 def version_2(x, t):
     p = np.clip(ONE / (ONE + np.exp(-x)), np.float32(1e-7), np.float32(1 - 1e-7))
     return -t * np.log(p) - (ONE - t) * np.log(ONE - p)
+
+
+def version_2_slope(x, t):
+    """Its slope by the chain rule: p − t, but 0 where the clip holds p back."""
+    p = ONE / (ONE + np.exp(-x))
+    return p - t if np.float32(1e-7) <= p <= np.float32(1 - 1e-7) else np.float32(0)
 
 
 def version_3(x, t):
@@ -280,6 +287,7 @@ def layer_loss(x, t):
     (version_1, -OVERFLOWS, 1, math.inf, 88.72284),
     (version_1, -OVERFLOWS, 0, math.nan, 2.9e-39),
     (version_1, 16, 0, 15.942385, 16.0),
+    (version_2, STANDS, 0, 15.942385, 15.536921),
     (version_2, ROUNDS, 0, 15.942385, 16.635532),
     (version_2, 80, 0, 15.942385, 80.0),
     (version_2, -16.118097, 1, 16.118095, 16.118097),
@@ -310,12 +318,25 @@ def test_the_failures_begin_there(version, x, t):
     assert got > 0
 
 
-def test_clipping_stops_learning():
-    """this test shows that the clipped version has slope 0 where the layer's slope is 1."""
-    x, t, h = np.float32(20), np.float32(0), np.float32(1)
+@pytest.mark.parametrize(("t", "stands", "slope_ends", "height"), [
+    (0, STANDS, ROUNDS, 15.942385), (1, np.float32(-16.118097), np.float32(-16.118097), 16.118095)])
+def test_clipping_stops_learning(t, stands, slope_ends, height):
+    """this test shows from which x the clipped version is flat and from which its slope is 0, where the layer's
+    slope is 1 in size."""
+    t = np.float32(t)
+    for x in (stands, slope_ends, *np.linspace(slope_ends, 80 * np.sign(stands), 500, dtype=np.float32)):
+        assert pytest.approx(height, rel=1e-7) == version_2(x, t)
+    assert version_2(below(stands), t) != version_2(stands, t)
+    assert pytest.approx(1 - 2 * t, rel=1e-6) == version_2_slope(below(slope_ends), t)
+    assert version_2_slope(slope_ends, t) == 0
+    assert pytest.approx(1 - 2 * t, rel=1e-6) == layer_loss(slope_ends, t)[1]
 
-    assert version_2(x + h, t) == version_2(x - h, t)
-    assert pytest.approx(1.0) == layer_loss(x, t)[1]
+
+def test_sign_of_zero():
+    """this test shows that d − sign(x) · r is σ(x) − t at 0 too if sign(0) counts as 1, as docs/maths/loss.md says."""
+    d, r, t = 1 - 0.25, 0.5, 0.25
+
+    assert d - r == 0.5 - t == layer_loss(0.0, t)[1] == layer_loss(-0.0, t)[1]
 
 
 @pytest.mark.parametrize("x", [0, 1e-30, 16, 17, 88, 89, 1e3, 1e4, 1e30, 3e38])
@@ -489,6 +510,23 @@ def test_a_weight_of_zero_silences_even_infinity():
 
     assert pytest.approx(math.log(2)) == loss
     np.testing.assert_array_equal([[0, -0.5]], dx)
+
+
+@pytest.mark.parametrize(("cls", "x"), [
+    (HingeLossLayer, [[np.inf, np.inf, 0], [1, 2, -1]]), (EuclideanLossLayer, [[np.inf, -np.inf, 0], [1, 2, -1]]),
+    (SigmoidCrossEntropyLossLayer, [[np.inf, -np.inf, np.nan], [1, 2, -1]]),
+    (SoftmaxWithLossLayer, [[np.nan, np.inf, 0], [1, 2, -1]]),
+    (MultinomialLogisticLossLayer, [[np.nan, 0, 0], [0.3, 0.2, 0.5]])])
+def test_a_sample_of_weight_zero_is_as_if_it_was_not_there(cls, x):
+    """this test shows for every weighted loss that neither infinity nor NaN comes through a weight of 0."""
+    labels = cls not in (EuclideanLossLayer, SigmoidCrossEntropyLossLayer)
+    t = np.array([0, 2]) if labels else np.array([[1, 1, 0], [0, 1, 0]])
+    loss, _, (dx, *_), _ = run(cls, x, t, [0, 1], loss_param={"normalization": "NONE"})
+    want, _, (slope, *_), _ = run(cls, x[1:], t[1:], loss_param={"normalization": "NONE"})
+
+    assert loss == pytest.approx(want)
+    np.testing.assert_array_equal(dx[0], 0)
+    np.testing.assert_allclose(dx[1:], slope)
 
 
 def test_pos_weight_counts_like_repeated_yes():
@@ -679,7 +717,7 @@ def test_labels_are_truncated():
     assert want == run(SoftmaxWithLossLayer, x, [0.5, 2.9, 1, -0.9])[0]
     ignored = run(SoftmaxWithLossLayer, x, [0.5, 2.9, 1, 2], loss_param={"ignore_label": 2})[3]
     exact = run(SoftmaxWithLossLayer, x, [0.5, 2.9, 1, 2], loss_param={"ignore_label": 2, "exact_ignore": True})[3]
-    assert [2, 3] == [ignored.z, exact.z]
+    assert [2, 3] == [ignored.cells.valid, exact.cells.valid]
 
 
 @pytest.mark.parametrize(("cls", "x", "t", "words"), [

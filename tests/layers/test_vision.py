@@ -1,5 +1,6 @@
 """The vision family, and InnerProduct, which is a convolution over the whole image: one class a type."""
 
+import itertools
 import re
 
 import numpy as np
@@ -12,8 +13,6 @@ from minicaffe.errors import LayerError
 from minicaffe.layer import create, layer_class
 from minicaffe.proto import TEST, LayerParameter
 from minicaffe.testing import check_layer
-
-LOWEST = np.finfo(np.float32).min
 
 
 @pytest.fixture(params=kernels.available_engines(), autouse=True)
@@ -421,17 +420,41 @@ class TestPooling:
 
         np.testing.assert_array_equal([[[[2, 0.25], [0.25, 0.25]]]], top[0].data)
 
-    def test_last_window_wholly_outside(self):
-        """Without padding Caffe keeps a window beyond the image: MAX gives the lowest float32, AVE 0 / 0."""
-        layer = make("Pooling", kernel_size=1, stride=2)
-        bottom, top = run_forward(layer, [[[[5, 6], [7, 8]]]], tops=2)
+    @pytest.mark.parametrize("method", ["MAX", "AVE", "STOCHASTIC"])
+    @pytest.mark.parametrize(("shape", "fields", "axis", "windows", "begins", "floor"), [
+        ((1, 1, 8, 8), {"kernel_size": 1, "stride": 2}, "height", 5, 8, "4 x 4"),
+        ((1, 1, 7, 8), {"kernel_size": 1, "stride": 2}, "width", 5, 8, "4 x 4"),
+        ((2, 3, 10, 7), {"kernel_size": 2, "stride": 5}, "height", 3, 10, "2 x 2"),
+        ((2, 3, 5, 6), {"kernel_h": 3, "kernel_w": 2, "stride_h": 1, "stride_w": 3}, "width", 3, 6, "3 x 2"),
+        ((2, 3, 3, 2), {"kernel_size": 1, "stride": 4}, "height", 2, 4, "1 x 1"),
+    ])
+    def test_window_beyond_the_image(self, method, shape, fields, axis, windows, begins, floor):
+        """A last window that begins beyond the image is refused, and what round_mode FLOOR makes instead is right."""
+        with pytest.raises(LayerError, match=(
+                rf"window {windows} of {windows} along the {axis} would begin at pixel {begins}, but bottom\[0\] "
+                rf"\(N, C, H, W\) {re.escape(str(shape))} ends at pixel .*\n.*round_mode: FLOOR .* gives {floor}")):
+            set_up("Pooling", [shape], pool=method, **fields)
+        _, top = run_forward(make("Pooling", pool=method, round_mode="FLOOR", **fields), np.ones(shape))
 
-        np.testing.assert_array_equal([[[[5, LOWEST], [LOWEST, LOWEST]]]], top[0].data)
-        np.testing.assert_array_equal([[[[0, -1], [-1, -1]]]], top[1].data)
-        dx, = run_backward(layer, bottom, top, 1, 0)
-        np.testing.assert_array_equal([[[[1, 0], [0, 0]]]], dx)
-        _, top = run_forward(make("Pooling", pool="AVE", kernel_size=1, stride=2), [[[[5, 6], [7, 8]]]])
-        np.testing.assert_array_equal([[[[5, np.nan], [np.nan, np.nan]]]], top[0].data)
+        assert floor == "{} x {}".format(*top[0].shape[2:])
+        assert (top[0].data > 0).all()
+
+    @pytest.mark.parametrize("mode", ["CEIL", "FLOOR"])
+    def test_every_window_has_a_pixel(self, mode):
+        """Whatever the sizes, a pooling is refused or each of its windows has a pixel of the image."""
+        hints = []
+        for n, k, s, p in itertools.product(range(7), range(1, 5), range(1, 6), range(3)):
+            layer = make("Pooling", kernel_h=k, kernel_w=1, stride_h=s, stride_w=1, pad_h=min(p, k - 1), pad_w=0,
+                         pool="AVE", round_mode=mode)
+            try:
+                _, top = run_forward(layer, np.ones((1, 1, n, 3)))
+            except LayerError as error:
+                hints.append(error.hint)
+            else:
+                assert (top[0].data > 0).all(), (n, k, s, p)
+
+        assert 0 < len(hints) < 200
+        assert any("FLOOR" in hint for hint in hints) == (mode == "CEIL")
 
     def test_global_pooling_follows_the_image(self):
         """global_pooling takes each forward's image size for its window."""
@@ -563,7 +586,7 @@ class TestCrop:
         """backward is the derivative of forward, and the reference has none."""
         layer = make("Crop", axis=1, offset=[1, 0, 2])
 
-        assert check_layer(layer, [filled(normal(2, 5, 4, 6)), filled(normal(1, 3, 4, 2))]) < 1e-6
+        assert check_layer(layer, [filled(normal(2, 5, 4, 6)), filled(normal(1, 3, 4, 2))], zeros=[1]) < 1e-6
 
     @pytest.mark.parametrize(("message", "shapes", "fields"), [
         ("crop_param.axis must name an axis of bottom[0] (2, 7, 5), got 3", [(2, 7, 5), (2, 7, 5)], {"axis": 3}),

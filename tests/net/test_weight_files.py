@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from extras import needs
 
-from minicaffe import DataError, Net
+from minicaffe import TEST, TRAIN, DataError, LayerError, Net, rng
 from minicaffe.io import caffemodel, weights
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
@@ -160,3 +160,88 @@ def test_a_file_name_with_a_comma(tmp_path):
     target.copy_trained_from(str(tmp_path / "a,b.npz"))
 
     assert [4] == first_numbers(target)
+
+
+# --- what the weights bring is not drawn -----------------------------------------------------------------------------
+
+
+def sides(phase, weights=(), kind="gaussian", **layers):
+    """Like `net`, with biases that are drawn too, in a phase, with weights."""
+    parts = ['layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }']
+    for k, (name, outputs) in enumerate(layers.items()):
+        drawn = f'{{ type: "{kind}" }}'
+        parts.append(f'layer {{ name: "{name.rstrip("_")}" type: "InnerProduct" bottom: "x" top: "y{k}" param {{ name: '
+                     f'"{"shared" if name.startswith("tied") else ""}" }} inner_product_param {{ num_output: {outputs} '
+                     f'weight_filler {drawn} bias_filler {{ type: "uniform" max: 1 }} }} }}')
+    rng.seed(5)
+    return Net(proto_text.parse("\n".join(parts), NetParameter()), phase, weights=weights)
+
+
+def test_nothing_is_drawn_for_a_test_net(tmp_path):
+    """A TEST net whose weights are given draws nothing: the generator stands where it stood."""
+    weights.write(tmp_path / "w.npz", [stored("a", 5, 1), stored("b", 7, 2)])
+    got = sides(TEST, tmp_path / "w.npz", a=5, b=7)
+    rng_state, report = rng.state(), got.loaded
+    rng.seed(5)
+
+    assert [1, 2] == first_numbers(got)
+    assert rng.state() == rng_state
+    assert ["a", "b"] == report.loaded
+
+
+def test_what_the_weights_lack_is_drawn(tmp_path):
+    """Layers of a TEST net that the file lacks get their fillers' numbers, in the order of the net."""
+    weights.write(tmp_path / "w.npz", [stored("b", 7, 2)])
+    got = sides(TEST, tmp_path / "w.npz", a=5, b=7, c=4)
+    want = sides(TEST, a=5, c=4)
+
+    assert ["a", "c"] == got.loaded.only_in_net
+    for name in ("a", "c"):
+        for blob, other in zip(got.params[name], want.params[name], strict=True):
+            np.testing.assert_array_equal(blob.data, other.data)
+
+
+def test_the_second_of_one_name_is_drawn(tmp_path):
+    """Of two layers of one name the file has one: the other is filled, as the table says."""
+    weights.write(tmp_path / "w.caffemodel", [stored("a", 5, 1)])
+    got = sides(TEST, tmp_path / "w.caffemodel", a=5, a_=5)
+
+    assert (["a"], ["a"]) == (got.loaded.loaded, got.loaded.only_in_net)
+    assert first_numbers(got)[0] == 1
+    assert got.layers[-1].blobs[0].data.std() > 0.1
+
+
+def test_weights_of_a_shared_blob_stay(tmp_path):
+    """A layer that the file lacks and that shares its weights with one that the file has overwrites none of them."""
+    weights.write(tmp_path / "w.npz", [stored("tied2", 5, 3)])
+    for first, second in (("tied1", "tied2"), ("tied2", "tied1")):
+        got = sides(TEST, tmp_path / "w.npz", **{first: 5, second: 5})
+
+        assert [3, 3] == first_numbers(got)
+        assert got.params["tied1"][1].data.std() > 0.1  # the bias is its own
+
+
+def test_training_draws_as_ever(tmp_path):
+    """At TRAIN a seed gives the layers that the weights lack, and all that is drawn later, the same numbers with
+    weights and without."""
+    weights.write(tmp_path / "w.npz", [stored("a", 5, 1), stored("b", 7, 2)])
+    tuned, state = sides(TRAIN, tmp_path / "w.npz", a=5, b=7, c=4), rng.state()
+    fresh = sides(TRAIN, a=5, b=7, c=4)
+
+    assert rng.state() == state
+    np.testing.assert_array_equal(tuned.params["c"][0].data, fresh.params["c"][0].data)
+    assert [1, 2] == first_numbers(tuned)[:2]
+
+
+def test_a_wrong_filler_is_an_error_with_weights_too(tmp_path):
+    """A filler that there is not is named, though nothing would be drawn."""
+    weights.write(tmp_path / "w.npz", [stored("a", 5, 1)])
+    with pytest.raises(LayerError, match="no filler 'gausian'"):
+        sides(TEST, tmp_path / "w.npz", kind="gausian", a=5)
+
+
+def test_strict_net(tmp_path):
+    """strict as a net's own argument refuses what the file lacks."""
+    weights.write(tmp_path / "w.npz", [stored("a", 5, 1)])
+    with pytest.raises(DataError, match="do not fit the net exactly"):
+        Net(net(a=5, b=7).param, TEST, weights=tmp_path / "w.npz", strict=True)

@@ -23,14 +23,18 @@ DOTS = 2048           # numbers of a row that are multiplied at a time: a tile's
 @reference.matmul.twin("numba", entries=True)
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) -> None:
     """See the reference."""
+    if out.shape[1] == 1:  # a column is computed as a row: its numbers then lie side by side in a register
+        a, b, out = b.T, a.T, out.T
     (M, N), D = out.shape, a.shape[1]
+    # where D is 1, b lies in both orders, but a dot product of one term is not worth the name: b's one row is added
+    dots = b.T.flags.c_contiguous and D > 1
     rows, columns = a.flags.c_contiguous, a.T.flags.c_contiguous  # in which order a's numbers lie
     if not MASKS or not out.flags.c_contiguous or not out.size or not D:
         reference.matmul.reference(a, b, out, add=add)
-    elif rows and b.T.flags.c_contiguous and M == 1:
+    elif rows and dots and M == 1:
         count = pieces(N * D, -(-N // LONG_TILE), ROW_WORK)
         _dot_row(count, a, b.T, out, starts(D, N), N, D, count, add)
-    elif rows and b.T.flags.c_contiguous:
+    elif rows and dots:
         count = pieces(M * N * D, -(-N // TAPS_A_TILE), PIECE_WORK)
         _dot_rows(count, a, b.T, out, starts(D, N), M, N, D, count, add)
     elif (rows or columns) and b.flags.c_contiguous and (D <= DEEP or b.size < LARGE):

@@ -59,7 +59,7 @@ def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
     y.fill(0)
     for at, seen in _taps(x, kernel, stride, pad, y):
         y[at] += x[seen]
-    with np.errstate(divide="ignore", invalid="ignore"):  # Caffe: 0 / 0 for a window outside the padded image
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 for a window outside the image, which no layer has
         y /= _window_sizes(x, kernel, stride, pad, y)
 
 

@@ -1,7 +1,10 @@
 """The loss engine: which cells count, what each weighs, and what their sum is divided by."""
 
+from __future__ import annotations
+
 import math
 import warnings
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +17,33 @@ LOG_THRESHOLD = 1e-20  # Caffe: kLOG_THRESHOLD, the least probability whose loga
 BLOCK = 1 << 16  # cells worked on at a time: they stay in cache, and no second large array is made
 
 
+@dataclass(frozen=True)
+class Cells:
+    """Which cells of a batch count, and how much: what a loss reads once, in forward, beside scores and targets.
+
+    The arrays are the loss's own, never a bottom's memory, so that backward finds what forward found.
+
+    batch    the size of the batch, for labels along an axis the product of the axes before it
+    count    how many cells there are
+    valid    how many of them count; under weights Σ w
+    w        the weight of each cell, 0 where it is ignored; None without weights
+    out      a mask of the cells that do not count: ignored, or of weight 0; None where all count
+    k        the class of each cell, 0 where it is ignored; None for a loss of targets
+    """
+
+    batch: int
+    count: int
+    valid: float
+    w: np.ndarray | None
+    out: np.ndarray | None
+    k: np.ndarray | None = None
+
+    def part(self, block):
+        """The weights of some cells alone, of a slice as `blocks` makes it; the sums stay those of the batch."""
+        w, out = (a if a is None else a[block] for a in (self.w, self.out))
+        return replace(self, w=w, out=out)
+
+
 class NormalizedLoss(LossLayer):
     """The base of every loss that is a weighted sum of cells, one cell for each label or target.
 
@@ -24,17 +54,20 @@ class NormalizedLoss(LossLayer):
     Z   FULL: all cells, ignored ones too;  VALID: the cells not ignored, under weights Σ w_i;
         BATCH_SIZE: the size of the batch (for labels along an axis: the product of the axes before it);  NONE: 1
 
-    A subclass knows l_i and its slope; it calls `setup`, the checks from `reshape`, then `total` or its own
-    loop over `blocks`, then `divisor`, `write_loss`, and in backward `scale`.
+    A subclass knows l_i and its slope. Its `reshape` calls the checks; its `forward` keeps in `self.cells` what
+    `read_labels` or `read_targets` says of the cells, takes the `total` of its l_i, or one for each of the `blocks`,
+    and gives it to `write_loss`; its `backward` multiplies the slopes by `scale` and lets `apply` weigh them.
 
     default_normalization   what Caffe divides by where loss_param says nothing
     weight_bottom           the index of the optional bottom with weights, or None
+    cells                   the Cells of the last forward pass
     """
 
     also_reads: ClassVar[tuple[str, ...]] = ("loss_param",)
     label_bottoms: ClassVar[tuple[int, ...]] = (1, 2)
     default_normalization: ClassVar[str] = "BATCH_SIZE"
     weight_bottom: ClassVar[int | None] = 2
+    cells: Cells
 
     def setup(self, bottom, top):
         p = self.layer_param.loss_param
@@ -82,15 +115,32 @@ class NormalizedLoss(LossLayer):
 
     # --- which cells count, and how much -----------------------------------------------------------
 
-    def read_cells(self, bottom, classes, shape):
-        """From the labels: self.k (class), self.ignored (a mask, or None), self.w (weights, or None); of `shape`."""
+    def read_labels(self, bottom, classes, shape):
+        """The Cells of a loss with a label for each cell; arrays of `shape`, whose first size is the batch."""
         k, ignored = read_labels(self, bottom[1], classes, self.ignored_among(bottom[1].data.reshape(-1)))
-        w = self.sample_weights(bottom, k.size)
-        if self.class_weight is not None:
-            w = self.class_weight[k] * (1 if w is None else w)
-        if w is not None and ignored is not None:
-            w = np.where(ignored, 0, w)
-        self.k, self.ignored, self.w = (a if a is None else a.reshape(shape) for a in (k, ignored, w))
+        c, count = None if self.class_weight is None else self.class_weight[k], k.size
+        w, out, valid = self._weigh(bottom, ignored, count, c)
+        k, w, out = (a if a is None else a.reshape(shape) for a in (k, w, out))
+        return Cells(shape[0], count, valid, w, out, k)
+
+    def read_targets(self, bottom):
+        """The Cells of a loss that compares bottom[0] and bottom[1] number by number; flat arrays."""
+        x, c = bottom[0], self.class_weight
+        if c is not None:  # one a channel, axis 1
+            c = np.broadcast_to(c.reshape((-1,) + (1,) * (x.num_axes - 2)), x.shape).reshape(-1)
+        w, out, valid = self._weigh(bottom, self.ignored_among(bottom[1].data.reshape(-1)), x.count, c)
+        return Cells(x.shape[0], x.count, valid, w, out)
+
+    def _weigh(self, bottom, ignored, count, c):
+        """w, `out` and `valid` of the Cells, from the ignored cells and the class weight of each."""
+        w = self.sample_weights(bottom, count)
+        if c is not None:
+            w = c if w is None else c * w
+        if w is None:
+            return None, ignored, count - (0 if ignored is None else int(np.count_nonzero(ignored)))
+        w = w.copy() if ignored is None else np.where(ignored, 0, w)
+        out = w == 0
+        return w, out if out.any() else None, float(w.sum(dtype=np.float64))
 
     def ignored_among(self, values):
         """A mask of the labels or targets to leave out, or None when there is none."""
@@ -135,45 +185,44 @@ class NormalizedLoss(LossLayer):
 
     # --- the sum and its divisor -----------------------------------------------------------------------
 
-    def total(self, l):
-        """Σ w · l over the cells that `read_cells` left in, in float64; sets `self.valid`."""
-        if self.ignored is not None:
-            l[self.ignored] = 0
-        if self.w is not None:
-            self.valid = float(self.w.sum(dtype=np.float64))
-            l *= self.w
-        else:
-            self.valid = l.size - (0 if self.ignored is None else int(np.count_nonzero(self.ignored)))
+    def total(self, l, cells):
+        """Σ w · l over the cells that count, in float64; l becomes w · l, 0 where a cell does not count."""
+        self.apply(l, cells)
         return float(l.sum(dtype=np.float64))
 
-    def divisor(self, batch, cells):
-        """Z, from `self.valid`: how many cells are not ignored, or Σ w of them where there are weights."""
+    def apply(self, values, cells, factor=None, axis=None):
+        """values ⊙ w · factor in place, 0 where a cell does not count; `axis` is the one that the cells lack."""
+        if cells.w is not None:
+            factor = cells.w if factor is None else cells.w * factor
+        if factor is not None:
+            values *= np.expand_dims(factor, axis) if axis is not None and np.ndim(factor) else factor
+        if cells.out is not None:  # exactly 0, also where x is not finite
+            np.copyto(values, 0, where=cells.out if axis is None else np.expand_dims(cells.out, axis))
+
+    def divisor(self, cells):
+        """Z: how many cells are not ignored, or Σ w of them where there are weights; and so on by the mode."""
         if self.mode == "VALID" and self.weighted:
-            return self.valid or 1.0
-        z = {"FULL": cells, "VALID": self.valid, "BATCH_SIZE": batch, "NONE": 1}[self.mode]
+            return cells.valid or 1.0
+        z = {"FULL": cells.count, "VALID": cells.valid, "BATCH_SIZE": cells.batch, "NONE": 1}[self.mode]
         return max(1.0, float(z))  # Caffe: a batch with nothing but ignored labels has loss 0, not 0 / 0
 
-    def write_loss(self, top, total, batch, cells):
-        """top[0] = total / Z; Z stays for `scale`."""
-        self.z = self.divisor(batch, cells)
+    def write_loss(self, top, total, cells):
+        """top[0] = total / Z."""
         with np.errstate(over="ignore"):  # a loss beyond the largest number is inf
-            top[0].data[...] = total / self.z
+            top[0].data[...] = total / self.divisor(cells)
 
-    def scale(self, top):
+    def scale(self, top, cells):
         """loss_weight / Z, times `share`: the last factor of every gradient."""
-        return float(top[0].diff) / self.z * self.share
+        return float(top[0].diff) / self.divisor(cells) * self.share
+
+    @property
+    def z(self):
+        """Z of the last forward pass."""
+        return self.divisor(self.cells)
 
     @property
     def counted(self):
-        return None if self.mode == "NONE" else float(self.valid) if self.mode == "VALID" else self.z
-
-    def apply_cells(self, dx, axis, factor=1.0):
-        """dx ⊙ w · factor along `axis`, and 0 at ignored cells: the gradient of the weighted cells."""
-        if self.w is not None:
-            factor = self.w * factor
-        dx *= np.expand_dims(factor, axis) if np.ndim(factor) else factor
-        if self.ignored is not None:
-            np.copyto(dx, 0, where=np.expand_dims(self.ignored, axis))  # 0 even where x is not finite
+        return None if self.mode == "NONE" else float(self.cells.valid) if self.mode == "VALID" else self.z
 
     # --- loss_param --------------------------------------------------------------------------------------
 

@@ -34,14 +34,12 @@ class EuclideanLossLayer(NormalizedLoss):
 
     def forward(self, bottom, top):
         a, b = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
-        w = self.w = self.sample_weights(bottom, a.size)
+        cells = self.cells = self.read_targets(bottom)
         total = 0.0
         for part in blocks(a.size):
             d = a[part] - b[part]
-            l = d * d if w is None else d * d * w[part]
-            total += float(l.sum(dtype=np.float64)) / 2
-        self.valid = a.size if w is None else float(w.sum(dtype=np.float64))
-        self.write_loss(top, total, bottom[0].shape[0], a.size)
+            total += self.total(d * d, cells.part(part)) / 2
+        self.write_loss(top, total, cells)
 
     def backward(self, top, propagate_down, bottom):
         a, b = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
@@ -50,6 +48,5 @@ class EuclideanLossLayer(NormalizedLoss):
                 continue
             dx = bottom[i].diff.reshape(-1)
             np.subtract(a, b, out=dx)
-            dx *= sign * self.scale(top)
-            if self.w is not None:
-                dx *= self.w
+            dx *= sign * self.scale(top, self.cells)
+            self.apply(dx, self.cells)

@@ -41,10 +41,10 @@ class HingeLossLayer(NormalizedLoss):
         top[0].reshape(())
 
     def forward(self, bottom, top):
-        self.read_cells(bottom, self.C, (self.N,))
+        cells = self.cells = self.read_labels(bottom, self.C, (self.N,))
         m = self._margins(bottom[0].data)
         l = (m * m if self.squared else m).sum(axis=1)
-        self.write_loss(top, self.total(l), self.N, self.N)
+        self.write_loss(top, self.total(l, cells), cells)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
@@ -53,7 +53,7 @@ class HingeLossLayer(NormalizedLoss):
         m = self._margins(bottom[0].data)
         dx[...] = 2 * m if self.squared else np.sign(m)
         self._flip_label(dx)
-        self.apply_cells(dx, 1, self.scale(top))
+        self.apply(dx, self.cells, self.scale(top, self.cells), axis=1)
 
     def _margins(self, x):
         m = x.reshape(self.N, self.C).copy()
@@ -62,4 +62,4 @@ class HingeLossLayer(NormalizedLoss):
         return np.maximum(m, 0, out=m)
 
     def _flip_label(self, values):
-        values[np.arange(self.N), self.k] *= -1
+        values[np.arange(self.N), self.cells.k] *= -1

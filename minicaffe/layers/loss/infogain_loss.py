@@ -62,10 +62,10 @@ class InfogainLossLayer(NormalizedLoss):
 
     def forward(self, bottom, top):
         p = kernels.softmax(bottom[0].data, self.axis, out=self.p)
-        self.read_cells(bottom, self.C, (self.outer, self.inner))
+        cells = self.cells = self.read_labels(bottom, self.C, (self.outer, self.inner))
         self.H = self._rows(bottom)
         log_p = np.log(np.maximum(p.reshape(self.H.shape), LOG_THRESHOLD))
-        self.write_loss(top, self.total(-(self.H * log_p).sum(axis=1)), self.outer, self.outer * self.inner)
+        self.write_loss(top, self.total(-(self.H * log_p).sum(axis=1), cells), cells)
         for y in top[1:]:
             y.data[...] = p
 
@@ -76,11 +76,11 @@ class InfogainLossLayer(NormalizedLoss):
         dx = bottom[0].diff.reshape(H.shape)
         np.multiply(self.p.reshape(H.shape), H.sum(axis=1, keepdims=True), out=dx)
         dx -= H
-        self.apply_cells(dx, 1, self.scale(top))
+        self.apply(dx, self.cells, self.scale(top, self.cells), axis=1)
 
     def _matrix(self, bottom):
         return bottom[2].data if len(bottom) == 3 else self.matrix
 
     def _rows(self, bottom):
         """Row k of H for each cell: (outer, C, inner)."""
-        return np.moveaxis(self._matrix(bottom).reshape(self.C, self.C)[self.k], 2, 1)
+        return np.moveaxis(self._matrix(bottom).reshape(self.C, self.C)[self.cells.k], 2, 1)

@@ -38,17 +38,17 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
         top[0].reshape(())
 
     def forward(self, bottom, top):
-        self.read_cells(bottom, self.C, (self.N,))
+        cells = self.cells = self.read_labels(bottom, self.C, (self.N,))
         l = -np.log(self._of_label(bottom[0].data))
-        self.write_loss(top, self.total(l), self.N, self.N)
+        self.write_loss(top, self.total(l, cells), cells)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
         dp = bottom[0].diff.reshape(self.N, self.C)
         dp.fill(0)
-        dp[np.arange(self.N), self.k] = -1 / self._of_label(bottom[0].data)
-        self.apply_cells(dp, 1, self.scale(top))
+        dp[np.arange(self.N), self.cells.k] = -1 / self._of_label(bottom[0].data)
+        self.apply(dp, self.cells, self.scale(top, self.cells), axis=1)
 
     def _of_label(self, p):
-        return np.maximum(p.reshape(self.N, self.C)[np.arange(self.N), self.k], LOG_THRESHOLD)
+        return np.maximum(p.reshape(self.N, self.C)[np.arange(self.N), self.cells.k], LOG_THRESHOLD)

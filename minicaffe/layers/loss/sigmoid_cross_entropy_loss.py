@@ -49,28 +49,26 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
 
     def forward(self, bottom, top):
         x, t = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
-        self.w, self.valid, total = self._cell_weights(bottom), 0, 0.0
-        with np.errstate(over="ignore", invalid="ignore"):  # a score of ±∞ is allowed
-            for part in blocks(x.size):
-                l = self._loss(x[part], t[part])
-                self.valid += self._weigh(l, t[part], part)
-                total += float(l.sum(dtype=np.float64))
-                for y in top[1:]:
-                    y.data.reshape(-1)[part] = l
-        self.write_loss(top, total, bottom[0].shape[0], x.size)
+        cells = self.cells = self.read_targets(bottom)
+        total = 0.0
+        for part in blocks(x.size):
+            l = self._loss(x[part], t[part])
+            total += self.total(l, cells.part(part))
+            for y in top[1:]:
+                y.data.reshape(-1)[part] = l
+        self.write_loss(top, total, cells)
         self.warn_of_targets(bottom[1].data)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
         x, t, dx = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), bottom[0].diff.reshape(-1)
-        scale = self.scale(top)
-        with np.errstate(invalid="ignore"):
-            for part in blocks(x.size):
-                slope = self._slope(x[part], t[part])
-                self._weigh(slope, t[part], part)
-                slope *= scale + top[1].diff.reshape(-1)[part] if len(top) == 2 else scale
-                dx[part] = slope
+        scale = self.scale(top, self.cells)
+        for part in blocks(x.size):
+            slope = self._slope(x[part], t[part])
+            self.apply(slope, self.cells.part(part))
+            # the second top is w · l undivided, so that its gradient joins in without the 1 / Z
+            dx[part] = slope * (scale + top[1].diff.reshape(-1)[part] if len(top) == 2 else scale)
 
     def _loss(self, x, t):
         if not self.plain:
@@ -99,22 +97,3 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         A, B = np.logaddexp(0, -x), np.logaddexp(0, x)
         g = self.gamma
         return A, B, np.exp(-A), np.exp(-B), np.exp(-g * B) if g else 1.0, np.exp(-g * A) if g else 1.0
-
-    def _cell_weights(self, bottom):
-        w = self.sample_weights(bottom, bottom[0].count)
-        if self.class_weight is None:
-            return w
-        shape = bottom[0].shape
-        c = np.broadcast_to(self.class_weight.reshape((-1,) + (1,) * (len(shape) - 2)), shape).reshape(-1)
-        return c if w is None else c * w
-
-    def _weigh(self, values, t, part):
-        """Multiply the cells of one block by w, with 0 at ignored ones; how many count, or Σ w of them."""
-        w = None if self.w is None else self.w[part]
-        if w is not None:
-            values[...] = times(w, values)
-        ignored = self.ignored_among(t)
-        if ignored is None:
-            return len(values) if w is None else float(w.sum(dtype=np.float64))
-        values[ignored] = 0
-        return np.count_nonzero(~ignored) if w is None else float(w[~ignored].sum(dtype=np.float64))

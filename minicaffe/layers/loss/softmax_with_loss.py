@@ -44,9 +44,9 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         self.axis = x.canonical_axis(axis)
         self.check_batch(bottom)
         self.outer, self.classes, self.inner = split_axes(x.shape, self.axis)
-        self.cells = self.outer * self.inner
-        self.check_labels(bottom, self.cells, f"one a place beside axis {self.axis}")
-        self.check_weights(bottom, self.cells, self.classes)
+        cells = self.outer * self.inner
+        self.check_labels(bottom, cells, f"one a place beside axis {self.axis}")
+        self.check_weights(bottom, cells, self.classes)
         self.p = self.scratch(x.shape)
         top[0].reshape(())
         for y in top[1:]:
@@ -55,13 +55,13 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     def forward(self, bottom, top):
         x, p = bottom[0].data, self.p
         kernels.softmax(x, self.axis, out=p)
-        self.read_cells(bottom, self.classes, (self.outer, self.inner))
+        cells = self.cells = self.read_labels(bottom, self.classes, (self.outer, self.inner))
         pk = self._of_label(p)[0]
         l = -np.log(np.maximum(pk, FLT_MIN))
         gamma = self.param.focal_gamma
         if gamma:
             l *= (1 - pk) ** gamma
-        self.write_loss(top, self.total(l), self.outer, self.cells)
+        self.write_loss(top, self.total(l, cells), cells)
         for y in top[1:]:
             y.data[...] = p
 
@@ -73,11 +73,12 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         dk, at = self._of_label(dx)
         dx.reshape(self.outer, self.classes, self.inner)[at] = dk - 1
         f = self._focal_slope(self._of_label(p)[0]) if self.param.focal_gamma else 1.0
-        self.apply_cells(dx.reshape(self.outer, self.classes, self.inner), 1, f * self.scale(top))
+        dx = dx.reshape(self.outer, self.classes, self.inner)
+        self.apply(dx, self.cells, f * self.scale(top, self.cells), axis=1)
 
     def _of_label(self, values):
         """values[k] of each cell (outer, inner), and the index that finds them."""
-        at = np.arange(self.outer)[:, None], self.k, np.arange(self.inner)
+        at = np.arange(self.outer)[:, None], self.cells.k, np.arange(self.inner)
         return values.reshape(self.outer, self.classes, self.inner)[at], at
 
     def _focal_slope(self, pk):

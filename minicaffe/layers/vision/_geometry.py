@@ -77,8 +77,8 @@ def pool_pair(layer, field, short):
 
 
 def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
-    """How many windows a pooling has on the last two axes of a bottom (N, C, H, W)."""
-    sizes = []
+    """How many windows a pooling has on the last two axes of a bottom (N, C, H, W); each has a pixel of the image."""
+    sizes, beyond = [], []
     for n, k, s, p in zip(shape[2:], kernel, stride, pad, strict=True):
         span = n + 2 * p - k
         size = (-(-span // s) if ceil else span // s) + 1
@@ -86,8 +86,16 @@ def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
         if any(pad) and (size - 1) * s >= n + p:
             size -= 1
         sizes.append(size)
-    if min(sizes) < 1:
+        beyond.append((size - 1) * s - p >= n)
+    if min(sizes) < 1 or 0 in shape[2:]:
         layer.fail(f"the window {kernel} does not fit bottom[0] (N, C, H, W) {shape}, padded by {pad}")
+    if any(beyond):  # only rounding up without padding comes here: Caffe gives NaN or −3.4e38 for such a window
+        axis = beyond.index(True)
+        n, size, begins = shape[2 + axis], sizes[axis], (sizes[axis] - 1) * stride[axis]
+        oh, ow = pooled_sizes(layer, shape, kernel, stride, pad, ceil=False)
+        layer.fail(f"window {size} of {size} along the {('height', 'width')[axis]} would begin at pixel {begins}, but "
+                   f"bottom[0] (N, C, H, W) {shape} ends at pixel {n - 1} there: with kernel {kernel} and stride "
+                   f"{stride} it would hold no pixel", hint=f"round_mode: FLOOR leaves it out and gives {oh} x {ow}")
     return tuple(sizes)
 
 

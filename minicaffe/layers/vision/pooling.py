@@ -28,7 +28,8 @@ class PoolingLayer(PoolingBase):
     Phase     STOCHASTIC draws in TRAIN and averages in TEST
     Errors    LayerError when x has not four axes, when kernel, stride or pad are missing, 0, half given or given
               twice over, when pad ≥ kernel, when STOCHASTIC is padded, when global_pooling comes with a kernel, pad
-              or stride, when the window does not fit, when a second top is wanted of another method than MAX
+              or stride, when the window does not fit or the last one would begin beyond the image, when a second top
+              is wanted of another method than MAX
     Derived   docs/maths/vision.md#pooling
     See       Zeiler and Fergus, ICLR 2013, on stochastic pooling
     """
