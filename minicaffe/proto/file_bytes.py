@@ -1,0 +1,122 @@
+"""The bytes of a file that another program may change meanwhile: read in blocks, and every change is noticed.
+
+A mapping would be simpler. But a mapped file that becomes shorter kills the process that reads it (SIGBUS), and one
+that is written over changes under the reader without a word.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+
+from minicaffe import system
+from minicaffe.errors import DataError
+from minicaffe.proto.files import PathLike
+
+BLOCK = 1 << 18  # bytes that are read at once; a multiple of every page size that an LMDB may have
+MOST_BLOCKS = 32  # that are kept
+
+
+class FileBytes:
+    """An ordinary file's bytes by their places, as if they were in memory; a few blocks are kept.
+
+    All that is read is of one state of the file: DataError where it was written to since it was opened. A file that
+    takes the name of this one does no harm. A copy (copy.deepcopy) opens the file again. OSError where it cannot be
+    opened.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = str(path)
+        self._head = b""
+        self._open(os.path.abspath(path))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            begin = place.start or 0
+            return self.read(begin, min(place.stop, self._size) - begin)
+        block, at = self.block(place)
+        return block[at]
+
+    def block(self, place: int) -> tuple[bytes, int]:
+        """The block that holds the byte at `place`, and where in the block this byte stands."""
+        number, at = divmod(place, BLOCK)
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._read(number * BLOCK, min(BLOCK, self._size - number * BLOCK))
+            with self._lock:
+                while len(self._blocks) >= MOST_BLOCKS:
+                    del self._blocks[next(iter(self._blocks))]
+                self._blocks[number] = block
+        return block, at
+
+    def read(self, place: int, size: int) -> bytes:
+        """The `size` bytes from `place` on, all of which the file must have."""
+        parts = []
+        while size > 0:
+            block, at = self.block(place)
+            parts.append(block[at:at + size])
+            place, size = place + len(parts[-1]), size - len(parts[-1])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_into(self, values: np.ndarray, place: int) -> None:
+        """Fill an array, which must be in one piece, with the bytes from `place` on; no block is kept."""
+        target: Any = values.reshape(-1).view(np.uint8)
+        for at in range(0, target.size, BLOCK):
+            part = target[at:at + BLOCK]
+            part[:] = np.frombuffer(self._read(place + at, part.size), np.uint8)
+
+    def watch(self, size: int) -> None:
+        """From now on a change of the first `size` bytes counts as one of the file, whatever its date says."""
+        self._head = self.read(0, size)
+        self.check()
+
+    def check(self) -> None:
+        """DataError where the file has been written to since it was opened."""
+        found = os.fstat(self._file.fileno())
+        if (found.st_size, found.st_mtime_ns) != self._state or (
+                self._head and system.read_at(self._file, 0, len(self._head)) != self._head):
+            raise DataError(f"{self.path} is being written: it has changed since it was opened",
+                            hint="wait until the other program has finished, then begin again")
+
+    def _read(self, place: int, size: int) -> bytes:
+        try:
+            data = system.read_at(self._file, place, size)
+            self.check()  # afterwards: what was read before a change is whole
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
+        if len(data) < size:
+            raise DataError(f"cannot read {self.path}: it ends at byte {place + len(data)} of {self._size}")
+        return data
+
+    def _open(self, path: str) -> None:
+        kind = os.stat(path).st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # opening a pipe would wait for its writer
+            raise OSError(errno.EINVAL, "it is a pipe or a device, not an ordinary file")
+        self._full_path, self._file = path, open(path, "rb", buffering=0)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+        found = os.fstat(self._file.fileno())
+        self._size, self._state = found.st_size, (found.st_size, found.st_mtime_ns)
+        self._blocks: dict[int, bytes] = {}
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "full_path": self._full_path, "head": self._head, "state": self._state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the file again, which must be the same one."""
+        self.path, self._head = state["path"], state["head"]
+        try:
+            self._open(state["full_path"])
+        except OSError as error:
+            raise DataError(f"cannot open {self.path} again: {error.strerror or error}") from error
+        self._state = state["state"]
+        self.check()
