@@ -4,7 +4,9 @@ The library maps the file and follows what a page says; one wrong number in a da
 Here every number is checked against the file before it is followed, and nothing is mapped.
 
 A program that adds records writes pages that no record of the last transaction is in, and then the meta page of the
-next one. So what was read while both meta pages stayed as they were is of one transaction. The format, little-endian, in pages of one size:
+next one. So what was read while both meta pages stayed as they were is of one transaction.
+
+The format, little-endian, in pages of one size:
 
     pages 0, 1   meta: the root of the tree, its depth, the number of records, the last page; the newer one counts
     branch       nodes (page number, key), the children in the order of their keys

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
+from minicaffe.proto.file_bytes import unchanged
 from minicaffe.proto.files import replace_file
 
 try:
@@ -25,7 +26,7 @@ def read_file(path: PathLike, read: Callable[[Any], T]) -> T:
     """What `read` makes of the open file; DataError where it is no HDF5 file or lacks what `read` asks for."""
     require()
     try:
-        with h5py.File(path, "r") as file:
+        with unchanged(path), h5py.File(path, "r") as file:
             return read(file)
     except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
         raise DataError(f"cannot read this HDF5 file: {_sentence(error)}", where=str(path),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.errors import DataError
+from minicaffe.proto.file_bytes import unchanged
 from minicaffe.proto.files import replace_file
 
 PathLike = str | os.PathLike[str]
@@ -26,7 +27,7 @@ _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struc
 def read(path: PathLike) -> dict[str, np.ndarray]:
     """The arrays of a file by name, in its order. DataError where it is damaged or holds Python objects."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with unchanged(path), zipfile.ZipFile(path) as archive:
             left = os.path.getsize(path)
             arrays = {}
             for member in archive.infolist():

@@ -6,11 +6,13 @@ that is written over changes under the reader without a word.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -84,17 +86,17 @@ class FileBytes:
         found = os.fstat(self._file.fileno())
         if (found.st_size, found.st_mtime_ns) != self._state or (
                 self._head and system.read_at(self._file, 0, len(self._head)) != self._head):
-            raise DataError(f"{self.path} is being written: it has changed since it was opened",
-                            hint="wait until the other program has finished, then begin again")
+            raise _being_written(self.path)
 
     def _read(self, place: int, size: int) -> bytes:
         try:
             data = system.read_at(self._file, place, size)
             self.check()  # afterwards: what was read before a change is whole
         except OSError as error:
-            raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
+            raise DataError(f"this file cannot be read: {error.strerror or error}", where=self.path) from error
         if len(data) < size:
-            raise DataError(f"cannot read {self.path}: it ends at byte {place + len(data)} of {self._size}")
+            raise DataError(f"this file cannot be read beyond byte {place + len(data)} of {self._size}",
+                            where=self.path)
         return data
 
     def _open(self, path: str) -> None:
@@ -117,6 +119,36 @@ class FileBytes:
         try:
             self._open(state["full_path"])
         except OSError as error:
-            raise DataError(f"cannot open {self.path} again: {error.strerror or error}") from error
+            raise DataError(f"this file cannot be opened again: {error.strerror or error}", where=self.path) from error
         self._state = state["state"]
         self.check()
+
+
+@contextlib.contextmanager
+def unchanged(path: PathLike) -> Iterator[None]:
+    """Around the reading of a file by others' code: DataError where the file was written to meanwhile.
+
+    Whatever the code inside raises then is of no interest: the file was neither the old one nor the new one.
+    """
+    before = _state_of(path)
+    try:
+        yield
+    except Exception as error:
+        if _state_of(path) != before:
+            raise _being_written(path) from error
+        raise
+    if _state_of(path) != before:
+        raise _being_written(path)
+
+
+def _state_of(path: PathLike) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _being_written(path: PathLike) -> DataError:
+    return DataError("this file is being written: it has changed since it was opened", where=str(path),
+                     hint="wait until the other program has finished, then begin again")
