@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-LONGEST_CLOSE = 5.0  # seconds that `close` waits for a source that does not answer
+LONGEST_CLOSE = 3.0  # seconds that `close` waits for a source that does not answer
 
 
 class Prefetcher(Generic[T]):

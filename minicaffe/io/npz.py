@@ -34,8 +34,11 @@ def read(path: PathLike) -> dict[str, np.ndarray]:
                 left -= member.compress_size
                 if left < 0 or member.file_size > PACKED_AT_MOST * member.compress_size:
                     raise DataError(f"{member.filename} claims more bytes than the file has", where=str(path))
+                name = member.filename.removesuffix(".npy")
+                if name in arrays:
+                    raise DataError(f"this .npz is damaged: two of its members are called {name!r}", where=str(path))
                 with archive.open(member) as stream:
-                    arrays[member.filename.removesuffix(".npy")] = _array(stream, member, path)
+                    arrays[name] = _array(stream, member, path)
             return arrays
     except _BROKEN as error:
         raise DataError(f"this .npz is damaged: {error}", where=str(path)) from error

@@ -5,6 +5,7 @@ import json
 import logging
 import struct
 import tracemalloc
+import warnings
 import zipfile
 
 import numpy as np
@@ -119,7 +120,10 @@ F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     ({"a/0": {**F32, "shape": [10**12]}}, bytes(8), "do not fill"),
     ({"a/0": {**F32, "dtype": "F8_E4M3"}}, bytes(8), "of the type 'F8_E4M3'; only F64"),
     ({"a/0": [1]}, bytes(8), "the entry of 'a/0' lacks"),
+    ({"a/0": {**F32, "shape": [2**62, 0], "data_offsets": [0, 0]}}, b"", "do not fill"),
     (b'{"a/0": 1, "a/0": 2}', b"", "stands twice"),
+    ({"\ud800/0": F32}, bytes(8), r"'\\ud800/0' in its header is no text: it holds half of a character"),
+    ({"__metadata__": {"a": "\udfff"}, "a/0": F32}, bytes(8), r"'\\udfff' in its header is no text"),
     (b"{" * 5000, b"", "damaged"),
     ({"conv1.weight": F32}, bytes(8), "'conv1.weight' is not named LAYER/INDEX, such as 'conv1/0'"),
     ({"conv1/1000000": F32}, bytes(8), "is not named LAYER/INDEX"),
@@ -144,6 +148,16 @@ def test_damaged_npz(tmp_path):
     (tmp_path / "cut.npz").write_bytes(whole[:-20])
     with pytest.raises(DataError, match=r"this \.npz is damaged"):
         weights.read(tmp_path / "cut.npz")
+    np.savez(tmp_path / "one.npz", **{"a/0": np.ones(2)})
+    with zipfile.ZipFile(tmp_path / "one.npz") as archive:
+        member = archive.read("a/0.npy")
+    for other in ("a/0.npy", "a/0"):
+        with zipfile.ZipFile(tmp_path / "twice.npz", "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # zipfile warns of the second name
+            archive.writestr("a/0.npy", member)
+            archive.writestr(other, member.replace(np.float64(1).tobytes(), np.float64(7).tobytes()))
+        with pytest.raises(DataError, match=r"this \.npz is damaged: two of its members are called 'a/0'"):
+            weights.read(tmp_path / "twice.npz")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
