@@ -13,7 +13,7 @@ import stat
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -100,10 +100,7 @@ class FileBytes:
         return data
 
     def _open(self, path: str) -> None:
-        kind = os.stat(path).st_mode
-        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # opening a pipe would wait for its writer
-            raise OSError(errno.EINVAL, "it is a pipe or a device, not an ordinary file")
-        self._full_path, self._file = path, open(path, "rb", buffering=0)  # noqa: SIM115
+        self._full_path, self._file = path, open_ordinary(path)
         weakref.finalize(self, self._file.close)
         found = os.fstat(self._file.fileno())
         self._size, self._state = found.st_size, (found.st_size, found.st_mtime_ns)
@@ -122,6 +119,14 @@ class FileBytes:
             raise DataError(f"this file cannot be opened again: {error.strerror or error}", where=self.path) from error
         self._state = state["state"]
         self.check()
+
+
+def open_ordinary(path: PathLike) -> BinaryIO:
+    """Open a file for reading; OSError also for a pipe or a device, which is not opened: that could wait for ever."""
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not an ordinary file")
+    return open(path, "rb", buffering=0)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import os
 import struct
 import tracemalloc
 import warnings
@@ -13,7 +14,7 @@ import pytest
 from extras import needs
 
 from minicaffe.errors import DataError, MinicaffeError
-from minicaffe.io import npz, safetensors, weights
+from minicaffe.io import hdf5, npz, safetensors, solverstate, weights
 from minicaffe.proto import BlobProto, NetParameter, V1LayerParameter
 from minicaffe.proto.binary import LayerWeights
 
@@ -227,6 +228,78 @@ def test_hdf5_that_refers_to_itself_or_elsewhere(tmp_path):
         file.create_dataset("data/a/0", (10**6, 10**6), "f4")
     with pytest.raises(DataError, match="holds 0 bytes, but its shape .* needs 4000000000000"):
         weights.read(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize("where", ["external storage", "a virtual dataset", "a link", "a link to a link", "a group"])
+@pytest.mark.parametrize("door", ["weights", "solver state", "text"])
+def test_hdf5_values_in_another_file(where, door, tmp_path):
+    """this test shows that no HDF5 file makes us read another one, which could be any that the user may read."""
+    import h5py
+
+    place, kind = {"weights": ("data/a/0", "f4"), "solver state": ("history/0", "f4"),
+                   "text": ("learned_net", "S32")}[door]
+    folder, _, name = place.rpartition("/")
+    (tmp_path / "secret").write_bytes(b"a password of thirty-two letters")
+    count = 32 // np.dtype(kind).itemsize
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.create_dataset(place, data=np.frombuffer((tmp_path / "secret").read_bytes(), kind))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        if door != "weights":
+            file["iter"], file["current_step"] = [3], [0]
+            file.create_group("history")
+        group = file.require_group(folder) if folder and where != "a group" else file
+        if where == "external storage":
+            group.create_dataset(name, (count,), kind, external=[(str(tmp_path / "secret"), 0, 32)])
+        elif where == "a virtual dataset":
+            layout = h5py.VirtualLayout((count,), kind)
+            layout[...] = h5py.VirtualSource(str(tmp_path / "other.h5"), place, (count,))
+            group.create_virtual_dataset(name, layout)
+        elif where == "a group" and folder:
+            top = folder.partition("/")[0]
+            file.pop(top, None)
+            file[top] = h5py.ExternalLink("other.h5", top)
+        elif where == "a link to a link":
+            file["elsewhere"] = h5py.ExternalLink("other.h5", place)
+            group[name] = h5py.SoftLink("/elsewhere")
+        else:
+            group[name] = h5py.ExternalLink("other.h5", place)
+
+    with pytest.raises(DataError, match=r"a\.h5: .*another file"):
+        (weights if door == "weights" else solverstate).read(tmp_path / "a.h5")
+
+
+def test_hdf5_names_that_are_no_text(tmp_path):
+    """this test shows that bytes that are no UTF-8 are replaced, as in a caffemodel, and can be written on."""
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        h5py.h5g.create(file.create_group("data").id, b"sch\xf6n")
+        file[b"data/sch\xf6n/0"] = np.ones(2, np.float32)
+    layers = weights.read(tmp_path / "a.h5")
+    weights.write(tmp_path / "b.caffemodel", layers)
+
+    assert ["sch\ufffdn"] == [layer.name for layer in layers]
+    assert ["sch\ufffdn"] == [layer.name for layer in weights.read(tmp_path / "b.caffemodel")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_an_hdf5_file_that_cannot_be_opened(tmp_path, monkeypatch):
+    """this test shows that what is missing, a folder, a pipe or of another kind is not called damaged."""
+    os.mkfifo(tmp_path / "pipe.h5")
+    (tmp_path / "page.h5").write_text("<!doctype html>")
+    weights.write(tmp_path / "model.h5", [LayerWeights("a", "Scale", [np.ones(1, np.float32)])])
+    for name, words in (("modle.h5", r"no such file: .*modle\.h5\n  hint: did you mean 'model\.h5'"),
+                        ("", "is a folder, not a file"), ("pipe.h5", "it is a pipe or a device"),
+                        ("page.h5", "this is not an HDF5 file but a web page")):
+        with pytest.raises(MinicaffeError, match=words):
+            hdf5.read_file(tmp_path / name, list)
+
+    def busy(*_):
+        raise BlockingIOError(11, "unable to lock file")
+
+    monkeypatch.setattr(hdf5.h5py, "File", busy)
+    with pytest.raises(DataError, match=r"model\.h5: another program has this HDF5 file open to write it"):
+        weights.read(tmp_path / "model.h5")
 
 
 @pytest.mark.parametrize(("name", "values", "words"), [
