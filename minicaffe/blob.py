@@ -85,7 +85,8 @@ class Blob:
         if any(n < 0 for n in new):
             raise LayerError(f"a blob's sizes cannot be negative, got {new}")
         if too_large(new):
-            raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got the shape {new}")
+            count = math.prod(filter(None, new))  # without a size of 0, which would hide the others
+            raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got {count}: {new}")
         self._data_view = self._diff_view = self._data_base = self._diff_base = None  # first: Ctrl-C may come between
         self.shape = new
         _changed()

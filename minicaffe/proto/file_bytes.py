@@ -22,7 +22,7 @@ from minicaffe.errors import DataError
 from minicaffe.proto.files import PathLike
 
 BLOCK = 1 << 18  # bytes that are read at once; a multiple of every page size that an LMDB may have
-MOST_BLOCKS = 32  # that are kept
+MOST_BLOCKS = 128  # that are kept: 32 MB, for leaves that do not lie in the order of their keys
 
 
 class FileBytes:
