@@ -33,6 +33,8 @@ _LONG_VALUE = 1
 _SORTED_VALUES = 4  # a database flag: keys with several values
 _EMPTY = 2**64 - 1  # the root of a tree without records
 DEEPEST = 32  # levels, as in the library
+BLOCK = 1 << 18  # bytes that are read at once; a multiple of every page size
+MOST_BLOCKS = 128  # in memory: 32 MB, for leaves that do not lie in the order of their keys
 
 
 class _Meta(NamedTuple):
@@ -56,7 +58,7 @@ class Tree:
     def __init__(self, file: Path) -> None:
         self.file = file
         try:
-            self._data = FileBytes(file)
+            self._data = FileBytes(file, BLOCK, MOST_BLOCKS)
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
         size = len(self._data)

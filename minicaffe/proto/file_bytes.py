@@ -21,22 +21,21 @@ from minicaffe import system
 from minicaffe.errors import DataError
 from minicaffe.proto.files import PathLike
 
-BLOCK = 1 << 18  # bytes that are read at once; a multiple of every page size that an LMDB may have
-MOST_BLOCKS = 128  # that are kept: 32 MB, for leaves that do not lie in the order of their keys
+BLOCK = 1 << 16  # bytes that are read at once where messages' heads stand between arrays, which are read whole
 
 
 class FileBytes:
-    """An ordinary file's bytes by their places, as if they were in memory; a few blocks are kept.
+    """An ordinary file's bytes by their places, as if they were in memory; `most` blocks are kept.
 
     All that is read is of one state of the file: DataError where it was written to since it was opened. A file that
     takes the name of this one does no harm. A copy (copy.deepcopy) opens the file again. OSError where it cannot be
     opened.
     """
 
-    def __init__(self, path: PathLike) -> None:
-        self.path = str(path)
-        self._head = b""
-        self._open(os.path.abspath(path))
+    def __init__(self, path: PathLike, block_size: int = BLOCK, most: int = 2) -> None:
+        self.path, self._block_size, self._most, self._head = str(path), block_size, most, b""
+        self._full_path = os.path.abspath(path)
+        self._open()
 
     def __len__(self) -> int:
         return self._size
@@ -50,18 +49,20 @@ class FileBytes:
 
     def block(self, place: int) -> tuple[bytes, int]:
         """The block that holds the byte at `place`, and where in the block this byte stands."""
-        number, at = divmod(place, BLOCK)
+        number, at = divmod(place, self._block_size)
         block = self._blocks.get(number)
         if block is None:
-            block = self._read(number * BLOCK, min(BLOCK, self._size - number * BLOCK))
+            block = self._read(place - at, min(self._block_size, self._size - place + at))
             with self._lock:
-                while len(self._blocks) >= MOST_BLOCKS:
+                while len(self._blocks) >= self._most:
                     del self._blocks[next(iter(self._blocks))]
                 self._blocks[number] = block
         return block, at
 
     def read(self, place: int, size: int) -> bytes:
-        """The `size` bytes from `place` on, all of which the file must have."""
+        """The `size` bytes from `place` on. IndexError where the file does not have them all."""
+        if size > 0 and not 0 <= place <= self._size - size:
+            raise IndexError(f"the bytes {place} to {place + size} of {self._size}")
         parts = []
         while size > 0:
             block, at = self.block(place)
@@ -70,11 +71,14 @@ class FileBytes:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def read_into(self, values: np.ndarray, place: int) -> None:
-        """Fill an array, which must be in one piece, with the bytes from `place` on; no block is kept."""
+        """Fill an array, which must be in one piece, with the bytes from `place` on."""
         target: Any = values.reshape(-1).view(np.uint8)
-        for at in range(0, target.size, BLOCK):
-            part = target[at:at + BLOCK]
-            part[:] = np.frombuffer(self._read(place + at, part.size), np.uint8)
+        if target.size <= self._block_size:  # much of it stands in a block that was read for what lies before it
+            target[:] = np.frombuffer(self.read(place, target.size), np.uint8)
+            return
+        with self._one_error():
+            count = system.read_into(self._file, place, memoryview(target))
+        self._check_read(place, count, target.size)
 
     def watch(self, size: int) -> None:
         """From now on a change of the first `size` bytes counts as one of the file, whatever its date says."""
@@ -83,24 +87,33 @@ class FileBytes:
 
     def check(self) -> None:
         """DataError where the file has been written to since it was opened."""
-        found = os.fstat(self._file.fileno())
-        if (found.st_size, found.st_mtime_ns) != self._state or (
-                self._head and system.read_at(self._file, 0, len(self._head)) != self._head):
+        with self._one_error():
+            found = os.fstat(self._file.fileno())
+            head = system.read_at(self._file, 0, len(self._head))
+        if (found.st_size, found.st_mtime_ns) != self._state or head != self._head:
             raise _being_written(self.path)
 
     def _read(self, place: int, size: int) -> bytes:
-        try:
+        with self._one_error():
             data = system.read_at(self._file, place, size)
-            self.check()  # afterwards: what was read before a change is whole
-        except OSError as error:
-            raise DataError(f"this file cannot be read: {error.strerror or error}", where=self.path) from error
-        if len(data) < size:
-            raise DataError(f"this file cannot be read beyond byte {place + len(data)} of {self._size}",
-                            where=self.path)
+        self._check_read(place, len(data), size)
         return data
 
-    def _open(self, path: str) -> None:
-        self._full_path, self._file = path, open_ordinary(path)
+    def _check_read(self, place: int, count: int, size: int) -> None:
+        """To be called after reading: what was read before a change is whole."""
+        self.check()
+        if count < size:
+            raise DataError(f"this file cannot be read beyond byte {place + count} of {self._size}", where=self.path)
+
+    @contextlib.contextmanager
+    def _one_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(f"this file cannot be read: {error.strerror or error}", where=self.path) from error
+
+    def _open(self) -> None:
+        self._file = open_ordinary(self._full_path)
         weakref.finalize(self, self._file.close)
         found = os.fstat(self._file.fileno())
         self._size, self._state = found.st_size, (found.st_size, found.st_mtime_ns)
@@ -108,16 +121,16 @@ class FileBytes:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "full_path": self._full_path, "head": self._head, "state": self._state}
+        return {name: value for name, value in vars(self).items() if name not in ("_file", "_blocks", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open the file again, which must be the same one."""
-        self.path, self._head = state["path"], state["head"]
+        vars(self).update(state)
         try:
-            self._open(state["full_path"])
+            self._open()
         except OSError as error:
             raise DataError(f"this file cannot be opened again: {error.strerror or error}", where=self.path) from error
-        self._state = state["state"]
+        vars(self).update(state)  # its size and its date must still be those
         self.check()
 
 
