@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.errors import DataError
+from minicaffe.proto.blobs import too_large
 from minicaffe.proto.file_bytes import unchanged
 from minicaffe.proto.files import replace_file
 
@@ -64,7 +65,7 @@ def _array(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> np.ndarray:
     needed, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
     if dtype.kind not in "fiu":
         raise DataError(f"{member.filename} holds {dtype}, not numbers", where=str(path))
-    if needed != held or min(shape, default=0) < 0:
+    if needed != held or min(shape, default=0) < 0 or too_large(shape):
         raise DataError(f"{member.filename} holds {held} bytes, but its shape {shape} needs {needed}", where=str(path))
     values = np.empty(shape, dtype, order="F" if by_columns else "C")
     target: Any = values.ravel(order="K").view(np.uint8)  # no copy: the array is in one piece

@@ -128,6 +128,7 @@ F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     (b"{" * 5000, b"", "damaged"),
     ({"conv1.weight": F32}, bytes(8), "'conv1.weight' is not named LAYER/INDEX, such as 'conv1/0'"),
     ({"conv1/1000000": F32}, bytes(8), "is not named LAYER/INDEX"),
+    ({"a/0": F32, "a/00": {**F32, "data_offsets": [8, 16]}}, bytes(16), "two arrays are blob 0 of layer 'a'"),
 ])
 def test_damaged_safetensors(header, data, words, tmp_path):
     """this test shows that a header which contradicts the data, or itself, is an error with the numbers."""
@@ -140,11 +141,14 @@ def test_damaged_npz(tmp_path):
     np.savez(tmp_path / "objects.npz", **{"a/0": np.array([{}], object)})
     with pytest.raises(DataError, match="holds object, not numbers"):
         weights.read(tmp_path / "objects.npz")
-    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000,), }\n"
-    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
-        archive.writestr("a/0.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"1234")
-    with pytest.raises(DataError, match=r"a/0\.npy holds 4 bytes, but its shape \(10000000000,\) needs 40000000000"):
-        weights.read(tmp_path / "huge.npz")
+    for shape, data, words in (("(10000000000,)", b"1234", r"holds 4 bytes, but its shape \(10000000000,\) needs 40"),
+                               ("(-1, -1)", b"1234", r"holds 4 bytes, but its shape \(-1, -1\)"),
+                               (f"(0, {10**30})", b"", r"holds 0 bytes, but its shape \(0, 10+\)")):
+        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+        with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
+            archive.writestr("a/0.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data)
+        with pytest.raises(DataError, match=rf"a/0\.npy {words}"):
+            weights.read(tmp_path / "huge.npz")
     whole = (tmp_path / "objects.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[:-20])
     with pytest.raises(DataError, match=r"this \.npz is damaged"):
