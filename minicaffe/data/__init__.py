@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -67,18 +68,18 @@ def listed_file_error(path: str, where: str, error: Exception, root: str = "") -
                          f"{getattr(error, 'strerror', None) or error}", where=where)
     given, beside = Path(name), Path(listed_in).parent / path
     searched = "" if given.is_absolute() else f" (looked for in {Path.cwd()})"
-    if root and Path(root, path).exists():
+    if root and os.path.exists(os.path.join(root, path)):
         hint = f"root_folder is put before each path as it is: end it with a slash, '{root}/'"
-    elif "\\" in name and Path(name.replace("\\", "/")).exists():
+    elif "\\" in name and os.path.exists(name.replace("\\", "/")):
         hint = "write / instead of \\"
-    elif searched and beside.exists():
-        hint = f"paths in a list count from the folder in which one starts, and here the file is {beside}"
-    elif not given.parent.is_dir():
+    elif searched and os.path.exists(beside):
+        hint = f"paths in a list count from the folder in which minicaffe is started, and the file is {beside} here"
+    elif not os.path.isdir(given.parent):
         hint = f"there is no folder {str(given.parent)!r}"
     else:
         hint = _near(given)
     if searched and not hint:
-        hint = "paths in a list count from the folder in which one starts, not from the list's"
+        hint = "paths in a list count from the folder in which minicaffe is started, not from the list's"
     return DataError(f"there is no file {name}, which the list {listed_in} names{searched}", where=where, hint=hint)
 
 

@@ -64,8 +64,8 @@ def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: fl
         image_path = root + text.split()[0]
         found.paths.append(image_path)
         found.places.setdefault(image_path, f"{path}:{number}")
-        found.channels, _, _, count = (_numbers(rows, path, 1)[1][0] for _ in range(4))
-        _expect(found.channels > 0, path, number + 1, "a positive number of channels", [found.channels])
+        (number, (found.channels,)), _, _, (_, (count,)) = (_numbers(rows, path, 1) for _ in range(4))
+        _expect(found.channels > 0, path, number, "a positive number of channels", [found.channels])
         for _ in range(count):
             number, (label, overlap, *box) = _numbers(rows, path, 6)
             if overlap >= foreground:

@@ -623,8 +623,8 @@ HDF5_LIST_MISTAKES = [
                      r"\(looked for in /.*/start\)\n  hint: there is no folder 'x'$"),
     ("\n  a.h5   b1.h5\n", r"list\.txt:2: there is no file b1\.h5, .*\n  hint: did you mean 'a1\.h5'"),
     ("train.txt", r"list\.txt:1: there is no file train\.txt.*\n  hint: paths in a list count from the folder in which "
-                  r"one starts, not from the list's$"),
-    ("b.h5", r"list\.txt:1: there is no file b\.h5.*\n  hint: paths .* starts, and here the file is .*lists/b\.h5$"),
+                  r"minicaffe is started, not from the list's$"),
+    ("b.h5", r"list\.txt:1: there is no file b\.h5.*\n  hint: paths .* started, and the file is .*lists/b\.h5 here$"),
     ("sub\\\\c.h5", r"there is no file sub\\c\.h5.*\n  hint: write / instead of \\$"),
     ("sub", r"list\.txt:1: cannot read sub, which the list .*list\.txt names: Is a directory$"),
 ]
@@ -836,6 +836,7 @@ def test_window_data_errors(boxes, error, change, message):
     ("0.9 2 3 13 10", "0.9 2 3 13", r"windows\.txt:7: expected 6 numbers, got '5 0\.9 2 3 13'"),
     ("5 0.9", "0 0.9", r"expected a class above 0 for a foreground window"),
     ("0 0 20 10 29 19\n", "", r"windows\.txt ends in the middle of an image"),
+    ("p.png\n3\n", "p.png\n\n0\n", r"windows\.txt:4: expected a positive number of channels, got '0'"),
     ("p.png\n3", "p.png\n1", r"p\.png has 3 channels, but the window file says 1"),
     ("20 10 29 19", "20 10 30 19",
      r"the window \(20, 10\)-\(30, 19\) does not lie in .*q\.png, which is 30 wide and 20"),
