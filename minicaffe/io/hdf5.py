@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
+from minicaffe.proto.blobs import too_large
 from minicaffe.proto.file_bytes import open_ordinary, unchanged
 from minicaffe.proto.files import PathLike, replace_file, unreadable
 from minicaffe.proto.sniff import describe, sniff
@@ -64,7 +65,7 @@ def array(item: Any) -> np.ndarray:
     if is_dataset(item) and item.dtype.kind == "b":  # Caffe: refuses them too
         raise DataError(f"{item.name} holds booleans, not numbers", where=item.file.filename,
                         hint="write them as numbers: file[name] = values.astype('f4')")
-    if not is_dataset(item) or item.dtype.kind not in "fiu":
+    if not is_dataset(item) or item.dtype.kind not in "fiu" or item.shape is None:
         raise _damaged(item, "is no array of numbers")
     _check_size(item)
     values = np.empty(item.shape, item.dtype.newbyteorder("="))
@@ -137,7 +138,7 @@ def _check_size(dataset: Any) -> None:
                                                           "a virtual layout")
     stored, needed = int(dataset.id.get_storage_size()), dataset.nbytes
     packed = PACKED_AT_MOST if dataset.chunks else 1
-    if needed > stored * packed or stored > os.path.getsize(dataset.file.filename):
+    if too_large(dataset.shape) or needed > stored * packed or stored > os.path.getsize(dataset.file.filename):
         raise _damaged(dataset, f"holds {stored} bytes, but its shape {dataset.shape} needs {needed}")
 
 

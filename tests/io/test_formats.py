@@ -228,10 +228,13 @@ def test_hdf5_that_refers_to_itself_or_elsewhere(tmp_path):
         file["data/a/0"] = h5py.ExternalLink("a.h5", "data/a/0")
     with pytest.raises(DataError, match="names '0' of another file"):
         weights.read(tmp_path / "b.h5")
-    with h5py.File(tmp_path / "c.h5", "w") as file:
-        file.create_dataset("data/a/0", (10**6, 10**6), "f4")
-    with pytest.raises(DataError, match="holds 0 bytes, but its shape .* needs 4000000000000"):
-        weights.read(tmp_path / "c.h5")
+    for shape, words in (((10**6, 10**6), "holds 0 bytes, but its shape .* needs 4000000000000"),
+                         ((2**62, 0), r"holds 0 bytes, but its shape \(4611686018427387904, 0\)"),
+                         (None, "/data/a/0 is no array of numbers")):
+        with h5py.File(tmp_path / "c.h5", "w") as file:
+            file.create_dataset("data/a/0", shape, "f4", data=h5py.Empty("f4") if shape is None else None)
+        with pytest.raises(DataError, match=words):
+            weights.read(tmp_path / "c.h5")
 
 
 @pytest.mark.parametrize("where", ["external storage", "a virtual dataset", "a link", "a link to a link", "a group"])
