@@ -9,9 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minicaffe.errors import LayerError
-
-MAX_AXES = 32  # Caffe: kMaxBlobAxes
-MAX_COUNT = 2**48  # what a machine can address; Caffe's limit is 2**31 - 1
+from minicaffe.proto.blobs import MAX_AXES, MAX_COUNT, too_large
 
 changes = 0  # another number whenever the memory or the shape of any blob of the process has become another
 _numbers = itertools.count(1)
@@ -86,8 +84,9 @@ class Blob:
             raise LayerError(f"a blob has at most {MAX_AXES} axes, got {len(new)}: {new}")
         if any(n < 0 for n in new):
             raise LayerError(f"a blob's sizes cannot be negative, got {new}")
-        if math.prod(new) > MAX_COUNT:
-            raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got {math.prod(new)}: {new}")
+        if too_large(new):
+            count = math.prod(filter(None, new))  # without a size of 0, which would hide the others
+            raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got {count}: {new}")
         self._data_view = self._diff_view = self._data_base = self._diff_base = None  # first: Ctrl-C may come between
         self.shape = new
         _changed()

@@ -26,6 +26,22 @@ def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def read_into(file: BinaryIO, offset: int, target: memoryview) -> int:
+    """As `read_at`, into memory that is there already; the number of bytes read."""
+    done = 0
+    while done < len(target):
+        if hasattr(os, "preadv"):
+            count = os.preadv(file.fileno(), [target[done:]], offset + done)
+        else:
+            part = _read_once(file, offset + done, min(len(target) - done, 1 << 20))
+            count = len(part)
+            target[done:done + count] = part
+        if not count:
+            break
+        done += count
+    return done
+
+
 def _read_once(file: BinaryIO, offset: int, size: int) -> bytes:
     if hasattr(os, "pread"):
         return os.pread(file.fileno(), size, offset)

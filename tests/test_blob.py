@@ -128,9 +128,11 @@ def test_a_cleared_diff_reads_as_zeros():
 
 
 def test_a_blob_larger_than_any_memory():
-    """this test shows the count and the shape; nothing is allocated below the limit either."""
+    """this test shows count and shape, though a size of 0 hide the others; nothing is allocated below the limit."""
     with pytest.raises(LayerError, match=r"281474976710656 numbers, got 562949953421312: \(2, 281474976710656\)"):
         Blob((2, 2**48))
+    with pytest.raises(LayerError, match=r"numbers, got 4611686018427387904: \(4611686018427387904, 0\)"):
+        Blob((2**62, 0))
     assert 2**48 == Blob((2**40, 2**8)).count
 
 

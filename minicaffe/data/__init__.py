@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from minicaffe.errors import DataError
+from minicaffe.errors import DataError, near_names
+
+MOST_NAMES = 1000  # of a folder that are compared with one that is missing
 
 
 class Source(Protocol):
@@ -29,6 +33,62 @@ class Source(Protocol):
 def looked_in(path: str) -> str:
     """Where a path that is not there was looked for, as a hint; nothing where it says so itself."""
     return "" if Path(path).is_absolute() else f"looked for in {Path.cwd()}"
+
+
+def read_list(path: str, what: str) -> list[tuple[int, str]]:
+    """The number and the text of each line of a text file that is not blank. DataError, naming it `what`, without one.
+
+    A byte order mark, which Windows' programs put first, and line ends of any system are no part of the text.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as lines:
+            return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    except OSError as error:
+        hint = looked_in(path) if isinstance(error, FileNotFoundError) else ""
+        raise DataError(f"cannot read {what} {path}: {error.strerror or error}", hint=hint) from error
+    except UnicodeDecodeError as error:
+        utf_16 = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+        raise DataError(f"cannot read {what} {path}: {error}", hint="it is UTF-16, as Windows' PowerShell writes: save "
+                        "it as UTF-8" if utf_16 else f"{what} must be a text file in UTF-8") from error
+
+
+def read_listed(path: str, where: str, root: str = "") -> bytes:
+    """The content of root + path, which a list names at `where` (LIST:LINE). DataError where it cannot be read."""
+    try:
+        return Path(root + path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise listed_file_error(path, where, error, root) from error
+
+
+def listed_file_error(path: str, where: str, error: Exception, root: str = "") -> DataError:
+    """The error for a file that a list names and the system does not open, with the usual mistakes as hints."""
+    name, listed_in = root + path, where.rpartition(":")[0]
+    if not isinstance(error, FileNotFoundError):
+        return DataError(f"cannot read {name}, which the list {listed_in} names: "
+                         f"{getattr(error, 'strerror', None) or error}", where=where)
+    given, beside = Path(name), Path(listed_in).parent / path
+    searched = "" if given.is_absolute() else f" (looked for in {Path.cwd()})"
+    if root and os.path.exists(os.path.join(root, path)):
+        hint = f"root_folder is put before each path as it is: end it with a slash, '{root}/'"
+    elif "\\" in name and os.path.exists(name.replace("\\", "/")):
+        hint = "write / instead of \\"
+    elif searched and os.path.exists(beside):
+        hint = f"paths in a list count from the folder in which minicaffe is started, and the file is {beside} here"
+    elif not os.path.isdir(given.parent):
+        hint = f"there is no folder {str(given.parent)!r}"
+    else:
+        hint = _near(given)
+    if searched and not hint:
+        hint = "paths in a list count from the folder in which minicaffe is started, not from the list's"
+    return DataError(f"there is no file {name}, which the list {listed_in} names{searched}", where=where, hint=hint)
+
+
+def _near(path: Path) -> str:
+    """'did you mean ...?' for the names in the file's folder."""
+    try:
+        return near_names(path.name, [entry.name for entry in islice(path.parent.iterdir(), MOST_NAMES)])
+    except OSError:
+        return ""
 
 
 def open_source(backend: str, path: str) -> Source:

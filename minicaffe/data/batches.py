@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -83,6 +83,10 @@ class Batches:
     def seek(self, cursor: int) -> None:
         """Go on with sample number `cursor`."""
         self.cursor, self._next = cursor, self.samples.read(cursor)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy.deepcopy: without the samples being read; the copy needs a `seek`."""
+        return {**vars(self), "_next": None}
 
     def __call__(self) -> Batch:
         """The next batch."""

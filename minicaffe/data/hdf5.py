@@ -2,47 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
+from minicaffe.data import listed_file_error, read_list
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
+from minicaffe.proto.file_bytes import open_ordinary
+
+T = TypeVar("T")
 
 
 def read_paths(source: str) -> list[str]:
     """The file names in a list, separated by white space. DataError when it is missing or empty."""
-    try:
-        with open(source, encoding="utf-8") as stream:
-            names = stream.read().split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the list of HDF5 files {source}: "
-                        f"{getattr(error, 'strerror', None) or error}",
-                        hint="source names a text file that names the HDF5 files, one a line"
-                        if isinstance(error, UnicodeDecodeError) else "") from error
+    names = [name for _, row in read_list(source, "the list of HDF5 files") for name in row.split()]
     if not names:
         raise DataError(f"the list {source} names no HDF5 file")
     return names
 
 
-def count_rows(path: str, name: str) -> int:
-    """How many rows a dataset has. DataError when it cannot be read."""
-    return hdf5.read_file(path, lambda file: int(file[name].shape[0]))
+def count_rows(path: str, name: str, source: str = "") -> int:
+    """How many rows a dataset has; `source` is the list that names the file. DataError when it cannot be read."""
+    return _read_listed(path, source, lambda file: int(hdf5.member(file, name).shape[0]))
 
 
-def read_datasets(path: str, names: Sequence[str], dtype: type) -> list[np.ndarray]:
-    """The named datasets of a file, which must have equally many rows. DataError when that cannot be."""
+def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = "") -> list[np.ndarray]:
+    """The named datasets of a file, which must have equally many rows. DataError when that cannot be.
+
+    source    the list that names the file, for the message where the file is missing
+    """
     def read(file: object) -> list[np.ndarray]:
         missing = [name for name in names if name not in file]  # type: ignore[operator]
         if missing:
             raise DataError(f"{path} has no dataset {missing[0]!r}; it has {', '.join(sorted(file))}",  # type: ignore[call-overload]
                             hint="the layer's tops must be called as the datasets")
-        return [hdf5.array(file[name]).astype(dtype, copy=False) for name in names]  # type: ignore[index]
+        return [hdf5.array(hdf5.member(file, name)).astype(dtype, copy=False) for name in names]
 
-    arrays = hdf5.read_file(path, read)
+    arrays = _read_listed(path, source, read)
     shapes = {name: array.shape for name, array in zip(names, arrays, strict=True)}
     if any(not shape for shape in shapes.values()) or len({shape[0] for shape in shapes.values()}) != 1:
         raise DataError(f"the datasets of {path} must have equally many rows, got the shapes {shapes}")
     if not len(arrays[0]):
         raise DataError(f"the datasets of {path} have no rows")
     return arrays
+
+
+def _read_listed(path: str, source: str, read: Callable[[Any], T]) -> T:
+    """What `read` makes of a file; where it cannot be opened, the error names the list and the line in it."""
+    try:
+        if source:
+            open_ordinary(path).close()
+    except (OSError, ValueError) as error:
+        rows = read_list(source, "the list of HDF5 files")
+        line = next((number for number, row in rows if path in row.split()), 0)
+        raise listed_file_error(path, f"{source}:{line}", error) from error
+    return hdf5.read_file(path, read)

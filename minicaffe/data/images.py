@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minicaffe.data import read_list, read_listed
 from minicaffe.data.batches import Sample
 from minicaffe.errors import DataError
 from minicaffe.io import image
@@ -25,7 +26,7 @@ class ImageFiles:
     def __init__(self, path: str, root: str = "", size: tuple[int, int] | None = None, color: bool = True,
                  shuffle: int | None = None) -> None:
         self.path, self.root, self.size, self.color, self.shuffle = path, root, size, color, shuffle
-        self.entries = read_list(path)
+        self.entries = read_entries(path)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -35,8 +36,11 @@ class ImageFiles:
         epoch, first = divmod(start, len(self))
         while True:
             for i in self._order(epoch)[first:]:
-                name, label = self.entries[i]
-                pixels = image.read(self.root + name, self.color, self.size)
+                name, label, line = self.entries[i]
+                whole = read_listed(name, f"{self.path}:{line}", self.root)
+                pixels = image.decode(whole, f"{self.root}{name} ({self.path}:{line})", self.color)
+                if self.size is not None:
+                    pixels = image.resize(pixels, self.size)
                 yield Sample(name, f"{self.root}{name}", pixels, label)
             epoch, first = epoch + 1, 0
 
@@ -46,22 +50,15 @@ class ImageFiles:
         return np.random.default_rng([self.shuffle, epoch]).permutation(len(self))
 
 
-def read_list(path: str) -> list[tuple[str, int]]:
-    """The (path, label) pairs of a list file. DataError when it is missing or empty, or a line is none."""
-    try:
-        with open(path, encoding="utf-8") as lines:
-            rows = [line.strip() for line in lines]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the list {path}: {getattr(error, 'strerror', None) or error}") from error
+def read_entries(path: str) -> list[tuple[str, int, int]]:
+    """The (path, label, line) triples of a list file. DataError when it is missing or empty, or a line is none."""
     entries = []
-    for number, row in enumerate(rows, 1):
-        if not row:
-            continue
+    for number, row in read_list(path, "the list"):
         name, _, label = row.rpartition(" ")
         if not name or not re.fullmatch(r"[+-]?\d+", label):
             raise DataError(f"expected 'PATH LABEL' with a whole number at the end, got {row!r}",
                             where=f"{path}:{number}")
-        entries.append((name, int(label)))
+        entries.append((name, int(label), number))
     if not entries:
         raise DataError(f"the list {path} is empty")
     return entries

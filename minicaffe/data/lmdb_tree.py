@@ -1,7 +1,12 @@
 """The pages of an LMDB, read without LMDB's library and with trust in none of them.
 
 The library maps the file and follows what a page says; one wrong number in a damaged copy kills the process.
-Here every number is checked against the file before it is followed. The format, little-endian, in pages of one size:
+Here every number is checked against the file before it is followed, and nothing is mapped.
+
+A program that adds records writes pages that no record of the last transaction is in, and then the meta page of the
+next one. So what was read while both meta pages stayed as they were is of one transaction.
+
+The format, little-endian, in pages of one size:
 
     pages 0, 1   meta: the root of the tree, its depth, the number of records, the last page; the newer one counts
     branch       nodes (page number, key), the children in the order of their keys
@@ -11,13 +16,13 @@ Here every number is checked against the file before it is followed. The format,
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from minicaffe.errors import DataError
+from minicaffe.proto.file_bytes import FileBytes
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
 _HEAD = struct.Struct("<QHHHH")  # page number, -, flags, end of the node table, start of the nodes
@@ -28,6 +33,8 @@ _LONG_VALUE = 1
 _SORTED_VALUES = 4  # a database flag: keys with several values
 _EMPTY = 2**64 - 1  # the root of a tree without records
 DEEPEST = 32  # levels, as in the library
+BLOCK = 1 << 18  # bytes that are read at once; a multiple of every page size
+MOST_BLOCKS = 128  # in memory: 32 MB, for leaves that do not lie in the order of their keys
 
 
 class _Meta(NamedTuple):
@@ -51,15 +58,15 @@ class Tree:
     def __init__(self, file: Path) -> None:
         self.file = file
         try:
-            with open(file, "rb") as stream:
-                size = stream.seek(0, 2)
-                self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+            self._data = FileBytes(file, BLOCK, MOST_BLOCKS)
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
+        size = len(self._data)
         first = self._read_meta(0, size)
         self._page_size = first.page_size
         if not (512 <= self._page_size <= 65536 and self._page_size & (self._page_size - 1) == 0):
             raise self._damaged(f"its pages have {self._page_size} bytes")
+        self._data.watch(min(size, 2 * self._page_size))
         meta = max(first, self._read_meta(self._page_size, size), key=lambda meta: meta.transaction)
         if meta.flags & _SORTED_VALUES:
             raise DataError(f"{file} holds several values a key, which Caffe's tools never write")
@@ -75,14 +82,16 @@ class Tree:
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """(key, value) from record number `start` on, in the order of the keys."""
+        self._data.check()
         seen = 0
         for page in self._leaves():
             nodes = self._nodes(page, _LEAF)
+            data, begin = self._data.block(page * self._page_size)
             seen += len(nodes)
             if seen > self.entries:
                 raise self._damaged(f"it holds more than the {self.entries} records that it claims")
             for node in nodes[max(0, start - seen + len(nodes)):]:
-                yield self._record(page, node)
+                yield self._record(data, begin, page, node)
         if seen != self.entries:
             raise self._damaged(f"it holds {seen} records and claims {self.entries}")
 
@@ -101,49 +110,55 @@ class Tree:
             if level == self._depth:
                 yield page
                 continue
-            for node in reversed(self._nodes(page, _BRANCH)):
-                low, high, top, _ = self._node(page, node)
+            nodes = self._nodes(page, _BRANCH)
+            data, begin = self._data.block(page * self._page_size)
+            for node in reversed(nodes):
+                low, high, top, _ = self._node(data, begin, page, node)
                 waiting.append((low | high << 16 | top << 32, level + 1))
 
     def _nodes(self, page: int, kind: int) -> tuple[int, ...]:
         """The offsets of a page's nodes within it."""
-        at = self._check_page(page)
-        number, _, flags, end, _ = _HEAD.unpack_from(self._data, at)
+        data, at = self._data.block(self._check_page(page))
+        number, _, flags, end, _ = _HEAD.unpack_from(data, at)
         if number != page or flags & (_BRANCH | _LEAF | _OVERFLOW) != kind:
             raise self._damaged(f"page {page} is not what the tree needs there")
         count = (end - _HEAD.size) // 2
         if count < 1 or end > self._page_size:
             raise self._damaged(f"page {page} claims {count} nodes")
-        return struct.unpack_from(f"<{count}H", self._data, at + _HEAD.size)
+        return struct.unpack_from(f"<{count}H", data, at + _HEAD.size)
 
-    def _node(self, page: int, node: int) -> tuple[int, int, int, int]:
+    def _node(self, data: bytes, begin: int, page: int, node: int) -> tuple[int, int, int, int]:
         """The four numbers at the head of a node, whose key lies within the page."""
         if not _HEAD.size <= node <= self._page_size - _NODE.size:
             raise self._damaged(f"page {page} has a node at byte {node}")
-        numbers: tuple[int, int, int, int] = _NODE.unpack_from(self._data, page * self._page_size + node)
+        numbers: tuple[int, int, int, int] = _NODE.unpack_from(data, begin + node)
         if node + _NODE.size + numbers[3] > self._page_size:
             raise self._damaged(f"page {page} has a key of {numbers[3]} bytes at byte {node}")
         return numbers
 
-    def _record(self, page: int, node: int) -> tuple[bytes, bytes]:
-        low, high, flags, key_size = self._node(page, node)
-        size, begin = low | high << 16, page * self._page_size + node + _NODE.size
-        key, at = self._data[begin : begin + key_size], begin + key_size
+    def _record(self, data: bytes, begin: int, page: int, node: int) -> tuple[bytes, bytes]:
+        """Key and value of a node of the page that begins at `begin` in the block `data`."""
+        low, high, flags, key_size = self._node(data, begin, page, node)
+        size, at, end = low | high << 16, begin + node + _NODE.size + key_size, begin + self._page_size
+        key = data[at - key_size : at]
         if flags & ~_LONG_VALUE:
             raise DataError(f"{self.file} holds a database within the database at the key {key!r}")
         if not flags & _LONG_VALUE:
-            if at + size > (page + 1) * self._page_size:
+            if at + size > end:
                 raise self._damaged(f"the value of the key {key!r} runs over its page")
-            return key, self._data[at : at + size]
-        if at + 8 > (page + 1) * self._page_size:
+            return key, data[at : at + size]
+        if at + 8 > end:
             raise self._damaged(f"page {page} is cut short")
-        first: int = struct.unpack_from("<Q", self._data, at)[0]
-        at = self._check_page(first)
-        number, _, kind, low, high = _HEAD.unpack_from(self._data, at)
+        return key, self._long_value(struct.unpack_from("<Q", data, at)[0], size, key)
+
+    def _long_value(self, first: int, size: int, key: bytes) -> bytes:
+        """The value that fills pages of its own, from page `first` on."""
+        place = self._check_page(first)
+        number, _, kind, low, high = _HEAD.unpack_from(*self._data.block(place))
         pages = -(-(_HEAD.size + size) // self._page_size)
         if number != first or kind & _OVERFLOW == 0 or pages > low | high << 16 or first + pages - 1 > self._last:
             raise self._damaged(f"page {first} does not begin the {size} bytes of the key {key!r}")
-        return key, self._data[at + _HEAD.size : at + _HEAD.size + size]
+        return self._data.read(place + _HEAD.size, size)
 
     def _check_page(self, page: int) -> int:
         """The offset of a page that must be one of the file's, and no meta page."""

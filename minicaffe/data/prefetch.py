@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
+LONGEST_CLOSE = 3.0  # seconds that `close` waits for a source that does not answer
 
 
 class Prefetcher(Generic[T]):
@@ -16,24 +18,28 @@ class Prefetcher(Generic[T]):
 
     What `make` raises is raised by the `peek` or `take` that would have returned the item, and by each one
     after it. The thread ends with `close`, when nobody refers to the prefetcher any more, and before the
-    interpreter exits. So `make` must not refer to the prefetcher or to its owner.
+    interpreter exits. So `make` must not refer to the prefetcher or to its owner. A `make` that does not return
+    (a pipe that nobody writes to, a network drive that is gone) is left behind after some seconds.
     """
 
     def __init__(self, make: Callable[[], T], depth: int) -> None:
         items: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
         stop = threading.Event()
         thread = threading.Thread(target=_run, args=(make, items, stop), name="prefetch", daemon=True)
-        self._items, self._thread = items, thread
+        self._items, self._thread, self._stop = items, thread, stop
         self._front: tuple[T | None, BaseException | None] | None = None
-        self.close: Callable[[], Any] = weakref.finalize(self, _stop, thread, items, stop)
+        self._end = weakref.finalize(self, _end, thread, items, stop)
         thread.start()
+
+    def close(self) -> bool:
+        """End the thread; False where it hangs in `make`, which then may still be at work."""
+        self._end()
+        return not self._thread.is_alive()
 
     def peek(self) -> T:
         """The item that the next `take` returns; waits until it is there."""
         if self._front is None:
-            if self._items.empty() and not self._thread.is_alive():
-                raise RuntimeError("the prefetcher is closed")
-            self._front = self._items.get()
+            self._front = self._wait()
         item, error = self._front
         if error is not None:
             raise error
@@ -46,7 +52,14 @@ class Prefetcher(Generic[T]):
         return item
 
 
-def _run(make: Callable[[], Any], items: queue.Queue, stop: threading.Event) -> None:
+    def _wait(self) -> tuple[T | None, BaseException | None]:
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Empty):
+                return self._items.get(timeout=1)  # with a limit, for Windows answers no Ctrl-C in an endless wait
+        raise RuntimeError("the prefetcher is closed")
+
+
+def _run(make: Callable[[], object], items: queue.Queue, stop: threading.Event) -> None:
     """The thread: make items until told to stop, or until making one fails."""
     while not stop.is_set():
         try:
@@ -56,12 +69,12 @@ def _run(make: Callable[[], Any], items: queue.Queue, stop: threading.Event) -> 
             return
 
 
-def _stop(thread: threading.Thread, items: queue.Queue, stop: threading.Event) -> None:
-    """Tell the thread to end, make room for the item it may be waiting to put, and wait for it."""
+def _end(thread: threading.Thread, items: queue.Queue, stop: threading.Event) -> None:
+    """Tell the thread to end, make room for the item it may be waiting to put, and wait for it, but not for ever."""
     stop.set()
     _drain(items)
     if thread is not threading.current_thread():  # the garbage collector may run in the thread itself
-        thread.join()
+        thread.join(LONGEST_CLOSE)
         _drain(items)
 
 

@@ -102,6 +102,8 @@ def read_mean(path: str) -> np.ndarray:
         raise DataError(f"cannot read the mean file {path}: {error.strerror or error}") from error
     except DecodeError as error:
         raise DataError(f"{path} is no mean file: it holds no BlobProto") from error
+    except DataError as error:
+        raise DataError(f"{path} is no mean file: {error.message}") from error
     if mean.ndim == 4 and mean.shape[0] == 1:
         mean = mean[0]
     if mean.ndim != 3:

@@ -16,10 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from minicaffe.data import read_list, read_listed
 from minicaffe.data.batches import Batch
 from minicaffe.errors import DataError
 from minicaffe.io import image
@@ -44,6 +45,7 @@ class WindowFile:
     foreground: list[Window] = field(default_factory=list)
     background: list[Window] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)  # of a path: FILE:LINE where it is first named
     channels: int = 0
 
 
@@ -52,21 +54,25 @@ def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: fl
 
     DataError, with the file's line, when it is missing or not of this form.
     """
-    rows = _rows(path)
+    rows = iter(read_list(path, "the window file"))
+    foreground, background = np.float32(fg_threshold), np.float32(bg_threshold)
     found = WindowFile()
-    for number, words in rows:
+    for number, text in rows:
+        words = text.split()
         _expect(len(words) == 2 and words[0] == "#", path, number, "'# INDEX'", words)
-        number, words = _next(rows, path)
-        found.paths.append(root + words[0])
-        sizes = [_numbers(rows, path, 1)[0] for _ in range(4)]  # channels, height, width, number of windows
-        found.channels = int(sizes[0])
-        for _ in range(int(sizes[3])):
-            label, overlap, *box = _numbers(rows, path, 6)
-            if overlap >= fg_threshold:
+        number, text = _next(rows, path)
+        image_path = root + text.split()[0]
+        found.paths.append(image_path)
+        found.places.setdefault(image_path, f"{path}:{number}")
+        (number, (found.channels,)), _, _, (_, (count,)) = (_numbers(rows, path, 1) for _ in range(4))
+        _expect(found.channels > 0, path, number, "a positive number of channels", [found.channels])
+        for _ in range(count):
+            number, (label, overlap, *box) = _numbers(rows, path, 6)
+            if overlap >= foreground:
                 _expect(label > 0, path, number, "a class above 0 for a foreground window", [label])
-                found.foreground.append(Window(found.paths[-1], int(label), *map(int, box)))
-            elif overlap < bg_threshold:
-                found.background.append(Window(found.paths[-1], 0, *map(int, box)))
+                found.foreground.append(Window(image_path, label, *box))
+            elif overlap < background:
+                found.background.append(Window(image_path, 0, *box))
     for kind in ("foreground", "background"):
         if not getattr(found, kind):
             raise DataError(f"the window file {path} has no {kind} window with fg_threshold {fg_threshold:g} and "
@@ -74,30 +80,25 @@ def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: fl
     return found
 
 
-def _rows(path: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and words of each line that is not blank."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the window file {path}: {getattr(error, 'strerror', None) or error}") from error
-    return ((number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip())
-
-
-def _next(rows: Iterator[tuple[int, list[str]]], path: str) -> tuple[int, list[str]]:
+def _next(rows: Iterator[tuple[int, str]], path: str) -> tuple[int, str]:
     row = next(rows, None)
     if row is None:
         raise DataError(f"the window file {path} ends in the middle of an image")
     return row
 
 
-def _numbers(rows: Iterator[tuple[int, list[str]]], path: str, count: int) -> list[float]:
-    number, words = _next(rows, path)
+def _numbers(rows: Iterator[tuple[int, str]], path: str, count: int) -> tuple[int, list[Any]]:
+    """The next line's number and `count` numbers, which are whole ones; but the second is an overlap."""
+    number, text = _next(rows, path)
     try:
-        values = [float(word) for word in words]
-    except ValueError:
-        values = []
-    _expect(len(values) == count, path, number, f"{count} number{'s' * (count > 1)}", words)
-    return values
+        read = [float(word) for word in text.split()]
+        # Caffe: the overlap is a float32, so that 0.3 is not below the threshold 0.3
+        values = [np.float32(value) if i == 1 else int(value) for i, value in enumerate(read)]
+    except (ValueError, OverflowError):  # no number, NaN or infinite
+        read = values = []
+    whole = all(a == b for i, (a, b) in enumerate(zip(read, values, strict=True)) if i != 1)
+    _expect(len(values) == count and whole, path, number, f"{count} number{'s' * (count > 1)}", text.split())
+    return number, values
 
 
 def _expect(holds: bool, path: str, number: int, what: str, got: list) -> None:
@@ -120,7 +121,7 @@ class WindowBatches:
         self.mirror, self.mean, self.scale, self.dtype, self.seed = mirror, mean, scale, dtype, seed
         self.num_fg = int(np.float32(batch_size) * np.float32(fg_fraction))
         self.cursor, self.whole_epochs = 0, False
-        self.files = {path: Path(path).read_bytes() for path in windows.paths} if cache else {}
+        self.files = {path: self._read(path) for path in windows.paths} if cache else {}
 
     @property
     def epoch_size(self) -> None:
@@ -170,7 +171,10 @@ class WindowBatches:
         y[:, top:top + height, left:left + width] = piece * self.dtype(self.scale)
 
     def _pixels(self, path: str) -> np.ndarray:
-        return image.decode(self.files[path], path, True) if self.files else image.read(path)
+        return image.decode(self.files[path] if self.files else self._read(path), path, True)
+
+    def _read(self, path: str) -> bytes:
+        return read_listed(path, self.windows.places[path])
 
     def _mean_at(self, mean: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
         if mean.shape[1:] == (1, 1):

@@ -59,13 +59,13 @@ def write_hdf5(path: PathLike, layers: Iterable[LayerWeights]) -> None:
 
 
 def _read_hdf5(file: Any, path: PathLike) -> list[LayerWeights]:
-    if "data" not in file or not hdf5.is_group(file["data"]):
+    if "data" not in file or not hdf5.is_group(hdf5.member(file, "data")):
         if "iter" in file and "history" in file:
             raise wrong_file(path, "solverstate", "caffemodel")
         raise DataError("this HDF5 file has no group 'data', so it holds no weights of Caffe's", where=str(path),
                         hint=right_file_hint(path, "caffemodel"))
     found = []
-    for name, datasets in hdf5.walk(file["data"]):
+    for name, datasets in hdf5.walk(hdf5.member(file, "data")):
         blobs = {int(key): key for key in datasets if key.isascii() and key.isdigit()}
         if len(blobs) < len(datasets) or max(blobs, default=0) >= MOST_BLOBS:
             raise DataError(f"the datasets of layer {name!r} are not called 0, 1, …: {', '.join(sorted(datasets))}",

@@ -9,14 +9,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
-from minicaffe.proto.files import replace_file
+from minicaffe.proto.blobs import too_large
+from minicaffe.proto.file_bytes import open_ordinary, unchanged
+from minicaffe.proto.files import PathLike, replace_file, unreadable
+from minicaffe.proto.sniff import describe, sniff
 
 try:
     import h5py
 except ImportError:
     h5py = None
 
-PathLike = str | os.PathLike[str]
 T = TypeVar("T")
 PACKED_AT_MOST = 1100  # times: no filter of HDF5's makes an array smaller
 
@@ -25,9 +27,19 @@ def read_file(path: PathLike, read: Callable[[Any], T]) -> T:
     """What `read` makes of the open file; DataError where it is no HDF5 file or lacks what `read` asks for."""
     require()
     try:
-        with h5py.File(path, "r") as file:
+        open_ordinary(path).close()
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    try:
+        with unchanged(path), h5py.File(path, "r") as file:
             return read(file)
+    except BlockingIOError as error:
+        raise DataError("another program has this HDF5 file open to write it", where=str(path),
+                        hint="wait until it has finished") from error
     except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+        kind = sniff(path)
+        if kind != "hdf5":
+            raise DataError(f"this is not an HDF5 file but {describe(kind)}", where=str(path)) from error
         raise DataError(f"cannot read this HDF5 file: {_sentence(error)}", where=str(path),
                         hint="the file is damaged or was cut short") from error
 
@@ -50,7 +62,10 @@ def array(item: Any) -> np.ndarray:
 
     Nothing is allocated before the stored bytes are known to fill the shape: a damaged one can claim any size.
     """
-    if not is_dataset(item) or item.dtype.kind not in "fiu":
+    if is_dataset(item) and item.dtype.kind == "b":  # Caffe: refuses them too
+        raise DataError(f"{item.name} holds booleans, not numbers", where=item.file.filename,
+                        hint="write them as numbers: file[name] = values.astype('f4')")
+    if not is_dataset(item) or item.dtype.kind not in "fiu" or item.shape is None:
         raise _damaged(item, "is no array of numbers")
     _check_size(item)
     values = np.empty(item.shape, item.dtype.newbyteorder("="))
@@ -77,9 +92,25 @@ def string(item: Any) -> str:
     return data.split(b"\0")[0].decode("utf-8", "replace")
 
 
+def member(group: Any, path: str) -> Any:
+    """The dataset or group of this path in a group; DataError where it lies in another file."""
+    for name in filter(None, path.split("/")):
+        group = _entry(group, name)
+    return group
+
+
+def _entry(group: Any, name: str | bytes) -> Any:
+    link = group.id.links.get_info(name if isinstance(name, bytes) else name.encode())
+    found = None if link.type == h5py.h5l.TYPE_EXTERNAL else group[name]
+    if found is None or found.file.filename != group.file.filename:  # a link within the file can lead to such a link
+        raise _damaged(group, f"names {name!r} of another file")
+    return found
+
+
 def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each group inside `top`, by its path, with its datasets by name; depth first, in the order of the names.
 
+    What is not UTF-8 in a name is replaced, as in a caffemodel.
     DataError for a group that can be reached twice, and for what lies in another file.
     """
     seen, waiting = {top}, [("", top)]
@@ -87,24 +118,27 @@ def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         path, group = waiting.pop()
         datasets, groups = {}, []
         for name in group:
-            if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-                raise _damaged(group, f"names {name!r} of another file")
-            item = group[name]
+            item = _entry(group, name)
+            text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
             if item in seen:
                 raise _damaged(item, "stands in two places of this file")
             seen.add(item)
             if is_group(item):
-                groups.append((f"{path}/{name}" if path else name, item))
+                groups.append((f"{path}/{text}" if path else text, item))
             else:
-                datasets[name] = item
+                datasets[text] = item
         yield path, datasets
         waiting += reversed(groups)
 
 
 def _check_size(dataset: Any) -> None:
+    if dataset.external or dataset.is_virtual:  # whose other files may be any that this user may read
+        raise DataError(f"{dataset.name} keeps its values in another file, and only values in the file itself are read",
+                        where=dataset.file.filename, hint="write the dataset anew, without external= and without "
+                                                          "a virtual layout")
     stored, needed = int(dataset.id.get_storage_size()), dataset.nbytes
     packed = PACKED_AT_MOST if dataset.chunks else 1
-    if needed > stored * packed or stored > os.path.getsize(dataset.file.filename):
+    if too_large(dataset.shape) or needed > stored * packed or stored > os.path.getsize(dataset.file.filename):
         raise _damaged(dataset, f"holds {stored} bytes, but its shape {dataset.shape} needs {needed}")
 
 

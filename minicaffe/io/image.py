@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -33,17 +32,6 @@ def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
     if image.dtype != np.uint8:
         raise DataError(f"{name} has {8 * image.itemsize} bits a channel, but only 8 are read")
     return image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
-
-
-def read(path: str | os.PathLike[str], color: bool = True, size: tuple[int, int] | None = None) -> np.ndarray:
-    """The image in a file, resized to `size` (height, width) where that is given."""
-    _need_cv2()
-    try:
-        with open(path, "rb") as stream:
-            image = decode(stream.read(), str(path), color)
-    except OSError as error:
-        raise DataError(f"cannot read the image {path}: {error.strerror or error}") from error
-    return image if size is None else resize(image, size)
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from minicaffe.errors import DataError
+from minicaffe.proto.blobs import too_large
+from minicaffe.proto.file_bytes import unchanged
 from minicaffe.proto.files import replace_file
 
 PathLike = str | os.PathLike[str]
@@ -26,15 +28,18 @@ _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struc
 def read(path: PathLike) -> dict[str, np.ndarray]:
     """The arrays of a file by name, in its order. DataError where it is damaged or holds Python objects."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with unchanged(path), zipfile.ZipFile(path) as archive:
             left = os.path.getsize(path)
             arrays = {}
             for member in archive.infolist():
                 left -= member.compress_size
                 if left < 0 or member.file_size > PACKED_AT_MOST * member.compress_size:
                     raise DataError(f"{member.filename} claims more bytes than the file has", where=str(path))
+                name = member.filename.removesuffix(".npy")
+                if name in arrays:
+                    raise DataError(f"this .npz is damaged: two of its members are called {name!r}", where=str(path))
                 with archive.open(member) as stream:
-                    arrays[member.filename.removesuffix(".npy")] = _array(stream, member, path)
+                    arrays[name] = _array(stream, member, path)
             return arrays
     except _BROKEN as error:
         raise DataError(f"this .npz is damaged: {error}", where=str(path)) from error
@@ -60,7 +65,7 @@ def _array(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> np.ndarray:
     needed, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
     if dtype.kind not in "fiu":
         raise DataError(f"{member.filename} holds {dtype}, not numbers", where=str(path))
-    if needed != held or min(shape, default=0) < 0:
+    if needed != held or min(shape, default=0) < 0 or too_large(shape):
         raise DataError(f"{member.filename} holds {held} bytes, but its shape {shape} needs {needed}", where=str(path))
     values = np.empty(shape, dtype, order="F" if by_columns else "C")
     target: Any = values.ravel(order="K").view(np.uint8)  # no copy: the array is in one piece

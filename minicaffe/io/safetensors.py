@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minicaffe.errors import DataError
-from minicaffe.proto.files import replace_file
+from minicaffe.proto.blobs import MAX_AXES, too_large
+from minicaffe.proto.file_bytes import FileBytes
+from minicaffe.proto.files import PathLike, replace_file
 from minicaffe.proto.sniff import SAFETENSORS_HEADER
 
-PathLike = str | os.PathLike[str]
 METADATA = "__metadata__"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
            "I8": "|i1", "U8": "|u1", "U16": "<u2", "U32": "<u4", "U64": "<u8"}
@@ -29,20 +28,20 @@ _NAMES = {np.dtype("f8"): "F64", np.dtype("f4"): "F32"}
 
 def read(path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays by name, in the order of the data, and the metadata. DataError where the file is damaged."""
-    with open(Path(path), "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(size - 8, SAFETENSORS_HEADER):
-            raise _damaged(path, f"its header takes {length} bytes, and the file has {size}")
-        header = _header(file.read(length), path)
-        metadata = header.pop(METADATA, {})
-        spans = sorted((_span(name, entry, path) for name, entry in header.items()), key=lambda span: span[1])
-        arrays, at = {}, 0
-        for name, begin, end, dtype, shape in spans:
-            if begin != at or end > size - 8 - length:
-                raise _damaged(path, f"{name!r} has the bytes {begin} to {end}, where byte {at} is due "
-                                     f"and {size - 8 - length} are there")
-            arrays[name], at = _array(file, dtype, shape), end
+    data = FileBytes(path)
+    size = len(data)
+    length = int.from_bytes(data[:8], "little")
+    if not 2 <= length <= min(size - 8, SAFETENSORS_HEADER):
+        raise _damaged(path, f"its header takes {length} bytes, and the file has {size}")
+    header = _header(data[8 : 8 + length], path)
+    metadata = header.pop(METADATA, {})
+    spans = sorted((_span(name, entry, path) for name, entry in header.items()), key=lambda span: span[1])
+    arrays, at = {}, 0
+    for name, begin, end, dtype, shape in spans:
+        if begin != at or end > size - 8 - length:
+            raise _damaged(path, f"{name!r} has the bytes {begin} to {end}, where byte {at} is due "
+                                 f"and {size - 8 - length} are there")
+        arrays[name], at = _array(data, 8 + length + begin, dtype, shape), end
     return arrays, {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
 
 
@@ -66,6 +65,9 @@ def _header(text: bytes, path: PathLike) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in pairs}) < len(pairs):
             raise ValueError("a name stands twice in its header")
+        for item in (item for pair in pairs for item in pair if isinstance(item, str)):
+            if any("\ud800" <= letter <= "\udfff" for letter in item):  # JSON can write what no text can hold
+                raise ValueError(f"{item!r} in its header is no text: it holds half of a character")
         return dict(pairs)
 
     try:
@@ -85,14 +87,15 @@ def _span(name: str, entry: Any, path: PathLike) -> tuple[str, int, int, str, tu
         raise _damaged(path, f"the entry of {name!r} lacks dtype, shape or data_offsets") from error
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise DataError(f"{name!r} is of the type {dtype!r}; only {', '.join(_DTYPES)} can be read", where=str(path))
-    whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end)) and len(shape) <= 32
-    if not whole or math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize != end - begin:
+    whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end)) and len(shape) <= MAX_AXES
+    if not whole or too_large(shape) or math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize != end - begin:
         raise _damaged(path, f"{name!r} has the bytes {begin} to {end}, which do not fill its shape {shape} of {dtype}")
     return name, begin, end, dtype, shape
 
 
-def _array(file: Any, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    values = np.fromfile(file, _DTYPES[dtype], math.prod(shape)).reshape(shape)
+def _array(data: FileBytes, place: int, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    values = np.empty(shape, _DTYPES[dtype])
+    data.read_into(values, place)
     if dtype == "BF16":  # the upper half of a float32
         return (values.astype("<u4") << np.uint32(16)).view(np.float32)
     return values.astype(values.dtype.newbyteorder("="), copy=False)

@@ -9,9 +9,8 @@ import numpy as np
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
 from minicaffe.proto.binary import SolverSnapshot, read_solverstate, sniff, write_solverstate
+from minicaffe.proto.files import PathLike
 from minicaffe.proto.wrong_file import right_file_hint, wrong_file
-
-PathLike = hdf5.PathLike
 
 
 def read(path: PathLike) -> SolverSnapshot:
@@ -42,10 +41,11 @@ def _read_hdf5(file: Any, path: PathLike) -> SolverSnapshot:
             raise wrong_file(path, "caffemodel", "solverstate")
         raise DataError("this HDF5 file lacks 'iter' or 'history', so it is no solver state", where=str(path),
                         hint=right_file_hint(path, "solverstate"))
-    learned_net = hdf5.string(file["learned_net"]) if "learned_net" in file else ""
-    stored = file["history"]
-    history = [hdf5.array(stored[str(i)]) for i in range(len(stored))]
-    return SolverSnapshot(hdf5.integer(file["iter"]), learned_net, hdf5.integer(file["current_step"]), history)
+    learned_net = hdf5.string(hdf5.member(file, "learned_net")) if "learned_net" in file else ""
+    stored = hdf5.member(file, "history")
+    history = [hdf5.array(hdf5.member(stored, str(i))) for i in range(len(stored))]
+    iteration, step = (hdf5.integer(hdf5.member(file, name)) for name in ("iter", "current_step"))
+    return SolverSnapshot(iteration, learned_net, step, history)
 
 
 def _write_hdf5(file: Any, state: SolverSnapshot) -> None:

@@ -34,7 +34,11 @@ def to_layers(arrays: Mapping[str, np.ndarray], types: Mapping[str, str], where:
         if not slash or not index.isascii() or not index.isdigit() or int(index) >= MOST_BLOBS:
             raise DataError(f"the array {name!r} is not named LAYER/INDEX, such as 'conv1/0' for conv1's first blob",
                             where=where, hint="rename the arrays after the layers of the net that is to have them")
-        numbered.setdefault(layer, {})[int(index)] = as_blob(array)
+        blobs = numbered.setdefault(layer, {})
+        if int(index) in blobs:  # 'conv1/0' and 'conv1/00'
+            raise DataError(f"two arrays are blob {int(index)} of layer {layer!r}, one of them named {name!r}",
+                            where=where)
+        blobs[int(index)] = as_blob(array)
     return [LayerWeights(layer, types.get(layer, ""), in_a_row(blobs)) for layer, blobs in numbered.items()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from minicaffe.proto.wire import (
     LENGTH,
     VARINT,
     DamagedError,
+    fill,
     next_field,
     put_tag,
     put_varint,
@@ -23,7 +25,8 @@ from minicaffe.proto.wire import (
     varint,
 )
 
-MAX_AXES = 32  # Caffe's kMaxBlobAxes
+MAX_AXES = 32  # Caffe: kMaxBlobAxes
+MAX_COUNT = 2**48  # what a machine can address; Caffe's limit is 2**31 - 1
 _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF = 5, 6, 7, 8, 9
 _F4, _F8 = np.dtype("<f4"), np.dtype("<f8")
 _STORED: dict[int, np.dtype[Any]] = {_DATA: _F4, _DIFF: _F4, _DOUBLE_DATA: _F8, _DOUBLE_DIFF: _F8}
@@ -52,7 +55,7 @@ def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = Fals
     single, double = (_DIFF, _DOUBLE_DIFF) if diff else (_DATA, _DOUBLE_DATA)
     legacy: dict[int, int] = {}
     dims: list[int] = []
-    chunks: dict[int, list[np.ndarray]] = {single: [], double: []}
+    found: dict[int, list[tuple[int, int | bytes]]] = {single: [], double: []}  # how many values, where or which
     while at < end:
         here = at
         number, wire, first, at = next_field(buffer, at, end)
@@ -60,28 +63,37 @@ def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = Fals
             legacy[number] = signed(first)
         elif number == _SHAPE and wire == LENGTH:
             _read_dims(buffer, first, at, dims, place)
-        elif number in chunks:
-            stored = _STORED[number]
+        elif number in found:
+            size = _STORED[number].itemsize
             if wire == LENGTH:
-                if (at - first) % stored.itemsize:
+                if (at - first) % size:
                     raise DamagedError(f"{at - first} bytes are no whole number of values at byte {here}")
-                count = (at - first) // stored.itemsize
-                if count:
-                    chunks[number].append(np.frombuffer(buffer, stored, count, first))
-            elif wire == (FIXED32 if stored.itemsize == 4 else FIXED64):
-                rows, at = unpacked(buffer, here, end, number, stored.itemsize)
-                chunks[number].append(np.ascontiguousarray(rows).view(stored).reshape(-1))
-    number = double if chunks[double] else single
-    parts = chunks[number]
+                found[number].append(((at - first) // size, first))
+            elif wire == (FIXED32 if size == 4 else FIXED64):
+                pieces = [(len(piece) // size, piece) for piece in unpacked(buffer, here, end, number, size)]
+                count = sum(count for count, _ in pieces)
+                if not count:  # its tag is not written in the one canonical way
+                    raise DamagedError(f"no field starts at byte {here}")
+                found[number] += pieces
+                at = here + count * (1 + size)
+    number = double if any(count for count, _ in found[double]) else single
     shape = tuple(legacy.get(n, 0) for n in (1, 2, 3, 4)) if legacy else tuple(dims)
-    have, need = sum(part.size for part in parts), math.prod(shape)
-    if have != need or min(shape, default=1) < 0:
+    have, need = sum(count for count, _ in found[number]), math.prod(shape)
+    if have != need or min(shape, default=1) < 0 or too_large(shape):
         written = " x ".join(map(str, shape)) or "()"
-        raise DataError(f"{place} holds {have} values, but its shape {written} needs {need}")
-    kind = np.float64 if number == double else np.float32
-    if len(parts) == 1:
-        return parts[0].reshape(shape).astype(kind)
-    return np.concatenate(parts or [np.empty(0)], dtype=kind).reshape(shape)
+        raise DataError(f"{place} holds {have} values, but its shape {written} " + (
+            "is larger than any machine's memory" if too_large(shape) else f"needs {need}"))
+    values, filled = np.empty(have, _STORED[number]), 0
+    for count, content in found[number]:
+        target = values[filled : filled + count]
+        fill(target, *((buffer, content) if isinstance(content, int) else (content, 0)))
+        filled += count
+    return values.reshape(shape).astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def too_large(shape: Sequence[int]) -> bool:
+    """Whether no array can have this shape. One size of 0 makes the product 0, however large the others are."""
+    return math.prod(size for size in shape if size) > MAX_COUNT
 
 
 def _read_dims(buffer: Any, at: int, end: int, dims: list[int], place: str) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from minicaffe.proto.file_bytes import FileBytes
 from minicaffe.proto.files import PathLike, unreadable
 from minicaffe.proto.wire import FIXED32, FIXED64, LENGTH, VARINT, DamagedError, next_field, varint
 
@@ -58,11 +59,8 @@ def sniff(path: PathLike) -> str:
             return "lmdb"
         return "leveldb" if (place / "CURRENT").exists() else "folder"
     try:
-        with open(place, "rb") as file:
-            head = file.read(4096)
-            if _by_head(head):
-                return _by_head(head)
-            return _by_fields(_mapped(file))
+        data = FileBytes(place)
+        return _by_head(data[:4096]) or _by_fields(data)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
 
@@ -75,12 +73,6 @@ def sniff_bytes(data: bytes) -> str:
 def describe(kind: str) -> str:
     """The word for a kind in a sentence: 'a solver state'."""
     return KINDS.get(kind, kind)
-
-
-def _mapped(file: Any) -> Any:
-    import mmap
-
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _by_head(head: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from minicaffe import proto
 from minicaffe.errors import DataError
 from minicaffe.proto.blobs import damaged, decode_blob, encode_blob
+from minicaffe.proto.file_bytes import FileBytes
 from minicaffe.proto.files import PathLike, replace_file, unreadable
 from minicaffe.proto.sniff import sniff
 from minicaffe.proto.wire import LENGTH, VARINT, DamagedError, next_field, put_tag, signed, text
@@ -51,17 +51,17 @@ def read_weights(path: PathLike) -> list[LayerWeights]:
     ProtoError when the file is missing, of another kind, or damaged; DataError, with layer and blob, when a
     blob's values do not fill its shape.
     """
-    return _mapped(path, "caffemodel", lambda buffer: list(_layers(buffer, path)))
+    return _read(path, "caffemodel", lambda buffer: list(_layers(buffer, path)))
 
 
 def read_solverstate(path: PathLike) -> SolverSnapshot:
     """A .solverstate file; errors as for `read_weights`."""
-    return _mapped(path, "solverstate", lambda buffer: _solverstate(buffer, path))
+    return _read(path, "solverstate", lambda buffer: _solverstate(buffer, path))
 
 
 def read_blob(path: PathLike) -> np.ndarray:
     """The array of a .binaryproto file, such as a mean image (1, C, H, W); errors as for `read_weights`."""
-    return _mapped(path, "blob", lambda buffer: _blob(buffer, 0, len(buffer), "this blob", path))
+    return _read(path, "blob", lambda buffer: _blob(buffer, 0, len(buffer), "this blob", path))
 
 
 def write_weights(path: PathLike, net: Any, blobs: Blobs, diffs: Blobs | None = None) -> None:
@@ -95,16 +95,13 @@ def write_blob(path: PathLike, array: np.ndarray) -> None:
     _write(path, encode_blob(array))
 
 
-def _mapped(path: PathLike, kind: str, read: Callable[[Any], T]) -> T:
-    """`read` over the mapped content of a file that must be of this kind."""
-    import mmap
-
+def _read(path: PathLike, kind: str, read: Callable[[Any], T]) -> T:
+    """What `read` makes of the content of a file that must be of this kind."""
     found = sniff(path)
     if found != kind:
         raise wrong_file(path, found, kind)
     try:
-        with open(Path(path), "rb") as file:
-            buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        buffer = FileBytes(path)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
     try:
@@ -148,7 +145,7 @@ def _blob(buffer: Any, at: int, end: int, place: str, path: PathLike) -> np.ndar
     try:
         return decode_blob(buffer, at, end, place)
     except DataError as error:
-        raise DataError(error.message, where=str(path)) from None
+        raise DataError(error.message, where=str(path), hint=error.hint) from None
 
 
 def _solverstate(buffer: Any, path: PathLike) -> SolverSnapshot:

@@ -1,17 +1,21 @@
 """The protobuf wire format by hand, as far as weights need it.
 
 A message is a row of fields; a field is a tag (number · 8 + wire type, a varint) and a payload. Reading them
-directly over a mapped file costs no Python object a number, knows no 2 GB limit, and skips every field it is
+directly from a file's bytes costs no Python object a number, knows no 2 GB limit, and skips every field it is
 not asked for, so that parameters a fork put under Caffe's numbers cannot stop the weights from being read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from minicaffe.proto.file_bytes import FileBytes
+
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+LONGEST_PIECE = 1 << 18  # numbers with a tag each that are read at once
 
 Field = tuple[int, int, int, int]  # number, wire type, value of a varint or start of the payload, end
 
@@ -64,22 +68,27 @@ def text(buffer: Any, begin: int, end: int) -> str:
     return bytes(buffer[begin:end]).decode("utf-8", "replace")
 
 
-def unpacked(buffer: Any, at: int, end: int, number: int, size: int) -> tuple[np.ndarray, int]:
-    """The run of single numbers from `at`, each with its own tag, as files before 2014 hold them.
+def fill(values: np.ndarray, buffer: Any, at: int) -> None:
+    """Fill an array with the bytes from `at` on."""
+    if isinstance(buffer, FileBytes):
+        buffer.read_into(values, at)
+    else:
+        values[:] = np.frombuffer(buffer, values.dtype, values.size, at)
 
-    Returns the bytes as (n, size) uint8 and the offset after the run. Windows grow while they match, so that
-    a run costs its own length whatever follows it.
+
+def unpacked(buffer: Any, at: int, end: int, number: int, size: int) -> Iterator[bytes]:
+    """The run of single numbers from `at`, each with its own tag, as files before 2014 hold them, without the tags.
+
+    It comes in pieces, which grow while they are wholly of the run, so that a run costs its own length whatever
+    follows it. In the file each number takes a byte more.
     """
-    tag, stride, stop, window = number << 3 | (FIXED32 if size == 4 else FIXED64), 1 + size, at, 16
-    while window := min(window, (end - stop) // stride):
-        rows = np.frombuffer(buffer, np.uint8, window * stride, stop).reshape(window, stride)
+    tag, stride, window, same = number << 3 | (FIXED32 if size == 4 else FIXED64), 1 + size, 16, 0
+    while window := min(window, (end - at) // stride):
+        rows = np.frombuffer(buffer[at : at + window * stride], np.uint8).reshape(window, stride)
         same = int(np.argmin(np.append(rows[:, 0] == tag, False)))
-        stop += same * stride
-        window = window * 4 if same == window else 0
-    count = (stop - at) // stride
-    if not count:  # its tag is not written in the one canonical way
-        raise DamagedError(f"no field starts at byte {at}")
-    return np.frombuffer(buffer, np.uint8, count * stride, at).reshape(count, stride)[:, 1:], stop
+        yield rows[:same, 1:].tobytes()
+        at += same * stride
+        window = min(4 * window, LONGEST_PIECE) if same == window else 0
 
 
 def put_varint(value: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from minicaffe.errors import ProtoError
+from minicaffe.errors import MinicaffeError, ProtoError
 from minicaffe.proto.files import PathLike
 from minicaffe.proto.sniff import describe, sniff
 
@@ -66,5 +66,5 @@ def _others(given: Path, wanted: str) -> Iterator[Path]:
 def _is(path: Path, wanted: str) -> bool:
     try:
         return path.is_file() and sniff(path) in (wanted, *_HOLDERS.get(wanted, ()))
-    except (OSError, ProtoError):
+    except (OSError, MinicaffeError):
         return False

@@ -2,15 +2,22 @@
 
 import gc
 import itertools
+import os
 import subprocess
 import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
+from minicaffe.blob import Blob
+from minicaffe.data import prefetch
+from minicaffe.data.datum import make
+from minicaffe.data.lmdb import write_lmdb
 from minicaffe.data.prefetch import Prefetcher
 from minicaffe.errors import DataError
+from minicaffe.layers.data.data import DataLayer
 
 
 def threads():
@@ -82,3 +89,53 @@ def test_interpreter_exit(end):
 
     assert time.monotonic() - began < 10
     assert ("" if not end else "KeyboardInterrupt") == (done.stderr.strip().splitlines() or [""])[-1]
+
+
+def test_a_source_that_hangs_is_left_behind(monkeypatch):
+    """close comes back from a source that never answers and says so; a late answer reaches nobody."""
+    monkeypatch.setattr(prefetch, "LONGEST_CLOSE", 0.1)
+    answer, made = threading.Event(), []
+    prefetcher = Prefetcher(lambda: made.append(answer.wait(30)), depth=2)
+
+    assert not prefetcher.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        prefetcher.take()
+    answer.set()
+    for thread in threads():
+        thread.join(30)
+    assert prefetcher.close()
+    assert [True] == made
+    with pytest.raises(RuntimeError, match="closed"):
+        prefetcher.take()
+
+
+def test_a_layer_whose_source_hangs_is_not_moved(monkeypatch, tmp_path):
+    """Setting the cursor while the thread hangs is an error: two threads must not work with the same batches."""
+    monkeypatch.setattr(prefetch, "LONGEST_CLOSE", 0.1)
+    write_lmdb(tmp_path / "x", [("a", make(np.zeros((1, 2, 3), np.uint8), 0))])
+    layer = DataLayer(name="d", data_param={"source": str(tmp_path / "x"), "backend": "LMDB", "batch_size": 1})
+    layer.SetUp([], [Blob()])
+    answer = threading.Event()
+    layer._prefetcher.close()
+    layer._prefetcher = Prefetcher(lambda: answer.wait(30), depth=1)
+    with pytest.raises(DataError, match=r"layer 'd' \(Data\): the thread that reads the data does not come back"):
+        layer.cursor = 5
+    answer.set()
+    layer.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_ctrl_c_while_a_pipe_is_read(tmp_path):
+    """Ctrl-C ends a process whose data thread waits for a pipe that nobody writes to."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "list.txt").write_text("pipe.png 0\n")
+    script = ("import signal, threading\nfrom minicaffe.data import prefetch\nprefetch.LONGEST_CLOSE = 0.1\n"
+              "from minicaffe import Net, TEST\n"
+              "threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT)).start()\n"
+              "Net('net.prototxt', TEST)\n")
+    (tmp_path / "net.prototxt").write_text('layer { name: "d" type: "ImageData" top: "x" top: "y" '
+                                           'image_data_param { source: "list.txt" } }')
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False,
+                          cwd=tmp_path, env={"PYTHONPATH": ":".join(p or os.getcwd() for p in sys.path)})
+
+    assert "KeyboardInterrupt" == done.stderr.strip().splitlines()[-1]

@@ -5,7 +5,7 @@ import pytest
 
 from minicaffe.data.transformer import Transformer
 from minicaffe.errors import DataError, LayerError
-from minicaffe.proto import TEST, TRAIN, TransformationParameter
+from minicaffe.proto import TEST, TRAIN, BlobProto, TransformationParameter
 from minicaffe.proto.binary import array_to_blob
 
 OWNER = "layer 'd' (Data)"
@@ -141,6 +141,9 @@ def test_damaged_mean_file(tmp_path):
         transform(images(), mean_file=str(bad))
     bad.write_bytes(b"\xff\xff\xff")
     with pytest.raises(DataError, match="bad is no mean file"):
+        transform(images(), mean_file=str(bad))
+    bad.write_bytes(BlobProto(shape={"dim": [2**62, 0, 3]}).SerializeToString())
+    with pytest.raises(DataError, match=r"bad is no mean file: .* 4611686018427387904 x 0 x 3 is larger than any"):
         transform(images(), mean_file=str(bad))
     bad.write_bytes(array_to_blob(np.zeros((2, 3, 9, 7), np.float32)).SerializeToString())
     with pytest.raises(DataError, match=r"a blob of shape \(2, 3, 9, 7\)"):

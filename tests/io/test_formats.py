@@ -3,8 +3,10 @@
 import itertools
 import json
 import logging
+import os
 import struct
 import tracemalloc
+import warnings
 import zipfile
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from extras import needs
 
 from minicaffe.errors import DataError, MinicaffeError
-from minicaffe.io import npz, safetensors, weights
+from minicaffe.io import hdf5, npz, safetensors, solverstate, weights
 from minicaffe.proto import BlobProto, NetParameter, V1LayerParameter
 from minicaffe.proto.binary import LayerWeights
 
@@ -119,10 +121,14 @@ F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     ({"a/0": {**F32, "shape": [10**12]}}, bytes(8), "do not fill"),
     ({"a/0": {**F32, "dtype": "F8_E4M3"}}, bytes(8), "of the type 'F8_E4M3'; only F64"),
     ({"a/0": [1]}, bytes(8), "the entry of 'a/0' lacks"),
+    ({"a/0": {**F32, "shape": [2**62, 0], "data_offsets": [0, 0]}}, b"", "do not fill"),
     (b'{"a/0": 1, "a/0": 2}', b"", "stands twice"),
+    ({"\ud800/0": F32}, bytes(8), r"'\\ud800/0' in its header is no text: it holds half of a character"),
+    ({"__metadata__": {"a": "\udfff"}, "a/0": F32}, bytes(8), r"'\\udfff' in its header is no text"),
     (b"{" * 5000, b"", "damaged"),
     ({"conv1.weight": F32}, bytes(8), "'conv1.weight' is not named LAYER/INDEX, such as 'conv1/0'"),
     ({"conv1/1000000": F32}, bytes(8), "is not named LAYER/INDEX"),
+    ({"a/0": F32, "a/00": {**F32, "data_offsets": [8, 16]}}, bytes(16), "two arrays are blob 0 of layer 'a'"),
 ])
 def test_damaged_safetensors(header, data, words, tmp_path):
     """this test shows that a header which contradicts the data, or itself, is an error with the numbers."""
@@ -135,15 +141,28 @@ def test_damaged_npz(tmp_path):
     np.savez(tmp_path / "objects.npz", **{"a/0": np.array([{}], object)})
     with pytest.raises(DataError, match="holds object, not numbers"):
         weights.read(tmp_path / "objects.npz")
-    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000,), }\n"
-    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
-        archive.writestr("a/0.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"1234")
-    with pytest.raises(DataError, match=r"a/0\.npy holds 4 bytes, but its shape \(10000000000,\) needs 40000000000"):
-        weights.read(tmp_path / "huge.npz")
+    for shape, data, words in (("(10000000000,)", b"1234", r"holds 4 bytes, but its shape \(10000000000,\) needs 40"),
+                               ("(-1, -1)", b"1234", r"holds 4 bytes, but its shape \(-1, -1\)"),
+                               (f"(0, {10**30})", b"", r"holds 0 bytes, but its shape \(0, 10+\)")):
+        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+        with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
+            archive.writestr("a/0.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data)
+        with pytest.raises(DataError, match=rf"a/0\.npy {words}"):
+            weights.read(tmp_path / "huge.npz")
     whole = (tmp_path / "objects.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[:-20])
     with pytest.raises(DataError, match=r"this \.npz is damaged"):
         weights.read(tmp_path / "cut.npz")
+    np.savez(tmp_path / "one.npz", **{"a/0": np.ones(2)})
+    with zipfile.ZipFile(tmp_path / "one.npz") as archive:
+        member = archive.read("a/0.npy")
+    for other in ("a/0.npy", "a/0"):
+        with zipfile.ZipFile(tmp_path / "twice.npz", "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # zipfile warns of the second name
+            archive.writestr("a/0.npy", member)
+            archive.writestr(other, member.replace(np.float64(1).tobytes(), np.float64(7).tobytes()))
+        with pytest.raises(DataError, match=r"this \.npz is damaged: two of its members are called 'a/0'"):
+            weights.read(tmp_path / "twice.npz")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -209,10 +228,85 @@ def test_hdf5_that_refers_to_itself_or_elsewhere(tmp_path):
         file["data/a/0"] = h5py.ExternalLink("a.h5", "data/a/0")
     with pytest.raises(DataError, match="names '0' of another file"):
         weights.read(tmp_path / "b.h5")
-    with h5py.File(tmp_path / "c.h5", "w") as file:
-        file.create_dataset("data/a/0", (10**6, 10**6), "f4")
-    with pytest.raises(DataError, match="holds 0 bytes, but its shape .* needs 4000000000000"):
-        weights.read(tmp_path / "c.h5")
+    for shape, words in (((10**6, 10**6), "holds 0 bytes, but its shape .* needs 4000000000000"),
+                         ((2**62, 0), r"holds 0 bytes, but its shape \(4611686018427387904, 0\)"),
+                         (None, "/data/a/0 is no array of numbers")):
+        with h5py.File(tmp_path / "c.h5", "w") as file:
+            file.create_dataset("data/a/0", shape, "f4", data=h5py.Empty("f4") if shape is None else None)
+        with pytest.raises(DataError, match=words):
+            weights.read(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize("where", ["external storage", "a virtual dataset", "a link", "a link to a link", "a group"])
+@pytest.mark.parametrize("door", ["weights", "solver state", "text"])
+def test_hdf5_values_in_another_file(where, door, tmp_path):
+    """this test shows that no HDF5 file makes us read another one, which could be any that the user may read."""
+    import h5py
+
+    place, kind = {"weights": ("data/a/0", "f4"), "solver state": ("history/0", "f4"),
+                   "text": ("learned_net", "S32")}[door]
+    folder, _, name = place.rpartition("/")
+    (tmp_path / "secret").write_bytes(b"a password of thirty-two letters")
+    count = 32 // np.dtype(kind).itemsize
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.create_dataset(place, data=np.frombuffer((tmp_path / "secret").read_bytes(), kind))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        if door != "weights":
+            file["iter"], file["current_step"] = [3], [0]
+            file.create_group("history")
+        group = file.require_group(folder) if folder and where != "a group" else file
+        if where == "external storage":
+            group.create_dataset(name, (count,), kind, external=[(str(tmp_path / "secret"), 0, 32)])
+        elif where == "a virtual dataset":
+            layout = h5py.VirtualLayout((count,), kind)
+            layout[...] = h5py.VirtualSource(str(tmp_path / "other.h5"), place, (count,))
+            group.create_virtual_dataset(name, layout)
+        elif where == "a group" and folder:
+            top = folder.partition("/")[0]
+            file.pop(top, None)
+            file[top] = h5py.ExternalLink("other.h5", top)
+        elif where == "a link to a link":
+            file["elsewhere"] = h5py.ExternalLink("other.h5", place)
+            group[name] = h5py.SoftLink("/elsewhere")
+        else:
+            group[name] = h5py.ExternalLink("other.h5", place)
+
+    with pytest.raises(DataError, match=r"a\.h5: .*another file"):
+        (weights if door == "weights" else solverstate).read(tmp_path / "a.h5")
+
+
+def test_hdf5_names_that_are_no_text(tmp_path):
+    """this test shows that bytes that are no UTF-8 are replaced, as in a caffemodel, and can be written on."""
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        h5py.h5g.create(file.create_group("data").id, b"sch\xf6n")
+        file[b"data/sch\xf6n/0"] = np.ones(2, np.float32)
+    layers = weights.read(tmp_path / "a.h5")
+    weights.write(tmp_path / "b.caffemodel", layers)
+
+    assert ["sch\ufffdn"] == [layer.name for layer in layers]
+    assert ["sch\ufffdn"] == [layer.name for layer in weights.read(tmp_path / "b.caffemodel")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_an_hdf5_file_that_cannot_be_opened(tmp_path, monkeypatch):
+    """this test shows that what is missing, a folder, a pipe or of another kind is not called damaged."""
+    os.mkfifo(tmp_path / "pipe.h5")
+    (tmp_path / "page.h5").write_text("<!doctype html>")
+    weights.write(tmp_path / "model.h5", [LayerWeights("a", "Scale", [np.ones(1, np.float32)])])
+    for name, words in (("modle.h5", r"no such file: .*modle\.h5\n  hint: did you mean 'model\.h5'"),
+                        ("", "is a folder, not a file"), ("pipe.h5", "it is a pipe or a device"),
+                        ("page.h5", "this is not an HDF5 file but a web page")):
+        with pytest.raises(MinicaffeError, match=words):
+            hdf5.read_file(tmp_path / name, list)
+
+    def busy(*_):
+        raise BlockingIOError(11, "unable to lock file")
+
+    monkeypatch.setattr(hdf5.h5py, "File", busy)
+    with pytest.raises(DataError, match=r"model\.h5: another program has this HDF5 file open to write it"):
+        weights.read(tmp_path / "model.h5")
 
 
 @pytest.mark.parametrize(("name", "values", "words"), [

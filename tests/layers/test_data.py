@@ -3,6 +3,7 @@
 import gc
 import logging
 import re
+import shutil
 import threading
 
 import numpy as np
@@ -13,7 +14,7 @@ from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
-from minicaffe.data.windows import expand
+from minicaffe.data.windows import expand, read_window_file
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io import hdf5, image
 from minicaffe.layers.data.data import DataLayer
@@ -335,7 +336,7 @@ def test_image_data_resizes_and_greys(listed):
     layer.Forward([], top)
 
     assert top[0].shape == (1, 1, 7, 4)
-    assert (top[0].data[0] == image.read(listed / "a.png", False, (7, 4))).all()
+    assert (top[0].data[0] == image.resize(image.decode((listed / "a.png").read_bytes(), "a", False), (7, 4))).all()
 
 
 def test_image_data_shuffles(listed):
@@ -384,12 +385,14 @@ def test_image_data_errors(listed, param, message):
     ("\n", r"the list .*list\.txt is empty"),
     ("a.png 0\nb.png\n", r"list\.txt:2: expected 'PATH LABEL' with a whole number at the end, got 'b\.png'"),
     ("a.png one\n", r"list\.txt:1: expected .* got 'a\.png one'"),
-    ("x.png 0\n", r"cannot read the image .*x\.png: No such file"),
-    ("list.txt 0\n", r"list\.txt is no image that can be decoded \(11 bytes\)"),
+    ("\n\nx.png 0\n", r"list\.txt:3: there is no file .*/x\.png, which the list .*list\.txt names\n  hint: did you"),
+    ("b 0\n", r"list\.txt:1: cannot read .*/b, which the list .*list\.txt names: Is a directory"),
+    ("\nlist.txt 0\n", r"list\.txt \(.*list\.txt:2\) is no image that can be decoded \(12 bytes\)"),
 ])
 def test_image_data_damaged(listed, content, message):
     """A list or an image that cannot be read is named, with the list's line."""
     (listed / "list.txt").unlink()
+    (listed / "b").mkdir()
     if content is not None:
         (listed / "list.txt").write_text(content)
 
@@ -546,7 +549,7 @@ def test_hdf5_data_errors(rows, error, change, message):
 
 @pytest.mark.parametrize(("names", "error", "message"), [
     ([], DataError, r"list\.txt names no HDF5 file"),
-    (["list.txt"], DataError, r"list\.txt.*cannot read"),
+    (["list.txt"], DataError, r"list\.txt: this is not an HDF5 file but plain text"),
     (["d.h5"], DataError, r"equally many rows, got the shapes \{'x': \(3, 7, 2\), 'y': \(4,\)\}"),
     (["e.h5"], DataError, r"e\.h5 have no rows"),
     (["a.h5", "c.h5"], LayerError, r"rows of shape \(7, 2\) for 'x', but .*c\.h5 has \(2, 7\)"),
@@ -613,6 +616,88 @@ def test_hdf5_output_errors(tmp_path):
         run(((2, 7), (2,)), ((2, 5), (2,)))
     with pytest.raises(DataError, match=r"cannot write .*nowhere"):
         run(((2, 7), (2,)), name="nowhere/out.h5")
+
+
+HDF5_LIST_MISTAKES = [
+    ("a.h5\nx/b.h5", r"list\.txt:2: there is no file x/b\.h5, which the list .*list\.txt names "
+                     r"\(looked for in /.*/start\)\n  hint: there is no folder 'x'$"),
+    ("\n  a.h5   b1.h5\n", r"list\.txt:2: there is no file b1\.h5, .*\n  hint: did you mean 'a1\.h5'"),
+    ("train.txt", r"list\.txt:1: there is no file train\.txt.*\n  hint: paths in a list count from the folder in which "
+                  r"minicaffe is started, not from the list's$"),
+    ("b.h5", r"list\.txt:1: there is no file b\.h5.*\n  hint: paths .* started, and the file is .*lists/b\.h5 here$"),
+    ("sub\\\\c.h5", r"there is no file sub\\c\.h5.*\n  hint: write / instead of \\$"),
+    ("sub", r"list\.txt:1: cannot read sub, which the list .*list\.txt names: Is a directory$"),
+]
+
+
+@pytest.mark.parametrize(("names", "message"), HDF5_LIST_MISTAKES)
+def test_hdf5_files_that_a_list_names_wrongly(names, message, rows, monkeypatch):
+    """A file that is not there is named with list and line, and with the usual mistakes as hints."""
+    for folder in ("start/sub", "lists"):
+        (rows / folder).mkdir(parents=True)
+    for name in ("start/a.h5", "start/a1.h5", "start/sub/c.h5", "lists/b.h5"):
+        shutil.copyfile(rows / "a.h5", rows / name)
+    (rows / "lists" / "list.txt").write_text(names.replace("\\\\", "\\"))
+    monkeypatch.chdir(rows / "start")
+    layer = hdf5_layer(rows / "lists", batch_size=4)
+
+    with pytest.raises(DataError, match=message):
+        layer.Forward([], set_up(layer, 2))
+
+
+def test_hdf5_data_of_other_kinds(rows):
+    """Booleans are refused with the cure, and text is not called damaged numbers."""
+    write_rows(rows / "c.h5", x=np.zeros((3, 2)), y=np.array([True, False, True]))
+    (rows / "list.txt").write_text(str(rows / "c.h5"))
+    with pytest.raises(DataError, match=r"c\.h5: /y holds booleans, not numbers\n  hint: .*astype\('f4'\)"):
+        set_up(hdf5_layer(rows), 2)
+
+
+@pytest.mark.parametrize("where", ["external", "virtual", "link", "link to a link", "group"])
+def test_hdf5_data_in_another_file(where, rows):
+    """Whatever way a dataset has its values from another file is refused: it could be any file of the user's."""
+    h5py = needs("h5py")
+    (rows / "secret").write_bytes(b"a password, 16 B" * 2)
+    write_rows(rows / "other.h5", **{"x": np.ones((4, 2), np.float32), "g/x": np.ones((4, 2), np.float32)})
+    with h5py.File(rows / "c.h5", "w") as file:
+        name = "g/x" if where == "group" else "x"
+        if where == "external":
+            file.create_dataset("x", (4, 2), "f4", external=[(str(rows / "secret"), 0, 32)])
+        elif where == "virtual":
+            layout = h5py.VirtualLayout((4, 2), "f4")
+            layout[...] = h5py.VirtualSource(str(rows / "other.h5"), "x", (4, 2))
+            file.create_virtual_dataset("x", layout)
+        elif where == "group":
+            file["g"] = h5py.ExternalLink("other.h5", "g")
+        else:
+            file["y" if where == "link to a link" else "x"] = h5py.ExternalLink("other.h5", "x")
+            if where == "link to a link":
+                file["x"] = h5py.SoftLink("/y")
+    (rows / "list.txt").write_text(str(rows / "c.h5"))
+
+    with pytest.raises(DataError, match=r"c\.h5: .*another file"):
+        set_up(hdf5_layer(rows, top=[name]), 1)
+
+
+@pytest.mark.parametrize("form", ["mark", "line ends", "UTF-16"])
+def test_lists_from_other_systems(form, rows, listed, boxes):
+    """A byte order mark and Windows' line ends are no part of a list; UTF-16 is named as what it is."""
+    layers = [hdf5_layer(rows), image_layer(listed), window_layer(boxes[0])]
+    names = {"HDF5Data": "h5.txt", "ImageData": "images.txt", "WindowData": "windows.txt"}
+    (rows / "list.txt").write_text(f"{rows / 'a.h5'}\n")
+    (rows / "list.txt").rename(rows / "h5.txt")
+    (listed / "images.txt").write_text("a.png 0\nb c.png 1\n")
+    for layer in layers:
+        file = rows / names[layer.type]
+        text = file.read_text()
+        file.write_bytes({"mark": text.encode("utf-8-sig"), "line ends": text.replace("\n", "\r\n").encode(),
+                          "UTF-16": text.encode("utf-16")}[form])
+        layer.param.source = str(file)
+        if form == "UTF-16":
+            with pytest.raises(DataError, match=r"cannot read the .*\.txt: .*\n  hint: it is UTF-16"):
+                set_up(layer, 2)
+        else:
+            layer.Forward([], set_up(layer, 2))
 
 
 # --- WindowData ----------------------------------------------------------------------------------
@@ -744,9 +829,14 @@ def test_window_data_errors(boxes, error, change, message):
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("# 0", "0", r"windows\.txt:1: expected '# INDEX', got '0'"),
+    ("0.9 2 3 13 10", "0.9 2.5 3 13 10", r"windows\.txt:7: expected 6 numbers, got '5 0\.9 2\.5 3 13 10'"),
+    ("0.9 2 3 13 10", "0.9 2 nan 13 10", r"windows\.txt:7: expected 6 numbers, got '5 0\.9 2 nan 13 10'"),
+    ("30\n4", "30\n1e999", r"windows\.txt:6: expected 1 number, got '1e999'"),
+    ("30\n4\n", "30\n4 4\n", r"windows\.txt:6: expected 1 number, got '4 4'"),
     ("0.9 2 3 13 10", "0.9 2 3 13", r"windows\.txt:7: expected 6 numbers, got '5 0\.9 2 3 13'"),
     ("5 0.9", "0 0.9", r"expected a class above 0 for a foreground window"),
     ("0 0 20 10 29 19\n", "", r"windows\.txt ends in the middle of an image"),
+    ("p.png\n3\n", "p.png\n\n0\n", r"windows\.txt:4: expected a positive number of channels, got '0'"),
     ("p.png\n3", "p.png\n1", r"p\.png has 3 channels, but the window file says 1"),
     ("20 10 29 19", "20 10 30 19",
      r"the window \(20, 10\)-\(30, 19\) does not lie in .*q\.png, which is 30 wide and 20"),
@@ -760,6 +850,35 @@ def test_window_data_damaged(boxes, old, new, message):
 
     with pytest.raises(DataError, match=message):
         set_up(window_layer(folder, batch_size=64), 2)
+
+
+def test_window_data_thresholds_are_float32(boxes):
+    """An overlap of 0.3 is not below the threshold 0.3: both are rounded to float32, as in Caffe."""
+    file, lines = boxes[0] / "windows.txt", "# 0\np.png\n3\n20\n30\n7\n"
+    file.write_text(lines + "".join(f"{i} {overlap} 0 0 {i} 5\n" for i, overlap in enumerate(
+        ("0.7", "0.69999999", "0.6999999", "0.3", "0.299999999", "0.2999999", "0.1"), 1)))
+    p = window_layer(boxes[0], fg_threshold=0.7).param
+    found = read_window_file(str(file), "", p.fg_threshold, p.bg_threshold)
+
+    assert [1, 2] == [window.label for window in found.foreground]  # 0.69999999 is the same float32 as 0.7
+    assert [6, 7] == [window.x2 for window in found.background]
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_window_data_missing_image(boxes, cache):
+    """A missing image is named with the window file's line."""
+    (boxes[0] / "q.png").unlink()
+    with pytest.raises(DataError, match=r"windows\.txt:12: there is no file .*q\.png, which the list .* names\n  hint: "
+                                        r"did you mean 'p\.png'"):
+        set_up(window_layer(boxes[0], batch_size=64, cache_images=cache), 2)
+
+
+def test_image_data_root_folder_without_slash(listed):
+    """root_folder is put before each path as it is, and the error says so where the slash is missing."""
+    layer = image_layer(listed)
+    layer.param.root_folder = str(listed)
+    with pytest.raises(DataError, match=rf"no file {listed}a\.png.*\n  hint: .* end it with a slash, '{listed}/'"):
+        set_up(layer, 2)
 
 
 def test_an_image_of_16_bits_is_refused():

@@ -95,8 +95,8 @@ def test_old_forms_of_a_layer_and_of_a_blob(tmp_path):
         np.testing.assert_array_equal(layer.blobs[0], values.reshape(1, 1, 2, 3))
 
 
-def test_long_run_of_single_numbers_is_read_without_a_float_each():
-    """this test shows that the pre-packed encoding of a million numbers costs arrays, not Python objects."""
+def test_long_run_of_single_numbers_is_read_without_a_float_each(tmp_path):
+    """this test shows that the pre-packed encoding of a million numbers costs arrays, in memory and from a file."""
     values = array(1_000_000)
     rows = np.full((values.size, 5), 0x2D, np.uint8)
     rows[:, 1:] = values.view(np.uint8).reshape(-1, 4)
@@ -108,6 +108,12 @@ def test_long_run_of_single_numbers_is_read_without_a_float_each():
 
     np.testing.assert_array_equal(got.ravel(), values)
     assert peak < 4 * values.nbytes
+    (tmp_path / "old.caffemodel").write_bytes(field(2, field(4, b"a") + field(6, data) + field(6, data[:-5] + b"\x2d")))
+    with pytest.raises(ProtoError, match="damaged"):
+        binary.read_weights(tmp_path / "old.caffemodel")
+    (tmp_path / "old.caffemodel").write_bytes(field(2, field(4, b"a") + field(6, data) + field(6, data)))
+    for blob in binary.read_weights(tmp_path / "old.caffemodel")[0].blobs:
+        np.testing.assert_array_equal(blob.ravel(), values)
 
 
 def test_chunks_of_packed_numbers_join():
@@ -143,7 +149,7 @@ def test_values_that_do_not_fill_the_shape_are_refused(tmp_path, net):
 
     with pytest.raises(DataError, match=r"layer 'conv': blob 1 holds 3 values, but its shape .* needs 1000000000000"):
         binary.read_weights(path)
-    for dims in ([-1, -3], [1] * 33):
+    for dims in ([-1, -3], [1] * 33, [2**62, 0, 3]):
         with pytest.raises(DataError, match="this blob"):
             binary.blob_to_array(proto.BlobProto(data=[1, 2, 3], shape=proto.BlobShape(dim=dims)))
 

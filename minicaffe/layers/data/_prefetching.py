@@ -1,6 +1,7 @@
 """The common part of the layers whose batches a thread prepares: Data, ImageData, WindowData."""
 
 from minicaffe.data.prefetch import Prefetcher
+from minicaffe.errors import DataError
 from minicaffe.layer import Layer
 from minicaffe.log import log
 
@@ -33,7 +34,7 @@ class PrefetchingLayer(Layer):
 
     @cursor.setter
     def cursor(self, value):
-        self._prefetcher.close()
+        self._pause()
         self._batches.seek(value)
         self._cursor = value
         self._prefetcher = Prefetcher(self._batches, self._depth)
@@ -52,7 +53,7 @@ class PrefetchingLayer(Layer):
 
     @whole_epochs.setter
     def whole_epochs(self, value):
-        self._prefetcher.close()
+        self._pause()
         self._batches.whole_epochs = value
         self.cursor = self._cursor
 
@@ -60,13 +61,29 @@ class PrefetchingLayer(Layer):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}
 
     def resume_from(self, state):
-        self._prefetcher.close()
+        self._pause()
         self._batches.seeds = [int(seed) for seed in state["seeds"]]
         self.cursor = int(state["cursor"])
 
     def close(self):
         """End the thread; the layer cannot go forward any more."""
         self._prefetcher.close()
+
+    def _pause(self):
+        """End the thread, so that what it works with may be changed."""
+        if not self._prefetcher.close():
+            raise DataError(f"layer {self.name!r} ({self.type}): the thread that reads the data does not come back "
+                            "from its source", hint="is the source on a drive that is gone, or a pipe?")
+
+    def __getstate__(self):
+        return {**vars(self), "_prefetcher": None}
+
+    def __setstate__(self, state):
+        """A copy (copy.deepcopy) has its own thread, which goes on with the same sample as the original's."""
+        vars(self).update(state)
+        if "_batches" in state:
+            self._batches.seek(self._cursor)
+            self._prefetcher = Prefetcher(self._batches, self._depth)
 
     def reshape(self, bottom, top):
         # the next batch shapes the tops; it stays the next one until forward takes it

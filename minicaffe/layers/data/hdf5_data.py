@@ -61,7 +61,7 @@ class HDF5DataLayer(Layer):
 
     @property
     def epoch_size(self):
-        return sum(count_rows(path, self.layer_param.top[0]) for path in self.paths)
+        return sum(count_rows(path, self.layer_param.top[0], self.param.source) for path in self.paths)
 
     def resume_state(self):
         return {"file": self._file, "row": self._row, "seeds": [] if self._seed is None else [self._seed]}
@@ -78,7 +78,7 @@ class HDF5DataLayer(Layer):
         epoch, file = divmod(self._file, len(self.paths))
         path = self.paths[self._order(len(self.paths), epoch, 0)[file]]
         if path != self._path:
-            rows = read_datasets(path, list(self.layer_param.top), self.dtype)
+            rows = read_datasets(path, list(self.layer_param.top), self.dtype, self.param.source)
             for name, new, old in zip(self.layer_param.top, rows, self._rows or rows, strict=True):
                 if new.shape[1:] != old.shape[1:]:
                     self.fail(f"reads rows of shape {old.shape[1:]} for {name!r}, but {path} has {new.shape[1:]}")
