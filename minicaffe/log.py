@@ -8,9 +8,28 @@ everything in Caffe's format (cli/glog.py).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 logger = logging.getLogger("minicaffe")
+
+# what would move a terminal's cursor, change its colours or the order of its letters, or is half a letter
+_CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_CONTROLS, _CONTROLS_AND_LINES = re.compile(f"[{_CONTROL}]"), re.compile(f"[{_CONTROL}\t\n]")
+
+
+def visible(text: str) -> str:
+    """A message as it may be printed: control characters become words such as \\x1b; lines and tabs stay."""
+    return _CONTROLS.sub(_as_escape, text)
+
+
+def one_line(name: object) -> str:
+    """A name from a file as a message of ours may hold it: visible, and on one line."""
+    return _CONTROLS_AND_LINES.sub(_as_escape, str(name))
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def log(at: str, message: str | Callable[[], str]) -> None:
