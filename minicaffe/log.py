@@ -20,31 +20,40 @@ _CONTROLS, _CONTROLS_AND_LINES = re.compile(f"[{_CONTROL}]"), re.compile(f"[{_CO
 
 def visible(text: str) -> str:
     """A message as it may be printed: control characters become words such as \\x1b; lines and tabs stay."""
-    return _CONTROLS.sub(_as_escape, text)
+    return _CONTROLS.sub(lambda found: escape(found[0]), text)
 
 
 def one_line(name: object) -> str:
     """A name from a file as a message of ours may hold it: visible, and on one line."""
-    return _CONTROLS_AND_LINES.sub(_as_escape, str(name))
+    return _CONTROLS_AND_LINES.sub(lambda found: escape(found[0]), str(name))
 
 
-def _as_escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+def escape(letter: str) -> str:
+    """A character as the escape that prototxts and Python's strings have for it."""
+    if " " <= letter < "\x80":
+        return letter
+    return repr(letter)[1:-1] if letter < " " or letter == "\x7f" else \
+        f"\\u{ord(letter):04x}" if letter < "\U00010000" else f"\\U{ord(letter):08x}"
 
 
-def log(at: str, message: str | Callable[[], str]) -> None:
-    """Report `message` as information from place `at`; a function is called only where somebody listens."""
-    _report(logging.INFO, at, message)
+def log(at: str, message: str | Callable[[], str], more: Callable[[], str] | None = None) -> None:
+    """Report `message`, one line, as information from place `at`, and the lines that `more` gives below it.
+
+    Functions are called only where somebody listens.
+    """
+    _report(logging.INFO, at, message, more)
 
 
-def warn(at: str, message: str | Callable[[], str]) -> None:
+def warn(at: str, message: str | Callable[[], str], more: Callable[[], str] | None = None) -> None:
     """Report what the user should know and that does not stop the run."""
-    _report(logging.WARNING, at, message)
+    _report(logging.WARNING, at, message, more)
 
 
-def _report(level: int, at: str, message: str | Callable[[], str]) -> None:
+def _report(level: int, at: str, message: str | Callable[[], str], more: Callable[[], str] | None) -> None:
     if logger.isEnabledFor(level):
-        logger.log(level, "%s", message if isinstance(message, str) else message(), extra={"at": at})
+        text = visible(message if isinstance(message, str) else message())
+        text = text.replace("\n", r"\n")  # a name in it cannot begin a line
+        logger.log(level, "%s", text + "\n" + visible(more()) if more else text, extra={"at": at})
 
 
 def number(value: float) -> str:

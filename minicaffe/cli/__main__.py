@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from minicaffe.cli.terminal import complain, prepare, say
 from minicaffe.errors import MinicaffeError, near_names
 
 COMMANDS = {  # command -> (module of this package, what it does)
@@ -46,32 +47,30 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             near = near_names(unknown[1].split("=")[0], list(self._option_string_actions))
             hint = f"\n  hint: {near}" if near else ""
-        print(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes", file=sys.stderr)
+        complain(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes")
         raise SystemExit(1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. A user's error is one message on stderr and status 1."""
     warnings.showwarning = _show_warning
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the shell
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    prepare()
     try:
         status = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return status
     except MinicaffeError as error:
-        print(f"minicaffe: error: {error}", file=sys.stderr)
+        complain(f"minicaffe: error: {error}")
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         _drop_output()
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"minicaffe: error: {place}{error.strerror or error}", file=sys.stderr)
+        complain(f"minicaffe: error: {place}{error.strerror or error}")
         _drop_output()
     except MemoryError as error:
-        print(f"minicaffe: error: there is not enough memory: {error}", file=sys.stderr)
+        complain(f"minicaffe: error: there is not enough memory: {error}")
     except KeyboardInterrupt:
-        print("minicaffe: stopped", file=sys.stderr)
+        complain("minicaffe: stopped")
         return 130
     return 1
 
@@ -79,12 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     """Find the command and run it; its exit status."""
     if not args or args[0] in ("-h", "--help", "-help", "help"):
-        print(_usage())
+        say(_usage())
         return 0
     if args[0] in ("--version", "-version"):
         from minicaffe import __version__
 
-        print(f"minicaffe {__version__}")
+        say(f"minicaffe {__version__}")
         return 0
     command = args[0]
     if command not in COMMANDS:
@@ -116,7 +115,7 @@ def _usage() -> str:
 
 
 def _show_warning(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
-    print(f"minicaffe: warning: {message}", file=sys.stderr)
+    complain(f"minicaffe: warning: {message}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import kernels
+from minicaffe.cli.terminal import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +20,8 @@ def run(args: argparse.Namespace) -> int:
     for name, (_, library, extra) in ENGINES.items():
         state = "in use" if name == used else "available" if name in available else \
             f"not installed: pip install 'minicaffe[{extra}]'"
-        print(f"{name:8}{library:10}{state}")
-    print()
+        say(f"{name:8}{library:10}{state}")
+    say()
     for name, made in sorted(kernels.kernels().items()):
-        print(f"  {name:28}" + ", ".join(["numpy", *made.twins]))
+        say(f"  {name:28}" + ", ".join(["numpy", *made.twins]))
     return 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from minicaffe.log import logger
+from minicaffe.log import logger, visible
 
 LETTERS = {logging.DEBUG: "I", logging.INFO: "I", logging.WARNING: "W", logging.ERROR: "E", logging.CRITICAL: "F"}
 
@@ -26,7 +26,7 @@ class GlogFormatter(logging.Formatter):
         microseconds = int(record.created % 1 * 1e6)
         at = getattr(record, "at", f"{record.filename}:{record.lineno}")
         head = f"{LETTERS.get(record.levelno, 'I')}{clock}.{microseconds:06d} {threading.get_native_id():5d} {at}]"
-        return f"{head} {record.getMessage()}".removesuffix("\n")
+        return f"{head} {visible(record.getMessage())}".removesuffix("\n")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
+from minicaffe.cli.terminal import say
 from minicaffe.errors import LayerError, near_names
 from minicaffe.layer import Layer, layer_class, registered_types
 from minicaffe.layers import FAMILIES
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    print(page(find(args.name)) if args.name else overview())
+    say(page(find(args.name)) if args.name else overview())
     return 0
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import curves, run_log
+from minicaffe.cli.terminal import say
 from minicaffe.log import one_line
 
 
@@ -28,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
     runs = curves.without_repeats([run for _, run in found])
     left_out = curves.draw(args.out, runs)
     for run in runs:
-        print(f"{one_line(run.name)}: {summary(run)}")
-    print(f"curves in {args.out}" + (f"; it has no room for {left_out} more of them" if left_out else ""))
+        say(f"{one_line(run.name)}: {summary(run)}")
+    say(f"curves in {args.out}" + (f"; it has no room for {left_out} more of them" if left_out else ""))
     return 0
 
 

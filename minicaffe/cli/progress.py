@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from minicaffe.cli import glog
-from minicaffe.log import number
+from minicaffe.log import number, visible
 
 try:
     import rich.console
@@ -83,7 +83,7 @@ class _Above(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING or getattr(record, "at", "") in ABOVE_THE_BAR:
-            self.console.print(record.getMessage(), highlight=False, markup=False)
+            self.console.print(visible(record.getMessage()), highlight=False, markup=False)
 
 
 def images_per_update(solver: Any) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import passes
+from minicaffe.cli.terminal import say
 from minicaffe.net import location
 from minicaffe.proto import Phase
 from minicaffe.proto import text as proto_text
@@ -44,5 +45,5 @@ def run(args: argparse.Namespace) -> int:
     net.state.stage.extend(stages(args))
     with place.in_errors(net):
         shown = passes.apply(net, args.after)
-    print(proto_text.format(shown), end="")
+    say(proto_text.format(shown), end="")
     return 0

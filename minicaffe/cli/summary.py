@@ -17,6 +17,7 @@ from typing import Any
 
 from minicaffe import passes
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, NetError
 from minicaffe.net import Net, location, memory_plan
 from minicaffe.net.cost import NetCost, cost
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
                         args.permissive)
     costs = cost(net)
     memory_plan.apply(net)
-    print("\n".join([table(net, costs, cost(net), weights=args.weights), *remarks]))
+    say("\n".join([table(net, costs, cost(net), weights=args.weights), *remarks]))
     return 0
 
 

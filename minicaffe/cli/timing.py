@@ -19,6 +19,7 @@ from time import perf_counter
 from minicaffe.cli import glog, timing_report
 from minicaffe.cli.evaluate import check_iterations, use_cpu
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.timing_report import Recorder
 from minicaffe.errors import DataError
@@ -75,12 +76,12 @@ def _report(args: argparse.Namespace, net: Net, recorder: Recorder) -> None:
     """The table, and the files that were asked for."""
     made = timing_report.report(net, recorder, args.iterations)
     if args.json != "-":
-        print(timing_report.table(made))
+        say(timing_report.table(made))
     if args.json:
         content = timing_report.as_json(made, model=args.model, net=net.name, phase=args.phase,
                                         iterations=args.iterations)
         if args.json == "-":
-            print(content.decode(), end="")
+            say(content.decode(), end="")
         else:
             replace_file(args.json, [content])
     if args.trace:

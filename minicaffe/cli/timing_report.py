@@ -166,7 +166,7 @@ def as_json(made: Report, **more: Any) -> bytes:
     facts = {**more, "engine": kernels.engine(), "threads": kernels.threads(), "versions": versions(),
              "limits": {"sgemm_gflops": made.sgemm, "copy_gbs": made.copy}, "layers": layers,
              "totals": {row.direction: _numbers(row) for row in made.totals}, "played_ms": made.played}
-    return (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(facts, indent=1) + "\n").encode()
 
 
 def _numbers(row: Row) -> dict[str, float]:
@@ -176,8 +176,7 @@ def _numbers(row: Row) -> dict[str, float]:
 
 def as_trace(net: Net, recorder: Recorder) -> bytes:
     """All passes in Chrome's format of traces, forward and backward as two tracks of one process."""
-    return json.dumps({"traceEvents": list(_trace_events(net, recorder)), "displayTimeUnit": "ms"},
-                      ensure_ascii=False).encode()
+    return json.dumps({"traceEvents": list(_trace_events(net, recorder)), "displayTimeUnit": "ms"}).encode()
 
 
 def _trace_events(net: Net, recorder: Recorder) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from minicaffe.cli.terminal import say
 from minicaffe.io import weights
 from minicaffe.log import number
 from minicaffe.net.weights import same_shape
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     layers = weights.read(args.file)
-    print(compare(args.file, layers, args.diff, weights.read(args.diff)) if args.diff else listing(layers))
+    say(compare(args.file, layers, args.diff, weights.read(args.diff)) if args.diff else listing(layers))
     return 0
 
 

@@ -81,7 +81,7 @@ class Net:
 
     def _build(self, given: Any) -> None:
         filtered = passes.apply(given, after="filter")
-        log("net.cpp:53", lambda: f"Initializing net from parameters: \n{proto_text.format(filtered)}")
+        log("net.cpp:53", "Initializing net from parameters: ", lambda: proto_text.format(filtered))
         try:
             self.param = passes.apply(filtered)
         except NetError as error:

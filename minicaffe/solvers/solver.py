@@ -123,7 +123,7 @@ class Solver:
         self.keep: Keep | None = None
         self.tested = -1  # the iteration of the last tests, all test nets' being done
         self.written: list[int] = []  # the iterations of this training's snapshots that are on the disk
-        log("solver.cpp:45", lambda: f"Initializing solver from parameters: \n{text.format(param)}")
+        log("solver.cpp:45", "Initializing solver from parameters: ", lambda: text.format(param))
         self._check()
         if param.snapshot:
             self._require(param.HasField("snapshot_prefix"), "snapshot", "needs a snapshot_prefix")
@@ -428,4 +428,4 @@ class Solver:
         if paths:
             for path in paths:
                 log("solver.cpp:72", f"Finetuning from {path}")
-            log("net.cpp:741", str(net.copy_trained_from(paths, strict=self._strict and net.phase == TRAIN)))
+            net.copy_trained_from(paths, strict=self._strict and net.phase == TRAIN).log()
