@@ -21,6 +21,7 @@ from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import missing_extra
+from minicaffe.kernels import registry
 from minicaffe.net import Net
 from minicaffe.proto import Phase
 
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     name = kernels.engine()
     if name == "numpy":
         say("engine numpy: there is nothing to warm, for it compiles nothing")
+        if reason := "numba" in kernels.available_engines() and registry.fault("numba"):
+            say(f"the engine 'numba', which compiles, cannot be used: {reason}")
         if "numba" not in kernels.available_engines():
             say(missing_extra("numba", "fast", "the engine 'numba', which compiles,"))
         return 0
