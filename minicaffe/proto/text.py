@@ -94,7 +94,7 @@ def _located(error: text_format.ParseError, text: str, message: Any, filename: s
     line, column = error.GetLine() or 1, error.GetColumn() or 1
     sentence = re.sub(r"^\d+:\d+ : ", "", str(error))
     sentence = sentence.removeprefix(f"'{text.split(chr(10))[line - 1]}': ")  # the library's own excerpt
-    sentence, hint = explain(sentence, message.DESCRIPTOR)
+    sentence, hint = explain(sentence, message.DESCRIPTOR, text.split("\n")[line - 1])
     place = f"{filename}:{line}:{column}"
     return ProtoError(f"{sentence}\n{excerpt(text, line, column)}", where=place, hint=hint)
 
