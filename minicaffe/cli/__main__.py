@@ -27,6 +27,7 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "warm": ("warm", "compile the fast kernels ahead of their first use"),
     "plot": ("plot", "draw and compare the curves of trainings"),
     "replay": ("replay", "run again the pass in which a training met a NaN or Inf"),
+    "completion": ("completion", "print what makes a shell complete commands, flags, files and layer types"),
     "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
 }
 
@@ -89,11 +90,17 @@ def _run(args: list[str]) -> int:
     if command not in COMMANDS:
         near = near_names(command, list(COMMANDS))
         raise MinicaffeError(f"there is no command {command!r}", hint=near or "minicaffe --help lists them")
+    module, parser = parser_of(command)
+    return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
+
+
+def parser_of(command: str) -> tuple[Any, Parser]:
+    """The module of a command, and what reads its flags."""
     module = importlib.import_module(f"minicaffe.cli.{COMMANDS[command][0]}")
     parser = Parser(prog=f"minicaffe {command}", description=module.__doc__, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
+    return module, parser
 
 
 def _drop_output() -> None:
@@ -110,7 +117,7 @@ def _double_dashes(args: Sequence[str]) -> list[str]:
 
 
 def _usage() -> str:
-    rows = "\n".join(f"  {name:10}{what}" for name, (_, what) in COMMANDS.items())
+    rows = "\n".join(f"  {name:12}{what}" for name, (_, what) in COMMANDS.items())
     return f"usage: minicaffe COMMAND [flags]\n\n{rows}\n\nminicaffe COMMAND --help lists a command's flags."
 
 
