@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe import passes
+from minicaffe.cli import layout
+from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, NetError
@@ -43,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
                         args.permissive)
     costs = cost(net)
     memory_plan.apply(net)
-    say("\n".join([table(net, costs, cost(net), weights=args.weights), *remarks]))
+    say("\n".join([table(net, costs, cost(net), weights=args.weights),
+                   *(line for remark in remarks for line in wrap(remark, terminal_width()))]))
     return 0
 
 
@@ -123,10 +126,8 @@ def table(net: Net, costs: NetCost, reusing: NetCost, weights: bool = False) -> 
                      _count(row.multiply_adds), row.note or _bytes(row.activation_bytes)))
         if weights:
             rows += [("", "", "", _shape(blob.shape), "", "") for blob in net.layers[i].blobs]
-    widths = [max(len(row[k]) for row in rows) for k in range(6)]
-    lines = ["  ".join(word.ljust(w) if k < 3 else word.rjust(w)
-                       for k, (word, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
-    return "\n".join([*lines, "", *_totals(costs, reusing)])
+    totals = (line for text in _totals(costs, reusing) for line in wrap(text, terminal_width(), hanging=" " * 16))
+    return "\n".join([*layout.table(rows, right=(3, 4, 5), lead=2), "", *totals])
 
 
 def _totals(costs: NetCost, reusing: NetCost) -> list[str]:

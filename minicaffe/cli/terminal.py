@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import os
 import sys
 import unicodedata
@@ -21,12 +22,20 @@ ERRORS = "minicaffe"
 def prepare() -> None:
     """Make stdout and stderr take any text: what their encoding lacks becomes a stand-in or an escape."""
     codecs.register_error(ERRORS, _replace)
+    logging.lastResort = _Complaints(logging.WARNING)
     for name in ("stdout", "stderr"):
         stream: Any = getattr(sys, name)
         if stream is None:  # closed by the shell
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=ERRORS)
+
+
+class _Complaints(logging.Handler):
+    """Prints warnings of the log where a command writes no log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(f"minicaffe: warning: {record.getMessage()}")
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from minicaffe import kernels
+from minicaffe.cli import layout
+from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.net import Net
 from minicaffe.net import work as net_work
 from minicaffe.net.work import Work
@@ -135,15 +137,10 @@ def table(made: Report) -> str:
            f"(engine {kernels.engine()}, threads {kernels.threads()})"
     lines = [("layer", "type", "direction", "ms", "GFLOP/s", "GB/s", "share"), *map(_words, made.rows)]
     ends = [_words(row) for row in made.totals]
-    widths = [max(len(line[k]) for line in [*lines, *ends]) for k in range(7)]
-
-    def text(line: tuple[str, ...]) -> str:
-        return "  ".join(word.ljust(w) if k < 3 else word.rjust(w)
-                         for k, (word, w) in enumerate(zip(line, widths, strict=True))).rstrip()
-
     played = [] if made.played is None else ["", f"a whole forward pass, played from its recording: "
                                                  f"{made.played:.3f} ms"]
-    return "\n".join(["", head, "", *map(text, lines), "", *map(text, ends), *played])
+    rows = layout.table([*lines, *ends], right=range(3, 7), lead=3)
+    return "\n".join(["", *wrap(head, terminal_width()), "", *rows, *played])
 
 
 def _words(row: Row) -> tuple[str, ...]:

@@ -74,8 +74,9 @@ def test_every_type_has_one_sample():
     assert registered_types() == sorted(layers.samples())
 
 
-def test_list(capsys):
+def test_list(capsys, monkeypatch):
     """this test shows that the list has every type under its family, with its sentence."""
+    monkeypatch.setenv("COLUMNS", "200")
     assert 0 == main(["layers"])
     printed = capsys.readouterr().out
 
