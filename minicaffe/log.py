@@ -30,10 +30,9 @@ def one_line(name: object) -> str:
 
 def escape(letter: str) -> str:
     """A character as the escape that prototxts and Python's strings have for it."""
-    if " " <= letter < "\x80":
-        return letter
-    return repr(letter)[1:-1] if letter < " " or letter == "\x7f" else \
-        f"\\u{ord(letter):04x}" if letter < "\U00010000" else f"\\U{ord(letter):08x}"
+    if letter < "\x80":
+        return repr(letter)[1:-1] if letter < " " or letter == "\x7f" else letter
+    return f"\\u{ord(letter):04x}" if letter < "\U00010000" else f"\\U{ord(letter):08x}"
 
 
 def log(at: str, message: str | Callable[[], str], more: Callable[[], str] | None = None) -> None:

@@ -21,6 +21,7 @@ from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, NetError
+from minicaffe.log import one_line
 from minicaffe.net import Net, location, memory_plan
 from minicaffe.net.cost import NetCost, cost
 from minicaffe.proto import Phase
@@ -103,7 +104,7 @@ def _become_input(layer: Any, data: Any, size: list[int]) -> str:
         crop = transform.crop_size
         size = [crop, crop] if crop else [height, width] if height and width else []
     if not size:
-        raise DataError(f"layer {layer.name!r} ({layer.type}): its source {data.source} is not there, so the size of "
+        raise DataError(f"layer {layer.name!r} ({layer.type}): its source {one_line(data.source)} is not there, so the size of "
                         f"its images is not known", hint="say it: --size HxW, or CxHxW")
     if not data.batch_size:
         raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", hint="say it: --batch N")

@@ -85,8 +85,9 @@ def test_list(capsys, monkeypatch):
     assert re.search(r"^  LRN +Scale each value down where .*\.$", printed, re.MULTILINE)
 
 
-def test_page(capsys):
+def test_page(capsys, monkeypatch):
     """this test shows that a page has the datasheet, the fields with type, default and comment, and the sample."""
+    monkeypatch.setenv("COLUMNS", "200")
     assert 0 == main(["layers", "lrn"])
     printed = capsys.readouterr().out
 
