@@ -104,8 +104,8 @@ def _become_input(layer: Any, data: Any, size: list[int]) -> str:
         crop = transform.crop_size
         size = [crop, crop] if crop else [height, width] if height and width else []
     if not size:
-        raise DataError(f"layer {layer.name!r} ({layer.type}): its source {one_line(data.source)} is not there, so the size of "
-                        f"its images is not known", hint="say it: --size HxW, or CxHxW")
+        raise DataError(f"layer {layer.name!r} ({layer.type}): its source {one_line(data.source)} is not there, so the "
+                        f"size of its images is not known", hint="say it: --size HxW, or CxHxW")
     if not data.batch_size:
         raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", hint="say it: --batch N")
     gray = transform.force_gray or not getattr(data, "is_color", True)

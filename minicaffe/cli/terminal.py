@@ -50,6 +50,11 @@ def _stand_in(letter: str) -> str:
     return STAND_INS.get(letter) or (greek if greek.isalpha() else escape(letter))
 
 
+def is_utf8(stream: Any) -> bool:
+    """Whether a stream takes all letters as they are."""
+    return (getattr(stream, "encoding", "") or "utf-8").lower().replace("-", "").startswith("utf")
+
+
 def say(text: object = "", *, end: str = "\n") -> None:
     """Print what a command has to say on stdout."""
     print(visible(str(text)), end=end)

@@ -63,9 +63,12 @@ def read_source(path: PathLike) -> Source:
     return Source(text, str(path))
 
 
-def format(message: Any) -> str:
-    """The message as prototxt: two spaces a level, the shortest decimals that read back as the same float."""
-    return text_format.MessageToString(message, as_utf8=True)
+def format(message: Any, *, ascii_only: bool = False) -> str:
+    """The message as prototxt: two spaces a level, the shortest decimals that read back as the same float.
+
+    With `ascii_only` other letters are written as escapes.
+    """
+    return text_format.MessageToString(message, as_utf8=not ascii_only)
 
 
 def write(path: PathLike, message: Any) -> None:

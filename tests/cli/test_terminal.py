@@ -15,6 +15,8 @@ from minicaffe.cli import progress, terminal
 from minicaffe.cli.__main__ import main
 from minicaffe.io import weights
 from minicaffe.log import one_line, visible
+from minicaffe.proto import NetParameter
+from minicaffe.proto import text as proto_text
 from minicaffe.proto.binary import LayerWeights
 
 EVIL = r"a\nINJECTED \x1b[31m\x1b]0;t\x07\r\u202e"  # in a prototxt's string
@@ -72,7 +74,8 @@ def test_control_characters_become_words():
 def test_names_are_harmless_wherever_they_are_printed(folder, capsys):
     """Training, its record, snapshots, tests, tables and pictures of a net whose every name is hostile."""
     for argv in ("train --solver solver.prototxt",
-                 "test --model net.prototxt --weights s_iter_2.caffemodel --iterations 1", "time --model net.prototxt --iterations 1", "show net.prototxt", "summary net.prototxt --weights",
+                 "test --model net.prototxt --weights s_iter_2.caffemodel --iterations 1",
+                 "time --model net.prototxt --iterations 1", "show net.prototxt", "summary net.prototxt --weights",
                  "weights s_iter_2.caffemodel", "weights s_iter_2.caffemodel --diff s_iter_2.caffemodel",
                  "convert s_iter_2.caffemodel w.npz --model net.prototxt", "convert net.prototxt net.yaml"):
         assert main(argv.split()) == 0, capsys.readouterr().err
@@ -103,8 +106,8 @@ def test_names_are_harmless_in_errors(folder, capsys, number, command):
 
 
 @pytest.mark.parametrize("argv", [["weights", "\x1b[1m\n\x07"], ["\x1b[1m"], ["train", "--\x1b[1m"],
-                                  ["plot", "\x1b[1m"], ["show", "net.prototxt", "--after", "\x1b[1m"], ["layers", "\x1b[1m"],
-                                  ["weights", os.fsdecode(b"\xff\xfe")]])
+                                  ["plot", "\x1b[1m"], ["show", "net.prototxt", "--after", "\x1b[1m"],
+                                  ["layers", "\x1b[1m"], ["weights", os.fsdecode(b"\xff\xfe")]])
 def test_what_a_user_gives_is_shown_visibly(folder, capsys, argv):
     """Commands, flags and paths are quoted in errors, never obeyed."""
     with pytest.raises(SystemExit) if "--\x1b[1m" in argv else contextlib.nullcontext():
@@ -122,8 +125,8 @@ def test_every_command_prints_in_every_encoding(folder, env):
     (folder / "net.prototxt").write_text(NET.replace("INJECTED", "σ漢×🎉"), encoding="utf-8")
     weights.write("w.npz", [LayerWeights("σ漢×🎉", "", [np.ones(3, np.float32)])])
     commands = ["layers", "layers SigmoidCrossEntropyLoss", "summary net.prototxt", "show net.prototxt",
-                "weights w.npz", "weights w.npz --diff w.npz", "train --solver solver.prototxt", "plot s --out s.svg", "engines",
-                "time --model net.prototxt --iterations 1", "convert net.prototxt net.yaml", "--help", "train --help",
+                "weights w.npz", "weights w.npz --diff w.npz", "train --solver solver.prototxt",
+                "plot s --out s.svg", "engines", "time --model net.prototxt --iterations 1", "convert net.prototxt net.yaml", "--help", "train --help",
                 "weights none.σ", "layers σ"]
     code = "import sys\nfrom minicaffe.cli.__main__ import main\n" \
            "for line in sys.stdin.buffer.read().decode().splitlines():\n" \
@@ -140,6 +143,14 @@ def test_every_command_prints_in_every_encoding(folder, env):
     if "cp1252" not in env.values() and "latin-1" not in env.values():
         assert b"log sigma(x)" in run.stdout
         assert all(byte < 128 for byte in run.stdout + run.stderr)
+
+
+def test_show_keeps_names_exactly(folder, tmp_path):
+    """Where an encoding lacks a letter of a name, the prototxt that show prints has an escape that reads back."""
+    (folder / "net.prototxt").write_text('name: "σ×漢"\n', encoding="utf-8")
+    run = subprocess.run([sys.executable, "-m", "minicaffe.cli", "show", "net.prototxt"], capture_output=True, timeout=60,
+                         env={**os.environ, "PYTHONIOENCODING": "cp1252"})
+    assert proto_text.parse(run.stdout.decode("ascii"), NetParameter()).name == "σ×漢"
 
 
 def test_every_sign_that_we_print_has_a_stand_in():
