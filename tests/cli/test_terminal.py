@@ -126,8 +126,8 @@ def test_every_command_prints_in_every_encoding(folder, env):
     weights.write("w.npz", [LayerWeights("σ漢×🎉", "", [np.ones(3, np.float32)])])
     commands = ["layers", "layers SigmoidCrossEntropyLoss", "summary net.prototxt", "show net.prototxt",
                 "weights w.npz", "weights w.npz --diff w.npz", "train --solver solver.prototxt",
-                "plot s --out s.svg", "engines", "time --model net.prototxt --iterations 1", "convert net.prototxt net.yaml", "--help", "train --help",
-                "weights none.σ", "layers σ"]
+                "plot s --out s.svg", "engines", "time --model net.prototxt --iterations 1",
+                "convert net.prototxt net.yaml", "--help", "train --help", "weights none.σ", "layers σ"]
     code = "import sys\nfrom minicaffe.cli.__main__ import main\n" \
            "for line in sys.stdin.buffer.read().decode().splitlines():\n" \
            "    try: print(main(line.split()))\n" \
@@ -148,8 +148,8 @@ def test_every_command_prints_in_every_encoding(folder, env):
 def test_show_keeps_names_exactly(folder, tmp_path):
     """Where an encoding lacks a letter of a name, the prototxt that show prints has an escape that reads back."""
     (folder / "net.prototxt").write_text('name: "σ×漢"\n', encoding="utf-8")
-    run = subprocess.run([sys.executable, "-m", "minicaffe.cli", "show", "net.prototxt"], capture_output=True, timeout=60,
-                         env={**os.environ, "PYTHONIOENCODING": "cp1252"})
+    run = subprocess.run([sys.executable, "-m", "minicaffe.cli", "show", "net.prototxt"], capture_output=True,
+                         timeout=60, env={**os.environ, "PYTHONIOENCODING": "cp1252"})
     assert proto_text.parse(run.stdout.decode("ascii"), NetParameter()).name == "σ×漢"
 
 
