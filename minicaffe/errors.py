@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from minicaffe.log import one_line, visible
+
 
 class MinicaffeError(Exception):
     """The base of all errors that minicaffe raises for what a user did.
@@ -16,8 +18,8 @@ class MinicaffeError(Exception):
         self.message, self.where, self.hint = message, where, hint
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{text}\n  hint: {self.hint}" if self.hint else text
+        text = f"{one_line(self.where)}: {self.message}" if self.where else self.message
+        return visible(f"{text}\n  hint: {self.hint}" if self.hint else text)
 
 
 class ProtoError(MinicaffeError):

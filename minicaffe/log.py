@@ -8,24 +8,51 @@ everything in Caffe's format (cli/glog.py).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 logger = logging.getLogger("minicaffe")
 
+# what would move a terminal's cursor, change its colours or the order of its letters, or is half a letter
+_CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_CONTROLS, _CONTROLS_AND_LINES = re.compile(f"[{_CONTROL}]"), re.compile(f"[{_CONTROL}\t\n]")
 
-def log(at: str, message: str | Callable[[], str]) -> None:
-    """Report `message` as information from place `at`; a function is called only where somebody listens."""
-    _report(logging.INFO, at, message)
+
+def visible(text: str) -> str:
+    """A message as it may be printed: control characters become words such as \\x1b; lines and tabs stay."""
+    return _CONTROLS.sub(lambda found: escape(found[0]), text)
 
 
-def warn(at: str, message: str | Callable[[], str]) -> None:
+def one_line(name: object) -> str:
+    """A name from a file as a message of ours may hold it: visible, and on one line."""
+    return _CONTROLS_AND_LINES.sub(lambda found: escape(found[0]), str(name))
+
+
+def escape(letter: str) -> str:
+    """A character as the escape that prototxts and Python's strings have for it."""
+    if letter < "\x80":
+        return repr(letter)[1:-1] if letter < " " or letter == "\x7f" else letter
+    return f"\\u{ord(letter):04x}" if letter < "\U00010000" else f"\\U{ord(letter):08x}"
+
+
+def log(at: str, message: str | Callable[[], str], more: Callable[[], str] | None = None) -> None:
+    """Report `message`, one line, as information from place `at`, and the lines that `more` gives below it.
+
+    Functions are called only where somebody listens.
+    """
+    _report(logging.INFO, at, message, more)
+
+
+def warn(at: str, message: str | Callable[[], str], more: Callable[[], str] | None = None) -> None:
     """Report what the user should know and that does not stop the run."""
-    _report(logging.WARNING, at, message)
+    _report(logging.WARNING, at, message, more)
 
 
-def _report(level: int, at: str, message: str | Callable[[], str]) -> None:
+def _report(level: int, at: str, message: str | Callable[[], str], more: Callable[[], str] | None) -> None:
     if logger.isEnabledFor(level):
-        logger.log(level, "%s", message if isinstance(message, str) else message(), extra={"at": at})
+        text = visible(message if isinstance(message, str) else message())
+        text = text.replace("\n", r"\n")  # a name in it cannot begin a line
+        logger.log(level, "%s", text + "\n" + visible(more()) if more else text, extra={"at": at})
 
 
 def number(value: float) -> str:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from minicaffe.cli.terminal import complain, prepare, say
 from minicaffe.errors import MinicaffeError, near_names
 
 COMMANDS = {  # command -> (module of this package, what it does)
@@ -26,6 +27,7 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "warm": ("warm", "compile the fast kernels ahead of their first use"),
     "plot": ("plot", "draw and compare the curves of trainings"),
     "replay": ("replay", "run again the pass in which a training met a NaN or Inf"),
+    "completion": ("completion", "print what makes a shell complete commands, flags, files and layer types"),
     "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
 }
 
@@ -46,32 +48,30 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             near = near_names(unknown[1].split("=")[0], list(self._option_string_actions))
             hint = f"\n  hint: {near}" if near else ""
-        print(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes", file=sys.stderr)
+        complain(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes")
         raise SystemExit(1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. A user's error is one message on stderr and status 1."""
     warnings.showwarning = _show_warning
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the shell
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    prepare()
     try:
         status = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return status
     except MinicaffeError as error:
-        print(f"minicaffe: error: {error}", file=sys.stderr)
+        complain(f"minicaffe: error: {error}")
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         _drop_output()
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"minicaffe: error: {place}{error.strerror or error}", file=sys.stderr)
+        complain(f"minicaffe: error: {place}{error.strerror or error}")
         _drop_output()
     except MemoryError as error:
-        print(f"minicaffe: error: there is not enough memory: {error}", file=sys.stderr)
+        complain(f"minicaffe: error: there is not enough memory: {error}")
     except KeyboardInterrupt:
-        print("minicaffe: stopped", file=sys.stderr)
+        complain("minicaffe: stopped")
         return 130
     return 1
 
@@ -79,22 +79,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     """Find the command and run it; its exit status."""
     if not args or args[0] in ("-h", "--help", "-help", "help"):
-        print(_usage())
+        say(_usage())
         return 0
     if args[0] in ("--version", "-version"):
         from minicaffe import __version__
 
-        print(f"minicaffe {__version__}")
+        say(f"minicaffe {__version__}")
         return 0
     command = args[0]
     if command not in COMMANDS:
         near = near_names(command, list(COMMANDS))
         raise MinicaffeError(f"there is no command {command!r}", hint=near or "minicaffe --help lists them")
+    module, parser = parser_of(command)
+    return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
+
+
+def parser_of(command: str) -> tuple[Any, Parser]:
+    """The module of a command, and what reads its flags."""
     module = importlib.import_module(f"minicaffe.cli.{COMMANDS[command][0]}")
     parser = Parser(prog=f"minicaffe {command}", description=module.__doc__, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
+    return module, parser
 
 
 def _drop_output() -> None:
@@ -111,12 +117,12 @@ def _double_dashes(args: Sequence[str]) -> list[str]:
 
 
 def _usage() -> str:
-    rows = "\n".join(f"  {name:10}{what}" for name, (_, what) in COMMANDS.items())
+    rows = "\n".join(f"  {name:12}{what}" for name, (_, what) in COMMANDS.items())
     return f"usage: minicaffe COMMAND [flags]\n\n{rows}\n\nminicaffe COMMAND --help lists a command's flags."
 
 
 def _show_warning(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
-    print(f"minicaffe: warning: {message}", file=sys.stderr)
+    complain(f"minicaffe: warning: {message}")
 
 
 if __name__ == "__main__":

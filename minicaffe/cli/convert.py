@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import passes
+from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import solverstate, weights
 from minicaffe.log import warn
@@ -47,14 +48,14 @@ def run(args: argparse.Namespace) -> int:
         if not target.endswith(".h5") and state.learned_net.endswith(".h5"):
             # Caffe: what a binary state names is read as a binary file
             state = state._replace(learned_net=state.learned_net.removesuffix(".h5"))
-            print(f"{args.target} names the weights {state.learned_net}: convert them too")
+            say(f"{args.target} names the weights {state.learned_net}: convert them too")
         solverstate.write(args.target, state)
     elif kind == "caffemodel" and target.endswith(DEFINITIONS):
         proto_text.write(args.target, _definition(args.source))
     else:
         layers = weights.read(args.source)
         _check_target(args, weights.SUFFIXES, "weights")
-        print(f"{args.target}: {_convert_weights(args, layers, kind)}")
+        say(f"{args.target}: {_convert_weights(args, layers, kind)}")
     return 0
 
 
@@ -87,7 +88,7 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
         from minicaffe.net import Net
 
         net = Net(args.model, TEST, weights=args.source)
-        print(net.loaded)
+        say(net.loaded)
         layers = [LayerWeights(layer.name, layer.type, [blob.data for blob in layer.blobs]) for layer in net.layers]
         weights.save(args.target, net)
     else:

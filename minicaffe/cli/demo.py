@@ -19,6 +19,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.cli import glog, picture, progress, run_log
+from minicaffe.cli.terminal import say
 from minicaffe.data.idx import write_idx_lmdb
 from minicaffe.errors import DataError, SolverError
 from minicaffe.net import Net
@@ -48,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
     if iterations < 1:
         raise SolverError(f"--iterations must be at least 1, got {iterations}")
     out.mkdir(parents=True, exist_ok=True)
-    print(f"Everything goes into {out}")
+    say(f"Everything goes into {out}")
     tested = prepare(example, out, iterations)
     with _inside(out):
         accuracy = train(Path("train.log"))
-    print(f"\nOf {tested} test images {100 * accuracy:.1f} % are recognised after {iterations} updates.\n")
+    say(f"\nOf {tested} test images {100 * accuracy:.1f} % are recognised after {iterations} updates.\n")
     _tell(out, iterations)
     return 0
 
@@ -80,7 +81,7 @@ def prepare(example: Path, out: Path, iterations: int) -> int:
         files = example / "subset"
         counts.append(write_idx_lmdb(files / f"{prefix}-images-idx3-ubyte.gz",
                                      files / f"{prefix}-labels-idx1-ubyte.gz", out / name))
-        print(f"  {name}: {counts[-1]} images")
+        say(f"  {name}: {counts[-1]} images")
     shutil.copyfile(example / NET, out / NET)
     solver = text.read(str(example / SOLVER), SolverParameter())
     solver.MergeFrom(SolverParameter(max_iter=iterations, test_interval=max(1, iterations // 5), display=10,
@@ -92,7 +93,7 @@ def prepare(example: Path, out: Path, iterations: int) -> int:
 
 def train(log: Path) -> float:
     """Train as the definitions in the current folder say; leave log, snapshot and picture; the last accuracy."""
-    with open(log, "w") as lines, glog.writing(lines), progress.reporting() as report:
+    with open(log, "w", encoding="utf-8") as lines, glog.writing(lines), progress.reporting() as report:
         solver = get_solver(SOLVER)
         with report.following(solver):
             solver.solve()
@@ -138,12 +139,12 @@ def _tell(out: Path, iterations: int) -> None:
         ("demo.png", "the curves, and images with what the net takes them for")]
     for name, what in made:
         if (out / name).is_file():
-            print(f"  {name:30}{what}")
+            say(f"  {name:30}{what}")
     if not picture.available():
-        print("  (no picture: pip install 'minicaffe[plot]')")
+        say("  (no picture: pip install 'minicaffe[plot]')")
     activate = Path(sys.prefix) / "bin" / "activate"
     on_path = shutil.which("minicaffe") or not activate.is_file()
-    print("\nThe same by hand:\n" + ("" if on_path else f"  . {os.path.relpath(activate)}\n") +
+    say("\nThe same by hand:\n" + ("" if on_path else f"  . {os.path.relpath(activate)}\n") +
           f"  cd {os.path.relpath(out)}\n"
           f"  minicaffe train --solver {SOLVER}\n"
           f"  minicaffe test --model {NET} --weights lenet_iter_{iterations}.caffemodel --iterations 10")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import kernels
+from minicaffe.cli.terminal import say
+from minicaffe.kernels import registry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,15 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from minicaffe.kernels.registry import ENGINES
-
     available = kernels.available_engines()
     used = kernels.engine()
-    for name, (_, library, extra) in ENGINES.items():
-        state = "in use" if name == used else "available" if name in available else \
-            f"not installed: pip install 'minicaffe[{extra}]'"
-        print(f"{name:8}{library:10}{state}")
-    print()
+    for name, (_, library, extra) in registry.ENGINES.items():
+        state = f"not installed: pip install 'minicaffe[{extra}]'" if name not in available else \
+            "in use" if name == used else f"does not work: {reason}" if (reason := registry.fault(name)) else \
+            "available"
+        say(f"{name:8}{library:10}{state}")
+    say()
     for name, made in sorted(kernels.kernels().items()):
-        print(f"  {name:28}" + ", ".join(["numpy", *made.twins]))
+        say(f"  {name:28}" + ", ".join(["numpy", *made.twins]))
     return 0

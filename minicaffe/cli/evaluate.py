@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         check_iterations(args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive,
                   weights=args.weights, strict=args.strict, reuse_memory=True)  # nobody looks at the blobs inside
-        log("net.cpp:741", str(net.loaded))
+        if net.loaded is not None:
+            net.loaded.log()
         log("caffe.cpp:281", f"Running for {args.iterations} iterations.")
         mean = MeanOutputs(net)
         for i in range(args.iterations):

@@ -1,4 +1,4 @@
-"""Log lines as Caffe's users' parsers know them: `I20261122 10:54:28.593068 30268 solver.cpp:239] Iteration 0, ...`."""
+"""Log lines as Caffe's users' parsers know them: `I1122 10:54:28.593068 30268 solver.cpp:239] Iteration 0, ...`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from minicaffe.log import logger
+from minicaffe.log import logger, visible
 
 LETTERS = {logging.DEBUG: "I", logging.INFO: "I", logging.WARNING: "W", logging.ERROR: "E", logging.CRITICAL: "F"}
 
 
 class GlogFormatter(logging.Formatter):
-    """Level letter, date, time with microseconds, thread, Caffe's place, message."""
+    """Level letter, date, time with microseconds, thread, Caffe's place, message.
+
+    The date has no year, as in every log of Caffe's time: glog writes one since 2021, which Caffe's parsers never knew.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        clock = time.strftime("%Y%m%d %H:%M:%S", time.localtime(record.created))
+        clock = time.strftime("%m%d %H:%M:%S", time.localtime(record.created))
         microseconds = int(record.created % 1 * 1e6)
         at = getattr(record, "at", f"{record.filename}:{record.lineno}")
         head = f"{LETTERS.get(record.levelno, 'I')}{clock}.{microseconds:06d} {threading.get_native_id():5d} {at}]"
-        return f"{head} {record.getMessage()}".removesuffix("\n")
+        return f"{head} {visible(record.getMessage())}".removesuffix("\n")
 
 
 @contextmanager

@@ -9,15 +9,18 @@ import argparse
 import inspect
 import json
 import re
-import textwrap
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
+from minicaffe.cli.layout import entry, prose, terminal_width, wrap
+from minicaffe.cli.terminal import say
 from minicaffe.errors import LayerError, near_names
 from minicaffe.layer import Layer, layer_class, registered_types
 from minicaffe.layers import FAMILIES
 from minicaffe.proto import LayerParameter, is_repeated
+
+PIPED = 80  # columns for a reader that is no terminal
 
 
 class Field(NamedTuple):
@@ -34,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    print(page(find(args.name)) if args.name else overview())
+    say(page(find(args.name)) if args.name else overview())
     return 0
 
 
@@ -50,21 +53,37 @@ def find(name: str) -> str:
 
 def overview() -> str:
     """All types by family, one line each."""
-    width = max(map(len, registered_types())) + 2
-    blocks = [f"{family}\n" + "\n".join(f"  {name:{width}}{summary(name)}" for name in types)
+    column, width = max(map(len, registered_types())) + 4, terminal_width(PIPED)
+    blocks = ["\n".join([family, *(line for name in types for line in entry(name, summary(name), column, width))])
               for family, types in families().items()]
     return "\n\n".join([*blocks, "minicaffe layers NAME prints a type's datasheet."])
 
 
 def page(name: str) -> str:
     """One type's datasheet, its fields, and a sample."""
-    parts = [f"{name}, a layer of the family {family_of(name)}", datasheet(name)]
+    width = terminal_width(PIPED)
+    parts = [f"{name}, a layer of the family {family_of(name)}", prose(datasheet(name), width)]
     for message, rows in fields(name).items():
         widths = [max(len(row[i]) for row in rows) + 2 for i in range(3)]
-        lines = [f"  {row.name:{widths[0]}}{row.type:{widths[1]}}{row.default:{widths[2]}}{row.comment}".rstrip()
-                 for row in rows]
+        lines = [line for row in rows for line in
+                 entry(f"{row.name:{widths[0]}}{row.type:{widths[1]}}{row.default:{widths[2]}}".rstrip(), row.comment,
+                       2 + sum(widths), width)]
         parts.append(f"Fields of {message}, with type and default\n" + "\n".join(lines))
-    return "\n\n".join([*parts, f"Sample\n{textwrap.indent(sample(name), '  ')}"])
+    return "\n\n".join([*parts, "\n".join(["Sample", *_sample_lines(name, width)])])
+
+
+def _sample_lines(name: str, width: int) -> list[str]:
+    """The sample, indented; a line is broken where a prototxt may be."""
+    found = []
+    for line in sample(name).split("\n"):
+        indent = "  " + " " * (len(line) - len(line.lstrip()))
+        code, mark, comment = line.strip().partition("  # ")
+        if mark and len(line) + 2 > width:
+            found += wrap(comment, width, f"{indent}# ", f"{indent}# ")
+            found += wrap(code, width, indent, indent + "    ")
+        else:
+            found += [f"  {line}"] if len(line) + 2 <= width else wrap(code, width, indent, indent + "    ")
+    return found
 
 
 # --- what both the command and docs/generate.py show -------------------------------------------------------

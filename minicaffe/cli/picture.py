@@ -57,7 +57,7 @@ def draw(path: Path, log: Path, images: Sequence[Classified], title: str) -> Non
     whole.suptitle(title)
     above, below = whole.subfigures(2, 1, height_ratios=[3.4, 1.75 * rows])
     run = run_log.read(log)
-    _curves(above, run.train.get("loss", []), run.test)
+    _curves(above, run.train.get(run_log.TOTAL, []), run.test)
     for axes, image in zip(below.subplots(rows, columns, squeeze=False).flat, images, strict=False):
         right = image.truth == image.predicted
         axes.imshow(image.pixels, cmap="gray_r")

@@ -1,7 +1,9 @@
 """Draw the curves of a training, or compare those of several: loss, test outputs and learning rate.
 
   minicaffe plot lenet.run                              the record that minicaffe train wrote beside its snapshots
-  minicaffe plot a.run b.run caffe.log --out both.svg        text logs of Caffe's too
+  minicaffe plot a.run b.run caffe.log --out both.svg        text logs of Caffe and its forks too
+
+A log may hold several trainings, each of which is drawn, and anything before each line, such as a container's name.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import curves, run_log
+from minicaffe.cli.terminal import say
+from minicaffe.log import one_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,22 +21,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    runs = [run_log.read(given) for given in args.runs]
-    names = [run.name for run in runs]
-    for run, given in zip(runs, args.runs, strict=True):
+    found = [(given, run) for given in args.runs for run in run_log.read_all(given)]
+    names = [run.name for _, run in found]
+    for given, run in found:
         if names.count(run.name) > 1:
             run.name = given
-    curves.draw(args.out, runs)
+    runs = curves.without_repeats([run for _, run in found])
+    left_out = curves.draw(args.out, runs)
     for run in runs:
-        print(f"{run.name}: {summary(run)}")
-    print(f"curves in {args.out}")
+        say(f"{one_line(run.name)}: {summary(run)}")
+    say(f"curves in {args.out}" + (f"; it has no room for {left_out} more of them" if left_out else ""))
     return 0
 
 
 def summary(run: run_log.Run) -> str:
-    """'iteration 500, loss 0.31, test accuracy 0.905': the last of each curve."""
-    loss = run.train.get("loss", [])
-    last = [f"loss {loss[-1][1]:.6g}"] if loss else []
-    last += [f"test {name} {curve[-1][1]:.6g}" for name, curve in run.test.items()]
-    iteration = max(curve[-1][0] for curve in (*run.train.values(), *run.test.values()))
-    return f"iteration {iteration}, {', '.join(last)}"
+    """'iteration 500, loss 0.31, test accuracy 0.905': the last of each loss and test; then what is missing."""
+    losses = [(name, curve) for name, curve in run.train.items() if "loss" in name]
+    last = [f"{one_line(name)} {curve[-1][1]:.6g}" for name, curve in losses]
+    last += [f"test {one_line(name)} {curve[-1][1]:.6g}" for name, curve in run.test.items()]
+    words = ", ".join([f"iteration {run.last}", *last])
+    if run.failure:
+        words += f"; failed at iteration {run.failure[0]}: {one_line(run.failure[1].splitlines()[0])}" \
+            if run.failure[1] else f"; failed at iteration {run.failure[0]}"
+    missing = [what for what, there in (("training loss", losses), ("test", run.test), ("learning rate", run.rate))
+               if not there]
+    return words + (f"; the log shows no {' and no '.join(missing)}" if missing else "")

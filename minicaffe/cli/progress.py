@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from minicaffe import kernels
 from minicaffe.cli import glog
-from minicaffe.log import number
+from minicaffe.log import number, visible
 
 try:
     import rich.console
@@ -19,7 +20,7 @@ except ImportError:
 
 ABOVE_THE_BAR = ("solver.cpp:347", "solver.cpp:396", "solver.cpp:401", "solver.cpp:414", "solver.cpp:464",
                  "solver.cpp:474", "solver.cpp:311", "caffe.cpp:235",
-                 "caffe.cpp:212", "solver.cpp:530")  # tests, snapshots, an early stop, a resume, overrides
+                 "caffe.cpp:212", "solver.cpp:530", "engines")  # tests, snapshots, an early stop, a resume, overrides
 
 
 @contextmanager
@@ -51,7 +52,7 @@ class Bar:
                    rich.progress.TextColumn("loss {task.fields[loss]}  lr {task.fields[rate]}  "
                                             "{task.fields[speed]} images/s"), rich.progress.TimeRemainingColumn()]
         self.console = console or rich.console.Console(stderr=True)
-        self.progress = rich.progress.Progress(*columns, console=self.console)
+        self.progress = rich.progress.Progress(*columns, console=self.console, get_time=kernels.clock)
         self.handler = _Above(self.console)
 
     @contextmanager
@@ -83,7 +84,7 @@ class _Above(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING or getattr(record, "at", "") in ABOVE_THE_BAR:
-            self.console.print(record.getMessage(), highlight=False, markup=False)
+            self.console.print(visible(record.getMessage()), highlight=False, markup=False)
 
 
 def images_per_update(solver: Any) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import glog
+from minicaffe.cli.terminal import say
 from minicaffe.solvers.failure import Replay
 
 
@@ -23,10 +24,10 @@ def run(args: argparse.Namespace) -> int:
         replay = Replay(args.failure)
         replay.net.set_debug_info(True)
         again = replay.run()
-    print(f"iteration {replay.info['iteration']}: not finite, first in {replay.found.words}")
+    say(f"iteration {replay.info['iteration']}: not finite, first in {replay.found.words}")
     if again is None:
-        print("replayed: every value is finite. A layer of this net keeps something between passes, or draws random "
+        say("replayed: every value is finite. A layer of this net keeps something between passes, or draws random "
               "numbers of its own")
         return 1
-    print(f"replayed: not finite, first in {again.words}")
+    say(f"replayed: not finite, first in {again.words}")
     return 0 if again.key == replay.found.key else 1

@@ -6,39 +6,69 @@ A part that a resumed training repeats counts as it went the last time.
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minicaffe.cli import caffe_log
 from minicaffe.errors import DataError
 from minicaffe.proto.files import read_bytes
 
 FOLDER, RECORD, TEXT = ".run", "log.jsonl", "train.log"  # PREFIX.run/log.jsonl
+TOTAL = "total loss"  # the sum of all losses by their weights, which no blob holds
 
 Curve = list[tuple[int, float]]
-
-LINE = re.compile(r"^[IWEF]\d{4,8} .*?\] (.*)$")
-LOSS = re.compile(r"Iteration (\d{1,18})(?: \(.*\))?, loss = (\S+)")
-RATE = re.compile(r"Iteration (\d{1,18}), lr = (\S+)")
-TESTING = re.compile(r"Iteration (\d{1,18}), Testing net \(#(\d{1,18})\)")
-OUTPUT = re.compile(r" +(Train|Test) net output #\d+: (\S+) = (\S+)")
 
 
 @dataclass
 class Run:
-    """Curves by name: the train net's (its smoothed loss is `loss`), the test nets', and the learning rate."""
+    """Curves by name: the train net's, the test nets', and the learning rate; and how the training failed, if so.
+
+    Among the train net's, TOTAL is the smoothed loss that `display` shows.
+    """
 
     name: str
     train: dict[str, Curve] = field(default_factory=dict)
     test: dict[str, Curve] = field(default_factory=dict)
     rate: Curve = field(default_factory=list)
+    failure: tuple[int, str] | None = None  # at which iteration, and the message
 
-    def add(self, curves: dict[str, Curve], outputs: dict[str, list[float]], iteration: int) -> None:
-        """Add what a net put out at an iteration; a blob of several numbers makes several curves."""
-        for name, values in outputs.items():
-            for k, value in enumerate(values):
-                put(curves.setdefault(name if len(values) == 1 else f"{name}[{k}]", []), iteration, value)
+    @property
+    def last(self) -> int:
+        """The last iteration that anything is known of."""
+        return max((curve[-1][0] for curve in (*self.train.values(), *self.test.values(), self.rate) if curve),
+                   default=0)
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Add what an event tells. ValueError, TypeError or LookupError where it is none."""
+        kind, iteration = event["event"], int(event["iteration"])
+        if kind == "end":
+            broken = event.get("reason") == "error"
+            self.failure = (max(iteration, 0), str(event.get("message", ""))) if broken else None
+        if kind not in ("train", "test") or not 0 <= iteration < 10 ** 18:
+            return
+        self.failure = None  # the training went on
+        curves, net = (self.train, 0) if kind == "train" else (self.test, int(event.get("net", 0)))
+        if event.get("loss") is not None:
+            put(curves.setdefault(_of_net(TOTAL, net), []), iteration, float(event["loss"]))
+        if kind == "train" and event.get("rate") is not None:
+            put(self.rate, iteration, float(event["rate"]))
+        for name, value in (event.get("outputs") or {}).items():
+            name = own_name(name)
+            values = value if isinstance(value, list) else [value]
+            for k, one in enumerate(values):
+                label = name if len(values) == 1 else f"{name}[{k}]"
+                put(curves.setdefault(_of_net(label, net), []), iteration, float(one))
+
+
+def own_name(blob: str) -> str:
+    """A blob's name where it is not one of ours, else the name with a word more."""
+    return f"{blob} (blob)" if blob in (TOTAL, "rate", "epoch") else blob
+
+
+def _of_net(name: str, net: int) -> str:
+    return name if net == 0 else f"{name} (test net {net})"
 
 
 def put(curve: Curve, iteration: int, value: float) -> None:
@@ -49,19 +79,46 @@ def put(curve: Curve, iteration: int, value: float) -> None:
 
 
 def read(given: str | Path) -> Run:
-    """The curves of a run: its folder, its snapshot prefix, its log.jsonl, or a text log. DataError if it has none."""
+    """The curves of a run: its folder, its snapshot prefix, its log.jsonl, or a text log. DataError if it has none.
+
+    Of several trainings in one log, the last one.
+    """
+    return read_all(given)[-1]
+
+
+def read_all(given: str | Path) -> list[Run]:
+    """The curves of every training in a log that shows some."""
     path = find(given)
-    text = read_bytes(path).decode("utf-8", "replace")
-    name = path.parent.name.removesuffix(FOLDER) if path.name in (RECORD, TEXT) else path.name
-    run = Run(name or str(path))
-    if text.lstrip().startswith("{"):
-        _read_record(text, run)
-    else:
-        _read_text(text, run)
-    if not (run.train or run.test):
-        raise DataError("no loss and no test stands in this file: it is no training's log", where=str(path),
-                        hint="give a run's folder (PREFIX.run), its log.jsonl, or what caffe train wrote to stderr")
-    return run
+    lines = list(caffe_log.lines(read_bytes(path)))
+    name = (path.parent.name.removesuffix(FOLDER) if path.name in (RECORD, TEXT) else path.name) or str(path)
+    runs = [Run(name)]
+    is_record = bool(lines) and lines[0].lstrip().startswith("{")
+    for event in _record(lines) if is_record else caffe_log.events(iter(lines)):
+        if event.get("event") == "start" and (runs[-1].train or runs[-1].test):
+            runs.append(Run(name))
+        try:
+            runs[-1].take(event)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+            continue  # a line that a crash cut short
+    shown = [run for run in runs if run.train or run.test]
+    if not shown:
+        raise _no_curves(path, lines, runs[-1])
+    for number, run in enumerate(shown, 1):
+        run.name = f"{name} (run {number})" if len(shown) > 1 else name
+    return shown
+
+
+def _no_curves(path: Path, lines: list[str], run: Run) -> DataError:
+    """What was looked for and not found, and what was found instead."""
+    if run.failure:
+        return DataError(f"no loss and no test stands in this log: the training failed before the first: "
+                         f"{run.failure[1]}", where=str(path))
+    if not any(line.strip() for line in lines):
+        return DataError("this file is empty: it is no training's log, or the training has not begun", where=str(path))
+    return DataError("no loss and no test stands in this file: none of its lines says 'Iteration N, loss = X' or "
+                     "'Test net output #0: NAME = X'", where=str(path),
+                     hint="give a run's folder (PREFIX.run), its log.jsonl, or what caffe train wrote to stderr; a "
+                          "solver without display and test_interval says neither")
 
 
 def find(given: str | Path) -> Path:
@@ -78,63 +135,12 @@ def find(given: str | Path) -> Path:
     return Path(given)
 
 
-def _read_record(text: str, run: Run) -> None:
-    for line in text.splitlines():
+def _record(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The events of a log.jsonl, less those that a crash cut short."""
+    for line in lines:
         try:
             event = json.loads(line)
-            kind, iteration = event["event"], int(event["iteration"])
-            if not 0 <= iteration < 10 ** 18:
-                continue
-            if kind == "train":
-                put(run.train.setdefault("loss", []), iteration, float(event["loss"]))
-                if event.get("rate") is not None:
-                    put(run.rate, iteration, float(event["rate"]))
-                outputs = {name: _list(value) for name, value in event.get("outputs", {}).items() if name != "loss"}
-                run.add(run.train, outputs, iteration)
-            elif kind == "test":
-                run.add(run.test, {_test_name(name, int(event["net"])): _list(value)
-                                   for name, value in event["outputs"].items()}, iteration)
-        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
-            continue  # a line that a crash cut short
-
-
-def _list(value: Any) -> list[float]:
-    return [float(v) for v in value] if isinstance(value, list) else [float(value)]
-
-
-def _read_text(text: str, run: Run) -> None:
-    outputs: dict[str, list[float]] = {}
-    curves, iteration, net = run.train, 0, 0
-
-    for line in text.splitlines():
-        found = LINE.match(line)
-        said = found[1] if found else line
-        if output := OUTPUT.match(said):
-            value = _float(output[3])
-            if output[1] == "Test":
-                outputs.setdefault(_test_name(output[2], net), []).append(value)
-            elif output[2] != "loss":
-                outputs.setdefault(output[2], []).append(value)
+        except (ValueError, RecursionError):
             continue
-        if outputs:
-            run.add(curves, outputs, iteration)
-            outputs = {}
-        if testing := TESTING.match(said):
-            iteration, net, curves = int(testing[1]), int(testing[2]), run.test
-        elif loss := LOSS.match(said):
-            iteration, curves = int(loss[1]), run.train
-            put(run.train.setdefault("loss", []), iteration, _float(loss[2]))
-        elif rate := RATE.match(said):
-            put(run.rate, int(rate[1]), _float(rate[2]))
-    run.add(curves, outputs, iteration)
-
-
-def _test_name(name: str, net: int) -> str:
-    return name if net == 0 else f"{name} (test net {net})"
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")  # a line cut short, or -nan(ind) of Windows
+        if isinstance(event, dict):
+            yield event

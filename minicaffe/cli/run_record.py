@@ -46,7 +46,7 @@ def following(solver: Any, sinks: Sequence[Sink]) -> Iterator[None]:
         yield
         how = {"reason": "stopped early" if solver.stopped else "done"}
         if not solver.stopped and events.is_displayed(solver.iter):
-            events.send("train", loss=solver.smoothed_loss, rate=solver.rate)
+            events.send("train", loss=solver.smoothed_loss, outputs=events.put_out())  # no update follows: no rate
     except Exception as error:
         how = {"reason": "error", "message": str(error) or type(error).__name__}
         raise
@@ -81,8 +81,11 @@ class _Events:
         """After an update: what was displayed before it."""
         iteration = self.solver.iter - 1
         if self.is_displayed(iteration):
-            put_out = {name: _plain(blob.data.tolist()) for name, blob, _ in outputs(self.solver.net)}
-            self.send("train", iteration, loss=self.solver.smoothed_loss, rate=self.solver.rate, outputs=put_out)
+            self.send("train", iteration, loss=self.solver.smoothed_loss, rate=self.solver.rate, outputs=self.put_out())
+
+    def put_out(self) -> dict[str, Any]:
+        """The train net's outputs as its last forward pass left them."""
+        return {name: _plain(blob.data.tolist()) for name, blob, _ in outputs(self.solver.net)}
 
     def tested(self, net: int, results: Sequence[tuple[str, float]]) -> None:
         """After a test: its means."""
@@ -223,7 +226,7 @@ def _append(path: Path) -> TextIO:
             file.seek(-1, 2)
             if file.read(1) != b"\n":
                 file.write(b"\n")
-    return open(path, "a", encoding="utf-8")
+    return open(path, "a", encoding="utf-8", errors="backslashreplace")
 
 
 def _set_aside(folder: Path) -> None:

@@ -6,8 +6,10 @@ The passes in order: upgrade_v0, upgrade_v1, upgrade_fields, filter (phase, leve
 from __future__ import annotations
 
 import argparse
+import sys
 
 from minicaffe import passes
+from minicaffe.cli.terminal import is_utf8, say
 from minicaffe.net import location
 from minicaffe.proto import Phase
 from minicaffe.proto import text as proto_text
@@ -44,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
     net.state.stage.extend(stages(args))
     with place.in_errors(net):
         shown = passes.apply(net, args.after)
-    print(proto_text.format(shown), end="")
+    say(proto_text.format(shown, ascii_only=not is_utf8(sys.stdout)), end="")  # a stand-in would be another name
     return 0

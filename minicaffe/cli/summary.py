@@ -16,8 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe import passes
+from minicaffe.cli import layout
+from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, NetError
+from minicaffe.log import one_line
 from minicaffe.net import Net, location, memory_plan
 from minicaffe.net.cost import NetCost, cost
 from minicaffe.proto import Phase
@@ -42,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
                         args.permissive)
     costs = cost(net)
     memory_plan.apply(net)
-    print("\n".join([table(net, costs, cost(net), weights=args.weights), *remarks]))
+    say("\n".join([table(net, costs, cost(net), weights=args.weights),
+                   *(line for remark in remarks for line in wrap(remark, terminal_width()))]))
     return 0
 
 
@@ -99,8 +104,8 @@ def _become_input(layer: Any, data: Any, size: list[int]) -> str:
         crop = transform.crop_size
         size = [crop, crop] if crop else [height, width] if height and width else []
     if not size:
-        raise DataError(f"layer {layer.name!r} ({layer.type}): its source {data.source} is not there, so the size of "
-                        f"its images is not known", hint="say it: --size HxW, or CxHxW")
+        raise DataError(f"layer {layer.name!r} ({layer.type}): its source {one_line(data.source)} is not there, so the "
+                        f"size of its images is not known", hint="say it: --size HxW, or CxHxW")
     if not data.batch_size:
         raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", hint="say it: --batch N")
     gray = transform.force_gray or not getattr(data, "is_color", True)
@@ -122,10 +127,8 @@ def table(net: Net, costs: NetCost, reusing: NetCost, weights: bool = False) -> 
                      _count(row.multiply_adds), row.note or _bytes(row.activation_bytes)))
         if weights:
             rows += [("", "", "", _shape(blob.shape), "", "") for blob in net.layers[i].blobs]
-    widths = [max(len(row[k]) for row in rows) for k in range(6)]
-    lines = ["  ".join(word.ljust(w) if k < 3 else word.rjust(w)
-                       for k, (word, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
-    return "\n".join([*lines, "", *_totals(costs, reusing)])
+    totals = (line for text in _totals(costs, reusing) for line in wrap(text, terminal_width(), hanging=" " * 16))
+    return "\n".join([*layout.table(rows, right=(3, 4, 5), lead=2), "", *totals])
 
 
 def _totals(costs: NetCost, reusing: NetCost) -> list[str]:

@@ -3,7 +3,7 @@
     file        records: length (uint64), its checksum, the payload, its checksum
     checksum    CRC-32C, rotated right by 15 bits, + 0xa282ead8
     payload     an Event message: wall_time = 1, step = 2, file_version = 3, summary = 5 { value = 1 {
-                tag = 1, simple_value = 2 } }
+                tag = 1, simple_value = 2 } }, session_log = 7 { status = 1 }
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from minicaffe.cli.run_log import TOTAL, own_name
 from minicaffe.errors import DataError
 from minicaffe.log import warn
 from minicaffe.proto.wire import FIXED32, FIXED64, LENGTH, VARINT, put_tag, put_varint
 
 POLYNOMIAL = 0x82F63B78  # CRC-32C, its bits reversed
+START = 1  # SessionLog.SessionStatus
 
 
 class EventFile:
@@ -41,14 +43,20 @@ class EventFile:
             raise DataError(f"cannot write TensorBoard's events to {folder}: {error.strerror or error}") from error
 
     def event(self, event: dict[str, Any]) -> None:
-        """Write the numbers of a train or test event."""
+        """Write the numbers of a train or test event, or that a training begins or goes on.
+
+        At a beginning TensorBoard drops what the folder's older files hold of this iteration and later ones: its
+        curves would run backwards where a training goes on from an older snapshot.
+        """
         if self._file is None:
             return
         try:
-            if scalars := _scalars(event):
-                summary = b"".join(_bytes(1, _bytes(1, tag.encode()) + _float(2, value))
+            if event["event"] in ("start", "resume"):
+                self._put(event, _bytes(7, put_tag(1, VARINT, START)))
+            elif scalars := _scalars(event):
+                summary = b"".join(_bytes(1, _bytes(1, tag.encode("utf-8", "backslashreplace")) + _float(2, value))
                                    for tag, value in scalars.items())
-                self._write(_double(1, time.time()) + put_tag(2, VARINT, event["iteration"]) + _bytes(5, summary))
+                self._put(event, _bytes(5, summary))
         except OSError as error:
             warn("caffe.cpp:239", f"cannot write {self.path}: {error.strerror or error}; the training goes on without")
             self.close()
@@ -59,6 +67,9 @@ class EventFile:
             self._file.close()
         self._file = None
 
+    def _put(self, event: dict[str, Any], content: bytes) -> None:
+        self._write(_double(1, time.time()) + put_tag(2, VARINT, event["iteration"]) + content)
+
     def _write(self, payload: bytes) -> None:
         length = struct.pack("<Q", len(payload))
         self._file.write(length + _checksum(length) + payload + _checksum(payload))
@@ -66,16 +77,22 @@ class EventFile:
 
 
 def _scalars(event: dict[str, Any]) -> dict[str, float]:
-    """The numbers of an event by tag: 'train/loss', 'test/accuracy'; 'test1/…' of the second test net."""
+    """The numbers of an event by tag: 'train/loss', 'test/accuracy'; 'test1/…' of the second test net.
+
+    The smoothed sum of all losses is 'train/total loss'.
+    """
     group = event["event"] if not event.get("net") else f"test{event['net']}"
     if event["event"] not in ("train", "test"):
         return {}
     found = {}
-    for name, value in event.get("outputs", {}).items():
+    for blob, value in event.get("outputs", {}).items():
+        name = own_name(blob)
         for k, item in enumerate(value if isinstance(value, list) else [value]):
             found[f"{group}/{name}/{k}" if isinstance(value, list) else f"{group}/{name}"] = float(item)
     if group == "train":
-        found |= {"train/loss": float(event["loss"]), "train/rate": float(event["rate"])}
+        found[f"train/{TOTAL}"] = float(event["loss"])
+        if event.get("rate") is not None:
+            found["train/rate"] = float(event["rate"])
     if "epoch" in event:
         found[f"{group}/epoch"] = event["epoch"]
     return found

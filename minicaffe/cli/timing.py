@@ -14,14 +14,15 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from time import perf_counter
 
 from minicaffe.cli import glog, timing_report
 from minicaffe.cli.evaluate import check_iterations, use_cpu
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.timing_report import Recorder
 from minicaffe.errors import DataError
+from minicaffe.kernels import clock
 from minicaffe.log import log, number
 from minicaffe.net import Net
 from minicaffe.proto import Phase
@@ -75,12 +76,12 @@ def _report(args: argparse.Namespace, net: Net, recorder: Recorder) -> None:
     """The table, and the files that were asked for."""
     made = timing_report.report(net, recorder, args.iterations)
     if args.json != "-":
-        print(timing_report.table(made))
+        say(timing_report.table(made))
     if args.json:
         content = timing_report.as_json(made, model=args.model, net=net.name, phase=args.phase,
                                         iterations=args.iterations)
         if args.json == "-":
-            print(content.decode(), end="")
+            say(content.decode(), end="")
         else:
             replace_file(args.json, [content])
     if args.trace:
@@ -94,7 +95,7 @@ def _benchmark(net: Net, iterations: int) -> Recorder:
     for iteration in range(iterations):
         seconds = _pass(net, recorder, forward, backward)
         log("caffe.cpp:394", f"Iteration: {iteration + 1} forward-backward time: {number(1000 * seconds)} ms.")
-    total = 1000 * (perf_counter() - recorder.start)
+    total = 1000 * (clock() - recorder.start)
     log("caffe.cpp:397", "Average time per layer: ")
     for name, ahead, back in zip(net.layer_names, forward, backward, strict=True):
         log("caffe.cpp:400", f"{name:>10}\tforward: {number(1000 * ahead / iterations)} ms.")
@@ -108,10 +109,10 @@ def _benchmark(net: Net, iterations: int) -> Recorder:
 
 def _pass(net: Net, recorder: Recorder, forward: list[float], backward: list[float]) -> float:
     """One pass forward and backward; adds each layer's seconds to the lists, and returns their sum."""
-    start = perf_counter()
+    start = clock()
     for i in range(len(net.layers)):
         forward[i] += recorder.time(i, "forward", net.run)
     for i in reversed(range(len(net.layers))):
         if net.plan.layers[i]:
             backward[i] += recorder.time(i, "backward", net.backward)
-    return perf_counter() - start
+    return clock() - start

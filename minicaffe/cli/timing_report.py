@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from minicaffe import kernels
+from minicaffe.cli import layout
+from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.net import Net
 from minicaffe.net import work as net_work
 from minicaffe.net.work import Work
@@ -28,14 +29,14 @@ DIRECTIONS = ("forward", "backward")
 class Recorder:
     """Every single time that was taken: (layer, direction, seconds since the start, seconds), pass after pass."""
 
-    start: float = field(default_factory=perf_counter)
+    start: float = field(default_factory=kernels.clock)
     events: list[tuple[int, str, float, float]] = field(default_factory=list)
 
     def time(self, layer: int, direction: str, work: Callable[..., object]) -> float:
         """Run layer's part of a pass; its seconds."""
-        begin = perf_counter()
+        begin = kernels.clock()
         work(layer, layer)
-        seconds = perf_counter() - begin
+        seconds = kernels.clock() - begin
         self.events.append((layer, direction, begin - self.start, seconds))
         return seconds
 
@@ -96,10 +97,10 @@ def _played(net: Net, iterations: int) -> float | None:
         return None
     for _ in range(RECORDED):
         net.forward()
-    start = perf_counter()
+    start = kernels.clock()
     for _ in range(iterations):
         net.forward()
-    return 1000 * (perf_counter() - start) / iterations
+    return 1000 * (kernels.clock() - start) / iterations
 
 
 def _total(direction: str, rows: list[Row]) -> Row:
@@ -123,9 +124,9 @@ def copy_limit() -> float:
 
 def _best(times: int, work: Callable[[], object]) -> float:
     def once() -> float:
-        start = perf_counter()
+        start = kernels.clock()
         work()
-        return perf_counter() - start
+        return kernels.clock() - start
 
     return min(once() for _ in range(times + 1))
 
@@ -136,15 +137,10 @@ def table(made: Report) -> str:
            f"(engine {kernels.engine()}, threads {kernels.threads()})"
     lines = [("layer", "type", "direction", "ms", "GFLOP/s", "GB/s", "share"), *map(_words, made.rows)]
     ends = [_words(row) for row in made.totals]
-    widths = [max(len(line[k]) for line in [*lines, *ends]) for k in range(7)]
-
-    def text(line: tuple[str, ...]) -> str:
-        return "  ".join(word.ljust(w) if k < 3 else word.rjust(w)
-                         for k, (word, w) in enumerate(zip(line, widths, strict=True))).rstrip()
-
     played = [] if made.played is None else ["", f"a whole forward pass, played from its recording: "
                                                  f"{made.played:.3f} ms"]
-    return "\n".join(["", head, "", *map(text, lines), "", *map(text, ends), *played])
+    rows = layout.table([*lines, *ends], right=range(3, 7), lead=3)
+    return "\n".join(["", *wrap(head, terminal_width()), "", *rows, *played])
 
 
 def _words(row: Row) -> tuple[str, ...]:
@@ -166,7 +162,7 @@ def as_json(made: Report, **more: Any) -> bytes:
     facts = {**more, "engine": kernels.engine(), "threads": kernels.threads(), "versions": versions(),
              "limits": {"sgemm_gflops": made.sgemm, "copy_gbs": made.copy}, "layers": layers,
              "totals": {row.direction: _numbers(row) for row in made.totals}, "played_ms": made.played}
-    return (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(facts, indent=1) + "\n").encode()
 
 
 def _numbers(row: Row) -> dict[str, float]:
@@ -176,8 +172,7 @@ def _numbers(row: Row) -> dict[str, float]:
 
 def as_trace(net: Net, recorder: Recorder) -> bytes:
     """All passes in Chrome's format of traces, forward and backward as two tracks of one process."""
-    return json.dumps({"traceEvents": list(_trace_events(net, recorder)), "displayTimeUnit": "ms"},
-                      ensure_ascii=False).encode()
+    return json.dumps({"traceEvents": list(_trace_events(net, recorder)), "displayTimeUnit": "ms"}).encode()
 
 
 def _trace_events(net: Net, recorder: Recorder) -> Iterator[dict[str, Any]]:

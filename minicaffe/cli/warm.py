@@ -18,8 +18,10 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import missing_extra
+from minicaffe.kernels import registry
 from minicaffe.net import Net
 from minicaffe.proto import Phase
 
@@ -39,16 +41,18 @@ def run(args: argparse.Namespace) -> int:
     use_threads(args)
     name = kernels.engine()
     if name == "numpy":
-        print("engine numpy: there is nothing to warm, for it compiles nothing")
+        say("engine numpy: there is nothing to warm, for it compiles nothing")
+        if reason := "numba" in kernels.available_engines() and registry.fault("numba"):
+            say(f"the engine 'numba', which compiles, cannot be used: {reason}")
         if "numba" not in kernels.available_engines():
-            print(missing_extra("numba", "fast", "the engine 'numba', which compiles,"))
+            say(missing_extra("numba", "fast", "the engine 'numba', which compiles,"))
         return 0
     net = Net(args.net, Phase.Value(args.phase), level=args.level, stages=stages(args),
               permissive=args.permissive) if args.net else None
-    print(f"engine {name}: all kernels compiled in {_seconds(lambda: compile_all(name)):.2f} s")
+    say(f"engine {name}: all kernels compiled in {_seconds(lambda: compile_all(name)):.2f} s")
     if net:
-        print(f"{args.net}: one pass forward and backward in {_seconds(net.forward) + _seconds(net.backward):.2f} s")
-    print("\n".join(_cache_lines()))
+        say(f"{args.net}: one pass forward and backward in {_seconds(net.forward) + _seconds(net.backward):.2f} s")
+    say("\n".join(_cache_lines()))
     return 0
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from minicaffe.cli.layout import table
+from minicaffe.cli.terminal import say
 from minicaffe.io import weights
 from minicaffe.log import number
 from minicaffe.net.weights import same_shape
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     layers = weights.read(args.file)
-    print(compare(args.file, layers, args.diff, weights.read(args.diff)) if args.diff else listing(layers))
+    say(compare(args.file, layers, args.diff, weights.read(args.diff)) if args.diff else listing(layers))
     return 0
 
 
@@ -46,7 +48,7 @@ def listing(layers: Sequence[LayerWeights]) -> str:
             rows.append((layer.name, layer.type, str(k), shape_text(blob.shape), str(blob.dtype), *_range(blob)))
     with_blobs = sum(bool(layer.blobs) for layer in layers)
     without = f" ({len(layers) - with_blobs} more have none)" if len(layers) > with_blobs else ""
-    return "\n".join([*table(rows), f"{with_blobs} layers with {len(stored)} blobs{without}: "
+    return "\n".join([*table(rows, lead=2), f"{with_blobs} layers with {len(stored)} blobs{without}: "
                       f"{sum(b.size for b in stored)} parameters, {sum(b.nbytes for b in stored)} bytes"])
 
 
@@ -75,12 +77,6 @@ def compare(name_a: str, a: Sequence[LayerWeights], name_b: str, b: Sequence[Lay
 def shape_text(shape: Iterable[int]) -> str:
     """A shape as people write it: 20 x 1 x 5 x 5."""
     return " x ".join(map(str, shape)) or "a number"
-
-
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with the columns below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _range(blob: np.ndarray) -> list[str]:

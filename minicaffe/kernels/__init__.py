@@ -17,11 +17,12 @@ from minicaffe.kernels.registry import (
     use_engine,
 )
 from minicaffe.kernels.shards import for_blocks, for_images, set_threads, threads
+from minicaffe.kernels.timekeeping import clock
 
 import_all("minicaffe.kernels.reference")
 
-__all__ = ["Kernel", "available_engines", "engine", "for_blocks", "for_images", "kernel", "kernels", "set_threads",
-           "threads", "use_engine"]
+__all__ = ["Kernel", "available_engines", "clock", "engine", "for_blocks", "for_images", "kernel", "kernels",
+           "set_threads", "threads", "use_engine"]
 
 
 def __getattr__(name: str) -> Kernel:

@@ -13,7 +13,8 @@ from typing import Any, overload
 import numpy as np
 
 from minicaffe.errors import EngineError, missing_extra, near_names
-from minicaffe.kernels import shards, tape
+from minicaffe.kernels import shards, tape, timekeeping
+from minicaffe.log import one_line, warn
 
 ENGINES = {  # engine name -> (package that holds its twins, the library it needs, the extra that brings it)
     "numpy": ("minicaffe.kernels.reference", "numpy", ""),
@@ -22,6 +23,8 @@ ENGINES = {  # engine name -> (package that holds its twins, the library it need
 
 _kernels: dict[str, Kernel] = {}
 _engine = ""  # empty until the first call of a kernel or of use_engine
+_warned: set[str] = set()
+_faults: dict[str, str] = {}  # engine -> why its twins cannot be imported, '' where they are
 
 
 class Kernel:
@@ -149,27 +152,55 @@ def available_engines() -> list[str]:
     return [name for name, (_, library, _) in ENGINES.items() if importlib.util.find_spec(library)]
 
 
+def fault(name: str) -> str:
+    """Why an engine whose library is installed cannot be used, in the words of what failed; '' where it can."""
+    if name not in _faults:
+        _faults[name] = ""
+        try:
+            with timekeeping.standing_still():
+                import_all(ENGINES[name][0])
+        except Exception as error:  # a library that does not fit the others here may raise anything
+            _faults[name] = one_line(str(error).strip() or type(error).__name__)
+            for made in _kernels.values():
+                made.twins.pop(name, None)
+                made.entered.discard(name)
+    return _faults[name]
+
+
 def use_engine(name: str) -> str:
     """Set every kernel to its twin for engine `name` ('numpy', 'numba' or 'auto'), else to its reference.
 
-    Returns the engine's name. EngineError where it is unknown or its library is not installed.
+    Returns the engine's name; 'auto' is the fastest that can be used, and one that cannot is warned of. EngineError
+    where the engine is unknown, or its library is not installed or does not work.
     """
     global _engine
     if name == "auto":
-        name = available_engines()[-1]
+        return use_engine(_fastest())
     if name not in ENGINES:
         raise EngineError(f"there is no engine {name!r}; known are auto, {', '.join(ENGINES)}",
                           hint=near_names(name, list(ENGINES)))
-    package, library, extra = ENGINES[name]
+    _, library, extra = ENGINES[name]
     if not importlib.util.find_spec(library):
         raise missing_extra(library, extra, f"the engine {name!r}")
-    import_all("minicaffe.kernels.reference")
-    if name != "numpy":
-        import_all(package)
+    if reason := fault("numpy") or fault(name):
+        raise EngineError(f"the engine {name!r} cannot be used: {library} is installed, but does not work: {reason}",
+                          hint="the engine numpy needs nothing more: MINICAFFE_ENGINE=numpy")
     for made in _kernels.values():
         made.active = made.twins.get(name, made.reference)
     _engine = name
     return name
+
+
+def _fastest() -> str:
+    """The last engine that can be used; one warning of each that is installed and cannot."""
+    names = available_engines()
+    while reason := fault(names[-1]):
+        unused = names.pop()
+        if unused not in _warned:
+            _warned.add(unused)
+            warn("engines", f"the engine {unused!r} cannot be used, so {names[-1]!r} is: {ENGINES[unused][1]} is "
+                            f"installed, but does not work: {reason}")
+    return names[-1]
 
 
 def engine() -> str:

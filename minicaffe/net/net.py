@@ -13,11 +13,11 @@ from minicaffe import passes
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names
 from minicaffe.layer import Layer, create, layer_class
-from minicaffe.log import log, number
+from minicaffe.log import log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, wiring
 from minicaffe.net import weights as weight_files
 from minicaffe.net.replay import Replay
-from minicaffe.proto import TEST, TRAIN, NetParameter, Phase
+from minicaffe.proto import TEST, TRAIN, NetParameter, Phase, wording
 from minicaffe.proto import text as proto_text
 
 Hook = Callable[[int], None]
@@ -88,7 +88,7 @@ class Net:
 
     def _build(self, given: Any) -> None:
         filtered = passes.apply(given, after="filter")
-        log("net.cpp:53", lambda: f"Initializing net from parameters: \n{proto_text.format(filtered)}")
+        log("net.cpp:53", "Initializing net from parameters: ", lambda: proto_text.format(filtered))
         try:
             self.param = passes.apply(filtered)
         except NetError as error:
@@ -300,6 +300,10 @@ class Net:
             given, sample = self.param.layer[i], getattr(error, "sample", None)
             if not error.message.startswith("layer "):  # from a helper that knows no layer: a filler, a data source
                 error.message = f"layer {given.name!r} ({given.type}): {error.message}"
+            for text in wording.strings(given):
+                if text in error.message and one_line(text) != text:  # a path, say, that begins another line
+                    error.message = error.message.replace(text, one_line(text))
+                    error.hint = wording.path_hint(text) or error.hint
             batches = {blob.shape[0] for blob in self.bottoms[i] if blob.shape}
             for layer in self.layers[:i]:
                 keys = getattr(layer, "keys", [])

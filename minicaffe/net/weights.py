@@ -11,7 +11,7 @@ import numpy as np
 
 from minicaffe.errors import DataError, near_names
 from minicaffe.io import weights as files
-from minicaffe.log import log
+from minicaffe.log import log, one_line
 from minicaffe.proto.binary import LayerWeights, blob_to_array
 
 if TYPE_CHECKING:
@@ -64,10 +64,17 @@ class Report:
         return [row.layer for row in self.rows if row.what == what]
 
     def __str__(self) -> str:
-        width = max((len(row.layer) for row in self.rows), default=0)
-        lines = [f"  {row.layer:{width}}  {row.what:16}  {row.remark or ' '.join(map(str, row.shapes))}"
-                 for row in self.rows]
-        return "\n".join([f"weights from {self.source}:", *lines])
+        return "\n".join([f"weights from {self.source}:", *self._lines()])
+
+    def log(self) -> None:
+        """Report it as information."""
+        log("net.cpp:741", f"weights from {self.source}:", lambda: "\n".join(self._lines()))
+
+    def _lines(self) -> list[str]:
+        names = [one_line(row.layer) for row in self.rows]
+        width = max(map(len, names), default=0)
+        return [f"  {name:{width}}  {row.what:16}  {row.remark or ' '.join(map(str, row.shapes))}"
+                for name, row in zip(names, self.rows, strict=True)]
 
 
 @dataclass(frozen=True)

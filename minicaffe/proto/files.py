@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe.errors import DataError, ProtoError
+from minicaffe.log import one_line
 
 PathLike = str | os.PathLike[str]
 
@@ -25,16 +26,20 @@ def read_bytes(path: PathLike) -> bytes:
 def unreadable(path: PathLike, error: Exception) -> ProtoError:
     """The error for a path that the system did not open, with the names that stand beside it as a hint."""
     from minicaffe.errors import near_names
+    from minicaffe.proto.wording import path_hint
 
+    shown = one_line(path)
     if isinstance(error, FileNotFoundError):
         folder = Path(path).parent
+        if hint := path_hint(str(path)):
+            return ProtoError(f"no such file: {shown}", hint=hint)
         if not folder.is_dir():
-            return ProtoError(f"no such file: {path}", hint=f"there is no folder {str(folder)!r}")
+            return ProtoError(f"no such file: {shown}", hint=f"there is no folder {str(folder)!r}")
         beside = [entry.name for entry in folder.iterdir()]
-        return ProtoError(f"no such file: {path}", hint=near_names(Path(path).name, beside))
+        return ProtoError(f"no such file: {shown}", hint=near_names(Path(path).name, beside))
     if isinstance(error, IsADirectoryError):
-        return ProtoError(f"{path} is a folder, not a file")
-    return ProtoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+        return ProtoError(f"{shown} is a folder, not a file")
+    return ProtoError(f"cannot read {shown}: {getattr(error, 'strerror', None) or error}", hint=path_hint(str(path)))
 
 
 def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:

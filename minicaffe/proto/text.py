@@ -63,9 +63,12 @@ def read_source(path: PathLike) -> Source:
     return Source(text, str(path))
 
 
-def format(message: Any) -> str:
-    """The message as prototxt: two spaces a level, the shortest decimals that read back as the same float."""
-    return text_format.MessageToString(message, as_utf8=True)
+def format(message: Any, *, ascii_only: bool = False) -> str:
+    """The message as prototxt: two spaces a level, the shortest decimals that read back as the same float.
+
+    With `ascii_only` other letters are written as escapes.
+    """
+    return text_format.MessageToString(message, as_utf8=not ascii_only)
 
 
 def write(path: PathLike, message: Any) -> None:
@@ -94,7 +97,7 @@ def _located(error: text_format.ParseError, text: str, message: Any, filename: s
     line, column = error.GetLine() or 1, error.GetColumn() or 1
     sentence = re.sub(r"^\d+:\d+ : ", "", str(error))
     sentence = sentence.removeprefix(f"'{text.split(chr(10))[line - 1]}': ")  # the library's own excerpt
-    sentence, hint = explain(sentence, message.DESCRIPTOR)
+    sentence, hint = explain(sentence, message.DESCRIPTOR, text.split("\n")[line - 1])
     place = f"{filename}:{line}:{column}"
     return ProtoError(f"{sentence}\n{excerpt(text, line, column)}", where=place, hint=hint)
 

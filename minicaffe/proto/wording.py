@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from minicaffe import proto
 from minicaffe.errors import near_names
 from minicaffe.proto.forks import fork_hint
 
+_ESCAPED = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v"}
+_STRING = re.compile(r""""(?:\\.|[^"\\])*\\?"?|'(?:\\.|[^'\\])*\\?'?""")
+_ESCAPE = re.compile(r"""\\(?:[abfnrtv?'"\\]|[0-3]?[0-7]{1,2}(?![0-7])|x[0-9a-fA-F]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"""
+                     r"|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})")  # that a string may hold
 
-def explain(error: str, root: Any) -> tuple[str, str]:
-    """A sentence and a hint for a text parser's error; `root` describes the outermost message."""
+
+def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
+    """A sentence and a hint for a text parser's error in a line; `root` describes the outermost message."""
+    if re.search(r"\bcodec can't |\bescape\b", error):
+        return bad_escape(line)
     if found := re.match(r'Message type "caffe\.(\w+)" has no field named "(.*)"', error, re.DOTALL):
         return unknown_field(proto.message_class(found[1]).DESCRIPTOR, found[2], root)
     if found := re.match(r'Message type "caffe\.(\w+)" should not have multiple "(\w+)" fields', error):
@@ -38,6 +46,53 @@ def explain(error: str, root: Any) -> tuple[str, str]:
     if found := re.match(r"Expected identifier or number, got (.*)\.", error):
         return f"expects a field's name, got {found[1]!r}", "one '}' too many?" if found[1] == "}" else ""
     return error, ""
+
+
+def bad_escape(line: str) -> tuple[str, str]:
+    """The sentence and the hint for a string in which a backslash begins no escape that can be read."""
+    for string in _STRING.findall(line):
+        if string.endswith('\\"'):
+            return "a backslash makes the quote behind it a letter of the string, which then has no end", \
+                f'a path takes slashes: {windows_path(string[:-1])}"'
+        left = _ESCAPE.sub("", string)
+        if "\\" in left:
+            found = left[left.index("\\"):][:2]
+            return f"a backslash begins an escape in a string, and {found} begins none that can be read", \
+                f"a path takes slashes: {windows_path(string)}; a backslash of its own is written twice: \\\\"
+    return "a string holds bytes that are not UTF-8", \
+        r"a backslash begins an escape; one of its own is written twice: \\"
+
+
+def windows_path(path: str) -> str:
+    """A path of Windows as every system and every string takes it, also where its backslashes were read as escapes."""
+    slashes = path.replace("\\\\", "/").replace("\\", "/")
+    return "".join(f"/{_ESCAPED[letter]}" if letter in _ESCAPED else letter for letter in slashes)
+
+
+def path_hint(path: str) -> str:
+    """The cure for a path that cannot be meant, for it has a line break or the like in it; '' for others."""
+    if not any(letter in _ESCAPED for letter in path):
+        return ""
+    return f"a backslash begins an escape in a string, so this path holds {_listed(path)}; a path takes slashes: " \
+           f'"{windows_path(path)}", and a backslash of its own is written twice: \\\\'
+
+
+def _listed(path: str) -> str:
+    words = {"\n": "a line break", "\t": "a tab"}
+    found = (words.get(letter, "a control character") for letter in path if letter in _ESCAPED)
+    return " and ".join(dict.fromkeys(found))
+
+
+def strings(message: Any) -> Iterator[str]:
+    """Every text that is set anywhere in a message."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        for one in value if proto.is_repeated(field) else [value]:
+            if isinstance(one, str):
+                yield one
+            else:
+                yield from strings(one)
 
 
 def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:

@@ -96,7 +96,9 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             problem = ", ".join(part for part in (error.context, error.problem) if part)
-            raise self._at(mark, f"this is not YAML: {problem}") from None
+            hint = "a backslash begins an escape between double quotes; between single quotes, or with slashes, a " \
+                   "path stands as it is" if re.search("escape|hexdecimal", problem) else ""
+            raise self._at(mark, f"this is not YAML: {problem}", hint) from None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ProtoError(f"this is not YAML: {error}", where=self.filename) from None
         if node is not None:

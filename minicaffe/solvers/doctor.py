@@ -81,7 +81,8 @@ class Doctor:
         self._known.add(place.key)
         if self.stop:
             raise SolverError(self._report(place), hint=self._hint())
-        warn(AT, f"{self._report(place)}\n  --on-nan warn: the training goes on")
+        first, _, rest = self._report(place).partition("\n")
+        warn(AT, first, lambda: f"{rest}\n  --on-nan warn: the training goes on")
 
     def _report(self, place: Place) -> str:
         index = next(i for i, watch in enumerate(self._watches) if watch.net is place.net)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.log import number
 from minicaffe.net import Net
@@ -42,18 +42,18 @@ class SmoothedLoss:
 
 
 class Stopwatch:
-    """The time since the last display."""
+    """The time since the last display, without that in which kernels were compiled."""
 
     def __init__(self) -> None:
-        self.iter, self.time = 0, time.perf_counter()
+        self.iter, self.time = 0, kernels.clock()
 
     def start(self, iteration: int) -> None:
         """Count from now and from this iteration."""
-        self.iter, self.time = iteration, time.perf_counter()
+        self.iter, self.time = iteration, kernels.clock()
 
     def lap(self, iteration: int, display: int) -> str:
         """The speed since the last lap in Caffe's words: '47.9386 iter/s, 1.043s/50 iters'."""
-        seconds, iterations = time.perf_counter() - self.time, iteration - self.iter
+        seconds, iterations = kernels.clock() - self.time, iteration - self.iter
         self.start(iteration)
         return f"{number(iterations / seconds if seconds else 0)} iter/s, {number(round(seconds, 3))}s/{display} iters"
 

@@ -11,6 +11,7 @@ its name only when it is whole: a state on the disk has the others beside it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import os
 import re
@@ -124,7 +125,9 @@ def restore_newest(solver: Solver) -> str:
         try:
             _read(path)
         except MinicaffeError as error:
-            warn("solver.cpp:530", f"the snapshot {path} is not complete, so an older one is looked for: {error}")
+            first, _, rest = str(error).partition("\n")
+            warn("solver.cpp:530", f"the snapshot {path} is not complete, so an older one is looked for: {first}",
+                 functools.partial(str, rest))
             continue
         solver.restore(path)
         return path

@@ -124,7 +124,7 @@ class Solver:
         self.keep: Keep | None = None
         self.tested = -1  # the iteration of the last tests, all test nets' being done
         self.written: list[int] = []  # the iterations of this training's snapshots that are on the disk
-        log("solver.cpp:45", lambda: f"Initializing solver from parameters: \n{text.format(param)}")
+        log("solver.cpp:45", "Initializing solver from parameters: ", lambda: text.format(param))
         checks.check(param, type(self), where)
         checks.warn_of(param, type(self), where)
         if param.snapshot:
@@ -404,4 +404,4 @@ class Solver:
         if paths:
             for path in paths:
                 log("solver.cpp:72", f"Finetuning from {path}")
-            log("net.cpp:741", str(net.copy_trained_from(paths, strict=self._strict and net.phase == TRAIN)))
+            net.copy_trained_from(paths, strict=self._strict and net.phase == TRAIN).log()

@@ -375,7 +375,7 @@ def at_most(size):
 
 @pytest.mark.parametrize(("flags", "size", "message"), [
     ([], 0, "minicaffe: error: cannot write run.run/run.yaml: File too large"),
-    ([], 3000, "minicaffe: error: cannot write the record of this training to run.run: File too large\n"
+    ([], 2700, "minicaffe: error: cannot write the record of this training to run.run: File too large\n"
                "  hint: choose another snapshot_prefix, or pass --no-record"),
     (["--no-record"], 100, "minicaffe: error: cannot write run_iter_2.caffemodel: File too large")])
 def test_a_full_disk(folder, flags, size, message):

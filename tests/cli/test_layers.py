@@ -74,8 +74,9 @@ def test_every_type_has_one_sample():
     assert registered_types() == sorted(layers.samples())
 
 
-def test_list(capsys):
+def test_list(capsys, monkeypatch):
     """this test shows that the list has every type under its family, with its sentence."""
+    monkeypatch.setenv("COLUMNS", "200")
     assert 0 == main(["layers"])
     printed = capsys.readouterr().out
 
@@ -84,8 +85,9 @@ def test_list(capsys):
     assert re.search(r"^  LRN +Scale each value down where .*\.$", printed, re.MULTILINE)
 
 
-def test_page(capsys):
+def test_page(capsys, monkeypatch):
     """this test shows that a page has the datasheet, the fields with type, default and comment, and the sample."""
+    monkeypatch.setenv("COLUMNS", "200")
     assert 0 == main(["layers", "lrn"])
     printed = capsys.readouterr().out
 

@@ -84,7 +84,7 @@ def test_a_sigterm_stops_with_a_snapshot(folder):
     run.send_signal(signal.SIGTERM)
     rest = run.communicate(timeout=60)[1]
 
-    assert 0 == run.returncode
+    assert 0 == run.returncode, rest
     assert "Stopping after this iteration; SIGTERM again stops at once" in rest
     assert 1 == len(list(folder.glob("*.solverstate")))
     assert 0 == main(["train", "-solver", "solver.prototxt", "--resume=auto", "--iterations=1"])

@@ -2,12 +2,14 @@
 
 import json
 import math
+import xml.dom.minidom
 
 import pytest
 from extras import needs
 
 from minicaffe.cli import curves, picture, run_log
 from minicaffe.cli.__main__ import main
+from minicaffe.cli.run_log import TOTAL, Run
 from minicaffe.errors import DataError
 
 CAFFE = """\
@@ -55,7 +57,8 @@ def test_a_log_of_caffes_is_read(folder):
     (folder / "caffe.log").write_text(CAFFE)
     run = run_log.read("caffe.log")
 
-    assert ("caffe.log", [(0, 2.31873), (50, 0.75)]) == (run.name, run.train["loss"])
+    assert ("caffe.log", [(0, 2.31873), (50, 0.75)]) == (run.name, run.train[TOTAL])
+    assert [(0, 2.3)] == run.train["loss"]
     assert [(0, 0.01), (50, 0.005)] == run.rate
     assert {"accuracy": [(0, 0.1), (60, 0.8)], "loss": [(0, 2.4)], "accuracy (test net 1)": [(0, 0.2)]} == run.test
     assert ([(0, 0.25)], [(0, 0.75)]) == (run.train["perclass[0]"], run.train["perclass[1]"])
@@ -66,7 +69,7 @@ def test_a_loss_that_is_no_number_is_kept_as_nan(folder):
     needs("matplotlib")
     (folder / "caffe.log").write_text(CAFFE.split("I20261122 10:54:30")[0])
 
-    assert math.isnan(run_log.read("caffe.log").train["loss"][1][1])
+    assert math.isnan(run_log.read("caffe.log").train[TOTAL][1][1])
     assert 0 == main(["plot", "caffe.log", "--out", "nan.png"])
 
 
@@ -117,8 +120,8 @@ def test_two_runs_make_one_picture(folder, capsys, form, begins):
     assert 0 == main(["plot", "caffe.log", "ours", f"--out=both.{form}"])
     assert begins == (folder / f"both.{form}").read_bytes()[:len(begins)]
     printed = capsys.readouterr().out
-    assert "ours: iteration 70, loss 0.125, test accuracy 0.5" in printed
-    assert "caffe.log: iteration 60, loss 0.75, test accuracy 0.8" in printed
+    assert "ours: iteration 70, total loss 0.125, loss 0.125, test accuracy 0.5" in printed
+    assert "caffe.log: iteration 60, total loss 0.75, loss 2.3, test accuracy 0.8" in printed
 
 
 def test_every_curve_is_drawn(folder):
@@ -130,7 +133,7 @@ def test_every_curve_is_drawn(folder):
     assert ["loss", "accuracy", "learning rate"] == curves.panels(runs)
     curves.draw("all.svg", runs)
     drawn = (folder / "all.svg").read_text()
-    for words in ("a, train", "b, train", "b, test", "a, test", "accuracy", "learning rate", "iteration"):
+    for words in ("a", "b", "train", "test", "accuracy", "learning rate", "iteration"):
         assert f"<!-- {words} -->" in drawn
     assert ["loss"] == curves.panels(runs[1:])  # a rate that never changes needs no panel
 
@@ -155,3 +158,90 @@ def test_runs_of_one_name_are_told_apart(folder, capsys):
 
     assert 0 == main(["plot", "one/lenet", "two/lenet"])
     assert ["one/lenet:", "two/lenet:"] == [line.split()[0] for line in capsys.readouterr().out.splitlines()[:2]]
+
+
+def test_total_and_outputs_keep_their_names(folder, capsys):
+    """A net with two losses has three curves of training; a net with one loss has one, for the total repeats it."""
+    needs("matplotlib")
+    two = [{"event": "train", "iteration": i, "loss": 3.0, "outputs": {"loss": 2.0, "loss2": 1.0}} for i in (0, 10)]
+    two += [{"event": "test", "iteration": 0, "net": 0, "outputs": {"loss": 2.5, "total loss": 7}}]
+    (folder / "two.jsonl").write_text("\n".join(map(json.dumps, two)))
+    record(folder / "one.run" / "log.jsonl", [(0, 2.5), (70, 0.125)])
+
+    run = run_log.read("two.jsonl")
+    assert {TOTAL: [(0, 3), (10, 3)], "loss": [(0, 2), (10, 2)], "loss2": [(0, 1), (10, 1)]} == run.train
+    assert {"loss": [(0, 2.5)], "total loss (blob)": [(0, 7)]} == run.test
+    assert [TOTAL, "loss", "total loss (blob)", "loss2"] == curves.panels(curves.without_repeats([run]))
+    assert {"loss": [(0, 2.5), (70, 0.125)]} == curves.without_repeats([run_log.read("one")])[0].train
+    assert run.train == curves.without_repeats([run, run_log.read("one")])[0].train
+    assert 0 == main(["plot", "one"])
+    assert "one: iteration 70, loss 0.125; the log shows no test\n" in capsys.readouterr().out
+
+
+def test_a_failed_run_shows_it(folder, capsys):
+    """The picture marks the iteration, and the words quote the message; a run that went on has not failed."""
+    needs("matplotlib")
+    path = folder / "a.run" / "log.jsonl"
+    record(path, [(0, 3), (10, 2)])
+    end = {"event": "end", "iteration": 17, "reason": "error", "message": "a value is not finite\nmore"}
+    path.write_text(path.read_text() + json.dumps(end) + "\n")
+
+    assert (17, "a value is not finite\nmore") == run_log.read("a").failure
+    assert 0 == main(["plot", "a", "--out", "a.svg"])
+    assert "; failed at iteration 17: a value is not finite; the log shows no test\n" in capsys.readouterr().out
+    assert "<!-- failed -->" in (folder / "a.svg").read_text()
+    curves.draw("two.svg", [run_log.read("a"), Run("b", {"loss": [(0, 1)]})])
+    assert "<!-- a (failed at 17) -->" in (folder / "two.svg").read_text()
+    path.write_text(path.read_text() + json.dumps({"event": "train", "iteration": 20, "loss": 1}) + "\n")
+    assert run_log.read("a").failure is None
+
+
+def test_a_lonely_point_is_a_dot(folder):
+    """A point without a neighbour is drawn as a dot, since no line leads to it."""
+    needs("matplotlib")
+    axes = picture.figure((2, 2)).subplots()
+    curves._line(axes, [(0, 1), (1, 2), (2, math.nan), (3, 4), (4, math.inf)])
+    curves._line(axes, [(0, 1)])
+    curves._line(axes, [(0, 1), (1, 2)])
+
+    assert [[3], [0], None] == [line.get_markevery() for line in axes.lines]
+    assert ["o", "o", "None"] == [line.get_marker() for line in axes.lines]
+
+
+def test_many_runs_have_their_legend_below_the_panels(folder):
+    """Sixteen runs' names stand outside all axes."""
+    needs("matplotlib")
+    figure = picture.figure((5, 3))
+    axes = figure.subplots()
+    curves._legend_below(figure, axes, [Run(f"_run {k}", {"loss": [(0, 1)]}) for k in range(16)], 5)
+    figure.canvas.draw()
+
+    assert axes.get_legend() is None
+    assert [f"_run {k}" for k in range(16)] == [text.get_text() for text in figure.legends[0].get_texts()]
+    assert not figure.legends[0].get_window_extent().overlaps(axes.get_window_extent())
+
+
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_hostile_names_and_numbers_are_drawn(folder, form):
+    """Names that look like formulas, break lines or are very long, and the largest and smallest numbers."""
+    needs("matplotlib")
+    names = (r"$\frac{$", "a\nb\x1b[31m", "\u6f22" + "x" * 5000, "--", "_", "<&>")
+    heights = (1.7e308, -1.7e308, 5e-324, 0, math.inf, 1e300)
+    runs = [Run(name, {name: [(10 ** 17 * i, y) for i, y in enumerate(heights)]}, {name: [(0, 1e308), (1, 1e-308)]})
+            for name in names]
+
+    assert 0 == curves.draw(f"odd.{form}", runs)
+    assert 0 == curves.draw(f"odd.{form}", runs[:1])
+    if form == "svg":
+        xml.dom.minidom.parse("odd.svg")
+        assert "\x1b" not in (folder / "odd.svg").read_text()
+
+
+def test_what_has_no_room_in_a_picture_is_counted(folder, capsys):
+    """Of more curves than panels, the number that is left out is said."""
+    needs("matplotlib")
+    outputs = {f"o{k}": 1 for k in range(20)}
+    (folder / "log.jsonl").write_text(json.dumps({"event": "test", "iteration": 0, "net": 0, "outputs": outputs}))
+
+    assert 0 == main(["plot", "log.jsonl"])
+    assert "curves in curves.png; it has no room for 8 more of them\n" in capsys.readouterr().out

@@ -60,7 +60,8 @@ def test_every_displayed_and_tested_value_is_an_event(folder, capsys):
     assert ["start", "test", "train", "test", "train", "test", "train", "end"] == [event["event"] for event in found]
     assert [0, 2, 4] == [event["iteration"] for event in of_kind("train", found)]
     assert [0, 2, 4] == [event["iteration"] for event in of_kind("test", found)]
-    assert [0.05] * 3 == pytest.approx([event["rate"] for event in of_kind("train", found)])
+    assert [0.05, 0.05, None] == pytest.approx([event.get("rate") for event in of_kind("train", found)])
+    assert {"loss", "mean"} == set(of_kind("train", found)[-1]["outputs"])
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", event["time"]) for event in found)
     assert sorted(event["seconds"] for event in found) == [event["seconds"] for event in found]
     assert ("done", 4) == (found[-1]["reason"], found[-1]["iteration"])
@@ -83,7 +84,7 @@ def test_the_text_log_is_what_caffe_would_print(folder, capsys):
     assert [line[22:] for line in printed] == [line[22:] for line in kept]
     assert "caffe.cpp:197] Use CPU." in kept[0]
     ours, text = run_log.read("out/s.run"), run_log.read("out/s.run/train.log")
-    assert [i for i, _ in text.train["loss"]] == [i for i, _ in ours.train["loss"]]
+    assert [0, 2, 4] == [i for i, _ in text.train[run_log.TOTAL]] == [i for i, _ in ours.train[run_log.TOTAL]]
     for name in text.test:
         np.testing.assert_allclose(ours.test[name], text.test[name], rtol=1e-5)
     assert 7 == len(ours.test)
@@ -270,15 +271,17 @@ def test_the_checksum_is_crc32c():
 
 
 def test_an_event_file_has_tensorboards_bytes(folder):
-    """this test shows the records of a version and of one scalar, byte by byte."""
+    """The records of a version, of one scalar and of a beginning, byte by byte."""
     file = EventFile("tb")
     file.event({"event": "test", "iteration": 300, "net": 1, "outputs": {"acc": 0.5}})
-    file.event({"event": "start", "iteration": 0})
+    file.event({"event": "resume", "iteration": 300})
+    file.event({"event": "end", "iteration": 300})
     file.close()
-    version, event = payloads(file.path)
+    version, event, beginning = payloads(file.path)
 
     assert b"\x1a\x0dbrain.Event:2" == version[9:]
     assert b"\x10\xac\x02" + b"\x2a\x12\x0a\x10\x0a\x09test1/acc\x15\x00\x00\x00\x3f"[:20] == event[9:]
+    assert b"\x10\xac\x02" + b"\x3a\x02\x08\x01" == beginning[9:]
 
 
 def test_a_training_writes_event_files(folder):
@@ -288,11 +291,29 @@ def test_a_training_writes_event_files(folder):
 
     assert name.startswith("events.out.tfevents.")
     found = b"".join(payloads(os.path.join("tb", name)))
-    assert [3, 3, 3] == [found.count(tag) for tag in (b"train/loss", b"test/loss", b"train/rate")]
+    tags = (b"train/loss", b"train/total loss", b"test/loss", b"train/rate", b"\x3a\x02\x08\x01")
+    assert [3, 3, 3, 2, 1] == [found.count(tag) for tag in tags]
     accumulator = needs("tensorboard.backend.event_processing.event_accumulator")
     read = accumulator.EventAccumulator("tb")
     read.Reload()
     assert [0, 2, 4] == [event.step for event in read.Scalars("train/loss")]
+    assert 0 == train("--tensorboard", "tb", "--no-record", "--snapshot", "out/s_iter_2.solverstate")
+    read = accumulator.EventAccumulator("tb")
+    read.Reload()
+    assert [0, 2, 4] == [event.step for event in read.Scalars("train/loss")]
+
+
+def test_outputs_with_our_own_names_keep_theirs(folder):
+    """A net's output called rate or total loss is another curve than the learning rate or the sum of the losses."""
+    file = EventFile("tb")
+    file.event({"event": "train", "iteration": 0, "loss": 1.5, "rate": 0.5,
+                "outputs": {"rate": 0.25, "total loss": 2, "lone \ud800": 3}})
+    file.close()
+    (_, event) = payloads(file.path)
+
+    for tag in (b"train/rate\x15", b"train/rate (blob)\x15", b"train/total loss\x15", b"train/total loss (blob)\x15",
+                b"train/lone \\ud800\x15"):
+        assert 1 == event.count(tag)
 
 
 def test_a_tensorboard_folder_that_cannot_be(folder, capsys):

@@ -22,7 +22,7 @@ from minicaffe.log import log, warn
 from minicaffe.proto.binary import read_weights
 from minicaffe.solvers import Action
 
-HEAD = re.compile(r"[IWEF]\d{8} \d\d:\d\d:\d\d\.\d{6} +\d+ [a-z_]+\.[ch]pp:\d+\] ")
+HEAD = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ [a-z_]+\.[ch]pp:\d+\] ")
 SOLVER = """
 net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 max_iter: 4 display: 2
 test_iter: 3 test_interval: 2 snapshot_prefix: "run" random_seed: 5 solver_mode: CPU
@@ -170,15 +170,15 @@ def test_time_prints_each_layer(folder, capsys):
 
 
 def test_a_line_has_caffes_form():
-    """this test shows letter, date, time, thread, place and message, with the lines of a long one kept."""
+    """Letter, date without a year, time, thread, place and message; only what stands below it has more lines."""
     stream = io.StringIO()
     with glog.writing(stream):
-        log("net.cpp:53", "first\nsecond\n")
+        log("net.cpp:53", "first \x1b[1m\nname", lambda: "second \x07\n")
         warn("solver.cpp:1", lambda: "careful")
     log("net.cpp:53", "nobody listens")
 
     lines = stream.getvalue().splitlines()
-    assert ["first", "second", "careful"] == [HEAD.sub("", line) for line in lines]
+    assert [r"first \x1b[1m\nname", r"second \x07", "careful"] == [HEAD.sub("", line) for line in lines]
     assert "IW" == lines[0][0] + lines[2][0]
     assert str(threading.get_native_id()) == lines[0].split()[2]
 

@@ -1,12 +1,19 @@
 """Kernels by name, and which implementation of them runs."""
 
+import logging
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 from extras import needs
 
 from minicaffe import kernels
+from minicaffe.cli.__main__ import main
 from minicaffe.errors import EngineError
-from minicaffe.kernels import registry
+from minicaffe.kernels import registry, timekeeping
 
 
 def test_a_kernel_by_name():
@@ -95,3 +102,99 @@ def test_a_sharded_kernel_sees_slices_of_all_arrays(monkeypatch):
 
     np.testing.assert_array_equal(2 * x, y)
     assert sorted(sizes) == [1] * 7
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """A function that makes an engine 'broken', the fastest, whose library raises what is given when it is imported."""
+    def make(statement):
+        package = tmp_path / "broken_twins"
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        (package / "twin.py").write_text(f"import sys\n{statement}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(registry, "ENGINES", {"numpy": registry.ENGINES["numpy"],
+                                                  "broken": ("broken_twins", "json", "fast")})
+        monkeypatch.setattr(registry, "_faults", {})
+        monkeypatch.setattr(registry, "_warned", set())
+        monkeypatch.setattr(registry, "_engine", "")
+        monkeypatch.delenv("MINICAFFE_ENGINE", raising=False)
+
+    yield make
+    for name in [name for name in sys.modules if name.startswith("broken_twins")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(("statement", "reason"), [
+    ("raise ImportError('Numba needs NumPy 2.3 or less.\\n Got 2.4.')", r"Numba needs NumPy 2.3 or less.\n Got 2.4."),
+    ("raise OSError('libllvmlite.so: cannot open shared object file')", "libllvmlite.so: cannot open"),
+    ("sys.no_such_name", "module 'sys' has no attribute 'no_such_name'"),
+    ("raise SystemError", "SystemError"),
+])
+def test_a_library_that_does_not_work(broken, monkeypatch, caplog, capsys, statement, reason):
+    """auto takes the next engine with one warning that quotes the reason; asked for by name it is one error."""
+    broken(statement)
+
+    assert kernels.engine() == "numpy"
+    assert kernels.use_engine("auto") == "numpy"
+    assert [(record.levelname, reason in record.message) for record in caplog.records] == [("WARNING", True)]
+    with pytest.raises(EngineError, match="the engine 'broken' cannot be used: json is installed, but does not work"):
+        kernels.use_engine("broken")
+    assert main(["engines"]) == 0
+    assert f"broken  json      does not work: {reason}" in capsys.readouterr().out
+    monkeypatch.setenv("MINICAFFE_ENGINE", "broken")
+    monkeypatch.setattr(registry, "_engine", "")
+    assert main(["engines"]) == 1
+    assert capsys.readouterr().err.startswith("minicaffe: error: the engine 'broken' cannot be used")
+
+
+@pytest.mark.parametrize("how", ["numba", "llvmlite", "NUMBA_DISABLE_JIT"])
+def test_a_numba_that_does_not_work(tmp_path, how):
+    """A numba that cannot be imported, one whose llvmlite cannot, and one that may not compile: numpy computes."""
+    needs("numba")
+    env = {**os.environ, "MINICAFFE_ENGINE": ""}
+    if how == "NUMBA_DISABLE_JIT":
+        env[how] = "1"
+    else:
+        (tmp_path / how).mkdir()
+        (tmp_path / how / "__init__.py").write_text("raise ImportError('it needs another NumPy')")
+        env["PYTHONPATH"] = str(tmp_path)
+    run = subprocess.run([sys.executable, "-m", "minicaffe.cli", "engines"], env=env, capture_output=True, text=True,
+                         timeout=120)
+
+    reason = "NUMBA_DISABLE_JIT is set" if how == "NUMBA_DISABLE_JIT" else "it needs another NumPy"
+    assert run.returncode == 0
+    assert run.stderr.count(reason) == len(run.stderr.splitlines()) == 1
+    assert run.stdout.startswith("numpy   numpy     in use\nnumba   numba     does not work: " + reason)
+
+
+def test_compiling_is_announced_once_and_left_out_of_the_clock(caplog, monkeypatch):
+    """The first function that is compiled is said to be, and the clock of all rates stands still meanwhile."""
+    numba = needs("numba")
+    kernels.use_engine("numba")
+    monkeypatch.setattr(timekeeping, "_announced", False)
+    caplog.set_level(logging.INFO, "minicaffe")
+    functions = [numba.njit(lambda x, k=k: x + k) for k in range(2)]
+    clock, wall = kernels.clock(), time.perf_counter()
+    for function in functions:
+        assert function(1.0) >= 1
+    clock, wall = kernels.clock() - clock, time.perf_counter() - wall
+
+    assert [record.message for record in caplog.records] == [
+        "compiling the fast kernels, once; minicaffe warm does it ahead"]
+    assert clock < wall / 2
+    caplog.clear()
+    assert functions[0](2.0) == 2
+    assert not caplog.records
+
+
+def test_a_clock_that_stands_still():
+    """Preparations within each other count once, and the clock goes on after the last."""
+    with timekeeping.standing_still():
+        began = kernels.clock()
+        with timekeeping.standing_still():
+            time.sleep(0.001)
+        assert kernels.clock() == began
+    assert began <= kernels.clock()
+    time.sleep(0.001)
+    assert kernels.clock() > began

@@ -142,3 +142,19 @@ def test_facade_knows_its_blobs():
         net.forward(z=[[0] * 3] * 2)
     with pytest.raises(NetError, match=r"has no blob 'xx'\n  hint: did you mean 'x'\?"):
         net.forward(start="y", xx=[[0] * 3] * 2)
+
+
+@pytest.mark.parametrize(("kind", "message"), [
+    ("Data", "transform_param { crop_size: 3 } data_param { backend: LMDB"), ("ImageData", "image_data_param {"),
+    ("HDF5Data", "hdf5_data_param {"), ("WindowData", "transform_param { crop_size: 3 } window_data_param {")])
+def test_a_source_whose_backslashes_were_read_as_escapes(tmp_path, kind, message):
+    """The path is shown on one line, and the hint says how to write it."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(f'layer {{ name: "d" type: "{kind}" top: "x" top: "t" {message} source: "D:\\new\\train" '
+                    "batch_size: 1 } }")
+    with pytest.raises(MinicaffeError) as found:
+        Net(str(path), TRAIN)
+
+    assert r"D:\new\train" in found.value.message
+    assert "\n" not in found.value.message
+    assert '"D:/new/train"' in found.value.hint

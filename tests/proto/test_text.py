@@ -155,3 +155,40 @@ def test_write_that_fails_is_one_error_and_leaves_nothing(tmp_path, monkeypatch)
     assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["net.prototxt"])
     with pytest.raises(DataError, match="cannot write"):
         text.write(tmp_path / "gone" / "net.prototxt", proto.NetParameter())
+
+
+@pytest.mark.parametrize(("path", "escape", "cure"), [
+    (r"C:\Users\me\net.prototxt", r"\U begins none", '"C:/Users/me/net.prototxt"'),
+    (r"D:\xyz\net.prototxt", r"\x begins none", '"D:/xyz/net.prototxt"'),
+    (r"D:\\new\u12", r"\u begins none", '"D:/new/u12"'),
+    (r"D:\ud800", r"\u begins none", '"D:/ud800"'),
+    (r"D:\UFFFFFFFF", r"\U begins none", '"D:/UFFFFFFFF"'),
+    ("D:\\", "makes the quote behind it a letter", '"D:/"'),
+    (r"D:\377", "bytes that are not UTF-8", r"\\"),
+])
+def test_a_backslash_that_begins_no_escape(path, escape, cure):
+    """A path of Windows is one sentence with its place and the cure, whatever letter follows its backslashes."""
+    with pytest.raises(ProtoError) as found:
+        text.parse(f'base_lr: 1\nnet: "{path}"', proto.SolverParameter(), "s.prototxt")
+
+    assert "codec" not in str(found.value)
+    assert found.value.where.startswith("s.prototxt:2:")
+    assert escape in found.value.message
+    assert cure in found.value.hint
+
+
+def test_a_backslash_in_yaml():
+    """Between double quotes YAML has escapes too."""
+    for path in (r"C:\Users", r"C:\quux"):
+        with pytest.raises(ProtoError, match="between single quotes, or with slashes"):
+            text.parse(f'net: "{path}"', proto.SolverParameter(), "s.yaml")
+
+
+def test_a_path_with_a_line_break_in_it(tmp_path):
+    """A backslash that was read as an escape is explained where the file is not found, on one line."""
+    with pytest.raises(ProtoError) as found:
+        text.read(text.parse(r'net: "models\new\train.prototxt"', proto.SolverParameter()).net, proto.NetParameter())
+
+    assert found.value.message == r"no such file: models\new\train.prototxt"
+    assert "a line break and a tab" in found.value.hint
+    assert '"models/new/train.prototxt"' in found.value.hint

@@ -11,6 +11,8 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from minicaffe.kernels import timekeeping
+
 # LLVM keeps to half of a vector register for fear of older processors that slow down, and loses a fifth by it. numba
 # reads its settings once, when it is first imported; where somebody has imported it before, nothing changes.
 _setting, _features = "NUMBA_CPU_FEATURES", llvm.get_host_cpu_features()
@@ -19,10 +21,35 @@ if _ours:
     _features["prefer-256-bit"] = False
     os.environ[_setting] = _features.flatten()
 
-from numba import njit  # noqa: E402
+try:
+    from numba import config, njit
+    from numba.core import event
+finally:
+    if _ours:
+        del os.environ[_setting]
 
-if _ours:
-    del os.environ[_setting]
+if getattr(config, "DISABLE_JIT", 0):
+    raise ImportError("NUMBA_DISABLE_JIT is set, so it compiles nothing")
+
+
+class _Watch(event.Listener):
+    """Stops the clock of all rates while numba has its lock, and says so when it compiles rather than loads."""
+
+    def on_start(self, event: Any) -> None:
+        """Called before numba does something."""
+        if event.kind == "numba:compiler_lock":
+            timekeeping.stop()
+        else:
+            timekeeping.announce()
+
+    def on_end(self, event: Any) -> None:
+        """And after it."""
+        if event.kind == "numba:compiler_lock":
+            timekeeping.go_on()
+
+
+for _kind in ("numba:compiler_lock", "numba:run_pass"):
+    event.register(_kind, _Watch())
 
 HERE = Path(__file__).parent
 functions: list[Any] = []  # all that are compiled by the decorators below, for `minicaffe warm`

@@ -1,0 +1,154 @@
+"""Text logs of the whole Caffe family, read as the events of a run record.
+
+    BVLC's of all years     I1128 11:26:34.448113 30268 solver.cpp:239] Iteration 50 (9 iter/s, 5s/50 iters), loss = 0.8
+                            I1203 solver.cpp:111] Test score #0: 0.9785
+    NVIDIA's                Iteration 50 (592.5 iter/s, 0.17s/100 iter), 0.2/10ep, loss = 0.8
+                            Iteration 50, lr = 0.01, m = 0.9, wd = 0.0005, gs = 1
+    what stands around      the names and times that docker, kubectl and journald put before each line, their JSON,
+                            colours, line ends of all systems, UTF-16 of PowerShell
+
+Nothing before Caffe's own words matters, and nothing that stands between them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+Event = dict[str, Any]
+
+LONGEST = 2000  # characters of a line that are looked at: no line of a log is longer, and a hostile one costs little
+
+_END = re.compile(rb"\x00?[\r\n][\x00\r\n]*|\x00{3,}")  # zeros alone are what a loss of power leaves
+_COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
+_NUMBER = r"([-+]?(?:\d|\.\d|nan|NaN|NAN|inf|Inf|INF)[^\s,;)]*)"
+_HEAD = re.compile(r"\b([IWEF])\d{4}(?:\d{4})? (?:\d\d:\d\d:\d\d\S* +\d+ +)?\S+:\d+ ?\]")
+_ITERATION = r"\bIteration (\d{1,18})\b"
+_LOSS = re.compile(rf"{_ITERATION}(?!.*\b[Tt]est).*?\b(?:smoothed_)?loss ?[=:] ?{_NUMBER}")
+_RATE = re.compile(rf"{_ITERATION}.*?\blr ?= ?{_NUMBER}")
+_TESTING = re.compile(rf"(?:{_ITERATION}.*?)?\bTesting net\b(?: \(#(\d{{1,9}})\))?")
+_OUTPUT = re.compile(rf"\b(Train|Test) net output #(\d{{1,9}}): (.+?) = {_NUMBER}(?:[\s,;)(].*)?$")
+_SCORE = re.compile(rf"\b[Tt]est score #(\d{{1,9}}): {_NUMBER}")
+_TEST_LOSS = re.compile(rf"\bTest loss: {_NUMBER}")
+_BEGINS = re.compile(r"\bInitializing solver from parameters|\bStarting Optimization")
+_RESUMES = re.compile(r"\bResuming from |\bRestoring previous solver status|\brestoring history")
+_BREAKS_OFF = re.compile(r"\bminicaffe: error: (.*)|\*\*\* (SIG[A-Z]+\b.*)")
+
+
+def lines(data: bytes) -> Iterator[str]:
+    """The lines of a log as text, whatever wrote it."""
+    if data[:2] == b"\xfe\xff" or (data[:1] == b"\0" and data[1:2] > b"\0"):  # UTF-16, the high byte first
+        data = data.decode("utf-16-be", "replace").encode("utf-16-le", "surrogatepass")
+    for line in _END.split(data):
+        text = _COLOUR.sub("", _decoded(line)) if line else ""
+        if text:
+            yield _unwrapped(text)
+
+
+def _decoded(line: bytes) -> str:
+    """A line in UTF-8 or in UTF-16, the low byte first; a file may go on in another encoding than it began in."""
+    line = line.removeprefix(b"\xff\xfe")
+    if b"\0" not in line:
+        return line.decode("utf-8", "replace").lstrip("\ufeff")
+    return (line + b"\0" * (len(line) % 2)).decode("utf-16-le", "replace").lstrip("\ufeff")
+
+
+def _unwrapped(line: str) -> str:
+    """What a container's or system's log in JSON has in each of its objects; other lines as they are."""
+    if line.startswith("{"):
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            return line
+        for key in ("log", "message", "MESSAGE"):
+            if isinstance(found.get(key), str) and "event" not in found:
+                return str(found[key])
+    return line
+
+
+def events(text: Iterator[str]) -> Iterator[Event]:
+    """What a text log tells: start, train, test and end, with the keys of log.jsonl; a rate stands alone.
+
+    Several trainings in one log are told apart by where they begin, and where nothing is left of a log but its
+    iterations, by the iteration 0.
+    """
+    log = _Log()
+    for line in text:
+        line = line[:LONGEST]
+        head = _HEAD.search(line)
+        yield from log.take(line[head.end():] if head else line, head[1] if head else "")
+    yield from log.outputs()
+
+
+class _Log:
+    """Where in a log the reader stands."""
+
+    def __init__(self) -> None:
+        self.iteration = -1
+        self.begins = self.resumes = self.has_beginnings = False
+        self.of: Event = {}  # what the outputs that come belong to
+        self._outputs: dict[int, tuple[str, float]] = {}
+
+    def take(self, said: str, level: str) -> Iterator[Event]:
+        """The events that one line brings, or ends."""
+        if output := _OUTPUT.search(said):
+            if output[1] == self.of.get("event", "").capitalize():
+                self._outputs[int(output[2])] = output[3], _float(output[4])
+        elif score := _SCORE.search(said):
+            if self.of.get("event") != "test":
+                yield from self.outputs()
+                self.of = {"event": "test", "iteration": max(self.iteration, 0), "net": 0}
+            self._outputs[int(score[1])] = f"score #{score[1]}", _float(score[2])
+        elif test_loss := _TEST_LOSS.search(said):
+            if self.of.get("event") == "test":
+                yield {**self.of, "loss": _float(test_loss[1])}
+        elif testing := _TESTING.search(said):
+            yield from self.outputs()
+            yield from self._reach(int(testing[1] or max(self.iteration, 0)))
+            self.of = {"event": "test", "iteration": self.iteration, "net": int(testing[2] or 0)}
+        elif loss := _LOSS.search(said):
+            yield from self.outputs()
+            yield from self._reach(int(loss[1]))
+            self.of = {"event": "train", "iteration": self.iteration}
+            yield {**self.of, "loss": _float(loss[2])}
+        if rate := _RATE.search(said):
+            yield from self._reach(int(rate[1]))
+            yield {"event": "train", "iteration": self.iteration, "rate": _float(rate[2])}
+        broken = _BREAKS_OFF.search(said)
+        if broken or level in ("E", "F"):
+            yield from self.outputs()
+            words = broken[1] or broken[2] if broken else said.strip()
+            yield {"event": "end", "iteration": self.iteration, "reason": "error", "message": words}
+        if _BEGINS.search(said):
+            self.begins = self.has_beginnings = True
+        self.resumes = self.resumes or bool(_RESUMES.search(said))
+
+    def outputs(self) -> Iterator[Event]:
+        """The outputs that were read since the last time, as one event."""
+        if self._outputs:
+            named: dict[str, list[float]] = {}
+            for _, (name, value) in sorted(self._outputs.items()):
+                named.setdefault(name, []).append(value)
+            yield {**self.of, "outputs": named}
+        self._outputs = {}
+
+    def _reach(self, iteration: int) -> Iterator[Event]:
+        """Come to an iteration: of the same training, of the same resumed, or of another one."""
+        another = self.begins and not self.resumes
+        if not self.has_beginnings:
+            another = iteration == 0 < self.iteration
+        if another and self.iteration >= 0:
+            yield from self.outputs()
+            yield {"event": "start", "iteration": iteration}
+        self.iteration, self.begins, self.resumes = iteration, False, False
+
+
+def _float(text: str) -> float:
+    """The number; what Windows calls an infinity or no number, too."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.copysign(math.inf, -1 if text[0] == "-" else 1) if "#INF" in text else math.nan
