@@ -86,8 +86,9 @@ class Blob:
             raise LayerError(f"a blob has at most {MAX_AXES} axes, got {len(new)}: {new}")
         if any(n < 0 for n in new):
             raise LayerError(f"a blob's sizes cannot be negative, got {new}")
-        if math.prod(new) > MAX_COUNT:
-            raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got {math.prod(new)}: {new}")
+        count = math.prod(n or 1 for n in new)  # numpy refuses huge sizes even beside a 0
+        if count > MAX_COUNT:
+            raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got {count}: {new}")
         self._data_view = self._diff_view = self._data_base = self._diff_base = None  # first: Ctrl-C may come between
         self.shape = new
         _changed()

@@ -30,6 +30,9 @@ COMMANDS = {  # command -> (module of this package, what it does)
 }
 
 
+LONGEST_LINE = 2000  # letters of an error's line that are shown
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that exits with 1, like every user error here, and knows a misspelt flag."""
 
@@ -38,6 +41,8 @@ class Parser(argparse.ArgumentParser):
         for arg in args or ():
             if arg[2:] and arg.startswith("--") and arg.split("=")[0] not in self._option_string_actions:
                 self.error(f"unrecognized arguments: {arg}")
+            if arg.startswith("--") and arg.endswith("=--"):  # argparse would take it for a list
+                self.error(f"argument {arg.removesuffix('=--')}: expects a value, got '--'")
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
@@ -61,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except MinicaffeError as error:
-        print(f"minicaffe: error: {error}", file=sys.stderr)
+        print(f"minicaffe: error: {_readable(str(error))}", file=sys.stderr)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         _drop_output()
     except OSError as error:
@@ -95,6 +100,12 @@ def _run(args: list[str]) -> int:
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
     return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
+
+
+def _readable(message: str) -> str:
+    """The message with the middle of overlong lines left out: a name in a file may have a million letters."""
+    return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2:]}"
+                     for line in message.split("\n"))
 
 
 def _drop_output() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import passes
+from minicaffe.cli.flags import whole, words
 from minicaffe.net import location
 from minicaffe.proto import Phase
 from minicaffe.proto import text as proto_text
@@ -23,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_state_arguments(parser: argparse.ArgumentParser, phase: str = "TRAIN") -> None:
     """The flags that decide which layers take part."""
     parser.add_argument("--phase", choices=["TRAIN", "TEST"], type=str.upper, default=phase)
-    parser.add_argument("--level", type=int, default=0)
-    parser.add_argument("--stage", default="", help="stages, separated by commas")
+    parser.add_argument("--level", type=whole, default=0)
+    parser.add_argument("--stage", type=words, default="", help="stages, separated by commas")
 
 
 def add_permissive(parser: argparse.ArgumentParser) -> None:

@@ -144,6 +144,24 @@ def test_text_of_another_encoding(folder, fail, data, message):
     assert message in fail("show", "other.prototxt")
 
 
+@pytest.mark.parametrize(("right", "wrong", "begin", "end"), [
+    ('"ip" type', '"{}" type: "ReLU" typ', "net.prototxt:5:", "LayerParameter has no field 'typ'"),
+    ('"InnerProduct"', '"{}"', "net.prototxt:5: layer 'ip' has the unknown type 'nnn", "nnn'"),
+    ("num_output", "{}", "net.prototxt:6:31: InnerProductParameter has no field 'nnn", "nnn'"),
+    ('bottom: "x"', 'bottom: "{}"', "net.prototxt:5: layer 'ip' (InnerProduct): unknown bottom blob 'nnn",
+     "(bottom 0)"),
+    ('"xavier"', '"{}"', "net.prototxt:5: layer 'ip' (InnerProduct): there is no filler 'nnn", "xavier"),
+    ("num_output: 2", "num_output: 2{}", "net.prototxt:6:", "")])
+def test_names_of_a_million_letters(folder, fail, right, wrong, begin, end):
+    """The message shows their beginning and end, at once."""
+    (folder / "net.prototxt").write_text(NET.replace(right, wrong.format("n" * 1_000_000)))
+    message = fail("time", "--model", "net.prototxt")
+
+    assert message.startswith(f"minicaffe: error: {begin}")
+    assert end in message
+    assert len(message) < 6000
+
+
 # --- layers that do not fit ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("right", "wrong", "message"), [
@@ -348,7 +366,8 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
     (["train", "-solvr=solver.prototxt"], "unrecognized arguments: --solvr=solver.prototxt\n  hint: did you mean "
                                           "'--solver'?"),
     (["train", "--solver", "solver.prototxt", "--wieghts", "a"], "--wieghts\n  hint: did you mean '--weights'?"),
-    (["train", "--solver", "solver.prototxt", "--iterations", "x"], "argument --iterations: invalid int value: 'x'"),
+    (["train", "--solver", "solver.prototxt", "--iterations", "x"], "argument --iterations: expects a whole "
+     "number from -2147483648 to 2147483647, got 'x'"),
     (["train", "--solver", "solver.prototxt", "--iterations", "-3"], "max_iter must be at least 0, got -3"),
     (["show", "net.prototxt", "--after", "filtr"], "there is no pass 'filtr'"),
     (["show", "net.prototxt", "--phase", "TESTS"], "argument --phase: invalid choice: 'TESTS'"),
@@ -358,6 +377,36 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
 def test_flags(folder, fail, argv, message):
     """this test shows that a misspelt command, flag or choice is named with what was meant."""
     assert message in fail(*argv)
+
+
+FLAGS_OF_NUMBERS = [["train", "--solver", "solver.prototxt", "--iterations"],
+                    ["train", "--solver", "solver.prototxt", "--level"],
+                    ["train", "--solver", "solver.prototxt", "--threads"],
+                    ["test", "--model", "net.prototxt", "--weights", "w", "--iterations"],
+                    ["test", "--model", "net.prototxt", "--weights", "w", "--level"],
+                    ["time", "--model", "net.prototxt", "--iterations"], ["show", "net.prototxt", "--level"],
+                    ["summary", "net.prototxt", "--batch"], ["demo", "--iterations"]]
+
+
+@pytest.mark.parametrize("value", ["", "abc", "1e9", "1.5", "nan", "2147483648", "-2147483649", "9" * 20, "9" * 5000])
+@pytest.mark.parametrize("argv", FLAGS_OF_NUMBERS, ids=lambda argv: f"{argv[0]} {argv[-1]}")
+def test_numbers_beyond_32_bits(folder, fail, argv, value):
+    """Every flag that takes a number says which numbers it takes."""
+    assert (f"argument {argv[-1]}: expects a whole number from -2147483648 to 2147483647, got {value!r}"
+            in fail(*argv[:-1], f"{argv[-1]}={value}"))
+
+
+@pytest.mark.parametrize("flag", ["--iterations", "--level", "--stage", "--override", "--solver", "--threads"])
+def test_two_dashes_for_a_value(folder, fail, flag):
+    """The library takes such a value for an empty list."""
+    assert f"argument {flag}: expects a value, got '--'" in fail("train", "--solver=solver.prototxt", f"{flag}=--")
+
+
+@pytest.mark.parametrize("flag", ["--stage", "--gpu", "--weights", "--override"])
+def test_a_flag_that_is_not_utf8(folder, fail, flag):
+    """What goes into a definition or the record must be UTF-8; paths of files that are only read need not be."""
+    assert f"argument {flag}: expects UTF-8, got '\\udcff'" in fail(
+        "train", "--solver", "solver.prototxt", f"{flag}=\udcff")
 
 
 # --- the system ---------------------------------------------------------------------------------------------
