@@ -22,6 +22,8 @@ __all__ = ["Source", "format", "parse", "read", "read_source", "write"]
 LARGEST = 64_000_000  # bytes of a text; the largest nets have less than one million
 MOST_BLANKS = 1_000_000  # in one line and one run: the library's parser takes 150 bytes of memory for each
 
+MOST_FIELDS = 1_000_000  # and values of lists: 20 s of parsing; a net of 16,000 layers has some 400,000
+
 # an ending quote may be missing, lest one line of many beginnings be searched for it from each of them
 _COMMENT_OR_STRING = re.compile(rb"""("(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)|#[^\n]*""")
 
@@ -37,7 +39,7 @@ def parse(text: str, message: Any, filename: str = "<string>") -> Any:
 
         yaml_text.parse(text, message, filename)
     else:
-        _check_blanks(text, filename)
+        _check_size(text, filename)
         try:
             text_format.Parse(text, message)
         except text_format.ParseError as error:
@@ -98,12 +100,18 @@ def check_complete(message: Any, filename: str, source: Source | None = None) ->
         raise ProtoError(f"{holder} needs {field!r}, which has no default", where=where)
 
 
-def _check_blanks(text: str, filename: str) -> None:
-    if len(text) > MOST_BLANKS:
-        for run in re.finditer(r"[^\S\n]+", text):
-            if len(run[0]) > MOST_BLANKS:
-                raise ProtoError(f"more than {MOST_BLANKS:,} blanks stand here in one line",
-                                 where=f"{filename}:{text.count(chr(10), 0, run.start()) + 1}")
+def _check_size(text: str, filename: str) -> None:
+    """ProtoError for what the library's parser would take minutes or gigabytes for."""
+    if len(text) <= MOST_BLANKS:
+        return
+    if sum(map(text.count, ":{<,")) > MOST_FIELDS:
+        bare = re.sub(r"#[^\n]*", "", text)
+        if sum(map(bare.count, ":{<,")) > MOST_FIELDS:
+            raise ProtoError(f"more than {MOST_FIELDS:,} fields and values stand here", where=filename)
+    for run in re.finditer(r"[^\S\n]+", text):
+        if len(run[0]) > MOST_BLANKS:
+            raise ProtoError(f"more than {MOST_BLANKS:,} blanks stand here in one line",
+                             where=f"{filename}:{text.count(chr(10), 0, run.start()) + 1}")
 
 
 def _located(error: text_format.ParseError, text: str, message: Any, filename: str) -> ProtoError:

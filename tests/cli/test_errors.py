@@ -276,6 +276,28 @@ def test_a_source_that_is_not_named(folder, fail):
     assert "data_param.source must name a database, got nothing" in fail("train", "--solver", "solver.prototxt")
 
 
+@pytest.mark.parametrize("layer", [
+    "type: 'Data' top: 'x' data_param { source: 'a\\0b' batch_size: 2 backend: LMDB }",
+    "type: 'Data' top: 'x' data_param { source: 'db' batch_size: 2 backend: LMDB } "
+    "transform_param { mean_file: 'a\\0b' }",
+    "type: 'HDF5Data' top: 'x' hdf5_data_param { source: 'a\\0b' batch_size: 2 }",
+    "type: 'ImageData' top: 'x' top: 'y' image_data_param { source: 'a\\0b' batch_size: 2 }",
+    "type: 'WindowData' top: 'x' top: 'y' window_data_param { source: 'a\\0b' batch_size: 2 } "
+    "transform_param { crop_size: 3 }",
+    "type: 'HDF5Output' bottom: 'x' bottom: 'x' hdf5_output_param { file_name: 'a\\0b' }",
+    "type: 'InfogainLoss' bottom: 'x' bottom: 'y' top: 'z' infogain_loss_param { source: 'a\\0b' }"])
+def test_a_name_with_a_nul(folder, fail, layer):
+    """No system opens such a file; the layer is named."""
+    needs("h5py")
+    an_lmdb(folder)
+    given = "layer { name: 'in' type: 'Input' top: 'x' top: 'y' input_param { shape { dim: 2 dim: 3 } } }\n"
+    given = given if "bottom" in layer else "\n"
+    (folder / "net.prototxt").write_text(f"{given}layer {{ name: 'n' {layer} }}")
+
+    assert fail("time", "--model", "net.prototxt", "--iterations", "1").startswith(
+        "minicaffe: error: net.prototxt:2: layer 'n'")
+
+
 # --- files of another kind ----------------------------------------------------------------------------------
 
 WRONG_FILES = {

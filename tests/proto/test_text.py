@@ -141,6 +141,14 @@ def test_a_path_that_never_ends():
         sniff("/dev/zero")
 
 
+@pytest.mark.parametrize("source", ["dim:1 " * 1_000_001, "dim:[" + "1," * 1_000_001 + "1]", "shape{}" * 1_000_001])
+def test_repeated_fields_by_the_million(source):
+    """They are counted before they are parsed; in comments they do not count."""
+    with pytest.raises(ProtoError, match="net.prototxt: more than 1,000,000 fields and values stand here"):
+        text.parse("input_shape { " + source, proto.NetParameter(), "net.prototxt")
+    assert "n" == text.parse('name: "n"  # ' + source, proto.NetParameter(), "net.prototxt").name
+
+
 def test_a_line_of_blanks_is_refused():
     """The parser would take 150 bytes of memory for each; a million lines are another matter."""
     with pytest.raises(ProtoError, match="net.prototxt:2: more than 1,000,000 blanks stand here in one line"):
