@@ -83,6 +83,13 @@ def fill(values: np.ndarray, param: Any, rng: np.random.Generator) -> None:
                          hint=near_names(param.type, list(FILLERS)))
     if param.sparse != -1 and param.type != "gaussian":
         raise LayerError(f"sparse is read by the gaussian filler alone, not by {param.type}, got {param.sparse}")
+    for name in sorted(READS.get(param.type, set()) - {"sparse", "variance_norm"}):
+        if param.type != "constant" and not math.isfinite(getattr(param, name)):
+            raise LayerError(f"the {param.type} filler needs a finite {name}, got {getattr(param, name):g}")
+    if param.type == "gaussian" and param.std < 0:
+        raise LayerError(f"the gaussian filler's std must not be negative, got {param.std:g}")
+    if param.type == "uniform" and param.min > param.max:
+        raise LayerError(f"the uniform filler's min {param.min:g} must not exceed its max {param.max:g}")
     if values.ndim == 0 and param.type not in ("constant", "uniform"):
         raise LayerError(f"the {param.type} filler needs at least one axis, got a scalar blob")
     if values.size:

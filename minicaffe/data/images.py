@@ -52,7 +52,8 @@ def read_list(path: str) -> list[tuple[str, int]]:
         with open(path, encoding="utf-8") as lines:
             rows = [line.strip() for line in lines]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the list {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise DataError(f"cannot read the list {path}: {getattr(error, 'strerror', None) or error}",
+                        hint="source is a text file of lines 'PATH LABEL'") from error
     entries = []
     for number, row in enumerate(rows, 1):
         if not row:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
+from minicaffe.proto.files import unreadable
 
 try:
     import cv2
@@ -42,7 +43,8 @@ def read(path: str | os.PathLike[str], color: bool = True, size: tuple[int, int]
         with open(path, "rb") as stream:
             image = decode(stream.read(), str(path), color)
     except OSError as error:
-        raise DataError(f"cannot read the image {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read the image {path}: {error.strerror or error}",
+                        hint=unreadable(path, error).hint) from error
     return image if size is None else resize(image, size)
 
 

@@ -1,5 +1,6 @@
 """What a user's mistake looks like: one message with place and cure, status 1, and never a traceback."""
 
+import contextlib
 import os
 import resource
 import shutil
@@ -15,6 +16,7 @@ from points import NET
 
 from minicaffe.cli.__main__ import main
 from minicaffe.data.lmdb import write_lmdb
+from minicaffe.errors import MinicaffeError
 from minicaffe.proto import Datum
 
 SOLVER = """\
@@ -298,6 +300,45 @@ def test_a_name_with_a_nul(folder, fail, layer):
         "minicaffe: error: net.prototxt:2: layer 'n'")
 
 
+NEWCOMERS = [  # in the net of points: right, wrong, message
+    ("lr_mult", "", 'top: "ip"', 'top: "ip" lr_mult: 1', "has no field 'lr_mult'", "it belongs inside param { }"),
+    ("blobs_lr", "", 'top: "ip"', 'top: "ip" blobs_lr: 1', "has no field 'blobs_lr'",
+     "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }"),
+    ("comma", "", "std: 0,1", "std: 0,1", "FillerParameter has no field '1'", "a decimal is written with a point: 0.1"),
+    ("brackets", "", "dim: 6 dim: 3", "dim: (6, 3)", "expects an integer, got (",
+     "several values stand in brackets: [3, 3]"),
+    ("equals", "", 'name: "ip"', 'name="ip"', "expects ':' here", "a field is written NAME: VALUE")]
+
+
+@pytest.mark.parametrize(("right", "wrong", "message", "hint"), [row[2:] for row in NEWCOMERS],
+                         ids=[row[0] for row in NEWCOMERS])
+def test_what_newcomers_write(folder, fail, right, wrong, message, hint):
+    """Each mistake comes with its cure."""
+    net = NET.replace('type: "xavier"', 'type: "gaussian" std: 0,1') if right == wrong else NET
+    (folder / "net.prototxt").write_text(net.replace(right, wrong))
+    found = fail("show", "net.prototxt")
+
+    assert message in found
+    assert found.endswith(f"  hint: {hint}\n")
+
+
+@pytest.mark.parametrize(("source", "message"), [
+    ("source: 'list.txt' root_folder: 'imgs/'", "cannot read the image imgs/a.png: No such file or directory\n"
+                                                "  hint: there is no folder 'imgs'"),
+    ("source: 'list.txt'", "cannot read the image a.png: No such file or directory\n  hint: did you mean 'aa.png'?"),
+    ("source: 'sub'", "cannot read the list sub: Is a directory\n  hint: source is a text file of lines 'PATH LABEL'")])
+def test_images_that_are_not_there(folder, fail, source, message):
+    """A list that names files elsewhere, and a folder in place of a list."""
+    needs("cv2")
+    (folder / "list.txt").write_text("a.png 0\n")
+    (folder / "aa.png").touch()
+    (folder / "sub").mkdir()
+    (folder / "net.prototxt").write_text(
+        f"layer {{ name: 'd' type: 'ImageData' top: 'x' top: 'y' image_data_param {{ {source} batch_size: 1 }} }}")
+
+    assert message in fail("time", "--model", "net.prototxt")
+
+
 # --- files of another kind ----------------------------------------------------------------------------------
 
 WRONG_FILES = {
@@ -391,6 +432,12 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
     (["train", "--solver", "solver.prototxt", "--iterations", "x"], "argument --iterations: expects a whole "
      "number from -2147483648 to 2147483647, got 'x'"),
     (["train", "--solver", "solver.prototxt", "--iterations", "-3"], "max_iter must be at least 0, got -3"),
+    (["train", "solver.prototxt"], "required: --solver\n  hint: did you mean --solver solver.prototxt?"),
+    (["time", "net.prototxt"], "required: --model\n  hint: did you mean --model net.prototxt?"),
+    (["train", "--model", "net.prototxt"], "unrecognized arguments: --model\n  minicaffe train --help"),
+    (["caffe", "train", "--solver", "s"], "no command 'caffe'\n  hint: the command comes first: minicaffe train ..."),
+    (["-solver", "s", "train"], "no command '-solver'\n  hint: the command comes first: minicaffe train ..."),
+    (["device_query", "-gpu", "0"], "hint: minicaffe computes on the CPU; minicaffe engines says with what"),
     (["show", "net.prototxt", "--after", "filtr"], "there is no pass 'filtr'"),
     (["show", "net.prototxt", "--phase", "TESTS"], "argument --phase: invalid choice: 'TESTS'"),
     (["layers", "Convolutoin"], "there is no layer type 'Convolutoin'\n  hint: did you mean 'Convolution'"),
@@ -518,6 +565,23 @@ def test_ctrl_c_is_no_error(folder, argv):
     assert 130 == run.returncode
     assert "minicaffe: stopped" == rest.splitlines()[-1]
     assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("raised", [ImportError, KeyboardInterrupt, MinicaffeError])
+def test_ctrl_c_while_something_is_imported(monkeypatch, capsys, raised):
+    """What an interrupted import ends in, another error often, counts as the stop that it is."""
+    from minicaffe.cli import __main__ as cli
+
+    def interrupted(args):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise raised("numpy")
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    assert 130 == cli.main([])
+    assert "minicaffe: stopped\n" == capsys.readouterr().err
+    assert before == signal.getsignal(signal.SIGINT)
 
 
 def test_ctrl_c_in_a_test_of_a_training(folder):
