@@ -100,7 +100,7 @@ def _report(error: BaseException) -> int:
         print(f"minicaffe: error: {place}{error.strerror or error}", file=sys.stderr)
         _drop_output()
     elif isinstance(error, MemoryError):
-        print(f"minicaffe: error: there is not enough memory: {error}", file=sys.stderr)
+        print(f"minicaffe: error: there is not enough memory{f': {error}' if str(error) else ''}", file=sys.stderr)
     else:
         raise error
     return 1
