@@ -236,10 +236,10 @@ def test_a_message_that_memory_does_not_hold_is_not_called_damaged():
     class Short:
         DESCRIPTOR = proto.BlobShape.DESCRIPTOR
 
-        def ParseFromString(self, data):
+        def ParseFromString(self, data):  # noqa: N802
             raise binary.DecodeError("Error parsing message with type 'caffe.BlobShape': Arena alloc failed")
 
     with pytest.raises(MemoryError, match="a.caffemodel does not fit into it"):
         binary.parse(b"", Short(), "a.caffemodel")
     with pytest.raises(ProtoError, match="this NetParameter is damaged or cut short"):
-        binary.parse(b"\x0a\xff", proto.NetParameter(), "a.caffemodel")
+        binary.parse(proto.NetParameter(layer=[{"name": "conv"}]).SerializeToString()[:-1], proto.NetParameter())
