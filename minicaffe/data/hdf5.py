@@ -8,10 +8,12 @@ import numpy as np
 
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
+from minicaffe.proto.files import refuse_device
 
 
 def read_paths(source: str) -> list[str]:
     """The file names in a list, separated by white space. DataError when it is missing or empty."""
+    refuse_device(source)
     try:
         with open(source, encoding="utf-8") as stream:
             names = stream.read().split()

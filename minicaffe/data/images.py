@@ -10,6 +10,7 @@ import numpy as np
 from minicaffe.data.batches import Sample
 from minicaffe.errors import DataError
 from minicaffe.io import image
+from minicaffe.proto.files import refuse_device
 
 
 class ImageFiles:
@@ -48,6 +49,7 @@ class ImageFiles:
 
 def read_list(path: str) -> list[tuple[str, int]]:
     """The (path, label) pairs of a list file. DataError when it is missing or empty, or a line is none."""
+    refuse_device(path)
     try:
         with open(path, encoding="utf-8") as lines:
             rows = [line.strip() for line in lines]

@@ -23,6 +23,7 @@ import numpy as np
 from minicaffe.data.batches import Batch
 from minicaffe.errors import DataError
 from minicaffe.io import image
+from minicaffe.proto.files import read_bytes, refuse_device
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: fl
 
 def _rows(path: str) -> Iterator[tuple[int, list[str]]]:
     """Line number and words of each line that is not blank."""
+    refuse_device(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -119,7 +121,7 @@ class WindowBatches:
         self.mirror, self.mean, self.scale, self.dtype, self.seed = mirror, mean, scale, dtype, seed
         self.num_fg = int(np.float32(batch_size) * np.float32(fg_fraction))
         self.cursor, self.whole_epochs = 0, False
-        self.files = {path: Path(path).read_bytes() for path in windows.paths} if cache else {}
+        self.files = {path: read_bytes(path) for path in windows.paths} if cache else {}
 
     @property
     def epoch_size(self) -> None:

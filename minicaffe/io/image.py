@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
-from minicaffe.proto.files import unreadable
+from minicaffe.proto.files import refuse_device, unreadable
 
 try:
     import cv2
@@ -39,6 +39,7 @@ def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
 def read(path: str | os.PathLike[str], color: bool = True, size: tuple[int, int] | None = None) -> np.ndarray:
     """The image in a file, resized to `size` (height, width) where that is given."""
     _need_cv2()
+    refuse_device(path)
     try:
         with open(path, "rb") as stream:
             image = decode(stream.read(), str(path), color)

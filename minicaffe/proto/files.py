@@ -36,6 +36,13 @@ def read_bytes(path: PathLike, at_most: int = -1) -> bytes:
     return data
 
 
+def refuse_device(path: PathLike) -> None:
+    """DataError for a device such as /dev/zero, which may never end, where a file is wanted."""
+    with contextlib.suppress(OSError, ValueError):  # whoever opens the file says what is wrong with its name
+        if stat.S_ISCHR(os.stat(path).st_mode):
+            raise DataError(f"{path} is a device, not a file")
+
+
 def _first(file: Any, at_most: int) -> bytes:
     """The first bytes of a file, read in pieces: one call would take the memory for all of them at once."""
     pieces = []

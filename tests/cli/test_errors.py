@@ -339,6 +339,26 @@ def test_images_that_are_not_there(folder, fail, source, message):
     assert message in fail("time", "--model", "net.prototxt")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+@pytest.mark.parametrize("layer", [
+    "type: 'Data' top: 'x' data_param { source: 'db' batch_size: 2 backend: LMDB } "
+    "transform_param { mean_file: '/dev/zero' }",
+    "type: 'HDF5Data' top: 'x' hdf5_data_param { source: '/dev/zero' batch_size: 2 }",
+    "type: 'ImageData' top: 'x' top: 'y' image_data_param { source: '/dev/zero' batch_size: 2 }",
+    "type: 'ImageData' top: 'x' top: 'y' image_data_param { source: 'list.txt' batch_size: 2 }",
+    "type: 'WindowData' top: 'x' top: 'y' window_data_param { source: '/dev/zero' batch_size: 2 } "
+    "transform_param { crop_size: 3 }"])
+def test_a_source_that_never_ends(folder, fail, layer):
+    """A device in place of a file would fill the memory: no definition may read one."""
+    needs("h5py")
+    needs("cv2")
+    an_lmdb(folder)
+    (folder / "list.txt").write_text("/dev/zero 0\n")
+    (folder / "net.prototxt").write_text(f"layer {{ name: 'n' {layer} }}")
+
+    assert "/dev/zero is a device, not a file" in fail("time", "--model", "net.prototxt", "--iterations", "1")
+
+
 # --- files of another kind ----------------------------------------------------------------------------------
 
 WRONG_FILES = {
