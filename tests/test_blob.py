@@ -32,6 +32,15 @@ def test_reshape_keeps_values_and_capacity():
     assert [0] * 7 == blob.data.tolist()
 
 
+@pytest.mark.parametrize("shape", [(2**49,), (2**30, 2**30), (0, 2**49), (0, 2**63 - 1, 2**63 - 1), (2**70, 0)])
+def test_shapes_that_no_memory_holds(shape):
+    """They are refused before numpy sees them, beside a size of 0 too, and the blob stays as it was."""
+    blob = Blob((2, 3))
+    with pytest.raises(LayerError, match="a blob holds at most 281474976710656 numbers, got "):
+        blob.reshape(shape)
+    assert (2, 3) == blob.shape
+
+
 def test_sharing_survives_growth():
     """this test shows that two blobs on one storage stay on one storage when one of them makes it grow."""
     owner, user = Blob((2,)), Blob((2,))

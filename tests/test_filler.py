@@ -28,6 +28,18 @@ def check_moments(values, mean, variance):
     assert abs(values.var() - variance) < 5 * np.sqrt(max(fourth - variance ** 2, 0) / n) + 1e-12
 
 
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"type": "gaussian", "std": -1}, "the gaussian filler's std must not be negative, got -1"),
+    ({"type": "gaussian", "std": float("nan")}, "the gaussian filler needs a finite std, got nan"),
+    ({"type": "gaussian", "mean": float("-inf")}, "the gaussian filler needs a finite mean, got -inf"),
+    ({"type": "uniform", "min": float("inf"), "max": float("inf")}, "the uniform filler needs a finite max, got inf"),
+    ({"type": "uniform", "min": 2}, "the uniform filler's min 2 must not exceed its max 1")])
+def test_numbers_that_draw_nothing(fields, message):
+    """What the generator would refuse, or make NaN of, is an error with the field's name."""
+    with pytest.raises(LayerError, match=message):
+        filled((2, 3), **fields)
+
+
 @pytest.mark.parametrize(("fields", "mean", "variance"), [
     ({"type": "constant", "value": 0.25}, 0.25, 0.0),
     ({"type": "uniform", "min": -1, "max": 3}, 1.0, 16 / 12),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from minicaffe.cli.terminal import complain, prepare, say
@@ -32,22 +35,34 @@ COMMANDS = {  # command -> (module of this package, what it does)
 }
 
 
+LONGEST_LINE = 2000  # letters of an error's line that are shown
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that exits with 1, like every user error here, and knows a misspelt flag."""
 
+    bare = "-"
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse, but a flag that is not known comes before one that is missing: it may be the same, misspelt."""
+        self.bare = next(iter(args or ()), "-")  # a file, where its flag was forgotten
         for arg in args or ():
             if arg[2:] and arg.startswith("--") and arg.split("=")[0] not in self._option_string_actions:
                 self.error(f"unrecognized arguments: {arg}")
+            if arg.startswith("--") and arg.endswith("=--"):  # argparse would take it for a list
+                self.error(f"argument {arg.removesuffix('=--')}: expects a value, got '--'")
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        unknown = re.search(r"unrecognized arguments: (-\S+)", message)
+        unknown = re.search(r"unrecognized arguments: --?([^\s=]+)", message)
+        missing = re.fullmatch(r"the following arguments are required: (--\w+)", message)
         hint = ""
-        if unknown:
-            near = near_names(unknown[1].split("=")[0], list(self._option_string_actions))
-            hint = f"\n  hint: {near}" if near else ""
+        if unknown:  # compared without the dashes, which make all flags look alike
+            flags = {flag.lstrip("-"): flag for flag in self._option_string_actions}
+            hint = re.sub(r"'(\S+)'", lambda near: repr(flags[near[1]]), near_names(unknown[1], list(flags)))
+        elif missing and not self.bare.startswith("-"):
+            hint = f"did you mean {missing[1]} {self.bare}?"
+        hint = f"\n  hint: {hint}" if hint else ""
         complain(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes")
         raise SystemExit(1)
 
@@ -56,24 +71,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. A user's error is one message on stderr and status 1."""
     warnings.showwarning = _show_warning
     prepare()
+    stopped: list[int] = []  # what Ctrl-C interrupts may end in another error: an import of numpy in an ImportError
+
+    def stop(number: int, frame: Any) -> None:
+        stopped.append(number)
+        signal.default_int_handler(number, frame)
+
     try:
-        status = _run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
-        return status
-    except MinicaffeError as error:
-        complain(f"minicaffe: error: {error}")
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        with _answering_ctrl_c(stop):
+            status = _run(list(sys.argv[1:] if argv is None else argv))
+            sys.stdout.flush()
+            return status
+    except BaseException as error:
+        if not stopped and not isinstance(error, KeyboardInterrupt):
+            return _report(error)
+    complain("minicaffe: stopped")
+    return 130
+
+
+def _report(error: BaseException) -> int:
+    """Print the one message of a user's error; the exit status. Other errors are raised again."""
+    if isinstance(error, MinicaffeError):
+        complain(f"minicaffe: error: {_readable(str(error))}")
+    elif isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has gone
         _drop_output()
-    except OSError as error:
+    elif isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         complain(f"minicaffe: error: {place}{error.strerror or error}")
         _drop_output()
-    except MemoryError as error:
-        complain(f"minicaffe: error: there is not enough memory: {error}")
-    except KeyboardInterrupt:
-        complain("minicaffe: stopped")
-        return 130
+    elif isinstance(error, MemoryError):
+        complain(f"minicaffe: error: there is not enough memory{f': {error}' if str(error) else ''}")
+    else:
+        raise error
     return 1
+
+
+@contextlib.contextmanager
+def _answering_ctrl_c(stop: Any) -> Iterator[None]:
+    """Let `stop` answer Ctrl-C while the block runs, where Python's own answer is in force."""
+    ours = (threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    if ours:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _run(args: list[str]) -> int:
@@ -88,8 +132,7 @@ def _run(args: list[str]) -> int:
         return 0
     command = args[0]
     if command not in COMMANDS:
-        near = near_names(command, list(COMMANDS))
-        raise MinicaffeError(f"there is no command {command!r}", hint=near or "minicaffe --help lists them")
+        raise MinicaffeError(f"there is no command {command!r}", hint=_meant(args))
     module, parser = parser_of(command)
     return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
 
@@ -101,6 +144,22 @@ def parser_of(command: str) -> tuple[Any, Parser]:
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
     return module, parser
+
+
+def _meant(args: list[str]) -> str:
+    """The hint for a first word that is no command."""
+    following = next((arg for arg in args[1:] if arg in COMMANDS), "")
+    if following and (args[0].startswith("-") or args[0] in ("caffe", "minicaffe")):
+        return f"the command comes first: minicaffe {following} ..."
+    if args[0] == "device_query":
+        return "minicaffe computes on the CPU; minicaffe engines says with what"
+    return near_names(args[0], list(COMMANDS)) or "minicaffe --help lists them"
+
+
+def _readable(message: str) -> str:
+    """The message with the middle of overlong lines left out: a name in a file may have a million letters."""
+    return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2:]}"
+                     for line in message.split("\n"))
 
 
 def _drop_output() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import glog
+from minicaffe.cli.flags import whole, words
 from minicaffe.cli.show import add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError
@@ -21,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
     parser.add_argument("--weights", metavar="F,F", required=True, help="learned weights, by layer name")
     parser.add_argument("--strict", action="store_true", help="refuse layers that only the net or only a file has")
-    parser.add_argument("--iterations", metavar="N", type=int, default=50, help="batches to run (default: 50)")
-    parser.add_argument("--level", type=int, default=0)
-    parser.add_argument("--stage", default="", help="stages, separated by commas")
+    parser.add_argument("--iterations", metavar="N", type=whole, default=50, help="batches to run (default: 50)")
+    parser.add_argument("--level", type=whole, default=0)
+    parser.add_argument("--stage", type=words, default="", help="stages, separated by commas")
     add_permissive(parser)
     add_threads(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")

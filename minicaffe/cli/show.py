@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from minicaffe import passes
+from minicaffe.cli.flags import whole, words
 from minicaffe.cli.terminal import is_utf8, say
 from minicaffe.net import location
 from minicaffe.proto import Phase
@@ -25,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_state_arguments(parser: argparse.ArgumentParser, phase: str = "TRAIN") -> None:
     """The flags that decide which layers take part."""
     parser.add_argument("--phase", choices=["TRAIN", "TEST"], type=str.upper, default=phase)
-    parser.add_argument("--level", type=int, default=0)
-    parser.add_argument("--stage", default="", help="stages, separated by commas")
+    parser.add_argument("--level", type=whole, default=0)
+    parser.add_argument("--stage", type=words, default="", help="stages, separated by commas")
 
 
 def add_permissive(parser: argparse.ArgumentParser) -> None:

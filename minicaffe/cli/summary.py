@@ -17,6 +17,7 @@ from typing import Any
 
 from minicaffe import passes
 from minicaffe.cli import layout
+from minicaffe.cli.flags import whole
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
@@ -33,7 +34,8 @@ BATCHES = {**SOURCES, "MemoryData": "memory_data_param"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", metavar="NET", help="a prototxt or YAML file")
-    parser.add_argument("--batch", metavar="N", type=int, default=0, help="samples in a batch (default: the net's own)")
+    parser.add_argument("--batch", metavar="N", type=whole, default=0,
+                        help="samples in a batch (default: the net's own)")
     parser.add_argument("--size", metavar="HxW", default="",
                         help="size of the images, or CxHxW; data layers are then not asked for theirs")
     parser.add_argument("--weights", action="store_true", help="list the shape of every learnable blob too")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import kernels
+from minicaffe.cli.flags import whole
 from minicaffe.errors import EngineError
 from minicaffe.kernels.blas import hold_to_one_thread
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """--threads, for commands that compute."""
-    parser.add_argument("--threads", metavar="N", type=int, help="threads that compute (default: MINICAFFE_THREADS, "
+    parser.add_argument("--threads", metavar="N", type=whole, help="threads that compute (default: MINICAFFE_THREADS, "
                         "else the cores this process may use); results are the same for any number")
 
 

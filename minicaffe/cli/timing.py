@@ -17,6 +17,7 @@ from pathlib import Path
 
 from minicaffe.cli import glog, timing_report
 from minicaffe.cli.evaluate import check_iterations, use_cpu
+from minicaffe.cli.flags import whole
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
@@ -31,7 +32,7 @@ from minicaffe.proto.files import replace_file
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
-    parser.add_argument("--iterations", metavar="N", type=int, default=50, help="passes to time (default: 50)")
+    parser.add_argument("--iterations", metavar="N", type=whole, default=50, help="passes to time (default: 50)")
     parser.add_argument("--json", metavar="F", nargs="?", const="-", default="",
                         help="write the numbers to a file too; without F, to stdout instead of the table")
     parser.add_argument("--trace", metavar="F", default="", help="write every pass as a Chrome trace")

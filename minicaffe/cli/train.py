@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from minicaffe.cli import progress, run_record, signals
+from minicaffe.cli.flags import whole, words
 from minicaffe.cli.show import add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import SolverError
@@ -28,20 +29,20 @@ from minicaffe.solvers.doctor import Doctor
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solver", metavar="F", required=True, help="the solver, a prototxt or YAML file")
     parser.add_argument("--snapshot", metavar="F", default="", help="a solver state to go on from")
-    parser.add_argument("--weights", metavar="F,F", default="", help="weights to begin with, by layer name")
+    parser.add_argument("--weights", metavar="F,F", type=words, default="", help="weights to begin with, by layer name")
     parser.add_argument("--strict", action="store_true", help="refuse weights that do not fit the net exactly")
     parser.add_argument("--resume", metavar="auto|F", default="", help="auto: go on from the newest complete snapshot "
                         "of the solver's prefix, or begin where there is none; a state: as --snapshot")
-    parser.add_argument("--override", metavar="K=V,K=V", action="append", default=[],
+    parser.add_argument("--override", metavar="K=V,K=V", type=words, action="append", default=[],
                         help="set fields of the solver: base_lr=0.001,max_iter=2000")
     parser.add_argument("--keep", metavar="WHICH", default="", help="snapshots to keep on the disk: best, last:3, or "
                         "best,last:3 (default: all)")
     parser.add_argument("--early-stop", metavar="RULE", default="", help="stop when a test net's output gets no "
                         "better: accuracy:max:patience=5 (tests)")
-    parser.add_argument("--iterations", metavar="N", type=int, help="train up to update N instead of max_iter")
-    parser.add_argument("--level", type=int, default=0, help="the train net's level")
-    parser.add_argument("--stage", default="", help="the train net's stages, separated by commas")
-    parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
+    parser.add_argument("--iterations", metavar="N", type=whole, help="train up to update N instead of max_iter")
+    parser.add_argument("--level", type=whole, default=0, help="the train net's level")
+    parser.add_argument("--stage", type=words, default="", help="the train net's stages, separated by commas")
+    parser.add_argument("--gpu", type=words, default="", help="accepted as Caffe's; the CPU does the work")
     add_permissive(parser)
     add_threads(parser)
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what a value that is NaN or Inf "

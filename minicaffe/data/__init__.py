@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from minicaffe.errors import DataError, near_names
+from minicaffe.proto.files import refuse_device
 
 MOST_NAMES = 1000  # of a folder that are compared with one that is missing
 
@@ -40,6 +41,7 @@ def read_list(path: str, what: str) -> list[tuple[int, str]]:
 
     A byte order mark, which Windows' programs put first, and line ends of any system are no part of the text.
     """
+    refuse_device(path)
     try:
         with open(path, encoding="utf-8-sig") as lines:
             return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
@@ -54,6 +56,7 @@ def read_list(path: str, what: str) -> list[tuple[int, str]]:
 
 def read_listed(path: str, where: str, root: str = "") -> bytes:
     """The content of root + path, which a list names at `where` (LIST:LINE). DataError where it cannot be read."""
+    refuse_device(root + path)
     try:
         return Path(root + path).read_bytes()
     except (OSError, ValueError) as error:

@@ -93,10 +93,11 @@ class Batches:
         N, start = self.batch_size, self.cursor
         if self.whole_epochs:
             N = min(N, self.epoch_size - start % self.epoch_size)
-        samples = [next(self._next) for _ in range(N)]
+        samples = [next(self._next)]
         # Caffe: the first image shapes the batch, so batches of one may differ from each other
         shape = self.transformer.shape(samples[0].image, samples[0].name)
-        data: np.ndarray = np.empty((N, *shape), self.dtype)
+        data: np.ndarray = np.empty((N, *shape), self.dtype)  # before the others are read: it may be too large
+        samples += [next(self._next) for _ in range(N - 1)]
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
                                np.random.default_rng([self.seed, start]))
         self.cursor = start + N

@@ -15,6 +15,7 @@ from minicaffe.errors import DataError, LayerError
 from minicaffe.log import log
 from minicaffe.proto import TRAIN, BlobProto
 from minicaffe.proto.binary import blob_to_array
+from minicaffe.proto.files import refuse_device
 
 
 class Transformer:
@@ -95,6 +96,7 @@ class Transformer:
 def read_mean(path: str) -> np.ndarray:
     """The mean image (C, H, W) in a .binaryproto file. DataError when it is missing or none."""
     log("data_transformer.cpp:25", f"Loading mean file from: {path}")
+    refuse_device(path)
     try:
         with open(path, "rb") as stream:
             mean = blob_to_array(BlobProto.FromString(stream.read()))

@@ -38,7 +38,13 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The image scaled to `size` (height, width) by linear interpolation."""
     _need_cv2()
     rows = np.ascontiguousarray(image.transpose(1, 2, 0))
-    scaled: Any = cv2.resize(rows, size[::-1], interpolation=cv2.INTER_LINEAR)
+    try:
+        scaled: Any = cv2.resize(rows, size[::-1], interpolation=cv2.INTER_LINEAR)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(str(error.err)) from error
+        raise DataError(f"an image of {image.shape[1]}×{image.shape[2]} pixels (height × width) cannot be scaled to "
+                        f"{size[0]}×{size[1]}") from error
     return scaled[None] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
 
 

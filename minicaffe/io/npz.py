@@ -22,7 +22,7 @@ PathLike = str | os.PathLike[str]
 PACKED_AT_MOST = 1100  # times: deflate makes nothing smaller than 1/1032
 LONGEST_HEADER = 10_000
 _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struct.error, ValueError, LookupError,
-           NotImplementedError, RuntimeError, OSError, MemoryError, SyntaxError, TypeError)
+           NotImplementedError, RuntimeError, OSError, SyntaxError, TypeError)
 
 
 def read(path: PathLike) -> dict[str, np.ndarray]:
@@ -48,13 +48,21 @@ def read(path: PathLike) -> dict[str, np.ndarray]:
 def write(path: PathLike, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
     """Write named arrays, uncompressed; `path` is at every moment the old file or the whole new one."""
     whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
-        for name, values in arrays:
-            # a date of its own would make equal weights unequal files
-            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            with archive.open(member, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.ascontiguousarray(values).reshape(values.shape),
-                                          allow_pickle=False)
+    try:
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+            for name, values in arrays:
+                # a date of its own would make equal weights unequal files
+                member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+                with archive.open(member, "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, np.ascontiguousarray(values).reshape(values.shape),
+                                              allow_pickle=False)
+    except ValueError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, MemoryError):
+            cause = cause.__context__
+        if cause is None:
+            raise
+        raise cause from None  # closing the archive fails too where memory has run out, and would hide that
     replace_file(path, [whole.getbuffer()])
 
 

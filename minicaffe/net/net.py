@@ -316,6 +316,12 @@ class Net:
             raise LayerError(f"layer {given.name!r} ({given.type}): {str(error) or 'there is not enough memory'}",
                              where=self._location.of_layer(given.name),
                              hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
+        except ValueError as error:
+            if "embedded null" not in str(error):  # what Python says to a path that no system takes
+                raise
+            given = self.param.layer[i]
+            raise LayerError(f"layer {given.name!r} ({given.type}) names a file, and the name holds a NUL",
+                             where=self._location.of_layer(given.name)) from None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_replay": None}

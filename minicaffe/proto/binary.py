@@ -49,7 +49,10 @@ _KIND = {"NetParameter": "caffemodel", "SolverState": "solverstate", "BlobProto"
 
 
 def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
-    """Fill `message` from its binary form and return it; ProtoError for damaged bytes or another kind's."""
+    """Fill `message` from its binary form and return it; ProtoError for damaged bytes or another kind's.
+
+    MemoryError where the library says that it got none.
+    """
     wanted, found = _KIND.get(message.DESCRIPTOR.name, ""), ""
     if wanted and data:
         found = sniff_bytes(data)
@@ -58,7 +61,9 @@ def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
     name = message.DESCRIPTOR.name
     try:
         message.ParseFromString(data)
-    except (DecodeError, UnicodeDecodeError):  # protobuf in pure Python checks the text at once
+    except (DecodeError, UnicodeDecodeError) as error:  # protobuf in pure Python checks the text at once
+        if "alloc failed" in str(error):
+            raise MemoryError(f"{filename} does not fit into it") from None
         raise ProtoError(f"this {name} is damaged or cut short", where=filename) from None
     _check_text(message, name, filename)
     missing = message.FindInitializationErrors()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,43 @@ from minicaffe.errors import DataError, ProtoError
 from minicaffe.log import one_line
 
 PathLike = str | os.PathLike[str]
+LONGEST_STREAM = 256_000_000  # bytes that are read from a pipe or a device; some never end
 
 
-def read_bytes(path: PathLike) -> bytes:
-    """The content of a file; ProtoError when it is missing, a folder, or may not be read."""
+def read_bytes(path: PathLike, at_most: int = -1) -> bytes:
+    """The content of a file, or its first `at_most` bytes.
+
+    ProtoError when it is missing, a folder, may not be read, or is a pipe or device that gives too much.
+    """
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            if at_most >= 0:
+                return _first(file, at_most)
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read()
+            data = _first(file, LONGEST_STREAM + 1)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+    if len(data) > LONGEST_STREAM:
+        raise ProtoError(f"more than {LONGEST_STREAM // 10**6} MB come from here, and this is no ordinary file",
+                         where=str(path), hint="write it into a file first")
+    return data
+
+
+def refuse_device(path: PathLike) -> None:
+    """DataError for a device such as /dev/zero, which may never end, where a file is wanted."""
+    with contextlib.suppress(OSError, ValueError):  # whoever opens the file says what is wrong with its name
+        if stat.S_ISCHR(os.stat(path).st_mode):
+            raise DataError(f"{path} is a device, not a file")
+
+
+def _first(file: Any, at_most: int) -> bytes:
+    """The first bytes of a file, read in pieces: one call would take the memory for all of them at once."""
+    pieces = []
+    while at_most and (piece := file.read(min(at_most, 1 << 16))):
+        pieces.append(piece)
+        at_most -= len(piece)
+    return b"".join(pieces)
 
 
 def unreadable(path: PathLike, error: Exception) -> ProtoError:

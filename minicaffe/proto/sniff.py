@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from minicaffe.errors import ProtoError
 from minicaffe.proto.file_bytes import FileBytes
 from minicaffe.proto.files import PathLike, unreadable
 from minicaffe.proto.wire import FIXED32, FIXED64, LENGTH, VARINT, DamagedError, next_field, varint
@@ -58,6 +59,9 @@ def sniff(path: PathLike) -> str:
         if (place / "data.mdb").exists():
             return "lmdb"
         return "leveldb" if (place / "CURRENT").exists() else "folder"
+    if place.exists() and not place.is_file():  # what is read here would be missing afterwards
+        raise ProtoError(f"{path} is a pipe or a device, but this file is read twice",
+                         hint="write it into a file first")
     try:
         data = FileBytes(place)
         return _by_head(data[:4096]) or _by_fields(data)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 Entry = tuple[str, int, str]  # path with an index at every step, line, text of a scalar
+DEEPEST = 50  # messages within messages that are walked; Caffe's have seven
 
 _TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<space>\s+) | (?P<string>"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)
@@ -106,6 +107,8 @@ def _prototxt_entries(text: str) -> Iterator[Entry]:
             yield path, start if in_list else name_line, ""
             counts[name] += 1
             outer.append((prefix, counts, name if in_list else ""))
+            if len(outer) > DEEPEST:
+                return
             prefix, counts, name, in_list = path + ".", Counter(), "", False
         elif word in "}>":
             if outer:

@@ -19,7 +19,13 @@ from minicaffe.proto.wrong_file import wrong_file
 
 __all__ = ["Source", "format", "parse", "read", "read_source", "write"]
 
-_COMMENT_OR_STRING = re.compile(rb"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|#[^\n]*""")
+LARGEST = 64_000_000  # bytes of a text; the largest nets have less than one million
+MOST_BLANKS = 1_000_000  # in one line and one run: the library's parser takes 150 bytes of memory for each
+
+MOST_FIELDS = 1_000_000  # and values of lists: 20 s of parsing; a net of 16,000 layers has some 400,000
+
+# an ending quote may be missing, lest one line of many beginnings be searched for it from each of them
+_COMMENT_OR_STRING = re.compile(rb"""("(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)|#[^\n]*""")
 
 
 def parse(text: str, message: Any, filename: str = "<string>") -> Any:
@@ -33,6 +39,7 @@ def parse(text: str, message: Any, filename: str = "<string>") -> Any:
 
         yaml_text.parse(text, message, filename)
     else:
+        _check_size(text, filename)
         try:
             text_format.Parse(text, message)
         except text_format.ParseError as error:
@@ -49,13 +56,16 @@ def read(path: PathLike, message: Any) -> Any:
 
 
 def read_source(path: PathLike) -> Source:
-    """The text of a file, with its places; ProtoError when it is missing, binary, or not UTF-8."""
-    data = read_bytes(path)
+    """The text of a file, with its places; ProtoError when it is missing, binary, too large, or not UTF-8."""
+    data = read_bytes(path, LARGEST + 1)
     kind = sniff_bytes(data)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ProtoError("this text is UTF-16", where=str(path), hint="save it as UTF-8 in an editor")
     if kind not in ("prototxt", "text"):
         raise wrong_file(path, kind, "prototxt")
+    if len(data) > LARGEST:
+        raise ProtoError(f"this text is larger than {LARGEST // 10**6} MB, the most that a definition may have",
+                         where=str(path))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -91,6 +101,20 @@ def check_complete(message: Any, filename: str, source: Source | None = None) ->
         where = source.where(holder) if source and holder else filename
         holder = holder or message.DESCRIPTOR.name
         raise ProtoError(f"{holder} needs {field!r}, which has no default", where=where)
+
+
+def _check_size(text: str, filename: str) -> None:
+    """ProtoError for what the library's parser would take minutes or gigabytes for."""
+    if len(text) <= MOST_BLANKS:
+        return
+    if sum(map(text.count, ":{<,")) > MOST_FIELDS:
+        bare = re.sub(r"#[^\n]*", "", text)
+        if sum(map(bare.count, ":{<,")) > MOST_FIELDS:
+            raise ProtoError(f"more than {MOST_FIELDS:,} fields and values stand here", where=filename)
+    for run in re.finditer(r"[^\S\n]+", text):
+        if len(run[0]) > MOST_BLANKS:
+            raise ProtoError(f"more than {MOST_BLANKS:,} blanks stand here in one line",
+                             where=f"{filename}:{text.count(chr(10), 0, run.start()) + 1}")
 
 
 def _located(error: text_format.ParseError, text: str, message: Any, filename: str) -> ProtoError:

@@ -31,8 +31,9 @@ def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
         return f"expects a string in quotes, got {found[1] or 'the end of the file'}", hint
     if found := re.match(r"Couldn't parse (integer|float): (.*)", error):
         kind = {"integer": "an integer", "float": "a number"}[found[1]]
-        quoted = "numbers stand without quotes" if found[2][:1] in ("'", '"') else ""
-        return f"expects {kind}, got {found[2] or 'the end of the file'}", quoted
+        hint = {"'": "numbers stand without quotes", '"': "numbers stand without quotes",
+                "(": "several values stand in brackets: [3, 3]"}.get(found[2][:1], "")
+        return f"expects {kind}, got {found[2] or 'the end of the file'}", hint
     if error.startswith('Expected "true"'):
         return "expects true or false", ""
     if found := re.match(r"String missing ending quote: (.*)", error):
@@ -41,6 +42,8 @@ def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
         return error[0].lower() + error[1:], "a size or count is never negative" if "-" in error else ""
     if error == 'Expected "}".':
         return "a '}' is missing: this message is still open at the end of the file", ""
+    if error == 'Expected ":".':
+        return "expects ':' here", "a field is written NAME: VALUE"
     if found := re.match(r'Expected "(.)"\.', error):
         return f"expects {found[1]!r} here", ""
     if found := re.match(r"Expected identifier or number, got (.*)\.", error):
@@ -100,6 +103,8 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
     sentence = f"{message.name} has no field {name!r}"
     if hint := fork_hint(name):
         return sentence, hint
+    if name.isdigit():
+        return sentence, f"a decimal is written with a point: 0.{name}"
     if name in ("layer", "layers") and message is not root:
         return sentence, f"is a '}}' missing above? The {message.name} before is still open"
     if message is root:  # a whole file of another kind?
@@ -109,7 +114,7 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
                 return sentence, f"it is {kind} field: was the other file meant?"
     near = _near_field(name, [field.name for field in message.fields])
     homes = [field.name for field in message.fields if field.message_type and field.message_type != message
-             and name in field.message_type.fields_by_name and field.name.endswith("_param")]
+             and name in field.message_type.fields_by_name and field.name.endswith("param")]
     if homes and not near:
         return sentence, "it belongs inside " + " or ".join(f"{home} {{ }}" for home in homes[:4])
     return sentence, near

@@ -28,13 +28,14 @@ import yaml
 
 from minicaffe.errors import ProtoError
 from minicaffe.proto import is_repeated
-from minicaffe.proto.source import Entry, excerpt
+from minicaffe.proto.source import DEEPEST, Entry, excerpt
 from minicaffe.proto.wording import unknown_enum_value, unknown_field
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _TAG = "tag:yaml.org,2002:"
-_DEEPEST = 50  # levels of nesting; Caffe's messages have seven
+
+MOST_NODES = 1_000_000  # names, values, lists and mappings; a net of 16,000 layers has some 700,000
 
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 _RANGE = {"int32": 31, "int64": 63, "uint32": 32, "uint64": 64}
@@ -61,19 +62,42 @@ def entries(text: str) -> Iterator[Entry]:
     yield from _entries(_compose(text), "", 0)
 
 
+class _Refused(yaml.MarkedYAMLError):
+    """YAML that is too much to read; the problem is a whole sentence."""
+
+
 def _compose(text: str) -> Any:
-    """The root node. The depth is counted first: libyaml's composer would overflow the C stack, and crash."""
-    depth = 0
+    """The root node. What it takes is counted first: libyaml's composer overflows the C stack on deep nesting, and
+    a few lines of aliases of aliases stand for billions of nodes.
+    """
+    sizes, names = [0], [""]  # for each collection that is open: its nodes so far, those of aliases too, and its anchor
+    anchors: dict[str, int] = {}  # the nodes of what an alias stands for
     for event in yaml.parse(text, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            mark: Any = event.start_mark
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
+        mark: Any = event.start_mark
+        if isinstance(event, yaml.CollectionStartEvent):
+            sizes.append(1)
+            names.append(event.anchor or "")
+            if len(sizes) > DEEPEST + 1:
+                raise _Refused(problem="this is nested too deeply", problem_mark=mark)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            size = sizes.pop()
+            anchors[names.pop()] = size
+            sizes[-1] += size
+        elif isinstance(event, yaml.ScalarEvent):
+            anchors[event.anchor or ""] = 1
+            sizes[-1] += 1
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in names:
+                raise _Refused(problem=f"the alias *{event.anchor} stands inside what it names", problem_mark=mark)
+            sizes[-1] += anchors.get(str(event.anchor), 1)
+        if sizes[-1] > MOST_NODES:
+            problem = f"more than {MOST_NODES:,} names and values stand here, each alias counted in full"
+            raise _Refused(problem=problem, problem_mark=mark)
     return yaml.compose(text, Loader=_Loader)
 
 
 def _entries(node: Any, prefix: str, depth: int) -> Iterator[Entry]:
-    if not isinstance(node, yaml.MappingNode) or depth > _DEEPEST:
+    if not isinstance(node, yaml.MappingNode) or depth > DEEPEST:
         return
     for key, value in node.value:
         listed = isinstance(value, yaml.SequenceNode)
@@ -98,7 +122,8 @@ class _Reader:
             problem = ", ".join(part for part in (error.context, error.problem) if part)
             hint = "a backslash begins an escape between double quotes; between single quotes, or with slashes, a " \
                    "path stands as it is" if re.search("escape|hexdecimal", problem) else ""
-            raise self._at(mark, f"this is not YAML: {problem}", hint) from None
+            words = problem if isinstance(error, _Refused) else f"this is not YAML: {problem}"
+            raise self._at(mark, words, hint) from None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ProtoError(f"this is not YAML: {error}", where=self.filename) from None
         if node is not None:
@@ -140,7 +165,6 @@ class _Reader:
         """The fields of a mapping, its own and, where it lacks them, those it takes with `<<`."""
         if id(node) in self.merged:
             return self.merged[id(node)]
-        self.merged[id(node)] = []  # what a mapping that contains itself finds
         own = [(key, value) for key, value in node.value if key.tag != _TAG + "merge"]
         have = {key.value for key, _ in own if isinstance(key, yaml.ScalarNode)}
         for key, value in node.value:

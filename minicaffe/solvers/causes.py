@@ -120,7 +120,7 @@ def _of_power(layer: Any, x: Blob) -> str:
     if p.power < 0 and np.any(inner == 0):
         return f"division by 0: power_param.power is {number(p.power)} and scale · x + shift is 0 somewhere; set a " \
                "small shift"
-    if p.power != int(p.power) and np.any(inner < 0):
+    if not p.power.is_integer() and np.any(inner < 0):
         return f"a negative number to the power {number(p.power)}: scale · x + shift gets down to " \
                f"{number(float(np.min(inner)))}"
     if 0 < p.power < 1 and np.any(inner == 0):

@@ -1,5 +1,6 @@
 """What a user's mistake looks like: one message with place and cure, status 1, and never a traceback."""
 
+import contextlib
 import os
 import resource
 import shutil
@@ -15,6 +16,7 @@ from points import NET
 
 from minicaffe.cli.__main__ import main
 from minicaffe.data.lmdb import write_lmdb
+from minicaffe.errors import MinicaffeError
 from minicaffe.proto import Datum
 
 SOLVER = """\
@@ -144,6 +146,24 @@ def test_text_of_another_encoding(folder, fail, data, message):
     assert message in fail("show", "other.prototxt")
 
 
+@pytest.mark.parametrize(("right", "wrong", "begin", "end"), [
+    ('"ip" type', '"{}" type: "ReLU" typ', "net.prototxt:5:", "LayerParameter has no field 'typ'"),
+    ('"InnerProduct"', '"{}"', "net.prototxt:5: layer 'ip' has the unknown type 'nnn", "nnn'"),
+    ("num_output", "{}", "net.prototxt:6:31: InnerProductParameter has no field 'nnn", "nnn'"),
+    ('bottom: "x"', 'bottom: "{}"', "net.prototxt:5: layer 'ip' (InnerProduct): unknown bottom blob 'nnn",
+     "(bottom 0)"),
+    ('"xavier"', '"{}"', "net.prototxt:5: layer 'ip' (InnerProduct): there is no filler 'nnn", "xavier"),
+    ("num_output: 2", "num_output: 2{}", "net.prototxt:6:", "")])
+def test_names_of_a_million_letters(folder, fail, right, wrong, begin, end):
+    """The message shows their beginning and end, at once."""
+    (folder / "net.prototxt").write_text(NET.replace(right, wrong.format("n" * 1_000_000)))
+    message = fail("time", "--model", "net.prototxt")
+
+    assert message.startswith(f"minicaffe: error: {begin}")
+    assert end in message
+    assert len(message) < 6000
+
+
 # --- layers that do not fit ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("right", "wrong", "message"), [
@@ -258,6 +278,87 @@ def test_a_source_that_is_not_named(folder, fail):
     assert "data_param.source must name a database, got nothing" in fail("train", "--solver", "solver.prototxt")
 
 
+@pytest.mark.parametrize("layer", [
+    "type: 'Data' top: 'x' data_param { source: 'a\\0b' batch_size: 2 backend: LMDB }",
+    "type: 'Data' top: 'x' data_param { source: 'db' batch_size: 2 backend: LMDB } "
+    "transform_param { mean_file: 'a\\0b' }",
+    "type: 'HDF5Data' top: 'x' hdf5_data_param { source: 'a\\0b' batch_size: 2 }",
+    "type: 'ImageData' top: 'x' top: 'y' image_data_param { source: 'a\\0b' batch_size: 2 }",
+    "type: 'WindowData' top: 'x' top: 'y' window_data_param { source: 'a\\0b' batch_size: 2 } "
+    "transform_param { crop_size: 3 }",
+    "type: 'HDF5Output' bottom: 'x' bottom: 'x' hdf5_output_param { file_name: 'a\\0b' }",
+    "type: 'InfogainLoss' bottom: 'x' bottom: 'y' top: 'z' infogain_loss_param { source: 'a\\0b' }"])
+def test_a_name_with_a_nul(folder, fail, layer):
+    """No system opens such a file; the layer is named."""
+    needs("h5py")
+    an_lmdb(folder)
+    given = "layer { name: 'in' type: 'Input' top: 'x' top: 'y' input_param { shape { dim: 2 dim: 3 } } }\n"
+    given = given if "bottom" in layer else "\n"
+    (folder / "net.prototxt").write_text(f"{given}layer {{ name: 'n' {layer} }}")
+
+    assert fail("time", "--model", "net.prototxt", "--iterations", "1").startswith(
+        "minicaffe: error: net.prototxt:2: layer 'n'")
+
+
+NEWCOMERS = [  # in the net of points: right, wrong, message
+    ("lr_mult", "", 'top: "ip"', 'top: "ip" lr_mult: 1', "has no field 'lr_mult'", "it belongs inside param { }"),
+    ("blobs_lr", "", 'top: "ip"', 'top: "ip" blobs_lr: 1', "has no field 'blobs_lr'",
+     "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }"),
+    ("comma", "", "std: 0,1", "std: 0,1", "FillerParameter has no field '1'", "a decimal is written with a point: 0.1"),
+    ("brackets", "", "dim: 6 dim: 3", "dim: (6, 3)", "expects an integer, got (",
+     "several values stand in brackets: [3, 3]"),
+    ("equals", "", 'name: "ip"', 'name="ip"', "expects ':' here", "a field is written NAME: VALUE")]
+
+
+@pytest.mark.parametrize(("right", "wrong", "message", "hint"), [row[2:] for row in NEWCOMERS],
+                         ids=[row[0] for row in NEWCOMERS])
+def test_what_newcomers_write(folder, fail, right, wrong, message, hint):
+    """Each mistake comes with its cure."""
+    net = NET.replace('type: "xavier"', 'type: "gaussian" std: 0,1') if right == wrong else NET
+    (folder / "net.prototxt").write_text(net.replace(right, wrong))
+    found = fail("show", "net.prototxt")
+
+    assert message in found
+    assert found.endswith(f"  hint: {hint}\n")
+
+
+@pytest.mark.parametrize(("source", "message"), [
+    ("source: 'list.txt' root_folder: 'imgs/'", "cannot read the image imgs/a.png: No such file or directory\n"
+                                                "  hint: there is no folder 'imgs'"),
+    ("source: 'list.txt'", "cannot read the image a.png: No such file or directory\n  hint: did you mean 'aa.png'?"),
+    ("source: 'sub'", "cannot read the list sub: Is a directory\n  hint: source is a text file of lines 'PATH LABEL'")])
+def test_images_that_are_not_there(folder, fail, source, message):
+    """A list that names files elsewhere, and a folder in place of a list."""
+    needs("cv2")
+    (folder / "list.txt").write_text("a.png 0\n")
+    (folder / "aa.png").touch()
+    (folder / "sub").mkdir()
+    (folder / "net.prototxt").write_text(
+        f"layer {{ name: 'd' type: 'ImageData' top: 'x' top: 'y' image_data_param {{ {source} batch_size: 1 }} }}")
+
+    assert message in fail("time", "--model", "net.prototxt")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+@pytest.mark.parametrize("layer", [
+    "type: 'Data' top: 'x' data_param { source: 'db' batch_size: 2 backend: LMDB } "
+    "transform_param { mean_file: '/dev/zero' }",
+    "type: 'HDF5Data' top: 'x' hdf5_data_param { source: '/dev/zero' batch_size: 2 }",
+    "type: 'ImageData' top: 'x' top: 'y' image_data_param { source: '/dev/zero' batch_size: 2 }",
+    "type: 'ImageData' top: 'x' top: 'y' image_data_param { source: 'list.txt' batch_size: 2 }",
+    "type: 'WindowData' top: 'x' top: 'y' window_data_param { source: '/dev/zero' batch_size: 2 } "
+    "transform_param { crop_size: 3 }"])
+def test_a_source_that_never_ends(folder, fail, layer):
+    """A device in place of a file would fill the memory: no definition may read one."""
+    needs("h5py")
+    needs("cv2")
+    an_lmdb(folder)
+    (folder / "list.txt").write_text("/dev/zero 0\n")
+    (folder / "net.prototxt").write_text(f"layer {{ name: 'n' {layer} }}")
+
+    assert "/dev/zero is a device, not a file" in fail("time", "--model", "net.prototxt", "--iterations", "1")
+
+
 # --- files of another kind ----------------------------------------------------------------------------------
 
 WRONG_FILES = {
@@ -348,8 +449,15 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
     (["train", "-solvr=solver.prototxt"], "unrecognized arguments: --solvr=solver.prototxt\n  hint: did you mean "
                                           "'--solver'?"),
     (["train", "--solver", "solver.prototxt", "--wieghts", "a"], "--wieghts\n  hint: did you mean '--weights'?"),
-    (["train", "--solver", "solver.prototxt", "--iterations", "x"], "argument --iterations: invalid int value: 'x'"),
+    (["train", "--solver", "solver.prototxt", "--iterations", "x"], "argument --iterations: expects a whole "
+     "number from -2147483648 to 2147483647, got 'x'"),
     (["train", "--solver", "solver.prototxt", "--iterations", "-3"], "max_iter must be at least 0, got -3"),
+    (["train", "solver.prototxt"], "required: --solver\n  hint: did you mean --solver solver.prototxt?"),
+    (["time", "net.prototxt"], "required: --model\n  hint: did you mean --model net.prototxt?"),
+    (["train", "--model", "net.prototxt"], "unrecognized arguments: --model\n  minicaffe train --help"),
+    (["caffe", "train", "--solver", "s"], "no command 'caffe'\n  hint: the command comes first: minicaffe train ..."),
+    (["-solver", "s", "train"], "no command '-solver'\n  hint: the command comes first: minicaffe train ..."),
+    (["device_query", "-gpu", "0"], "hint: minicaffe computes on the CPU; minicaffe engines says with what"),
     (["show", "net.prototxt", "--after", "filtr"], "there is no pass 'filtr'"),
     (["show", "net.prototxt", "--phase", "TESTS"], "argument --phase: invalid choice: 'TESTS'"),
     (["layers", "Convolutoin"], "there is no layer type 'Convolutoin'\n  hint: did you mean 'Convolution'"),
@@ -358,6 +466,36 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
 def test_flags(folder, fail, argv, message):
     """this test shows that a misspelt command, flag or choice is named with what was meant."""
     assert message in fail(*argv)
+
+
+FLAGS_OF_NUMBERS = [["train", "--solver", "solver.prototxt", "--iterations"],
+                    ["train", "--solver", "solver.prototxt", "--level"],
+                    ["train", "--solver", "solver.prototxt", "--threads"],
+                    ["test", "--model", "net.prototxt", "--weights", "w", "--iterations"],
+                    ["test", "--model", "net.prototxt", "--weights", "w", "--level"],
+                    ["time", "--model", "net.prototxt", "--iterations"], ["show", "net.prototxt", "--level"],
+                    ["summary", "net.prototxt", "--batch"], ["demo", "--iterations"]]
+
+
+@pytest.mark.parametrize("value", ["", "abc", "1e9", "1.5", "nan", "2147483648", "-2147483649", "9" * 20, "9" * 5000])
+@pytest.mark.parametrize("argv", FLAGS_OF_NUMBERS, ids=lambda argv: f"{argv[0]} {argv[-1]}")
+def test_numbers_beyond_32_bits(folder, fail, argv, value):
+    """Every flag that takes a number says which numbers it takes."""
+    assert (f"argument {argv[-1]}: expects a whole number from -2147483648 to 2147483647, got {value!r}"
+            in fail(*argv[:-1], f"{argv[-1]}={value}"))
+
+
+@pytest.mark.parametrize("flag", ["--iterations", "--level", "--stage", "--override", "--solver", "--threads"])
+def test_two_dashes_for_a_value(folder, fail, flag):
+    """The library takes such a value for an empty list."""
+    assert f"argument {flag}: expects a value, got '--'" in fail("train", "--solver=solver.prototxt", f"{flag}=--")
+
+
+@pytest.mark.parametrize("flag", ["--stage", "--gpu", "--weights", "--override"])
+def test_a_flag_that_is_not_utf8(folder, fail, flag):
+    """What goes into a definition or the record must be UTF-8; paths of files that are only read need not be."""
+    assert f"argument {flag}: expects UTF-8, got '\\udcff'" in fail(
+        "train", "--solver", "solver.prototxt", f"{flag}=\udcff")
 
 
 # --- the system ---------------------------------------------------------------------------------------------
@@ -447,6 +585,23 @@ def test_ctrl_c_is_no_error(folder, argv):
     assert 130 == run.returncode
     assert "minicaffe: stopped" == rest.splitlines()[-1]
     assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("raised", [ImportError, KeyboardInterrupt, MinicaffeError])
+def test_ctrl_c_while_something_is_imported(monkeypatch, capsys, raised):
+    """What an interrupted import ends in, another error often, counts as the stop that it is."""
+    from minicaffe.cli import __main__ as cli
+
+    def interrupted(args):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise raised("numpy")
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    assert 130 == cli.main([])
+    assert "minicaffe: stopped\n" == capsys.readouterr().err
+    assert before == signal.getsignal(signal.SIGINT)
 
 
 def test_ctrl_c_in_a_test_of_a_training(folder):

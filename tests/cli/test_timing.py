@@ -120,7 +120,7 @@ def test_refused_before_the_benchmark(capsys, flags, message):
                                      ["time", "--model", "m"]])
 @pytest.mark.parametrize(("given", "message"), [
     ("-2", "minicaffe: error: --threads must be a positive number, got -2"),
-    ("two", "error: argument --threads: invalid int value: 'two'")])
+    ("two", "error: argument --threads: expects a whole number from -2147483648 to 2147483647, got 'two'")])
 def test_wrong_threads(capsys, command, given, message):
     """this test shows that each command that computes has the flag, and refuses what is no number of threads."""
     try:

@@ -1,5 +1,6 @@
 """Weights in four formats: bits survive every way round, and each layout is what other programs expect."""
 
+import io
 import itertools
 import json
 import logging
@@ -383,3 +384,28 @@ def test_the_doors_of_single_formats(tmp_path):
         assert list(arrays) == list(read)
         assert all(arrays[name].dtype == read[name].dtype for name in arrays)
         assert all(arrays[name].tolist() == read[name].tolist() for name in arrays)
+
+
+@pytest.mark.parametrize("size", [1, 9000])
+def test_npz_says_memory_where_it_runs_out(tmp_path, monkeypatch, size):
+    """A buffer that cannot grow is closed by Python; what zipfile says to that must not hide the reason."""
+    class Short(io.BytesIO):
+        def write(self, part):
+            self.close()
+            raise MemoryError("no room")
+
+    monkeypatch.setattr(npz.io, "BytesIO", Short)
+    with pytest.raises(MemoryError, match="no room"):
+        npz.write(tmp_path / "x.npz", [("a", np.zeros(size))])
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_npz_that_memory_does_not_hold_is_not_called_damaged(tmp_path, monkeypatch):
+    """The file is whole: the message must say memory."""
+    def full(*shape, **more):
+        raise MemoryError("Unable to allocate")
+
+    npz.write(tmp_path / "x.npz", [("a", np.zeros(5))])
+    monkeypatch.setattr(npz.np, "empty", full)
+    with pytest.raises(MemoryError):
+        npz.read(tmp_path / "x.npz")

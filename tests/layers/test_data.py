@@ -12,8 +12,10 @@ from extras import needs
 
 from minicaffe import rng
 from minicaffe.blob import Blob
+from minicaffe.data.batches import Batches, Sample
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
+from minicaffe.data.transformer import Transformer
 from minicaffe.data.windows import expand, read_window_file
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io import hdf5, image
@@ -25,7 +27,7 @@ from minicaffe.layers.data.image_data import ImageDataLayer
 from minicaffe.layers.data.input import InputLayer
 from minicaffe.layers.data.memory_data import MemoryDataLayer
 from minicaffe.layers.data.window_data import WindowDataLayer
-from minicaffe.proto import TEST, Datum
+from minicaffe.proto import TEST, Datum, TransformationParameter
 from minicaffe.proto.binary import array_to_blob
 
 
@@ -293,6 +295,25 @@ def test_data_broken_record(tmp_path):
         layer.Forward([], top)
 
 
+def test_a_batch_that_no_memory_holds_reads_one_image():
+    """Memory is asked for when the first image has said how much; billions are not read before."""
+    class Images:
+        shuffle, taken = None, 0
+
+        def __len__(self):
+            return 5
+
+        def read(self, start):
+            while True:
+                self.taken += 1
+                yield Sample("k", "n", np.broadcast_to(np.uint8(0), (3, 1000, 1000)), 0)
+
+    images = Images()
+    with pytest.raises(MemoryError):
+        Batches(images, Transformer(TransformationParameter(), TEST, "layer"), 2**32 - 1)()
+    assert 1 == images.taken
+
+
 def test_data_unread_fields(seven):
     """The deprecated fields that moved to transform_param are refused, not ignored."""
     with pytest.raises(LayerError, match=r"data_param\.scale is set, but this layer does not read it"):
@@ -337,6 +358,13 @@ def test_image_data_resizes_and_greys(listed):
 
     assert top[0].shape == (1, 1, 7, 4)
     assert (top[0].data[0] == image.resize(image.decode((listed / "a.png").read_bytes(), "a", False), (7, 4))).all()
+
+
+@pytest.mark.parametrize("size", [2**32 - 1, 10**9])
+def test_image_data_of_impossible_sizes(listed, size):
+    """An image that cannot be scaled is named with both sizes, or memory is."""
+    with pytest.raises((DataError, MemoryError), match=r"cannot be scaled to \d+×\d+|Failed to allocate"):
+        set_up(image_layer(listed, new_height=size, new_width=size), 2)
 
 
 def test_image_data_shuffles(listed):
@@ -721,6 +749,12 @@ def window_layer(folder, dtype=np.float32, transform=None, prefetch=2, **param):
                            data_param={"prefetch": prefetch},
                            window_data_param={"source": str(folder / "windows.txt"), "root_folder": f"{folder}/",
                                               "batch_size": 8, "bg_threshold": 0.3, **param})
+
+
+def test_window_data_of_impossible_sizes(boxes):
+    """Windows that no blob holds are refused before one is cut out."""
+    with pytest.raises(LayerError, match="a blob holds at most 281474976710656 numbers"):
+        set_up(window_layer(boxes[0], transform={"crop_size": 2**32 - 1}), 2)
 
 
 def test_window_data_samples(boxes):

@@ -24,6 +24,24 @@ def make(cls, phase=0, dtype=np.float64, **param):
     return cls(dtype=dtype, phase=phase, **{cls.message: param})
 
 
+@pytest.mark.parametrize("engine", kernels.available_engines())
+@pytest.mark.parametrize("region", [0, 1])
+def test_lrn_windows_beyond_the_blob(engine, region):
+    """A window of billions sums what one sums that just covers the blob; alpha is divided by its own size."""
+    before = kernels.engine()
+    kernels.use_engine(engine)
+    try:
+        results = []
+        for size in (2**32 - 1, 13):
+            layer = make(LRNLayer, local_size=size, alpha=1e-3 * size ** (1 + region), norm_region=region)
+            bottom, top = run_forward(layer, normal(*SHAPE))
+            results.append((top[0].data.copy(), *run_backward(layer, bottom, top, normal(*SHAPE, seed=4))))
+    finally:
+        kernels.use_engine(before)
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 # --- window_sum ----------------------------------------------------------------------------------
 
 

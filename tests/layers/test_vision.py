@@ -49,6 +49,28 @@ def assert_fails(message, type_name, shapes, tops=1, **fields):
     assert str(caught.value).startswith(f"layer 'unit7' ({type_name}): ")
 
 
+@pytest.mark.parametrize(("shape", "fields"), [
+    ((2, 3, 7, 5), {"kernel_size": [3], "stride": [2**32 - 1]}), ((2, 3, 1, 1), {"kernel_size": [3], "pad": [1]}),
+    ((2, 3, 7, 5), {"kernel_h": 3, "kernel_w": 5, "stride_h": 1, "stride_w": 2**31, "pad_w": 1})])
+@pytest.mark.parametrize("kind", ["Convolution", "Deconvolution"])
+def test_strides_that_are_never_taken(kind, shape, fields):
+    """A stride beyond the image gives what any stride gives that is beyond it, at once and both ways."""
+    if kind == "Deconvolution":
+        shape = (2, 3, 1 if fields.get("stride", [1])[0] > 1 else shape[2], 1)
+    largest = {name: [30] if name == "stride" else min(value, 30) if name == "stride_w" else value
+               for name, value in fields.items()}
+    results = []
+    for given in (fields, largest):
+        layer, bottom, top = set_up(kind, [shape], num_output=2, **given)
+        layer.Forward(bottom, top)
+        top[0].diff[...] = normal(*top[0].shape, seed=5)
+        layer.Backward(top, [True], bottom)
+        results.append([top[0].data.copy(), bottom[0].diff.copy(), layer.blobs[0].diff.copy()])
+
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
 GAUSSIAN = {"type": "gaussian"}
 CONVOLUTIONS = [  # bottom, parameters
     ((2, 4, 7, 5), {"num_output": 6, "kernel_size": [3], "group": 2}),

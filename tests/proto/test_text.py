@@ -6,7 +6,8 @@ import pytest
 
 from minicaffe import proto
 from minicaffe.errors import DataError, ProtoError
-from minicaffe.proto import text
+from minicaffe.proto import files, text
+from minicaffe.proto.sniff import sniff
 
 LENET = """name: "LeNet"  # 中文
 layer {
@@ -116,6 +117,60 @@ def test_read_says_what_is_wrong_with_the_file(tmp_path):
         with pytest.raises(ProtoError) as caught:
             text.read(tmp_path / name, proto.NetParameter())
         assert words in str(caught.value), name
+
+
+@pytest.mark.parametrize("name", ["net.prototxt", "net.yaml"])
+def test_a_text_that_is_too_large_is_not_parsed(tmp_path, name):
+    """64 MB are read and one byte more is not."""
+    (tmp_path / name).write_bytes(b"#" * text.LARGEST)
+    assert text.LARGEST == len(text.read_source(tmp_path / name).text)
+    (tmp_path / name).write_bytes(b"#" * (text.LARGEST + 1))
+
+    with pytest.raises(ProtoError, match=f"{name}: this text is larger than 64 MB"):
+        text.read_source(tmp_path / name)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+def test_a_path_that_never_ends():
+    """Devices and pipes are read up to a limit, and where a file would be read twice they are refused."""
+    with pytest.raises(ProtoError, match="a file of zero bytes"):
+        text.read("/dev/zero", proto.NetParameter())
+    with pytest.raises(ProtoError, match="more than 256 MB come from here, and this is no ordinary file"):
+        files.read_bytes("/dev/zero")
+    with pytest.raises(ProtoError, match="/dev/zero is a pipe or a device, but this file is read twice"):
+        sniff("/dev/zero")
+
+
+@pytest.mark.parametrize("source", ["dim:1 " * 1_000_001, "dim:[" + "1," * 1_000_001 + "1]", "shape{}" * 1_000_001])
+def test_repeated_fields_by_the_million(source):
+    """They are counted before they are parsed; in comments they do not count."""
+    with pytest.raises(ProtoError, match="net.prototxt: more than 1,000,000 fields and values stand here"):
+        text.parse("input_shape { " + source, proto.NetParameter(), "net.prototxt")
+    assert "n" == text.parse('name: "n"  # ' + source, proto.NetParameter(), "net.prototxt").name
+
+
+def test_a_line_of_blanks_is_refused():
+    """The parser would take 150 bytes of memory for each; a million lines are another matter."""
+    with pytest.raises(ProtoError, match="net.prototxt:2: more than 1,000,000 blanks stand here in one line"):
+        text.parse('name: "n"\n' + " " * 1_000_001 + "x", proto.NetParameter(), "net.prototxt")
+    assert "n" == text.parse("\n" * 1_000_001 + 'name: "n"', proto.NetParameter()).name
+
+
+@pytest.mark.parametrize("source", [b"layer { " * 10_000, b"layer { input_param { shape { " + b"x { " * 20_000,
+                                    b"[" * 50_000, b"name: [" * 50_000, b"layer < " * 10_000, b"}" * 10_000])
+def test_deep_nesting_is_one_error(tmp_path, source):
+    """Ten thousand levels end at the first that the schema does not know, and places are found without them."""
+    (tmp_path / "net.prototxt").write_bytes(source)
+    with pytest.raises(ProtoError, match=r"net.prototxt:1:\d+: "):
+        text.read(tmp_path / "net.prototxt", proto.NetParameter())
+    assert text.read_source(tmp_path / "net.prototxt").where("layer[0].name")
+
+
+def test_a_line_of_quotes_in_another_encoding(tmp_path):
+    """Strings that never end are looked at once: 300,000 of them used to take minutes."""
+    (tmp_path / "net.prototxt").write_bytes(b'name: \xff "' + b'\\"' * 300_000)
+    with pytest.raises(ProtoError, match="not UTF-8"):
+        text.read(tmp_path / "net.prototxt", proto.NetParameter())
 
 
 def test_comments_may_be_in_another_encoding(tmp_path):

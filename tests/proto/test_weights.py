@@ -235,3 +235,17 @@ def test_damaged_files_end_in_one_of_our_errors(tmp_path, net, blobs, seed):
             for read in (reader, lambda path, kind=whole: binary.read(path, kind())):
                 with contextlib.suppress(MinicaffeError):  # any other exception fails the test
                     read(tmp_path / "bad")
+
+
+def test_a_message_that_memory_does_not_hold_is_not_called_damaged():
+    """protobuf raises one error for both; its words tell them apart."""
+    class Short:
+        DESCRIPTOR = proto.BlobShape.DESCRIPTOR
+
+        def ParseFromString(self, data):  # noqa: N802
+            raise binary.DecodeError("Error parsing message with type 'caffe.BlobShape': Arena alloc failed")
+
+    with pytest.raises(MemoryError, match="a.caffemodel does not fit into it"):
+        binary.parse(b"", Short(), "a.caffemodel")
+    with pytest.raises(ProtoError, match="this NetParameter is damaged or cut short"):
+        binary.parse(proto.NetParameter(layer=[{"name": "conv"}]).SerializeToString()[:-1], proto.NetParameter())

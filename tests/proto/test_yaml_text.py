@@ -5,6 +5,7 @@ import pytest
 from minicaffe import proto
 from minicaffe.errors import ProtoError
 from minicaffe.proto import text, yaml_text
+from minicaffe.proto.source import Source
 
 
 def same(one, other):
@@ -116,9 +117,39 @@ def test_errors_show_place_fault_and_cure(source, parts):
         assert part in str(caught.value)
 
 
-def test_hostile_yaml_ends_in_an_error_at_once():
-    """this test shows that nesting, self-reference and merge bombs neither hang nor crash."""
-    bomb = "\n".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 30))
-    for source in ("[" * 100_000, "{a: " * 100_000, "- " * 100_000, "layer: &a [*a]", "&a {<<: *a, layer: *a}",
-                   "a0: &a0 {name: x}\n" + bomb, "layer: {name: *gone}"):
-        error(source)
+def bomb(width, levels, item="<<: [{}]"):
+    """YAML whose aliases stand for width to the power of levels nodes."""
+    lines = ["layer:", "- &a0 {name: a}"]
+    for i in range(1, levels):
+        lines.append(f"- &a{i} {{" + item.format(", ".join([f"*a{i - 1}"] * width)) + "}")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("source", [
+    bomb(6, 9), bomb(9, 30), bomb(50, 8), bomb(6, 9, "bottom: [{}]"),
+    "name: x\nx: &s [" + "1, " * 2000 + "]\ny: &t [" + "*s, " * 999 + "]\nlayer:\n- {name: [*t]}"])
+def test_aliases_of_aliases_are_counted_before_they_are_followed(source):
+    """A few lines that stand for billions of nodes are one error, at the alias that goes too far."""
+    message = error(source)
+
+    assert "more than 1,000,000 names and values stand here, each alias counted in full" in message
+    line = int(message.split(":")[1])
+    assert "*" in source.splitlines()[line - 1]
+    assert "net.yaml" == Source(source, "net.yaml").where("layer[1].name")  # nobody else follows them
+
+
+def test_many_aliases_are_no_bomb():
+    """One block that a thousand layers take is read."""
+    source = "layer:\n- &a {name: x, type: ReLU, bottom: x, top: x}\n" + "- {<<: *a}\n" * 1000
+    assert 1001 == len(yaml_text.parse(source, proto.NetParameter()).layer)
+
+
+@pytest.mark.parametrize(("source", "words"), [
+    ("[" * 100_000, "exceeded maximum nesting depth"), ("{a: " * 100_000, "1:201: this is nested too deeply"),
+    ("- " * 100_000, "1:101: this is nested too deeply"),
+    ("layer: &a [*a]", "1:12: the alias *a stands inside what it names"),
+    ("&a {<<: *a, layer: *a}", "1:9: the alias *a stands inside what it names"),
+    ("layer: {name: *gone}", "found undefined alias")])
+def test_hostile_yaml_ends_in_an_error_at_once(source, words):
+    """this test shows that nesting and self-reference neither hang nor crash."""
+    assert words in error(source)

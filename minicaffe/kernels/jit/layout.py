@@ -37,8 +37,7 @@ class Geometry:
                  ow: int) -> None:
         taps = [np.arange(k, dtype=np.int64) * d for k, d in zip(kernel, dilation, strict=True)]
         self.phases = tuple(np.unique(t % s) for t, s in zip(taps, stride, strict=True))
-        self.places = tuple(np.array([np.flatnonzero(phase == a)[0] if a in phase else -1 for a in range(s)], np.int64)
-                            for phase, s in zip(self.phases, stride, strict=True))
+        self.places = tuple(_places(phase, s) for phase, s in zip(self.phases, stride, strict=True))
         self.height, self.width = (o + int(t[-1]) // s for o, t, s in zip((oh, ow), taps, stride, strict=True))
         self.bare = not any(pad) and set(kernel) | set(stride) == {1} and (oh, ow) == (H, W)
         self.columns = (oh - 1) * self.width + ow
@@ -53,6 +52,12 @@ class Geometry:
         a, b = (place[t % s] for place, t, s in zip(self.places, taps, stride, strict=True))
         u, v = (t // s for t, s in zip(taps, stride, strict=True))
         return (a[:, None] * len(self.phases[1]) + b) * self.plane + u[:, None] * self.width + v
+
+
+def _places(phases: np.ndarray, stride: int) -> np.ndarray:
+    places = np.full(stride, -1, np.int64)
+    places[phases] = np.arange(len(phases))
+    return places
 
 
 geometry = functools.lru_cache(maxsize=512)(Geometry)

@@ -46,6 +46,8 @@ class LRNLayer(Layer):
         if x.num_axes != 4:
             self.fail(f"bottom[0] must have 4 axes (N, C, H, W), got {x.num_axes}: {x.shape}")
         top[0].reshape_like(x)
+        # the window's middle is in the blob, so it reaches no further than this, however large it is
+        self.window = min(self.n, max(1, 2 * max(x.shape[axis] for axis in self.axes) - 1))
         self.s = self._kept_x = None
         if self.runs_backward:
             self.s = self.scratch(x.shape)
@@ -56,11 +58,11 @@ class LRNLayer(Layer):
         x, y = bottom[0].data, top[0].data
         if self._kept_x is not None:
             self._kept_x[...] = x
-        kernels.lrn(x, self.axes, self.n, self.alpha, self.k, self.beta, self.s, y)
+        kernels.lrn(x, self.axes, self.window, self.alpha, self.k, self.beta, self.s, y)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
         x = bottom[0].data if self._kept_x is None else self._kept_x
         dy, dx = top[0].diff, bottom[0].diff
-        kernels.lrn_grad(x, self.s, dy, self.axes, self.n, self.alpha, self.beta, dx)
+        kernels.lrn_grad(x, self.s, dy, self.axes, self.window, self.alpha, self.beta, dx)

@@ -36,7 +36,6 @@ class ConvolutionBase(Layer):
         self.add_blob((*self.filter_channels(self.C, self.K, p.group), *self.window.kernel), p.weight_filler)
         if p.bias_term:
             self.add_blob((self.K,), p.bias_filler)
-        self.geometry = (self.window.stride, self.window.pad, self.window.dilation, p.group)
 
     def reshape(self, bottom, top):
         shape = bottom[0].shape
@@ -51,6 +50,10 @@ class ConvolutionBase(Layer):
         sizes = self.output_sizes(shape)
         for y in top:
             y.reshape(*shape[:self.axis], self.K, *sizes)
+        # a stride beyond the padded image is never taken, and kernels keep a table as long as it
+        reach = [max(n, m) + 2 * pad for n, m, pad in zip(shape[self.axis + 1:], sizes, self.window.pad, strict=True)]
+        self.geometry = (tuple(map(min, self.window.stride, reach)), self.window.pad, self.window.dilation,
+                         self.param.group)
 
     def images(self, array):
         """An array with the axes before the channels as one."""

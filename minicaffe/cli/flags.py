@@ -1,0 +1,25 @@
+"""Kinds of values that flags take, checked while they are read: argparse's own error then names the flag."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+
+LARGEST = 2**31 - 1  # Caffe: iterations, levels and sizes are of 32 bits
+
+
+def whole(text: str) -> int:
+    """A whole number of 32 bits."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = LARGEST + 1
+    if not -LARGEST - 1 <= number <= LARGEST:
+        raise ArgumentTypeError(f"expects a whole number from {-LARGEST - 1} to {LARGEST}, got {text!r}")
+    return number
+
+
+def words(text: str) -> str:
+    """A text that goes into a definition or a record, which are UTF-8."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python carries bytes that are none
+        raise ArgumentTypeError(f"expects UTF-8, got {text!r}")
+    return text
