@@ -245,15 +245,11 @@ class Net:
         return weights.copy_trained_from(self, source, strict=strict)
 
     def share_trained_layers_with(self, other: Net) -> None:
-        """Use the memory of `other`'s learned blobs, by layer name: how a test net follows the training net."""
-        for name, blobs in self.params.items():
-            source = other.params.get(name, [])
-            if source and [b.shape for b in blobs] != [b.shape for b in source]:
-                raise NetError(f"layer {name!r}: cannot share its weights: its blobs are "
-                               f"{', '.join(str(b.shape) for b in blobs)} here and "
-                               f"{', '.join(str(b.shape) for b in source)} in net {other.name!r}")
-            for mine, theirs in zip(blobs, source, strict=False):
-                mine.share_data(theirs)
+        """Use the memory of `other`'s learned blobs, by layer name: how a test net follows the training net.
+
+        Blobs that share one `param { name }` here stay one, also where `other` has only one of their layers.
+        """
+        param_sharing.follow(self, other)
 
     def to_proto(self, write_diff: bool = False) -> Any:
         """The net's definition, with the learned blobs in its layers."""
