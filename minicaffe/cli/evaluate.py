@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import glog
-from minicaffe.cli.show import add_permissive, stages
+from minicaffe.cli.show import add_no_python, add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError
 from minicaffe.log import log, number, warn
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=int, default=0)
     parser.add_argument("--stage", default="", help="stages, separated by commas")
     add_permissive(parser)
+    add_no_python(parser)
     add_threads(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         use_cpu("caffe.cpp:275", args.gpu)
         check_iterations(args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive,
-                  reuse_memory=True)  # nobody looks at the blobs inside
+                  allow_python=not args.no_python, reuse_memory=True)  # nobody looks at the blobs inside
         log("net.cpp:741", str(net.copy_trained_from(args.weights, strict=args.strict)))
         log("caffe.cpp:281", f"Running for {args.iterations} iterations.")
         mean = MeanOutputs(net)

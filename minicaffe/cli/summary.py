@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe import passes
-from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.show import add_no_python, add_permissive, add_state_arguments, stages
 from minicaffe.errors import DataError, NetError
 from minicaffe.net import Net, location, memory_plan
 from minicaffe.net.cost import NetCost, cost
@@ -35,11 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", action="store_true", help="list the shape of every learnable blob too")
     add_state_arguments(parser)
     add_permissive(parser)
+    add_no_python(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     net, remarks = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size,
-                        args.permissive)
+                        args.permissive, not args.no_python)
     costs = cost(net)
     memory_plan.apply(net)
     print("\n".join([table(net, costs, cost(net), weights=args.weights), *remarks]))
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None, batch: int = 0,
-         size: str = "", permissive: bool = False) -> tuple[Net, list[str]]:
+         size: str = "", permissive: bool = False, allow_python: bool = True) -> tuple[Net, list[str]]:
     """The net of a file, of shapes alone, for this batch and image size where they are given; what was assumed."""
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
@@ -57,7 +58,7 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
     with place.in_errors(given):
         definition = passes.apply(given, after="filter")
         remarks = [remark for layer in definition.layer if (remark := _resize(layer, batch, _sizes(size)))]
-        return Net(definition, None, permissive=permissive, shapes_only=True), remarks
+        return Net(definition, None, permissive=permissive, allow_python=allow_python, shapes_only=True), remarks
 
 
 def _sizes(size: str) -> list[int]:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from minicaffe.cli import progress, run_record, signals
-from minicaffe.cli.show import add_permissive
+from minicaffe.cli.show import add_no_python, add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import SolverError
 from minicaffe.log import log, warn
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", default="", help="the train net's stages, separated by commas")
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
     add_permissive(parser)
+    add_no_python(parser)
     add_threads(parser)
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what a value that is NaN or Inf "
                         "does: stop with its place and likely causes (default), or warn and go on")
@@ -65,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
         raise SolverError("--strict judges the files of --weights, but none is given")
     with progress.reporting() as report, run_record.recording(not args.no_record, args.tensorboard) as recorder:
         param = _param(args)
-        solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive),
+        solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
+                                                                         allow_python=not args.no_python),
                             strict=args.strict)
         if param.snapshot_after_train:
             snapshot.check_writable(solver)

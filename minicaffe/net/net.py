@@ -31,6 +31,7 @@ class Net:
     weights       files to copy learned blobs from, by layer name: one path or several
     dtype         np.float32 or np.float64, the number type of every blob
     permissive    warn of parameters that a layer does not read, instead of refusing them
+    allow_python  let Python layers run their code; False refuses a net that has one, before any of it has run
     shapes_only   set up shapes and wiring, but fill no weights and take no memory: such a net cannot run
     reuse_memory  let blobs that are never needed at the same time share their memory. Then the net runs forward
                   alone, whatever force_backward says, and `blobs` has those alone that hold their values after it:
@@ -56,8 +57,8 @@ class Net:
 
     def __init__(self, definition: str | os.PathLike[str] | Any, phase: int | None = TRAIN, *, level: int = 0,
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), dtype: type = np.float32,
-                 permissive: bool = False, shapes_only: bool = False, reuse_memory: bool = False,
-                 keep: Sequence[str] = ()) -> None:
+                 permissive: bool = False, allow_python: bool = True, shapes_only: bool = False,
+                 reuse_memory: bool = False, keep: Sequence[str] = ()) -> None:
         given, self._location = location.read(definition)
         if phase is not None:
             given.state.phase = phase
@@ -66,6 +67,7 @@ class Net:
         if dtype not in (np.float32, np.float64):
             raise NetError(f"a net computes in float32 or float64, not in {dtype!r}")
         self.dtype, self.permissive, self.shapes_only = np.dtype(dtype).type, permissive, shapes_only
+        self.allow_python = allow_python
         self.reuse_memory, self._keep = reuse_memory, keep
         self.before_layer: list[Hook] = []
         self.after_layer: list[Hook] = []
@@ -91,6 +93,8 @@ class Net:
         for layer in self.param.layer:
             if not layer.HasField("phase"):
                 layer.phase = self.phase
+        if not self.allow_python:
+            self._refuse_python()
         classes = [layer_class(layer.type, layer.name) for layer in self.param.layer]
         self.wiring = wiring.connect(self.param, classes)
         self._blobs = [Blob(dtype=self.dtype) for _ in self.wiring.blob_names]
@@ -108,6 +112,16 @@ class Net:
         self._replay = Replay(self)
         self.set_debug_info(self.param.debug_info)
         log("net.cpp:257", "Network initialization done.")
+
+    def _refuse_python(self) -> None:
+        """LayerError for the first layer whose code is not ours."""
+        for layer in self.param.layer:
+            if layer.type == "Python":
+                p = layer.python_param
+                raise LayerError(f"layer {layer.name!r} (Python) would run the code of module {p.module!r}, class "
+                                 f"{p.layer!r}: Python layers are not allowed here",
+                                 hint="read that module; if you trust it, run again without --no-python (in Python: "
+                                      "with allow_python=True)")
 
     def _add_layer(self, i: int) -> None:
         """Create layer i and set it up on its blobs."""
