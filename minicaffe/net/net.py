@@ -16,7 +16,8 @@ from minicaffe.layer import Layer, create, layer_class
 from minicaffe.log import log, number
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, weights, wiring
 from minicaffe.net.replay import Replay
-from minicaffe.proto import TEST, TRAIN, NetParameter, Phase
+from minicaffe.passes.insert_splits import of_layer, rank
+from minicaffe.proto import TEST, TRAIN, NetParameter
 from minicaffe.proto import text as proto_text
 
 Hook = Callable[[int], None]
@@ -87,7 +88,7 @@ class Net:
         try:
             self.param = passes.apply(filtered)
         except NetError as error:
-            self._blame_rules(error, given, filtered)
+            location.blame_rules(error, given, filtered)
             raise
         self.name, self.phase = self.param.name, self.param.state.phase
         for layer in self.param.layer:
@@ -95,7 +96,7 @@ class Net:
                 layer.phase = self.phase
         if not self.allow_python:
             self._refuse_python()
-        classes = [layer_class(layer.type, layer.name) for layer in self.param.layer]
+        classes = [self._class_of(i) for i in range(len(self.param.layer))]
         self.wiring = wiring.connect(self.param, classes)
         self._blobs = [Blob(dtype=self.dtype) for _ in self.wiring.blob_names]
         self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
@@ -113,15 +114,23 @@ class Net:
         self.set_debug_info(self.param.debug_info)
         log("net.cpp:257", "Network initialization done.")
 
+    def _class_of(self, i: int) -> type[Layer]:
+        layer = self.param.layer[i]
+        try:
+            return layer_class(layer.type, layer.name)
+        except LayerError as error:
+            raise of_layer(self.param.layer, i, error) from None
+
     def _refuse_python(self) -> None:
         """LayerError for the first layer whose code is not ours."""
-        for layer in self.param.layer:
+        for i, layer in enumerate(self.param.layer):
             if layer.type == "Python":
                 p = layer.python_param
-                raise LayerError(f"layer {layer.name!r} (Python) would run the code of module {p.module!r}, class "
-                                 f"{p.layer!r}: Python layers are not allowed here",
-                                 hint="read that module; if you trust it, run again without --no-python (in Python: "
-                                      "with allow_python=True)")
+                raise of_layer(self.param.layer, i, LayerError(
+                    f"layer {layer.name!r} (Python) would run the code of module {p.module!r}, class {p.layer!r}: "
+                    f"Python layers are not allowed here",
+                    hint="read that module; if you trust it, run again without --no-python (in Python: with "
+                         "allow_python=True)"))
 
     def _add_layer(self, i: int) -> None:
         """Create layer i and set it up on its blobs."""
@@ -147,15 +156,6 @@ class Net:
             if weight:
                 log("net.cpp:134", f"    with loss weight {number(weight)}")
         log("net.cpp:139", lambda: f"Memory required for data: {self._top_bytes()}")
-
-    def _blame_rules(self, error: NetError, given: Any, filtered: Any) -> None:
-        """Where a missing blob is made by a layer that the rules left out, say so."""
-        kept = {layer.name for layer in filtered.layer if error.missing in layer.top}
-        left_out = [layer.name for layer in passes.upgrade(given).layer if error.missing in layer.top]
-        if left_out and not kept:
-            error.hint = (f"layer {left_out[0]!r} makes it, but its rules leave it out of this net "
-                          f"({Phase.Name(filtered.state.phase)}, level {filtered.state.level}, stages: "
-                          f"{', '.join(filtered.state.stage) or 'none'})")
 
     def _top_bytes(self) -> int:
         item = np.dtype(self.dtype).itemsize
@@ -281,6 +281,10 @@ class Net:
             raise NetError(f"net {self.name!r} has no layer {name!r}", hint=near_names(name, self.layer_names))
         return self.layer_names.index(name)
 
+    def where(self, i: int) -> str:
+        """The file and line of layer i, '' where the net was not read from a file."""
+        return self._location.of_layer(self.param.layer[i].name, rank(self.param.layer, i))
+
     def _index(self, given: int | str | None, default: int) -> int:
         if given is None:
             return default
@@ -304,12 +308,13 @@ class Net:
                 keys = getattr(layer, "keys", [])
                 if sample is not None and len(keys) in batches and sample < len(keys):
                     error.message += f" (record {keys[sample]!r} of data layer {layer.name!r})"
-            error.where = error.where or self._location.of_layer(given.name)
+            error.rank = rank(self.param.layer, i)
+            self._location.blame(error)
             raise
         except MemoryError as error:
             given = self.param.layer[i]
             raise LayerError(f"layer {given.name!r} ({given.type}): {str(error) or 'there is not enough memory'}",
-                             where=self._location.of_layer(given.name),
+                             where=self.where(i),
                              hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
 
     def __getstate__(self) -> dict[str, Any]:

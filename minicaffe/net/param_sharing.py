@@ -11,6 +11,7 @@ from minicaffe.blob import Blob
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer
 from minicaffe.log import log
+from minicaffe.passes.insert_splits import of_layer
 from minicaffe.proto import ParamSpec
 
 if TYPE_CHECKING:
@@ -49,21 +50,29 @@ def tie(layers: Sequence[Layer]) -> list[Param]:
     """
     params: list[Param] = []
     named: dict[str, Param] = {}
-    for layer in layers:
-        for k, blob in enumerate(layer.blobs):
-            specs = layer.layer_param.param
-            spec = specs[k] if k < len(specs) else ParamSpec()
-            param = Param(blob, layer.name, k, spec.name)
-            if spec.name and spec.name in named:
-                param.owner = named[spec.name]
-                _share(param, param.owner, spec)
-                _reconcile(param.owner, spec, param)
-            else:
-                _reconcile(param, spec, param)
-                if spec.name:
-                    named[spec.name] = param
-            params.append(param)
+    for i, layer in enumerate(layers):
+        for k in range(len(layer.blobs)):
+            try:
+                params.append(_tied(layer, k, named))
+            except NetError as error:
+                raise of_layer(layers, i, error) from None
     return params
+
+
+def _tied(layer: Layer, k: int, named: dict[str, Param]) -> Param:
+    """The Param of blob k of a layer, tied to the one in `named` that has its name, or put there."""
+    specs = layer.layer_param.param
+    spec = specs[k] if k < len(specs) else ParamSpec()
+    param = Param(layer.blobs[k], layer.name, k, spec.name)
+    if spec.name and spec.name in named:
+        param.owner = named[spec.name]
+        _share(param, param.owner, spec)
+        _reconcile(param.owner, spec, param)
+    else:
+        _reconcile(param, spec, param)
+        if spec.name:
+            named[spec.name] = param
+    return param
 
 
 def _share(param: Param, owner: Param, spec: Any) -> None:

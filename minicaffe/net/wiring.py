@@ -9,7 +9,7 @@ from typing import Any
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer, limits
 from minicaffe.log import log
-from minicaffe.passes.insert_splits import unknown_bottom
+from minicaffe.passes.insert_splits import of_layer, unknown_bottom
 
 AUTOMATIC = "(automatic)"  # Caffe: the name of a top that a loss adds for itself
 
@@ -54,10 +54,11 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
             if wants_in_place and cls.in_place and guard.allows(wiring.bottoms[i][j], layer.name):
                 top, wiring.in_place[i] = wiring.bottoms[i][j], True
             elif wants_in_place and wiring.bottoms[i][j] in wiring.inputs:
-                raise NetError(f"layer {layer.name!r} ({layer.type}) does not run in place, but its top has the name "
-                               f"of the net's input {name!r}", hint="give the top a name of its own")
+                raise of_layer(net.layer, i, NetError(
+                    f"layer {layer.name!r} ({layer.type}) does not run in place, but its top has the name of the net's "
+                    f"input {name!r}", hint="give the top a name of its own"))
             elif name in index and not wants_in_place:
-                raise _made_twice(net, layer, name)
+                raise of_layer(net.layer, i, _made_twice(net, layer, name))
             else:
                 top = _add_blob(wiring, name)
             index[name] = unread[name] = top
