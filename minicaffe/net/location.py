@@ -23,6 +23,11 @@ class Location:
         self._source = source
         self._definition: Any = None
 
+    @property
+    def file(self) -> str:
+        """The name of the file, or ''."""
+        return self._source.filename if self._source else ""
+
     @contextmanager
     def in_errors(self, definition: Any) -> Iterator[None]:
         """Give every error raised inside, that names a layer first, the layer's file and line."""
@@ -63,6 +68,8 @@ class Location:
         """The lines of all layers of this name that take part, in order; of those that are left out where none does."""
         if self._source is None:
             return []
+        if name == "input" and self._definition.input:  # the Input layer that stands for the old fields
+            return [self._source.where("input")]
         try:
             upgraded = passes.upgrade(self._definition)
             included = [is_included(layer, upgraded.state) for layer in upgraded.layer if layer.name == name]

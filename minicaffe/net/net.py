@@ -281,8 +281,10 @@ class Net:
             raise NetError(f"net {self.name!r} has no layer {name!r}", hint=near_names(name, self.layer_names))
         return self.layer_names.index(name)
 
-    def where(self, i: int) -> str:
-        """The file and line of layer i, '' where the net was not read from a file."""
+    def where(self, i: int | None = None) -> str:
+        """The file and line of layer i, or the file alone; '' where the net was not read from a file."""
+        if i is None:
+            return self._location.file
         return self._location.of_layer(self.param.layer[i].name, rank(self.param.layer, i))
 
     def _index(self, given: int | str | None, default: int) -> int:

@@ -51,8 +51,11 @@ class Batch:
         self._copied = [(i, name, blob) for i in self.sources for name, blob in self._tops(i)
                         if self._overwritten(blob)]
         self._carrying = [i for i, layer in enumerate(net.layers) if i not in self.sources and layer.resume_state()]
-        net.before_layer.append(self._before)
-        net.after_layer.append(self._after)
+
+    def attach(self) -> None:
+        """Remember from now on."""
+        self.net.before_layer.append(self._before)
+        self.net.after_layer.append(self._after)
 
     def detach(self) -> None:
         """Remember nothing more."""
@@ -139,6 +142,7 @@ class Replay:
         for name, values in self._batch.items():
             self.net.blobs[name].data[...] = values
         watch = Watch(self.net, note)
+        watch.attach()
         self.net.before_layer.append(self._before)
         try:
             self.net.clear_param_diffs()
