@@ -98,7 +98,7 @@ class Doctor:
         solver = self.solver
         likely = causes.of_growth(solver.param, solver.net, solver.iter)
         return "\n  ".join([
-            f"iteration {solver.iter}: the loss has grown from {number(max(growth.least, 0))} to {number(solver.loss)} "
+            f"iteration {solver.iter}: the loss has grown from {number(growth.least)} to {number(solver.loss)} "
             "and stays there, though it is finite: the training diverges",
             *self._history_lines(), "likely causes, the likeliest first:",
             *(f"  {i}. {cause}" for i, cause in enumerate(likely, 1))])

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
+from itertools import islice
 
 TIMES = 10  # what a loss does not grow by in a training that goes well
 LAST = 10  # iterations that must all be above it, so that a few unlucky batches are not taken for growth
-SMOOTHED = 5  # iterations whose median is the level to compare with, so that a single lucky batch is none
-NEAR_ZERO = 0.1  # below this a level counts as this: ten times almost nothing is almost nothing
+SMOOTHED = 21  # iterations whose median is the level to compare with, so that a few lucky batches are none
+NEAR_ZERO = 0.1  # a level below this counts as this: ten times almost nothing is almost nothing
 
 
 class Growth:
-    """Follows the loss of a training; says once that it has grown, and never of a loss that may be negative."""
+    """Follows the loss of a training; says once that it has grown, and never of a loss that may be negative.
+
+    least    the least level so far; before there is a whole median, of those of the first iterations
+    """
 
     def __init__(self) -> None:
-        self._last: deque[float] = deque(maxlen=LAST)
-        self.first: float | None = None
-        self.least = 0.0
-        self._done = False
+        self._recent: deque[float] = deque(maxlen=SMOOTHED)
+        self._first: float | None = None
+        self._whole = self._done = False
+        self.least = math.inf
 
     def grown(self, loss: float) -> bool:
         """Take in the loss of an iteration; True once, when the last ones all are far above where it has been.
 
-        That is more than TIMES its least smoothed level, and more than what it began with: a loss that has been near
-        0 may rise a little. What is not finite the doctor finds by itself.
+        That is more than TIMES its least level, and more than what it began with: a loss that has come near 0 may
+        rise a little. What is not finite the doctor finds by itself.
         """
-        self._last.append(loss)
-        if self._done or loss < 0 or not loss < float("inf"):
+        if self._done or not 0 <= loss < math.inf:
             self._done = True
             return False
-        level = statistics.median(list(self._last)[-SMOOTHED:])
-        if self.first is None:
-            self.first = self.least = loss
+        self._recent.append(loss)
+        self._first = loss if self._first is None else self._first
+        level = statistics.median(self._recent)
+        if len(self._recent) == SMOOTHED and not self._whole:
+            self._whole, self.least = True, level
         self.least = min(self.least, level)
-        self._done = (len(self._last) == LAST
-                      and min(self._last) > max(TIMES * max(self.least, NEAR_ZERO), self.first))
+        if len(self._recent) >= LAST:
+            last = islice(reversed(self._recent), LAST)
+            self._done = min(last) > max(TIMES * max(self.least, NEAR_ZERO), self._first)
         return self._done
