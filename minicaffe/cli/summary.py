@@ -26,6 +26,7 @@ from minicaffe.proto import Phase
 SOURCES = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param",
            "HDF5Data": "hdf5_data_param"}
 SHAPED = {"Input": "input_param", "DummyData": "dummy_data_param"}
+MOST_TOPS = 6  # whose shapes are shown
 BATCHES = {**SOURCES, "MemoryData": "memory_data_param"}
 
 
@@ -137,7 +138,7 @@ def table(net: Net, costs: NetCost, reusing: NetCost, weights: bool = False) -> 
     """The layers as a table, then the totals; `reusing` is the cost of the net where it reuses memory."""
     rows = [("layer", "type", "tops", "parameters", "multiply-adds", "activations")]
     for i, row in enumerate(costs.layers):
-        rows.append((row.name, row.type, ", ".join(map(_shape, row.shapes)), _count(row.parameters),
+        rows.append((row.name, row.type, _tops(row.shapes), _count(row.parameters),
                      _count(row.multiply_adds), row.note or _bytes(row.activation_bytes)))
         if weights:
             rows += [("", "", "", _shape(blob.shape), "", "") for blob in net.layers[i].blobs]
@@ -169,6 +170,12 @@ def _test(costs: NetCost) -> str:
     return (f"{_bytes(costs.test_bytes)} = activations {_bytes(costs.activations)} + parameters "
             f"{_bytes(costs.parameter_bytes)} + the layers' own {_bytes(costs.own)} + the kernels' "
             f"{_bytes(costs.borrowed[0])}")
+
+
+def _tops(shapes: list[tuple[int, ...]]) -> str:
+    """The shapes of a layer's tops; of many, which a Split may have, the first, or each row would be as wide."""
+    shown = ", ".join(map(_shape, shapes[:MOST_TOPS]))
+    return shown if len(shapes) <= MOST_TOPS else f"{shown}, … ({len(shapes)} tops)"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -147,22 +147,21 @@ def _own(net: Net) -> int:
 
 
 class _Memory:
-    """Storages seen so far, with the largest blob that uses each."""
+    """Storages seen so far, with the largest blob that uses each; `total` is their bytes."""
 
     def __init__(self, item: int) -> None:
         self.item = item
         self.counts: dict[int, int] = {}
+        self.total = 0
 
     def add(self, storages: list[Storage], blobs: list[Blob]) -> int:
         """Note these blobs; by how many bytes the memory grew."""
         before = self.total
         for storage, blob in zip(storages, blobs, strict=True):
-            self.counts[id(storage)] = max(self.counts.get(id(storage), 0), blob.count)
+            known = self.counts.get(id(storage), 0)
+            self.counts[id(storage)] = max(known, blob.count)
+            self.total += self.item * (self.counts[id(storage)] - known)
         return self.total - before
-
-    @property
-    def total(self) -> int:
-        return self.item * sum(self.counts.values())
 
 
 def _note(net: Net, i: int, added: int) -> str:

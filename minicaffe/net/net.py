@@ -102,6 +102,7 @@ class Net:
         self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
         self.tops = [[self._blobs[t] for t in ids] for ids in self.wiring.tops]
         self.layers: list[Layer] = []
+        self._top_bytes = 0
         for i in range(len(self.param.layer)):
             self._add_layer(i)
         self._plan_backward()
@@ -155,11 +156,8 @@ class Net:
             log("net.cpp:131", f"Top shape: {shape_string(blob)}")
             if weight:
                 log("net.cpp:134", f"    with loss weight {number(weight)}")
-        log("net.cpp:139", lambda: f"Memory required for data: {self._top_bytes()}")
-
-    def _top_bytes(self) -> int:
-        item = np.dtype(self.dtype).itemsize
-        return item * sum(t.count for tops in self.tops[:len(self.layers)] for t in tops)
+        self._top_bytes += np.dtype(self.dtype).itemsize * sum(top.count for top in self.tops[i])
+        log("net.cpp:139", f"Memory required for data: {self._top_bytes}")
 
     def _plan_backward(self) -> None:
         self.plan = backward_plan.plan(self.param, self.wiring, [layer.loss_weights for layer in self.layers],
