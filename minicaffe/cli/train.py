@@ -88,8 +88,11 @@ def run(args: argparse.Namespace) -> int:
         log("caffe.cpp:239", "Starting Optimization")
         with recorder.following(solver), report.following(solver), \
                 signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect):
-            doctor.Doctor(solver, stop=args.on_nan == "stop")
-            solver.solve()
+            watching = doctor.Doctor(solver, stop=args.on_nan == "stop")
+            try:
+                solver.solve()
+            finally:
+                watching.detach()
         log("caffe.cpp:250", "Optimization Done.")
     return 0
 

@@ -42,7 +42,7 @@ class Doctor:
     """
 
     def __init__(self, solver: Solver, stop: bool = True, *, brief: bool = False) -> None:
-        self.solver, self.stop, self.brief = solver, stop, brief
+        self.stop, self.brief = stop, brief
         self.history: deque[Moment] = deque(maxlen=REMEMBERED)
         self.attached = False
         self._known: set[tuple[object, ...]] = set()
@@ -51,27 +51,30 @@ class Doctor:
         self._norm: float | None = None
         self._saved = ""
         self._began = solver.iter
-        nets = [solver.net] if brief else [solver.net, *solver.test_nets]  # a test net is not replayed while watched
-        self._watches = [Watch(net, self._found) for net in nets]
-        self._batches = [] if brief else [failure.Batch(net) for net in nets]
         self._plateaus = [] if "loss-plateau" in solver.silence else plateau.of_net(solver.net)
         self._growth = None if "loss-growth" in solver.silence else Growth()
-        self._watches[0].weights()
-        self.attach()
-        solver.doctor = self
+        self.attach(solver)
+        try:
+            self._watches[0].weights()
+        except SolverError:
+            self.detach()
+            raise
 
-    def attach(self) -> None:
-        """Watch from now on."""
-        self.attached = True
+    def attach(self, solver: Solver) -> None:
+        """Watch from now on the solver that this doctor was made for."""
+        self.solver, self.attached, solver.doctor = solver, True, self
+        nets = [solver.net] if self.brief else [solver.net, *solver.test_nets]  # a watched test net is not replayed
+        self._watches = [Watch(net, self._found) for net in nets]
+        self._batches = [] if self.brief else [failure.Batch(net) for net in nets]
         for watch in self._watches:
             watch.attach()
         for batch in self._batches:
             batch.attach()
-        self.solver.on_gradients_ready.append(self._gradients)
-        self.solver.on_update.append(self._updated)
+        solver.on_gradients_ready.append(self._gradients)
+        solver.on_update.append(self._updated)
 
     def detach(self) -> None:
-        """Watch no longer."""
+        """Watch no longer, and hold no net: one that nobody uses is gone at once, and so are its threads."""
         self.attached, self.solver.doctor = False, None
         for watch in self._watches:
             watch.detach()
@@ -79,6 +82,8 @@ class Doctor:
             batch.detach()
         self.solver.on_gradients_ready.remove(self._gradients)
         self.solver.on_update.remove(self._updated)
+        self._watches, self._batches = [], []
+        del self.solver
 
     def _gradients(self) -> None:
         if self._rests():
@@ -195,7 +200,7 @@ def attending(solver: Solver) -> Iterator[None]:
     if mine is None or mine.stop != stop:
         mine = solver.own_doctor = Doctor(solver, stop, brief=not stop)
     elif not mine._rests():
-        mine.attach()
+        mine.attach(solver)
     try:
         yield
     finally:

@@ -1,7 +1,9 @@
 """Trainings that nobody watches: what a solver says by itself of NaN, and the doctor of a loss that grows."""
 
+import gc
 import logging
 import random
+import weakref
 
 import numpy as np
 import pytest
@@ -194,3 +196,17 @@ def test_a_training_that_goes_well_hears_nothing(caplog):
     feed(make("base_lr: 0.1", dtype=np.float64)).step(100)
 
     assert warnings_of(caplog, "") == []
+
+
+def test_a_solver_that_nobody_uses_is_gone_at_once():
+    """The watching holds no net back, whose data layers would keep their threads until the garbage is collected."""
+    gc.collect()
+    gc.disable()
+    try:
+        solver = feed(make(dtype=np.float32))
+        solver.step(2)
+        net = weakref.ref(solver.net)
+        del solver
+        assert net() is None
+    finally:
+        gc.enable()
