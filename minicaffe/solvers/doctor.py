@@ -36,7 +36,7 @@ class Doctor:
     stop    whether a value that is not finite raises SolverError; otherwise each place where one appears is
             warned of once, and the training goes on
     brief   warn of the first place in the net that is trained, then look no more, and save nothing: what a solver
-            does by itself
+            does by itself. Of the pass backward it looks at the parameters' gradients alone, which costs half as much
 
     `solver.silence` holds the names of the HINTS that it keeps to itself.
     """
@@ -67,7 +67,7 @@ class Doctor:
         self._watches = [Watch(net, self._found) for net in nets]
         self._batches = [] if self.brief else [failure.Batch(net) for net in nets]
         for watch in self._watches:
-            watch.attach()
+            watch.attach(backward=not self.brief)
         for batch in self._batches:
             batch.attach()
         solver.on_gradients_ready.append(self._gradients)
@@ -115,7 +115,8 @@ class Doctor:
             return
         self.history.append(Moment(solver.iter - 1, solver.loss, self._norm, solver.rate))
         self._norm = None
-        self._watches[0].weights()
+        if not self.brief:  # else the next pass forward meets them
+            self._watches[0].weights()
 
     def _found(self, place: Place) -> None:
         """Report a place; of one iteration only the first, for the others follow from it."""

@@ -61,15 +61,17 @@ class Watch:
     def __init__(self, net: Net, found: Callable[[Place], None]) -> None:
         self.net, self.found, self.looks = net, found, True
 
-    def attach(self) -> None:
-        """Look at the layers from now on."""
+    def attach(self, backward: bool = True) -> None:
+        """Look at the layers from now on; without `backward`, at what they write forward alone."""
         self.net.after_layer.append(self._forward)
-        self.net.after_backward.append(self._backward)
+        if backward:
+            self.net.after_backward.append(self._backward)
 
     def detach(self) -> None:
         """Look no longer."""
         self.net.after_layer.remove(self._forward)
-        self.net.after_backward.remove(self._backward)
+        if self._backward in self.net.after_backward:
+            self.net.after_backward.remove(self._backward)
 
     def gradients(self) -> float:
         """The L2 norm of all parameters' gradients together; a bad one is found."""
