@@ -10,8 +10,11 @@ class MinicaffeError(Exception):
 
     The message is one sentence that names what was wrong, where, what was seen and what was expected.
     `where` is a place in a file ("lenet.prototxt:12:5"), `hint` the cure where it is known; both are printed
-    with the message, so `str(error)` is all that the command line shows.
+    with the message, so `str(error)` is all that the command line shows. Where the message begins with a layer's
+    name and the net has several of this name, `rank` says which of them is meant, counted from 0 along the net.
     """
+
+    rank = 0
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(message)
@@ -67,11 +70,21 @@ def missing_extra(package: str, extra: str, purpose: str) -> MinicaffeError:
 
 
 def near_names(name: str, known: list[str]) -> str:
-    """'did you mean ...?' for the known names that resemble `name`, or an empty string."""
+    """'did you mean ...?' for the known names that resemble `name`, or an empty string.
+
+    First those that begin with it ('conv'), then those that are spelt nearly alike; where there are none, those that
+    hold it ('rate') or that it holds ('ReLULayer').
+    """
     import difflib
 
     folded: dict[str, str] = {}
     for candidate in known:
         folded.setdefault(candidate.lower(), candidate)
-    close = difflib.get_close_matches(name.lower(), list(folded), n=3, cutoff=0.6)
-    return "did you mean " + " or ".join(repr(folded[c]) for c in close) + "?" if close else ""
+    low = name.lower()
+    close = sorted((k for k in folded if k.startswith(low)), key=len) if len(low) > 1 else []
+    close += difflib.get_close_matches(low, list(folded), n=3, cutoff=0.6)
+    if not close and len(low) > 2:
+        holding = (k for k in folded if low in k or (len(k) > 2 and k in low))
+        close = sorted(holding, key=lambda k: abs(len(k) - len(low)))
+    found = list(dict.fromkeys(close))[:3]
+    return "did you mean " + " or ".join(repr(folded[c]) for c in found) + "?" if found else ""

@@ -34,8 +34,10 @@ from minicaffe.log import warn
 from minicaffe.proto import TRAIN, LayerParameter
 from minicaffe.proto.binary import blob_to_array
 from minicaffe.proto.finite import not_finite
+from minicaffe.proto.forks import fork_type_hint
 
 Arity = int | tuple[int, int | None]
+SWAPPED = "the first bottom is for the scores, the second for the labels: they seem to be the wrong way round"
 
 _types: dict[str, type[Layer]] = {}
 
@@ -71,11 +73,15 @@ def registered_types() -> list[str]:
 
 def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
     """The class of a layer type; LayerError with near names when there is none."""
-    known = registered_types()
-    if type_name not in _types:
+    if type_name not in _types and type_name not in registered_types():
         raise LayerError(f"layer {layer_name!r} has the unknown type {type_name!r}",
-                         hint=near_names(type_name, known) or "minicaffe layers lists all known types")
+                         hint=type_hint(type_name) or "minicaffe layers lists all known types")
     return _types[type_name]
+
+
+def type_hint(type_name: str) -> str:
+    """What to write for a layer type that there is not, or an empty string."""
+    return fork_type_hint(type_name) or near_names(type_name, registered_types())
 
 
 def create(param: Any, *, dtype: type = np.float32, permissive: bool = False) -> Layer:
@@ -116,6 +122,7 @@ class Layer:
                         no in-place layer overwrite it. A layer that runs in place keeps a copy of the bottom if
                         it needs it.
         shares_data     its tops share the memory of bottom[0] (Split, Flatten, Reshape)
+        label_bottoms   which bottoms hold labels, of a loss or a measure
         replays         at TEST, while shapes stay, `forward` is nothing but kernel calls on the memory of the blobs
                         and of `scratch`, so that a Net may repeat the calls without it. Not inherited: a subclass
                         says so itself. A layer for which it depends on its parameters sets it on `self`.
@@ -146,6 +153,7 @@ class Layer:
     in_place: ClassVar[bool] = False
     backward_reads: ClassVar[tuple[str, ...]] = ("bottom",)
     shares_data: ClassVar[bool] = False
+    label_bottoms: ClassVar[tuple[int, ...]] = ()
     replays: bool = False
     default_loss_weight: ClassVar[float] = 0.0
 
@@ -210,10 +218,14 @@ class Layer:
         self._check_arity("bottom", self.bottoms, len(bottom))
         self._check_arity("top", self.tops, len(top))
         self._check_in_place(bottom, top)
-        self.setup(bottom, top)
-        if not self.param_propagate_down:
-            self.param_propagate_down = [True] * len(self.blobs)
-        self.Reshape(bottom, top)
+        try:
+            self.setup(bottom, top)
+            if not self.param_propagate_down:
+                self.param_propagate_down = [True] * len(self.blobs)
+            self.Reshape(bottom, top)
+        except LayerError as error:
+            error.hint = error.hint or self._hint_swapped(bottom)
+            raise
         self._take_loss_weights(len(top))
 
     def Forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> float:
@@ -237,6 +249,14 @@ class Layer:
         """Shape the tops and the layer's own arrays from the bottoms."""
         self._scratch_used = 0
         self.reshape(bottom, top)
+
+    def _hint_swapped(self, bottom: Sequence[Blob]) -> str:
+        """A hint where bottom[0] has as many values as bottom[1] needs labels, and not the other way round."""
+        if 1 not in self.label_bottoms or len(bottom) < 2 or bottom[1].num_axes < 2:
+            return ""
+        label, scores = bottom[0], bottom[1].shape
+        swapped = scores[1] > 1 and label.count * scores[1] == bottom[1].count and label.shape[:1] == scores[:1]
+        return SWAPPED if swapped else ""
 
     def _check_arity(self, what: str, arity: Arity, got: int) -> None:
         low, high = limits(arity)
@@ -485,7 +505,8 @@ class LossLayer(Layer):
         for i in self.label_bottoms:
             if i < len(propagate_down) and propagate_down[i]:
                 self.fail(f"cannot backpropagate to bottom[{i}], which holds labels",
-                          hint=f"set propagate_down: false for bottom {i}")
+                          hint=SWAPPED if i == 1 and not propagate_down[0] else
+                          f"set propagate_down: false for bottom {i}")
         super().Backward(top, propagate_down, bottom)
 
 

@@ -48,6 +48,12 @@ def warn(at: str, message: str | Callable[[], str], more: Callable[[], str] | No
     _report(logging.WARNING, at, message, more)
 
 
+def lines(text: str) -> tuple[str, Callable[[], str] | None]:
+    """A text of ours with several lines as `log` and `warn` take it: the first line, and what gives the others."""
+    first, _, rest = text.partition("\n")
+    return first, (lambda: rest) if rest else None
+
+
 def _report(level: int, at: str, message: str | Callable[[], str], more: Callable[[], str] | None) -> None:
     if logger.isEnabledFor(level):
         text = visible(message if isinstance(message, str) else message())

@@ -19,6 +19,7 @@ MAY_IMPORT = {  # what a part may import besides itself, errors, rng, log and sy
     "layers": {"layer", "blob", "filler", "kernels", "proto"},
     "net": {"passes", "layer", "layers", "blob", "io", "proto", "kernels"},
     "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},
+    "lint": {"net", "solvers", "layer", "proto"},
     "testing": {"layer", "blob"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},
 }

@@ -177,7 +177,9 @@ def _double_dashes(args: Sequence[str]) -> list[str]:
 
 def _usage() -> str:
     rows = "\n".join(f"  {name:12}{what}" for name, (_, what) in COMMANDS.items())
-    return f"usage: minicaffe COMMAND [flags]\n\n{rows}\n\nminicaffe COMMAND --help lists a command's flags."
+    return f"usage: minicaffe COMMAND [flags]\n\n{rows}\n\nminicaffe COMMAND --help lists a command's flags.\n\n" \
+           "A net with Python layers runs their code in train, test, time, summary, warm NET, convert --model\n" \
+           "and replay; --no-python refuses such a net. All other commands run no code that a file names."
 
 
 def _show_warning(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:

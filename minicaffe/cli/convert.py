@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import passes
+from minicaffe.cli.show import add_no_python
 from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import solverstate, weights
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="B", help="the file to write")
     parser.add_argument("--model", metavar="NET", help="a net to load the weights into first: it gives the definition "
                         "that a .caffemodel holds, and what layers share")
+    add_no_python(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,7 +89,7 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
     if args.model:
         from minicaffe.net import Net
 
-        net = Net(args.model, TEST, weights=args.source)
+        net = Net(args.model, TEST, weights=args.source, allow_python=not args.no_python)
         say(net.loaded)
         layers = [LayerWeights(layer.name, layer.type, [blob.data for blob in layer.blobs]) for layer in net.layers]
         weights.save(args.target, net)

@@ -9,7 +9,7 @@ import argparse
 
 from minicaffe.cli import glog
 from minicaffe.cli.flags import whole, words
-from minicaffe.cli.show import add_permissive, stages
+from minicaffe.cli.show import add_no_python, add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError
 from minicaffe.log import log, number, warn
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=whole, default=0)
     parser.add_argument("--stage", type=words, default="", help="stages, separated by commas")
     add_permissive(parser)
+    add_no_python(parser)
     add_threads(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
 
@@ -36,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
         use_cpu("caffe.cpp:275", args.gpu)
         check_iterations(args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive,
-                  weights=args.weights, strict=args.strict, reuse_memory=True)  # nobody looks at the blobs inside
+                  weights=args.weights, strict=args.strict, allow_python=not args.no_python,
+                  reuse_memory=True)  # nobody looks at the blobs inside
         if net.loaded is not None:
             net.loaded.log()
         log("caffe.cpp:281", f"Running for {args.iterations} iterations.")

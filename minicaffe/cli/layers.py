@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from minicaffe.cli.layout import entry, prose, terminal_width, wrap
 from minicaffe.cli.terminal import say
-from minicaffe.errors import LayerError, near_names
-from minicaffe.layer import Layer, layer_class, registered_types
+from minicaffe.errors import LayerError
+from minicaffe.layer import Layer, layer_class, registered_types, type_hint
 from minicaffe.layers import FAMILIES
 from minicaffe.proto import LayerParameter, is_repeated
 
@@ -47,7 +47,7 @@ def find(name: str) -> str:
     same = [t for t in known if t == name] or [t for t in known if t.lower() == name.lower().replace("_", "")]
     if not same:
         raise LayerError(f"there is no layer type {name!r}",
-                         hint=near_names(name, known) or "minicaffe layers lists all")
+                         hint=type_hint(name) or "minicaffe layers lists all")
     return same[0]
 
 

@@ -11,17 +11,19 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import glog
+from minicaffe.cli.show import add_no_python
 from minicaffe.cli.terminal import say
 from minicaffe.solvers.failure import Replay
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("failure", metavar="FILE", help="the .npz that the message of the failure names")
+    add_no_python(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     with glog.writing():
-        replay = Replay(args.failure)
+        replay = Replay(args.failure, allow_python=not args.no_python)
         replay.net.set_debug_info(True)
         again = replay.run()
     say(f"iteration {replay.info['iteration']}: not finite, first in {replay.found.words}")

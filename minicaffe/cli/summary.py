@@ -19,16 +19,19 @@ from minicaffe import passes
 from minicaffe.cli import layout
 from minicaffe.cli.flags import whole
 from minicaffe.cli.layout import terminal_width, wrap
-from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.show import add_no_python, add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, NetError
 from minicaffe.log import one_line
 from minicaffe.net import Net, location, memory_plan
 from minicaffe.net.cost import NetCost, cost
+from minicaffe.passes.filter import is_included
 from minicaffe.proto import Phase
 
 SOURCES = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param",
            "HDF5Data": "hdf5_data_param"}
+SHAPED = {"Input": "input_param", "DummyData": "dummy_data_param"}
+MOST_TOPS = 6  # whose shapes are shown
 BATCHES = {**SOURCES, "MemoryData": "memory_data_param"}
 
 
@@ -41,11 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", action="store_true", help="list the shape of every learnable blob too")
     add_state_arguments(parser)
     add_permissive(parser)
+    add_no_python(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     net, remarks = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size,
-                        args.permissive)
+                        args.permissive, not args.no_python)
     costs = cost(net)
     memory_plan.apply(net)
     say("\n".join([table(net, costs, cost(net), weights=args.weights),
@@ -54,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None, batch: int = 0,
-         size: str = "", permissive: bool = False) -> tuple[Net, list[str]]:
+         size: str = "", permissive: bool = False, allow_python: bool = True) -> tuple[Net, list[str]]:
     """The net of a file, of shapes alone, for this batch and image size where they are given; what was assumed."""
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
@@ -62,9 +66,11 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
     given.state.phase, given.state.level = phase, level
     given.state.stage.extend(stages or [])
     with place.in_errors(given):
-        definition = passes.apply(given, after="filter")
-        remarks = [remark for layer in definition.layer if (remark := _resize(layer, batch, _sizes(size)))]
-        return Net(definition, None, permissive=permissive, shapes_only=True), remarks
+        definition = passes.upgrade(given)
+        layers = [layer for layer in definition.layer if is_included(layer, definition.state)]
+        sequences = _sequences(layers)
+        remarks = [remark for layer in layers if (remark := _resize(layer, batch, _sizes(size), sequences))]
+        return Net(definition, None, permissive=permissive, allow_python=allow_python, shapes_only=True), remarks
 
 
 def _sizes(size: str) -> list[int]:
@@ -76,16 +82,30 @@ def _sizes(size: str) -> list[int]:
     return [int(n) for n in size.split("x")]
 
 
-def _resize(layer: Any, batch: int, size: list[int]) -> str:
+def _sequences(layers: list[Any]) -> list[int]:
+    """[T, N], the time steps and sequences of a net with recurrent layers, where an Input gives them; else []."""
+    names = {layer.bottom[1] for layer in layers if layer.type in ("LSTM", "RNN") and len(layer.bottom) > 1}
+    shapes = (list(shape.dim) for layer in layers if layer.type in SHAPED for top, shape in
+              zip(layer.top, _shapes(layer), strict=False) if top in names)
+    return next((shape for shape in shapes if len(shape) == 2), [])
+
+
+def _shapes(layer: Any) -> Any:
+    """The shapes that an Input or DummyData layer gives, one for each top, or one for all."""
+    given = getattr(layer, SHAPED[layer.type]).shape
+    return [given[0]] * len(layer.top) if len(given) == 1 else given
+
+
+def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> str:
     """Give a layer without bottoms another batch or image size; a data layer without its source becomes an Input.
 
     Returns what had to be assumed.
     """
-    if layer.type in ("Input", "DummyData"):
-        message = layer.input_param if layer.type == "Input" else layer.dummy_data_param
-        for shape in message.shape:
+    if layer.type in SHAPED:
+        for shape in getattr(layer, SHAPED[layer.type]).shape:
             if batch and shape.dim:
-                shape.dim[0] = batch
+                axis = 1 if sequences and list(shape.dim[:2]) == sequences else 0
+                shape.dim[axis] = batch
             if len(shape.dim) == 4:
                 shape.dim[4 - len(size):] = size
     if layer.type not in BATCHES:
@@ -125,7 +145,7 @@ def table(net: Net, costs: NetCost, reusing: NetCost, weights: bool = False) -> 
     """The layers as a table, then the totals; `reusing` is the cost of the net where it reuses memory."""
     rows = [("layer", "type", "tops", "parameters", "multiply-adds", "activations")]
     for i, row in enumerate(costs.layers):
-        rows.append((row.name, row.type, ", ".join(map(_shape, row.shapes)), _count(row.parameters),
+        rows.append((row.name, row.type, _tops(row.shapes), _count(row.parameters),
                      _count(row.multiply_adds), row.note or _bytes(row.activation_bytes)))
         if weights:
             rows += [("", "", "", _shape(blob.shape), "", "") for blob in net.layers[i].blobs]
@@ -135,8 +155,11 @@ def table(net: Net, costs: NetCost, reusing: NetCost, weights: bool = False) -> 
 
 def _totals(costs: NetCost, reusing: NetCost) -> list[str]:
     batch, macs = costs.batch, costs.multiply_adds
+    what, one = f"{batch}", "sample"
+    if costs.steps is not None:
+        what, one = f"{batch} sequences of {costs.steps} time steps", "sequence"
     lines = [f"parameters      {costs.parameters:,} ({_bytes(costs.parameter_bytes)})",
-             f"multiply-adds   {macs:,} a batch of {batch}, {macs // max(batch, 1):,} a sample",
+             f"multiply-adds   {macs:,} a batch of {what}, {macs // max(batch, 1):,} a {one}",
              f"memory, TEST    {_test(costs)}"]
     if costs.trains:
         lines += [f"memory, TRAIN   {_bytes(costs.train_bytes)} = the same + gradients {_bytes(costs.gradients)} + the "
@@ -152,6 +175,12 @@ def _test(costs: NetCost) -> str:
     return (f"{_bytes(costs.test_bytes)} = activations {_bytes(costs.activations)} + parameters "
             f"{_bytes(costs.parameter_bytes)} + the layers' own {_bytes(costs.own)} + the kernels' "
             f"{_bytes(costs.borrowed[0])}")
+
+
+def _tops(shapes: list[tuple[int, ...]]) -> str:
+    """The shapes of a layer's tops; of many, which a Split may have, the first, or each row would be as wide."""
+    shown = ", ".join(map(_shape, shapes[:MOST_TOPS]))
+    return shown if len(shapes) <= MOST_TOPS else f"{shown}, … ({len(shapes)} tops)"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from minicaffe.cli import glog, timing_report
 from minicaffe.cli.evaluate import check_iterations, use_cpu
 from minicaffe.cli.flags import whole
-from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.show import add_no_python, add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.timing_report import Recorder
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trace", metavar="F", default="", help="write every pass as a Chrome trace")
     add_state_arguments(parser)
     add_permissive(parser)
+    add_no_python(parser)
     add_threads(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         use_cpu("caffe.cpp:343", args.gpu)
         check_iterations(args.iterations)
         net = Net(args.model, Phase.Value(args.phase), level=args.level, stages=stages(args),
-                  permissive=args.permissive)
+                  permissive=args.permissive, allow_python=not args.no_python)
         log("caffe.cpp:351", "Performing Forward")
         log("caffe.cpp:356", f"Initial loss: {number(net.forward())}")
         log("caffe.cpp:357", "Performing Backward")

@@ -15,15 +15,15 @@ import argparse
 from functools import partial
 from typing import Any
 
+from minicaffe import lint
 from minicaffe.cli import progress, run_record, signals
 from minicaffe.cli.flags import whole, words
-from minicaffe.cli.show import add_permissive
+from minicaffe.cli.show import add_no_python, add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
-from minicaffe.errors import SolverError
-from minicaffe.log import log
+from minicaffe.errors import NetError, SolverError
+from minicaffe.log import lines, log, warn
 from minicaffe.net import Net
-from minicaffe.solvers import Solver, checks, criterion, definition, get_solver, keep, lr_policy, snapshot
-from minicaffe.solvers.doctor import Doctor
+from minicaffe.solvers import Solver, checks, criterion, definition, doctor, get_solver, keep, lr_policy, snapshot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", type=words, default="", help="the train net's stages, separated by commas")
     parser.add_argument("--gpu", type=words, default="", help="accepted as Caffe's; the CPU does the work")
     add_permissive(parser)
+    add_no_python(parser)
     add_threads(parser)
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what a value that is NaN or Inf "
                         "does: stop with its place and likely causes (default), or warn and go on")
+    known = ", ".join([*lint.rules(), *doctor.HINTS])
+    parser.add_argument("--silence", metavar="RULE,RULE", action="append", default=[],
+                        help=f"rules about trainings that teach nothing that are not wanted: {known}")
     parser.add_argument("--no-record", action="store_true", help="write no PREFIX.run beside the snapshots")
     parser.add_argument("--tensorboard", metavar="DIR", default="", help="write event files for TensorBoard into DIR")
     for name, default in (("sigint", "stop"), ("sigterm", "stop"), ("sighup", "snapshot")):
@@ -63,10 +67,14 @@ def run(args: argparse.Namespace) -> int:
         raise SolverError("--snapshot goes on with a training and --weights begins one: give one of them")
     if args.strict and not args.weights:
         raise SolverError("--strict judges the files of --weights, but none is given")
+    silence = lint.silenced(name for names in args.silence for name in names.split(",") if name)
     with progress.reporting() as report, run_record.recording(not args.no_record, args.tensorboard) as recorder:
         param = _param(args)
-        solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive),
+        solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
+                                                                         allow_python=not args.no_python),
                             strict=args.strict)
+        solver.silence = silence
+        _check_rules(solver)
         if param.snapshot_after_train:
             snapshot.check_writable(solver)
         _long_run(solver, args)
@@ -80,10 +88,26 @@ def run(args: argparse.Namespace) -> int:
         log("caffe.cpp:239", "Starting Optimization")
         with recorder.following(solver), report.following(solver), \
                 signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect):
-            Doctor(solver, stop=args.on_nan == "stop")
-            solver.solve()
+            watching = doctor.Doctor(solver, stop=args.on_nan == "stop")
+            try:
+                solver.solve()
+            finally:
+                watching.detach()
         log("caffe.cpp:250", "Optimization Done.")
     return 0
+
+
+def _check_rules(solver: Solver) -> None:
+    """Say what the rules find in the nets; NetError for what can only be a mistake."""
+    findings = {(found.rule, found.layer): found for net in [*reversed(solver.test_nets), solver.net]
+                for found in lint.check(net, alone=True, silence=solver.silence)}
+    for found in findings.values():
+        if found.severity == lint.WARNING:
+            warn("net.cpp:53", *lines(str(found)))
+    for found in findings.values():
+        if found.severity == lint.ERROR:
+            raise NetError(found.message, where=found.where,
+                           hint=f"{found.cure}; --silence {found.rule} if it is meant so")
 
 
 def _long_run(solver: Solver, args: argparse.Namespace) -> None:

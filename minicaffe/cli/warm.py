@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import kernels
-from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.show import add_no_python, add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import missing_extra
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", metavar="NET", nargs="?", default="", help="a net to run once, too")
     add_state_arguments(parser)
     add_permissive(parser)
+    add_no_python(parser)
     add_threads(parser)
 
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             say(missing_extra("numba", "fast", "the engine 'numba', which compiles,"))
         return 0
     net = Net(args.net, Phase.Value(args.phase), level=args.level, stages=stages(args),
-              permissive=args.permissive) if args.net else None
+              permissive=args.permissive, allow_python=not args.no_python) if args.net else None
     say(f"engine {name}: all kernels compiled in {_seconds(lambda: compile_all(name)):.2f} s")
     if net:
         say(f"{args.net}: one pass forward and backward in {_seconds(net.forward) + _seconds(net.backward):.2f} s")

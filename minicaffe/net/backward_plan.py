@@ -8,6 +8,7 @@ from typing import Any
 
 from minicaffe.errors import NetError
 from minicaffe.net.wiring import Wiring
+from minicaffe.passes.insert_splits import of_layer
 
 
 @dataclass
@@ -33,7 +34,7 @@ def plan(net: Any, wiring: Wiring, loss_weights: Sequence[Sequence[float]], num_
     Backward through the net: it is worth computing only where a loss hears of it. `propagate_down` decides a
     bottom by hand, `force_backward` asks for all that `allow_force(layer, bottom)` grants.
     """
-    params = [_param_flags(layer, count) for layer, count in zip(net.layer, num_blobs, strict=True)]
+    params = [_param_flags(net, i, count) for i, count in enumerate(num_blobs)]
     made = _from_params(net, wiring, params)
     _only_under_loss(made, wiring, loss_weights)
     if net.force_backward:
@@ -44,10 +45,11 @@ def plan(net: Any, wiring: Wiring, loss_weights: Sequence[Sequence[float]], num_
     return made
 
 
-def _param_flags(layer: Any, count: int) -> list[bool]:
+def _param_flags(net: Any, i: int, count: int) -> list[bool]:
+    layer = net.layer[i]
     if len(layer.param) > count:
-        raise NetError(f"layer {layer.name!r} ({layer.type}) has {count} learnable blobs, but param is given "
-                       f"{len(layer.param)} times")
+        raise of_layer(net.layer, i, NetError(f"layer {layer.name!r} ({layer.type}) has {count} learnable blobs, but "
+                                              f"param is given {len(layer.param)} times"))
     return [layer.param[k].lr_mult != 0 if k < len(layer.param) else True for k in range(count)]
 
 
@@ -56,8 +58,9 @@ def _from_params(net: Any, wiring: Wiring, params: list[list[bool]]) -> Backward
     layers, bottoms = [], []
     for i, layer in enumerate(net.layer):
         if layer.propagate_down and len(layer.propagate_down) != len(layer.bottom):
-            raise NetError(f"layer {layer.name!r} ({layer.type}) has {len(layer.bottom)} bottoms, but propagate_down "
-                           f"is given {len(layer.propagate_down)} times")
+            raise of_layer(net.layer, i, NetError(
+                f"layer {layer.name!r} ({layer.type}) has {len(layer.bottom)} bottoms, but propagate_down is given "
+                f"{len(layer.propagate_down)} times"))
         ids = wiring.bottoms[i]
         bottoms.append(list(layer.propagate_down) or [wanted[b] for b in ids])
         # Caffe: a layer counts as needed by what its bottoms want, whatever propagate_down says

@@ -70,6 +70,7 @@ class LayerCost:
 class NetCost:
     """All layers, and bytes of the whole net.
 
+    batch           samples; sequences, each of so many time steps, where `steps` is not None
     activations     the data of all blobs but the learned ones, memory that several share counted once
     gradients       the diffs that backward writes or reads
     parameters      learned and measured blobs, shared ones once; `parameter_bytes` their memory
@@ -80,6 +81,7 @@ class NetCost:
 
     layers: list[LayerCost]
     batch: int
+    steps: int | None
     activations: int
     gradients: int
     parameters: int
@@ -126,9 +128,17 @@ def cost(net: Net) -> NetCost:
         wanted += [y for y, weight in zip(net.tops[i], net.layers[i].loss_weights, strict=True) if weight]
         diffs.add([blob.storages[1] for blob in wanted], wanted)
     parameters = sum(owned.values())
-    first = next((shape for row in rows for shape in row.shapes if shape), (1,))
-    return NetCost(rows, first[0], data.total, diffs.total, parameters, parameters * item,
+    steps, batch = _steps_and_batch(net, rows)
+    return NetCost(rows, batch, steps, data.total, diffs.total, parameters, parameters * item,
                    _own(net), rehearsal.borrowed(net) if net.shapes_only else (0, 0), any(net.plan.layers))
+
+
+def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:
+    """The time steps and the sequences of the first recurrent layer; without one None and the first top's batch."""
+    for layer, bottoms in zip(net.layers, net.bottoms, strict=True):
+        if MULTIPLY_ADDS.get(layer.type) is _recurrent:
+            return bottoms[0].shape[0], bottoms[0].shape[1]
+    return None, next((shape for row in rows for shape in row.shapes if shape), (1,))[0]
 
 
 def _own(net: Net) -> int:
@@ -137,22 +147,21 @@ def _own(net: Net) -> int:
 
 
 class _Memory:
-    """Storages seen so far, with the largest blob that uses each."""
+    """Storages seen so far, with the largest blob that uses each; `total` is their bytes."""
 
     def __init__(self, item: int) -> None:
         self.item = item
         self.counts: dict[int, int] = {}
+        self.total = 0
 
     def add(self, storages: list[Storage], blobs: list[Blob]) -> int:
         """Note these blobs; by how many bytes the memory grew."""
         before = self.total
         for storage, blob in zip(storages, blobs, strict=True):
-            self.counts[id(storage)] = max(self.counts.get(id(storage), 0), blob.count)
+            known = self.counts.get(id(storage), 0)
+            self.counts[id(storage)] = max(known, blob.count)
+            self.total += self.item * (self.counts[id(storage)] - known)
         return self.total - before
-
-    @property
-    def total(self) -> int:
-        return self.item * sum(self.counts.values())
 
 
 def _note(net: Net, i: int, added: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from minicaffe import passes
 from minicaffe.errors import MinicaffeError, NetError
 from minicaffe.passes.filter import is_included
-from minicaffe.proto import NetParameter
+from minicaffe.proto import NetParameter, Phase
 from minicaffe.proto import text as proto_text
 from minicaffe.proto.source import Source
 
@@ -23,6 +23,11 @@ class Location:
         self._source = source
         self._definition: Any = None
 
+    @property
+    def file(self) -> str:
+        """The name of the file, or ''."""
+        return self._source.filename if self._source else ""
+
     @contextmanager
     def in_errors(self, definition: Any) -> Iterator[None]:
         """Give every error raised inside, that names a layer first, the layer's file and line."""
@@ -30,25 +35,48 @@ class Location:
         try:
             yield
         except MinicaffeError as error:
-            if not error.where and self._source is not None:
-                named = re.match(r"layer (['\"])(.*?)\1", error.message)
-                error.where = self.of_layer(named[2]) if named else self._source.filename
+            self.blame(error)
             raise
 
-    def of_layer(self, name: str) -> str:
-        """'net.prototxt:12', the line of the layer of this name that takes part; '' when it is not known."""
-        if self._source is None:
-            return ""
-        return self._source.layer_where(name, self._rank(name))
+    def blame(self, error: MinicaffeError) -> None:
+        """Give an error the line of the layer that its message begins with, or the file's name.
 
-    def _rank(self, name: str) -> int:
-        """Of several layers of one name (one a phase), the number of the first that the state includes."""
+        Where the net has more layers of that name, the message says where they stand: they are easily mixed up.
+        """
+        if error.where or self._source is None:
+            return
+        named = re.match(r"layer (['\"])(.*?)\1", error.message)
+        places = self._of_all(named[2]) if named else []
+        if not named or not places:
+            error.where = self._source.filename
+            return
+        mine = min(error.rank, len(places) - 1)
+        error.where = places[mine]
+        others = [place for k, place in enumerate(places) if k != mine]
+        if others:
+            error.message += f" (another layer has this name too: {', '.join(others)})"
+
+    def of_layer(self, name: str, rank: int = 0) -> str:
+        """'net.prototxt:12', the line of the layer of this name that takes part; '' when it is not known.
+
+        Of several, `rank` says which is meant, counted from 0 along the net.
+        """
+        places = self._of_all(name)
+        return places[min(rank, len(places) - 1)] if places else ""
+
+    def _of_all(self, name: str) -> list[str]:
+        """The lines of all layers of this name that take part, in order; of those that are left out where none does."""
+        if self._source is None:
+            return []
+        if name == "input" and self._definition.input:  # the Input layer that stands for the old fields
+            return [self._source.where("input")]
         try:
             upgraded = passes.upgrade(self._definition)
             included = [is_included(layer, upgraded.state) for layer in upgraded.layer if layer.name == name]
-            return included.index(True)
-        except (MinicaffeError, ValueError):
-            return 0
+        except MinicaffeError:
+            included = []
+        ranks = [rank for rank, taken in enumerate(included) if taken] or [0]
+        return [self._source.layer_where(name, rank) for rank in ranks]
 
 
 def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
@@ -64,3 +92,36 @@ def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
     net.ParseFromString(definition.SerializePartialToString())  # it may be of another caffe_pb2
     return net, Location(None)
 
+
+
+def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
+    """Where a missing blob is made by a layer that the rules left out, say so, and what would take it in."""
+    state = filtered.state
+    if any(error.missing in layer.top for layer in filtered.layer):
+        return
+    makers = [layer for layer in passes.upgrade(given).layer if error.missing in layer.top]
+    if makers:
+        cures = dict.fromkeys(words for layer in makers if (words := _what_includes(layer, state)))
+        error.hint = (f"layer {makers[0].name!r} makes it, but its rules leave it out of this net "
+                      f"({Phase.Name(state.phase)}, level {state.level}, stages: {', '.join(state.stage) or 'none'})"
+                      + (f"; {' or '.join(cures)} takes it in" if cures else ""))
+
+
+def _what_includes(layer: Any, state: Any) -> str:
+    """The stages, level or phase that one of the layer's include rules wants, as flags; '' where none would do."""
+    for rule in layer.include:
+        if set(rule.not_stage) & set(state.stage):
+            continue
+        missing = [stage for stage in rule.stage if stage not in state.stage]
+        flags = []
+        if rule.HasField("phase") and rule.phase != state.phase:
+            flags.append(f"--phase {Phase.Name(rule.phase)}")
+        if rule.HasField("min_level") and state.level < rule.min_level:
+            flags.append(f"--level {rule.min_level}")
+        elif rule.HasField("max_level") and state.level > rule.max_level:
+            flags.append(f"--level {rule.max_level}")
+        if missing:
+            flags.append(f"--stage {','.join([*state.stage, *missing])}")
+        if flags:
+            return " ".join(flags)
+    return ""

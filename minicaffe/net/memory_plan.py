@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +17,8 @@ from minicaffe.layer import Layer
 
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
+
+CONSIDERED = 64  # free houses to choose among: more than any net has that is not made to have them
 
 
 @dataclass
@@ -35,10 +40,6 @@ class Tenant:
         """The elements that its storage must hold."""
         return self.blobs[0].count
 
-    def meets(self, other: Tenant) -> bool:
-        """Whether a layer touches both, or one begins to live before the other has ended."""
-        return self.first <= other.last and other.first <= self.last
-
 
 def tenants(layers: Sequence[Layer], bottoms: Sequence[Sequence[Blob]], tops: Sequence[Sequence[Blob]],
             keep: Collection[Blob]) -> list[Tenant]:
@@ -48,11 +49,13 @@ def tenants(layers: Sequence[Layer], bottoms: Sequence[Sequence[Blob]], tops: Se
     need not write them in every pass: those without bottoms (Input, a DummyData that is constant) and Python layers.
     """
     found: dict[int, Tenant] = {}
+    seen: set[Blob] = set()
     for i, layer in enumerate(layers):
         for blob in (*bottoms[i], *tops[i]):
             tenant = found.setdefault(id(blob.storages[0]), Tenant([], i, i, False))
             tenant.last = i
-            if blob not in tenant.blobs:
+            if blob not in seen:
+                seen.add(blob)
                 tenant.blobs.append(blob)
         for blob in tops[i] if not bottoms[i] or layer.layer_param.type == "Python" else ():
             found[id(blob.storages[0])].kept = True
@@ -75,19 +78,46 @@ def assign(found: Sequence[Tenant]) -> list[list[Tenant]]:
     tenant takes the one whose memory was used last before it, or is used next: it may still be in the caches.
     Pisarchyk and Lee, arXiv:2001.03288 ("greedy by size"), compare it with other orders.
     """
-    houses: list[list[Tenant]] = []
-    for tenant in sorted((t for t in found if not t.kept), key=lambda t: (-t.count, t.first)):
-        free = [house for house in houses if not any(tenant.meets(other) for other in house)]
-        if free:
-            min(free, key=lambda house: _distance(tenant, house)).append(tenant)
+    moving = sorted((t for t in found if not t.kept), key=lambda t: (-t.count, t.first))
+    houses: list[House] = []
+    taken = np.zeros(max((t.last for t in moving), default=0) + 1, np.intp)  # houses, at each layer
+    for tenant in moving:
+        time = slice(tenant.first, tenant.last + 1)
+        if taken[time].max() == len(houses):
+            free = []
         else:
-            houses.append([tenant])
-    return houses
+            gaps = ((gap, house) for house in houses if (gap := house.gap(tenant)) is not None)
+            free = list(islice(gaps, CONSIDERED))
+        if not free:
+            houses.append(House())
+        house = min(free, key=itemgetter(0))[1] if free else houses[-1]
+        house.take(tenant)
+        taken[time] += 1
+    return [house.tenants for house in houses]
 
 
-def _distance(tenant: Tenant, house: Sequence[Tenant]) -> int:
-    """How many layers lie between a tenant and the nearest of a house."""
-    return min(max(tenant.first - other.last, other.first - tenant.last) for other in house)
+class House:
+    """Memory that tenants use one after another; the first to come is the largest."""
+
+    def __init__(self) -> None:
+        self.tenants: list[Tenant] = []
+        self._firsts: list[int] = []  # in the order of time, as the lasts
+        self._lasts: list[int] = []
+
+    def gap(self, tenant: Tenant) -> int | None:
+        """How many layers lie between a tenant and the nearest in the house; None where they would meet."""
+        k = bisect_left(self._firsts, tenant.first)
+        before = tenant.first - self._lasts[k - 1] if k else None
+        after = self._firsts[k] - tenant.last if k < len(self._firsts) else None
+        gaps = [gap for gap in (before, after) if gap is not None]
+        return min(gaps) if min(gaps, default=0) > 0 else None
+
+    def take(self, tenant: Tenant) -> None:
+        """Let a tenant in that meets no other."""
+        k = bisect_left(self._firsts, tenant.first)
+        self.tenants.append(tenant)
+        self._firsts.insert(k, tenant.first)
+        self._lasts.insert(k, tenant.last)
 
 
 def move_in(houses: Sequence[Sequence[Tenant]]) -> None:

@@ -17,7 +17,8 @@ from minicaffe.log import log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, wiring
 from minicaffe.net import weights as weight_files
 from minicaffe.net.replay import Replay
-from minicaffe.proto import TEST, TRAIN, NetParameter, Phase, wording
+from minicaffe.passes.insert_splits import of_layer, rank
+from minicaffe.proto import TEST, TRAIN, NetParameter, wording
 from minicaffe.proto import text as proto_text
 
 Hook = Callable[[int], None]
@@ -34,6 +35,7 @@ class Net:
     strict        refuse weights that do not fit the net exactly
     dtype         np.float32 or np.float64, the number type of every blob
     permissive    warn of parameters that a layer does not read, instead of refusing them
+    allow_python  let Python layers run their code; False refuses a net that has one, before any of it has run
     shapes_only   set up shapes and wiring, but fill no weights and take no memory: such a net cannot run
     reuse_memory  let blobs that are never needed at the same time share their memory. Then the net runs forward
                   alone, whatever force_backward says, and `blobs` has those alone that hold their values after it:
@@ -60,7 +62,8 @@ class Net:
 
     def __init__(self, definition: str | os.PathLike[str] | Any, phase: int | None = TRAIN, *, level: int = 0,
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), strict: bool = False,
-                 dtype: type = np.float32, permissive: bool = False, shapes_only: bool = False,
+                 dtype: type = np.float32, permissive: bool = False, allow_python: bool = True,
+                 shapes_only: bool = False,
                  reuse_memory: bool = False, keep: Sequence[str] = ()) -> None:
         given, self._location = location.read(definition)
         if phase is not None:
@@ -70,6 +73,7 @@ class Net:
         if dtype not in (np.float32, np.float64):
             raise NetError(f"a net computes in float32 or float64, not in {dtype!r}")
         self.dtype, self.permissive, self.shapes_only = np.dtype(dtype).type, permissive, shapes_only
+        self.allow_python = allow_python
         self.reuse_memory, self._keep = reuse_memory, keep
         self.before_layer: list[Hook] = []
         self.after_layer: list[Hook] = []
@@ -92,18 +96,21 @@ class Net:
         try:
             self.param = passes.apply(filtered)
         except NetError as error:
-            self._blame_rules(error, given, filtered)
+            location.blame_rules(error, given, filtered)
             raise
         self.name, self.phase = self.param.name, self.param.state.phase
         for layer in self.param.layer:
             if not layer.HasField("phase"):
                 layer.phase = self.phase
-        classes = [layer_class(layer.type, layer.name) for layer in self.param.layer]
+        if not self.allow_python:
+            self._refuse_python()
+        classes = [self._class_of(i) for i in range(len(self.param.layer))]
         self.wiring = wiring.connect(self.param, classes)
         self._blobs = [Blob(dtype=self.dtype) for _ in self.wiring.blob_names]
         self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
         self.tops = [[self._blobs[t] for t in ids] for ids in self.wiring.tops]
         self.layers: list[Layer] = []
+        self._top_bytes = 0
         for i in range(len(self.param.layer)):
             self._add_layer(i)
         self._plan_backward()
@@ -115,6 +122,24 @@ class Net:
         self._replay = Replay(self)
         self.set_debug_info(self.param.debug_info)
         log("net.cpp:257", "Network initialization done.")
+
+    def _class_of(self, i: int) -> type[Layer]:
+        layer = self.param.layer[i]
+        try:
+            return layer_class(layer.type, layer.name)
+        except LayerError as error:
+            raise of_layer(self.param.layer, i, error) from None
+
+    def _refuse_python(self) -> None:
+        """LayerError for the first layer whose code is not ours."""
+        for i, layer in enumerate(self.param.layer):
+            if layer.type == "Python":
+                p = layer.python_param
+                raise of_layer(self.param.layer, i, LayerError(
+                    f"layer {layer.name!r} (Python) would run the code of module {p.module!r}, class {p.layer!r}: "
+                    f"Python layers are not allowed here",
+                    hint="read that module; if you trust it, run again without --no-python (in Python: with "
+                         "allow_python=True)"))
 
     def _add_layer(self, i: int) -> None:
         """Create layer i and set it up on its blobs."""
@@ -142,20 +167,8 @@ class Net:
             log("net.cpp:131", f"Top shape: {shape_string(blob)}")
             if weight:
                 log("net.cpp:134", f"    with loss weight {number(weight)}")
-        log("net.cpp:139", lambda: f"Memory required for data: {self._top_bytes()}")
-
-    def _blame_rules(self, error: NetError, given: Any, filtered: Any) -> None:
-        """Where a missing blob is made by a layer that the rules left out, say so."""
-        kept = {layer.name for layer in filtered.layer if error.missing in layer.top}
-        left_out = [layer.name for layer in passes.upgrade(given).layer if error.missing in layer.top]
-        if left_out and not kept:
-            error.hint = (f"layer {left_out[0]!r} makes it, but its rules leave it out of this net "
-                          f"({Phase.Name(filtered.state.phase)}, level {filtered.state.level}, stages: "
-                          f"{', '.join(filtered.state.stage) or 'none'})")
-
-    def _top_bytes(self) -> int:
-        item = np.dtype(self.dtype).itemsize
-        return item * sum(t.count for tops in self.tops[:len(self.layers)] for t in tops)
+        self._top_bytes += np.dtype(self.dtype).itemsize * sum(top.count for top in self.tops[i])
+        log("net.cpp:139", f"Memory required for data: {self._top_bytes}")
 
     def _plan_backward(self) -> None:
         self.plan = backward_plan.plan(self.param, self.wiring, [layer.loss_weights for layer in self.layers],
@@ -256,15 +269,11 @@ class Net:
         return weight_files.copy_trained_from(self, source, strict=strict)
 
     def share_trained_layers_with(self, other: Net) -> None:
-        """Use the memory of `other`'s learned blobs, by layer name: how a test net follows the training net."""
-        for name, blobs in self.params.items():
-            source = other.params.get(name, [])
-            if source and [b.shape for b in blobs] != [b.shape for b in source]:
-                raise NetError(f"layer {name!r}: cannot share its weights: its blobs are "
-                               f"{', '.join(str(b.shape) for b in blobs)} here and "
-                               f"{', '.join(str(b.shape) for b in source)} in net {other.name!r}")
-            for mine, theirs in zip(blobs, source, strict=False):
-                mine.share_data(theirs)
+        """Use the memory of `other`'s learned blobs, by layer name: how a test net follows the training net.
+
+        Blobs that share one `param { name }` here stay one, also where `other` has only one of their layers.
+        """
+        param_sharing.follow(self, other)
 
     def to_proto(self, write_diff: bool = False) -> Any:
         """The net's definition, with the learned blobs in its layers."""
@@ -281,6 +290,12 @@ class Net:
         if name not in self.layer_names:
             raise NetError(f"net {self.name!r} has no layer {name!r}", hint=near_names(name, self.layer_names))
         return self.layer_names.index(name)
+
+    def where(self, i: int | None = None) -> str:
+        """The file and line of layer i, or the file alone; '' where the net was not read from a file."""
+        if i is None:
+            return self._location.file
+        return self._location.of_layer(self.param.layer[i].name, rank(self.param.layer, i))
 
     def _index(self, given: int | str | None, default: int) -> int:
         if given is None:
@@ -309,19 +324,20 @@ class Net:
                 keys = getattr(layer, "keys", [])
                 if sample is not None and len(keys) in batches and sample < len(keys):
                     error.message += f" (record {keys[sample]!r} of data layer {layer.name!r})"
-            error.where = error.where or self._location.of_layer(given.name)
+            error.rank = rank(self.param.layer, i)
+            self._location.blame(error)
             raise
         except MemoryError as error:
             given = self.param.layer[i]
             raise LayerError(f"layer {given.name!r} ({given.type}): {str(error) or 'there is not enough memory'}",
-                             where=self._location.of_layer(given.name),
+                             where=self.where(i),
                              hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
         except ValueError as error:
             if "embedded null" not in str(error):  # what Python says to a path that no system takes
                 raise
             given = self.param.layer[i]
             raise LayerError(f"layer {given.name!r} ({given.type}) names a file, and the name holds a NUL",
-                             where=self._location.of_layer(given.name)) from None
+                             where=self.where(i)) from None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_replay": None}

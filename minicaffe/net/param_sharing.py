@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minicaffe.blob import Blob
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer
 from minicaffe.log import log, warn
+from minicaffe.passes.insert_splits import of_layer
 from minicaffe.proto import ParamSpec
+
+if TYPE_CHECKING:
+    from minicaffe.net.net import Net
 
 _PERMISSIVE = ParamSpec.DimCheckMode.Value("PERMISSIVE")
 
@@ -45,22 +50,30 @@ def tie(layers: Sequence[Layer]) -> list[Param]:
     """
     params: list[Param] = []
     named: dict[str, Param] = {}
-    for layer in layers:
-        for k, blob in enumerate(layer.blobs):
-            specs = layer.layer_param.param
-            spec = specs[k] if k < len(specs) else ParamSpec()
-            param = Param(blob, layer.name, k, spec.name)
-            _warn_of(spec, param)
-            if spec.name and spec.name in named:
-                param.owner = named[spec.name]
-                _share(param, param.owner, spec)
-                _reconcile(param.owner, spec, param)
-            else:
-                _reconcile(param, spec, param)
-                if spec.name:
-                    named[spec.name] = param
-            params.append(param)
+    for i, layer in enumerate(layers):
+        for k in range(len(layer.blobs)):
+            try:
+                params.append(_tied(layer, k, named))
+            except NetError as error:
+                raise of_layer(layers, i, error) from None
     return params
+
+
+def _tied(layer: Layer, k: int, named: dict[str, Param]) -> Param:
+    """The Param of blob k of a layer, tied to the one in `named` that has its name, or put there."""
+    specs = layer.layer_param.param
+    spec = specs[k] if k < len(specs) else ParamSpec()
+    param = Param(layer.blobs[k], layer.name, k, spec.name)
+    _warn_of(spec, param)
+    if spec.name and spec.name in named:
+        param.owner = named[spec.name]
+        _share(param, param.owner, spec)
+        _reconcile(param.owner, spec, param)
+    else:
+        _reconcile(param, spec, param)
+        if spec.name:
+            named[spec.name] = param
+    return param
 
 
 def _share(param: Param, owner: Param, spec: Any) -> None:
@@ -96,3 +109,36 @@ def _reconcile(owner: Param, spec: Any, param: Param) -> None:
                            hint="give the same value in both, or in one alone")
         setattr(owner, multiplier, value)
         owner._set.add(multiplier)
+
+
+def follow(net: Net, other: Net) -> None:
+    """Let the learned blobs of `net` use the data of those in `other`, by layer name.
+
+    It has the effect of copying the weights of `other` by name: blobs of `net` that share one memory go on sharing
+    it, whichever of their layers `other` has, and where it has several, the last one counts. NetError, and nothing
+    changed, where shapes differ.
+    """
+    source: dict[int, Blob] = {}  # a blob of `net`, by identity -> that of `other`
+    for mine, theirs in _same_names(net.layers, other.layers):
+        if [b.shape for b in mine.blobs] != [b.shape for b in theirs.blobs]:
+            raise NetError(f"layer {mine.name!r}: cannot share its weights: its blobs are "
+                           f"{', '.join(str(b.shape) for b in mine.blobs)} here and "
+                           f"{', '.join(str(b.shape) for b in theirs.blobs)} in net {other.name!r}")
+        source.update((id(blob), their) for blob, their in zip(mine.blobs, theirs.blobs, strict=True))
+    owned = {id(param.owner or param): source[id(param.blob)] for param in net.all_params if id(param.blob) in source}
+    for param in net.all_params:
+        if (blob := owned.get(id(param.owner or param))) is not None:
+            param.blob.share_data(blob)
+
+
+def _same_names(mine: Sequence[Layer], theirs: Sequence[Layer]) -> Iterator[tuple[Layer, Layer]]:
+    """Pairs of layers with blobs; several of one name pair up in order, and the last takes what is left over."""
+    named: dict[str, tuple[list[Layer], list[Layer]]] = defaultdict(lambda: ([], []))
+    for side, layers in enumerate((mine, theirs)):
+        for layer in layers:
+            if layer.blobs:
+                named[layer.name][side].append(layer)
+    for here, there in named.values():
+        yield from zip(here, there, strict=False)
+        if here and len(there) > len(here):
+            yield here[-1], there[-1]

@@ -9,7 +9,7 @@ from typing import Any
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer, limits
 from minicaffe.log import log
-from minicaffe.passes.insert_splits import unknown_bottom
+from minicaffe.passes.insert_splits import of_layer, unknown_bottom
 
 AUTOMATIC = "(automatic)"  # Caffe: the name of a top that a loss adds for itself
 
@@ -39,6 +39,7 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
     NetError for a bottom that no layer makes before, and for a top that two layers make.
     """
     wiring, guard = Wiring(), _InPlaceGuard()
+    inputs: set[int] = set()
     index: dict[str, int] = {}   # the latest blob of each name
     unread: dict[str, int] = {}  # those that no layer has read yet
     for i, (layer, cls) in enumerate(zip(net.layer, classes, strict=True)):
@@ -55,17 +56,19 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
             wants_in_place = j < len(layer.bottom) and name == layer.bottom[j]
             if wants_in_place and cls.in_place and guard.allows(wiring.bottoms[i][j], layer.name):
                 top, wiring.in_place[i] = wiring.bottoms[i][j], True
-            elif wants_in_place and wiring.bottoms[i][j] in wiring.inputs:
-                raise NetError(f"layer {layer.name!r} ({layer.type}) does not run in place, but its top has the name "
-                               f"of the net's input {name!r}", hint="give the top a name of its own")
+            elif wants_in_place and wiring.bottoms[i][j] in inputs:
+                raise of_layer(net.layer, i, NetError(
+                    f"layer {layer.name!r} ({layer.type}) does not run in place, but its top has the name of the net's "
+                    f"input {name!r}", hint="give the top a name of its own"))
             elif name in index and not wants_in_place:
-                raise _made_twice(net, layer, name)
+                raise of_layer(net.layer, i, _made_twice(net, layer, name))
             else:
                 top = _add_blob(wiring, name)
             index[name] = unread[name] = top
             wiring.tops[i].append(top)
         if layer.type == "Input":
             wiring.inputs += wiring.tops[i]
+            inputs.update(wiring.tops[i])
         if cls.auto_tops:
             wiring.tops[i] += [_add_blob(wiring, AUTOMATIC) for _ in range(limits(cls.tops)[0] - len(layer.top))]
         guard.add(layer.name, cls, wiring.bottoms[i], wiring.tops[i])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
-from minicaffe.errors import NetError, near_names
+from minicaffe.errors import MinicaffeError, NetError, near_names
 from minicaffe.proto import NetParameter
 
+Located = TypeVar("Located", bound=MinicaffeError)
 Top = tuple[int, int]  # (layer index, top index): in-place layers make several tops of one name
 
 
@@ -62,8 +64,20 @@ def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: lis
         hint = f"layer {later[0]!r} makes it, but stands after this layer: move that layer up"
     elif not hint:
         hint = "blobs made so far: " + (", ".join(available) or "none; a net begins with a data or Input layer")
-    return NetError(f"layer {layer.name!r} ({layer.type}): unknown bottom blob {name!r} (bottom {bottom_index})",
-                    hint=hint, missing=name)
+    return of_layer(net.layer, layer_index, NetError(
+        f"layer {layer.name!r} ({layer.type}): unknown bottom blob {name!r} (bottom {bottom_index})",
+        hint=hint, missing=name))
+
+
+def of_layer(layers: Sequence[Any], index: int, error: Located) -> Located:
+    """The error, that knows of which layer it is where several have one name."""
+    error.rank = rank(layers, index)
+    return error
+
+
+def rank(layers: Sequence[Any], index: int) -> int:
+    """How many layers before this one have its name."""
+    return sum(layer.name == layers[index].name for layer in layers[:index])
 
 
 def _losses(net: Any) -> dict[Top, float]:

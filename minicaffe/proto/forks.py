@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 SSD = "the SSD fork"
 FAST_RCNN = "the Fast R-CNN fork"
 RFCN = "the R-FCN fork"
@@ -66,6 +68,15 @@ _CURES = {
     "ceil_mode": "forks' name for Caffe's own choice: `ceil_mode: false` is `round_mode: FLOOR`, true the default",
     "bn_param": "a BN layer of the SegNet, ENet or yjxiong fork; in Caffe it is BatchNorm followed by Scale",
 }
+
+_DEPTHWISE = re.compile(r"depth_?wise|^conv\w*dw|dw_?conv", re.IGNORECASE)
+
+
+def fork_type_hint(layer_type: str) -> str:
+    """What says in Caffe's own types what a fork's type does, or an empty string."""
+    if _DEPTHWISE.search(layer_type):
+        return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
+    return ""
 
 
 def fork_hint(field: str) -> str:

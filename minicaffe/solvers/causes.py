@@ -50,6 +50,14 @@ def likely(param: Any, place: Place, iteration: int, history: Sequence[Moment]) 
     return known
 
 
+def of_growth(param: Any, net: Net, iteration: int) -> list[str]:
+    """Why a loss grows though it is finite; at least one sentence, as of `likely`."""
+    found = [f"the learning rate is too high for this net: {_slower(param)}", *_targets(net)]
+    if iteration < EARLY:
+        found.append(_large_inputs(net))
+    return [cause for cause in found if cause]
+
+
 def _bad_input(layer: Any, place: Place) -> str:
     at, keys = place.first(), getattr(layer, "keys", [])
     record = f", record {keys[at[0]]!r}" if at and at[0] < len(keys) else ""

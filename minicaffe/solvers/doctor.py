@@ -6,13 +6,16 @@ The weights that a failure is saved with are those before the update that the ba
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minicaffe.errors import MinicaffeError, SolverError
-from minicaffe.log import number, warn
+from minicaffe.log import lines, number, warn
 from minicaffe.solvers import causes, failure, plateau
 from minicaffe.solvers.causes import Moment
+from minicaffe.solvers.growth import Growth
 from minicaffe.solvers.watch import Place, Watch
 
 if TYPE_CHECKING:
@@ -23,51 +26,97 @@ REMEMBERED = 20  # iterations, for the causes
 SHOWN = 6  # of them, in the message
 
 
+ON_NAN = ("warn", "stop", "ignore")  # what a solver may be told to do
+HINTS = ("loss-growth", "loss-plateau")  # what the doctor says of a loss that is finite, by the names that silence it
+
+
 class Doctor:
     """Watches a solver's nets from now on.
 
     stop    whether a value that is not finite raises SolverError; otherwise each place where one appears is
             warned of once, and the training goes on
+    brief   warn of the first place in the net that is trained, then look no more, and save nothing: what a solver
+            does by itself. Of the pass backward it looks at the parameters' gradients alone, which costs half as much
+
+    `solver.silence` holds the names of the HINTS that it keeps to itself.
     """
 
-    def __init__(self, solver: Solver, stop: bool = True) -> None:
-        self.solver, self.stop = solver, stop
+    def __init__(self, solver: Solver, stop: bool = True, *, brief: bool = False) -> None:
+        self.stop, self.brief = stop, brief
         self.history: deque[Moment] = deque(maxlen=REMEMBERED)
+        self.attached = False
         self._known: set[tuple[object, ...]] = set()
         self._found_at = -1  # the iteration of the last place found
         self._first_bad: int | None = None
         self._norm: float | None = None
         self._saved = ""
         self._began = solver.iter
-        nets = [solver.net, *solver.test_nets]
+        self._plateaus = [] if "loss-plateau" in solver.silence else plateau.of_net(solver.net)
+        self._growth = None if "loss-growth" in solver.silence else Growth()
+        self.attach(solver)
+        try:
+            self._watches[0].weights()
+        except SolverError:
+            self.detach()
+            raise
+
+    def attach(self, solver: Solver) -> None:
+        """Watch from now on the solver that this doctor was made for."""
+        self.solver, self.attached, solver.doctor = solver, True, self
+        nets = [solver.net] if self.brief else [solver.net, *solver.test_nets]  # a watched test net is not replayed
         self._watches = [Watch(net, self._found) for net in nets]
-        self._batches = [failure.Batch(net) for net in nets]
-        self._plateaus = plateau.of_net(solver.net)
+        self._batches = [] if self.brief else [failure.Batch(net) for net in nets]
+        for watch in self._watches:
+            watch.attach(backward=not self.brief)
+        for batch in self._batches:
+            batch.attach()
         solver.on_gradients_ready.append(self._gradients)
         solver.on_update.append(self._updated)
-        self._watches[0].weights()
 
     def detach(self) -> None:
-        """Watch no longer."""
+        """Watch no longer, and hold no net: one that nobody uses is gone at once, and so are its threads."""
+        self.attached, self.solver.doctor = False, None
         for watch in self._watches:
             watch.detach()
         for batch in self._batches:
             batch.detach()
         self.solver.on_gradients_ready.remove(self._gradients)
         self.solver.on_update.remove(self._updated)
+        self._watches, self._batches = [], []
+        del self.solver
 
     def _gradients(self) -> None:
+        if self._rests():
+            return
         self._norm = self._watches[0].gradients() / self.solver._divisor
         for loss in self._plateaus:
             if hint := loss.hint():
                 warn(AT, hint)
+        if self._growth and self._growth.grown(self.solver.loss):
+            warn(AT, *lines(self._grown(self._growth)))
+
+    def _rests(self) -> bool:
+        """Whether a brief doctor has said what it had to say."""
+        return self.brief and bool(self._known)
+
+    def _grown(self, growth: Growth) -> str:
+        solver = self.solver
+        likely = causes.of_growth(solver.param, solver.net, solver.iter)
+        return "\n  ".join([
+            f"iteration {solver.iter}: the loss has grown from {number(growth.least)} to {number(solver.loss)} "
+            "and stays there, though it is finite: the training diverges",
+            *self._history_lines(), "likely causes, the likeliest first:",
+            *(f"  {i}. {cause}" for i, cause in enumerate(likely, 1))])
 
     def _updated(self) -> None:
         """Look at the weights before a snapshot can be made of them."""
         solver = self.solver
+        if self._rests():
+            return
         self.history.append(Moment(solver.iter - 1, solver.loss, self._norm, solver.rate))
         self._norm = None
-        self._watches[0].weights()
+        if not self.brief:  # else the next pass forward meets them
+            self._watches[0].weights()
 
     def _found(self, place: Place) -> None:
         """Report a place; of one iteration only the first, for the others follow from it."""
@@ -81,8 +130,14 @@ class Doctor:
         self._known.add(place.key)
         if self.stop:
             raise SolverError(self._report(place), hint=self._hint())
-        first, _, rest = self._report(place).partition("\n")
-        warn(AT, first, lambda: f"{rest}\n  --on-nan warn: the training goes on")
+        if self.brief:
+            for watch in self._watches:
+                watch.looks = False
+            end = "the training goes on, and nobody looks for more of them; set solver.on_nan to 'stop' for an error " \
+                  "here, or to 'ignore'"
+        else:
+            end = "--on-nan warn: the training goes on"
+        warn(AT, *lines(f"{self._report(place)}\n  {end}"))
 
     def _report(self, place: Place) -> str:
         index = next(i for i, watch in enumerate(self._watches) if watch.net is place.net)
@@ -108,7 +163,7 @@ class Doctor:
     def _save(self, index: int, place: Place) -> str:
         """Save the pass for a replay, the first of a run alone; what to say about it."""
         path = f"{self._prefix()}_iter_{self.solver.iter}_failure.npz"
-        if self._saved:
+        if self._saved or self.brief:
             return ""
         try:
             failure.save(path, self._batches[index], place, iteration=self.solver.iter, backward=index == 0)
@@ -133,3 +188,23 @@ class Doctor:
     def _prefix(self) -> str:
         return self.solver.param.snapshot_prefix or "minicaffe"
 
+
+@contextmanager
+def attending(solver: Solver) -> Iterator[None]:
+    """Let a doctor watch while the block runs, as the solver's `on_nan` says, unless somebody has called one."""
+    if solver.on_nan not in ON_NAN:
+        raise SolverError(f"on_nan must be one of {', '.join(map(repr, ON_NAN))}, got {solver.on_nan!r}")
+    if solver.doctor is not None or solver.on_nan == "ignore":
+        yield
+        return
+    stop = solver.on_nan == "stop"
+    mine = solver.own_doctor
+    if mine is None or mine.stop != stop:
+        mine = solver.own_doctor = Doctor(solver, stop, brief=not stop)
+    elif not mine._rests():
+        mine.attach(solver)
+    try:
+        yield
+    finally:
+        if mine.attached:
+            mine.detach()

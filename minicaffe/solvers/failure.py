@@ -51,8 +51,11 @@ class Batch:
         self._copied = [(i, name, blob) for i in self.sources for name, blob in self._tops(i)
                         if self._overwritten(blob)]
         self._carrying = [i for i, layer in enumerate(net.layers) if i not in self.sources and layer.resume_state()]
-        net.before_layer.append(self._before)
-        net.after_layer.append(self._after)
+
+    def attach(self) -> None:
+        """Remember from now on."""
+        self.net.before_layer.append(self._before)
+        self.net.after_layer.append(self._after)
 
     def detach(self) -> None:
         """Remember nothing more."""
@@ -104,15 +107,15 @@ class Replay:
     info    iteration, backward and more, as `save` wrote them
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, allow_python: bool = True) -> None:
         arrays = _read(path)
         self.info = _info(arrays.pop("info", None), path)
         try:
-            self._load(arrays, path)
+            self._load(arrays, path, allow_python)
         except (LookupError, TypeError, ValueError) as error:
             raise DataError(f"this saved failure is damaged: {error}", where=str(path)) from error
 
-    def _load(self, arrays: dict[str, np.ndarray], path: str | Path) -> None:
+    def _load(self, arrays: dict[str, np.ndarray], path: str | Path, allow_python: bool) -> None:
         definition = text.parse(self.info["net"], NetParameter(), f"the net in {path}")
         self.found = Found(*self.info["found"])
         self._random = {int(i): state for i, state in self.info["random"].items()}
@@ -120,7 +123,7 @@ class Replay:
         for state in self._random.values():
             np.random.PCG64().state = state  # an error now rather than in the middle of the pass
         self.net = Net(definition, None, dtype=np.dtype(self.info["dtype"]).type,
-                       permissive=bool(self.info["permissive"]))
+                       permissive=bool(self.info["permissive"]), allow_python=allow_python)
         self._batch = {name.removeprefix("batch/"): v for name, v in arrays.items() if name.startswith("batch/")}
         for name, values in self._batch.items():
             _put(values, self.net.blobs[name], name)
@@ -139,6 +142,7 @@ class Replay:
         for name, values in self._batch.items():
             self.net.blobs[name].data[...] = values
         watch = Watch(self.net, note)
+        watch.attach()
         self.net.before_layer.append(self._before)
         try:
             self.net.clear_param_diffs()

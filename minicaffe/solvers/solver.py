@@ -19,7 +19,7 @@ from minicaffe.errors import SolverError, near_names
 from minicaffe.log import log, number
 from minicaffe.net import Net
 from minicaffe.proto import TRAIN, text
-from minicaffe.solvers import checks, criterion, definition, epochs, lr_policy, record, report, snapshot
+from minicaffe.solvers import checks, criterion, definition, doctor, epochs, lr_policy, record, report, snapshot
 from minicaffe.solvers.fields import place
 from minicaffe.solvers.iter_size import Passes
 from minicaffe.solvers.keep import Keep
@@ -98,6 +98,10 @@ class Solver:
     `on_test` is a list of functions that take the number of a test net and its results, after each of its tests.
     `requested_action` is a function asked after each iteration what to do.
 
+    on_nan          what `step` and `solve` do where a value becomes NaN or Inf: "warn" once and go on, "stop" with a
+                    SolverError, "ignore"; a Doctor that somebody calls decides by itself
+    silence         names of the doctor's hints that are not wanted
+
     Set to a Criterion or a Keep where wanted, before the training begins
         early_stop      stop when this has not got better for its patience
         keep            which snapshots stay on the disk
@@ -120,6 +124,10 @@ class Solver:
         self.on_update: list[Callable[[], None]] = []
         self.on_test: list[Callable[[int, list[tuple[str, float]]], None]] = []
         self.requested_action: Callable[[], Action] = lambda: Action.NONE
+        self.on_nan = "warn"
+        self.silence: frozenset[str] = frozenset()
+        self.doctor: doctor.Doctor | None = None
+        self.own_doctor: doctor.Doctor | None = None
         self.early_stop: criterion.Criterion | None = None
         self.keep: Keep | None = None
         self.tested = -1  # the iteration of the last tests, all test nets' being done
@@ -183,6 +191,10 @@ class Solver:
 
     def step(self, iterations: int) -> None:
         """Make this many updates, fewer where a stop is asked for."""
+        with doctor.attending(self):
+            self._step(iterations)
+
+    def _step(self, iterations: int) -> None:
         stop = self.iter + iterations
         tested = self.tested if self._resumed else -1
         if not self._resumed:

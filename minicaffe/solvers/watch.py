@@ -53,19 +53,25 @@ class Place(NamedTuple):
 class Watch:
     """Looks at what each layer of a net writes, and calls `found` with the Place of what is not finite.
 
+    Layers are looked at between `attach` and `detach`, while `looks` is set.
     In the order of the computation: tops forward; then, from the last layer to the first, the gradients of
     parameters and bottoms. Parameters are looked at where `gradients` and `weights` are called.
     """
 
     def __init__(self, net: Net, found: Callable[[Place], None]) -> None:
-        self.net, self.found = net, found
-        net.after_layer.append(self._forward)
-        net.after_backward.append(self._backward)
+        self.net, self.found, self.looks = net, found, True
+
+    def attach(self, backward: bool = True) -> None:
+        """Look at the layers from now on; without `backward`, at what they write forward alone."""
+        self.net.after_layer.append(self._forward)
+        if backward:
+            self.net.after_backward.append(self._backward)
 
     def detach(self) -> None:
         """Look no longer."""
         self.net.after_layer.remove(self._forward)
-        self.net.after_backward.remove(self._backward)
+        if self._backward in self.net.after_backward:
+            self.net.after_backward.remove(self._backward)
 
     def gradients(self) -> float:
         """The L2 norm of all parameters' gradients together; a bad one is found."""
@@ -82,7 +88,7 @@ class Watch:
                        for i, layer in enumerate(self.net.layers) for k, blob in enumerate(layer.blobs))
 
     def _forward(self, i: int) -> None:
-        if self.net.layers[i].shares_data:  # its tops are its bottom's memory
+        if not self.looks or self.net.layers[i].shares_data:  # its tops are its bottom's memory
             return
         if not all(finite(top.data) for top in self.net.tops[i]):
             names = (self.net.wiring.blob_names[t] for t in self.net.wiring.tops[i])
@@ -91,6 +97,8 @@ class Watch:
 
     def _backward(self, i: int) -> None:
         net = self.net
+        if not self.looks:
+            return
         wanted = [j for j, runs in enumerate(net.plan.bottoms[i]) if runs] if net.plan.layers[i] else []
         if all(finite(net.bottoms[i][j].diff) for j in wanted):
             return

@@ -108,3 +108,39 @@ def test_phases(tmp_path, capsys):
     assert "memory, TRAIN   nothing to train: no layer is a loss" in printed
     assert "SoftmaxWithLoss" not in printed
     assert "SoftmaxWithLoss" in summary(tmp_path, capsys, text)
+
+
+LSTM = inputs(data=(7, 4, 5), cont=(7, 4), label=(7, 4)) + layer(
+    "LSTM", "data cont", "lstm", "recurrent_param { num_output: 3 }") + layer(
+    "InnerProduct", "lstm", "fc", "inner_product_param { num_output: 6 axis: 2 }") + layer(
+    "SoftmaxWithLoss", "fc label", "loss", "softmax_param { axis: 2 }")
+
+
+def test_time_steps_are_not_the_batch(tmp_path, capsys):
+    """A recurrent net's first axis is time: the batch is its sequences, and --batch changes their number."""
+    printed = summary(tmp_path, capsys, LSTM)
+    assert re.search(r"^multiply-adds   ([\d,]+) a batch of 4 sequences of 7 time steps, ([\d,]+) a sequence$", printed,
+                     re.MULTILINE)
+    assert row(printed, "data")[2] == "7×4×5"
+    printed = summary(tmp_path, capsys, LSTM, "--batch", "9")
+    assert ["7×9×5", "7×9", "7×9×3"] == [row(printed, name)[2] for name in ("data", "cont", "lstm")]
+    assert "a batch of 9 sequences of 7 time steps" in printed
+
+
+def test_what_the_stages_left_out(tmp_path, capsys):
+    """A blob whose layer the stages left out is not blamed on a missing data layer, and the stage is named."""
+    text = inputs(data=(4, 3, 8, 6), label=(4,)).replace(
+        'type: "Input"', 'type: "Input" include { stage: "deploy" not_stage: "train" }') + BODY
+    printed = summary(tmp_path, capsys, text, status=1)
+
+    assert ("net.prototxt:3: layer 'conv' (Convolution): unknown bottom blob 'data' (bottom 0)\n"
+            "  hint: layer 'data' makes it, but its rules leave it out of this net (TRAIN, level 0, stages: none); "
+            "--stage deploy takes it in") in printed
+    assert row(summary(tmp_path, capsys, text, "--stage", "deploy"), "data")[2] == "4×3×8×6"
+
+
+def test_of_two_layers_of_one_name_the_wrong_one_is_named(tmp_path, capsys):
+    """Without a file of its own (summary reads it first), a net still tells which of two layers of a name it means."""
+    text = INPUT + layer("Pooling", "fc", "p", "pooling_param { kernel_size: 2 }", name="relu")
+
+    assert summary(tmp_path, capsys, text, status=1).startswith("minicaffe: error: net.prototxt:7: layer 'relu' (Pool")

@@ -783,6 +783,46 @@ class NoBackward(Layer):
 
 class NoLayer:
     pass
+
+
+class Told(Layer):
+    """Does what param_str says in each of its methods."""
+
+    def setup(self, bottom, top):
+        self.do("setup", bottom, top)
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].shape)
+        self.do("reshape", bottom, top)
+
+    def forward(self, bottom, top):
+        self.do("forward", bottom, top)
+        return "nonsense"
+
+    def do(self, method, bottom, top):
+        when, _, what = self.param_str.partition(": ")
+        if when == method:
+            exec(what, globals(), {"self": self, "bottom": bottom, "top": top})
+
+
+class OwnInit(Layer):
+    def __init__(self):
+        pass
+
+
+class LateInit(Layer):
+    def __init__(self, *args, **more):
+        pass
+
+
+class ManyTops(Layer):
+    tops = "many"
+
+
+def __getattr__(name):
+    if name == "Asked":
+        raise RuntimeError("not today")
+    raise AttributeError(name)
 '''
 
 
@@ -792,6 +832,9 @@ def users(tmp_path, monkeypatch):
     (tmp_path / "layers_of_users.py").write_text(USERS)
     (tmp_path / "helper_of_users.py").write_text("def divide(a, b):\n    return a / b\n")
     (tmp_path / "needs_caffe.py").write_text("import caffe\n")
+    (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "interrupted.py").write_text("raise KeyboardInterrupt\n")
+    (tmp_path / "forgets_path.py").write_text("import os, sys\nsys.path.remove(os.getcwd())\n")
     (tmp_path / "bad_syntax.py").write_text("class Oops(:\n")
     monkeypatch.chdir(tmp_path)
     known = set(sys.modules)
@@ -919,6 +962,19 @@ def test_python_missing_method(users):
     ("Timse", "layers_of_users", r"'layers_of_users' has no class 'Timse'\n.*did you mean .*'Times'"),
     ("Qqqq", "layers_of_users", r"has no class 'Qqqq'\n.*its layers are .*Times, Phase"),
     ("NoLayer", "layers_of_users", r"layers_of_users\.NoLayer must be a subclass of minicaffe\.layer\.Layer"),
+    ("PythonLayer", "minicaffe.layers.utility.python", r"python\.PythonLayer is a base class for layers, not a layer"),
+    ("Layer", "layers_of_users", r"Layer is a base class for layers, not a layer\n.*its layers are .*Times"),
+    ("LossLayer", "layers_of_users", r"LossLayer is a base class for layers"),
+    ("OwnInit", "layers_of_users", r"OwnInit\.__init__ raised TypeError"),
+    ("LateInit", "layers_of_users", r"LateInit\.__init__ does not call super\(\)\.__init__"),
+    ("ManyTops", "layers_of_users", r"ManyTops\.tops must be a number of blobs.*got 'many'"),
+    ("Asked", "layers_of_users", r"looking for Asked in layers_of_users raised RuntimeError: not today"),
+    ("Times", "exits", r"importing exits raised SystemExit: 3\n.*exits\.py\", line 1"),
+    ("Times", "../layers_of_users", r"'\.\./layers_of_users' is no module's name\n.*write 'my_layers'"),
+    ("Times", "layers_of_users.py", r"'layers_of_users\.py' is no module's name"),
+    ("Times", ".layers_of_users", r"is no module's name"),
+    ("Times", "folder\\layers_of_users", r"is no module's name"),
+    ("Times", "forgets_path", r"has no class 'Times'"),
     ("Times", "bad_syntax", r"importing bad_syntax raised SyntaxError: .*bad_syntax\.py, line 1"),
     ("Times", "needs_caffe",
      r"importing needs_caffe raised ModuleNotFoundError.*import caffe.*from minicaffe import pycaffe as caffe"),
@@ -927,3 +983,43 @@ def test_python_loading_errors(users, name, module, message):
     """What cannot be imported or found is named, with the layer and the cure."""
     with pytest.raises(LayerError, match=r"(?s)layer 'mine' \(Python\): .*" + message):
         users(name, module)
+
+
+@pytest.mark.parametrize(("told", "message"), [
+    ("setup: self.blobs = None", r"after Told\.setup, self\.blobs is no list of Blobs: None\n.*add_blob"),
+    ("setup: self.blobs = 5", r"after Told\.setup, self\.blobs is no list of Blobs: 5"),
+    ("setup: self.blobs.append([1.0])", r"after Told\.setup, self\.blobs is no list of Blobs: \[\[1\.0\]\]"),
+    ("forward: self.blobs = {}", r"after Told\.forward, self\.blobs is no list of Blobs"),
+    ("reshape: top[0] = None", r"Told\.reshape has put other objects in the place of .*: NoneType\n.*top\[0\]\.data"),
+    ("forward: top[0] = bottom[0].data * 2", r"Told\.forward has put other objects in the place of .*: ndarray"),
+    ("setup: top.clear()", r"Told\.setup has put other objects in the place of"),
+    ("forward: bottom.append(3)", r"Told\.forward has put other objects in the place of .*: Blob, int"),
+    ("reshape: top[0].shape = 'abc'", r"after Told\.reshape, a blob's shape is no tuple of sizes: 'abc'"),
+    ("reshape: top[0].shape = (-3,)", r"after Told\.reshape, a blob's shape is no tuple of sizes"),
+    ("reshape: top[0].reshape(2.5)", r"Told\.reshape raised TypeError"),
+    ("reshape: top[0].reshape(10**9, 10**9)", r"Told\.reshape raised LayerError: .*at most"),
+    ("forward: top[0].data = 3", r"Told\.forward raised AttributeError"),
+    ("forward: raise SystemExit", r"Told\.forward raised SystemExit"),
+    ("forward: exit()", r"Told\.forward raised SystemExit"),
+    ("forward: raise BaseException('of a kind of its own')", r"Told\.forward raised BaseException: of a kind"),
+])
+def test_python_layers_that_break_what_they_are_given(users, told, message):
+    """Whatever a layer does to the blobs it is given or to its own ends in a message that names the layer."""
+    with pytest.raises(LayerError, match=r"(?s)layer 'mine' \(Python\): .*" + message):
+        run_forward(users("Told", param_str=told), normal(5))
+
+
+def test_python_forward_may_return_anything(users):
+    """As in Caffe, what `forward` returns is not looked at."""
+    layer, bottom = users("Told", param_str="never"), [filled(normal(5))]
+    top = set_up(layer, (5,))[1]
+
+    assert layer.Forward(bottom, top) == 0.0
+
+
+def test_python_layers_let_ctrl_c_pass(users):
+    """A Ctrl-C in a user's code stops the program; it is no error of the layer."""
+    with pytest.raises(KeyboardInterrupt):
+        users("Times", "interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        run_forward(users("Told", param_str="forward: raise KeyboardInterrupt"), normal(5))

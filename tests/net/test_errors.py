@@ -4,6 +4,7 @@ import pytest
 from net_tools import fully_connected, inputs, layer, make
 
 from minicaffe import TEST, TRAIN, Layer, LayerError, MinicaffeError, Net, NetError, pycaffe, register
+from minicaffe.errors import near_names
 from minicaffe.proto import LayerParameter, NetParameter
 from minicaffe.proto import text as proto_text
 
@@ -158,3 +159,118 @@ def test_a_source_whose_backslashes_were_read_as_escapes(tmp_path, kind, message
     assert r"D:\new\train" in found.value.message
     assert "\n" not in found.value.message
     assert '"D:/new/train"' in found.value.hint
+@pytest.mark.parametrize(("second", "words"), [
+    (layer("ReLU", "x", "y", name="a"), "top blob 'y' is already made by layer 'a'"),
+    (layer("TanH", "z", "w", name="a"), "unknown bottom blob 'z'"),
+    (layer("TanH", "y", "w", "propagate_down: 1 propagate_down: 1", name="a"), "has 1 bottoms, but propagate_down"),
+    (layer("TanH", "y", "w", "param { }", name="a"), "has 0 learnable blobs, but param is given 1 times"),
+    (layer("Eltwise", "y", "w", "eltwise_param { coeff: 1 coeff: 2 }", name="a"), ""),
+    (layer("Flat", "y", "w", name="a"), ""),
+    (fully_connected("y", "v", 4, 'param { name: "w" }', name="o")
+     + fully_connected("y", "w", 5, 'param { name: "w" }', name="a"), "the shared parameter 'w' has the shape"),
+], ids=["made twice", "unknown bottom", "propagate_down", "param", "own check", "type", "shared"])
+def test_of_two_layers_of_one_name(tmp_path, second, words):
+    """The error names the line of the layer that is wrong, not of the first of its name, and where the other is."""
+    text = X + layer("TanH", "x", "y", name="a") + second
+    line = text.count("\n")
+    message = error_of(tmp_path, text)
+
+    assert message.startswith(f"net.prototxt:{line}: layer 'a'")
+    assert words in message
+    assert "(another layer has this name too: net.prototxt:2)" in message
+
+
+def test_one_name_in_both_phases_is_no_second_layer(tmp_path):
+    """Of two layers of one name in different phases, one alone takes part, and nothing is said of the other."""
+    text = X + "".join(layer("TanH", "z", "y", f"include {{ phase: {phase} }}") for phase in ("TRAIN", "TEST"))
+
+    assert "another layer" not in error_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(("more", "flags"), [
+    ("include { phase: TRAIN }", "; --phase TRAIN takes it in"),
+    ('include { stage: "a" stage: "b" }', "; --stage a,b takes it in"),
+    ('include { stage: "a" not_stage: "c" }', ""),
+    ("include { min_level: 3 }", "; --level 3 takes it in"),
+    ("include { max_level: 0 phase: TRAIN }", "; --phase TRAIN --level 0 takes it in"),
+    ('include { stage: "a" } include { stage: "d" }', "; --stage c,a takes it in"),
+    ("exclude { phase: TEST }", "")])
+def test_what_would_take_a_layer_in(tmp_path, more, flags):
+    """The hint says which flags include the layer that makes the missing blob, where its rules allow any."""
+    text = X + layer("TanH", "x", "y", more) + layer("ReLU", "y", "z")
+    message = error_of(tmp_path, text, TEST, level=1, stages=["c"])
+
+    hint = message.split("hint: ")[1]
+    assert hint == ("layer 'y' makes it, but its rules leave it out of this net (TEST, level 1, stages: c)"
+                    + flags.replace("--stage a,b", "--stage c,a,b"))
+
+
+@pytest.mark.parametrize("name", ["DepthwiseConvolution", "ConvolutionDepthwise", "DepthwiseConv",
+                                  "ConvolutionDepthWise", "Depth_wise", "ConvDW", "DWConvolution", "depthwise_conv2d"])
+def test_depthwise_types(tmp_path, name):
+    """A fork's depthwise convolution is Convolution with group, not Deconvolution."""
+    hint = error_of(tmp_path, X + layer(name, "x", "y")).split("hint: ")[1]
+
+    assert hint.startswith("a depthwise convolution is Convolution with group: <channels>")
+
+
+@pytest.mark.parametrize(("name", "known", "near"), [
+    ("conv", ["Concat", "Convolution", "Deconvolution"], "'Convolution' or 'Concat'"),
+    ("rate", ["base_lr", "decay_rate"], "'decay_rate'"), ("ReLULayer", ["ReLU", "PReLU", "LRN"], "'ReLU'"),
+    ("SGDSolver", ["SGD", "Adam"], "'SGD'"), ("Inner", ["InnerProduct", "Input"], "'InnerProduct'"),
+    ("summ", ["summary", "show"], "'summary'"), ("conv1", ["conv1_1", "conv1_2", "conv2_1"], "'conv1_1' or 'conv1_2'"),
+    ("qq", ["ReLU"], ""), ("x", ["xavier"], "")])
+def test_near_names(name, known, near):
+    """Names that begin with what was written come first, then those spelt alike, else those that hold it."""
+    assert near_names(name, known).removeprefix("did you mean ").startswith(near)
+    assert bool(near) == bool(near_names(name, known))
+
+
+@pytest.mark.parametrize(("loss", "scores", "label"), [
+    ("SoftmaxWithLoss", (2, 5), (2,)), ("SoftmaxWithLoss", (2, 5), (2, 1)),
+    ("SoftmaxWithLoss", (2, 5, 3, 4), (2, 3, 4)),
+    ("SoftmaxWithLoss", (2, 5, 3, 4), (2, 1, 3, 4)), ("HingeLoss", (2, 5), (2,)), ("Accuracy", (2, 5), (2,)),
+    ("Accuracy", (2, 5), (2, 1)), ("MultinomialLogisticLoss", (2, 5), (2,)), ("HingeLoss", (2, 5), (2, 1))])
+def test_swapped_bottoms(tmp_path, loss, scores, label):
+    """A loss or a measure that gets its labels first says so."""
+    message = error_of(tmp_path, inputs(s=scores, l=label) + layer(loss, "l s", "y"))
+
+    assert "hint: the first bottom is for the scores, the second for the labels" in message
+
+
+def test_swapped_bottoms_of_one_size(tmp_path):
+    """Where the sizes cannot tell, the gradient that is asked of the labels alone can."""
+    text = inputs(l=(2, 3)) + X + fully_connected("x", "g", 3) + layer("Sigmoid", "g", "f")
+    message = error_of(tmp_path, text + layer("SigmoidCrossEntropyLoss", "l f", "y"))
+    assert "hint: the first bottom is for the scores" in message
+    both = error_of(tmp_path, text + layer("SigmoidCrossEntropyLoss", "f f", "y"))
+    assert "hint: set propagate_down: false for bottom 1" in both
+
+
+@pytest.mark.parametrize("label", [(2,), (2, 1)])
+def test_other_sizes_are_not_called_swapped(tmp_path, label):
+    """Labels that do not fit are not blamed on the order of the bottoms."""
+    message = error_of(tmp_path, inputs(s=(2, 5), l=(3, *label[1:])) + layer("SoftmaxWithLoss", "s l", "y"))
+
+    assert "wrong way round" not in message
+
+
+def test_class_labels_for_yes_no_questions(tmp_path):
+    """One label a sample where each score needs a target is told of the loss that takes class labels."""
+    for shape in (2,), (2, 1):
+        message = error_of(tmp_path, X + inputs(l=shape) + layer("SigmoidCrossEntropyLoss", "x l", "y"))
+        assert "hint: are they class labels?" in message
+        assert "take SoftmaxWithLoss" in message
+    assert "class labels" not in error_of(tmp_path, X + inputs(l=(2, 2)) + layer("SigmoidCrossEntropyLoss", "x l", "y"))
+
+
+@pytest.mark.parametrize(("shape", "values", "words"), [
+    ((3,), [0, 9, 4], "take SoftmaxWithLoss"), ((3, 1), [0, 2, 1], "take SoftmaxWithLoss"),
+    ((3, 1), [0, 2.5, 1], "masks of 0 and 255"), ((3,), [0, 255, 255], "masks of 0 and 255"),
+    ((3, 1, 1, 1), [-1, 1, 1], "labels of -1 and 1")])
+def test_class_labels_with_one_score_a_sample(shape, values, words):
+    """Whole numbers beyond 1, one a sample, are taken for class labels, other targets for what they were before."""
+    net = make(inputs(x=(3, 1), t=shape) + layer("SigmoidCrossEntropyLoss", "x t", "loss"))
+    net.blobs["t"].data.reshape(-1)[:] = values
+    with pytest.warns(UserWarning, match=words):
+        net.forward()

@@ -108,3 +108,55 @@ def test_shared_weights_must_fit():
         test = make(inputs(x=(5, 3)) + layer("InnerProduct", "x", "f", f"inner_product_param {{ {other} }}"))
         with pytest.raises(NetError, match=f"layer 'f': cannot share its weights: its blobs are {words}"):
             test.share_trained_layers_with(train)
+
+
+W, PERMISSIVE = 'param { name: "w" }', 'param { name: "w" share_mode: PERMISSIVE }'
+TEST_ONLY = "include { phase: TEST }"
+
+
+@pytest.mark.parametrize("body", [
+    fully_connected("x", "a", 4, W) + fully_connected("x", "b", 4, W + TEST_ONLY),
+    fully_connected("x", "b", 4, W + TEST_ONLY) + fully_connected("x", "a", 4, W),
+    fully_connected("x", "b", 4, W) + fully_connected("x", "a", 4, W) + fully_connected("x", "c", 4, W + TEST_ONLY),
+    fully_connected("x", "a", 4, W + TEST_ONLY) + fully_connected("x", "b", 4, "include { phase: TRAIN }")
+    + fully_connected("x", "b", 4, W + TEST_ONLY),
+    fully_connected("x", "a", 4, "include { phase: TRAIN }") + fully_connected("x", "b", 4, "include { phase: TRAIN }")
+    + fully_connected("x", "a", 4, W + TEST_ONLY) + fully_connected("x", "b", 4, W + TEST_ONLY),
+    fully_connected("x", "a", 1, W + TEST_ONLY) + fully_connected("thin", "b", 3, PERMISSIVE),
+    fully_connected("x", "a", 3, 'param { name: "w" } param { name: "v" }' + TEST_ONLY)
+    + fully_connected("x", "b", 3, 'param { name: "w" } param { name: "v" }'),
+    layer("RNN", "s cont", "r", W + TEST_ONLY + " recurrent_param { num_output: 3 weight_filler { type: 'gaussian' } }")
+    + layer("RNN", "s cont", "q", W + " recurrent_param { num_output: 3 weight_filler { type: 'gaussian' } }"),
+    fully_connected("x", "a", 4, name="twice") + fully_connected("x", "b", 4, name="twice"),
+    fully_connected("x", "a", 4, "include { phase: TRAIN }", name="twice") + fully_connected("x", "b", 4, name="twice"),
+], ids=["owner trained", "sharer trained", "two trained", "not shared in training", "each its own in training",
+        "permissive", "both blobs", "recurrent", "one name", "one name, one more in training"])
+def test_a_followed_net_is_what_its_snapshot_gives(body):
+    """this test shows that to follow a training net and to load its weights gives the same numbers in every blob."""
+    text = inputs(x=(2, 3), thin=(2, 1), s=(2, 5, 3), cont=(2, 5)) + body
+    train = make(text)
+    following, loaded = make(text, phase=TEST), make(text, phase=TEST)
+    following.share_trained_layers_with(train)
+    for param in train.learnable_params:
+        param.blob.data[...] += 1
+    loaded.copy_trained_from(train.to_proto())
+
+    trained = {layer.name for layer in train.layers if layer.blobs}
+    for mine, theirs in zip(following.all_params, loaded.all_params, strict=True):
+        if theirs.layer in trained or any(p.layer in trained for p in loaded.all_params
+                                          if p.blob.shares_data_with(theirs.blob)):
+            np.testing.assert_array_equal(theirs.blob.data, mine.blob.data)
+        if mine.owner is not None:
+            assert mine.blob.shares_data_with(mine.owner.blob)
+            assert np.shares_memory(mine.blob.diff, mine.owner.blob.diff)
+    assert not any(np.shares_memory(p.blob.diff, q.blob.diff) for p in train.all_params for q in following.all_params)
+
+
+def test_a_net_that_cannot_follow_is_left_as_it_was():
+    """this test shows that where one layer's shapes differ, no layer is tied to the other net."""
+    train = make(inputs(x=(5, 3)) + fully_connected("x", "f", 4) + fully_connected("f", "g", 4))
+    test = make(inputs(x=(5, 3)) + fully_connected("x", "f", 4) + fully_connected("f", "g", 5), phase=TEST)
+    with pytest.raises(NetError, match="layer 'g': cannot share"):
+        test.share_trained_layers_with(train)
+
+    assert not test.params["f"][0].shares_data_with(train.params["f"][0])

@@ -14,6 +14,8 @@ from minicaffe.log import warn
 from minicaffe.proto import LossParameter
 
 LOG_THRESHOLD = 1e-20  # Caffe: kLOG_THRESHOLD, the least probability whose logarithm is taken
+CLASS_LABELS = ("are they class labels? this loss answers a yes/no question for each score; for one class a sample "
+                "take SoftmaxWithLoss, with as many scores as there are classes")
 BLOCK = 1 << 16  # cells worked on at a time: they stay in cache, and no second large array is made
 
 
@@ -90,12 +92,16 @@ class NormalizedLoss(LossLayer):
         if not x or x[:1] != t[:1]:
             self.fail(f"bottom[0] {x} and bottom[1] {t} must have the same first size, the batch")
 
-    def check_same_size(self, bottom):
-        """LayerError unless bottom[0] and bottom[1] have the same first size and as many values."""
+    def check_same_size(self, bottom, hint_one_a_sample=""):
+        """LayerError unless bottom[0] and bottom[1] have the same first size and as many values.
+
+        The hint is for a bottom[1] with one number a sample.
+        """
         self.check_batch(bottom)
         x, t = bottom[0], bottom[1]
         if x.count != t.count:
-            self.fail(f"bottom[0] {x.shape} has {x.count} values, but bottom[1] {t.shape} has {t.count}")
+            self.fail(f"bottom[0] {x.shape} has {x.count} values, but bottom[1] {t.shape} has {t.count}",
+                      hint=hint_one_a_sample if t.count == t.shape[0] else "")
 
     def check_labels(self, bottom, cells, what):
         """LayerError unless there is one label for each of `cells`; `what` says how they are counted."""
@@ -173,7 +179,9 @@ class NormalizedLoss(LossLayer):
             return
         self.targets_warned, at = True, first_index(outside)
         low, high = np.nanmin(t[outside]), np.nanmax(t[outside])
-        if low >= 0 and high > 2:
+        if t.size == t.shape[0] and low >= 0 and (t == np.trunc(t)).all() and high < 255:
+            hint = CLASS_LABELS
+        elif low >= 0 and high > 2:
             hint = "masks of 0 and 255 need transform_param { scale: 0.00390625 }"
         elif low == -1 and high == -1:
             hint = "labels of -1 and 1 must become 0 and 1; or is -1 what ignore_label should name?"

@@ -27,6 +27,7 @@ class AccuracyLayer(Layer):
     bottoms = 2
     tops = (1, 2)
     backward_reads = ()
+    label_bottoms = (1,)
 
     def reshape(self, bottom, top):
         x, label, p = bottom[0], bottom[1], self.param

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicaffe.layer import register
-from minicaffe.layers.loss._normalize import NormalizedLoss, blocks, times
+from minicaffe.layers.loss._normalize import CLASS_LABELS, NormalizedLoss, blocks, times
 
 
 @register("SigmoidCrossEntropyLoss")
@@ -41,7 +41,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
 
     def reshape(self, bottom, top):
         x = bottom[0]
-        self.check_same_size(bottom)
+        self.check_same_size(bottom, CLASS_LABELS)
         self.check_weights(bottom, x.count, x.shape[1] if x.num_axes > 1 else 1)
         top[0].reshape(())
         for y in top[1:]:

@@ -1,16 +1,19 @@
 """Python: a layer that the user writes, named by its module and class."""
 
-import functools
 import importlib
 import os
 import sys
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, near_names
-from minicaffe.layer import Layer, register
+from minicaffe.layer import Elementwise, Layer, LossLayer, register
 from minicaffe.proto import LayerParameter
 
+GUARDED = ("setup", "reshape", "forward", "backward", "allow_force_backward", "resume_state", "resume_from")
 OURS = (str(Path(__file__).parents[2]) + os.sep, "<frozen importlib")
 
 
@@ -44,7 +47,8 @@ class PythonLayer(Layer):
     Blobs     what the class adds
     In place  as the class allows
     Errors    LayerError when module or layer is missing, cannot be imported or found, or is no Layer; when the
-              class raises an error, with its own traceback
+              class raises an error or SystemExit, with its own traceback; when it puts something that is no Blob in
+              the place of one
     """
 
     message = "python_param"
@@ -56,11 +60,10 @@ class PythonLayer(Layer):
     def __new__(cls, param=None, **options):
         if cls is not PythonLayer:
             return super().__new__(cls)
-        user = _user_class(param or LayerParameter(name=cls.type, python_param=options.get("python_param")))
-        # the user's class comes first: what it declares holds, what it leaves out is as declared above
-        own = {"type": cls.type, "message": cls.message, "__module__": user.__module__, "__doc__": user.__doc__}
-        own |= {name: _guarded(getattr(user, name)) for name in ("setup", "reshape", "forward", "backward")}
-        return super().__new__(type(user.__name__, (user, PythonLayer), own))
+        param = param or LayerParameter(name=cls.type, python_param=options.get("python_param"))
+        user = _user_class(param)
+        with _users_code(param.name, f"making the class {user.__name__} raised "):
+            return super().__new__(_joined(user))
 
     def __init__(self, param=None, **options):
         super().__init__(param, **options)
@@ -68,19 +71,73 @@ class PythonLayer(Layer):
         self.blobs = BlobList(self)
 
 
-def _guarded(method):
+def _joined(user):
+    """The class of the layer that the net holds: the user's, and behind it PythonLayer.
+
+    What the user's class declares holds; what it leaves out is as PythonLayer declares it.
+    """
+
+    def init(self, param=None, **options):
+        name = param.name if param else PythonLayer.type
+        with _users_code(name, f"{user.__name__}.__init__ raised "):
+            super(made, self).__init__(param, **options)
+        if getattr(self, "layer_param", None) is None:
+            raise LayerError(f"layer {name!r} (Python): {user.__name__}.__init__ does not call super().__init__(...)",
+                             hint="do in `setup` what the layer needs to do once; then no __init__ is needed")
+
+    own = {"type": PythonLayer.type, "message": PythonLayer.message, "__module__": user.__module__,
+           "__doc__": user.__doc__, "__init__": init}
+    own |= {name: _guarded(getattr(user, name), name) for name in GUARDED}
+    made: Any = type(user.__name__, (user, PythonLayer), own)
+    return made
+
+
+def _guarded(method, method_name):
     """A user's method whose errors name the layer and show the user's own traceback."""
 
-    @functools.wraps(method)
-    def run(self, *blobs):
-        try:
-            return method(self, *blobs)
-        except Exception as error:
-            if isinstance(error, LayerError) and error.message.startswith(f"layer {self.name!r} "):
-                raise  # the layer's own self.fail or self.check
-            raise _layer_error(self.name, f"{type(self).__name__}.{method.__name__} raised ", error) from error
+    def run(self, *given):
+        lists = [(blobs, list(blobs)) for blobs in given if isinstance(blobs, list)]
+        named = f"{type(self).__name__}.{method_name}"
+        with _users_code(self.name, f"{named} raised "):
+            result = method(self, *given)
+        _check_blobs(self, lists, named)
+        return result
 
     return run
+
+
+@contextmanager
+def _users_code(layer_name, what):
+    """Turn what the user's code raises into a LayerError, SystemExit too; Ctrl-C passes."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, LayerError) and error.message.startswith(f"layer {layer_name!r} "):
+            raise  # the layer's own self.fail or self.check
+        raise _layer_error(layer_name, what, error) from error
+
+
+def _check_blobs(layer, lists, named):
+    """LayerError where the user's code has put something else in the place of a blob, for the net would fail on it."""
+    for kept, before in lists:
+        if len(kept) != len(before) or any(now is not then for now, then in zip(kept, before, strict=True)):
+            now = [type(value).__name__ for value in kept]
+            kept[:] = before
+            layer.fail(f"{named} has put other objects in the place of the blobs it was given: {', '.join(now)}",
+                       hint="write into them: top[0].reshape(*shape) in reshape, top[0].data[...] = y in forward")
+    if not isinstance(layer.blobs, (list, tuple)) or not all(isinstance(blob, Blob) for blob in layer.blobs):
+        layer.fail(f"after {named}, self.blobs is no list of Blobs: {layer.blobs!r:.100}",
+                   hint="self.blobs.add_blob(*shape) adds one; a layer without learnable blobs leaves it alone")
+    for blob in (*(blob for _, before in lists for blob in before), *layer.blobs):
+        if isinstance(blob, Blob) and not (isinstance(blob.shape, tuple)
+                                           and all(isinstance(n, int) and n >= 0 for n in blob.shape)):
+            layer.fail(f"after {named}, a blob's shape is no tuple of sizes: {blob.shape!r:.100}",
+                       hint="blob.reshape(*shape) gives it another shape")
+
+
+BASES = (Layer, Elementwise, LossLayer, PythonLayer)
 
 
 def _user_class(param):
@@ -91,27 +148,46 @@ def _user_class(param):
             raise LayerError(f"{where}python_param.{field} must be set", hint="module names a Python file without .py, "
                              "layer a class in it")
     module = _import(p.module, param.name)
-    found = getattr(module, p.layer, None)
-    if found is None:
+    with _users_code(param.name, f"looking for {p.layer} in {p.module} raised "):
+        found = getattr(module, p.layer, None)
         known = [name for name, value in vars(module).items() if _is_layer_class(value)]
-        raise LayerError(f"{where}the module {p.module!r} has no class {p.layer!r}",
-                         hint=near_names(p.layer, known) or f"its layers are {', '.join(known) or 'none'}")
+    others = near_names(p.layer, known) or f"its layers are {', '.join(known) or 'none'}"
+    if found is None:
+        raise LayerError(f"{where}the module {p.module!r} has no class {p.layer!r}", hint=others)
+    if any(found is base for base in BASES):
+        raise LayerError(f"{where}{p.module}.{p.layer} is a base class for layers, not a layer", hint=others)
     if not _is_layer_class(found):
         raise LayerError(f"{where}{p.module}.{p.layer} must be a subclass of minicaffe.layer.Layer, got {found!r}")
+    for name in ("bottoms", "tops"):
+        if not _is_arity(getattr(found, name)):
+            raise LayerError(f"{where}{p.module}.{p.layer}.{name} must be a number of blobs, or the least and the "
+                             f"greatest number (None for no greatest), got {getattr(found, name)!r:.100}")
     return found
 
 
 def _is_layer_class(value):
-    return isinstance(value, type) and issubclass(value, Layer) and value is not Layer
+    return isinstance(value, type) and issubclass(value, Layer) and value not in BASES
+
+
+def _is_arity(value):
+    if isinstance(value, tuple) and len(value) == 2:
+        return isinstance(value[0], int) and (value[1] is None or isinstance(value[1], int))
+    return isinstance(value, int)
 
 
 def _import(name, layer_name):
+    if name.endswith(".py") or not all(name.split(".")) or set(name) & set("/\\\0"):
+        raise LayerError(f"layer {layer_name!r} (Python): python_param.module {name!r} is no module's name",
+                         hint="write 'my_layers' for a file my_layers.py in the current directory or along PYTHONPATH, "
+                              "'package.my_layers' for one in a package")
     here = os.getcwd()
     sys.path.append(here)
     importlib.invalidate_caches()
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{name}.".startswith(f"{missing}."):
             raise LayerError(f"layer {layer_name!r} (Python): there is no module {name!r}",
@@ -119,7 +195,8 @@ def _import(name, layer_name):
         hint = "write 'from minicaffe import pycaffe as caffe'" if missing == "caffe" else ""
         raise _layer_error(layer_name, f"importing {name} raised ", error, hint) from error
     finally:
-        sys.path.remove(here)
+        if here in sys.path:  # else the module has taken it away
+            sys.path.remove(here)
 
 
 def _layer_error(layer_name, what, error, hint=""):

@@ -1,0 +1,12 @@
+"""Rules about nets that are legal and yet teach nothing: what is probably a mistake, with its place and its cure.
+
+    from minicaffe import Net, lint
+    for finding in lint.check(Net("train_val.prototxt")):
+        print(finding)
+
+`minicaffe train` checks its nets before the first iteration; `--silence RULE` takes a rule away.
+"""
+
+from minicaffe.lint.registry import ERROR, WARNING, Finding, Subject, check, rule, rules, silenced
+
+__all__ = ["ERROR", "WARNING", "Finding", "Subject", "check", "rule", "rules", "silenced"]

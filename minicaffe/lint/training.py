@@ -1,0 +1,112 @@
+"""Nets that train without an error and learn nothing, or less than they should."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from minicaffe.layer import Layer, LossLayer
+from minicaffe.lint.registry import ERROR, WARNING, Finding, Subject, rule
+from minicaffe.net import Net
+from minicaffe.proto import TEST, TRAIN
+
+PASS_ON = ("Split", "Flatten", "Reshape", "Dropout")  # what hands numbers on without another function of them
+ACT = ("BatchNorm", "HDF5Output", "Python")  # what may be wanted for more than its tops: statistics, files, anything
+
+
+@rule("unfilled-input")
+def unfilled_input(subject: Subject) -> Iterator[Finding]:
+    """An Input layer that nobody fills holds zeros in every iteration."""
+    net = subject.net
+    if not subject.alone:
+        return
+    heard = _heard(net)
+    inputs = [i for i, layer in enumerate(net.layers)
+              if layer.type == "Input" and heard & set(net.wiring.tops[i])]
+    if not inputs:
+        return
+    names = ", ".join(repr(net.layers[i].name) for i in inputs)
+    what = f"layers {names} (Input) are" if len(inputs) > 1 else f"layer {names} (Input) is"
+    first = net.wiring.blob_names[net.wiring.tops[inputs[0]][0]]
+    # beside other data a blob of zeros may be meant, and what a test net says does not change what is learned
+    severity = ERROR if net.phase == TRAIN and not any(map(_gives_data, net.layers)) else WARNING
+    yield subject.found(severity, inputs[0], f"{what} filled by nobody: minicaffe train leaves zeros there",
+                        "read data with a Data, HDF5Data or ImageData layer, or train from Python: "
+                        f"solver.net.blobs[{first!r}].data[...] = ..., then solver.step(1)")
+
+
+@rule("no-loss")
+def no_loss(subject: Subject) -> Iterator[Finding]:
+    """A net in which no top has a loss_weight has no gradient, and nothing is learned."""
+    net = subject.net
+    if not subject.alone or net.phase != TRAIN or any(any(layer.loss_weights) for layer in net.layers):
+        return
+    switched_off = next((i for i, layer in enumerate(net.layers) if isinstance(layer, LossLayer)), None)
+    severity = WARNING if any(layer.type in ACT for layer in net.layers) else ERROR
+    if switched_off is not None:
+        layer = net.layers[switched_off]
+        yield subject.found(severity, switched_off, f"layer {layer.name!r} ({layer.type}) has loss_weight 0 and no "
+                            "other layer is a loss: nothing is learned", "give it another loss_weight")
+        return
+    yield subject.found(severity, None, f"no layer of net {net.name!r} is a loss: nothing is learned",
+                        "add a loss such as SoftmaxWithLoss, or set loss_weight: 1 where the top of another layer is "
+                        "what training makes small; a Python layer that computes a loss needs it too")
+
+
+@rule("softmax-twice")
+def softmax_twice(subject: Subject) -> Iterator[Finding]:
+    """A loss that takes the softmax itself reads the top of a Softmax layer."""
+    yield from _twice(subject, "Softmax", {
+        "SoftmaxWithLoss": lambda loss: loss.layer_param.softmax_param.axis,
+        "InfogainLoss": lambda loss: loss.param.axis})
+
+
+@rule("sigmoid-twice")
+def sigmoid_twice(subject: Subject) -> Iterator[Finding]:
+    """A loss that takes the sigmoid itself reads the top of a Sigmoid layer."""
+    yield from _twice(subject, "Sigmoid", {"SigmoidCrossEntropyLoss": lambda loss: None})
+
+
+def _twice(subject: Subject, activation: str, losses: dict[str, Any]) -> Iterator[Finding]:
+    """Losses of these types that learn through a layer of the type that they contain.
+
+    A loss along another axis than the Softmax does not repeat it, and one that only shows its value teaches nothing
+    wrong. Both are left in peace, and so is every other function in between, such as Power for a temperature.
+    """
+    net = subject.net
+    for i, loss in enumerate(net.layers):
+        if loss.type not in losses or not any(loss.loss_weights):
+            continue
+        if net.phase == TRAIN and not net.plan.bottoms[i][0]:
+            continue
+        k = subject.makers[i][0]
+        while net.layers[k].type in PASS_ON:
+            k = subject.makers[k][0]
+        first, axis = net.layers[k], losses[loss.type](loss)
+        if first.type != activation or (axis is not None and net.bottoms[i][0].canonical_axis(axis)
+                                        != net.bottoms[k][0].canonical_axis(first.param.axis)):
+            continue
+        deployed = f"; {activation} belongs into the net that is deployed"
+        cure = f"take layer {first.name!r} out of this net{deployed}"
+        if not net.wiring.in_place[k]:
+            before = subject.makers[k][0]  # a Split has no name that its user knows
+            scores = net.param.layer[before if net.layers[before].type == "Split" else k].bottom[0]
+            cure = f"let the loss read {scores!r}, what layer {first.name!r} reads{deployed}"
+        yield subject.found(
+            WARNING, i, f"layer {loss.name!r} ({loss.type}) reads layer {first.name!r} ({activation}), but takes the "
+            f"{activation.lower()} itself: it is taken twice, and the net learns slowly or not at all",
+            cure)
+
+
+def _heard(net: Net) -> set[int]:
+    """The blobs that a loss depends on; in a test net, those that any output depends on."""
+    heard = set(net.wiring.outputs) if net.phase == TEST else set()
+    for i in reversed(range(len(net.layers))):
+        if any(net.layers[i].loss_weights) or heard & set(net.wiring.tops[i]):
+            heard.update(net.wiring.bottoms[i])
+    return heard
+
+
+def _gives_data(layer: Layer) -> bool:
+    """Whether a layer brings numbers into the net that are neither learned nor left to others."""
+    return not layer.layer_param.bottom and layer.type not in ("Input", "Parameter")
