@@ -19,6 +19,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.cli import glog, picture, progress, run_log
+from minicaffe.cli.numbers import int32
 from minicaffe.data.idx import write_idx_lmdb
 from minicaffe.errors import DataError, SolverError
 from minicaffe.net import Net
@@ -32,7 +33,7 @@ RIGHT, WRONG = 16, 8  # images in the picture that the net gets right, and wrong
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--iterations", metavar="N", type=int, help="updates to make (default: 500)")
+    parser.add_argument("--iterations", metavar="N", type=int32, help="updates to make (default: 500)")
     parser.add_argument("--short", action="store_true", help="60 updates: only to see that everything works")
     parser.add_argument("--data", metavar="FOLDER", type=Path, help="the example's folder in a checkout of minicaffe")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="where all goes (default: run/ beside the data)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import passes
+from minicaffe.cli.numbers import int32
 from minicaffe.net import location
 from minicaffe.proto import Phase
 from minicaffe.proto import text as proto_text
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_state_arguments(parser: argparse.ArgumentParser, phase: str = "TRAIN") -> None:
     """The flags that decide which layers take part."""
     parser.add_argument("--phase", choices=["TRAIN", "TEST"], type=str.upper, default=phase)
-    parser.add_argument("--level", type=int, default=0)
+    parser.add_argument("--level", type=int32, default=0)
     parser.add_argument("--stage", default="", help="stages, separated by commas")
 
 

@@ -12,10 +12,12 @@ the record of the training: log.jsonl, train.log and run.yaml; minicaffe plot dr
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from minicaffe.cli import progress, run_record, signals
+from minicaffe.cli.numbers import int32, seconds
 from minicaffe.cli.show import add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import SolverError
@@ -25,6 +27,8 @@ from minicaffe.proto import SolverParameter
 from minicaffe.solvers import Solver, criterion, definition, get_solver, keep, lr_policy, snapshot
 from minicaffe.solvers.doctor import Doctor
 
+REQUEUE_WAIT = 120.0  # seconds
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solver", metavar="F", required=True, help="the solver, a prototxt or YAML file")
@@ -33,14 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="refuse weights that do not fit the net exactly")
     parser.add_argument("--resume", metavar="auto|F", default="", help="auto: go on from the newest complete snapshot "
                         "of the solver's prefix, or begin where there is none; a state: as --snapshot")
+    parser.add_argument("--wait", metavar="SECONDS", type=seconds, help="how long to wait while another training "
+                        f"writes snapshots of the same prefix (default: {REQUEUE_WAIT:.0f} with --resume auto, else 0)")
     parser.add_argument("--override", metavar="K=V,K=V", action="append", default=[],
                         help="set fields of the solver: base_lr=0.001,max_iter=2000")
     parser.add_argument("--keep", metavar="WHICH", default="", help="snapshots to keep on the disk: best, last:3, or "
                         "best,last:3 (default: all)")
     parser.add_argument("--early-stop", metavar="RULE", default="", help="stop when a test net's output gets no "
                         "better: accuracy:max:patience=5 (tests)")
-    parser.add_argument("--iterations", metavar="N", type=int, help="train up to update N instead of max_iter")
-    parser.add_argument("--level", type=int, default=0, help="the train net's level")
+    parser.add_argument("--iterations", metavar="N", type=int32, help="train up to update N instead of max_iter")
+    parser.add_argument("--level", type=int32, default=0, help="the train net's level")
     parser.add_argument("--stage", default="", help="the train net's stages, separated by commas")
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
     add_permissive(parser)
@@ -63,8 +69,10 @@ def run(args: argparse.Namespace) -> int:
         raise SolverError("--snapshot goes on with a training and --weights begins one: give one of them")
     if args.strict and not args.weights:
         raise SolverError("--strict judges the files of --weights, but none is given")
-    with progress.reporting() as report, run_record.recording(not args.no_record, args.tensorboard) as recorder:
+    with ExitStack() as locked, progress.reporting() as report, \
+            run_record.recording(not args.no_record, args.tensorboard) as recorder:
         param = _param(args)
+        locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive),
                             strict=args.strict)
         if param.snapshot_after_train:
@@ -84,6 +92,14 @@ def run(args: argparse.Namespace) -> int:
             solver.solve()
         log("caffe.cpp:250", "Optimization Done.")
     return 0
+
+
+def _wait(args: argparse.Namespace) -> float:
+    """For how long to wait for another training of the prefix. A cluster that requeues a job may start it while the
+    old one still writes its last snapshot, from which --resume auto is to go on."""
+    if args.wait is not None:
+        return float(args.wait)
+    return REQUEUE_WAIT if args.resume == "auto" else 0.0
 
 
 def _long_run(solver: Solver, args: argparse.Namespace) -> None:

@@ -14,6 +14,8 @@ import contextlib
 import glob
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +27,15 @@ from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.proto.binary import SolverSnapshot
 from minicaffe.proto.wrong_file import sibling
-from minicaffe.solvers import keep, record
+from minicaffe.solvers import keep, record, run_lock
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
+
+
+# the temporary names of what a run writes beside its prefix, behind PREFIX_
+HALF_WRITTEN = (r"(iter_\d+\.(caffemodel|solverstate)(\.h5)?|iter_\d+\.resume|iter_\d+_failure\.npz"
+                r"|best\.caffemodel(\.h5)?)\.[0-9a-f]{8}\.tmp")
 
 
 def check_writable(solver: Solver) -> None:
@@ -71,13 +78,23 @@ def write_best(solver: Solver) -> None:
     log("solver.cpp:464", f"{model} is the best so far, and {best} too")
 
 
-def sweep(solver: Solver) -> None:
-    """Remove the half-written files that a killed run left behind."""
-    prefix = Path(_base(solver))
-    if not prefix.name:
-        return
-    for path in prefix.parent.glob(f".{glob.escape(prefix.name)}_*.tmp"):
-        if re.fullmatch(re.escape(f".{prefix.name}_") + r"(iter_\d+|best)\..*\.[0-9a-f]{8}\.tmp", path.name):
+@contextmanager
+def alone(prefix: str, *, wait: float = 0.0, where: str = "") -> Iterator[None]:
+    """Hold the lock of a prefix (run_lock.py) while the block runs, and remove first what a killed run left behind."""
+    with run_lock.held(prefix, wait=wait, where=where) as newly:
+        if newly:
+            _sweep(prefix)
+        yield
+
+
+def _sweep(prefix: str) -> None:
+    """Remove the half-written files of a prefix.
+
+    Only under a lock that was just taken: then no living process is writing them, of this program or another.
+    """
+    folder, name = os.path.split(prefix)
+    for path in Path(folder).glob(f".{glob.escape(name)}_*.tmp"):
+        if re.fullmatch(re.escape(f".{name}_") + HALF_WRITTEN, path.name):
             with contextlib.suppress(OSError):
                 path.unlink()
                 log("solver.cpp:447", f"Removed {path}, which a killed run had begun to write")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from minicaffe.errors import SolverError, near_names
 from minicaffe.log import log, number, warn
 from minicaffe.net import Net
 from minicaffe.proto import TRAIN, text
-from minicaffe.solvers import criterion, definition, epochs, lr_policy, record, report, snapshot
+from minicaffe.solvers import criterion, definition, epochs, lr_policy, record, report, run_lock, snapshot
 from minicaffe.solvers.iter_size import Passes
 from minicaffe.solvers.keep import Keep
 
@@ -158,12 +159,16 @@ class Solver:
 
     def solve(self, resume_file: str | None = None) -> None:
         """Train up to max_iter, from the beginning or from a snapshot; snapshot, display and test at the end."""
+        writes = self._writes() or self.param.snapshot_after_train
+        with snapshot.alone(self.param.snapshot_prefix, where=self.where) if writes else nullcontext():
+            self._solve(resume_file)
+
+    def _solve(self, resume_file: str | None) -> None:
         log("solver.cpp:289", f"Solving {self.net.name}")
         log("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
         self.stopped = False
         if self.param.snapshot_after_train:
             snapshot.check_writable(self)
-        snapshot.sweep(self)
         if resume_file:
             log("solver.cpp:296", f"Restoring previous solver status from {resume_file}")
             self.restore(resume_file)
@@ -182,6 +187,10 @@ class Solver:
 
     def step(self, iterations: int) -> None:
         """Make this many updates, fewer where a stop is asked for."""
+        with self._locked() if self._writes() else nullcontext():
+            self._step(iterations)
+
+    def _step(self, iterations: int) -> None:
         stop = self.iter + iterations
         tested = self.tested if self._resumed else -1
         if not self._resumed:
@@ -265,7 +274,8 @@ class Solver:
 
     def snapshot(self) -> str:
         """Write the weights, the solver's state and the record for an exact resume; the name of the weights' file."""
-        return snapshot.write(self, self._before_test or record.capture(self))
+        with self._locked():
+            return snapshot.write(self, self._before_test or record.capture(self))
 
     def restore(self, path: str) -> None:
         """Continue from a solver state: weights, history, iteration and, where its record is there, all else."""
@@ -280,6 +290,13 @@ class Solver:
         found = {"lr_policy plateau": self._plateau, "early stop": self.early_stop,
                  "the best snapshot": self.keep.best if self.keep else None}
         return {name: one for name, one in found.items() if one is not None}
+
+    def _writes(self) -> bool:
+        """Whether updates may end in a snapshot that was not asked for."""
+        return bool(self.param.snapshot or self.keep)
+
+    def _locked(self) -> AbstractContextManager[bool]:
+        return run_lock.held(self.param.snapshot_prefix, where=self.where)
 
     # --- the steps of the loop --------------------------------------------------------------------------
 

@@ -1,0 +1,28 @@
+"""Numbers as flags take them; argparse says what was given instead, and exits."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+
+def int32(text: str) -> int:
+    """A whole number that a field of a prototxt holds."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 1 << 31
+    if not -(1 << 31) <= value < 1 << 31:
+        raise argparse.ArgumentTypeError(f"must be a whole number from -2147483648 to 2147483647, got {text!r}")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A time to wait, 0 or longer."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, got {text!r}")
+    return value
