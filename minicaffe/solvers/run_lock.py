@@ -140,7 +140,8 @@ def _sign(descriptor: int) -> None:
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     content = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": now})
     with contextlib.suppress(OSError):
-        os.ftruncate(descriptor, 0)
+        if os.fstat(descriptor).st_size:  # a killed run's; cutting a file makes some systems write it to the disk
+            os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, content.encode() + b"\n")
 

@@ -99,16 +99,18 @@ def test_a_layer_that_a_snapshot_lacks_is_no_resume(tmp_path):
 
 
 def test_what_killed_runs_left_is_swept(tmp_path):
-    """this test shows that only half-written files of this prefix go."""
+    """this test shows that only half-written files of this prefix go, and not those of one that begins alike."""
     prefix = f'snapshot_prefix: "{tmp_path}/s"'
     stray = [".s_iter_7.caffemodel.0123abcd.tmp", ".s_iter_7.solverstate.h5.0123abcd.tmp",
-             ".s_best.caffemodel.0123abcd.tmp"]
-    others = [".other_iter_7.caffemodel.0123abcd.tmp", ".s_notes.0123abcd.tmp", "s_iter_7.tmp", ".s_iter_7.resume.tmp"]
+             ".s_iter_7.resume.0123abcd.tmp", ".s_iter_7_failure.npz.0123abcd.tmp", ".s_best.caffemodel.0123abcd.tmp"]
+    others = [".other_iter_7.caffemodel.0123abcd.tmp", ".s_notes.0123abcd.tmp", "s_iter_7.tmp", ".s_iter_7.resume.tmp",
+              ".s_2_iter_7.resume.0123abcd.tmp", ".s_iter_2.x_iter_7.resume.0123abcd.tmp",
+              ".s_best_iter_7.resume.0123abcd.tmp"]
     for name in stray + others:
         (tmp_path / name).write_bytes(b"")
-    feed(make(f"max_iter: 1 snapshot_after_train: false {prefix}")).solve()
+    feed(make(f"max_iter: 1 {prefix}")).solve()
 
-    assert sorted(others) == names(tmp_path)
+    assert sorted(others) == [name for name in names(tmp_path) if not name.startswith("s_iter_1.")]
 
 
 # --- what is kept --------------------------------------------------------------------------------------
