@@ -27,6 +27,7 @@ from minicaffe.cli.tensorboard import EventFile
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.log import warn
 from minicaffe.solvers.report import outputs
+from minicaffe.system import sync_folder
 
 Event = dict[str, Any]
 Sink = Callable[[Event], None]
@@ -115,6 +116,8 @@ class Record:
             run_facts.write(self.folder / "run.yaml", solver)
             for line in self._waiting:
                 self._write(run_log.TEXT, line)
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
         except OSError as error:
             raise DataError(f"cannot write the record of this training to {self.folder}: {error.strerror or error}",
                             hint="choose another snapshot_prefix, or pass --no-record") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe.errors import DataError, ProtoError
+from minicaffe.system import sync_folder
 
 PathLike = str | os.PathLike[str]
 
@@ -40,7 +41,8 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
 def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
     """Write the chunks (bytes or buffers) so that `path` is at every moment the old file or the new one.
 
-    They go to a new file beside it, which takes its name once all is on the disk. A path that is no
+    They go to a new file beside it, which takes its name once all is on the disk; when this returns, the name is on
+    the disk too, and outlasts a loss of power. A path that is no
     ordinary file (`/dev/stdout`, a pipe) is written straight. DataError when the system refuses; nothing
     is left behind.
     """
@@ -57,6 +59,7 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
                 os.fsync(file.fileno())
         if not straight:
             os.replace(beside, target)
+            sync_folder(target.parent)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     finally:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from minicaffe.errors import SolverError
 from minicaffe.log import log
 from minicaffe.solvers import criterion, record
+from minicaffe.system import sync_folder
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
@@ -75,9 +76,18 @@ def name_best(model: str, prefix: str) -> str:
         try:
             os.link(model, beside)
         except OSError:  # a file system without links
-            shutil.copyfile(model, beside)
+            _copy(model, beside)
         os.replace(beside, best)
+        sync_folder(Path(best).parent)
     finally:
         with contextlib.suppress(OSError):  # two names of one file: the system's replace leaves both
             beside.unlink()
     return best
+
+
+def _copy(path: str, new: Path) -> None:
+    """Copy a file, and wait until it is on the disk."""
+    with open(path, "rb") as source, open(new, "wb") as target:
+        shutil.copyfileobj(source, target, 1 << 22)
+        target.flush()
+        os.fsync(target.fileno())

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
 
 
-# the temporary names of what a run writes beside its prefix, behind PREFIX_
+RANDOM = r"\.[0-9a-f]{8}\.tmp"  # how temporary names end
+# the temporary names of what a run writes, behind .PREFIX_
 HALF_WRITTEN = (r"(iter_\d+\.(caffemodel|solverstate)(\.h5)?|iter_\d+\.resume|iter_\d+_failure\.npz"
-                r"|best\.caffemodel(\.h5)?)\.[0-9a-f]{8}\.tmp")
+                r"|best\.caffemodel(\.h5)?)") + RANDOM
 
 
 def check_writable(solver: Solver) -> None:
@@ -50,7 +51,13 @@ def check_writable(solver: Solver) -> None:
 
 
 def write(solver: Solver, captured: dict[str, Any]) -> str:
-    """Write the three files, `captured` into the record; the name of the weights' file."""
+    """Write the three files, `captured` into the record, and remove what is not kept; the name of the weights' file."""
+    model = _write(solver, captured)
+    _remove_surplus(solver)
+    return model
+
+
+def _write(solver: Solver, captured: dict[str, Any]) -> str:
     is_hdf5 = solver.param.snapshot_format == SolverParameter.HDF5
     base, tail = f"{solver.param.snapshot_prefix}_iter_{solver.iter}", ".h5" if is_hdf5 else ""
     model, state = f"{base}.caffemodel{tail}", f"{base}.solverstate{tail}"
@@ -62,7 +69,6 @@ def write(solver: Solver, captured: dict[str, Any]) -> str:
     log("sgd_solver.cpp:296" if is_hdf5 else "sgd_solver.cpp:284", f"Snapshotting solver state to {kind} file {state}")
     solverstate.write(state, SolverSnapshot(solver.iter, model, solver.current_step, solver.history))
     solver.written = written
-    _remove_surplus(solver)
     return model
 
 
@@ -71,11 +77,11 @@ def write_best(solver: Solver) -> None:
     tail = ".h5" if solver.param.snapshot_format == SolverParameter.HDF5 else ""
     if solver.iter in solver.written:
         model = f"{_base(solver)}_iter_{solver.iter}.caffemodel{tail}"
-        _remove_surplus(solver)  # the former best
     else:
-        model = solver.snapshot()
+        model = _write(solver, record.capture(solver))
     best = keep.name_best(model, _base(solver))
     log("solver.cpp:464", f"{model} is the best so far, and {best} too")
+    _remove_surplus(solver)  # the former best, now that its successor is on the disk
 
 
 @contextmanager
@@ -93,8 +99,8 @@ def _sweep(prefix: str) -> None:
     Only under a lock that was just taken: then no living process is writing them, of this program or another.
     """
     folder, name = os.path.split(prefix)
-    for path in Path(folder).glob(f".{glob.escape(name)}_*.tmp"):
-        if re.fullmatch(re.escape(f".{name}_") + HALF_WRITTEN, path.name):
+    for path in (*Path(folder).glob(f".{glob.escape(name)}_*.tmp"), *Path(f"{prefix}.run").glob(".*.tmp")):
+        if re.fullmatch(re.escape(f".{name}_") + HALF_WRITTEN + r"|\.run\.yaml" + RANDOM, path.name):
             with contextlib.suppress(OSError):
                 path.unlink()
                 log("solver.cpp:447", f"Removed {path}, which a killed run had begun to write")

@@ -1,6 +1,7 @@
 """What a long training needs: the newest whole snapshot, which ones to keep, when to stop, epochs, a full disk."""
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from extras import needs
 from nets import NET, feed, make
 
 from minicaffe.errors import DataError, MinicaffeError, ProtoError, SolverError
-from minicaffe.proto import Datum, SolverParameter
+from minicaffe.proto import Datum, SolverParameter, files
 from minicaffe.proto import text as proto_text
 from minicaffe.proto.binary import read_weights
 from minicaffe.solvers import criterion, definition, get_solver, keep
+from minicaffe.system import sync_folder
 
 
 @pytest.fixture
@@ -458,3 +460,48 @@ def test_a_disk_that_is_full(tmp_path):
         assert f"{disk}/s_iter_{last}.solverstate" == solver.restore_newest()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "copies"])
+def test_what_is_removed_has_a_successor_that_outlasts_a_loss_of_power(tmp_path, monkeypatch, links):
+    """After each rename the folder is put on the disk, and only then go the snapshots that are no longer kept."""
+    done, replace, unlink = [], os.replace, os.unlink
+
+    def note(what, function):
+        def noted(path, *more):
+            done.append((what, os.path.basename(more[0] if more else path)))
+            return function(path, *more)
+
+        return noted
+
+    monkeypatch.setattr(os, "replace", note("rename", replace))
+    monkeypatch.setattr(os, "unlink", note("remove", unlink))
+    for module in (files, keep):
+        monkeypatch.setattr(module, "sync_folder", note("sync", sync_folder))
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *paths: (_ for _ in ()).throw(OSError("no links here")))
+    solver = following(feed(make('momentum: 0.9 snapshot: 4 test_iter: 1 test_interval: 2 '
+                                 f'snapshot_prefix: "{tmp_path}/s"')), [5, 4, 3, 2])
+    solver.keep = keep.parse("best,last:1", solver)
+    solver.step(7)
+
+    for i, (what, name) in enumerate(done):
+        if what == "rename":
+            assert ("sync", tmp_path.name) == done[i + 1], name
+    assert ["s_best.caffemodel"] * 4 == [name for what, name in done if what == "rename" and "best" in name]
+    gone = [i for i, (what, name) in enumerate(done) if (what, name) == ("remove", "s_iter_4.solverstate")]
+    assert [("rename", "s_best.caffemodel"), ("sync", tmp_path.name)] == [
+        entry for entry in done[:gone[0]] if entry[0] != "remove"][-2:]
+
+
+def test_the_record_is_put_on_the_disk_too(tmp_path, monkeypatch):
+    """The names in PREFIX.run, and its own, outlast a loss of power."""
+    from minicaffe.cli import run_record
+
+    synced = []
+    monkeypatch.setattr(run_record, "sync_folder", lambda path: synced.append(str(path)))
+    record = run_record.Record()
+    record.open(make(f'snapshot_prefix: "{tmp_path}/s"'))
+    record.close()
+
+    assert [f"{tmp_path}/s.run", str(tmp_path)] == synced

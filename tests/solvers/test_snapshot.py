@@ -110,8 +110,8 @@ def test_the_wrong_file_of_a_snapshot_is_told_from_the_right_one(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
-@pytest.mark.parametrize("failing", [1, 2], ids=["weights", "state"])
-def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form, failing):
+@pytest.mark.parametrize("whole", [0, 1, 2], ids=["weights", "record", "state"])
+def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form, whole):
     """this test shows one clear error, no stray file, and a last good snapshot that still resumes."""
     if form == "HDF5":
         needs("h5py")
@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form,
 
     def full(handle):
         synced.append(handle)
-        if len(synced) == failing:
+        if len(synced) == 2 * whole + 1:  # each file is synced, and then its folder
             raise OSError(errno.ENOSPC, "No space left on device")
         real(handle)
 
@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form,
     assert "s_iter_2" in str(error.value)
     left = [name for name in sorted(os.listdir(tmp_path)) if name not in good]
     assert [] == [name for name in left if "solverstate" in name or "tmp" in name]
-    assert failing - 1 == len(left)  # the weights alone, where the state did not fit
+    assert whole == len(left)
     again = feed(make(FIELDS))
     again.restore(str(next(tmp_path.glob("s_iter_1.solverstate*"))))
     assert 1 == again.iter
