@@ -7,6 +7,7 @@
     solver                      the solver's fields as text, so that a resume can say which have changed
     random                      the process's generator; with Python layers also numpy's and Python's own
     nets                        the train net, then the test nets: what each layer's `resume_state` gave
+    types                       of the same nets: the types of the layers that have one, and of all sources of data
     smoothed                    the losses that average_loss looks back on
     tested                      the iteration whose tests have been made
     criteria                    best values so far: of lr_policy "plateau", of early stopping, of the snapshots to keep
@@ -30,6 +31,7 @@ import numpy as np
 from minicaffe import rng
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.log import warn
+from minicaffe.proto import SolverParameter
 from minicaffe.proto.files import PathLike, read_bytes, replace_file
 from minicaffe.solvers import definition
 
@@ -48,6 +50,7 @@ def path_beside(state: PathLike) -> str:
 def capture(solver: Solver) -> dict[str, Any]:
     """Where the solver stands between two updates, beside weights, history and iteration."""
     return {"random": _random_state(solver), "nets": [_net_state(net) for net in _nets(solver)],
+            "types": [_net_types(net) for net in _nets(solver)],
             "smoothed": solver.smoothing.state(), "tested": solver.tested,
             "criteria": {name: criterion.state() for name, criterion in solver.criteria().items()}}
 
@@ -88,6 +91,11 @@ def check(record: dict[str, Any], path: str, iteration: int, model: str, history
                             hint=f"remove {path} to load the other two as they are")
 
 
+def solver_type(record: dict[str, Any]) -> str:
+    """The type of the solver that wrote the snapshot."""
+    return str(record["solver"].get("type", SolverParameter().type)).strip("\"'")
+
+
 def changes(record: dict[str, Any], solver: Solver) -> Iterator[str]:
     """A line for each field of the solver that is not as it was."""
     before, now = record["solver"], definition.fields(solver.param)
@@ -101,8 +109,9 @@ def apply(record: dict[str, Any], solver: Solver) -> list[str]:
     missing = []
     if len(record["nets"]) != 1 + len(solver.test_nets):
         missing.append(f"there were {len(record['nets']) - 1} test nets and are {len(solver.test_nets)}")
-    for net, states in zip(_nets(solver), record["nets"], strict=False):
-        missing += _restore_net(net, states)
+    types = record.get("types", [{}] * len(record["nets"]))  # older records have none
+    for net, states, known in zip(_nets(solver), record["nets"], types, strict=False):
+        missing += _restore_net(net, states, known)
     solver.smoothing.restore(record["smoothed"])
     solver.tested = record["tested"]
     for name, criterion in solver.criteria().items():
@@ -157,10 +166,18 @@ def _copied(value: Any) -> Any:
     return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _restore_net(net: Net, states: dict[str, Any]) -> list[str]:
+def _net_types(net: Net) -> dict[str, str]:
+    return {layer.name: layer.type for layer, bottoms in zip(net.layers, net.bottoms, strict=True)
+            if not bottoms or layer.resume_state()}
+
+
+def _restore_net(net: Net, states: dict[str, Any], types: dict[str, str]) -> list[str]:
     missing = []
     for layer in net.layers:
-        if layer.name in states:
+        was = types.get(layer.name, layer.type)
+        if was != layer.type:
+            missing.append(f"layer {layer.name!r} was of type {was} and is of type {layer.type}, so it begins anew")
+        elif layer.name in states:
             try:
                 layer.resume_from(states[layer.name])
             except (MinicaffeError, LookupError, TypeError, ValueError) as error:

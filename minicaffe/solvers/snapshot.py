@@ -113,7 +113,9 @@ def restore(solver: Solver, path: str) -> bool:
     Nothing of the solver changes before all files have been read and found to fit.
     """
     state, model, found = _read(path)
-    history = _fitting(solver, state.history, path)
+    if found is not None:
+        _check_type(solver, record.solver_type(found), path, model)
+    history = _fitting(solver, state.history, path, model)
     if model:
         _copy_weights(solver, model, path)
     log("sgd_solver.cpp:336", "SGDSolver: restoring history")
@@ -202,16 +204,37 @@ def _copy_weights(solver: Solver, model: str, path: str) -> None:
                           hint=f"to begin a training with what fits of its weights: --weights {model}") from error
 
 
-def _fitting(solver: Solver, history: list[np.ndarray], path: str) -> list[np.ndarray]:
+def _check_type(solver: Solver, was: str, path: str, model: str) -> None:
+    """SolverError where a history of the type that wrote the snapshot means something else than the solver's."""
+    from minicaffe.solvers.solver import histories_of
+
+    before = histories_of(was)
+    if was != solver.type and before != solver.histories:
+        kept = f"whose history is the {' and the '.join(before)}" if before else "which is not known here"
+        raise SolverError(f"this snapshot was written by a solver of type {was}, {kept}; {solver.type} goes on from "
+                          f"the {' and the '.join(solver.histories)}", where=path, hint=_anew(model))
+
+
+def _anew(model: str) -> str:
+    """How to use the weights of a state that is no use."""
+    return f"to begin a training with its weights: --weights {model}" if model else ""
+
+
+def _fitting(solver: Solver, history: list[np.ndarray], path: str, model: str) -> list[np.ndarray]:
     """The stored history in the shapes of the solver's own."""
     if len(history) != len(solver.history):
         raise SolverError(f"this state has {len(history)} history blobs, but {solver.type} keeps "
                           f"{len(solver.history)} for the {len(solver.net.learnable_params)} parameters of net "
-                          f"{solver.net.name!r}", where=path,
-                          hint="it was written by another type of solver or for another net")
+                          f"{solver.net.name!r}: another type of solver wrote it, or it is of another net",
+                          where=path, hint=_anew(model))
+    count = len(solver.net.learnable_params)
     for i, (mine, stored) in enumerate(zip(solver.history, history, strict=True)):
+        kind, lowest = solver.histories[i // count], np.fmin.reduce(stored, axis=None, initial=0)
+        if "squared" in kind and lowest < 0:
+            raise SolverError(f"history blob {i} holds {lowest:g}, but {solver.type} keeps the {kind} there, which is "
+                              "never negative: another type of solver wrote this state", where=path, hint=_anew(model))
         if mine.size != stored.size:
-            param = solver.net.learnable_params[i % len(solver.net.learnable_params)]
+            param = solver.net.learnable_params[i % count]
             raise SolverError(f"history blob {i} has the shape {stored.shape}, but blob {param.index} of layer "
                               f"{param.layer!r} is {mine.shape}", where=path)
     return [stored.reshape(mine.shape) for mine, stored in zip(solver.history, history, strict=True)]

@@ -49,6 +49,11 @@ def registered_solvers() -> list[str]:
     return sorted(_types)
 
 
+def histories_of(type_name: str) -> tuple[str, ...] | None:
+    """The `histories` of a solver type, None where it is not known."""
+    return _types[type_name].histories if type_name in _types else None
+
+
 def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
                strict: bool = False) -> Solver:
     """The solver that a prototxt (its path) or a SolverParameter (read from `where`) defines, with its nets made.
@@ -78,7 +83,7 @@ class Solver:
 
     Declared by the class
         type        the name in prototxts (set by `register`)
-        histories   arrays kept for each parameter
+        histories   what each of the arrays that are kept for a parameter holds; what is "squared" is never negative
         reads       the SolverParameter fields that `rule` reads
         refuses     fields that must be 0, because the formula has no place for them
         fractions   fields that must lie in [0, 1)
@@ -104,7 +109,7 @@ class Solver:
     """
 
     type: ClassVar[str] = ""
-    histories: ClassVar[int] = 1
+    histories: ClassVar[tuple[str, ...]] = ("momentum",)
     reads: ClassVar[tuple[str, ...]] = ()
     refuses: ClassVar[tuple[str, ...]] = ()
     fractions: ClassVar[tuple[str, ...]] = ()
@@ -141,7 +146,7 @@ class Solver:
         self._plateau = self._make_plateau()
         log("solver.cpp:57", "Solver scaffolding done.")
         params = self.net.learnable_params
-        self.history = [np.zeros_like(param.blob.data) for _ in range(self.histories) for param in params]
+        self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
         self.smoothing = report.SmoothedLoss(param.average_loss)
         self._passes = Passes(self.net, param.iter_size)
         self._divisor = float(param.iter_size)

@@ -10,7 +10,7 @@ from extras import needs
 from nets import feed, make
 
 from minicaffe import rng
-from minicaffe.errors import DataError, LayerError
+from minicaffe.errors import DataError, LayerError, SolverError
 from minicaffe.layer import Layer
 from minicaffe.proto import Datum, SolverParameter
 from minicaffe.proto import text as proto_text
@@ -298,3 +298,59 @@ def test_arrays_in_a_record_keep_their_bits(tmp_path):
     assert found["a"].dtype == np.float32
     assert ([0, 1, 2], float("inf"), [2, "three"]) == (found["i"].tolist(), found["n"], found["l"])
     assert record.read(str(tmp_path / "none")) is None
+
+
+FIELDS_OF = {"SGD": "momentum: 0.9", "Nesterov": "momentum: 0.9", "AdaGrad": "", "RMSProp": "rms_decay: 0.9",
+             "Adam": "momentum: 0.9", "AdaDelta": "momentum: 0.9"}
+SAME = [{"SGD", "Nesterov"}]  # the types whose histories mean the same
+
+
+@pytest.mark.parametrize("new", FIELDS_OF)
+@pytest.mark.parametrize("old", FIELDS_OF)
+def test_a_history_is_only_gone_on_with_as_what_it_is(tmp_path, old, new):
+    """A resume with another solver type is refused where its history means something else, and nothing changes."""
+    feed(make(f'type: "{old}" {FIELDS_OF[old]} snapshot: 2 snapshot_prefix: "{tmp_path}/s"')).step(2)
+    solver = feed(make(f'type: "{new}" {FIELDS_OF[new]} snapshot_prefix: "{tmp_path}/s"'))
+    if old == new or {old, new} in SAME:
+        assert solver.restore_newest()
+        solver.step(1)
+        assert np.isfinite(solver.loss)
+        return
+    before = solver.net.params["ip"][0].data.copy()
+    with pytest.raises(SolverError, match=rf"s_iter_2\.solverstate: .* type {old}, whose history is .*; {new} goes on "
+                                          r"from .*\n  hint: .*--weights .*s_iter_2\.caffemodel"):
+        solver.restore_newest()
+    assert 0 == solver.iter
+    np.testing.assert_array_equal(solver.net.params["ip"][0].data, before)
+
+
+@pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
+@pytest.mark.parametrize(("old", "new", "kind"), [
+    ("SGD", "AdaGrad", "sum of squared gradients"), ("SGD", "RMSProp", "mean of squared gradients"),
+    ("Adam", "AdaDelta", "mean of squared gradients")])
+def test_without_a_record_a_negative_square_tells(tmp_path, old, new, kind, tail):
+    """Caffe's own states do not say who wrote them; squares below zero are refused with their place."""
+    if tail:
+        needs("h5py")
+    form = "HDF5" if tail else "BINARYPROTO"
+    feed(make(f'type: "{old}" {FIELDS_OF[old]} snapshot: 2 snapshot_format: {form} '
+              f'snapshot_prefix: "{tmp_path}/s"')).step(2)
+    (tmp_path / "s_iter_2.resume").unlink()
+    solver = feed(make(f'type: "{new}" {FIELDS_OF[new]}'))
+    with pytest.raises(SolverError, match=rf"history blob 0 holds -\d.*, but {new} keeps the {kind} there.*\n.*--weights"):
+        solver.restore(str(tmp_path / f"s_iter_2.solverstate{tail}"))
+    assert 0 == solver.iter
+    feed(make(f'type: "{old}" {FIELDS_OF[old]}')).restore(str(tmp_path / f"s_iter_2.solverstate{tail}"))
+
+
+@pytest.mark.parametrize(("kind", "now"), [("images", "ImageData"), ("rows", "HDF5Data"), ("dummy", "DummyData")])
+def test_a_source_that_changed_its_type_is_said(tmp_path, sources, kind, now):
+    """A data layer of the same name and another type begins anew, and the report of a resume says so."""
+    first = solver_on(f'layer {{ name: "data" top: "x" top: "t" {sources("lmdb")} }} {TAIL}',
+                      f'random_seed: 1 snapshot_prefix: "{tmp_path}/s"')
+    first.step(2)
+    first.snapshot()
+    second = solver_on(f'layer {{ name: "data" top: "x" top: "t" {sources(kind)} }} {TAIL}', "random_seed: 1")
+    missing = record.apply(record.read(str(tmp_path / "s_iter_2.resume")), second)
+
+    assert [f"layer 'data' was of type Data and is of type {now}, so it begins anew"] == missing
