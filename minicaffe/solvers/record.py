@@ -33,13 +33,14 @@ from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.log import warn
 from minicaffe.proto import SolverParameter
 from minicaffe.proto.files import PathLike, read_bytes, replace_file
-from minicaffe.solvers import definition
+from minicaffe.solvers import definition, record_content
 
 if TYPE_CHECKING:
     from minicaffe.net import Net
     from minicaffe.solvers.solver import Solver
 
-HEAD = b"minicaffe resume 1 "
+FORMAT, VERSION = b"minicaffe resume", b"1"
+HEAD = b"%s %s " % (FORMAT, VERSION)
 
 
 def path_beside(state: PathLike) -> str:
@@ -69,19 +70,33 @@ def store(path: PathLike, content: dict[str, Any]) -> None:
 
 
 def read(path: PathLike) -> dict[str, Any] | None:
-    """The record of that name; None where there is none. DataError where it is damaged."""
+    """The record of that name; None where there is none. DataError where it is damaged or of another version."""
     if not Path(path).exists():
         return None
     head, _, line = read_bytes(path).partition(b"\n")
     line = line.removesuffix(b"\n")
-    if head != HEAD + b"%08x" % zlib.crc32(line):
-        raise DataError("this record of a snapshot is damaged or cut short", where=str(path),
-                        hint="without it the snapshot can be loaded too, but not everything goes on as it stood")
-    return json.loads(line, object_hook=_array_from_json)
+    if head == HEAD + b"%08x" % zlib.crc32(line):
+        try:
+            return json.loads(line, object_hook=_array_from_json)
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+            raise _bad(path, f"holds no record of a snapshot: {error}") from error
+    version = head.removeprefix(FORMAT + b" ").split(b" ")[0]
+    if head.startswith(FORMAT + b" ") and version.isdigit() and version != VERSION:
+        raise _bad(path, f"is of version {version.decode()}, and this minicaffe reads version {VERSION.decode()}")
+    raise _bad(path, "is damaged or cut short")
+
+
+def _bad(path: PathLike, what: str) -> DataError:
+    return DataError(f"this record of a snapshot {what}", where=str(path),
+                     hint=f"remove {path} to load the snapshot without it: then not everything goes on as it stood")
 
 
 def check(record: dict[str, Any], path: str, iteration: int, model: str, history: list[np.ndarray]) -> None:
-    """DataError unless the record belongs to these weights and this state."""
+    """DataError unless the record is what `write` writes, and belongs to these weights and this state."""
+    try:
+        record_content.check(record)
+    except ValueError as error:
+        raise _bad(path, f"is not what minicaffe writes: {error}") from error
     for what, seen, expected in (("iteration", iteration, record["iter"]),
                                  ("weights' checksum", checksum(model), record["weights"]),
                                  ("history's checksum", history_checksum(history), record["history"])):
@@ -180,7 +195,7 @@ def _restore_net(net: Net, states: dict[str, Any], types: dict[str, str]) -> lis
         elif layer.name in states:
             try:
                 layer.resume_from(states[layer.name])
-            except (MinicaffeError, LookupError, TypeError, ValueError) as error:
+            except Exception as error:  # a layer may be anybody's
                 said = error.message if isinstance(error, MinicaffeError) else f"layer {layer.name!r}: {error!r}"
                 missing.append(said)
         elif layer.resume_state():

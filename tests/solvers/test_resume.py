@@ -1,8 +1,10 @@
 """Exact resume: what is drawn at random, where the data stood, and every number that a training remembers."""
 
+import json
 import logging
 import random
 import shutil
+import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from nets import feed, make
 
 from minicaffe import rng
 from minicaffe.errors import DataError, LayerError, SolverError
+from minicaffe.io import solverstate
 from minicaffe.layer import Layer
 from minicaffe.proto import Datum, SolverParameter
 from minicaffe.proto import text as proto_text
@@ -337,7 +340,8 @@ def test_without_a_record_a_negative_square_tells(tmp_path, old, new, kind, tail
               f'snapshot_prefix: "{tmp_path}/s"')).step(2)
     (tmp_path / "s_iter_2.resume").unlink()
     solver = feed(make(f'type: "{new}" {FIELDS_OF[new]}'))
-    with pytest.raises(SolverError, match=rf"history blob 0 holds -\d.*, but {new} keeps the {kind} there.*\n.*--weights"):
+    words = rf"history blob 0 holds -\d.*, but {new} keeps the {kind} there.*\n.*--weights"
+    with pytest.raises(SolverError, match=words):
         solver.restore(str(tmp_path / f"s_iter_2.solverstate{tail}"))
     assert 0 == solver.iter
     feed(make(f'type: "{old}" {FIELDS_OF[old]}')).restore(str(tmp_path / f"s_iter_2.solverstate{tail}"))
@@ -354,3 +358,106 @@ def test_a_source_that_changed_its_type_is_said(tmp_path, sources, kind, now):
     missing = record.apply(record.read(str(tmp_path / "s_iter_2.resume")), second)
 
     assert [f"layer 'data' was of type Data and is of type {now}, so it begins anew"] == missing
+
+
+def changed(**entries):
+    """A function that changes entries of a record; None takes one away, and 'smoothed__count' lies in another."""
+    def change(content):
+        for name, value in entries.items():
+            inside, key = content, name
+            while "__" in key:
+                outer, key = key.split("__", 1)
+                inside = inside[outer]
+            inside[key] = value
+            if value is None:
+                del inside[key]
+        return content
+
+    return change
+
+
+def nested(depth=100_000):
+    return b'{"iter": ' + b"[" * depth + b"]" * depth + b"}"
+
+
+WRONG = {
+    "no iter": changed(iter=None), "no random": changed(random=None), "no criteria": changed(criteria=None),
+    "no nets": changed(nets=None), "no solver": changed(solver=None), "a list": lambda content: [content],
+    "a number": lambda content: 3, "iter is text": changed(iter="two"), "nets is a dict": changed(nets={}),
+    "nets holds numbers": changed(nets=[1]), "a layer's state is text": changed(nets=[{"ip": "x"}]),
+    "solver holds numbers": changed(solver={"type": 3}), "written holds text": changed(written=["a"]),
+    "written is huge": changed(written=[10**900]), "tested is a list": changed(tested=[]),
+    "smoothed is a number": changed(smoothed=0), "more losses than the window": changed(smoothed__losses=[0.0] * 99),
+    "count is negative": changed(smoothed__count=-1), "mean is text": changed(smoothed__mean="0"),
+    "mean is huge": changed(smoothed__mean=10**400), "types is a dict": changed(types={}),
+    "a criterion lacks its best": changed(criteria={"early stop": {"of": "loss:min", "at": 1, "stale": 0}}),
+    "random is another generator's": changed(random={"ours": {"bit_generator": "MT19937"}}),
+    "random lacks ours": changed(random={}), "random has text": changed(random__ours__state={"state": "x", "inc": 1}),
+    "random is huge": changed(random__ours__state={"state": 1 << 999, "inc": 1}),
+    "numpy's position is beyond its words": changed(random__numpy=["MT19937", [1] * 624, 10**6, 0, 0.0]),
+    "python's state is missing": changed(random__numpy=["MT19937", [1] * 624, 3, 0, 0.0]),
+    "an array that is none": changed(nets=[{"ip": {"a": {"array": "####", "type": "<f4", "shape": [2]}}}]),
+    "an array of objects": changed(nets=[{"ip": {"a": {"array": "AAAAAAAAAAA=", "type": "O", "shape": [1]}}}]),
+    "an array of another shape": changed(nets=[{"ip": {"a": {"array": "AAAAAA==", "type": "<f4", "shape": [2**70]}}}]),
+}
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, "deeply nested", "no JSON", "another version"])
+def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wrong):
+    """One clear error, nothing of the solver changes, and the older snapshot is gone on from."""
+    feed(make(f'momentum: 0.9 random_seed: 1 snapshot: 1 snapshot_prefix: "{tmp_path}/s"')).step(2)
+    path = tmp_path / "s_iter_2.resume"
+    if wrong in WRONG:
+        record.store(path, WRONG[wrong](json.loads(path.read_bytes().split(b"\n")[1])))
+    else:
+        line = {"deeply nested": nested(), "no JSON": b"\xff{", "another version": b"{}"}[wrong]
+        version = 2 if wrong == "another version" else 1
+        path.write_bytes(b"minicaffe resume %d %08x\n%s\n" % (version, zlib.crc32(line), line))
+    solver = feed(make(f'momentum: 0.9 snapshot_prefix: "{tmp_path}/s"'))
+    before, draws = [blob.data.copy() for blob in solver.net.params["ip"]], rng.state()
+    with pytest.raises(DataError, match=r"s_iter_2\.resume: this record of a snapshot .*\n  hint: ") as error:
+        solver.restore(str(tmp_path / "s_iter_2.solverstate"))
+
+    assert len(str(error.value)) < 500 + 3 * len(str(path))
+    assert "version 2" in str(error.value) or wrong != "another version"
+    assert (0, draws) == (solver.iter, rng.state())
+    for mine, theirs in zip(solver.net.params["ip"], before, strict=True):
+        np.testing.assert_array_equal(mine.data, theirs)
+    assert f"{tmp_path}/s_iter_1.solverstate" == solver.restore_newest()
+    assert 1 == solver.iter
+    solver.step(1)
+
+
+@pytest.mark.parametrize("kind", ["lmdb", "images", "rows"])
+@pytest.mark.parametrize("change", [{"cursor": -5, "file": -5}, {"seeds": [-1]}, {"seeds": ["x"]}, {"seeds": 3},
+                                    {"cursor": "x", "file": "x"}, {"cursor": float("inf"), "row": float("inf")}])
+def test_a_data_layer_that_cannot_go_on_goes_on_all_the_same(tmp_path, sources, kind, change):
+    """A state that is none is reported with the layer's name, and the layer still gives data."""
+    solver = solver_on(f'layer {{ name: "data" top: "x" top: "t" {sources(kind)} }} {TAIL}', "random_seed: 1")
+    captured = record.capture(solver)
+    captured["nets"][0]["data"] |= change
+    missing = record.apply(captured, solver)
+
+    assert 1 == len(missing)
+    assert missing[0].startswith("layer 'data'")
+    solver.step(1)
+
+
+@pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
+@pytest.mark.parametrize(("iteration", "step", "word"), [(-1, 0, "iter"), (3, -2, "current_step"), (-2**31, 0, "iter")])
+def test_a_state_before_the_beginning_is_refused(tmp_path, iteration, step, word, tail):
+    """A negative iteration or step in a solver state is named, and the older snapshot is gone on from."""
+    if tail:
+        needs("h5py")
+    form = "HDF5" if tail else "BINARYPROTO"
+    fields = f'momentum: 0.9 snapshot_format: {form} snapshot_prefix: "{tmp_path}/s"'
+    feed(make(f"{fields} snapshot: 1")).step(2)
+    path = tmp_path / f"s_iter_2.solverstate{tail}"
+    found = solverstate.read(path)
+    solverstate.write(path, found._replace(iter=iteration, current_step=step))
+    solver = feed(make(fields))
+    with pytest.raises(DataError, match=rf"s_iter_2\.solverstate.*: {word} must lie from 0 to 2147483647, got -"):
+        solver.restore(str(path))
+    assert 0 == solver.iter
+    solver.restore_newest()
+    assert 1 == solver.iter
