@@ -19,7 +19,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.cli import glog, picture, progress, run_log
-from minicaffe.cli.numbers import int32
+from minicaffe.cli.values import int32
 from minicaffe.data.idx import write_idx_lmdb
 from minicaffe.errors import DataError, SolverError
 from minicaffe.net import Net

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import glog
-from minicaffe.cli.numbers import int32
 from minicaffe.cli.show import add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.cli.values import int32, utf8
 from minicaffe.errors import NetError
 from minicaffe.log import log, number, warn
 from minicaffe.net import Net
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="refuse layers that only the net or only a file has")
     parser.add_argument("--iterations", metavar="N", type=int, default=50, help="batches to run (default: 50)")
     parser.add_argument("--level", type=int32, default=0)
-    parser.add_argument("--stage", default="", help="stages, separated by commas")
+    parser.add_argument("--stage", type=utf8, default="", help="stages, separated by commas")
     add_permissive(parser)
     add_threads(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")

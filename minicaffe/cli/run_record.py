@@ -226,7 +226,7 @@ def _append(path: Path) -> TextIO:
             file.seek(-1, 2)
             if file.read(1) != b"\n":
                 file.write(b"\n")
-    return open(path, "a", encoding="utf-8")
+    return open(path, "a", encoding="utf-8", errors="backslashreplace")  # for paths that are not UTF-8
 
 
 def _set_aside(folder: Path) -> None:

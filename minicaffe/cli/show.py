@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import passes
-from minicaffe.cli.numbers import int32
+from minicaffe.cli.values import int32, utf8
 from minicaffe.net import location
 from minicaffe.proto import Phase
 from minicaffe.proto import text as proto_text
@@ -25,7 +25,7 @@ def add_state_arguments(parser: argparse.ArgumentParser, phase: str = "TRAIN") -
     """The flags that decide which layers take part."""
     parser.add_argument("--phase", choices=["TRAIN", "TEST"], type=str.upper, default=phase)
     parser.add_argument("--level", type=int32, default=0)
-    parser.add_argument("--stage", default="", help="stages, separated by commas")
+    parser.add_argument("--stage", type=utf8, default="", help="stages, separated by commas")
 
 
 def add_permissive(parser: argparse.ArgumentParser) -> None:

@@ -17,9 +17,9 @@ from functools import partial
 from typing import Any
 
 from minicaffe.cli import progress, run_record, signals
-from minicaffe.cli.numbers import int32, seconds
 from minicaffe.cli.show import add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.cli.values import int32, seconds, utf8
 from minicaffe.errors import SolverError
 from minicaffe.log import log, warn
 from minicaffe.net import Net
@@ -33,7 +33,7 @@ REQUEUE_WAIT = 120.0  # seconds
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solver", metavar="F", required=True, help="the solver, a prototxt or YAML file")
     parser.add_argument("--snapshot", metavar="F", default="", help="a solver state to go on from")
-    parser.add_argument("--weights", metavar="F,F", default="", help="weights to begin with, by layer name")
+    parser.add_argument("--weights", metavar="F,F", type=utf8, default="", help="weights to begin with, by layer name")
     parser.add_argument("--strict", action="store_true", help="refuse weights that do not fit the net exactly")
     parser.add_argument("--resume", metavar="auto|F", default="", help="auto: go on from the newest complete snapshot "
                         "of the solver's prefix, or begin where there is none; a state: as --snapshot")
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "better: accuracy:max:patience=5 (tests)")
     parser.add_argument("--iterations", metavar="N", type=int32, help="train up to update N instead of max_iter")
     parser.add_argument("--level", type=int32, default=0, help="the train net's level")
-    parser.add_argument("--stage", default="", help="the train net's stages, separated by commas")
+    parser.add_argument("--stage", type=utf8, default="", help="the train net's stages, separated by commas")
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
     add_permissive(parser)
     add_threads(parser)

@@ -38,6 +38,11 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
     return ProtoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
 
 
+def temporary(path: Path) -> Path:
+    """A name beside `path` for its next content, until that is whole; another one each time."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
 def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
     """Write the chunks (bytes or buffers) so that `path` is at every moment the old file or the new one.
 
@@ -47,7 +52,7 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
     is left behind.
     """
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    beside = temporary(target)
     device = target.exists() and not target.is_file() and not target.is_dir()
     straight = device or str(path).startswith(("/dev/std", "/dev/fd/"))  # a file that a shell holds open
     try:

@@ -59,6 +59,12 @@ def with_snapshot_prefix(param: Any, path: str) -> Any:
     """A copy with snapshot_prefix completed: without one the solver's path, in a folder the solver's name."""
     new = SolverParameter()
     new.CopyFrom(param)
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # a field of a prototxt cannot hold it
+        if not param.HasField("snapshot_prefix") or Path(param.snapshot_prefix).is_dir():
+            raise SolverError("snapshot_prefix follows from the path of the solver, which is not UTF-8", where=path,
+                              hint="write a snapshot_prefix into the solver") from None
     if not param.HasField("snapshot_prefix"):
         new.snapshot_prefix = str(Path(path).with_suffix(""))
         log("upgrade_proto.cpp:1108", f"snapshot_prefix was not specified and is set to {new.snapshot_prefix}")
@@ -155,7 +161,7 @@ def override(param: Any, text: str) -> Iterator[str]:
     ProtoError for a field or a value that a SolverParameter has not.
     """
     given: dict[str, list[str]] = {}
-    for part in text.split(","):
+    for part in _parts(text):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not name or not equals or not value:
             raise SolverError(f"an override is written FIELD=VALUE,FIELD=VALUE, got {part!r}")
@@ -176,6 +182,27 @@ def override(param: Any, text: str) -> Iterator[str]:
                 param.ClearField(other)
 
 
+def _parts(text: str) -> Iterator[str]:
+    """A text cut at its commas, but not within braces, brackets, or the quotes of a value."""
+    part, depth, quote = "", 0, ""
+    for char in text:
+        in_value = depth > 0 or part.rstrip().endswith("=")
+        if quote:
+            quote = "" if char == quote and not part.endswith("\\") else quote
+        elif char in "\"'" and in_value:
+            quote = char
+        elif char in "{[" and in_value:
+            depth += 1
+        elif char in "}]" and depth:
+            depth -= 1
+        elif char == "," and not depth:
+            yield part
+            part = ""
+            continue
+        part += char
+    yield part
+
+
 def fields(param: Any) -> dict[str, str]:
     """The fields that are set, nets and states left out, as `shown`."""
     return {field.name: shown(param, field.name) for field, _ in param.ListFields() if not field.message_type}
@@ -184,16 +211,16 @@ def fields(param: Any) -> dict[str, str]:
 def shown(param: Any, name: str) -> str:
     """A field's value in prototxt, or that it is unset and what that means."""
     alone = SolverParameter()
-    for field, value in param.ListFields():
-        if field.name == name:
-            if hasattr(value, "extend"):
-                getattr(alone, name).extend(value)
-            else:
-                setattr(alone, name, value)
-    words = " ".join(line.partition(": ")[2] for line in proto_text.format(alone).splitlines())
-    if words:
-        return words
+    alone.CopyFrom(param)
+    for field, _ in param.ListFields():
+        if field.name != name:
+            alone.ClearField(field.name)
     field, default = SolverParameter.DESCRIPTOR.fields_by_name[name], getattr(alone, name)
+    words = proto_text.format(alone)
+    if words and field.message_type:
+        return " ".join(words.split()).removeprefix(f"{name} ")
+    if words:
+        return " ".join(line.partition(": ")[2] for line in words.splitlines())
     if hasattr(default, "extend") or not field.has_default_value:
         return "unset"
     if field.enum_type:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from minicaffe.errors import SolverError
 from minicaffe.log import log
+from minicaffe.proto.files import temporary
 from minicaffe.solvers import criterion, record
 from minicaffe.system import sync_folder
 
@@ -69,10 +70,8 @@ def remove(base: str) -> None:
 def name_best(model: str, prefix: str) -> str:
     """Give the weights in `model` the name PREFIX_best as well: one file with two names, or a copy."""
     best = f"{prefix}_best.caffemodel{'.h5' if model.endswith('.h5') else ''}"
-    beside = Path(best).with_name(f".{Path(best).name}.{os.getpid():08x}.tmp")
+    beside = temporary(Path(best))
     try:
-        with contextlib.suppress(FileNotFoundError):
-            beside.unlink()
         try:
             os.link(model, beside)
         except OSError:  # a file system without links

@@ -11,6 +11,7 @@ its name only when it is whole: a state on the disk has the others beside it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import re
@@ -24,7 +25,7 @@ import numpy as np
 from minicaffe.errors import DataError, MinicaffeError, SolverError
 from minicaffe.io import caffemodel, hdf5, solverstate, weights
 from minicaffe.log import log, warn
-from minicaffe.proto import SolverParameter
+from minicaffe.proto import SolverParameter, files
 from minicaffe.proto.binary import SolverSnapshot
 from minicaffe.proto.wrong_file import sibling
 from minicaffe.solvers import keep, record, run_lock
@@ -42,10 +43,21 @@ HALF_WRITTEN = (r"(iter_\d+\.(caffemodel|solverstate)(\.h5)?|iter_\d+\.resume|it
 def check_writable(solver: Solver) -> None:
     """SolverError at the start, rather than after hours of training, where no snapshot could be written."""
     p = solver.param
-    folder = Path(p.snapshot_prefix).parent
+    folder = Path(os.path.dirname(p.snapshot_prefix))
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise SolverError(f"cannot write snapshots to {p.snapshot_prefix!r}: {str(folder)!r} is no folder that may "
                           "be written to", where=solver.where, hint=f"mkdir -p {folder}")
+    tail = ".h5" if p.snapshot_format == SolverParameter.HDF5 else ""
+    whole = os.path.realpath(f"{p.snapshot_prefix}_iter_{p.max_iter}.solverstate{tail}")
+    longest = files.temporary(Path(whole))
+    try:
+        os.lstat(longest)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SolverError(f"snapshot_prefix is too long for the file system: a snapshot is called {longest} while "
+                              f"it is written, which are {len(os.fsencode(longest.name))} bytes in a path of "
+                              f"{len(os.fsencode(longest))}", where=solver.where,
+                              hint="choose a shorter snapshot_prefix") from error
     if p.snapshot_format == SolverParameter.HDF5:
         hdf5.require()
 

@@ -347,7 +347,7 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
     (["train"], "the following arguments are required: --solver"),
     (["train", "-solvr=solver.prototxt"], "unrecognized arguments: --solvr=solver.prototxt\n  hint: did you mean "
                                           "'--solver'?"),
-    (["train", "--solver", "solver.prototxt", "--wieghts", "a"], "--wieghts\n  hint: did you mean '--weights'?"),
+    (["train", "--solver", "solver.prototxt", "--wieghts", "a"], "--wieghts\n  hint: did you mean '--weights'"),
     (["train", "--solver", "solver.prototxt", "--iterations", "x"], "argument --iterations: invalid int value: 'x'"),
     (["train", "--solver", "solver.prototxt", "--iterations", "-3"], "max_iter must be at least 0, got -3"),
     (["show", "net.prototxt", "--after", "filtr"], "there is no pass 'filtr'"),

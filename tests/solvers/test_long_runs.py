@@ -296,11 +296,31 @@ def test_an_override_says_what_it_changes():
     assert ("fixed", [7, 9], 50, 0) == (p.lr_policy, list(p.stepvalue), p.max_iter, p.max_epoch)
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ('train_state={level: 1, stage: "a, b"},max_iter=5', [
+        'override train_state: { stage: "" } → { level: 1 stage: "a, b" }', "override max_iter: unset → 5"]),
+    ("test_state={level: 1},test_state={level: 2}", [
+        "override test_state: unset → { level: 1 } test_state { level: 2 }"]),
+    ("stepvalue=[3, 4],gamma=0.5", ["override stepvalue: unset → 3 4", "override gamma: unset → 0.5"]),
+    ('snapshot_prefix="a,b"', ['override snapshot_prefix: unset → "a,b"']),
+    ("snapshot_prefix=a{b,net=}c", ['override snapshot_prefix: unset → "a{b"', 'override net: unset → "}c"']),
+])
+def test_an_override_may_be_a_message_or_a_list(text, said):
+    """Commas within braces, brackets and quotes belong to the value."""
+    p = proto_text.parse('train_state { stage: "" }', SolverParameter())
+
+    assert said == list(definition.override(p, text))
+
+
 @pytest.mark.parametrize(("text", "error", "words"), [
     ("base_lr", SolverError, "FIELD=VALUE,FIELD=VALUE, got 'base_lr'"),
     ("base_lr=", SolverError, "got 'base_lr='"),
     ("base_lrr=1", ProtoError, "did you mean 'base_lr'"),
     ("max_iter=1.5", ProtoError, "--override:1"),
+    ("max_iter={}", ProtoError, "--override:1"),
+    ("train_state=3", ProtoError, "--override:1"),
+    ("train_state={level: 1", ProtoError, "'}' is missing"),
+    ("train_state={…}", ProtoError, "--override:1"),
 ])
 def test_an_override_must_be_understood(text, error, words):
     """this test shows that a misspelt field or a value of another kind is a ProtoError with the place."""

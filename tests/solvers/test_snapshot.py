@@ -220,3 +220,24 @@ def test_a_resumed_training_reads_on_where_it_stopped(tmp_path):
     second.step(4)
 
     np.testing.assert_array_equal(weights(second)[0], weights(first)[0])
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+def test_a_prefix_is_as_long_as_its_temporary_names_allow(tmp_path, form):
+    """The longest prefix that works is used, and one byte more is found before the first iteration."""
+    if form == "HDF5":
+        needs("h5py")
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    ending = "_iter_3.solverstate.h5" if form == "HDF5" else "_iter_3.solverstate"
+    prefix = "p" * (longest - len(f".{ending}.01234567.tmp"))
+    fields = f'max_iter: 3 snapshot_format: {form} snapshot_prefix: "{tmp_path}/{prefix}'
+    feed(make(f'{fields}"')).solve()
+    assert (tmp_path / f"{prefix}{ending}").is_file()
+
+    solver = feed(make(f'{fields}p"'))
+    with pytest.raises(SolverError, match=rf"snapshot_prefix is too long .* {longest + 1} bytes in a path of"):
+        solver.solve()
+    assert 0 == solver.iter
+    with pytest.raises(SolverError, match="snapshot_prefix is too long"):
+        make(f'{fields}p" snapshot: 1')
+    assert 3 == len(os.listdir(tmp_path))

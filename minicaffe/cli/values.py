@@ -1,4 +1,4 @@
-"""Numbers as flags take them; argparse says what was given instead, and exits."""
+"""Values as flags take them; argparse says what was given instead, and exits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import math
 
 def int32(text: str) -> int:
     """A whole number that a field of a prototxt holds."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 1 << 31
+    value = int(text)
     if not -(1 << 31) <= value < 1 << 31:
         raise argparse.ArgumentTypeError(f"must be a whole number from -2147483648 to 2147483647, got {text!r}")
     return value
@@ -26,3 +23,15 @@ def seconds(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, got {text!r}")
     return value
+
+
+def utf8(text: str) -> str:
+    """A text that a field of a prototxt holds."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"must be UTF-8, got {text!r}") from None
+    return text
+
+
+int32.__name__ = "int"  # what argparse calls a value that is no number
