@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class MinicaffeError(Exception):
     """The base of all errors that minicaffe raises for what a user did.
@@ -73,3 +75,13 @@ def near_names(name: str, known: list[str]) -> str:
         folded.setdefault(candidate.lower(), candidate)
     close = difflib.get_close_matches(name.lower(), list(folded), n=3, cutoff=0.6)
     return "did you mean " + " or ".join(repr(folded[c]) for c in close) + "?" if close else ""
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is that the system gave no more memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM) \
+                or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):  # for its stack
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False

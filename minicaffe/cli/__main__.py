@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from minicaffe.errors import MinicaffeError, near_names
+from minicaffe.errors import MinicaffeError, near_names, out_of_memory
 
 COMMANDS = {  # command -> (module of this package, what it does)
     "train": ("train", "train a net as a solver definition says, or go on from a snapshot"),
@@ -61,19 +61,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except MinicaffeError as error:
-        print(f"minicaffe: error: {error}", file=sys.stderr)
+        print(f"minicaffe: error: {_memory(error)}{error}", file=sys.stderr)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         _drop_output()
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"minicaffe: error: {place}{error.strerror or error}", file=sys.stderr)
+        print(f"minicaffe: error: {_memory(error)}{place}{error.strerror or error}", file=sys.stderr)
         _drop_output()
-    except MemoryError as error:
-        print(f"minicaffe: error: there is not enough memory: {error}", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print(f"minicaffe: error: {_memory(error)}{error}".removesuffix(": "), file=sys.stderr)
     except KeyboardInterrupt:
         print("minicaffe: stopped", file=sys.stderr)
         return 130
     return 1
+
+
+def _memory(error: BaseException) -> str:
+    """What to say first: that nothing else is wrong, where it is memory that was not there."""
+    return "there is not enough memory: " if out_of_memory(error) else ""
 
 
 def _run(args: list[str]) -> int:

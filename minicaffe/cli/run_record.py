@@ -24,7 +24,7 @@ from typing import Any, TextIO
 from minicaffe import __version__
 from minicaffe.cli import glog, run_facts, run_log
 from minicaffe.cli.tensorboard import EventFile
-from minicaffe.errors import DataError, MinicaffeError
+from minicaffe.errors import DataError, MinicaffeError, out_of_memory
 from minicaffe.log import warn
 from minicaffe.solvers.report import outputs
 from minicaffe.system import sync_folder
@@ -119,6 +119,8 @@ class Record:
             sync_folder(self.folder)
             sync_folder(self.folder.parent)
         except OSError as error:
+            if out_of_memory(error):
+                raise
             raise DataError(f"cannot write the record of this training to {self.folder}: {error.strerror or error}",
                             hint="choose another snapshot_prefix, or pass --no-record") from error
         self._waiting, self._state = [], "open"

@@ -27,7 +27,7 @@ def read_file(path: PathLike, read: Callable[[Any], T]) -> T:
     try:
         with h5py.File(path, "r") as file:
             return read(file)
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
         raise DataError(f"cannot read this HDF5 file: {_sentence(error)}", where=str(path),
                         hint="the file is damaged or was cut short") from error
 

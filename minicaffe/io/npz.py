@@ -20,7 +20,7 @@ PathLike = str | os.PathLike[str]
 PACKED_AT_MOST = 1100  # times: deflate makes nothing smaller than 1/1032
 LONGEST_HEADER = 10_000
 _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struct.error, ValueError, LookupError,
-           NotImplementedError, RuntimeError, OSError, MemoryError, SyntaxError, TypeError)
+           NotImplementedError, RuntimeError, OSError, SyntaxError, TypeError)
 
 
 def read(path: PathLike) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from minicaffe import system
-from minicaffe.errors import SolverError
+from minicaffe.errors import SolverError, out_of_memory
 from minicaffe.log import log, warn
 
 AT = "caffe.cpp:235"
@@ -83,7 +83,7 @@ def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:
     try:
         descriptor = _take(path, prefix, wait, where)
     except OSError as error:
-        if error.errno == errno.ENOMEM:
+        if out_of_memory(error):
             raise
         if error.errno not in NOT_WRITABLE:
             _lockless.add(path)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicaffe.errors import DataError, MinicaffeError, SolverError
+from minicaffe.errors import DataError, MinicaffeError, SolverError, out_of_memory
 from minicaffe.io import caffemodel, hdf5, solverstate, weights
 from minicaffe.log import log, warn
 from minicaffe.proto import SolverParameter, files
@@ -161,6 +161,8 @@ def restore_newest(solver: Solver) -> str:
         try:
             _read(path)
         except MinicaffeError as error:
+            if out_of_memory(error):  # the snapshot may be whole
+                raise
             warn("solver.cpp:530", f"the snapshot {path} is not complete, so an older one is looked for: {error}")
             continue
         solver.restore(path)

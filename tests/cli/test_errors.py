@@ -1,5 +1,6 @@
 """What a user's mistake looks like: one message with place and cure, status 1, and never a traceback."""
 
+import errno
 import os
 import resource
 import shutil
@@ -386,6 +387,23 @@ def test_a_full_disk(folder, flags, size, message):
     assert run.stderr.endswith(message + "\n")
     assert "Traceback" not in run.stderr
     assert [] == [*folder.glob("run_iter*"), *folder.glob(".run*")]
+
+
+@pytest.mark.parametrize(("function", "error"), [
+    *((name, OSError(errno.ENOMEM, "Cannot allocate memory")) for name in (
+        "pathlib.Path.mkdir", "os.open", "os.fsync", "os.replace", "minicaffe.cli.run_record._append")),
+    ("minicaffe.cli.train.get_solver", RuntimeError("can't start new thread")),  # Python's words: no room for its stack
+    ("minicaffe.cli.train.get_solver", MemoryError())])
+def test_memory_that_is_not_there_is_called_that(folder, fail, monkeypatch, function, error):
+    """Whatever the system refuses for want of memory, the message says memory, and gives no other cure."""
+    def refuse(*args, **more):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(function, refuse)
+        said = fail("train", "--solver", "solver.prototxt")
+    assert said.startswith("minicaffe: error: there is not enough memory")
+    assert "hint" not in said
 
 
 def test_a_full_disk_for_compiled_code(folder):

@@ -525,3 +525,23 @@ def test_the_record_is_put_on_the_disk_too(tmp_path, monkeypatch):
     record.close()
 
     assert [f"{tmp_path}/s.run", str(tmp_path)] == synced
+
+
+@pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
+def test_want_of_memory_is_no_damage(tmp_path, monkeypatch, tail):
+    """A snapshot that could not be read for want of memory is not passed over for an older one."""
+    if tail:
+        needs("h5py")
+    fields = (f'momentum: 0.9 snapshot_format: {"HDF5" if tail else "BINARYPROTO"} '
+              f'snapshot_prefix: "{tmp_path}/s"')
+    feed(make(f"{fields} snapshot: 1")).step(2)
+    solver = feed(make(fields))
+
+    def refuse(*args, **more):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("minicaffe.io.hdf5.array" if tail else "minicaffe.proto.weights.decode_blob", refuse)
+        with pytest.raises(MemoryError):
+            solver.restore_newest()
+    assert f"{tmp_path}/s_iter_2.solverstate{tail}" == solver.restore_newest()
