@@ -5,6 +5,8 @@
   minicaffe train -solver F --snapshot lenet_iter_5000.solverstate        go on
   minicaffe train -solver F --resume auto        go on from the newest complete snapshot, or begin
 
+One training alone may write the files of a snapshot_prefix: a second one is refused, and --resume auto waits until
+the first has ended, as a job that a cluster has requeued must.
 With --keep best the best weights are also called PREFIX_best.caffemodel. Beside the snapshots, in PREFIX.run, stands
 the record of the training: log.jsonl, train.log and run.yaml; minicaffe plot draws it.
 """

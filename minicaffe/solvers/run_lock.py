@@ -66,9 +66,9 @@ def held(prefix: str, *, wait: float = 0.0, where: str = "") -> Iterator[bool]:
 
 
 def path_of(prefix: str) -> str:
-    """The name of the file that is locked."""
+    """The name of the file that is locked; absolute, for the program may change its folder before it is removed."""
     folder, name = os.path.split(prefix)
-    return os.path.join(folder, f".{name}.lock")
+    return os.path.join(os.path.abspath(folder), f".{name}.lock")
 
 
 def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:

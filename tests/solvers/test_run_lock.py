@@ -158,6 +158,17 @@ def test_solvers_of_one_process_share_the_lock(tmp_path):
     assert {} == run_lock._held
 
 
+def test_a_program_may_change_its_folder(tmp_path, monkeypatch):
+    """A lock that was taken by a relative path is given back where it was taken."""
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with run_lock.held("run"), run_lock.held("other/run"):
+        monkeypatch.chdir(tmp_path / "other")
+        assert [".run.lock"] == os.listdir()
+    assert ["other"] == os.listdir(tmp_path)
+    assert [] == os.listdir()
+
+
 def test_an_error_gives_the_lock_back(tmp_path):
     """A training that ends in an error, or in Ctrl-C, locks nobody out."""
     solver = feed(make(f'max_iter: 2 snapshot: 1 snapshot_prefix: "{tmp_path}/run"'))
