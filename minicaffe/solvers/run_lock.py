@@ -28,7 +28,7 @@ from minicaffe.log import log, warn
 AT = "caffe.cpp:235"
 LOOK_AGAIN = 0.2  # seconds between two looks at a lock that another holds
 # no snapshot can be written there, which has errors of its own where one is wanted
-NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
+NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 
 _held: dict[tuple[int, int], _Lock] = {}  # what this process holds, by the device and the number of the file
 _lockless: set[str] = set()  # the files that could not be locked, and were warned of
@@ -129,10 +129,11 @@ def _take(path: str, prefix: str, wait: float, where: str) -> int:
 
 
 def _open(path: str) -> int:
+    no_link = getattr(os, "O_NOFOLLOW", 0)  # in a folder that all may write to, a link could lead to any file
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        return os.open(path, os.O_RDWR | os.O_CREAT | no_link, 0o666)
     except PermissionError:  # it may be another user's: to see whether it is locked needs no more than reading
-        return os.open(path, os.O_RDONLY)
+        return os.open(path, os.O_RDONLY | no_link)
 
 
 def _sign(descriptor: int) -> None:

@@ -227,6 +227,17 @@ def test_where_the_file_system_has_no_locks_training_goes_on(tmp_path, monkeypat
     assert [stray] == list(tmp_path.glob(".*"))
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system follows all links")
+def test_a_link_is_not_followed(tmp_path, caplog):
+    """In a folder that everybody may write to, a link of the lock's name does not cost another file its content."""
+    (tmp_path / "precious").write_text("all my notes")
+    (tmp_path / ".run.lock").symlink_to(tmp_path / "precious")
+    with run_lock.held(str(tmp_path / "run")) as newly:
+        assert not newly
+    assert "all my notes" == (tmp_path / "precious").read_text()
+    assert ".run.lock cannot be locked" in caplog.text
+
+
 def test_the_file_that_was_locked_must_still_be_there(tmp_path, monkeypatch):
     """Who waited for a lock whose holder then removed the file takes the lock of a new file, as all others do."""
     real, gone = system.try_lock, []
