@@ -73,11 +73,8 @@ def path_of(prefix: str) -> str:
 
 def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:
     """The lock, this process's already or taken now; None where there can be none."""
-    # the file, not its name, is what counts: the same one may be reached by two paths
-    with contextlib.suppress(OSError):
-        found = os.stat(path)
-        if (lock := _held.get((found.st_dev, found.st_ino))) is not None:
-            return lock
+    if (lock := _held.get(_number(path))) is not None:
+        return lock
     if path in _lockless:
         return None
     try:
@@ -90,9 +87,17 @@ def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:
             warn(AT, f"{path} cannot be locked ({error.strerror or error}), so nothing keeps a second training from "
                      f"writing over the snapshots of this one, {prefix}_iter_*; the training goes on")
         return None
-    found = os.fstat(descriptor)
-    lock = _held[found.st_dev, found.st_ino] = _Lock(descriptor, path)
+    lock = _held[_number(path)] = _Lock(descriptor, path)
     return lock
+
+
+def _number(path: str) -> tuple[int, int]:
+    """What the system knows a file by: one file may be reached by two paths. (0, 0) where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _take(path: str, prefix: str, wait: float, where: str) -> int:
