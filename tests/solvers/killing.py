@@ -137,6 +137,11 @@ def run(folder: Path, kills: int, seed: int) -> list[dict[str, object]]:
     return found
 
 
+def said(log: Path) -> str:
+    """What a process has logged so far; it may not have begun."""
+    return log.read_text() if log.exists() else ""
+
+
 def run_pairs(folder: Path, rounds: int, seed: int) -> list[dict[str, object]]:
     """Two trainings in one folder. Each is requeued while it lives: the new one waits, the old one is killed, and half
     of the new ones are killed in their turn, with another one waiting. Some second starts are no requeues."""
@@ -182,10 +187,10 @@ class Tale:
         """Start another one while the training lives."""
         self.wait((self.place / f".{self.prefix}.lock").exists)
         if draw.random() < 0.3:
-            self.told["refused"] += finish(self.start()) == 1 and "another training" in self.logs[-1].read_text()
+            self.told["refused"] += finish(self.start()) == 1 and "another training" in said(self.logs[-1])
         self.waiting, log = self.start("--resume=auto", "--wait=60"), self.logs[-1]
         if draw.random() < 0.8:
-            self.wait(lambda: log.exists() and "Waiting up to" in log.read_text())
+            self.wait(lambda: "Waiting up to" in said(log))
 
     def kill(self, draw: random.Random) -> None:
         """Kill the training, half of the time in sight of a file that it is writing; the one that waited takes over."""
@@ -201,18 +206,18 @@ class Tale:
             self.told["kills"] += 1
         self.alive, self.waiting = self.waiting, 0
         log = self.logs[-1]
-        self.wait(lambda: "Starting Optimization" in log.read_text())
-        begun = re.findall(rf"Resuming from {self.prefix}_iter_(\d+)\.solverstate", log.read_text()) or [0]
+        self.wait(lambda: "Starting Optimization" in said(log))
+        begun = re.findall(rf"Resuming from {self.prefix}_iter_(\d+)\.solverstate", said(log)) or [0]
         if killed and int(begun[0]) < known:
             self.told["lost"].append([known, int(begun[0])])
-        self.told["cut"] += "which a killed run had begun to write" in log.read_text()
+        self.told["cut"] += "which a killed run had begun to write" in said(log)
 
     def end(self, whole: Path) -> dict[str, Any]:
         """Let the last one finish; what is to be told."""
         final = [f"{self.prefix}{name.removeprefix('run')}" for name in FINAL]
         final = [name.replace(f"_{UPDATES}.", f"_{LAST}.") for name in final]
         status = finish(self.alive)
-        return {**self.told, "status": status, "waited": sum("Waiting up to" in log.read_text() for log in self.logs),
+        return {**self.told, "status": status, "waited": sum("Waiting up to" in said(log) for log in self.logs),
                 "same": status == 0 and all((self.place / n).read_bytes() == (whole / n).read_bytes() for n in final),
                 "log": "" if status == 0 else self.logs[-1].read_text()[-1000:]}
 
