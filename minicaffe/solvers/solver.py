@@ -163,7 +163,10 @@ class Solver:
     # --- what a user calls ----------------------------------------------------------------------------
 
     def solve(self, resume_file: str | None = None) -> None:
-        """Train up to max_iter, from the beginning or from a snapshot; snapshot, display and test at the end."""
+        """Train up to max_iter, from the beginning or from a snapshot; snapshot, display and test at the end.
+
+        SolverError where another process writes snapshots of the same prefix; so for `step` and `snapshot`.
+        """
         writes = self._writes() or self.param.snapshot_after_train
         with snapshot.alone(self.param.snapshot_prefix, where=self.where) if writes else nullcontext():
             self._solve(resume_file)
