@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from minicaffe.log import one_line, visible
 
 
@@ -88,3 +90,13 @@ def near_names(name: str, known: list[str]) -> str:
         close = sorted(holding, key=lambda k: abs(len(k) - len(low)))
     found = list(dict.fromkeys(close))[:3]
     return "did you mean " + " or ".join(repr(folded[c]) for c in found) + "?" if found else ""
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is that the system gave no more memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM) \
+                or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):  # for its stack
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False

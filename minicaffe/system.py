@@ -1,4 +1,4 @@
-"""What operating systems offer in different ways, or not at all: reads at a place in a file, folders put on the disk.
+"""What operating systems offer in different ways, or not at all: reads at a place, file locks, folder syncs, forks.
 
 Everything that exists on POSIX systems alone is used here and nowhere else, each with the portable way beside it.
 """
@@ -6,8 +6,26 @@ Everything that exists on POSIX systems alone is used here and nowhere else, eac
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from typing import BinaryIO
+import signal
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+fcntl: Any
+msvcrt: Any
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+try:
+    import msvcrt
+except ImportError:  # all others
+    msvcrt = None
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what a file system without locks answers
+LOCKED_BYTE = 1 << 30  # Windows keeps others from reading what is locked, so it is a byte behind all content
+HANGUP = getattr(signal, "SIGHUP", None)  # the signal of a closed terminal; Windows has none
 
 
 def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
@@ -60,3 +78,64 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file unless another has it; whether it is taken. It lasts until the file is closed.
+
+    The system closes a dead process's files, so no lock outlives its process. OSError where the file system has no
+    locks (NO_LOCKS).
+    """
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+    if msvcrt is None:
+        raise OSError(errno.ENOSYS, "this system has no file locks")
+    os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    except PermissionError:
+        return False
+    return True
+
+
+def is_file_at(descriptor: int, path: str) -> bool:
+    """Whether an open file still has the name `path`; it may have been removed, and another made since.
+
+    Where there is no flock (Windows) an open file can't be removed, so it is still there.
+    """
+    try:
+        return fcntl is None or os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def remove_locked(descriptor: int, path: str) -> None:
+    """Remove a file that this process has locked, and give the lock back.
+
+    It goes while it is locked: were it unlocked first, another could lock it in between and lose it. Where an open
+    file can't be removed (Windows) it is closed first, and stays if another has opened it meanwhile.
+    """
+    if fcntl is None:
+        os.close(descriptor)
+        descriptor = -1
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
+def after_fork(function: Callable[[], object]) -> None:
+    """Call a function in each child that is forked from this process; where nothing forks there is nothing to do."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=function)
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from minicaffe.cli.terminal import complain, prepare, say
-from minicaffe.errors import MinicaffeError, near_names
+from minicaffe.errors import MinicaffeError, near_names, out_of_memory
 
 COMMANDS = {  # command -> (module of this package, what it does)
     "train": ("train", "train a net as a solver definition says, or go on from a snapshot"),
@@ -91,16 +91,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(error: BaseException) -> int:
     """Print the one message of a user's error; the exit status. Other errors are raised again."""
+    # first that nothing else is wrong, where it is memory that was not there
+    begin = "minicaffe: error: " + ("there is not enough memory: " if out_of_memory(error) else "")
     if isinstance(error, MinicaffeError):
-        complain(f"minicaffe: error: {_readable(str(error))}")
+        complain(f"{begin}{_readable(str(error))}")
     elif isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has gone
         _drop_output()
     elif isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        complain(f"minicaffe: error: {place}{error.strerror or error}")
+        complain(f"{begin}{place}{error.strerror or error}")
         _drop_output()
-    elif isinstance(error, MemoryError):
-        complain(f"minicaffe: error: there is not enough memory{f': {error}' if str(error) else ''}")
+    elif out_of_memory(error):
+        complain(f"{begin}{error}".removesuffix(": "))
     else:
         raise error
     return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentTypeError
 
 LARGEST = 2**31 - 1  # Caffe: iterations, levels and sizes are of 32 bits
@@ -23,3 +24,14 @@ def words(text: str) -> str:
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python carries bytes that are none
         raise ArgumentTypeError(f"expects UTF-8, got {text!r}")
     return text
+
+
+def seconds(text: str) -> float:
+    """A time to wait, 0 or longer."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ArgumentTypeError(f"expects a number of seconds, 0 or more, got {text!r}")
+    return value

@@ -16,15 +16,19 @@ import yaml
 
 from minicaffe import __version__, kernels, rng
 from minicaffe.data import open_source
+from minicaffe.data.hdf5 import read_paths
+from minicaffe.data.images import read_entries
+from minicaffe.data.windows import read_window_file
 from minicaffe.errors import MinicaffeError
 from minicaffe.net import Net
 from minicaffe.proto import DataParameter, text
 from minicaffe.proto.files import replace_file
 from minicaffe.solvers import epochs
+from minicaffe.system import read_at
 
 PACKAGES = ("numpy", "protobuf", "numba", "lmdb", "h5py", "opencv-python-headless")
-SOME = 50  # records that are hashed at each end of a database
-WHOLE = 1 << 26  # bytes: a longer file is hashed at its beginning only
+SOME = 50  # records of a database, and images of a list, that are hashed at each end
+WHOLE = 1 << 26  # bytes that are hashed of a source's files; of longer ones the beginning and the end
 
 
 def write(path: Path, solver: Any) -> None:
@@ -78,7 +82,7 @@ def sources(net: Net) -> list[dict[str, Any]]:
 
 
 def fingerprint(layer: Any, path: str) -> dict[str, Any]:
-    """Size and SHA-256 of a source: of a file itself, of a database its number of records and some at each end."""
+    """Size and SHA-256 of a source: a file with the files that it names, or some records at each end of a database."""
     try:
         if layer.type == "Data":
             source = open_source(DataParameter.DB.Name(layer.param.backend), path)
@@ -88,12 +92,47 @@ def fingerprint(layer: Any, path: str) -> dict[str, Any]:
                     digest.update(key + b"\0" + value)
             return {"records": len(source), "bytes": _size(path), "sha256": digest.hexdigest(),
                     "of": f"the first and last {SOME} records"}
-        with open(path, "rb") as file:
-            digest = hashlib.sha256(file.read(WHOLE))
-        return {"samples": getattr(layer, "epoch_size", None), "bytes": _size(path), "sha256": digest.hexdigest(),
-                "of": "the file" if _size(path) <= WHOLE else f"its first {WHOLE} bytes"}
+        digest, named = hashlib.sha256(), _named(layer, path)
+        size, of = _size(path), ["the file" if not named else "the list"]
+        if not _add(digest, path, WHOLE):
+            of = [f"the first and last {WHOLE // 2} bytes of {of[0]}"]
+        if named:
+            chosen = named if layer.type == "HDF5Data" else [*named[:SOME], *named[SOME:][-SOME:]]
+            most = max(1 << 20, WHOLE // len(chosen))
+            whole = all([_add(digest, name, most) for name in chosen])
+            which = f"its {len(named)} files" if len(chosen) == len(named) else \
+                f"the first and last {SOME} of its {len(named)} files"
+            of.append(which if whole else f"the first and last {most // 2} bytes of {which}")
+            size += sum(map(_size, chosen))
+        return {"samples": getattr(layer, "epoch_size", None), "bytes": size, "sha256": digest.hexdigest(),
+                "of": " and ".join(of)}
     except (OSError, MinicaffeError) as error:
         return {"fingerprint": f"none: {error}"}
+
+
+def _named(layer: Any, path: str) -> list[str]:
+    """The files of data that a list names; none where the source is no list."""
+    p = layer.param
+    if layer.type == "HDF5Data":
+        return read_paths(path)
+    if layer.type == "ImageData":
+        return [p.root_folder + name for name, _, _ in read_entries(path)]
+    if layer.type == "WindowData":
+        return read_window_file(path, p.root_folder, p.fg_threshold, p.bg_threshold).paths
+    return []
+
+
+def _add(digest: Any, path: str, most: int) -> bool:
+    """Add a file's size and content to a digest, of a long one its beginning and its end; whether that is all."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        digest.update(b"%d\0" % size)
+        if size <= most:
+            digest.update(file.read())
+            return True
+        for start in (0, size - most // 2):
+            digest.update(read_at(file, start, most // 2))
+        return False
 
 
 def updates_per_epoch(solver: Any) -> float:

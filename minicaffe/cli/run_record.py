@@ -24,9 +24,10 @@ from typing import Any, TextIO
 from minicaffe import __version__
 from minicaffe.cli import glog, run_facts, run_log
 from minicaffe.cli.tensorboard import EventFile
-from minicaffe.errors import DataError, MinicaffeError
+from minicaffe.errors import DataError, MinicaffeError, out_of_memory
 from minicaffe.log import warn
 from minicaffe.solvers.report import outputs
+from minicaffe.system import sync_folder
 
 Event = dict[str, Any]
 Sink = Callable[[Event], None]
@@ -118,7 +119,11 @@ class Record:
             run_facts.write(self.folder / "run.yaml", solver)
             for line in self._waiting:
                 self._write(run_log.TEXT, line)
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
         except OSError as error:
+            if out_of_memory(error):
+                raise
             raise DataError(f"cannot write the record of this training to {self.folder}: {error.strerror or error}",
                             hint="choose another snapshot_prefix, or pass --no-record") from error
         self._waiting, self._state = [], "open"
@@ -226,7 +231,7 @@ def _append(path: Path) -> TextIO:
             file.seek(-1, 2)
             if file.read(1) != b"\n":
                 file.write(b"\n")
-    return open(path, "a", encoding="utf-8", errors="backslashreplace")
+    return open(path, "a", encoding="utf-8", errors="backslashreplace")  # for paths that are not UTF-8
 
 
 def _set_aside(folder: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from minicaffe import system
 from minicaffe.log import warn
 from minicaffe.solvers import Action
 
@@ -22,8 +23,8 @@ def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect
     """
     effects = {signal.SIGINT: Action(sigint_effect), signal.SIGTERM: Action(sigterm_effect)}
     at_once: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    if hasattr(signal, "SIGHUP"):  # Windows has none
-        effects = {signal.SIGHUP: Action(sighup_effect), **effects}  # Caffe: answers SIGHUP first
+    if system.HANGUP is not None:
+        effects = {system.HANGUP: Action(sighup_effect), **effects}  # Caffe: answers SIGHUP first
     seen: dict[int, bool] = dict.fromkeys(effects, False)
 
     def note(number: int, frame: Any) -> None:

@@ -5,6 +5,8 @@
   minicaffe train -solver F --snapshot lenet_iter_5000.solverstate        go on
   minicaffe train -solver F --resume auto        go on from the newest complete snapshot, or begin
 
+One training alone may write the files of a snapshot_prefix: a second one is refused, and --resume auto waits until
+the first has ended, as a job that a cluster has requeued must.
 With --keep best the best weights are also called PREFIX_best.caffemodel. Beside the snapshots, in PREFIX.run, stands
 the record of the training: log.jsonl, train.log and run.yaml; minicaffe plot draws it.
 """
@@ -12,18 +14,21 @@ the record of the training: log.jsonl, train.log and run.yaml; minicaffe plot dr
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from minicaffe import lint
 from minicaffe.cli import progress, run_record, signals
-from minicaffe.cli.flags import whole, words
+from minicaffe.cli.flags import seconds, whole, words
 from minicaffe.cli.show import add_no_python, add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError, SolverError
 from minicaffe.log import lines, log, warn
 from minicaffe.net import Net
 from minicaffe.solvers import Solver, checks, criterion, definition, doctor, get_solver, keep, lr_policy, snapshot
+
+REQUEUE_WAIT = 120.0  # seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="refuse weights that do not fit the net exactly")
     parser.add_argument("--resume", metavar="auto|F", default="", help="auto: go on from the newest complete snapshot "
                         "of the solver's prefix, or begin where there is none; a state: as --snapshot")
+    parser.add_argument("--wait", metavar="SECONDS", type=seconds, help="how long to wait while another training "
+                        f"writes snapshots of the same prefix (default: {REQUEUE_WAIT:.0f} with --resume auto, else 0)")
     parser.add_argument("--override", metavar="K=V,K=V", type=words, action="append", default=[],
                         help="set fields of the solver: base_lr=0.001,max_iter=2000")
     parser.add_argument("--keep", metavar="WHICH", default="", help="snapshots to keep on the disk: best, last:3, or "
@@ -68,8 +75,10 @@ def run(args: argparse.Namespace) -> int:
     if args.strict and not args.weights:
         raise SolverError("--strict judges the files of --weights, but none is given")
     silence = lint.silenced(name for names in args.silence for name in names.split(",") if name)
-    with progress.reporting() as report, run_record.recording(not args.no_record, args.tensorboard) as recorder:
+    with ExitStack() as locked, progress.reporting() as report, \
+            run_record.recording(not args.no_record, args.tensorboard) as recorder:
         param = _param(args)
+        locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
                                                                          allow_python=not args.no_python),
                             strict=args.strict)
@@ -108,6 +117,14 @@ def _check_rules(solver: Solver) -> None:
         if found.severity == lint.ERROR:
             raise NetError(found.message, where=found.where,
                            hint=f"{found.cure}; --silence {found.rule} if it is meant so")
+
+
+def _wait(args: argparse.Namespace) -> float:
+    """For how long to wait for another training of the prefix. A cluster that requeues a job may start it while the
+    old one still writes its last snapshot, from which --resume auto is to go on."""
+    if args.wait is not None:
+        return float(args.wait)
+    return REQUEUE_WAIT if args.resume == "auto" else 0.0
 
 
 def _long_run(solver: Solver, args: argparse.Namespace) -> None:

@@ -36,7 +36,7 @@ def read_file(path: PathLike, read: Callable[[Any], T]) -> T:
     except BlockingIOError as error:
         raise DataError("another program has this HDF5 file open to write it", where=str(path),
                         hint="wait until it has finished") from error
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
         kind = sniff(path)
         if kind != "hdf5":
             raise DataError(f"this is not an HDF5 file but {describe(kind)}", where=str(path)) from error

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
 
-try:
-    import cv2
-except ImportError:
-    cv2 = None  # type: ignore[assignment]
+cv2: Any = None  # until an image is wanted: it takes 300 MB of addresses, and crashes where they are not there
 
 
 def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
@@ -55,5 +53,9 @@ def encode(image: np.ndarray, extension: str = ".png") -> bytes:
 
 
 def _need_cv2() -> None:
+    global cv2
     if cv2 is None:
-        raise missing_extra("opencv-python-headless", "data", "decoding and resizing images")
+        try:
+            cv2 = importlib.import_module("cv2")
+        except ImportError:
+            raise missing_extra("opencv-python-headless", "data", "decoding and resizing images") from None

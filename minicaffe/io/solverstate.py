@@ -12,6 +12,7 @@ from minicaffe.proto.binary import SolverSnapshot, read_solverstate, sniff, writ
 from minicaffe.proto.files import PathLike
 from minicaffe.proto.wrong_file import right_file_hint, wrong_file
 
+LARGEST = 2**31 - 1  # Caffe's counters are ints
 
 def read(path: PathLike) -> SolverSnapshot:
     """A .solverstate or .solverstate.h5 file; the content decides which it is.
@@ -21,10 +22,16 @@ def read(path: PathLike) -> SolverSnapshot:
     """
     kind = sniff(path)
     if kind == "hdf5":
-        return hdf5.read_file(path, lambda file: _read_hdf5(file, path))
-    if kind != "solverstate":
+        state = hdf5.read_file(path, lambda file: _read_hdf5(file, path))
+    elif kind == "solverstate":
+        state = read_solverstate(path)
+    else:
         raise wrong_file(path, kind, "solverstate")
-    return read_solverstate(path)
+    for name, value in (("iter", state.iter), ("current_step", state.current_step)):
+        if not 0 <= value <= LARGEST:
+            raise DataError(f"{name} must lie from 0 to {LARGEST}, got {value}", where=str(path),
+                            hint="the file is damaged, or something else than Caffe wrote it")
+    return state
 
 
 def write(path: PathLike, state: SolverSnapshot) -> None:

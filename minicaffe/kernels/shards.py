@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from minicaffe import system
 from minicaffe.errors import EngineError
 from minicaffe.kernels import tape
 from minicaffe.kernels.blas import hold_to_one_thread
@@ -35,7 +36,7 @@ def threads() -> int:
         given = os.environ.get("MINICAFFE_THREADS", "")
         if given and not (given.isdecimal() and int(given) > 0):
             raise EngineError(f"MINICAFFE_THREADS must be a positive number, got {given!r}")
-        _threads = int(given) if given else _cores()
+        _threads = int(given) if given else system.cores()
     return _threads
 
 
@@ -124,12 +125,6 @@ class _Job:
             raise self._error
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _start_worker() -> None:
     inbox: SimpleQueue[_Job] = SimpleQueue()
 
@@ -141,5 +136,4 @@ def _start_worker() -> None:
     _workers.append(inbox)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_workers.clear)  # threads do not survive a fork
+system.after_fork(_workers.clear)  # threads do not survive a fork

@@ -12,6 +12,7 @@ from typing import Any
 
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.log import one_line
+from minicaffe.system import sync_folder
 
 PathLike = str | os.PathLike[str]
 LONGEST_STREAM = 256_000_000  # bytes that are read from a pipe or a device; some never end
@@ -72,15 +73,21 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
     return ProtoError(f"cannot read {shown}: {getattr(error, 'strerror', None) or error}", hint=path_hint(str(path)))
 
 
+def temporary(path: Path) -> Path:
+    """A name beside `path` for its next content, until that is whole; another one each time."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
 def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
     """Write the chunks (bytes or buffers) so that `path` is at every moment the old file or the new one.
 
-    They go to a new file beside it, which takes its name once all is on the disk. A path that is no
+    They go to a new file beside it, which takes its name once all is on the disk; when this returns, the name is on
+    the disk too, and outlasts a loss of power. A path that is no
     ordinary file (`/dev/stdout`, a pipe) is written straight. DataError when the system refuses; nothing
     is left behind.
     """
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    beside = temporary(target)
     device = target.exists() and not target.is_file() and not target.is_dir()
     straight = device or str(path).startswith(("/dev/std", "/dev/fd/"))  # a file that a shell holds open
     try:
@@ -92,6 +99,7 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
                 os.fsync(file.fileno())
         if not straight:
             os.replace(beside, target)
+            sync_folder(target.parent)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     finally:

@@ -22,7 +22,7 @@ class AdaDeltaSolver(Solver):
     See       Zeiler, arXiv 1212.5701
     """
 
-    histories = 2
+    histories = ("mean of squared gradients", "mean of squared steps")
     reads = ("momentum", "delta")
     fractions = ("momentum",)
 

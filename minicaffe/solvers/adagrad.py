@@ -20,6 +20,7 @@ class AdaGradSolver(Solver):
     See       Duchi, Hazan and Singer, JMLR 2011
     """
 
+    histories = ("sum of squared gradients",)
     reads = ("delta",)
     refuses = ("momentum",)
 

@@ -23,7 +23,7 @@ class AdamSolver(Solver):
     See       Kingma and Ba, ICLR 2015
     """
 
-    histories = 2
+    histories = ("mean of gradients", "mean of squared gradients")
     reads = ("momentum", "momentum2", "delta")
     fractions = ("momentum", "momentum2")
 

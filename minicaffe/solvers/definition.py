@@ -61,6 +61,12 @@ def with_snapshot_prefix(param: Any, path: str) -> Any:
     """A copy with snapshot_prefix completed: without one the solver's path, in a folder the solver's name."""
     new = SolverParameter()
     new.CopyFrom(param)
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # a field of a prototxt cannot hold it
+        if not param.HasField("snapshot_prefix") or Path(param.snapshot_prefix).is_dir():
+            raise SolverError("snapshot_prefix follows from the path of the solver, which is not UTF-8", where=path,
+                              hint="write a snapshot_prefix into the solver") from None
     if not param.HasField("snapshot_prefix"):
         new.snapshot_prefix = str(Path(path).with_suffix(""))
         log("upgrade_proto.cpp:1108", f"snapshot_prefix was not specified and is set to {new.snapshot_prefix}")
@@ -160,7 +166,7 @@ def override(param: Any, text: str) -> Iterator[str]:
     ProtoError for a field or a value that a SolverParameter has not.
     """
     given: dict[str, list[str]] = {}
-    for part in text.split(","):
+    for part in _parts(text):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not name or not equals or not value:
             raise SolverError(f"an override is written FIELD=VALUE,FIELD=VALUE, got {part!r}")
@@ -179,6 +185,27 @@ def override(param: Any, text: str) -> Iterator[str]:
             if not shown(param, other).startswith("unset") and other not in given:
                 yield f"override {name} takes the place of {other}: {shown(param, other)}"
                 param.ClearField(other)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """A text cut at its commas, but not within braces, brackets, or the quotes of a value."""
+    part, depth, quote = "", 0, ""
+    for char in text:
+        in_value = depth > 0 or part.rstrip().endswith("=")
+        if quote:
+            quote = "" if char == quote and not part.endswith("\\") else quote
+        elif char in "\"'" and in_value:
+            quote = char
+        elif char in "{[" and in_value:
+            depth += 1
+        elif char in "}]" and depth:
+            depth -= 1
+        elif char == "," and not depth:
+            yield part
+            part = ""
+            continue
+        part += char
+    yield part
 
 
 def fields(param: Any) -> dict[str, str]:

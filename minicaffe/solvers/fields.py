@@ -59,16 +59,16 @@ def place(param: Any, field: str, where: str) -> str:
 def shown(param: Any, name: str) -> str:
     """A field's value in prototxt, or that it is unset and what that means."""
     alone = SolverParameter()
-    for field, value in param.ListFields():
-        if field.name == name:
-            if hasattr(value, "extend"):
-                getattr(alone, name).extend(value)
-            else:
-                setattr(alone, name, value)
-    words = " ".join(line.partition(": ")[2] for line in proto_text.format(alone).splitlines())
-    if words:
-        return words
+    alone.CopyFrom(param)
+    for field, _ in param.ListFields():
+        if field.name != name:
+            alone.ClearField(field.name)
     field, default = SolverParameter.DESCRIPTOR.fields_by_name[name], getattr(alone, name)
+    words = proto_text.format(alone)
+    if words and field.message_type:
+        return " ".join(words.split()).removeprefix(f"{name} ")
+    if words:
+        return " ".join(line.partition(": ")[2] for line in words.splitlines())
     if hasattr(default, "extend") or not field.has_default_value:
         return "unset"
     if field.enum_type:

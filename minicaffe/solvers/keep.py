@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 from minicaffe.errors import SolverError
 from minicaffe.log import log
+from minicaffe.proto.files import temporary
 from minicaffe.solvers import criterion, record
+from minicaffe.system import sync_folder
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
@@ -68,16 +70,23 @@ def remove(base: str) -> None:
 def name_best(model: str, prefix: str) -> str:
     """Give the weights in `model` the name PREFIX_best as well: one file with two names, or a copy."""
     best = f"{prefix}_best.caffemodel{'.h5' if model.endswith('.h5') else ''}"
-    beside = Path(best).with_name(f".{Path(best).name}.{os.getpid():08x}.tmp")
+    beside = temporary(Path(best))
     try:
-        with contextlib.suppress(FileNotFoundError):
-            beside.unlink()
         try:
             os.link(model, beside)
         except OSError:  # a file system without links
-            shutil.copyfile(model, beside)
+            _copy(model, beside)
         os.replace(beside, best)
+        sync_folder(Path(best).parent)
     finally:
         with contextlib.suppress(OSError):  # two names of one file: the system's replace leaves both
             beside.unlink()
     return best
+
+
+def _copy(path: str, new: Path) -> None:
+    """Copy a file, and wait until it is on the disk."""
+    with open(path, "rb") as source, open(new, "wb") as target:
+        shutil.copyfileobj(source, target, 1 << 22)
+        target.flush()
+        os.fsync(target.fileno())

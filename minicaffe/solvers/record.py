@@ -7,6 +7,7 @@
     solver                      the solver's fields as text, so that a resume can say which have changed
     random                      the process's generator; with Python layers also numpy's and Python's own
     nets                        the train net, then the test nets: what each layer's `resume_state` gave
+    types                       of the same nets: the types of the layers that have one, and of all sources of data
     smoothed                    the losses that average_loss looks back on
     tested                      the iteration whose tests have been made
     criteria                    best values so far: of lr_policy "plateau", of early stopping, of the snapshots to keep
@@ -30,14 +31,16 @@ import numpy as np
 from minicaffe import rng
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.log import warn
+from minicaffe.proto import SolverParameter
 from minicaffe.proto.files import PathLike, read_bytes, replace_file
-from minicaffe.solvers import definition
+from minicaffe.solvers import definition, record_content
 
 if TYPE_CHECKING:
     from minicaffe.net import Net
     from minicaffe.solvers.solver import Solver
 
-HEAD = b"minicaffe resume 1 "
+FORMAT, VERSION = b"minicaffe resume", b"1"
+HEAD = b"%s %s " % (FORMAT, VERSION)
 
 
 def path_beside(state: PathLike) -> str:
@@ -48,6 +51,7 @@ def path_beside(state: PathLike) -> str:
 def capture(solver: Solver) -> dict[str, Any]:
     """Where the solver stands between two updates, beside weights, history and iteration."""
     return {"random": _random_state(solver), "nets": [_net_state(net) for net in _nets(solver)],
+            "types": [_net_types(net) for net in _nets(solver)],
             "smoothed": solver.smoothing.state(), "tested": solver.tested,
             "criteria": {name: criterion.state() for name, criterion in solver.criteria().items()}}
 
@@ -66,19 +70,33 @@ def store(path: PathLike, content: dict[str, Any]) -> None:
 
 
 def read(path: PathLike) -> dict[str, Any] | None:
-    """The record of that name; None where there is none. DataError where it is damaged."""
+    """The record of that name; None where there is none. DataError where it is damaged or of another version."""
     if not Path(path).exists():
         return None
     head, _, line = read_bytes(path).partition(b"\n")
     line = line.removesuffix(b"\n")
-    if head != HEAD + b"%08x" % zlib.crc32(line):
-        raise DataError("this record of a snapshot is damaged or cut short", where=str(path),
-                        hint="without it the snapshot can be loaded too, but not everything goes on as it stood")
-    return json.loads(line, object_hook=_array_from_json)
+    if head == HEAD + b"%08x" % zlib.crc32(line):
+        try:
+            return json.loads(line, object_hook=_array_from_json)
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+            raise _bad(path, f"holds no record of a snapshot: {error}") from error
+    version = head.removeprefix(FORMAT + b" ").split(b" ")[0]
+    if head.startswith(FORMAT + b" ") and version.isdigit() and version != VERSION:
+        raise _bad(path, f"is of version {version.decode()}, and this minicaffe reads version {VERSION.decode()}")
+    raise _bad(path, "is damaged or cut short")
+
+
+def _bad(path: PathLike, what: str) -> DataError:
+    return DataError(f"this record of a snapshot {what}", where=str(path),
+                     hint=f"remove {path} to load the snapshot without it: then not everything goes on as it stood")
 
 
 def check(record: dict[str, Any], path: str, iteration: int, model: str, history: list[np.ndarray]) -> None:
-    """DataError unless the record belongs to these weights and this state."""
+    """DataError unless the record is what `write` writes, and belongs to these weights and this state."""
+    try:
+        record_content.check(record)
+    except ValueError as error:
+        raise _bad(path, f"is not what minicaffe writes: {error}") from error
     for what, seen, expected in (("iteration", iteration, record["iter"]),
                                  ("weights' checksum", checksum(model), record["weights"]),
                                  ("history's checksum", history_checksum(history), record["history"])):
@@ -86,6 +104,11 @@ def check(record: dict[str, Any], path: str, iteration: int, model: str, history
             raise DataError(f"the {what} of the snapshot is {seen}, but its record says {expected}: a file of the "
                             "three is damaged or of another run", where=path,
                             hint=f"remove {path} to load the other two as they are")
+
+
+def solver_type(record: dict[str, Any]) -> str:
+    """The type of the solver that wrote the snapshot."""
+    return str(record["solver"].get("type", SolverParameter().type)).strip("\"'")
 
 
 def changes(record: dict[str, Any], solver: Solver) -> Iterator[str]:
@@ -101,8 +124,9 @@ def apply(record: dict[str, Any], solver: Solver) -> list[str]:
     missing = []
     if len(record["nets"]) != 1 + len(solver.test_nets):
         missing.append(f"there were {len(record['nets']) - 1} test nets and are {len(solver.test_nets)}")
-    for net, states in zip(_nets(solver), record["nets"], strict=False):
-        missing += _restore_net(net, states)
+    types = record.get("types", [{}] * len(record["nets"]))  # older records have none
+    for net, states, known in zip(_nets(solver), record["nets"], types, strict=False):
+        missing += _restore_net(net, states, known)
     solver.smoothing.restore(record["smoothed"])
     solver.tested = record["tested"]
     for name, criterion in solver.criteria().items():
@@ -157,13 +181,21 @@ def _copied(value: Any) -> Any:
     return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _restore_net(net: Net, states: dict[str, Any]) -> list[str]:
+def _net_types(net: Net) -> dict[str, str]:
+    return {layer.name: layer.type for layer, bottoms in zip(net.layers, net.bottoms, strict=True)
+            if not bottoms or layer.resume_state()}
+
+
+def _restore_net(net: Net, states: dict[str, Any], types: dict[str, str]) -> list[str]:
     missing = []
     for layer in net.layers:
-        if layer.name in states:
+        was = types.get(layer.name, layer.type)
+        if was != layer.type:
+            missing.append(f"layer {layer.name!r} was of type {was} and is of type {layer.type}, so it begins anew")
+        elif layer.name in states:
             try:
                 layer.resume_from(states[layer.name])
-            except (MinicaffeError, LookupError, TypeError, ValueError) as error:
+            except Exception as error:  # a layer may be anybody's
                 said = error.message if isinstance(error, MinicaffeError) else f"layer {layer.name!r}: {error!r}"
                 missing.append(said)
         elif layer.resume_state():

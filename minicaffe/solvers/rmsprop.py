@@ -20,6 +20,7 @@ class RMSPropSolver(Solver):
     See       Tieleman and Hinton, Coursera lecture 6.5, 2012
     """
 
+    histories = ("mean of squared gradients",)
     reads = ("rms_decay", "delta")
     refuses = ("momentum",)
     fractions = ("rms_decay",)

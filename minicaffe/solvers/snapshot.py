@@ -11,40 +11,65 @@ its name only when it is whole: a state on the disk has the others beside it.
 from __future__ import annotations
 
 import contextlib
-import functools
+import errno
 import glob
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicaffe.errors import DataError, MinicaffeError, SolverError
+from minicaffe.errors import DataError, MinicaffeError, SolverError, out_of_memory
 from minicaffe.io import caffemodel, hdf5, solverstate, weights
-from minicaffe.log import log, warn
-from minicaffe.proto import SolverParameter
+from minicaffe.log import lines, log, warn
+from minicaffe.proto import SolverParameter, files
 from minicaffe.proto.binary import SolverSnapshot
 from minicaffe.proto.wrong_file import sibling
-from minicaffe.solvers import keep, record
+from minicaffe.solvers import keep, record, run_lock
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
 
 
+RANDOM = r"\.[0-9a-f]{8}\.tmp"  # how temporary names end
+# the temporary names of what a run writes, behind .PREFIX_
+HALF_WRITTEN = (r"(iter_\d+\.(caffemodel|solverstate)(\.h5)?|iter_\d+\.resume|iter_\d+_failure\.npz"
+                r"|best\.caffemodel(\.h5)?)") + RANDOM
+
+
 def check_writable(solver: Solver) -> None:
     """SolverError at the start, rather than after hours of training, where no snapshot could be written."""
     p = solver.param
-    folder = Path(p.snapshot_prefix).parent
+    folder = Path(os.path.dirname(p.snapshot_prefix))
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise SolverError(f"cannot write snapshots to {p.snapshot_prefix!r}: {str(folder)!r} is no folder that may "
                           "be written to", where=solver.where, hint=f"mkdir -p {folder}")
+    tail = ".h5" if p.snapshot_format == SolverParameter.HDF5 else ""
+    whole = os.path.realpath(f"{p.snapshot_prefix}_iter_{p.max_iter}.solverstate{tail}")
+    longest = files.temporary(Path(whole))
+    try:
+        os.lstat(longest)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SolverError(f"snapshot_prefix is too long for the file system: a snapshot is called {longest} while "
+                              f"it is written, which are {len(os.fsencode(longest.name))} bytes in a path of "
+                              f"{len(os.fsencode(longest))}", where=solver.where,
+                              hint="choose a shorter snapshot_prefix") from error
     if p.snapshot_format == SolverParameter.HDF5:
         hdf5.require()
 
 
 def write(solver: Solver, captured: dict[str, Any]) -> str:
-    """Write the three files, `captured` into the record; the name of the weights' file."""
+    """Write the three files, `captured` into the record, and remove what is not kept; the name of the weights' file."""
+    model = _write(solver, captured)
+    _remove_surplus(solver)
+    return model
+
+
+def _write(solver: Solver, captured: dict[str, Any]) -> str:
     is_hdf5 = solver.param.snapshot_format == SolverParameter.HDF5
     base, tail = f"{solver.param.snapshot_prefix}_iter_{solver.iter}", ".h5" if is_hdf5 else ""
     model, state = f"{base}.caffemodel{tail}", f"{base}.solverstate{tail}"
@@ -56,7 +81,6 @@ def write(solver: Solver, captured: dict[str, Any]) -> str:
     log("sgd_solver.cpp:296" if is_hdf5 else "sgd_solver.cpp:284", f"Snapshotting solver state to {kind} file {state}")
     solverstate.write(state, SolverSnapshot(solver.iter, model, solver.current_step, solver.history))
     solver.written = written
-    _remove_surplus(solver)
     return model
 
 
@@ -65,20 +89,30 @@ def write_best(solver: Solver) -> None:
     tail = ".h5" if solver.param.snapshot_format == SolverParameter.HDF5 else ""
     if solver.iter in solver.written:
         model = f"{_base(solver)}_iter_{solver.iter}.caffemodel{tail}"
-        _remove_surplus(solver)  # the former best
     else:
-        model = solver.snapshot()
+        model = _write(solver, record.capture(solver))
     best = keep.name_best(model, _base(solver))
     log("solver.cpp:464", f"{model} is the best so far, and {best} too")
+    _remove_surplus(solver)  # the former best, now that its successor is on the disk
 
 
-def sweep(solver: Solver) -> None:
-    """Remove the half-written files that a killed run left behind."""
-    prefix = Path(_base(solver))
-    if not prefix.name:
-        return
-    for path in prefix.parent.glob(f".{glob.escape(prefix.name)}_*.tmp"):
-        if re.fullmatch(re.escape(f".{prefix.name}_") + r"(iter_\d+|best)\..*\.[0-9a-f]{8}\.tmp", path.name):
+@contextmanager
+def alone(prefix: str, *, wait: float = 0.0, where: str = "") -> Iterator[None]:
+    """Hold the lock of a prefix (run_lock.py) while the block runs, and remove first what a killed run left behind."""
+    with run_lock.held(prefix, wait=wait, where=where) as newly:
+        if newly:
+            _sweep(prefix)
+        yield
+
+
+def _sweep(prefix: str) -> None:
+    """Remove the half-written files of a prefix.
+
+    Only under a lock that was just taken: then no living process is writing them, of this program or another.
+    """
+    folder, name = os.path.split(prefix)
+    for path in (*Path(folder).glob(f".{glob.escape(name)}_*.tmp"), *Path(f"{prefix}.run").glob(".*.tmp")):
+        if re.fullmatch(re.escape(f".{name}_") + HALF_WRITTEN + r"|\.run\.yaml" + RANDOM, path.name):
             with contextlib.suppress(OSError):
                 path.unlink()
                 log("solver.cpp:447", f"Removed {path}, which a killed run had begun to write")
@@ -91,7 +125,9 @@ def restore(solver: Solver, path: str) -> bool:
     Nothing of the solver changes before all files have been read and found to fit.
     """
     state, model, found = _read(path)
-    history = _fitting(solver, state.history, path)
+    if found is not None:
+        _check_type(solver, record.solver_type(found), path, model)
+    history = _fitting(solver, state.history, path, model)
     if model:
         _copy_weights(solver, model, path)
     log("sgd_solver.cpp:336", "SGDSolver: restoring history")
@@ -125,9 +161,10 @@ def restore_newest(solver: Solver) -> str:
         try:
             _read(path)
         except MinicaffeError as error:
-            first, _, rest = str(error).partition("\n")
-            warn("solver.cpp:530", f"the snapshot {path} is not complete, so an older one is looked for: {first}",
-                 functools.partial(str, rest))
+            if out_of_memory(error):  # the snapshot may be whole
+                raise
+            first, rest = lines(str(error))
+            warn("solver.cpp:530", f"the snapshot {path} is not complete, so an older one is looked for: {first}", rest)
             continue
         solver.restore(path)
         return path
@@ -182,16 +219,37 @@ def _copy_weights(solver: Solver, model: str, path: str) -> None:
                           hint=f"to begin a training with what fits of its weights: --weights {model}") from error
 
 
-def _fitting(solver: Solver, history: list[np.ndarray], path: str) -> list[np.ndarray]:
+def _check_type(solver: Solver, was: str, path: str, model: str) -> None:
+    """SolverError where a history of the type that wrote the snapshot means something else than the solver's."""
+    from minicaffe.solvers.solver import histories_of
+
+    before = histories_of(was)
+    if was != solver.type and before != solver.histories:
+        kept = f"whose history is the {' and the '.join(before)}" if before else "which is not known here"
+        raise SolverError(f"this snapshot was written by a solver of type {was}, {kept}; {solver.type} goes on from "
+                          f"the {' and the '.join(solver.histories)}", where=path, hint=_anew(model))
+
+
+def _anew(model: str) -> str:
+    """How to use the weights of a state that is no use."""
+    return f"to begin a training with its weights: --weights {model}" if model else ""
+
+
+def _fitting(solver: Solver, history: list[np.ndarray], path: str, model: str) -> list[np.ndarray]:
     """The stored history in the shapes of the solver's own."""
     if len(history) != len(solver.history):
         raise SolverError(f"this state has {len(history)} history blobs, but {solver.type} keeps "
                           f"{len(solver.history)} for the {len(solver.net.learnable_params)} parameters of net "
-                          f"{solver.net.name!r}", where=path,
-                          hint="it was written by another type of solver or for another net")
+                          f"{solver.net.name!r}: another type of solver wrote it, or it is of another net",
+                          where=path, hint=_anew(model))
+    count = len(solver.net.learnable_params)
     for i, (mine, stored) in enumerate(zip(solver.history, history, strict=True)):
+        kind, lowest = solver.histories[i // count], np.fmin.reduce(stored, axis=None, initial=0)
+        if "squared" in kind and lowest < 0:
+            raise SolverError(f"history blob {i} holds {lowest:g}, but {solver.type} keeps the {kind} there, which is "
+                              "never negative: another type of solver wrote this state", where=path, hint=_anew(model))
         if mine.size != stored.size:
-            param = solver.net.learnable_params[i % len(solver.net.learnable_params)]
+            param = solver.net.learnable_params[i % count]
             raise SolverError(f"history blob {i} has the shape {stored.shape}, but blob {param.index} of layer "
                               f"{param.layer!r} is {mine.shape}", where=path)
     return [stored.reshape(mine.shape) for mine, stored in zip(solver.history, history, strict=True)]

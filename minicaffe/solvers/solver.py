@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,18 @@ from minicaffe.errors import SolverError, near_names
 from minicaffe.log import log, number
 from minicaffe.net import Net
 from minicaffe.proto import TRAIN, text
-from minicaffe.solvers import checks, criterion, definition, doctor, epochs, lr_policy, record, report, snapshot
+from minicaffe.solvers import (
+    checks,
+    criterion,
+    definition,
+    doctor,
+    epochs,
+    lr_policy,
+    record,
+    report,
+    run_lock,
+    snapshot,
+)
 from minicaffe.solvers.fields import place
 from minicaffe.solvers.iter_size import Passes
 from minicaffe.solvers.keep import Keep
@@ -47,6 +59,11 @@ def register(type_name: str) -> Callable[[type[Solver]], type[Solver]]:
 def registered_solvers() -> list[str]:
     """All known solver types, sorted."""
     return sorted(_types)
+
+
+def histories_of(type_name: str) -> tuple[str, ...] | None:
+    """The `histories` of a solver type, None where it is not known."""
+    return _types[type_name].histories if type_name in _types else None
 
 
 def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
@@ -78,7 +95,7 @@ class Solver:
 
     Declared by the class
         type        the name in prototxts (set by `register`)
-        histories   arrays kept for each parameter
+        histories   what each of the arrays that are kept for a parameter holds; what is "squared" is never negative
         reads       the SolverParameter fields that `rule` reads
         refuses     fields that must be 0, because the formula has no place for them
         fractions   fields that must lie in [0, 1)
@@ -108,7 +125,7 @@ class Solver:
     """
 
     type: ClassVar[str] = ""
-    histories: ClassVar[int] = 1
+    histories: ClassVar[tuple[str, ...]] = ("momentum",)
     reads: ClassVar[tuple[str, ...]] = ()
     refuses: ClassVar[tuple[str, ...]] = ()
     fractions: ClassVar[tuple[str, ...]] = ()
@@ -149,7 +166,7 @@ class Solver:
         self._plateau = self._make_plateau()
         log("solver.cpp:57", "Solver scaffolding done.")
         params = self.net.learnable_params
-        self.history = [np.zeros_like(param.blob.data) for _ in range(self.histories) for param in params]
+        self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
         self.smoothing = report.SmoothedLoss(param.average_loss)
         self._passes = Passes(self.net, param.iter_size)
         self._divisor = float(param.iter_size)
@@ -166,13 +183,20 @@ class Solver:
     # --- what a user calls ----------------------------------------------------------------------------
 
     def solve(self, resume_file: str | None = None) -> None:
-        """Train up to max_iter, from the beginning or from a snapshot; snapshot, display and test at the end."""
+        """Train up to max_iter, from the beginning or from a snapshot; snapshot, display and test at the end.
+
+        SolverError where another process writes snapshots of the same prefix; so for `step` and `snapshot`.
+        """
+        writes = self._writes() or self.param.snapshot_after_train
+        with snapshot.alone(self.param.snapshot_prefix, where=self.where) if writes else nullcontext():
+            self._solve(resume_file)
+
+    def _solve(self, resume_file: str | None) -> None:
         log("solver.cpp:289", f"Solving {self.net.name}")
         log("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
         self.stopped = False
         if self.param.snapshot_after_train:
             snapshot.check_writable(self)
-        snapshot.sweep(self)
         if resume_file:
             log("solver.cpp:296", f"Restoring previous solver status from {resume_file}")
             self.restore(resume_file)
@@ -191,7 +215,7 @@ class Solver:
 
     def step(self, iterations: int) -> None:
         """Make this many updates, fewer where a stop is asked for."""
-        with doctor.attending(self):
+        with self._locked() if self._writes() else nullcontext(), doctor.attending(self):
             self._step(iterations)
 
     def _step(self, iterations: int) -> None:
@@ -278,7 +302,8 @@ class Solver:
 
     def snapshot(self) -> str:
         """Write the weights, the solver's state and the record for an exact resume; the name of the weights' file."""
-        return snapshot.write(self, self._before_test or record.capture(self))
+        with self._locked():
+            return snapshot.write(self, self._before_test or record.capture(self))
 
     def restore(self, path: str) -> None:
         """Continue from a solver state: weights, history, iteration and, where its record is there, all else."""
@@ -293,6 +318,13 @@ class Solver:
         found = {"lr_policy plateau": self._plateau, "early stop": self.early_stop,
                  "the best snapshot": self.keep.best if self.keep else None}
         return {name: one for name, one in found.items() if one is not None}
+
+    def _writes(self) -> bool:
+        """Whether updates may end in a snapshot that was not asked for."""
+        return bool(self.param.snapshot or self.keep)
+
+    def _locked(self) -> AbstractContextManager[bool]:
+        return run_lock.held(self.param.snapshot_prefix, where=self.where)
 
     # --- the steps of the loop --------------------------------------------------------------------------
 

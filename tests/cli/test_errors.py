@@ -1,6 +1,7 @@
 """What a user's mistake looks like: one message with place and cure, status 1, and never a traceback."""
 
 import contextlib
+import errno
 import os
 import resource
 import shutil
@@ -448,7 +449,7 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
     (["train"], "the following arguments are required: --solver"),
     (["train", "-solvr=solver.prototxt"], "unrecognized arguments: --solvr=solver.prototxt\n  hint: did you mean "
                                           "'--solver'?"),
-    (["train", "--solver", "solver.prototxt", "--wieghts", "a"], "--wieghts\n  hint: did you mean '--weights'?"),
+    (["train", "--solver", "solver.prototxt", "--wieghts", "a"], "--wieghts\n  hint: did you mean '--weights'"),
     (["train", "--solver", "solver.prototxt", "--iterations", "x"], "argument --iterations: expects a whole "
      "number from -2147483648 to 2147483647, got 'x'"),
     (["train", "--solver", "solver.prototxt", "--iterations", "-3"], "max_iter must be at least 0, got -3"),
@@ -524,6 +525,23 @@ def test_a_full_disk(folder, flags, size, message):
     assert run.stderr.endswith(message + "\n")
     assert "Traceback" not in run.stderr
     assert [] == [*folder.glob("run_iter*"), *folder.glob(".run*")]
+
+
+@pytest.mark.parametrize(("function", "error"), [
+    *((name, OSError(errno.ENOMEM, "Cannot allocate memory")) for name in (
+        "pathlib.Path.mkdir", "os.open", "os.fsync", "os.replace", "minicaffe.cli.run_record._append")),
+    ("minicaffe.cli.train.get_solver", RuntimeError("can't start new thread")),  # Python's words: no room for its stack
+    ("minicaffe.cli.train.get_solver", MemoryError())])
+def test_memory_that_is_not_there_is_called_that(folder, fail, monkeypatch, function, error):
+    """Whatever the system refuses for want of memory, the message says memory, and gives no other cure."""
+    def refuse(*args, **more):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(function, refuse)
+        said = fail("train", "--solver", "solver.prototxt")
+    assert said.startswith("minicaffe: error: there is not enough memory")
+    assert "hint" not in said
 
 
 def test_a_full_disk_for_compiled_code(folder):

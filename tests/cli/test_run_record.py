@@ -6,6 +6,7 @@ import os
 import re
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import yaml
 from extras import needs
 from points import NET as POINTS
 
-from minicaffe.cli import run_log
+from minicaffe.cli import run_facts, run_log
 from minicaffe.cli.__main__ import main
 from minicaffe.cli.run_record import Record
 from minicaffe.cli.tensorboard import EventFile, crc32c
@@ -130,6 +131,45 @@ def test_data_have_a_fingerprint(folder):
     assert found[0][0]["sha256"] == found[1][0]["sha256"]
     assert 3 == len({one[0]["sha256"] for one in found})
     assert [0, 2 / (9 / 5), 4 / (9 / 5)] == pytest.approx([event["epoch"] for event in of_kind("train", events())])
+
+
+@pytest.mark.parametrize("kind", ["HDF5Data", "ImageData", "WindowData"])
+def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind):
+    """Another content of a file changes it, though the list, the names and the sizes stay as they are."""
+    names = [str(tmp_path / f"{i}.data") for i in range(3)]
+    windows = "".join(f"# {i}\n{name}\n3\n5\n7\n2\n1 0.9 0 0 2 3\n0 0.1 0 0 2 3\n"
+                      for i, name in enumerate(names))
+    lists = {"HDF5Data": "\n".join(names), "ImageData": "".join(f"{name} 1\n" for name in names), "WindowData": windows}
+    (tmp_path / "list").write_text(lists[kind])
+    param = SimpleNamespace(root_folder="", fg_threshold=0.5, bg_threshold=0.5)
+    layer = SimpleNamespace(type=kind, param=param, epoch_size=3)
+
+    def found(*contents):
+        for name, content in zip(names, contents, strict=True):
+            Path(name).write_bytes(content)
+        return run_facts.fingerprint(layer, str(tmp_path / "list"))
+
+    before = found(b"one", b"two", b"three")
+    assert before == found(b"one", b"two", b"three")
+    assert "the list and its 3 files" == before["of"]
+    assert 11 + len(lists[kind]) == before["bytes"]
+    others = [found(b"One", b"two", b"three"), found(b"one", b"two", b"threE"), found(b"onet", b"wo", b"three")]
+    assert 4 == len({one["sha256"] for one in (before, *others)})
+    Path(names[1]).unlink()
+    assert "fingerprint" in run_facts.fingerprint(layer, str(tmp_path / "list"))
+
+
+def test_of_long_files_both_ends_are_hashed(tmp_path, monkeypatch):
+    """A file that is too long to be read whole still tells by its beginning, its end and its size."""
+    monkeypatch.setattr(run_facts, "WHOLE", 8)
+    layer, found = SimpleNamespace(type="Own", param=None), []
+    for content in (b"aaaa....bbbb", b"aaaa----bbbb", b"Aaaa....bbbb", b"aaaa....bbbB", b"aaaa.....bbbb"):
+        (tmp_path / "file").write_bytes(content)
+        found.append(run_facts.fingerprint(layer, str(tmp_path / "file")))
+
+    assert "the first and last 4 bytes of the file" == found[0]["of"]
+    assert found[0] == found[1]  # the middle is not read
+    assert 4 == len({one["sha256"] for one in found})
 
 
 def test_a_resumed_training_goes_on_in_the_same_record(folder):

@@ -269,3 +269,55 @@ def test_strict_refuses_weights_that_lack_a_layer(folder, capsys):
     assert main(flags) == 0
     assert main(["train", "--solver=solver.prototxt", "--strict"]) == 1
     assert "--strict judges the files of --weights" in capsys.readouterr().err
+
+
+NOT_UTF8 = os.fsdecode(b"b\xffd")
+
+
+@pytest.mark.parametrize(("command", "words"), [
+    (["train", "--solver=solver.prototxt", "--level=99999999999"], "--level: must be a whole number from -2147483648"),
+    (["train", "--solver=solver.prototxt", "--level=1.5"], "--level: invalid int value: '1.5'"),
+    (["train", "--solver=solver.prototxt", "--iterations=-99999999999"], "--iterations: must be a whole number"),
+    (["test", "--model=net.prototxt", "--weights=w", "--level=99999999999"], "--level: must be a whole number"),
+    (["show", "net.prototxt", "--level=99999999999"], "--level: must be a whole number"),
+    (["summary", "net.prototxt", "--level=-99999999999"], "--level: must be a whole number"),
+    (["time", "--model=net.prototxt", "--level=99999999999"], "--level: must be a whole number"),
+    (["demo", "--iterations=99999999999"], "--iterations: must be a whole number"),
+    (["train", "--solver=solver.prototxt", f"--stage={NOT_UTF8}"], "--stage: must be UTF-8, got 'b"),
+    (["train", "--solver=solver.prototxt", f"--weights={NOT_UTF8}"], "--weights: must be UTF-8"),
+    (["show", "net.prototxt", f"--stage={NOT_UTF8}"], "--stage: must be UTF-8"),
+])
+def test_a_flag_that_no_field_holds_is_refused(folder, capsys, command, words):
+    """Numbers beyond 32 bits and texts that are not UTF-8 are one clean message and status 1."""
+    with pytest.raises(SystemExit) as exit:
+        main(command)
+
+    assert 1 == exit.value.code
+    assert words in capsys.readouterr().err
+
+
+def test_a_solver_under_a_path_that_is_not_utf8(folder, capsys):
+    """With a snapshot_prefix it trains, record and all; without one the error says to give one."""
+    try:
+        (folder / NOT_UTF8).mkdir()
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    solver = folder / NOT_UTF8 / "solver.prototxt"
+
+    def train(*flags):
+        run = subprocess.run([sys.executable, "-m", "minicaffe.cli", "train", f"--solver={solver}", *flags],
+                             capture_output=True, text=True)
+        return run.returncode, run.stderr
+
+    solver.write_text(SOLVER)
+    assert 0 == train("--iterations=2")[0]
+    for path in folder.glob("run_iter_2.*"):
+        path.rename(folder / NOT_UTF8 / path.name)
+    assert 0 == train(f"--snapshot={folder / NOT_UTF8 / 'run_iter_2.solverstate'}")[0]
+    assert "\\udcffd" in (folder / "run.run" / "train.log").read_text()
+    solver.write_text(SOLVER.replace('snapshot_prefix: "run"', ""))
+    status, said = train()
+    assert 1 == status
+    assert "snapshot_prefix follows from the path of the solver, which is not UTF-8" in said
+    assert "hint: write a snapshot_prefix into the solver" in said
+    assert "Traceback" not in said

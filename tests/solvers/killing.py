@@ -1,6 +1,8 @@
-"""A training that is killed again and again; test_kill.py runs this as a program of its own, which forks cheaply.
+"""Trainings that are killed again and again; test_kill.py runs this as a program of its own, which forks cheaply.
 
-    python killing.py FOLDER KILLS SEED     prints a JSON list with one entry a kill
+    python killing.py FOLDER KILLS SEED             one training a folder; prints a JSON list with one entry a kill
+    python killing.py FOLDER ROUNDS SEED pairs      two trainings in one folder, and requeues that wait for them:
+                                                    a list with one entry a training
 """
 
 from __future__ import annotations
@@ -8,11 +10,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +43,9 @@ net: "../net.prototxt" type: "Adam" base_lr: 0.05 momentum: 0.9 gamma: 0.5 displ
 lr_policy: "plateau" plateau_patience: 2 plateau_metric: "loss:min" test_iter: 2 test_interval: 4
 max_iter: {UPDATES} snapshot: 1 snapshot_prefix: "run" random_seed: 5 solver_mode: CPU
 """
+PAIR = {"run": (), "run_b": ("--override=snapshot_prefix=run_b,random_seed=6",)}  # two prefixes that begin alike
+LAST = 200
+LONGER = (f"--override=max_iter={LAST},snapshot=2,display=50", "--keep=last:3", "--no-record")
 FINAL = [f"run_iter_{UPDATES}.{kind}" for kind in ("caffemodel", "solverstate", "resume")]
 
 
@@ -52,7 +59,7 @@ def prepare(folder: Path) -> None:
     (folder / "solver.prototxt").write_text(SOLVER)
 
 
-def start(place: Path, *flags: str) -> int:
+def start(place: Path, *flags: str, log: str = "log") -> int:
     """Fork a training in a folder; the child's number."""
     child = os.fork()
     if child:
@@ -60,7 +67,7 @@ def start(place: Path, *flags: str) -> int:
     status = 1
     try:
         os.chdir(place)
-        os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
         status = main(["train", "-solver=../solver.prototxt", *flags])
     finally:
         os._exit(status)
@@ -93,13 +100,21 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.0001)
 
 
-def run(folder: Path, kills: int, seed: int) -> list[dict[str, object]]:
+def begin(folder: Path, prefixes: Sequence[str], *flags: str) -> Path:
+    """Make a folder with what trainings leave that nobody kills."""
     prepare(folder)
     kernels.engine()  # these two import all that the children need
     registered_types()
     whole = folder / "whole"
     whole.mkdir()
-    assert finish(start(whole)) == 0, (whole / "log").read_text()
+    for prefix in prefixes:
+        status = finish(start(whole, *PAIR[prefix], *flags, log=f"{prefix}.log"))
+        assert status == 0, (whole / f"{prefix}.log").read_text()
+    return whole
+
+
+def run(folder: Path, kills: int, seed: int) -> list[dict[str, object]]:
+    whole = begin(folder, ["run"])
     child, duration = start(whole), -time.perf_counter()  # again, now that all files are in memory
     assert finish(child) == 0
     duration += time.perf_counter()
@@ -122,5 +137,91 @@ def run(folder: Path, kills: int, seed: int) -> list[dict[str, object]]:
     return found
 
 
+def said(log: Path) -> str:
+    """What a process has logged so far; it may not have begun."""
+    return log.read_text() if log.exists() else ""
+
+
+def run_pairs(folder: Path, rounds: int, seed: int) -> list[dict[str, object]]:
+    """Two trainings in one folder. Each is requeued while it lives: the new one waits, the old one is killed, and half
+    of the new ones are killed in their turn, with another one waiting. Some second starts are no requeues."""
+    whole, draw, found = begin(folder, list(PAIR), *LONGER), random.Random(seed), []
+    for number in range(rounds):
+        place = folder / str(number)
+        place.mkdir()
+        tales = {prefix: Tale(place, prefix, flags) for prefix, flags in PAIR.items()}
+        for turn in (1, 2):
+            for tale in tales.values():
+                if turn == 1 or draw.random() < 0.5:
+                    tale.requeue(draw)
+            for tale in tales.values():
+                tale.kill(draw)
+        told = [tale.end(whole) for tale in tales.values()]
+        found += [{**one, "stray": [path.name for path in place.glob(".*")]} for one in told]
+    return found
+
+
+class Tale:
+    """One of two trainings in a folder: the process that trains, and the one that waits for its end."""
+
+    def __init__(self, place: Path, prefix: str, flags: tuple[str, ...]) -> None:
+        self.place, self.prefix, self.flags = place, prefix, (*flags, *LONGER)
+        self.logs: list[Path] = []
+        self.told: dict[str, Any] = {"prefix": prefix, "kills": 0, "refused": 0, "lost": [], "cut": 0}
+        self.alive, self.waiting = self.start(), 0
+
+    def start(self, *flags: str) -> int:
+        self.logs.append(self.place / f"{self.prefix}.{len(self.logs)}")
+        return start(self.place, *self.flags, *flags, log=self.logs[-1].name)
+
+    def wait(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so, or the training has ended."""
+        wait_until(lambda: is_so() or os.waitid(os.P_PID, self.alive, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None)
+
+    def states(self) -> list[int]:
+        """The iterations of the snapshots on the disk, 0 among them: the beginning."""
+        found = (re.fullmatch(rf"{self.prefix}_iter_(\d+)\.solverstate", path.name) for path in self.place.iterdir())
+        return sorted({0, *(int(match[1]) for match in found if match)})
+
+    def requeue(self, draw: random.Random) -> None:
+        """Start another one while the training lives."""
+        self.wait((self.place / f".{self.prefix}.lock").exists)
+        if draw.random() < 0.3:
+            self.told["refused"] += finish(self.start()) == 1 and "another training" in said(self.logs[-1])
+        self.waiting, log = self.start("--resume=auto", "--wait=60"), self.logs[-1]
+        if draw.random() < 0.8:
+            self.wait(lambda: "Waiting up to" in said(log))
+
+    def kill(self, draw: random.Random) -> None:
+        """Kill the training, half of the time in sight of a file that it is writing; the one that waited takes over."""
+        if not self.waiting:
+            return
+        after = self.states()[-1] + draw.randrange(UPDATES // 2)
+        self.wait(lambda: self.states()[-1] >= after)
+        if draw.random() < 0.5:
+            self.wait(lambda: any(self.place.glob(f".{self.prefix}_*.tmp")))
+        known = self.states()[-1]
+        os.kill(self.alive, signal.SIGKILL)
+        if killed := finish(self.alive) == -signal.SIGKILL:
+            self.told["kills"] += 1
+        self.alive, self.waiting = self.waiting, 0
+        log = self.logs[-1]
+        self.wait(lambda: "Starting Optimization" in said(log))
+        begun = re.findall(rf"Resuming from {self.prefix}_iter_(\d+)\.solverstate", said(log)) or [0]
+        if killed and int(begun[0]) < known:
+            self.told["lost"].append([known, int(begun[0])])
+        self.told["cut"] += "which a killed run had begun to write" in said(log)
+
+    def end(self, whole: Path) -> dict[str, Any]:
+        """Let the last one finish; what is to be told."""
+        final = [f"{self.prefix}{name.removeprefix('run')}" for name in FINAL]
+        final = [name.replace(f"_{UPDATES}.", f"_{LAST}.") for name in final]
+        status = finish(self.alive)
+        return {**self.told, "status": status, "waited": sum("Waiting up to" in said(log) for log in self.logs),
+                "same": status == 0 and all((self.place / n).read_bytes() == (whole / n).read_bytes() for n in final),
+                "log": "" if status == 0 else self.logs[-1].read_text()[-1000:]}
+
+
 if __name__ == "__main__":
-    print(json.dumps(run(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
+    work = run_pairs if "pairs" in sys.argv else run
+    print(json.dumps(work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))

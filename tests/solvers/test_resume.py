@@ -1,8 +1,10 @@
 """Exact resume: what is drawn at random, where the data stood, and every number that a training remembers."""
 
+import json
 import logging
 import random
 import shutil
+import zlib
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from extras import needs
 from nets import feed, make
 
 from minicaffe import rng
-from minicaffe.errors import DataError, LayerError
+from minicaffe.errors import DataError, LayerError, SolverError
+from minicaffe.io import solverstate
 from minicaffe.layer import Layer
 from minicaffe.proto import Datum, SolverParameter
 from minicaffe.proto import text as proto_text
@@ -298,3 +301,163 @@ def test_arrays_in_a_record_keep_their_bits(tmp_path):
     assert found["a"].dtype == np.float32
     assert ([0, 1, 2], float("inf"), [2, "three"]) == (found["i"].tolist(), found["n"], found["l"])
     assert record.read(str(tmp_path / "none")) is None
+
+
+FIELDS_OF = {"SGD": "momentum: 0.9", "Nesterov": "momentum: 0.9", "AdaGrad": "", "RMSProp": "rms_decay: 0.9",
+             "Adam": "momentum: 0.9", "AdaDelta": "momentum: 0.9"}
+SAME = [{"SGD", "Nesterov"}]  # the types whose histories mean the same
+
+
+@pytest.mark.parametrize("new", FIELDS_OF)
+@pytest.mark.parametrize("old", FIELDS_OF)
+def test_a_history_is_only_gone_on_with_as_what_it_is(tmp_path, old, new):
+    """A resume with another solver type is refused where its history means something else, and nothing changes."""
+    feed(make(f'type: "{old}" {FIELDS_OF[old]} snapshot: 2 snapshot_prefix: "{tmp_path}/s"')).step(2)
+    solver = feed(make(f'type: "{new}" {FIELDS_OF[new]} snapshot_prefix: "{tmp_path}/s"'))
+    if old == new or {old, new} in SAME:
+        assert solver.restore_newest()
+        solver.step(1)
+        assert np.isfinite(solver.loss)
+        return
+    before = solver.net.params["ip"][0].data.copy()
+    with pytest.raises(SolverError, match=rf"s_iter_2\.solverstate: .* type {old}, whose history is .*; {new} goes on "
+                                          r"from .*\n  hint: .*--weights .*s_iter_2\.caffemodel"):
+        solver.restore_newest()
+    assert 0 == solver.iter
+    np.testing.assert_array_equal(solver.net.params["ip"][0].data, before)
+
+
+@pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
+@pytest.mark.parametrize(("old", "new", "kind"), [
+    ("SGD", "AdaGrad", "sum of squared gradients"), ("SGD", "RMSProp", "mean of squared gradients"),
+    ("Adam", "AdaDelta", "mean of squared gradients")])
+def test_without_a_record_a_negative_square_tells(tmp_path, old, new, kind, tail):
+    """Caffe's own states do not say who wrote them; squares below zero are refused with their place."""
+    if tail:
+        needs("h5py")
+    form = "HDF5" if tail else "BINARYPROTO"
+    feed(make(f'type: "{old}" {FIELDS_OF[old]} snapshot: 2 snapshot_format: {form} '
+              f'snapshot_prefix: "{tmp_path}/s"')).step(2)
+    (tmp_path / "s_iter_2.resume").unlink()
+    solver = feed(make(f'type: "{new}" {FIELDS_OF[new]}'))
+    words = rf"history blob 0 holds -\d.*, but {new} keeps the {kind} there.*\n.*--weights"
+    with pytest.raises(SolverError, match=words):
+        solver.restore(str(tmp_path / f"s_iter_2.solverstate{tail}"))
+    assert 0 == solver.iter
+    feed(make(f'type: "{old}" {FIELDS_OF[old]}')).restore(str(tmp_path / f"s_iter_2.solverstate{tail}"))
+
+
+@pytest.mark.parametrize(("kind", "now"), [("images", "ImageData"), ("rows", "HDF5Data"), ("dummy", "DummyData")])
+def test_a_source_that_changed_its_type_is_said(tmp_path, sources, kind, now):
+    """A data layer of the same name and another type begins anew, and the report of a resume says so."""
+    first = solver_on(f'layer {{ name: "data" top: "x" top: "t" {sources("lmdb")} }} {TAIL}',
+                      f'random_seed: 1 snapshot_prefix: "{tmp_path}/s"')
+    first.step(2)
+    first.snapshot()
+    second = solver_on(f'layer {{ name: "data" top: "x" top: "t" {sources(kind)} }} {TAIL}', "random_seed: 1")
+    missing = record.apply(record.read(str(tmp_path / "s_iter_2.resume")), second)
+
+    assert [f"layer 'data' was of type Data and is of type {now}, so it begins anew"] == missing
+
+
+def changed(**entries):
+    """A function that changes entries of a record; None takes one away, and 'smoothed__count' lies in another."""
+    def change(content):
+        for name, value in entries.items():
+            inside, key = content, name
+            while "__" in key:
+                outer, key = key.split("__", 1)
+                inside = inside[outer]
+            inside[key] = value
+            if value is None:
+                del inside[key]
+        return content
+
+    return change
+
+
+def nested(depth=100_000):
+    return b'{"iter": ' + b"[" * depth + b"]" * depth + b"}"
+
+
+WRONG = {
+    "no iter": changed(iter=None), "no random": changed(random=None), "no criteria": changed(criteria=None),
+    "no nets": changed(nets=None), "no solver": changed(solver=None), "a list": lambda content: [content],
+    "a number": lambda content: 3, "iter is text": changed(iter="two"), "nets is a dict": changed(nets={}),
+    "nets holds numbers": changed(nets=[1]), "a layer's state is text": changed(nets=[{"ip": "x"}]),
+    "solver holds numbers": changed(solver={"type": 3}), "written holds text": changed(written=["a"]),
+    "written is huge": changed(written=[10**900]), "tested is a list": changed(tested=[]),
+    "smoothed is a number": changed(smoothed=0), "more losses than the window": changed(smoothed__losses=[0.0] * 99),
+    "count is negative": changed(smoothed__count=-1), "mean is text": changed(smoothed__mean="0"),
+    "mean is huge": changed(smoothed__mean=10**400), "types is a dict": changed(types={}),
+    "a criterion lacks its best": changed(criteria={"early stop": {"of": "loss:min", "at": 1, "stale": 0}}),
+    "random is another generator's": changed(random={"ours": {"bit_generator": "MT19937"}}),
+    "random lacks ours": changed(random={}), "random has text": changed(random__ours__state={"state": "x", "inc": 1}),
+    "random is huge": changed(random__ours__state={"state": 1 << 999, "inc": 1}),
+    "numpy's position is beyond its words": changed(random__numpy=["MT19937", [1] * 624, 10**6, 0, 0.0]),
+    "python's state is missing": changed(random__numpy=["MT19937", [1] * 624, 3, 0, 0.0]),
+    "an array that is none": changed(nets=[{"ip": {"a": {"array": "####", "type": "<f4", "shape": [2]}}}]),
+    "an array of objects": changed(nets=[{"ip": {"a": {"array": "AAAAAAAAAAA=", "type": "O", "shape": [1]}}}]),
+    "an array of another shape": changed(nets=[{"ip": {"a": {"array": "AAAAAA==", "type": "<f4", "shape": [2**70]}}}]),
+}
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, "deeply nested", "no JSON", "another version"])
+def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wrong):
+    """One clear error, nothing of the solver changes, and the older snapshot is gone on from."""
+    feed(make(f'momentum: 0.9 random_seed: 1 snapshot: 1 snapshot_prefix: "{tmp_path}/s"')).step(2)
+    path = tmp_path / "s_iter_2.resume"
+    if wrong in WRONG:
+        record.store(path, WRONG[wrong](json.loads(path.read_bytes().split(b"\n")[1])))
+    else:
+        line = {"deeply nested": nested(), "no JSON": b"\xff{", "another version": b"{}"}[wrong]
+        version = 2 if wrong == "another version" else 1
+        path.write_bytes(b"minicaffe resume %d %08x\n%s\n" % (version, zlib.crc32(line), line))
+    solver = feed(make(f'momentum: 0.9 snapshot_prefix: "{tmp_path}/s"'))
+    before, draws = [blob.data.copy() for blob in solver.net.params["ip"]], rng.state()
+    with pytest.raises(DataError, match=r"s_iter_2\.resume: this record of a snapshot .*\n  hint: ") as error:
+        solver.restore(str(tmp_path / "s_iter_2.solverstate"))
+
+    assert len(str(error.value)) < 500 + 3 * len(str(path))
+    assert "version 2" in str(error.value) or wrong != "another version"
+    assert (0, draws) == (solver.iter, rng.state())
+    for mine, theirs in zip(solver.net.params["ip"], before, strict=True):
+        np.testing.assert_array_equal(mine.data, theirs)
+    assert f"{tmp_path}/s_iter_1.solverstate" == solver.restore_newest()
+    assert 1 == solver.iter
+    solver.step(1)
+
+
+@pytest.mark.parametrize("kind", ["lmdb", "images", "rows"])
+@pytest.mark.parametrize("change", [{"cursor": -5, "file": -5}, {"seeds": [-1]}, {"seeds": ["x"]}, {"seeds": 3},
+                                    {"cursor": "x", "file": "x"}, {"cursor": float("inf"), "row": float("inf")}])
+def test_a_data_layer_that_cannot_go_on_goes_on_all_the_same(tmp_path, sources, kind, change):
+    """A state that is none is reported with the layer's name, and the layer still gives data."""
+    solver = solver_on(f'layer {{ name: "data" top: "x" top: "t" {sources(kind)} }} {TAIL}', "random_seed: 1")
+    captured = record.capture(solver)
+    captured["nets"][0]["data"] |= change
+    missing = record.apply(captured, solver)
+
+    assert 1 == len(missing)
+    assert missing[0].startswith("layer 'data'")
+    solver.step(1)
+
+
+@pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
+@pytest.mark.parametrize(("iteration", "step", "word"), [(-1, 0, "iter"), (3, -2, "current_step"), (-2**31, 0, "iter")])
+def test_a_state_before_the_beginning_is_refused(tmp_path, iteration, step, word, tail):
+    """A negative iteration or step in a solver state is named, and the older snapshot is gone on from."""
+    if tail:
+        needs("h5py")
+    form = "HDF5" if tail else "BINARYPROTO"
+    fields = f'momentum: 0.9 snapshot_format: {form} snapshot_prefix: "{tmp_path}/s"'
+    feed(make(f"{fields} snapshot: 1")).step(2)
+    path = tmp_path / f"s_iter_2.solverstate{tail}"
+    found = solverstate.read(path)
+    solverstate.write(path, found._replace(iter=iteration, current_step=step))
+    solver = feed(make(fields))
+    with pytest.raises(DataError, match=rf"s_iter_2\.solverstate.*: {word} must lie from 0 to 2147483647, got -"):
+        solver.restore(str(path))
+    assert 0 == solver.iter
+    solver.restore_newest()
+    assert 1 == solver.iter

@@ -110,8 +110,8 @@ def test_the_wrong_file_of_a_snapshot_is_told_from_the_right_one(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
-@pytest.mark.parametrize("failing", [1, 2], ids=["weights", "state"])
-def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form, failing):
+@pytest.mark.parametrize("whole", [0, 1, 2], ids=["weights", "record", "state"])
+def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form, whole):
     """this test shows one clear error, no stray file, and a last good snapshot that still resumes."""
     if form == "HDF5":
         needs("h5py")
@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form,
 
     def full(handle):
         synced.append(handle)
-        if len(synced) == failing:
+        if len(synced) == 2 * whole + 1:  # each file is synced, and then its folder
             raise OSError(errno.ENOSPC, "No space left on device")
         real(handle)
 
@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form,
     assert "s_iter_2" in str(error.value)
     left = [name for name in sorted(os.listdir(tmp_path)) if name not in good]
     assert [] == [name for name in left if "solverstate" in name or "tmp" in name]
-    assert failing - 1 == len(left)  # the weights alone, where the state did not fit
+    assert whole == len(left)
     again = feed(make(FIELDS))
     again.restore(str(next(tmp_path.glob("s_iter_1.solverstate*"))))
     assert 1 == again.iter
@@ -220,3 +220,24 @@ def test_a_resumed_training_reads_on_where_it_stopped(tmp_path):
     second.step(4)
 
     np.testing.assert_array_equal(weights(second)[0], weights(first)[0])
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+def test_a_prefix_is_as_long_as_its_temporary_names_allow(tmp_path, form):
+    """The longest prefix that works is used, and one byte more is found before the first iteration."""
+    if form == "HDF5":
+        needs("h5py")
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    ending = "_iter_3.solverstate.h5" if form == "HDF5" else "_iter_3.solverstate"
+    prefix = "p" * (longest - len(f".{ending}.01234567.tmp"))
+    fields = f'max_iter: 3 snapshot_format: {form} snapshot_prefix: "{tmp_path}/{prefix}'
+    feed(make(f'{fields}"')).solve()
+    assert (tmp_path / f"{prefix}{ending}").is_file()
+
+    solver = feed(make(f'{fields}p"'))
+    with pytest.raises(SolverError, match=rf"snapshot_prefix is too long .* {longest + 1} bytes in a path of"):
+        solver.solve()
+    assert 0 == solver.iter
+    with pytest.raises(SolverError, match="snapshot_prefix is too long"):
+        make(f'{fields}p" snapshot: 1')
+    assert 3 == len(os.listdir(tmp_path))

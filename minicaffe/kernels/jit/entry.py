@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
-import os
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from numba import cfunc, types
 
+from minicaffe import system
 from minicaffe.kernels import shards, tape
 from minicaffe.kernels.jit import words
 from minicaffe.kernels.jit.compiled import HERE, SOURCES, cached, compiled, stamp
@@ -219,8 +219,7 @@ def _forget() -> None:
 
 shards.before_running.append(_rest)
 atexit.register(_dismiss)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+system.after_fork(_forget)
 
 
 @compiled

@@ -61,9 +61,12 @@ class PrefetchingLayer(Layer):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}
 
     def resume_from(self, state):
+        seeds, cursor = [int(seed) for seed in state["seeds"]], int(state["cursor"])
+        if not seeds or min(*seeds, cursor) < 0:
+            self.fail(f"cannot go on after {cursor} samples with the seeds {seeds}")
         self._pause()
-        self._batches.seeds = [int(seed) for seed in state["seeds"]]
-        self.cursor = int(state["cursor"])
+        self._batches.seeds = seeds
+        self.cursor = cursor
 
     def close(self):
         """End the thread; the layer cannot go forward any more."""

@@ -67,11 +67,14 @@ class HDF5DataLayer(Layer):
         return {"file": self._file, "row": self._row, "seeds": [] if self._seed is None else [self._seed]}
 
     def resume_from(self, state):
-        if self._seed is not None and state["seeds"]:
-            self._seed = int(state["seeds"][0])
-        self._file = int(state["file"])
+        file, row, seeds = int(state["file"]), int(state["row"]), [int(seed) for seed in state["seeds"]]
+        if min(file, row, *seeds) < 0:
+            self.fail(f"cannot go on at row {row} of file {file} with the seeds {seeds}")
+        if self._seed is not None and seeds:
+            self._seed = seeds[0]
+        self._file = file
         self._load()
-        self._row = min(int(state["row"]), len(self._row_order) - 1)
+        self._row = min(row, len(self._row_order) - 1)
 
     def _load(self):
         """Read the current file, if it is not the one just read, and put its rows in order."""

@@ -80,7 +80,7 @@ class MemoryDataLayer(Layer):
 
     def resume_from(self, state):
         # the arrays are the program's, which hands them over before it resumes
-        if self._data is not None and state["cursor"] < len(self._data):
+        if self._data is not None and 0 <= state["cursor"] < len(self._data):
             self._cursor, self._unread = int(state["cursor"]), bool(state["unread"])
 
     def _take(self, data, labels):

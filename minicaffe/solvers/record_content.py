@@ -1,0 +1,91 @@
+"""What a snapshot's record may hold: looked at before anything of a solver changes.
+
+A checksum tells a damaged file; it does not tell one that another program wrote, or another version of this one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LARGEST = 2**31 - 1  # of counts: Caffe's are ints
+Check = Callable[[Any], bool]
+
+
+def check(record: Any) -> None:
+    """ValueError, naming the entry, unless `record` has all that a resume reads, each of its kind."""
+    _entries(record, "", {"iter": _count, "weights": _text, "history": _text, "written": _list(_count),
+                          "solver": _dict(_text), "random": _is(dict), "nets": _list(_dict(_is(dict))),
+                          "smoothed": _is(dict), "tested": _whole, "criteria": _is(dict)})
+    if not _list(_dict(_text))(record.get("types", [])):
+        raise ValueError(f"'types' is {_shown(record['types'])}")
+    _entries(record["smoothed"], "smoothed", {"window": _count, "losses": _list(_number), "count": _count,
+                                              "mean": _number})
+    if len(record["smoothed"]["losses"]) > record["smoothed"]["window"]:
+        raise ValueError("smoothed holds more losses than its window")
+    for name, state in record["criteria"].items():
+        _entries(state, f"criteria.{name}", {"of": _text, "best": lambda value: value is None or _number(value),
+                                             "at": _count, "stale": _count})
+    _random(record["random"])
+
+
+def _entries(found: Any, place: str, wanted: dict[str, Check]) -> None:
+    if not isinstance(found, dict):
+        raise ValueError(f"{place or 'it'} is {_shown(found)}")
+    for name, is_right in wanted.items():
+        where = f"{place}.{name}" if place else name
+        if name not in found:
+            raise ValueError(f"{where!r} is missing")
+        if not is_right(found[name]):
+            raise ValueError(f"{where!r} is {_shown(found[name])}")
+
+
+def _shown(value: Any) -> str:
+    words = repr(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
+    return words if len(words) < 60 else f"{words[:60]}…"
+
+
+def _random(states: dict[str, Any]) -> None:
+    """Give the states to generators that nobody uses."""
+    try:
+        np.random.PCG64().state = states["ours"]
+        if "numpy" in states:
+            name, words, position, *more = states["numpy"]
+            if not 0 <= position <= len(words):  # numpy would read on behind its words
+                raise ValueError(f"position {position} of {len(words)}")
+            np.random.RandomState().set_state((name, words, position, *more))
+            version, words, gauss = states["python"]
+            random.Random().setstate((version, tuple(words), gauss))
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        raise ValueError(f"'random' is no state of a generator: {error!r}") from error
+
+
+def _is(kind: type) -> Check:
+    return lambda value: isinstance(value, kind)
+
+
+def _list(item: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(item, value))
+
+
+def _dict(item: Check) -> Check:
+    return lambda value: isinstance(value, dict) and all(map(item, value.values()))
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -1 <= value <= LARGEST
+
+
+def _count(value: Any) -> bool:
+    return _whole(value) and value >= 0
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63)
