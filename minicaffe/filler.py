@@ -93,6 +93,9 @@ def check(param: Any) -> tuple[str, str]:
     """
     if not param.type:
         return "type", f"must be one of {', '.join(FILLERS)}"
+    for name in ("mean", "std", "min", "max"):
+        if name in READS.get(param.type, set()) and not math.isfinite(getattr(param, name)):
+            return name, "must be a finite number"
     if param.type == "uniform" and param.min > param.max:
         return "min", f"must not lie above max, {param.max:g}"
     if param.type == "gaussian" and not param.std > 0:
@@ -107,6 +110,9 @@ def check_shape(shape: tuple[int, ...], param: Any) -> None:
     if param.type not in FILLERS:
         raise LayerError(f"there is no filler {param.type!r}; known are {', '.join(FILLERS)}",
                          hint=near_names(param.type, list(FILLERS)))
+    field, rule = check(param)
+    if field:
+        raise LayerError(f"the {param.type} filler's {field} {rule}, got {getattr(param, field):g}")
     if param.sparse != -1 and param.type != "gaussian":
         raise LayerError(f"sparse is read by the gaussian filler alone, not by {param.type}, got {param.sparse}")
     if not shape and param.type not in ("constant", "uniform"):

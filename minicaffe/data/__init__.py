@@ -46,7 +46,8 @@ def read_list(path: str, what: str) -> list[tuple[int, str]]:
         with open(path, encoding="utf-8-sig") as lines:
             return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     except OSError as error:
-        hint = looked_in(path) if isinstance(error, FileNotFoundError) else ""
+        hint = looked_in(path) if isinstance(error, FileNotFoundError) else \
+            "source names a text file, not a folder" if isinstance(error, IsADirectoryError) else ""
         raise DataError(f"cannot read {what} {path}: {error.strerror or error}", hint=hint) from error
     except UnicodeDecodeError as error:
         utf_16 = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")

@@ -275,17 +275,17 @@ NOT_UTF8 = os.fsdecode(b"b\xffd")
 
 
 @pytest.mark.parametrize(("command", "words"), [
-    (["train", "--solver=solver.prototxt", "--level=99999999999"], "--level: must be a whole number from -2147483648"),
-    (["train", "--solver=solver.prototxt", "--level=1.5"], "--level: invalid int value: '1.5'"),
-    (["train", "--solver=solver.prototxt", "--iterations=-99999999999"], "--iterations: must be a whole number"),
-    (["test", "--model=net.prototxt", "--weights=w", "--level=99999999999"], "--level: must be a whole number"),
-    (["show", "net.prototxt", "--level=99999999999"], "--level: must be a whole number"),
-    (["summary", "net.prototxt", "--level=-99999999999"], "--level: must be a whole number"),
-    (["time", "--model=net.prototxt", "--level=99999999999"], "--level: must be a whole number"),
-    (["demo", "--iterations=99999999999"], "--iterations: must be a whole number"),
-    (["train", "--solver=solver.prototxt", f"--stage={NOT_UTF8}"], "--stage: must be UTF-8, got 'b"),
-    (["train", "--solver=solver.prototxt", f"--weights={NOT_UTF8}"], "--weights: must be UTF-8"),
-    (["show", "net.prototxt", f"--stage={NOT_UTF8}"], "--stage: must be UTF-8"),
+    (["train", "--solver=solver.prototxt", "--level=99999999999"], "--level: expects a whole number from -2147483648"),
+    (["train", "--solver=solver.prototxt", "--level=1.5"], "--level: expects a whole number"),
+    (["train", "--solver=solver.prototxt", "--iterations=-99999999999"], "--iterations: expects a whole number"),
+    (["test", "--model=net.prototxt", "--weights=w", "--level=99999999999"], "--level: expects a whole number"),
+    (["show", "net.prototxt", "--level=99999999999"], "--level: expects a whole number"),
+    (["summary", "net.prototxt", "--level=-99999999999"], "--level: expects a whole number"),
+    (["time", "--model=net.prototxt", "--level=99999999999"], "--level: expects a whole number"),
+    (["demo", "--iterations=99999999999"], "--iterations: expects a whole number"),
+    (["train", "--solver=solver.prototxt", f"--stage={NOT_UTF8}"], "--stage: expects UTF-8, got 'b"),
+    (["train", "--solver=solver.prototxt", f"--weights={NOT_UTF8}"], "--weights: expects UTF-8"),
+    (["show", "net.prototxt", f"--stage={NOT_UTF8}"], "--stage: expects UTF-8"),
 ])
 def test_a_flag_that_no_field_holds_is_refused(folder, capsys, command, words):
     """Numbers beyond 32 bits and texts that are not UTF-8 are one clean message and status 1."""

@@ -724,6 +724,7 @@ class Times(Layer):
     def setup(self, bottom, top):
         self.blobs.add_blob(1)
         self.blobs.add_blob(2, 3)
+        self.param_propagate_down = [True, False]  # nothing is computed of the second
         self.blobs[0].data[...] = float(self.param_str)
 
     def reshape(self, bottom, top):

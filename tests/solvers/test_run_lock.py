@@ -131,7 +131,7 @@ def test_a_wait_that_is_no_time_is_refused(folder, capsys, given):
     """--wait takes seconds."""
     with pytest.raises(SystemExit):
         main(["train", "--solver=solver.prototxt", f"--wait={given}"])
-    assert "must be a number of seconds" in capsys.readouterr().err
+    assert "expects a number of seconds" in capsys.readouterr().err
 
 
 def test_the_lock_is_that_of_the_prefix(tmp_path):
