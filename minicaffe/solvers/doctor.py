@@ -5,6 +5,7 @@ The weights that a failure is saved with are those before the update that the ba
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,8 @@ class Doctor:
     stop    whether a value that is not finite raises SolverError; otherwise each place where one appears is
             warned of once, and the training goes on
     brief   warn of the first place in the net that is trained, then look no more, and save nothing: what a solver
-            does by itself. Of the pass backward it looks at the parameters' gradients alone, which costs half as much
+            does by itself. It looks at the loss and at the parameters' gradients, and at all that the pass has left
+            only when the loss is bad; so it costs next to nothing
 
     `solver.silence` holds the names of the HINTS that it keeps to itself.
     """
@@ -66,28 +68,30 @@ class Doctor:
         nets = [solver.net] if self.brief else [solver.net, *solver.test_nets]  # a watched test net is not replayed
         self._watches = [Watch(net, self._found) for net in nets]
         self._batches = [] if self.brief else [failure.Batch(net) for net in nets]
-        for watch in self._watches:
-            watch.attach(backward=not self.brief)
-        for batch in self._batches:
-            batch.attach()
+        for part in self._hooked():
+            part.attach()
         solver.on_gradients_ready.append(self._gradients)
         solver.on_update.append(self._updated)
 
     def detach(self) -> None:
         """Watch no longer, and hold no net: one that nobody uses is gone at once, and so are its threads."""
         self.attached, self.solver.doctor = False, None
-        for watch in self._watches:
-            watch.detach()
-        for batch in self._batches:
-            batch.detach()
+        for part in self._hooked():
+            part.detach()
         self.solver.on_gradients_ready.remove(self._gradients)
         self.solver.on_update.remove(self._updated)
         self._watches, self._batches = [], []
         del self.solver
 
+    def _hooked(self) -> list[Watch | failure.Batch]:
+        """What looks at each layer as it runs."""
+        return [] if self.brief else [*self._watches, *self._batches]
+
     def _gradients(self) -> None:
         if self._rests():
             return
+        if self.brief and not math.isfinite(self.solver.loss):
+            self._watches[0].last_pass()
         self._norm = self._watches[0].gradients() / self.solver._divisor
         for loss in self._plateaus:
             if hint := loss.hint():
@@ -115,7 +119,7 @@ class Doctor:
             return
         self.history.append(Moment(solver.iter - 1, solver.loss, self._norm, solver.rate))
         self._norm = None
-        if not self.brief:  # else the next pass forward meets them
+        if not self.brief:  # else the next loss shows it
             self._watches[0].weights()
 
     def _found(self, place: Place) -> None:
@@ -131,8 +135,6 @@ class Doctor:
         if self.stop:
             raise SolverError(self._report(place), hint=self._hint())
         if self.brief:
-            for watch in self._watches:
-                watch.looks = False
             end = "the training goes on, and nobody looks for more of them; set solver.on_nan to 'stop' for an error " \
                   "here, or to 'ignore'"
         else:

@@ -53,25 +53,23 @@ class Place(NamedTuple):
 class Watch:
     """Looks at what each layer of a net writes, and calls `found` with the Place of what is not finite.
 
-    Layers are looked at between `attach` and `detach`, while `looks` is set.
+    Layers are looked at between `attach` and `detach`.
     In the order of the computation: tops forward; then, from the last layer to the first, the gradients of
     parameters and bottoms. Parameters are looked at where `gradients` and `weights` are called.
     """
 
     def __init__(self, net: Net, found: Callable[[Place], None]) -> None:
-        self.net, self.found, self.looks = net, found, True
+        self.net, self.found = net, found
 
-    def attach(self, backward: bool = True) -> None:
-        """Look at the layers from now on; without `backward`, at what they write forward alone."""
+    def attach(self) -> None:
+        """Look at what the layers write from now on."""
         self.net.after_layer.append(self._forward)
-        if backward:
-            self.net.after_backward.append(self._backward)
+        self.net.after_backward.append(self._backward)
 
     def detach(self) -> None:
         """Look no longer."""
         self.net.after_layer.remove(self._forward)
-        if self._backward in self.net.after_backward:
-            self.net.after_backward.remove(self._backward)
+        self.net.after_backward.remove(self._backward)
 
     def gradients(self) -> float:
         """The L2 norm of all parameters' gradients together; a bad one is found."""
@@ -87,8 +85,14 @@ class Watch:
             self._find(Place(self.net, i, "param", k, str(k), "data", blob.data)
                        for i, layer in enumerate(self.net.layers) for k, blob in enumerate(layer.blobs))
 
+    def last_pass(self) -> None:
+        """Look, after a pass, at the parameters that it began with and at the tops that it left, in their order."""
+        self.weights()
+        for i in range(len(self.net.layers)):
+            self._forward(i)
+
     def _forward(self, i: int) -> None:
-        if not self.looks or self.net.layers[i].shares_data:  # its tops are its bottom's memory
+        if self.net.layers[i].shares_data:  # its tops are its bottom's memory
             return
         if not all(finite(top.data) for top in self.net.tops[i]):
             names = (self.net.wiring.blob_names[t] for t in self.net.wiring.tops[i])
@@ -97,8 +101,6 @@ class Watch:
 
     def _backward(self, i: int) -> None:
         net = self.net
-        if not self.looks:
-            return
         wanted = [j for j, runs in enumerate(net.plan.bottoms[i]) if runs] if net.plan.layers[i] else []
         if all(finite(net.bottoms[i][j].diff) for j in wanted):
             return
