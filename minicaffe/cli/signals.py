@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 from minicaffe import system
@@ -26,13 +28,18 @@ def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect
     if system.HANGUP is not None:
         effects = {system.HANGUP: Action(sighup_effect), **effects}  # Caffe: answers SIGHUP first
     seen: dict[int, bool] = dict.fromkeys(effects, False)
+    # A signal may come in the middle of a line of the log, and files refuse a second writer that interrupts the first.
+    # So the handler only puts its words into a queue, and a thread writes them.
+    words: SimpleQueue[str] = SimpleQueue()
+    speaker = threading.Thread(target=_warn_of_each, args=(words,), name="signals", daemon=True)
+    speaker.start()
 
     def note(number: int, frame: Any) -> None:
         seen[number] = True
         if number in at_once and effects[signal.Signals(number)] is Action.STOP:
             signal.signal(number, at_once[number])
             again = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-            warn("caffe.cpp:232", f"Stopping after this iteration; {again} again stops at once")
+            words.put(f"Stopping after this iteration; {again} again stops at once")
 
     def requested() -> Action:
         for number, action in effects.items():
@@ -49,3 +56,11 @@ def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect
         solver.requested_action = lambda: Action.NONE
         for number, handler in before.items():
             signal.signal(number, handler)
+        words.put("")
+        speaker.join()
+
+
+def _warn_of_each(words: SimpleQueue[str]) -> None:
+    """Write what is put into the queue, up to an empty text."""
+    while text := words.get():
+        warn("caffe.cpp:232", text)
