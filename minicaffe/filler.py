@@ -3,8 +3,8 @@
 For a blob of shape (K, C, ...) with n values, fan_in = n / K (what one output sums over) and fan_out = n / C.
 variance_norm picks the divisor s: fan_in (FAN_IN), fan_out (FAN_OUT) or their mean (AVERAGE).
 
-Random numbers are drawn in float64 and in pieces: the generator gives the same ones as in a single draw, and beside
-a blob of hundreds of megabytes no array of twice its size is made.
+Random numbers are drawn in float64, and piece by piece: a single draw would need an array of twice the blob's size.
+The generator gives the same numbers either way.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from minicaffe.errors import LayerError, near_names
 from minicaffe.proto import FillerParameter
+from minicaffe.proto.finite import not_finite
 
 PIECE = 1 << 16  # numbers drawn at a time: they stay in a core's cache
 
@@ -87,15 +88,14 @@ def unread_fields(param: Any) -> list[str]:
 
 
 def check(param: Any) -> tuple[str, str]:
-    """The field of a FillerParameter that its type cannot fill with, and what it must be; ("", "") where there is none.
+    """A field of a FillerParameter whose value its type cannot use, and the rule; ("", "") where all can be used.
 
-    Caffe aborts for these.
+    Caffe aborts for such values.
     """
     if not param.type:
         return "type", f"must be one of {', '.join(FILLERS)}"
-    for name in ("mean", "std", "min", "max"):
-        if name in READS.get(param.type, set()) and not math.isfinite(getattr(param, name)):
-            return name, "must be a finite number"
+    for name, _ in not_finite(param):
+        return name, "must be a finite number"
     if param.type == "uniform" and param.min > param.max:
         return "min", f"must not lie above max, {param.max:g}"
     if param.type == "gaussian" and not param.std > 0:
@@ -129,7 +129,7 @@ def fill(values: np.ndarray, param: Any, rng: np.random.Generator) -> None:
 
 
 def _pieces(values: np.ndarray) -> Iterator[np.ndarray]:
-    """The numbers of a contiguous array in their order, some at a time, to be written."""
+    """Views of a contiguous array, piece by piece in its order, to write into."""
     flat = values.reshape(-1)
     return (flat[i:i + PIECE] for i in range(0, flat.size, PIECE))
 

@@ -80,7 +80,7 @@ def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
 
 
 def type_hint(type_name: str) -> str:
-    """What to write for a layer type that there is not, or an empty string."""
+    """What to write instead of an unknown layer type, or an empty string."""
     return fork_type_hint(type_name) or near_names(type_name, registered_types())
 
 
@@ -382,7 +382,7 @@ class Layer:
         raise LayerError(f"layer {self.name!r} ({self.type}): {message}", hint=hint, sample=sample)
 
     def check_fields(self, permissive: bool = False) -> None:
-        """LayerError for a parameter that is no number, or that is set but that this layer does not read."""
+        """LayerError for a parameter that is NaN or infinite, or that is set but not read by this layer."""
         for path, number in not_finite(self.layer_param):
             self.fail(f"{path} must be a finite number, got {number}")
         known = {self.message, *self.also_reads}
@@ -397,8 +397,10 @@ class Layer:
                         self._check_filler(f"{field.name}.{inner.name}", content, getattr(value, "bias_term", True))
 
     def _check_filler(self, field: str, content: Any, bias_term: bool) -> None:
-        """LayerError for what a filler cannot fill with; warn of a filler for a bias that there is not, and of what
-        has no effect."""
+        """LayerError for a value that a filler cannot use.
+
+        Warn of a filler for a bias where there is none, and of what has no effect.
+        """
         if field.endswith(".bias_filler"):
             self.check_effect(bias_term, f".{field}", "bias_term is false")
         for filler in content if hasattr(content, "extend") else [content]:
