@@ -93,9 +93,8 @@ def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
     return net, Location(None)
 
 
-
 def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
-    """Where a missing blob is made by a layer that the rules left out, say so, and what would take it in."""
+    """Where a missing blob is made by a layer that the rules left out, say so, and say which flags take it in."""
     state = filtered.state
     if any(error.missing in layer.top for layer in filtered.layer):
         return
@@ -108,7 +107,7 @@ def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
 
 
 def _what_includes(layer: Any, state: Any) -> str:
-    """The stages, level or phase that one of the layer's include rules wants, as flags; '' where none would do."""
+    """The flags with which one of the layer's include rules would hold; '' where no flags help."""
     for rule in layer.include:
         if set(rule.not_stage) & set(state.stage):
             continue
