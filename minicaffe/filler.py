@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,32 +87,34 @@ def unread_fields(param: Any) -> list[str]:
     return [field.name for field, _ in param.ListFields() if field.name not in known]
 
 
-def check(param: Any) -> tuple[str, str]:
-    """A field of a FillerParameter whose value its type cannot use, and the rule; ("", "") where all can be used.
+class Refusal(NamedTuple):
+    """A field of a FillerParameter whose value its type cannot use, what is wrong with it, and the cure."""
 
-    Caffe aborts for such values.
-    """
-    if not param.type:
-        return "type", f"must be one of {', '.join(FILLERS)}"
-    for name, _ in not_finite(param):
-        return name, "must be a finite number"
+    field: str
+    words: str
+    hint: str = ""
+
+
+def refusal(param: Any) -> Refusal | None:
+    """The first field whose value the filler cannot use, None where it can use all. Caffe aborts for such values."""
+    if param.type not in FILLERS:
+        return Refusal("type", f"must be one of {', '.join(FILLERS)}, got {param.type!r}",
+                       near_names(param.type, list(FILLERS)))
+    for name, value in not_finite(param):
+        return Refusal(name, f"must be a finite number, got {value:g}")
     if param.type == "uniform" and param.min > param.max:
-        return "min", f"must not lie above max, {param.max:g}"
+        return Refusal("min", f"must not lie above max, {param.max:g}, got {param.min:g}")
     if param.type == "gaussian" and not param.std > 0:
-        return "std", 'must be above 0; type: "constant" fills with one number'
+        return Refusal("std", f"must be above 0, got {param.std:g}", 'type: "constant" fills with one number')
     if param.type == "gaussian" and param.sparse < -1:
-        return "sparse", "must be at least 0, or -1 for all weights"
-    return "", ""
+        return Refusal("sparse", f"must be at least 0, or -1 for all weights, got {param.sparse}")
+    return None
 
 
 def check_shape(shape: tuple[int, ...], param: Any) -> None:
-    """LayerError where a FillerParameter has an unknown type or cannot fill a blob of this shape."""
-    if param.type not in FILLERS:
-        raise LayerError(f"there is no filler {param.type!r}; known are {', '.join(FILLERS)}",
-                         hint=near_names(param.type, list(FILLERS)))
-    field, rule = check(param)
-    if field:
-        raise LayerError(f"the {param.type} filler's {field} {rule}, got {getattr(param, field):g}")
+    """LayerError where a FillerParameter cannot fill a blob of this shape, or none at all."""
+    if refused := refusal(param):
+        raise LayerError(f"the filler's {refused.field} {refused.words}", hint=refused.hint)
     if param.sparse != -1 and param.type != "gaussian":
         raise LayerError(f"sparse is read by the gaussian filler alone, not by {param.type}, got {param.sparse}")
     if not shape and param.type not in ("constant", "uniform"):

@@ -26,8 +26,7 @@ import numpy as np
 from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
-from minicaffe.filler import check as check_filler
-from minicaffe.filler import check_shape, fill, unread_fields
+from minicaffe.filler import check_shape, fill, refusal, unread_fields
 from minicaffe.layer.registry import Arity, arity_words, limits
 from minicaffe.log import warn
 from minicaffe.proto import TRAIN, LayerParameter
@@ -333,11 +332,8 @@ class Layer:
         if field.endswith(".bias_filler"):
             self.check_effect(bias_term, f".{field}", "bias_term is false")
         for filler in content if hasattr(content, "extend") else [content]:
-            name, rule = check_filler(filler)
-            if name:
-                value = getattr(filler, name)
-                self.fail(f"{field}.{name} {rule}, got {value!r}" if isinstance(value, str) else
-                          f"{field}.{name} {rule}, got {value:g}")
+            if refused := refusal(filler):
+                self.fail(f"{field}.{refused.field} {refused.words}", hint=refused.hint)
             if filler.sparse == 0 and filler.type == "gaussian":
                 warn("filler.hpp:286", f"layer {self.name!r} ({self.type}): {field}.sparse is 0, so all weights are 0")
             for name in unread_fields(filler):
