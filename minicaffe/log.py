@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 logger = logging.getLogger("minicaffe")
+_quiet = ContextVar("quiet", default=False)
 
 # characters that move a terminal's cursor or change its colours or the order of its letters; and halves of letters
 _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
@@ -54,8 +57,18 @@ def lines(text: str) -> tuple[str, Callable[[], str] | None]:
     return first, (lambda: rest) if rest else None
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Report nothing from the block, which repeats work whose reports have been made already."""
+    before = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(before)
+
+
 def _report(level: int, at: str, message: str | Callable[[], str], more: Callable[[], str] | None) -> None:
-    if logger.isEnabledFor(level):
+    if logger.isEnabledFor(level) and not _quiet.get():
         text = visible(message if isinstance(message, str) else message())
         text = text.replace("\n", r"\n")  # a name in it cannot begin a line
         logger.log(level, "%s", text + "\n" + visible(more()) if more else text, extra={"at": at})

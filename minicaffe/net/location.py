@@ -10,6 +10,7 @@ from typing import Any
 
 from minicaffe import passes
 from minicaffe.errors import MinicaffeError, NetError
+from minicaffe.log import silent
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
 from minicaffe.proto import text as proto_text
@@ -71,7 +72,8 @@ class Location:
         if name == "input" and self._definition.input:  # the Input layer that stands for the old fields
             return [self._source.where("input")]
         try:
-            upgraded = passes.upgrade(self._definition)
+            with silent():
+                upgraded = passes.upgrade(self._definition)
             included = [is_included(layer, upgraded.state) for layer in upgraded.layer if layer.name == name]
         except MinicaffeError:
             included = []
@@ -98,7 +100,8 @@ def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
     state = filtered.state
     if any(error.missing in layer.top for layer in filtered.layer):
         return
-    makers = [layer for layer in passes.upgrade(given).layer if error.missing in layer.top]
+    with silent():
+        makers = [layer for layer in passes.upgrade(given).layer if error.missing in layer.top]
     if makers:
         cures = dict.fromkeys(words for layer in makers if (words := _what_includes(layer, state)))
         error.hint = (f"layer {makers[0].name!r} makes it, but its rules leave it out of this net "
