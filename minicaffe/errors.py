@@ -93,7 +93,7 @@ def near_names(name: str, known: list[str]) -> str:
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, is that the system gave no more memory."""
+    """Whether an error, or one that led to it, says that memory has run out."""
     while error is not None:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM) \
                 or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):  # for its stack

@@ -3,20 +3,21 @@
 For a blob of shape (K, C, ...) with n values, fan_in = n / K (what one output sums over) and fan_out = n / C.
 variance_norm picks the divisor s: fan_in (FAN_IN), fan_out (FAN_OUT) or their mean (AVERAGE).
 
-Random numbers are drawn in float64 and in pieces: the generator gives the same ones as in a single draw, and beside
-a blob of hundreds of megabytes no array of twice its size is made.
+Random numbers are drawn in float64, and piece by piece: a single draw would need an array of twice the blob's size.
+The generator gives the same numbers either way.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minicaffe.errors import LayerError, near_names
 from minicaffe.proto import FillerParameter
+from minicaffe.proto.finite import not_finite
 
 PIECE = 1 << 16  # numbers drawn at a time: they stay in a core's cache
 
@@ -86,33 +87,34 @@ def unread_fields(param: Any) -> list[str]:
     return [field.name for field, _ in param.ListFields() if field.name not in known]
 
 
-def check(param: Any) -> tuple[str, str]:
-    """The field of a FillerParameter that its type cannot fill with, and what it must be; ("", "") where there is none.
+class Refusal(NamedTuple):
+    """A field of a FillerParameter whose value its type cannot use, what is wrong with it, and the cure."""
 
-    Caffe aborts for these.
-    """
-    if not param.type:
-        return "type", f"must be one of {', '.join(FILLERS)}"
-    for name in ("mean", "std", "min", "max"):
-        if name in READS.get(param.type, set()) and not math.isfinite(getattr(param, name)):
-            return name, "must be a finite number"
+    field: str
+    words: str
+    hint: str = ""
+
+
+def refusal(param: Any) -> Refusal | None:
+    """The first field whose value the filler cannot use, None where it can use all. Caffe aborts for such values."""
+    if param.type not in FILLERS:
+        return Refusal("type", f"must be one of {', '.join(FILLERS)}, got {param.type!r}",
+                       near_names(param.type, list(FILLERS)))
+    for name, value in not_finite(param):
+        return Refusal(name, f"must be a finite number, got {value:g}")
     if param.type == "uniform" and param.min > param.max:
-        return "min", f"must not lie above max, {param.max:g}"
+        return Refusal("min", f"must not lie above max, {param.max:g}, got {param.min:g}")
     if param.type == "gaussian" and not param.std > 0:
-        return "std", 'must be above 0; type: "constant" fills with one number'
+        return Refusal("std", f"must be above 0, got {param.std:g}", 'type: "constant" fills with one number')
     if param.type == "gaussian" and param.sparse < -1:
-        return "sparse", "must be at least 0, or -1 for all weights"
-    return "", ""
+        return Refusal("sparse", f"must be at least 0, or -1 for all weights, got {param.sparse}")
+    return None
 
 
 def check_shape(shape: tuple[int, ...], param: Any) -> None:
-    """LayerError where a FillerParameter has an unknown type or cannot fill a blob of this shape."""
-    if param.type not in FILLERS:
-        raise LayerError(f"there is no filler {param.type!r}; known are {', '.join(FILLERS)}",
-                         hint=near_names(param.type, list(FILLERS)))
-    field, rule = check(param)
-    if field:
-        raise LayerError(f"the {param.type} filler's {field} {rule}, got {getattr(param, field):g}")
+    """LayerError where a FillerParameter cannot fill a blob of this shape, or none at all."""
+    if refused := refusal(param):
+        raise LayerError(f"the filler's {refused.field} {refused.words}", hint=refused.hint)
     if param.sparse != -1 and param.type != "gaussian":
         raise LayerError(f"sparse is read by the gaussian filler alone, not by {param.type}, got {param.sparse}")
     if not shape and param.type not in ("constant", "uniform"):
@@ -129,7 +131,7 @@ def fill(values: np.ndarray, param: Any, rng: np.random.Generator) -> None:
 
 
 def _pieces(values: np.ndarray) -> Iterator[np.ndarray]:
-    """The numbers of a contiguous array in their order, some at a time, to be written."""
+    """Views of a contiguous array, piece by piece in its order, to write into."""
     flat = values.reshape(-1)
     return (flat[i:i + PIECE] for i in range(0, flat.size, PIECE))
 

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 logger = logging.getLogger("minicaffe")
+_quiet = ContextVar("quiet", default=False)
 
-# what would move a terminal's cursor, change its colours or the order of its letters, or is half a letter
+# characters that move a terminal's cursor or change its colours or the order of its letters; and halves of letters
 _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
 _CONTROLS, _CONTROLS_AND_LINES = re.compile(f"[{_CONTROL}]"), re.compile(f"[{_CONTROL}\t\n]")
 
 
 def visible(text: str) -> str:
-    """A message as it may be printed: control characters become words such as \\x1b; lines and tabs stay."""
+    """A message as it may be printed: control characters become escapes such as \\x1b; line ends and tabs stay."""
     return _CONTROLS.sub(lambda found: escape(found[0]), text)
 
 
 def one_line(name: object) -> str:
-    """A name from a file as a message of ours may hold it: visible, and on one line."""
+    """A name from a file as it may stand in a message: with all characters visible, and on one line."""
     return _CONTROLS_AND_LINES.sub(lambda found: escape(found[0]), str(name))
 
 
@@ -49,13 +52,23 @@ def warn(at: str, message: str | Callable[[], str], more: Callable[[], str] | No
 
 
 def lines(text: str) -> tuple[str, Callable[[], str] | None]:
-    """A text of ours with several lines as `log` and `warn` take it: the first line, and what gives the others."""
+    """A text of several lines as `log` and `warn` take it: the first line, and a function that gives the others."""
     first, _, rest = text.partition("\n")
     return first, (lambda: rest) if rest else None
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Report nothing from the block, which repeats work whose reports have been made already."""
+    before = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(before)
+
+
 def _report(level: int, at: str, message: str | Callable[[], str], more: Callable[[], str] | None) -> None:
-    if logger.isEnabledFor(level):
+    if logger.isEnabledFor(level) and not _quiet.get():
         text = visible(message if isinstance(message, str) else message())
         text = text.replace("\n", r"\n")  # a name in it cannot begin a line
         logger.log(level, "%s", text + "\n" + visible(more()) if more else text, extra={"at": at})

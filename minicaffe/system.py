@@ -116,8 +116,9 @@ def is_file_at(descriptor: int, path: str) -> bool:
 def remove_locked(descriptor: int, path: str) -> None:
     """Remove a file that this process has locked, and give the lock back.
 
-    It goes while it is locked: were it unlocked first, another could lock it in between and lose it. Where an open
-    file can't be removed (Windows) it is closed first, and stays if another has opened it meanwhile.
+    It is removed while it is locked. If it were unlocked first, another process could lock it in between, and would
+    then hold a lock on a removed file. Where an open file can't be removed (Windows), it is closed first, and stays if
+    another process has opened it meanwhile.
     """
     if fcntl is None:
         os.close(descriptor)

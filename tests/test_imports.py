@@ -15,7 +15,7 @@ MAY_IMPORT = {  # what a part may import besides itself, errors, rng, log and sy
     "blob": {"proto"},
     "filler": {"proto"},
     "layer": {"proto", "blob", "filler"},
-    "data": {"io", "proto", "kernels"},
+    "data": {"io", "proto"},
     "layers": {"layer", "blob", "filler", "kernels", "proto"},
     "net": {"passes", "layer", "layers", "blob", "io", "proto", "kernels"},
     "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},

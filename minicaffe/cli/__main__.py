@@ -30,7 +30,7 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "warm": ("warm", "compile the fast kernels ahead of their first use"),
     "plot": ("plot", "draw and compare the curves of trainings"),
     "replay": ("replay", "run again the pass in which a training met a NaN or Inf"),
-    "completion": ("completion", "print what makes a shell complete commands, flags, files and layer types"),
+    "completion": ("completion", "print a script with which a shell completes commands, flags and more"),
     "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
 }
 
@@ -41,11 +41,11 @@ LONGEST_LINE = 2000  # letters of an error's line that are shown
 class Parser(argparse.ArgumentParser):
     """argparse that exits with 1, like every user error here, and knows a misspelt flag."""
 
-    bare = "-"
+    bare = "-"  # the first argument
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse, but a flag that is not known comes before one that is missing: it may be the same, misspelt."""
-        self.bare = next(iter(args or ()), "-")  # a file, where its flag was forgotten
+        """As argparse, but an unknown flag is reported before a missing one: it may be the same flag, misspelt."""
+        self.bare = next(iter(args or ()), "-")  # the name of a file, where its flag was forgotten
         for arg in args or ():
             if arg[2:] and arg.startswith("--") and arg.split("=")[0] not in self._option_string_actions:
                 self.error(f"unrecognized arguments: {arg}")
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. A user's error is one message on stderr and status 1."""
     warnings.showwarning = _show_warning
     prepare()
-    stopped: list[int] = []  # what Ctrl-C interrupts may end in another error: an import of numpy in an ImportError
+    stopped: list[int] = []  # noted here, for Ctrl-C during an import of numpy may come out as an ImportError
 
     def stop(number: int, frame: Any) -> None:
         stopped.append(number)
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(error: BaseException) -> int:
     """Print the one message of a user's error; the exit status. Other errors are raised again."""
-    # first that nothing else is wrong, where it is memory that was not there
+    # Where memory ran out, the message begins with that: the file it names is then not at fault.
     begin = "minicaffe: error: " + ("there is not enough memory: " if out_of_memory(error) else "")
     if isinstance(error, MinicaffeError):
         complain(f"{begin}{_readable(str(error))}")
@@ -110,7 +110,7 @@ def _report(error: BaseException) -> int:
 
 @contextlib.contextmanager
 def _answering_ctrl_c(stop: Any) -> Iterator[None]:
-    """Let `stop` answer Ctrl-C while the block runs, where Python's own answer is in force."""
+    """Call `stop` at Ctrl-C while the block runs, where Python's own handler would be called."""
     ours = (threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
     if ours:

@@ -7,7 +7,7 @@
     what stands around      the names and times that docker, kubectl and journald put before each line, their JSON,
                             colours, line ends of all systems, UTF-16 of PowerShell
 
-Nothing before Caffe's own words matters, and nothing that stands between them.
+Whatever stands before Caffe's own words in a line is skipped, and so are lines of other programs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 Event = dict[str, Any]
 
-LONGEST = 2000  # characters of a line that are looked at: no line of a log is longer, and a hostile one costs little
+LONGEST = 2000  # characters of a line that are read: real lines are shorter, and a hostile one then costs little
 
 _END = re.compile(rb"\x00?[\r\n][\x00\r\n]*|\x00{3,}")  # zeros alone are what a loss of power leaves
 _COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
@@ -57,7 +57,7 @@ def _decoded(line: bytes) -> str:
 
 
 def _unwrapped(line: str) -> str:
-    """What a container's or system's log in JSON has in each of its objects; other lines as they are."""
+    """The message in a line that a container or journald wrote as a JSON object; other lines as they are."""
     if line.startswith("{"):
         try:
             found = json.loads(line)
@@ -72,8 +72,8 @@ def _unwrapped(line: str) -> str:
 def events(text: Iterator[str]) -> Iterator[Event]:
     """What a text log tells: start, train, test and end, with the keys of log.jsonl; a rate stands alone.
 
-    Several trainings in one log are told apart by where they begin, and where nothing is left of a log but its
-    iterations, by the iteration 0.
+    Another training begins where a line says so. Where a log holds nothing but its iterations, it begins where they
+    come back to 0.
     """
     log = _Log()
     for line in text:
@@ -136,7 +136,7 @@ class _Log:
         self._outputs = {}
 
     def _reach(self, iteration: int) -> Iterator[Event]:
-        """Come to an iteration: of the same training, of the same resumed, or of another one."""
+        """Note the iteration of a line; where it belongs to another training, a start event comes first."""
         another = self.begins and not self.resumes
         if not self.has_beginnings:
             another = iteration == 0 < self.iteration
@@ -147,7 +147,7 @@ class _Log:
 
 
 def _float(text: str) -> float:
-    """The number; what Windows calls an infinity or no number, too."""
+    """The number; also infinity and NaN as Windows writes them, such as 1.#INF."""
     try:
         return float(text)
     except ValueError:

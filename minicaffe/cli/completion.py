@@ -1,10 +1,11 @@
-"""Print what makes a shell complete commands, flags, files and layer types.
+"""Print a script with which a shell completes commands, flags, files and layer types.
 
   minicaffe completion bash > ~/.local/share/bash-completion/completions/minicaffe
   minicaffe completion zsh > ~/.zfunc/_minicaffe        with ~/.zfunc in fpath, before compinit
   minicaffe completion fish > ~/.config/fish/completions/minicaffe.fish
 
-It is made of the commands as they are: print it again after an update. `source <(minicaffe completion bash)` tries it.
+The script is made from the commands of this version: print it again after an update.
+`source <(minicaffe completion bash)` tries it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FOLDERS = ("DIR", "FOLDER")
 
 
 class Argument(NamedTuple):
-    """A flag with its names, or without names what stands alone; and what may follow or stand there."""
+    """A flag with its names, or a positional argument without; and what values it takes."""
 
     names: Sequence[str]
     help: str

@@ -21,7 +21,7 @@ DASHES = ("-", "--", "-.", ":")  # equal curves of two runs stay visible
 FORMATS = (".png", ".svg")
 MOST_PANELS = 12
 WIDE_RANGE = 50  # times: from here on a logarithmic axis shows more
-SMALLEST, LARGEST = 1e-150, 1e150  # that are drawn, beyond all float32 numbers: ticks around more overflow
+SMALLEST, LARGEST = 1e-150, 1e150  # that are drawn: beyond all float32, and short of where ticks overflow
 RATE = "learning rate"
 GREY = "#555555"
 
@@ -65,7 +65,7 @@ def panels(runs: Sequence[Run]) -> list[str]:
 
 
 def without_repeats(runs: Sequence[Run]) -> list[Run]:
-    """The runs less their total loss, where in each of them the net has one loss and the total is that loss."""
+    """The runs without their total loss, where every run has one loss alone, which the total only repeats."""
     same = [_repeated(run) for run in runs]
     if not any(same) or not all(name or TOTAL not in run.train for run, name in zip(runs, same, strict=True)):
         return list(runs)
@@ -166,7 +166,7 @@ def _legend_below(figure: Any, axes: Any, runs: Sequence[Run], inches: float) ->
                            ncols=max(1, min(5, int(inches * 13 / (longest + 8)))), fontsize=8)
     for shown, (_, label) in zip(legend.get_texts(), entries, strict=True):
         shown.set_parse_math(False)
-        shown.set_text(label)  # here, for matplotlib leaves out labels that begin with an underscore
+        shown.set_text(label)  # not above: there matplotlib leaves out labels that begin with an underscore
 
 
 def _entries(axes: Any, runs: Sequence[Run]) -> Iterator[tuple[Any, str]]:

@@ -71,7 +71,7 @@ def find_example(given: Path | None) -> Path:
 
 
 def default_out(example: Path) -> Path:
-    """Beside the data; but the installed package is no place for results, so then in the current folder."""
+    """Beside the data of a checkout; in the current folder where the data belong to the installed package."""
     return Path("minicaffe_demo") if PACKAGE in example.parents else example / "run"
 
 
@@ -146,6 +146,6 @@ def _tell(out: Path, iterations: int) -> None:
     activate = Path(sys.prefix) / "bin" / "activate"
     on_path = shutil.which("minicaffe") or not activate.is_file()
     say("\nThe same by hand:\n" + ("" if on_path else f"  . {os.path.relpath(activate)}\n") +
-          f"  cd {os.path.relpath(out)}\n"
-          f"  minicaffe train --solver {SOLVER}\n"
-          f"  minicaffe test --model {NET} --weights lenet_iter_{iterations}.caffemodel --iterations 10")
+        f"  cd {os.path.relpath(out)}\n"
+        f"  minicaffe train --solver {SOLVER}\n"
+        f"  minicaffe test --model {NET} --weights lenet_iter_{iterations}.caffemodel --iterations 10")

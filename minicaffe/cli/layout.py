@@ -13,7 +13,7 @@ from minicaffe.log import one_line
 
 Row = Sequence[str]
 
-NARROWEST = 40  # columns that are laid out for; what is narrower gets lines of this width
+NARROWEST = 40  # columns; a terminal with fewer gets lines of this width
 GAP = "  "
 NOTHING = "–"  # in a cell
 GLUE = "\N{NO-BREAK SPACE}"  # textwrap breaks lines at ASCII's blanks alone
@@ -66,7 +66,7 @@ def _hung(row: Row, widths: Sequence[int], right: Sequence[int], indent: str) ->
 
 
 def _named(heads: Row, cells: Row) -> str:
-    """Each cell behind its head; a head does not part from its cell, nor a number from its unit."""
+    """Each cell behind its head; no line ends between a head and its cell, or a number and its unit."""
     pairs = (f"{head} {cell}".strip() for head, cell in zip(heads, cells, strict=True) if cell not in ("", NOTHING))
     return ", ".join(pair.replace(" ", GLUE) if len(pair) < NARROWEST else pair for pair in pairs)
 
@@ -88,7 +88,7 @@ def entry(name: str, text: str, column: int, width: int, indent: str = "  ") -> 
 
 
 def prose(text: str, width: int) -> str:
-    """A datasheet whose lines fit: what stands behind a label is filled anew, a formula is broken at blanks."""
+    """A datasheet whose lines fit: the text behind a label is wrapped anew, a formula is broken at blanks."""
     groups: list[list[str]] = []
     for line in text.split("\n"):
         column = _column(line)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     say(f"iteration {replay.info['iteration']}: not finite, first in {replay.found.words}")
     if again is None:
         say("replayed: every value is finite. A layer of this net keeps something between passes, or draws random "
-              "numbers of its own")
+            "numbers of its own")
         return 1
     say(f"replayed: not finite, first in {again.words}")
     return 0 if again.key == replay.found.key else 1

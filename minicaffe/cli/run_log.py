@@ -63,7 +63,7 @@ class Run:
 
 
 def own_name(blob: str) -> str:
-    """A blob's name where it is not one of ours, else the name with a word more."""
+    """A blob's name; with a word added where a curve of ours already has that name."""
     return f"{blob} (blob)" if blob in (TOTAL, "rate", "epoch") else blob
 
 

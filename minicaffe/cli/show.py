@@ -37,7 +37,7 @@ def add_permissive(parser: argparse.ArgumentParser) -> None:
 
 
 def add_no_python(parser: argparse.ArgumentParser) -> None:
-    """The flag that refuses nets which would run code that is not ours."""
+    """The flag that refuses nets with Python layers, whose code is not ours."""
     parser.add_argument("--no-python", action="store_true",
                         help="refuse a net with Python layers; without it their module is imported and run, so read "
                              "it first where the net is a stranger's")
@@ -54,5 +54,5 @@ def run(args: argparse.Namespace) -> int:
     net.state.stage.extend(stages(args))
     with place.in_errors(net):
         shown = passes.apply(net, args.after)
-    say(proto_text.format(shown, ascii_only=not is_utf8(sys.stdout)), end="")  # a stand-in would be another name
+    say(proto_text.format(shown, ascii_only=not is_utf8(sys.stdout)), end="")  # no stand-ins in names
     return 0

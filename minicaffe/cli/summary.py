@@ -178,7 +178,7 @@ def _test(costs: NetCost) -> str:
 
 
 def _tops(shapes: list[tuple[int, ...]]) -> str:
-    """The shapes of a layer's tops; of many, which a Split may have, the first, or each row would be as wide."""
+    """The shapes of a layer's tops. Of many, as a Split may have, only the first: the widest cell widens all rows."""
     shown = ", ".join(map(_shape, shapes[:MOST_TOPS]))
     return shown if len(shapes) <= MOST_TOPS else f"{shown}, … ({len(shapes)} tops)"
 

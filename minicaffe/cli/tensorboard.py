@@ -45,8 +45,8 @@ class EventFile:
     def event(self, event: dict[str, Any]) -> None:
         """Write the numbers of a train or test event, or that a training begins or goes on.
 
-        At a beginning TensorBoard drops what the folder's older files hold of this iteration and later ones: its
-        curves would run backwards where a training goes on from an older snapshot.
+        At a beginning TensorBoard drops what the folder's older files hold of this iteration and later ones. Without
+        that, its curves would run backwards where a training goes on from an older snapshot.
         """
         if self._file is None:
             return

@@ -5,8 +5,8 @@
   minicaffe train -solver F --snapshot lenet_iter_5000.solverstate        go on
   minicaffe train -solver F --resume auto        go on from the newest complete snapshot, or begin
 
-One training alone may write the files of a snapshot_prefix: a second one is refused, and --resume auto waits until
-the first has ended, as a job that a cluster has requeued must.
+Only one training at a time may write the files of a snapshot_prefix. A second one is refused. With --resume auto it
+waits until the first has ended, for a cluster may requeue a job before its old process has stopped.
 With --keep best the best weights are also called PREFIX_best.caffemodel. Beside the snapshots, in PREFIX.run, stands
 the record of the training: log.jsonl, train.log and run.yaml; minicaffe plot draws it.
 """
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "does: stop with its place and likely causes (default), or warn and go on")
     known = ", ".join([*lint.rules(), *doctor.HINTS])
     parser.add_argument("--silence", metavar="RULE,RULE", action="append", default=[],
-                        help=f"rules about trainings that teach nothing that are not wanted: {known}")
+                        help=f"rules that are not to be checked, all of trainings that learn nothing: {known}")
     parser.add_argument("--no-record", action="store_true", help="write no PREFIX.run beside the snapshots")
     parser.add_argument("--tensorboard", metavar="DIR", default="", help="write event files for TensorBoard into DIR")
     for name, default in (("sigint", "stop"), ("sigterm", "stop"), ("sighup", "snapshot")):
@@ -120,8 +120,11 @@ def _check_rules(solver: Solver) -> None:
 
 
 def _wait(args: argparse.Namespace) -> float:
-    """For how long to wait for another training of the prefix. A cluster that requeues a job may start it while the
-    old one still writes its last snapshot, from which --resume auto is to go on."""
+    """How many seconds to wait for another training of the same prefix.
+
+    A cluster that requeues a job may start it while the old process still writes its last snapshot, from which
+    --resume auto is to go on.
+    """
     if args.wait is not None:
         return float(args.wait)
     return REQUEUE_WAIT if args.resume == "auto" else 0.0

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from minicaffe.errors import DataError, near_names
-from minicaffe.proto.files import refuse_device
-
-MOST_NAMES = 1000  # of a folder that are compared with one that is missing
+from minicaffe.errors import DataError
+from minicaffe.proto.files import missing_hint, refuse_device
 
 
 class Source(Protocol):
@@ -37,9 +34,10 @@ def looked_in(path: str) -> str:
 
 
 def read_list(path: str, what: str) -> list[tuple[int, str]]:
-    """The number and the text of each line of a text file that is not blank. DataError, naming it `what`, without one.
+    """The number and the text of each line of a text file, but for blank lines.
 
-    A byte order mark, which Windows' programs put first, and line ends of any system are no part of the text.
+    A byte order mark, which Windows' programs put first, and the line ends of any system are left out. DataError,
+    which calls the file `what`, where it cannot be read.
     """
     refuse_device(path)
     try:
@@ -78,21 +76,11 @@ def listed_file_error(path: str, where: str, error: Exception, root: str = "") -
         hint = "write / instead of \\"
     elif searched and os.path.exists(beside):
         hint = f"paths in a list count from the folder in which minicaffe is started, and the file is {beside} here"
-    elif not os.path.isdir(given.parent):
-        hint = f"there is no folder {str(given.parent)!r}"
     else:
-        hint = _near(given)
+        hint = missing_hint(given)
     if searched and not hint:
         hint = "paths in a list count from the folder in which minicaffe is started, not from the list's"
     return DataError(f"there is no file {name}, which the list {listed_in} names{searched}", where=where, hint=hint)
-
-
-def _near(path: Path) -> str:
-    """'did you mean ...?' for the names in the file's folder."""
-    try:
-        return near_names(path.name, [entry.name for entry in islice(path.parent.iterdir(), MOST_NAMES)])
-    except OSError:
-        return ""
 
 
 def open_source(backend: str, path: str) -> Source:

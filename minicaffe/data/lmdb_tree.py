@@ -4,7 +4,7 @@ The library maps the file and follows what a page says; one wrong number in a da
 Here every number is checked against the file before it is followed, and nothing is mapped.
 
 A program that adds records writes pages that no record of the last transaction is in, and then the meta page of the
-next one. So what was read while both meta pages stayed as they were is of one transaction.
+next one. So all that was read while both meta pages stayed as they were belongs to one transaction.
 
 The format, little-endian, in pages of one size:
 

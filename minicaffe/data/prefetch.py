@@ -51,11 +51,10 @@ class Prefetcher(Generic[T]):
         self._front = None
         return item
 
-
     def _wait(self) -> tuple[T | None, BaseException | None]:
         while not self._stop.is_set():
             with contextlib.suppress(queue.Empty):
-                return self._items.get(timeout=1)  # with a limit, for Windows answers no Ctrl-C in an endless wait
+                return self._items.get(timeout=1)  # with a limit: in an endless wait Windows ignores Ctrl-C
         raise RuntimeError("the prefetcher is closed")
 
 

@@ -132,7 +132,7 @@ def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _check_size(dataset: Any) -> None:
-    if dataset.external or dataset.is_virtual:  # whose other files may be any that this user may read
+    if dataset.external or dataset.is_virtual:  # that could be any file that this user may read
         raise DataError(f"{dataset.name} keeps its values in another file, and only values in the file itself are read",
                         where=dataset.file.filename, hint="write the dataset anew, without external= and without "
                                                           "a virtual layout")

@@ -9,7 +9,7 @@ import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
 
-cv2: Any = None  # until an image is wanted: it takes 300 MB of addresses, and crashes where they are not there
+cv2: Any = None  # imported at the first image: it takes 300 MB of addresses, and crashes where there are fewer
 
 
 def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:

@@ -16,9 +16,8 @@ import numpy as np
 from minicaffe.errors import DataError
 from minicaffe.proto.blobs import too_large
 from minicaffe.proto.file_bytes import unchanged
-from minicaffe.proto.files import replace_file
+from minicaffe.proto.files import PathLike, replace_file
 
-PathLike = str | os.PathLike[str]
 PACKED_AT_MOST = 1100  # times: deflate makes nothing smaller than 1/1032
 LONGEST_HEADER = 10_000
 _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struct.error, ValueError, LookupError,

@@ -14,6 +14,7 @@ from minicaffe.proto.wrong_file import right_file_hint, wrong_file
 
 LARGEST = 2**31 - 1  # Caffe's counters are ints
 
+
 def read(path: PathLike) -> SolverSnapshot:
     """A .solverstate or .solverstate.h5 file; the content decides which it is.
 

@@ -1,4 +1,4 @@
-"""A clock that stands still while an engine gets ready: what is done once a machine belongs to no rate."""
+"""A clock that stands still while kernels are compiled: that happens once a machine, and belongs to no rate."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from minicaffe.log import log
 
 _lock = threading.Lock()
-_depth = 0          # how many preparations are under way, one within the other or side by side
+_depth = 0          # how often the clock is stopped: one preparation may stand in another, or run beside it
 _since = 0.0        # when the first of them began
 _spent = 0.0        # seconds of those that are over
 _announced = False
 
 
 def clock() -> float:
-    """Seconds since some moment, without those in which an engine was loaded or its kernels compiled."""
+    """Seconds since a fixed moment, without those in which an engine was loaded or its kernels were compiled."""
     with _lock:
         return (_since if _depth else time.perf_counter()) - _spent
 
 
 def stop() -> None:
-    """Something begins that happens once."""
+    """Stop the clock: something begins that happens only once."""
     global _depth, _since
     with _lock:
         if not _depth:
@@ -32,7 +32,7 @@ def stop() -> None:
 
 
 def go_on() -> None:
-    """It is over."""
+    """Let the clock run on, if nothing else has stopped it too."""
     global _depth, _spent
     with _lock:
         _depth -= 1
@@ -42,7 +42,7 @@ def go_on() -> None:
 
 @contextmanager
 def standing_still() -> Iterator[None]:
-    """Not to be counted is what the block does."""
+    """Time spent in the block is not counted."""
     stop()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Rules about nets that are legal and yet teach nothing: what is probably a mistake, with its place and its cure.
+"""Rules that find nets which are legal but learn nothing: what is probably a mistake, with its place and its cure.
 
     from minicaffe import Net, lint
     for finding in lint.check(Net("train_val.prototxt")):

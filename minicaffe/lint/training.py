@@ -10,8 +10,8 @@ from minicaffe.lint.registry import ERROR, WARNING, Finding, Subject, rule
 from minicaffe.net import Net
 from minicaffe.proto import TEST, TRAIN
 
-PASS_ON = ("Split", "Flatten", "Reshape", "Dropout")  # what hands numbers on without another function of them
-ACT = ("BatchNorm", "HDF5Output", "Python")  # what may be wanted for more than its tops: statistics, files, anything
+PASS_ON = ("Split", "Flatten", "Reshape", "Dropout")  # layers that hand numbers on, with no function of their own
+ACT = ("BatchNorm", "HDF5Output", "Python")  # layers with a use beside their tops: statistics, files, anything
 
 
 @rule("unfilled-input")
@@ -70,8 +70,8 @@ def sigmoid_twice(subject: Subject) -> Iterator[Finding]:
 def _twice(subject: Subject, activation: str, losses: dict[str, Any]) -> Iterator[Finding]:
     """Losses of these types that learn through a layer of the type that they contain.
 
-    A loss along another axis than the Softmax does not repeat it, and one that only shows its value teaches nothing
-    wrong. Both are left in peace, and so is every other function in between, such as Power for a temperature.
+    A loss along another axis than the Softmax does not repeat it. A loss that only shows its value does no harm.
+    Neither is a finding, nor is a loss with another function in between, such as Power for a temperature.
     """
     net = subject.net
     for i, loss in enumerate(net.layers):

@@ -10,6 +10,7 @@ from typing import Any
 
 from minicaffe import passes
 from minicaffe.errors import MinicaffeError, NetError
+from minicaffe.log import silent
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
 from minicaffe.proto import text as proto_text
@@ -71,7 +72,8 @@ class Location:
         if name == "input" and self._definition.input:  # the Input layer that stands for the old fields
             return [self._source.where("input")]
         try:
-            upgraded = passes.upgrade(self._definition)
+            with silent():
+                upgraded = passes.upgrade(self._definition)
             included = [is_included(layer, upgraded.state) for layer in upgraded.layer if layer.name == name]
         except MinicaffeError:
             included = []
@@ -93,13 +95,13 @@ def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
     return net, Location(None)
 
 
-
 def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
-    """Where a missing blob is made by a layer that the rules left out, say so, and what would take it in."""
+    """Where a missing blob is made by a layer that the rules left out, say so, and say which flags take it in."""
     state = filtered.state
     if any(error.missing in layer.top for layer in filtered.layer):
         return
-    makers = [layer for layer in passes.upgrade(given).layer if error.missing in layer.top]
+    with silent():
+        makers = [layer for layer in passes.upgrade(given).layer if error.missing in layer.top]
     if makers:
         cures = dict.fromkeys(words for layer in makers if (words := _what_includes(layer, state)))
         error.hint = (f"layer {makers[0].name!r} makes it, but its rules leave it out of this net "
@@ -108,7 +110,7 @@ def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
 
 
 def _what_includes(layer: Any, state: Any) -> str:
-    """The stages, level or phase that one of the layer's include rules wants, as flags; '' where none would do."""
+    """The flags with which one of the layer's include rules would hold; '' where no flags help."""
     for rule in layer.include:
         if set(rule.not_stage) & set(state.stage):
             continue

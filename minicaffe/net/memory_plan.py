@@ -18,7 +18,7 @@ from minicaffe.layer import Layer
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
 
-CONSIDERED = 64  # free houses to choose among: more than any net has that is not made to have them
+CONSIDERED = 64  # free houses that are compared: real nets have fewer, and a hostile one then costs little
 
 
 @dataclass
@@ -101,7 +101,7 @@ class House:
 
     def __init__(self) -> None:
         self.tenants: list[Tenant] = []
-        self._firsts: list[int] = []  # in the order of time, as the lasts
+        self._firsts: list[int] = []  # in the order of time, as are the lasts
         self._lasts: list[int] = []
 
     def gap(self, tenant: Tenant) -> int | None:

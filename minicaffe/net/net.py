@@ -63,8 +63,7 @@ class Net:
     def __init__(self, definition: str | os.PathLike[str] | Any, phase: int | None = TRAIN, *, level: int = 0,
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), strict: bool = False,
                  dtype: type = np.float32, permissive: bool = False, allow_python: bool = True,
-                 shapes_only: bool = False,
-                 reuse_memory: bool = False, keep: Sequence[str] = ()) -> None:
+                 shapes_only: bool = False, reuse_memory: bool = False, keep: Sequence[str] = ()) -> None:
         given, self._location = location.read(definition)
         if phase is not None:
             given.state.phase = phase
@@ -157,8 +156,8 @@ class Net:
         with self._located(i):
             layer = create(param, dtype=self.dtype, permissive=self.permissive)
             layer.shapes_only, layer.plans_scratch = self.shapes_only, True
-            # At TRAIN blobs are drawn even if weights replace them: the layers that the weights lack, Dropout and
-            # shuffles draw from the same generator, and fine-tuning with a seed would begin with other numbers.
+            # At TRAIN blobs are drawn even if weights replace them. The layers that the weights lack, Dropout and
+            # shuffles draw from the same generator: without those draws a seed would give them other numbers.
             layer.weights_follow = self.phase == TEST and given.name in self._brought
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])

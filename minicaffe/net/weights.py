@@ -13,13 +13,13 @@ from minicaffe.errors import DataError, near_names
 from minicaffe.io import weights as files
 from minicaffe.log import log, one_line
 from minicaffe.proto.binary import LayerWeights, blob_to_array
+from minicaffe.proto.files import PathLike
 
 if TYPE_CHECKING:
     from minicaffe.layer import Layer
     from minicaffe.net.net import Net
     from minicaffe.net.param_sharing import Param
 
-PathLike = str | os.PathLike[str]
 LOADED, DIFFERS, ONLY_IN_FILE, ONLY_IN_NET = "loaded", "shape differs", "only in the file", "only in the net"
 
 

@@ -70,7 +70,7 @@ def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: lis
 
 
 def of_layer(layers: Sequence[Any], index: int, error: Located) -> Located:
-    """The error, that knows of which layer it is where several have one name."""
+    """The error, made to say which layer it is about where several have the same name."""
     error.rank = rank(layers, index)
     return error
 

@@ -25,7 +25,7 @@ def upgrade_fields(net: Any) -> Any:
 
 
 def _warn_of_shapes(net: Any) -> None:
-    """Warn of shapes of inputs that there are not, and take them out."""
+    """Warn of shapes for inputs where there is no input, and remove them."""
     for field in ("input_dim", "input_shape"):
         if getattr(net, field):
             warn("upgrade_proto.cpp:961", f"{field} has no effect without input, the name of the blob that it shapes")

@@ -51,7 +51,7 @@ _KIND = {"NetParameter": "caffemodel", "SolverState": "solverstate", "BlobProto"
 def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
     """Fill `message` from its binary form and return it; ProtoError for damaged bytes or another kind's.
 
-    MemoryError where the library says that it got none.
+    MemoryError where the library got no memory.
     """
     wanted, found = _KIND.get(message.DESCRIPTOR.name, ""), ""
     if wanted and data:

@@ -86,7 +86,10 @@ def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = Fals
     values, filled = np.empty(have, _STORED[number]), 0
     for count, content in found[number]:
         target = values[filled : filled + count]
-        fill(target, *((buffer, content) if isinstance(content, int) else (content, 0)))
+        if isinstance(content, int):
+            fill(target, buffer, content)
+        else:
+            fill(target, content, 0)
         filled += count
     return values.reshape(shape).astype(values.dtype.newbyteorder("="), copy=False)
 

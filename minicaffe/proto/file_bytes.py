@@ -21,7 +21,7 @@ from minicaffe import system
 from minicaffe.errors import DataError
 from minicaffe.proto.files import PathLike
 
-BLOCK = 1 << 16  # bytes that are read at once where messages' heads stand between arrays, which are read whole
+BLOCK = 1 << 16  # bytes that are read at once; an array that is larger is read by itself
 
 
 class FileBytes:
@@ -81,7 +81,7 @@ class FileBytes:
         self._check_read(place, count, target.size)
 
     def watch(self, size: int) -> None:
-        """From now on a change of the first `size` bytes counts as one of the file, whatever its date says."""
+        """From now on compare the first `size` bytes too: a change may leave the file's date as it is."""
         self._head = self.read(0, size)
         self.check()
 
@@ -100,7 +100,7 @@ class FileBytes:
         return data
 
     def _check_read(self, place: int, count: int, size: int) -> None:
-        """To be called after reading: what was read before a change is whole."""
+        """Called after each read: what was read is whole where the file has not changed up to now."""
         self.check()
         if count < size:
             raise DataError(f"this file cannot be read beyond byte {place + count} of {self._size}", where=self.path)
@@ -144,9 +144,9 @@ def open_ordinary(path: PathLike) -> BinaryIO:
 
 @contextlib.contextmanager
 def unchanged(path: PathLike) -> Iterator[None]:
-    """Around the reading of a file by others' code: DataError where the file was written to meanwhile.
+    """DataError where a file is written to while the block reads it, by the code of another library.
 
-    Whatever the code inside raises then is of no interest: the file was neither the old one nor the new one.
+    The error that the library raised is then of no interest: it saw neither the old file nor the new one.
     """
     before = _state_of(path)
     try:

@@ -7,15 +7,17 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from minicaffe.errors import DataError, ProtoError
+from minicaffe.errors import DataError, ProtoError, near_names
 from minicaffe.log import one_line
 from minicaffe.system import sync_folder
 
 PathLike = str | os.PathLike[str]
 LONGEST_STREAM = 256_000_000  # bytes that are read from a pipe or a device; some never end
+MOST_NAMES = 1000  # of a folder that are compared with one that is missing
 
 
 def read_bytes(path: PathLike, at_most: int = -1) -> bytes:
@@ -56,21 +58,24 @@ def _first(file: Any, at_most: int) -> bytes:
 
 def unreadable(path: PathLike, error: Exception) -> ProtoError:
     """The error for a path that the system did not open, with the names that stand beside it as a hint."""
-    from minicaffe.errors import near_names
     from minicaffe.proto.wording import path_hint
 
     shown = one_line(path)
     if isinstance(error, FileNotFoundError):
-        folder = Path(path).parent
-        if hint := path_hint(str(path)):
-            return ProtoError(f"no such file: {shown}", hint=hint)
-        if not folder.is_dir():
-            return ProtoError(f"no such file: {shown}", hint=f"there is no folder {str(folder)!r}")
-        beside = [entry.name for entry in folder.iterdir()]
-        return ProtoError(f"no such file: {shown}", hint=near_names(Path(path).name, beside))
+        return ProtoError(f"no such file: {shown}", hint=path_hint(str(path)) or missing_hint(Path(path)))
     if isinstance(error, IsADirectoryError):
         return ProtoError(f"{shown} is a folder, not a file")
     return ProtoError(f"cannot read {shown}: {getattr(error, 'strerror', None) or error}", hint=path_hint(str(path)))
+
+
+def missing_hint(path: Path) -> str:
+    """What may be wrong with the name of a file that is not there: its folder is not, or it is another's misspelt."""
+    if not path.parent.is_dir():
+        return f"there is no folder {str(path.parent)!r}"
+    try:
+        return near_names(path.name, [entry.name for entry in islice(path.parent.iterdir(), MOST_NAMES)])
+    except OSError:  # a folder that may be entered, but not listed
+        return ""
 
 
 def temporary(path: Path) -> Path:
@@ -81,9 +86,9 @@ def temporary(path: Path) -> Path:
 def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
     """Write the chunks (bytes or buffers) so that `path` is at every moment the old file or the new one.
 
-    They go to a new file beside it, which takes its name once all is on the disk; when this returns, the name is on
-    the disk too, and outlasts a loss of power. A path that is no
-    ordinary file (`/dev/stdout`, a pipe) is written straight. DataError when the system refuses; nothing
+    They go to a new file beside it, which takes its name once all is on the disk. When this returns, the name is on
+    the disk too, and outlasts a loss of power. A path that is no ordinary file (`/dev/stdout`, a pipe) is written
+    straight. DataError when the system refuses; nothing
     is left behind.
     """
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one

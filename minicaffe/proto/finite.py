@@ -1,4 +1,4 @@
-"""Numbers in a definition that are none: NaN and infinity."""
+"""The numbers of a definition that are NaN or infinite."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ _DEPTHWISE = re.compile(r"depth_?wise|^conv\w*dw|dw_?conv", re.IGNORECASE)
 
 
 def fork_type_hint(layer_type: str) -> str:
-    """What says in Caffe's own types what a fork's type does, or an empty string."""
+    """How Caffe's own types do what a fork's type does, or an empty string."""
     if _DEPTHWISE.search(layer_type):
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
     return ""

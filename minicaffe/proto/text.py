@@ -21,10 +21,9 @@ __all__ = ["Source", "format", "parse", "read", "read_source", "write"]
 
 LARGEST = 64_000_000  # bytes of a text; the largest nets have less than one million
 MOST_BLANKS = 1_000_000  # in one line and one run: the library's parser takes 150 bytes of memory for each
-
 MOST_FIELDS = 1_000_000  # and values of lists: 20 s of parsing; a net of 16,000 layers has some 400,000
 
-# an ending quote may be missing, lest one line of many beginnings be searched for it from each of them
+# The last quote may be missing. Else a line of many first quotes would be searched to its end from each of them.
 _COMMENT_OR_STRING = re.compile(rb"""("(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)|#[^\n]*""")
 
 
@@ -104,7 +103,7 @@ def check_complete(message: Any, filename: str, source: Source | None = None) ->
 
 
 def _check_size(text: str, filename: str) -> None:
-    """ProtoError for what the library's parser would take minutes or gigabytes for."""
+    """ProtoError for a text for which the library's parser would need minutes or gigabytes."""
     if len(text) <= MOST_BLANKS:
         return
     if sum(map(text.count, ":{<,")) > MOST_FIELDS:

@@ -67,8 +67,10 @@ class _Refused(yaml.MarkedYAMLError):
 
 
 def _compose(text: str) -> Any:
-    """The root node. What it takes is counted first: libyaml's composer overflows the C stack on deep nesting, and
-    a few lines of aliases of aliases stand for billions of nodes.
+    """The root node; an error where there is too much of it.
+
+    That is counted first: libyaml's composer overflows the C stack on deep nesting, and a few lines of aliases of
+    aliases stand for billions of nodes.
     """
     sizes, names = [0], [""]  # for each collection that is open: its nodes so far, those of aliases too, and its anchor
     anchors: dict[str, int] = {}  # the nodes of what an alias stands for

@@ -1,6 +1,6 @@
-"""Which values make a solver: errors for what can only be a mistake, warnings for what is set and has no effect.
+"""Checks of a solver's values: errors for what can only be a mistake, warnings for what is set and has no effect.
 
-What the learning rate is made of stands in lr_policy.py.
+The fields of the learning rate are checked in lr_policy.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEVICES = ("solver_mode", "device_id", "layer_wise_reduce")  # fields that only 
 
 
 def check(p: Any, solver: Any, where: str = "") -> None:
-    """SolverError for values that make no solver of this class."""
+    """SolverError for values with which a solver of this class cannot train."""
     require_numbers(p, where)
     for field, (least, hint) in LEAST.items():
         require(getattr(p, field) >= least, p, field, f"must be at least {least}", where, hint)
@@ -40,7 +40,7 @@ def check(p: Any, solver: Any, where: str = "") -> None:
 
 
 def warn_of(p: Any, solver: Any, where: str = "") -> None:
-    """Say which fields are set and have no effect, or one that is easily overlooked."""
+    """Warn of fields that are set and have no effect, or an effect that is easily overlooked."""
     for field in definition.unread_fields(p, solver.reads):
         warn_unless(False, p, field, f"is set, but neither solver type {solver.type} nor lr_policy {p.lr_policy!r} "
                                      "reads it", where)
@@ -66,7 +66,7 @@ def warn_of(p: Any, solver: Any, where: str = "") -> None:
 
 
 def warn_of_devices(p: Any, where: str = "", flag: str = "") -> None:
-    """One notice for all that asks for a GPU, which minicaffe has none of."""
+    """One notice for all fields that ask for a GPU, for minicaffe computes on the CPU."""
     asked = [f"{field}: {shown(p, field)}" for field in DEVICES if p.HasField(field)]
     asked = [flag] * bool(flag) + [words for words in asked if words != "solver_mode: CPU"]
     if asked:

@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from minicaffe.errors import SolverError, near_names
+from minicaffe.solvers.fields import place
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
@@ -100,6 +101,19 @@ def parse(text: str, source: str, where: str = "") -> Criterion:
                           f"got {text!r}", where=where, hint="for example accuracy:max:patience=5")
     return Criterion(name, 1 if way == ["max"] else -1, patience=int(options.get("patience", 0)),
                      net=int(options["net"]) if "net" in options else None)
+
+
+def of_plateau(solver: Solver) -> Criterion | None:
+    """What `lr_policy: "plateau"` watches, an output or the smoothed loss; None for another policy."""
+    p = solver.param
+    if p.lr_policy != "plateau":
+        return None
+    if not p.plateau_metric:
+        return Criterion("", -1, patience=p.plateau_patience)
+    found = parse(p.plateau_metric, "plateau_metric", place(p, "plateau_metric", solver.where))
+    found.patience = p.plateau_patience
+    found.check(solver)
+    return found
 
 
 def default(solver: Solver) -> Criterion:

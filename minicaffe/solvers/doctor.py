@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 AT = "solver.cpp:239"  # where Caffe prints losses, and where a user looks
 REMEMBERED = 20  # iterations, for the causes
 SHOWN = 6  # of them, in the message
-
-
 ON_NAN = ("warn", "stop", "ignore")  # what a solver may be told to do
-HINTS = ("loss-growth", "loss-plateau")  # what the doctor says of a loss that is finite, by the names that silence it
+HINTS = ("loss-growth", "loss-plateau")  # warnings about a loss that is finite, by the names that silence them
 
 
 class Doctor:

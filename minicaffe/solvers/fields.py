@@ -36,7 +36,7 @@ def warn_unless(holds: bool, param: Any, field: str, words: str, where: str = ""
 
 
 def value_in_words(param: Any, field: str) -> str:
-    """'is missing, so it is 0' or 'is 0': how a message begins about a number that is not enough."""
+    """'is missing, so it is 0' or 'is 0': how a message about a number that is too small begins."""
     value = number(getattr(param, field))
     return f"is {value}" if param.HasField(field) else f"is missing, so it is {value}"
 

@@ -7,16 +7,16 @@ import statistics
 from collections import deque
 from itertools import islice
 
-TIMES = 10  # what a loss does not grow by in a training that goes well
-LAST = 10  # iterations that must all be above it, so that a few unlucky batches are not taken for growth
-SMOOTHED = 21  # iterations whose median is the level to compare with, so that a few lucky batches are none
-NEAR_ZERO = 0.1  # a level below this counts as this: ten times almost nothing is almost nothing
+TIMES = 10  # in a training that goes well, no loss grows by this factor
+LAST = 10  # iterations that must all be above it: a few unlucky batches are no growth
+SMOOTHED = 21  # iterations whose median is the level to compare with: a few lucky batches do not change it
+NEAR_ZERO = 0.1  # a lower level counts as this: ten times almost nothing is still almost nothing
 
 
 class Growth:
     """Follows the loss of a training; says once that it has grown, and never of a loss that may be negative.
 
-    least    the least level so far; before there is a whole median, of those of the first iterations
+    least    the least level so far; until SMOOTHED losses are there, the least median of those that are
     """
 
     def __init__(self) -> None:

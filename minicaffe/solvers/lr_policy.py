@@ -170,8 +170,7 @@ def _without_gamma(p: Any) -> str:
 
 
 def _warn_of_late_steps(p: Any, where: str) -> None:
-    """Warn of the first stepvalue that is not reached in its turn: `multistep` takes them in their order, one an
-    iteration."""
+    """Warn of the first stepvalue that comes too late, for `multistep` takes them in order, one an iteration."""
     taken = -1
     for value in p.stepvalue:
         if value <= taken:

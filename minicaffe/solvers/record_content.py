@@ -1,6 +1,6 @@
-"""What a snapshot's record may hold: looked at before anything of a solver changes.
+"""What a snapshot's record may hold: checked before anything in a solver changes.
 
-A checksum tells a damaged file; it does not tell one that another program wrote, or another version of this one.
+A checksum finds a damaged file. It does not find one that another program wrote, or another version of this one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-LARGEST = 2**31 - 1  # of counts: Caffe's are ints
+from minicaffe.io.solverstate import LARGEST
+
 Check = Callable[[Any], bool]
 
 
@@ -49,7 +50,7 @@ def _shown(value: Any) -> str:
 
 
 def _random(states: dict[str, Any]) -> None:
-    """Give the states to generators that nobody uses."""
+    """Try the states on generators that nobody uses."""
     try:
         np.random.PCG64().state = states["ours"]
         if "numpy" in states:

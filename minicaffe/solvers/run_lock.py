@@ -1,11 +1,11 @@
-"""The lock on a run: of all living processes one alone writes the files of a snapshot_prefix.
+"""The lock on a run: only one process at a time writes the files of a snapshot_prefix.
 
 It is the file .PREFIX.lock beside the snapshots, locked by the operating system, which takes the lock back when the
 process dies, however it dies. In the file stands who has it, as JSON: host, pid, started.
 
-The lock belongs to the time in which a training writes, a call of `solve`, `step` or `snapshot`, and not to the solver:
-a notebook may keep old solvers for days. When that time is over the file is removed. A killed process leaves it
-behind, unlocked; the next run of the prefix takes it over, and removes it in the end.
+The lock is held during a call of `solve`, `step` or `snapshot`, not for as long as there is a solver: a notebook may
+keep old solvers for days. At the end of the call the file is removed. A killed process leaves it behind, unlocked; the
+next run of the prefix takes it over, and removes it in the end.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from minicaffe.log import log, warn
 
 AT = "caffe.cpp:235"
 LOOK_AGAIN = 0.2  # seconds between two looks at a lock that another holds
-# no snapshot can be written there, which has errors of its own where one is wanted
+# with these no snapshot can be written either, and where one is wanted, that has its own error
 NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 
 _held: dict[tuple[int, int], _Lock] = {}  # what this process holds, by the device and the number of the file
 _lockless: set[str] = set()  # the files that could not be locked, and were warned of
-_changing = threading.Lock()  # who takes a lock or gives one back
+_changing = threading.Lock()  # held while a lock is taken or given back
 
 
 class _Lock:
@@ -46,10 +46,10 @@ class _Lock:
 def held(prefix: str, *, wait: float = 0.0, where: str = "") -> Iterator[bool]:
     """Hold the lock of a prefix while the block runs; whether it was taken only now.
 
-    SolverError where another process has it, at once or after `wait` seconds. False where this process has it
-    already: solvers in one process share it, for they are one program's doing, which as a rule runs one after the
-    other, and a solver must be able to call `snapshot` while it solves. False, too, where nothing can be locked;
-    where the file system is to blame, that is warned of once.
+    SolverError where another process still has it after `wait` seconds. False where this process has it already:
+    its solvers share the lock. They belong to one program, which as a rule runs one after the other, and a solver must
+    be able to call `snapshot` while it solves. False, too, where nothing can be locked; if the file system has no
+    locks, that is warned of once.
     """
     with _changing:
         lock = _taken(path_of(prefix), prefix, wait, where)

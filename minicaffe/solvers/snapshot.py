@@ -29,6 +29,7 @@ from minicaffe.proto import SolverParameter, files
 from minicaffe.proto.binary import SolverSnapshot
 from minicaffe.proto.wrong_file import sibling
 from minicaffe.solvers import keep, record, run_lock
+from minicaffe.solvers.registry import histories_of
 
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
@@ -221,8 +222,6 @@ def _copy_weights(solver: Solver, model: str, path: str) -> None:
 
 def _check_type(solver: Solver, was: str, path: str, model: str) -> None:
     """SolverError where a history of the type that wrote the snapshot means something else than the solver's."""
-    from minicaffe.solvers.solver import histories_of
-
     before = histories_of(was)
     if was != solver.type and before != solver.histories:
         kept = f"whose history is the {' and the '.join(before)}" if before else "which is not known here"
@@ -231,7 +230,7 @@ def _check_type(solver: Solver, was: str, path: str, model: str) -> None:
 
 
 def _anew(model: str) -> str:
-    """How to use the weights of a state that is no use."""
+    """The hint for a state that does not fit: its weights can still be used."""
     return f"to begin a training with its weights: --weights {model}" if model else ""
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from minicaffe import kernels, rng
 from minicaffe.blob import Blob
-from minicaffe.errors import SolverError, near_names
 from minicaffe.log import log, number
 from minicaffe.net import Net
 from minicaffe.proto import TRAIN, text
@@ -32,54 +30,12 @@ from minicaffe.solvers import (
     run_lock,
     snapshot,
 )
-from minicaffe.solvers.fields import place
 from minicaffe.solvers.iter_size import Passes
 from minicaffe.solvers.keep import Keep
+from minicaffe.solvers.registry import DType, NetClass
+from minicaffe.solvers.registry import register as register
 
-NetClass = Callable[..., Net]  # a facade gives its own
-DType = type  # float32 or float64
 Rule = tuple[Callable[..., object], tuple[float, ...]]  # an update kernel, and its numbers
-
-_types: dict[str, type[Solver]] = {}
-
-
-def register(type_name: str) -> Callable[[type[Solver]], type[Solver]]:
-    """Class decorator: make a Solver known under the `type` that prototxts use."""
-
-    def keep(cls: type[Solver]) -> type[Solver]:
-        if type_name in _types:
-            raise SolverError(f"solver type {type_name!r} is registered twice")
-        cls.type = type_name
-        _types[type_name] = cls
-        return cls
-
-    return keep
-
-
-def registered_solvers() -> list[str]:
-    """All known solver types, sorted."""
-    return sorted(_types)
-
-
-def histories_of(type_name: str) -> tuple[str, ...] | None:
-    """The `histories` of a solver type, None where it is not known."""
-    return _types[type_name].histories if type_name in _types else None
-
-
-def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
-               strict: bool = False) -> Solver:
-    """The solver that a prototxt (its path) or a SolverParameter (read from `where`) defines, with its nets made.
-
-    `strict` wants the weights of its `weights` field to fit the train net exactly.
-    """
-    if isinstance(source, (str, Path)):
-        where, param = str(source), definition.read_solver(str(source))
-    else:
-        param = definition.with_type(source, where)
-    if param.type not in _types:
-        raise SolverError(f"there is no solver type {param.type!r}; known are {', '.join(registered_solvers())}",
-                          where=place(param, "type", where), hint=near_names(param.type, registered_solvers()))
-    return _types[param.type](param, where=where, net_class=net_class, dtype=dtype, strict=strict)
 
 
 class Action(enum.Enum):
@@ -116,7 +72,7 @@ class Solver:
     `requested_action` is a function asked after each iteration what to do.
 
     on_nan          what `step` and `solve` do where a value becomes NaN or Inf: "warn" once and go on, "stop" with a
-                    SolverError, "ignore"; a Doctor that somebody calls decides by itself
+                    SolverError, "ignore"; a Doctor that a program makes goes by its own `stop`
     silence         names of the doctor's hints that are not wanted
 
     Set to a Criterion or a Keep where wanted, before the training begins
@@ -163,7 +119,7 @@ class Solver:
         self.test_nets = self._make_test_nets()
         if param.test_iter_auto:
             param.test_iter.extend(epochs.whole_test(net, i, where) for i, net in enumerate(self.test_nets))
-        self._plateau = self._make_plateau()
+        self._plateau = criterion.of_plateau(self)
         log("solver.cpp:57", "Solver scaffolding done.")
         params = self.net.learnable_params
         self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
@@ -424,17 +380,6 @@ class Solver:
             nets.append(self._make_net(choice))
             nets[i].set_debug_info(self.param.debug_info)
         return nets
-
-    def _make_plateau(self) -> criterion.Criterion | None:
-        p = self.param
-        if p.lr_policy != "plateau":
-            return None
-        if not p.plateau_metric:
-            return criterion.Criterion("", -1, patience=p.plateau_patience)
-        found = criterion.parse(p.plateau_metric, "plateau_metric", place(p, "plateau_metric", self.where))
-        found.patience = p.plateau_patience
-        found.check(self)
-        return found
 
     def _make_net(self, choice: definition.NetChoice) -> Net:
         net = self._net_class(choice.definition, phase=choice.state.phase, level=choice.state.level,

@@ -153,7 +153,8 @@ def test_text_of_another_encoding(folder, fail, data, message):
     ("num_output", "{}", "net.prototxt:6:31: InnerProductParameter has no field 'nnn", "nnn'"),
     ('bottom: "x"', 'bottom: "{}"', "net.prototxt:5: layer 'ip' (InnerProduct): unknown bottom blob 'nnn",
      "(bottom 0)"),
-    ('"xavier"', '"{}"', "net.prototxt:5: layer 'ip' (InnerProduct): there is no filler 'nnn", "xavier"),
+    ('"xavier"', '"{}"', "net.prototxt:5: layer 'ip' (InnerProduct): "
+     "inner_product_param.weight_filler.type must be one of", "xavier"),
     ("num_output: 2", "num_output: 2{}", "net.prototxt:6:", "")])
 def test_names_of_a_million_letters(folder, fail, right, wrong, begin, end):
     """The message shows their beginning and end, at once."""
@@ -176,7 +177,9 @@ def test_names_of_a_million_letters(folder, fail, right, wrong, begin, end):
      "but bottom[1] (6, 5) has 30"),
     ("dim: 6 dim: 3", "dim: -6 dim: 3", "net.prototxt:2: layer 'data' (DummyData): dummy_data_param.shape.dim has a "
      "negative size in the shape [-6, 3]"),
-    ('"xavier"', '"xaver"', "net.prototxt:5: layer 'ip' (InnerProduct): there is no filler 'xaver'"),
+    ('"xavier"', '"xaver"', "net.prototxt:5: layer 'ip' (InnerProduct): inner_product_param.weight_filler.type must "
+     "be one of bilinear, constant, gaussian, msra, positive_unitball, uniform, xavier, got 'xaver'\n  hint: did you "
+     "mean 'xavier'?"),
     ("dim: 6 dim: 3", "dim: 6000000000 dim: 3000000000", "net.prototxt:2: layer 'data' (DummyData): a blob holds at "
      "most 281474976710656 numbers, got 18000000000000000000: (6000000000, 3000000000)"),
     ("num_output: 2", "num_output: 2000000000000000", "net.prototxt:6:43: value out of range: 2000000000000000"),

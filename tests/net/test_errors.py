@@ -43,7 +43,7 @@ def error_of(folder, text, phase=TRAIN, **options):
     ([layer("TanH", "x", "y", "relu_param { negative_slope: 1 }")],
      "net.prototxt:2: layer 'y' (TanH): relu_param is set, but this layer does not read it"),
     ([layer("InnerProduct", "x", "y", 'inner_product_param { num_output: 2 weight_filler { type: "xavir" } }')],
-     "net.prototxt:2: layer 'y' (InnerProduct): there is no filler 'xavir'"),
+     "net.prototxt:2: layer 'y' (InnerProduct): inner_product_param.weight_filler.type must be one of bilinear, "),
     ([inputs(w=(2, 4)), layer("Eltwise", "x w", "y")],
      "net.prototxt:3: layer 'y' (Eltwise): all bottoms must have one shape: bottom[0] is (2, 3), bottom[1] (2, 4)"),
     ([fully_connected("x", "y", 4, 'param { name: "w" }'), fully_connected("y", "z", 5, 'param { name: "w" }')],
@@ -274,3 +274,11 @@ def test_class_labels_with_one_score_a_sample(shape, values, words):
     net.blobs["t"].data.reshape(-1)[:] = values
     with pytest.warns(UserWarning, match=words):
         net.forward()
+
+
+def test_a_warning_before_an_error_is_said_once(tmp_path, caplog):
+    """An error looks for its line in the upgraded definition, which must not say a second time what was upgraded."""
+    message = error_of(tmp_path, "input_dim: 3\n" + X + layer("TanH", "x", "y", "loss_weight: 1 loss_weight: 1"))
+
+    assert message.startswith("net.prototxt:3: layer 'y' (TanH): ")
+    assert 1 == sum("input_dim has no effect" in record.getMessage() for record in caplog.records)

@@ -236,7 +236,7 @@ def test_training_draws_as_ever(tmp_path):
 def test_a_wrong_filler_is_an_error_with_weights_too(tmp_path):
     """A filler that there is not is named, though nothing would be drawn."""
     weights.write(tmp_path / "w.npz", [stored("a", 5, 1)])
-    with pytest.raises(LayerError, match="no filler 'gausian'"):
+    with pytest.raises(LayerError, match="type must be one of .*, got 'gausian'"):
         sides(TEST, tmp_path / "w.npz", kind="gausian", a=5)
 
 

@@ -101,6 +101,17 @@ def test_excerpt_of_a_long_line_keeps_the_column_in_view():
     assert shown[caret.index("^") :].startswith("botom")
 
 
+def test_a_missing_file_in_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
+    """A file that is not there is called that, also where its folder may not be searched for near names."""
+    def refused(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(files.Path, "iterdir", refused)
+
+    with pytest.raises(ProtoError, match=r"^no such file: .*lenet\.prototxt$"):
+        text.read(tmp_path / "lenet.prototxt", proto.NetParameter())
+
+
 def test_read_says_what_is_wrong_with_the_file(tmp_path):
     """this test shows that a missing file, a folder, weights and a wrong encoding are each named."""
     (tmp_path / "lenet.prototxt").write_text(LENET, encoding="utf-8")

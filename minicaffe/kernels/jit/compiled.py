@@ -43,7 +43,7 @@ class _Watch(event.Listener):
             timekeeping.announce()
 
     def on_end(self, event: Any) -> None:
-        """And after it."""
+        """Called after numba has done it."""
         if event.kind == "numba:compiler_lock":
             timekeeping.go_on()
 

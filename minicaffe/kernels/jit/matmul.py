@@ -26,7 +26,7 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
     if out.shape[1] == 1:  # a column is computed as a row: its numbers then lie side by side in a register
         a, b, out = b.T, a.T, out.T
     (M, N), D = out.shape, a.shape[1]
-    # where D is 1, b lies in both orders, but a dot product of one term is not worth the name: b's one row is added
+    # where D is 1, b lies in both orders; a dot product would have one term alone, so b's only row is added instead
     dots = b.T.flags.c_contiguous and D > 1
     rows, columns = a.flags.c_contiguous, a.T.flags.c_contiguous  # in which order a's numbers lie
     if not MASKS or not out.flags.c_contiguous or not out.size or not D:

@@ -208,7 +208,7 @@ class NormalizedLoss(LossLayer):
             np.copyto(values, 0, where=cells.out if axis is None else np.expand_dims(cells.out, axis))
 
     def divisor(self, cells):
-        """Z: how many cells are not ignored, or Σ w of them where there are weights; and so on by the mode."""
+        """Z, as the mode says; for VALID, how many cells are not ignored, or Σ w of them where there are weights."""
         if self.mode == "VALID" and self.weighted:
             return cells.valid or 1.0
         z = {"FULL": cells.count, "VALID": cells.valid, "BATCH_SIZE": cells.batch, "NONE": 1}[self.mode]

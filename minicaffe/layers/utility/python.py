@@ -34,7 +34,7 @@ class PythonLayer(Layer):
     """Run a layer that the user wrote: a subclass of minicaffe.layer.Layer (which pycaffe.Layer is, too).
 
     The layer that the net holds is an instance of the user's class, made here. That class writes `setup`,
-    `reshape`, `forward` and `backward`, as described in minicaffe/layer.py, and finds `param_str`, `phase`,
+    `reshape`, `forward` and `backward`, as described in minicaffe/layer/contract.py, and finds `param_str`, `phase`,
     `name` and `blobs` on itself; `self.blobs.add_blob(*shape)` makes a learnable blob.
 
     Forward   what the class writes

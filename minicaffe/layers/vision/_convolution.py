@@ -50,7 +50,7 @@ class ConvolutionBase(Layer):
         sizes = self.output_sizes(shape)
         for y in top:
             y.reshape(*shape[:self.axis], self.K, *sizes)
-        # a stride beyond the padded image is never taken, and kernels keep a table as long as it
+        # A stride beyond the padded image is never taken. It is cut, for kernels keep a table as long as the stride.
         reach = [max(n, m) + 2 * pad for n, m, pad in zip(shape[self.axis + 1:], sizes, self.window.pad, strict=True)]
         self.geometry = (tuple(map(min, self.window.stride, reach)), self.window.pad, self.window.dilation,
                          self.param.group)

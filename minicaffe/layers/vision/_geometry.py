@@ -28,7 +28,7 @@ def channel_axis(layer, shape):
 
 def conv_window(layer, axes):
     """The window that a layer's convolution_param describes over so many spatial axes."""
-    if axes == 0:  # what a 1 x 1 window says is true of it all the same
+    if axes == 0:  # only a window of 1 with stride 1 and no pad says nothing wrong
         for field, neutral in (("kernel_size", 1), ("stride", 1), ("pad", 0), ("dilation", 1)):
             layer.check(set(getattr(layer.param, field)) <= {neutral}, field, "has no axis to work along: bottom[0] "
                         f"has none behind axis {layer.param.axis}",
@@ -100,7 +100,7 @@ def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
 
 
 def _in_two(p, short):
-    """Whether a convolution_param has a field as its *_h and *_w."""
+    """Whether a convolution_param gives a field as two numbers, such as pad_h and pad_w."""
     return short is not None and (p.HasField(short + "_h") or p.HasField(short + "_w"))
 
 

@@ -1,4 +1,4 @@
-"""The layer contract, the registry of layer types, and the two bases most layers share.
+"""The layer contract, and what a layer has for its own use.
 
 A layer *writes* four lower-case methods; the Net (or anybody else) *calls* the three with Caffe's public names:
 
@@ -16,96 +16,24 @@ Contract
 
 from __future__ import annotations
 
-import importlib
 import math
-import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from minicaffe import rng
 from minicaffe.blob import Blob
-from minicaffe.errors import LayerError, near_names
-from minicaffe.filler import check as check_filler
-from minicaffe.filler import check_shape, fill, unread_fields
+from minicaffe.errors import LayerError
+from minicaffe.filler import check_shape, fill, refusal, unread_fields
+from minicaffe.layer.registry import Arity, arity_words, limits
 from minicaffe.log import warn
 from minicaffe.proto import TRAIN, LayerParameter
 from minicaffe.proto.binary import blob_to_array
 from minicaffe.proto.finite import not_finite
-from minicaffe.proto.forks import fork_type_hint
 
-Arity = int | tuple[int, int | None]
 SWAPPED = "the first bottom is for the scores, the second for the labels: they seem to be the wrong way round"
-
-_types: dict[str, type[Layer]] = {}
-
-
-def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
-    """Class decorator: make a Layer known under the type name that prototxts use.
-
-    The class must be called `type_name` + 'Layer'. LayerError when the type is already taken.
-    """
-
-    def keep(cls: type[Layer]) -> type[Layer]:
-        if cls.__name__ != type_name + "Layer":
-            raise LayerError(f"the class of layer type {type_name!r} must be called {type_name}Layer, "
-                             f"not {cls.__name__}")
-        if type_name in _types:
-            raise LayerError(f"layer type {type_name!r} is registered twice: in {_types[type_name].__module__} "
-                             f"and in {cls.__module__}")
-        module = cls.__module__.rsplit(".", 1)
-        if module[0].startswith("minicaffe.layers.") and module[1] != module_name(type_name):
-            raise LayerError(f"layer type {type_name!r} must stand in {module_name(type_name)}.py, not {module[1]}.py")
-        cls.type = type_name
-        _types[type_name] = cls
-        return cls
-
-    return keep
-
-
-def registered_types() -> list[str]:
-    """All known layer types, sorted."""
-    importlib.import_module("minicaffe.layers")
-    return sorted(_types)
-
-
-def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
-    """The class of a layer type; LayerError with near names when there is none."""
-    if type_name not in _types and type_name not in registered_types():
-        raise LayerError(f"layer {layer_name!r} has the unknown type {type_name!r}",
-                         hint=type_hint(type_name) or "minicaffe layers lists all known types")
-    return _types[type_name]
-
-
-def type_hint(type_name: str) -> str:
-    """What to write for a layer type that there is not, or an empty string."""
-    return fork_type_hint(type_name) or near_names(type_name, registered_types())
-
-
-def create(param: Any, *, dtype: type = np.float32, permissive: bool = False) -> Layer:
-    """Make the layer that a LayerParameter describes.
-
-    `permissive` turns the error for a field that the layer does not read into a warning.
-    """
-    layer = layer_class(param.type, param.name)(param, dtype=dtype)
-    layer.check_fields(permissive)
-    return layer
-
-
-def limits(arity: Arity) -> tuple[int, int | None]:
-    """The least and the greatest number of blobs that an arity allows; None for no greatest."""
-    return (arity, arity) if isinstance(arity, int) else arity
-
-
-def arity_words(arity: Arity) -> str:
-    """'2', '1 to 2', 'at least 1': an arity as error messages and datasheets say it."""
-    low, high = limits(arity)
-    if high is None:
-        return f"at least {low}"
-    return str(low) if low == high else f"{low} to {high}"
-
 
 class Layer:
     """The base of all layers, and of users' own (`type: "Python"`).
@@ -382,7 +310,7 @@ class Layer:
         raise LayerError(f"layer {self.name!r} ({self.type}): {message}", hint=hint, sample=sample)
 
     def check_fields(self, permissive: bool = False) -> None:
-        """LayerError for a parameter that is no number, or that is set but that this layer does not read."""
+        """LayerError for a parameter that is NaN or infinite, or that is set but not read by this layer."""
         for path, number in not_finite(self.layer_param):
             self.fail(f"{path} must be a finite number, got {number}")
         known = {self.message, *self.also_reads}
@@ -397,16 +325,15 @@ class Layer:
                         self._check_filler(f"{field.name}.{inner.name}", content, getattr(value, "bias_term", True))
 
     def _check_filler(self, field: str, content: Any, bias_term: bool) -> None:
-        """LayerError for what a filler cannot fill with; warn of a filler for a bias that there is not, and of what
-        has no effect."""
+        """LayerError for a value that a filler cannot use.
+
+        Warn of a filler for a bias where there is none, and of what has no effect.
+        """
         if field.endswith(".bias_filler"):
             self.check_effect(bias_term, f".{field}", "bias_term is false")
         for filler in content if hasattr(content, "extend") else [content]:
-            name, rule = check_filler(filler)
-            if name:
-                value = getattr(filler, name)
-                self.fail(f"{field}.{name} {rule}, got {value!r}" if isinstance(value, str) else
-                          f"{field}.{name} {rule}, got {value:g}")
+            if refused := refusal(filler):
+                self.fail(f"{field}.{refused.field} {refused.words}", hint=refused.hint)
             if filler.sparse == 0 and filler.type == "gaussian":
                 warn("filler.hpp:286", f"layer {self.name!r} ({self.type}): {field}.sparse is 0, so all weights are 0")
             for name in unread_fields(filler):
@@ -432,87 +359,3 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
-
-
-class Elementwise(Layer):
-    """A layer that maps each number by itself: y = f(x), dx = dy · f′.
-
-    A subclass writes `value(x, y)`, which stores f(x) in y, and `slope(v)`, which returns f′ computed from
-    x or from y, as `slope_from` says. In place is always safe: where the slope needs the x that y replaced,
-    a copy of x is kept.
-    """
-
-    in_place = True
-    slope_from: ClassVar[str] = "y"  # "x" or "y"
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls.backward_reads = ("bottom",) if cls.slope_from == "x" else ("top",)
-
-    def value(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Store f(x) in y; x and y may be the same array."""
-        raise NotImplementedError
-
-    def slope(self, v: np.ndarray) -> np.ndarray:
-        """f′ where v is x or y, by `slope_from`."""
-        raise NotImplementedError
-
-    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        top[0].reshape_like(bottom[0])
-        self._keeps_x = self.slope_from == "x" and top[0] is bottom[0] and self.runs_backward
-        self.replays = type(self).replays and not self._keeps_x
-        if self._keeps_x:
-            self._x = self.scratch(bottom[0].shape)
-
-    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        if self._keeps_x:
-            self._x[...] = bottom[0].data
-        self.value(bottom[0].data, top[0].data)
-
-    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        if not propagate_down[0]:
-            return
-        if self.slope_from == "y":
-            v = top[0].data
-        else:
-            v = self._x if self._keeps_x else bottom[0].data
-        np.multiply(top[0].diff, self.slope(v), out=bottom[0].diff)
-
-
-class LossLayer(Layer):
-    """A layer whose first top is a scalar loss, weighted by 1 unless loss_weight says otherwise.
-
-    `label_bottoms` are the bottoms that no gradient flows to; asking for one is a LayerError.
-
-    `share` is a factor of the gradient, with which a solver joins several passes to one update.
-    """
-
-    bottoms: ClassVar[Arity] = 2
-    auto_tops = True
-    default_loss_weight = 1.0
-    label_bottoms: ClassVar[tuple[int, ...]] = (1,)
-    share: float = 1.0
-
-    def allow_force_backward(self, bottom_index: int) -> bool:
-        return bottom_index not in self.label_bottoms
-
-    @property
-    def counted(self) -> float | None:
-        """How many cells the last forward pass counted; None where the loss is a sum that nothing divides."""
-        return 1.0
-
-    def Backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
-        for i in self.label_bottoms:
-            if i < len(propagate_down) and propagate_down[i]:
-                self.fail(f"cannot backpropagate to bottom[{i}], which holds labels",
-                          hint=SWAPPED if i == 1 and not propagate_down[0] else
-                          f"set propagate_down: false for bottom {i}")
-        super().Backward(top, propagate_down, bottom)
-
-
-def module_name(type_name: str) -> str:
-    """The module that must hold a layer type: snake case, acronyms kept whole (LSTMUnit -> lstm_unit)."""
-    for acronym, word in (("PReLU", "Prelu"), ("ReLU", "Relu"), ("TanH", "Tanh")):
-        type_name = type_name.replace(acronym, word)
-    words = re.sub(r"(?<=[A-Z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", type_name)
-    return words.lower()

@@ -1,0 +1,88 @@
+"""The two bases that most layers share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from minicaffe.blob import Blob
+from minicaffe.layer.contract import SWAPPED, Layer
+from minicaffe.layer.registry import Arity
+
+
+class Elementwise(Layer):
+    """A layer that maps each number by itself: y = f(x), dx = dy · f′.
+
+    A subclass writes `value(x, y)`, which stores f(x) in y, and `slope(v)`, which returns f′ computed from
+    x or from y, as `slope_from` says. In place is always safe: where the slope needs the x that y replaced,
+    a copy of x is kept.
+    """
+
+    in_place = True
+    slope_from: ClassVar[str] = "y"  # "x" or "y"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.backward_reads = ("bottom",) if cls.slope_from == "x" else ("top",)
+
+    def value(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Store f(x) in y; x and y may be the same array."""
+        raise NotImplementedError
+
+    def slope(self, v: np.ndarray) -> np.ndarray:
+        """f′ where v is x or y, by `slope_from`."""
+        raise NotImplementedError
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].reshape_like(bottom[0])
+        self._keeps_x = self.slope_from == "x" and top[0] is bottom[0] and self.runs_backward
+        self.replays = type(self).replays and not self._keeps_x
+        if self._keeps_x:
+            self._x = self.scratch(bottom[0].shape)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        if self._keeps_x:
+            self._x[...] = bottom[0].data
+        self.value(bottom[0].data, top[0].data)
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        if not propagate_down[0]:
+            return
+        if self.slope_from == "y":
+            v = top[0].data
+        else:
+            v = self._x if self._keeps_x else bottom[0].data
+        np.multiply(top[0].diff, self.slope(v), out=bottom[0].diff)
+
+
+class LossLayer(Layer):
+    """A layer whose first top is a scalar loss, weighted by 1 unless loss_weight says otherwise.
+
+    `label_bottoms` are the bottoms that no gradient flows to; asking for one is a LayerError.
+
+    `share` is a factor of the gradient, with which a solver joins several passes to one update.
+    """
+
+    bottoms: ClassVar[Arity] = 2
+    auto_tops = True
+    default_loss_weight = 1.0
+    label_bottoms: ClassVar[tuple[int, ...]] = (1,)
+    share: float = 1.0
+
+    def allow_force_backward(self, bottom_index: int) -> bool:
+        return bottom_index not in self.label_bottoms
+
+    @property
+    def counted(self) -> float | None:
+        """How many cells the last forward pass counted; None where the loss is a sum that nothing divides."""
+        return 1.0
+
+    def Backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        for i in self.label_bottoms:
+            if i < len(propagate_down) and propagate_down[i]:
+                self.fail(f"cannot backpropagate to bottom[{i}], which holds labels",
+                          hint=SWAPPED if i == 1 and not propagate_down[0] else
+                          f"set propagate_down: false for bottom {i}")
+        super().Backward(top, propagate_down, bottom)

@@ -1,0 +1,93 @@
+"""Layer types by the name that prototxts use, and a layer made from its definition."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minicaffe.errors import LayerError, near_names
+from minicaffe.proto.forks import fork_type_hint
+
+if TYPE_CHECKING:
+    from minicaffe.layer.contract import Layer
+
+Arity = int | tuple[int, int | None]  # how many blobs: so many, or the least and the greatest number
+
+_types: dict[str, type[Layer]] = {}
+
+
+def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
+    """Class decorator: make a Layer known under the type name that prototxts use.
+
+    The class must be called `type_name` + 'Layer'. LayerError when the type is already taken.
+    """
+
+    def keep(cls: type[Layer]) -> type[Layer]:
+        if cls.__name__ != type_name + "Layer":
+            raise LayerError(f"the class of layer type {type_name!r} must be called {type_name}Layer, "
+                             f"not {cls.__name__}")
+        if type_name in _types:
+            raise LayerError(f"layer type {type_name!r} is registered twice: in {_types[type_name].__module__} "
+                             f"and in {cls.__module__}")
+        module = cls.__module__.rsplit(".", 1)
+        if module[0].startswith("minicaffe.layers.") and module[1] != module_name(type_name):
+            raise LayerError(f"layer type {type_name!r} must stand in {module_name(type_name)}.py, not {module[1]}.py")
+        cls.type = type_name
+        _types[type_name] = cls
+        return cls
+
+    return keep
+
+
+def registered_types() -> list[str]:
+    """All known layer types, sorted."""
+    importlib.import_module("minicaffe.layers")
+    return sorted(_types)
+
+
+def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
+    """The class of a layer type; LayerError with near names when there is none."""
+    if type_name not in _types and type_name not in registered_types():
+        raise LayerError(f"layer {layer_name!r} has the unknown type {type_name!r}",
+                         hint=type_hint(type_name) or "minicaffe layers lists all known types")
+    return _types[type_name]
+
+
+def type_hint(type_name: str) -> str:
+    """What to write instead of an unknown layer type, or an empty string."""
+    return fork_type_hint(type_name) or near_names(type_name, registered_types())
+
+
+def create(param: Any, *, dtype: type = np.float32, permissive: bool = False) -> Layer:
+    """Make the layer that a LayerParameter describes.
+
+    `permissive` turns the error for a field that the layer does not read into a warning.
+    """
+    layer = layer_class(param.type, param.name)(param, dtype=dtype)
+    layer.check_fields(permissive)
+    return layer
+
+
+def limits(arity: Arity) -> tuple[int, int | None]:
+    """The least and the greatest number of blobs that an arity allows; None for no greatest."""
+    return (arity, arity) if isinstance(arity, int) else arity
+
+
+def arity_words(arity: Arity) -> str:
+    """'2', '1 to 2', 'at least 1': an arity as error messages and datasheets say it."""
+    low, high = limits(arity)
+    if high is None:
+        return f"at least {low}"
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def module_name(type_name: str) -> str:
+    """The module that must hold a layer type: snake case, acronyms kept whole (LSTMUnit -> lstm_unit)."""
+    for acronym, word in (("PReLU", "Prelu"), ("ReLU", "Relu"), ("TanH", "Tanh")):
+        type_name = type_name.replace(acronym, word)
+    words = re.sub(r"(?<=[A-Z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", type_name)
+    return words.lower()
