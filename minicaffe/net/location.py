@@ -110,7 +110,7 @@ def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
 def _what_includes(layer: Any, state: Any) -> str:
     """The stages, level or phase that one of the layer's include rules wants, as flags; '' where none would do."""
     for rule in layer.include:
-        if set(rule.not_stage) & set(state.stage):
+        if set(rule.not_stage) & {*state.stage, *rule.stage}:
             continue
         missing = [stage for stage in rule.stage if stage not in state.stage]
         flags = []
