@@ -180,6 +180,16 @@ def test_of_two_layers_of_one_name(tmp_path, second, words):
     assert "(another layer has this name too: net.prototxt:2)" in message
 
 
+def test_of_many_layers_of_one_name(tmp_path):
+    """An error points at three others and names the last blobs, however many there are."""
+    chain = "".join(layer("TanH", f"y{i}" if i else "x", f"y{i + 1}", name="a") for i in range(40))
+    message = error_of(tmp_path, X + chain + layer("TanH", "qq", "z", name="a"))
+
+    assert message.startswith("net.prototxt:42: layer 'a'")
+    assert "name too: net.prototxt:2, net.prototxt:3, net.prototxt:4 and 37 more)" in message
+    assert message.endswith("made so far: ..., " + ", ".join(f"y{i}" for i in range(29, 41)))
+
+
 def test_one_name_in_both_phases_is_no_second_layer(tmp_path):
     """Of two layers of one name in different phases, one alone takes part, and nothing is said of the other."""
     text = X + "".join(layer("TanH", "z", "y", f"include {{ phase: {phase} }}") for phase in ("TRAIN", "TEST"))
