@@ -3,7 +3,6 @@
 import errno
 import os
 import random
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -147,53 +146,6 @@ def test_a_test_net():
 
     assert "top blob 'x' of layer 'x' (Input), its data of test net #0" in found
     assert ["x", 0, "top", 0, "data"] == Replay("minicaffe_iter_0_failure.npz").run().key
-
-
-DEEP = """
-  net_param {
-    layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 4 dim: 2 }
-            data_filler { type: "gaussian" } } }
-    %s
-    layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "x" top: "loss" }
-  }
-  lr_policy: "fixed" base_lr: 0.001 test_iter: 2 test_interval: 5 max_iter: 2 snapshot_prefix: "s" """
-NORMS = 20  # BatchNorm layers: without statistics each makes its bottom 316 times larger
-
-
-def deep(more=""):
-    """A solver of a net of many BatchNorm layers."""
-    names = ["x", *(f"b{i}" for i in range(NORMS))]
-    layers = [f'layer {{ name: "{top}" type: "BatchNorm" bottom: "{bottom}" top: "{top}" {more} }}'
-              for bottom, top in pairwise(names)]
-    layers.append(f'layer {{ name: "y" type: "InnerProduct" bottom: "{names[-1]}" top: "y" inner_product_param '
-                  '{ num_output: 2 weight_filler { type: "xavier" } } }')
-    return get_solver(proto_text.parse(DEEP % "\n".join(layers), SolverParameter()))
-
-
-def test_a_test_before_batchnorm_has_statistics(caplog):
-    """As in every deep residual net the first test comes to Inf; one warning says why, and training goes on."""
-    solver = deep()
-    doctor = Doctor(solver)
-    solver.step(7)
-
-    assert solver.iter == 7
-    said = [record.getMessage() for record in caplog.records if "BatchNorm" in record.getMessage()]
-    assert len(said) == 1
-    assert "no statistics have been measured yet for layer 'b0' (BatchNorm); test_initialization: false" in said[0]
-    assert not os.path.exists("s_iter_0_failure.npz")
-    solver.test_nets[0].params["y"][0].data[...] = np.nan  # what is bad for another reason still ends it
-    with pytest.raises(SolverError, match="a value is not finite, first in top blob 'y' .* of test net #0"):
-        solver.test(0)
-    doctor.detach()
-
-
-def test_batchnorm_frozen_without_statistics():
-    """In the net that is trained nothing will mend it, so it is a failure, whose cause is named."""
-    text = message(deep("batch_norm_param { use_global_stats: true }"))
-
-    assert "iteration 0: a value is not finite" in text
-    assert "1. layer 'b0' (BatchNorm) has use_global_stats, but no statistics" in text
-    assert "begin with --weights" in text
 
 
 def test_large_but_finite_is_not_bad():
