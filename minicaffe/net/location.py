@@ -16,6 +16,8 @@ from minicaffe.proto import NetParameter, Phase
 from minicaffe.proto import text as proto_text
 from minicaffe.proto.source import Source
 
+SHOWN = 3  # layers of one name that an error points at
+
 
 class Location:
     """Where the layers of a definition stand; nowhere for one that was not read from a text."""
@@ -55,7 +57,8 @@ class Location:
         error.where = places[mine]
         others = [place for k, place in enumerate(places) if k != mine]
         if others:
-            error.message += f" (another layer has this name too: {', '.join(others)})"
+            more = f" and {len(others) - SHOWN} more" if others[SHOWN:] else ""
+            error.message += f" (another layer has this name too: {', '.join(others[:SHOWN])}{more})"
 
     def of_layer(self, name: str, rank: int = 0) -> str:
         """'net.prototxt:12', the line of the layer of this name that takes part; '' when it is not known.
@@ -78,7 +81,7 @@ class Location:
         except MinicaffeError:
             included = []
         ranks = [rank for rank, taken in enumerate(included) if taken] or [0]
-        return [self._source.layer_where(name, rank) for rank in ranks]
+        return self._source.layers_where(name, ranks)
 
 
 def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
@@ -112,7 +115,7 @@ def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
 def _what_includes(layer: Any, state: Any) -> str:
     """The flags with which one of the layer's include rules would hold; '' where no flags help."""
     for rule in layer.include:
-        if set(rule.not_stage) & set(state.stage):
+        if set(rule.not_stage) & {*state.stage, *rule.stage}:
             continue
         missing = [stage for stage in rule.stage if stage not in state.stage]
         flags = []

@@ -10,6 +10,7 @@ from minicaffe.errors import MinicaffeError, NetError, near_names
 from minicaffe.proto import NetParameter
 
 Located = TypeVar("Located", bound=MinicaffeError)
+SHOWN = 12  # blobs that an error lists
 Top = tuple[int, int]  # (layer index, top index): in-place layers make several tops of one name
 
 
@@ -63,7 +64,9 @@ def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: lis
     if later:
         hint = f"layer {later[0]!r} makes it, but stands after this layer: move that layer up"
     elif not hint:
-        hint = "blobs made so far: " + (", ".join(available) or "none; a net begins with a data or Input layer")
+        last = list(available)[-SHOWN:]
+        hint = ("blobs made so far: " + "..., " * (len(last) < len(available))
+                + (", ".join(last) or "none; a net begins with a data or Input layer"))
     return of_layer(net.layer, layer_index, NetError(
         f"layer {layer.name!r} ({layer.type}): unknown bottom blob {name!r} (bottom {bottom_index})",
         hint=hint, missing=name))

@@ -76,7 +76,7 @@ def fork_type_hint(layer_type: str) -> str:
     """How Caffe's own types do what a fork's type does, or an empty string."""
     if _DEPTHWISE.search(layer_type):
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
-    return ""
+    return _CURES["bn_param"] if layer_type.upper() == "BN" else ""
 
 
 def fork_hint(field: str) -> str:

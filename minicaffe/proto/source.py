@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 Entry = tuple[str, int, str]  # path with an index at every step, line, text of a scalar
 DEEPEST = 50  # messages within messages that are walked; Caffe's have seven
@@ -72,11 +72,10 @@ class Source:
                 names.setdefault(path.split(".")[0], value)
         return [(index, names.get(path, ""), line) for index, (path, line) in enumerate(starts)]
 
-    def layer_where(self, name: str, rank: int = 0) -> str:
-        """'net.prototxt:12' for the layer of this name, of several the one at `rank`; or the file's name."""
+    def layers_where(self, name: str, ranks: Sequence[int]) -> list[str]:
+        """'net.prototxt:12' for each of the layers of this name that `ranks` counts from 0; or the file's name."""
         lines = [line for _, known, line in self.layer_lines() if known == name]
-        lines = lines[rank:] or lines
-        return f"{self.filename}:{lines[0]}" if lines else self.filename
+        return [f"{self.filename}:{(lines[rank:] or lines)[0]}" if lines else self.filename for rank in ranks]
 
     def _all(self) -> list[Entry]:
         if self._entries is None:

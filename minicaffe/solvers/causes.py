@@ -37,7 +37,7 @@ def likely(param: Any, place: Place, iteration: int, history: Sequence[Moment]) 
         return [_bad_input(layer, place)]
     if (place.kind, place.part) == ("param", "data"):
         return [_bad_weights(param, history)]
-    found = [_own_formula(net, place), *_targets(net), _growth(param, history)]
+    found = [_statistics(place), _own_formula(net, place), *_targets(net), _growth(param, history)]
     if iteration == 0:
         found.append(_initial_weights(net, place))
     if iteration < EARLY:
@@ -56,6 +56,21 @@ def of_growth(param: Any, net: Net, iteration: int) -> list[str]:
     if iteration < EARLY:
         found.append(_large_inputs(net))
     return [cause for cause in found if cause]
+
+
+def without_statistics(place: Place) -> str:
+    """The name of a BatchNorm layer, not behind the place, that goes by statistics of which it has none; or ''."""
+    layers: Sequence[Any] = place.net.layers[:place.layer_index + 1]
+    for layer in layers:
+        if layer.type == "BatchNorm" and layer.use_global_stats and not layer.blobs[2].data.any():
+            return layer.name
+    return ""
+
+
+def _statistics(place: Place) -> str:
+    name = without_statistics(place)
+    return name and f"layer {name!r} (BatchNorm) has use_global_stats, but no statistics, so it divides by the root " \
+                    "of its eps: begin with --weights, or leave use_global_stats out"
 
 
 def _bad_input(layer: Any, place: Place) -> str:

@@ -122,7 +122,7 @@ class Doctor:
 
     def _found(self, place: Place) -> None:
         """Report a place; of one iteration only the first, for the others follow from it."""
-        if self._found_at == self.solver.iter:
+        if self._found_at == self.solver.iter or self._before_statistics(place):
             return
         self._found_at = self.solver.iter
         if self._first_bad is None:
@@ -138,6 +138,19 @@ class Doctor:
         else:
             end = "--on-nan warn: the training goes on"
         warn(AT, *lines(f"{self._report(place)}\n  {end}"))
+
+    def _before_statistics(self, place: Place) -> bool:
+        """Whether a test net's BatchNorm has no statistics yet, as in the test before the first update; warns once.
+
+        It then divides by √ε, and a deep net comes to Inf by itself. Training mends that, so it is no failure.
+        """
+        name = causes.without_statistics(place) if place.net is not self.solver.net else ""
+        if name and ("BatchNorm",) not in self._known:
+            self._known.add(("BatchNorm",))
+            warn(AT, f"iteration {self.solver.iter}: the test's scores mean nothing and need not be finite, for no "
+                     f"statistics have been measured yet for layer {name!r} (BatchNorm); test_initialization: false "
+                     "leaves the test before the first update out")
+        return bool(name)
 
     def _report(self, place: Place) -> str:
         index = next(i for i, watch in enumerate(self._watches) if watch.net is place.net)

@@ -993,7 +993,7 @@ def test_python_loading_errors(users, name, module, message):
     ("forward: self.blobs = {}", r"after Told\.forward, self\.blobs is no list of Blobs"),
     ("reshape: top[0] = None", r"Told\.reshape has put other objects in the place of .*: NoneType\n.*top\[0\]\.data"),
     ("forward: top[0] = bottom[0].data * 2", r"Told\.forward has put other objects in the place of .*: ndarray"),
-    ("setup: top.clear()", r"Told\.setup has put other objects in the place of"),
+    ("setup: top.clear()", r"Told\.setup has put other objects in the place of .*: none\n"),
     ("forward: bottom.append(3)", r"Told\.forward has put other objects in the place of .*: Blob, int"),
     ("reshape: top[0].shape = 'abc'", r"after Told\.reshape, a blob's shape is no tuple of sizes: 'abc'"),
     ("reshape: top[0].shape = (-3,)", r"after Told\.reshape, a blob's shape is no tuple of sizes"),
@@ -1003,6 +1003,7 @@ def test_python_loading_errors(users, name, module, message):
     ("forward: raise SystemExit", r"Told\.forward raised SystemExit"),
     ("forward: exit()", r"Told\.forward raised SystemExit"),
     ("forward: raise BaseException('of a kind of its own')", r"Told\.forward raised BaseException: of a kind"),
+    ("forward: raise type('Mute', (Exception,), {'__str__': None})", r"Told\.forward raised Mute: \(its __str__"),
 ])
 def test_python_layers_that_break_what_they_are_given(users, told, message):
     """Whatever a layer does to the blobs it is given or to its own ends in a message that names the layer."""

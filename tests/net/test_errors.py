@@ -180,6 +180,16 @@ def test_of_two_layers_of_one_name(tmp_path, second, words):
     assert "(another layer has this name too: net.prototxt:2)" in message
 
 
+def test_of_many_layers_of_one_name(tmp_path):
+    """An error points at three others and names the last blobs, however many there are."""
+    chain = "".join(layer("TanH", f"y{i}" if i else "x", f"y{i + 1}", name="a") for i in range(40))
+    message = error_of(tmp_path, X + chain + layer("TanH", "qq", "z", name="a"))
+
+    assert message.startswith("net.prototxt:42: layer 'a'")
+    assert "name too: net.prototxt:2, net.prototxt:3, net.prototxt:4 and 37 more)" in message
+    assert message.endswith("made so far: ..., " + ", ".join(f"y{i}" for i in range(29, 41)))
+
+
 def test_one_name_in_both_phases_is_no_second_layer(tmp_path):
     """Of two layers of one name in different phases, one alone takes part, and nothing is said of the other."""
     text = X + "".join(layer("TanH", "z", "y", f"include {{ phase: {phase} }}") for phase in ("TRAIN", "TEST"))
@@ -190,7 +200,7 @@ def test_one_name_in_both_phases_is_no_second_layer(tmp_path):
 @pytest.mark.parametrize(("more", "flags"), [
     ("include { phase: TRAIN }", "; --phase TRAIN takes it in"),
     ('include { stage: "a" stage: "b" }', "; --stage a,b takes it in"),
-    ('include { stage: "a" not_stage: "c" }', ""),
+    ('include { stage: "a" not_stage: "c" }', ""), ('include { stage: "a" not_stage: "a" }', ""),
     ("include { min_level: 3 }", "; --level 3 takes it in"),
     ("include { max_level: 0 phase: TRAIN }", "; --phase TRAIN --level 0 takes it in"),
     ('include { stage: "a" } include { stage: "d" }', "; --stage c,a takes it in"),
@@ -212,6 +222,13 @@ def test_depthwise_types(tmp_path, name):
     hint = error_of(tmp_path, X + layer(name, "x", "y")).split("hint: ")[1]
 
     assert hint.startswith("a depthwise convolution is Convolution with group: <channels>")
+
+
+def test_a_forks_batch_normalization(tmp_path):
+    """A fork's BN is BatchNorm and Scale, not BNLL."""
+    hint = error_of(tmp_path, X + layer("BN", "x", "y")).split("hint: ")[1]
+
+    assert hint.endswith("in Caffe it is BatchNorm followed by Scale")
 
 
 @pytest.mark.parametrize(("name", "known", "near"), [
@@ -256,12 +273,18 @@ def test_other_sizes_are_not_called_swapped(tmp_path, label):
 
 
 def test_class_labels_for_yes_no_questions(tmp_path):
-    """One label a sample where each score needs a target is told of the loss that takes class labels."""
+    """One label a sample or a pixel where each score needs a target is told of the loss that takes class labels."""
     for shape in (2,), (2, 1):
         message = error_of(tmp_path, X + inputs(l=shape) + layer("SigmoidCrossEntropyLoss", "x l", "y"))
         assert "hint: are they class labels?" in message
         assert "take SoftmaxWithLoss" in message
-    assert "class labels" not in error_of(tmp_path, X + inputs(l=(2, 2)) + layer("SigmoidCrossEntropyLoss", "x l", "y"))
+    image = inputs(s=(2, 3, 4, 4))
+    for shape in (2, 4, 4), (2, 1, 4, 4):
+        message = error_of(tmp_path, image + inputs(l=shape) + layer("SigmoidCrossEntropyLoss", "s l", "y"))
+        assert "hint: are they class labels?" in message
+    for scores, shape in (X, (2, 2)), (image, (2, 4)):
+        text = scores + inputs(l=shape) + layer("SigmoidCrossEntropyLoss", "x l" if scores == X else "s l", "y")
+        assert "class labels" not in error_of(tmp_path, text)
 
 
 @pytest.mark.parametrize(("shape", "values", "words"), [

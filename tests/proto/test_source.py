@@ -46,7 +46,7 @@ def test_where_finds_the_line_of_a_field(text, name, lines):
     assert [source.where(path) for path in paths] == [f"{name}:{line}" for line in lines]
     assert source.where("layer[9]") == name
     assert source.layer_lines() == [(0, "a", lines[0]), (1, "b", lines[2]), (2, "c", lines[3])]
-    assert source.layer_where("c") == f"{name}:{lines[3]}"
+    assert source.layers_where("c", [0]) == [f"{name}:{lines[3]}"]
 
 
 def test_old_layers_are_found_too():

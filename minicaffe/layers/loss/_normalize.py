@@ -15,7 +15,7 @@ from minicaffe.proto import LossParameter
 
 LOG_THRESHOLD = 1e-20  # Caffe: kLOG_THRESHOLD, the least probability whose logarithm is taken
 CLASS_LABELS = ("are they class labels? this loss answers a yes/no question for each score; for one class a sample "
-                "take SoftmaxWithLoss, with as many scores as there are classes")
+                "or a pixel take SoftmaxWithLoss, with as many scores as there are classes")
 BLOCK = 1 << 16  # cells worked on at a time: they stay in cache, and no second large array is made
 
 
@@ -92,16 +92,17 @@ class NormalizedLoss(LossLayer):
         if not x or x[:1] != t[:1]:
             self.fail(f"bottom[0] {x} and bottom[1] {t} must have the same first size, the batch")
 
-    def check_same_size(self, bottom, hint_one_a_sample=""):
+    def check_same_size(self, bottom, hint_of_labels=""):
         """LayerError unless bottom[0] and bottom[1] have the same first size and as many values.
 
-        The hint is for a bottom[1] with one number a sample.
+        The hint is for a bottom[1] with one number a sample, or one a pixel where bottom[0] has one a channel.
         """
         self.check_batch(bottom)
         x, t = bottom[0], bottom[1]
         if x.count != t.count:
+            as_labels = t.count == t.shape[0] or (x.num_axes > 1 and t.count * x.shape[1] == x.count)
             self.fail(f"bottom[0] {x.shape} has {x.count} values, but bottom[1] {t.shape} has {t.count}",
-                      hint=hint_one_a_sample if t.count == t.shape[0] else "")
+                      hint=hint_of_labels if as_labels else "")
 
     def check_labels(self, bottom, cells, what):
         """LayerError unless there is one label for each of `cells`; `what` says how they are counted."""

@@ -125,7 +125,8 @@ def _check_blobs(layer, lists, named):
         if len(kept) != len(before) or any(now is not then for now, then in zip(kept, before, strict=True)):
             now = [type(value).__name__ for value in kept]
             kept[:] = before
-            layer.fail(f"{named} has put other objects in the place of the blobs it was given: {', '.join(now)}",
+            layer.fail(f"{named} has put other objects in the place of the blobs it was given: "
+                       f"{', '.join(now) or 'none'}",
                        hint="write into them: top[0].reshape(*shape) in reshape, top[0].data[...] = y in forward")
     if not isinstance(layer.blobs, (list, tuple)) or not all(isinstance(blob, Blob) for blob in layer.blobs):
         layer.fail(f"after {named}, self.blobs is no list of Blobs: {layer.blobs!r:.100}",
@@ -203,7 +204,11 @@ def _layer_error(layer_name, what, error, hint=""):
     """The LayerError for an error in the user's code, with that code's part of the traceback."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(OURS)]
     lines = "".join(traceback.format_list(frames)).rstrip()
-    text = f"layer {layer_name!r} (Python): {what}{type(error).__name__}" + (f": {error}" if str(error) else "")
+    try:
+        words = str(error)
+    except Exception:  # the user's __str__ is as likely to be wrong as the rest
+        words = "(its __str__ raised an error, too)"
+    text = f"layer {layer_name!r} (Python): {what}{type(error).__name__}" + (f": {words}" if words else "")
     if isinstance(error, NotImplementedError) and not frames:
         hint = "a Python layer must write reshape and forward, and backward where a gradient passes through it"
     return LayerError(f"{text}\n{lines}" if lines else text, hint=hint)
