@@ -46,7 +46,8 @@ def check_writable(solver: Solver) -> None:
     folder = Path(os.path.dirname(p.snapshot_prefix))
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise SolverError(f"cannot write snapshots to {p.snapshot_prefix!r}: {str(folder)!r} is no folder that may "
-                          "be written to", where=solver.where, hint=f"mkdir -p {folder}")
+                          "be written to", where=solver.where,
+                          hint="choose another snapshot_prefix" if folder.exists() else f"mkdir -p {folder}")
     tail = ".h5" if p.snapshot_format == SolverParameter.HDF5 else ""
     whole = os.path.realpath(f"{p.snapshot_prefix}_iter_{p.max_iter}.solverstate{tail}")
     longest = files.temporary(Path(whole))
