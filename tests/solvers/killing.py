@@ -101,6 +101,11 @@ def wait(place: Path, number: int, draw: random.Random, duration: float) -> None
         time.sleep(share * (time.perf_counter() - began) / (after + 1))
 
 
+def has_ended(child: int) -> bool:
+    """Whether a child has ended; it is still to be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def wait_until(is_so: Callable[[], bool]) -> None:
     """Wait until something is so, but a minute at most."""
     end = time.perf_counter() + 60
@@ -184,7 +189,7 @@ class Tale:
 
     def wait(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so, or the training has ended."""
-        wait_until(lambda: is_so() or os.waitid(os.P_PID, self.alive, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None)
+        wait_until(lambda: is_so() or has_ended(self.alive))
 
     def states(self) -> list[int]:
         """The iterations of the snapshots on the disk, 0 among them: the beginning."""
@@ -268,11 +273,10 @@ def disturb(place: Path, turn: int, folder: Path, draw: random.Random) -> dict[s
     log, data = place / f"log.{turn}", place.parent / "db" / "data.mdb"
     before = len(list(place.glob("*.solverstate")))
     child = start(place, *DISTURBED, "--resume=auto", log=log.name)
-    over = lambda: os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None  # noqa: E731
     if draw.random() < 0.8:
-        wait_until(lambda: "Starting Optimization" in said(log) or over())
+        wait_until(lambda: "Starting Optimization" in said(log) or has_ended(child))
     after = before + draw.randrange(25)
-    wait_until(lambda: len(list(place.glob("*.solverstate"))) >= after or over())
+    wait_until(lambda: len(list(place.glob("*.solverstate"))) >= after or has_ended(child))
     time.sleep(draw.random() * 0.02)
     how = draw.choice(CHANGES)
     change(how, data, folder, draw)
