@@ -255,7 +255,8 @@ def run_database(folder: Path, rounds: int, seed: int) -> list[dict[str, Any]]:
         shutil.copytree(folder / "db", place.parent / "db")
         turns = [disturb(place, turn, folder, draw) for turn in range(3)]
         status = finish(start(place, *DISTURBED, "--resume=auto", log="log.end"))
-        mixed = [path.name for path in place.glob("run_iter_*") if path.read_bytes() != (whole / path.name).read_bytes()]
+        mixed = [path.name for path in place.glob("run_iter_*")
+                 if path.read_bytes() != (whole / path.name).read_bytes()]
         found.append({"turns": turns, "status": status, "mixed": mixed, "stray": [p.name for p in place.glob(".*")],
                       "snapshots": len(list(place.glob("*.solverstate"))) == len(list(whole.glob("*.solverstate"))),
                       "log": "" if status == 0 else said(place / "log.end")[-1000:]})
