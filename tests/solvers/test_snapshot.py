@@ -248,4 +248,6 @@ def test_a_prefix_is_as_long_as_its_temporary_names_allow(tmp_path, form):
     assert 0 == solver.iter
     with pytest.raises(SolverError, match="snapshot_prefix is too long"):
         make(f'{fields}p" snapshot: 1')
+    with pytest.raises(SolverError, match="snapshot_prefix is too long"):  # the full path is short
+        make(f'snapshot: 1 snapshot_prefix: "{tmp_path}{"/." * 5000}/s"')
     assert 3 == len(os.listdir(tmp_path))
