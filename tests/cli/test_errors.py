@@ -181,7 +181,8 @@ def test_names_of_a_million_letters(folder, fail, right, wrong, begin, end):
     ("dim: 6 dim: 3", "dim: 6000000000 dim: 3000000000", "net.prototxt:2: layer 'data' (DummyData): a blob holds at "
      "most 281474976710656 numbers, got 18000000000000000000: (6000000000, 3000000000)"),
     ("num_output: 2", "num_output: 2000000000000000", "net.prototxt:6:43: value out of range: 2000000000000000"),
-    ("dim: 6 dim: 3", "dim: 6 dim: 40000000000000", "net.prototxt:5: layer 'ip' (InnerProduct): Unable to allocate"),
+    ("dim: 6 dim: 3", "dim: 6 dim: 40000000000000",
+     "net.prototxt:5: layer 'ip' (InnerProduct): there is not enough memory: Unable to allocate"),
 ])
 @pytest.mark.parametrize("command", ["train", "time"])
 def test_layers_that_do_not_fit(folder, fail, right, wrong, message, command):
