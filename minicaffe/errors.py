@@ -92,6 +92,11 @@ def near_names(name: str, known: list[str]) -> str:
     return "did you mean " + " or ".join(repr(folded[c]) for c in found) + "?" if found else ""
 
 
+def no_memory(error: MemoryError) -> str:
+    """What a message says of this error; numpy's own words, a size and a shape, do not name the memory."""
+    return f"there is not enough memory: {error}".removesuffix(": ")
+
+
 def out_of_memory(error: BaseException | None) -> bool:
     """Whether an error, or one that led to it, says that memory has run out."""
     while error is not None:

@@ -89,7 +89,7 @@ def try_lock(descriptor: int) -> bool:
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):  # the second from some file systems of a network
             return False
         return True
     if msvcrt is None:

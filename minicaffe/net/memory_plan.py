@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minicaffe.blob import Blob
-from minicaffe.errors import NetError, near_names
+from minicaffe.errors import NetError, near_names, no_memory
 from minicaffe.layer import Layer
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _build(net: Net, houses: Sequence[Sequence[Tenant]]) -> None:
         for house in houses:
             _ = house[0].blobs[0].data
     except MemoryError as error:
-        raise NetError(f"net {net.name!r}: {str(error) or 'there is not enough memory'}",
+        raise NetError(f"net {net.name!r}: {no_memory(error)}",
                        hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from minicaffe import passes
 from minicaffe.blob import Blob
-from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names
+from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
 from minicaffe.layer import Layer, create, layer_class
 from minicaffe.log import log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, wiring
@@ -328,7 +328,7 @@ class Net:
             raise
         except MemoryError as error:
             given = self.param.layer[i]
-            raise LayerError(f"layer {given.name!r} ({given.type}): {str(error) or 'there is not enough memory'}",
+            raise LayerError(f"layer {given.name!r} ({given.type}): {no_memory(error)}",
                              where=self.where(i),
                              hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
         except ValueError as error:

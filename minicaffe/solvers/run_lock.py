@@ -82,7 +82,7 @@ def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:
     except OSError as error:
         if out_of_memory(error):
             raise
-        if error.errno not in NOT_WRITABLE:
+        if error.errno not in NOT_WRITABLE or os.path.lexists(path):  # the second: another user's, say
             _lockless.add(path)
             warn(AT, f"{path} cannot be locked ({error.strerror or error}), so nothing keeps a second training from "
                      f"writing over the snapshots of this one, {prefix}_iter_*; the training goes on")

@@ -44,21 +44,23 @@ HALF_WRITTEN = (r"(iter_\d+\.(caffemodel|solverstate)(\.h5)?|iter_\d+\.resume|it
 def check_writable(solver: Solver) -> None:
     """SolverError at the start, rather than after hours of training, where no snapshot could be written."""
     p = solver.param
+    tail = ".h5" if p.snapshot_format == SolverParameter.HDF5 else ""
+    state = f"{p.snapshot_prefix}_iter_{p.max_iter}.solverstate{tail}"
+    # written by the full path, and read by the given one, which with many a ./ in it may be the longer
+    for name in (str(files.temporary(Path(os.path.realpath(state)))), state):
+        try:
+            os.lstat(name)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise SolverError(f"snapshot_prefix is too long for the file system: a snapshot needs the name {name}, "
+                                  f"which are {len(os.fsencode(os.path.basename(name)))} bytes in a path of "
+                                  f"{len(os.fsencode(name))}", where=solver.where,
+                                  hint="choose a shorter snapshot_prefix") from error
     folder = Path(os.path.dirname(p.snapshot_prefix))
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise SolverError(f"cannot write snapshots to {p.snapshot_prefix!r}: {str(folder)!r} is no folder that may "
-                          "be written to", where=solver.where, hint=f"mkdir -p {folder}")
-    tail = ".h5" if p.snapshot_format == SolverParameter.HDF5 else ""
-    whole = os.path.realpath(f"{p.snapshot_prefix}_iter_{p.max_iter}.solverstate{tail}")
-    longest = files.temporary(Path(whole))
-    try:
-        os.lstat(longest)
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise SolverError(f"snapshot_prefix is too long for the file system: a snapshot is called {longest} while "
-                              f"it is written, which are {len(os.fsencode(longest.name))} bytes in a path of "
-                              f"{len(os.fsencode(longest))}", where=solver.where,
-                              hint="choose a shorter snapshot_prefix") from error
+                          "be written to", where=solver.where,
+                          hint="choose another snapshot_prefix" if folder.exists() else f"mkdir -p {folder}")
     if p.snapshot_format == SolverParameter.HDF5:
         hdf5.require()
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import resource
 import shutil
 import signal
@@ -183,7 +184,8 @@ def test_names_of_a_million_letters(folder, fail, right, wrong, begin, end):
     ("dim: 6 dim: 3", "dim: 6000000000 dim: 3000000000", "net.prototxt:2: layer 'data' (DummyData): a blob holds at "
      "most 281474976710656 numbers, got 18000000000000000000: (6000000000, 3000000000)"),
     ("num_output: 2", "num_output: 2000000000000000", "net.prototxt:6:43: value out of range: 2000000000000000"),
-    ("dim: 6 dim: 3", "dim: 6 dim: 40000000000000", "net.prototxt:5: layer 'ip' (InnerProduct): Unable to allocate"),
+    ("dim: 6 dim: 3", "dim: 6 dim: 40000000000000",
+     "net.prototxt:5: layer 'ip' (InnerProduct): there is not enough memory: Unable to allocate"),
 ])
 @pytest.mark.parametrize("command", ["train", "time"])
 def test_layers_that_do_not_fit(folder, fail, right, wrong, message, command):
@@ -544,6 +546,21 @@ def test_memory_that_is_not_there_is_called_that(folder, fail, monkeypatch, func
         said = fail("train", "--solver", "solver.prototxt")
     assert said.startswith("minicaffe: error: there is not enough memory")
     assert "hint" not in said
+
+
+@pytest.mark.parametrize("words", ["Unable to allocate 29.3 MiB for an array", ""])
+@pytest.mark.parametrize("method", ["setup", "reshape", "forward"])
+def test_a_layer_without_memory_is_named_and_the_memory_too(folder, fail, monkeypatch, method, words):
+    """numpy's words tell a size and no reason; the message says the reason, the layer, and what may help."""
+    an_lmdb(folder, bad_label=0)
+
+    def refuse(*args, **more):
+        raise MemoryError(words)
+
+    monkeypatch.setattr(f"minicaffe.layers.common.inner_product.InnerProductLayer.{method}", refuse)
+    said = fail("train", "--solver", "solver.prototxt")
+    assert re.search(r"error: net\.prototxt:\d+: layer 'ip' \(InnerProduct\): there is not enough memory"
+                     rf"{f': {words}' if words else ''}\n  hint: smaller batches", said), said
 
 
 def test_a_full_disk_for_compiled_code(folder):

@@ -3,6 +3,8 @@
     python killing.py FOLDER KILLS SEED             one training a folder; prints a JSON list with one entry a kill
     python killing.py FOLDER ROUNDS SEED pairs      two trainings in one folder, and requeues that wait for them:
                                                     a list with one entry a training
+    python killing.py FOLDER ROUNDS SEED database   trainings whose database another program changes, kills between:
+                                                    a list with one entry a round
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.cli.__main__ import main
-from minicaffe.data.lmdb import write_lmdb
+from minicaffe.data.lmdb import lmdb, write_lmdb
 from minicaffe.layer import registered_types
 from minicaffe.proto import Datum
 
@@ -51,12 +54,17 @@ FINAL = [f"run_iter_{UPDATES}.{kind}" for kind in ("caffemodel", "solverstate", 
 
 def prepare(folder: Path) -> None:
     """Write the database and the definitions."""
-    draw = np.random.default_rng(2)
-    write_lmdb(folder / "db", [(f"{i:04d}", Datum(channels=3, height=6, width=5, label=i % 4,
-                                                  data=draw.integers(256, size=90, dtype=np.uint8).tobytes()))
-                               for i in range(13)])
+    write_lmdb(folder / "db", images(13, 6, 2))
     (folder / "net.prototxt").write_text(NET)
     (folder / "solver.prototxt").write_text(SOLVER)
+
+
+def images(count: int, height: int, seed: int) -> Iterator[tuple[str, Datum]]:
+    """Records of a database."""
+    draw = np.random.default_rng(seed)
+    for i in range(count):
+        pixels = draw.integers(256, size=3 * height * 5, dtype=np.uint8).tobytes()
+        yield f"{i:04d}", Datum(channels=3, height=height, width=5, label=i % 4, data=pixels)
 
 
 def start(place: Path, *flags: str, log: str = "log") -> int:
@@ -91,6 +99,11 @@ def wait(place: Path, number: int, draw: random.Random, duration: float) -> None
         wait_until(lambda: any(place.glob(".*.tmp")))
     else:
         time.sleep(share * (time.perf_counter() - began) / (after + 1))
+
+
+def has_ended(child: int) -> bool:
+    """Whether a child has ended; it is still to be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
@@ -176,7 +189,7 @@ class Tale:
 
     def wait(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so, or the training has ended."""
-        wait_until(lambda: is_so() or os.waitid(os.P_PID, self.alive, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None)
+        wait_until(lambda: is_so() or has_ended(self.alive))
 
     def states(self) -> list[int]:
         """The iterations of the snapshots on the disk, 0 among them: the beginning."""
@@ -222,6 +235,98 @@ class Tale:
                 "log": "" if status == 0 else self.logs[-1].read_text()[-1000:]}
 
 
+def run_database(folder: Path, rounds: int, seed: int) -> list[dict[str, Any]]:
+    """Each training's database is changed, the training killed, or both, three times; each time the database is put
+    right again and the training resumed. All its snapshots must be those of a training that nobody disturbed."""
+    prepare(folder)
+    for name, number in (("db", 2), ("other", 3)):  # some blocks each: most of a pass is read from the disk
+        write_lmdb(folder / name, images(1000, 120, number), replace=True)
+    kernels.engine()
+    registered_types()
+    whole = folder / "whole"
+    whole.mkdir()
+    assert finish(start(whole, *DISTURBED)) == 0, said(whole / "log")
+    draw, found = random.Random(seed), []
+    for number in range(rounds):
+        place = folder / f"round{number}" / "run"  # with a database of its own beside it
+        place.mkdir(parents=True)
+        for name in ("net.prototxt", "solver.prototxt"):
+            shutil.copy(folder / name, place.parent)
+        shutil.copytree(folder / "db", place.parent / "db")
+        turns = [disturb(place, turn, folder, draw) for turn in range(3)]
+        status = finish(start(place, *DISTURBED, "--resume=auto", log="log.end"))
+        mixed = [path.name for path in place.glob("run_iter_*")
+                 if path.read_bytes() != (whole / path.name).read_bytes()]
+        found.append({"turns": turns, "status": status, "mixed": mixed, "stray": [p.name for p in place.glob(".*")],
+                      "snapshots": len(list(place.glob("*.solverstate"))) == len(list(whole.glob("*.solverstate"))),
+                      "log": "" if status == 0 else said(place / "log.end")[-1000:]})
+        shutil.rmtree(place.parent)
+    return found
+
+
+DISTURBED = (f"--override=max_iter={LAST},snapshot=2,display=50", "--no-record")
+HARMFUL = ("cut", "copied over", "written into", "grown")  # to who reads the file; the others leave it as it is
+CHANGES = (*HARMFUL, "renamed", "removed", "")
+
+
+def disturb(place: Path, turn: int, folder: Path, draw: random.Random) -> dict[str, Any]:
+    """Start a training, change its database, kill it, or both, and put the database right again."""
+    log, data = place / f"log.{turn}", place.parent / "db" / "data.mdb"
+    before = len(list(place.glob("*.solverstate")))
+    child = start(place, *DISTURBED, "--resume=auto", log=log.name)
+    if draw.random() < 0.8:
+        wait_until(lambda: "Starting Optimization" in said(log) or has_ended(child))
+    after = before + draw.randrange(25)
+    wait_until(lambda: len(list(place.glob("*.solverstate"))) >= after or has_ended(child))
+    time.sleep(draw.random() * 0.02)
+    how = draw.choice(CHANGES)
+    change(how, data, folder, draw)
+    kill = how not in HARMFUL or draw.random() < 0.3
+    if kill:
+        time.sleep(draw.random() * 0.1)
+        os.kill(child, signal.SIGKILL)
+    status = finish(child)
+    told = said(log)
+    errors = [line for line in told.splitlines() if line.startswith("minicaffe: error: ")]
+    clear = status != 1 or (len(errors) == 1 and "data.mdb" in errors[0] and "Traceback" not in told)
+    if draw.random() < 0.5:  # a copy over what stands there, or another file in its place
+        data.parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / "db" / "data.mdb", data)
+    else:
+        shutil.rmtree(data.parent, ignore_errors=True)
+        shutil.copytree(folder / "db", data.parent)
+    return {"how": how, "killed": status == -signal.SIGKILL, "status": status, "clear": clear,
+            "error": errors[0] if errors else "", "log": "" if clear and status in (0, 1, -9) else told[-1000:]}
+
+
+def change(how: str, data: Path, folder: Path, draw: random.Random) -> None:
+    """Change a database as other programs do."""
+    if how == "cut":
+        os.truncate(data, draw.randrange(data.stat().st_size))
+    elif how == "copied over":
+        shutil.copyfile(folder / "other" / "data.mdb", data)
+    elif how == "written into":  # slowly, from its end or its beginning, as a copy through a network
+        content = (folder / "other" / "data.mdb").read_bytes()
+        places = list(range(0, len(content), 1 << 17))
+        with open(data, "r+b") as file:
+            for at in places if draw.random() < 0.5 else reversed(places):
+                file.seek(at)
+                file.write(content[at:at + (1 << 17)])
+                file.flush()
+                time.sleep(0.002)
+    elif how == "grown":
+        with lmdb.open(str(data.parent), map_size=1 << 26) as environment:
+            for part in range(2):
+                with environment.begin(write=True) as transaction:
+                    for key, datum in images(100, 120, 4):
+                        transaction.put(f"{key}{part}".encode(), datum.SerializeToString())
+    elif how == "renamed":
+        shutil.copyfile(folder / "other" / "data.mdb", data.parent / "new")
+        (data.parent / "new").rename(data)
+    elif how == "removed":
+        shutil.rmtree(data.parent)
+
+
 if __name__ == "__main__":
-    work = run_pairs if "pairs" in sys.argv else run
+    work = run_pairs if "pairs" in sys.argv else run_database if "database" in sys.argv else run
     print(json.dumps(work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))

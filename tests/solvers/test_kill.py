@@ -45,3 +45,17 @@ def test_two_trainings_in_one_folder_and_their_requeues(tmp_path):
     assert ROUNDS < sum(one["kills"] for one in told)
     assert ROUNDS < sum(one["waited"] for one in told)
     assert 0 < sum(one["refused"] for one in told)
+
+
+@forks
+def test_a_database_that_is_changed_while_it_is_trained_on(tmp_path):
+    """The training ends in one error that names the file, or goes on with the old one; no snapshot is of another.
+    Put right again, the database gives a resumed training the same bits, kills in between or not."""
+    told = campaign(tmp_path, str(ROUNDS), "1701", "database")
+    turns = [turn for one in told for turn in one["turns"]]
+
+    assert 3 * ROUNDS == len(turns)
+    assert [] == [one for one in told if one["status"] or one["mixed"] or one["stray"] or not one["snapshots"]]
+    assert [] == [turn for turn in turns if not turn["clear"] or turn["log"]]
+    assert 0 < sum(turn["killed"] for turn in turns)
+    assert 0 < sum("this file is being written" in turn["error"] for turn in turns)

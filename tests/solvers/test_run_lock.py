@@ -227,6 +227,37 @@ def test_where_the_file_system_has_no_locks_training_goes_on(tmp_path, monkeypat
     assert [stray] == list(tmp_path.glob(".*"))
 
 
+def test_a_lock_that_may_not_be_opened_is_said(tmp_path, monkeypatch, caplog):
+    """Another user's lock, which this one may not even read, cannot tell whether somebody trains: one warning."""
+    (tmp_path / ".run.lock").write_text("")
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(run_lock, "_open", refuse)
+    for _ in range(2):
+        with run_lock.held(str(tmp_path / "run")) as newly:
+            assert not newly
+    assert 1 == caplog.text.count(".run.lock cannot be locked (Permission denied)")
+    with run_lock.held(str(tmp_path / "other")) as newly:  # a folder that nobody may write to: no snapshots either
+        assert not newly
+    assert "other.lock" not in caplog.text
+
+
+@pytest.mark.skipif(system.fcntl is None, reason="this system has no flock")
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EACCES])
+def test_how_file_systems_say_that_a_file_is_locked(tmp_path, monkeypatch, number):
+    """Both answers that POSIX allows mean that another has the lock."""
+    def refuse(descriptor, operation):
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / ".run.lock").write_text('{"host": "far", "pid": 7, "started": "today"}')
+    monkeypatch.setattr(system.fcntl, "flock", refuse)
+    with pytest.raises(SolverError, match="another training .* process 7 on far, since today"), \
+            run_lock.held(str(tmp_path / "run")):
+        pass
+
+
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system follows all links")
 def test_a_link_is_not_followed(tmp_path, caplog):
     """In a folder that everybody may write to, a link of the lock's name does not cost another file its content."""

@@ -153,6 +153,14 @@ def test_a_prefix_that_cannot_be_written_is_found_at_the_start(tmp_path):
     assert 0 == solver.iter
 
 
+@pytest.mark.parametrize(("name", "hint"), [("nowhere", "mkdir -p "), ("", "choose another snapshot_prefix")])
+def test_the_cure_fits_the_folder(tmp_path, monkeypatch, name, hint):
+    """A folder that is missing can be made; one that is there and may not be written to needs another prefix."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(SolverError, match=f"no folder that may be written to\n  hint: {hint}"):
+        make(f'snapshot: 5 snapshot_prefix: "{tmp_path / name}/s"')
+
+
 def test_hdf5_without_its_package_is_found_at_the_start(tmp_path, monkeypatch):
     """this test shows that a missing h5py stops a training before it begins, and names the extra."""
     from minicaffe.io import hdf5
@@ -240,4 +248,6 @@ def test_a_prefix_is_as_long_as_its_temporary_names_allow(tmp_path, form):
     assert 0 == solver.iter
     with pytest.raises(SolverError, match="snapshot_prefix is too long"):
         make(f'{fields}p" snapshot: 1')
+    with pytest.raises(SolverError, match="snapshot_prefix is too long"):  # the full path is short
+        make(f'snapshot: 1 snapshot_prefix: "{tmp_path}{"/." * 5000}/s"')
     assert 3 == len(os.listdir(tmp_path))
