@@ -573,7 +573,7 @@ def test_affine_in_place(cls, given):
     """In place, Scale and Bias give the same values and gradients as out of place."""
     results = []
     for in_place in (False, True):
-        layer = make(cls, filler={"type": "gaussian", "mean": 1, "std": 0})
+        layer = make(cls, filler={"type": "constant", "value": 1})
         bottom, top = run_forward(layer, normal(*SHAPE), *[normal(*shape, seed=1) for shape in given],
                                   in_place=in_place)
         y = top[0].data.copy()
