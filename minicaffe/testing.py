@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 
 import numpy as np
 
@@ -18,7 +18,11 @@ EVERY_ELEMENT = 400  # larger blobs are checked along random directions instead
 DIRECTIONS = 8
 NOTHING = 1e-8       # a slope below it is lost in the rounding of a difference quotient
 ALIKE = 1e-5         # how well one mistake must explain all numbers to be named, relative to the largest
+FACTOR = -2.0        # the tops' diffs times this make a gradient times this, whatever the layer
 FILL = 7.0           # what a diff holds before a backward pass that must overwrite it or add to it
+
+NOT_PROPORTIONAL = (f"is not proportional to the tops' diffs: with {FACTOR:g} times the diffs it should be {FACTOR:g} "
+                    "times as large")
 
 
 class GradientError(AssertionError):
@@ -46,7 +50,8 @@ def check_gradient(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], *,
 
     Returns the largest relative error. Raises GradientError with both numbers, and with the kind of the mistake
     where one explains them all (a sign, a constant factor, a missing 1/N, transposed axes); also where a gradient
-    that is not among `zeros` is 0 on both sides, so that nothing was checked. TypeError for blobs that are not float64.
+    that is not among `zeros` is 0 on both sides, so that nothing was checked, and where it is not proportional to the
+    tops' diffs. TypeError for blobs that are not float64.
     """
     if any(b.dtype is not np.float64 for b in [*bottom, *top, *layer.blobs]):
         raise TypeError("a gradient is checked in float64: make the layer and its blobs with dtype=np.float64")
@@ -81,8 +86,10 @@ def check_gradient(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], *,
             try:
                 errors.append(slopes.largest_error(tolerance, zero=name in nothing))
             except GradientError as error:
-                kind = _kind(slopes, analytic, gradients(2.0)[which], bottom)
+                kind = _kind(slopes, analytic, gradients(FACTOR)[which], bottom)
                 raise GradientError(f"{layer!r}: the gradient of {name} {blob.shape} {error}{kind}") from None
+            if not _alike(gradients(FACTOR)[which], FACTOR * analytic):
+                raise GradientError(f"{layer!r}: the gradient of {name} {blob.shape} {NOT_PROPORTIONAL}")
     objective()
     return max(errors)
 
@@ -181,28 +188,35 @@ def _directions(values: np.ndarray, draw: np.random.Generator, kinks: Sequence[f
 # --- the kind of a mistake ---------------------------------------------------------------------------
 
 
-def _kind(slopes: _Slopes, analytic: np.ndarray, doubled: np.ndarray, bottom: Sequence[Blob]) -> str:
+def _kind(slopes: _Slopes, analytic: np.ndarray, scaled: np.ndarray, bottom: Sequence[Blob]) -> str:
     """The mistake that explains all numbers, as the end of a message; '' where none does.
 
-    `analytic` is the wrong gradient, `doubled` what it becomes where the tops' diffs are twice as large.
+    `analytic` is the wrong gradient, `scaled` what it becomes where the tops' diffs are FACTOR times as large.
     """
     right = slopes.quotient
     if not np.isfinite([*slopes.backward, *right]).all() or (np.abs(right) < NOTHING).all():
         return ""
     if not analytic.any():
         return "; backward leaves it 0"
-    if np.allclose(doubled, analytic, rtol=ALIKE, atol=0):
+    if np.allclose(scaled, analytic, rtol=ALIKE, atol=0):
         return "; it does not depend on the top's diff, which must be a factor of it (for a loss: loss_weight)"
+    if not _alike(scaled, FACTOR * analytic):
+        return f"; it {NOT_PROPORTIONAL}"
     factor = float(slopes.backward @ right / (right @ right))
     if factor and slopes.same_as(slopes.backward / factor):
         return _kind_of_factor(factor, bottom, proven=int(np.count_nonzero(np.abs(right) > NOTHING)) > 1)
-    for i, j in itertools.combinations(range(analytic.ndim), 2):
-        swapped = list(analytic.shape)
-        swapped[i], swapped[j] = swapped[j], swapped[i]
-        if (slopes.explained_by(analytic.reshape(swapped).swapaxes(i, j))
-                or slopes.explained_by(analytic.swapaxes(i, j).reshape(analytic.shape))):
-            return f"; its axes {i} and {j} are transposed"
+    for order in itertools.permutations(range(analytic.ndim)):
+        moved = [axis for axis, place in enumerate(order) if axis != place]
+        stored = [analytic.shape[axis] for axis in order]
+        if moved and (slopes.explained_by(analytic.reshape(stored).transpose(np.argsort(order)))
+                      or slopes.explained_by(analytic.transpose(order).reshape(analytic.shape))):
+            return f"; its axes {', '.join(map(str, moved[:-1]))} and {moved[-1]} are transposed"
     return ""
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two gradients are the same, to their rounding."""
+    return bool(np.allclose(one, other, rtol=0, atol=1e-9 * np.abs(other).max(initial=0), equal_nan=True))
 
 
 def _kind_of_factor(factor: float, bottom: Sequence[Blob], proven: bool) -> str:
@@ -240,9 +254,10 @@ def _count_of(size: float, bottom: Sequence[Blob]) -> str:
 def check_layer(layer: Layer, bottom: Sequence[Blob], num_tops: int = 1, **options: object) -> float:
     """Set a layer up on filled float64 bottoms and check the whole contract that can be checked from outside.
 
-    Reshape is repeatable, bottom diffs are overwritten, parameter diffs are accumulated, an unasked diff is
-    left alone, and the gradients are right (`options` go to `check_gradient`). Returns the largest relative
-    error; raises AssertionError for what does not hold.
+    Reshape is repeatable, each pass writes only what it may, bottom diffs are overwritten, parameter diffs are
+    accumulated, an unasked diff is left alone, no array of a bottom or a top is kept, and the gradients are right
+    (`options` go to `check_gradient`). Returns the largest relative error; raises AssertionError for what does not
+    hold.
     """
     top = [Blob(dtype=layer.dtype) for _ in range(num_tops)]
     layer.SetUp(bottom, top)
@@ -251,8 +266,41 @@ def check_layer(layer: Layer, bottom: Sequence[Blob], num_tops: int = 1, **optio
     if shapes != [t.shape for t in top]:
         raise AssertionError(f"{layer!r}: a second reshape gave tops {[t.shape for t in top]}, the first {shapes}")
     asked = [layer.allow_force_backward(i) for i in range(len(bottom))]
+    _check_writes(layer, bottom, top, asked)
     _check_diffs(layer, bottom, top, asked)
+    _check_kept(layer, bottom, top)
     return check_gradient(layer, bottom, top, **options)  # type: ignore[arg-type]
+
+
+def _check_writes(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], asked: Sequence[bool]) -> None:
+    """AssertionError where forward writes more than the tops' data and statistics, or backward more than diffs of
+    bottoms and blobs."""
+    bottoms = [(f"bottom[{i}]", blob) for i, blob in enumerate(bottom)]
+    tops = [(f"top[{i}]", blob) for i, blob in enumerate(top)]
+    learned = [(f"blobs[{i}]", blob) for i, blob in enumerate(layer.blobs) if layer.param_propagate_down[i]]
+    rng.seed(1701)
+    with _random_where_constant(layer, np.random.default_rng(1701)):
+        for _, blob in [*bottoms, *learned]:
+            blob.diff.fill(FILL)
+        with _left_alone(layer, "forward", [*bottoms, *learned], diffs=[*bottoms, *learned]):
+            layer.Forward(bottom, top)
+        for blob in top:
+            blob.diff.fill(1.0)
+        with _left_alone(layer, "backward", [*bottoms, *tops, *learned], diffs=[] if layer.shares_data else tops):
+            layer.Backward(top, asked, bottom)
+
+
+@contextmanager
+def _left_alone(layer: Layer, what: str, datas: Sequence[tuple[str, Blob]],
+                diffs: Sequence[tuple[str, Blob]]) -> Iterator[None]:
+    """AssertionError where the data of the first blobs or the diffs of the others are not what they were before."""
+    kept = [(f"the data of {name}", blob, "data") for name, blob in datas]
+    kept += [(f"the diff of {name}", blob, "diff") for name, blob in diffs]
+    before = [getattr(blob, part).copy() for _, blob, part in kept]
+    yield
+    for (words, blob, part), values in zip(kept, before, strict=True):
+        if not np.array_equal(getattr(blob, part), values, equal_nan=True):
+            raise AssertionError(f"{layer!r}: {what} changes {words}, which it may only read")
 
 
 def _check_diffs(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], asked: Sequence[bool]) -> None:
@@ -262,9 +310,12 @@ def _check_diffs(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], aske
     for i, (first, second) in enumerate(zip(once, again, strict=True)):
         if not asked[i] or np.array_equal(first, second, equal_nan=True):
             continue
-        if not np.array_equal(first, _diffs_after(layer, bottom, top, asked, fill=0.0)[0][i], equal_nan=True):
+        if not np.array_equal(second, _diffs_after(layer, bottom, top, asked, fill=FILL)[0][i], equal_nan=True):
             raise AssertionError(f"{layer!r}: two passes with the same seed give bottom[{i}] different gradients; "
-                                 "random numbers must come from self.rng")
+                                 "random numbers must come from self.rng, and nothing may be left over from the "
+                                 "pass before")
+        if not first.any() and (second == FILL).all():
+            raise AssertionError(f"{layer!r}: backward does not write the diff of bottom[{i}]")
         raise AssertionError(f"{layer!r}: backward adds to the diff of bottom[{i}] instead of overwriting it "
                              "(+= where = belongs)")
     for i, (first, second) in enumerate(zip(once_blobs, again_blobs, strict=True)):
@@ -279,6 +330,33 @@ def _check_diffs(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], aske
         for i, diff in enumerate(_diffs_after(layer, bottom, top, some, fill=FILL)[0]):
             if not some[i] and (diff != FILL).any():
                 raise AssertionError(f"{layer!r}: backward wrote the diff of bottom[{i}] without being asked")
+            if some[i] and not _alike(diff, once[i]):
+                raise AssertionError(f"{layer!r}: the gradient of bottom[{i}] is another one when bottom[{left_out}] "
+                                     "is not asked for")
+
+
+def _check_kept(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+    """AssertionError where an attribute of the layer holds an array of a bottom or a top: both may get other memory."""
+    for name, value in vars(layer).items():
+        for array in arrays_in(value):
+            for words, blobs in (("bottom", bottom), ("top", top)):
+                for i, blob in enumerate(blobs):
+                    if any(np.shares_memory(array, a) for a in (blob.data, blob.diff)):
+                        raise AssertionError(f"{layer!r}: self.{name} keeps the memory of {words}[{i}] between two "
+                                             "calls; fetch it from the blob in each call, or keep a copy")
+
+
+def arrays_in(value: object) -> Iterator[np.ndarray]:
+    """The arrays in a value, in lists, tuples and dictionaries, and in the fields of a dataclass."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif is_dataclass(value):
+        yield from arrays_in(vars(value))
+    elif isinstance(value, dict):
+        yield from arrays_in(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from arrays_in(inner)
 
 
 def _diffs_after(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], asked: Sequence[bool],

@@ -9,7 +9,6 @@ import inspect
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import is_dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ import pytest
 from cases import CASES, Case
 from extras import needs, needs_tiles
 
-from minicaffe import kernels, rng
+from minicaffe import kernels, rng, testing
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.kernels import tape
@@ -249,24 +248,16 @@ def test_no_array_of_a_blob_is_kept(case, tmp_path):
     """this test shows that between two calls a layer keeps no array that lies in the memory of a bottom or a top."""
     bench = Bench(case, tmp_path)
     bench.run()
-    blobs = [a for blob in (*bench.bottom, *bench.top) for a in (blob.data, blob.diff) if a.size]
-
-    for name, value in vars(bench.layer).items():
-        for array in arrays_in(value):
-            assert not any(np.shares_memory(array, a) for a in blobs), f"self.{name}"
+    testing._check_kept(bench.layer, bench.bottom, bench.top)
 
 
-def arrays_in(value: Any) -> Iterator[np.ndarray]:
-    """The arrays in a value, in lists, tuples and dictionaries, and in the fields of a dataclass."""
-    if isinstance(value, np.ndarray):
-        yield value
-    elif is_dataclass(value):
-        yield from arrays_in(vars(value))
-    elif isinstance(value, dict):
-        yield from arrays_in(list(value.values()))
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from arrays_in(inner)
+@each("")
+def test_each_pass_writes_only_what_it_may(case, tmp_path):
+    """this test shows that forward writes tops' data and statistics alone, and backward diffs of bottoms and blobs."""
+    bench = Bench(case, tmp_path)
+    bench.forward()
+    if case.bottoms:  # a source goes on to its next batch
+        testing._check_writes(bench.layer, bench.bottom, bench.top, bench.asked)
 
 
 @each("precision")

@@ -89,6 +89,44 @@ class Distance(LossLayer):
         return d * weight / len(d)
 
 
+class Product(Layer):
+    """y = a · b, of two bottoms."""
+
+    bottoms = 2
+
+    def reshape(self, bottom, top):
+        top[0].reshape_like(bottom[0])
+
+    def forward(self, bottom, top):
+        top[0].data[...] = bottom[0].data * bottom[1].data
+
+    def backward(self, top, propagate_down, bottom):
+        for i in (0, 1):
+            if propagate_down[i]:
+                bottom[i].diff[...] = top[0].diff * bottom[1 - i].data
+
+
+class Kernel(Layer):
+    """y = Σ x · w over C × A × B, for each of K outputs: a convolution of one window."""
+
+    def setup(self, bottom, top):
+        self.add_blob((K, *bottom[0].shape[1:]))
+
+    def reshape(self, bottom, top):
+        top[0].reshape(bottom[0].shape[0], K)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = np.einsum("ncab,kcab->nk", bottom[0].data, self.blobs[0].data)
+
+    def backward(self, top, propagate_down, bottom):
+        self.blobs[0].diff[...] += self.dw(np.einsum("ncab,nk->kcab", bottom[0].data, top[0].diff))
+        if propagate_down[0]:
+            bottom[0].diff[...] = np.einsum("nk,kcab->ncab", top[0].diff, self.blobs[0].data)
+
+    def dw(self, right):
+        return right
+
+
 def wrong(base, **methods):
     """A child of a right layer with some methods replaced."""
     return type(base)("Wrong", (base,), methods)
@@ -111,6 +149,58 @@ def add_to_bottom(self, top, propagate_down, bottom):
     if propagate_down[0]:
         bottom[0].diff[...] += top[0].diff * self.blobs[0].data
     self.blobs[0].diff[...] += self.ds(bottom[0].data, top[0].diff)
+
+
+def centre_bottom(self, bottom, top):
+    """A forward that takes the mean out of its bottom."""
+    bottom[0].data[...] -= bottom[0].data.mean(axis=0)
+    Scaling.forward(self, bottom, top)
+
+
+def grow_weights(self, bottom, top):
+    Scaling.forward(self, bottom, top)
+    self.blobs[0].data[...] *= 1.1
+
+
+def clear_diff(self, bottom, top):
+    Scaling.forward(self, bottom, top)
+    bottom[0].diff[...] = 0
+
+
+def scale_top_diff(self, top, propagate_down, bottom):
+    top[0].diff[...] *= self.blobs[0].data
+    self.blobs[0].diff[...] += (top[0].diff / self.blobs[0].data * bottom[0].data).sum(axis=0)
+    if propagate_down[0]:
+        bottom[0].diff[...] = top[0].diff
+
+
+def clear_top(self, top, propagate_down, bottom):
+    Scaling.backward(self, top, propagate_down, bottom)
+    top[0].data[...] = 0
+
+
+def keep_bottom(self, bottom, top):
+    self.x = {"now": [bottom[0].data[1:]]}
+    Scaling.forward(self, bottom, top)
+
+
+def every_other_pass(self, top, propagate_down, bottom):
+    Scaling.backward(self, top, propagate_down, bottom)
+    self.odd = not getattr(self, "odd", False)
+    if propagate_down[0] and self.odd:
+        bottom[0].diff[...] *= 2
+
+
+def first_alone(self, top, propagate_down, bottom):
+    if propagate_down[0]:
+        bottom[0].diff[...] = top[0].diff * bottom[1].data
+
+
+def second_from_first(self, top, propagate_down, bottom):
+    """Of use only where both are asked for: the second gradient is made from the first."""
+    first_alone(self, top, propagate_down, bottom)
+    if propagate_down[1]:
+        bottom[1].diff[...] = bottom[0].diff / bottom[1].data * bottom[0].data
 
 
 BATCH = rf"N = {N} is size 0 of bottom\[0\] \({N}, {D}\)"
@@ -162,17 +252,42 @@ WRONG = {
         r"is -3 times the right one: the sign is wrong and a constant factor: is 1/N missing\?"),
     "loss, loss_weight is left out": (wrong(Distance, slope=lambda self, d, weight: d / len(d)), UNREAD),
     "loss, nothing at all": (wrong(Distance, slope=lambda self, d, weight: 0), "backward leaves it 0"),
+    "loss, the weight squared": (
+        wrong(Distance, slope=lambda self, d, weight: d * weight ** 2 / len(d)), "it is not proportional to the tops"),
+    "loss, the weight without its sign": (
+        wrong(Distance, slope=lambda self, d, weight: d * abs(weight) / len(d)), "not proportional to the tops' diffs"),
+    "scaling, forward changes its bottom": (
+        wrong(Scaling, forward=centre_bottom), r"forward changes the data of bottom\[0\], which it may only read"),
+    "scaling, forward changes a blob": (
+        wrong(Scaling, forward=grow_weights), r"forward changes the data of blobs\[0\]"),
+    "scaling, forward clears a diff": (wrong(Scaling, forward=clear_diff), r"forward changes the diff of bottom\[0\]"),
+    "scaling, backward uses the top's diff as scratch": (
+        wrong(Scaling, backward=scale_top_diff), r"backward changes the diff of top\[0\]"),
+    "scaling, backward changes the top": (
+        wrong(Scaling, backward=clear_top), r"backward changes the data of top\[0\]"),
+    "scaling, a bottom is kept": (
+        wrong(Scaling, forward=keep_bottom), r"self.x keeps the memory of bottom\[0\] between two calls"),
+    "scaling, another dx every other pass": (
+        wrong(Scaling, backward=every_other_pass), r"two passes with the same seed give bottom\[0\] different"),
+    "product, one bottom alone": (
+        wrong(Product, backward=first_alone), r"backward does not write the diff of bottom\[1\]"),
+    "product, the second from the first": (
+        wrong(Product, backward=second_from_first), r"gradient of bottom\[1\] is another one when bottom\[0\] is not"),
+    "kernel, dw has its axes in another order": (
+        wrong(Kernel, dw=lambda self, right: right.transpose(1, 2, 3, 0).reshape(right.shape)),
+        r"blobs\[0\].* axes 0, 1, 2 and 3 are transposed"),
     "loss, NaN": (wrong(Distance, slope=lambda self, d, weight: d * np.nan), "in 21 of 21 .*backward says nan"),
 }
 
 
 def check(cls, **options):
     """check_layer on normal numbers; a loss gets targets."""
-    bottom = [filled(normal(N, D, seed=i)) for i in range(2 if issubclass(cls, LossLayer) else 1)]
+    shape = (N, D, 2, 3) if issubclass(cls, Kernel) else (N, D)
+    bottom = [filled(normal(*shape, seed=i)) for i in range(cls.bottoms)]
     return check_layer(cls(dtype=np.float64), bottom, **options)
 
 
-@pytest.mark.parametrize("right", [Dense, Scaling, Distance, wrong(Dense, K=D), wrong(Dense, K=90)])
+@pytest.mark.parametrize("right", [Dense, Scaling, Distance, Product, Kernel, wrong(Dense, K=D), wrong(Dense, K=90)])
 def test_right_layers_pass(right):
     """A right layer passes, with weights of zeros and of ones, in small and in large blobs."""
     assert check(right) < 1e-6

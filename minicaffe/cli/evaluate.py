@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import glog
-from minicaffe.cli.flags import whole, words
+from minicaffe.cli.flags import files, whole, words
 from minicaffe.cli.show import add_no_python, add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError
@@ -20,7 +20,7 @@ from minicaffe.solvers.report import MeanOutputs, outputs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
-    parser.add_argument("--weights", metavar="F,F", required=True, help="learned weights, by layer name")
+    parser.add_argument("--weights", metavar="F,F", type=files, required=True, help="learned weights, by layer name")
     parser.add_argument("--strict", action="store_true", help="refuse layers that only the net or only a file has")
     parser.add_argument("--iterations", metavar="N", type=whole, default=50, help="batches to run (default: 50)")
     parser.add_argument("--level", type=whole, default=0)

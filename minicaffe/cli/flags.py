@@ -26,6 +26,20 @@ def words(text: str) -> str:
     return text
 
 
+def filled(text: str) -> str:
+    """A text that is not empty, as it is where a script's variable is not set: the flag would have no effect."""
+    if not text:
+        raise ArgumentTypeError("expects a value, got ''; leave the flag out to go without it")
+    return text
+
+
+def files(text: str) -> str:
+    """Names of files with commas between them, none of them empty."""
+    if "" in text.split(","):
+        raise ArgumentTypeError(f"expects names of files, separated by commas, got {text!r}")
+    return words(text)
+
+
 def seconds(text: str) -> float:
     """A time to wait, 0 or longer."""
     try:

@@ -20,7 +20,7 @@ from typing import Any
 
 from minicaffe import lint
 from minicaffe.cli import progress, run_record, signals
-from minicaffe.cli.flags import seconds, whole, words
+from minicaffe.cli.flags import files, filled, seconds, whole, words
 from minicaffe.cli.show import add_no_python, add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError, SolverError
@@ -33,18 +33,18 @@ REQUEUE_WAIT = 120.0  # seconds
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solver", metavar="F", required=True, help="the solver, a prototxt or YAML file")
-    parser.add_argument("--snapshot", metavar="F", default="", help="a solver state to go on from")
-    parser.add_argument("--weights", metavar="F,F", type=words, default="", help="weights to begin with, by layer name")
+    parser.add_argument("--snapshot", metavar="F", type=filled, help="a solver state to go on from")
+    parser.add_argument("--weights", metavar="F,F", type=files, help="weights to begin with, by layer name")
     parser.add_argument("--strict", action="store_true", help="refuse weights that do not fit the net exactly")
-    parser.add_argument("--resume", metavar="auto|F", default="", help="auto: go on from the newest complete snapshot "
-                        "of the solver's prefix, or begin where there is none; a state: as --snapshot")
+    parser.add_argument("--resume", metavar="auto|F", type=filled, help="auto: go on from the newest complete "
+                        "snapshot of the solver's prefix, or begin where there is none; a state: as --snapshot")
     parser.add_argument("--wait", metavar="SECONDS", type=seconds, help="how long to wait while another training "
                         f"writes snapshots of the same prefix (default: {REQUEUE_WAIT:.0f} with --resume auto, else 0)")
     parser.add_argument("--override", metavar="K=V,K=V", type=words, action="append", default=[],
                         help="set fields of the solver: base_lr=0.001,max_iter=2000")
-    parser.add_argument("--keep", metavar="WHICH", default="", help="snapshots to keep on the disk: best, last:3, or "
+    parser.add_argument("--keep", metavar="WHICH", type=filled, help="snapshots to keep on the disk: best, last:3, or "
                         "best,last:3 (default: all)")
-    parser.add_argument("--early-stop", metavar="RULE", default="", help="stop when a test net's output gets no "
+    parser.add_argument("--early-stop", metavar="RULE", type=filled, help="stop when a test net's output gets no "
                         "better: accuracy:max:patience=5 (tests)")
     parser.add_argument("--iterations", metavar="N", type=whole, help="train up to update N instead of max_iter")
     parser.add_argument("--level", type=whole, default=0, help="the train net's level")
@@ -56,10 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what a value that is NaN or Inf "
                         "does: stop with its place and likely causes (default), or warn and go on")
     known = ", ".join([*lint.rules(), *doctor.HINTS])
-    parser.add_argument("--silence", metavar="RULE,RULE", action="append", default=[],
+    parser.add_argument("--silence", metavar="RULE,RULE", type=filled, action="append", default=[],
                         help=f"rules that are not to be checked, all of trainings that learn nothing: {known}")
     parser.add_argument("--no-record", action="store_true", help="write no PREFIX.run beside the snapshots")
-    parser.add_argument("--tensorboard", metavar="DIR", default="", help="write event files for TensorBoard into DIR")
+    parser.add_argument("--tensorboard", metavar="DIR", type=filled, help="write event files for TensorBoard into DIR")
     for name, default in (("sigint", "stop"), ("sigterm", "stop"), ("sighup", "snapshot")):
         parser.add_argument(f"--{name}_effect", choices=signals.EFFECTS, default=default,
                             help=f"what {name.upper()} does (default: {default})")
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         raise SolverError("--strict judges the files of --weights, but none is given")
     silence = lint.silenced(name for names in args.silence for name in names.split(",") if name)
     with ExitStack() as locked, progress.reporting() as report, \
-            run_record.recording(not args.no_record, args.tensorboard) as recorder:
+            run_record.recording(not args.no_record, args.tensorboard or "") as recorder:
         param = _param(args)
         locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,

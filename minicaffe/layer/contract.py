@@ -276,7 +276,7 @@ class Layer:
         owner, name, shown = self._field(field)
         value = getattr(owner, name)
         if hasattr(value, "extend"):
-            value = list(value)
+            value = [" ".join(str(one).split()) if hasattr(one, "DESCRIPTOR") else one for one in value]
         self.fail(f"{shown} {rule}, got {value if value != '' else 'nothing'}", hint=hint)
 
     def check_effect(self, has_effect: bool, field: str, reason: str) -> None:

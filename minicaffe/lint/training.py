@@ -53,6 +53,20 @@ def no_loss(subject: Subject) -> Iterator[Finding]:
                         "what training makes small; a Python layer that computes a loss needs it too")
 
 
+@rule("no-gradient")
+def no_gradient(subject: Subject) -> Iterator[Finding]:
+    """A net in which no learnable blob gets a gradient from a loss learns nothing."""
+    net = subject.net
+    if not subject.alone or net.phase != TRAIN or not any(any(layer.loss_weights) for layer in net.layers):
+        return
+    if not net.learnable_params or any(layer.type in ACT for layer in net.layers):
+        return
+    if not any(runs and any(params) for runs, params in zip(net.plan.layers, net.plan.params, strict=True)):
+        yield subject.found(WARNING, None, f"no learnable blob of net {net.name!r} gets a gradient: nothing is learned",
+                            "look at lr_mult: 0 and propagate_down: false, and whether the loss depends on a layer "
+                            "with weights")
+
+
 @rule("softmax-twice")
 def softmax_twice(subject: Subject) -> Iterator[Finding]:
     """A loss that takes the softmax itself reads the top of a Softmax layer."""

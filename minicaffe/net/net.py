@@ -17,6 +17,7 @@ from minicaffe.log import log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, wiring
 from minicaffe.net import weights as weight_files
 from minicaffe.net.replay import Replay
+from minicaffe.passes.filter import warn_of_state
 from minicaffe.passes.insert_splits import of_layer, rank
 from minicaffe.proto import TEST, TRAIN, NetParameter, wording
 from minicaffe.proto import text as proto_text
@@ -90,6 +91,7 @@ class Net:
     # --- construction ----------------------------------------------------------------------------
 
     def _build(self, given: Any) -> None:
+        warn_of_state(given)
         filtered = passes.apply(given, after="filter")
         log("net.cpp:53", "Initializing net from parameters: ", lambda: proto_text.format(filtered))
         try:
@@ -161,6 +163,8 @@ class Net:
             layer.weights_follow = self.phase == TEST and given.name in self._brought
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])
+            layer.caution(len(given.blobs) <= len(layer.blobs), ".blobs", f"is given {len(given.blobs)} times, but the "
+                          f"layer has {len(layer.blobs)}: the rest has no effect")
         log("net.cpp:124", f"Setting up {given.name}")
         for blob, weight in zip(self.tops[i], layer.loss_weights, strict=True):
             log("net.cpp:131", f"Top shape: {shape_string(blob)}")

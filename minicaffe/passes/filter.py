@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minicaffe.errors import NetError
-from minicaffe.log import log
+from minicaffe.errors import NetError, near_names
+from minicaffe.log import log, warn
 from minicaffe.proto import NetParameter
 
 
@@ -48,6 +48,8 @@ def meets(state: Any, rule: Any, layer_name: str) -> bool:
         log("net.cpp:314", f"The NetState level ({state.level}) is above the max_level ({rule.max_level}) {in_layer}")
         return False
     for stage in rule.stage:
+        if stage in rule.not_stage:
+            raise NetError(f"layer {layer_name!r}: a rule with the stage {stage!r} and the same not_stage never holds")
         if stage not in state.stage:
             log("net.cpp:328", f"The NetState did not contain stage '{stage}' {in_layer}")
             return False
@@ -56,3 +58,17 @@ def meets(state: Any, rule: Any, layer_name: str) -> bool:
             log("net.cpp:343", f"The NetState contained a not_stage '{stage}' {in_layer}")
             return False
     return True
+
+
+def warn_of_state(net: Any) -> None:
+    """Warn of a stage or a level in a net's state of which no rule of its layers speaks."""
+    rules = [rule for layer in (*net.layer, *net.layers) for rule in (*layer.include, *layer.exclude)]
+    known = sorted({stage for rule in rules for stage in (*rule.stage, *rule.not_stage)})
+    for stage in net.state.stage:
+        if stage and stage not in known:  # Caffe: a train without --stage has the stage ''
+            hint = near_names(stage, known)
+            warn("net.cpp:271", f"net {net.name!r}: stage {stage!r} has no effect: no layer's rule names it"
+                                + (f" ({hint})" if hint else ""))
+    if net.state.level and not any(rule.HasField("min_level") or rule.HasField("max_level") for rule in rules):
+        warn("net.cpp:271", f"net {net.name!r}: level {net.state.level} has no effect: no layer's rule has a "
+                            "min_level or max_level")

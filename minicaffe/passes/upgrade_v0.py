@@ -92,6 +92,10 @@ def _upgrade_layer(layer: Any) -> Any:
     if old.type not in TYPES:
         raise NetError(f"layer {old.name!r} has the unknown V0 type {old.type!r}",
                        hint=near_names(old.type, list(TYPES)))
+    for field, _ in layer.ListFields():
+        if field.name not in ("layer", "bottom", "top"):
+            warn("upgrade_proto.cpp:120", f"layer {old.name!r}: {field.name} stands beside a V0 layer, where only "
+                                          "bottom and top have a use; it is dropped")
     type_name, message = TYPES[old.type]
     new.type = V1LayerParameter.LayerType.Value(type_name)
     for field, value in old.ListFields():

@@ -156,7 +156,8 @@ def unread_fields(param: Any, type_reads: tuple[str, ...]) -> list[str]:
     policy_reads = POLICIES[param.lr_policy][1] if param.lr_policy in POLICIES else SHAPING
     return [field.name for field, value in param.ListFields()
             if (field.name in SHAPING and field.name not in policy_reads)
-            or (field.name in TYPE_FIELDS and field.name not in type_reads and value)]
+            or (field.name in TYPE_FIELDS and field.name not in type_reads
+                and (value or field.name != "momentum"))]  # a momentum of 0 is what AdaGrad and RMSProp have
 
 
 def override(param: Any, text: str) -> Iterator[str]:

@@ -457,6 +457,11 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
     (["train", "--solver", "solver.prototxt", "--iterations", "x"], "argument --iterations: expects a whole "
      "number from -2147483648 to 2147483647, got 'x'"),
     (["train", "--solver", "solver.prototxt", "--iterations", "-3"], "max_iter must be at least 0, got -3"),
+    (["test", "--model", "net.prototxt", "--weights", ""], "--weights: expects names of files, separated by commas, "
+     "got ''"),
+    (["test", "--model", "net.prototxt", "--weights", "a.npz,"], "separated by commas, got 'a.npz,'"),
+    *[(["train", "--solver", "solver.prototxt", flag, ""], f"argument {flag}: expects ") for flag in (
+        "--weights", "--snapshot", "--resume", "--keep", "--early-stop", "--silence", "--tensorboard")],
     (["train", "solver.prototxt"], "required: --solver\n  hint: did you mean --solver solver.prototxt?"),
     (["time", "net.prototxt"], "required: --model\n  hint: did you mean --model net.prototxt?"),
     (["train", "--model", "net.prototxt"], "unrecognized arguments: --model\n  minicaffe train --help"),

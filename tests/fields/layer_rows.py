@@ -71,8 +71,9 @@ TABLES = [
     ]),
     Table("NetState", one("ReLU", ""), "NetState", [
         Row("phase", "a choice"),
-        Row("level", "any grade", zero=ALLOWED, negative=ALLOWED),
-        Row("stage", "Caffe's train without --stage has the stage ''", empty=ALLOWED),
+        Row("level", "0 is the default; of another one the rules must speak", zero=ALLOWED, negative=WARNING),
+        Row("stage", "Caffe's train without --stage has the stage ''; of another one the rules must speak",
+            empty=ALLOWED, alone=(WARNING, 'stage: "none"')),
     ]),
     Table("NetStateRule", one("ReLU", "", more="include { }"), "include", [
         Row("phase", "a choice"),
@@ -80,7 +81,8 @@ TABLES = [
             alone=(ERROR, "min_level: 2 max_level: 1")),
         Row("max_level", "any grade", zero=ALLOWED, negative=ALLOWED, context="min_level: -1"),
         Row("stage", "a name; '' is that of a train without --stage", empty=ALLOWED),
-        Row("not_stage", "a name", empty=ALLOWED),
+        Row("not_stage", "a name, and not that of a stage of the rule", empty=ALLOWED,
+            alone=(ERROR, 'stage: "a" not_stage: "a"')),
     ]),
     Table("LayerParameter", one("InnerProduct", "inner_product_param", "num_output: 2"), "", [
         Row("name", "a layer may go without", empty=ALLOWED),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from layer_rows import TABLES, VECTORS, one
-from rows import ALLOWED, ERROR, ODD, columns, filled, outcome, put
+from rows import ALLOWED, ERROR, ODD, WARNING, columns, filled, outcome, put
 
 from minicaffe import TRAIN, Net
 from minicaffe.data.datum import make
@@ -145,6 +145,15 @@ def test_without_the_partner(table, row, expected, fields, caplog, folder):
      "decay_mult", ALLOWED, ""),
     (one("Eltwise", "eltwise_param", "coeff: 1 coeff: nan", bottoms="x x"), "coeff", ERROR,
      "eltwise_param.coeff must be a finite number, got nan"),
+    (one("ReLU", "", more="include { min_level: -1 }") + "state { level: -1 }", "level", ALLOWED, ""),
+    (one("ReLU", "", more='exclude { not_stage: "deploy" }') + 'state { stage: "deplyo" stage: "deploy" }', "stage",
+     WARNING, "stage 'deplyo' has no effect: no layer's rule names it (did you mean 'deploy'?)"),
+    ('layers { name: "y" type: RELU bottom: "x" top: "y" include { stage: "a" } } input: "x" input_dim: [1, 1, 1, 1] '
+     'state { stage: "a" }', "stage", ALLOWED, ""),
+    (one("ReLU", "", more="blobs { shape { dim: 1 } data: 1 }"), "blobs", WARNING,
+     "layer 'y' (ReLU): blobs is given 1 times, but the layer has 0: the rest has no effect"),
+    (one("DummyData", "dummy_data_param", "shape { dim: 2 } data_filler { } data_filler { value: 3 }", "", ""),
+     "data_filler", ERROR, "or not at all, got ['', 'value: 3']"),
     (one("ReLU", "", more="loss_weight: -inf"), "loss_weight", ERROR, "must be a finite number, got -inf"),
 ])
 def test_what_one_cell_cannot_say(net, field, expected, words, caplog):

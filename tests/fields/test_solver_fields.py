@@ -68,6 +68,8 @@ def test_an_odd_value(row, column, expected, caplog, tmp_path, monkeypatch):
     ("momentum: 1", "momentum", ERROR, "must lie in [0, 1), got 1"),
     ('type: "Nesterov" momentum: 1.5', "momentum", ERROR, "must lie in [0, 1), got 1.5"),
     ('type: "AdaDelta" momentum: 1', "momentum", ERROR, "must lie in [0, 1), got 1"),
+    ("momentum2: 0", "momentum2", WARNING, "is set, but neither solver type SGD nor"),
+    ('type: "AdaGrad" momentum: 0', "momentum", ALLOWED, ""),
     ('lr_policy: "step" stepsize: 4', "gamma", WARNING, "0 from iteration 4 on: nothing more is learned"),
     ('lr_policy: "exp"', "gamma", WARNING, "gamma is missing, so it is 0 and the rate is 0 from iteration 1 on"),
     ('lr_policy: "multistep" stepvalue: 7', "gamma", WARNING, "0 from iteration 7 on"),

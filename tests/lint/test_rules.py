@@ -68,6 +68,22 @@ def test_no_loss(text, want):
     assert found(text, TEST) == []
 
 
+@pytest.mark.parametrize(("text", "want"), [
+    (DATA + F + layer("SoftmaxWithLoss", "f label", "loss", "propagate_down: false propagate_down: false"),
+     [("no-gradient", "warning")]),
+    (DATA + F.replace("inner_product_param", "param { lr_mult: 0 } param { lr_mult: 0 } inner_product_param") + LOSS,
+     [("no-gradient", "warning")]),
+    (DATA + F.replace("inner_product_param", "param { lr_mult: 0 } inner_product_param") + LOSS, []),
+    (DATA + layer("BatchNorm", "x", "n", name="x") + layer("SoftmaxWithLoss", "n label", "loss"), []),
+    (DATA + layer("SoftmaxWithLoss", "x label", "loss"), []),
+], ids=["propagate_down", "lr_mult", "a bias is learned", "statistics", "nothing to learn"])
+def test_no_gradient(text, want):
+    """A net whose weights get no gradient is said, unless a layer may be wanted for what it does besides."""
+    assert [finding[:2] for finding in found(text)] == want
+    assert found(text, alone=False) == []
+    assert found(text, TEST) == []
+
+
 TWICE = [("softmax-twice", "warning")]
 SMALL = F + layer("Softmax", "f", "p")
 

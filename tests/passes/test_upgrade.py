@@ -107,3 +107,13 @@ def test_padding_for_a_layer_that_takes_none():
     words = r"layer 'conv1' \(innerproduct\) reads the padding layer 'pad1': only a conv or pool layer"
     with pytest.raises(NetError, match=words):
         passes.apply(proto_text.parse(text, NetParameter()))
+
+
+def test_what_stands_beside_a_v0_layer(caplog):
+    """Fields of the later form beside a V0 layer, its rules among them, are dropped with a warning each."""
+    net = proto_text.parse('layers { include { phase: TEST } relu_param { negative_slope: 1 } bottom: "x" top: "y" '
+                           'layer { name: "r" type: "relu" } }', NetParameter())
+    with caplog.at_level("WARNING", "minicaffe"):
+        passes.apply(net, after="upgrade_v0")
+
+    assert {words.split(" stands")[0] for words in caplog.messages} == {"layer 'r': include", "layer 'r': relu_param"}

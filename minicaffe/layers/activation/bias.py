@@ -55,6 +55,7 @@ class BiasLayer(Layer):
     def setup(self, bottom, top):
         for field in ("filler", "num_axes"):
             self.check_effect(len(bottom) == 1, field, "the bias is bottom[1]")
+        self.check_effect(len(bottom) == 2 or self.param.num_axes != 0, "axis", "num_axes is 0")
         if len(bottom) == 1:
             self.add_blob(covered_shape(self, bottom[0], self.param.num_axes), self.param.filler)
         elif top[0] is bottom[1]:

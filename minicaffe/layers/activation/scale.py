@@ -36,6 +36,7 @@ class ScaleLayer(Layer):
         p = self.param
         for field in ("filler", "num_axes"):
             self.check_effect(len(bottom) == 1, field, "the scale is bottom[1]")
+        self.check_effect(len(bottom) == 2 or p.num_axes != 0, "axis", "num_axes is 0")
         if len(bottom) == 1:
             filler = p.filler if p.HasField("filler") else FillerParameter(type="constant", value=1)
             self.add_blob(covered_shape(self, bottom[0], p.num_axes), filler)
