@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
+from minicaffe.cli.layout import entry, prose, terminal_width, wrap
 from minicaffe.cli.terminal import complain, prepare, say
 from minicaffe.errors import MinicaffeError, near_names, out_of_memory
 
@@ -36,6 +37,15 @@ COMMANDS = {  # command -> (module of this package, what it does)
 
 
 LONGEST_LINE = 2000  # letters of an error's line that are shown
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """argparse's help, but a paragraph fits the terminal; an example stays a line, with its words below if need be."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = [re.sub(r"^(  minicaffe .*?) {2,}", r"\1\n      ", line) if len(line) > width else line
+                 for line in text.strip().split("\n")]
+        return prose("\n".join(lines), width)
 
 
 class Parser(argparse.ArgumentParser):
@@ -143,7 +153,7 @@ def parser_of(command: str) -> tuple[Any, Parser]:
     """The module of a command, and what reads its flags."""
     module = importlib.import_module(f"minicaffe.cli.{COMMANDS[command][0]}")
     parser = Parser(prog=f"minicaffe {command}", description=module.__doc__, allow_abbrev=False,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)
+                    formatter_class=Help)
     module.add_arguments(parser)
     return module, parser
 
@@ -178,10 +188,13 @@ def _double_dashes(args: Sequence[str]) -> list[str]:
 
 
 def _usage() -> str:
-    rows = "\n".join(f"  {name:12}{what}" for name, (_, what) in COMMANDS.items())
-    return f"usage: minicaffe COMMAND [flags]\n\n{rows}\n\nminicaffe COMMAND --help lists a command's flags.\n\n" \
-           "A net with Python layers runs their code in train, test, time, summary, warm NET, convert --model\n" \
-           "and replay; --no-python refuses such a net. All other commands run no code that a file names."
+    width = terminal_width(80)
+    rows = [line for name, (_, what) in COMMANDS.items() for line in entry(name, what, 14, width)]
+    return "\n".join(["usage: minicaffe COMMAND [flags]", "", *rows, "",
+                      *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
+                      *wrap("A net with Python layers runs their code in train, test, time, summary, warm NET, "
+                            "convert --model and replay; --no-python refuses such a net. All other commands run no "
+                            "code that a file names.", width)])
 
 
 def _show_warning(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:

@@ -45,12 +45,12 @@ def draw(path: str | Path, runs: Sequence[Run]) -> int:
         _draw_panel(panel, name, runs)
     for panel in axes[len(names):]:
         panel.set_axis_off()
-    if len(runs) > 1:
-        _legend_below(figure, axes[0], runs, 5 * columns)
     whole = io.BytesIO()
     undated = {"Date": None} if form == ".svg" else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a name in letters that the font does not have
+        if len(runs) > 1:
+            _legend_below(figure, axes[0], runs, 5 * columns)
         figure.savefig(whole, format=form[1:], dpi=110, pad_inches=0.2, bbox_inches="tight", metadata=undated)
     replace_file(path, [whole.getbuffer()])
     return left_out
@@ -159,7 +159,7 @@ def _goes_on(heights: Sequence[float], i: int) -> bool:
 
 
 def _legend_below(figure: Any, axes: Any, runs: Sequence[Run], inches: float) -> None:
-    """One legend for all panels, beneath them, where it hides no curve."""
+    """One legend for all panels, beneath them, where it hides no curve; the picture grows by its height."""
     entries = list(_entries(axes, runs))
     longest = max(len(label) for _, label in entries)
     legend = figure.legend([line for line, _ in entries], ["run"] * len(entries), loc="outside lower center",
@@ -167,6 +167,8 @@ def _legend_below(figure: Any, axes: Any, runs: Sequence[Run], inches: float) ->
     for shown, (_, label) in zip(legend.get_texts(), entries, strict=True):
         shown.set_parse_math(False)
         shown.set_text(label)  # not above: there matplotlib leaves out labels that begin with an underscore
+    height = legend.get_window_extent(figure.canvas.get_renderer()).height / figure.dpi
+    figure.set_figheight(figure.get_figheight() + height)
 
 
 def _entries(axes: Any, runs: Sequence[Run]) -> Iterator[tuple[Any, str]]:

@@ -101,9 +101,9 @@ def prose(text: str, width: int) -> str:
 
 def _goes_on(first: str, column: int, line: str) -> bool:
     """Whether a line belongs to the text that began with `first`, rather than being a formula or a label."""
-    if not first.strip() or first.startswith(("Forward", "Backward", "Blobs")):
+    if not first.strip() or first.startswith((" ", "Forward", "Backward", "Blobs")):
         return False
-    return column == _column(first) and not line[:column].strip() and (column == 10 or not first.startswith(" "))
+    return column == _column(first) and not line[:column].strip()
 
 
 def _filled(group: list[str], width: int) -> list[str]:

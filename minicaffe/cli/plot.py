@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
 
 def summary(run: run_log.Run) -> str:
     """'iteration 500, loss 0.31, test accuracy 0.905': the last of each loss and test; then what is missing."""
-    losses = [(name, curve) for name, curve in run.train.items() if "loss" in name]
+    named = [(name, curve) for name, curve in run.train.items() if "loss" in name]
+    losses = named or list(run.train.items())  # a net's only loss may have any name, "(automatic)" among them
     last = [f"{one_line(name)} {curve[-1][1]:.6g}" for name, curve in losses]
     last += [f"test {one_line(name)} {curve[-1][1]:.6g}" for name, curve in run.test.items()]
     words = ", ".join([f"iteration {run.last}", *last])

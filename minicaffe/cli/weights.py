@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from minicaffe.cli.layout import table
+from minicaffe.cli.layout import table, terminal_width, wrap
 from minicaffe.cli.terminal import say
 from minicaffe.io import weights
 from minicaffe.log import number
@@ -48,8 +48,9 @@ def listing(layers: Sequence[LayerWeights]) -> str:
             rows.append((layer.name, layer.type, str(k), shape_text(blob.shape), str(blob.dtype), *_range(blob)))
     with_blobs = sum(bool(layer.blobs) for layer in layers)
     without = f" ({len(layers) - with_blobs} more have none)" if len(layers) > with_blobs else ""
-    return "\n".join([*table(rows, lead=2), f"{with_blobs} layers with {len(stored)} blobs{without}: "
-                      f"{sum(b.size for b in stored)} parameters, {sum(b.nbytes for b in stored)} bytes"])
+    total = f"{with_blobs} layers with {len(stored)} blobs{without}: " \
+            f"{sum(b.size for b in stored)} parameters, {sum(b.nbytes for b in stored)} bytes"
+    return "\n".join([*table(rows, lead=2), *wrap(total, terminal_width())])
 
 
 def compare(name_a: str, a: Sequence[LayerWeights], name_b: str, b: Sequence[LayerWeights]) -> str:
@@ -71,7 +72,8 @@ def compare(name_a: str, a: Sequence[LayerWeights], name_b: str, b: Sequence[Lay
         rows.append((layer, str(k), "" if present is None else shape_text(present.shape), shown.get(verdict, verdict)))
     summary = ", ".join(f"{count} {verdict}" for verdict, count in found.items())
     most = f"; most in {largest[1]}: {number(largest[0])}" if largest[0] else ""
-    return "\n".join([*table(rows), f"A is {name_a}, B is {name_b}", f"{len(rows) - 1} blobs: {summary}{most}"])
+    total = f"{len(rows) - 1} blobs: {summary}{most}"
+    return "\n".join([*table(rows), f"A is {name_a}", f"B is {name_b}", *wrap(total, terminal_width())])
 
 
 def shape_text(shape: Iterable[int]) -> str:

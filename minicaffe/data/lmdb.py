@@ -135,7 +135,9 @@ def _plain_errors(path: str) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     except lmdb.Error as error:
-        raise DataError(f"cannot write the LMDB {path}: {error}") from error
+        # LMDB calls a short write this, which is how most full disks look to it
+        full = "Input/output error" in str(error) or "No space left" in str(error)
+        raise DataError(f"cannot write the LMDB {path}: {error}", hint="is the disk full?" if full else "") from error
 
 
 def _printable(key: bytes) -> str:

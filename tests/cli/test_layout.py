@@ -1,10 +1,12 @@
 """What commands print at every width: no word is broken, nothing runs over, and a pipe gets a row a line."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from minicaffe.cli import layers, layout
-from minicaffe.cli.__main__ import main
+from minicaffe.cli.__main__ import COMMANDS, main, parser_of
 from minicaffe.io import weights
 from minicaffe.layer import registered_types
 from minicaffe.proto.binary import LayerWeights
@@ -49,12 +51,12 @@ def test_the_list_fits(columns):
 
 def test_a_long_sentence_is_filled_and_a_formula_is_not():
     """Lines behind a label are one text; each formula keeps a line of its own, and what fits stays as it is."""
-    sheet = "Forward   y = x + 1\n          z = y\n\n" \
+    sheet = "Forward   y = x + 1\n          z = y\n          w = z\n\n" \
             "Errors    LayerError when one thing is\n          wrong, or another"
     assert layout.prose(sheet, 80) == sheet
     assert layout.prose(sheet, 30).split("\n") == [
-        "Forward   y = x + 1", "          z = y", "", "Errors    LayerError when one", "          thing is wrong, or",
-        "          another"]
+        "Forward   y = x + 1", "          z = y", "          w = z", "",
+        "Errors    LayerError when one", "          thing is wrong, or", "          another"]
 
 
 @pytest.mark.parametrize(("width", "lines"), [
@@ -88,7 +90,8 @@ def test_commands_fit(columns, tmp_path, capsys, monkeypatch):
     with open("net.prototxt", "w") as file:
         file.write(NET)
     blob = np.random.default_rng(1).normal(size=(64, 3, 3, 3)).astype(np.float32)
-    weights.write("w.npz", [LayerWeights("convolution_of_the_first_block/and_more", "", [blob, blob])])
+    weights.write("w.npz", [LayerWeights("convolution_of_the_first_block/and_more", "", [blob, blob]),
+                            LayerWeights("relu", "", [])])
     for argv in ("summary net.prototxt --weights", "weights w.npz", "weights w.npz --diff w.npz"):
         assert main(argv.split()) == 0
         printed = capsys.readouterr().out
@@ -103,3 +106,18 @@ def test_a_pipe_gets_a_row_a_line(tmp_path, capsys, monkeypatch):
     assert main(["summary", str(tmp_path / "net.prototxt")]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("convolution_of"))
     assert row.split()[1:4] == ["Convolution", "16×64×222×222", "1,792"]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits(command, capsys, monkeypatch):
+    """At 80 columns no line of a command's help runs over, and its examples keep lines of their own."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with contextlib.suppress(SystemExit):
+        main([*command.split(), "--help"])
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80, printed
+    if command:
+        said = parser_of(command)[0].__doc__
+        examples = [line for line in said.splitlines() if line.startswith("  minicaffe") and len(line) <= 78]
+        assert set(examples) <= set(printed.splitlines())
+        assert " ".join(said.split()) in " ".join(printed.split())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needs
 from net_tools import fully_connected, inputs, layer
 
 from minicaffe import Net, kernels
@@ -67,6 +68,7 @@ def strangers_folder(folder, monkeypatch):
 def test_no_python_refuses_before_the_code_has_run(strangers_folder, capsys, command):
     """A command that builds the net runs its Python layer; with --no-python it says which, and where, and runs none."""
     if command == "warm" and kernels.engine() == "numpy":
+        needs("numba")
         pytest.skip("the engine numpy has nothing to warm")
     assert main([command, *RUN_CODE[command], "--no-python"]) == 1
 

@@ -178,6 +178,16 @@ def test_total_and_outputs_keep_their_names(folder, capsys):
     assert "one: iteration 70, loss 0.125; the log shows no test\n" in capsys.readouterr().out
 
 
+def test_a_loss_of_any_name_is_a_training_loss(folder, capsys):
+    """Where the net's only loss is called otherwise, its last value is said, and no loss is missing."""
+    needs("matplotlib")
+    event = {"event": "train", "iteration": 10, "loss": 3.0, "outputs": {"(automatic)": 3.0}}
+    (folder / "log.jsonl").write_text(json.dumps(event))
+
+    assert 0 == main(["plot", "log.jsonl"])
+    assert "iteration 10, (automatic) 3; the log shows no test and no learning rate\n" in capsys.readouterr().out
+
+
 def test_a_failed_run_shows_it(folder, capsys):
     """The picture marks the iteration, and the words quote the message; a run that went on has not failed."""
     needs("matplotlib")
@@ -208,17 +218,19 @@ def test_a_lonely_point_is_a_dot(folder):
     assert ["o", "o", "None"] == [line.get_marker() for line in axes.lines]
 
 
-def test_many_runs_have_their_legend_below_the_panels(folder):
-    """Sixteen runs' names stand outside all axes."""
+@pytest.mark.parametrize("count", [16, 100])
+def test_many_runs_have_their_legend_below_the_panels(folder, count):
+    """The names of many runs stand outside all axes, and take no room from them."""
     needs("matplotlib")
     figure = picture.figure((5, 3))
     axes = figure.subplots()
-    curves._legend_below(figure, axes, [Run(f"_run {k}", {"loss": [(0, 1)]}) for k in range(16)], 5)
+    curves._legend_below(figure, axes, [Run(f"_run {k}", {"loss": [(0, 1)]}) for k in range(count)], 5)
     figure.canvas.draw()
 
     assert axes.get_legend() is None
-    assert [f"_run {k}" for k in range(16)] == [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [f"_run {k}" for k in range(count)] == [text.get_text() for text in figure.legends[0].get_texts()]
     assert not figure.legends[0].get_window_extent().overlaps(axes.get_window_extent())
+    assert 2 * figure.dpi < axes.get_window_extent().height < 3 * figure.dpi
 
 
 @pytest.mark.parametrize("form", ["png", "svg"])

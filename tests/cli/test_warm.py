@@ -77,10 +77,12 @@ def test_nothing_is_left_to_compile(tmp_path):
     assert "[]\n[]\n" == run.stdout, run.stderr
 
 
-def test_what_it_says(tmp_path, capsys):
+def test_what_it_says(tmp_path, capsys, monkeypatch):
     """this test shows the time, the net's too, how much was there before, and the folder where it stays."""
     needs("numba")
     kernels.use_engine("numba")
+    compiled = []
+    monkeypatch.setattr(warm, "compile_all", compiled.append)  # test_nothing_is_left_to_compile does it in earnest
     (tmp_path / "net.prototxt").write_text(NET)
     assert 0 == main(["warm", str(tmp_path / "net.prototxt"), "--threads", "2"])
 
@@ -90,6 +92,7 @@ def test_what_it_says(tmp_path, capsys):
     assert lines[2].endswith(" already in the cache")
     assert os.path.isdir(lines[3].removeprefix("cache: "))
     assert 4 == len(lines)
+    assert ["numba"] == compiled
 
 
 def test_no_folder_for_the_cache(monkeypatch, capsys):
@@ -109,6 +112,7 @@ def test_no_folder_for_the_cache(monkeypatch, capsys):
     monkeypatch.setattr(compiled, "njit", refusing)
     twice = compiled.compiled(lambda x: 2 * x)
     assert 14 == twice(7)
+    monkeypatch.setattr(warm, "compile_all", lambda engine: None)
 
     assert 0 == main(["warm"])
     assert capsys.readouterr().out.endswith(f" already in the cache\n{warm.NO_PLACE}\n")

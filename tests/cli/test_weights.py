@@ -54,11 +54,11 @@ def test_diff(files, capsys):
     """this test shows each blob: the largest difference, identical (NaN and all), another shape, or missing."""
     assert 0 == main(["weights", "a.npz", "--diff", "b.npz"])
 
-    _, *rows, names, total = lines(capsys)
+    _, *rows, name_a, name_b, total = lines(capsys)
     assert [["conv", "0", "2", "x", "3", "0.25"], ["conv", "1", "2", "identical"],
             ["ip", "0", "3", "shape", "differs:", "1", "x", "3", "in", "B"],
             ["ip", "1", "3", "only", "in", "A"], ["z", "0", "2", "x", "3", "only", "in", "B"]] == rows
-    assert "A is a.npz, B is b.npz" == " ".join(names)
+    assert "A is a.npz B is b.npz" == " ".join(name_a + name_b)
     assert ("5 blobs: 1 differ, 1 identical, 1 shape differs, 1 only in A, 1 only in B; most in blob 0 of layer "
             "'conv': 0.25") == " ".join(total)
 

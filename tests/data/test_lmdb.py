@@ -233,3 +233,17 @@ def test_damaged_datum(value, message):
     """A record that is no Datum, or one whose sizes contradict its values, is named with the numbers."""
     with pytest.raises(DataError, match=message):
         parse(value, "record 'a'")
+
+
+def test_a_disk_too_small_for_a_database(tmp_path):
+    """LMDB speaks of an input or output error where the disk is full: the hint asks."""
+    needs("lmdb")
+    code = "import resource, signal\nfrom minicaffe.data.lmdb import write_lmdb\nfrom minicaffe.proto import Datum\n" \
+           "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" \
+           "resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000))\n" \
+           "write_lmdb('db', [(str(k), Datum(data=bytes(9000))) for k in range(99)])\n"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+
+    assert "DataError: cannot write the LMDB db: mdb_txn_commit: Input/output error\n  hint: is the disk full?" \
+        in run.stderr
+    assert [] == list(tmp_path.iterdir())

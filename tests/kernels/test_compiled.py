@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("numba")
+pytest.importorskip("numba", reason="needs the package 'numba': pip install 'minicaffe[fast]'")
 
 from minicaffe.kernels.jit import compiled
 

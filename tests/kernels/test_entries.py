@@ -14,7 +14,7 @@ import pytest
 from minicaffe import kernels
 from minicaffe.kernels import shards, tape
 
-pytest.importorskip("numba")
+pytest.importorskip("numba", reason="needs the package 'numba': pip install 'minicaffe[fast]'")
 
 from some_entries import ran, scale_add
 
