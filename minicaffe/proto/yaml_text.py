@@ -27,6 +27,7 @@ import numpy as np
 import yaml
 
 from minicaffe.errors import ProtoError
+from minicaffe.log import visible
 from minicaffe.proto import is_repeated
 from minicaffe.proto.source import DEEPEST, Entry, excerpt
 from minicaffe.proto.wording import unknown_enum_value, unknown_field
@@ -54,7 +55,10 @@ def format(message: Any) -> str:
     node = _node(message)
     if not node.value:
         return "{}\n"
-    return yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=110)
+    shown = yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=110)
+    if visible(shown) == shown:
+        return shown
+    return yaml.serialize(node, Dumper=_Dumper, allow_unicode=False, width=110)  # as escapes, such as \u202E
 
 
 def entries(text: str) -> Iterator[Entry]:
