@@ -15,6 +15,8 @@ from minicaffe.proto import NetParameter, Phase
 from minicaffe.proto import text as proto_text
 from minicaffe.proto.source import Source
 
+MOST_OTHERS = 5  # places of layers of one name that a message holds
+
 
 class Location:
     """Where the layers of a definition stand; nowhere for one that was not read from a text."""
@@ -54,7 +56,8 @@ class Location:
         error.where = places[mine]
         others = [place for k, place in enumerate(places) if k != mine]
         if others:
-            error.message += f" (another layer has this name too: {', '.join(others)})"
+            more = f" and {len(others) - MOST_OTHERS} more" if len(others) > MOST_OTHERS else ""
+            error.message += f" (another layer has this name too: {', '.join(others[:MOST_OTHERS])}{more})"
 
     def of_layer(self, name: str, rank: int = 0) -> str:
         """'net.prototxt:12', the line of the layer of this name that takes part; '' when it is not known.

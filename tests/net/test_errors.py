@@ -180,6 +180,17 @@ def test_of_two_layers_of_one_name(tmp_path, second, words):
     assert "(another layer has this name too: net.prototxt:2)" in message
 
 
+def test_a_thousand_layers_of_one_name(tmp_path, monkeypatch):
+    """The message names some of the others and counts the rest."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.prototxt").write_text('layer { name: "a" type: "ReLU" bottom: "x" top: "y" }\n' * 1000)
+    with pytest.raises(NetError) as caught:
+        Net("net.prototxt", TEST)
+
+    others = ", ".join(f"net.prototxt:{line}" for line in range(2, 7))
+    assert f"(another layer has this name too: {others} and 994 more)" in str(caught.value)
+
+
 def test_one_name_in_both_phases_is_no_second_layer(tmp_path):
     """Of two layers of one name in different phases, one alone takes part, and nothing is said of the other."""
     text = X + "".join(layer("TanH", "z", "y", f"include {{ phase: {phase} }}") for phase in ("TRAIN", "TEST"))
