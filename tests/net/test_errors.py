@@ -285,3 +285,10 @@ def test_class_labels_with_one_score_a_sample(shape, values, words):
     net.blobs["t"].data.reshape(-1)[:] = values
     with pytest.warns(UserWarning, match=words):
         net.forward()
+
+
+def test_an_inner_product_of_no_features(tmp_path):
+    """Rows without numbers, as a HDF5 file may hold them, are refused before the first pass."""
+    message = error_of(tmp_path, inputs(x=(4, 0)) + fully_connected("x", "y", 4, name="a"))
+
+    assert "layer 'a' (InnerProduct): bottom[0] (4, 0) has no features from axis 1" in message
