@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import importlib
 import os
@@ -111,11 +112,20 @@ def _report(error: BaseException) -> int:
         place = f"{error.filename}: " if error.filename else ""
         complain(f"{begin}{place}{error.strerror or error}")
         _drop_output()
+    elif isinstance(error, UnicodeEncodeError) and _no_file_name(error):
+        letters = error.object[error.start:error.end]
+        complain(f"{begin}no file can be called {error.object!r} here: the locale's encoding, {error.encoding}, lacks "
+                 f"{letters!r}\n  hint: set LC_ALL=C.UTF-8 or PYTHONUTF8=1")
     elif out_of_memory(error):
         complain(f"{begin}{error}".removesuffix(": "))
     else:
         raise error
     return 1
+
+
+def _no_file_name(error: UnicodeEncodeError) -> bool:
+    """Whether it is the system's names of files that cannot hold a text; UTF-8 lacks only halves of characters."""
+    return codecs.lookup(error.encoding) == codecs.lookup(sys.getfilesystemencoding())
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from minicaffe.data.hdf5 import read_paths
 from minicaffe.data.images import read_entries
 from minicaffe.data.windows import read_window_file
 from minicaffe.errors import MinicaffeError
+from minicaffe.log import visible
 from minicaffe.net import Net
 from minicaffe.proto import DataParameter, text
 from minicaffe.proto.files import replace_file
@@ -37,8 +38,15 @@ def write(path: Path, solver: Any) -> None:
     before = _read(path)
     if before:
         facts["earlier"] = [*before.pop("earlier", []), before]
-    content = yaml.dump(facts, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    content = _yaml(facts, letters=True)
+    if visible(content) != content:  # a name with what would reorder or recolour what a terminal shows
+        content = _yaml(facts, letters=False)
     replace_file(path, [content.encode()])
+
+
+def _yaml(facts: dict[str, Any], letters: bool) -> str:
+    """The facts as YAML; without `letters`, what is not ASCII stands as escapes."""
+    return yaml.dump(facts, Dumper=_Dumper, sort_keys=False, allow_unicode=letters, width=10_000)
 
 
 def describe(solver: Any) -> dict[str, Any]:
@@ -158,7 +166,7 @@ def _read(path: Path) -> dict[str, Any]:
     """What stands in a run.yaml; nothing where it is none."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) and isinstance(found.get("earlier", []), list) else {}
 

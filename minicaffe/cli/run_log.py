@@ -51,15 +51,16 @@ class Run:
         self.failure = None  # the training went on
         curves, net = (self.train, 0) if kind == "train" else (self.test, int(event.get("net", 0)))
         if event.get("loss") is not None:
-            put(curves.setdefault(_of_net(TOTAL, net), []), iteration, float(event["loss"]))
+            loss = float(event["loss"])  # before it has a curve, which would else stay empty
+            put(curves.setdefault(_of_net(TOTAL, net), []), iteration, loss)
         if kind == "train" and event.get("rate") is not None:
             put(self.rate, iteration, float(event["rate"]))
         for name, value in (event.get("outputs") or {}).items():
             name = own_name(name)
             values = value if isinstance(value, list) else [value]
             for k, one in enumerate(values):
-                label = name if len(values) == 1 else f"{name}[{k}]"
-                put(curves.setdefault(_of_net(label, net), []), iteration, float(one))
+                label, number = name if len(values) == 1 else f"{name}[{k}]", float(one)
+                put(curves.setdefault(_of_net(label, net), []), iteration, number)
 
 
 def own_name(blob: str) -> str:

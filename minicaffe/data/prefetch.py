@@ -28,12 +28,13 @@ class Prefetcher(Generic[T]):
         thread = threading.Thread(target=_run, args=(make, items, stop), name="prefetch", daemon=True)
         self._items, self._thread, self._stop = items, thread, stop
         self._front: tuple[T | None, BaseException | None] | None = None
-        self._end = weakref.finalize(self, _end, thread, items, stop)
+        self._end = weakref.finalize(self, _end_unasked, thread, items, stop)
         thread.start()
 
     def close(self) -> bool:
         """End the thread; False where it hangs in `make`, which then may still be at work."""
-        self._end()
+        if (ending := self._end.detach()) is not None:
+            _end(*ending[2])
         return not self._thread.is_alive()
 
     def peek(self) -> T:
@@ -75,6 +76,12 @@ def _end(thread: threading.Thread, items: queue.Queue, stop: threading.Event) ->
     if thread is not threading.current_thread():  # the garbage collector may run in the thread itself
         thread.join(LONGEST_CLOSE)
         _drain(items)
+
+
+def _end_unasked(thread: threading.Thread, items: queue.Queue, stop: threading.Event) -> None:
+    """End the thread of a prefetcher that is garbage."""
+    with contextlib.suppress(KeyboardInterrupt):  # nobody could catch it here: Python would print it and go on
+        _end(thread, items, stop)
 
 
 def _drain(items: queue.Queue) -> None:

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -20,8 +21,9 @@ from minicaffe.proto.files import PathLike, replace_file
 
 PACKED_AT_MOST = 1100  # times: deflate makes nothing smaller than 1/1032
 LONGEST_HEADER = 10_000
+LONGEST_NAME = 65_535 - len(".npy")  # bytes that a zip archive has for the name of a member
 _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struct.error, ValueError, LookupError,
-           NotImplementedError, RuntimeError, OSError, SyntaxError, TypeError)
+           NotImplementedError, RuntimeError, OSError, SyntaxError, TypeError, tokenize.TokenError)
 
 
 def read(path: PathLike) -> dict[str, np.ndarray]:
@@ -50,6 +52,9 @@ def write(path: PathLike, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
     try:
         with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
             for name, values in arrays:
+                if len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
+                    raise DataError(f"an array's name takes more than {LONGEST_NAME} bytes, the most that an .npz has "
+                                    f"for it: it begins with {name[:60]!r}", where=str(path))
                 # a date of its own would make equal weights unequal files
                 member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
                 with archive.open(member, "w", force_zip64=True) as stream:
@@ -68,7 +73,10 @@ def write(path: PathLike, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
 def _array(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> np.ndarray:
     version = np.lib.format.read_magic(stream)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, by_columns, dtype = read_header[version](stream, max_header_size=LONGEST_HEADER)
+    try:
+        shape, by_columns, dtype = read_header[version](stream, max_header_size=LONGEST_HEADER)
+    except MemoryError:  # so says Python's parser of deep nesting, and a header of this size needs no memory
+        raise ValueError(f"the header of {member.filename} is nested too deeply") from None
     needed, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
     if dtype.kind not in "fiu":
         raise DataError(f"{member.filename} holds {dtype}, not numbers", where=str(path))

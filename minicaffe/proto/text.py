@@ -21,6 +21,7 @@ __all__ = ["Source", "format", "parse", "read", "read_source", "write"]
 
 LARGEST = 64_000_000  # bytes of a text; the largest nets have less than one million
 MOST_BLANKS = 1_000_000  # in one line and one run: the library's parser takes 150 bytes of memory for each
+MOST_LINES = 5_000_000  # some 5 s of parsing
 MOST_FIELDS = 1_000_000  # and values of lists: 20 s of parsing; a net of 16,000 layers has some 400,000
 
 # The last quote may be missing. Else a line of many first quotes would be searched to its end from each of them.
@@ -106,14 +107,21 @@ def _check_size(text: str, filename: str) -> None:
     """ProtoError for a text for which the library's parser would need minutes or gigabytes."""
     if len(text) <= MOST_BLANKS:
         return
-    if sum(map(text.count, ":{<,")) > MOST_FIELDS:
+    if _most_values(text) > MOST_FIELDS:
         bare = re.sub(r"#[^\n]*", "", text)
-        if sum(map(bare.count, ":{<,")) > MOST_FIELDS:
+        if _most_values(bare) > MOST_FIELDS:
             raise ProtoError(f"more than {MOST_FIELDS:,} fields and values stand here", where=filename)
+    if text.count("\n") > MOST_LINES:
+        raise ProtoError(f"more than {MOST_LINES:,} lines stand here", where=filename)
     for run in re.finditer(r"[^\S\n]+", text):
         if len(run[0]) > MOST_BLANKS:
             raise ProtoError(f"more than {MOST_BLANKS:,} blanks stand here in one line",
                              where=f"{filename}:{text.count(chr(10), 0, run.start()) + 1}")
+
+
+def _most_values(text: str) -> int:
+    """No fewer than the values, or the pieces of strings, that the text sets."""
+    return max(sum(map(text.count, ":{<,")), sum(map(text.count, "\"'")) // 2)
 
 
 def _located(error: text_format.ParseError, text: str, message: Any, filename: str) -> ProtoError:

@@ -27,6 +27,7 @@ import numpy as np
 import yaml
 
 from minicaffe.errors import ProtoError
+from minicaffe.log import visible
 from minicaffe.proto import is_repeated
 from minicaffe.proto.source import DEEPEST, Entry, excerpt
 from minicaffe.proto.wording import unknown_enum_value, unknown_field
@@ -54,7 +55,10 @@ def format(message: Any) -> str:
     node = _node(message)
     if not node.value:
         return "{}\n"
-    return yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=110)
+    shown = yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=110)
+    if visible(shown) == shown:
+        return shown
+    return yaml.serialize(node, Dumper=_Dumper, allow_unicode=False, width=110)  # as escapes, such as \u202E
 
 
 def entries(text: str) -> Iterator[Entry]:
@@ -128,8 +132,11 @@ class _Reader:
             raise self._at(mark, words, hint) from None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ProtoError(f"this is not YAML: {error}", where=self.filename) from None
-        if node is not None:
-            self.message(node, message, message.DESCRIPTOR)
+        try:
+            if node is not None:
+                self.message(node, message, message.DESCRIPTOR)
+        except RecursionError:  # the nesting is bounded, but not how many mappings each take in the one before
+            raise ProtoError("too many mappings take in one another with <<", where=self.filename) from None
 
     def message(self, node: Any, message: Any, root: Any = None) -> None:
         """Fill one message from a mapping; nothing at all stands for a message without fields."""
@@ -140,7 +147,7 @@ class _Reader:
             raise self.wrong(node, f"a mapping of {descriptor.name}'s fields")
         seen: set[str] = set()
         for key, value in self.pairs(node):
-            name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+            name = _name(key)
             field = descriptor.fields_by_name.get(name)
             if field is None:
                 raise self.error(key, *unknown_field(descriptor, name, root))
@@ -168,15 +175,15 @@ class _Reader:
         if id(node) in self.merged:
             return self.merged[id(node)]
         own = [(key, value) for key, value in node.value if key.tag != _TAG + "merge"]
-        have = {key.value for key, _ in own if isinstance(key, yaml.ScalarNode)}
+        have = {_name(key) for key, _ in own}
         for key, value in node.value:
             if key.tag != _TAG + "merge":
                 continue
             for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 if not isinstance(source, yaml.MappingNode):
                     raise self.wrong(source, "a mapping to merge")
-                taken = [pair for pair in self.pairs(source) if pair[0].value not in have]
-                have |= {key.value for key, _ in taken}
+                taken = [pair for pair in self.pairs(source) if _name(pair[0]) not in have]
+                have |= {_name(key) for key, _ in taken}
                 own += taken
         self.merged[id(node)] = own
         return own
@@ -241,6 +248,11 @@ class _Reader:
 
 _EXPECTED = {_DOUBLE: "a number", _FLOAT: "a number", _BOOL: "true or false", _STRING: "a string",
              _BYTES: "a string or !!binary", _ENUM: "the name of a value"}
+
+
+def _name(key: Any) -> str:
+    """The field that a key names; a list or a mapping as a key names none."""
+    return str(key.value) if isinstance(key, yaml.ScalarNode) else ""
 
 
 def _is_null(node: Any) -> bool:

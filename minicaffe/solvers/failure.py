@@ -100,6 +100,9 @@ def save(path: str | Path, batch: Batch, place: Place, *, iteration: int, backwa
     npz.write(path, arrays.items())
 
 
+_BROKEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)  # by what JSON holds
+
+
 class Replay:
     """A saved pass, ready to be run: `net` holds the weights and the batch.
 
@@ -108,16 +111,17 @@ class Replay:
     """
 
     def __init__(self, path: str | Path, allow_python: bool = True) -> None:
-        arrays = _read(path)
+        self._path, arrays = str(path), _read(path)
         self.info = _info(arrays.pop("info", None), path)
         try:
             self._load(arrays, path, allow_python)
-        except (LookupError, TypeError, ValueError) as error:
+        except _BROKEN as error:
             raise DataError(f"this saved failure is damaged: {error}", where=str(path)) from error
 
     def _load(self, arrays: dict[str, np.ndarray], path: str | Path, allow_python: bool) -> None:
         definition = text.parse(self.info["net"], NetParameter(), f"the net in {path}")
         self.found = Found(*self.info["found"])
+        self._backward, _ = bool(self.info["backward"]), self.info["iteration"]
         self._random = {int(i): state for i, state in self.info["random"].items()}
         self._carried = {int(i): state for i, state in self.info["carried"].items()}
         for state in self._random.values():
@@ -148,7 +152,7 @@ class Replay:
             self.net.clear_param_diffs()
             watch.weights()
             self.net.forward()
-            if self.info["backward"]:
+            if self._backward:
                 self.net.backward()
                 watch.gradients()
         finally:
@@ -160,7 +164,11 @@ class Replay:
         if i in self._random:
             rng.restore(self._random[i])
         if i in self._carried:
-            self.net.layers[i].resume_from(self._carried[i])
+            try:
+                self.net.layers[i].resume_from(self._carried[i])
+            except _BROKEN as error:
+                raise DataError(f"what layer {self.net.layer_names[i]!r} carried is damaged in this saved failure: "
+                                f"{error}", where=self._path) from error
 
 
 def _found(place: Place) -> Found:
@@ -205,7 +213,7 @@ def _read(path: str | Path) -> dict[str, np.ndarray]:
 def _info(stored: np.ndarray | None, path: str | Path) -> dict[str, Any]:
     try:
         info = json.loads(stored.tobytes(), object_hook=_array_from_json) if stored is not None else {}
-    except ValueError as error:
+    except _BROKEN as error:
         raise DataError(f"the info in this file is damaged: {error}", where=str(path)) from error
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise DataError("this .npz holds no saved failure", where=str(path),

@@ -83,6 +83,19 @@ def test_a_record_is_read_by_any_of_its_names(folder):
         assert {"accuracy[0]": [(0, 0.25)], "accuracy[1]": [(0, 0.5)]} == run.test
 
 
+def test_a_loss_that_is_no_number_makes_no_curve(folder):
+    """A list or a word where a number is due leaves no curve behind that has no points."""
+    lines = [{"event": "train", "iteration": 1, "loss": ["x"], "outputs": {"y": "z"}},
+             {"event": "train", "iteration": 2, "outputs": {"y": ["z"], "loss": 3}},
+             {"event": "test", "iteration": 2, "outputs": {"accuracy": 0.5}}]
+    (folder / "odd.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+
+    run = run_log.read("odd.jsonl")
+    assert {} == run.train
+    assert {"accuracy": [(2, 0.5)]} == run.test
+    assert 0 == main(["plot", "odd.jsonl", "--out", "odd.svg"])
+
+
 def test_a_record_that_a_crash_cut_short(folder):
     """this test shows that half a line costs that line alone, and that a resumed part replaces what it repeats."""
     path = folder / "a.run" / "log.jsonl"

@@ -9,9 +9,10 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 from extras import needs
 
-from minicaffe.cli import progress, terminal
+from minicaffe.cli import progress, run_facts, terminal
 from minicaffe.cli.__main__ import main
 from minicaffe.io import weights
 from minicaffe.log import one_line, visible
@@ -143,6 +144,37 @@ def test_every_command_prints_in_every_encoding(folder, env):
     if "cp1252" not in env.values() and "latin-1" not in env.values():
         assert b"log sigma(x)" in run.stdout
         assert all(byte < 128 for byte in run.stdout + run.stderr)
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names of files are UTF-8 there whatever the locale")
+def test_a_path_that_the_locale_has_no_letters_for(folder):
+    """Where files cannot be called so, as under LC_ALL=C without UTF-8, each door says so and names the cure."""
+    data = 'layer { name: "d" type: "%s" top: "d" top: "l" %s { source: "é.txt" batch_size: 2 } }'
+    (folder / "h.prototxt").write_text(data % ("HDF5Data", "hdf5_data_param"), encoding="utf-8")
+    (folder / "i.prototxt").write_text(data % ("ImageData", "image_data_param"), encoding="utf-8")
+    (folder / "s.prototxt").write_text('net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1 '
+                                         'snapshot_prefix: "é"', encoding="utf-8")
+    for command in ("time --model h.prototxt", "time --model i.prototxt", "train --solver s.prototxt"):
+        run = subprocess.run([sys.executable, "-m", "minicaffe.cli", *command.split()], capture_output=True,
+                             env={**os.environ, **ENCODINGS[-1]}, timeout=300)
+        said = run.stderr.decode("ascii")
+        assert run.returncode == 1, said
+        assert "Traceback" not in said
+        assert "hint: set LC_ALL=C.UTF-8 or PYTHONUTF8=1" in said
+
+
+def test_yaml_that_is_written_shows_no_control_characters(folder):
+    """What would reorder a terminal's letters stands as an escape in definitions and in run.yaml; others stay."""
+    for name in ("σ漢", "σ\u202e", "\x1b[1m\x9b", "a\n\u2066b"):
+        net = NetParameter(name=name)
+        proto_text.write("named.yaml", net)
+        shown = (folder / "named.yaml").read_text(encoding="utf-8")
+        assert shown == visible(shown)
+        assert ("σ漢" in shown) == (name == "σ漢")
+        assert net == proto_text.read("named.yaml", NetParameter())
+        facts = run_facts._yaml({"net": name}, letters=False)
+        assert facts == visible(facts)
+        assert {"net": name} == yaml.safe_load(facts)
 
 
 def test_show_keeps_names_exactly(folder, tmp_path):

@@ -139,3 +139,18 @@ def test_ctrl_c_while_a_pipe_is_read(tmp_path):
                           cwd=tmp_path, env={"PYTHONPATH": ":".join(p or os.getcwd() for p in sys.path)})
 
     assert "KeyboardInterrupt" == done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="raises SIGINT by a timer of POSIX")
+@pytest.mark.parametrize("end", ["del found", "found.close()"])
+def test_ctrl_c_while_a_prefetcher_ends(end):
+    """Where the garbage collector waits for a source that hangs, Ctrl-C ends the wait and prints nothing."""
+    script = ("import signal, threading\nfrom minicaffe.data.prefetch import Prefetcher\n"
+              "found = Prefetcher(threading.Event().wait, 1)\n"
+              "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+              "signal.setitimer(signal.ITIMER_REAL, 0.2)\n"
+              f"try:\n    {end}\nexcept KeyboardInterrupt:\n    print('asked')\nprint('over')")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+    assert "" == done.stderr
+    assert ("over" if end == "del found" else "asked\nover") == done.stdout.strip()

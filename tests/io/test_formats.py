@@ -180,6 +180,31 @@ def test_reading_takes_no_more_than_twice_the_file(suffix, tmp_path):
     assert peak < 2 * blob.nbytes + 100_000
 
 
+@pytest.mark.parametrize(("header", "words"), [
+    ("{", "EOF in multi-line statement"), ("[" * 9000, "EOF in multi-line statement"),
+    ("-" * 9000 + "1", "the header of a/0.npy is nested too deeply"), ("'abc", "Cannot parse header"),
+    ("(" * 9000 + ")" * 9, "EOF in multi-line statement")])
+def test_npz_headers_that_are_no_header(header, words, tmp_path):
+    """What Python's own reader of them stumbles over is damage, not a crash and not want of memory."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        text = header.encode() + b"\n"
+        archive.writestr("a/0.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + b"\0" * 4)
+
+    with pytest.raises(DataError, match="this .npz is damaged: ") as caught:
+        npz.read(tmp_path / "a.npz")
+    assert words in str(caught.value)
+
+
+def test_a_name_longer_than_npz_has_room_for(tmp_path):
+    """65,535 bytes with the suffix, whatever letters they are; nothing is written."""
+    npz.write(tmp_path / "most.npz", [("x" * 65_531, np.ones(1))])
+    assert ["x" * 65_531] == list(npz.read(tmp_path / "most.npz"))
+    for name in ("x" * 65_532, "\u4e2d" * 21_844):
+        with pytest.raises(DataError, match="an array's name takes more than 65531 bytes"):
+            npz.write(tmp_path / "a.npz", [(name, np.ones(1))])
+    assert ["most.npz"] == [path.name for path in tmp_path.iterdir()]
+
+
 def test_layers_of_one_name(tmp_path):
     """this test shows that only a .caffemodel holds two layers of one name, and that the others say so."""
     twins = [LayerWeights("a", "Scale", [np.array([k], np.float32)]) for k in (1, 2)]

@@ -305,3 +305,10 @@ def test_a_warning_before_an_error_is_said_once(tmp_path, caplog):
 
     assert message.startswith("net.prototxt:3: layer 'y' (TanH): ")
     assert 1 == sum("input_dim has no effect" in record.getMessage() for record in caplog.records)
+
+
+def test_an_inner_product_of_no_features(tmp_path):
+    """Rows without numbers, as a HDF5 file may hold them, are refused before the first pass."""
+    message = error_of(tmp_path, inputs(x=(4, 0)) + fully_connected("x", "y", 4, name="a"))
+
+    assert "layer 'a' (InnerProduct): bottom[0] (4, 0) has no features from axis 1" in message

@@ -152,12 +152,20 @@ def test_a_path_that_never_ends():
         sniff("/dev/zero")
 
 
-@pytest.mark.parametrize("source", ["dim:1 " * 1_000_001, "dim:[" + "1," * 1_000_001 + "1]", "shape{}" * 1_000_001])
+@pytest.mark.parametrize("source", ["dim:1 " * 1_000_001, "dim:[" + "1," * 1_000_001 + "1]", "shape{}" * 1_000_001,
+                                    "name: " + '""' * 1_000_001, "name: " + "'x'" * 1_000_001])
 def test_repeated_fields_by_the_million(source):
     """They are counted before they are parsed; in comments they do not count."""
     with pytest.raises(ProtoError, match="net.prototxt: more than 1,000,000 fields and values stand here"):
         text.parse("input_shape { " + source, proto.NetParameter(), "net.prototxt")
     assert "n" == text.parse('name: "n"  # ' + source, proto.NetParameter(), "net.prototxt").name
+
+
+@pytest.mark.parametrize("line", ["\n", "#\n", "\t\n"])
+def test_millions_of_lines_are_refused(line):
+    """The parser takes a second for a million of them."""
+    with pytest.raises(ProtoError, match="net.prototxt: more than 5,000,000 lines stand here"):
+        text.parse('name: "n"\n' + line * 5_000_000, proto.NetParameter(), "net.prototxt")
 
 
 def test_a_line_of_blanks_is_refused():

@@ -138,6 +138,22 @@ def test_aliases_of_aliases_are_counted_before_they_are_followed(source):
     assert "net.yaml" == Source(source, "net.yaml").where("layer[1].name")  # nobody else follows them
 
 
+@pytest.mark.parametrize("key", ["[a]", "{a: 1}", "[[name]]"])
+def test_a_merged_key_that_is_no_name(key):
+    """A list or a mapping where a field's name is due is one error, in a mapping that `<<` takes in too."""
+    odd = f"{{? {key} : b}}"
+    for source in (f"layer: {odd}", f"layer: {{<<: {odd}}}", f"layer: {{name: x, <<: [{odd}]}}"):
+        assert "LayerParameter has no field ''" in error(source)
+
+
+def test_a_long_chain_of_merges():
+    """Mappings that each take in the one before, a thousand of them, where nobody reads them one by one."""
+    chain = ", ".join(f"&a{i} {{<<: *a{i - 1}}}" for i in range(1, 990))
+    source = f"layer:\n- {{name: x, <<: {{name: [&a0 {{name: a}}, {chain}]}}}}\n- {{<<: *a989}}"
+
+    assert "net.yaml: too many mappings take in one another with <<" in error(source)
+
+
 def test_many_aliases_are_no_bomb():
     """One block that a thousand layers take is read."""
     source = "layer:\n- &a {name: x, type: ReLU, bottom: x, top: x}\n" + "- {<<: *a}\n" * 1000

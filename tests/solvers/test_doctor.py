@@ -1,6 +1,7 @@
 """The failure doctor: that a NaN or Inf is found where it first appears, explained, saved, and found again."""
 
 import errno
+import json
 import os
 import random
 
@@ -399,3 +400,34 @@ def test_a_loss_that_sits_at_a_known_number(caplog, kind, labels, bias, words):
 def test_a_loss_that_moves_gets_no_hint(caplog):
     """this test shows that a loss elsewhere, or one that passes by, is left alone."""
     assert [] == hints(caplog, "SoftmaxWithLoss", [0, 2, 6, 1, 5], LONG + 50, [1, 0, 2, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("net", {}), ("net", [1]), ("found", 3), ("found", [1]), ("random", [[1]]), ("random", -1), ("random", {"1": -1}),
+    ("random", {"x": {}}), ("carried", "x"), ("carried", {"1": [[1]]}), ("carried", {"1": {"a": 1}}),
+    ("dtype", []), ("dtype", "x"), ("iteration", None), ("backward", None), ("info", "[" * 100_000)])
+def test_replay_of_an_info_with_lies(capsys, name, value):
+    """Whatever stands in a saved failure, it is run or it is one error; None: the entry is not there."""
+    from minicaffe.io import npz
+
+    net = """
+      layer { name: "x" type: "Input" top: "x" top: "c" input_param { shape { dim: [4, 2, 3] } shape { dim: [4, 2] } } }
+      layer { name: "h" type: "LSTM" bottom: "x" bottom: "c" top: "h" recurrent_param { num_output: 5 } }
+      layer { name: "loss" type: "EuclideanLoss" bottom: "h" bottom: "h" top: "loss" }"""
+    solver = get_solver(proto_text.parse(f'net_param {{ {net} }} lr_policy: "fixed" base_lr: 0.1', SolverParameter()))
+    solver.net.blobs["x"].data[...] = np.nan
+    Doctor(solver)
+    with pytest.raises(SolverError):
+        solver.step(1)
+    arrays = npz.read("minicaffe_iter_0_failure.npz")
+    info = json.loads(arrays["info"].tobytes())
+    assert {"net", "found", "random", "carried", "dtype", "iteration", "backward"} <= set(info)
+    info[name] = value
+    if value is None:
+        del info[name]
+    said = value if name == "info" else json.dumps(info)
+    arrays["info"] = np.frombuffer(said.encode(), np.uint8)
+    npz.write("lies.npz", arrays.items())
+
+    assert 1 == main(["replay", "lies.npz"])
+    assert "minicaffe: error: " in capsys.readouterr().err

@@ -31,6 +31,8 @@ class InnerProductLayer(Layer):
         self.check(p.num_output > 0, "num_output", "must be positive")
         self.check(-len(shape) <= p.axis < len(shape), "axis", f"must name an axis of bottom[0] {shape}")
         K, self.D = p.num_output, bottom[0].count_between(p.axis % len(shape))
+        if not self.D:
+            self.fail(f"bottom[0] {shape} has no features from axis {p.axis}")
         self.add_blob((self.D, K) if p.transpose else (K, self.D), p.weight_filler)
         if p.bias_term:
             self.add_blob((K,), p.bias_filler)
