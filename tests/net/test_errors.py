@@ -200,7 +200,7 @@ def test_one_name_in_both_phases_is_no_second_layer(tmp_path):
 @pytest.mark.parametrize(("more", "flags"), [
     ("include { phase: TRAIN }", "; --phase TRAIN takes it in"),
     ('include { stage: "a" stage: "b" }', "; --stage a,b takes it in"),
-    ('include { stage: "a" not_stage: "c" }', ""), ('include { stage: "a" not_stage: "a" }', ""),
+    ('include { stage: "a" not_stage: "c" }', ""),
     ("include { min_level: 3 }", "; --level 3 takes it in"),
     ("include { max_level: 0 phase: TRAIN }", "; --phase TRAIN --level 0 takes it in"),
     ('include { stage: "a" } include { stage: "d" }', "; --stage c,a takes it in"),
