@@ -8,7 +8,7 @@ demo: .venv/.stamp
 	$(BIN)/minicaffe demo $(DEMO)
 
 test: .venv/.stamp
-	$(BIN)/python -m pytest -q -m "not slow" $(TESTS)
+	$(BIN)/python -m pytest -q -n 2 -m "not slow" $(TESTS)
 
 test-all: test
 	$(BIN)/python -m pytest -q -m slow $(TESTS)

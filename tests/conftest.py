@@ -3,6 +3,7 @@
 `--no-skips`, for a machine that has all of them, fails a run that skipped a test.
 """
 
+import os
 import signal
 from collections.abc import Generator
 from typing import Any
@@ -12,6 +13,8 @@ from extras import reason
 
 from minicaffe import rng
 from minicaffe.errors import EngineError
+
+os.environ.pop("COLUMNS", None)  # what is printed has the same width wherever the tests run
 
 THIS_MACHINE = "this machine "  # begins the reason of a skip that no installation would help against
 
