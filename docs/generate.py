@@ -11,7 +11,7 @@ HEAD = """\
 # Layers
 
 <!-- docs/generate.py writes this page (`make docs`); edit the datasheets in minicaffe/layers/ and the samples in
-minicaffe/cli/samples.prototxt instead. -->
+minicaffe/layers/samples.prototxt instead. -->
 
 Every layer type: what it computes, the fields of its parameters, and a sample that runs.
 `minicaffe layers NAME` prints the same.

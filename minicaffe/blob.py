@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minicaffe.errors import LayerError
-from minicaffe.proto.blobs import MAX_AXES, MAX_COUNT, too_large
+from minicaffe.io.blobs import MAX_AXES, MAX_COUNT, too_large
 
 changes = 0  # another number whenever the memory or the shape of any blob of the process has become another
 _numbers = itertools.count(1)

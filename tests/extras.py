@@ -25,7 +25,7 @@ def needs(module: str) -> ModuleType:
 def needs_tiles() -> None:
     """Skip where a register cannot be moved in part: there convolutions and products stay with the reference."""
     needs("numba")
-    from minicaffe.kernels.jit.registers import MASKS
+    from minicaffe.kernels.numba_engine.registers import MASKS
 
     if not MASKS:
         pytest.skip("this machine has no AVX, so that its convolutions and products are no entries")

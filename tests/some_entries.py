@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minicaffe.kernels.jit import words
-from minicaffe.kernels.jit.entry import entry
+from minicaffe.kernels.numba_engine import words
+from minicaffe.kernels.numba_engine.entry import entry
 
 
 @entry

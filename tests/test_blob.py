@@ -8,7 +8,7 @@ import pytest
 from minicaffe import Blob
 from minicaffe.blob import MAX_AXES
 from minicaffe.errors import LayerError
-from minicaffe.proto.binary import array_to_blob, blob_to_array
+from minicaffe.io.binary import array_to_blob, blob_to_array
 
 
 def test_a_new_blob_is_zero():

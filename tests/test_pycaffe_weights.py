@@ -5,7 +5,8 @@ import pytest
 from extras import needs
 
 from minicaffe import pycaffe as caffe
-from minicaffe.proto import NetParameter, binary
+from minicaffe.io import binary
+from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
 
 NET = """

@@ -40,7 +40,7 @@ from minicaffe.cli.__main__ import main
 sys.exit(main(["train", "--solver=solver.prototxt", *sys.argv[2:]]))
 """
 HOLD = WITHOUT + """
-from minicaffe.solvers import run_lock
+from minicaffe.solvers.resume import run_lock
 with run_lock.held("run") as newly:
     print(newly, flush=True)
     sys.stdin.readline()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from minicaffe.data.idx import write_idx_lmdb
 from minicaffe.errors import DataError, MinicaffeError
-from minicaffe.proto.files import replace_file
+from minicaffe.io.files import replace_file
 
 HERE = Path(__file__).resolve().parent
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

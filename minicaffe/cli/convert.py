@@ -20,11 +20,10 @@ from minicaffe import passes
 from minicaffe.cli.show import add_no_python
 from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, ProtoError
-from minicaffe.io import solverstate, weights
+from minicaffe.io import binary, prototxt, solverstate, weights
+from minicaffe.io.binary import LayerWeights
 from minicaffe.log import warn
-from minicaffe.proto import TEST, NetParameter, SolverParameter, binary
-from minicaffe.proto import text as proto_text
-from minicaffe.proto.binary import LayerWeights
+from minicaffe.proto import TEST, NetParameter, SolverParameter
 
 DEFINITIONS, STATES = (".prototxt", ".yaml", ".yml"), (".solverstate", ".solverstate.h5")
 _CONVOLUTIONS = ("Convolution", "Deconvolution", "CONVOLUTION", "DECONVOLUTION", "conv")
@@ -43,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     kind, target = binary.sniff(args.source), args.target.lower()
     if kind in ("prototxt", "text", "empty"):
         _check_target(args, DEFINITIONS, "a definition")
-        proto_text.write(args.target, read_net_or_solver(args.source))
+        prototxt.write(args.target, read_net_or_solver(args.source))
     elif kind == "solverstate" or target.endswith(STATES):
         state = solverstate.read(args.source)
         _check_target(args, STATES, "a solver state")
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             say(f"{args.target} names the weights {state.learned_net}: convert them too")
         solverstate.write(args.target, state)
     elif kind == "caffemodel" and target.endswith(DEFINITIONS):
-        proto_text.write(args.target, _definition(args.source))
+        prototxt.write(args.target, _definition(args.source))
     else:
         layers = weights.read(args.source)
         _check_target(args, weights.SUFFIXES, "weights")
@@ -64,10 +63,10 @@ def run(args: argparse.Namespace) -> int:
 def read_net_or_solver(path: str) -> Any:
     """The NetParameter or the SolverParameter of a file, whichever it is; the net's error where it is neither."""
     try:
-        return proto_text.read(path, NetParameter())
+        return prototxt.read(path, NetParameter())
     except ProtoError as not_a_net:
         try:
-            return proto_text.read(path, SolverParameter())
+            return prototxt.read(path, SolverParameter())
         except ProtoError as not_a_solver:
             # the reading that came further is the one that was meant
             raise max((not_a_net, not_a_solver), key=_line) from None

@@ -18,13 +18,15 @@ from typing import Any
 import numpy as np
 
 from minicaffe import kernels
-from minicaffe.cli import glog, picture, progress, run_log
+from minicaffe.cli import progress
 from minicaffe.cli.flags import whole
 from minicaffe.cli.terminal import say
 from minicaffe.data.idx import write_idx_lmdb
 from minicaffe.errors import DataError, SolverError
+from minicaffe.io import prototxt
 from minicaffe.net import Net
-from minicaffe.proto import SolverParameter, text
+from minicaffe.proto import SolverParameter
+from minicaffe.records import glog, picture, run_log
 from minicaffe.solvers import get_solver
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -84,11 +86,11 @@ def prepare(example: Path, out: Path, iterations: int) -> int:
                                      files / f"{prefix}-labels-idx1-ubyte.gz", out / name))
         say(f"  {name}: {counts[-1]} images")
     shutil.copyfile(example / NET, out / NET)
-    solver = text.read(str(example / SOLVER), SolverParameter())
+    solver = prototxt.read(str(example / SOLVER), SolverParameter())
     solver.MergeFrom(SolverParameter(max_iter=iterations, test_interval=max(1, iterations // 5), display=10,
                                      random_seed=1, snapshot=iterations))
     solver.test_iter[:] = [counts[1] // 100]  # the net tests in batches of 100
-    text.write(str(out / SOLVER), solver)
+    prototxt.write(str(out / SOLVER), solver)
     return counts[1]
 
 

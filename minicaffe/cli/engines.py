@@ -23,5 +23,5 @@ def run(args: argparse.Namespace) -> int:
         say(f"{name:8}{library:10}{state}")
     say()
     for name, made in sorted(kernels.kernels().items()):
-        say(f"  {name:28}" + ", ".join(["numpy", *made.twins]))
+        say(f"  {name:28}" + ", ".join(made.implementations))
     return 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 
-from minicaffe.cli import glog
 from minicaffe.cli.flags import files, whole, words
 from minicaffe.cli.show import add_no_python, add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
@@ -15,7 +14,8 @@ from minicaffe.errors import NetError
 from minicaffe.log import log, number, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
-from minicaffe.solvers.report import MeanOutputs, outputs
+from minicaffe.records import glog
+from minicaffe.solvers.schedule.report import MeanOutputs, outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

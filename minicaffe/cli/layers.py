@@ -124,7 +124,7 @@ def fields(name: str) -> dict[str, list[Field]]:
 @cache
 def samples() -> dict[str, str]:
     """Type -> a net with one layer of it, from samples.prototxt."""
-    text = resources.files("minicaffe.cli").joinpath("samples.prototxt").read_text(encoding="utf-8")
+    text = resources.files("minicaffe.layers").joinpath("samples.prototxt").read_text(encoding="utf-8")
     parts = re.split(r"^# (\w+)\n", text, flags=re.MULTILINE)[1:]
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 

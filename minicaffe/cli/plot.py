@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 
-from minicaffe.cli import curves, run_log
 from minicaffe.cli.terminal import say
 from minicaffe.log import one_line
+from minicaffe.records import curves, run_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from minicaffe import kernels
-from minicaffe.cli import glog
 from minicaffe.log import number, visible
+from minicaffe.records import glog
 
 try:
     import rich.console

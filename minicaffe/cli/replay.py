@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 
-from minicaffe.cli import glog
 from minicaffe.cli.show import add_no_python
 from minicaffe.cli.terminal import say
-from minicaffe.solvers.failure import Replay
+from minicaffe.records import glog
+from minicaffe.solvers.doctor.failure import Replay
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe import passes
+from minicaffe.analysis.cost import NetCost, cost
 from minicaffe.cli import layout
 from minicaffe.cli.flags import whole
 from minicaffe.cli.layout import terminal_width, wrap
@@ -24,7 +25,6 @@ from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, NetError
 from minicaffe.log import one_line
 from minicaffe.net import Net, location, memory_plan
-from minicaffe.net.cost import NetCost, cost
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import Phase
 

@@ -15,7 +15,7 @@ import argparse
 import os
 from pathlib import Path
 
-from minicaffe.cli import glog, timing_report
+from minicaffe.cli import timing_report
 from minicaffe.cli.evaluate import check_iterations, use_cpu
 from minicaffe.cli.flags import whole
 from minicaffe.cli.show import add_no_python, add_permissive, add_state_arguments, stages
@@ -23,11 +23,12 @@ from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.timing_report import Recorder
 from minicaffe.errors import DataError
+from minicaffe.io.files import replace_file
 from minicaffe.kernels import clock
 from minicaffe.log import log, number
 from minicaffe.net import Net
 from minicaffe.proto import Phase
-from minicaffe.proto.files import replace_file
+from minicaffe.records import glog
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

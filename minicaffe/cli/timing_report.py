@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from minicaffe import kernels
+from minicaffe.analysis import work as net_work
+from minicaffe.analysis.work import Work
 from minicaffe.cli import layout
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.net import Net
-from minicaffe.net import work as net_work
-from minicaffe.net.work import Work
 from minicaffe.proto import TEST
 
 SIDE = 1024             # of the matrices whose product shows the most that arithmetic can give
@@ -151,7 +151,7 @@ def _words(row: Row) -> tuple[str, ...]:
 
 def as_json(made: Report, **more: Any) -> bytes:
     """The same numbers for programs, with what computed them."""
-    from minicaffe.cli.run_facts import versions
+    from minicaffe.records.facts import versions
 
     layers: list[dict[str, Any]] = []
     for row in made.rows:

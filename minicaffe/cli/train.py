@@ -19,14 +19,18 @@ from functools import partial
 from typing import Any
 
 from minicaffe import lint
-from minicaffe.cli import progress, run_record, signals
+from minicaffe.cli import progress, signals
 from minicaffe.cli.flags import files, filled, seconds, whole, words
 from minicaffe.cli.show import add_no_python, add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError, SolverError
 from minicaffe.log import lines, log, warn
 from minicaffe.net import Net
-from minicaffe.solvers import Solver, checks, criterion, definition, doctor, get_solver, keep, lr_policy, snapshot
+from minicaffe.records import recorder
+from minicaffe.solvers import Solver, checks, definition, get_solver, lr_policy
+from minicaffe.solvers.doctor import doctor
+from minicaffe.solvers.resume import keep, snapshot
+from minicaffe.solvers.schedule import criterion
 
 REQUEUE_WAIT = 120.0  # seconds
 
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         raise SolverError("--strict judges the files of --weights, but none is given")
     silence = lint.silenced(name for names in args.silence for name in names.split(",") if name)
     with ExitStack() as locked, progress.reporting() as report, \
-            run_record.recording(not args.no_record, args.tensorboard or "") as recorder:
+            recorder.recording(not args.no_record, args.tensorboard or "") as record:
         param = _param(args)
         locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
@@ -95,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             log("caffe.cpp:235", f"Resuming from {state}" if state else
                 f"There is no snapshot {param.snapshot_prefix}_iter_*.solverstate: training begins")
         log("caffe.cpp:239", "Starting Optimization")
-        with recorder.following(solver), report.following(solver), \
+        with record.following(solver), report.following(solver), \
                 signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect):
             watching = doctor.Doctor(solver, stop=args.on_nan == "stop")
             try:

@@ -65,19 +65,19 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def compile_all(engine: str) -> None:
     """Make every entry, and call each other twin of an engine on small arrays."""
-    from minicaffe.kernels.jit import entry
+    from minicaffe.kernels.numba_engine import entry
 
     entry.compile_all()
     for name, made in sorted(kernels.kernels().items()):
-        if engine in made.twins and name in CALLS:
+        if engine in made.implementations and name in CALLS:
             for arguments in CALLS[name]():
-                made.twins[engine](*arguments)
+                made.implementations[engine](*arguments)
 
 
 def _cache_lines() -> list[str]:
     """How much was compiled and how much was there, and where it is."""
-    from minicaffe.kernels.jit import entry
-    from minicaffe.kernels.jit.compiled import functions
+    from minicaffe.kernels.numba_engine import entry
+    from minicaffe.kernels.numba_engine.compiled import functions
 
     made, there = entry.origins()
     made += sum(sum(function.stats.cache_misses.values()) for function in functions)

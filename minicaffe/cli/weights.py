@@ -17,9 +17,9 @@ import numpy as np
 from minicaffe.cli.layout import table, terminal_width, wrap
 from minicaffe.cli.terminal import say
 from minicaffe.io import weights
+from minicaffe.io.binary import LayerWeights
 from minicaffe.log import number
-from minicaffe.net.weights import same_shape
-from minicaffe.proto.binary import LayerWeights
+from minicaffe.net.copy_weights import same_shape
 
 Key = tuple[str, int, int]  # layer, which of that name, blob
 

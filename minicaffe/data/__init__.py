@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from minicaffe.errors import DataError
-from minicaffe.proto.files import missing_hint, refuse_device
+from minicaffe.io.files import missing_hint, refuse_device
 
 
 class Source(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 from minicaffe.data import listed_file_error, read_list
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
-from minicaffe.proto.file_bytes import open_ordinary
+from minicaffe.io.file_bytes import open_ordinary
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minicaffe.errors import DataError
-from minicaffe.proto.file_bytes import FileBytes
+from minicaffe.io.file_bytes import FileBytes
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
 _HEAD = struct.Struct("<QHHHH")  # page number, -, flags, end of the node table, start of the nodes

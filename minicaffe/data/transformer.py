@@ -12,10 +12,10 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from minicaffe.errors import DataError, LayerError
+from minicaffe.io.binary import blob_to_array
+from minicaffe.io.files import refuse_device
 from minicaffe.log import log
 from minicaffe.proto import TRAIN, BlobProto
-from minicaffe.proto.binary import blob_to_array
-from minicaffe.proto.files import refuse_device
 
 
 class Transformer:

@@ -9,12 +9,12 @@ import numpy as np
 
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
+from minicaffe.io.binary import LayerWeights, write_weights
+from minicaffe.io.files import PathLike
 from minicaffe.io.tensors import MOST_BLOBS, as_blob, in_a_row, is_stored
+from minicaffe.io.wrong_file import right_file_hint, wrong_file
 from minicaffe.log import warn
 from minicaffe.proto import NetParameter
-from minicaffe.proto.binary import LayerWeights, write_weights
-from minicaffe.proto.files import PathLike
-from minicaffe.proto.wrong_file import right_file_hint, wrong_file
 
 Layers = Sequence[tuple[str, Sequence[tuple[int, np.ndarray]]]]  # names, and the blobs that are stored by number
 

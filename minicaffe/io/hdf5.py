@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
-from minicaffe.proto.blobs import too_large
-from minicaffe.proto.file_bytes import open_ordinary, unchanged
-from minicaffe.proto.files import PathLike, replace_file, unreadable
-from minicaffe.proto.sniff import describe, sniff
+from minicaffe.io.blobs import too_large
+from minicaffe.io.file_bytes import open_ordinary, unchanged
+from minicaffe.io.files import PathLike, replace_file, unreadable
+from minicaffe.io.sniff import describe, sniff
 
 try:
     import h5py

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from minicaffe.errors import DataError
-from minicaffe.proto.blobs import too_large
-from minicaffe.proto.file_bytes import unchanged
-from minicaffe.proto.files import PathLike, replace_file
+from minicaffe.io.blobs import too_large
+from minicaffe.io.file_bytes import unchanged
+from minicaffe.io.files import PathLike, replace_file
 
 PACKED_AT_MOST = 1100  # times: deflate makes nothing smaller than 1/1032
 LONGEST_HEADER = 10_000

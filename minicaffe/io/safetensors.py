@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from minicaffe.errors import DataError
-from minicaffe.proto.blobs import MAX_AXES, too_large
-from minicaffe.proto.file_bytes import FileBytes
-from minicaffe.proto.files import PathLike, replace_file
-from minicaffe.proto.sniff import SAFETENSORS_HEADER
+from minicaffe.io.blobs import MAX_AXES, too_large
+from minicaffe.io.file_bytes import FileBytes
+from minicaffe.io.files import PathLike, replace_file
+from minicaffe.io.sniff import SAFETENSORS_HEADER
 
 METADATA = "__metadata__"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",

@@ -8,9 +8,9 @@ import numpy as np
 
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
-from minicaffe.proto.binary import SolverSnapshot, read_solverstate, sniff, write_solverstate
-from minicaffe.proto.files import PathLike
-from minicaffe.proto.wrong_file import right_file_hint, wrong_file
+from minicaffe.io.binary import SolverSnapshot, read_solverstate, sniff, write_solverstate
+from minicaffe.io.files import PathLike
+from minicaffe.io.wrong_file import right_file_hint, wrong_file
 
 LARGEST = 2**31 - 1  # Caffe's counters are ints
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from minicaffe.errors import DataError
-from minicaffe.proto.binary import LayerWeights
+from minicaffe.io.binary import LayerWeights
 
 MOST_BLOBS = 1000  # of a layer; no layer of Caffe's has more than a few
 

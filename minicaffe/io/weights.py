@@ -16,10 +16,10 @@ from typing import Any
 
 from minicaffe.errors import DataError
 from minicaffe.io import caffemodel, npz, safetensors, tensors
+from minicaffe.io.binary import LayerWeights, read_weights, sniff, write_weights
+from minicaffe.io.files import PathLike
+from minicaffe.io.wrong_file import wrong_file
 from minicaffe.proto import NetParameter
-from minicaffe.proto.binary import LayerWeights, read_weights, sniff, write_weights
-from minicaffe.proto.files import PathLike
-from minicaffe.proto.wrong_file import wrong_file
 
 SUFFIXES = (".caffemodel", ".h5", ".hdf5", ".npz", ".safetensors")
 

@@ -1,32 +1,124 @@
 """The array operations that layers and solvers call by name: `kernels.correlate(...)`.
 
-`reference/` holds one numpy implementation of each, to be read; `jit/` holds faster twins of some.
-Which one runs is the process's choice (`use_engine`, MINICAFFE_ENGINE), and so is the number of threads
-(`set_threads`, MINICAFFE_THREADS); neither is ever a layer's.
+`definitions/` holds each of them as the maths, to be read. `numpy_engine/` and `numba_engine/` hold faster
+implementations. Which one runs is the process's choice (`use_engine`, MINICAFFE_ENGINE), and so is the number of
+threads (`set_threads`, MINICAFFE_THREADS). Neither is ever a layer's.
 """
 
 from __future__ import annotations
 
-from minicaffe.kernels.registry import (
-    Kernel,
-    available_engines,
-    engine,
-    import_all,
-    kernel,
-    kernels,
-    use_engine,
+from minicaffe.kernels.definitions.convolution import (
+           add_channel_sums,
+           correlate,
+           correlate_data_grad,
+           correlate_weight_grad,
 )
+from minicaffe.kernels.definitions.elementwise import (
+           add_up,
+           affine,
+           copy_columns,
+           crop,
+           larger,
+           prelu,
+           product,
+           relu,
+           relu_grad,
+           remembered_moments,
+           weighted_sum,
+)
+from minicaffe.kernels.definitions.embedding import scatter_add
+from minicaffe.kernels.definitions.im2col import col2im, im2col
+from minicaffe.kernels.definitions.lrn import lrn, lrn_grad, negative_power, window_sum
+from minicaffe.kernels.definitions.maps import absolute, clip, elu, exponential, linear, sigmoid, tanh
+from minicaffe.kernels.definitions.matmul import matmul
+from minicaffe.kernels.definitions.pooling import (
+           ave_pool,
+           ave_pool_grad,
+           expected_pool,
+           expected_pool_grad,
+           max_pool,
+           max_pool_grad,
+           stochastic_pool,
+)
+from minicaffe.kernels.definitions.recurrent import lstm_unit, lstm_unit_grad
+from minicaffe.kernels.definitions.reduce import row_sum
+from minicaffe.kernels.definitions.softmax import softmax, softmax_grad
+from minicaffe.kernels.definitions.update import (
+           adadelta_update,
+           adagrad_update,
+           adam_update,
+           add_l1_decay,
+           add_l2_decay,
+           nesterov_update,
+           rmsprop_update,
+           sgd_update,
+           take_step,
+)
+from minicaffe.kernels.registry import Kernel, available_engines, engine, kernel, kernels, use_engine
 from minicaffe.kernels.shards import for_blocks, for_images, set_threads, threads
 from minicaffe.kernels.timekeeping import clock
 
-import_all("minicaffe.kernels.reference")
-
-__all__ = ["Kernel", "available_engines", "clock", "engine", "for_blocks", "for_images", "kernel", "kernels",
-           "set_threads", "threads", "use_engine"]
-
-
-def __getattr__(name: str) -> Kernel:
-    try:
-        return kernels()[name]
-    except KeyError:
-        raise AttributeError(f"there is no kernel {name!r}") from None
+__all__ = [
+           "Kernel",
+           "absolute",
+           "adadelta_update",
+           "adagrad_update",
+           "adam_update",
+           "add_channel_sums",
+           "add_l1_decay",
+           "add_l2_decay",
+           "add_up",
+           "affine",
+           "available_engines",
+           "ave_pool",
+           "ave_pool_grad",
+           "clip",
+           "clock",
+           "col2im",
+           "copy_columns",
+           "correlate",
+           "correlate_data_grad",
+           "correlate_weight_grad",
+           "crop",
+           "elu",
+           "engine",
+           "expected_pool",
+           "expected_pool_grad",
+           "exponential",
+           "for_blocks",
+           "for_images",
+           "im2col",
+           "kernel",
+           "kernels",
+           "larger",
+           "linear",
+           "lrn",
+           "lrn_grad",
+           "lstm_unit",
+           "lstm_unit_grad",
+           "matmul",
+           "max_pool",
+           "max_pool_grad",
+           "negative_power",
+           "nesterov_update",
+           "prelu",
+           "product",
+           "relu",
+           "relu_grad",
+           "remembered_moments",
+           "rmsprop_update",
+           "row_sum",
+           "scatter_add",
+           "set_threads",
+           "sgd_update",
+           "sigmoid",
+           "softmax",
+           "softmax_grad",
+           "stochastic_pool",
+           "take_step",
+           "tanh",
+           "threads",
+           "use_engine",
+           "weighted_sum",
+           "window_sum",
+]

@@ -16,7 +16,7 @@ import numpy as np
 
 from minicaffe import system
 from minicaffe.errors import EngineError
-from minicaffe.kernels import tape
+from minicaffe.kernels import recording
 from minicaffe.kernels.blas import hold_to_one_thread
 
 BLOCK = 1 << 15  # elements of an array: five of them fit in a core's cache
@@ -77,7 +77,7 @@ def run(task: Callable[[int], object], count: int, *, gemm: bool = False, wakes:
     `gemm` says that the task multiplies matrices, `wakes` that there is work enough to wake other threads for. The
     first error of a task is raised again here.
     """
-    if tape.spoil():  # what a task does, on whatever thread, no tape hears of
+    if recording.spoil():  # what a task does, on whatever thread, no tape hears of
         return
     helpers = min(threads(), count) - 1
     held = hold_to_one_thread() if gemm else True  # else BLAS has threads of its own: none on top of them

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
-from minicaffe.kernels import tape
+from minicaffe.kernels import recording
 
 LINE = 64  # bytes of a cache line
 
@@ -23,7 +23,7 @@ def borrow(slot: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
 
     It is valid until the same thread borrows the slot again, so it must not outlive the kernel's call.
     """
-    recorder = tape.current()
+    recorder = recording.current()
     if recorder is not None and recorder.borrowed is not None:
         size = int(math.prod(shape)) * np.dtype(dtype).itemsize
         recorder.borrowed[slot] = max(size, recorder.borrowed.get(slot, 0))
@@ -41,7 +41,7 @@ def held() -> int:
 
 
 def without_memory(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
-    """An array of this shape that is one number, seen again and again: for rehearsals (tape.py)."""
+    """An array of this shape that is one number, seen again and again: for rehearsals (recording.py)."""
     return as_strided(np.zeros(1, dtype), tuple(shape), (0,) * len(shape))
 
 

@@ -27,10 +27,10 @@ from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.filler import check_shape, fill, refusal, unread_fields
+from minicaffe.io.binary import blob_to_array
 from minicaffe.layer.registry import Arity, arity_words, limits
 from minicaffe.log import warn
 from minicaffe.proto import TRAIN, LayerParameter
-from minicaffe.proto.binary import blob_to_array
 from minicaffe.proto.finite import not_finite
 
 SWAPPED = "the first bottom is for the scores, the second for the labels: they seem to be the wrong way round"
@@ -348,7 +348,7 @@ class Layer:
 
     def to_proto(self, write_diff: bool = False) -> Any:
         """The LayerParameter with the learnable blobs in it."""
-        from minicaffe.proto.binary import array_to_blob
+        from minicaffe.io.binary import array_to_blob
 
         param = LayerParameter()
         param.CopyFrom(self.layer_param)

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from minicaffe.errors import MinicaffeError, near_names
 from minicaffe.net import Net
-from minicaffe.solvers import doctor
+from minicaffe.solvers.doctor import doctor
 
 ERROR, WARNING = "error", "warning"
 

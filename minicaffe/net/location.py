@@ -10,6 +10,7 @@ from typing import Any
 
 from minicaffe import passes
 from minicaffe.errors import MinicaffeError, NetError
+from minicaffe.io import prototxt
 from minicaffe.log import silent
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
@@ -88,7 +89,7 @@ def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
     """A copy of the definition that may be changed, and the way back to its lines."""
     net = NetParameter()
     if isinstance(definition, (str, os.PathLike)):
-        source = proto_text.read_source(definition)
+        source = prototxt.read_source(definition)
         proto_text.parse(source.text, net, source.filename)
         return net, Location(source)
     kind = getattr(getattr(definition, "DESCRIPTOR", None), "full_name", type(definition).__name__)

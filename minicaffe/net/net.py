@@ -15,7 +15,7 @@ from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, n
 from minicaffe.layer import Layer, create, layer_class
 from minicaffe.log import log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, wiring
-from minicaffe.net import weights as weight_files
+from minicaffe.net import copy_weights as weight_files
 from minicaffe.net.replay import Replay
 from minicaffe.passes.filter import warn_of_state
 from minicaffe.passes.insert_splits import of_layer, rank

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from minicaffe import blob as blob_module
 from minicaffe import kernels
-from minicaffe.kernels.tape import Tape, recording
+from minicaffe.kernels.recording import Tape, recording
 from minicaffe.layer import Layer
 from minicaffe.proto import TEST
 

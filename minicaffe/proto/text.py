@@ -1,7 +1,4 @@
-"""Prototxt and YAML, read with errors that show the place, and written so that nothing is lost.
-
-`read` and `write` choose by the file's name: `.yaml` and `.yml` are YAML, everything else is prototxt.
-"""
+"""Prototxt and YAML as text: parsed with errors that show the place, and formatted so that nothing is lost."""
 
 from __future__ import annotations
 
@@ -11,21 +8,14 @@ from typing import Any
 from google.protobuf import text_format
 
 from minicaffe.errors import ProtoError
-from minicaffe.proto.files import PathLike, read_bytes, replace_file
-from minicaffe.proto.sniff import sniff_bytes
 from minicaffe.proto.source import Source, excerpt, is_yaml
 from minicaffe.proto.wording import explain
-from minicaffe.proto.wrong_file import wrong_file
 
-__all__ = ["Source", "format", "parse", "read", "read_source", "write"]
+__all__ = ["Source", "format", "format_for", "parse"]
 
-LARGEST = 64_000_000  # bytes of a text; the largest nets have less than one million
 MOST_BLANKS = 1_000_000  # in one line and one run: the library's parser takes 150 bytes of memory for each
 MOST_LINES = 5_000_000  # some 5 s of parsing
 MOST_FIELDS = 1_000_000  # and values of lists: 20 s of parsing; a net of 16,000 layers has some 400,000
-
-# The last quote may be missing. Else a line of many first quotes would be searched to its end from each of them.
-_COMMENT_OR_STRING = re.compile(rb"""("(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)|#[^\n]*""")
 
 
 def parse(text: str, message: Any, filename: str = "<string>") -> Any:
@@ -50,29 +40,6 @@ def parse(text: str, message: Any, filename: str = "<string>") -> Any:
     return message
 
 
-def read(path: PathLike, message: Any) -> Any:
-    """Fill `message` from a prototxt or YAML file and return it; ProtoError as `parse`, or no such file."""
-    return parse(read_source(path).text, message, str(path))
-
-
-def read_source(path: PathLike) -> Source:
-    """The text of a file, with its places; ProtoError when it is missing, binary, too large, or not UTF-8."""
-    data = read_bytes(path, LARGEST + 1)
-    kind = sniff_bytes(data)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ProtoError("this text is UTF-16", where=str(path), hint="save it as UTF-8 in an editor")
-    if kind not in ("prototxt", "text"):
-        raise wrong_file(path, kind, "prototxt")
-    if len(data) > LARGEST:
-        raise ProtoError(f"this text is larger than {LARGEST // 10**6} MB, the most that a definition may have",
-                         where=str(path))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = _without_comments(data, path)
-    return Source(text, str(path))
-
-
 def format(message: Any, *, ascii_only: bool = False) -> str:
     """The message as prototxt: two spaces a level, the shortest decimals that read back as the same float.
 
@@ -81,15 +48,13 @@ def format(message: Any, *, ascii_only: bool = False) -> str:
     return text_format.MessageToString(message, as_utf8=not ascii_only)
 
 
-def write(path: PathLike, message: Any) -> None:
-    """Write prototxt or, by the file's name, YAML; the old file stays until the new one is whole."""
-    if is_yaml(str(path)):
+def format_for(filename: str, message: Any) -> str:
+    """The message as YAML where the file's name ends so, else as prototxt."""
+    if is_yaml(filename):
         from minicaffe.proto import yaml_text
 
-        text = yaml_text.format(message)
-    else:
-        text = format(message)
-    replace_file(path, [text.encode("utf-8")])
+        return yaml_text.format(message)
+    return format(message)
 
 
 def check_complete(message: Any, filename: str, source: Source | None = None) -> None:
@@ -131,14 +96,3 @@ def _located(error: text_format.ParseError, text: str, message: Any, filename: s
     sentence, hint = explain(sentence, message.DESCRIPTOR, text.split("\n")[line - 1])
     place = f"{filename}:{line}:{column}"
     return ProtoError(f"{sentence}\n{excerpt(text, line, column)}", where=place, hint=hint)
-
-
-def _without_comments(data: bytes, path: PathLike) -> str:
-    """The text less its comments: as Caffe does, read a file where only comments are in another encoding."""
-    bare = _COMMENT_OR_STRING.sub(lambda match: match[1] or b"", data)
-    try:
-        return bare.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = bare.count(b"\n", 0, error.start) + 1
-        raise ProtoError("this text is not UTF-8", where=f"{path}:{line}",
-                         hint="save it as UTF-8 in an editor; Caffe's own names are plain ASCII") from None

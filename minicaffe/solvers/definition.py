@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minicaffe.errors import ProtoError, SolverError
+from minicaffe.io import prototxt
 from minicaffe.log import log, warn
 from minicaffe.proto import TEST, TRAIN, NetParameter, NetState, SolverParameter
 from minicaffe.proto import text as proto_text
@@ -27,7 +28,7 @@ OLD_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")  # by 
 def read_solver(path: str) -> Any:
     """The SolverParameter of a prototxt or YAML file, with the deprecated `solver_type` upgraded and a prefix set."""
     with _auto_pointed_out():
-        param = proto_text.read(path, SolverParameter())
+        param = prototxt.read(path, SolverParameter())
     return with_snapshot_prefix(with_type(param, path), path)
 
 
@@ -143,7 +144,7 @@ def _state(definition: Any, phase: int, state: Any, where: str) -> Any:
 
 def _read(path: str, where: str) -> Any:
     try:
-        return proto_text.read(path, NetParameter())
+        return prototxt.read(path, NetParameter())
     except ProtoError as error:
         error.where = error.where or where
         if where and not Path(path).exists() and (Path(where).parent / path).exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minicaffe.errors import MinicaffeError, SolverError
+from minicaffe.io import prototxt
 from minicaffe.log import number, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
@@ -49,7 +50,7 @@ def place(param: Any, field: str, where: str) -> str:
     if not where:
         return ""
     try:
-        source = proto_text.read_source(where)
+        source = prototxt.read_source(where)
         given = proto_text.parse(source.text, SolverParameter(), source.filename)
     except MinicaffeError:
         return where

@@ -18,22 +18,14 @@ from minicaffe.blob import Blob
 from minicaffe.log import log, number
 from minicaffe.net import Net
 from minicaffe.proto import TRAIN, text
-from minicaffe.solvers import (
-    checks,
-    criterion,
-    definition,
-    doctor,
-    epochs,
-    lr_policy,
-    record,
-    report,
-    run_lock,
-    snapshot,
-)
-from minicaffe.solvers.iter_size import Passes
-from minicaffe.solvers.keep import Keep
+from minicaffe.solvers import checks, definition, lr_policy
+from minicaffe.solvers.doctor import doctor
 from minicaffe.solvers.registry import DType, NetClass
 from minicaffe.solvers.registry import register as register
+from minicaffe.solvers.resume import resume_file, run_lock, snapshot
+from minicaffe.solvers.resume.keep import Keep
+from minicaffe.solvers.schedule import criterion, epochs, report
+from minicaffe.solvers.schedule.iter_size import Passes
 
 Rule = tuple[Callable[..., object], tuple[float, ...]]  # an update kernel, and its numbers
 
@@ -226,7 +218,7 @@ class Solver:
 
     def test_all(self) -> None:
         """Run every test net; then see whether the results are the best so far."""
-        self._before_test = record.capture(self)  # a snapshot taken meanwhile resumes before the tests
+        self._before_test = resume_file.capture(self)  # a snapshot taken meanwhile resumes before the tests
         results: criterion.Results = []
         for index in range(len(self.test_nets)):
             if not self.stopped:
@@ -259,7 +251,7 @@ class Solver:
     def snapshot(self) -> str:
         """Write the weights, the solver's state and the record for an exact resume; the name of the weights' file."""
         with self._locked():
-            return snapshot.write(self, self._before_test or record.capture(self))
+            return snapshot.write(self, self._before_test or resume_file.capture(self))
 
     def restore(self, path: str) -> None:
         """Continue from a solver state: weights, history, iteration and, where its record is there, all else."""

@@ -29,9 +29,9 @@ import numpy as np
 from nets import NETS, column
 
 from minicaffe import kernels, rng
+from minicaffe.analysis.cost import cost
 from minicaffe.errors import MinicaffeError
 from minicaffe.net import Net
-from minicaffe.net.cost import cost
 from minicaffe.proto import TEST, SolverParameter
 from minicaffe.solvers import get_solver
 
@@ -193,7 +193,7 @@ def growth(args):
 
 def load(args):
     """Reading a caffemodel of CaffeNet's size: seconds, and memory over the arrays it gives."""
-    from minicaffe.proto.binary import write_weights
+    from minicaffe.io.binary import write_weights
 
     net = NETS["caffenet"][0](1).net
     with tempfile.TemporaryDirectory() as folder:
@@ -214,7 +214,7 @@ def peak_memory():
 
 def load_one(args):
     """Load one weight file in a process of its own, so that the peak is this load's alone."""
-    from minicaffe.proto.binary import read_weights
+    from minicaffe.io.binary import read_weights
 
     before = peak_memory()
     start = time.perf_counter()

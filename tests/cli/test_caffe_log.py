@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from minicaffe.cli import run_log
 from minicaffe.cli.__main__ import main
-from minicaffe.cli.run_log import TOTAL
+from minicaffe.records import run_log
+from minicaffe.records.run_log import TOTAL
 
 HEAD = "I1128 11:26:34.448113 30268 solver.cpp:239] "
 LOG = [

@@ -539,7 +539,7 @@ def test_a_full_disk(folder, flags, size, message):
 
 @pytest.mark.parametrize(("function", "error"), [
     *((name, OSError(errno.ENOMEM, "Cannot allocate memory")) for name in (
-        "pathlib.Path.mkdir", "os.open", "os.fsync", "os.replace", "minicaffe.cli.run_record._append")),
+        "pathlib.Path.mkdir", "os.open", "os.fsync", "os.replace", "minicaffe.records.recorder._append")),
     ("minicaffe.cli.train.get_solver", RuntimeError("can't start new thread")),  # Python's words: no room for its stack
     ("minicaffe.cli.train.get_solver", MemoryError())])
 def test_memory_that_is_not_there_is_called_that(folder, fail, monkeypatch, function, error):

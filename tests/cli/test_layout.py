@@ -8,8 +8,8 @@ import pytest
 from minicaffe.cli import layers, layout
 from minicaffe.cli.__main__ import COMMANDS, main, parser_of
 from minicaffe.io import weights
+from minicaffe.io.binary import LayerWeights
 from minicaffe.layer import registered_types
-from minicaffe.proto.binary import LayerWeights
 
 ROWS = [("layer", "type", "count"), ("a", "Convolution", "1,024"), ("a_long_name/of_a_layer", "ReLU", "–"),
         ("a_long_name/of_a_layer", "", "7")]

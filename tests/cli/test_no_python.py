@@ -13,10 +13,10 @@ from minicaffe import Net, kernels
 from minicaffe import pycaffe as caffe
 from minicaffe.cli.__main__ import COMMANDS, main
 from minicaffe.errors import LayerError, SolverError
+from minicaffe.io import prototxt
 from minicaffe.proto import SolverParameter
-from minicaffe.proto import text as proto_text
 from minicaffe.solvers import get_solver
-from minicaffe.solvers.doctor import Doctor
+from minicaffe.solvers.doctor.doctor import Doctor
 
 NET = inputs(x=(2, 3), t=(2, 3)) + fully_connected("x", "f", 3) + layer(
     "Python", "f", "p", 'python_param { module: "stranger" layer: "Same" }') + layer("EuclideanLoss", "p t", "loss")
@@ -24,6 +24,7 @@ SOLVER = 'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1 snapsh
 STRANGER = """
 import os
 from minicaffe.layer import Layer
+from minicaffe.io import prototxt
 open("it_ran", "w").close()
 
 
@@ -51,7 +52,7 @@ def strangers_folder(folder, monkeypatch):
     """A folder with a net that names a module beside it, weights, and a failure that was saved."""
     (folder / "stranger.py").write_text(STRANGER)
     caffe.Net("net.prototxt").save("w.npz")
-    solver = get_solver(proto_text.read("solver.prototxt", SolverParameter()))
+    solver = get_solver(prototxt.read("solver.prototxt", SolverParameter()))
     solver.net.blobs["x"].data[...] = np.nan
     doctor = Doctor(solver)
     with pytest.raises(SolverError):

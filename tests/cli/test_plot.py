@@ -7,10 +7,10 @@ import xml.dom.minidom
 import pytest
 from extras import needs
 
-from minicaffe.cli import curves, picture, run_log
 from minicaffe.cli.__main__ import main
-from minicaffe.cli.run_log import TOTAL, Run
 from minicaffe.errors import DataError
+from minicaffe.records import curves, picture, run_log
+from minicaffe.records.run_log import TOTAL, Run
 
 CAFFE = """\
 I20261122 10:54:28.593068 30268 solver.cpp:45] Initializing solver from parameters:

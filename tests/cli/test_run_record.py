@@ -14,12 +14,12 @@ import yaml
 from extras import needs
 from points import NET as POINTS
 
-from minicaffe.cli import run_facts, run_log
 from minicaffe.cli.__main__ import main
-from minicaffe.cli.run_record import Record
-from minicaffe.cli.tensorboard import EventFile, crc32c
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
+from minicaffe.records import facts, run_log
+from minicaffe.records.recorder import Record
+from minicaffe.records.tensorboard import EventFile, crc32c
 
 NET = POINTS + """
 layer { name: "means" type: "Reduction" bottom: "ip" top: "mean" reduction_param { operation: MEAN axis: 1 } }
@@ -147,7 +147,7 @@ def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind)
     def found(*contents):
         for name, content in zip(names, contents, strict=True):
             Path(name).write_bytes(content)
-        return run_facts.fingerprint(layer, str(tmp_path / "list"))
+        return facts.fingerprint(layer, str(tmp_path / "list"))
 
     before = found(b"one", b"two", b"three")
     assert before == found(b"one", b"two", b"three")
@@ -156,16 +156,16 @@ def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind)
     others = [found(b"One", b"two", b"three"), found(b"one", b"two", b"threE"), found(b"onet", b"wo", b"three")]
     assert 4 == len({one["sha256"] for one in (before, *others)})
     Path(names[1]).unlink()
-    assert "fingerprint" in run_facts.fingerprint(layer, str(tmp_path / "list"))
+    assert "fingerprint" in facts.fingerprint(layer, str(tmp_path / "list"))
 
 
 def test_of_long_files_both_ends_are_hashed(tmp_path, monkeypatch):
     """A file that is too long to be read whole still tells by its beginning, its end and its size."""
-    monkeypatch.setattr(run_facts, "WHOLE", 8)
+    monkeypatch.setattr(facts, "WHOLE", 8)
     layer, found = SimpleNamespace(type="Own", param=None), []
     for content in (b"aaaa....bbbb", b"aaaa----bbbb", b"Aaaa....bbbb", b"aaaa....bbbB", b"aaaa.....bbbb"):
         (tmp_path / "file").write_bytes(content)
-        found.append(run_facts.fingerprint(layer, str(tmp_path / "file")))
+        found.append(facts.fingerprint(layer, str(tmp_path / "file")))
 
     assert "the first and last 4 bytes of the file" == found[0]["of"]
     assert found[0] == found[1]  # the middle is not read

@@ -12,13 +12,14 @@ import pytest
 import yaml
 from extras import needs
 
-from minicaffe.cli import progress, run_facts, terminal
+from minicaffe.cli import progress, terminal
 from minicaffe.cli.__main__ import main
-from minicaffe.io import weights
+from minicaffe.io import prototxt, weights
+from minicaffe.io.binary import LayerWeights
 from minicaffe.log import one_line, visible
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.proto.binary import LayerWeights
+from minicaffe.records import facts
 
 EVIL = r"a\nINJECTED \x1b[31m\x1b]0;t\x07\r\u202e"  # in a prototxt's string
 NET = """
@@ -168,14 +169,14 @@ def test_yaml_that_is_written_shows_no_control_characters(folder):
     """What would reorder a terminal's letters stands as an escape in definitions and in run.yaml; others stay."""
     for name in ("σ漢", "σ\u202e", "\x1b[1m\x9b", "a\n\u2066b"):
         net = NetParameter(name=name)
-        proto_text.write("named.yaml", net)
+        prototxt.write("named.yaml", net)
         shown = (folder / "named.yaml").read_text(encoding="utf-8")
         assert shown == visible(shown)
         assert ("σ漢" in shown) == (name == "σ漢")
-        assert net == proto_text.read("named.yaml", NetParameter())
-        facts = run_facts._yaml({"net": name}, letters=False)
-        assert facts == visible(facts)
-        assert {"net": name} == yaml.safe_load(facts)
+        assert net == prototxt.read("named.yaml", NetParameter())
+        written = facts._yaml({"net": name}, letters=False)
+        assert written == visible(written)
+        assert {"net": name} == yaml.safe_load(written)
 
 
 def test_show_keeps_names_exactly(folder, tmp_path):

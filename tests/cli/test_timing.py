@@ -8,10 +8,11 @@ import pytest
 from net_tools import convolution, fully_connected, inputs, layer
 
 from minicaffe import kernels
+from minicaffe.analysis import work
 from minicaffe.cli import timing_report
 from minicaffe.cli.__main__ import main
 from minicaffe.kernels import shards
-from minicaffe.net import Net, work
+from minicaffe.net import Net
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
 

@@ -15,11 +15,12 @@ import pytest
 from extras import needs
 from points import NET
 
-from minicaffe.cli import glog, progress, signals
+from minicaffe.cli import progress, signals
 from minicaffe.cli.__main__ import main
 from minicaffe.io import solverstate
+from minicaffe.io.binary import read_weights
 from minicaffe.log import log, warn
-from minicaffe.proto.binary import read_weights
+from minicaffe.records import glog
 from minicaffe.solvers import Action
 
 HEAD = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ [a-z_]+\.[ch]pp:\d+\] ")

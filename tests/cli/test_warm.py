@@ -28,8 +28,8 @@ LEFT = """
 from minicaffe import Net, kernels
 kernels.use_engine("numba")
 from minicaffe.cli import warm
-from minicaffe.kernels.jit.compiled import functions
-from minicaffe.kernels.jit.entry import entries
+from minicaffe.kernels.numba_engine.compiled import functions
+from minicaffe.kernels.numba_engine.entry import entries
 warm.compile_all("numba")
 print([e.name for e in entries if not e.is_made])
 before = [len(f.signatures) for f in functions]
@@ -54,7 +54,7 @@ def test_every_twin_has_arguments():
     needs("numba")
     kernels.use_engine("numba")
     assert set(warm.CALLS) == {name for name, made in kernels.kernels().items()
-                               if "numba" in made.twins and "numba" not in made.entered}
+                               if "numba" in made.implementations and "numba" not in made.recordable}
 
 
 def test_the_arguments_are_what_a_kernel_takes():
@@ -63,7 +63,7 @@ def test_the_arguments_are_what_a_kernel_takes():
     for name, calls in warm.CALLS.items():
         made = 0
         for arguments in calls():
-            kernels.kernels()[name].reference(*arguments)
+            kernels.kernels()[name].on("numpy")(*arguments)
             made += 1
         assert made, name
 
@@ -99,7 +99,7 @@ def test_no_folder_for_the_cache(monkeypatch, capsys):
     """this test shows that kernels compile where no folder may be written to, and that the user hears of it."""
     needs("numba")
     kernels.use_engine("numba")
-    from minicaffe.kernels.jit import compiled
+    from minicaffe.kernels.numba_engine import compiled
 
     real = compiled.njit
 

@@ -5,10 +5,10 @@ import pytest
 from extras import needs
 
 from minicaffe.cli.__main__ import main
-from minicaffe.io import solverstate, weights
-from minicaffe.proto import BlobProto, NetParameter, SolverParameter, V1LayerParameter, binary
+from minicaffe.io import binary, prototxt, solverstate, weights
+from minicaffe.io.binary import LayerWeights, SolverSnapshot
+from minicaffe.proto import BlobProto, NetParameter, SolverParameter, V1LayerParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.proto.binary import LayerWeights, SolverSnapshot
 
 NET = """
   name: "n"
@@ -110,7 +110,7 @@ def test_the_definition_alone(tmp_path):
     binary.write_weights(tmp_path / "w.caffemodel", definition, {"a": [np.ones((3, 3), np.float32)]})
 
     assert 0 == main(["convert", str(tmp_path / "w.caffemodel"), str(tmp_path / "w.prototxt")])
-    assert definition == proto_text.read(tmp_path / "w.prototxt", NetParameter())
+    assert definition == prototxt.read(tmp_path / "w.prototxt", NetParameter())
 
 
 def test_the_net_tells_what_hdf5_leaves_out(tmp_path, monkeypatch, capsys):
@@ -161,7 +161,7 @@ def test_a_binary_state_names_binary_weights(tmp_path, monkeypatch, capsys):
 ])
 def test_what_cannot_become_the_other(source, target, words, files, capsys):
     """this test shows that the error says what the file is and what could be made of it."""
-    proto_text.write("s.prototxt", SolverParameter(base_lr=0.1))
+    prototxt.write("s.prototxt", SolverParameter(base_lr=0.1))
     solverstate.write("a.solverstate", SolverSnapshot(3, "a.caffemodel", 0, [np.ones(2, np.float32)]))
     (files / "page").write_bytes(b"<html></html>")
 

@@ -12,11 +12,11 @@ from extras import needs
 from minicaffe.data.datum import make, parse
 from minicaffe.data.lmdb import LmdbSource, write_lmdb
 from minicaffe.errors import DataError, ProtoError
-from minicaffe.io import npz, safetensors, weights
-from minicaffe.proto import SolverParameter, file_bytes
+from minicaffe.io import file_bytes, npz, safetensors, weights
+from minicaffe.io.binary import LayerWeights, sniff
+from minicaffe.io.file_bytes import FileBytes, unchanged
+from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.proto.binary import LayerWeights, sniff
-from minicaffe.proto.file_bytes import FileBytes, unchanged
 from minicaffe.solvers import get_solver
 
 RECORDS = 3000  # of 300 bytes: more than two blocks

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from extras import needs
 
-from minicaffe.cli import demo, picture, run_log
+from minicaffe.cli import demo
 from minicaffe.data.idx import read_idx
 from minicaffe.data.lmdb import LmdbSource
 from minicaffe.errors import DataError
 from minicaffe.net import Net
 from minicaffe.proto import TEST, Datum
+from minicaffe.records import picture, run_log
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "fashion_mnist"
 

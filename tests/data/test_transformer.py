@@ -5,8 +5,8 @@ import pytest
 
 from minicaffe.data.transformer import Transformer
 from minicaffe.errors import DataError, LayerError
+from minicaffe.io.binary import array_to_blob
 from minicaffe.proto import TEST, TRAIN, BlobProto, TransformationParameter
-from minicaffe.proto.binary import array_to_blob
 
 OWNER = "layer 'd' (Data)"
 

@@ -31,10 +31,9 @@ from minicaffe.data import idx
 from minicaffe.data.datum import make, parse
 from minicaffe.data.lmdb import LmdbSource, write_lmdb
 from minicaffe.errors import MinicaffeError
-from minicaffe.io import hdf5, solverstate, weights
-from minicaffe.proto import binary, text
-from minicaffe.proto.binary import LayerWeights, SolverSnapshot
-from minicaffe.solvers import record
+from minicaffe.io import binary, hdf5, prototxt, solverstate, weights
+from minicaffe.io.binary import LayerWeights, SolverSnapshot
+from minicaffe.solvers.resume import resume_file
 
 SLACK = 160_000  # bytes: an error with its words, its traceback and the names that stand beside the file
 C_SLACK = 100_000_000  # bytes by which a process may grow, with what tracemalloc itself needs
@@ -126,16 +125,18 @@ KINDS = [
     Kind("caffemodel-whole", lambda path: weights.write(path, layers()),
          lambda path: binary.read(path, proto.NetParameter())),
     Kind("solverstate", lambda path: solverstate.write(path, state()), solverstate.read),
-    Kind("resume", lambda path: record.store(path, {"iter": 3, "nets": [{"h": np.arange(70.0).reshape(7, 10)}]}),
-         record.read),
+    Kind("resume", lambda path: resume_file.store(path, {"iter": 3, "nets": [{"h": np.arange(70.0).reshape(7, 10)}]}),
+         resume_file.read),
     Kind("h5-weights", lambda path: weights.write(path, layers()), weights.read),
     Kind("h5-state", lambda path: solverstate.write(path, state()), solverstate.read),
     Kind("h5-data", write_rows, lambda path: hdf5_data.read_datasets(str(path), ["data", "label"], np.float32)),
     Kind("npz", lambda path: weights.write(path, layers()), weights.read),
     Kind("safetensors", lambda path: weights.write(path, layers()), weights.read),
     Kind("binaryproto", lambda path: binary.write_blob(path, np.ones((1, 3, 7, 5), np.float32)), binary.read_blob),
-    Kind("prototxt", lambda path: text.write(path, definition()), lambda path: text.read(path, proto.NetParameter())),
-    Kind("yaml", lambda path: text.write(path, definition()), lambda path: text.read(path, proto.NetParameter())),
+    Kind("prototxt", lambda path: prototxt.write(path, definition()),
+         lambda path: prototxt.read(path, proto.NetParameter())),
+    Kind("yaml", lambda path: prototxt.write(path, definition()),
+         lambda path: prototxt.read(path, proto.NetParameter())),
     Kind("lmdb", save_lmdb, read_records),
     Kind("idx", write_idx, idx.read_idx),
 ]

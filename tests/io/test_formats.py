@@ -16,8 +16,8 @@ from extras import needs
 
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io import hdf5, npz, safetensors, solverstate, weights
+from minicaffe.io.binary import LayerWeights
 from minicaffe.proto import BlobProto, NetParameter, V1LayerParameter
-from minicaffe.proto.binary import LayerWeights
 
 SUFFIXES = [".caffemodel", ".caffemodel.h5", ".npz", ".safetensors"]
 

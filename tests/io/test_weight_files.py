@@ -10,10 +10,10 @@ from extras import needs
 from minicaffe import Net
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io import caffemodel, hdf5, solverstate, weights
+from minicaffe.io.binary import SolverSnapshot
+from minicaffe.io.wrong_file import right_file_hint, sibling
 from minicaffe.proto import NetParameter, SolverState
 from minicaffe.proto import text as proto_text
-from minicaffe.proto.binary import SolverSnapshot
-from minicaffe.proto.wrong_file import right_file_hint, sibling
 
 ORACLE = Path(__file__).parent.parent / "oracle" / "solvers"
 CASES = ["adam", "multistep", "sgd_momentum"]

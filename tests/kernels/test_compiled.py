@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("numba", reason="needs the package 'numba': pip install 'minicaffe[fast]'")
 
-from minicaffe.kernels.jit import compiled
+from minicaffe.kernels.numba_engine import compiled
 
 
 def test_machine_code_of_other_sources_is_forgotten(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from extras import needs_tiles
 
 from minicaffe import kernels
-from minicaffe.kernels.reference import convolution, windows
+from minicaffe.kernels.numpy_engine import convolution, windows
 
 CASES = [  # x, K, kernel, stride, pad, dilation, group
     ((2, 4, 7, 5), 6, (3, 2), (1, 1), (0, 0), (1, 1), 1),
@@ -173,7 +173,7 @@ def test_matmul_takes_the_right_way(product, shape, orders, way, monkeypatch):
     """Long dot products are computed where both matrices lie along them, and rows are added where a sum is short:
     a matrix with a side of 1 lies in both orders, and must not be taken for one that only lies in the wrong one."""
     needs_tiles()
-    from minicaffe.kernels.jit import matmul as twin
+    from minicaffe.kernels.numba_engine import matmul as twin
 
     taken = []
     for name in ("_dot_row", "_dot_rows", "_add_rows"):

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from minicaffe import kernels
-from minicaffe.kernels import shards, tape
+from minicaffe.kernels import recording, shards
 
 pytest.importorskip("numba", reason="needs the package 'numba': pip install 'minicaffe[fast]'")
 
 from some_entries import ran, scale_add
 
-from minicaffe.kernels.jit import entry as module
+from minicaffe.kernels.numba_engine import entry as module
 
 COUNTS = [1, 2, 7, 100, 1000, 2 * module.MOST + 3]
 
@@ -201,7 +201,7 @@ def test_process_ends_while_entries_run():
 def test_tape_plays_on_what_memory_holds_now():
     """this test shows that played calls read and write the same arrays in their order."""
     x, y = np.array([1, 2, 3], np.float32), np.zeros(3, np.float32)
-    with tape.recording() as recorded:
+    with recording.recording() as recorded:
         scale_add(1, x, y, 3, 1, 2.0)
         scale_add(3, y, y, 3, 3, 1.0)
     x[:], y[:] = [10, 20, 30], 1
@@ -216,11 +216,11 @@ def test_tapes_are_joined():
     y = np.zeros(2000, np.float32)
 
     def recorded(n):
-        with tape.recording() as made:
+        with recording.recording() as made:
             scale_add(2, np.full(n, n, np.float32), y, n, 2, 1.0)
         return made
 
-    joined = tape.Tape()
+    joined = recording.Tape()
     for n in (3, 2000):
         joined.extend(recorded(n))
     y.fill(0)
@@ -231,20 +231,20 @@ def test_tapes_are_joined():
 
 def test_empty_tape_plays_nothing():
     """this test shows that what has nothing to do leaves a tape that can be played."""
-    with tape.recording() as recorded:
+    with recording.recording() as recorded:
         pass
 
     assert recorded.player()() is None
 
 
 @pytest.mark.parametrize("spoiler", [
-    lambda: kernels.matmul.reference(np.ones((2, 3)), np.ones((3, 4)), np.ones((2, 4))),
+    lambda: kernels.matmul.on("numpy")(np.ones((2, 3)), np.ones((3, 4)), np.ones((2, 4))),
     lambda: shards.run(lambda i: None, 2)], ids=["reference", "pieces"])
 def test_spoiled_tape(spoiler):
     """this test shows that a tape that misses a call refuses to be played, alone or joined."""
-    with tape.recording() as recorded:
+    with recording.recording() as recorded:
         spoiler()
-    joined = tape.Tape()
+    joined = recording.Tape()
     joined.extend(recorded)
 
     for one in (recorded, joined):
@@ -255,10 +255,10 @@ def test_spoiled_tape(spoiler):
 def test_a_thread_writes_its_own_tape():
     """this test shows that what another thread calls is not on the tape, and that tapes inside each other are apart."""
     y = np.zeros(3, np.float32)
-    with tape.recording() as outer:
+    with recording.recording() as outer:
         together(lambda: scale_add(1, None, y, 3, 1, 1.0))
-        with tape.recording() as inner:
+        with recording.recording() as inner:
             scale_add(1, None, y, 3, 1, 1.0)
 
     assert [0, 1] == [len(one.calls) for one in (outer, inner)]
-    assert tape.current() is None
+    assert recording.current() is None

@@ -19,7 +19,7 @@ from minicaffe.kernels import registry, timekeeping
 def test_a_kernel_by_name():
     """kernels.im2col is the registered kernel with the reference's docstring."""
     assert kernels.kernels()["im2col"] is kernels.im2col
-    assert kernels.im2col.reference.__doc__ == kernels.im2col.__doc__
+    assert kernels.im2col.definition.__doc__ == kernels.im2col.__doc__
 
 
 def test_an_unknown_kernel():
@@ -33,7 +33,7 @@ def test_numpy_runs_every_reference():
     kernels.use_engine("numpy")
 
     assert kernels.engine() == "numpy"
-    assert all(k.active is k.reference for k in kernels.kernels().values())
+    assert all(k.active is k.implementations["numpy"] for k in kernels.kernels().values())
 
 
 def test_numba_runs_twins_and_else_references():
@@ -41,8 +41,8 @@ def test_numba_runs_twins_and_else_references():
     needs("numba")
     kernels.use_engine("numba")
 
-    assert kernels.im2col.active is kernels.im2col.twins["numba"]
-    assert kernels.scatter_add.active is kernels.scatter_add.reference
+    assert kernels.im2col.active is kernels.im2col.implementations["numba"]
+    assert kernels.scatter_add.active is kernels.scatter_add.on("numpy")
 
 
 def test_auto_is_the_fastest_installed():
@@ -60,13 +60,14 @@ def test_the_environment_chooses(monkeypatch):
 
 def test_an_unknown_engine():
     """An unknown engine is an error with the known ones and the nearest."""
-    with pytest.raises(EngineError, match=r"no engine 'numbe'; known are auto, numpy, numba\n.*'numba'"):
+    with pytest.raises(EngineError, match=r"no engine 'numbe'; known are auto, plain, numpy, numba\n.*'numba'"):
         kernels.use_engine("numbe")
 
 
 def test_an_engine_that_is_not_installed(monkeypatch):
     """An engine whose library is missing is an error with the command that installs it."""
-    monkeypatch.setitem(registry.ENGINES, "numba", ("minicaffe.kernels.jit", "no_such_library", "fast"))
+    monkeypatch.setitem(registry.ENGINES, "numba",
+                        registry.Engine("minicaffe.kernels.numba_engine", "no_such_library", "fast"))
     with pytest.raises(EngineError, match=r"pip install 'minicaffe\[fast\]'"):
         kernels.use_engine("numba")
 
@@ -74,31 +75,32 @@ def test_an_engine_that_is_not_installed(monkeypatch):
 def test_a_name_is_taken_once():
     """Two kernels of one name are an error."""
     with pytest.raises(EngineError, match="the kernel 'im2col' is defined twice"):
-        registry.kernel(kernels.im2col.reference)
+        registry.kernel(kernels.im2col.definition)
 
 
 def test_a_twin_of_entries_sees_float32_alone():
     """Where the first array is of other numbers, or one is of float64, the reference runs."""
     made, f, d, i = registry.Kernel(lambda *arrays, **more: "reference"), *(np.zeros(2, kind) for kind in "fdi")
-    made.twin("any", entries=True)(lambda *arrays, **more: "twin")
+    made.implementation("numba", recordable=True)(lambda *arrays, **more: "twin")
 
-    assert ["twin"] * 3 == [made.twins["any"](*a) for a in ((f,), (3, None, f, i), ([d], f))]
-    assert ["reference"] * 4 == [made.twins["any"](*a) for a in ((d,), (f, d), (i, f), (2.5, i))]
+    assert ["twin"] * 3 == [made.implementations["numba"](*a) for a in ((f,), (3, None, f, i), ([d], f))]
+    assert ["reference"] * 4 == [made.implementations["numba"](*a) for a in ((d,), (f, d), (i, f), (2.5, i))]
 
 
 def test_a_sharded_kernel_sees_slices_of_all_arrays(monkeypatch):
     """Each piece of a sharded kernel gets the same images of every array, and the other arguments whole."""
-    monkeypatch.setattr(registry.ShardedKernel, "PIECE", 10)
+    monkeypatch.setattr(registry, "PIECE", 10)
+    monkeypatch.setattr(registry, "MOST_PIECES", 16)
 
     def double(x, factor, y):
         y[...] = x * factor
         sizes.append(len(x))
 
     sizes = []
-    made = registry.ShardedKernel(lambda x, factor, y: None)
-    made.active = double
+    made = registry.Kernel(lambda x, factor, y: None)
+    made.implementation("numpy", over_images=True)(double)
     x, y = np.arange(105.0).reshape(7, 5, 3), np.zeros((7, 5, 3))
-    made(x, 2, y)
+    made.on("numpy")(x, 2, y)
 
     np.testing.assert_array_equal(2 * x, y)
     assert sorted(sizes) == [1] * 7
@@ -113,8 +115,9 @@ def broken(tmp_path, monkeypatch):
         (package / "__init__.py").write_text("")
         (package / "twin.py").write_text(f"import sys\n{statement}\n")
         monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.setattr(registry, "ENGINES", {"numpy": registry.ENGINES["numpy"],
-                                                  "broken": ("broken_twins", "json", "fast")})
+        monkeypatch.setattr(registry, "ENGINES", {"plain": registry.ENGINES["plain"],
+                                                  "numpy": registry.ENGINES["numpy"],
+                                                  "broken": registry.Engine("broken_twins", "json", "fast")})
         monkeypatch.setattr(registry, "_faults", {})
         monkeypatch.setattr(registry, "_warned", set())
         monkeypatch.setattr(registry, "_engine", "")
@@ -165,7 +168,8 @@ def test_a_numba_that_does_not_work(tmp_path, how):
     reason = "NUMBA_DISABLE_JIT is set" if how == "NUMBA_DISABLE_JIT" else "it needs another NumPy"
     assert run.returncode == 0
     assert run.stderr.count(reason) == len(run.stderr.splitlines()) == 1
-    assert run.stdout.startswith("numpy   numpy     in use\nnumba   numba     does not work: " + reason)
+    assert run.stdout.startswith("plain   numpy     available\nnumpy   numpy     in use\n"
+                                 "numba   numba     does not work: " + reason)
 
 
 def test_compiling_is_announced_once_and_left_out_of_the_clock(caplog, monkeypatch):

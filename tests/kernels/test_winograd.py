@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from minicaffe.kernels.reference import convolution, winograd
+from minicaffe import kernels
+from minicaffe.kernels.numpy_engine import winograd
 
 CASES = [  # x, w, pad, group
     ((2, 5, 9, 13), (7, 5, 3, 3), (1, 1), 1),
@@ -37,11 +38,11 @@ def test_the_three_correlations(case, most_values, monkeypatch):
     geometry = ((1, 1), pad, (1, 1), group)
     for ours, theirs, out in (
             (lambda o: winograd.correlate(x, w, b, pad, group, o),
-             lambda o: convolution.correlate.reference(x, w, b, *geometry, o), np.full_like(dy, 7)),
+             lambda o: kernels.correlate.on("numpy")(x, w, b, *geometry, o), np.full_like(dy, 7)),
             (lambda o: winograd.correlate_data_grad(dy, w, pad, group, o),
-             lambda o: convolution.correlate_data_grad.reference(dy, w, *geometry, o), np.full_like(x, 7)),
+             lambda o: kernels.correlate_data_grad.on("numpy")(dy, w, *geometry, o), np.full_like(x, 7)),
             (lambda o: winograd.correlate_weight_grad(x, dy, pad, group, o),
-             lambda o: convolution.correlate_weight_grad.reference(x, dy, *geometry, o), np.ones_like(w))):
+             lambda o: kernels.correlate_weight_grad.on("numpy")(x, dy, *geometry, o), np.ones_like(w))):
         expected = out.copy()
         theirs(expected)
         ours(out)

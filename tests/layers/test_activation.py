@@ -8,6 +8,7 @@ from run_layer import filled, normal, run_backward, run_forward
 
 from minicaffe import kernels
 from minicaffe.errors import LayerError
+from minicaffe.io.binary import array_to_blob
 from minicaffe.layer import create
 from minicaffe.layers.activation.abs_val import AbsValLayer
 from minicaffe.layers.activation.bias import BiasLayer
@@ -25,7 +26,6 @@ from minicaffe.layers.activation.swish import SwishLayer
 from minicaffe.layers.activation.tanh import TanHLayer
 from minicaffe.layers.activation.threshold import ThresholdLayer
 from minicaffe.proto import LayerParameter
-from minicaffe.proto.binary import array_to_blob
 from minicaffe.testing import check_layer
 
 SHAPE = (2, 7, 5, 3)

@@ -19,6 +19,7 @@ from minicaffe.data.transformer import Transformer
 from minicaffe.data.windows import expand, read_window_file
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io import hdf5, image
+from minicaffe.io.binary import array_to_blob
 from minicaffe.layers.data.data import DataLayer
 from minicaffe.layers.data.dummy_data import DummyDataLayer
 from minicaffe.layers.data.hdf5_data import HDF5DataLayer
@@ -28,7 +29,6 @@ from minicaffe.layers.data.input import InputLayer
 from minicaffe.layers.data.memory_data import MemoryDataLayer
 from minicaffe.layers.data.window_data import WindowDataLayer
 from minicaffe.proto import TEST, Datum, TransformationParameter
-from minicaffe.proto.binary import array_to_blob
 
 
 def set_up(layer, tops):

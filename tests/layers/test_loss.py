@@ -11,6 +11,7 @@ from run_layer import filled, normal
 from minicaffe import Net, kernels
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, ProtoError
+from minicaffe.io.binary import write_blob
 from minicaffe.layer import create
 from minicaffe.layers import (
     AccuracyLayer,
@@ -26,7 +27,6 @@ from minicaffe.layers import (
 from minicaffe.layers.loss import contrastive_loss
 from minicaffe.proto import TRAIN, LayerParameter, NetParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.proto.binary import write_blob
 from minicaffe.testing import check_layer
 
 MODES = ("FULL", "VALID", "BATCH_SIZE", "NONE")

@@ -10,6 +10,7 @@ from run_layer import filled, normal, run_backward, run_forward
 from minicaffe import Net, kernels
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
+from minicaffe.io.binary import array_to_blob
 from minicaffe.layer import Layer, create
 from minicaffe.layers.utility.arg_max import ArgMaxLayer
 from minicaffe.layers.utility.batch_reindex import BatchReindexLayer
@@ -27,7 +28,6 @@ from minicaffe.layers.utility.split import SplitLayer
 from minicaffe.layers.utility.tile import TileLayer
 from minicaffe.proto import TEST, TRAIN, LayerParameter, NetParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.proto.binary import array_to_blob
 from minicaffe.testing import check_gradient, check_layer
 
 SHAPE = (2, 7, 5, 3)

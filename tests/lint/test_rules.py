@@ -6,7 +6,7 @@ from net_tools import fully_connected, inputs, layer
 from minicaffe import TEST, TRAIN, Net, lint
 from minicaffe.cli.__main__ import main
 from minicaffe.errors import MinicaffeError
-from minicaffe.solvers.doctor import HINTS
+from minicaffe.solvers.doctor.doctor import HINTS
 
 X, F = inputs(x=(2, 3)), fully_connected("x", "f", 3)
 LABEL, TARGET = inputs(label=(2,)), inputs(t=(2, 3))

@@ -8,8 +8,8 @@ from extras import needs_tiles
 from net_tools import convolution, fully_connected, inputs, layer, make
 
 from minicaffe import TEST, TRAIN, Net, kernels
+from minicaffe.analysis.cost import cost
 from minicaffe.kernels import workspace
-from minicaffe.net.cost import cost
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
 

@@ -8,8 +8,8 @@ import pytest
 from net_tools import inputs, layer
 
 from minicaffe import Net
-from minicaffe.cli import glog
 from minicaffe.cli.__main__ import main
+from minicaffe.records import glog
 
 FEW, TIMES = 50, 4
 IP = "inner_product_param { num_output: 3 }"

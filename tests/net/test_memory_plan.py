@@ -7,10 +7,10 @@ import pytest
 from net_tools import convolution, fully_connected, inputs, layer, make
 
 from minicaffe import TEST, TRAIN, Net, rng
+from minicaffe.analysis.cost import cost
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer
 from minicaffe.net import memory_plan
-from minicaffe.net.cost import cost
 from minicaffe.net.memory_plan import Tenant
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text

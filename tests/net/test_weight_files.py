@@ -8,9 +8,9 @@ from extras import needs
 
 from minicaffe import TEST, TRAIN, DataError, LayerError, Net, rng
 from minicaffe.io import caffemodel, weights
+from minicaffe.io.binary import LayerWeights
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.proto.binary import LayerWeights
 
 
 def net(**layers):

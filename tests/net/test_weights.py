@@ -5,9 +5,9 @@ import pytest
 from net_tools import convolution, fully_connected, inputs, layer, make
 
 from minicaffe import DataError, Net
-from minicaffe.net.weights import same_shape
+from minicaffe.io.binary import array_to_blob
+from minicaffe.net.copy_weights import same_shape
 from minicaffe.proto import NetParameter
-from minicaffe.proto.binary import array_to_blob
 
 BODY = inputs(x=(2, 3, 4, 5)) + convolution("x", "conv", 2, 3) + layer("ReLU", "conv", "conv", name="relu")
 OLD, NEW = BODY + fully_connected("conv", "fc8", 6), BODY + fully_connected("conv", "fc8_b", 7)

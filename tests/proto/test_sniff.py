@@ -5,7 +5,7 @@ import pytest
 
 from minicaffe import proto
 from minicaffe.errors import ProtoError
-from minicaffe.proto import binary
+from minicaffe.io import binary
 
 
 def write(kind, path):

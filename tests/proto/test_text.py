@@ -6,8 +6,9 @@ import pytest
 
 from minicaffe import proto
 from minicaffe.errors import DataError, ProtoError
-from minicaffe.proto import files, text
-from minicaffe.proto.sniff import sniff
+from minicaffe.io import files, prototxt
+from minicaffe.io.sniff import sniff
+from minicaffe.proto import text
 
 LENET = """name: "LeNet"  # 中文
 layer {
@@ -109,7 +110,7 @@ def test_a_missing_file_in_a_folder_that_cannot_be_listed(tmp_path, monkeypatch)
     monkeypatch.setattr(files.Path, "iterdir", refused)
 
     with pytest.raises(ProtoError, match=r"^no such file: .*lenet\.prototxt$"):
-        text.read(tmp_path / "lenet.prototxt", proto.NetParameter())
+        prototxt.read(tmp_path / "lenet.prototxt", proto.NetParameter())
 
 
 def test_read_says_what_is_wrong_with_the_file(tmp_path):
@@ -126,26 +127,26 @@ def test_read_says_what_is_wrong_with_the_file(tmp_path):
                         ("", "is a folder"), ("weights.prototxt", "weights (a caffemodel)"),
                         ("latin.prototxt", ":3"), ("wide.prototxt", "UTF-16"), ("page.prototxt", "a web page")]:
         with pytest.raises(ProtoError) as caught:
-            text.read(tmp_path / name, proto.NetParameter())
+            prototxt.read(tmp_path / name, proto.NetParameter())
         assert words in str(caught.value), name
 
 
 @pytest.mark.parametrize("name", ["net.prototxt", "net.yaml"])
 def test_a_text_that_is_too_large_is_not_parsed(tmp_path, name):
     """64 MB are read and one byte more is not."""
-    (tmp_path / name).write_bytes(b"#" * text.LARGEST)
-    assert text.LARGEST == len(text.read_source(tmp_path / name).text)
-    (tmp_path / name).write_bytes(b"#" * (text.LARGEST + 1))
+    (tmp_path / name).write_bytes(b"#" * prototxt.LARGEST)
+    assert prototxt.LARGEST == len(prototxt.read_source(tmp_path / name).text)
+    (tmp_path / name).write_bytes(b"#" * (prototxt.LARGEST + 1))
 
     with pytest.raises(ProtoError, match=f"{name}: this text is larger than 64 MB"):
-        text.read_source(tmp_path / name)
+        prototxt.read_source(tmp_path / name)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_a_path_that_never_ends():
     """Devices and pipes are read up to a limit, and where a file would be read twice they are refused."""
     with pytest.raises(ProtoError, match="a file of zero bytes"):
-        text.read("/dev/zero", proto.NetParameter())
+        prototxt.read("/dev/zero", proto.NetParameter())
     with pytest.raises(ProtoError, match="more than 256 MB come from here, and this is no ordinary file"):
         files.read_bytes("/dev/zero")
     with pytest.raises(ProtoError, match="/dev/zero is a pipe or a device, but this file is read twice"):
@@ -181,22 +182,22 @@ def test_deep_nesting_is_one_error(tmp_path, source):
     """Ten thousand levels end at the first that the schema does not know, and places are found without them."""
     (tmp_path / "net.prototxt").write_bytes(source)
     with pytest.raises(ProtoError, match=r"net.prototxt:1:\d+: "):
-        text.read(tmp_path / "net.prototxt", proto.NetParameter())
-    assert text.read_source(tmp_path / "net.prototxt").where("layer[0].name")
+        prototxt.read(tmp_path / "net.prototxt", proto.NetParameter())
+    assert prototxt.read_source(tmp_path / "net.prototxt").where("layer[0].name")
 
 
 def test_a_line_of_quotes_in_another_encoding(tmp_path):
     """Strings that never end are looked at once: 300,000 of them used to take minutes."""
     (tmp_path / "net.prototxt").write_bytes(b'name: \xff "' + b'\\"' * 300_000)
     with pytest.raises(ProtoError, match="not UTF-8"):
-        text.read(tmp_path / "net.prototxt", proto.NetParameter())
+        prototxt.read(tmp_path / "net.prototxt", proto.NetParameter())
 
 
 def test_comments_may_be_in_another_encoding(tmp_path):
     """this test shows that, as in Caffe, bytes that are no UTF-8 do not matter inside a comment."""
     path = tmp_path / "net.prototxt"
     path.write_bytes(b'\xef\xbb\xbfname: "a # b" # \xd6\xd0\xce\xc4\nforce_backward: true')
-    net = text.read(path, proto.NetParameter())
+    net = prototxt.read(path, proto.NetParameter())
 
     assert (net.name, net.force_backward) == ("a # b", True)
 
@@ -208,9 +209,9 @@ def test_write_replaces_the_file_whole(tmp_path, name):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / name).write_text("old")
     (tmp_path / name).symlink_to(tmp_path / "real" / name)
-    text.write(tmp_path / name, net)
+    prototxt.write(tmp_path / name, net)
 
-    assert text.read(tmp_path / name, proto.NetParameter()) == net
+    assert prototxt.read(tmp_path / name, proto.NetParameter()) == net
     assert os.listdir(tmp_path / "real") == [name]
 
 
@@ -224,11 +225,11 @@ def test_write_that_fails_is_one_error_and_leaves_nothing(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match="No space left on device"):
-        text.write(path, proto.NetParameter(name="new"))
+        prototxt.write(path, proto.NetParameter(name="new"))
 
     assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["net.prototxt"])
     with pytest.raises(DataError, match="cannot write"):
-        text.write(tmp_path / "gone" / "net.prototxt", proto.NetParameter())
+        prototxt.write(tmp_path / "gone" / "net.prototxt", proto.NetParameter())
 
 
 @pytest.mark.parametrize(("path", "escape", "cure"), [
@@ -260,8 +261,9 @@ def test_a_backslash_in_yaml():
 
 def test_a_path_with_a_line_break_in_it(tmp_path):
     """A backslash that was read as an escape is explained where the file is not found, on one line."""
+    solver = text.parse(r'net: "models\new\train.prototxt"', proto.SolverParameter())
     with pytest.raises(ProtoError) as found:
-        text.read(text.parse(r'net: "models\new\train.prototxt"', proto.SolverParameter()).net, proto.NetParameter())
+        prototxt.read(solver.net, proto.NetParameter())
 
     assert found.value.message == r"no such file: models\new\train.prototxt"
     assert "a line break and a tab" in found.value.hint

@@ -11,9 +11,9 @@ import pytest
 
 from minicaffe import proto
 from minicaffe.errors import DataError, MinicaffeError, ProtoError
-from minicaffe.proto import binary
-from minicaffe.proto.blobs import decode_blob, encode_blob
-from minicaffe.proto.wire import LENGTH, put_tag
+from minicaffe.io import binary
+from minicaffe.io.blobs import decode_blob, encode_blob
+from minicaffe.io.wire import LENGTH, put_tag
 
 
 def array(*shape, kind=np.float32):

@@ -9,9 +9,8 @@ import pytest
 
 from minicaffe import proto
 from minicaffe.errors import MinicaffeError, ProtoError
-from minicaffe.io import solverstate, weights
-from minicaffe.proto import binary, text
-from minicaffe.proto.wrong_file import right_file_hint, stem, wrong_file
+from minicaffe.io import binary, prototxt, solverstate, weights
+from minicaffe.io.wrong_file import right_file_hint, stem, wrong_file
 
 BLOB = binary.array_to_blob(np.ones((2, 3), np.float32))
 CONTENT = {
@@ -40,7 +39,7 @@ WORDS = {
 }
 LOADERS = [("caffemodel", weights.read, {"caffemodel", "safetensors"}),
            ("solverstate", solverstate.read, {"solverstate"}), ("blob", binary.read_blob, {"blob"}),
-           ("prototxt", lambda path: text.read(path, proto.NetParameter()), {"prototxt", "text", "empty"})]
+           ("prototxt", lambda path: prototxt.read(path, proto.NetParameter()), {"prototxt", "text", "empty"})]
 
 
 @pytest.mark.parametrize("kind", CONTENT)

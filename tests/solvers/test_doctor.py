@@ -15,10 +15,10 @@ from minicaffe.errors import MinicaffeError, SolverError
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers import get_solver
-from minicaffe.solvers.doctor import Doctor
-from minicaffe.solvers.failure import Replay
-from minicaffe.solvers.plateau import LONG
-from minicaffe.solvers.watch import finite, norm_squared
+from minicaffe.solvers.doctor.doctor import Doctor
+from minicaffe.solvers.doctor.failure import Replay
+from minicaffe.solvers.doctor.plateau import LONG
+from minicaffe.solvers.doctor.watch import finite, norm_squared
 
 CHAIN = """
   net_param {

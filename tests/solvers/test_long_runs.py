@@ -13,10 +13,13 @@ from extras import needs
 from nets import NET, feed, make
 
 from minicaffe.errors import DataError, MinicaffeError, ProtoError, SolverError
-from minicaffe.proto import Datum, SolverParameter, files
+from minicaffe.io import files
+from minicaffe.io.binary import read_weights
+from minicaffe.proto import Datum, SolverParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.proto.binary import read_weights
-from minicaffe.solvers import criterion, definition, get_solver, keep
+from minicaffe.solvers import definition, get_solver
+from minicaffe.solvers.resume import keep
+from minicaffe.solvers.schedule import criterion
 from minicaffe.system import sync_folder
 
 
@@ -516,11 +519,11 @@ def test_what_is_removed_has_a_successor_that_outlasts_a_loss_of_power(tmp_path,
 
 def test_the_record_is_put_on_the_disk_too(tmp_path, monkeypatch):
     """The names in PREFIX.run, and its own, outlast a loss of power."""
-    from minicaffe.cli import run_record
+    from minicaffe.records import recorder
 
     synced = []
-    monkeypatch.setattr(run_record, "sync_folder", lambda path: synced.append(str(path)))
-    record = run_record.Record()
+    monkeypatch.setattr(recorder, "sync_folder", lambda path: synced.append(str(path)))
+    record = recorder.Record()
     record.open(make(f'snapshot_prefix: "{tmp_path}/s"'))
     record.close()
 
@@ -541,7 +544,7 @@ def test_want_of_memory_is_no_damage(tmp_path, monkeypatch, tail):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("minicaffe.io.hdf5.array" if tail else "minicaffe.proto.weights.decode_blob", refuse)
+        patch.setattr("minicaffe.io.hdf5.array" if tail else "minicaffe.io.binary_weights.decode_blob", refuse)
         with pytest.raises(MemoryError):
             solver.restore_newest()
     assert f"{tmp_path}/s_iter_2.solverstate{tail}" == solver.restore_newest()

@@ -17,7 +17,8 @@ from minicaffe.io import solverstate
 from minicaffe.layer import Layer
 from minicaffe.proto import Datum, SolverParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.solvers import Action, get_solver, record
+from minicaffe.solvers import Action, get_solver
+from minicaffe.solvers.resume import resume_file
 
 TAIL = """
 layer { name: "drop" type: "Dropout" bottom: "x" top: "xd" }
@@ -270,11 +271,11 @@ def test_a_state_that_does_not_fit_a_layer_is_reported(tmp_path):
     solver = feed(make(""))
     layer = solver.net.layers[2]
     layer.resume_from = lambda state: layer.fail("keeps a state of shape (1, 2, 5), got (1, 7, 5)")
-    captured = record.capture(solver)
+    captured = resume_file.capture(solver)
     captured["nets"][0] = {"ip": {"states": []}}
 
     assert ["layer 'ip' (InnerProduct): keeps a state of shape (1, 2, 5), got (1, 7, 5)"] == [
-        line.split(";")[0] for line in record.apply(captured, solver)]
+        line.split(";")[0] for line in resume_file.apply(captured, solver)]
 
 
 def test_a_recurrent_state_of_another_shape_is_refused():
@@ -292,15 +293,15 @@ def test_arrays_in_a_record_keep_their_bits(tmp_path):
     """this test shows numbers of every kind, arrays, infinities and NaN through a file and back."""
     solver = feed(make(f'random_seed: 1 snapshot_prefix: "{tmp_path}/s"'))
     values = {"a": np.array([[1, 1 / 3]], np.float32), "i": np.arange(3), "n": float("inf"), "l": [2, "three"]}
-    captured = {**record.capture(solver), "nets": [{"ip": values}]}
+    captured = {**resume_file.capture(solver), "nets": [{"ip": values}]}
     (tmp_path / "w").write_bytes(b"weights")
-    record.write(str(tmp_path / "r"), solver, captured, str(tmp_path / "w"), [3])
-    found = record.read(str(tmp_path / "r"))["nets"][0]["ip"]
+    resume_file.write(str(tmp_path / "r"), solver, captured, str(tmp_path / "w"), [3])
+    found = resume_file.read(str(tmp_path / "r"))["nets"][0]["ip"]
 
     np.testing.assert_array_equal(found["a"], values["a"])
     assert found["a"].dtype == np.float32
     assert ([0, 1, 2], float("inf"), [2, "three"]) == (found["i"].tolist(), found["n"], found["l"])
-    assert record.read(str(tmp_path / "none")) is None
+    assert resume_file.read(str(tmp_path / "none")) is None
 
 
 FIELDS_OF = {"SGD": "momentum: 0.9", "Nesterov": "momentum: 0.9", "AdaGrad": "", "RMSProp": "rms_decay: 0.9",
@@ -355,7 +356,7 @@ def test_a_source_that_changed_its_type_is_said(tmp_path, sources, kind, now):
     first.step(2)
     first.snapshot()
     second = solver_on(f'layer {{ name: "data" top: "x" top: "t" {sources(kind)} }} {TAIL}', "random_seed: 1")
-    missing = record.apply(record.read(str(tmp_path / "s_iter_2.resume")), second)
+    missing = resume_file.apply(resume_file.read(str(tmp_path / "s_iter_2.resume")), second)
 
     assert [f"layer 'data' was of type Data and is of type {now}, so it begins anew"] == missing
 
@@ -408,7 +409,7 @@ def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wron
     feed(make(f'momentum: 0.9 random_seed: 1 snapshot: 1 snapshot_prefix: "{tmp_path}/s"')).step(2)
     path = tmp_path / "s_iter_2.resume"
     if wrong in WRONG:
-        record.store(path, WRONG[wrong](json.loads(path.read_bytes().split(b"\n")[1])))
+        resume_file.store(path, WRONG[wrong](json.loads(path.read_bytes().split(b"\n")[1])))
     else:
         line = {"deeply nested": nested(), "no JSON": b"\xff{", "another version": b"{}"}[wrong]
         version = 2 if wrong == "another version" else 1
@@ -434,9 +435,9 @@ def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wron
 def test_a_data_layer_that_cannot_go_on_goes_on_all_the_same(tmp_path, sources, kind, change):
     """A state that is none is reported with the layer's name, and the layer still gives data."""
     solver = solver_on(f'layer {{ name: "data" top: "x" top: "t" {sources(kind)} }} {TAIL}', "random_seed: 1")
-    captured = record.capture(solver)
+    captured = resume_file.capture(solver)
     captured["nets"][0]["data"] |= change
-    missing = record.apply(captured, solver)
+    missing = resume_file.apply(captured, solver)
 
     assert 1 == len(missing)
     assert missing[0].startswith("layer 'data'")

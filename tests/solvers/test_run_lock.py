@@ -16,11 +16,11 @@ from nets import feed, make
 from minicaffe import system
 from minicaffe.cli.__main__ import main
 from minicaffe.errors import SolverError
-from minicaffe.solvers import run_lock
+from minicaffe.solvers.resume import run_lock
 
 HOLD = """
 import sys, os, time
-from minicaffe.solvers import run_lock
+from minicaffe.solvers.resume import run_lock
 with run_lock.held(sys.argv[1]) as newly:
     if "fork" in sys.argv and os.fork() == 0:
         os.close(1)

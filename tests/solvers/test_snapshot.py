@@ -12,7 +12,7 @@ from nets import feed, make, weights
 
 from minicaffe.errors import DataError, MinicaffeError, SolverError
 from minicaffe.io import solverstate
-from minicaffe.proto.binary import SolverSnapshot
+from minicaffe.io.binary import SolverSnapshot
 
 FIELDS = 'type: "Adam" momentum: 0.9 weight_decay: 0.01'
 
@@ -185,7 +185,8 @@ def test_a_solver_file_gives_the_prefix(tmp_path, monkeypatch):
 
 def test_snapshot_diff_stores_the_gradients(tmp_path):
     """this test shows that the last step is in the file where it was asked for, and only there."""
-    from minicaffe.proto import NetParameter, binary
+    from minicaffe.io import binary
+    from minicaffe.proto import NetParameter
 
     for extra, expected in (("snapshot_diff: true", 6), ("", 0)):
         solver = feed(make(f'{extra} snapshot_prefix: "{tmp_path}/s"', dtype=np.float32))

@@ -10,7 +10,7 @@ from minicaffe.errors import ProtoError, SolverError
 from minicaffe.proto import TEST, TRAIN, SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers import Action, definition, get_solver
-from minicaffe.solvers.report import SmoothedLoss
+from minicaffe.solvers.schedule.report import SmoothedLoss
 
 TESTED = NET % "" + 'layer { name: "only" type: "Silence" bottom: "x" include { phase: TEST stage: "extra" } }'
 

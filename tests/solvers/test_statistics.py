@@ -10,7 +10,7 @@ from minicaffe.errors import SolverError
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers import get_solver
-from minicaffe.solvers.doctor import Doctor
+from minicaffe.solvers.doctor.doctor import Doctor
 
 
 @pytest.fixture(autouse=True)

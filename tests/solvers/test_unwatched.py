@@ -10,8 +10,8 @@ import pytest
 from nets import feed, make
 
 from minicaffe.errors import SolverError
-from minicaffe.solvers.doctor import Doctor
-from minicaffe.solvers.growth import Growth
+from minicaffe.solvers.doctor.doctor import Doctor
+from minicaffe.solvers.doctor.growth import Growth
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_stop(folder):
     later.net.blobs["x"].data[2] = np.nan
     with pytest.raises(SolverError, match=r"(?s)iteration 2: .*minicaffe replay minicaffe_iter_2_failure\.npz"):
         later.step(1)
-    from minicaffe.solvers.failure import Replay
+    from minicaffe.solvers.doctor.failure import Replay
     assert Replay("minicaffe_iter_2_failure.npz").run().key[0] == "x"
 
 

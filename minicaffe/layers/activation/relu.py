@@ -36,5 +36,6 @@ class ReLULayer(Layer):
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
+            assert self.positive is not None
             dy, dx = top[0].diff.reshape(-1), bottom[0].diff.reshape(-1)
             kernels.relu_grad(dy, self.alpha, self.positive, dx)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from minicaffe import kernels
+from minicaffe.io.binary import read_blob
 from minicaffe.layer import register
 from minicaffe.layers.loss._normalize import LOG_THRESHOLD, NormalizedLoss, split_axes
-from minicaffe.proto.binary import read_blob
 
 
 @register("InfogainLoss")

@@ -69,7 +69,8 @@ class BatchNormLayer(Layer):
         x = bottom[0].data.reshape(self._rows)
         if self.use_global_stats:
             # Caffe: with factor = 0, as at the start, μ = v = 0
-            kernels.remembered_moments(*(b.data for b in self.blobs), self.eps, self.mu, self.scale)
+            mean, variance, factor = (b.data for b in self.blobs)
+            kernels.remembered_moments(mean, variance, factor, self.eps, self.mu, self.scale)
             kernels.affine(x, self.mu, self.scale, None, top[0].data.reshape(self._rows))
             return
         y, mu = self.y.reshape(self._rows), self._channel_sum(x) / self.m

@@ -64,5 +64,6 @@ class LRNLayer(Layer):
         if not propagate_down[0]:
             return
         x = bottom[0].data if self._kept_x is None else self._kept_x
+        assert self.s is not None
         dy, dx = top[0].diff, bottom[0].diff
         kernels.lrn_grad(x, self.s, dy, self.axes, self.window, self.alpha, self.beta, dx)

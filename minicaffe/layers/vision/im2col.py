@@ -43,14 +43,14 @@ class Im2colLayer(Layer):
 
     def forward(self, bottom, top):
         for x, columns in self._images(bottom[0].data, top[0].data):
-            kernels.im2col(x, *self.window[1:], columns)
+            kernels.im2col(x, self.window.stride, self.window.pad, self.window.dilation, columns)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
         bottom[0].diff.fill(0)
         for dx, columns in self._images(bottom[0].diff, top[0].diff):
-            kernels.col2im(columns, *self.window[1:], dx)
+            kernels.col2im(columns, self.window.stride, self.window.pad, self.window.dilation, dx)
 
     def _images(self, x, y):
         """Pair each image (1, C, H, W) with its columns (C, kh, kw, 1, oh, ow)."""

@@ -1,0 +1,170 @@
+"""What a net costs: parameters, multiply-adds and memory, from its shapes alone.
+
+Multiply-adds are those of the layers that multiply by a matrix of weights (convolutions, inner products,
+recurrent layers); the few operations a number that the other layers do are left out, as is usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minicaffe.analysis import dry_run
+from minicaffe.blob import Blob, Storage
+from minicaffe.layer import Layer
+
+if TYPE_CHECKING:
+    from minicaffe.net.net import Net
+
+
+def _per_output(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
+    """Convolution: each output is a sum over one filter, w[k]."""
+    return sum(y.count for y in top) * prod(layer.blobs[0].shape[1:])
+
+
+def _per_input(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
+    """Deconvolution: each input is spread by its channel's filters, w[c]."""
+    return sum(x.count for x in bottom) * prod(layer.blobs[0].shape[1:])
+
+
+def _inner_product(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
+    """Each row of x meets every weight once."""
+    return top[0].count // layer.param.num_output * layer.blobs[0].count
+
+
+def _recurrent(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
+    """Each step of each stream meets every weight once; the static input's weights meet each stream once."""
+    T, N = bottom[0].shape[:2]
+    matrices = [blob.count for blob in layer.blobs if blob.num_axes > 1]
+    has_static = len(bottom) > 2 and bottom[2].shape[:1] == (N,)
+    static = matrices.pop(1) if has_static and len(matrices) > 2 else 0
+    return T * N * sum(matrices) + N * static
+
+
+MULTIPLY_ADDS: dict[str, Callable[[Layer, list[Blob], list[Blob]], int]] = {
+    "Convolution": _per_output, "Deconvolution": _per_input, "InnerProduct": _inner_product,
+    "LSTM": _recurrent, "RNN": _recurrent}
+
+
+@dataclass
+class LayerCost:
+    """One layer: its tops' shapes, how many parameters it owns, its multiply-adds, the bytes that its tops add.
+
+    note    "in place" or "shared" where the tops add none.
+    """
+
+    name: str
+    type: str
+    shapes: list[tuple[int, ...]]
+    parameters: int
+    multiply_adds: int
+    activation_bytes: int
+    note: str
+
+
+@dataclass
+class NetCost:
+    """All layers, and bytes of the whole net.
+
+    batch           samples; sequences, each of so many time steps, where `steps` is not None
+    activations     the data of all blobs but the learned ones, memory that several share counted once
+    gradients       the diffs that backward writes or reads
+    parameters      learned and measured blobs, shared ones once; `parameter_bytes` their memory
+    own             what layers keep for themselves: masks, normalized values, gates
+    borrowed        what kernels borrow for forward passes, and for training; 0 where the net is not of shapes alone
+    trains          whether anything runs backward
+    """
+
+    layers: list[LayerCost]
+    batch: int
+    steps: int | None
+    activations: int
+    gradients: int
+    parameters: int
+    parameter_bytes: int
+    own: int
+    borrowed: tuple[int, int]
+    trains: bool
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one forward pass of the batch."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    @property
+    def test_bytes(self) -> int:
+        """The memory of forward passes."""
+        return self.activations + self.parameter_bytes + self.own + self.borrowed[0]
+
+    @property
+    def train_bytes(self) -> int:
+        """The memory of training: with every gradient, and one history a parameter (SGD's momentum)."""
+        more = self.borrowed[1] - self.borrowed[0]
+        return self.test_bytes + self.gradients + 2 * self.parameter_bytes + more
+
+
+def cost(net: Net) -> NetCost:
+    """Count it all from a net's shapes; a net of `shapes_only` is enough."""
+    item = np.dtype(net.dtype).itemsize
+    data, diffs = _Memory(item), _Memory(item)
+    rows, learned = [], {param.blob.storages[0] for param in net.all_params}
+    owned = {name: 0 for name in net.layer_names}
+    for param in net.learnable_params:
+        owned[param.layer] += param.blob.count
+    for i, layer in enumerate(net.layers):
+        bottom, top = net.bottoms[i], net.tops[i]
+        held = [blob for blob in top if blob.storages[0] not in learned]
+        added = data.add([blob.storages[0] for blob in held], held)
+        count = MULTIPLY_ADDS.get(layer.type)
+        rows.append(LayerCost(layer.name, layer.type, [y.shape for y in top], owned[layer.name],
+                              count(layer, bottom, top) if count else 0, added, _note(net, i, added)))
+    for i, runs in enumerate(net.plan.layers):
+        wanted = [b for b, flag in zip(net.bottoms[i], net.plan.bottoms[i], strict=True) if flag] if runs else []
+        wanted += net.tops[i] if runs else []
+        wanted += [y for y, weight in zip(net.tops[i], net.layers[i].loss_weights, strict=True) if weight]
+        diffs.add([blob.storages[1] for blob in wanted], wanted)
+    parameters = sum(owned.values())
+    steps, batch = _steps_and_batch(net, rows)
+    return NetCost(rows, batch, steps, data.total, diffs.total, parameters, parameters * item,
+                   _own(net), dry_run.borrowed(net) if net.shapes_only else (0, 0), any(net.plan.layers))
+
+
+def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:
+    """The time steps and the sequences of the first recurrent layer; without one None and the first top's batch."""
+    for layer, bottoms in zip(net.layers, net.bottoms, strict=True):
+        if MULTIPLY_ADDS.get(layer.type) is _recurrent:
+            return bottoms[0].shape[0], bottoms[0].shape[1]
+    return None, next((shape for row in rows for shape in row.shapes if shape), (1,))[0]
+
+
+def _own(net: Net) -> int:
+    """What the layers keep; memory that several use in turn counts once."""
+    return sum({id(array): array.nbytes for layer in net.layers for array in layer.scratch_arrays}.values())
+
+
+class _Memory:
+    """Storages seen so far, with the largest blob that uses each; `total` is their bytes."""
+
+    def __init__(self, item: int) -> None:
+        self.item = item
+        self.counts: dict[int, int] = {}
+        self.total = 0
+
+    def add(self, storages: list[Storage], blobs: list[Blob]) -> int:
+        """Note these blobs; by how many bytes the memory grew."""
+        before = self.total
+        for storage, blob in zip(storages, blobs, strict=True):
+            known = self.counts.get(id(storage), 0)
+            self.counts[id(storage)] = max(known, blob.count)
+            self.total += self.item * (self.counts[id(storage)] - known)
+        return self.total - before
+
+
+def _note(net: Net, i: int, added: int) -> str:
+    if net.wiring.in_place[i]:
+        return "in place"
+    return "shared" if net.tops[i] and not added and any(y.count for y in net.tops[i]) else ""

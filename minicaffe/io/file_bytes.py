@@ -1,0 +1,172 @@
+"""The bytes of a file that another program may change meanwhile: read in blocks, and every change is noticed.
+
+A mapping would be simpler. But a mapped file that becomes shorter kills the process that reads it (SIGBUS), and one
+that is written over changes under the reader without a word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from minicaffe import system
+from minicaffe.errors import DataError
+from minicaffe.io.files import PathLike
+
+BLOCK = 1 << 16  # bytes that are read at once; an array that is larger is read by itself
+
+
+class FileBytes:
+    """An ordinary file's bytes by their places, as if they were in memory; `most` blocks are kept.
+
+    All that is read is of one state of the file: DataError where it was written to since it was opened. A file that
+    takes the name of this one does no harm. A copy (copy.deepcopy) opens the file again. OSError where it cannot be
+    opened.
+    """
+
+    def __init__(self, path: PathLike, block_size: int = BLOCK, most: int = 2) -> None:
+        self.path, self._block_size, self._most, self._head = str(path), block_size, most, b""
+        self._full_path = os.path.abspath(path)
+        self._open()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            begin = place.start or 0
+            return self.read(begin, min(place.stop, self._size) - begin)
+        block, at = self.block(place)
+        return block[at]
+
+    def block(self, place: int) -> tuple[bytes, int]:
+        """The block that holds the byte at `place`, and where in the block this byte stands."""
+        number, at = divmod(place, self._block_size)
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._read(place - at, min(self._block_size, self._size - place + at))
+            with self._lock:
+                while len(self._blocks) >= self._most:
+                    del self._blocks[next(iter(self._blocks))]
+                self._blocks[number] = block
+        return block, at
+
+    def read(self, place: int, size: int) -> bytes:
+        """The `size` bytes from `place` on. IndexError where the file does not have them all."""
+        if size > 0 and not 0 <= place <= self._size - size:
+            raise IndexError(f"the bytes {place} to {place + size} of {self._size}")
+        parts = []
+        while size > 0:
+            block, at = self.block(place)
+            parts.append(block[at:at + size])
+            place, size = place + len(parts[-1]), size - len(parts[-1])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_into(self, values: np.ndarray, place: int) -> None:
+        """Fill an array, which must be in one piece, with the bytes from `place` on."""
+        target: Any = values.reshape(-1).view(np.uint8)
+        if target.size <= self._block_size:  # much of it stands in a block that was read for what lies before it
+            target[:] = np.frombuffer(self.read(place, target.size), np.uint8)
+            return
+        with self._one_error():
+            count = system.read_into(self._file, place, memoryview(target))
+        self._check_read(place, count, target.size)
+
+    def watch(self, size: int) -> None:
+        """From now on compare the first `size` bytes too: a change may leave the file's date as it is."""
+        self._head = self.read(0, size)
+        self.check()
+
+    def check(self) -> None:
+        """DataError where the file has been written to since it was opened."""
+        with self._one_error():
+            found = os.fstat(self._file.fileno())
+            head = system.read_at(self._file, 0, len(self._head))
+        if (found.st_size, found.st_mtime_ns) != self._state or head != self._head:
+            raise _being_written(self.path)
+
+    def _read(self, place: int, size: int) -> bytes:
+        with self._one_error():
+            data = system.read_at(self._file, place, size)
+        self._check_read(place, len(data), size)
+        return data
+
+    def _check_read(self, place: int, count: int, size: int) -> None:
+        """Called after each read: what was read is whole where the file has not changed up to now."""
+        self.check()
+        if count < size:
+            raise DataError(f"this file cannot be read beyond byte {place + count} of {self._size}", where=self.path)
+
+    @contextlib.contextmanager
+    def _one_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(f"this file cannot be read: {error.strerror or error}", where=self.path) from error
+
+    def _open(self) -> None:
+        self._file = open_ordinary(self._full_path)
+        weakref.finalize(self, self._file.close)
+        found = os.fstat(self._file.fileno())
+        self._size, self._state = found.st_size, (found.st_size, found.st_mtime_ns)
+        self._blocks: dict[int, bytes] = {}
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_file", "_blocks", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the file again, which must be the same one."""
+        vars(self).update(state)
+        try:
+            self._open()
+        except OSError as error:
+            raise DataError(f"this file cannot be opened again: {error.strerror or error}", where=self.path) from error
+        vars(self).update(state)  # its size and its date must still be those
+        self.check()
+
+
+def open_ordinary(path: PathLike) -> BinaryIO:
+    """Open a file for reading; OSError also for a pipe or a device, which is not opened: that could wait for ever."""
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not an ordinary file")
+    return open(path, "rb", buffering=0)
+
+
+@contextlib.contextmanager
+def unchanged(path: PathLike) -> Iterator[None]:
+    """DataError where a file is written to while the block reads it, by the code of another library.
+
+    The error that the library raised is then of no interest: it saw neither the old file nor the new one.
+    """
+    before = _state_of(path)
+    try:
+        yield
+    except Exception as error:
+        if _state_of(path) != before:
+            raise _being_written(path) from error
+        raise
+    if _state_of(path) != before:
+        raise _being_written(path)
+
+
+def _state_of(path: PathLike) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _being_written(path: PathLike) -> DataError:
+    return DataError("this file is being written: it has changed since it was opened", where=str(path),
+                     hint="wait until the other program has finished, then begin again")

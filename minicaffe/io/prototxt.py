@@ -1,0 +1,56 @@
+"""Prototxt and YAML files. Their names decide: `.yaml` and `.yml` are YAML, everything else is prototxt."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from minicaffe.errors import ProtoError
+from minicaffe.io.files import PathLike, read_bytes, replace_file
+from minicaffe.io.sniff import sniff_bytes
+from minicaffe.io.wrong_file import wrong_file
+from minicaffe.proto.text import Source, format_for, parse
+
+LARGEST = 64_000_000  # bytes of a text; the largest nets have less than one million
+
+# The last quote may be missing. Else a line of many first quotes would be searched to its end from each of them.
+_COMMENT_OR_STRING = re.compile(rb"""("(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)|#[^\n]*""")
+
+
+def read(path: PathLike, message: Any) -> Any:
+    """Fill `message` from a prototxt or YAML file and return it; ProtoError as `parse`, or no such file."""
+    return parse(read_source(path).text, message, str(path))
+
+
+def read_source(path: PathLike) -> Source:
+    """The text of a file, with its places; ProtoError when it is missing, binary, too large, or not UTF-8."""
+    data = read_bytes(path, LARGEST + 1)
+    kind = sniff_bytes(data)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ProtoError("this text is UTF-16", where=str(path), hint="save it as UTF-8 in an editor")
+    if kind not in ("prototxt", "text"):
+        raise wrong_file(path, kind, "prototxt")
+    if len(data) > LARGEST:
+        raise ProtoError(f"this text is larger than {LARGEST // 10**6} MB, the most that a definition may have",
+                         where=str(path))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = _without_comments(data, path)
+    return Source(text, str(path))
+
+
+def write(path: PathLike, message: Any) -> None:
+    """Write prototxt or, by the file's name, YAML; the old file stays until the new one is whole."""
+    replace_file(path, [format_for(str(path), message).encode("utf-8")])
+
+
+def _without_comments(data: bytes, path: PathLike) -> str:
+    """The text less its comments: as Caffe does, read a file where only comments are in another encoding."""
+    bare = _COMMENT_OR_STRING.sub(lambda match: match[1] or b"", data)
+    try:
+        return bare.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = bare.count(b"\n", 0, error.start) + 1
+        raise ProtoError("this text is not UTF-8", where=f"{path}:{line}",
+                         hint="save it as UTF-8 in an editor; Caffe's own names are plain ASCII") from None

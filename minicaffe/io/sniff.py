@@ -1,0 +1,123 @@
+"""What a file is by its content, so that an error can say what was given instead of what was wanted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from minicaffe.errors import ProtoError
+from minicaffe.io.file_bytes import FileBytes
+from minicaffe.io.files import PathLike, unreadable
+from minicaffe.io.wire import FIXED32, FIXED64, LENGTH, VARINT, DamagedError, next_field, varint
+
+KINDS = {
+    "blob": "a single blob (a mean image?)",
+    "caffemodel": "weights (a caffemodel)",
+    "datum": "a single datum",
+    "empty": "an empty file",
+    "folder": "a folder",
+    "git-lfs": "a Git LFS pointer: the real file was never downloaded (git lfs pull)",
+    "gzip": "a gzip archive, still packed",
+    "hdf5": "an HDF5 file",
+    "html": "a web page: the download gave a page instead of the file",
+    "image": "an image",
+    "leveldb": "a LevelDB",
+    "lmdb": "an LMDB",
+    "npz": "an .npz of arrays",
+    "pickle": "a Python pickle (of PyTorch or scikit-learn?)",
+    "prototxt": "a prototxt",
+    "safetensors": "a .safetensors file",
+    "solverstate": "a solver state",
+    "text": "plain text",
+    "unknown": "a file of an unknown kind",
+    "zeros": "a file of zero bytes: a copy that was never finished",
+    "zip": "a zip archive",
+}
+
+SAFETENSORS_HEADER = 100_000_000  # the longest header, in bytes, that the format allows
+
+_MAGIC = (
+    (0, b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"PK\x05\x06", "zip"),  # one without members
+    (0, b"\x1f\x8b\x08", "gzip"),
+    (0, b"\x80\x02", "pickle"),
+    (0, b"\x80\x03", "pickle"),
+    (0, b"\x80\x04\x95", "pickle"),
+    (0, b"\x89PNG\r\n", "image"),
+    (0, b"\xff\xd8\xff", "image"),
+    (16, b"\xde\xc0\xef\xbe", "lmdb"),  # data.mdb: 0xBEEFC0DE after the page's head
+    (0, b"version https://git-lfs", "git-lfs"),
+)
+
+
+def sniff(path: PathLike) -> str:
+    """A short word for what a file or folder holds: a key of KINDS. ProtoError when it cannot be read."""
+    place = Path(path)
+    if place.is_dir():
+        if (place / "data.mdb").exists():
+            return "lmdb"
+        return "leveldb" if (place / "CURRENT").exists() else "folder"
+    if place.exists() and not place.is_file():  # what is read here would be missing afterwards
+        raise ProtoError(f"{path} is a pipe or a device, but this file is read twice",
+                         hint="write it into a file first")
+    try:
+        data = FileBytes(place)
+        return _by_head(data[:4096]) or _by_fields(data)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
+def sniff_bytes(data: bytes) -> str:
+    """As `sniff`, for content in memory."""
+    return _by_head(data[:4096]) or _by_fields(data)
+
+
+def describe(kind: str) -> str:
+    """The word for a kind in a sentence: 'a solver state'."""
+    return KINDS.get(kind, kind)
+
+
+def _by_head(head: bytes) -> str:
+    if not head:
+        return "empty"
+    for offset, magic, kind in _MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return "npz" if kind == "zip" and _first_member(head).endswith(b".npy") else kind
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= SAFETENSORS_HEADER:
+        return "safetensors"
+    if len(head) > 64 and not any(head):
+        return "zeros"
+    if re.search(rb"[\x00-\x08\x0e-\x1a\x7f]", head):
+        return ""
+    if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
+        return "html"
+    return "prototxt" if re.search(rb"^\s*\w+\s*[:{]", head, re.MULTILINE) else "text"
+
+
+def _first_member(head: bytes) -> bytes:
+    """The name of a zip archive's first file."""
+    return head[30 : 30 + int.from_bytes(head[26:28], "little")]
+
+
+def _by_fields(buffer: Any) -> str:
+    """The message whose outermost fields these are; a file cut short is still what it was."""
+    seen: set[tuple[int, int]] = set()
+    at, end, whole = 0, len(buffer), True
+    try:
+        while at < end:
+            tag, _ = varint(buffer, at, end)
+            seen.add((tag >> 3, tag & 7))
+            at = next_field(buffer, at, end)[3]
+    except DamagedError:
+        whole = False
+    if (1, VARINT) in seen and {(2, LENGTH), (3, LENGTH)} & seen and (5, LENGTH) not in seen:
+        return "solverstate"
+    if (100, LENGTH) in seen or ((2, LENGTH) in seen and (1, VARINT) not in seen):
+        return "caffemodel" if whole or len(seen) <= 12 else "unknown"
+    if {(5, LENGTH), (5, FIXED32), (8, FIXED64)} & seen or {(7, LENGTH), (8, LENGTH)} <= seen:
+        return "blob" if (1, LENGTH) not in seen else "unknown"
+    if (4, LENGTH) in seen and (1, VARINT) in seen:
+        return "datum"
+    return "solverstate" if whole and seen <= {(1, VARINT), (4, VARINT)} else "unknown"

@@ -1,0 +1,107 @@
+"""The protobuf wire format by hand, as far as weights need it.
+
+A message is a row of fields; a field is a tag (number · 8 + wire type, a varint) and a payload. Reading them
+directly from a file's bytes costs no Python object a number, knows no 2 GB limit, and skips every field it is
+not asked for, so that parameters a fork put under Caffe's numbers cannot stop the weights from being read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minicaffe.io.file_bytes import FileBytes
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+LONGEST_PIECE = 1 << 18  # numbers with a tag each that are read at once
+
+Field = tuple[int, int, int, int]  # number, wire type, value of a varint or start of the payload, end
+
+
+class DamagedError(ValueError):
+    """Bytes that are no message: `str` says what is wrong and at which offset."""
+
+
+def varint(buffer: Any, at: int, end: int) -> tuple[int, int]:
+    """The base-128 number at `at` and the offset after it."""
+    value = shift = 0
+    while at < end and shift < 70:
+        byte = buffer[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, at
+        shift += 7
+    raise DamagedError(f"a number is cut short at byte {at}")
+
+
+def next_field(buffer: Any, at: int, end: int) -> Field:
+    """The field at `at` of a message that ends at `end`; its last item is where the next one starts."""
+    tag, first = varint(buffer, at, end)
+    number, wire = tag >> 3, tag & 7
+    if wire == VARINT:
+        value, stop = varint(buffer, first, end)
+        first = value
+    elif wire == LENGTH:
+        length, first = varint(buffer, first, end)
+        stop = first + length
+    elif wire in (FIXED32, FIXED64):
+        stop = first + (4 if wire == FIXED32 else 8)
+    else:
+        raise DamagedError(f"no field starts at byte {at}")
+    if not 0 < number < 1 << 29:
+        raise DamagedError(f"no field starts at byte {at}")
+    if stop > end:
+        raise DamagedError(f"a field of {stop - at} bytes starts at byte {at}, but only {end - at} are left")
+    return number, wire, first, stop
+
+
+def signed(value: int) -> int:
+    """A varint read as int32 or int64 (negative numbers take ten bytes on the wire)."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def text(buffer: Any, begin: int, end: int) -> str:
+    """A string field's content."""
+    return bytes(buffer[begin:end]).decode("utf-8", "replace")
+
+
+def fill(values: np.ndarray, buffer: Any, at: int) -> None:
+    """Fill an array with the bytes from `at` on."""
+    if isinstance(buffer, FileBytes):
+        buffer.read_into(values, at)
+    else:
+        values[:] = np.frombuffer(buffer, values.dtype, values.size, at)
+
+
+def unpacked(buffer: Any, at: int, end: int, number: int, size: int) -> Iterator[bytes]:
+    """The run of single numbers from `at`, each with its own tag, as files before 2014 hold them, without the tags.
+
+    It comes in pieces, which grow while they are wholly of the run, so that a run costs its own length whatever
+    follows it. In the file each number takes a byte more.
+    """
+    tag, stride, window, same = number << 3 | (FIXED32 if size == 4 else FIXED64), 1 + size, 16, 0
+    while window := min(window, (end - at) // stride):
+        rows = np.frombuffer(buffer[at : at + window * stride], np.uint8).reshape(window, stride)
+        same = int(np.argmin(np.append(rows[:, 0] == tag, False)))
+        yield rows[:same, 1:].tobytes()
+        at += same * stride
+        window = min(4 * window, LONGEST_PIECE) if same == window else 0
+
+
+def put_varint(value: int) -> bytes:
+    """A number in base 128; a negative one as its 64-bit two's complement."""
+    value &= 0xFFFFFFFFFFFFFFFF
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def put_tag(number: int, wire: int, value: int) -> bytes:
+    """A tag and the varint after it: a varint field, or the head of a payload of `value` bytes."""
+    return put_varint(number << 3 | wire) + put_varint(value)

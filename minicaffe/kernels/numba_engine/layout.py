@@ -1,0 +1,182 @@
+"""Images laid out so that every tap of a filter is at a fixed distance: with zeros around them, cut by the stride.
+
+Every channel becomes a plane with its zeros, so wide that a filter's tap (i, j) of output o is at a fixed distance
+from output 0's: x[offset[d] + o]. A stride s cuts the plane into s × s planes of every s-th pixel, its phases, between
+which the same holds. Where a filter is one pixel and nothing is padded, the image itself is the planes.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from minicaffe.kernels.definitions.im2col import Sizes
+from minicaffe.kernels.numba_engine import vectors, words
+from minicaffe.kernels.numba_engine.entry import entry
+from minicaffe.kernels.numba_engine.pieces import copy, floats_of, part, pieces
+from minicaffe.kernels.numba_engine.registers import LANES, MASKS
+from minicaffe.kernels.numba_engine.words import helper, values
+from minicaffe.kernels.workspace import borrow
+
+FIRST = np.zeros(1, np.int64)  # the only phase of a stride of 1
+
+
+class Geometry:
+    """Where the taps of a correlation lie on the planes.
+
+    bare         whether the image itself serves as its planes
+    phases       the rows and columns, of every s-th, that taps lie on: one plane each
+    places       for each row and column below s which phase it is, −1 for none
+    height, width of a plane;  columns: outputs of its whole width, up to the last that is written
+    plane, channel   numbers of a plane, and of all planes of a channel
+    offsets      for each channel and tap the distance of its pixel for output 0; woven_offsets in woven images
+    """
+
+    def __init__(self, C: int, H: int, W: int, kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, oh: int,
+                 ow: int) -> None:
+        taps = [np.arange(k, dtype=np.int64) * d for k, d in zip(kernel, dilation, strict=True)]
+        self.phases = tuple(np.unique(t % s) for t, s in zip(taps, stride, strict=True))
+        self.places = tuple(_places(phase, s) for phase, s in zip(self.phases, stride, strict=True))
+        self.height, self.width = (o + int(t[-1]) // s for o, t, s in zip((oh, ow), taps, stride, strict=True))
+        self.bare = not any(pad) and set(kernel) | set(stride) == {1} and (oh, ow) == (H, W)
+        self.columns = (oh - 1) * self.width + ow
+        self.plane = self.height * self.width
+        self.channel = self.plane * len(self.phases[0]) * len(self.phases[1])
+        channels = np.arange(C, dtype=np.int64)[:, None, None] * self.channel
+        self.offsets = (channels + self._on_planes(taps, stride)).reshape(-1)
+        self.woven_offsets = self.offsets * LANES
+
+    def _on_planes(self, taps: list[np.ndarray], stride: Sizes) -> np.ndarray:
+        """(kh, kw): the distance of each tap's pixel for output 0 from the start of a channel's planes."""
+        a, b = (place[t % s] for place, t, s in zip(self.places, taps, stride, strict=True))
+        u, v = (t // s for t, s in zip(taps, stride, strict=True))
+        return (a[:, None] * len(self.phases[1]) + b) * self.plane + u[:, None] * self.width + v
+
+
+def _places(phases: np.ndarray, stride: int) -> np.ndarray:
+    places = np.full(stride, -1, np.int64)
+    places[phases] = np.arange(len(phases))
+    return places
+
+
+geometry = functools.lru_cache(maxsize=512)(Geometry)
+
+
+def flat(C: int, oh: int, ow: int) -> Geometry:
+    """Of images that are their own planes: each channel is one tap."""
+    return geometry(C, oh, ow, (1, 1), (1, 1), (0, 0), (1, 1), oh, ow)
+
+
+@helper
+def reach(left, step, size, outputs):
+    """The first output o whose pixel left + o · step is one of `size`, and the first beyond them."""
+    first = min(outputs, max(0, -(left // step)))
+    return first, max(first, min(outputs, (size - 1 - left) // step + 1))
+
+
+def lay_out(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes) -> np.ndarray:
+    """The planes (N, C, …) of images (N, C, H, W), in borrowed memory."""
+    N, C, H, W = x.shape
+    planes = borrow("planes", (N, C, at.channel), x.dtype)
+    count = pieces(planes.size, N * C)
+    _lay_out(count, x, planes, *at.phases, *map(len, at.phases), N * C, H, W, at.height, at.width, *stride, *pad, count)
+    return planes
+
+
+def widen(dy: np.ndarray, width: int) -> np.ndarray:
+    """dy with zeros to the right of every row, in borrowed memory."""
+    N, K, oh, ow = dy.shape
+    wide = borrow("wide slopes", (N * K * oh * width,), dy.dtype)
+    count = pieces(wide.size, N * K)
+    _lay_out(count, dy, wide, FIRST, FIRST, 1, 1, N * K, oh, ow, oh, width, 1, 1, 0, 0, count)
+    return wide
+
+
+@entry
+def _lay_out(block, piece):
+    """planes[c, a, b, u, v] = x[c, u · sh + row a − ph, v · sw + column b − pw], 0 where there is no such pixel."""
+    (x, planes, row_phases, column_phases, rows, columns, channels, H, W, height, width, sh, sw, ph, pw,
+     count) = values(block, 16)
+    first_row, first_column = words.ints(row_phases, rows), words.ints(column_phases, columns)
+    begin, stop = part(channels, piece, count)
+    for c in range(begin, stop):
+        for plane in range(rows * columns):
+            top, left = first_row[plane // columns] - ph, first_column[plane % columns] - pw
+            first, end = reach(left, sw, W, width)
+            for u in range(height):
+                h, to = u * sh + top, ((c * rows * columns + plane) * height + u) * width
+                row = floats_of(planes, to, to + width)
+                if not 0 <= h < H:
+                    row[:] = 0
+                elif MASKS and sw == 1:
+                    _lay_row_in_lanes(x + 4 * (c * H + h) * W, left, W, planes + 4 * to, width)
+                else:
+                    _lay_row(x, (c * H + h) * W + left, sw, first, end, row)
+
+
+@helper
+def _lay_row_in_lanes(x, left, W, row, width):
+    """row[v] = x[left + v] for a row of W pixels, 0 beyond its ends: most rows are as short as a few registers."""
+    for v in range(0, width, LANES):
+        vectors.store(row, v, width, vectors.load(x, left + v, W, vectors.spread(np.float32(0))))
+
+
+@helper
+def _lay_row(x, left, step, first, end, row):
+    """row[v] = x[left + v · step] from v = first to end, else 0."""
+    row[:first] = 0
+    row[end:] = 0
+    if step == 1:
+        copy(floats_of(x, left + first, left + end), row[first:end])
+    else:
+        pixels = words.floats(x, left + end * step)
+        for v in range(first, end):
+            row[v] = pixels[left + v * step]
+
+
+def turn(w: np.ndarray, row_taps: np.ndarray, column_taps: np.ndarray, group: int) -> np.ndarray:
+    """Some taps of the filters (K, C / group, …) as filters (C, K / group, …), which give pixels of outputs."""
+    K, C, kh, kw = w.shape
+    turned = borrow("turned filters", (group * C, K // group, len(row_taps), len(column_taps)), w.dtype)
+    count = pieces(turned.size, K)
+    _turn(count, w, turned, row_taps, column_taps, len(row_taps), len(column_taps), K, K // group, C, kh, kw, count)
+    return turned
+
+
+@entry
+def _turn(block, piece):
+    """turned[g · C + c, f, i, j] = w[g · filters + f, c, row tap i, column tap j]."""
+    w, turned, row_at, column_at, rows, columns, K, filters, C, kh, kw, count = values(block, 12)
+    row_taps, column_taps = words.ints(row_at, rows), words.ints(column_at, columns)
+    first, end = part(K, piece, count)
+    for k in range(first, end):
+        g, f = k // filters, k % filters
+        for c in range(C):
+            taps = floats_of(w, (k * C + c) * kh * kw, (k * C + c + 1) * kh * kw)
+            to = ((g * C + c) * filters + f) * rows * columns
+            out = floats_of(turned, to, to + rows * columns)
+            for i in range(rows):
+                for j in range(columns):
+                    out[i * columns + j] = taps[row_taps[i] * kw + column_taps[j]]
+
+
+def spread(phase: np.ndarray, out: np.ndarray, first: Sizes, stride: Sizes, *, zero: bool) -> None:
+    """Write a phase, or zeros, to every s-th pixel of out."""
+    if phase is out and not zero:
+        return
+    (N, C, h, w), (H, W) = phase.shape, out.shape[2:]
+    count = pieces(phase.size, N * C)
+    _spread(count, phase, out, N * C, h, w, H, W, *first, *stride, zero, count)
+
+
+@entry
+def _spread(block, piece):
+    """out[c, u · sh + a, v · sw + b] = phase[c, u, v], or 0."""
+    phase, target, channels, h, w, H, W, a, b, sh, sw, zero, count = values(block, 13)
+    pixels, out = words.floats(phase, channels * h * w), words.floats(target, channels * H * W)
+    first, end = part(channels, piece, count)
+    for line in range(first * h, end * h):
+        source, to = line * w, (line // h * H + line % h * sh + a) * W + b
+        for v in range(w):
+            out[to + v * sw] = np.float32(0) if zero else pixels[source + v]

@@ -1,0 +1,92 @@
+"""Twins of the functions of one number: each a formula, which one pass over memory lays on all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minicaffe.kernels.definitions import maps as definitions
+from minicaffe.kernels.numba_engine import words
+from minicaffe.kernels.numba_engine.entry import entry
+from minicaffe.kernels.numba_engine.exponential import exp, expm1
+from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces, unless_same
+from minicaffe.kernels.numba_engine.words import helper, values
+from minicaffe.kernels.registry import Kernel
+
+DEAR = 4  # an exponential takes the time of so many numbers that are only read and written
+
+
+def _twin(kernel: Kernel, formula: Callable[..., Any]) -> None:
+    """Give a kernel of the arguments (x, up to two numbers, out) the twin that lays formula(v, p, q) on all v of x."""
+
+    @entry
+    def lay(block, piece):
+        x, y, size, count, p_bits, q_bits = values(block, 6)
+        first, end = part(size, piece, count)
+        p, q, out = np.float32(words.number(p_bits)), np.float32(words.number(q_bits)), floats_of(y, first, end)
+        if x == 0:  # in place, see unless_same
+            for i in range(out.size):
+                out[i] = formula(out[i], p, q)
+        else:
+            source = floats_of(x, first, end)
+            for i in range(out.size):
+                out[i] = formula(source[i], p, q)
+
+    @kernel.implementation("numba", recordable=True)
+    def twin(x: np.ndarray, *rest: Any) -> None:
+        *numbers, out = rest
+        p, q = (*map(float, numbers), 0.0, 0.0)[:2]
+        count = pieces(DEAR * x.size, x.size)
+        lay(count, unless_same(x, out), out, x.size, count, p, q)
+
+
+@helper
+def _sigmoid(v, p, q):
+    most = np.float32(40) if v > np.float32(40) else v  # e^−40 is nothing beside 1, and less takes processors long
+    return np.float32(1) / (np.float32(1) + exp(-most))
+
+
+@helper
+def _tanh(v, p, q):
+    size = abs(v)
+    size = np.float32(20) if size > np.float32(20) else size  # from 9 on, the result is 1
+    e = expm1(size + size)                                    # so that nothing gets lost near 0
+    rise = e / (e + np.float32(2))
+    return np.copysign(rise, v)
+
+
+@helper
+def _elu(v, alpha, q):
+    return v if v > 0 else alpha * expm1(v)
+
+
+@helper
+def _linear(v, s, b):
+    return s * v + b
+
+
+@helper
+def _exponential(v, s, b):
+    return exp(s * v + b)
+
+
+@helper
+def _clip(v, a, b):
+    below = b if v > b else v  # what is not a number remains so
+    return a if below < a else below
+
+
+@helper
+def _absolute(v, p, q):
+    return abs(v)
+
+
+_twin(definitions.sigmoid, _sigmoid)
+_twin(definitions.tanh, _tanh)
+_twin(definitions.elu, _elu)
+_twin(definitions.linear, _linear)
+_twin(definitions.exponential, _exponential)
+_twin(definitions.clip, _clip)
+_twin(definitions.absolute, _absolute)

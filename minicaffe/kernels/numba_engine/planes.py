@@ -1,0 +1,172 @@
+"""Correlation without columns: filters slid over padded planes (layout.py), read where they lie.
+
+The outputs of a plane's whole width are computed, and those that lie beyond the right border are not written: so a
+tile never asks where a row ends.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from minicaffe.kernels.definitions.im2col import Sizes
+from minicaffe.kernels.numba_engine import tiles, words
+from minicaffe.kernels.numba_engine.compiled import compiled
+from minicaffe.kernels.numba_engine.entry import entry
+from minicaffe.kernels.numba_engine.layout import Geometry, lay_out, widen
+from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, copy, part_in_steps
+from minicaffe.kernels.numba_engine.registers import LANES
+from minicaffe.kernels.numba_engine.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, WIDTH
+from minicaffe.kernels.numba_engine.words import values
+
+CACHED = 1 << 18      # numbers of the planes that a piece reads: what a core's cache holds beside the filters
+PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
+THIN = 2              # filters of a group that are slid one by one
+THIN_VECTORS = 8      # vectors of a stretch that one filter is slid over
+THIN_WIDTH = THIN_VECTORS * LANES
+DOTS = 2048           # columns that a tile of products adds at a time: its slopes stay in the first cache
+
+
+def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
+              out: np.ndarray) -> None:
+    """out = b + the filters slid over the images."""
+    (N, K), D = out.shape[:2], len(at.offsets)
+    planes = x if at.bare else lay_out(x, at, stride, pad)
+    filters, channels = K // group, x.shape[1] // group
+    parts, tall = _cut(at, channels, filters, D, N * group)
+    work = at.columns * filters * D  # of one image and group; where it is little, a piece does several
+    at_once = max(1, min(-(-N * group // MOST_PIECES), PIECE_WORK // work)) if len(parts) * tall == 1 else 1
+    _slide(-(-N * group // at_once) * len(parts) * tall, planes, w, b, out, at.offsets, parts, len(parts), tall, group,
+           filters, D, planes.size // N, planes.size // N // group, at.width, *out.shape[2:], N * group, at_once)
+
+
+def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
+                    out: np.ndarray) -> None:
+    """out += the products of slopes and pixels."""
+    (N, K, oh, ow), D = dy.shape, len(at.offsets)
+    planes = x if at.bare else lay_out(x, at, stride, pad)
+    slopes = dy if at.width == ow else widen(dy, at.width)
+    filters, row = K // group, oh * at.width
+    parts, cuts = cut_products(filters, D, group)
+    _add_products(group * parts * cuts, planes, slopes, at.offsets, out, parts, cuts, filters, D, N,
+                  max(1, min(N, DOTS // at.columns)), at.columns, planes.size // N, planes.size // N // group,
+                  K * row, row)
+
+
+def cut_products(filters: int, D: int, group: int) -> tuple[int, int]:
+    """Into how many parts the filters of a group fall when dw is computed, and into how many cuts their taps."""
+    parts = min(-(-filters // SLOPES_A_TILE), max(1, MOST_PIECES // group))
+    return parts, min(-(-D // TAPS_A_TILE), max(1, MOST_PIECES // group // parts))
+
+
+def _cut(at: Geometry, channels: int, filters: int, D: int, images: int) -> tuple[np.ndarray, int]:
+    """The first columns of the parts of an image, and in how many parts to cut the filters."""
+    wide = -(-at.columns // WIDTH)
+    cached = -(-wide * WIDTH * channels * at.channel // at.plane // CACHED)
+    wanted = min(MOST_PIECES, max(1, at.columns * filters * D // PIECE_WORK), -(-MOST_PIECES // images))
+    parts = min(wide, max(1, cached, wanted))
+    tall = max(1, min(-(-filters // ROWS), wanted // parts)) if parts < wanted and filters > THIN else 1
+    return _starts(at.columns, wide, parts), tall
+
+
+@functools.lru_cache(maxsize=512)
+def _starts(columns: int, wide: int, parts: int) -> np.ndarray:
+    """Where so many parts begin: each is some tiles wide."""
+    return np.array([p * wide // parts * WIDTH for p in range(parts)] + [columns], np.int64)[:-1]
+
+
+@entry
+def _slide(block, piece):
+    """y[k, j] = b[k] + Σ w[k, d] · x[offset[d] + j], for a part of the outputs j and of the filters of some images."""
+    (planes, w, b, y, offsets, starts, parts, tall, group, filters, D, image, channels, width, oh, ow, images,
+     at_once) = values(block, 18)
+    rest, here = piece // parts, piece % parts
+    band, up = rest // tall, rest % tall
+    firsts = words.ints(starts, parts)
+    start, stop = firsts[here], firsts[here + 1] if here + 1 < parts else (oh - 1) * width + ow
+    first, end = part_in_steps(filters, ROWS, up, tall)
+    for i in range(band * at_once, min(images, (band + 1) * at_once)):  # images, each with its groups
+        at, k = planes + 4 * (i // group * image + i % group * channels), i % group * filters
+        to = y + 4 * i * filters * oh * ow
+        if filters <= THIN:
+            for m in range(filters):
+                _slide_thin(w + 4 * (k + m) * D, b + 4 * (k + m), at, offsets, D, start, stop, width, oh, ow,
+                            to + 4 * m * oh * ow)
+        else:
+            for m in range(first, end, ROWS):
+                _slide_tall(w + 4 * (k + m) * D, b + 4 * (k + m), min(ROWS, filters - m), at, offsets, D, start, stop,
+                            width, oh, ow, to + 4 * m * oh * ow)
+
+
+_thin = tiles.outer_tile(1, THIN_VECTORS)
+
+
+@compiled
+def _slide_tall(w, b, have, planes, offsets, D, start, stop, width, oh, ow, y):
+    """Slide as many filters as a tile has rows."""
+    P = oh * ow
+    to, pitch = tiles.tile_memory(), WIDTH
+    for j in range(start, stop, WIDTH):
+        count = min(WIDTH, stop - j)
+        if width == ow:  # there is nothing beyond the border
+            to, pitch = y + 4 * j, P
+        tiles.multiply(w, D, have, 1, planes + 4 * j, offsets, D, count, b, to, pitch)
+        if width != ow:
+            _write(to, pitch, have, j, count, width, oh, ow, y)
+
+
+@compiled
+def _slide_thin(w, b, planes, offsets, D, start, stop, width, oh, ow, y):
+    """Slide one filter, over wider stretches."""
+    tile = tiles.tile_memory()
+    for j in range(start, stop, THIN_WIDTH):
+        count = min(THIN_WIDTH, stop - j)
+        if count > THIN_WIDTH - LANES:
+            _thin(w, D, 1, 1, planes + 4 * j, offsets, D, count - THIN_WIDTH + LANES, b, tile, THIN_WIDTH)
+        else:
+            for i in range(0, count, LANES):
+                tiles.multiply(w, D, 1, 1, planes + 4 * (j + i), offsets, D, min(LANES, count - i), b, tile + 4 * i, 0)
+        _write(tile, THIN_WIDTH, 1, j, count, width, oh, ow, y)
+
+
+@compiled
+def _write(tile, stride, rows, j, count, width, oh, ow, target):
+    """Write a tile's rows from output j of a plane's width on, without those beyond the right border."""
+    sums = words.floats(tile, (rows, stride))
+    y = words.floats(target, (rows, oh * ow))
+    for m in range(rows):
+        row, line = sums[m], y[m]
+        if width == ow:
+            copy(row[:count], line[j:j + count])
+            continue
+        i, u, v = 0, j // width, j % width
+        while i < count:
+            written = min(count - i, ow - v)
+            if written > 0:
+                copy(row[i:i + written], line[u * ow + v:u * ow + v + written])
+            i += width - v
+            u, v = u + 1, 0
+
+
+_dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
+
+
+@entry
+def _add_products(block, piece):
+    """dw[k, d] += Σ dy[n, k, j] · x[n, offset[d] + j] over n and j, for some of a group's filters k and taps d."""
+    (planes, slopes, offsets, dw, parts, cuts, filters, D, N, at_a_time, columns, image, channels, slopes_image,
+     row) = values(block, 15)
+    g, up, cut = piece // cuts // parts, piece // cuts % parts, piece % cuts
+    low, high = part_in_steps(filters, SLOPES_A_TILE, up, parts)
+    first, end = part_in_steps(D, TAPS_A_TILE, cut, cuts)
+    for n in range(0, N, at_a_time):
+        for j in range(0, columns, DOTS):
+            at = planes + 4 * (n * image + g * channels + j)
+            for m in range(low, high, SLOPES_A_TILE):
+                k = g * filters + m
+                slope = slopes + 4 * (n * slopes_image + k * row + j)
+                for d in range(first, end, TAPS_A_TILE):
+                    _dots(slope, row, min(SLOPES_A_TILE, filters - m), slopes_image, at, image, offsets + 8 * d,
+                          min(TAPS_A_TILE, D - d), min(DOTS, columns - j), min(at_a_time, N - n), dw + 4 * (k * D + d),
+                          D)

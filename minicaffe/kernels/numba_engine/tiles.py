@@ -1,0 +1,247 @@
+"""The innermost loops of every matrix product, as vector instructions: a tile of results stays in registers.
+
+LLVM's own vectorizer keeps sums in memory; so these few loops are written in its language, once for all kernels. The
+one idea: what is multiplied is found through a table of offsets, so a row of a matrix, a tap of a filter and a pixel
+of an image are the same to a tile.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from minicaffe.kernels.numba_engine.registers import (
+    FLOAT,
+    LANES,
+    REGISTERS,
+    WORD,
+    ZEROS,
+    fma,
+    lanes_below,
+    load,
+    pointer,
+    spread,
+    store,
+    total,
+    word,
+)
+from minicaffe.kernels.numba_engine.words import helper, intrinsic
+
+ROWS = REGISTERS // 4                                        # rows of a tile
+VECTORS = 3                                                  # vectors of a row of a tile
+WIDTH = LANES * VECTORS                                      # columns of a tile
+SLOPES_A_TILE, TAPS_A_TILE = (4, 6) if ROWS == 8 else (3, 4)  # of a tile of dot products
+
+Body = Callable[[Any, Sequence[Any]], Sequence[Any]]
+
+
+@functools.lru_cache(maxsize=128)
+def starts(step: int, count: int) -> np.ndarray:
+    """The offsets of rows that lie `step` numbers apart."""
+    return np.arange(count, dtype=np.int64) * step
+
+
+@functools.lru_cache(maxsize=64)
+def zeros(count: int) -> np.ndarray:
+    """The bias of rows that have none."""
+    return np.zeros(count, np.float32)
+
+
+def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
+    """The tile  y[m, j] = Σ w[m, d] · x[offset[d] + j]  over d, for `rows` m and `vectors` vectors of j.
+
+    Arguments are addresses and numbers: of w, with the distance `stride` of its rows, of which `have` exist, and the
+    distance `deep` of its columns; of x; of the int64 offsets, `depth` of them; of `out`. Of the last vector of x and
+    of out, `lanes` exist. `ends` are what is added to each row and `pitch` is the distance of the rows of out; with
+    `scatter`, `ends` are int64 distances in out, one a row, and the tile is added to what is there.
+    """
+
+    @intrinsic
+    def tile(typing: Any, w: Any, stride: Any, have: Any, deep: Any, x: Any, offsets: Any, depth: Any, lanes: Any,
+             ends: Any, out: Any, pitch: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch = args
+            masks = [None] * (vectors - 1) + [lanes_below(builder, lanes)]
+            real = [_clamped(builder, m, have) for m in range(rows)]  # a row that does not exist is the last again
+            lines = [_ahead(builder, pointer(builder, w), builder.mul(row, stride)) for row in real]
+            sums = _outer_sums(builder, lines, deep, pointer(builder, x), pointer(builder, offsets, WORD), depth, masks)
+            target = pointer(builder, out)
+            if scatter:
+                _add_rows(builder, sums, masks, have, target, pointer(builder, ends, WORD))
+            else:
+                _write_rows(builder, sums, masks, real, target, pitch, pointer(builder, ends))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 11), make
+
+    return tile
+
+
+def _outer_sums(builder: Any, lines: Sequence[Any], deep: Any, x: Any, offsets: Any, depth: Any,
+                masks: Sequence[Any]) -> list[list[Any]]:
+    """For each line, Σ over d of its number d · deep times the vectors at x + offset[d]."""
+
+    def step(d: Any, sums: Sequence[Any]) -> list[Any]:
+        at = _ahead(builder, x, builder.load(_ahead(builder, offsets, d)))
+        pixels = [load(builder, _ahead(builder, at, word(v * LANES)), mask) for v, mask in enumerate(masks)]
+        added = []
+        for m, line in enumerate(lines):
+            weight = spread(builder, builder.load(_ahead(builder, line, builder.mul(d, deep))))
+            added += [fma(builder, weight, pixel, sums[m * len(masks) + v]) for v, pixel in enumerate(pixels)]
+        return added
+
+    flat = _loop(builder, depth, 1, [ZEROS] * (len(lines) * len(masks)), step)
+    return [list(flat[m * len(masks):(m + 1) * len(masks)]) for m in range(len(lines))]
+
+
+def _write_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any], real: Sequence[Any], out: Any,
+                pitch: Any, ends: Any) -> None:
+    """Write the sums, each row with its number of `ends` added, to rows that are `pitch` apart."""
+    for row, line in zip(real, sums, strict=True):
+        end = spread(builder, builder.load(_ahead(builder, ends, row)))
+        at = _ahead(builder, out, builder.mul(row, pitch))
+        for v, (result, mask) in enumerate(zip(line, masks, strict=True)):
+            store(builder, builder.fadd(result, end), _ahead(builder, at, word(v * LANES)), mask)
+
+
+def _add_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any], have: Any, out: Any,
+              distances: Any) -> None:
+    """Add the sums to rows of `out` that begin at these distances, as far as they exist."""
+    for m, line in enumerate(sums):
+        with builder.if_then(builder.icmp_signed("<", word(m), have)):
+            at = _ahead(builder, out, builder.load(_ahead(builder, distances, word(m))))
+            for v, (result, mask) in enumerate(zip(line, masks, strict=True)):
+                place = _ahead(builder, at, word(v * LANES))
+                store(builder, builder.fadd(load(builder, place, mask), result), place, mask)
+
+
+@intrinsic
+def tile_memory(typing: Any) -> Any:
+    """The address of room for a tile, on the stack of the function that asks."""
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        room = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, 32 * LANES))
+        room.align = 64
+        return builder.ptrtoint(room, WORD)
+
+    return types.int64(), make
+
+
+_whole = {v: outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
+_added = {v: outer_tile(ROWS, v, scatter=True) for v in range(1, VECTORS + 1)}
+_whole_1, _whole_2, _whole_3 = _whole[1], _whole[2], _whole[3]
+_added_1, _added_2, _added_3 = _added[1], _added[2], _added[3]
+
+
+@helper
+def multiply(w, stride, have, deep, x, offsets, depth, columns, ends, out, pitch):
+    """An outer_tile of ROWS rows, of which `have` exist, and so many columns as there are, at most WIDTH."""
+    vectors = (columns + LANES - 1) // LANES
+    lanes = columns - (vectors - 1) * LANES
+    if vectors == 3:
+        _whole_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
+    elif vectors == 2:
+        _whole_2(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
+    else:
+        _whole_1(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
+
+
+@helper
+def multiply_and_add(w, stride, have, deep, x, offsets, depth, columns, ends, out):
+    """The same, added to rows of `out` that begin at the distances `ends`."""
+    vectors = (columns + LANES - 1) // LANES
+    lanes = columns - (vectors - 1) * LANES
+    if vectors == 3:
+        _added_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
+    elif vectors == 2:
+        _added_2(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
+    else:
+        _added_1(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
+
+
+def dot_tile(rows: int, taps: int) -> Any:
+    """Add to the tile  t[m, d] += Σ dy[n, m, j] · x[n, offset[d] + j]  over n and j, for `rows` m and `taps` d.
+
+    Its arguments are addresses and distances: of dy, with the distance of its rows, of which `have` exist, and of its
+    images; of x and the distance of its images; of the int64 offsets, of which `reach` exist; the numbers of columns j
+    and of images n; and the address of the tile, with the distance of its rows.
+    """
+
+    @intrinsic
+    def tile(typing: Any, dy: Any, row: Any, have: Any, dy_image: Any, x: Any, x_image: Any, offsets: Any, reach: Any,
+             columns: Any, images: Any, out: Any, stride: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            dy, row, have, dy_image, x, x_image, offsets, reach, columns, images, out, stride = args
+            table = pointer(builder, offsets, WORD)
+            lines = [builder.mul(_clamped(builder, m, have), row) for m in range(rows)]
+            places = [builder.load(_ahead(builder, table, _clamped(builder, d, reach))) for d in range(taps)]
+
+            def image(n: Any, sums: Sequence[Any]) -> Sequence[Any]:
+                slopes = _ahead(builder, pointer(builder, dy), builder.mul(n, dy_image))
+                pixels = _ahead(builder, pointer(builder, x), builder.mul(n, x_image))
+                return _dot_sums(builder, slopes, lines, pixels, places, columns, sums)
+
+            sums = _loop(builder, images, 1, [ZEROS] * (rows * taps), image)
+            _add_totals(builder, sums, taps, have, reach, pointer(builder, out), stride)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 12), make
+
+    return tile
+
+
+def _dot_sums(builder: Any, slopes: Any, lines: Sequence[Any], pixels: Any, places: Sequence[Any], columns: Any,
+              sums: Sequence[Any]) -> Sequence[Any]:
+    """The sums, lane by lane, with the products of every line and every place added over so many columns."""
+    whole = builder.mul(builder.sdiv(columns, word(LANES)), word(LANES))
+
+    def step(j: Any, sums: Sequence[Any], mask: Any = None) -> list[Any]:
+        a = [load(builder, _ahead(builder, slopes, builder.add(line, j)), mask) for line in lines]
+        b = [load(builder, _ahead(builder, pixels, builder.add(place, j)), mask) for place in places]
+        return [fma(builder, p, q, sums[m * len(b) + d]) for m, p in enumerate(a) for d, q in enumerate(b)]
+
+    rest = lanes_below(builder, builder.sub(columns, whole))
+    return step(whole, _loop(builder, whole, LANES, sums, step), rest)
+
+
+def _add_totals(builder: Any, sums: Sequence[Any], taps: int, have: Any, reach: Any, out: Any, stride: Any) -> None:
+    """Add the sum of each register's lanes to its place in a tile with rows of `taps`, as far as it exists."""
+    for i, lanes in enumerate(sums):
+        m, d = word(i // taps), word(i % taps)
+        with builder.if_then(builder.and_(builder.icmp_signed("<", m, have), builder.icmp_signed("<", d, reach))):
+            at = _ahead(builder, out, builder.add(builder.mul(m, stride), d))
+            builder.store(builder.fadd(builder.load(at), total(builder, lanes)), at)
+
+
+def _loop(builder: Any, end: Any, step: int, carried: Sequence[Any], body: Body) -> Sequence[Any]:
+    """For i = 0, step, … below end: carried = body(i, carried). What is carried in the end."""
+    before = builder.block
+    head, inside, after = (builder.append_basic_block() for _ in range(3))
+    builder.branch(head)
+    builder.position_at_end(head)
+    phis = [builder.phi(kind) for kind in (WORD, *(value.type for value in carried))]
+    builder.cbranch(builder.icmp_signed("<", phis[0], end), inside, after)
+    builder.position_at_end(inside)
+    results = [builder.add(phis[0], word(step)), *body(phis[0], phis[1:])]
+    for phi, start, result in zip(phis, [word(0), *carried], results, strict=True):
+        phi.add_incoming(start, before)
+        phi.add_incoming(result, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return phis[1:]
+
+
+def _ahead(builder: Any, at: Any, distance: Any) -> Any:
+    """The pointer, moved by so many numbers."""
+    return builder.gep(at, [distance])
+
+
+def _clamped(builder: Any, index: int, count: Any) -> Any:
+    """The index, or the last below count."""
+    return builder.select(builder.icmp_signed("<", word(index), count), word(index), builder.sub(count, word(1)))

@@ -1,0 +1,100 @@
+"""Tiles of vectors that are moved, or mapped by constants: changes of layout, and the steps of Winograd's way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from minicaffe.kernels.numba_engine.registers import FLOATS, LANES, chosen, fma, lanes_below, load, pointer, store, word
+from minicaffe.kernels.numba_engine.words import intrinsic
+
+
+def map_tile(matrix: Any, *, biased: bool = False) -> Any:
+    """The tile  M x Mᵀ  of vectors, for a matrix M of constants and as many vectors x as it has columns, squared.
+
+    Arguments are addresses and distances: of x, with those of its rows and columns; of the result, with those of its
+    rows and columns; with `biased`, of a vector to be added to each.
+    """
+    M = [[float(value) for value in row] for row in matrix]
+
+    @intrinsic
+    def tile(typing: Any, x: Any, row: Any, column: Any, out: Any, out_row: Any, out_column: Any, bias: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            x, row, column, out, out_row, out_column, bias = args
+            size, source, target = len(M[0]), pointer(builder, x), pointer(builder, out)
+            half = [_product(builder, M, [load(builder, _place(builder, source, i, row, j, column))
+                                          for i in range(size)]) for j in range(size)]
+            more = load(builder, pointer(builder, bias)) if biased else None
+            for i in range(len(M)):
+                for j, result in enumerate(_product(builder, M, [half[j][i] for j in range(size)])):
+                    value = builder.fadd(result, more) if biased else result
+                    store(builder, value, _place(builder, target, i, out_row, j, out_column))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7), make
+
+    return tile
+
+
+def _place(builder: Any, base: Any, i: int, row: Any, j: int, column: Any) -> Any:
+    return builder.gep(base, [builder.add(builder.mul(word(i), row), builder.mul(word(j), column))])
+
+
+def _product(builder: Any, M: Sequence[Sequence[float]], vectors: Sequence[Any]) -> list[Any]:
+    """M times a column of vectors; factors 0 and ±1 cost no multiplication."""
+    results = []
+    for row in M:
+        total: Any = None
+        for factor, vector in zip(row, vectors, strict=True):
+            if factor == 0:
+                continue
+            times = ir.Constant(FLOATS, [factor] * LANES)
+            if total is None:
+                total = vector if factor == 1 else builder.fmul(times, vector)
+            elif abs(factor) == 1:
+                total = (builder.fadd if factor == 1 else builder.fsub)(total, vector)
+            else:
+                total = fma(builder, times, vector, total)
+        results.append(total)
+    return results
+
+
+@intrinsic
+def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pitch: Any, rows: Any) -> Any:
+    """out[j, i] = x[i, j] for LANES rows i and LANES columns j, of which `columns` are read and `rows` are written.
+
+    x and out are addresses, their rows `stride` and `pitch` numbers apart.
+    """
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, stride, columns, out, pitch, rows = args
+        source, target = pointer(builder, x), pointer(builder, out)
+        read, written = lanes_below(builder, columns), lanes_below(builder, rows)
+        last = builder.sub(rows, word(1))
+        lines = []
+        for i in range(LANES):  # a row that does not exist is the last again
+            row = builder.select(builder.icmp_signed("<", word(i), rows), word(i), last)
+            lines.append(load(builder, builder.gep(source, [builder.mul(row, stride)]), read))
+        for j, line in enumerate(_transposed(builder, lines)):
+            with builder.if_then(builder.icmp_signed("<", word(j), columns)):
+                store(builder, line, builder.gep(target, [builder.mul(word(j), pitch)]), written)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), make
+
+
+def _transposed(builder: Any, lines: Sequence[Any]) -> list[Any]:
+    """LANES vectors as the columns of the square they make: blocks of 1 × 1, 2 × 2, … swap across the diagonal."""
+    turned, step = list(lines), 1
+    while step < LANES:
+        low = [i if not i & step else i - step + LANES for i in range(LANES)]
+        high = [i + step if not i & step else i + LANES for i in range(LANES)]
+        for i in range(LANES):
+            if not i & step:
+                pair = turned[i], turned[i + step]
+                turned[i], turned[i + step] = (chosen(builder, *pair, order) for order in (low, high))
+        step *= 2
+    return turned

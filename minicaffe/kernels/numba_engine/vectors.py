@@ -1,0 +1,155 @@
+"""Vector registers as values: LANES numbers that compiled code loads, compares and stores at a time.
+
+Rows of a small image are shorter than what LLVM's vectorizer asks for before it uses registers at all. Here a load
+or a store says which lanes exist, so that a row of five costs what a row of sixteen does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.extending import models, register_model
+
+from minicaffe.kernels.numba_engine import registers
+from minicaffe.kernels.numba_engine.registers import FLOATS, INDICES, LANES, RAMP
+from minicaffe.kernels.numba_engine.words import intrinsic
+
+
+class _Floats(types.Type):
+    def __init__(self) -> None:
+        super().__init__("a register of float32")
+
+
+class _Indices(types.Type):
+    def __init__(self) -> None:
+        super().__init__("a register of int32")
+
+
+@register_model(_Floats)
+class _FloatsModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, FLOATS)
+
+
+@register_model(_Indices)
+class _IndicesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, INDICES)
+
+
+floats, indices = _Floats(), _Indices()
+
+
+def _made_of(function: Any, result: Any, *arguments: Any) -> Any:
+    """An operation that `function(builder, *values)` builds."""
+    signature = result(*arguments)
+
+    def make(context: Any, builder: Any, _: Any, args: Any) -> Any:
+        made = function(builder, *args)
+        return context.get_dummy_value() if result is types.void else made
+
+    return signature, make
+
+
+def _place(builder: Any, address: Any, first: Any) -> Any:
+    return registers.pointer(builder, builder.add(address, builder.mul(first, registers.word(4))))
+
+
+@intrinsic
+def load(typing: Any, address: Any, first: Any, limit: Any, other: Any) -> Any:
+    """Numbers first, first + 1, … of the `limit` numbers at an address; `other` where there is none."""
+    def make(builder: Any, address: Any, first: Any, limit: Any, other: Any) -> Any:
+        return registers.load(builder, _place(builder, address, first), registers.lanes_below(builder, limit, first),
+                              other)
+    return _made_of(make, floats, types.int64, types.int64, types.int64, floats)
+
+
+@intrinsic
+def store(typing: Any, address: Any, first: Any, limit: Any, value: Any) -> Any:
+    """Write a register to places first, first + 1, … of the `limit` at an address, as far as they exist."""
+    def make(builder: Any, address: Any, first: Any, limit: Any, value: Any) -> None:
+        registers.store(builder, value, _place(builder, address, first), registers.lanes_below(builder, limit, first))
+    return _made_of(make, types.void, types.int64, types.int64, types.int64, value)
+
+
+@intrinsic
+def spread(typing: Any, number: Any) -> Any:
+    """The number in every lane."""
+    kind, result = (INDICES, indices) if isinstance(number, types.Integer) else (FLOATS, floats)
+    taken = types.int32 if result is indices else types.float32
+    return _made_of(lambda builder, value: registers.spread(builder, value, kind), result, taken)
+
+
+@intrinsic
+def ramp(typing: Any, first: Any, step: Any) -> Any:
+    """first, first + step, first + 2 · step, …"""
+    def make(builder: Any, first: Any, step: Any) -> Any:
+        steps = builder.mul(registers.spread(builder, step, INDICES), RAMP)
+        return builder.add(steps, registers.spread(builder, first, INDICES))
+    return _made_of(make, indices, types.int32, types.int32)
+
+
+@intrinsic
+def evens(typing: Any, a: Any, b: Any) -> Any:
+    """Lanes 0, 2, 4, … of two registers that follow each other."""
+    every_other = range(0, 2 * LANES, 2)
+    return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, every_other), floats, floats, floats)
+
+
+def _zip(a: int) -> Any:
+    """Lanes of two registers in turn, from lane `a` on."""
+    lanes = [a + i // 2 + i % 2 * LANES for i in range(LANES)]
+    return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, lanes), floats, floats, floats)
+
+
+@intrinsic
+def zipped(typing: Any, a: Any, b: Any) -> Any:
+    """a[0], b[0], a[1], b[1], … as far as they go."""
+    return _zip(0)
+
+
+@intrinsic
+def zipped_rest(typing: Any, a: Any, b: Any) -> Any:
+    """What `zipped` has no lanes for."""
+    return _zip(LANES // 2)
+
+
+@intrinsic
+def if_greater(typing: Any, u: Any, v: Any, a: Any, b: Any) -> Any:
+    """a in the lanes where u > v, else b."""
+    return _made_of(lambda builder, u, v, a, b: builder.select(builder.fcmp_ordered(">", u, v), a, b), a, floats,
+                    floats, a, a)
+
+
+@intrinsic
+def plus(typing: Any, a: Any, b: Any) -> Any:
+    """a + b."""
+    if a is indices:
+        return _made_of(lambda builder, a, b: builder.add(a, b), indices, indices, indices)
+    return _made_of(lambda builder, a, b: builder.fadd(a, b), floats, floats, floats)
+
+
+@intrinsic
+def times(typing: Any, a: Any, b: Any) -> Any:
+    """a · b."""
+    return _made_of(lambda builder, a, b: builder.fmul(a, b), floats, floats, floats)
+
+
+@intrinsic
+def over(typing: Any, a: Any, b: Any) -> Any:
+    """a / b."""
+    return _made_of(lambda builder, a, b: builder.fdiv(a, b), floats, floats, floats)
+
+
+@intrinsic
+def lesser(typing: Any, a: Any, b: Any) -> Any:
+    """min(a, b) of indices."""
+    return _made_of(lambda builder, a, b: builder.select(builder.icmp_signed("<", a, b), a, b), indices, indices,
+                    indices)
+
+
+@intrinsic
+def as_floats(typing: Any, a: Any) -> Any:
+    """Indices as float32."""
+    return _made_of(lambda builder, a: builder.sitofp(a, FLOATS), floats, indices)

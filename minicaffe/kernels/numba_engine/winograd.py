@@ -1,0 +1,258 @@
+"""The reference's way to 3×3 correlations, with channels innermost: every step is a loop over vectors of channels.
+
+    x → (N, height, width, C) → x̂ (36, T, C)      tiles to points
+    ŷ (36, T, K) = x̂ · ŵ (36, C, K)               a product at each point
+    ŷ → (N, height, width, K) → y                 points to tiles
+
+The data gradient is the correlation of dy with mirrored filters; the weight gradient is ŵ's, x̂ᵀ · dŷ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicaffe.kernels.definitions.im2col import Sizes
+from minicaffe.kernels.numba_engine import tiles
+from minicaffe.kernels.numba_engine.elementwise import weighted_sum
+from minicaffe.kernels.numba_engine.entry import entry
+from minicaffe.kernels.numba_engine.layout import reach
+from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, floats_of, part
+from minicaffe.kernels.numba_engine.registers import LANES
+from minicaffe.kernels.numba_engine.tiles import ROWS, WIDTH, starts, zeros
+from minicaffe.kernels.numba_engine.transforms import map_tile, transpose_tile
+from minicaffe.kernels.numba_engine.words import helper, values
+from minicaffe.kernels.numpy_engine.winograd import SIDE, TAPS, TILE, line_matrices
+from minicaffe.kernels.workspace import borrow
+
+POINTS = SIDE * SIDE
+PIECE_ROWS = 64         # tiles of an image whose product with the filters of a point is a piece
+MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more are no faster, and take memory
+
+A, B, G = line_matrices()
+_pixels_to_points, _filters_to_points = map_tile(B), map_tile(G)
+_points_to_outputs, _slopes_to_points = map_tile(A, biased=True), map_tile(A.T)
+_points_to_filters = map_tile(G.T)
+
+
+def fits(C: int, K: int) -> bool:
+    """Whether the channels of a group, in and out, fill vectors."""
+    return C % LANES == K % LANES == 0
+
+
+def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
+    """See the definition."""
+    K, C = w.shape[:2]
+    filters = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), w.dtype)
+    _transpose(MOST_PIECES, w, filters, group, K // group, C * TAPS * TAPS)
+    _correlate(x, filters, 0, b, pad, group, out)
+
+
+def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
+    """See the definition."""
+    K, C = w.shape[:2]
+    filters = borrow("filters by channel", (group, K // group, TAPS * TAPS, C), w.dtype)
+    _transpose(MOST_PIECES, w, filters, K, C, TAPS * TAPS)
+    _correlate(dy, filters, TAPS * TAPS - 1, zeros(group * C), tuple(TAPS - 1 - p for p in pad), group, out)
+
+
+def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
+    """See the definition."""
+    K, C = out.shape[:2]
+    filters = borrow("filter points", (POINTS, group, C, K // group), x.dtype)
+    for images in _batches(x, dy):
+        pixels, slopes = _pixels(x[images], pad, dy), _slopes(dy[images])
+        _add_products(POINTS * group, pixels, slopes, filters, starts(K, pixels.shape[1]),
+                      starts(K // group, C), zeros(ROWS), pixels.shape[1], group, C, K // group, images.start > 0)
+    taps = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), x.dtype)
+    _points_to_taps(MOST_PIECES, filters, taps, group * C, K // group)
+    turned = borrow("filters", out.shape, x.dtype)
+    _transpose(MOST_PIECES, taps, turned, group, C * TAPS * TAPS, K // group)
+    weighted_sum(out, 1.0, turned, 1.0, out)
+
+
+def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pad: Sizes, group: int,
+               out: np.ndarray) -> None:
+    """out = b + x ⋆ filters (group, C, 9, K), whose taps are read from `first` on, backwards from the last."""
+    C, K = filters.shape[1], filters.shape[3]
+    points = borrow("filter points", (POINTS, group, C, K), x.dtype)
+    _taps_to_points(MOST_PIECES, filters, points, group * C, K, first)
+    for images in _batches(x, out):
+        y = out[images]
+        pixels = _pixels(x[images], pad, y)
+        T = pixels.shape[1]
+        products = borrow("output points", (POINTS, T, group * K), x.dtype)
+        rows = -(-T // PIECE_ROWS)
+        _multiply(POINTS * group * rows, pixels, points, products, starts(K, C), zeros(ROWS), T, group, C, K, rows)
+        th, tw = _tiles(y)
+        outputs = borrow("outputs", (len(y), th * TILE, tw * TILE, group * K), x.dtype)
+        _to_outputs(MOST_PIECES, products, outputs, b, T, group * K, th, tw)
+        _channels_first(MOST_PIECES, outputs, y, len(y), group * K, *y.shape[2:], th * TILE, tw * TILE)
+
+
+def _pixels(x: np.ndarray, pad: Sizes, y: np.ndarray) -> np.ndarray:
+    """x̂ (36, T, C), for the T tiles that cover y."""
+    return _points(x, pad, _tiles(y), "pixel points", slopes=False)
+
+
+def _slopes(dy: np.ndarray) -> np.ndarray:
+    """dŷ (36, T, K)."""
+    return _points(dy, (0, 0), _tiles(dy), "output points", slopes=True)
+
+
+def _points(x: np.ndarray, pad: Sizes, tiled: Sizes, slot: str, *, slopes: bool) -> np.ndarray:
+    """(36, T, C) of images of so many tiles: of slopes, or of pixels, where each reaches into the next."""
+    (N, C, H, W), (th, tw) = x.shape, tiled
+    height, width = (n * TILE + (0 if slopes else SIDE - TILE) for n in tiled)
+    lines = borrow("channels last", (N, height, width, C), x.dtype)
+    _channels_last(MOST_PIECES, x, lines, N, C, H, W, height, width, *pad)
+    points = borrow(slot, (POINTS, N * th * tw, C), x.dtype)
+    _to_points(MOST_PIECES, lines, points, slopes, N, C, th, tw, height, width)
+    return points
+
+
+def _tiles(y: np.ndarray) -> Sizes:
+    """How many tiles cover the outputs of an image, along each side."""
+    return tuple(-(-o // TILE) for o in y.shape[2:])
+
+
+def _batches(x: np.ndarray, y: np.ndarray) -> list[slice]:
+    """Slices of the images, each with as many as the memory for points allows."""
+    th, tw = _tiles(y)
+    step = max(1, MOST_VALUES // (POINTS * max(x.shape[1], y.shape[1]) * th * tw))
+    return [slice(i, min(len(x), i + step)) for i in range(0, len(x), step)]
+
+
+@entry
+def _transpose(block, piece):
+    """out[n, j, i] = x[n, i, j], of matrices (count, rows, columns)."""
+    x, out, count, rows, columns = values(block, 5)
+    bands = (rows + LANES - 1) // LANES
+    first, end = part(count * bands, piece, MOST_PIECES)
+    for band in range(first, end):
+        n, i = band // bands * rows * columns, band % bands * LANES
+        for j in range(0, columns, LANES):
+            transpose_tile(x + 4 * (n + i * columns + j), columns, min(LANES, columns - j),
+                           out + 4 * (n + j * rows + i), rows, min(LANES, rows - i))
+
+
+@entry
+def _channels_last(block, piece):
+    """Images (N, C, H, W) as (N, height, width, C), with zeros around them."""
+    x, out, N, C, H, W, height, width, ph, pw = values(block, 10)
+    left, right = reach(-pw, 1, W, width)
+    first, end = part(N * height, piece, MOST_PIECES)
+    for line in range(first, end):
+        n, h = line // height, line % height - ph
+        row = out + 4 * line * width * C
+        if h < 0 or h >= H:
+            floats_of(row, 0, width * C)[:] = 0
+            continue
+        floats_of(row, 0, left * C)[:] = 0
+        floats_of(row, right * C, width * C)[:] = 0
+        for v in range(left, right, LANES):
+            for c in range(0, C, LANES):
+                transpose_tile(x + 4 * (((n * C + c) * H + h) * W + v - pw), H * W, min(LANES, right - v),
+                               row + 4 * (v * C + c), C, LANES)
+
+
+@entry
+def _channels_first(block, piece):
+    """The first rows and columns of (N, height, width, K) as images (N, K, H, W)."""
+    x, out, N, K, H, W, height, width = values(block, 8)
+    first, end = part(N * H, piece, MOST_PIECES)
+    for line in range(first, end):
+        n, h = line // H, line % H
+        for k in range(0, K, LANES):
+            for v in range(0, W, LANES):
+                transpose_tile(x + 4 * (((n * height + h) * width + v) * K + k), K, LANES,
+                               out + 4 * (((n * K + k) * H + h) * W + v), H * W, min(LANES, W - v))
+
+
+@helper
+def _tile(images, t, th, tw, height, width, C):
+    """The address of the first pixel of tile t of images (N, height, width, C), each cut into th × tw tiles."""
+    n, at = t // (th * tw), t % (th * tw)
+    return images + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
+
+
+@entry
+def _to_points(block, piece):
+    """x̂ (36, T, C) = B x Bᵀ, for some tiles of pixels (N, height, width, C); dŷ = Aᵀ dy A, if they are slopes."""
+    lines, points, slopes, N, C, th, tw, height, width = values(block, 9)
+    T = N * th * tw
+    first, end = part(T, piece, MOST_PIECES)
+    for t in range(first, end):
+        source = _tile(lines, t, th, tw, height, width, C)
+        for c in range(0, C, LANES):
+            at, to = source + 4 * c, points + 4 * (t * C + c)
+            if slopes:
+                _slopes_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
+            else:
+                _pixels_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
+
+
+@entry
+def _to_outputs(block, piece):
+    """y (N, th · TILE, tw · TILE, K) = b + A ŷ Aᵀ, for some tiles of ŷ (36, T, K)."""
+    points, lines, b, T, K, th, tw = values(block, 7)
+    width = tw * TILE
+    first, end = part(T, piece, MOST_PIECES)
+    for t in range(first, end):
+        target = _tile(lines, t, th, tw, th * TILE, width, K)
+        for k in range(0, K, LANES):
+            _points_to_outputs(points + 4 * (t * K + k), SIDE * T * K, T * K, target + 4 * k, width * K, K, b + 4 * k)
+
+
+@entry
+def _taps_to_points(block, piece):
+    """ŵ (36, channels, K) = G w Gᵀ of taps (channels, 9, K), read backwards where `start` is the last of them."""
+    taps, points, channels, K, start = values(block, 5)
+    step = -K if start else K
+    first, end = part(channels, piece, MOST_PIECES)
+    for c in range(first, end):
+        source = taps + 4 * (c * TAPS * TAPS + start) * K
+        for k in range(0, K, LANES):
+            _filters_to_points(source + 4 * k, TAPS * step, step, points + 4 * (c * K + k), SIDE * channels * K,
+                               channels * K, 0)
+
+
+@entry
+def _points_to_taps(block, piece):
+    """dw (channels, 9, K) = Gᵀ dŵ G of dŵ (36, channels, K)."""
+    points, taps, channels, K = values(block, 4)
+    first, end = part(channels, piece, MOST_PIECES)
+    for c in range(first, end):
+        for k in range(0, K, LANES):
+            _points_to_filters(points + 4 * (c * K + k), SIDE * channels * K, channels * K,
+                               taps + 4 * (c * TAPS * TAPS * K + k), TAPS * K, K, 0)
+
+
+@entry
+def _multiply(block, piece):
+    """ŷ[t, k] = Σ x̂[t, c] · ŵ[c, k], for some tiles t at one point."""
+    pixels, filters, out, offsets, nothing, T, group, C, K, rows = values(block, 10)
+    p, g, band = piece // rows // group, piece // rows % group, piece % rows
+    right = filters + 4 * (p * group + g) * C * K
+    first, end = band * PIECE_ROWS, min(T, (band + 1) * PIECE_ROWS)
+    for k in range(0, K, WIDTH):
+        for t in range(first, end, ROWS):
+            left = pixels + 4 * ((p * T + t) * group + g) * C
+            to = out + 4 * (((p * T + t) * group + g) * K + k)
+            tiles.multiply(left, group * C, min(ROWS, end - t), 1, right + 4 * k, offsets, C, min(WIDTH, K - k),
+                           nothing, to, group * K)
+
+
+@entry
+def _add_products(block, piece):
+    """dŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to what is there."""
+    pixels, slopes, out, offsets, ends, nothing, T, group, C, K, add = values(block, 11)
+    p, g = piece // group, piece % group
+    for k in range(0, K, WIDTH):
+        right, columns = slopes + 4 * ((p * T * group + g) * K + k), min(WIDTH, K - k)
+        to = out + 4 * ((p * group + g) * C * K + k)
+        for c in range(0, C, ROWS):
+            left, have = pixels + 4 * ((p * T * group + g) * C + c), min(ROWS, C - c)
+            if add:
+                tiles.multiply_and_add(left, 1, have, group * C, right, offsets, T, columns, ends + 8 * c, to)
+            else:
+                tiles.multiply(left, 1, have, group * C, right, offsets, T, columns, nothing, to + 4 * c * K, K)

@@ -1,0 +1,37 @@
+"""Matrix products that threads share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minicaffe.kernels import shards
+from minicaffe.kernels.definitions import matmul as definitions
+from minicaffe.kernels.workspace import borrow
+
+BLOCKS = 8            # at most
+BLOCK_WORK = 1 << 22  # multiplications that are worth a block of their own
+GRAIN = 16            # blocks begin at multiples of this, as BLAS likes them
+
+
+@definitions.matmul.implementation("numpy")
+def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) -> None:
+    """out = a · b, or out += a · b with `add`. a (M, K), b (K, N), out (M, N); a and b may be transposed views.
+
+    The longer side of out is cut into blocks by the shapes alone, so any number of threads gives the same bits. Where
+    sums are short, most of the work is to write out; then its rows are cut, which are quicker to write whole.
+    """
+    (M, N), K = out.shape, a.shape[1]
+    rows = M >= min(N, 4 * K)
+    length = M if rows else N
+    blocks = max(1, min(BLOCKS, M * N * K // BLOCK_WORK, length // GRAIN))
+    step = -(-length // (blocks * GRAIN)) * GRAIN
+
+    def block(i: int) -> None:
+        cut = slice(i * step, (i + 1) * step)
+        left, right, target = (a[cut], b, out[cut]) if rows else (a, b[:, cut], out[:, cut])
+        product = borrow("matmul", target.shape, out.dtype) if add else target
+        np.matmul(left, right, out=product)
+        if add:
+            target += product
+
+    shards.run(block, -(-length // step), gemm=True)

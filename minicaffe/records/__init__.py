@@ -1,0 +1,1 @@
+"""What a training leaves behind, and how it is drawn: its log, its facts, curves, pictures, TensorBoard files."""

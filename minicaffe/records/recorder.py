@@ -1,0 +1,249 @@
+"""The record of a training, beside its snapshots: PREFIX.run/ with log.jsonl, train.log and run.yaml.
+
+    log.jsonl   one event a line: start, resume, train (what display shows), test, end
+    train.log   the text log in Caffe's format
+    run.yaml    solver, net, versions, seed, and what the data are
+
+A resumed training goes on in the same files. A new one of the same prefix leaves the older record as PREFIX.run.1,
+PREFIX.run.2 and so on. Each line is written at once, so that a crash costs half a line at most.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TextIO
+
+from minicaffe import __version__
+from minicaffe.errors import DataError, MinicaffeError, out_of_memory
+from minicaffe.log import warn
+from minicaffe.records import facts, glog, run_log
+from minicaffe.records.tensorboard import EventFile
+from minicaffe.solvers.schedule.report import outputs
+from minicaffe.system import sync_folder
+
+Event = dict[str, Any]
+Sink = Callable[[Event], None]
+
+AT = "caffe.cpp:239"
+
+
+@contextmanager
+def following(solver: Any, sinks: Sequence[Sink]) -> Iterator[None]:
+    """Give every sink the solver's events while the block runs, the last one saying how it ended."""
+    events = _Events(solver, sinks)
+    events.send("resume" if solver.iter else "start", max_iter=solver.param.max_iter, minicaffe=__version__)
+    solver.on_update.append(events.displayed)
+    solver.on_test.append(events.tested)
+    how: Event = {"reason": "interrupted"}
+    try:
+        yield
+        how = {"reason": "stopped early" if solver.stopped else "done"}
+        if not solver.stopped and events.is_displayed(solver.iter):
+            events.send("train", loss=solver.smoothed_loss, outputs=events.put_out())  # no update follows: no rate
+    except Exception as error:
+        how = {"reason": "error", "message": str(error) or type(error).__name__}
+        raise
+    finally:
+        solver.on_update.remove(events.displayed)
+        solver.on_test.remove(events.tested)
+        events.send("end", **how)
+
+
+class _Events:
+    """Makes the events of a solver."""
+
+    def __init__(self, solver: Any, sinks: Sequence[Sink]) -> None:
+        self.solver, self.sinks, self._began = solver, sinks, time.perf_counter()
+        self._epoch = facts.updates_per_epoch(solver)
+
+    def send(self, kind: str, iteration: int | None = None, **values: Any) -> None:
+        """Give an event to every sink."""
+        at = self.solver.iter if iteration is None else iteration
+        event = {"event": kind, "iteration": at, "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+                 "seconds": round(time.perf_counter() - self._began, 3), **values}
+        if self._epoch:
+            event["epoch"] = round(at / self._epoch, 6)
+        for sink in self.sinks:
+            sink(event)
+
+    def is_displayed(self, iteration: int) -> bool:
+        """Whether `display` shows this iteration."""
+        return bool(self.solver.param.display) and iteration % self.solver.param.display == 0
+
+    def displayed(self) -> None:
+        """After an update: what was displayed before it."""
+        iteration = self.solver.iter - 1
+        if self.is_displayed(iteration):
+            self.send("train", iteration, loss=self.solver.smoothed_loss, rate=self.solver.rate, outputs=self.put_out())
+
+    def put_out(self) -> dict[str, Any]:
+        """The train net's outputs as its last forward pass left them."""
+        return {name: _plain(blob.data.tolist()) for name, blob, _ in outputs(self.solver.net)}
+
+    def tested(self, net: int, results: Sequence[tuple[str, float]]) -> None:
+        """After a test: its means."""
+        values: dict[str, list[float]] = {}
+        for name, value in results:
+            values.setdefault(name, []).append(value)
+        self.send("test", net=net, rate=self.solver.rate or None,  # none before the first update
+                  outputs={name: _plain(found) for name, found in values.items()})
+
+
+class Record:
+    """The files of a record. Lines that are logged before `open` wait for it; without it nothing is written."""
+
+    def __init__(self) -> None:
+        self.handler = _Lines(self._log_line)
+        self.folder = Path()
+        self._waiting: list[str] = []
+        self._files: dict[str, TextIO] = {}
+        self._state = "waiting"
+
+    def open(self, solver: Any) -> None:
+        """Begin to write, or go on with the record of a resumed training. DataError where that cannot be."""
+        self.folder = folder_of(solver.param.snapshot_prefix)
+        try:
+            if not solver.iter and (self.folder / run_log.RECORD).exists():
+                _set_aside(self.folder)
+            self.folder.mkdir(exist_ok=True)
+            for name in (run_log.RECORD, run_log.TEXT):
+                self._files[name] = _append(self.folder / name)
+            facts.write(self.folder / "run.yaml", solver)
+            for line in self._waiting:
+                self._write(run_log.TEXT, line)
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
+        except OSError as error:
+            if out_of_memory(error):
+                raise
+            raise DataError(f"cannot write the record of this training to {self.folder}: {error.strerror or error}",
+                            hint="choose another snapshot_prefix, or pass --no-record") from error
+        self._waiting, self._state = [], "open"
+
+    def event(self, event: Event) -> None:
+        """Write one event: a Sink."""
+        self._put(run_log.RECORD, json.dumps({key: _plain(value) for key, value in event.items()}, allow_nan=False))
+
+    def close(self) -> None:
+        """Write no more."""
+        self._state = "closed"
+        for file in self._files.values():
+            with contextlib.suppress(OSError):  # what a full disk did not take
+                file.close()
+
+    def _log_line(self, line: str) -> None:
+        if self._state == "waiting":
+            self._waiting.append(line)
+        else:
+            self._put(run_log.TEXT, line)
+
+    def _put(self, name: str, line: str) -> None:
+        """Write a line; where the disk is full the record ends, and the training goes on."""
+        if self._state != "open":
+            return
+        try:
+            self._write(name, line)
+        except OSError as error:
+            self._state = "broken"
+            warn(AT, f"cannot write {self.folder / name}: {error.strerror or error}; the training goes on without its "
+                     "record")
+
+    def _write(self, name: str, line: str) -> None:
+        self._files[name].write(line + "\n")
+        self._files[name].flush()
+
+
+class Recorder:
+    """What `recording` gives: `following(solver)` for the block that trains."""
+
+    def __init__(self, record: Record | None, tensorboard: str) -> None:
+        self.record, self.tensorboard = record, tensorboard
+
+    @contextmanager
+    def following(self, solver: Any) -> Iterator[None]:
+        """Write down what the solver does while the block runs. DataError, before it does, where that cannot be."""
+        sinks: list[Sink] = []
+        if self.record:
+            self.record.open(solver)
+            sinks.append(self.record.event)
+        events = EventFile(self.tensorboard) if self.tensorboard else None
+        if events:
+            sinks.append(events.event)
+        try:
+            with following(solver, sinks):
+                yield
+        finally:
+            if events:
+                events.close()
+
+
+@contextmanager
+def recording(wanted: bool = True, tensorboard: str = "") -> Iterator[Recorder]:
+    """Keep all that is logged while the block runs for the record; an error that ends the block is its last line.
+
+    `tensorboard` names a folder for event files, '' for none.
+    """
+    if not wanted:
+        yield Recorder(None, tensorboard)
+        return
+    record = Record()
+    try:
+        with glog.listening(record.handler):
+            try:
+                yield Recorder(record, tensorboard)
+            except MinicaffeError as error:
+                said = {"levelno": logging.ERROR, "msg": str(error), "at": AT}
+                record.handler.emit(logging.makeLogRecord(said))
+                raise
+    finally:
+        record.close()
+
+
+def folder_of(prefix: str) -> Path:
+    """Where the record of a snapshot_prefix stands."""
+    return Path(f"{prefix}{run_log.FOLDER}")
+
+
+class _Lines(logging.Handler):
+    """Gives each record to a function, as a line in Caffe's format."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        super().__init__()
+        self.setFormatter(glog.GlogFormatter())
+        self._take = take
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._take(self.format(record))
+
+
+def _append(path: Path) -> TextIO:
+    """The file, opened to add lines; what a crash left of a line is ended first."""
+    with open(path, "ab+") as file:
+        if file.tell():
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+    return open(path, "a", encoding="utf-8", errors="backslashreplace")  # for paths that are not UTF-8
+
+
+def _set_aside(folder: Path) -> None:
+    """Give an older training's record the next free number."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it: one number for a list of one, and words for what is not finite."""
+    if isinstance(value, list):
+        return _plain(value[0]) if len(value) == 1 else [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,147 @@
+"""What a training's log tells as curves: read from a run record (log.jsonl) or from any text log of Caffe's.
+
+A part that a resumed training repeats counts as it went the last time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minicaffe.errors import DataError
+from minicaffe.io.files import read_bytes
+from minicaffe.records import caffe_log
+
+FOLDER, RECORD, TEXT = ".run", "log.jsonl", "train.log"  # PREFIX.run/log.jsonl
+TOTAL = "total loss"  # the sum of all losses by their weights, which no blob holds
+
+Curve = list[tuple[int, float]]
+
+
+@dataclass
+class Run:
+    """Curves by name: the train net's, the test nets', and the learning rate; and how the training failed, if so.
+
+    Among the train net's, TOTAL is the smoothed loss that `display` shows.
+    """
+
+    name: str
+    train: dict[str, Curve] = field(default_factory=dict)
+    test: dict[str, Curve] = field(default_factory=dict)
+    rate: Curve = field(default_factory=list)
+    failure: tuple[int, str] | None = None  # at which iteration, and the message
+
+    @property
+    def last(self) -> int:
+        """The last iteration that anything is known of."""
+        return max((curve[-1][0] for curve in (*self.train.values(), *self.test.values(), self.rate) if curve),
+                   default=0)
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Add what an event tells. ValueError, TypeError or LookupError where it is none."""
+        kind, iteration = event["event"], int(event["iteration"])
+        if kind == "end":
+            broken = event.get("reason") == "error"
+            self.failure = (max(iteration, 0), str(event.get("message", ""))) if broken else None
+        if kind not in ("train", "test") or not 0 <= iteration < 10 ** 18:
+            return
+        self.failure = None  # the training went on
+        curves, net = (self.train, 0) if kind == "train" else (self.test, int(event.get("net", 0)))
+        if event.get("loss") is not None:
+            loss = float(event["loss"])  # before it has a curve, which would else stay empty
+            put(curves.setdefault(_of_net(TOTAL, net), []), iteration, loss)
+        if kind == "train" and event.get("rate") is not None:
+            put(self.rate, iteration, float(event["rate"]))
+        for name, value in (event.get("outputs") or {}).items():
+            name = own_name(name)
+            values = value if isinstance(value, list) else [value]
+            for k, one in enumerate(values):
+                label, number = name if len(values) == 1 else f"{name}[{k}]", float(one)
+                put(curves.setdefault(_of_net(label, net), []), iteration, number)
+
+
+def own_name(blob: str) -> str:
+    """A blob's name; with a word added where a curve of ours already has that name."""
+    return f"{blob} (blob)" if blob in (TOTAL, "rate", "epoch") else blob
+
+
+def _of_net(name: str, net: int) -> str:
+    return name if net == 0 else f"{name} (test net {net})"
+
+
+def put(curve: Curve, iteration: int, value: float) -> None:
+    """Add a point in place of all from its iteration on."""
+    while curve and curve[-1][0] >= iteration:
+        curve.pop()
+    curve.append((iteration, value))
+
+
+def read(given: str | Path) -> Run:
+    """The curves of a run: its folder, its snapshot prefix, its log.jsonl, or a text log. DataError if it has none.
+
+    Of several trainings in one log, the last one.
+    """
+    return read_all(given)[-1]
+
+
+def read_all(given: str | Path) -> list[Run]:
+    """The curves of every training in a log that shows some."""
+    path = find(given)
+    lines = list(caffe_log.lines(read_bytes(path)))
+    name = (path.parent.name.removesuffix(FOLDER) if path.name in (RECORD, TEXT) else path.name) or str(path)
+    runs = [Run(name)]
+    is_record = bool(lines) and lines[0].lstrip().startswith("{")
+    for event in _record(lines) if is_record else caffe_log.events(iter(lines)):
+        if event.get("event") == "start" and (runs[-1].train or runs[-1].test):
+            runs.append(Run(name))
+        try:
+            runs[-1].take(event)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+            continue  # a line that a crash cut short
+    shown = [run for run in runs if run.train or run.test]
+    if not shown:
+        raise _no_curves(path, lines, runs[-1])
+    for number, run in enumerate(shown, 1):
+        run.name = f"{name} (run {number})" if len(shown) > 1 else name
+    return shown
+
+
+def _no_curves(path: Path, lines: list[str], run: Run) -> DataError:
+    """What was looked for and not found, and what was found instead."""
+    if run.failure:
+        return DataError(f"no loss and no test stands in this log: the training failed before the first: "
+                         f"{run.failure[1]}", where=str(path))
+    if not any(line.strip() for line in lines):
+        return DataError("this file is empty: it is no training's log, or the training has not begun", where=str(path))
+    return DataError("no loss and no test stands in this file: none of its lines says 'Iteration N, loss = X' or "
+                     "'Test net output #0: NAME = X'", where=str(path),
+                     hint="give a run's folder (PREFIX.run), its log.jsonl, or what caffe train wrote to stderr; a "
+                          "solver without display and test_interval says neither")
+
+
+def find(given: str | Path) -> Path:
+    """The log's file of what a user calls a run."""
+    for place in (Path(given), Path(f"{given}{FOLDER}")):
+        if place.is_dir():
+            for name in (RECORD, TEXT):
+                if (place / name).is_file():
+                    return place / name
+    if Path(given).is_dir():
+        inside = sorted(str(path) for path in Path(given).glob(f"*{FOLDER}"))
+        raise DataError(f"the folder {given} holds no {RECORD}",
+                        hint=f"did you mean {' or '.join(inside[:3])}?" if inside else "")
+    return Path(given)
+
+
+def _record(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The events of a log.jsonl, less those that a crash cut short."""
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict):
+            yield event

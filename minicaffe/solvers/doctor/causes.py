@@ -1,0 +1,188 @@
+"""Why a training came to a NaN or Inf: the likely causes, the one with the best evidence first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minicaffe.blob import Blob
+from minicaffe.log import number
+from minicaffe.net import Net
+from minicaffe.solvers.doctor.watch import Place, finite
+
+GROWTH = 10  # times: what losses and gradients do not grow by in a training that goes well
+STEP = 1e3  # times: what activations do not grow by from one end of a well initialised net to the other
+LARGE_INPUT = 200  # bytes as they come, not even less their mean
+EARLY = 50  # updates: later on the inputs' range is not to blame
+
+
+class Moment(NamedTuple):
+    """An iteration as it went; a gradient's norm that was not reached is None."""
+
+    iteration: int
+    loss: float
+    norm: float | None
+    rate: float
+
+
+def likely(param: Any, place: Place, iteration: int, history: Sequence[Moment]) -> list[str]:
+    """Sentences that each name a cause with what speaks for it and the cure; at least one.
+
+    `param` is the SolverParameter, `history` the iterations before this one, the oldest first.
+    """
+    net, layer = place.net, place.net.layers[place.layer_index]
+    if place.kind == "top" and not net.bottoms[place.layer_index]:
+        return [_bad_input(layer, place)]
+    if (place.kind, place.part) == ("param", "data"):
+        return [_bad_weights(param, history)]
+    found = [_statistics(place), _own_formula(net, place), *_targets(net), _growth(param, history)]
+    if iteration == 0:
+        found.append(_initial_weights(net, place))
+    if iteration < EARLY:
+        found.append(_large_inputs(net))
+    known = [cause for cause in found if cause]
+    if iteration == 0 and not known:
+        return ["no update has been made yet: look at the weights that the training begins with, and at the inputs"]
+    if iteration and not any("learning rate" in cause for cause in known):
+        known.append(f"the learning rate is too high for this net: {_slower(param)}")
+    return known
+
+
+def of_growth(param: Any, net: Net, iteration: int) -> list[str]:
+    """Why a loss grows though it is finite; at least one sentence, as of `likely`."""
+    found = [f"the learning rate is too high for this net: {_slower(param)}", *_targets(net)]
+    if iteration < EARLY:
+        found.append(_large_inputs(net))
+    return [cause for cause in found if cause]
+
+
+def without_statistics(place: Place) -> str:
+    """The name of a BatchNorm layer, not behind the place, that goes by statistics of which it has none; or ''."""
+    layers: Sequence[Any] = place.net.layers[:place.layer_index + 1]
+    for layer in layers:
+        if layer.type == "BatchNorm" and layer.use_global_stats and not layer.blobs[2].data.any():
+            return layer.name
+    return ""
+
+
+def _statistics(place: Place) -> str:
+    name = without_statistics(place)
+    return name and f"layer {name!r} (BatchNorm) has use_global_stats, but no statistics, so it divides by the root " \
+                    "of its eps: begin with --weights, or leave use_global_stats out"
+
+
+def _bad_input(layer: Any, place: Place) -> str:
+    at, keys = place.first(), getattr(layer, "keys", [])
+    record = f", record {keys[at[0]]!r}" if at and at[0] < len(keys) else ""
+    sample = f": sample {at[0]} of the batch{record}" if at else ""
+    return f"the data are not finite before the net computes anything{sample}; look at the source, and at " \
+           "mean and scale in transform_param"
+
+
+def _bad_weights(param: Any, history: Sequence[Moment]) -> str:
+    if not history:
+        return "the weights were not finite before the first update: look at the file that they came from, " \
+               "or at the fillers"
+    last = history[-1]
+    if last.norm is not None and not np.isfinite(last.norm):
+        return "the last update was made with a gradient that was not finite"
+    norm = f" of L2 norm {number(last.norm)}" if last.norm is not None else ""
+    return f"the last update was too large for the weights' number type: learning rate {number(last.rate)} times " \
+           f"a gradient{norm}; {_slower(param)}"
+
+
+def _growth(param: Any, history: Sequence[Moment]) -> str:
+    for what, values in (("the gradients' L2 norm", [m.norm for m in history if m.norm is not None]),
+                         ("the loss", [abs(m.loss) for m in history])):
+        finite_values = [v for v in values if np.isfinite(v)]
+        if len(finite_values) > 1 and finite_values[-1] > GROWTH * min(finite_values) > 0:
+            low = min(finite_values)
+            return f"the learning rate is too high: {what} has grown from {number(low)} to " \
+                   f"{number(finite_values[-1])} within {len(history)} iterations; {_slower(param)}"
+    return ""
+
+
+def _slower(param: Any) -> str:
+    clipped = "" if param.clip_gradients > 0 else ", or set clip_gradients"
+    return f"try base_lr: {number(param.base_lr / 10)}{clipped}, or begin with warmup_iter"
+
+
+def _targets(net: Net) -> list[str]:
+    """Targets that a cross entropy has no lower bound for."""
+    found = []
+    for layer, bottoms in zip(net.layers, net.bottoms, strict=True):
+        if layer.type == "SigmoidCrossEntropyLoss" and len(bottoms) > 1 and bottoms[1].count:
+            low, high = float(np.nanmin(bottoms[1].data)), float(np.nanmax(bottoms[1].data))
+            if low < 0 or high > 1:
+                found.append(f"the targets of layer {layer.name!r} run from {number(low)} to {number(high)}, but "
+                             "outside [0, 1] its loss has no least value; masks of 0 and 255 need scale: 0.00390625")
+    return found
+
+
+def _own_formula(net: Net, place: Place) -> str:
+    """What in the layer's own formula has no finite value, such as log 0."""
+    layer, bottoms, tops = net.layers[place.layer_index], net.bottoms[place.layer_index], net.tops[place.layer_index]
+    explain = FORMULAS.get(layer.type)
+    if not explain or not bottoms or not bottoms[0].count or bottoms[0] is tops[0]:  # in place: x is gone
+        return ""
+    return explain(layer, bottoms[0])
+
+
+def _of_log(layer: Any, x: Blob) -> str:
+    p = layer.param
+    least = float(np.min(x.data * p.scale + p.shift))
+    return "" if least > 0 else f"log of {number(least)}: scale · x + shift must stay above 0; set a small " \
+                                f"log_param.shift (it is {number(p.shift)})"
+
+
+def _of_power(layer: Any, x: Blob) -> str:
+    p = layer.param
+    inner = x.data * p.scale + p.shift
+    if p.power < 0 and np.any(inner == 0):
+        return f"division by 0: power_param.power is {number(p.power)} and scale · x + shift is 0 somewhere; set a " \
+               "small shift"
+    if not p.power.is_integer() and np.any(inner < 0):
+        return f"a negative number to the power {number(p.power)}: scale · x + shift gets down to " \
+               f"{number(float(np.min(inner)))}"
+    if 0 < p.power < 1 and np.any(inner == 0):
+        return f"the slope of x to the power {number(p.power)} is infinite at 0, where scale · x + shift is; set a " \
+               "small shift"
+    return ""
+
+
+def _of_exp(layer: Any, x: Blob) -> str:
+    return f"the exponential is too large for the number type: x gets up to {number(float(np.max(x.data)))}; " \
+           "set exp_param.scale and shift, or bound what comes before"
+
+
+def _of_normalizing(layer: Any, x: Blob) -> str:
+    return "" if np.ptp(x.data) else "division by a standard deviation of 0: the bottom holds one value only; " \
+                                     "set eps"
+
+
+FORMULAS: dict[str, Callable[[Any, Blob], str]] = {
+    "Log": _of_log, "Power": _of_power, "Exp": _of_exp, "MVN": _of_normalizing, "BatchNorm": _of_normalizing}
+
+
+def _initial_weights(net: Net, place: Place) -> str:
+    """Activations that grow from layer to layer; only those that this pass has made count."""
+    last = place.layer_index if place.kind == "top" else len(net.layers)
+    sizes = [(layer.name, float(np.abs(tops[0].data).mean(dtype=np.float64)))
+             for layer, tops, bottoms in zip(net.layers[:last], net.tops, net.bottoms, strict=False)
+             if tops and tops[0].num_axes > 1 and tops[0].count and finite(tops[0].data)]
+    if len(sizes) < 2 or not 0 < STEP * sizes[0][1] < sizes[-1][1]:
+        return ""
+    return f"the initial weights are too large: the mean size of a value grows from {number(sizes[0][1])} after " \
+           f"layer {sizes[0][0]!r} to {number(sizes[-1][1])} after {sizes[-1][0]!r}; fill weights with xavier or msra"
+
+
+def _large_inputs(net: Net) -> str:
+    for layer, tops, bottoms in zip(net.layers, net.tops, net.bottoms, strict=True):
+        if not bottoms and tops and tops[0].num_axes > 1 and tops[0].count:
+            largest = float(np.max(np.abs(tops[0].data)))
+            if LARGE_INPUT < largest < np.inf:
+                return f"the inputs of layer {layer.name!r} run up to {number(largest)}: bring them near 1, images " \
+                       "by scale: 0.00390625 in transform_param"
+    return ""

@@ -1,0 +1,223 @@
+"""The failure doctor: a NaN or Inf ends a training with its place, its history and its likely causes.
+
+The weights that a failure is saved with are those before the update that the bad gradient would have made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minicaffe.errors import MinicaffeError, SolverError
+from minicaffe.log import lines, number, warn
+from minicaffe.solvers.doctor import causes, failure, plateau
+from minicaffe.solvers.doctor.causes import Moment
+from minicaffe.solvers.doctor.growth import Growth
+from minicaffe.solvers.doctor.watch import Place, Watch
+
+if TYPE_CHECKING:
+    from minicaffe.solvers.solver import Solver
+
+AT = "solver.cpp:239"  # where Caffe prints losses, and where a user looks
+REMEMBERED = 20  # iterations, for the causes
+SHOWN = 6  # of them, in the message
+ON_NAN = ("warn", "stop", "ignore")  # what a solver may be told to do
+HINTS = ("loss-growth", "loss-plateau")  # warnings about a loss that is finite, by the names that silence them
+
+
+class Doctor:
+    """Watches a solver's nets from now on.
+
+    stop    whether a value that is not finite raises SolverError; otherwise each place where one appears is
+            warned of once, and the training goes on
+    brief   warn of the first place in the net that is trained, then look no more, and save nothing: what a solver
+            does by itself. It looks at the loss and at the parameters' gradients, and at all that the pass has left
+            only when the loss is bad; so it costs next to nothing
+
+    `solver.silence` holds the names of the HINTS that it keeps to itself.
+    """
+
+    def __init__(self, solver: Solver, stop: bool = True, *, brief: bool = False) -> None:
+        self.stop, self.brief = stop, brief
+        self.history: deque[Moment] = deque(maxlen=REMEMBERED)
+        self.attached = False
+        self._known: set[tuple[object, ...]] = set()
+        self._found_at = -1  # the iteration of the last place found
+        self._first_bad: int | None = None
+        self._norm: float | None = None
+        self._saved = ""
+        self._began = solver.iter
+        self._plateaus = [] if "loss-plateau" in solver.silence else plateau.of_net(solver.net)
+        self._growth = None if "loss-growth" in solver.silence else Growth()
+        self.attach(solver)
+        try:
+            self._watches[0].weights()
+        except SolverError:
+            self.detach()
+            raise
+
+    def attach(self, solver: Solver) -> None:
+        """Watch from now on the solver that this doctor was made for."""
+        self.solver, self.attached, solver.doctor = solver, True, self
+        nets = [solver.net] if self.brief else [solver.net, *solver.test_nets]  # a watched test net is not replayed
+        self._watches = [Watch(net, self._found) for net in nets]
+        self._batches = [] if self.brief else [failure.Batch(net) for net in nets]
+        for part in self._hooked():
+            part.attach()
+        solver.on_gradients_ready.append(self._gradients)
+        solver.on_update.append(self._updated)
+
+    def detach(self) -> None:
+        """Watch no longer, and hold no net: one that nobody uses is gone at once, and so are its threads."""
+        self.attached, self.solver.doctor = False, None
+        for part in self._hooked():
+            part.detach()
+        self.solver.on_gradients_ready.remove(self._gradients)
+        self.solver.on_update.remove(self._updated)
+        self._watches, self._batches = [], []
+        del self.solver
+
+    def _hooked(self) -> list[Watch | failure.Batch]:
+        """What looks at each layer as it runs."""
+        return [] if self.brief else [*self._watches, *self._batches]
+
+    def _gradients(self) -> None:
+        if self._rests():
+            return
+        if self.brief and not math.isfinite(self.solver.loss):
+            self._watches[0].last_pass()
+        self._norm = self._watches[0].gradients() / self.solver._divisor
+        for loss in self._plateaus:
+            if hint := loss.hint():
+                warn(AT, hint)
+        if self._growth and self._growth.grown(self.solver.loss):
+            warn(AT, *lines(self._grown(self._growth)))
+
+    def _rests(self) -> bool:
+        """Whether a brief doctor has said what it had to say."""
+        return self.brief and bool(self._known)
+
+    def _grown(self, growth: Growth) -> str:
+        solver = self.solver
+        likely = causes.of_growth(solver.param, solver.net, solver.iter)
+        return "\n  ".join([
+            f"iteration {solver.iter}: the loss has grown from {number(growth.least)} to {number(solver.loss)} "
+            "and stays there, though it is finite: the training diverges",
+            *self._history_lines(), "likely causes, the likeliest first:",
+            *(f"  {i}. {cause}" for i, cause in enumerate(likely, 1))])
+
+    def _updated(self) -> None:
+        """Look at the weights before a snapshot can be made of them."""
+        solver = self.solver
+        if self._rests():
+            return
+        self.history.append(Moment(solver.iter - 1, solver.loss, self._norm, solver.rate))
+        self._norm = None
+        if not self.brief:  # else the next loss shows it
+            self._watches[0].weights()
+
+    def _found(self, place: Place) -> None:
+        """Report a place; of one iteration only the first, for the others follow from it."""
+        if self._found_at == self.solver.iter or self._before_statistics(place):
+            return
+        self._found_at = self.solver.iter
+        if self._first_bad is None:
+            self._first_bad = self.solver.iter
+        if place.key in self._known:
+            return
+        self._known.add(place.key)
+        if self.stop:
+            raise SolverError(self._report(place), hint=self._hint())
+        if self.brief:
+            end = "the training goes on, and nobody looks for more of them; set solver.on_nan to 'stop' for an error " \
+                  "here, or to 'ignore'"
+        else:
+            end = "--on-nan warn: the training goes on"
+        warn(AT, *lines(f"{self._report(place)}\n  {end}"))
+
+    def _before_statistics(self, place: Place) -> bool:
+        """Whether a test net's BatchNorm has no statistics yet, as in the test before the first update; warns once.
+
+        It then divides by √ε, and a deep net comes to Inf by itself. Training mends that, so it is no failure.
+        """
+        name = causes.without_statistics(place) if place.net is not self.solver.net else ""
+        if name and ("BatchNorm",) not in self._known:
+            self._known.add(("BatchNorm",))
+            warn(AT, f"iteration {self.solver.iter}: the test's scores mean nothing and need not be finite, for no "
+                     f"statistics have been measured yet for layer {name!r} (BatchNorm); test_initialization: false "
+                     "leaves the test before the first update out")
+        return bool(name)
+
+    def _report(self, place: Place) -> str:
+        index = next(i for i, watch in enumerate(self._watches) if watch.net is place.net)
+        net = "" if index == 0 else f" of test net #{index - 1}"
+        likely = causes.likely(self.solver.param, place, self.solver.iter, self.history)
+        lines = [f"iteration {self.solver.iter}: a value is not finite, first in {place}{net}: {place.seen()}",
+                 *self._history_lines(), "likely causes, the likeliest first:",
+                 *(f"  {i}. {cause}" for i, cause in enumerate(likely, 1)), self._save(index, place),
+                 self._last_snapshot()]
+        return "\n  ".join(line for line in lines if line)
+
+    def _history_lines(self) -> list[str]:
+        """The last iterations as a table, the one that was not finished included."""
+        rows = list(self.history)[-SHOWN:]
+        if self._norm is not None:  # its gradients were made
+            rows.append(Moment(self.solver.iter, self.solver.loss, self._norm, self.solver.rate))
+        if not rows:
+            return []
+        return [f"{'iteration':>9} {'loss':>12} {'gradient L2':>12} {'rate':>12}",
+                *(f"{row.iteration:9d} {number(row.loss):>12} {'' if row.norm is None else number(row.norm):>12} "
+                  f"{number(row.rate):>12}" for row in rows)]
+
+    def _save(self, index: int, place: Place) -> str:
+        """Save the pass for a replay, the first of a run alone; what to say about it."""
+        path = f"{self._prefix()}_iter_{self.solver.iter}_failure.npz"
+        if self._saved or self.brief:
+            return ""
+        try:
+            failure.save(path, self._batches[index], place, iteration=self.solver.iter, backward=index == 0)
+        except MinicaffeError as error:
+            return f"the batch could not be saved for a replay: {error}"
+        self._saved = path
+        return f"saved for a replay, batch and weights: {path}"
+
+    def _hint(self) -> str:
+        return f"minicaffe replay {self._saved}" if self._saved else ""
+
+    def _last_snapshot(self) -> str:
+        """The newest snapshot that this training made before anything went wrong."""
+        made = {*self.solver.written, self._began} - {0}
+        for iteration in sorted(made, reverse=True):
+            for tail in ("", ".h5"):
+                path = Path(f"{self._prefix()}_iter_{iteration}.solverstate{tail}")
+                if iteration <= (self._first_bad or 0) and path.is_file():
+                    return f"last good snapshot: {path}"
+        return "there is no snapshot from before"
+
+    def _prefix(self) -> str:
+        return self.solver.param.snapshot_prefix or "minicaffe"
+
+
+@contextmanager
+def attending(solver: Solver) -> Iterator[None]:
+    """Let a doctor watch while the block runs, as the solver's `on_nan` says, unless somebody has called one."""
+    if solver.on_nan not in ON_NAN:
+        raise SolverError(f"on_nan must be one of {', '.join(map(repr, ON_NAN))}, got {solver.on_nan!r}")
+    if solver.doctor is not None or solver.on_nan == "ignore":
+        yield
+        return
+    stop = solver.on_nan == "stop"
+    mine = solver.own_doctor
+    if mine is None or mine.stop != stop:
+        mine = solver.own_doctor = Doctor(solver, stop, brief=not stop)
+    elif not mine._rests():
+        mine.attach(solver)
+    try:
+        yield
+    finally:
+        if mine.attached:
+            mine.detach()

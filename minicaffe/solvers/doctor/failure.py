@@ -1,0 +1,221 @@
+"""A pass that went wrong, in one file: the net, its weights, the batch and the random state, to be run again.
+
+A .npz of numbers only: `info` (JSON as bytes: where and when it happened, the net as prototxt with its sources of
+data made Input layers, the random states, what layers carry from pass to pass), `batch/BLOB` and
+`weights/LAYER INDEX/BLOB INDEX`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minicaffe import rng
+from minicaffe.blob import Blob
+from minicaffe.errors import DataError, ProtoError
+from minicaffe.io import npz
+from minicaffe.io.sniff import describe, sniff
+from minicaffe.net import Net
+from minicaffe.proto import NetParameter, text
+from minicaffe.solvers.doctor.watch import Place, Watch
+
+FORMAT = "minicaffe failure 1"
+
+
+class Found(NamedTuple):
+    """Where a pass was found bad; `words` are the place and what was seen there, as messages say it."""
+
+    key: list[Any]
+    words: str
+
+
+class Batch:
+    """Remembers, while a net runs, what its next pass forward depends on besides the weights.
+
+    The tops of the layers that read data stay in their blobs, except where a layer in place overwrites them:
+    those are copied. The random state is noted wherever a layer that may draw from it begins, and a hidden state
+    before its layer goes on with it.
+    """
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        self.random: dict[int, Any] = {}  # layer index -> the state of the generator before its forward
+        self.carried: dict[int, Any] = {}  # layer index -> its resume_state before its forward
+        self._copies: dict[str, np.ndarray] = {}
+        self.sources = [i for i, layer in enumerate(net.layers)
+                        if net.tops[i] and not net.bottoms[i] and not layer.blobs]
+        self._copied = [(i, name, blob) for i in self.sources for name, blob in self._tops(i)
+                        if self._overwritten(blob)]
+        self._carrying = [i for i, layer in enumerate(net.layers) if i not in self.sources and layer.resume_state()]
+
+    def attach(self) -> None:
+        """Remember from now on."""
+        self.net.before_layer.append(self._before)
+        self.net.after_layer.append(self._after)
+
+    def detach(self) -> None:
+        """Remember nothing more."""
+        self.net.before_layer.remove(self._before)
+        self.net.after_layer.remove(self._after)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The data that the sources gave, by the blob's name."""
+        now = {name: blob.data for i in self.sources for name, blob in self._tops(i)}
+        return {**now, **self._copies}
+
+    def _before(self, i: int) -> None:
+        if i not in self.sources and (i == 0 or i - 1 in self.sources):
+            self.random[i] = rng.state()
+        if i in self._carrying:
+            self.carried[i] = copy.deepcopy(self.net.layers[i].resume_state())
+
+    def _after(self, i: int) -> None:
+        for index, name, blob in self._copied:
+            if index == i:
+                self._copies[name] = blob.data.copy()
+
+    def _tops(self, i: int) -> list[tuple[str, Any]]:
+        return [(self.net.wiring.blob_names[t], top)
+                for t, top in zip(self.net.wiring.tops[i], self.net.tops[i], strict=True)]
+
+    def _overwritten(self, blob: Any) -> bool:
+        return any(top.shares_data_with(blob) for bottoms, tops in zip(self.net.bottoms, self.net.tops, strict=True)
+                   for top in tops if any(top is bottom for bottom in bottoms))
+
+
+def save(path: str | Path, batch: Batch, place: Place, *, iteration: int, backward: bool) -> None:
+    """Write all that a pass needs to be run again; `place` says where it was found bad. DataError if it cannot be."""
+    net = batch.net
+    info = {"format": FORMAT, "iteration": iteration, "backward": backward, "net": text.format(_definition(batch)),
+            "found": _found(place), "dtype": np.dtype(net.dtype).name,
+            "permissive": net.permissive, "random": batch.random, "carried": batch.carried}
+    arrays = {f"batch/{name}": values for name, values in batch.arrays().items()}
+    arrays |= {f"weights/{i}/{k}": blob.data for i, layer in enumerate(net.layers)
+               for k, blob in enumerate(layer.blobs)}
+    arrays["info"] = np.frombuffer(json.dumps(info, default=_array_to_json).encode(), np.uint8)
+    npz.write(path, arrays.items())
+
+
+_BROKEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)  # by what JSON holds
+
+
+class Replay:
+    """A saved pass, ready to be run: `net` holds the weights and the batch.
+
+    found   where it was found bad when it was saved
+    info    iteration, backward and more, as `save` wrote them
+    """
+
+    def __init__(self, path: str | Path, allow_python: bool = True) -> None:
+        self._path, arrays = str(path), _read(path)
+        self.info = _info(arrays.pop("info", None), path)
+        try:
+            self._load(arrays, path, allow_python)
+        except _BROKEN as error:
+            raise DataError(f"this saved failure is damaged: {error}", where=str(path)) from error
+
+    def _load(self, arrays: dict[str, np.ndarray], path: str | Path, allow_python: bool) -> None:
+        definition = text.parse(self.info["net"], NetParameter(), f"the net in {path}")
+        self.found = Found(*self.info["found"])
+        self._backward, _ = bool(self.info["backward"]), self.info["iteration"]
+        self._random = {int(i): state for i, state in self.info["random"].items()}
+        self._carried = {int(i): state for i, state in self.info["carried"].items()}
+        for state in self._random.values():
+            np.random.PCG64().state = state  # an error now rather than in the middle of the pass
+        self.net = Net(definition, None, dtype=np.dtype(self.info["dtype"]).type,
+                       permissive=bool(self.info["permissive"]), allow_python=allow_python)
+        self._batch = {name.removeprefix("batch/"): v for name, v in arrays.items() if name.startswith("batch/")}
+        for name, values in self._batch.items():
+            _put(values, self.net.blobs[name], name)
+        for name in arrays:
+            if name.startswith("weights/"):
+                _, i, k = name.split("/")
+                _put(arrays[name], self.net.layers[int(i)].blobs[int(k)], name)
+
+    def run(self) -> Found | None:
+        """Run the pass again; where it is bad this time, None where all is finite."""
+        places: list[Found] = []
+
+        def note(place: Place) -> None:
+            places.append(_found(place))
+
+        for name, values in self._batch.items():
+            self.net.blobs[name].data[...] = values
+        watch = Watch(self.net, note)
+        watch.attach()
+        self.net.before_layer.append(self._before)
+        try:
+            self.net.clear_param_diffs()
+            watch.weights()
+            self.net.forward()
+            if self._backward:
+                self.net.backward()
+                watch.gradients()
+        finally:
+            watch.detach()
+            self.net.before_layer.remove(self._before)
+        return places[0] if places else None
+
+    def _before(self, i: int) -> None:
+        if i in self._random:
+            rng.restore(self._random[i])
+        if i in self._carried:
+            try:
+                self.net.layers[i].resume_from(self._carried[i])
+            except _BROKEN as error:
+                raise DataError(f"what layer {self.net.layer_names[i]!r} carried is damaged in this saved failure: "
+                                f"{error}", where=self._path) from error
+
+
+def _found(place: Place) -> Found:
+    return Found(list(place.key), f"{place}: {place.seen()}")
+
+
+def _definition(batch: Batch) -> Any:
+    """The net after its passes, without blobs, its sources replaced by Input layers."""
+    given, arrays = NetParameter(), batch.arrays()
+    given.CopyFrom(batch.net.param)
+    for i, layer in enumerate(given.layer):
+        del layer.blobs[:]
+        if i in batch.sources:
+            tops, phase = list(layer.top), layer.phase
+            layer.ParseFromString(type(layer)(name=layer.name, type="Input", top=tops, phase=phase).SerializeToString())
+            for name in tops:
+                layer.input_param.shape.add(dim=arrays[name].shape)
+    return given
+
+
+def _array_to_json(value: Any) -> Any:
+    return {"array": np.asarray(value).tolist(), "type": np.asarray(value).dtype.str}
+
+
+def _array_from_json(value: dict[str, Any]) -> Any:
+    return np.array(value["array"], value["type"]) if set(value) == {"array", "type"} else value
+
+
+def _put(values: np.ndarray, blob: Blob, name: str) -> None:
+    if values.shape != blob.shape:
+        raise ValueError(f"{name} has the shape {values.shape}, but the net makes it {blob.shape}")
+    blob.data[...] = values
+
+
+def _read(path: str | Path) -> dict[str, np.ndarray]:
+    kind = sniff(path)
+    if kind != "npz":
+        raise ProtoError(f"this is {describe(kind)}, not a saved failure (.npz)", where=str(path))
+    return npz.read(path)
+
+
+def _info(stored: np.ndarray | None, path: str | Path) -> dict[str, Any]:
+    try:
+        info = json.loads(stored.tobytes(), object_hook=_array_from_json) if stored is not None else {}
+    except _BROKEN as error:
+        raise DataError(f"the info in this file is damaged: {error}", where=str(path)) from error
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
+        raise DataError("this .npz holds no saved failure", where=str(path),
+                        hint="minicaffe train writes one as PREFIX_iter_N_failure.npz when it meets a NaN")
+    return info

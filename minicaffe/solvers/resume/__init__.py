@@ -1,0 +1,1 @@
+"""How a training is stopped and resumed: snapshots, the .resume file beside them, which are kept, who may write."""

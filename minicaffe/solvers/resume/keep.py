@@ -1,0 +1,93 @@
+"""Which snapshots stay on the disk: the best, the last few, or both.
+
+    last:3      the three newest
+    best        the one that a test net found best; its weights are PREFIX_best.caffemodel too
+    best,last   the best and the newest
+
+Only what this training wrote is ever removed, the runs that it was resumed from included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minicaffe.errors import SolverError
+from minicaffe.io.files import temporary
+from minicaffe.log import log
+from minicaffe.solvers.resume import resume_file
+from minicaffe.solvers.schedule import criterion
+from minicaffe.system import sync_folder
+
+if TYPE_CHECKING:
+    from minicaffe.solvers.solver import Solver
+
+
+class Keep:
+    """What is kept of the snapshots that a solver writes.
+
+    best    the Criterion that says which is best, or None where that does not count
+    last    how many of the newest are kept
+    """
+
+    def __init__(self, best: criterion.Criterion | None, last: int) -> None:
+        self.best, self.last = best, last
+
+    def surplus(self, written: list[int]) -> list[int]:
+        """The iterations of `written` whose snapshots may go."""
+        stay = set(written[-self.last:]) if self.last else set()
+        if self.best is not None and self.best.best is not None:
+            stay.add(self.best.at)
+        return [iteration for iteration in written if iteration not in stay]
+
+
+def parse(text: str, solver: Solver, best: criterion.Criterion | None = None) -> Keep:
+    """The Keep that 'best,last:3' describes; `best` says what is best, else the solver's test nets do."""
+    parts = [part.partition(":") for part in text.split(",")]
+    names = [name for name, _, _ in parts]
+    counts = {name: int(count) if count.isdecimal() else 1 if not colon else 0 for name, colon, count in parts}
+    if not set(names) <= {"best", "last"} or len(set(names)) < len(names) or 0 in counts.values() \
+            or any(name == "best" and colon for name, colon, _ in parts):
+        raise SolverError(f"--keep must be best, last:N with N from 1, or both with a comma between, got {text!r}")
+    if "best" not in names:
+        return Keep(None, counts["last"])
+    wanted = criterion.default(solver) if best is None else criterion.Criterion(best.name, best.sign, net=best.net)
+    wanted.check(solver)
+    log("solver.cpp:447", f"The best snapshot is that with the best {wanted}")
+    return Keep(wanted, counts.get("last", 1))  # the newest is what a resume needs
+
+
+def remove(base: str) -> None:
+    """Remove the files of one snapshot, the state first: where it stands, the others do too."""
+    for name in (f"{base}.solverstate", f"{base}.solverstate.h5", resume_file.path_beside(f"{base}.solverstate"),
+                 f"{base}.caffemodel", f"{base}.caffemodel.h5"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def name_best(model: str, prefix: str) -> str:
+    """Give the weights in `model` the name PREFIX_best as well: one file with two names, or a copy."""
+    best = f"{prefix}_best.caffemodel{'.h5' if model.endswith('.h5') else ''}"
+    beside = temporary(Path(best))
+    try:
+        try:
+            os.link(model, beside)
+        except OSError:  # a file system without links
+            _copy(model, beside)
+        os.replace(beside, best)
+        sync_folder(Path(best).parent)
+    finally:
+        with contextlib.suppress(OSError):  # two names of one file: the system's replace leaves both
+            beside.unlink()
+    return best
+
+
+def _copy(path: str, new: Path) -> None:
+    """Copy a file, and wait until it is on the disk."""
+    with open(path, "rb") as source, open(new, "wb") as target:
+        shutil.copyfileobj(source, target, 1 << 22)
+        target.flush()
+        os.fsync(target.fileno())

@@ -1,0 +1,270 @@
+"""Snapshots: PREFIX_iter_N.caffemodel with the weights, PREFIX_iter_N.solverstate with what an update needs.
+
+    .caffemodel    the net with its learned blobs; any program of Caffe's reads it
+    .resume        what Caffe forgets (resume_file.py)
+    .solverstate   iter, the name of the .caffemodel, current_step, history
+
+With snapshot_format: HDF5 Caffe's two names get a further .h5. They are written in this order, and each file takes
+its name only when it is whole: a state on the disk has the others beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minicaffe.errors import DataError, MinicaffeError, SolverError, out_of_memory
+from minicaffe.io import caffemodel, files, hdf5, solverstate, weights
+from minicaffe.io.binary import SolverSnapshot
+from minicaffe.io.wrong_file import sibling
+from minicaffe.log import lines, log, warn
+from minicaffe.proto import SolverParameter
+from minicaffe.solvers.registry import histories_of
+from minicaffe.solvers.resume import keep, resume_file, run_lock
+
+if TYPE_CHECKING:
+    from minicaffe.solvers.solver import Solver
+
+
+RANDOM = r"\.[0-9a-f]{8}\.tmp"  # how temporary names end
+# the temporary names of what a run writes, behind .PREFIX_
+HALF_WRITTEN = (r"(iter_\d+\.(caffemodel|solverstate)(\.h5)?|iter_\d+\.resume|iter_\d+_failure\.npz"
+                r"|best\.caffemodel(\.h5)?)") + RANDOM
+
+
+def check_writable(solver: Solver) -> None:
+    """SolverError at the start, rather than after hours of training, where no snapshot could be written."""
+    p = solver.param
+    tail = ".h5" if p.snapshot_format == SolverParameter.HDF5 else ""
+    state = f"{p.snapshot_prefix}_iter_{p.max_iter}.solverstate{tail}"
+    # written by the full path, and read by the given one, which with many a ./ in it may be the longer
+    for name in (str(files.temporary(Path(os.path.realpath(state)))), state):
+        try:
+            os.lstat(name)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise SolverError(f"snapshot_prefix is too long for the file system: a snapshot needs the name {name}, "
+                                  f"which are {len(os.fsencode(os.path.basename(name)))} bytes in a path of "
+                                  f"{len(os.fsencode(name))}", where=solver.where,
+                                  hint="choose a shorter snapshot_prefix") from error
+    folder = Path(os.path.dirname(p.snapshot_prefix))
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise SolverError(f"cannot write snapshots to {p.snapshot_prefix!r}: {str(folder)!r} is no folder that may "
+                          "be written to", where=solver.where,
+                          hint="choose another snapshot_prefix" if folder.exists() else f"mkdir -p {folder}")
+    if p.snapshot_format == SolverParameter.HDF5:
+        hdf5.require()
+
+
+def write(solver: Solver, captured: dict[str, Any]) -> str:
+    """Write the three files, `captured` into the record, and remove what is not kept; the name of the weights' file."""
+    model = _write(solver, captured)
+    _remove_surplus(solver)
+    return model
+
+
+def _write(solver: Solver, captured: dict[str, Any]) -> str:
+    is_hdf5 = solver.param.snapshot_format == SolverParameter.HDF5
+    base, tail = f"{solver.param.snapshot_prefix}_iter_{solver.iter}", ".h5" if is_hdf5 else ""
+    model, state = f"{base}.caffemodel{tail}", f"{base}.solverstate{tail}"
+    kind = "HDF5" if is_hdf5 else "binary proto"
+    written = sorted({*solver.written, solver.iter})
+    log("solver.cpp:474" if is_hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
+    caffemodel.write(model, solver.net, solver.param.snapshot_diff)
+    resume_file.write(resume_file.path_beside(state), solver, captured, model, written)
+    log("sgd_solver.cpp:296" if is_hdf5 else "sgd_solver.cpp:284", f"Snapshotting solver state to {kind} file {state}")
+    solverstate.write(state, SolverSnapshot(solver.iter, model, solver.current_step, solver.history))
+    solver.written = written
+    return model
+
+
+def write_best(solver: Solver) -> None:
+    """Give the weights of this iteration, which the tests found best, the name PREFIX_best.caffemodel."""
+    tail = ".h5" if solver.param.snapshot_format == SolverParameter.HDF5 else ""
+    if solver.iter in solver.written:
+        model = f"{_base(solver)}_iter_{solver.iter}.caffemodel{tail}"
+    else:
+        model = _write(solver, resume_file.capture(solver))
+    best = keep.name_best(model, _base(solver))
+    log("solver.cpp:464", f"{model} is the best so far, and {best} too")
+    _remove_surplus(solver)  # the former best, now that its successor is on the disk
+
+
+@contextmanager
+def alone(prefix: str, *, wait: float = 0.0, where: str = "") -> Iterator[None]:
+    """Hold the lock of a prefix (run_lock.py) while the block runs, and remove first what a killed run left behind."""
+    with run_lock.held(prefix, wait=wait, where=where) as newly:
+        if newly:
+            _sweep(prefix)
+        yield
+
+
+def _sweep(prefix: str) -> None:
+    """Remove the half-written files of a prefix.
+
+    Only under a lock that was just taken: then no living process is writing them, of this program or another.
+    """
+    folder, name = os.path.split(prefix)
+    for path in (*Path(folder).glob(f".{glob.escape(name)}_*.tmp"), *Path(f"{prefix}.run").glob(".*.tmp")):
+        if re.fullmatch(re.escape(f".{name}_") + HALF_WRITTEN + r"|\.run\.yaml" + RANDOM, path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()
+                log("solver.cpp:447", f"Removed {path}, which a killed run had begun to write")
+
+
+def restore(solver: Solver, path: str) -> bool:
+    """Take weights, history, iteration and step from a solver state and the weights that it names, all else from the
+    record beside it; whether there was a record.
+
+    Nothing of the solver changes before all files have been read and found to fit.
+    """
+    state, model, found = _read(path)
+    if found is not None:
+        _check_type(solver, resume_file.solver_type(found), path, model)
+    history = _fitting(solver, state.history, path, model)
+    if model:
+        _copy_weights(solver, model, path)
+    log("sgd_solver.cpp:336", "SGDSolver: restoring history")
+    solver.iter, solver.current_step = state.iter, state.current_step
+    for mine, stored in zip(solver.history, history, strict=True):
+        mine[...] = stored
+    if found is None:
+        _advance_data(solver)
+        warn("solver.cpp:530", f"there is no {resume_file.path_beside(path)} (Caffe writes none), so the training "
+                               f"goes on, but not as if it had never stopped: {resume_file.not_restored(solver)}")
+        return False
+    for line in resume_file.changes(found, solver):
+        log("solver.cpp:530", f"Since the snapshot, {line}")
+    missing = resume_file.apply(found, solver)
+    solver.written = [n for n in found["written"] if _state_of(_base(solver), n)]
+    resume_file.report(missing, resume_file.path_beside(path))
+    return True
+
+
+def restore_newest(solver: Solver) -> str:
+    """Restore the snapshot of the highest iteration whose files are whole; its state's name, "" where there is none.
+
+    Those that are damaged are warned of. A whole one that does not fit the solver is an error: it would be a
+    surprise to begin anew.
+    """
+    prefix = Path(_base(solver))
+    names = re.compile(re.escape(f"{prefix.name}_iter_") + r"(\d+)\.solverstate(\.h5)?")
+    found = [(int(match[1]), str(path)) for path in prefix.parent.glob(f"{glob.escape(prefix.name)}_iter_*")
+             if (match := names.fullmatch(path.name))]
+    for _, path in sorted(found, reverse=True):
+        try:
+            _read(path)
+        except MinicaffeError as error:
+            if out_of_memory(error):  # the snapshot may be whole
+                raise
+            first, rest = lines(str(error))
+            warn("solver.cpp:530", f"the snapshot {path} is not complete, so an older one is looked for: {first}", rest)
+            continue
+        solver.restore(path)
+        return path
+    return ""
+
+
+def _read(path: str) -> tuple[SolverSnapshot, str, dict[str, Any] | None]:
+    """A state, the name of its weights' file, and its record, each found to be whole and to belong together."""
+    state = solverstate.read(path)
+    model = _learned_net(state.learned_net, path) if state.learned_net else ""
+    beside = resume_file.path_beside(path)
+    found = resume_file.read(beside)
+    if found is not None:
+        resume_file.check(found, beside, state.iter, model, state.history)
+    elif model:
+        weights.read(model)
+    return state, model, found
+
+
+def _base(solver: Solver) -> str:
+    return str(solver.param.snapshot_prefix)
+
+
+def _state_of(base: str, iteration: int) -> bool:
+    return any(Path(f"{base}_iter_{iteration}.solverstate{tail}").is_file() for tail in ("", ".h5"))
+
+
+def _remove_surplus(solver: Solver) -> None:
+    if solver.keep is None:
+        return
+    for iteration in solver.keep.surplus(solver.written):
+        keep.remove(f"{_base(solver)}_iter_{iteration}")
+        solver.written.remove(iteration)
+
+
+def _advance_data(solver: Solver) -> None:
+    """Let the train net's data layers go on at the record that iteration `iter` begins with."""
+    for layer in solver.net.layers:
+        batch = getattr(layer.param, "batch_size", 0)
+        if batch and hasattr(layer, "cursor") and not getattr(layer.param, "rand_skip", 0):
+            layer.cursor = solver.iter * solver.param.iter_size * batch
+            log("sgd_solver.cpp:336", f"Data layer {layer.name} goes on after {layer.cursor} samples")
+
+
+def _copy_weights(solver: Solver, model: str, path: str) -> None:
+    """Copy the weights, every layer's; nothing where a layer is missing on either side."""
+    try:
+        solver.net.copy_trained_from(model, strict=True)
+    except DataError as error:
+        table = error.message.partition("\n")[2]
+        raise SolverError(f"this snapshot is of another net\n{table}" if table else error.message, where=path,
+                          hint=f"to begin a training with what fits of its weights: --weights {model}") from error
+
+
+def _check_type(solver: Solver, was: str, path: str, model: str) -> None:
+    """SolverError where a history of the type that wrote the snapshot means something else than the solver's."""
+    before = histories_of(was)
+    if was != solver.type and before != solver.histories:
+        kept = f"whose history is the {' and the '.join(before)}" if before else "which is not known here"
+        raise SolverError(f"this snapshot was written by a solver of type {was}, {kept}; {solver.type} goes on from "
+                          f"the {' and the '.join(solver.histories)}", where=path, hint=_anew(model))
+
+
+def _anew(model: str) -> str:
+    """The hint for a state that does not fit: its weights can still be used."""
+    return f"to begin a training with its weights: --weights {model}" if model else ""
+
+
+def _fitting(solver: Solver, history: list[np.ndarray], path: str, model: str) -> list[np.ndarray]:
+    """The stored history in the shapes of the solver's own."""
+    if len(history) != len(solver.history):
+        raise SolverError(f"this state has {len(history)} history blobs, but {solver.type} keeps "
+                          f"{len(solver.history)} for the {len(solver.net.learnable_params)} parameters of net "
+                          f"{solver.net.name!r}: another type of solver wrote it, or it is of another net",
+                          where=path, hint=_anew(model))
+    count = len(solver.net.learnable_params)
+    for i, (mine, stored) in enumerate(zip(solver.history, history, strict=True)):
+        kind, lowest = solver.histories[i // count], np.fmin.reduce(stored, axis=None, initial=0)
+        if "squared" in kind and lowest < 0:
+            raise SolverError(f"history blob {i} holds {lowest:g}, but {solver.type} keeps the {kind} there, which is "
+                              "never negative: another type of solver wrote this state", where=path, hint=_anew(model))
+        if mine.size != stored.size:
+            param = solver.net.learnable_params[i % count]
+            raise SolverError(f"history blob {i} has the shape {stored.shape}, but blob {param.index} of layer "
+                              f"{param.layer!r} is {mine.shape}", where=path)
+    return [stored.reshape(mine.shape) for mine, stored in zip(solver.history, history, strict=True)]
+
+
+def _learned_net(name: str, state_path: str) -> str:
+    """The weights' file as the state names it, else of that name beside the state, else of the state's own name."""
+    beside = Path(state_path).parent / Path(name).name
+    for path in (Path(name), beside):
+        if path.is_file():
+            return str(path)
+    renamed = sibling(state_path, "caffemodel")
+    if not renamed:
+        raise SolverError(f"the weights of this state, {name}, are neither there nor beside it", where=state_path,
+                          hint=f"put them at {beside}")
+    warn("sgd_solver.cpp:324", f"{state_path} names its weights {name}, which is not there: reading {renamed}")
+    return renamed
