@@ -1,4 +1,4 @@
-"""Files that an earlier minicaffe wrote are still read: snapshots with their .resume file, run folders, failure files."""
+"""Files that an earlier minicaffe wrote are still read: snapshots, .resume files, run folders, failure files."""
 
 import re
 import shutil
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from minicaffe import kernels
 from minicaffe.cli.__main__ import main
@@ -37,10 +38,10 @@ def test_a_snapshot_is_resumed_as_if_nothing_had_happened(folder, capsys):
 
 def test_a_run_folder_is_read_and_gone_on_with(folder):
     """The curves of an old run folder can be read, and a resumed training appends to its files."""
-    before = (folder / "kept.run/run.yaml").read_text(encoding="utf-8")
+    before = yaml.safe_load((folder / "kept.run/run.yaml").read_text(encoding="utf-8"))
     assert list(range(9)) == [iteration for iteration, _ in run_log.read("kept.run").train["loss"]]
     assert main(["train", "--solver", "solver.prototxt", "--snapshot", "kept_iter_4.solverstate"]) == 0
-    assert (folder / "kept.run/run.yaml").read_text(encoding="utf-8").startswith(before)
+    assert [before] == yaml.safe_load((folder / "kept.run/run.yaml").read_text(encoding="utf-8"))["earlier"]
 
 
 def test_a_failure_file_is_replayed(folder, capsys):
