@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from minicaffe.blob import Blob
-from minicaffe.layer.contract import SWAPPED, Layer
+from minicaffe.layer.checks import SWAPPED
+from minicaffe.layer.contract import Layer
 from minicaffe.layer.registry import Arity
 
 
@@ -38,7 +39,7 @@ class Elementwise(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape_like(bottom[0])
         self._keeps_x = self.slope_from == "x" and top[0] is bottom[0] and self.runs_backward
-        self.replays = type(self).replays and not self._keeps_x
+        self.recordable = type(self).recordable and not self._keeps_x
         if self._keeps_x:
             self._x = self.scratch(bottom[0].shape)
 

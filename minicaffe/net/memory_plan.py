@@ -14,6 +14,7 @@ import numpy as np
 from minicaffe.blob import Blob
 from minicaffe.errors import NetError, near_names, no_memory
 from minicaffe.layer import Layer
+from minicaffe.net import scratch
 
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
@@ -143,7 +144,7 @@ def apply(net: Net, keep: Collection[str] = ()) -> None:
     net.plan = net.plan.nothing()
     for layer in net.layers:
         layer.runs_backward = False
-    give_scratch(net)
+    scratch.hand_out(net)
     found = tenants(net.layers, net.bottoms, net.tops, {net.blobs[name] for name in (*keep, *net.outputs)})
     houses = assign(found)
     move_in(houses)
@@ -160,16 +161,6 @@ def _build(net: Net, houses: Sequence[Sequence[Tenant]]) -> None:
     except MemoryError as error:
         raise NetError(f"net {net.name!r}: {no_memory(error)}",
                        hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
-
-
-def give_scratch(net: Net) -> None:
-    """Let layers take their scratch; those that keep nothing for a backward pass use one memory, each while it runs."""
-    shared: list[np.ndarray] = []
-    for i, layer in enumerate(net.layers):
-        wants = bool(layer.scratch_arrays)
-        layer.take_scratch([] if layer.runs_backward else shared)
-        if wants:
-            layer.Reshape(net.bottoms[i], net.tops[i])
 
 
 class HeldBlobs(dict[str, Blob]):

@@ -29,7 +29,7 @@ class ExpLayer(Elementwise):
 
     message = "exp_param"
     slope_from = "y"
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         log_g = log_of_base(self)

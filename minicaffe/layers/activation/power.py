@@ -28,7 +28,7 @@ class PowerLayer(Elementwise):
 
     def reshape(self, bottom, top):
         super().reshape(bottom, top)
-        self.replays = self.p == 1 and self.s != 0 and not self._keeps_x
+        self.recordable = self.p == 1 and self.s != 0 and not self._keeps_x
 
     def value(self, x, y):
         if self.p * self.s == 0:

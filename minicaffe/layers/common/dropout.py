@@ -26,7 +26,7 @@ class DropoutLayer(Layer):
     message = "dropout_param"
     in_place = True
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         self.p = self.param.dropout_ratio

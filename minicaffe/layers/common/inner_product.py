@@ -24,7 +24,7 @@ class InnerProductLayer(Layer):
     """
 
     message = "inner_product_param"
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         p, shape = self.param, bottom[0].shape

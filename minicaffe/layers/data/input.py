@@ -18,7 +18,7 @@ class InputLayer(Layer):
     bottoms = 0
     tops = (1, None)
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         shapes = self.param.shape

@@ -33,7 +33,7 @@ class BatchNormLayer(Layer):
     message = "batch_norm_param"
     in_place = True
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         p, x = self.param, bottom[0]
@@ -43,7 +43,7 @@ class BatchNormLayer(Layer):
         check_eps(self)
         self.fraction, self.eps = p.moving_average_fraction, p.eps
         self.use_global_stats = p.use_global_stats if p.HasField("use_global_stats") else self.phase == TEST
-        self.replays = self.use_global_stats
+        self.recordable = self.use_global_stats
         self.check_effect(self.phase == TEST or not p.use_global_stats, "moving_average_fraction",
                           "use_global_stats is true")
         self.C = x.shape[1] if x.num_axes > 1 else 1

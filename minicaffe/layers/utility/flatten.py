@@ -20,7 +20,7 @@ class FlattenLayer(Layer):
     message = "flatten_param"
     backward_reads = ()
     shares_data = True
-    replays = True
+    recordable = True
 
     def reshape(self, bottom, top):
         x, y = bottom[0], top[0]

@@ -22,7 +22,7 @@ class SoftmaxLayer(Layer):
     message = "softmax_param"
     in_place = True
     backward_reads = ("top",)
-    replays = True
+    recordable = True
 
     def reshape(self, bottom, top):
         x = bottom[0]

@@ -21,7 +21,7 @@ class SplitLayer(Layer):
     tops = (1, None)
     backward_reads = ()
     shares_data = True
-    replays = True
+    recordable = True
 
     def reshape(self, bottom, top):
         for y in top:

@@ -30,7 +30,7 @@ class ConvolutionLayer(ConvolutionBase):
     Derived   docs/maths/vision.md#convolution-and-deconvolution
     """
 
-    replays = True
+    recordable = True
 
     def filter_channels(self, C, K, group):
         return K, C // group

@@ -22,7 +22,7 @@ class CropLayer(Layer):
     message = "crop_param"
     bottoms = 2
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         p, axes = self.param, bottom[0].num_axes

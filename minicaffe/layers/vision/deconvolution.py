@@ -27,7 +27,7 @@ class DeconvolutionLayer(ConvolutionBase):
     See       Long et al., CVPR 2015, §3.3: with the bilinear filler it upsamples linearly
     """
 
-    replays = True
+    recordable = True
 
     def filter_channels(self, C, K, group):
         return C, K // group
