@@ -140,7 +140,7 @@ class Net:
     def _refuse_python(self) -> None:
         """LayerError for the first layer whose code is not ours."""
         for i, layer in enumerate(self.param.layer):
-            if layer.type == "Python":
+            if self._class_of(i).users_code:
                 p = layer.python_param
                 raise of_layer(self.param.layer, i, LayerError(
                     f"layer {layer.name!r} (Python) would run the code of module {p.module!r}, class {p.layer!r}: "

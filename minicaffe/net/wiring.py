@@ -9,7 +9,7 @@ from typing import Any
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer, limits
 from minicaffe.log import log
-from minicaffe.passes.insert_splits import of_layer, unknown_bottom
+from minicaffe.passes.insert_splits import is_split, of_layer, unknown_bottom
 
 AUTOMATIC = "(automatic)"  # Caffe: the name of a top that a loss adds for itself
 
@@ -21,7 +21,7 @@ class Wiring:
     blob_names      one a blob; an in-place layer makes none of its own
     bottoms, tops   for each layer the indices of its blobs
     in_place        for each layer, whether one of its tops is one of its bottoms
-    inputs          indices of the tops of Input layers
+    inputs          indices of the tops of layers that are inputs: the caller fills them
     outputs         indices of the blobs that nobody reads, in the order of their names
     """
 
@@ -66,7 +66,7 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
                 top = _add_blob(wiring, name)
             index[name] = unread[name] = top
             wiring.tops[i].append(top)
-        if layer.type == "Input":
+        if cls.is_input:
             wiring.inputs += wiring.tops[i]
             inputs.update(wiring.tops[i])
         if cls.auto_tops:
@@ -78,7 +78,7 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
 
 def _made_twice(net: Any, layer: Any, name: str) -> NetError:
     first = next(other.name for other in net.layer if name in other.top)
-    splits = {top for other in net.layer if other.type == "Split" and name in other.bottom for top in other.top}
+    splits = {top for other in net.layer if is_split(other) and name in other.bottom for top in other.top}
     if splits & set(layer.bottom):
         return NetError(f"layer {layer.name!r} ({layer.type}) cannot run in place on {name!r}, which other layers "
                         f"read too", hint="give the top a name of its own")

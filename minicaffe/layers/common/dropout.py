@@ -27,6 +27,7 @@ class DropoutLayer(Layer):
     in_place = True
     backward_reads = ()
     recordable = True
+    passes_on = True
 
     def setup(self, bottom, top):
         self.p = self.param.dropout_ratio

@@ -25,6 +25,7 @@ class InnerProductLayer(Layer):
 
     message = "inner_product_param"
     recordable = True
+    can_dry_run = True
 
     def setup(self, bottom, top):
         p, shape = self.param, bottom[0].shape
@@ -62,6 +63,9 @@ class InnerProductLayer(Layer):
             kernels.add_channel_sums(dy, self.blobs[1].diff)
         if propagate_down[0]:
             kernels.matmul(dy, w.T if self.param.transpose else w, self._rows(bottom[0].diff))
+
+    def multiply_adds(self, bottom, top):
+        return top[0].count * self.D  # each row of x meets every weight once
 
     def _rows(self, x):
         """x as a matrix of one row an inner product."""

@@ -18,6 +18,7 @@ class InputLayer(Layer):
     bottoms = 0
     tops = (1, None)
     backward_reads = ()
+    is_input = True
     recordable = True
 
     def setup(self, bottom, top):

@@ -35,6 +35,8 @@ class InfogainLossLayer(NormalizedLoss):
     tops = (1, 2)
     backward_reads = ()
     default_normalization = "VALID"
+    contains = "Softmax"
+    least_probability = LOG_THRESHOLD
     weight_bottom = None
 
     def setup(self, bottom, top):
@@ -50,6 +52,7 @@ class InfogainLossLayer(NormalizedLoss):
         self.axis = self.axis_of(x)
         self.check_batch(bottom)
         self.outer, self.C, self.inner = split_axes(x.shape, self.axis)
+        self.classes = self.C
         self.check_labels(bottom, self.outer * self.inner, f"one a place beside axis {self.axis}")
         H = self._matrix(bottom)
         if H.size != self.C * self.C:

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.layers.normalization._eps import check_eps
+from minicaffe.layers.normalization._eps import check_eps, without_spread
 from minicaffe.proto import TEST
 
 
@@ -34,6 +34,7 @@ class BatchNormLayer(Layer):
     in_place = True
     backward_reads = ()
     recordable = True
+    side_effects = True
 
     def setup(self, bottom, top):
         p, x = self.param, bottom[0]
@@ -93,6 +94,15 @@ class BatchNormLayer(Layer):
         mean_dy_y = self._spread(self._channel_sum(dy * y) / self.m)
         np.subtract(dy, mean_dy + mean_dy_y * y, out=dx)
         dx /= self.std
+
+    def why_not_finite(self, bottom):
+        return without_spread(bottom[0])
+
+    def missing_statistics(self):
+        if not self.use_global_stats or self.blobs[2].data.any():
+            return ""
+        return ("has use_global_stats, but no statistics, so it divides by the root of its eps: begin with --weights, "
+                "or leave use_global_stats out")
 
     def _remember(self, mu, v):
         mean, variance, factor = (b.data for b in self.blobs)

@@ -27,6 +27,7 @@ class LRNLayer(Layer):
     message = "lrn_param"
     in_place = True
     recordable = True
+    can_dry_run = True
 
     def setup(self, bottom, top):
         p = self.param

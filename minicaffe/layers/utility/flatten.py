@@ -20,6 +20,7 @@ class FlattenLayer(Layer):
     message = "flatten_param"
     backward_reads = ()
     shares_data = True
+    passes_on = True
     recordable = True
 
     def reshape(self, bottom, top):

@@ -26,6 +26,7 @@ class ReshapeLayer(Layer):
     message = "reshape_param"
     backward_reads = ()
     shares_data = True
+    passes_on = True
     recordable = True
 
     def setup(self, bottom, top):

@@ -21,6 +21,7 @@ class SplitLayer(Layer):
     tops = (1, None)
     backward_reads = ()
     shares_data = True
+    passes_on = True
     recordable = True
 
     def reshape(self, bottom, top):

@@ -37,6 +37,7 @@ class PoolingLayer(PoolingBase):
     message = "pooling_param"
     tops = (1, 2)
     recordable = True
+    can_dry_run = True
 
     def setup(self, bottom, top):
         p = self.param
