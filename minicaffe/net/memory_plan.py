@@ -160,7 +160,8 @@ def apply(net: Net, keep: Collection[str] = ()) -> None:
 def _allocate(net: Net, buffers: Sequence[Sequence[Interval]]) -> None:
     """Take the memory now, and as much as the largest interval needs, so that it is never replaced while shapes stay.
 
-    A storage has no memory until somebody asks for its data, and would else grow with the first blobs that do.
+    A storage has no memory until somebody asks for data in it. It would be replaced by a larger one whenever a larger
+    blob asks.
     """
     try:
         for largest, *_ in buffers:

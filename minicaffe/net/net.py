@@ -12,13 +12,13 @@ import numpy as np
 from minicaffe import passes
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
-from minicaffe.layer import Layer, create, layer_class
+from minicaffe.layer import Layer, create
 from minicaffe.log import log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, scratch, wiring
 from minicaffe.net import copy_weights as weight_files
 from minicaffe.net.replay import Replay
 from minicaffe.passes.filter import warn_of_state
-from minicaffe.passes.insert_splits import of_layer, rank
+from minicaffe.passes.insert_splits import rank
 from minicaffe.proto import TEST, TRAIN, NetParameter, wording
 from minicaffe.proto import text as proto_text
 
@@ -50,7 +50,8 @@ class Net:
     bottoms, tops     for each layer its lists of Blobs
     params            layer name -> its learnable Blobs
     all_params        every learnable blob with its owner and multipliers; `learnable_params` only the owners
-    inputs, outputs   names of the Input layers' tops and of the blobs that no layer reads
+    inputs, outputs   names of the blobs that the caller fills (the tops of Input layers), and of those that no layer
+                      reads
     plan              which layers and bottoms run backward
     before_layer, after_layer           lists of functions called with the layer's index around each forward
     before_backward, after_backward     the same around each backward
@@ -97,7 +98,7 @@ class Net:
     # --- construction, step by step ----------------------------------------------------------------
 
     def _apply_passes(self, given: Any) -> None:
-        """Make `param`, the definition that the layers are made from: upgraded, filtered, with its splits."""
+        """Make `param`, from which the layers are made: the definition upgraded, filtered and with its splits."""
         warn_of_state(given)
         filtered = passes.apply(given, after="filter")
         log("net.cpp:53", "Initializing net from parameters: ", lambda: proto_text.format(filtered))
@@ -113,10 +114,7 @@ class Net:
 
     def _connect(self) -> None:
         """Find each layer's class, join the layers by name, and make the blobs between them, still without shapes."""
-        if not self.allow_python:
-            self._refuse_python()
-        classes = [self._class_of(i) for i in range(len(self.param.layer))]
-        self.wiring = wiring.connect(self.param, classes)
+        self.wiring = wiring.connect(self.param, wiring.classes_of(self.param, self.allow_python))
         self._blobs = [Blob(dtype=self.dtype) for _ in self.wiring.blob_names]
         self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
         self.tops = [[self._blobs[t] for t in ids] for ids in self.wiring.tops]
@@ -129,24 +127,6 @@ class Net:
             self._add_layer(i, brought)
             top_bytes += np.dtype(self.dtype).itemsize * sum(top.count for top in self.tops[i])
             log("net.cpp:139", f"Memory required for data: {top_bytes}")
-
-    def _class_of(self, i: int) -> type[Layer]:
-        layer = self.param.layer[i]
-        try:
-            return layer_class(layer.type, layer.name)
-        except LayerError as error:
-            raise of_layer(self.param.layer, i, error) from None
-
-    def _refuse_python(self) -> None:
-        """LayerError for the first layer whose code is not ours."""
-        for i, layer in enumerate(self.param.layer):
-            if self._class_of(i).users_code:
-                p = layer.python_param
-                raise of_layer(self.param.layer, i, LayerError(
-                    f"layer {layer.name!r} (Python) would run the code of module {p.module!r}, class {p.layer!r}: "
-                    f"Python layers are not allowed here",
-                    hint="read that module; if you trust it, run again without --no-python (in Python: with "
-                         "allow_python=True)"))
 
     def _add_layer(self, i: int, brought: Collection[str]) -> None:
         """Create layer i and set it up on its blobs."""
