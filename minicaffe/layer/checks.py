@@ -68,11 +68,13 @@ class Checks:
 
         LayerError where bottom[0] has no such axis.
         """
-        owner, name, _ = self._field(field)
-        axis, n = getattr(owner, name), blob.num_axes
-        known = f"from {-n} to {n - 1}" if n else "a scalar, which has none"
-        self.check(-n <= axis < n, field, f"must name an axis of bottom[0] {blob.shape}, {known}")
-        return blob.canonical_axis(axis)
+        # many a reshape calls this, so words are made only where they are needed
+        axis: int = getattr(self.param, field) if "." not in field else getattr(*self._field(field)[:2])
+        n = blob.num_axes
+        if not -n <= axis < n:
+            known = f"from {-n} to {n - 1}" if n else "a scalar, which has none"
+            self.check(False, field, f"must name an axis of bottom[0] {blob.shape}, {known}")
+        return axis % n
 
     def _field(self, field: str) -> tuple[Any, str, str]:
         """The message that holds a field as `check` takes it, the field's name there, and how it is shown."""
