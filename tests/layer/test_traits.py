@@ -230,7 +230,7 @@ ALLOWED = {  # names of types that may stand outside layers/ and passes/; but fo
     "solvers/doctor/failure.py": {"Input"},                              # the same
     "layer/registry.py": {"PReLU", "ReLU", "TanH"},                      # acronyms, in the names of modules
     "lint/training.py": {"Softmax", "Sigmoid"},                          # what two rules are about
-    "records/facts.py": {"Data", "HDF5Data", "ImageData", "WindowData"},  # the one table left: the files behind a source
+    "records/facts.py": {"Data", "HDF5Data", "ImageData", "WindowData"},  # a table: files behind a source
 }
 
 
