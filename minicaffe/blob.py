@@ -11,8 +11,8 @@ import numpy as np
 from minicaffe.errors import LayerError
 from minicaffe.io.blobs import MAX_AXES, MAX_COUNT, too_large
 
-changes = 0  # another number whenever the memory or the shape of any blob of the process has become another
-_numbers = itertools.count(1)
+changes = 0  # Incremented whenever any blob's memory or shape changes: while it stays, a recording may be played.
+_numbers = itertools.count(1)  # `changes += 1` would lose one where two threads do it at once; `next` does not
 
 
 def _changed() -> None:
@@ -43,7 +43,10 @@ class Storage:
         return self.buffer[:count].reshape(shape)
 
     def fill_with_zeros(self) -> None:
-        """Write the zeros that `cleared` promised: all of them, for another blob may see more of the memory."""
+        """Write the zeros that `cleared` stands for.
+
+        The whole buffer is filled, not only what one blob sees: another blob that shares it may see more.
+        """
         if self.buffer is not None:
             self.buffer.fill(0)
         self.cleared = False
@@ -85,9 +88,11 @@ class Blob:
         if any(n < 0 for n in new):
             raise LayerError(f"a blob's sizes cannot be negative, got {new}")
         if too_large(new):
-            count = math.prod(filter(None, new))  # without a size of 0, which would hide the others
+            count = math.prod(filter(None, new))  # without the sizes that are 0: they would make the product 0
             raise LayerError(f"a blob holds at most {MAX_COUNT} numbers, got {count}: {new}")
-        self._data_view = self._diff_view = self._data_base = self._diff_base = None  # first: Ctrl-C may come between
+        # The views go before the shape is set. If Ctrl-C comes in between, the next access makes views anew; the other
+        # way round it would find views of the old shape.
+        self._data_view = self._diff_view = self._data_base = self._diff_base = None
         self.shape = new
         _changed()
 
@@ -159,7 +164,10 @@ class Blob:
         self._diff.cleared = self._diff.buffer is not None
 
     def diff_to_add(self) -> tuple[np.ndarray, bool]:
-        """The diff, and whether there is something in it to add to; if not, the caller must overwrite all of it."""
+        """The diff, and whether the caller must add to it. If not, it counts as zeros, and must be overwritten whole.
+
+        So a large diff need not be filled with zeros just before something is added to it.
+        """
         add, self._diff.cleared = not self._diff.cleared, False
         return self.diff, add
 

@@ -286,16 +286,16 @@ def test_engines_agree(case, engine, tmp_path):
 
 
 def replaying() -> Iterator[Any]:
-    """Each case with whether it runs in place and backward, where the layer `replays` then: parameters decide, too."""
+    """Each case in which the layer is `recordable`, with whether it runs in place and backward; parameters decide."""
     with TemporaryDirectory() as folder:
         for case, in_place, backward in product(CASES, (False, True), (True, False)):
             cls = layer_class(case.type)
-            if "replay" in case.skip or not cls.replays or (in_place and not cls.in_place):
+            if "replay" in case.skip or not cls.recordable or (in_place and not cls.in_place):
                 continue
             bench = Bench(case, Path(folder), in_place=in_place, phase=TEST)
             bench.layer.runs_backward = backward
             bench.layer.Reshape(bench.bottom, bench.top)
-            if bench.layer.replays:
+            if bench.layer.recordable:
                 words = ["in place" if in_place else "apart", "backward" if backward else "forward alone"]
                 yield pytest.param(case, in_place, backward, id="-".join([case.id, *words]))
 
@@ -304,14 +304,16 @@ REPLAYING = list(replaying())
 
 
 def test_every_type_that_replays_does_so():
-    """this test shows that no type that says it `replays` escapes the test below."""
-    assert {name for name in registered_types() if layer_class(name).replays} == {p.values[0].type for p in REPLAYING}
+    """No type that says it is `recordable` escapes the test below."""
+    recordable = {name for name in registered_types() if layer_class(name).recordable}
+
+    assert recordable == {p.values[0].type for p in REPLAYING}
 
 
 @pytest.mark.parametrize(("case", "in_place", "backward"), REPLAYING)
 def test_tape_stands_for_forward(case, in_place, backward, tmp_path, numba):
-    """this test shows that a layer that `replays` leaves a tape, and that playing it on other values, after another
-    reshape, gives the bits of a pass, and of the backward pass after it."""
+    """A layer that is `recordable` leaves a recording. Playing it on other values, after another reshape,
+    gives the bits of a pass, and of the backward pass after it."""
     if case.type in ("Convolution", "Deconvolution", "InnerProduct"):
         needs_tiles()
     fresh, bench = (Bench(case, tmp_path, dtype=np.float32, in_place=in_place, phase=TEST) for _ in range(2))

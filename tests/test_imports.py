@@ -20,7 +20,7 @@ MAY_IMPORT = {  # what a part may import besides itself, errors, rng, log and sy
     "net": {"passes", "layer", "layers", "blob", "io", "proto", "kernels"},
     "analysis": {"net", "layer", "blob", "proto", "kernels"},
     "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},
-    "lint": {"net", "solvers", "layer", "proto"},
+    "lint": {"net", "solvers", "layer", "passes", "proto"},
     "records": {"solvers", "net", "data", "io", "proto", "kernels"},
     "testing": {"layer", "blob"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},

@@ -1,53 +1,20 @@
 """What a net costs: parameters, multiply-adds and memory, from its shapes alone.
 
-Multiply-adds are those of the layers that multiply by a matrix of weights (convolutions, inner products,
-recurrent layers); the few operations a number that the other layers do are left out, as is usual.
+Multiply-adds are what each layer's own `multiply_adds` says: those of the layers that multiply by a matrix of weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minicaffe.analysis import dry_run
 from minicaffe.blob import Blob, Storage
-from minicaffe.layer import Layer
 
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
-
-
-def _per_output(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
-    """Convolution: each output is a sum over one filter, w[k]."""
-    return sum(y.count for y in top) * prod(layer.blobs[0].shape[1:])
-
-
-def _per_input(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
-    """Deconvolution: each input is spread by its channel's filters, w[c]."""
-    return sum(x.count for x in bottom) * prod(layer.blobs[0].shape[1:])
-
-
-def _inner_product(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
-    """Each row of x meets every weight once."""
-    return top[0].count // layer.param.num_output * layer.blobs[0].count
-
-
-def _recurrent(layer: Layer, bottom: list[Blob], top: list[Blob]) -> int:
-    """Each step of each stream meets every weight once; the static input's weights meet each stream once."""
-    T, N = bottom[0].shape[:2]
-    matrices = [blob.count for blob in layer.blobs if blob.num_axes > 1]
-    has_static = len(bottom) > 2 and bottom[2].shape[:1] == (N,)
-    static = matrices.pop(1) if has_static and len(matrices) > 2 else 0
-    return T * N * sum(matrices) + N * static
-
-
-MULTIPLY_ADDS: dict[str, Callable[[Layer, list[Blob], list[Blob]], int]] = {
-    "Convolution": _per_output, "Deconvolution": _per_input, "InnerProduct": _inner_product,
-    "LSTM": _recurrent, "RNN": _recurrent}
 
 
 @dataclass
@@ -119,9 +86,8 @@ def cost(net: Net) -> NetCost:
         bottom, top = net.bottoms[i], net.tops[i]
         held = [blob for blob in top if blob.storages[0] not in learned]
         added = data.add([blob.storages[0] for blob in held], held)
-        count = MULTIPLY_ADDS.get(layer.type)
         rows.append(LayerCost(layer.name, layer.type, [y.shape for y in top], owned[layer.name],
-                              count(layer, bottom, top) if count else 0, added, _note(net, i, added)))
+                              layer.multiply_adds(bottom, top), added, _note(net, i, added)))
     for i, runs in enumerate(net.plan.layers):
         wanted = [b for b, flag in zip(net.bottoms[i], net.plan.bottoms[i], strict=True) if flag] if runs else []
         wanted += net.tops[i] if runs else []
@@ -136,7 +102,7 @@ def cost(net: Net) -> NetCost:
 def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:
     """The time steps and the sequences of the first recurrent layer; without one None and the first top's batch."""
     for layer, bottoms in zip(net.layers, net.bottoms, strict=True):
-        if MULTIPLY_ADDS.get(layer.type) is _recurrent:
+        if layer.recurrent:
             return bottoms[0].shape[0], bottoms[0].shape[1]
     return None, next((shape for row in rows for shape in row.shapes if shape), (1,))[0]
 

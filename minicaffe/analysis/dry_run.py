@@ -14,9 +14,6 @@ from minicaffe.kernels.workspace import without_memory
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
 
-# what borrows more than a few numbers; in both phases these layers are nothing but kernel calls
-TYPES = {"Convolution", "Deconvolution", "InnerProduct", "LRN", "Pooling"}
-
 
 def borrowed(net: Net) -> tuple[int, int]:
     """Bytes that kernels borrow for forward passes, and for forward and backward passes, of a net of shapes alone.
@@ -24,7 +21,7 @@ def borrowed(net: Net) -> tuple[int, int]:
     A kernel that is more than entries counts as nothing; on the engine "numpy" all are.
     """
     kernels.engine()
-    acting = [i for i, layer in enumerate(net.layers) if layer.type in TYPES]
+    acting = [i for i, layer in enumerate(net.layers) if layer.can_dry_run]
     slots: dict[str, int] = {}
     with _pretending(net):
         for i in acting:

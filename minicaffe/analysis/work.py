@@ -1,7 +1,7 @@
 """What one pass does in each layer: floating-point operations, and bytes that must move at the least.
 
-Operations are two a multiply-add of `cost.py`; a backward pass repeats the forward pass's for the gradient of the
-weights and again for that of the bottoms, where the plan wants them. Bytes count every blob once that a layer reads
+Operations are two for each multiply-add of `cost.py`; a backward pass repeats the forward pass's for the gradient of
+the weights and again for that of the bottoms, where the plan wants them. Bytes count every blob once that a layer reads
 or writes: forward its bottoms, parameters and tops; backward the tops' gradients, the data that the layer's
 `backward_reads` names, the parameters where a bottom wants its gradient, that gradient, and twice the parameters'
 gradients, which are added to. A top that is its bottom's own memory, as Split's and Reshape's are, moves nothing.

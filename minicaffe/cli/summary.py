@@ -23,16 +23,13 @@ from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_no_python, add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, NetError
+from minicaffe.layer import layer_class, registered_types
 from minicaffe.log import one_line
 from minicaffe.net import Net, location, memory_plan
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import Phase
 
-SOURCES = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param",
-           "HDF5Data": "hdf5_data_param"}
-SHAPED = {"Input": "input_param", "DummyData": "dummy_data_param"}
 MOST_TOPS = 6  # whose shapes are shown
-BATCHES = {**SOURCES, "MemoryData": "memory_data_param"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,16 +81,29 @@ def _sizes(size: str) -> list[int]:
 
 def _sequences(layers: list[Any]) -> list[int]:
     """[T, N], the time steps and sequences of a net with recurrent layers, where an Input gives them; else []."""
-    names = {layer.bottom[1] for layer in layers if layer.type in ("LSTM", "RNN") and len(layer.bottom) > 1}
-    shapes = (list(shape.dim) for layer in layers if layer.type in SHAPED for top, shape in
-              zip(layer.top, _shapes(layer), strict=False) if top in names)
-    return next((shape for shape in shapes if len(shape) == 2), [])
+    known = registered_types()  # what is not known yet is not loaded here: --no-python may forbid that
+    names = {layer.bottom[1] for layer in layers
+             if len(layer.bottom) > 1 and layer.type in known and layer_class(layer.type).recurrent}
+    for layer in layers:
+        shapes = [list(shape.dim) for shape in _shapes(layer)]
+        for top, shape in zip(layer.top, shapes * len(layer.top) if len(shapes) == 1 else shapes, strict=False):
+            if top in names and len(shape) == 2:
+                return shape
+    return []
 
 
-def _shapes(layer: Any) -> Any:
-    """The shapes that an Input or DummyData layer gives, one for each top, or one for all."""
-    given = getattr(layer, SHAPED[layer.type]).shape
-    return [given[0]] * len(layer.top) if len(given) == 1 else given
+def _params(layer: Any) -> list[Any]:
+    """The messages with a layer's parameters, of a layer that has no bottoms: what it gives, it takes from them."""
+    return [] if layer.bottom else [value for field, value in layer.ListFields() if field.name.endswith("_param")]
+
+
+def _shapes(layer: Any) -> list[Any]:
+    """The shapes that a layer such as Input or DummyData is given: one for all of its tops, or one each.
+
+    A Parameter layer is given one that is no list: the shape of what it learns, in which there is no batch.
+    """
+    given = [getattr(param, "shape", None) for param in _params(layer)]
+    return [shape for shapes in given if shapes is not None and hasattr(shapes, "extend") for shape in shapes]
 
 
 def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> str:
@@ -101,20 +111,17 @@ def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> st
 
     Returns what had to be assumed.
     """
-    if layer.type in SHAPED:
-        for shape in getattr(layer, SHAPED[layer.type]).shape:
-            if batch and shape.dim:
-                axis = 1 if sequences and list(shape.dim[:2]) == sequences else 0
-                shape.dim[axis] = batch
-            if len(shape.dim) == 4:
-                shape.dim[4 - len(size):] = size
-    if layer.type not in BATCHES:
-        return ""
-    data = getattr(layer, BATCHES[layer.type])
-    if batch:
-        data.batch_size = batch
-    if layer.type in SOURCES and (size or not Path(data.source).exists()):
-        return _become_input(layer, data, size)
+    for shape in _shapes(layer):
+        if batch and shape.dim:
+            axis = 1 if sequences and list(shape.dim[:2]) == sequences else 0
+            shape.dim[axis] = batch
+        if len(shape.dim) == 4:
+            shape.dim[4 - len(size):] = size
+    for data in _params(layer):
+        if batch and hasattr(data, "batch_size"):
+            data.batch_size = batch
+        if hasattr(data, "source") and (size or not Path(data.source).exists()):
+            return _become_input(layer, data, size)
     return ""
 
 

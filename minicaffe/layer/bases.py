@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from minicaffe.blob import Blob
-from minicaffe.layer.contract import SWAPPED, Layer
+from minicaffe.layer.checks import SWAPPED
+from minicaffe.layer.contract import Layer
 from minicaffe.layer.registry import Arity
 
 
@@ -38,7 +39,7 @@ class Elementwise(Layer):
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape_like(bottom[0])
         self._keeps_x = self.slope_from == "x" and top[0] is bottom[0] and self.runs_backward
-        self.replays = type(self).replays and not self._keeps_x
+        self.recordable = type(self).recordable and not self._keeps_x
         if self._keeps_x:
             self._x = self.scratch(bottom[0].shape)
 
@@ -63,12 +64,21 @@ class LossLayer(Layer):
     `label_bottoms` are the bottoms that no gradient flows to; asking for one is a LayerError.
 
     `share` is a factor of the gradient, with which a solver joins several passes to one update.
+
+    What the doctor and the linter ask of a loss
+        contains            the type of the layer whose function the loss takes itself, such as "Softmax"; its scores
+                            must not have been through such a layer along the same `axis`
+        least_probability   the loss is −log of the probability of a class, and smaller probabilities count as this one
+        classes             how many classes the scores are for, set in `reshape`; 0 for other losses
     """
 
     bottoms: ClassVar[Arity] = 2
     auto_tops = True
     default_loss_weight = 1.0
     label_bottoms: ClassVar[tuple[int, ...]] = (1,)
+    contains: ClassVar[str] = ""
+    least_probability: ClassVar[float | None] = None
+    classes: int = 0
     share: float = 1.0
 
     def allow_force_backward(self, bottom_index: int) -> bool:
@@ -78,6 +88,14 @@ class LossLayer(Layer):
     def counted(self) -> float | None:
         """How many cells the last forward pass counted; None where the loss is a sum that nothing divides."""
         return 1.0
+
+    def yes_no_answers(self, bottom: Sequence[Blob]) -> float:
+        """How many answers of yes or no the loss adds up: a net that answers ½ to each pays ln 2 times that."""
+        return 0.0
+
+    def why_unbounded(self, bottom: Sequence[Blob]) -> str:
+        """Why the loss has no least value with these targets, so that training drives it to −∞; or ''."""
+        return ""
 
     def Backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         for i in self.label_bottoms:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from minicaffe.layer import Layer, LossLayer
 from minicaffe.lint.registry import ERROR, WARNING, Finding, Subject, rule
 from minicaffe.net import Net
+from minicaffe.passes.insert_splits import is_split
 from minicaffe.proto import TEST, TRAIN
-
-PASS_ON = ("Split", "Flatten", "Reshape", "Dropout")  # layers that hand numbers on, with no function of their own
-ACT = ("BatchNorm", "HDF5Output", "Python")  # layers with a use beside their tops: statistics, files, anything
 
 
 @rule("unfilled-input")
@@ -21,8 +18,7 @@ def unfilled_input(subject: Subject) -> Iterator[Finding]:
     if not subject.alone:
         return
     heard = _heard(net)
-    inputs = [i for i, layer in enumerate(net.layers)
-              if layer.type == "Input" and heard & set(net.wiring.tops[i])]
+    inputs = [i for i, layer in enumerate(net.layers) if layer.is_input and heard & set(net.wiring.tops[i])]
     if not inputs:
         return
     names = ", ".join(repr(net.layers[i].name) for i in inputs)
@@ -42,7 +38,7 @@ def no_loss(subject: Subject) -> Iterator[Finding]:
     if not subject.alone or net.phase != TRAIN or any(any(layer.loss_weights) for layer in net.layers):
         return
     switched_off = next((i for i, layer in enumerate(net.layers) if isinstance(layer, LossLayer)), None)
-    severity = WARNING if any(layer.type in ACT for layer in net.layers) else ERROR
+    severity = WARNING if any(layer.side_effects for layer in net.layers) else ERROR
     if switched_off is not None:
         layer = net.layers[switched_off]
         yield subject.found(severity, switched_off, f"layer {layer.name!r} ({layer.type}) has loss_weight 0 and no "
@@ -59,7 +55,7 @@ def no_gradient(subject: Subject) -> Iterator[Finding]:
     net = subject.net
     if not subject.alone or net.phase != TRAIN or not any(any(layer.loss_weights) for layer in net.layers):
         return
-    if not net.learnable_params or any(layer.type in ACT for layer in net.layers):
+    if not net.learnable_params or any(layer.side_effects for layer in net.layers):
         return
     if not any(runs and any(params) for runs, params in zip(net.plan.layers, net.plan.params, strict=True)):
         yield subject.found(WARNING, None, f"no learnable blob of net {net.name!r} gets a gradient: nothing is learned",
@@ -70,41 +66,38 @@ def no_gradient(subject: Subject) -> Iterator[Finding]:
 @rule("softmax-twice")
 def softmax_twice(subject: Subject) -> Iterator[Finding]:
     """A loss that takes the softmax itself reads the top of a Softmax layer."""
-    yield from _twice(subject, "Softmax", {
-        "SoftmaxWithLoss": lambda loss: loss.layer_param.softmax_param.axis,
-        "InfogainLoss": lambda loss: loss.param.axis})
+    yield from _twice(subject, "Softmax")
 
 
 @rule("sigmoid-twice")
 def sigmoid_twice(subject: Subject) -> Iterator[Finding]:
     """A loss that takes the sigmoid itself reads the top of a Sigmoid layer."""
-    yield from _twice(subject, "Sigmoid", {"SigmoidCrossEntropyLoss": lambda loss: None})
+    yield from _twice(subject, "Sigmoid")
 
 
-def _twice(subject: Subject, activation: str, losses: dict[str, Any]) -> Iterator[Finding]:
-    """Losses of these types that learn through a layer of the type that they contain.
+def _twice(subject: Subject, activation: str) -> Iterator[Finding]:
+    """Losses that contain an activation and learn through a layer of that type.
 
     A loss along another axis than the Softmax does not repeat it. A loss that only shows its value does no harm.
     Neither is a finding, nor is a loss with another function in between, such as Power for a temperature.
     """
     net = subject.net
     for i, loss in enumerate(net.layers):
-        if loss.type not in losses or not any(loss.loss_weights):
+        if not isinstance(loss, LossLayer) or loss.contains != activation or not any(loss.loss_weights):
             continue
         if net.phase == TRAIN and not net.plan.bottoms[i][0]:
             continue
         k = subject.makers[i][0]
-        while net.layers[k].type in PASS_ON:
+        while net.layers[k].passes_on:
             k = subject.makers[k][0]
-        first, axis = net.layers[k], losses[loss.type](loss)
-        if first.type != activation or (axis is not None and net.bottoms[i][0].canonical_axis(axis)
-                                        != net.bottoms[k][0].canonical_axis(first.param.axis)):
+        first = net.layers[k]
+        if first.type != activation or getattr(first, "axis", None) != getattr(loss, "axis", None):
             continue
         deployed = f"; {activation} belongs into the net that is deployed"
         cure = f"take layer {first.name!r} out of this net{deployed}"
         if not net.wiring.in_place[k]:
             before = subject.makers[k][0]  # a Split has no name that its user knows
-            scores = net.param.layer[before if net.layers[before].type == "Split" else k].bottom[0]
+            scores = net.param.layer[before if is_split(net.param.layer[before]) else k].bottom[0]
             cure = f"let the loss read {scores!r}, what layer {first.name!r} reads{deployed}"
         yield subject.found(
             WARNING, i, f"layer {loss.name!r} ({loss.type}) reads layer {first.name!r} ({activation}), but takes the "
@@ -123,4 +116,4 @@ def _heard(net: Net) -> set[int]:
 
 def _gives_data(layer: Layer) -> bool:
     """Whether a layer brings numbers into the net that are neither learned nor left to others."""
-    return not layer.layer_param.bottom and layer.type not in ("Input", "Parameter")
+    return not layer.layer_param.bottom and not layer.is_input and not layer.blobs

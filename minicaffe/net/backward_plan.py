@@ -13,8 +13,12 @@ from minicaffe.passes.insert_splits import of_layer
 
 @dataclass
 class BackwardPlan:
-    """layers: whether each runs backward; bottoms: its propagate_down flags; params: per blob whether its diff is
-    computed."""
+    """What a backward pass computes.
+
+    layers     whether each layer runs backward
+    bottoms    for each layer its propagate_down flags, one a bottom
+    params     for each layer, one a learnable blob: whether its diff is computed
+    """
 
     layers: list[bool]
     bottoms: list[list[bool]]
@@ -30,9 +34,10 @@ def plan(net: Any, wiring: Wiring, loss_weights: Sequence[Sequence[float]], num_
          allow_force: Callable[[int, int], bool]) -> BackwardPlan:
     """Decide what runs backward.
 
-    Forward through the net: a gradient is wanted where a learnable blob has lr_mult ≠ 0, and from there on.
-    Backward through the net: it is worth computing only where a loss hears of it. `propagate_down` decides a
-    bottom by hand, `force_backward` asks for all that `allow_force(layer, bottom)` grants.
+    First forward through the net: a gradient is wanted of what depends on a learnable blob with lr_mult ≠ 0.
+    Then backward through the net: of that, only what a loss depends on is computed.
+    `propagate_down` in the definition overrules both for a bottom. `force_backward` asks for the gradients of all
+    bottoms that `allow_force(layer, bottom)` grants.
     """
     params = [_param_flags(net, i, count) for i, count in enumerate(num_blobs)]
     made = _from_params(net, wiring, params)
@@ -54,6 +59,7 @@ def _param_flags(net: Any, i: int, count: int) -> list[bool]:
 
 
 def _from_params(net: Any, wiring: Wiring, params: list[list[bool]]) -> BackwardPlan:
+    """Going forward: the gradient of a blob is wanted where a layer before it learns something."""
     wanted = [False] * len(wiring.blob_names)
     layers, bottoms = [], []
     for i, layer in enumerate(net.layer):
@@ -72,8 +78,9 @@ def _from_params(net: Any, wiring: Wiring, params: list[list[bool]]) -> Backward
 
 
 def _only_under_loss(made: BackwardPlan, wiring: Wiring, loss_weights: Sequence[Sequence[float]]) -> None:
-    under_loss: set[str] = set()
-    skipped: set[str] = set()
+    """Going backward: take out the layers on which no loss depends, or whose tops get no gradient."""
+    under_loss: set[str] = set()  # Caffe: blobs are told apart by their names here, so an in-place chain is one blob
+    skipped: set[str] = set()     # blobs of which some reader computes no gradient
     for i in reversed(range(len(made.layers))):
         tops = [wiring.blob_names[t] for t in wiring.tops[i]]
         contributes = any(loss_weights[i]) or any(name in under_loss for name in tops)

@@ -21,7 +21,7 @@ SHOWN = 3  # layers of one name that an error points at
 
 
 class Location:
-    """Where the layers of a definition stand; nowhere for one that was not read from a text."""
+    """The file and the line of each layer of a definition; unknown where it was not read from a text."""
 
     def __init__(self, source: Source | None) -> None:
         self._source = source
@@ -34,7 +34,7 @@ class Location:
 
     @contextmanager
     def in_errors(self, definition: Any) -> Iterator[None]:
-        """Give every error raised inside, that names a layer first, the layer's file and line."""
+        """Within the block, add the layer's file and line to each error whose message begins with a layer's name."""
         self._definition = definition
         try:
             yield
@@ -43,9 +43,9 @@ class Location:
             raise
 
     def blame(self, error: MinicaffeError) -> None:
-        """Give an error the line of the layer that its message begins with, or the file's name.
+        """Add to an error where the layer stands with whose name its message begins, or else the file's name.
 
-        Where the net has more layers of that name, the message says where they stand: they are easily mixed up.
+        Where the net has more layers of that name, which are easily mixed up, the message says where those stand.
         """
         if error.where or self._source is None:
             return
@@ -70,7 +70,7 @@ class Location:
         return places[min(rank, len(places) - 1)] if places else ""
 
     def _of_all(self, name: str) -> list[str]:
-        """The lines of all layers of this name that take part, in order; of those that are left out where none does."""
+        """The lines of all layers of this name that take part, in order; where none does, of those left out."""
         if self._source is None:
             return []
         if name == "input" and self._definition.input:  # the Input layer that stands for the old fields
@@ -86,7 +86,7 @@ class Location:
 
 
 def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
-    """A copy of the definition that may be changed, and the way back to its lines."""
+    """A copy of the definition, which may be changed, and where its layers stand."""
     net = NetParameter()
     if isinstance(definition, (str, os.PathLike)):
         source = prototxt.read_source(definition)
@@ -100,7 +100,7 @@ def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
 
 
 def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
-    """Where a missing blob is made by a layer that the rules left out, say so, and say which flags take it in."""
+    """Say in a hint that a missing blob is made by a layer that the rules leave out, and which flags take it in."""
     state = filtered.state
     if any(error.missing in layer.top for layer in filtered.layer):
         return

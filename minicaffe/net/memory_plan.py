@@ -14,18 +14,21 @@ import numpy as np
 from minicaffe.blob import Blob
 from minicaffe.errors import NetError, near_names, no_memory
 from minicaffe.layer import Layer
+from minicaffe.net import scratch
 
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
 
-CONSIDERED = 64  # free houses that are compared: real nets have fewer, and a hostile one then costs little
+CONSIDERED = 64  # free buffers that are compared: real nets have fewer, and a hostile one then costs little
 
 
 @dataclass
-class Tenant:
-    """Blobs that share a storage already (Split, Flatten, Reshape and what they hand on), seen as one.
+class Interval:
+    """The live interval of one storage: the time in which a layer reads or writes the blobs that use it.
 
-    blobs         the largest first
+    Split, Flatten and Reshape let several blobs share a storage; they count as one here.
+
+    blobs         those that use the storage, the largest first
     first, last   the layers, by index, that touch one of them first and last
     kept          somebody may look at its values after a forward pass, or set them before
     """
@@ -37,101 +40,103 @@ class Tenant:
 
     @property
     def count(self) -> int:
-        """The elements that its storage must hold."""
+        """The elements that the storage must hold."""
         return self.blobs[0].count
 
 
-def tenants(layers: Sequence[Layer], bottoms: Sequence[Sequence[Blob]], tops: Sequence[Sequence[Blob]],
-            keep: Collection[Blob]) -> list[Tenant]:
-    """All storages of a net that has been set up, with the time that each is in use.
+def live_intervals(layers: Sequence[Layer], bottoms: Sequence[Sequence[Blob]], tops: Sequence[Sequence[Blob]],
+                   keep: Collection[Blob]) -> list[Interval]:
+    """The live intervals of all storages of a net that has been set up.
 
     Kept are those of the blobs in `keep`, of blobs that no layer reads, of learned blobs, and the tops of layers that
-    need not write them in every pass: those without bottoms (Input, a DummyData that is constant) and Python layers.
+    need not write them in every pass: those without bottoms (Input, a DummyData that is constant) and users' code.
     """
-    found: dict[int, Tenant] = {}
+    found: dict[int, Interval] = {}
     seen: set[Blob] = set()
     for i, layer in enumerate(layers):
         for blob in (*bottoms[i], *tops[i]):
-            tenant = found.setdefault(id(blob.storages[0]), Tenant([], i, i, False))
-            tenant.last = i
+            interval = found.setdefault(id(blob.storages[0]), Interval([], i, i, False))
+            interval.last = i
             if blob not in seen:
                 seen.add(blob)
-                tenant.blobs.append(blob)
-        for blob in tops[i] if not bottoms[i] or layer.layer_param.type == "Python" else ():
-            found[id(blob.storages[0])].kept = True
+                interval.blobs.append(blob)
+        if not bottoms[i] or layer.users_code:
+            for blob in tops[i]:
+                found[id(blob.storages[0])].kept = True
     read = {blob for blobs in bottoms for blob in blobs}
     learned = {id(blob.storages[0]) for layer in layers for blob in layer.blobs}
-    for storage, tenant in found.items():
-        tenant.blobs.sort(key=lambda blob: -blob.count)
-        tenant.kept |= storage in learned or any(blob in keep or blob not in read for blob in tenant.blobs)
+    for storage, interval in found.items():
+        interval.blobs.sort(key=lambda blob: -blob.count)
+        interval.kept |= storage in learned or any(blob in keep or blob not in read for blob in interval.blobs)
     return list(found.values())
 
 
-def assign(found: Sequence[Tenant]) -> list[list[Tenant]]:
-    """Houses of tenants that are never in at the same time; each house is as large as its first tenant.
+def assign(found: Sequence[Interval]) -> list[list[Interval]]:
+    """Assign live intervals to buffers so that no two that overlap share one; the first of each buffer is the largest.
 
-    The largest tenant chooses first, and a house is built only where every one that stands is taken at the time. So
-    a house never has to grow, and no two tenants of one house meet: that is all that must hold for right results.
-    The fewest bytes are hard to find (NP-hard) and never fewer than are in use at one time; this takes 1.1 to 1.5 times
-    that (ResNet-50 1.08, CaffeNet 1.19, SqueezeNet 1.33, GoogLeNet 1.48), for a house is not divided. To let tenants
-    choose in the order of time is better for ResNet-50 (1.00) and worse for the other three. Of several houses a
-    tenant takes the one whose memory was used last before it, or is used next: it may still be in the caches.
-    Pisarchyk and Lee, arXiv:2001.03288 ("greedy by size"), compare it with other orders.
+    The largest interval chooses first. A new buffer is made only where all others are in use at some time in the
+    interval. So a buffer never has to grow, and no two intervals in it overlap: results are right whatever else holds.
+
+    To find the fewest bytes is NP-hard. They are at least what is in use at one time, and this takes 1.1 to 1.5 times
+    that (ResNet-50 1.08, CaffeNet 1.19, SqueezeNet 1.33, GoogLeNet 1.48), because a buffer is not divided. Choosing in
+    the order of time instead is better for ResNet-50 (1.00) and worse for the other three. Of several free buffers an
+    interval takes the one that was used last before it, or is used next: its memory may still be in the caches.
+    Pisarchyk and Lee, arXiv:2001.03288 ("greedy by size"), compare this with other orders.
     """
-    moving = sorted((t for t in found if not t.kept), key=lambda t: (-t.count, t.first))
-    houses: list[House] = []
-    taken = np.zeros(max((t.last for t in moving), default=0) + 1, np.intp)  # houses, at each layer
-    for tenant in moving:
-        time = slice(tenant.first, tenant.last + 1)
-        if taken[time].max() == len(houses):
+    moving = sorted((one for one in found if not one.kept), key=lambda one: (-one.count, one.first))
+    buffers: list[Buffer] = []
+    taken = np.zeros(max((one.last for one in moving), default=0) + 1, np.intp)  # buffers in use, at each layer
+    for interval in moving:
+        time = slice(interval.first, interval.last + 1)
+        if taken[time].max() == len(buffers):
             free = []
         else:
-            gaps = ((gap, house) for house in houses if (gap := house.gap(tenant)) is not None)
+            gaps = ((gap, buffer) for buffer in buffers if (gap := buffer.gap(interval)) is not None)
             free = list(islice(gaps, CONSIDERED))
         if not free:
-            houses.append(House())
-        house = min(free, key=itemgetter(0))[1] if free else houses[-1]
-        house.take(tenant)
+            buffers.append(Buffer())
+        buffer = min(free, key=itemgetter(0))[1] if free else buffers[-1]
+        buffer.add(interval)
         taken[time] += 1
-    return [house.tenants for house in houses]
+    return [buffer.intervals for buffer in buffers]
 
 
-class House:
-    """Memory that tenants use one after another; the first to come is the largest."""
+class Buffer:
+    """Memory that is used in several live intervals, one after another; the first that was added is the largest."""
 
     def __init__(self) -> None:
-        self.tenants: list[Tenant] = []
+        self.intervals: list[Interval] = []
         self._firsts: list[int] = []  # in the order of time, as are the lasts
         self._lasts: list[int] = []
 
-    def gap(self, tenant: Tenant) -> int | None:
-        """How many layers lie between a tenant and the nearest in the house; None where they would meet."""
-        k = bisect_left(self._firsts, tenant.first)
-        before = tenant.first - self._lasts[k - 1] if k else None
-        after = self._firsts[k] - tenant.last if k < len(self._firsts) else None
+    def gap(self, interval: Interval) -> int | None:
+        """How many layers lie between an interval and the nearest in the buffer; None where they overlap."""
+        k = bisect_left(self._firsts, interval.first)
+        before = interval.first - self._lasts[k - 1] if k else None
+        after = self._firsts[k] - interval.last if k < len(self._firsts) else None
         gaps = [gap for gap in (before, after) if gap is not None]
         return min(gaps) if min(gaps, default=0) > 0 else None
 
-    def take(self, tenant: Tenant) -> None:
-        """Let a tenant in that meets no other."""
-        k = bisect_left(self._firsts, tenant.first)
-        self.tenants.append(tenant)
-        self._firsts.insert(k, tenant.first)
-        self._lasts.insert(k, tenant.last)
+    def add(self, interval: Interval) -> None:
+        """Use the buffer in an interval that overlaps none of those it is used in."""
+        k = bisect_left(self._firsts, interval.first)
+        self.intervals.append(interval)
+        self._firsts.insert(k, interval.first)
+        self._lasts.insert(k, interval.last)
 
 
-def move_in(houses: Sequence[Sequence[Tenant]]) -> None:
-    """Let every blob use its house's storage, which is the first tenant's own."""
-    for owner, *others in houses:
-        for blob in (blob for tenant in others for blob in tenant.blobs):
+def share_storages(buffers: Sequence[Sequence[Interval]]) -> None:
+    """Let all blobs of a buffer use one storage, that of the buffer's largest interval."""
+    for owner, *others in buffers:
+        for blob in (blob for interval in others for blob in interval.blobs):
             blob.share_data(owner.blobs[0])
 
 
-def most_in_use(found: Sequence[Tenant]) -> int:
-    """The elements of the tenants that are not kept, at the layer where they are most: no plan can do with fewer."""
-    passing = [t for t in found if not t.kept]
-    return max((sum(t.count for t in passing if t.first <= i <= t.last)
-                for i in {t.first for t in passing}), default=0)
+def most_in_use(found: Sequence[Interval]) -> int:
+    """The elements of the intervals that are not kept, at the layer where they are most: no plan can do with fewer."""
+    moving = [one for one in found if not one.kept]
+    return max((sum(one.count for one in moving if one.first <= i <= one.last)
+                for i in {one.first for one in moving}), default=0)
 
 
 def apply(net: Net, keep: Collection[str] = ()) -> None:
@@ -143,33 +148,27 @@ def apply(net: Net, keep: Collection[str] = ()) -> None:
     net.plan = net.plan.nothing()
     for layer in net.layers:
         layer.runs_backward = False
-    give_scratch(net)
-    found = tenants(net.layers, net.bottoms, net.tops, {net.blobs[name] for name in (*keep, *net.outputs)})
-    houses = assign(found)
-    move_in(houses)
+    scratch.hand_out(net)
+    found = live_intervals(net.layers, net.bottoms, net.tops, {net.blobs[name] for name in (*keep, *net.outputs)})
+    buffers = assign(found)
+    share_storages(buffers)
     if not net.shapes_only:
-        _build(net, houses)
-    net.blobs = HeldBlobs(net.blobs, {blob for tenant in found if tenant.kept for blob in tenant.blobs})
+        _allocate(net, buffers)
+    net.blobs = HeldBlobs(net.blobs, {blob for one in found if one.kept for blob in one.blobs})
 
 
-def _build(net: Net, houses: Sequence[Sequence[Tenant]]) -> None:
-    """Take the memory at once, and as much as the largest needs: it is never replaced while shapes stay."""
+def _allocate(net: Net, buffers: Sequence[Sequence[Interval]]) -> None:
+    """Take the memory now, and as much as the largest interval needs, so that it is never replaced while shapes stay.
+
+    A storage has no memory until somebody asks for data in it. It would be replaced by a larger one whenever a larger
+    blob asks.
+    """
     try:
-        for house in houses:
-            _ = house[0].blobs[0].data
+        for largest, *_ in buffers:
+            _ = largest.blobs[0].data
     except MemoryError as error:
         raise NetError(f"net {net.name!r}: {no_memory(error)}",
                        hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
-
-
-def give_scratch(net: Net) -> None:
-    """Let layers take their scratch; those that keep nothing for a backward pass use one memory, each while it runs."""
-    shared: list[np.ndarray] = []
-    for i, layer in enumerate(net.layers):
-        wants = bool(layer.scratch_arrays)
-        layer.take_scratch([] if layer.runs_backward else shared)
-        if wants:
-            layer.Reshape(net.bottoms[i], net.tops[i])
 
 
 class HeldBlobs(dict[str, Blob]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,13 +12,13 @@ import numpy as np
 from minicaffe import passes
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
-from minicaffe.layer import Layer, create, layer_class
+from minicaffe.layer import Layer, create
 from minicaffe.log import log, number, one_line
-from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, wiring
+from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, scratch, wiring
 from minicaffe.net import copy_weights as weight_files
 from minicaffe.net.replay import Replay
 from minicaffe.passes.filter import warn_of_state
-from minicaffe.passes.insert_splits import of_layer, rank
+from minicaffe.passes.insert_splits import rank
 from minicaffe.proto import TEST, TRAIN, NetParameter, wording
 from minicaffe.proto import text as proto_text
 
@@ -50,7 +50,8 @@ class Net:
     bottoms, tops     for each layer its lists of Blobs
     params            layer name -> its learnable Blobs
     all_params        every learnable blob with its owner and multipliers; `learnable_params` only the owners
-    inputs, outputs   names of the Input layers' tops and of the blobs that no layer reads
+    inputs, outputs   names of the blobs that the caller fills (the tops of Input layers), and of those that no layer
+                      reads
     plan              which layers and bottoms run backward
     before_layer, after_layer           lists of functions called with the layer's index around each forward
     before_backward, after_backward     the same around each backward
@@ -65,32 +66,39 @@ class Net:
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), strict: bool = False,
                  dtype: type = np.float32, permissive: bool = False, allow_python: bool = True,
                  shapes_only: bool = False, reuse_memory: bool = False, keep: Sequence[str] = ()) -> None:
-        given, self._location = location.read(definition)
-        if phase is not None:
-            given.state.phase = phase
-            given.state.level = level  # Caffe: a level in the definition is overruled, its stages stay
-            given.state.stage.extend(stages)
         if dtype not in (np.float32, np.float64):
             raise NetError(f"a net computes in float32 or float64, not in {dtype!r}")
         self.dtype, self.permissive, self.shapes_only = np.dtype(dtype).type, permissive, shapes_only
-        self.allow_python = allow_python
-        self.reuse_memory, self._keep = reuse_memory, keep
+        self.allow_python, self.reuse_memory = allow_python, reuse_memory
         self.before_layer: list[Hook] = []
         self.after_layer: list[Hook] = []
         self.before_backward: list[Hook] = []
         self.after_backward: list[Hook] = []
         self.replay = True
         self.loaded: weight_files.Report | None = None
+        given, self._location = location.read(definition)
+        _set_state(given, phase, level, stages)
         stored = weight_files.read(weights) if weights else None
-        self._brought = stored.layers if stored else frozenset()
         with self._location.in_errors(given):
-            self._build(given)
+            self._apply_passes(given)
+            self._connect()
+            self._make_layers(stored.layers if stored else frozenset())
+            self._plan_backward()
+            scratch.hand_out(self)
+            self._share_params()
+            self._name_everything()
+            if reuse_memory:
+                memory_plan.apply(self, keep)
+            self._replay = Replay(self)
+            self.set_debug_info(self.param.debug_info)
+            log("net.cpp:257", "Network initialization done.")
         if stored:
             self.loaded = self.copy_trained_from(stored, strict=strict)
 
-    # --- construction ----------------------------------------------------------------------------
+    # --- construction, step by step ----------------------------------------------------------------
 
-    def _build(self, given: Any) -> None:
+    def _apply_passes(self, given: Any) -> None:
+        """Make `param`, from which the layers are made: the definition upgraded, filtered and with its splits."""
         warn_of_state(given)
         filtered = passes.apply(given, after="filter")
         log("net.cpp:53", "Initializing net from parameters: ", lambda: proto_text.format(filtered))
@@ -103,46 +111,24 @@ class Net:
         for layer in self.param.layer:
             if not layer.HasField("phase"):
                 layer.phase = self.phase
-        if not self.allow_python:
-            self._refuse_python()
-        classes = [self._class_of(i) for i in range(len(self.param.layer))]
-        self.wiring = wiring.connect(self.param, classes)
+
+    def _connect(self) -> None:
+        """Find each layer's class, join the layers by name, and make the blobs between them, still without shapes."""
+        self.wiring = wiring.connect(self.param, wiring.classes_of(self.param, self.allow_python))
         self._blobs = [Blob(dtype=self.dtype) for _ in self.wiring.blob_names]
         self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
         self.tops = [[self._blobs[t] for t in ids] for ids in self.wiring.tops]
+
+    def _make_layers(self, brought: Collection[str]) -> None:
+        """Create the layers in order and set each up on its blobs; `brought` are those that get stored weights."""
         self.layers: list[Layer] = []
-        self._top_bytes = 0
+        top_bytes = 0
         for i in range(len(self.param.layer)):
-            self._add_layer(i)
-        self._plan_backward()
-        self.all_params = param_sharing.tie(self.layers)
-        self.learnable_params = [p for p in self.all_params if p.owner is None]
-        self._name_everything()
-        if self.reuse_memory:
-            memory_plan.apply(self, self._keep)
-        self._replay = Replay(self)
-        self.set_debug_info(self.param.debug_info)
-        log("net.cpp:257", "Network initialization done.")
+            self._add_layer(i, brought)
+            top_bytes += np.dtype(self.dtype).itemsize * sum(top.count for top in self.tops[i])
+            log("net.cpp:139", f"Memory required for data: {top_bytes}")
 
-    def _class_of(self, i: int) -> type[Layer]:
-        layer = self.param.layer[i]
-        try:
-            return layer_class(layer.type, layer.name)
-        except LayerError as error:
-            raise of_layer(self.param.layer, i, error) from None
-
-    def _refuse_python(self) -> None:
-        """LayerError for the first layer whose code is not ours."""
-        for i, layer in enumerate(self.param.layer):
-            if layer.type == "Python":
-                p = layer.python_param
-                raise of_layer(self.param.layer, i, LayerError(
-                    f"layer {layer.name!r} (Python) would run the code of module {p.module!r}, class {p.layer!r}: "
-                    f"Python layers are not allowed here",
-                    hint="read that module; if you trust it, run again without --no-python (in Python: with "
-                         "allow_python=True)"))
-
-    def _add_layer(self, i: int) -> None:
+    def _add_layer(self, i: int, brought: Collection[str]) -> None:
         """Create layer i and set it up on its blobs."""
         given = self.param.layer[i]
         log("layer_factory.hpp:77", f"Creating layer {given.name}")
@@ -157,10 +143,10 @@ class Net:
         param.CopyFrom(given)
         with self._located(i):
             layer = create(param, dtype=self.dtype, permissive=self.permissive)
-            layer.shapes_only, layer.plans_scratch = self.shapes_only, True
+            layer.shapes_only, layer.awaits_scratch = self.shapes_only, True
             # At TRAIN blobs are drawn even if weights replace them. The layers that the weights lack, Dropout and
             # shuffles draw from the same generator: without those draws a seed would give them other numbers.
-            layer.weights_follow = self.phase == TEST and given.name in self._brought
+            layer.awaits_weights = self.phase == TEST and given.name in brought
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])
             layer.caution(len(given.blobs) <= len(layer.blobs), ".blobs", f"is given {len(given.blobs)} times, but the "
@@ -170,23 +156,27 @@ class Net:
             log("net.cpp:131", f"Top shape: {shape_string(blob)}")
             if weight:
                 log("net.cpp:134", f"    with loss weight {number(weight)}")
-        self._top_bytes += np.dtype(self.dtype).itemsize * sum(top.count for top in self.tops[i])
-        log("net.cpp:139", f"Memory required for data: {self._top_bytes}")
 
     def _plan_backward(self) -> None:
+        """Decide which layers run backward, and tell them."""
         self.plan = backward_plan.plan(self.param, self.wiring, [layer.loss_weights for layer in self.layers],
                                        [len(layer.blobs) for layer in self.layers],
                                        lambda i, j: self.layers[i].allow_force_backward(j))
         for i, layer in enumerate(self.layers):
             layer.param_propagate_down = self.plan.params[i]
             layer.runs_backward = self.plan.layers[i]
-        memory_plan.give_scratch(self)
         for i in reversed(range(len(self.layers))):
             needs = "needs" if self.plan.layers[i] else "does not need"
             log("net.cpp:200" if self.plan.layers[i] else "net.cpp:202",
                 f"{self.layers[i].name} {needs} backward computation.")
 
+    def _share_params(self) -> None:
+        """List the learnable blobs, and let those of one `param { name }` share their memory."""
+        self.all_params = param_sharing.tie(self.layers)
+        self.learnable_params = [p for p in self.all_params if p.owner is None]
+
     def _name_everything(self) -> None:
+        """Make the blobs and the params known by their names."""
         names = self.wiring.blob_names
         self.layer_names = [layer.name for layer in self.layers]
         self.blobs = dict(zip(names, self._blobs, strict=True))
@@ -200,6 +190,17 @@ class Net:
 
     def forward(self, start: int | str | None = None, stop: int | str | None = None) -> float:
         """Run the layers from `start` to `stop` (indices or names, both included) forward; the total loss."""
+        return self.forward_pass(start, stop)
+
+    def backward(self, start: int | str | None = None, stop: int | str | None = None) -> None:
+        """Run the layers from `start` down to `stop` (indices or names, both included) backward."""
+        self.backward_pass(start, stop)
+
+    def forward_pass(self, start: int | str | None = None, stop: int | str | None = None) -> float:
+        """What `forward` does, under a name that no subclass gives another meaning.
+
+        pycaffe's Net takes and returns arrays in `forward` and `backward`; a Solver trains such a net as any other.
+        """
         first, last = self._index(start, 0), self._index(stop, len(self.layers) - 1)
         if not self.replay or self.phase != TEST or self.before_layer or self.after_layer:
             return self.run(first, last)
@@ -217,8 +218,8 @@ class Net:
                 hook(i)
         return loss
 
-    def backward(self, start: int | str | None = None, stop: int | str | None = None) -> None:
-        """Run the layers from `start` down to `stop` (indices or names, both included) backward."""
+    def backward_pass(self, start: int | str | None = None, stop: int | str | None = None) -> None:
+        """What `backward` does, under a name that no subclass gives another meaning."""
         if self.reuse_memory:
             raise NetError(f"net {self.name!r} was made with reuse_memory: it keeps nothing that backward could read")
         first, last = self._index(start, len(self.layers) - 1), self._index(stop, 0)
@@ -235,8 +236,8 @@ class Net:
 
     def forward_backward(self) -> float:
         """One pass forward and one backward; the total loss."""
-        loss = Net.forward(self)
-        Net.backward(self)
+        loss = self.forward_pass()
+        self.backward_pass()
         return loss
 
     def reshape(self, start: int | str | None = None, stop: int | str | None = None) -> None:
@@ -352,6 +353,14 @@ class Net:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
+
+
+def _set_state(definition: Any, phase: int | None, level: int, stages: Sequence[str]) -> None:
+    """Write into a definition for which phase, level and stages a net is made of it."""
+    if phase is not None:
+        definition.state.phase = phase
+        definition.state.level = level  # Caffe: a level in the definition is overruled, its stages stay
+        definition.state.stage.extend(stages)
 
 
 def shape_string(blob: Blob) -> str:

@@ -114,9 +114,9 @@ def _reconcile(owner: Param, spec: Any, param: Param) -> None:
 def follow(net: Net, other: Net) -> None:
     """Let the learned blobs of `net` use the data of those in `other`, by layer name.
 
-    It has the effect of copying the weights of `other` by name: blobs of `net` that share one memory go on sharing
-    it, whichever of their layers `other` has, and where it has several, the last one counts. NetError, and nothing
-    changed, where shapes differ.
+    The effect is that of copying the weights of `other` by name, without the copy. Blobs of `net` that share one
+    memory go on sharing it: all of them then use what `other` has for one of their layers. Where `other` has several
+    of these layers, the last one counts, as the last copy would. NetError, and nothing changed, where shapes differ.
     """
     source: dict[int, Blob] = {}  # a blob of `net`, by identity -> that of `other`
     for mine, theirs in _same_names(net.layers, other.layers):

@@ -153,5 +153,5 @@ class Recording:
 def _may_replay(layer: Layer) -> bool:
     """Whether a tape can stand for the layer; a loss is summed up in Python, so none can for it, nor for a `forward`
     that somebody has put in the place of the class's."""
-    return (layer.replays and layer.phase == TEST and not any(layer.loss_weights)
+    return (layer.recordable and layer.phase == TEST and not any(layer.loss_weights)
             and {"forward", "Forward"}.isdisjoint(vars(layer)))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from minicaffe.errors import NetError
-from minicaffe.layer import Layer, limits
+from minicaffe.errors import LayerError, NetError
+from minicaffe.layer import Layer, layer_class, limits
 from minicaffe.log import log
-from minicaffe.passes.insert_splits import of_layer, unknown_bottom
+from minicaffe.passes.insert_splits import is_split, of_layer, unknown_bottom
 
 AUTOMATIC = "(automatic)"  # Caffe: the name of a top that a loss adds for itself
 
@@ -21,7 +21,7 @@ class Wiring:
     blob_names      one a blob; an in-place layer makes none of its own
     bottoms, tops   for each layer the indices of its blobs
     in_place        for each layer, whether one of its tops is one of its bottoms
-    inputs          indices of the tops of Input layers
+    inputs          indices of the tops of layers that are inputs: the caller fills them
     outputs         indices of the blobs that nobody reads, in the order of their names
     """
 
@@ -31,6 +31,27 @@ class Wiring:
     in_place: list[bool] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+
+
+def classes_of(net: Any, allow_python: bool) -> list[type[Layer]]:
+    """The class of each layer. LayerError for an unknown type, and for users' code where that is not allowed."""
+    return [_class_of(net.layer, i, allow_python) for i in range(len(net.layer))]
+
+
+def _class_of(layers: Sequence[Any], i: int, allow_python: bool) -> type[Layer]:
+    layer = layers[i]
+    try:
+        cls = layer_class(layer.type, layer.name)
+        if cls.users_code and not allow_python:
+            p = layer.python_param
+            raise LayerError(
+                f"layer {layer.name!r} ({layer.type}) would run the code of module {p.module!r}, class {p.layer!r}: "
+                f"Python layers are not allowed here",
+                hint="read that module; if you trust it, run again without --no-python (in Python: with "
+                     "allow_python=True)")
+        return cls
+    except LayerError as error:
+        raise of_layer(layers, i, error) from None
 
 
 def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
@@ -66,7 +87,7 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
                 top = _add_blob(wiring, name)
             index[name] = unread[name] = top
             wiring.tops[i].append(top)
-        if layer.type == "Input":
+        if cls.is_input:
             wiring.inputs += wiring.tops[i]
             inputs.update(wiring.tops[i])
         if cls.auto_tops:
@@ -78,7 +99,7 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
 
 def _made_twice(net: Any, layer: Any, name: str) -> NetError:
     first = next(other.name for other in net.layer if name in other.top)
-    splits = {top for other in net.layer if other.type == "Split" and name in other.bottom for top in other.top}
+    splits = {top for other in net.layer if is_split(other) and name in other.bottom for top in other.top}
     if splits & set(layer.bottom):
         return NetError(f"layer {layer.name!r} ({layer.type}) cannot run in place on {name!r}, which other layers "
                         f"read too", hint="give the top a name of its own")
@@ -92,9 +113,10 @@ def _add_blob(wiring: Wiring, name: str) -> int:
 
 
 class _InPlaceGuard:
-    """Keeps an in-place layer from overwriting what an earlier layer's backward or another branch still reads.
+    """Keeps an in-place layer from overwriting what somebody still reads: an earlier layer's backward, or a layer in
+    another branch.
 
-    Caffe overwrites it and gets a wrong gradient; here the layer then gets memory of its own.
+    Caffe overwrites it and computes a wrong gradient. Here the layer then gets memory of its own.
     """
 
     def __init__(self) -> None:
@@ -110,7 +132,8 @@ class _InPlaceGuard:
     def add(self, name: str, cls: type[Layer], bottoms: list[int], tops: list[int]) -> None:
         for top in tops:
             self.storage.setdefault(top, self.storage[bottoms[0]] if cls.shares_data and bottoms else top)
-        # what backward reads of its bottoms is safe: a blob has one reader, and several share through a Split alone
+        # What backward reads of its bottoms needs no guard. A blob has one reader, this layer, so no other layer can
+        # run in place on it. Where a blob had several readers, each now reads a top of its own of a Split.
         if "top" in cls.backward_reads:
             self._keep(tops, f"the backward pass of {name}")
         if cls.shares_data and len(tops) > 1:

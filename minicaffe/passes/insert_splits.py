@@ -55,6 +55,11 @@ def find_sources(net: Any) -> list[list[Top]]:
     return sources
 
 
+def is_split(layer: Any) -> bool:
+    """Whether a layer's definition is a Split, which has no name that the net's author would know."""
+    return bool(layer.type == "Split")
+
+
 def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: list[str]) -> NetError:
     """The error for a bottom that no layer before this one makes."""
     layer = net.layer[layer_index]

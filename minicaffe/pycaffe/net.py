@@ -38,7 +38,7 @@ class Net(core.Net):
                 raise NetError(f"the net's inputs are {', '.join(self.inputs)}, got {', '.join(inputs)}")
             for name, values in inputs.items():
                 self._input(name).data[...] = values
-        super().forward(start, end)
+        self.forward_pass(start, end)
         names = self._tops_of(end) if end is not None else self.outputs
         return {name: self.blobs[name].data for name in dict.fromkeys([*names, *(blobs or ())])}
 
@@ -50,7 +50,7 @@ class Net(core.Net):
         """
         for name, values in outputs.items():
             self._input(name).diff[...] = values
-        super().backward(start, end)
+        self.backward_pass(start, end)
         names = self._bottoms_of(end) if end is not None else self.inputs
         return {name: self.blobs[name].diff for name in dict.fromkeys([*names, *(diffs or ())])}
 

@@ -155,7 +155,7 @@ class Solver:
             log("solver.cpp:311", "Optimization stopped early.")
             return
         if self._is_due(self.param.display):
-            self.smoothed_loss = self.smoothing.add(Net.forward(self.net))
+            self.smoothed_loss = self.smoothing.add(self.net.forward_pass())
             log("solver.cpp:327", f"Iteration {self.iter}, loss = {number(self.smoothed_loss)}")
         if self._is_due(self.param.test_interval):
             self.test_all()
@@ -239,7 +239,7 @@ class Solver:
             if self.stopped:
                 log("solver.cpp:396", "Test interrupted.")
                 return []
-            mean.add(Net.forward(net), epochs.share_of_batch(net))
+            mean.add(net.forward_pass(), epochs.share_of_batch(net))
         if self.param.test_compute_loss:
             log("solver.cpp:401", f"Test loss: {number(mean.loss)}")
         for i, line in enumerate(mean.lines()):
@@ -294,9 +294,9 @@ class Solver:
                 log("solver.cpp:258", f"    Train net output #{i}: {line}")
 
     def _pass(self) -> float:
-        loss = Net.forward(self.net)
+        loss = self.net.forward_pass()
         self._passes.weigh()
-        Net.backward(self.net)
+        self.net.backward_pass()
         return loss
 
     def _judge(self, results: criterion.Results) -> None:

@@ -11,7 +11,7 @@ from minicaffe.analysis.cost import cost
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer
 from minicaffe.net import memory_plan
-from minicaffe.net.memory_plan import Tenant
+from minicaffe.net.memory_plan import Interval
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
 
@@ -134,23 +134,24 @@ def test_random_nets(seed):
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_houses(seed):
-    """this test shows what a plan must keep to, on random times: everybody has one house, nobody meets another there,
-    no house is smaller than a tenant; and that it is never below what is in use at one time."""
+def test_buffers(seed):
+    """What a plan must keep to, on random live intervals: each has one buffer, none overlaps another there, and no
+    buffer is smaller than what it holds. And the plan never needs less than is in use at one time."""
     draw = np.random.default_rng(seed)
-    tenants = []
+    intervals = []
     for first in draw.integers(0, 20, 30):
         blobs = [make(inputs(x=(int(draw.integers(1, 50)),)))._blobs[0]]
-        tenants.append(Tenant(blobs, int(first), int(first + draw.integers(0, 6)), bool(draw.random() < 0.2)))
-    houses = memory_plan.assign(tenants)
-    size = sum(house[0].count for house in houses)
+        intervals.append(Interval(blobs, int(first), int(first + draw.integers(0, 6)), bool(draw.random() < 0.2)))
+    buffers = memory_plan.assign(intervals)
+    size = sum(buffer[0].count for buffer in buffers)
 
-    assert sorted(id(t) for t in tenants if not t.kept) == sorted(id(t) for house in houses for t in house)
-    for house in houses:
-        assert max(t.count for t in house) == house[0].count
-        times = sorted((t.first, t.last) for t in house)
+    assert sorted(id(one) for one in intervals if not one.kept) == sorted(id(one) for buffer in buffers
+                                                                          for one in buffer)
+    for buffer in buffers:
+        assert max(one.count for one in buffer) == buffer[0].count
+        times = sorted((one.first, one.last) for one in buffer)
         assert all(before[1] < after[0] for before, after in pairwise(times))
-    assert memory_plan.most_in_use(tenants) <= size <= 1.35 * memory_plan.most_in_use(tenants)
+    assert memory_plan.most_in_use(intervals) <= size <= 1.35 * memory_plan.most_in_use(intervals)
 
 
 CHAIN = inputs(x=(2, 4)) + "".join(fully_connected(*pair) for pair in (

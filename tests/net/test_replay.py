@@ -103,14 +103,14 @@ def test_same_bits(name, threads):
 
 def test_same_bits_around_a_layer_in_python(monkeypatch):
     """this test shows the same where a layer between two tapes runs in Python."""
-    monkeypatch.setattr(layer_class("TanH"), "replays", False)
+    monkeypatch.setattr(layer_class("TanH"), "recordable", False)
     Pair(NETS["parts"]).warm(5)
 
 
 def test_what_runs_in_python(monkeypatch):
     """this test shows that the first two passes run each layer, and later ones those alone that no tape stands for."""
     needs_tiles()
-    monkeypatch.setattr(layer_class("TanH"), "replays", False)
+    monkeypatch.setattr(layer_class("TanH"), "recordable", False)
     net = make(NETS["parts"], TEST, dtype=np.float32)
     ran, every = count_runs(net, monkeypatch), list(range(len(net.layers)))
     for want in (every, every, [net.layer_index("t")], [net.layer_index("t")]):
@@ -364,8 +364,8 @@ def test_subclass_does_not_replay():
             super().forward(bottom, top)
             top[0].data[...] *= 2
 
-    assert (True, False) == (ReLULayer.replays, Loud.replays)
-    assert Layer.replays is False
+    assert (True, False) == (ReLULayer.recordable, Loud.recordable)
+    assert Layer.recordable is False
 
 
 def test_a_forward_put_in_the_place_of_the_classes():

@@ -19,7 +19,7 @@ class AbsValLayer(Elementwise):
     """
 
     slope_from = "x"
-    replays = True
+    recordable = True
 
     def value(self, x, y):
         kernels.absolute(x, y)

@@ -50,7 +50,7 @@ class BiasLayer(Layer):
     bottoms = (1, 2)
     in_place = True
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         for field in ("filler", "num_axes"):

@@ -20,7 +20,7 @@ class ClipLayer(Elementwise):
 
     message = "clip_param"
     slope_from = "x"
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         self.a, self.b = self.param.min, self.param.max

@@ -22,7 +22,7 @@ class ELULayer(Elementwise):
 
     message = "elu_param"
     slope_from = "x"
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         self.alpha = self.param.alpha

@@ -2,8 +2,11 @@
 
 import math
 
+import numpy as np
+
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.log import number
 
 
 def log_of_base(layer):
@@ -29,7 +32,7 @@ class ExpLayer(Elementwise):
 
     message = "exp_param"
     slope_from = "y"
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         log_g = log_of_base(self)
@@ -40,3 +43,7 @@ class ExpLayer(Elementwise):
 
     def slope(self, y):
         return y * self.s
+
+    def why_not_finite(self, bottom):
+        return (f"the exponential is too large for the number type: x gets up to "
+                f"{number(float(np.max(bottom[0].data)))}; set exp_param.scale and shift, or bound what comes before")

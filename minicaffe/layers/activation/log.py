@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe.layer import Elementwise, register
 from minicaffe.layers.activation.exp import log_of_base
+from minicaffe.log import number
 
 
 @register("Log")
@@ -36,3 +37,8 @@ class LogLayer(Elementwise):
 
     def slope(self, x):
         return self.s / self.log_g / (self.s * x + self.b)
+
+    def why_not_finite(self, bottom):
+        least = float(np.min(bottom[0].data * self.s + self.b))
+        return "" if least > 0 else (f"log of {number(least)}: scale · x + shift must stay above 0; set a small "
+                                     f"log_param.shift (it is {number(self.b)})")

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.log import number
 
 
 @register("Power")
@@ -28,7 +29,7 @@ class PowerLayer(Elementwise):
 
     def reshape(self, bottom, top):
         super().reshape(bottom, top)
-        self.replays = self.p == 1 and self.s != 0 and not self._keeps_x
+        self.recordable = self.p == 1 and self.s != 0 and not self._keeps_x
 
     def value(self, x, y):
         if self.p * self.s == 0:
@@ -51,3 +52,16 @@ class PowerLayer(Elementwise):
         slope /= t
         slope *= self.p * self.s
         return slope
+
+    def why_not_finite(self, bottom):
+        p, t = self.p, bottom[0].data * self.s + self.b
+        if p < 0 and np.any(t == 0):
+            return (f"division by 0: power_param.power is {number(p)} and scale · x + shift is 0 somewhere; set a "
+                    "small shift")
+        if not p.is_integer() and np.any(t < 0):
+            return (f"a negative number to the power {number(p)}: scale · x + shift gets down to "
+                    f"{number(float(np.min(t)))}")
+        if 0 < p < 1 and np.any(t == 0):
+            return (f"the slope of x to the power {number(p)} is infinite at 0, where scale · x + shift is; set a "
+                    "small shift")
+        return ""

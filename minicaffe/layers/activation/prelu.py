@@ -26,7 +26,7 @@ class PReLULayer(Layer):
 
     message = "prelu_param"
     in_place = True
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         self._check_axes(bottom[0])
@@ -42,7 +42,7 @@ class PReLULayer(Layer):
         self.sizes = x.shape[0], x.shape[1], x.count_between(2)
         top[0].reshape_like(x)
         self.keeps_x = top[0] is x and self.runs_backward
-        self.replays = not self.keeps_x
+        self.recordable = not self.keeps_x
         if self.keeps_x:
             self.x = self.scratch(x.shape)
 

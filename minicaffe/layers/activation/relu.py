@@ -21,7 +21,7 @@ class ReLULayer(Layer):
     message = "relu_param"
     in_place = True
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         self.alpha = self.param.negative_slope

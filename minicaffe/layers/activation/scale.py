@@ -30,7 +30,7 @@ class ScaleLayer(Layer):
     message = "scale_param"
     bottoms = (1, 2)
     in_place = True
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         p = self.param
@@ -49,7 +49,7 @@ class ScaleLayer(Layer):
         self.sizes = split_axes(self, bottom[0], self._w(bottom), "the scale")
         top[0].reshape_like(bottom[0])
         self.keeps_x = top[0] is bottom[0] and self.runs_backward
-        self.replays = not self.keeps_x
+        self.recordable = not self.keeps_x
         if self.keeps_x:
             self.x = self.scratch(bottom[0].shape)
 

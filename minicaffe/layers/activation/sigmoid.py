@@ -19,7 +19,7 @@ class SigmoidLayer(Elementwise):
 
     message = "sigmoid_param"
     slope_from = "y"
-    replays = True
+    recordable = True
 
     def value(self, x, y):
         kernels.sigmoid(x, y)

@@ -19,7 +19,7 @@ class TanHLayer(Elementwise):
 
     message = "tanh_param"
     slope_from = "y"
-    replays = True
+    recordable = True
 
     def value(self, x, y):
         kernels.tanh(x, y)

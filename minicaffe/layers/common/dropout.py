@@ -26,7 +26,8 @@ class DropoutLayer(Layer):
     message = "dropout_param"
     in_place = True
     backward_reads = ()
-    replays = True
+    recordable = True
+    passes_on = True
 
     def setup(self, bottom, top):
         self.p = self.param.dropout_ratio

@@ -24,6 +24,7 @@ class HDF5OutputLayer(Layer):
     bottoms = 2
     tops = 0
     backward_reads = ()
+    side_effects = True
 
     def setup(self, bottom, top):
         self.check(self.param.file_name != "", "file_name", "must name the file to write")

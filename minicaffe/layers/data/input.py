@@ -18,7 +18,8 @@ class InputLayer(Layer):
     bottoms = 0
     tops = (1, None)
     backward_reads = ()
-    replays = True
+    is_input = True
+    recordable = True
 
     def setup(self, bottom, top):
         shapes = self.param.shape

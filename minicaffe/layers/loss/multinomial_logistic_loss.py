@@ -29,10 +29,12 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     also_reads = ()
     unread = ("pos_weight", "focal_gamma")
     bottoms = (2, 3)
+    least_probability = LOG_THRESHOLD
 
     def reshape(self, bottom, top):
         self.check_batch(bottom)
         self.N, self.C = bottom[0].shape[0], bottom[0].count_between(1)
+        self.classes = self.C
         self.check_labels(bottom, self.N, "one a sample")
         self.check_weights(bottom, self.N, self.C)
         top[0].reshape(())

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe.layer import register
 from minicaffe.layers.loss._normalize import CLASS_LABELS, NormalizedLoss, blocks, times
+from minicaffe.log import number
 
 
 @register("SigmoidCrossEntropyLoss")
@@ -31,6 +32,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     also_reads = ()
     bottoms = (2, 3)
     tops = (1, 2)
+    contains = "Sigmoid"
     default_normalization = "BATCH_SIZE"  # Caffe: though its .proto says VALID; so L is a sum over a sample's cells
 
     def setup(self, bottom, top):
@@ -69,6 +71,17 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
             self.apply(slope, self.cells.part(part))
             # the second top is w · l undivided, so that its gradient joins in without the 1 / Z
             dx[part] = slope * (scale + top[1].diff.reshape(-1)[part] if len(top) == 2 else scale)
+
+    def yes_no_answers(self, bottom):
+        return bottom[0].count / self.z if self.z else 0.0
+
+    def why_unbounded(self, bottom):
+        t = bottom[1].data
+        if not t.size or (np.nanmin(t) >= 0 and np.nanmax(t) <= 1):
+            return ""
+        return (f"the targets of layer {self.name!r} run from {number(float(np.nanmin(t)))} to "
+                f"{number(float(np.nanmax(t)))}, but outside [0, 1] its loss has no least value; masks of 0 and 255 "
+                "need scale: 0.00390625")
 
     def _loss(self, x, t):
         if not self.plain:

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.layers.normalization._eps import check_eps
+from minicaffe.layers.normalization._eps import check_eps, without_spread
 from minicaffe.proto import TEST
 
 
@@ -33,7 +33,8 @@ class BatchNormLayer(Layer):
     message = "batch_norm_param"
     in_place = True
     backward_reads = ()
-    replays = True
+    recordable = True
+    side_effects = True
 
     def setup(self, bottom, top):
         p, x = self.param, bottom[0]
@@ -43,7 +44,7 @@ class BatchNormLayer(Layer):
         check_eps(self)
         self.fraction, self.eps = p.moving_average_fraction, p.eps
         self.use_global_stats = p.use_global_stats if p.HasField("use_global_stats") else self.phase == TEST
-        self.replays = self.use_global_stats
+        self.recordable = self.use_global_stats
         self.check_effect(self.phase == TEST or not p.use_global_stats, "moving_average_fraction",
                           "use_global_stats is true")
         self.C = x.shape[1] if x.num_axes > 1 else 1
@@ -93,6 +94,15 @@ class BatchNormLayer(Layer):
         mean_dy_y = self._spread(self._channel_sum(dy * y) / self.m)
         np.subtract(dy, mean_dy + mean_dy_y * y, out=dx)
         dx /= self.std
+
+    def why_not_finite(self, bottom):
+        return without_spread(bottom[0])
+
+    def missing_statistics(self):
+        if not self.use_global_stats or self.blobs[2].data.any():
+            return ""
+        return ("has use_global_stats, but no statistics, so it divides by the root of its eps: begin with --weights, "
+                "or leave use_global_stats out")
 
     def _remember(self, mu, v):
         mean, variance, factor = (b.data for b in self.blobs)

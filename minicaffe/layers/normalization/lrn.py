@@ -26,7 +26,8 @@ class LRNLayer(Layer):
 
     message = "lrn_param"
     in_place = True
-    replays = True
+    recordable = True
+    can_dry_run = True
 
     def setup(self, bottom, top):
         p = self.param
@@ -52,7 +53,7 @@ class LRNLayer(Layer):
         if self.runs_backward:
             self.s = self.scratch(x.shape)
             self._kept_x = self.scratch(x.shape) if top[0] is x else None
-        self.replays = self._kept_x is None and self.axes == [1] and self.beta == 0.75  # for others numpy does it
+        self.recordable = self._kept_x is None and self.axes == [1] and self.beta == 0.75  # for others numpy does it
 
     def forward(self, bottom, top):
         x, y = bottom[0].data, top[0].data

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicaffe.layer import Layer, register
-from minicaffe.layers.normalization._eps import check_eps
+from minicaffe.layers.normalization._eps import check_eps, without_spread
 
 
 @register("MVN")
@@ -61,3 +61,6 @@ class MVNLayer(Layer):
         mean_dy_y = (dy * y).mean(axis=1, keepdims=True)
         np.subtract(dy, mean_dy + mean_dy_y * y, out=dx)
         dx /= self.std
+
+    def why_not_finite(self, bottom):
+        return without_spread(bottom[0])

@@ -20,6 +20,7 @@ class RecurrentLayer(Layer):
     """
 
     message = "recurrent_param"
+    recurrent = True
     num_states = 1
     gates = 1
     debug_names = (("o_neuron", "o"), ("h_input_sum", "W_xh_x"))  # Caffe's, for one step's output and input
@@ -98,6 +99,12 @@ class RecurrentLayer(Layer):
 
     def unroll_back(self, cont, dy):
         """Go back through time: find dz, and add to the diffs of blobs that the subclass made."""
+
+    def multiply_adds(self, bottom, top):
+        T, N = bottom[0].shape[:2]
+        once = self.blobs[2].count if self.has_static else 0  # the static input meets w_s once a stream
+        each_step = sum(blob.count for blob in self.blobs if blob.num_axes > 1) - once
+        return T * N * each_step + N * once
 
     def resume_state(self):
         return {"states": [state.data for state in self.states]}

@@ -25,7 +25,7 @@ class ConcatLayer(Layer):
     message = "concat_param"
     bottoms = (1, None)
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         old = self.param.HasField("concat_dim")

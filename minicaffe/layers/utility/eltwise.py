@@ -30,7 +30,7 @@ class EltwiseLayer(Layer):
 
     message = "eltwise_param"
     bottoms = (2, None)
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         c = list(self.param.coeff)
@@ -45,8 +45,8 @@ class EltwiseLayer(Layer):
             if x.shape != bottom[0].shape:
                 self.fail(f"all bottoms must have one shape: bottom[0] is {bottom[0].shape}, bottom[{i}] {x.shape}")
         top[0].reshape_like(bottom[0])
-        self.replays = self.param.operation != MAX or not self.runs_backward
-        if not self.replays:
+        self.recordable = self.param.operation != MAX or not self.runs_backward
+        if not self.recordable:
             self.winner = self.scratch(bottom[0].shape, np.int32)
 
     def forward(self, bottom, top):

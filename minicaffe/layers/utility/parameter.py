@@ -19,7 +19,7 @@ class ParameterLayer(Layer):
     message = "parameter_param"
     bottoms = 0
     backward_reads = ("top",)  # y is w itself, so no layer may overwrite it in place
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         shape = list(self.param.shape.dim)

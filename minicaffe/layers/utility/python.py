@@ -56,6 +56,8 @@ class PythonLayer(Layer):
     tops = (0, None)
     in_place = True
     backward_reads = ("bottom", "top")
+    users_code = True
+    side_effects = True
 
     def __new__(cls, param=None, **options):
         if cls is not PythonLayer:

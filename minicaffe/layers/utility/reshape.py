@@ -26,7 +26,8 @@ class ReshapeLayer(Layer):
     message = "reshape_param"
     backward_reads = ()
     shares_data = True
-    replays = True
+    passes_on = True
+    recordable = True
 
     def setup(self, bottom, top):
         self.dims = list(self.param.shape.dim)

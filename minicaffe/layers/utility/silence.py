@@ -16,7 +16,7 @@ class SilenceLayer(Layer):
     bottoms = (1, None)
     tops = 0
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def reshape(self, bottom, top):
         """There is no top to shape."""

@@ -27,7 +27,7 @@ class SliceLayer(Layer):
     message = "slice_param"
     tops = (1, None)
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         old = self.param.HasField("slice_dim")

@@ -21,7 +21,8 @@ class SplitLayer(Layer):
     tops = (1, None)
     backward_reads = ()
     shares_data = True
-    replays = True
+    passes_on = True
+    recordable = True
 
     def reshape(self, bottom, top):
         for y in top:

@@ -20,7 +20,7 @@ class TileLayer(Layer):
 
     message = "tile_param"
     backward_reads = ()
-    replays = True
+    recordable = True
 
     def setup(self, bottom, top):
         self.k = self.param.tiles

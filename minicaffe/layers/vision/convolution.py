@@ -30,7 +30,8 @@ class ConvolutionLayer(ConvolutionBase):
     Derived   docs/maths/vision.md#convolution-and-deconvolution
     """
 
-    replays = True
+    recordable = True
+    can_dry_run = True
 
     def filter_channels(self, C, K, group):
         return K, C // group
@@ -54,3 +55,6 @@ class ConvolutionLayer(ConvolutionBase):
                 kernels.correlate_weight_grad(self.images(x.data), dy, *self.geometry, self.blobs[0].diff)
             if asked:
                 kernels.correlate_data_grad(dy, w, *self.geometry, self.images(x.diff))
+
+    def multiply_adds(self, bottom, top):
+        return sum(y.count for y in top) * self.blobs[0].count_between(1)  # each output is a sum over one filter, w[k]

@@ -27,7 +27,8 @@ class DeconvolutionLayer(ConvolutionBase):
     See       Long et al., CVPR 2015, §3.3: with the bilinear filler it upsamples linearly
     """
 
-    replays = True
+    recordable = True
+    can_dry_run = True
 
     def filter_channels(self, C, K, group):
         return C, K // group
@@ -60,3 +61,6 @@ class DeconvolutionLayer(ConvolutionBase):
                 kernels.correlate_weight_grad(dy, self.images(x.data), *self.geometry, self.blobs[0].diff)
             if asked:
                 kernels.correlate(dy, w, None, *self.geometry, self.images(x.diff))
+
+    def multiply_adds(self, bottom, top):
+        return sum(x.count for x in bottom) * self.blobs[0].count_between(1)  # each input is spread by w[c]

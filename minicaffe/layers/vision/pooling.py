@@ -36,13 +36,14 @@ class PoolingLayer(PoolingBase):
 
     message = "pooling_param"
     tops = (1, 2)
-    replays = True
+    recordable = True
+    can_dry_run = True
 
     def setup(self, bottom, top):
         p = self.param
         self.kernel = pool_pair(self, "kernel_size", "kernel")
         self.stride, self.pad = pool_pair(self, "stride", "stride"), pool_pair(self, "pad", "pad")
-        self.replays = len(top) == 1 and p.pool != p.STOCHASTIC
+        self.recordable = len(top) == 1 and p.pool != p.STOCHASTIC
         if len(top) > 1:
             self.check(p.pool == p.MAX, "pool", "must be MAX for a second top, the mask")
         self.check_effect(not p.global_pooling, "round_mode", "global_pooling is true")

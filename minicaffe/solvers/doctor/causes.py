@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minicaffe.blob import Blob
+from minicaffe.layer import Layer, LossLayer
 from minicaffe.log import number
 from minicaffe.net import Net
 from minicaffe.solvers.doctor.watch import Place, finite
@@ -58,19 +58,15 @@ def of_growth(param: Any, net: Net, iteration: int) -> list[str]:
     return [cause for cause in found if cause]
 
 
-def without_statistics(place: Place) -> str:
-    """The name of a BatchNorm layer, not behind the place, that goes by statistics of which it has none; or ''."""
-    layers: Sequence[Any] = place.net.layers[:place.layer_index + 1]
-    for layer in layers:
-        if layer.type == "BatchNorm" and layer.use_global_stats and not layer.blobs[2].data.any():
-            return layer.name
-    return ""
+def without_statistics(place: Place) -> Layer | None:
+    """The first layer, not behind the place, that goes by statistics of which it has none."""
+    layers = place.net.layers[:place.layer_index + 1]
+    return next((layer for layer in layers if layer.missing_statistics()), None)
 
 
 def _statistics(place: Place) -> str:
-    name = without_statistics(place)
-    return name and f"layer {name!r} (BatchNorm) has use_global_stats, but no statistics, so it divides by the root " \
-                    "of its eps: begin with --weights, or leave use_global_stats out"
+    layer = without_statistics(place)
+    return f"layer {layer.name!r} ({layer.type}) {layer.missing_statistics()}" if layer else ""
 
 
 def _bad_input(layer: Any, place: Place) -> str:
@@ -110,60 +106,18 @@ def _slower(param: Any) -> str:
 
 
 def _targets(net: Net) -> list[str]:
-    """Targets that a cross entropy has no lower bound for."""
-    found = []
-    for layer, bottoms in zip(net.layers, net.bottoms, strict=True):
-        if layer.type == "SigmoidCrossEntropyLoss" and len(bottoms) > 1 and bottoms[1].count:
-            low, high = float(np.nanmin(bottoms[1].data)), float(np.nanmax(bottoms[1].data))
-            if low < 0 or high > 1:
-                found.append(f"the targets of layer {layer.name!r} run from {number(low)} to {number(high)}, but "
-                             "outside [0, 1] its loss has no least value; masks of 0 and 255 need scale: 0.00390625")
-    return found
+    """Targets for which a loss has no least value."""
+    return [layer.why_unbounded(bottoms) for layer, bottoms in zip(net.layers, net.bottoms, strict=True)
+            if isinstance(layer, LossLayer)]
 
 
 def _own_formula(net: Net, place: Place) -> str:
     """What in the layer's own formula has no finite value, such as log 0."""
     layer, bottoms, tops = net.layers[place.layer_index], net.bottoms[place.layer_index], net.tops[place.layer_index]
-    explain = FORMULAS.get(layer.type)
-    if not explain or not bottoms or not bottoms[0].count or bottoms[0] is tops[0]:  # in place: x is gone
+    # in place the top has overwritten what the formula was applied to
+    if not bottoms or not bottoms[0].count or any(bottoms[0] is top for top in tops):
         return ""
-    return explain(layer, bottoms[0])
-
-
-def _of_log(layer: Any, x: Blob) -> str:
-    p = layer.param
-    least = float(np.min(x.data * p.scale + p.shift))
-    return "" if least > 0 else f"log of {number(least)}: scale · x + shift must stay above 0; set a small " \
-                                f"log_param.shift (it is {number(p.shift)})"
-
-
-def _of_power(layer: Any, x: Blob) -> str:
-    p = layer.param
-    inner = x.data * p.scale + p.shift
-    if p.power < 0 and np.any(inner == 0):
-        return f"division by 0: power_param.power is {number(p.power)} and scale · x + shift is 0 somewhere; set a " \
-               "small shift"
-    if not p.power.is_integer() and np.any(inner < 0):
-        return f"a negative number to the power {number(p.power)}: scale · x + shift gets down to " \
-               f"{number(float(np.min(inner)))}"
-    if 0 < p.power < 1 and np.any(inner == 0):
-        return f"the slope of x to the power {number(p.power)} is infinite at 0, where scale · x + shift is; set a " \
-               "small shift"
-    return ""
-
-
-def _of_exp(layer: Any, x: Blob) -> str:
-    return f"the exponential is too large for the number type: x gets up to {number(float(np.max(x.data)))}; " \
-           "set exp_param.scale and shift, or bound what comes before"
-
-
-def _of_normalizing(layer: Any, x: Blob) -> str:
-    return "" if np.ptp(x.data) else "division by a standard deviation of 0: the bottom holds one value only; " \
-                                     "set eps"
-
-
-FORMULAS: dict[str, Callable[[Any, Blob], str]] = {
-    "Log": _of_log, "Power": _of_power, "Exp": _of_exp, "MVN": _of_normalizing, "BatchNorm": _of_normalizing}
+    return layer.why_not_finite(bottoms)
 
 
 def _initial_weights(net: Net, place: Place) -> str:

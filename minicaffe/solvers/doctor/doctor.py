@@ -140,17 +140,18 @@ class Doctor:
         warn(AT, *lines(f"{self._report(place)}\n  {end}"))
 
     def _before_statistics(self, place: Place) -> bool:
-        """Whether a test net's BatchNorm has no statistics yet, as in the test before the first update; warns once.
+        """Whether a BatchNorm, say, of a test net has no statistics yet, as in the test before the first update.
 
+        It warns of that once.
         It then divides by √ε, and a deep net comes to Inf by itself. Training mends that, so it is no failure.
         """
-        name = causes.without_statistics(place) if place.net is not self.solver.net else ""
-        if name and ("BatchNorm",) not in self._known:
-            self._known.add(("BatchNorm",))
+        layer = causes.without_statistics(place) if place.net is not self.solver.net else None
+        if layer and ("statistics",) not in self._known:
+            self._known.add(("statistics",))
             warn(AT, f"iteration {self.solver.iter}: the test's scores mean nothing and need not be finite, for no "
-                     f"statistics have been measured yet for layer {name!r} (BatchNorm); test_initialization: false "
-                     "leaves the test before the first update out")
-        return bool(name)
+                     f"statistics have been measured yet for layer {layer.name!r} ({layer.type}); "
+                     "test_initialization: false leaves the test before the first update out")
+        return layer is not None
 
     def _report(self, place: Place) -> str:
         index = next(i for i, watch in enumerate(self._watches) if watch.net is place.net)

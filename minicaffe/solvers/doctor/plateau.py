@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from minicaffe.blob import Blob
+from minicaffe.layer import LossLayer
 from minicaffe.log import number
 from minicaffe.net import Net
 
 LONG = 200  # iterations
 NEAR = 0.01  # relative
-SMALLEST = {  # what a loss clamps a probability of 0 at, as −ln of it
-    "SoftmaxWithLoss": (-math.log(float(np.finfo(np.float32).tiny)), "FLT_MIN, the smallest float32"),
-    "MultinomialLogisticLoss": (-math.log(1e-20), "1e-20"),
-    "InfogainLoss": (-math.log(1e-20), "1e-20"),
-}
-CLASSIFIERS = tuple(SMALLEST)
+FLT_MIN = float(np.finfo(np.float32).tiny)
 
 
 class Plateau:
     """Follows one loss layer of a net; `hint` gives, once, the sentence for a loss that stays where it is."""
 
-    def __init__(self, net: Net, index: int) -> None:
-        self.layer, self.bottoms, self.top = net.layers[index], net.bottoms[index], net.tops[index][0]
+    def __init__(self, layer: LossLayer, bottoms: Sequence[Blob], top: Blob) -> None:
+        self.layer, self.bottoms, self.top = layer, bottoms, top
         self._recent: deque[float] = deque(maxlen=LONG)
         self._labels = 0  # classes that the labels speak of: the greatest + 1
         self._told = False
@@ -35,7 +32,7 @@ class Plateau:
         if self._told:
             return ""
         self._recent.append(float(self.top.data))
-        if self.layer.type in CLASSIFIERS and self.bottoms[1].count:
+        if self.layer.least_probability is not None and self.bottoms[1].count:
             greatest = float(self.bottoms[1].data.max())
             self._labels = max(self._labels, int(greatest) + 1 if math.isfinite(greatest) else 0)
         if len(self._recent) < LONG:
@@ -51,14 +48,14 @@ class Plateau:
     def _known_numbers(self) -> list[tuple[float, str]]:
         """Numbers that this loss may sit at, each with its meaning and what to look at."""
         found = []
-        if self.layer.type in SMALLEST:
-            value, least = SMALLEST[self.layer.type]
+        p = self.layer.least_probability
+        if p is not None:
+            least, value = "FLT_MIN, the smallest float32" if p == FLT_MIN else number(p), -math.log(p)
             found.append((value, f"{number(value)} is −ln of {least}: the net gives the true class the probability "
                                  "0. Its scores have become too large: lower base_lr, scale the inputs, look whether "
                                  "labels and scores belong together"))
-        if self.layer.type in CLASSIFIERS:
             found += self._guesses()
-        cells = self._sigmoid_cells()
+        cells = self.layer.yes_no_answers(self.bottoms)
         if cells > 0:
             times = "" if cells == 1 else f"{number(cells)} · "
             found.append((cells * math.log(2), f"{times}ln 2 = {number(cells * math.log(2))} is what a net pays that "
@@ -66,20 +63,13 @@ class Plateau:
         return found
 
     def _guesses(self) -> list[tuple[float, str]]:
-        scores = getattr(self.layer, "classes", self.bottoms[0].shape[1] if self.bottoms[0].num_axes > 1 else 0)
+        scores = self.layer.classes
         found = [(scores, f"ln {scores} = {{}} is what a net pays that finds all its {scores} classes equally likely")]
         if self._labels != scores:
             found.append((self._labels, f"ln {self._labels} = {{}} is what a net pays that finds the {self._labels} "
                                         "classes of the labels equally likely"))
         return [(math.log(n), f"{words.format(number(math.log(n)))}. {LEARNS_NOTHING}")
                 for n, words in found if n > 1]
-
-    def _sigmoid_cells(self) -> float:
-        """How many answers of ½ the loss adds up, each of them ln 2."""
-        if self.layer.type != "SigmoidCrossEntropyLoss":
-            return 0
-        divisor: Any = getattr(self.layer, "z", 0)
-        return self.bottoms[0].count / divisor if divisor else 0
 
 
 LEARNS_NOTHING = ("It has learned nothing from the inputs yet: look whether they vary and belong to their labels, "
@@ -88,5 +78,11 @@ LEARNS_NOTHING = ("It has learned nothing from the inputs yet: look whether they
 
 def of_net(net: Net) -> list[Plateau]:
     """One Plateau for each loss layer that has a number with a meaning."""
-    known = (*CLASSIFIERS, "SigmoidCrossEntropyLoss")
-    return [Plateau(net, i) for i, layer in enumerate(net.layers) if layer.type in known and any(layer.loss_weights)]
+    return [Plateau(layer, bottoms, tops[0])
+            for layer, bottoms, tops in zip(net.layers, net.bottoms, net.tops, strict=True)
+            if isinstance(layer, LossLayer) and any(layer.loss_weights) and _has_known_numbers(layer)]
+
+
+def _has_known_numbers(layer: LossLayer) -> bool:
+    # how many answers a loss adds up is known only after a pass; but a loss that adds up none doesn't say so itself
+    return layer.least_probability is not None or type(layer).yes_no_answers is not LossLayer.yes_no_answers

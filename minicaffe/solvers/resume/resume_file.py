@@ -206,7 +206,7 @@ def _restore_net(net: Net, states: dict[str, Any], types: dict[str, str]) -> lis
 
 def _random_state(solver: Solver) -> dict[str, Any]:
     state: dict[str, Any] = {"ours": rng.state()}
-    if _has_python_layers(solver):
+    if _runs_users_code(solver):
         name, *rest = np.random.get_state(legacy=True)
         state |= {"numpy": [name, *rest], "python": random.getstate()}
     return state
@@ -220,8 +220,9 @@ def _restore_random(state: dict[str, Any]) -> None:
         random.setstate((version, tuple(words), gauss))
 
 
-def _has_python_layers(solver: Solver) -> bool:
-    return any(layer.type == "Python" for net in _nets(solver) for layer in net.layers)
+def _runs_users_code(solver: Solver) -> bool:
+    """Whether some layer may draw from numpy's and Python's own generators, as users' code does."""
+    return any(layer.users_code for net in _nets(solver) for layer in net.layers)
 
 
 def _array_to_json(value: Any) -> Any:
