@@ -9,6 +9,7 @@ from pathlib import Path
 
 from minicaffe.layer import layer_class, registered_types
 from minicaffe.layers import datasheet as layers
+from minicaffe.layers import worked_example
 
 TARGET = Path(__file__).resolve().parent / "layers.md"
 HEAD = """\
@@ -17,8 +18,8 @@ HEAD = """\
 <!-- docs/generate.py writes this page (`make docs`); edit the datasheets in minicaffe/layers/ and the samples in
 minicaffe/layers/samples.prototxt instead. -->
 
-Every layer type: what it computes, the fields of its parameters, and a sample that runs.
-`minicaffe layers NAME` prints the same.
+Every layer type: what it computes, the fields of its parameters, a sample that runs, the maths as code, and an example
+with numbers. `minicaffe layers NAME` and `minicaffe explain NAME` print the same.
 """
 
 
@@ -47,7 +48,24 @@ def _section(family: str, name: str) -> str:
         parts += [f"| {message} | type | default | |", "|---|---|---|---|"]
         parts += [f"| `{row.name}` | {_cell(row.type)} | {_cell(row.default)} | {_cell(row.comment)} |" for row in rows]
         parts.append("")
-    return "\n".join([*parts, f"```protobuf\n{layers.sample(name)}\n```\n"])
+    parts += [f"```protobuf\n{layers.sample(name)}\n```\n"]
+    # the code of layers that call kernels is left out: their files are a step away, and this page is long
+    if code := layers.definitions(name) or layers.own_code(name):
+        parts += ["The maths as code:\n", "```python", "\n\n".join(_code(source) for source in code), "```\n"]
+    return "\n".join([*parts, *_example(name)])
+
+
+def _code(source: layers.Source) -> str:
+    """A function below its place."""
+    return f"# {source.path}\n{source.text}"
+
+
+def _example(name: str) -> list[str]:
+    example = worked_example.worked_example(name)
+    if example is None or not example.prototxt:
+        return [f"{example.words}\n"] if example else []
+    return [f"An example. {example.words}\n", f"```protobuf\n{example.prototxt}\n```\n",
+            "\n".join(["```text", *worked_example.as_text(example), "```\n"])]
 
 
 def _cell(text: str) -> str:

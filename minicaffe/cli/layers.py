@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from minicaffe.cli.layout import entry, prose, terminal_width, wrap
+from minicaffe.cli.layout import code, entry, prose, terminal_width
 from minicaffe.cli.terminal import say
 from minicaffe.layer import registered_types
 from minicaffe.layers.datasheet import datasheet, families, family_of, fields, find, sample, summary
@@ -46,14 +46,4 @@ def page(name: str) -> str:
 
 
 def _sample_lines(name: str, width: int) -> list[str]:
-    """The sample, indented; a line is broken where a prototxt may be."""
-    found = []
-    for line in sample(name).split("\n"):
-        indent = "  " + " " * (len(line) - len(line.lstrip()))
-        code, mark, comment = line.strip().partition("  # ")
-        if mark and len(line) + 2 > width:
-            found += wrap(comment, width, f"{indent}# ", f"{indent}# ")
-            found += wrap(code, width, indent, indent + "    ")
-        else:
-            found += [f"  {line}"] if len(line) + 2 <= width else wrap(code, width, indent, indent + "    ")
-    return found
+    return code(sample(name), width)

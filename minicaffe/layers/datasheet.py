@@ -218,6 +218,16 @@ def definition(kernel: str) -> Source:
     return _source(f"kernels.{kernel}", kernels.kernels()[kernel].definition)
 
 
+def definitions(name: str) -> list[Source]:
+    """The definitions of the kernels that a type calls."""
+    return [definition(kernel) for kernel in kernels_called(name)]
+
+
+def own_path(name: str) -> str:
+    """The path of the type's file."""
+    return _path(layer_class(name))
+
+
 def own_code(name: str) -> list[Source]:
     """The methods in which a type and its family's base compute, then what those call in the type's own file."""
     found: dict[str, Any] = {}
@@ -251,19 +261,23 @@ def _own_classes(name: str) -> list[type[Layer]]:
 
 
 def _source(name: str, function: Any) -> Source:
-    file = Path(inspect.getfile(inspect.unwrap(function)))
-    inside = file.is_relative_to(PACKAGE)
     lines = textwrap.dedent(inspect.getsource(function)).rstrip().split("\n")
     while lines[0].startswith("@"):  # @kernel says nothing to a reader of the maths
         del lines[0]
-    return Source(name, (Path("minicaffe") / file.relative_to(PACKAGE)).as_posix() if inside else str(file),
-                  "\n".join(lines))
+    return Source(name, _path(function), "\n".join(lines))
+
+
+def _path(thing: Any) -> str:
+    """The file of a class or a function, from the folder of the repository on where it is ours."""
+    file = Path(inspect.getfile(inspect.unwrap(thing)))
+    return (Path("minicaffe") / file.relative_to(PACKAGE)).as_posix() if file.is_relative_to(PACKAGE) else str(file)
 
 
 def _does_something(text: str) -> bool:
-    """Whether a function has more than a docstring."""
+    """Whether a function computes anything: it has more than a docstring and does more than refuse."""
     body = ast.parse(text).body[0].body  # type: ignore[attr-defined]
-    return len(body) > 1 or not isinstance(body[0], ast.Expr) or not isinstance(body[0].value, ast.Constant)
+    only = ast.unparse(body[0])
+    return len(body) > 1 or not re.match(r"""['"]|(if .*:\s+)?self\.fail\(""", only)
 
 
 def derivation(name: str) -> str:
