@@ -12,7 +12,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -29,7 +29,8 @@ LABELS = ("Forward", "Backward", "Computed", "Bottom", "Top", "Params", "Blobs",
 PACKAGE = Path(__file__).parents[1]
 MAKERS = {"minicaffe.data.transformer": "Transformer", "minicaffe.data.windows": "WindowBatches",
           "minicaffe.filler": "fill"}  # module -> what makes a data layer's numbers
-COMPUTING = ("forward", "value", "pool", "unroll", "backward", "slope", "pool_grad", "unroll_back")  # methods
+DEFINITIONS = "minicaffe.kernels.definitions"
+COMPUTING = ("forward", "value", "pool", "unroll", "backward", "slope", "pool_grad", "unroll_back")
 LINE = 116  # letters in a line of a datasheet, which stands four columns inside a file of 120
 
 
@@ -219,8 +220,13 @@ def definition(kernel: str) -> Source:
 
 
 def definitions(name: str) -> list[Source]:
-    """The definitions of the kernels that a type calls."""
-    return [definition(kernel) for kernel in kernels_called(name)]
+    """The definitions of the kernels that a type calls, then the small functions that those share."""
+    made = [kernels.kernels()[kernel].definition for kernel in kernels_called(name)]
+    shared: dict[str, Any] = {}
+    for function in made:
+        shared |= _called(inspect.getsource(function), function.__globals__, DEFINITIONS)
+    return [definition(kernel) for kernel in kernels_called(name)] \
+        + [_source(helper, function) for helper, function in shared.items()]
 
 
 def own_path(name: str) -> str:
@@ -236,16 +242,19 @@ def own_code(name: str) -> list[Source]:
     sources = [_source(f"{cls.__name__}.{method}", function) for method in COMPUTING if method in found
                for cls, function in [found[method]]]
     sources = [source for source in sources if _does_something(source.text)]
-    return sources + _helpers(layer_class(name), " ".join(source.text for source in sources))
+    cls = layer_class(name)
+    known = vars(sys.modules[cls.__module__]) | {helper: getattr(cls, helper) for helper in vars(cls)}
+    known = {helper: function for helper, function in known.items() if helper.startswith("_")}  # x.reshape is numpy's
+    called = _called("\n".join(source.text for source in sources), known, cls.__module__)
+    return sources + [_source(f"{cls.__name__}.{helper}" if helper in vars(cls) else helper, function)
+                      for helper, function in called.items()]
 
 
-def _helpers(cls: type[Layer], text: str) -> list[Source]:
-    """The private functions and methods of a class's own file that a text calls."""
-    called = dict.fromkeys(re.findall(r"\b(_[a-z]\w*)\(", text))
-    module = vars(sys.modules[cls.__module__])
-    return [_source(f"{cls.__name__}.{helper}" if helper in vars(cls) else helper, function) for helper in called
-            if inspect.isfunction(function := getattr(cls, helper, None) or module.get(helper))
-            and function.__module__ == cls.__module__]
+def _called(text: str, known: Mapping[str, Any], package: str) -> dict[str, Any]:
+    """The functions of a package, among those that are known by name, that a text calls."""
+    return {name: known[name] for name in dict.fromkeys(re.findall(r"\b([a-z_]\w*)\(", text))
+            if inspect.isfunction(inspect.unwrap(known.get(name, len)))  # one that is cached is a function underneath
+            and not isinstance(known[name], kernels.Kernel) and known[name].__module__.startswith(package)}
 
 
 def _nodes(cls: type[Layer]) -> Iterator[ast.AST]:

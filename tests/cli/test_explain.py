@@ -1,5 +1,6 @@
 """`minicaffe explain`: datasheet, definitions, an example with numbers, and the derivation's place."""
 
+import functools
 import re
 import textwrap
 
@@ -170,3 +171,15 @@ def test_path_of_a_definition():
     source = datasheet.definition("relu")
     assert source.path.startswith("minicaffe/kernels/definitions/")
     assert source.text.startswith("def relu(")
+
+
+def test_what_definitions_share_is_shown():
+    """A function that a text calls is found among those known by name, even where a cache is laid around it."""
+    known = {"cached": functools.cache(shown), "relu": kernels.relu, "shown": shown, "len": len}
+    assert list(datasheet._called("cached(relu(shown(x)), len(x))", known, __name__)) == ["cached", "shown"]
+
+
+def test_helpers_of_a_layer_are_shown():
+    """Where the maths is in a private function of the layer's file, that function is shown too."""
+    assert "_last_largest" in [source.name for source in datasheet.own_code("ArgMax")]
+    assert "SwishLayer._gate" in [source.name for source in datasheet.own_code("Swish")]
