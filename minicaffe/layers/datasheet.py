@@ -127,7 +127,7 @@ def _comments() -> dict[str, dict[str, str]]:
 
 
 def _read(cls: type[Layer], message: str) -> list[Any]:
-    descriptor = LayerParameter.DESCRIPTOR.fields_by_name[message].message_type
+    descriptor: Any = LayerParameter.DESCRIPTOR.fields_by_name[message].message_type
     read = [field for field in descriptor.fields if field.name not in cls.unread]
     if message == cls.message:
         return read
