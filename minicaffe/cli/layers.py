@@ -42,8 +42,4 @@ def page(name: str) -> str:
                  entry(f"{row.name:{widths[0]}}{row.type:{widths[1]}}{row.default:{widths[2]}}".rstrip(), row.comment,
                        2 + sum(widths), width)]
         parts.append(f"Fields of {message}, with type and default\n" + "\n".join(lines))
-    return "\n\n".join([*parts, "\n".join(["Sample", *_sample_lines(name, width)])])
-
-
-def _sample_lines(name: str, width: int) -> list[str]:
-    return code(sample(name), width)
+    return "\n\n".join([*parts, "\n".join(["Sample", *code(sample(name), width)])])
