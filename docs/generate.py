@@ -1,10 +1,15 @@
-"""Write docs/layers.md from the layers' own datasheets (`make docs`)."""
+"""Write docs/layers.md from the layers' own datasheets, and their labels 'Computed' from the code (`make docs`)."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
-from minicaffe.cli import layers
+from minicaffe.layer import layer_class, registered_types
+from minicaffe.layers import datasheet as layers
+from minicaffe.layers import worked_example
 
 TARGET = Path(__file__).resolve().parent / "layers.md"
 HEAD = """\
@@ -13,8 +18,8 @@ HEAD = """\
 <!-- docs/generate.py writes this page (`make docs`); edit the datasheets in minicaffe/layers/ and the samples in
 minicaffe/layers/samples.prototxt instead. -->
 
-Every layer type: what it computes, the fields of its parameters, and a sample that runs.
-`minicaffe layers NAME` prints the same.
+Every layer type: what it computes, the fields of its parameters, a sample that runs, the maths as code, and an example
+with numbers. `minicaffe layers NAME` and `minicaffe explain NAME` print the same.
 """
 
 
@@ -43,13 +48,56 @@ def _section(family: str, name: str) -> str:
         parts += [f"| {message} | type | default | |", "|---|---|---|---|"]
         parts += [f"| `{row.name}` | {_cell(row.type)} | {_cell(row.default)} | {_cell(row.comment)} |" for row in rows]
         parts.append("")
-    return "\n".join([*parts, f"```protobuf\n{layers.sample(name)}\n```\n"])
+    parts += [f"```protobuf\n{layers.sample(name)}\n```\n"]
+    # the code of layers that call kernels is left out: their files are a step away, and this page is long
+    if code := layers.definitions(name) or layers.own_code(name):
+        parts += ["The maths as code:\n", "```python", "\n\n".join(_code(source) for source in code), "```\n"]
+    return "\n".join([*parts, *_example(name)])
+
+
+def _code(source: layers.Source) -> str:
+    """A function below its place."""
+    return f"# {source.path}\n{source.text}"
+
+
+def _example(name: str) -> list[str]:
+    example = worked_example.worked_example(name)
+    if example is None or not example.prototxt:
+        return [f"{example.words}\n"] if example else []
+    return [f"An example. {example.words}\n", f"```protobuf\n{example.prototxt}\n```\n",
+            "\n".join(["```text", *worked_example.as_text(example), "```\n"])]
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def with_computed(sheet: str, label: str) -> str:
+    """A class's docstring, margin included, with this label 'Computed' in place of its own."""
+    without = re.sub(r"^    Computed  .*\n(?: {14}.*\n)*", "", sheet, flags=re.MULTILINE)
+    if not label:
+        return without
+    lines = "".join(f"    {line}\n" for line in label.split("\n"))
+    return re.sub(r"\n(?=\n    (?:Bottom|Top)  )", lambda _: f"\n{lines}", without, count=1)
+
+
+def write_labels() -> list[str]:
+    """Bring every label 'Computed' up to date in the layers' files; the types whose label was another."""
+    changed = []
+    for name in registered_types():
+        sheet, file = layer_class(name).__doc__ or "", Path(layers.source_file(name))
+        # Python 3.13 takes the margin away, so the docstring is looked for in the file, where it has one
+        text = file.read_text(encoding="utf-8")
+        written = re.search(rf"^class {layer_class(name).__name__}\(.*?\n    \"\"\"\n", text, re.DOTALL | re.MULTILINE)
+        if sheet and written and (new := with_computed(written[0], layers.computed(name))) != written[0]:
+            file.write_text(text.replace(written[0], new), encoding="utf-8")
+            changed.append(name)
+    return changed
+
+
 if __name__ == "__main__":
+    if corrected := write_labels():
+        print(f"corrected the label Computed of {', '.join(corrected)}")
+        raise SystemExit(subprocess.call([sys.executable, __file__]))  # this process has the old datasheets
     TARGET.write_text(generate(), encoding="utf-8")
     print(f"wrote {TARGET}")

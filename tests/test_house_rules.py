@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from minicaffe.kernels import kernels
 from minicaffe.layer import layer_class, module_name, registered_types
-from minicaffe.layers import FAMILIES
+from minicaffe.layers import FAMILIES, datasheet
+from minicaffe.layers.datasheet import LABELS
 from minicaffe.proto import LayerParameter
 
 ROOT = Path(__file__).parent.parent
-LABELS = ["Forward", "Backward", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors", "Derived", "See"]
 
 
 def datasheet_labels(cls):
@@ -49,6 +50,60 @@ def test_datasheet_names_every_field_it_reads(type_name):
 
     assert set() == missing
     assert cls.message in cls.__doc__
+
+
+@pytest.mark.parametrize("type_name", registered_types())
+def test_datasheet_says_where_the_maths_is(type_name):
+    """`Computed` names the kernels that the layer calls, with the files of their definitions, and nothing else."""
+    right = datasheet.computed(type_name)
+    written = re.search(r"^Computed .*\n(?: {10}.*\n)*", getdoc(layer_class(type_name)) + "\n", re.MULTILINE)
+
+    assert right == (written[0].rstrip("\n") if written else ""), f"`make docs` writes what is right here:\n{right}"
+
+
+@pytest.mark.parametrize("type_name", registered_types())
+def test_computed_has_every_kernel_of_the_file(type_name):
+    """What `Computed` is made from misses no call in the layer's file, and names files that hold the functions."""
+    source = Path(datasheet.source_file(type_name)).read_text(encoding="utf-8")
+    called = {f"kernels.{word}" for word in re.findall(r"\bkernels\.(\w+)\(", source) if word in kernels()}
+    computed = datasheet.computed_by(type_name)
+
+    assert called <= set(computed)
+    for name, path in computed.items():
+        assert re.search(rf"^(def|class) {name.removeprefix('kernels.')}\b", (ROOT / path).read_text(), re.MULTILINE)
+
+
+def _given(params, field):
+    """What stands in the parentheses behind a field in the Params of a datasheet; None where there are none."""
+    found = re.search(rf"(?<![\w.`]){field}\b(?:=[^\s,;(]+)?(?: \(([^()]*)\))?", params)
+    assert found, f"{field} is not in {params}"
+    return found[1]
+
+
+def _same(shown, default):
+    """Whether two values are the same as a prototxt reads them."""
+    try:
+        return float(shown) == float(default)
+    except ValueError:
+        return shown.strip('"') == default.strip('"')
+
+
+@pytest.mark.parametrize("type_name", registered_types())
+def test_datasheet_says_the_defaults(type_name):
+    """Each field with a default has it as the last word of its parentheses; others say no other than 'unset: N'."""
+    params = datasheet.sections(getdoc(layer_class(type_name))).get("Params", "")
+    of = {message: " ".join(words.split()) for message, words in re.findall(
+        r"(\w+_param): (.*?)(?=\w+_param: |\Z)", params, re.DOTALL)}
+    for message, fields in datasheet.descriptors(type_name).items():
+        for field in fields:
+            given = _given(of[message], field.name)
+            last = (given or "").split(", ")[-1]
+            # Caffe: some losses take another default than caffe.proto says, and declare it
+            default = getattr(layer_class(type_name), f"default_{field.name}", "") or datasheet.default(field)
+            if default:
+                assert _same(last, default), f"{message}.{field.name} ({given}), but the default is {default}"
+            elif re.fullmatch(r"-?[\d.]+|true|false|absent: -?[\d.]+", last):
+                assert f"unset: {last.removeprefix('absent: ')}" in datasheet.comment(field), f"{message}.{field.name}"
 
 
 def test_no_layer_speaks_of_engines():

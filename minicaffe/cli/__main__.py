@@ -28,6 +28,7 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "weights": ("weights", "list what is in a weight file, or compare two"),
     "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
     "layers": ("layers", "list the layer types, or print one's datasheet"),
+    "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
     "engines": ("engines", "list the engines and which kernels each has"),
     "warm": ("warm", "compile the fast kernels ahead of their first use"),
     "plot": ("plot", "draw and compare the curves of trainings"),

@@ -53,7 +53,7 @@ def arguments(command: str) -> list[Argument]:
 
 def _argument(command: str, action: argparse.Action) -> Argument:
     words = [str(choice) for choice in action.choices or ()]
-    if (command, action.dest) == ("layers", "name"):
+    if (command, action.dest) in (("layers", "name"), ("explain", "type")):
         words = registered_types()
     if action.dest == "after":
         words = [name for name, _ in passes.PASSES]

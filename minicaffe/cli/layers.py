@@ -6,30 +6,13 @@ NAME is a layer type, in capitals or not: `minicaffe layers lrn`.
 from __future__ import annotations
 
 import argparse
-import inspect
-import json
-import re
-from functools import cache
-from importlib import resources
-from typing import Any, NamedTuple
 
-from minicaffe.cli.layout import entry, prose, terminal_width, wrap
+from minicaffe.cli.layout import code, entry, prose, terminal_width
 from minicaffe.cli.terminal import say
-from minicaffe.errors import LayerError
-from minicaffe.layer import Layer, layer_class, registered_types, type_hint
-from minicaffe.layers import FAMILIES
-from minicaffe.proto import LayerParameter, is_repeated
+from minicaffe.layer import registered_types
+from minicaffe.layers.datasheet import datasheet, families, family_of, fields, find, sample, summary
 
 PIPED = 80  # columns for a reader that is no terminal
-
-
-class Field(NamedTuple):
-    """One line of the table of fields."""
-
-    name: str
-    type: str
-    default: str
-    comment: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,16 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     say(page(find(args.name)) if args.name else overview())
     return 0
-
-
-def find(name: str) -> str:
-    """The layer type of this name, whatever its capitals; LayerError with near names when there is none."""
-    known = registered_types()
-    same = [t for t in known if t == name] or [t for t in known if t.lower() == name.lower().replace("_", "")]
-    if not same:
-        raise LayerError(f"there is no layer type {name!r}",
-                         hint=type_hint(name) or "minicaffe layers lists all")
-    return same[0]
 
 
 def overview() -> str:
@@ -69,106 +42,4 @@ def page(name: str) -> str:
                  entry(f"{row.name:{widths[0]}}{row.type:{widths[1]}}{row.default:{widths[2]}}".rstrip(), row.comment,
                        2 + sum(widths), width)]
         parts.append(f"Fields of {message}, with type and default\n" + "\n".join(lines))
-    return "\n\n".join([*parts, "\n".join(["Sample", *_sample_lines(name, width)])])
-
-
-def _sample_lines(name: str, width: int) -> list[str]:
-    """The sample, indented; a line is broken where a prototxt may be."""
-    found = []
-    for line in sample(name).split("\n"):
-        indent = "  " + " " * (len(line) - len(line.lstrip()))
-        code, mark, comment = line.strip().partition("  # ")
-        if mark and len(line) + 2 > width:
-            found += wrap(comment, width, f"{indent}# ", f"{indent}# ")
-            found += wrap(code, width, indent, indent + "    ")
-        else:
-            found += [f"  {line}"] if len(line) + 2 <= width else wrap(code, width, indent, indent + "    ")
-    return found
-
-
-# --- what both the command and docs/generate.py show -------------------------------------------------------
-
-def families() -> dict[str, list[str]]:
-    """Family -> its types, both in the order of Caffe's own catalogue."""
-    return {family: [name for name in registered_types() if family_of(name) == family] for family in FAMILIES}
-
-
-def family_of(name: str) -> str:
-    """The family that a type belongs to, from its module's place."""
-    return layer_class(name).__module__.split(".")[-2]
-
-
-def source_file(name: str) -> str:
-    """The file that holds the type."""
-    return inspect.getfile(layer_class(name))
-
-
-def datasheet(name: str) -> str:
-    """The docstring of the type's class."""
-    return inspect.getdoc(layer_class(name)) or ""
-
-
-def summary(name: str) -> str:
-    """The datasheet's first sentence, on one line."""
-    text = " ".join(datasheet(name).split("\n\n")[0].split())
-    return re.split(r"(?<=\.) ", text)[0]
-
-
-def fields(name: str) -> dict[str, list[Field]]:
-    """Message -> the fields that the type reads, for each message that it reads."""
-    cls = layer_class(name)
-    messages = ([cls.message] if cls.message else []) + list(cls.also_reads)
-    return {message: rows for message in messages if (rows := _rows(cls, message))}
-
-
-@cache
-def samples() -> dict[str, str]:
-    """Type -> a net with one layer of it, from samples.prototxt."""
-    text = resources.files("minicaffe.layers").joinpath("samples.prototxt").read_text(encoding="utf-8")
-    parts = re.split(r"^# (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
-
-
-def sample(name: str) -> str:
-    """A net with one layer of the type, that runs."""
-    return samples()[name]
-
-
-@cache
-def _comments() -> dict[str, dict[str, str]]:
-    text = resources.files("minicaffe.proto").joinpath("field_comments.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = json.loads(text)
-    return found
-
-
-def _rows(cls: type[Layer], message: str) -> list[Field]:
-    descriptor = LayerParameter.DESCRIPTOR.fields_by_name[message].message_type
-    read = [field for field in descriptor.fields if field.name not in cls.unread]
-    if message != cls.message:  # of a message that others own, what the datasheet names
-        named = re.search(rf"\b{message}:(.*?)(?=\w+_param:|\n[A-Z]|\Z)", datasheet(cls.type), re.DOTALL)
-        read = [field for field in descriptor.fields if named and re.search(rf"\b{field.name}\b", named[1])]
-    return [Field(field.name, _type(field), _default(field), _comments().get(descriptor.name, {}).get(field.name, ""))
-            for field in read]
-
-
-def _type(field: Any) -> str:
-    if field.message_type is not None:
-        word = field.message_type.name
-    elif field.enum_type is not None:
-        word = " | ".join(value.name for value in field.enum_type.values)
-    else:
-        word = {field.TYPE_STRING: "string", field.TYPE_BOOL: "bool", field.TYPE_FLOAT: "float",
-                field.TYPE_INT32: "int32", field.TYPE_UINT32: "uint32", field.TYPE_INT64: "int64"}[field.type]
-    return f"{word}, repeated" if is_repeated(field) else word
-
-
-def _default(field: Any) -> str:
-    if not field.has_default_value:
-        return "–"
-    if field.enum_type is not None:
-        return str(field.enum_type.values_by_number[field.default_value].name)
-    if isinstance(field.default_value, bool):
-        return str(field.default_value).lower()
-    if isinstance(field.default_value, float):
-        return f"{field.default_value:.6g}"
-    return str(field.default_value) or '""'
+    return "\n\n".join([*parts, "\n".join(["Sample", *code(sample(name), width)])])

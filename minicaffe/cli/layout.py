@@ -115,6 +115,20 @@ def _filled(group: list[str], width: int) -> list[str]:
     return wrap(" ".join([group[0][column:], *(line.strip() for line in group[1:])]), width, head, hanging)
 
 
+def code(text: str, width: int) -> list[str]:
+    """A prototxt or Python code, indented; a line that does not fit is broken at a blank, its comment set above it."""
+    found = []
+    for line in text.split("\n"):
+        indent = "  " + " " * (len(line) - len(line.lstrip()))
+        words, mark, comment = line.strip().partition("  # ")
+        if len(line) + 2 <= width:
+            found += [f"  {line}".rstrip()]
+            continue
+        found += wrap(comment, width, f"{indent}# ", f"{indent}# ") if mark else []
+        found += wrap(words, width, indent, indent + "    ")
+    return found
+
+
 def _column(line: str) -> int:
     """Where a line's text begins, behind its label."""
     found = re.match(r"[A-Z][A-Za-z ]{0,8} {2,}| *", line)

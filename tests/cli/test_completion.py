@@ -69,6 +69,7 @@ def test_bash_completes_values(complete):
     assert complete("completion", "") == ["bash", "fish", "zsh"]
     assert complete("layers", "") == sorted(registered_types())
     assert complete("layers", "SoftmaxW") == ["SoftmaxWithLoss"]
+    assert complete("explain", "SoftmaxW") == ["SoftmaxWithLoss"]
     assert complete("no_command", "") == [""]
 
 

@@ -11,6 +11,7 @@ from minicaffe import LayerError, Net
 from minicaffe.cli import layers
 from minicaffe.cli.__main__ import main
 from minicaffe.layer import layer_class, registered_types
+from minicaffe.layers.datasheet import samples
 from minicaffe.proto import TEST, TRAIN, NetParameter
 from minicaffe.proto import text as proto_text
 
@@ -71,7 +72,7 @@ def test_sample_runs(name, tmp_path, monkeypatch):
 
 def test_every_type_has_one_sample():
     """this test shows that no type lacks a sample and no sample lacks a type."""
-    assert registered_types() == sorted(layers.samples())
+    assert registered_types() == sorted(samples())
 
 
 def test_list(capsys, monkeypatch):

@@ -12,6 +12,7 @@ class AbsValLayer(Elementwise):
 
     Forward   y = |x|
     Backward  dx = dy · sign(x),  0 where x = 0
+    Computed  kernels.absolute: minicaffe/kernels/definitions/maps.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

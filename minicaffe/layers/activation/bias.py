@@ -33,14 +33,17 @@ def split_axes(layer, x, b, name):
 class BiasLayer(Layer):
     """Add one number a channel (or any blob that fits onto some axes of x) to all values of that channel.
 
-    Forward   y[o,m,i] = x[o,m,i] + b[m]   with x seen as (axes before b, axes of b, axes after b)
+    x is seen as (o, m, i): the axes before those of b, the axes of b, and the axes after them.
+
+    Forward   y[o,m,i] = x[o,m,i] + b[m]
     Backward  dx = dy
-              db[m] = Σ dy[o,m,i]   over o and i
+              db[m] += Σ dy[o,m,i]   over o and i;   = where b is bottom[1]
+    Computed  kernels.affine: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (any shape), and b where it is not learned: the sizes of x from `axis` on, or a scalar
     Top       y, the shape of x
-    Params    bias_param: axis, num_axes (−1: all from `axis` on; 0: a scalar), filler
-              num_axes and filler are of use with one bottom alone
+    Params    bias_param: axis (1), num_axes (-1: all from `axis` on; 0: a scalar, 1), filler (absent: all 0)
+              num_axes and filler have a meaning only where b is learned, with one bottom
     Blobs     b, the sizes of num_axes axes of x from `axis` on   with one bottom
     In place  yes, on x: backward reads no data
     Errors    LayerError when axis or num_axes does not fit x, when b does not fit x, when y would overwrite b

@@ -10,10 +10,11 @@ class ClipLayer(Elementwise):
 
     Forward   y = max(a, min(x, b))
     Backward  dx = dy where a ≤ x ≤ b, else 0
+    Computed  kernels.clip: minicaffe/kernels/definitions/maps.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    clip_param: min=a, max=b (both must be given)
+    Params    clip_param: min=a (must be given), max=b (must be given)
     In place  yes: backward needs x, so a copy is kept
     Errors    LayerError when min or max is missing
     """

@@ -12,10 +12,11 @@ class ELULayer(Elementwise):
 
     Forward   y = x where x > 0, else α · (e^x − 1)
     Backward  dx = dy where x > 0, else dy · α · e^x
+    Computed  kernels.elu: minicaffe/kernels/definitions/maps.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    elu_param: alpha=α
+    Params    elu_param: alpha=α (1)
     In place  yes: backward needs x, so a copy is kept
     See       Clevert et al., ICLR 2016
     """

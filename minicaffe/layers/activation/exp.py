@@ -22,10 +22,11 @@ class ExpLayer(Elementwise):
 
     Forward   y = g^(s · x + b) = e^(ln g · (s · x + b))
     Backward  dx = dy · y · s · ln g
+    Computed  kernels.exponential: minicaffe/kernels/definitions/maps.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    exp_param: base=g (−1: e), scale=s, shift=b
+    Params    exp_param: base=g (-1 stands for e, -1), scale=s (1), shift=b (0)
     In place  yes: backward reads y alone
     Errors    LayerError when base is neither −1 nor positive and finite
     """

@@ -12,12 +12,14 @@ class PowerLayer(Elementwise):
     """Raise a linear function of every number to a fixed power.
 
     Forward   t = s · x + b,  y = t^p
+              y = b^p where p · s = 0, whatever x is
     Backward  dx = dy · p · s · y / t
-              dx = dy · s where p = 1;  dy · 2 · s · t where p = 2;  0 where p · s = 0
+              dx = dy · s where p = 1;  dx = dy · 2 · s · t where p = 2;  dx = 0 where p · s = 0
+    Computed  kernels.linear: minicaffe/kernels/definitions/maps.py
 
     Bottom    x (any shape)
     Top       y, the shape of x; not a number where t < 0 and p is no whole number
-    Params    power_param: power=p, scale=s, shift=b
+    Params    power_param: power=p (1), scale=s (1), shift=b (0)
     In place  yes: backward needs x, so a copy is kept
     """
 

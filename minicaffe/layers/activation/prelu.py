@@ -13,11 +13,12 @@ class PReLULayer(Layer):
 
     Forward   y = max(x, 0) + a[c] · min(x, 0)
     Backward  dx = dy where x > 0, else a[c] · dy
-              da[c] = Σ dy · min(x, 0)   over all values of channel c
+              da[c] += Σ dy · min(x, 0)   over all values of channel c, or of all channels with channel_shared
+    Computed  kernels.prelu: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (N, C, …)
     Top       y, the shape of x
-    Params    prelu_param: filler (default: 0.25), channel_shared
+    Params    prelu_param: filler (absent: constant 0.25), channel_shared (one slope for all channels, false)
     Blobs     a (C,), or a scalar with channel_shared
     In place  yes: backward needs x, so a copy is kept
     Errors    LayerError when x has fewer than two axes or another number of channels than a

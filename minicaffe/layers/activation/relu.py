@@ -10,10 +10,11 @@ class ReLULayer(Layer):
 
     Forward   y = max(x, 0) + α · min(x, 0)
     Backward  dx = dy where x > 0, else α · dy
+    Computed  kernels.relu, kernels.relu_grad: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    relu_param: negative_slope=α, engine (accepted, without effect)
+    Params    relu_param: negative_slope=α (0), engine (accepted, without effect, DEFAULT)
     In place  yes: backward reads one remembered bit a number, where x > 0
     See       Nair and Hinton, ICML 2010; Maas et al., ICML 2013, for α ≠ 0
     """

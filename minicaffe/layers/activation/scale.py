@@ -12,15 +12,19 @@ from minicaffe.proto import FillerParameter
 class ScaleLayer(Layer):
     """Multiply all values of a channel by one number a channel, or by any blob that fits onto some axes of x.
 
-    Forward   y[o,m,i] = x[o,m,i] · w[m] + b[m]   with x seen as (axes before w, axes of w, axes after w)
+    x is seen as (o, m, i): the axes before those of w, the axes of w, and the axes after them.
+
+    Forward   y[o,m,i] = x[o,m,i] · w[m] (+ b[m] with bias_term)
     Backward  dx[o,m,i] = dy[o,m,i] · w[m]
-              dw[m] = Σ dy[o,m,i] · x[o,m,i],  db[m] = Σ dy[o,m,i]   over o and i
+              dw[m] += Σ dy[o,m,i] · x[o,m,i]   over o and i;   = where w is bottom[1]
+              db[m] += Σ dy[o,m,i]   over o and i
+    Computed  kernels.affine: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (any shape), and w where it is not learned: the sizes of x from `axis` on, or a scalar
     Top       y, the shape of x
-    Params    scale_param: axis, num_axes (−1: all from `axis` on; 0: a scalar), filler (default: 1),
-              bias_term, bias_filler
-              num_axes and filler are of use with one bottom alone
+    Params    scale_param: axis (1), num_axes (-1: all from `axis` on; 0: a scalar, 1), filler (absent: constant 1),
+              bias_term (false), bias_filler (absent: all 0)
+              num_axes and filler have a meaning only where w is learned, with one bottom
     Blobs     w, the sizes of num_axes axes of x from `axis` on   with one bottom
               b, the shape of w   with bias_term
     In place  yes, on x: backward needs x, so a copy is kept

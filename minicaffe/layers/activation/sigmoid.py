@@ -10,10 +10,11 @@ class SigmoidLayer(Elementwise):
 
     Forward   y = 1 / (1 + e^−x)
     Backward  dx = dy · y · (1 − y)
+    Computed  kernels.sigmoid: minicaffe/kernels/definitions/maps.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    sigmoid_param: engine (accepted, without effect)
+    Params    sigmoid_param: engine (accepted, without effect, DEFAULT)
     In place  yes: backward reads y alone
     """
 

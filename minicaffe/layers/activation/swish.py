@@ -12,10 +12,11 @@ class SwishLayer(Elementwise):
 
     Forward   s = 1 / (1 + e^−βx),  y = x · s
     Backward  dx = dy · s · (1 + βx · (1 − s))
+    Computed  kernels.sigmoid: minicaffe/kernels/definitions/maps.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    swish_param: beta=β
+    Params    swish_param: beta=β (1)
     In place  yes: backward needs x, so a copy is kept
     See       Ramachandran et al., arXiv 1710.05941, 2017
     """

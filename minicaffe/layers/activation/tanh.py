@@ -10,10 +10,11 @@ class TanHLayer(Elementwise):
 
     Forward   y = tanh(x)
     Backward  dx = dy · (1 − y²)
+    Computed  kernels.tanh: minicaffe/kernels/definitions/maps.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    tanh_param: engine (accepted, without effect)
+    Params    tanh_param: engine (accepted, without effect, DEFAULT)
     In place  yes: backward reads y alone
     """
 

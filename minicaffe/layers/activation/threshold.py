@@ -14,7 +14,7 @@ class ThresholdLayer(Layer):
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    threshold_param: threshold=t
+    Params    threshold_param: threshold=t (0)
     In place  yes: there is no backward
     Errors    LayerError when a gradient is asked for
     """

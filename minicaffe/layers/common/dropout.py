@@ -13,10 +13,11 @@ class DropoutLayer(Layer):
 
     Forward   y = x · m,  m = 1 / (1 − p) with probability 1 − p, else 0   (drawn anew for each value)
     Backward  dx = dy · m
+    Computed  kernels.copy_columns: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    dropout_param: dropout_ratio=p (0 ≤ p < 1)
+    Params    dropout_param: dropout_ratio=p (0 ≤ p < 1, 0.5)
     In place  yes: backward reads neither x nor y
     Phase     TRAIN as above, so that y has the mean of x; TEST: y = x and dx = dy
     Errors    LayerError when dropout_ratio is below 0, or 1 or more

@@ -1,4 +1,4 @@
-"""Embed: look up a learnt vector for each index, such as a word's number."""
+"""Embed: look up a learned vector for each index, such as a word's number."""
 
 import numpy as np
 
@@ -8,16 +8,19 @@ from minicaffe.layer import Layer, register
 
 @register("Embed")
 class EmbedLayer(Layer):
-    """Replace each index by its row of a learnt table: InnerProduct for one-hot vectors, without the vectors.
+    """Replace each index by its row of a learned table: InnerProduct for one-hot vectors, without the vectors.
 
-    Forward   y[i] = w[x[i]] + b
-    Backward  dw[r] += Σ dy[i] over all i with x[i] = r,  db += Σ dy[i]
+    Forward   y[i] = w[x[i]] (+ b with bias_term)
+    Backward  dw[r] += Σ dy[i]   over all i with x[i] = r
+              db += Σ dy[i]   over all i
+    Computed  kernels.scatter_add: minicaffe/kernels/definitions/embedding.py
 
     Bottom    x (any shape): indices from 0 to R − 1; fractions are cut off
     Top       y (the shape of x, K)
-    Params    embed_param: num_output=K, input_dim=R, bias_term, weight_filler, bias_filler
-    Blobs     w (R, K); b (K,) unless bias_term is false
-    In place  no
+    Params    embed_param: num_output=K (must be given), input_dim=R (must be given), bias_term (true), weight_filler
+              (absent: all 0), bias_filler (absent: all 0)
+    Blobs     w (R, K);  b (K,) with bias_term
+    In place  no: the top has a shape of its own
     Errors    LayerError when num_output or input_dim is 0, when an index is out of range, and when a gradient is
               asked for x
     """

@@ -10,17 +10,22 @@ class InnerProductLayer(Layer):
 
     The axes of x before `axis` count N rows, the others D features:
 
-    Forward   y = x · wᵀ + b   (with transpose: y = x · w + b)
+    Forward   y = x · wᵀ (+ b with bias_term)
     Backward  dx = dy · w
               dw += dyᵀ · x
-              db += Σ dy[n]
+              db += Σ dy[n]   over n
+    with transpose: y = x · w + b,  dx = dy · wᵀ,  dw += xᵀ · dy
+    Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py;
+              kernels.affine: minicaffe/kernels/definitions/elementwise.py;
+              kernels.add_channel_sums: minicaffe/kernels/definitions/convolution.py
 
     Bottom    x (N, C, H, W), with D = C · H · W at the default axis
-    Top       y (N, K)
-    Params    inner_product_param: num_output=K, bias_term, axis, transpose, weight_filler, bias_filler
+    Top       y (N, K): the axes of x before `axis`, and one of K
+    Params    inner_product_param: num_output=K (must be given), bias_term (true), axis (1), transpose (false),
+              weight_filler (absent: all 0), bias_filler (absent: all 0)
     Blobs     w (K, D), with transpose (D, K);  b (K,) with bias_term
     In place  no: backward reads x
-    Errors    LayerError when num_output is 0, when axis is out of range, when x has not D features
+    Errors    LayerError when num_output is 0, when axis is out of range, when x has no features or other than D
     """
 
     message = "inner_product_param"

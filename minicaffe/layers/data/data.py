@@ -14,11 +14,13 @@ class DataLayer(PrefetchingLayer):
     """Read the next batch_size records of a database, in the order of their keys, over and over.
 
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
+    Computed  Transformer: minicaffe/data/transformer.py
 
     Top       y (N, C, H, W) with N = batch_size; label (N), if there is a second top
-    Params    data_param: source, backend, batch_size, prefetch (batches read ahead), rand_skip (begin at a
-              random record below it)
-              transform_param: scale, mirror, crop_size, mean_file, mean_value, force_color, force_gray
+    Params    data_param: source (must be given), backend (LEVELDB), batch_size (must be given), prefetch (batches read
+              ahead, 4), rand_skip (begin at a random record below it, 0)
+              transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
+              mean_value (absent: no mean), force_color (false), force_gray (false)
     Phase     crops are random in TRAIN and central in TEST; mirror is random in both
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, rand_skip exceeds the
               number of records, or transform_param does not fit the images; DataError when the database or a

@@ -14,7 +14,7 @@ class HDF5OutputLayer(Layer):
     Forward   the file holds the rows of all batches so far: it is written anew, and is whole at every moment
 
     Bottom    data (N, …) and label (N, …), at most 4 axes each; missing axes count as 1
-    Params    hdf5_output_param: file_name
+    Params    hdf5_output_param: file_name (must be given)
     Errors    LayerError when file_name is missing, a bottom has more than 4 axes, the bottoms have different
               batch sizes, or the rows' shape changes from batch to batch; DataError when the file cannot be
               written

@@ -13,13 +13,15 @@ class ImageDataLayer(PrefetchingLayer):
     """Read the next batch_size images of a list, resize them, and transform them.
 
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
+    Computed  Transformer: minicaffe/data/transformer.py
 
     Top       y (N, C, H, W) with N = batch_size and channels blue, green, red; label (N)
-    Params    image_data_param: source (a file of lines 'PATH LABEL'), root_folder (put before each path),
-              batch_size, shuffle (a new order each epoch), rand_skip (begin at a random image below it),
-              new_height and new_width (both or none), is_color
-              transform_param: scale, mirror, crop_size, mean_file, mean_value
-              data_param: prefetch (batches read ahead)
+    Params    image_data_param: source (must be given: a file of lines 'PATH LABEL'), root_folder (put before each path,
+              ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip (begin at a random image below it,
+              0), new_height (0) and new_width (both or none, 0), is_color (true)
+              transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
+              mean_value (absent: no mean)
+              data_param: prefetch (batches read ahead, 4)
     Phase     crops are random in TRAIN and central in TEST; mirror is random in both
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
               new_width is given alone, rand_skip exceeds the number of images, or transform_param does not

@@ -15,11 +15,13 @@ class MemoryDataLayer(Layer):
     `layer.add(images, labels)` transforms images first.
 
     Forward   y, label = the next batch_size rows of the arrays
+    Computed  Transformer: minicaffe/data/transformer.py
 
     Top       y (N, C, H, W) with N = batch_size; label (N)
-    Params    memory_data_param: batch_size, channels=C, height=H, width=W
-              transform_param: scale, mirror, crop_size, mean_file, mean_value (for `add`; crop_size must then
-              be H and W)
+    Params    memory_data_param: batch_size (must be given), channels=C (must be given), height=H (must be given),
+              width=W (must be given)
+              transform_param: scale (1), mirror (false), crop_size (0, or H and W, 0), mean_file (absent: no mean),
+              mean_value (absent: no mean); these are for `add` alone
     Phase     crops are random in TRAIN and central in TEST; mirror is random in both
     Errors    LayerError when a size is not positive, the arrays do not fit the sizes or batch_size, there are
               no arrays when the layer runs, or `add` comes before the arrays of the last `add` were all read

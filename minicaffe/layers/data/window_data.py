@@ -15,13 +15,17 @@ class WindowDataLayer(PrefetchingLayer):
 
     Forward   y = (x − mean) · scale   for x the window, scaled to crop_size, mirrored every other time;
               y = 0 where a window with its context reaches beyond the image
+    Computed  Transformer: minicaffe/data/transformer.py;
+              WindowBatches: minicaffe/data/windows.py
 
     Top       y (N, C, crop_size, crop_size) with N = batch_size; label (N): the window's class, 0 for background
-    Params    window_data_param: source (a window file), root_folder (put before each path), batch_size,
-              fg_threshold (overlap from which a window is an object), bg_threshold (below it, background),
-              fg_fraction, context_pad, crop_mode ("warp" or "square"), cache_images, scale
-              transform_param: crop_size, mirror, mean_file, mean_value
-              data_param: prefetch (batches read ahead)
+    Params    window_data_param: source (must be given: a window file), root_folder (put before each path, ""),
+              batch_size (must be given), fg_threshold (overlap from which a window is an object, 0.5), bg_threshold
+              (below it, background, 0.5), fg_fraction (of objects in a batch, 0.25), context_pad (0), crop_mode (or
+              "square", "warp"), cache_images (false), scale (1)
+              transform_param: crop_size (must be given, 0), mirror (false), mean_file (absent: no mean), mean_value
+              (absent: no mean)
+              data_param: prefetch (batches read ahead, 4)
     Errors    LayerError when source is missing, batch_size, prefetch or crop_size is not positive, context_pad
               leaves no pixel, fg_fraction is not in [0, 1], a threshold is negative, scale is 0, crop_mode is another,
               or the mean does not fit; DataError when the window file or an image cannot be read, or one of the two

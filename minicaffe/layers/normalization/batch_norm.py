@@ -16,11 +16,14 @@ class BatchNormLayer(Layer):
               y = (x − μ) / √(v + ε)
               blobs: mean ← λ·mean + μ,  variance ← λ·variance + v·m/(m − 1),  factor ← λ·factor + 1
     Backward  dx = (dy − Σ dy / m − y · Σ (dy·y) / m) / √(v + ε)
-    With global statistics μ = mean / factor, v = variance / factor, no blob changes, and dx = dy / √(v + ε).
+    With global statistics μ = mean / factor and v = variance / factor, or both 0 where factor is 0; no blob changes,
+    and dx = dy / √(v + ε). For m = 1 the variance that is remembered is v.
+    Computed  kernels.remembered_moments, kernels.affine: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (N, C, …) or (N,), which counts as one channel
     Top       y, the shape of x
-    Params    batch_norm_param: use_global_stats (default: in TEST), moving_average_fraction=λ, eps=ε
+    Params    batch_norm_param: use_global_stats (absent: true in TEST, false in TRAIN), moving_average_fraction=λ
+              (0.999), eps=ε (1e-5)
     Blobs     mean (C,), variance (C,), factor (1,): statistics, never touched by the solver
     In place  yes: a copy of y is kept for backward
     Phase     TRAIN measures the batch, TEST takes the blobs, unless use_global_stats says otherwise

@@ -14,10 +14,12 @@ class LRNLayer(Layer):
     where both Σ run over the window around i, in which values beyond the border count as 0:
         ACROSS_CHANNELS    n channels at the same place, m = n
         WITHIN_CHANNEL     n × n places of the same channel, m = n², and k = 1 whatever is given
+    Computed  kernels.lrn, kernels.lrn_grad: minicaffe/kernels/definitions/lrn.py
 
     Bottom    x (N, C, H, W)
     Top       y (N, C, H, W)
-    Params    lrn_param: local_size=n (odd), alpha=α, beta=β, k, norm_region, engine (accepted, without effect)
+    Params    lrn_param: local_size=n (odd, 5), alpha=α (1), beta=β (0.75), k (1), norm_region (ACROSS_CHANNELS), engine
+              (accepted, without effect, DEFAULT)
     In place  yes: a copy of x is kept for backward
     Errors    LayerError when local_size is even, when alpha or k is negative, or x has not 4 axes
     Derived   docs/maths/normalization.md#lrn

@@ -17,8 +17,8 @@ class MVNLayer(Layer):
               without normalize_variance: dx = dy − Σ dy / m
 
     Bottom    x (N, C, H, W), or fewer axes, the missing ones counting as 1
-    Top       y (N, C, H, W), always four axes
-    Params    mvn_param: normalize_variance, across_channels, eps=ε
+    Top       y (N, C, H, W), always four axes; in place, the shape of x
+    Params    mvn_param: normalize_variance (true), across_channels (false), eps=ε (1e-9)
     In place  yes: backward reads y alone
     Errors    LayerError when x has more than 4 axes, or eps is negative
     Derived   docs/maths/normalization.md#mvn

@@ -14,6 +14,7 @@ class LSTMUnitLayer(Layer):
               c = f · c0 + i · g,  h = o · tanh(c)
     Backward  e = dc + dh · o · (1 − tanh²c),  dc0 = e · f
               dx = [e · g · i(1 − i), e · c0 · f(1 − f), dh · tanh(c) · o(1 − o), e · i · (1 − g²)]
+    Computed  kernels.lstm_unit, kernels.lstm_unit_grad: minicaffe/kernels/definitions/recurrent.py
 
     Bottom    c0 (1, N, D): the cells before;  x = [x_i, x_f, x_o, x_g] (1, N, 4D): the gates' inputs;
               δ (1, N): 0 where a sequence begins, 1 where it continues

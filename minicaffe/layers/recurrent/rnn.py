@@ -13,16 +13,21 @@ class RNNLayer(RecurrentLayer):
 
     Forward   h_t = tanh(w_x x_t + b + w_s x_static + w_h (δ_t · h_{t−1}))
               y_t = tanh(w_o h_t + b_o)
-    Backward  do_t = dy_t · (1 − y_t²);  dw_o += Σ do_t h_tᵀ,  db_o += Σ do_t;  from t = T down:
-              dz_t = (w_oᵀ do_t + δ_{t+1} · w_hᵀ dz_{t+1}) · (1 − h_t²);
-              then dw_x += Σ dz_t x_tᵀ,  dw_h += Σ dz_t (δ_t · h_{t−1})ᵀ,  db += Σ dz_t,  dx_t = w_xᵀ dz_t
+    Backward  do_t = dy_t · (1 − y_t²),  dw_o += Σ do_t h_tᵀ,  db_o += Σ do_t   over t
+              from t = T down to 1, with dz_{T+1} = 0:
+              dz_t = (w_oᵀ do_t + δ_{t+1} · w_hᵀ dz_{t+1}) · (1 − h_t²)
+              dw_x += Σ dz_t x_tᵀ,  dw_h += Σ dz_t (δ_t · h_{t−1})ᵀ,  db += Σ dz_t,  dx_t = w_xᵀ dz_t   over t
+              dw_s += (Σ dz_t) x_staticᵀ,  dx_static = w_sᵀ Σ dz_t   over t
+    No gradient passes from one batch to another: the diff of h_0 is 0, that of h_T is not read.
+    Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py
 
     Bottom    x (T, N, …);  δ (T, N): 0 where a sequence begins, 1 where it continues;
               optionally x_static (N, …);  with expose_hidden: h_0 (1, N, D)
     Top       y (T, N, D);  with expose_hidden: h_T (1, N, D)
-    Params    recurrent_param: num_output=D, weight_filler, bias_filler, expose_hidden, debug_info
+    Params    recurrent_param: num_output=D (must be given, 0), weight_filler (absent: all 0), bias_filler (absent: all
+              0), expose_hidden (false), debug_info (print mean absolute values of each step, false)
     Blobs     w_x (D, features), b (D,), w_s (D, static features) if x_static is given, w_h (D, D), w_o (D, D), b_o (D,)
-    In place  no
+    In place  no: the top has a shape of its own
     Errors    LayerError when num_output is 0, when shapes do not fit or T changes, and when a gradient is asked for δ
     Derived   docs/maths/recurrent.md#rnn
     See       Elman, Cognitive Science 14, 1990

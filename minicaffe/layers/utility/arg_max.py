@@ -19,10 +19,11 @@ class ArgMaxLayer(Layer):
     Top       with axis: the shape of x with k for the size of that axis; i, or v with out_max_val
               without: (N, 1, k) holding i, or with out_max_val (N, 2, k) holding i and v; as many further
               axes of size 1 as x has more than three
-    Params    argmax_param: out_max_val, top_k=k, axis (negative ones count from the end)
+    Params    argmax_param: out_max_val (false), top_k=k (1), axis (absent: all axes but the first; negative ones count
+              from the end)
     In place  no: the top has a shape of its own
-    Errors    LayerError when axis is out of range, when top_k is 0 or more than there are values, when a
-              gradient is asked for
+    Errors    LayerError when axis is out of range or x has no axis, when top_k is 0 or more than there are values,
+              when a gradient is asked for
     """
 
     message = "argmax_param"

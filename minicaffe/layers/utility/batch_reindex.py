@@ -13,7 +13,7 @@ class BatchReindexLayer(Layer):
     Backward  dx[n] = Σ dy[m]   over all m with i[m] = n
 
     Bottom    x (N, …)
-              i (M,), whole numbers from 0 to N − 1
+              i (M,): places from 0 to N − 1; fractions are cut off
     Top       y (M, …)
     In place  no: the top has a shape of its own
     Errors    LayerError when x has no axis or i not exactly one, when a number in i is no place in x, when a

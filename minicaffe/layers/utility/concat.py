@@ -13,10 +13,11 @@ class ConcatLayer(Layer):
 
     Forward   y = x[0], x[1], … one behind the other along `axis`
     Backward  dx[i] = the part of dy that x[i] became
+    Computed  kernels.copy_columns: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x[0], x[1], … (equal shapes but for the size of `axis`)
     Top       y, that shape with the sum of those sizes
-    Params    concat_param: axis, concat_dim (deprecated, an axis counted from the front)
+    Params    concat_param: axis (1), concat_dim (deprecated, an axis counted from the front, 1)
     In place  no: the top has a shape of its own
     Errors    LayerError when axis and concat_dim are both set, when the axis is out of range, when the other
               axes differ

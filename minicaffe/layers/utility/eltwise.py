@@ -19,11 +19,14 @@ class EltwiseLayer(Layer):
     Backward  SUM   dx[i] = c[i] · dy
               PROD  dx[i] = dy · Π x[j] over j ≠ i;  without stable_prod_grad dy · y / x[i], quicker for
                     many bottoms, but not a number where x[i] = 0
-              MAX   dx[i] = dy where x[i] was the largest, else 0
+              MAX   dx[i] = dy where x[i] was the largest, else 0;  where several are equal, the first of
+                    x[1], x[0], x[2], x[3], … counts as the largest
+    Computed  kernels.weighted_sum, kernels.larger, kernels.product: minicaffe/kernels/definitions/elementwise.py;
+              kernels.linear: minicaffe/kernels/definitions/maps.py
 
     Bottom    x[0], x[1], … (at least two, equal shapes)
     Top       y, the same shape
-    Params    eltwise_param: operation, coeff=c (SUM alone; none: all 1), stable_prod_grad (PROD alone)
+    Params    eltwise_param: operation (SUM), coeff=c (SUM alone; absent: all 1), stable_prod_grad (PROD alone, true)
     In place  no: backward reads the bottoms
     Errors    LayerError when coeff is given for PROD or not once a bottom, when shapes differ
     """

@@ -12,7 +12,7 @@ class FlattenLayer(Layer):
 
     Bottom    x (at least one axis)
     Top       y, the shape of x with axes `axis` to `end_axis` replaced by one of their product
-    Params    flatten_param: axis, end_axis (both included; negative ones count from the end)
+    Params    flatten_param: axis (1), end_axis (-1); both are included, and negative ones count from the end
     In place  no: the top has a shape of its own
     Errors    LayerError when axis or end_axis is out of range, or axis lies more than 1 behind end_axis
     """

@@ -11,7 +11,7 @@ class ParameterLayer(Layer):
     Backward  dw = dy   (the same memory: of several passes without an update between, the last one counts)
 
     Top       y, the shape of w
-    Params    parameter_param: shape
+    Params    parameter_param: shape (absent: a scalar)
     Blobs     w (shape), 0 until loaded or set
     Errors    LayerError when shape holds a negative size
     """

@@ -42,8 +42,9 @@ class PythonLayer(Layer):
 
     Bottom    any
     Top       any
-    Params    python_param: module (found along sys.path and in the current directory), layer (the class),
-              param_str (handed to the class as it is), share_in_parallel (accepted, without effect)
+    Params    python_param: module (must be given; found along sys.path and in the current directory), layer (must be
+              given: the class), param_str (handed to the class as it is, ""), share_in_parallel (accepted, without
+              effect, false)
     Blobs     what the class adds
     In place  as the class allows
     Errors    LayerError when module or layer is missing, cannot be imported or found, or is no Layer; when the

@@ -21,10 +21,11 @@ class ReductionLayer(Layer):
               ASUM   dx = c · dy · sign(x)
               SUMSQ  dx = c · dy · 2x
               MEAN   dx = c / D · dy
+    Computed  kernels.row_sum: minicaffe/kernels/definitions/reduce.py
 
     Bottom    x (at least one axis)
     Top       y, the shape of x up to `axis`: a scalar for axis 0
-    Params    reduction_param: operation, axis (negative ones count from the end), coeff=c
+    Params    reduction_param: operation (SUM), axis (negative ones count from the end, 0), coeff=c (1)
     In place  no: the top has a shape of its own
     Errors    LayerError when axis is out of range
     """

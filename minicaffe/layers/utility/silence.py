@@ -8,7 +8,7 @@ class SilenceLayer(Layer):
     """Take blobs in and do nothing with them.
 
     Forward   nothing
-    Backward  dx = 0
+    Backward  dx[i] = 0
 
     Bottom    x[0], x[1], … (any shapes)
     """

@@ -12,13 +12,14 @@ from minicaffe.layers.utility._rows import rows
 class SliceLayer(Layer):
     """Cut a blob along one axis: into equal parts, or at given places. The opposite of Concat.
 
-    Forward   y[i] = x from place i to place i + 1 of `axis`
+    Forward   y[i] = the part of x between cut i and cut i + 1 along `axis`; the first cut is at 0, the last at its end
     Backward  dx = dy[0], dy[1], … one behind the other along `axis`
+    Computed  kernels.copy_columns: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (at least one axis)
     Top       y[0], y[1], …: the shape of x but for the size of `axis`
-    Params    slice_param: axis, slice_point (where each top but the first begins; none: equal parts),
-              slice_dim (deprecated, an axis counted from the front)
+    Params    slice_param: axis (1), slice_point (where each top but the first begins; absent: equal parts), slice_dim
+              (deprecated, an axis counted from the front, 1)
     In place  no: the tops have shapes of their own
     Errors    LayerError when axis and slice_dim are both set, when the axis is out of range, when slice_point
               is not one fewer than the tops, does not rise, or leaves the axis, when parts cannot be equal

@@ -10,10 +10,12 @@ class SoftmaxLayer(Layer):
 
     Forward   y[c] = exp(x[c]) / Σ exp(x[j])   (computed from x − max x, so nothing overflows)
     Backward  dx[c] = y[c] · (dy[c] − Σ dy[j] · y[j])
+    where c and j run over the places along `axis`
+    Computed  kernels.softmax, kernels.softmax_grad: minicaffe/kernels/definitions/softmax.py
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    softmax_param: axis, engine (accepted, without effect)
+    Params    softmax_param: axis (1), engine (accepted, without effect, DEFAULT)
     In place  yes: backward reads y alone
     Errors    LayerError when x has no such axis
     Derived   docs/maths/loss.md#softmax

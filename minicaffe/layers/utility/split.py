@@ -12,10 +12,11 @@ class SplitLayer(Layer):
 
     Forward   y[i] = x   (the same memory, no copy)
     Backward  dx = Σ dy[i]
+    Computed  kernels.add_up: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (any shape)
     Top       y[0], y[1], …, each the shape of x
-    In place  no
+    In place  no: the tops share the memory of x already
     """
 
     tops = (1, None)

@@ -10,10 +10,11 @@ class TileLayer(Layer):
 
     Forward   y = x, x, … (k times) one behind the other along `axis`
     Backward  dx = Σ of the k parts of dy
+    Computed  kernels.copy_columns: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (at least one axis)
     Top       y, the shape of x with k times the size of `axis`
-    Params    tile_param: axis, tiles=k (must be given)
+    Params    tile_param: axis (1), tiles=k (must be given)
     In place  no: the top has a shape of its own
     Errors    LayerError when axis is out of range, or tiles is missing or less than 1
     """

@@ -16,17 +16,22 @@ class ConvolutionLayer(ConvolutionBase):
     Backward  dx[n, c, q] = Σ w[k, c, i] · dy[n, k, o]   over k, i, o with o·s + i·d − p = q
               dw[k, c, i] += Σ dy[n, k, o] · x[n, c, o·s + i·d − p]   over n and o
               db[k] += Σ dy[n, k, o]   over n and o
+    Computed  kernels.correlate, kernels.add_channel_sums, kernels.correlate_weight_grad, kernels.correlate_data_grad:
+              minicaffe/kernels/definitions/convolution.py
 
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
     Top       y (N, K, oh, ow), one a bottom; oh = (H + 2p − d·(kh − 1) − 1) / s + 1, rounded towards zero
-    Params    convolution_param: num_output=K, bias_term, group, axis, weight_filler, bias_filler,
-              kernel_size or kernel_h kernel_w, stride or stride_h stride_w, pad or pad_h pad_w, dilation,
-              engine force_nd_im2col (accepted, without effect)
+    Params    convolution_param: num_output=K (must be given), bias_term (true), group (1), axis (of the channels, 1),
+              weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size (once, or once an axis; must be
+              given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0)
+              pad_w (0), dilation=d (absent: 1), engine (accepted, without effect, DEFAULT), force_nd_im2col (accepted,
+              without effect, false)
     Blobs     w (K, C / group, kh, kw), b (K,) with bias_term
     In place  no: backward reads x
     Errors    LayerError when num_output is 0, when group does not divide C and K, when kernel_size, stride, pad or
-              dilation are given a wrong number of times, twice over or as 0, when axis is out of range, when bottoms
-              and tops differ in number, bottoms in shape or C from w, or the window does not fit
+              dilation is given a wrong number of times, or in both ways, when one of them other than pad is 0, when
+              axis is out of range, when there are more or fewer tops than bottoms, when bottoms differ in shape, when
+              C is not that of w, and when the window does not fit
     Derived   docs/maths/vision.md#convolution-and-deconvolution
     """
 

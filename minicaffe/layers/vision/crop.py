@@ -8,13 +8,14 @@ from minicaffe.layer import Layer, register
 class CropLayer(Layer):
     """Keep the part of x, from axis on, that has the sizes of a reference blob and begins at an offset.
 
-    Forward   y[n, c, h, w] = x[n, c, h + o_h, w + o_w]
-    Backward  dx = dy in the part that was kept, 0 around it
+    Forward   y[n, c, h, w] = x[n, c, h + o_h, w + o_w]   with axis 2; other axes alike
+    Backward  dx = dy in the part that was kept, 0 around it; the diff of the reference is 0
+    Computed  kernels.crop: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (N, C, H, W), and a reference (·, ·, h, w) of which only the shape is read
     Top       y (N, C, h, w)
-    Params    crop_param: axis (first that is cropped), offset (one for all axes, or one an axis)
-    In place  no
+    Params    crop_param: axis (the first that is cropped, 2), offset=o (one for all axes, or one an axis; absent: 0)
+    In place  no: the top has a shape of its own
     Errors    LayerError when axis is out of range, when offset is given a wrong number of times, when the reference
               has not as many axes as x, when the part reaches over the edge of x
     """

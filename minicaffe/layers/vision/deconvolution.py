@@ -15,15 +15,21 @@ class DeconvolutionLayer(ConvolutionBase):
     Backward  dx[n, c, o] = Σ w[c, k, i] · dy[n, k, o·s + i·d − p]   over k and i
               dw[c, k, i] += Σ x[n, c, o] · dy[n, k, o·s + i·d − p]   over n and o
               db[k] += Σ dy[n, k, q]   over n and q
+    Computed  kernels.correlate_data_grad, kernels.add_channel_sums, kernels.correlate_weight_grad, kernels.correlate:
+              minicaffe/kernels/definitions/convolution.py;
+              kernels.affine: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
     Top       y (N, K, oh, ow), one a bottom; oh = s·(H − 1) + d·(kh − 1) + 1 − 2p
-    Params    convolution_param: num_output=K, bias_term, group, axis, weight_filler, bias_filler,
-              kernel_size or kernel_h kernel_w, stride or stride_h stride_w, pad or pad_h pad_w, dilation,
-              engine force_nd_im2col (accepted, without effect)
+    Params    convolution_param: num_output=K (must be given), bias_term (true), group (1), axis (of the channels, 1),
+              weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size (once, or once an axis; must be
+              given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0)
+              pad_w (0), dilation=d (absent: 1), engine (accepted, without effect, DEFAULT), force_nd_im2col (accepted,
+              without effect, false)
     Blobs     w (C, K / group, kh, kw), b (K,) with bias_term
     In place  no: backward reads x
-    Errors    LayerError as for Convolution, and when the padding eats the whole top
+    Errors    LayerError as for Convolution, and when the padding leaves nothing of the top
+    Derived   docs/maths/vision.md#convolution-and-deconvolution
     See       Long et al., CVPR 2015, §3.3: with the bilinear filler it upsamples linearly
     """
 

@@ -15,13 +15,17 @@ class Im2colLayer(Layer):
 
     Forward   y[n, (c, i), o] = x[n, c, o·s + i·d − p]
     Backward  dx[n, c, q] = Σ dy[n, (c, i), o]   over i and o with o·s + i·d − p = q
+    Computed  kernels.im2col, kernels.col2im: minicaffe/kernels/definitions/im2col.py
 
     Bottom    x (N, C, H, W); any number of spatial axes, any axes before the channels
     Top       y (N, C · kh · kw, oh, ow), oh and ow as for Convolution
-    Params    convolution_param: axis, kernel_size or kernel_h kernel_w, stride or stride_h stride_w,
-              pad or pad_h pad_w, dilation, engine force_nd_im2col (accepted, without effect)
-    In place  no
-    Errors    LayerError for axis, the window and its fit, as for Convolution, and without a spatial axis
+    Params    convolution_param: axis (of the channels, 1), kernel_size (once, or once an axis; must be given) or
+              kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0) pad_w (0),
+              dilation=d (absent: 1), engine (accepted, without effect, DEFAULT), force_nd_im2col (accepted, without
+              effect, false)
+    In place  no: the top has a shape of its own
+    Errors    LayerError when there is no spatial axis after `axis`, and for axis and the window as Convolution has them
+    Derived   docs/maths/vision.md#convolution-and-deconvolution
     """
 
     message = "convolution_param"

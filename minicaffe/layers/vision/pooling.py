@@ -11,25 +11,32 @@ from minicaffe.layers.vision._pooling import PoolingBase
 class PoolingLayer(PoolingBase):
     """Slide a window over every channel and keep one number of it: the largest, the mean, or one drawn at random.
 
-    A window is the pixels q of o·s − p ≤ q < o·s − p + k that exist.
+    Window o holds the pixels q of the image with o·s − p ≤ q < o·s − p + k.
 
     Forward   MAX         y[o] = x[m], m the first of the largest
               AVE         y[o] = Σ x[q] / a, a the window's size with the padding it covers
-              STOCHASTIC  TRAIN: y[o] = x[m], m drawn with probability x[m] / Σ x[q];  TEST: y[o] = Σ x[q]² / Σ x[q]
-    Backward  MAX, STOCHASTIC  dx[m] = Σ dy[o] over the windows that chose m
-              AVE              dx[q] = Σ dy[o] / a over the windows with q in them
+              STOCHASTIC  TRAIN: y[o] = x[m], m drawn with probability x[m] / S
+                          TEST: y[o] = Σ x[q]² / S, or 0 where S ≤ 0;  S = Σ x[q]
+    Backward  MAX         dx[m] = Σ dy[o]   over the windows o that chose m
+              AVE         dx[q] = Σ dy[o] / a   over the windows o with q in them
+              STOCHASTIC  TRAIN: as MAX;  TEST: dx[q] = Σ dy[o] · (2 · x[q] − y[o]) / S
+                          over the windows o with q in them and S > 0
+    Computed  kernels.max_pool, kernels.ave_pool, kernels.stochastic_pool, kernels.expected_pool, kernels.ave_pool_grad,
+              kernels.max_pool_grad, kernels.expected_pool_grad: minicaffe/kernels/definitions/pooling.py
 
     Bottom    x (N, C, H, W)
     Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode, + 1; with padding, a window that would
               begin beyond H + p is left out;  for MAX also m (N, C, oh, ow) as h·W + w, −1 for none
-    Params    pooling_param: pool, kernel_size or kernel_h kernel_w, stride or stride_h stride_w,
-              pad or pad_h pad_w, global_pooling, round_mode, engine (accepted, without effect)
-    In place  no: backward reads x (STOCHASTIC in TEST)
+    Params    pooling_param: pool (MAX), kernel_size=k (must be given, but for the whole image) or kernel_h
+              kernel_w, stride=s (1) or stride_h stride_w, pad=p (0) or pad_h (0) pad_w (0), global_pooling (the window
+              is the image, false), round_mode (CEIL), engine (accepted, without effect, DEFAULT)
+    In place  no: the top has a shape of its own
     Phase     STOCHASTIC draws in TRAIN and averages in TEST
-    Errors    LayerError when x has not four axes, when kernel, stride or pad are missing, 0, half given or given
-              twice over, when pad ≥ kernel, when STOCHASTIC is padded, when global_pooling comes with a kernel, pad
-              or stride, when the window does not fit or the last one would begin beyond the image, when a second top
-              is wanted of another method than MAX
+    Errors    LayerError when x has not four axes, when there is no kernel, when kernel or stride is 0, when one of
+              the two numbers of kernel, stride or pad is missing, or both ways of giving them are used, when a pad is
+              not less than the kernel, when STOCHASTIC is padded, when global_pooling comes with a kernel, pad or
+              stride, when the window does not fit or the last one would begin beyond the image, when another method
+              than MAX has a second top
     Derived   docs/maths/vision.md#pooling
     See       Zeiler and Fergus, ICLR 2013, on stochastic pooling
     """

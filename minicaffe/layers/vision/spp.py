@@ -9,17 +9,20 @@ from minicaffe.layers.vision._pooling import PoolingBase
 
 @register("SPP")
 class SPPLayer(PoolingBase):
-    """Pool every channel over 1, 2 × 2, 4 × 4, … bins and string the results together.
+    """Pool every channel over 1, 2 × 2, 4 × 4, … bins and lay the results side by side.
 
     Level l has 2^l bins a side: a Pooling with kernel and stride k = ⌈H / 2^l⌉ and pad p = ⌈(k · 2^l − H) / 2⌉.
 
-    Forward   y = the levels' poolings, each flattened to (N, C · bins), side by side
-    Backward  dx = Σ over the levels of their pooling's dx
+    Forward   y = what the levels pool, each flattened to (N, C · 4^l), one beside the other
+    Backward  dx = Σ dx of each level's pooling   over the levels
+    Computed  kernels.max_pool, kernels.ave_pool, kernels.stochastic_pool, kernels.expected_pool, kernels.ave_pool_grad,
+              kernels.max_pool_grad, kernels.expected_pool_grad: minicaffe/kernels/definitions/pooling.py
 
     Bottom    x (N, C, H, W)
     Top       y (N, C · Σ 4^l); with one level (N, C, 1, 1)
-    Params    spp_param: pyramid_height (levels), pool, engine (accepted, without effect)
-    In place  no
+    Params    spp_param: pyramid_height (the number of levels, must be given), pool (MAX), engine (accepted, without
+              effect, DEFAULT)
+    In place  no: the top has a shape of its own
     Phase     STOCHASTIC draws in TRAIN and averages in TEST, as in Pooling
     Errors    LayerError when pyramid_height is 0, when x has not four axes, when an image is too small for a level's
               bins, and for STOCHASTIC where a level needs padding

@@ -1,0 +1,51 @@
+"""Explain a layer type: its datasheet, the maths as code, an example with numbers, and where it is derived.
+
+  minicaffe explain lrn          one type; its capitals do not matter
+
+`minicaffe layers NAME` prints the fields of a type and a sample of a net with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from minicaffe.cli.layout import code, prose, terminal_width, wrap
+from minicaffe.cli.terminal import say
+from minicaffe.layers import datasheet, worked_example
+
+PIPED = 120  # columns for a reader that is no terminal: as wide as the code is written
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("type", metavar="TYPE", help="a layer type")
+
+
+def run(args: argparse.Namespace) -> int:
+    say(page(datasheet.find(args.type)))
+    return 0
+
+
+def page(name: str) -> str:
+    """All that is told of a type."""
+    width, sheet = terminal_width(PIPED), datasheet.datasheet(name)
+    parts = [*wrap(f"{name}: {datasheet.own_path(name)}", width), *([prose(sheet, width)] if sheet else [])]
+    for title, sources in (("Definitions of the kernels that it calls", datasheet.definitions(name)),
+                           ("The layer's own code", datasheet.own_code(name))):
+        parts += [title] if sources else []
+        parts += ["\n".join([*wrap(f"{source.name} in {source.path}:", width), *code(source.text, width)])
+                  for source in sources]
+    parts += _example(name, width)
+    if where := datasheet.derivation(name):
+        parts += wrap(f"The formulas are derived in {where} of the repository.", width)
+    return "\n\n".join(parts)
+
+
+def _example(name: str, width: int) -> list[str]:
+    example = worked_example.worked_example(name)
+    if example is None:
+        return []
+    parts = ["\n".join(["Example", *(wrap(example.words, width, "  ") if example.words else [])])]
+    if example.prototxt:
+        numbers = worked_example.as_text(example, width - 2)
+        parts += ["\n".join(code(example.prototxt, width)), "\n".join(f"  {line}" for line in numbers)]
+    return parts
