@@ -3,28 +3,52 @@
 import numpy as np
 
 from minicaffe.layer import register
-from minicaffe.layers.loss._normalize import CLASS_LABELS, NormalizedLoss, blocks, times
+from minicaffe.layers.loss._cells import blocks, times
+from minicaffe.layers.loss._focal import focal_loss, focal_slope
+from minicaffe.layers.loss._normalized_loss import NormalizedLoss
+from minicaffe.layers.loss._targets import CLASS_LABELS, warn_of_targets
 
 
 @register("SigmoidCrossEntropyLoss")
 class SigmoidCrossEntropyLossLayer(NormalizedLoss):
-    """The cross entropy of the probability σ(x) and a target t; each cell is a yes/no question of its own.
+    """The cross entropy of a probability p = σ(x) and a target t; each score is a yes/no question of its own.
 
-    Forward   l = −t · log σ(x) − (1 − t) · log(1 − σ(x))
-                = x · d + log(1 + exp(−|x|)),   d = [x ≥ 0] − t
-              L = Σ w · l / Z   over the cells
-    Backward  dx = (σ(x) − t) · w · loss_weight / Z
+    Forward   l = −t · log p − (1 − t) · log(1 − p),   p = σ(x) = 1 / (1 + exp(−x))
+                = d · x + log(1 + exp(−|x|)),          d = [x ≥ 0] − t
+              L = Σ w · l / Z   over the cells; a cell is a score with its target
+    Backward  ∂l/∂x = p − t
+                    = d − sign(x) · r,                 r = σ(−|x|) = exp(−|x|) / (1 + exp(−|x|))
+              dx = w · (p − t) · λ / Z,                λ = loss_weight
+
+    The code computes the second line of each: it is the same number, and no exponent is ever above 0.
 
     Bottom    x (N, …) scores, not yet through a Sigmoid;  t, as many targets in [0, 1], N first;
               w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar;  optional: w · l, the shape of x, not divided by Z, 0 where ignored
-    Params    loss_param: ignore_label, normalization (BATCH_SIZE), normalize (deprecated), exact_ignore,
-              class_weight (one a channel, axis 1), pos_weight=α and focal_gamma=γ, which make
-              l = −α · t · (1 − p)^γ · log p − (1 − t) · p^γ · log(1 − p)  of p = σ(x)
+    Params    loss_param: ignore_label (none): cells with this target do not count; exact_ignore (false);
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a channel,
+              axis 1; pos_weight=α (1) and focal_gamma=γ (0), which make
+              l = −α · t · (1 − p)^γ · log p − (1 − t) · p^γ · log(1 − p)
     Errors    LayerError when the batch sizes or the counts of x and t differ, the number of weights or of
               class_weight does not fit, a weight is negative or not finite;
               UserWarning, once, for targets outside [0, 1]
     Derived   docs/maths/loss.md#sigmoid-cross-entropy
+
+    Two samples of three questions, one of which is ignored, so the costs l are 0.6931 0.1269 0.3133 and
+    1.3133 – 2.1269, and L is half their sum:
+
+    >>> from minicaffe import Blob
+    >>> x, t, L = Blob((2, 3)), Blob((2, 3)), Blob(())
+    >>> x.data[...] = [[0, 2, -1], [1, 0, -2]]
+    >>> t.data[...] = [[1, 1, 0], [0, -1, 1]]
+    >>> layer = SigmoidCrossEntropyLossLayer(loss_param={"ignore_label": -1})
+    >>> layer.SetUp([x, t], [L])
+    >>> print(f"{layer.Forward([x, t], [L]):.4f}")
+    2.2868
+    >>> layer.Backward([L], [True, False], [x, t])
+    >>> print(x.diff.round(4))  # (σ(x) − t) / 2
+    [[-0.25   -0.0596  0.1345]
+     [ 0.3655  0.     -0.4404]]
     """
 
     message = "loss_param"
@@ -37,63 +61,50 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         super().setup(bottom, top)
         self.alpha = self.param.pos_weight if self.param.HasField("pos_weight") else 1.0
         self.gamma = self.param.focal_gamma
-        self.plain = self.alpha == 1 and self.gamma == 0
+        self.targets_warned = False
 
     def reshape(self, bottom, top):
         x = bottom[0]
         self.check_same_size(bottom, CLASS_LABELS)
         self.check_weights(bottom, x.count, x.shape[1] if x.num_axes > 1 else 1)
         top[0].reshape(())
-        for y in top[1:]:
-            y.reshape_like(x)
+        for wl in top[1:]:
+            wl.reshape_like(x)
 
     def forward(self, bottom, top):
         x, t = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
         cells = self.cells = self.read_targets(bottom)
         total = 0.0
-        for part in blocks(x.size):
-            l = self._loss(x[part], t[part])
-            total += self.total(l, cells.part(part))
+        for some in blocks(x.size):
+            wl = cells[some].weigh(self._loss(x[some], t[some]))
+            total += wl.sum(dtype=np.float64)
             for y in top[1:]:
-                y.data.reshape(-1)[part] = l
-        self.write_loss(top, total, cells)
-        self.warn_of_targets(bottom[1].data)
+                y.data.reshape(-1)[some] = wl
+        top[0].data[...] = total / cells.Z
+        self.targets_warned = self.targets_warned or warn_of_targets(self, bottom[1].data)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
         x, t, dx = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), bottom[0].diff.reshape(-1)
-        scale = self.scale(top, self.cells)
-        for part in blocks(x.size):
-            slope = self._slope(x[part], t[part])
-            self.apply(slope, self.cells.part(part))
-            # the second top is w · l undivided, so that its gradient joins in without the 1 / Z
-            dx[part] = slope * (scale + top[1].diff.reshape(-1)[part] if len(top) == 2 else scale)
+        scale = self.scale(top)  # λ / Z
+        for some in blocks(x.size):
+            w_slope = self.cells[some].weigh(self._slope(x[some], t[some]))
+            # the second top is w · l, so a gradient that comes back from it joins without 1 / Z
+            dx[some] = w_slope * (scale + top[1].diff.reshape(-1)[some] if len(top) == 2 else scale)
 
     def _loss(self, x, t):
-        if not self.plain:
-            A, B, _, _, focus_A, focus_B = self._logs(x)
-            return self.alpha * times(t, focus_A * A) + times(1 - t, focus_B * B)
-        l = times(self._distance(x, t), x)
-        l += np.log1p(np.exp(-np.abs(x)))  # the exponent is never above 0; log1p keeps what 1 + … rounds away
-        return l
+        """l of each cell."""
+        if self.alpha != 1 or self.gamma != 0:
+            return focal_loss(x, t, self.alpha, self.gamma)
+        d = ~np.signbit(x) - t
+        return times(d, x) + np.log1p(np.exp(-np.abs(x)))  # log1p keeps what log(1 + …) rounds away
 
     def _slope(self, x, t):
-        if not self.plain:
-            A, B, p, q, focus_A, focus_B = self._logs(x)
-            return ((1 - t) * focus_B * (p + self.gamma * times(q, B))
-                    - self.alpha * t * focus_A * (q + self.gamma * times(p, A)))
+        """∂l/∂x of each cell."""
+        if self.alpha != 1 or self.gamma != 0:
+            return focal_slope(x, t, self.alpha, self.gamma)
+        d = ~np.signbit(x) - t  # [x ≥ 0] as copysign sees it, for which −0 is negative
         e = np.exp(-np.abs(x))
-        r = e / (1 + e)  # σ(−|x|), the smaller of σ(x) and 1 − σ(x)
-        return self._distance(x, t) - np.copysign(r, x)  # σ(x) − t, of which no digit is lost for large |x|
-
-    @staticmethod
-    def _distance(x, t):
-        """d = [x ≥ 0] − t: how far the target is from the answer that the sign of x gives (−0 counts as negative)."""
-        return np.logical_not(np.signbit(x)) - t
-
-    def _logs(self, x):
-        """A = −log p, B = −log(1 − p), p, q = 1 − p, and the focal factors q^γ of A and p^γ of B."""
-        A, B = np.logaddexp(0, -x), np.logaddexp(0, x)
-        g = self.gamma
-        return A, B, np.exp(-A), np.exp(-B), np.exp(-g * B) if g else 1.0, np.exp(-g * A) if g else 1.0
+        r = e / (1 + e)
+        return d - np.copysign(r, x)  # keeps its digits where p − t has none: p rounds to 1 from x = 16.6 on
