@@ -1,5 +1,6 @@
 """The loss family and its engine: hand-worked numbers, naive formulas, finite differences, identities."""
 
+import doctest
 import itertools
 import logging
 import math
@@ -24,7 +25,7 @@ from minicaffe.layers import (
     SoftmaxLayer,
     SoftmaxWithLossLayer,
 )
-from minicaffe.layers.loss import contrastive_loss
+from minicaffe.layers.loss import contrastive_loss, sigmoid_cross_entropy_loss
 from minicaffe.proto import TRAIN, LayerParameter, NetParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.testing import check_layer
@@ -119,6 +120,14 @@ def test_the_layer_works_alone():
 
     assert pytest.approx(2.286763288841168) == loss
     assert pytest.approx((layer.Forward(bottom, top) - loss) / 1e-6, rel=1e-5) == bottom[0].diff[0, 1]
+
+
+def test_the_example_in_the_docstring():
+    """What the docstring of the layer prints is what its code gives."""
+    failed, attempted = doctest.testmod(sigmoid_cross_entropy_loss)
+
+    assert 0 == failed
+    assert 0 < attempted
 
 
 @pytest.mark.parametrize(("mode", "z", "want"), [
@@ -1022,6 +1031,16 @@ def test_accuracy_has_no_gradient():
 
 
 # --- all -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cls", "shapes"), [
+    (SigmoidCrossEntropyLossLayer, [(0, 3), (0, 3)]), (EuclideanLossLayer, [(0, 3), (0, 3)]),
+    (SoftmaxWithLossLayer, [(0, 3), (0,)]), (HingeLossLayer, [(0, 3), (0,)]),
+    (MultinomialLogisticLossLayer, [(0, 3), (0,)]), (InfogainLossLayer, [(0, 3), (0,), (3, 3)]),
+    (ContrastiveLossLayer, [(0, 3), (0, 3), (0,)])])
+def test_a_batch_of_nothing(cls, shapes):
+    """A batch without samples has the loss 0, as one in which every sample is ignored."""
+    assert 0 == run(cls, *map(np.zeros, shapes))[0]
 
 
 def test_the_batch_may_change_between_passes():

@@ -18,7 +18,7 @@ class AccuracyLayer(Layer):
 
     Bottom    x (N, …, C, …) scores;  label: a class in 0 … C−1 for each cell, that is each place of x without axis
     Top       A, a scalar;  optional: the accuracy of each class (C), 0 for a class without a cell
-    Params    accuracy_param: top_k (1), axis (1), ignore_label (absent: none): cells with this label do not count
+    Params    accuracy_param: top_k (1), axis (1), ignore_label (none): cells with this label do not count
     Errors    LayerError when x has no such axis, the number of labels does not fit, top_k is 0 or exceeds C,
               a label is none of the classes, or backward is asked for
     Derived   docs/maths/loss.md#accuracy

@@ -20,8 +20,8 @@ class HingeLossLayer(NormalizedLoss):
     Bottom    x (N, …): C scores a sample;  label: N classes in 0 … C−1;  w, optional: N weights
     Top       L, a scalar
     Params    hinge_loss_param: norm (L1)
-              loss_param: ignore_label (absent: none): samples with this label do not count; exact_ignore (false);
-              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (absent: none), one a class
+              loss_param: ignore_label (none): samples with this label do not count; exact_ignore (false);
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a class
     Errors    LayerError when the batch sizes differ, the number of labels, weights or class_weight does not fit,
               a label is none of the classes, a weight is negative or not finite
     Derived   docs/maths/loss.md#hinge-loss

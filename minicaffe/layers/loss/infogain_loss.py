@@ -25,7 +25,7 @@ class InfogainLossLayer(NormalizedLoss):
               without axis;  H, optional: C·C values, row by row
     Top       L, a scalar;  p, optional, the shape of x: to be read, no gradient flows back from it
     Params    infogain_loss_param: source (absent: H is a bottom), the file with H; axis (1)
-              loss_param: ignore_label (absent: none): cells with this label do not count; exact_ignore (false);
+              loss_param: ignore_label (none): cells with this label do not count; exact_ignore (false);
               normalization (VALID): what Z is
     Errors    LayerError when x has no such axis, the batch sizes differ, the number of labels does not fit,
               a label is none of the classes, H is missing, given twice or not C·C;

@@ -19,8 +19,8 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
 
     Bottom    p (N, …): C probabilities a sample;  label: N classes in 0 … C−1;  w, optional: N weights
     Top       L, a scalar
-    Params    loss_param: ignore_label (absent: none): samples with this label do not count; exact_ignore (false);
-              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (absent: none), one a class
+    Params    loss_param: ignore_label (none): samples with this label do not count; exact_ignore (false);
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a class
     Errors    LayerError when the batch sizes differ, the number of labels, weights or class_weight does not fit,
               a label is none of the classes, a weight is negative or not finite
     Derived   docs/maths/loss.md#multinomial-logistic-loss

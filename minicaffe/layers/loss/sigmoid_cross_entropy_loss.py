@@ -14,13 +14,14 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     """The cross entropy of a probability p = σ(x) and a target t; each score is a yes/no question of its own.
 
     Forward   l = −t · log p − (1 − t) · log(1 − p),   p = σ(x) = 1 / (1 + exp(−x))
-                = d · x + log(1 + exp(−|x|)),          d = [x ≥ 0] − t
+                = d · x + log(1 + e),   d = [x ≥ 0] − t,   e = exp(−|x|)
               L = Σ w · l / Z   over the cells; a cell is a score with its target
     Backward  ∂l/∂x = p − t
-                    = d − sign(x) · r,                 r = σ(−|x|) = exp(−|x|) / (1 + exp(−|x|))
-              dx = w · (p − t) · λ / Z,                λ = loss_weight
+                    = d − sign(x) · r,   r = e / (1 + e)
+              dx = w · (p − t) · λ / Z,   λ = loss_weight
 
-    The code computes the second line of each: it is the same number, and no exponent is ever above 0.
+    The code computes the second line of each, which is the same number: no exponent is ever above 0, so nothing
+    overflows. w is 1 and Z is N unless the fields below say otherwise.
 
     Bottom    x (N, …) scores, not yet through a Sigmoid;  t, as many targets in [0, 1], N first;
               w, optional: a weight for each sample (N) or each cell
@@ -34,19 +35,22 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
               UserWarning, once, for targets outside [0, 1]
     Derived   docs/maths/loss.md#sigmoid-cross-entropy
 
-    Two samples of three questions, one of which is ignored, so the costs l are 0.6931 0.1269 0.3133 and
-    1.3133 – 2.1269, and L is half their sum:
+    Two samples of three questions each. Nobody knows the second answer of the second sample, so its target is −1 and
+    is ignored. The sum of the five costs is 4.5735, and Z is 2, the size of the batch:
 
     >>> from minicaffe import Blob
-    >>> x, t, L = Blob((2, 3)), Blob((2, 3)), Blob(())
+    >>> x, t, L, wl = Blob((2, 3)), Blob((2, 3)), Blob(()), Blob((2, 3))
     >>> x.data[...] = [[0, 2, -1], [1, 0, -2]]
     >>> t.data[...] = [[1, 1, 0], [0, -1, 1]]
     >>> layer = SigmoidCrossEntropyLossLayer(loss_param={"ignore_label": -1})
-    >>> layer.SetUp([x, t], [L])
-    >>> print(f"{layer.Forward([x, t], [L]):.4f}")
+    >>> layer.SetUp([x, t], [L, wl])
+    >>> print(f"{layer.Forward([x, t], [L, wl]):.4f}")
     2.2868
-    >>> layer.Backward([L], [True, False], [x, t])
-    >>> print(x.diff.round(4))  # (σ(x) − t) / 2
+    >>> print(wl.data.round(4))
+    [[0.6931 0.1269 0.3133]
+     [1.3133 0.     2.1269]]
+    >>> layer.Backward([L, wl], [True, False], [x, t])
+    >>> print(x.diff.round(4))  # (p − t) / 2
     [[-0.25   -0.0596  0.1345]
      [ 0.3655  0.     -0.4404]]
     """
@@ -61,6 +65,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         super().setup(bottom, top)
         self.alpha = self.param.pos_weight if self.param.HasField("pos_weight") else 1.0
         self.gamma = self.param.focal_gamma
+        self.focal = self.alpha != 1 or self.gamma != 0
         self.targets_warned = False
 
     def reshape(self, bottom, top):
@@ -75,11 +80,11 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         x, t = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
         cells = self.cells = self.read_targets(bottom)
         total = 0.0
-        for some in blocks(x.size):
-            wl = cells[some].weigh(self._loss(x[some], t[some]))
+        for block in blocks(x.size):
+            wl = cells[block].weigh(self._loss(x[block], t[block]))
             total += wl.sum(dtype=np.float64)
             for y in top[1:]:
-                y.data.reshape(-1)[some] = wl
+                y.data.reshape(-1)[block] = wl
         top[0].data[...] = total / cells.Z
         self.targets_warned = self.targets_warned or warn_of_targets(self, bottom[1].data)
 
@@ -88,23 +93,26 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
             return
         x, t, dx = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), bottom[0].diff.reshape(-1)
         scale = self.scale(top)  # λ / Z
-        for some in blocks(x.size):
-            w_slope = self.cells[some].weigh(self._slope(x[some], t[some]))
-            # the second top is w · l, so a gradient that comes back from it joins without 1 / Z
-            dx[some] = w_slope * (scale + top[1].diff.reshape(-1)[some] if len(top) == 2 else scale)
+        for block in blocks(x.size):
+            w_slope = self.cells[block].weigh(self._slope(x[block], t[block]))
+            # the second top is w · l, not divided by Z, so the gradient that comes back from it isn't either
+            dx[block] = w_slope * (scale + top[1].diff.reshape(-1)[block] if len(top) == 2 else scale)
 
     def _loss(self, x, t):
         """l of each cell."""
-        if self.alpha != 1 or self.gamma != 0:
+        if self.focal:
             return focal_loss(x, t, self.alpha, self.gamma)
-        d = ~np.signbit(x) - t
-        return times(d, x) + np.log1p(np.exp(-np.abs(x)))  # log1p keeps what log(1 + …) rounds away
+        d = ~np.signbit(x) - t  # [x ≥ 0] − t
+        e = np.exp(-np.abs(x))
+        # log1p(e) is log(1 + e), but keeps an e that is lost beside the 1
+        return times(d, x) + np.log1p(e)
 
     def _slope(self, x, t):
-        """∂l/∂x of each cell."""
-        if self.alpha != 1 or self.gamma != 0:
+        """∂l/∂x of each cell, which is p − t."""
+        if self.focal:
             return focal_slope(x, t, self.alpha, self.gamma)
-        d = ~np.signbit(x) - t  # [x ≥ 0] as copysign sees it, for which −0 is negative
+        d = ~np.signbit(x) - t  # the sign bit, because copysign below goes by it: for both of them −0 is negative
         e = np.exp(-np.abs(x))
         r = e / (1 + e)
-        return d - np.copysign(r, x)  # keeps its digits where p − t has none: p rounds to 1 from x = 16.6 on
+        # p − t itself has no digits left where p is nearly 1; d and r are exact there
+        return d - np.copysign(r, x)

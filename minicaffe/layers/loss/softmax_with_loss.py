@@ -26,8 +26,8 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     Bottom    x (N, …, C, …) scores;  label (N, …): a class in 0 … C−1 for each cell, that is each place of x
               without axis;  w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar;  p, optional, the shape of x: to be read, no gradient flows back from it
-    Params    loss_param: ignore_label (absent: none): cells with this label do not count; exact_ignore (false);
-              normalization (VALID): what Z is; normalize (deprecated); class_weight (absent: none), one a class;
+    Params    loss_param: ignore_label (none): cells with this label do not count; exact_ignore (false);
+              normalization (VALID): what Z is; normalize (deprecated); class_weight (none), one a class;
               focal_gamma=γ (0)
               softmax_param: axis (1), engine (accepted, without effect, DEFAULT)
     Errors    LayerError when x has no such axis, the batch sizes differ, the number of labels, weights or
