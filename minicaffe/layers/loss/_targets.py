@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from minicaffe.layers.loss._labels import first_index
+from minicaffe.log import number
 
 CLASS_LABELS = ("are they class labels? this loss answers a yes/no question for each score; for one class a sample "
                 "or a pixel take SoftmaxWithLoss, with as many scores as there are classes")
@@ -28,6 +29,15 @@ def warn_of_targets(layer, t):
                   f"outside [0, 1], between {low:g} and {high:g}, the first {t[at]:g} at index {at} of "
                   f"bottom[1] {t.shape}; {_what_they_are(t, low, high)}", stacklevel=3)
     return True
+
+
+def targets_outside(layer, t):
+    """What to say of a loss that has become infinite or NaN, if targets outside [0, 1] explain it; else ''."""
+    if not t.size or (np.nanmin(t) >= 0 and np.nanmax(t) <= 1):
+        return ""
+    return (f"the targets of layer {layer.name!r} run from {number(float(np.nanmin(t)))} to "
+            f"{number(float(np.nanmax(t)))}, but outside [0, 1] its loss has no least value; masks of 0 and 255 "
+            "need scale: 0.00390625")
 
 
 def _what_they_are(t, low, high):

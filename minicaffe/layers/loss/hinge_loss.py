@@ -37,13 +37,13 @@ class HingeLossLayer(NormalizedLoss):
 
     def reshape(self, bottom, top):
         self.check_batch(bottom)
-        self.N, self.C = bottom[0].shape[0], bottom[0].count_between(1)
+        self.N, self.classes = bottom[0].shape[0], bottom[0].count_between(1)
         self.check_labels(bottom, self.N, "one a sample")
-        self.check_weights(bottom, self.N, self.C)
+        self.check_weights(bottom, self.N, self.classes)
         top[0].reshape(())
 
     def forward(self, bottom, top):
-        self.cells, self.k = self.read_labels(bottom, self.N, self.C)
+        self.cells, self.k = self.read_labels(bottom, self.N, self.classes)
         m = self._margins(bottom)
         l = (m * m if self.squared else m).sum(axis=1, keepdims=True)
         top[0].data[...] = self.cells.weigh(l).sum(dtype=np.float64) / self.cells.Z
@@ -51,13 +51,13 @@ class HingeLossLayer(NormalizedLoss):
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        m, dx = self._margins(bottom), bottom[0].diff.reshape(self.N, self.C)
+        m, dx = self._margins(bottom), bottom[0].diff.reshape(self.N, self.classes)
         dx[...] = self._times_s(2 * m if self.squared else np.sign(m))  # m is never negative, so sign(m) is [m > 0]
         self.cells.weigh(dx, self.scale(top))
 
     def _margins(self, bottom):
         """m, by how much each score misses its margin: (N, C)."""
-        m = self._times_s(bottom[0].data.reshape(self.N, self.C).copy())
+        m = self._times_s(bottom[0].data.reshape(self.N, self.classes).copy())
         m += 1
         return np.maximum(m, 0, out=m)
 

@@ -39,6 +39,8 @@ class InfogainLossLayer(NormalizedLoss):
     tops = (1, 2)
     backward_reads = ()
     default_normalization = "VALID"
+    contains = "Softmax"
+    least_probability = LOG_THRESHOLD
     weight_bottom = None
 
     def setup(self, bottom, top):
@@ -52,11 +54,11 @@ class InfogainLossLayer(NormalizedLoss):
     def reshape(self, bottom, top):
         x = bottom[0]
         self.axis = self.axis_of(x)
-        self.outer, self.C, self.inner = split_axes(x.shape, self.axis)
+        self.outer, self.classes, self.inner = split_axes(x.shape, self.axis)
         self.check_labels(bottom, self.outer * self.inner, f"one a place beside axis {self.axis}")
-        H = self._matrix(bottom)
-        if H.size != self.C * self.C:
-            self.fail(f"H must hold {self.C} · {self.C} values for bottom[0] {x.shape}, but its shape is {H.shape}")
+        H, C = self._matrix(bottom), self.classes
+        if H.size != C * C:
+            self.fail(f"H must hold {C} · {C} values for bottom[0] {x.shape}, but its shape is {H.shape}")
         self.p = self.scratch(x.shape)
         top[0].reshape(())
         for y in top[1:]:
@@ -64,7 +66,7 @@ class InfogainLossLayer(NormalizedLoss):
 
     def forward(self, bottom, top):
         kernels.softmax(bottom[0].data, self.axis, out=self.p)
-        cells, k = self.read_labels(bottom, self.outer, self.C, self.inner)
+        cells, k = self.read_labels(bottom, self.outer, self.classes, self.inner)
         self.cells, self.H_k = cells, self._rows(bottom, k)
         log_p = np.log(np.maximum(self.p.reshape(self.H_k.shape), LOG_THRESHOLD))
         l = -(self.H_k * log_p).sum(axis=1, keepdims=True)
@@ -87,4 +89,4 @@ class InfogainLossLayer(NormalizedLoss):
     def _rows(self, bottom, k):
         """Row k of H for each cell, k its class: (outer, C, inner)."""
         classes = k[1][:, 0]
-        return np.moveaxis(self._matrix(bottom).reshape(self.C, self.C)[classes], 2, 1)
+        return np.moveaxis(self._matrix(bottom).reshape(self.classes, self.classes)[classes], 2, 1)

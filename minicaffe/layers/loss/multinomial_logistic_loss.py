@@ -30,24 +30,25 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     also_reads = ()
     unread = ("pos_weight", "focal_gamma")
     bottoms = (2, 3)
+    least_probability = LOG_THRESHOLD
 
     def reshape(self, bottom, top):
         self.check_batch(bottom)
-        self.N, self.C = bottom[0].shape[0], bottom[0].count_between(1)
+        self.N, self.classes = bottom[0].shape[0], bottom[0].count_between(1)
         self.check_labels(bottom, self.N, "one a sample")
-        self.check_weights(bottom, self.N, self.C)
+        self.check_weights(bottom, self.N, self.classes)
         top[0].reshape(())
 
     def forward(self, bottom, top):
-        cells, k = self.cells, self.k = self.read_labels(bottom, self.N, self.C)
-        p = bottom[0].data.reshape(self.N, self.C)
+        cells, k = self.cells, self.k = self.read_labels(bottom, self.N, self.classes)
+        p = bottom[0].data.reshape(self.N, self.classes)
         l = -np.log(np.maximum(p[k], LOG_THRESHOLD))
         top[0].data[...] = cells.weigh(l).sum(dtype=np.float64) / cells.Z
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        p, dp = (values.reshape(self.N, self.C) for values in (bottom[0].data, bottom[0].diff))
+        p, dp = (values.reshape(self.N, self.classes) for values in (bottom[0].data, bottom[0].diff))
         dp.fill(0)
         dp[self.k] = -1 / np.maximum(p[self.k], LOG_THRESHOLD)
         self.cells.weigh(dp, self.scale(top))

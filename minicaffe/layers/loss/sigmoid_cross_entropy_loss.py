@@ -6,7 +6,7 @@ from minicaffe.layer import register
 from minicaffe.layers.loss._cells import blocks, times
 from minicaffe.layers.loss._focal import focal_loss, focal_slope
 from minicaffe.layers.loss._normalized_loss import NormalizedLoss
-from minicaffe.layers.loss._targets import CLASS_LABELS, warn_of_targets
+from minicaffe.layers.loss._targets import CLASS_LABELS, targets_outside, warn_of_targets
 
 
 @register("SigmoidCrossEntropyLoss")
@@ -59,6 +59,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     also_reads = ()
     bottoms = (2, 3)
     tops = (1, 2)
+    contains = "Sigmoid"
     default_normalization = "BATCH_SIZE"  # Caffe: though its .proto says VALID; so L is a sum over a sample's cells
 
     def setup(self, bottom, top):
@@ -97,6 +98,12 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
             w_slope = self.cells[block].weigh(self._slope(x[block], t[block]))
             # the second top is w · l, not divided by Z, so the gradient that comes back from it isn't either
             dx[block] = w_slope * (scale + top[1].diff.reshape(-1)[block] if len(top) == 2 else scale)
+
+    def yes_no_answers(self, bottom):
+        return bottom[0].count / self.z
+
+    def why_unbounded(self, bottom):
+        return targets_outside(self, bottom[1].data)
 
     def _loss(self, x, t):
         """l of each cell."""

@@ -42,6 +42,8 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     tops = (1, 2)
     backward_reads = ()
     default_normalization = "VALID"
+    contains = "Softmax"
+    least_probability = FLT_MIN
 
     def reshape(self, bottom, top):
         x = bottom[0]
