@@ -60,35 +60,32 @@ class NormalizedLoss(LossLayer):
 
     # --- which cells count, and with what weight -----------------------------------------------------------
 
-    def read_labels(self, bottom, batch, classes, inner=None):
+    def read_labels(self, bottom, batch, classes, inner=1):
         """The Cells of a loss with one label a cell; and k, so that x[k] is the score of each cell's own class.
 
-        The scores x have the shape (batch, classes, inner), and x[k] and the arrays of the Cells (batch, 1, inner), so
-        that the weight of a cell counts for all of its scores. Without `inner` there is no third axis.
+        For scores x of the shape (batch, classes, inner), both x[k] and the arrays of the Cells have the shape
+        (batch, 1, inner): numpy then lets the weight of a cell count for all of its scores.
         """
         ignored = self.ignored_among(bottom[1].data.reshape(-1))
-        k = classes_of(self, bottom[1], classes, ignored)
-        c = None if self.class_weight is None else self.class_weight[k]
-        if inner is None:
-            return self._cells(bottom, ignored, c, batch, (batch, 1)), (np.arange(batch)[:, None], k.reshape(batch, 1))
-        shape = batch, 1, inner
-        return (self._cells(bottom, ignored, c, batch, shape),
-                (np.arange(batch)[:, None, None], k.reshape(shape), np.arange(inner)))
+        own = classes_of(self, bottom[1], classes, ignored)
+        c = None if self.class_weight is None else self.class_weight[own]
+        k = np.arange(batch)[:, None, None], own.reshape(batch, 1, inner), np.arange(inner)
+        return self._make_cells(bottom, ignored, c, batch, (batch, 1, inner)), k
 
     def read_targets(self, bottom):
         """The Cells of a loss that compares bottom[0] and bottom[1] number by number; their arrays are flat."""
         x, c = bottom[0], self.class_weight
         if c is not None:  # one a channel, which is axis 1
             c = np.broadcast_to(c.reshape((-1,) + (1,) * (x.num_axes - 2)), x.shape).reshape(-1)
-        return self._cells(bottom, self.ignored_among(bottom[1].data.reshape(-1)), c, x.shape[0], (x.count,))
+        return self._make_cells(bottom, self.ignored_among(bottom[1].data.reshape(-1)), c, x.shape[0], (x.count,))
 
-    def _cells(self, bottom, ignored, c, batch, shape):
-        """The Cells, from which of them are `ignored`, and the class weight c of each."""
+    def _make_cells(self, bottom, ignored, c, batch, shape):
+        """The Cells, from which of them are `ignored`, and the class weight c of each; None stands for no and for 1."""
         count = math.prod(shape)
         w = self._given_weights(bottom, count)
         if c is not None:
             w = c if w is None else c * w
-        if w is None:
+        if w is None:  # as in most nets: then no array of ones is made and multiplied by
             silent, valid = ignored, count - (0 if ignored is None else int(np.count_nonzero(ignored)))
         else:
             w = w.copy() if ignored is None else np.where(ignored, 0, w)

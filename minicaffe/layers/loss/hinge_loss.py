@@ -51,13 +51,13 @@ class HingeLossLayer(NormalizedLoss):
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        m, dx = self._margins(bottom), bottom[0].diff.reshape(self.N, self.classes)
+        m, dx = self._margins(bottom), bottom[0].diff.reshape(self.N, self.classes, 1)
         dx[...] = self._times_s(2 * m if self.squared else np.sign(m))  # m is never negative, so sign(m) is [m > 0]
         self.cells.weigh(dx, self.scale(top))
 
     def _margins(self, bottom):
-        """m, by how much each score misses its margin: (N, C)."""
-        m = self._times_s(bottom[0].data.reshape(self.N, self.classes).copy())
+        """m, by how much each score misses its margin: (N, C, 1)."""
+        m = self._times_s(bottom[0].data.reshape(self.N, self.classes, 1).copy())
         m += 1
         return np.maximum(m, 0, out=m)
 

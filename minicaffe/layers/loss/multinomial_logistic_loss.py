@@ -41,14 +41,14 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
 
     def forward(self, bottom, top):
         cells, k = self.cells, self.k = self.read_labels(bottom, self.N, self.classes)
-        p = bottom[0].data.reshape(self.N, self.classes)
+        p = bottom[0].data.reshape(self.N, self.classes, 1)
         l = -np.log(np.maximum(p[k], LOG_THRESHOLD))
         top[0].data[...] = cells.weigh(l).sum(dtype=np.float64) / cells.Z
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        p, dp = (values.reshape(self.N, self.classes) for values in (bottom[0].data, bottom[0].diff))
+        p, dp = (values.reshape(self.N, self.classes, 1) for values in (bottom[0].data, bottom[0].diff))
         dp.fill(0)
         dp[self.k] = -1 / np.maximum(p[self.k], LOG_THRESHOLD)
         self.cells.weigh(dp, self.scale(top))

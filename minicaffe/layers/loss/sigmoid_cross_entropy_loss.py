@@ -14,10 +14,10 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     """The cross entropy of a probability p = σ(x) and a target t; each score is a yes/no question of its own.
 
     Forward   l = −t · log p − (1 − t) · log(1 − p),   p = σ(x) = 1 / (1 + exp(−x))
-                = d · x + log(1 + e),   d = [x ≥ 0] − t,   e = exp(−|x|)
+                = d · x + log(1 + u),   d = [x ≥ 0] − t,   u = exp(−|x|)
               L = Σ w · l / Z   over the cells; a cell is a score with its target
     Backward  ∂l/∂x = p − t
-                    = d − sign(x) · r,   r = e / (1 + e)
+                    = d − sign(x) · r,   r = u / (1 + u)
               dx = w · (p − t) · λ / Z,   λ = loss_weight
 
     The code computes the second line of each, which is the same number: no exponent is ever above 0, so nothing
@@ -95,9 +95,10 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         x, t, dx = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), bottom[0].diff.reshape(-1)
         scale = self.scale(top)  # λ / Z
         for block in blocks(x.size):
-            w_slope = self.cells[block].weigh(self._slope(x[block], t[block]))
-            # the second top is w · l, not divided by Z, so the gradient that comes back from it isn't either
-            dx[block] = w_slope * (scale + top[1].diff.reshape(-1)[block] if len(top) == 2 else scale)
+            factor = scale
+            if len(top) == 2:  # w · l, not divided by Z, so the gradient that comes back from it isn't either
+                factor = scale + top[1].diff.reshape(-1)[block]
+            dx[block] = self.cells[block].weigh(self._slope(x[block], t[block])) * factor
 
     def yes_no_answers(self, bottom):
         return bottom[0].count / self.z
@@ -110,16 +111,16 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         if self.focal:
             return focal_loss(x, t, self.alpha, self.gamma)
         d = ~np.signbit(x) - t  # [x ≥ 0] − t
-        e = np.exp(-np.abs(x))
-        # log1p(e) is log(1 + e), but keeps an e that is lost beside the 1
-        return times(d, x) + np.log1p(e)
+        u = np.exp(-np.abs(x))
+        # log1p(u) is log(1 + u), but keeps a u that is lost beside the 1
+        return times(d, x) + np.log1p(u)
 
     def _slope(self, x, t):
         """∂l/∂x of each cell, which is p − t."""
         if self.focal:
             return focal_slope(x, t, self.alpha, self.gamma)
         d = ~np.signbit(x) - t  # the sign bit, because copysign below goes by it: for both of them −0 is negative
-        e = np.exp(-np.abs(x))
-        r = e / (1 + e)
-        # p − t itself has no digits left where p is nearly 1; d and r are exact there
+        u = np.exp(-np.abs(x))
+        r = u / (1 + u)
+        # p − t loses its digits where p is nearly 1; d and r keep theirs
         return d - np.copysign(r, x)
