@@ -21,7 +21,8 @@ class EuclideanLossLayer(NormalizedLoss):
     Params    loss_param: normalization (BATCH_SIZE): what Z is; normalize (deprecated)
     Errors    LayerError when the batch sizes or the counts of a and b differ, the number of weights does not
               fit, a weight is negative or not finite
-    Derived   docs/maths/loss.md#euclidean-loss
+    Derived   docs/maths/loss.md#euclidean-loss;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
     """
 
     unread = ("loss_param.ignore_label", "loss_param.class_weight", "loss_param.pos_weight",

@@ -24,7 +24,8 @@ class HingeLossLayer(NormalizedLoss):
               normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a class
     Errors    LayerError when the batch sizes differ, the number of labels, weights or class_weight does not fit,
               a label is none of the classes, a weight is negative or not finite
-    Derived   docs/maths/loss.md#hinge-loss
+    Derived   docs/maths/loss.md#hinge-loss;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
     """
 
     message = "hinge_loss_param"

@@ -30,7 +30,8 @@ class InfogainLossLayer(NormalizedLoss):
     Errors    LayerError when x has no such axis, the batch sizes differ, the number of labels does not fit,
               a label is none of the classes, H is missing, given twice or not C·C;
               ProtoError when source cannot be read
-    Derived   docs/maths/loss.md#infogain-loss
+    Derived   docs/maths/loss.md#infogain-loss;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
     """
 
     message = "infogain_loss_param"

@@ -23,7 +23,8 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
               normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a class
     Errors    LayerError when the batch sizes differ, the number of labels, weights or class_weight does not fit,
               a label is none of the classes, a weight is negative or not finite
-    Derived   docs/maths/loss.md#multinomial-logistic-loss
+    Derived   docs/maths/loss.md#multinomial-logistic-loss;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
     """
 
     message = "loss_param"

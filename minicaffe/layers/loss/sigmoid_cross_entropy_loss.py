@@ -33,7 +33,8 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     Errors    LayerError when the batch sizes or the counts of x and t differ, the number of weights or of
               class_weight does not fit, a weight is negative or not finite;
               UserWarning, once, for targets outside [0, 1]
-    Derived   docs/maths/loss.md#sigmoid-cross-entropy
+    Derived   docs/maths/loss.md#sigmoid-cross-entropy;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
 
     Two samples of three questions each. Nobody knows the second answer of the second sample, so its target is −1 and
     is ignored. The sum of the five costs is 4.5735, and Z is 2, the size of the batch:
@@ -81,7 +82,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         x, t = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
         cells = self.cells = self.read_targets(bottom)
         total = 0.0
-        for block in blocks(x.size):
+        for block in blocks(x.size):  # a part of the cells at a time, so that it stays in the processor's cache
             wl = cells[block].weigh(self._loss(x[block], t[block]))
             total += wl.sum(dtype=np.float64)
             for y in top[1:]:
@@ -112,7 +113,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
             return focal_loss(x, t, self.alpha, self.gamma)
         d = ~np.signbit(x) - t  # [x ≥ 0] − t
         u = np.exp(-np.abs(x))
-        # log1p(u) is log(1 + u), but keeps a u that is lost beside the 1
+        # times makes 0 · ∞ 0: a right answer costs nothing. log1p(u) keeps a u that would be lost in 1 + u
         return times(d, x) + np.log1p(u)
 
     def _slope(self, x, t):

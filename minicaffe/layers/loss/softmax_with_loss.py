@@ -32,7 +32,8 @@ class SoftmaxWithLossLayer(NormalizedLoss):
               softmax_param: axis (1), engine (accepted, without effect, DEFAULT)
     Errors    LayerError when x has no such axis, the batch sizes differ, the number of labels, weights or
               class_weight does not fit, a label is none of the classes, a weight is negative or not finite
-    Derived   docs/maths/loss.md#softmax-with-loss
+    Derived   docs/maths/loss.md#softmax-with-loss;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
     """
 
     message = "loss_param"
