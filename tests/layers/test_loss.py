@@ -1,4 +1,4 @@
-"""The losses, with weights, ignored cells and divisors: hand-worked numbers, naive formulas, finite differences, identities."""
+"""The losses, their weights and divisors: hand-worked numbers, naive formulas, finite differences, identities."""
 
 import doctest
 import itertools

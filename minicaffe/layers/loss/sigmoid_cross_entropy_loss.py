@@ -21,7 +21,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
               dx = w · (p − t) · λ / Z,   λ = loss_weight
 
     The code computes the second line of each, which is the same number: no exponent is ever above 0, so nothing
-    overflows. w is 1 and Z is N unless the fields below say otherwise.
+    overflows. [x ≥ 0] is 1 or 0, and sign(0) is 1. w is 1 and Z is N unless w or the fields below say otherwise.
 
     Bottom    x (N, …) scores, not yet through a Sigmoid;  t, as many targets in [0, 1], N first;
               w, optional: a weight for each sample (N) or each cell
