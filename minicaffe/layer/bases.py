@@ -59,9 +59,12 @@ class Elementwise(Layer):
 
 
 class LossLayer(Layer):
-    """A layer whose first top is a scalar loss, weighted by 1 unless loss_weight says otherwise.
+    """A layer whose first top is a loss, one number that says how wrong the net is.
 
-    `label_bottoms` are the bottoms that no gradient flows to; asking for one is a LayerError.
+    Its loss_weight λ is 1 unless the prototxt says otherwise. `Forward` puts λ into the diff of the first top, where
+    `backward` finds it: λ is a factor of every gradient.
+
+    `label_bottoms` are the bottoms that hold labels. No gradient flows to them; to ask for one is a LayerError.
 
     `share` is a factor of the gradient, with which a solver joins several passes to one update.
 
@@ -86,7 +89,7 @@ class LossLayer(Layer):
 
     @property
     def counted(self) -> float | None:
-        """How many cells the last forward pass counted; None where the loss is a sum that nothing divides."""
+        """How many cells or samples the last forward pass divided its sum by; None where it divided by nothing."""
         return 1.0
 
     def yes_no_answers(self, bottom: Sequence[Blob]) -> float:

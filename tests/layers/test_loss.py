@@ -1,5 +1,6 @@
-"""The loss family and its engine: hand-worked numbers, naive formulas, finite differences, identities."""
+"""The losses, their weights and divisors: hand-worked numbers, naive formulas, finite differences, identities."""
 
+import doctest
 import itertools
 import logging
 import math
@@ -24,7 +25,7 @@ from minicaffe.layers import (
     SoftmaxLayer,
     SoftmaxWithLossLayer,
 )
-from minicaffe.layers.loss import contrastive_loss
+from minicaffe.layers.loss import contrastive_loss, sigmoid_cross_entropy_loss
 from minicaffe.proto import TRAIN, LayerParameter, NetParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.testing import check_layer
@@ -69,7 +70,7 @@ def message(error):
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
 def test_softmax_is_exp_over_sum(axis):
-    """this test shows that softmax is e^x over the sum of e^x along any axis."""
+    """Softmax is e^x over the sum of e^x along any axis."""
     x = normal(*SHAPE)
     _, (y,), _, _ = run(SoftmaxLayer, x, backward=False, softmax_param={"axis": axis})
 
@@ -78,12 +79,12 @@ def test_softmax_is_exp_over_sum(axis):
 
 @pytest.mark.parametrize("axis", [1, 3])
 def test_softmax_gradient(axis):
-    """this test shows that the gradient of softmax agrees with finite differences."""
+    """The gradient of softmax agrees with finite differences."""
     gradient(SoftmaxLayer, normal(*SHAPE), softmax_param={"axis": axis})
 
 
 def test_softmax_in_place_and_extreme():
-    """this test shows that softmax may overwrite its bottom, and that scores of 1e4 do not overflow."""
+    """Softmax may overwrite its bottom, and scores of 1e4 do not overflow."""
     x = filled([[1e4, -1e4, 1e4 - 1]], np.float32)
     layer = SoftmaxLayer()
     layer.SetUp([x], [x])
@@ -97,7 +98,7 @@ def test_softmax_in_place_and_extreme():
 
 
 def test_softmax_axis_error():
-    """this test shows that an axis that x does not have is named with the shape of x."""
+    """An axis that x does not have is named with the shape of x."""
     words = r"softmax_param.axis must name an axis of bottom\[0\] \(4, 3\), from -2 to 1, got 2"
     with pytest.raises(LayerError, match=words):
         run(SoftmaxLayer, normal(4, 3), softmax_param={"axis": 2})
@@ -107,7 +108,7 @@ def test_softmax_axis_error():
 
 
 def test_the_layer_works_alone():
-    """this test shows the README's ten lines: two blobs, a loss, and a gradient that a finite difference confirms."""
+    """The README's ten lines: two blobs, a loss, and a gradient that a finite difference confirms."""
     layer = SigmoidCrossEntropyLossLayer(dtype=np.float64)
     bottom, top = [Blob((2, 3), np.float64), Blob((2, 3), np.float64)], [Blob((), np.float64)]
     bottom[0].data[...] = [[0, 2, -1], [1, 1e4, -2]]
@@ -121,10 +122,18 @@ def test_the_layer_works_alone():
     assert pytest.approx((layer.Forward(bottom, top) - loss) / 1e-6, rel=1e-5) == bottom[0].diff[0, 1]
 
 
+def test_the_example_in_the_docstring():
+    """What the docstring of the layer prints is what its code gives."""
+    failed, attempted = doctest.testmod(sigmoid_cross_entropy_loss)
+
+    assert 0 == failed
+    assert 0 < attempted
+
+
 @pytest.mark.parametrize(("mode", "z", "want"), [
     ("FULL", 6, 0.7623), ("VALID", 5, 0.9147), ("BATCH_SIZE", 2, 2.2868), ("NONE", 1, 4.5735)])
 def test_the_four_divisors_by_hand(mode, z, want):
-    """this test shows the four divisors on the 2×3 example of docs/maths/loss.md, one cell of it ignored."""
+    """The four divisors on the 2×3 example of docs/maths/loss.md, one cell of it ignored."""
     loss, _, (dx, _), _ = run(SigmoidCrossEntropyLossLayer, X4, T4,
                               loss_param={"ignore_label": -1, "normalization": mode})
 
@@ -136,14 +145,14 @@ def test_the_four_divisors_by_hand(mode, z, want):
 @pytest.mark.parametrize(("fields", "z"), [
     ({}, 2), ({"normalize": True}, 5), ({"normalize": False}, 2), ({"normalization": "FULL", "normalize": True}, 6)])
 def test_sigmoid_divisor_defaults(fields, z):
-    """this test shows that the default is BATCH_SIZE, and what the deprecated normalize makes of it."""
+    """Z is the batch size where nothing is said; the deprecated normalize chooses VALID or BATCH_SIZE."""
     loss, _, _, _ = run(SigmoidCrossEntropyLossLayer, X4, T4, loss_param={"ignore_label": -1, **fields})
 
     assert pytest.approx(4.573526577682337 / z) == loss
 
 
 def test_deprecated_normalize_is_reported(caplog):
-    """this test shows that normalize is reported as deprecated, with the line to write instead."""
+    """`normalize` is reported as deprecated, with the line to write instead."""
     with caplog.at_level(logging.WARNING, "minicaffe"):
         run(SigmoidCrossEntropyLossLayer, X4, T4, loss_param={"ignore_label": -1, "normalize": True})
 
@@ -152,7 +161,7 @@ def test_deprecated_normalize_is_reported(caplog):
 
 @pytest.mark.parametrize("shape", [(6,), (3, 4), SHAPE])
 def test_sigmoid_is_the_bernoulli_likelihood(shape):
-    """this test shows that the loss is −t log σ − (1 − t) log(1 − σ), summed cell by cell over the batch size."""
+    """The loss is −t log σ − (1 − t) log(1 − σ), summed cell by cell over the batch size."""
     x, t = normal(*shape), targets(*shape)
     want = 0.0
     for i in itertools.product(*map(range, shape)):
@@ -170,7 +179,7 @@ def test_sigmoid_is_the_bernoulli_likelihood(shape):
     {"class_weight": [1, 2, 3, 0.5, 0, 4, 5]}, {"normalization": "VALID", "ignore_label": 0, "exact_ignore": True}])
 @pytest.mark.parametrize("weight_shape", [None, (2, 1), SHAPE])
 def test_sigmoid_gradient(options, weight_shape):
-    """this test shows that every option's gradient, through both tops, agrees with finite differences."""
+    """Every option's gradient, through both tops, agrees with finite differences."""
     t = targets(*SHAPE)
     t[:, ::3] = np.round(t[:, ::3])
     arrays = [normal(*SHAPE) * 3, t]
@@ -181,7 +190,7 @@ def test_sigmoid_gradient(options, weight_shape):
 
 
 def test_symmetry_lower_bound_and_minimum():
-    """this test shows that l(x, t) = l(−x, 1 − t), that l ≥ H(t), and that σ(x) = t is the minimum."""
+    """l(x, t) = l(−x, 1 − t), l ≥ H(t), and σ(x) = t is the minimum."""
     t = np.linspace(0.02, 0.98, 13).reshape(1, 13)
     for x in (normal(1, 13) * 5, np.log(t / (1 - t))):
         l, _, (dx, _), _ = run(SigmoidCrossEntropyLossLayer, x, t)
@@ -196,7 +205,7 @@ def test_symmetry_lower_bound_and_minimum():
 
 
 def test_sigmoid_is_the_softmax_of_two_classes():
-    """this test shows that softmax over the scores (0, x) and the label t give the same loss and gradient."""
+    """Softmax over the scores (0, x) and the label t give the same loss and gradient."""
     x, t = normal(5, 1), labels((5, 1), 2)
     one = run(SigmoidCrossEntropyLossLayer, x, t)
     two = run(SoftmaxWithLossLayer, np.hstack([0 * x, x]), t, loss_param={"normalization": "BATCH_SIZE"})
@@ -206,7 +215,7 @@ def test_sigmoid_is_the_softmax_of_two_classes():
 
 
 def test_loss_weight_scales_and_zero_contributes_nothing():
-    """this test shows that loss_weight is the last factor of loss and gradient, and that 0 gives a gradient of 0."""
+    """loss_weight is the last factor of loss and gradient, and 0 gives a gradient of 0."""
     x, t = normal(3, 4), targets(3, 4)
     base, (y, ), (dx, _), _ = run(SigmoidCrossEntropyLossLayer, x, t)
     loss, (scaled_y,), (scaled, _), _ = run(SigmoidCrossEntropyLossLayer, x, t, loss_weight=[2.5])
@@ -220,7 +229,7 @@ def test_loss_weight_scales_and_zero_contributes_nothing():
 
 
 def test_a_loss_of_weight_zero_leaves_the_net_alone():
-    """this test shows that a second loss on the same scores with weight 0 changes no gradient (BVLC/caffe#2895)."""
+    """A second loss on the same scores with weight 0 changes no gradient (BVLC/caffe#2895)."""
     one = """
       force_backward: true
       layer { name: "in" type: "Input" top: "x" top: "t" input_param { shape { dim: 3 dim: 4 } } }
@@ -299,7 +308,7 @@ def layer_loss(x, t):
     (version_4, np.inf, 1, math.nan, 0.0),
     (version_4, -np.inf, 0, math.nan, 0.0)])
 def test_where_each_version_fails(version, x, t, seen, true):
-    """this test shows what four naive versions give at the x of docs/maths/loss.md, and that the layer is right."""
+    """Four naive versions fail at the x of docs/maths/loss.md, and the layer is right there."""
     with np.errstate(all="ignore"):
         got = version(np.float32(x), np.float32(t))
 
@@ -311,7 +320,7 @@ def test_where_each_version_fails(version, x, t, seen, true):
     (version_1, below(ROUNDS), 0), (version_1, below(ROUNDS), 1), (version_1, -below(OVERFLOWS), 1),
     (version_3, -below(OVERFLOWS), 1), (version_4, below(ROUNDS), 1)])
 def test_the_failures_begin_there(version, x, t):
-    """this test shows that a few float32 steps nearer to 0 the same versions still give a finite number above 0."""
+    """A few float32 steps nearer to 0 the same versions still give a finite number above 0."""
     with np.errstate(all="ignore"):
         got = version(x, np.float32(t))
 
@@ -322,8 +331,7 @@ def test_the_failures_begin_there(version, x, t):
 @pytest.mark.parametrize(("t", "stands", "slope_ends", "height"), [
     (0, STANDS, ROUNDS, 15.942385), (1, np.float32(-16.118097), np.float32(-16.118097), 16.118095)])
 def test_clipping_stops_learning(t, stands, slope_ends, height):
-    """this test shows from which x the clipped version is flat and from which its slope is 0, where the layer's
-    slope is 1 in size."""
+    """The clipped version is flat from some x on, and its slope is 0; the layer's slope is 1 in size there."""
     t = np.float32(t)
     for x in (stands, slope_ends, *np.linspace(slope_ends, 80 * np.sign(stands), 500, dtype=np.float32)):
         assert pytest.approx(height, rel=1e-7) == version_2(x, t)
@@ -334,7 +342,7 @@ def test_clipping_stops_learning(t, stands, slope_ends, height):
 
 
 def test_sign_of_zero():
-    """this test shows that d − sign(x) · r is σ(x) − t at 0 too if sign(0) counts as 1, as docs/maths/loss.md says."""
+    """d − sign(x) · r is σ(x) − t at 0 too if sign(0) counts as 1, as docs/maths/loss.md says."""
     d, r, t = 1 - 0.25, 0.5, 0.25
 
     assert d - r == 0.5 - t == layer_loss(0.0, t)[1] == layer_loss(-0.0, t)[1]
@@ -343,7 +351,7 @@ def test_sign_of_zero():
 @pytest.mark.parametrize("x", [0, 1e-30, 16, 17, 88, 89, 1e3, 1e4, 1e30, 3e38])
 @pytest.mark.parametrize("t", [0, 1, 0.25])
 def test_every_finite_score(x, t):
-    """this test shows that loss and gradient are right from ±0 to the largest float32, with no warning."""
+    """Loss and gradient are right from ±0 to the largest float32, with no warning."""
     for sign in (1, -1):
         v = sign * float(np.float32(x))
         loss, dx = layer_loss(v, t)
@@ -357,7 +365,7 @@ def test_every_finite_score(x, t):
 
 @pytest.mark.parametrize("options", [{}, {"focal_gamma": 2}, {"pos_weight": 2}])
 def test_infinite_scores(options):
-    """this test shows that a score of ±∞ costs 0 on the right side, ∞ on the wrong one, and never gives NaN."""
+    """A score of ±∞ costs 0 on the right side, ∞ on the wrong one, and never gives NaN."""
     for x, t, want in ((np.inf, 1, 0), (-np.inf, 0, 0), (np.inf, 0, np.inf), (-np.inf, 1, np.inf)):
         loss, _, (dx, _), _ = run(SigmoidCrossEntropyLossLayer, [[x]], [[t]], dtype=np.float32, loss_param=options)
         slope = 0 if want == 0 else {1: -options.get("pos_weight", 1), 0: 1}[t]
@@ -367,7 +375,7 @@ def test_infinite_scores(options):
 
 
 def test_not_a_number_is_passed_on():
-    """this test shows that a NaN among the scores is not hidden: the loss is NaN."""
+    """A NaN among the scores is not hidden: the loss is NaN."""
     assert math.isnan(run(SigmoidCrossEntropyLossLayer, [[np.nan, 1]], [[0, 1]], backward=False)[0])
 
 
@@ -384,7 +392,7 @@ class Zeros:
 
 @pytest.mark.parametrize("n", [10**6, pytest.param(10**8, marks=pytest.mark.slow)])
 def test_sums_are_exact_for_large_maps(n):
-    """this test shows that the sum over 1e6 (1e8) cells is right to 1e-6, where a float32 running sum is not."""
+    """The sum over 1e6 (1e8) cells is right to 1e-6, where a float32 running sum is not."""
     layer, top = SigmoidCrossEntropyLossLayer(loss_param={"normalization": "FULL"}), [Blob()]
     x = Zeros(n)
     layer.SetUp([x, x], top)
@@ -396,7 +404,7 @@ def test_sums_are_exact_for_large_maps(n):
 
 @pytest.mark.parametrize("n", [65535, 65536, 65537, 200003])
 def test_blocks_do_not_show(n):
-    """this test shows that loss and gradient are those of one pass, whatever the number of blocks."""
+    """Loss and gradient are those of one pass, whatever the number of blocks."""
     x, t = normal(n) * 4, targets(n)
     loss, _, (dx, _), _ = run(SigmoidCrossEntropyLossLayer, x, t)
 
@@ -408,7 +416,7 @@ def test_blocks_do_not_show(n):
 
 
 def test_truncated_and_exact_ignore():
-    """this test shows that ignore_label 0 leaves out all of (−1, 1), and with exact_ignore the 0 alone."""
+    """ignore_label 0 leaves out all of (−1, 1), and with exact_ignore the 0 alone."""
     x, t = np.zeros((1, 4)), [[0, 0.3, 0.9, 1]]
     truncated = run(SigmoidCrossEntropyLossLayer, x, t, loss_param={"ignore_label": 0, "normalization": "NONE"})
     exact = run(SigmoidCrossEntropyLossLayer, x, t,
@@ -425,7 +433,7 @@ def test_truncated_and_exact_ignore():
     (SigmoidCrossEntropyLossLayer, (2, 3), (2, 3)), (SoftmaxWithLossLayer, (2, 3), (2,)),
     (HingeLossLayer, (2, 3), (2,)), (MultinomialLogisticLossLayer, (2, 3), (2,))])
 def test_a_batch_of_ignored_cells(cls, x, t, mode):
-    """this test shows that a batch with nothing but ignored labels has loss 0 and gradient 0, even from NaN scores."""
+    """A batch with nothing but ignored labels has loss 0 and gradient 0, even from NaN scores."""
     loss, _, (dx, _), _ = run(cls, np.full(x, np.nan), np.full(t, 255.0),
                               loss_param={"ignore_label": 255, "normalization": mode})
 
@@ -442,7 +450,7 @@ def sigmoid_cells(x, t):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_sigmoid_weights(mode):
-    """this test shows w = sample weight · channel weight, and Z = Σ w for VALID alone."""
+    """w = sample weight · channel weight, and Z = Σ w for VALID alone."""
     x, t, w = normal(*SHAPE), labels(SHAPE, 2), np.array([0.5, 3])
     t[0, 0] = -1
     c = np.array([1, 2, 3, 0.5, 0, 4, 5])
@@ -459,7 +467,7 @@ def test_sigmoid_weights(mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_softmax_weights(mode):
-    """this test shows w = cell weight · class weight of the label, and Z = Σ w for VALID alone."""
+    """w = cell weight · class weight of the label, and Z = Σ w for VALID alone."""
     x, k, w = normal(*SHAPE), labels((2, 5, 3), 7), targets(2, 5, 3, seed=8)
     k[1, 2] = 255
     c = np.array([1, 2, 3, 0.5, 0, 4, 5])
@@ -481,7 +489,7 @@ def test_softmax_weights(mode):
 
 
 def test_valid_divides_by_small_weights():
-    """this test shows that Σ w below 1 is divided by, while a count below 1 is not: weights are relative."""
+    """Σ w below 1 is divided by, while a count below 1 is not: weights are relative."""
     x, t = normal(2, 3), labels((2, 3), 2)
     plain = run(SigmoidCrossEntropyLossLayer, x, t, loss_param={"normalization": "VALID"})
     light = run(SigmoidCrossEntropyLossLayer, x, t, [0.001, 0.001], loss_param={"normalization": "VALID"})
@@ -493,7 +501,7 @@ def test_valid_divides_by_small_weights():
 
 
 def test_weights_count_like_repeated_samples():
-    """this test shows that a sample of weight 3 is a sample seen three times, for every loss with weights."""
+    """A sample of weight 3 is a sample seen three times, for every loss with weights."""
     x, w, many = normal(3, 4), np.array([1, 3, 2]), [0, 1, 1, 1, 2, 2]
     for cls, t in ((SigmoidCrossEntropyLossLayer, targets(3, 4)), (SoftmaxWithLossLayer, labels((3,), 4)),
                    (HingeLossLayer, labels((3,), 4)), (EuclideanLossLayer, normal(3, 4, seed=1)),
@@ -506,7 +514,7 @@ def test_weights_count_like_repeated_samples():
 
 
 def test_a_weight_of_zero_silences_even_infinity():
-    """this test shows that a cell of weight 0 counts nothing, be its own loss infinite: 0 · ∞ is 0 here."""
+    """A cell of weight 0 counts nothing, be its own loss infinite: 0 · ∞ is 0 here."""
     loss, _, (dx, _, _), _ = run(SigmoidCrossEntropyLossLayer, [[np.inf, 0]], [[0, 1]], [0, 1], dtype=np.float32)
 
     assert pytest.approx(math.log(2)) == loss
@@ -519,7 +527,7 @@ def test_a_weight_of_zero_silences_even_infinity():
     (SoftmaxWithLossLayer, [[np.nan, np.inf, 0], [1, 2, -1]]),
     (MultinomialLogisticLossLayer, [[np.nan, 0, 0], [0.3, 0.2, 0.5]])])
 def test_a_sample_of_weight_zero_is_as_if_it_was_not_there(cls, x):
-    """this test shows for every weighted loss that neither infinity nor NaN comes through a weight of 0."""
+    """Neither infinity nor NaN comes through a weight of 0."""
     labels = cls not in (EuclideanLossLayer, SigmoidCrossEntropyLossLayer)
     t = np.array([0, 2]) if labels else np.array([[1, 1, 0], [0, 1, 0]])
     loss, _, (dx, *_), _ = run(cls, x, t, [0, 1], loss_param={"normalization": "NONE"})
@@ -531,7 +539,7 @@ def test_a_sample_of_weight_zero_is_as_if_it_was_not_there(cls, x):
 
 
 def test_pos_weight_counts_like_repeated_yes():
-    """this test shows that pos_weight multiplies the cells whose answer is yes and leaves Z alone."""
+    """pos_weight multiplies the cells whose answer is yes and leaves Z alone."""
     x, t = normal(4, 3), labels((4, 3), 2)
     loss, _, _, _ = run(SigmoidCrossEntropyLossLayer, x, t, loss_param={"pos_weight": 3, "normalization": "VALID"})
 
@@ -539,7 +547,7 @@ def test_pos_weight_counts_like_repeated_yes():
 
 
 def test_focal_turns_down_what_is_right():
-    """this test shows the focal factor: 0.01 at p = 0.9 and γ = 2, in the sigmoid and in the softmax loss."""
+    """The focal factor: 0.01 at p = 0.9 and γ = 2, in the sigmoid and in the softmax loss."""
     x = math.log(9)  # σ(x) = 0.9
     for cls, score, label in ((SigmoidCrossEntropyLossLayer, [[x]], [[1]]), (SoftmaxWithLossLayer, [[0, x]], [1])):
         loss, _, _, _ = run(cls, score, label, loss_param={"focal_gamma": 2})
@@ -571,7 +579,7 @@ def test_focal_turns_down_what_is_right():
     (SigmoidCrossEntropyLossLayer, (normal(4, 3), targets(4, 3)), {"pos_weight": -1}, "pos_weight must be finite"),
 ])
 def test_weight_errors(cls, arrays, fields, words):
-    """this test shows that weights of a wrong number or value are named."""
+    """Weights of a wrong number or value are named."""
     with pytest.raises(LayerError, match=words):
         run(cls, *arrays, loss_param=fields)
 
@@ -586,13 +594,13 @@ def test_weight_errors(cls, arrays, fields, words):
     ([[0.5, 1.25, -0.5]], r"2 of 3 targets .* between -0.5 and 1.25"),
     ([[0.5, np.nan, 2]], r"2 of 3 targets .* between 2 and 2, the first nan at index \(0, 1\)")])
 def test_targets_outside_are_warned_of(t, words):
-    """this test shows the warning for targets that are no probabilities: count, range, first place and a hint."""
+    """The warning for targets that are no probabilities: count, range, first place and a hint."""
     with pytest.warns(UserWarning, match=words):
         run(SigmoidCrossEntropyLossLayer, [[1, -2, 0.5]], t)
 
 
 def test_targets_outside_keep_caffes_value_and_warn_once():
-    """this test shows that the value is that of Caffe's CPU code (not its GPU's), and that the warning comes once."""
+    """The value is that of Caffe's CPU code (not its GPU's), and the warning comes once."""
     layer = SigmoidCrossEntropyLossLayer(name="edges")
     bottom, top = [filled([[1, -2, 0.5]], np.float32), filled([[255, 0, 255]], np.float32)], [Blob()]
     layer.SetUp(bottom, top)
@@ -604,7 +612,7 @@ def test_targets_outside_keep_caffes_value_and_warn_once():
 
 
 def test_ignored_targets_are_not_warned_of():
-    """this test shows that a target named by ignore_label may lie anywhere."""
+    """A target named by ignore_label may lie anywhere."""
     run(SigmoidCrossEntropyLossLayer, X4, np.where(T4 < 0, 255, T4), loss_param={"ignore_label": 255})
 
 
@@ -612,7 +620,7 @@ def test_ignored_targets_are_not_warned_of():
 
 
 def test_softmax_loss_by_hand():
-    """this test shows −ln p of the label: scores (0, ln 3) are the probabilities 1/4 and 3/4."""
+    """−ln p of the label: scores (0, ln 3) are the probabilities 1/4 and 3/4."""
     loss, _, (dx, _), _ = run(SoftmaxWithLossLayer, [[0, math.log(3)], [0, math.log(3)]], [1, 0])
 
     assert pytest.approx((math.log(4 / 3) + math.log(4)) / 2) == loss
@@ -623,7 +631,7 @@ def test_softmax_loss_by_hand():
     ((4, 3), 1, (4,), 4), (SHAPE, 1, (2, 1, 5, 3), 2), (SHAPE, 2, (2, 7, 3), 14), (SHAPE, -1, (2, 7, 5), 70)])
 @pytest.mark.parametrize("mode", [None, *MODES])
 def test_softmax_loss_along_an_axis(shape, axis, label_shape, outer, mode):
-    """this test shows loss and divisor along any axis; BATCH_SIZE is the product of the axes before it."""
+    """Loss and divisor along any axis; BATCH_SIZE is the product of the axes before it."""
     x = normal(*shape)
     classes = shape[axis]
     k = labels(label_shape, classes)
@@ -640,13 +648,13 @@ def test_softmax_loss_along_an_axis(shape, axis, label_shape, outer, mode):
     {"focal_gamma": 2}, {"focal_gamma": 0.5}, {"focal_gamma": 1, "class_weight": [1, 2, 3, 0.5, 0.1, 4, 5]},
     {"ignore_label": 3}, {"ignore_label": 3, "normalization": "FULL"}])
 def test_softmax_loss_gradient(fields):
-    """this test shows that the gradient under each option agrees with finite differences."""
+    """The gradient under each option agrees with finite differences."""
     gradient(SoftmaxWithLossLayer, normal(*SHAPE), labels((2, 5, 3), 7), loss_param=fields)
     gradient(SoftmaxWithLossLayer, normal(*SHAPE), labels((2, 5, 3), 7), [0.5, 2], loss_param=fields)
 
 
 def test_softmax_loss_is_clipped_where_caffe_clips():
-    """this test shows that no cell costs more than 87.3365, and that its gradient is whole."""
+    """No cell costs more than 87.3365, and its gradient is whole."""
     for gamma in (0, 2):
         loss, _, (dx, _), _ = run(SoftmaxWithLossLayer, [[0, 1e4]], [0], dtype=np.float32,
                                   loss_param={"focal_gamma": gamma})
@@ -657,7 +665,7 @@ def test_softmax_loss_is_clipped_where_caffe_clips():
 
 @pytest.mark.parametrize(("weights", "want"), [([], 1), ([2], 2), ([2, 0], 2)])
 def test_softmax_loss_with_two_tops(weights, want):
-    """this test shows that the second top is softmax, with or without loss_weight, where Caffe aborts."""
+    """The second top is softmax, with or without loss_weight, where Caffe aborts."""
     x, k = normal(4, 3), labels((4,), 3)
     base, _, (dx, _), _ = run(SoftmaxWithLossLayer, x, k)
     loss, (_, p), (scaled, _), layer = run(SoftmaxWithLossLayer, x, k, tops=2, loss_weight=weights)
@@ -670,7 +678,7 @@ def test_softmax_loss_with_two_tops(weights, want):
 
 @pytest.mark.parametrize("weight", ["", "loss_weight: 2", "loss_weight: 2 loss_weight: 0"])
 def test_softmax_loss_with_two_tops_in_a_net(weight):
-    """this test shows that a net with "loss" and "prob" from one layer trains, whatever way loss_weight is given."""
+    """A net with "loss" and "prob" from one layer trains, whatever way loss_weight is given."""
     net = Net(proto_text.parse("""
       force_backward: true
       layer { name: "in" type: "Input" top: "x" top: "k" input_param { shape { dim: 4 dim: 3 } shape { dim: 4 } } }
@@ -687,7 +695,7 @@ def test_softmax_loss_with_two_tops_in_a_net(weight):
 
 
 def test_three_loss_weights_for_two_tops():
-    """this test shows that loss weights of another number than the tops are an error that counts both."""
+    """Loss weights of another number than the tops are an error that counts both."""
     with pytest.raises(LayerError, match="each of the 2 tops or not at all, got 3"):
         run(SoftmaxWithLossLayer, normal(4, 3), labels((4,), 3), tops=2, loss_weight=[1, 2, 3])
 
@@ -699,7 +707,7 @@ def test_three_loss_weights_for_two_tops():
                                  InfogainLossLayer])
 @pytest.mark.parametrize(("value", "shown"), [(3, "3"), (-1, "-1"), (255, "255"), (np.nan, "nan"), (np.inf, "inf")])
 def test_a_label_that_is_no_class(cls, value, shown):
-    """this test shows that a bad label is named with its value, its index and the number of classes."""
+    """A bad label is named with its value, its index and the number of classes."""
     k = np.array([0, 2, value, value])
     extra = [np.eye(3)] if cls is InfogainLossLayer else []
     with pytest.raises(LayerError) as error:
@@ -711,7 +719,7 @@ def test_a_label_that_is_no_class(cls, value, shown):
 
 
 def test_labels_are_truncated():
-    """this test shows that 2.9 is class 2 and −0.9 class 0, as a C++ cast has it; exact_ignore compares as it is."""
+    """2.9 is class 2 and −0.9 class 0, as a C++ cast has it; exact_ignore compares as it is."""
     x = normal(4, 3)
     want = run(SoftmaxWithLossLayer, x, [0, 2, 1, 0])[0]
 
@@ -735,7 +743,7 @@ def test_labels_are_truncated():
     (AccuracyLayer, (4, 3), (5,), r"\(4, 3\) needs 4 labels, one a place beside axis 1, but bottom\[1\] \(5,\) has 5"),
 ])
 def test_shapes_that_do_not_fit(cls, x, t, words):
-    """this test shows that shapes that do not fit are both named."""
+    """Shapes that do not fit are both named."""
     with pytest.raises(LayerError, match=words):
         run(cls, np.zeros(x), np.zeros(t))
 
@@ -745,7 +753,7 @@ def test_shapes_that_do_not_fit(cls, x, t, words):
     (AccuracyLayer, {"accuracy_param": {"axis": -3}}, r"accuracy_param.axis must name an axis .*, got -3"),
     (AccuracyLayer, {"accuracy_param": {"top_k": 4}}, "accuracy_param.top_k must not exceed the 3 classes, got 4")])
 def test_parameters_that_do_not_fit(cls, fields, words):
-    """this test shows that a parameter that does not fit the blobs is named with its value."""
+    """A parameter that does not fit the blobs is named with its value."""
     with pytest.raises(LayerError, match=words):
         run(cls, normal(4, 3), labels((4,), 3), **fields)
 
@@ -753,7 +761,7 @@ def test_parameters_that_do_not_fit(cls, fields, words):
 @pytest.mark.parametrize("cls", [SoftmaxWithLossLayer, SigmoidCrossEntropyLossLayer, HingeLossLayer,
                                  MultinomialLogisticLossLayer])
 def test_no_gradient_for_labels(cls):
-    """this test shows that asking for the gradient of the labels is an error, not a crash."""
+    """Asking for the gradient of the labels is an error, not a crash."""
     shape = (4, 3) if cls is SigmoidCrossEntropyLossLayer else (4,)
     layer, bottom, top = cls(), [filled(targets(4, 3), np.float32), filled(np.ones(shape), np.float32)], [Blob()]
     layer.SetUp(bottom, top)
@@ -767,7 +775,7 @@ def test_no_gradient_for_labels(cls):
     ("SoftmaxWithLoss", "pos_weight: 2"), ("InfogainLoss", "normalize: true"), ("InfogainLoss", "class_weight: 2"),
     ("MultinomialLogisticLoss", "focal_gamma: 2")])
 def test_fields_that_a_loss_does_not_read(type_name, field):
-    """this test shows that a field of loss_param without effect is an error, and a warning where one is permissive."""
+    """A field of loss_param without effect is an error, and a warning where one is permissive."""
     definition = f'name: "l" type: "{type_name}" loss_param {{ {field} }}'
     words = f"loss_param.{field.split(':')[0]} is set, but this layer does not read it"
     with pytest.raises(LayerError, match=words):
@@ -785,7 +793,7 @@ H = np.array([[1, 0.2, 0], [0.1, 2, 0.3], [0, 0.5, 1.5]])
                                                             ((2, 3, 5, 4), 1, (2, 5, 4))])
 @pytest.mark.parametrize("mode", MODES)
 def test_infogain(shape, axis, label_shape, mode):
-    """this test shows −Σ H[k, c] log p[c] over Z along an axis, with an ignored class, and its gradient."""
+    """−Σ H[k, c] log p[c] over Z along an axis, with an ignored class, and its gradient."""
     x, k = normal(*shape), labels(label_shape, 3)
     p = np.moveaxis(np.exp(x) / np.exp(x).sum(axis=axis, keepdims=True), axis, -1).reshape(-1, 3)
     want = -sum(H[int(c), j] * math.log(p[i, j]) for i, c in enumerate(k.reshape(-1)) for j in range(3) if c != 1)
@@ -797,7 +805,7 @@ def test_infogain(shape, axis, label_shape, mode):
 
 
 def test_infogain_with_the_identity_is_softmax_with_loss(tmp_path):
-    """this test shows that H from a file works, and that H = I is SoftmaxWithLoss, its second top too."""
+    """H from a file works, and H = I is SoftmaxWithLoss, its second top too."""
     write_blob(tmp_path / "H.binaryproto", np.eye(3, dtype=np.float32).reshape(1, 1, 3, 3))
     x, k = normal(4, 3), labels((4,), 3)
     want = run(SoftmaxWithLossLayer, x, k, tops=2)
@@ -809,7 +817,7 @@ def test_infogain_with_the_identity_is_softmax_with_loss(tmp_path):
 
 
 def test_infogain_threshold():
-    """this test shows that a probability of 0 counts as 1e-20, though SoftmaxWithLoss takes 1.18e-38."""
+    """A probability of 0 counts as 1e-20, though SoftmaxWithLoss takes 1.18e-38."""
     loss, _, (dx, _, _), _ = run(InfogainLossLayer, [[0, 1e4]], [0], np.eye(2), dtype=np.float32)
 
     assert pytest.approx(20 * math.log(10)) == loss
@@ -817,7 +825,7 @@ def test_infogain_threshold():
 
 
 def test_infogain_errors(tmp_path):
-    """this test shows that H missing, given twice, of another size or unreadable is named."""
+    """H missing, given twice, of another size or unreadable is named."""
     x, k, source = normal(4, 3), labels((4,), 3), str(tmp_path / "none.binaryproto")
     with pytest.raises(LayerError, match="H is missing"):
         run(InfogainLossLayer, x, k)
@@ -840,7 +848,7 @@ def test_infogain_errors(tmp_path):
 
 @pytest.mark.parametrize("norm", ["L1", "L2"])
 def test_hinge_by_hand(norm):
-    """this test shows the margins of one sample: 1 − 0.25 for the label, 1 + 0.5 and 0 for the others."""
+    """The margins of one sample: 1 − 0.25 for the label, 1 + 0.5 and 0 for the others."""
     power = 1 if norm == "L1" else 2
     loss, _, (dx, _), _ = run(HingeLossLayer, [[0.25, 0.5, -3]], [0], hinge_loss_param={"norm": norm})
 
@@ -851,12 +859,12 @@ def test_hinge_by_hand(norm):
 @pytest.mark.parametrize("norm", ["L1", "L2"])
 @pytest.mark.parametrize("fields", [{}, {"ignore_label": 2}, {"class_weight": range(30), "normalization": "VALID"}])
 def test_hinge_gradient(norm, fields):
-    """this test shows that the gradient agrees with finite differences, and all features of a sample are classes."""
+    """The gradient agrees with finite differences, and all features of a sample are classes."""
     gradient(HingeLossLayer, normal(7, 2, 5, 3), labels((7, 1), 30), loss_param=fields, hinge_loss_param={"norm": norm})
 
 
 def test_forward_leaves_diffs_alone():
-    """this test shows that no loss uses a bottom's diff as scratch in forward, as Caffe's HingeLoss does."""
+    """No loss uses a bottom's diff as scratch in forward, as Caffe's HingeLoss does."""
     for cls, *arrays in ((HingeLossLayer, normal(4, 3), labels((4,), 3)),
                          (EuclideanLossLayer, normal(4, 3), normal(4, 3)),
                          (SigmoidCrossEntropyLossLayer, normal(4, 3), targets(4, 3)),
@@ -876,7 +884,7 @@ def test_forward_leaves_diffs_alone():
 
 
 def test_euclidean_by_hand():
-    """this test shows half the squared distance over N, and opposite gradients for both bottoms."""
+    """Half the squared distance over N, and opposite gradients for both bottoms."""
     loss, _, (da, db), _ = run(EuclideanLossLayer, [[1, 2], [3, 4]], [[0, 2], [5, 4]], loss_weight=[0.5])
 
     assert 0.5 * (1 + 4) / 4 == loss
@@ -886,7 +894,7 @@ def test_euclidean_by_hand():
 
 @pytest.mark.parametrize("mode", [None, *MODES])
 def test_euclidean_gradient(mode):
-    """this test shows both gradients under each divisor and with weights, for blobs of unlike shapes."""
+    """Both gradients under each divisor and with weights, for blobs of unlike shapes."""
     fields = {"loss_param": {"normalization": mode} if mode else {}}
     a, b = normal(2, 7, 5, 3), normal(2, 35, 3)
     z = {"FULL": 210, "VALID": 210, "NONE": 1}.get(mode, 2)
@@ -897,7 +905,7 @@ def test_euclidean_gradient(mode):
 
 
 def test_multinomial_behind_softmax_is_softmax_with_loss():
-    """this test shows that −log p of given probabilities is SoftmaxWithLoss in two steps."""
+    """−log p of given probabilities is SoftmaxWithLoss in two steps."""
     x, k = normal(4, 3), labels((4, 1, 1, 1), 3)
     want = run(SoftmaxWithLossLayer, x, k.reshape(4))
     p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
@@ -908,7 +916,7 @@ def test_multinomial_behind_softmax_is_softmax_with_loss():
 
 
 def test_multinomial_gradient_and_threshold():
-    """this test shows the gradient by finite differences, and that a probability of 0 counts as 1e-20."""
+    """The gradient agrees with finite differences, and a probability of 0 counts as 1e-20."""
     gradient(MultinomialLogisticLossLayer, 0.1 + targets(4, 3), labels((4,), 3),
              loss_param={"class_weight": [1, 2, 3], "ignore_label": 0})
     loss, _, (dp, _), _ = run(MultinomialLogisticLossLayer, [[0, 1]], [0], dtype=np.float32)
@@ -919,7 +927,7 @@ def test_multinomial_gradient_and_threshold():
 
 @pytest.mark.parametrize(("legacy", "want"), [(False, (25 + 4 + 9) / 6), (True, (25 + 0 + 5) / 6)])
 def test_contrastive_by_hand(legacy, want):
-    """this test shows margin 5: a similar pair at distance 5, others at 3 and 2 (legacy, 5 − d²: at 3 and 0)."""
+    """Margin 5: a similar pair at distance 5, others at 3 and 2 (legacy, 5 − d²: at 3 and 0)."""
     a, b = np.array([[3, 4], [3, 0], [0, 2]]), np.zeros((3, 2))
     if legacy:
         a[2] = 0
@@ -931,14 +939,14 @@ def test_contrastive_by_hand(legacy, want):
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_contrastive_gradient(legacy, monkeypatch):
-    """this test shows the gradient by finite differences, once Caffe's 1e-4 beside the distance is taken away."""
+    """The gradient by finite differences, once Caffe's 1e-4 beside the distance is taken away."""
     monkeypatch.setattr(contrastive_loss, "EPSILON", 0.0)
     gradient(ContrastiveLossLayer, normal(5, 3, 1, 1), normal(5, 3, 1, 1, seed=1), [1, 0, 0, 1, 0],
              contrastive_loss_param={"margin": 3, "legacy_version": legacy})
 
 
 def test_contrastive_gradient_near_distance_zero():
-    """this test shows Caffe's 1e-4: at distance 1e-4 the push is half of the margin's, and at distance 0 it is 0."""
+    """Caffe's 1e-4: at distance 1e-4 the push is half of the margin's, and at distance 0 it is 0."""
     a = np.array([[1e-4, 0], [0, 0]])
     _, _, (da, db, _), _ = run(ContrastiveLossLayer, a, 0 * a, [0, 0], contrastive_loss_param={"margin": 1})
 
@@ -951,13 +959,13 @@ def test_contrastive_gradient_near_distance_zero():
     ((4, 3), (3, 4), (4,), "must hold as many features for as many samples"),
     ((4, 3), (4, 3), (3,), r"bottom\[2\] \(3,\) must say for each of the 4 pairs")])
 def test_contrastive_errors(a, b, s, words):
-    """this test shows that features or pairs that do not fit are named."""
+    """Features or pairs that do not fit are named."""
     with pytest.raises(LayerError, match=words):
         run(ContrastiveLossLayer, np.zeros(a), np.zeros(b), np.zeros(s))
 
 
 def test_contrastive_similarity_is_a_number():
-    """this test shows that NaN for "similar" is an error that names the pair."""
+    """NaN for "similar" is an error that names the pair."""
     with pytest.raises(LayerError, match=r"bottom\[2\] \(4,\) says nan of pair 2"):
         run(ContrastiveLossLayer, normal(4, 3), normal(4, 3), [0, 1, np.nan, 1])
 
@@ -967,7 +975,7 @@ def test_contrastive_similarity_is_a_number():
 
 @pytest.mark.parametrize(("top_k", "want"), [(1, 0.25), (2, 0.75), (3, 1)])
 def test_accuracy_and_its_ties(top_k, want):
-    """this test shows that a tie counts against the prediction: Caffe's rule (it counts the scores not below)."""
+    """A tie counts against the prediction: Caffe's rule (it counts the scores not below)."""
     x = [[3, 2, 1], [2, 2, 1], [1, 2, 2], [1, 1, 1]]
     _, (y,), _, _ = run(AccuracyLayer, x, [0, 0, 1, 2], backward=False, accuracy_param={"top_k": top_k})
 
@@ -975,7 +983,7 @@ def test_accuracy_and_its_ties(top_k, want):
 
 
 def test_accuracy_of_each_class():
-    """this test shows the second top: each class's accuracy, 0 for one without a cell; ignored ones count nowhere."""
+    """The second top: each class's accuracy, 0 for one without a cell; ignored ones count nowhere."""
     x = np.moveaxis(np.array([[[9, 1, 1], [1, 9, 1]], [[9, 1, 1], [9, 1, 1]]]), 2, 1)  # (2, 3, 2): argmax 0 1 / 0 0
     _, (y, each), _, _ = run(AccuracyLayer, x, [[0, 1], [0, 1]], tops=2, backward=False)
     _, (y_ignored, each_ignored), _, _ = run(AccuracyLayer, x, [[0, 1], [0, 255]], tops=2, backward=False,
@@ -990,7 +998,7 @@ def test_accuracy_of_each_class():
 @pytest.mark.parametrize("axis", [1, 2, -1])
 @pytest.mark.parametrize("top_k", [1, 2])
 def test_accuracy_along_an_axis(axis, top_k):
-    """this test shows the share of cells whose label is among the top_k of the sorted scores."""
+    """The share of cells whose label is among the top_k of the sorted scores."""
     x = normal(*SHAPE)
     k = labels([n for i, n in enumerate(SHAPE) if i != axis % 4], SHAPE[axis])
     order = np.argsort(-np.moveaxis(x, axis, -1).reshape(-1, SHAPE[axis]), axis=1)
@@ -1002,7 +1010,7 @@ def test_accuracy_along_an_axis(axis, top_k):
 
 
 def test_accuracy_of_nothing_and_of_nan():
-    """this test shows 0 where every cell is ignored, and that a NaN score is not counted as right (Caffe: it is)."""
+    """0 where every cell is ignored, and a NaN score is not counted as right (Caffe: it is)."""
     _, (none,), _, _ = run(AccuracyLayer, normal(2, 3), [1, 1], backward=False, accuracy_param={"ignore_label": 1})
     _, (nan,), _, _ = run(AccuracyLayer, np.full((2, 3), np.nan), [0, 1], backward=False)
 
@@ -1011,7 +1019,7 @@ def test_accuracy_of_nothing_and_of_nan():
 
 
 def test_accuracy_has_no_gradient():
-    """this test shows that asking Accuracy for a gradient is an error."""
+    """Asking Accuracy for a gradient is an error."""
     layer, top = AccuracyLayer(), [Blob()]
     bottom = [filled(normal(4, 3), np.float32), filled(labels((4,), 3), np.float32)]
     layer.SetUp(bottom, top)
@@ -1024,8 +1032,18 @@ def test_accuracy_has_no_gradient():
 # --- all -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("cls", "shapes"), [
+    (SigmoidCrossEntropyLossLayer, [(0, 3), (0, 3)]), (EuclideanLossLayer, [(0, 3), (0, 3)]),
+    (SoftmaxWithLossLayer, [(0, 3), (0,)]), (HingeLossLayer, [(0, 3), (0,)]),
+    (MultinomialLogisticLossLayer, [(0, 3), (0,)]), (InfogainLossLayer, [(0, 3), (0,), (3, 3)]),
+    (ContrastiveLossLayer, [(0, 3), (0, 3), (0,)])])
+def test_a_batch_of_nothing(cls, shapes):
+    """A batch without samples has the loss 0, as one in which every sample is ignored."""
+    assert 0 == run(cls, *map(np.zeros, shapes))[0]
+
+
 def test_the_batch_may_change_between_passes():
-    """this test shows that a loss follows its bottoms to another batch size, up and down."""
+    """A loss follows its bottoms to another batch size, up and down."""
     layer, top = SoftmaxWithLossLayer(dtype=np.float64), [Blob((), np.float64)]
     bottom = [filled(normal(4, 3)), filled(labels((4,), 3))]
     layer.SetUp(bottom, top)

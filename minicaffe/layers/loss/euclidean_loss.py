@@ -3,23 +3,26 @@
 import numpy as np
 
 from minicaffe.layer import register
-from minicaffe.layers.loss._normalize import NormalizedLoss, blocks
+from minicaffe.layers.loss._cells import blocks
+from minicaffe.layers.loss._normalized_loss import NormalizedLoss
 
 
 @register("EuclideanLoss")
 class EuclideanLossLayer(NormalizedLoss):
     """Half the squared distance of two blobs, the loss of a regression; both may be learned.
 
-    Forward   L = Σ w · (a − b)² / 2Z   over the cells
-    Backward  da = (a − b) · w · loss_weight / Z
+    Forward   l = (a − b)² / 2
+              L = Σ w · l / Z   over the cells; a cell is a pair of numbers
+    Backward  da = w · (a − b) · λ / Z,   λ = loss_weight
               db = −da
 
     Bottom    a (N, …);  b, N first, as many values;  w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar
-    Params    loss_param: normalization (BATCH_SIZE), normalize (deprecated)
+    Params    loss_param: normalization (BATCH_SIZE): what Z is; normalize (deprecated)
     Errors    LayerError when the batch sizes or the counts of a and b differ, the number of weights does not
               fit, a weight is negative or not finite
-    Derived   docs/maths/loss.md#euclidean-loss
+    Derived   docs/maths/loss.md#euclidean-loss;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
     """
 
     unread = ("loss_param.ignore_label", "loss_param.class_weight", "loss_param.pos_weight",
@@ -36,17 +39,16 @@ class EuclideanLossLayer(NormalizedLoss):
         a, b = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
         cells = self.cells = self.read_targets(bottom)
         total = 0.0
-        for part in blocks(a.size):
-            d = a[part] - b[part]
-            total += self.total(d * d, cells.part(part)) / 2
-        self.write_loss(top, total, cells)
+        for some in blocks(a.size):
+            v = a[some] - b[some]
+            total += cells[some].weigh(v * v).sum(dtype=np.float64) / 2
+        top[0].data[...] = total / cells.Z
 
     def backward(self, top, propagate_down, bottom):
         a, b = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
         for i, sign in ((0, 1), (1, -1)):
-            if not propagate_down[i]:
-                continue
-            dx = bottom[i].diff.reshape(-1)
-            np.subtract(a, b, out=dx)
-            dx *= sign * self.scale(top, self.cells)
-            self.apply(dx, self.cells)
+            if propagate_down[i]:
+                dx = bottom[i].diff.reshape(-1)
+                np.subtract(a, b, out=dx)
+                dx *= sign * self.scale(top)
+                self.cells.weigh(dx)

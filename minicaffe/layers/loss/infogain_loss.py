@@ -5,7 +5,8 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.io.binary import read_blob
 from minicaffe.layer import register
-from minicaffe.layers.loss._normalize import LOG_THRESHOLD, NormalizedLoss, split_axes
+from minicaffe.layers.loss._labels import split_axes
+from minicaffe.layers.loss._normalized_loss import LOG_THRESHOLD, NormalizedLoss
 
 
 @register("InfogainLoss")
@@ -14,19 +15,23 @@ class InfogainLossLayer(NormalizedLoss):
 
     With the identity for H it is SoftmaxWithLoss; with a diagonal H it weights the classes.
 
-    Forward   p = softmax(x) along axis
-              L = −Σ Σ H[k, c] · log max(p[c], ε) / Z   over cells and c, k the label, ε = 1e-20
-    Backward  dx[c] = (p[c] · Σ H[k, j] − H[k, c]) · loss_weight / Z
+    Forward   p[c] = exp(x[c]) / Σ exp(x[j])   along axis
+              l = −Σ H[k, c] · log max(p[c], ε)   over the classes c, k the label of the cell, ε = 1e-20
+              L = Σ l / Z   over the cells
+    Backward  dx[c] = (p[c] · Σ H[k, j] − H[k, c]) · λ / Z,   λ = loss_weight
+    Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py
 
-    Bottom    x (N, …, C, …) scores;  label (N, …): a class in 0 … C−1 for each place of x without axis;
-              H, optional: C·C values, row by row
+    Bottom    x (N, …, C, …) scores;  label (N, …): a class in 0 … C−1 for each cell, that is each place of x
+              without axis;  H, optional: C·C values, row by row
     Top       L, a scalar;  p, optional, the shape of x: to be read, no gradient flows back from it
-    Params    infogain_loss_param: source (a file with H, needed where no bottom gives H), axis
-              loss_param: ignore_label, normalization (VALID), exact_ignore
+    Params    infogain_loss_param: source (absent: H is a bottom), the file with H; axis (1)
+              loss_param: ignore_label (none): cells with this label do not count; exact_ignore (false);
+              normalization (VALID): what Z is
     Errors    LayerError when x has no such axis, the batch sizes differ, the number of labels does not fit,
               a label is none of the classes, H is missing, given twice or not C·C;
               ProtoError when source cannot be read
-    Derived   docs/maths/loss.md#infogain-loss
+    Derived   docs/maths/loss.md#infogain-loss;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
     """
 
     message = "infogain_loss_param"
@@ -50,39 +55,39 @@ class InfogainLossLayer(NormalizedLoss):
     def reshape(self, bottom, top):
         x = bottom[0]
         self.axis = self.axis_of(x)
-        self.check_batch(bottom)
-        self.outer, self.C, self.inner = split_axes(x.shape, self.axis)
-        self.classes = self.C
+        self.outer, self.classes, self.inner = split_axes(x.shape, self.axis)
         self.check_labels(bottom, self.outer * self.inner, f"one a place beside axis {self.axis}")
-        H = self._matrix(bottom)
-        if H.size != self.C * self.C:
-            self.fail(f"H must hold {self.C} · {self.C} values for bottom[0] {x.shape}, but its shape is {H.shape}")
+        H, C = self._matrix(bottom), self.classes
+        if H.size != C * C:
+            self.fail(f"H must hold {C} · {C} values for bottom[0] {x.shape}, but its shape is {H.shape}")
         self.p = self.scratch(x.shape)
         top[0].reshape(())
         for y in top[1:]:
             y.reshape_like(x)
 
     def forward(self, bottom, top):
-        p = kernels.softmax(bottom[0].data, self.axis, out=self.p)
-        cells = self.cells = self.read_labels(bottom, self.C, (self.outer, self.inner))
-        self.H = self._rows(bottom)
-        log_p = np.log(np.maximum(p.reshape(self.H.shape), LOG_THRESHOLD))
-        self.write_loss(top, self.total(-(self.H * log_p).sum(axis=1), cells), cells)
+        kernels.softmax(bottom[0].data, self.axis, out=self.p)
+        cells, k = self.read_labels(bottom, self.outer, self.classes, self.inner)
+        self.cells, self.H_k = cells, self._rows(bottom, k)
+        log_p = np.log(np.maximum(self.p.reshape(self.H_k.shape), LOG_THRESHOLD))
+        l = -(self.H_k * log_p).sum(axis=1, keepdims=True)
+        top[0].data[...] = cells.weigh(l).sum(dtype=np.float64) / cells.Z
         for y in top[1:]:
-            y.data[...] = p
+            y.data[...] = self.p
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        H = self.H
-        dx = bottom[0].diff.reshape(H.shape)
-        np.multiply(self.p.reshape(H.shape), H.sum(axis=1, keepdims=True), out=dx)
-        dx -= H
-        self.apply(dx, self.cells, self.scale(top, self.cells), axis=1)
+        H_k = self.H_k
+        p, dx = self.p.reshape(H_k.shape), bottom[0].diff.reshape(H_k.shape)
+        np.multiply(p, H_k.sum(axis=1, keepdims=True), out=dx)
+        dx -= H_k
+        self.cells.weigh(dx, self.scale(top))
 
     def _matrix(self, bottom):
         return bottom[2].data if len(bottom) == 3 else self.matrix
 
-    def _rows(self, bottom):
-        """Row k of H for each cell: (outer, C, inner)."""
-        return np.moveaxis(self._matrix(bottom).reshape(self.C, self.C)[self.cells.k], 2, 1)
+    def _rows(self, bottom, k):
+        """Row k of H for each cell, k its class: (outer, C, inner)."""
+        classes = k[1][:, 0]
+        return np.moveaxis(self._matrix(bottom).reshape(self.classes, self.classes)[classes], 2, 1)

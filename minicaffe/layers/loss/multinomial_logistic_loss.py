@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicaffe.layer import register
-from minicaffe.layers.loss._normalize import LOG_THRESHOLD, NormalizedLoss
+from minicaffe.layers.loss._normalized_loss import LOG_THRESHOLD, NormalizedLoss
 
 
 @register("MultinomialLogisticLoss")
@@ -13,16 +13,18 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     For scores take SoftmaxWithLoss: it is softmax and this loss in one, and its gradient stays exact where
     that of 1 / p here explodes.
 
-    Forward   L = Σ −w · log max(p[k], ε) / Z,   k the label, ε = 1e-20
-    Backward  dp[k] = −1 / max(p[k], ε) · w · loss_weight / Z,   0 elsewhere
+    Forward   l = −log max(p[k], ε),   k the label of the sample, ε = 1e-20
+              L = Σ w · l / Z   over the samples
+    Backward  dp[k] = −1 / max(p[k], ε) · w · λ / Z,   0 for every other class;   λ = loss_weight
 
     Bottom    p (N, …): C probabilities a sample;  label: N classes in 0 … C−1;  w, optional: N weights
     Top       L, a scalar
-    Params    loss_param: ignore_label, normalization (BATCH_SIZE), normalize (deprecated), class_weight (one a
-              class), exact_ignore
+    Params    loss_param: ignore_label (none): samples with this label do not count; exact_ignore (false);
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a class
     Errors    LayerError when the batch sizes differ, the number of labels, weights or class_weight does not fit,
               a label is none of the classes, a weight is negative or not finite
-    Derived   docs/maths/loss.md#multinomial-logistic-loss
+    Derived   docs/maths/loss.md#multinomial-logistic-loss;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
     """
 
     message = "loss_param"
@@ -33,24 +35,21 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
 
     def reshape(self, bottom, top):
         self.check_batch(bottom)
-        self.N, self.C = bottom[0].shape[0], bottom[0].count_between(1)
-        self.classes = self.C
+        self.N, self.classes = bottom[0].shape[0], bottom[0].count_between(1)
         self.check_labels(bottom, self.N, "one a sample")
-        self.check_weights(bottom, self.N, self.C)
+        self.check_weights(bottom, self.N, self.classes)
         top[0].reshape(())
 
     def forward(self, bottom, top):
-        cells = self.cells = self.read_labels(bottom, self.C, (self.N,))
-        l = -np.log(self._of_label(bottom[0].data))
-        self.write_loss(top, self.total(l, cells), cells)
+        cells, k = self.cells, self.k = self.read_labels(bottom, self.N, self.classes)
+        p = bottom[0].data.reshape(self.N, self.classes, 1)
+        l = -np.log(np.maximum(p[k], LOG_THRESHOLD))
+        top[0].data[...] = cells.weigh(l).sum(dtype=np.float64) / cells.Z
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        dp = bottom[0].diff.reshape(self.N, self.C)
+        p, dp = (values.reshape(self.N, self.classes, 1) for values in (bottom[0].data, bottom[0].diff))
         dp.fill(0)
-        dp[np.arange(self.N), self.cells.k] = -1 / self._of_label(bottom[0].data)
-        self.apply(dp, self.cells, self.scale(top, self.cells), axis=1)
-
-    def _of_label(self, p):
-        return np.maximum(p.reshape(self.N, self.C)[np.arange(self.N), self.cells.k], LOG_THRESHOLD)
+        dp[self.k] = -1 / np.maximum(p[self.k], LOG_THRESHOLD)
+        self.cells.weigh(dp, self.scale(top))

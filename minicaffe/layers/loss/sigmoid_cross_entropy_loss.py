@@ -3,29 +3,57 @@
 import numpy as np
 
 from minicaffe.layer import register
-from minicaffe.layers.loss._normalize import CLASS_LABELS, NormalizedLoss, blocks, times
-from minicaffe.log import number
+from minicaffe.layers.loss._cells import blocks, times
+from minicaffe.layers.loss._focal import focal_loss, focal_slope
+from minicaffe.layers.loss._normalized_loss import NormalizedLoss
+from minicaffe.layers.loss._targets import CLASS_LABELS, targets_outside, warn_of_targets
 
 
 @register("SigmoidCrossEntropyLoss")
 class SigmoidCrossEntropyLossLayer(NormalizedLoss):
-    """The cross entropy of the probability σ(x) and a target t; each cell is a yes/no question of its own.
+    """The cross entropy of a probability p = σ(x) and a target t; each score is a yes/no question of its own.
 
-    Forward   l = −t · log σ(x) − (1 − t) · log(1 − σ(x))
-                = x · d + log(1 + exp(−|x|)),   d = [x ≥ 0] − t
-              L = Σ w · l / Z   over the cells
-    Backward  dx = (σ(x) − t) · w · loss_weight / Z
+    Forward   l = −t · log p − (1 − t) · log(1 − p),   p = σ(x) = 1 / (1 + exp(−x))
+                = d · x + log(1 + u),   d = [x ≥ 0] − t,   u = exp(−|x|)
+              L = Σ w · l / Z   over the cells; a cell is a score with its target
+    Backward  ∂l/∂x = p − t
+                    = d − sign(x) · r,   r = u / (1 + u)
+              dx = w · (p − t) · λ / Z,   λ = loss_weight
+
+    The code computes the second line of each, which is the same number: no exponent is ever above 0, so nothing
+    overflows. [x ≥ 0] is 1 or 0, and sign(0) is 1. w is 1 and Z is N unless w or the fields below say otherwise.
 
     Bottom    x (N, …) scores, not yet through a Sigmoid;  t, as many targets in [0, 1], N first;
               w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar;  optional: w · l, the shape of x, not divided by Z, 0 where ignored
-    Params    loss_param: ignore_label, normalization (BATCH_SIZE), normalize (deprecated), exact_ignore,
-              class_weight (one a channel, axis 1), pos_weight=α and focal_gamma=γ, which make
-              l = −α · t · (1 − p)^γ · log p − (1 − t) · p^γ · log(1 − p)  of p = σ(x)
+    Params    loss_param: ignore_label (none): cells with this target do not count; exact_ignore (false);
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a channel,
+              axis 1; pos_weight=α (1) and focal_gamma=γ (0), which make
+              l = −α · t · (1 − p)^γ · log p − (1 − t) · p^γ · log(1 − p)
     Errors    LayerError when the batch sizes or the counts of x and t differ, the number of weights or of
               class_weight does not fit, a weight is negative or not finite;
               UserWarning, once, for targets outside [0, 1]
-    Derived   docs/maths/loss.md#sigmoid-cross-entropy
+    Derived   docs/maths/loss.md#sigmoid-cross-entropy;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
+
+    Two samples of three questions each. Nobody knows the second answer of the second sample, so its target is −1 and
+    is ignored. The sum of the five costs is 4.5735, and Z is 2, the size of the batch:
+
+    >>> from minicaffe import Blob
+    >>> x, t, L, wl = Blob((2, 3)), Blob((2, 3)), Blob(()), Blob((2, 3))
+    >>> x.data[...] = [[0, 2, -1], [1, 0, -2]]
+    >>> t.data[...] = [[1, 1, 0], [0, -1, 1]]
+    >>> layer = SigmoidCrossEntropyLossLayer(loss_param={"ignore_label": -1})
+    >>> layer.SetUp([x, t], [L, wl])
+    >>> print(f"{layer.Forward([x, t], [L, wl]):.4f}")
+    2.2868
+    >>> print(wl.data.round(4))
+    [[0.6931 0.1269 0.3133]
+     [1.3133 0.     2.1269]]
+    >>> layer.Backward([L, wl], [True, False], [x, t])
+    >>> print(x.diff.round(4))  # (p − t) / 2
+    [[-0.25   -0.0596  0.1345]
+     [ 0.3655  0.     -0.4404]]
     """
 
     message = "loss_param"
@@ -39,74 +67,61 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         super().setup(bottom, top)
         self.alpha = self.param.pos_weight if self.param.HasField("pos_weight") else 1.0
         self.gamma = self.param.focal_gamma
-        self.plain = self.alpha == 1 and self.gamma == 0
+        self.focal = self.alpha != 1 or self.gamma != 0
+        self.targets_warned = False
 
     def reshape(self, bottom, top):
         x = bottom[0]
         self.check_same_size(bottom, CLASS_LABELS)
         self.check_weights(bottom, x.count, x.shape[1] if x.num_axes > 1 else 1)
         top[0].reshape(())
-        for y in top[1:]:
-            y.reshape_like(x)
+        for wl in top[1:]:
+            wl.reshape_like(x)
 
     def forward(self, bottom, top):
         x, t = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
         cells = self.cells = self.read_targets(bottom)
         total = 0.0
-        for part in blocks(x.size):
-            l = self._loss(x[part], t[part])
-            total += self.total(l, cells.part(part))
+        for block in blocks(x.size):  # a part of the cells at a time, so that it stays in the processor's cache
+            wl = cells[block].weigh(self._loss(x[block], t[block]))
+            total += wl.sum(dtype=np.float64)
             for y in top[1:]:
-                y.data.reshape(-1)[part] = l
-        self.write_loss(top, total, cells)
-        self.warn_of_targets(bottom[1].data)
+                y.data.reshape(-1)[block] = wl
+        top[0].data[...] = total / cells.Z
+        self.targets_warned = self.targets_warned or warn_of_targets(self, bottom[1].data)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
         x, t, dx = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1), bottom[0].diff.reshape(-1)
-        scale = self.scale(top, self.cells)
-        for part in blocks(x.size):
-            slope = self._slope(x[part], t[part])
-            self.apply(slope, self.cells.part(part))
-            # the second top is w · l undivided, so that its gradient joins in without the 1 / Z
-            dx[part] = slope * (scale + top[1].diff.reshape(-1)[part] if len(top) == 2 else scale)
+        scale = self.scale(top)  # λ / Z
+        for block in blocks(x.size):
+            factor = scale
+            if len(top) == 2:  # w · l, not divided by Z, so the gradient that comes back from it isn't either
+                factor = scale + top[1].diff.reshape(-1)[block]
+            dx[block] = self.cells[block].weigh(self._slope(x[block], t[block])) * factor
 
     def yes_no_answers(self, bottom):
-        return bottom[0].count / self.z if self.z else 0.0
+        return bottom[0].count / self.z
 
     def why_unbounded(self, bottom):
-        t = bottom[1].data
-        if not t.size or (np.nanmin(t) >= 0 and np.nanmax(t) <= 1):
-            return ""
-        return (f"the targets of layer {self.name!r} run from {number(float(np.nanmin(t)))} to "
-                f"{number(float(np.nanmax(t)))}, but outside [0, 1] its loss has no least value; masks of 0 and 255 "
-                "need scale: 0.00390625")
+        return targets_outside(self, bottom[1].data)
 
     def _loss(self, x, t):
-        if not self.plain:
-            A, B, _, _, focus_A, focus_B = self._logs(x)
-            return self.alpha * times(t, focus_A * A) + times(1 - t, focus_B * B)
-        l = times(self._distance(x, t), x)
-        l += np.log1p(np.exp(-np.abs(x)))  # the exponent is never above 0; log1p keeps what 1 + … rounds away
-        return l
+        """l of each cell."""
+        if self.focal:
+            return focal_loss(x, t, self.alpha, self.gamma)
+        d = ~np.signbit(x) - t  # [x ≥ 0] − t
+        u = np.exp(-np.abs(x))
+        # times makes 0 · ∞ 0: a right answer costs nothing. log1p(u) keeps a u that would be lost in 1 + u
+        return times(d, x) + np.log1p(u)
 
     def _slope(self, x, t):
-        if not self.plain:
-            A, B, p, q, focus_A, focus_B = self._logs(x)
-            return ((1 - t) * focus_B * (p + self.gamma * times(q, B))
-                    - self.alpha * t * focus_A * (q + self.gamma * times(p, A)))
-        e = np.exp(-np.abs(x))
-        r = e / (1 + e)  # σ(−|x|), the smaller of σ(x) and 1 − σ(x)
-        return self._distance(x, t) - np.copysign(r, x)  # σ(x) − t, of which no digit is lost for large |x|
-
-    @staticmethod
-    def _distance(x, t):
-        """d = [x ≥ 0] − t: how far the target is from the answer that the sign of x gives (−0 counts as negative)."""
-        return np.logical_not(np.signbit(x)) - t
-
-    def _logs(self, x):
-        """A = −log p, B = −log(1 − p), p, q = 1 − p, and the focal factors q^γ of A and p^γ of B."""
-        A, B = np.logaddexp(0, -x), np.logaddexp(0, x)
-        g = self.gamma
-        return A, B, np.exp(-A), np.exp(-B), np.exp(-g * B) if g else 1.0, np.exp(-g * A) if g else 1.0
+        """∂l/∂x of each cell, which is p − t."""
+        if self.focal:
+            return focal_slope(x, t, self.alpha, self.gamma)
+        d = ~np.signbit(x) - t  # the sign bit, because copysign below goes by it: for both of them −0 is negative
+        u = np.exp(-np.abs(x))
+        r = u / (1 + u)
+        # p − t loses its digits where p is nearly 1; d and r keep theirs
+        return d - np.copysign(r, x)

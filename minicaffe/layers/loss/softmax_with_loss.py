@@ -4,29 +4,36 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import register
-from minicaffe.layers.loss._normalize import NormalizedLoss, split_axes
+from minicaffe.layers.loss._labels import split_axes
+from minicaffe.layers.loss._normalized_loss import NormalizedLoss
 
-FLT_MIN = float(np.finfo(np.float32).tiny)  # Caffe: the least probability that the logarithm sees
+FLT_MIN = float(np.finfo(np.float32).tiny)  # Caffe: the least probability whose logarithm is taken
 
 
 @register("SoftmaxWithLoss")
 class SoftmaxWithLossLayer(NormalizedLoss):
-    """The cross entropy of softmax(x) and one true class a cell; the usual loss of a classifier.
+    """The cross entropy of p = softmax(x) and one true class a cell; the usual loss of a classifier.
 
-    Forward   p = softmax(x) along axis
-              L = Σ −w · (1 − p[k])^γ · log p[k] / Z   over the cells, k the label of the cell
-    Backward  dx[c] = (p[c] − [c = k]) · f · w · loss_weight / Z
-              f = (1 − p[k])^γ · (1 − γ · p[k] · log p[k] / (1 − p[k])),   1 for γ = 0
+    Forward   p[c] = exp(x[c]) / Σ exp(x[j])   along axis
+              l = −log max(p[k], ε),   k the label of the cell, ε = 1.18e-38
+              L = Σ w · l / Z   over the cells
+    Backward  dx[c] = (p[c] − [c = k]) · w · λ / Z,   λ = loss_weight
+    Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py
+
+    With γ > 0, cells that are already right count less: l is multiplied by (1 − p[k])^γ and dx by
+    f = (1 − p[k])^γ · (1 − γ · p[k] · log p[k] / (1 − p[k])).
 
     Bottom    x (N, …, C, …) scores;  label (N, …): a class in 0 … C−1 for each cell, that is each place of x
               without axis;  w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar;  p, optional, the shape of x: to be read, no gradient flows back from it
-    Params    loss_param: ignore_label, normalization (VALID), normalize (deprecated), class_weight (one a
-              class), focal_gamma=γ, exact_ignore
-              softmax_param: axis, engine (accepted, without effect)
+    Params    loss_param: ignore_label (none): cells with this label do not count; exact_ignore (false);
+              normalization (VALID): what Z is; normalize (deprecated); class_weight (none), one a class;
+              focal_gamma=γ (0)
+              softmax_param: axis (1), engine (accepted, without effect, DEFAULT)
     Errors    LayerError when x has no such axis, the batch sizes differ, the number of labels, weights or
               class_weight does not fit, a label is none of the classes, a weight is negative or not finite
-    Derived   docs/maths/loss.md#softmax-with-loss
+    Derived   docs/maths/loss.md#softmax-with-loss;
+              docs/maths/loss.md#cells-weights-and-normalization for w and Z
     """
 
     message = "loss_param"
@@ -42,7 +49,6 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     def reshape(self, bottom, top):
         x = bottom[0]
         self.axis = self.axis_of(x, ".softmax_param.axis")
-        self.check_batch(bottom)
         self.outer, self.classes, self.inner = split_axes(x.shape, self.axis)
         cells = self.outer * self.inner
         self.check_labels(bottom, cells, f"one a place beside axis {self.axis}")
@@ -53,36 +59,32 @@ class SoftmaxWithLossLayer(NormalizedLoss):
             y.reshape_like(x)
 
     def forward(self, bottom, top):
-        x, p = bottom[0].data, self.p
-        kernels.softmax(x, self.axis, out=p)
-        cells = self.cells = self.read_labels(bottom, self.classes, (self.outer, self.inner))
-        pk = self._of_label(p)[0]
-        l = -np.log(np.maximum(pk, FLT_MIN))
-        gamma = self.param.focal_gamma
-        if gamma:
-            l *= (1 - pk) ** gamma
-        self.write_loss(top, self.total(l, cells), cells)
+        kernels.softmax(bottom[0].data, self.axis, out=self.p)
+        cells, k = self.cells, self.k = self.read_labels(bottom, self.outer, self.classes, self.inner)
+        p_k = self._of_cells(self.p)[k]
+        l = -np.log(np.maximum(p_k, FLT_MIN))
+        if self.param.focal_gamma:
+            l *= (1 - p_k) ** self.param.focal_gamma
+        top[0].data[...] = cells.weigh(l).sum(dtype=np.float64) / cells.Z
         for y in top[1:]:
-            y.data[...] = p
+            y.data[...] = self.p
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        p, dx = self.p, bottom[0].diff
+        p, dx, k = self._of_cells(self.p), self._of_cells(bottom[0].diff), self.k
         dx[...] = p
-        dk, at = self._of_label(dx)
-        dx.reshape(self.outer, self.classes, self.inner)[at] = dk - 1
-        f = self._focal_slope(self._of_label(p)[0]) if self.param.focal_gamma else 1.0
-        dx = dx.reshape(self.outer, self.classes, self.inner)
-        self.apply(dx, self.cells, f * self.scale(top, self.cells), axis=1)
+        dx[k] = p[k] - 1
+        scale = self.scale(top)  # λ / Z
+        self.cells.weigh(dx, self._focal_factor(p[k]) * scale if self.param.focal_gamma else scale)
 
-    def _of_label(self, values):
-        """values[k] of each cell (outer, inner), and the index that finds them."""
-        at = np.arange(self.outer)[:, None], self.cells.k, np.arange(self.inner)
-        return values.reshape(self.outer, self.classes, self.inner)[at], at
+    def _of_cells(self, values):
+        """Values of the shape of x as (outer, C, inner): C numbers for each of outer · inner cells."""
+        return values.reshape(self.outer, self.classes, self.inner)
 
-    def _focal_slope(self, pk):
-        gamma, q = self.param.focal_gamma, 1 - pk
-        slope = np.full_like(q, -1)  # log p / (1 − p) where p is 1
-        np.divide(np.log(np.maximum(pk, FLT_MIN)), q, out=slope, where=q > 0)
-        return q ** gamma * (1 - gamma * pk * slope)
+    def _focal_factor(self, p_k):
+        """f, by which γ multiplies the gradient of each cell."""
+        gamma, q = self.param.focal_gamma, 1 - p_k
+        ratio = np.full_like(q, -1)  # log p / (1 − p) goes to −1 where p goes to 1
+        np.divide(np.log(np.maximum(p_k, FLT_MIN)), q, out=ratio, where=q > 0)
+        return q ** gamma * (1 - gamma * p_k * ratio)

@@ -1,0 +1,58 @@
+"""The cells of a batch: which of them count, with what weight, and what their sum is divided by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+BLOCK = 1 << 16  # so many cells fit in the processor's cache, and no second large array is ever made
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What a loss finds out about its cells in forward, and needs again in backward.
+
+    The arrays belong to the loss. None of them is the memory of a bottom, which may change before backward runs.
+
+    w         the weight of each cell, 0 where it is ignored; None where every cell weighs 1
+    silent    True where a cell does not count, because it is ignored or weighs 0; None where all cells count
+    valid     how many cells count; where there are weights, Σ w
+    Z         what the sum over the cells is divided by
+    """
+
+    w: np.ndarray | None
+    silent: np.ndarray | None
+    valid: float
+    Z: float
+
+    def __getitem__(self, block):
+        """Some of the cells, as a slice names them; Z is still that of the whole batch."""
+        return replace(self, w=None if self.w is None else self.w[block],
+                       silent=None if self.silent is None else self.silent[block])
+
+    def weigh(self, values, factor=None):
+        """Multiply values by w, and by a factor where one is given, in place; returns them.
+
+        `values` has one number for each cell, or one for each class of each cell.
+        """
+        if self.w is not None:
+            factor = self.w if factor is None else self.w * factor
+        if factor is not None:
+            values *= factor
+        if self.silent is not None:
+            # 0 · ∞ and 0 · NaN are NaN, so multiplying by 0 does not silence a cell; writing 0 does
+            np.copyto(values, 0, where=self.silent)
+        return values
+
+
+def blocks(count):
+    """The slices that cut `count` cells into blocks."""
+    return (slice(i, i + BLOCK) for i in range(0, count, BLOCK))
+
+
+def times(a, b):
+    """a · b, and 0 wherever a is 0: what is multiplied by nothing costs nothing, even if it is infinite."""
+    product = a * b
+    np.copyto(product, 0, where=a == 0)
+    return product

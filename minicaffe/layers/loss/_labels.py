@@ -1,0 +1,53 @@
+"""Class labels: which class a label names, which labels are ignored, and the error for one that is no class."""
+
+import math
+
+import numpy as np
+
+
+def ignored_among(values, ignore_label, exact=False):
+    """True where a label or target is `ignore_label`; None where there is none to ignore.
+
+    `exact` compares the value as it is.
+    """
+    if ignore_label is None:
+        return None
+    # Caffe: the value is truncated first, so ignore_label 0 leaves out the soft targets 0.9 and −0.9 too
+    ignored = (values if exact else np.trunc(values)) == ignore_label
+    return ignored if ignored.any() else None
+
+
+def classes_of(layer, label, classes, ignored):
+    """The class of each label, flat; 0 for an ignored one. LayerError for a label that is none of the classes."""
+    values = label.data.reshape(-1)
+    # Caffe: a label is truncated to a whole number, so 2.9 is class 2 and −0.9 is class 0
+    bad = ~((values > -1) & (values < classes))
+    if ignored is not None:
+        bad &= ~ignored
+    if bad.any():
+        _fail_for_labels(layer, label.data, bad.reshape(label.shape), classes)
+    return (values if ignored is None else np.where(ignored, 0, values)).astype(np.intp)
+
+
+def _fail_for_labels(layer, label, bad, classes):
+    at, more = first_index(bad), np.count_nonzero(bad) - 1
+    others = f" (and {more} more)" if more else ""
+    layer.fail(f"the label {label[at]:g} at index {at} of bottom[1] {label.shape}{others} is none of the "
+               f"{classes} classes 0 to {classes - 1}",
+               hint="classes are counted from 0 and num_output is their number; "
+                    "ignore_label names a label to leave out", sample=sample_of(at))
+
+
+def split_axes(shape, axis):
+    """(outer, C, inner): how many numbers lie before an axis, along it, and after it."""
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
+
+
+def first_index(mask):
+    """The index of the first True of a mask, as a tuple of ints."""
+    return tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
+
+
+def sample_of(index):
+    """Which sample of the batch an index points into."""
+    return index[0] if index else 0
