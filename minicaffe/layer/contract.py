@@ -299,10 +299,14 @@ class Layer:
         return owner, name, path if field.startswith(".") else f"{self.message}.{path}"
 
     def axis_of(self, blob: Blob, field: str = "axis") -> int:
-        """The axis of bottom[0], `blob`, that a field of the layer's message names, counted from the front."""
-        n = blob.num_axes
-        axis = getattr(self.param, field)
-        self.check(-n <= axis < n, field, f"must lie between {-n} and {n - 1} for bottom[0] {blob.shape}")
+        """The axis of bottom[0], `blob`, that a field names, counted from the front; `field` as `check` takes it.
+
+        LayerError where bottom[0] has no such axis.
+        """
+        owner, name, _ = self._field(field)
+        axis, n = getattr(owner, name), blob.num_axes
+        known = f"from {-n} to {n - 1}" if n else "a scalar, which has none"
+        self.check(-n <= axis < n, field, f"must name an axis of bottom[0] {blob.shape}, {known}")
         return blob.canonical_axis(axis)
 
     def fail(self, message: str, hint: str = "", sample: int | None = None) -> NoReturn:

@@ -628,8 +628,8 @@ def test_scale_takes_stored_blobs():
 
 
 @pytest.mark.parametrize(("param", "shapes", "message"), [
-    ({"axis": 4}, [SHAPE], r"axis must lie between -4 and 3 for bottom\[0\] \(2, 7, 5, 3\), got 4"),
-    ({"axis": -5}, [SHAPE], r"axis must lie between -4 and 3.*got -5"),
+    ({"axis": 4}, [SHAPE], r"axis must name an axis of bottom\[0\] \(2, 7, 5, 3\), from -4 to 3, got 4"),
+    ({"axis": -5}, [SHAPE], r"axis must name an axis of .*from -4 to 3, got -5"),
     ({"num_axes": -2}, [SHAPE], r"num_axes must be at least 0, or -1.*got -2"),
     ({"axis": 2, "num_axes": 3}, [SHAPE], r"num_axes must be at most 2 for bottom\[0\] \(2, 7, 5, 3\) from axis 2"),
     ({}, [SHAPE, (5,)], r"the (scale|bias) \(5,\) must have the shape of bottom\[0\].*from axis 1 on, .*\(7,\)"),

@@ -106,7 +106,7 @@ def test_arg_max_without_axis(shape, top):
 
 
 @pytest.mark.parametrize(("param", "shape", "message"), [
-    ({"axis": 4}, SHAPE, r"argmax_param\.axis must lie between -4 and 3 for bottom\[0\] \(2, 7, 5, 3\), got 4"),
+    ({"axis": 4}, SHAPE, r"argmax_param\.axis must name an axis of bottom\[0\] \(2, 7, 5, 3\), from -4 to 3, got 4"),
     ({"axis": 1, "top_k": 8}, SHAPE, r"argmax_param\.top_k must lie between 1 and 7.*got 8"),
     ({"top_k": 0}, SHAPE, r"top_k must lie between 1 and 105.*got 0"),
     ({"top_k": 106}, SHAPE, r"top_k must lie between 1 and 105.*got 106"),
@@ -236,8 +236,8 @@ def test_concat_dim_is_an_axis():
 
 @pytest.mark.parametrize(("param", "shapes", "message"), [
     ({"axis": 1, "concat_dim": 1}, [(2, 7)], r"concat_param\.concat_dim cannot be set beside axis, got 1"),
-    ({"axis": 2}, [(2, 7)], r"concat_param\.axis must lie between -2 and 1 for bottom\[0\] \(2, 7\), got 2"),
-    ({"axis": -3}, [(2, 7)], r"axis must lie between -2 and 1.*got -3"),
+    ({"axis": 2}, [(2, 7)], r"concat_param\.axis must name an axis of bottom\[0\] \(2, 7\), from -2 to 1, got 2"),
+    ({"axis": -3}, [(2, 7)], r"axis must name an axis of .*from -2 to 1, got -3"),
     ({}, [(2, 7), (2, 5), (3, 7)], r"must agree but for axis 1: bottom\[0\] is \(2, 7\), bottom\[2\] \(3, 7\)"),
     ({}, [(2, 7), (2, 7, 1)], r"bottom\[0\] is \(2, 7\), bottom\[1\] \(2, 7, 1\)"),
 ])
@@ -251,7 +251,7 @@ def test_concat_errors(param, shapes, message):
 @pytest.mark.parametrize(("cls", "field"), [(ConcatLayer, "concat_dim"), (SliceLayer, "slice_dim")])
 def test_deprecated_axis_out_of_range(cls, field):
     """An unsigned axis that is out of range is named under the name it was given."""
-    with pytest.raises(LayerError, match=rf"{field} must lie between -2 and 1.*got 4294967295"):
+    with pytest.raises(LayerError, match=rf"{field} must name an axis of .*from -2 to 1, got 4294967295"):
         set_up(make(cls, **{field: 2 ** 32 - 1}), (2, 7))
 
 
@@ -266,7 +266,7 @@ def test_slice_equal_parts():
 
 @pytest.mark.parametrize(("param", "tops", "message"), [
     ({"axis": 1, "slice_dim": 1}, 1, r"slice_param\.slice_dim cannot be set beside axis, got 1"),
-    ({"axis": -5}, 1, r"slice_param\.axis must lie between -4 and 3 for bottom\[0\] \(2, 7, 5, 3\), got -5"),
+    ({"axis": -5}, 1, r"slice_param\.axis must name an axis of bottom\[0\] \(2, 7, 5, 3\), from -4 to 3, got -5"),
     ({"slice_point": [1, 2]}, 2, r"slice_point must be given once less than the 2 tops, got \[1, 2\]"),
     ({"slice_point": [3, 3]}, 3, r"slice_point must rise and stay between 0 and 7.*got \[3, 3\]"),
     ({"slice_point": [0]}, 2, r"slice_point must rise and stay between 0 and 7, the size of axis 1.*got \[0\]"),
@@ -499,8 +499,8 @@ def test_flatten_and_reshape_share_memory(layer):
 
 
 @pytest.mark.parametrize(("param", "message"), [
-    ({"axis": 4}, r"flatten_param\.axis must lie in -4 … 3 for x \(2, 7, 5, 3\), got 4"),
-    ({"end_axis": -5}, r"flatten_param\.end_axis must lie in -4 … 3.*got -5"),
+    ({"axis": 4}, r"flatten_param\.axis must name an axis of bottom\[0\] \(2, 7, 5, 3\), from -4 to 3, got 4"),
+    ({"end_axis": -5}, r"flatten_param\.end_axis must name an axis of .*from -4 to 3, got -5"),
     ({"axis": 3, "end_axis": 1}, r"flatten_param\.axis must not lie behind end_axis \+ 1 = 2 .*got 3"),
 ])
 def test_flatten_errors(param, message):
@@ -621,7 +621,8 @@ def test_reduction_of_nothing(operation):
 def test_reduction_errors(shape):
     """An axis that is none is named."""
     n = len(shape)
-    with pytest.raises(LayerError, match=rf"reduction_param\.axis must lie between {-n} and {n - 1}.*got {n}"):
+    known = f"from {-n} to {n - 1}" if n else "a scalar, which has none"
+    with pytest.raises(LayerError, match=rf"reduction_param\.axis must name an axis of .*, {known}, got {n}"):
         set_up(make(ReductionLayer, axis=n), shape)
 
 
@@ -690,7 +691,7 @@ def test_tile_is_concat_of_copies(axis, tiles):
 @pytest.mark.parametrize(("param", "message"), [
     ({}, r"tile_param\.tiles must be set to the number of copies, at least 1, got 0"),
     ({"tiles": -1}, r"tiles must be set.*got -1"),
-    ({"tiles": 2, "axis": 4}, r"tile_param\.axis must lie between -4 and 3 for bottom\[0\] \(2, 7, 5, 3\), got 4"),
+    ({"tiles": 2, "axis": 4}, r"tile_param\.axis must name an axis of bottom\[0\] \(2, 7, 5, 3\), from -4 to 3, got 4"),
 ])
 def test_tile_errors(param, message):
     """A missing number of tiles and a wrong axis are named."""

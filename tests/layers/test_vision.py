@@ -611,7 +611,8 @@ class TestCrop:
         assert check_layer(layer, [filled(normal(2, 5, 4, 6)), filled(normal(1, 3, 4, 2))], zeros=[1]) < 1e-6
 
     @pytest.mark.parametrize(("message", "shapes", "fields"), [
-        ("crop_param.axis must name an axis of bottom[0] (2, 7, 5), got 3", [(2, 7, 5), (2, 7, 5)], {"axis": 3}),
+        ("crop_param.axis must name an axis of bottom[0] (2, 7, 5), from -3 to 2, got 3", [(2, 7, 5), (2, 7, 5)],
+         {"axis": 3}),
         ("crop_param.offset must be given once, or once for each of the 2 axes of bottom[0] (2, 3, 7, 5) from axis 2, "
          "got [1, 1, 1]", [(2, 3, 7, 5), (2, 3, 4, 4)], {"offset": [1, 1, 1]}),
         ("bottom[0] (2, 3, 7, 5) and the reference bottom[1] (7, 5) must have as many axes",
@@ -739,8 +740,8 @@ class TestInnerProduct:
     def test_errors(self):
         """No outputs, an axis out of range and a changed number of features are errors with the numbers."""
         assert_fails("inner_product_param.num_output must be positive, got 0", "InnerProduct", [(2, 7)])
-        assert_fails("inner_product_param.axis must name an axis of bottom[0] (2, 7), got -3", "InnerProduct", [(2, 7)],
-                     num_output=4, axis=-3)
+        assert_fails("inner_product_param.axis must name an axis of bottom[0] (2, 7), from -2 to 1, got -3",
+                     "InnerProduct", [(2, 7)], num_output=4, axis=-3)
         layer, bottom, top = set_up("InnerProduct", [(2, 7, 5, 3)], num_output=4)
         bottom[0].reshape(2, 7, 5, 2)
         with pytest.raises(LayerError, match=re.escape("bottom[0] (2, 7, 5, 2) has 70 features from axis 1, but w "

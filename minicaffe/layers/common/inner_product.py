@@ -29,8 +29,7 @@ class InnerProductLayer(Layer):
     def setup(self, bottom, top):
         p, shape = self.param, bottom[0].shape
         self.check(p.num_output > 0, "num_output", "must be positive")
-        self.check(-len(shape) <= p.axis < len(shape), "axis", f"must name an axis of bottom[0] {shape}")
-        K, self.D = p.num_output, bottom[0].count_between(p.axis % len(shape))
+        K, self.D = p.num_output, bottom[0].count_between(self.axis_of(bottom[0]))
         if not self.D:
             self.fail(f"bottom[0] {shape} has no features from axis {p.axis}")
         self.add_blob((self.D, K) if p.transpose else (K, self.D), p.weight_filler)
@@ -39,7 +38,7 @@ class InnerProductLayer(Layer):
 
     def reshape(self, bottom, top):
         shape = bottom[0].shape
-        axis = bottom[0].canonical_axis(self.param.axis)
+        axis = self.axis_of(bottom[0])
         features = bottom[0].count_between(axis)
         if features != self.D:
             self.fail(f"bottom[0] {shape} has {features} features from axis {axis}, but w {self.blobs[0].shape} "

@@ -31,8 +31,7 @@ class AccuracyLayer(Layer):
 
     def reshape(self, bottom, top):
         x, label, p = bottom[0], bottom[1], self.param
-        self.check(-x.num_axes <= p.axis < x.num_axes, "axis", f"must name an axis of bottom[0] {x.shape}")
-        axis = x.canonical_axis(p.axis)
+        axis = self.axis_of(x)
         self.outer, self.C, self.inner = split_axes(x.shape, axis)
         if label.count != self.outer * self.inner:
             self.fail(f"bottom[0] {x.shape} needs {self.outer * self.inner} labels, one a place beside axis {axis}, "

@@ -46,9 +46,8 @@ class InfogainLossLayer(NormalizedLoss):
         self.matrix = read_blob(self.param.source).astype(self.dtype) if given else None
 
     def reshape(self, bottom, top):
-        x, axis = bottom[0], self.param.axis
-        self.check(-x.num_axes <= axis < x.num_axes, "axis", f"must name an axis of bottom[0] {x.shape}")
-        self.axis = x.canonical_axis(axis)
+        x = bottom[0]
+        self.axis = self.axis_of(x)
         self.check_batch(bottom)
         self.outer, self.C, self.inner = split_axes(x.shape, self.axis)
         self.check_labels(bottom, self.outer * self.inner, f"one a place beside axis {self.axis}")

@@ -38,10 +38,8 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     default_normalization = "VALID"
 
     def reshape(self, bottom, top):
-        x, axis = bottom[0], self.layer_param.softmax_param.axis
-        self.check(-x.num_axes <= axis < x.num_axes, ".softmax_param.axis",
-                   f"must name an axis of bottom[0] {x.shape}")
-        self.axis = x.canonical_axis(axis)
+        x = bottom[0]
+        self.axis = self.axis_of(x, ".softmax_param.axis")
         self.check_batch(bottom)
         self.outer, self.classes, self.inner = split_axes(x.shape, self.axis)
         cells = self.outer * self.inner

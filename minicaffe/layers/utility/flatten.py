@@ -23,10 +23,8 @@ class FlattenLayer(Layer):
     replays = True
 
     def reshape(self, bottom, top):
-        x, y, n = bottom[0], top[0], bottom[0].num_axes
-        for field in ("axis", "end_axis"):
-            self.check(-n <= getattr(self.param, field) < n, field, f"must lie in {-n} … {n - 1} for x {x.shape}")
-        axis, end = x.canonical_axis(self.param.axis), x.canonical_axis(self.param.end_axis) + 1
+        x, y = bottom[0], top[0]
+        axis, end = self.axis_of(x), self.axis_of(x, "end_axis") + 1
         # Caffe: end_axis may lie one before axis; then an axis of size 1 goes in
         self.check(axis <= end, "axis", f"must not lie behind end_axis + 1 = {end} of x {x.shape}")
         y.reshape((*x.shape[:axis], x.count_between(axis, end), *x.shape[end:]))

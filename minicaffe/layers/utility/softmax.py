@@ -25,9 +25,8 @@ class SoftmaxLayer(Layer):
     replays = True
 
     def reshape(self, bottom, top):
-        x, axis = bottom[0], self.param.axis
-        self.check(-x.num_axes <= axis < x.num_axes, "axis", f"must name an axis of bottom[0] {x.shape}")
-        self.axis = x.canonical_axis(axis)
+        x = bottom[0]
+        self.axis = self.axis_of(x)
         top[0].reshape_like(x)
 
     def forward(self, bottom, top):

@@ -3,7 +3,7 @@
 import math
 
 from minicaffe.layer import Layer
-from minicaffe.layers.vision._geometry import channel_axis, conv_window
+from minicaffe.layers.vision._geometry import conv_window
 
 
 class ConvolutionBase(Layer):
@@ -27,7 +27,7 @@ class ConvolutionBase(Layer):
         if len(bottom) != len(top):
             self.fail(f"makes one top of each bottom, got {len(bottom)} bottom and {len(top)} top blobs")
         p, shape = self.param, bottom[0].shape
-        self.axis = channel_axis(self, shape)
+        self.axis = self.axis_of(bottom[0])
         self.window = conv_window(self, len(shape) - self.axis - 1)
         self.C, self.K = shape[self.axis], p.num_output
         self.check(self.K > 0, "num_output", "must be positive")

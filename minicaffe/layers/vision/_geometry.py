@@ -19,13 +19,6 @@ class Window(NamedTuple):
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
 
-def channel_axis(layer, shape):
-    """convolution_param.axis counted from the front of a bottom of this shape."""
-    layer.check(-len(shape) <= layer.param.axis < len(shape), "axis",
-                f"must name an axis of bottom[0] {shape}, from {-len(shape)} to {len(shape) - 1}")
-    return layer.param.axis % len(shape)
-
-
 def conv_window(layer, axes):
     """The window that a layer's convolution_param describes over so many spatial axes."""
     if axes == 0:  # only a window of 1 with stride 1 and no pad says nothing wrong

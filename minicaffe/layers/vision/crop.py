@@ -26,8 +26,7 @@ class CropLayer(Layer):
 
     def setup(self, bottom, top):
         p, axes = self.param, bottom[0].num_axes
-        self.check(-axes <= p.axis < axes, "axis", f"must name an axis of bottom[0] {bottom[0].shape}")
-        self.axis = p.axis % axes
+        self.axis = self.axis_of(bottom[0])
         self.check(len(p.offset) in (0, 1, axes - self.axis), "offset",
                    f"must be given once, or once for each of the {axes - self.axis} axes of bottom[0] "
                    f"{bottom[0].shape} from axis {self.axis}")

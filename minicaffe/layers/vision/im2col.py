@@ -4,7 +4,7 @@ import math
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.layers.vision._geometry import channel_axis, conv_sizes, conv_window
+from minicaffe.layers.vision._geometry import conv_sizes, conv_window
 
 
 @register("Im2col")
@@ -30,7 +30,7 @@ class Im2colLayer(Layer):
 
     def setup(self, bottom, top):
         shape = bottom[0].shape
-        self.axis = channel_axis(self, shape)
+        self.axis = self.axis_of(bottom[0])
         self.check(self.axis < len(shape) - 1, "axis", f"must leave a spatial axis of bottom[0] {shape} after it")
         self.window = conv_window(self, len(shape) - self.axis - 1)
 
