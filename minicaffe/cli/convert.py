@@ -22,10 +22,12 @@ from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import binary, prototxt, solverstate, weights
 from minicaffe.io.binary import LayerWeights
+from minicaffe.io.files import HDF5_SUFFIXES, is_hdf5_name, without_hdf5_suffix
 from minicaffe.log import warn
 from minicaffe.proto import TEST, NetParameter, SolverParameter
 
-DEFINITIONS, STATES = (".prototxt", ".yaml", ".yml"), (".solverstate", ".solverstate.h5")
+DEFINITIONS = (".prototxt", ".yaml", ".yml")
+STATES = (".solverstate", *[f".solverstate{suffix}" for suffix in HDF5_SUFFIXES])
 _CONVOLUTIONS = ("Convolution", "Deconvolution", "CONVOLUTION", "DECONVOLUTION", "conv")
 _INNER_PRODUCTS = ("InnerProduct", "INNER_PRODUCT", "innerproduct")
 
@@ -46,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     elif kind == "solverstate" or target.endswith(STATES):
         state = solverstate.read(args.source)
         _check_target(args, STATES, "a solver state")
-        if not target.endswith(".h5") and state.learned_net.endswith(".h5"):
+        if not is_hdf5_name(target) and is_hdf5_name(state.learned_net):
             # Caffe: what a binary state names is read as a binary file
-            state = state._replace(learned_net=state.learned_net.removesuffix(".h5"))
+            state = state._replace(learned_net=without_hdf5_suffix(state.learned_net))
             say(f"{args.target} names the weights {state.learned_net}: convert them too")
         solverstate.write(args.target, state)
     elif kind == "caffemodel" and target.endswith(DEFINITIONS):

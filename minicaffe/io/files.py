@@ -13,9 +13,10 @@ from typing import Any
 
 from minicaffe.errors import DataError, ProtoError, near_names
 from minicaffe.log import one_line
+from minicaffe.system import PathLike as PathLike
 from minicaffe.system import sync_folder
 
-PathLike = str | os.PathLike[str]
+HDF5_SUFFIXES = (".h5", ".hdf5")
 LONGEST_STREAM = 256_000_000  # bytes that are read from a pipe or a device; some never end
 MOST_NAMES = 1000  # of a folder that are compared with one that is missing
 
@@ -38,6 +39,16 @@ def read_bytes(path: PathLike, at_most: int = -1) -> bytes:
         raise ProtoError(f"more than {LONGEST_STREAM // 10**6} MB come from here, and this is no ordinary file",
                          where=str(path), hint="write it into a file first")
     return data
+
+
+def is_hdf5_name(path: PathLike) -> bool:
+    """Whether a file of this name is written as HDF5: it ends in .h5 or .hdf5, in small letters or capitals."""
+    return str(path).lower().endswith(HDF5_SUFFIXES)
+
+
+def without_hdf5_suffix(name: str) -> str:
+    """A file's name without the .h5 or .hdf5 at its end: 'a.solverstate' of 'a.solverstate.h5'."""
+    return name.rpartition(".")[0] if is_hdf5_name(name) else name
 
 
 def refuse_device(path: PathLike) -> None:

@@ -17,11 +17,11 @@ from typing import Any
 from minicaffe.errors import DataError
 from minicaffe.io import caffemodel, npz, safetensors, tensors
 from minicaffe.io.binary import LayerWeights, read_weights, sniff, write_weights
-from minicaffe.io.files import PathLike
+from minicaffe.io.files import HDF5_SUFFIXES, PathLike, is_hdf5_name
 from minicaffe.io.wrong_file import wrong_file
 from minicaffe.proto import NetParameter
 
-SUFFIXES = (".caffemodel", ".h5", ".hdf5", ".npz", ".safetensors")
+SUFFIXES = (".caffemodel", *HDF5_SUFFIXES, ".npz", ".safetensors")
 
 
 def read(path: PathLike) -> list[LayerWeights]:
@@ -44,7 +44,7 @@ def write(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None
     """
     name = str(path).lower()
     layers = [LayerWeights(layer, kind, [tensors.as_blob(blob) for blob in blobs]) for layer, kind, blobs in layers]
-    if name.endswith((".h5", ".hdf5")):
+    if is_hdf5_name(path):
         caffemodel.write_hdf5(path, layers)
     elif name.endswith(".npz"):
         npz.write(path, tensors.from_layers(layers))
