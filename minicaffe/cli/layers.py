@@ -142,7 +142,7 @@ def _comments() -> dict[str, dict[str, str]]:
 
 
 def _rows(cls: type[Layer], message: str) -> list[Field]:
-    descriptor = LayerParameter.DESCRIPTOR.fields_by_name[message].message_type
+    descriptor: Any = LayerParameter.DESCRIPTOR.fields_by_name[message].message_type
     read = [field for field in descriptor.fields if field.name not in cls.unread]
     if message != cls.message:  # of a message that others own, what the datasheet names
         named = re.search(rf"\b{message}:(.*?)(?=\w+_param:|\n[A-Z]|\Z)", datasheet(cls.type), re.DOTALL)
