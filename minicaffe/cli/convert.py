@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from minicaffe.io.files import HDF5_SUFFIXES, is_hdf5_name, without_hdf5_suffix
 from minicaffe.log import warn
 from minicaffe.proto import TEST, NetParameter, SolverParameter
 
+T = TypeVar("T")
 DEFINITIONS = (".prototxt", ".yaml", ".yml")
 STATES = (".solverstate", *[f".solverstate{suffix}" for suffix in HDF5_SUFFIXES])
 _CONVOLUTIONS = ("Convolution", "Deconvolution", "CONVOLUTION", "DECONVOLUTION", "conv")
@@ -63,12 +64,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_net_or_solver(path: str) -> Any:
-    """The NetParameter or the SolverParameter of a file, whichever it is; the net's error where it is neither."""
+    """The NetParameter or the SolverParameter of a file, whichever it is."""
+    return as_net_or_solver(lambda message: prototxt.read(path, message))
+
+
+def as_net_or_solver(read: Callable[[Any], T]) -> T:
+    """What `read` returns for an empty NetParameter or, where that is a ProtoError, for a SolverParameter."""
     try:
-        return prototxt.read(path, NetParameter())
+        return read(NetParameter())
     except ProtoError as not_a_net:
         try:
-            return prototxt.read(path, SolverParameter())
+            return read(SolverParameter())
         except ProtoError as not_a_solver:
             # the reading that came further is the one that was meant
             raise max((not_a_net, not_a_solver), key=_line) from None

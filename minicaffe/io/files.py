@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable
 from itertools import islice
@@ -99,8 +100,8 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
 
     They go to a new file beside it, which takes its name once all is on the disk. When this returns, the name is on
     the disk too, and outlasts a loss of power. A path that is no ordinary file (`/dev/stdout`, a pipe) is written
-    straight. DataError when the system refuses; nothing
-    is left behind.
+    straight, and a file that is replaced leaves its permissions to the new one. DataError when the system refuses;
+    nothing is left behind.
     """
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one
     beside = temporary(target)
@@ -114,6 +115,8 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
             if not straight:
                 os.fsync(file.fileno())
         if not straight:
+            with contextlib.suppress(OSError):  # a new file has no permissions to take over
+                shutil.copymode(target, beside)
             os.replace(beside, target)
             sync_folder(target.parent)
     except OSError as error:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 Entry = tuple[str, int, str]  # path with an index at every step, line, text of a scalar
 DEEPEST = 50  # messages within messages that are walked; Caffe's have seven
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<space>\s+) | (?P<string>"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)
       | (?P<word>[\w.+-]+) | (?P<mark>.)""",
     re.VERBOSE | re.DOTALL,
@@ -96,7 +96,7 @@ def _prototxt_entries(text: str) -> Iterator[Entry]:
     outer: list[tuple[str, Counter[str], str]] = []  # what the messages around this one will go on with
     prefix, counts, name, in_list = "", Counter[str](), "", False
     line = name_line = 1
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         kind, word, start = token.lastgroup, token.group(), line
         line += word.count("\n")
         path = f"{prefix}{name}[{counts[name]}]"
