@@ -127,7 +127,7 @@ class NetState(Message):
 
 class NetStateRule(Message):
     phase: int
-    """only in this phase. Default: TRAIN"""
+    """only in this phase"""
     min_level: int
     """only at this level or above"""
     max_level: int
@@ -172,7 +172,7 @@ class LayerParameter(Message):
     def exclude(self) -> RepeatedCompositeFieldContainer[NetStateRule]:
         """The layer is left out where any of these rules holds"""
     phase: int
-    """set by the net; a rule (include) is the way to choose a phase. Default: TRAIN"""
+    """set by the net; a rule (include) is the way to choose a phase"""
     @property
     def propagate_down(self) -> RepeatedScalarFieldContainer[bool]:
         """Whether to compute the gradient of each bottom: none, or one a bottom. Unset: where a weight needs it"""
@@ -345,11 +345,11 @@ class ParamSpec(Message):
     name: str
     """blobs of one name are one blob, shared by the layers"""
     share_mode: int
-    """what must agree to share: default STRICT. Default: STRICT"""
+    """what must agree to share: default STRICT"""
     lr_mult: float
-    """times the learning rate; 0 keeps the blob as it is. Default: 1.0"""
+    """times the learning rate; 0 keeps the blob as it is. Default: 1"""
     decay_mult: float
-    """times weight_decay; usually 0 for a bias. Default: 1.0"""
+    """times weight_decay; usually 0 for a bias. Default: 1"""
     def __init__(self, *,
                  name: str | None = ...,
                  share_mode: int | str | None = ...,
@@ -440,8 +440,7 @@ class SolverParameter(Message):
     solver_type: int
     """old form: type replaces it. Default: SGD"""
     delta: float
-    """AdaGrad, RMSProp, AdaDelta, Adam: keeps a division by a tiny number finite. Default:
-    9.99999993922529e-09"""
+    """AdaGrad, RMSProp, AdaDelta, Adam: keeps a division by a tiny number finite. Default: 1e-08"""
     test_initialization: bool
     """Test before the first update, to see the starting loss. Default: true"""
     average_loss: int
@@ -451,16 +450,16 @@ class SolverParameter(Message):
         """see lr_policy, multistep: rising"""
     clip_gradients: float
     """When the length (L2 norm) of all gradients together exceeds this, scale them down to it. Negative: never.
-    Default: -1.0"""
+    Default: -1"""
     iter_size: int
     """Forward and backward passes whose gradients make one update: a batch of iter_size * batch_size. Default:
     1"""
     snapshot_format: int
     """Default: BINARYPROTO"""
     rms_decay: float
-    """RMSProp: the share of the old mean square that stays. Default: 0.9900000095367432"""
+    """RMSProp: the share of the old mean square that stays. Default: 0.99"""
     momentum2: float
-    """Adam: beta 2. Default: 0.9990000128746033"""
+    """Adam: beta 2. Default: 0.999"""
     type: str
     """SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam. Default: "SGD" """
     layer_wise_reduce: bool
@@ -558,15 +557,15 @@ class FillerParameter(Message):
     """Constant, uniform, gaussian, xavier, msra, bilinear (to enlarge images), positive_unitball. Default:
     "constant" """
     value: float
-    """constant. Default: 0.0"""
+    """constant. Default: 0"""
     min: float
-    """uniform: from min. Default: 0.0"""
+    """uniform: from min. Default: 0"""
     max: float
-    """to max. Default: 1.0"""
+    """to max. Default: 1"""
     mean: float
-    """gaussian. Default: 0.0"""
+    """gaussian. Default: 0"""
     std: float
-    """gaussian: standard deviation. Default: 1.0"""
+    """gaussian: standard deviation. Default: 1"""
     sparse: int
     """Gaussian: about how many weights of an output are not zero; -1 is all. Default: -1"""
     variance_norm: int
@@ -583,7 +582,7 @@ class FillerParameter(Message):
 
 class TransformationParameter(Message):
     scale: float
-    """after the mean; 0.00390625 brings bytes to 0..1. Default: 1.0"""
+    """after the mean; 0.00390625 brings bytes to 0..1. Default: 1"""
     mirror: bool
     """flip left and right by chance, in testing too. Default: false"""
     crop_size: int
@@ -646,7 +645,7 @@ class DataParameter(Message):
     source: str
     """folder of the database"""
     scale: float
-    """old form: transform_param replaces it, and the three below. Default: 1.0"""
+    """old form: transform_param replaces it, and the three below. Default: 1"""
     mean_file: str
     batch_size: int
     crop_size: int
@@ -716,7 +715,7 @@ class ImageDataParameter(Message):
     source: str
     """the text file"""
     scale: float
-    """Old form: transform_param replaces it, mean_file, crop_size and mirror. Default: 1.0"""
+    """Old form: transform_param replaces it, mean_file, crop_size and mirror. Default: 1"""
     mean_file: str
     batch_size: int
     """Default: 1"""
@@ -772,7 +771,7 @@ class WindowDataParameter(Message):
     source: str
     """text file of images and boxes"""
     scale: float
-    """Default: 1.0"""
+    """Default: 1"""
     mean_file: str
     batch_size: int
     crop_size: int
@@ -1015,9 +1014,9 @@ class BatchNormParameter(Message):
     use_global_stats: bool
     """Use the stored mean and variance, not the batch's; unset: when testing"""
     moving_average_fraction: float
-    """what stays of the stored sums at each batch. Default: 0.9990000128746033"""
+    """what stays of the stored sums at each batch. Default: 0.999"""
     eps: float
-    """added to the variance. Default: 9.999999747378752e-06"""
+    """added to the variance. Default: 1e-05"""
     def __init__(self, *,
                  use_global_stats: bool | None = ...,
                  moving_average_fraction: float | None = ...,
@@ -1034,13 +1033,13 @@ class LRNParameter(Message):
     local_size: int
     """n: odd; for WITHIN_CHANNEL the side of a square. Default: 5"""
     alpha: float
-    """Default: 1.0"""
+    """Default: 1"""
     beta: float
     """Default: 0.75"""
     norm_region: int
     """Neighbours in the other channels, or around the pixel in its own. Default: ACROSS_CHANNELS"""
     k: float
-    """Default: 1.0"""
+    """Default: 1"""
     engine: int
     """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
@@ -1057,7 +1056,7 @@ class MVNParameter(Message):
     across_channels: bool
     """One mean for all channels of an image, not one a channel. Default: false"""
     eps: float
-    """added to the standard deviation. Default: 9.999999717180685e-10"""
+    """added to the standard deviation. Default: 1e-09"""
     def __init__(self, *,
                  normalize_variance: bool | None = ...,
                  across_channels: bool | None = ...,
@@ -1087,17 +1086,17 @@ class ClipParameter(Message):
 
 class ELUParameter(Message):
     alpha: float
-    """Default: 1.0"""
+    """Default: 1"""
     def __init__(self, *,
                  alpha: float | None = ...) -> None: ...
 
 class ExpParameter(Message):
     base: float
-    """-1 means e. Default: -1.0"""
+    """-1 means e. Default: -1"""
     scale: float
-    """Default: 1.0"""
+    """Default: 1"""
     shift: float
-    """Default: 0.0"""
+    """Default: 0"""
     def __init__(self, *,
                  base: float | None = ...,
                  scale: float | None = ...,
@@ -1105,11 +1104,11 @@ class ExpParameter(Message):
 
 class LogParameter(Message):
     base: float
-    """-1 means e. Default: -1.0"""
+    """-1 means e. Default: -1"""
     scale: float
-    """Default: 1.0"""
+    """Default: 1"""
     shift: float
-    """Default: 0.0"""
+    """Default: 0"""
     def __init__(self, *,
                  base: float | None = ...,
                  scale: float | None = ...,
@@ -1117,11 +1116,11 @@ class LogParameter(Message):
 
 class PowerParameter(Message):
     power: float
-    """Default: 1.0"""
+    """Default: 1"""
     scale: float
-    """Default: 1.0"""
+    """Default: 1"""
     shift: float
-    """Default: 0.0"""
+    """Default: 0"""
     def __init__(self, *,
                  power: float | None = ...,
                  scale: float | None = ...,
@@ -1143,7 +1142,7 @@ class ReLUParameter(Message):
     CAFFE: ClassVar[int]
     CUDNN: ClassVar[int]
     negative_slope: float
-    """above 0 it is a leaky ReLU. Default: 0.0"""
+    """above 0 it is a leaky ReLU. Default: 0"""
     engine: int
     """Accepted and without effect: minicaffe's engine is chosen for the whole process. Default: DEFAULT"""
     def __init__(self, *,
@@ -1181,7 +1180,7 @@ class SigmoidParameter(Message):
 
 class SwishParameter(Message):
     beta: float
-    """Default: 1.0"""
+    """Default: 1"""
     def __init__(self, *,
                  beta: float | None = ...) -> None: ...
 
@@ -1197,7 +1196,7 @@ class TanHParameter(Message):
 
 class ThresholdParameter(Message):
     threshold: float
-    """Default: 0.0"""
+    """Default: 0"""
     def __init__(self, *,
                  threshold: float | None = ...) -> None: ...
 
@@ -1281,7 +1280,7 @@ class ReductionParameter(Message):
     axis: int
     """0: everything to one number; negative counts from the end. Default: 0"""
     coeff: float
-    """times the result. Default: 1.0"""
+    """times the result. Default: 1"""
     def __init__(self, *,
                  operation: int | str | None = ...,
                  axis: int | None = ...,
@@ -1350,7 +1349,7 @@ class AccuracyParameter(Message):
 
 class ContrastiveLossParameter(Message):
     margin: float
-    """a distance. Default: 1.0"""
+    """a distance. Default: 1"""
     legacy_version: bool
     """For unlike pairs max(0, margin - d^2), as early Caffe had it, instead of max(0, margin - d)^2. Default:
     false"""
@@ -1430,7 +1429,6 @@ class V1LayerParameter(Message):
     def top(self) -> RepeatedScalarFieldContainer[str]: ...
     name: str
     type: int
-    """Default: NONE"""
     @property
     def blobs(self) -> RepeatedCompositeFieldContainer[BlobProto]: ...
     @property
@@ -1585,13 +1583,13 @@ class V0LayerParameter(Message):
     local_size: int
     """lrn, with the next two and k. Default: 5"""
     alpha: float
-    """Default: 1.0"""
+    """Default: 1"""
     beta: float
     """Default: 0.75"""
     source: str
     """data, with the rest up to mirror"""
     scale: float
-    """Default: 1.0"""
+    """Default: 1"""
     meanfile: str
     batchsize: int
     cropsize: int
@@ -1599,7 +1597,7 @@ class V0LayerParameter(Message):
     mirror: bool
     """Default: false"""
     k: float
-    """Default: 1.0"""
+    """Default: 1"""
     @property
     def blobs(self) -> RepeatedCompositeFieldContainer[BlobProto]: ...
     @property
