@@ -11,6 +11,9 @@ from google.protobuf.descriptor import FieldDescriptor
 
 _TYPE_NAMES = {number: name.removeprefix("TYPE_").lower() for name, number in vars(FieldDescriptor).items()
                if name.startswith("TYPE_")}
+# The least and the largest number that a field of each type of whole numbers takes.
+RANGES = {"int32": (-2**31, 2**31 - 1), "uint32": (0, 2**32 - 1),
+          "int64": (-2**63, 2**63 - 1), "uint64": (0, 2**64 - 1)}
 
 
 def type_name(field: Any) -> str:

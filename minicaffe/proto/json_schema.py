@@ -15,7 +15,6 @@ from minicaffe.proto import describe
 DRAFT = "http://json-schema.org/draft-07/schema#"
 # A string may look like another kind of value in YAML: a layer may be named 1 or yes.
 _TEXT = {"type": ["string", "number", "boolean"]}
-_BITS = {"int32": (-2**31, 2**31 - 1), "int64": (-2**63, 2**63 - 1), "uint32": (0, 2**32 - 1), "uint64": (0, 2**64 - 1)}
 
 Words = Mapping[str, Sequence[str]]  # 'LayerParameter.type' -> the strings that are known for the field
 
@@ -58,8 +57,8 @@ def _scalar(field: Any) -> dict[str, Any]:
     kind = describe.type_name(field)
     if kind == "enum":
         return {"enum": [value.name for value in field.enum_type.values]}
-    if kind in _BITS:
-        lowest, highest = _BITS[kind]
+    if kind in describe.RANGES:
+        lowest, highest = describe.RANGES[kind]
         return {"type": "integer", "minimum": lowest, "maximum": highest}
     return {"float": {"type": "number"}, "double": {"type": "number"}, "bool": {"type": "boolean"}}.get(kind, _TEXT)
 
