@@ -1,4 +1,4 @@
-"""Files read whole and replaced whole, with one clear error for what the system refuses."""
+"""Read and replace whole files. What the system refuses is one clear error."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def refuse_device(path: PathLike) -> None:
 
 
 def _first(file: Any, at_most: int) -> bytes:
-    """The first bytes of a file, read in pieces: one call would take the memory for all of them at once."""
+    """The first bytes of a file, read in pieces: a single call would ask for the memory of all of them at once."""
     pieces = []
     while at_most and (piece := file.read(min(at_most, 1 << 16))):
         pieces.append(piece)
@@ -81,7 +81,7 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
 
 
 def missing_hint(path: Path) -> str:
-    """What may be wrong with the name of a file that is not there: its folder is not, or it is another's misspelt."""
+    """What may be wrong with the name of a missing file: its folder is missing too, or a file there is called alike."""
     if not path.parent.is_dir():
         return f"there is no folder {str(path.parent)!r}"
     try:
@@ -91,7 +91,7 @@ def missing_hint(path: Path) -> str:
 
 
 def temporary(path: Path) -> Path:
-    """A name beside `path` for its next content, until that is whole; another one each time."""
+    """A new name in the folder of `path`, for its next content while that is being written."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 

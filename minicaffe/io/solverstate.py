@@ -1,4 +1,4 @@
-"""Solver states, binary and HDF5: read by content, written by name."""
+"""Solver states, binary and HDF5. A file's content decides how it is read, its name how it is written."""
 
 from __future__ import annotations
 

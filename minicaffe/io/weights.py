@@ -1,12 +1,12 @@
-"""Weights in every format: read by content, written by name.
+"""Weights in every format. A file's content decides how it is read, its name how it is written.
 
     .caffemodel                the net's definition and its blobs, as Caffe writes them
     .caffemodel.h5, .h5        the blobs, as Caffe writes them
     .npz                       arrays called LAYER/0, LAYER/1, …; np.load reads them
     .safetensors               arrays called so too; the types of the layers stand in the metadata
 
-A blob keeps its bits from one format to the other. Only a .caffemodel keeps the definition, and the layers without
-blobs; only it and .safetensors keep the layers' types.
+The bits of a blob are the same in every format. Only a .caffemodel keeps the definition and the layers without blobs;
+only it and .safetensors keep the types of the layers.
 """
 
 from __future__ import annotations

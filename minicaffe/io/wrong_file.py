@@ -1,4 +1,4 @@
-"""The one error for a file of another kind than wanted: what it is, and where the right one stands beside it."""
+"""The error for a file of another kind than wanted. It says what the file is, and names the right one beside it."""
 
 from __future__ import annotations
 

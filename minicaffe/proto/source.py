@@ -1,4 +1,4 @@
-"""Where in a file a message's fields stand: looked up only when an error has to say so."""
+"""The lines of a file on which a message's fields stand. They are looked up only when an error has to name one."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def excerpt(text: str, line: int, column: int) -> str:
 
 
 class Source:
-    """The text of a net or solver and the way back from a field's path to its line.
+    """The text of a net or solver. It finds the line for the path of a field.
 
-    No method raises: a text that cannot be read has no places.
+    No method raises an error: for a text that cannot be read it finds no lines.
     """
 
     def __init__(self, text: str, filename: str = "<string>") -> None:
