@@ -43,3 +43,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'minicaffe' has no attribute {name!r}")
     return getattr(import_module(f"minicaffe.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names too that nobody has asked for yet: a prompt completes them."""
+    return sorted({*globals(), *__all__})

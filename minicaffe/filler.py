@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minicaffe.errors import LayerError, near_names
-from minicaffe.proto import FillerParameter
 from minicaffe.proto.finite import not_finite
 
 PIECE = 1 << 16  # numbers drawn at a time: they stay in a core's cache
@@ -140,7 +139,6 @@ def _divisor(values: np.ndarray, p: Any) -> float:
     fan_in = values.size / values.shape[0]
     # Caffe: a blob of one axis has fan_out = its whole count
     fan_out = values.size / values.shape[1] if values.ndim > 1 else values.size
-    norm = FillerParameter.VarianceNorm
-    if p.variance_norm == norm.Value("AVERAGE"):
+    if p.variance_norm == p.AVERAGE:
         return (fan_in + fan_out) / 2
-    return fan_out if p.variance_norm == norm.Value("FAN_OUT") else fan_in
+    return fan_out if p.variance_norm == p.FAN_OUT else fan_in

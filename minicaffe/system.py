@@ -25,6 +25,7 @@ except ImportError:  # all others
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what a file system without locks answers
 LOCKED_BYTE = 1 << 30  # Windows keeps others from reading what is locked, so it is a byte behind all content
+PathLike = str | os.PathLike[str]
 HANGUP = getattr(signal, "SIGHUP", None)  # the signal of a closed terminal; Windows has none
 
 
@@ -67,7 +68,7 @@ def _read_once(file: BinaryIO, offset: int, size: int) -> bytes:
     return file.read(size)
 
 
-def sync_folder(path: str | os.PathLike[str]) -> None:
+def sync_folder(path: PathLike) -> None:
     """Put a folder's entries on the disk, so that a rename in it outlasts a loss of power.
 
     Systems that cannot open a folder (Windows) keep their own journal of names: there nothing is done.

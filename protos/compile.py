@@ -1,4 +1,4 @@
-"""Compile caffe.proto to caffe.desc and field_comments.json in minicaffe/proto (a developer's step: `make proto`)."""
+"""Compile caffe.proto to caffe.desc, field_comments.json and _messages.pyi in minicaffe/proto (`make proto`)."""
 
 from __future__ import annotations
 
@@ -48,5 +48,8 @@ def _compile(*flags: str) -> Any:
 if __name__ == "__main__":
     TARGET.write_bytes(compile_proto())
     COMMENTS.write_text(compile_comments(), encoding="utf-8")
-    for written in (TARGET, COMMENTS):
+    import stub
+
+    stub.TARGET.write_text(stub.generate(), encoding="utf-8")
+    for written in (TARGET, COMMENTS, stub.TARGET):
         print(f"wrote {written} ({written.stat().st_size} bytes)")

@@ -121,3 +121,12 @@ def test_tests_of_layers_repeat_no_dimension():
                 if len(set(shape) - {1}) < len([n for n in shape if n > 1])]
 
     assert [] == repeated
+
+
+def test_values_of_enums_are_read_in_one_way():
+    """A value is an attribute of the message that has the field, `p.MAX`; nobody looks it up by its name."""
+    found = [f"{path.relative_to(ROOT)}: {call}" for path in (ROOT / "minicaffe").rglob("*.py")
+             for call in re.findall(r"\w+\.Value\(\s*[\"']\w+[\"']\)", path.read_text(encoding="utf-8"))
+             if path.parent.name != "proto"]
+
+    assert [] == found

@@ -27,6 +27,8 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
     "weights": ("weights", "list what is in a weight file, or compare two"),
     "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
+    "fmt": ("fmt", "lay out a prototxt anew, with its comments"),
+    "schema": ("schema", "write a JSON Schema with which editors complete nets and solvers in YAML"),
     "layers": ("layers", "list the layer types, or print one's datasheet"),
     "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
     "engines": ("engines", "list the engines and which kernels each has"),

@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,10 +22,13 @@ from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import binary, prototxt, solverstate, weights
 from minicaffe.io.binary import LayerWeights
+from minicaffe.io.files import HDF5_SUFFIXES, is_hdf5_name, without_hdf5_suffix
 from minicaffe.log import warn
 from minicaffe.proto import TEST, NetParameter, SolverParameter
 
-DEFINITIONS, STATES = (".prototxt", ".yaml", ".yml"), (".solverstate", ".solverstate.h5")
+T = TypeVar("T")
+DEFINITIONS = (".prototxt", ".yaml", ".yml")
+STATES = (".solverstate", *[f".solverstate{suffix}" for suffix in HDF5_SUFFIXES])
 _CONVOLUTIONS = ("Convolution", "Deconvolution", "CONVOLUTION", "DECONVOLUTION", "conv")
 _INNER_PRODUCTS = ("InnerProduct", "INNER_PRODUCT", "innerproduct")
 
@@ -46,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
     elif kind == "solverstate" or target.endswith(STATES):
         state = solverstate.read(args.source)
         _check_target(args, STATES, "a solver state")
-        if not target.endswith(".h5") and state.learned_net.endswith(".h5"):
+        if not is_hdf5_name(target) and is_hdf5_name(state.learned_net):
             # Caffe: what a binary state names is read as a binary file
-            state = state._replace(learned_net=state.learned_net.removesuffix(".h5"))
+            state = state._replace(learned_net=without_hdf5_suffix(state.learned_net))
             say(f"{args.target} names the weights {state.learned_net}: convert them too")
         solverstate.write(args.target, state)
     elif kind == "caffemodel" and target.endswith(DEFINITIONS):
@@ -61,12 +64,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_net_or_solver(path: str) -> Any:
-    """The NetParameter or the SolverParameter of a file, whichever it is; the net's error where it is neither."""
+    """The NetParameter or the SolverParameter of a file, whichever it is."""
+    return as_net_or_solver(lambda message: prototxt.read(path, message))
+
+
+def as_net_or_solver(read: Callable[[Any], T]) -> T:
+    """What `read` returns for an empty NetParameter or, where that is a ProtoError, for a SolverParameter."""
     try:
-        return prototxt.read(path, NetParameter())
+        return read(NetParameter())
     except ProtoError as not_a_net:
         try:
-            return prototxt.read(path, SolverParameter())
+            return read(SolverParameter())
         except ProtoError as not_a_solver:
             # the reading that came further is the one that was meant
             raise max((not_a_net, not_a_solver), key=_line) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -14,11 +13,12 @@ import numpy as np
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
 from minicaffe.errors import DataError
+from minicaffe.io.files import PathLike
 
 UNSIGNED_BYTE = 8  # the type code of the only kind that is read
 
 
-def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+def read_idx(path: PathLike) -> np.ndarray:
     """The uint8 array in an IDX file, plain or gzipped. DataError when it is missing, damaged or no IDX file."""
     try:
         content = Path(path).read_bytes()
@@ -38,8 +38,8 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     return values.reshape(shape)
 
 
-def write_idx_lmdb(images_path: str | os.PathLike[str], labels_path: str | os.PathLike[str],
-                   lmdb_path: str | os.PathLike[str]) -> int:
+def write_idx_lmdb(images_path: PathLike, labels_path: PathLike,
+                   lmdb_path: PathLike) -> int:
     """Make an LMDB of grey images (N, H, W) and labels (N), in the files' order, replacing what is there.
 
     Keys count in eight digits, as Caffe's own MNIST converter has them. Returns the number of records.

@@ -14,6 +14,7 @@ from typing import Any
 from minicaffe.data import looked_in
 from minicaffe.data.lmdb_tree import Tree
 from minicaffe.errors import DataError, missing_extra
+from minicaffe.io.files import PathLike
 
 try:
     import lmdb
@@ -29,7 +30,7 @@ class LmdbSource:
     DataError when it is missing, empty, truncated or no LMDB; and while it is read, where a page is damaged.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: PathLike) -> None:
         self.path = str(path)
         self._tree = Tree(_data_file(self.path))
         if not len(self):
@@ -43,7 +44,7 @@ class LmdbSource:
         return self._tree.records(start)
 
 
-def write_lmdb(path: str | os.PathLike[str], records: Iterable[tuple[str | bytes, Any]], *,
+def write_lmdb(path: PathLike, records: Iterable[tuple[str | bytes, Any]], *,
                replace: bool = False) -> int:
     """Make an LMDB of (key, value) pairs, a value being bytes or a Datum; return how many there were.
 

@@ -1,7 +1,7 @@
-"""Binary messages: whole ones through protobuf, and arrays alone through the fast door.
+"""Binary messages: whole ones are read by protobuf, weights alone by the faster code of binary_weights.py.
 
     read("lenet.caffemodel", proto.NetParameter())     the definition and the blobs as messages
-    read_weights("lenet.caffemodel")                   names and arrays only: fast, and blind to forks' fields
+    read_weights("lenet.caffemodel")                   names and arrays only: fast, and fields of forks do not matter
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
 
 
 def _check_text(message: Any, place: str, filename: str) -> None:
-    """ProtoError for a string that is not UTF-8: protobuf hands it out as bytes, to fail where it is first used."""
+    """ProtoError for a string that is not UTF-8.
+
+    protobuf hands such a string out as bytes. Without this check the error would come where it is first used.
+    """
     for field, value in message.ListFields():
         if not field.message_type and field.type != field.TYPE_STRING:
             continue

@@ -1,4 +1,4 @@
-"""Caffemodels and solver states: the arrays in and out of a file at the speed of the disk."""
+"""Weights and solver states in Caffe's binary format: arrays are read and written as fast as the disk allows."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ class SolverSnapshot(NamedTuple):
 
 
 def read_weights(path: PathLike) -> list[LayerWeights]:
-    """The layers of a caffemodel in file order, those without blobs too; float32, or float64 where stored so.
+    """The layers of a caffemodel in the order of the file, those without blobs too.
 
+    Blobs are of float32, or of float64 where the file holds that.
     ProtoError when the file is missing, of another kind, or damaged; DataError, with layer and blob, when a
     blob's values do not fill its shape.
     """
@@ -65,8 +66,9 @@ def read_blob(path: PathLike) -> np.ndarray:
 
 
 def write_weights(path: PathLike, net: Any, blobs: Blobs, diffs: Blobs | None = None) -> None:
-    """Write a caffemodel: `net` (a NetParameter) with blobs, and diffs if given, by layer name or one list a layer.
+    """Write a caffemodel: `net` (a NetParameter) with these blobs in it, and these diffs if they are given.
 
+    Blobs and diffs are lists, one for each layer of the net in its order, or a dict of lists by the layer's name.
     The bytes are those that Caffe writes. DataError when a name is no layer of the net, or when the file
     would exceed the 2 GB that Caffe can read.
     """
@@ -176,7 +178,11 @@ def _by_layer(net: Any, blobs: Blobs) -> Sequence[Sequence[np.ndarray]]:
 
 
 def _layer_pieces(layer: Any, blobs: Sequence[np.ndarray], diffs: Sequence[np.ndarray]) -> list[Any]:
-    """A layer with its blobs, which stand between the fields below and above their number."""
+    """The bytes of a layer with its blobs.
+
+    Caffe writes fields in the order of their numbers, so the blobs go behind the fields with smaller numbers and
+    before those with larger ones.
+    """
     if not blobs:
         return _length_first(_LAYER, [layer.SerializePartialToString()])
     bare = type(layer)()

@@ -1,4 +1,4 @@
-"""BlobProto and numpy arrays, without a Python float per number."""
+"""From BlobProtos to numpy arrays and back, without making a Python float of every number."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = Fals
     single, double = (_DIFF, _DOUBLE_DIFF) if diff else (_DATA, _DOUBLE_DATA)
     legacy: dict[int, int] = {}
     dims: list[int] = []
-    found: dict[int, list[tuple[int, int | bytes]]] = {single: [], double: []}  # how many values, where or which
+    # for each piece of the values: how many they are, and where they begin in the buffer, or their bytes
+    found: dict[int, list[tuple[int, int | bytes]]] = {single: [], double: []}
     while at < end:
         here = at
         number, wire, first, at = next_field(buffer, at, end)
@@ -95,12 +96,12 @@ def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = Fals
 
 
 def too_large(shape: Sequence[int]) -> bool:
-    """Whether no array can have this shape. One size of 0 makes the product 0, however large the others are."""
+    """Whether a shape is too large for any machine. Sizes of 0 are left out: they would hide that others are huge."""
     return math.prod(size for size in shape if size) > MAX_COUNT
 
 
 def _read_dims(buffer: Any, at: int, end: int, dims: list[int], place: str) -> None:
-    """Append a BlobShape's dims, packed or one by one."""
+    """Append the sizes that a BlobShape holds, be they one field each or all in one."""
     while at < end:
         number, wire, first, at = next_field(buffer, at, end)
         if number == 1 and wire == VARINT:
@@ -134,6 +135,6 @@ def _encode_values(number: int, values: np.ndarray | None) -> list[Any]:
 
 
 def damaged(path: object, error: DamagedError, kind: str) -> ProtoError:
-    """The error for a file that starts as `kind` and does not hold together."""
+    """The error for a file that begins as one of this kind and whose bytes do not fit together further on."""
     return ProtoError(f"this {kind} is damaged: {error}", where=str(path),
                       hint="the file is damaged or was cut short; compare its size with the original's")

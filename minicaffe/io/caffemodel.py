@@ -10,7 +10,7 @@ import numpy as np
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
 from minicaffe.io.binary import LayerWeights, write_weights
-from minicaffe.io.files import PathLike
+from minicaffe.io.files import PathLike, is_hdf5_name
 from minicaffe.io.tensors import MOST_BLOBS, as_blob, in_a_row, is_stored
 from minicaffe.io.wrong_file import right_file_hint, wrong_file
 from minicaffe.log import warn
@@ -20,8 +20,8 @@ Layers = Sequence[tuple[str, Sequence[tuple[int, np.ndarray]]]]  # names, and th
 
 
 def write(path: PathLike, net: Any, write_diff: bool = False) -> None:
-    """Write a Net's definition and learned blobs, as HDF5 where the name ends in .h5 and else in binary."""
-    if str(path).lower().endswith((".h5", ".hdf5")):
+    """Write a Net's definition and learned blobs, as HDF5 where `is_hdf5_name` says so, and else in binary."""
+    if is_hdf5_name(path):
         write_net_hdf5(path, net, write_diff)
         return
     blobs = [[blob.data for blob in layer.blobs] for layer in net.layers]

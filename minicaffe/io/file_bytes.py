@@ -1,7 +1,8 @@
-"""The bytes of a file that another program may change meanwhile: read in blocks, and every change is noticed.
+"""The bytes of a file that another program may write to while it is read. They are read in blocks.
 
-A mapping would be simpler. But a mapped file that becomes shorter kills the process that reads it (SIGBUS), and one
-that is written over changes under the reader without a word.
+A memory map would be simpler. But when a mapped file becomes shorter, the system kills the process that reads it
+(SIGBUS); and when it is written over, the reader sees old and new bytes mixed, and no error. Here each change is an
+error.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ BLOCK = 1 << 16  # bytes that are read at once; an array that is larger is read 
 
 
 class FileBytes:
-    """An ordinary file's bytes by their places, as if they were in memory; `most` blocks are kept.
+    """The bytes of an ordinary file, to be indexed and sliced as if they were in memory; `most` blocks are kept.
 
-    All that is read is of one state of the file: DataError where it was written to since it was opened. A file that
-    takes the name of this one does no harm. A copy (copy.deepcopy) opens the file again. OSError where it cannot be
-    opened.
+    DataError where the file was written to since it was opened, so all that is read is of one state of it. Another
+    file may take its name meanwhile: the first one stays open. A copy (copy.deepcopy) opens the file again. OSError
+    where it cannot be opened.
     """
 
     def __init__(self, path: PathLike, block_size: int = BLOCK, most: int = 2) -> None:
@@ -73,7 +74,7 @@ class FileBytes:
     def read_into(self, values: np.ndarray, place: int) -> None:
         """Fill an array, which must be in one piece, with the bytes from `place` on."""
         target: Any = values.reshape(-1).view(np.uint8)
-        if target.size <= self._block_size:  # much of it stands in a block that was read for what lies before it
+        if target.size <= self._block_size:  # the block before has often brought much of it already
             target[:] = np.frombuffer(self.read(place, target.size), np.uint8)
             return
         with self._one_error():
@@ -81,7 +82,7 @@ class FileBytes:
         self._check_read(place, count, target.size)
 
     def watch(self, size: int) -> None:
-        """From now on compare the first `size` bytes too: a change may leave the file's date as it is."""
+        """From now on compare the first `size` bytes too: not every change gives the file another date."""
         self._head = self.read(0, size)
         self.check()
 
@@ -100,7 +101,7 @@ class FileBytes:
         return data
 
     def _check_read(self, place: int, count: int, size: int) -> None:
-        """Called after each read: what was read is whole where the file has not changed up to now."""
+        """Run this after each read: if the file has not changed up to now, what was read is of one state."""
         self.check()
         if count < size:
             raise DataError(f"this file cannot be read beyond byte {place + count} of {self._size}", where=self.path)
@@ -144,9 +145,9 @@ def open_ordinary(path: PathLike) -> BinaryIO:
 
 @contextlib.contextmanager
 def unchanged(path: PathLike) -> Iterator[None]:
-    """DataError where a file is written to while the block reads it, by the code of another library.
+    """DataError where a file changes while the `with` block lets another library read it.
 
-    The error that the library raised is then of no interest: it saw neither the old file nor the new one.
+    It takes the place of an error of the library's: that one is about a mixture of the old and the new bytes.
     """
     before = _state_of(path)
     try:

@@ -1,10 +1,11 @@
-"""Files read whole and replaced whole, with one clear error for what the system refuses."""
+"""Read and replace whole files. What the system refuses is one clear error."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable
 from itertools import islice
@@ -13,9 +14,10 @@ from typing import Any
 
 from minicaffe.errors import DataError, ProtoError, near_names
 from minicaffe.log import one_line
+from minicaffe.system import PathLike as PathLike
 from minicaffe.system import sync_folder
 
-PathLike = str | os.PathLike[str]
+HDF5_SUFFIXES = (".h5", ".hdf5")
 LONGEST_STREAM = 256_000_000  # bytes that are read from a pipe or a device; some never end
 MOST_NAMES = 1000  # of a folder that are compared with one that is missing
 
@@ -40,6 +42,16 @@ def read_bytes(path: PathLike, at_most: int = -1) -> bytes:
     return data
 
 
+def is_hdf5_name(path: PathLike) -> bool:
+    """Whether a file of this name is written as HDF5: it ends in .h5 or .hdf5, in small letters or capitals."""
+    return str(path).lower().endswith(HDF5_SUFFIXES)
+
+
+def without_hdf5_suffix(name: str) -> str:
+    """A file's name without the .h5 or .hdf5 at its end: 'a.solverstate' of 'a.solverstate.h5'."""
+    return name.rpartition(".")[0] if is_hdf5_name(name) else name
+
+
 def refuse_device(path: PathLike) -> None:
     """DataError for a device such as /dev/zero, which may never end, where a file is wanted."""
     with contextlib.suppress(OSError, ValueError):  # whoever opens the file says what is wrong with its name
@@ -48,7 +60,7 @@ def refuse_device(path: PathLike) -> None:
 
 
 def _first(file: Any, at_most: int) -> bytes:
-    """The first bytes of a file, read in pieces: one call would take the memory for all of them at once."""
+    """The first bytes of a file, read in pieces: a single call would ask for the memory of all of them at once."""
     pieces = []
     while at_most and (piece := file.read(min(at_most, 1 << 16))):
         pieces.append(piece)
@@ -69,7 +81,7 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
 
 
 def missing_hint(path: Path) -> str:
-    """What may be wrong with the name of a file that is not there: its folder is not, or it is another's misspelt."""
+    """What may be wrong with the name of a missing file: its folder is missing too, or a file there is called alike."""
     if not path.parent.is_dir():
         return f"there is no folder {str(path.parent)!r}"
     try:
@@ -79,7 +91,7 @@ def missing_hint(path: Path) -> str:
 
 
 def temporary(path: Path) -> Path:
-    """A name beside `path` for its next content, until that is whole; another one each time."""
+    """A new name in the folder of `path`, for its next content while that is being written."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
@@ -88,8 +100,8 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
 
     They go to a new file beside it, which takes its name once all is on the disk. When this returns, the name is on
     the disk too, and outlasts a loss of power. A path that is no ordinary file (`/dev/stdout`, a pipe) is written
-    straight. DataError when the system refuses; nothing
-    is left behind.
+    straight, and a file that is replaced leaves its permissions to the new one. DataError when the system refuses;
+    nothing is left behind.
     """
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one
     beside = temporary(target)
@@ -103,6 +115,8 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
             if not straight:
                 os.fsync(file.fileno())
         if not straight:
+            with contextlib.suppress(OSError):  # a new file has no permissions to take over
+                shutil.copymode(target, beside)
             os.replace(beside, target)
             sync_folder(target.parent)
     except OSError as error:

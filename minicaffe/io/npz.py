@@ -9,8 +9,8 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,29 +19,37 @@ from minicaffe.io.blobs import too_large
 from minicaffe.io.file_bytes import unchanged
 from minicaffe.io.files import PathLike, replace_file
 
+T = TypeVar("T")
 PACKED_AT_MOST = 1100  # times: deflate makes nothing smaller than 1/1032
 LONGEST_HEADER = 10_000
 LONGEST_NAME = 65_535 - len(".npy")  # bytes that a zip archive has for the name of a member
+# What zipfile and numpy raise for bytes that are no .npz. Our own mistakes raise some of these too, so only their
+# calls are tried, never our code between them.
 _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struct.error, ValueError, LookupError,
            NotImplementedError, RuntimeError, OSError, SyntaxError, TypeError, tokenize.TokenError)
 
 
 def read(path: PathLike) -> dict[str, np.ndarray]:
     """The arrays of a file by name, in its order. DataError where it is damaged or holds Python objects."""
+    with unchanged(path), _ask(path, zipfile.ZipFile, path) as archive:
+        left = os.path.getsize(path)
+        arrays: dict[str, np.ndarray] = {}
+        for member in archive.infolist():
+            left -= member.compress_size
+            if left < 0 or member.file_size > PACKED_AT_MOST * member.compress_size:
+                raise DataError(f"{member.filename} claims more bytes than the file has", where=str(path))
+            name = member.filename.removesuffix(".npy")
+            if name in arrays:
+                raise DataError(f"this .npz is damaged: two of its members are called {name!r}", where=str(path))
+            with _ask(path, archive.open, member) as stream:
+                arrays[name] = _array(stream, member, path)
+        return arrays
+
+
+def _ask(path: PathLike, call: Callable[..., T], *args: Any, **options: Any) -> T:
+    """What a call into zipfile or numpy returns; DataError where it finds the file damaged."""
     try:
-        with unchanged(path), zipfile.ZipFile(path) as archive:
-            left = os.path.getsize(path)
-            arrays = {}
-            for member in archive.infolist():
-                left -= member.compress_size
-                if left < 0 or member.file_size > PACKED_AT_MOST * member.compress_size:
-                    raise DataError(f"{member.filename} claims more bytes than the file has", where=str(path))
-                name = member.filename.removesuffix(".npy")
-                if name in arrays:
-                    raise DataError(f"this .npz is damaged: two of its members are called {name!r}", where=str(path))
-                with archive.open(member) as stream:
-                    arrays[name] = _array(stream, member, path)
-            return arrays
+        return call(*args, **options)
     except _BROKEN as error:
         raise DataError(f"this .npz is damaged: {error}", where=str(path)) from error
 
@@ -71,12 +79,7 @@ def write(path: PathLike, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
 
 
 def _array(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> np.ndarray:
-    version = np.lib.format.read_magic(stream)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    try:
-        shape, by_columns, dtype = read_header[version](stream, max_header_size=LONGEST_HEADER)
-    except MemoryError:  # so says Python's parser of deep nesting, and a header of this size needs no memory
-        raise ValueError(f"the header of {member.filename} is nested too deeply") from None
+    shape, by_columns, dtype = _header(stream, member, path)
     needed, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
     if dtype.kind not in "fiu":
         raise DataError(f"{member.filename} holds {dtype}, not numbers", where=str(path))
@@ -85,7 +88,21 @@ def _array(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> np.ndarray:
     values = np.empty(shape, dtype, order="F" if by_columns else "C")
     target: Any = values.ravel(order="K").view(np.uint8)  # no copy: the array is in one piece
     at = 0
-    while part := stream.read(1 << 20):
+    while part := _ask(path, stream.read, 1 << 20):
         target[at : at + len(part)] = np.frombuffer(part, np.uint8)
         at += len(part)
     return np.ascontiguousarray(values, dtype.newbyteorder("=")).reshape(shape)
+
+
+def _header(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """The shape of an array, whether it lies by columns, and the type of its numbers."""
+    version = _ask(path, np.lib.format.read_magic, stream)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise DataError(f"{member.filename} is of the .npy version {version[0]}.{version[1]}, and 1.0 and 2.0 are read",
+                        where=str(path))
+    try:
+        return _ask(path, readers[version], stream, max_header_size=LONGEST_HEADER)
+    except MemoryError:  # so says Python's parser of deep nesting, and a header of this size needs no memory
+        raise DataError(f"this .npz is damaged: the header of {member.filename} is nested too deeply",
+                        where=str(path)) from None

@@ -24,7 +24,14 @@ def read(path: PathLike, message: Any) -> Any:
 
 def read_source(path: PathLike) -> Source:
     """The text of a file, with its places; ProtoError when it is missing, binary, too large, or not UTF-8."""
-    data = read_bytes(path, LARGEST + 1)
+    return Source(decode(read_bytes(path, LARGEST + 1), path), str(path))
+
+
+def decode(data: bytes, path: PathLike, *, with_comments: bool = False) -> str:
+    """The text of a file's bytes. A comment may be in another encoding than UTF-8, unless `with_comments` it counts.
+
+    ProtoError as `read_source` has it.
+    """
     kind = sniff_bytes(data)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ProtoError("this text is UTF-16", where=str(path), hint="save it as UTF-8 in an editor")
@@ -34,10 +41,11 @@ def read_source(path: PathLike) -> Source:
         raise ProtoError(f"this text is larger than {LARGEST // 10**6} MB, the most that a definition may have",
                          where=str(path))
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = _without_comments(data, path)
-    return Source(text, str(path))
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if with_comments:
+            raise _not_utf8(path, data, error) from None
+        return _without_comments(data, path)
 
 
 def write(path: PathLike, message: Any) -> None:
@@ -51,6 +59,10 @@ def _without_comments(data: bytes, path: PathLike) -> str:
     try:
         return bare.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = bare.count(b"\n", 0, error.start) + 1
-        raise ProtoError("this text is not UTF-8", where=f"{path}:{line}",
-                         hint="save it as UTF-8 in an editor; Caffe's own names are plain ASCII") from None
+        raise _not_utf8(path, bare, error) from None
+
+
+def _not_utf8(path: PathLike, data: bytes, error: UnicodeDecodeError) -> ProtoError:
+    line = data.count(b"\n", 0, error.start) + 1
+    return ProtoError("this text is not UTF-8", where=f"{path}:{line}",
+                      hint="save it as UTF-8 in an editor; Caffe's own names are plain ASCII")

@@ -80,7 +80,10 @@ def _header(text: bytes, path: PathLike) -> dict[str, Any]:
 
 
 def _span(name: str, entry: Any, path: PathLike) -> tuple[str, int, int, str, tuple[int, ...]]:
-    """(name, first byte, byte after the last, dtype, shape) of a header's entry, which must agree in themselves."""
+    """(name, first byte, byte after the last, dtype, shape) of a header's entry.
+
+    DataError where the entry is incomplete, or where its bytes are not as many as its shape and dtype need.
+    """
     try:
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     except (TypeError, KeyError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What a file is by its content, so that an error can say what was given instead of what was wanted."""
+"""Find out from its content what a file is. An error can then say what was given instead of what was wanted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def sniff(path: PathLike) -> str:
         if (place / "data.mdb").exists():
             return "lmdb"
         return "leveldb" if (place / "CURRENT").exists() else "folder"
-    if place.exists() and not place.is_file():  # what is read here would be missing afterwards
+    if place.exists() and not place.is_file():  # a pipe gives its bytes once: whoever reads it next would lack these
         raise ProtoError(f"{path} is a pipe or a device, but this file is read twice",
                          hint="write it into a file first")
     try:
@@ -102,7 +102,10 @@ def _first_member(head: bytes) -> bytes:
 
 
 def _by_fields(buffer: Any) -> str:
-    """The message whose outermost fields these are; a file cut short is still what it was."""
+    """Guess the message from the numbers and wire types of its outermost fields.
+
+    A file that was cut short is recognised by the fields before the cut, so that it can be called damaged.
+    """
     seen: set[tuple[int, int]] = set()
     at, end, whole = 0, len(buffer), True
     try:

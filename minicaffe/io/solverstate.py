@@ -1,4 +1,4 @@
-"""Solver states, binary and HDF5: read by content, written by name."""
+"""Solver states, binary and HDF5. A file's content decides how it is read, its name how it is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
 from minicaffe.io.binary import SolverSnapshot, read_solverstate, sniff, write_solverstate
-from minicaffe.io.files import PathLike
+from minicaffe.io.files import PathLike, is_hdf5_name
 from minicaffe.io.wrong_file import right_file_hint, wrong_file
 
 LARGEST = 2**31 - 1  # Caffe's counters are ints
@@ -36,8 +36,8 @@ def read(path: PathLike) -> SolverSnapshot:
 
 
 def write(path: PathLike, state: SolverSnapshot) -> None:
-    """Write a solver state, as HDF5 where the name ends in .h5 and else in binary."""
-    if str(path).endswith(".h5"):
+    """Write a solver state, as HDF5 where `is_hdf5_name` says so, and else in binary."""
+    if is_hdf5_name(path):
         hdf5.write_file(path, lambda file: _write_hdf5(file, state))
     else:
         write_solverstate(path, state.iter, state.learned_net, state.current_step, state.history)

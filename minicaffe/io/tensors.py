@@ -1,6 +1,6 @@
-"""Weights as a flat row of named arrays, for the formats that know no layers: the array conv1/0 is blob 0 of conv1.
+"""Weights as named arrays, for the formats that know no layers: the array conv1/0 is blob 0 of the layer conv1.
 
-A layer may have slashes in its name: the last one counts. A blob that another layer owns has no array.
+The last slash divides them, for a layer may have slashes in its name. A blob that another layer owns has no array.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Weights in every format: read by content, written by name.
+"""Weights in every format. A file's content decides how it is read, its name how it is written.
 
     .caffemodel                the net's definition and its blobs, as Caffe writes them
     .caffemodel.h5, .h5        the blobs, as Caffe writes them
     .npz                       arrays called LAYER/0, LAYER/1, …; np.load reads them
     .safetensors               arrays called so too; the types of the layers stand in the metadata
 
-A blob keeps its bits from one format to the other. Only a .caffemodel keeps the definition, and the layers without
-blobs; only it and .safetensors keep the layers' types.
+The bits of a blob are the same in every format. Only a .caffemodel keeps the definition and the layers without blobs;
+only it and .safetensors keep the types of the layers.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from minicaffe.errors import DataError
 from minicaffe.io import caffemodel, npz, safetensors, tensors
 from minicaffe.io.binary import LayerWeights, read_weights, sniff, write_weights
-from minicaffe.io.files import PathLike
+from minicaffe.io.files import HDF5_SUFFIXES, PathLike, is_hdf5_name
 from minicaffe.io.wrong_file import wrong_file
 from minicaffe.proto import NetParameter
 
-SUFFIXES = (".caffemodel", ".h5", ".hdf5", ".npz", ".safetensors")
+SUFFIXES = (".caffemodel", *HDF5_SUFFIXES, ".npz", ".safetensors")
 
 
 def read(path: PathLike) -> list[LayerWeights]:
@@ -44,7 +44,7 @@ def write(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None
     """
     name = str(path).lower()
     layers = [LayerWeights(layer, kind, [tensors.as_blob(blob) for blob in blobs]) for layer, kind, blobs in layers]
-    if name.endswith((".h5", ".hdf5")):
+    if is_hdf5_name(path):
         caffemodel.write_hdf5(path, layers)
     elif name.endswith(".npz"):
         npz.write(path, tensors.from_layers(layers))

@@ -1,8 +1,10 @@
-"""The protobuf wire format by hand, as far as weights need it.
+"""The wire format of protobuf, read and written by our own code as far as weights need it.
 
-A message is a row of fields; a field is a tag (number · 8 + wire type, a varint) and a payload. Reading them
-directly from a file's bytes costs no Python object a number, knows no 2 GB limit, and skips every field it is
-not asked for, so that parameters a fork put under Caffe's numbers cannot stop the weights from being read.
+A message is a row of fields. A field is a tag, which is the varint number · 8 + wire type, and a payload.
+
+protobuf's own reader would do, but for three reasons. It makes a Python object of every number. It refuses files of
+more than 2 GB. And it reads every field, so that a parameter that a fork of Caffe stores under one of Caffe's numbers
+could keep the weights from being read.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ Field = tuple[int, int, int, int]  # number, wire type, value of a varint or sta
 
 
 class DamagedError(ValueError):
-    """Bytes that are no message: `str` says what is wrong and at which offset."""
+    """Bytes that are no message; the text of the error says what is wrong and at which offset."""
 
 
 def varint(buffer: Any, at: int, end: int) -> tuple[int, int]:
@@ -77,10 +79,11 @@ def fill(values: np.ndarray, buffer: Any, at: int) -> None:
 
 
 def unpacked(buffer: Any, at: int, end: int, number: int, size: int) -> Iterator[bytes]:
-    """The run of single numbers from `at`, each with its own tag, as files before 2014 hold them, without the tags.
+    """The bytes of the numbers that stand from `at` on, each behind a tag of its own: files before 2014 hold them so.
 
-    It comes in pieces, which grow while they are wholly of the run, so that a run costs its own length whatever
-    follows it. In the file each number takes a byte more.
+    The tag is one byte, which is left out. Nobody knows beforehand how many numbers there are, so they are looked at
+    in windows, each four times as long as the one before as long as all in it is numbers. A long run then takes few
+    steps, and a short one does not read far beyond its end.
     """
     tag, stride, window, same = number << 3 | (FIXED32 if size == 4 else FIXED64), 1 + size, 16, 0
     while window := min(window, (end - at) // stride):
@@ -103,5 +106,5 @@ def put_varint(value: int) -> bytes:
 
 
 def put_tag(number: int, wire: int, value: int) -> bytes:
-    """A tag and the varint after it: a varint field, or the head of a payload of `value` bytes."""
+    """A tag and the varint behind it: a whole varint field, or what stands before a payload of `value` bytes."""
     return put_varint(number << 3 | wire) + put_varint(value)

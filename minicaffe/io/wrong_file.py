@@ -1,4 +1,4 @@
-"""The one error for a file of another kind than wanted: what it is, and where the right one stands beside it."""
+"""The error for a file of another kind than wanted. It says what the file is, and names the right one beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from minicaffe.errors import MinicaffeError, ProtoError
-from minicaffe.io.files import PathLike
+from minicaffe.io.files import PathLike, is_hdf5_name, without_hdf5_suffix
 from minicaffe.io.sniff import describe, sniff
 
 SUFFIXES = {  # kind wanted -> how files of it are called
@@ -41,13 +41,13 @@ def _siblings(path: PathLike, wanted: str) -> list[Path]:
     """The names of the same snapshot's files, HDF5 first where `path` is of that kind."""
     given = Path(path)
     names = [f"{stem(given.name)}{suffix}" for suffix in SUFFIXES[wanted]]
-    names.sort(key=lambda name: name.endswith(".h5") != given.name.endswith(".h5"))
+    names.sort(key=lambda name: is_hdf5_name(name) != is_hdf5_name(given))
     return [given.parent / name for name in names if name != given.name]
 
 
 def stem(name: str) -> str:
     """A file's name without the endings of snapshots: 'lenet_iter_300' of 'lenet_iter_300.caffemodel.h5'."""
-    name = name.removesuffix(".h5")
+    name = without_hdf5_suffix(name)
     for suffixes in SUFFIXES.values():
         for suffix in suffixes:
             name = name.removesuffix(suffix)

@@ -11,6 +11,7 @@ from typing import Any
 from minicaffe import passes
 from minicaffe.errors import MinicaffeError, NetError
 from minicaffe.io import prototxt
+from minicaffe.io.files import PathLike
 from minicaffe.log import silent
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
@@ -85,7 +86,7 @@ class Location:
         return self._source.layers_where(name, ranks)
 
 
-def read(definition: str | os.PathLike[str] | Any) -> tuple[Any, Location]:
+def read(definition: PathLike | Any) -> tuple[Any, Location]:
     """A copy of the definition, which may be changed, and where its layers stand."""
     net = NetParameter()
     if isinstance(definition, (str, os.PathLike)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from minicaffe import passes
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
+from minicaffe.io.files import PathLike
 from minicaffe.layer import Layer, create
 from minicaffe.log import log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, scratch, wiring
@@ -62,7 +62,7 @@ class Net:
     Raises ProtoError, NetError or LayerError, with the definition's file and line where they are known.
     """
 
-    def __init__(self, definition: str | os.PathLike[str] | Any, phase: int | None = TRAIN, *, level: int = 0,
+    def __init__(self, definition: PathLike | Any, phase: int | None = TRAIN, *, level: int = 0,
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), strict: bool = False,
                  dtype: type = np.float32, permissive: bool = False, allow_python: bool = True,
                  shapes_only: bool = False, reuse_memory: bool = False, keep: Sequence[str] = ()) -> None:
@@ -263,7 +263,7 @@ class Net:
 
     # --- weights -------------------------------------------------------------------------------------
 
-    def copy_trained_from(self, source: str | os.PathLike[str] | Any, *,
+    def copy_trained_from(self, source: PathLike | Any, *,
                           strict: bool = False) -> weight_files.Report:
         """Copy learned blobs from weight files ("a", "a,b" or a list) or a NetParameter, by layer name.
 

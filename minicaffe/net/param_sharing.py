@@ -17,8 +17,6 @@ from minicaffe.proto import ParamSpec
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
 
-_PERMISSIVE = ParamSpec.DimCheckMode.Value("PERMISSIVE")
-
 
 @dataclass
 class Param:
@@ -78,7 +76,7 @@ def _tied(layer: Layer, k: int, named: dict[str, Param]) -> Param:
 
 def _share(param: Param, owner: Param, spec: Any) -> None:
     log("net.cpp:467", f"Sharing parameters '{param.name}' owned by layer '{owner.layer}', param index {owner.index}")
-    if spec.share_mode == _PERMISSIVE:
+    if spec.share_mode == spec.PERMISSIVE:
         fits, what = param.blob.count == owner.blob.count, "counts"
     else:
         fits, what = param.blob.shape == owner.blob.shape, "shapes"

@@ -2,16 +2,19 @@
 
 The classes are built on first use from `caffe.desc`, the compiled form of protos/caffe.proto. They live in a
 descriptor pool of their own, so that a process may also import Caffe's or a fork's `caffe_pb2`: both describe
-`caffe.NetParameter`, and one pool refuses to hold two.
+`caffe.NetParameter`, and one pool refuses to hold two. Type checkers and editors read their fields in _messages.pyi.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.internal import enum_type_wrapper
+
+if TYPE_CHECKING:
+    from minicaffe.proto._messages import *  # noqa: F403  (a stub alone: in a run, __getattr__ makes the classes)
 
 DESCRIPTOR_FILE = Path(__file__).with_name("caffe.desc")
 
@@ -19,7 +22,7 @@ pool = descriptor_pool.DescriptorPool()
 pool.AddSerializedFile(DESCRIPTOR_FILE.read_bytes())
 _file = pool.FindFileByName("caffe.proto")
 
-Phase: Any = enum_type_wrapper.EnumTypeWrapper(_file.enum_types_by_name["Phase"])
+Phase = enum_type_wrapper.EnumTypeWrapper(_file.enum_types_by_name["Phase"])
 TRAIN: int = Phase.Value("TRAIN")
 TEST: int = Phase.Value("TEST")
 
@@ -39,13 +42,15 @@ def is_repeated(field: Any) -> bool:
     return field.label == field.LABEL_REPEATED if known is None else bool(known)
 
 
-def __getattr__(name: str) -> Any:
-    try:
-        cls = message_class(name)
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    globals()[name] = cls  # the next look-up is a plain one
-    return cls
+if not TYPE_CHECKING:  # a checker that saw it would take any name for a message
+
+    def __getattr__(name: str) -> Any:
+        try:
+            cls = message_class(name)
+        except KeyError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        globals()[name] = cls  # the next look-up is a plain one
+        return cls
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Fields that Caffe's forks added and people took along: for hints, not for parsing."""
+"""Fields that forks of Caffe have added. They are not read; an error names the fork that a field comes from."""
 
 from __future__ import annotations
 

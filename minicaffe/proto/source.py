@@ -1,4 +1,4 @@
-"""Where in a file a message's fields stand: looked up only when an error has to say so."""
+"""The lines of a file on which a message's fields stand. They are looked up only when an error has to name one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 Entry = tuple[str, int, str]  # path with an index at every step, line, text of a scalar
 DEEPEST = 50  # messages within messages that are walked; Caffe's have seven
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<space>\s+) | (?P<string>"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)
       | (?P<word>[\w.+-]+) | (?P<mark>.)""",
     re.VERBOSE | re.DOTALL,
@@ -35,9 +35,9 @@ def excerpt(text: str, line: int, column: int) -> str:
 
 
 class Source:
-    """The text of a net or solver and the way back from a field's path to its line.
+    """The text of a net or solver. It finds the line for the path of a field.
 
-    No method raises: a text that cannot be read has no places.
+    No method raises an error: for a text that cannot be read it finds no lines.
     """
 
     def __init__(self, text: str, filename: str = "<string>") -> None:
@@ -96,7 +96,7 @@ def _prototxt_entries(text: str) -> Iterator[Entry]:
     outer: list[tuple[str, Counter[str], str]] = []  # what the messages around this one will go on with
     prefix, counts, name, in_list = "", Counter[str](), "", False
     line = name_line = 1
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         kind, word, start = token.lastgroup, token.group(), line
         line += word.count("\n")
         path = f"{prefix}{name}[{counts[name]}]"

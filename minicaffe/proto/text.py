@@ -1,4 +1,4 @@
-"""Prototxt and YAML as text: parsed with errors that show the place, and formatted so that nothing is lost."""
+"""Prototxt and YAML as text. Errors of parsing show the place; what is formatted reads back as the same message."""
 
 from __future__ import annotations
 

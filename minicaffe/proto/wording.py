@@ -1,4 +1,4 @@
-"""What the text parsers' errors mean, in plain words, and what may have been meant."""
+"""The errors of the text parsers in plain words, with a hint at what may have been meant."""
 
 from __future__ import annotations
 
@@ -67,13 +67,16 @@ def bad_escape(line: str) -> tuple[str, str]:
 
 
 def windows_path(path: str) -> str:
-    """A path of Windows as every system and every string takes it, also where its backslashes were read as escapes."""
+    """A Windows path with slashes, which every system takes and no string reads as escapes.
+
+    Backslashes that have been read as escapes are found again: a tab in a path was \\t.
+    """
     slashes = path.replace("\\\\", "/").replace("\\", "/")
     return "".join(f"/{_ESCAPED[letter]}" if letter in _ESCAPED else letter for letter in slashes)
 
 
 def path_hint(path: str) -> str:
-    """The cure for a path that cannot be meant, for it has a line break or the like in it; '' for others."""
+    """The cure for a path with a line break or the like in it, which nobody can have meant; '' for other paths."""
     if not any(letter in _ESCAPED for letter in path):
         return ""
     return f"a backslash begins an escape in a string, so this path holds {_listed(path)}; a path takes slashes: " \
@@ -121,7 +124,7 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
 
 
 def _near_field(name: str, known: list[str]) -> str:
-    """As `near_names`; fields that end in _param are compared without it, lest all of them look alike."""
+    """As `near_names`. Fields that end in _param are compared without that ending, or all of them would be near."""
     if not name.endswith("_param"):
         return near_names(name, known)
     stems = [field.removesuffix("_param") for field in known if field.endswith("_param")]

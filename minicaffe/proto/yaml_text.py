@@ -12,6 +12,10 @@
 The schema says how a scalar reads, not YAML: `1e-3` is a number where YAML 1.1 sees a string, and a layer may be
 named `123` or `yes`. A repeated field takes a list or one value alone, an enum its value's name, a string its text;
 bytes that are no plain text stand as `!!binary`. Anchors, aliases and `<<` work.
+
+PyYAML reads the text into nodes and writes nodes as text. What becomes of a node is ours: PyYAML would decide without
+the schema what a scalar is, keep no lines and columns for errors, let the second of two equal keys win, and follow
+aliases of aliases without end; and protobuf's own way from dicts to messages has no places in its errors either.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import yaml
 from minicaffe.errors import ProtoError
 from minicaffe.log import visible
 from minicaffe.proto import is_repeated
+from minicaffe.proto.describe import RANGES, type_name
 from minicaffe.proto.source import DEEPEST, Entry, excerpt
 from minicaffe.proto.wording import unknown_enum_value, unknown_field
 
@@ -39,9 +44,8 @@ _TAG = "tag:yaml.org,2002:"
 MOST_NODES = 1_000_000  # names, values, lists and mappings; a net of 16,000 layers has some 700,000
 
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
-_RANGE = {"int32": 31, "int64": 63, "uint32": 32, "uint64": 64}
-_INTEGERS = {5: "int32", 3: "int64", 13: "uint32", 4: "uint64"}  # by FieldDescriptor.TYPE_...
-_DOUBLE, _FLOAT, _BOOL, _STRING, _BYTES, _ENUM = 1, 2, 8, 9, 12, 14
+_EXPECTED = {"double": "a number", "float": "a number", "bool": "true or false", "string": "a string",
+             "bytes": "a string or !!binary", "enum": "the name of a value"}  # all others are integers
 
 
 def parse(text: str, message: Any, filename: str = "<string>") -> Any:
@@ -190,29 +194,29 @@ class _Reader:
 
     def scalar(self, field: Any, node: Any) -> Any:
         """The value of one scalar node as the field's type wants it."""
-        kind = field.type
+        kind = type_name(field)
+        expected = _EXPECTED.get(kind, "an integer")
         if not isinstance(node, yaml.ScalarNode) or _is_null(node):
-            raise self.wrong(node, _EXPECTED.get(kind, "an integer"))
-        value, plain = node.value, not node.style
-        if kind == _STRING:
+            raise self.wrong(node, expected)
+        value, quoted = node.value, bool(node.style)
+        if kind == "string":
             return value
-        if kind == _BYTES:
+        if kind == "bytes":
             return self.raw(node)
-        if kind == _ENUM:
+        if kind == "enum":
             return self.enum(field.enum_type, node)
-        if not plain:
-            raise self.wrong(node, _EXPECTED.get(kind, "an integer"), "take away the quotes")
-        if kind == _BOOL and value.lower() in _TRUE + _FALSE:
+        if quoted:
+            raise self.wrong(node, expected, "take away the quotes")
+        if kind == "bool" and value.lower() in _TRUE + _FALSE:
             return value.lower() in _TRUE
-        if kind in (_FLOAT, _DOUBLE) and (number := _number(value)) is not None:
+        if kind in ("float", "double") and (number := _number(value)) is not None:
             return number
-        if kind in _INTEGERS and (whole := _integer(value)) is not None:
-            bits = _RANGE[_INTEGERS[kind]]
-            lowest = 0 if _INTEGERS[kind].startswith("u") else -(2**bits)
-            if lowest <= whole < 2**bits:
+        if kind in RANGES and (whole := _integer(value)) is not None:
+            lowest, highest = RANGES[kind]
+            if lowest <= whole <= highest:
                 return whole
-            raise self.error(node, f"{field.name} takes {lowest} to {2**bits - 1}, got {value}")
-        raise self.wrong(node, _EXPECTED.get(kind, "an integer"))
+            raise self.error(node, f"{field.name} takes {lowest} to {highest}, got {value}")
+        raise self.wrong(node, expected)
 
     def enum(self, enum: Any, node: Any) -> int:
         by_number = None if node.style else enum.values_by_number.get(_integer(node.value))
@@ -244,10 +248,6 @@ class _Reader:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         return ProtoError(f"{sentence}\n{excerpt(self.text, line, column)}",
                           where=f"{self.filename}:{line}:{column}", hint=hint)
-
-
-_EXPECTED = {_DOUBLE: "a number", _FLOAT: "a number", _BOOL: "true or false", _STRING: "a string",
-             _BYTES: "a string or !!binary", _ENUM: "the name of a value"}
 
 
 def _name(key: Any) -> str:
@@ -288,17 +288,17 @@ def _node(message: Any) -> Any:
 
 
 def _scalar_node(field: Any, value: Any) -> Any:
-    kind = field.type
-    if kind in (_FLOAT, _DOUBLE):
-        return yaml.ScalarNode(_TAG + "float", _float_text(value, single=kind == _FLOAT))
-    if kind == _BOOL:
+    kind = type_name(field)
+    if kind in ("float", "double"):
+        return yaml.ScalarNode(_TAG + "float", _float_text(value, single=kind == "float"))
+    if kind == "bool":
         return yaml.ScalarNode(_TAG + "bool", "true" if value else "false")
-    if kind == _ENUM:
+    if kind == "enum":
         return yaml.ScalarNode(_TAG + "str", field.enum_type.values_by_number[value].name)
-    if kind == _BYTES and not re.fullmatch(rb"[\x20-\x7e]*", value):
+    if kind == "bytes" and not re.fullmatch(rb"[\x20-\x7e]*", value):
         return yaml.ScalarNode(_TAG + "binary", base64.b64encode(value).decode("ascii"))
-    if kind in (_STRING, _BYTES):
-        text = value if kind == _STRING else value.decode("ascii")
+    if kind in ("string", "bytes"):
+        text = value if kind == "string" else value.decode("ascii")
         return yaml.ScalarNode(_TAG + "str", text, style=None if text.isprintable() else '"')
     return yaml.ScalarNode(_TAG + "int", str(value))
 

@@ -12,13 +12,14 @@ from minicaffe import net as core
 from minicaffe.errors import NetError, near_names
 from minicaffe.io import caffemodel
 from minicaffe.io import weights as weight_files
+from minicaffe.io.files import PathLike
 from minicaffe.proto import TEST
 
 
 class Net(core.Net):
     """A Net as pycaffe's users know it: `Net(model, TEST, weights=file)` or `Net(model, weights, TEST)`."""
 
-    def __init__(self, definition: str | os.PathLike[str] | Any, *args: Any, phase: int | None = TEST, level: int = 0,
+    def __init__(self, definition: PathLike | Any, *args: Any, phase: int | None = TEST, level: int = 0,
                  stages: Sequence[str] | None = None, weights: str | Sequence[str] = (), **options: Any) -> None:
         for arg in args:
             if isinstance(arg, (str, os.PathLike)):
@@ -54,7 +55,7 @@ class Net(core.Net):
         names = self._bottoms_of(end) if end is not None else self.inputs
         return {name: self.blobs[name].diff for name in dict.fromkeys([*names, *(diffs or ())])}
 
-    def copy_from(self, path: str | os.PathLike[str]) -> None:
+    def copy_from(self, path: PathLike) -> None:
         """Copy learned blobs from a weight file of any format, by layer name."""
         self.copy_trained_from(path)
 
@@ -64,11 +65,11 @@ class Net(core.Net):
         """Use the memory of another net's learned blobs, by layer name."""
         self.share_trained_layers_with(other)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the learned blobs: .h5, .npz and .safetensors by the name, everything else as a .caffemodel."""
         weight_files.save(path, self)
 
-    def save_hdf5(self, path: str | os.PathLike[str]) -> None:
+    def save_hdf5(self, path: PathLike) -> None:
         """Write the learned blobs as HDF5, whatever the name."""
         caffemodel.write_net_hdf5(path, self)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from minicaffe import solvers
+from minicaffe.io.files import PathLike
 from minicaffe.pycaffe.net import Net
 
 
-def get_solver(definition: str | os.PathLike[str] | Any) -> solvers.Solver:
+def get_solver(definition: PathLike | Any) -> solvers.Solver:
     """The solver of a file's type, with its nets made as pycaffe Nets."""
     return solvers.get_solver(definition, net_class=Net)

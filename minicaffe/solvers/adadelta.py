@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minicaffe import kernels
-from minicaffe.solvers.solver import Rule, Solver, register
+from minicaffe.solvers.rule import Rule
+from minicaffe.solvers.solver import Solver, register
 
 
 @register("AdaDelta")
@@ -27,4 +28,5 @@ class AdaDeltaSolver(Solver):
     fractions = ("momentum",)
 
     def rule(self, rate: float) -> Rule:
-        return kernels.adadelta_update, (rate, self.param.momentum, self.param.delta)
+        p = self.param
+        return Rule(kernels.adadelta_update, rate=rate, momentum=p.momentum, delta=p.delta)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minicaffe import kernels
-from minicaffe.solvers.solver import Rule, Solver, register
+from minicaffe.solvers.rule import Rule
+from minicaffe.solvers.solver import Solver, register
 
 
 @register("AdaGrad")
@@ -25,4 +26,4 @@ class AdaGradSolver(Solver):
     refuses = ("momentum",)
 
     def rule(self, rate: float) -> Rule:
-        return kernels.adagrad_update, (rate, self.param.delta)
+        return Rule(kernels.adagrad_update, rate=rate, delta=self.param.delta)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from minicaffe import kernels
-from minicaffe.solvers.solver import Rule, Solver, register
+from minicaffe.solvers.rule import Rule
+from minicaffe.solvers.solver import Solver, register
 
 
 @register("Adam")
@@ -30,4 +31,4 @@ class AdamSolver(Solver):
     def rule(self, rate: float) -> Rule:
         beta1, beta2, t = self.param.momentum, self.param.momentum2, self.iter + 1
         correction = math.sqrt(1 - beta2**t) / (1 - beta1**t)
-        return kernels.adam_update, (rate * correction, beta1, beta2, self.param.delta)
+        return Rule(kernels.adam_update, rate=rate * correction, beta1=beta1, beta2=beta2, delta=self.param.delta)

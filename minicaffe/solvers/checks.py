@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from minicaffe.log import warn
-from minicaffe.proto import SolverParameter
 from minicaffe.solvers import definition, lr_policy
 from minicaffe.solvers.fields import place, require, require_numbers, shown, value_in_words, warn_unless
 
@@ -81,4 +80,4 @@ def forget_devices(p: Any) -> None:
     """Take out what asks for a GPU, where the command line has answered it."""
     for field in DEVICES:
         p.ClearField(field)
-    p.solver_mode = SolverParameter.CPU
+    p.solver_mode = p.CPU

@@ -22,7 +22,8 @@ SHAPING = ("gamma", "power", "stepsize", "stepvalue", "plateau_patience", "plate
 TYPE_FIELDS = ("momentum", "momentum2", "delta", "rms_decay")  # what solver types read
 RIVALS = {"max_iter": ("max_epoch",), "max_epoch": ("max_iter",), "test_iter_auto": ("test_iter",),
           "test_iter": ("test_iter_auto",)}  # a field and those that it replaces
-OLD_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")  # by the enum's numbers
+OLD_TYPES = {SolverParameter.SGD: "SGD", SolverParameter.NESTEROV: "Nesterov", SolverParameter.ADAGRAD: "AdaGrad",
+             SolverParameter.RMSPROP: "RMSProp", SolverParameter.ADADELTA: "AdaDelta", SolverParameter.ADAM: "Adam"}
 
 
 def read_solver(path: str) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minicaffe import kernels
-from minicaffe.solvers.solver import Rule, Solver, register
+from minicaffe.solvers.rule import Rule
+from minicaffe.solvers.solver import Solver, register
 
 
 @register("Nesterov")
@@ -26,4 +27,4 @@ class NesterovSolver(Solver):
     fractions = ("momentum",)
 
     def rule(self, rate: float) -> Rule:
-        return kernels.nesterov_update, (rate, self.param.momentum)
+        return Rule(kernels.nesterov_update, rate=rate, momentum=self.param.momentum)

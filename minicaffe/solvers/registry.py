@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype
 
     `strict` wants the weights of its `weights` field to fit the train net exactly.
     """
-    if isinstance(source, (str, Path)):
+    if isinstance(source, (str, os.PathLike)):
         where, param = str(source), definition.read_solver(str(source))
     else:
         param = definition.with_type(source, where)

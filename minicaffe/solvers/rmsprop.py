@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minicaffe import kernels
-from minicaffe.solvers.solver import Rule, Solver, register
+from minicaffe.solvers.rule import Rule
+from minicaffe.solvers.solver import Solver, register
 
 
 @register("RMSProp")
@@ -26,4 +27,5 @@ class RMSPropSolver(Solver):
     fractions = ("rms_decay",)
 
     def rule(self, rate: float) -> Rule:
-        return kernels.rmsprop_update, (rate, self.param.rms_decay, self.param.delta)
+        p = self.param
+        return Rule(kernels.rmsprop_update, rate=rate, rms_decay=p.rms_decay, delta=p.delta)

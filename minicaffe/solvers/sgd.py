@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minicaffe import kernels
-from minicaffe.solvers.solver import Rule, Solver, register
+from minicaffe.solvers.rule import Rule
+from minicaffe.solvers.solver import Solver, register
 
 
 @register("SGD")
@@ -23,4 +24,4 @@ class SGDSolver(Solver):
     fractions = ("momentum",)
 
     def rule(self, rate: float) -> Rule:
-        return kernels.sgd_update, (rate, self.param.momentum)
+        return Rule(kernels.sgd_update, rate=rate, momentum=self.param.momentum)

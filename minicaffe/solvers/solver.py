@@ -24,10 +24,9 @@ from minicaffe.solvers.registry import DType, NetClass
 from minicaffe.solvers.registry import register as register
 from minicaffe.solvers.resume import resume_file, run_lock, snapshot
 from minicaffe.solvers.resume.keep import Keep
+from minicaffe.solvers.rule import Rule
 from minicaffe.solvers.schedule import criterion, epochs, report
 from minicaffe.solvers.schedule.iter_size import Passes
-
-Rule = tuple[Callable[..., object], tuple[float, ...]]  # an update kernel, and its numbers
 
 
 class Action(enum.Enum):
@@ -125,7 +124,7 @@ class Solver:
     # --- what a type writes -------------------------------------------------------------------------
 
     def rule(self, rate: float) -> Rule:
-        """The kernel that turns a gradient into the step to take, and what it reads besides gradient and history."""
+        """The update that turns a gradient into the step to take, and the numbers that it reads."""
         raise NotImplementedError(f"{type(self).__name__}.rule")
 
     # --- what a user calls ----------------------------------------------------------------------------
@@ -213,8 +212,8 @@ class Solver:
         if decay and self.param.regularization_type == "L1":
             kernels.for_blocks([dw, w], lambda dw, w: kernels.add_l1_decay(dw, w, decay))
             decay = 0.0
-        update, numbers = self.rule(rate)
-        kernels.take_step(update, numbers, decay, w, dw, *history)
+        rule = self.rule(rate)
+        kernels.take_step(rule.update, rule.numbers, decay, w, dw, *history)
 
     def test_all(self) -> None:
         """Run every test net; then see whether the results are the best so far."""

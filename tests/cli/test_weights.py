@@ -9,6 +9,7 @@ from minicaffe.io import binary, prototxt, solverstate, weights
 from minicaffe.io.binary import LayerWeights, SolverSnapshot
 from minicaffe.proto import BlobProto, NetParameter, SolverParameter, V1LayerParameter
 from minicaffe.proto import text as proto_text
+from minicaffe.solvers.resume import resume_file
 
 NET = """
   name: "n"
@@ -139,6 +140,22 @@ def test_solver_states(tmp_path, monkeypatch):
     assert 0 == main(["convert", "a.solverstate", "b.solverstate.h5"])
     assert 0 == main(["convert", "b.solverstate.h5", "c.solverstate"])
     assert (tmp_path / "a.solverstate").read_bytes() == (tmp_path / "c.solverstate").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".H5"])
+def test_the_names_of_hdf5_files_are_the_same_everywhere(suffix, tmp_path, monkeypatch):
+    """Weights and solver states take one name for HDF5, and the record of a snapshot stands beside either."""
+    needs("h5py")
+    monkeypatch.chdir(tmp_path)
+    solverstate.write("a.solverstate", SolverSnapshot(30, f"a.caffemodel{suffix}", 2, [np.ones(2)]))
+    weights.write("a.caffemodel", [LayerWeights("a", "Scale", [np.ones(2, np.float32)])])
+
+    for name in ("a.solverstate", "a.caffemodel"):
+        assert 0 == main(["convert", name, name + suffix])
+        assert "hdf5" == binary.sniff(name + suffix)
+    assert "a.resume" == resume_file.path_beside(f"a.solverstate{suffix}")
+    assert 0 == main(["convert", f"a.solverstate{suffix}", "b.solverstate"])
+    assert "a.caffemodel" == solverstate.read("b.solverstate").learned_net
 
 
 def test_a_binary_state_names_binary_weights(tmp_path, monkeypatch, capsys):

@@ -15,7 +15,7 @@ import pytest
 from extras import needs
 
 from minicaffe.errors import DataError, MinicaffeError
-from minicaffe.io import hdf5, npz, safetensors, solverstate, weights
+from minicaffe.io import hdf5, json_arrays, npz, safetensors, solverstate, weights
 from minicaffe.io.binary import LayerWeights
 from minicaffe.proto import BlobProto, NetParameter, V1LayerParameter
 
@@ -193,6 +193,41 @@ def test_npz_headers_that_are_no_header(header, words, tmp_path):
     with pytest.raises(DataError, match="this .npz is damaged: ") as caught:
         npz.read(tmp_path / "a.npz")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("mistake", [TypeError, ValueError, LookupError])
+def test_a_mistake_of_ours_is_not_called_damage(mistake, tmp_path, monkeypatch):
+    """Code of ours that fails on a sound file is reported as what it is, although zipfile raises such errors too."""
+    def failing(shape):
+        raise mistake("a bug")
+
+    npz.write(tmp_path / "a.npz", [("a/0", np.ones(2))])
+    monkeypatch.setattr(npz, "too_large", failing)
+    with pytest.raises(mistake, match="a bug"):
+        npz.read(tmp_path / "a.npz")
+
+
+def test_an_npy_version_that_is_not_read_is_named(tmp_path):
+    """Version 3.0 is for names in Unicode, which arrays of numbers do not have."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a/0.npy", b"\x93NUMPY\3\0" + b"\0" * 8)
+
+    with pytest.raises(DataError, match=r"a/0\.npy is of the \.npy version 3\.0, and 1\.0 and 2\.0 are read"):
+        npz.read(tmp_path / "a.npz")
+
+
+def test_arrays_in_json():
+    """Arrays come back with every bit, a NaN among them; so do those of saved failures that held lists of numbers."""
+    values = np.array([[1.5, np.nan, -0.0]], np.float32)
+    state = {"a": values, "n": np.int64(3), "more": [{"b": values[:0]}], "other": {"array": 1}}
+    kept = json.loads(json.dumps(state, default=json_arrays.to_json), object_hook=json_arrays.from_json)
+    old = json.loads('{"array": [[1.5, NaN, -0.0]], "type": "<f4"}', object_hook=json_arrays.from_json)
+
+    for array in (kept["a"], old):
+        assert (array.dtype, array.tobytes()) == (values.dtype, values.tobytes())
+    assert (3, (0, 3), {"array": 1}) == (kept["n"], kept["more"][0]["b"].shape, kept["other"])
+    with pytest.raises(TypeError, match="a resume_state holds numbers, strings, lists and arrays, got {1}"):
+        json.dumps({1}, default=json_arrays.to_json)
 
 
 def test_a_name_longer_than_npz_has_room_for(tmp_path):

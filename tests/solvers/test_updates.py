@@ -8,6 +8,7 @@ from nets import feed, gradients, make, weights
 
 from minicaffe import kernels
 from minicaffe.errors import SolverError
+from minicaffe.solvers.rule import Rule
 
 
 def sgd(g, h, rate, momentum):
@@ -88,6 +89,17 @@ def test_a_rule_may_be_any_function(dtype):
     np.testing.assert_array_equal([2.0, 0.0, 7.0], h)
     np.testing.assert_array_equal([0.25, 0.0, 0.25], dw)
     np.testing.assert_array_equal([1.75, -4.0, 7.75], w)
+
+
+def test_the_numbers_of_a_rule_go_by_name():
+    """Their order where they are written is free; a name that the update lacks and one left out are errors."""
+    rule = Rule(kernels.adam_update, delta=4.0, beta2=3.0, rate=1.0, beta1=2.0)
+
+    assert (kernels.adam_update, (1.0, 2.0, 3.0, 4.0)) == (rule.update, rule.numbers)
+    assert () == Rule(lambda dw, h: None).numbers
+    for numbers in ({"rate": 1.0, "momentun": 2.0}, {"momentum": 2.0, "rate": 1.0, "delta": 1.0}, {"rate": 1.0}):
+        with pytest.raises(TypeError, match="sgd_update ends in the numbers"):
+            Rule(kernels.sgd_update, **numbers)
 
 
 def test_the_step_is_the_rate_times_the_gradient():

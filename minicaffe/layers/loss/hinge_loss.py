@@ -4,7 +4,6 @@ import numpy as np
 
 from minicaffe.layer import register
 from minicaffe.layers.loss._normalized_loss import NormalizedLoss
-from minicaffe.proto import HingeLossParameter
 
 
 @register("HingeLoss")
@@ -34,7 +33,7 @@ class HingeLossLayer(NormalizedLoss):
 
     def setup(self, bottom, top):
         super().setup(bottom, top)
-        self.squared = self.param.norm == HingeLossParameter.L2
+        self.squared = self.param.norm == self.param.L2
 
     def reshape(self, bottom, top):
         self.check_batch(bottom)

@@ -2,7 +2,6 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.proto import LRNParameter
 
 
 @register("LRN")
@@ -39,7 +38,7 @@ class LRNLayer(Layer):
         self.caution(p.k > 0, "k", "is 0, so 0 is divided by 0 where all neighbours are 0")
         self.n, self.k, self.beta = p.local_size, p.k, p.beta
         self.axes = [1]
-        if p.norm_region == LRNParameter.WITHIN_CHANNEL:
+        if p.norm_region == p.WITHIN_CHANNEL:
             self.axes, self.k = [2, 3], 1.0  # Caffe: k is not read here
             self.check_effect(p.k == 1, "k", "WITHIN_CHANNEL takes 1")
         self.alpha = p.alpha / self.n ** len(self.axes)

@@ -4,9 +4,6 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.proto import EltwiseParameter
-
-PROD, SUM, MAX = (EltwiseParameter.EltwiseOp.Value(name) for name in ("PROD", "SUM", "MAX"))
 
 
 @register("Eltwise")
@@ -36,11 +33,11 @@ class EltwiseLayer(Layer):
     recordable = True
 
     def setup(self, bottom, top):
-        c = list(self.param.coeff)
-        self.check(not c or self.param.operation != PROD, "coeff", "is read by operation SUM, not by PROD")
+        p, c = self.param, list(self.param.coeff)
+        self.check(not c or p.operation != p.PROD, "coeff", "is read by operation SUM, not by PROD")
         self.check(len(c) in (0, len(bottom)), "coeff", f"must be given once for each of the {len(bottom)} bottoms")
-        self.check_effect(self.param.operation == SUM, "coeff", "the operation is MAX")
-        self.check_effect(self.param.operation == PROD, "stable_prod_grad", "the operation is not PROD")
+        self.check_effect(p.operation == p.SUM, "coeff", "the operation is MAX")
+        self.check_effect(p.operation == p.PROD, "stable_prod_grad", "the operation is not PROD")
         self.c = c or [1.0] * len(bottom)
 
     def reshape(self, bottom, top):
@@ -48,15 +45,15 @@ class EltwiseLayer(Layer):
             if x.shape != bottom[0].shape:
                 self.fail(f"all bottoms must have one shape: bottom[0] is {bottom[0].shape}, bottom[{i}] {x.shape}")
         top[0].reshape_like(bottom[0])
-        self.recordable = self.param.operation != MAX or not self.runs_backward
+        self.recordable = self.param.operation != self.param.MAX or not self.runs_backward
         if not self.recordable:
             self.winner = self.scratch(bottom[0].shape, np.int32)
 
     def forward(self, bottom, top):
-        x, y = [blob.data for blob in bottom], top[0].data
-        if self.param.operation == MAX:
+        p, x, y = self.param, [blob.data for blob in bottom], top[0].data
+        if p.operation == p.MAX:
             self._max(x, y)
-        elif self.param.operation == PROD:
+        elif p.operation == p.PROD:
             _product(x, out=y)
         else:
             kernels.weighted_sum(x[0], self.c[0], x[1], self.c[1], y)
@@ -64,16 +61,16 @@ class EltwiseLayer(Layer):
                 kernels.weighted_sum(y, 1.0, xi, ci, y)
 
     def backward(self, top, propagate_down, bottom):
-        x, dy = [blob.data for blob in bottom], top[0].diff
+        p, x, dy = self.param, [blob.data for blob in bottom], top[0].diff
         for i in range(len(x)):
             if not propagate_down[i]:
                 continue
             dx = bottom[i].diff
-            if self.param.operation == MAX:
+            if p.operation == p.MAX:
                 dx[...] = np.where(self.winner == i, dy, 0)
-            elif self.param.operation == SUM:
+            elif p.operation == p.SUM:
                 kernels.linear(dy, self.c[i], 0.0, dx)
-            elif self.param.stable_prod_grad:
+            elif p.stable_prod_grad:
                 _product([*x[:i], *x[i + 1:], dy], out=dx)
             else:
                 np.divide(_product(x, out=np.empty_like(dx)), x[i], out=dx)

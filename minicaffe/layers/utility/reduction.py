@@ -4,9 +4,6 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.proto import ReductionParameter
-
-SUM, ASUM, SUMSQ, MEAN = (ReductionParameter.ReductionOp.Value(name) for name in ("SUM", "ASUM", "SUMSQ", "MEAN"))
 
 
 @register("Reduction")
@@ -36,14 +33,14 @@ class ReductionLayer(Layer):
         x, p = bottom[0], self.param
         axis = self.axis_of(x)
         self.sizes = x.count_between(0, axis), x.count_between(axis)
-        self.c = p.coeff / max(self.sizes[1], 1) if p.operation == MEAN else p.coeff
+        self.c = p.coeff / max(self.sizes[1], 1) if p.operation == p.MEAN else p.coeff
         top[0].reshape(x.shape[:axis])
 
     def forward(self, bottom, top):
-        x, y, op = bottom[0].data.reshape(self.sizes), top[0].data.reshape(-1), self.param.operation
-        if op == ASUM:
+        x, y, p = bottom[0].data.reshape(self.sizes), top[0].data.reshape(-1), self.param
+        if p.operation == p.ASUM:
             x = np.abs(x)
-        elif op == SUMSQ:
+        elif p.operation == p.SUMSQ:
             x = np.square(x)
         kernels.row_sum(x, out=y)
         y *= self.c
@@ -51,11 +48,11 @@ class ReductionLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        x, dx = bottom[0].data.reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
+        p, x, dx = self.param, bottom[0].data.reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
         t = self.c * top[0].diff.reshape(-1, 1)
-        if self.param.operation == ASUM:
+        if p.operation == p.ASUM:
             np.multiply(np.sign(x), t, out=dx)
-        elif self.param.operation == SUMSQ:
+        elif p.operation == p.SUMSQ:
             np.multiply(x, 2 * t, out=dx)
         else:
             dx[...] = t

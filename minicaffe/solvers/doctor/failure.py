@@ -17,7 +17,7 @@ import numpy as np
 from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.errors import DataError, ProtoError
-from minicaffe.io import npz
+from minicaffe.io import json_arrays, npz
 from minicaffe.io.sniff import describe, sniff
 from minicaffe.net import Net
 from minicaffe.proto import NetParameter, text
@@ -96,7 +96,7 @@ def save(path: str | Path, batch: Batch, place: Place, *, iteration: int, backwa
     arrays = {f"batch/{name}": values for name, values in batch.arrays().items()}
     arrays |= {f"weights/{i}/{k}": blob.data for i, layer in enumerate(net.layers)
                for k, blob in enumerate(layer.blobs)}
-    arrays["info"] = np.frombuffer(json.dumps(info, default=_array_to_json).encode(), np.uint8)
+    arrays["info"] = np.frombuffer(json.dumps(info, default=json_arrays.to_json).encode(), np.uint8)
     npz.write(path, arrays.items())
 
 
@@ -189,14 +189,6 @@ def _definition(batch: Batch) -> Any:
     return given
 
 
-def _array_to_json(value: Any) -> Any:
-    return {"array": np.asarray(value).tolist(), "type": np.asarray(value).dtype.str}
-
-
-def _array_from_json(value: dict[str, Any]) -> Any:
-    return np.array(value["array"], value["type"]) if set(value) == {"array", "type"} else value
-
-
 def _put(values: np.ndarray, blob: Blob, name: str) -> None:
     if values.shape != blob.shape:
         raise ValueError(f"{name} has the shape {values.shape}, but the net makes it {blob.shape}")
@@ -212,7 +204,7 @@ def _read(path: str | Path) -> dict[str, np.ndarray]:
 
 def _info(stored: np.ndarray | None, path: str | Path) -> dict[str, Any]:
     try:
-        info = json.loads(stored.tobytes(), object_hook=_array_from_json) if stored is not None else {}
+        info = json.loads(stored.tobytes(), object_hook=json_arrays.from_json) if stored is not None else {}
     except _BROKEN as error:
         raise DataError(f"the info in this file is damaged: {error}", where=str(path)) from error
     if not isinstance(info, dict) or info.get("format") != FORMAT:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minicaffe.errors import SolverError
-from minicaffe.io.files import temporary
+from minicaffe.io.files import is_hdf5_name, temporary
 from minicaffe.log import log
 from minicaffe.solvers.resume import resume_file
 from minicaffe.solvers.schedule import criterion
@@ -70,7 +70,7 @@ def remove(base: str) -> None:
 
 def name_best(model: str, prefix: str) -> str:
     """Give the weights in `model` the name PREFIX_best as well: one file with two names, or a copy."""
-    best = f"{prefix}_best.caffemodel{'.h5' if model.endswith('.h5') else ''}"
+    best = f"{prefix}_best.caffemodel{'.h5' if is_hdf5_name(model) else ''}"
     beside = temporary(Path(best))
     try:
         try:

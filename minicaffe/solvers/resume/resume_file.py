@@ -18,7 +18,6 @@ It is written before the .solverstate, so a state on the disk has its record bes
 
 from __future__ import annotations
 
-import base64
 import json
 import random
 import zlib
@@ -30,7 +29,8 @@ import numpy as np
 
 from minicaffe import rng
 from minicaffe.errors import DataError, MinicaffeError
-from minicaffe.io.files import PathLike, read_bytes, replace_file
+from minicaffe.io import json_arrays
+from minicaffe.io.files import PathLike, read_bytes, replace_file, without_hdf5_suffix
 from minicaffe.log import warn
 from minicaffe.proto import SolverParameter
 from minicaffe.solvers import definition
@@ -46,7 +46,7 @@ HEAD = b"%s %s " % (FORMAT, VERSION)
 
 def path_beside(state: PathLike) -> str:
     """The record's name for the name of a .solverstate or .solverstate.h5 file."""
-    return str(state).removesuffix(".h5").removesuffix(".solverstate") + ".resume"
+    return without_hdf5_suffix(str(state)).removesuffix(".solverstate") + ".resume"
 
 
 def capture(solver: Solver) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def write(path: str, solver: Solver, captured: dict[str, Any], model: str, writt
 
 def store(path: PathLike, content: dict[str, Any]) -> None:
     """Write what `read` gives back."""
-    line = json.dumps(content, default=_array_to_json).encode()
+    line = json.dumps(content, default=json_arrays.to_json).encode()
     replace_file(path, [HEAD, b"%08x\n" % zlib.crc32(line), line, b"\n"])
 
 
@@ -78,7 +78,7 @@ def read(path: PathLike) -> dict[str, Any] | None:
     line = line.removesuffix(b"\n")
     if head == HEAD + b"%08x" % zlib.crc32(line):
         try:
-            return json.loads(line, object_hook=_array_from_json)
+            return json.loads(line, object_hook=json_arrays.from_json)
         except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
             raise _bad(path, f"holds no record of a snapshot: {error}") from error
     version = head.removeprefix(FORMAT + b" ").split(b" ")[0]
@@ -223,21 +223,6 @@ def _restore_random(state: dict[str, Any]) -> None:
 def _runs_users_code(solver: Solver) -> bool:
     """Whether some layer may draw from numpy's and Python's own generators, as users' code does."""
     return any(layer.users_code for net in _nets(solver) for layer in net.layers)
-
-
-def _array_to_json(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return {"array": base64.b64encode(np.ascontiguousarray(value).tobytes()).decode(), "type": value.dtype.str,
-                "shape": list(value.shape)}
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"a resume_state holds numbers, strings, lists and arrays, got {value!r}")
-
-
-def _array_from_json(value: dict[str, Any]) -> Any:
-    if set(value) != {"array", "type", "shape"}:
-        return value
-    return np.frombuffer(base64.b64decode(value["array"]), value["type"]).reshape(value["shape"]).copy()
 
 
 def report(missing: list[str], path: str) -> None:

@@ -27,7 +27,6 @@ from minicaffe.io import caffemodel, files, hdf5, solverstate, weights
 from minicaffe.io.binary import SolverSnapshot
 from minicaffe.io.wrong_file import sibling
 from minicaffe.log import lines, log, warn
-from minicaffe.proto import SolverParameter
 from minicaffe.solvers.registry import histories_of
 from minicaffe.solvers.resume import keep, resume_file, run_lock
 
@@ -44,7 +43,7 @@ HALF_WRITTEN = (r"(iter_\d+\.(caffemodel|solverstate)(\.h5)?|iter_\d+\.resume|it
 def check_writable(solver: Solver) -> None:
     """SolverError at the start, rather than after hours of training, where no snapshot could be written."""
     p = solver.param
-    tail = ".h5" if p.snapshot_format == SolverParameter.HDF5 else ""
+    tail = ".h5" if p.snapshot_format == p.HDF5 else ""
     state = f"{p.snapshot_prefix}_iter_{p.max_iter}.solverstate{tail}"
     # written by the full path, and read by the given one, which with many a ./ in it may be the longer
     for name in (str(files.temporary(Path(os.path.realpath(state)))), state):
@@ -61,7 +60,7 @@ def check_writable(solver: Solver) -> None:
         raise SolverError(f"cannot write snapshots to {p.snapshot_prefix!r}: {str(folder)!r} is no folder that may "
                           "be written to", where=solver.where,
                           hint="choose another snapshot_prefix" if folder.exists() else f"mkdir -p {folder}")
-    if p.snapshot_format == SolverParameter.HDF5:
+    if p.snapshot_format == p.HDF5:
         hdf5.require()
 
 
@@ -73,13 +72,14 @@ def write(solver: Solver, captured: dict[str, Any]) -> str:
 
 
 def _write(solver: Solver, captured: dict[str, Any]) -> str:
-    is_hdf5 = solver.param.snapshot_format == SolverParameter.HDF5
-    base, tail = f"{solver.param.snapshot_prefix}_iter_{solver.iter}", ".h5" if is_hdf5 else ""
+    p = solver.param
+    is_hdf5 = p.snapshot_format == p.HDF5
+    base, tail = f"{p.snapshot_prefix}_iter_{solver.iter}", ".h5" if is_hdf5 else ""
     model, state = f"{base}.caffemodel{tail}", f"{base}.solverstate{tail}"
     kind = "HDF5" if is_hdf5 else "binary proto"
     written = sorted({*solver.written, solver.iter})
     log("solver.cpp:474" if is_hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
-    caffemodel.write(model, solver.net, solver.param.snapshot_diff)
+    caffemodel.write(model, solver.net, p.snapshot_diff)
     resume_file.write(resume_file.path_beside(state), solver, captured, model, written)
     log("sgd_solver.cpp:296" if is_hdf5 else "sgd_solver.cpp:284", f"Snapshotting solver state to {kind} file {state}")
     solverstate.write(state, SolverSnapshot(solver.iter, model, solver.current_step, solver.history))
@@ -89,7 +89,7 @@ def _write(solver: Solver, captured: dict[str, Any]) -> str:
 
 def write_best(solver: Solver) -> None:
     """Give the weights of this iteration, which the tests found best, the name PREFIX_best.caffemodel."""
-    tail = ".h5" if solver.param.snapshot_format == SolverParameter.HDF5 else ""
+    tail = ".h5" if solver.param.snapshot_format == solver.param.HDF5 else ""
     if solver.iter in solver.written:
         model = f"{_base(solver)}_iter_{solver.iter}.caffemodel{tail}"
     else:
