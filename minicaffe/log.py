@@ -1,6 +1,6 @@
 """What a run reports: lines that carry the place where Caffe prints them, for its users' log parsers.
 
-`log("solver.cpp:239", "Iteration 0, loss = 2.3")` goes to the logger "minicaffe", the place in `record.at`.
+`log(At.ITERATION, "Iteration 0, loss = 2.3")` goes to the logger "minicaffe", the place in `record.at`.
 The library attaches no handler: a program that imports it hears warnings only, and the command line writes
 everything in Caffe's format (cli/glog.py).
 """
@@ -19,6 +19,136 @@ _quiet = ContextVar("quiet", default=False)
 # characters that move a terminal's cursor or change its colours or the order of its letters; and halves of letters
 _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
 _CONTROLS, _CONTROLS_AND_LINES = re.compile(f"[{_CONTROL}]"), re.compile(f"[{_CONTROL}\t\n]")
+
+
+class At:
+    """The places in Caffe's source that print each event: they stay as they are, because log parsers look for them."""
+
+    MODE = "caffe.cpp:197"
+    TRAIN_FLAGS = "caffe.cpp:204"
+    FIELD_OVERRIDDEN = "caffe.cpp:212"
+    SIGNAL = "caffe.cpp:232"
+    RESUMING = "caffe.cpp:235"
+    TRAINING_BEGINS = "caffe.cpp:239"
+    TRAINING_DONE = "caffe.cpp:250"
+    TEST_MODE = "caffe.cpp:275"
+    TEST_BEGINS = "caffe.cpp:281"
+    TEST_BATCH = "caffe.cpp:304"
+    TEST_MEAN_LOSS = "caffe.cpp:309"
+    TEST_MEAN_OUTPUT = "caffe.cpp:321"
+    TIME_MODE = "caffe.cpp:343"
+    TIME_FORWARD = "caffe.cpp:351"
+    TIME_INITIAL_LOSS = "caffe.cpp:356"
+    TIME_BACKWARD = "caffe.cpp:357"
+    TIME_BEGINS = "caffe.cpp:365"
+    TIME_ITERATIONS = "caffe.cpp:366"
+    TIME_ITERATION = "caffe.cpp:394"
+    TIME_PER_LAYER = "caffe.cpp:397"
+    TIME_LAYER_FORWARD = "caffe.cpp:400"
+    TIME_LAYER_BACKWARD = "caffe.cpp:403"
+    TIME_MEAN_FORWARD = "caffe.cpp:408"
+    TIME_MEAN_BACKWARD = "caffe.cpp:410"
+    TIME_MEAN_BOTH = "caffe.cpp:412"
+    TIME_TOTAL = "caffe.cpp:414"
+    TIME_ENDS = "caffe.cpp:415"
+
+    SOLVER_BEGINS = "solver.cpp:45"
+    SOLVER_DONE = "solver.cpp:57"
+    FINETUNING = "solver.cpp:72"
+    TEST_NET = "solver.cpp:190"
+    ITERATION = "solver.cpp:239"
+    TRAIN_OUTPUT = "solver.cpp:258"
+    SOLVING = "solver.cpp:289"
+    LR_POLICY = "solver.cpp:290"
+    SOLVER_RESTORED = "solver.cpp:296"
+    STOPPED_EARLY = "solver.cpp:311"
+    LAST_ITERATION = "solver.cpp:327"
+    OPTIMIZATION_DONE = "solver.cpp:332"
+    TESTING = "solver.cpp:347"
+    TEST_INTERRUPTED = "solver.cpp:396"
+    TEST_LOSS = "solver.cpp:401"
+    TEST_OUTPUT = "solver.cpp:414"
+    SNAPSHOTS_KEPT = "solver.cpp:447"
+    SNAPSHOT_BINARY = "solver.cpp:464"
+    SNAPSHOT_HDF5 = "solver.cpp:474"
+    RESUMED = "solver.cpp:530"
+
+    LR_STEP = "sgd_solver.cpp:50"
+    GRADIENTS_CLIPPED = "sgd_solver.cpp:99"
+    LR = "sgd_solver.cpp:112"
+    ITER_SIZE = "sgd_solver.cpp:127"
+    STATE_BINARY = "sgd_solver.cpp:284"
+    STATE_HDF5 = "sgd_solver.cpp:296"
+    STATE_NAMES_WEIGHTS = "sgd_solver.cpp:324"
+    HISTORY_RESTORED = "sgd_solver.cpp:336"
+
+    V0_FIELD_BESIDE_LAYER = "upgrade_proto.cpp:120"
+    V0_FIELD_UNUSED = "upgrade_proto.cpp:210"
+    INPUT_FIELDS = "upgrade_proto.cpp:961"
+    SOLVER_TYPE_DEPRECATED = "upgrade_proto.cpp:1093"
+    SNAPSHOT_PREFIX_SET = "upgrade_proto.cpp:1108"
+    SNAPSHOT_PREFIX_FOLDER = "upgrade_proto.cpp:1113"
+
+    NET_BEGINS = "net.cpp:53"
+    LAYER_CREATED = "net.cpp:86"
+    LAYER_SET_UP = "net.cpp:124"
+    TOP_SHAPE = "net.cpp:131"
+    LOSS_WEIGHT = "net.cpp:134"
+    MEMORY = "net.cpp:139"
+    NEEDS_BACKWARD = "net.cpp:200"
+    NO_BACKWARD = "net.cpp:202"
+    NET_OUTPUT = "net.cpp:244"
+    NET_DONE = "net.cpp:257"
+    NET_STATE = "net.cpp:271"
+    OTHER_PHASE = "net.cpp:296"
+    BELOW_MIN_LEVEL = "net.cpp:305"
+    ABOVE_MAX_LEVEL = "net.cpp:314"
+    STAGE_MISSING = "net.cpp:328"
+    NOT_STAGE = "net.cpp:343"
+    TOP_IN_PLACE = "net.cpp:369"
+    TOP = "net.cpp:382"
+    BOTTOM = "net.cpp:408"
+    SHARED_PARAMS = "net.cpp:467"
+    UNROLLED_STEP = "net.cpp:584"
+    DEBUG_FORWARD_TOP = "net.cpp:593"
+    DEBUG_FORWARD_PARAM = "net.cpp:605"
+    DEBUG_BACKWARD_BOTTOM = "net.cpp:621"
+    DEBUG_BACKWARD_PARAM = "net.cpp:632"
+    DEBUG_ALL_PARAMS = "net.cpp:721"
+    WEIGHTS_COPIED = "net.cpp:741"
+    SOURCE_LAYER_IGNORED = "net.cpp:746"
+    HDF5_WEIGHTS = "net.cpp:878"
+
+    LAYER_FOUND = "layer_factory.hpp:77"
+
+    LAYER_PARAMETER = "layer.hpp:67"
+
+    FILLER = "filler.hpp:286"
+
+    DATA_SHAPE = "data_layer.cpp:45"
+    DATA_SKIPPED = "data_layer.cpp:73"
+
+    MEAN_FILE = "data_transformer.cpp:25"
+    DATUM_COLOR = "data_transformer.cpp:152"
+
+    LMDB_OPENED = "db_lmdb.cpp:35"
+
+    IMAGE_COLOR = "image_data_layer.cpp:34"
+    IMAGE_LIST_OPENED = "image_data_layer.cpp:38"
+    IMAGES_SHUFFLED = "image_data_layer.cpp:53"
+    IMAGES_COUNTED = "image_data_layer.cpp:63"
+    IMAGES_SKIPPED = "image_data_layer.cpp:70"
+    IMAGE_SHAPE = "image_data_layer.cpp:90"
+
+    MEMORY_DATA_RESET = "memory_data_layer.cpp:90"
+
+    POOLING_WINDOW = "pooling_layer.cpp:43"
+
+    LOSS_NORMALIZATION = "softmax_loss_layer.cpp:27"
+
+    WINDOW_IMAGES = "window_data_layer.cpp:147"
+    WINDOW_SHAPE = "window_data_layer.cpp:170"
+    WINDOW_SCALE = "window_data_layer.cpp:243"
 
 
 def visible(text: str) -> str:

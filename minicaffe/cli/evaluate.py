@@ -11,7 +11,7 @@ from minicaffe.cli.flags import files, whole, words
 from minicaffe.cli.show import add_no_python, add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError
-from minicaffe.log import log, number, warn
+from minicaffe.log import At, log, number, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 from minicaffe.records import glog
@@ -34,23 +34,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
     with glog.writing():
-        use_cpu("caffe.cpp:275", args.gpu)
+        use_cpu(At.TEST_MODE, args.gpu)
         check_iterations(args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive,
                   weights=args.weights, strict=args.strict, allow_python=not args.no_python,
                   reuse_memory=True)  # nobody looks at the blobs inside
         if net.loaded is not None:
             net.loaded.log()
-        log("caffe.cpp:281", f"Running for {args.iterations} iterations.")
+        log(At.TEST_BEGINS, f"Running for {args.iterations} iterations.")
         mean = MeanOutputs(net)
         for i in range(args.iterations):
             mean.add(net.forward())
             for name, blob, _ in outputs(net):
                 for value in blob.data.ravel():
-                    log("caffe.cpp:304", f"Batch {i}, {name} = {number(value)}")
-        log("caffe.cpp:309", f"Loss: {number(mean.loss)}")
+                    log(At.TEST_BATCH, f"Batch {i}, {name} = {number(value)}")
+        log(At.TEST_MEAN_LOSS, f"Loss: {number(mean.loss)}")
         for line in mean.lines():
-            log("caffe.cpp:321", line)
+            log(At.TEST_MEAN_OUTPUT, line)
     return 0
 
 

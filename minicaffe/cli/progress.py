@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from minicaffe import kernels
-from minicaffe.log import number, visible
+from minicaffe.log import At, number, visible
 from minicaffe.records import glog
 
 try:
@@ -18,9 +18,9 @@ try:
 except ImportError:
     rich = None  # type: ignore[assignment]
 
-ABOVE_THE_BAR = ("solver.cpp:347", "solver.cpp:396", "solver.cpp:401", "solver.cpp:414", "solver.cpp:464",
-                 "solver.cpp:474", "solver.cpp:311", "caffe.cpp:235",
-                 "caffe.cpp:212", "solver.cpp:530", "engines")  # tests, snapshots, an early stop, a resume, overrides
+ABOVE_THE_BAR = (At.TESTING, At.TEST_INTERRUPTED, At.TEST_LOSS, At.TEST_OUTPUT, At.SNAPSHOT_BINARY,
+                 At.SNAPSHOT_HDF5, At.STOPPED_EARLY, At.RESUMING,
+                 At.FIELD_OVERRIDDEN, At.RESUMED, "engines")  # tests, snapshots, an early stop, a resume, overrides
 
 
 @contextmanager

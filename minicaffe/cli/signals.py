@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from minicaffe import system
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.solvers import Action
 
 EFFECTS = tuple(action.value for action in Action)
@@ -63,4 +63,4 @@ def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect
 def _warn_of_each(words: SimpleQueue[str]) -> None:
     """Write what is put into the queue, up to an empty text."""
     while text := words.get():
-        warn("caffe.cpp:232", text)
+        warn(At.SIGNAL, text)

@@ -25,7 +25,7 @@ from minicaffe.cli.timing_report import Recorder
 from minicaffe.errors import DataError
 from minicaffe.io.files import replace_file
 from minicaffe.kernels import clock
-from minicaffe.log import log, number
+from minicaffe.log import At, log, number
 from minicaffe.net import Net
 from minicaffe.proto import Phase
 from minicaffe.records import glog
@@ -49,18 +49,18 @@ def run(args: argparse.Namespace) -> int:
     for flag, path in (("--json", args.json.removeprefix("-")), ("--trace", args.trace)):
         _check_writable(flag, path)
     with glog.writing():
-        use_cpu("caffe.cpp:343", args.gpu)
+        use_cpu(At.TIME_MODE, args.gpu)
         check_iterations(args.iterations)
         net = Net(args.model, Phase.Value(args.phase), level=args.level, stages=stages(args),
                   permissive=args.permissive, allow_python=not args.no_python)
-        log("caffe.cpp:351", "Performing Forward")
-        log("caffe.cpp:356", f"Initial loss: {number(net.forward())}")
-        log("caffe.cpp:357", "Performing Backward")
+        log(At.TIME_FORWARD, "Performing Forward")
+        log(At.TIME_INITIAL_LOSS, f"Initial loss: {number(net.forward())}")
+        log(At.TIME_BACKWARD, "Performing Backward")
         net.backward()
-        log("caffe.cpp:365", "*** Benchmark begins ***")
-        log("caffe.cpp:366", f"Testing for {args.iterations} iterations.")
+        log(At.TIME_BEGINS, "*** Benchmark begins ***")
+        log(At.TIME_ITERATIONS, f"Testing for {args.iterations} iterations.")
         recorder = _benchmark(net, args.iterations)
-        log("caffe.cpp:415", "*** Benchmark ends ***")
+        log(At.TIME_ENDS, "*** Benchmark ends ***")
     _report(args, net, recorder)
     return 0
 
@@ -97,16 +97,16 @@ def _benchmark(net: Net, iterations: int) -> Recorder:
     recorder = Recorder()
     for iteration in range(iterations):
         seconds = _pass(net, recorder, forward, backward)
-        log("caffe.cpp:394", f"Iteration: {iteration + 1} forward-backward time: {number(1000 * seconds)} ms.")
+        log(At.TIME_ITERATION, f"Iteration: {iteration + 1} forward-backward time: {number(1000 * seconds)} ms.")
     total = 1000 * (clock() - recorder.start)
-    log("caffe.cpp:397", "Average time per layer: ")
+    log(At.TIME_PER_LAYER, "Average time per layer: ")
     for name, ahead, back in zip(net.layer_names, forward, backward, strict=True):
-        log("caffe.cpp:400", f"{name:>10}\tforward: {number(1000 * ahead / iterations)} ms.")
-        log("caffe.cpp:403", f"{name:>10}\tbackward: {number(1000 * back / iterations)} ms.")
-    log("caffe.cpp:408", f"Average Forward pass: {number(1000 * sum(forward) / iterations)} ms.")
-    log("caffe.cpp:410", f"Average Backward pass: {number(1000 * sum(backward) / iterations)} ms.")
-    log("caffe.cpp:412", f"Average Forward-Backward: {number(total / iterations)} ms.")
-    log("caffe.cpp:414", f"Total Time: {number(total)} ms.")
+        log(At.TIME_LAYER_FORWARD, f"{name:>10}\tforward: {number(1000 * ahead / iterations)} ms.")
+        log(At.TIME_LAYER_BACKWARD, f"{name:>10}\tbackward: {number(1000 * back / iterations)} ms.")
+    log(At.TIME_MEAN_FORWARD, f"Average Forward pass: {number(1000 * sum(forward) / iterations)} ms.")
+    log(At.TIME_MEAN_BACKWARD, f"Average Backward pass: {number(1000 * sum(backward) / iterations)} ms.")
+    log(At.TIME_MEAN_BOTH, f"Average Forward-Backward: {number(total / iterations)} ms.")
+    log(At.TIME_TOTAL, f"Total Time: {number(total)} ms.")
     return recorder
 
 

@@ -24,7 +24,7 @@ from minicaffe.cli.flags import files, filled, seconds, whole, words
 from minicaffe.cli.show import add_no_python, add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.errors import NetError, SolverError
-from minicaffe.log import lines, log, warn
+from minicaffe.log import At, lines, log, warn
 from minicaffe.net import Net
 from minicaffe.records import recorder
 from minicaffe.solvers import Solver, checks, definition, get_solver, lr_policy
@@ -92,13 +92,13 @@ def run(args: argparse.Namespace) -> int:
             snapshot.check_writable(solver)
         _long_run(solver, args)
         if args.snapshot:
-            log("caffe.cpp:235", f"Resuming from {args.snapshot}")
+            log(At.RESUMING, f"Resuming from {args.snapshot}")
             solver.restore(args.snapshot)
         elif args.resume:
             state = solver.restore_newest()
-            log("caffe.cpp:235", f"Resuming from {state}" if state else
+            log(At.RESUMING, f"Resuming from {state}" if state else
                 f"There is no snapshot {param.snapshot_prefix}_iter_*.solverstate: training begins")
-        log("caffe.cpp:239", "Starting Optimization")
+        log(At.TRAINING_BEGINS, "Starting Optimization")
         with record.following(solver), report.following(solver), \
                 signals.watching(solver, args.sigint_effect, args.sighup_effect, args.sigterm_effect):
             watching = doctor.Doctor(solver, stop=args.on_nan == "stop")
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
                 solver.solve()
             finally:
                 watching.detach()
-        log("caffe.cpp:250", "Optimization Done.")
+        log(At.TRAINING_DONE, "Optimization Done.")
     return 0
 
 
@@ -116,7 +116,7 @@ def _check_rules(solver: Solver) -> None:
                 for found in lint.check(net, alone=True, silence=solver.silence)}
     for found in findings.values():
         if found.severity == lint.WARNING:
-            warn("net.cpp:53", *lines(str(found)))
+            warn(At.NET_BEGINS, *lines(str(found)))
     for found in findings.values():
         if found.severity == lint.ERROR:
             raise NetError(found.message, where=found.where,
@@ -153,7 +153,7 @@ def _param(args: argparse.Namespace) -> Any:
     param.train_state.stage.extend(args.stage.split(","))  # Caffe: no --stage is the stage ""
     for text in args.override:
         for line in definition.override(param, text):
-            log("caffe.cpp:212", line)
+            log(At.FIELD_OVERRIDDEN, line)
     if args.iterations is not None:
         param.max_iter = args.iterations
         param.ClearField("max_epoch")
@@ -165,7 +165,7 @@ def _param(args: argparse.Namespace) -> Any:
         param.ClearField("weights")
     if args.weights:
         param.weights.append(args.weights)
-    log("caffe.cpp:197", "Use CPU.")
+    log(At.MODE, "Use CPU.")
     if args.gpu:  # Caffe: the flag goes before solver_mode and device_id
         checks.warn_of_devices(param, flag=f"--gpu {args.gpu}")
         checks.forget_devices(param)

@@ -13,7 +13,7 @@ from minicaffe.io.binary import LayerWeights, write_weights
 from minicaffe.io.files import PathLike, is_hdf5_name
 from minicaffe.io.tensors import MOST_BLOBS, as_blob, in_a_row, is_stored
 from minicaffe.io.wrong_file import right_file_hint, wrong_file
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.proto import NetParameter
 
 Layers = Sequence[tuple[str, Sequence[tuple[int, np.ndarray]]]]  # names, and the blobs that are stored by number
@@ -91,8 +91,9 @@ def _write_net_hdf5(file: Any, net: Any, write_diff: bool) -> None:
 def _write_section(group: Any, layers: Layers, path: PathLike) -> None:
     nested = [name for name, blobs in layers if blobs and "/" in name]
     if nested:
-        warn("net.cpp:878", f"{path}: layer {nested[0]!r} has a slash in its name: HDF5 makes groups in groups of it, "
-                            "which minicaffe reads, but BVLC Caffe passes over")
+        warn(At.HDF5_WEIGHTS, f"{path}: layer {nested[0]!r} has a slash in its name: HDF5 makes groups in "
+                              f"groups of it, "
+                              "which minicaffe reads, but BVLC Caffe passes over")
     for name, blobs in layers:
         parts = name.split("/")
         if not blobs and len(parts) > 1:  # a group in the group of a layer would keep Caffe from reading that one

@@ -10,7 +10,7 @@ from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.filler import refusal, unread_fields
 from minicaffe.layer.registry import Arity, arity_words, limits
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.proto.finite import not_finite
 
 SWAPPED = "the first bottom is for the scores, the second for the labels: they seem to be the wrong way round"
@@ -61,7 +61,7 @@ class Checks:
     def caution(self, holds: bool, field: str, words: str) -> None:
         """Warn, unless `holds`, of what a field's value means: 'layer 'norm1' (LRN): lrn_param.k WORDS'."""
         if not holds:
-            warn("layer.hpp:67", f"layer {self.name!r} ({self.type}): {self._field(field)[2]} {words}")
+            warn(At.LAYER_PARAMETER, f"layer {self.name!r} ({self.type}): {self._field(field)[2]} {words}")
 
     def axis_of(self, blob: Blob, field: str = "axis") -> int:
         """The axis of bottom[0], `blob`, that a field names, counted from the front; `field` as `check` takes it.
@@ -112,10 +112,10 @@ class Checks:
             if refused := refusal(filler):
                 self.fail(f"{field}.{refused.field} {refused.words}", hint=refused.hint)
             if filler.sparse == 0 and filler.type == "gaussian":
-                warn("filler.hpp:286", f"layer {self.name!r} ({self.type}): {field}.sparse is 0, so all weights are 0")
+                warn(At.FILLER, f"layer {self.name!r} ({self.type}): {field}.sparse is 0, so all weights are 0")
             for name in unread_fields(filler):
-                warn("filler.hpp:286", f"layer {self.name!r} ({self.type}): {field}.{name} has no effect: "
-                                       f"the {filler.type} filler does not read it")
+                warn(At.FILLER, f"layer {self.name!r} ({self.type}): {field}.{name} has no effect: "
+                                f"the {filler.type} filler does not read it")
 
     def _unread_field(self, field: str, permissive: bool) -> None:
         message = f"layer {self.name!r} ({self.type}): {field} is set, but this layer does not read it"

@@ -13,7 +13,7 @@ from minicaffe.errors import DataError, near_names
 from minicaffe.io import weights as files
 from minicaffe.io.binary import LayerWeights, blob_to_array
 from minicaffe.io.files import PathLike
-from minicaffe.log import log, one_line
+from minicaffe.log import At, log, one_line
 
 if TYPE_CHECKING:
     from minicaffe.layer import Layer
@@ -68,7 +68,7 @@ class Report:
 
     def log(self) -> None:
         """Report it as information."""
-        log("net.cpp:741", f"weights from {self.source}:", lambda: "\n".join(self._lines()))
+        log(At.WEIGHTS_COPIED, f"weights from {self.source}:", lambda: "\n".join(self._lines()))
 
     def _lines(self) -> list[str]:
         names = [one_line(row.layer) for row in self.rows]
@@ -180,7 +180,7 @@ def _match(net: Net, targets: Sequence[_Target], stored: Iterable[LayerWeights],
         shapes = [blob.shape for blob in blobs]
         again = [t for t in targets if t.name == name]
         if name not in net.layer_names:
-            log("net.cpp:746", f"Ignoring source layer {name}")
+            log(At.SOURCE_LAYER_IGNORED, f"Ignoring source layer {name}")
             foreign += [Row(name, ONLY_IN_FILE, shapes)] * bool(blobs)
         elif again and blobs:  # Caffe: of several in the file the last one counts
             _fill(again[-1], blobs, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minicaffe.blob import Blob
-from minicaffe.log import log, number
+from minicaffe.log import At, log, number
 from minicaffe.net.param_sharing import Param
 
 if TYPE_CHECKING:
@@ -46,23 +46,24 @@ class _AfterBackward(_Printer):
 def _forward(net: Net, i: int) -> None:
     layer = net.layers[i]
     for blob, index in zip(net.tops[i], net.wiring.tops[i], strict=True):
-        log("net.cpp:593", f"    [Forward] Layer {layer.name}, top blob {net.wiring.blob_names[index]} "
-                           f"data: {_mean(blob.asum_data(), blob)}")
+        log(At.DEBUG_FORWARD_TOP, f"    [Forward] Layer {layer.name}, top blob {net.wiring.blob_names[index]} "
+                                  f"data: {_mean(blob.asum_data(), blob)}")
     for param in _params_of(net, i):
-        log("net.cpp:605", f"    [Forward] Layer {layer.name}, param blob {param.display_name} "
-                           f"data: {_mean(param.blob.asum_data(), param.blob)}")
+        log(At.DEBUG_FORWARD_PARAM, f"    [Forward] Layer {layer.name}, param blob {param.display_name} "
+                                    f"data: {_mean(param.blob.asum_data(), param.blob)}")
 
 
 def _backward(net: Net, i: int) -> None:
     layer = net.layers[i]
     for j, (blob, index) in enumerate(zip(net.bottoms[i], net.wiring.bottoms[i], strict=True)):
         if net.plan.bottoms[i][j]:
-            log("net.cpp:621", f"    [Backward] Layer {layer.name}, bottom blob {net.wiring.blob_names[index]} "
-                               f"diff: {_mean(blob.asum_diff(), blob)}")
+            log(At.DEBUG_BACKWARD_BOTTOM, f"    [Backward] Layer {layer.name}, bottom blob "
+                                          f"{net.wiring.blob_names[index]} "
+                                          f"diff: {_mean(blob.asum_diff(), blob)}")
     for k, blob in enumerate(layer.blobs):
         if layer.param_propagate_down[k]:
-            log("net.cpp:632", f"    [Backward] Layer {layer.name}, param blob {k} "
-                               f"diff: {_mean(blob.asum_diff(), blob)}")
+            log(At.DEBUG_BACKWARD_PARAM, f"    [Backward] Layer {layer.name}, param blob {k} "
+                                         f"diff: {_mean(blob.asum_diff(), blob)}")
 
 
 def print_norms(net: Net) -> None:
@@ -70,8 +71,9 @@ def print_norms(net: Net) -> None:
     blobs = [p.blob for p in net.learnable_params]
     l1 = (sum(b.asum_data() for b in blobs), sum(b.asum_diff() for b in blobs))
     l2 = (sum(b.sumsq_data() for b in blobs) ** 0.5, sum(b.sumsq_diff() for b in blobs) ** 0.5)
-    log("net.cpp:721", f"    [Backward] All net params (data, diff): L1 norm = ({number(l1[0])}, {number(l1[1])}); "
-                       f"L2 norm = ({number(l2[0])}, {number(l2[1])})")
+    log(At.DEBUG_ALL_PARAMS, f"    [Backward] All net params (data, diff): L1 norm = ({number(l1[0])}, "
+                             f"{number(l1[1])}); "
+                             f"L2 norm = ({number(l2[0])}, {number(l2[1])})")
 
 
 def _params_of(net: Net, i: int) -> list[Param]:

@@ -13,7 +13,7 @@ from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
 from minicaffe.io.files import PathLike
 from minicaffe.layer import Layer, create
-from minicaffe.log import log, number, one_line
+from minicaffe.log import At, log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, scratch, wiring
 from minicaffe.net import copy_weights as weight_files
 from minicaffe.net.replay import Replay
@@ -91,7 +91,7 @@ class Net:
                 memory_plan.apply(self, keep)
             self._replay = Replay(self)
             self.set_debug_info(self.param.debug_info)
-            log("net.cpp:257", "Network initialization done.")
+            log(At.NET_DONE, "Network initialization done.")
         if stored:
             self.loaded = self.copy_trained_from(stored, strict=strict)
 
@@ -101,7 +101,7 @@ class Net:
         """Make `param`, from which the layers are made: the definition upgraded, filtered and with its splits."""
         warn_of_state(given)
         filtered = passes.apply(given, after="filter")
-        log("net.cpp:53", "Initializing net from parameters: ", lambda: proto_text.format(filtered))
+        log(At.NET_BEGINS, "Initializing net from parameters: ", lambda: proto_text.format(filtered))
         try:
             self.param = passes.apply(filtered)
         except NetError as error:
@@ -126,18 +126,18 @@ class Net:
         for i in range(len(self.param.layer)):
             self._add_layer(i, brought)
             top_bytes += np.dtype(self.dtype).itemsize * sum(top.count for top in self.tops[i])
-            log("net.cpp:139", f"Memory required for data: {top_bytes}")
+            log(At.MEMORY, f"Memory required for data: {top_bytes}")
 
     def _add_layer(self, i: int, brought: Collection[str]) -> None:
         """Create layer i and set it up on its blobs."""
         given = self.param.layer[i]
-        log("layer_factory.hpp:77", f"Creating layer {given.name}")
-        log("net.cpp:86", f"Creating Layer {given.name}")
+        log(At.LAYER_FOUND, f"Creating layer {given.name}")
+        log(At.LAYER_CREATED, f"Creating Layer {given.name}")
         for b in self.wiring.bottoms[i]:
-            log("net.cpp:408", f"{given.name} <- {self.wiring.blob_names[b]}")
+            log(At.BOTTOM, f"{given.name} <- {self.wiring.blob_names[b]}")
         for t in self.wiring.tops[i]:
             in_place = " (in-place)" if t in self.wiring.bottoms[i] else ""
-            log("net.cpp:369" if in_place else "net.cpp:382",
+            log(At.TOP_IN_PLACE if in_place else At.TOP,
                 f"{given.name} -> {self.wiring.blob_names[t]}{in_place}")
         param = type(given)()
         param.CopyFrom(given)
@@ -151,11 +151,11 @@ class Net:
             layer.SetUp(self.bottoms[i], self.tops[i])
             layer.caution(len(given.blobs) <= len(layer.blobs), ".blobs", f"is given {len(given.blobs)} times, but the "
                           f"layer has {len(layer.blobs)}: the rest has no effect")
-        log("net.cpp:124", f"Setting up {given.name}")
+        log(At.LAYER_SET_UP, f"Setting up {given.name}")
         for blob, weight in zip(self.tops[i], layer.loss_weights, strict=True):
-            log("net.cpp:131", f"Top shape: {shape_string(blob)}")
+            log(At.TOP_SHAPE, f"Top shape: {shape_string(blob)}")
             if weight:
-                log("net.cpp:134", f"    with loss weight {number(weight)}")
+                log(At.LOSS_WEIGHT, f"    with loss weight {number(weight)}")
 
     def _plan_backward(self) -> None:
         """Decide which layers run backward, and tell them."""
@@ -167,7 +167,7 @@ class Net:
             layer.runs_backward = self.plan.layers[i]
         for i in reversed(range(len(self.layers))):
             needs = "needs" if self.plan.layers[i] else "does not need"
-            log("net.cpp:200" if self.plan.layers[i] else "net.cpp:202",
+            log(At.NEEDS_BACKWARD if self.plan.layers[i] else At.NO_BACKWARD,
                 f"{self.layers[i].name} {needs} backward computation.")
 
     def _share_params(self) -> None:
@@ -184,7 +184,7 @@ class Net:
         self.inputs = [names[b] for b in self.wiring.inputs]
         self.outputs = [names[b] for b in self.wiring.outputs]
         for name in self.outputs:
-            log("net.cpp:244", f"This network produces output {name}")
+            log(At.NET_OUTPUT, f"This network produces output {name}")
 
     # --- running -----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from minicaffe.blob import Blob
 from minicaffe.errors import NetError
 from minicaffe.layer import Layer
-from minicaffe.log import log, warn
+from minicaffe.log import At, log, warn
 from minicaffe.passes.insert_splits import of_layer
 from minicaffe.proto import ParamSpec
 
@@ -75,7 +75,8 @@ def _tied(layer: Layer, k: int, named: dict[str, Param]) -> Param:
 
 
 def _share(param: Param, owner: Param, spec: Any) -> None:
-    log("net.cpp:467", f"Sharing parameters '{param.name}' owned by layer '{owner.layer}', param index {owner.index}")
+    log(At.SHARED_PARAMS, f"Sharing parameters '{param.name}' owned by layer '{owner.layer}', param index "
+                          f"{owner.index}")
     if spec.share_mode == spec.PERMISSIVE:
         fits, what = param.blob.count == owner.blob.count, "counts"
     else:
@@ -91,9 +92,9 @@ def _share(param: Param, owner: Param, spec: Any) -> None:
 def _warn_of(spec: Any, param: Param) -> None:
     at = f"layer {param.layer!r}: param {param.index}"
     if spec.HasField("share_mode") and not spec.name:
-        warn("net.cpp:467", f"{at}: share_mode has no effect without a name, by which blobs are shared")
+        warn(At.SHARED_PARAMS, f"{at}: share_mode has no effect without a name, by which blobs are shared")
     if spec.decay_mult < 0 <= spec.lr_mult:
-        warn("net.cpp:467", f"{at}: decay_mult is {spec.decay_mult:g}, so weight_decay lets the weights grow")
+        warn(At.SHARED_PARAMS, f"{at}: decay_mult is {spec.decay_mult:g}, so weight_decay lets the weights grow")
 
 
 def _reconcile(owner: Param, spec: Any, param: Param) -> None:

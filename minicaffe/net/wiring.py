@@ -8,7 +8,7 @@ from typing import Any
 
 from minicaffe.errors import LayerError, NetError
 from minicaffe.layer import Layer, layer_class, limits
-from minicaffe.log import log
+from minicaffe.log import At, log
 from minicaffe.passes.insert_splits import is_split, of_layer, unknown_bottom
 
 AUTOMATIC = "(automatic)"  # Caffe: the name of a top that a loss adds for itself
@@ -126,7 +126,7 @@ class _InPlaceGuard:
     def allows(self, blob: int, name: str) -> bool:
         reader = self.read_by.get(self.storage[blob])
         if reader:
-            log("net.cpp:369", f"{name} does not run in place: {reader} reads what it would overwrite")
+            log(At.TOP_IN_PLACE, f"{name} does not run in place: {reader} reads what it would overwrite")
         return not reader
 
     def add(self, name: str, cls: type[Layer], bottoms: list[int], tops: list[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minicaffe.errors import NetError, near_names
-from minicaffe.log import log, warn
+from minicaffe.log import At, log, warn
 from minicaffe.proto import NetParameter
 
 
@@ -36,26 +36,28 @@ def meets(state: Any, rule: Any, layer_name: str) -> bool:
     """Whether a NetState meets a NetStateRule: every condition that the rule sets must hold."""
     in_layer = f"specified by a rule in layer {layer_name}"
     if rule.HasField("phase") and rule.phase != state.phase:
-        log("net.cpp:296", f"The NetState phase ({state.phase}) differed from the phase ({rule.phase}) {in_layer}")
+        log(At.OTHER_PHASE, f"The NetState phase ({state.phase}) differed from the phase ({rule.phase}) {in_layer}")
         return False
     if rule.HasField("min_level") and rule.HasField("max_level") and rule.min_level > rule.max_level:
         raise NetError(f"layer {layer_name!r}: a rule with min_level {rule.min_level} above max_level "
                        f"{rule.max_level} never holds")
     if rule.HasField("min_level") and state.level < rule.min_level:
-        log("net.cpp:305", f"The NetState level ({state.level}) is below the min_level ({rule.min_level}) {in_layer}")
+        log(At.BELOW_MIN_LEVEL, f"The NetState level ({state.level}) is below the min_level ({rule.min_level}) "
+                                f"{in_layer}")
         return False
     if rule.HasField("max_level") and state.level > rule.max_level:
-        log("net.cpp:314", f"The NetState level ({state.level}) is above the max_level ({rule.max_level}) {in_layer}")
+        log(At.ABOVE_MAX_LEVEL, f"The NetState level ({state.level}) is above the max_level ({rule.max_level}) "
+                                f"{in_layer}")
         return False
     for stage in rule.stage:
         if stage in rule.not_stage:
             raise NetError(f"layer {layer_name!r}: a rule with the stage {stage!r} and the same not_stage never holds")
         if stage not in state.stage:
-            log("net.cpp:328", f"The NetState did not contain stage '{stage}' {in_layer}")
+            log(At.STAGE_MISSING, f"The NetState did not contain stage '{stage}' {in_layer}")
             return False
     for stage in rule.not_stage:
         if stage in state.stage:
-            log("net.cpp:343", f"The NetState contained a not_stage '{stage}' {in_layer}")
+            log(At.NOT_STAGE, f"The NetState contained a not_stage '{stage}' {in_layer}")
             return False
     return True
 
@@ -67,8 +69,8 @@ def warn_of_state(net: Any) -> None:
     for stage in net.state.stage:
         if stage and stage not in known:  # Caffe: a train without --stage has the stage ''
             hint = near_names(stage, known)
-            warn("net.cpp:271", f"net {net.name!r}: stage {stage!r} has no effect: no layer's rule names it"
-                                + (f" ({hint})" if hint else ""))
+            warn(At.NET_STATE, f"net {net.name!r}: stage {stage!r} has no effect: no layer's rule names it"
+                               + (f" ({hint})" if hint else ""))
     if net.state.level and not any(rule.HasField("min_level") or rule.HasField("max_level") for rule in rules):
-        warn("net.cpp:271", f"net {net.name!r}: level {net.state.level} has no effect: no layer's rule has a "
-                            "min_level or max_level")
+        warn(At.NET_STATE, f"net {net.name!r}: level {net.state.level} has no effect: no layer's rule has a "
+                           "min_level or max_level")

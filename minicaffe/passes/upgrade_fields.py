@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minicaffe.errors import NetError
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.proto import NetParameter
 
 
@@ -28,7 +28,7 @@ def _warn_of_shapes(net: Any) -> None:
     """Warn of shapes for inputs where there is no input, and remove them."""
     for field in ("input_dim", "input_shape"):
         if getattr(net, field):
-            warn("upgrade_proto.cpp:961", f"{field} has no effect without input, the name of the blob that it shapes")
+            warn(At.INPUT_FIELDS, f"{field} has no effect without input, the name of the blob that it shapes")
             net.ClearField(field)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minicaffe.errors import NetError, near_names
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.proto import NetParameter, V1LayerParameter
 
 # old type -> (V1 type, the message that took over its parameters)
@@ -94,8 +94,8 @@ def _upgrade_layer(layer: Any) -> Any:
                        hint=near_names(old.type, list(TYPES)))
     for field, _ in layer.ListFields():
         if field.name not in ("layer", "bottom", "top"):
-            warn("upgrade_proto.cpp:120", f"layer {old.name!r}: {field.name} stands beside a V0 layer, where only "
-                                          "bottom and top have a use; it is dropped")
+            warn(At.V0_FIELD_BESIDE_LAYER, f"layer {old.name!r}: {field.name} stands beside a V0 layer, where only "
+                                           "bottom and top have a use; it is dropped")
     type_name, message = TYPES[old.type]
     new.type = V1LayerParameter.LayerType.Value(type_name)
     for field, value in old.ListFields():
@@ -118,7 +118,7 @@ def _move(old: Any, field: Any, value: Any, new: Any, message: str) -> None:
     target = getattr(new, message) if message else None
     name = RENAMED.get(field.name, field.name)
     if target is None or name not in target.DESCRIPTOR.fields_by_name:
-        warn("upgrade_proto.cpp:210",
+        warn(At.V0_FIELD_UNUSED,
              f"layer {old.name!r}: a V0 layer of type {old.type!r} has no use for {field.name}, which is dropped")
         return
     kind = target.DESCRIPTOR.fields_by_name[name]

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 
 from minicaffe import __version__
 from minicaffe.errors import DataError, MinicaffeError, out_of_memory
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.records import facts, glog, run_log
 from minicaffe.records.tensorboard import EventFile
 from minicaffe.solvers.schedule.report import outputs
@@ -32,7 +32,7 @@ from minicaffe.system import sync_folder
 Event = dict[str, Any]
 Sink = Callable[[Event], None]
 
-AT = "caffe.cpp:239"
+AT = At.TRAINING_BEGINS
 
 
 @contextmanager

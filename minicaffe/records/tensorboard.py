@@ -19,7 +19,7 @@ import numpy as np
 
 from minicaffe.errors import DataError
 from minicaffe.io.wire import FIXED32, FIXED64, LENGTH, VARINT, put_tag, put_varint
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.records.run_log import TOTAL, own_name
 
 POLYNOMIAL = 0x82F63B78  # CRC-32C, its bits reversed
@@ -58,7 +58,8 @@ class EventFile:
                                    for tag, value in scalars.items())
                 self._put(event, _bytes(5, summary))
         except OSError as error:
-            warn("caffe.cpp:239", f"cannot write {self.path}: {error.strerror or error}; the training goes on without")
+            warn(At.TRAINING_BEGINS, f"cannot write {self.path}: {error.strerror or error}; the training goes "
+                                     f"on without")
             self.close()
 
     def close(self) -> None:

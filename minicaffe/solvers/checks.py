@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.solvers import definition, lr_policy
 from minicaffe.solvers.fields import place, require, require_numbers, shown, value_in_words, warn_unless
 
@@ -73,7 +73,7 @@ def warn_of_devices(p: Any, where: str = "", flag: str = "") -> None:
         at = "" if flag else place(p, first, where)
         words = f"{' and '.join(asked)} {'are' if asked[1:] else 'is'} set, but minicaffe computes on the CPU: " \
                 "training goes on there"
-        warn("caffe.cpp:204", f"{at}: {words}" if at else words)
+        warn(At.TRAIN_FLAGS, f"{at}: {words}" if at else words)
 
 
 def forget_devices(p: Any) -> None:

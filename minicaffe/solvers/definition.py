@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from minicaffe.errors import ProtoError, SolverError
 from minicaffe.io import prototxt
-from minicaffe.log import log, warn
+from minicaffe.log import At, log, warn
 from minicaffe.proto import TEST, TRAIN, NetParameter, NetState, SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers.fields import place, require, shown
@@ -55,7 +55,7 @@ def with_type(param: Any, path: str = "") -> Any:
                           where=place(param, "solver_type", path), hint="remove solver_type")
     new.type = OLD_TYPES[param.solver_type]
     new.ClearField("solver_type")
-    warn("upgrade_proto.cpp:1093", f"solver_type is deprecated: write type: {new.type!r}")
+    warn(At.SOLVER_TYPE_DEPRECATED, f"solver_type is deprecated: write type: {new.type!r}")
     return new
 
 
@@ -71,10 +71,10 @@ def with_snapshot_prefix(param: Any, path: str) -> Any:
                               hint="write a snapshot_prefix into the solver") from None
     if not param.HasField("snapshot_prefix"):
         new.snapshot_prefix = str(Path(path).with_suffix(""))
-        log("upgrade_proto.cpp:1108", f"snapshot_prefix was not specified and is set to {new.snapshot_prefix}")
+        log(At.SNAPSHOT_PREFIX_SET, f"snapshot_prefix was not specified and is set to {new.snapshot_prefix}")
     elif Path(param.snapshot_prefix).is_dir():
         new.snapshot_prefix = str(Path(param.snapshot_prefix) / Path(path).stem)
-        log("upgrade_proto.cpp:1113", f"snapshot_prefix was a directory and is replaced to {new.snapshot_prefix}")
+        log(At.SNAPSHOT_PREFIX_FOLDER, f"snapshot_prefix was a directory and is replaced to {new.snapshot_prefix}")
     return new
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from minicaffe.errors import MinicaffeError, SolverError
 from minicaffe.io import prototxt
-from minicaffe.log import number, warn
+from minicaffe.log import At, number, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.proto.finite import not_finite
@@ -33,7 +33,7 @@ def warn_unless(holds: bool, param: Any, field: str, words: str, where: str = ""
     """Warn, unless `holds`, of what a field's value means: 'solver.prototxt:7: gamma WORDS'."""
     if not holds:
         at = place(param, field, where)
-        warn("solver.cpp:45", f"{at}: {field} {words}" if at else f"{field} {words}")
+        warn(At.SOLVER_BEGINS, f"{at}: {field} {words}" if at else f"{field} {words}")
 
 
 def value_in_words(param: Any, field: str) -> str:

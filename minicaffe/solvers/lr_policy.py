@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 from minicaffe.errors import SolverError, near_names
-from minicaffe.log import log
+from minicaffe.log import At, log
 from minicaffe.solvers.fields import place, require, value_in_words, warn_unless
 
 Policy = Callable[[Any, int, int], float]  # (SolverParameter, t, current_step) -> rate
@@ -100,7 +100,7 @@ def _next_step(p: Any, t: int, current_step: int) -> int:
         return t // p.stepsize
     # Caffe: one stepvalue an iteration, even where two are the same
     if p.lr_policy == "multistep" and current_step < len(p.stepvalue) and t >= p.stepvalue[current_step]:
-        log("sgd_solver.cpp:50", f"MultiStep Status: Iteration {t}, step = {current_step + 1}")
+        log(At.LR_STEP, f"MultiStep Status: Iteration {t}, step = {current_step + 1}")
         return current_step + 1
     return current_step
 

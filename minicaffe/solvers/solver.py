@@ -15,7 +15,7 @@ import numpy as np
 
 from minicaffe import kernels, rng
 from minicaffe.blob import Blob
-from minicaffe.log import log, number
+from minicaffe.log import At, log, number
 from minicaffe.net import Net
 from minicaffe.proto import TRAIN, text
 from minicaffe.solvers import checks, definition, lr_policy
@@ -96,7 +96,7 @@ class Solver:
         self.keep: Keep | None = None
         self.tested = -1  # the iteration of the last tests, all test nets' being done
         self.written: list[int] = []  # the iterations of this training's snapshots that are on the disk
-        log("solver.cpp:45", "Initializing solver from parameters: ", lambda: text.format(param))
+        log(At.SOLVER_BEGINS, "Initializing solver from parameters: ", lambda: text.format(param))
         checks.check(param, type(self), where)
         checks.warn_of(param, type(self), where)
         if param.snapshot:
@@ -111,7 +111,7 @@ class Solver:
         if param.test_iter_auto:
             param.test_iter.extend(epochs.whole_test(net, i, where) for i, net in enumerate(self.test_nets))
         self._plateau = criterion.of_plateau(self)
-        log("solver.cpp:57", "Solver scaffolding done.")
+        log(At.SOLVER_DONE, "Solver scaffolding done.")
         params = self.net.learnable_params
         self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
         self.smoothing = report.SmoothedLoss(param.average_loss)
@@ -139,26 +139,26 @@ class Solver:
             self._solve(resume_file)
 
     def _solve(self, resume_file: str | None) -> None:
-        log("solver.cpp:289", f"Solving {self.net.name}")
-        log("solver.cpp:290", f"Learning Rate Policy: {self.param.lr_policy}")
+        log(At.SOLVING, f"Solving {self.net.name}")
+        log(At.LR_POLICY, f"Learning Rate Policy: {self.param.lr_policy}")
         self.stopped = False
         if self.param.snapshot_after_train:
             snapshot.check_writable(self)
         if resume_file:
-            log("solver.cpp:296", f"Restoring previous solver status from {resume_file}")
+            log(At.SOLVER_RESTORED, f"Restoring previous solver status from {resume_file}")
             self.restore(resume_file)
         self.step(self.param.max_iter - self.iter)
         if self.param.snapshot_after_train and not self._is_due(self.param.snapshot):
             self.snapshot()
         if self.stopped:
-            log("solver.cpp:311", "Optimization stopped early.")
+            log(At.STOPPED_EARLY, "Optimization stopped early.")
             return
         if self._is_due(self.param.display):
             self.smoothed_loss = self.smoothing.add(self.net.forward_pass())
-            log("solver.cpp:327", f"Iteration {self.iter}, loss = {number(self.smoothed_loss)}")
+            log(At.LAST_ITERATION, f"Iteration {self.iter}, loss = {number(self.smoothed_loss)}")
         if self._is_due(self.param.test_interval):
             self.test_all()
-        log("solver.cpp:332", "Optimization Done.")
+        log(At.OPTIMIZATION_DONE, "Optimization Done.")
 
     def step(self, iterations: int) -> None:
         """Make this many updates, fewer where a stop is asked for."""
@@ -197,7 +197,7 @@ class Solver:
         p, params = self.param, self.net.learnable_params
         self.rate, self.current_step = lr_policy.learning_rate(p, self.iter, self.current_step)
         if self._is_due(p.display):
-            log("sgd_solver.cpp:112", f"Iteration {self.iter}, lr = {number(self.rate)}")
+            log(At.LR, f"Iteration {self.iter}, lr = {number(self.rate)}")
         self._clip_gradients()
         for i, param in enumerate(params):
             self._take_step(param.blob, self.history[i::len(params)], p.weight_decay * param.decay_mult,
@@ -229,20 +229,20 @@ class Solver:
 
     def test(self, index: int) -> list[tuple[str, float]]:
         """Run a test net for its test_iter; the name and mean of each number that it puts out."""
-        log("solver.cpp:347", f"Iteration {self.iter}, Testing net (#{index})")
+        log(At.TESTING, f"Iteration {self.iter}, Testing net (#{index})")
         net, batches = self.test_nets[index], self.param.test_iter[index]
         net.share_trained_layers_with(self.net)
         mean = report.MeanOutputs(net)
         for _ in range(batches):
             self._answer_requests()
             if self.stopped:
-                log("solver.cpp:396", "Test interrupted.")
+                log(At.TEST_INTERRUPTED, "Test interrupted.")
                 return []
             mean.add(net.forward_pass(), epochs.share_of_batch(net))
         if self.param.test_compute_loss:
-            log("solver.cpp:401", f"Test loss: {number(mean.loss)}")
+            log(At.TEST_LOSS, f"Test loss: {number(mean.loss)}")
         for i, line in enumerate(mean.lines()):
-            log("solver.cpp:414", f"    Test net output #{i}: {line}")
+            log(At.TEST_OUTPUT, f"    Test net output #{i}: {line}")
         for hook in self.on_test:
             hook(index, mean.results())
         return mean.results()
@@ -288,9 +288,9 @@ class Solver:
             self._look_for_plateau(self.smoothed_loss)
         if display:
             speed = self._stopwatch.lap(self.iter, self.param.display)
-            log("solver.cpp:239", f"Iteration {self.iter} ({speed}), loss = {number(self.smoothed_loss)}")
+            log(At.ITERATION, f"Iteration {self.iter} ({speed}), loss = {number(self.smoothed_loss)}")
             for i, line in enumerate(report.output_lines(self.net)):
-                log("solver.cpp:258", f"    Train net output #{i}: {line}")
+                log(At.TRAIN_OUTPUT, f"    Train net output #{i}: {line}")
 
     def _pass(self) -> float:
         loss = self.net.forward_pass()
@@ -314,14 +314,14 @@ class Solver:
         self._plateau.take(value, self.iter)
         if self._plateau.exhausted:
             self._plateau.stale, self.current_step = 0, self.current_step + 1
-            log("sgd_solver.cpp:50", f"Plateau Status: Iteration {self.iter}, step = {self.current_step}")
+            log(At.LR_STEP, f"Plateau Status: Iteration {self.iter}, step = {self.current_step}")
 
     def _stops_early(self) -> bool:
         """Whether early_stop's patience is at its end; then the training is asked to stop."""
         stop = self.early_stop
         if stop is None or not stop.exhausted:
             return False
-        log("solver.cpp:311", f"Early stop: {stop} was best at iteration {stop.at} with {number(stop.best or 0)}, "
+        log(At.STOPPED_EARLY, f"Early stop: {stop} was best at iteration {stop.at} with {number(stop.best or 0)}, "
                               f"and no better in {stop.stale} tests since")
         self.stopped = True
         return True
@@ -336,8 +336,8 @@ class Solver:
         norm = sum(blob.sumsq_diff() for blob in blobs) ** 0.5
         if norm > limit:
             scale = limit / norm
-            log("sgd_solver.cpp:99", f"Gradient clipping: scaling down gradients (L2 norm {number(norm)} > "
-                                     f"{number(limit)}) by scale factor {number(scale)}")
+            log(At.GRADIENTS_CLIPPED, f"Gradient clipping: scaling down gradients (L2 norm {number(norm)} > "
+                                      f"{number(limit)}) by scale factor {number(scale)}")
             for blob in blobs:
                 np.multiply(blob.diff, scale, out=blob.diff)
 
@@ -367,7 +367,7 @@ class Solver:
     def _make_test_nets(self) -> list[Net]:
         nets = []
         for i, choice in enumerate(definition.nets_to_test(self.param, self.where)):
-            log("solver.cpp:190", f"Creating test net (#{i}) specified by {choice.source}")
+            log(At.TEST_NET, f"Creating test net (#{i}) specified by {choice.source}")
             nets.append(self._make_net(choice))
             nets[i].set_debug_info(self.param.debug_info)
         return nets
@@ -383,5 +383,5 @@ class Solver:
         paths = [name.strip() for names in self.param.weights for name in names.split(",")]
         if paths:
             for path in paths:
-                log("solver.cpp:72", f"Finetuning from {path}")
+                log(At.FINETUNING, f"Finetuning from {path}")
             net.copy_trained_from(paths, strict=self._strict and net.phase == TRAIN).log()

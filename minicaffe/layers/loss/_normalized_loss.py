@@ -10,7 +10,7 @@ import numpy as np
 from minicaffe.layer import LossLayer
 from minicaffe.layers.loss._cells import Cells
 from minicaffe.layers.loss._labels import classes_of, first_index, ignored_among, sample_of
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.proto import LossParameter
 
 LOG_THRESHOLD = 1e-20  # Caffe: kLOG_THRESHOLD, the least probability whose logarithm is taken
@@ -182,7 +182,7 @@ class NormalizedLoss(LossLayer):
         if p.HasField("normalize"):
             ignored = ", and without effect beside normalization" if p.HasField("normalization") else ""
             new = "VALID" if p.normalize else "BATCH_SIZE"
-            warn("softmax_loss_layer.cpp:27", f"layer {self.name!r} ({self.type}): loss_param.normalize is "
+            warn(At.LOSS_NORMALIZATION, f"layer {self.name!r} ({self.type}): loss_param.normalize is "
                  f"deprecated{ignored}: write normalization: {new} for normalize: {str(p.normalize).lower()}")
             if not ignored:
                 return new

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minicaffe.errors import MinicaffeError, SolverError
-from minicaffe.log import lines, number, warn
+from minicaffe.log import At, lines, number, warn
 from minicaffe.solvers.doctor import causes, failure, plateau
 from minicaffe.solvers.doctor.causes import Moment
 from minicaffe.solvers.doctor.growth import Growth
@@ -22,7 +22,7 @@ from minicaffe.solvers.doctor.watch import Place, Watch
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
 
-AT = "solver.cpp:239"  # where Caffe prints losses, and where a user looks
+AT = At.ITERATION  # where Caffe prints losses, and where a user looks
 REMEMBERED = 20  # iterations, for the causes
 SHOWN = 6  # of them, in the message
 ON_NAN = ("warn", "stop", "ignore")  # what a solver may be told to do

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from minicaffe.errors import SolverError
 from minicaffe.io.files import is_hdf5_name, temporary
-from minicaffe.log import log
+from minicaffe.log import At, log
 from minicaffe.solvers.resume import resume_file
 from minicaffe.solvers.schedule import criterion
 from minicaffe.system import sync_folder
@@ -56,7 +56,7 @@ def parse(text: str, solver: Solver, best: criterion.Criterion | None = None) ->
         return Keep(None, counts["last"])
     wanted = criterion.default(solver) if best is None else criterion.Criterion(best.name, best.sign, net=best.net)
     wanted.check(solver)
-    log("solver.cpp:447", f"The best snapshot is that with the best {wanted}")
+    log(At.SNAPSHOTS_KEPT, f"The best snapshot is that with the best {wanted}")
     return Keep(wanted, counts.get("last", 1))  # the newest is what a resume needs
 
 

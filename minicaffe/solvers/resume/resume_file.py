@@ -31,7 +31,7 @@ from minicaffe import rng
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io import json_arrays
 from minicaffe.io.files import PathLike, read_bytes, replace_file, without_hdf5_suffix
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.solvers import definition
 from minicaffe.solvers.resume import resume_content
@@ -228,4 +228,4 @@ def _runs_users_code(solver: Solver) -> bool:
 def report(missing: list[str], path: str) -> None:
     """Warn of what the record could not restore."""
     if missing:
-        warn("solver.cpp:530", f"{path}: not restored: {'; '.join(missing)}")
+        warn(At.RESUMED, f"{path}: not restored: {'; '.join(missing)}")

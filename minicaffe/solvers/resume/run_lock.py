@@ -23,9 +23,9 @@ from datetime import datetime
 
 from minicaffe import system
 from minicaffe.errors import SolverError, out_of_memory
-from minicaffe.log import log, warn
+from minicaffe.log import At, log, warn
 
-AT = "caffe.cpp:235"
+AT = At.RESUMING
 LOOK_AGAIN = 0.2  # seconds between two looks at a lock that another holds
 # with these no snapshot can be written either, and where one is wanted, that has its own error
 NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)

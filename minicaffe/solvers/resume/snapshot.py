@@ -26,7 +26,7 @@ from minicaffe.errors import DataError, MinicaffeError, SolverError, out_of_memo
 from minicaffe.io import caffemodel, files, hdf5, solverstate, weights
 from minicaffe.io.binary import SolverSnapshot
 from minicaffe.io.wrong_file import sibling
-from minicaffe.log import lines, log, warn
+from minicaffe.log import At, lines, log, warn
 from minicaffe.solvers.registry import histories_of
 from minicaffe.solvers.resume import keep, resume_file, run_lock
 
@@ -78,10 +78,10 @@ def _write(solver: Solver, captured: dict[str, Any]) -> str:
     model, state = f"{base}.caffemodel{tail}", f"{base}.solverstate{tail}"
     kind = "HDF5" if is_hdf5 else "binary proto"
     written = sorted({*solver.written, solver.iter})
-    log("solver.cpp:474" if is_hdf5 else "solver.cpp:464", f"Snapshotting to {kind} file {model}")
+    log(At.SNAPSHOT_HDF5 if is_hdf5 else At.SNAPSHOT_BINARY, f"Snapshotting to {kind} file {model}")
     caffemodel.write(model, solver.net, p.snapshot_diff)
     resume_file.write(resume_file.path_beside(state), solver, captured, model, written)
-    log("sgd_solver.cpp:296" if is_hdf5 else "sgd_solver.cpp:284", f"Snapshotting solver state to {kind} file {state}")
+    log(At.STATE_HDF5 if is_hdf5 else At.STATE_BINARY, f"Snapshotting solver state to {kind} file {state}")
     solverstate.write(state, SolverSnapshot(solver.iter, model, solver.current_step, solver.history))
     solver.written = written
     return model
@@ -95,7 +95,7 @@ def write_best(solver: Solver) -> None:
     else:
         model = _write(solver, resume_file.capture(solver))
     best = keep.name_best(model, _base(solver))
-    log("solver.cpp:464", f"{model} is the best so far, and {best} too")
+    log(At.SNAPSHOT_BINARY, f"{model} is the best so far, and {best} too")
     _remove_surplus(solver)  # the former best, now that its successor is on the disk
 
 
@@ -118,7 +118,7 @@ def _sweep(prefix: str) -> None:
         if re.fullmatch(re.escape(f".{name}_") + HALF_WRITTEN + r"|\.run\.yaml" + RANDOM, path.name):
             with contextlib.suppress(OSError):
                 path.unlink()
-                log("solver.cpp:447", f"Removed {path}, which a killed run had begun to write")
+                log(At.SNAPSHOTS_KEPT, f"Removed {path}, which a killed run had begun to write")
 
 
 def restore(solver: Solver, path: str) -> bool:
@@ -133,17 +133,17 @@ def restore(solver: Solver, path: str) -> bool:
     history = _fitting(solver, state.history, path, model)
     if model:
         _copy_weights(solver, model, path)
-    log("sgd_solver.cpp:336", "SGDSolver: restoring history")
+    log(At.HISTORY_RESTORED, "SGDSolver: restoring history")
     solver.iter, solver.current_step = state.iter, state.current_step
     for mine, stored in zip(solver.history, history, strict=True):
         mine[...] = stored
     if found is None:
         _advance_data(solver)
-        warn("solver.cpp:530", f"there is no {resume_file.path_beside(path)} (Caffe writes none), so the training "
-                               f"goes on, but not as if it had never stopped: {resume_file.not_restored(solver)}")
+        warn(At.RESUMED, f"there is no {resume_file.path_beside(path)} (Caffe writes none), so the training "
+                         f"goes on, but not as if it had never stopped: {resume_file.not_restored(solver)}")
         return False
     for line in resume_file.changes(found, solver):
-        log("solver.cpp:530", f"Since the snapshot, {line}")
+        log(At.RESUMED, f"Since the snapshot, {line}")
     missing = resume_file.apply(found, solver)
     solver.written = [n for n in found["written"] if _state_of(_base(solver), n)]
     resume_file.report(missing, resume_file.path_beside(path))
@@ -167,7 +167,7 @@ def restore_newest(solver: Solver) -> str:
             if out_of_memory(error):  # the snapshot may be whole
                 raise
             first, rest = lines(str(error))
-            warn("solver.cpp:530", f"the snapshot {path} is not complete, so an older one is looked for: {first}", rest)
+            warn(At.RESUMED, f"the snapshot {path} is not complete, so an older one is looked for: {first}", rest)
             continue
         solver.restore(path)
         return path
@@ -209,7 +209,7 @@ def _advance_data(solver: Solver) -> None:
         batch = getattr(layer.param, "batch_size", 0)
         if batch and hasattr(layer, "cursor") and not getattr(layer.param, "rand_skip", 0):
             layer.cursor = solver.iter * solver.param.iter_size * batch
-            log("sgd_solver.cpp:336", f"Data layer {layer.name} goes on after {layer.cursor} samples")
+            log(At.HISTORY_RESTORED, f"Data layer {layer.name} goes on after {layer.cursor} samples")
 
 
 def _copy_weights(solver: Solver, model: str, path: str) -> None:
@@ -266,5 +266,5 @@ def _learned_net(name: str, state_path: str) -> str:
     if not renamed:
         raise SolverError(f"the weights of this state, {name}, are neither there nor beside it", where=state_path,
                           hint=f"put them at {beside}")
-    warn("sgd_solver.cpp:324", f"{state_path} names its weights {name}, which is not there: reading {renamed}")
+    warn(At.STATE_NAMES_WEIGHTS, f"{state_path} names its weights {name}, which is not there: reading {renamed}")
     return renamed

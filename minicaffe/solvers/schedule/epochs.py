@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from minicaffe.errors import MinicaffeError, SolverError
-from minicaffe.log import log, warn
+from minicaffe.log import At, log, warn
 from minicaffe.net import Net
 
 
@@ -29,8 +29,8 @@ def updates(net: Net, epochs: int, iter_size: int, where: str) -> int:
     """How many updates make that many epochs. SolverError where no data layer knows the size of its source."""
     reader = _first(net, "max_epoch", "max_iter", where)
     count = -(-epochs * reader.size // (reader.batch * iter_size))
-    log("solver.cpp:45", f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "
-                         f"{reader.layer.name}, {reader.batch * iter_size} an update")
+    log(At.SOLVER_BEGINS, f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "
+                          f"{reader.layer.name}, {reader.batch * iter_size} an update")
     return count
 
 
@@ -46,9 +46,9 @@ def whole_test(net: Net, number: int, where: str) -> int:
         reader.layer.whole_epochs = True
     elif rest:
         last = f"the last one filled up with {reader.batch - rest} samples that count twice"
-        warn("solver.cpp:347", f"test net #{number}: {reader.size} samples are no multiple of the batch "
-                               f"{reader.batch}, and the net takes no smaller batch: {last}")
-    log("solver.cpp:347", f"Test net #{number}: {reader.size} samples in {count} batches of {reader.batch}, {last}")
+        warn(At.TESTING, f"test net #{number}: {reader.size} samples are no multiple of the batch "
+                         f"{reader.batch}, and the net takes no smaller batch: {last}")
+    log(At.TESTING, f"Test net #{number}: {reader.size} samples in {count} batches of {reader.batch}, {last}")
     return count
 
 

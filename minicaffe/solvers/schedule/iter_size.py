@@ -16,7 +16,7 @@ Where several losses of a net count in different proportions, their D differ: th
 from __future__ import annotations
 
 from minicaffe.layer import LossLayer
-from minicaffe.log import number, warn
+from minicaffe.log import At, number, warn
 from minicaffe.net import Net
 
 
@@ -62,7 +62,7 @@ class Passes:
         if max(found) - min(found) > 1e-9 * max(found) and not self._warned:
             self._warned = True
             names = ", ".join(layer.name for layer in self._losses)
-            warn("sgd_solver.cpp:127", f"iter_size: the losses {names} count their labels in different proportions "
+            warn(At.ITER_SIZE, f"iter_size: the losses {names} count their labels in different proportions "
                  f"from pass to pass ({number(min(found))} to {number(max(found))} times the first): this update is "
                  "not quite that of one larger batch")
         return sum(found) / len(found)
