@@ -59,7 +59,7 @@ class BatchNormLayer(Layer):
             self.fail(f"bottom[0] {x.shape} has {channels} channels, but the statistics are of {self.C}")
         top[0].reshape_like(x)
         if self.use_global_stats:
-            self.mu, self.scale = self.scratch((self.C,)), self.scratch((self.C,))
+            self.mu, self.inverse_std = self.scratch((self.C,)), self.scratch((self.C,))
         else:
             self.y = self.scratch(x.shape)
         self.m = x.count // self.C
@@ -70,8 +70,8 @@ class BatchNormLayer(Layer):
         if self.use_global_stats:
             # Caffe: with factor = 0, as at the start, μ = v = 0
             mean, variance, factor = (b.data for b in self.blobs)
-            kernels.remembered_moments(mean, variance, factor, self.eps, self.mu, self.scale)
-            kernels.affine(x, self.mu, self.scale, None, top[0].data.reshape(self._rows))
+            kernels.global_stats(mean, variance, factor, self.eps, self.mu, self.inverse_std)
+            kernels.normalize_channels(x, self.mu, self.inverse_std, top[0].data.reshape(self._rows))
             return
         y, mu = self.y.reshape(self._rows), self._channel_sum(x) / self.m
         np.subtract(x, self._spread(mu), out=y)
@@ -86,7 +86,7 @@ class BatchNormLayer(Layer):
             return
         dy, dx = top[0].diff.reshape(self._rows), bottom[0].diff.reshape(self._rows)
         if self.use_global_stats:
-            kernels.affine(dy, None, self.scale, None, dx)
+            kernels.scale_channels(dy, self.inverse_std, None, 1, dx)
             return
         y = self.y.reshape(self._rows)
         mean_dy = self._spread(self._channel_sum(dy) / self.m)

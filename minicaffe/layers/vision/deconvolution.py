@@ -47,8 +47,8 @@ class DeconvolutionLayer(ConvolutionBase):
             out = self.images(y.data)
             kernels.correlate_data_grad(self.images(x.data), w, *self.geometry, out)
             if len(self.blobs) > 1:
-                channels = out.reshape(len(out), self.K, -1)
-                kernels.affine(channels, None, None, self.blobs[1].data, channels)
+                b = self.blobs[1].data
+                kernels.add_bias(out, b, 1, out)
 
     def backward(self, top, propagate_down, bottom):
         w = self.blobs[0].data
