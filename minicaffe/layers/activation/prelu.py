@@ -40,7 +40,7 @@ class PReLULayer(Layer):
         if not self.param.channel_shared and a.count != x.shape[1]:
             self.fail(f"bottom[0] {x.shape} has {x.shape[1]} channels, but there are {a.count} learned slopes")
         top[0].reshape_like(x)
-        self.keeps_x = top[0] is x and self.runs_backward
+        self.keeps_x = top[0] is x and self.runs_backward  # backward reads the x that y has replaced
         if self.keeps_x:
             self.x = self.scratch(x.shape)
 
@@ -62,5 +62,6 @@ class PReLULayer(Layer):
             np.multiply(dy, np.where(x > 0, 1, a), out=dx)
 
     def _check_axes(self, x):
+        """LayerError unless x has a channel axis."""
         if x.num_axes < 2:
             self.fail(f"bottom[0] must have at least 2 axes, (N, C, …), got {x.shape}")

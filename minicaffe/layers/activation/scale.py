@@ -50,7 +50,7 @@ class ScaleLayer(Layer):
         self.axis = covered_axis(self, x, w, "the scale")
         self.sizes = sizes_around(x, w, self.axis)
         top[0].reshape_like(x)
-        self.keeps_x = top[0] is x and self.runs_backward
+        self.keeps_x = top[0] is x and self.runs_backward  # backward reads the x that y has replaced
         if self.keeps_x:
             self.x = self.scratch(x.shape)
 

@@ -48,7 +48,7 @@ class LRNLayer(Layer):
         top[0].reshape_like(x)
         # the window's middle is in the blob, so it reaches no further than this, however large it is
         self.window = min(self.n, max(1, 2 * max(x.shape[axis] for axis in self.axes) - 1))
-        self.keeps_x = top[0] is x and self.runs_backward
+        self.keeps_x = top[0] is x and self.runs_backward  # backward reads the x that y has replaced
         if self.runs_backward:
             self.s = self.scratch(x.shape)
         if self.keeps_x:

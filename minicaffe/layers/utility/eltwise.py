@@ -70,11 +70,12 @@ class EltwiseLayer(Layer):
                 kernels.linear(dy, self.c[i], 0.0, dx)
             elif self.param.stable_prod_grad:
                 _product([*x[:i], *x[i + 1:], dy], out=dx)
-            else:
+            else:  # Caffe: the whole product over one factor, 0 / 0 included
                 np.divide(_product(x, out=np.empty_like(dx)), x[i], out=dx)
                 dx *= dy
 
     def _max(self, x, y):
+        """y = max x[i], and for backward which bottom the winner of each place is."""
         if self.runs_backward:
             # Caffe: of two equal numbers in bottoms 0 and 1 the second wins, from bottom 2 on the earlier one
             np.greater_equal(x[1], x[0], out=self.winner)

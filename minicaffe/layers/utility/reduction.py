@@ -51,7 +51,8 @@ class ReductionLayer(Layer):
         if not propagate_down[0]:
             return
         x, dx = bottom[0].data.reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
-        t = self.c * top[0].diff.reshape(-1, 1)
+        dy = top[0].diff.reshape(-1, 1)
+        t = self.c * dy
         if self.param.operation == ASUM:
             np.multiply(np.sign(x), t, out=dx)
         elif self.param.operation == SUMSQ:
