@@ -48,23 +48,23 @@ class InnerProductLayer(Layer):
 
     def forward(self, bottom, top):
         x, y, w = self._inputs(bottom[0].data), self._outputs(top[0].data), self._weights(self.blobs[0].data)
-        kernels.matmul(x, w.T, y)                  # y = x · wᵀ
+        kernels.matmul(x, w.T, y)  # y = x · wᵀ
         if self.param.bias_term:
             b = self.blobs[1].data
-            kernels.add_bias(y, b, 1, y)           # y += b
+            kernels.add_bias(y, b, 1, y)  # y += b
 
     def backward(self, top, propagate_down, bottom):
         x, dy, w = self._inputs(bottom[0].data), self._outputs(top[0].diff), self._weights(self.blobs[0].data)
         if self.param_propagate_down[0]:
             # dw may be large: where it counts as zeros it is overwritten, which saves clearing it and adding to it
             dw, add = self.blobs[0].diff_to_add()
-            kernels.matmul(dy.T, x, self._weights(dw), add=add)   # dw += dyᵀ · x
+            kernels.matmul(dy.T, x, self._weights(dw), add=add)  # dw += dyᵀ · x
         if self.param.bias_term and self.param_propagate_down[1]:
             db = self.blobs[1].diff
-            kernels.add_channel_sums(dy, db)                      # db += Σ dy[n]
+            kernels.add_channel_sums(dy, db)  # db += Σ dy[n]
         if propagate_down[0]:
             dx = self._inputs(bottom[0].diff)
-            kernels.matmul(dy, w, dx)                             # dx = dy · w
+            kernels.matmul(dy, w, dx)  # dx = dy · w
 
     def _inputs(self, x):
         """x or dx as a matrix (N, D)."""

@@ -62,11 +62,11 @@ class RecurrentLayer(Layer):
     def forward(self, bottom, top):
         x, cont, y = self._rows(bottom[0].data), bottom[1].data, top[0].data
         w_x, b = self.blobs[0].data, self.blobs[1].data
-        kernels.matmul(x, w_x.T, out=self._rows(self.z))                   # z = x · w_xᵀ
+        kernels.matmul(x, w_x.T, out=self._rows(self.z))  # z = x · w_xᵀ
         self.z += b
         if self.has_static:
             x_static, w_s = self._static(bottom[2].data), self.blobs[2].data
-            self.z += x_static @ w_s.T                                     # the same in every step
+            self.z += x_static @ w_s.T  # the same in every step
         # Caffe: what is not exposed goes on where the last batch ended, however unrelated; δ = 0 is the cure
         first = bottom[-self.exposed:] if self.exposed else self.states
         last = self.unroll([state.data[0] for state in first], cont, y)
@@ -84,15 +84,15 @@ class RecurrentLayer(Layer):
         self._report("[Backward] ", "bottom", "diff", self.debug_names[1], self.dz)
         x, dx, dz, fed_back = (self._rows(a) for a in (bottom[0].data, bottom[0].diff, self.dz, self.fed_back))
         w_x, dw_x, db, dw_h = self.blobs[0].data, self.blobs[0].diff, self.blobs[1].diff, self.w_h.diff
-        kernels.matmul(dz.T, x, out=dw_x, add=True)                        # dw_x += dzᵀ · x
+        kernels.matmul(dz.T, x, out=dw_x, add=True)  # dw_x += dzᵀ · x
         db += dz.sum(axis=0)
-        kernels.matmul(dz.T, fed_back, out=dw_h, add=True)                 # dw_h += dzᵀ · (δ · h one step before)
+        kernels.matmul(dz.T, fed_back, out=dw_h, add=True)  # dw_h += dzᵀ · (δ · h one step before)
         # Caffe: the diffs of x and x_static are written whether anybody asks for them or not
-        kernels.matmul(dz, w_x, out=dx)                                    # dx = dz · w_x
+        kernels.matmul(dz, w_x, out=dx)  # dx = dz · w_x
         if self.has_static:
             x_static, dx_static = self._static(bottom[2].data), self._static(bottom[2].diff)
             w_s, dw_s = self.blobs[2].data, self.blobs[2].diff
-            dz_static = self.dz.sum(axis=0)                                # x_static entered every step
+            dz_static = self.dz.sum(axis=0)  # x_static entered every step
             dw_s += dz_static.T @ x_static
             np.matmul(dz_static, w_s, out=dx_static)
         for i in range(len(bottom) - self.exposed, len(bottom)):

@@ -58,9 +58,9 @@ class RNNLayer(RecurrentLayer):
         h, w_h = self.z, self.w_h.data
         w_o, dw_o, db_o = self.blobs[-2].data, self.blobs[-2].diff, self.blobs[-1].diff
         do = self._rows(dy * (1 - self.o * self.o))
-        kernels.matmul(do.T, self._rows(h), out=dw_o, add=True)    # dw_o += doᵀ · h
+        kernels.matmul(do.T, self._rows(h), out=dw_o, add=True)  # dw_o += doᵀ · h
         db_o += do.sum(axis=0)
-        kernels.matmul(do, w_o, out=self._rows(self.dz))           # dh = do · w_o, which becomes dz step by step
+        kernels.matmul(do, w_o, out=self._rows(self.dz))  # dh = do · w_o, which becomes dz step by step
         from_later = np.zeros_like(h[0])
         for t in reversed(range(self.T)):
             self.dz[t] += from_later

@@ -32,7 +32,7 @@ class ConvolutionLayer(ConvolutionBase):
 
     replays = True
 
-    def filter_channels(self, C, K, group):
+    def filter_channels(self, C, K, group):  # a filter makes one channel of y from all channels of its group of x
         return K, C // group
 
     def output_sizes(self, shape):

@@ -29,7 +29,7 @@ class DeconvolutionLayer(ConvolutionBase):
 
     replays = True
 
-    def filter_channels(self, C, K, group):
+    def filter_channels(self, C, K, group):  # a filter stamps one channel of x onto all channels of its group of y
         return C, K // group
 
     def output_sizes(self, shape):
