@@ -55,5 +55,4 @@ class ConvolutionLayer(ConvolutionBase):
                 dw = self.blobs[0].diff
                 kernels.correlate_weight_grad(self.images(x.data), dy, *self.geometry, dw)
             if asked:
-                dx = self.images(x.diff)
-                kernels.correlate_data_grad(dy, w, *self.geometry, dx)
+                kernels.correlate_data_grad(dy, w, *self.geometry, self.images(x.diff))

@@ -61,5 +61,4 @@ class DeconvolutionLayer(ConvolutionBase):
                 dw = self.blobs[0].diff
                 kernels.correlate_weight_grad(dy, self.images(x.data), *self.geometry, dw)
             if asked:
-                dx = self.images(x.diff)
-                kernels.correlate(dy, w, None, *self.geometry, dx)
+                kernels.correlate(dy, w, None, *self.geometry, self.images(x.diff))

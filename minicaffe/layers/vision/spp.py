@@ -15,7 +15,7 @@ class Level(NamedTuple):
     kernel: tuple
     pad: tuple
     y: np.ndarray
-    index: np.ndarray
+    chosen: np.ndarray
 
 
 @register("SPP")
