@@ -182,7 +182,8 @@ NORMALIZATION = [
     Case("BatchNorm", "phase: TEST", blobs=POSITIVE, name="test"),
     Case("BatchNorm", "batch_norm_param { eps: 0.1 }", [(7, 3)], name="two_axes"),
     Case("LRN", "lrn_param { local_size: 3 alpha: 0.8 k: 2 }"),
-    Case("LRN", "lrn_param { local_size: 3 alpha: 0.8 norm_region: WITHIN_CHANNEL }", name="within"),
+    Case("LRN", "lrn_param { local_size: 3 alpha: 0.8 norm_region: WITHIN_CHANNEL }", name="within",
+         skip={"replay": "numpy computes it, on the numba engine too"}),
     Case("MVN"),
     Case("MVN", "mvn_param { across_channels: true normalize_variance: false }", name="mean"),
 ]

@@ -7,25 +7,21 @@ threads (`set_threads`, MINICAFFE_THREADS). Neither is ever a layer's.
 
 from __future__ import annotations
 
+from minicaffe.kernels.definitions.channels import (
+           add_bias,
+           global_stats,
+           normalize_channels,
+           prelu,
+           scale_channels,
+)
 from minicaffe.kernels.definitions.convolution import (
            add_channel_sums,
            correlate,
            correlate_data_grad,
            correlate_weight_grad,
 )
-from minicaffe.kernels.definitions.elementwise import (
-           add_up,
-           affine,
-           copy_columns,
-           crop,
-           larger,
-           prelu,
-           product,
-           relu,
-           relu_grad,
-           remembered_moments,
-           weighted_sum,
-)
+from minicaffe.kernels.definitions.copying import copy, crop, put_slice, take_slice
+from minicaffe.kernels.definitions.elementwise import add_all, maximum, multiply, relu, relu_grad, weighted_sum
 from minicaffe.kernels.definitions.embedding import scatter_add
 from minicaffe.kernels.definitions.im2col import col2im, im2col
 from minicaffe.kernels.definitions.lrn import lrn, lrn_grad, negative_power, window_sum
@@ -64,18 +60,18 @@ __all__ = [
            "adadelta_update",
            "adagrad_update",
            "adam_update",
+           "add_all",
+           "add_bias",
            "add_channel_sums",
            "add_l1_decay",
            "add_l2_decay",
-           "add_up",
-           "affine",
            "available_engines",
            "ave_pool",
            "ave_pool_grad",
            "clip",
            "clock",
            "col2im",
-           "copy_columns",
+           "copy",
            "correlate",
            "correlate_data_grad",
            "correlate_weight_grad",
@@ -87,10 +83,10 @@ __all__ = [
            "exponential",
            "for_blocks",
            "for_images",
+           "global_stats",
            "im2col",
            "kernel",
            "kernels",
-           "larger",
            "linear",
            "lrn",
            "lrn_grad",
@@ -99,15 +95,18 @@ __all__ = [
            "matmul",
            "max_pool",
            "max_pool_grad",
+           "maximum",
+           "multiply",
            "negative_power",
            "nesterov_update",
+           "normalize_channels",
            "prelu",
-           "product",
+           "put_slice",
            "relu",
            "relu_grad",
-           "remembered_moments",
            "rmsprop_update",
            "row_sum",
+           "scale_channels",
            "scatter_add",
            "set_threads",
            "sgd_update",
@@ -115,6 +114,7 @@ __all__ = [
            "softmax",
            "softmax_grad",
            "stochastic_pool",
+           "take_slice",
            "take_step",
            "tanh",
            "threads",

@@ -83,7 +83,7 @@ class Kernel(Generic[P, R]):
         """
 
         def keep(function: Callable[P, R]) -> Callable[P, R]:
-            made = _unrecorded(_shared_out(function) if over_images else function)
+            made = _unrecorded(shared_out(function) if over_images else function)
             if recordable:
                 made = self._for_float32(function, engine_name)
                 self.recordable.add(engine_name)
@@ -108,7 +108,7 @@ class Kernel(Generic[P, R]):
 PIECE, MOST_PIECES = 1 << 19, 4  # short numpy operations wait for their turn at the interpreter's lock
 
 
-def _shared_out(function: Callable[P, R]) -> Callable[P, R]:
+def shared_out(function: Callable[P, R]) -> Callable[P, R]:
     """The function, run on slices of its images by several threads where the arrays are large."""
 
     @functools.wraps(function)

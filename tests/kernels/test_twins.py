@@ -78,11 +78,6 @@ def relu_grads(normal, x):
 MAPS = {  # of arrays of one shape
     "relu": relus,
     "relu_grad": relu_grads,
-    "weighted_sum": lambda normal, x: [(normal(*x), p, normal(*x), q, normal(*x))
-                                       for p, q in ((1.0, 1.0), (-2.0, 0.3))],
-    "add_up": lambda normal, x: [([normal(*x) for _ in range(count)], normal(*x)) for count in (1, 2, 5)],
-    "product": lambda normal, x: [(normal(*x), normal(*x), normal(*x))],
-    "larger": lambda normal, x: [(normal(*x).round(1), normal(*x).round(1), normal(*x))],
 }
 ROUNDED_MAPS = ("sigmoid", "tanh", "elu", "exponential")
 for _name, _numbers in {"sigmoid": [()], "tanh": [()], "elu": [(1.0,), (-0.3,)], "linear": [(0.3, -2.0)],
@@ -92,35 +87,11 @@ for _name, _numbers in {"sigmoid": [()], "tanh": [()], "elu": [(1.0,), (-0.3,)],
 PLANES = ((3, 2, 4), (1, 7, 1), (11, 3, 1), (2, 5, 33), (1, 6, 200), (3, 7, 2011), (0, 2, 3))  # N, C, P
 
 
-def affines(normal):
-    """All steps, and some of them."""
-    for N, C, P in PLANES:
-        for which in ((1, 1, 1), (1, 1, 0), (0, 1, 1), (0, 0, 1), (0, 1, 0)):
-            yield normal(N, C, P), *(normal(C) if i else None for i in which), normal(N, C, P)
-
-
 def prelus(normal):
     """A slope a channel, and one for all."""
     for N, C, P in PLANES:
         yield normal(N, C, P).round(1), normal(C), normal(N, C, P)
         yield normal(N, C, P), normal(1), normal(N, C, P)
-
-
-def remembered(normal):
-    """Statistics of some batches, and of none."""
-    for C in (1, 2, 7, 16, 33, 64):
-        for factor in (0.0, 0.5, 31.7):
-            yield (normal(C), np.abs(normal(C)), normal(1) * 0 + normal(1).dtype.type(factor), 1e-5, normal(C),
-                   normal(C))
-
-
-def copies(normal):
-    """Columns from one matrix to another: all, and some."""
-    for rows, have, start, width, get, at in ((3, 7, 0, 7, 7, 0), (1, 5, 2, 3, 9, 6), (4, 6, 1, 1, 5, 4),
-                                              (2, 5, 1, 0, 3, 0),
-                                              (1, 70001, 2, 69000, 80001, 11001), (11, 9001, 1, 8000, 8002, 2),
-                                              (1, 99, 0, 99, 99, 0)):
-        yield normal(rows, have), start, width, normal(rows, get), at
 
 
 def crops(normal):
@@ -172,7 +143,7 @@ def softmaxes(normal):
         yield 9 * normal(*x), axis, normal(*x)
 
 
-OTHERS = {"affine": affines, "prelu": prelus, "remembered_moments": remembered, "copy_columns": copies, "crop": crops,
+OTHERS = {"prelu": prelus, "crop": crops,
           "softmax": softmaxes, "add_channel_sums": channel_sums, "matmul": products, "lrn": lrns,
           "lrn_grad": lrn_grads}
 
@@ -237,6 +208,10 @@ def cases(name, draw, dtype):
                "ave_pool_grad": (y, *window, normal(*x))}[name]
 
 
+IN_ARRAY_TESTS = ("add_all", "add_bias", "copy", "global_stats", "maximum", "multiply", "normalize_channels",
+                  "put_slice", "scale_channels", "take_slice", "weighted_sum")  # tests/kernels/test_array_kernels.py
+
+
 def twins():
     """(engine, name) of every twin; the engine in use stays."""
     before = kernels.engine()
@@ -244,7 +219,7 @@ def twins():
         kernels.use_engine(engine)
     kernels.use_engine(before)
     found = [(engine, name) for name, k in sorted(kernels.kernels().items()) for engine in sorted(k.implementations)
-             if engine == "numba"]
+             if engine == "numba" and name not in IN_ARRAY_TESTS]
     return found or [pytest.param("numba", "", marks=pytest.mark.skip(
         reason="needs the package 'numba': pip install 'minicaffe[fast]'"))]
 
@@ -286,7 +261,7 @@ def test_max_pool_of_nan():
             assert index.item() == -1
 
 
-@pytest.mark.parametrize("name", ["relu", "relu_grad", "prelu", "affine", "weighted_sum", "product", "larger",
+@pytest.mark.parametrize("name", ["relu", "relu_grad", "prelu",
                                   "softmax", "lrn", "sigmoid", "tanh", "elu", "linear", "exponential", "clip",
                                   "absolute"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

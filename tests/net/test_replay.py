@@ -107,6 +107,18 @@ def test_same_bits_around_a_layer_in_python(monkeypatch):
     Pair(NETS["parts"]).warm(5)
 
 
+@pytest.mark.parametrize("region", ["norm_region: WITHIN_CHANNEL", "beta: 0.5"])
+def test_an_lrn_that_numpy_computes(region, monkeypatch):
+    """No compiled task computes this LRN, so it runs in Python between the recordings, and gives the same bits."""
+    pair = Pair(inputs(x=IMAGE) + layer("ReLU", "x", "a") + layer("LRN", "a", "b", f"lrn_param {{ {region} }}")
+                + layer("ReLU", "b", "c"))
+    pair.warm(3)
+    ran = count_runs(pair.played, monkeypatch)
+    pair.check()
+
+    assert ran == [pair.played.layer_index("b")]
+
+
 def test_what_runs_in_python(monkeypatch):
     """this test shows that the first two passes run each layer, and later ones those alone that no tape stands for."""
     needs_tiles()

@@ -1,4 +1,4 @@
-"""Maps of single numbers, each in one piece, so that an engine can do it in one pass over memory."""
+"""Kernels that work number by number on arrays of one shape: the rectifier, and ways to combine several arrays."""
 
 from __future__ import annotations
 
@@ -11,73 +11,38 @@ from minicaffe.kernels.registry import kernel
 
 @kernel
 def relu(x: np.ndarray, alpha: float, positive: np.ndarray | None, out: np.ndarray) -> None:
-    """out = max(x, 0) + α · min(x, 0), and `positive` = x > 0 for the way back, if there is one; out may be x."""
-    raise NotImplementedError
+    """out = max(x, 0) + α · min(x, 0). Where `positive` is given, positive = (x > 0), for backward. out may be x."""
+    if positive is not None:
+        positive[...] = x > 0
+    below = alpha * np.minimum(x, 0) if alpha else 0  # 0 · −∞ would not be a number
+    out[...] = np.maximum(x, 0) + below
 
 
 @kernel
 def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> None:
-    """out = dy where `positive`, else α · dy; out may be dy."""
-    raise NotImplementedError
+    """out = dy where `positive`, else α · dy. out may be dy."""
+    out[...] = np.where(positive, dy, alpha * dy)
 
 
 @kernel
-def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
-    """out[n, c, i] = max(x, 0) + a[c] · min(x, 0). x, out (N, C, P), may be one; a (C,), or (1,) for all channels."""
-    raise NotImplementedError
+def add_all(x: Sequence[np.ndarray], out: np.ndarray) -> None:
+    """out = x[0] + x[1] + …, in this order. out is none of them."""
+    out[...] = sum(x)
 
 
 @kernel
-def affine(x: np.ndarray, before: np.ndarray | None, scale: np.ndarray | None, after: np.ndarray | None,
-           out: np.ndarray) -> None:
-    """out[n, c, i] = (x − before[c]) · scale[c] + after[c], without the steps that are None.
-
-    x, out (N, C, P), may be one; the others (C,), at least one of them not None.
-    """
-    raise NotImplementedError
+def weighted_sum(x: Sequence[np.ndarray], c: Sequence[float], out: np.ndarray) -> None:
+    """out = c[0] · x[0] + c[1] · x[1] + …, in this order, of at least two arrays. out may be x[0]."""
+    out[...] = sum(c_i * x_i for c_i, x_i in zip(c, x, strict=True))
 
 
 @kernel
-def remembered_moments(mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, eps: float, mu: np.ndarray,
-                       scale: np.ndarray) -> None:
-    """μ = mean / factor and scale = 1 / √(variance / factor + ε), all (C,) but for factor (1,).
-
-    Where factor is 0, nothing has been remembered, and 1 / factor counts as 0.
-    """
-    raise NotImplementedError
+def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """out = a · b, number by number. out may be a."""
+    np.multiply(a, b, out=out)
 
 
 @kernel
-def weighted_sum(a: np.ndarray, p: float, b: np.ndarray, q: float, out: np.ndarray) -> None:
-    """out = p · a + q · b, all of one shape; out may be a."""
-    raise NotImplementedError
-
-
-@kernel
-def add_up(parts: Sequence[np.ndarray], out: np.ndarray) -> None:
-    """out = Σ parts, from the first to the last; all of one shape, and `out` none of them."""
-    raise NotImplementedError
-
-
-@kernel
-def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """out = a · b, all of one shape; out may be a."""
-    raise NotImplementedError
-
-
-@kernel
-def larger(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """out = max(a, b), all of one shape, not a number where one is none; out may be a."""
-    raise NotImplementedError
-
-
-@kernel
-def copy_columns(x: np.ndarray, start: int, width: int, out: np.ndarray, at: int) -> None:
-    """out[r, at : at + width] = x[r, start : start + width] for every row r of both."""
-    raise NotImplementedError
-
-
-@kernel
-def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
-    """out = the part of x that begins at the index `start`, as large as out; both of as many axes, at least one."""
-    raise NotImplementedError
+def maximum(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """out = max(a, b), number by number; NaN where either is NaN. out may be a."""
+    np.maximum(a, b, out=out)

@@ -1,8 +1,7 @@
-"""Twins of maps of single numbers: one pass over memory, on vector registers, by all threads."""
+"""Number by number in compiled tasks: one pass over memory, on vector registers, by all threads."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,81 +31,34 @@ def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarra
     _relu_grad(count, unless_same(dy, out), float(alpha), positive, out, dy.size, count)
 
 
-@definitions.prelu.implementation("numba", recordable=True)
-def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
+@definitions.add_all.implementation("numba", recordable=True)
+def add_all(x: Sequence[np.ndarray], out: np.ndarray) -> None:
     """See the definition."""
-    N, C, P = x.shape
-    count = pieces(x.size, N * C)
-    _prelu(count, unless_same(x, out), a, out, N * C, len(a), P, count)
-
-
-@definitions.affine.implementation("numba", recordable=True)
-def affine(x: np.ndarray, before: np.ndarray | None, scale: np.ndarray | None, after: np.ndarray | None,
-           out: np.ndarray) -> None:
-    """See the definition."""
-    N, C, P = x.shape
-    if P == 1:  # a row of channels is longer than rows of one number
-        count = pieces(x.size, N)
-        _affine_rows(count, unless_same(x, out), before, scale, after, out, N, C, count)
-    else:
-        count = pieces(x.size, N * C)
-        _affine_planes(count, unless_same(x, out), before, scale, after, out, N * C, C, P, count)
-
-
-@definitions.remembered_moments.implementation("numba", recordable=True)
-def remembered_moments(mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, eps: float, mu: np.ndarray,
-                       scale: np.ndarray) -> None:
-    """See the definition."""
-    _remembered_moments(1, mean, variance, factor, float(eps), mu, scale, mean.size)
+    count = pieces(len(x) * out.size)
+    _add_all(count, out, out.size, count, len(x), *x)
 
 
 @definitions.weighted_sum.implementation("numba", recordable=True)
-def weighted_sum(a: np.ndarray, p: float, b: np.ndarray, q: float, out: np.ndarray) -> None:
+def weighted_sum(x: Sequence[np.ndarray], c: Sequence[float], out: np.ndarray) -> None:
+    """Two arrays at a time."""
+    total, p, count = x[0], float(c[0]), pieces(out.size)
+    for x_i, q in zip(x[1:], c[1:], strict=True):
+        _weighted_sum(count, unless_same(total, out), x_i, out, out.size, count, p, float(q))
+        total, p = out, 1.0
+
+
+@definitions.multiply.implementation("numba", recordable=True)
+def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """See the definition."""
     count = pieces(a.size)
-    _weighted_sum(count, unless_same(a, out), b, out, a.size, count, float(p), float(q))
+    _multiply(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
 
-@definitions.add_up.implementation("numba", recordable=True)
-def add_up(parts: Sequence[np.ndarray], out: np.ndarray) -> None:
-    """See the definition."""
-    count = pieces(len(parts) * out.size)
-    _add_up(count, out, out.size, count, len(parts), *parts)
-
-
-@definitions.product.implementation("numba", recordable=True)
-def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+@definitions.maximum.implementation("numba", recordable=True)
+def maximum(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """See the definition."""
     count = pieces(a.size)
-    _product(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
-
-
-@definitions.larger.implementation("numba", recordable=True)
-def larger(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """See the definition."""
-    count = pieces(a.size)
-    _larger(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
-
-
-@definitions.copy_columns.implementation("numba", recordable=True)
-def copy_columns(x: np.ndarray, start: int, width: int, out: np.ndarray, at: int) -> None:
-    """See the definition."""
-    if out.dtype != x.dtype:
-        definitions.copy_columns.on("numpy")(x, start, width, out, at)
-        return
-    rows = len(x)
-    parts = pieces(width) if rows == 1 else 1  # of a single row
-    count = parts if rows == 1 else pieces(rows * width, rows)
-    _copy_columns(count, x, start, width, out, at, rows, x.shape[1], out.shape[1], parts, count)
-
-
-@definitions.crop.implementation("numba", recordable=True)
-def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
-    """See the definition."""
-    rows, width = math.prod(out.shape[:-1]), out.shape[-1]
-    count = pieces(rows * width, rows)
-    _crop(count, x, out, np.array(x.shape, np.int64), np.array(start, np.int64), np.array(out.shape, np.int64), x.ndim,
-          rows, width, count)
+    _maximum(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
 
 # --- entries: x is address 0 where they run in place, which the first of two loops is for (see unless_same) ---------
@@ -157,85 +109,6 @@ def _relu_grad(block, piece):
             out[i] = d if positive[i] else alpha * d
 
 
-@entry
-def _prelu(block, piece):
-    """y = max(x, 0) + a · min(x, 0), by rows of P numbers with a slope each: slopes repeat."""
-    x, slopes, y, rows, channels, P, count = values(block, 7)
-    a_of = words.floats(slopes, channels)
-    first, end = part(rows, piece, count)
-    for r in range(first, end):
-        a, out = a_of[r % channels], floats_of(y, r * P, (r + 1) * P)
-        if x == 0:
-            for i in range(P):
-                out[i] = _bent(out[i], a)
-        else:
-            source = floats_of(x, r * P, (r + 1) * P)
-            for i in range(P):
-                out[i] = _bent(source[i], a)
-
-
-@helper
-def _bent(v, a):
-    zero = np.float32(0)
-    return (zero if v < zero else v) + a * (zero if v > zero else v)
-
-
-@entry
-def _affine_planes(block, piece):
-    """y = (x − before[c]) · scale[c] + after[c], by rows of P numbers of a channel c."""
-    x, before, scale, after, y, rows, C, P, count = values(block, 9)
-    first, end = part(rows, piece, count)
-    for r in range(first, end):
-        m, s, b = _number(before, r % C, 0), _number(scale, r % C, 1), _number(after, r % C, 0)
-        out = floats_of(y, r * P, (r + 1) * P)
-        if x == 0:
-            for i in range(P):
-                out[i] = (out[i] - m) * s + b
-        else:
-            source = floats_of(x, r * P, (r + 1) * P)
-            for i in range(P):
-                out[i] = (source[i] - m) * s + b
-
-
-@helper
-def _number(address, index, default):
-    """Number `index` of the array at an address, or the default where there is no array."""
-    return words.floats(address, index + 1)[index] if address else np.float32(default)
-
-
-@entry
-def _affine_rows(block, piece):
-    """The same by rows of a number a channel."""
-    x, before, scale, after, y, N, C, count = values(block, 8)
-    first, end = part(N, piece, count)
-    for n in range(first, end):
-        out = floats_of(y, n * C, (n + 1) * C)
-        if x:
-            copy(floats_of(x, n * C, (n + 1) * C), out)
-        if before:
-            means = words.floats(before, C)
-            for c in range(C):
-                out[c] -= means[c]
-        if scale:
-            factors = words.floats(scale, C)
-            for c in range(C):
-                out[c] *= factors[c]
-        if after:
-            add(words.floats(after, C), out)
-
-
-@entry
-def _remembered_moments(block, piece):
-    """mu = mean / factor and scale = 1 / √(variance / factor + eps), of a channel each; 1 / 0 counts as 0 here."""
-    mean_at, variance_at, factor_at, little, mu_at, scale_at, C = values(block, 7)
-    mean, variance, factor = words.floats(mean_at, C), words.floats(variance_at, C), words.floats(factor_at, 1)[0]
-    mu, scale, eps = words.floats(mu_at, C), words.floats(scale_at, C), np.float32(words.number(little))
-    share = np.float32(1) / factor if factor != 0 else np.float32(0)
-    for c in range(C):
-        mu[c] = mean[c] * share
-        scale[c] = np.float32(1) / np.sqrt(variance[c] * share + eps)
-
-
 def _of_pairs(formula: Callable[..., Any]) -> Entry:
     """An entry that lays formula(u, v, p, q) on the numbers u and v of two arrays."""
 
@@ -272,11 +145,11 @@ def _larger_of(u, v, p, q):
     return u if u != u else more
 
 
-_weighted_sum, _product, _larger = _of_pairs(_sum_of), _of_pairs(_product_of), _of_pairs(_larger_of)
+_weighted_sum, _multiply, _maximum = _of_pairs(_sum_of), _of_pairs(_product_of), _of_pairs(_larger_of)
 
 
 @entry
-def _add_up(block, piece):
+def _add_all(block, piece):
     """y = the sum of any number of arrays, whose addresses end the block."""
     y, size, count, arrays = values(block, 4)
     first, end = part(size, piece, count)
@@ -286,31 +159,3 @@ def _add_up(block, piece):
         copy(floats_of(block[4], start, stop), total)
         for k in range(1, arrays):
             add(floats_of(block[4 + k], start, stop), total)
-
-
-@entry
-def _copy_columns(block, piece):
-    """y[r, at + i] = x[r, start + i] for i below width; rows of x and y have `have` and `get` numbers."""
-    x, start, width, y, at, rows, have, get, parts, count = values(block, 10)
-    if parts > 1:
-        first, end = part(width, piece, parts)
-        copy(floats_of(x, start + first, start + end), floats_of(y, at + first, at + end))
-        return
-    first, end = part(rows, piece, count)
-    for r in range(first, end):
-        source, to = r * have + start, r * get + at
-        copy(floats_of(x, source, source + width), floats_of(y, to, to + width))
-
-
-@entry
-def _crop(block, piece):
-    """y[i, j, …] = x[i + start 0, j + start 1, …], by rows along the last axis."""
-    x, y, sizes, starts, wanted, axes, rows, width, count = values(block, 9)
-    have, start, get = words.ints(sizes, axes), words.ints(starts, axes), words.ints(wanted, axes)
-    first, end = part(rows, piece, count)
-    for r in range(first, end):
-        rest, at, step = r, start[axes - 1], have[axes - 1]
-        for axis in range(axes - 2, -1, -1):
-            at += (rest % get[axis] + start[axis]) * step
-            rest, step = rest // get[axis], step * have[axis]
-        copy(floats_of(x, at, at + width), floats_of(y, r * width, (r + 1) * width))

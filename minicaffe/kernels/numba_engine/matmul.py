@@ -23,6 +23,8 @@ DOTS = 2048           # numbers of a row that are multiplied at a time: a tile's
 @definitions.matmul.implementation("numba", recordable=True)
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) -> None:
     """See the definition."""
+    if out.strides[0] < out.strides[1]:  # a transposed view: write it as it lies in memory, outᵀ = bᵀ · aᵀ
+        a, b, out = b.T, a.T, out.T
     if out.shape[1] == 1:  # a column is computed as a row: its numbers then lie side by side in a register
         a, b, out = b.T, a.T, out.T
     (M, N), D = out.shape, a.shape[1]

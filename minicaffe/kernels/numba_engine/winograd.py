@@ -67,7 +67,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int,
     _points_to_taps(MOST_PIECES, filters, taps, group * C, K // group)
     turned = borrow("filters", out.shape, x.dtype)
     _transpose(MOST_PIECES, taps, turned, group, C * TAPS * TAPS, K // group)
-    weighted_sum(out, 1.0, turned, 1.0, out)
+    weighted_sum([out, turned], [1.0, 1.0], out)
 
 
 def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pad: Sizes, group: int,

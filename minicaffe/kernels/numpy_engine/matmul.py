@@ -15,11 +15,13 @@ GRAIN = 16            # blocks begin at multiples of this, as BLAS likes them
 
 @definitions.matmul.implementation("numpy")
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) -> None:
-    """out = a · b, or out += a · b with `add`. a (M, K), b (K, N), out (M, N); a and b may be transposed views.
+    """By BLAS on several threads.
 
     The longer side of out is cut into blocks by the shapes alone, so any number of threads gives the same bits. Where
     sums are short, most of the work is to write out; then its rows are cut, which are quicker to write whole.
     """
+    if out.strides[0] < out.strides[1]:  # a transposed view: write it as it lies in memory, outᵀ = bᵀ · aᵀ
+        a, b, out = b.T, a.T, out.T
     (M, N), K = out.shape, a.shape[1]
     rows = M >= min(N, 4 * K)
     length = M if rows else N

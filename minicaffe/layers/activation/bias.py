@@ -16,8 +16,8 @@ def covered_shape(layer, x, num_axes):
     return x.shape[axis:stop]
 
 
-def split_axes(layer, x, b, name):
-    """(outer, middle, inner): the sizes of x before, under and after blob b, laid at the layer's `axis`.
+def covered_axis(layer, x, b, name):
+    """The first axis of blob x that blob b covers: the layer's `axis`, or 0 where b is a scalar.
 
     LayerError where the shape of b does not recur in x from there on; `name` is what messages call b.
     """
@@ -26,6 +26,11 @@ def split_axes(layer, x, b, name):
         layer.fail(f"{name} {b.shape} must have the shape of bottom[0] {x.shape} from axis {axis} on, "
                    f"which begins {x.shape[axis:axis + b.num_axes]}",
                    hint=f"set {layer.message}.axis to the axis of bottom[0] that {name} belongs to")
+    return axis
+
+
+def sizes_around(x, b, axis):
+    """(outer, middle, inner): the sizes of x before, under and after blob b, which covers its axes from `axis` on."""
     return x.count_between(0, axis), b.count, x.count_between(axis + b.num_axes)
 
 
@@ -65,12 +70,14 @@ class BiasLayer(Layer):
             self.fail("cannot write its top over bottom[1], the bias", hint="give the top a name of its own")
 
     def reshape(self, bottom, top):
-        self.sizes = split_axes(self, bottom[0], self._b(bottom), "the bias")
+        x, b = bottom[0], self._b(bottom)
+        self.axis = covered_axis(self, x, b, "the bias")
+        self.sizes = sizes_around(x, b, self.axis)
         top[0].reshape_like(bottom[0])
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes)
-        kernels.affine(x, None, None, self._b(bottom).data.reshape(-1), y)
+        x, b, y = bottom[0].data, self._b(bottom).data, top[0].data
+        kernels.add_bias(x, b, self.axis, y)
 
     def backward(self, top, propagate_down, bottom):
         dy, dx = top[0].diff, bottom[0].diff
@@ -78,12 +85,15 @@ class BiasLayer(Layer):
             db = self.blobs[0].diff
             db += self._sum(dy).reshape(db.shape)
         elif len(bottom) == 2 and propagate_down[1]:
-            bottom[1].diff[...] = self._sum(dy).reshape(bottom[1].shape)
+            db = bottom[1].diff
+            db[...] = self._sum(dy).reshape(db.shape)
         if propagate_down[0] and dx is not dy:
             dx[...] = dy
 
     def _b(self, bottom):
+        """The blob b: the second bottom where there is one, else the learned one."""
         return bottom[1] if len(bottom) == 2 else self.blobs[0]
 
     def _sum(self, dy):
+        """Σ dy[o, m, i] over o and i."""
         return dy.reshape(self.sizes).sum(axis=(0, 2))

@@ -30,6 +30,7 @@ class PowerLayer(Elementwise):
         self.p, self.s, self.b = self.param.power, self.param.scale, self.param.shift
 
     def reshape(self, bottom, top):
+        # a linear function is one kernel, so it can be recorded; another power is computed here
         super().reshape(bottom, top)
         self.recordable = self.p == 1 and self.s != 0 and not self._keeps_x
 

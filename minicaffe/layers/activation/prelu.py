@@ -40,28 +40,29 @@ class PReLULayer(Layer):
         self._check_axes(x)
         if not self.param.channel_shared and a.count != x.shape[1]:
             self.fail(f"bottom[0] {x.shape} has {x.shape[1]} channels, but there are {a.count} learned slopes")
-        self.sizes = x.shape[0], x.shape[1], x.count_between(2)
         top[0].reshape_like(x)
-        self.keeps_x = top[0] is x and self.runs_backward
-        self.recordable = not self.keeps_x
+        self.keeps_x = top[0] is x and self.runs_backward  # backward reads the x that y has replaced
         if self.keeps_x:
             self.x = self.scratch(x.shape)
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes)
+        x, y, a = bottom[0].data, top[0].data, self.blobs[0].data
         if self.keeps_x:
-            self.x.reshape(self.sizes)[...] = x
-        kernels.prelu(x, self.blobs[0].data.reshape(-1), y)
+            kernels.copy(x, self.x)
+        kernels.prelu(x, a, y)
 
     def backward(self, top, propagate_down, bottom):
-        x = (self.x if self.keeps_x else bottom[0].data).reshape(self.sizes)
-        dy, dx, da = top[0].diff.reshape(self.sizes), bottom[0].diff.reshape(self.sizes), self.blobs[0].diff
+        sizes = bottom[0].shape[0], bottom[0].shape[1], bottom[0].count_between(2)
+        x = (self.x if self.keeps_x else bottom[0].data).reshape(sizes)
+        dy, dx = top[0].diff.reshape(sizes), bottom[0].diff.reshape(sizes)
+        a, da = self.blobs[0].data.reshape(-1, 1), self.blobs[0].diff
         if self.param_propagate_down[0]:
             sums = np.einsum("nci,nci->c", dy, np.minimum(x, 0))
             da += sums.sum() if self.param.channel_shared else sums
         if propagate_down[0]:
-            np.multiply(dy, np.where(x > 0, 1, self.blobs[0].data.reshape(-1, 1)), out=dx)
+            np.multiply(dy, np.where(x > 0, 1, a), out=dx)
 
     def _check_axes(self, x):
+        """LayerError unless x has a channel axis."""
         if x.num_axes < 2:
             self.fail(f"bottom[0] must have at least 2 axes, (N, C, …), got {x.shape}")

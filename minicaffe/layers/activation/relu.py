@@ -29,14 +29,16 @@ class ReLULayer(Layer):
 
     def reshape(self, bottom, top):
         top[0].reshape_like(bottom[0])
-        self.positive = self.scratch(bottom[0].shape, bool).reshape(-1) if self.runs_backward else None
+        if self.runs_backward:
+            self.positive = self.scratch(bottom[0].shape, bool)
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1)
-        kernels.relu(x, self.alpha, self.positive, y)
+        x, y = bottom[0].data, top[0].data
+        # backward cannot ask x itself, which is gone if this layer or a later one runs in place
+        positive = self.positive if self.runs_backward else None
+        kernels.relu(x, self.alpha, positive, y)
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
-            assert self.positive is not None
-            dy, dx = top[0].diff.reshape(-1), bottom[0].diff.reshape(-1)
+            dy, dx = top[0].diff, bottom[0].diff
             kernels.relu_grad(dy, self.alpha, self.positive, dx)

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.layers.activation.bias import covered_shape, split_axes
+from minicaffe.layers.activation.bias import covered_axis, covered_shape, sizes_around
 from minicaffe.proto import FillerParameter
 
 
@@ -50,31 +50,35 @@ class ScaleLayer(Layer):
             self.add_blob(self._w(bottom).shape, p.bias_filler)
 
     def reshape(self, bottom, top):
-        self.sizes = split_axes(self, bottom[0], self._w(bottom), "the scale")
-        top[0].reshape_like(bottom[0])
-        self.keeps_x = top[0] is bottom[0] and self.runs_backward
-        self.recordable = not self.keeps_x
+        x, w = bottom[0], self._w(bottom)
+        self.axis = covered_axis(self, x, w, "the scale")
+        self.sizes = sizes_around(x, w, self.axis)
+        top[0].reshape_like(x)
+        self.keeps_x = top[0] is x and self.runs_backward  # backward reads the x that y has replaced
         if self.keeps_x:
-            self.x = self.scratch(bottom[0].shape)
+            self.x = self.scratch(x.shape)
 
     def forward(self, bottom, top):
-        x, y, w = bottom[0].data, top[0].data, self._w(bottom).data.reshape(-1)
+        x, w, y = bottom[0].data, self._w(bottom).data, top[0].data
+        b = self.blobs[-1].data if self.param.bias_term else None
         if self.keeps_x:
-            self.x[...] = x
-        b = self.blobs[-1].data.reshape(-1) if self.param.bias_term else None
-        kernels.affine(x.reshape(self.sizes), None, w, b, y.reshape(self.sizes))
+            kernels.copy(x, self.x)
+        kernels.scale_channels(x, w, b, self.axis, y)
 
     def backward(self, top, propagate_down, bottom):
-        x, dy = self.x if self.keeps_x else bottom[0].data, top[0].diff.reshape(self.sizes)
+        x = (self.x if self.keeps_x else bottom[0].data).reshape(self.sizes)
+        dy = top[0].diff.reshape(self.sizes)
         if self.param.bias_term and self.param_propagate_down[-1]:
             db = self.blobs[-1].diff
             db += dy.sum(axis=(0, 2)).reshape(db.shape)
         w, learned = self._w(bottom), len(bottom) == 1
         if self.param_propagate_down[0] if learned else propagate_down[1]:
-            dw = np.einsum("omi,omi->m", dy, x.reshape(self.sizes)).reshape(w.shape)
+            dw = np.einsum("omi,omi->m", dy, x).reshape(w.shape)
+            # the diff of a learned blob is added to, the diff of a bottom is overwritten
             w.diff[...] = w.diff + dw if learned else dw
         if propagate_down[0]:
             np.multiply(dy, w.data.reshape(-1, 1), out=bottom[0].diff.reshape(self.sizes))
 
     def _w(self, bottom):
+        """The blob w: the second bottom where there is one, else the learned one."""
         return bottom[1] if len(bottom) == 2 else self.blobs[0]

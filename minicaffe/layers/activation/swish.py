@@ -35,6 +35,7 @@ class SwishLayer(Elementwise):
         return s * (1 + self.beta * x * (1 - s))
 
     def _gate(self, x):
+        """s = 1 / (1 + e^−βx)."""
         s = np.multiply(x, self.beta, out=np.empty_like(x))
         kernels.sigmoid(s, s)
         return s

@@ -45,7 +45,7 @@ class DropoutLayer(Layer):
             np.multiply(self.rng.random(x.shape) >= self.p, 1 / (1 - self.p), out=self.m)
             np.multiply(x, self.m, out=y)
         elif y is not x:
-            kernels.copy_columns(x.reshape(1, -1), 0, x.size, y.reshape(1, -1), 0)
+            kernels.copy(x, y)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:

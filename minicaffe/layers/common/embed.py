@@ -40,11 +40,12 @@ class EmbedLayer(Layer):
         top[0].reshape(*bottom[0].shape, self.K)
 
     def forward(self, bottom, top):
-        y = top[0].data.reshape(-1, self.K)
+        w, y = self.blobs[0].data, top[0].data.reshape(-1, self.K)
         self.index = self._checked(bottom[0])
-        np.take(self.blobs[0].data, self.index, axis=0, out=y, mode="clip")  # checked above; clip is unbuffered
+        np.take(w, self.index, axis=0, out=y, mode="clip")  # checked above; other modes need a buffer as large as y
         if self.param.bias_term:
-            y += self.blobs[1].data
+            b = self.blobs[1].data
+            y += b
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
@@ -52,14 +53,17 @@ class EmbedLayer(Layer):
                       hint="set propagate_down: false for it")
         dy = top[0].diff.reshape(-1, self.K)
         if self.param_propagate_down[0]:
-            kernels.scatter_add(dy, self.index, out=self.blobs[0].diff)
+            dw = self.blobs[0].diff
+            kernels.scatter_add(dy, self.index, out=dw)  # dw[index[i]] += dy[i]
         if self.param.bias_term and self.param_propagate_down[1]:
-            self.blobs[1].diff[...] += dy.sum(axis=0)
+            db = self.blobs[1].diff
+            db += dy.sum(axis=0)
 
     def allow_force_backward(self, bottom_index):
         return False
 
     def _checked(self, bottom):
+        """The indices in a bottom as whole numbers, flat; LayerError where one names no row of w."""
         x = bottom.data.reshape(-1)
         with np.errstate(invalid="ignore"):  # what is no number becomes one out of range
             index = x.astype(np.intp)  # Caffe: a fraction is cut off

@@ -52,30 +52,36 @@ class InnerProductLayer(Layer):
         top[0].reshape(*shape[:axis], self.param.num_output)
 
     def forward(self, bottom, top):
-        x, y, w = self._rows(bottom[0].data), self._outputs(top[0].data), self.blobs[0].data
-        kernels.matmul(x, w if self.param.transpose else w.T, y)
+        x, y, w = self._inputs(bottom[0].data), self._outputs(top[0].data), self._weights(self.blobs[0].data)
+        kernels.matmul(x, w.T, y)  # y = x · wᵀ
         if self.param.bias_term:
-            rows = y.reshape(*y.shape, 1)
-            kernels.affine(rows, None, None, self.blobs[1].data, rows)
+            b = self.blobs[1].data
+            kernels.add_bias(y, b, 1, y)  # y += b
 
     def backward(self, top, propagate_down, bottom):
-        x, dy, w = self._rows(bottom[0].data), self._outputs(top[0].diff), self.blobs[0].data
+        x, dy, w = self._inputs(bottom[0].data), self._outputs(top[0].diff), self._weights(self.blobs[0].data)
         if self.param_propagate_down[0]:
-            a, b = (x, dy) if self.param.transpose else (dy, x)
-            dw, add = self.blobs[0].diff_to_add()  # a large dw is not worth clearing just to be added to
-            kernels.matmul(a.T, b, dw, add=add)
+            # dw may be large: where it counts as zeros it is overwritten, which saves clearing it and adding to it
+            dw, add = self.blobs[0].diff_to_add()
+            kernels.matmul(dy.T, x, self._weights(dw), add=add)  # dw += dyᵀ · x
         if self.param.bias_term and self.param_propagate_down[1]:
-            kernels.add_channel_sums(dy, self.blobs[1].diff)
+            db = self.blobs[1].diff
+            kernels.add_channel_sums(dy, db)  # db += Σ dy[n]
         if propagate_down[0]:
-            kernels.matmul(dy, w.T if self.param.transpose else w, self._rows(bottom[0].diff))
+            dx = self._inputs(bottom[0].diff)
+            kernels.matmul(dy, w, dx)  # dx = dy · w
 
     def multiply_adds(self, bottom, top):
         return top[0].count * self.D  # each row of x meets every weight once
 
-    def _rows(self, x):
-        """x as a matrix of one row an inner product."""
+    def _inputs(self, x):
+        """x or dx as a matrix (N, D)."""
         return x.reshape(-1, self.D)
 
     def _outputs(self, y):
-        """y as a matrix (N, K)."""
+        """y or dy as a matrix (N, K)."""
         return y.reshape(-1, self.param.num_output)
+
+    def _weights(self, w):
+        """w or dw as a matrix (K, D); with `transpose` it is stored as (D, K)."""
+        return w.T if self.param.transpose else w

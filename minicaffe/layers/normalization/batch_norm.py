@@ -63,38 +63,37 @@ class BatchNormLayer(Layer):
             self.fail(f"bottom[0] {x.shape} has {channels} channels, but the statistics are of {self.C}")
         top[0].reshape_like(x)
         if self.use_global_stats:
-            self.mu, self.scale = self.scratch((self.C,)), self.scratch((self.C,))
+            self.mu, self.inverse_std = self.scratch((self.C,)), self.scratch((self.C,))
         else:
-            self.y = self.scratch(x.shape)
+            self.y = self.scratch(x.shape)  # y again: a layer behind may overwrite the top in place
         self.m = x.count // self.C
-        self._rows = (x.shape[0], self.C, x.count // max(1, x.shape[0] * self.C))
+        self.sizes = x.shape[0], self.C, x.count // max(1, x.shape[0] * self.C)  # x as (N, C, values of a channel)
 
     def forward(self, bottom, top):
-        x = bottom[0].data.reshape(self._rows)
+        x, y = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes)
         if self.use_global_stats:
             # Caffe: with factor = 0, as at the start, μ = v = 0
             mean, variance, factor = (b.data for b in self.blobs)
-            kernels.remembered_moments(mean, variance, factor, self.eps, self.mu, self.scale)
-            kernels.affine(x, self.mu, self.scale, None, top[0].data.reshape(self._rows))
+            kernels.global_stats(mean, variance, factor, self.eps, self.mu, self.inverse_std)
+            kernels.normalize_channels(x, self.mu, self.inverse_std, y)
             return
-        y, mu = self.y.reshape(self._rows), self._channel_sum(x) / self.m
-        np.subtract(x, self._spread(mu), out=y)
-        v = self._channel_sum(y * y) / self.m
+        kept, mu = self.y.reshape(self.sizes), self._mean(x)
+        np.subtract(x, mu[:, np.newaxis], out=kept)
+        v = self._mean(kept * kept)
         self._remember(mu, v)
-        self.std = self._spread(np.sqrt(v + self.eps))
-        y /= self.std
-        top[0].data[...] = self.y
+        self.std = np.sqrt(v + self.eps)[:, np.newaxis]
+        kept /= self.std
+        y[...] = kept
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        dy, dx = top[0].diff.reshape(self._rows), bottom[0].diff.reshape(self._rows)
+        dy, dx = top[0].diff.reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
         if self.use_global_stats:
-            kernels.affine(dy, None, self.scale, None, dx)
+            kernels.scale_channels(dy, self.inverse_std, None, 1, dx)
             return
-        y = self.y.reshape(self._rows)
-        mean_dy = self._spread(self._channel_sum(dy) / self.m)
-        mean_dy_y = self._spread(self._channel_sum(dy * y) / self.m)
+        y = self.y.reshape(self.sizes)
+        mean_dy, mean_dy_y = self._mean(dy)[:, np.newaxis], self._mean(dy * y)[:, np.newaxis]
         np.subtract(dy, mean_dy + mean_dy_y * y, out=dx)
         dx /= self.std
 
@@ -108,6 +107,7 @@ class BatchNormLayer(Layer):
                 "or leave use_global_stats out")
 
     def _remember(self, mu, v):
+        """Add the batch's statistics to the blobs, in which those of earlier batches fade."""
         mean, variance, factor = (b.data for b in self.blobs)
         unbiased = self.m / (self.m - 1) if self.m > 1 else 1.0
         for kept, new in ((mean, mu), (variance, v * unbiased), (factor, 1.0)):
@@ -124,10 +124,7 @@ class BatchNormLayer(Layer):
                 self.fail(f"param {i} has lr_mult {specs[i].lr_mult:g}, but its blobs are statistics, not weights",
                           hint="remove it or set lr_mult: 0; learnable scales and shifts belong in a Scale layer")
 
-    @staticmethod
-    def _channel_sum(values):
-        return values.sum(axis=2).sum(axis=0)  # rows first: numpy adds a row pairwise, so few digits get lost
-
-    @staticmethod
-    def _spread(per_channel):
-        return per_channel[:, np.newaxis]
+    def _mean(self, values):
+        """The mean of each channel, (C,), of an array (N, C, values)."""
+        # rows first: numpy adds up a row pairwise, so few digits get lost
+        return values.sum(axis=2).sum(axis=0) / self.m

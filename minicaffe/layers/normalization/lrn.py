@@ -50,22 +50,22 @@ class LRNLayer(Layer):
         top[0].reshape_like(x)
         # the window's middle is in the blob, so it reaches no further than this, however large it is
         self.window = min(self.n, max(1, 2 * max(x.shape[axis] for axis in self.axes) - 1))
-        self.s = self._kept_x = None
+        self.keeps_x = top[0] is x and self.runs_backward  # backward reads the x that y has replaced
         if self.runs_backward:
             self.s = self.scratch(x.shape)
-            self._kept_x = self.scratch(x.shape) if top[0] is x else None
-        self.recordable = self._kept_x is None and self.axes == [1] and self.beta == 0.75  # for others numpy does it
+        if self.keeps_x:
+            self.x = self.scratch(x.shape)
 
     def forward(self, bottom, top):
         x, y = bottom[0].data, top[0].data
-        if self._kept_x is not None:
-            self._kept_x[...] = x
-        kernels.lrn(x, self.axes, self.window, self.alpha, self.k, self.beta, self.s, y)
+        s = self.s if self.runs_backward else None
+        if self.keeps_x:
+            kernels.copy(x, self.x)
+        kernels.lrn(x, self.axes, self.window, self.alpha, self.k, self.beta, s, y)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        x = bottom[0].data if self._kept_x is None else self._kept_x
-        assert self.s is not None
+        x = self.x if self.keeps_x else bottom[0].data
         dy, dx = top[0].diff, bottom[0].diff
         kernels.lrn_grad(x, self.s, dy, self.axes, self.window, self.alpha, self.beta, dx)

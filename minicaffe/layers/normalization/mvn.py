@@ -37,12 +37,13 @@ class MVNLayer(Layer):
         if x.num_axes > 4:
             self.fail(f"bottom[0] must have at most 4 axes (N, C, H, W), got {x.num_axes}: {x.shape}")
         N, C, H, W = (x.legacy_shape(i) for i in range(4))
-        self._groups = (N, C * H * W) if self.param.across_channels else (N * C, H * W)
+        # one row for each group of values that has a mean and a deviation of its own
+        self.sizes = (N, C * H * W) if self.param.across_channels else (N * C, H * W)
         if top[0] is not x:  # in place, another shape would be news to the layer before
             top[0].reshape(N, C, H, W)  # Caffe: the top has four axes, whatever the bottom has
 
     def forward(self, bottom, top):
-        x, y = (b.data.reshape(self._groups) for b in (bottom[0], top[0]))
+        x, y = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes)
         np.subtract(x, x.mean(axis=1, keepdims=True), out=y)
         if self.param.normalize_variance:
             # Caffe: ε is added to the standard deviation, not to the variance as in BatchNorm
@@ -52,7 +53,7 @@ class MVNLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
-        y, dy, dx = (v.reshape(self._groups) for v in (top[0].data, top[0].diff, bottom[0].diff))
+        y, dy, dx = (v.reshape(self.sizes) for v in (top[0].data, top[0].diff, bottom[0].diff))
         mean_dy = dy.mean(axis=1, keepdims=True)
         if not self.param.normalize_variance:
             np.subtract(dy, mean_dy, out=dx)

@@ -61,14 +61,16 @@ class RecurrentLayer(Layer):
         self.fed_back = self.scratch((self.T, N, self.D))
 
     def forward(self, bottom, top):
-        x, z, y = self._rows(bottom[0].data), self.z, top[0].data
-        kernels.matmul(x, self.blobs[0].data.T, out=self._rows(z))
-        z += self.blobs[1].data
+        x, cont, y = self._rows(bottom[0].data), bottom[1].data, top[0].data
+        w_x, b = self.blobs[0].data, self.blobs[1].data
+        kernels.matmul(x, w_x.T, out=self._rows(self.z))  # z = x · w_xᵀ
+        self.z += b
         if self.has_static:
-            z += bottom[2].data.reshape(z.shape[1], -1) @ self.blobs[2].data.T
+            x_static, w_s = self._static(bottom[2].data), self.blobs[2].data
+            self.z += x_static @ w_s.T  # the same in every step
         # Caffe: what is not exposed goes on where the last batch ended, however unrelated; δ = 0 is the cure
         first = bottom[-self.exposed:] if self.exposed else self.states
-        last = self.unroll([state.data[0] for state in first], bottom[1].data, y)
+        last = self.unroll([state.data[0] for state in first], cont, y)
         for state, values in zip(self.states, last, strict=True):
             state.data[0] = values
         for state, values in zip(top[1:], last, strict=False):
@@ -78,18 +80,22 @@ class RecurrentLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         if propagate_down[1]:
             self.fail("cannot backpropagate to bottom[1], the sequence indicators", hint="set propagate_down: false")
-        self.unroll_back(bottom[1].data, top[0].diff)
+        cont, dy = bottom[1].data, top[0].diff
+        self.unroll_back(cont, dy)
         self._report("[Backward] ", "bottom", "diff", self.debug_names[1], self.dz)
-        dz, N = self._rows(self.dz), self.dz.shape[1]
-        kernels.matmul(dz.T, self._rows(bottom[0].data), out=self.blobs[0].diff, add=True)
-        self.blobs[1].diff[...] += dz.sum(axis=0)
-        kernels.matmul(dz.T, self._rows(self.fed_back), out=self.w_h.diff, add=True)
+        x, dx, dz, fed_back = (self._rows(a) for a in (bottom[0].data, bottom[0].diff, self.dz, self.fed_back))
+        w_x, dw_x, db, dw_h = self.blobs[0].data, self.blobs[0].diff, self.blobs[1].diff, self.w_h.diff
+        kernels.matmul(dz.T, x, out=dw_x, add=True)  # dw_x += dzᵀ · x
+        db += dz.sum(axis=0)
+        kernels.matmul(dz.T, fed_back, out=dw_h, add=True)  # dw_h += dzᵀ · (δ · h one step before)
         # Caffe: the diffs of x and x_static are written whether anybody asks for them or not
-        kernels.matmul(dz, self.blobs[0].data, out=self._rows(bottom[0].diff))
+        kernels.matmul(dz, w_x, out=dx)  # dx = dz · w_x
         if self.has_static:
-            all_steps = self.dz.sum(axis=0)
-            self.blobs[2].diff[...] += all_steps.T @ bottom[2].data.reshape(N, -1)
-            np.matmul(all_steps, self.blobs[2].data, out=bottom[2].diff.reshape(N, -1))
+            x_static, dx_static = self._static(bottom[2].data), self._static(bottom[2].diff)
+            w_s, dw_s = self.blobs[2].data, self.blobs[2].diff
+            dz_static = self.dz.sum(axis=0)  # x_static entered every step
+            dw_s += dz_static.T @ x_static
+            np.matmul(dz_static, w_s, out=dx_static)
         for i in range(len(bottom) - self.exposed, len(bottom)):
             if propagate_down[i]:
                 bottom[i].diff.fill(0)  # Caffe: no gradient enters or leaves a batch through the exposed states
@@ -120,16 +126,24 @@ class RecurrentLayer(Layer):
 
     @property
     def w_h(self):
+        """The blob that the fed back state is multiplied by."""
         return self.blobs[3 if self.has_static else 2]
 
     def _rows(self, values):
+        """(T, N, …) as a matrix with a row for each step of each stream."""
         return values.reshape(self.T * values.shape[1], -1)
 
+    def _static(self, values):
+        """(N, …) as a matrix with a row for each stream."""
+        return values.reshape(len(values), -1)
+
     def _check_bottom(self, bottom, i, shape):
+        """LayerError unless bottom i has this shape, which follows from bottom[0]."""
         if bottom[i].shape != shape:
             self.fail(f"bottom[{i}] must be {shape} with bottom[0] {bottom[0].shape}, got {bottom[i].shape}")
 
     def _report(self, way, side, what, names, steps):
+        """Caffe's lines for `debug_info`: the mean of |values| in each step."""
         if self.param.debug_info:
             for t, values in enumerate(steps, 1):
                 log("net.cpp:584", f"    {way}Layer {self.name}_{names[0]}_{t}, {side} blob {names[1]}_{t} "

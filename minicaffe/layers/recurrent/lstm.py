@@ -44,15 +44,16 @@ class LSTMLayer(RecurrentLayer):
 
     def reshape(self, bottom, top):
         super().reshape(bottom, top)
-        self.c = self.scratch((self.T + 1, *top[0].shape[1:]))
+        self.c = self.scratch((self.T + 1, *top[0].shape[1:]))  # the cells before the first step, and after each
 
     def unroll(self, first, cont, y):
         h, self.c[0] = first
         w_h, c, fed_back = self.w_h.data, self.c, self.fed_back
         for t in range(self.T):
-            np.multiply(cont[t, :, np.newaxis], h, out=fed_back[t])
+            np.multiply(cont[t, :, np.newaxis], h, out=fed_back[t])  # δ_t · h_{t−1}
             self.z[t] += fed_back[t] @ w_h.T
             h = y[t]
+            # the gates take the place of z_t, for backward
             kernels.lstm_unit(c[t], self.z[t], cont[t], gates=self.z[t], c=c[t + 1], h=h)
         return h, c[self.T]
 
@@ -60,6 +61,6 @@ class LSTMLayer(RecurrentLayer):
         w_h, c = self.w_h.data, self.c
         dh, dc = np.zeros_like(c[0]), np.zeros_like(c[0])
         for t in reversed(range(self.T)):
-            dh += dy[t]
+            dh += dy[t]  # h_t goes out as y_t and into the next step
             kernels.lstm_unit_grad(c[t], self.z[t], c[t + 1], dc, dh, dc_prev=dc, dx=self.dz[t])
             dh = cont[t, :, np.newaxis] * (self.dz[t] @ w_h)

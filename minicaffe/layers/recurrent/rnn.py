@@ -48,8 +48,8 @@ class RNNLayer(RecurrentLayer):
     def unroll(self, first, cont, y):
         h, w_h = first[0], self.w_h.data
         for t in range(self.T):
-            np.multiply(cont[t, :, np.newaxis], h, out=self.fed_back[t])
-            h = self.z[t]
+            np.multiply(cont[t, :, np.newaxis], h, out=self.fed_back[t])  # δ_t · h_{t−1}
+            h = self.z[t]  # h_t takes the place of z_t, for backward
             h += self.fed_back[t] @ w_h.T
             np.tanh(h, out=h)
         w_o, b_o = (blob.data for blob in self.blobs[-2:])
@@ -60,11 +60,12 @@ class RNNLayer(RecurrentLayer):
         return [h]
 
     def unroll_back(self, cont, dy):
-        h, w_h, w_o, b_o = self.z, self.w_h.data, *self.blobs[-2:]
+        h, w_h = self.z, self.w_h.data
+        w_o, dw_o, db_o = self.blobs[-2].data, self.blobs[-2].diff, self.blobs[-1].diff
         do = self._rows(dy * (1 - self.o * self.o))
-        kernels.matmul(do.T, self._rows(h), out=w_o.diff, add=True)
-        b_o.diff[...] += do.sum(axis=0)
-        kernels.matmul(do, w_o.data, out=self._rows(self.dz))
+        kernels.matmul(do.T, self._rows(h), out=dw_o, add=True)  # dw_o += doᵀ · h
+        db_o += do.sum(axis=0)
+        kernels.matmul(do, w_o, out=self._rows(self.dz))  # dh = do · w_o, which becomes dz step by step
         from_later = np.zeros_like(h[0])
         for t in reversed(range(self.T)):
             self.dz[t] += from_later

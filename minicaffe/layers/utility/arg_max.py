@@ -54,7 +54,7 @@ class ArgMaxLayer(Layer):
         v = np.take_along_axis(x, i, axis=1)
         if self.param.HasField("axis"):
             y[...] = v.reshape(y.shape)
-        else:
+        else:  # Caffe: without axis, the places stand in channel 0 and the values in channel 1
             y[:, 0], y[:, 1] = i.reshape(y[:, 0].shape), v.reshape(y[:, 1].shape)
 
     def backward(self, top, propagate_down, bottom):

@@ -4,7 +4,6 @@ import warnings
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.layers.utility._rows import rows
 
 
 @register("Concat")
@@ -49,18 +48,18 @@ class ConcatLayer(Layer):
         top[0].reshape((*others[0], sum(sizes), *others[1]))
 
     def forward(self, bottom, top):
-        y, at = rows(top[0].data, self.axis), 0
-        for x in (rows(blob.data, self.axis) for blob in bottom):
-            kernels.copy_columns(x, 0, x.shape[1], y, at)
-            at += x.shape[1]
+        y, start = top[0].data, 0
+        for x in bottom:
+            kernels.put_slice(x.data, self.axis, start, y)
+            start += x.shape[self.axis]
 
     def backward(self, top, propagate_down, bottom):
-        dy, start = rows(top[0].diff, self.axis), 0
+        dy, start = top[0].diff, 0
         for x, wanted in zip(bottom, propagate_down, strict=True):
-            width = x.count_between(self.axis)
             if wanted:
-                kernels.copy_columns(dy, start, width, rows(x.diff, self.axis), 0)
-            start += width
+                kernels.take_slice(dy, self.axis, start, x.diff)
+            start += x.shape[self.axis]
 
     def _others(self, x):
+        """The sizes of x before and behind the joined axis."""
         return x.shape[:self.axis], x.shape[self.axis + 1:]

@@ -56,9 +56,7 @@ class EltwiseLayer(Layer):
         elif p.operation == p.PROD:
             _product(x, out=y)
         else:
-            kernels.weighted_sum(x[0], self.c[0], x[1], self.c[1], y)
-            for xi, ci in zip(x[2:], self.c[2:], strict=True):
-                kernels.weighted_sum(y, 1.0, xi, ci, y)
+            kernels.weighted_sum(x, self.c, y)
 
     def backward(self, top, propagate_down, bottom):
         p, x, dy = self.param, [blob.data for blob in bottom], top[0].diff
@@ -72,23 +70,25 @@ class EltwiseLayer(Layer):
                 kernels.linear(dy, self.c[i], 0.0, dx)
             elif p.stable_prod_grad:
                 _product([*x[:i], *x[i + 1:], dy], out=dx)
-            else:
+            else:  # Caffe: the whole product over one factor, 0 / 0 included
                 np.divide(_product(x, out=np.empty_like(dx)), x[i], out=dx)
                 dx *= dy
 
     def _max(self, x, y):
+        """y = max x[i], and for backward which bottom the winner of each place is."""
         if self.runs_backward:
             # Caffe: of two equal numbers in bottoms 0 and 1 the second wins, from bottom 2 on the earlier one
             np.greater_equal(x[1], x[0], out=self.winner)
-        kernels.larger(x[0], x[1], y)
+        kernels.maximum(x[0], x[1], y)
         for i in range(2, len(x)):
             if self.runs_backward:
                 self.winner[x[i] > y] = i
-            kernels.larger(y, x[i], y)
+            kernels.maximum(y, x[i], y)
 
 
 def _product(factors, out):
-    kernels.product(factors[0], factors[1], out)
+    """Write the product of at least two arrays into out, which is none of them; return out."""
+    kernels.multiply(factors[0], factors[1], out)
     for factor in factors[2:]:
-        kernels.product(out, factor, out)
+        kernels.multiply(out, factor, out)
     return out

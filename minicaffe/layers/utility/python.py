@@ -170,16 +170,19 @@ def _user_class(param):
 
 
 def _is_layer_class(value):
+    """Whether a value is a class of layers, and not one of our base classes."""
     return isinstance(value, type) and issubclass(value, Layer) and value not in BASES
 
 
 def _is_arity(value):
+    """Whether a value says how many blobs there may be: a number, or the least and the greatest."""
     if isinstance(value, tuple) and len(value) == 2:
         return isinstance(value[0], int) and (value[1] is None or isinstance(value[1], int))
     return isinstance(value, int)
 
 
 def _import(name, layer_name):
+    """The user's module of this name; LayerError where there is none, or where importing it fails."""
     if name.endswith(".py") or not all(name.split(".")) or set(name) & set("/\\\0"):
         raise LayerError(f"layer {layer_name!r} (Python): python_param.module {name!r} is no module's name",
                          hint="write 'my_layers' for a file my_layers.py in the current directory or along PYTHONPATH, "

@@ -49,7 +49,8 @@ class ReductionLayer(Layer):
         if not propagate_down[0]:
             return
         p, x, dx = self.param, bottom[0].data.reshape(self.sizes), bottom[0].diff.reshape(self.sizes)
-        t = self.c * top[0].diff.reshape(-1, 1)
+        dy = top[0].diff.reshape(-1, 1)
+        t = self.c * dy
         if p.operation == p.ASUM:
             np.multiply(np.sign(x), t, out=dx)
         elif p.operation == p.SUMSQ:

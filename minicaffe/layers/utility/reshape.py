@@ -39,12 +39,12 @@ class ReshapeLayer(Layer):
         x, y = bottom[0], top[0]
         start, stop = self._replaced(x)
         new = [*x.shape[:start], *self.dims, *x.shape[stop:]]
-        for i in range(start, start + len(self.dims)):
+        for i in range(start, start + len(self.dims)):  # a 0 takes the size that x has at that place
             if new[i] == 0:
                 self.check(i < x.num_axes, "shape.dim", f"has a 0 for axis {i}, which x {x.shape} lacks")
                 new[i] = x.shape[i]
         if -1 in self.dims:
-            place = start + self.dims.index(-1)
+            place = start + self.dims.index(-1)  # the -1 takes what the other sizes leave
             known = math.prod(new[:place] + new[place + 1:])
             self.check(known > 0 and x.count % known == 0, "shape.dim",
                        f"cannot share out the {x.count} numbers of x {x.shape} in parts of {known}")

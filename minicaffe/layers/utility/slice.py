@@ -5,7 +5,6 @@ import warnings
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.layers.utility._rows import rows
 
 
 @register("Slice")
@@ -42,26 +41,24 @@ class SliceLayer(Layer):
     def reshape(self, bottom, top):
         x = bottom[0]
         self.axis = self.axis_of(x, self.field)
-        self.cuts = self._cuts(x, len(top))
-        ends = [0, *self.cuts, x.shape[self.axis]]
-        for y, start, stop in zip(top, ends[:-1], ends[1:], strict=True):
+        self.starts = [0, *self._cuts(x, len(top))]
+        stops = [*self.starts[1:], x.shape[self.axis]]
+        for y, start, stop in zip(top, self.starts, stops, strict=True):
             y.reshape((*x.shape[:self.axis], stop - start, *x.shape[self.axis + 1:]))
 
     def forward(self, bottom, top):
-        x, start = rows(bottom[0].data, self.axis), 0
-        for y in (rows(blob.data, self.axis) for blob in top):
-            kernels.copy_columns(x, start, y.shape[1], y, 0)
-            start += y.shape[1]
+        x = bottom[0].data
+        for y, start in zip(top, self.starts, strict=True):
+            kernels.take_slice(x, self.axis, start, y.data)
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
-            dx, at = rows(bottom[0].diff, self.axis), 0
-            for dy in (rows(y.diff, self.axis) for y in top):
-                kernels.copy_columns(dy, 0, dy.shape[1], dx, at)
-                at += dy.shape[1]
+            dx = bottom[0].diff
+            for y, start in zip(top, self.starts, strict=True):
+                kernels.put_slice(y.diff, self.axis, start, dx)
 
     def _cuts(self, x, tops):
-        """Where each top but the first begins."""
+        """The place along `axis` at which each top but the first begins."""
         points, size = list(self.param.slice_point), x.shape[self.axis]
         if not points:
             if size % tops:

@@ -35,4 +35,4 @@ class SplitLayer(Layer):
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
-            kernels.add_up([y.diff for y in top], bottom[0].diff)
+            kernels.add_all([y.diff for y in top], bottom[0].diff)

@@ -29,16 +29,17 @@ class TileLayer(Layer):
 
     def reshape(self, bottom, top):
         x = bottom[0]
-        axis = self.axis_of(x)
-        self.outer, self.inner = x.count_between(0, axis), x.count_between(axis)
+        self.axis = axis = self.axis_of(x)
         top[0].reshape((*x.shape[:axis], self.k * x.shape[axis], *x.shape[axis + 1:]))
 
     def forward(self, bottom, top):
-        x, y = bottom[0].data.reshape(self.outer, self.inner), top[0].data.reshape(self.outer, self.k * self.inner)
+        x, y = bottom[0].data, top[0].data
         for i in range(self.k):
-            kernels.copy_columns(x, 0, self.inner, y, i * self.inner)
+            kernels.put_slice(x, self.axis, i * x.shape[self.axis], y)
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
-            dy, dx = top[0].diff, bottom[0].diff
-            dy.reshape(self.outer, self.k, self.inner).sum(axis=1, out=dx.reshape(self.outer, self.inner))
+            x = bottom[0]
+            outer, inner = x.count_between(0, self.axis), x.count_between(self.axis)
+            dy, dx = top[0].diff.reshape(outer, self.k, inner), x.diff.reshape(outer, inner)
+            dy.sum(axis=1, out=dx)

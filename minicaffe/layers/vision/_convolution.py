@@ -52,6 +52,7 @@ class ConvolutionBase(Layer):
             y.reshape(*shape[:self.axis], self.K, *sizes)
         # A stride beyond the padded image is never taken. It is cut, for kernels keep a table as long as the stride.
         reach = [max(n, m) + 2 * pad for n, m, pad in zip(shape[self.axis + 1:], sizes, self.window.pad, strict=True)]
+        # what the kernels take between their arrays: stride, pad, dilation, group
         self.geometry = (tuple(map(min, self.window.stride, reach)), self.window.pad, self.window.dilation,
                          self.param.group)
 

@@ -21,7 +21,7 @@ class Window(NamedTuple):
 
 def conv_window(layer, axes):
     """The window that a layer's convolution_param describes over so many spatial axes."""
-    if axes == 0:  # only a window of 1 with stride 1 and no pad says nothing wrong
+    if axes == 0:  # then there is nothing to slide along, and only a window of 1 with stride 1 and no pad fits
         for field, neutral in (("kernel_size", 1), ("stride", 1), ("pad", 0), ("dilation", 1)):
             layer.check(set(getattr(layer.param, field)) <= {neutral}, field, "has no axis to work along: bottom[0] "
                         f"has none behind axis {layer.param.axis}",
@@ -82,7 +82,7 @@ def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
         beyond.append((size - 1) * s - p >= n)
     if min(sizes) < 1 or 0 in shape[2:]:
         layer.fail(f"the window {kernel} does not fit bottom[0] (N, C, H, W) {shape}, padded by {pad}")
-    if any(beyond):  # only rounding up without padding comes here: Caffe gives NaN or −3.4e38 for such a window
+    if any(beyond):  # only rounding up without padding leads here; Caffe writes NaN or −3.4e38 for such a window
         axis = beyond.index(True)
         n, size, begins = shape[2 + axis], sizes[axis], (sizes[axis] - 1) * stride[axis]
         oh, ow = pooled_sizes(layer, shape, kernel, stride, pad, ceil=False)

@@ -38,7 +38,7 @@ class ConvolutionLayer(ConvolutionBase):
     recordable = True
     can_dry_run = True
 
-    def filter_channels(self, C, K, group):
+    def filter_channels(self, C, K, group):  # a filter makes one channel of y from all channels of its group of x
         return K, C // group
 
     def output_sizes(self, shape):
@@ -55,9 +55,11 @@ class ConvolutionLayer(ConvolutionBase):
         for y, x, asked in zip(top, bottom, propagate_down, strict=True):
             dy = self.images(y.diff)
             if self.wants_b:
-                kernels.add_channel_sums(dy, self.blobs[1].diff)
+                db = self.blobs[1].diff
+                kernels.add_channel_sums(dy, db)
             if self.wants_w:
-                kernels.correlate_weight_grad(self.images(x.data), dy, *self.geometry, self.blobs[0].diff)
+                dw = self.blobs[0].diff
+                kernels.correlate_weight_grad(self.images(x.data), dy, *self.geometry, dw)
             if asked:
                 kernels.correlate_data_grad(dy, w, *self.geometry, self.images(x.diff))
 

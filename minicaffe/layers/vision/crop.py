@@ -44,16 +44,17 @@ class CropLayer(Layer):
             if offset + size > n:
                 self.fail(f"offset {offset} and size {size} of the reference bottom[1] {wanted} "
                           f"reach over the {n} of bottom[0] {shape} at axis {i}")
-        self.kept = tuple(slice(o, o + size) for o, size in zip(offsets, sizes, strict=True))
+        self.offsets = offsets
         top[0].reshape(sizes)
 
     def forward(self, bottom, top):
-        kernels.crop(bottom[0].data, [at.start for at in self.kept], top[0].data)
+        kernels.crop(bottom[0].data, self.offsets, top[0].data)
 
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
-            dx = bottom[0].diff
+            dy, dx = top[0].diff, bottom[0].diff
+            kept = tuple(slice(o, o + size) for o, size in zip(self.offsets, dy.shape, strict=True))
             dx.fill(0)
-            dx[self.kept] = top[0].diff
+            dx[kept] = dy
         if propagate_down[1]:
             bottom[1].diff.fill(0)

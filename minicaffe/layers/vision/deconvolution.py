@@ -36,7 +36,7 @@ class DeconvolutionLayer(ConvolutionBase):
     recordable = True
     can_dry_run = True
 
-    def filter_channels(self, C, K, group):
+    def filter_channels(self, C, K, group):  # a filter stamps one channel of x onto all channels of its group of y
         return C, K // group
 
     def output_sizes(self, shape):
@@ -51,20 +51,22 @@ class DeconvolutionLayer(ConvolutionBase):
     def forward(self, bottom, top):
         w = self.blobs[0].data
         for x, y in zip(bottom, top, strict=True):
-            out = self.images(y.data)
-            kernels.correlate_data_grad(self.images(x.data), w, *self.geometry, out)
+            images = self.images(y.data)
+            kernels.correlate_data_grad(self.images(x.data), w, *self.geometry, images)
             if len(self.blobs) > 1:
-                channels = out.reshape(len(out), self.K, -1)
-                kernels.affine(channels, None, None, self.blobs[1].data, channels)
+                b = self.blobs[1].data
+                kernels.add_bias(images, b, 1, images)
 
     def backward(self, top, propagate_down, bottom):
         w = self.blobs[0].data
         for y, x, asked in zip(top, bottom, propagate_down, strict=True):
             dy = self.images(y.diff)
             if self.wants_b:
-                kernels.add_channel_sums(dy, self.blobs[1].diff)
-            if self.wants_w:
-                kernels.correlate_weight_grad(dy, self.images(x.data), *self.geometry, self.blobs[0].diff)
+                db = self.blobs[1].diff
+                kernels.add_channel_sums(dy, db)
+            if self.wants_w:  # x and dy change places: what is y here is the image that a convolution reads
+                dw = self.blobs[0].diff
+                kernels.correlate_weight_grad(dy, self.images(x.data), *self.geometry, dw)
             if asked:
                 kernels.correlate(dy, w, None, *self.geometry, self.images(x.diff))
 

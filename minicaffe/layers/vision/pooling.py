@@ -75,8 +75,9 @@ class PoolingLayer(PoolingBase):
         sizes = pooled_sizes(self, shape, self.kernel, self.stride, self.pad, ceil=p.round_mode == p.CEIL)
         for y in top:
             y.reshape(*shape[:2], *sizes)
-        told = self.runs_backward or len(top) > 1 or p.pool == p.STOCHASTIC
-        self.index = self.scratch(top[0].shape, np.int32) if told else None
+        # MAX alone can do without: where nobody asks which pixels won, they need not be written down
+        needs_index = self.runs_backward or len(top) > 1 or p.pool == p.STOCHASTIC
+        self.index = self.scratch(top[0].shape, np.int32) if needs_index else None
 
     def forward(self, bottom, top):
         self.pool(bottom[0].data, self.kernel, self.stride, self.pad, top[0].data, self.index)

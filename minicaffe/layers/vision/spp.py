@@ -1,10 +1,21 @@
 """Spatial pyramid pooling: as many numbers from an image of any size."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minicaffe.layer import register
 from minicaffe.layers.vision._geometry import pooled_sizes
 from minicaffe.layers.vision._pooling import PoolingBase
+
+
+class Level(NamedTuple):
+    """One level's pooling: its window and padding as (height, width), memory for its y and for the pixels it chose."""
+
+    kernel: tuple
+    pad: tuple
+    y: np.ndarray
+    chosen: np.ndarray
 
 
 @register("SPP")
@@ -40,15 +51,15 @@ class SPPLayer(PoolingBase):
             self.fail(f"bottom[0] must have the 4 axes (N, C, H, W), got {shape}")
         self.levels = [self._level(shape, 2**i) for i in range(self.param.pyramid_height)]
         if len(self.levels) == 1:
-            top[0].reshape(self.levels[0][1].shape)  # Caffe: a single level is not flattened
+            top[0].reshape(self.levels[0].y.shape)  # Caffe: a single level is not flattened
         else:
-            top[0].reshape(shape[0], sum(y[0].size for _, y, _ in self.levels))
-        self.dx = self.scratch(shape)
+            top[0].reshape(shape[0], sum(level.y[0].size for level in self.levels))
+        self.level_dx = self.scratch(shape)
 
     def forward(self, bottom, top):
         x, end = bottom[0].data, 0
         flat = top[0].data.reshape(len(x), -1)
-        for (kernel, pad), y, index in self.levels:
+        for kernel, pad, y, index in self.levels:
             self.pool(x, kernel, kernel, pad, y, index)
             start, end = end, end + y[0].size
             flat[:, start:end] = y.reshape(len(x), -1)
@@ -58,15 +69,16 @@ class SPPLayer(PoolingBase):
             return
         x, dx, end = bottom[0].data, bottom[0].diff, 0
         flat = top[0].diff.reshape(len(x), -1)
-        for (kernel, pad), y, index in self.levels:
+        for kernel, pad, y, index in self.levels:
             start, end = end, end + y[0].size
             dy = np.ascontiguousarray(flat[:, start:end]).reshape(y.shape)
-            self.pool_grad(x, dy, index, kernel, kernel, pad, dx if start == 0 else self.dx)
+            # the first level overwrites dx, the others are added to it
+            self.pool_grad(x, dy, index, kernel, kernel, pad, dx if start == 0 else self.level_dx)
             if start > 0:
-                dx += self.dx
+                dx += self.level_dx
 
     def _level(self, shape, bins):
-        """A level's kernel and pad, and memory for what it pools and which pixels it chooses."""
+        """The Level with so many bins a side, for bottoms of this shape."""
         kernel = tuple(-(-n // bins) for n in shape[2:])
         pad = tuple((k * bins - n + 1) // 2 for k, n in zip(kernel, shape[2:], strict=True))
         if any(p >= k for p, k in zip(pad, kernel, strict=True)):
@@ -76,4 +88,4 @@ class SPPLayer(PoolingBase):
             self.check(self.param.pool != self.param.STOCHASTIC, "pool", f"cannot be STOCHASTIC where a level needs "
                        f"padding, as {bins} x {bins} bins do for bottom[0] {shape}")
         sizes = pooled_sizes(self, shape, kernel, kernel, pad, ceil=True)
-        return (kernel, pad), self.scratch((*shape[:2], *sizes)), self.scratch((*shape[:2], *sizes), np.int32)
+        return Level(kernel, pad, self.scratch((*shape[:2], *sizes)), self.scratch((*shape[:2], *sizes), np.int32))

@@ -1,0 +1,93 @@
+"""Copies in compiled tasks. One task serves all of them but crop: it copies columns of one matrix into another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from minicaffe.kernels.definitions import copying as definitions
+from minicaffe.kernels.numba_engine import words
+from minicaffe.kernels.numba_engine.entry import entry
+from minicaffe.kernels.numba_engine.pieces import copy as copy_floats
+from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
+from minicaffe.kernels.numba_engine.words import values
+
+
+@definitions.copy.implementation("numba", recordable=True)
+def copy(x: np.ndarray, out: np.ndarray) -> None:
+    """See the definition."""
+    if x.dtype != out.dtype:
+        definitions.copy.on("numpy")(x, out)
+        return
+    count = pieces(x.size)
+    _copy_columns(count, x, 0, x.size, out, 0, 1, x.size, x.size, count, count)
+
+
+@definitions.take_slice.implementation("numba", recordable=True)
+def take_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
+    """See the definition."""
+    if x.dtype != out.dtype:
+        definitions.take_slice.on("numpy")(x, axis, start, out)
+        return
+    rows, have, width = math.prod(x.shape[:axis]), math.prod(x.shape[axis:]), math.prod(out.shape[axis:])
+    parts, count = _cut(rows, width)
+    first = start * math.prod(x.shape[axis + 1:])
+    _copy_columns(count, x, first, width, out, 0, rows, have, width, parts, count)
+
+
+@definitions.put_slice.implementation("numba", recordable=True)
+def put_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
+    """See the definition."""
+    if x.dtype != out.dtype:
+        definitions.put_slice.on("numpy")(x, axis, start, out)
+        return
+    rows, width, get = math.prod(x.shape[:axis]), math.prod(x.shape[axis:]), math.prod(out.shape[axis:])
+    parts, count = _cut(rows, width)
+    first = start * math.prod(x.shape[axis + 1:])
+    _copy_columns(count, x, 0, width, out, first, rows, width, get, parts, count)
+
+
+def _cut(rows: int, width: int) -> tuple[int, int]:
+    """Into how many parts a row is cut, where there is one alone, and into how many pieces the work."""
+    if rows == 1:
+        return pieces(width), pieces(width)
+    return 1, pieces(rows * width, rows)
+
+
+@definitions.crop.implementation("numba", recordable=True)
+def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
+    """See the definition."""
+    rows, width = math.prod(out.shape[:-1]), out.shape[-1]
+    count = pieces(rows * width, rows)
+    _crop(count, x, out, np.array(x.shape, np.int64), np.array(start, np.int64), np.array(out.shape, np.int64), x.ndim,
+          rows, width, count)
+
+
+@entry
+def _copy_columns(block, piece):
+    """y[r, at + i] = x[r, start + i] for i below width; rows of x and y have `have` and `get` numbers."""
+    x, start, width, y, at, rows, have, get, parts, count = values(block, 10)
+    if parts > 1:
+        first, end = part(width, piece, parts)
+        copy_floats(floats_of(x, start + first, start + end), floats_of(y, at + first, at + end))
+        return
+    first, end = part(rows, piece, count)
+    for r in range(first, end):
+        source, to = r * have + start, r * get + at
+        copy_floats(floats_of(x, source, source + width), floats_of(y, to, to + width))
+
+
+@entry
+def _crop(block, piece):
+    """y[i, j, …] = x[i + start 0, j + start 1, …], by rows along the last axis."""
+    x, y, sizes, starts, wanted, axes, rows, width, count = values(block, 9)
+    have, start, get = words.ints(sizes, axes), words.ints(starts, axes), words.ints(wanted, axes)
+    first, end = part(rows, piece, count)
+    for r in range(first, end):
+        rest, at, step = r, start[axes - 1], have[axes - 1]
+        for axis in range(axes - 2, -1, -1):
+            at += (rest % get[axis] + start[axis]) * step
+            rest, step = rest // get[axis], step * have[axis]
+        copy_floats(floats_of(x, at, at + width), floats_of(y, r * width, (r + 1) * width))

@@ -1,0 +1,57 @@
+"""Channel by channel on numpy: few images at a time, so that what one operation wrote is in cache for the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from minicaffe.kernels import shards
+from minicaffe.kernels.definitions import channels as definitions
+
+
+@definitions.add_bias.implementation("numpy")
+def add_bias(x: np.ndarray, b: np.ndarray, axis: int, out: np.ndarray) -> None:
+    """See the definition."""
+    _apply(x, axis, out, (np.add, b))
+
+
+@definitions.scale_channels.implementation("numpy")
+def scale_channels(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, axis: int, out: np.ndarray) -> None:
+    """See the definition."""
+    _apply(x, axis, out, (np.multiply, w), *([] if b is None else [(np.add, b)]))
+
+
+@definitions.normalize_channels.implementation("numpy")
+def normalize_channels(x: np.ndarray, mu: np.ndarray, inverse_std: np.ndarray, out: np.ndarray) -> None:
+    """See the definition."""
+    _apply(x, 1, out, (np.subtract, mu), (np.multiply, inverse_std))
+
+
+def _apply(x: np.ndarray, axis: int, out: np.ndarray, *steps: tuple[Callable[..., object], np.ndarray]) -> None:
+    """Apply numpy operations one after the other, each with an array that lies along the axes of x from `axis` on."""
+    b = steps[0][1]
+    sizes = math.prod(x.shape[:axis]), b.size, math.prod(x.shape[axis + b.ndim:])
+    columns = [(step, values.reshape(-1, 1)) for step, values in steps]
+
+    def images(x: np.ndarray, out: np.ndarray) -> None:
+        for step, values in columns:
+            step(x, values, out=out)
+            x = out
+
+    shards.for_images(images, x.reshape(sizes), out.reshape(sizes))
+
+
+@definitions.prelu.implementation("numpy")
+def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
+    """See the definition."""
+    sizes, slopes = (*x.shape[:2], math.prod(x.shape[2:])), a.reshape(-1, 1)
+
+    def images(x: np.ndarray, out: np.ndarray) -> None:
+        below = np.minimum(x, 0)
+        below *= slopes
+        np.maximum(x, 0, out=out)
+        out += below
+
+    shards.for_images(images, x.reshape(sizes), out.reshape(sizes))
