@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ProtoError,
         SolverError,
     )
+    from minicaffe.filler import register_filler
     from minicaffe.kernels import use_engine
     from minicaffe.layer import Layer, register
     from minicaffe.net import Net
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = ["TEST", "TRAIN", "Blob", "DataError", "EngineError", "Layer", "LayerError", "MinicaffeError", "Net",
-           "NetError", "ProtoError", "SolverError", "__version__", "layers", "register", "use_engine"]
+           "NetError", "ProtoError", "SolverError", "__version__", "layers", "register", "register_filler",
+           "use_engine"]
 
 _HOMES = {"Blob": "blob", "Layer": "layer", "register": "layer", "Net": "net", "TEST": "proto", "TRAIN": "proto",
-          "use_engine": "kernels"}  # all others are errors
+          "register_filler": "filler", "use_engine": "kernels"}  # all others are errors
 
 
 def __getattr__(name: str) -> Any:

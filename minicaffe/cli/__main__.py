@@ -156,7 +156,12 @@ def _run(args: list[str]) -> int:
     if command not in COMMANDS:
         raise MinicaffeError(f"there is no command {command!r}", hint=_meant(args))
     module, parser = parser_of(command)
-    return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
+    given = parser.parse_args(_double_dashes(args[1:]))
+    if vars(given).get("imports"):  # only then: it takes numpy, which `minicaffe plot --help` need not wait for
+        from minicaffe.cli import user_code
+
+        user_code.import_all(given)
+    return int(module.run(given))
 
 
 def parser_of(command: str) -> tuple[Any, Parser]:
@@ -203,8 +208,10 @@ def _usage() -> str:
     return "\n".join(["usage: minicaffe COMMAND [flags]", "", *rows, "",
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("A net with Python layers runs their code in train, test, time, summary, warm NET, "
-                            "convert --model and replay; --no-python refuses such a net. All other commands run no "
-                            "code that a file names.", width)])
+                            "convert --model and replay, and so does a net with layer types that installed packages "
+                            "bring; --no-python refuses such a net. --import MODULE runs a module of your own first, "
+                            "for the layer types that it registers. All other commands run no code that a file names.",
+                            width)])
 
 
 def _show_warning(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:

@@ -2,7 +2,16 @@
 
 from minicaffe.layer.bases import Elementwise, LossLayer
 from minicaffe.layer.contract import Layer
-from minicaffe.layer.registry import create, layer_class, limits, module_name, register, registered_types, type_hint
+from minicaffe.layer.registry import (
+    create,
+    layer_class,
+    limits,
+    module_name,
+    register,
+    registered_types,
+    type_hint,
+    unknown_type_hint,
+)
 
 __all__ = ["Elementwise", "Layer", "LossLayer", "create", "layer_class", "limits", "module_name", "register",
-           "registered_types", "type_hint"]
+           "registered_types", "type_hint", "unknown_type_hint"]

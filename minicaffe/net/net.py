@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe import passes
+from minicaffe import passes, plugins
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
 from minicaffe.layer import Layer, create, layer_class
@@ -36,7 +36,8 @@ class Net:
     strict        refuse weights that do not fit the net exactly
     dtype         np.float32 or np.float64, the number type of every blob
     permissive    warn of parameters that a layer does not read, instead of refusing them
-    allow_python  let Python layers run their code; False refuses a net that has one, before any of it has run
+    allow_python  let Python layers run their code, and the layer types of installed packages; False refuses a net
+                  that has one, before any of it has run
     shapes_only   set up shapes and wiring, but fill no weights and take no memory: such a net cannot run
     reuse_memory  let blobs that are never needed at the same time share their memory. Then the net runs forward
                   alone, whatever force_backward says, and `blobs` has those alone that hold their values after it:
@@ -83,7 +84,7 @@ class Net:
         self.loaded: weight_files.Report | None = None
         stored = weight_files.read(weights) if weights else None
         self._brought = stored.layers if stored else frozenset()
-        with self._location.in_errors(given):
+        with self._location.in_errors(given), plugins.permitted(allow_python):
             self._build(given)
         if stored:
             self.loaded = self.copy_trained_from(stored, strict=strict)
@@ -335,10 +336,13 @@ class Net:
             raise LayerError(f"layer {given.name!r} ({given.type}): {no_memory(error)}",
                              where=self.where(i),
                              hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
-        except ValueError as error:
+        except Exception as error:
+            given = self.param.layer[i]
+            if theirs := plugins.layer_error(error, given.name, given.type):
+                theirs.where = self.where(i)
+                raise theirs from error
             if "embedded null" not in str(error):  # what Python says to a path that no system takes
                 raise
-            given = self.param.layer[i]
             raise LayerError(f"layer {given.name!r} ({given.type}) names a file, and the name holds a NUL",
                              where=self.where(i)) from None
 
