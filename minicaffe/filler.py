@@ -93,15 +93,16 @@ def register_filler(name: str, reads: Sequence[str] = ()) -> Callable[[Filler], 
     LayerError when the name is already taken, or FillerParameter has no such field.
     """
 
+    known = list(FillerParameter.DESCRIPTOR.fields_by_name)
+    for field in reads:
+        if field not in known:
+            raise LayerError(f"filler {name!r} says that it reads {field!r}, which FillerParameter does not have",
+                             hint=near_names(field, known) or f"its fields are {', '.join(known)}")
+
     def keep(function: Filler) -> Filler:
         if name in FILLERS:
             raise LayerError(f"filler {name!r} is registered twice: in {FILLERS[name].__module__} "
                              f"and in {function.__module__}")
-        known = list(FillerParameter.DESCRIPTOR.fields_by_name)
-        for field in reads:
-            if field not in known:
-                raise LayerError(f"filler {name!r} says that it reads {field!r}, which FillerParameter does not have",
-                                 hint=near_names(field, known) or f"its fields are {', '.join(known)}")
         FILLERS[name], READS[name] = function, set(reads)
         plugins.note(plugins.FILLER, name, function.__module__)
         return function
@@ -150,7 +151,8 @@ def check_shape(shape: tuple[int, ...], param: Any) -> None:
     if refused := refusal(param):
         raise LayerError(f"the filler's {refused.field} {refused.words}", hint=refused.hint)
     if param.sparse != -1 and "sparse" not in READS.get(param.type, ()):
-        raise LayerError(f"sparse is read by the gaussian filler alone, not by {param.type}, got {param.sparse}")
+        readers = " and ".join(name for name, fields in READS.items() if "sparse" in fields)
+        raise LayerError(f"sparse is read by the {readers} filler alone, not by {param.type}, got {param.sparse}")
     if not shape and param.type in NEEDS_AXES:
         raise LayerError(f"the {param.type} filler needs at least one axis, got a scalar blob")
     if param.type == "bilinear" and (len(shape) != 4 or shape[2] != shape[3]):

@@ -68,7 +68,7 @@ def overview() -> str:
     for origin, found in plugins.brought().items():
         layers_first = sorted(found, key=lambda one: (one[0] != plugins.LAYER, one[1]))
         lines = [line for kind, name in layers_first for line in entry(name, _says(kind, name), column, width)]
-        blocks += ["\n".join([f"from the {origin}", *lines])] if found else []
+        blocks += ["\n".join([*wrap(f"from the {origin}", width), *lines])] if found else []
     return "\n\n".join([*blocks, *_left_out(width), "minicaffe layers NAME prints a type's datasheet."])
 
 
@@ -91,7 +91,7 @@ def page(name: str) -> str:
     width = terminal_width(PIPED)
     origin, told = plugins.origin_of(plugins.LAYER, name), datasheet(name)
     head = f"{name}, a layer from the {origin}" if origin else f"{name}, a layer of the family {family_of(name)}"
-    parts = [head, *([prose(told, width)] if told else [])]
+    parts = ["\n".join(wrap(head, width)), *([prose(told, width)] if told else [])]
     for message, rows in fields(name).items():
         widths = [max(len(row[i]) for row in rows) + 2 for i in range(3)]
         lines = [line for row in rows for line in

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from minicaffe import __version__, kernels, rng
+from minicaffe import __version__, kernels, plugins, rng
 from minicaffe.data import open_source
 from minicaffe.data.hdf5 import read_paths
 from minicaffe.data.images import read_entries
@@ -59,6 +59,7 @@ def describe(solver: Any) -> dict[str, Any]:
         "iteration": solver.iter,
         "seed": seed if seed >= 0 else {"drawn by the system": entropy},
         "versions": versions(),
+        "imports": imports(),
         "solver": {"file": solver.where, "type": solver.type, "definition": text.format(solver.param)},
         "net": {"name": solver.net.name, "parameters": sum(p.blob.count for p in solver.net.learnable_params),
                 "definition": _definition(solver.net)},
@@ -75,6 +76,12 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return {**found, "engine": kernels.engine(), "threads": str(kernels.threads()), "machine": platform.platform()}
+
+
+def imports() -> list[dict[str, Any]]:
+    """The modules outside of minicaffe that registered layer types or fillers, or were imported to do so."""
+    return [{"module": origin.module, "file": origin.file, "from": origin.source or "the program that trains",
+             "registers": [name for _, name in found]} for origin, found in plugins.brought().items()]
 
 
 def sources(net: Net) -> list[dict[str, Any]]:
