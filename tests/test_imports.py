@@ -21,7 +21,7 @@ MAY_IMPORT = {  # what a part may import besides itself, errors, rng, log, syste
     "analysis": {"net", "layer", "blob", "proto", "kernels"},
     "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},
     "lint": {"net", "solvers", "layer", "proto"},
-    "records": {"solvers", "net", "data", "io", "proto", "kernels"},
+    "records": {"solvers", "net", "layer", "data", "io", "proto", "kernels"},
     "testing": {"layer", "blob"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},
 }

@@ -12,7 +12,7 @@ import numpy as np
 from minicaffe import passes, plugins
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
-from minicaffe.layer import Layer, create, layer_class
+from minicaffe.layer import Layer, create, layer_class, source_of, warn_of_undeclared
 from minicaffe.log import log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, wiring
 from minicaffe.net import copy_weights as weight_files
@@ -164,6 +164,7 @@ class Net:
             layer.weights_follow = self.phase == TEST and given.name in self._brought
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])
+            warn_of_undeclared(layer)
             layer.caution(len(given.blobs) <= len(layer.blobs), ".blobs", f"is given {len(given.blobs)} times, but the "
                           f"layer has {len(layer.blobs)}: the rest has no effect")
         log("net.cpp:124", f"Setting up {given.name}")
@@ -324,10 +325,9 @@ class Net:
                     error.message = error.message.replace(text, one_line(text))
                     error.hint = wording.path_hint(text) or error.hint
             batches = {blob.shape[0] for blob in self.bottoms[i] if blob.shape}
-            for layer in self.layers[:i]:
-                keys = getattr(layer, "keys", [])
-                if sample is not None and len(keys) in batches and sample < len(keys):
-                    error.message += f" (record {keys[sample]!r} of data layer {layer.name!r})"
+            for source in filter(None, map(source_of, self.layers[:i])):
+                if sample is not None and len(source.keys) in batches and sample < len(source.keys):
+                    error.message += f" (record {source.keys[sample]!r} of data layer {source.name!r})"
             error.rank = rank(self.param.layer, i)
             self._location.blame(error)
             raise

@@ -2,30 +2,23 @@
 
 from minicaffe.data.prefetch import Prefetcher
 from minicaffe.errors import DataError
-from minicaffe.layer import Layer
+from minicaffe.layer import DataSource
 from minicaffe.log import log
 
 
-class PrefetchingLayer(Layer):
-    """A layer without bottoms that copies ready batches into its tops.
+class PrefetchingLayer(DataSource):
+    """A data layer that copies ready batches into its tops.
 
-    A subclass calls `start(batches, depth)` at the end of its `setup`.
-
-    keys      the keys of the records in the tops, for messages that say which one is wrong
-    cursor    samples used since the beginning; set it to go on from there. With `seed` it says exactly
-              what comes next
-    epoch_size      how many samples there are, or None where they are drawn at random
-    whole_epochs    set it to end the last batch of an epoch with the epoch, so that tests see each sample once
+    A subclass calls `start(batches, depth)` at the end of its `setup`. The cursor and the `seed` together say exactly
+    what comes next.
     """
 
-    bottoms = 0
-    backward_reads = ()
     log_place = ""  # where Caffe logs that it starts over; empty where it does not
 
     def start(self, batches, depth):
         """Begin to make batches, `depth` of them ahead."""
         self._batches, self._depth = batches, depth
-        self.keys, self._cursor = [], batches.cursor
+        self._cursor, self.batch_size, self.epoch_size = batches.cursor, batches.batch_size, batches.epoch_size
         self._prefetcher = Prefetcher(batches, depth)
 
     @property
@@ -42,10 +35,6 @@ class PrefetchingLayer(Layer):
     @property
     def seed(self):
         return self._batches.seed
-
-    @property
-    def epoch_size(self):
-        return self._batches.epoch_size
 
     @property
     def whole_epochs(self):
@@ -103,6 +92,3 @@ class PrefetchingLayer(Layer):
         self.keys, self._cursor = batch.keys, batch.cursor
         if batch.restarts and self.log_place:
             log(self.log_place, "Restarting data prefetching from start.")
-
-    def backward(self, top, propagate_down, bottom):
-        """Nothing to do: there is no bottom."""

@@ -1,12 +1,12 @@
 """DummyData: blobs of any shape, filled with constants or random numbers."""
 
 from minicaffe.filler import fill
-from minicaffe.layer import Layer, register
+from minicaffe.layer import DataSource, register
 from minicaffe.proto import FillerParameter
 
 
 @register("DummyData")
-class DummyDataLayer(Layer):
+class DummyDataLayer(DataSource):
     """Make up data: to time a net, to test it, or to feed it a constant.
 
     Forward   y[i] filled anew by its filler; a constant is filled in once, when the net is made
@@ -20,9 +20,7 @@ class DummyDataLayer(Layer):
     """
 
     message = "dummy_data_param"
-    bottoms = 0
     tops = (1, None)
-    backward_reads = ()
 
     def setup(self, bottom, top):
         p, n = self.param, len(top)
@@ -45,9 +43,6 @@ class DummyDataLayer(Layer):
         for y, filler in zip(top, self.fillers, strict=True):
             if filler.type != "constant":
                 fill(y.data, filler, self.rng)
-
-    def backward(self, top, propagate_down, bottom):
-        """Nothing to do: there is no bottom."""
 
     def _shapes(self, n):
         """One list of sizes a top, from `shape` or from the four deprecated fields."""

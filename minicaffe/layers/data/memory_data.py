@@ -3,12 +3,12 @@
 import numpy as np
 
 from minicaffe.data.transformer import Transformer
-from minicaffe.layer import Layer, register
+from minicaffe.layer import DataSource, register
 from minicaffe.log import warn
 
 
 @register("MemoryData")
-class MemoryDataLayer(Layer):
+class MemoryDataLayer(DataSource):
     """Hand out an array in memory batch by batch, over and over.
 
     `layer.reset(data, labels)` hands over arrays as they are (pycaffe's net.set_input_arrays calls it);
@@ -27,9 +27,7 @@ class MemoryDataLayer(Layer):
 
     message = "memory_data_param"
     also_reads = ("transform_param",)
-    bottoms = 0
     tops = 2
-    backward_reads = ()
 
     def setup(self, bottom, top):
         p = self.param
@@ -68,13 +66,6 @@ class MemoryDataLayer(Layer):
         self._cursor = rows.stop % len(self._data)
         self._unread = self._unread and self._cursor != 0
 
-    def backward(self, top, propagate_down, bottom):
-        """Nothing to do: there is no bottom."""
-
-    @property
-    def epoch_size(self):
-        return None if self._data is None else len(self._data)
-
     def resume_state(self):
         return {"cursor": self._cursor, "unread": self._unread}
 
@@ -90,4 +81,4 @@ class MemoryDataLayer(Layer):
             self.fail(f"takes one label for each image, got {len(data)} images and {len(labels)} labels")
         if not len(data) or len(data) % self.batch_size:
             self.fail(f"takes a number of images that is a multiple of batch_size {self.batch_size}, got {len(data)}")
-        self._data, self._labels, self._cursor = data, labels, 0
+        self._data, self._labels, self._cursor, self.epoch_size = data, labels, 0, len(data)

@@ -7,7 +7,7 @@ from typing import Any
 from minicaffe import plugins
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, near_names
-from minicaffe.layer import Elementwise, Layer, LossLayer, register
+from minicaffe.layer import DataSource, Elementwise, Layer, LossLayer, register
 from minicaffe.proto import LayerParameter
 
 GUARDED = ("setup", "reshape", "forward", "backward", "allow_force_backward", "resume_state", "resume_from")
@@ -134,7 +134,7 @@ def _check_blobs(layer, lists, named):
                        hint="blob.reshape(*shape) gives it another shape")
 
 
-BASES = (Layer, Elementwise, LossLayer, PythonLayer)
+BASES = (Layer, DataSource, Elementwise, LossLayer, PythonLayer)
 
 
 def _user_class(param):
