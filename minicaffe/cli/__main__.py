@@ -157,10 +157,11 @@ def _run(args: list[str]) -> int:
         raise MinicaffeError(f"there is no command {command!r}", hint=_meant(args))
     module, parser = parser_of(command)
     given = parser.parse_args(_double_dashes(args[1:]))
-    if vars(given).get("imports"):  # only then: it takes numpy, which `minicaffe plot --help` need not wait for
-        from minicaffe.cli import user_code
+    if "imports" in given:  # the command takes the flags about code that is not ours
+        from minicaffe.cli import user_code  # here, for it takes numpy, which `minicaffe --help` need not wait for
 
-        user_code.import_all(given)
+        with user_code.obeying(given):
+            return int(module.run(given))
     return int(module.run(given))
 
 

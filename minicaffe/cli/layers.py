@@ -45,9 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with plugins.permitted(not args.no_python):
-        plugins.load_installed()
-        say(page(find(args.name)) if args.name else overview())
+    plugins.load_installed()
+    say(page(find(args.name)) if args.name else overview())
     return 0
 
 

@@ -7,6 +7,8 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -28,13 +30,19 @@ def add_user_code(parser: argparse.ArgumentParser) -> None:
                              "their code is imported and run, so read it first where the net is a stranger's")
 
 
-def import_all(args: argparse.Namespace) -> None:
-    """Import what the --import flags name. MinicaffeError where that cannot be."""
-    if args.no_python:
+@contextmanager
+def obeying(args: argparse.Namespace) -> Iterator[None]:
+    """Import what --import names, and load no installed package within the block where --no-python is given.
+
+    MinicaffeError where a module cannot be imported.
+    """
+    if args.imports and args.no_python:
         raise MinicaffeError(f"--import {args.imports[0]} runs the code of a module, and --no-python forbids that: "
                              "give one of the two")
     for name in args.imports:
         import_one(name)
+    with plugins.permitted(not args.no_python):
+        yield
 
 
 def import_one(name: str) -> None:
