@@ -45,22 +45,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    plugins.load_installed()
     say(page(find(args.name)) if args.name else overview())
     return 0
 
 
 def find(name: str) -> str:
     """The layer type of this name, whatever its capitals; LayerError with near names when there is none."""
-    known = registered_types()
-    same = [t for t in known if t == name] or [t for t in known if t.lower() == name.lower().replace("_", "")]
+    same = _same(name)
+    if not same:
+        plugins.load_installed()
+        same = _same(name)
     if not same:
         raise LayerError(f"there is no layer type {name!r}", hint=unknown_type_hint(name))
     return same[0]
 
 
+def _same(name: str) -> list[str]:
+    """The known types with this name, else those that have it but for the capitals."""
+    known = registered_types()
+    return [t for t in known if t == name] or [t for t in known if t.lower() == name.lower().replace("_", "")]
+
+
 def overview() -> str:
     """All types by family, one line each; then those from outside, by the module that they come from."""
+    plugins.load_installed()
     column, width = max(map(len, registered_types())) + 4, terminal_width(PIPED)
     blocks = ["\n".join([family, *(line for name in types for line in entry(name, summary(name), column, width))])
               for family, types in families().items()]

@@ -264,6 +264,12 @@ def test_an_installed_filler_alone(installed, folder):
     assert np.all(Net("net.prototxt").params["f"][0].data == 1.5)
 
 
+def test_a_known_type_needs_no_package(installed, capsys):
+    """The datasheet of one of ours is printed without running the code of others."""
+    assert main(["layers", "relu"]) == 0
+    assert "half_layers" not in sys.modules
+
+
 def test_installed_packages_are_not_loaded_before_they_are_needed(installed):
     """Neither the import of minicaffe nor a net of known types runs them."""
     (installed / "half_layers.py").write_text("raise RuntimeError")

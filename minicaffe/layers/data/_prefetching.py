@@ -1,4 +1,4 @@
-"""The common part of the layers whose batches a thread prepares: Data, ImageData, WindowData."""
+"""What Data, ImageData and WindowData share: a thread prepares their next batches while the net computes."""
 
 from minicaffe.data.prefetch import Prefetcher
 from minicaffe.errors import DataError
@@ -7,16 +7,16 @@ from minicaffe.log import log
 
 
 class PrefetchingLayer(DataSource):
-    """A data layer that copies ready batches into its tops.
+    """A data layer that copies batches, which a thread has made ready, into its tops.
 
-    A subclass calls `start(batches, depth)` at the end of its `setup`. The cursor and the `seed` together say exactly
-    what comes next.
+    A subclass calls `start(batches, depth)` at the end of its `setup`. What comes next follows from the cursor and the
+    `seed` alone: another layer with the same two gives the same batches.
     """
 
-    log_place = ""  # where Caffe logs that it starts over; empty where it does not
+    log_place = ""  # the place in Caffe that logs the end of an epoch; empty for a layer that does not log it
 
     def start(self, batches, depth):
-        """Begin to make batches, `depth` of them ahead."""
+        """Start the thread; it makes up to `depth` batches ahead."""
         self._batches, self._depth = batches, depth
         self._cursor, self.batch_size, self.epoch_size = batches.cursor, batches.batch_size, batches.epoch_size
         self._prefetcher = Prefetcher(batches, depth)
@@ -44,7 +44,7 @@ class PrefetchingLayer(DataSource):
     def whole_epochs(self, value):
         self._pause()
         self._batches.whole_epochs = value
-        self.cursor = self._cursor
+        self.cursor = self._cursor  # the batches made ahead may have the wrong size: make them again
 
     def resume_state(self):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}
@@ -58,11 +58,11 @@ class PrefetchingLayer(DataSource):
         self.cursor = cursor
 
     def close(self):
-        """End the thread; the layer cannot go forward any more."""
+        """End the thread. After this the layer cannot run forward."""
         self._prefetcher.close()
 
     def _pause(self):
-        """End the thread, so that what it works with may be changed."""
+        """End the thread, for nobody else may change its batches while it makes some."""
         if not self._prefetcher.close():
             raise DataError(f"layer {self.name!r} ({self.type}): the thread that reads the data does not come back "
                             "from its source", hint="is the source on a drive that is gone, or a pipe?")
@@ -71,14 +71,14 @@ class PrefetchingLayer(DataSource):
         return {**vars(self), "_prefetcher": None}
 
     def __setstate__(self, state):
-        """A copy (copy.deepcopy) has its own thread, which goes on with the same sample as the original's."""
+        """A copy (copy.deepcopy) gets a thread of its own, which goes on with the same sample as the original."""
         vars(self).update(state)
         if "_batches" in state:
             self._batches.seek(self._cursor)
             self._prefetcher = Prefetcher(self._batches, self._depth)
 
     def reshape(self, bottom, top):
-        # the next batch shapes the tops; it stays the next one until forward takes it
+        # the next batch says the shape of the tops; looking at it does not use it up
         batch = self._prefetcher.peek()
         top[0].reshape(batch.data.shape)
         if len(top) > 1:
