@@ -77,9 +77,12 @@ def _import_named(name: str) -> str:
 def _import_file(path: Path) -> str:
     """Import a module from its file, under the file's name without .py, and return that name."""
     if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "there is no such file"
-        raise MinicaffeError(f"--import {path}: {what}", hint=missing_hint(path) if not path.is_dir() else
-                             "give the path of a .py file, or the name of a package")
+        if path.is_dir():
+            raise MinicaffeError(f"--import {path}: this is a folder, not a file",
+                                 hint="give the path of a .py file, or the name of a package")
+        looked = [f"looked for it in {path.parent.resolve()}"] if path.parent.is_dir() else []
+        raise MinicaffeError(f"--import {path}: there is no such file",
+                             hint="; ".join([*looked, *filter(None, [missing_hint(path)])]))
     name = path.stem
     if name in sys.stdlib_module_names:
         raise MinicaffeError(f"--import {path}: {name!r} is the name of a module of Python's own, which it would hide",
