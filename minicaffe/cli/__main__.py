@@ -211,8 +211,8 @@ def _usage() -> str:
                       *wrap("A net with Python layers runs their code in train, test, time, summary, warm NET, "
                             "convert --model and replay, and so does a net with layer types that installed packages "
                             "bring; --no-python refuses such a net. --import MODULE runs a module of your own first, "
-                            "for the layer types that it registers, and layers runs installed packages to list theirs. All "
-                            "other commands run no code that a file names.",
+                            "for the layer types that it registers, and layers runs installed packages to list "
+                            "theirs. All other commands run no code that a file names.",
                             width)])
 
 
