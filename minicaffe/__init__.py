@@ -22,18 +22,20 @@ if TYPE_CHECKING:
         ProtoError,
         SolverError,
     )
+    from minicaffe.filler import register_filler
     from minicaffe.kernels import use_engine
-    from minicaffe.layer import Layer, register
+    from minicaffe.layer import DataSource, Layer, register
     from minicaffe.net import Net
     from minicaffe.proto import TEST, TRAIN
 
 __version__ = "0.1.0"
 
-__all__ = ["TEST", "TRAIN", "Blob", "DataError", "EngineError", "Layer", "LayerError", "MinicaffeError", "Net",
-           "NetError", "ProtoError", "SolverError", "__version__", "layers", "register", "use_engine"]
+__all__ = ["TEST", "TRAIN", "Blob", "DataError", "DataSource", "EngineError", "Layer", "LayerError", "MinicaffeError",
+           "Net", "NetError", "ProtoError", "SolverError", "__version__", "layers", "register", "register_filler",
+           "use_engine"]
 
-_HOMES = {"Blob": "blob", "Layer": "layer", "register": "layer", "Net": "net", "TEST": "proto", "TRAIN": "proto",
-          "use_engine": "kernels"}  # all others are errors
+_HOMES = {"Blob": "blob", "DataSource": "layer", "Layer": "layer", "register": "layer", "Net": "net", "TEST": "proto",
+          "TRAIN": "proto", "register_filler": "filler", "use_engine": "kernels"}  # all others are errors
 
 
 def __getattr__(name: str) -> Any:

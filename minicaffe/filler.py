@@ -10,13 +10,17 @@ The generator gives the same numbers either way.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minicaffe import plugins
 from minicaffe.errors import LayerError, near_names
+from minicaffe.proto import FillerParameter
 from minicaffe.proto.finite import not_finite
+
+Filler = Callable[[np.ndarray, Any, np.random.Generator], None]
 
 PIECE = 1 << 16  # numbers drawn at a time: they stay in a core's cache
 
@@ -72,12 +76,38 @@ def bilinear(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
     values[...] = np.outer(ramp, ramp)
 
 
-FILLERS: dict[str, Callable[[np.ndarray, Any, np.random.Generator], None]] = {
+FILLERS: dict[str, Filler] = {
     f.__name__: f for f in (bilinear, constant, gaussian, msra, positive_unitball, uniform, xavier)}
 
+NEEDS_AXES = {"bilinear", "gaussian", "msra", "positive_unitball", "xavier"}  # these cannot fill a scalar blob
 
 READS = {"constant": {"value"}, "uniform": {"min", "max"}, "gaussian": {"mean", "std", "sparse"},
          "xavier": {"variance_norm"}, "msra": {"variance_norm"}}  # fields of a FillerParameter
+
+
+def register_filler(name: str, reads: Sequence[str] = ()) -> Callable[[Filler], Filler]:
+    """Function decorator: make a filler known under the `type` that prototxts use.
+
+    The function takes an array, which it fills in place, a FillerParameter, and the generator to draw from.
+    `reads` names the fields of the FillerParameter that it reads: another one that is set is warned of.
+    LayerError when the name is already taken, or FillerParameter has no such field.
+    """
+
+    known = list(FillerParameter.DESCRIPTOR.fields_by_name)
+    for field in reads:
+        if field not in known:
+            raise LayerError(f"filler {name!r} says that it reads {field!r}, which FillerParameter does not have",
+                             hint=near_names(field, known) or f"its fields are {', '.join(known)}")
+
+    def keep(function: Filler) -> Filler:
+        if name in FILLERS:
+            raise LayerError(f"filler {name!r} is registered twice: in {FILLERS[name].__module__} "
+                             f"and in {function.__module__}")
+        FILLERS[name], READS[name] = function, set(reads)
+        plugins.note(plugins.FILLER, name, function.__module__)
+        return function
+
+    return keep
 
 
 def unread_fields(param: Any) -> list[str]:
@@ -95,10 +125,16 @@ class Refusal(NamedTuple):
 
 
 def refusal(param: Any) -> Refusal | None:
-    """The first field whose value the filler cannot use, None where it can use all. Caffe aborts for such values."""
+    """The first field whose value the filler cannot use, None where it can use all. Caffe aborts for such values.
+
+    LayerError for the filler of an installed package, where the code of such packages must not run.
+    """
+    if param.type not in FILLERS:
+        plugins.load_installed()
     if param.type not in FILLERS:
         return Refusal("type", f"must be one of {', '.join(FILLERS)}, got {param.type!r}",
-                       near_names(param.type, list(FILLERS)))
+                       near_names(param.type, list(FILLERS)) or plugins.unknown_hint())
+    plugins.check_permitted(plugins.FILLER, param.type, f"the filler {param.type!r}")
     for name, value in not_finite(param):
         return Refusal(name, f"must be a finite number, got {value:g}")
     if param.type == "uniform" and param.min > param.max:
@@ -114,9 +150,10 @@ def check_shape(shape: tuple[int, ...], param: Any) -> None:
     """LayerError where a FillerParameter cannot fill a blob of this shape, or none at all."""
     if refused := refusal(param):
         raise LayerError(f"the filler's {refused.field} {refused.words}", hint=refused.hint)
-    if param.sparse != -1 and param.type != "gaussian":
-        raise LayerError(f"sparse is read by the gaussian filler alone, not by {param.type}, got {param.sparse}")
-    if not shape and param.type not in ("constant", "uniform"):
+    if param.sparse != -1 and "sparse" not in READS.get(param.type, ()):
+        readers = " and ".join(name for name, fields in READS.items() if "sparse" in fields)
+        raise LayerError(f"sparse is read by the {readers} filler alone, not by {param.type}, got {param.sparse}")
+    if not shape and param.type in NEEDS_AXES:
         raise LayerError(f"the {param.type} filler needs at least one axis, got a scalar blob")
     if param.type == "bilinear" and (len(shape) != 4 or shape[2] != shape[3]):
         raise LayerError(f"the bilinear filler needs a 4-D blob with square kernels, got {shape}")

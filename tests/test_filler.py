@@ -4,10 +4,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from user_types import forgotten
 
-from minicaffe import filler
+from minicaffe import filler, register_filler
 from minicaffe.errors import LayerError
-from minicaffe.filler import fill
+from minicaffe.filler import fill, unread_fields
 from minicaffe.proto import FillerParameter
 
 SHAPE = (250, 400, 10)  # 1e6 values; fan_in = 4000, fan_out = 2500
@@ -144,3 +145,35 @@ def test_errors(fields, shape, message):
     """this test shows that a wrong filler is named with what was seen and the near name."""
     with pytest.raises(LayerError, match=message):
         filled(shape, **fields)
+
+
+def test_a_registered_filler():
+    """It fills like any other, a scalar blob too, and a field that it does not read is named."""
+    with forgotten():
+        @register_filler("rising", reads=["max"])
+        def rising(values, p, rng):
+            values[...] = np.linspace(0, p.max, values.size).reshape(values.shape)
+
+        np.testing.assert_allclose([[0, 1], [2, 3]], filled((2, 2), type="rising", max=3))
+        assert filled((), type="rising", max=3) == 0
+        assert ["min"] == unread_fields(FillerParameter(type="rising", min=1, max=2))
+        with pytest.raises(LayerError, match="filler 'rising' is registered twice: in .*test_filler and in"):
+            register_filler("rising")(rising)
+    with pytest.raises(LayerError, match="type must be one of .*, got 'rising'\n  hint: --import MODULE makes"):
+        filled((2, 2), type="rising")
+
+
+def test_a_registered_filler_may_read_sparse():
+    """The error for a field that only the gaussian filler reads is for those that do not say they read it."""
+    with forgotten():
+        register_filler("dense", reads=["sparse"])(lambda values, p, rng: values.fill(p.sparse))
+        assert (filled((2, 2), type="dense", sparse=7) == 7).all()
+        register_filler("other")(lambda values, p, rng: values.fill(0))
+        with pytest.raises(LayerError, match="sparse is read by the gaussian and dense filler alone, not by other"):
+            filled((2, 2), type="other", sparse=7)
+
+
+def test_a_field_that_no_filler_has():
+    """A misspelt field in `reads` is found when the filler is registered."""
+    with pytest.raises(LayerError, match="filler 'mine' says that it reads 'maxi', which FillerParameter does not"):
+        register_filler("mine", ["maxi"])

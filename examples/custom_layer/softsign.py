@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from minicaffe import register
 from minicaffe.layer import Elementwise
 
 
+@register("Softsign")  # only for `type: "Softsign"`: `type: "Python"` finds the class by its name
 class SoftsignLayer(Elementwise):
     """Squash every number into (−1, 1), slowly.
 
@@ -23,12 +25,3 @@ class SoftsignLayer(Elementwise):
 
     def slope(self, y):
         return (1 - np.abs(y)) ** 2
-
-
-if __name__ == "__main__":
-    from minicaffe import Blob
-    from minicaffe.testing import check_layer
-
-    x = Blob((2, 7, 5), np.float64)
-    x.data[...] = np.random.default_rng(1).standard_normal(x.shape)
-    print(f"largest relative error of the gradient: {check_layer(SoftsignLayer(dtype=np.float64), [x]):.1e}")

@@ -159,7 +159,13 @@ def _run(args: list[str]) -> int:
     if command not in COMMANDS:
         raise MinicaffeError(f"there is no command {command!r}", hint=_meant(args))
     module, parser = parser_of(command)
-    return int(module.run(parser.parse_args(_double_dashes(args[1:]))))
+    given = parser.parse_args(_double_dashes(args[1:]))
+    if "imports" in given:  # the command takes the flags about code that is not ours
+        from minicaffe.cli import user_code  # here, for it takes numpy, which `minicaffe --help` need not wait for
+
+        with user_code.obeying(given):
+            return int(module.run(given))
+    return int(module.run(given))
 
 
 def parser_of(command: str) -> tuple[Any, Parser]:
@@ -206,8 +212,11 @@ def _usage() -> str:
     return "\n".join(["usage: minicaffe COMMAND [flags]", "", *rows, "",
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("A net with Python layers runs their code in train, test, time, summary, warm NET, "
-                            "convert --model and replay; --no-python refuses such a net. All other commands run no "
-                            "code that a file names.", width)])
+                            "convert --model and replay, and so does a net with layer types that installed packages "
+                            "bring; --no-python refuses such a net. --import MODULE runs a module of your own first, "
+                            "for the layer types that it registers, and layers runs installed packages to list "
+                            "theirs. All other commands run no code that a file names.",
+                            width)])
 
 
 def _show_warning(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:

@@ -19,7 +19,7 @@ from minicaffe import passes
 from minicaffe.cli.terminal import say
 from minicaffe.layer import registered_types
 
-FILES = ("F", "F,F", "FILE", "NET", "A", "B", "RUN", "auto|F")  # metavars that stand for a file
+FILES = ("F", "F,F", "FILE", "NET", "A", "B", "RUN", "auto|F", "MODULE")  # metavars that stand for a file
 FOLDERS = ("DIR", "FOLDER")
 
 

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minicaffe import passes
-from minicaffe.cli.show import add_no_python
 from minicaffe.cli.terminal import say
+from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import binary, prototxt, solverstate, weights
 from minicaffe.io.binary import LayerWeights
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="B", help="the file to write")
     parser.add_argument("--model", metavar="NET", help="a net to load the weights into first: it gives the definition "
                         "that a .caffemodel holds, and what layers share")
-    add_no_python(parser)
+    add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:

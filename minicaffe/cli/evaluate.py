@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli.flags import files, whole, words
-from minicaffe.cli.show import add_no_python, add_permissive, stages
+from minicaffe.cli.show import add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError
 from minicaffe.log import At, log, number, warn
 from minicaffe.net import Net
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=whole, default=0)
     parser.add_argument("--stage", type=words, default="", help="stages, separated by commas")
     add_permissive(parser)
-    add_no_python(parser)
+    add_user_code(parser)
     add_threads(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
 

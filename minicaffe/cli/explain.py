@@ -11,6 +11,7 @@ import argparse
 
 from minicaffe.cli.layout import code, prose, terminal_width, wrap
 from minicaffe.cli.terminal import say
+from minicaffe.cli.user_code import add_user_code
 from minicaffe.layers import datasheet, worked_example
 
 PIPED = 120  # columns for a reader that is no terminal: as wide as the code is written
@@ -18,6 +19,7 @@ PIPED = 120  # columns for a reader that is no terminal: as wide as the code is 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("type", metavar="TYPE", help="a layer type")
+    add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,22 +1,30 @@
 """List the layer types, or print one's datasheet: what it computes, its fields, and a sample that runs.
 
-NAME is a layer type, in capitals or not: `minicaffe layers lrn`.
+  minicaffe layers                        all types, in their families
+  minicaffe layers lrn                    one type; its capitals do not matter
+  minicaffe layers --import softsign      the types and fillers of a module of your own, too
+
+Types and fillers that installed packages bring are listed with the package that each comes from.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from minicaffe.cli.layout import code, entry, prose, terminal_width
+from minicaffe import plugins
+from minicaffe.cli.layout import code, entry, prose, terminal_width, wrap
 from minicaffe.cli.terminal import say
+from minicaffe.cli.user_code import add_user_code
+from minicaffe.filler import FILLERS
 from minicaffe.layer import registered_types
-from minicaffe.layers.datasheet import datasheet, families, family_of, fields, find, sample, summary
+from minicaffe.layers.datasheet import datasheet, families, family_of, fields, find, sample, samples, summary
 
 PIPED = 80  # columns for a reader that is no terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="a layer type; without it, all are listed")
+    add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,21 +33,44 @@ def run(args: argparse.Namespace) -> int:
 
 
 def overview() -> str:
-    """All types by family, one line each."""
+    """All types by family, one line each; then those from outside, by the module that they come from."""
+    plugins.load_installed()
     column, width = max(map(len, registered_types())) + 4, terminal_width(PIPED)
     blocks = ["\n".join([family, *(line for name in types for line in entry(name, summary(name), column, width))])
               for family, types in families().items()]
-    return "\n\n".join([*blocks, "minicaffe layers NAME prints a type's datasheet."])
+    for origin, found in plugins.brought().items():
+        layers_first = sorted(found, key=lambda one: (one[0] != plugins.LAYER, one[1]))
+        lines = [line for kind, name in layers_first for line in entry(name, _says(kind, name), column, width)]
+        blocks += ["\n".join([*wrap(f"from the {origin}", width), *lines])] if found else []
+    return "\n\n".join([*blocks, *_left_out(width), "minicaffe layers NAME prints a type's datasheet."])
+
+
+def _says(kind: str, name: str) -> str:
+    """The first sentence of a layer type's or a filler's docstring, with the word "filler" before the latter."""
+    if kind == plugins.LAYER:
+        return summary(name)
+    told = (FILLERS[name].__doc__ or "").split("\n\n")[0]
+    return f"Filler: {' '.join(told.split())}" if told else "Filler."
+
+
+def _left_out(width: int) -> list[str]:
+    """A line about the installed packages whose types are not in the list, where --no-python is given."""
+    found = plugins.left_out()
+    return ["\n".join(wrap(f"Not loaded, because of --no-python: {', '.join(found)}.", width))] if found else []
 
 
 def page(name: str) -> str:
     """One type's datasheet, its fields, and a sample."""
     width = terminal_width(PIPED)
-    parts = [f"{name}, a layer of the family {family_of(name)}", prose(datasheet(name), width)]
+    origin, told = plugins.origin_of(plugins.LAYER, name), datasheet(name)
+    head = f"{name}, a layer from the {origin}" if origin else f"{name}, a layer of the family {family_of(name)}"
+    parts = ["\n".join(wrap(head, width)), *([prose(told, width)] if told else [])]
     for message, rows in fields(name).items():
         widths = [max(len(row[i]) for row in rows) + 2 for i in range(3)]
         lines = [line for row in rows for line in
                  entry(f"{row.name:{widths[0]}}{row.type:{widths[1]}}{row.default:{widths[2]}}".rstrip(), row.comment,
                        2 + sum(widths), width)]
         parts.append(f"Fields of {message}, with type and default\n" + "\n".join(lines))
-    return "\n\n".join([*parts, "\n".join(["Sample", *code(sample(name), width)])])
+    if name in samples():  # a type from outside has none
+        parts.append("\n".join(["Sample", *code(sample(name), width)]))
+    return "\n\n".join(parts)

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import argparse
 
-from minicaffe.cli.show import add_no_python
 from minicaffe.cli.terminal import say
+from minicaffe.cli.user_code import add_user_code
 from minicaffe.records import glog
 from minicaffe.solvers.doctor.failure import Replay
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("failure", metavar="FILE", help="the .npz that the message of the failure names")
-    add_no_python(parser)
+    add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -36,13 +36,6 @@ def add_permissive(parser: argparse.ArgumentParser) -> None:
                         help="warn of parameters that a layer does not read, instead of refusing them")
 
 
-def add_no_python(parser: argparse.ArgumentParser) -> None:
-    """The flag that refuses nets with Python layers, whose code is not ours."""
-    parser.add_argument("--no-python", action="store_true",
-                        help="refuse a net with Python layers; without it their module is imported and run, so read "
-                             "it first where the net is a stranger's")
-
-
 def stages(args: argparse.Namespace) -> list[str]:
     """The stages of a --stage flag."""
     return [stage for stage in args.stage.split(",") if stage]

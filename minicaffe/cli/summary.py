@@ -20,8 +20,9 @@ from minicaffe.analysis.cost import NetCost, cost
 from minicaffe.cli import layout
 from minicaffe.cli.flags import whole
 from minicaffe.cli.layout import terminal_width, wrap
-from minicaffe.cli.show import add_no_python, add_permissive, add_state_arguments, stages
+from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
+from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, NetError
 from minicaffe.layer import layer_class, registered_types
 from minicaffe.log import one_line
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", action="store_true", help="list the shape of every learnable blob too")
     add_state_arguments(parser)
     add_permissive(parser)
-    add_no_python(parser)
+    add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,10 +18,11 @@ from pathlib import Path
 from minicaffe.cli import timing_report
 from minicaffe.cli.evaluate import check_iterations, use_cpu
 from minicaffe.cli.flags import whole
-from minicaffe.cli.show import add_no_python, add_permissive, add_state_arguments, stages
+from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.timing_report import Recorder
+from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError
 from minicaffe.io.files import replace_file
 from minicaffe.kernels import clock
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trace", metavar="F", default="", help="write every pass as a Chrome trace")
     add_state_arguments(parser)
     add_permissive(parser)
-    add_no_python(parser)
+    add_user_code(parser)
     add_threads(parser)
     parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
 

@@ -21,8 +21,9 @@ from typing import Any
 from minicaffe import lint
 from minicaffe.cli import progress, signals
 from minicaffe.cli.flags import files, filled, seconds, whole, words
-from minicaffe.cli.show import add_no_python, add_permissive
+from minicaffe.cli.show import add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError, SolverError
 from minicaffe.log import At, lines, log, warn
 from minicaffe.net import Net
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", type=words, default="", help="the train net's stages, separated by commas")
     parser.add_argument("--gpu", type=words, default="", help="accepted as Caffe's; the CPU does the work")
     add_permissive(parser)
-    add_no_python(parser)
+    add_user_code(parser)
     add_threads(parser)
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what a value that is NaN or Inf "
                         "does: stop with its place and likely causes (default), or warn and go on")

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from minicaffe import kernels
-from minicaffe.cli.show import add_no_python, add_permissive, add_state_arguments, stages
+from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import missing_extra
 from minicaffe.kernels import registry
 from minicaffe.net import Net
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", metavar="NET", nargs="?", default="", help="a net to run once, too")
     add_state_arguments(parser)
     add_permissive(parser)
-    add_no_python(parser)
+    add_user_code(parser)
     add_threads(parser)
 
 

@@ -1,6 +1,10 @@
-"""Where batches come from: records in a database or a list, decoded, transformed, and read ahead.
+"""Where batches come from. Records are read from a database or a list, decoded, transformed, and prepared ahead.
 
-    source (records by key) ─ samples (images and labels, endless) ─ batches (transformed) ─ prefetcher (a thread)
+    source                records by key, from an LMDB
+      → samples           images with labels, epoch after epoch without end (DatumSamples, ImageFiles)
+      → batches           transformed and put together, one a call (Batches, WindowBatches)
+      → prefetcher        a thread that makes the next batches (Prefetcher)
+      → tops              of a data layer, which copies each batch into them
 """
 
 from __future__ import annotations
@@ -29,15 +33,15 @@ class Source(Protocol):
 
 
 def looked_in(path: str) -> str:
-    """Where a path that is not there was looked for, as a hint; nothing where it says so itself."""
+    """The hint for a path that is not there: the folder in which it was looked for. '' for an absolute path."""
     return "" if Path(path).is_absolute() else f"looked for in {Path.cwd()}"
 
 
 def read_list(path: str, what: str) -> list[tuple[int, str]]:
-    """The number and the text of each line of a text file, but for blank lines.
+    """The number and the text of each line of a text file, without blank lines.
 
-    A byte order mark, which Windows' programs put first, and the line ends of any system are left out. DataError,
-    which calls the file `what`, where it cannot be read.
+    The file may begin with a byte order mark, as Windows' programs write it, and its lines may end as on any system.
+    DataError where it cannot be read; `what` is what the message calls the file.
     """
     refuse_device(path)
     try:
@@ -54,7 +58,10 @@ def read_list(path: str, what: str) -> list[tuple[int, str]]:
 
 
 def read_listed(path: str, where: str, root: str = "") -> bytes:
-    """The content of root + path, which a list names at `where` (LIST:LINE). DataError where it cannot be read."""
+    """The content of the file root + path. DataError where it cannot be read.
+
+    `where` (LIST:LINE) is the line of the list that names it.
+    """
     refuse_device(root + path)
     try:
         return Path(root + path).read_bytes()
@@ -63,7 +70,7 @@ def read_listed(path: str, where: str, root: str = "") -> bytes:
 
 
 def listed_file_error(path: str, where: str, error: Exception, root: str = "") -> DataError:
-    """The error for a file that a list names and the system does not open, with the usual mistakes as hints."""
+    """The error for a file that a list names and that cannot be opened; the hint is about the mistake that fits."""
     name, listed_in = root + path, where.rpartition(":")[0]
     if not isinstance(error, FileNotFoundError):
         return DataError(f"cannot read {name}, which the list {listed_in} names: "

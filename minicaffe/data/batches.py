@@ -1,4 +1,4 @@
-"""Batches: images taken in order, epoch after epoch, transformed and put together."""
+"""Batches: samples taken in their order, epoch after epoch, transformed and put together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from minicaffe.log import warn
 
 @dataclass
 class Sample:
-    """An image (C, H, W) with its label; `key` says which one it is, `name` how messages call it."""
+    """An image (C, H, W) with its label.
+
+    `key` says which one it is, as a data layer's `keys` have it. `name` is what messages call it.
+    """
 
     key: str
     name: str
@@ -26,13 +29,13 @@ class Sample:
 
 @dataclass
 class Batch:
-    """What a data layer hands to the net, and where the next batch begins."""
+    """What a data layer gives to the net in one pass, and where the next batch begins."""
 
     data: np.ndarray  # (N, C, H, W)
     label: np.ndarray  # (N,)
     keys: list[str]
     cursor: int  # samples read since the beginning, this batch included
-    restarts: int  # how often this batch came to the end of the samples
+    restarts: int  # how often this batch has reached the last sample and begun again with the first
 
 
 class Samples(Protocol):
@@ -50,12 +53,14 @@ class Samples(Protocol):
 
 
 class Batches:
-    """Makes the batches that a data layer asks for, one a call.
+    """Makes the next batch of a data layer each time it is called.
 
-    A batch follows from the samples, the cursor and the seed alone: crops and mirrors are drawn from the
-    seed and the cursor. So neither timing nor a stop and resume changes what the net sees.
+    A batch follows from the samples, the cursor and the seed alone, for crops and mirrors are drawn from the seed and
+    the cursor. So the net sees the same whether or not a thread works ahead, and whether or not the training was
+    stopped and gone on with.
 
-    whole_epochs    the last batch of an epoch ends with it, however small, instead of going on with the next
+    whole_epochs    the last batch of an epoch ends with the epoch, and may be smaller for that; without it, it is
+                    filled up with the first samples of the next epoch
     """
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *,
@@ -71,7 +76,7 @@ class Batches:
 
     @property
     def seeds(self) -> list[int]:
-        """All that is random here: the seed of crops and mirrors and, with shuffle, that of the orders."""
+        """All seeds that a snapshot must keep: that of crops and mirrors, and with shuffle that of the order, too."""
         return [self.seed] if self.samples.shuffle is None else [self.seed, self.samples.shuffle]
 
     @seeds.setter
@@ -96,7 +101,8 @@ class Batches:
         samples = [next(self._next)]
         # Caffe: the first image shapes the batch, so batches of one may differ from each other
         shape = self.transformer.shape(samples[0].image, samples[0].name)
-        data: np.ndarray = np.empty((N, *shape), self.dtype)  # before the others are read: it may be too large
+        # before the other samples are read: where there is no memory for a batch, this fails without that work
+        data: np.ndarray = np.empty((N, *shape), self.dtype)
         samples += [next(self._next) for _ in range(N - 1)]
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
                                np.random.default_rng([self.seed, start]))

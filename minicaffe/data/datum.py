@@ -1,4 +1,4 @@
-"""Datum: one image with its label, as a record of a database holds it."""
+"""Datum: the message in which a database keeps one image with its label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HDF5 files as sources of rows: each dataset in them is one top's data."""
+"""Read the rows of HDF5 files, in which each dataset holds the data of one top."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = ""
 
 def _read_listed(path: str, source: str, read: Callable[[Any], T]) -> T:
     """What `read` makes of a file; where it cannot be opened, the error names the list and the line in it."""
+    # h5py's own error for a missing file says neither, so the file is opened once without it
     try:
         if source:
             open_ordinary(path).close()

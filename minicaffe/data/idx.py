@@ -1,4 +1,4 @@
-"""IDX, the file format of MNIST and its relatives: a few sizes, then one byte a value; mostly gzipped."""
+"""IDX, the file format of MNIST and its relatives: the sizes, then one byte for each value, mostly gzipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image files named in a list: one 'PATH LABEL' a line."""
+"""Image files that a list names, with 'PATH LABEL' in each line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from minicaffe.io import image
 class ImageFiles:
     """The images of a list file as samples, in the list's order or in a new random order each epoch.
 
-    path        the list; a path in it may hold blanks, its label stands after the last one
-    root        is put before each path, as it is
-    size        (height, width) to resize to, or None
-    color       read as 3 channels, else as 1
-    shuffle     a seed for the orders, or None
+    path        the list; a path in it may contain blanks, for the label stands behind the last one
+    root        put before each path as it is, so a folder must end with a slash
+    size        (height, width) to resize each image to, or None
+    color       True to read 3 channels, False to read 1
+    shuffle     the seed of the random orders, or None to keep the list's order
     """
 
     def __init__(self, path: str, root: str = "", size: tuple[int, int] | None = None, color: bool = True,
@@ -45,13 +45,17 @@ class ImageFiles:
             epoch, first = epoch + 1, 0
 
     def _order(self, epoch: int) -> np.ndarray:
+        """The order of the images in an epoch; it follows from the seed and the epoch, so a resume finds it again."""
         if self.shuffle is None:
             return np.arange(len(self))
         return np.random.default_rng([self.shuffle, epoch]).permutation(len(self))
 
 
 def read_entries(path: str) -> list[tuple[str, int, int]]:
-    """The (path, label, line) triples of a list file. DataError when it is missing or empty, or a line is none."""
+    """The path, the label and the line number of each image in a list.
+
+    DataError when the list is missing or empty, or a line is not 'PATH LABEL'.
+    """
     entries = []
     for number, row in read_list(path, "the list"):
         name, _, label = row.rpartition(" ")

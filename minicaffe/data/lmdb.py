@@ -1,4 +1,7 @@
-"""LMDB, the database that Caffe's tools write: read with every page checked, written as a whole or not at all."""
+"""LMDB, the database that Caffe's tools write.
+
+Each page is checked when it is read. A new database is written as a whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,9 @@ class LmdbSource:
 
 def write_lmdb(path: PathLike, records: Iterable[tuple[str | bytes, Any]], *,
                replace: bool = False) -> int:
-    """Make an LMDB of (key, value) pairs, a value being bytes or a Datum; return how many there were.
+    """Make an LMDB of (key, value) pairs, where a value is bytes or a Datum; return how many there were.
 
-    It is built in a folder beside `path` that takes its name when all is on the disk. DataError when `path`
+    It is made in a folder beside `path`, which is renamed to `path` once all is on the disk. DataError when `path`
     exists (unless `replace` is set), when a key comes twice, or when the disk is full.
     """
     if lmdb is None:
@@ -73,7 +76,7 @@ def _fill(folder: Path, records: Iterable[tuple[str | bytes, Any]], name: str) -
     try:
         pairs, count = iter(records), 0
         while part := [_as_bytes(*pair) for pair in islice(pairs, WRITES_PER_TRANSACTION)]:
-            while not _put(env, part, name):
+            while not _put(env, part, name):  # the map is the most that the file may grow to
                 env.set_mapsize(2 * env.info()["map_size"])
             count += len(part)
         env.sync(True)
@@ -100,8 +103,8 @@ def _put(env: Any, part: list[tuple[bytes, bytes]], name: str) -> bool:
 
 
 def _put_in_place(made: Path, target: Path) -> None:
-    """Give the folder `made` the name `target`; what stood there goes once the new one is in place."""
-    (made / "lock.mdb").unlink(missing_ok=True)
+    """Give the folder `made` the name `target`; the old folder is deleted only when the new one is in its place."""
+    (made / "lock.mdb").unlink(missing_ok=True)  # of the program that wrote: readers make their own
     if not target.exists():
         made.rename(target)
         return

@@ -1,10 +1,12 @@
-"""The pages of an LMDB, read without LMDB's library and with trust in none of them.
+"""Read the pages of an LMDB without LMDB's own library, and check every number in them.
 
-The library maps the file and follows what a page says; one wrong number in a damaged copy kills the process.
-Here every number is checked against the file before it is followed, and nothing is mapped.
+The library maps the file into memory and follows each page number that it finds. In a damaged copy one wrong number
+makes it read outside the file, which kills the process. Here the file is not mapped, and every number is compared with
+the file's size before it is followed.
 
-A program that adds records writes pages that no record of the last transaction is in, and then the meta page of the
-next one. So all that was read while both meta pages stayed as they were belongs to one transaction.
+Another program may add records while the file is read. It writes them into pages that the last transaction does not
+use, and then writes the meta page of its own transaction. So as long as both meta pages stay as they were, all that
+was read belongs to one transaction.
 
 The format, little-endian, in pages of one size:
 
@@ -83,7 +85,7 @@ class Tree:
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """(key, value) from record number `start` on, in the order of the keys."""
         self._data.check()
-        seen = 0
+        seen = 0  # leaves before `start` are counted, too: a page does not say the number of its first record
         for page in self._leaves():
             nodes = self._nodes(page, _LEAF)
             data, begin = self._data.block(page * self._page_size)
@@ -96,7 +98,10 @@ class Tree:
             raise self._damaged(f"it holds {seen} records and claims {self.entries}")
 
     def _is_whole(self) -> bool:
-        """Whether every record is there. A file may lack its last pages where they were freed before being written."""
+        """Whether every record is there.
+
+        A file that is too short may still have them all: pages at its end may have been freed before they were written.
+        """
         try:
             return all(True for _ in self.records())
         except DataError:
@@ -161,7 +166,7 @@ class Tree:
         return self._data.read(place + _HEAD.size, size)
 
     def _check_page(self, page: int) -> int:
-        """The offset of a page that must be one of the file's, and no meta page."""
+        """The offset of a page. DataError for a number that is not in the file, or that is a meta page."""
         if not 2 <= page <= self._last:
             raise self._damaged(f"it refers to page {page}, and the last is {self._last}")
         return page * self._page_size

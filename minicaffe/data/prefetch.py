@@ -14,12 +14,14 @@ LONGEST_CLOSE = 3.0  # seconds that `close` waits for a source that does not ans
 
 
 class Prefetcher(Generic[T]):
-    """Calls `make` in a thread, up to `depth` items ahead, and hands the items out in order.
+    """Calls `make` in a thread, up to `depth` items ahead, and gives out the items in their order.
 
-    What `make` raises is raised by the `peek` or `take` that would have returned the item, and by each one
-    after it. The thread ends with `close`, when nobody refers to the prefetcher any more, and before the
-    interpreter exits. So `make` must not refer to the prefetcher or to its owner. A `make` that does not return
-    (a pipe that nobody writes to, a network drive that is gone) is left behind after some seconds.
+    An error in `make` ends the thread. The `peek` or `take` that would have returned the item raises it, and so does
+    each one after that.
+    The thread also ends with `close`, when nobody refers to the prefetcher any more, and before the interpreter exits.
+    For the second of these, `make` must not refer to the prefetcher or to its owner.
+    `make` may never return, from a pipe that nobody writes to or a network drive that is gone. Then the thread is left
+    alone after LONGEST_CLOSE seconds.
     """
 
     def __init__(self, make: Callable[[], T], depth: int) -> None:
@@ -32,7 +34,7 @@ class Prefetcher(Generic[T]):
         thread.start()
 
     def close(self) -> bool:
-        """End the thread; False where it hangs in `make`, which then may still be at work."""
+        """End the thread; False where it does not come back from `make`, so that it may still be at work there."""
         if (ending := self._end.detach()) is not None:
             _end(*ending[2])
         return not self._thread.is_alive()
@@ -60,26 +62,26 @@ class Prefetcher(Generic[T]):
 
 
 def _run(make: Callable[[], object], items: queue.Queue, stop: threading.Event) -> None:
-    """The thread: make items until told to stop, or until making one fails."""
+    """What the thread does: make items until `stop` is set, or until one cannot be made."""
     while not stop.is_set():
         try:
-            items.put((make(), None))
-        except BaseException as error:
+            items.put((make(), None))  # waits while `depth` items are there
+        except BaseException as error:  # SystemExit too: it must end the program, not this thread alone
             items.put((None, error))
             return
 
 
 def _end(thread: threading.Thread, items: queue.Queue, stop: threading.Event) -> None:
-    """Tell the thread to end, make room for the item it may be waiting to put, and wait for it, but not for ever."""
+    """Tell the thread to end, and wait for that, but not for ever."""
     stop.set()
-    _drain(items)
+    _drain(items)  # it may be waiting in `put` for room
     if thread is not threading.current_thread():  # the garbage collector may run in the thread itself
         thread.join(LONGEST_CLOSE)
         _drain(items)
 
 
 def _end_unasked(thread: threading.Thread, items: queue.Queue, stop: threading.Event) -> None:
-    """End the thread of a prefetcher that is garbage."""
+    """End the thread of a prefetcher that nobody refers to any more."""
     with contextlib.suppress(KeyboardInterrupt):  # nobody could catch it here: Python would print it and go on
         _end(thread, items, stop)
 

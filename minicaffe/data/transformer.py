@@ -1,6 +1,9 @@
 """transform_param: what happens to an image between its record and the net.
 
-    y = (x − mean) · scale, on a crop of x (anywhere in TRAIN, the middle in TEST), mirrored every other time
+    y = (x − mean) · scale
+
+Here x is a crop of the image, at a random place in TRAIN and in the middle in TEST. With `mirror`, half of the images
+are mirrored, chosen at random in both phases.
 """
 
 from __future__ import annotations
@@ -67,23 +70,26 @@ class Transformer:
         mirrored = draws.integers(2, size=len(images)) if self.mirror else np.zeros(len(images), int)
         tops, lefts = self._offsets(images, draws)
         for image, flip, top, left, y in zip(images, mirrored, tops, lefts, out, strict=True):
-            self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)
+            self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)  # writing backwards mirrors
 
     def _apply_one(self, image: np.ndarray, top: int, left: int, y: np.ndarray) -> None:
-        """y = (x − mean) · scale for one image: small enough that the second step finds y in the cache."""
-        height, width = y.shape[1:]
-        window = np.s_[:, top:top + height, left:left + width]
-        mean = self.mean_value if self.mean_image is None else self.mean_image[window]
-        scale = y.dtype.type(self.scale)
+        """y = (x − mean) · scale for one image, where x is the crop that begins at `top` and `left`.
+
+        One image at a time is small enough to stay in the processor's cache between the two steps.
+        """
+        H, W = y.shape[1:]
+        crop = np.s_[:, top:top + H, left:left + W]
+        x, scale = image[crop], y.dtype.type(self.scale)
+        mean = self.mean_value if self.mean_image is None else self.mean_image[crop]
         if mean is None:
-            np.multiply(image[window], scale, out=y, dtype=y.dtype)
+            np.multiply(x, scale, out=y, dtype=y.dtype)
             return
-        np.subtract(image[window], mean.astype(y.dtype, copy=False), out=y, dtype=y.dtype)
+        np.subtract(x, mean.astype(y.dtype, copy=False), out=y, dtype=y.dtype)
         if scale != 1:
             y *= scale
 
     def _offsets(self, images: Sequence[np.ndarray], draws: np.random.Generator) -> Any:
-        """The first row and column of each image's crop."""
+        """The first rows and the first columns of the images' crops."""
         if not self.crop:
             return np.zeros((2, len(images)), int)
         room = np.array([image.shape[1:] for image in images]).T - self.crop
@@ -94,7 +100,7 @@ class Transformer:
 
 
 def read_mean(path: str) -> np.ndarray:
-    """The mean image (C, H, W) in a .binaryproto file. DataError when it is missing or none."""
+    """The mean image (C, H, W) in a .binaryproto file. DataError when it is missing or is no mean."""
     log("data_transformer.cpp:25", f"Loading mean file from: {path}")
     refuse_device(path)
     try:

@@ -1,4 +1,4 @@
-"""Windows: boxes in images, some on objects and some on background, cut out and warped to one size (R-CNN).
+"""Windows: boxes in images, some with objects and some with background, cut out and scaled to one size (R-CNN).
 
 A window file repeats, for each image:
 
@@ -40,7 +40,7 @@ class Window:
 
 @dataclass
 class WindowFile:
-    """What a window file holds, sorted by its overlap thresholds."""
+    """The windows of a file, of objects and of background, as the thresholds for their overlap divide them."""
 
     foreground: list[Window] = field(default_factory=list)
     background: list[Window] = field(default_factory=list)
@@ -88,11 +88,11 @@ def _next(rows: Iterator[tuple[int, str]], path: str) -> tuple[int, str]:
 
 
 def _numbers(rows: Iterator[tuple[int, str]], path: str, count: int) -> tuple[int, list[Any]]:
-    """The next line's number and `count` numbers, which are whole ones; but the second is an overlap."""
+    """The number of the next line, and the `count` numbers in it: whole numbers, but the second is an overlap."""
     number, text = _next(rows, path)
     try:
         read = [float(word) for word in text.split()]
-        # Caffe: the overlap is a float32, so that 0.3 is not below the threshold 0.3
+        # Caffe: the overlap is a float32, like the threshold, so that 0.3 is not below 0.3
         values = [np.float32(value) if i == 1 else int(value) for i, value in enumerate(read)]
     except (ValueError, OverflowError):  # no number, NaN or infinite
         read = values = []
@@ -129,7 +129,7 @@ class WindowBatches:
 
     @property
     def seeds(self) -> list[int]:
-        """All that is random here."""
+        """All seeds that a snapshot must keep."""
         return [self.seed]
 
     @seeds.setter
@@ -165,10 +165,10 @@ class WindowBatches:
             raise DataError(f"the window ({window.x1}, {window.y1})-({window.x2}, {window.y2}) does not lie in "
                             f"{window.path}, which is {pixels.shape[2]} wide and {pixels.shape[1]} high")
         warped = image.resize(pixels[:, y1:y2 + 1, x1:x2 + 1], (height, width))
-        piece: np.ndarray = (warped[:, :, ::-1] if flip else warped).astype(self.dtype)
+        x: np.ndarray = (warped[:, :, ::-1] if flip else warped).astype(self.dtype)
         if self.mean is not None:
-            piece -= self._mean_at(self.mean, top, left, height, width)
-        y[:, top:top + height, left:left + width] = piece * self.dtype(self.scale)
+            x -= self._mean_at(self.mean, top, left, height, width)
+        y[:, top:top + height, left:left + width] = x * self.dtype(self.scale)
 
     def _pixels(self, path: str) -> np.ndarray:
         return image.decode(self.files[path] if self.files else self._read(path), path, True)
@@ -177,6 +177,7 @@ class WindowBatches:
         return read_listed(path, self.windows.places[path])
 
     def _mean_at(self, mean: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """The part of the mean that lies under a warped window at this place of the result."""
         if mean.shape[1:] == (1, 1):
             return mean
         off = (mean.shape[2] - self.size) // 2  # Caffe: from the width alone, also for the rows
@@ -184,28 +185,28 @@ class WindowBatches:
 
     def _place(self, window: Window, image_size: tuple[int, ...],
                flip: bool) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
-        """The box to cut out, and (top, left, height, width) of where it goes in the result."""
+        """The box to cut out of the image, and the place (top, left, height, width) that it fills in the result."""
         size = self.size
         box = (window.x1, window.y1, window.x2, window.y2)
         if not self.pad and not self.square:
             return box, (0, 0, size, size)
         x1, y1, x2, y2 = expand(box, size, self.pad, self.square, self.dtype)
         height, width = image_size
-        before = (max(0, -x1), max(0, -y1))  # what lies beyond the image, left and above,
-        after = (max(0, x2 - width + 1), max(0, y2 - height + 1))  # right and below
+        before = (max(0, -x1), max(0, -y1))  # how many of the box's pixels lie left of the image and above it,
+        after = (max(0, x2 - width + 1), max(0, y2 - height + 1))  # and how many right of it and below
         scale_x, scale_y = self.dtype(size) / self.dtype(x2 - x1 + 1), self.dtype(size) / self.dtype(y2 - y1 + 1)
         x1, y1, x2, y2 = x1 + before[0], y1 + before[1], x2 - after[0], y2 - after[1]
         top = _round(before[1] * scale_y)
-        left = _round((after if flip else before)[0] * scale_x)  # the padding is mirrored too
+        left = _round((after if flip else before)[0] * scale_x)  # what lies right of the image is left in a mirror
         return (x1, y1, x2, y2), (top, left, min(_round((y2 - y1 + 1) * scale_y), size - top),
                                   min(_round((x2 - x1 + 1) * scale_x), size - left))
 
 
 def expand(box: tuple[int, int, int, int], size: int, pad: int, square: bool,
            dtype: type = np.float32) -> tuple[int, int, int, int]:
-    """The box made so large that, warped to `size`, it has `pad` pixels of context on each side.
+    """The box made larger, so that it has `pad` pixels of context on each side once it is warped to `size`.
 
-    It may reach beyond the image. The arithmetic is that of `dtype`, for its roundings decide.
+    It may reach beyond the image. All is computed in `dtype`, for its roundings decide about single pixels.
     """
     x1, y1, x2, y2 = box
     grow = dtype(size) / dtype(size - 2 * pad)

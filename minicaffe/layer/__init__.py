@@ -2,7 +2,17 @@
 
 from minicaffe.layer.bases import Elementwise, LossLayer
 from minicaffe.layer.contract import Layer
-from minicaffe.layer.registry import create, layer_class, limits, module_name, register, registered_types, type_hint
+from minicaffe.layer.data_source import DataSource, source_of, warn_of_undeclared
+from minicaffe.layer.registry import (
+    create,
+    layer_class,
+    limits,
+    module_name,
+    register,
+    registered_types,
+    type_hint,
+    unknown_type_hint,
+)
 
-__all__ = ["Elementwise", "Layer", "LossLayer", "create", "layer_class", "limits", "module_name", "register",
-           "registered_types", "type_hint"]
+__all__ = ["DataSource", "Elementwise", "Layer", "LossLayer", "create", "layer_class", "limits", "module_name",
+           "register", "registered_types", "source_of", "type_hint", "unknown_type_hint", "warn_of_undeclared"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minicaffe import plugins
 from minicaffe.errors import LayerError, near_names
 from minicaffe.proto.forks import fork_type_hint
 
@@ -38,23 +39,36 @@ def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
             raise LayerError(f"layer type {type_name!r} must stand in {module_name(type_name)}.py, not {module[1]}.py")
         cls.type = type_name
         _types[type_name] = cls
+        plugins.note(plugins.LAYER, type_name, cls.__module__)
         return cls
 
     return keep
 
 
 def registered_types() -> list[str]:
-    """All known layer types, sorted."""
+    """All layer types that are known now, sorted; those of installed packages only once they have been loaded."""
     importlib.import_module("minicaffe.layers")
     return sorted(_types)
 
 
 def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
-    """The class of a layer type; LayerError with near names when there is none."""
+    """The class of a layer type, also of one that an installed package brings.
+
+    LayerError with near names when there is none, or where the code of that package must not run.
+    """
     if type_name not in _types and type_name not in registered_types():
-        raise LayerError(f"layer {layer_name!r} has the unknown type {type_name!r}",
-                         hint=type_hint(type_name) or "minicaffe layers lists all known types")
+        plugins.load_installed()
+    if type_name not in _types:
+        raise LayerError(f"layer {layer_name!r} has the unknown type {type_name!r}", hint=unknown_type_hint(type_name))
+    plugins.check_permitted(plugins.LAYER, type_name, f"layer {layer_name!r} ({type_name})")
     return _types[type_name]
+
+
+def unknown_type_hint(type_name: str) -> str:
+    """The hint for a type that nobody knows: a near name, else how more types become known."""
+    if near := type_hint(type_name):
+        return near
+    return "; ".join(["minicaffe layers lists all known types", *filter(None, [plugins.unknown_hint()])])
 
 
 def type_hint(type_name: str) -> str:

@@ -18,9 +18,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minicaffe import kernels
+from minicaffe import kernels, plugins
 from minicaffe.errors import LayerError
-from minicaffe.layer import Layer, layer_class, registered_types, type_hint
+from minicaffe.layer import Layer, layer_class, registered_types, unknown_type_hint
 from minicaffe.layers import FAMILIES
 from minicaffe.proto import LayerParameter, is_repeated
 
@@ -55,12 +55,19 @@ class Source(NamedTuple):
 
 def find(name: str) -> str:
     """The layer type of this name, whatever its capitals; LayerError with near names when there is none."""
-    known = registered_types()
-    same = [t for t in known if t == name] or [t for t in known if t.lower() == name.lower().replace("_", "")]
+    same = _same(name)
     if not same:
-        raise LayerError(f"there is no layer type {name!r}",
-                         hint=type_hint(name) or "minicaffe layers lists all")
+        plugins.load_installed()  # a package may bring it
+        same = _same(name)
+    if not same:
+        raise LayerError(f"there is no layer type {name!r}", hint=unknown_type_hint(name))
     return same[0]
+
+
+def _same(name: str) -> list[str]:
+    """The known types with this name, else those that have it but for the capitals."""
+    known = registered_types()
+    return [t for t in known if t == name] or [t for t in known if t.lower() == name.lower().replace("_", "")]
 
 
 def families() -> dict[str, list[str]]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe import passes
+from minicaffe import passes, plugins
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
 from minicaffe.io.files import PathLike
-from minicaffe.layer import Layer, create
+from minicaffe.layer import Layer, create, source_of, warn_of_undeclared
 from minicaffe.log import At, log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, scratch, wiring
 from minicaffe.net import copy_weights as weight_files
@@ -36,7 +36,8 @@ class Net:
     strict        refuse weights that do not fit the net exactly
     dtype         np.float32 or np.float64, the number type of every blob
     permissive    warn of parameters that a layer does not read, instead of refusing them
-    allow_python  let Python layers run their code; False refuses a net that has one, before any of it has run
+    allow_python  let Python layers run their code, and the layer types of installed packages; False refuses a net
+                  that has one, before any of it has run
     shapes_only   set up shapes and wiring, but fill no weights and take no memory: such a net cannot run
     reuse_memory  let blobs that are never needed at the same time share their memory. Then the net runs forward
                   alone, whatever force_backward says, and `blobs` has those alone that hold their values after it:
@@ -79,7 +80,7 @@ class Net:
         given, self._location = location.read(definition)
         _set_state(given, phase, level, stages)
         stored = weight_files.read(weights) if weights else None
-        with self._location.in_errors(given):
+        with self._location.in_errors(given), plugins.permitted(allow_python):
             self._apply_passes(given)
             self._connect()
             self._make_layers(stored.layers if stored else frozenset())
@@ -149,6 +150,7 @@ class Net:
             layer.awaits_weights = self.phase == TEST and given.name in brought
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])
+            warn_of_undeclared(layer)
             layer.caution(len(given.blobs) <= len(layer.blobs), ".blobs", f"is given {len(given.blobs)} times, but the "
                           f"layer has {len(layer.blobs)}: the rest has no effect")
         log(At.LAYER_SET_UP, f"Setting up {given.name}")
@@ -324,10 +326,9 @@ class Net:
                     error.message = error.message.replace(text, one_line(text))
                     error.hint = wording.path_hint(text) or error.hint
             batches = {blob.shape[0] for blob in self.bottoms[i] if blob.shape}
-            for layer in self.layers[:i]:
-                keys = getattr(layer, "keys", [])
-                if sample is not None and len(keys) in batches and sample < len(keys):
-                    error.message += f" (record {keys[sample]!r} of data layer {layer.name!r})"
+            for source in filter(None, map(source_of, self.layers[:i])):
+                if sample is not None and len(source.keys) in batches and sample < len(source.keys):
+                    error.message += f" (record {source.keys[sample]!r} of data layer {source.name!r})"
             error.rank = rank(self.param.layer, i)
             self._location.blame(error)
             raise
@@ -336,10 +337,13 @@ class Net:
             raise LayerError(f"layer {given.name!r} ({given.type}): {no_memory(error)}",
                              where=self.where(i),
                              hint="smaller batches need less; minicaffe summary NET says who needs how much") from None
-        except ValueError as error:
+        except Exception as error:
+            given = self.param.layer[i]
+            if theirs := plugins.layer_error(error, given.name, given.type):
+                theirs.where = self.where(i)
+                raise theirs from error
             if "embedded null" not in str(error):  # what Python says to a path that no system takes
                 raise
-            given = self.param.layer[i]
             raise LayerError(f"layer {given.name!r} ({given.type}) names a file, and the name holds a NUL",
                              where=self.where(i)) from None
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-from minicaffe import __version__, kernels, rng
+from minicaffe import __version__, kernels, plugins, rng
 from minicaffe.data import open_source
 from minicaffe.data.hdf5 import read_paths
 from minicaffe.data.images import read_entries
 from minicaffe.data.windows import read_window_file
 from minicaffe.errors import MinicaffeError
 from minicaffe.io.files import replace_file
+from minicaffe.layer import source_of
 from minicaffe.log import visible
 from minicaffe.net import Net
 from minicaffe.proto import DataParameter, text
@@ -59,6 +60,7 @@ def describe(solver: Any) -> dict[str, Any]:
         "iteration": solver.iter,
         "seed": seed if seed >= 0 else {"drawn by the system": entropy},
         "versions": versions(),
+        "imports": imports(),
         "solver": {"file": solver.where, "type": solver.type, "definition": text.format(solver.param)},
         "net": {"name": solver.net.name, "parameters": sum(p.blob.count for p in solver.net.learnable_params),
                 "definition": _definition(solver.net)},
@@ -77,6 +79,12 @@ def versions() -> dict[str, str]:
     return {**found, "engine": kernels.engine(), "threads": str(kernels.threads()), "machine": platform.platform()}
 
 
+def imports() -> list[dict[str, Any]]:
+    """The modules outside of minicaffe that registered layer types or fillers, or were imported to do so."""
+    return [{"module": origin.module, "file": origin.file, "from": origin.source or "the program that trains",
+             "registers": [name for _, name in found]} for origin, found in plugins.brought().items()]
+
+
 def sources(net: Net) -> list[dict[str, Any]]:
     """Each layer that names a source: the path, how much it holds, and a fingerprint of that."""
     phase = "TEST" if net.phase else "TRAIN"
@@ -93,14 +101,14 @@ def fingerprint(layer: Any, path: str) -> dict[str, Any]:
     """Size and SHA-256 of a source: a file with the files that it names, or some records at each end of a database."""
     try:
         if layer.type == "Data":
-            source = open_source(DataParameter.DB.Name(layer.param.backend), path)
+            records = open_source(DataParameter.DB.Name(layer.param.backend), path)
             digest = hashlib.sha256()
-            for start in (0, max(0, len(source) - SOME)):
-                for key, value in islice(source.records(start), SOME):
+            for start in (0, max(0, len(records) - SOME)):
+                for key, value in islice(records.records(start), SOME):
                     digest.update(key + b"\0" + value)
-            return {"records": len(source), "bytes": _size(path), "sha256": digest.hexdigest(),
+            return {"records": len(records), "bytes": _size(path), "sha256": digest.hexdigest(),
                     "of": f"the first and last {SOME} records"}
-        digest, named = hashlib.sha256(), _named(layer, path)
+        digest, named, source = hashlib.sha256(), _named(layer, path), source_of(layer)
         size, of = _size(path), ["the file" if not named else "the list"]
         if not _add(digest, path, WHOLE):
             of = [f"the first and last {WHOLE // 2} bytes of {of[0]}"]
@@ -112,7 +120,7 @@ def fingerprint(layer: Any, path: str) -> dict[str, Any]:
                 f"the first and last {SOME} of its {len(named)} files"
             of.append(which if whole else f"the first and last {most // 2} bytes of {which}")
             size += sum(map(_size, chosen))
-        return {"samples": getattr(layer, "epoch_size", None), "bytes": size, "sha256": digest.hexdigest(),
+        return {"samples": source.epoch_size if source else None, "bytes": size, "sha256": digest.hexdigest(),
                 "of": " and ".join(of)}
     except (OSError, MinicaffeError) as error:
         return {"fingerprint": f"none: {error}"}

@@ -58,6 +58,7 @@ def test_bash_completes_values(complete):
     """Files where a path belongs, folders, choices, passes, layer types; nothing where a number belongs."""
     everything = ["a solver.prototxt", "folder", "net.prototxt"]
     assert complete("train", "--solver", "") == everything
+    assert complete("layers", "--import", "") == everything
     assert complete("train", "--solver", "=", "ne") == ["net.prototxt"]
     assert complete("train", "--solver", "=") == everything
     assert complete("train", "-solver", "a") == ["a solver.prototxt"]

@@ -14,6 +14,7 @@ import yaml
 from extras import needs
 from points import NET as POINTS
 
+from minicaffe import DataSource
 from minicaffe.cli.__main__ import main
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
@@ -133,6 +134,14 @@ def test_data_have_a_fingerprint(folder):
     assert [0, 2 / (9 / 5), 4 / (9 / 5)] == pytest.approx([event["epoch"] for event in of_kind("train", events())])
 
 
+class SourceLayer(DataSource):
+    """A data layer of a type and with parameters that only its fingerprint looks at."""
+
+    def __init__(self, kind, param):
+        super().__init__()
+        self.type, self.param, self.epoch_size = kind, param, 3
+
+
 @pytest.mark.parametrize("kind", ["HDF5Data", "ImageData", "WindowData"])
 def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind):
     """Another content of a file changes it, though the list, the names and the sizes stay as they are."""
@@ -142,7 +151,7 @@ def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind)
     lists = {"HDF5Data": "\n".join(names), "ImageData": "".join(f"{name} 1\n" for name in names), "WindowData": windows}
     (tmp_path / "list").write_text(lists[kind])
     param = SimpleNamespace(root_folder="", fg_threshold=0.5, bg_threshold=0.5)
-    layer = SimpleNamespace(type=kind, param=param, epoch_size=3)
+    layer = SourceLayer(kind, param)
 
     def found(*contents):
         for name, content in zip(names, contents, strict=True):
@@ -152,7 +161,7 @@ def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind)
     before = found(b"one", b"two", b"three")
     assert before == found(b"one", b"two", b"three")
     assert "the list and its 3 files" == before["of"]
-    assert 11 + len(lists[kind]) == before["bytes"]
+    assert (11 + len(lists[kind]), 3) == (before["bytes"], before["samples"])
     others = [found(b"One", b"two", b"three"), found(b"one", b"two", b"threE"), found(b"onet", b"wo", b"three")]
     assert 4 == len({one["sha256"] for one in (before, *others)})
     Path(names[1]).unlink()
@@ -162,7 +171,7 @@ def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind)
 def test_of_long_files_both_ends_are_hashed(tmp_path, monkeypatch):
     """A file that is too long to be read whole still tells by its beginning, its end and its size."""
     monkeypatch.setattr(facts, "WHOLE", 8)
-    layer, found = SimpleNamespace(type="Own", param=None), []
+    layer, found = SourceLayer("Own", None), []
     for content in (b"aaaa....bbbb", b"aaaa----bbbb", b"Aaaa....bbbb", b"aaaa....bbbB", b"aaaa.....bbbb"):
         (tmp_path / "file").write_bytes(content)
         found.append(facts.fingerprint(layer, str(tmp_path / "file")))

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from minicaffe.cli.__main__ import main
-from minicaffe.cli.layers import samples
 from minicaffe.layer import registered_types
+from minicaffe.layers.datasheet import samples
 from minicaffe.proto import NetParameter, SolverParameter, message_class, text
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/*.prototxt"))

@@ -1,31 +1,24 @@
-"""The common part of the layers whose batches a thread prepares: Data, ImageData, WindowData."""
+"""What Data, ImageData and WindowData share: a thread prepares their next batches while the net computes."""
 
 from minicaffe.data.prefetch import Prefetcher
 from minicaffe.errors import DataError
-from minicaffe.layer import Layer
+from minicaffe.layer import DataSource
 from minicaffe.log import log
 
 
-class PrefetchingLayer(Layer):
-    """A layer without bottoms that copies ready batches into its tops.
+class PrefetchingLayer(DataSource):
+    """A data layer that copies batches, which a thread has made ready, into its tops.
 
-    A subclass calls `start(batches, depth)` at the end of its `setup`.
-
-    keys      the keys of the records in the tops, for messages that say which one is wrong
-    cursor    samples used since the beginning; set it to go on from there. With `seed` it says exactly
-              what comes next
-    epoch_size      how many samples there are, or None where they are drawn at random
-    whole_epochs    set it to end the last batch of an epoch with the epoch, so that tests see each sample once
+    A subclass calls `start(batches, depth)` at the end of its `setup`. What comes next follows from the cursor and the
+    `seed` alone: another layer with the same two gives the same batches.
     """
 
-    bottoms = 0
-    backward_reads = ()
-    log_place = ""  # where Caffe logs that it starts over; empty where it does not
+    log_place = ""  # the place in Caffe that logs the end of an epoch; empty for a layer that does not log it
 
     def start(self, batches, depth):
-        """Begin to make batches, `depth` of them ahead."""
+        """Start the thread; it makes up to `depth` batches ahead."""
         self._batches, self._depth = batches, depth
-        self.keys, self._cursor = [], batches.cursor
+        self._cursor, self.batch_size, self.epoch_size = batches.cursor, batches.batch_size, batches.epoch_size
         self._prefetcher = Prefetcher(batches, depth)
 
     @property
@@ -44,10 +37,6 @@ class PrefetchingLayer(Layer):
         return self._batches.seed
 
     @property
-    def epoch_size(self):
-        return self._batches.epoch_size
-
-    @property
     def whole_epochs(self):
         return self._batches.whole_epochs
 
@@ -55,7 +44,7 @@ class PrefetchingLayer(Layer):
     def whole_epochs(self, value):
         self._pause()
         self._batches.whole_epochs = value
-        self.cursor = self._cursor
+        self.cursor = self._cursor  # the batches made ahead may have the wrong size: make them again
 
     def resume_state(self):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}
@@ -69,11 +58,11 @@ class PrefetchingLayer(Layer):
         self.cursor = cursor
 
     def close(self):
-        """End the thread; the layer cannot go forward any more."""
+        """End the thread. After this the layer cannot run forward."""
         self._prefetcher.close()
 
     def _pause(self):
-        """End the thread, so that what it works with may be changed."""
+        """End the thread, for nobody else may change its batches while it makes some."""
         if not self._prefetcher.close():
             raise DataError(f"layer {self.name!r} ({self.type}): the thread that reads the data does not come back "
                             "from its source", hint="is the source on a drive that is gone, or a pipe?")
@@ -82,14 +71,14 @@ class PrefetchingLayer(Layer):
         return {**vars(self), "_prefetcher": None}
 
     def __setstate__(self, state):
-        """A copy (copy.deepcopy) has its own thread, which goes on with the same sample as the original's."""
+        """A copy (copy.deepcopy) gets a thread of its own, which goes on with the same sample as the original."""
         vars(self).update(state)
         if "_batches" in state:
             self._batches.seek(self._cursor)
             self._prefetcher = Prefetcher(self._batches, self._depth)
 
     def reshape(self, bottom, top):
-        # the next batch shapes the tops; it stays the next one until forward takes it
+        # the next batch says the shape of the tops; looking at it does not use it up
         batch = self._prefetcher.peek()
         top[0].reshape(batch.data.shape)
         if len(top) > 1:
@@ -103,6 +92,3 @@ class PrefetchingLayer(Layer):
         self.keys, self._cursor = batch.keys, batch.cursor
         if batch.restarts and self.log_place:
             log(self.log_place, "Restarting data prefetching from start.")
-
-    def backward(self, top, propagate_down, bottom):
-        """Nothing to do: there is no bottom."""

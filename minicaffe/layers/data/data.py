@@ -44,6 +44,7 @@ class DataLayer(PrefetchingLayer):
         log("db_lmdb.cpp:35", f"Opened lmdb {p.source}")
         self.check(p.rand_skip <= len(source), "rand_skip", f"must not exceed the {len(source)} records")
         samples = DatumSamples(source, transformer.color)
+        self.random_start = p.rand_skip > 0
         skipped = int(self.rng.integers(p.rand_skip)) if p.rand_skip else 0
         self.start(Batches(samples, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
                            seed=int(self.rng.integers(2**63))), p.prefetch)

@@ -1,12 +1,12 @@
 """DummyData: blobs of any shape, filled with constants or random numbers."""
 
 from minicaffe.filler import fill
-from minicaffe.layer import Layer, register
+from minicaffe.layer import DataSource, register
 from minicaffe.proto import FillerParameter
 
 
 @register("DummyData")
-class DummyDataLayer(Layer):
+class DummyDataLayer(DataSource):
     """Make up data: to time a net, to test it, or to feed it a constant.
 
     Forward   y[i] filled anew by its filler; a constant is filled in once, when the net is made
@@ -22,9 +22,7 @@ class DummyDataLayer(Layer):
     """
 
     message = "dummy_data_param"
-    bottoms = 0
     tops = (1, None)
-    backward_reads = ()
 
     def setup(self, bottom, top):
         p, n = self.param, len(top)
@@ -48,11 +46,8 @@ class DummyDataLayer(Layer):
             if filler.type != "constant":
                 fill(y.data, filler, self.rng)
 
-    def backward(self, top, propagate_down, bottom):
-        """Nothing to do: there is no bottom."""
-
     def _shapes(self, n):
-        """One list of sizes a top, from `shape` or from the four deprecated fields."""
+        """A list of sizes for each top, from `shape` or from the four deprecated fields."""
         p, legacy = self.param, ("num", "channels", "height", "width")
         if not any(getattr(p, field) for field in legacy):
             return [list(shape.dim) for shape in self._one_a_top("shape", n)]
@@ -61,6 +56,7 @@ class DummyDataLayer(Layer):
         return [list(sizes) for sizes in zip(*(self._one_a_top(field, n, beside) for field in legacy), strict=True)]
 
     def _one_a_top(self, field, n, beside=""):
+        """The values of a repeated field, one for each top; `beside` ends the message of the error."""
         values = list(getattr(self.param, field))
         self.check(len(values) in (1, n), field, f"must be given once or once for each of the {n} tops{beside}")
         return values * n if len(values) == 1 else values

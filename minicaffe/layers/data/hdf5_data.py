@@ -3,12 +3,12 @@
 import numpy as np
 
 from minicaffe.data.hdf5 import count_rows, read_datasets, read_paths
-from minicaffe.layer import Layer, register
+from minicaffe.layer import DataSource, register
 from minicaffe.log import log
 
 
 @register("HDF5Data")
-class HDF5DataLayer(Layer):
+class HDF5DataLayer(DataSource):
     """Read the next batch_size rows of HDF5 files, one file after the other, over and over.
 
     A file holds a dataset for each top, called like the top, and all of them have equally many rows.
@@ -24,9 +24,7 @@ class HDF5DataLayer(Layer):
     """
 
     message = "hdf5_data_param"
-    bottoms = 0
     tops = (1, None)
-    backward_reads = ()
 
     def setup(self, bottom, top):
         p = self.param
@@ -35,17 +33,19 @@ class HDF5DataLayer(Layer):
         log("hdf5_data_layer.cpp:81", f"Loading list of HDF5 filenames from: {p.source}")
         self.paths = read_paths(p.source)
         log("hdf5_data_layer.cpp:95", f"Number of HDF5 files: {len(self.paths)}")
+        self.batch_size = p.batch_size
         self._seed = int(self.rng.integers(2**63)) if p.shuffle else None
-        self._file = 0  # counted on through the epochs: with the seed it says which order is the current one
+        # files read so far, counted on from epoch to epoch: this number and the seed give the order of files and rows
+        self._file = 0
         self._rows, self._path = [], ""
         self._load()
 
     def reshape(self, bottom, top):
         for y, rows in zip(top, self._rows, strict=True):
-            y.reshape(self.param.batch_size, *rows.shape[1:])
+            y.reshape(self.batch_size, *rows.shape[1:])
 
     def forward(self, bottom, top):
-        filled, N = 0, self.param.batch_size
+        filled, N = 0, self.batch_size
         while filled < N:
             take = self._row_order[self._row:self._row + N - filled]
             for y, rows in zip(top, self._rows, strict=True):
@@ -56,11 +56,8 @@ class HDF5DataLayer(Layer):
                 self._file += 1
                 self._load()
 
-    def backward(self, top, propagate_down, bottom):
-        """Nothing to do: there is no bottom."""
-
     @property
-    def epoch_size(self):
+    def epoch_size(self):  # type: ignore[override] # counted when it is asked for, for each file must be opened
         return sum(count_rows(path, self.layer_param.top[0], self.param.source) for path in self.paths)
 
     def resume_state(self):
@@ -74,10 +71,10 @@ class HDF5DataLayer(Layer):
             self._seed = seeds[0]
         self._file = file
         self._load()
-        self._row = min(row, len(self._row_order) - 1)
+        self._row = min(row, len(self._row_order) - 1)  # the file may have become shorter
 
     def _load(self):
-        """Read the current file, if it is not the one just read, and put its rows in order."""
+        """Read the current file and put its rows in order; a single file is not read again each epoch."""
         epoch, file = divmod(self._file, len(self.paths))
         path = self.paths[self._order(len(self.paths), epoch, 0)[file]]
         if path != self._path:
@@ -88,6 +85,10 @@ class HDF5DataLayer(Layer):
             self._path, self._rows = path, rows
         self._row_order, self._row = self._order(len(self._rows[0]), self._file, 1), 0
 
-    def _order(self, n, number, what):
-        """Numbers 0 to n − 1 as they come, or shuffled: a new order for each `number`, of files (0) and rows (1)."""
-        return np.arange(n) if self._seed is None else np.random.default_rng([self._seed, what, number]).permutation(n)
+    def _order(self, n, number, kind):
+        """The numbers 0 to n − 1 in the order of reading: as they are, or shuffled anew for each `number`.
+
+        `kind` is 0 for files and 1 for rows, so that the two never get the same shuffle. The order follows from the
+        seed and these numbers alone: a training that is gone on with finds it again.
+        """
+        return np.arange(n) if self._seed is None else np.random.default_rng([self._seed, kind, number]).permutation(n)

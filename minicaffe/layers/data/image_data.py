@@ -47,6 +47,7 @@ class ImageDataLayer(PrefetchingLayer):
                                             "ImageData; set is_color")
         images = self._images()
         self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
+        self.random_start = p.rand_skip > 0
         skipped = int(self.rng.integers(p.rand_skip)) if p.rand_skip else 0
         if p.rand_skip:
             log("image_data_layer.cpp:70", f"Skipping first {skipped} data points.")

@@ -1,14 +1,14 @@
-"""MemoryData: batches cut from arrays that a program hands over."""
+"""MemoryData: batches from arrays that a program hands over."""
 
 import numpy as np
 
 from minicaffe.data.transformer import Transformer
-from minicaffe.layer import Layer, register
+from minicaffe.layer import DataSource, register
 from minicaffe.log import warn
 
 
 @register("MemoryData")
-class MemoryDataLayer(Layer):
+class MemoryDataLayer(DataSource):
     """Hand out an array in memory batch by batch, over and over.
 
     `layer.reset(data, labels)` hands over arrays as they are (pycaffe's net.set_input_arrays calls it);
@@ -29,9 +29,7 @@ class MemoryDataLayer(Layer):
 
     message = "memory_data_param"
     also_reads = ("transform_param",)
-    bottoms = 0
     tops = 2
-    backward_reads = ()
 
     def setup(self, bottom, top):
         p = self.param
@@ -40,16 +38,18 @@ class MemoryDataLayer(Layer):
         self.batch_size, self.image_shape = p.batch_size, (p.channels, p.height, p.width)
         self._transformer = Transformer(self.layer_param.transform_param, self.phase,
                                         f"layer {self.name!r} ({self.type})")
-        self._data, self._cursor, self._unread = None, 0, False
+        # `_cursor` is the next row of the arrays. `cursor` stays None: only the program could go back to earlier arrays
+        self._data, self._cursor = None, 0
+        self._unread = False  # whether rows of the last `add` are still to come
 
     def reset(self, data, labels):
-        """Hand out rows of these arrays, (n, C, H, W) and n labels, untransformed, from the next forward on."""
+        """From the next forward on give rows of these arrays, (n, C, H, W) and n labels, without transforming them."""
         if self.layer_param.HasField("transform_param"):
             warn("memory_data_layer.cpp:90", "MemoryData does not transform array data on Reset()")
         self._take(np.asarray(data, self.dtype), np.asarray(labels, self.dtype).reshape(-1))
 
     def add(self, images, labels):
-        """Hand out these images (each (C, h, w), uint8 or float), transformed, from the next forward on."""
+        """From the next forward on give these images, each (C, h, w) of uint8 or float, transformed."""
         if self._unread:
             self.fail("cannot add images before all of those added earlier have been read")
         data = np.empty((len(images), *self.image_shape), self.dtype)
@@ -64,32 +64,27 @@ class MemoryDataLayer(Layer):
     def forward(self, bottom, top):
         if self._data is None:
             self.fail("has no data", hint="call reset(data, labels) or net.set_input_arrays before forward")
-        rows = slice(self._cursor, self._cursor + self.batch_size)
-        top[0].data[...] = self._data[rows]
-        top[1].data[...] = self._labels[rows]
+        y, label = top
+        rows = slice(self._cursor, self._cursor + self.batch_size)  # all there: n is a multiple of batch_size
+        y.data[...] = self._data[rows]
+        label.data[...] = self._labels[rows]
         self._cursor = rows.stop % len(self._data)
         self._unread = self._unread and self._cursor != 0
-
-    def backward(self, top, propagate_down, bottom):
-        """Nothing to do: there is no bottom."""
-
-    @property
-    def epoch_size(self):
-        return None if self._data is None else len(self._data)
 
     def resume_state(self):
         return {"cursor": self._cursor, "unread": self._unread}
 
     def resume_from(self, state):
-        # the arrays are the program's, which hands them over before it resumes
+        # the arrays are not in the snapshot: the program hands them over before it resumes
         if self._data is not None and 0 <= state["cursor"] < len(self._data):
             self._cursor, self._unread = int(state["cursor"]), bool(state["unread"])
 
     def _take(self, data, labels):
+        """Keep arrays of which each batch is a part, and begin with their first row."""
         if data.shape[1:] != self.image_shape:
             self.fail(f"takes data of shape (n, C, H, W) with (C, H, W) = {self.image_shape}, got {data.shape}")
         if len(data) != len(labels):
             self.fail(f"takes one label for each image, got {len(data)} images and {len(labels)} labels")
         if not len(data) or len(data) % self.batch_size:
             self.fail(f"takes a number of images that is a multiple of batch_size {self.batch_size}, got {len(data)}")
-        self._data, self._labels, self._cursor = data, labels, 0
+        self._data, self._labels, self._cursor, self.epoch_size = data, labels, 0, len(data)

@@ -56,7 +56,8 @@ class WindowDataLayer(PrefetchingLayer):
                                               "WindowData; set window_data_param.scale")
         windows = read_window_file(p.source, p.root_folder, p.fg_threshold, p.bg_threshold)
         log("window_data_layer.cpp:147", f"Number of images: {len(windows.paths)}")
-        top[0].reshape(p.batch_size, windows.channels, size, size)  # refuses what no memory can hold
+        # before any image is read: this fails at once where no memory can hold such a batch
+        top[0].reshape(p.batch_size, windows.channels, size, size)
         self.start(WindowBatches(
             windows, p.batch_size, p.fg_fraction, size, pad=p.context_pad, square=p.crop_mode == "square",
             mirror=transform.mirror, mean=self._mean(windows.channels, size), scale=np.float32(p.scale),

@@ -1,20 +1,16 @@
 """Python: a layer that the user writes, named by its module and class."""
 
 import importlib
-import os
-import sys
-import traceback
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from minicaffe import plugins
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, near_names
-from minicaffe.layer import Elementwise, Layer, LossLayer, register
+from minicaffe.layer import DataSource, Elementwise, Layer, LossLayer, register
 from minicaffe.proto import LayerParameter
 
 GUARDED = ("setup", "reshape", "forward", "backward", "allow_force_backward", "resume_state", "resume_from")
-OURS = (str(Path(__file__).parents[2]) + os.sep, "<frozen importlib")
 
 
 class BlobList(list):
@@ -141,7 +137,7 @@ def _check_blobs(layer, lists, named):
                        hint="blob.reshape(*shape) gives it another shape")
 
 
-BASES = (Layer, Elementwise, LossLayer, PythonLayer)
+BASES = (Layer, DataSource, Elementwise, LossLayer, PythonLayer)
 
 
 def _user_class(param):
@@ -187,11 +183,9 @@ def _import(name, layer_name):
         raise LayerError(f"layer {layer_name!r} (Python): python_param.module {name!r} is no module's name",
                          hint="write 'my_layers' for a file my_layers.py in the current directory or along PYTHONPATH, "
                               "'package.my_layers' for one in a package")
-    here = os.getcwd()
-    sys.path.append(here)
-    importlib.invalidate_caches()
     try:
-        return importlib.import_module(name)
+        with plugins.importable_here():
+            return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -201,20 +195,10 @@ def _import(name, layer_name):
                              hint="it must lie in the current directory or along PYTHONPATH") from None
         hint = "write 'from minicaffe import pycaffe as caffe'" if missing == "caffe" else ""
         raise _layer_error(layer_name, f"importing {name} raised ", error, hint) from error
-    finally:
-        if here in sys.path:  # else the module has taken it away
-            sys.path.remove(here)
 
 
 def _layer_error(layer_name, what, error, hint=""):
     """The LayerError for an error in the user's code, with that code's part of the traceback."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(OURS)]
-    lines = "".join(traceback.format_list(frames)).rstrip()
-    try:
-        words = str(error)
-    except Exception:  # the user's __str__ is as likely to be wrong as the rest
-        words = "(its __str__ raised an error, too)"
-    text = f"layer {layer_name!r} (Python): {what}{type(error).__name__}" + (f": {words}" if words else "")
-    if isinstance(error, NotImplementedError) and not frames:
-        hint = "a Python layer must write reshape and forward, and backward where a gradient passes through it"
-    return LayerError(f"{text}\n{lines}" if lines else text, hint=hint)
+    if isinstance(error, NotImplementedError) and not plugins.frames_of(error):
+        hint = plugins.NOT_WRITTEN
+    return LayerError(f"layer {layer_name!r} (Python): {what}{plugins.with_traceback(error)}", hint=hint)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minicaffe.layer import Layer, LossLayer
+from minicaffe.layer import Layer, LossLayer, source_of
 from minicaffe.log import number
 from minicaffe.net import Net
 from minicaffe.solvers.doctor.watch import Place, finite
@@ -70,7 +70,8 @@ def _statistics(place: Place) -> str:
 
 
 def _bad_input(layer: Any, place: Place) -> str:
-    at, keys = place.first(), getattr(layer, "keys", [])
+    at, source = place.first(), source_of(layer)
+    keys = source.keys if source else []
     record = f", record {keys[at[0]]!r}" if at and at[0] < len(keys) else ""
     sample = f": sample {at[0]} of the batch{record}" if at else ""
     return f"the data are not finite before the net computes anything{sample}; look at the source, and at " \

@@ -26,6 +26,7 @@ from minicaffe.errors import DataError, MinicaffeError, SolverError, out_of_memo
 from minicaffe.io import caffemodel, files, hdf5, solverstate, weights
 from minicaffe.io.binary import SolverSnapshot
 from minicaffe.io.wrong_file import sibling
+from minicaffe.layer import source_of
 from minicaffe.log import At, lines, log, warn
 from minicaffe.solvers.registry import histories_of
 from minicaffe.solvers.resume import keep, resume_file, run_lock
@@ -205,11 +206,10 @@ def _remove_surplus(solver: Solver) -> None:
 
 def _advance_data(solver: Solver) -> None:
     """Let the train net's data layers go on at the record that iteration `iter` begins with."""
-    for layer in solver.net.layers:
-        batch = getattr(layer.param, "batch_size", 0)
-        if batch and hasattr(layer, "cursor") and not getattr(layer.param, "rand_skip", 0):
-            layer.cursor = solver.iter * solver.param.iter_size * batch
-            log(At.HISTORY_RESTORED, f"Data layer {layer.name} goes on after {layer.cursor} samples")
+    for source in filter(None, map(source_of, solver.net.layers)):
+        if source.batch_size and source.cursor is not None and not source.random_start:
+            source.cursor = solver.iter * solver.param.iter_size * source.batch_size
+            log(At.HISTORY_RESTORED, f"Data layer {source.name} goes on after {source.cursor} samples")
 
 
 def _copy_weights(solver: Solver, model: str, path: str) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from minicaffe.errors import MinicaffeError, SolverError
+from minicaffe.layer import DataSource, source_of
 from minicaffe.log import At, log, warn
 from minicaffe.net import Net
 
 
 class Reader(NamedTuple):
-    """A layer that reads a source of known size."""
+    """A data layer that knows the size of its source."""
 
-    layer: Any
+    layer: DataSource
     number: int  # of the layer in its net
     size: int  # samples in an epoch
     batch: int
@@ -20,8 +21,8 @@ class Reader(NamedTuple):
 
 def readers(net: Net) -> list[Reader]:
     """The data layers of a net that know the size of their source, the largest in batches first."""
-    sizes = [getattr(layer, "epoch_size", None) for layer in net.layers]
-    found = [Reader(net.layers[i], i, size, net.tops[i][0].shape[0]) for i, size in enumerate(sizes) if size]
+    found = [Reader(source, i, size, net.tops[i][0].shape[0]) for i, layer in enumerate(net.layers)
+             if (source := source_of(layer)) and (size := source.epoch_size)]
     return sorted(found, key=lambda r: -r.size / r.batch)
 
 
@@ -55,8 +56,9 @@ def whole_test(net: Net, number: int, where: str) -> int:
 def share_of_batch(net: Net) -> float:
     """How much the batch that the net has just run counts in a mean: 1, or less where it was the rest of an epoch."""
     for layer, tops in zip(net.layers, net.tops, strict=True):
-        if getattr(layer, "whole_epochs", False):
-            return tops[0].shape[0] / layer.param.batch_size
+        source = source_of(layer)
+        if source and source.whole_epochs and source.batch_size:
+            return tops[0].shape[0] / source.batch_size
     return 1.0
 
 
@@ -70,7 +72,7 @@ def _first(net: Net, field: str, instead: str, where: str) -> Reader:
 
 def _takes(net: Net, reader: Reader, rows: int) -> bool:
     """Whether the net runs on fewer rows with outputs of the same shapes; its one data layer must be able to."""
-    if len(readers(net)) > 1 or not hasattr(reader.layer, "whole_epochs"):
+    if len(readers(net)) > 1 or reader.layer.whole_epochs is None or not reader.layer.batch_size:
         return False
     shapes = [net.blobs[name].shape for name in net.outputs]
     try:

@@ -1,0 +1,126 @@
+"""The base of layers that bring data of their own into a net, and what they tell the solver about it."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+from minicaffe.blob import Blob
+from minicaffe.layer.contract import Layer
+from minicaffe.layer.registry import Arity
+
+
+class DataSource(Layer):
+    """A layer without bottoms that reads samples from somewhere: the base of all data layers, and of a user's.
+
+    A subclass writes `setup`, `reshape` and `forward`, as any layer does, and sets those of the following attributes
+    that it can, in `setup` or in `forward`. Each one may also be a property. What it leaves alone costs the feature
+    that needs it, and nothing else.
+
+    keys            names of the samples in the tops, in their order: a message about a bad sample then says which
+                    record it is
+    batch_size      samples in a full batch
+    epoch_size      samples in the source: `max_epoch`, `test_iter_auto` and the record of a training need it.
+                    None where it is not known, or where samples are drawn at random without end
+    cursor          samples used since the beginning, over all epochs. A training that goes on from a snapshot of
+                    Caffe's sets it, and the next `forward` must begin there. None where the layer cannot do that
+    random_start    the first sample was drawn at random, so that a count of samples does not say the place
+    whole_epochs    False at first. A test that sees each sample once sets it to True: then the last batch of an epoch
+                    ends with the epoch, and is smaller if need be. None where all batches must be full
+
+    A snapshot keeps the cursor. A layer whose next batch depends on more, such as the seed of a shuffle, also writes
+    `resume_state` and `resume_from`, so that a resumed training sees the same batches as one that was never stopped.
+
+        class RowsLayer(DataSource):
+            def setup(self, bottom, top):
+                self.rows = np.loadtxt(self.param_str)  # of a Python layer: the prototxt's param_str
+                self.batch_size, self.epoch_size, self.cursor = 32, len(self.rows), 0
+
+            def reshape(self, bottom, top):
+                top[0].reshape(self.batch_size, *self.rows.shape[1:])
+
+            def forward(self, bottom, top):
+                chosen = np.arange(self.cursor, self.cursor + self.batch_size) % self.epoch_size
+                top[0].data[...] = self.rows[chosen]
+                self.keys = [f"row {i}" for i in chosen]
+                self.cursor += self.batch_size
+    """
+
+    bottoms: ClassVar[Arity] = 0
+    backward_reads: ClassVar[tuple[str, ...]] = ()
+
+    keys: Sequence[str] = ()
+    batch_size: int = 0
+    epoch_size: int | None = None
+    cursor: int | None = None
+    random_start: bool = False
+    whole_epochs: bool | None = None
+
+    def resume_state(self) -> dict[str, Any]:
+        """The cursor, where there is one; a layer whose next batch depends on more keeps that, too."""
+        return {} if self.cursor is None else {"cursor": self.cursor}
+
+    def resume_from(self, state: dict[str, Any]) -> None:
+        """Go on at the cursor of `resume_state`."""
+        if self.cursor is not None:
+            cursor = int(state["cursor"])
+            if cursor < 0:
+                self.fail(f"cannot go on after {cursor} samples")
+            self.cursor = cursor
+
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
+        """Nothing to do: there is no bottom."""
+
+
+# --- data layers that were written before there was a DataSource -----------------------------------------------------
+
+OLD = ("keys", "epoch_size", "cursor", "whole_epochs")  # the attributes that made a layer a data layer
+
+
+def source_of(layer: Layer) -> DataSource | None:
+    """The layer as a DataSource; None for a layer that reads no data.
+
+    A user's layer that has some of the attributes without being a DataSource is seen as one, too.
+    """
+    if isinstance(layer, DataSource):
+        return layer
+    return cast(DataSource, _Undeclared(layer)) if _is_undeclared(layer) else None
+
+
+def warn_of_undeclared(layer: Layer) -> None:
+    """DeprecationWarning for a data layer that is no subclass of DataSource."""
+    if not isinstance(layer, DataSource) and _is_undeclared(layer):
+        warnings.warn(f"layer {layer.name!r}: {type(layer).__name__} is taken for a data layer, for it has "
+                      f"{', '.join(_old(layer))}; let it be a subclass of minicaffe.DataSource instead",
+                      DeprecationWarning, stacklevel=2)
+
+
+def _is_undeclared(layer: Layer) -> bool:
+    """Whether a layer has such attributes and no bottom: a layer in the middle of a net may call others `keys`."""
+    return not layer.layer_param.bottom and bool(_old(layer))
+
+
+def _old(layer: Layer) -> list[str]:
+    """Those of the attributes that a layer has, found without computing a property."""
+    missing = object()
+    return [name for name in OLD if inspect.getattr_static(layer, name, missing) is not missing]
+
+
+class _Undeclared:
+    """Such a layer with the attributes that it lacks: from its message, as they were read before, or the defaults."""
+
+    def __init__(self, layer: Layer) -> None:
+        vars(self)["_layer"] = layer
+
+    def __getattr__(self, name: str) -> Any:
+        layer, missing = vars(self)["_layer"], object()
+        if (found := getattr(layer, name, missing)) is not missing:
+            return found
+        if name == "batch_size":
+            return getattr(layer.param, "batch_size", 0)
+        return bool(getattr(layer.param, "rand_skip", 0)) if name == "random_start" else getattr(DataSource, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(vars(self)["_layer"], name, value)

@@ -1,0 +1,268 @@
+"""Layer types and fillers from outside this package: where each comes from, and those of installed packages.
+
+A package that is installed beside minicaffe brings types of its own by an entry point, which names a module:
+
+    [project.entry-points."minicaffe.layers"]
+    softsign = "softsign_layers"
+
+Importing that module must register the types and fillers (`register`, `register_filler`). It is imported when a net
+names a type or a filler that nobody knows, and by `minicaffe layers`. It is not imported together with minicaffe,
+for that would make every start slower, and would run code that no net has asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from minicaffe.errors import LayerError, MinicaffeError
+from minicaffe.log import warn
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "minicaffe.layers"
+LAYER, FILLER = "layer type", "filler"
+IMPORTED = "--import"  # the source of what the command line was told to import
+AT = "layer_factory.hpp:81"  # where Caffe looks up a type's name
+NOT_THEIRS = (str(Path(__file__).parent) + os.sep, str(Path(importlib.__file__).parent) + os.sep,
+              "<frozen importlib")  # how the names of files begin whose lines do not help a user
+BY_HAND = "--import MODULE makes types of your own known (in Python: import the module first)"
+
+NOT_WRITTEN = "a layer must write reshape and forward, and backward where a gradient passes through it"
+
+
+class Origin(NamedTuple):
+    """Where a layer type or a filler comes from."""
+
+    module: str
+    file: str  # of the module; '' where it has none, as in an interactive session
+    source: str  # the installed package with its version, IMPORTED, or '' where a program imported the module itself
+
+    def __str__(self) -> str:
+        place = f"module {self.module}" + (f" ({_from_here(self.file)})" if self.file else "")
+        return place if self.source in ("", IMPORTED) else f"package {self.source}, {place}"
+
+
+def _from_here(file: str) -> str:
+    """A path as seen from the current folder, where the file lies within it."""
+    return os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
+
+
+_origins: dict[tuple[str, str], Origin] = {}  # (LAYER or FILLER, its name) -> where it comes from
+_modules: list[Origin] = []  # those that were imported, in their order, whether or not they have registered anything
+_source = ContextVar("source", default="")
+_permitted = ContextVar("permitted", default=True)
+_looked_for = False  # whether the entry points have been loaded
+
+
+def note(kind: str, name: str, module: str) -> None:
+    """Remember that a module has registered a layer type or a filler; one of ours needs no note."""
+    if module.split(".")[0] != "minicaffe":
+        _origins[kind, name] = _origin(module)
+
+
+def count() -> int:
+    """How many layer types and fillers from outside are registered."""
+    return len(_origins)
+
+
+def origin_of(kind: str, name: str) -> Origin | None:
+    """Where a layer type or a filler comes from; None for one of ours."""
+    return _origins.get((kind, name))
+
+
+def brought() -> dict[Origin, list[tuple[str, str]]]:
+    """Each module from outside that may be used, with the layer types and fillers that it has registered."""
+    found: dict[Origin, list[tuple[str, str]]] = {origin: [] for origin in _modules}
+    for registered, origin in _origins.items():
+        if not _forbidden(origin):
+            found.setdefault(origin, []).append(registered)
+    return found
+
+
+def _forbidden(origin: Origin) -> bool:
+    """Whether something is of an installed package, where nothing of those may be used."""
+    return origin.source not in ("", IMPORTED) and not _permitted.get()
+
+
+def _origin(module: str) -> Origin:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Origin(module, os.path.abspath(file) if file else "", _source.get())
+
+
+# --- installed packages ------------------------------------------------------------------------------------
+
+@contextmanager
+def permitted(allowed: bool) -> Iterator[None]:
+    """Within the block nothing of an installed package is loaded or used, unless it is `allowed`."""
+    before = _permitted.set(_permitted.get() and allowed)
+    try:
+        yield
+    finally:
+        _permitted.reset(before)
+
+
+def left_out() -> list[str]:
+    """The installed packages that say they bring layer types, each with its version, where they must not be loaded."""
+    return [] if _permitted.get() else sorted({_package(point) for point in _entry_points()})
+
+
+def load_installed() -> None:
+    """Import what installed packages bring, once in a process. One that cannot be imported is warned of."""
+    global _looked_for
+    if _looked_for or not _permitted.get():
+        return
+    _looked_for = True  # already now: a package that asks for an unknown type must not begin this again
+    importlib.import_module("minicaffe.layers")  # first, so that no package can take the name of a type of ours
+    for point in _entry_points():
+        package, before = _package(point), len(_origins)
+        was_imported = point.value.partition(":")[0].strip() in sys.modules
+        try:
+            with bringing(package):
+                point.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            place = f" ({where})" if (where := place_of(error)) else ""
+            warn(AT, f"the installed package {package} brings no layer types: its entry point {point.name} = "
+                     f"{point.value} cannot be imported: {cause_of(error)}{place}")
+        else:
+            if len(_origins) == before and not was_imported:
+                warn(AT, f"the installed package {package} brings no layer types: its entry point {point.name} = "
+                         f"{point.value} registers none, and no filler")
+
+
+def _entry_points() -> list[EntryPoint]:
+    from importlib import metadata  # here, for it takes longer than all else in this module
+
+    return sorted(metadata.entry_points(group=GROUP), key=lambda point: (_package(point), point.name))
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "of an unknown name"
+
+
+def check_permitted(kind: str, name: str, owner: str) -> None:
+    """LayerError where `owner` (words for a layer) uses what an installed package brings, and that is not allowed."""
+    origin = _origins.get((kind, name))
+    if origin and _forbidden(origin):
+        raise LayerError(f"{owner} would run the code of the installed package {origin.source}, which brings the "
+                         f"{kind} {name!r}: that is not allowed here",
+                         hint="read that package; if you trust it, run again without --no-python (in Python: with "
+                              "allow_python=True)")
+
+
+def unknown_hint() -> str:
+    """What may make a type known that is not; '' where nothing special is to be said."""
+    if _permitted.get():
+        return BY_HAND
+    found = left_out()
+    return f"installed packages bring further types, but are not loaded with --no-python (in Python: " \
+           f"allow_python=False): {', '.join(found)}" if found else ""
+
+
+# --- modules that a user names ---------------------------------------------------------------------------------
+
+@contextmanager
+def importable_here() -> Iterator[None]:
+    """Within the block modules are found in the current folder too, behind all other places."""
+    here = os.getcwd()
+    sys.path.append(here)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        if here in sys.path:  # else a module has taken it away
+            sys.path.remove(here)
+
+
+@contextmanager
+def bringing(source: str) -> Iterator[None]:
+    """Note `source` as the one that brings what is registered within the block."""
+    before = _source.set(source)
+    try:
+        yield
+    finally:
+        _source.reset(before)
+
+
+def note_module(module: str) -> bool:
+    """Remember that a module was imported; whether it was noted before, or has registered something before."""
+    known = any(origin.module == module for origin in (*_modules, *_origins.values()))
+    if (origin := _origin(module)) not in _modules:
+        _modules.append(origin)
+    return known
+
+
+# --- errors in code that is not ours ------------------------------------------------------------------------------
+
+def frames_of(error: BaseException) -> list[traceback.FrameSummary]:
+    """The frames of an error that lie outside of minicaffe, the innermost one last."""
+    return [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(NOT_THEIRS)]
+
+
+def cause_of(error: BaseException) -> str:
+    """What an error says, in one line, without the place that `place_of` gives."""
+    if isinstance(error, MinicaffeError):
+        return error.message
+    return f"{type(error).__name__}: {error.msg}" if isinstance(error, SyntaxError) else _last_line(error)
+
+
+def _last_line(error: BaseException) -> str:
+    """The last line of an error's traceback: 'ValueError: no such name'."""
+    try:
+        words = str(error)
+    except Exception:  # the user's __str__ is as likely to be wrong as the rest
+        words = "(its __str__ raised an error, too)"
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def place_of(error: BaseException) -> str:
+    """FILE:LINE of the user's line that raised an error while a module was imported, or ''.
+
+    It is the innermost line in the folder of the module with which the import began: the error itself may have been
+    raised within a library, whose lines say less.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{_from_here(error.filename)}:{error.lineno}"
+    frames = frames_of(error)
+    theirs = [f for f in frames if f.filename.startswith(os.path.dirname(frames[0].filename))]
+    return f"{_from_here(theirs[-1].filename)}:{theirs[-1].lineno}" if theirs else ""
+
+
+def layer_error(error: Exception, name: str, type_name: str) -> LayerError | None:
+    """The LayerError for an error within a layer, where it is of code that --import or an installed package brought.
+
+    None for an error in minicaffe itself, and in code that a program imported by itself: its author gets Python's own
+    traceback.
+    """
+    origin = _origins.get((LAYER, type_name))
+    if not (origin and origin.source) and not _through_theirs(error):
+        return None
+    hint = NOT_WRITTEN if isinstance(error, NotImplementedError) and not frames_of(error) else ""
+    return LayerError(f"layer {name!r} ({type_name}): {with_traceback(error)}", hint=hint)
+
+
+def _through_theirs(error: Exception) -> bool:
+    """Whether an error passed through such code, as one in a filler does that a layer of ours has called."""
+    theirs = {origin.module.split(".")[0] for origin in _origins.values() if origin.source}
+    step = error.__traceback__
+    while step is not None:
+        if str(step.tb_frame.f_globals.get("__name__")).split(".")[0] in theirs:
+            return True
+        step = step.tb_next
+    return False
+
+
+def with_traceback(error: BaseException) -> str:
+    """What an error says, and below it the part of its traceback that lies in the user's code."""
+    lines = "".join(traceback.format_list(frames_of(error))).rstrip()
+    return f"{_last_line(error)}\n{lines}" if lines else _last_line(error)
