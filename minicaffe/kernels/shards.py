@@ -77,7 +77,7 @@ def run(task: Callable[[int], object], count: int, *, gemm: bool = False, wakes:
     `gemm` says that the task multiplies matrices, `wakes` that there is work enough to wake other threads for. The
     first error of a task is raised again here.
     """
-    if recording.spoil():  # what a task does, on whatever thread, no tape hears of
+    if recording.mark_unusable():  # what a task does, on whatever thread, no tape hears of
         return
     helpers = min(threads(), count) - 1
     held = hold_to_one_thread() if gemm else True  # else BLAS has threads of its own: none on top of them

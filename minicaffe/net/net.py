@@ -16,7 +16,7 @@ from minicaffe.layer import Layer, create, layer_class
 from minicaffe.log import log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, wiring
 from minicaffe.net import copy_weights as weight_files
-from minicaffe.net.replay import Replay
+from minicaffe.net.replay import RecordedPasses
 from minicaffe.passes.filter import warn_of_state
 from minicaffe.passes.insert_splits import of_layer, rank
 from minicaffe.proto import TEST, TRAIN, NetParameter, wording
@@ -120,7 +120,7 @@ class Net:
         self._name_everything()
         if self.reuse_memory:
             memory_plan.apply(self, self._keep)
-        self._replay = Replay(self)
+        self._replay = RecordedPasses(self)
         self.set_debug_info(self.param.debug_info)
         log("net.cpp:257", "Network initialization done.")
 
@@ -348,7 +348,7 @@ class Net:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy (copy.deepcopy) records anew: the original's recordings compute in the original's memory."""
         vars(self).update(state)
-        self._replay = Replay(self)
+        self._replay = RecordedPasses(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"

@@ -9,11 +9,11 @@ import numpy as np
 
 from minicaffe.kernels.definitions import convolution as definitions
 from minicaffe.kernels.definitions.im2col import Sizes
-from minicaffe.kernels.numba_engine import layout, planes, winograd, words, woven
-from minicaffe.kernels.numba_engine.entry import entry
+from minicaffe.kernels.numba_engine import interleaved, layout, planes, winograd, words
 from minicaffe.kernels.numba_engine.layout import Geometry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
-from minicaffe.kernels.numba_engine.registers import LANES, MASKS
+from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import zeros
 from minicaffe.kernels.numba_engine.words import values
 from minicaffe.kernels.numpy_engine import winograd as long_way
@@ -49,10 +49,10 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
         return
     whole = 0
     if math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:]):
-        whole = len(dy) // LANES * LANES
+        whole = len(dy) // VECTOR * VECTOR
         if whole:
             at = _geometry(out, w, dy, stride, pad, dilation)
-            woven.correlate_data_grad(dy[:whole], w, at, stride, pad, group, out[:whole])
+            interleaved.correlate_data_grad(dy[:whole], w, at, stride, pad, group, out[:whole])
     if whole < len(dy):
         _gather(dy[whole:], w, stride, pad, dilation, group, out[whole:])
 
@@ -68,9 +68,9 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
         winograd.correlate_weight_grad(x, dy, pad, group, out)
         return
     at = _geometry(x, out, dy, stride, pad, dilation)
-    whole = 0 if at.bare else len(x) // LANES * LANES
+    whole = 0 if at.bare else len(x) // VECTOR * VECTOR
     if whole:
-        woven.add_weight_grad(x[:whole], dy[:whole], at, stride, pad, group, out)
+        interleaved.add_weight_grad(x[:whole], dy[:whole], at, stride, pad, group, out)
     if whole < len(x):
         planes.add_weight_grad(x[whole:], dy[whole:], at, stride, pad, group, out)
 
@@ -95,10 +95,10 @@ def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Size
            out: np.ndarray) -> None:
     """Woven, where images fill blocks that stay in a cache; as planes, those that are left."""
     at = _geometry(x, w, out, stride, pad, dilation)
-    weaves = not at.bare and w.shape[1] * at.channel * LANES <= WIDEST_BLOCK
-    whole = len(x) // LANES * LANES if weaves else 0
+    fits_cache = not at.bare and w.shape[1] * at.channel * VECTOR <= WIDEST_BLOCK
+    whole = len(x) // VECTOR * VECTOR if fits_cache else 0
     if whole:
-        woven.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
+        interleaved.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
     if whole < len(x):
         planes.correlate(x[whole:], w, b, at, stride, pad, group, out[whole:])
 
@@ -147,7 +147,7 @@ def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
         definitions.add_channel_sums.on("numpy")(dy, out)
 
 
-@entry(sums=True)
+@task(sums=True)
 def _add_channel_sums(block, piece):
     """out[k] += Σ dy[n, k, j] over n and j, for some channels k."""
     dy, sums, N, K, P, count = values(block, 6)

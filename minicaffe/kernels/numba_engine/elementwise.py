@@ -11,8 +11,8 @@ import numpy as np
 from minicaffe.kernels.definitions import elementwise as definitions
 from minicaffe.kernels.numba_engine import words
 from minicaffe.kernels.numba_engine.compiled import compiled
-from minicaffe.kernels.numba_engine.entry import Entry, entry
 from minicaffe.kernels.numba_engine.pieces import add, copy, flags_of, floats_of, part, pieces, unless_same
+from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
 
 STRETCH = 1 << 12  # numbers that stay in a core's first cache while others are added to them
@@ -111,7 +111,7 @@ def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
 
 # --- entries: x is address 0 where they run in place, which the first of two loops is for (see unless_same) ---------
 
-@entry
+@task
 def _relu(block, piece):
     """y = x where x > 0, else alpha · x; and where x > 0, if there is a mask."""
     x, slope, mask, y, size, count = values(block, 6)
@@ -140,7 +140,7 @@ def _set_positive(x, positive):
         positive[i] = np.uint8(x[i] > 0)
 
 
-@entry
+@task
 def _relu_grad(block, piece):
     """dx = dy where the mask is set, else alpha · dy."""
     dy, slope, mask, dx, size, count = values(block, 6)
@@ -157,7 +157,7 @@ def _relu_grad(block, piece):
             out[i] = d if positive[i] else alpha * d
 
 
-@entry
+@task
 def _prelu(block, piece):
     """y = max(x, 0) + a · min(x, 0), by rows of P numbers with a slope each: slopes repeat."""
     x, slopes, y, rows, channels, P, count = values(block, 7)
@@ -180,7 +180,7 @@ def _bent(v, a):
     return (zero if v < zero else v) + a * (zero if v > zero else v)
 
 
-@entry
+@task
 def _affine_planes(block, piece):
     """y = (x − before[c]) · scale[c] + after[c], by rows of P numbers of a channel c."""
     x, before, scale, after, y, rows, C, P, count = values(block, 9)
@@ -203,7 +203,7 @@ def _number(address, index, default):
     return words.floats(address, index + 1)[index] if address else np.float32(default)
 
 
-@entry
+@task
 def _affine_rows(block, piece):
     """The same by rows of a number a channel."""
     x, before, scale, after, y, N, C, count = values(block, 8)
@@ -224,7 +224,7 @@ def _affine_rows(block, piece):
             add(words.floats(after, C), out)
 
 
-@entry
+@task
 def _remembered_moments(block, piece):
     """mu = mean / factor and scale = 1 / √(variance / factor + eps), of a channel each; 1 / 0 counts as 0 here."""
     mean_at, variance_at, factor_at, little, mu_at, scale_at, C = values(block, 7)
@@ -236,10 +236,10 @@ def _remembered_moments(block, piece):
         scale[c] = np.float32(1) / np.sqrt(variance[c] * share + eps)
 
 
-def _of_pairs(formula: Callable[..., Any]) -> Entry:
+def _of_pairs(formula: Callable[..., Any]) -> Task:
     """An entry that lays formula(u, v, p, q) on the numbers u and v of two arrays."""
 
-    @entry
+    @task
     def lay(block, piece):
         a, b, y, size, count, p_bits, q_bits = values(block, 7)
         first, end = part(size, piece, count)
@@ -275,7 +275,7 @@ def _larger_of(u, v, p, q):
 _weighted_sum, _product, _larger = _of_pairs(_sum_of), _of_pairs(_product_of), _of_pairs(_larger_of)
 
 
-@entry
+@task
 def _add_up(block, piece):
     """y = the sum of any number of arrays, whose addresses end the block."""
     y, size, count, arrays = values(block, 4)
@@ -288,7 +288,7 @@ def _add_up(block, piece):
             add(floats_of(block[4 + k], start, stop), total)
 
 
-@entry
+@task
 def _copy_columns(block, piece):
     """y[r, at + i] = x[r, start + i] for i below width; rows of x and y have `have` and `get` numbers."""
     x, start, width, y, at, rows, have, get, parts, count = values(block, 10)
@@ -302,7 +302,7 @@ def _copy_columns(block, piece):
         copy(floats_of(x, source, source + width), floats_of(y, to, to + width))
 
 
-@entry
+@task
 def _crop(block, piece):
     """y[i, j, …] = x[i + start 0, j + start 1, …], by rows along the last axis."""
     x, y, sizes, starts, wanted, axes, rows, width, count = values(block, 9)

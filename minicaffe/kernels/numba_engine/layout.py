@@ -13,9 +13,9 @@ import numpy as np
 
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import vectors, words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import copy, floats_of, part, pieces
-from minicaffe.kernels.numba_engine.registers import LANES, MASKS
+from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
@@ -30,7 +30,7 @@ class Geometry:
     places       for each row and column below s which phase it is, −1 for none
     height, width of a plane;  columns: outputs of its whole width, up to the last that is written
     plane, channel   numbers of a plane, and of all planes of a channel
-    offsets      for each channel and tap the distance of its pixel for output 0; woven_offsets in woven images
+    offsets      for each channel and tap the distance of its pixel for output 0; interleaved_offsets in woven images
     """
 
     def __init__(self, C: int, H: int, W: int, kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, oh: int,
@@ -45,7 +45,7 @@ class Geometry:
         self.channel = self.plane * len(self.phases[0]) * len(self.phases[1])
         channels = np.arange(C, dtype=np.int64)[:, None, None] * self.channel
         self.offsets = (channels + self._on_planes(taps, stride)).reshape(-1)
-        self.woven_offsets = self.offsets * LANES
+        self.interleaved_offsets = self.offsets * VECTOR
 
     def _on_planes(self, taps: list[np.ndarray], stride: Sizes) -> np.ndarray:
         """(kh, kw): the distance of each tap's pixel for output 0 from the start of a channel's planes."""
@@ -93,7 +93,7 @@ def widen(dy: np.ndarray, width: int) -> np.ndarray:
     return wide
 
 
-@entry
+@task
 def _lay_out(block, piece):
     """planes[c, a, b, u, v] = x[c, u · sh + row a − ph, v · sw + column b − pw], 0 where there is no such pixel."""
     (x, planes, row_phases, column_phases, rows, columns, channels, H, W, height, width, sh, sw, ph, pw,
@@ -118,7 +118,7 @@ def _lay_out(block, piece):
 @helper
 def _lay_row_in_lanes(x, left, W, row, width):
     """row[v] = x[left + v] for a row of W pixels, 0 beyond its ends: most rows are as short as a few registers."""
-    for v in range(0, width, LANES):
+    for v in range(0, width, VECTOR):
         vectors.store(row, v, width, vectors.load(x, left + v, W, vectors.spread(np.float32(0))))
 
 
@@ -144,7 +144,7 @@ def turn(w: np.ndarray, row_taps: np.ndarray, column_taps: np.ndarray, group: in
     return turned
 
 
-@entry
+@task
 def _turn(block, piece):
     """turned[g · C + c, f, i, j] = w[g · filters + f, c, row tap i, column tap j]."""
     w, turned, row_at, column_at, rows, columns, K, filters, C, kh, kw, count = values(block, 12)
@@ -170,7 +170,7 @@ def spread(phase: np.ndarray, out: np.ndarray, first: Sizes, stride: Sizes, *, z
     _spread(count, phase, out, N * C, h, w, H, W, *first, *stride, zero, count)
 
 
-@entry
+@task
 def _spread(block, piece):
     """out[c, u · sh + a, v · sw + b] = phase[c, u, v], or 0."""
     phase, target, channels, h, w, H, W, a, b, sh, sw, zero, count = values(block, 13)

@@ -10,8 +10,8 @@ import numpy as np
 from minicaffe.kernels.definitions import lrn as definitions
 from minicaffe.kernels.numba_engine import words
 from minicaffe.kernels.numba_engine.compiled import compiled
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import add, copy, floats_of, part, pieces, unless_same
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
@@ -75,7 +75,7 @@ def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
         definitions.negative_power.on("numpy")(s, beta, out)
 
 
-@entry
+@task
 def _lrn(block, piece):
     """s = k + alpha · Σ x² over the channels within `reach`, and y = x · s^−¾; x is (N, C, P)."""
     x, other, s_at, y, room, alpha_bits, k_bits, reach, N, C, P, width, count = values(block, 13)
@@ -123,7 +123,7 @@ def _add_squares(x, c, C, P, reach, total):
                     total[i] += row[i] * row[i]
 
 
-@entry
+@task
 def _lrn_grad(block, piece):
     """dx = dy · s^−¾ − scale · x · Σ dy · s^−¾ · x / s, the sum over the channels within `reach`; x is (N, C, P)."""
     x_at, s_at, dy, dx_at, rooms, scale_bits, reach, N, C, P, width, count = values(block, 12)

@@ -9,9 +9,9 @@ import numpy as np
 
 from minicaffe.kernels.definitions import maps as definitions
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.exponential import exp, expm1
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces, unless_same
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.registry import Kernel
 
@@ -21,7 +21,7 @@ DEAR = 4  # an exponential takes the time of so many numbers that are only read 
 def _twin(kernel: Kernel, formula: Callable[..., Any]) -> None:
     """Give a kernel of the arguments (x, up to two numbers, out) the twin that lays formula(v, p, q) on all v of x."""
 
-    @entry
+    @task
     def lay(block, piece):
         x, y, size, count, p_bits, q_bits = values(block, 6)
         first, end = part(size, piece, count)

@@ -6,9 +6,9 @@ import numpy as np
 
 from minicaffe.kernels.definitions import matmul as definitions
 from minicaffe.kernels.numba_engine import tiles, words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part_in_steps, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, REGISTERS
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, WIDTH, starts, zeros
 from minicaffe.kernels.numba_engine.words import values
 
@@ -50,7 +50,7 @@ _dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
 _dots_of_one = tiles.dot_tile(1, LONG_TILE)
 
 
-@entry
+@task
 def _dot_row(block, piece):
     """out[n] = Σ a[d] · bᵀ[n, d], for some n: the product of a single image is reading b."""
     a, b, out, offsets, N, D, count, add = values(block, 8)
@@ -61,7 +61,7 @@ def _dot_row(block, piece):
         _dots_of_one(a, D, 1, 0, b, 0, offsets + 8 * n, min(LONG_TILE, end - n), D, 1, out + 4 * n, N)
 
 
-@entry
+@task
 def _dot_rows(block, piece):
     """out[m, n] = Σ a[m, d] · bᵀ[n, d], for some n: both rows are read as they lie."""
     a, b, out, offsets, M, N, D, count, add = values(block, 9)
@@ -78,7 +78,7 @@ def _dot_rows(block, piece):
                       min(TAPS_A_TILE, N - n), min(DOTS, D - d), 1, out + 4 * (m * N + n), N)
 
 
-@entry
+@task
 def _add_rows(block, piece):
     """out[m, n] = Σ a[m, d] · b[d, n], for some n: so many columns of b's rows at a time."""
     a, b, out, offsets, ends, nothing, M, N, D, stride, deep, count, add = values(block, 13)

@@ -13,10 +13,10 @@ import numpy as np
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles, words
 from minicaffe.kernels.numba_engine.compiled import compiled
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.layout import Geometry, lay_out, widen
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, copy, part_in_steps
-from minicaffe.kernels.numba_engine.registers import LANES
+from minicaffe.kernels.numba_engine.registers import VECTOR
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, WIDTH
 from minicaffe.kernels.numba_engine.words import values
 
@@ -24,7 +24,7 @@ CACHED = 1 << 18      # numbers of the planes that a piece reads: what a core's 
 PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
 THIN = 2              # filters of a group that are slid one by one
 THIN_VECTORS = 8      # vectors of a stretch that one filter is slid over
-THIN_WIDTH = THIN_VECTORS * LANES
+THIN_WIDTH = THIN_VECTORS * VECTOR
 DOTS = 2048           # columns that a tile of products adds at a time: its slopes stay in the first cache
 
 
@@ -76,7 +76,7 @@ def _starts(columns: int, wide: int, parts: int) -> np.ndarray:
     return np.array([p * wide // parts * WIDTH for p in range(parts)] + [columns], np.int64)[:-1]
 
 
-@entry
+@task
 def _slide(block, piece):
     """y[k, j] = b[k] + Σ w[k, d] · x[offset[d] + j], for a part of the outputs j and of the filters of some images."""
     (planes, w, b, y, offsets, starts, parts, tall, group, filters, D, image, channels, width, oh, ow, images,
@@ -122,11 +122,11 @@ def _slide_thin(w, b, planes, offsets, D, start, stop, width, oh, ow, y):
     tile = tiles.tile_memory()
     for j in range(start, stop, THIN_WIDTH):
         count = min(THIN_WIDTH, stop - j)
-        if count > THIN_WIDTH - LANES:
-            _thin(w, D, 1, 1, planes + 4 * j, offsets, D, count - THIN_WIDTH + LANES, b, tile, THIN_WIDTH)
+        if count > THIN_WIDTH - VECTOR:
+            _thin(w, D, 1, 1, planes + 4 * j, offsets, D, count - THIN_WIDTH + VECTOR, b, tile, THIN_WIDTH)
         else:
-            for i in range(0, count, LANES):
-                tiles.multiply(w, D, 1, 1, planes + 4 * (j + i), offsets, D, min(LANES, count - i), b, tile + 4 * i, 0)
+            for i in range(0, count, VECTOR):
+                tiles.multiply(w, D, 1, 1, planes + 4 * (j + i), offsets, D, min(VECTOR, count - i), b, tile + 4 * i, 0)
         _write(tile, THIN_WIDTH, 1, j, count, width, oh, ow, y)
 
 
@@ -152,7 +152,7 @@ def _write(tile, stride, rows, j, count, width, oh, ow, target):
 _dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
 
 
-@entry
+@task
 def _add_products(block, piece):
     """dw[k, d] += Σ dy[n, k, j] · x[n, offset[d] + j] over n and j, for some of a group's filters k and taps d."""
     (planes, slopes, offsets, dw, parts, cuts, filters, D, N, at_a_time, columns, image, channels, slopes_image,

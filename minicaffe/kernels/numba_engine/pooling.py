@@ -7,9 +7,9 @@ import numpy as np
 from minicaffe.kernels.definitions import pooling as definitions
 from minicaffe.kernels.definitions.pooling import LOWEST, Pair
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import floats_of, indices_of, part, pieces, sum_of
-from minicaffe.kernels.numba_engine.registers import LANES, MASKS
+from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.vectors import (
     as_floats,
     evens,
@@ -91,19 +91,19 @@ def _pixels(row, left, W, sw, other):
     """Pixels left, left + sw, … of a row of W at an address; `other` beyond its ends."""
     if sw == 1:
         return load(row, left, W, other)
-    return evens(load(row, left, W, other), load(row, left + LANES, W, other))
+    return evens(load(row, left, W, other), load(row, left + VECTOR, W, other))
 
 
-@entry
+@task
 def _max_pool(block, piece):
-    """y = the largest pixel of each window and index = where it lies in its plane; LANES windows at a time."""
+    """y = the largest pixel of each window and index = where it lies in its plane; VECTOR windows at a time."""
     x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
     lowest = spread(LEAST)
     for row in range(first * oh, end * oh):
         plane, r = row // oh, row % oh
         source = x + 4 * plane * H * W
-        for q in range(0, ow, LANES):
+        for q in range(0, ow, VECTOR):
             best, chosen = lowest, spread(np.int32(-1))
             for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
                 for j in range(kw):
@@ -116,7 +116,7 @@ def _max_pool(block, piece):
                 store(index + 4 * row * ow, q, ow, chosen)
 
 
-@entry
+@task
 def _max_pool_anyhow(block, piece):
     """The same, window by window."""
     x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
@@ -135,7 +135,7 @@ def _max_pool_anyhow(block, piece):
                 indices_of(index, 0, planes * oh * ow)[plane * oh * ow + o] = chosen
 
 
-@entry
+@task
 def _max_pool_grad(block, piece):
     """dx[index] += dy, plane by plane; where index is −1, no pixel was chosen."""
     dy_at, index_at, dx_at, planes, outputs, inputs, count = values(block, 7)
@@ -150,9 +150,9 @@ def _max_pool_grad(block, piece):
                 dx[np.uintp(index[o])] += dy[o]
 
 
-@entry
+@task
 def _ave_pool(block, piece):
-    """y = the mean of each window's pixels, of which the padding has some; LANES windows at a time."""
+    """y = the mean of each window's pixels, of which the padding has some; VECTOR windows at a time."""
     x, y, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 14)
     first, end = part(planes, piece, count)
     zero = spread(np.float32(0))
@@ -160,7 +160,7 @@ def _ave_pool(block, piece):
         plane, r = row // oh, row % oh
         top, bottom = r * sh - ph, min(r * sh - ph + kh, H + ph)
         source = x + 4 * plane * H * W
-        for q in range(0, ow, LANES):
+        for q in range(0, ow, VECTOR):
             total, left = zero, q * sw - pw
             for h in range(max(0, top), min(H, bottom)):
                 for j in range(kw):
@@ -177,7 +177,7 @@ def _sizes(height, left, sw, kw, end):
     return times(as_floats(width), spread(np.float32(height)))
 
 
-@entry
+@task
 def _ave_pool_anyhow(block, piece):
     """The same, window by window."""
     x, y, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 14)
@@ -195,7 +195,7 @@ def _ave_pool_anyhow(block, piece):
                 total / np.float32((bottom - top) * (right - left)))
 
 
-@entry
+@task
 def _means(block, piece):
     """y[plane] = the mean of its pixels."""
     x, means, planes, size, count = values(block, 5)
@@ -205,7 +205,7 @@ def _means(block, piece):
         y[plane] = sum_of(floats_of(x, plane * size, (plane + 1) * size)) / np.float32(size)
 
 
-@entry
+@task
 def _spread_means(block, piece):
     """dx = dy[plane] / size, all over the plane."""
     slopes, dx, planes, size, count = values(block, 5)
@@ -215,9 +215,9 @@ def _spread_means(block, piece):
         floats_of(dx, plane * size, (plane + 1) * size)[:] = dy[plane] / np.float32(size)
 
 
-@entry
+@task
 def _ave_pool_grad(block, piece):
-    """dx = the sum of the shares, dy / size, of the windows that read a pixel; LANES pixels at a time."""
+    """dx = the sum of the shares, dy / size, of the windows that read a pixel; VECTOR pixels at a time."""
     dy_at, dx_at, rooms, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
     shares = rooms + 4 * piece * oh * ow
@@ -226,28 +226,28 @@ def _ave_pool_grad(block, piece):
         floats_of(dx, 0, H * W)[:] = 0
         for r in range(oh):
             height, row = min(r * sh - ph + kh, H + ph) - (r * sh - ph), 4 * r * ow
-            for q in range(0, ow, LANES):
+            for q in range(0, ow, VECTOR):
                 dy = load(dy_at + 4 * plane * oh * ow + row, q, ow, spread(np.float32(0)))
                 store(shares + row, q, ow, over(dy, _sizes(height, q * sw - pw, sw, kw, W + pw)))
         for r in range(oh):
             top, bottom, row = max(0, r * sh - ph), min(H, r * sh - ph + kh), shares + 4 * r * ow
             if sw == 1:
-                for w in range(0, W, LANES):
+                for w in range(0, W, VECTOR):
                     received = _received(row, w + pw, ow, 0, kw, 1)
                     for h in range(top, bottom):
                         _add(dx + 4 * h * W, w, W, received)
             else:
-                for m in range(0, (W + 1) // 2, LANES):  # pixels 2m, 2m + 2, … and their right neighbours
+                for m in range(0, (W + 1) // 2, VECTOR):  # pixels 2m, 2m + 2, … and their right neighbours
                     left = _received(row, m + pw // 2, ow, pw % 2, kw, 2)
                     right = _received(row, m + (pw + 1) // 2, ow, (pw + 1) % 2, kw, 2)
                     for h in range(top, bottom):
                         _add(dx + 4 * h * W, 2 * m, W, zipped(left, right))
-                        _add(dx + 4 * h * W, 2 * m + LANES, W, zipped_rest(left, right))
+                        _add(dx + 4 * h * W, 2 * m + VECTOR, W, zipped_rest(left, right))
 
 
 @helper
 def _received(shares, q, ow, tap, kw, sw):
-    """The sums of the shares of windows q, q − 1, … whose taps `tap`, tap + sw, … lie on a pixel, for LANES pixels."""
+    """The sums of the shares of windows q, q − 1, … whose taps `tap`, tap + sw, … lie on a pixel, for VECTOR pixels."""
     total = spread(np.float32(0))
     for j in range(tap, kw, sw):
         total = plus(total, load(shares, q - j // sw, ow, spread(np.float32(0))))
@@ -260,7 +260,7 @@ def _add(row, at, W, more):
     store(row, at, W, plus(load(row, at, W, more), more))
 
 
-@entry
+@task
 def _ave_pool_grad_anyhow(block, piece):
     """The same, window by window."""
     dy_at, dx_at, _, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)

@@ -14,14 +14,14 @@ from llvmlite import ir
 from numba.core import cgutils
 
 _features = llvm.get_host_cpu_features()
-LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4  # float32 numbers of a register
+VECTOR = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4  # float32 numbers of a register
 MASKS = bool(_features.get("avx"))                                            # whether a part of one can be moved
-REGISTERS = 16 if LANES == 8 else 32                                          # how many there are
+REGISTERS = 16 if VECTOR == 8 else 32                                          # how many there are
 
 WORD, FLOAT, INDEX = ir.IntType(64), ir.FloatType(), ir.IntType(32)
-FLOATS, INDICES, MASK = (ir.VectorType(kind, LANES) for kind in (FLOAT, INDEX, ir.IntType(1)))
-ZEROS = ir.Constant(FLOATS, [0.0] * LANES)
-RAMP = ir.Constant(INDICES, list(range(LANES)))
+FLOATS, INDICES, MASK = (ir.VectorType(kind, VECTOR) for kind in (FLOAT, INDEX, ir.IntType(1)))
+ZEROS = ir.Constant(FLOATS, [0.0] * VECTOR)
+RAMP = ir.Constant(INDICES, list(range(VECTOR)))
 ALIGNED = 4  # bytes: a register may be read from any number on
 
 
@@ -38,7 +38,7 @@ def pointer(builder: Any, address: Any, kind: Any = FLOAT) -> Any:
 def spread(builder: Any, number: Any, kind: Any = FLOATS) -> Any:
     """A register that holds the number in every lane."""
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(INDEX, 0))
-    return chosen(builder, first, ir.Constant(kind, ir.Undefined), [0] * LANES)
+    return chosen(builder, first, ir.Constant(kind, ir.Undefined), [0] * VECTOR)
 
 
 def chosen(builder: Any, a: Any, b: Any, lanes: Sequence[int]) -> Any:
@@ -60,7 +60,7 @@ def load(builder: Any, at: Any, mask: Any = None, other: Any = ZEROS) -> Any:
         value.align = ALIGNED
         return value
     kind = ir.FunctionType(FLOATS, [place.type, INDEX, MASK, FLOATS])
-    read = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
+    read = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{VECTOR}f32.p0")
     return builder.call(read, [place, ir.Constant(INDEX, ALIGNED), mask, other])
 
 
@@ -71,7 +71,7 @@ def store(builder: Any, value: Any, at: Any, mask: Any = None) -> None:
         builder.store(value, place).align = ALIGNED
         return
     kind = ir.FunctionType(ir.VoidType(), [value.type, place.type, INDEX, MASK])
-    name = f"llvm.masked.store.v{LANES}{'f32' if value.type == FLOATS else 'i32'}.p0"
+    name = f"llvm.masked.store.v{VECTOR}{'f32' if value.type == FLOATS else 'i32'}.p0"
     write = cgutils.get_or_insert_function(builder.module, kind, name)
     builder.call(write, [value, place, ir.Constant(INDEX, ALIGNED), mask])
 
@@ -79,11 +79,11 @@ def store(builder: Any, value: Any, at: Any, mask: Any = None) -> None:
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a · b + c, rounded once."""
     kind = ir.FunctionType(FLOATS, [FLOATS] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32"), [a, b, c])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{VECTOR}f32"), [a, b, c])
 
 
 def total(builder: Any, value: Any) -> Any:
     """The sum of all lanes."""
     kind = ir.FunctionType(FLOAT, [FLOAT, FLOATS])
-    add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+    add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{VECTOR}f32")
     return builder.call(add, [ir.Constant(FLOAT, 0.0), value], fastmath=("reassoc",))

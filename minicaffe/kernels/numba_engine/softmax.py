@@ -8,9 +8,9 @@ import numpy as np
 
 from minicaffe.kernels.definitions import softmax as definitions
 from minicaffe.kernels.numba_engine.compiled import compiled
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.exponential import bits_of, exp, number_of
 from minicaffe.kernels.numba_engine.pieces import copy, floats_of, part, pieces, sum_of, unless_same
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import values
 from minicaffe.kernels.workspace import borrow
 
@@ -32,7 +32,7 @@ def softmax(x: np.ndarray, axis: int, out: np.ndarray) -> np.ndarray:
     return out
 
 
-@entry
+@task
 def _softmax_rows(block, piece):
     """y[n, c] = exp(x[n, c] − m) / Σ exp(x[n, j] − m), for some rows n."""
     x, out, outer, C, count = values(block, 5)
@@ -49,7 +49,7 @@ def _softmax_rows(block, piece):
             y[c] /= total
 
 
-@entry
+@task
 def _softmax_columns(block, piece):
     """The same of (outer, C, inner) along C: WIDTH columns at a time."""
     x, y, room, outer, C, inner, count = values(block, 7)

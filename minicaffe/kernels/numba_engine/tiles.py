@@ -18,8 +18,8 @@ from numba.core import cgutils
 
 from minicaffe.kernels.numba_engine.registers import (
     FLOAT,
-    LANES,
     REGISTERS,
+    VECTOR,
     WORD,
     ZEROS,
     fma,
@@ -34,8 +34,8 @@ from minicaffe.kernels.numba_engine.registers import (
 from minicaffe.kernels.numba_engine.words import helper, intrinsic
 
 ROWS = REGISTERS // 4                                        # rows of a tile
-VECTORS = 3                                                  # vectors of a row of a tile
-WIDTH = LANES * VECTORS                                      # columns of a tile
+TILE_VECTORS = 3                                                  # vectors of a row of a tile
+WIDTH = VECTOR * TILE_VECTORS                                      # columns of a tile
 SLOPES_A_TILE, TAPS_A_TILE = (4, 6) if ROWS == 8 else (3, 4)  # of a tile of dot products
 
 Body = Callable[[Any, Sequence[Any]], Sequence[Any]]
@@ -89,7 +89,7 @@ def _outer_sums(builder: Any, lines: Sequence[Any], deep: Any, x: Any, offsets: 
 
     def step(d: Any, sums: Sequence[Any]) -> list[Any]:
         at = _ahead(builder, x, builder.load(_ahead(builder, offsets, d)))
-        pixels = [load(builder, _ahead(builder, at, word(v * LANES)), mask) for v, mask in enumerate(masks)]
+        pixels = [load(builder, _ahead(builder, at, word(v * VECTOR)), mask) for v, mask in enumerate(masks)]
         added = []
         for m, line in enumerate(lines):
             weight = spread(builder, builder.load(_ahead(builder, line, builder.mul(d, deep))))
@@ -107,7 +107,7 @@ def _write_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any
         end = spread(builder, builder.load(_ahead(builder, ends, row)))
         at = _ahead(builder, out, builder.mul(row, pitch))
         for v, (result, mask) in enumerate(zip(line, masks, strict=True)):
-            store(builder, builder.fadd(result, end), _ahead(builder, at, word(v * LANES)), mask)
+            store(builder, builder.fadd(result, end), _ahead(builder, at, word(v * VECTOR)), mask)
 
 
 def _add_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any], have: Any, out: Any,
@@ -117,7 +117,7 @@ def _add_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any],
         with builder.if_then(builder.icmp_signed("<", word(m), have)):
             at = _ahead(builder, out, builder.load(_ahead(builder, distances, word(m))))
             for v, (result, mask) in enumerate(zip(line, masks, strict=True)):
-                place = _ahead(builder, at, word(v * LANES))
+                place = _ahead(builder, at, word(v * VECTOR))
                 store(builder, builder.fadd(load(builder, place, mask), result), place, mask)
 
 
@@ -126,15 +126,15 @@ def tile_memory(typing: Any) -> Any:
     """The address of room for a tile, on the stack of the function that asks."""
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        room = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, 32 * LANES))
+        room = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, 32 * VECTOR))
         room.align = 64
         return builder.ptrtoint(room, WORD)
 
     return types.int64(), make
 
 
-_whole = {v: outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
-_added = {v: outer_tile(ROWS, v, scatter=True) for v in range(1, VECTORS + 1)}
+_whole = {v: outer_tile(ROWS, v) for v in range(1, TILE_VECTORS + 1)}
+_added = {v: outer_tile(ROWS, v, scatter=True) for v in range(1, TILE_VECTORS + 1)}
 _whole_1, _whole_2, _whole_3 = _whole[1], _whole[2], _whole[3]
 _added_1, _added_2, _added_3 = _added[1], _added[2], _added[3]
 
@@ -142,8 +142,8 @@ _added_1, _added_2, _added_3 = _added[1], _added[2], _added[3]
 @helper
 def multiply(w, stride, have, deep, x, offsets, depth, columns, ends, out, pitch):
     """An outer_tile of ROWS rows, of which `have` exist, and so many columns as there are, at most WIDTH."""
-    vectors = (columns + LANES - 1) // LANES
-    lanes = columns - (vectors - 1) * LANES
+    vectors = (columns + VECTOR - 1) // VECTOR
+    lanes = columns - (vectors - 1) * VECTOR
     if vectors == 3:
         _whole_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
     elif vectors == 2:
@@ -155,8 +155,8 @@ def multiply(w, stride, have, deep, x, offsets, depth, columns, ends, out, pitch
 @helper
 def multiply_and_add(w, stride, have, deep, x, offsets, depth, columns, ends, out):
     """The same, added to rows of `out` that begin at the distances `ends`."""
-    vectors = (columns + LANES - 1) // LANES
-    lanes = columns - (vectors - 1) * LANES
+    vectors = (columns + VECTOR - 1) // VECTOR
+    lanes = columns - (vectors - 1) * VECTOR
     if vectors == 3:
         _added_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
     elif vectors == 2:
@@ -199,7 +199,7 @@ def dot_tile(rows: int, taps: int) -> Any:
 def _dot_sums(builder: Any, slopes: Any, lines: Sequence[Any], pixels: Any, places: Sequence[Any], columns: Any,
               sums: Sequence[Any]) -> Sequence[Any]:
     """The sums, lane by lane, with the products of every line and every place added over so many columns."""
-    whole = builder.mul(builder.sdiv(columns, word(LANES)), word(LANES))
+    whole = builder.mul(builder.sdiv(columns, word(VECTOR)), word(VECTOR))
 
     def step(j: Any, sums: Sequence[Any], mask: Any = None) -> list[Any]:
         a = [load(builder, _ahead(builder, slopes, builder.add(line, j)), mask) for line in lines]
@@ -207,7 +207,7 @@ def _dot_sums(builder: Any, slopes: Any, lines: Sequence[Any], pixels: Any, plac
         return [fma(builder, p, q, sums[m * len(b) + d]) for m, p in enumerate(a) for d, q in enumerate(b)]
 
     rest = lanes_below(builder, builder.sub(columns, whole))
-    return step(whole, _loop(builder, whole, LANES, sums, step), rest)
+    return step(whole, _loop(builder, whole, VECTOR, sums, step), rest)
 
 
 def _add_totals(builder: Any, sums: Sequence[Any], taps: int, have: Any, reach: Any, out: Any, stride: Any) -> None:

@@ -8,7 +8,17 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from minicaffe.kernels.numba_engine.registers import FLOATS, LANES, chosen, fma, lanes_below, load, pointer, store, word
+from minicaffe.kernels.numba_engine.registers import (
+    FLOATS,
+    VECTOR,
+    chosen,
+    fma,
+    lanes_below,
+    load,
+    pointer,
+    store,
+    word,
+)
 from minicaffe.kernels.numba_engine.words import intrinsic
 
 
@@ -51,7 +61,7 @@ def _product(builder: Any, M: Sequence[Sequence[float]], vectors: Sequence[Any])
         for factor, vector in zip(row, vectors, strict=True):
             if factor == 0:
                 continue
-            times = ir.Constant(FLOATS, [factor] * LANES)
+            times = ir.Constant(FLOATS, [factor] * VECTOR)
             if total is None:
                 total = vector if factor == 1 else builder.fmul(times, vector)
             elif abs(factor) == 1:
@@ -64,7 +74,7 @@ def _product(builder: Any, M: Sequence[Sequence[float]], vectors: Sequence[Any])
 
 @intrinsic
 def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pitch: Any, rows: Any) -> Any:
-    """out[j, i] = x[i, j] for LANES rows i and LANES columns j, of which `columns` are read and `rows` are written.
+    """out[j, i] = x[i, j] for VECTOR rows i and VECTOR columns j, of which `columns` are read and `rows` are written.
 
     x and out are addresses, their rows `stride` and `pitch` numbers apart.
     """
@@ -75,7 +85,7 @@ def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pit
         read, written = lanes_below(builder, columns), lanes_below(builder, rows)
         last = builder.sub(rows, word(1))
         lines = []
-        for i in range(LANES):  # a row that does not exist is the last again
+        for i in range(VECTOR):  # a row that does not exist is the last again
             row = builder.select(builder.icmp_signed("<", word(i), rows), word(i), last)
             lines.append(load(builder, builder.gep(source, [builder.mul(row, stride)]), read))
         for j, line in enumerate(_transposed(builder, lines)):
@@ -87,12 +97,12 @@ def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pit
 
 
 def _transposed(builder: Any, lines: Sequence[Any]) -> list[Any]:
-    """LANES vectors as the columns of the square they make: blocks of 1 × 1, 2 × 2, … swap across the diagonal."""
+    """VECTOR vectors as the columns of the square they make: blocks of 1 × 1, 2 × 2, … swap across the diagonal."""
     turned, step = list(lines), 1
-    while step < LANES:
-        low = [i if not i & step else i - step + LANES for i in range(LANES)]
-        high = [i + step if not i & step else i + LANES for i in range(LANES)]
-        for i in range(LANES):
+    while step < VECTOR:
+        low = [i if not i & step else i - step + VECTOR for i in range(VECTOR)]
+        high = [i + step if not i & step else i + VECTOR for i in range(VECTOR)]
+        for i in range(VECTOR):
             if not i & step:
                 pair = turned[i], turned[i + step]
                 turned[i], turned[i + step] = (chosen(builder, *pair, order) for order in (low, high))

@@ -8,8 +8,8 @@ import numpy as np
 
 from minicaffe.kernels.definitions import update as definitions
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.entry import Entry, entry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
+from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
 
 DECAY, RATE = 6, 7  # where a rule's numbers stand in a block, behind w, dw, h, h2, their size and the number of pieces
@@ -50,7 +50,7 @@ def _decayed(dw, w, decay):
     return dw + decay * w if decay != 0 else dw  # without decay a weight may be infinite
 
 
-@entry
+@task
 def _sgd(block, piece):
     """h = momentum · h + rate · g;  w −= h, for the decayed gradient g."""
     w, dw, h, _ = _stretch(block, piece)
@@ -62,7 +62,7 @@ def _sgd(block, piece):
         w[i] -= step
 
 
-@entry
+@task
 def _nesterov(block, piece):
     """h' = momentum · h + rate · g;  w −= (1 + momentum) · h' − momentum · h."""
     w, dw, h, _ = _stretch(block, piece)
@@ -75,7 +75,7 @@ def _nesterov(block, piece):
         w[i] -= dw[i]
 
 
-@entry
+@task
 def _adagrad(block, piece):
     """h += g²;  w −= rate · g / (√h + delta)."""
     w, dw, h, _ = _stretch(block, piece)
@@ -87,7 +87,7 @@ def _adagrad(block, piece):
         w[i] -= dw[i]
 
 
-@entry
+@task
 def _rmsprop(block, piece):
     """h = keep · h + (1 − keep) · g²;  w −= rate · g / (√h + delta)."""
     w, dw, h, _ = _stretch(block, piece)
@@ -100,7 +100,7 @@ def _rmsprop(block, piece):
         w[i] -= dw[i]
 
 
-@entry
+@task
 def _adadelta(block, piece):
     """h as in RMSProp;  u = g · √((h2 + delta) / (h + delta));  h2 as h, of u;  w −= rate · u."""
     w, dw, h, h2 = _stretch(block, piece)
@@ -115,7 +115,7 @@ def _adadelta(block, piece):
         w[i] -= dw[i]
 
 
-@entry
+@task
 def _adam(block, piece):
     """h and h2 = running means of g and of g²;  w −= rate · h / (√h2 + delta)."""
     w, dw, h, h2 = _stretch(block, piece)
@@ -130,6 +130,6 @@ def _adam(block, piece):
         w[i] -= dw[i]
 
 
-STEPS: dict[Callable[..., object], Entry] = {
+STEPS: dict[Callable[..., object], Task] = {
     definitions.sgd_update: _sgd, definitions.nesterov_update: _nesterov, definitions.adagrad_update: _adagrad,
     definitions.rmsprop_update: _rmsprop, definitions.adadelta_update: _adadelta, definitions.adam_update: _adam}

@@ -1,4 +1,4 @@
-"""Vector registers as values: LANES numbers that compiled code loads, compares and stores at a time.
+"""Vector registers as values: VECTOR numbers that compiled code loads, compares and stores at a time.
 
 Rows of a small image are shorter than what LLVM's vectorizer asks for before it uses registers at all. Here a load
 or a store says which lanes exist, so that a row of five costs what a row of sixteen does.
@@ -12,7 +12,7 @@ from numba import types
 from numba.extending import models, register_model
 
 from minicaffe.kernels.numba_engine import registers
-from minicaffe.kernels.numba_engine.registers import FLOATS, INDICES, LANES, RAMP
+from minicaffe.kernels.numba_engine.registers import FLOATS, INDICES, RAMP, VECTOR
 from minicaffe.kernels.numba_engine.words import intrinsic
 
 
@@ -93,13 +93,13 @@ def ramp(typing: Any, first: Any, step: Any) -> Any:
 @intrinsic
 def evens(typing: Any, a: Any, b: Any) -> Any:
     """Lanes 0, 2, 4, … of two registers that follow each other."""
-    every_other = range(0, 2 * LANES, 2)
+    every_other = range(0, 2 * VECTOR, 2)
     return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, every_other), floats, floats, floats)
 
 
 def _zip(a: int) -> Any:
     """Lanes of two registers in turn, from lane `a` on."""
-    lanes = [a + i // 2 + i % 2 * LANES for i in range(LANES)]
+    lanes = [a + i // 2 + i % 2 * VECTOR for i in range(VECTOR)]
     return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, lanes), floats, floats, floats)
 
 
@@ -112,7 +112,7 @@ def zipped(typing: Any, a: Any, b: Any) -> Any:
 @intrinsic
 def zipped_rest(typing: Any, a: Any, b: Any) -> Any:
     """What `zipped` has no lanes for."""
-    return _zip(LANES // 2)
+    return _zip(VECTOR // 2)
 
 
 @intrinsic

@@ -14,10 +14,10 @@ import numpy as np
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles
 from minicaffe.kernels.numba_engine.elementwise import weighted_sum
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.layout import reach
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, floats_of, part
-from minicaffe.kernels.numba_engine.registers import LANES
+from minicaffe.kernels.numba_engine.registers import VECTOR
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import ROWS, WIDTH, starts, zeros
 from minicaffe.kernels.numba_engine.transforms import map_tile, transpose_tile
 from minicaffe.kernels.numba_engine.words import helper, values
@@ -36,7 +36,7 @@ _points_to_filters = map_tile(G.T)
 
 def fits(C: int, K: int) -> bool:
     """Whether the channels of a group, in and out, fill vectors."""
-    return C % LANES == K % LANES == 0
+    return C % VECTOR == K % VECTOR == 0
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
@@ -122,20 +122,20 @@ def _batches(x: np.ndarray, y: np.ndarray) -> list[slice]:
     return [slice(i, min(len(x), i + step)) for i in range(0, len(x), step)]
 
 
-@entry
+@task
 def _transpose(block, piece):
     """out[n, j, i] = x[n, i, j], of matrices (count, rows, columns)."""
     x, out, count, rows, columns = values(block, 5)
-    bands = (rows + LANES - 1) // LANES
+    bands = (rows + VECTOR - 1) // VECTOR
     first, end = part(count * bands, piece, MOST_PIECES)
     for band in range(first, end):
-        n, i = band // bands * rows * columns, band % bands * LANES
-        for j in range(0, columns, LANES):
-            transpose_tile(x + 4 * (n + i * columns + j), columns, min(LANES, columns - j),
-                           out + 4 * (n + j * rows + i), rows, min(LANES, rows - i))
+        n, i = band // bands * rows * columns, band % bands * VECTOR
+        for j in range(0, columns, VECTOR):
+            transpose_tile(x + 4 * (n + i * columns + j), columns, min(VECTOR, columns - j),
+                           out + 4 * (n + j * rows + i), rows, min(VECTOR, rows - i))
 
 
-@entry
+@task
 def _channels_last(block, piece):
     """Images (N, C, H, W) as (N, height, width, C), with zeros around them."""
     x, out, N, C, H, W, height, width, ph, pw = values(block, 10)
@@ -149,23 +149,23 @@ def _channels_last(block, piece):
             continue
         floats_of(row, 0, left * C)[:] = 0
         floats_of(row, right * C, width * C)[:] = 0
-        for v in range(left, right, LANES):
-            for c in range(0, C, LANES):
-                transpose_tile(x + 4 * (((n * C + c) * H + h) * W + v - pw), H * W, min(LANES, right - v),
-                               row + 4 * (v * C + c), C, LANES)
+        for v in range(left, right, VECTOR):
+            for c in range(0, C, VECTOR):
+                transpose_tile(x + 4 * (((n * C + c) * H + h) * W + v - pw), H * W, min(VECTOR, right - v),
+                               row + 4 * (v * C + c), C, VECTOR)
 
 
-@entry
+@task
 def _channels_first(block, piece):
     """The first rows and columns of (N, height, width, K) as images (N, K, H, W)."""
     x, out, N, K, H, W, height, width = values(block, 8)
     first, end = part(N * H, piece, MOST_PIECES)
     for line in range(first, end):
         n, h = line // H, line % H
-        for k in range(0, K, LANES):
-            for v in range(0, W, LANES):
-                transpose_tile(x + 4 * (((n * height + h) * width + v) * K + k), K, LANES,
-                               out + 4 * (((n * K + k) * H + h) * W + v), H * W, min(LANES, W - v))
+        for k in range(0, K, VECTOR):
+            for v in range(0, W, VECTOR):
+                transpose_tile(x + 4 * (((n * height + h) * width + v) * K + k), K, VECTOR,
+                               out + 4 * (((n * K + k) * H + h) * W + v), H * W, min(VECTOR, W - v))
 
 
 @helper
@@ -175,7 +175,7 @@ def _tile(images, t, th, tw, height, width, C):
     return images + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
 
 
-@entry
+@task
 def _to_points(block, piece):
     """x̂ (36, T, C) = B x Bᵀ, for some tiles of pixels (N, height, width, C); dŷ = Aᵀ dy A, if they are slopes."""
     lines, points, slopes, N, C, th, tw, height, width = values(block, 9)
@@ -183,7 +183,7 @@ def _to_points(block, piece):
     first, end = part(T, piece, MOST_PIECES)
     for t in range(first, end):
         source = _tile(lines, t, th, tw, height, width, C)
-        for c in range(0, C, LANES):
+        for c in range(0, C, VECTOR):
             at, to = source + 4 * c, points + 4 * (t * C + c)
             if slopes:
                 _slopes_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
@@ -191,7 +191,7 @@ def _to_points(block, piece):
                 _pixels_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
 
 
-@entry
+@task
 def _to_outputs(block, piece):
     """y (N, th · TILE, tw · TILE, K) = b + A ŷ Aᵀ, for some tiles of ŷ (36, T, K)."""
     points, lines, b, T, K, th, tw = values(block, 7)
@@ -199,11 +199,11 @@ def _to_outputs(block, piece):
     first, end = part(T, piece, MOST_PIECES)
     for t in range(first, end):
         target = _tile(lines, t, th, tw, th * TILE, width, K)
-        for k in range(0, K, LANES):
+        for k in range(0, K, VECTOR):
             _points_to_outputs(points + 4 * (t * K + k), SIDE * T * K, T * K, target + 4 * k, width * K, K, b + 4 * k)
 
 
-@entry
+@task
 def _taps_to_points(block, piece):
     """ŵ (36, channels, K) = G w Gᵀ of taps (channels, 9, K), read backwards where `start` is the last of them."""
     taps, points, channels, K, start = values(block, 5)
@@ -211,23 +211,23 @@ def _taps_to_points(block, piece):
     first, end = part(channels, piece, MOST_PIECES)
     for c in range(first, end):
         source = taps + 4 * (c * TAPS * TAPS + start) * K
-        for k in range(0, K, LANES):
+        for k in range(0, K, VECTOR):
             _filters_to_points(source + 4 * k, TAPS * step, step, points + 4 * (c * K + k), SIDE * channels * K,
                                channels * K, 0)
 
 
-@entry
+@task
 def _points_to_taps(block, piece):
     """dw (channels, 9, K) = Gᵀ dŵ G of dŵ (36, channels, K)."""
     points, taps, channels, K = values(block, 4)
     first, end = part(channels, piece, MOST_PIECES)
     for c in range(first, end):
-        for k in range(0, K, LANES):
+        for k in range(0, K, VECTOR):
             _points_to_filters(points + 4 * (c * K + k), SIDE * channels * K, channels * K,
                                taps + 4 * (c * TAPS * TAPS * K + k), TAPS * K, K, 0)
 
 
-@entry
+@task
 def _multiply(block, piece):
     """ŷ[t, k] = Σ x̂[t, c] · ŵ[c, k], for some tiles t at one point."""
     pixels, filters, out, offsets, nothing, T, group, C, K, rows = values(block, 10)
@@ -242,7 +242,7 @@ def _multiply(block, piece):
                            nothing, to, group * K)
 
 
-@entry
+@task
 def _add_products(block, piece):
     """dŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to what is there."""
     pixels, slopes, out, offsets, ends, nothing, T, group, C, K, add = values(block, 11)

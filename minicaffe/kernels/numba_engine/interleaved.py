@@ -1,7 +1,7 @@
-"""Correlations of many images at once: LANES images are woven, so that one vector holds a pixel of all of them.
+"""Correlations of many images at once: VECTOR images are woven, so that one vector holds a pixel of all of them.
 
 Every tap is then a fixed distance of whole vectors away, with none to waste at the right border; images that do not
-fill a block go to the planes. Memory holds a block of images as (C, planes, height, width, LANES).
+fill a block go to the planes. Memory holds a block of images as (C, planes, height, width, VECTOR).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import numpy as np
 
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles, words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.layout import Geometry, flat, reach
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, floats_of, part, part_in_steps, pieces
 from minicaffe.kernels.numba_engine.planes import cut_products
-from minicaffe.kernels.numba_engine.registers import LANES
-from minicaffe.kernels.numba_engine.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, VECTORS, WIDTH
+from minicaffe.kernels.numba_engine.registers import VECTOR
+from minicaffe.kernels.numba_engine.task import task
+from minicaffe.kernels.numba_engine.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, TILE_VECTORS, WIDTH
 from minicaffe.kernels.numba_engine.transforms import transpose_tile
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
@@ -26,53 +26,53 @@ DOTS = 192           # positions that a tile of products adds at a time: its slo
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
               out: np.ndarray) -> None:
-    """out = b + the filters slid over the images, whose number LANES divides."""
+    """out = b + the filters slid over the images, whose number VECTOR divides."""
     (N, C), (K, P) = x.shape[:2], (out.shape[1], out.shape[2] * out.shape[3])
-    filters, D, block = K // group, len(at.offsets), C * at.channel * LANES
+    filters, D, block = K // group, len(at.offsets), C * at.channel * VECTOR
     parts = min(-(-filters // ROWS), max(1, MOST_PIECES // group))
-    offsets = at.woven_offsets
-    for blocks in _some(N // LANES, block):
-        woven = weave(x[blocks.start * LANES:blocks.stop * LANES], at, stride, pad)
+    offsets = at.interleaved_offsets
+    for blocks in _some(N // VECTOR, block):
+        woven = interleave(x[blocks.start * VECTOR:blocks.stop * VECTOR], at, stride, pad)
         count = len(blocks) * group * parts
-        sums = borrow("woven sums", (count, ROWS, P, LANES), x.dtype)
-        _slide(count, woven, w, b, out[blocks.start * LANES:], offsets, sums, parts, group, filters, D, block,
+        sums = borrow("interleaved sums", (count, ROWS, P, VECTOR), x.dtype)
+        _slide(count, woven, w, b, out[blocks.start * VECTOR:], offsets, sums, parts, group, filters, D, block,
                block // group, at.width, *out.shape[2:])
 
 
 def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
                     out: np.ndarray) -> None:
-    """out += the products of slopes and pixels of images, whose number LANES divides."""
+    """out += the products of slopes and pixels of images, whose number VECTOR divides."""
     (N, C), (K, oh, ow) = x.shape[:2], dy.shape[1:]
     filters, D = K // group, len(at.offsets)
-    block, slopes = C * at.channel * LANES, K * oh * ow * LANES
+    block, slopes = C * at.channel * VECTOR, K * oh * ow * VECTOR
     parts, cuts = cut_products(filters, D, group)
     rows = -(-oh // -(-oh * ow // DOTS))
-    offsets, slopes_at = at.woven_offsets, flat(K, oh, ow)
-    for blocks in _some(N // LANES, max(block, slopes)):
-        images = slice(blocks.start * LANES, blocks.stop * LANES)
-        pixels = weave(x[images], at, stride, pad)
-        woven = weave(dy[images], slopes_at, (1, 1), (0, 0), "woven slopes")
+    offsets, slopes_at = at.interleaved_offsets, flat(K, oh, ow)
+    for blocks in _some(N // VECTOR, max(block, slopes)):
+        images = slice(blocks.start * VECTOR, blocks.stop * VECTOR)
+        pixels = interleave(x[images], at, stride, pad)
+        woven = interleave(dy[images], slopes_at, (1, 1), (0, 0), "interleaved slopes")
         _add_products(group * parts * cuts, pixels, woven, offsets, out, parts, cuts, filters, D, len(blocks), block,
                       block // group, slopes, at.width, oh, ow, rows)
 
 
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
                         out: np.ndarray) -> None:
-    """out = the slopes, times the filters, added up where their taps lie; LANES divides the number of images."""
+    """out = the slopes, times the filters, added up where their taps lie; VECTOR divides the number of images."""
     (N, K, oh, ow), (C, H, W) = dy.shape, out.shape[1:]
-    filters, D, block, P = K // group, len(at.offsets), C * at.channel * LANES, oh * ow
+    filters, D, block, P = K // group, len(at.offsets), C * at.channel * VECTOR, oh * ow
     taps = D * group // C
     parts = min(C // group, max(1, MOST_PIECES // group))
     slopes_at = flat(K, oh, ow)
-    for blocks in _some(N // LANES, max(block, K * P * LANES)):
-        images = slice(blocks.start * LANES, blocks.stop * LANES)
-        slopes = weave(dy[images], slopes_at, (1, 1), (0, 0), "woven slopes")
-        sums = borrow("woven pixels", (len(blocks) * block,), dy.dtype)
-        _scatter(len(blocks) * group * parts, sums, w, slopes, slopes_at.woven_offsets, at.woven_offsets, parts, group,
-                 filters, C // group, taps, at.channel * LANES, at.width, oh, ow)
+    for blocks in _some(N // VECTOR, max(block, K * P * VECTOR)):
+        images = slice(blocks.start * VECTOR, blocks.stop * VECTOR)
+        slopes = interleave(dy[images], slopes_at, (1, 1), (0, 0), "interleaved slopes")
+        sums = borrow("interleaved pixels", (len(blocks) * block,), dy.dtype)
+        _scatter(len(blocks) * group * parts, sums, w, slopes, slopes_at.interleaved_offsets, at.interleaved_offsets,
+                 parts, group, filters, C // group, taps, at.channel * VECTOR, at.width, oh, ow)
         channels = len(blocks) * C
         count = min(MOST_PIECES, channels)
-        _unweave(count, sums, out[images], *at.places, channels, C, H, W, at.height, at.width, *map(len, at.phases),
+        _separate(count, sums, out[images], *at.places, channels, C, H, W, at.height, at.width, *map(len, at.phases),
                  *stride, *pad, count)
 
 
@@ -82,51 +82,51 @@ def _some(blocks: int, size: int) -> list[range]:
     return [range(i, min(blocks, i + step)) for i in range(0, blocks, step)]
 
 
-def weave(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, slot: str = "woven pixels") -> np.ndarray:
+def interleave(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, slot: str = "interleaved pixels") -> np.ndarray:
     """Blocks of images as planes of vectors, in borrowed memory."""
     N, C, H, W = x.shape
     woven = borrow(slot, (N * C * at.channel,), x.dtype)
-    channels = N // LANES * C
+    channels = N // VECTOR * C
     count = pieces(woven.size, channels)
-    _weave(count, x, woven, *at.phases, *map(len, at.phases), channels, C, H, W, at.height, at.width, *stride, *pad,
-           count)
+    _interleave(count, x, woven, *at.phases, *map(len, at.phases), channels, C, H, W, at.height, at.width, *stride,
+                *pad, count)
     return woven
 
 
-@entry
-def _weave(block, piece):
+@task
+def _interleave(block, piece):
     """woven[c, a, b, u, v, n] = x[n, c, u · sh + row a − ph, v · sw + column b − pw], 0 beyond the image."""
     (x, woven, row_phases, column_phases, rows, columns, channels, C, H, W, height, width, sh, sw, ph, pw,
      count) = values(block, 17)
     first_row, first_column, image = words.ints(row_phases, rows), words.ints(column_phases, columns), C * H * W
     begin, stop = part(channels, piece, count)
     for channel in range(begin, stop):  # of a block of images
-        source = x + 4 * (channel // C * LANES * image + channel % C * H * W)
+        source = x + 4 * (channel // C * VECTOR * image + channel % C * H * W)
         for plane in range(rows * columns):
             top, left = first_row[plane // columns] - ph, first_column[plane % columns] - pw
             first, end = reach(left, sw, W, width)
             for u in range(height):
                 h = u * sh + top
-                line = woven + 4 * LANES * ((channel * rows * columns + plane) * height + u) * width
+                line = woven + 4 * VECTOR * ((channel * rows * columns + plane) * height + u) * width
                 if 0 <= h < H:
-                    _weave_row(source + 4 * (h * W + left), image, sw, first, end, line, width)
+                    _interleave_row(source + 4 * (h * W + left), image, sw, first, end, line, width)
                 else:
-                    floats_of(line, 0, width * LANES)[:] = 0
+                    floats_of(line, 0, width * VECTOR)[:] = 0
 
 
 @helper
-def _weave_row(x, image, step, first, end, line, width):
+def _interleave_row(x, image, step, first, end, line, width):
     """line[v, n] = x[n · image + v · step] from v = first to end, else 0; both are addresses."""
-    row = words.floats(line, width * LANES)
-    row[:first * LANES] = 0
-    row[end * LANES:] = 0
+    row = words.floats(line, width * VECTOR)
+    row[:first * VECTOR] = 0
+    row[end * VECTOR:] = 0
     if step == 1:
-        for v in range(first, end, LANES):
-            transpose_tile(x + 4 * v, image, min(LANES, end - v), line + 4 * LANES * v, LANES, LANES)
+        for v in range(first, end, VECTOR):
+            transpose_tile(x + 4 * v, image, min(VECTOR, end - v), line + 4 * VECTOR * v, VECTOR, VECTOR)
     else:
         for v in range(first, end):
-            for n in range(LANES):
-                row[v * LANES + n] = _number(x, n * image + v * step)
+            for n in range(VECTOR):
+                row[v * VECTOR + n] = _number(x, n * image + v * step)
 
 
 @helper
@@ -134,31 +134,31 @@ def _number(address, i):
     return words.floats(address + 4 * i, 1)[0]
 
 
-@entry
+@task
 def _slide(block, piece):
-    """y[k, o] = b[k] + Σ w[k, d] · x[offset[d] + o], for some filters k of a block of images, LANES of each o."""
+    """y[k, o] = b[k] + Σ w[k, d] · x[offset[d] + o], for some filters k of a block of images, VECTOR of each o."""
     pixels, w, b, y, offsets, sums, parts, group, filters, D, image, channels, width, oh, ow = values(block, 15)
     blocks, g, up = piece // parts // group, piece // parts % group, piece % parts
     P, K = oh * ow, group * filters
-    to = sums + 4 * piece * ROWS * P * LANES
+    to = sums + 4 * piece * ROWS * P * VECTOR
     source = pixels + 4 * (blocks * image + g * channels)
     first, end = part_in_steps(filters, ROWS, up, parts)
     for m in range(first, end, ROWS):
         have, k = min(ROWS, filters - m), g * filters + m
         for r in range(oh):
-            for q in range(0, ow, VECTORS):
-                tiles.multiply(w + 4 * k * D, D, have, 1, source + 4 * LANES * (r * width + q), offsets, D,
-                               min(WIDTH, (ow - q) * LANES), b + 4 * k, to + 4 * LANES * (r * ow + q), P * LANES)
+            for q in range(0, ow, TILE_VECTORS):
+                tiles.multiply(w + 4 * k * D, D, have, 1, source + 4 * VECTOR * (r * width + q), offsets, D,
+                               min(WIDTH, (ow - q) * VECTOR), b + 4 * k, to + 4 * VECTOR * (r * ow + q), P * VECTOR)
         for f in range(have):
-            line = y + 4 * (blocks * LANES * K + k + f) * P
-            for j in range(0, P, LANES):
-                transpose_tile(to + 4 * LANES * (f * P + j), LANES, LANES, line + 4 * j, K * P, min(LANES, P - j))
+            line = y + 4 * (blocks * VECTOR * K + k + f) * P
+            for j in range(0, P, VECTOR):
+                transpose_tile(to + 4 * VECTOR * (f * P + j), VECTOR, VECTOR, line + 4 * j, K * P, min(VECTOR, P - j))
 
 
 _dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
 
 
-@entry
+@task
 def _add_products(block, piece):
     """dw[k, d] += Σ dy[k, o] · x[offset[d] + o] over all o and images, for some of a group's filters k and taps d."""
     (pixels, slopes, offsets, dw, parts, cuts, filters, D, blocks, image, channels, slopes_image, width, oh, ow,
@@ -166,60 +166,60 @@ def _add_products(block, piece):
     g, up, cut = piece // cuts // parts, piece // cuts % parts, piece % cuts
     low, high = part_in_steps(filters, SLOPES_A_TILE, up, parts)
     first, end = part_in_steps(D, TAPS_A_TILE, cut, cuts)
-    P = oh * ow * LANES
+    P = oh * ow * VECTOR
     for n in range(blocks):
         for r in range(0, oh, rows):
-            at = pixels + 4 * (n * image + g * channels + r * width * LANES)
+            at = pixels + 4 * (n * image + g * channels + r * width * VECTOR)
             for m in range(low, high, SLOPES_A_TILE):
                 k = g * filters + m
-                slope = slopes + 4 * (n * slopes_image + k * P + r * ow * LANES)
+                slope = slopes + 4 * (n * slopes_image + k * P + r * ow * VECTOR)
                 for d in range(first, end, TAPS_A_TILE):
-                    _dots(slope, P, min(SLOPES_A_TILE, filters - m), ow * LANES, at, width * LANES, offsets + 8 * d,
-                          min(TAPS_A_TILE, D - d), ow * LANES, min(rows, oh - r), dw + 4 * (k * D + d), D)
+                    _dots(slope, P, min(SLOPES_A_TILE, filters - m), ow * VECTOR, at, width * VECTOR, offsets + 8 * d,
+                          min(TAPS_A_TILE, D - d), ow * VECTOR, min(rows, oh - r), dw + 4 * (k * D + d), D)
 
 
-@entry
+@task
 def _scatter(block, piece):
     """x[offset[d] + o] = Σ w[k, d] · dy[k, o] over a group's filters k, for some channels of a block of images."""
     sums, w, slopes, offsets, places, parts, group, filters, channels, taps, plane, width, oh, ow = values(block, 14)
     n, g, up = piece // parts // group, piece // parts % group, piece % parts
     c, end = part(channels, up, parts)
-    D, P = channels * taps, oh * ow * LANES
+    D, P = channels * taps, oh * ow * VECTOR
     to = sums + 4 * (n * group + g) * channels * plane
     floats_of(to, c * plane, end * plane)[:] = 0
     source = slopes + 4 * (n * group + g) * filters * P
     for r in range(oh):
-        for q in range(0, ow, VECTORS):
-            at, out = source + 4 * LANES * (r * ow + q), to + 4 * LANES * (r * width + q)
+        for q in range(0, ow, TILE_VECTORS):
+            at, out = source + 4 * VECTOR * (r * ow + q), to + 4 * VECTOR * (r * width + q)
             for d in range(c * taps, end * taps, ROWS):
                 tiles.multiply_and_add(w + 4 * (g * filters * D + d), 1, min(ROWS, end * taps - d), D, at, offsets,
-                                       filters, min(WIDTH, (ow - q) * LANES), places + 8 * d, out)
+                                       filters, min(WIDTH, (ow - q) * VECTOR), places + 8 * d, out)
 
 
-@entry
-def _unweave(block, piece):
+@task
+def _separate(block, piece):
     """x[n, c, h, w] = woven[c, a, b, u, v, n], where a, b, u, v are the pixel's phases and place; 0 if it has none."""
     (woven, x, row_places, column_places, channels, C, H, W, height, width, rows, columns, sh, sw, ph, pw,
      count) = values(block, 17)
     row_phase, column_phase, image = words.ints(row_places, sh), words.ints(column_places, sw), C * H * W
     begin, stop = part(channels, piece, count)
     for channel in range(begin, stop):
-        to = x + 4 * (channel // C * LANES * image + channel % C * H * W)
+        to = x + 4 * (channel // C * VECTOR * image + channel % C * H * W)
         for h in range(H):
             u, a = (h + ph) // sh, row_phase[(h + ph) % sh]
-            planes = woven + 4 * LANES * ((channel * rows + a) * columns * height + u) * width
+            planes = woven + 4 * VECTOR * ((channel * rows + a) * columns * height + u) * width
             seen = a >= 0 and 0 <= u < height
             first = end = 0
             if seen and sw == 1:
                 first, end = reach(pw, 1, width, W)
-                for w in range(first, end, LANES):
-                    transpose_tile(planes + 4 * LANES * (w + pw), LANES, LANES, to + 4 * (h * W + w), image,
-                                   min(LANES, end - w))
+                for w in range(first, end, VECTOR):
+                    transpose_tile(planes + 4 * VECTOR * (w + pw), VECTOR, VECTOR, to + 4 * (h * W + w), image,
+                                   min(VECTOR, end - w))
             for w in range(W):
                 if first <= w < end:
                     continue
                 v, b = (w + pw) // sw, column_phase[(w + pw) % sw]
                 inside = seen and b >= 0 and 0 <= v < width
-                for n in range(LANES):
-                    value = _number(planes, (b * height * width + v) * LANES + n) if inside else np.float32(0)
-                    words.floats(to, LANES * image)[n * image + h * W + w] = value
+                for n in range(VECTOR):
+                    value = _number(planes, (b * height * width + v) * VECTOR + n) if inside else np.float32(0)
+                    words.floats(to, VECTOR * image)[n * image + h * W + w] = value
