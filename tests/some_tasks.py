@@ -32,3 +32,11 @@ def ran(pieces: int, work: int = 0) -> list[int]:
     seen = np.zeros(pieces, np.int64)
     count_piece(pieces, seen, pieces, work)
     return seen.tolist()
+
+
+@task
+def fail_piece(block, piece):
+    """Count the piece, and raise in the second."""
+    words.ints(block[0], block[1])[piece] += 1
+    if piece == 1:
+        raise ValueError("the second piece")

@@ -129,8 +129,9 @@ def test_an_engine_that_compiles_nothing(name, capsys):
 def test_without_the_engine_that_compiles(capsys, monkeypatch):
     """With the folder of the engine numba deleted, the command says that there is nothing to compile, and why."""
     kernels.use_engine("numpy")
-    monkeypatch.setitem(registry.ENGINES, "numba", registry.Engine("minicaffe.kernels.no_such_folder", "numpy", "fast"))
-    assert 0 == main(["warm"])
+    with monkeypatch.context() as patch:
+        patch.setitem(registry.ENGINES, "numba", registry.Engine("minicaffe.kernels.no_such_folder", "numpy", "fast"))
+        assert 0 == main(["warm"])
     assert capsys.readouterr().out == ("engine numpy: there is nothing to warm, for it compiles nothing\n"
                                        "the engine 'numba', which compiles, is not part of this installation\n")
 
