@@ -111,11 +111,11 @@ def test_beside_pieces_of_python():
 
 @pytest.fixture
 def awake():
-    """Two workers that wait for pieces; the test's own words of the shared memory are forgotten afterwards."""
+    """Two workers that wait for pieces; nobody owns the pool afterwards."""
     kernels.set_threads(3)
     ran(20)
     yield
-    pool._clear()
+    set_word("OWNED", 0)
 
 
 def test_another_thread_owns_the_pool(awake):
@@ -281,9 +281,9 @@ def test_shut_down():
 @forks
 def test_fork_after_the_first_worker_was_started(tmp_path):
     """A child can compile: no worker of the parent was compiling, with numba's lock, when it was forked."""
-    script = ("import os, signal, sys\nsys.path.insert(0, sys.argv[1])\nimport numpy as np, some_tasks as t\n"
+    script = ("import os, signal, sys, time\nsys.path.insert(0, sys.argv[1])\nimport numpy as np, some_tasks as t\n"
               "from minicaffe import kernels\n"
-              "kernels.set_threads(1)\nt.ran(20)\nkernels.set_threads(2)\nt.ran(20)\n"
+              "kernels.set_threads(1)\nt.ran(20)\nkernels.set_threads(2)\nt.ran(20)\ntime.sleep(0.1)\n"
               "child = os.fork()\n"
               "if child == 0:\n    signal.alarm(30)\n    y = np.zeros(3, np.float32)\n"
               "    t.scale_add(1, None, y, 3, 1, 2.0)\n    os._exit(0 if y.tolist() == [2.0] * 3 else 1)\n"

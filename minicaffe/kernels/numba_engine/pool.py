@@ -129,7 +129,10 @@ def _word(offset: int) -> int:
 
 
 def _clear() -> None:
-    """Make the pool as it is at the start: no job is open, nobody owns it, and no worker may wait for pieces."""
+    """Make the pool as it is at the start: no job is open, nobody owns it, and no worker may wait for pieces.
+
+    Only while there is no worker: for a moment STATE says that a job is open, and the job's words are old.
+    """
     _words.fill(0)
     _words[_word(STATE)] = CLOSED
 
