@@ -109,7 +109,7 @@ def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
           rows, width, count)
 
 
-# --- entries: x is address 0 where they run in place, which the first of two loops is for (see unless_same) ---------
+# --- compiled tasks: x is address 0 to work in place, and then the first of two loops runs (see unless_same) --------
 
 @task
 def _relu(block, piece):
@@ -237,10 +237,10 @@ def _remembered_moments(block, piece):
 
 
 def _of_pairs(formula: Callable[..., Any]) -> Task:
-    """An entry that lays formula(u, v, p, q) on the numbers u and v of two arrays."""
+    """A task that computes formula(u, v, p, q) for the numbers u and v of two arrays."""
 
     @task
-    def lay(block, piece):
+    def apply(block, piece):
         a, b, y, size, count, p_bits, q_bits = values(block, 7)
         first, end = part(size, piece, count)
         p, q = np.float32(words.number(p_bits)), np.float32(words.number(q_bits))
@@ -253,7 +253,7 @@ def _of_pairs(formula: Callable[..., Any]) -> Task:
             for i in range(out.size):
                 out[i] = formula(u[i], v[i], p, q)
 
-    return lay
+    return apply
 
 
 @helper

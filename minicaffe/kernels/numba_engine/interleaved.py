@@ -1,7 +1,8 @@
-"""Correlations of many images at once: VECTOR images are woven, so that one vector holds a pixel of all of them.
+"""Correlations of many images at once, in an interleaved layout: a vector holds the same pixel of VECTOR images.
 
-Every tap is then a fixed distance of whole vectors away, with none to waste at the right border; images that do not
-fill a block go to the planes. Memory holds a block of images as (C, planes, height, width, VECTOR).
+A *block* is VECTOR images, with the index of the image as the innermost axis: (C, phases, height, width, VECTOR). The
+planes are those of layout.py. Each pixel is then a whole vector, so no vector reaches beyond the right border of an
+image, and narrow images are as quick as wide ones. Images that do not fill a block are left to planes.py.
 """
 
 from __future__ import annotations
@@ -15,60 +16,64 @@ from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, floats_of, part, 
 from minicaffe.kernels.numba_engine.planes import cut_products
 from minicaffe.kernels.numba_engine.registers import VECTOR
 from minicaffe.kernels.numba_engine.task import task
-from minicaffe.kernels.numba_engine.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, TILE_VECTORS, WIDTH
+from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, TILE_VECTORS, WIDTH
 from minicaffe.kernels.numba_engine.transforms import transpose_tile
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
-AT_A_TIME = 1 << 22  # numbers of woven images: so many blocks are woven before they are used
-DOTS = 192           # positions that a tile of products adds at a time: its slopes stay in the first cache
+AT_A_TIME = 1 << 22  # numbers that are interleaved at a time, so that borrowed memory stays small
+DOTS = 192           # outputs whose products are summed at a time: their gradients stay in the first cache
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
               out: np.ndarray) -> None:
-    """out = b + the filters slid over the images, whose number VECTOR divides."""
+    """out = b + w ⋆ x; the number of images is a multiple of VECTOR."""
     (N, C), (K, P) = x.shape[:2], (out.shape[1], out.shape[2] * out.shape[3])
     filters, D, block = K // group, len(at.offsets), C * at.channel * VECTOR
     parts = min(-(-filters // ROWS), max(1, MOST_PIECES // group))
     offsets = at.interleaved_offsets
     for blocks in _some(N // VECTOR, block):
-        woven = interleave(x[blocks.start * VECTOR:blocks.stop * VECTOR], at, stride, pad)
+        laid = interleave(x[blocks.start * VECTOR:blocks.stop * VECTOR], at, stride, pad)
         count = len(blocks) * group * parts
         sums = borrow("interleaved sums", (count, ROWS, P, VECTOR), x.dtype)
-        _slide(count, woven, w, b, out[blocks.start * VECTOR:], offsets, sums, parts, group, filters, D, block,
+        _slide(count, laid, w, b, out[blocks.start * VECTOR:], offsets, sums, parts, group, filters, D, block,
                block // group, at.width, *out.shape[2:])
 
 
 def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
                     out: np.ndarray) -> None:
-    """out += the products of slopes and pixels of images, whose number VECTOR divides."""
+    """out += the gradient of the filters, from x and dy; the number of images is a multiple of VECTOR."""
     (N, C), (K, oh, ow) = x.shape[:2], dy.shape[1:]
     filters, D = K // group, len(at.offsets)
-    block, slopes = C * at.channel * VECTOR, K * oh * ow * VECTOR
+    block, grads = C * at.channel * VECTOR, K * oh * ow * VECTOR
     parts, cuts = cut_products(filters, D, group)
     rows = -(-oh // -(-oh * ow // DOTS))
-    offsets, slopes_at = at.interleaved_offsets, flat(K, oh, ow)
-    for blocks in _some(N // VECTOR, max(block, slopes)):
+    offsets, grads_at = at.interleaved_offsets, flat(K, oh, ow)
+    for blocks in _some(N // VECTOR, max(block, grads)):
         images = slice(blocks.start * VECTOR, blocks.stop * VECTOR)
         pixels = interleave(x[images], at, stride, pad)
-        woven = interleave(dy[images], slopes_at, (1, 1), (0, 0), "interleaved slopes")
-        _add_products(group * parts * cuts, pixels, woven, offsets, out, parts, cuts, filters, D, len(blocks), block,
-                      block // group, slopes, at.width, oh, ow, rows)
+        laid = interleave(dy[images], grads_at, (1, 1), (0, 0), "interleaved gradients")
+        _add_products(group * parts * cuts, pixels, laid, offsets, out, parts, cuts, filters, D, len(blocks), block,
+                      block // group, grads, at.width, oh, ow, rows)
 
 
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
                         out: np.ndarray) -> None:
-    """out = the slopes, times the filters, added up where their taps lie; VECTOR divides the number of images."""
+    """out = the gradient of x, from dy and w; the number of images is a multiple of VECTOR.
+
+    Each output's gradient is added to all pixels that it was computed from. That is less work than a correlation with
+    mirrored filters where a stride leaves most of the mirrored filter's pixels zero.
+    """
     (N, K, oh, ow), (C, H, W) = dy.shape, out.shape[1:]
     filters, D, block, P = K // group, len(at.offsets), C * at.channel * VECTOR, oh * ow
     taps = D * group // C
     parts = min(C // group, max(1, MOST_PIECES // group))
-    slopes_at = flat(K, oh, ow)
+    grads_at = flat(K, oh, ow)
     for blocks in _some(N // VECTOR, max(block, K * P * VECTOR)):
         images = slice(blocks.start * VECTOR, blocks.stop * VECTOR)
-        slopes = interleave(dy[images], slopes_at, (1, 1), (0, 0), "interleaved slopes")
+        grads = interleave(dy[images], grads_at, (1, 1), (0, 0), "interleaved gradients")
         sums = borrow("interleaved pixels", (len(blocks) * block,), dy.dtype)
-        _scatter(len(blocks) * group * parts, sums, w, slopes, slopes_at.interleaved_offsets, at.interleaved_offsets,
+        _scatter(len(blocks) * group * parts, sums, w, grads, grads_at.interleaved_offsets, at.interleaved_offsets,
                  parts, group, filters, C // group, taps, at.channel * VECTOR, at.width, oh, ow)
         channels = len(blocks) * C
         count = min(MOST_PIECES, channels)
@@ -77,37 +82,37 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, at: Geometry, stride: Siz
 
 
 def _some(blocks: int, size: int) -> list[range]:
-    """The blocks, a few at a time."""
+    """Ranges of blocks, each with about AT_A_TIME numbers; `size` is how many numbers a block has."""
     step = max(1, AT_A_TIME // size)
     return [range(i, min(blocks, i + step)) for i in range(0, blocks, step)]
 
 
 def interleave(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, slot: str = "interleaved pixels") -> np.ndarray:
-    """Blocks of images as planes of vectors, in borrowed memory."""
+    """Images as interleaved planes, in borrowed memory; `slot` names it."""
     N, C, H, W = x.shape
-    woven = borrow(slot, (N * C * at.channel,), x.dtype)
+    laid = borrow(slot, (N * C * at.channel,), x.dtype)
     channels = N // VECTOR * C
-    count = pieces(woven.size, channels)
-    _interleave(count, x, woven, *at.phases, *map(len, at.phases), channels, C, H, W, at.height, at.width, *stride,
+    count = pieces(laid.size, channels)
+    _interleave(count, x, laid, *at.phases, *map(len, at.phases), channels, C, H, W, at.height, at.width, *stride,
                 *pad, count)
-    return woven
+    return laid
 
 
 @task
 def _interleave(block, piece):
-    """woven[c, a, b, u, v, n] = x[n, c, u · sh + row a − ph, v · sw + column b − pw], 0 beyond the image."""
-    (x, woven, row_phases, column_phases, rows, columns, channels, C, H, W, height, width, sh, sw, ph, pw,
+    """interleaved[c, a, b, u, v, n] = x[n, c, u · sh + row a − ph, v · sw + column b − pw], 0 beyond the image."""
+    (x, laid, row_phases, column_phases, rows, columns, channels, C, H, W, height, width, sh, sw, ph, pw,
      count) = values(block, 17)
     first_row, first_column, image = words.ints(row_phases, rows), words.ints(column_phases, columns), C * H * W
     begin, stop = part(channels, piece, count)
-    for channel in range(begin, stop):  # of a block of images
+    for channel in range(begin, stop):  # counted through all blocks
         source = x + 4 * (channel // C * VECTOR * image + channel % C * H * W)
         for plane in range(rows * columns):
             top, left = first_row[plane // columns] - ph, first_column[plane % columns] - pw
             first, end = reach(left, sw, W, width)
             for u in range(height):
                 h = u * sh + top
-                line = woven + 4 * VECTOR * ((channel * rows * columns + plane) * height + u) * width
+                line = laid + 4 * VECTOR * ((channel * rows * columns + plane) * height + u) * width
                 if 0 <= h < H:
                     _interleave_row(source + 4 * (h * W + left), image, sw, first, end, line, width)
                 else:
@@ -155,39 +160,39 @@ def _slide(block, piece):
                 transpose_tile(to + 4 * VECTOR * (f * P + j), VECTOR, VECTOR, line + 4 * j, K * P, min(VECTOR, P - j))
 
 
-_dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
+_dots = tiles.dot_tile(DOT_ROWS, DOT_TAPS)
 
 
 @task
 def _add_products(block, piece):
     """dw[k, d] += Σ dy[k, o] · x[offset[d] + o] over all o and images, for some of a group's filters k and taps d."""
-    (pixels, slopes, offsets, dw, parts, cuts, filters, D, blocks, image, channels, slopes_image, width, oh, ow,
+    (pixels, grads, offsets, dw, parts, cuts, filters, D, blocks, image, channels, grads_image, width, oh, ow,
      rows) = values(block, 16)
     g, up, cut = piece // cuts // parts, piece // cuts % parts, piece % cuts
-    low, high = part_in_steps(filters, SLOPES_A_TILE, up, parts)
-    first, end = part_in_steps(D, TAPS_A_TILE, cut, cuts)
+    low, high = part_in_steps(filters, DOT_ROWS, up, parts)
+    first, end = part_in_steps(D, DOT_TAPS, cut, cuts)
     P = oh * ow * VECTOR
     for n in range(blocks):
         for r in range(0, oh, rows):
             at = pixels + 4 * (n * image + g * channels + r * width * VECTOR)
-            for m in range(low, high, SLOPES_A_TILE):
+            for m in range(low, high, DOT_ROWS):
                 k = g * filters + m
-                slope = slopes + 4 * (n * slopes_image + k * P + r * ow * VECTOR)
-                for d in range(first, end, TAPS_A_TILE):
-                    _dots(slope, P, min(SLOPES_A_TILE, filters - m), ow * VECTOR, at, width * VECTOR, offsets + 8 * d,
-                          min(TAPS_A_TILE, D - d), ow * VECTOR, min(rows, oh - r), dw + 4 * (k * D + d), D)
+                grad = grads + 4 * (n * grads_image + k * P + r * ow * VECTOR)
+                for d in range(first, end, DOT_TAPS):
+                    _dots(grad, P, min(DOT_ROWS, filters - m), ow * VECTOR, at, width * VECTOR, offsets + 8 * d,
+                          min(DOT_TAPS, D - d), ow * VECTOR, min(rows, oh - r), dw + 4 * (k * D + d), D)
 
 
 @task
 def _scatter(block, piece):
     """x[offset[d] + o] = Σ w[k, d] · dy[k, o] over a group's filters k, for some channels of a block of images."""
-    sums, w, slopes, offsets, places, parts, group, filters, channels, taps, plane, width, oh, ow = values(block, 14)
+    sums, w, grads, offsets, places, parts, group, filters, channels, taps, plane, width, oh, ow = values(block, 14)
     n, g, up = piece // parts // group, piece // parts % group, piece % parts
     c, end = part(channels, up, parts)
     D, P = channels * taps, oh * ow * VECTOR
     to = sums + 4 * (n * group + g) * channels * plane
     floats_of(to, c * plane, end * plane)[:] = 0
-    source = slopes + 4 * (n * group + g) * filters * P
+    source = grads + 4 * (n * group + g) * filters * P
     for r in range(oh):
         for q in range(0, ow, TILE_VECTORS):
             at, out = source + 4 * VECTOR * (r * ow + q), to + 4 * VECTOR * (r * width + q)
@@ -198,8 +203,8 @@ def _scatter(block, piece):
 
 @task
 def _separate(block, piece):
-    """x[n, c, h, w] = woven[c, a, b, u, v, n], where a, b, u, v are the pixel's phases and place; 0 if it has none."""
-    (woven, x, row_places, column_places, channels, C, H, W, height, width, rows, columns, sh, sw, ph, pw,
+    """x[n, c, h, w] = interleaved[c, a, b, u, v, n] for the pixel's phase a, b and its place u, v there, else 0."""
+    (laid, x, row_places, column_places, channels, C, H, W, height, width, rows, columns, sh, sw, ph, pw,
      count) = values(block, 17)
     row_phase, column_phase, image = words.ints(row_places, sh), words.ints(column_places, sw), C * H * W
     begin, stop = part(channels, piece, count)
@@ -207,7 +212,7 @@ def _separate(block, piece):
         to = x + 4 * (channel // C * VECTOR * image + channel % C * H * W)
         for h in range(H):
             u, a = (h + ph) // sh, row_phase[(h + ph) % sh]
-            planes = woven + 4 * VECTOR * ((channel * rows + a) * columns * height + u) * width
+            planes = laid + 4 * VECTOR * ((channel * rows + a) * columns * height + u) * width
             seen = a >= 0 and 0 <= u < height
             first = end = 0
             if seen and sw == 1:

@@ -1,4 +1,8 @@
-"""Twins of the pooling kernels: windows side by side in the lanes of a register, planes shared out to threads."""
+"""Pooling with VECTOR neighbouring windows at a time, one in each element of a vector; threads share the planes.
+
+A window is only a few pixels wide, so a loop over one window could not use vectors. Where windows are too far apart, or
+too few lie in a row, they are computed one by one: the tasks whose names end in `_one_by_one`.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +33,21 @@ from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
 LEAST = np.float32(LOWEST)
-TAPS = 4  # a window's taps take together the time of so many numbers that are only read and written
+TAPS = 4  # an output takes the time of so many numbers that are only copied
 
 
 @definitions.max_pool.implementation("numba", recordable=True)
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray, index: np.ndarray | None) -> None:
-    """See the definition."""
+    """VECTOR windows at a time; the index of the maximum is found in the same pass."""
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
     count = pieces(x.size + TAPS * y.size, planes)
-    run = _max_pool if _in_lanes(y, stride) else _max_pool_anyhow
+    run = _max_pool if _in_lanes(y, stride) else _max_pool_one_by_one
     run(count, x, y, index, planes, *sizes, *kernel, *stride, *pad, count)
 
 
 @definitions.max_pool_grad.implementation("numba", recordable=True)
 def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
-    """See the definition."""
+    """Plane by plane: a plane stays in cache from its clearing to the last addition."""
     planes = dy.shape[0] * dy.shape[1]
     count = pieces(dx.size + TAPS * dy.size, planes)
     _max_pool_grad(count, dy, index, dx, planes, dy.shape[2] * dy.shape[3], dx.shape[2] * dx.shape[3], count)
@@ -51,31 +55,31 @@ def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
 
 @definitions.ave_pool.implementation("numba", recordable=True)
 def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> None:
-    """See the definition."""
+    """VECTOR windows at a time; one window as large as the image is a plain sum."""
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
     count = pieces(x.size + TAPS * y.size, planes)
     if _global(x, kernel, pad, y):
         _means(count, x, y, planes, sizes[0] * sizes[1], count)
         return
-    run = _ave_pool if _in_lanes(y, stride) else _ave_pool_anyhow
+    run = _ave_pool if _in_lanes(y, stride) else _ave_pool_one_by_one
     run(count, x, y, planes, *sizes, *kernel, *stride, *pad, count)
 
 
 @definitions.ave_pool_grad.implementation("numba", recordable=True)
 def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.ndarray) -> None:
-    """See the definition."""
+    """VECTOR pixels at a time: what windows give to the pixels of a row is added up once for all rows of a window."""
     planes, sizes = dy.shape[0] * dy.shape[1], (*dx.shape[2:], *dy.shape[2:])
     count = pieces(dx.size + TAPS * dy.size, planes)
     if _global(dx, kernel, pad, dy):
         _spread_means(count, dy, dx, planes, sizes[0] * sizes[1], count)
         return
     shares = borrow("shares", (count, dy.shape[2] * dy.shape[3]), dx.dtype)
-    run = _ave_pool_grad if _in_lanes(dy, stride) else _ave_pool_grad_anyhow
+    run = _ave_pool_grad if _in_lanes(dy, stride) else _ave_pool_grad_one_by_one
     run(count, dy, dx, shares, planes, *sizes, *kernel, *stride, *pad, count)
 
 
 def _in_lanes(y: np.ndarray, stride: Pair) -> bool:
-    """Whether windows can lie side by side in the lanes of a register, and so many do that it is worth it."""
+    """Whether neighbouring windows are at most 2 pixels apart, and enough of them lie in a row to use vectors."""
     return MASKS and stride[1] <= 2 and y.shape[3] > 2
 
 
@@ -84,7 +88,7 @@ def _global(x: np.ndarray, kernel: Pair, pad: Pair, y: np.ndarray) -> bool:
     return (*x.shape[2:], *y.shape[2:], *pad) == (*kernel, 1, 1, 0, 0)
 
 
-# --- entries ------------------------------------------------------------------------------------------------
+# --- compiled tasks ------------------------------------------------------------------------------------------------
 
 @helper
 def _pixels(row, left, W, sw, other):
@@ -117,7 +121,7 @@ def _max_pool(block, piece):
 
 
 @task
-def _max_pool_anyhow(block, piece):
+def _max_pool_one_by_one(block, piece):
     """The same, window by window."""
     x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
@@ -178,7 +182,7 @@ def _sizes(height, left, sw, kw, end):
 
 
 @task
-def _ave_pool_anyhow(block, piece):
+def _ave_pool_one_by_one(block, piece):
     """The same, window by window."""
     x, y, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 14)
     first, end = part(planes, piece, count)
@@ -261,7 +265,7 @@ def _add(row, at, W, more):
 
 
 @task
-def _ave_pool_grad_anyhow(block, piece):
+def _ave_pool_grad_one_by_one(block, piece):
     """The same, window by window."""
     dy_at, dx_at, _, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)

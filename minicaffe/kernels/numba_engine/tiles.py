@@ -1,8 +1,11 @@
-"""The innermost loops of every matrix product, as vector instructions: a tile of results stays in registers.
+"""The innermost loops of all matrix products and correlations, written as vector instructions.
 
-LLVM's own vectorizer keeps sums in memory; so these few loops are written in its language, once for all kernels. The
-one idea: what is multiplied is found through a table of offsets, so a row of a matrix, a tap of a filter and a pixel
-of an image are the same to a tile.
+Each loop computes a *tile*: a small rectangle of results that stays in vector registers until it is finished. LLVM's
+own vectorizer would write the sums to memory and read them again at each step. So these few loops are written in LLVM's
+language, once for all kernels.
+
+A tile finds what it multiplies through a table of offsets. So one loop serves rows of a matrix, taps of a filter, and
+pixels of an image.
 """
 
 from __future__ import annotations
@@ -34,9 +37,9 @@ from minicaffe.kernels.numba_engine.registers import (
 from minicaffe.kernels.numba_engine.words import helper, intrinsic
 
 ROWS = REGISTERS // 4                                        # rows of a tile
-TILE_VECTORS = 3                                                  # vectors of a row of a tile
-WIDTH = VECTOR * TILE_VECTORS                                      # columns of a tile
-SLOPES_A_TILE, TAPS_A_TILE = (4, 6) if ROWS == 8 else (3, 4)  # of a tile of dot products
+TILE_VECTORS = 3                                             # vectors of a row of a tile
+WIDTH = VECTOR * TILE_VECTORS                                # columns of a tile
+DOT_ROWS, DOT_TAPS = (4, 6) if ROWS == 8 else (3, 4)  # rows and taps of a tile of dot products
 
 Body = Callable[[Any, Sequence[Any]], Sequence[Any]]
 
@@ -49,7 +52,7 @@ def starts(step: int, count: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def zeros(count: int) -> np.ndarray:
-    """The bias of rows that have none."""
+    """Zeros: the bias of a correlation without one."""
     return np.zeros(count, np.float32)
 
 
@@ -68,7 +71,7 @@ def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
         def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch = args
             masks = [None] * (vectors - 1) + [lanes_below(builder, lanes)]
-            real = [_clamped(builder, m, have) for m in range(rows)]  # a row that does not exist is the last again
+            real = [_clamped(builder, m, have) for m in range(rows)]  # a row too many is the last again
             lines = [_ahead(builder, pointer(builder, w), builder.mul(row, stride)) for row in real]
             sums = _outer_sums(builder, lines, deep, pointer(builder, x), pointer(builder, offsets, WORD), depth, masks)
             target = pointer(builder, out)
@@ -123,7 +126,7 @@ def _add_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any],
 
 @intrinsic
 def tile_memory(typing: Any) -> Any:
-    """The address of room for a tile, on the stack of the function that asks."""
+    """The address of memory for a tile, on the stack of the function that calls this."""
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         room = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, 32 * VECTOR))
@@ -141,7 +144,7 @@ _added_1, _added_2, _added_3 = _added[1], _added[2], _added[3]
 
 @helper
 def multiply(w, stride, have, deep, x, offsets, depth, columns, ends, out, pitch):
-    """An outer_tile of ROWS rows, of which `have` exist, and so many columns as there are, at most WIDTH."""
+    """An outer_tile of ROWS rows, of which `have` exist, and `columns` columns, at most WIDTH."""
     vectors = (columns + VECTOR - 1) // VECTOR
     lanes = columns - (vectors - 1) * VECTOR
     if vectors == 3:
@@ -183,9 +186,9 @@ def dot_tile(rows: int, taps: int) -> Any:
             places = [builder.load(_ahead(builder, table, _clamped(builder, d, reach))) for d in range(taps)]
 
             def image(n: Any, sums: Sequence[Any]) -> Sequence[Any]:
-                slopes = _ahead(builder, pointer(builder, dy), builder.mul(n, dy_image))
+                grads = _ahead(builder, pointer(builder, dy), builder.mul(n, dy_image))
                 pixels = _ahead(builder, pointer(builder, x), builder.mul(n, x_image))
-                return _dot_sums(builder, slopes, lines, pixels, places, columns, sums)
+                return _dot_sums(builder, grads, lines, pixels, places, columns, sums)
 
             sums = _loop(builder, images, 1, [ZEROS] * (rows * taps), image)
             _add_totals(builder, sums, taps, have, reach, pointer(builder, out), stride)
@@ -196,13 +199,13 @@ def dot_tile(rows: int, taps: int) -> Any:
     return tile
 
 
-def _dot_sums(builder: Any, slopes: Any, lines: Sequence[Any], pixels: Any, places: Sequence[Any], columns: Any,
+def _dot_sums(builder: Any, grads: Any, lines: Sequence[Any], pixels: Any, places: Sequence[Any], columns: Any,
               sums: Sequence[Any]) -> Sequence[Any]:
-    """The sums, lane by lane, with the products of every line and every place added over so many columns."""
+    """Add the products of every line with every place to the sums, a vector at a time, over so many columns."""
     whole = builder.mul(builder.sdiv(columns, word(VECTOR)), word(VECTOR))
 
     def step(j: Any, sums: Sequence[Any], mask: Any = None) -> list[Any]:
-        a = [load(builder, _ahead(builder, slopes, builder.add(line, j)), mask) for line in lines]
+        a = [load(builder, _ahead(builder, grads, builder.add(line, j)), mask) for line in lines]
         b = [load(builder, _ahead(builder, pixels, builder.add(place, j)), mask) for place in places]
         return [fma(builder, p, q, sums[m * len(b) + d]) for m, p in enumerate(a) for d, q in enumerate(b)]
 
@@ -211,7 +214,7 @@ def _dot_sums(builder: Any, slopes: Any, lines: Sequence[Any], pixels: Any, plac
 
 
 def _add_totals(builder: Any, sums: Sequence[Any], taps: int, have: Any, reach: Any, out: Any, stride: Any) -> None:
-    """Add the sum of each register's lanes to its place in a tile with rows of `taps`, as far as it exists."""
+    """Add up each vector, and add the total to its element of the tile, where that exists; rows have `taps`."""
     for i, lanes in enumerate(sums):
         m, d = word(i // taps), word(i % taps)
         with builder.if_then(builder.and_(builder.icmp_signed("<", m, have), builder.icmp_signed("<", d, reach))):
@@ -220,7 +223,7 @@ def _add_totals(builder: Any, sums: Sequence[Any], taps: int, have: Any, reach: 
 
 
 def _loop(builder: Any, end: Any, step: int, carried: Sequence[Any], body: Body) -> Sequence[Any]:
-    """For i = 0, step, … below end: carried = body(i, carried). What is carried in the end."""
+    """Build the loop: for i = 0, step, … below end: carried = body(i, carried). Returns the last `carried`."""
     before = builder.block
     head, inside, after = (builder.append_basic_block() for _ in range(3))
     builder.branch(head)
@@ -238,10 +241,10 @@ def _loop(builder: Any, end: Any, step: int, carried: Sequence[Any], body: Body)
 
 
 def _ahead(builder: Any, at: Any, distance: Any) -> Any:
-    """The pointer, moved by so many numbers."""
+    """The pointer, moved forward by so many numbers."""
     return builder.gep(at, [distance])
 
 
 def _clamped(builder: Any, index: int, count: Any) -> Any:
-    """The index, or the last below count."""
+    """The index, or count − 1 if that is less."""
     return builder.select(builder.icmp_signed("<", word(index), count), word(index), builder.sub(count, word(1)))

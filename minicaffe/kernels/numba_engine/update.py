@@ -1,4 +1,8 @@
-"""The twin of a whole step of a parameter: decay, update and subtraction in one pass over memory, for each rule."""
+"""A whole step of a parameter in one pass over memory: weight decay, the solver's rule, and the subtraction.
+
+A large net's parameters do not fit in any cache. So its step takes as long as memory is read and written, and one pass
+instead of several is what makes it quick.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,13 @@ from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
 
-DECAY, RATE = 6, 7  # where a rule's numbers stand in a block, behind w, dw, h, h2, their size and the number of pieces
+DECAY, RATE = 6, 7  # which words of a block hold the rule's numbers: behind w, dw, h, h2, size, number of pieces
 
 
 @definitions.take_step.implementation("numba", recordable=True)
 def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
-    """See the definition."""
+    """By the task of the solver's rule, where it has one."""
     if update not in STEPS:
         definitions.take_step.on("numpy")(update, numbers, decay, w, dw, *history)
         return
@@ -41,7 +45,7 @@ def _number(block, i):
 
 @helper
 def _rest(block, i):
-    """1 less a number, rounded once."""
+    """1 − a number, computed in float64 and then rounded to float32."""
     return np.float32(1 - words.number(block[i]))
 
 

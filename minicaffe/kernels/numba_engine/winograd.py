@@ -1,4 +1,7 @@
-"""The reference's way to 3×3 correlations, with channels innermost: every step is a loop over vectors of channels.
+"""Winograd's transforms for 3×3 correlations, with channels as the innermost axis, so that each vector is of channels.
+
+An image is cut into tiles of 6×6 pixels, each of which gives 4×4 outputs. A tile is transformed into 36 *points*. At
+each point the correlation is a plain matrix product, and together they take a quarter of the multiplications.
 
     x → (N, height, width, C) → x̂ (36, T, C)      tiles to points
     ŷ (36, T, K) = x̂ · ŵ (36, C, K)               a product at each point
@@ -26,21 +29,21 @@ from minicaffe.kernels.workspace import borrow
 
 POINTS = SIDE * SIDE
 PIECE_ROWS = 64         # tiles of an image whose product with the filters of a point is a piece
-MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more are no faster, and take memory
+MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more would be no faster, and take more memory
 
 A, B, G = line_matrices()
 _pixels_to_points, _filters_to_points = map_tile(B), map_tile(G)
-_points_to_outputs, _slopes_to_points = map_tile(A, biased=True), map_tile(A.T)
+_points_to_outputs, _grads_to_points = map_tile(A, biased=True), map_tile(A.T)
 _points_to_filters = map_tile(G.T)
 
 
 def fits(C: int, K: int) -> bool:
-    """Whether the channels of a group, in and out, fill vectors."""
+    """Whether the input channels and the filters of a group each fill whole vectors."""
     return C % VECTOR == K % VECTOR == 0
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """out = b + w ⋆ x."""
     K, C = w.shape[:2]
     filters = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), w.dtype)
     _transpose(MOST_PIECES, w, filters, group, K // group, C * TAPS * TAPS)
@@ -48,7 +51,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: in
 
 
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """out = the gradient of x: dy correlated with mirrored filters, whose taps are read backwards."""
     K, C = w.shape[:2]
     filters = borrow("filters by channel", (group, K // group, TAPS * TAPS, C), w.dtype)
     _transpose(MOST_PIECES, w, filters, K, C, TAPS * TAPS)
@@ -56,12 +59,12 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, o
 
 
 def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """out += the gradient of the filters, summed at the points and transformed back once at the end."""
     K, C = out.shape[:2]
     filters = borrow("filter points", (POINTS, group, C, K // group), x.dtype)
     for images in _batches(x, dy):
-        pixels, slopes = _pixels(x[images], pad, dy), _slopes(dy[images])
-        _add_products(POINTS * group, pixels, slopes, filters, starts(K, pixels.shape[1]),
+        pixels, grads = _pixels(x[images], pad, dy), _grads(dy[images])
+        _add_products(POINTS * group, pixels, grads, filters, starts(K, pixels.shape[1]),
                       starts(K // group, C), zeros(ROWS), pixels.shape[1], group, C, K // group, images.start > 0)
     taps = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), x.dtype)
     _points_to_taps(MOST_PIECES, filters, taps, group * C, K // group)
@@ -91,22 +94,22 @@ def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pa
 
 def _pixels(x: np.ndarray, pad: Sizes, y: np.ndarray) -> np.ndarray:
     """x̂ (36, T, C), for the T tiles that cover y."""
-    return _points(x, pad, _tiles(y), "pixel points", slopes=False)
+    return _points(x, pad, _tiles(y), "pixel points", grads=False)
 
 
-def _slopes(dy: np.ndarray) -> np.ndarray:
+def _grads(dy: np.ndarray) -> np.ndarray:
     """dŷ (36, T, K)."""
-    return _points(dy, (0, 0), _tiles(dy), "output points", slopes=True)
+    return _points(dy, (0, 0), _tiles(dy), "output points", grads=True)
 
 
-def _points(x: np.ndarray, pad: Sizes, tiled: Sizes, slot: str, *, slopes: bool) -> np.ndarray:
-    """(36, T, C) of images of so many tiles: of slopes, or of pixels, where each reaches into the next."""
+def _points(x: np.ndarray, pad: Sizes, tiled: Sizes, slot: str, *, grads: bool) -> np.ndarray:
+    """The points (36, T, C) of images cut into tiles: of pixels, whose tiles overlap, or of gradients, whose do not."""
     (N, C, H, W), (th, tw) = x.shape, tiled
-    height, width = (n * TILE + (0 if slopes else SIDE - TILE) for n in tiled)
+    height, width = (n * TILE + (0 if grads else SIDE - TILE) for n in tiled)
     lines = borrow("channels last", (N, height, width, C), x.dtype)
     _channels_last(MOST_PIECES, x, lines, N, C, H, W, height, width, *pad)
     points = borrow(slot, (POINTS, N * th * tw, C), x.dtype)
-    _to_points(MOST_PIECES, lines, points, slopes, N, C, th, tw, height, width)
+    _to_points(MOST_PIECES, lines, points, grads, N, C, th, tw, height, width)
     return points
 
 
@@ -116,7 +119,7 @@ def _tiles(y: np.ndarray) -> Sizes:
 
 
 def _batches(x: np.ndarray, y: np.ndarray) -> list[slice]:
-    """Slices of the images, each with as many as the memory for points allows."""
+    """Slices of the images, each with so many that the points of one have at most MOST_VALUES numbers."""
     th, tw = _tiles(y)
     step = max(1, MOST_VALUES // (POINTS * max(x.shape[1], y.shape[1]) * th * tw))
     return [slice(i, min(len(x), i + step)) for i in range(0, len(x), step)]
@@ -137,7 +140,7 @@ def _transpose(block, piece):
 
 @task
 def _channels_last(block, piece):
-    """Images (N, C, H, W) as (N, height, width, C), with zeros around them."""
+    """Images (N, C, H, W) as (N, height, width, C), with zeros around each."""
     x, out, N, C, H, W, height, width, ph, pw = values(block, 10)
     left, right = reach(-pw, 1, W, width)
     first, end = part(N * height, piece, MOST_PIECES)
@@ -177,16 +180,16 @@ def _tile(images, t, th, tw, height, width, C):
 
 @task
 def _to_points(block, piece):
-    """x̂ (36, T, C) = B x Bᵀ, for some tiles of pixels (N, height, width, C); dŷ = Aᵀ dy A, if they are slopes."""
-    lines, points, slopes, N, C, th, tw, height, width = values(block, 9)
+    """x̂ (36, T, C) = B x Bᵀ, for some tiles of pixels (N, height, width, C); dŷ = Aᵀ dy A for gradients."""
+    lines, points, grads, N, C, th, tw, height, width = values(block, 9)
     T = N * th * tw
     first, end = part(T, piece, MOST_PIECES)
     for t in range(first, end):
         source = _tile(lines, t, th, tw, height, width, C)
         for c in range(0, C, VECTOR):
             at, to = source + 4 * c, points + 4 * (t * C + c)
-            if slopes:
-                _slopes_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
+            if grads:
+                _grads_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
             else:
                 _pixels_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
 
@@ -205,7 +208,7 @@ def _to_outputs(block, piece):
 
 @task
 def _taps_to_points(block, piece):
-    """ŵ (36, channels, K) = G w Gᵀ of taps (channels, 9, K), read backwards where `start` is the last of them."""
+    """ŵ (36, channels, K) = G w Gᵀ of taps (channels, 9, K), read backwards if `start` is the last of them."""
     taps, points, channels, K, start = values(block, 5)
     step = -K if start else K
     first, end = part(channels, piece, MOST_PIECES)
@@ -245,10 +248,10 @@ def _multiply(block, piece):
 @task
 def _add_products(block, piece):
     """dŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to what is there."""
-    pixels, slopes, out, offsets, ends, nothing, T, group, C, K, add = values(block, 11)
+    pixels, grads, out, offsets, ends, nothing, T, group, C, K, add = values(block, 11)
     p, g = piece // group, piece % group
     for k in range(0, K, WIDTH):
-        right, columns = slopes + 4 * ((p * T * group + g) * K + k), min(WIDTH, K - k)
+        right, columns = grads + 4 * ((p * T * group + g) * K + k), min(WIDTH, K - k)
         to = out + 4 * ((p * group + g) * C * K + k)
         for c in range(0, C, ROWS):
             left, have = pixels + 4 * ((p * T * group + g) * C + c), min(ROWS, C - c)
