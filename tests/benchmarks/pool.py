@@ -1,7 +1,9 @@
 """Measure what sharing a small task among threads costs, and what it brings to a whole net.
 
     .venv/bin/python tests/benchmarks/pool.py                 the table of docs/performance.md
-    .venv/bin/python tests/benchmarks/pool.py --rounds 15 --threads 4
+    .venv/bin/python tests/benchmarks/pool.py --rounds 15 --only nets
+    .venv/bin/python tests/benchmarks/pool.py --busy 2          beside two processes that take a core each
+    NUMBA_THREADING_LAYER=workqueue .venv/bin/python tests/benchmarks/pool.py --only sharing
 
 Task: y += factor · x, in place, over so many numbers in 8 pieces. The same loop runs
 
@@ -17,6 +19,8 @@ turns; a row quotes medians over the rounds. Nothing else should run on the mach
 from __future__ import annotations
 
 import argparse
+import contextlib
+import multiprocessing
 import statistics
 import time
 
@@ -37,21 +41,22 @@ def medians(sides, rounds, seconds=0.05):
     """Median microseconds of each function; they take turns, in an order that is turned around each round."""
     for run in sides:
         run()
-    counts = [max(1, int(seconds / max(_timed(run, 3), 1e-7))) for run in sides]
     times = [[] for _ in sides]
     for i in range(rounds):
         order = range(len(sides)) if i % 2 else reversed(range(len(sides)))
         for k in order:
-            times[k].append(_timed(sides[k], counts[k]))
+            times[k].append(_timed(sides[k], seconds))
     return [1e6 * statistics.median(one) for one in times]
 
 
-def _timed(run, repeats):
+def _timed(run, seconds):
+    """Mean seconds of a call, over calls for about so long."""
     run()  # threads that went to sleep while another side ran are awake again
-    start = time.perf_counter()
-    for _ in range(repeats):
+    count, start = 0, time.perf_counter()
+    while (taken := time.perf_counter() - start) < seconds:
         run()
-    return (time.perf_counter() - start) / repeats
+        count += 1
+    return taken / count
 
 
 def sharing(args):
@@ -106,20 +111,41 @@ def _row(name, run, args):
     print(f"{name:34}{one:12.3f}{many:9.3f}{one / many:8.2f}", flush=True)
 
 
+def _spin():
+    while True:
+        pass
+
+
+@contextlib.contextmanager
+def busy(count):
+    """So many processes that take a core each while the block runs."""
+    spawning = multiprocessing.get_context("spawn")
+    others = [spawning.Process(target=_spin, daemon=True) for _ in range(count)]
+    for other in others:
+        other.start()
+    try:
+        yield
+    finally:
+        for other in others:
+            other.terminate()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--threads", type=int, default=kernels.threads())
     parser.add_argument("--only", choices=["sharing", "nets"])
+    parser.add_argument("--busy", type=int, default=0, help="processes that take a core each meanwhile")
     args = parser.parse_args()
     kernels.use_engine("numba")
     numba.set_num_threads(min(args.threads, numba.config.NUMBA_NUM_THREADS))
     print(machine())
-    print(f"numba {numba.__version__}, {args.threads} threads")
-    if args.only != "nets":
-        sharing(args)
-    if args.only != "sharing":
-        nets(args)
+    print(f"numba {numba.__version__}, {args.threads} threads, beside {args.busy} busy processes")
+    with busy(args.busy):
+        if args.only != "nets":
+            sharing(args)
+        if args.only != "sharing":
+            nets(args)
 
 
 if __name__ == "__main__":

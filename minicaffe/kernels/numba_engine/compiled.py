@@ -1,7 +1,7 @@
 """How functions are compiled: once a machine, without the interpreter's lock, and with C's arithmetic.
 
 This engine uses parts of numba that numba does not promise to keep. pyproject.toml therefore bounds numba from above,
-and CONTRIBUTING.md says how a new release is tried. The parts are:
+and docs/performance.md says which releases were tested. The parts are:
 
   numba.core.event           here: when numba compiles, so that no rate counts that time. The two kinds of events
   numba.core.cgutils         tiles.py, registers.py: room on the stack, declarations of LLVM's functions
