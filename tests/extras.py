@@ -28,7 +28,7 @@ def needs_tiles() -> None:
     from minicaffe.kernels.numba_engine.registers import MASKS
 
     if not MASKS:
-        pytest.skip("this machine has no AVX, so that its convolutions and products are no entries")
+        pytest.skip("this machine has no AVX, so that its convolutions and products are no compiled tasks")
 
 
 def reason(error: Exception) -> str:

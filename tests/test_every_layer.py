@@ -311,9 +311,9 @@ def test_every_type_that_replays_does_so():
 
 
 @pytest.mark.parametrize(("case", "in_place", "backward"), REPLAYING)
-def test_tape_stands_for_forward(case, in_place, backward, tmp_path, numba):
-    """A layer that is `recordable` leaves a recording. Playing it on other values, after another reshape,
-    gives the bits of a pass, and of the backward pass after it."""
+def test_a_recording_stands_for_forward(case, in_place, backward, tmp_path, numba):
+    """A layer that is `recordable` leaves a recording. Run on other values, after another reshape, it gives the bits
+    of a pass, and of the backward pass after it."""
     if case.type in ("Convolution", "Deconvolution", "InnerProduct"):
         needs_tiles()
     fresh, bench = (Bench(case, tmp_path, dtype=np.float32, in_place=in_place, phase=TEST) for _ in range(2))
@@ -322,12 +322,12 @@ def test_tape_stands_for_forward(case, in_place, backward, tmp_path, numba):
     with recording.recording() as recorded:
         bench.layer.Forward(bench.bottom, bench.top)
 
-    assert not recorded.spoiled
+    assert recorded.usable
     for one in (fresh, bench):
         one.change()
     want = fresh.run() if backward else fresh.forward()
     bench.layer.Reshape(bench.bottom, bench.top)
-    recorded.player()()
+    recorded.as_function()()
     got = [t.data.copy() for t in bench.top]
     assert_same(want, bench.after(got) if backward else got)
 

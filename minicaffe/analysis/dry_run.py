@@ -1,4 +1,4 @@
-"""What memory kernels would borrow for a net, found by a rehearsal: all is called, on shapes, and nothing runs."""
+"""The memory that kernels would borrow for a net, found by a dry run: layers run on shapes, nothing is computed."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
 
 
 def borrowed(net: Net) -> tuple[int, int]:
-    """Bytes that kernels borrow for forward passes, and for forward and backward passes, of a net of shapes alone.
+    """Bytes that kernels borrow for forward passes, and for forward and backward passes; the net needs no memory.
 
-    A kernel that is more than entries counts as nothing; on the engine "numpy" all are.
+    Only kernels that do all their work in compiled tasks are counted. On the engine "numpy" there are none.
     """
     kernels.engine()
     acting = [i for i, layer in enumerate(net.layers) if layer.can_dry_run]
     slots: dict[str, int] = {}
-    with _pretending(net):
+    with _without_memory(net):
         for i in acting:
-            _rehearse(slots, lambda i=i: net.layers[i].forward(net.bottoms[i], net.tops[i]))  # type: ignore[misc]
+            _dry_run(slots, lambda i=i: net.layers[i].forward(net.bottoms[i], net.tops[i]))  # type: ignore[misc]
         forward = sum(slots.values())
         for i in acting:
             if net.plan.layers[i]:
-                _rehearse(slots, lambda i=i: net.layers[i].backward(  # type: ignore[misc]
+                _dry_run(slots, lambda i=i: net.layers[i].backward(  # type: ignore[misc]
                     net.tops[i], net.plan.bottoms[i], net.bottoms[i]))
     return forward, sum(slots.values())
 
 
-def _rehearse(slots: dict[str, int], act: Callable[[], None]) -> None:
-    """Raise each slot to what it takes now: kernels keep what they have borrowed for the next time."""
-    with recording(rehearsal=True) as tape:
+def _dry_run(slots: dict[str, int], act: Callable[[], None]) -> None:
+    """Raise each slot to what `act` borrows: kernels keep what they have borrowed, so the largest size counts."""
+    with recording(dry_run=True) as made:
         act()
-    for slot, size in (tape.borrowed or {}).items():
+    for slot, size in (made.borrowed or {}).items():
         slots[slot] = max(size, slots.get(slot, 0))
 
 
 @contextmanager
-def _pretending(net: Net) -> Iterator[None]:
-    """Give all blobs memory that is none."""
+def _without_memory(net: Net) -> Iterator[None]:
+    """In this block every blob has arrays of the right shape whose numbers are all one and the same in memory."""
     blobs = [*net._blobs, *(blob for layer in net.layers for blob in layer.blobs)]
     counts: dict[Storage, int] = {}
     for blob in blobs:

@@ -10,6 +10,7 @@ NUMBA_CACHE_DIR names, else beside the kernels, else, where that may not be writ
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
@@ -42,12 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
     name = kernels.engine()
-    if name == "numpy":
-        say("engine numpy: there is nothing to warm, for it compiles nothing")
-        if reason := "numba" in kernels.available_engines() and registry.fault("numba"):
-            say(f"the engine 'numba', which compiles, cannot be used: {reason}")
-        if "numba" not in kernels.available_engines():
-            say(missing_extra("numba", "fast", "the engine 'numba', which compiles,"))
+    if name != "numba":
+        say(f"engine {name}: there is nothing to warm, for it compiles nothing")
+        if why := _why_numba_is_not_used():
+            say(why)
         return 0
     net = Net(args.net, Phase.Value(args.phase), level=args.level, stages=stages(args),
               permissive=args.permissive, allow_python=not args.no_python) if args.net else None
@@ -58,6 +57,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _why_numba_is_not_used() -> str:
+    """Why the engine that compiles cannot be used here, and what helps; '' where it can be."""
+    if "numba" in kernels.available_engines():
+        reason = registry.fault("numba")
+        return reason and f"the engine 'numba', which compiles, cannot be used: {reason}"
+    if importlib.util.find_spec(registry.ENGINES["numba"].package) is None:  # its folder may be deleted
+        return "the engine 'numba', which compiles, is not part of this installation"
+    return str(missing_extra("numba", "fast", "the engine 'numba', which compiles,"))
+
+
 def _seconds(work: Callable[[], object]) -> float:
     start = perf_counter()
     work()
@@ -65,10 +74,10 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def compile_all(engine: str) -> None:
-    """Make every entry, and call each other twin of an engine on small arrays."""
-    from minicaffe.kernels.numba_engine import entry
+    """Compile every task, and call each other implementation of the engine on small arrays, which compiles it."""
+    from minicaffe.kernels.numba_engine import task
 
-    entry.compile_all()
+    task.compile_all()
     for name, made in sorted(kernels.kernels().items()):
         if engine in made.implementations and name in CALLS:
             for arguments in CALLS[name]():
@@ -76,11 +85,11 @@ def compile_all(engine: str) -> None:
 
 
 def _cache_lines() -> list[str]:
-    """How much was compiled and how much was there, and where it is."""
-    from minicaffe.kernels.numba_engine import entry
+    """How much was compiled, how much lay in the cache, and where the cache is."""
+    from minicaffe.kernels.numba_engine import task
     from minicaffe.kernels.numba_engine.compiled import functions
 
-    made, there = entry.origins()
+    made, there = task.origins()
     made += sum(sum(function.stats.cache_misses.values()) for function in functions)
     there += sum(sum(function.stats.cache_hits.values()) for function in functions)
     places = sorted({function.stats.cache_path or "" for function in functions})
@@ -88,7 +97,7 @@ def _cache_lines() -> list[str]:
             *(f"cache: {place}" if place else NO_PLACE for place in places)]
 
 
-# --- small arguments for the twins that are no entries -----------------------------------------------------
+# --- small arguments for the implementations that are no compiled tasks ------------------------------------
 
 def _ones(*shape: int) -> np.ndarray:
     return np.ones(shape, np.float32)
@@ -116,5 +125,5 @@ def _negative_power() -> Calls:
     yield _ones(2, 5), 0.75, _ones(2, 5)
 
 
-CALLS: dict[str, Callable[[], Calls]] = {  # a kernel whose twin is no entry -> its arguments
+CALLS: dict[str, Callable[[], Calls]] = {  # a kernel that is no compiled task -> calls that compile all of it
     "col2im": _col2im, "im2col": _im2col, "negative_power": _negative_power, "window_sum": _window_sum}

@@ -1,7 +1,11 @@
-"""The matrix library behind numpy: held to one thread, so that only minicaffe's own threads share out work.
+"""The matrix library behind numpy (BLAS), held to one thread.
 
-Two levels of threads fight for the cores, a BLAS that waits for its next product burns one, and how it cuts a
-product depends on its threads, and the bits with it.
+minicaffe shares work among threads of its own (shards.py). If BLAS did so too, both kinds of threads would compete for
+the cores. The results would also depend on the number of threads, since BLAS cuts a product by it and sums the parts.
+
+The package threadpoolctl does this for every BLAS, and the extra `fast` installs it. It is not required, so the
+OpenBLAS inside numpy's own wheels is also set directly: otherwise a plain `pip install minicaffe` would run pieces with
+matrix products one after the other, and give other bits on a machine with more cores.
 """
 
 from __future__ import annotations
@@ -13,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 SETTERS = ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads64_",
-           "openblas_set_num_threads")
+           "openblas_set_num_threads")  # the names of one function, from the newest wheels to the oldest
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def hold_to_one_thread() -> bool:
     """Give every BLAS of this process one thread, from now on; False where none can be told to."""
     try:
@@ -30,19 +34,18 @@ def hold_to_one_thread() -> bool:
 
 
 def _bundled() -> list[Path]:
-    """The OpenBLAS that numpy's own packages bring along, for machines without threadpoolctl."""
+    """The files of the OpenBLAS inside numpy's wheel: in a folder beside the package, or on macOS inside it."""
     package = Path(np.__file__).parent
-    return [path for folder in (package.parent / "numpy.libs", package / ".dylibs") if folder.is_dir()
-            for path in folder.iterdir() if "openblas" in path.name]
+    return [*(package.parent / "numpy.libs").glob("*openblas*"), *(package / ".dylibs").glob("*openblas*")]
 
 
 def _set_one(path: Path) -> bool:
+    """Give this OpenBLAS one thread; whether it could be told to."""
     try:
-        library = ctypes.CDLL(str(path))  # the one that numpy has loaded already
+        library = ctypes.CDLL(str(path))  # numpy has loaded it: this finds the same one again
     except OSError:
         return False
-    for name in SETTERS:
-        if hasattr(library, name):
-            getattr(library, name)(1)
-            return True
-    return False
+    setter = next((getattr(library, name) for name in SETTERS if hasattr(library, name)), None)
+    if setter is not None:
+        setter(1)
+    return setter is not None

@@ -1,7 +1,10 @@
-"""Kernel calls written down as they run, so that the same ones can run again without the Python around them.
+"""Kernel calls written down as they run, so that the same calls can run again without Python around them.
 
-What a compiled kernel is called with are addresses and numbers. While these stay, playing the list again computes the
-same functions of whatever now lies in memory. A call that leaves no such trace spoils the tape.
+The arguments of a compiled task are addresses and numbers. As long as these stay the same, running the list of calls
+again computes the same functions of whatever the memory holds now. What runs outside compiled tasks leaves no call
+behind. It must mark the recording as unusable, because running the list again would leave that part out.
+
+A *dry run* is a recording in which nothing is computed: it finds out how much memory kernels would borrow.
 """
 
 from __future__ import annotations
@@ -11,73 +14,78 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-Call = tuple[int, Any, int]  # an entry's address, its block of arguments, the number of pieces
+Call = tuple[int, Any, int]  # the address of a compiled task, its block of arguments, the number of pieces
+Runner = Callable[[Sequence[Call]], Callable[[], None]]  # makes one function of many calls
 
 _here = threading.local()
 
 
-class Tape:
-    """Calls in their order.
+class Recording:
+    """Calls of compiled tasks in their order.
 
-    calls      what to call; none is the tape of something that has nothing to do
-    kept       what must live as long as the addresses are used
-    spoiled    something ran that is not among the calls: the tape stands for nothing
-    borrowed   in a rehearsal, where nothing runs: the memory that kernels would borrow, slot -> bytes; else None
+    calls      what was called; a recording without calls stands for something that has nothing to do
+    kept       the arrays behind the addresses: they must live as long as the calls may run
+    usable     False once something ran that is not among the calls
+    borrowed   in a dry run, the memory that kernels would borrow, slot -> bytes; None when the calls really run
     """
 
     def __init__(self, borrowed: dict[str, int] | None = None) -> None:
         self.borrowed = borrowed
         self.calls: list[Call] = []
         self.kept: list[Any] = []
-        self.spoiled = False
-        self._player: Callable[[Sequence[Call]], Callable[[], None]] | None = None
+        self.usable = True
+        self._runner: Runner | None = None
 
-    def add(self, call: Call, kept: Any, player: Callable[[Sequence[Call]], Callable[[], None]]) -> None:
-        """Write down one call. `player` makes of many calls a function that runs them."""
+    def add(self, call: Call, kept: Any, runner: Runner) -> None:
+        """Write down one call. `runner` knows how to run calls: an engine brings its own."""
         self.calls.append(call)
         self.kept.append(kept)
-        self._player = player
+        self._runner = runner
 
-    def extend(self, other: Tape) -> None:
-        """Write down all calls of another tape."""
+    def extend(self, other: Recording) -> None:
+        """Write down all calls of another recording behind those that are here."""
         self.calls += other.calls
         self.kept += other.kept
-        self.spoiled |= other.spoiled
-        self._player = self._player or other._player
+        self.usable &= other.usable
+        self._runner = self._runner or other._runner
 
-    def player(self) -> Callable[[], None]:
-        """A function that runs all calls again, in the thread whose tape this is."""
-        if self.spoiled:
-            raise ValueError("a spoiled tape cannot be played")
-        return self._player(tuple(self.calls)) if self._player else _nothing
+    def as_function(self) -> Callable[[], None]:
+        """A function that runs all calls again.
+
+        Only the thread that recorded them may call it, since borrowed memory (workspace.py) belongs to a thread.
+        """
+        if not self.usable:
+            raise ValueError("this recording is unusable: something ran that it does not hold")
+        return self._runner(tuple(self.calls)) if self._runner else _nothing
 
 
 def _nothing() -> None:
-    """What a tape without calls plays."""
+    """What runs for a recording without calls."""
 
 
 @contextmanager
-def recording(rehearsal: bool = False) -> Iterator[Tape]:
-    """Write down what this thread's kernels call; in a `rehearsal`, run none of it.
+def recording(dry_run: bool = False) -> Iterator[Recording]:
+    """Write down which compiled tasks this thread calls inside the block.
 
-    In a rehearsal arrays may be shapes without memory, and a kernel that is more than entries is passed over.
+    In a dry run none of them runs. Arrays may then be shapes without memory, and a kernel that does more than call
+    compiled tasks is left out.
     """
-    before, tape = getattr(_here, "tape", None), Tape({} if rehearsal else None)
-    _here.tape = tape
+    before, made = getattr(_here, "recording", None), Recording({} if dry_run else None)
+    _here.recording = made
     try:
-        yield tape
+        yield made
     finally:
-        _here.tape = before
+        _here.recording = before
 
 
-def current() -> Tape | None:
-    """The tape of this thread, if it records."""
-    return getattr(_here, "tape", None)
+def current() -> Recording | None:
+    """The recording that this thread is making, if it makes one."""
+    return getattr(_here, "recording", None)
 
 
-def spoil() -> bool:
-    """Say that something is to run which no tape can hold; whether it may not, for this is a rehearsal."""
-    tape = current()
-    if tape is not None:
-        tape.spoiled = True
-    return tape is not None and tape.borrowed is not None
+def mark_unusable() -> bool:
+    """Mark the recording that is being made as unusable; True in a dry run, when the caller must not run anything."""
+    made = current()
+    if made is not None:
+        made.usable = False
+    return made is not None and made.borrowed is not None

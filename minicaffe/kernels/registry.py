@@ -135,7 +135,7 @@ def _unrecorded(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
-        if recording.spoil():  # a dry run: nothing is computed
+        if recording.mark_unusable():  # a dry run: nothing is computed
             return None  # type: ignore[return-value]
         return function(*args, **kwargs)
 

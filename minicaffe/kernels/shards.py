@@ -1,7 +1,10 @@
-"""Work cut into pieces that run on several threads.
+"""Work cut into pieces that run on several Python threads.
 
-Who cuts decides by the shape of the problem alone, never by the number of threads, and sums the pieces in their
-order; so a result has the same bits on one thread and on sixteen. BLAS is held to one thread (blas.py).
+How work is cut depends only on the shapes, never on the number of threads, and results of pieces are added up in the
+order of the pieces. So a result has the same bits on one thread and on sixteen. BLAS runs on one thread (blas.py).
+
+This is how the numpy engine shares work: numpy releases the interpreter's lock while it computes. The numba engine has
+a quicker thread pool of its own, whose workers need no Python (numba_engine/pool.py).
 """
 
 from __future__ import annotations
@@ -19,14 +22,14 @@ from minicaffe.errors import EngineError
 from minicaffe.kernels import recording
 from minicaffe.kernels.blas import hold_to_one_thread
 
-BLOCK = 1 << 15  # elements of an array: five of them fit in a core's cache
-WAKES = 6        # blocks of images that are worth waking threads for, which takes some 50 µs
-WAKES_FLAT = 64  # the same of flat stretches: in short operations threads wait for the interpreter's lock
+BLOCK = 1 << 15  # elements of a piece of an array: five such pieces fit in a core's cache
+WAKES = 6        # pieces from which on it pays to wake threads in for_images; waking takes some 50 µs
+WAKES_FLAT = 64  # the same in for_blocks, whose operations are short: then threads wait for the interpreter's lock
 
 _threads = 0  # 0 until somebody asks or sets it
-_workers: list[SimpleQueue[_Job]] = []  # one inbox a thread besides the caller's
+_workers: list[SimpleQueue[_Job]] = []  # the inbox of each thread besides the caller's
 _here = threading.local()
-before_running: list[Callable[[], None]] = []  # called before pieces are dealt to threads
+before_running: list[Callable[[], None]] = []  # called before several threads run pieces
 
 
 def threads() -> int:
@@ -41,7 +44,7 @@ def threads() -> int:
 
 
 def set_threads(count: int) -> None:
-    """Let `count` threads run pieces from now on, the calling thread among them."""
+    """Set the number of threads that run pieces, the calling thread included; BLAS itself runs on one."""
     global _threads
     if count < 1:
         raise EngineError(f"the number of threads must be positive, got {count}")
@@ -49,10 +52,10 @@ def set_threads(count: int) -> None:
 
 
 def for_blocks(arrays: Sequence[np.ndarray], work: Callable[..., object]) -> None:
-    """Call work(*slices) for matching flat stretches of arrays of one shape, on the threads.
+    """Call work(*slices) on the threads, for slices of arrays of one shape that are seen as one axis.
 
-    A stretch of each fits in a core's cache, so `work` may pass over it many times and main memory is read and
-    written once.
+    The slices of one call fit in a core's cache together. So `work` may pass over them many times, while main memory is
+    read and written once.
     """
     flat = [array.reshape(-1) for array in arrays]
     count = -(-flat[0].size // BLOCK)
@@ -60,10 +63,9 @@ def for_blocks(arrays: Sequence[np.ndarray], work: Callable[..., object]) -> Non
 
 
 def for_images(work: Callable[..., object], *arrays: np.ndarray) -> None:
-    """Call work(*slices) for a few images of every array at a time, on the threads.
+    """Call work(*slices) on the threads, for the same few images of every array.
 
-    The first axis of each array counts images. So few go into a slice that `work` may pass over them many times
-    before main memory is asked again.
+    The first axis of each array counts images. A slice has so few that it fits in a core's cache, as in `for_blocks`.
     """
     images, largest = len(arrays[0]), max(array.size for array in arrays)
     step = max(1, images * BLOCK // max(1, largest))
@@ -71,23 +73,23 @@ def for_images(work: Callable[..., object], *arrays: np.ndarray) -> None:
     run(lambda i: work(*(array[i * step:(i + 1) * step] for array in arrays)), count, wakes=count >= WAKES)
 
 
-def run(task: Callable[[int], object], count: int, *, gemm: bool = False, wakes: bool = True) -> None:
-    """Call task(0) … task(count − 1), each once, in any order and on any thread; return when all are done.
+def run(work: Callable[[int], object], count: int, *, gemm: bool = False, wakes: bool = True) -> None:
+    """Call work(0) … work(count − 1), each once, in any order and on any thread; return when all are done.
 
-    `gemm` says that the task multiplies matrices, `wakes` that there is work enough to wake other threads for. The
-    first error of a task is raised again here.
+    Set `gemm` where pieces multiply matrices, and `wakes` where there is work enough to wake other threads for. If a
+    piece raises an error, the others still run, and the first error is raised again here.
     """
-    if recording.spoil():  # what a task does, on whatever thread, no tape hears of
+    if recording.mark_unusable():  # a recording holds compiled tasks alone, and this runs Python
         return
     helpers = min(threads(), count) - 1
-    held = hold_to_one_thread() if gemm else True  # else BLAS has threads of its own: none on top of them
-    if helpers < 1 or not held or not wakes or getattr(_here, "busy", False):
+    held = hold_to_one_thread() if gemm else True  # a BLAS that keeps its own threads gets none of ours beside them
+    if helpers < 1 or not held or not wakes or getattr(_here, "busy", False):  # busy: this is a piece of another run
         for i in range(count):
-            task(i)
+            work(i)
         return
     for prepare in before_running:
         prepare()
-    job = _Job(task, count)
+    job = _Job(work, count)
     while len(_workers) < helpers:
         _start_worker()
     for inbox in _workers[:helpers]:
@@ -97,21 +99,22 @@ def run(task: Callable[[int], object], count: int, *, gemm: bool = False, wakes:
 
 
 class _Job:
-    """The pieces of one `run`; threads take the next piece until none is left."""
+    """The pieces of one `run`; each thread takes the next piece until none is left."""
 
-    def __init__(self, task: Callable[[int], object], count: int) -> None:
-        self._task, self._count = task, count
+    def __init__(self, work: Callable[[int], object], count: int) -> None:
+        self._work, self._count = work, count
+        # itertools.count hands out each number once, whichever threads ask: it does so in one step of the interpreter
         self._take, self._finish = itertools.count().__next__, itertools.count(1).__next__
         self._error: BaseException | None = None
         self._done = threading.Lock()
         self._done.acquire()
 
     def work(self) -> None:
-        """Run pieces while there are some."""
+        """Run pieces until none is left to take."""
         _here.busy = True
         while (i := self._take()) < self._count:
             try:
-                self._task(i)
+                self._work(i)
             except BaseException as error:  # raised again by `wait`, in the caller's thread
                 self._error = self._error or error
             if self._finish() == self._count:
@@ -119,7 +122,7 @@ class _Job:
         _here.busy = False
 
     def wait(self) -> None:
-        """Return when every piece is finished; a thread that wakes too late to get one is not waited for."""
+        """Return when every piece is finished; this does not wait for threads that woke too late to get one."""
         self._done.acquire()
         if self._error is not None:
             raise self._error

@@ -1,4 +1,7 @@
-"""A clock that stands still while kernels are compiled: that happens once a machine, and belongs to no rate."""
+"""A clock that stops while kernels are compiled.
+
+Compiling happens once on a machine and takes up to a minute. A rate such as iterations per second should not count it.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,20 @@ from contextlib import contextmanager
 from minicaffe.log import log
 
 _lock = threading.Lock()
-_depth = 0          # how often the clock is stopped: one preparation may stand in another, or run beside it
-_since = 0.0        # when the first of them began
-_spent = 0.0        # seconds of those that are over
+_depth = 0          # how many times the clock is stopped now: compilations may be nested, or run on several threads
+_since = 0.0        # when it was stopped first
+_spent = 0.0        # seconds for which it has stood still before that
 _announced = False
 
 
 def clock() -> float:
-    """Seconds since a fixed moment, without those in which an engine was loaded or its kernels were compiled."""
+    """Seconds since some fixed moment, except those in which an engine was loaded or its kernels were compiled."""
     with _lock:
         return (_since if _depth else time.perf_counter()) - _spent
 
 
 def stop() -> None:
-    """Stop the clock: something begins that happens only once."""
+    """Stop the clock, because something begins that happens only once."""
     global _depth, _since
     with _lock:
         if not _depth:
@@ -32,7 +35,7 @@ def stop() -> None:
 
 
 def go_on() -> None:
-    """Let the clock run on, if nothing else has stopped it too."""
+    """Take back one `stop`; the clock runs on when all are taken back."""
     global _depth, _spent
     with _lock:
         _depth -= 1
@@ -42,7 +45,7 @@ def go_on() -> None:
 
 @contextmanager
 def standing_still() -> Iterator[None]:
-    """Time spent in the block is not counted."""
+    """Do not count the time spent in the block."""
     stop()
     try:
         yield
@@ -51,7 +54,7 @@ def standing_still() -> Iterator[None]:
 
 
 def announce() -> None:
-    """Say, the first time, why nothing else happens for up to a minute."""
+    """Log once that kernels are being compiled, so that nobody wonders why nothing happens for up to a minute."""
     global _announced
     if not _announced:
         _announced = True

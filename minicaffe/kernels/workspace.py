@@ -1,4 +1,8 @@
-"""Memory that kernels borrow for the length of one call."""
+"""Memory that kernels borrow for the length of one call.
+
+Asking the system for fresh memory costs more than many kernels take, because each page is cleared when it is first
+written. So each thread keeps what its kernels have used, by a name (the slot), and hands it out again.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,13 @@ _here = threading.local()
 
 
 def borrow(slot: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
-    """An uninitialised array of this thread's, shared by all kernels that name the same slot; it begins a cache line.
+    """An uninitialised array of this thread; all kernels that name the same slot get the same memory.
 
-    It is valid until the same thread borrows the slot again, so it must not outlive the kernel's call.
+    It starts on a cache line. It is valid until the same thread borrows the slot again, so it must not outlive the
+    kernel's call.
     """
     recorder = recording.current()
-    if recorder is not None and recorder.borrowed is not None:
+    if recorder is not None and recorder.borrowed is not None:  # a dry run only counts
         size = int(math.prod(shape)) * np.dtype(dtype).itemsize
         recorder.borrowed[slot] = max(size, recorder.borrowed.get(slot, 0))
         return without_memory(shape, dtype)
@@ -36,17 +41,17 @@ def borrow(slot: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
 
 
 def held() -> int:
-    """The bytes that this thread has borrowed so far: what a kernel gave back, the next one finds again."""
+    """The bytes that this thread keeps for its kernels."""
     return sum(buffer.nbytes for buffer in _here.__dict__.values())
 
 
 def without_memory(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
-    """An array of this shape that is one number, seen again and again: for rehearsals (recording.py)."""
+    """An array of this shape in which every element is the same number in memory: for dry runs (recording.py)."""
     return as_strided(np.zeros(1, dtype), tuple(shape), (0,) * len(shape))
 
 
 def _aligned(count: int, dtype: np.dtype) -> np.ndarray:
-    """An array of `count` elements whose first begins a cache line: vectors that straddle two are read twice."""
+    """An array of `count` elements that starts on a cache line, since a vector across two lines takes two reads."""
     memory = np.empty(count * dtype.itemsize + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
     return memory[start:start + count * dtype.itemsize].view(dtype)

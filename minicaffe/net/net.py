@@ -16,7 +16,7 @@ from minicaffe.layer import Layer, create, source_of, warn_of_undeclared
 from minicaffe.log import At, log, number, one_line
 from minicaffe.net import backward_plan, debug_info, location, memory_plan, param_sharing, scratch, wiring
 from minicaffe.net import copy_weights as weight_files
-from minicaffe.net.replay import Replay
+from minicaffe.net.replay import RecordedPasses
 from minicaffe.passes.filter import warn_of_state
 from minicaffe.passes.insert_splits import rank
 from minicaffe.proto import TEST, TRAIN, NetParameter, wording
@@ -90,7 +90,7 @@ class Net:
             self._name_everything()
             if reuse_memory:
                 memory_plan.apply(self, keep)
-            self._replay = Replay(self)
+            self._replay = RecordedPasses(self)
             self.set_debug_info(self.param.debug_info)
             log(At.NET_DONE, "Network initialization done.")
         if stored:
@@ -353,7 +353,7 @@ class Net:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy (copy.deepcopy) records anew: the original's recordings compute in the original's memory."""
         vars(self).update(state)
-        self._replay = Replay(self)
+        self._replay = RecordedPasses(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"

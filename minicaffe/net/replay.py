@@ -1,8 +1,9 @@
-"""A net's forward pass at TEST played from tapes: what the layers call, without the layers.
+"""Capture and replay of a net's forward pass at TEST: later passes run the recorded kernel calls, without the layers.
 
-A pass through small layers is mostly Python: shapes are checked, views are made, kernels are chosen, each time with
-the same result. So the second pass with the same shapes in the same memory is recorded (kernels/tape.py), and later
-ones play the recording. Layers that do more than call kernels run as ever, between the tapes.
+A pass through small layers spends most of its time in Python: it checks shapes, makes views and chooses kernels, each
+time with the same result. So a net records the second pass with the same shapes in the same memory
+(kernels/recording.py), and replays it from then on. Layers that do more than call kernels still run in Python, between
+the recordings.
 """
 
 from __future__ import annotations
@@ -14,64 +15,67 @@ from typing import TYPE_CHECKING, Any
 
 from minicaffe import blob as blob_module
 from minicaffe import kernels
-from minicaffe.kernels.recording import Tape, recording
+from minicaffe.kernels.recording import Recording, recording
 from minicaffe.layer import Layer
 from minicaffe.proto import TEST
 
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
 
-MOST = 64  # states that are remembered: a face detector shows its first net a dozen sizes of each image
+MOST = 64  # states that are remembered; a face detector, for one, feeds its first net a dozen sizes of each image
 
 
-class Replay:
-    """The recordings of a net's forward passes, whole ones and those from one layer to another.
+class RecordedPasses:
+    """The recorded forward passes of a net, from its first layer to its last or from any layer to another.
 
-    There is one for each state that has come twice: the layers that run, the shapes of all blobs, the thread, whose
-    borrowed memory the tapes use, and the engine. All are dropped when the memory of a blob or a layer is replaced.
+    There is one pass for each state that a pass has found twice. A state is: which layers run, the shapes of all
+    blobs, the thread (recordings use its borrowed memory), and the engine. All passes are dropped when the memory of a
+    blob or a layer is replaced, because they hold addresses.
     """
 
     def __init__(self, net: Net) -> None:
         self._net: Net = weakref.proxy(net)  # a net that is no longer used is gone at once
         self._tops = [top for tops in net.tops for top in tops]
         self._inputs = [net.blobs[name] for name in net.inputs]
-        self._last: dict[tuple[int, int], Recording] = {}    # by the layers that run
-        self._states: dict[Hashable, Recording | None] = {}  # None: the state has come once
-        self._seen: set[Hashable] = set()                    # the layers and the shapes of the inputs then
-        self._memory: list[Any] = []                         # held, so that no other array gets its identity
-        self._identities: tuple[int, ...] = ()
+        self._last: dict[tuple[int, int], RecordedPass] = {}    # the latest, by the layers that run
+        self._states: dict[Hashable, RecordedPass | None] = {}  # None: this state has come once
+        self._seen: set[Hashable] = set()                       # layers and shapes of the inputs that have come
+        self._memory: list[Any] = []             # what they use; held, so that no new array gets the same id()
+        self._identities: tuple[int, ...] = ()   # id() of each of these
 
     def forward(self, first: int, last: int) -> float:
-        """Run layers `first` to `last` forward, from a recording where there is one; the total loss."""
-        recording = self._last.get((first, last))
-        if recording is not None and recording.stands():
-            return recording.play()
+        """Run layers `first` to `last` forward, by a recorded pass where there is one; the total loss."""
+        # The usual case, and the quick one: nothing at all has changed since the latest pass.
+        known = self._last.get((first, last))
+        if known is not None and known.is_current():
+            return known.replay()
         state = self._state_to_come(first, last)
         if state not in self._states:
             loss = self._net.run(first, last)
             self._remember(first, last)
             return loss
-        recording = self._states[state]
-        if recording is None:
+        known = self._states[state]
+        if known is None:
             return self._record(state, first, last)
-        recording.changes = blob_module.changes
-        self._last[first, last] = recording
-        return recording.play()
+        known.changes = blob_module.changes
+        self._last[first, last] = known
+        return known.replay()
 
     def _state_to_come(self, first: int, last: int) -> Hashable:
-        """The state that a pass will leave, or None where the inputs have shapes that are new."""
+        """The state that a pass will leave behind, or None where no pass has seen the inputs' shapes yet."""
         if self._key(first, last) not in self._seen:
             return None
         state = self._state(first, last)
-        if state not in self._states:  # the caller has gone back to shapes that the blobs behind have still to take
+        if state not in self._states:
+            # The caller has reshaped the inputs back to sizes of before, and the other blobs have not followed yet.
             self._net.reshape(first, last)
             state = self._state(first, last)
         return state
 
     def _record(self, state: Hashable, first: int, last: int) -> float:
-        made, before = Recording(self._net), blob_module.changes
+        made, before = RecordedPass(self._net), blob_module.changes
         loss = made.record(first, last)
-        if made.changes == before:  # else memory was replaced while it was recorded
+        if made.changes == before:  # else a blob changed meanwhile, and the recording may hold old addresses
             self._last[first, last] = self._states[state] = made
         return loss
 
@@ -89,7 +93,7 @@ class Replay:
         return first, last, tuple([blob.shape for blob in self._inputs])
 
     def _state(self, first: int, last: int) -> Hashable:
-        """What a recording depends on, but for memory: where that has changed, all recordings are dropped."""
+        """What a recorded pass depends on, except memory. If memory has been replaced, drop all recorded passes."""
         layers = self._net.layers
         blobs = [*self._tops, *(blob for layer in layers for blob in layer.blobs)]
         memory = [*(blob.memory for blob in blobs), *(array for layer in layers for array in layer.scratch_arrays)]
@@ -100,58 +104,62 @@ class Replay:
         return first, last, threading.get_ident(), kernels.engine(), tuple([blob.shape for blob in blobs])
 
 
-class Recording:
-    """A pass through layers as parts: tapes, and layers between them that run by themselves.
+class RecordedPass:
+    """A pass through some layers in parts: recordings, and between them layers that run in Python.
 
-    changes    the number of the last change of any blob for which it is known to stand
+    changes    minicaffe.blob.changes, as it was when the pass was last known to be valid
     """
 
     def __init__(self, net: Net) -> None:
         self._net, self._thread, self._engine = net, threading.get_ident(), kernels.engine()
-        self._parts: list[tuple[Callable[[], None] | None, int, int]] = []  # what plays it, and its layers
-        self._tapes: list[Tape] = []
+        self._parts: list[tuple[Callable[[], None] | None, int, int]] = []  # what replays it or None; its layers
+        self._recordings: list[Recording] = []  # they keep the memory alive
         self.changes = -1
 
     def record(self, first: int, last: int) -> float:
-        """Run the layers and write down what they call; the total loss."""
+        """Run the layers and record the kernels that they call; the total loss."""
         loss = 0.0
-        runs: list[tuple[Tape | None, int, int]] = []
+        runs: list[tuple[Recording | None, int, int]] = []  # neighbours of the same kind are joined
         for i in range(first, last + 1):
-            with recording() as tape:
+            with recording() as made:
                 loss += self._net.run(i, i)
-            plays = _may_replay(self._net.layers[i]) and not tape.spoiled
-            if runs and plays == (runs[-1][0] is not None):
+            replays = _may_replay(self._net.layers[i]) and made.usable
+            if runs and replays == (runs[-1][0] is not None):
                 joined, start, _ = runs[-1]
                 if joined is not None:
-                    joined.extend(tape)
+                    joined.extend(made)
                 runs[-1] = joined, start, i
             else:
-                runs.append((tape if plays else None, i, i))
-        self._tapes = [tape for tape, _, _ in runs if tape is not None]
-        self._parts = [(tape.player() if tape else None, start, stop) for tape, start, stop in runs]
+                runs.append((made if replays else None, i, i))
+        self._recordings = [made for made, _, _ in runs if made is not None]
+        self._parts = [(made.as_function() if made else None, start, stop) for made, start, stop in runs]
         self.changes = blob_module.changes
         return loss
 
-    def stands(self) -> bool:
-        """Whether nothing has changed since: no blob, not the thread, not the engine."""
+    def is_current(self) -> bool:
+        """Whether no blob, nor the thread, nor the engine has changed since the pass was last known to be valid."""
         return (self.changes == blob_module.changes and self._thread == threading.get_ident()
                 and self._engine == kernels.engine())
 
-    def play(self) -> float:
-        """Run the layers again; the total loss."""
+    def replay(self) -> float:
+        """Run the pass again; the total loss."""
         loss = 0.0
-        for play, first, last in self._parts:
-            if self.changes != blob_module.changes:  # a layer before, such as one that reads data, took other shapes
+        for run_recording, first, last in self._parts:
+            if self.changes != blob_module.changes:
+                # A layer of this very pass has changed a shape: one that reads data may. The rest runs in Python.
                 return loss + self._net.run(first, self._parts[-1][2])
-            if play is None:
+            if run_recording is None:
                 loss += self._net.run(first, last)
             else:
-                play()
+                run_recording()
         return loss
 
 
 def _may_replay(layer: Layer) -> bool:
-    """Whether a tape can stand for the layer; a loss is summed up in Python, so none can for it, nor for a `forward`
-    that somebody has put in the place of the class's."""
+    """Whether a recording may stand for this layer.
+
+    Not for a loss, because Python adds up the losses of a net. Not for a layer whose `forward` somebody has replaced
+    on the object, because a recording would not call it.
+    """
     return (layer.recordable and layer.phase == TEST and not any(layer.loss_weights)
             and {"forward", "Forward"}.isdisjoint(vars(layer)))

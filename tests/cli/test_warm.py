@@ -10,7 +10,7 @@ from extras import needs
 from minicaffe import kernels
 from minicaffe.cli import warm
 from minicaffe.cli.__main__ import main
-from minicaffe.kernels import shards
+from minicaffe.kernels import registry, shards
 
 NET = """
 layer { name: "data" type: "DummyData" top: "x" top: "t"
@@ -29,9 +29,9 @@ from minicaffe import Net, kernels
 kernels.use_engine("numba")
 from minicaffe.cli import warm
 from minicaffe.kernels.numba_engine.compiled import functions
-from minicaffe.kernels.numba_engine.entry import entries
+from minicaffe.kernels.numba_engine.task import tasks
 warm.compile_all("numba")
-print([e.name for e in entries if not e.is_made])
+print([t.name for t in tasks if not t.is_compiled])
 before = [len(f.signatures) for f in functions]
 net = Net("net.prototxt")
 net.forward()
@@ -49,8 +49,8 @@ def as_before(monkeypatch):
     kernels.use_engine(before)
 
 
-def test_every_twin_has_arguments():
-    """this test shows that each twin that is no entry has its small arguments in cli/warm.py."""
+def test_every_other_implementation_has_arguments():
+    """Each implementation that is no compiled task has its small arguments in cli/warm.py."""
     needs("numba")
     kernels.use_engine("numba")
     assert set(warm.CALLS) == {name for name, made in kernels.kernels().items()
@@ -58,7 +58,7 @@ def test_every_twin_has_arguments():
 
 
 def test_the_arguments_are_what_a_kernel_takes():
-    """this test shows that the reference takes the same arguments, so they are of the kernel's shapes."""
+    """The numpy engine takes the same arguments, so they are of the shapes that the kernel takes."""
     needs("numba")
     for name, calls in warm.CALLS.items():
         made = 0
@@ -70,7 +70,7 @@ def test_the_arguments_are_what_a_kernel_takes():
 
 @pytest.mark.slow
 def test_nothing_is_left_to_compile(tmp_path):
-    """this test shows that each compiled function was called, and that a net finds all it needs."""
+    """After compile_all nothing is left to compile, neither a task nor what a net needs."""
     needs("numba")
     (tmp_path / "net.prototxt").write_text(NET)
     run = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, cwd=tmp_path, timeout=300)
@@ -78,7 +78,7 @@ def test_nothing_is_left_to_compile(tmp_path):
 
 
 def test_what_it_says(tmp_path, capsys, monkeypatch):
-    """this test shows the time, the net's too, how much was there before, and the folder where it stays."""
+    """It prints the time, also of the net, how much was compiled before, and the folder of the cache."""
     needs("numba")
     kernels.use_engine("numba")
     compiled = []
@@ -96,7 +96,7 @@ def test_what_it_says(tmp_path, capsys, monkeypatch):
 
 
 def test_no_folder_for_the_cache(monkeypatch, capsys):
-    """this test shows that kernels compile where no folder may be written to, and that the user hears of it."""
+    """Kernels compile where no folder may be written to, and the user is told so."""
     needs("numba")
     kernels.use_engine("numba")
     from minicaffe.kernels.numba_engine import compiled
@@ -118,15 +118,26 @@ def test_no_folder_for_the_cache(monkeypatch, capsys):
     assert capsys.readouterr().out.endswith(f" already in the cache\n{warm.NO_PLACE}\n")
 
 
-def test_numpy_has_nothing_to_warm(capsys):
-    """this test shows that the reference needs no warming, and that the command says so."""
-    kernels.use_engine("numpy")
+@pytest.mark.parametrize("name", ["plain", "numpy"])
+def test_an_engine_that_compiles_nothing(name, capsys):
+    """An engine that compiles nothing has nothing to warm, and the command says so."""
+    kernels.use_engine(name)
     assert 0 == main(["warm"])
-    assert "engine numpy: there is nothing to warm" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith(f"engine {name}: there is nothing to warm, for it compiles nothing\n")
+
+
+def test_without_the_engine_that_compiles(capsys, monkeypatch):
+    """With the folder of the engine numba deleted, the command says that there is nothing to compile, and why."""
+    kernels.use_engine("numpy")
+    with monkeypatch.context() as patch:
+        patch.setitem(registry.ENGINES, "numba", registry.Engine("minicaffe.kernels.no_such_folder", "numpy", "fast"))
+        assert 0 == main(["warm"])
+    assert capsys.readouterr().out == ("engine numpy: there is nothing to warm, for it compiles nothing\n"
+                                       "the engine 'numba', which compiles, is not part of this installation\n")
 
 
 def test_a_net_that_is_not_there(capsys):
-    """this test shows that a wrong path is one clean message."""
+    """A wrong path is one clean message."""
     needs("numba")
     kernels.use_engine("numba")
     assert 1 == main(["warm", "no.prototxt"])

@@ -121,10 +121,10 @@ WINOGRAD = (inputs(x=(3, 64, 14, 18), y=(3, 5)) + conv("x", "a", 64, 3, "pad: 1"
 
 @pytest.mark.parametrize("text", [LENET.replace("dim: 64", "dim: 19"), WINOGRAD], ids=["LeNet", "Winograd"])
 def test_kernels_borrow_what_was_forecast(text):
-    """this test shows that the rehearsal finds, to the byte, what kernels borrow in a forward and in both passes."""
+    """this test shows that the dry run finds, to the byte, what kernels borrow in a forward and in both passes."""
     needs_tiles()
     if kernels.engine() != "numba":
-        pytest.skip("kernels of numpy are not rehearsed")
+        pytest.skip("a dry run counts no kernels of numpy")
     net, held = make(text, dtype=np.float32), []
     net.blobs["label" if "label" in net.blobs else "y"].data.fill(1)
 

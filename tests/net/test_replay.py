@@ -38,7 +38,7 @@ NETS = {"parts": inputs(x=IMAGE) + BODY, "alexnet": ALEX, "detector": DETECTOR, 
 
 @pytest.fixture(autouse=True)
 def numba():
-    """The engine that leaves tapes; each test leaves the process's as it was."""
+    """The engine that records; each test leaves the process's as it was."""
     needs("numba")
     engine, threads = kernels.engine(), kernels.threads()
     kernels.use_engine("numba")
@@ -102,7 +102,7 @@ def test_same_bits(name, threads):
 
 
 def test_same_bits_around_a_layer_in_python(monkeypatch):
-    """this test shows the same where a layer between two tapes runs in Python."""
+    """this test shows the same where a layer between two recordings runs in Python."""
     monkeypatch.setattr(layer_class("TanH"), "recordable", False)
     Pair(NETS["parts"]).warm(5)
 
@@ -120,7 +120,7 @@ def test_an_lrn_that_numpy_computes(region, monkeypatch):
 
 
 def test_what_runs_in_python(monkeypatch):
-    """this test shows that the first two passes run each layer, and later ones those alone that no tape stands for."""
+    """The first two passes run each layer, and later ones only those that no recording stands for."""
     needs_tiles()
     monkeypatch.setattr(layer_class("TanH"), "recordable", False)
     net = make(NETS["parts"], TEST, dtype=np.float32)
@@ -234,8 +234,8 @@ def test_engine_may_change():
         pair.warm()
 
 
-def test_numpy_leaves_no_tape(monkeypatch):
-    """this test shows that an engine without entries runs every layer that computes, each time."""
+def test_numpy_records_nothing(monkeypatch):
+    """this test shows that an engine without compiled tasks runs every layer that computes, each time."""
     kernels.use_engine("numpy")
     net = make(DETECTOR, TEST, dtype=np.float32)
     for _ in range(3):
@@ -408,7 +408,7 @@ def test_a_copy(name):
 
 
 def test_error_in_the_middle():
-    """this test shows that an error of a layer between tapes names the layer, and that the next pass is right."""
+    """this test shows that an error of a layer between recordings names the layer, and that the next pass is right."""
     text = inputs(x=IMAGE, n=(2,)) + convolution("x", "a", 5, 3) + layer(
         "BatchReindex", "a n", "b") + layer("ReLU", "b", "c")
     net = make(text, TEST, dtype=np.float32)

@@ -1,1 +1,7 @@
-"""numba twins of the kernels; deleting this folder leaves a working framework."""
+"""The kernels compiled by numba, for float32. Deleting this folder leaves a working framework.
+
+From the bottom up: compiled.py (how functions are compiled), words.py (memory by address), pool.py (threads), task.py
+(compiled tasks), pieces.py (how work is cut), registers.py, vectors.py, tiles.py and transforms.py (vector
+instructions), layout.py, planes.py, interleaved.py and winograd.py (correlations), and a module for each family of
+kernels.
+"""

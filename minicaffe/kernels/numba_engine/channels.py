@@ -8,8 +8,8 @@ import numpy as np
 
 from minicaffe.kernels.definitions import channels as definitions
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import add, copy, floats_of, part, pieces, unless_same
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import helper, values
 
 
@@ -59,9 +59,9 @@ def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
     _prelu(count, unless_same(x, out), a, out, N * C, a.size, P, count)
 
 
-# --- entries: x is address 0 where they run in place, which the first of two loops is for (see unless_same) ---------
+# --- compiled tasks: x is address 0 to work in place, and then the first of two loops runs (see unless_same) --------
 
-@entry
+@task
 def _prelu(block, piece):
     """y = max(x, 0) + a · min(x, 0), by rows of P numbers with a slope each: slopes repeat."""
     x, slopes, y, rows, channels, P, count = values(block, 7)
@@ -84,7 +84,7 @@ def _bent(v, a):
     return (zero if v < zero else v) + a * (zero if v > zero else v)
 
 
-@entry
+@task
 def _affine_planes(block, piece):
     """y = (x − before[c]) · scale[c] + after[c], by rows of P numbers of a channel c."""
     x, before, scale, after, y, rows, C, P, count = values(block, 9)
@@ -107,7 +107,7 @@ def _number(address, index, default):
     return words.floats(address, index + 1)[index] if address else np.float32(default)
 
 
-@entry
+@task
 def _affine_rows(block, piece):
     """The same by rows of a number a channel."""
     x, before, scale, after, y, N, C, count = values(block, 8)
@@ -128,7 +128,7 @@ def _affine_rows(block, piece):
             add(words.floats(after, C), out)
 
 
-@entry
+@task
 def _global_stats(block, piece):
     """mu = mean / factor and inverse_std = 1 / √(variance / factor + eps), for each channel; here 1 / 0 is 0."""
     mean_at, variance_at, factor_at, little, mu_at, inverse_at, C = values(block, 7)

@@ -1,4 +1,18 @@
-"""How twins are compiled: once a machine, without the interpreter's lock, with C's arithmetic."""
+"""How functions are compiled: once a machine, without the interpreter's lock, and with C's arithmetic.
+
+This engine uses parts of numba that numba does not promise to keep. pyproject.toml therefore bounds numba from above,
+and docs/performance.md says which releases were tested. The parts are:
+
+  numba.core.event           here: when numba compiles, so that no rate counts that time. The two kinds of events
+  numba.core.cgutils         tiles.py, registers.py: room on the stack, declarations of LLVM's functions
+  dispatcher._cache          here: saving machine code, which must not fail where a disk is full
+  dispatcher.stats           here, cli/warm.py: the folder of the cache, and what was found in it
+  *.nbi                      here: the names of the index files of that cache
+  cfunc(...).cache_hits      task.py: whether a task was compiled or loaded
+  context, builder           words.py, vectors.py, tiles.py, ...: what an intrinsic's code generator gets, with their
+                             methods get_value_type, get_dummy_value and make_tuple
+  NUMBA_CPU_FEATURES         here: read once, when numba is imported
+"""
 
 from __future__ import annotations
 
@@ -13,8 +27,9 @@ import llvmlite.binding as llvm
 
 from minicaffe.kernels import timekeeping
 
-# LLVM keeps to half of a vector register for fear of older processors that slow down, and loses a fifth by it. numba
-# reads its settings once, when it is first imported; where somebody has imported it before, nothing changes.
+# On processors with AVX-512, LLVM uses only half of each vector register, because early ones slowed down otherwise.
+# That costs a fifth of the speed. Numba reads this setting once, when it is first imported. Where somebody has imported
+# it before us, nothing changes.
 _setting, _features = "NUMBA_CPU_FEATURES", llvm.get_host_cpu_features()
 _ours = _setting not in os.environ and bool(_features.get("avx512f"))
 if _ours:
@@ -33,17 +48,20 @@ if getattr(config, "DISABLE_JIT", 0):
 
 
 class _Watch(event.Listener):
-    """Stops the clock of all rates while numba has its lock, and says so when it compiles rather than loads."""
+    """Stops the clock while numba holds its compiler lock, and announces the first compilation (timekeeping.py).
+
+    Numba takes the lock to load machine code from its cache, too; "run_pass" happens only when it compiles.
+    """
 
     def on_start(self, event: Any) -> None:
-        """Called before numba does something."""
+        """Numba calls this before it does something."""
         if event.kind == "numba:compiler_lock":
             timekeeping.stop()
         else:
             timekeeping.announce()
 
     def on_end(self, event: Any) -> None:
-        """Called after numba has done it."""
+        """Numba calls this when it has done it."""
         if event.kind == "numba:compiler_lock":
             timekeeping.go_on()
 
@@ -52,26 +70,31 @@ for _kind in ("numba:compiler_lock", "numba:run_pass"):
     event.register(_kind, _Watch())
 
 HERE = Path(__file__).parent
-functions: list[Any] = []  # all that are compiled by the decorators below, for `minicaffe warm`
+SUMS_IN_ANY_ORDER = {"reassoc", "contract", "nsz"}  # LLVM's flags: add in any order, fuse a product with its addition
+
+functions: list[Any] = []  # everything that the decorators below have made, for `minicaffe warm`
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Decorator: make machine code of a function on its first call."""
+    """Decorator: compile a function on its first call."""
     return _compiled(function)
 
 
 def compiled_sums(function: Callable[..., Any]) -> Any:
-    """As `compiled`, for loops that add up: in any order, and products kept unrounded until they are added."""
-    return _compiled(function, fastmath={"reassoc", "contract", "nsz"})
+    """As `compiled`, for loops that sum: they may add in any order, and need not round a product before it is added.
+
+    Without this LLVM keeps the order of the source, and then cannot use vector registers for the sum.
+    """
+    return _compiled(function, fastmath=SUMS_IN_ANY_ORDER)
 
 
 def _compiled(function: Callable[..., Any], **more: Any) -> Any:
-    # nogil lets the pieces of a kernel run at the same time; 0 / 0 is NaN as in numpy, not an error
+    # nogil: several threads may run the function at the same time. error_model: 0 / 0 is NaN as in numpy, not an error.
     made = cached(njit, nogil=True, error_model="numpy", **more)(function)
     if made.stats.cache_path:
         drop_outdated(made.stats.cache_path)
     kept: Any = getattr(made, "_cache", None)
-    if hasattr(kept, "save_overload"):  # a full disk is no reason to stop: the code is there, if not for the next time
+    if hasattr(kept, "save_overload"):  # a full disk is no reason to stop: the code is there, only not for next time
         kept.save_overload = _forgiving(kept.save_overload)
     functions.append(made)
     return made
@@ -79,9 +102,9 @@ def _compiled(function: Callable[..., Any], **more: Any) -> Any:
 
 @functools.cache
 def drop_outdated(place: str) -> None:
-    """Forget the machine code in a folder if any source here has changed since it was made.
+    """Delete the index files of a cache folder if any source file of this engine has changed since it was filled.
 
-    numba compares the file that a function stands in; but its machine code holds that of helpers from others.
+    Numba itself compares only the file that a function stands in. But its machine code includes helpers from others.
     """
     with contextlib.suppress(OSError):
         now, seen = stamp(HERE.glob("*.py")), Path(place) / "minicaffe-sources"
@@ -92,7 +115,7 @@ def drop_outdated(place: str) -> None:
 
 
 def stamp(sources: Iterable[Path]) -> str:
-    """What changes when one of these files does."""
+    """Names, times and sizes of files: a text that changes when one of them does."""
     lines = []
     for source in sorted(sources):
         with contextlib.suppress(OSError):  # in an archive, or gone
@@ -101,7 +124,7 @@ def stamp(sources: Iterable[Path]) -> str:
     return "".join(lines)
 
 
-SOURCES = stamp(HERE.glob("*.py"))  # when this process began
+SOURCES = stamp(HERE.glob("*.py"))  # as they were when this process began
 
 
 def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
@@ -113,12 +136,12 @@ def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
 
 
 def cached(decorator: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[..., Any]:
-    """numba's decorator with these options, which keeps the machine code on the disk where there is a place."""
+    """Numba's decorator with these options, and with its cache on the disk where there is a folder for it."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
             return decorator(*arguments, cache=True, **options)(function)
-        except (RuntimeError, OSError):  # no folder that may be written to, or a full disk: nothing is kept
+        except (RuntimeError, OSError):  # no folder may be written to, or the disk is full: then nothing is kept
             return decorator(*arguments, **options)(function)
 
     return decorate

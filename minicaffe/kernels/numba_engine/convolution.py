@@ -1,4 +1,9 @@
-"""Twins of the correlations: which images are woven, which are slid over as planes, what is left to the reference."""
+"""Correlations without column matrices: the choice between the three ways to compute one.
+
+Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images where
+they lie: over blocks of interleaved images (interleaved.py) as far as there are enough images, and over padded planes
+(planes.py) for the rest. Other numbers of axes, and processors without masked vectors, are left to the numpy engine.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +14,24 @@ import numpy as np
 
 from minicaffe.kernels.definitions import convolution as definitions
 from minicaffe.kernels.definitions.im2col import Sizes
-from minicaffe.kernels.numba_engine import layout, planes, winograd, words, woven
-from minicaffe.kernels.numba_engine.entry import entry
+from minicaffe.kernels.numba_engine import interleaved, layout, planes, winograd, words
 from minicaffe.kernels.numba_engine.layout import Geometry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
-from minicaffe.kernels.numba_engine.registers import LANES, MASKS
+from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import zeros
 from minicaffe.kernels.numba_engine.words import values
 from minicaffe.kernels.numpy_engine import winograd as long_way
 from minicaffe.kernels.workspace import borrow
 
-WIDEST_BLOCK = 3 << 18  # numbers of a group's woven pixels: more do not stay in a core's cache while filters slide
-SPREADS = 1.25          # times as many pixels as slopes: then slopes are spread, for a mirrored filter would see zeros
+WIDEST_BLOCK = 3 << 18  # numbers of a block and group that stay in a core's cache while filters slide over them
+SPREADS = 1.25          # from so many times more pixels than outputs on, the data gradient is scattered: see below
 
 
 @definitions.correlate.implementation("numba", recordable=True)
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, pad: Sizes, dilation: Sizes,
               group: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """By Winograd's transforms where they fit, else by sliding the filters."""
     if not _fits(x, out):
         definitions.correlate.on("numpy")(x, w, b, stride, pad, dilation, group, out)
         return
@@ -40,7 +45,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
 @definitions.correlate_data_grad.implementation("numba", recordable=True)
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                         out: np.ndarray) -> None:
-    """See the definition."""
+    """By Winograd's transforms, by scattering dy, or as a correlation of dy with mirrored filters."""
     if not _fits(dy, out):
         definitions.correlate_data_grad.on("numpy")(dy, w, stride, pad, dilation, group, out)
         return
@@ -48,11 +53,13 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
         winograd.correlate_data_grad(dy, w, pad, group, out)
         return
     whole = 0
+    # With a stride, or without padding, a correlation with mirrored filters reads many zeros beside dy. Then it is less
+    # work to add each gradient to the pixels that its output was computed from.
     if math.prod(out.shape[2:]) > SPREADS * math.prod(dy.shape[2:]):
-        whole = len(dy) // LANES * LANES
+        whole = len(dy) // VECTOR * VECTOR
         if whole:
             at = _geometry(out, w, dy, stride, pad, dilation)
-            woven.correlate_data_grad(dy[:whole], w, at, stride, pad, group, out[:whole])
+            interleaved.correlate_data_grad(dy[:whole], w, at, stride, pad, group, out[:whole])
     if whole < len(dy):
         _gather(dy[whole:], w, stride, pad, dilation, group, out[whole:])
 
@@ -60,7 +67,7 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
 @definitions.correlate_weight_grad.implementation("numba", recordable=True)
 def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                           out: np.ndarray) -> None:
-    """See the definition."""
+    """By Winograd's transforms, or by products of dy with pixels at each tap's offset."""
     if not _fits(x, dy):
         definitions.correlate_weight_grad.on("numpy")(x, dy, stride, pad, dilation, group, out)
         return
@@ -68,15 +75,15 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
         winograd.correlate_weight_grad(x, dy, pad, group, out)
         return
     at = _geometry(x, out, dy, stride, pad, dilation)
-    whole = 0 if at.bare else len(x) // LANES * LANES
+    whole = 0 if at.bare else len(x) // VECTOR * VECTOR
     if whole:
-        woven.add_weight_grad(x[:whole], dy[:whole], at, stride, pad, group, out)
+        interleaved.add_weight_grad(x[:whole], dy[:whole], at, stride, pad, group, out)
     if whole < len(x):
         planes.add_weight_grad(x[whole:], dy[whole:], at, stride, pad, group, out)
 
 
 def _fits(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether tiles serve: two spatial axes, something to compute."""
+    """Whether tiles can compute this: two spatial axes, masked vectors, and something to compute."""
     return x.ndim == 4 and x.size > 0 and y.size > 0 and MASKS
 
 
@@ -93,19 +100,23 @@ def _geometry(x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: S
 
 def _slide(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
            out: np.ndarray) -> None:
-    """Woven, where images fill blocks that stay in a cache; as planes, those that are left."""
+    """out = b + w ⋆ x: interleaved where images fill blocks that stay in a cache, the other images as planes."""
     at = _geometry(x, w, out, stride, pad, dilation)
-    weaves = not at.bare and w.shape[1] * at.channel * LANES <= WIDEST_BLOCK
-    whole = len(x) // LANES * LANES if weaves else 0
+    fits_cache = not at.bare and w.shape[1] * at.channel * VECTOR <= WIDEST_BLOCK
+    whole = len(x) // VECTOR * VECTOR if fits_cache else 0
     if whole:
-        woven.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
+        interleaved.correlate(x[:whole], w, b, at, stride, pad, group, out[:whole])
     if whole < len(x):
         planes.correlate(x[whole:], w, b, at, stride, pad, group, out[whole:])
 
 
 def _gather(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
             out: np.ndarray) -> None:
-    """out: the pixels of each phase of the stride are correlations of dy with the filters' taps that reach them."""
+    """out = the gradient of x, each pixel from the gradients of all outputs that it was read for.
+
+    With a stride s, only every s-th tap reads a given pixel. So pixels fall into s × s phases, and each phase is a
+    correlation of dy with the taps that read its pixels.
+    """
     nothing, (H, W) = zeros(out.shape[1]), out.shape[2:]
     rows, columns = (_phases(*sizes) for sizes in zip(w.shape[2:], stride, pad, dilation, strict=True))
     for a, row_taps, row_pad, row_step in rows:
@@ -124,9 +135,9 @@ def _gather(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: 
 
 @functools.lru_cache(maxsize=64)
 def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int, np.ndarray, int, int]]:
-    """For every s-th pixel from a on: a, the taps that reach it, with the padding and dilation of their correlation.
+    """For every s-th pixel from a on: a, the taps that read it, with the padding and dilation of their correlation.
 
-    Pixel a + u·s is reached by tap i from output u + (a + pad − i·dilation) / s, where that is a whole number.
+    Pixel a + u·s is read by tap i for output u + (a + pad − i·dilation) / s, where that is a whole number.
     """
     phases = []
     for a in range(stride):
@@ -138,7 +149,7 @@ def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int
 
 @definitions.add_channel_sums.implementation("numba", recordable=True)
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
-    """See the reference. A channel of an image is summed in float32, channels over the images in float64."""
+    """In one pass over dy. A channel of an image is summed in float32, these sums over the images in float64."""
     N, K = dy.shape[:2]
     if dy.size and dy.flags.c_contiguous:
         count = pieces(dy.size, K)
@@ -147,7 +158,7 @@ def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
         definitions.add_channel_sums.on("numpy")(dy, out)
 
 
-@entry(sums=True)
+@task(sums=True)
 def _add_channel_sums(block, piece):
     """out[k] += Σ dy[n, k, j] over n and j, for some channels k."""
     dy, sums, N, K, P, count = values(block, 6)

@@ -9,9 +9,9 @@ import numpy as np
 
 from minicaffe.kernels.definitions import copying as definitions
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import copy as copy_floats
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import values
 
 
@@ -65,7 +65,7 @@ def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
           rows, width, count)
 
 
-@entry
+@task
 def _copy_columns(block, piece):
     """y[r, at + i] = x[r, start + i] for i below width; rows of x and y have `have` and `get` numbers."""
     x, start, width, y, at, rows, have, get, parts, count = values(block, 10)
@@ -79,7 +79,7 @@ def _copy_columns(block, piece):
         copy_floats(floats_of(x, source, source + width), floats_of(y, to, to + width))
 
 
-@entry
+@task
 def _crop(block, piece):
     """y[i, j, …] = x[i + start 0, j + start 1, …], by rows along the last axis."""
     x, y, sizes, starts, wanted, axes, rows, width, count = values(block, 9)

@@ -10,8 +10,8 @@ import numpy as np
 from minicaffe.kernels.definitions import elementwise as definitions
 from minicaffe.kernels.numba_engine import words
 from minicaffe.kernels.numba_engine.compiled import compiled
-from minicaffe.kernels.numba_engine.entry import Entry, entry
 from minicaffe.kernels.numba_engine.pieces import add, copy, flags_of, floats_of, part, pieces, unless_same
+from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
 
 STRETCH = 1 << 12  # numbers that stay in a core's first cache while others are added to them
@@ -61,9 +61,9 @@ def maximum(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     _maximum(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
 
-# --- entries: x is address 0 where they run in place, which the first of two loops is for (see unless_same) ---------
+# --- compiled tasks: x is address 0 to work in place, and then the first of two loops runs (see unless_same) --------
 
-@entry
+@task
 def _relu(block, piece):
     """y = x where x > 0, else alpha · x; and where x > 0, if there is a mask."""
     x, slope, mask, y, size, count = values(block, 6)
@@ -92,7 +92,7 @@ def _set_positive(x, positive):
         positive[i] = np.uint8(x[i] > 0)
 
 
-@entry
+@task
 def _relu_grad(block, piece):
     """dx = dy where the mask is set, else alpha · dy."""
     dy, slope, mask, dx, size, count = values(block, 6)
@@ -109,11 +109,11 @@ def _relu_grad(block, piece):
             out[i] = d if positive[i] else alpha * d
 
 
-def _of_pairs(formula: Callable[..., Any]) -> Entry:
-    """An entry that lays formula(u, v, p, q) on the numbers u and v of two arrays."""
+def _of_pairs(formula: Callable[..., Any]) -> Task:
+    """A task that computes formula(u, v, p, q) for the numbers u and v of two arrays."""
 
-    @entry
-    def lay(block, piece):
+    @task
+    def apply(block, piece):
         a, b, y, size, count, p_bits, q_bits = values(block, 7)
         first, end = part(size, piece, count)
         p, q = np.float32(words.number(p_bits)), np.float32(words.number(q_bits))
@@ -126,7 +126,7 @@ def _of_pairs(formula: Callable[..., Any]) -> Entry:
             for i in range(out.size):
                 out[i] = formula(u[i], v[i], p, q)
 
-    return lay
+    return apply
 
 
 @helper
@@ -148,7 +148,7 @@ def _larger_of(u, v, p, q):
 _weighted_sum, _multiply, _maximum = _of_pairs(_sum_of), _of_pairs(_product_of), _of_pairs(_larger_of)
 
 
-@entry
+@task
 def _add_all(block, piece):
     """y = the sum of any number of arrays, whose addresses end the block."""
     y, size, count, arrays = values(block, 4)

@@ -1,4 +1,7 @@
-"""The exponential, as arithmetic that LLVM puts on vector registers: a loop over it takes them where it can."""
+"""The exponential as plain arithmetic, so that LLVM can compute a whole vector of them at a time.
+
+The one of C's library is a function call for each number.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from numba import types
 from minicaffe.kernels.numba_engine.words import helper, intrinsic
 
 LOG2_E = np.float32(1 / math.log(2))
-LN_2 = np.float32(0.693359375)                       # so few bits that n · LN_2 is exact
+LN_2 = np.float32(0.693359375)                       # has so few bits that n · LN_2 is exact
 LN_2_REST = np.float32(math.log(2) - 0.693359375)
-ROUNDER = np.float32(3 << 22)                        # added to a small number, it leaves no place for a fraction
+ROUNDER = np.float32(3 << 22)                        # a number that it is added to is rounded to a whole one
 ROUNDER_BITS = np.int32(np.float32(3 << 22).view(np.int32))
 SERIES = tuple(np.float32(1 / math.factorial(k)) for k in range(8))
 SERIES_7, SERIES_6, SERIES_5, SERIES_4, SERIES_3, SERIES_2 = SERIES[:1:-1]
@@ -29,8 +32,8 @@ def exp(x):
 
 @helper
 def expm1(x):
-    """e^x − 1, of which nothing gets lost near 0; x at most 88."""
-    rest, half, other = _split(np.float32(-40) if x < np.float32(-40) else x)  # e^−40 is nothing beside 1
+    """e^x − 1, exact also near 0, where e^x rounds to 1; x is at most 88."""
+    rest, half, other = _split(np.float32(-40) if x < np.float32(-40) else x)  # e^−40 − 1 is −1
     return rest * half * other + (half * other - np.float32(1))
 
 
@@ -40,7 +43,7 @@ def _split(x):
 
     Without r⁸ and above, the series lacks less than 6e-9. 2^n comes in two factors, for n reaches from -150 to 129.
     """
-    v = np.float32(-104) if x < np.float32(-104) else x  # what is not a number remains so
+    v = np.float32(-104) if x < np.float32(-104) else x  # NaN stays NaN
     v = np.float32(89) if v > np.float32(89) else v
     shifted = v * LOG2_E + ROUNDER
     n = bits_of(shifted) - ROUNDER_BITS

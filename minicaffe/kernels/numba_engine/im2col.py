@@ -1,4 +1,4 @@
-"""Twins of im2col and col2im for two spatial axes, and for one, seen as two of which the first has size 1."""
+"""im2col and col2im for two spatial axes, and for one, which is seen as two of which the first has size 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minicaffe.kernels.numba_engine.layout import reach
 
 @definitions.im2col.implementation("numba")
 def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.ndarray) -> None:
-    """See the definition."""
+    """Row by row: which outputs lie inside the image is computed once for a row, so the inner loops only copy."""
     if x.ndim == 4:
         _im2col(x, *stride, *pad, *dilation, out)
     elif x.ndim == 3:
@@ -25,7 +25,7 @@ def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.nd
 
 @definitions.col2im.implementation("numba")
 def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.ndarray) -> None:
-    """See the definition."""
+    """Row by row, as im2col; the inner loops only add."""
     if out.ndim == 4:
         _col2im(columns, *stride, *pad, *dilation, out)
     elif out.ndim == 3:
@@ -40,7 +40,8 @@ def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out:
 def _im2col(x, sh, sw, ph, pw, dh, dw, out):
     N, C, H, W = x.shape
     _, kh, kw, _, oh, ow = out.shape
-    # flat arrays and unsigned indices: a row's view costs more than its few copies, a sign must be tested
+    # Flat arrays, since a view of each row would cost more than copying it. Unsigned indices, since for signed ones
+    # numba tests whether they are negative.
     source, target = x.reshape(x.size), out.reshape(out.size)
     to, width, step = np.uintp(0), np.uintp(ow), np.uintp(sw)
     for c in range(C):

@@ -1,8 +1,13 @@
-"""Images laid out so that every tap of a filter is at a fixed distance: with zeros around them, cut by the stride.
+"""Padded planes: images laid out so that each tap of a filter has a constant offset.
 
-Every channel becomes a plane with its zeros, so wide that a filter's tap (i, j) of output o is at a fixed distance
-from output 0's: x[offset[d] + o]. A stride s cuts the plane into s × s planes of every s-th pixel, its phases, between
-which the same holds. Where a filter is one pixel and nothing is padded, the image itself is the planes.
+A correlation reads, for output o and tap d, one pixel. In the image as it is, where that pixel lies depends on borders
+and on the stride. So images are copied first: each channel becomes a *plane* with zeros around it. In a plane the pixel
+of tap d for output o is x[offset[d] + o], one constant per tap, and the inner loop needs no test and no column matrix.
+
+With a stride s, neighbouring outputs read pixels that are s apart. So a plane is split into s × s *phases*: planes that
+hold every s-th row and column. Within a phase the pixels of neighbouring outputs are neighbours again.
+
+Where filters have one tap and nothing is padded, the image already is its planes, and nothing is copied.
 """
 
 from __future__ import annotations
@@ -13,24 +18,26 @@ import numpy as np
 
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import vectors, words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import copy, floats_of, part, pieces
-from minicaffe.kernels.numba_engine.registers import LANES, MASKS
+from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
-FIRST = np.zeros(1, np.int64)  # the only phase of a stride of 1
+FIRST = np.zeros(1, np.int64)  # the phases of stride 1: there is one, which begins at pixel 0
 
 
 class Geometry:
-    """Where the taps of a correlation lie on the planes.
+    """Where the taps of a correlation lie in the planes.
 
-    bare         whether the image itself serves as its planes
-    phases       the rows and columns, of every s-th, that taps lie on: one plane each
-    places       for each row and column below s which phase it is, −1 for none
-    height, width of a plane;  columns: outputs of its whole width, up to the last that is written
-    plane, channel   numbers of a plane, and of all planes of a channel
-    offsets      for each channel and tap the distance of its pixel for output 0; woven_offsets in woven images
+    bare                 whether the image itself serves as its planes
+    phases               the first rows, and the first columns, of the phases that some tap reads: a plane for each pair
+    places               for each first row, and first column, the index of its phase; −1 where no tap reads it
+    height, width        of a plane
+    columns              how many outputs are computed for a plane, in its whole width, up to the last that is wanted
+    plane, channel       how many numbers a plane has, and all planes of a channel
+    offsets              for each channel and tap the offset of its pixel for output 0
+    interleaved_offsets  the same in the layout of interleaved.py
     """
 
     def __init__(self, C: int, H: int, W: int, kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, oh: int,
@@ -45,7 +52,7 @@ class Geometry:
         self.channel = self.plane * len(self.phases[0]) * len(self.phases[1])
         channels = np.arange(C, dtype=np.int64)[:, None, None] * self.channel
         self.offsets = (channels + self._on_planes(taps, stride)).reshape(-1)
-        self.woven_offsets = self.offsets * LANES
+        self.interleaved_offsets = self.offsets * VECTOR
 
     def _on_planes(self, taps: list[np.ndarray], stride: Sizes) -> np.ndarray:
         """(kh, kw): the distance of each tap's pixel for output 0 from the start of a channel's planes."""
@@ -64,13 +71,13 @@ geometry = functools.lru_cache(maxsize=512)(Geometry)
 
 
 def flat(C: int, oh: int, ow: int) -> Geometry:
-    """Of images that are their own planes: each channel is one tap."""
+    """The geometry of images that are their own planes: each channel is read by one tap."""
     return geometry(C, oh, ow, (1, 1), (1, 1), (0, 0), (1, 1), oh, ow)
 
 
 @helper
 def reach(left, step, size, outputs):
-    """The first output o whose pixel left + o · step is one of `size`, and the first beyond them."""
+    """The first output o whose pixel left + o · step lies in a row of `size` pixels, and the first beyond that."""
     first = min(outputs, max(0, -(left // step)))
     return first, max(first, min(outputs, (size - 1 - left) // step + 1))
 
@@ -87,13 +94,13 @@ def lay_out(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes) -> np.ndarra
 def widen(dy: np.ndarray, width: int) -> np.ndarray:
     """dy with zeros to the right of every row, in borrowed memory."""
     N, K, oh, ow = dy.shape
-    wide = borrow("wide slopes", (N * K * oh * width,), dy.dtype)
+    wide = borrow("wide gradients", (N * K * oh * width,), dy.dtype)
     count = pieces(wide.size, N * K)
     _lay_out(count, dy, wide, FIRST, FIRST, 1, 1, N * K, oh, ow, oh, width, 1, 1, 0, 0, count)
     return wide
 
 
-@entry
+@task
 def _lay_out(block, piece):
     """planes[c, a, b, u, v] = x[c, u · sh + row a − ph, v · sw + column b − pw], 0 where there is no such pixel."""
     (x, planes, row_phases, column_phases, rows, columns, channels, H, W, height, width, sh, sw, ph, pw,
@@ -117,8 +124,8 @@ def _lay_out(block, piece):
 
 @helper
 def _lay_row_in_lanes(x, left, W, row, width):
-    """row[v] = x[left + v] for a row of W pixels, 0 beyond its ends: most rows are as short as a few registers."""
-    for v in range(0, width, LANES):
+    """row[v] = x[left + v] for a row of W pixels, 0 beyond its ends. By masked vectors, since most rows are short."""
+    for v in range(0, width, VECTOR):
         vectors.store(row, v, width, vectors.load(x, left + v, W, vectors.spread(np.float32(0))))
 
 
@@ -136,7 +143,7 @@ def _lay_row(x, left, step, first, end, row):
 
 
 def turn(w: np.ndarray, row_taps: np.ndarray, column_taps: np.ndarray, group: int) -> np.ndarray:
-    """Some taps of the filters (K, C / group, …) as filters (C, K / group, …), which give pixels of outputs."""
+    """Some taps of filters (K, C / group, …) as filters (C, K / group, …): those that make dx from dy."""
     K, C, kh, kw = w.shape
     turned = borrow("turned filters", (group * C, K // group, len(row_taps), len(column_taps)), w.dtype)
     count = pieces(turned.size, K)
@@ -144,7 +151,7 @@ def turn(w: np.ndarray, row_taps: np.ndarray, column_taps: np.ndarray, group: in
     return turned
 
 
-@entry
+@task
 def _turn(block, piece):
     """turned[g · C + c, f, i, j] = w[g · filters + f, c, row tap i, column tap j]."""
     w, turned, row_at, column_at, rows, columns, K, filters, C, kh, kw, count = values(block, 12)
@@ -162,7 +169,7 @@ def _turn(block, piece):
 
 
 def spread(phase: np.ndarray, out: np.ndarray, first: Sizes, stride: Sizes, *, zero: bool) -> None:
-    """Write a phase, or zeros, to every s-th pixel of out."""
+    """Write one phase of the result, or zeros, to every s-th pixel of out, from pixel `first` on."""
     if phase is out and not zero:
         return
     (N, C, h, w), (H, W) = phase.shape, out.shape[2:]
@@ -170,7 +177,7 @@ def spread(phase: np.ndarray, out: np.ndarray, first: Sizes, stride: Sizes, *, z
     _spread(count, phase, out, N * C, h, w, H, W, *first, *stride, zero, count)
 
 
-@entry
+@task
 def _spread(block, piece):
     """out[c, u · sh + a, v · sw + b] = phase[c, u, v], or 0."""
     phase, target, channels, h, w, H, W, a, b, sh, sw, zero, count = values(block, 13)

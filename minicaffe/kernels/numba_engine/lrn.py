@@ -1,4 +1,8 @@
-"""Twins of local response normalization and of what it needs: a few columns of all channels stay in cache."""
+"""Local response normalization, and its parts, for some pixels of all channels at a time.
+
+So many pixels are taken that all their channels stay in a core's cache, while each is read once for every channel that
+lies within its window. beta = 0.75, which most nets have, takes two square roots instead of a power.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,19 @@ import numpy as np
 from minicaffe.kernels.definitions import lrn as definitions
 from minicaffe.kernels.numba_engine import words
 from minicaffe.kernels.numba_engine.compiled import compiled
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import add, copy, floats_of, part, pieces, unless_same
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
-CACHED = 1 << 15  # numbers of some columns of all channels
-ROOTS = 2         # roots and divisions take the time of so many numbers that are only read and written
+CACHED = 1 << 15  # numbers that are worked on at a time: some pixels of all channels
+ROOTS = 2         # with its roots and its division, a number takes the time of so many that are only copied
 
 
 @definitions.lrn.implementation("numba", recordable=True)
 def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, beta: float, s: np.ndarray | None,
         out: np.ndarray) -> None:
-    """See the definition."""
+    """In cache, across channels and for beta = 0.75 alone; else as the numpy engine does."""
     if not _across_channels(x, axes, beta):
         definitions.lrn.on("numpy")(x, axes, size, alpha, k, beta, s, out)
         return
@@ -34,7 +38,7 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
 @definitions.lrn_grad.implementation("numba", recordable=True)
 def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], size: int, alpha: float, beta: float,
              out: np.ndarray) -> None:
-    """See the definition."""
+    """In cache, from the s that the forward pass kept; for the same cases as `lrn`."""
     if not _across_channels(x, axes, beta):
         definitions.lrn_grad.on("numpy")(x, s, dy, axes, size, alpha, beta, out)
         return
@@ -48,7 +52,7 @@ def _across_channels(x: np.ndarray, axes: Sequence[int], beta: float) -> bool:
 
 
 def _cut(x: np.ndarray) -> tuple[int, int, int, int, int]:
-    """N, C, P pixels, so many of which are worked on at a time, and the number of pieces."""
+    """N, C, the number P of pixels, how many of them are worked on at a time, and the number of pieces."""
     N, C = x.shape[:2]
     P = math.prod(x.shape[2:])
     width = min(P, max(16, CACHED // C))
@@ -57,9 +61,9 @@ def _cut(x: np.ndarray) -> tuple[int, int, int, int, int]:
 
 @definitions.window_sum.implementation("numba")
 def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarray:
-    """See the definition."""
+    """Row by row along the axes behind `axis`, so that each addition is one loop over memory."""
     inner = math.prod(x.shape[axis:][1:])
-    if inner < 16:  # too short a row for what each costs
+    if inner < 16:  # a call a row costs more than so short a row
         return definitions.window_sum.on("numpy")(x, size, axis, out)
     rows = (-1, x.shape[axis], inner)
     _window_sum(x.reshape(rows), size // 2, out.reshape(rows))
@@ -68,14 +72,14 @@ def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarr
 
 @definitions.negative_power.implementation("numba")
 def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
-    """See the definition."""
+    """By two square roots for beta = 0.75; else as the numpy engine does."""
     if beta == 0.75:
         _inverse_three_quarters(s.reshape(-1), out.reshape(-1))
     else:
         definitions.negative_power.on("numpy")(s, beta, out)
 
 
-@entry
+@task
 def _lrn(block, piece):
     """s = k + alpha · Σ x² over the channels within `reach`, and y = x · s^−¾; x is (N, C, P)."""
     x, other, s_at, y, room, alpha_bits, k_bits, reach, N, C, P, width, count = values(block, 13)
@@ -85,7 +89,7 @@ def _lrn(block, piece):
     for chunk in range(first, end):
         start = chunk % chunks * width
         some, at = min(width, P - start), chunk // chunks * C * P + start
-        # s lies as x does, or in a room of rows of `width`
+        # s has the layout of x where it is kept, else rows of `width` in borrowed memory
         sums, row = (s_at + 4 * at, P) if s_at else (room + 4 * piece * C * width, width)
         for c in range(C):
             s = floats_of(sums, c * row, c * row + some)
@@ -123,7 +127,7 @@ def _add_squares(x, c, C, P, reach, total):
                     total[i] += row[i] * row[i]
 
 
-@entry
+@task
 def _lrn_grad(block, piece):
     """dx = dy · s^−¾ − scale · x · Σ dy · s^−¾ · x / s, the sum over the channels within `reach`; x is (N, C, P)."""
     x_at, s_at, dy, dx_at, rooms, scale_bits, reach, N, C, P, width, count = values(block, 12)
@@ -179,7 +183,7 @@ def _window_sum(x, reach, out):
             total = out[n, c]
             for i in range(inner):
                 total[i] = x[n, c, i]
-            for shift in range(1, reach + 1):  # the reference's order, so that the bits are the same
+            for shift in range(1, reach + 1):  # in the order of the numpy engine, so that the bits are the same
                 if c >= shift:
                     row = x[n, c - shift]
                     for i in range(inner):

@@ -1,4 +1,4 @@
-"""Twins of the functions of one number: each a formula, which one pass over memory lays on all."""
+"""Functions of one number, such as sigmoid: a formula each, applied to all numbers in one pass over memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 
 from minicaffe.kernels.definitions import maps as definitions
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.exponential import exp, expm1
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces, unless_same
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.registry import Kernel
 
-DEAR = 4  # an exponential takes the time of so many numbers that are only read and written
+DEAR = 4  # an exponential takes the time of so many numbers that are only copied
 
 
-def _twin(kernel: Kernel, formula: Callable[..., Any]) -> None:
-    """Give a kernel of the arguments (x, up to two numbers, out) the twin that lays formula(v, p, q) on all v of x."""
+def _implement(kernel: Kernel, formula: Callable[..., Any]) -> None:
+    """Implement a kernel of the arguments (x, up to two numbers, out) by formula(v, p, q) for every number v of x."""
 
-    @entry
-    def lay(block, piece):
+    @task
+    def apply(block, piece):
         x, y, size, count, p_bits, q_bits = values(block, 6)
         first, end = part(size, piece, count)
         p, q, out = np.float32(words.number(p_bits)), np.float32(words.number(q_bits)), floats_of(y, first, end)
@@ -35,16 +35,16 @@ def _twin(kernel: Kernel, formula: Callable[..., Any]) -> None:
                 out[i] = formula(source[i], p, q)
 
     @kernel.implementation("numba", recordable=True)
-    def twin(x: np.ndarray, *rest: Any) -> None:
+    def implementation(x: np.ndarray, *rest: Any) -> None:
         *numbers, out = rest
         p, q = (*map(float, numbers), 0.0, 0.0)[:2]
         count = pieces(DEAR * x.size, x.size)
-        lay(count, unless_same(x, out), out, x.size, count, p, q)
+        apply(count, unless_same(x, out), out, x.size, count, p, q)
 
 
 @helper
 def _sigmoid(v, p, q):
-    most = np.float32(40) if v > np.float32(40) else v  # e^−40 is nothing beside 1, and less takes processors long
+    most = np.float32(40) if v > np.float32(40) else v  # e^−40 + 1 is 1; processors are slow with numbers near 0
     return np.float32(1) / (np.float32(1) + exp(-most))
 
 
@@ -83,10 +83,10 @@ def _absolute(v, p, q):
     return abs(v)
 
 
-_twin(definitions.sigmoid, _sigmoid)
-_twin(definitions.tanh, _tanh)
-_twin(definitions.elu, _elu)
-_twin(definitions.linear, _linear)
-_twin(definitions.exponential, _exponential)
-_twin(definitions.clip, _clip)
-_twin(definitions.absolute, _absolute)
+_implement(definitions.sigmoid, _sigmoid)
+_implement(definitions.tanh, _tanh)
+_implement(definitions.elu, _elu)
+_implement(definitions.linear, _linear)
+_implement(definitions.exponential, _exponential)
+_implement(definitions.clip, _clip)
+_implement(definitions.absolute, _absolute)

@@ -1,4 +1,8 @@
-"""Twin of the matrix product: by tiles, where rows lie one after the other."""
+"""The matrix product by tiles (tiles.py), which read both factors as they lie in memory.
+
+BLAS first copies its factors into an order of its own. That pays for large and deep products alone, and those are left
+to it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,10 @@ import numpy as np
 
 from minicaffe.kernels.definitions import matmul as definitions
 from minicaffe.kernels.numba_engine import tiles, words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part_in_steps, pieces
 from minicaffe.kernels.numba_engine.registers import MASKS, REGISTERS
-from minicaffe.kernels.numba_engine.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, WIDTH, starts, zeros
+from minicaffe.kernels.numba_engine.task import task
+from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, WIDTH, starts, zeros
 from minicaffe.kernels.numba_engine.words import values
 
 PIECE_WORK = 1 << 18  # multiplications that are worth a piece of their own
@@ -37,7 +41,7 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
         count = pieces(N * D, -(-N // LONG_TILE), ROW_WORK)
         _dot_row(count, a, b.T, out, starts(D, N), N, D, count, add)
     elif rows and dots:
-        count = pieces(M * N * D, -(-N // TAPS_A_TILE), PIECE_WORK)
+        count = pieces(M * N * D, -(-N // DOT_TAPS), PIECE_WORK)
         _dot_rows(count, a, b.T, out, starts(D, N), M, N, D, count, add)
     elif (rows or columns) and b.flags.c_contiguous and (D <= DEEP or b.size < LARGE):
         count = pieces(M * N * D, -(-N // WIDTH), PIECE_WORK)
@@ -48,11 +52,11 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
         definitions.matmul.on("numpy")(a, b, out, add=add)
 
 
-_dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
+_dots = tiles.dot_tile(DOT_ROWS, DOT_TAPS)
 _dots_of_one = tiles.dot_tile(1, LONG_TILE)
 
 
-@entry
+@task
 def _dot_row(block, piece):
     """out[n] = Σ a[d] · bᵀ[n, d], for some n: the product of a single image is reading b."""
     a, b, out, offsets, N, D, count, add = values(block, 8)
@@ -63,24 +67,24 @@ def _dot_row(block, piece):
         _dots_of_one(a, D, 1, 0, b, 0, offsets + 8 * n, min(LONG_TILE, end - n), D, 1, out + 4 * n, N)
 
 
-@entry
+@task
 def _dot_rows(block, piece):
     """out[m, n] = Σ a[m, d] · bᵀ[n, d], for some n: both rows are read as they lie."""
     a, b, out, offsets, M, N, D, count, add = values(block, 9)
-    first, end = part_in_steps(N, TAPS_A_TILE, piece, count)
+    first, end = part_in_steps(N, DOT_TAPS, piece, count)
     if not add:
         result = words.floats(out, M * N)
         for m in range(M):
             for n in range(first, end):
                 result[m * N + n] = 0
-    for n in range(first, end, TAPS_A_TILE):
+    for n in range(first, end, DOT_TAPS):
         for d in range(0, D, DOTS):
-            for m in range(0, M, SLOPES_A_TILE):
-                _dots(a + 4 * (m * D + d), D, min(SLOPES_A_TILE, M - m), 0, b + 4 * d, 0, offsets + 8 * n,
-                      min(TAPS_A_TILE, N - n), min(DOTS, D - d), 1, out + 4 * (m * N + n), N)
+            for m in range(0, M, DOT_ROWS):
+                _dots(a + 4 * (m * D + d), D, min(DOT_ROWS, M - m), 0, b + 4 * d, 0, offsets + 8 * n,
+                      min(DOT_TAPS, N - n), min(DOTS, D - d), 1, out + 4 * (m * N + n), N)
 
 
-@entry
+@task
 def _add_rows(block, piece):
     """out[m, n] = Σ a[m, d] · b[d, n], for some n: so many columns of b's rows at a time."""
     a, b, out, offsets, ends, nothing, M, N, D, stride, deep, count, add = values(block, 13)

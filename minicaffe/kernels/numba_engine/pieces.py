@@ -1,4 +1,4 @@
-"""What entries share: into how many pieces their work falls, and which numbers are a piece's."""
+"""What compiled tasks share: into how many pieces their work is cut, and which numbers belong to a piece."""
 
 from __future__ import annotations
 
@@ -8,33 +8,37 @@ from minicaffe.kernels.numba_engine import words
 from minicaffe.kernels.numba_engine.compiled import compiled_sums
 from minicaffe.kernels.numba_engine.words import array_at, helper
 
-PIECE = 1 << 15   # numbers that are worth a piece: some 10 µs of reading and writing
-MOST_PIECES = 16  # of one call: enough for any number of threads to share them evenly
+PIECE = 1 << 15   # numbers that make a piece worth sharing: reading and writing them takes some 10 µs
+MOST_PIECES = 16  # of one call. It must not depend on the number of threads, or the bits of sums would
 
 
 def pieces(work: int, units: int | None = None, worth: int = PIECE) -> int:
-    """How many pieces so much work is cut into: each is `worth` it, none has less than a unit; at least 1."""
+    """The number of pieces for this much work, at least 1.
+
+    A piece has at least `worth` of the work, and at least one of the `units` between which the work can be cut.
+    """
     return max(1, min(MOST_PIECES, work // worth, work if units is None else units))
 
 
 def unless_same(x: np.ndarray, out: np.ndarray) -> np.ndarray | None:
-    """What an entry gets for its source: nothing where source and target are one array.
+    """The source that a compiled task is given: None where it works in place, so that source and target are one array.
 
-    A loop over two arrays that may overlap is not put on vector registers; so in place it gets the target alone, and
-    must not see that two addresses are equal, for LLVM would take it for two arrays again.
+    LLVM uses no vector registers for a loop over two arrays that may overlap. So each task has a second loop, over the
+    target alone, for work in place. It chooses that loop by an address 0. Comparing the two addresses would not do,
+    since LLVM then sees two arrays again.
     """
     return None if x.__array_interface__["data"] == out.__array_interface__["data"] else x
 
 
 @helper
 def part(count, piece, of):
-    """The first of the piece's units, and the first beyond."""
+    """The first of `count` units that belongs to a piece, and the first that no longer does."""
     return piece * count // of, (piece + 1) * count // of
 
 
 @helper
 def part_in_steps(count, step, piece, of):
-    """The same of units that are cut only between so many."""
+    """The same where a piece may begin only at a multiple of `step`."""
     first, end = part((count + step - 1) // step, piece, of)
     return first * step, min(count, end * step)
 
@@ -59,7 +63,7 @@ def flags_of(address, first, end):
 
 @helper
 def copy(x, y):
-    """y = x, by a plain loop: numba's y[:] = x asks first whether they overlap, and how their numbers are spaced."""
+    """y = x. A plain loop is quicker than numba's y[:] = x, which first checks overlap and strides."""
     for i in range(y.size):
         y[i] = x[i]
 
@@ -73,7 +77,7 @@ def add(x, y):
 
 @compiled_sums
 def sum_of(x):
-    """Σ x, in any order."""
+    """Σ x, added up in any order, so that vector registers can hold partial sums."""
     summed = np.float32(0)
     for i in range(x.size):
         summed += x[i]

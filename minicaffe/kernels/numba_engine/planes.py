@@ -1,7 +1,7 @@
-"""Correlation without columns: filters slid over padded planes (layout.py), read where they lie.
+"""Correlation without a column matrix: filters slide over padded planes (layout.py), whose pixels are read in place.
 
-The outputs of a plane's whole width are computed, and those that lie beyond the right border are not written: so a
-tile never asks where a row ends.
+A plane is wider than the output. All outputs of its width are computed, also those beyond the right border, which are
+then not written. That wastes a little work, but a tile of outputs never has to ask where a row ends.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import numpy as np
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles, words
 from minicaffe.kernels.numba_engine.compiled import compiled
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.layout import Geometry, lay_out, widen
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, copy, part_in_steps
-from minicaffe.kernels.numba_engine.registers import LANES
-from minicaffe.kernels.numba_engine.tiles import ROWS, SLOPES_A_TILE, TAPS_A_TILE, WIDTH
+from minicaffe.kernels.numba_engine.registers import VECTOR
+from minicaffe.kernels.numba_engine.task import task
+from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, WIDTH
 from minicaffe.kernels.numba_engine.words import values
 
-CACHED = 1 << 18      # numbers of the planes that a piece reads: what a core's cache holds beside the filters
-PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
-THIN = 2              # filters of a group that are slid one by one
-THIN_VECTORS = 8      # vectors of a stretch that one filter is slid over
-THIN_WIDTH = THIN_VECTORS * LANES
-DOTS = 2048           # columns that a tile of products adds at a time: its slopes stay in the first cache
+CACHED = 1 << 18      # numbers of the planes that a piece reads at most: a core's cache holds them beside the filters
+PIECE_WORK = 1 << 19  # multiplications that make a piece worth sharing
+THIN = 2              # groups of at most so many filters compute one filter at a time, on wider stretches of outputs
+THIN_VECTORS = 8      # vectors of such a stretch
+THIN_WIDTH = THIN_VECTORS * VECTOR
+DOTS = 2048           # outputs whose products are summed at a time: their gradients stay in the first cache
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
               out: np.ndarray) -> None:
-    """out = b + the filters slid over the images."""
+    """out = b + w ⋆ x."""
     (N, K), D = out.shape[:2], len(at.offsets)
     planes = x if at.bare else lay_out(x, at, stride, pad)
     filters, channels = K // group, x.shape[1] // group
@@ -43,25 +43,28 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
 
 def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes, group: int,
                     out: np.ndarray) -> None:
-    """out += the products of slopes and pixels."""
+    """out += the gradient of the filters, from x and dy."""
     (N, K, oh, ow), D = dy.shape, len(at.offsets)
     planes = x if at.bare else lay_out(x, at, stride, pad)
-    slopes = dy if at.width == ow else widen(dy, at.width)
+    grads = dy if at.width == ow else widen(dy, at.width)
     filters, row = K // group, oh * at.width
     parts, cuts = cut_products(filters, D, group)
-    _add_products(group * parts * cuts, planes, slopes, at.offsets, out, parts, cuts, filters, D, N,
+    _add_products(group * parts * cuts, planes, grads, at.offsets, out, parts, cuts, filters, D, N,
                   max(1, min(N, DOTS // at.columns)), at.columns, planes.size // N, planes.size // N // group,
                   K * row, row)
 
 
 def cut_products(filters: int, D: int, group: int) -> tuple[int, int]:
-    """Into how many parts the filters of a group fall when dw is computed, and into how many cuts their taps."""
-    parts = min(-(-filters // SLOPES_A_TILE), max(1, MOST_PIECES // group))
-    return parts, min(-(-D // TAPS_A_TILE), max(1, MOST_PIECES // group // parts))
+    """How dw is cut into pieces: the number of parts of a group's filters, and the number of parts of their taps."""
+    parts = min(-(-filters // DOT_ROWS), max(1, MOST_PIECES // group))
+    return parts, min(-(-D // DOT_TAPS), max(1, MOST_PIECES // group // parts))
 
 
 def _cut(at: Geometry, channels: int, filters: int, D: int, images: int) -> tuple[np.ndarray, int]:
-    """The first columns of the parts of an image, and in how many parts to cut the filters."""
+    """How the outputs of an image are cut into pieces: the first output of each part, and the parts of the filters.
+
+    The filters are cut too where the outputs alone do not give enough pieces.
+    """
     wide = -(-at.columns // WIDTH)
     cached = -(-wide * WIDTH * channels * at.channel // at.plane // CACHED)
     wanted = min(MOST_PIECES, max(1, at.columns * filters * D // PIECE_WORK), -(-MOST_PIECES // images))
@@ -72,11 +75,11 @@ def _cut(at: Geometry, channels: int, filters: int, D: int, images: int) -> tupl
 
 @functools.lru_cache(maxsize=512)
 def _starts(columns: int, wide: int, parts: int) -> np.ndarray:
-    """Where so many parts begin: each is some tiles wide."""
+    """The first output of each part; every part is a whole number of tiles wide."""
     return np.array([p * wide // parts * WIDTH for p in range(parts)] + [columns], np.int64)[:-1]
 
 
-@entry
+@task
 def _slide(block, piece):
     """y[k, j] = b[k] + Σ w[k, d] · x[offset[d] + j], for a part of the outputs j and of the filters of some images."""
     (planes, w, b, y, offsets, starts, parts, tall, group, filters, D, image, channels, width, oh, ow, images,
@@ -104,12 +107,12 @@ _thin = tiles.outer_tile(1, THIN_VECTORS)
 
 @compiled
 def _slide_tall(w, b, have, planes, offsets, D, start, stop, width, oh, ow, y):
-    """Slide as many filters as a tile has rows."""
+    """Slide up to ROWS filters at once over outputs start to stop, a tile of WIDTH outputs at a time."""
     P = oh * ow
     to, pitch = tiles.tile_memory(), WIDTH
     for j in range(start, stop, WIDTH):
         count = min(WIDTH, stop - j)
-        if width == ow:  # there is nothing beyond the border
+        if width == ow:  # the plane is as wide as the output: a tile writes there itself
             to, pitch = y + 4 * j, P
         tiles.multiply(w, D, have, 1, planes + 4 * j, offsets, D, count, b, to, pitch)
         if width != ow:
@@ -118,21 +121,21 @@ def _slide_tall(w, b, have, planes, offsets, D, start, stop, width, oh, ow, y):
 
 @compiled
 def _slide_thin(w, b, planes, offsets, D, start, stop, width, oh, ow, y):
-    """Slide one filter, over wider stretches."""
+    """Slide one filter over outputs start to stop, a stretch of THIN_WIDTH outputs at a time."""
     tile = tiles.tile_memory()
     for j in range(start, stop, THIN_WIDTH):
         count = min(THIN_WIDTH, stop - j)
-        if count > THIN_WIDTH - LANES:
-            _thin(w, D, 1, 1, planes + 4 * j, offsets, D, count - THIN_WIDTH + LANES, b, tile, THIN_WIDTH)
+        if count > THIN_WIDTH - VECTOR:
+            _thin(w, D, 1, 1, planes + 4 * j, offsets, D, count - THIN_WIDTH + VECTOR, b, tile, THIN_WIDTH)
         else:
-            for i in range(0, count, LANES):
-                tiles.multiply(w, D, 1, 1, planes + 4 * (j + i), offsets, D, min(LANES, count - i), b, tile + 4 * i, 0)
+            for i in range(0, count, VECTOR):
+                tiles.multiply(w, D, 1, 1, planes + 4 * (j + i), offsets, D, min(VECTOR, count - i), b, tile + 4 * i, 0)
         _write(tile, THIN_WIDTH, 1, j, count, width, oh, ow, y)
 
 
 @compiled
 def _write(tile, stride, rows, j, count, width, oh, ow, target):
-    """Write a tile's rows from output j of a plane's width on, without those beyond the right border."""
+    """Write `count` outputs of each row of a tile, from output j on, leaving out those beyond the right border."""
     sums = words.floats(tile, (rows, stride))
     y = words.floats(target, (rows, oh * ow))
     for m in range(rows):
@@ -149,24 +152,24 @@ def _write(tile, stride, rows, j, count, width, oh, ow, target):
             u, v = u + 1, 0
 
 
-_dots = tiles.dot_tile(SLOPES_A_TILE, TAPS_A_TILE)
+_dots = tiles.dot_tile(DOT_ROWS, DOT_TAPS)
 
 
-@entry
+@task
 def _add_products(block, piece):
     """dw[k, d] += Σ dy[n, k, j] · x[n, offset[d] + j] over n and j, for some of a group's filters k and taps d."""
-    (planes, slopes, offsets, dw, parts, cuts, filters, D, N, at_a_time, columns, image, channels, slopes_image,
+    (planes, grads, offsets, dw, parts, cuts, filters, D, N, at_a_time, columns, image, channels, grads_image,
      row) = values(block, 15)
     g, up, cut = piece // cuts // parts, piece // cuts % parts, piece % cuts
-    low, high = part_in_steps(filters, SLOPES_A_TILE, up, parts)
-    first, end = part_in_steps(D, TAPS_A_TILE, cut, cuts)
+    low, high = part_in_steps(filters, DOT_ROWS, up, parts)
+    first, end = part_in_steps(D, DOT_TAPS, cut, cuts)
     for n in range(0, N, at_a_time):
         for j in range(0, columns, DOTS):
             at = planes + 4 * (n * image + g * channels + j)
-            for m in range(low, high, SLOPES_A_TILE):
+            for m in range(low, high, DOT_ROWS):
                 k = g * filters + m
-                slope = slopes + 4 * (n * slopes_image + k * row + j)
-                for d in range(first, end, TAPS_A_TILE):
-                    _dots(slope, row, min(SLOPES_A_TILE, filters - m), slopes_image, at, image, offsets + 8 * d,
-                          min(TAPS_A_TILE, D - d), min(DOTS, columns - j), min(at_a_time, N - n), dw + 4 * (k * D + d),
+                grad = grads + 4 * (n * grads_image + k * row + j)
+                for d in range(first, end, DOT_TAPS):
+                    _dots(grad, row, min(DOT_ROWS, filters - m), grads_image, at, image, offsets + 8 * d,
+                          min(DOT_TAPS, D - d), min(DOTS, columns - j), min(at_a_time, N - n), dw + 4 * (k * D + d),
                           D)

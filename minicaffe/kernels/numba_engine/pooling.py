@@ -1,4 +1,8 @@
-"""Twins of the pooling kernels: windows side by side in the lanes of a register, planes shared out to threads."""
+"""Pooling with VECTOR neighbouring windows at a time, one in each element of a vector; threads share the planes.
+
+A window is only a few pixels wide, so a loop over one window could not use vectors. Where windows are too far apart, or
+too few lie in a row, they are computed one by one: the tasks whose names end in `_one_by_one`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ import numpy as np
 from minicaffe.kernels.definitions import pooling as definitions
 from minicaffe.kernels.definitions.pooling import LOWEST, Pair
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.pieces import floats_of, indices_of, part, pieces, sum_of
-from minicaffe.kernels.numba_engine.registers import LANES, MASKS
+from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.vectors import (
     as_floats,
     evens,
@@ -29,21 +33,21 @@ from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
 LEAST = np.float32(LOWEST)
-TAPS = 4  # a window's taps take together the time of so many numbers that are only read and written
+TAPS = 4  # an output takes the time of so many numbers that are only copied
 
 
 @definitions.max_pool.implementation("numba", recordable=True)
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray, index: np.ndarray | None) -> None:
-    """See the definition."""
+    """VECTOR windows at a time; the index of the maximum is found in the same pass."""
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
     count = pieces(x.size + TAPS * y.size, planes)
-    run = _max_pool if _in_lanes(y, stride) else _max_pool_anyhow
+    run = _max_pool if _in_lanes(y, stride) else _max_pool_one_by_one
     run(count, x, y, index, planes, *sizes, *kernel, *stride, *pad, count)
 
 
 @definitions.max_pool_grad.implementation("numba", recordable=True)
 def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
-    """See the definition."""
+    """Plane by plane: a plane stays in cache from its clearing to the last addition."""
     planes = dy.shape[0] * dy.shape[1]
     count = pieces(dx.size + TAPS * dy.size, planes)
     _max_pool_grad(count, dy, index, dx, planes, dy.shape[2] * dy.shape[3], dx.shape[2] * dx.shape[3], count)
@@ -51,31 +55,31 @@ def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
 
 @definitions.ave_pool.implementation("numba", recordable=True)
 def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> None:
-    """See the definition."""
+    """VECTOR windows at a time; one window as large as the image is a plain sum."""
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
     count = pieces(x.size + TAPS * y.size, planes)
     if _global(x, kernel, pad, y):
         _means(count, x, y, planes, sizes[0] * sizes[1], count)
         return
-    run = _ave_pool if _in_lanes(y, stride) else _ave_pool_anyhow
+    run = _ave_pool if _in_lanes(y, stride) else _ave_pool_one_by_one
     run(count, x, y, planes, *sizes, *kernel, *stride, *pad, count)
 
 
 @definitions.ave_pool_grad.implementation("numba", recordable=True)
 def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.ndarray) -> None:
-    """See the definition."""
+    """VECTOR pixels at a time: what windows give to the pixels of a row is added up once for all rows of a window."""
     planes, sizes = dy.shape[0] * dy.shape[1], (*dx.shape[2:], *dy.shape[2:])
     count = pieces(dx.size + TAPS * dy.size, planes)
     if _global(dx, kernel, pad, dy):
         _spread_means(count, dy, dx, planes, sizes[0] * sizes[1], count)
         return
     shares = borrow("shares", (count, dy.shape[2] * dy.shape[3]), dx.dtype)
-    run = _ave_pool_grad if _in_lanes(dy, stride) else _ave_pool_grad_anyhow
+    run = _ave_pool_grad if _in_lanes(dy, stride) else _ave_pool_grad_one_by_one
     run(count, dy, dx, shares, planes, *sizes, *kernel, *stride, *pad, count)
 
 
 def _in_lanes(y: np.ndarray, stride: Pair) -> bool:
-    """Whether windows can lie side by side in the lanes of a register, and so many do that it is worth it."""
+    """Whether neighbouring windows are at most 2 pixels apart, and enough of them lie in a row to use vectors."""
     return MASKS and stride[1] <= 2 and y.shape[3] > 2
 
 
@@ -84,26 +88,26 @@ def _global(x: np.ndarray, kernel: Pair, pad: Pair, y: np.ndarray) -> bool:
     return (*x.shape[2:], *y.shape[2:], *pad) == (*kernel, 1, 1, 0, 0)
 
 
-# --- entries ------------------------------------------------------------------------------------------------
+# --- compiled tasks ------------------------------------------------------------------------------------------------
 
 @helper
 def _pixels(row, left, W, sw, other):
     """Pixels left, left + sw, … of a row of W at an address; `other` beyond its ends."""
     if sw == 1:
         return load(row, left, W, other)
-    return evens(load(row, left, W, other), load(row, left + LANES, W, other))
+    return evens(load(row, left, W, other), load(row, left + VECTOR, W, other))
 
 
-@entry
+@task
 def _max_pool(block, piece):
-    """y = the largest pixel of each window and index = where it lies in its plane; LANES windows at a time."""
+    """y = the largest pixel of each window and index = where it lies in its plane; VECTOR windows at a time."""
     x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
     lowest = spread(LEAST)
     for row in range(first * oh, end * oh):
         plane, r = row // oh, row % oh
         source = x + 4 * plane * H * W
-        for q in range(0, ow, LANES):
+        for q in range(0, ow, VECTOR):
             best, chosen = lowest, spread(np.int32(-1))
             for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
                 for j in range(kw):
@@ -116,8 +120,8 @@ def _max_pool(block, piece):
                 store(index + 4 * row * ow, q, ow, chosen)
 
 
-@entry
-def _max_pool_anyhow(block, piece):
+@task
+def _max_pool_one_by_one(block, piece):
     """The same, window by window."""
     x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
@@ -135,7 +139,7 @@ def _max_pool_anyhow(block, piece):
                 indices_of(index, 0, planes * oh * ow)[plane * oh * ow + o] = chosen
 
 
-@entry
+@task
 def _max_pool_grad(block, piece):
     """dx[index] += dy, plane by plane; where index is −1, no pixel was chosen."""
     dy_at, index_at, dx_at, planes, outputs, inputs, count = values(block, 7)
@@ -150,9 +154,9 @@ def _max_pool_grad(block, piece):
                 dx[np.uintp(index[o])] += dy[o]
 
 
-@entry
+@task
 def _ave_pool(block, piece):
-    """y = the mean of each window's pixels, of which the padding has some; LANES windows at a time."""
+    """y = the mean of each window's pixels, of which the padding has some; VECTOR windows at a time."""
     x, y, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 14)
     first, end = part(planes, piece, count)
     zero = spread(np.float32(0))
@@ -160,7 +164,7 @@ def _ave_pool(block, piece):
         plane, r = row // oh, row % oh
         top, bottom = r * sh - ph, min(r * sh - ph + kh, H + ph)
         source = x + 4 * plane * H * W
-        for q in range(0, ow, LANES):
+        for q in range(0, ow, VECTOR):
             total, left = zero, q * sw - pw
             for h in range(max(0, top), min(H, bottom)):
                 for j in range(kw):
@@ -177,8 +181,8 @@ def _sizes(height, left, sw, kw, end):
     return times(as_floats(width), spread(np.float32(height)))
 
 
-@entry
-def _ave_pool_anyhow(block, piece):
+@task
+def _ave_pool_one_by_one(block, piece):
     """The same, window by window."""
     x, y, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 14)
     first, end = part(planes, piece, count)
@@ -195,7 +199,7 @@ def _ave_pool_anyhow(block, piece):
                 total / np.float32((bottom - top) * (right - left)))
 
 
-@entry
+@task
 def _means(block, piece):
     """y[plane] = the mean of its pixels."""
     x, means, planes, size, count = values(block, 5)
@@ -205,7 +209,7 @@ def _means(block, piece):
         y[plane] = sum_of(floats_of(x, plane * size, (plane + 1) * size)) / np.float32(size)
 
 
-@entry
+@task
 def _spread_means(block, piece):
     """dx = dy[plane] / size, all over the plane."""
     slopes, dx, planes, size, count = values(block, 5)
@@ -215,9 +219,9 @@ def _spread_means(block, piece):
         floats_of(dx, plane * size, (plane + 1) * size)[:] = dy[plane] / np.float32(size)
 
 
-@entry
+@task
 def _ave_pool_grad(block, piece):
-    """dx = the sum of the shares, dy / size, of the windows that read a pixel; LANES pixels at a time."""
+    """dx = the sum of the shares, dy / size, of the windows that read a pixel; VECTOR pixels at a time."""
     dy_at, dx_at, rooms, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
     shares = rooms + 4 * piece * oh * ow
@@ -226,28 +230,28 @@ def _ave_pool_grad(block, piece):
         floats_of(dx, 0, H * W)[:] = 0
         for r in range(oh):
             height, row = min(r * sh - ph + kh, H + ph) - (r * sh - ph), 4 * r * ow
-            for q in range(0, ow, LANES):
+            for q in range(0, ow, VECTOR):
                 dy = load(dy_at + 4 * plane * oh * ow + row, q, ow, spread(np.float32(0)))
                 store(shares + row, q, ow, over(dy, _sizes(height, q * sw - pw, sw, kw, W + pw)))
         for r in range(oh):
             top, bottom, row = max(0, r * sh - ph), min(H, r * sh - ph + kh), shares + 4 * r * ow
             if sw == 1:
-                for w in range(0, W, LANES):
+                for w in range(0, W, VECTOR):
                     received = _received(row, w + pw, ow, 0, kw, 1)
                     for h in range(top, bottom):
                         _add(dx + 4 * h * W, w, W, received)
             else:
-                for m in range(0, (W + 1) // 2, LANES):  # pixels 2m, 2m + 2, … and their right neighbours
+                for m in range(0, (W + 1) // 2, VECTOR):  # pixels 2m, 2m + 2, … and their right neighbours
                     left = _received(row, m + pw // 2, ow, pw % 2, kw, 2)
                     right = _received(row, m + (pw + 1) // 2, ow, (pw + 1) % 2, kw, 2)
                     for h in range(top, bottom):
                         _add(dx + 4 * h * W, 2 * m, W, zipped(left, right))
-                        _add(dx + 4 * h * W, 2 * m + LANES, W, zipped_rest(left, right))
+                        _add(dx + 4 * h * W, 2 * m + VECTOR, W, zipped_rest(left, right))
 
 
 @helper
 def _received(shares, q, ow, tap, kw, sw):
-    """The sums of the shares of windows q, q − 1, … whose taps `tap`, tap + sw, … lie on a pixel, for LANES pixels."""
+    """The sums of the shares of windows q, q − 1, … whose taps `tap`, tap + sw, … lie on a pixel, for VECTOR pixels."""
     total = spread(np.float32(0))
     for j in range(tap, kw, sw):
         total = plus(total, load(shares, q - j // sw, ow, spread(np.float32(0))))
@@ -260,8 +264,8 @@ def _add(row, at, W, more):
     store(row, at, W, plus(load(row, at, W, more), more))
 
 
-@entry
-def _ave_pool_grad_anyhow(block, piece):
+@task
+def _ave_pool_grad_one_by_one(block, piece):
     """The same, window by window."""
     dy_at, dx_at, _, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)

@@ -1,7 +1,9 @@
-"""A vector register of this machine, and the words of LLVM that fill it, mask it and write it.
+"""Vector registers of this processor, and the LLVM instructions that load, mask, combine and store them.
 
-LLVM's vectorizer keeps sums in memory and leaves short rows alone, so what must be fast is written in LLVM's own
-language: tiles.py (whole loops) and vectors.py (single steps). Both are made of what is here.
+LLVM's vectorizer keeps sums in memory, and uses no vectors for short rows. So the code that must be quick is written in
+LLVM's own language: whole loops in tiles.py, single steps in vectors.py. Both are made of what is here.
+
+These functions run when numba compiles. `builder` writes the instructions; a value is the result of one of them.
 """
 
 from __future__ import annotations
@@ -14,15 +16,15 @@ from llvmlite import ir
 from numba.core import cgutils
 
 _features = llvm.get_host_cpu_features()
-LANES = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4  # float32 numbers of a register
-MASKS = bool(_features.get("avx"))                                            # whether a part of one can be moved
-REGISTERS = 16 if LANES == 8 else 32                                          # how many there are
+VECTOR = 16 if _features.get("avx512f") else 8 if _features.get("avx") else 4  # float32 numbers in a register
+MASKS = bool(_features.get("avx"))                                       # whether part of a vector can be loaded
+REGISTERS = 16 if VECTOR == 8 else 32                                     # how many registers there are
 
 WORD, FLOAT, INDEX = ir.IntType(64), ir.FloatType(), ir.IntType(32)
-FLOATS, INDICES, MASK = (ir.VectorType(kind, LANES) for kind in (FLOAT, INDEX, ir.IntType(1)))
-ZEROS = ir.Constant(FLOATS, [0.0] * LANES)
-RAMP = ir.Constant(INDICES, list(range(LANES)))
-ALIGNED = 4  # bytes: a register may be read from any number on
+FLOATS, INDICES, MASK = (ir.VectorType(kind, VECTOR) for kind in (FLOAT, INDEX, ir.IntType(1)))
+ZEROS = ir.Constant(FLOATS, [0.0] * VECTOR)
+RAMP = ir.Constant(INDICES, list(range(VECTOR)))
+ALIGNED = 4  # bytes: a vector may begin at any float32 number in memory
 
 
 def word(value: int) -> Any:
@@ -31,47 +33,47 @@ def word(value: int) -> Any:
 
 
 def pointer(builder: Any, address: Any, kind: Any = FLOAT) -> Any:
-    """The address as a pointer to what lies there."""
+    """The address as a pointer to numbers of this type."""
     return builder.inttoptr(address, kind.as_pointer())
 
 
 def spread(builder: Any, number: Any, kind: Any = FLOATS) -> Any:
-    """A register that holds the number in every lane."""
+    """A vector that holds the number in every element."""
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(INDEX, 0))
-    return chosen(builder, first, ir.Constant(kind, ir.Undefined), [0] * LANES)
+    return chosen(builder, first, ir.Constant(kind, ir.Undefined), [0] * VECTOR)
 
 
 def chosen(builder: Any, a: Any, b: Any, lanes: Sequence[int]) -> Any:
-    """Some lanes of two registers: b's are numbered behind a's."""
+    """A vector of some elements of two others; those of b are numbered behind those of a."""
     return builder.shuffle_vector(a, b, ir.Constant(INDICES, list(lanes)))
 
 
 def lanes_below(builder: Any, count: Any, first: Any = None) -> Any:
-    """The mask of the lanes l with 0 ≤ first + l < count; `first` is 0 where it is not given."""
+    """The mask of the elements l with 0 ≤ first + l < count; `first` is 0 where it is not given."""
     at = RAMP if first is None else builder.add(RAMP, spread(builder, builder.trunc(first, INDEX), INDICES))
     return builder.icmp_unsigned("<", at, spread(builder, builder.trunc(count, INDEX), INDICES))
 
 
 def load(builder: Any, at: Any, mask: Any = None, other: Any = ZEROS) -> Any:
-    """The numbers from a pointer on; with a mask, `other` in the lanes that it leaves out, whose memory is not read."""
+    """The vector at a pointer; with a mask, memory that it leaves out is not read, and `other` stands there."""
     place = builder.bitcast(at, FLOATS.as_pointer())
     if mask is None:
         value = builder.load(place)
         value.align = ALIGNED
         return value
     kind = ir.FunctionType(FLOATS, [place.type, INDEX, MASK, FLOATS])
-    read = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
+    read = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{VECTOR}f32.p0")
     return builder.call(read, [place, ir.Constant(INDEX, ALIGNED), mask, other])
 
 
 def store(builder: Any, value: Any, at: Any, mask: Any = None) -> None:
-    """Write a register from a pointer on; with a mask, only the lanes that it has."""
+    """Write a vector to a pointer; with a mask, only the elements that it has."""
     place = builder.bitcast(at, value.type.as_pointer())
     if mask is None:
         builder.store(value, place).align = ALIGNED
         return
     kind = ir.FunctionType(ir.VoidType(), [value.type, place.type, INDEX, MASK])
-    name = f"llvm.masked.store.v{LANES}{'f32' if value.type == FLOATS else 'i32'}.p0"
+    name = f"llvm.masked.store.v{VECTOR}{'f32' if value.type == FLOATS else 'i32'}.p0"
     write = cgutils.get_or_insert_function(builder.module, kind, name)
     builder.call(write, [value, place, ir.Constant(INDEX, ALIGNED), mask])
 
@@ -79,11 +81,11 @@ def store(builder: Any, value: Any, at: Any, mask: Any = None) -> None:
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a · b + c, rounded once."""
     kind = ir.FunctionType(FLOATS, [FLOATS] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32"), [a, b, c])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{VECTOR}f32"), [a, b, c])
 
 
 def total(builder: Any, value: Any) -> Any:
-    """The sum of all lanes."""
+    """The sum of all elements, in any order."""
     kind = ir.FunctionType(FLOAT, [FLOAT, FLOATS])
-    add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+    add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{VECTOR}f32")
     return builder.call(add, [ir.Constant(FLOAT, 0.0), value], fastmath=("reassoc",))

@@ -1,4 +1,7 @@
-"""The twin of softmax: a row, or some columns, stay in the first cache from their largest number to their quotients."""
+"""Softmax: a row, or some columns, stay in a core's first cache for all three passes over them.
+
+The passes are: find the largest number, sum the exponentials, divide by the sum.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,19 @@ import numpy as np
 
 from minicaffe.kernels.definitions import softmax as definitions
 from minicaffe.kernels.numba_engine.compiled import compiled
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.exponential import bits_of, exp, number_of
 from minicaffe.kernels.numba_engine.pieces import copy, floats_of, part, pieces, sum_of, unless_same
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import values
 from minicaffe.kernels.workspace import borrow
 
-WIDTH = 512  # columns whose largest numbers and sums are kept at a time
-DEAR = 4     # an exponential takes the time of so many numbers that are only read and written
+WIDTH = 512  # columns that are computed at a time
+DEAR = 4     # an exponential takes the time of so many numbers that are only copied
 
 
 @definitions.softmax.implementation("numba", recordable=True)
 def softmax(x: np.ndarray, axis: int, out: np.ndarray) -> np.ndarray:
-    """See the definition."""
+    """Row by row where the axis is the last, else WIDTH columns at a time."""
     outer, C, inner = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1:])
     if inner == 1:
         count = pieces(DEAR * x.size, outer)
@@ -32,7 +35,7 @@ def softmax(x: np.ndarray, axis: int, out: np.ndarray) -> np.ndarray:
     return out
 
 
-@entry
+@task
 def _softmax_rows(block, piece):
     """y[n, c] = exp(x[n, c] − m) / Σ exp(x[n, j] − m), for some rows n."""
     x, out, outer, C, count = values(block, 5)
@@ -49,7 +52,7 @@ def _softmax_rows(block, piece):
             y[c] /= total
 
 
-@entry
+@task
 def _softmax_columns(block, piece):
     """The same of (outer, C, inner) along C: WIDTH columns at a time."""
     x, y, room, outer, C, inner, count = values(block, 7)
@@ -65,7 +68,7 @@ def _softmax_columns(block, piece):
 
 @compiled
 def _normalize_columns(x, y, at, C, inner, most, total):
-    """Softmax down some columns, whose first number is number `at`; x may be address 0, for in place."""
+    """Softmax down some columns, the first of which begins at number `at`; x is address 0 to work in place."""
     width = most.size
     most[:] = -np.inf
     total[:] = 0
@@ -88,7 +91,11 @@ def _normalize_columns(x, y, at, C, inner, most, total):
 
 @compiled
 def _largest(x):
-    """max x, NaN if one of them is +NaN. Numbers' bits, with a negative one's turned over, ascend as they do."""
+    """The maximum of x, and NaN if x has a NaN whose sign is +.
+
+    The bits of the numbers are compared as integers: LLVM computes a maximum of integers with vectors, but because of
+    NaN not one of floats. Where the sign is −, all other bits are flipped, so that the bits sort like the floats.
+    """
     most = np.int32(-1 << 31)
     for i in range(x.size):
         bits = bits_of(x[i])

@@ -1,8 +1,11 @@
-"""The innermost loops of every matrix product, as vector instructions: a tile of results stays in registers.
+"""The innermost loops of all matrix products and correlations, written as vector instructions.
 
-LLVM's own vectorizer keeps sums in memory; so these few loops are written in its language, once for all kernels. The
-one idea: what is multiplied is found through a table of offsets, so a row of a matrix, a tap of a filter and a pixel
-of an image are the same to a tile.
+Each loop computes a *tile*: a small rectangle of results that stays in vector registers until it is finished. LLVM's
+own vectorizer would write the sums to memory and read them again at each step. So these few loops are written in LLVM's
+language, once for all kernels.
+
+A tile finds what it multiplies through a table of offsets. So one loop serves rows of a matrix, taps of a filter, and
+pixels of an image.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from numba.core import cgutils
 
 from minicaffe.kernels.numba_engine.registers import (
     FLOAT,
-    LANES,
     REGISTERS,
+    VECTOR,
     WORD,
     ZEROS,
     fma,
@@ -34,9 +37,9 @@ from minicaffe.kernels.numba_engine.registers import (
 from minicaffe.kernels.numba_engine.words import helper, intrinsic
 
 ROWS = REGISTERS // 4                                        # rows of a tile
-VECTORS = 3                                                  # vectors of a row of a tile
-WIDTH = LANES * VECTORS                                      # columns of a tile
-SLOPES_A_TILE, TAPS_A_TILE = (4, 6) if ROWS == 8 else (3, 4)  # of a tile of dot products
+TILE_VECTORS = 3                                             # vectors of a row of a tile
+WIDTH = VECTOR * TILE_VECTORS                                # columns of a tile
+DOT_ROWS, DOT_TAPS = (4, 6) if ROWS == 8 else (3, 4)  # rows and taps of a tile of dot products
 
 Body = Callable[[Any, Sequence[Any]], Sequence[Any]]
 
@@ -49,7 +52,7 @@ def starts(step: int, count: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def zeros(count: int) -> np.ndarray:
-    """The bias of rows that have none."""
+    """Zeros: the bias of a correlation without one."""
     return np.zeros(count, np.float32)
 
 
@@ -68,7 +71,7 @@ def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
         def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch = args
             masks = [None] * (vectors - 1) + [lanes_below(builder, lanes)]
-            real = [_clamped(builder, m, have) for m in range(rows)]  # a row that does not exist is the last again
+            real = [_clamped(builder, m, have) for m in range(rows)]  # a row too many is the last again
             lines = [_ahead(builder, pointer(builder, w), builder.mul(row, stride)) for row in real]
             sums = _outer_sums(builder, lines, deep, pointer(builder, x), pointer(builder, offsets, WORD), depth, masks)
             target = pointer(builder, out)
@@ -89,7 +92,7 @@ def _outer_sums(builder: Any, lines: Sequence[Any], deep: Any, x: Any, offsets: 
 
     def step(d: Any, sums: Sequence[Any]) -> list[Any]:
         at = _ahead(builder, x, builder.load(_ahead(builder, offsets, d)))
-        pixels = [load(builder, _ahead(builder, at, word(v * LANES)), mask) for v, mask in enumerate(masks)]
+        pixels = [load(builder, _ahead(builder, at, word(v * VECTOR)), mask) for v, mask in enumerate(masks)]
         added = []
         for m, line in enumerate(lines):
             weight = spread(builder, builder.load(_ahead(builder, line, builder.mul(d, deep))))
@@ -107,7 +110,7 @@ def _write_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any
         end = spread(builder, builder.load(_ahead(builder, ends, row)))
         at = _ahead(builder, out, builder.mul(row, pitch))
         for v, (result, mask) in enumerate(zip(line, masks, strict=True)):
-            store(builder, builder.fadd(result, end), _ahead(builder, at, word(v * LANES)), mask)
+            store(builder, builder.fadd(result, end), _ahead(builder, at, word(v * VECTOR)), mask)
 
 
 def _add_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any], have: Any, out: Any,
@@ -117,33 +120,33 @@ def _add_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any],
         with builder.if_then(builder.icmp_signed("<", word(m), have)):
             at = _ahead(builder, out, builder.load(_ahead(builder, distances, word(m))))
             for v, (result, mask) in enumerate(zip(line, masks, strict=True)):
-                place = _ahead(builder, at, word(v * LANES))
+                place = _ahead(builder, at, word(v * VECTOR))
                 store(builder, builder.fadd(load(builder, place, mask), result), place, mask)
 
 
 @intrinsic
 def tile_memory(typing: Any) -> Any:
-    """The address of room for a tile, on the stack of the function that asks."""
+    """The address of memory for a tile, on the stack of the function that calls this."""
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        room = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, 32 * LANES))
+        room = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, 32 * VECTOR))
         room.align = 64
         return builder.ptrtoint(room, WORD)
 
     return types.int64(), make
 
 
-_whole = {v: outer_tile(ROWS, v) for v in range(1, VECTORS + 1)}
-_added = {v: outer_tile(ROWS, v, scatter=True) for v in range(1, VECTORS + 1)}
+_whole = {v: outer_tile(ROWS, v) for v in range(1, TILE_VECTORS + 1)}
+_added = {v: outer_tile(ROWS, v, scatter=True) for v in range(1, TILE_VECTORS + 1)}
 _whole_1, _whole_2, _whole_3 = _whole[1], _whole[2], _whole[3]
 _added_1, _added_2, _added_3 = _added[1], _added[2], _added[3]
 
 
 @helper
 def multiply(w, stride, have, deep, x, offsets, depth, columns, ends, out, pitch):
-    """An outer_tile of ROWS rows, of which `have` exist, and so many columns as there are, at most WIDTH."""
-    vectors = (columns + LANES - 1) // LANES
-    lanes = columns - (vectors - 1) * LANES
+    """An outer_tile of ROWS rows, of which `have` exist, and `columns` columns, at most WIDTH."""
+    vectors = (columns + VECTOR - 1) // VECTOR
+    lanes = columns - (vectors - 1) * VECTOR
     if vectors == 3:
         _whole_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
     elif vectors == 2:
@@ -155,8 +158,8 @@ def multiply(w, stride, have, deep, x, offsets, depth, columns, ends, out, pitch
 @helper
 def multiply_and_add(w, stride, have, deep, x, offsets, depth, columns, ends, out):
     """The same, added to rows of `out` that begin at the distances `ends`."""
-    vectors = (columns + LANES - 1) // LANES
-    lanes = columns - (vectors - 1) * LANES
+    vectors = (columns + VECTOR - 1) // VECTOR
+    lanes = columns - (vectors - 1) * VECTOR
     if vectors == 3:
         _added_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
     elif vectors == 2:
@@ -183,9 +186,9 @@ def dot_tile(rows: int, taps: int) -> Any:
             places = [builder.load(_ahead(builder, table, _clamped(builder, d, reach))) for d in range(taps)]
 
             def image(n: Any, sums: Sequence[Any]) -> Sequence[Any]:
-                slopes = _ahead(builder, pointer(builder, dy), builder.mul(n, dy_image))
+                grads = _ahead(builder, pointer(builder, dy), builder.mul(n, dy_image))
                 pixels = _ahead(builder, pointer(builder, x), builder.mul(n, x_image))
-                return _dot_sums(builder, slopes, lines, pixels, places, columns, sums)
+                return _dot_sums(builder, grads, lines, pixels, places, columns, sums)
 
             sums = _loop(builder, images, 1, [ZEROS] * (rows * taps), image)
             _add_totals(builder, sums, taps, have, reach, pointer(builder, out), stride)
@@ -196,22 +199,22 @@ def dot_tile(rows: int, taps: int) -> Any:
     return tile
 
 
-def _dot_sums(builder: Any, slopes: Any, lines: Sequence[Any], pixels: Any, places: Sequence[Any], columns: Any,
+def _dot_sums(builder: Any, grads: Any, lines: Sequence[Any], pixels: Any, places: Sequence[Any], columns: Any,
               sums: Sequence[Any]) -> Sequence[Any]:
-    """The sums, lane by lane, with the products of every line and every place added over so many columns."""
-    whole = builder.mul(builder.sdiv(columns, word(LANES)), word(LANES))
+    """Add the products of every line with every place to the sums, a vector at a time, over so many columns."""
+    whole = builder.mul(builder.sdiv(columns, word(VECTOR)), word(VECTOR))
 
     def step(j: Any, sums: Sequence[Any], mask: Any = None) -> list[Any]:
-        a = [load(builder, _ahead(builder, slopes, builder.add(line, j)), mask) for line in lines]
+        a = [load(builder, _ahead(builder, grads, builder.add(line, j)), mask) for line in lines]
         b = [load(builder, _ahead(builder, pixels, builder.add(place, j)), mask) for place in places]
         return [fma(builder, p, q, sums[m * len(b) + d]) for m, p in enumerate(a) for d, q in enumerate(b)]
 
     rest = lanes_below(builder, builder.sub(columns, whole))
-    return step(whole, _loop(builder, whole, LANES, sums, step), rest)
+    return step(whole, _loop(builder, whole, VECTOR, sums, step), rest)
 
 
 def _add_totals(builder: Any, sums: Sequence[Any], taps: int, have: Any, reach: Any, out: Any, stride: Any) -> None:
-    """Add the sum of each register's lanes to its place in a tile with rows of `taps`, as far as it exists."""
+    """Add up each vector, and add the total to its element of the tile, where that exists; rows have `taps`."""
     for i, lanes in enumerate(sums):
         m, d = word(i // taps), word(i % taps)
         with builder.if_then(builder.and_(builder.icmp_signed("<", m, have), builder.icmp_signed("<", d, reach))):
@@ -220,7 +223,7 @@ def _add_totals(builder: Any, sums: Sequence[Any], taps: int, have: Any, reach: 
 
 
 def _loop(builder: Any, end: Any, step: int, carried: Sequence[Any], body: Body) -> Sequence[Any]:
-    """For i = 0, step, … below end: carried = body(i, carried). What is carried in the end."""
+    """Build the loop: for i = 0, step, … below end: carried = body(i, carried). Returns the last `carried`."""
     before = builder.block
     head, inside, after = (builder.append_basic_block() for _ in range(3))
     builder.branch(head)
@@ -238,10 +241,10 @@ def _loop(builder: Any, end: Any, step: int, carried: Sequence[Any], body: Body)
 
 
 def _ahead(builder: Any, at: Any, distance: Any) -> Any:
-    """The pointer, moved by so many numbers."""
+    """The pointer, moved forward by so many numbers."""
     return builder.gep(at, [distance])
 
 
 def _clamped(builder: Any, index: int, count: Any) -> Any:
-    """The index, or the last below count."""
+    """The index, or count − 1 if that is less."""
     return builder.select(builder.icmp_signed("<", word(index), count), word(index), builder.sub(count, word(1)))

@@ -1,4 +1,8 @@
-"""Tiles of vectors that are moved, or mapped by constants: changes of layout, and the steps of Winograd's way."""
+"""Small squares of vectors, transposed or multiplied by constant matrices, without leaving the registers.
+
+Transposing changes the layout of images (interleaved.py, winograd.py). The constant matrices are those of Winograd's
+transforms.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,25 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from minicaffe.kernels.numba_engine.registers import FLOATS, LANES, chosen, fma, lanes_below, load, pointer, store, word
+from minicaffe.kernels.numba_engine.registers import (
+    FLOATS,
+    VECTOR,
+    chosen,
+    fma,
+    lanes_below,
+    load,
+    pointer,
+    store,
+    word,
+)
 from minicaffe.kernels.numba_engine.words import intrinsic
 
 
 def map_tile(matrix: Any, *, biased: bool = False) -> Any:
-    """The tile  M x Mᵀ  of vectors, for a matrix M of constants and as many vectors x as it has columns, squared.
+    """The intrinsic that computes M x Mᵀ, for a constant matrix M and a square x whose elements are vectors.
 
-    Arguments are addresses and distances: of x, with those of its rows and columns; of the result, with those of its
-    rows and columns; with `biased`, of a vector to be added to each.
+    Its arguments are addresses and distances: the address of x, the distances between its rows and between its columns;
+    the same of the result; and, with `biased`, the address of a vector that is added to each element.
     """
     M = [[float(value) for value in row] for row in matrix]
 
@@ -44,14 +58,14 @@ def _place(builder: Any, base: Any, i: int, row: Any, j: int, column: Any) -> An
 
 
 def _product(builder: Any, M: Sequence[Sequence[float]], vectors: Sequence[Any]) -> list[Any]:
-    """M times a column of vectors; factors 0 and ±1 cost no multiplication."""
+    """M times a column of vectors. Factors 0 and ±1 cost no multiplication, and M has many of them."""
     results = []
     for row in M:
         total: Any = None
         for factor, vector in zip(row, vectors, strict=True):
             if factor == 0:
                 continue
-            times = ir.Constant(FLOATS, [factor] * LANES)
+            times = ir.Constant(FLOATS, [factor] * VECTOR)
             if total is None:
                 total = vector if factor == 1 else builder.fmul(times, vector)
             elif abs(factor) == 1:
@@ -64,9 +78,9 @@ def _product(builder: Any, M: Sequence[Sequence[float]], vectors: Sequence[Any])
 
 @intrinsic
 def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pitch: Any, rows: Any) -> Any:
-    """out[j, i] = x[i, j] for LANES rows i and LANES columns j, of which `columns` are read and `rows` are written.
+    """out[j, i] = x[i, j] for VECTOR rows i and VECTOR columns j, of which `columns` are read and `rows` are written.
 
-    x and out are addresses, their rows `stride` and `pitch` numbers apart.
+    x and out are addresses; their rows are `stride` and `pitch` numbers apart.
     """
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -75,7 +89,7 @@ def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pit
         read, written = lanes_below(builder, columns), lanes_below(builder, rows)
         last = builder.sub(rows, word(1))
         lines = []
-        for i in range(LANES):  # a row that does not exist is the last again
+        for i in range(VECTOR):  # a row beyond the last reads the last again
             row = builder.select(builder.icmp_signed("<", word(i), rows), word(i), last)
             lines.append(load(builder, builder.gep(source, [builder.mul(row, stride)]), read))
         for j, line in enumerate(_transposed(builder, lines)):
@@ -87,12 +101,12 @@ def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pit
 
 
 def _transposed(builder: Any, lines: Sequence[Any]) -> list[Any]:
-    """LANES vectors as the columns of the square they make: blocks of 1 × 1, 2 × 2, … swap across the diagonal."""
+    """The transpose of a square of VECTOR vectors: squares of 1 × 1, 2 × 2, 4 × 4, … swap across the diagonal."""
     turned, step = list(lines), 1
-    while step < LANES:
-        low = [i if not i & step else i - step + LANES for i in range(LANES)]
-        high = [i + step if not i & step else i + LANES for i in range(LANES)]
-        for i in range(LANES):
+    while step < VECTOR:
+        low = [i if not i & step else i - step + VECTOR for i in range(VECTOR)]
+        high = [i + step if not i & step else i + VECTOR for i in range(VECTOR)]
+        for i in range(VECTOR):
             if not i & step:
                 pair = turned[i], turned[i + step]
                 turned[i], turned[i + step] = (chosen(builder, *pair, order) for order in (low, high))

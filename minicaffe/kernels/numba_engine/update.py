@@ -1,4 +1,8 @@
-"""The twin of a whole step of a parameter: decay, update and subtraction in one pass over memory, for each rule."""
+"""A whole step of a parameter in one pass over memory: weight decay, the solver's rule, and the subtraction.
+
+A large net's parameters do not fit in any cache. So its step takes as long as memory is read and written, and one pass
+instead of several is what makes it quick.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,17 @@ import numpy as np
 
 from minicaffe.kernels.definitions import update as definitions
 from minicaffe.kernels.numba_engine import words
-from minicaffe.kernels.numba_engine.entry import Entry, entry
 from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
+from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
 
-DECAY, RATE = 6, 7  # where a rule's numbers stand in a block, behind w, dw, h, h2, their size and the number of pieces
+DECAY, RATE = 6, 7  # which words of a block hold the rule's numbers: behind w, dw, h, h2, size, number of pieces
 
 
 @definitions.take_step.implementation("numba", recordable=True)
 def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
-    """See the definition."""
+    """By the task of the solver's rule, where it has one."""
     if update not in STEPS:
         definitions.take_step.on("numpy")(update, numbers, decay, w, dw, *history)
         return
@@ -41,7 +45,7 @@ def _number(block, i):
 
 @helper
 def _rest(block, i):
-    """1 less a number, rounded once."""
+    """1 − a number, computed in float64 and then rounded to float32."""
     return np.float32(1 - words.number(block[i]))
 
 
@@ -50,7 +54,7 @@ def _decayed(dw, w, decay):
     return dw + decay * w if decay != 0 else dw  # without decay a weight may be infinite
 
 
-@entry
+@task
 def _sgd(block, piece):
     """h = momentum · h + rate · g;  w −= h, for the decayed gradient g."""
     w, dw, h, _ = _stretch(block, piece)
@@ -62,7 +66,7 @@ def _sgd(block, piece):
         w[i] -= step
 
 
-@entry
+@task
 def _nesterov(block, piece):
     """h' = momentum · h + rate · g;  w −= (1 + momentum) · h' − momentum · h."""
     w, dw, h, _ = _stretch(block, piece)
@@ -75,7 +79,7 @@ def _nesterov(block, piece):
         w[i] -= dw[i]
 
 
-@entry
+@task
 def _adagrad(block, piece):
     """h += g²;  w −= rate · g / (√h + delta)."""
     w, dw, h, _ = _stretch(block, piece)
@@ -87,7 +91,7 @@ def _adagrad(block, piece):
         w[i] -= dw[i]
 
 
-@entry
+@task
 def _rmsprop(block, piece):
     """h = keep · h + (1 − keep) · g²;  w −= rate · g / (√h + delta)."""
     w, dw, h, _ = _stretch(block, piece)
@@ -100,7 +104,7 @@ def _rmsprop(block, piece):
         w[i] -= dw[i]
 
 
-@entry
+@task
 def _adadelta(block, piece):
     """h as in RMSProp;  u = g · √((h2 + delta) / (h + delta));  h2 as h, of u;  w −= rate · u."""
     w, dw, h, h2 = _stretch(block, piece)
@@ -115,7 +119,7 @@ def _adadelta(block, piece):
         w[i] -= dw[i]
 
 
-@entry
+@task
 def _adam(block, piece):
     """h and h2 = running means of g and of g²;  w −= rate · h / (√h2 + delta)."""
     w, dw, h, h2 = _stretch(block, piece)
@@ -130,6 +134,6 @@ def _adam(block, piece):
         w[i] -= dw[i]
 
 
-STEPS: dict[Callable[..., object], Entry] = {
+STEPS: dict[Callable[..., object], Task] = {
     definitions.sgd_update: _sgd, definitions.nesterov_update: _nesterov, definitions.adagrad_update: _adagrad,
     definitions.rmsprop_update: _rmsprop, definitions.adadelta_update: _adadelta, definitions.adam_update: _adam}

@@ -1,7 +1,8 @@
-"""Vector registers as values: LANES numbers that compiled code loads, compares and stores at a time.
+"""Vectors as values in compiled code: VECTOR numbers that are loaded, compared and stored at a time.
 
-Rows of a small image are shorter than what LLVM's vectorizer asks for before it uses registers at all. Here a load
-or a store says which lanes exist, so that a row of five costs what a row of sixteen does.
+LLVM's vectorizer uses vectors only for rows that are long enough, and rows of a small image are not. Here each load and
+store says how many numbers exist, and the rest of the vector is masked. So a row of five costs no more than a row of
+sixteen.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from numba import types
 from numba.extending import models, register_model
 
 from minicaffe.kernels.numba_engine import registers
-from minicaffe.kernels.numba_engine.registers import FLOATS, INDICES, LANES, RAMP
+from minicaffe.kernels.numba_engine.registers import FLOATS, INDICES, RAMP, VECTOR
 from minicaffe.kernels.numba_engine.words import intrinsic
 
 
 class _Floats(types.Type):
     def __init__(self) -> None:
-        super().__init__("a register of float32")
+        super().__init__("a vector of float32")
 
 
 class _Indices(types.Type):
     def __init__(self) -> None:
-        super().__init__("a register of int32")
+        super().__init__("a vector of int32")
 
 
 @register_model(_Floats)
@@ -42,7 +43,7 @@ floats, indices = _Floats(), _Indices()
 
 
 def _made_of(function: Any, result: Any, *arguments: Any) -> Any:
-    """An operation that `function(builder, *values)` builds."""
+    """An intrinsic of these types, whose instructions `function(builder, *values)` writes."""
     signature = result(*arguments)
 
     def make(context: Any, builder: Any, _: Any, args: Any) -> Any:
@@ -67,7 +68,7 @@ def load(typing: Any, address: Any, first: Any, limit: Any, other: Any) -> Any:
 
 @intrinsic
 def store(typing: Any, address: Any, first: Any, limit: Any, value: Any) -> Any:
-    """Write a register to places first, first + 1, … of the `limit` at an address, as far as they exist."""
+    """Write a vector to numbers first, first + 1, … of the `limit` numbers at an address, as far as they exist."""
     def make(builder: Any, address: Any, first: Any, limit: Any, value: Any) -> None:
         registers.store(builder, value, _place(builder, address, first), registers.lanes_below(builder, limit, first))
     return _made_of(make, types.void, types.int64, types.int64, types.int64, value)
@@ -75,7 +76,7 @@ def store(typing: Any, address: Any, first: Any, limit: Any, value: Any) -> Any:
 
 @intrinsic
 def spread(typing: Any, number: Any) -> Any:
-    """The number in every lane."""
+    """A vector that holds the number in every element."""
     kind, result = (INDICES, indices) if isinstance(number, types.Integer) else (FLOATS, floats)
     taken = types.int32 if result is indices else types.float32
     return _made_of(lambda builder, value: registers.spread(builder, value, kind), result, taken)
@@ -92,32 +93,32 @@ def ramp(typing: Any, first: Any, step: Any) -> Any:
 
 @intrinsic
 def evens(typing: Any, a: Any, b: Any) -> Any:
-    """Lanes 0, 2, 4, … of two registers that follow each other."""
-    every_other = range(0, 2 * LANES, 2)
+    """Elements 0, 2, 4, … of two vectors seen as one."""
+    every_other = range(0, 2 * VECTOR, 2)
     return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, every_other), floats, floats, floats)
 
 
 def _zip(a: int) -> Any:
-    """Lanes of two registers in turn, from lane `a` on."""
-    lanes = [a + i // 2 + i % 2 * LANES for i in range(LANES)]
+    """Elements of two vectors in turn, from element `a` on."""
+    lanes = [a + i // 2 + i % 2 * VECTOR for i in range(VECTOR)]
     return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, lanes), floats, floats, floats)
 
 
 @intrinsic
 def zipped(typing: Any, a: Any, b: Any) -> Any:
-    """a[0], b[0], a[1], b[1], … as far as they go."""
+    """a[0], b[0], a[1], b[1], … up to the end of the vector."""
     return _zip(0)
 
 
 @intrinsic
 def zipped_rest(typing: Any, a: Any, b: Any) -> Any:
-    """What `zipped` has no lanes for."""
-    return _zip(LANES // 2)
+    """The rest of a[0], b[0], a[1], b[1], …, which does not fit into `zipped`."""
+    return _zip(VECTOR // 2)
 
 
 @intrinsic
 def if_greater(typing: Any, u: Any, v: Any, a: Any, b: Any) -> Any:
-    """a in the lanes where u > v, else b."""
+    """a where u > v, else b, element by element."""
     return _made_of(lambda builder, u, v, a, b: builder.select(builder.fcmp_ordered(">", u, v), a, b), a, floats,
                     floats, a, a)
 

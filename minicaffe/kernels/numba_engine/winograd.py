@@ -1,4 +1,7 @@
-"""The reference's way to 3×3 correlations, with channels innermost: every step is a loop over vectors of channels.
+"""Winograd's transforms for 3×3 correlations, with channels as the innermost axis, so that each vector is of channels.
+
+An image is cut into tiles of 6×6 pixels, each of which gives 4×4 outputs. A tile is transformed into 36 *points*. At
+each point the correlation is a plain matrix product, and together they take a quarter of the multiplications.
 
     x → (N, height, width, C) → x̂ (36, T, C)      tiles to points
     ŷ (36, T, K) = x̂ · ŵ (36, C, K)               a product at each point
@@ -14,10 +17,10 @@ import numpy as np
 from minicaffe.kernels.definitions.im2col import Sizes
 from minicaffe.kernels.numba_engine import tiles
 from minicaffe.kernels.numba_engine.elementwise import weighted_sum
-from minicaffe.kernels.numba_engine.entry import entry
 from minicaffe.kernels.numba_engine.layout import reach
 from minicaffe.kernels.numba_engine.pieces import MOST_PIECES, floats_of, part
-from minicaffe.kernels.numba_engine.registers import LANES
+from minicaffe.kernels.numba_engine.registers import VECTOR
+from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import ROWS, WIDTH, starts, zeros
 from minicaffe.kernels.numba_engine.transforms import map_tile, transpose_tile
 from minicaffe.kernels.numba_engine.words import helper, values
@@ -26,21 +29,21 @@ from minicaffe.kernels.workspace import borrow
 
 POINTS = SIDE * SIDE
 PIECE_ROWS = 64         # tiles of an image whose product with the filters of a point is a piece
-MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more are no faster, and take memory
+MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more would be no faster, and take more memory
 
 A, B, G = line_matrices()
 _pixels_to_points, _filters_to_points = map_tile(B), map_tile(G)
-_points_to_outputs, _slopes_to_points = map_tile(A, biased=True), map_tile(A.T)
+_points_to_outputs, _grads_to_points = map_tile(A, biased=True), map_tile(A.T)
 _points_to_filters = map_tile(G.T)
 
 
 def fits(C: int, K: int) -> bool:
-    """Whether the channels of a group, in and out, fill vectors."""
-    return C % LANES == K % LANES == 0
+    """Whether the input channels and the filters of a group each fill whole vectors."""
+    return C % VECTOR == K % VECTOR == 0
 
 
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """out = b + w ⋆ x."""
     K, C = w.shape[:2]
     filters = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), w.dtype)
     _transpose(MOST_PIECES, w, filters, group, K // group, C * TAPS * TAPS)
@@ -48,7 +51,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, pad: Sizes, group: in
 
 
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """out = the gradient of x: dy correlated with mirrored filters, whose taps are read backwards."""
     K, C = w.shape[:2]
     filters = borrow("filters by channel", (group, K // group, TAPS * TAPS, C), w.dtype)
     _transpose(MOST_PIECES, w, filters, K, C, TAPS * TAPS)
@@ -56,12 +59,12 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, pad: Sizes, group: int, o
 
 
 def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """out += the gradient of the filters, summed at the points and transformed back once at the end."""
     K, C = out.shape[:2]
     filters = borrow("filter points", (POINTS, group, C, K // group), x.dtype)
     for images in _batches(x, dy):
-        pixels, slopes = _pixels(x[images], pad, dy), _slopes(dy[images])
-        _add_products(POINTS * group, pixels, slopes, filters, starts(K, pixels.shape[1]),
+        pixels, grads = _pixels(x[images], pad, dy), _grads(dy[images])
+        _add_products(POINTS * group, pixels, grads, filters, starts(K, pixels.shape[1]),
                       starts(K // group, C), zeros(ROWS), pixels.shape[1], group, C, K // group, images.start > 0)
     taps = borrow("filters by channel", (group, C, TAPS * TAPS, K // group), x.dtype)
     _points_to_taps(MOST_PIECES, filters, taps, group * C, K // group)
@@ -91,22 +94,22 @@ def _correlate(x: np.ndarray, filters: np.ndarray, first: int, b: np.ndarray, pa
 
 def _pixels(x: np.ndarray, pad: Sizes, y: np.ndarray) -> np.ndarray:
     """x̂ (36, T, C), for the T tiles that cover y."""
-    return _points(x, pad, _tiles(y), "pixel points", slopes=False)
+    return _points(x, pad, _tiles(y), "pixel points", grads=False)
 
 
-def _slopes(dy: np.ndarray) -> np.ndarray:
+def _grads(dy: np.ndarray) -> np.ndarray:
     """dŷ (36, T, K)."""
-    return _points(dy, (0, 0), _tiles(dy), "output points", slopes=True)
+    return _points(dy, (0, 0), _tiles(dy), "output points", grads=True)
 
 
-def _points(x: np.ndarray, pad: Sizes, tiled: Sizes, slot: str, *, slopes: bool) -> np.ndarray:
-    """(36, T, C) of images of so many tiles: of slopes, or of pixels, where each reaches into the next."""
+def _points(x: np.ndarray, pad: Sizes, tiled: Sizes, slot: str, *, grads: bool) -> np.ndarray:
+    """The points (36, T, C) of images cut into tiles: of pixels, whose tiles overlap, or of gradients, whose do not."""
     (N, C, H, W), (th, tw) = x.shape, tiled
-    height, width = (n * TILE + (0 if slopes else SIDE - TILE) for n in tiled)
+    height, width = (n * TILE + (0 if grads else SIDE - TILE) for n in tiled)
     lines = borrow("channels last", (N, height, width, C), x.dtype)
     _channels_last(MOST_PIECES, x, lines, N, C, H, W, height, width, *pad)
     points = borrow(slot, (POINTS, N * th * tw, C), x.dtype)
-    _to_points(MOST_PIECES, lines, points, slopes, N, C, th, tw, height, width)
+    _to_points(MOST_PIECES, lines, points, grads, N, C, th, tw, height, width)
     return points
 
 
@@ -116,28 +119,28 @@ def _tiles(y: np.ndarray) -> Sizes:
 
 
 def _batches(x: np.ndarray, y: np.ndarray) -> list[slice]:
-    """Slices of the images, each with as many as the memory for points allows."""
+    """Slices of the images, each with so many that the points of one have at most MOST_VALUES numbers."""
     th, tw = _tiles(y)
     step = max(1, MOST_VALUES // (POINTS * max(x.shape[1], y.shape[1]) * th * tw))
     return [slice(i, min(len(x), i + step)) for i in range(0, len(x), step)]
 
 
-@entry
+@task
 def _transpose(block, piece):
     """out[n, j, i] = x[n, i, j], of matrices (count, rows, columns)."""
     x, out, count, rows, columns = values(block, 5)
-    bands = (rows + LANES - 1) // LANES
+    bands = (rows + VECTOR - 1) // VECTOR
     first, end = part(count * bands, piece, MOST_PIECES)
     for band in range(first, end):
-        n, i = band // bands * rows * columns, band % bands * LANES
-        for j in range(0, columns, LANES):
-            transpose_tile(x + 4 * (n + i * columns + j), columns, min(LANES, columns - j),
-                           out + 4 * (n + j * rows + i), rows, min(LANES, rows - i))
+        n, i = band // bands * rows * columns, band % bands * VECTOR
+        for j in range(0, columns, VECTOR):
+            transpose_tile(x + 4 * (n + i * columns + j), columns, min(VECTOR, columns - j),
+                           out + 4 * (n + j * rows + i), rows, min(VECTOR, rows - i))
 
 
-@entry
+@task
 def _channels_last(block, piece):
-    """Images (N, C, H, W) as (N, height, width, C), with zeros around them."""
+    """Images (N, C, H, W) as (N, height, width, C), with zeros around each."""
     x, out, N, C, H, W, height, width, ph, pw = values(block, 10)
     left, right = reach(-pw, 1, W, width)
     first, end = part(N * height, piece, MOST_PIECES)
@@ -149,23 +152,23 @@ def _channels_last(block, piece):
             continue
         floats_of(row, 0, left * C)[:] = 0
         floats_of(row, right * C, width * C)[:] = 0
-        for v in range(left, right, LANES):
-            for c in range(0, C, LANES):
-                transpose_tile(x + 4 * (((n * C + c) * H + h) * W + v - pw), H * W, min(LANES, right - v),
-                               row + 4 * (v * C + c), C, LANES)
+        for v in range(left, right, VECTOR):
+            for c in range(0, C, VECTOR):
+                transpose_tile(x + 4 * (((n * C + c) * H + h) * W + v - pw), H * W, min(VECTOR, right - v),
+                               row + 4 * (v * C + c), C, VECTOR)
 
 
-@entry
+@task
 def _channels_first(block, piece):
     """The first rows and columns of (N, height, width, K) as images (N, K, H, W)."""
     x, out, N, K, H, W, height, width = values(block, 8)
     first, end = part(N * H, piece, MOST_PIECES)
     for line in range(first, end):
         n, h = line // H, line % H
-        for k in range(0, K, LANES):
-            for v in range(0, W, LANES):
-                transpose_tile(x + 4 * (((n * height + h) * width + v) * K + k), K, LANES,
-                               out + 4 * (((n * K + k) * H + h) * W + v), H * W, min(LANES, W - v))
+        for k in range(0, K, VECTOR):
+            for v in range(0, W, VECTOR):
+                transpose_tile(x + 4 * (((n * height + h) * width + v) * K + k), K, VECTOR,
+                               out + 4 * (((n * K + k) * H + h) * W + v), H * W, min(VECTOR, W - v))
 
 
 @helper
@@ -175,23 +178,23 @@ def _tile(images, t, th, tw, height, width, C):
     return images + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
 
 
-@entry
+@task
 def _to_points(block, piece):
-    """x̂ (36, T, C) = B x Bᵀ, for some tiles of pixels (N, height, width, C); dŷ = Aᵀ dy A, if they are slopes."""
-    lines, points, slopes, N, C, th, tw, height, width = values(block, 9)
+    """x̂ (36, T, C) = B x Bᵀ, for some tiles of pixels (N, height, width, C); dŷ = Aᵀ dy A for gradients."""
+    lines, points, grads, N, C, th, tw, height, width = values(block, 9)
     T = N * th * tw
     first, end = part(T, piece, MOST_PIECES)
     for t in range(first, end):
         source = _tile(lines, t, th, tw, height, width, C)
-        for c in range(0, C, LANES):
+        for c in range(0, C, VECTOR):
             at, to = source + 4 * c, points + 4 * (t * C + c)
-            if slopes:
-                _slopes_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
+            if grads:
+                _grads_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
             else:
                 _pixels_to_points(at, width * C, C, to, SIDE * T * C, T * C, 0)
 
 
-@entry
+@task
 def _to_outputs(block, piece):
     """y (N, th · TILE, tw · TILE, K) = b + A ŷ Aᵀ, for some tiles of ŷ (36, T, K)."""
     points, lines, b, T, K, th, tw = values(block, 7)
@@ -199,35 +202,35 @@ def _to_outputs(block, piece):
     first, end = part(T, piece, MOST_PIECES)
     for t in range(first, end):
         target = _tile(lines, t, th, tw, th * TILE, width, K)
-        for k in range(0, K, LANES):
+        for k in range(0, K, VECTOR):
             _points_to_outputs(points + 4 * (t * K + k), SIDE * T * K, T * K, target + 4 * k, width * K, K, b + 4 * k)
 
 
-@entry
+@task
 def _taps_to_points(block, piece):
-    """ŵ (36, channels, K) = G w Gᵀ of taps (channels, 9, K), read backwards where `start` is the last of them."""
+    """ŵ (36, channels, K) = G w Gᵀ of taps (channels, 9, K), read backwards if `start` is the last of them."""
     taps, points, channels, K, start = values(block, 5)
     step = -K if start else K
     first, end = part(channels, piece, MOST_PIECES)
     for c in range(first, end):
         source = taps + 4 * (c * TAPS * TAPS + start) * K
-        for k in range(0, K, LANES):
+        for k in range(0, K, VECTOR):
             _filters_to_points(source + 4 * k, TAPS * step, step, points + 4 * (c * K + k), SIDE * channels * K,
                                channels * K, 0)
 
 
-@entry
+@task
 def _points_to_taps(block, piece):
     """dw (channels, 9, K) = Gᵀ dŵ G of dŵ (36, channels, K)."""
     points, taps, channels, K = values(block, 4)
     first, end = part(channels, piece, MOST_PIECES)
     for c in range(first, end):
-        for k in range(0, K, LANES):
+        for k in range(0, K, VECTOR):
             _points_to_filters(points + 4 * (c * K + k), SIDE * channels * K, channels * K,
                                taps + 4 * (c * TAPS * TAPS * K + k), TAPS * K, K, 0)
 
 
-@entry
+@task
 def _multiply(block, piece):
     """ŷ[t, k] = Σ x̂[t, c] · ŵ[c, k], for some tiles t at one point."""
     pixels, filters, out, offsets, nothing, T, group, C, K, rows = values(block, 10)
@@ -242,13 +245,13 @@ def _multiply(block, piece):
                            nothing, to, group * K)
 
 
-@entry
+@task
 def _add_products(block, piece):
     """dŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to what is there."""
-    pixels, slopes, out, offsets, ends, nothing, T, group, C, K, add = values(block, 11)
+    pixels, grads, out, offsets, ends, nothing, T, group, C, K, add = values(block, 11)
     p, g = piece // group, piece % group
     for k in range(0, K, WIDTH):
-        right, columns = slopes + 4 * ((p * T * group + g) * K + k), min(WIDTH, K - k)
+        right, columns = grads + 4 * ((p * T * group + g) * K + k), min(WIDTH, K - k)
         to = out + 4 * ((p * group + g) * C * K + k)
         for c in range(0, C, ROWS):
             left, have = pixels + 4 * ((p * T * group + g) * C + c), min(ROWS, C - c)

@@ -1,0 +1,101 @@
+"""Compiled tasks: functions of machine code that are called by address, one piece of their work at a time.
+
+A task is written as a Python function of two arguments. `block` is an array of 64-bit words that holds the arguments
+of the call: addresses of arrays, sizes, the bits of floats. `piece` is the number of the piece to do. Numba compiles
+the function to a C function, so a call needs neither the Python interpreter nor its lock. Therefore any thread can
+run a piece (pool.py), and a call can be recorded and run again later (recording.py).
+"""
+
+from __future__ import annotations
+
+import operator
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import cfunc, types
+
+from minicaffe.kernels import recording
+from minicaffe.kernels.numba_engine import pool, words
+from minicaffe.kernels.numba_engine.compiled import HERE, SOURCES, SUMS_IN_ANY_ORDER, cached, stamp
+
+SIGNATURE = types.void(types.CPointer(types.int64), types.int64)
+
+tasks: list[Task] = []  # all of them, for `minicaffe warm`
+
+
+class Task:
+    """A function that is compiled when it is first needed, and that runs all pieces of its work when it is called."""
+
+    def __init__(self, function: Callable[..., None], options: dict[str, Any]) -> None:
+        self.name, self._function, self._options = function.__name__, function, options
+        self._source = stamp([_file(function)])
+        self._compiled: Any = None
+        tasks.append(self)
+
+    @property
+    def compiled(self) -> Any:
+        """What numba makes of the function; compiled now, or loaded from numba's cache, if nobody has asked before."""
+        if self._compiled is None:
+            # Somebody may edit a source file while this process runs. Numba's cache then belongs to the new source,
+            # and its machine code may take other arguments than this process gives. So it is neither read nor written.
+            same = stamp([_file(self._function)]) == self._source and stamp(HERE.glob("*.py")) == SOURCES
+            decorate = (cached(cfunc, SIGNATURE, **self._options) if same else cfunc(SIGNATURE, **self._options))
+            self._compiled = decorate(self._function)
+        return self._compiled
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether somebody has needed it already."""
+        return self._compiled is not None
+
+    def __call__(self, pieces: int, *arguments: Any) -> None:
+        """Run all pieces with these arguments, each an array, None (which arrives as address 0), an int or a float."""
+        recorder = recording.current()
+        if recorder is not None and recorder.borrowed is not None:  # a dry run
+            return
+        call = (self.compiled.address, np.array([_word(a) for a in arguments], np.int64), pieces)
+        if recorder is not None:
+            recorder.add(call, arguments, pool.as_function)
+        pool.as_function((call,))()
+
+
+def _file(function: Callable[..., None]) -> Path:
+    return Path(function.__code__.co_filename)
+
+
+def task(function: Callable[..., None] | None = None, *, sums: bool = False) -> Any:
+    """Decorator: make a Task of a function of (block, piece). With `sums`, it may add numbers up in any order."""
+    options: dict[str, Any] = {"error_model": "numpy"}
+    if sums:
+        options["fastmath"] = SUMS_IN_ANY_ORDER
+
+    def keep(function: Callable[..., None]) -> Task:
+        return Task(function, options)
+
+    return keep if function is None else keep(function)
+
+
+def compile_all() -> None:
+    """Compile every task, and the thread pool that runs them."""
+    for one in tasks:
+        _ = one.compiled
+    pool.compile_all()
+
+
+def origins() -> tuple[int, int]:
+    """How many tasks this process has compiled, and how many it has loaded from numba's cache."""
+    hits = [bool(one.compiled.cache_hits) for one in tasks if one.is_compiled]
+    return hits.count(False), hits.count(True)
+
+
+def _word(argument: Any) -> int:
+    """An argument as 64 bits: the address of an array, the bits of a float64, or a whole number."""
+    if isinstance(argument, np.ndarray):
+        return words.address_of(argument)
+    if isinstance(argument, float):
+        return int(struct.unpack("q", struct.pack("d", argument))[0])
+    # index() takes whole numbers alone, where int() would cut the fraction off a np.float32
+    return 0 if argument is None else operator.index(argument)
