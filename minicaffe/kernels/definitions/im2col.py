@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 from typing import Any
 
 import numpy as np
@@ -40,14 +40,16 @@ def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out:
         out[q] += columns[i][o].swapaxes(0, 1)
 
 
+@functools.lru_cache(maxsize=256)  # the same few windows come again in every pass
 def window_pixels(kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, positions: Sizes,
-                  sizes: Sizes) -> Iterator[tuple[Sizes, Index, Index]]:
+                  sizes: Sizes) -> list[tuple[Sizes, Index, Index]]:
     """All (i, o, q) for which place i of the window at position o lies on pixel q = o·stride + i·dilation − pad.
 
     One place i after the other, in reading order, comes with all its positions o and all their pixels q. What lies
     in the padding is no pixel, and is left out. `o` and `q` index the last axes of arrays (…, *positions) and
     (…, *sizes).
     """
+    found = []
     for i in np.ndindex(*kernel):
         o, q = [], []
         for place, s, p, d, count, size in zip(i, stride, pad, dilation, positions, sizes, strict=True):
@@ -56,7 +58,8 @@ def window_pixels(kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, pos
             end = max(first, min(count, (size - 1 - offset) // s + 1))  # one after the last o with q < size
             o.append(slice(first, end))
             q.append(slice(first * s + offset, end * s + offset, s))
-        yield i, (..., *o), (..., *q)
+        found.append((i, (..., *o), (..., *q)))
+    return found
 
 
 def by_place(columns: np.ndarray) -> tuple[np.ndarray, Sizes, Sizes]:

@@ -7,8 +7,6 @@ index holds which pixel of its image plane, h·W + w, a window chose; −1 for n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from minicaffe.kernels.definitions.im2col import Index, window_pixels
@@ -24,11 +22,11 @@ def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
     """y[o] = x[m], m the first of the window's largest pixels; index[o] = m, unless index is None."""
     # Caffe: a window without a pixel above the lowest float32 gives that number and no index; so does NaN
     y.fill(LOWEST)
-    chosen = np.full(y.shape, -1)
+    chosen, plane = np.full(y.shape, -1), numbers(x)
     for o, q in pixels(x, kernel, stride, pad, y):
         larger = x[q] > y[o]
         y[o] = np.where(larger, x[q], y[o])
-        chosen[o] = np.where(larger, numbers(x)[q], chosen[o])
+        chosen[o] = np.where(larger, plane[q], chosen[o])
     if index is not None:
         index[...] = chosen
 
@@ -56,7 +54,8 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
     """dx[q] = Σ dy[o] / a[o] over the windows with q in them."""
     share = dy / window_sizes(dx, kernel, stride, pad, dy)
     dx.fill(0)
-    for o, q in pixels(dx, kernel, stride, pad, dy):
+    # Caffe: a pixel adds up its windows in reading order; the last place of a window is in the first of them
+    for o, q in reversed(pixels(dx, kernel, stride, pad, dy)):
         dx[q] += share[o]
 
 
@@ -72,9 +71,10 @@ def stochastic_pool(x: np.ndarray, u: np.ndarray, kernel: Pair, stride: Pair, y:
     running, drawn = np.zeros_like(y), np.zeros(y.shape, bool)
     y.fill(0)
     index.fill(-1)
+    plane = numbers(x).astype(index.dtype)
     for o, q in pixels(x, kernel, stride, (0, 0), y):
-        y[o] = np.where(drawn[o], y[o], x[q])
-        index[o] = np.where(drawn[o], index[o], numbers(x)[q])
+        np.copyto(y[o], x[q], where=~drawn[o])
+        np.copyto(index[o], plane[q], where=~drawn[o])
         running[o] += x[q]
         drawn[o] |= running[o] >= u[o] * total[o]
 
@@ -98,10 +98,9 @@ def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair
         dx[q] += share[o] * (2 * x[q] - y[o])
 
 
-def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> Iterator[tuple[Index, Index]]:
+def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> list[tuple[Index, Index]]:
     """For each place in the window, in reading order, the windows o of y in which it is a pixel, and these pixels q."""
-    for _, o, q in window_pixels(kernel, stride, pad, (1, 1), y.shape[2:], x.shape[2:]):
-        yield o, q
+    return [(o, q) for _, o, q in window_pixels(kernel, stride, pad, (1, 1), y.shape[2:], x.shape[2:])]
 
 
 def numbers(x: np.ndarray) -> np.ndarray:
