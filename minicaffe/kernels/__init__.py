@@ -1,8 +1,10 @@
 """The array operations that layers and solvers call by name: `kernels.correlate(...)`.
 
-`definitions/` holds each of them as the maths, to be read. `numpy_engine/` and `numba_engine/` hold faster
-implementations. Which one runs is the process's choice (`use_engine`, MINICAFFE_ENGINE), and so is the number of
-threads (`set_threads`, MINICAFFE_THREADS). Neither is ever a layer's.
+Three engines compute them. `definitions/` holds each kernel as its maths, to be read; it is the engine `plain`.
+`numpy_engine/` and `numba_engine/` hold faster implementations. The folder of these two may be deleted, and the rest
+works; `definitions/` may not, because it gives the kernels their names. Which engine runs is the process's choice
+(`use_engine`, MINICAFFE_ENGINE), and so is the number of threads (`set_threads`, MINICAFFE_THREADS). Neither is ever
+a layer's.
 """
 
 from __future__ import annotations
@@ -122,3 +124,8 @@ __all__ = [
            "weighted_sum",
            "window_sum",
 ]
+
+
+def __dir__() -> list[str]:
+    """What completion shows."""
+    return list(__all__)
