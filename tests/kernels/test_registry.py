@@ -50,8 +50,8 @@ def test_a_wrong_call_is_a_type_error(tmp_path):
              "kernels.clip(x, 0.0, 1.0, outt=x)": 'Unexpected keyword argument "outt"'}
     lines = ["import numpy as np", "from minicaffe import kernels", "x = np.zeros(3)", *calls]
     (tmp_path / "layer.py").write_text("\n".join(lines) + "\n")
-    run = subprocess.run([sys.executable, "-m", "mypy", "--cache-dir=cache", "layer.py"], capture_output=True, text=True,
-                         env={**os.environ, "MYPYPATH": str(ROOT)}, cwd=tmp_path, timeout=240)
+    run = subprocess.run([sys.executable, "-m", "mypy", "--cache-dir=cache", "layer.py"], cwd=tmp_path, timeout=240,
+                         env={**os.environ, "MYPYPATH": str(ROOT)}, capture_output=True, text=True)
     errors = dict(re.findall(r"^layer.py:(\d+): error: (.*)", run.stdout, re.MULTILINE))
 
     assert len(errors) == sum(reason is not None for reason in calls.values()), run.stdout + run.stderr
