@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
     name = kernels.engine()
-    if name == "numpy":
-        say("engine numpy: there is nothing to warm, for it compiles nothing")
+    if name != "numba":
+        say(f"engine {name}: there is nothing to warm, for it compiles nothing")
         if reason := "numba" in kernels.available_engines() and registry.fault("numba"):
             say(f"the engine 'numba', which compiles, cannot be used: {reason}")
         if "numba" not in kernels.available_engines():
