@@ -80,10 +80,8 @@ class Kernel(Generic[P, R]):
 
     def on(self, engine_name: str) -> Callable[P, R]:
         """What runs on an engine: its own implementation, else that of the nearest slower engine."""
-        for name in (engine_name, *_slower(engine_name)):
-            if name in self.implementations:
-                return self.implementations[name]
-        return self.implementations["plain"]
+        names = (engine_name, *_slower(engine_name))
+        return next(self.implementations[name] for name in names if name in self.implementations)
 
     def implementation(self, engine_name: str, *, recordable: bool = False,
                        over_images: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -16,10 +16,10 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
 
     All arrays of one shape (N, …), no axis of the windows the first; s None where nobody needs it; out may be x.
     """
-    damping = k + alpha * window_sums(x * x, size, axes)
-    if s is not None:
-        s[...] = damping
-    out[...] = x * damping ** -beta
+    if s is None:
+        s = np.empty_like(x)
+    s[...] = k + alpha * window_sums(x * x, size, axes)
+    out[...] = x * s ** -beta
 
 
 @kernel
@@ -40,9 +40,9 @@ def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarr
 
     The matrix of this map is symmetric, so the gradient of a window sum is a window sum.
     """
-    x_, out_, half = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0), size // 2
-    for i in range(len(x_)):
-        out_[i] = x_[max(0, i - half):i + half + 1].sum(axis=0)
+    values, sums, half = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0), size // 2
+    for i in range(len(values)):
+        sums[i] = values[max(0, i - half):i + half + 1].sum(axis=0)
     return out
 
 

@@ -22,7 +22,7 @@ def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
     """y[o] = x[m], m the first of the window's largest pixels; index[o] = m, unless index is None."""
     # Caffe: a window without a pixel above the lowest float32 gives that number and no index; so does NaN
     y.fill(LOWEST)
-    chosen, plane = np.full(y.shape, -1), numbers(x)
+    chosen, plane = np.full(y.shape, -1), pixel_numbers(x)
     for o, q in pixels(x, kernel, stride, pad, y):
         larger = x[q] > y[o]
         y[o] = np.where(larger, x[q], y[o])
@@ -54,7 +54,8 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
     """dx[q] = Σ dy[o] / a[o] over the windows with q in them."""
     share = dy / window_sizes(dx, kernel, stride, pad, dy)
     dx.fill(0)
-    # Caffe: a pixel adds up its windows in reading order; the last place of a window is in the first of them
+    # Caffe: a pixel adds up its windows in reading order. It is the last place of the first of them, so places come
+    # backwards
     for o, q in reversed(pixels(dx, kernel, stride, pad, dy)):
         dx[q] += share[o]
 
@@ -71,7 +72,7 @@ def stochastic_pool(x: np.ndarray, u: np.ndarray, kernel: Pair, stride: Pair, y:
     running, drawn = np.zeros_like(y), np.zeros(y.shape, bool)
     y.fill(0)
     index.fill(-1)
-    plane = numbers(x).astype(index.dtype)
+    plane = pixel_numbers(x).astype(index.dtype)
     for o, q in pixels(x, kernel, stride, (0, 0), y):
         np.copyto(y[o], x[q], where=~drawn[o])
         np.copyto(index[o], plane[q], where=~drawn[o])
@@ -103,7 +104,7 @@ def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) 
     return [(o, q) for _, o, q in window_pixels(kernel, stride, pad, (1, 1), y.shape[2:], x.shape[2:])]
 
 
-def numbers(x: np.ndarray) -> np.ndarray:
+def pixel_numbers(x: np.ndarray) -> np.ndarray:
     """The number h·W + w of each pixel of an image plane, (H, W)."""
     return np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2:])
 
