@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from extras import reason
 
-from minicaffe import rng
+from minicaffe import kernels, rng
 from minicaffe.errors import EngineError
 
 os.environ.pop("COLUMNS", None)  # what is printed has the same width wherever the tests run
@@ -26,6 +26,15 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # `pytest &` in a script:
 def seeded():
     """Seed the process's generator as Caffe's own tests do."""
     rng.seed(1701)
+
+
+@pytest.fixture(params=kernels.available_engines())
+def each_engine(request: pytest.FixtureRequest) -> Generator[str, None, None]:
+    """Run the test once on every engine that is installed; the process's engine comes back after it."""
+    before = kernels.engine()
+    kernels.use_engine(request.param)
+    yield request.param
+    kernels.use_engine(before)
 
 
 def skip_without_extra() -> Generator[None, object, object]:

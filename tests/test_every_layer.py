@@ -23,11 +23,11 @@ from minicaffe import kernels, rng, testing
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.kernels import recording
-from minicaffe.kernels.registry import ENGINES
 from minicaffe.layer import Layer, create, layer_class, limits, registered_types
 from minicaffe.proto import TEST, LayerParameter, text
 from minicaffe.testing import check_gradient
 
+ENGINES = kernels.available_engines()
 LABELS = ["Forward", "Backward", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors", "Derived", "See"]
 
 
@@ -123,10 +123,15 @@ def numba() -> Iterator[None]:
     kernels.use_engine(before)
 
 
-def each(check: str, when: Callable[[Case], bool] = bool) -> Any:
-    """Parametrize by every case that does not skip `check`, and `when` it applies."""
+def each(check: str, when: Callable[[Case], bool] = bool, *, on_each_engine: bool = True) -> Any:
+    """Parametrize by every case that does not skip `check`, and `when` it applies; and run it on every engine."""
     cases = [c for c in CASES if check not in c.skip and when(c)]
-    return pytest.mark.parametrize("case", cases, ids=lambda c: c.id)
+
+    def mark(test: Any) -> Any:
+        test = pytest.mark.parametrize("case", cases, ids=lambda c: c.id)(test)
+        return pytest.mark.usefixtures("each_engine")(test) if on_each_engine else test
+
+    return mark
 
 
 def assert_same(want: list[np.ndarray], got: list[np.ndarray], relative: float = 0.0) -> None:
@@ -269,20 +274,15 @@ def test_float32_agrees_with_float64(case, tmp_path):
     assert_same(want, got, 3e-6)
 
 
-@each("engines")
-@pytest.mark.parametrize("engine", [e for e in ENGINES if e == "numba"])
-def test_engines_agree(case, engine, tmp_path):
-    """this test shows that every engine computes what the numpy reference does."""
-    before = kernels.engine()
-    try:
-        kernels.use_engine("numpy")
-        want = Bench(case, tmp_path, dtype=np.float32).run()
+@each("engines", on_each_engine=False)
+@pytest.mark.parametrize("each_engine", ENGINES[1:], indirect=True)
+def test_engines_agree(case, each_engine, tmp_path):
+    """Every engine computes what the definitions do, and numba what numpy does."""
+    got = Bench(case, tmp_path, dtype=np.float32).run()
+    for engine in ENGINES[:ENGINES.index(each_engine)]:
         kernels.use_engine(engine)
-        got = Bench(case, tmp_path, dtype=np.float32).run()
-    finally:
-        kernels.use_engine(before)
 
-    assert_same(want, got, 1e-6)
+        assert_same(Bench(case, tmp_path, dtype=np.float32).run(), got, 1e-6)
 
 
 def replaying() -> Iterator[Any]:
@@ -332,7 +332,7 @@ def test_a_recording_stands_for_forward(case, in_place, backward, tmp_path, numb
     assert_same(want, bench.after(got) if backward else got)
 
 
-@each("round trip")
+@each("round trip", on_each_engine=False)
 def test_definition_round_trip(case, tmp_path):
     """this test shows that to_proto, written and read again, makes the same layer with the same blobs."""
     bench = Bench(case, tmp_path, dtype=np.float32)
@@ -350,7 +350,7 @@ def test_same_seed_same_numbers(case, tmp_path):
     assert_same(Bench(case, tmp_path, fill=False).run(), Bench(case, tmp_path, fill=False).run())
 
 
-@each("arity")
+@each("arity", on_each_engine=False)
 def test_wrong_arity(case, tmp_path):
     """this test shows that a wrong number of bottoms or tops is refused in a message that names the layer."""
     cls = layer_class(case.type)

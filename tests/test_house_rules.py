@@ -1,5 +1,6 @@
 """Rules of style that a machine can read."""
 
+import ast
 import re
 from inspect import getdoc  # Python 3.13 removes a docstring's margin, those before do not
 from pathlib import Path
@@ -130,3 +131,31 @@ def test_values_of_enums_are_read_in_one_way():
              if path.parent.name != "proto"]
 
     assert [] == found
+
+
+DEFINITIONS = sorted((ROOT / "minicaffe/kernels/definitions").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", DEFINITIONS, ids=lambda path: path.stem)
+def test_definitions_are_short(path):
+    """A definition is for reading: no function's body has more than 25 lines, without its docstring."""
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(function, ast.FunctionDef):
+            body = function.body[ast.get_docstring(function) is not None:]
+
+            assert body, f"{function.name} has a docstring alone"
+            assert body[-1].end_lineno - body[0].lineno < 25, function.name
+
+
+@pytest.mark.parametrize("path", DEFINITIONS, ids=lambda path: path.stem)
+def test_definitions_need_numpy_alone(path):
+    """A definition has no threads, no borrowed memory and no tuning: it imports numpy and Python's own small helps."""
+    allowed = {"__future__", "collections.abc", "functools", "typing", "numpy", "minicaffe.kernels.registry"}
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module)
+
+    assert {module for module in imported if not module.startswith("minicaffe.kernels.definitions.")} <= allowed

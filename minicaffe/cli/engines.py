@@ -14,14 +14,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    available = kernels.available_engines()
     used = kernels.engine()
-    for name, (_, library, extra) in registry.ENGINES.items():
-        state = f"not installed: pip install 'minicaffe[{extra}]'" if name not in available else \
-            "in use" if name == used else f"does not work: {reason}" if (reason := registry.fault(name)) else \
-            "available"
-        say(f"{name:8}{library:10}{state}")
+    for name, made in registry.ENGINES.items():
+        if name == used:
+            state = "in use"
+        elif not (state := registry.lack(name)):
+            reason = registry.fault(name)
+            state = f"does not work: {reason}" if reason else "available"
+        say(f"{name:8}{made.library:10}{state}")
     say()
-    for name, made in sorted(kernels.kernels().items()):
-        say(f"  {name:28}" + ", ".join(made.implementations))
+    for name, kernel in sorted(kernels.kernels().items()):
+        say(f"  {name:28}" + ", ".join(e for e in registry.ENGINES if e in kernel.implementations))
     return 0

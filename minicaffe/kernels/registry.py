@@ -1,10 +1,18 @@
-"""A kernel is one named operation on arrays: its definition, and faster implementations of other engines."""
+"""Kernels, and the engines that run them.
+
+A kernel is one named operation on arrays. Its definition says what it computes, and is the engine `plain`. Other
+engines have faster implementations of some kernels; the kernels that an engine leaves out run on the next slower one.
+The whole process uses one engine, which `use_engine` or MINICAFFE_ENGINE chooses.
+
+The folder of any engine but `plain` may be deleted. `definitions/` cannot, because it gives the kernels their names.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import importlib.util
+import inspect
 import os
 import pkgutil
 from collections.abc import Callable
@@ -21,80 +29,83 @@ R = TypeVar("R")
 
 
 class Engine(NamedTuple):
-    """A set of implementations: the package that holds them, the library it needs, the extra that installs that."""
+    """The package with an engine's implementations, the library they need, and the extra that installs it."""
 
     package: str
     library: str
     extra: str
 
 
-ENGINES = {  # from the slowest to the fastest; a kernel that an engine does not implement runs on the one before it
+ENGINES = {  # from the slowest to the fastest
     "plain": Engine("minicaffe.kernels.definitions", "numpy", ""),
     "numpy": Engine("minicaffe.kernels.numpy_engine", "numpy", ""),
     "numba": Engine("minicaffe.kernels.numba_engine", "numba", "fast"),
 }
 
 _kernels: dict[str, Kernel] = {}
-_engine = ""  # empty until the first call of a kernel or of use_engine
-_warned: set[str] = set()
-_faults: dict[str, str] = {}  # engine -> why its implementations cannot be imported, '' where they can
+_engine = ""  # the engine in use; empty until the first call of a kernel, or of use_engine
+_warned: set[str] = set()  # the engines that cannot be used and were warned of
+_faults: dict[str, str] = {}  # what `fault` has found
 
 
 class Kernel(Generic[P, R]):
-    """A callable with one implementation per engine; `active` is the one in use.
+    """One operation on arrays, called like a function.
 
-    Every implementation has the definition's signature, writes into the array arguments that the definition writes
-    into, and may count on arrays being C-contiguous.
+    name               the definition's
+    definition         the operation as its maths
+    implementations    engine -> function. Each has the definition's signature, and writes into the arrays that the
+                       definition writes into. It may count on arrays being C-contiguous
+    recordable         the engines whose implementation can be recorded (recording.py)
+    active             the implementation that a call runs
     """
 
     def __init__(self, definition: Callable[P, R]) -> None:
-        functools.update_wrapper(self, definition)  # name, docstring and signature, for help() and editors
+        functools.update_wrapper(self, definition)  # its name, docstring and signature, for help() and for editors
         self.name = definition.__name__
         self.definition = definition
         self.implementations: dict[str, Callable[P, R]] = {"plain": _unrecorded(definition)}
-        self.recordable: set[str] = set()  # the engines whose implementation can be recorded
+        self.recordable: set[str] = set()
         self.active: Callable[P, R] = self._first_call
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.active(*args, **kwargs)
 
+    def __repr__(self) -> str:
+        return f"<kernel {self.name}{inspect.signature(self.definition)}>"
+
     def _first_call(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Choose the process's engine when nobody has, then run."""
+        """Choose the process's engine, since nobody has, then run."""
         engine()
         return self.active(*args, **kwargs)
 
     def on(self, engine_name: str) -> Callable[P, R]:
         """What runs on an engine: its own implementation, else that of the nearest slower engine."""
-        names = list(ENGINES)
-        for name in reversed(names[:names.index(engine_name) + 1]):
-            if name in self.implementations:
-                return self.implementations[name]
-        return self.implementations["plain"]
+        names = (engine_name, *_slower(engine_name))
+        return next(self.implementations[name] for name in names if name in self.implementations)
 
     def implementation(self, engine_name: str, *, recordable: bool = False,
                        over_images: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Decorator: register a function as this kernel's implementation for an engine.
 
-        recordable     it does all its work in compiled tasks, which a recording can hold (recording.py). Such tasks
-                       know float32 alone: a call with other numbers goes to the engine before, and this function
-                       never sees it.
+        recordable     all its work is done in compiled tasks, which a recording can hold (recording.py). Such tasks
+                       know float32 alone, so a call with other numbers goes to the next slower engine
         over_images    the first axis of every array argument counts images that are independent of each other, so
-                       several threads run the function, each on a slice. Arguments come by position alone.
+                       `shared_out` may run it. Arguments then come by position alone
         """
 
         def keep(function: Callable[P, R]) -> Callable[P, R]:
-            made = _unrecorded(shared_out(function) if over_images else function)
             if recordable:
-                made = self._for_float32(function, engine_name)
                 self.recordable.add(engine_name)
-            self.implementations[engine_name] = made
+                self.implementations[engine_name] = self._for_float32(function, engine_name)
+            else:
+                self.implementations[engine_name] = _unrecorded(shared_out(function) if over_images else function)
             return function
 
         return keep
 
     def _for_float32(self, function: Callable[P, R], engine_name: str) -> Callable[P, R]:
-        """The function where the first array is of float32 and none of float64, else the engine before's."""
-        slower = list(ENGINES)[max(0, list(ENGINES).index(engine_name) - 1)]
+        """The function where the first array holds float32 and none holds float64, else what a slower engine runs."""
+        slower = _slower(engine_name)[0]
 
         @functools.wraps(function)
         def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -105,11 +116,18 @@ class Kernel(Generic[P, R]):
         return chosen
 
 
-PIECE, MOST_PIECES = 1 << 19, 4  # short numpy operations wait for their turn at the interpreter's lock
+def _slower(engine_name: str) -> list[str]:
+    """The engines slower than this one, the fastest of them first."""
+    names = list(ENGINES)
+    return names[:names.index(engine_name)][::-1]
+
+
+PIECE = 1 << 19   # numbers of the largest array that are worth a piece of work for a thread of its own
+MOST_PIECES = 4   # short numpy operations wait for their turn at the interpreter's lock, so more threads bring nothing
 
 
 def shared_out(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, run on slices of its images by several threads where the arrays are large."""
+    """The function, run by several threads on slices of its images where the arrays are large."""
 
     @functools.wraps(function)
     def shared(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -131,7 +149,7 @@ def shared_out(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _unrecorded(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which makes the recording that is made while it runs unusable."""
+    """The function, which says of the recording that is being made, if any, that it does not hold all that ran."""
 
     @functools.wraps(function)
     def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -165,17 +183,23 @@ def import_all(package: str) -> None:
 
 
 def available_engines() -> list[str]:
-    """The engines whose library is installed, from the slowest to the fastest."""
-    return [name for name, made in ENGINES.items() if _is_there(made.library) and _is_there(made.package)]
+    """The engines that are here and whose library is installed, from the slowest to the fastest."""
+    return [name for name in ENGINES if not lack(name)]
 
 
-def _is_there(module: str) -> bool:
-    """Whether a library or a package of ours can be found; the folder of an engine may be deleted."""
-    return importlib.util.find_spec(module) is not None
+def lack(name: str) -> str:
+    """What an engine lacks, its library or its own package, and the cure; '' where it has both."""
+    package, library, extra = ENGINES[name]
+    if not importlib.util.find_spec(library):
+        return f"not installed: pip install 'minicaffe[{extra}]'"
+    return "" if importlib.util.find_spec(package) else f"not part of this installation: there is no {package}"
 
 
 def fault(name: str) -> str:
-    """Why an engine whose library is installed cannot be used, in the words of what failed; '' where it can."""
+    """Why an engine that lacks nothing does not work, in the words of what failed; '' where it works.
+
+    To find out is to import it. Nothing that it has registered by then remains of an engine that does not work.
+    """
     if name not in _faults:
         _faults[name] = ""
         try:
@@ -184,37 +208,32 @@ def fault(name: str) -> str:
         except Exception as error:  # a library that does not fit the others here may raise anything
             _faults[name] = one_line(str(error).strip() or type(error).__name__)
             for made in _kernels.values():
-                if name != "plain":
-                    made.implementations.pop(name, None)
+                made.implementations.pop(name, None)
                 made.recordable.discard(name)
     return _faults[name]
 
 
 def use_engine(name: str) -> str:
-    """Let every kernel run its implementation of engine `name`: 'plain', 'numpy', 'numba' or 'auto'.
+    """Let every kernel run on the engine `name`: 'plain', 'numpy', 'numba', or 'auto' for the fastest that works.
 
-    A kernel that the engine does not implement runs that of the nearest slower engine. 'auto' is the fastest engine
-    that can be used; one that is installed and cannot be used is warned of. Returns the engine's name. EngineError
-    where the engine is unknown, or its library is not installed or does not work.
+    One that lacks nothing and yet does not work is warned of, where a slower one takes its place. Returns the
+    engine's name. EngineError where an engine is unknown, lacks something or does not work.
     """
     global _engine
     if name == "auto":
-        return use_engine(_fastest())
+        name = _fastest()
     if name not in ENGINES:
         raise EngineError(f"there is no engine {name!r}; known are auto, {', '.join(ENGINES)}",
                           hint=near_names(name, list(ENGINES)))
-    package, library, extra = ENGINES[name]
-    if not _is_there(library):
-        raise missing_extra(library, extra, f"the engine {name!r}")
-    if not _is_there(package):
-        raise EngineError(f"the engine {name!r} is not part of this installation: there is no {package}")
-    for slower in available_engines():
-        if slower == name:
-            break
-        fault(slower)  # imports it: kernels that this engine does not implement run there
-    if reason := fault(name):
-        raise EngineError(f"the engine {name!r} cannot be used: {library} is installed, but does not work: {reason}",
-                          hint="the engine numpy needs nothing more: MINICAFFE_ENGINE=numpy")
+    if not importlib.util.find_spec(ENGINES[name].library):
+        raise missing_extra(ENGINES[name].library, ENGINES[name].extra, f"the engine {name!r}")
+    if lack(name):
+        raise EngineError(f"the engine {name!r} is {lack(name)}")
+    if fault(name):
+        raise EngineError(_does_not_work(name), hint="MINICAFFE_ENGINE=auto takes the fastest engine that works")
+    for slower in _slower(name):  # for the kernels that this engine leaves out
+        if not lack(slower) and fault(slower):
+            _warn_of(slower)
     for made in _kernels.values():
         made.active = made.on(name)
     _engine = name
@@ -222,17 +241,25 @@ def use_engine(name: str) -> str:
 
 
 def _fastest() -> str:
-    """The last engine that can be used; one warning of each that is installed and cannot."""
-    names = available_engines()
-    while reason := fault(names[-1]):
-        unused = names.pop()
-        if unused not in _warned:
-            _warned.add(unused)
-            warn("engines", f"the engine {unused!r} cannot be used, so {names[-1]!r} is: {ENGINES[unused].library} is "
-                            f"installed, but does not work: {reason}")
-    return names[-1]
+    """The fastest engine that works; the faster ones that do not are warned of."""
+    for name in reversed(available_engines()):
+        if not fault(name):
+            return name
+        _warn_of(name)
+    return "plain"
+
+
+def _does_not_work(name: str) -> str:
+    return f"the engine {name!r} cannot be used: {ENGINES[name].library} is installed, but does not work: {fault(name)}"
+
+
+def _warn_of(name: str) -> None:
+    """Warn once that an engine does not work and a slower one takes its place."""
+    if name not in _warned:
+        _warned.add(name)
+        warn("engines", f"{_does_not_work(name)}; a slower engine takes its place")
 
 
 def engine() -> str:
-    """The engine in use; the first question chooses it from MINICAFFE_ENGINE, else the fastest installed."""
+    """The engine in use. The first question chooses it: the one that MINICAFFE_ENGINE names, else the fastest."""
     return _engine or use_engine(os.environ.get("MINICAFFE_ENGINE") or "auto")

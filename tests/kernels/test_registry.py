@@ -1,10 +1,14 @@
 """Kernels by name, and which implementation of them runs."""
 
+import inspect
 import logging
 import os
+import pydoc
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,34 +19,70 @@ from minicaffe.cli.__main__ import main
 from minicaffe.errors import EngineError
 from minicaffe.kernels import registry, timekeeping
 
-
-def test_a_kernel_by_name():
-    """kernels.im2col is the registered kernel with the reference's docstring."""
-    assert kernels.kernels()["im2col"] is kernels.im2col
-    assert kernels.im2col.definition.__doc__ == kernels.im2col.__doc__
+ROOT = Path(__file__).parent.parent.parent
 
 
-def test_an_unknown_kernel():
-    """A kernel that does not exist is an AttributeError that names it."""
-    with pytest.raises(AttributeError, match="there is no kernel 'im3col'"):
+def test_every_kernel_is_an_attribute():
+    """Each kernel is found by its name in `kernels`, and completion shows it."""
+    assert all(getattr(kernels, name) is made for name, made in kernels.kernels().items())
+    assert set(kernels.kernels()) < set(dir(kernels))
+    assert sorted(kernels.__all__) == dir(kernels)
+
+
+def test_a_kernel_tells_what_it_takes():
+    """help() shows a kernel's arguments and docstring, and editors find its source."""
+    shown = pydoc.plain(pydoc.render_doc(kernels.correlate))
+
+    assert "<kernel correlate(x: " in shown
+    assert "out[n, k, o] = b[k] + Σ w[k, c, i]" in shown
+    assert list(inspect.signature(kernels.im2col).parameters) == ["x", "stride", "pad", "dilation", "out"]
+    assert Path(inspect.getsourcefile(kernels.im2col.definition)).parts[-2:] == ("definitions", "im2col.py")
+
+
+@pytest.mark.slow
+def test_a_wrong_call_is_a_type_error(tmp_path):
+    """mypy refuses a misspelt kernel, a missing argument, one of another type and one of another name."""
+    needs("mypy")
+    calls = {"kernels.tanh(x, out=x)": None,
+             "kernels.tanhh(x, x)": 'Module has no attribute "tanhh"',
+             "kernels.tanh(x)": 'Missing positional argument "out"',
+             "kernels.tanh(x, 'y')": 'Argument 2 to "__call__" of "Kernel" has incompatible type "str"',
+             "kernels.clip(x, 0.0, 1.0, outt=x)": 'Unexpected keyword argument "outt"'}
+    lines = ["import numpy as np", "from minicaffe import kernels", "x = np.zeros(3)", *calls]
+    (tmp_path / "layer.py").write_text("\n".join(lines) + "\n")
+    run = subprocess.run([sys.executable, "-m", "mypy", "--cache-dir=cache", "layer.py"], cwd=tmp_path, timeout=240,
+                         env={**os.environ, "MYPYPATH": str(ROOT)}, capture_output=True, text=True)
+    errors = dict(re.findall(r"^layer.py:(\d+): error: (.*)", run.stdout, re.MULTILINE))
+
+    assert len(errors) == sum(reason is not None for reason in calls.values()), run.stdout + run.stderr
+    for number, line in enumerate(lines, 1):
+        assert (calls.get(line) or "") in errors.get(str(number), ""), line
+
+
+def test_a_kernel_that_does_not_exist():
+    """A misspelt kernel is an AttributeError, not a kernel that fails when it is called."""
+    with pytest.raises(AttributeError, match="has no attribute 'im3col'"):
         kernels.im3col  # noqa: B018
 
 
-def test_numpy_runs_every_reference():
-    """The engine numpy makes every kernel its own reference."""
-    kernels.use_engine("numpy")
+def test_plain_runs_the_definitions():
+    """On the engine plain, each kernel runs its definition."""
+    kernels.use_engine("plain")
 
-    assert kernels.engine() == "numpy"
-    assert all(k.active is k.implementations["numpy"] for k in kernels.kernels().values())
+    assert kernels.engine() == "plain"
+    assert all(k.active.__wrapped__ is k.definition for k in kernels.kernels().values())
 
 
-def test_numba_runs_twins_and_else_references():
-    """The engine numba runs a kernel's twin where there is one."""
-    needs("numba")
-    kernels.use_engine("numba")
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_an_engine_runs_its_own_implementations(engine):
+    """An engine runs its own implementation of a kernel, else that of the nearest slower engine."""
+    if engine == "numba":
+        needs("numba")
+    kernels.use_engine(engine)
 
-    assert kernels.im2col.active is kernels.im2col.implementations["numba"]
-    assert kernels.scatter_add.active is kernels.scatter_add.on("numpy")
+    assert kernels.im2col.active is kernels.im2col.implementations[engine]
+    assert kernels.lstm_unit.active is kernels.lstm_unit.implementations["numpy"]
+    assert kernels.scatter_add.active is kernels.scatter_add.implementations["plain"]
 
 
 def test_auto_is_the_fastest_installed():
@@ -78,17 +118,19 @@ def test_a_name_is_taken_once():
         registry.kernel(kernels.im2col.definition)
 
 
-def test_a_twin_of_entries_sees_float32_alone():
-    """Where the first array is of other numbers, or one is of float64, the reference runs."""
-    made, f, d, i = registry.Kernel(lambda *arrays, **more: "reference"), *(np.zeros(2, kind) for kind in "fdi")
-    made.implementation("numba", recordable=True)(lambda *arrays, **more: "twin")
+def test_compiled_tasks_see_float32_alone():
+    """Where the first array is of other numbers, or one is of float64, the next slower engine computes."""
+    made, f, d, i = registry.Kernel(lambda *arrays, **more: "plain"), *(np.zeros(2, kind) for kind in "fdi")
+    made.implementation("numba", recordable=True)(lambda *arrays, **more: "numba")
 
-    assert ["twin"] * 3 == [made.implementations["numba"](*a) for a in ((f,), (3, None, f, i), ([d], f))]
-    assert ["reference"] * 4 == [made.implementations["numba"](*a) for a in ((d,), (f, d), (i, f), (2.5, i))]
+    assert ["numba"] * 3 == [made.implementations["numba"](*a) for a in ((f,), (3, None, f, i), ([d], f))]
+    assert ["plain"] * 4 == [made.implementations["numba"](*a) for a in ((d,), (f, d), (i, f), (2.5, i))]
+    made.implementation("numpy")(lambda *arrays, **more: "numpy")
+    assert made.implementations["numba"](d) == "numpy"
 
 
-def test_a_sharded_kernel_sees_slices_of_all_arrays(monkeypatch):
-    """Each piece of a sharded kernel gets the same images of every array, and the other arguments whole."""
+def test_a_kernel_over_images_sees_slices_of_all_arrays(monkeypatch):
+    """Each piece of a kernel over images gets the same images of every array, and the other arguments whole."""
     monkeypatch.setattr(registry, "PIECE", 10)
     monkeypatch.setattr(registry, "MOST_PIECES", 16)
 
@@ -110,21 +152,21 @@ def test_a_sharded_kernel_sees_slices_of_all_arrays(monkeypatch):
 def broken(tmp_path, monkeypatch):
     """A function that makes an engine 'broken', the fastest, whose library raises what is given when it is imported."""
     def make(statement):
-        package = tmp_path / "broken_twins"
+        package = tmp_path / "broken_engine"
         package.mkdir()
         (package / "__init__.py").write_text("")
-        (package / "twin.py").write_text(f"import sys\n{statement}\n")
+        (package / "kernels.py").write_text(f"import sys\n{statement}\n")
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.setattr(registry, "ENGINES", {"plain": registry.ENGINES["plain"],
                                                   "numpy": registry.ENGINES["numpy"],
-                                                  "broken": registry.Engine("broken_twins", "json", "fast")})
+                                                  "broken": registry.Engine("broken_engine", "json", "fast")})
         monkeypatch.setattr(registry, "_faults", {})
         monkeypatch.setattr(registry, "_warned", set())
         monkeypatch.setattr(registry, "_engine", "")
         monkeypatch.delenv("MINICAFFE_ENGINE", raising=False)
 
     yield make
-    for name in [name for name in sys.modules if name.startswith("broken_twins")]:
+    for name in [name for name in sys.modules if name.startswith("broken_engine")]:
         del sys.modules[name]
 
 

@@ -1,10 +1,11 @@
-"""Winograd's way to a 3×3 correlation: the same numbers as the definition."""
+"""Winograd's way to a 3×3 correlation gives the definition's numbers."""
 
 import numpy as np
 import pytest
 
 from minicaffe import kernels
 from minicaffe.kernels.numpy_engine import winograd
+from minicaffe.kernels.winograd_matrices import worthwhile
 
 CASES = [  # x, w, pad, group
     ((2, 5, 9, 13), (7, 5, 3, 3), (1, 1), 1),
@@ -13,10 +14,8 @@ CASES = [  # x, w, pad, group
 ]
 
 
-
-
 def test_a_tile_is_its_definition():
-    """this test shows that A (Gw ⊙ Bx) is the correlation of a 6×6 tile with a 3×3 filter."""
+    """A (Gw ⊙ Bx) is the correlation of a 6×6 tile with a 3×3 filter."""
     draw = np.random.default_rng(2)
     A, B, G = winograd.matrices(np.dtype(np.float64))
     x, w = draw.standard_normal((6, 6)), draw.standard_normal((3, 3))
@@ -28,9 +27,8 @@ def test_a_tile_is_its_definition():
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("most_values", [1, winograd.MOST_VALUES])
 def test_the_three_correlations(case, most_values, monkeypatch):
-    """this test shows that forward and both gradients agree with columns and products, in batches of images too."""
+    """Forward and both gradients agree with the definitions, in batches of images too."""
     monkeypatch.setattr(winograd, "MOST_VALUES", most_values)
-    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 1 << 30)  # so that the other way takes columns
     x_shape, w_shape, pad, group = case
     draw = np.random.default_rng(3)
     x, w, b = draw.standard_normal(x_shape), draw.standard_normal(w_shape), draw.standard_normal(w_shape[0])
@@ -38,11 +36,11 @@ def test_the_three_correlations(case, most_values, monkeypatch):
     geometry = ((1, 1), pad, (1, 1), group)
     for ours, theirs, out in (
             (lambda o: winograd.correlate(x, w, b, pad, group, o),
-             lambda o: kernels.correlate.on("numpy")(x, w, b, *geometry, o), np.full_like(dy, 7)),
+             lambda o: kernels.correlate.definition(x, w, b, *geometry, o), np.full_like(dy, 7)),
             (lambda o: winograd.correlate_data_grad(dy, w, pad, group, o),
-             lambda o: kernels.correlate_data_grad.on("numpy")(dy, w, *geometry, o), np.full_like(x, 7)),
+             lambda o: kernels.correlate_data_grad.definition(dy, w, *geometry, o), np.full_like(x, 7)),
             (lambda o: winograd.correlate_weight_grad(x, dy, pad, group, o),
-             lambda o: kernels.correlate_weight_grad.on("numpy")(x, dy, *geometry, o), np.ones_like(w))):
+             lambda o: kernels.correlate_weight_grad.definition(x, dy, *geometry, o), np.ones_like(w))):
         expected = out.copy()
         theirs(expected)
         ours(out)
@@ -51,11 +49,11 @@ def test_the_three_correlations(case, most_values, monkeypatch):
 
 
 def test_large_layers_take_this_way():
-    """this test shows that wide layers of many tiles are its own, and that others are left alone."""
+    """Wide layers of many tiles are computed so, and others are left alone."""
     def fits(x, w, stride=(1, 1), pad=(1, 1), group=1):
         x, w = np.empty(x), np.empty(w)
         y = np.empty((len(x), len(w), x.shape[2] + 2 * pad[0] - 2, x.shape[3] + 2 * pad[1] - 2))
-        return winograd.fits(x, w, stride, pad, (1, 1), group, y)
+        return worthwhile(x, w, stride, pad, (1, 1), group, y)
 
     assert fits((4, 128, 14, 15), (96, 128, 3, 3))
     assert not fits((4, 128, 14, 15), (96, 128, 3, 3), stride=(2, 2))

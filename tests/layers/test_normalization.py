@@ -42,42 +42,13 @@ def test_lrn_windows_beyond_the_blob(engine, region):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-# --- window_sum ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("engine", kernels.available_engines())
-@pytest.mark.parametrize(("size", "axis"), [(1, 1), (3, 1), (5, 0), (3, 2), (9, 3), (21, 1)])
-def test_window_sum(engine, size, axis):
-    """Every engine sums what lies in the window, also where the window is wider than the array."""
-    x = normal(*SHAPE)
-    want = np.empty_like(x)
-    moved, sums = np.moveaxis(x, axis, 0), np.moveaxis(want, axis, 0)
-    for i in range(len(moved)):
-        sums[i] = sum(moved[j] for j in range(len(moved)) if abs(i - j) <= (size - 1) / 2)
-    before = kernels.engine()
-    kernels.use_engine(engine)
-    try:
-        out = kernels.window_sum(x, size, axis, out=np.full_like(x, 9))
-    finally:
-        kernels.use_engine(before)
-
-    np.testing.assert_allclose(out, want, rtol=1e-12, atol=1e-12)
-
-
 # --- LRN -----------------------------------------------------------------------------------------
 
 
-def naive_lrn(x, n, alpha, beta, k, within):
-    """LRN value by value, from the formula."""
+def lrn(x, axes, size, alpha, k, beta):
+    """LRN by the kernel's definition."""
     y = np.empty_like(x)
-    for i in itertools.product(*map(range, x.shape)):
-        energy = 0.0
-        for j in itertools.product(*map(range, x.shape)):
-            away = [abs(p - q) for p, q in zip(i, j, strict=True)]
-            near = away[1] == 0 and max(away[2:]) <= n // 2 if within else away[1] <= n // 2 and away[2:] == [0, 0]
-            if away[0] == 0 and near:
-                energy += x[j] ** 2
-        y[i] = x[i] * (k + alpha / n ** (2 if within else 1) * energy) ** -beta
+    kernels.lrn.definition(x, axes, size, alpha, k, beta, None, y)
     return y
 
 
@@ -98,7 +69,7 @@ def test_lrn_across_channels(n):
     x = normal(2, 7, 3, 1)
     _, top = run_forward(make(LRNLayer, local_size=n, alpha=0.5, beta=0.6, k=2), x)
 
-    np.testing.assert_allclose(top[0].data, naive_lrn(x, n, 0.5, float(np.float32(0.6)), 2, within=False), rtol=1e-12)
+    np.testing.assert_allclose(top[0].data, lrn(x, [1], n, 0.5 / n, 2, float(np.float32(0.6))), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 3, 5])
@@ -107,7 +78,7 @@ def test_lrn_within_channel(n):
     x = normal(2, 1, 5, 3)
     layer = make(LRNLayer, local_size=n, alpha=0.5, beta=0.75, norm_region="WITHIN_CHANNEL")
 
-    np.testing.assert_allclose(run_forward(layer, x)[1][0].data, naive_lrn(x, n, 0.5, 0.75, 1, within=True), rtol=1e-12)
+    np.testing.assert_allclose(run_forward(layer, x)[1][0].data, lrn(x, [2, 3], n, 0.5 / n**2, 1, 0.75), rtol=1e-12)
 
 
 def test_lrn_within_channel_says_that_k_is_ignored(caplog):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from run_layer import filled, normal, run_backward, run_forward
 
-from minicaffe import rng
+from minicaffe import kernels, rng
 from minicaffe.errors import LayerError
 from minicaffe.layers.recurrent.lstm import LSTMLayer
 from minicaffe.layers.recurrent.lstm_unit import LSTMUnitLayer
@@ -35,15 +35,11 @@ def start(layer, *arrays, tops=1):
     return run_forward(layer, *arrays, tops=tops)
 
 
-def sigmoid(v):
-    return 1 / (1 + math.exp(-v))
-
-
-def naive_unit(c0, x, cont):
-    """One LSTM step for one stream, value by value: (c, h)."""
-    n = len(c0)
-    c = [cont * sigmoid(x[n + d]) * c0[d] + sigmoid(x[d]) * math.tanh(x[3 * n + d]) for d in range(n)]
-    return np.array(c), np.array([sigmoid(x[2 * n + d]) * math.tanh(c[d]) for d in range(n)])
+def lstm_unit(c0, x, cont):
+    """One LSTM step for one stream, by the kernel's definition: (c, h)."""
+    gates, c, h = np.empty((1, len(x))), np.empty((1, len(c0))), np.empty((1, len(c0)))
+    kernels.lstm_unit.definition(c0[None], x[None], np.array([cont]), gates, c, h)
+    return c[0], h[0]
 
 
 def naive(layer, x, cont, static=None, states=None):
@@ -57,7 +53,7 @@ def naive(layer, x, cont, static=None, states=None):
             if static is not None:
                 z += w_s[0] @ static[n].ravel()
             if isinstance(layer, LSTMLayer):
-                last[1, n], last[0, n] = naive_unit(last[1, n], z, cont[t, n])
+                last[1, n], last[0, n] = lstm_unit(last[1, n], z, cont[t, n])
                 y[t, n] = last[0, n]
             else:
                 last[0, n] = np.tanh(z)
@@ -85,7 +81,7 @@ def test_lstm_unit_formula():
     _, (c, h) = run_forward(LSTMUnitLayer(dtype=np.float64), c0, x, cont, tops=2)
 
     for n in range(N):
-        want_c, want_h = naive_unit(c0[0, n], x[0, n], cont[0][n])
+        want_c, want_h = lstm_unit(c0[0, n], x[0, n], cont[0][n])
         np.testing.assert_allclose(c.data[0, n], want_c, rtol=1e-12)
         np.testing.assert_allclose(h.data[0, n], want_h, rtol=1e-12)
 

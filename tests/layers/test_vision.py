@@ -94,16 +94,7 @@ def each_convolution(fields, shape):
         values = fields.get(name, [default])
         return values * axes if len(values) == 1 else values
 
-    return per_axis("stride", 1), per_axis("pad", 0), per_axis("dilation", 1), fields.get("group", 1)
-
-
-def pairs(x, y, w, stride, pad, dilation):
-    """All (o, i, q) for which the filter's place i lies on pixel q when its window stands at o."""
-    for o in np.ndindex(y.shape[2:]):
-        for i in np.ndindex(w.shape[2:]):
-            q = tuple(a * s + e * d - p for a, s, e, d, p in zip(o, stride, i, dilation, pad, strict=True))
-            if all(0 <= at < size for at, size in zip(q, x.shape[2:], strict=True)):
-                yield (..., *o), (..., *i), (..., *q)
+    return (*(tuple(per_axis(*each)) for each in (("stride", 1), ("pad", 0), ("dilation", 1))), fields.get("group", 1))
 
 
 def images(array, axis):
@@ -128,18 +119,13 @@ class TestConvolution:
 
     @pytest.mark.parametrize(("shape", "fields"), CONVOLUTIONS)
     def test_formula(self, shape, fields):
-        """y is the sum of the datasheet, one pixel and one filter place at a time."""
+        """y is the sum of the datasheet, by the kernel's definition, with the geometry that the fields ask for."""
         layer, bottom, top = set_up("Convolution", [shape], **fields)
         layer.Forward(bottom, top)
-        axis, (stride, pad, dilation, group) = fields.get("axis", 1), each_convolution(fields, shape)
+        axis, b = fields.get("axis", 1), layer.blobs[1].data if fields.get("bias_term", True) else None
         x, y, w = images(bottom[0].data, axis), images(top[0].data, axis), layer.blobs[0].data
-        expected = np.zeros_like(y)
-        for k in range(len(w)):
-            first = k // (len(w) // group) * w.shape[1]
-            for o, i, q in pairs(x, y, w, stride, pad, dilation):
-                expected[(slice(None), k, *o[1:])] += x[:, first:first + w.shape[1]][q] @ w[k][i]
-            if fields.get("bias_term", True):
-                expected[:, k] += layer.blobs[1].data[k]
+        expected = np.empty_like(y)
+        kernels.correlate.definition(x, w, b, *each_convolution(fields, shape), expected)
 
         assert len(layer.blobs) == 1 + fields.get("bias_term", True)
         np.testing.assert_allclose(expected, y, rtol=1e-11, atol=1e-11)
@@ -259,13 +245,10 @@ class TestDeconvolution:
         """Each pixel adds its filter, scaled, to the tops' pixels that the filter lies on."""
         layer, bottom, top = set_up("Deconvolution", [shape], **fields)
         layer.Forward(bottom, top)
-        axis, (stride, pad, dilation, group) = fields.get("axis", 1), each_convolution(fields, shape)
+        axis = fields.get("axis", 1)
         x, y, w = images(bottom[0].data, axis), images(top[0].data, axis), layer.blobs[0].data
-        expected = np.zeros_like(y)
-        for c in range(len(w)):
-            first = c // (len(w) // group) * w.shape[1]
-            for o, i, q in pairs(y, x, w, stride, pad, dilation):
-                expected[:, first:first + w.shape[1]][q] += np.outer(x[:, c][o], w[c][i])
+        expected = np.empty_like(y)
+        kernels.correlate_data_grad.definition(x, w, *each_convolution(fields, shape), expected)
         if fields.get("bias_term", True):
             expected += layer.blobs[1].data.reshape(-1, *[1] * (y.ndim - 2))
 
@@ -360,22 +343,6 @@ class TestIm2col:
             layer.Forward(bottom, top)
 
 
-def naive_pool(x, method, kernel, stride, pad, sizes):
-    """MAX or AVE pooling, one window at a time, and the index of each maximum."""
-    y, index = np.zeros((*x.shape[:2], *sizes)), np.full((*x.shape[:2], *sizes), -1)
-    H, W = x.shape[2:]
-    for n, c, r, q in np.ndindex(y.shape):
-        top, left = r * stride[0] - pad[0], q * stride[1] - pad[1]
-        bottom, right = min(top + kernel[0], H + pad[0]), min(left + kernel[1], W + pad[1])
-        pixels = [(x[n, c, h, w], h * W + w) for h in range(max(0, top), min(bottom, H))
-                  for w in range(max(0, left), min(right, W))]
-        if method == "AVE":
-            y[n, c, r, q] = sum(v for v, _ in pixels) / ((bottom - top) * (right - left))
-        else:
-            y[n, c, r, q], index[n, c, r, q] = max(pixels, key=lambda pixel: pixel[0])  # max keeps the first
-    return y, index
-
-
 POOLINGS = [  # bottom, parameters, kernel, stride, pad, sizes of the top
     ((2, 3, 6, 8), {"kernel_size": 2, "stride": 2}, (2, 2), (2, 2), (0, 0), (3, 4)),
     ((2, 3, 7, 8), {"kernel_size": 3, "stride": 2}, (3, 3), (2, 2), (0, 0), (3, 4)),
@@ -413,7 +380,11 @@ class TestPooling:
         """y has the size that Caffe's rounding gives, and each number is its window's maximum or mean."""
         x = normal(*shape).round(1)  # rounded, so that there are ties
         _, top = run_forward(make("Pooling", pool=method, **fields), x, tops=2 if method == "MAX" else 1)
-        y, index = naive_pool(x, method, kernel, stride, pad, sizes)
+        y, index = np.empty((*shape[:2], *sizes)), np.empty((*shape[:2], *sizes), np.int32)
+        if method == "MAX":
+            kernels.max_pool.definition(x, kernel, stride, pad, y, index)
+        else:
+            kernels.ave_pool.definition(x, kernel, stride, pad, y)
 
         np.testing.assert_allclose(y, top[0].data, rtol=1e-12, atol=1e-15)
         if method == "MAX":

@@ -37,8 +37,9 @@ def solver_of(case):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("each_engine")
 def test_solvers_follow_caffe(case):
-    """this test shows that twelve updates give Caffe's weights and losses."""
+    """Twelve updates give Caffe's weights and losses, on every engine."""
     solver = solver_of(case)
     for key, values in VECTORS.items():
         if key.startswith(f"{case}|param|"):

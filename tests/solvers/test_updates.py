@@ -1,4 +1,4 @@
-"""The update rules against their formulas, one weight at a time."""
+"""Updates of a solver by hand: what becomes of gradients between the passes and the weights."""
 
 import math
 
@@ -9,70 +9,6 @@ from nets import feed, gradients, make, weights
 from minicaffe import kernels
 from minicaffe.errors import SolverError
 from minicaffe.solvers.rule import Rule
-
-
-def sgd(g, h, rate, momentum):
-    h[0] = momentum * h[0] + rate * g
-    return h[0]
-
-
-def nesterov(g, h, rate, momentum):
-    before = h[0]
-    h[0] = momentum * before + rate * g
-    return (1 + momentum) * h[0] - momentum * before
-
-
-def adagrad(g, h, rate, delta):
-    h[0] += g * g
-    return rate * g / (math.sqrt(h[0]) + delta)
-
-
-def rmsprop(g, h, rate, rms_decay, delta):
-    h[0] = rms_decay * h[0] + (1 - rms_decay) * g * g
-    return rate * g / (math.sqrt(h[0]) + delta)
-
-
-def adadelta(g, h, rate, momentum, delta):
-    h[0] = momentum * h[0] + (1 - momentum) * g * g
-    step = g * math.sqrt((h[1] + delta) / (h[0] + delta))
-    h[1] = momentum * h[1] + (1 - momentum) * step * step
-    return rate * step
-
-
-def adam(g, h, rate, beta1, beta2, delta):
-    h[0] = beta1 * h[0] + (1 - beta1) * g
-    h[1] = beta2 * h[1] + (1 - beta2) * g * g
-    return rate * h[0] / (math.sqrt(h[1]) + delta)
-
-
-RULES = [(sgd, 1, (0.1, 0.9)), (nesterov, 1, (0.1, 0.9)), (adagrad, 1, (0.1, 0.01)), (rmsprop, 1, (0.1, 0.9, 0.01)),
-         (adadelta, 2, (0.1, 0.9, 0.01)), (adam, 2, (0.1, 0.9, 0.99, 0.01))]
-
-
-@pytest.mark.parametrize(("rule", "histories", "constants"), RULES, ids=lambda value: getattr(value, "__name__", ""))
-def test_each_update_follows_its_formula(rule, histories, constants):
-    """this test shows that three updates of an array larger than a block equal the formula on each number."""
-    draw = np.random.default_rng(1)
-    count = 16384 + 37
-    history = [np.zeros((count, 1)) for _ in range(histories)]
-    naive = [[0.0] * histories for _ in range(count)]
-    for _ in range(3):
-        g = draw.standard_normal((count, 1))
-        expected = [rule(float(g[i, 0]), naive[i], *constants) for i in range(count)]
-        getattr(kernels, f"{rule.__name__}_update")(g, *history, *constants)
-
-        np.testing.assert_allclose(g[:, 0], expected, rtol=1e-12, atol=1e-15)
-
-
-def test_decay_adds_the_gradient_of_the_penalty():
-    """this test shows that L2 adds decay · w and L1 decay · sign(w), nothing at zero."""
-    w = np.array([[-2.0, 0.0, 5.0]])
-    l2, l1 = np.ones_like(w), np.ones_like(w)
-    kernels.add_l2_decay(l2, w, 0.5)
-    kernels.add_l1_decay(l1, w, 0.5)
-
-    np.testing.assert_array_equal(l2, [[0.0, 1.0, 3.5]])
-    np.testing.assert_array_equal(l1, [[0.5, 1.0, 1.5]])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,16 +1,17 @@
 """Correlation of images with filters, and its two gradients.
 
-Convolution runs the three as forward, data gradient and weight gradient; Deconvolution swaps the first two.
-A few images at a time become columns, or a few rows of a large image, as many as about stay in cache; each few is
-one piece of work for a thread. Few large pieces are better than many small ones: between two operations a thread waits
-for its turn at the interpreter's lock.
+Convolution runs the three as forward, data gradient and weight gradient; Deconvolution swaps the first two. All three
+are one sum over the products w[k, c, i] · x[n, c, q] · dy[n, k, o] in which place i of the filter at position o lies
+on pixel q = o·stride + i·dilation − pad. The loops run over the places i; numpy sums over what the letters leave out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from minicaffe.kernels.definitions.im2col import Sizes
+from minicaffe.kernels.definitions.im2col import Sizes, window_pixels
 from minicaffe.kernels.registry import kernel
 
 
@@ -21,33 +22,56 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
 
     x (N, C, *sizes), w (K, C / group, *kernel), b (K,) or None, out (N, K, *positions)
     """
-    raise NotImplementedError
+    w_at = by_place(w)
+    out.fill(0)
+    for i, o, q in window_pixels(w.shape[2:], stride, pad, dilation, out.shape[2:], x.shape[2:]):
+        for k, c in groups(group, out, x):
+            out[:, k][o] += np.einsum("kc,nc...->nk...", w_at[i][k], x[:, c][q], optimize=True)
+    if b is not None:
+        out += b.reshape(-1, *(1 for _ in out.shape[2:]))
 
 
 @kernel
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                         out: np.ndarray) -> None:
-    """out[n, c] = Σ w[k, c, i] · dy[n, k, o] over all k, i, o that read the pixel: the adjoint of correlate in x.
+    """out[n, c, q] = Σ w[k, c, i] · dy[n, k, o] over all k, i, o with o·stride + i·dilation − pad = q.
 
-    dy (N, K, *positions), w (K, C / group, *kernel), out (N, C, *sizes)
+    This is the adjoint of `correlate` in x. dy (N, K, *positions), w (K, C / group, *kernel), out (N, C, *sizes)
     """
-    raise NotImplementedError
+    w_at = by_place(w)
+    out.fill(0)
+    for i, o, q in window_pixels(w.shape[2:], stride, pad, dilation, dy.shape[2:], out.shape[2:]):
+        for k, c in groups(group, dy, out):
+            out[:, c][q] += np.einsum("kc,nk...->nc...", w_at[i][k], dy[:, k][o], optimize=True)
 
 
 @kernel
 def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                           out: np.ndarray) -> None:
-    """out[k, c, i] += Σ dy[n, k, o] · x[n, c, o·stride + i·dilation − pad]: the adjoint of correlate in w.
+    """out[k, c, i] += Σ dy[n, k, o] · x[n, c, o·stride + i·dilation − pad], the sum over n and o.
 
-    x (N, C, *sizes), dy (N, K, *positions), out (K, C / group, *kernel)
-
-    Pieces are dealt to lanes; each lane adds its pieces in order, then the lanes are added in order. Their number
-    follows from the shapes, so any number of threads gives the same bits.
+    This is the adjoint of `correlate` in w. x (N, C, *sizes), dy (N, K, *positions), out (K, C / group, *kernel)
     """
-    raise NotImplementedError
+    dw_at = by_place(out)
+    n_and_o = (0, *range(2, x.ndim))
+    for i, o, q in window_pixels(out.shape[2:], stride, pad, dilation, dy.shape[2:], x.shape[2:]):
+        for k, c in groups(group, dy, x):
+            dw_at[i][k] += np.tensordot(dy[:, k][o], x[:, c][q], (n_and_o, n_and_o))
 
 
 @kernel
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     """out[k] += Σ dy[n, k, o]: the gradient of a bias. dy (N, K, *positions), out (K,)"""
-    raise NotImplementedError
+    out += dy.reshape(*dy.shape[:2], -1).sum(axis=2).sum(axis=0)
+
+
+def by_place(w: np.ndarray) -> np.ndarray:
+    """The filters (K, C / group, *kernel) seen as (*kernel, K, C / group): one matrix for each place i."""
+    return np.moveaxis(w, (0, 1), (-2, -1))
+
+
+def groups(group: int, y: np.ndarray, x: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """For each group, its channels k of y and its channels c of x."""
+    K, C = y.shape[1] // group, x.shape[1] // group
+    for g in range(group):
+        yield slice(g * K, (g + 1) * K), slice(g * C, (g + 1) * C)

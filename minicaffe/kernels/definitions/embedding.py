@@ -10,4 +10,6 @@ from minicaffe.kernels.registry import kernel
 @kernel
 def scatter_add(values: np.ndarray, index: np.ndarray, out: np.ndarray) -> np.ndarray:
     """out[index[i]] += values[i] for every i in order; values (M, K), index (M,) in range, out (R, K)."""
-    raise NotImplementedError
+    # `out[index] += values` would add only one of the rows that share an index
+    np.add.at(out, index, values)
+    return out

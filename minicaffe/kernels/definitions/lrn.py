@@ -16,14 +16,22 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
 
     All arrays of one shape (N, …), no axis of the windows the first; s None where nobody needs it; out may be x.
     """
-    raise NotImplementedError
+    if s is None:
+        s = np.empty_like(x)
+    s[...] = k + alpha * window_sums(x * x, size, axes)
+    out[...] = x * s ** -beta
 
 
 @kernel
 def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], size: int, alpha: float, beta: float,
              out: np.ndarray) -> None:
-    """out[i] = dy · s^−β − 2αβ · x[i] · Σ dy · x · s^−β / s, the sum over the window around i; out may be dy."""
-    raise NotImplementedError
+    """out[i] = dy[i] · s[i]^−β − 2αβ · x[i] · t[i], t[i] = Σ dy[j] · y[j] / s[j] over the window around i.
+
+    Here y = x · s^−β, what `lrn` gave. All arrays of one shape (N, …); out may be dy.
+    """
+    y = x * s ** -beta
+    t = window_sums(dy * y / s, size, axes)
+    out[...] = dy * s ** -beta - 2 * alpha * beta * x * t
 
 
 @kernel
@@ -32,10 +40,20 @@ def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarr
 
     The matrix of this map is symmetric, so the gradient of a window sum is a window sum.
     """
-    raise NotImplementedError
+    values, sums, half = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0), size // 2
+    for i in range(len(values)):
+        sums[i] = values[max(0, i - half):i + half + 1].sum(axis=0)
+    return out
 
 
 @kernel
 def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
     """out = s^−β for positive s."""
-    raise NotImplementedError
+    out[...] = s ** -beta
+
+
+def window_sums(x: np.ndarray, size: int, axes: Sequence[int]) -> np.ndarray:
+    """Σ x over windows of `size` along all axes: a sum along one axis after the other."""
+    for axis in axes:
+        x = window_sum.definition(x, size, axis, np.empty_like(x))
+    return x

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minicaffe.kernels.definitions.im2col import Index, window_pixels
 from minicaffe.kernels.registry import kernel
 
 Pair = tuple[int, int]
@@ -18,45 +19,110 @@ LOWEST = float(np.finfo(np.float32).min)
 @kernel
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray,
              index: np.ndarray | None) -> None:
-    """The largest pixel of each window, and which it was, unless index is None: the first one where some are equal."""
-    raise NotImplementedError
+    """y[o] = x[m], m the first of the window's largest pixels; index[o] = m, unless index is None."""
+    # Caffe: a window without a pixel above the lowest float32 gives that number and no index; so does NaN
+    y.fill(LOWEST)
+    chosen, plane = np.full(y.shape, -1), pixel_numbers(x)
+    for o, q in pixels(x, kernel, stride, pad, y):
+        larger = x[q] > y[o]
+        y[o] = np.where(larger, x[q], y[o])
+        chosen[o] = np.where(larger, plane[q], chosen[o])
+    if index is not None:
+        index[...] = chosen
 
 
 @kernel
 def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
-    """Each window's gradient goes to the pixel that it chose."""
-    raise NotImplementedError
+    """dx[m] = Σ dy[o] over the windows with index[o] = m."""
+    dx.fill(0)
+    for n, c in np.ndindex(*dx.shape[:2]):
+        chose = index[n, c] >= 0
+        np.add.at(dx[n, c].reshape(-1), index[n, c][chose], dy[n, c][chose])
 
 
 @kernel
 def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> None:
-    """The sum of each window's pixels over the size of the window, padding included."""
-    raise NotImplementedError
+    """y[o] = Σ x[q] / a[o] over the window's pixels q; a[o] is the size of the window, padding included."""
+    y.fill(0)
+    for o, q in pixels(x, kernel, stride, pad, y):
+        y[o] += x[q]
+    y /= window_sizes(x, kernel, stride, pad, y)
 
 
 @kernel
 def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.ndarray) -> None:
-    """Each pixel gets its share of the gradients of the windows it is in."""
-    raise NotImplementedError
+    """dx[q] = Σ dy[o] / a[o] over the windows with q in them."""
+    share = dy / window_sizes(dx, kernel, stride, pad, dy)
+    dx.fill(0)
+    # Caffe: a pixel adds up its windows in reading order. It is the last place of the first of them, so places come
+    # backwards
+    for o, q in reversed(pixels(dx, kernel, stride, pad, dy)):
+        dx[q] += share[o]
 
 
 @kernel
 def stochastic_pool(x: np.ndarray, u: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray,
                     index: np.ndarray) -> None:
-    """One pixel of each window, drawn with probability pixel / sum: the first at which the running sum is ≥ u · sum.
+    """y[o] = x[m], m drawn with probability x[m] / Σ x[q]; index[o] = m.
 
-    u (the shape of y) is uniform in [0, 1). Where negative pixels keep every running sum below, the last is taken.
+    u (the shape of y) is uniform in [0, 1), and m the first pixel at which the running sum is ≥ u · Σ x[q]. Where
+    negative pixels keep every running sum below, the last is taken.
     """
-    raise NotImplementedError
+    total, _ = sums(x, kernel, stride, y)
+    running, drawn = np.zeros_like(y), np.zeros(y.shape, bool)
+    y.fill(0)
+    index.fill(-1)
+    plane = pixel_numbers(x).astype(index.dtype)
+    for o, q in pixels(x, kernel, stride, (0, 0), y):
+        np.copyto(y[o], x[q], where=~drawn[o])
+        np.copyto(index[o], plane[q], where=~drawn[o])
+        running[o] += x[q]
+        drawn[o] |= running[o] >= u[o] * total[o]
 
 
 @kernel
 def expected_pool(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> None:
-    """What stochastic pooling gives on average, Σ pixel² / Σ pixel; 0 where the sum is not positive."""
-    raise NotImplementedError
+    """y[o] = Σ x[q]² / Σ x[q], which stochastic pooling gives on average; 0 where Σ x[q] is not positive."""
+    total, squares = sums(x, kernel, stride, y)
+    y.fill(0)
+    np.divide(squares, total, out=y, where=total > 0)
 
 
 @kernel
 def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair, dx: np.ndarray) -> None:
-    """dx = Σ dy · (2 · pixel − y) / Σ pixel over the windows with a positive sum."""
-    raise NotImplementedError
+    """dx[q] = Σ dy[o] · (2 · x[q] − y[o]) / S[o] over the windows with q in them whose S[o] = Σ x[q] is positive."""
+    total, squares = sums(x, kernel, stride, dy)
+    S = np.where(total > 0, total, np.inf)
+    share, y = dy / S, squares / S
+    dx.fill(0)
+    for o, q in pixels(x, kernel, stride, (0, 0), dy):
+        dx[q] += share[o] * (2 * x[q] - y[o])
+
+
+def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> list[tuple[Index, Index]]:
+    """For each place in the window, in reading order, the windows o of y in which it is a pixel, and these pixels q."""
+    return [(o, q) for _, o, q in window_pixels(kernel, stride, pad, (1, 1), y.shape[2:], x.shape[2:])]
+
+
+def pixel_numbers(x: np.ndarray) -> np.ndarray:
+    """The number h·W + w of each pixel of an image plane, (H, W)."""
+    return np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2:])
+
+
+def window_sizes(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> np.ndarray:
+    """a (oh, ow): how many places each window has."""
+    # Caffe: the padding counts, up to the padded image's edge and no further
+    sides = []
+    for k, s, p, inputs, outputs in zip(kernel, stride, pad, x.shape[2:], y.shape[2:], strict=True):
+        start = np.arange(outputs) * s - p
+        sides.append(np.minimum(start + k, inputs + p) - start)
+    return np.multiply.outer(*sides).astype(y.dtype)
+
+
+def sums(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ x[q] and Σ x[q]² of each window."""
+    total, squares = np.zeros_like(y), np.zeros_like(y)
+    for o, q in pixels(x, kernel, stride, (0, 0), y):
+        total[o] += x[q]
+        squares[o] += x[q] * x[q]
+    return total, squares

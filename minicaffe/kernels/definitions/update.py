@@ -1,8 +1,7 @@
 """Solver updates: each turns a gradient `dw`, in place, into the step that is taken from the weights.
 
-`take_step` does all that happens to a parameter, in stretches that fit a core's cache, so that a formula of ten numpy
-operations reads and writes main memory once. Arguments: `w` the weights, `dw` their gradient, `h, h2` the solver's
-history, `rate` the learning rate; all arrays are of one shape and C-contiguous.
+Arguments: `w` the weights, `dw` their gradient, `rate` the learning rate, then what the solver remembers, in the
+letters of its datasheet; all arrays are of one shape and C-contiguous. A remembered array is updated in place, too.
 """
 
 from __future__ import annotations
@@ -18,57 +17,71 @@ from minicaffe.kernels.registry import kernel
 def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
     """dw += decay · w;  update(dw, *history, *numbers);  w −= dw."""
-    raise NotImplementedError
+    if decay:  # without decay a weight may be infinite, and 0 · ∞ is not a number
+        dw += decay * w
+    update(dw, *history, *numbers)
+    w -= dw
 
 
 @kernel
 def add_l2_decay(dw: np.ndarray, w: np.ndarray, decay: float) -> None:
     """dw += decay · w, the gradient of ½ · decay · Σ w²."""
-    raise NotImplementedError
+    dw += decay * w
 
 
 @kernel
 def add_l1_decay(dw: np.ndarray, w: np.ndarray, decay: float) -> None:
     """dw += decay · sign(w), the gradient of decay · Σ |w|."""
-    raise NotImplementedError
+    dw += decay * np.sign(w)
 
 
 @kernel
-def sgd_update(dw: np.ndarray, h: np.ndarray, rate: float, momentum: float) -> None:
-    """h = momentum · h + rate · dw;  dw = h."""
-    raise NotImplementedError
+def sgd_update(dw: np.ndarray, v: np.ndarray, rate: float, momentum: float) -> None:
+    """v ← momentum · v + rate · dw;  dw ← v."""
+    v[...] = momentum * v + rate * dw
+    dw[...] = v
 
 
 @kernel
-def nesterov_update(dw: np.ndarray, h: np.ndarray, rate: float, momentum: float) -> None:
-    """h′ = momentum · h + rate · dw;  dw = (1 + momentum) · h′ − momentum · h."""
-    raise NotImplementedError
+def nesterov_update(dw: np.ndarray, v: np.ndarray, rate: float, momentum: float) -> None:
+    """v′ ← momentum · v + rate · dw;  dw ← (1 + momentum) · v′ − momentum · v."""
+    back = momentum * v
+    v[...] = back + rate * dw
+    dw[...] = (1 + momentum) * v - back
 
 
 @kernel
-def adagrad_update(dw: np.ndarray, h: np.ndarray, rate: float, delta: float) -> None:
-    """h += dw²;  dw = rate · dw / (√h + delta)."""
-    raise NotImplementedError
+def adagrad_update(dw: np.ndarray, s: np.ndarray, rate: float, delta: float) -> None:
+    """s ← s + dw²;  dw ← rate · dw / (√s + delta)."""
+    s += dw * dw
+    dw[...] = rate * (dw / (np.sqrt(s) + delta))
 
 
 @kernel
-def rmsprop_update(dw: np.ndarray, h: np.ndarray, rate: float, rms_decay: float, delta: float) -> None:
-    """h = rms_decay · h + (1 − rms_decay) · dw²;  dw = rate · dw / (√h + delta)."""
-    raise NotImplementedError
+def rmsprop_update(dw: np.ndarray, s: np.ndarray, rate: float, rms_decay: float, delta: float) -> None:
+    """s ← rms_decay · s + (1 − rms_decay) · dw²;  dw ← rate · dw / (√s + delta)."""
+    s[...] = rms_decay * s + (1 - rms_decay) * (dw * dw)
+    dw[...] = rate * (dw / (np.sqrt(s) + delta))
 
 
 @kernel
-def adadelta_update(dw: np.ndarray, h: np.ndarray, h2: np.ndarray, rate: float, momentum: float,
+def adadelta_update(dw: np.ndarray, s: np.ndarray, t: np.ndarray, rate: float, momentum: float,
                     delta: float) -> None:
-    """h = m · h + (1 − m) · dw²;  u = dw · √((h2 + delta) / (h + delta));  h2 = m · h2 + (1 − m) · u²;  dw = rate · u.
+    """s ← momentum · s + (1 − momentum) · dw²;  u = dw · √((t + delta) / (s + delta));
+    t ← momentum · t + (1 − momentum) · u²;  dw ← rate · u.
 
-    m is `momentum`, h the mean square of gradients and h2 that of updates.
+    s is the running mean of squared gradients, t that of squared steps u.
     """
-    raise NotImplementedError
+    s[...] = momentum * s + (1 - momentum) * (dw * dw)
+    u = dw * np.sqrt((t + delta) / (s + delta))
+    t[...] = momentum * t + (1 - momentum) * (u * u)
+    dw[...] = rate * u
 
 
 @kernel
-def adam_update(dw: np.ndarray, h: np.ndarray, h2: np.ndarray, rate: float, beta1: float, beta2: float,
+def adam_update(dw: np.ndarray, m: np.ndarray, v: np.ndarray, rate: float, beta1: float, beta2: float,
                 delta: float) -> None:
-    """h = β1 · h + (1 − β1) · dw;  h2 = β2 · h2 + (1 − β2) · dw²;  dw = rate · h / (√h2 + delta)."""
-    raise NotImplementedError
+    """m ← β1 · m + (1 − β1) · dw;  v ← β2 · v + (1 − β2) · dw²;  dw ← rate · m / (√v + delta)."""
+    m[...] = beta1 * m + (1 - beta1) * dw
+    v[...] = beta2 * v + (1 - beta2) * (dw * dw)
+    dw[...] = rate * (m / (np.sqrt(v) + delta))

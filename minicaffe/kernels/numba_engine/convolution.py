@@ -21,7 +21,7 @@ from minicaffe.kernels.numba_engine.registers import MASKS, VECTOR
 from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import zeros
 from minicaffe.kernels.numba_engine.words import values
-from minicaffe.kernels.numpy_engine import winograd as long_way
+from minicaffe.kernels.winograd_matrices import worthwhile
 from minicaffe.kernels.workspace import borrow
 
 WIDEST_BLOCK = 3 << 18  # numbers of a block and group that stay in a core's cache while filters slide over them
@@ -90,7 +90,7 @@ def _fits(x: np.ndarray, y: np.ndarray) -> bool:
 def _winograd_fits(x: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                    y: np.ndarray) -> bool:
     return (winograd.fits(w.shape[1], len(w) // group)
-            and long_way.fits(x, w, stride, pad, dilation, group, y))
+            and worthwhile(x, w, stride, pad, dilation, group, y))
 
 
 def _geometry(x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes) -> Geometry:

@@ -24,7 +24,7 @@ from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.tiles import ROWS, WIDTH, starts, zeros
 from minicaffe.kernels.numba_engine.transforms import map_tile, transpose_tile
 from minicaffe.kernels.numba_engine.words import helper, values
-from minicaffe.kernels.numpy_engine.winograd import SIDE, TAPS, TILE, line_matrices
+from minicaffe.kernels.winograd_matrices import SIDE, TAPS, TILE, line_matrices
 from minicaffe.kernels.workspace import borrow
 
 POINTS = SIDE * SIDE

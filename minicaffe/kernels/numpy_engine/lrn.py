@@ -1,4 +1,7 @@
-"""Local response normalization, and the sums over a sliding window that it needs."""
+"""Local response normalization, a few images at a time.
+
+So few that all steps find them in a core's cache, where each step of the definition passes over main memory.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,7 @@ from minicaffe.kernels.definitions import lrn as definitions
 @definitions.lrn.implementation("numpy")
 def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, beta: float, s: np.ndarray | None,
         out: np.ndarray) -> None:
-    """s = k + α · Σ x², out = x · s^−β, the sum over windows of `size` along `axes`.
-
-    All arrays of one shape (N, …), no axis of the windows the first; s None where nobody needs it; out may be x.
-    """
+    """Step by step, in memory that a step before has left."""
     def images(x: np.ndarray, out: np.ndarray, s: np.ndarray | None = None) -> None:
         values = x * x
         s = _window_sums(values, axes, size, np.empty_like(x) if s is None else s)
@@ -31,7 +31,7 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
 @definitions.lrn_grad.implementation("numpy")
 def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], size: int, alpha: float, beta: float,
              out: np.ndarray) -> None:
-    """out[i] = dy · s^−β − 2αβ · x[i] · Σ dy · x · s^−β / s, the sum over the window around i; out may be dy."""
+    """Step by step, in memory that a step before has left."""
     def images(x: np.ndarray, s: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
         damped = np.empty_like(x)
         negative_power(s, beta, damped)
@@ -54,13 +54,13 @@ def _window_sums(values: np.ndarray, axes: Sequence[int], size: int, out: np.nda
 
 @definitions.window_sum.implementation("numpy")
 def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarray:
-    """out[i] = Σ x[j] over |j − i| ≤ (size − 1) / 2 along `axis`, x being 0 outside; size is odd.
+    """Add the whole array to itself, moved by one place, then by two, and so on.
 
-    The matrix of this map is symmetric, so the gradient of a window sum is a window sum.
+    A running sum would take fewer additions. But it subtracts what it has added, and so loses digits where values
+    differ much.
     """
     out[...] = x
     from_x, to = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0)
-    # one addition a shift: a running sum would subtract what it added, and lose digits where values differ much
     for shift in range(1, min(size // 2, len(to) - 1) + 1):
         to[shift:] += from_x[:-shift]
         to[:-shift] += from_x[shift:]
@@ -69,8 +69,8 @@ def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarr
 
 @definitions.negative_power.implementation("numpy")
 def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
-    """out = s^−β for positive s."""
-    if beta == 0.75:  # what nearly every net asks for: two roots cost an eighth of a logarithm and its way back
+    """Two roots, 1 / (√s · √√s), for the β = 0.75 of nearly every net: an eighth of the time of a power."""
+    if beta == 0.75:
         root = np.sqrt(s)
         np.sqrt(root, out=out)
         out *= root

@@ -1,0 +1,179 @@
+"""Kernels by hand: numbers that can be followed on paper, on every engine, the definitions first of all."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from minicaffe import kernels
+from minicaffe.kernels.definitions.im2col import window_pixels
+
+
+@pytest.fixture(params=kernels.available_engines(), autouse=True)
+def _engine(request):
+    kernels.use_engine(request.param)
+
+
+def floats(values):
+    """An array of the number type of a net."""
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize(("name", "history", "numbers", "step", "remembered"), [
+    # dw = 2 and -4 everywhere
+    ("sgd_update", [[1, 0]], (0.5, 0.25), [0.25 + 1, -2], [[1.25, -2]]),
+    ("nesterov_update", [[1, 0]], (0.5, 0.25), [1.25 * 1.25 - 0.25, 1.25 * -2], [[1.25, -2]]),
+    ("adagrad_update", [[5, 0]], (0.5, 1.0), [0.5 * 2 / (3 + 1), 0.5 * -4 / (4 + 1)], [[9, 16]]),
+    ("rmsprop_update", [[14, 16]], (0.5, 0.5, 1.0), [0.5 * 2 / (3 + 1), 0.5 * -4 / (4 + 1)], [[9, 16]]),
+    # s = 9 and 16, (t + 0) / s = 1 / 9 and 1 / 4, so u = 2/3 and -2
+    ("adadelta_update", [[14, 16], [1, 4]], (0.5, 0.5, 0.0), [1 / 3, -1], [[9, 16], [(1 + 4 / 9) / 2, 4]]),
+    ("adam_update", [[6, 0], [14, 16]], (0.5, 0.5, 0.5, 1.0), [0.5 * 4 / (3 + 1), 0.5 * -2 / (4 + 1)],
+     [[4, -2], [9, 16]]),
+])
+def test_updates(name, history, numbers, step, remembered):
+    """The step of two weights, and what the solver remembers of them."""
+    dw, history = floats([2, -4]), [floats(h) for h in history]
+    getattr(kernels, name)(dw, *history, *numbers)
+
+    np.testing.assert_allclose(dw, step, rtol=1e-6)
+    np.testing.assert_allclose(history, remembered, rtol=1e-6)
+
+
+def test_take_step():
+    """The decay joins the gradient, the rule makes a step of it, the weights go back by the step."""
+    w, dw, v = floats([4, -8]), floats([2, 1]), floats([0, 1])
+    kernels.take_step(kernels.sgd_update, (0.5, 0.5), 0.25, w, dw, v)
+
+    np.testing.assert_array_equal(dw, [1.5, 0.5 - 0.5])  # 0.5 · (2 + 0.25 · 4), 0.5 · 1 + 0.5 · (1 − 0.25 · 8)
+    np.testing.assert_array_equal(v, dw)
+    np.testing.assert_array_equal(w, [2.5, -8])
+
+
+def test_take_step_without_decay_of_an_infinite_weight():
+    """Without decay an infinite weight leaves its gradient a number: 0 · ∞ is not added."""
+    w, dw, v = floats([np.inf]), floats([2]), floats([0])
+    kernels.take_step(kernels.sgd_update, (0.5, 0.5), 0.0, w, dw, v)
+
+    assert (dw.item(), w.item()) == (1, np.inf)
+
+
+def test_decays():
+    """L2 adds decay · w, L1 decay · sign(w), nothing where w is 0."""
+    w, l2, l1 = floats([-2, 0, 5]), floats([1, 1, 1]), floats([1, 1, 1])
+    kernels.add_l2_decay(l2, w, 0.5)
+    kernels.add_l1_decay(l1, w, 0.5)
+
+    np.testing.assert_array_equal(l2, [0, 1, 3.5])
+    np.testing.assert_array_equal(l1, [0.5, 1, 1.5])
+
+
+def test_im2col_and_back():
+    """Two taps, two apart, slide over three pixels with one of padding; back, each pixel counts its columns."""
+    x, columns = floats([[[1, 2, 3]]]), np.full((1, 2, 1, 3), np.nan, np.float32)
+    kernels.im2col(x, (1,), (1,), (2,), columns)
+    back = floats([[[10, 10, 10]]])
+    kernels.col2im(columns, (1,), (1,), (2,), back)
+
+    np.testing.assert_array_equal(columns[0, :, 0], [[0, 1, 2], [2, 3, 0]])
+    np.testing.assert_array_equal(back, [[[11, 14, 13]]])
+
+
+def test_correlate_in_groups():
+    """Two groups of one channel: each output sees its own channel alone; a stride of 2 skips every other position."""
+    x, w, b = floats([[[1, 2, 3], [10, 20, 30]]]), floats([[[1, 2]], [[3, 4]]]), floats([0.5, 0])
+    y, dx, dw = np.empty((1, 2, 2), np.float32), np.empty((1, 2, 3), np.float32), np.ones((2, 1, 2), np.float32)
+    geometry = (2,), (1,), (1,), 2
+    kernels.correlate(x, w, b, *geometry, y)
+    dy = floats([[[1, 0], [0, 1]]])
+    kernels.correlate_data_grad(dy, w, *geometry, dx)
+    kernels.correlate_weight_grad(x, dy, *geometry, dw)
+
+    np.testing.assert_array_equal(y, [[[2 * 1 + 0.5, 2 + 2 * 3 + 0.5], [4 * 10, 3 * 20 + 4 * 30]]])
+    np.testing.assert_array_equal(dx, [[[2, 0, 0], [0, 3, 4]]])
+    np.testing.assert_array_equal(dw, [[[1, 1 + 1]], [[1 + 20, 1 + 30]]])
+
+
+def test_window_sum():
+    """Each number with its neighbours; beyond the ends there is nothing to add."""
+    out = np.empty((1, 4), np.float32)
+    kernels.window_sum(floats([[1, 2, 3, 4]]), 3, 1, out)
+
+    np.testing.assert_array_equal(out, [[3, 6, 9, 7]])
+
+
+def test_negative_power():
+    """16^(−3/4) = 1/8 and 4^(−1/2) = 1/2."""
+    out = np.empty(1, np.float32)
+    kernels.negative_power(floats([16]), 0.75, out)
+    assert out.item() == pytest.approx(1 / 8)
+    kernels.negative_power(floats([4]), 0.5, out)
+    assert out.item() == pytest.approx(1 / 2)
+
+
+def test_softmax():
+    """e^0, e^ln 2 and e^ln 3 of 1 + 2 + 3, also far from 0; the gradient of its second output."""
+    x = np.log(floats([[1, 2, 3]])) + floats([[1000]])
+    y, dx = np.empty_like(x), np.empty_like(x)
+    kernels.softmax(x, 1, y)
+    kernels.softmax_grad(floats([[1 / 6, 2 / 6, 3 / 6]]), floats([[0, 1, 0]]), 1, dx)
+
+    np.testing.assert_allclose(y, [[1 / 6, 2 / 6, 3 / 6]], rtol=1e-4)
+    np.testing.assert_allclose(dx, [[-2 / 36, 2 / 6 - 4 / 36, -6 / 36]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("u", "pixel"), [(0.0, 0), (0.1, 0), (0.11, 1), (0.3, 1), (0.31, 2), (0.61, 3), (0.99, 3)])
+def test_stochastic_pool(u, pixel):
+    """Of pixels 1, 2, 3 and 4 the first is drawn with probability 1/10, and so on."""
+    x, y, index = floats([[[[1, 2], [3, 4]]]]), np.empty((1, 1, 1, 1), np.float32), np.empty((1, 1, 1, 1), np.int32)
+    kernels.stochastic_pool(x, np.full_like(y, u), (2, 2), (2, 2), y, index)
+
+    assert (y.item(), index.item()) == (pixel + 1, pixel)
+
+
+def test_stochastic_pool_of_negative_pixels():
+    """The running sums −1, −2, … stay below u · (−10) nowhere; those of 1 and −3 do, so the last pixel is taken."""
+    y, index = np.empty((1, 1, 1, 1), np.float32), np.empty((1, 1, 1, 1), np.int32)
+    kernels.stochastic_pool(floats([[[[-1, -2], [-3, -4]]]]), np.full_like(y, 0.5), (2, 2), (2, 2), y, index)
+    assert (y.item(), index.item()) == (-1, 0)
+    kernels.stochastic_pool(floats([[[[-3, 1]]]]), np.full_like(y, 0.25), (1, 2), (1, 2), y, index)
+    assert (y.item(), index.item()) == (1, 1)
+
+
+def test_expected_pool():
+    """(1 + 4 + 9 + 16) / 10 = 3, and each pixel's gradient (2x − 3) / 10; a sum that is not positive gives 0."""
+    x, y, dx = floats([[[[1, 2, -5], [3, 4, 5]]]]), np.empty((1, 1, 1, 2), np.float32), np.empty((1, 1, 2, 3))
+    dx = dx.astype(np.float32)
+    kernels.expected_pool(x, (2, 2), (2, 2), y)
+    kernels.expected_pool_grad(x, floats([[[[1, 1]]]]), (2, 2), (2, 2), dx)
+
+    np.testing.assert_array_equal(y, [[[[3, 0]]]])
+    np.testing.assert_allclose(dx, [[[[-0.1, 0.1, 0], [0.3, 0.5, 0]]]], rtol=1e-6)
+
+
+def test_scatter_add():
+    """A row that is named twice gets both of its values."""
+    out = floats([[1, 1], [1, 1], [1, 1]])
+    kernels.scatter_add(floats([[1, 2], [3, 4], [5, 6]]), np.array([2, 0, 2]), out)
+
+    np.testing.assert_array_equal(out, [[4, 5], [1, 1], [7, 9]])
+
+
+def test_row_sum_of_many():
+    """The last of many small numbers counts as much as the first: 2²⁴ + 1 + 1 + … in float32 would not move."""
+    x, out = np.ones((2, 1 << 12), np.float32), np.empty(2, np.float32)
+    x[0, 0] = 1 << 24
+    kernels.row_sum(x, out)
+
+    np.testing.assert_array_equal(out, [(1 << 24) + (1 << 12), 1 << 12])
+
+
+def test_window_pixels():
+    """The triples (i, o, q) are exactly those with q = o·stride + i·dilation − pad, and q in the image."""
+    kernel, dilation, positions, size = 3, 2, 4, 5
+    for stride, pad in itertools.product((1, 2, 3, 7), range(-9, 10)):
+        found = window_pixels((kernel,), (stride,), (pad,), (dilation,), (positions,), (size,))
+        listed = [(i, o, q) for (i,), at, pixels in found
+                  for o, q in zip(np.arange(positions)[at], np.arange(size)[pixels], strict=True)]
+
+        assert listed == [(i, o, q) for i, o, q in itertools.product(range(kernel), range(positions), range(size))
+                          if q == o * stride + i * dilation - pad]
