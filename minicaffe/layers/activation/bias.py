@@ -43,7 +43,7 @@ class BiasLayer(Layer):
     Forward   y[o,m,i] = x[o,m,i] + b[m]
     Backward  dx = dy
               db[m] += Σ dy[o,m,i]   over o and i;   = where b is bottom[1]
-    Computed  kernels.affine: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.add_bias: minicaffe/kernels/definitions/channels.py
 
     Bottom    x (any shape), and b where it is not learned: the sizes of x from `axis` on, or a scalar
     Top       y, the shape of x

@@ -14,7 +14,8 @@ class PReLULayer(Layer):
     Forward   y = max(x, 0) + a[c] · min(x, 0)
     Backward  dx = dy where x > 0, else a[c] · dy
               da[c] += Σ dy · min(x, 0)   over all values of channel c, or of all channels with channel_shared
-    Computed  kernels.prelu: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.copy: minicaffe/kernels/definitions/copying.py;
+              kernels.prelu: minicaffe/kernels/definitions/channels.py
 
     Bottom    x (N, C, …)
     Top       y, the shape of x

@@ -18,7 +18,8 @@ class ScaleLayer(Layer):
     Backward  dx[o,m,i] = dy[o,m,i] · w[m]
               dw[m] += Σ dy[o,m,i] · x[o,m,i]   over o and i;   = where w is bottom[1]
               db[m] += Σ dy[o,m,i]   over o and i
-    Computed  kernels.affine: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.copy: minicaffe/kernels/definitions/copying.py;
+              kernels.scale_channels: minicaffe/kernels/definitions/channels.py
 
     Bottom    x (any shape), and w where it is not learned: the sizes of x from `axis` on, or a scalar
     Top       y, the shape of x

@@ -13,7 +13,7 @@ class DropoutLayer(Layer):
 
     Forward   y = x · m,  m = 1 / (1 − p) with probability 1 − p, else 0   (drawn anew for each value)
     Backward  dx = dy · m
-    Computed  kernels.copy_columns: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.copy: minicaffe/kernels/definitions/copying.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

@@ -16,7 +16,7 @@ class InnerProductLayer(Layer):
               db += Σ dy[n]   over n
     with transpose: y = x · w + b,  dx = dy · wᵀ,  dw += xᵀ · dy
     Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py;
-              kernels.affine: minicaffe/kernels/definitions/elementwise.py;
+              kernels.add_bias: minicaffe/kernels/definitions/channels.py;
               kernels.add_channel_sums: minicaffe/kernels/definitions/convolution.py
 
     Bottom    x (N, C, H, W), with D = C · H · W at the default axis

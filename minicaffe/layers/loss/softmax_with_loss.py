@@ -18,10 +18,10 @@ class SoftmaxWithLossLayer(NormalizedLoss):
               l = −log max(p[k], ε),   k the label of the cell, ε = 1.18e-38
               L = Σ w · l / Z   over the cells
     Backward  dx[c] = (p[c] − [c = k]) · w · λ / Z,   λ = loss_weight
-    Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py
 
     With γ > 0, cells that are already right count less: l is multiplied by (1 − p[k])^γ and dx by
     f = (1 − p[k])^γ · (1 − γ · p[k] · log p[k] / (1 − p[k])).
+    Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py
 
     Bottom    x (N, …, C, …) scores;  label (N, …): a class in 0 … C−1 for each cell, that is each place of x
               without axis;  w, optional: a weight for each sample (N) or each cell

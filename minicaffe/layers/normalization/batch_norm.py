@@ -18,7 +18,8 @@ class BatchNormLayer(Layer):
     Backward  dx = (dy − Σ dy / m − y · Σ (dy·y) / m) / √(v + ε)
     With global statistics μ = mean / factor and v = variance / factor, or both 0 where factor is 0; no blob changes,
     and dx = dy / √(v + ε). For m = 1 the variance that is remembered is v.
-    Computed  kernels.remembered_moments, kernels.affine: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.global_stats, kernels.normalize_channels, kernels.scale_channels:
+              minicaffe/kernels/definitions/channels.py
 
     Bottom    x (N, C, …) or (N,), which counts as one channel
     Top       y, the shape of x

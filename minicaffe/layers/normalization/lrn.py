@@ -13,7 +13,8 @@ class LRNLayer(Layer):
     where both Σ run over the window around i, in which values beyond the border count as 0:
         ACROSS_CHANNELS    n channels at the same place, m = n
         WITHIN_CHANNEL     n × n places of the same channel, m = n², and k = 1 whatever is given
-    Computed  kernels.lrn, kernels.lrn_grad: minicaffe/kernels/definitions/lrn.py
+    Computed  kernels.copy: minicaffe/kernels/definitions/copying.py;
+              kernels.lrn, kernels.lrn_grad: minicaffe/kernels/definitions/lrn.py
 
     Bottom    x (N, C, H, W)
     Top       y (N, C, H, W)

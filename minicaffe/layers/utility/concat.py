@@ -12,7 +12,7 @@ class ConcatLayer(Layer):
 
     Forward   y = x[0], x[1], … one behind the other along `axis`
     Backward  dx[i] = the part of dy that x[i] became
-    Computed  kernels.copy_columns: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.put_slice, kernels.take_slice: minicaffe/kernels/definitions/copying.py
 
     Bottom    x[0], x[1], … (equal shapes but for the size of `axis`)
     Top       y, that shape with the sum of those sizes

@@ -18,7 +18,7 @@ class EltwiseLayer(Layer):
                     many bottoms, but not a number where x[i] = 0
               MAX   dx[i] = dy where x[i] was the largest, else 0;  where several are equal, the first of
                     x[1], x[0], x[2], x[3], … counts as the largest
-    Computed  kernels.weighted_sum, kernels.larger, kernels.product: minicaffe/kernels/definitions/elementwise.py;
+    Computed  kernels.weighted_sum, kernels.maximum, kernels.multiply: minicaffe/kernels/definitions/elementwise.py;
               kernels.linear: minicaffe/kernels/definitions/maps.py
 
     Bottom    x[0], x[1], … (at least two, equal shapes)

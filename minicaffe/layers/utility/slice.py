@@ -13,7 +13,7 @@ class SliceLayer(Layer):
 
     Forward   y[i] = the part of x between cut i and cut i + 1 along `axis`; the first cut is at 0, the last at its end
     Backward  dx = dy[0], dy[1], … one behind the other along `axis`
-    Computed  kernels.copy_columns: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.take_slice, kernels.put_slice: minicaffe/kernels/definitions/copying.py
 
     Bottom    x (at least one axis)
     Top       y[0], y[1], …: the shape of x but for the size of `axis`

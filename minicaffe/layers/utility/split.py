@@ -12,7 +12,7 @@ class SplitLayer(Layer):
 
     Forward   y[i] = x   (the same memory, no copy)
     Backward  dx = Σ dy[i]
-    Computed  kernels.add_up: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.add_all: minicaffe/kernels/definitions/elementwise.py
 
     Bottom    x (any shape)
     Top       y[0], y[1], …, each the shape of x

@@ -10,7 +10,7 @@ class TileLayer(Layer):
 
     Forward   y = x, x, … (k times) one behind the other along `axis`
     Backward  dx = Σ of the k parts of dy
-    Computed  kernels.copy_columns: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.put_slice: minicaffe/kernels/definitions/copying.py
 
     Bottom    x (at least one axis)
     Top       y, the shape of x with k times the size of `axis`

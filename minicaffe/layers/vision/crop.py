@@ -10,7 +10,7 @@ class CropLayer(Layer):
 
     Forward   y[n, c, h, w] = x[n, c, h + o_h, w + o_w]   with axis 2; other axes alike
     Backward  dx = dy in the part that was kept, 0 around it; the diff of the reference is 0
-    Computed  kernels.crop: minicaffe/kernels/definitions/elementwise.py
+    Computed  kernels.crop: minicaffe/kernels/definitions/copying.py
 
     Bottom    x (N, C, H, W), and a reference (·, ·, h, w) of which only the shape is read
     Top       y (N, C, h, w)

@@ -17,7 +17,7 @@ class DeconvolutionLayer(ConvolutionBase):
               db[k] += Σ dy[n, k, q]   over n and q
     Computed  kernels.correlate_data_grad, kernels.add_channel_sums, kernels.correlate_weight_grad, kernels.correlate:
               minicaffe/kernels/definitions/convolution.py;
-              kernels.affine: minicaffe/kernels/definitions/elementwise.py
+              kernels.add_bias: minicaffe/kernels/definitions/channels.py
 
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
     Top       y (N, K, oh, ow), one a bottom; oh = s·(H − 1) + d·(kh − 1) + 1 − 2p
