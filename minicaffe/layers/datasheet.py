@@ -77,6 +77,8 @@ def families() -> dict[str, list[str]]:
 
 def family_of(name: str) -> str:
     """The family that a type belongs to, from its module's place; empty for a type that is not of this package."""
+    if plugins.origin_of(plugins.LAYER, name):  # first: to ask for its class may not be allowed
+        return ""
     module = layer_class(name).__module__.split(".")
     return module[-2] if module[:2] == ["minicaffe", "layers"] else ""
 
