@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 from extras import needs
+from test_imports import MAY_IMPORT
 
 from minicaffe.layer import registered_types
 
 ROOT = Path(__file__).parent.parent
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+PATH = r"(?<![\w./-])[\w./-]*\w(?:\.(?:pyi?|md|prototxt|proto|desc|json)\b|/(?=[\s,;)`]|$))"
 
 
 def generator():
@@ -45,15 +48,66 @@ def test_field_comments_are_those_of_the_proto_file():
 
 
 def test_pages_on_the_maths_exist():
-    """this test shows that each `Derived` of a datasheet names a heading that exists."""
-    from minicaffe.layer import layer_class
-
-    missing = []
-    for name in registered_types():
-        for file, anchor in re.findall(r"(docs/maths/\w+\.md)#([\w-]+)", layer_class(name).__doc__):
+    """Each heading of docs/maths that a file of the package names is there."""
+    missing, found = [], 0
+    for source in (ROOT / "minicaffe").rglob("*.py"):
+        for file, anchor in re.findall(r"(docs/maths/\w+\.md)(?:#([\w-]+))?", source.read_text(encoding="utf-8")):
+            found += 1
             path = ROOT / file
-            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE) if path.exists() else []
-            if anchor not in {re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in headings}:
-                missing.append(f"{name}: {file}#{anchor}")
+            page = path.read_text(encoding="utf-8") if path.exists() else ""
+            headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+            anchors = {"", *re.findall(r'<a id="([\w-]+)">', page),
+                       *(re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in headings)}
+            if not path.exists() or anchor not in anchors:
+                missing.append(f"{source.name}: {file}#{anchor}")
 
     assert [] == missing
+    assert found > 30
+
+
+# --- ARCHITECTURE.md ----------------------------------------------------------------------------------------------
+
+def mapped():
+    """(as written, the path that is meant, whether the line begins with it) of each path in the map.
+
+    A line's indentation says in which folder it stands; a line that begins with no path goes on with the last folder.
+    """
+    block = re.search(r"^## The map\n.*?^```\n(.*?)^```", ARCHITECTURE, re.MULTILINE | re.DOTALL)[1]
+    parents = [ROOT]  # the folder whose content is indented by 0, 2, 4 blanks
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        head = re.match(r"\s*((?:[\w.]+(?:/|\.py)(?:\s|$))*)", line)[1].split() if depth < len(parents) else []
+        if head:
+            parents = [*parents[:depth + 1], parents[depth] / head[-1]] if head[-1][-1] == "/" else parents[:depth + 1]
+            yield from ((name, parents[depth] / name, True) for name in head)
+        for name in re.findall(PATH, line.lstrip().removeprefix(" ".join(head))):
+            if not name.isupper() and "FAMILY" not in name:
+                beside = parents[-1] / name
+                yield name, beside if beside.exists() else ROOT / name, False
+
+
+def test_the_map_names_what_exists():
+    """ARCHITECTURE.md names no file and no folder that has been moved or removed."""
+    missing = [name for name, path, _ in mapped() if not path.exists()]
+    text = ARCHITECTURE.split("## How a prototxt")[1]
+    missing += [name for name in re.findall(rf"{PATH}|`[\w/]+/\w+`", text)
+                if not any((base / name.strip("`")).exists() for base in (ROOT, ROOT / "minicaffe"))]
+
+    assert [] == missing
+
+
+def test_the_map_is_complete():
+    """Every module that stands directly in minicaffe/, and every folder of modules, has its place in the map."""
+    package = ROOT / "minicaffe"
+    there = {path.parent for path in package.rglob("__init__.py")} | set(package.glob("*.py"))
+
+    assert set() == there - {package / "__init__.py"} - {path for _, path, begins in mapped() if begins}
+
+
+def test_the_table_of_imports_is_the_one_that_is_tested():
+    """ARCHITECTURE.md and test_imports.py say the same of what a part may import."""
+    rows = re.findall(r"^\| (\w+) \| ?([\w, ]*) ?\|$", ARCHITECTURE.split("## What may import what")[1], re.MULTILINE)
+    table = {part: set(filter(None, words.replace(",", " ").split())) for part, words in rows
+             if part not in ("part", "engine")}
+
+    assert table == MAY_IMPORT

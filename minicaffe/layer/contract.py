@@ -9,7 +9,8 @@ A layer *writes* four lower-case methods; the Net (or anybody else) *calls* thos
 
 Contract
     bottom diffs are overwritten by `backward`; parameter diffs are accumulated (added to).
-    diffs are never scratch space; `forward` writes top data and nothing else of a blob.
+    diffs are never scratch space.
+    `forward` writes top data and nothing else, but for statistics that a layer keeps in its blobs (BatchNorm).
     an array is fetched from its blob in each call and never stored on `self`.
     `reshape` is cheap, repeatable, and the only place that shapes tops.
     random numbers come from `self.rng` alone.

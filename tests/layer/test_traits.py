@@ -53,6 +53,12 @@ class Loss(LossLayer):
         bottom[0].diff.fill(float(top[0].diff))
 
 
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    """A training that meets a NaN leaves a failure file in the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def known(monkeypatch):
     """Register a subclass of a base under a type's name, for one test alone."""

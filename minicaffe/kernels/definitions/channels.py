@@ -1,4 +1,7 @@
-"""Kernels that treat every channel of an array with numbers of its own, such as a bias."""
+"""Kernels that treat every channel of an array with numbers of its own, such as a bias.
+
+Normalization is derived in docs/maths/normalization.md#batchnorm
+"""
 
 from __future__ import annotations
 

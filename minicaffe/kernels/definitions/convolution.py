@@ -3,6 +3,7 @@
 Convolution runs the three as forward, data gradient and weight gradient; Deconvolution swaps the first two. All three
 are one sum over the products w[k, c, i] · x[n, c, q] · dy[n, k, o] in which place i of the filter at position o lies
 on pixel q = o·stride + i·dilation − pad. The loops run over the places i; numpy sums over what the letters leave out.
+Derived in docs/maths/vision.md#convolution-and-deconvolution
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Images to columns and back, and the pixels that a sliding window lies on: convolution and pooling use them too."""
+"""Images to columns and back, and the pixels that a sliding window lies on: convolution and pooling use them too.
+
+Why columns serve a convolution: docs/maths/vision.md#convolution-and-deconvolution
+"""
 
 from __future__ import annotations
 

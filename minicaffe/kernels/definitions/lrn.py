@@ -1,4 +1,7 @@
-"""Local response normalization, and the sums over a sliding window that it needs."""
+"""Local response normalization, and the sums over a sliding window that it needs.
+
+Derived in docs/maths/normalization.md#lrn
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 x and dx are (N, C, H, W), y, dy and index (N, C, oh, ow); kernel, stride and pad are (height, width).
 A window may reach over any edge; only the pixels inside count, but for the divisor of the average.
 index holds which pixel of its image plane, h·W + w, a window chose; −1 for none.
+Derived in docs/maths/vision.md#pooling
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Softmax along one axis, for the Softmax layer and the losses that begin with it."""
+"""Softmax along one axis, for the Softmax layer and the losses that begin with it.
+
+Derived in docs/maths/loss.md#softmax
+"""
 
 from __future__ import annotations
 

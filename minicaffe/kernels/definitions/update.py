@@ -2,6 +2,7 @@
 
 Arguments: `w` the weights, `dw` their gradient, `rate` the learning rate, then what the solver remembers, in the
 letters of its datasheet; all arrays are of one shape and C-contiguous. A remembered array is updated in place, too.
+Derived in docs/maths/solvers.md
 """
 
 from __future__ import annotations
