@@ -57,7 +57,7 @@ def part_of(module):
 
 @pytest.mark.parametrize("path", modules(), ids=str)
 def test_imports_go_downward(path):
-    """this test shows that no module imports a part that stands above its own."""
+    """No module imports a part that stands above its own."""
     part = path.parts[0].removesuffix(".py")
     if part not in MAY_IMPORT:  # cli and the package itself may import everything; what all may import, nothing
         allowed = {part_of(m) for m, _, _ in imports(path)} if part in ("cli", "__init__") else set()
@@ -74,7 +74,7 @@ def test_imports_go_downward(path):
 
 @pytest.mark.parametrize("path", [p for p in modules() if p.parts[0] == "layers"], ids=str)
 def test_layers_know_no_engine_and_no_other_family(path):
-    """this test shows that a layer imports no thread, no engine and no other family."""
+    """A layer imports no thread, no engine and no other family."""
     names = {m.split(".")[0] for m, _, _ in imports(path)}
     families = {m.split(".")[2] for m, _, _ in imports(path) if m.startswith("minicaffe.layers.") and m.count(".") > 2}
 
@@ -83,7 +83,7 @@ def test_layers_know_no_engine_and_no_other_family(path):
 
 
 def test_each_optional_package_is_imported_in_one_module():
-    """this test shows that an optional package has one door, where its error can name the extra to install."""
+    """An optional package has one door, where its error can name the extra to install."""
     doors = {}
     for path in modules():
         for module, _, _ in imports(path):

@@ -45,7 +45,7 @@ def learned(net, key):
 @pytest.mark.filterwarnings("ignore::UserWarning")  # some cases use deprecated fields, which are warned of
 @pytest.mark.parametrize("case", list(layer_cases()))
 def test_layers_compute_what_caffe_computed(case):
-    """this test shows that one forward and one backward pass give Caffe's numbers."""
+    """One forward and one backward pass give Caffe's numbers."""
     definition = proto_text.parse(str(case["prototxt"][""]), NetParameter())
     net = Net(definition, Phase.Value(str(case["phase"][""])))
     for name, values in case.get("in", {}).items():
