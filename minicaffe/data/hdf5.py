@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minicaffe.data import listed_file_error, read_list
+from minicaffe.data.lists import listed_file_error, read_list
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
 from minicaffe.io.file_bytes import open_ordinary

@@ -90,6 +90,11 @@ def missing_hint(path: Path) -> str:
         return ""
 
 
+def looked_in(path: str) -> str:
+    """The hint for a path that is not there: the folder in which it was looked for. '' for an absolute path."""
+    return "" if Path(path).is_absolute() else f"looked for in {Path.cwd()}"
+
+
 def temporary(path: Path) -> Path:
     """A new name in the folder of `path`, for its next content while that is being written."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

@@ -6,8 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-Entry = tuple[str, int, str]  # path with an index at every step, line, text of a scalar
-DEEPEST = 50  # messages within messages that are walked; Caffe's have seven
+from minicaffe.proto.lines import DEEPEST, FieldLine
 
 TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<space>\s+) | (?P<string>"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)
@@ -21,19 +20,6 @@ def is_yaml(filename: str) -> bool:
     return filename.lower().endswith((".yaml", ".yml"))
 
 
-def excerpt(text: str, line: int, column: int) -> str:
-    """The line (counted from 1) with a caret under the column (from 1), cut to the part that matters."""
-    lines = text.split("\n")
-    if not 1 <= line <= len(lines):
-        return ""
-    shown = lines[line - 1].rstrip("\r").expandtabs(1)
-    column = min(max(column, 1), len(shown) + 1)
-    if len(shown) > 120:
-        start = max(0, column - 60)
-        shown, column = shown[start : start + 100], column - start
-    return f"    {shown}\n    {' ' * (column - 1)}^"
-
-
 class Source:
     """The text of a net or solver. It finds the line for the path of a field.
 
@@ -42,7 +28,7 @@ class Source:
 
     def __init__(self, text: str, filename: str = "<string>") -> None:
         self.text, self.filename = text, filename
-        self._entries: list[Entry] | None = None
+        self._entries: list[FieldLine] | None = None
 
     def where(self, path: str) -> str:
         """'net.prototxt:12' for a path such as 'layer[3].convolution_param.kernel_size[0]'.
@@ -77,13 +63,13 @@ class Source:
         lines = [line for _, known, line in self.layer_lines() if known == name]
         return [f"{self.filename}:{(lines[rank:] or lines)[0]}" if lines else self.filename for rank in ranks]
 
-    def _all(self) -> list[Entry]:
+    def _all(self) -> list[FieldLine]:
         if self._entries is None:
             try:
                 if is_yaml(self.filename):
-                    from minicaffe.proto.yaml_text import entries
+                    from minicaffe.proto import yaml_text  # only here: a prototxt needs no PyYAML
 
-                    self._entries = list(entries(self.text))
+                    self._entries = list(yaml_text.entries(self.text))
                 else:
                     self._entries = list(_prototxt_entries(self.text))
             except Exception:  # a text too broken to be walked: the error that asked matters more
@@ -91,7 +77,7 @@ class Source:
         return self._entries
 
 
-def _prototxt_entries(text: str) -> Iterator[Entry]:
+def _prototxt_entries(text: str) -> Iterator[FieldLine]:
     """Each field set in a prototxt, in order: 'layer[0]', 'layer[0].name[0]', ..."""
     outer: list[tuple[str, Counter[str], str]] = []  # what the messages around this one will go on with
     prefix, counts, name, in_list = "", Counter[str](), "", False

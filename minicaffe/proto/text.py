@@ -8,7 +8,8 @@ from typing import Any
 from google.protobuf import text_format
 
 from minicaffe.errors import ProtoError
-from minicaffe.proto.source import Source, excerpt, is_yaml
+from minicaffe.proto.lines import excerpt
+from minicaffe.proto.source import Source, is_yaml
 from minicaffe.proto.wording import explain
 
 __all__ = ["Source", "format", "format_for", "parse"]

@@ -34,7 +34,7 @@ from minicaffe.errors import ProtoError
 from minicaffe.log import visible
 from minicaffe.proto import is_repeated
 from minicaffe.proto.describe import RANGES, type_name
-from minicaffe.proto.source import DEEPEST, Entry, excerpt
+from minicaffe.proto.lines import DEEPEST, FieldLine, excerpt
 from minicaffe.proto.wording import unknown_enum_value, unknown_field
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -65,7 +65,7 @@ def format(message: Any) -> str:
     return yaml.serialize(node, Dumper=_Dumper, allow_unicode=False, width=110)  # as escapes, such as \u202E
 
 
-def entries(text: str) -> Iterator[Entry]:
+def entries(text: str) -> Iterator[FieldLine]:
     """Each field set, in order, as `source.Source` wants it: 'layer[0]', 'layer[0].name[0]', ..."""
     yield from _entries(_compose(text), "", 0)
 
@@ -106,7 +106,7 @@ def _compose(text: str) -> Any:
     return yaml.compose(text, Loader=_Loader)
 
 
-def _entries(node: Any, prefix: str, depth: int) -> Iterator[Entry]:
+def _entries(node: Any, prefix: str, depth: int) -> Iterator[FieldLine]:
     if not isinstance(node, yaml.MappingNode) or depth > DEEPEST:
         return
     for key, value in node.value:
