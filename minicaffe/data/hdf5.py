@@ -25,7 +25,7 @@ def read_paths(source: str) -> list[str]:
 
 def count_rows(path: str, name: str, source: str = "") -> int:
     """How many rows a dataset has; `source` is the list that names the file. DataError when it cannot be read."""
-    return _read_listed(path, source, lambda file: int(hdf5.member(file, name).shape[0]))
+    return _read_listed(path, source, lambda file: hdf5.rows(hdf5.member(file, name)))
 
 
 def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = "") -> list[np.ndarray]:
@@ -33,10 +33,10 @@ def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = ""
 
     source    the list that names the file, for the message where the file is missing
     """
-    def read(file: object) -> list[np.ndarray]:
-        missing = [name for name in names if name not in file]  # type: ignore[operator]
+    def read(file: Any) -> list[np.ndarray]:
+        missing = [name for name in names if not hdf5.has(file, name)]
         if missing:
-            raise DataError(f"{path} has no dataset {missing[0]!r}; it has {', '.join(sorted(file))}",  # type: ignore[call-overload]
+            raise DataError(f"{path} has no dataset {missing[0]!r}; it has {', '.join(sorted(map(str, hdf5.names(file))))}",
                             hint="the layer's tops must be called as the datasets")
         return [hdf5.array(hdf5.member(file, name)).astype(dtype, copy=False) for name in names]
 

@@ -59,8 +59,8 @@ def write_hdf5(path: PathLike, layers: Iterable[LayerWeights]) -> None:
 
 
 def _read_hdf5(file: Any, path: PathLike) -> list[LayerWeights]:
-    if "data" not in file or not hdf5.is_group(hdf5.member(file, "data")):
-        if "iter" in file and "history" in file:
+    if not hdf5.has(file, "data") or not hdf5.is_group(hdf5.member(file, "data")):
+        if hdf5.has(file, "iter") and hdf5.has(file, "history"):
             raise wrong_file(path, "solverstate", "caffemodel")
         raise DataError("this HDF5 file has no group 'data', so it holds no weights of Caffe's", where=str(path),
                         hint=right_file_hint(path, "caffemodel"))

@@ -299,20 +299,20 @@ def test_hdf5_that_refers_to_itself_or_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize("where", ["external storage", "a virtual dataset", "a link", "a link to a link", "a group"])
-@pytest.mark.parametrize("door", ["weights", "solver state", "text"])
-def test_hdf5_values_in_another_file(where, door, tmp_path):
+@pytest.mark.parametrize("holder", ["weights", "solver state", "text"])
+def test_hdf5_values_in_another_file(where, holder, tmp_path):
     """No HDF5 file makes us read another one, which could be any that the user may read."""
     import h5py
 
     place, kind = {"weights": ("data/a/0", "f4"), "solver state": ("history/0", "f4"),
-                   "text": ("learned_net", "S32")}[door]
+                   "text": ("learned_net", "S32")}[holder]
     folder, _, name = place.rpartition("/")
     (tmp_path / "secret").write_bytes(b"a password of thirty-two letters")
     count = 32 // np.dtype(kind).itemsize
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file.create_dataset(place, data=np.frombuffer((tmp_path / "secret").read_bytes(), kind))
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        if door != "weights":
+        if holder != "weights":
             file["iter"], file["current_step"] = [3], [0]
             file.create_group("history")
         group = file.require_group(folder) if folder and where != "a group" else file
@@ -333,7 +333,7 @@ def test_hdf5_values_in_another_file(where, door, tmp_path):
             group[name] = h5py.ExternalLink("other.h5", place)
 
     with pytest.raises(DataError, match=r"a\.h5: .*another file"):
-        (weights if door == "weights" else solverstate).read(tmp_path / "a.h5")
+        (weights if holder == "weights" else solverstate).read(tmp_path / "a.h5")
 
 
 def test_hdf5_names_that_are_no_text(tmp_path):
@@ -368,6 +368,34 @@ def test_an_hdf5_file_that_cannot_be_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(hdf5.h5py, "File", busy)
     with pytest.raises(DataError, match=r"model\.h5: another program has this HDF5 file open to write it"):
         weights.read(tmp_path / "model.h5")
+
+
+@pytest.mark.parametrize("mistake", [TypeError, ValueError, KeyError, RuntimeError, OSError])
+def test_our_own_mistake_is_not_called_a_damaged_hdf5_file(mistake, tmp_path, monkeypatch):
+    """Only what h5py raises means a damaged file. An error in our own code keeps its name and its traceback."""
+    weights.write(tmp_path / "model.h5", [LayerWeights("a", "Scale", [np.ones(1, np.float32)])])
+
+    def wrong(*_):
+        raise mistake("a mistake of ours")
+
+    monkeypatch.setattr(hdf5, "too_large", wrong)
+    with pytest.raises(mistake, match="a mistake of ours"):
+        weights.read(tmp_path / "model.h5")
+
+
+def test_an_hdf5_state_without_its_parts(tmp_path):
+    """A dataset where a group belongs, and a missing dataset, are named in one clear error each."""
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["iter"], file["current_step"], file["history"] = [3], [0], [1.0]
+    with pytest.raises(DataError, match="/history is no group"):
+        solverstate.read(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["iter"] = [3]
+        file.create_group("history")
+    with pytest.raises(DataError, match="/ has no 'current_step'"):
+        solverstate.read(tmp_path / "b.h5")
 
 
 @pytest.mark.parametrize(("name", "values", "words"), [
