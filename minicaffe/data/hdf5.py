@@ -36,7 +36,8 @@ def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = ""
     def read(file: Any) -> list[np.ndarray]:
         missing = [name for name in names if not hdf5.has(file, name)]
         if missing:
-            raise DataError(f"{path} has no dataset {missing[0]!r}; it has {', '.join(sorted(map(str, hdf5.names(file))))}",
+            found = ", ".join(sorted(map(str, hdf5.names(file))))
+            raise DataError(f"{path} has no dataset {missing[0]!r}; it has {found}",
                             hint="the layer's tops must be called as the datasets")
         return [hdf5.array(hdf5.member(file, name)).astype(dtype, copy=False) for name in names]
 
