@@ -20,12 +20,22 @@ def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
     """A sentence and a hint for a text parser's error in a line; `root` describes the outermost message."""
     if re.search(r"\bcodec can't |\bescape\b", error):
         return bad_escape(line)
+    return _about_names(error, root) or _about_value(error) or _about_marks(error) or (error, "")
+
+
+def _about_names(error: str, root: Any) -> tuple[str, str] | None:
+    """What the schema says against a name: it has no such field, or only one of it, or no such enum value."""
     if found := re.match(r'Message type "caffe\.(\w+)" has no field named "(.*)"', error, re.DOTALL):
         return unknown_field(proto.message_class(found[1]).DESCRIPTOR, found[2], root)
     if found := re.match(r'Message type "caffe\.(\w+)" should not have multiple "(\w+)" fields', error):
         return f"{found[2]!r} is specified multiple times in one {found[1]}, which takes it once", ""
     if found := re.match(r'Enum type "(caffe\.[\w.]+)" has no value (?:named|with number) (.*)\.$', error):
         return unknown_enum_value(proto.pool.FindEnumTypeByName(found[1]), found[2])
+    return None
+
+
+def _about_value(error: str) -> tuple[str, str] | None:
+    """A field has a value of another kind than its own."""
     if found := re.match(r"Expected string but found: '(.*)'", error):
         hint = f'strings stand in quotes: "{found[1]}"' if re.fullmatch(r"[\w./-]+", found[1]) else ""
         return f"expects a string in quotes, got {found[1] or 'the end of the file'}", hint
@@ -40,7 +50,12 @@ def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
         return f"a string without its ending quote: {found[1]}", ""
     if error.startswith("Value out of range"):
         return error[0].lower() + error[1:], "a size or count is never negative" if "-" in error else ""
-    if error == 'Expected "}".':
+    return None
+
+
+def _about_marks(error: str) -> tuple[str, str] | None:
+    """A brace, a colon or a field's name is missing where the parser looks for one."""
+    if error == 'Expected "}".':  # the parser looks for it beyond the last field of the file
         return "a '}' is missing: this message is still open at the end of the file", ""
     if error == 'Expected ":".':
         return "expects ':' here", "a field is written NAME: VALUE"
@@ -48,7 +63,7 @@ def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
         return f"expects {found[1]!r} here", ""
     if found := re.match(r"Expected identifier or number, got (.*)\.", error):
         return f"expects a field's name, got {found[1]!r}", "one '}' too many?" if found[1] == "}" else ""
-    return error, ""
+    return None
 
 
 def bad_escape(line: str) -> tuple[str, str]:
