@@ -1,4 +1,4 @@
-"""From BlobProtos to numpy arrays and back, without making a Python float of every number."""
+"""Turn BlobProtos into numpy arrays and back, without a Python object for each number."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ _STORED: dict[int, np.dtype[Any]] = {_DATA: _F4, _DIFF: _F4, _DOUBLE_DATA: _F8, 
 
 
 def blob_to_array(blob: Any, *, diff: bool = False) -> np.ndarray:
-    """A BlobProto's data (or diff) as a new float32 or float64 array of its shape (or four legacy numbers).
+    """The data (or the diff) of a BlobProto as a new float32 or float64 array.
+
+    Its shape is `shape`, or in old files the four numbers num, channels, height and width.
 
     DataError when the number of values does not match the shape.
     """
@@ -50,7 +52,7 @@ def array_to_blob(array: np.ndarray, diff: np.ndarray | None = None) -> Any:
 
 
 def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = False) -> np.ndarray:
-    """The array of the BlobProto between two offsets of `buffer`; `place` names it in errors.
+    """The array of the BlobProto that stands between two offsets of `buffer`; errors call it `place`.
 
     No memory is taken before the stored values are known to fill the shape. DataError when they do not,
     DamagedError when the bytes are no message.

@@ -74,6 +74,7 @@ def _read_hdf5(file: Any, path: PathLike) -> list[LayerWeights]:
             arrays = {k: as_blob(hdf5.array(datasets[key])) for k, key in blobs.items()}
             found.append(LayerWeights(name, "", in_a_row(arrays)))
     names = [layer.name for layer in found]
+    # An empty group is no layer where it only holds the groups of others: inception, of inception/1x1.
     return [layer for layer in found if layer.blobs or not any(n.startswith(f"{layer.name}/") for n in names)]
 
 

@@ -1,4 +1,4 @@
-"""Find out from its content what a file is. An error can then say what was given instead of what was wanted."""
+"""Tell from the content of a file what it is, so that an error can say what was given instead of what was wanted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def sniff(path: PathLike) -> str:
         if (place / "data.mdb").exists():
             return "lmdb"
         return "leveldb" if (place / "CURRENT").exists() else "folder"
-    if place.exists() and not place.is_file():  # a pipe gives its bytes once: whoever reads it next would lack these
+    if place.exists() and not place.is_file():  # a pipe gives its bytes only once: the reader would lack the first
         raise ProtoError(f"{path} is a pipe or a device, but this file is read twice",
                          hint="write it into a file first")
     try:
@@ -89,7 +89,7 @@ def _by_head(head: bytes) -> str:
         return "safetensors"
     if len(head) > 64 and not any(head):
         return "zeros"
-    if re.search(rb"[\x00-\x08\x0e-\x1a\x7f]", head):
+    if re.search(rb"[\x00-\x08\x0e-\x1a\x7f]", head):  # control characters, which no text has: a binary message
         return ""
     if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
         return "html"

@@ -16,7 +16,7 @@ LARGEST = 2**31 - 1  # Caffe's counters are ints
 
 
 def read(path: PathLike) -> SolverSnapshot:
-    """A .solverstate or .solverstate.h5 file; the content decides which it is.
+    """A .solverstate or .solverstate.h5 file; the content decides which.
 
     ProtoError or DataError where the file is missing, of another kind, or damaged; the message names the right
     file where it stands beside the wrong one.

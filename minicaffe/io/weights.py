@@ -3,7 +3,7 @@
     .caffemodel                the net's definition and its blobs, as Caffe writes them
     .caffemodel.h5, .h5        the blobs, as Caffe writes them
     .npz                       arrays called LAYER/0, LAYER/1, …; np.load reads them
-    .safetensors               arrays called so too; the types of the layers stand in the metadata
+    .safetensors               arrays with the same names; the types of the layers stand in the metadata
 
 The bits of a blob are the same in every format. Only a .caffemodel keeps the definition and the layers without blobs;
 only it and .safetensors keep the types of the layers.

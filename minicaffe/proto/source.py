@@ -1,4 +1,4 @@
-"""The lines of a file on which a message's fields stand. They are looked up only when an error has to name one."""
+"""Find the line of a field in the text of a definition. The text is searched only when an error has to name a line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_yaml(filename: str) -> bool:
 
 
 class Source:
-    """The text of a net or solver. It finds the line for the path of a field.
+    """The text of a net or solver, which finds the line of a field by the field's path.
 
     No method raises an error: for a text that cannot be read it finds no lines.
     """
@@ -33,14 +33,13 @@ class Source:
     def where(self, path: str) -> str:
         """'net.prototxt:12' for a path such as 'layer[3].convolution_param.kernel_size[0]'.
 
-        An index that is left out is 0. A field that the text does not set is placed at the message that would
-        hold it.
+        An index that is left out is 0. For a field that is not set, the line is that of the message around it.
         """
         places: dict[str, int] = {}
         for known, line, _ in self._all():
             places.setdefault(known, line)
         steps = [step if step.endswith("]") else f"{step}[0]" for step in path.strip().split(".") if step]
-        while steps:
+        while steps:  # if not the field, then the message around it, and so on outwards
             line = places.get(".".join(steps), 0)
             if line:
                 return f"{self.filename}:{line}"
@@ -59,7 +58,9 @@ class Source:
         return [(index, names.get(path, ""), line) for index, (path, line) in enumerate(starts)]
 
     def layers_where(self, name: str, ranks: Sequence[int]) -> list[str]:
-        """'net.prototxt:12' for each of the layers of this name that `ranks` counts from 0; or the file's name."""
+        """'net.prototxt:12' for each of the layers of this name whose numbers, counted from 0, are in `ranks`.
+
+        Where the line is not known it is the file's name alone."""
         lines = [line for _, known, line in self.layer_lines() if known == name]
         return [f"{self.filename}:{(lines[rank:] or lines)[0]}" if lines else self.filename for rank in ranks]
 
@@ -79,7 +80,8 @@ class Source:
 
 def _prototxt_entries(text: str) -> Iterator[FieldLine]:
     """Each field set in a prototxt, in order: 'layer[0]', 'layer[0].name[0]', ..."""
-    outer: list[tuple[str, Counter[str], str]] = []  # what the messages around this one will go on with
+    # For each message around the present one: its prefix, its counts, and the name of the list that it stands in.
+    outer: list[tuple[str, Counter[str], str]] = []
     prefix, counts, name, in_list = "", Counter[str](), "", False
     line = name_line = 1
     for token in TOKEN.finditer(text):

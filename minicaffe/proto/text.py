@@ -1,4 +1,4 @@
-"""Prototxt and YAML as text. Errors of parsing show the place; what is formatted reads back as the same message."""
+"""Parse and format prototxt and YAML. A parse error shows its place; a formatted message parses as the same message."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parse(text: str, message: Any, filename: str = "<string>") -> Any:
 def format(message: Any, *, ascii_only: bool = False) -> str:
     """The message as prototxt: two spaces a level, the shortest decimals that read back as the same float.
 
-    With `ascii_only` other letters are written as escapes.
+    With `ascii_only`, letters that are not ASCII are written as escapes.
     """
     return text_format.MessageToString(message, as_utf8=not ascii_only)
 
@@ -86,7 +86,7 @@ def _check_size(text: str, filename: str) -> None:
 
 
 def _most_values(text: str) -> int:
-    """No fewer than the values, or the pieces of strings, that the text sets."""
+    """An upper bound for the number of values in a text, found without parsing from the marks around values."""
     return max(sum(map(text.count, ":{<,")), sum(map(text.count, "\"'")) // 2)
 
 

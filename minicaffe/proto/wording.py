@@ -1,4 +1,4 @@
-"""The errors of the text parsers in plain words, with a hint at what may have been meant."""
+"""Say the text parsers' errors in plain words, with a hint at what may have been meant."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _about_marks(error: str) -> tuple[str, str] | None:
 
 
 def bad_escape(line: str) -> tuple[str, str]:
-    """The sentence and the hint for a string in which a backslash begins no escape that can be read."""
+    """The sentence and the hint for a string in which a backslash begins an escape that does not exist."""
     for string in _STRING.findall(line):
         if string.endswith('\\"'):
             return "a backslash makes the quote behind it a letter of the string, which then has no end", \
@@ -82,9 +82,9 @@ def bad_escape(line: str) -> tuple[str, str]:
 
 
 def windows_path(path: str) -> str:
-    """A Windows path with slashes, which every system takes and no string reads as escapes.
+    """A Windows path written with slashes, which every system takes and which begin no escapes.
 
-    Backslashes that have been read as escapes are found again: a tab in a path was \\t.
+    Escapes that were read by mistake are undone: a tab in a path was \\t.
     """
     slashes = path.replace("\\\\", "/").replace("\\", "/")
     return "".join(f"/{_ESCAPED[letter]}" if letter in _ESCAPED else letter for letter in slashes)
@@ -121,7 +121,7 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
     sentence = f"{message.name} has no field {name!r}"
     if hint := fork_hint(name):
         return sentence, hint
-    if name.isdigit():
+    if name.isdigit():  # after `0,5` the parser takes the 5 for the next field
         return sentence, f"a decimal is written with a point: 0.{name}"
     if name in ("layer", "layers") and message is not root:
         return sentence, f"is a '}}' missing above? The {message.name} before is still open"
@@ -139,7 +139,7 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
 
 
 def _near_field(name: str, known: list[str]) -> str:
-    """As `near_names`. Fields that end in _param are compared without that ending, or all of them would be near."""
+    """As `near_names`, but names that end in _param are compared without it: else each would resemble all others."""
     if not name.endswith("_param"):
         return near_names(name, known)
     stems = [field.removesuffix("_param") for field in known if field.endswith("_param")]
