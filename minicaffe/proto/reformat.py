@@ -122,7 +122,7 @@ class _Reader:
         return found
 
     def value(self) -> _Message | _List | list[_Token]:
-        """Read a message, a list, or the tokens of one value. A string may have several parts, comments between them."""
+        """Read a message, a list, or the tokens of one value. A string may have parts, with comments between."""
         token = self.next()
         if token.text in ("{", "<"):
             return self.items("}" if token.text == "{" else ">")
