@@ -1,4 +1,4 @@
-"""Which blob each layer reads and writes: names become indices before any layer exists."""
+"""Find which blob each layer reads and writes. Names become indices before any layer exists."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ AUTOMATIC = "(automatic)"  # Caffe: the name of a top that a loss adds for itsel
 class Wiring:
     """The blobs of a net by index.
 
-    blob_names      one a blob; an in-place layer makes none of its own
+    blob_names      one name for each blob; a layer that runs in place makes no blob
     bottoms, tops   for each layer the indices of its blobs
     in_place        for each layer, whether one of its tops is one of its bottoms
-    inputs          indices of the tops of layers that are inputs: the caller fills them
-    outputs         indices of the blobs that nobody reads, in the order of their names
+    inputs          the indices of the tops of input layers, which the caller fills
+    outputs         the indices of the blobs that no layer reads, in the order of their names
     """
 
     blob_names: list[str] = field(default_factory=list)
@@ -136,10 +136,11 @@ def _add_blob(wiring: Wiring, name: str) -> int:
 
 
 class _InPlaceGuard:
-    """Keeps an in-place layer from overwriting what somebody still reads: an earlier layer's backward, or a layer in
-    another branch.
+    """Keeps a layer from running in place on values that are read later.
 
-    Caffe overwrites it and computes a wrong gradient. Here the layer then gets memory of its own.
+    They may be read by the backward pass of an earlier layer, or by a layer in another branch.
+
+    Caffe overwrites them and computes a wrong gradient. Here the layer gets memory of its own instead.
     """
 
     def __init__(self) -> None:
