@@ -64,7 +64,7 @@ def test_legacy_accessors():
 
 
 def test_axes():
-    """Negative axes count from the back and that one out of range is named with the shape."""
+    """Negative axes count from the back, and one out of range is named with the shape."""
     blob = Blob((2, 3, 5))
 
     assert (2, 1) == (blob.canonical_axis(-1), blob.canonical_axis(1))
@@ -121,7 +121,7 @@ def test_to_proto_and_back():
 
 
 def test_a_cleared_diff_reads_as_zeros():
-    """Clearing is seen by every blob on the storage, and that the next writer may overwrite."""
+    """Clearing is seen by every blob on the storage, and the next writer may overwrite."""
     owner, user = Blob((2, 3)), Blob((6,))
     user.share_diff(owner)
     owner.diff[...] = 5

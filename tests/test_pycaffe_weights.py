@@ -25,7 +25,7 @@ def make():
 
 @pytest.mark.parametrize(("name", "kind"), KINDS.items())
 def test_save_and_copy_from(name, kind, tmp_path):
-    """Which format each name gets, and that copy_from reads them all."""
+    """The name chooses the format, and copy_from reads them all."""
     if kind == "hdf5":
         needs("h5py")
     first, second = make(), make()

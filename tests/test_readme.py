@@ -69,7 +69,7 @@ def test_a_net_is_used_as_shown(tmp_path, monkeypatch, capsys):
 
 
 def test_a_layer_works_alone_as_shown(capsys):
-    """The ten lines run, that the loss is the one in the comment, and the two numbers agree."""
+    """The ten lines run, the loss is the one in the comment, and the two numbers agree."""
     code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "SetUp(" in block)
     names = {}
     exec(code, names)

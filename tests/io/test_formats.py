@@ -69,7 +69,7 @@ def test_content_and_not_the_name_decides(suffix, layers, tmp_path):
 
 
 def test_numpy_reads_npz(layers, tmp_path):
-    """The arrays' names, and that numpy alone reads and writes such a file, compressed or not."""
+    """The arrays have their names, and numpy alone reads and writes such a file, compressed or not."""
     weights.write(tmp_path / "a.npz", layers)
     with np.load(tmp_path / "a.npz") as arrays:
         assert ["conv/0", "conv/1", "in/1x1/0", "in/1x1/1", "schön/0"] == arrays.files
@@ -81,7 +81,7 @@ def test_numpy_reads_npz(layers, tmp_path):
 
 
 def test_the_bytes_of_safetensors(tmp_path):
-    """The format byte by byte: length, JSON header, data at a multiple of eight."""
+    """The file is, byte by byte: the length, a JSON header, and data at a multiple of eight."""
     weights.write(tmp_path / "a.safetensors", [LayerWeights("c", "Scale", [np.array([[1, 2, 3]], np.float32)])])
     data = (tmp_path / "a.safetensors").read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
@@ -168,7 +168,7 @@ def test_damaged_npz(tmp_path):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_reading_takes_no_more_than_twice_the_file(suffix, tmp_path):
-    """The memory that a large blob costs on its way in."""
+    """Reading a large blob takes little memory beside the blob itself."""
     blob = np.ones((1000, 1000), np.float32)
     weights.write(tmp_path / f"a{suffix}", [LayerWeights("a", "InnerProduct", [blob])])
     weights.read(tmp_path / f"a{suffix}")
@@ -185,7 +185,7 @@ def test_reading_takes_no_more_than_twice_the_file(suffix, tmp_path):
     ("-" * 9000 + "1", "the header of a/0.npy is nested too deeply"), ("'abc", "Cannot parse header"),
     ("(" * 9000 + ")" * 9, "EOF in multi-line statement")])
 def test_npz_headers_that_are_no_header(header, words, tmp_path):
-    """What Python's own reader of them stumbles over is damage, not a crash and not want of memory."""
+    """A header that Python's own reader fails on is damage, not a crash and not a lack of memory."""
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         text = header.encode() + b"\n"
         archive.writestr("a/0.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + b"\0" * 4)
@@ -241,19 +241,19 @@ def test_a_name_longer_than_npz_has_room_for(tmp_path):
 
 
 def test_layers_of_one_name(tmp_path):
-    """Only a .caffemodel holds two layers of one name, and that the others say so."""
-    twins = [LayerWeights("a", "Scale", [np.array([k], np.float32)]) for k in (1, 2)]
-    weights.write(tmp_path / "a.caffemodel", twins)
+    """Only a .caffemodel holds two layers of one name, and the other formats say so."""
+    pair = [LayerWeights("a", "Scale", [np.array([k], np.float32)]) for k in (1, 2)]
+    weights.write(tmp_path / "a.caffemodel", pair)
 
     assert [[1.0], [2.0]] == [layer.blobs[0].tolist() for layer in weights.read(tmp_path / "a.caffemodel")]
     for suffix in SUFFIXES[1:]:
         with pytest.raises(DataError, match="two layers of the name 'a' have blobs"):
-            weights.write(tmp_path / f"a{suffix}", twins)
+            weights.write(tmp_path / f"a{suffix}", pair)
         assert not (tmp_path / f"a{suffix}").exists()
 
 
 def test_a_blob_of_another_layer_is_left_out(tmp_path):
-    """What HDF5 does not store stays absent, and that a .caffemodel needs the net for it."""
+    """What HDF5 does not store stays absent, and a .caffemodel needs the net for it."""
     tied = [LayerWeights("b", "InnerProduct", [np.empty(0, np.float32), np.ones(3, np.float32)])]
     for suffix in SUFFIXES[1:]:
         weights.write(tmp_path / f"a{suffix}", tied)

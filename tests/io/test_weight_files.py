@@ -66,7 +66,7 @@ def test_a_state_written_back_has_caffes_bytes(case, tmp_path):
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_hdf5_state_written_back_has_caffes_layout(case, tmp_path, h5py):
-    """The same groups, shapes, number types, string padding and values as Caffe's file."""
+    """The groups, shapes, number types, string padding and values are those of Caffe's file."""
     original = ORACLE / f"{case}_iter_6.solverstate.h5"
     solverstate.write(tmp_path / "s.h5", solverstate.read(original))
     with h5py.File(original) as theirs, h5py.File(tmp_path / "s.h5") as ours:
@@ -90,7 +90,7 @@ def test_both_formats_hold_the_same(case, h5py):
 
 
 def test_hdf5_leaves_shared_blobs_to_their_owner(tmp_path, h5py):
-    """Caffe's layout for tied weights, layer names with slashes, and the way back."""
+    """Tied weights and layer names with slashes have Caffe's layout, and are read again."""
     net = tied()
     for param in net.learnable_params:
         param.blob.diff[...] = 7

@@ -96,7 +96,7 @@ def test_nothing_is_allocated():
      5 * 2 * (4 * 3 + 4 * 4 + 4 * 4)),
 ], ids=["Convolution", "Deconvolution", "InnerProduct", "LSTM", "LSTM, x_static", "RNN, x_static", "RNN, exposed"])
 def test_multiply_adds(text, multiply_adds):
-    """What each kind of layer multiplies: every weight once for each place, row or step."""
+    """Each kind of layer multiplies every weight once for each place, row or step."""
     assert multiply_adds == forecast(text).multiply_adds
 
 
@@ -121,10 +121,10 @@ WINOGRAD = (inputs(x=(3, 64, 14, 18), y=(3, 5)) + conv("x", "a", 64, 3, "pad: 1"
 
 @pytest.mark.parametrize("text", [LENET.replace("dim: 64", "dim: 19"), WINOGRAD], ids=["LeNet", "Winograd"])
 def test_kernels_borrow_what_was_forecast(text):
-    """The rehearsal finds, to the byte, what kernels borrow in a forward and in both passes."""
+    """The dry run finds, to the byte, what kernels borrow in a forward and in both passes."""
     needs_tiles()
     if kernels.engine() != "numba":
-        pytest.skip("kernels of numpy are not rehearsed")
+        pytest.skip("a dry run calls no numpy kernels")
     net, held = make(text, dtype=np.float32), []
     net.blobs["label" if "label" in net.blobs else "y"].data.fill(1)
 

@@ -72,7 +72,7 @@ def test_lines_are_caffe_s(caplog):
 
 
 def test_switch(caplog):
-    """The switch acts at once, and that twice on is not twice printed."""
+    """The switch acts at once, and what is switched on twice is printed once."""
     caplog.set_level(logging.INFO, "minicaffe")
     net = make(NET, dtype=np.float32)
     net.forward_backward()

@@ -73,7 +73,7 @@ def test_siamese():
 @pytest.mark.parametrize("chain", ["Sigmoid ReLU", "TanH Sigmoid Power", "ELU AbsVal", "BNLL Exp", "Softmax Sigmoid",
                                    "Exp Dropout", "Power BNLL TanH", "PReLU Sigmoid", "Swish Swish", "Bias TanH Scale"])
 def test_in_place_chains(chain):
-    """No in-place layer spoils the gradient of the layer before it, as in Caffe it may."""
+    """No in-place layer makes the gradient of the layer before it wrong, as it may in Caffe."""
     first, *rest = chain.split()
     body = layer(first, "f", "g") + "".join(layer(kind, "g", "g", name=f"g{i}") for i, kind in enumerate(rest))
     net = make(FORCE + inputs(x=(3, 4), y=(3, 5)) + fully_connected("x", "f", 5) + body

@@ -193,7 +193,7 @@ def test_keep():
     (lambda net: make(CHAIN, TEST, reuse_memory=True, keep=["bb"]), "has no blob 'bb' to keep\n.*'b'"),
 ], ids=["reused blob", "backward", "unknown name"])
 def test_errors(ask, message):
-    """What cannot be had of a net that reuses its memory, and the cure."""
+    """What a net that reuses its memory cannot give is an error that names the cure."""
     net = make(CHAIN, TEST, reuse_memory=True)
 
     with pytest.raises(NetError, match=message):

@@ -38,7 +38,7 @@ NETS = {"parts": inputs(x=IMAGE) + BODY, "alexnet": ALEX, "detector": DETECTOR, 
 
 @pytest.fixture(autouse=True)
 def numba():
-    """The engine that leaves tapes; each test leaves the process's as it was."""
+    """Use the engine that can be recorded; afterwards the process has its own engine again."""
     needs("numba")
     engine, threads = kernels.engine(), kernels.threads()
     kernels.use_engine("numba")
@@ -120,7 +120,7 @@ def test_an_lrn_that_numpy_computes(region, monkeypatch):
 
 
 def test_what_runs_in_python(monkeypatch):
-    """The first two passes run each layer, and later ones those alone that no tape stands for."""
+    """The first two passes run each layer, and later ones only those that are in no recording."""
     needs_tiles()
     monkeypatch.setattr(layer_class("TanH"), "recordable", False)
     net = make(NETS["parts"], TEST, dtype=np.float32)
@@ -336,7 +336,7 @@ def test_part_of_a_net():
 
 
 def test_loss():
-    """Losses of a test net count, and that the gradients after a played pass are right."""
+    """Losses of a test net count, and the gradients after a replayed pass are right."""
     pair = Pair("force_backward: true\n" + inputs(y=(2, 5)) + ALEX
                 + layer("EuclideanLoss", "prob y", "loss", "loss_weight: 3"))
     for _ in range(4):
@@ -350,7 +350,7 @@ def test_loss():
 
 
 def test_test_net_follows_training_net(monkeypatch):
-    """Training and testing in turn keeps the recording, and that it sees each update."""
+    """Training and testing in turn keeps the recording, and a replay sees each update."""
     needs_tiles()
     train = make(inputs(y=(2, 2, 11, 9)) + DETECTOR + layer("EuclideanLoss", "prob y", "loss"), TRAIN,
                  dtype=np.float32)
@@ -408,7 +408,7 @@ def test_a_copy(name):
 
 
 def test_error_in_the_middle():
-    """An error of a layer between tapes names the layer, and that the next pass is right."""
+    """An error of a layer between recordings names the layer, and the next pass is right."""
     text = inputs(x=IMAGE, n=(2,)) + convolution("x", "a", 5, 3) + layer(
         "BatchReindex", "a n", "b") + layer("ReLU", "b", "c")
     net = make(text, TEST, dtype=np.float32)

@@ -67,7 +67,7 @@ def test_parameter_gradients_add_up_and_are_cleared():
     (None, None, [1, 2, -3]), ("b", None, [100, 200, 195]), ("b", "b", [100, 200, 9]), (None, "a", [1, 9, 9]),
     (2, 2, [100, 200, 9]), (0, 1, [1, 9, 9])])
 def test_forward_from_and_to(start, stop, want):
-    """Start and stop, by name or number, both take part and that nothing else is touched."""
+    """Start and stop, by name or number, both run, and nothing else is touched."""
     net = make(CHAIN)
     for name, value in (("x", 0), ("a", 100), ("b", 9), ("c", 9)):
         net.blobs[name].data[...] = value
@@ -132,7 +132,7 @@ def runs_backward(net):
 
 
 def test_frozen_layers_do_not_run_backward():
-    """Backward stops below the lowest blob that learns, and skips what no loss hears of."""
+    """Backward stops below the lowest blob that learns, and skips layers on which no loss depends."""
     net = make(PARTS)
 
     assert {"loss", "u", "b"} == runs_backward(net)
@@ -182,7 +182,7 @@ def test_propagate_down_false_stops_everything_below():
 
 
 def test_propagate_down_to_labels():
-    """A gradient asked of labels is an error when it is wanted, that names bottom and cure."""
+    """A gradient asked of labels is an error when it is wanted, and names bottom and cure."""
     net = make(inputs(x=(2, 3), y=(2,)) + fully_connected("x", "f", 4)
                + layer("SoftmaxWithLoss", "f y", "loss", "propagate_down: 1 propagate_down: 1"))
     net.blobs["y"].data[...] = 1
@@ -250,7 +250,7 @@ def test_three_readers():
 
 
 def test_a_loss_that_is_read_on():
-    """A loss with a reader counts once in the loss, and that both gradients reach it."""
+    """A loss with a reader counts once in the loss, and both gradients reach it."""
     text = inputs(x=(1, 1), y=(1, 1)) + layer("EuclideanLoss", "x y", "l", "loss_weight: 3") + layer(
         "Power", "l", "p", "loss_weight: 1 power_param { scale: 10 }")
     net = make(FORCE + text)
@@ -289,7 +289,7 @@ def test_states(state, want):
 
 
 def test_the_definition_s_own_state():
-    """Stages in the definition count too, and that its level counts where no phase is given."""
+    """Stages in the definition count too, and its level counts where no phase is given."""
     text = 'state { stage: "a" level: 2 phase: TEST }' + STATES
 
     assert {"train"} == set(make(text).outputs)

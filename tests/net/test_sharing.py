@@ -14,7 +14,7 @@ def two(first, second, outputs=(4, 4), sizes=(4, 4)):
 
 
 def test_data_and_diff_are_one():
-    """The blobs use one memory, that the owner alone is learned, and that gradients add up."""
+    """The blobs use one memory, the owner alone is learned, and gradients add up."""
     net = make(two('param { name: "w" }', 'param { name: "w" }'))
     net.forward_backward()
     (a, _), (b, _) = net.params["a"], net.params["b"]

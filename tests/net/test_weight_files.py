@@ -34,7 +34,7 @@ def first_numbers(net):
 
 @pytest.mark.parametrize("suffix", [".caffemodel", ".caffemodel.h5", ".npz", ".safetensors"])
 def test_every_format_fills_a_net(suffix, tmp_path):
-    """The same net, loaded layers in the same table, whatever the format."""
+    """Whatever the format, the same layers are loaded, and the table is the same."""
     if suffix.endswith(".h5"):
         needs("h5py")
     weights.write(tmp_path / f"w{suffix}", [stored("a", 5, 1), stored("b", 7, 2)])
@@ -75,7 +75,7 @@ def test_a_shape_that_differs_is_an_error_and_nothing_is_copied(tmp_path):
 
 
 def test_several_files(tmp_path):
-    """Files together may be strict, that a later one overwrites, and both ways to list them."""
+    """Several files together may be strict, a later one overwrites, and both ways to list them work."""
     weights.write(tmp_path / "1.npz", [stored("a", 5, 1), stored("b", 7, 1)])
     weights.write(tmp_path / "2.npz", [stored("b", 7, 2), stored("c", 2, 2)])
     paths = [tmp_path / "1.npz", tmp_path / "2.npz"]
@@ -101,12 +101,12 @@ def test_strict_names_what_only_the_file_has(tmp_path):
 
 def test_layers_of_one_name_pair_up_in_order(tmp_path):
     """Each of two layers gets its own (BVLC Caffe copies both into the first, #7043)."""
-    twins = net(a=5, a_=5)
+    two = net(a=5, a_=5)
     weights.write(tmp_path / "two.caffemodel", [stored("a", 5, 1), stored("a", 5, 2)])
-    assert ["a", "a"] == twins.copy_trained_from(tmp_path / "two.caffemodel", strict=True).loaded
-    assert [1, 2] == first_numbers(twins)
+    assert ["a", "a"] == two.copy_trained_from(tmp_path / "two.caffemodel", strict=True).loaded
+    assert [1, 2] == first_numbers(two)
 
-    caffemodel.write(tmp_path / "saved.caffemodel", twins)
+    caffemodel.write(tmp_path / "saved.caffemodel", two)
     again = net(a=5, a_=5)
     again.copy_trained_from(tmp_path / "saved.caffemodel", strict=True)
     assert [1, 2] == first_numbers(again)
@@ -130,7 +130,7 @@ def test_hdf5_of_two_layers_of_one_name_is_refused(tmp_path):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 6), (1, 6, 1, 1), (6,)])
 def test_old_batchnorm(shape, tmp_path):
-    """Statistics stored in four sizes load, and that the third blob is one number."""
+    """Statistics stored in four sizes load, and the third blob is one number."""
     target = Net(proto_text.parse("""
       layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 6 dim: 4 dim: 5 } } }
       layer { name: "bn" type: "BatchNorm" bottom: "x" top: "y"

@@ -43,7 +43,7 @@ def test_weights_in_the_definition():
 
 
 def test_fine_tuning():
-    """A layer with a new name keeps its own start, and that the report says so."""
+    """A layer with a new name keeps the values of its fillers, and the report says so."""
     source, net = make(OLD), make(NEW)
     before = net.params["fc8_b"][0].data.copy()
     report = net.copy_trained_from(saved(source))

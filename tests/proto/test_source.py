@@ -1,4 +1,4 @@
-"""The way back from a field to its line."""
+"""Finding the line of a field in a text."""
 
 import random
 

@@ -140,7 +140,7 @@ def test_blob_and_array_are_each_other(shape):
 
 
 def test_values_that_do_not_fill_the_shape_are_refused(tmp_path, net):
-    """The error names layer, blob and both counts, and that a huge claim allocates nothing."""
+    """The error names layer, blob and both counts, and a huge claim allocates nothing."""
     layer = net.layer[0]
     layer.blobs.add().CopyFrom(binary.array_to_blob(array(2)))
     layer.blobs.add(data=[1, 2, 3]).shape.dim.extend([10**6, 10**6])

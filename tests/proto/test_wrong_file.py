@@ -89,7 +89,7 @@ def test_what_only_looks_right_is_not_named(tmp_path):
 
 
 def test_stems():
-    """What counts as one snapshot."""
+    """The files of one snapshot are known by their names."""
     for end in (".caffemodel", ".caffemodel.h5", ".solverstate", ".npz"):
         assert "a_iter_3" == stem(f"a_iter_3{end}")
 
@@ -97,7 +97,7 @@ def test_stems():
 @pytest.mark.parametrize("length", [1, 7, 20, 30])
 @pytest.mark.parametrize(("kind", "read"), [("caffemodel", weights.read), ("solverstate", solverstate.read)])
 def test_cut_files(kind, read, length, tmp_path):
-    """A file cut short is an error that says so, or that it is no file of any kind."""
+    """A file cut short is an error that says so, or says that its kind is unknown."""
     (tmp_path / "cut").write_bytes(CONTENT[kind][:length])
     with pytest.raises(MinicaffeError, match=r"damaged|cut short|not weights|not a solver state|holds \d+ values"):
         read(tmp_path / "cut")
