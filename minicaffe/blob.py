@@ -81,7 +81,7 @@ class Blob:
         """Take a new shape, given as one sequence or as separate sizes; values stay where they fit."""
         sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
         new = tuple(int(n) for n in sizes)  # type: ignore[arg-type]
-        if new == self.shape:
+        if new == self.shape:  # most calls: a layer reshapes its tops in every pass, and recordings stay valid
             return
         if len(new) > MAX_AXES:
             raise LayerError(f"a blob has at most {MAX_AXES} axes, got {len(new)}: {new}")

@@ -48,13 +48,14 @@ class Checks:
             return
         owner, name, shown = self._field(field)
         value = getattr(owner, name)
-        if hasattr(value, "extend"):
+        if hasattr(value, "extend"):  # a repeated field; a message in it is shown on one line
             value = [" ".join(str(one).split()) if hasattr(one, "DESCRIPTOR") else one for one in value]
         self.fail(f"{shown} {rule}, got {value if value != '' else 'nothing'}", hint=hint)
 
     def check_effect(self, has_effect: bool, field: str, reason: str) -> None:
         """Warn of a field that is set, unless it `has_effect`: 'eltwise_param.coeff has no effect: REASON'."""
         owner, name, _ = self._field(field)
+        # HasField knows no repeated fields; ListFields has all that are set.
         is_set = any(known.name == name for known, _ in owner.ListFields())
         self.caution(has_effect or not is_set, field, f"has no effect: {reason}")
 

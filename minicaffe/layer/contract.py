@@ -157,12 +157,12 @@ class Layer(Learned, Scratch, OldNames, Traits):
 
     def Reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Shape the tops and the layer's own arrays from the bottoms."""
-        self._scratch_used = 0
+        self._scratch_used = 0  # `scratch` gives its arrays in the same order again
         self.reshape(bottom, top)
 
     def Forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> float:
         """Run the layer forward, and return the weighted loss of its tops: 0.0 where none is a loss."""
-        self.Reshape(bottom, top)
+        self.Reshape(bottom, top)  # Caffe: before each pass, for the bottoms may have other shapes now
         with np.errstate(all="ignore"):  # as in Caffe, ∞ and NaN are computed with; the solver watches for them
             self.forward(bottom, top)
         loss = 0.0

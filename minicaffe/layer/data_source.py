@@ -113,7 +113,7 @@ class _Undeclared:
     """Such a layer, with the attributes that it lacks: from its message, or else the defaults of DataSource."""
 
     def __init__(self, layer: Layer) -> None:
-        vars(self)["_layer"] = layer
+        vars(self)["_layer"] = layer  # `self._layer = layer` would set it on the layer
 
     def __getattr__(self, name: str) -> Any:
         layer, missing = vars(self)["_layer"], object()

@@ -56,6 +56,7 @@ def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
 
     LayerError with near names when there is none, or where the code of that package must not run.
     """
+    # First what is registered, then our own types, which this imports, and only then code of other packages.
     if type_name not in _types and type_name not in registered_types():
         plugins.load_installed()
     if type_name not in _types:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def attach(net: Net) -> None:
     """From now on, print the blobs of each layer after it ran forward, and the gradients after it ran backward."""
-    detach(net)
+    detach(net)  # attached twice, it still prints once
     net.after_layer.append(_AfterForward(net))
     net.after_backward.append(_AfterBackward(net))
 
@@ -82,4 +82,4 @@ def _params_of(net: Net, i: int) -> list[Param]:
 
 
 def _mean(total: float, blob: Blob) -> str:
-    return number(total / blob.count) if blob.count else "nan"
+    return number(total / blob.count) if blob.count else "nan"  # Caffe: prints 0 / 0 of an empty blob

@@ -89,7 +89,7 @@ def assign(found: Sequence[Interval]) -> list[list[Interval]]:
     taken = np.zeros(max((one.last for one in moving), default=0) + 1, np.intp)  # buffers in use, at each layer
     for interval in moving:
         time = slice(interval.first, interval.last + 1)
-        if taken[time].max() == len(buffers):
+        if taken[time].max() == len(buffers):  # at some layer all are in use: no need to look at each
             free = []
         else:
             gaps = ((gap, buffer) for buffer in buffers if (gap := buffer.gap(interval)) is not None)
@@ -146,7 +146,7 @@ def apply(net: Net, keep: Collection[str] = ()) -> None:
     if unknown:
         raise NetError(f"net {net.name!r} has no blob {unknown[0]!r} to keep",
                        hint=near_names(unknown[0], list(net.blobs)))
-    net.plan = net.plan.nothing()
+    net.plan = net.plan.nothing()  # a backward pass would read values that are overwritten
     for layer in net.layers:
         layer.runs_backward = False
     scratch.hand_out(net)

@@ -80,6 +80,7 @@ class Net:
         self.loaded: weight_files.Report | None = None
         given, self._location = location.read(definition)
         _set_state(given, phase, level, stages)
+        # Read now: at TEST, layers whose weights are in these files draw no random numbers when they are made.
         stored = weight_files.read(weights) if weights else None
         with self._location.in_errors(given), plugins.permitted(allow_python):
             self._apply_passes(given)
@@ -94,7 +95,7 @@ class Net:
             self._replay = Replay(self)
             self.set_debug_info(self.param.debug_info)
             log(At.NET_DONE, "Network initialization done.")
-        if stored:
+        if stored:  # outside the block: an error here is about a weight file, and has no line of the definition
             self.loaded = self.copy_trained_from(stored, strict=strict)
 
     # --- construction, step by step ----------------------------------------------------------------
@@ -205,6 +206,7 @@ class Net:
         In pycaffe's Net, `forward` and `backward` take and return arrays. A Solver trains such a net too, by this.
         """
         first, last = self._index(start, 0), self._index(stop, len(self.layers) - 1)
+        # Only passes at TEST are recorded, and a replay runs no layers around which hooks could be called.
         if not self.replay or self.phase != TEST or self.before_layer or self.after_layer:
             return self.run(first, last)
         return self._replay.forward(first, last)
@@ -234,7 +236,7 @@ class Net:
                     self.layers[i].Backward(self.tops[i], self.plan.bottoms[i], self.bottoms[i])
             for hook in self.after_backward:
                 hook(i)
-        if self.debug_info and start is None and stop is None:
+        if self.debug_info and start is None and stop is None:  # Caffe: only after a whole pass
             debug_info.print_norms(self)
 
     def forward_backward(self) -> float:

@@ -93,7 +93,7 @@ def _warn_of(spec: Any, param: Param) -> None:
     at = f"layer {param.layer!r}: param {param.index}"
     if spec.HasField("share_mode") and not spec.name:
         warn(At.SHARED_PARAMS, f"{at}: share_mode has no effect without a name, by which blobs are shared")
-    if spec.decay_mult < 0 <= spec.lr_mult:
+    if spec.decay_mult < 0 <= spec.lr_mult:  # with a negative lr_mult the signs cancel, and the weights shrink
         warn(At.SHARED_PARAMS, f"{at}: decay_mult is {spec.decay_mult:g}, so weight_decay lets the weights grow")
 
 

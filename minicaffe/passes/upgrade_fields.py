@@ -19,7 +19,7 @@ def upgrade_fields(net: Any) -> Any:
         _warn_of_shapes(upgraded)
     for layer in upgraded.layer:
         if layer.type == "BatchNorm" and len(layer.param) == 3:
-            for spec in layer.param:  # mean, variance and their weight are measured, not learned
+            for spec in layer.param:  # Caffe: mean, variance and their factor are measured, not learned
                 spec.lr_mult = spec.decay_mult = 0
     return upgraded
 

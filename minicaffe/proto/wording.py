@@ -119,7 +119,7 @@ def strings(message: Any) -> Iterator[str]:
 def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
     """The sentence and the hint for a field that `message` (a descriptor) does not have."""
     sentence = f"{message.name} has no field {name!r}"
-    if hint := fork_hint(name):
+    if hint := fork_hint(name):  # before near names: a fork's field may resemble one of Caffe's
         return sentence, hint
     if name.isdigit():  # after `0,5` the parser takes the 5 for the next field
         return sentence, f"a decimal is written with a point: 0.{name}"
@@ -133,7 +133,7 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
     near = _near_field(name, [field.name for field in message.fields])
     homes = [field.name for field in message.fields if field.message_type and field.message_type != message
              and name in field.message_type.fields_by_name and field.name.endswith("param")]
-    if homes and not near:
+    if homes and not near:  # a misspelt name is more likely than a field in the wrong message
         return sentence, "it belongs inside " + " or ".join(f"{home} {{ }}" for home in homes[:4])
     return sentence, near
 

@@ -168,7 +168,7 @@ class _Reader:
         target: Any = getattr(message, field.name) if many or field.message_type else None
         for item in node.value if many and isinstance(node, yaml.SequenceNode) else [node]:
             if field.message_type:
-                if not many:
+                if not many:  # a message counts as given also where it has no fields
                     target.SetInParent()
                 self.message(item, target.add() if many else target)
             elif many:
@@ -272,7 +272,7 @@ def _number(text: str) -> float | None:
 
 def _integer(text: str) -> int | None:
     try:
-        return None if "_" in text or len(text) > 40 else int(text, 0)
+        return None if "_" in text or len(text) > 40 else int(text, 0)  # 0: also 0x1F
     except ValueError:
         return None
 

@@ -37,6 +37,7 @@ class Net(core.Net):
         inputs    arrays for the Input layers' blobs, by name, in the blobs' shapes
         """
         if inputs:
+            # A whole pass needs all inputs. One that starts later may be given any blob.
             if start is None and set(inputs) != set(self.inputs):
                 raise NetError(f"the net's inputs are {', '.join(self.inputs)}, got {', '.join(inputs)}")
             for name, values in inputs.items():
@@ -63,7 +64,7 @@ class Net(core.Net):
         """Copy learned blobs from a weight file of any format, by layer name."""
         self.copy_trained_from(path)
 
-    load_hdf5 = copy_from
+    load_hdf5 = copy_from  # the file's content decides how it is read
 
     def share_with(self, other: core.Net) -> None:
         """Use the memory of another net's learned blobs, by layer name."""

@@ -48,7 +48,7 @@ def forecast(text, phase=TRAIN):
 
 
 def test_lenet_by_hand():
-    """LeNet's figures: weights and biases, and outputs × what each of them sums."""
+    """LeNet's parameters are its weights and biases; its multiply-adds are outputs × what each of them sums."""
     found = forecast(LENET)
     parameters = {"c1": 20 * 25 + 20, "c2": 50 * 20 * 25 + 50, "f1": 500 * 800 + 500, "f2": 10 * 500 + 10}
     multiply_adds = {"c1": 20 * 24 * 24 * 25, "c2": 50 * 8 * 8 * 20 * 25, "f1": 500 * 800, "f2": 10 * 500}
@@ -61,7 +61,7 @@ def test_lenet_by_hand():
 
 
 def test_caffenet():
-    """The known figures of CaffeNet: 60,965,224 parameters, 724 million multiply-adds an image."""
+    """CaffeNet has its known figures: 60,965,224 parameters, 724 million multiply-adds an image."""
     found = forecast(CAFFENET, TEST)
 
     assert (60965224, 724406816) == (found.parameters, found.multiply_adds // found.batch)
@@ -101,7 +101,7 @@ def test_multiply_adds(text, multiply_adds):
 
 
 def measured(net):
-    """The bytes that a net really holds: data, diffs, what the layers keep."""
+    """The bytes that a net holds for data, for diffs, and for what layers keep."""
     data, diffs, parameters = {}, {}, {}
     for param in net.all_params:
         parameters[id(param.blob.storages[0])] = param.blob.storages[0]

@@ -1,4 +1,4 @@
-"""Memory that the blobs of a forward-only net share: the same results, never two at one place, and what it takes."""
+"""Blobs of a forward-only net share memory: results stay, no two use it at one time, and how much it takes."""
 
 from itertools import pairwise
 
@@ -61,7 +61,7 @@ TOPOLOGIES["constant source"] = TOPOLOGIES["constant source"].replace(' bottom: 
 
 
 def outputs(net, passes=4):
-    """The outputs of some passes over changing inputs; the later ones are played from a recording."""
+    """The outputs of some passes over changing inputs; the later ones are replayed."""
     rng.seed(11)
     draw, found = np.random.default_rng(5), []
     for _ in range(passes):
@@ -135,7 +135,7 @@ def test_random_nets(seed):
 
 @pytest.mark.parametrize("seed", range(25))
 def test_buffers(seed):
-    """What a plan must keep to, on random live intervals: each has one buffer, none overlaps another there, and no
+    """A plan of random live intervals gives each one buffer, in which none overlaps another, and no
     buffer is smaller than what it holds. And the plan never needs less than is in use at one time."""
     draw = np.random.default_rng(seed)
     intervals = []

@@ -1,4 +1,4 @@
-"""Forward passes played from recordings: the bits of a pass layer by layer, whatever happens between passes."""
+"""Replayed forward passes give the bits of a pass layer by layer, whatever happens between passes."""
 
 import copy
 import gc
@@ -149,7 +149,7 @@ def test_weights_may_change():
 
 
 def test_statistics_may_change():
-    """What BatchNorm remembers is read anew, its factor of 0 too."""
+    """BatchNorm's statistics are read in each replay, also where their factor is 0."""
     pair = Pair(RESIDUAL)
     pair.warm()
     for values in ((0.5, 2.0, 4.0), (0.0, 0.0, 0.0)):
@@ -171,7 +171,7 @@ def test_reshape_and_back(name):
 
 
 def test_sizes_in_turn(monkeypatch):
-    """A net that sees the same sizes over and over plays a recording of each."""
+    """A net that sees the same sizes over and over replays a recording of each."""
     needs_tiles()
     sizes = [(1, 3, n, n - 2) for n in (12, 9, 7, 5)]
     pair = Pair(DETECTOR)
@@ -235,7 +235,7 @@ def test_engine_may_change():
 
 
 def test_numpy_leaves_no_tape(monkeypatch):
-    """An engine without entries runs every layer that computes, each time."""
+    """An engine without compiled tasks runs every layer that computes, each time."""
     kernels.use_engine("numpy")
     net = make(DETECTOR, TEST, dtype=np.float32)
     for _ in range(3):
@@ -247,7 +247,7 @@ def test_numpy_leaves_no_tape(monkeypatch):
 
 
 def test_float64():
-    """A float64 net, whose kernels are the references, gives the same bits."""
+    """A float64 net, for which there are no compiled tasks, gives the same bits."""
     played, plain = (make(ALEX, TEST) for _ in range(2))
     plain.replay = False
     plain.share_trained_layers_with(played)
@@ -277,7 +277,7 @@ def run_in_thread(function):
 
 
 def test_from_another_thread():
-    """A recording is played in the thread whose memory it uses; others make their own."""
+    """A recording is replayed in the thread whose memory it uses; others make their own."""
     pair = Pair(DETECTOR)
     pair.warm()
     run_in_thread(pair.warm)
@@ -285,7 +285,7 @@ def test_from_another_thread():
 
 
 def test_two_nets_in_two_threads():
-    """Nets played at the same time in two threads do not meet in borrowed memory."""
+    """Nets replayed at the same time in two threads do not use the same borrowed memory."""
     pairs = [Pair(DETECTOR), Pair(ALEX)]
     for pair in pairs:
         pair.warm()
@@ -314,7 +314,7 @@ def test_hooks():
 
 
 def test_switched_off(monkeypatch):
-    """`replay = False` runs every layer, and that a change of a layer counts then."""
+    """`replay = False` runs every layer, and then a change of a layer has its effect."""
     pair = Pair(NETS["parts"])
     pair.warm()
     for net in (pair.played, pair.plain):
@@ -327,7 +327,7 @@ def test_switched_off(monkeypatch):
 
 
 def test_part_of_a_net():
-    """A range of layers is played too, and touches nothing else."""
+    """A range of layers is replayed too, and touches nothing else."""
     pair = Pair(ALEX)
     for _ in range(4):
         pair.check(stop="conv2")
@@ -370,7 +370,7 @@ def test_test_net_follows_training_net(monkeypatch):
 
 
 def test_subclass_does_not_replay():
-    """A layer derived from one that replays runs in Python until it says so itself."""
+    """A subclass of a recordable layer runs in Python until it says itself that it is recordable."""
     class Loud(ReLULayer):
         def forward(self, bottom, top):
             super().forward(bottom, top)
@@ -423,7 +423,7 @@ def test_error_in_the_middle():
 
 
 def test_shapes_that_depend_on_values():
-    """A layer in the middle whose top changes its shape hands over to Python behind it."""
+    """Where a layer in the middle changes its top's shape, the layers behind it run in Python."""
     text = inputs(x=IMAGE, n=(2,)) + convolution("x", "a", 5, 3) + layer(
         "Filter", "a n", "b") + convolution("b", "c", 2, 1)
     pair = Pair(text)
@@ -448,7 +448,7 @@ def test_shared_weights_taken_later():
 
 
 def test_reused_memory():
-    """A net whose blobs share memory is played with the same result."""
+    """A net whose blobs share memory is replayed with the same result."""
     plain = make(DETECTOR, TEST, dtype=np.float32)
     played = make(DETECTOR, TEST, dtype=np.float32, reuse_memory=True)
     played.share_trained_layers_with(plain)
@@ -463,7 +463,7 @@ def test_reused_memory():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_after_a_fork():
-    """A child process plays what its parent recorded, on threads of its own."""
+    """A child process replays what its parent recorded, on threads of its own."""
     kernels.set_threads(3)
     pair = Pair(ALEX)
     pair.warm()
@@ -497,7 +497,7 @@ def test_a_net_that_is_gone_frees_its_memory():
 
 
 def test_pycaffe_face():
-    """The forward of pycaffe returns the outputs of a played pass."""
+    """The forward of pycaffe returns the outputs of a replayed pass."""
     nets = [pycaffe.Net(make(DETECTOR, TEST).param, TEST) for _ in range(2)]
     nets[1].replay = False
     nets[1].share_with(nets[0])

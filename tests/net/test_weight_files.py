@@ -47,7 +47,7 @@ def test_every_format_fills_a_net(suffix, tmp_path):
 
 
 def test_the_table_has_every_layer(tmp_path):
-    """The rows: loaded, only in the net with near names, only in the file with near names."""
+    """The table says what was loaded, and what only the net or only the file has, with near names."""
     weights.write(tmp_path / "w.npz", [stored("conv1", 5, 1), stored("fc8_a", 7, 2), stored("zzz", 2, 3)])
     report = net(conv1=5, fc8_b=7, other=2).copy_trained_from(tmp_path / "w.npz")
 
@@ -59,7 +59,7 @@ def test_the_table_has_every_layer(tmp_path):
 
 
 def test_a_shape_that_differs_is_an_error_and_nothing_is_copied(tmp_path):
-    """All layers that differ with both shapes, the cure, and a net as it was before."""
+    """The error names all layers that differ, with both shapes and the cure, and the net is as before."""
     weights.write(tmp_path / "w.npz", [stored("a", 5, 1), stored("b", 7, 2), stored("c", 8, 2)])
     target = net(a=5, b=6, c=9)
     before = first_numbers(target)
@@ -144,7 +144,7 @@ def test_old_batchnorm(shape, tmp_path):
 
 
 def test_layers_that_the_net_lacks_are_logged_as_caffe_does(tmp_path, caplog):
-    """Caffe's line for every layer that is passed over, those without blobs among them."""
+    """Each layer that is passed over is reported in Caffe's words, also one without blobs."""
     weights.write(tmp_path / "w.caffemodel", [LayerWeights("data", "Data", []), stored("a", 5, 1), stored("b", 7, 1)])
     with caplog.at_level(logging.INFO, "minicaffe"):
         net(a=5).copy_trained_from(tmp_path / "w.caffemodel")

@@ -1,4 +1,4 @@
-"""Learned blobs from a file, by layer name, and the account of what went where."""
+"""Learned blobs from a file, by layer name, and the report of what became of each layer."""
 
 import numpy as np
 import pytest

@@ -102,7 +102,7 @@ def test_batch_norm_with_three_params_stops_learning():
 
 
 def test_padding_for_a_layer_that_takes_none():
-    """Both layers' names where a V0 padding layer feeds neither a conv nor a pool layer."""
+    """A V0 padding layer in front of neither a conv nor a pool layer is an error that names both layers."""
     text = V0.replace('name: "conv1" type: "conv"', 'name: "conv1" type: "innerproduct"')
     words = r"layer 'conv1' \(innerproduct\) reads the padding layer 'pad1': only a conv or pool layer"
     with pytest.raises(NetError, match=words):

@@ -36,7 +36,7 @@ def test_prototxt_in_all_its_spellings():
 
 
 def test_format_is_caffes_debug_string():
-    """The written form: two spaces a level, shortest floats, a default only when it was set."""
+    """A message is written with two spaces a level, the shortest floats, and a default only when it was set."""
     layer = proto.LayerParameter(name="ip", blobs=[proto.BlobProto(shape=proto.BlobShape(dim=[2, 7]))])
     layer.param.add(lr_mult=0.1)
     layer.param.add(lr_mult=1)

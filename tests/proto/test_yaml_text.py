@@ -31,7 +31,7 @@ def test_random_messages_come_back_through_yaml_and_prototxt(random_message, mes
 
 
 def test_yaml_is_what_a_person_would_write():
-    """The written form: names of enums, lists of numbers on one line, short floats."""
+    """A message is written with names of enums, lists of numbers on one line, and short floats."""
     net = proto.NetParameter(name="123")
     layer = net.layer.add(name="pool", type="Pooling", bottom=["a", "b"], phase=proto.TEST)
     layer.pooling_param.pool = proto.PoolingParameter.MAX
