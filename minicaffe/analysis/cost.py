@@ -80,7 +80,7 @@ class NetCost:
 def cost(net: Net) -> NetCost:
     """Count all costs of a net from its shapes; it may be made with `shapes_only`."""
     item = np.dtype(net.dtype).itemsize
-    data, diffs = _Memory(item), _Memory(item)
+    data = _Memory(item)
     rows, learned = [], {param.blob.storages[0] for param in net.all_params}
     owned = {name: 0 for name in net.layer_names}
     for param in net.learnable_params:
@@ -91,15 +91,23 @@ def cost(net: Net) -> NetCost:
         added = data.add([blob.storages[0] for blob in held], held)
         rows.append(LayerCost(layer.name, layer.type, [y.shape for y in top], owned[layer.name],
                               layer.multiply_adds(bottom, top), added, _note(net, i, added)))
-    for i, runs in enumerate(net.plan.layers):
-        wanted = [b for b, flag in zip(net.bottoms[i], net.plan.bottoms[i], strict=True) if flag] if runs else []
-        wanted += net.tops[i] if runs else []
-        wanted += [y for y, weight in zip(net.tops[i], net.layers[i].loss_weights, strict=True) if weight]
-        diffs.add([blob.storages[1] for blob in wanted], wanted)
     parameters = sum(owned.values())
     steps, batch = _steps_and_batch(net, rows)
-    return NetCost(rows, batch, steps, data.total, diffs.total, parameters, parameters * item,
+    return NetCost(rows, batch, steps, data.total, _gradients(net), parameters, parameters * item,
                    _own(net), dry_run.borrowed(net) if net.shapes_only else (0, 0), any(net.plan.layers))
+
+
+def _gradients(net: Net) -> int:
+    """The bytes of the diffs that a backward pass writes or reads."""
+    diffs = _Memory(np.dtype(net.dtype).itemsize)
+    for i, runs in enumerate(net.plan.layers):
+        # A forward pass writes its weight into a loss's diff, also where nothing runs backward.
+        used = [y for y, weight in zip(net.tops[i], net.layers[i].loss_weights, strict=True) if weight]
+        if runs:
+            used += [b for b, flag in zip(net.bottoms[i], net.plan.bottoms[i], strict=True) if flag]
+            used += net.tops[i]
+        diffs.add([blob.storages[1] for blob in used], used)
+    return diffs.total
 
 
 def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:

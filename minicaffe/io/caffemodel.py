@@ -66,16 +66,23 @@ def _read_hdf5(file: Any, path: PathLike) -> list[LayerWeights]:
                         hint=right_file_hint(path, "caffemodel"))
     found = []
     for name, datasets in hdf5.walk(hdf5.member(file, "data")):
-        blobs = {int(key): key for key in datasets if key.isascii() and key.isdigit()}
-        if len(blobs) < len(datasets) or max(blobs, default=0) >= MOST_BLOBS:
-            raise DataError(f"the datasets of layer {name!r} are not called 0, 1, …: {', '.join(sorted(datasets))}",
-                            where=str(path))
-        if name:
-            arrays = {k: as_blob(hdf5.array(datasets[key])) for k, key in blobs.items()}
+        numbers = _blob_numbers(name, datasets, path)
+        if name:  # the first group is the file's `data` itself
+            arrays = {k: as_blob(hdf5.array(datasets[key])) for k, key in numbers.items()}
             found.append(LayerWeights(name, "", in_a_row(arrays)))
     names = [layer.name for layer in found]
     # An empty group is no layer where it only holds the groups of others: inception, of inception/1x1.
     return [layer for layer in found if layer.blobs or not any(n.startswith(f"{layer.name}/") for n in names)]
+
+
+def _blob_numbers(layer: str, datasets: Iterable[str], path: PathLike) -> dict[int, str]:
+    """The number of each blob with the name of its dataset. DataError where a name is no number of a blob."""
+    names = list(datasets)
+    numbers = {int(name): name for name in names if name.isascii() and name.isdigit()}
+    if len(numbers) < len(names) or max(numbers, default=0) >= MOST_BLOBS:
+        raise DataError(f"the datasets of layer {layer!r} are not called 0, 1, …: {', '.join(sorted(names))}",
+                        where=str(path))
+    return numbers
 
 
 def _write_net_hdf5(file: Any, net: Any, write_diff: bool) -> None:

@@ -106,15 +106,7 @@ def _by_fields(buffer: Any) -> str:
 
     A file that was cut short is recognised by the fields before the cut, so that it can be called damaged.
     """
-    seen: set[tuple[int, int]] = set()
-    at, end, whole = 0, len(buffer), True
-    try:
-        while at < end:
-            tag, _ = varint(buffer, at, end)
-            seen.add((tag >> 3, tag & 7))
-            at = next_field(buffer, at, end)[3]
-    except DamagedError:
-        whole = False
+    seen, whole = _outermost_fields(buffer)
     if (1, VARINT) in seen and {(2, LENGTH), (3, LENGTH)} & seen and (5, LENGTH) not in seen:
         return "solverstate"
     if (100, LENGTH) in seen or ((2, LENGTH) in seen and (1, VARINT) not in seen):
@@ -124,3 +116,17 @@ def _by_fields(buffer: Any) -> str:
     if (4, LENGTH) in seen and (1, VARINT) in seen:
         return "datum"
     return "solverstate" if whole and seen <= {(1, VARINT), (4, VARINT)} else "unknown"
+
+
+def _outermost_fields(buffer: Any) -> tuple[set[tuple[int, int]], bool]:
+    """(number, wire type) of the fields of a message, and whether it is whole; else of those before the damage."""
+    seen: set[tuple[int, int]] = set()
+    at, end = 0, len(buffer)
+    try:
+        while at < end:
+            tag, _ = varint(buffer, at, end)
+            seen.add((tag >> 3, tag & 7))  # before the field's end is known: the last one of a cut file counts too
+            at = next_field(buffer, at, end)[3]
+    except DamagedError:
+        return seen, False
+    return seen, True

@@ -321,18 +321,8 @@ class Net:
         try:
             yield
         except MinicaffeError as error:
-            given, sample = self.param.layer[i], getattr(error, "sample", None)
-            if not error.message.startswith("layer "):  # from a helper that knows no layer: a filler, a data source
-                error.message = f"layer {given.name!r} ({given.type}): {error.message}"
-            for text in wording.strings(given):
-                if text in error.message and one_line(text) != text:  # for instance a path with a line end in it
-                    error.message = error.message.replace(text, one_line(text))
-                    error.hint = wording.path_hint(text) or error.hint
-            # The key is only right where this layer's batch is the data layer's: no layer between them reshaped it.
-            batches = {blob.shape[0] for blob in self.bottoms[i] if blob.shape}
-            for source in filter(None, map(source_of, self.layers[:i])):
-                if sample is not None and len(source.keys) in batches and sample < len(source.keys):
-                    error.message += f" (record {source.keys[sample]!r} of data layer {source.name!r})"
+            self._name_layer(error, i)
+            self._name_record(error, i)
             error.rank = rank(self.param.layer, i)
             self._location.blame(error)
             raise
@@ -350,6 +340,27 @@ class Net:
                 raise
             raise LayerError(f"layer {given.name!r} ({given.type}) names a file, and the name holds a NUL",
                              where=self.where(i)) from None
+
+    def _name_layer(self, error: MinicaffeError, i: int) -> None:
+        """Let the message of an error begin with the name of layer i, with each name in it on one line."""
+        given = self.param.layer[i]
+        if not error.message.startswith("layer "):  # from a helper that knows no layer: a filler, a data source
+            error.message = f"layer {given.name!r} ({given.type}): {error.message}"
+        for text in wording.strings(given):
+            if text in error.message and one_line(text) != text:  # for instance a path with a line end in it
+                error.message = error.message.replace(text, one_line(text))
+                error.hint = wording.path_hint(text) or error.hint
+
+    def _name_record(self, error: MinicaffeError, i: int) -> None:
+        """For an error about one sample in the batch, name the database record from which a data layer made it."""
+        sample = getattr(error, "sample", None)
+        if sample is None:
+            return
+        # The key is only right where this layer's batch is the data layer's: no layer between them reshaped it.
+        batches = {blob.shape[0] for blob in self.bottoms[i] if blob.shape}
+        for source in filter(None, map(source_of, self.layers[:i])):
+            if len(source.keys) in batches and sample < len(source.keys):
+                error.message += f" (record {source.keys[sample]!r} of data layer {source.name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_replay": None}
