@@ -21,7 +21,7 @@ def _changed() -> None:
 
 
 class Storage:
-    """A flat buffer that blobs may share; it grows by replacement and never shrinks.
+    """A flat buffer that blobs may share. It never shrinks; to grow, it is replaced by a larger one.
 
     The buffer is made, full of zeros, when it is first asked for. So a diff that nobody reads costs nothing.
     `cleared` says that the buffer counts as zeros, though they have not been written into it.
@@ -56,7 +56,7 @@ class Blob:
     """An N-d array `data` and its gradient `diff`, both of `shape`.
 
     `shape`   tuple of up to 32 sizes, outermost first; images are (N, C, H, W), labels (N,), a loss ().
-    `data`    values; `diff` their gradient. Both are views: fetch them anew after a reshape.
+    `data`    the values, and `diff` their gradient. Both are views: fetch them again after a reshape.
     `dtype`   float32 unless the net was made with another.
 
     `share_data` and `share_diff` share the storage and copy nothing. So the blobs of Split, Flatten, Reshape and of
@@ -185,7 +185,7 @@ class Blob:
 
     @property
     def memory(self) -> np.ndarray | None:
-        """The flat buffer behind data, None before somebody has asked for it."""
+        """The flat buffer behind `data`; None as long as `data` has not been asked for."""
         return self._data.buffer
 
     @property

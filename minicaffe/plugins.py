@@ -229,8 +229,8 @@ def _last_line(error: BaseException) -> str:
 def place_of(error: BaseException) -> str:
     """FILE:LINE of the user's line that raised an error while a module was imported, or ''.
 
-    It is the innermost line in the folder of the module with which the import began: the error itself may have been
-    raised within a library, whose lines say less.
+    It is the innermost line in the folder of the module that was imported first. The error itself may have been raised
+    in a library, whose lines would help less.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_from_here(error.filename)}:{error.lineno}"

@@ -1,6 +1,6 @@
 """What operating systems offer in different ways, or not at all: reads at a place, file locks, folder syncs, forks.
 
-Only this module uses what POSIX systems alone have. Beside each such call stands the way for other systems.
+Only this module uses what POSIX systems alone have. For each such call it has another way, for other systems.
 """
 
 from __future__ import annotations

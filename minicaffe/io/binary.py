@@ -76,7 +76,7 @@ def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
 def _check_text(message: Any, place: str, filename: str) -> None:
     """ProtoError for a string that is not UTF-8.
 
-    protobuf hands such a string out as bytes. Without this check the error would come where it is first used.
+    protobuf returns such a string as bytes. Without this check the error would come where it is first used.
     """
     for field, value in message.ListFields():
         if not field.message_type and field.type != field.TYPE_STRING:

@@ -52,7 +52,7 @@ def array_to_blob(array: np.ndarray, diff: np.ndarray | None = None) -> Any:
 
 
 def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = False) -> np.ndarray:
-    """The array of the BlobProto that stands between two offsets of `buffer`; errors call it `place`.
+    """The array of the BlobProto that lies between two offsets of `buffer`; errors call it `place`.
 
     No memory is taken before the stored values are known to fill the shape. DataError when they do not,
     DamagedError when the bytes are no message.
@@ -101,7 +101,7 @@ def _read_fields(buffer: Any, at: int, end: int, place: str, numbers: tuple[int,
 
 
 def _read_unpacked(buffer: Any, at: int, end: int, number: int) -> tuple[list[_Piece], int]:
-    """The values that stand from `at` on, each behind a tag of its own, and the offset after the last."""
+    """The values from `at` on, each of which has a tag of its own, and the offset after the last."""
     size = _STORED[number].itemsize
     pieces: list[_Piece] = [(len(piece) // size, piece) for piece in unpacked(buffer, at, end, number, size)]
     count = sum(count for count, _ in pieces)
@@ -171,6 +171,6 @@ def _encode_values(number: int, values: np.ndarray | None) -> list[Any]:
 
 
 def damaged(path: object, error: DamagedError, kind: str) -> ProtoError:
-    """The error for a file that begins as one of this kind and whose bytes do not fit together further on."""
+    """The error for a file that begins like one of this kind, but whose later bytes make no sense."""
     return ProtoError(f"this {kind} is damaged: {error}", where=str(path),
                       hint="the file is damaged or was cut short; compare its size with the original's")

@@ -50,7 +50,7 @@ class FileBytes:
         return block[at]
 
     def block(self, place: int) -> tuple[bytes, int]:
-        """The block that holds the byte at `place`, and where in the block this byte stands."""
+        """The block that holds the byte at `place`, and the index of this byte in the block."""
         number, at = divmod(place, self._block_size)
         block = self._blocks.get(number)
         if block is None:

@@ -73,9 +73,9 @@ def _cannot_read(path: PathLike, error: Exception) -> DataError:
 
 
 def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
-    """Let `write` fill a new file; `path` is at every moment the old file or the whole new one.
+    """Let `write` fill a new file. At every moment `path` is the old file or the whole new one.
 
-    The file is made in memory and then goes to the disk in one piece. DataError when the system refuses.
+    The file is made in memory and then written to the disk as a whole. DataError when the system refuses.
     """
     require()
     with h5py.File(os.fspath(path), "w", driver="core", backing_store=False) as file:
@@ -145,7 +145,7 @@ def rows(item: Any) -> int:
 
 
 def names(group: Any) -> list[str | bytes]:
-    """The names of what stands in a group, in order; bytes where a name is no UTF-8."""
+    """The names of the datasets and groups in a group, in order; bytes where a name is no UTF-8."""
     _need_group(group)
     with _library_errors(group.file.filename):
         return list(group)
@@ -260,7 +260,7 @@ def is_group(item: Any) -> bool:
 
 
 def require() -> None:
-    """The error that names the extra, where h5py is not installed."""
+    """Raise an error that names the extra, where h5py is not installed."""
     if h5py is None:
         raise missing_extra("h5py", "data", "an HDF5 file")
 

@@ -119,7 +119,7 @@ def _by_fields(buffer: Any) -> str:
 
 
 def _outermost_fields(buffer: Any) -> tuple[set[tuple[int, int]], bool]:
-    """(number, wire type) of the fields of a message, and whether it is whole; else of those before the damage."""
+    """The (number, wire type) of each field of a message, up to the first damage; and whether there is none."""
     seen: set[tuple[int, int]] = set()
     at, end = 0, len(buffer)
     try:

@@ -19,7 +19,7 @@ def read(path: PathLike) -> SolverSnapshot:
     """A .solverstate or .solverstate.h5 file; the content decides which.
 
     ProtoError or DataError where the file is missing, of another kind, or damaged; the message names the right
-    file where it stands beside the wrong one.
+    file where that is in the same folder.
     """
     kind = sniff(path)
     if kind == "hdf5":

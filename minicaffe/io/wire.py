@@ -79,7 +79,7 @@ def fill(values: np.ndarray, buffer: Any, at: int) -> None:
 
 
 def unpacked(buffer: Any, at: int, end: int, number: int, size: int) -> Iterator[bytes]:
-    """The bytes of the numbers that stand from `at` on, each behind a tag of its own: files before 2014 hold them so.
+    """The bytes of the numbers from `at` on, each of which has a tag of its own, as in files before 2014.
 
     The tag is one byte, which is left out. It is not known how many numbers there are. So they are looked at in
     windows, and while a window holds nothing else, the next one is four times as long. A long run of numbers then
@@ -106,5 +106,5 @@ def put_varint(value: int) -> bytes:
 
 
 def put_tag(number: int, wire: int, value: int) -> bytes:
-    """A tag and the varint behind it: a whole varint field, or what stands before a payload of `value` bytes."""
+    """A tag and a varint: a whole field of a number, or the beginning of a field with a payload of `value` bytes."""
     return put_varint(number << 3 | wire) + put_varint(value)

@@ -62,8 +62,8 @@ class Elementwise(Layer):
 class LossLayer(Layer):
     """A layer whose first top is a loss, one number that says how wrong the net is.
 
-    Its loss_weight λ is 1 unless the prototxt says otherwise. `Forward` puts λ into the diff of the first top, where
-    `backward` finds it: λ is a factor of every gradient.
+    Its loss_weight λ is 1 unless the prototxt says otherwise. `Forward` writes λ into the diff of the first top, and
+    `backward` reads it there: λ is a factor of every gradient.
 
     `label_bottoms` are the bottoms that hold labels. No gradient flows to them; to ask for one is a LayerError.
 

@@ -47,7 +47,7 @@ class Report:
 
     @property
     def differing(self) -> list[str]:
-        """The names of the layers whose blobs in the file have other shapes, or another number, than in the net."""
+        """The names of the layers whose blobs in the file differ from those in the net, in shape or number."""
         return self._names(DIFFERS)
 
     @property
@@ -213,7 +213,7 @@ def _row(target: _Target) -> Row:
 
 
 def _hint_near_names(report: Report) -> None:
-    """Write beside each layer that one side lacks which layers of the other side have similar names."""
+    """Add to the row of each layer that one side lacks the similar names on the other side."""
     for row in report.rows:
         others = {ONLY_IN_FILE: report.only_in_net, ONLY_IN_NET: report.only_in_file}.get(row.what, [])
         near = near_names(row.layer, others)

@@ -44,7 +44,7 @@ class Location:
             raise
 
     def blame(self, error: MinicaffeError) -> None:
-        """Add to an error the line of the layer with whose name its message begins, or else the file's name.
+        """Add a place to an error. It is the line of the layer whose name begins the message, else the file's name.
 
         Where the net has more layers of that name, the message also says where those are: they are easily mixed up.
         """

@@ -99,7 +99,7 @@ class _Connector:
         return self.unread.pop(name)
 
     def _make(self, i: int, j: int, name: str, cls: type[Layer], bottoms: list[int]) -> int:
-        """The blob that top j of layer i writes: the bottom beside it where that can be, else a new one."""
+        """The blob that top j of layer i writes: bottom j where it runs in place, else a new one."""
         layer = self.net.layer[i]
         if not name:
             raise NetError(f"layer {layer.name!r} ({layer.type}): top {j} has an empty name")

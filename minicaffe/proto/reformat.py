@@ -207,7 +207,7 @@ def _scalar_lines(start: str, parts: list[_Token], margin: str, end: str) -> Ite
 
 
 def _joint(item: _Item) -> str:
-    """What stands between a field's name and its value."""
+    """The text between a field's name and its value."""
     if not item.name:
         return ""
     return " " if isinstance(item.value, _Message) and not isinstance(item.value, _List) else ": "

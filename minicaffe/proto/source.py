@@ -58,9 +58,9 @@ class Source:
         return [(index, names.get(path, ""), line) for index, (path, line) in enumerate(starts)]
 
     def layers_where(self, name: str, ranks: Sequence[int]) -> list[str]:
-        """'net.prototxt:12' for each of the layers of this name whose numbers, counted from 0, are in `ranks`.
+        """'net.prototxt:12' for some of the layers of this name: the k-th one, from 0, for each k in `ranks`.
 
-        Where the line is not known it is the file's name alone."""
+        Where the line is not known, it is the file's name alone."""
         lines = [line for _, known, line in self.layer_lines() if known == name]
         return [f"{self.filename}:{(lines[rank:] or lines)[0]}" if lines else self.filename for rank in ranks]
 
