@@ -91,7 +91,7 @@ def windows_path(path: str) -> str:
 
 
 def path_hint(path: str) -> str:
-    """The cure for a path with a control character in it, such as a line break, which is a mistake; '' for other paths."""
+    """The cure for a path with a line break or the like in it, which is a mistake; '' for other paths."""
     if not any(letter in _ESCAPED for letter in path):
         return ""
     return f"a backslash begins an escape in a string, so this path holds {_listed(path)}; a path takes slashes: " \
