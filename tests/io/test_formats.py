@@ -398,6 +398,18 @@ def test_an_hdf5_state_without_its_parts(tmp_path):
         solverstate.read(tmp_path / "b.h5")
 
 
+def test_hdf5_without_rows(tmp_path):
+    """A single number and a group have no rows, which is an error with the name of the dataset."""
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["table"], file["one"], file["group/0"] = np.ones((3, 2)), 5.0, [1.0]
+    assert 3 == hdf5.read_file(tmp_path / "a.h5", lambda file: hdf5.rows(hdf5.member(file, "table")))
+    for name in ("one", "group"):
+        with pytest.raises(DataError, match=f"/{name} has no rows"):
+            hdf5.read_file(tmp_path / "a.h5", lambda file, name=name: hdf5.rows(hdf5.member(file, name)))
+
+
 @pytest.mark.parametrize(("name", "values", "words"), [
     ("7000000", [1.0], "not called 0, 1"), ("weight", [1.0], "not called 0, 1"),
     ("0", [b"text"], "is no array of numbers")])
