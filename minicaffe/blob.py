@@ -11,8 +11,8 @@ import numpy as np
 from minicaffe.errors import LayerError
 from minicaffe.io.blobs import MAX_AXES, MAX_COUNT, too_large
 
-changes = 0  # Incremented whenever any blob's memory or shape changes: while it stays, a recording may be played.
-_numbers = itertools.count(1)  # `changes += 1` would lose one where two threads do it at once; `next` does not
+changes = 0  # Grows whenever any blob's memory or shape changes. While it is the same, a recording may be replayed.
+_numbers = itertools.count(1)  # two threads that do `changes += 1` at once could count one change; `next` counts both
 
 
 def _changed() -> None:
@@ -21,10 +21,10 @@ def _changed() -> None:
 
 
 class Storage:
-    """A flat buffer that blobs may share; it grows by replacement and never shrinks.
+    """A flat buffer that blobs may share. It never shrinks; to grow, it is replaced by a larger one.
 
-    The buffer is made (zero-filled) when it is first asked for, so a diff nobody reads costs nothing.
-    `cleared` says that it counts as zeros, though its memory has not been written since.
+    The buffer is made, full of zeros, when it is first asked for. So a diff that nobody reads costs nothing.
+    `cleared` says that the buffer counts as zeros, though they have not been written into it.
     """
 
     __slots__ = ("buffer", "cleared", "dtype")
@@ -56,11 +56,11 @@ class Blob:
     """An N-d array `data` and its gradient `diff`, both of `shape`.
 
     `shape`   tuple of up to 32 sizes, outermost first; images are (N, C, H, W), labels (N,), a loss ().
-    `data`    values; `diff` their gradient. Both are views: fetch them anew after a reshape.
+    `data`    the values, and `diff` their gradient. Both are views: fetch them again after a reshape.
     `dtype`   float32 unless the net was made with another.
 
-    Storage is shared, never copied, by `share_data` and `share_diff`: Split, Flatten, Reshape and tied
-    parameters stay tied when a later reshape makes the buffer grow.
+    `share_data` and `share_diff` share the storage and copy nothing. So the blobs of Split, Flatten, Reshape and of
+    shared parameters still share it when a later reshape makes the buffer grow.
     """
 
     __slots__ = ("_data", "_data_base", "_data_view", "_diff", "_diff_base", "_diff_view", "dtype", "shape")
@@ -81,7 +81,7 @@ class Blob:
         """Take a new shape, given as one sequence or as separate sizes; values stay where they fit."""
         sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
         new = tuple(int(n) for n in sizes)  # type: ignore[arg-type]
-        if new == self.shape:
+        if new == self.shape:  # most calls: a layer reshapes its tops in every pass, and recordings stay valid
             return
         if len(new) > MAX_AXES:
             raise LayerError(f"a blob has at most {MAX_AXES} axes, got {len(new)}: {new}")
@@ -143,6 +143,7 @@ class Blob:
     @property
     def data(self) -> np.ndarray:
         """The values, an array of `shape` that shares the blob's storage."""
+        # Another blob that shares the storage may have made its buffer grow, and then this view is of the old one.
         if self._data_view is None or self._data_base is not self._data.buffer:
             self._data_view = self._data.view(self.shape)
             self._data_base = self._data.buffer
@@ -156,17 +157,16 @@ class Blob:
             self._diff_base = self._diff.buffer
         if self._diff.cleared:
             self._diff.fill_with_zeros()
-
         return self._diff_view
 
     def clear_diff(self) -> None:
-        """Let the diff be zeros from now on; the memory is written when somebody asks for it."""
-        self._diff.cleared = self._diff.buffer is not None
+        """Set the diff to zeros. The memory is only written when somebody asks for it."""
+        self._diff.cleared = self._diff.buffer is not None  # a buffer that is not made yet will begin with zeros
 
     def diff_to_add(self) -> tuple[np.ndarray, bool]:
-        """The diff, and whether the caller must add to it. If not, it counts as zeros, and must be overwritten whole.
+        """The diff, and whether the caller must add to it. If not, the caller must overwrite all of it.
 
-        So a large diff need not be filled with zeros just before something is added to it.
+        A diff that counts as zeros then needs no zeros written into it just before something is added to them.
         """
         add, self._diff.cleared = not self._diff.cleared, False
         return self.diff, add
@@ -185,7 +185,7 @@ class Blob:
 
     @property
     def memory(self) -> np.ndarray | None:
-        """The flat buffer behind data, None before somebody has asked for it."""
+        """The flat buffer behind `data`; None as long as `data` has not been asked for."""
         return self._data.buffer
 
     @property
@@ -194,7 +194,7 @@ class Blob:
         return self._data, self._diff
 
     def shares_data_with(self, other: Blob) -> bool:
-        """True where both read and write one storage."""
+        """Whether both blobs use the same storage for their data."""
         return self._data is other._data
 
     def copy_from(self, other: Blob, *, diff: bool = False, reshape: bool = False) -> None:
@@ -240,7 +240,7 @@ class Blob:
 
 
 def sum_of_squares(values: np.ndarray) -> float:
-    """Σ values², summed in float64 in blocks so that no float64 copy of a large array is made."""
+    """Σ values² in float64, summed in blocks, so that no float64 copy of a large array is made."""
     flat = values.reshape(-1)
     block = 1 << 16
     return float(sum(np.square(flat[i:i + block], dtype=np.float64).sum() for i in range(0, flat.size, block)))

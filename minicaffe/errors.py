@@ -1,4 +1,4 @@
-"""Every error a user can cause, one class a place."""
+"""All errors that a user can cause, with one class for each kind of place where they happen."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class MinicaffeError(Exception):
     """The base of all errors that minicaffe raises for what a user did.
 
     The message is one sentence that names what was wrong, where, what was seen and what was expected.
-    `where` is a place in a file ("lenet.prototxt:12:5"), `hint` the cure where it is known; both are printed
-    with the message, so `str(error)` is all that the command line shows. Where the message begins with a layer's
-    name and the net has several of this name, `rank` says which of them is meant, counted from 0 along the net.
+    `where` is a place in a file ("lenet.prototxt:12:5"), `hint` the cure where it is known. `str(error)` contains both,
+    and is what the command line shows. Where the message begins with a layer's name and the net has several layers of
+    this name, `rank` says which of them is meant, counted from 0 along the net.
     """
 
     rank = 0
@@ -74,10 +74,10 @@ def missing_extra(package: str, extra: str, purpose: str) -> MinicaffeError:
 def near_names(name: str, known: list[str]) -> str:
     """'did you mean ...?' for the known names that resemble `name`, or an empty string.
 
-    First those that begin with it ('conv'), then those that are spelt nearly alike; where there are none, those that
-    hold it ('rate') or that it holds ('ReLULayer').
+    First come those that begin with it ('conv'), then those that are spelt nearly alike. Where there are none, it is
+    those that contain it ('rate') or that it contains ('ReLULayer').
     """
-    import difflib
+    import difflib  # only here: most runs end without an error, and need not wait for it
 
     folded: dict[str, str] = {}
     for candidate in known:
@@ -93,7 +93,7 @@ def near_names(name: str, known: list[str]) -> str:
 
 
 def no_memory(error: MemoryError) -> str:
-    """What a message says of this error; numpy's own words, a size and a shape, do not name the memory."""
+    """Say that memory has run out: numpy's own words, a size and a shape, do not."""
     return f"there is not enough memory: {error}".removesuffix(": ")
 
 
@@ -103,5 +103,6 @@ def out_of_memory(error: BaseException | None) -> bool:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM) \
                 or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):  # for its stack
             return True
+        # Python shows the context of an error only where `from` did not suppress it; the same holds here.
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False

@@ -1,10 +1,10 @@
-"""Fillers: how learnable blobs begin.
+"""Fillers: the values with which learnable blobs begin.
 
 For a blob of shape (K, C, ...) with n values, fan_in = n / K (what one output sums over) and fan_out = n / C.
 variance_norm picks the divisor s: fan_in (FAN_IN), fan_out (FAN_OUT) or their mean (AVERAGE).
 
-Random numbers are drawn in float64, and piece by piece: a single draw would need an array of twice the blob's size.
-The generator gives the same numbers either way.
+Random numbers are drawn in float64 and piece by piece. A single draw would need an array of twice the blob's memory,
+and the generator gives the same numbers either way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PIECE = 1 << 16  # numbers drawn at a time: they stay in a core's cache
 
 
 def constant(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
-    """value everywhere."""
+    """`value` everywhere."""
     values.fill(p.value)
 
 
@@ -37,7 +37,7 @@ def uniform(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
 
 
 def gaussian(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
-    """Normal with mean and std; with sparse ≥ 0, each value stays with probability sparse / K, else it is 0."""
+    """Normal with mean and std. With sparse ≥ 0, each value is kept with probability sparse / K, and is else 0."""
     for piece in _pieces(values):
         piece[...] = rng.normal(p.mean, p.std, piece.size)
     if p.sparse >= 0:
@@ -61,7 +61,7 @@ def msra(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
 
 
 def positive_unitball(values: np.ndarray, p: Any, rng: np.random.Generator) -> None:
-    """Even in [0, 1), then each output's weights are divided by their sum."""
+    """Evenly in [0, 1), and then each output's weights are divided by their sum."""
     for row in values.reshape(len(values), -1):
         drawn = rng.random(row.size)
         row[...] = drawn / drawn.sum()
@@ -117,7 +117,7 @@ def unread_fields(param: Any) -> list[str]:
 
 
 class Refusal(NamedTuple):
-    """A field of a FillerParameter whose value its type cannot use, what is wrong with it, and the cure."""
+    """A field of a FillerParameter with a value that its type cannot use; what is wrong with it; and the cure."""
 
     field: str
     words: str
@@ -125,7 +125,7 @@ class Refusal(NamedTuple):
 
 
 def refusal(param: Any) -> Refusal | None:
-    """The first field whose value the filler cannot use, None where it can use all. Caffe aborts for such values.
+    """The first field whose value the filler cannot use; None where it can use all. Caffe aborts for such values.
 
     LayerError for the filler of an installed package, where the code of such packages must not run.
     """
@@ -147,7 +147,7 @@ def refusal(param: Any) -> Refusal | None:
 
 
 def check_shape(shape: tuple[int, ...], param: Any) -> None:
-    """LayerError where a FillerParameter cannot fill a blob of this shape, or none at all."""
+    """LayerError where a FillerParameter cannot fill a blob of this shape, or of any shape."""
     if refused := refusal(param):
         raise LayerError(f"the filler's {refused.field} {refused.words}", hint=refused.hint)
     if param.sparse != -1 and "sparse" not in READS.get(param.type, ()):
@@ -160,19 +160,20 @@ def check_shape(shape: tuple[int, ...], param: Any) -> None:
 
 
 def fill(values: np.ndarray, param: Any, rng: np.random.Generator) -> None:
-    """Fill a contiguous array in place as a FillerParameter says. LayerError as `check_shape` has it."""
+    """Fill a contiguous array in place as a FillerParameter says. LayerError as for `check_shape`."""
     check_shape(values.shape, param)
     if values.size:
         FILLERS[param.type](values, param, rng)
 
 
 def _pieces(values: np.ndarray) -> Iterator[np.ndarray]:
-    """Views of a contiguous array, piece by piece in its order, to write into."""
+    """Views of the pieces of a contiguous array, in its order, to write into."""
     flat = values.reshape(-1)
     return (flat[i:i + PIECE] for i in range(0, flat.size, PIECE))
 
 
 def _divisor(values: np.ndarray, p: Any) -> float:
+    """The number s by which `variance_norm` says to divide."""
     fan_in = values.size / values.shape[0]
     # Caffe: a blob of one axis has fan_out = its whole count
     fan_out = values.size / values.shape[1] if values.ndim > 1 else values.size

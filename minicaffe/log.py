@@ -1,8 +1,8 @@
-"""What a run reports: lines that carry the place where Caffe prints them, for its users' log parsers.
+"""What a run reports. Each line carries the place in Caffe's source that prints it, for log parsers look for those.
 
-`log(At.ITERATION, "Iteration 0, loss = 2.3")` goes to the logger "minicaffe", the place in `record.at`.
-The library attaches no handler: a program that imports it hears warnings only, and the command line writes
-everything in Caffe's format (cli/glog.py).
+`log(At.ITERATION, "Iteration 0, loss = 2.3")` goes to the logger "minicaffe", with the place as `at` in its log record.
+The library attaches no handler. So a program that imports it sees warnings alone, while the command line writes
+everything in Caffe's format (records/glog.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from contextvars import ContextVar
 logger = logging.getLogger("minicaffe")
 _quiet = ContextVar("quiet", default=False)
 
-# characters that move a terminal's cursor or change its colours or the order of its letters; and halves of letters
+# Characters that move a terminal's cursor, or change its colours or the order of letters; and halves of characters,
+# which cannot be written as UTF-8.
 _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
 _CONTROLS, _CONTROLS_AND_LINES = re.compile(f"[{_CONTROL}]"), re.compile(f"[{_CONTROL}\t\n]")
 
@@ -152,32 +153,32 @@ class At:
 
 
 def visible(text: str) -> str:
-    """A message as it may be printed: control characters become escapes such as \\x1b; line ends and tabs stay."""
+    """Make a message safe to print: control characters become escapes such as \\x1b. Line ends and tabs stay."""
     return _CONTROLS.sub(lambda found: escape(found[0]), text)
 
 
 def one_line(name: object) -> str:
-    """A name from a file as it may stand in a message: with all characters visible, and on one line."""
+    """Make a name from a file safe to print in a message: all its characters are visible, and it stays on one line."""
     return _CONTROLS_AND_LINES.sub(lambda found: escape(found[0]), str(name))
 
 
 def escape(letter: str) -> str:
-    """A character as the escape that prototxts and Python's strings have for it."""
+    """The escape for a character, as prototxts and Python's strings write it."""
     if letter < "\x80":
         return repr(letter)[1:-1] if letter < " " or letter == "\x7f" else letter
     return f"\\u{ord(letter):04x}" if letter < "\U00010000" else f"\\U{ord(letter):08x}"
 
 
 def log(at: str, message: str | Callable[[], str], more: Callable[[], str] | None = None) -> None:
-    """Report `message`, one line, as information from place `at`, and the lines that `more` gives below it.
+    """Report `message`, one line, as information from the place `at`; the lines of `more` follow below it.
 
-    Functions are called only where somebody listens.
+    Functions are called only where the report is shown, so a long text need not be made in vain.
     """
     _report(logging.INFO, at, message, more)
 
 
 def warn(at: str, message: str | Callable[[], str], more: Callable[[], str] | None = None) -> None:
-    """Report what the user should know and that does not stop the run."""
+    """Report something that the user should know, and that does not stop the run."""
     _report(logging.WARNING, at, message, more)
 
 
@@ -189,7 +190,7 @@ def lines(text: str) -> tuple[str, Callable[[], str] | None]:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Report nothing from the block, which repeats work whose reports have been made already."""
+    """Report nothing within the block. It repeats work that has been reported already."""
     before = _quiet.set(True)
     try:
         yield

@@ -1,13 +1,13 @@
-"""Layer types and fillers from outside this package: where each comes from, and those of installed packages.
+"""Layer types and fillers that come from outside: where each comes from, and how installed packages bring theirs.
 
-A package that is installed beside minicaffe brings types of its own by an entry point, which names a module:
+An installed package brings types of its own with an entry point, which names a module:
 
     [project.entry-points."minicaffe.layers"]
     softsign = "softsign_layers"
 
-Importing that module must register the types and fillers (`register`, `register_filler`). It is imported when a net
-names a type or a filler that nobody knows, and by `minicaffe layers`. It is not imported together with minicaffe,
-for that would make every start slower, and would run code that no net has asked for.
+When that module is imported, it must register its types and fillers (`register`, `register_filler`). It is imported
+when a net names a type or a filler that is not known, and by `minicaffe layers`. It is not imported together with
+minicaffe: that would make every start slower, and would run code that no net has asked for.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 GROUP = "minicaffe.layers"
 LAYER, FILLER = "layer type", "filler"
-IMPORTED = "--import"  # the source of what the command line was told to import
+IMPORTED = "--import"  # the source of the modules that the command line imports for the user
 AT = "layer_factory.hpp:81"  # where Caffe looks up a type's name
+# The beginnings of the names of files that are not the user's code; their lines in a traceback do not help.
 NOT_THEIRS = (str(Path(__file__).parent) + os.sep, str(Path(importlib.__file__).parent) + os.sep,
-              "<frozen importlib")  # how the names of files begin whose lines do not help a user
+              "<frozen importlib")
 BY_HAND = "--import MODULE makes types of your own known (in Python: import the module first)"
 
 NOT_WRITTEN = "a layer must write reshape and forward, and backward where a gradient passes through it"
@@ -52,19 +53,19 @@ class Origin(NamedTuple):
 
 
 def _from_here(file: str) -> str:
-    """A path as seen from the current folder, where the file lies within it."""
+    """A path relative to the current folder, where the file lies within it; else the path as it is."""
     return os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
 
 
 _origins: dict[tuple[str, str], Origin] = {}  # (LAYER or FILLER, its name) -> where it comes from
-_modules: list[Origin] = []  # those that were imported, in their order, whether or not they have registered anything
+_modules: list[Origin] = []  # the imported ones in their order, also those that have registered nothing
 _source = ContextVar("source", default="")
 _permitted = ContextVar("permitted", default=True)
 _looked_for = False  # whether the entry points have been loaded
 
 
 def note(kind: str, name: str, module: str) -> None:
-    """Remember that a module has registered a layer type or a filler; one of ours needs no note."""
+    """Remember which module has registered a layer type or a filler. Our own modules are not remembered."""
     if module.split(".")[0] != "minicaffe":
         _origins[kind, name] = _origin(module)
 
@@ -89,7 +90,7 @@ def brought() -> dict[Origin, list[tuple[str, str]]]:
 
 
 def _forbidden(origin: Origin) -> bool:
-    """Whether something is of an installed package, where nothing of those may be used."""
+    """Whether this comes from an installed package, and nothing from such packages may be used now."""
     return origin.source not in ("", IMPORTED) and not _permitted.get()
 
 
@@ -102,8 +103,8 @@ def _origin(module: str) -> Origin:
 
 @contextmanager
 def permitted(allowed: bool) -> Iterator[None]:
-    """Within the block nothing of an installed package is loaded or used, unless it is `allowed`."""
-    before = _permitted.set(_permitted.get() and allowed)
+    """Within the block, load and use nothing from installed packages, unless that is `allowed`."""
+    before = _permitted.set(_permitted.get() and allowed)  # a block within cannot allow what one around it forbids
     try:
         yield
     finally:
@@ -111,12 +112,12 @@ def permitted(allowed: bool) -> Iterator[None]:
 
 
 def left_out() -> list[str]:
-    """The installed packages that say they bring layer types, each with its version, where they must not be loaded."""
+    """The installed packages with our entry point, each with its version, where they must not be loaded; else none."""
     return [] if _permitted.get() else sorted({_package(point) for point in _entry_points()})
 
 
 def load_installed() -> None:
-    """Import what installed packages bring, once in a process. One that cannot be imported is warned of."""
+    """Import the modules of installed packages, once in a process. Warn of one that cannot be imported."""
     global _looked_for
     if _looked_for or not _permitted.get():
         return
@@ -130,7 +131,7 @@ def load_installed() -> None:
                 point.load()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # also SystemExit: no package may end a run that does not need it
             place = f" ({where})" if (where := place_of(error)) else ""
             warn(AT, f"the installed package {package} brings no layer types: its entry point {point.name} = "
                      f"{point.value} cannot be imported: {cause_of(error)}{place}")
@@ -151,7 +152,7 @@ def _package(point: EntryPoint) -> str:
 
 
 def check_permitted(kind: str, name: str, owner: str) -> None:
-    """LayerError where `owner` (words for a layer) uses what an installed package brings, and that is not allowed."""
+    """LayerError where `owner` (a layer, in words) uses what an installed package brings, without permission."""
     origin = _origins.get((kind, name))
     if origin and _forbidden(origin):
         raise LayerError(f"{owner} would run the code of the installed package {origin.source}, which brings the "
@@ -161,7 +162,7 @@ def check_permitted(kind: str, name: str, owner: str) -> None:
 
 
 def unknown_hint() -> str:
-    """What may make a type known that is not; '' where nothing special is to be said."""
+    """How an unknown type may become known, as a hint; '' where there is nothing to say."""
     if _permitted.get():
         return BY_HAND
     found = left_out()
@@ -173,20 +174,20 @@ def unknown_hint() -> str:
 
 @contextmanager
 def importable_here() -> Iterator[None]:
-    """Within the block modules are found in the current folder too, behind all other places."""
+    """Within the block, import modules from the current folder too, if they are found nowhere else."""
     here = os.getcwd()
     sys.path.append(here)
     importlib.invalidate_caches()
     try:
         yield
     finally:
-        if here in sys.path:  # else a module has taken it away
+        if here in sys.path:  # an imported module may have removed it
             sys.path.remove(here)
 
 
 @contextmanager
 def bringing(source: str) -> Iterator[None]:
-    """Note `source` as the one that brings what is registered within the block."""
+    """Remember `source` as the origin of all that is registered within the block."""
     before = _source.set(source)
     try:
         yield
@@ -195,7 +196,7 @@ def bringing(source: str) -> Iterator[None]:
 
 
 def note_module(module: str) -> bool:
-    """Remember that a module was imported; whether it was noted before, or has registered something before."""
+    """Remember that a module was imported. Return whether it was known before, also by what it has registered."""
     known = any(origin.module == module for origin in (*_modules, *_origins.values()))
     if (origin := _origin(module)) not in _modules:
         _modules.append(origin)
@@ -205,7 +206,7 @@ def note_module(module: str) -> bool:
 # --- errors in code that is not ours ------------------------------------------------------------------------------
 
 def frames_of(error: BaseException) -> list[traceback.FrameSummary]:
-    """The frames of an error that lie outside of minicaffe, the innermost one last."""
+    """The frames of an error that lie in the user's code, the innermost one last."""
     return [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(NOT_THEIRS)]
 
 
@@ -228,8 +229,8 @@ def _last_line(error: BaseException) -> str:
 def place_of(error: BaseException) -> str:
     """FILE:LINE of the user's line that raised an error while a module was imported, or ''.
 
-    It is the innermost line in the folder of the module with which the import began: the error itself may have been
-    raised within a library, whose lines say less.
+    It is the innermost line in the folder of the module that was imported first. The error itself may have been raised
+    in a library, whose lines would help less.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_from_here(error.filename)}:{error.lineno}"
@@ -239,10 +240,10 @@ def place_of(error: BaseException) -> str:
 
 
 def layer_error(error: Exception, name: str, type_name: str) -> LayerError | None:
-    """The LayerError for an error within a layer, where it is of code that --import or an installed package brought.
+    """The LayerError for an error in code that --import or an installed package has brought.
 
-    None for an error in minicaffe itself, and in code that a program imported by itself: its author gets Python's own
-    traceback.
+    None for an error in minicaffe itself, and for one in code that a program has imported by itself: its author gets
+    Python's own traceback.
     """
     origin = _origins.get((LAYER, type_name))
     if not (origin and origin.source) and not _through_theirs(error):
@@ -252,7 +253,7 @@ def layer_error(error: Exception, name: str, type_name: str) -> LayerError | Non
 
 
 def _through_theirs(error: Exception) -> bool:
-    """Whether an error passed through such code, as one in a filler does that a layer of ours has called."""
+    """Whether such code is among the callers of the failed line: one of our layers may have called a user's filler."""
     theirs = {origin.module.split(".")[0] for origin in _origins.values() if origin.source}
     step = error.__traceback__
     while step is not None:

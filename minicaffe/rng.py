@@ -10,7 +10,7 @@ _generator = np.random.default_rng()
 
 
 def seed(value: int | None) -> None:
-    """Start the generator anew, from `value` or, with None, from the system's entropy."""
+    """Start the generator anew from `value`, or from the system's random numbers with None."""
     global _generator
     _generator = np.random.default_rng(value)
 
@@ -21,13 +21,13 @@ def generator() -> np.random.Generator:
 
 
 def state() -> dict[str, Any]:
-    """Where the generator stands, as numbers and strings that JSON can hold."""
+    """The generator's state, as numbers and strings that JSON can hold."""
     return dict(_generator.bit_generator.state)
 
 
 def restore(state: dict[str, Any]) -> None:
-    """Go on where the generator stood. ValueError, TypeError or KeyError where `state` is none of its states."""
-    bits = np.random.PCG64()  # what default_rng makes; the restored generator is the old one only when all went well
-    bits.state = state  # type: ignore[assignment]
+    """Continue from a state of the generator. ValueError, TypeError or KeyError where `state` is none."""
+    bits = np.random.PCG64()  # what default_rng uses
+    bits.state = state  # type: ignore[assignment]  # on an error the generator is still the one before
     global _generator
     _generator = np.random.Generator(bits)

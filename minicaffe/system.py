@@ -1,6 +1,6 @@
 """What operating systems offer in different ways, or not at all: reads at a place, file locks, folder syncs, forks.
 
-Everything that exists on POSIX systems alone is used here and nowhere else, each with the portable way beside it.
+Only this module uses what POSIX systems alone have. For each such call it has another way, for other systems.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ except ImportError:  # all others
     msvcrt = None
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what a file system without locks answers
-LOCKED_BYTE = 1 << 30  # Windows keeps others from reading what is locked, so it is a byte behind all content
+LOCKED_BYTE = 1 << 30  # on Windows nobody else can read a locked byte, so it is one far behind the content
 PathLike = str | os.PathLike[str]
 HANGUP = getattr(signal, "SIGHUP", None)  # the signal of a closed terminal; Windows has none
 
@@ -32,8 +32,8 @@ HANGUP = getattr(signal, "SIGHUP", None)  # the signal of a closed terminal; Win
 def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
     """Up to `size` bytes of an open file from byte `offset` on; fewer where the file ends before.
 
-    Unlike a mapping, a read finds out without harm that a file has become shorter. Safe to call from several threads
-    where the system has `pread`; elsewhere the file's position is moved.
+    A read notices without harm that a file has become shorter, as a memory map would not. Several threads may call this
+    at once where the system has `pread`; elsewhere the file's position is moved.
     """
     parts = []
     while size > 0:
@@ -46,7 +46,7 @@ def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
 
 
 def read_into(file: BinaryIO, offset: int, target: memoryview) -> int:
-    """As `read_at`, into memory that is there already; the number of bytes read."""
+    """Read as `read_at` does, into memory that is given. Return the number of bytes read."""
     done = 0
     while done < len(target):
         if hasattr(os, "preadv"):
@@ -82,15 +82,16 @@ def sync_folder(path: PathLike) -> None:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock of an open file unless another has it; whether it is taken. It lasts until the file is closed.
+    """Take the lock of an open file. Return False where another process has it.
 
-    The system closes a dead process's files, so no lock outlives its process. OSError where the file system has no
+    The lock lasts until the file is closed. The system closes the files of a dead process, so no lock outlives its
+    process. OSError where the file system has no
     locks (NO_LOCKS).
     """
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # the second from some file systems of a network
+        except (BlockingIOError, PermissionError):  # the second comes from some network file systems
             return False
         return True
     if msvcrt is None:
@@ -131,13 +132,13 @@ def remove_locked(descriptor: int, path: str) -> None:
 
 
 def after_fork(function: Callable[[], object]) -> None:
-    """Call a function in each child that is forked from this process; where nothing forks there is nothing to do."""
+    """Call a function in each child process that is forked from this one. Where nothing can fork, nothing is done."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=function)
 
 
 def cores() -> int:
     """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
+    if hasattr(os, "sched_getaffinity"):  # a process may be held to fewer processors than there are
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

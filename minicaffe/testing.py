@@ -1,4 +1,4 @@
-"""Checks for layers, ours and users' own: does `backward` compute the derivative of `forward`?"""
+"""Checks for layers, ours and users' own: is what `backward` computes the derivative of `forward`?"""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from minicaffe.layer import Layer
 EVERY_ELEMENT = 400  # larger blobs are checked along random directions instead
 DIRECTIONS = 8
 NOTHING = 1e-8       # a slope below it is lost in the rounding of a difference quotient
-ALIKE = 1e-5         # how well one mistake must explain all numbers to be named, relative to the largest
-FACTOR = -2.0        # the tops' diffs times this make a gradient times this, whatever the layer
+ALIKE = 1e-5         # a mistake is named where it explains all numbers with this error, relative to the largest
+FACTOR = -2.0        # where the tops' diffs are multiplied by this, every gradient must be so too
 FILL = 7.0           # what a diff holds before a backward pass that must overwrite it or add to it
 
 NOT_PROPORTIONAL = (f"is not proportional to the tops' diffs: with {FACTOR:g} times the diffs it should be {FACTOR:g} "
@@ -45,13 +45,13 @@ def check_gradient(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], *,
     kinks, kink_range     elements this close to one of these values are skipped: no derivative there
     seed                  of the process's generator before each forward, so that Dropout repeats itself
 
-    A learnable blob that has the same number everywhere holds random numbers during the check: at zeros many a
-    gradient is 0 whatever its formula, and ones hide a forgotten factor.
+    A learnable blob whose numbers are all equal holds random numbers during the check. Where all weights are 0, many
+    gradients are 0 whatever their formula; and where all are 1, a forgotten factor cannot be seen.
 
     Returns the largest relative error. Raises GradientError with both numbers, and with the kind of the mistake
-    where one explains them all (a sign, a constant factor, a missing 1/N, transposed axes); also where a gradient
-    that is not among `zeros` is 0 on both sides, so that nothing was checked, and where it is not proportional to the
-    tops' diffs. TypeError for blobs that are not float64.
+    where one explains them all: a sign, a constant factor, a missing 1/N, transposed axes. It is also raised where a
+    gradient that is not among `zeros` is 0 on both sides, so that nothing was checked, and where a gradient is not
+    proportional to the tops' diffs. Raises TypeError for blobs that are not float64.
     """
     if any(b.dtype is not np.float64 for b in [*bottom, *top, *layer.blobs]):
         raise TypeError("a gradient is checked in float64: make the layer and its blobs with dtype=np.float64")
@@ -59,44 +59,58 @@ def check_gradient(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], *,
         bottoms = [i for i in range(len(bottom)) if layer.allow_force_backward(i)]
     tops = range(len(top)) if tops is None else tops
     draw = np.random.default_rng(seed)
-    r = {i: draw.standard_normal(top[i].shape) for i in tops}
+    loss = _Loss(layer, bottom, top, bottoms, {i: draw.standard_normal(top[i].shape) for i in tops}, seed)
     checked = [(f"bottom[{i}]", bottom[i]) for i in bottoms]
     if parameters:
         checked += [(f"blobs[{i}]", b) for i, b in enumerate(layer.blobs) if layer.param_propagate_down[i]]
+    zero_names = {f"bottom[{i}]" for i in zeros}
 
-    def objective() -> float:
-        rng.seed(seed)
-        layer.Forward(bottom, top)
-        return float(sum((r[i] * top[i].data).sum() for i in tops))
-
-    def gradients(factor: float = 1.0) -> list[np.ndarray]:
-        """What backward says of each checked blob where the tops' diffs are `factor` times r."""
-        objective()
-        for i, blob in enumerate(top):
-            blob.diff[...] = factor * r[i] if i in r else 0.0
-        for blob in layer.blobs:
-            blob.diff.fill(0)
-        layer.Backward(top, [i in bottoms for i in range(len(bottom))], bottom)
-        return [blob.diff.copy() for _, blob in checked]
-
-    errors, nothing = [0.0], {f"bottom[{i}]" for i in zeros}
+    errors = [0.0]
     with _random_where_constant(layer, draw):
-        for which, ((name, blob), analytic) in enumerate(zip(checked, gradients(), strict=True)):
-            slopes = _slopes(blob, analytic, objective, draw, step, kinks, kink_range)
+        for which, ((name, blob), analytic) in enumerate(zip(checked, loss.gradients(checked), strict=True)):
+            slopes = _slopes(blob, analytic, loss.value, draw, step, kinks, kink_range)
+            scaled = loss.gradients(checked, FACTOR)[which]
             try:
-                errors.append(slopes.largest_error(tolerance, zero=name in nothing))
+                errors.append(slopes.largest_error(tolerance, zero=name in zero_names))
             except GradientError as error:
-                kind = _kind(slopes, analytic, gradients(FACTOR)[which], bottom)
+                kind = _kind(slopes, analytic, scaled, bottom)
                 raise GradientError(f"{layer!r}: the gradient of {name} {blob.shape} {error}{kind}") from None
-            if not _alike(gradients(FACTOR)[which], FACTOR * analytic):
+            if not _alike(scaled, FACTOR * analytic):
                 raise GradientError(f"{layer!r}: the gradient of {name} {blob.shape} {NOT_PROPORTIONAL}")
-    objective()
+    loss.value()  # leaves the tops as the layer's own numbers make them, not as the last step did
     return max(errors)
+
+
+@dataclass
+class _Loss:
+    """L = Σ r · y over some tops of a layer, and its gradients as the layer's backward computes them."""
+
+    layer: Layer
+    bottom: Sequence[Blob]
+    top: Sequence[Blob]
+    bottoms: Sequence[int]    # the bottoms whose gradients are asked for
+    r: dict[int, np.ndarray]  # the factor of each top that L sums, by its index
+    seed: int
+
+    def value(self) -> float:
+        rng.seed(self.seed)  # each forward draws the same random numbers, or the slopes would be of two functions
+        self.layer.Forward(self.bottom, self.top)
+        return float(sum((r * self.top[i].data).sum() for i, r in self.r.items()))
+
+    def gradients(self, checked: Sequence[tuple[str, Blob]], factor: float = 1.0) -> list[np.ndarray]:
+        """What backward computes for each checked blob, where the tops' diffs are `factor` times r."""
+        self.value()
+        for i, blob in enumerate(self.top):
+            blob.diff[...] = factor * self.r[i] if i in self.r else 0.0
+        for blob in self.layer.blobs:  # backward adds to these
+            blob.diff.fill(0)
+        self.layer.Backward(self.top, [i in self.bottoms for i in range(len(self.bottom))], self.bottom)
+        return [blob.diff.copy() for _, blob in checked]
 
 
 @contextmanager
 def _random_where_constant(layer: Layer, draw: np.random.Generator) -> Iterator[None]:
-    """Random numbers in each learnable blob that holds one number alone; afterwards the number again."""
+    """Put random numbers into each learnable blob whose numbers are all equal; afterwards put the old ones back."""
     kept = [(blob, blob.data.copy()) for blob, learned in zip(layer.blobs, layer.param_propagate_down, strict=True)
             if learned and blob.count and np.ptp(blob.data) == 0]
     for blob, values in kept:
@@ -113,7 +127,7 @@ def _random_where_constant(layer: Layer, draw: np.random.Generator) -> Iterator[
 
 @dataclass(frozen=True)
 class _Slopes:
-    """One blob's slopes along some directions, as backward and as the difference quotient have them."""
+    """The slopes of L along some directions in one blob: from backward, and from the difference quotient."""
 
     places: list[str]
     directions: list[np.ndarray]
@@ -121,7 +135,10 @@ class _Slopes:
     quotient: np.ndarray
 
     def largest_error(self, tolerance: float, zero: bool) -> float:
-        """Relative to the largest slope. GradientError beyond the tolerance, or for slopes of 0 that need not be."""
+        """The largest error, relative to the largest slope. GradientError where it exceeds the tolerance.
+
+        `zero` says that all slopes must be 0. Otherwise it is an error too that all are 0: nothing was checked.
+        """
         if not self.places:
             raise GradientError("was not checked: it has no element away from a kink")
         both = np.abs([self.backward, self.quotient])
@@ -143,17 +160,17 @@ class _Slopes:
         return float(errors[worst])
 
     def explained_by(self, gradient: np.ndarray) -> bool:
-        """Whether this gradient, instead of backward's, would have had the quotients' slopes."""
+        """Whether this gradient, in the place of backward's, agrees with the difference quotients."""
         return self.same_as([float((gradient * d).sum()) for d in self.directions])
 
     def same_as(self, slopes: Sequence[float] | np.ndarray) -> bool:
-        """Whether these are the quotients, to their rounding."""
+        """Whether these slopes equal the difference quotients, apart from rounding."""
         return bool(np.allclose(slopes, self.quotient, rtol=0, atol=ALIKE * np.abs(self.quotient).max()))
 
 
 def _slopes(blob: Blob, analytic: np.ndarray, objective: Callable[[], float], draw: np.random.Generator, step: float,
             kinks: Sequence[float], kink_range: float) -> _Slopes:
-    """Both kinds of slopes of a blob whose gradient is `analytic`, as backward has it."""
+    """The slopes of a blob from both sides; `analytic` is its gradient from backward."""
     start, places, directions, quotient = blob.data.copy(), [], [], []
     for place, direction in _directions(start, draw, kinks, kink_range):
         blob.data[...] = start + step * direction
@@ -189,7 +206,7 @@ def _directions(values: np.ndarray, draw: np.random.Generator, kinks: Sequence[f
 
 
 def _kind(slopes: _Slopes, analytic: np.ndarray, scaled: np.ndarray, bottom: Sequence[Blob]) -> str:
-    """The mistake that explains all numbers, as the end of a message; '' where none does.
+    """Name the mistake that explains all numbers, as the end of a message; '' where none does.
 
     `analytic` is the wrong gradient, `scaled` what it becomes where the tops' diffs are FACTOR times as large.
     """
@@ -215,12 +232,15 @@ def _kind(slopes: _Slopes, analytic: np.ndarray, scaled: np.ndarray, bottom: Seq
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two gradients are the same, to their rounding."""
+    """Whether two gradients are equal, apart from rounding."""
     return bool(np.allclose(one, other, rtol=0, atol=1e-9 * np.abs(other).max(initial=0), equal_nan=True))
 
 
 def _kind_of_factor(factor: float, bottom: Sequence[Blob], proven: bool) -> str:
-    """In words: the gradient is so many times the right one. `proven` by more numbers than one."""
+    """Say that the gradient is `factor` times the right one, and why that may be.
+
+    `proven` says that several numbers have this factor. With one number alone, any error would be a factor.
+    """
     size = abs(factor)
     words = ["the sign is wrong"] if factor < 0 else []
     if not math.isclose(size, 1, rel_tol=ALIKE) or factor > 0:
@@ -236,7 +256,7 @@ def _kind_of_factor(factor: float, bottom: Sequence[Blob], proven: bool) -> str:
 
 
 def _count_of(size: float, bottom: Sequence[Blob]) -> str:
-    """Which number of things a factor may be: the batch, all values of a bottom, or its values beside one axis."""
+    """Say what a factor of this size counts: the batch, all values of a bottom, or its values without one axis."""
     for i, blob in enumerate(bottom):
         counts = [(n, f"size {axis} of") for axis, n in enumerate(blob.shape[:1])]
         counts += [(blob.count, "all values of")]
@@ -254,10 +274,11 @@ def _count_of(size: float, bottom: Sequence[Blob]) -> str:
 def check_layer(layer: Layer, bottom: Sequence[Blob], num_tops: int = 1, **options: object) -> float:
     """Set a layer up on filled float64 bottoms and check the whole contract that can be checked from outside.
 
-    Reshape is repeatable, each pass writes only what it may, bottom diffs are overwritten, parameter diffs are
-    accumulated, an unasked diff is left alone, no array of a bottom or a top is kept, and the gradients are right
-    (`options` go to `check_gradient`). Returns the largest relative error; raises AssertionError for what does not
-    hold.
+    A second reshape changes nothing. Each pass writes only what it may. Bottom diffs are overwritten, parameter diffs
+    are added to, and a diff that is not asked for is left alone. The layer keeps no array of a bottom or a top. The
+    gradients are right; `options` go to `check_gradient`.
+
+    Returns the largest relative error. Raises AssertionError for what does not hold.
     """
     top = [Blob(dtype=layer.dtype) for _ in range(num_tops)]
     layer.SetUp(bottom, top)
@@ -293,7 +314,7 @@ def _check_writes(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], ask
 @contextmanager
 def _left_alone(layer: Layer, what: str, datas: Sequence[tuple[str, Blob]],
                 diffs: Sequence[tuple[str, Blob]]) -> Iterator[None]:
-    """AssertionError where the data of the first blobs or the diffs of the others are not what they were before."""
+    """AssertionError where the `with` block changes the data of one of `datas` or the diff of one of `diffs`."""
     kept = [(f"the data of {name}", blob, "data") for name, blob in datas]
     kept += [(f"the diff of {name}", blob, "diff") for name, blob in diffs]
     before = [getattr(blob, part).copy() for _, blob, part in kept]
@@ -308,21 +329,36 @@ def _check_diffs(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], aske
     once, once_blobs = _diffs_after(layer, bottom, top, asked, fill=0.0)
     again, again_blobs = _diffs_after(layer, bottom, top, asked, fill=FILL)
     for i, (first, second) in enumerate(zip(once, again, strict=True)):
-        if not asked[i] or np.array_equal(first, second, equal_nan=True):
-            continue
-        if not np.array_equal(second, _diffs_after(layer, bottom, top, asked, fill=FILL)[0][i], equal_nan=True):
-            raise AssertionError(f"{layer!r}: two passes with the same seed give bottom[{i}] different gradients; "
-                                 "random numbers must come from self.rng, and nothing may be left over from the "
-                                 "pass before")
-        if not first.any() and (second == FILL).all():
-            raise AssertionError(f"{layer!r}: backward does not write the diff of bottom[{i}]")
-        raise AssertionError(f"{layer!r}: backward adds to the diff of bottom[{i}] instead of overwriting it "
-                             "(+= where = belongs)")
+        if asked[i] and not np.array_equal(first, second, equal_nan=True):
+            raise _not_overwritten(i, first, second, layer, bottom, top, asked)
     for i, (first, second) in enumerate(zip(once_blobs, again_blobs, strict=True)):
         lost = np.abs(second - first - FILL) > 1e-9 * (FILL + np.abs(first))  # False for NaN, a mistake of another kind
         if layer.param_propagate_down[i] and lost.any():
             raise AssertionError(f"{layer!r}: backward overwrites the diff of blobs[{i}] instead of adding to it "
                                  "(= where += belongs)")
+    _check_unasked(layer, bottom, top, asked, once)
+
+
+def _not_overwritten(i: int, first: np.ndarray, second: np.ndarray, layer: Layer, bottom: Sequence[Blob],
+                     top: Sequence[Blob], asked: Sequence[bool]) -> AssertionError:
+    """The error for a bottom whose diff is `first` when it began at 0, and `second` when it began at FILL."""
+    # A third pass, which begins as the second did, tells chance from a diff that depends on what it held before.
+    if not np.array_equal(second, _diffs_after(layer, bottom, top, asked, fill=FILL)[0][i], equal_nan=True):
+        return AssertionError(f"{layer!r}: two passes with the same seed give bottom[{i}] different gradients; "
+                              "random numbers must come from self.rng, and nothing may be left over from the "
+                              "pass before")
+    if not first.any() and (second == FILL).all():
+        return AssertionError(f"{layer!r}: backward does not write the diff of bottom[{i}]")
+    return AssertionError(f"{layer!r}: backward adds to the diff of bottom[{i}] instead of overwriting it "
+                          "(+= where = belongs)")
+
+
+def _check_unasked(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], asked: Sequence[bool],
+                   gradients: Sequence[np.ndarray]) -> None:
+    """AssertionError where backward writes a diff that is not asked for, or a gradient depends on what else is asked.
+
+    First no bottom is asked for, then all but one, for each of them. `gradients` are those with all asked for.
+    """
     for left_out in [None, *(i for i, a in enumerate(asked) if a)]:
         some = [a and left_out is not None and i != left_out for i, a in enumerate(asked)]
         if layer.shares_data and not any(some):
@@ -330,13 +366,16 @@ def _check_diffs(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], aske
         for i, diff in enumerate(_diffs_after(layer, bottom, top, some, fill=FILL)[0]):
             if not some[i] and (diff != FILL).any():
                 raise AssertionError(f"{layer!r}: backward wrote the diff of bottom[{i}] without being asked")
-            if some[i] and not _alike(diff, once[i]):
+            if some[i] and not _alike(diff, gradients[i]):
                 raise AssertionError(f"{layer!r}: the gradient of bottom[{i}] is another one when bottom[{left_out}] "
                                      "is not asked for")
 
 
 def _check_kept(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-    """AssertionError where an attribute of the layer holds an array of a bottom or a top: both may get other memory."""
+    """AssertionError where an attribute of the layer holds an array of a bottom or a top.
+
+    The net may give a blob other memory between two passes; the layer would then read or write the old one.
+    """
     for name, value in vars(layer).items():
         for array in arrays_in(value):
             for words, blobs in (("bottom", bottom), ("top", top)):
@@ -361,7 +400,10 @@ def arrays_in(value: object) -> Iterator[np.ndarray]:
 
 def _diffs_after(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], asked: Sequence[bool],
                  fill: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """All diffs after one backward from unit top diffs, every other diff having started at `fill`."""
+    """The diffs of the bottoms and of the blobs after one backward pass.
+
+    Before it, the tops' diffs are 1 and all others are `fill`.
+    """
     rng.seed(1701)
     layer.Forward(bottom, top)
     for blob in [*bottom, *layer.blobs]:

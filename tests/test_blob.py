@@ -12,7 +12,7 @@ from minicaffe.io.binary import array_to_blob, blob_to_array
 
 
 def test_a_new_blob_is_zero():
-    """this test shows that data and diff begin as zeros of the blob's shape and type."""
+    """Data and diff begin as zeros of the blob's shape and type."""
     blob = Blob((2, 3), np.float64)
 
     assert np.zeros((2, 3)).tolist() == blob.data.tolist() == blob.diff.tolist()
@@ -20,7 +20,7 @@ def test_a_new_blob_is_zero():
 
 
 def test_reshape_keeps_values_and_capacity():
-    """this test shows that a smaller shape reads the same memory, and a larger one replaces it by zeros."""
+    """A smaller shape reads the same memory, and a larger one replaces it by zeros."""
     blob = Blob((2, 3))
     blob.data[...] = np.arange(6).reshape(2, 3)
     blob.reshape(5)
@@ -42,7 +42,7 @@ def test_shapes_that_no_memory_holds(shape):
 
 
 def test_sharing_survives_growth():
-    """this test shows that two blobs on one storage stay on one storage when one of them makes it grow."""
+    """Two blobs on one storage stay on one storage when one of them makes it grow."""
     owner, user = Blob((2,)), Blob((2,))
     user.share_data(owner)
     owner.reshape(9)
@@ -56,7 +56,7 @@ def test_sharing_survives_growth():
 
 
 def test_legacy_accessors():
-    """this test shows that num, channels, height and width read missing axes as 1 and refuse a fifth axis."""
+    """The legacy sizes num, channels, height and width read missing axes as 1 and refuse a fifth axis."""
     assert (2, 3, 1, 1) == tuple(getattr(Blob((2, 3)), n) for n in ("num", "channels", "height", "width"))
     assert (2, 3, 4, 5) == tuple(getattr(Blob((2, 3, 4, 5)), n) for n in ("num", "channels", "height", "width"))
     with pytest.raises(LayerError, match=r"at most 4 axes, got \(1, 2, 3, 4, 5\)"):
@@ -64,7 +64,7 @@ def test_legacy_accessors():
 
 
 def test_axes():
-    """this test shows that negative axes count from the back and that one out of range is named with the shape."""
+    """Negative axes count from the back, and one out of range is named with the shape."""
     blob = Blob((2, 3, 5))
 
     assert (2, 1) == (blob.canonical_axis(-1), blob.canonical_axis(1))
@@ -74,7 +74,7 @@ def test_axes():
 
 
 def test_shape_limits():
-    """this test shows that more than 32 axes and negative sizes are refused with the numbers."""
+    """More than 32 axes and negative sizes are refused with the numbers."""
     with pytest.raises(LayerError, match="at most 32 axes, got 33"):
         Blob((1,) * (MAX_AXES + 1))
     with pytest.raises(LayerError, match=r"cannot be negative, got \(2, -3\)"):
@@ -82,7 +82,7 @@ def test_shape_limits():
 
 
 def test_norms_and_update():
-    """this test shows asum, sumsq and the step down the gradient on four numbers."""
+    """The values of asum, sumsq and the step down the gradient on four numbers."""
     blob = Blob((4,))
     blob.data[...] = [1, -2, 3, -4]
     blob.diff[...] = [1, 1, -1, -1]
@@ -93,7 +93,7 @@ def test_norms_and_update():
 
 
 def test_sum_of_squares_does_not_stall():
-    """this test shows that the sum goes on where a float32 running sum stops, at 2 to the 24."""
+    """The sum goes on where a float32 running sum stops, at 2 to the 24."""
     blob = Blob((1 << 25,))
     blob.data.fill(1)
 
@@ -101,7 +101,7 @@ def test_sum_of_squares_does_not_stall():
 
 
 def test_copy_from_needs_the_shape():
-    """this test shows that a copy between shapes is refused with both, unless a reshape is asked for."""
+    """A copy between shapes is refused with both, unless a reshape is asked for."""
     source, target = Blob((2, 3)), Blob((6,))
     source.data[...] = 4
     with pytest.raises(LayerError, match=r"\(2, 3\) into one of shape \(6,\)"):
@@ -112,7 +112,7 @@ def test_copy_from_needs_the_shape():
 
 
 def test_to_proto_and_back():
-    """this test shows that a blob's numbers survive BlobProto, float64 ones included."""
+    """A blob's numbers survive BlobProto, float64 ones included."""
     values = np.random.default_rng(3).standard_normal((2, 7, 5))
     single, double = blob_to_array(array_to_blob(values.astype(np.float32))), blob_to_array(array_to_blob(values))
 
@@ -121,7 +121,7 @@ def test_to_proto_and_back():
 
 
 def test_a_cleared_diff_reads_as_zeros():
-    """this test shows that clearing is seen by every blob on the storage, and that the next writer may overwrite."""
+    """Clearing is seen by every blob on the storage, and the next writer may overwrite."""
     owner, user = Blob((2, 3)), Blob((6,))
     user.share_diff(owner)
     owner.diff[...] = 5
@@ -137,7 +137,7 @@ def test_a_cleared_diff_reads_as_zeros():
 
 
 def test_a_blob_larger_than_any_memory():
-    """this test shows count and shape, though a size of 0 hide the others; nothing is allocated below the limit."""
+    """Count and shape, though a size of 0 hide the others; nothing is allocated below the limit."""
     with pytest.raises(LayerError, match=r"281474976710656 numbers, got 562949953421312: \(2, 281474976710656\)"):
         Blob((2, 2**48))
     with pytest.raises(LayerError, match=r"numbers, got 4611686018427387904: \(4611686018427387904, 0\)"):
@@ -146,7 +146,7 @@ def test_a_blob_larger_than_any_memory():
 
 
 def test_copies_share_among_themselves():
-    """this test shows that of blobs copied together those that shared memory share, and none shares the original's."""
+    """Of blobs copied together those that shared memory share, and none shares the original's."""
     one, other = Blob((2, 3)), Blob(6)
     other.share_data(one)
     one.data[...] = other.data.sum() + 4

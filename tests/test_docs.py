@@ -24,14 +24,14 @@ def generator():
 
 
 def test_layers_page_is_what_the_datasheets_say():
-    """this test shows that docs/layers.md is not stale; `make docs` writes it anew."""
+    """The file docs/layers.md is not stale; `make docs` writes it anew."""
     made = generator()
 
     assert made.generate() == made.TARGET.read_text(encoding="utf-8")
 
 
 def test_layers_page_has_every_type():
-    """this test shows that each type has its section and its line in the contents."""
+    """Each type has its section and its line in the contents."""
     page = (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
 
     assert registered_types() == sorted(re.findall(r"^### (\w+)$", page, re.MULTILINE))
@@ -39,7 +39,7 @@ def test_layers_page_has_every_type():
 
 
 def test_field_comments_are_those_of_the_proto_file():
-    """this test shows that the comments in the package are what `make proto` takes from protos/caffe.proto."""
+    """The comments in the package are what `make proto` takes from protos/caffe.proto."""
     needs("grpc_tools")
     code = "import compile, sys; sys.stdout.buffer.write(compile.compile_comments().encode())"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT / "protos").stdout

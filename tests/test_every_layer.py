@@ -143,12 +143,12 @@ def assert_same(want: list[np.ndarray], got: list[np.ndarray], relative: float =
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_has_a_case(type_name):
-    """this test shows that no layer type escapes the battery."""
+    """No layer type escapes the battery."""
     assert type_name in {case.type for case in CASES}
 
 
 def test_skips_name_checks():
-    """this test shows that every exemption is from a check that exists, and says why."""
+    """Every exemption is from a check that exists, and says why."""
     checks = {"batch", "gradient", "unasked", "diffs", "in place", "precision", "engines", "round trip", "seed",
               "arity", "replay"}
     skips = {name for case in CASES for name in case.skip}
@@ -159,7 +159,7 @@ def test_skips_name_checks():
 
 @each("")
 def test_reshape_is_repeatable(case, tmp_path):
-    """this test shows that a second reshape leaves the tops' shapes and the values as they are."""
+    """A second reshape leaves the tops' shapes and the values as they are."""
     bench = Bench(case, tmp_path)
     want, shapes = bench.forward(), [t.shape for t in bench.top]
     bench.layer.Reshape(bench.bottom, bench.top)
@@ -171,7 +171,7 @@ def test_reshape_is_repeatable(case, tmp_path):
 
 @each("batch", lambda case: any(feed.batch is not None for feed in case.feeds))
 def test_batch_size_may_change(case, tmp_path):
-    """this test shows that a batch that shrinks and grows between passes gives what a new layer gives."""
+    """A batch that shrinks and grows between passes gives what a new layer gives."""
     bench = Bench(case, tmp_path)
     bench.run()
     for grow in (-1, 2, 0):
@@ -182,7 +182,7 @@ def test_batch_size_may_change(case, tmp_path):
 
 @each("")
 def test_forward_alone(case, tmp_path):
-    """this test shows that a layer which nothing runs backward gives the same numbers, over tops and scratch in which
+    """A layer which nothing runs backward gives the same numbers, over tops and scratch in which
     other layers left theirs: so it writes all of its tops, and reads nothing that it has not written."""
     want = Bench(case, tmp_path).forward()
     bench = Bench(case, tmp_path)
@@ -200,7 +200,7 @@ def test_forward_alone(case, tmp_path):
 
 @each("gradient", lambda case: bool(case.bottoms) and case.gradients != ())
 def test_gradient(case, tmp_path):
-    """this test shows that backward computes the derivative of forward."""
+    """Backward computes the derivative of forward."""
     bench = Bench(case, tmp_path)
     bench.forward()  # some tops have their shape only now
     asked = [i for i, a in enumerate(bench.asked) if a]
@@ -209,7 +209,7 @@ def test_gradient(case, tmp_path):
 
 @each("unasked", lambda case: bool(case.bottoms))
 def test_unasked_diffs_are_left_alone(case, tmp_path):
-    """this test shows that backward writes no bottom diff that nobody asked for, asked for none or all but one."""
+    """Backward writes no bottom diff that nobody asked for, asked for none or all but one."""
     bench = Bench(case, tmp_path)
     bench.forward()
     for left_out in [None, *(i for i, asked in enumerate(bench.asked) if asked)]:
@@ -224,7 +224,7 @@ def test_unasked_diffs_are_left_alone(case, tmp_path):
 
 @each("diffs")
 def test_bottom_diffs_are_overwritten_and_blob_diffs_accumulated(case, tmp_path):
-    """this test shows that what a bottom's diff held before is gone after backward, and what a blob's held is kept."""
+    """What a bottom's diff held before is gone after backward, and what a blob's held is kept."""
     bench = Bench(case, tmp_path)
     bench.forward()
     bottoms, blobs = bench.backward()
@@ -240,7 +240,7 @@ def test_bottom_diffs_are_overwritten_and_blob_diffs_accumulated(case, tmp_path)
 
 @each("in place", lambda case: bool(case.bottoms and case.tops))
 def test_in_place(case, tmp_path):
-    """this test shows that a layer runs in place with the same numbers, or refuses to."""
+    """A layer runs in place with the same numbers, or refuses to."""
     if not layer_class(case.type).in_place:
         with pytest.raises(LayerError, match=rf"'layer' \({case.type}\): cannot run in place"):
             Bench(case, tmp_path, in_place=True)
@@ -250,7 +250,7 @@ def test_in_place(case, tmp_path):
 
 @each("")
 def test_no_array_of_a_blob_is_kept(case, tmp_path):
-    """this test shows that between two calls a layer keeps no array that lies in the memory of a bottom or a top."""
+    """Between two calls a layer keeps no array that lies in the memory of a bottom or a top."""
     bench = Bench(case, tmp_path)
     bench.run()
     testing._check_kept(bench.layer, bench.bottom, bench.top)
@@ -258,7 +258,7 @@ def test_no_array_of_a_blob_is_kept(case, tmp_path):
 
 @each("")
 def test_each_pass_writes_only_what_it_may(case, tmp_path):
-    """this test shows that forward writes tops' data and statistics alone, and backward diffs of bottoms and blobs."""
+    """Forward writes tops' data and statistics alone, and backward diffs of bottoms and blobs."""
     bench = Bench(case, tmp_path)
     bench.forward()
     if case.bottoms:  # a source goes on to its next batch
@@ -267,7 +267,7 @@ def test_each_pass_writes_only_what_it_may(case, tmp_path):
 
 @each("precision")
 def test_float32_agrees_with_float64(case, tmp_path):
-    """this test shows that float32 loses no more than rounding."""
+    """Float32 loses no more than rounding."""
     want, got = Bench(case, tmp_path).run(), Bench(case, tmp_path, dtype=np.float32).run()
 
     assert {np.dtype(np.float32)} >= {g.dtype for g in got}
@@ -334,7 +334,7 @@ def test_a_recording_stands_for_forward(case, in_place, backward, tmp_path, numb
 
 @each("round trip", on_each_engine=False)
 def test_definition_round_trip(case, tmp_path):
-    """this test shows that to_proto, written and read again, makes the same layer with the same blobs."""
+    """to_proto, written and read again, makes the same layer with the same blobs."""
     bench = Bench(case, tmp_path, dtype=np.float32)
     binary = LayerParameter.FromString(bench.layer.to_proto().SerializeToString())
     plain = LayerParameter()
@@ -346,13 +346,13 @@ def test_definition_round_trip(case, tmp_path):
 
 @each("seed")
 def test_same_seed_same_numbers(case, tmp_path):
-    """this test shows that all chance comes from the seeded generator."""
+    """All chance comes from the seeded generator."""
     assert_same(Bench(case, tmp_path, fill=False).run(), Bench(case, tmp_path, fill=False).run())
 
 
 @each("arity", on_each_engine=False)
 def test_wrong_arity(case, tmp_path):
-    """this test shows that a wrong number of bottoms or tops is refused in a message that names the layer."""
+    """A wrong number of bottoms or tops is refused in a message that names the layer."""
     cls = layer_class(case.type)
     for what, arity in (("bottom", cls.bottoms), ("top", cls.tops)):
         low, high = limits(arity)
@@ -366,7 +366,7 @@ def test_wrong_arity(case, tmp_path):
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_datasheet_speaks_of_fields_that_exist(type_name):
-    """this test shows that Params names the messages that the layer reads, and no field that they do not have."""
+    """Params names the messages that the layer reads, and no field that they do not have."""
     cls = layer_class(type_name)
     found = re.search(rf"^Params(.*?)(?=^(?:{'|'.join(LABELS)})\b|\Z)", inspect.getdoc(cls), re.MULTILINE | re.DOTALL)
     listed = found[1] if found else ""

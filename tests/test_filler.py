@@ -55,7 +55,7 @@ def test_numbers_that_draw_nothing(fields, message):
     ({"type": "msra", "variance_norm": "AVERAGE"}, 0.0, 2 / 3250),
 ], ids=lambda v: "-".join(map(str, v.values())) if isinstance(v, dict) else "")
 def test_moments(fields, mean, variance):
-    """this test shows that a filler's mean and variance over 1e6 draws are those of its formula."""
+    """A filler's mean and variance over 1e6 draws are those of its formula."""
     check_moments(filled(**fields), mean, variance)
 
 
@@ -112,7 +112,7 @@ def test_no_array_beside_the_blob(fields):
 
 
 def test_uniform_stays_inside():
-    """this test shows that uniform fills the whole of [min, max) and nothing outside."""
+    """Uniform fills the whole of [min, max) and nothing outside."""
     values = filled(type="uniform", min=-1, max=3)
 
     assert -1 <= values.min() < -0.99
@@ -120,7 +120,7 @@ def test_uniform_stays_inside():
 
 
 def test_positive_unitball():
-    """this test shows that each output's weights are positive and sum to one."""
+    """Each output's weights are positive and sum to one."""
     values = filled((4, 7, 5), type="positive_unitball").reshape(4, 35)
 
     assert values.min() >= 0
@@ -129,7 +129,7 @@ def test_positive_unitball():
 
 @pytest.mark.parametrize(("k", "row"), [(4, [0.25, 0.75, 0.75, 0.25]), (3, [0.5, 1, 0.5])])
 def test_bilinear(k, row):
-    """this test shows the upsampling kernels of factor 2, whose row is a tent."""
+    """The upsampling kernels of factor 2, whose row is a tent."""
     values = filled((2, 1, k, k), type="bilinear")
 
     np.testing.assert_allclose(values[1, 0], np.outer(row, row))
@@ -142,7 +142,7 @@ def test_bilinear(k, row):
     ({"type": "msra"}, (), "needs at least one axis"),
 ])
 def test_errors(fields, shape, message):
-    """this test shows that a wrong filler is named with what was seen and the near name."""
+    """A wrong filler is named with what was seen and the near name."""
     with pytest.raises(LayerError, match=message):
         filled(shape, **fields)
 

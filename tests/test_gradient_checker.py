@@ -106,20 +106,20 @@ def check(cls, shape, **options):
 
 @pytest.mark.parametrize("shape", [SMALL, LARGE])
 def test_right_layer_passes(shape):
-    """this test shows that a right gradient passes, element by element and along random directions."""
+    """A right gradient passes, element by element and along random directions."""
     assert check(CubeLayer, shape) < 1e-8
 
 
 @pytest.mark.parametrize("shape", [SMALL, LARGE])
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_layer_fails(wrong, shape):
-    """this test shows that each way to be wrong is noticed, in small and in large blobs."""
+    """Each way to be wrong is noticed, in small and in large blobs."""
     with pytest.raises(GradientError, match="is wrong in"):
         check(wrong, shape)
 
 
 def test_message_shows_both_numbers():
-    """this test shows that the error names the blob, the element, and both values."""
+    """The error names the blob, the element, and both values."""
     class Doubled(CubeLayer):
         def dx(self, x, dy):
             return 2 * super().dx(x, dy)
@@ -137,7 +137,7 @@ def test_message_shows_both_numbers():
 
 
 def test_float32_is_refused():
-    """this test shows that float32, in which no difference quotient is exact enough, is refused."""
+    """Float32, in which no difference quotient is exact enough, is refused."""
     layer = CubeLayer()
     bottom, top = [filled(normal(*SMALL), np.float32)], [Blob()]
     layer.SetUp(bottom, top)
@@ -146,7 +146,7 @@ def test_float32_is_refused():
 
 
 def test_parameters_and_bottoms_can_be_left_out():
-    """this test shows that only what is asked for is checked."""
+    """Only what is asked for is checked."""
     check(WrongBlobGradient, SMALL, parameters=False)
     check(NoGradient, SMALL, bottoms=[])
     with pytest.raises(GradientError):
@@ -154,7 +154,7 @@ def test_parameters_and_bottoms_can_be_left_out():
 
 
 def test_kinks_are_skipped():
-    """this test shows that a ReLU at exactly 0 fails, unless 0 is declared a kink."""
+    """A ReLU at exactly 0 fails, unless 0 is declared a kink."""
     def relu(**options):
         layer = ReLULayer(dtype=np.float64)
         bottom, top = [filled([-1.5, 0, 2.5])], [Blob((), np.float64)]
@@ -167,7 +167,7 @@ def test_kinks_are_skipped():
 
 
 def test_values_are_put_back():
-    """this test shows that a check leaves the bottoms and the blobs as they were."""
+    """A check leaves the bottoms and the blobs as they were."""
     layer = InnerProductLayer(dtype=np.float64, inner_product_param={"num_output": 4})
     bottom, top = [filled(normal(*SMALL))], [Blob((), np.float64)]
     layer.SetUp(bottom, top)
@@ -221,7 +221,7 @@ def run_check_layer(cls):
 
 
 def test_check_layer_passes():
-    """this test shows that a right layer passes the whole check."""
+    """A right layer passes the whole check."""
     assert run_check_layer(CubeLayer) < 1e-8
 
 
@@ -230,6 +230,6 @@ def test_check_layer_passes():
     (WritesUnasked, r"wrote the diff of bottom\[0\] without being asked"), (WrongSign, "is wrong in"),
     (Grows, r"second reshape gave tops \[\(71,\)\], the first \[\(70,\)\]")])
 def test_check_layer_fails(wrong, words):
-    """this test shows that each breach of the contract is named."""
+    """Each breach of the contract is named."""
     with pytest.raises(AssertionError, match=words):
         run_check_layer(wrong)

@@ -22,7 +22,7 @@ def datasheet_labels(cls):
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_file_follows_from_type(type_name):
-    """this test shows that a reader who knows a type's name knows its file."""
+    """A reader who knows a type's name knows its file."""
     family, module = layer_class(type_name).__module__.split(".")[-2:]
 
     assert family in FAMILIES
@@ -31,7 +31,7 @@ def test_file_follows_from_type(type_name):
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_datasheet_is_in_order(type_name):
-    """this test shows that each layer's docstring has the labels of a datasheet, in their order."""
+    """Each layer's docstring has the labels of a datasheet, in their order."""
     labels = datasheet_labels(layer_class(type_name))
 
     assert {"Top"} <= set(labels) or {"Bottom"} <= set(labels)
@@ -41,7 +41,7 @@ def test_datasheet_is_in_order(type_name):
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_datasheet_names_every_field_it_reads(type_name):
-    """this test shows that the Params of a datasheet and the fields of the layer's message cannot drift apart."""
+    """The Params of a datasheet and the fields of the layer's message cannot drift apart."""
     cls = layer_class(type_name)
     if cls.message is None:
         return
@@ -108,7 +108,7 @@ def test_datasheet_says_the_defaults(type_name):
 
 
 def test_no_layer_speaks_of_engines():
-    """this test shows that no layer file holds an engine or a thread, or turns its blobs into another number type."""
+    """No layer file holds an engine or a thread, or turns its blobs into another number type."""
     found = [f"{path.name}: {word}" for path in (ROOT / "minicaffe/layers").rglob("*.py")
              for word in re.findall(r"\b(numba|cupy|threading|astype\(np\.float\w*)", path.read_text())]
 
@@ -116,7 +116,7 @@ def test_no_layer_speaks_of_engines():
 
 
 def test_tests_of_layers_repeat_no_dimension():
-    """this test shows that no Case has a shape in which two sizes are the same: swapped axes could hide there."""
+    """No Case has a shape in which two sizes are the same: swapped axes could hide there."""
     cases = pytest.importorskip("cases")
     repeated = [(case.id, shape) for case in cases.CASES for shape in case.shapes()
                 if len(set(shape) - {1}) < len([n for n in shape if n > 1])]

@@ -31,24 +31,48 @@ def modules():
     return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
+NAMES = {".".join(("minicaffe", *path.with_suffix("").parts)).removesuffix(".__init__"): path for path in modules()}
+
+
 def imports(path):
-    """(module, line, inside a function) of every import in a file."""
+    """(module, line) of every import in a file, also inside functions; what serves type checkers alone is left out."""
     tree = ast.parse((PACKAGE / path).read_text())
-    inner = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
     typing_only = {id(n) for i in ast.walk(tree) if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.dump(i.test)
                    for n in ast.walk(i)}
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno, id(node) in inner) for alias in node.names)
+            yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
             assert all(alias.name != "*" for alias in node.names), f"{path}:{node.lineno} imports a star"
-            if node.module in ("minicaffe", "minicaffe.layers"):
-                yield from ((f"{node.module}.{alias.name}", node.lineno, id(node) in inner) for alias in node.names)
-            else:
-                yield node.module, node.lineno, id(node) in inner
+            for name in (f"{node.module}.{alias.name}" for alias in node.names):
+                inside = name in NAMES or node.module in ("minicaffe", "minicaffe.layers")
+                yield name if inside else node.module, node.lineno
+
+
+def import_graph():
+    """The name of each module with the modules of the package that it imports, also inside functions."""
+    return {name: {module for module, _ in imports(path) if module in NAMES} for name, path in NAMES.items()}
+
+
+def cycle_in(graph):
+    """The first cycle of a graph as a list that ends where it begins; [] where there is none."""
+    done = set()
+
+    def search(node, path):
+        if node in path:
+            return [*path[path.index(node):], node]
+        if node in done:
+            return []
+        for successor in sorted(graph[node]):
+            if found := search(successor, [*path, node]):
+                return found
+        done.add(node)
+        return []
+
+    return next((found for node in sorted(graph) if (found := search(node, []))), [])
 
 
 def part_of(module):
@@ -57,37 +81,43 @@ def part_of(module):
 
 @pytest.mark.parametrize("path", modules(), ids=str)
 def test_imports_go_downward(path):
-    """this test shows that no module imports a part that stands above its own."""
+    """No module imports a part that stands above its own."""
     part = path.parts[0].removesuffix(".py")
     if part not in MAY_IMPORT:  # cli and the package itself may import everything; what all may import, nothing
-        allowed = {part_of(m) for m, _, _ in imports(path)} if part in ("cli", "__init__") else set()
+        allowed = {part_of(m) for m, _ in imports(path)} if part in ("cli", "__init__") else set()
     else:
         allowed = MAY_IMPORT[part] | {part}
     allowed |= {"errors", "rng", "log", "system", "plugins"}
     if path.parts[:2] == ("layers", "data"):
         allowed |= {"data"}
-    found = [(m, line) for m, line, _ in imports(path) if m.startswith("minicaffe.")
+    found = [(m, line) for m, line in imports(path) if m.startswith("minicaffe.")
              and part_of(m) not in allowed and m != "minicaffe.__version__"]
 
     assert [] == found
 
 
+def test_no_imports_go_in_a_circle():
+    """No module imports itself through others, not even where an import stands in a function."""
+    assert cycle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]  # the search finds one
+    assert [] == cycle_in(import_graph())
+
+
 @pytest.mark.parametrize("path", [p for p in modules() if p.parts[0] == "layers"], ids=str)
 def test_layers_know_no_engine_and_no_other_family(path):
-    """this test shows that a layer imports no thread, no engine and no other family."""
-    names = {m.split(".")[0] for m, _, _ in imports(path)}
-    families = {m.split(".")[2] for m, _, _ in imports(path) if m.startswith("minicaffe.layers.") and m.count(".") > 2}
+    """A layer imports no thread, no engine and no other family."""
+    names = {m.split(".")[0] for m, _ in imports(path)}
+    families = {m.split(".")[2] for m, _ in imports(path) if m.startswith("minicaffe.layers.") and m.count(".") > 2}
 
     assert set() == names & (OPTIONAL | {"threading", "concurrent", "multiprocessing"})
     assert families <= {path.parts[1]}
 
 
 def test_each_optional_package_is_imported_in_one_module():
-    """this test shows that an optional package has one door, where its error can name the extra to install."""
-    doors = {}
+    """An optional package has one module that imports it, where its error can name the extra to install."""
+    importers = {}
     for path in modules():
-        for module, _, _ in imports(path):
+        for module, _ in imports(path):
             if module.split(".")[0] in OPTIONAL and path.parts[:2] != ("kernels", "numba_engine"):
-                doors.setdefault(module.split(".")[0], set()).add(str(path))
+                importers.setdefault(module.split(".")[0], set()).add(str(path))
 
-    assert {} == {package: files for package, files in doors.items() if len(files) > 1}
+    assert {} == {package: files for package, files in importers.items() if len(files) > 1}

@@ -25,7 +25,7 @@ def make():
 
 @pytest.mark.parametrize(("name", "kind"), KINDS.items())
 def test_save_and_copy_from(name, kind, tmp_path):
-    """this test shows which format each name gets, and that copy_from reads them all."""
+    """The name chooses the format, and copy_from reads them all."""
     if kind == "hdf5":
         needs("h5py")
     first, second = make(), make()
@@ -38,7 +38,7 @@ def test_save_and_copy_from(name, kind, tmp_path):
 
 
 def test_hdf5_by_its_own_methods(tmp_path):
-    """this test shows save_hdf5 and load_hdf5, under any name."""
+    """save_hdf5 and load_hdf5, under any name."""
     needs("h5py")
     first, second = make(), make()
     first.save_hdf5(tmp_path / "weights")
@@ -49,7 +49,7 @@ def test_hdf5_by_its_own_methods(tmp_path):
 
 
 def test_share_with():
-    """this test shows that shared weights are one memory."""
+    """Shared weights are one memory."""
     first, second = make(), make()
     second.share_with(first)
     first.params["ip"][0].data[...] = 7

@@ -18,13 +18,13 @@ PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "ex
 
 
 def test_every_command_has_its_row():
-    """this test shows that the table lists the commands that there are, and no others."""
+    """The table lists the commands that there are, and no others."""
     assert sorted(COMMANDS) == sorted(re.findall(r"^\| `minicaffe (\w+)` \|", README, re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_every_target_exists(page):
-    """this test shows that the Makefile has each target that a page tells one to make."""
+    """The Makefile has each target that a page tells one to make."""
     named = re.findall(r"(?:^    |`)make ([\w-]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
 
     assert "test" in named
@@ -32,7 +32,7 @@ def test_every_target_exists(page):
 
 
 def test_the_citation_is_of_this_version():
-    """this test shows that CITATION.cff is a file of CFF 1.2.0 and has the version and licence of pyproject.toml."""
+    """CITATION.cff is a file of CFF 1.2.0 and has the version and licence of pyproject.toml."""
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
@@ -43,7 +43,7 @@ def test_the_citation_is_of_this_version():
 
 
 def test_a_mistake_is_the_message_shown(tmp_path, monkeypatch, capsys):
-    """this test shows that the misspelt field is reported word for word as the README prints it."""
+    """The misspelt field is reported word for word as the README prints it."""
     shown = re.search(r"^    minicaffe: error: .*\n(?:    .*\n)+", README, re.MULTILINE)[0]
     lines = (LENET / "lenet_train_test.prototxt").read_text().splitlines(keepends=True)
     number = int(re.search(r"prototxt:(\d+):", shown)[1])
@@ -56,7 +56,7 @@ def test_a_mistake_is_the_message_shown(tmp_path, monkeypatch, capsys):
 
 
 def test_a_net_is_used_as_shown(tmp_path, monkeypatch, capsys):
-    """this test shows that the lines under 'Use a net' run with the example's files and print a class an image."""
+    """The lines under 'Use a net' run with the example's files and print a class an image."""
     code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Net(" in block)
     (tmp_path / "lenet.prototxt").write_bytes((LENET / "lenet.prototxt").read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -69,7 +69,7 @@ def test_a_net_is_used_as_shown(tmp_path, monkeypatch, capsys):
 
 
 def test_a_layer_works_alone_as_shown(capsys):
-    """this test shows that the ten lines run, that the loss is the one in the comment, and the two numbers agree."""
+    """The ten lines run, the loss is the one in the comment, and the two numbers agree."""
     code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "SetUp(" in block)
     names = {}
     exec(code, names)
@@ -81,7 +81,7 @@ def test_a_layer_works_alone_as_shown(capsys):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    """this test shows that each link of a page to another names a file that exists, and a heading in it."""
+    """Each link of a page to another names a file that exists, and a heading in it."""
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         path, _, anchor = link.partition("#")

@@ -372,7 +372,7 @@ def test_zeros():
 
 
 def test_one_number_proves_no_factor():
-    """Of a single number every mistake is a factor, so that none is named, but a sign and a count are."""
+    """Any wrong single number is the right one times a factor: only a sign and a count are named."""
     def loss(slope):
         layer = wrong(Distance, slope=slope)(dtype=np.float64)
         with pytest.raises(GradientError) as caught:

@@ -1,6 +1,7 @@
-"""What a net costs: parameters, multiply-adds and memory, from its shapes alone.
+"""What a net costs, from its shapes alone: parameters, multiply-adds and memory.
 
-Multiply-adds are what each layer's own `multiply_adds` says: those of the layers that multiply by a matrix of weights.
+The multiply-adds are the sum of what each layer's `multiply_adds` says. Only layers that multiply by a matrix of
+weights have any.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class LayerCost:
-    """One layer: its tops' shapes, how many parameters it owns, its multiply-adds, the bytes that its tops add.
+    """One layer: the shapes of its tops, the parameters it owns, its multiply-adds, and the bytes that its tops add.
 
-    note    "in place" or "shared" where the tops add none.
+    note    "in place" or "shared" where the tops use memory that is counted already
     """
 
     name: str
@@ -35,14 +36,16 @@ class LayerCost:
 
 @dataclass
 class NetCost:
-    """All layers, and bytes of the whole net.
+    """All layers, and the bytes of the whole net.
 
-    batch           samples; sequences, each of so many time steps, where `steps` is not None
-    activations     the data of all blobs but the learned ones, memory that several share counted once
+    batch           the number of samples. Where `steps` is not None it is the number of sequences, each of so many
+                    time steps
+    activations     the data of all blobs except the learned ones; memory that several share counts once
     gradients       the diffs that backward writes or reads
-    parameters      learned and measured blobs, shared ones once; `parameter_bytes` their memory
+    parameters      the number of learned and measured values, shared ones once; `parameter_bytes` is their memory
     own             what layers keep for themselves: masks, normalized values, gates
-    borrowed        what kernels borrow for forward passes, and for training; 0 where the net is not of shapes alone
+    borrowed        what kernels borrow, first for forward passes, then for training; both 0 for a net that was not made
+                    with `shapes_only`
     trains          whether anything runs backward
     """
 
@@ -59,25 +62,25 @@ class NetCost:
 
     @property
     def multiply_adds(self) -> int:
-        """Of one forward pass of the batch."""
+        """The multiply-adds of one forward pass of the batch."""
         return sum(layer.multiply_adds for layer in self.layers)
 
     @property
     def test_bytes(self) -> int:
-        """The memory of forward passes."""
+        """The bytes that forward passes need."""
         return self.activations + self.parameter_bytes + self.own + self.borrowed[0]
 
     @property
     def train_bytes(self) -> int:
-        """The memory of training: with every gradient, and one history a parameter (SGD's momentum)."""
+        """The bytes that training needs, with all gradients and one history for each blob (SGD's momentum)."""
         more = self.borrowed[1] - self.borrowed[0]
         return self.test_bytes + self.gradients + 2 * self.parameter_bytes + more
 
 
 def cost(net: Net) -> NetCost:
-    """Count it all from a net's shapes; a net of `shapes_only` is enough."""
+    """Count all costs of a net from its shapes; it may be made with `shapes_only`."""
     item = np.dtype(net.dtype).itemsize
-    data, diffs = _Memory(item), _Memory(item)
+    data = _Memory(item)
     rows, learned = [], {param.blob.storages[0] for param in net.all_params}
     owned = {name: 0 for name in net.layer_names}
     for param in net.learnable_params:
@@ -88,19 +91,29 @@ def cost(net: Net) -> NetCost:
         added = data.add([blob.storages[0] for blob in held], held)
         rows.append(LayerCost(layer.name, layer.type, [y.shape for y in top], owned[layer.name],
                               layer.multiply_adds(bottom, top), added, _note(net, i, added)))
-    for i, runs in enumerate(net.plan.layers):
-        wanted = [b for b, flag in zip(net.bottoms[i], net.plan.bottoms[i], strict=True) if flag] if runs else []
-        wanted += net.tops[i] if runs else []
-        wanted += [y for y, weight in zip(net.tops[i], net.layers[i].loss_weights, strict=True) if weight]
-        diffs.add([blob.storages[1] for blob in wanted], wanted)
     parameters = sum(owned.values())
     steps, batch = _steps_and_batch(net, rows)
-    return NetCost(rows, batch, steps, data.total, diffs.total, parameters, parameters * item,
+    return NetCost(rows, batch, steps, data.total, _gradients(net), parameters, parameters * item,
                    _own(net), dry_run.borrowed(net) if net.shapes_only else (0, 0), any(net.plan.layers))
 
 
+def _gradients(net: Net) -> int:
+    """The bytes of the diffs that a backward pass writes or reads."""
+    diffs = _Memory(np.dtype(net.dtype).itemsize)
+    for i, runs in enumerate(net.plan.layers):
+        # A forward pass writes its weight into a loss's diff, also where nothing runs backward.
+        used = [y for y, weight in zip(net.tops[i], net.layers[i].loss_weights, strict=True) if weight]
+        if runs:
+            used += [b for b, flag in zip(net.bottoms[i], net.plan.bottoms[i], strict=True) if flag]
+            used += net.tops[i]
+        diffs.add([blob.storages[1] for blob in used], used)
+    return diffs.total
+
+
 def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:
-    """The time steps and the sequences of the first recurrent layer; without one None and the first top's batch."""
+    """The time steps and the number of sequences of the first recurrent layer.
+
+    Without such a layer: None, and the batch size of the first top."""
     for layer, bottoms in zip(net.layers, net.bottoms, strict=True):
         if layer.recurrent:
             return bottoms[0].shape[0], bottoms[0].shape[1]
@@ -108,12 +121,12 @@ def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:
 
 
 def _own(net: Net) -> int:
-    """What the layers keep; memory that several use in turn counts once."""
+    """The bytes that layers keep for themselves; memory that several use in turn counts once."""
     return sum({id(array): array.nbytes for layer in net.layers for array in layer.scratch_arrays}.values())
 
 
 class _Memory:
-    """Storages seen so far, with the largest blob that uses each; `total` is their bytes."""
+    """The storages seen so far, each with the size of the largest blob in it; `total` is their bytes."""
 
     def __init__(self, item: int) -> None:
         self.item = item
@@ -121,7 +134,7 @@ class _Memory:
         self.total = 0
 
     def add(self, storages: list[Storage], blobs: list[Blob]) -> int:
-        """Note these blobs; by how many bytes the memory grew."""
+        """Count these blobs too, and return by how many bytes the memory grows."""
         before = self.total
         for storage, blob in zip(storages, blobs, strict=True):
             known = self.counts.get(id(storage), 0)

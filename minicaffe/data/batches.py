@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minicaffe.data import Source
 from minicaffe.data.datum import parse
+from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
 from minicaffe.log import warn
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minicaffe.data import listed_file_error, read_list
+from minicaffe.data.lists import listed_file_error, read_list
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
 from minicaffe.io.file_bytes import open_ordinary
@@ -25,7 +25,7 @@ def read_paths(source: str) -> list[str]:
 
 def count_rows(path: str, name: str, source: str = "") -> int:
     """How many rows a dataset has; `source` is the list that names the file. DataError when it cannot be read."""
-    return _read_listed(path, source, lambda file: int(hdf5.member(file, name).shape[0]))
+    return _read_listed(path, source, lambda file: hdf5.rows(hdf5.member(file, name)))
 
 
 def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = "") -> list[np.ndarray]:
@@ -33,10 +33,11 @@ def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = ""
 
     source    the list that names the file, for the message where the file is missing
     """
-    def read(file: object) -> list[np.ndarray]:
-        missing = [name for name in names if name not in file]  # type: ignore[operator]
+    def read(file: Any) -> list[np.ndarray]:
+        missing = [name for name in names if not hdf5.has(file, name)]
         if missing:
-            raise DataError(f"{path} has no dataset {missing[0]!r}; it has {', '.join(sorted(file))}",  # type: ignore[call-overload]
+            found = ", ".join(sorted(map(str, hdf5.names(file))))
+            raise DataError(f"{path} has no dataset {missing[0]!r}; it has {found}",
                             hint="the layer's tops must be called as the datasets")
         return [hdf5.array(hdf5.member(file, name)).astype(dtype, copy=False) for name in names]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicaffe.data import read_list, read_listed
 from minicaffe.data.batches import Sample
+from minicaffe.data.lists import read_list, read_listed
 from minicaffe.errors import DataError
 from minicaffe.io import image
 

@@ -14,10 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from minicaffe.data import looked_in
 from minicaffe.data.lmdb_tree import Tree
 from minicaffe.errors import DataError, missing_extra
-from minicaffe.io.files import PathLike
+from minicaffe.io.files import PathLike, looked_in
 
 try:
     import lmdb

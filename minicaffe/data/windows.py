@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe.data import read_list, read_listed
 from minicaffe.data.batches import Batch
+from minicaffe.data.lists import read_list, read_listed
 from minicaffe.errors import DataError
 from minicaffe.io import image
 

@@ -1,4 +1,4 @@
-"""Binary messages: whole ones are read by protobuf, weights alone by the faster code of binary_weights.py.
+"""Binary messages. protobuf reads whole ones; binary_weights.py reads weights alone, and is faster.
 
     read("lenet.caffemodel", proto.NetParameter())     the definition and the blobs as messages
     read_weights("lenet.caffemodel")                   names and arrays only: fast, and fields of forks do not matter
@@ -49,12 +49,12 @@ _KIND = {"NetParameter": "caffemodel", "SolverState": "solverstate", "BlobProto"
 
 
 def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
-    """Fill `message` from its binary form and return it; ProtoError for damaged bytes or another kind's.
+    """Fill `message` from its binary form and return it; ProtoError for damaged bytes, or those of another kind.
 
     MemoryError where the library got no memory.
     """
     wanted, found = _KIND.get(message.DESCRIPTOR.name, ""), ""
-    if wanted and data:
+    if wanted and data:  # an empty file is a valid message without fields
         found = sniff_bytes(data)
     if found not in ("", "unknown", wanted):
         raise ProtoError(f"this is {describe(found)}, not {describe(wanted)}", where=filename)
@@ -76,7 +76,7 @@ def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
 def _check_text(message: Any, place: str, filename: str) -> None:
     """ProtoError for a string that is not UTF-8.
 
-    protobuf hands such a string out as bytes. Without this check the error would come where it is first used.
+    protobuf returns such a string as bytes. Without this check the error would come where it is first used.
     """
     for field, value in message.ListFields():
         if not field.message_type and field.type != field.TYPE_STRING:
@@ -91,7 +91,7 @@ def _check_text(message: Any, place: str, filename: str) -> None:
 
 
 def read(path: PathLike, message: Any) -> Any:
-    """Fill `message` from a binary file and return it; ProtoError as for `parse`, or no such file."""
+    """Fill `message` from a binary file and return it. ProtoError as for `parse`, and where there is no such file."""
     return parse(read_bytes(path), message, str(path))
 
 

@@ -46,9 +46,9 @@ class SolverSnapshot(NamedTuple):
 
 
 def read_weights(path: PathLike) -> list[LayerWeights]:
-    """The layers of a caffemodel in the order of the file, those without blobs too.
+    """The layers of a caffemodel in the order of the file, also those without blobs.
 
-    Blobs are of float32, or of float64 where the file holds that.
+    Blobs are float32, or float64 where the file holds that.
     ProtoError when the file is missing, of another kind, or damaged; DataError, with layer and blob, when a
     blob's values do not fill its shape.
     """
@@ -116,7 +116,7 @@ def _layers(buffer: Any, path: PathLike) -> Iterator[LayerWeights]:
     at, end = 0, len(buffer)
     while at < end:
         number, wire, first, at = next_field(buffer, at, end)
-        if number in (_LAYER, _LAYERS) and wire == LENGTH:
+        if number in (_LAYER, _LAYERS) and wire == LENGTH:  # all else is passed over, what forks added too
             yield _layer(buffer, first, at, number, path)
 
 
@@ -132,7 +132,7 @@ def _layer(buffer: Any, at: int, end: int, form: int, path: PathLike) -> LayerWe
             kind = text(buffer, first, at) if wire == LENGTH else _v1_type(first)
         elif number == blobs_field and wire == LENGTH:
             spans.append((first, at))
-        elif form == _LAYERS and number == _V0 and wire == LENGTH:
+        elif form == _LAYERS and number == _V0 and wire == LENGTH:  # a V0 layer has all its fields in this one
             return _layer(buffer, first, at, _V0, path)
     blobs = [_blob(buffer, *span, f"layer {name!r}: blob {index}", path) for index, span in enumerate(spans)]
     return LayerWeights(name, kind, blobs)
@@ -185,7 +185,7 @@ def _layer_pieces(layer: Any, blobs: Sequence[np.ndarray], diffs: Sequence[np.nd
     """
     if not blobs:
         return _length_first(_LAYER, [layer.SerializePartialToString()])
-    bare = type(layer)()
+    bare = type(layer)()  # protobuf writes the fields without blobs; the blobs it would write number by number
     bare.CopyFrom(layer)
     bare.ClearField("blobs")
     body = bare.SerializePartialToString()
@@ -202,6 +202,7 @@ def _layer_pieces(layer: Any, blobs: Sequence[np.ndarray], diffs: Sequence[np.nd
 
 
 def _length_first(number: int, pieces: list[Any]) -> list[Any]:
+    """A field whose payload is made of pieces: its tag and length, then the pieces."""
     return [put_tag(number, LENGTH, sum(map(len, pieces))), *pieces]
 
 

@@ -1,9 +1,10 @@
-"""From BlobProtos to numpy arrays and back, without making a Python float of every number."""
+"""Turn BlobProtos into numpy arrays and back, without a Python object for each number."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,15 @@ MAX_AXES = 32  # Caffe: kMaxBlobAxes
 MAX_COUNT = 2**48  # what a machine can address; Caffe's limit is 2**31 - 1
 _DATA, _DIFF, _SHAPE, _DOUBLE_DATA, _DOUBLE_DIFF = 5, 6, 7, 8, 9
 _F4, _F8 = np.dtype("<f4"), np.dtype("<f8")
+_UNPACKED = {4: FIXED32, 8: FIXED64}  # the wire type of a value with a tag of its own, by its size in bytes
+_Piece = tuple[int, int | bytes]  # how many values, and where they begin in the buffer, or their bytes
 _STORED: dict[int, np.dtype[Any]] = {_DATA: _F4, _DIFF: _F4, _DOUBLE_DATA: _F8, _DOUBLE_DIFF: _F8}
 
 
 def blob_to_array(blob: Any, *, diff: bool = False) -> np.ndarray:
-    """A BlobProto's data (or diff) as a new float32 or float64 array of its shape (or four legacy numbers).
+    """The data (or the diff) of a BlobProto as a new float32 or float64 array.
+
+    Its shape is `shape`, or in old files the four numbers num, channels, height and width.
 
     DataError when the number of values does not match the shape.
     """
@@ -47,52 +52,83 @@ def array_to_blob(array: np.ndarray, diff: np.ndarray | None = None) -> Any:
 
 
 def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = False) -> np.ndarray:
-    """The array of the BlobProto between two offsets of `buffer`; `place` names it in errors.
+    """The array of the BlobProto that lies between two offsets of `buffer`; errors call it `place`.
 
-    Nothing is allocated before the stored values are known to fill the shape. DataError when they do not,
+    No memory is taken before the stored values are known to fill the shape. DataError when they do not,
     DamagedError when the bytes are no message.
     """
     single, double = (_DIFF, _DOUBLE_DIFF) if diff else (_DATA, _DOUBLE_DATA)
-    legacy: dict[int, int] = {}
-    dims: list[int] = []
-    # for each piece of the values: how many they are, and where they begin in the buffer, or their bytes
-    found: dict[int, list[tuple[int, int | bytes]]] = {single: [], double: []}
+    fields = _read_fields(buffer, at, end, place, (single, double))
+    number = double if any(count for count, _ in fields.values[double]) else single
+    # Caffe: where one of the four old sizes is set, the shape is not looked at
+    shape = tuple(fields.legacy.get(n, 0) for n in (1, 2, 3, 4)) if fields.legacy else tuple(fields.dims)
+    pieces = fields.values[number]
+    count = sum(count for count, _ in pieces)
+    _check_count(count, shape, place)
+    values = np.empty(count, _STORED[number])
+    _fill_from(pieces, buffer, values)
+    return values.reshape(shape).astype(values.dtype.newbyteorder("="), copy=False)
+
+
+@dataclass
+class _Fields:
+    """The fields of a BlobProto that make an array."""
+
+    legacy: dict[int, int]           # num, channels, height, width by their field numbers, where they are set
+    dims: list[int]                  # the sizes in `shape`
+    values: dict[int, list[_Piece]]  # the pieces of the values, by field number
+
+
+def _read_fields(buffer: Any, at: int, end: int, place: str, numbers: tuple[int, int]) -> _Fields:
+    """The fields of the BlobProto between two offsets; `numbers` are those of the values that are wanted."""
+    fields = _Fields({}, [], {number: [] for number in numbers})
     while at < end:
         here = at
         number, wire, first, at = next_field(buffer, at, end)
-        if number <= 4 and wire == VARINT:  # num, channels, height, width
-            legacy[number] = signed(first)
+        if number <= 4 and wire == VARINT:
+            fields.legacy[number] = signed(first)
         elif number == _SHAPE and wire == LENGTH:
-            _read_dims(buffer, first, at, dims, place)
-        elif number in found:
+            _read_dims(buffer, first, at, fields.dims, place)
+        elif number in fields.values and wire == LENGTH:  # packed: one tag for all values
             size = _STORED[number].itemsize
-            if wire == LENGTH:
-                if (at - first) % size:
-                    raise DamagedError(f"{at - first} bytes are no whole number of values at byte {here}")
-                found[number].append(((at - first) // size, first))
-            elif wire == (FIXED32 if size == 4 else FIXED64):
-                pieces = [(len(piece) // size, piece) for piece in unpacked(buffer, here, end, number, size)]
-                count = sum(count for count, _ in pieces)
-                if not count:  # its tag is not written in the one canonical way
-                    raise DamagedError(f"no field starts at byte {here}")
-                found[number] += pieces
-                at = here + count * (1 + size)
-    number = double if any(count for count, _ in found[double]) else single
-    shape = tuple(legacy.get(n, 0) for n in (1, 2, 3, 4)) if legacy else tuple(dims)
-    have, need = sum(count for count, _ in found[number]), math.prod(shape)
-    if have != need or min(shape, default=1) < 0 or too_large(shape):
-        written = " x ".join(map(str, shape)) or "()"
-        raise DataError(f"{place} holds {have} values, but its shape {written} " + (
-            "is larger than any machine's memory" if too_large(shape) else f"needs {need}"))
-    values, filled = np.empty(have, _STORED[number]), 0
-    for count, content in found[number]:
+            if (at - first) % size:
+                raise DamagedError(f"{at - first} bytes are no whole number of values at byte {here}")
+            fields.values[number].append(((at - first) // size, first))
+        elif number in fields.values and wire == _UNPACKED[_STORED[number].itemsize]:
+            pieces, at = _read_unpacked(buffer, here, end, number)
+            fields.values[number] += pieces
+    return fields
+
+
+def _read_unpacked(buffer: Any, at: int, end: int, number: int) -> tuple[list[_Piece], int]:
+    """The values from `at` on, each of which has a tag of its own, and the offset after the last."""
+    size = _STORED[number].itemsize
+    pieces: list[_Piece] = [(len(piece) // size, piece) for piece in unpacked(buffer, at, end, number, size)]
+    count = sum(count for count, _ in pieces)
+    if not count:  # the tag has more bytes than it needs; we would look for the next one in the same place for ever
+        raise DamagedError(f"no field starts at byte {at}")
+    return pieces, at + count * (1 + size)
+
+
+def _check_count(count: int, shape: tuple[int, ...], place: str) -> None:
+    """DataError unless so many values fill a blob of this shape."""
+    written = " x ".join(map(str, shape)) or "()"
+    if too_large(shape):
+        raise DataError(f"{place} holds {count} values, but its shape {written} is larger than any machine's memory")
+    if count != math.prod(shape) or min(shape, default=1) < 0:  # two negative sizes have a positive product
+        raise DataError(f"{place} holds {count} values, but its shape {written} needs {math.prod(shape)}")
+
+
+def _fill_from(pieces: list[_Piece], buffer: Any, values: np.ndarray) -> None:
+    """Put the pieces one behind the other into an array."""
+    filled = 0
+    for count, content in pieces:
         target = values[filled : filled + count]
         if isinstance(content, int):
             fill(target, buffer, content)
         else:
             fill(target, content, 0)
         filled += count
-    return values.reshape(shape).astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def too_large(shape: Sequence[int]) -> bool:
@@ -101,7 +137,7 @@ def too_large(shape: Sequence[int]) -> bool:
 
 
 def _read_dims(buffer: Any, at: int, end: int, dims: list[int], place: str) -> None:
-    """Append the sizes that a BlobShape holds, be they one field each or all in one."""
+    """Append the sizes that a BlobShape holds: one field for each, or all of them in one."""
     while at < end:
         number, wire, first, at = next_field(buffer, at, end)
         if number == 1 and wire == VARINT:
@@ -135,6 +171,6 @@ def _encode_values(number: int, values: np.ndarray | None) -> list[Any]:
 
 
 def damaged(path: object, error: DamagedError, kind: str) -> ProtoError:
-    """The error for a file that begins as one of this kind and whose bytes do not fit together further on."""
+    """The error for a file that begins like one of this kind, but whose later bytes make no sense."""
     return ProtoError(f"this {kind} is damaged: {error}", where=str(path),
                       hint="the file is damaged or was cut short; compare its size with the original's")

@@ -59,22 +59,30 @@ def write_hdf5(path: PathLike, layers: Iterable[LayerWeights]) -> None:
 
 
 def _read_hdf5(file: Any, path: PathLike) -> list[LayerWeights]:
-    if "data" not in file or not hdf5.is_group(hdf5.member(file, "data")):
-        if "iter" in file and "history" in file:
+    if not hdf5.has(file, "data") or not hdf5.is_group(hdf5.member(file, "data")):
+        if hdf5.has(file, "iter") and hdf5.has(file, "history"):
             raise wrong_file(path, "solverstate", "caffemodel")
         raise DataError("this HDF5 file has no group 'data', so it holds no weights of Caffe's", where=str(path),
                         hint=right_file_hint(path, "caffemodel"))
     found = []
     for name, datasets in hdf5.walk(hdf5.member(file, "data")):
-        blobs = {int(key): key for key in datasets if key.isascii() and key.isdigit()}
-        if len(blobs) < len(datasets) or max(blobs, default=0) >= MOST_BLOBS:
-            raise DataError(f"the datasets of layer {name!r} are not called 0, 1, …: {', '.join(sorted(datasets))}",
-                            where=str(path))
-        if name:
-            arrays = {k: as_blob(hdf5.array(datasets[key])) for k, key in blobs.items()}
+        numbers = _blob_numbers(name, datasets, path)
+        if name:  # the first group is the file's `data` itself
+            arrays = {k: as_blob(hdf5.array(datasets[key])) for k, key in numbers.items()}
             found.append(LayerWeights(name, "", in_a_row(arrays)))
     names = [layer.name for layer in found]
+    # An empty group is no layer where it only holds the groups of others: inception, of inception/1x1.
     return [layer for layer in found if layer.blobs or not any(n.startswith(f"{layer.name}/") for n in names)]
+
+
+def _blob_numbers(layer: str, datasets: Iterable[str], path: PathLike) -> dict[int, str]:
+    """The number of each blob with the name of its dataset. DataError where a name is no number of a blob."""
+    names = list(datasets)
+    numbers = {int(name): name for name in names if name.isascii() and name.isdigit()}
+    if len(numbers) < len(names) or max(numbers, default=0) >= MOST_BLOBS:
+        raise DataError(f"the datasets of layer {layer!r} are not called 0, 1, …: {', '.join(sorted(names))}",
+                        where=str(path))
+    return numbers
 
 
 def _write_net_hdf5(file: Any, net: Any, write_diff: bool) -> None:

@@ -1,4 +1,4 @@
-"""The bytes of a file that another program may write to while it is read. They are read in blocks.
+"""Read a file in blocks, and notice where another program writes to it meanwhile.
 
 A memory map would be simpler. But when a mapped file becomes shorter, the system kills the process that reads it
 (SIGBUS); and when it is written over, the reader sees old and new bytes mixed, and no error. Here each change is an
@@ -26,11 +26,12 @@ BLOCK = 1 << 16  # bytes that are read at once; an array that is larger is read 
 
 
 class FileBytes:
-    """The bytes of an ordinary file, to be indexed and sliced as if they were in memory; `most` blocks are kept.
+    """The bytes of an ordinary file, which can be indexed and sliced as if they were in memory.
 
-    DataError where the file was written to since it was opened, so all that is read is of one state of it. Another
-    file may take its name meanwhile: the first one stays open. A copy (copy.deepcopy) opens the file again. OSError
-    where it cannot be opened.
+    They are read in blocks, of which the last `most` are kept. Reading raises DataError where the file was written to
+    since it was opened: so all that is read belongs to one state of the file. It is no error when another file takes
+    the name meanwhile, for the first one stays open. A copy (copy.deepcopy) opens the file again. OSError where the
+    file cannot be opened.
     """
 
     def __init__(self, path: PathLike, block_size: int = BLOCK, most: int = 2) -> None:
@@ -49,13 +50,13 @@ class FileBytes:
         return block[at]
 
     def block(self, place: int) -> tuple[bytes, int]:
-        """The block that holds the byte at `place`, and where in the block this byte stands."""
+        """The block that holds the byte at `place`, and the index of this byte in the block."""
         number, at = divmod(place, self._block_size)
         block = self._blocks.get(number)
         if block is None:
             block = self._read(place - at, min(self._block_size, self._size - place + at))
-            with self._lock:
-                while len(self._blocks) >= self._most:
+            with self._lock:  # two threads that read at once must not both take out the same block
+                while len(self._blocks) >= self._most:  # a dict keeps its order, so the first key is the oldest
                     del self._blocks[next(iter(self._blocks))]
                 self._blocks[number] = block
         return block, at
@@ -147,7 +148,7 @@ def open_ordinary(path: PathLike) -> BinaryIO:
 def unchanged(path: PathLike) -> Iterator[None]:
     """DataError where a file changes while the `with` block lets another library read it.
 
-    It takes the place of an error of the library's: that one is about a mixture of the old and the new bytes.
+    An error that the library raises then is replaced by this one, for it is about a mixture of old and new bytes.
     """
     before = _state_of(path)
     try:

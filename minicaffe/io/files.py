@@ -1,4 +1,4 @@
-"""Read and replace whole files. What the system refuses is one clear error."""
+"""Read and replace whole files. Where the system refuses, there is one clear error."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _first(file: Any, at_most: int) -> bytes:
 
 
 def unreadable(path: PathLike, error: Exception) -> ProtoError:
-    """The error for a path that the system did not open, with the names that stand beside it as a hint."""
+    """The error for a path that the system did not open. The hint gives similar names in the same folder."""
     from minicaffe.proto.wording import path_hint
 
     shown = one_line(path)
@@ -81,7 +81,7 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
 
 
 def missing_hint(path: Path) -> str:
-    """What may be wrong with the name of a missing file: its folder is missing too, or a file there is called alike."""
+    """What may be wrong with the name of a missing file: there is no such folder, or a file in it is named alike."""
     if not path.parent.is_dir():
         return f"there is no folder {str(path.parent)!r}"
     try:
@@ -90,29 +90,35 @@ def missing_hint(path: Path) -> str:
         return ""
 
 
+def looked_in(path: str) -> str:
+    """The hint for a path that is not there: the folder in which it was looked for. '' for an absolute path."""
+    return "" if Path(path).is_absolute() else f"looked for in {Path.cwd()}"
+
+
 def temporary(path: Path) -> Path:
-    """A new name in the folder of `path`, for its next content while that is being written."""
+    """A new name in the folder of `path`, for the file that will replace it, while that is being written."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
     """Write the chunks (bytes or buffers) so that `path` is at every moment the old file or the new one.
 
-    They go to a new file beside it, which takes its name once all is on the disk. When this returns, the name is on
-    the disk too, and outlasts a loss of power. A path that is no ordinary file (`/dev/stdout`, a pipe) is written
-    straight, and a file that is replaced leaves its permissions to the new one. DataError when the system refuses;
-    nothing is left behind.
+    They are written to a new file in the same folder, which is renamed to `path` once all is on the disk. When this
+    returns, the new name is on the disk too, and is there after a loss of power. The new file gets the permissions of
+    the old one. What is no ordinary file (`/dev/stdout`, a pipe) is written to directly. DataError when the system
+    refuses; then nothing is left behind.
     """
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one
     beside = temporary(target)
     device = target.exists() and not target.is_file() and not target.is_dir()
-    straight = device or str(path).startswith(("/dev/std", "/dev/fd/"))  # a file that a shell holds open
+    # A shell that redirects holds its file open by these names. A new file would not be the one that it holds.
+    straight = device or str(path).startswith(("/dev/std", "/dev/fd/"))
     try:
         with open(path if straight else beside, "ab" if straight else "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
-            if not straight:
+            if not straight:  # before the rename: else a loss of power could leave the new name without its content
                 os.fsync(file.fileno())
         if not straight:
             with contextlib.suppress(OSError):  # a new file has no permissions to take over

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,33 +22,60 @@ except ImportError:
 
 T = TypeVar("T")
 PACKED_AT_MOST = 1100  # times: no filter of HDF5's makes an array smaller
+# What h5py raises for a damaged file. Our own mistakes raise the same, so only its calls are tried, never our code.
+_BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError)
 
 
 def read_file(path: PathLike, read: Callable[[Any], T]) -> T:
-    """What `read` makes of the open file; DataError where it is no HDF5 file or lacks what `read` asks for."""
+    """Return what `read` makes of the open file. DataError where it is no HDF5 file or lacks what `read` asks for.
+
+    `read` gets h5py's file, and reads it with the functions of this module alone.
+    """
     require()
     try:
         open_ordinary(path).close()
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
-    try:
-        with unchanged(path), h5py.File(path, "r") as file:
+    with unchanged(path):
+        file = _open(path)
+        try:
             return read(file)
+        finally:
+            with _library_errors(path):
+                file.close()
+
+
+def _open(path: PathLike) -> Any:
+    try:
+        return h5py.File(path, "r")
     except BlockingIOError as error:
         raise DataError("another program has this HDF5 file open to write it", where=str(path),
                         hint="wait until it has finished") from error
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
+    except _BROKEN as error:
         kind = sniff(path)
         if kind != "hdf5":
             raise DataError(f"this is not an HDF5 file but {describe(kind)}", where=str(path)) from error
-        raise DataError(f"cannot read this HDF5 file: {_sentence(error)}", where=str(path),
-                        hint="the file is damaged or was cut short") from error
+        raise _cannot_read(path, error) from error
+
+
+@contextlib.contextmanager
+def _library_errors(path: PathLike) -> Iterator[None]:
+    """Turn what h5py raises for a damaged file into a DataError. Only its calls belong inside: see `_BROKEN`."""
+    try:
+        yield
+    except _BROKEN as error:
+        raise _cannot_read(path, error) from error
+
+
+def _cannot_read(path: PathLike, error: Exception) -> DataError:
+    return DataError(f"cannot read this HDF5 file: {_sentence(error)}", where=str(path),
+                     hint="the file is damaged or was cut short")
 
 
 def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
-    """Let `write` fill a new file; `path` is at every moment the old file or the whole new one.
+    """Let `write` fill a new file. At every moment `path` is the old file or the whole new one.
 
-    The file is made in memory and then goes to the disk in one piece. DataError when the system refuses.
+    The file is made in memory and then written to the disk as a whole. DataError when the system refuses.
     """
     require()
     with h5py.File(os.fspath(path), "w", driver="core", backing_store=False) as file:
@@ -57,20 +85,33 @@ def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
     replace_file(path, [image])
 
 
-def array(item: Any) -> np.ndarray:
-    """The numbers of a dataset in this machine's byte order; DataError where the file does not hold them.
+class _Stored(NamedTuple):
+    """What a file says of a dataset before any value is read."""
 
-    Nothing is allocated before the stored bytes are known to fill the shape: a damaged one can claim any size.
+    shape: tuple[int, ...] | None  # None for a dataset without values
+    dtype: np.dtype[Any]
+    needed: int  # bytes that the values take in memory
+    stored: int  # bytes that they take in the file
+    in_chunks: bool  # and so perhaps compressed
+    elsewhere: bool  # whether another file holds the values
+
+
+def array(item: Any) -> np.ndarray:
+    """The numbers of a dataset in this machine's byte order. DataError where the file does not hold them.
+
+    A damaged file can claim any size. So no memory is taken before the stored bytes are known to fill the shape.
     """
-    if is_dataset(item) and item.dtype.kind == "b":  # Caffe: refuses them too
+    found = _stored(item)
+    if found and found.dtype.kind == "b":  # Caffe: refuses them too
         raise DataError(f"{item.name} holds booleans, not numbers", where=item.file.filename,
                         hint="write them as numbers: file[name] = values.astype('f4')")
-    if not is_dataset(item) or item.dtype.kind not in "fiu" or item.shape is None:
+    if not found or found.dtype.kind not in "fiu" or found.shape is None:
         raise _damaged(item, "is no array of numbers")
-    _check_size(item)
-    values = np.empty(item.shape, item.dtype.newbyteorder("="))
+    _check_size(item, found)
+    values = np.empty(found.shape, found.dtype.newbyteorder("="))
     if values.size:
-        item.read_direct(values)
+        with _library_errors(item.file.filename):
+            item.read_direct(values)
     return values
 
 
@@ -84,25 +125,64 @@ def integer(item: Any) -> int:
 
 def string(item: Any) -> str:
     """The text of a dataset, up to a zero byte; what is not UTF-8 in it is replaced."""
-    if not is_dataset(item) or item.dtype.kind not in "SO" or item.shape not in ((), (1,)):
+    found = _stored(item)
+    if not found or found.dtype.kind not in "SO" or found.shape not in ((), (1,)):
         raise _damaged(item, "is no text")
-    _check_size(item)
-    value = np.ravel(item[()])[0]
+    _check_size(item, found)
+    with _library_errors(item.file.filename):
+        content = item[()]
+    value = np.ravel(content)[0]
     data = value if isinstance(value, bytes) else str(value).encode()
     return data.split(b"\0")[0].decode("utf-8", "replace")
 
 
+def rows(item: Any) -> int:
+    """The size of a dataset's first axis. DataError where it has none."""
+    found = _stored(item)
+    if not found or not found.shape:
+        raise _damaged(item, "has no rows")
+    return found.shape[0]
+
+
+def names(group: Any) -> list[str | bytes]:
+    """The names of the datasets and groups in a group, in order; bytes where a name is no UTF-8."""
+    _need_group(group)
+    with _library_errors(group.file.filename):
+        return list(group)
+
+
+def has(group: Any, name: str) -> bool:
+    """Whether a group holds a dataset or a group of this name."""
+    with _library_errors(group.file.filename):
+        return name in group
+
+
 def member(group: Any, path: str) -> Any:
-    """The dataset or group of this path in a group; DataError where it lies in another file."""
+    """The dataset or group of this path in a group. DataError where it is missing or lies in another file."""
     for name in filter(None, path.split("/")):
-        group = _entry(group, name)
+        group = _member(group, name)
     return group
 
 
-def _entry(group: Any, name: str | bytes) -> Any:
-    link = group.id.links.get_info(name if isinstance(name, bytes) else name.encode())
-    found = None if link.type == h5py.h5l.TYPE_EXTERNAL else group[name]
-    if found is None or found.file.filename != group.file.filename:  # a link within the file can lead to such a link
+def _need_group(item: Any) -> None:
+    if not is_group(item):
+        raise _damaged(item, "is no group")
+
+
+def _member(group: Any, name: str | bytes) -> Any:
+    _need_group(group)
+    key = name if isinstance(name, bytes) else name.encode()
+    with _library_errors(group.file.filename):
+        known = group.id.links.exists(key)
+    if not known:
+        raise _damaged(group, f"has no {name!r}")
+    with _library_errors(group.file.filename):
+        link = group.id.links.get_info(key)
+        # An external link is not followed: the other file could be any that this user may read.
+        found = None if link.type == h5py.h5l.TYPE_EXTERNAL else group[name]
+        # A link within the file can lead to an external one.
+        elsewhere = found is None or found.file.filename != group.file.filename
+    if elsewhere:
         raise _damaged(group, f"names {name!r} of another file")
     return found
 
@@ -117,29 +197,41 @@ def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     while waiting:
         path, group = waiting.pop()
         datasets, groups = {}, []
-        for name in group:
-            item = _entry(group, name)
+        for name in names(group):
+            item = _member(group, name)
             text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-            if item in seen:
+            with _library_errors(group.file.filename):  # h5py asks the file which object this is
+                twice = item in seen
+                seen.add(item)
+            if twice:  # a group that holds itself would never end
                 raise _damaged(item, "stands in two places of this file")
-            seen.add(item)
             if is_group(item):
                 groups.append((f"{path}/{text}" if path else text, item))
             else:
                 datasets[text] = item
         yield path, datasets
-        waiting += reversed(groups)
+        waiting += reversed(groups)  # the last one is taken first
 
 
-def _check_size(dataset: Any) -> None:
-    if dataset.external or dataset.is_virtual:  # that could be any file that this user may read
-        raise DataError(f"{dataset.name} keeps its values in another file, and only values in the file itself are read",
-                        where=dataset.file.filename, hint="write the dataset anew, without external= and without "
-                                                          "a virtual layout")
-    stored, needed = int(dataset.id.get_storage_size()), dataset.nbytes
-    packed = PACKED_AT_MOST if dataset.chunks else 1
-    if too_large(dataset.shape) or needed > stored * packed or stored > os.path.getsize(dataset.file.filename):
-        raise _damaged(dataset, f"holds {stored} bytes, but its shape {dataset.shape} needs {needed}")
+def _stored(item: Any) -> _Stored | None:
+    """What the file says of a dataset; None for a group."""
+    if not is_dataset(item):
+        return None
+    with _library_errors(item.file.filename):
+        return _Stored(item.shape, item.dtype, item.nbytes, int(item.id.get_storage_size()), item.chunks is not None,
+                       bool(item.external or item.is_virtual))
+
+
+def _check_size(item: Any, found: _Stored) -> None:
+    """DataError where the bytes in the file cannot be all values of the dataset."""
+    if found.elsewhere:  # that could be any file that this user may read
+        raise DataError(f"{item.name} keeps its values in another file, and only values in the file itself are read",
+                        where=item.file.filename, hint="write the dataset anew, without external= and without "
+                                                       "a virtual layout")
+    packed = PACKED_AT_MOST if found.in_chunks else 1
+    if too_large(found.shape or ()) or found.needed > found.stored * packed \
+            or found.stored > os.path.getsize(item.file.filename):
+        raise _damaged(item, f"holds {found.stored} bytes, but its shape {found.shape} needs {found.needed}")
 
 
 def _damaged(item: Any, what: str) -> DataError:
@@ -168,7 +260,7 @@ def is_group(item: Any) -> bool:
 
 
 def require() -> None:
-    """The error that names the extra, where h5py is not installed."""
+    """Raise an error that names the extra, where h5py is not installed."""
     if h5py is None:
         raise missing_extra("h5py", "data", "an HDF5 file")
 

@@ -1,4 +1,4 @@
-"""Pictures to and from arrays (C, H, W) of uint8, channels in the order blue, green, red, as Caffe has them."""
+"""Turn images into arrays (C, H, W) of uint8 and back. The channels are blue, green, red, in Caffe's order."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
 
-cv2: Any = None  # imported at the first image: it takes 300 MB of addresses, and crashes where there are fewer
+# Imported at the first image: it reserves 300 MB of address space, and crashes where the process may not have that.
+cv2: Any = None
 
 
 def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
     """The image in a JPEG, PNG, … of `encoded` bytes.
 
-    `color` makes it 3 (True) or 1 channel (False); None keeps what the file has. `name` is for the DataError
-    raised when the bytes are no image, or not one of 8 bits a channel.
+    `color` says that it gets 3 channels (True) or 1 (False); None keeps what the file has. DataError, which calls the
+    image `name`, where the bytes are no image, or have other than 8 bits a channel.
     """
     _need_cv2()
     flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE

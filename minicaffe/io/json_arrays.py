@@ -1,4 +1,4 @@
-"""Arrays in JSON, which has none: a record of a snapshot and a saved failure keep what layers carry in this form."""
+"""Arrays in JSON, which has none of its own: resume files and saved failures hold the layers' arrays in this form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def to_json(value: Any) -> Any:
-    """For json.dumps(default=...): an array with the bytes of its numbers, and a number of numpy's as Python's."""
+    """For json.dumps(default=...): an array as its bytes, type and shape, and a number of numpy as one of Python."""
     if isinstance(value, np.ndarray):
         return {"array": base64.b64encode(np.ascontiguousarray(value).tobytes()).decode(), "type": value.dtype.str,
                 "shape": list(value.shape)}
@@ -19,7 +19,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: dict[str, Any]) -> Any:
-    """For json.loads(object_hook=...): the array that `to_json` wrote; another dict as it is."""
+    """For json.loads(object_hook=...): the array that `to_json` wrote; any other dict as it is."""
     if set(value) == {"array", "type"}:  # saved failures held lists of numbers at first
         return np.array(value["array"], value["type"])
     if set(value) == {"array", "type", "shape"}:

@@ -34,6 +34,7 @@ def read(path: PathLike) -> dict[str, np.ndarray]:
     with unchanged(path), _ask(path, zipfile.ZipFile, path) as archive:
         left = os.path.getsize(path)
         arrays: dict[str, np.ndarray] = {}
+        # Checked before any is read: two members may claim the same bytes, and a few bytes any size.
         for member in archive.infolist():
             left -= member.compress_size
             if left < 0 or member.file_size > PACKED_AT_MOST * member.compress_size:
@@ -47,7 +48,7 @@ def read(path: PathLike) -> dict[str, np.ndarray]:
 
 
 def _ask(path: PathLike, call: Callable[..., T], *args: Any, **options: Any) -> T:
-    """What a call into zipfile or numpy returns; DataError where it finds the file damaged."""
+    """Return what a call into zipfile or numpy returns. DataError where it finds the file damaged."""
     try:
         return call(*args, **options)
     except _BROKEN as error:
@@ -63,7 +64,7 @@ def write(path: PathLike, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
                 if len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
                     raise DataError(f"an array's name takes more than {LONGEST_NAME} bytes, the most that an .npz has "
                                     f"for it: it begins with {name[:60]!r}", where=str(path))
-                # a date of its own would make equal weights unequal files
+                # always the same date, so that equal weights give equal files
                 member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
                 with archive.open(member, "w", force_zip64=True) as stream:
                     np.lib.format.write_array(stream, np.ascontiguousarray(values).reshape(values.shape),

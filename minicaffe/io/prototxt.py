@@ -18,19 +18,20 @@ _COMMENT_OR_STRING = re.compile(rb"""("(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)
 
 
 def read(path: PathLike, message: Any) -> Any:
-    """Fill `message` from a prototxt or YAML file and return it; ProtoError as `parse`, or no such file."""
+    """Fill `message` from a prototxt or YAML file and return it. ProtoError as for `parse`, or for no file."""
     return parse(read_source(path).text, message, str(path))
 
 
 def read_source(path: PathLike) -> Source:
-    """The text of a file, with its places; ProtoError when it is missing, binary, too large, or not UTF-8."""
+    """The text of a file, which can tell the lines of its fields. ProtoError when it is missing, binary, too large, or
+    not UTF-8."""
     return Source(decode(read_bytes(path, LARGEST + 1), path), str(path))
 
 
 def decode(data: bytes, path: PathLike, *, with_comments: bool = False) -> str:
-    """The text of a file's bytes. A comment may be in another encoding than UTF-8, unless `with_comments` it counts.
+    """The text of a file's bytes. ProtoError as for `read_source`.
 
-    ProtoError as `read_source` has it.
+    A comment may be in another encoding than UTF-8, and is left out then; with `with_comments` that is an error.
     """
     kind = sniff_bytes(data)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -54,7 +55,7 @@ def write(path: PathLike, message: Any) -> None:
 
 
 def _without_comments(data: bytes, path: PathLike) -> str:
-    """The text less its comments: as Caffe does, read a file where only comments are in another encoding."""
+    """The text without its comments. Caffe too reads a file in which only comments are in another encoding."""
     bare = _COMMENT_OR_STRING.sub(lambda match: match[1] or b"", data)
     try:
         return bare.decode("utf-8-sig")

@@ -35,6 +35,7 @@ def read(path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise _damaged(path, f"its header takes {length} bytes, and the file has {size}")
     header = _header(data[8 : 8 + length], path)
     metadata = header.pop(METADATA, {})
+    # In the order of the data each must begin where the one before ends: no bytes are shared, and none left over.
     spans = sorted((_span(name, entry, path) for name, entry in header.items()), key=lambda span: span[1])
     arrays, at = {}, 0
     for name, begin, end, dtype, shape in spans:
@@ -57,12 +58,12 @@ def write(path: PathLike, arrays: Iterable[tuple[str, np.ndarray]], metadata: Ma
         pieces.append(values.reshape(-1).view(np.uint8).data)
         at = end
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the data begins where an array may
+    text += b" " * (-len(text) % 8)  # so the data begins at a multiple of 8, where any array may lie in memory
     replace_file(path, [len(text).to_bytes(8, "little"), text, *pieces])
 
 
 def _header(text: bytes, path: PathLike) -> dict[str, Any]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in pairs}) < len(pairs):
             raise ValueError("a name stands twice in its header")
         for item in (item for pair in pairs for item in pair if isinstance(item, str)):
@@ -71,7 +72,7 @@ def _header(text: bytes, path: PathLike) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        header = json.loads(text.decode(), object_pairs_hook=once)
+        header = json.loads(text.decode(), object_pairs_hook=each_once)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"{error}") from error
     if not isinstance(header, dict):

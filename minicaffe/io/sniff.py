@@ -1,4 +1,4 @@
-"""Find out from its content what a file is. An error can then say what was given instead of what was wanted."""
+"""Tell from the content of a file what it is, so that an error can say what was given instead of what was wanted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def sniff(path: PathLike) -> str:
         if (place / "data.mdb").exists():
             return "lmdb"
         return "leveldb" if (place / "CURRENT").exists() else "folder"
-    if place.exists() and not place.is_file():  # a pipe gives its bytes once: whoever reads it next would lack these
+    if place.exists() and not place.is_file():  # a pipe gives its bytes only once: the reader would lack the first
         raise ProtoError(f"{path} is a pipe or a device, but this file is read twice",
                          hint="write it into a file first")
     try:
@@ -89,7 +89,7 @@ def _by_head(head: bytes) -> str:
         return "safetensors"
     if len(head) > 64 and not any(head):
         return "zeros"
-    if re.search(rb"[\x00-\x08\x0e-\x1a\x7f]", head):
+    if re.search(rb"[\x00-\x08\x0e-\x1a\x7f]", head):  # control characters, which no text has: a binary message
         return ""
     if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
         return "html"
@@ -106,15 +106,7 @@ def _by_fields(buffer: Any) -> str:
 
     A file that was cut short is recognised by the fields before the cut, so that it can be called damaged.
     """
-    seen: set[tuple[int, int]] = set()
-    at, end, whole = 0, len(buffer), True
-    try:
-        while at < end:
-            tag, _ = varint(buffer, at, end)
-            seen.add((tag >> 3, tag & 7))
-            at = next_field(buffer, at, end)[3]
-    except DamagedError:
-        whole = False
+    seen, whole = _outermost_fields(buffer)
     if (1, VARINT) in seen and {(2, LENGTH), (3, LENGTH)} & seen and (5, LENGTH) not in seen:
         return "solverstate"
     if (100, LENGTH) in seen or ((2, LENGTH) in seen and (1, VARINT) not in seen):
@@ -124,3 +116,17 @@ def _by_fields(buffer: Any) -> str:
     if (4, LENGTH) in seen and (1, VARINT) in seen:
         return "datum"
     return "solverstate" if whole and seen <= {(1, VARINT), (4, VARINT)} else "unknown"
+
+
+def _outermost_fields(buffer: Any) -> tuple[set[tuple[int, int]], bool]:
+    """The (number, wire type) of each field of a message, up to the first damage; and whether there is none."""
+    seen: set[tuple[int, int]] = set()
+    at, end = 0, len(buffer)
+    try:
+        while at < end:
+            tag, _ = varint(buffer, at, end)
+            seen.add((tag >> 3, tag & 7))  # before the field's end is known: the last one of a cut file counts too
+            at = next_field(buffer, at, end)[3]
+    except DamagedError:
+        return seen, False
+    return seen, True

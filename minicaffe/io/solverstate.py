@@ -16,10 +16,10 @@ LARGEST = 2**31 - 1  # Caffe's counters are ints
 
 
 def read(path: PathLike) -> SolverSnapshot:
-    """A .solverstate or .solverstate.h5 file; the content decides which it is.
+    """A .solverstate or .solverstate.h5 file; the content decides which.
 
     ProtoError or DataError where the file is missing, of another kind, or damaged; the message names the right
-    file where it stands beside the wrong one.
+    file where that is in the same folder.
     """
     kind = sniff(path)
     if kind == "hdf5":
@@ -44,14 +44,14 @@ def write(path: PathLike, state: SolverSnapshot) -> None:
 
 
 def _read_hdf5(file: Any, path: PathLike) -> SolverSnapshot:
-    if "iter" not in file or "history" not in file:
-        if "data" in file:
+    if not hdf5.has(file, "iter") or not hdf5.has(file, "history"):
+        if hdf5.has(file, "data"):
             raise wrong_file(path, "caffemodel", "solverstate")
         raise DataError("this HDF5 file lacks 'iter' or 'history', so it is no solver state", where=str(path),
                         hint=right_file_hint(path, "solverstate"))
-    learned_net = hdf5.string(hdf5.member(file, "learned_net")) if "learned_net" in file else ""
+    learned_net = hdf5.string(hdf5.member(file, "learned_net")) if hdf5.has(file, "learned_net") else ""
     stored = hdf5.member(file, "history")
-    history = [hdf5.array(hdf5.member(stored, str(i))) for i in range(len(stored))]
+    history = [hdf5.array(hdf5.member(stored, str(i))) for i in range(len(hdf5.names(stored)))]
     iteration, step = (hdf5.integer(hdf5.member(file, name)) for name in ("iter", "current_step"))
     return SolverSnapshot(iteration, learned_net, step, history)
 

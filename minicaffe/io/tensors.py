@@ -1,6 +1,7 @@
-"""Weights as named arrays, for the formats that know no layers: the array conv1/0 is blob 0 of the layer conv1.
+"""Weights as named arrays, for formats that have no layers: the array conv1/0 is blob 0 of the layer conv1.
 
-The last slash divides them, for a layer may have slashes in its name. A blob that another layer owns has no array.
+The last slash of a name counts, for a layer may have slashes in its own name. A blob that another layer owns has no
+array.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def in_a_row(blobs: Mapping[int, np.ndarray]) -> list[np.ndarray]:
 
 
 def is_stored(blob: np.ndarray) -> bool:
-    """False for the array of size 0 that stands for a blob which another layer owns."""
+    """Whether a file stores this array. It does not where its size is 0, because another layer owns the blob."""
     return blob.size > 0
 
 

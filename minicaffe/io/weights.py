@@ -3,7 +3,7 @@
     .caffemodel                the net's definition and its blobs, as Caffe writes them
     .caffemodel.h5, .h5        the blobs, as Caffe writes them
     .npz                       arrays called LAYER/0, LAYER/1, …; np.load reads them
-    .safetensors               arrays called so too; the types of the layers stand in the metadata
+    .safetensors               arrays with the same names; the types of the layers stand in the metadata
 
 The bits of a blob are the same in every format. Only a .caffemodel keeps the definition and the layers without blobs;
 only it and .safetensors keep the types of the layers.
@@ -25,11 +25,11 @@ SUFFIXES = (".caffemodel", *HDF5_SUFFIXES, ".npz", ".safetensors")
 
 
 def read(path: PathLike) -> list[LayerWeights]:
-    """The layers of a weight file, in its order; the content decides of which format it is.
+    """The layers of a weight file, in its order. The content decides which format it is.
 
-    A blob that another layer owns and that the file leaves out stands as an array of size 0.
+    A blob that another layer owns, and that the file leaves out, becomes an array of size 0.
     ProtoError or DataError where the file is missing, of another kind, or damaged; the message names the right
-    file where it stands beside the wrong one.
+    file where that is in the same folder.
     """
     kind = sniff(path)
     if kind not in _READERS:
@@ -40,7 +40,7 @@ def read(path: PathLike) -> list[LayerWeights]:
 def write(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None) -> None:
     """Write layers in the format of the file's name; `path` is at every moment the old file or the whole new one.
 
-    definition    a NetParameter for a .caffemodel to hold; without it each layer stands there by name and type alone
+    definition    a NetParameter for a .caffemodel to hold; without it each layer has only its name and its type there
     """
     name = str(path).lower()
     layers = [LayerWeights(layer, kind, [tensors.as_blob(blob) for blob in blobs]) for layer, kind, blobs in layers]
@@ -58,7 +58,7 @@ def write(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None
 
 
 def save(path: PathLike, net: Any) -> None:
-    """Write a Net's learned blobs in the format of the name; a .caffemodel, or a name without a format, holds all."""
+    """Write a Net's learned blobs in the format of the name. A name of no format is written as a .caffemodel."""
     if str(path).lower().endswith((".npz", ".safetensors")):
         write(path, [LayerWeights(layer.name, layer.type, [b.data for b in layer.blobs]) for layer in net.layers])
     else:

@@ -1,10 +1,10 @@
-"""The wire format of protobuf, read and written by our own code as far as weights need it.
+"""The wire format of protobuf, as far as weights need it.
 
 A message is a row of fields. A field is a tag, which is the varint number · 8 + wire type, and a payload.
 
-protobuf's own reader would do, but for three reasons. It makes a Python object of every number. It refuses files of
-more than 2 GB. And it reads every field, so that a parameter that a fork of Caffe stores under one of Caffe's numbers
-could keep the weights from being read.
+This is our own code. protobuf's reader is not used, for three reasons. It makes a Python object of every number. It
+refuses files of more than 2 GB. And it reads every field, so that a parameter that a fork of Caffe stores under one of
+Caffe's numbers could keep the weights from being read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class DamagedError(ValueError):
 def varint(buffer: Any, at: int, end: int) -> tuple[int, int]:
     """The base-128 number at `at` and the offset after it."""
     value = shift = 0
-    while at < end and shift < 70:
+    while at < end and shift < 70:  # ten bytes of seven bits: no number of 64 bits is longer
         byte = buffer[at]
         at += 1
         value |= (byte & 0x7F) << shift
@@ -79,11 +79,11 @@ def fill(values: np.ndarray, buffer: Any, at: int) -> None:
 
 
 def unpacked(buffer: Any, at: int, end: int, number: int, size: int) -> Iterator[bytes]:
-    """The bytes of the numbers that stand from `at` on, each behind a tag of its own: files before 2014 hold them so.
+    """The bytes of the numbers from `at` on, each of which has a tag of its own, as in files before 2014.
 
-    The tag is one byte, which is left out. Nobody knows beforehand how many numbers there are, so they are looked at
-    in windows, each four times as long as the one before as long as all in it is numbers. A long run then takes few
-    steps, and a short one does not read far beyond its end.
+    The tag is one byte, which is left out. It is not known how many numbers there are. So they are looked at in
+    windows, and while a window holds nothing else, the next one is four times as long. A long run of numbers then
+    takes few steps, and of a short one little is read beyond its end.
     """
     tag, stride, window, same = number << 3 | (FIXED32 if size == 4 else FIXED64), 1 + size, 16, 0
     while window := min(window, (end - at) // stride):
@@ -106,5 +106,5 @@ def put_varint(value: int) -> bytes:
 
 
 def put_tag(number: int, wire: int, value: int) -> bytes:
-    """A tag and the varint behind it: a whole varint field, or what stands before a payload of `value` bytes."""
+    """A tag and a varint: a whole field of a number, or the beginning of a field with a payload of `value` bytes."""
     return put_varint(number << 3 | wire) + put_varint(value)

@@ -1,4 +1,7 @@
-"""The error for a file of another kind than wanted. It says what the file is, and names the right one beside it."""
+"""The error for a file of another kind than wanted. It says what the file is.
+
+It also names the right file where one is in the same folder.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def wrong_file(path: PathLike, found: str, wanted: str) -> ProtoError:
 
 
 def right_file_hint(path: PathLike, wanted: str) -> str:
-    """'did you mean NAME?' where a file of the kind stands beside `path`: of its snapshot, or the only ones there."""
+    """'did you mean NAME?' where `path`'s folder has files of that kind: one of the same snapshot, else up to three."""
     found = [name for name in _siblings(path, wanted) if _is(name, wanted)][:1] or list(_others(Path(path), wanted))
     return f"did you mean {' or '.join(map(str, found))}?" if 0 < len(found) <= 3 else ""
 

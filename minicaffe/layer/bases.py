@@ -14,11 +14,11 @@ from minicaffe.layer.registry import Arity
 
 
 class Elementwise(Layer):
-    """A layer that maps each number by itself: y = f(x), dx = dy · f′.
+    """A layer that computes each number from one number: y = f(x), dx = dy · f′.
 
     A subclass writes `value(x, y)`, which stores f(x) in y, and `slope(v)`, which returns f′ computed from
-    x or from y, as `slope_from` says. In place is always safe: where the slope needs the x that y replaced,
-    a copy of x is kept.
+    x or from y, as `slope_from` says. It may always run in place: where the slope needs the x that y has replaced, a
+    copy of x is kept.
     """
 
     in_place = True
@@ -38,6 +38,7 @@ class Elementwise(Layer):
 
     def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         top[0].reshape_like(bottom[0])
+        # In place, y replaces the x that the slope needs. A copy is a step beside the kernel calls, so no recording.
         self._keeps_x = self.slope_from == "x" and top[0] is bottom[0] and self.runs_backward
         self.recordable = type(self).recordable and not self._keeps_x
         if self._keeps_x:
@@ -61,16 +62,16 @@ class Elementwise(Layer):
 class LossLayer(Layer):
     """A layer whose first top is a loss, one number that says how wrong the net is.
 
-    Its loss_weight λ is 1 unless the prototxt says otherwise. `Forward` puts λ into the diff of the first top, where
-    `backward` finds it: λ is a factor of every gradient.
+    Its loss_weight λ is 1 unless the prototxt says otherwise. `Forward` writes λ into the diff of the first top, and
+    `backward` reads it there: λ is a factor of every gradient.
 
     `label_bottoms` are the bottoms that hold labels. No gradient flows to them; to ask for one is a LayerError.
 
-    `share` is a factor of the gradient, with which a solver joins several passes to one update.
+    `share` is a factor of the gradient. A solver sets it where it adds several passes up for one update.
 
     What the doctor and the linter ask of a loss
-        contains            the type of the layer whose function the loss takes itself, such as "Softmax"; its scores
-                            must not have been through such a layer along the same `axis`
+        contains            the type of the layer whose function the loss computes itself, such as "Softmax"; its
+                            scores must not come from such a layer along the same `axis`
         least_probability   the loss is −log of the probability of a class, and smaller probabilities count as this one
         classes             how many classes the scores are for, set in `reshape`; 0 for other losses
     """
@@ -89,11 +90,11 @@ class LossLayer(Layer):
 
     @property
     def counted(self) -> float | None:
-        """How many cells or samples the last forward pass divided its sum by; None where it divided by nothing."""
+        """What the last forward pass divided its sum by: a number of cells or samples; None where by nothing."""
         return 1.0
 
     def yes_no_answers(self, bottom: Sequence[Blob]) -> float:
-        """How many answers of yes or no the loss adds up: a net that answers ½ to each pays ln 2 times that."""
+        """The number of yes-or-no answers in the loss. Where the net answers ½ to each, the loss is ln 2 times that."""
         return 0.0
 
     def why_unbounded(self, bottom: Sequence[Blob]) -> str:

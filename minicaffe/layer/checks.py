@@ -17,9 +17,9 @@ SWAPPED = "the first bottom is for the scores, the second for the labels: they s
 
 
 class Checks:
-    """Gives a layer the words with which it refuses or warns: `fail`, `check`, `check_effect`, `caution`, `axis_of`.
+    """Gives a layer the calls with which it refuses or warns: `fail`, `check`, `check_effect`, `caution`, `axis_of`.
 
-    The others are called by whoever makes the layer and sets it up.
+    The other methods are called by the code that makes a layer and sets it up.
     """
 
     type: ClassVar[str]
@@ -35,7 +35,7 @@ class Checks:
     # --- what a layer calls ------------------------------------------------------------------------
 
     def fail(self, message: str, hint: str = "", sample: int | None = None) -> NoReturn:
-        """Raise a LayerError that begins with the layer's name and type; `sample` is the bad one of the batch."""
+        """Raise a LayerError that begins with the layer's name and type; `sample` is a bad sample's index."""
         raise LayerError(f"layer {self.name!r} ({self.type}): {message}", hint=hint, sample=sample)
 
     def check(self, holds: bool, field: str, rule: str, hint: str = "") -> None:
@@ -48,18 +48,19 @@ class Checks:
             return
         owner, name, shown = self._field(field)
         value = getattr(owner, name)
-        if hasattr(value, "extend"):
+        if hasattr(value, "extend"):  # a repeated field; a message in it is shown on one line
             value = [" ".join(str(one).split()) if hasattr(one, "DESCRIPTOR") else one for one in value]
         self.fail(f"{shown} {rule}, got {value if value != '' else 'nothing'}", hint=hint)
 
     def check_effect(self, has_effect: bool, field: str, reason: str) -> None:
         """Warn of a field that is set, unless it `has_effect`: 'eltwise_param.coeff has no effect: REASON'."""
         owner, name, _ = self._field(field)
+        # HasField knows no repeated fields; ListFields has all that are set.
         is_set = any(known.name == name for known, _ in owner.ListFields())
         self.caution(has_effect or not is_set, field, f"has no effect: {reason}")
 
     def caution(self, holds: bool, field: str, words: str) -> None:
-        """Warn, unless `holds`, of what a field's value means: 'layer 'norm1' (LRN): lrn_param.k WORDS'."""
+        """Warn of a field's value, unless `holds`: 'layer 'norm1' (LRN): lrn_param.k WORDS'."""
         if not holds:
             warn(At.LAYER_PARAMETER, f"layer {self.name!r} ({self.type}): {self._field(field)[2]} {words}")
 
@@ -68,7 +69,7 @@ class Checks:
 
         LayerError where bottom[0] has no such axis.
         """
-        # many a reshape calls this, so words are made only where they are needed
+        # Many layers call this in each reshape, so the words of the error are made only where they are needed.
         axis: int = getattr(self.param, field) if "." not in field else getattr(*self._field(field)[:2])
         n = blob.num_axes
         if not -n <= axis < n:
@@ -77,7 +78,7 @@ class Checks:
         return axis % n
 
     def _field(self, field: str) -> tuple[Any, str, str]:
-        """The message that holds a field as `check` takes it, the field's name there, and how it is shown."""
+        """For a field as `check` takes it: the message that holds it, its name there, and its name in errors."""
         owner, path = (self.layer_param, field[1:]) if field.startswith(".") else (self.param, field)
         *outer, name = path.split(".")
         for part in outer:
@@ -102,9 +103,7 @@ class Checks:
                         self._check_filler(f"{field.name}.{inner.name}", content, getattr(value, "bias_term", True))
 
     def _check_filler(self, field: str, content: Any, bias_term: bool) -> None:
-        """LayerError for a value that a filler cannot use.
-
-        Warn of a filler for a bias where there is none, and of what has no effect.
+        """LayerError for a value that a filler cannot use; a warning for a filler or a value that has no effect.
         """
         if field.endswith(".bias_filler"):
             self.check_effect(bias_term, f".{field}", "bias_term is false")
@@ -136,9 +135,9 @@ class Checks:
                       hint="give the top a name of its own")
 
     def _hint_swapped(self, bottom: Sequence[Blob]) -> str:
-        """A hint where the bottoms would fit if scores and labels changed places, and not as they are.
+        """A hint where the bottoms do not fit as they are, but would fit if scores and labels changed places.
 
-        That is so where bottom[0] has just as many values as bottom[1] would need labels.
+        They would where bottom[0] has exactly as many values as there would be labels for bottom[1].
         """
         if 1 not in self.label_bottoms or len(bottom) < 2 or bottom[1].num_axes < 2:
             return ""

@@ -1,6 +1,6 @@
 """The layer contract: what a layer writes, what it declares, and what others call.
 
-A layer *writes* four lower-case methods; the Net (or anybody else) *calls* those with Caffe's public names:
+A layer *writes* four methods with lower-case names. The Net, or any other caller, *calls* those with Caffe's names:
 
     SetUp(bottom, top)      checks the number of blobs, runs `setup` once and `reshape`, sets loss weights
     Forward(bottom, top)    runs `reshape` and `forward`; returns the loss, weighted by loss_weight
@@ -8,15 +8,15 @@ A layer *writes* four lower-case methods; the Net (or anybody else) *calls* thos
     Reshape(bottom, top)    runs `reshape` alone
 
 Contract
-    bottom diffs are overwritten by `backward`; parameter diffs are accumulated (added to).
-    diffs are never scratch space.
-    `forward` writes top data and nothing else, but for statistics that a layer keeps in its blobs (BatchNorm).
-    an array is fetched from its blob in each call and never stored on `self`.
-    `reshape` is cheap, repeatable, and the only place that shapes tops.
-    random numbers come from `self.rng` alone.
+    `backward` overwrites the bottoms' diffs, and adds to the parameters' diffs.
+    `forward` writes the data of the tops, and nothing else, but for statistics that a layer keeps in its blobs, as
+    BatchNorm does. No diff is used as scratch memory.
+    An array is fetched from its blob in each call and never kept on `self`: the Net may give the blob other memory.
+    `reshape` is cheap, may run any number of times, and alone gives the tops their shapes.
+    Random numbers come from `self.rng` alone.
 
-What a layer finds on itself for its own use stands beside this file, one idea in each: `checks` (refuse and warn),
-`learned` (learnable blobs), `scratch` (memory from forward to backward). `traits` has what others ask of a layer.
+What a layer uses of itself is in three modules beside this one: `checks` (refuse and warn), `learned` (learnable blobs)
+and `scratch` (memory from forward to backward). `traits` has what the rest of minicaffe asks of a layer.
 """
 
 from __future__ import annotations
@@ -45,27 +45,28 @@ class Layer(Learned, Scratch, OldNames, Traits):
         message         the LayerParameter field with the layer's own parameters, e.g. "lrn_param"
         also_reads      further LayerParameter message fields it reads, e.g. ("loss_param",)
         unread          names of fields of `message` that this layer does not read
-        bottoms, tops   how many: 2, or (1, 2), or (1, None) for at least one
-        auto_tops       missing tops are added by the Net (losses)
+        bottoms, tops   how many there may be: 2, or (1, 2), or (1, None) for at least one
+        auto_tops       the Net adds tops that the definition leaves out (losses)
         in_place        a top may be the same blob as its bottom
-        backward_reads  what `backward` reads besides diffs: "bottom" or "top" data, both or nothing. The Net lets
-                        no in-place layer overwrite it. A layer that runs in place keeps a copy of the bottom if
-                        it needs it.
+        backward_reads  what `backward` reads besides diffs: the data of "bottom", of "top", of both or of neither. The
+                        Net lets no in-place layer overwrite it. A layer that itself runs in place keeps a copy of the
+                        bottom if it needs it
         shares_data     its tops share the memory of bottom[0] (Split, Flatten, Reshape)
-        label_bottoms   which bottoms hold labels, of a loss or a measure
-        and the Traits, where the type is not ordinary: what it costs, whether it may be recorded, ...
+        label_bottoms   which bottoms hold labels, for a loss or a layer such as Accuracy
+        and those of the Traits in which the type differs from others: what it costs, whether it may be recorded, ...
 
     Given to the instance
         layer_param     the whole LayerParameter
         param           its `message`, or None
         name, phase, dtype
-        shapes_only     the Net wants shapes alone: nothing is filled, nothing is allocated
+        shapes_only     the Net wants shapes alone: nothing is filled, and no memory is taken
         blobs           learnable Blobs, made by `add_blob`
         param_propagate_down    one bool per blob: whether `backward` must compute its diff
         loss_weights    one float per top
-        runs_backward   False in a net where nothing asks for this layer's backward: what only it reads need not be kept
+        runs_backward   False where the net never runs this layer backward: then what only `backward` reads need not be
+                        kept
 
-    A layer also works alone: `Layer(**fields)` builds its LayerParameter from field values, such as
+    A layer also works without a net. It then makes its LayerParameter from values of fields:
     `SoftmaxLayer(softmax_param={"axis": 2})`.
     """
 
@@ -124,12 +125,12 @@ class Layer(Learned, Scratch, OldNames, Traits):
     def resume_state(self) -> dict[str, Any]:
         """What the next forward pass depends on besides bottoms, blobs and `rng`: a place in the data, a hidden state.
 
-        A snapshot keeps it: numbers, strings, lists and arrays by names.
+        It is a dict of numbers, strings, lists and arrays. A snapshot keeps it.
         """
         return {}
 
     def resume_from(self, state: dict[str, Any]) -> None:
-        """Go on where a layer with this `resume_state` stood. LayerError, and nothing changed, where it cannot."""
+        """Continue from the `resume_state` of another run. LayerError where that cannot be; then nothing is changed."""
 
     # --- what a layer uses, besides `check`, `fail`, `add_blob` and `scratch` --------------------------
 
@@ -157,13 +158,13 @@ class Layer(Learned, Scratch, OldNames, Traits):
 
     def Reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Shape the tops and the layer's own arrays from the bottoms."""
-        self._scratch_used = 0
+        self._scratch_used = 0  # `scratch` gives its arrays in the same order again
         self.reshape(bottom, top)
 
     def Forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> float:
-        """Run the layer forward; the weighted loss of its tops, 0.0 where none is a loss."""
-        self.Reshape(bottom, top)
-        with np.errstate(all="ignore"):  # ∞ and NaN are numbers here, as in Caffe; the solver watches for them
+        """Run the layer forward, and return the weighted loss of its tops: 0.0 where none is a loss."""
+        self.Reshape(bottom, top)  # Caffe: before each pass, for the bottoms may have other shapes now
+        with np.errstate(all="ignore"):  # as in Caffe, ∞ and NaN are computed with; the solver watches for them
             self.forward(bottom, top)
         loss = 0.0
         for blob, weight in zip(top, self.loss_weights, strict=True):

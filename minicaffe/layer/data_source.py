@@ -1,4 +1,4 @@
-"""The base of layers that bring data of their own into a net, and what they tell the solver about it."""
+"""The base of the layers that bring data into a net, and what they tell the solver about it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ class DataSource(Layer):
     """A layer without bottoms that reads samples from somewhere: the base of all data layers, and of a user's.
 
     A subclass writes `setup`, `reshape` and `forward`, as any layer does, and sets those of the following attributes
-    that it can, in `setup` or in `forward`. Each one may also be a property. What it leaves alone costs the feature
-    that needs it, and nothing else.
+    that it can, in `setup` or in `forward`. Each one may also be a property. Where one is not set, the features that
+    need it are not available, and all others are.
 
-    keys            names of the samples in the tops, in their order: a message about a bad sample then says which
-                    record it is
-    batch_size      samples in a full batch
-    epoch_size      samples in the source: `max_epoch`, `test_iter_auto` and the record of a training need it.
-                    None where it is not known, or where samples are drawn at random without end
-    cursor          samples used since the beginning, over all epochs. A training that goes on from a snapshot of
-                    Caffe's sets it, and the next `forward` must begin there. None where the layer cannot do that
-    random_start    the first sample was drawn at random, so that a count of samples does not say the place
+    keys            the names of the samples in the tops, in their order: a message about a bad sample then says which
+                    one it is
+    batch_size      the number of samples in a full batch
+    epoch_size      the number of samples in the source: `max_epoch`, `test_iter_auto` and the run folder need it. None
+                    where it is not known, or where samples are drawn at random without end
+    cursor          the number of samples used since the beginning, over all epochs. A training that continues from one
+                    of Caffe's snapshots sets it, and the next `forward` must begin there. None where the layer cannot
+                    do that
+    random_start    whether the first sample was drawn at random: then `cursor` does not say which sample is next
     whole_epochs    False at first. A test that sees each sample once sets it to True: then the last batch of an epoch
                     ends with the epoch, and is smaller if need be. None where all batches must be full
 
@@ -59,7 +60,7 @@ class DataSource(Layer):
     whole_epochs: bool | None = None
 
     def resume_state(self) -> dict[str, Any]:
-        """The cursor, where there is one; a layer whose next batch depends on more keeps that, too."""
+        """The cursor, where there is one. A layer whose next batch depends on more adds that."""
         return {} if self.cursor is None else {"cursor": self.cursor}
 
     def resume_from(self, state: dict[str, Any]) -> None:
@@ -76,13 +77,13 @@ class DataSource(Layer):
 
 # --- data layers that were written before there was a DataSource -----------------------------------------------------
 
-OLD = ("keys", "epoch_size", "cursor", "whole_epochs")  # the attributes that made a layer a data layer
+OLD = ("keys", "epoch_size", "cursor", "whole_epochs")  # a layer with one of them counted as a data layer
 
 
 def source_of(layer: Layer) -> DataSource | None:
     """The layer as a DataSource; None for a layer that reads no data.
 
-    A user's layer that has some of the attributes without being a DataSource is seen as one, too.
+    A user's layer that is no DataSource, but has some of the attributes, is taken for one.
     """
     if isinstance(layer, DataSource):
         return layer
@@ -98,21 +99,21 @@ def warn_of_undeclared(layer: Layer) -> None:
 
 
 def _is_undeclared(layer: Layer) -> bool:
-    """Whether a layer has such attributes and no bottom: a layer in the middle of a net may call others `keys`."""
+    """Whether a layer has such an attribute and no bottom. With a bottom, its `keys` may mean something else."""
     return not layer.layer_param.bottom and bool(_old(layer))
 
 
 def _old(layer: Layer) -> list[str]:
-    """Those of the attributes that a layer has, found without computing a property."""
+    """Those of the attributes that a layer has. No property is computed to find them, for it may not be ready yet."""
     missing = object()
     return [name for name in OLD if inspect.getattr_static(layer, name, missing) is not missing]
 
 
 class _Undeclared:
-    """Such a layer with the attributes that it lacks: from its message, as they were read before, or the defaults."""
+    """Such a layer, with the attributes that it lacks: from its message, or else the defaults of DataSource."""
 
     def __init__(self, layer: Layer) -> None:
-        vars(self)["_layer"] = layer
+        vars(self)["_layer"] = layer  # `self._layer = layer` would set it on the layer
 
     def __getattr__(self, name: str) -> Any:
         layer, missing = vars(self)["_layer"], object()

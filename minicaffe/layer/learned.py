@@ -47,7 +47,7 @@ class Learned(Checks):
         return blob
 
     def fill_blobs(self, indices: Sequence[int]) -> None:
-        """Fill those of the named blobs that still wait for their filler because of `awaits_weights`."""
+        """Fill those of the blobs with these indices that were not filled because of `awaits_weights`."""
         for index in indices:
             if index in self._unfilled:
                 fill(self.blobs[index].data, self._unfilled.pop(index), rng.generator())

@@ -1,4 +1,4 @@
-"""Layer types by the name that prototxts use, and a layer made from its definition."""
+"""Find a layer type by the name that prototxts use, and make a layer from its definition."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _types: dict[str, type[Layer]] = {}
 
 
 def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
-    """Class decorator: make a Layer known under the type name that prototxts use.
+    """Class decorator: make a layer class known under the type name that prototxts use.
 
     The class must be called `type_name` + 'Layer'. LayerError when the type is already taken.
     """
@@ -56,6 +56,7 @@ def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
 
     LayerError with near names when there is none, or where the code of that package must not run.
     """
+    # First what is registered, then our own types, which this imports, and only then code of other packages.
     if type_name not in _types and type_name not in registered_types():
         plugins.load_installed()
     if type_name not in _types:
@@ -65,14 +66,14 @@ def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
 
 
 def unknown_type_hint(type_name: str) -> str:
-    """The hint for a type that nobody knows: a near name, else how more types become known."""
+    """The hint for an unknown type: a similar name, else how more types become known."""
     if near := type_hint(type_name):
         return near
     return "; ".join(["minicaffe layers lists all known types", *filter(None, [plugins.unknown_hint()])])
 
 
 def type_hint(type_name: str) -> str:
-    """What to write instead of an unknown layer type, or an empty string."""
+    """What to write instead of an unknown layer type, as a hint; '' where nothing is similar."""
     return fork_type_hint(type_name) or near_names(type_name, registered_types())
 
 
@@ -87,7 +88,7 @@ def create(param: Any, *, dtype: type = np.float32, permissive: bool = False) ->
 
 
 def limits(arity: Arity) -> tuple[int, int | None]:
-    """The least and the greatest number of blobs that an arity allows; None for no greatest."""
+    """The least and the greatest number of blobs that an arity allows; None where there is no greatest."""
     return (arity, arity) if isinstance(arity, int) else arity
 
 

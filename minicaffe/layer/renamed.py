@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Renamed:
-    """An attribute under its old name: to read it or to set it on a layer is to use the new one."""
+    """An attribute's old name. Reading or setting it reads or sets the attribute under its new name, and warns."""
 
     def __init__(self, new: str) -> None:
         self.new = new
@@ -37,7 +37,7 @@ class OldNames:
     weights_follow = Renamed("awaits_weights")
 
     def __init_subclass__(cls) -> None:
-        """Let what a class declares under an old name count under the new one."""
+        """Where a class declares an attribute under its old name, declare it under the new one instead."""
         for old, renamed in vars(OldNames).items():
             if isinstance(renamed, Renamed) and old in cls.__dict__:
                 renamed.warn(cls)

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Scratch:
-    """Gives a layer arrays that cost nothing while shapes stay.
+    """Gives a layer arrays that are taken once and used again while shapes stay.
 
     awaits_scratch    the Net does not know `runs_backward` yet, so `scratch` gives no memory; it will call `Reshape`
                       again when it does
@@ -25,8 +25,8 @@ class Scratch:
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         """An uninitialised array to keep from forward to backward. Call it in `reshape` alone.
 
-        The n-th call of each reshape gets the same memory back as long as it fits, so it costs nothing while shapes
-        stay. Where `runs_backward` is False, the next layers use the same memory: nothing is kept for a backward pass.
+        The n-th call in each reshape gets the same memory again as long as it is large enough, so no memory is taken
+        while shapes stay. Where `runs_backward` is False, the next layers overwrite it: no backward pass reads it.
         """
         wanted, index = np.dtype(dtype or self.dtype), self._scratch_used
         self._scratch_used += 1
@@ -41,7 +41,7 @@ class Scratch:
         return self._scratch[index][:size].view(wanted).reshape(shape)
 
     def take_scratch(self, memory: list[np.ndarray]) -> None:
-        """From the next Reshape on, take `scratch` from a list; layers that keep nothing for backward may share one."""
+        """From the next Reshape on, take the arrays from this list. Layers that never run backward may share one."""
         self.awaits_scratch, self._scratch = False, memory
 
     @property

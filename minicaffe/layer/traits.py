@@ -1,7 +1,7 @@
-"""What the rest of minicaffe asks of a layer, with the answers of an ordinary one.
+"""What the rest of minicaffe asks of a layer, with the answers that fit most types.
 
-Whoever needs to know something of a type (what it costs, why it came to a NaN, whether it may be recorded) asks the
-layer. So nowhere outside the layers stands a list of types, and a new layer needs no edit but its own file.
+The layer itself says what is special about its type: what it costs, why it computed a NaN, whether it may be recorded.
+So there are no lists of types elsewhere, and a new layer type needs no edit outside of its own file.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from minicaffe.blob import Blob
 
 
 class Traits:
-    """Answers that a layer overrides where it is not ordinary.
+    """Answers about a layer. A type for which one of them is wrong overrides it.
 
     is_input        its tops are inputs of the net: the caller fills them
-    recurrent       it goes through time: bottom[0] is (T, N, …), T time steps of N sequences, and bottom[1] (T, N)
+    recurrent       it computes over time: bottom[0] is (T, N, …), T time steps of N sequences, and bottom[1] (T, N)
                     says where sequences begin
-    users_code      it runs code that a user wrote, of which nothing is known: it may keep a top from an earlier pass,
-                    draw from numpy's and Python's own random generators, and do anything beside
-    passes_on       it hands the numbers of its bottom on and has no function of its own, as Split and Dropout
-    side_effects    its forward pass has a use beside its tops: it measures statistics or writes a file
+    users_code      it runs code that a user wrote, of which nothing is known: it may leave a top as the pass before
+                    wrote it, draw from numpy's and Python's own random generators, and do anything else
+    passes_on       it hands the numbers of its bottom on and computes nothing new from them, as Split and Dropout
+    side_effects    its forward pass does more than write its tops: it measures statistics or writes a file
     recordable      at TEST, while shapes stay, `forward` is nothing but kernel calls on the memory of the blobs and of
                     `scratch`, so that a Net may record the calls and make them without the layer
     can_dry_run     in both phases, `forward` and `backward` are nothing but kernel calls, and the kernels borrow
@@ -45,9 +45,9 @@ class Traits:
         cls.can_dry_run = cls.__dict__.get("can_dry_run", False)
 
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
-        """How many times a forward pass multiplies by a weight and adds; of what the shapes say, without values.
+        """How many times a forward pass multiplies by a weight and adds, computed from the shapes alone.
 
-        Only products with a matrix of weights count, as is usual. The few operations that a layer does with each
+        As is usual, only products with a matrix of weights count. The few operations that a layer does with each
         number are left out.
         """
         return 0
@@ -55,10 +55,10 @@ class Traits:
     def why_not_finite(self, bottom: Sequence[Blob]) -> str:
         """What in the layer's own formula has no finite value for these bottoms, such as log 0, and the cure; or ''.
 
-        It is asked after a forward pass has put a NaN or an infinity into a top, and the bottoms were finite.
+        This is asked where a forward pass has computed a NaN or an infinity from finite bottoms.
         """
         return ""
 
     def missing_statistics(self) -> str:
-        """What it means that the layer goes by statistics and has none yet, as 'has no statistics, so ...'; or ''."""
+        """What follows where the layer needs statistics and has none yet, as 'has no statistics, so ...'; or ''."""
         return ""

@@ -1,10 +1,10 @@
-"""Rules that find nets which are legal but learn nothing: what is probably a mistake, with its place and its cure.
+"""Rules that find nets which run but learn nothing. A finding tells the probable mistake, its place and its cure.
 
     from minicaffe import Net, lint
     for finding in lint.check(Net("train_val.prototxt")):
         print(finding)
 
-`minicaffe train` checks its nets before the first iteration; `--silence RULE` takes a rule away.
+`minicaffe train` checks its nets before the first iteration. `--silence RULE` leaves a rule out.
 """
 
 from minicaffe.lint.registry import ERROR, WARNING, Finding, Subject, check, rule, rules, silenced

@@ -1,7 +1,7 @@
 """How a rule is written, found by its name, and silenced.
 
-A rule is one function of a Subject that yields Findings; `@rule("its-name")` makes it known. Its docstring says in one
-sentence what is wrong, and `minicaffe train --silence` knows its name at once.
+A rule is one function that takes a Subject and yields Findings. `@rule("its-name")` makes it known, also to
+`minicaffe train --silence`. Its docstring says in one sentence what is wrong.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Subject:
     """What the rules look at.
 
     net      a Net that has been set up; shapes alone are enough
-    alone    whether the net is trained with no program around it, as `minicaffe train` does: then nobody fills an
-             Input layer, and nobody sets a diff by hand
+    alone    whether no program of the user's runs the net, as with `minicaffe train`: then nobody fills an Input
+             layer, and nobody sets a diff by hand
     """
 
     net: Net
@@ -60,7 +60,7 @@ class Subject:
 
     @cached_property
     def makers(self) -> list[list[int]]:
-        """For every layer the layers that made its bottoms; of an in-place chain, the last one before it."""
+        """For each layer the layers that wrote its bottoms last, be it in place."""
         wiring, found = self.net.wiring, []
         latest: dict[int, int] = {}
         for i, bottoms in enumerate(wiring.bottoms):
@@ -88,14 +88,14 @@ def rule(name: str) -> Callable[[Rule], Rule]:
 
 def rules() -> dict[str, Rule]:
     """All rules that look at a net before it runs, by name."""
-    importlib.import_module("minicaffe.lint.training")
+    importlib.import_module("minicaffe.lint.training")  # its decorators register the rules
     return dict(_rules)
 
 
 def silenced(names: Iterable[str]) -> frozenset[str]:
     """The names as a set; MinicaffeError with near names for one that no rule has.
 
-    The doctor's hints, which need a training that runs, have names among them.
+    The names of the doctor's hints, which are given during a training, are accepted too.
     """
     known, chosen = sorted([*rules(), *doctor.HINTS]), frozenset(names)
     for name in sorted(chosen):
@@ -106,7 +106,7 @@ def silenced(names: Iterable[str]) -> frozenset[str]:
 
 
 def check(net: Net, *, alone: bool = False, silence: Iterable[str] = ()) -> list[Finding]:
-    """What the rules find in a net, but for those in `silence`; `alone` as in Subject."""
+    """What the rules find in a net, without those in `silence`. `alone` as for Subject."""
     quiet, subject = silenced(silence), Subject(net, alone)
     return [replace(finding, rule=name) for name, look in rules().items() if name not in quiet
             for finding in look(subject)]

@@ -17,14 +17,15 @@ def unfilled_input(subject: Subject) -> Iterator[Finding]:
     net = subject.net
     if not subject.alone:
         return
-    heard = _heard(net)
-    inputs = [i for i, layer in enumerate(net.layers) if layer.is_input and heard & set(net.wiring.tops[i])]
+    used = _used(net)
+    inputs = [i for i, layer in enumerate(net.layers) if layer.is_input and used & set(net.wiring.tops[i])]
     if not inputs:
         return
     names = ", ".join(repr(net.layers[i].name) for i in inputs)
     what = f"layers {names} (Input) are" if len(inputs) > 1 else f"layer {names} (Input) is"
     first = net.wiring.blob_names[net.wiring.tops[inputs[0]][0]]
-    # beside other data a blob of zeros may be meant, and what a test net says does not change what is learned
+    # It is only a warning beside other data, where a blob of zeros may be meant, and in a test net, from which nothing
+    # is learned.
     severity = ERROR if net.phase == TRAIN and not any(map(_gives_data, net.layers)) else WARNING
     yield subject.found(severity, inputs[0], f"{what} filled by nobody: minicaffe train leaves zeros there",
                         "read data with a Data, HDF5Data or ImageData layer, or train from Python: "
@@ -38,6 +39,7 @@ def no_loss(subject: Subject) -> Iterator[Finding]:
     if not subject.alone or net.phase != TRAIN or any(any(layer.loss_weights) for layer in net.layers):
         return
     switched_off = next((i for i, layer in enumerate(net.layers) if isinstance(layer, LossLayer)), None)
+    # A net that measures statistics or writes a file has a use without a loss.
     severity = WARNING if any(layer.side_effects for layer in net.layers) else ERROR
     if switched_off is not None:
         layer = net.layers[switched_off]
@@ -76,10 +78,10 @@ def sigmoid_twice(subject: Subject) -> Iterator[Finding]:
 
 
 def _twice(subject: Subject, activation: str) -> Iterator[Finding]:
-    """Losses that contain an activation and learn through a layer of that type.
+    """Find losses that contain an activation and whose scores come from a layer of that type.
 
-    A loss along another axis than the Softmax does not repeat it. A loss that only shows its value does no harm.
-    Neither is a finding, nor is a loss with another function in between, such as Power for a temperature.
+    Three cases are no mistake. The loss may go along another axis than the Softmax. It may only show its value, and not
+    be learned from. Or there may be another function in between, such as Power for a temperature.
     """
     net = subject.net
     for i, loss in enumerate(net.layers):
@@ -88,7 +90,7 @@ def _twice(subject: Subject, activation: str) -> Iterator[Finding]:
         if net.phase == TRAIN and not net.plan.bottoms[i][0]:
             continue
         k = subject.makers[i][0]
-        while net.layers[k].passes_on:
+        while net.layers[k].passes_on:  # over Split and Dropout to the layer that computed the scores
             k = subject.makers[k][0]
         first = net.layers[k]
         if first.type != activation or getattr(first, "axis", None) != getattr(loss, "axis", None):
@@ -105,15 +107,15 @@ def _twice(subject: Subject, activation: str) -> Iterator[Finding]:
             cure)
 
 
-def _heard(net: Net) -> set[int]:
+def _used(net: Net) -> set[int]:
     """The blobs that a loss depends on; in a test net, those that any output depends on."""
-    heard = set(net.wiring.outputs) if net.phase == TEST else set()
+    used = set(net.wiring.outputs) if net.phase == TEST else set()
     for i in reversed(range(len(net.layers))):
-        if any(net.layers[i].loss_weights) or heard & set(net.wiring.tops[i]):
-            heard.update(net.wiring.bottoms[i])
-    return heard
+        if any(net.layers[i].loss_weights) or used & set(net.wiring.tops[i]):
+            used.update(net.wiring.bottoms[i])
+    return used
 
 
 def _gives_data(layer: Layer) -> bool:
-    """Whether a layer brings numbers into the net that are neither learned nor left to others."""
+    """Whether a layer itself brings data into the net: numbers that are not learned and that no caller fills in."""
     return not layer.layer_param.bottom and not layer.is_input and not layer.blobs

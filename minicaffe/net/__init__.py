@@ -1,4 +1,4 @@
-"""Net: layers joined by blobs, from a definition to forward and backward."""
+"""Net: the layers of a definition, joined by blobs, which run forward and backward."""
 
 from minicaffe.net.net import Net
 

@@ -1,4 +1,4 @@
-"""Which layers and which bottoms need a gradient: decided once, from the wiring alone."""
+"""Decide which layers and which bottoms need a gradient. That is done once, from the wiring alone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class BackwardPlan:
     """What a backward pass computes.
 
     layers     whether each layer runs backward
-    bottoms    for each layer its propagate_down flags, one a bottom
-    params     for each layer, one a learnable blob: whether its diff is computed
+    bottoms    for each layer its propagate_down flags, one for each bottom
+    params     for each layer, one flag for each learnable blob: whether its diff is computed
     """
 
     layers: list[bool]
@@ -34,10 +34,10 @@ def plan(net: Any, wiring: Wiring, loss_weights: Sequence[Sequence[float]], num_
          allow_force: Callable[[int, int], bool]) -> BackwardPlan:
     """Decide what runs backward.
 
-    First forward through the net: a gradient is wanted of what depends on a learnable blob with lr_mult ≠ 0.
-    Then backward through the net: of that, only what a loss depends on is computed.
-    `propagate_down` in the definition overrules both for a bottom. `force_backward` asks for the gradients of all
-    bottoms that `allow_force(layer, bottom)` grants.
+    First, from the first layer to the last: a blob needs a gradient where it depends on a learnable blob with
+    lr_mult ≠ 0. Then, from the last layer to the first: of those, only the ones on which a loss depends are kept.
+    For a bottom, `propagate_down` in the definition overrules both. `force_backward` asks for the gradients of all
+    bottoms for which `allow_force(layer, bottom)` is True.
     """
     params = [_param_flags(net, i, count) for i, count in enumerate(num_blobs)]
     made = _from_params(net, wiring, params)
@@ -59,7 +59,7 @@ def _param_flags(net: Any, i: int, count: int) -> list[bool]:
 
 
 def _from_params(net: Any, wiring: Wiring, params: list[list[bool]]) -> BackwardPlan:
-    """Going forward: the gradient of a blob is wanted where a layer before it learns something."""
+    """From the first layer to the last: a blob's gradient is wanted where its layer or one before learns something."""
     wanted = [False] * len(wiring.blob_names)
     layers, bottoms = [], []
     for i, layer in enumerate(net.layer):
@@ -78,7 +78,7 @@ def _from_params(net: Any, wiring: Wiring, params: list[list[bool]]) -> Backward
 
 
 def _only_under_loss(made: BackwardPlan, wiring: Wiring, loss_weights: Sequence[Sequence[float]]) -> None:
-    """Going backward: take out the layers on which no loss depends, or whose tops get no gradient."""
+    """From the last layer to the first: take out layers on which no loss depends, or whose tops get no gradient."""
     under_loss: set[str] = set()  # Caffe: blobs are told apart by their names here, so an in-place chain is one blob
     skipped: set[str] = set()     # blobs of which some reader computes no gradient
     for i in reversed(range(len(made.layers))):

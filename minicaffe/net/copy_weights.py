@@ -1,4 +1,4 @@
-"""Learned blobs from files into a net, layer by layer, with an account of what went where."""
+"""Copy learned blobs from files into a net, layer by layer, and report what became of each layer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass
 class Report:
-    """What a copy of weights did, a row a layer; `str` is the table."""
+    """What became of each layer when weights were copied: one row for each. `str(report)` is the table."""
 
     source: str
     rows: list[Row] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Report:
 
     @property
     def differing(self) -> list[str]:
-        """The names of the layers whose blobs in the file have other shapes, or another number, than in the net."""
+        """The names of the layers whose blobs in the file differ from those in the net, in shape or number."""
         return self._names(DIFFERS)
 
     @property
@@ -57,7 +57,7 @@ class Report:
 
     @property
     def only_in_net(self) -> list[str]:
-        """The names of the layers with blobs that no file has: they keep what their fillers gave."""
+        """The names of the layers with blobs that no file has: they keep the values of their fillers."""
         return self._names(ONLY_IN_NET)
 
     def _names(self, what: str) -> list[str]:
@@ -143,19 +143,19 @@ def copy_trained_from(net: Net, source: PathLike | Sequence[PathLike] | Any, *, 
 
 
 def same_shape(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether shapes agree; old files store four sizes: (1, 1, 500, 800) is (500, 800), (1, 1, 1, 10) is (10,)."""
+    """Whether shapes agree. Old files store four sizes: (1, 1, 500, 800) is (500, 800), (1, 1, 1, 10) is (10,)."""
     if stored == wanted:
         return True
     if len(stored) != 4 or len(wanted) >= 4:
         return False
-    if len(wanted) == 1:  # (1, 10, 1, 1) too is (10,): some forks' BatchNorm
+    if len(wanted) == 1:  # (1, 10, 1, 1) is (10,) too: so the BatchNorm of some forks stores it
         return sorted(stored) == [1, 1, 1, *wanted]
     return stored == (1,) * (4 - len(wanted)) + wanted
 
 
 def _names(source: PathLike | Sequence[PathLike]) -> list[str]:
     if isinstance(source, (str, os.PathLike)):
-        whole = os.fspath(source)
+        whole = os.fspath(source)  # a file whose own name has a comma comes first
         return [whole] if os.path.exists(whole) else [part.strip() for part in whole.split(",") if part.strip()]
     return [os.fspath(path) for path in source]
 
@@ -168,7 +168,7 @@ def _targets(net: Net) -> Iterator[_Target]:
 
 
 def _match(net: Net, targets: Sequence[_Target], stored: Iterable[LayerWeights], path: str) -> list[Row]:
-    """Give each target what the file has for it; a row for each layer that the net lacks."""
+    """Give each target what the file has for it. Return a row for each layer that the net lacks."""
     foreign: list[Row] = []
     free = list(targets)  # of two layers of one name, in the file and in the net, each gets its own
     for name, _, blobs in stored:
@@ -191,7 +191,7 @@ def _match(net: Net, targets: Sequence[_Target], stored: Iterable[LayerWeights],
 
 
 def _fill(target: _Target, blobs: Sequence[np.ndarray], path: str) -> None:
-    """Note the file's blobs for the target, or in its remark why they do not fit."""
+    """Give the target the file's blobs, or say in its remark why they do not fit."""
     # an HDF5 file leaves a shared blob to the layer that owns it
     new = [blobs[k] if k < len(blobs) and blobs[k].size else None for k in range(max(len(blobs), len(target.params)))]
     owned = [param.owner is None for param in target.params]
@@ -213,7 +213,7 @@ def _row(target: _Target) -> Row:
 
 
 def _hint_near_names(report: Report) -> None:
-    """Beside each layer that one side lacks, the names of the other side that resemble it."""
+    """Add to the row of each layer that one side lacks the similar names on the other side."""
     for row in report.rows:
         others = {ONLY_IN_FILE: report.only_in_net, ONLY_IN_NET: report.only_in_file}.get(row.what, [])
         near = near_names(row.layer, others)

@@ -1,4 +1,4 @@
-"""What `debug_info: true` prints: the mean absolute value of every blob and gradient as it is computed."""
+"""Print what `debug_info: true` asks for: the mean absolute value of each blob and gradient when it is computed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def attach(net: Net) -> None:
-    """Print each layer's blobs after its forward and its gradients after its backward."""
-    detach(net)
+    """From now on, print the blobs of each layer after it ran forward, and the gradients after it ran backward."""
+    detach(net)  # attached twice, it still prints once
     net.after_layer.append(_AfterForward(net))
     net.after_backward.append(_AfterBackward(net))
 
@@ -26,7 +26,7 @@ def detach(net: Net) -> None:
 
 
 class _Printer:
-    """A hook that can be told from others, so that it can be taken away."""
+    """The class of this module's hooks, by which `detach` finds them among others."""
 
     def __init__(self, net: Net) -> None:
         self.net = net
@@ -67,7 +67,7 @@ def _backward(net: Net, i: int) -> None:
 
 
 def print_norms(net: Net) -> None:
-    """Print the L1 and L2 norms of all learnable blobs and gradients; one line after each backward pass."""
+    """Print the L1 and L2 norms of all learnable blobs and gradients, in one line after each backward pass."""
     blobs = [p.blob for p in net.learnable_params]
     l1 = (sum(b.asum_data() for b in blobs), sum(b.asum_diff() for b in blobs))
     l2 = (sum(b.sumsq_data() for b in blobs) ** 0.5, sum(b.sumsq_diff() for b in blobs) ** 0.5)
@@ -82,4 +82,4 @@ def _params_of(net: Net, i: int) -> list[Param]:
 
 
 def _mean(total: float, blob: Blob) -> str:
-    return number(total / blob.count) if blob.count else "nan"
+    return number(total / blob.count) if blob.count else "nan"  # Caffe: prints 0 / 0 of an empty blob

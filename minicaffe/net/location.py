@@ -1,4 +1,4 @@
-"""A net's definition, and the way back from a layer to its line there, for errors."""
+"""Read a net's definition, and find the line of a layer in it for an error."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Location:
             raise
 
     def blame(self, error: MinicaffeError) -> None:
-        """Add to an error where the layer stands with whose name its message begins, or else the file's name.
+        """Add a place to an error. It is the line of the layer whose name begins the message, else the file's name.
 
-        Where the net has more layers of that name, which are easily mixed up, the message says where those stand.
+        Where the net has more layers of that name, the message also says where those are: they are easily mixed up.
         """
         if error.where or self._source is None:
             return
@@ -63,15 +63,15 @@ class Location:
             error.message += f" (another layer has this name too: {', '.join(others[:SHOWN])}{more})"
 
     def of_layer(self, name: str, rank: int = 0) -> str:
-        """'net.prototxt:12', the line of the layer of this name that takes part; '' when it is not known.
+        """'net.prototxt:12', the line of the layer of this name that is in the net; '' where that is not known.
 
-        Of several, `rank` says which is meant, counted from 0 along the net.
+        Where several have the name, `rank` says which is meant, counted from 0 along the net.
         """
         places = self._of_all(name)
         return places[min(rank, len(places) - 1)] if places else ""
 
     def _of_all(self, name: str) -> list[str]:
-        """The lines of all layers of this name that take part, in order; where none does, of those left out."""
+        """The lines of all layers of this name that are in the net, in order; if none is, of the first left out."""
         if self._source is None:
             return []
         if name == "input" and self._definition.input:  # the Input layer that stands for the old fields
@@ -82,12 +82,13 @@ class Location:
             included = [is_included(layer, upgraded.state) for layer in upgraded.layer if layer.name == name]
         except MinicaffeError:
             included = []
+        # The text has the layers of all phases, and those that the rules leave out count in it too.
         ranks = [rank for rank, taken in enumerate(included) if taken] or [0]
         return self._source.layers_where(name, ranks)
 
 
 def read(definition: PathLike | Any) -> tuple[Any, Location]:
-    """A copy of the definition, which may be changed, and where its layers stand."""
+    """A copy of the definition, which may be changed, and the Location of its layers."""
     net = NetParameter()
     if isinstance(definition, (str, os.PathLike)):
         source = prototxt.read_source(definition)
@@ -101,7 +102,7 @@ def read(definition: PathLike | Any) -> tuple[Any, Location]:
 
 
 def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
-    """Say in a hint that a missing blob is made by a layer that the rules leave out, and which flags take it in."""
+    """Where the rules leave out the layer that makes a missing blob, say so in a hint, with flags that include it."""
     state = filtered.state
     if any(error.missing in layer.top for layer in filtered.layer):
         return
@@ -115,9 +116,9 @@ def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
 
 
 def _what_includes(layer: Any, state: Any) -> str:
-    """The flags with which one of the layer's include rules would hold; '' where no flags help."""
+    """The command line flags that make one of the layer's include rules hold; '' where none do."""
     for rule in layer.include:
-        if set(rule.not_stage) & {*state.stage, *rule.stage}:
+        if set(rule.not_stage) & {*state.stage, *rule.stage}:  # no flag takes a stage away
             continue
         missing = [stage for stage in rule.stage if stage not in state.stage]
         flags = []

@@ -1,4 +1,4 @@
-"""Which blobs of a net that only runs forward may use one memory: those that are never needed at the same time."""
+"""Let blobs that are never needed at the same time share their memory, in a net that only runs forward."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Interval:
     Split, Flatten and Reshape let several blobs share a storage; they count as one here.
 
     blobs         those that use the storage, the largest first
-    first, last   the layers, by index, that touch one of them first and last
-    kept          somebody may look at its values after a forward pass, or set them before
+    first, last   the indices of the first and the last layer that reads or writes one of them
+    kept          its values may be read after a forward pass, or set before it, so that it shares no memory
     """
 
     blobs: list[Blob]
@@ -48,8 +48,9 @@ def live_intervals(layers: Sequence[Layer], bottoms: Sequence[Sequence[Blob]], t
                    keep: Collection[Blob]) -> list[Interval]:
     """The live intervals of all storages of a net that has been set up.
 
-    Kept are those of the blobs in `keep`, of blobs that no layer reads, of learned blobs, and the tops of layers that
-    need not write them in every pass: those without bottoms (Input, a DummyData that is constant) and users' code.
+    These are kept: the storages of the blobs in `keep`, of blobs that no layer reads, and of learned blobs; and those
+    of tops that the layer may not write in every pass. Such layers have no bottoms (Input, a constant DummyData), or
+    are users' code.
     """
     found: dict[int, Interval] = {}
     seen: set[Blob] = set()
@@ -72,23 +73,23 @@ def live_intervals(layers: Sequence[Layer], bottoms: Sequence[Sequence[Blob]], t
 
 
 def assign(found: Sequence[Interval]) -> list[list[Interval]]:
-    """Assign live intervals to buffers so that no two that overlap share one; the first of each buffer is the largest.
+    """Assign live intervals to buffers so that no two that overlap share one. The first in each buffer is the largest.
 
     The largest interval chooses first. A new buffer is made only where all others are in use at some time in the
-    interval. So a buffer never has to grow, and no two intervals in it overlap: results are right whatever else holds.
+    interval. So a buffer never has to grow. Results do not depend on how well this chooses.
 
-    To find the fewest bytes is NP-hard. They are at least what is in use at one time, and this takes 1.1 to 1.5 times
-    that (ResNet-50 1.08, CaffeNet 1.19, SqueezeNet 1.33, GoogLeNet 1.48), because a buffer is not divided. Choosing in
-    the order of time instead is better for ResNet-50 (1.00) and worse for the other three. Of several free buffers an
-    interval takes the one that was used last before it, or is used next: its memory may still be in the caches.
-    Pisarchyk and Lee, arXiv:2001.03288 ("greedy by size"), compare this with other orders.
+    To find the fewest bytes is NP-hard. They are no fewer than the bytes in use at one time. This takes 1.1 to 1.5
+    times as many (ResNet-50 1.08, CaffeNet 1.19, SqueezeNet 1.33, GoogLeNet 1.48), because a buffer is not divided.
+    Choosing in the order of time instead is better for ResNet-50 (1.00) and worse for the other three. Of several free
+    buffers an interval takes the one that is used last before it, or first after it: that memory may still be in the
+    caches. Pisarchyk and Lee, arXiv:2001.03288, compare this order ("greedy by size") with others.
     """
     moving = sorted((one for one in found if not one.kept), key=lambda one: (-one.count, one.first))
     buffers: list[Buffer] = []
     taken = np.zeros(max((one.last for one in moving), default=0) + 1, np.intp)  # buffers in use, at each layer
     for interval in moving:
         time = slice(interval.first, interval.last + 1)
-        if taken[time].max() == len(buffers):
+        if taken[time].max() == len(buffers):  # at some layer all are in use: no need to look at each
             free = []
         else:
             gaps = ((gap, buffer) for buffer in buffers if (gap := buffer.gap(interval)) is not None)
@@ -102,7 +103,7 @@ def assign(found: Sequence[Interval]) -> list[list[Interval]]:
 
 
 class Buffer:
-    """Memory that is used in several live intervals, one after another; the first that was added is the largest."""
+    """Memory that is used in several live intervals, one after another. The first one added is the largest."""
 
     def __init__(self) -> None:
         self.intervals: list[Interval] = []
@@ -118,7 +119,7 @@ class Buffer:
         return min(gaps) if min(gaps, default=0) > 0 else None
 
     def add(self, interval: Interval) -> None:
-        """Use the buffer in an interval that overlaps none of those it is used in."""
+        """Use the buffer in this interval too, which overlaps none of the others."""
         k = bisect_left(self._firsts, interval.first)
         self.intervals.append(interval)
         self._firsts.insert(k, interval.first)
@@ -133,19 +134,19 @@ def share_storages(buffers: Sequence[Sequence[Interval]]) -> None:
 
 
 def most_in_use(found: Sequence[Interval]) -> int:
-    """The elements of the intervals that are not kept, at the layer where they are most: no plan can do with fewer."""
+    """The most elements in use at one layer, without those that are kept. No plan can do with fewer."""
     moving = [one for one in found if not one.kept]
     return max((sum(one.count for one in moving if one.first <= i <= one.last)
                 for i in {one.first for one in moving}), default=0)
 
 
 def apply(net: Net, keep: Collection[str] = ()) -> None:
-    """Let the blobs of a net share their memory from now on; what holds its values stays in `net.blobs`."""
+    """Let the blobs of a net share their memory from now on. `net.blobs` keeps only those that hold their values."""
     unknown = [name for name in keep if name not in net.blobs]
     if unknown:
         raise NetError(f"net {net.name!r} has no blob {unknown[0]!r} to keep",
                        hint=near_names(unknown[0], list(net.blobs)))
-    net.plan = net.plan.nothing()
+    net.plan = net.plan.nothing()  # a backward pass would read values that are overwritten
     for layer in net.layers:
         layer.runs_backward = False
     scratch.hand_out(net)
@@ -158,10 +159,10 @@ def apply(net: Net, keep: Collection[str] = ()) -> None:
 
 
 def _allocate(net: Net, buffers: Sequence[Sequence[Interval]]) -> None:
-    """Take the memory now, and as much as the largest interval needs, so that it is never replaced while shapes stay.
+    """Take the memory of each buffer now, as much as its largest interval needs.
 
-    A storage has no memory until somebody asks for data in it. It would be replaced by a larger one whenever a larger
-    blob asks.
+    Otherwise a storage takes memory when data in it is first asked for, and larger memory each time that a larger blob
+    asks.
     """
     try:
         for largest, *_ in buffers:

@@ -31,34 +31,35 @@ class Net:
     definition    a prototxt or YAML file, or a NetParameter
     phase         TRAIN or TEST; with `level` and `stages` (added to the definition's own) it decides which layers
                   take part. None keeps the definition's own `state`.
-    weights       files to copy learned blobs from, by layer name: one path or several. At TEST nothing is drawn for
-                  the blobs that they bring
+    weights       files from which learned blobs are copied by layer name: one path or several. At TEST, no random
+                  numbers are drawn for blobs that are in these files
     strict        refuse weights that do not fit the net exactly
     dtype         np.float32 or np.float64, the number type of every blob
     permissive    warn of parameters that a layer does not read, instead of refusing them
-    allow_python  let Python layers run their code, and the layer types of installed packages; False refuses a net
-                  that has one, before any of it has run
+    allow_python  allow Python layers and layer types of installed packages, which run code of others. False refuses a
+                  net with such a layer before any of that code has run
     shapes_only   set up shapes and wiring, but fill no weights and take no memory: such a net cannot run
     reuse_memory  let blobs that are never needed at the same time share their memory. Then the net runs forward
-                  alone, whatever force_backward says, and `blobs` has those alone that hold their values after it:
+                  alone, whatever force_backward says, and `blobs` has only those that hold their values afterwards:
                   inputs, outputs and the blobs named in `keep`
 
     name, phase, dtype
     param             the NetParameter after all passes
-    loaded            what became of each layer of `weights`, a Report; None without them
-    layers            the Layers; `layer_names` beside them
-    blobs             blob name -> Blob; of an in-place chain there is one
+    loaded            a Report of what became of each layer when `weights` were copied; None without them
+    layers            the Layers; `layer_names` are their names
+    blobs             blob name -> Blob; layers that run in place write the same one
     bottoms, tops     for each layer its lists of Blobs
     params            layer name -> its learnable Blobs
-    all_params        every learnable blob with its owner and multipliers; `learnable_params` only the owners
+    all_params        a Param for each learnable blob of each layer; `learnable_params` are those that own their memory
     inputs, outputs   names of the blobs that the caller fills (the tops of Input layers), and of those that no layer
                       reads
     plan              which layers and bottoms run backward
-    before_layer, after_layer           lists of functions called with the layer's index around each forward
-    before_backward, after_backward     the same around each backward
-    replay            at TEST, layers may be played from a recording of what they call (replay.py). Set it to False to
-                      have each run by itself, for instance after a change of a layer's own attributes
-    debug_info        whether every blob's mean size is printed; `set_debug_info` switches it
+    before_layer, after_layer           lists of functions that are called with a layer's index, before and after it
+                                        runs forward
+    before_backward, after_backward     the same for backward
+    replay            at TEST, the net may replay recorded kernel calls instead of running its layers (replay.py). Set
+                      it to False to run each layer, for instance after you changed attributes of a layer
+    debug_info        whether the mean absolute value of each blob is printed; `set_debug_info` changes it
 
     Raises ProtoError, NetError or LayerError, with the definition's file and line where they are known.
     """
@@ -79,6 +80,7 @@ class Net:
         self.loaded: weight_files.Report | None = None
         given, self._location = location.read(definition)
         _set_state(given, phase, level, stages)
+        # Read now: at TEST, layers whose weights are in these files draw no random numbers when they are made.
         stored = weight_files.read(weights) if weights else None
         with self._location.in_errors(given), plugins.permitted(allow_python):
             self._apply_passes(given)
@@ -93,7 +95,7 @@ class Net:
             self._replay = RecordedPasses(self)
             self.set_debug_info(self.param.debug_info)
             log(At.NET_DONE, "Network initialization done.")
-        if stored:
+        if stored:  # outside the block: an error here is about a weight file, and has no line of the definition
             self.loaded = self.copy_trained_from(stored, strict=strict)
 
     # --- construction, step by step ----------------------------------------------------------------
@@ -114,14 +116,14 @@ class Net:
                 layer.phase = self.phase
 
     def _connect(self) -> None:
-        """Find each layer's class, join the layers by name, and make the blobs between them, still without shapes."""
+        """Find the class of each layer and the blobs that join the layers. The blobs have no shapes yet."""
         self.wiring = wiring.connect(self.param, wiring.classes_of(self.param, self.allow_python))
         self._blobs = [Blob(dtype=self.dtype) for _ in self.wiring.blob_names]
         self.bottoms = [[self._blobs[b] for b in ids] for ids in self.wiring.bottoms]
         self.tops = [[self._blobs[t] for t in ids] for ids in self.wiring.tops]
 
     def _make_layers(self, brought: Collection[str]) -> None:
-        """Create the layers in order and set each up on its blobs; `brought` are those that get stored weights."""
+        """Create the layers in order and set each up on its blobs. `brought` are the layers that get stored weights."""
         self.layers: list[Layer] = []
         top_bytes = 0
         for i in range(len(self.param.layer)):
@@ -191,25 +193,26 @@ class Net:
     # --- running -----------------------------------------------------------------------------------
 
     def forward(self, start: int | str | None = None, stop: int | str | None = None) -> float:
-        """Run the layers from `start` to `stop` (indices or names, both included) forward; the total loss."""
+        """Run the layers from `start` to `stop` forward (indices or names, both included). Return the total loss."""
         return self.forward_pass(start, stop)
 
     def backward(self, start: int | str | None = None, stop: int | str | None = None) -> None:
-        """Run the layers from `start` down to `stop` (indices or names, both included) backward."""
+        """Run the layers from `start` down to `stop` backward (indices or names, both included)."""
         self.backward_pass(start, stop)
 
     def forward_pass(self, start: int | str | None = None, stop: int | str | None = None) -> float:
-        """What `forward` does, under a name that no subclass gives another meaning.
+        """Do what `forward` does, under a name that no subclass overrides.
 
-        pycaffe's Net takes and returns arrays in `forward` and `backward`; a Solver trains such a net as any other.
+        In pycaffe's Net, `forward` and `backward` take and return arrays. A Solver trains such a net too, by this.
         """
         first, last = self._index(start, 0), self._index(stop, len(self.layers) - 1)
+        # Only passes at TEST are recorded, and a replay runs no layers around which hooks could be called.
         if not self.replay or self.phase != TEST or self.before_layer or self.after_layer:
             return self.run(first, last)
         return self._replay.forward(first, last)
 
     def run(self, first: int, last: int) -> float:
-        """Run the layers `first` to `last` forward one by one, never from a recording; the total loss."""
+        """Run the layers `first` to `last` forward one by one, without a recording. Return the total loss."""
         loss = 0.0
         for i in range(first, last + 1):
             for hook in self.before_layer:
@@ -221,7 +224,7 @@ class Net:
         return loss
 
     def backward_pass(self, start: int | str | None = None, stop: int | str | None = None) -> None:
-        """What `backward` does, under a name that no subclass gives another meaning."""
+        """Do what `backward` does, under a name that no subclass overrides."""
         if self.reuse_memory:
             raise NetError(f"net {self.name!r} was made with reuse_memory: it keeps nothing that backward could read")
         first, last = self._index(start, len(self.layers) - 1), self._index(stop, 0)
@@ -233,23 +236,23 @@ class Net:
                     self.layers[i].Backward(self.tops[i], self.plan.bottoms[i], self.bottoms[i])
             for hook in self.after_backward:
                 hook(i)
-        if self.debug_info and start is None and stop is None:
+        if self.debug_info and start is None and stop is None:  # Caffe: only after a whole pass
             debug_info.print_norms(self)
 
     def forward_backward(self) -> float:
-        """One pass forward and one backward; the total loss."""
+        """Run one pass forward and one backward. Return the total loss."""
         loss = self.forward_pass()
         self.backward_pass()
         return loss
 
     def reshape(self, start: int | str | None = None, stop: int | str | None = None) -> None:
-        """Let the shapes of the inputs run through the net, or the layers `start` to `stop`, without computing."""
+        """Compute the shapes of all blobs from those of the inputs, or only in the layers `start` to `stop`."""
         for i in range(self._index(start, 0), self._index(stop, len(self.layers) - 1) + 1):
             with self._located(i):
                 self.layers[i].Reshape(self.bottoms[i], self.tops[i])
 
     def set_debug_info(self, on: bool) -> None:
-        """Print, or no longer print, the mean size of every blob and gradient as it is computed."""
+        """Start or stop printing the mean absolute value of each blob and gradient when it is computed."""
         self.debug_info = on
         (debug_info.attach if on else debug_info.detach)(self)
 
@@ -269,15 +272,15 @@ class Net:
                           strict: bool = False) -> weight_files.Report:
         """Copy learned blobs from weight files ("a", "a,b" or a list) or a NetParameter, by layer name.
 
-        The Report says for each layer what became of it. DataError, and nothing copied, where a shape differs, and
-        with `strict` where a layer is missing on either side.
+        The Report says for each layer what became of it. DataError where a shape differs, and with `strict` where a
+        layer is missing on either side; then nothing is copied.
         """
         return weight_files.copy_trained_from(self, source, strict=strict)
 
     def share_trained_layers_with(self, other: Net) -> None:
-        """Use the memory of `other`'s learned blobs, by layer name: how a test net follows the training net.
+        """Use the memory of `other`'s learned blobs, by layer name. So a test net has the weights of the training net.
 
-        Blobs that share one `param { name }` here stay one, also where `other` has only one of their layers.
+        Blobs that share memory here by `param { name }` still do, also where `other` has only one of their layers.
         """
         param_sharing.follow(self, other)
 
@@ -314,21 +317,12 @@ class Net:
 
     @contextmanager
     def _located(self, i: int) -> Iterator[None]:
-        """Give an error its layer's name, file and line and, for one bad sample, the key of its record."""
+        """Add to an error the layer's name, file and line; for a bad sample, also the key of its database record."""
         try:
             yield
         except MinicaffeError as error:
-            given, sample = self.param.layer[i], getattr(error, "sample", None)
-            if not error.message.startswith("layer "):  # from a helper that knows no layer: a filler, a data source
-                error.message = f"layer {given.name!r} ({given.type}): {error.message}"
-            for text in wording.strings(given):
-                if text in error.message and one_line(text) != text:  # a path, say, that begins another line
-                    error.message = error.message.replace(text, one_line(text))
-                    error.hint = wording.path_hint(text) or error.hint
-            batches = {blob.shape[0] for blob in self.bottoms[i] if blob.shape}
-            for source in filter(None, map(source_of, self.layers[:i])):
-                if sample is not None and len(source.keys) in batches and sample < len(source.keys):
-                    error.message += f" (record {source.keys[sample]!r} of data layer {source.name!r})"
+            self._name_layer(error, i)
+            self._name_record(error, i)
             error.rank = rank(self.param.layer, i)
             self._location.blame(error)
             raise
@@ -342,16 +336,37 @@ class Net:
             if theirs := plugins.layer_error(error, given.name, given.type):
                 theirs.where = self.where(i)
                 raise theirs from error
-            if "embedded null" not in str(error):  # what Python says to a path that no system takes
+            if "embedded null" not in str(error):  # Python's words for a path with a NUL, which no system takes
                 raise
             raise LayerError(f"layer {given.name!r} ({given.type}) names a file, and the name holds a NUL",
                              where=self.where(i)) from None
+
+    def _name_layer(self, error: MinicaffeError, i: int) -> None:
+        """Let the message of an error begin with the name of layer i, with each name in it on one line."""
+        given = self.param.layer[i]
+        if not error.message.startswith("layer "):  # from a helper that knows no layer: a filler, a data source
+            error.message = f"layer {given.name!r} ({given.type}): {error.message}"
+        for text in wording.strings(given):
+            if text in error.message and one_line(text) != text:  # for instance a path with a line end in it
+                error.message = error.message.replace(text, one_line(text))
+                error.hint = wording.path_hint(text) or error.hint
+
+    def _name_record(self, error: MinicaffeError, i: int) -> None:
+        """For an error about one sample in the batch, name the database record from which a data layer made it."""
+        sample = getattr(error, "sample", None)
+        if sample is None:
+            return
+        # The key is only right where this layer's batch is the data layer's: no layer between them reshaped it.
+        batches = {blob.shape[0] for blob in self.bottoms[i] if blob.shape}
+        for source in filter(None, map(source_of, self.layers[:i])):
+            if len(source.keys) in batches and sample < len(source.keys):
+                error.message += f" (record {source.keys[sample]!r} of data layer {source.name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_replay": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copy (copy.deepcopy) records anew: the original's recordings compute in the original's memory."""
+        """A copy (copy.deepcopy) makes new recordings, for the original's compute in the original's memory."""
         vars(self).update(state)
         self._replay = RecordedPasses(self)
 
@@ -360,7 +375,7 @@ class Net:
 
 
 def _set_state(definition: Any, phase: int | None, level: int, stages: Sequence[str]) -> None:
-    """Write into a definition for which phase, level and stages a net is made of it."""
+    """Write the phase, the level and the stages into the definition's state."""
     if phase is not None:
         definition.state.phase = phase
         definition.state.level = level  # Caffe: a level in the definition is overruled, its stages stay

@@ -1,4 +1,4 @@
-"""Learnable blobs of a net in one list, those of one name tied to the first layer that has it."""
+"""List the learnable blobs of a net, and let those of one name share the memory of the first."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Param:
     """One learnable blob of one layer.
 
-    owner     the Param whose memory it uses, None where it is its own
-    lr_mult, decay_mult    of the owner, as reconciled over all that share it
+    owner                  the Param whose memory it uses; None where it has its own
+    lr_mult, decay_mult    of an owner: what the layers that share it say
     """
 
     blob: Blob
@@ -58,7 +58,7 @@ def tie(layers: Sequence[Layer]) -> list[Param]:
 
 
 def _tied(layer: Layer, k: int, named: dict[str, Param]) -> Param:
-    """The Param of blob k of a layer, tied to the one in `named` that has its name, or put there."""
+    """The Param of blob k of a layer. It shares the memory of the one in `named` with its name, or is added there."""
     specs = layer.layer_param.param
     spec = specs[k] if k < len(specs) else ParamSpec()
     param = Param(layer.blobs[k], layer.name, k, spec.name)
@@ -93,11 +93,12 @@ def _warn_of(spec: Any, param: Param) -> None:
     at = f"layer {param.layer!r}: param {param.index}"
     if spec.HasField("share_mode") and not spec.name:
         warn(At.SHARED_PARAMS, f"{at}: share_mode has no effect without a name, by which blobs are shared")
-    if spec.decay_mult < 0 <= spec.lr_mult:
+    if spec.decay_mult < 0 <= spec.lr_mult:  # with a negative lr_mult the signs cancel, and the weights shrink
         warn(At.SHARED_PARAMS, f"{at}: decay_mult is {spec.decay_mult:g}, so weight_decay lets the weights grow")
 
 
 def _reconcile(owner: Param, spec: Any, param: Param) -> None:
+    """Give the owner the multipliers that a spec sets. NetError where another layer has set other ones."""
     for multiplier in ("lr_mult", "decay_mult"):
         if not spec.HasField(multiplier):
             continue
@@ -131,7 +132,7 @@ def follow(net: Net, other: Net) -> None:
 
 
 def _same_names(mine: Sequence[Layer], theirs: Sequence[Layer]) -> Iterator[tuple[Layer, Layer]]:
-    """Pairs of layers with blobs; several of one name pair up in order, and the last takes what is left over."""
+    """Pairs of layers with blobs and the same name. Several of one name pair in order; the last also with the last."""
     named: dict[str, tuple[list[Layer], list[Layer]]] = defaultdict(lambda: ([], []))
     for side, layers in enumerate((mine, theirs)):
         for layer in layers:

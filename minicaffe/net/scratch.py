@@ -1,4 +1,4 @@
-"""Memory for the layers' scratch arrays: their own where backward reads them, else one memory for all."""
+"""Give layers the memory of their scratch arrays: each its own where backward reads them, else one for all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def hand_out(net: Net) -> None:
-    """Let layers take their scratch memory, once it is known which of them run backward.
+    """Let layers take their scratch memory, when it is known which of them run backward.
 
-    What a layer keeps for its backward pass is its own. The others keep nothing between two passes, so they use one
-    memory, each while it runs.
+    A layer that runs backward gets memory of its own. The others keep nothing from forward to backward, so they can all
+    use the same memory, each while it runs.
     """
     shared: list[np.ndarray] = []
     for i, layer in enumerate(net.layers):

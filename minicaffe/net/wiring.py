@@ -1,4 +1,4 @@
-"""Which blob each layer reads and writes: names become indices before any layer exists."""
+"""Find which blob each layer reads and writes. Names become indices before any layer exists."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ AUTOMATIC = "(automatic)"  # Caffe: the name of a top that a loss adds for itsel
 class Wiring:
     """The blobs of a net by index.
 
-    blob_names      one a blob; an in-place layer makes none of its own
+    blob_names      one name for each blob; a layer that runs in place makes no blob
     bottoms, tops   for each layer the indices of its blobs
     in_place        for each layer, whether one of its tops is one of its bottoms
-    inputs          indices of the tops of layers that are inputs: the caller fills them
-    outputs         indices of the blobs that nobody reads, in the order of their names
+    inputs          the indices of the tops of input layers, which the caller fills
+    outputs         the indices of the blobs that no layer reads, in the order of their names
     """
 
     blob_names: list[str] = field(default_factory=list)
@@ -59,42 +59,65 @@ def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
 
     NetError for a bottom that no layer makes before, and for a top that two layers make.
     """
-    wiring, guard = Wiring(), _InPlaceGuard()
-    inputs: set[int] = set()
-    index: dict[str, int] = {}   # the latest blob of each name
-    unread: dict[str, int] = {}  # those that no layer has read yet
-    for i, (layer, cls) in enumerate(zip(net.layer, classes, strict=True)):
-        wiring.bottoms.append([])
-        for j, name in enumerate(layer.bottom):
-            if name not in unread:
-                raise unknown_bottom(net, i, j, list(unread))
-            wiring.bottoms[i].append(unread.pop(name))
-        wiring.tops.append([])
-        wiring.in_place.append(False)
-        for j, name in enumerate(layer.top):
-            if not name:
-                raise NetError(f"layer {layer.name!r} ({layer.type}): top {j} has an empty name")
-            wants_in_place = j < len(layer.bottom) and name == layer.bottom[j]
-            if wants_in_place and cls.in_place and guard.allows(wiring.bottoms[i][j], layer.name):
-                top, wiring.in_place[i] = wiring.bottoms[i][j], True
-            elif wants_in_place and wiring.bottoms[i][j] in inputs:
-                raise of_layer(net.layer, i, NetError(
-                    f"layer {layer.name!r} ({layer.type}) does not run in place, but its top has the name of the net's "
-                    f"input {name!r}", hint="give the top a name of its own"))
-            elif name in index and not wants_in_place:
-                raise of_layer(net.layer, i, _made_twice(net, layer, name))
-            else:
-                top = _add_blob(wiring, name)
-            index[name] = unread[name] = top
-            wiring.tops[i].append(top)
+    connector = _Connector(net)
+    for i, cls in enumerate(classes):
+        connector.connect(i, cls)
+    connector.wiring.outputs = [blob for _, blob in sorted(connector.unread.items())]
+    return connector.wiring
+
+
+class _Connector:
+    """Wires one layer after the other, in the order of the net: each reads blobs that earlier layers made."""
+
+    def __init__(self, net: Any) -> None:
+        self.net = net
+        self.wiring = Wiring()
+        self.guard = _InPlaceGuard()
+        self.inputs: set[int] = set()     # as wiring.inputs
+        self.names: set[str] = set()      # of all blobs so far
+        self.unread: dict[str, int] = {}  # the latest blob of each name that no layer has read yet
+
+    def connect(self, i: int, cls: type[Layer]) -> None:
+        layer = self.net.layer[i]
+        bottoms = [self._read(i, j, name) for j, name in enumerate(layer.bottom)]
+        tops = [self._make(i, j, name, cls, bottoms) for j, name in enumerate(layer.top)]
+        in_place = any(top in bottoms for top in tops)
         if cls.is_input:
-            wiring.inputs += wiring.tops[i]
-            inputs.update(wiring.tops[i])
+            self.wiring.inputs += tops
+            self.inputs.update(tops)
         if cls.auto_tops:
-            wiring.tops[i] += [_add_blob(wiring, AUTOMATIC) for _ in range(limits(cls.tops)[0] - len(layer.top))]
-        guard.add(layer.name, cls, wiring.bottoms[i], wiring.tops[i])
-    wiring.outputs = [unread[name] for name in sorted(unread)]
-    return wiring
+            tops += [_add_blob(self.wiring, AUTOMATIC) for _ in range(limits(cls.tops)[0] - len(layer.top))]
+        self.wiring.bottoms.append(bottoms)
+        self.wiring.tops.append(tops)
+        self.wiring.in_place.append(in_place)
+        self.guard.add(layer.name, cls, bottoms, tops)
+
+    def _read(self, i: int, j: int, name: str) -> int:
+        """The blob that bottom j of layer i reads. A blob is read once: a Split gives each reader one of its own."""
+        if name not in self.unread:
+            raise unknown_bottom(self.net, i, j, list(self.unread))
+        return self.unread.pop(name)
+
+    def _make(self, i: int, j: int, name: str, cls: type[Layer], bottoms: list[int]) -> int:
+        """The blob that top j of layer i writes: bottom j where it runs in place, else a new one."""
+        layer = self.net.layer[i]
+        if not name:
+            raise NetError(f"layer {layer.name!r} ({layer.type}): top {j} has an empty name")
+        wants_in_place = j < len(layer.bottom) and name == layer.bottom[j]
+        if wants_in_place and cls.in_place and self.guard.allows(bottoms[j], layer.name):
+            top = bottoms[j]
+        elif wants_in_place and bottoms[j] in self.inputs:
+            # In a new blob of the same name, the caller could no longer find the input to fill.
+            raise of_layer(self.net.layer, i, NetError(
+                f"layer {layer.name!r} ({layer.type}) does not run in place, but its top has the name of the net's "
+                f"input {name!r}", hint="give the top a name of its own"))
+        elif name in self.names and not wants_in_place:
+            raise of_layer(self.net.layer, i, _made_twice(self.net, layer, name))
+        else:
+            top = _add_blob(self.wiring, name)
+        self.names.add(name)
+        self.unread[name] = top
+        return top
 
 
 def _made_twice(net: Any, layer: Any, name: str) -> NetError:
@@ -113,10 +136,11 @@ def _add_blob(wiring: Wiring, name: str) -> int:
 
 
 class _InPlaceGuard:
-    """Keeps an in-place layer from overwriting what somebody still reads: an earlier layer's backward, or a layer in
-    another branch.
+    """Keeps a layer from running in place on values that are read later.
 
-    Caffe overwrites it and computes a wrong gradient. Here the layer then gets memory of its own.
+    They may be read by the backward pass of an earlier layer, or by a layer in another branch.
+
+    Caffe overwrites them and computes a wrong gradient. Here the layer gets memory of its own instead.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""What happens to a NetParameter before the first layer is made: pure functions, one after another.
+"""Passes: functions that change a NetParameter before the first layer is made, one after another.
 
-Each pass copies its argument and returns the changed copy; run twice, it changes nothing more.
+Each pass copies its argument and returns the changed copy. To run a pass a second time changes nothing more.
 `minicaffe show NET --after PASS` prints the net after any of them.
 """
 
@@ -24,14 +24,14 @@ PASSES: tuple[tuple[str, Pass], ...] = (*UPGRADES, ("filter", filter_layers), ("
 
 
 def upgrade(net: Any) -> Any:
-    """The net in today's format: every old form of layers and fields rewritten."""
+    """The net in today's format, without old forms of layers and fields."""
     for _, run in UPGRADES:
         net = run(net)
     return net
 
 
 def apply(net: Any, after: str = "insert_splits") -> Any:
-    """The net after every pass up to and including `after`; NetError for an unknown pass."""
+    """The net after all passes up to `after`, this one included. NetError where there is no such pass."""
     names = [name for name, _ in PASSES]
     if after not in names:
         raise NetError(f"there is no pass {after!r}; in order they are {', '.join(names)}",

@@ -12,8 +12,8 @@ from minicaffe.proto import NetParameter
 def filter_layers(net: Any) -> Any:
     """The net with only the layers that its `state` includes.
 
-    A layer with include rules stays where one of them is met; one with exclude rules stays where none is; one
-    with neither stays. NetError for a layer that has both.
+    A layer with include rules stays where one of them is met. A layer with exclude rules stays where none of them is
+    met. A layer with no rules stays. NetError for a layer that has rules of both kinds.
     """
     kept = NetParameter()
     kept.CopyFrom(net)
@@ -63,7 +63,7 @@ def meets(state: Any, rule: Any, layer_name: str) -> bool:
 
 
 def warn_of_state(net: Any) -> None:
-    """Warn of a stage or a level in a net's state of which no rule of its layers speaks."""
+    """Warn of a stage or a level in a net's state that no rule of its layers mentions: it may be misspelt."""
     rules = [rule for layer in (*net.layer, *net.layers) for rule in (*layer.include, *layer.exclude)]
     known = sorted({stage for rule in rules for stage in (*rule.stage, *rule.not_stage)})
     for stage in net.state.stage:

@@ -17,7 +17,8 @@ Top = tuple[int, int]  # (layer index, top index): in-place layers make several 
 def insert_splits(net: Any) -> Any:
     """The net with Split layers, named as Caffe names them: `ip2_ip2_0_split` with tops `ip2_ip2_0_split_0`, ...
 
-    A top with a loss_weight counts as read by its own loss. NetError for a bottom that no earlier layer makes.
+    A top with a loss_weight counts as read by its own loss, and gets a Split where a layer reads it too. NetError for
+    a bottom that no earlier layer makes.
     """
     sources = find_sources(net)
     readers = Counter(top for bottoms in sources for top in bottoms)
@@ -37,7 +38,7 @@ def insert_splits(net: Any) -> Any:
         for j in range(len(layer.top)):
             if readers[i, j] > 1:
                 _add_split(split, net, (i, j), readers[i, j], losses.get((i, j)))
-                if (i, j) in losses:
+                if (i, j) in losses:  # the split's first top has the weight now
                     copy.loss_weight[j] = 0
     return split
 
@@ -51,12 +52,13 @@ def find_sources(net: Any) -> list[list[Top]]:
             if name not in latest:
                 raise unknown_bottom(net, i, j, list(latest))
         sources.append([latest[name] for name in layer.bottom])
+        # After the bottoms: a layer that runs in place reads the top of the layer before, not its own.
         latest.update((name, (i, j)) for j, name in enumerate(layer.top))
     return sources
 
 
 def is_split(layer: Any) -> bool:
-    """Whether a layer's definition is a Split, which has no name that the net's author would know."""
+    """Whether a layer is a Split. The net's author seldom wrote it, and so does not know its name."""
     return bool(layer.type == "Split")
 
 
@@ -78,7 +80,7 @@ def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: lis
 
 
 def of_layer(layers: Sequence[Any], index: int, error: Located) -> Located:
-    """The error, made to say which layer it is about where several have the same name."""
+    """The same error, which now tells which layer it is about where several have the same name."""
     error.rank = rank(layers, index)
     return error
 

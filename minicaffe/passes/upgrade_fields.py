@@ -1,4 +1,4 @@
-"""Fields that Caffe replaced later: net inputs became an Input layer, BatchNorm's blobs lost their rates."""
+"""Replace fields that Caffe gave up: a net's inputs become an Input layer, and BatchNorm's blobs are not learned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from minicaffe.proto import NetParameter
 
 
 def upgrade_fields(net: Any) -> Any:
-    """The net with `input`, `input_dim` and `input_shape` as an Input layer, and three-param BatchNorms unlearned."""
+    """The net with an Input layer for `input` and its shapes, and with lr_mult 0 for BatchNorm's three blobs."""
     upgraded = NetParameter()
     upgraded.CopyFrom(net)
     if net.input:
@@ -19,7 +19,7 @@ def upgrade_fields(net: Any) -> Any:
         _warn_of_shapes(upgraded)
     for layer in upgraded.layer:
         if layer.type == "BatchNorm" and len(layer.param) == 3:
-            for spec in layer.param:  # mean, variance and their weight are measured, not learned
+            for spec in layer.param:  # Caffe: mean, variance and their factor are measured, not learned
                 spec.lr_mult = spec.decay_mult = 0
     return upgraded
 

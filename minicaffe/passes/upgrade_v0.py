@@ -66,13 +66,14 @@ def upgrade_v0(net: Any) -> Any:
         for j, name in enumerate(layer.bottom):
             if name in padding:
                 _take_padding(new, j, layer, padding[name])
-        for name in layer.top:
+        for name in layer.top:  # from here on the name means this layer's top, no longer the padded blob
             padding.pop(name, None)
         upgraded.layers.append(new)
     return upgraded
 
 
 def _take_padding(new: Any, j: int, layer: Any, padding: Any) -> None:
+    """Let the new layer pad its bottom j itself, and read what the padding layer reads."""
     if layer.layer.type not in ("conv", "pool") or len(layer.bottom) != 1 or len(padding.bottom) != 1:
         raise NetError(f"layer {layer.layer.name!r} ({layer.layer.type}) reads the padding layer "
                        f"{padding.layer.name!r}: only a conv or pool layer with that one bottom can")
@@ -111,7 +112,7 @@ def _upgrade_layer(layer: Any) -> Any:
 
 
 def _move(old: Any, field: Any, value: Any, new: Any, message: str) -> None:
-    """Put one flat V0 field into the message that took it over."""
+    """Put a field of the flat V0 message where it stands today: into the message of the layer's type."""
     if field.name == message:  # hdf5_output_param was a message of its own from the start
         getattr(new, message).CopyFrom(value)
         return

@@ -7,7 +7,7 @@ from typing import Any
 from minicaffe.errors import NetError
 from minicaffe.proto import LayerParameter, NetParameter, V1LayerParameter
 
-# V1 types whose present name is not the enum's words in capitals put together (EUCLIDEAN_LOSS -> EuclideanLoss)
+# The rule is EUCLIDEAN_LOSS -> EuclideanLoss; these V1 types have another name today
 TYPES = {"ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "HDF5_DATA": "HDF5Data", "HDF5_OUTPUT": "HDF5Output",
          "IM2COL": "Im2col",
          "LRN": "LRN", "MVN": "MVN", "NONE": "", "RELU": "ReLU", "SOFTMAX_LOSS": "SoftmaxWithLoss", "TANH": "TanH"}
@@ -57,7 +57,7 @@ def _upgrade_layer(old: Any) -> Any:
 
 
 def _move_transform(layer: Any, source: Any) -> None:
-    """scale, mean_file, crop_size and mirror once stood in the data layer's own message."""
+    """Move scale, mean_file, crop_size and mirror, which once stood in the data layer's own message."""
     for name in ("scale", "mean_file", "crop_size", "mirror"):
         if source.HasField(name):
             setattr(layer.transform_param, name, getattr(source, name))

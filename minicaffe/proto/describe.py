@@ -1,4 +1,4 @@
-"""What a field is, in words: its type, its default and the comment that caffe.proto has for it."""
+"""Describe a field in words: its type, its default, and its comment in caffe.proto."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def type_name(field: Any) -> str:
 
 
 def default(field: Any) -> str:
-    """What a field reads as where it is not set, as a prototxt would say it; "" for a message and a repeated field."""
+    """The default of a field as a prototxt writes it; "" for a message and a repeated field."""
     if not field.has_default_value:
         return ""
     if field.enum_type:
@@ -43,5 +43,5 @@ def comments() -> dict[str, dict[str, str]]:
 def sentence(message: str, field: Any) -> str:
     """The comment for a field of a message, and its default: 'how many are read ahead. Default: 4'; or ''."""
     comment = comments().get(message, {}).get(field.name, "").removesuffix(".")
-    stands_for = f"Default: {default(field)}" if default(field) else ""
-    return ". ".join(part for part in (comment, stands_for) if part)
+    fallback = f"Default: {default(field)}" if default(field) else ""
+    return ". ".join(part for part in (comment, fallback) if part)

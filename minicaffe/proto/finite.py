@@ -10,9 +10,9 @@ MAY_BE_INFINITE = ("clip_gradients", "clip_param.min", "clip_param.max")  # infi
 
 
 def not_finite(message: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """The fields of a message and of those in it that are NaN or infinite: ('lrn_param.alpha', nan).
+    """The numbers in a message, and in messages inside it, that are NaN or infinite: ('lrn_param.alpha', nan).
 
-    Blobs are left out: they hold data.
+    Blobs are left out, for their numbers are data.
     """
     for field, value in message.ListFields():
         name = path + field.name

@@ -73,14 +73,14 @@ _DEPTHWISE = re.compile(r"depth_?wise|^conv\w*dw|dw_?conv", re.IGNORECASE)
 
 
 def fork_type_hint(layer_type: str) -> str:
-    """How Caffe's own types do what a fork's type does, or an empty string."""
+    """How to do with Caffe's own types what a fork's type does; '' for other types."""
     if _DEPTHWISE.search(layer_type):
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
     return _CURES["bn_param"] if layer_type.upper() == "BN" else ""
 
 
 def fork_hint(field: str) -> str:
-    """Where a field unknown to Caffe comes from, or an empty string."""
+    """Which fork has a field that Caffe lacks, or what Caffe has instead; '' where that is not known."""
     if field in _CURES:
         return _CURES[field]
     fork = FORK_FIELDS.get(field)

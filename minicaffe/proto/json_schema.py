@@ -1,7 +1,7 @@
-"""A JSON Schema of Caffe's messages as YAML: editors complete and check a net with it while it is written.
+"""A JSON Schema of Caffe's messages in YAML. With it an editor completes and checks a net while it is written.
 
-The form is draft 07, which editors' YAML extensions read. The schema accepts what `yaml_text` accepts, in YAML's
-plain spelling: an editor may point at `yes` for true, or at an enum's number, where minicaffe reads them.
+It is written in draft 07, which the YAML extensions of editors read. It accepts what `yaml_text` accepts, but only
+in the usual spelling: an editor may object to `yes` for true, or to an enum's number, though minicaffe reads them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Words = Mapping[str, Sequence[str]]  # 'LayerParameter.type' -> the strings that
 
 
 def schema(message: str, title: str, words: Words) -> dict[str, Any]:
-    """The schema of a message; `words` are offered for their fields, where any other string is accepted too."""
+    """The schema of a message. An editor offers `words` for their fields; any other string is accepted too."""
     definitions: dict[str, Any] = {}
     waiting = [message]
     while waiting:
@@ -48,7 +48,7 @@ def _field(message: str, field: Any, words: Words) -> dict[str, Any]:
     if proto.is_repeated(field):
         value = {"anyOf": [value, {"type": "array", "items": value}]}
     elif field.message_type:
-        value = {"allOf": [value]}  # beside a bare $ref a description would be passed over
+        value = {"allOf": [value]}  # draft 07 passes over all that stands beside a $ref, and so over the description
     said = describe.sentence(message, field)
     return {**({"description": said} if said else {}), **value}
 

@@ -1,8 +1,8 @@
-"""A prototxt laid out anew, with its comments: what `minicaffe fmt` does.
+"""Lay out a prototxt anew and keep its comments: what `minicaffe fmt` does.
 
     two blanks a level, one field a line, `{}` for `<>`, no colon before a message, no `;` or `,` between fields
     a message or a list that stands on one line stays there while the line is no longer than WIDTH
-    at most one empty line between two fields, none at the begin and the end of a message
+    at most one empty line between two fields, none at the beginning and the end of a message
     comments, the order of the fields, and the text of each value stay as they are
 """
 
@@ -21,7 +21,7 @@ WIDTH = 120
 
 @dataclass
 class _Token:
-    """A piece of the text, and how many line ends stand between it and the piece before."""
+    """A piece of the text, and how many line ends there are between the piece before and this one."""
 
     kind: str
     text: str
@@ -30,7 +30,7 @@ class _Token:
 
 @dataclass
 class _Item:
-    """A comment on a line of its own (without a name), or a field with its value; and what stands behind it."""
+    """A field with its value and the comment behind it; or, without a name, a comment on a line of its own."""
 
     name: str = ""
     value: _Message | _List | list[_Token] = field(default_factory=list)  # the tokens: parts of one string, or one word
@@ -53,8 +53,8 @@ class _List(_Message):
 def reformat(text: str, message: Any, filename: str = "<string>") -> str:
     """The text of a prototxt, laid out anew; `message` is an empty message of its kind.
 
-    ProtoError, as `parse` has it, for a text that is no prototxt of that kind. The result is parsed too: it says the
-    same, and has the same comments.
+    ProtoError as for `parse` where the text is no prototxt of that kind. The result is parsed again and compared, so
+    it never has another meaning or other comments than the text.
     """
     kind = type(message)
     said = parse(text, message, filename).SerializeToString(deterministic=True)
@@ -87,7 +87,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.tokens, self.at = list(_tokens(text)), 0
         if self.tokens:
-            self.tokens[0].lines_before = 1  # a comment here stands behind nothing
+            self.tokens[0].lines_before = 1  # a comment at the very beginning stands on a line of its own
 
     def items(self, end: str) -> _Message:
         """The fields of a message, up to the bracket that ends it."""
@@ -122,7 +122,7 @@ class _Reader:
         return found
 
     def value(self) -> _Message | _List | list[_Token]:
-        """A message, a list, or the tokens of one value: a string may have several parts, with comments between."""
+        """Read a message, a list, or the tokens of one value. A string may have parts, with comments between."""
         token = self.next()
         if token.text in ("{", "<"):
             return self.items("}" if token.text == "{" else ">")
@@ -136,7 +136,7 @@ class _Reader:
         return parts
 
     def comments_before_value(self) -> list[_Token]:
-        """Go on to a field's value, over the colon; the comments on the way."""
+        """Skip the colon before a field's value, and return the comments that stand there."""
         found = []
         while (token := self.tokens[self.at]).kind == "comment" or token.text == ":":
             found += [token] if token.kind == "comment" else []
@@ -194,7 +194,7 @@ def _item_lines(item: _Item, level: int, separator: str) -> Iterator[str]:
 
 
 def _scalar_lines(start: str, parts: list[_Token], margin: str, end: str) -> Iterator[str]:
-    """A value's parts, those of a string on as many lines as they were."""
+    """The lines of a value. The parts of a string stay on as many lines as they were."""
     line, after_comment = start + parts[0].text, False
     for part in parts[1:]:
         if part.lines_before or after_comment:
@@ -207,14 +207,14 @@ def _scalar_lines(start: str, parts: list[_Token], margin: str, end: str) -> Ite
 
 
 def _joint(item: _Item) -> str:
-    """What stands between a field's name and its value."""
+    """The text between a field's name and its value."""
     if not item.name:
         return ""
     return " " if isinstance(item.value, _Message) and not isinstance(item.value, _List) else ": "
 
 
 def _on_one_line(value: _Message) -> str:
-    """The message or list with its brackets on one line, "" where it does not stand on one."""
+    """The message or list with its brackets on one line; "" where its author did not write it on one."""
     if value.comment or (value.items and not value.on_one_line):
         return ""
     parts = []

@@ -1,4 +1,4 @@
-"""The lines of a file on which a message's fields stand. They are looked up only when an error has to name one."""
+"""Find the line of a field in the text of a definition. The text is searched only when an error has to name a line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-Entry = tuple[str, int, str]  # path with an index at every step, line, text of a scalar
-DEEPEST = 50  # messages within messages that are walked; Caffe's have seven
+from minicaffe.proto.lines import DEEPEST, FieldLine
 
 TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<space>\s+) | (?P<string>"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?)
@@ -21,40 +20,26 @@ def is_yaml(filename: str) -> bool:
     return filename.lower().endswith((".yaml", ".yml"))
 
 
-def excerpt(text: str, line: int, column: int) -> str:
-    """The line (counted from 1) with a caret under the column (from 1), cut to the part that matters."""
-    lines = text.split("\n")
-    if not 1 <= line <= len(lines):
-        return ""
-    shown = lines[line - 1].rstrip("\r").expandtabs(1)
-    column = min(max(column, 1), len(shown) + 1)
-    if len(shown) > 120:
-        start = max(0, column - 60)
-        shown, column = shown[start : start + 100], column - start
-    return f"    {shown}\n    {' ' * (column - 1)}^"
-
-
 class Source:
-    """The text of a net or solver. It finds the line for the path of a field.
+    """The text of a net or solver, which finds the line of a field by the field's path.
 
     No method raises an error: for a text that cannot be read it finds no lines.
     """
 
     def __init__(self, text: str, filename: str = "<string>") -> None:
         self.text, self.filename = text, filename
-        self._entries: list[Entry] | None = None
+        self._entries: list[FieldLine] | None = None
 
     def where(self, path: str) -> str:
         """'net.prototxt:12' for a path such as 'layer[3].convolution_param.kernel_size[0]'.
 
-        An index that is left out is 0. A field that the text does not set is placed at the message that would
-        hold it.
+        An index that is left out is 0. For a field that is not set, the line is that of the message around it.
         """
         places: dict[str, int] = {}
         for known, line, _ in self._all():
             places.setdefault(known, line)
         steps = [step if step.endswith("]") else f"{step}[0]" for step in path.strip().split(".") if step]
-        while steps:
+        while steps:  # if not the field, then the message around it, and so on outwards
             line = places.get(".".join(steps), 0)
             if line:
                 return f"{self.filename}:{line}"
@@ -73,17 +58,19 @@ class Source:
         return [(index, names.get(path, ""), line) for index, (path, line) in enumerate(starts)]
 
     def layers_where(self, name: str, ranks: Sequence[int]) -> list[str]:
-        """'net.prototxt:12' for each of the layers of this name that `ranks` counts from 0; or the file's name."""
+        """'net.prototxt:12' for some of the layers of this name: the k-th one, from 0, for each k in `ranks`.
+
+        Where the line is not known, it is the file's name alone."""
         lines = [line for _, known, line in self.layer_lines() if known == name]
         return [f"{self.filename}:{(lines[rank:] or lines)[0]}" if lines else self.filename for rank in ranks]
 
-    def _all(self) -> list[Entry]:
+    def _all(self) -> list[FieldLine]:
         if self._entries is None:
             try:
                 if is_yaml(self.filename):
-                    from minicaffe.proto.yaml_text import entries
+                    from minicaffe.proto import yaml_text  # only here: a prototxt needs no PyYAML
 
-                    self._entries = list(entries(self.text))
+                    self._entries = list(yaml_text.entries(self.text))
                 else:
                     self._entries = list(_prototxt_entries(self.text))
             except Exception:  # a text too broken to be walked: the error that asked matters more
@@ -91,9 +78,10 @@ class Source:
         return self._entries
 
 
-def _prototxt_entries(text: str) -> Iterator[Entry]:
+def _prototxt_entries(text: str) -> Iterator[FieldLine]:
     """Each field set in a prototxt, in order: 'layer[0]', 'layer[0].name[0]', ..."""
-    outer: list[tuple[str, Counter[str], str]] = []  # what the messages around this one will go on with
+    # For each message around the present one: its prefix, its counts, and the name of the list that it stands in.
+    outer: list[tuple[str, Counter[str], str]] = []
     prefix, counts, name, in_list = "", Counter[str](), "", False
     line = name_line = 1
     for token in TOKEN.finditer(text):

@@ -1,4 +1,4 @@
-"""Prototxt and YAML as text. Errors of parsing show the place; what is formatted reads back as the same message."""
+"""Parse and format prototxt and YAML. A parse error shows its place; a formatted message parses as the same message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from google.protobuf import text_format
 
 from minicaffe.errors import ProtoError
-from minicaffe.proto.source import Source, excerpt, is_yaml
+from minicaffe.proto.lines import excerpt
+from minicaffe.proto.source import Source, is_yaml
 from minicaffe.proto.wording import explain
 
 __all__ = ["Source", "format", "format_for", "parse"]
@@ -43,7 +44,7 @@ def parse(text: str, message: Any, filename: str = "<string>") -> Any:
 def format(message: Any, *, ascii_only: bool = False) -> str:
     """The message as prototxt: two spaces a level, the shortest decimals that read back as the same float.
 
-    With `ascii_only` other letters are written as escapes.
+    With `ascii_only`, letters that are not ASCII are written as escapes.
     """
     return text_format.MessageToString(message, as_utf8=not ascii_only)
 
@@ -85,7 +86,7 @@ def _check_size(text: str, filename: str) -> None:
 
 
 def _most_values(text: str) -> int:
-    """No fewer than the values, or the pieces of strings, that the text sets."""
+    """An upper bound for the number of values in a text, found without parsing from the marks around values."""
     return max(sum(map(text.count, ":{<,")), sum(map(text.count, "\"'")) // 2)
 
 

@@ -1,4 +1,4 @@
-"""The errors of the text parsers in plain words, with a hint at what may have been meant."""
+"""Say the text parsers' errors in plain words, with a hint at what may have been meant."""
 
 from __future__ import annotations
 
@@ -20,12 +20,22 @@ def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
     """A sentence and a hint for a text parser's error in a line; `root` describes the outermost message."""
     if re.search(r"\bcodec can't |\bescape\b", error):
         return bad_escape(line)
+    return _about_names(error, root) or _about_value(error) or _about_marks(error) or (error, "")
+
+
+def _about_names(error: str, root: Any) -> tuple[str, str] | None:
+    """What the schema says against a name: it has no such field, or only one of it, or no such enum value."""
     if found := re.match(r'Message type "caffe\.(\w+)" has no field named "(.*)"', error, re.DOTALL):
         return unknown_field(proto.message_class(found[1]).DESCRIPTOR, found[2], root)
     if found := re.match(r'Message type "caffe\.(\w+)" should not have multiple "(\w+)" fields', error):
         return f"{found[2]!r} is specified multiple times in one {found[1]}, which takes it once", ""
     if found := re.match(r'Enum type "(caffe\.[\w.]+)" has no value (?:named|with number) (.*)\.$', error):
         return unknown_enum_value(proto.pool.FindEnumTypeByName(found[1]), found[2])
+    return None
+
+
+def _about_value(error: str) -> tuple[str, str] | None:
+    """A field has a value of another kind than its own."""
     if found := re.match(r"Expected string but found: '(.*)'", error):
         hint = f'strings stand in quotes: "{found[1]}"' if re.fullmatch(r"[\w./-]+", found[1]) else ""
         return f"expects a string in quotes, got {found[1] or 'the end of the file'}", hint
@@ -40,7 +50,12 @@ def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
         return f"a string without its ending quote: {found[1]}", ""
     if error.startswith("Value out of range"):
         return error[0].lower() + error[1:], "a size or count is never negative" if "-" in error else ""
-    if error == 'Expected "}".':
+    return None
+
+
+def _about_marks(error: str) -> tuple[str, str] | None:
+    """A brace, a colon or a field's name is missing where the parser looks for one."""
+    if error == 'Expected "}".':  # the parser looks for it beyond the last field of the file
         return "a '}' is missing: this message is still open at the end of the file", ""
     if error == 'Expected ":".':
         return "expects ':' here", "a field is written NAME: VALUE"
@@ -48,11 +63,11 @@ def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
         return f"expects {found[1]!r} here", ""
     if found := re.match(r"Expected identifier or number, got (.*)\.", error):
         return f"expects a field's name, got {found[1]!r}", "one '}' too many?" if found[1] == "}" else ""
-    return error, ""
+    return None
 
 
 def bad_escape(line: str) -> tuple[str, str]:
-    """The sentence and the hint for a string in which a backslash begins no escape that can be read."""
+    """The sentence and the hint for a string in which a backslash begins an escape that does not exist."""
     for string in _STRING.findall(line):
         if string.endswith('\\"'):
             return "a backslash makes the quote behind it a letter of the string, which then has no end", \
@@ -67,16 +82,16 @@ def bad_escape(line: str) -> tuple[str, str]:
 
 
 def windows_path(path: str) -> str:
-    """A Windows path with slashes, which every system takes and no string reads as escapes.
+    """A Windows path written with slashes, which every system takes and which begin no escapes.
 
-    Backslashes that have been read as escapes are found again: a tab in a path was \\t.
+    Escapes that were read by mistake are undone: a tab in a path was \\t.
     """
     slashes = path.replace("\\\\", "/").replace("\\", "/")
     return "".join(f"/{_ESCAPED[letter]}" if letter in _ESCAPED else letter for letter in slashes)
 
 
 def path_hint(path: str) -> str:
-    """The cure for a path with a line break or the like in it, which nobody can have meant; '' for other paths."""
+    """The cure for a path with a line break or the like in it, which is a mistake; '' for other paths."""
     if not any(letter in _ESCAPED for letter in path):
         return ""
     return f"a backslash begins an escape in a string, so this path holds {_listed(path)}; a path takes slashes: " \
@@ -104,9 +119,9 @@ def strings(message: Any) -> Iterator[str]:
 def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
     """The sentence and the hint for a field that `message` (a descriptor) does not have."""
     sentence = f"{message.name} has no field {name!r}"
-    if hint := fork_hint(name):
+    if hint := fork_hint(name):  # before near names: a fork's field may resemble one of Caffe's
         return sentence, hint
-    if name.isdigit():
+    if name.isdigit():  # after `0,5` the parser takes the 5 for the next field
         return sentence, f"a decimal is written with a point: 0.{name}"
     if name in ("layer", "layers") and message is not root:
         return sentence, f"is a '}}' missing above? The {message.name} before is still open"
@@ -118,13 +133,13 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
     near = _near_field(name, [field.name for field in message.fields])
     homes = [field.name for field in message.fields if field.message_type and field.message_type != message
              and name in field.message_type.fields_by_name and field.name.endswith("param")]
-    if homes and not near:
+    if homes and not near:  # a misspelt name is more likely than a field in the wrong message
         return sentence, "it belongs inside " + " or ".join(f"{home} {{ }}" for home in homes[:4])
     return sentence, near
 
 
 def _near_field(name: str, known: list[str]) -> str:
-    """As `near_names`. Fields that end in _param are compared without that ending, or all of them would be near."""
+    """As `near_names`, but names that end in _param are compared without it: else each would resemble all others."""
     if not name.endswith("_param"):
         return near_names(name, known)
     stems = [field.removesuffix("_param") for field in known if field.endswith("_param")]

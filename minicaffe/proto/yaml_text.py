@@ -13,9 +13,10 @@ The schema says how a scalar reads, not YAML: `1e-3` is a number where YAML 1.1 
 named `123` or `yes`. A repeated field takes a list or one value alone, an enum its value's name, a string its text;
 bytes that are no plain text stand as `!!binary`. Anchors, aliases and `<<` work.
 
-PyYAML reads the text into nodes and writes nodes as text. What becomes of a node is ours: PyYAML would decide without
-the schema what a scalar is, keep no lines and columns for errors, let the second of two equal keys win, and follow
-aliases of aliases without end; and protobuf's own way from dicts to messages has no places in its errors either.
+PyYAML only reads the text into nodes, and writes nodes as text. The step from nodes to messages is our own code, for
+four reasons. PyYAML decides without the schema what kind a scalar is. It keeps no lines and columns, which errors need,
+and neither does protobuf's reader of dicts. Of two equal keys it takes the second without a word. And it follows
+aliases of aliases without end.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from minicaffe.errors import ProtoError
 from minicaffe.log import visible
 from minicaffe.proto import is_repeated
 from minicaffe.proto.describe import RANGES, type_name
-from minicaffe.proto.source import DEEPEST, Entry, excerpt
+from minicaffe.proto.lines import DEEPEST, FieldLine, excerpt
 from minicaffe.proto.wording import unknown_enum_value, unknown_field
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -62,11 +63,12 @@ def format(message: Any) -> str:
     shown = yaml.serialize(node, Dumper=_Dumper, allow_unicode=True, width=110)
     if visible(shown) == shown:
         return shown
-    return yaml.serialize(node, Dumper=_Dumper, allow_unicode=False, width=110)  # as escapes, such as \u202E
+    # A character that could change how a terminal shows the text is written as an escape, such as \u202E.
+    return yaml.serialize(node, Dumper=_Dumper, allow_unicode=False, width=110)
 
 
-def entries(text: str) -> Iterator[Entry]:
-    """Each field set, in order, as `source.Source` wants it: 'layer[0]', 'layer[0].name[0]', ..."""
+def entries(text: str) -> Iterator[FieldLine]:
+    """Each field that is set, in order, for `source.Source`: 'layer[0]', 'layer[0].name[0]', ..."""
     yield from _entries(_compose(text), "", 0)
 
 
@@ -75,10 +77,10 @@ class _Refused(yaml.MarkedYAMLError):
 
 
 def _compose(text: str) -> Any:
-    """The root node; an error where there is too much of it.
+    """The root node. An error where the text has too many nodes, or is nested too deeply.
 
-    That is counted first: libyaml's composer overflows the C stack on deep nesting, and a few lines of aliases of
-    aliases stand for billions of nodes.
+    Both are counted before the nodes are made. libyaml overflows the C stack when it makes deeply nested nodes, and a
+    few lines of aliases of aliases stand for billions of nodes.
     """
     sizes, names = [0], [""]  # for each collection that is open: its nodes so far, those of aliases too, and its anchor
     anchors: dict[str, int] = {}  # the nodes of what an alias stands for
@@ -106,7 +108,7 @@ def _compose(text: str) -> Any:
     return yaml.compose(text, Loader=_Loader)
 
 
-def _entries(node: Any, prefix: str, depth: int) -> Iterator[Entry]:
+def _entries(node: Any, prefix: str, depth: int) -> Iterator[FieldLine]:
     if not isinstance(node, yaml.MappingNode) or depth > DEEPEST:
         return
     for key, value in node.value:
@@ -118,7 +120,7 @@ def _entries(node: Any, prefix: str, depth: int) -> Iterator[Entry]:
 
 
 class _Reader:
-    """One text on its way into a message."""
+    """Reads one text into a message."""
 
     def __init__(self, text: str, filename: str) -> None:
         self.text, self.filename = text, filename
@@ -143,7 +145,7 @@ class _Reader:
             raise ProtoError("too many mappings take in one another with <<", where=self.filename) from None
 
     def message(self, node: Any, message: Any, root: Any = None) -> None:
-        """Fill one message from a mapping; nothing at all stands for a message without fields."""
+        """Fill one message from a mapping. A null, or nothing at all, stands for a message without fields."""
         if _is_null(node):
             return
         descriptor = message.DESCRIPTOR
@@ -166,7 +168,7 @@ class _Reader:
         target: Any = getattr(message, field.name) if many or field.message_type else None
         for item in node.value if many and isinstance(node, yaml.SequenceNode) else [node]:
             if field.message_type:
-                if not many:
+                if not many:  # a message counts as given also where it has no fields
                     target.SetInParent()
                 self.message(item, target.add() if many else target)
             elif many:
@@ -175,7 +177,7 @@ class _Reader:
                 setattr(message, field.name, self.scalar(field, item))
 
     def pairs(self, node: Any) -> list[tuple[Any, Any]]:
-        """The fields of a mapping, its own and, where it lacks them, those it takes with `<<`."""
+        """The fields of a mapping: its own, and those that it lacks from the mappings that it merges with `<<`."""
         if id(node) in self.merged:
             return self.merged[id(node)]
         own = [(key, value) for key, value in node.value if key.tag != _TAG + "merge"]
@@ -193,7 +195,7 @@ class _Reader:
         return own
 
     def scalar(self, field: Any, node: Any) -> Any:
-        """The value of one scalar node as the field's type wants it."""
+        """The value of one scalar node, as the type of the field reads it."""
         kind = type_name(field)
         expected = _EXPECTED.get(kind, "an integer")
         if not isinstance(node, yaml.ScalarNode) or _is_null(node):
@@ -270,7 +272,7 @@ def _number(text: str) -> float | None:
 
 def _integer(text: str) -> int | None:
     try:
-        return None if "_" in text or len(text) > 40 else int(text, 0)
+        return None if "_" in text or len(text) > 40 else int(text, 0)  # 0: also 0x1F
     except ValueError:
         return None
 

@@ -17,11 +17,11 @@ from minicaffe.proto import TEST
 
 
 class Net(core.Net):
-    """A Net as pycaffe's users know it: `Net(model, TEST, weights=file)` or `Net(model, weights, TEST)`."""
+    """A Net with the calls of pycaffe: `Net(model, TEST, weights=file)` or `Net(model, weights, TEST)`."""
 
     def __init__(self, definition: PathLike | Any, *args: Any, phase: int | None = TEST, level: int = 0,
                  stages: Sequence[str] | None = None, weights: str | Sequence[str] = (), **options: Any) -> None:
-        for arg in args:
+        for arg in args:  # pycaffe takes the weights and the phase in either order
             if isinstance(arg, (str, os.PathLike)):
                 weights = os.fspath(arg)
             else:
@@ -30,11 +30,14 @@ class Net(core.Net):
 
     def forward(self, blobs: Sequence[str] | None = None, start: str | None = None,  # type: ignore[override]
                 end: str | None = None, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Run forward from layer `start` to layer `end`; the data of the outputs, of `end`'s tops, and of `blobs`.
+        """Run forward from layer `start` to layer `end`, and return arrays by blob name.
+
+        They are the data of the outputs, or of `end`'s tops where it is given, and of the blobs in `blobs`.
 
         inputs    arrays for the Input layers' blobs, by name, in the blobs' shapes
         """
         if inputs:
+            # A whole pass needs all inputs. One that starts later may be given any blob.
             if start is None and set(inputs) != set(self.inputs):
                 raise NetError(f"the net's inputs are {', '.join(self.inputs)}, got {', '.join(inputs)}")
             for name, values in inputs.items():
@@ -45,7 +48,9 @@ class Net(core.Net):
 
     def backward(self, diffs: Sequence[str] | None = None, start: str | None = None,  # type: ignore[override]
                  end: str | None = None, **outputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Run backward from layer `start` to layer `end`; the diffs of the inputs, of `end`'s bottoms, of `diffs`.
+        """Run backward from layer `start` to layer `end`, and return arrays by blob name.
+
+        They are the diffs of the inputs, or of `end`'s bottoms where it is given, and of the blobs in `diffs`.
 
         outputs    arrays for the outputs' diffs, by name
         """
@@ -59,7 +64,7 @@ class Net(core.Net):
         """Copy learned blobs from a weight file of any format, by layer name."""
         self.copy_trained_from(path)
 
-    load_hdf5 = copy_from
+    load_hdf5 = copy_from  # the file's content decides how it is read
 
     def share_with(self, other: core.Net) -> None:
         """Use the memory of another net's learned blobs, by layer name."""

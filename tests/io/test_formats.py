@@ -45,7 +45,7 @@ def blobs_of(layers):
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.product(SUFFIXES, repeat=2)))
 def test_every_way_round_keeps_the_bits(first, second, layers, tmp_path):
-    """this test shows that A to B and back to A gives the same numbers, whatever A and B are."""
+    """A to B and back to A gives the same numbers, whatever A and B are."""
     weights.write(tmp_path / f"a{first}", layers)
     weights.write(tmp_path / f"b{second}", weights.read(tmp_path / f"a{first}"))
     weights.write(tmp_path / f"c{first}", weights.read(tmp_path / f"b{second}"))
@@ -56,7 +56,7 @@ def test_every_way_round_keeps_the_bits(first, second, layers, tmp_path):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_content_and_not_the_name_decides(suffix, layers, tmp_path):
-    """this test shows that a file under another format's name is read all the same, and written twice is the same."""
+    """A file under another format's name is read all the same, and written twice is the same."""
     weights.write(tmp_path / f"a{suffix}", layers)
     weights.write(tmp_path / f"b{suffix}", layers)
     whole = (tmp_path / f"a{suffix}").read_bytes()
@@ -69,7 +69,7 @@ def test_content_and_not_the_name_decides(suffix, layers, tmp_path):
 
 
 def test_numpy_reads_npz(layers, tmp_path):
-    """this test shows the arrays' names, and that numpy alone reads and writes such a file, compressed or not."""
+    """The arrays have their names, and numpy alone reads and writes such a file, compressed or not."""
     weights.write(tmp_path / "a.npz", layers)
     with np.load(tmp_path / "a.npz") as arrays:
         assert ["conv/0", "conv/1", "in/1x1/0", "in/1x1/1", "schön/0"] == arrays.files
@@ -81,7 +81,7 @@ def test_numpy_reads_npz(layers, tmp_path):
 
 
 def test_the_bytes_of_safetensors(tmp_path):
-    """this test shows the format byte by byte: length, JSON header, data at a multiple of eight."""
+    """The file is, byte by byte: the length, a JSON header, and data at a multiple of eight."""
     weights.write(tmp_path / "a.safetensors", [LayerWeights("c", "Scale", [np.array([[1, 2, 3]], np.float32)])])
     data = (tmp_path / "a.safetensors").read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
@@ -99,7 +99,7 @@ def put(path, header, data):
 
 
 def test_other_number_types(tmp_path):
-    """this test shows that halves, bfloat16 and integers arrive as float32, in the order of the data."""
+    """Halves, bfloat16 and integers arrive as float32, in the order of the data."""
     header = {"b/0": {"dtype": "F16", "shape": [2], "data_offsets": [2, 6]},
               "a/0": {"dtype": "BF16", "shape": [], "data_offsets": [0, 2]},
               "b/1": {"dtype": "I8", "shape": [3], "data_offsets": [6, 9]}}
@@ -132,13 +132,13 @@ F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     ({"a/0": F32, "a/00": {**F32, "data_offsets": [8, 16]}}, bytes(16), "two arrays are blob 0 of layer 'a'"),
 ])
 def test_damaged_safetensors(header, data, words, tmp_path):
-    """this test shows that a header which contradicts the data, or itself, is an error with the numbers."""
+    """A header which contradicts the data, or itself, is an error with the numbers."""
     with pytest.raises(DataError, match=words):
         weights.read(put(tmp_path / "a.safetensors", header, data))
 
 
 def test_damaged_npz(tmp_path):
-    """this test shows that pickles, claims of size and broken members are errors, before memory is taken."""
+    """Pickles, claims of size and broken members are errors, before memory is taken."""
     np.savez(tmp_path / "objects.npz", **{"a/0": np.array([{}], object)})
     with pytest.raises(DataError, match="holds object, not numbers"):
         weights.read(tmp_path / "objects.npz")
@@ -168,7 +168,7 @@ def test_damaged_npz(tmp_path):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_reading_takes_no_more_than_twice_the_file(suffix, tmp_path):
-    """this test shows the memory that a large blob costs on its way in."""
+    """Reading a large blob takes little memory beside the blob itself."""
     blob = np.ones((1000, 1000), np.float32)
     weights.write(tmp_path / f"a{suffix}", [LayerWeights("a", "InnerProduct", [blob])])
     weights.read(tmp_path / f"a{suffix}")
@@ -185,7 +185,7 @@ def test_reading_takes_no_more_than_twice_the_file(suffix, tmp_path):
     ("-" * 9000 + "1", "the header of a/0.npy is nested too deeply"), ("'abc", "Cannot parse header"),
     ("(" * 9000 + ")" * 9, "EOF in multi-line statement")])
 def test_npz_headers_that_are_no_header(header, words, tmp_path):
-    """What Python's own reader of them stumbles over is damage, not a crash and not want of memory."""
+    """A header that Python's own reader fails on is damage, not a crash and not a lack of memory."""
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         text = header.encode() + b"\n"
         archive.writestr("a/0.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + b"\0" * 4)
@@ -241,19 +241,19 @@ def test_a_name_longer_than_npz_has_room_for(tmp_path):
 
 
 def test_layers_of_one_name(tmp_path):
-    """this test shows that only a .caffemodel holds two layers of one name, and that the others say so."""
-    twins = [LayerWeights("a", "Scale", [np.array([k], np.float32)]) for k in (1, 2)]
-    weights.write(tmp_path / "a.caffemodel", twins)
+    """Only a .caffemodel holds two layers of one name, and the other formats say so."""
+    pair = [LayerWeights("a", "Scale", [np.array([k], np.float32)]) for k in (1, 2)]
+    weights.write(tmp_path / "a.caffemodel", pair)
 
     assert [[1.0], [2.0]] == [layer.blobs[0].tolist() for layer in weights.read(tmp_path / "a.caffemodel")]
     for suffix in SUFFIXES[1:]:
         with pytest.raises(DataError, match="two layers of the name 'a' have blobs"):
-            weights.write(tmp_path / f"a{suffix}", twins)
+            weights.write(tmp_path / f"a{suffix}", pair)
         assert not (tmp_path / f"a{suffix}").exists()
 
 
 def test_a_blob_of_another_layer_is_left_out(tmp_path):
-    """this test shows that what HDF5 does not store stays absent, and that a .caffemodel needs the net for it."""
+    """What HDF5 does not store stays absent, and a .caffemodel needs the net for it."""
     tied = [LayerWeights("b", "InnerProduct", [np.empty(0, np.float32), np.ones(3, np.float32)])]
     for suffix in SUFFIXES[1:]:
         weights.write(tmp_path / f"a{suffix}", tied)
@@ -263,7 +263,7 @@ def test_a_blob_of_another_layer_is_left_out(tmp_path):
 
 
 def test_names_that_hdf5_cannot_hold(tmp_path, caplog):
-    """this test shows that a layer without a name is refused, and a slash, which Caffe cannot read, warned of."""
+    """A layer without a name is refused, and a slash, which Caffe cannot read, warned of."""
     blob = [np.ones(2, np.float32)]
     for name in ("", "a//b", "/a", "."):
         with pytest.raises(DataError, match=f"HDF5 cannot hold a layer of the name '{name}'"):
@@ -277,7 +277,7 @@ def test_names_that_hdf5_cannot_hold(tmp_path, caplog):
 
 
 def test_hdf5_that_refers_to_itself_or_elsewhere(tmp_path):
-    """this test shows that a group in itself and a link to another file end in an error."""
+    """A group in itself and a link to another file end in an error."""
     import h5py
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -299,20 +299,20 @@ def test_hdf5_that_refers_to_itself_or_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize("where", ["external storage", "a virtual dataset", "a link", "a link to a link", "a group"])
-@pytest.mark.parametrize("door", ["weights", "solver state", "text"])
-def test_hdf5_values_in_another_file(where, door, tmp_path):
-    """this test shows that no HDF5 file makes us read another one, which could be any that the user may read."""
+@pytest.mark.parametrize("holder", ["weights", "solver state", "text"])
+def test_hdf5_values_in_another_file(where, holder, tmp_path):
+    """No HDF5 file makes us read another one, which could be any that the user may read."""
     import h5py
 
     place, kind = {"weights": ("data/a/0", "f4"), "solver state": ("history/0", "f4"),
-                   "text": ("learned_net", "S32")}[door]
+                   "text": ("learned_net", "S32")}[holder]
     folder, _, name = place.rpartition("/")
     (tmp_path / "secret").write_bytes(b"a password of thirty-two letters")
     count = 32 // np.dtype(kind).itemsize
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file.create_dataset(place, data=np.frombuffer((tmp_path / "secret").read_bytes(), kind))
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        if door != "weights":
+        if holder != "weights":
             file["iter"], file["current_step"] = [3], [0]
             file.create_group("history")
         group = file.require_group(folder) if folder and where != "a group" else file
@@ -333,11 +333,11 @@ def test_hdf5_values_in_another_file(where, door, tmp_path):
             group[name] = h5py.ExternalLink("other.h5", place)
 
     with pytest.raises(DataError, match=r"a\.h5: .*another file"):
-        (weights if door == "weights" else solverstate).read(tmp_path / "a.h5")
+        (weights if holder == "weights" else solverstate).read(tmp_path / "a.h5")
 
 
 def test_hdf5_names_that_are_no_text(tmp_path):
-    """this test shows that bytes that are no UTF-8 are replaced, as in a caffemodel, and can be written on."""
+    """Bytes that are no UTF-8 are replaced, as in a caffemodel, and can be written on."""
     import h5py
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -352,7 +352,7 @@ def test_hdf5_names_that_are_no_text(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_an_hdf5_file_that_cannot_be_opened(tmp_path, monkeypatch):
-    """this test shows that what is missing, a folder, a pipe or of another kind is not called damaged."""
+    """What is missing, a folder, a pipe or of another kind is not called damaged."""
     os.mkfifo(tmp_path / "pipe.h5")
     (tmp_path / "page.h5").write_text("<!doctype html>")
     weights.write(tmp_path / "model.h5", [LayerWeights("a", "Scale", [np.ones(1, np.float32)])])
@@ -370,11 +370,51 @@ def test_an_hdf5_file_that_cannot_be_opened(tmp_path, monkeypatch):
         weights.read(tmp_path / "model.h5")
 
 
+@pytest.mark.parametrize("mistake", [TypeError, ValueError, KeyError, RuntimeError, OSError])
+def test_our_own_mistake_is_not_called_a_damaged_hdf5_file(mistake, tmp_path, monkeypatch):
+    """Only what h5py raises means a damaged file. An error in our own code keeps its name and its traceback."""
+    weights.write(tmp_path / "model.h5", [LayerWeights("a", "Scale", [np.ones(1, np.float32)])])
+
+    def wrong(*_):
+        raise mistake("a mistake of ours")
+
+    monkeypatch.setattr(hdf5, "too_large", wrong)
+    with pytest.raises(mistake, match="a mistake of ours"):
+        weights.read(tmp_path / "model.h5")
+
+
+def test_an_hdf5_state_without_its_parts(tmp_path):
+    """A dataset where a group belongs, and a missing dataset, are named in one clear error each."""
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["iter"], file["current_step"], file["history"] = [3], [0], [1.0]
+    with pytest.raises(DataError, match="/history is no group"):
+        solverstate.read(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["iter"] = [3]
+        file.create_group("history")
+    with pytest.raises(DataError, match="/ has no 'current_step'"):
+        solverstate.read(tmp_path / "b.h5")
+
+
+def test_hdf5_without_rows(tmp_path):
+    """A single number and a group have no rows, which is an error with the name of the dataset."""
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["table"], file["one"], file["group/0"] = np.ones((3, 2)), 5.0, [1.0]
+    assert 3 == hdf5.read_file(tmp_path / "a.h5", lambda file: hdf5.rows(hdf5.member(file, "table")))
+    for name in ("one", "group"):
+        with pytest.raises(DataError, match=f"/{name} has no rows"):
+            hdf5.read_file(tmp_path / "a.h5", lambda file, name=name: hdf5.rows(hdf5.member(file, name)))
+
+
 @pytest.mark.parametrize(("name", "values", "words"), [
     ("7000000", [1.0], "not called 0, 1"), ("weight", [1.0], "not called 0, 1"),
     ("0", [b"text"], "is no array of numbers")])
 def test_hdf5_of_another_layout(name, values, words, tmp_path):
-    """this test shows that datasets which are no blobs are named."""
+    """Datasets which are no blobs are named."""
     import h5py
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -384,7 +424,7 @@ def test_hdf5_of_another_layout(name, values, words, tmp_path):
 
 
 def test_old_blobs_load(tmp_path):
-    """this test shows that V1 layers with four sizes and double_data, once written anew, keep their bits."""
+    """V1 layers with four sizes and double_data, once written anew, keep their bits."""
     net = NetParameter()
     net.layers.add(name="ip", type=V1LayerParameter.INNER_PRODUCT,
                    blobs=[BlobProto(num=1, channels=1, height=2, width=3, double_data=[1, 2, 3, 4, 5, 1 / 3])])
@@ -399,13 +439,13 @@ def test_old_blobs_load(tmp_path):
 
 
 def test_a_name_of_no_format(layers, tmp_path):
-    """this test shows that the endings are listed where the name has none of them."""
+    """The endings are listed where the name has none of them."""
     with pytest.raises(MinicaffeError, match=r"of no format for weights(.|\n)*\.safetensors"):
         weights.write(tmp_path / "a.pth", layers)
 
 
 def test_full_disk_leaves_the_old_file(layers, tmp_path, monkeypatch):
-    """this test shows that a write that fails leaves what was there, in every format."""
+    """A write that fails leaves what was there, in every format."""
     import os
 
     for suffix in SUFFIXES:
@@ -423,7 +463,7 @@ def test_full_disk_leaves_the_old_file(layers, tmp_path, monkeypatch):
 
 
 def test_floats_of_either_byte_order(tmp_path):
-    """this test shows that a big-endian array in an .npz or HDF5 file is read by value."""
+    """A big-endian array in an .npz or HDF5 file is read by value."""
     import h5py
 
     values = np.array([1.5, -2, 3e-5], ">f4")
@@ -436,7 +476,7 @@ def test_floats_of_either_byte_order(tmp_path):
 
 
 def test_the_doors_of_single_formats(tmp_path):
-    """this test shows that arrays of any name pass through npz and safetensors themselves."""
+    """Arrays of any name pass through npz and safetensors themselves."""
     arrays = {"x": np.arange(6.0).reshape(2, 3), "y": np.float32([[1]])}
     npz.write(tmp_path / "a", arrays.items())
     safetensors.write(tmp_path / "b", arrays.items(), {})

@@ -55,7 +55,7 @@ def layout(file, h5py):
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_state_written_back_has_caffes_bytes(case, tmp_path):
-    """this test shows that our binary state is Caffe's, byte for byte, and what protobuf reads in it."""
+    """Our binary state is Caffe's, byte for byte, and what protobuf reads in it."""
     original = ORACLE / f"{case}_iter_6.solverstate"
     solverstate.write(tmp_path / "s.solverstate", solverstate.read(original))
     message = SolverState.FromString((tmp_path / "s.solverstate").read_bytes())
@@ -66,7 +66,7 @@ def test_a_state_written_back_has_caffes_bytes(case, tmp_path):
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_hdf5_state_written_back_has_caffes_layout(case, tmp_path, h5py):
-    """this test shows the same groups, shapes, number types, string padding and values as Caffe's file."""
+    """The groups, shapes, number types, string padding and values are those of Caffe's file."""
     original = ORACLE / f"{case}_iter_6.solverstate.h5"
     solverstate.write(tmp_path / "s.h5", solverstate.read(original))
     with h5py.File(original) as theirs, h5py.File(tmp_path / "s.h5") as ours:
@@ -75,7 +75,7 @@ def test_an_hdf5_state_written_back_has_caffes_layout(case, tmp_path, h5py):
 
 @pytest.mark.parametrize("case", CASES)
 def test_both_formats_hold_the_same(case, h5py):
-    """this test shows that Caffe's binary and HDF5 files read as the same weights and history."""
+    """Caffe's binary and HDF5 files read as the same weights and history."""
     binary = {w.name: w.blobs for w in weights.read(ORACLE / f"{case}_iter_6.caffemodel")}
     other = {w.name: w.blobs for w in weights.read(ORACLE / f"{case}_iter_6.caffemodel.h5")}
     states = [solverstate.read(ORACLE / f"{case}_iter_6.solverstate{tail}") for tail in ("", ".h5")]
@@ -90,7 +90,7 @@ def test_both_formats_hold_the_same(case, h5py):
 
 
 def test_hdf5_leaves_shared_blobs_to_their_owner(tmp_path, h5py):
-    """this test shows Caffe's layout for tied weights, layer names with slashes, and the way back."""
+    """Tied weights and layer names with slashes have Caffe's layout, and are read again."""
     net = tied()
     for param in net.learnable_params:
         param.blob.diff[...] = 7
@@ -111,7 +111,7 @@ def test_hdf5_leaves_shared_blobs_to_their_owner(tmp_path, h5py):
 
 
 def test_a_binary_file_is_the_net_with_its_blobs(tmp_path):
-    """this test shows name, layers, blobs and the loss weight that a loss assumed, and nothing else."""
+    """Name, layers, blobs and the loss weight that a loss assumed, and nothing else."""
     net = tied()
     caffemodel.write(tmp_path / "w.caffemodel", net)
     stored = NetParameter.FromString((tmp_path / "w.caffemodel").read_bytes())
@@ -130,7 +130,7 @@ def test_a_binary_file_is_the_net_with_its_blobs(tmp_path):
     ("adam_iter_6.solverstate.h5", weights.read, ["a solver state", "adam_iter_6.caffemodel.h5?"]),
 ])
 def test_the_content_decides_and_the_sibling_is_named(name, read, words):
-    """this test shows that each wrong file says what it is and names the right one beside it."""
+    """Each wrong file says what it is and names the right one beside it."""
     if name.endswith(".h5"):
         needs("h5py")
     with pytest.raises(MinicaffeError) as error:
@@ -144,7 +144,7 @@ def test_the_content_decides_and_the_sibling_is_named(name, read, words):
     (b"", "empty"), (b"layer { name: 'a' }", "prototxt"), (b"\x89HDF\r\n\x1a\n and no more", "cannot read this HDF5"),
 ])
 def test_a_file_of_another_kind_says_what_it_is(read, content, words, tmp_path):
-    """this test shows that an empty file, a text and a damaged HDF5 file each get their sentence."""
+    """An empty file, a text and a damaged HDF5 file each get their sentence."""
     if content.startswith(b"\x89HDF"):
         needs("h5py")
     (tmp_path / "f").write_bytes(content)
@@ -153,7 +153,7 @@ def test_a_file_of_another_kind_says_what_it_is(read, content, words, tmp_path):
 
 
 def test_an_hdf5_file_of_something_else_is_refused(tmp_path, h5py):
-    """this test shows that a data set is neither weights nor a state."""
+    """A data set is neither weights nor a state."""
     with h5py.File(tmp_path / "d.h5", "w") as file:
         file["label"] = [1, 2, 3]
     with pytest.raises(DataError, match="no group 'data'"):
@@ -163,7 +163,7 @@ def test_an_hdf5_file_of_something_else_is_refused(tmp_path, h5py):
 
 
 def test_a_cut_hdf5_file_is_an_error(tmp_path, h5py):
-    """this test shows that a file cut anywhere is refused and not half read."""
+    """A file cut anywhere is refused and not half read."""
     whole = (ORACLE / "adam_iter_6.solverstate.h5").read_bytes()
     for length in range(8, len(whole), 997):
         (tmp_path / "cut.h5").write_bytes(whole[:length])
@@ -174,7 +174,7 @@ def test_a_cut_hdf5_file_is_an_error(tmp_path, h5py):
 @pytest.mark.parametrize(("name", "read"), [("adam_iter_6.solverstate.h5", solverstate.read),
                                             ("adam_iter_6.caffemodel.h5", weights.read)])
 def test_a_flipped_hdf5_file_is_read_or_refused(name, read, tmp_path, h5py):
-    """this test shows that damage ends in our error or in a load, at a hundred random places."""
+    """Damage ends in our error or in a load, at a hundred random places."""
     draw = np.random.default_rng(3)
     whole = (ORACLE / name).read_bytes()
     for _ in range(100):
@@ -186,14 +186,14 @@ def test_a_flipped_hdf5_file_is_read_or_refused(name, read, tmp_path, h5py):
 
 
 def test_without_h5py_the_extra_is_named(monkeypatch):
-    """this test shows that the error says which extra to install."""
+    """The error says which extra to install."""
     monkeypatch.setattr(hdf5, "h5py", None)
     with pytest.raises(MinicaffeError, match=r"minicaffe\[data\]"):
         weights.read(ORACLE / "adam_iter_6.caffemodel.h5")
 
 
 def test_a_sibling_is_only_what_stands_there(tmp_path):
-    """this test shows that no file is named that is not there."""
+    """No file is named that is not there."""
     (tmp_path / "a.caffemodel").touch()
 
     assert "" == right_file_hint(tmp_path / "a.caffemodel", "solverstate")
@@ -201,7 +201,7 @@ def test_a_sibling_is_only_what_stands_there(tmp_path):
 
 
 def test_numbers_survive_both_formats(tmp_path, h5py):
-    """this test shows that float64 history, a scalar among it, comes back bit by bit."""
+    """A float64 history, a scalar among it, comes back bit by bit."""
     history = [np.array(0.1), np.arange(6.0).reshape(2, 3) / 7]
     for name in ("s.solverstate", "s.solverstate.h5"):
         solverstate.write(tmp_path / name, SolverSnapshot(12, "weights ü.caffemodel", 3, history))

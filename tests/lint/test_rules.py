@@ -1,4 +1,4 @@
-"""The rules about nets that teach nothing: what each finds, and what it leaves in peace."""
+"""The rules about nets that learn nothing: what each finds, and what is no finding."""
 
 import pytest
 from net_tools import fully_connected, inputs, layer

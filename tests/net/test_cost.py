@@ -48,7 +48,7 @@ def forecast(text, phase=TRAIN):
 
 
 def test_lenet_by_hand():
-    """this test shows LeNet's figures: weights and biases, and outputs × what each of them sums."""
+    """LeNet's parameters are its weights and biases; its multiply-adds are outputs × what each of them sums."""
     found = forecast(LENET)
     parameters = {"c1": 20 * 25 + 20, "c2": 50 * 20 * 25 + 50, "f1": 500 * 800 + 500, "f2": 10 * 500 + 10}
     multiply_adds = {"c1": 20 * 24 * 24 * 25, "c2": 50 * 8 * 8 * 20 * 25, "f1": 500 * 800, "f2": 10 * 500}
@@ -61,7 +61,7 @@ def test_lenet_by_hand():
 
 
 def test_caffenet():
-    """this test shows the known figures of CaffeNet: 60,965,224 parameters, 724 million multiply-adds an image."""
+    """CaffeNet has its known figures: 60,965,224 parameters, 724 million multiply-adds an image."""
     found = forecast(CAFFENET, TEST)
 
     assert (60965224, 724406816) == (found.parameters, found.multiply_adds // found.batch)
@@ -71,7 +71,7 @@ def test_caffenet():
 
 
 def test_nothing_is_allocated():
-    """this test shows that a net of shapes alone takes no memory for its blobs: here of hundreds of gigabytes."""
+    """A net of shapes alone takes no memory for its blobs: here of hundreds of gigabytes."""
     net = Net(proto_text.parse(CAFFENET.replace("dim: 10 ", "dim: 100000 "), NetParameter()), TRAIN, shapes_only=True)
     blobs = [*net.blobs.values(), *(param.blob for param in net.all_params)]
 
@@ -96,12 +96,12 @@ def test_nothing_is_allocated():
      5 * 2 * (4 * 3 + 4 * 4 + 4 * 4)),
 ], ids=["Convolution", "Deconvolution", "InnerProduct", "LSTM", "LSTM, x_static", "RNN, x_static", "RNN, exposed"])
 def test_multiply_adds(text, multiply_adds):
-    """this test shows what each kind of layer multiplies: every weight once for each place, row or step."""
+    """Each kind of layer multiplies every weight once for each place, row or step."""
     assert multiply_adds == forecast(text).multiply_adds
 
 
 def measured(net):
-    """The bytes that a net really holds: data, diffs, what the layers keep."""
+    """The bytes that a net holds for data, for diffs, and for what layers keep."""
     data, diffs, parameters = {}, {}, {}
     for param in net.all_params:
         parameters[id(param.blob.storages[0])] = param.blob.storages[0]
@@ -121,10 +121,10 @@ WINOGRAD = (inputs(x=(3, 64, 14, 18), y=(3, 5)) + conv("x", "a", 64, 3, "pad: 1"
 
 @pytest.mark.parametrize("text", [LENET.replace("dim: 64", "dim: 19"), WINOGRAD], ids=["LeNet", "Winograd"])
 def test_kernels_borrow_what_was_forecast(text):
-    """this test shows that the dry run finds, to the byte, what kernels borrow in a forward and in both passes."""
+    """The dry run finds, to the byte, what kernels borrow in a forward and in both passes."""
     needs_tiles()
     if kernels.engine() != "numba":
-        pytest.skip("a dry run counts no kernels of numpy")
+        pytest.skip("a dry run calls no numpy kernels")
     net, held = make(text, dtype=np.float32), []
     net.blobs["label" if "label" in net.blobs else "y"].data.fill(1)
 
@@ -152,7 +152,7 @@ def test_kernels_borrow_what_was_forecast(text):
     + layer("Power", "b", "d", "loss_weight: 1"),
 ], ids=["LeNet", "residual block", "shared weights", "frozen layer", "unread top"])
 def test_forecast_is_what_a_run_takes(text):
-    """this test shows that after forward and backward a net holds exactly the bytes that were forecast."""
+    """After forward and backward a net holds exactly the bytes that were forecast."""
     found = forecast(text)
     net = make(text, dtype=np.float32)
     if "label" in net.blobs:

@@ -64,7 +64,7 @@ def lines(caplog):
 
 
 def test_lines_are_caffe_s(caplog):
-    """this test shows that every line is BVLC Caffe's, up to the last digit of one float32 norm."""
+    """Every line is BVLC Caffe's, up to the last digit of one float32 norm."""
     caplog.set_level(logging.INFO, "minicaffe")
     make("debug_info: true " + NET, dtype=np.float32).forward_backward()
 
@@ -72,7 +72,7 @@ def test_lines_are_caffe_s(caplog):
 
 
 def test_switch(caplog):
-    """this test shows that the switch acts at once, and that twice on is not twice printed."""
+    """The switch acts at once, and what is switched on twice is printed once."""
     caplog.set_level(logging.INFO, "minicaffe")
     net = make(NET, dtype=np.float32)
     net.forward_backward()
@@ -88,7 +88,7 @@ def test_switch(caplog):
 
 
 def test_part_of_a_pass(caplog):
-    """this test shows that a backward pass over some layers alone prints no norms of the whole net."""
+    """A backward pass over some layers alone prints no norms of the whole net."""
     caplog.set_level(logging.INFO, "minicaffe")
     net = make("debug_info: true " + inputs(x=(2, 3)) + layer("Power", "x", "y", "loss_weight: 1"))
     net.forward()

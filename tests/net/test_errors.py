@@ -56,14 +56,14 @@ def error_of(folder, text, phase=TRAIN, **options):
      "net.prototxt:2: layer 'y' (HDF5Data): "),
 ], ids=lambda value: value.split(": ", 1)[1][:45] if isinstance(value, str) else "")
 def test_place_and_words(tmp_path, lines, words):
-    """this test shows that an error names the file, the line where the layer begins, the layer, and what is wrong."""
+    """An error names the file, the line where the layer begins, the layer, and what is wrong."""
     message = error_of(tmp_path, X + "".join(lines))
 
     assert words == message[:len(words)]
 
 
 def test_layer_of_either_phase(tmp_path):
-    """this test shows that of two layers of one name the line of the one that takes part is named."""
+    """Of two layers of one name the line of the one that takes part is named."""
     text = X + "".join(layer("TanH", "z", "y", f"include {{ phase: {phase} }}") for phase in ("TRAIN", "TEST"))
 
     assert error_of(tmp_path, text).startswith("net.prototxt:2: layer 'y'")
@@ -71,7 +71,7 @@ def test_layer_of_either_phase(tmp_path):
 
 
 def test_blob_of_another_phase(tmp_path):
-    """this test shows that a blob which the rules left out is told from one that nobody makes."""
+    """A blob which the rules left out is told from one that nobody makes."""
     text = X + inputs(label=(2,)).replace("Input\"", "Input\" include { phase: TRAIN }") + layer(
         "SoftmaxWithLoss", "x label", "loss")
 
@@ -80,19 +80,19 @@ def test_blob_of_another_phase(tmp_path):
 
 
 def test_names_with_quotes(tmp_path):
-    """this test shows that a quote in a layer's name does not hide its line."""
+    """A quote in a layer's name does not hide its line."""
     assert error_of(tmp_path, X + layer("TanH", "z", "y", name="it's")).startswith('net.prototxt:2: layer "it\'s"')
 
 
 def test_old_format(tmp_path):
-    """this test shows that the line of a V1 layer is found too."""
+    """The line of a V1 layer is found too."""
     text = 'input: "x" input_shape { dim: 2 dim: 3 }\n\nlayers { name: "a" type: TANH bottom: "z" top: "y" }'
 
     assert error_of(tmp_path, text).startswith("net.prototxt:3: layer 'a' (TanH): unknown bottom blob 'z'")
 
 
 def test_yaml(tmp_path):
-    """this test shows that a YAML definition has lines as well."""
+    """A YAML definition has lines as well."""
     path = tmp_path / "net.yaml"
     path.write_text("layer:\n- {name: x, type: Input, top: x, input_param: {shape: [{dim: [2, 3]}]}}\n"
                     "- {name: y, type: TanH, bottom: z, top: y}\n")
@@ -101,13 +101,13 @@ def test_yaml(tmp_path):
 
 
 def test_permissive():
-    """this test shows that permissive turns a field that the layer does not read into a warning."""
+    """Permissive turns a field that the layer does not read into a warning."""
     with pytest.warns(UserWarning, match="layer 'y' .TanH.: relu_param is set, but"):
         make(X + layer("TanH", "x", "y", "relu_param { negative_slope: 1 }"), permissive=True)
 
 
 def test_what_is_no_definition():
-    """this test shows that neither a number nor a message of another kind passes for a net."""
+    """Neither a number nor a message of another kind passes for a net."""
     with pytest.raises(NetError, match="not from int"):
         Net(3)
     with pytest.raises(NetError, match=r"not from caffe\.LayerParameter"):
@@ -115,7 +115,7 @@ def test_what_is_no_definition():
 
 
 def test_definition_is_not_changed():
-    """this test shows that a NetParameter given to a Net stays as it was."""
+    """A NetParameter given to a Net stays as it was."""
     from minicaffe.proto import NetParameter
     from minicaffe.proto import text as proto_text
 
@@ -130,13 +130,13 @@ def test_definition_is_not_changed():
     ("Wrong", "Wrong", "the class of layer type 'Wrong' must be called WrongLayer, not Wrong"),
     ("TanHLayer", "TanH", "layer type 'TanH' is registered twice: in minicaffe.layers.activation.tanh and in here")])
 def test_registering_a_layer(name, type_name, words):
-    """this test shows that a type has one class, whose name follows from it."""
+    """A type has one class, whose name follows from it."""
     with pytest.raises(LayerError, match=words):
         register(type_name)(type(name, (Layer,), {"__module__": "here"}))
 
 
 def test_facade_knows_its_blobs():
-    """this test shows that an array for a blob that is no input, or not in the net, is refused by name."""
+    """An array for a blob that is no input, or not in the net, is refused by name."""
     net = pycaffe.Net(proto_text.parse(X + layer("TanH", "x", "y"), NetParameter()), TEST)
 
     with pytest.raises(NetError, match="the net's inputs are x, got z"):

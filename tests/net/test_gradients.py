@@ -53,7 +53,7 @@ SPLIT_LOSSES = (
 @pytest.mark.parametrize("text", [RESIDUAL_BLOCK, INCEPTION_BLOCK, SPLIT_LOSSES],
                          ids=["residual block", "inception block", "a loss that is read on"])
 def test_blocks(text):
-    """this test shows that blobs with several readers get the sum of their gradients, through in-place layers too."""
+    """Blobs with several readers get the sum of their gradients, through in-place layers too."""
     errors = gradient_errors(make(text))
 
     assert len(errors) >= 3
@@ -61,7 +61,7 @@ def test_blocks(text):
 
 
 def test_siamese():
-    """this test shows that a shared weight gets the gradients of both its uses."""
+    """A shared weight gets the gradients of both its uses."""
     net = make(SIAMESE)
     net.blobs["same"].data[...] = [1, 0, 0]
     errors = gradient_errors(net)
@@ -73,7 +73,7 @@ def test_siamese():
 @pytest.mark.parametrize("chain", ["Sigmoid ReLU", "TanH Sigmoid Power", "ELU AbsVal", "BNLL Exp", "Softmax Sigmoid",
                                    "Exp Dropout", "Power BNLL TanH", "PReLU Sigmoid", "Swish Swish", "Bias TanH Scale"])
 def test_in_place_chains(chain):
-    """this test shows that no in-place layer spoils the gradient of the layer before it, as in Caffe it may."""
+    """No in-place layer makes the gradient of the layer before it wrong, as it may in Caffe."""
     first, *rest = chain.split()
     body = layer(first, "f", "g") + "".join(layer(kind, "g", "g", name=f"g{i}") for i, kind in enumerate(rest))
     net = make(FORCE + inputs(x=(3, 4), y=(3, 5)) + fully_connected("x", "f", 5) + body
@@ -90,7 +90,7 @@ def test_in_place_chains(chain):
                          ids=["Split", "Flatten", "Reshape beside Split"])
 @pytest.mark.parametrize("in_place", ["ReLU", "Sigmoid", "Power"])
 def test_shared_memory_and_in_place(sharer, in_place):
-    """this test shows that an in-place layer on memory that others read too gets memory of its own."""
+    """An in-place layer on memory that others read too gets memory of its own."""
     scale = "power_param { scale: -3 shift: 0.5 }" if in_place == "Power" else ""
     net = make(FORCE + inputs(x=(3, 4)) + fully_connected("x", "f", 5) + sharer
                + layer(in_place, "a", "a", scale, name="over")
@@ -102,7 +102,7 @@ def test_shared_memory_and_in_place(sharer, in_place):
 
 
 def test_mvn_in_place_on_two_axes():
-    """this test shows that MVN, whose top else has four axes, leaves the shape alone in place."""
+    """MVN, whose top else has four axes, leaves the shape alone in place."""
     net = make(FORCE + inputs(x=(2, 5)) + layer("BNLL", "x", "f")
                + layer("MVN", "f", "f", "mvn_param { across_channels: true }", name="mvn")
                + layer("Power", "f", "loss", "loss_weight: 1 power_param { power: 3 shift: 2 }"))
@@ -113,7 +113,7 @@ def test_mvn_in_place_on_two_axes():
 
 
 def test_reshaped_chain():
-    """this test shows that Slice, Reshape and Flatten in a row hand the whole gradient back; Caffe loses it."""
+    """Slice, Reshape and Flatten in a row hand the whole gradient back; Caffe loses it."""
     net = make(inputs(x=(3, 5)) + fully_connected("x", "h", 4) + layer("Slice", "h", "s")
                + layer("Reshape", "s", "r", "reshape_param { shape { dim: 0 dim: 2 dim: 2 } }")
                + layer("Flatten", "r", "f") + layer("Reduction", "f", "loss", f"loss_weight: 0.5 {SUM_OF_SQUARES}"))

@@ -1,4 +1,4 @@
-"""Memory that the blobs of a forward-only net share: the same results, never two at one place, and what it takes."""
+"""Blobs of a forward-only net share memory: results stay, no two use it at one time, and how much it takes."""
 
 from itertools import pairwise
 
@@ -61,7 +61,7 @@ TOPOLOGIES["constant source"] = TOPOLOGIES["constant source"].replace(' bottom: 
 
 
 def outputs(net, passes=4):
-    """The outputs of some passes over changing inputs; the later ones are played from a recording."""
+    """The outputs of some passes over changing inputs; the later ones are replayed."""
     rng.seed(11)
     draw, found = np.random.default_rng(5), []
     for _ in range(passes):
@@ -91,7 +91,7 @@ def assert_same(expected, found):
 @pytest.mark.parametrize("phase", [TEST, TRAIN])
 @pytest.mark.parametrize("name", TOPOLOGIES)
 def test_same_bits(name, phase, dtype):
-    """this test shows that sharing memory changes no bit of any output, in passes over different inputs."""
+    """Sharing memory changes no bit of any output, in passes over different inputs."""
     plain, reusing = both(TOPOLOGIES[name], dtype, phase)
 
     assert_same(outputs(plain), outputs(reusing))
@@ -120,7 +120,7 @@ def random_net(draw):
 
 @pytest.mark.parametrize("seed", range(25))
 def test_random_nets(seed):
-    """this test shows that in random nets no two blobs in use at one time share memory, by a count that knows nothing
+    """In random nets no two blobs in use at one time share memory, by a count that knows nothing
     of the plan: the last writer of every byte that a layer reads is the one that the wiring names."""
     plain, reusing = both(random_net(np.random.default_rng(seed)))
     writer = {}
@@ -135,7 +135,7 @@ def test_random_nets(seed):
 
 @pytest.mark.parametrize("seed", range(25))
 def test_buffers(seed):
-    """What a plan must keep to, on random live intervals: each has one buffer, none overlaps another there, and no
+    """A plan of random live intervals gives each one buffer, in which none overlaps another, and no
     buffer is smaller than what it holds. And the plan never needs less than is in use at one time."""
     draw = np.random.default_rng(seed)
     intervals = []
@@ -167,7 +167,7 @@ def groups(net):
 
 
 def test_a_chain_takes_two():
-    """this test shows the plan of a chain by hand: its blobs take turns in two memories, each as large as its largest,
+    """The plan of a chain by hand: its blobs take turns in two memories, each as large as its largest,
     and input and output have their own."""
     net = make(CHAIN, TEST, np.float32, reuse_memory=True)
 
@@ -176,7 +176,7 @@ def test_a_chain_takes_two():
 
 
 def test_keep():
-    """this test shows that a blob named in keep has memory of its own and can be asked for, with all its views."""
+    """A blob named in keep has memory of its own and can be asked for, with all its views."""
     plain, reusing = both(CHAIN, keep=["b"])
     outputs(plain)
     outputs(reusing)
@@ -193,7 +193,7 @@ def test_keep():
     (lambda net: make(CHAIN, TEST, reuse_memory=True, keep=["bb"]), "has no blob 'bb' to keep\n.*'b'"),
 ], ids=["reused blob", "backward", "unknown name"])
 def test_errors(ask, message):
-    """this test shows what cannot be had of a net that reuses its memory, and the cure."""
+    """What a net that reuses its memory cannot give is an error that names the cure."""
     net = make(CHAIN, TEST, reuse_memory=True)
 
     with pytest.raises(NetError, match=message):
@@ -204,7 +204,7 @@ def test_errors(ask, message):
 
 @pytest.mark.parametrize("name", ["branches", "residual sums", "views", "LRN"])
 def test_other_sizes(name):
-    """this test shows that larger and then smaller inputs give what a net without reuse gives."""
+    """Larger and then smaller inputs give what a net without reuse gives."""
     plain, reusing = both(TOPOLOGIES[name])
     for batch in (3, 7, 2, 5):
         for net in (plain, reusing):
@@ -216,7 +216,7 @@ def test_other_sizes(name):
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
 def test_forecast_is_what_a_run_takes(name):
-    """this test shows that the forecast for shapes alone is what the net then holds in data and scratch."""
+    """The forecast for shapes alone is what the net then holds in data and scratch."""
     text = TOPOLOGIES[name]
     forecast = cost(Net(proto_text.parse(text, NetParameter()), TEST, shapes_only=True, reuse_memory=True))
     net = make(text, TEST, np.float32, reuse_memory=True)
@@ -229,7 +229,7 @@ def test_forecast_is_what_a_run_takes(name):
 
 
 def test_scratch_is_shared():
-    """this test shows that layers which keep nothing for backward use one scratch memory, of the largest one's size."""
+    """Layers which keep nothing for backward use one scratch memory, of the largest one's size."""
     text = inputs(x=(2, 3, 8, 6)) + layer("ReLU", "x", "a") + layer(
         "Pooling", "a", "b", "pooling_param { kernel_size: 2 stride: 2 }") + layer("ReLU", "b", "c")
     net = make(text, TEST, np.float32)
@@ -250,7 +250,7 @@ class KeepsItsTop(Layer):
 
 
 def test_python_layers_keep_their_tops():
-    """this test shows that a Python layer, of which nobody knows what it expects of its top, has memory of its own."""
+    """A Python layer, of which nobody knows what it expects of its top, has memory of its own."""
     text = CHAIN.replace('bottom: "c"', 'bottom: "sum"') + layer(
         "Python", "c", "sum", f'python_param {{ module: "{__name__}" layer: "KeepsItsTop" }}')
     first, python, last = text.split('layer { name: "d"')[0], text[text.index('layer { name: "sum"'):], text[

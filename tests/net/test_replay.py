@@ -1,4 +1,4 @@
-"""Forward passes played from recordings: the bits of a pass layer by layer, whatever happens between passes."""
+"""Replayed forward passes give the bits of a pass layer by layer, whatever happens between passes."""
 
 import copy
 import gc
@@ -38,7 +38,7 @@ NETS = {"parts": inputs(x=IMAGE) + BODY, "alexnet": ALEX, "detector": DETECTOR, 
 
 @pytest.fixture(autouse=True)
 def numba():
-    """The engine that records; each test leaves the process's as it was."""
+    """Use the engine that can be recorded; afterwards the process has its own engine again."""
     needs("numba")
     engine, threads = kernels.engine(), kernels.threads()
     kernels.use_engine("numba")
@@ -96,13 +96,13 @@ def count_runs(net, monkeypatch):
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_same_bits(name, threads):
-    """this test shows that passes from the first to the fifth, on new inputs each, give every blob the same bits."""
+    """Passes from the first to the fifth, on new inputs each, give every blob the same bits."""
     kernels.set_threads(threads)
     Pair(NETS[name]).warm(5)
 
 
 def test_same_bits_around_a_layer_in_python(monkeypatch):
-    """this test shows the same where a layer between two recordings runs in Python."""
+    """A replayed pass equals a computed one, too, where a layer between two recordings runs in Python."""
     monkeypatch.setattr(layer_class("TanH"), "recordable", False)
     Pair(NETS["parts"]).warm(5)
 
@@ -120,7 +120,7 @@ def test_an_lrn_that_numpy_computes(region, monkeypatch):
 
 
 def test_what_runs_in_python(monkeypatch):
-    """The first two passes run each layer, and later ones only those that no recording stands for."""
+    """The first two passes run each layer, and later ones only those that are in no recording."""
     needs_tiles()
     monkeypatch.setattr(layer_class("TanH"), "recordable", False)
     net = make(NETS["parts"], TEST, dtype=np.float32)
@@ -133,7 +133,7 @@ def test_what_runs_in_python(monkeypatch):
 
 
 def test_weights_may_change():
-    """this test shows that new weights, written in place, copied or by an update, count in the next pass."""
+    """New weights, written in place, copied or by an update, count in the next pass."""
     pair = Pair(DETECTOR)
     pair.warm()
     for blobs in pair.played.params.values():
@@ -149,7 +149,7 @@ def test_weights_may_change():
 
 
 def test_statistics_may_change():
-    """this test shows that what BatchNorm remembers is read anew, its factor of 0 too."""
+    """BatchNorm's statistics are read in each replay, also where their factor is 0."""
     pair = Pair(RESIDUAL)
     pair.warm()
     for values in ((0.5, 2.0, 4.0), (0.0, 0.0, 0.0)):
@@ -160,7 +160,7 @@ def test_statistics_may_change():
 
 @pytest.mark.parametrize("name", NETS)
 def test_reshape_and_back(name):
-    """this test shows that passes of a smaller and of a larger batch, and again of the first, are right."""
+    """Passes of a smaller and of a larger batch, and again of the first, are right."""
     if name == "alexnet":
         shapes = [(2, 3, 11, 9), (1, 3, 11, 9), (5, 3, 11, 9)]  # an InnerProduct fixes height and width
     else:
@@ -171,7 +171,7 @@ def test_reshape_and_back(name):
 
 
 def test_sizes_in_turn(monkeypatch):
-    """this test shows that a net that sees the same sizes over and over plays a recording of each."""
+    """A net that sees the same sizes over and over replays a recording of each."""
     needs_tiles()
     sizes = [(1, 3, n, n - 2) for n in (12, 9, 7, 5)]
     pair = Pair(DETECTOR)
@@ -186,7 +186,7 @@ def test_sizes_in_turn(monkeypatch):
 
 
 def test_another_size_each_time(monkeypatch):
-    """this test shows that a net that is reshaped for each pass to a size that it has not seen records nothing."""
+    """A net that is reshaped for each pass to a size that it has not seen records nothing."""
     pair = Pair(DETECTOR)
     ran = count_runs(pair.played, monkeypatch)
     for n in range(3, 12):
@@ -196,7 +196,7 @@ def test_another_size_each_time(monkeypatch):
 
 
 def test_many_sizes(monkeypatch):
-    """this test shows that a net of more sizes than are remembered still computes, and remembers a bounded number."""
+    """A net of more sizes than are remembered still computes, and remembers a bounded number."""
     monkeypatch.setattr("minicaffe.net.replay.MOST", 4)
     pair = Pair(DETECTOR)
     for n in [3, 3, *range(10, 3, -1), *range(10, 3, -1), 3, 4, 5, 3, 4, 5]:
@@ -206,7 +206,7 @@ def test_many_sizes(monkeypatch):
 
 
 def test_shape_of_a_blob_within():
-    """this test shows that a top that the caller has reshaped gets its shape back."""
+    """A top that the caller has reshaped gets its shape back."""
     pair = Pair(DETECTOR)
     pair.warm()
     pair.played.blobs["b"].reshape(1)
@@ -214,7 +214,7 @@ def test_shape_of_a_blob_within():
 
 
 def test_reshape_between():
-    """this test shows that Net.reshape, alone and after a larger shape that never ran, does no harm."""
+    """Net.reshape, alone and after a larger shape that never ran, does no harm."""
     pair = Pair(NETS["residual"])
     pair.warm()
     pair.played.reshape()
@@ -227,7 +227,7 @@ def test_reshape_between():
 
 
 def test_engine_may_change():
-    """this test shows that each engine gives its own numbers, after a recording on the other too."""
+    """Each engine gives its own numbers, after a recording on the other too."""
     pair = Pair(ALEX)
     for name in ("numba", "numpy", "numba", "numpy", "numpy"):
         kernels.use_engine(name)
@@ -235,7 +235,7 @@ def test_engine_may_change():
 
 
 def test_numpy_records_nothing(monkeypatch):
-    """this test shows that an engine without compiled tasks runs every layer that computes, each time."""
+    """An engine without compiled tasks runs every layer that computes, each time."""
     kernels.use_engine("numpy")
     net = make(DETECTOR, TEST, dtype=np.float32)
     for _ in range(3):
@@ -247,7 +247,7 @@ def test_numpy_records_nothing(monkeypatch):
 
 
 def test_float64():
-    """this test shows that a float64 net, whose kernels are the references, gives the same bits."""
+    """A float64 net, for which there are no compiled tasks, gives the same bits."""
     played, plain = (make(ALEX, TEST) for _ in range(2))
     plain.replay = False
     plain.share_trained_layers_with(played)
@@ -277,7 +277,7 @@ def run_in_thread(function):
 
 
 def test_from_another_thread():
-    """this test shows that a recording is played in the thread whose memory it uses; others make their own."""
+    """A recording is replayed in the thread whose memory it uses; others make their own."""
     pair = Pair(DETECTOR)
     pair.warm()
     run_in_thread(pair.warm)
@@ -285,7 +285,7 @@ def test_from_another_thread():
 
 
 def test_two_nets_in_two_threads():
-    """this test shows that nets played at the same time in two threads do not meet in borrowed memory."""
+    """Nets replayed at the same time in two threads do not use the same borrowed memory."""
     pairs = [Pair(DETECTOR), Pair(ALEX)]
     for pair in pairs:
         pair.warm()
@@ -300,7 +300,7 @@ def test_two_nets_in_two_threads():
 
 
 def test_hooks():
-    """this test shows that hooks are called for every layer as soon as there are some, and no longer."""
+    """Hooks are called for every layer as soon as there are some, and no longer."""
     pair = Pair(DETECTOR)
     pair.warm()
     seen = []
@@ -314,7 +314,7 @@ def test_hooks():
 
 
 def test_switched_off(monkeypatch):
-    """this test shows that `replay = False` runs every layer, and that a change of a layer counts then."""
+    """`replay = False` runs every layer, and then a change of a layer has its effect."""
     pair = Pair(NETS["parts"])
     pair.warm()
     for net in (pair.played, pair.plain):
@@ -327,7 +327,7 @@ def test_switched_off(monkeypatch):
 
 
 def test_part_of_a_net():
-    """this test shows that a range of layers is played too, and touches nothing else."""
+    """A range of layers is replayed too, and touches nothing else."""
     pair = Pair(ALEX)
     for _ in range(4):
         pair.check(stop="conv2")
@@ -336,7 +336,7 @@ def test_part_of_a_net():
 
 
 def test_loss():
-    """this test shows that losses of a test net count, and that the gradients after a played pass are right."""
+    """Losses of a test net count, and the gradients after a replayed pass are right."""
     pair = Pair("force_backward: true\n" + inputs(y=(2, 5)) + ALEX
                 + layer("EuclideanLoss", "prob y", "loss", "loss_weight: 3"))
     for _ in range(4):
@@ -350,7 +350,7 @@ def test_loss():
 
 
 def test_test_net_follows_training_net(monkeypatch):
-    """this test shows that training and testing in turn keeps the recording, and that it sees each update."""
+    """Training and testing in turn keeps the recording, and a replay sees each update."""
     needs_tiles()
     train = make(inputs(y=(2, 2, 11, 9)) + DETECTOR + layer("EuclideanLoss", "prob y", "loss"), TRAIN,
                  dtype=np.float32)
@@ -370,7 +370,7 @@ def test_test_net_follows_training_net(monkeypatch):
 
 
 def test_subclass_does_not_replay():
-    """this test shows that a layer derived from one that replays runs in Python until it says so itself."""
+    """A subclass of a recordable layer runs in Python until it says itself that it is recordable."""
     class Loud(ReLULayer):
         def forward(self, bottom, top):
             super().forward(bottom, top)
@@ -381,7 +381,7 @@ def test_subclass_does_not_replay():
 
 
 def test_a_forward_put_in_the_place_of_the_classes():
-    """this test shows that a layer whose `forward` a caller has wrapped runs in Python."""
+    """A layer whose `forward` a caller has wrapped runs in Python."""
     pair = Pair(NETS["parts"])
     for net in (pair.played, pair.plain):
         one = net.layers[net.layer_index("r")]
@@ -391,7 +391,7 @@ def test_a_forward_put_in_the_place_of_the_classes():
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_copy(name):
-    """this test shows that a deep copy computes as the original does, and in memory of its own."""
+    """A deep copy computes as the original does, and in memory of its own."""
     pair = Pair(NETS[name])
     pair.warm()
     before = {key: one.data.copy() for key, one in pair.played.blobs.items()}
@@ -408,7 +408,7 @@ def test_a_copy(name):
 
 
 def test_error_in_the_middle():
-    """this test shows that an error of a layer between recordings names the layer, and that the next pass is right."""
+    """An error of a layer between recordings names the layer, and the next pass is right."""
     text = inputs(x=IMAGE, n=(2,)) + convolution("x", "a", 5, 3) + layer(
         "BatchReindex", "a n", "b") + layer("ReLU", "b", "c")
     net = make(text, TEST, dtype=np.float32)
@@ -423,7 +423,7 @@ def test_error_in_the_middle():
 
 
 def test_shapes_that_depend_on_values():
-    """this test shows that a layer in the middle whose top changes its shape hands over to Python behind it."""
+    """Where a layer in the middle changes its top's shape, the layers behind it run in Python."""
     text = inputs(x=IMAGE, n=(2,)) + convolution("x", "a", 5, 3) + layer(
         "Filter", "a n", "b") + convolution("b", "c", 2, 1)
     pair = Pair(text)
@@ -437,7 +437,7 @@ def test_shapes_that_depend_on_values():
 
 
 def test_shared_weights_taken_later():
-    """this test shows that sharing another net's memory after a recording is noticed."""
+    """Sharing another net's memory after a recording is noticed."""
     pair, source = Pair(ALEX), make(ALEX, TEST, dtype=np.float32)
     pair.warm()
     for net in (pair.played, pair.plain):
@@ -448,7 +448,7 @@ def test_shared_weights_taken_later():
 
 
 def test_reused_memory():
-    """this test shows that a net whose blobs share memory is played with the same result."""
+    """A net whose blobs share memory is replayed with the same result."""
     plain = make(DETECTOR, TEST, dtype=np.float32)
     played = make(DETECTOR, TEST, dtype=np.float32, reuse_memory=True)
     played.share_trained_layers_with(plain)
@@ -463,7 +463,7 @@ def test_reused_memory():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_after_a_fork():
-    """this test shows that a child process plays what its parent recorded, on threads of its own."""
+    """A child process replays what its parent recorded, on threads of its own."""
     kernels.set_threads(3)
     pair = Pair(ALEX)
     pair.warm()
@@ -482,7 +482,7 @@ def test_after_a_fork():
 
 
 def test_a_net_that_is_gone_frees_its_memory():
-    """this test shows that no recording keeps a net alive, not even until the garbage collector comes."""
+    """No recording keeps a net alive, not even until the garbage collector comes."""
     net = make(DETECTOR, TEST, dtype=np.float32)
     for _ in range(3):
         net.forward()
@@ -497,7 +497,7 @@ def test_a_net_that_is_gone_frees_its_memory():
 
 
 def test_pycaffe_face():
-    """this test shows that pycaffe's forward returns the outputs of a played pass."""
+    """The forward of pycaffe returns the outputs of a replayed pass."""
     nets = [pycaffe.Net(make(DETECTOR, TEST).param, TEST) for _ in range(2)]
     nets[1].replay = False
     nets[1].share_with(nets[0])

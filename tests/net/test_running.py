@@ -22,7 +22,7 @@ def constant_net(**options):
 
 
 def test_by_hand():
-    """this test shows the numbers of one forward and one backward pass that can be computed by hand."""
+    """The numbers of one forward and one backward pass that can be computed by hand."""
     net = constant_net()
 
     assert 18.0 == net.forward()
@@ -34,7 +34,7 @@ def test_by_hand():
 
 
 def test_loss_weight():
-    """this test shows that loss_weight scales the loss that forward returns, and the gradients, but not the blob."""
+    """loss_weight scales the loss that forward returns, and the gradients, but not the blob."""
     net = constant_net(more="loss_weight: 0.5")
 
     assert 9.0 == net.forward_backward()
@@ -43,7 +43,7 @@ def test_loss_weight():
 
 
 def test_any_top_may_be_a_loss():
-    """this test shows that loss_weight makes a loss of any layer's top, which may have many elements."""
+    """loss_weight makes a loss of any layer's top, which may have many elements."""
     net = make(inputs(x=(2, 3)) + fully_connected("x", "f", 5, "loss_weight: 0.25"))
     loss = net.forward_backward()
 
@@ -53,7 +53,7 @@ def test_any_top_may_be_a_loss():
 
 
 def test_parameter_gradients_add_up_and_are_cleared():
-    """this test shows that two backward passes add up, as iter_size needs, until clear_param_diffs."""
+    """Two backward passes add up, as iter_size needs, until clear_param_diffs."""
     net = constant_net()
     for _ in range(2):
         net.forward_backward()
@@ -67,7 +67,7 @@ def test_parameter_gradients_add_up_and_are_cleared():
     (None, None, [1, 2, -3]), ("b", None, [100, 200, 195]), ("b", "b", [100, 200, 9]), (None, "a", [1, 9, 9]),
     (2, 2, [100, 200, 9]), (0, 1, [1, 9, 9])])
 def test_forward_from_and_to(start, stop, want):
-    """this test shows that start and stop, by name or number, both take part and that nothing else is touched."""
+    """Start and stop, by name or number, both run, and nothing else is touched."""
     net = make(CHAIN)
     for name, value in (("x", 0), ("a", 100), ("b", 9), ("c", 9)):
         net.blobs[name].data[...] = value
@@ -79,7 +79,7 @@ def test_forward_from_and_to(start, stop, want):
 @pytest.mark.parametrize(("start", "stop", "want"), [
     (None, None, [2, 2, 1]), ("b", None, [18, 18, 9]), ("b", "b", [7, 18, 9]), (None, "c", [7, 7, 1])])
 def test_backward_from_and_to(start, stop, want):
-    """this test shows that backward starts at the later layer and stops at the earlier, both included."""
+    """Backward starts at the later layer and stops at the earlier, both included."""
     net = make(FORCE + CHAIN)
     net.forward()
     for name, value in (("x", 7), ("a", 7), ("b", 9), ("c", 1)):
@@ -92,13 +92,13 @@ def test_backward_from_and_to(start, stop, want):
 @pytest.mark.parametrize(("place", "words"), [
     ("d", "no layer 'd'"), ("conv1", "no layer 'conv1'"), (4, "0 to 3, got 4"), (-1, "0 to 3, got -1")])
 def test_unknown_layers(place, words):
-    """this test shows that a start that is no layer is an error which says what there is."""
+    """A start that is no layer is an error which says what there is."""
     with pytest.raises(NetError, match=words):
         make(CHAIN).forward(place)
 
 
 def test_float64_and_float32():
-    """this test shows that a net computes all its blobs in the type that it was asked for, and in no other."""
+    """A net computes all its blobs in the type that it was asked for, and in no other."""
     text = inputs(x=(2, 3, 4, 5)) + convolution("x", "a", 2, 3) + layer("ReLU", "a", "a", name="r") + layer(
         "Pooling", "a", "p", "pooling_param { kernel_size: 2 }") + fully_connected("p", "f", 3, "loss_weight: 1")
     for dtype in (np.float64, np.float32, np.dtype("float64")):
@@ -112,7 +112,7 @@ def test_float64_and_float32():
 
 
 def test_reshape_runs_through():
-    """this test shows that a new batch size of the input reaches every blob."""
+    """A new batch size of the input reaches every blob."""
     net = make(CHAIN)
     net.blobs["x"].reshape(7, 3)
     net.reshape()
@@ -132,7 +132,7 @@ def runs_backward(net):
 
 
 def test_frozen_layers_do_not_run_backward():
-    """this test shows that backward stops below the lowest blob that learns, and skips what no loss hears of."""
+    """Backward stops below the lowest blob that learns, and skips layers on which no loss depends."""
     net = make(PARTS)
 
     assert {"loss", "u", "b"} == runs_backward(net)
@@ -142,7 +142,7 @@ def test_frozen_layers_do_not_run_backward():
 
 
 def test_force_backward():
-    """this test shows that force_backward brings gradients to the inputs and to frozen weights, but not to labels."""
+    """force_backward brings gradients to the inputs and to frozen weights, but not to labels."""
     net = make(FORCE + PARTS)
     net.forward_backward()
 
@@ -154,7 +154,7 @@ def test_force_backward():
 
 
 def test_frozen_bias_alone():
-    """this test shows that lr_mult 0 leaves one blob's diff alone while the other learns."""
+    """lr_mult 0 leaves one blob's diff alone while the other learns."""
     net = make(inputs(x=(2, 3)) + fully_connected("x", "f", 4, "loss_weight: 1 param { } param { lr_mult: 0 }"))
     net.forward_backward()
 
@@ -164,7 +164,7 @@ def test_frozen_bias_alone():
 
 @pytest.mark.parametrize("asked", ["true", "false"])
 def test_propagate_down(asked):
-    """this test shows that propagate_down asks for a gradient nobody needs, and keeps one away."""
+    """propagate_down asks for a gradient nobody needs, and keeps one away."""
     net = make(inputs(x=(2, 3), y=(2, 4)) + fully_connected("x", "f", 4, f"propagate_down: {asked}")
                + layer("EuclideanLoss", "f y", "loss"))
     net.forward_backward()
@@ -174,7 +174,7 @@ def test_propagate_down(asked):
 
 
 def test_propagate_down_false_stops_everything_below():
-    """this test shows that layers whose tops all stay without a gradient do not run backward."""
+    """Layers whose tops all stay without a gradient do not run backward."""
     net = make(inputs(x=(2, 3), y=(2, 4)) + fully_connected("x", "a", 5)
                + fully_connected("a", "f", 4, "propagate_down: 0") + layer("EuclideanLoss", "f y", "loss"))
 
@@ -182,7 +182,7 @@ def test_propagate_down_false_stops_everything_below():
 
 
 def test_propagate_down_to_labels():
-    """this test shows that a gradient asked of labels is an error when it is wanted, that names bottom and cure."""
+    """A gradient asked of labels is an error when it is wanted, and names bottom and cure."""
     net = make(inputs(x=(2, 3), y=(2,)) + fully_connected("x", "f", 4)
                + layer("SoftmaxWithLoss", "f y", "loss", "propagate_down: 1 propagate_down: 1"))
     net.blobs["y"].data[...] = 1
@@ -193,7 +193,7 @@ def test_propagate_down_to_labels():
 
 
 def test_silence_takes_no_gradient():
-    """this test shows that a branch that ends in Silence costs no backward."""
+    """A branch that ends in Silence costs no backward."""
     net = make(inputs(x=(2, 3)) + fully_connected("x", "f", 4) + layer("TanH", "f", "t") + 'layer { name: "s" '
                'type: "Silence" bottom: "t" }' + layer("Power", "f", "p", "loss_weight: 1"))
 
@@ -208,7 +208,7 @@ def in_place(net):
 
 
 def test_in_place_shares_the_blob():
-    """this test shows that AlexNet's ReLU and Dropout, and ResNet's BatchNorm, Scale and ReLU, cost no memory."""
+    """AlexNet's ReLU and Dropout, and ResNet's BatchNorm, Scale and ReLU, cost no memory."""
     net = make(inputs(x=(2, 3)) + fully_connected("x", "f", 4) + layer("ReLU", "f", "f", name="relu")
                + layer("Dropout", "f", "f", name="drop") + fully_connected("f", "g", 5)
                + "".join(layer(kind, "g", "g", name=kind) for kind in ("BatchNorm", "Scale", "ReLU")))
@@ -219,7 +219,7 @@ def test_in_place_shares_the_blob():
 
 
 def test_in_place_guard_keeps_what_backward_reads():
-    """this test shows that ReLU after Sigmoid gets a blob of its own, under the same name."""
+    """ReLU after Sigmoid gets a blob of its own, under the same name."""
     net = make(inputs(x=(2, 3)) + layer("Sigmoid", "x", "s") + layer("ReLU", "s", "s", name="relu"))
     net.forward()
 
@@ -230,7 +230,7 @@ def test_in_place_guard_keeps_what_backward_reads():
 
 
 def test_layers_that_cannot_run_in_place_get_a_blob():
-    """this test shows that a Convolution whose top has its bottom's name works, except on an input of the net."""
+    """A Convolution whose top has its bottom's name works, except on an input of the net."""
     net = make(inputs(x=(1, 2, 4, 5)) + convolution("x", "a", 2, 3) + convolution("a", "a", 3, 3, name="again"))
     net.forward()
 
@@ -240,7 +240,7 @@ def test_layers_that_cannot_run_in_place_get_a_blob():
 
 
 def test_three_readers():
-    """this test shows that a split's gradients add up: d(2x + 3x + 5x) = 10."""
+    """A split's gradients add up: d(2x + 3x + 5x) = 10."""
     net = make(FORCE + inputs(x=(2, 3)) + "".join(
         layer("Power", "x", f"p{k}", f"loss_weight: 1 power_param {{ scale: {k} }}") for k in (2, 3, 5)))
     net.forward_backward()
@@ -250,7 +250,7 @@ def test_three_readers():
 
 
 def test_a_loss_that_is_read_on():
-    """this test shows that a loss with a reader counts once in the loss, and that both gradients reach it."""
+    """A loss with a reader counts once in the loss, and both gradients reach it."""
     text = inputs(x=(1, 1), y=(1, 1)) + layer("EuclideanLoss", "x y", "l", "loss_weight: 3") + layer(
         "Power", "l", "p", "loss_weight: 1 power_param { scale: 10 }")
     net = make(FORCE + text)
@@ -261,7 +261,7 @@ def test_a_loss_that_is_read_on():
 
 
 def test_automatic_tops():
-    """this test shows that a loss without a top gets one, which is no output that others could read."""
+    """A loss without a top gets one, which is no output that others could read."""
     net = make(inputs(x=(2, 5), y=(2,)) + 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "x" bottom: "y" }')
     net.blobs["y"].data[...] = 1
 
@@ -284,12 +284,12 @@ STATES = (inputs(x=(2, 3)) + layer("TanH", "x", "train", "include { phase: TRAIN
     ({"phase": TEST, "level": 2}, {"test", "deep", "plain"}), ({"stages": ["a"]}, {"train"}),
     ({"stages": ["a", "b", "c"]}, {"train", "staged"})])
 def test_states(state, want):
-    """this test shows that phase, level and stages choose the layers."""
+    """Phase, level and stages choose the layers."""
     assert want == set(make(STATES, **state).outputs)
 
 
 def test_the_definition_s_own_state():
-    """this test shows that stages in the definition count too, and that its level counts where no phase is given."""
+    """Stages in the definition count too, and its level counts where no phase is given."""
     text = 'state { stage: "a" level: 2 phase: TEST }' + STATES
 
     assert {"train"} == set(make(text).outputs)
@@ -298,7 +298,7 @@ def test_the_definition_s_own_state():
 
 
 def test_layers_inherit_the_phase():
-    """this test shows that a layer computes as the net's phase says, unless it names one."""
+    """A layer computes as the net's phase says, unless it names one."""
     net = make(inputs(x=(2, 3)) + layer("Dropout", "x", "a") + layer("Dropout", "x", "b", "phase: TEST"))
 
     assert [TRAIN, TEST] == [net.layers[net.layer_index(name)].phase for name in "ab"]

@@ -14,7 +14,7 @@ def two(first, second, outputs=(4, 4), sizes=(4, 4)):
 
 
 def test_data_and_diff_are_one():
-    """this test shows that the blobs use one memory, that the owner alone is learned, and that gradients add up."""
+    """The blobs use one memory, the owner alone is learned, and gradients add up."""
     net = make(two('param { name: "w" }', 'param { name: "w" }'))
     net.forward_backward()
     (a, _), (b, _) = net.params["a"], net.params["b"]
@@ -27,7 +27,7 @@ def test_data_and_diff_are_one():
 
 
 def test_first_layer_owns():
-    """this test shows that the first layer's filler decides the values."""
+    """The first layer's filler decides the values."""
     net = make(two('param { name: "w" }', 'param { name: "w" }'))
     rng.seed(1701)
     alone = make(two("", ""))
@@ -36,7 +36,7 @@ def test_first_layer_owns():
 
 
 def test_within_one_layer():
-    """this test shows that two blobs of one layer may be tied."""
+    """Two blobs of one layer may be tied."""
     net = make(inputs(x=(2, 1)) + fully_connected(
         "x", "f", 3, 'param { name: "w" } param { name: "w" share_mode: PERMISSIVE }'))
 
@@ -44,14 +44,14 @@ def test_within_one_layer():
 
 
 def test_shapes_must_agree():
-    """this test shows that strict sharing names both shapes, both layers and the way out."""
+    """Strict sharing names both shapes, both layers and the way out."""
     words = r"layer 'b': the shared parameter 'w' has the shape \(4, 6\) here and \(8, 3\) in layer 'a'.*shapes differ"
     with pytest.raises(NetError, match=rf"{words}(.|\n)*PERMISSIVE"):
         make(two('param { name: "w" }', 'param { name: "w" }', (8, 4), (3, 6)))
 
 
 def test_permissive_needs_equal_counts():
-    """this test shows that PERMISSIVE ties shapes of one count, (8, 3) and (4, 6), and refuses other counts."""
+    """PERMISSIVE ties shapes of one count, (8, 3) and (4, 6), and refuses other counts."""
     permissive = 'param { name: "w" share_mode: PERMISSIVE }'
     net = make(two('param { name: "w" }', permissive, (8, 4), (3, 6)))
 
@@ -63,7 +63,7 @@ def test_permissive_needs_equal_counts():
 
 @pytest.mark.parametrize("multiplier", ["lr_mult", "decay_mult"])
 def test_multipliers_are_reconciled(multiplier):
-    """this test shows that the multiplier may be given by any of the layers, but by all of them alike."""
+    """The multiplier may be given by any of the layers, but by all of them alike."""
     def made(first, second):
         values = [f"{multiplier}: {v}" if v is not None else "" for v in (first, second)]
         net = make(two(*(f'param {{ name: "w" {v} }}' for v in values)))
@@ -75,20 +75,20 @@ def test_multipliers_are_reconciled(multiplier):
 
 
 def test_three_layers_are_reconciled():
-    """this test shows that the second layer's multiplier binds the third."""
+    """The second layer's multiplier binds the third."""
     text = two('param { name: "w" }', 'param { name: "w" lr_mult: 2 }')
     with pytest.raises(NetError, match="layer 'c': lr_mult .* is 1 here, but 2"):
         make(text + inputs(q=(2, 4)) + fully_connected("q", "c", 4, 'param { name: "w" lr_mult: 1 }'))
 
 
 def test_more_params_than_blobs():
-    """this test shows that a `param` without a blob is an error with both counts."""
+    """A `param` without a blob is an error with both counts."""
     with pytest.raises(NetError, match="layer 'b' .InnerProduct. has 2 learnable blobs, but param is given 3 times"):
         make(two("", "param { } param { } param { }"))
 
 
 def test_test_net_follows_training_net():
-    """this test shows that a test net sees each update at once, by layer name, and keeps its own batch size."""
+    """A test net sees each update at once, by layer name, and keeps its own batch size."""
     body = convolution("x", "c", 2, 3) + layer("ReLU", "c", "c", name="r") + fully_connected("c", "f", 3)
     train = make(inputs(x=(5, 3, 4, 4)) + body)
     test = make(inputs(x=(2, 3, 4, 4)) + body + layer("Softmax", "f", "p"), phase=TEST)
@@ -101,7 +101,7 @@ def test_test_net_follows_training_net():
 
 
 def test_shared_weights_must_fit():
-    """this test shows that a test net with other shapes, or fewer blobs, is refused with both sides' shapes."""
+    """A test net with other shapes, or fewer blobs, is refused with both sides' shapes."""
     train = make('name: "train"' + inputs(x=(5, 3)) + fully_connected("x", "f", 4))
     for other, words in (("num_output: 6", r"\(6, 3\), \(6,\) here and \(4, 3\), \(4,\) in net 'train'"),
                          ("num_output: 4 bias_term: false", r"\(4, 3\) here and \(4, 3\), \(4,\)")):
@@ -132,7 +132,7 @@ TEST_ONLY = "include { phase: TEST }"
 ], ids=["owner trained", "sharer trained", "two trained", "not shared in training", "each its own in training",
         "permissive", "both blobs", "recurrent", "one name", "one name, one more in training"])
 def test_a_followed_net_is_what_its_snapshot_gives(body):
-    """this test shows that to follow a training net and to load its weights gives the same numbers in every blob."""
+    """To follow a training net and to load its weights gives the same numbers in every blob."""
     text = inputs(x=(2, 3), thin=(2, 1), s=(2, 5, 3), cont=(2, 5)) + body
     train = make(text)
     following, loaded = make(text, phase=TEST), make(text, phase=TEST)
@@ -153,7 +153,7 @@ def test_a_followed_net_is_what_its_snapshot_gives(body):
 
 
 def test_a_net_that_cannot_follow_is_left_as_it_was():
-    """this test shows that where one layer's shapes differ, no layer is tied to the other net."""
+    """Where one layer's shapes differ, no layer is tied to the other net."""
     train = make(inputs(x=(5, 3)) + fully_connected("x", "f", 4) + fully_connected("f", "g", 4))
     test = make(inputs(x=(5, 3)) + fully_connected("x", "f", 4) + fully_connected("f", "g", 5), phase=TEST)
     with pytest.raises(NetError, match="layer 'g': cannot share"):

@@ -34,7 +34,7 @@ def first_numbers(net):
 
 @pytest.mark.parametrize("suffix", [".caffemodel", ".caffemodel.h5", ".npz", ".safetensors"])
 def test_every_format_fills_a_net(suffix, tmp_path):
-    """this test shows the same net, loaded layers in the same table, whatever the format."""
+    """Whatever the format, the same layers are loaded, and the table is the same."""
     if suffix.endswith(".h5"):
         needs("h5py")
     weights.write(tmp_path / f"w{suffix}", [stored("a", 5, 1), stored("b", 7, 2)])
@@ -47,7 +47,7 @@ def test_every_format_fills_a_net(suffix, tmp_path):
 
 
 def test_the_table_has_every_layer(tmp_path):
-    """this test shows the rows: loaded, only in the net with near names, only in the file with near names."""
+    """The table says what was loaded, and what only the net or only the file has, with near names."""
     weights.write(tmp_path / "w.npz", [stored("conv1", 5, 1), stored("fc8_a", 7, 2), stored("zzz", 2, 3)])
     report = net(conv1=5, fc8_b=7, other=2).copy_trained_from(tmp_path / "w.npz")
 
@@ -59,7 +59,7 @@ def test_the_table_has_every_layer(tmp_path):
 
 
 def test_a_shape_that_differs_is_an_error_and_nothing_is_copied(tmp_path):
-    """this test shows all layers that differ with both shapes, the cure, and a net as it was before."""
+    """The error names all layers that differ, with both shapes and the cure, and the net is as before."""
     weights.write(tmp_path / "w.npz", [stored("a", 5, 1), stored("b", 7, 2), stored("c", 8, 2)])
     target = net(a=5, b=6, c=9)
     before = first_numbers(target)
@@ -75,7 +75,7 @@ def test_a_shape_that_differs_is_an_error_and_nothing_is_copied(tmp_path):
 
 
 def test_several_files(tmp_path):
-    """this test shows that files together may be strict, that a later one overwrites, and both ways to list them."""
+    """Several files together may be strict, a later one overwrites, and both ways to list them work."""
     weights.write(tmp_path / "1.npz", [stored("a", 5, 1), stored("b", 7, 1)])
     weights.write(tmp_path / "2.npz", [stored("b", 7, 2), stored("c", 2, 2)])
     paths = [tmp_path / "1.npz", tmp_path / "2.npz"]
@@ -90,7 +90,7 @@ def test_several_files(tmp_path):
 
 
 def test_strict_names_what_only_the_file_has(tmp_path):
-    """this test shows that a layer too many in the file is enough for strict to refuse."""
+    """A layer too many in the file is enough for strict to refuse."""
     weights.write(tmp_path / "w.npz", [stored("a", 5, 1), stored("b", 7, 1)])
     target = net(a=5)
     before = first_numbers(target)
@@ -100,13 +100,13 @@ def test_strict_names_what_only_the_file_has(tmp_path):
 
 
 def test_layers_of_one_name_pair_up_in_order(tmp_path):
-    """this test shows that each of two layers gets its own (BVLC Caffe copies both into the first, #7043)."""
-    twins = net(a=5, a_=5)
+    """Each of two layers gets its own (BVLC Caffe copies both into the first, #7043)."""
+    two = net(a=5, a_=5)
     weights.write(tmp_path / "two.caffemodel", [stored("a", 5, 1), stored("a", 5, 2)])
-    assert ["a", "a"] == twins.copy_trained_from(tmp_path / "two.caffemodel", strict=True).loaded
-    assert [1, 2] == first_numbers(twins)
+    assert ["a", "a"] == two.copy_trained_from(tmp_path / "two.caffemodel", strict=True).loaded
+    assert [1, 2] == first_numbers(two)
 
-    caffemodel.write(tmp_path / "saved.caffemodel", twins)
+    caffemodel.write(tmp_path / "saved.caffemodel", two)
     again = net(a=5, a_=5)
     again.copy_trained_from(tmp_path / "saved.caffemodel", strict=True)
     assert [1, 2] == first_numbers(again)
@@ -122,7 +122,7 @@ def test_layers_of_one_name_pair_up_in_order(tmp_path):
 
 
 def test_hdf5_of_two_layers_of_one_name_is_refused(tmp_path):
-    """this test shows that the error comes instead of a file that lacks one of them."""
+    """The error comes instead of a file that lacks one of them."""
     needs("h5py")
     with pytest.raises(DataError, match=r"two layers of the name 'a' have blobs(.|\n)*BINARYPROTO"):
         caffemodel.write(tmp_path / "w.caffemodel.h5", net(a=5, a_=5))
@@ -130,7 +130,7 @@ def test_hdf5_of_two_layers_of_one_name_is_refused(tmp_path):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 6), (1, 6, 1, 1), (6,)])
 def test_old_batchnorm(shape, tmp_path):
-    """this test shows that statistics stored in four sizes load, and that the third blob is one number."""
+    """Statistics stored in four sizes load, and the third blob is one number."""
     target = Net(proto_text.parse("""
       layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 6 dim: 4 dim: 5 } } }
       layer { name: "bn" type: "BatchNorm" bottom: "x" top: "y"
@@ -144,7 +144,7 @@ def test_old_batchnorm(shape, tmp_path):
 
 
 def test_layers_that_the_net_lacks_are_logged_as_caffe_does(tmp_path, caplog):
-    """this test shows Caffe's line for every layer that is passed over, those without blobs among them."""
+    """Each layer that is passed over is reported in Caffe's words, also one without blobs."""
     weights.write(tmp_path / "w.caffemodel", [LayerWeights("data", "Data", []), stored("a", 5, 1), stored("b", 7, 1)])
     with caplog.at_level(logging.INFO, "minicaffe"):
         net(a=5).copy_trained_from(tmp_path / "w.caffemodel")
@@ -154,7 +154,7 @@ def test_layers_that_the_net_lacks_are_logged_as_caffe_does(tmp_path, caplog):
 
 
 def test_a_file_name_with_a_comma(tmp_path):
-    """this test shows that a file that is there is taken by its whole name."""
+    """A file that is there is taken by its whole name."""
     weights.write(tmp_path / "a,b.npz", [stored("a", 5, 4)])
     target = net(a=5)
     target.copy_trained_from(str(tmp_path / "a,b.npz"))

@@ -1,4 +1,4 @@
-"""Learned blobs from a file, by layer name, and the account of what went where."""
+"""Learned blobs from a file, by layer name, and the report of what became of each layer."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def saved(net):
 
 
 def test_round_trip():
-    """this test shows that a net's definition with its weights gives the weights back, without a loss."""
+    """A net's definition with its weights gives the weights back, without a loss."""
     first, second = make(OLD), make(OLD)
     report = second.copy_trained_from(saved(first), strict=True)
 
@@ -35,7 +35,7 @@ def test_round_trip():
 
 
 def test_weights_in_the_definition():
-    """this test shows that a net made from a definition with blobs starts from them."""
+    """A net made from a definition with blobs starts from them."""
     first = make(OLD)
     again = Net(saved(first), dtype=np.float64)
 
@@ -43,7 +43,7 @@ def test_weights_in_the_definition():
 
 
 def test_fine_tuning():
-    """this test shows that a layer with a new name keeps its own start, and that the report says so."""
+    """A layer with a new name keeps the values of its fillers, and the report says so."""
     source, net = make(OLD), make(NEW)
     before = net.params["fc8_b"][0].data.copy()
     report = net.copy_trained_from(saved(source))
@@ -57,13 +57,13 @@ def test_fine_tuning():
 
 
 def test_strict():
-    """this test shows that strict refuses layers that only one side has, and names them."""
+    """Strict refuses layers that only one side has, and names them."""
     with pytest.raises(DataError, match=r"do not fit the net exactly(.|\n)*fc8 +only in the file"):
         make(NEW).copy_trained_from(saved(make(OLD)), strict=True)
 
 
 def test_shapes_must_agree():
-    """this test shows that another shape under the same name is an error with both shapes and the cure."""
+    """Another shape under the same name is an error with both shapes and the cure."""
     other = BODY + fully_connected("conv", "fc8", 7)
     with pytest.raises(DataError, match=r"layer 'fc8' do not fit(.|\n)*fc8 +shape differs +blob 0 is \(6, 40\) in the "
                                         r"file and \(7, 40\) in the net; blob 1(.|\n)*hint: .*another name"):
@@ -75,13 +75,13 @@ def test_shapes_must_agree():
      "2 blobs in the file, 1 in"),
     (layer("TanH", "conv", "fc8"), "2 blobs in the file, none in")])
 def test_counts_must_agree(other, words):
-    """this test shows that a layer with fewer blobs, or none, than its namesake in the file is an error."""
+    """A layer with fewer blobs, or none, than its namesake in the file is an error."""
     with pytest.raises(DataError, match=f"fc8 +shape differs +{words} the net"):
         make(BODY + other).copy_trained_from(saved(make(OLD)))
 
 
 def test_blobs_missing_in_the_file():
-    """this test shows that a file which has the layer but not its blobs is an error, as in Caffe."""
+    """A file which has the layer but not its blobs is an error, as in Caffe."""
     param = saved(make(OLD))
     del param.layer[-1].blobs[:]
     with pytest.raises(DataError, match="fc8 +shape differs +0 blobs in the file, 2 in the net"):
@@ -93,12 +93,12 @@ def test_blobs_missing_in_the_file():
     ((1, 1, 1, 1), (), True), ((6, 40), (1, 1, 6, 40), False), ((6, 40, 1, 1), (6, 40), False),
     ((40, 6), (6, 40), False), ((1, 6, 40), (6, 40), False), ((1, 1, 6, 40), (240,), False)])
 def test_legacy_shapes(stored, wanted, agree):
-    """this test shows that old files' four sizes fit fewer axes when they begin with ones, and in no other way."""
+    """Old files' four sizes fit fewer axes when they begin with ones, and in no other way."""
     assert agree == same_shape(stored, wanted)
 
 
 def test_legacy_file():
-    """this test shows that weights with num, channels, height and width load into today's shapes."""
+    """Weights with num, channels, height and width load into today's shapes."""
     net, values = make(OLD), np.arange(240, dtype=np.float32).reshape(1, 1, 6, 40)
     param = saved(net)
     blob = param.layer[-1].blobs[0]
@@ -111,7 +111,7 @@ def test_legacy_file():
 
 
 def test_diffs_are_saved_when_asked():
-    """this test shows that to_proto leaves the diffs out unless it is told to keep them."""
+    """to_proto leaves the diffs out unless it is told to keep them."""
     net = make(OLD)
     net.params["fc8"][1].diff[...] = 3
 

@@ -39,12 +39,12 @@ def kept(rules, **state):
     ('exclude { phase: TEST } exclude { stage: "s" }', {"phase": TRAIN, "stages": ["s"]}, False),
 ])
 def test_rules(rules, state, stays):
-    """this test shows that a layer stays where one include rule is met, or where no exclude rule is."""
+    """A layer stays where one include rule is met, or where no exclude rule is."""
     assert (["a"] if stays else []) == kept(rules, **state)
 
 
 def test_include_and_exclude_together_are_refused():
-    """this test shows that a layer with both kinds of rules is an error that names it."""
+    """A layer with both kinds of rules is an error that names it."""
     with pytest.raises(NetError, match="layer 'a' .ReLU. has both include and exclude"):
         kept("include { phase: TRAIN } exclude { phase: TEST }")
 
@@ -58,7 +58,7 @@ layer { name: "c" type: "TanH" bottom: "x" top: "c" }
 
 
 def test_split_between_two_readers():
-    """this test shows that the blob is split after the in-place layer that last wrote it, with Caffe's names."""
+    """The blob is split after the in-place layer that last wrote it, with Caffe's names."""
     split = insert_splits(net(TWO_READERS))
 
     assert ["in", "a", "x_a_0_split", "b", "c"] == [layer.name for layer in split.layer]
@@ -68,14 +68,14 @@ def test_split_between_two_readers():
 
 
 def test_splitting_twice_changes_nothing():
-    """this test shows that a net with its splits in place gets no more."""
+    """A net with its splits in place gets no more."""
     once = insert_splits(net(TWO_READERS))
 
     assert once == insert_splits(once)
 
 
 def test_loss_weight_counts_as_a_reader():
-    """this test shows that a top that is a loss and is read gets a split whose first top carries the weight."""
+    """A top that is a loss and is read gets a split whose first top carries the weight."""
     split = insert_splits(net("""
         layer { name: "in" type: "Input" top: "x" }
         layer { name: "p" type: "Power" bottom: "x" top: "p" loss_weight: 3 }
@@ -87,21 +87,21 @@ def test_loss_weight_counts_as_a_reader():
 
 
 def test_unknown_bottom_names_the_layer_and_near_blobs():
-    """this test shows that a misspelt bottom is an error with the layer, the bottom and the near name."""
+    """A misspelt bottom is an error with the layer, the bottom and the near name."""
     with pytest.raises(NetError, match=r"layer 'r' .ReLU.: unknown bottom blob 'dta' .*\n  hint: did you mean 'data'"):
         insert_splits(net('layer { name: "in" type: "Input" top: "data" } '
                           'layer { name: "r" type: "ReLU" bottom: "dta" top: "r" }'))
 
 
 def test_bottom_made_by_a_later_layer():
-    """this test shows that a layer standing before its bottom's maker is told to move."""
+    """A layer standing before its bottom's maker is told to move."""
     with pytest.raises(NetError, match="layer 'in' makes it, but stands after"):
         insert_splits(net('layer { name: "r" type: "ReLU" bottom: "data" top: "r" } '
                           'layer { name: "in" type: "Input" top: "data" }'))
 
 
 def test_apply_stops_after_a_pass():
-    """this test shows that `apply` runs the passes in order up to the one named, and knows no other."""
+    """`apply` runs the passes in order up to the one named, and knows no other."""
     assert 4 == len(passes.apply(net(TWO_READERS), after="filter").layer)
     assert 5 == len(passes.apply(net(TWO_READERS)).layer)
     with pytest.raises(NetError, match=r"no pass 'fliter'.*\n.*'filter'"):

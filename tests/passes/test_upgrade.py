@@ -51,13 +51,13 @@ def net(text):
 
 @pytest.mark.parametrize(("old", "today"), [(V0, TODAY), (V1, V2)], ids=["V0", "V1"])
 def test_old_formats_become_todays(old, today):
-    """this test shows that a V0 net (with its padding layer) and a V1 net say the same in today's format."""
+    """A V0 net (with its padding layer) and a V1 net say the same in today's format."""
     assert net(today) == passes.upgrade(net(old))
 
 
 @pytest.mark.parametrize("text", [V0, V1, V2])
 def test_upgrading_twice_changes_nothing(text):
-    """this test shows that the upgrades leave an upgraded net alone, and their argument always."""
+    """The upgrades leave an upgraded net alone, and their argument always."""
     given = net(text)
     once = passes.upgrade(given)
 
@@ -66,7 +66,7 @@ def test_upgrading_twice_changes_nothing(text):
 
 
 def test_every_v1_type_has_a_layer():
-    """this test shows that each V1 enum value names a layer type that exists today."""
+    """Each V1 enum value names a layer type that exists today."""
     from minicaffe.layer import registered_types
     from minicaffe.passes.upgrade_v1 import type_name
     from minicaffe.proto import V1LayerParameter
@@ -77,32 +77,32 @@ def test_every_v1_type_has_a_layer():
 
 
 def test_mixed_formats_are_refused():
-    """this test shows that `layer` beside `layers` is an error that shows both forms."""
+    """`layer` beside `layers` is an error that shows both forms."""
     with pytest.raises(NetError, match="mixes `layer` and the older `layers`"):
         passes.upgrade(net('layer { name: "a" type: "ReLU" } layers { name: "b" type: RELU }'))
 
 
 def test_unknown_v0_type_names_the_near_one():
-    """this test shows that a misspelt V0 type is named with its neighbour."""
+    """A misspelt V0 type is named with its neighbour."""
     with pytest.raises(NetError, match=r"unknown V0 type 'convv'\n  hint: did you mean 'conv'"):
         passes.upgrade(net('layers { layer { name: "a" type: "convv" } }'))
 
 
 def test_input_shapes_must_match_inputs():
-    """this test shows that three input_dim for one input are refused with the counts."""
+    """Three input_dim for one input are refused with the counts."""
     with pytest.raises(NetError, match="1 input, but 0 input_shape and 3 input_dim"):
         passes.upgrade(net('input: "x" input_dim: 1 input_dim: 2 input_dim: 3'))
 
 
 def test_batch_norm_with_three_params_stops_learning():
-    """this test shows that an old BatchNorm with three params gets lr_mult and decay_mult 0 for each."""
+    """An old BatchNorm with three params gets lr_mult and decay_mult 0 for each."""
     upgraded = passes.upgrade(net('layer { name: "bn" type: "BatchNorm" param { lr_mult: 1 } param {} param {} }'))
 
     assert [(0, 0)] * 3 == [(p.lr_mult, p.decay_mult) for p in upgraded.layer[0].param]
 
 
 def test_padding_for_a_layer_that_takes_none():
-    """this test shows both layers' names where a V0 padding layer feeds neither a conv nor a pool layer."""
+    """A V0 padding layer in front of neither a conv nor a pool layer is an error that names both layers."""
     text = V0.replace('name: "conv1" type: "conv"', 'name: "conv1" type: "innerproduct"')
     words = r"layer 'conv1' \(innerproduct\) reads the padding layer 'pad1': only a conv or pool layer"
     with pytest.raises(NetError, match=words):

@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[2] / "protos" / "compile.py"
 
 
 def test_descriptor_is_the_compiled_proto_file():
-    """this test shows that caffe.desc is what protos/caffe.proto compiles to."""
+    """caffe.desc is what protos/caffe.proto compiles to."""
     needs("grpc_tools")
     code = f"""
 import sys
@@ -27,7 +27,7 @@ sys.stdout.buffer.write(compile.compile_proto())
 
 
 def test_numbers_and_defaults_of_the_wire_format():
-    """this test shows that numbers that forks reuse mean what BVLC Caffe means, and ours stand apart."""
+    """Numbers that forks reuse mean what BVLC Caffe means, and ours stand apart."""
     layer = proto.LayerParameter.DESCRIPTOR.fields_by_name
     loss = proto.LossParameter.DESCRIPTOR.fields_by_name
 
@@ -39,13 +39,13 @@ def test_numbers_and_defaults_of_the_wire_format():
 
 
 def test_unknown_message_is_an_attribute_error():
-    """this test shows that a misspelt message fails as any missing attribute of a module does."""
+    """A misspelt message fails as any missing attribute of a module does."""
     with pytest.raises(AttributeError, match="NetParam"):
         _ = proto.NetParam
 
 
 def test_another_caffe_in_the_default_pool_does_not_clash():
-    """this test shows that minicaffe and a fork's caffe_pb2 live in one process, whichever comes first."""
+    """This package and a fork's caffe_pb2 live in one process, whichever comes first."""
     fork = """
 from google.protobuf import descriptor_pb2, descriptor_pool
 file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe")

@@ -38,7 +38,7 @@ def write(kind, path):
 @pytest.mark.parametrize("kind", ["caffemodel", "solverstate", "blob", "datum", "empty", "hdf5", "zip", "image",
                                   "git-lfs", "html", "prototxt", "text", "unknown", "lmdb", "leveldb", "folder"])
 def test_content_tells_the_kind(tmp_path, kind):
-    """this test shows that each kind of file is recognised without its name, and has words for a sentence."""
+    """Each kind of file is recognised without its name, and has words for a sentence."""
     write(kind, tmp_path / "x")
 
     assert binary.sniff(tmp_path / "x") == kind
@@ -46,7 +46,7 @@ def test_content_tells_the_kind(tmp_path, kind):
 
 
 def test_file_cut_short_is_still_what_it_was(tmp_path):
-    """this test shows that half a caffemodel is called a caffemodel, so that the error can say it is cut."""
+    """Half a caffemodel is called a caffemodel, so that the error can say it is cut."""
     layer = proto.LayerParameter(name="c", blobs=[binary.array_to_blob(np.zeros((9, 9), np.float32))])
     data = proto.NetParameter(name="n", layer=[layer]).SerializeToString()
 
@@ -57,13 +57,13 @@ def test_file_cut_short_is_still_what_it_was(tmp_path):
 
 
 def test_data_file_of_an_lmdb(tmp_path):
-    """this test shows that the file inside an LMDB folder is recognised too."""
+    """The file inside an LMDB folder is recognised too."""
     (tmp_path / "data.mdb").write_bytes(bytes(16) + b"\xde\xc0\xef\xbe" + bytes(16))
 
     assert binary.sniff(tmp_path / "data.mdb") == "lmdb"
 
 
 def test_missing_file_is_an_error(tmp_path):
-    """this test shows that a path that is not there is not called unknown."""
+    """A path that is not there is not called unknown."""
     with pytest.raises(ProtoError, match="no such file"):
         binary.sniff(tmp_path / "x")

@@ -1,4 +1,4 @@
-"""The way back from a field to its line."""
+"""Finding the line of a field in a text."""
 
 import random
 
@@ -38,7 +38,7 @@ layer:
     [(PROTOTXT, "net.prototxt", (2, 5, 7, 7, 11, 10)), (YAML, "net.yaml", (3, 4, 5, 6, 10, 7))],
 )
 def test_where_finds_the_line_of_a_field(text, name, lines):
-    """this test shows that layers, list items and nested fields are placed, and a missing one at its message."""
+    """Layers, list items and nested fields are placed, and a missing one at its message."""
     source = Source(text, name)
     paths = ("layer[0]", "layer[0].loss_weight[1]", "layer[1].name", "layer[2]",
              "layer[2].convolution_param.pad[1]", "layer[2].convolution_param.stride")
@@ -50,14 +50,14 @@ def test_where_finds_the_line_of_a_field(text, name, lines):
 
 
 def test_old_layers_are_found_too():
-    """this test shows that V1 and V0 layers are listed by their names."""
+    """V1 and V0 layers are listed by their names."""
     source = Source('layers { name: "a" }\nlayers { layer { name: "b" } }', "old.prototxt")
 
     assert source.layer_lines() == [(0, "a", 1), (1, "b", 2)]
 
 
 def test_source_never_raises(random_message):
-    """this test shows that broken texts have no places, and cost no exception."""
+    """Broken texts have no places, and cost no exception."""
     rng = random.Random(1701)
     for seed in range(3):
         whole = yaml_text.format(random_message("LayerParameter", seed))

@@ -26,7 +26,7 @@ layer: [{ name: "prob" type: "Softmax"
 
 
 def test_prototxt_in_all_its_spellings():
-    """this test shows that lists, angle brackets, colons before messages and split strings are read."""
+    """Lists, angle brackets, colons before messages and split strings are read."""
     net = text.parse(LENET, proto.NetParameter())
 
     assert [layer.name for layer in net.layer] == ["conv1", "prob"]
@@ -36,7 +36,7 @@ def test_prototxt_in_all_its_spellings():
 
 
 def test_format_is_caffes_debug_string():
-    """this test shows the written form: two spaces a level, shortest floats, a default only when it was set."""
+    """A message is written with two spaces a level, the shortest floats, and a default only when it was set."""
     layer = proto.LayerParameter(name="ip", blobs=[proto.BlobProto(shape=proto.BlobShape(dim=[2, 7]))])
     layer.param.add(lr_mult=0.1)
     layer.param.add(lr_mult=1)
@@ -77,7 +77,7 @@ def test_format_is_caffes_debug_string():
     ],
 )
 def test_errors_show_place_fault_and_cure(source, parts):
-    """this test shows that each mistake names its line and column, what was wrong, and the likely cure."""
+    """Each mistake names its line and column, what was wrong, and the likely cure."""
     with pytest.raises(ProtoError) as caught:
         text.parse(source, proto.NetParameter(), "net.prototxt")
 
@@ -86,13 +86,13 @@ def test_errors_show_place_fault_and_cure(source, parts):
 
 
 def test_a_net_given_as_solver_is_recognised():
-    """this test shows that mixing up the two files is named as such."""
+    """Mixing up the two files is named as such."""
     with pytest.raises(ProtoError, match="it is a net's field"):
         text.parse(LENET.replace('name: "LeNet"', ""), proto.SolverParameter())
 
 
 def test_excerpt_of_a_long_line_keeps_the_column_in_view():
-    """this test shows that a file on one line still gives a readable excerpt."""
+    """A file on one line still gives a readable excerpt."""
     source = "layer { name: 'a' } " * 500 + "layer { botom: 'x' } " + "layer { name: 'a' } " * 500
     with pytest.raises(ProtoError) as caught:
         text.parse(source, proto.NetParameter())
@@ -114,7 +114,7 @@ def test_a_missing_file_in_a_folder_that_cannot_be_listed(tmp_path, monkeypatch)
 
 
 def test_read_says_what_is_wrong_with_the_file(tmp_path):
-    """this test shows that a missing file, a folder, weights and a wrong encoding are each named."""
+    """A missing file, a folder, weights and a wrong encoding are each named."""
     (tmp_path / "lenet.prototxt").write_text(LENET, encoding="utf-8")
     (tmp_path / "weights.prototxt").write_bytes(proto.NetParameter(
         layer=[proto.LayerParameter(name="c", blobs=[proto.BlobProto(data=[0, 1])])]).SerializeToString())
@@ -194,7 +194,7 @@ def test_a_line_of_quotes_in_another_encoding(tmp_path):
 
 
 def test_comments_may_be_in_another_encoding(tmp_path):
-    """this test shows that, as in Caffe, bytes that are no UTF-8 do not matter inside a comment."""
+    """As in Caffe, bytes that are no UTF-8 do not matter inside a comment."""
     path = tmp_path / "net.prototxt"
     path.write_bytes(b'\xef\xbb\xbfname: "a # b" # \xd6\xd0\xce\xc4\nforce_backward: true')
     net = prototxt.read(path, proto.NetParameter())
@@ -204,7 +204,7 @@ def test_comments_may_be_in_another_encoding(tmp_path):
 
 @pytest.mark.parametrize("name", ["net.prototxt", "net.yaml"])
 def test_write_replaces_the_file_whole(tmp_path, name):
-    """this test shows that a written net reads back equal, through a link too, and leaves no other file."""
+    """A written net reads back equal, through a link too, and leaves no other file."""
     net = text.parse(LENET, proto.NetParameter())
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / name).write_text("old")
@@ -216,7 +216,7 @@ def test_write_replaces_the_file_whole(tmp_path, name):
 
 
 def test_write_that_fails_is_one_error_and_leaves_nothing(tmp_path, monkeypatch):
-    """this test shows that a full disk gives a DataError, keeps the old file and removes the new one's rest."""
+    """A full disk gives a DataError, keeps the old file and removes the new one's rest."""
     path = tmp_path / "net.prototxt"
     path.write_text("old")
 

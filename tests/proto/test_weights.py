@@ -39,7 +39,7 @@ def blobs():
 
 
 def test_written_bytes_are_those_of_the_whole_message(tmp_path, net, blobs):
-    """this test shows that the fast writer and protobuf's own give the same file, diffs included."""
+    """The fast writer and protobuf's own give the same file, diffs included."""
     diffs = {name: [2 * a for a in arrays] for name, arrays in blobs.items()}
     binary.write_weights(tmp_path / "fast.caffemodel", net, blobs, diffs)
     for layer in net.layer:
@@ -57,7 +57,7 @@ def test_written_bytes_are_those_of_the_whole_message(tmp_path, net, blobs):
 
 
 def test_weights_come_back_with_shape_and_type(tmp_path, net, blobs):
-    """this test shows that names, types, shapes, precision and values are those written."""
+    """Names, types, shapes, precision and values are those written."""
     binary.write_weights(tmp_path / "n.caffemodel", net, blobs)
     layers = binary.read_weights(tmp_path / "n.caffemodel")
 
@@ -76,7 +76,7 @@ def field(number, payload):
 
 
 def test_old_forms_of_a_layer_and_of_a_blob(tmp_path):
-    """this test shows that V1 and V0 layers, four-number shapes and numbers stored one by one are read."""
+    """V1 and V0 layers, four-number shapes and numbers stored one by one are read."""
     values = array(2, 3)
     sizes = {"num": 1, "channels": 1, "height": 2, "width": 3}
     v1 = proto.NetParameter()
@@ -96,7 +96,7 @@ def test_old_forms_of_a_layer_and_of_a_blob(tmp_path):
 
 
 def test_long_run_of_single_numbers_is_read_without_a_float_each(tmp_path):
-    """this test shows that the pre-packed encoding of a million numbers costs arrays, in memory and from a file."""
+    """The pre-packed encoding of a million numbers costs arrays, in memory and from a file."""
     values = array(1_000_000)
     rows = np.full((values.size, 5), 0x2D, np.uint8)
     rows[:, 1:] = values.view(np.uint8).reshape(-1, 4)
@@ -117,7 +117,7 @@ def test_long_run_of_single_numbers_is_read_without_a_float_each(tmp_path):
 
 
 def test_chunks_of_packed_numbers_join():
-    """this test shows that a packed field in several pieces, mixed with single numbers, is one array."""
+    """A packed field in several pieces, mixed with single numbers, is one array."""
     values = array(5)
     data = values.tobytes()
     blob = (field(5, data[:8]) + b"\x2d" + data[8:12] + field(5, data[12:]) + field(5, b"")
@@ -128,7 +128,7 @@ def test_chunks_of_packed_numbers_join():
 
 @pytest.mark.parametrize("shape", [(2, 3), (), (0, 4), (1, 2, 3, 4, 5)])
 def test_blob_and_array_are_each_other(shape):
-    """this test shows that arrays of any rank pass through a BlobProto and back."""
+    """Arrays of any rank pass through a BlobProto and back."""
     for kind in (np.float32, np.float64):
         values, diff = array(*shape, kind=kind), array(*shape, kind=kind) + kind(1)
         blob = binary.array_to_blob(values, diff)
@@ -140,7 +140,7 @@ def test_blob_and_array_are_each_other(shape):
 
 
 def test_values_that_do_not_fill_the_shape_are_refused(tmp_path, net):
-    """this test shows that the error names layer, blob and both counts, and that a huge claim allocates nothing."""
+    """The error names layer, blob and both counts, and a huge claim allocates nothing."""
     layer = net.layer[0]
     layer.blobs.add().CopyFrom(binary.array_to_blob(array(2)))
     layer.blobs.add(data=[1, 2, 3]).shape.dim.extend([10**6, 10**6])
@@ -155,7 +155,7 @@ def test_values_that_do_not_fill_the_shape_are_refused(tmp_path, net):
 
 
 def test_solverstate_and_mean_file(tmp_path):
-    """this test shows that solver states and single blobs come back, with the bytes of the whole message."""
+    """Solver states and single blobs come back, with the bytes of the whole message."""
     history = [array(2, 3), array(4)]
     path, mean = tmp_path / "a.solverstate", tmp_path / "mean.binaryproto"
     binary.write_solverstate(path, 7, "a.caffemodel", 1, history)
@@ -172,7 +172,7 @@ def test_solverstate_and_mean_file(tmp_path):
 
 
 def test_wrong_file_is_named_for_what_it_is(tmp_path, net, blobs):
-    """this test shows that a solver state given as weights, and the reverse, are recognised by content."""
+    """A solver state given as weights, and the reverse, are recognised by content."""
     state, weights = tmp_path / "s", tmp_path / "w"
     binary.write_solverstate(state, 1, "w", 0, [array(3)])
     binary.write_weights(weights, net, blobs)
@@ -190,14 +190,14 @@ def test_wrong_file_is_named_for_what_it_is(tmp_path, net, blobs):
 
 
 def test_blobs_for_no_layer_are_refused(tmp_path, net):
-    """this test shows that a misspelt layer name is not silently left out of the file."""
+    """A misspelt layer name is not silently left out of the file."""
     with pytest.raises(DataError, match="no layer 'convv'"):
         binary.write_weights(tmp_path / "w", net, {"convv": [array(2)]})
     assert os.listdir(tmp_path) == []
 
 
 def test_fork_fields_cannot_stop_the_weights(tmp_path, blobs):
-    """this test shows that parameters under numbers that a fork reuses are passed over and not read wrongly."""
+    """Parameters under numbers that a fork reuses are passed over and not read wrongly."""
     fork = field(1, b"conv") + field(148, b"\x0a\x01x") + field(7, b"".join(encode_blob(blobs["conv"][0])))
     path = tmp_path / "fork.caffemodel"
     path.write_bytes(field(1, b"n") + field(100, fork) + field(500, b"?"))
@@ -208,7 +208,7 @@ def test_fork_fields_cannot_stop_the_weights(tmp_path, blobs):
 
 
 def test_text_that_is_not_utf8_is_found_on_reading(tmp_path, blobs):
-    """this test shows that a name in another encoding is one error for the message, and no matter for weights."""
+    """A name in another encoding is one error for the message, and no matter for weights."""
     path = tmp_path / "n.caffemodel"
     path.write_bytes(field(100, field(1, b"\xd6\xd0") + field(7, b"".join(encode_blob(blobs["conv"][0])))))
 
@@ -219,7 +219,7 @@ def test_text_that_is_not_utf8_is_found_on_reading(tmp_path, blobs):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_files_end_in_one_of_our_errors(tmp_path, net, blobs, seed):
-    """this test shows that cut and bit-flipped files never crash, hang or take memory beyond their size."""
+    """Cut and bit-flipped files never crash, hang or take memory beyond their size."""
     rng = random.Random(seed)
     binary.write_weights(tmp_path / "w", net, blobs)
     binary.write_solverstate(tmp_path / "s", 300, "w", 2, [array(3, 2)])

@@ -45,7 +45,7 @@ LOADERS = [("caffemodel", weights.read, {"caffemodel", "safetensors"}),
 @pytest.mark.parametrize("kind", CONTENT)
 @pytest.mark.parametrize(("wanted", "read", "takes"), LOADERS, ids=[wanted for wanted, _, _ in LOADERS])
 def test_each_loader_says_what_it_was_given(wanted, read, takes, kind, tmp_path):
-    """this test shows that every loader names the file, what it holds and what was wanted."""
+    """Every loader names the file, what it holds and what was wanted."""
     path = tmp_path / "given"
     path.write_bytes(CONTENT[kind])
     if kind in takes:
@@ -68,7 +68,7 @@ def test_each_loader_says_what_it_was_given(wanted, read, takes, kind, tmp_path)
     ("a", ["b.caffemodel", "c.caffemodel"], "caffemodel", "b.caffemodel or @c.caffemodel"),
 ])
 def test_the_right_file_beside_it_is_named(given, beside, wanted, named, tmp_path):
-    """this test shows that the file of the same snapshot comes first, and else those of the kind that are there."""
+    """The file of the same snapshot comes first, and else those of the kind that are there."""
     for name in beside:
         kind = "blob" if name.endswith(".binaryproto") else name.removesuffix(".h5").rpartition(".")[2]
         (tmp_path / name).write_bytes(CONTENT[kind])
@@ -78,7 +78,7 @@ def test_the_right_file_beside_it_is_named(given, beside, wanted, named, tmp_pat
 
 
 def test_what_only_looks_right_is_not_named(tmp_path):
-    """this test shows that a file beside it is named for its content: another broken one is no help."""
+    """A file beside it is named for its content: another broken one is no help."""
     (tmp_path / "net.caffemodel").write_bytes(CONTENT["html"])
     (tmp_path / "net.solverstate").write_bytes(CONTENT["solverstate"])
     (tmp_path / "old.caffemodel").write_bytes(CONTENT["empty"])
@@ -89,7 +89,7 @@ def test_what_only_looks_right_is_not_named(tmp_path):
 
 
 def test_stems():
-    """this test shows what counts as one snapshot."""
+    """The files of one snapshot are known by their names."""
     for end in (".caffemodel", ".caffemodel.h5", ".solverstate", ".npz"):
         assert "a_iter_3" == stem(f"a_iter_3{end}")
 
@@ -97,14 +97,14 @@ def test_stems():
 @pytest.mark.parametrize("length", [1, 7, 20, 30])
 @pytest.mark.parametrize(("kind", "read"), [("caffemodel", weights.read), ("solverstate", solverstate.read)])
 def test_cut_files(kind, read, length, tmp_path):
-    """this test shows that a file cut short is an error that says so, or that it is no file of any kind."""
+    """A file cut short is an error that says so, or says that its kind is unknown."""
     (tmp_path / "cut").write_bytes(CONTENT[kind][:length])
     with pytest.raises(MinicaffeError, match=r"damaged|cut short|not weights|not a solver state|holds \d+ values"):
         read(tmp_path / "cut")
 
 
 def test_npz_and_zip_are_told_apart(tmp_path):
-    """this test shows that the first member decides."""
+    """The first member decides."""
     np.savez(tmp_path / "a", x=np.ones(3))
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("readme.txt", json.dumps({}))

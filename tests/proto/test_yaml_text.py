@@ -21,7 +21,7 @@ def error(source, message=None):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_messages_come_back_through_yaml_and_prototxt(random_message, message_names, seed):
-    """this test shows that every field of every message survives both text forms, presence of defaults included."""
+    """Every field of every message survives both text forms, presence of defaults included."""
     for name in message_names:
         message = random_message(name, seed)
         kind = type(message)
@@ -31,7 +31,7 @@ def test_random_messages_come_back_through_yaml_and_prototxt(random_message, mes
 
 
 def test_yaml_is_what_a_person_would_write():
-    """this test shows the written form: names of enums, lists of numbers on one line, short floats."""
+    """A message is written with names of enums, lists of numbers on one line, and short floats."""
     net = proto.NetParameter(name="123")
     layer = net.layer.add(name="pool", type="Pooling", bottom=["a", "b"], phase=proto.TEST)
     layer.pooling_param.pool = proto.PoolingParameter.MAX
@@ -54,7 +54,7 @@ def test_yaml_is_what_a_person_would_write():
 
 
 def test_the_schema_decides_how_a_scalar_reads():
-    """this test shows that 1e-5 is a number, yes may be a name, and one value stands for a list of one."""
+    """1e-5 is a number, yes may be a name, and one value stands for a list of one."""
     source = """
 name: yes
 layer: {name: 10, bottom: data, param: {lr_mult: 1e-5}, convolution_param: {kernel_size: 0x3, bias_term: no}}
@@ -69,7 +69,7 @@ layer: {name: 10, bottom: data, param: {lr_mult: 1e-5}, convolution_param: {kern
 
 
 def test_anchors_and_merge_keys():
-    """this test shows that a block written once serves other layers, which may override parts of it."""
+    """A block written once serves other layers, which may override parts of it."""
     source = """
 layer:
 - &conv
@@ -109,7 +109,7 @@ layer:
     ],
 )
 def test_errors_show_place_fault_and_cure(source, parts):
-    """this test shows that each mistake names its line and column, what was wrong, and the likely cure."""
+    """Each mistake names its line and column, what was wrong, and the likely cure."""
     with pytest.raises(ProtoError) as caught:
         text.parse(source, proto.NetParameter(), "net.yaml")
 
@@ -167,5 +167,5 @@ def test_many_aliases_are_no_bomb():
     ("&a {<<: *a, layer: *a}", "1:9: the alias *a stands inside what it names"),
     ("layer: {name: *gone}", "found undefined alias")])
 def test_hostile_yaml_ends_in_an_error_at_once(source, words):
-    """this test shows that nesting and self-reference neither hang nor crash."""
+    """Nesting and self-reference neither hang nor crash."""
     assert words in error(source)
