@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import BiasParameter
 
 
 def covered_shape(layer, x, num_axes):
@@ -55,6 +56,7 @@ class BiasLayer(Layer):
     """
 
     message = "bias_param"
+    param: BiasParameter
     bottoms = (1, 2)
     in_place = True
     backward_reads = ()

@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.proto import ClipParameter
 
 
 @register("Clip")
@@ -20,6 +21,7 @@ class ClipLayer(Elementwise):
     """
 
     message = "clip_param"
+    param: ClipParameter
     slope_from = "x"
     recordable = True
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.proto import ELUParameter
 
 
 @register("ELU")
@@ -22,6 +23,7 @@ class ELULayer(Elementwise):
     """
 
     message = "elu_param"
+    param: ELUParameter
     slope_from = "x"
     recordable = True
 

@@ -7,6 +7,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
 from minicaffe.log import number
+from minicaffe.proto import ExpParameter
 
 
 def log_of_base(layer):
@@ -32,6 +33,7 @@ class ExpLayer(Elementwise):
     """
 
     message = "exp_param"
+    param: ExpParameter
     slope_from = "y"
     recordable = True
 

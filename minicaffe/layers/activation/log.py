@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe.layer import Elementwise, register
 from minicaffe.layers.activation.exp import log_of_base
 from minicaffe.log import number
+from minicaffe.proto import LogParameter
 
 
 @register("Log")
@@ -22,6 +23,7 @@ class LogLayer(Elementwise):
     """
 
     message = "log_param"
+    param: LogParameter
     slope_from = "x"
 
     def setup(self, bottom, top):

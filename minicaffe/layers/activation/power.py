@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
 from minicaffe.log import number
+from minicaffe.proto import PowerParameter
 
 
 @register("Power")
@@ -24,6 +25,7 @@ class PowerLayer(Elementwise):
     """
 
     message = "power_param"
+    param: PowerParameter
     slope_from = "x"
 
     def setup(self, bottom, top):

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.proto import FillerParameter
+from minicaffe.proto import FillerParameter, PReLUParameter
 
 
 @register("PReLU")
@@ -27,6 +27,7 @@ class PReLULayer(Layer):
     """
 
     message = "prelu_param"
+    param: PReLUParameter
     in_place = True
     recordable = True
 

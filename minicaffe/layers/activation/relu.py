@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ReLUParameter
 
 
 @register("ReLU")
@@ -20,6 +21,7 @@ class ReLULayer(Layer):
     """
 
     message = "relu_param"
+    param: ReLUParameter
     in_place = True
     backward_reads = ()
     recordable = True

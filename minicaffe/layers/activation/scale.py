@@ -5,7 +5,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.layers.activation.bias import covered_axis, covered_shape, sizes_around
-from minicaffe.proto import FillerParameter
+from minicaffe.proto import FillerParameter, ScaleParameter
 
 
 @register("Scale")
@@ -33,6 +33,7 @@ class ScaleLayer(Layer):
     """
 
     message = "scale_param"
+    param: ScaleParameter
     bottoms = (1, 2)
     in_place = True
     recordable = True

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.proto import SwishParameter
 
 
 @register("Swish")
@@ -22,6 +23,7 @@ class SwishLayer(Elementwise):
     """
 
     message = "swish_param"
+    param: SwishParameter
     slope_from = "x"
 
     def setup(self, bottom, top):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ThresholdParameter
 
 
 @register("Threshold")
@@ -20,6 +21,7 @@ class ThresholdLayer(Layer):
     """
 
     message = "threshold_param"
+    param: ThresholdParameter
     in_place = True
     backward_reads = ()
 

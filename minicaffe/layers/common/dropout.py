@@ -4,7 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.proto import TRAIN
+from minicaffe.proto import TRAIN, DropoutParameter
 
 
 @register("Dropout")
@@ -25,6 +25,7 @@ class DropoutLayer(Layer):
     """
 
     message = "dropout_param"
+    param: DropoutParameter
     in_place = True
     backward_reads = ()
     recordable = True

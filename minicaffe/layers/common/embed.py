@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import EmbedParameter
 
 
 @register("Embed")
@@ -26,6 +27,7 @@ class EmbedLayer(Layer):
     """
 
     message = "embed_param"
+    param: EmbedParameter
 
     def setup(self, bottom, top):
         p = self.param

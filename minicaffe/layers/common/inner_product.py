@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import InnerProductParameter
 
 
 @register("InnerProduct")
@@ -29,6 +30,7 @@ class InnerProductLayer(Layer):
     """
 
     message = "inner_product_param"
+    param: InnerProductParameter
     recordable = True
     can_dry_run = True
 

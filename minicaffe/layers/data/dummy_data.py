@@ -2,7 +2,7 @@
 
 from minicaffe.filler import fill
 from minicaffe.layer import DataSource, register
-from minicaffe.proto import FillerParameter
+from minicaffe.proto import DummyDataParameter, FillerParameter
 
 
 @register("DummyData")
@@ -22,6 +22,7 @@ class DummyDataLayer(DataSource):
     """
 
     message = "dummy_data_param"
+    param: DummyDataParameter
     tops = (1, None)
 
     def setup(self, bottom, top):

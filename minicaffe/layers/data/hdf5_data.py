@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe.data.hdf5 import count_rows, read_datasets, read_paths
 from minicaffe.layer import DataSource, register
 from minicaffe.log import log
+from minicaffe.proto import HDF5DataParameter
 
 
 @register("HDF5Data")
@@ -24,6 +25,7 @@ class HDF5DataLayer(DataSource):
     """
 
     message = "hdf5_data_param"
+    param: HDF5DataParameter
     tops = (1, None)
 
     def setup(self, bottom, top):

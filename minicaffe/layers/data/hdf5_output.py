@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe.io import hdf5
 from minicaffe.layer import Layer, register
 from minicaffe.log import log
+from minicaffe.proto import HDF5OutputParameter
 
 
 @register("HDF5Output")
@@ -21,6 +22,7 @@ class HDF5OutputLayer(Layer):
     """
 
     message = "hdf5_output_param"
+    param: HDF5OutputParameter
     bottoms = 2
     tops = 0
     backward_reads = ()

@@ -6,6 +6,7 @@ from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import log, warn
+from minicaffe.proto import ImageDataParameter
 
 
 @register("ImageData")
@@ -29,6 +30,7 @@ class ImageDataLayer(PrefetchingLayer):
     """
 
     message = "image_data_param"
+    param: ImageDataParameter
     also_reads = ("transform_param", "data_param")
     unread = ("scale", "mean_file", "crop_size", "mirror")
     tops = 2

@@ -1,6 +1,7 @@
 """Input: blobs that the caller fills by hand."""
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import InputParameter
 
 
 @register("Input")
@@ -15,6 +16,7 @@ class InputLayer(Layer):
     """
 
     message = "input_param"
+    param: InputParameter
     bottoms = 0
     tops = (1, None)
     backward_reads = ()

@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import DataSource, register
 from minicaffe.log import warn
+from minicaffe.proto import MemoryDataParameter
 
 
 @register("MemoryData")
@@ -28,6 +29,7 @@ class MemoryDataLayer(DataSource):
     """
 
     message = "memory_data_param"
+    param: MemoryDataParameter
     also_reads = ("transform_param",)
     tops = 2
 

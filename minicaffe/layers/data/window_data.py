@@ -7,6 +7,7 @@ from minicaffe.data.windows import WindowBatches, read_window_file
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import log, warn
+from minicaffe.proto import WindowDataParameter
 
 
 @register("WindowData")
@@ -34,6 +35,7 @@ class WindowDataLayer(PrefetchingLayer):
     """
 
     message = "window_data_param"
+    param: WindowDataParameter
     also_reads = ("transform_param", "data_param")
     unread = ("mean_file", "crop_size", "mirror")
     tops = 2

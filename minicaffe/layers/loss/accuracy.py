@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe.layer import Layer, register
 from minicaffe.layers.loss._labels import classes_of, ignored_among, split_axes
+from minicaffe.proto import AccuracyParameter
 
 
 @register("Accuracy")
@@ -25,6 +26,7 @@ class AccuracyLayer(Layer):
     """
 
     message = "accuracy_param"
+    param: AccuracyParameter
     bottoms = 2
     tops = (1, 2)
     backward_reads = ()

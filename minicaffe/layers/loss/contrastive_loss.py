@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicaffe.layer import LossLayer, register
+from minicaffe.proto import ContrastiveLossParameter
 
 EPSILON = 1e-4  # Caffe: added to the distance that the gradient divides by, so that it is never 0
 
@@ -29,6 +30,7 @@ class ContrastiveLossLayer(LossLayer):
     """
 
     message = "contrastive_loss_param"
+    param: ContrastiveLossParameter
     bottoms = 3
     label_bottoms = (2,)
 

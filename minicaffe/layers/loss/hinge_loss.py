@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe.layer import register
 from minicaffe.layers.loss._normalized_loss import NormalizedLoss
+from minicaffe.proto import HingeLossParameter
 
 
 @register("HingeLoss")
@@ -28,6 +29,7 @@ class HingeLossLayer(NormalizedLoss):
     """
 
     message = "hinge_loss_param"
+    param: HingeLossParameter
     unread = ("loss_param.pos_weight", "loss_param.focal_gamma")
     bottoms = (2, 3)
 

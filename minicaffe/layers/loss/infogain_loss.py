@@ -7,6 +7,7 @@ from minicaffe.io.binary import read_blob
 from minicaffe.layer import register
 from minicaffe.layers.loss._labels import split_axes
 from minicaffe.layers.loss._normalized_loss import LOG_THRESHOLD, NormalizedLoss
+from minicaffe.proto import InfogainLossParameter
 
 
 @register("InfogainLoss")
@@ -35,6 +36,7 @@ class InfogainLossLayer(NormalizedLoss):
     """
 
     message = "infogain_loss_param"
+    param: InfogainLossParameter
     unread = ("loss_param.normalize", "loss_param.class_weight", "loss_param.pos_weight", "loss_param.focal_gamma")
     bottoms = (2, 3)
     tops = (1, 2)

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe.layer import register
 from minicaffe.layers.loss._normalized_loss import LOG_THRESHOLD, NormalizedLoss
+from minicaffe.proto import LossParameter
 
 
 @register("MultinomialLogisticLoss")
@@ -28,6 +29,7 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     """
 
     message = "loss_param"
+    param: LossParameter
     also_reads = ()
     unread = ("pos_weight", "focal_gamma")
     bottoms = (2, 3)

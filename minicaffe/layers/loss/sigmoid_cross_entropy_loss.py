@@ -7,6 +7,7 @@ from minicaffe.layers.loss._cells import blocks, times
 from minicaffe.layers.loss._focal import focal_loss, focal_slope
 from minicaffe.layers.loss._normalized_loss import NormalizedLoss
 from minicaffe.layers.loss._targets import CLASS_LABELS, targets_outside, warn_of_targets
+from minicaffe.proto import LossParameter
 
 
 @register("SigmoidCrossEntropyLoss")
@@ -57,6 +58,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     """
 
     message = "loss_param"
+    param: LossParameter
     also_reads = ()
     bottoms = (2, 3)
     tops = (1, 2)

@@ -6,6 +6,7 @@ from minicaffe import kernels
 from minicaffe.layer import register
 from minicaffe.layers.loss._labels import split_axes
 from minicaffe.layers.loss._normalized_loss import NormalizedLoss
+from minicaffe.proto import LossParameter
 
 FLT_MIN = float(np.finfo(np.float32).tiny)  # Caffe: the least probability whose logarithm is taken
 
@@ -37,6 +38,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     """
 
     message = "loss_param"
+    param: LossParameter
     also_reads = ("softmax_param",)
     unread = ("pos_weight",)
     bottoms = (2, 3)

@@ -5,7 +5,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.layers.normalization._eps import check_eps, without_spread
-from minicaffe.proto import TEST
+from minicaffe.proto import TEST, BatchNormParameter
 
 
 @register("BatchNorm")
@@ -35,6 +35,7 @@ class BatchNormLayer(Layer):
     """
 
     message = "batch_norm_param"
+    param: BatchNormParameter
     in_place = True
     backward_reads = ()
     recordable = True

@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import LRNParameter
 
 
 @register("LRN")
@@ -27,6 +28,7 @@ class LRNLayer(Layer):
     """
 
     message = "lrn_param"
+    param: LRNParameter
     in_place = True
     recordable = True
     can_dry_run = True

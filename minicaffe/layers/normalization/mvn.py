@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe.layer import Layer, register
 from minicaffe.layers.normalization._eps import check_eps, without_spread
+from minicaffe.proto import MVNParameter
 
 
 @register("MVN")
@@ -25,6 +26,7 @@ class MVNLayer(Layer):
     """
 
     message = "mvn_param"
+    param: MVNParameter
     in_place = True
     backward_reads = ("top",)
 

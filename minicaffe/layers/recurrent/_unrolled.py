@@ -6,6 +6,7 @@ from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.layer import Layer
 from minicaffe.log import log, number
+from minicaffe.proto import RecurrentParameter
 
 
 class RecurrentLayer(Layer):
@@ -20,6 +21,7 @@ class RecurrentLayer(Layer):
     """
 
     message = "recurrent_param"
+    param: RecurrentParameter
     recurrent = True
     num_states = 1
     gates = 1

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ArgMaxParameter
 
 
 @register("ArgMax")
@@ -27,6 +28,7 @@ class ArgMaxLayer(Layer):
     """
 
     message = "argmax_param"
+    param: ArgMaxParameter
     backward_reads = ()
 
     def reshape(self, bottom, top):

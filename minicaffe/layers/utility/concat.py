@@ -4,6 +4,7 @@ import warnings
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ConcatParameter
 
 
 @register("Concat")
@@ -23,6 +24,7 @@ class ConcatLayer(Layer):
     """
 
     message = "concat_param"
+    param: ConcatParameter
     bottoms = (1, None)
     backward_reads = ()
     recordable = True

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import EltwiseParameter
 
 
 @register("Eltwise")
@@ -29,6 +30,7 @@ class EltwiseLayer(Layer):
     """
 
     message = "eltwise_param"
+    param: EltwiseParameter
     bottoms = (2, None)
     recordable = True
 

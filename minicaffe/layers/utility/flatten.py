@@ -1,6 +1,7 @@
 """Flatten: join neighbouring axes into one."""
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import FlattenParameter
 
 
 @register("Flatten")
@@ -18,6 +19,7 @@ class FlattenLayer(Layer):
     """
 
     message = "flatten_param"
+    param: FlattenParameter
     backward_reads = ()
     shares_data = True
     passes_on = True

@@ -8,7 +8,7 @@ from minicaffe import plugins
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, near_names
 from minicaffe.layer import DataSource, Elementwise, Layer, LossLayer, register
-from minicaffe.proto import LayerParameter
+from minicaffe.proto import LayerParameter, PythonParameter
 
 GUARDED = ("setup", "reshape", "forward", "backward", "allow_force_backward", "resume_state", "resume_from")
 
@@ -49,6 +49,7 @@ class PythonLayer(Layer):
     """
 
     message = "python_param"
+    param: PythonParameter
     bottoms = (0, None)
     tops = (0, None)
     in_place = True

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ReductionParameter
 
 
 @register("Reduction")
@@ -28,6 +29,7 @@ class ReductionLayer(Layer):
     """
 
     message = "reduction_param"
+    param: ReductionParameter
 
     def reshape(self, bottom, top):
         x, p = bottom[0], self.param

@@ -3,6 +3,7 @@
 import math
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ReshapeParameter
 
 
 @register("Reshape")
@@ -25,6 +26,7 @@ class ReshapeLayer(Layer):
     """
 
     message = "reshape_param"
+    param: ReshapeParameter
     backward_reads = ()
     shares_data = True
     passes_on = True

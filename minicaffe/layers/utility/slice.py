@@ -5,6 +5,7 @@ import warnings
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import SliceParameter
 
 
 @register("Slice")
@@ -25,6 +26,7 @@ class SliceLayer(Layer):
     """
 
     message = "slice_param"
+    param: SliceParameter
     tops = (1, None)
     backward_reads = ()
     recordable = True

@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import TileParameter
 
 
 @register("Tile")
@@ -20,6 +21,7 @@ class TileLayer(Layer):
     """
 
     message = "tile_param"
+    param: TileParameter
     backward_reads = ()
     recordable = True
 

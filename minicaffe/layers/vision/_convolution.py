@@ -4,6 +4,7 @@ import math
 
 from minicaffe.layer import Layer
 from minicaffe.layers.vision._geometry import conv_window
+from minicaffe.proto import ConvolutionParameter
 
 
 class ConvolutionBase(Layer):
@@ -13,6 +14,7 @@ class ConvolutionBase(Layer):
     """
 
     message = "convolution_param"
+    param: ConvolutionParameter
     bottoms = tops = (1, None)
 
     def filter_channels(self, C, K, group):

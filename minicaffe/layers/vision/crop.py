@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import CropParameter
 
 
 @register("Crop")
@@ -21,6 +22,7 @@ class CropLayer(Layer):
     """
 
     message = "crop_param"
+    param: CropParameter
     bottoms = 2
     backward_reads = ()
     recordable = True

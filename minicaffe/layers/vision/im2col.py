@@ -5,6 +5,7 @@ import math
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.layers.vision._geometry import conv_sizes, conv_window
+from minicaffe.proto import ConvolutionParameter
 
 
 @register("Im2col")
@@ -29,6 +30,7 @@ class Im2colLayer(Layer):
     """
 
     message = "convolution_param"
+    param: ConvolutionParameter
     unread = ("num_output", "bias_term", "group", "weight_filler", "bias_filler")
     backward_reads = ()
 

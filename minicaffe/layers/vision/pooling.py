@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe.layer import register
 from minicaffe.layers.vision._geometry import pool_pair, pooled_sizes
 from minicaffe.layers.vision._pooling import PoolingBase
+from minicaffe.proto import PoolingParameter
 
 
 @register("Pooling")
@@ -42,6 +43,7 @@ class PoolingLayer(PoolingBase):
     """
 
     message = "pooling_param"
+    param: PoolingParameter
     tops = (1, 2)
     recordable = True
     can_dry_run = True

@@ -7,6 +7,7 @@ import numpy as np
 from minicaffe.layer import register
 from minicaffe.layers.vision._geometry import pooled_sizes
 from minicaffe.layers.vision._pooling import PoolingBase
+from minicaffe.proto import SPPParameter
 
 
 class Level(NamedTuple):
@@ -41,6 +42,7 @@ class SPPLayer(PoolingBase):
     """
 
     message = "spp_param"
+    param: SPPParameter
 
     def setup(self, bottom, top):
         self.check(self.param.pyramid_height > 0, "pyramid_height", "must be positive")
