@@ -1,6 +1,6 @@
-"""The battery: what must hold for every layer type, run over the cases of cases.py.
+"""The tests that every layer type must pass, run on the cases of cases.py.
 
-A new layer needs one Case there; everything here then applies to it.
+A new layer needs one Case there, and then all of them run on it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 from cases import CASES, Case
 from extras import needs, needs_tiles
 
-from minicaffe import kernels, rng, testing
+from minicaffe import kernels, proto, rng, testing
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.kernels import recording
@@ -143,12 +143,12 @@ def assert_same(want: list[np.ndarray], got: list[np.ndarray], relative: float =
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_has_a_case(type_name):
-    """this test shows that no layer type escapes the battery."""
+    """Every layer type has a case, so the tests below run on it."""
     assert type_name in {case.type for case in CASES}
 
 
 def test_skips_name_checks():
-    """this test shows that every exemption is from a check that exists, and says why."""
+    """A case leaves out only tests that exist, and says why."""
     checks = {"batch", "gradient", "unasked", "diffs", "in place", "precision", "engines", "round trip", "seed",
               "arity", "replay"}
     skips = {name for case in CASES for name in case.skip}
@@ -159,7 +159,7 @@ def test_skips_name_checks():
 
 @each("")
 def test_reshape_is_repeatable(case, tmp_path):
-    """this test shows that a second reshape leaves the tops' shapes and the values as they are."""
+    """A second reshape leaves the tops' shapes and the values as they are."""
     bench = Bench(case, tmp_path)
     want, shapes = bench.forward(), [t.shape for t in bench.top]
     bench.layer.Reshape(bench.bottom, bench.top)
@@ -171,7 +171,7 @@ def test_reshape_is_repeatable(case, tmp_path):
 
 @each("batch", lambda case: any(feed.batch is not None for feed in case.feeds))
 def test_batch_size_may_change(case, tmp_path):
-    """this test shows that a batch that shrinks and grows between passes gives what a new layer gives."""
+    """A batch that shrinks and grows between passes gives what a new layer gives."""
     bench = Bench(case, tmp_path)
     bench.run()
     for grow in (-1, 2, 0):
@@ -182,8 +182,10 @@ def test_batch_size_may_change(case, tmp_path):
 
 @each("")
 def test_forward_alone(case, tmp_path):
-    """this test shows that a layer which nothing runs backward gives the same numbers, over tops and scratch in which
-    other layers left theirs: so it writes all of its tops, and reads nothing that it has not written."""
+    """A layer that nothing runs backward gives the same numbers, whatever its tops and its scratch memory hold before.
+
+    In a net other layers leave their numbers there. So the layer must write all of its tops, and read nothing that it
+    has not written."""
     want = Bench(case, tmp_path).forward()
     bench = Bench(case, tmp_path)
     bench.layer.runs_backward = False
@@ -200,7 +202,7 @@ def test_forward_alone(case, tmp_path):
 
 @each("gradient", lambda case: bool(case.bottoms) and case.gradients != ())
 def test_gradient(case, tmp_path):
-    """this test shows that backward computes the derivative of forward."""
+    """Backward computes the derivative of forward."""
     bench = Bench(case, tmp_path)
     bench.forward()  # some tops have their shape only now
     asked = [i for i, a in enumerate(bench.asked) if a]
@@ -209,7 +211,7 @@ def test_gradient(case, tmp_path):
 
 @each("unasked", lambda case: bool(case.bottoms))
 def test_unasked_diffs_are_left_alone(case, tmp_path):
-    """this test shows that backward writes no bottom diff that nobody asked for, asked for none or all but one."""
+    """Backward leaves a bottom diff alone that nobody asked for, whether none is asked for or all but one."""
     bench = Bench(case, tmp_path)
     bench.forward()
     for left_out in [None, *(i for i, asked in enumerate(bench.asked) if asked)]:
@@ -224,7 +226,7 @@ def test_unasked_diffs_are_left_alone(case, tmp_path):
 
 @each("diffs")
 def test_bottom_diffs_are_overwritten_and_blob_diffs_accumulated(case, tmp_path):
-    """this test shows that what a bottom's diff held before is gone after backward, and what a blob's held is kept."""
+    """Backward overwrites the diffs of the bottoms, and adds to those of the learned blobs."""
     bench = Bench(case, tmp_path)
     bench.forward()
     bottoms, blobs = bench.backward()
@@ -240,7 +242,7 @@ def test_bottom_diffs_are_overwritten_and_blob_diffs_accumulated(case, tmp_path)
 
 @each("in place", lambda case: bool(case.bottoms and case.tops))
 def test_in_place(case, tmp_path):
-    """this test shows that a layer runs in place with the same numbers, or refuses to."""
+    """A layer gives the same numbers when it runs in place, or it refuses to run so."""
     if not layer_class(case.type).in_place:
         with pytest.raises(LayerError, match=rf"'layer' \({case.type}\): cannot run in place"):
             Bench(case, tmp_path, in_place=True)
@@ -250,7 +252,7 @@ def test_in_place(case, tmp_path):
 
 @each("")
 def test_no_array_of_a_blob_is_kept(case, tmp_path):
-    """this test shows that between two calls a layer keeps no array that lies in the memory of a bottom or a top."""
+    """Between two calls a layer keeps no array that lies in the memory of a bottom or a top."""
     bench = Bench(case, tmp_path)
     bench.run()
     testing._check_kept(bench.layer, bench.bottom, bench.top)
@@ -258,7 +260,7 @@ def test_no_array_of_a_blob_is_kept(case, tmp_path):
 
 @each("")
 def test_each_pass_writes_only_what_it_may(case, tmp_path):
-    """this test shows that forward writes tops' data and statistics alone, and backward diffs of bottoms and blobs."""
+    """Forward writes only the tops' data and statistics; backward only the diffs of bottoms and blobs."""
     bench = Bench(case, tmp_path)
     bench.forward()
     if case.bottoms:  # a source goes on to its next batch
@@ -267,7 +269,7 @@ def test_each_pass_writes_only_what_it_may(case, tmp_path):
 
 @each("precision")
 def test_float32_agrees_with_float64(case, tmp_path):
-    """this test shows that float32 loses no more than rounding."""
+    """Float32 loses no more than rounding."""
     want, got = Bench(case, tmp_path).run(), Bench(case, tmp_path, dtype=np.float32).run()
 
     assert {np.dtype(np.float32)} >= {g.dtype for g in got}
@@ -304,7 +306,7 @@ REPLAYING = list(replaying())
 
 
 def test_every_type_that_replays_does_so():
-    """No type that says it is `recordable` escapes the test below."""
+    """The test below runs on every type that says it is `recordable`."""
     recordable = {name for name in registered_types() if layer_class(name).recordable}
 
     assert recordable == {p.values[0].type for p in REPLAYING}
@@ -312,8 +314,9 @@ def test_every_type_that_replays_does_so():
 
 @pytest.mark.parametrize(("case", "in_place", "backward"), REPLAYING)
 def test_a_recording_stands_for_forward(case, in_place, backward, tmp_path, numba):
-    """A layer that is `recordable` leaves a recording. Run on other values, after another reshape, it gives the bits
-    of a pass, and of the backward pass after it."""
+    """The recording of a `recordable` layer, run on other values, gives the same bits as a forward pass.
+
+    So does the backward pass after it."""
     if case.type in ("Convolution", "Deconvolution", "InnerProduct"):
         needs_tiles()
     fresh, bench = (Bench(case, tmp_path, dtype=np.float32, in_place=in_place, phase=TEST) for _ in range(2))
@@ -334,7 +337,7 @@ def test_a_recording_stands_for_forward(case, in_place, backward, tmp_path, numb
 
 @each("round trip", on_each_engine=False)
 def test_definition_round_trip(case, tmp_path):
-    """this test shows that to_proto, written and read again, makes the same layer with the same blobs."""
+    """To_proto, written and read again, makes the same layer with the same blobs."""
     bench = Bench(case, tmp_path, dtype=np.float32)
     binary = LayerParameter.FromString(bench.layer.to_proto().SerializeToString())
     plain = LayerParameter()
@@ -346,13 +349,13 @@ def test_definition_round_trip(case, tmp_path):
 
 @each("seed")
 def test_same_seed_same_numbers(case, tmp_path):
-    """this test shows that all chance comes from the seeded generator."""
+    """The same seed gives the same numbers: a layer draws from the seeded generator alone."""
     assert_same(Bench(case, tmp_path, fill=False).run(), Bench(case, tmp_path, fill=False).run())
 
 
 @each("arity", on_each_engine=False)
 def test_wrong_arity(case, tmp_path):
-    """this test shows that a wrong number of bottoms or tops is refused in a message that names the layer."""
+    """A wrong number of bottoms or tops is refused in a message that names the layer."""
     cls = layer_class(case.type)
     for what, arity in (("bottom", cls.bottoms), ("top", cls.tops)):
         low, high = limits(arity)
@@ -366,7 +369,7 @@ def test_wrong_arity(case, tmp_path):
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_datasheet_speaks_of_fields_that_exist(type_name):
-    """this test shows that Params names the messages that the layer reads, and no field that they do not have."""
+    """Params names the messages that the layer reads, and no field that they do not have."""
     cls = layer_class(type_name)
     found = re.search(rf"^Params(.*?)(?=^(?:{'|'.join(LABELS)})\b|\Z)", inspect.getdoc(cls), re.MULTILINE | re.DOTALL)
     listed = found[1] if found else ""
@@ -377,3 +380,13 @@ def test_datasheet_speaks_of_fields_that_exist(type_name):
 
     assert {m for m in (cls.message, *cls.also_reads) if m} == messages
     assert named <= fields
+
+
+@pytest.mark.parametrize("type_name", registered_types())
+def test_param_is_annotated_with_its_message(type_name):
+    """A class that names its message says so in the type of `param`, too: editors and mypy then know the fields."""
+    for cls in layer_class(type_name).__mro__:
+        if name := vars(cls).get("message"):
+            field = LayerParameter.DESCRIPTOR.fields_by_name[name]
+
+            assert inspect.get_annotations(cls)["param"] is getattr(proto, field.message_type.name)

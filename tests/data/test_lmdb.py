@@ -181,14 +181,14 @@ def test_backends(path, tmp_path):
 
 
 def test_reading_needs_no_package(path, monkeypatch):
-    """this test shows that an LMDB is read without the package that wrote it."""
+    """An LMDB is read without the package that wrote it."""
     monkeypatch.setattr(module, "lmdb", None)
 
     assert len(LmdbSource(path)) == 7
 
 
 def test_missing_package(tmp_path, monkeypatch):
-    """this test shows that without lmdb the error for writing names the extra that brings it."""
+    """Without lmdb the error for writing names the extra that brings it."""
     monkeypatch.setattr(module, "lmdb", None)
 
     with pytest.raises(EngineError, match=r"pip install 'minicaffe\[data\]'"):
