@@ -588,8 +588,8 @@ class TestCrop:
          "got [1, 1, 1]", [(2, 3, 7, 5), (2, 3, 4, 4)], {"offset": [1, 1, 1]}),
         ("bottom[0] (2, 3, 7, 5) and the reference bottom[1] (7, 5) must have as many axes",
          [(2, 3, 7, 5), (7, 5)], {}),
-        ("offset 4 and size 4 of the reference bottom[1] (2, 3, 4, 1) reach over the 7 of bottom[0] (2, 3, 7, 5) at "
-         "axis 2", [(2, 3, 7, 5), (2, 3, 4, 1)], {"offset": [4]}),
+        ("offset 4 and size 4 of the reference bottom[1] (2, 3, 4, 1) reach beyond the size 7 of bottom[0] "
+         "(2, 3, 7, 5) at axis 2", [(2, 3, 7, 5), (2, 3, 4, 1)], {"offset": [4]}),
     ])
     def test_errors(self, message, shapes, fields):
         """A crop that is not inside is an error with both shapes."""

@@ -38,11 +38,7 @@ class ConvolutionLayer(ConvolutionBase):
     recordable = True
     can_dry_run = True
 
-    def filter_channels(self, C, K, group):  # a filter makes one channel of y from all channels of its group of x
-        return K, C // group
-
-    def output_sizes(self, shape):
-        return conv_sizes(self, shape, self.window)
+    # `setup` and `reshape` are those of ConvolutionBase, which Deconvolution has too
 
     def forward(self, bottom, top):
         w = self.blobs[0].data
@@ -62,6 +58,12 @@ class ConvolutionLayer(ConvolutionBase):
                 kernels.correlate_weight_grad(self.images(x.data), dy, *self.geometry, dw)
             if asked:
                 kernels.correlate_data_grad(dy, w, *self.geometry, self.images(x.diff))
+
+    def filter_channels(self, C, K, group):  # a filter makes one channel of y from all channels of its group of x
+        return K, C // group
+
+    def output_sizes(self, shape):
+        return conv_sizes(self, shape, self.window)
 
     def multiply_adds(self, bottom, top):
         return sum(y.count for y in top) * self.blobs[0].count_between(1)  # each output is a sum over one filter, w[k]

@@ -59,7 +59,7 @@ class Im2colLayer(Layer):
             kernels.col2im(columns, self.window.stride, self.window.pad, self.window.dilation, dx)
 
     def _images(self, x, y):
-        """Pair each image (1, C, H, W) with its columns (C, kh, kw, 1, oh, ow)."""
+        """Return each image (1, C, H, W) together with its columns (C, kh, kw, 1, oh, ow)."""
         images, C = math.prod(x.shape[:self.axis]), x.shape[self.axis]
         return zip(x.reshape(images, 1, *x.shape[self.axis:]),
                    y.reshape(images, C, *self.window.kernel, 1, *self.sizes), strict=True)

@@ -1,4 +1,4 @@
-"""Pooling: shrink images by summing up each window in one number."""
+"""Pooling: shrink images by putting one number in the place of each window."""
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class PoolingLayer(PoolingBase):
         p = self.param
         self.kernel = pool_pair(self, "kernel_size", "kernel")
         self.stride, self.pad = pool_pair(self, "stride", "stride"), pool_pair(self, "pad", "pad")
+        # a recording holds calls of kernels alone, not the random draws and not the copy of the mask in `forward`
         self.recordable = len(top) == 1 and p.pool != p.STOCHASTIC
         if len(top) > 1:
             self.check(p.pool == p.MAX, "pool", "must be MAX for a second top, the mask")
@@ -77,7 +78,8 @@ class PoolingLayer(PoolingBase):
         sizes = pooled_sizes(self, shape, self.kernel, self.stride, self.pad, ceil=p.round_mode == p.CEIL)
         for y in top:
             y.reshape(*shape[:2], *sizes)
-        # MAX alone can do without: where nobody asks which pixels won, they need not be written down
+        # backward and the second top need the chosen pixels, and a random draw writes them anyway; without any of
+        # these, writing them down would be wasted time
         needs_index = self.runs_backward or len(top) > 1 or p.pool == p.STOCHASTIC
         self.index = self.scratch(top[0].shape, np.int32) if needs_index else None
 

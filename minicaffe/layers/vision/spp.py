@@ -1,4 +1,4 @@
-"""Spatial pyramid pooling: as many numbers from an image of any size."""
+"""Spatial pyramid pooling: images of any size become rows of equally many numbers."""
 
 from typing import NamedTuple
 
@@ -11,12 +11,17 @@ from minicaffe.proto import SPPParameter
 
 
 class Level(NamedTuple):
-    """One level's pooling: its window and padding as (height, width), memory for its y and for the pixels it chose."""
+    """The pooling of one level of the pyramid.
+
+    kernel, pad    pairs (height, width); the stride is the kernel
+    y              what the level pools
+    index          which pixels it chose, as PoolingBase.pool writes them
+    """
 
     kernel: tuple
     pad: tuple
     y: np.ndarray
-    chosen: np.ndarray
+    index: np.ndarray
 
 
 @register("SPP")
@@ -80,8 +85,9 @@ class SPPLayer(PoolingBase):
                 dx += self.level_dx
 
     def _level(self, shape, bins):
-        """The Level with so many bins a side, for bottoms of this shape."""
-        kernel = tuple(-(-n // bins) for n in shape[2:])
+        """Return the Level with this number of bins along each side, for bottoms of this shape."""
+        kernel = tuple(-(-n // bins) for n in shape[2:])  # n / bins, rounded up
+        # the windows together may be longer than the image: half of what they are too long is padding, rounded up
         pad = tuple((k * bins - n + 1) // 2 for k, n in zip(kernel, shape[2:], strict=True))
         if any(p >= k for p, k in zip(pad, kernel, strict=True)):
             self.check(False, "pyramid_height", f"asks for {bins} x {bins} bins, too many for bottom[0] {shape}: "
