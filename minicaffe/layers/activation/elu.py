@@ -34,4 +34,5 @@ class ELULayer(Elementwise):
         kernels.elu(x, self.alpha, y)
 
     def slope(self, x):
+        # np.where computes both sides everywhere; e^x of a large x would overflow
         return np.where(x > 0, 1, self.alpha * np.exp(np.minimum(x, 0)))

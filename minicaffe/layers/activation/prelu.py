@@ -65,6 +65,6 @@ class PReLULayer(Layer):
             np.multiply(dy, np.where(x > 0, 1, a), out=dx)
 
     def _check_axes(self, x):
-        """LayerError unless x has a channel axis."""
+        """Raise a LayerError unless x has a channel axis."""
         if x.num_axes < 2:
             self.fail(f"bottom[0] must have at least 2 axes, (N, C, …), got {x.shape}")

@@ -36,7 +36,7 @@ class ReLULayer(Layer):
 
     def forward(self, bottom, top):
         x, y = bottom[0].data, top[0].data
-        # backward cannot ask x itself, which is gone if this layer or a later one runs in place
+        # backward cannot look at x itself, which is overwritten where this layer or a later one runs in place
         positive = self.positive if self.runs_backward else None
         kernels.relu(x, self.alpha, positive, y)
 

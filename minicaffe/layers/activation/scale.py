@@ -82,5 +82,5 @@ class ScaleLayer(Layer):
             np.multiply(dy, w.data.reshape(-1, 1), out=bottom[0].diff.reshape(self.sizes))
 
     def _w(self, bottom):
-        """The blob w: the second bottom where there is one, else the learned one."""
+        """Return the blob w: the second bottom where there is one, else the learned blob."""
         return bottom[1] if len(bottom) == 2 else self.blobs[0]

@@ -51,7 +51,7 @@ class AccuracyLayer(Layer):
         k = classes_of(self, label, self.C, ignored)
         x = bottom[0].data.reshape(self.outer, self.C, self.inner)
         x_k = np.take_along_axis(x, k.reshape(self.outer, 1, self.inner), axis=1)
-        better = np.count_nonzero(x >= x_k, axis=1).reshape(-1) - 1  # x[k] ≥ x[k] is not to be counted
+        better = np.count_nonzero(x >= x_k, axis=1).reshape(-1) - 1  # without x[k] ≥ x[k] itself
         # nothing is ≥ NaN, so better is −1 where x[k] is NaN, and the cell is not right. Caffe: it is
         right = (better >= 0) & (better < p.top_k)
         if ignored is not None:

@@ -58,12 +58,12 @@ class HingeLossLayer(NormalizedLoss):
         self.cells.weigh(dx, self.scale(top))
 
     def _margins(self, bottom):
-        """m, by how much each score misses its margin: (N, C, 1)."""
+        """Return m, (N, C, 1): by how much each score misses its margin."""
         m = self._times_s(bottom[0].data.reshape(self.N, self.classes, 1).copy())
         m += 1
         return np.maximum(m, 0, out=m)
 
     def _times_s(self, values):
-        """s ⊙ values, in place: the number of the label's class changes its sign."""
+        """Multiply values by s in place, and return them: only the number of the label's class changes its sign."""
         values[self.k] *= -1
         return values

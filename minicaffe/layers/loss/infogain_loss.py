@@ -87,9 +87,10 @@ class InfogainLossLayer(NormalizedLoss):
         self.cells.weigh(dx, self.scale(top))
 
     def _matrix(self, bottom):
+        """Return H, from bottom[2] where it is given there, else from the file."""
         return bottom[2].data if len(bottom) == 3 else self.matrix
 
     def _rows(self, bottom, k):
-        """Row k of H for each cell, k its class: (outer, C, inner)."""
+        """Return row k of H for each cell, where k is its class: (outer, C, inner)."""
         classes = k[1][:, 0]
         return np.moveaxis(self._matrix(bottom).reshape(self.classes, self.classes)[classes], 2, 1)

@@ -1,4 +1,4 @@
-"""Multinomial logistic loss: the surprise at the true class, from probabilities."""
+"""Multinomial logistic loss: minus the logarithm of the probability that was given to the true class."""
 
 import numpy as np
 

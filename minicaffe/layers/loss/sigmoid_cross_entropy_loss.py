@@ -1,4 +1,4 @@
-"""Sigmoid cross entropy: how surprised independent yes/no predictions are by what is true."""
+"""Sigmoid cross entropy: how far the predicted probabilities of yes/no answers are from the targets."""
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         return targets_outside(self, bottom[1].data)
 
     def _loss(self, x, t):
-        """l of each cell."""
+        """Return l of each cell."""
         if self.focal:
             return focal_loss(x, t, self.alpha, self.gamma)
         d = ~np.signbit(x) - t  # [x ≥ 0] − t
@@ -119,7 +119,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         return times(d, x) + np.log1p(u)
 
     def _slope(self, x, t):
-        """∂l/∂x of each cell, which is p − t."""
+        """Return ∂l/∂x of each cell, which is p − t."""
         if self.focal:
             return focal_slope(x, t, self.alpha, self.gamma)
         d = ~np.signbit(x) - t  # the sign bit, because copysign below goes by it: for both of them −0 is negative

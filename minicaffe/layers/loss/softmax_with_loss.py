@@ -1,4 +1,4 @@
-"""Softmax with loss: how surprised the predicted probabilities are by the true class."""
+"""Softmax with loss: minus the logarithm of the probability that the scores give to the true class."""
 
 import numpy as np
 
@@ -81,11 +81,11 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         self.cells.weigh(dx, self._focal_factor(p[k]) * scale if self.param.focal_gamma else scale)
 
     def _of_cells(self, values):
-        """Values of the shape of x as (outer, C, inner): C numbers for each of outer · inner cells."""
+        """Return values of the shape of x as (outer, C, inner): C numbers for each of outer · inner cells."""
         return values.reshape(self.outer, self.classes, self.inner)
 
     def _focal_factor(self, p_k):
-        """f, by which γ multiplies the gradient of each cell."""
+        """Return f, by which γ multiplies the gradient of each cell."""
         gamma, q = self.param.focal_gamma, 1 - p_k
         ratio = np.full_like(q, -1)  # log p / (1 − p) goes to −1 where p goes to 1
         np.divide(np.log(np.maximum(p_k, FLT_MIN)), q, out=ratio, where=q > 0)

@@ -65,8 +65,8 @@ class ArgMaxLayer(Layer):
 
 
 def _last_largest(x, k):
-    """The places of the k largest values along axis 1, largest first."""
+    """Return the places of the k largest values along axis 1, largest first."""
     # Caffe: pairs (value, place) are sorted downwards, so the later of two equal values comes first
-    if k == 1:
+    if k == 1:  # the usual case, for which nothing needs to be sorted
         return x.shape[1] - 1 - np.argmax(x[:, ::-1], axis=1)[:, None]
     return np.argsort(x, axis=1, kind="stable")[:, ::-1][:, :k]

@@ -63,5 +63,5 @@ class ConcatLayer(Layer):
             start += x.shape[self.axis]
 
     def _others(self, x):
-        """The sizes of x before and behind the joined axis."""
+        """Return the sizes of x before and after the joined axis."""
         return x.shape[:self.axis], x.shape[self.axis + 1:]

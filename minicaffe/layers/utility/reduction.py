@@ -35,6 +35,7 @@ class ReductionLayer(Layer):
         x, p = bottom[0], self.param
         axis = self.axis_of(x)
         self.sizes = x.count_between(0, axis), x.count_between(axis)
+        # max: of no numbers at all the mean is 0, not 0 / 0
         self.c = p.coeff / max(self.sizes[1], 1) if p.operation == p.MEAN else p.coeff
         top[0].reshape(x.shape[:axis])
 

@@ -64,10 +64,10 @@ class ReshapeLayer(Layer):
         """Nothing to do: the bottom's diff is the top's."""
 
     def _replaced(self, x):
-        """The first axis of x that `shape` replaces, and the first behind those."""
+        """Return the first axis of x that `shape` replaces, and the first axis after those."""
         p, n = self.param, x.num_axes
         self.check(-n - 1 <= p.axis <= n, "axis", f"must lie between {-n - 1} and {n} for x {x.shape}")
-        start = p.axis if p.axis >= 0 else n + 1 + p.axis
+        start = p.axis if p.axis >= 0 else n + 1 + p.axis  # Caffe: −1 is the place after the last axis
         self.check(-1 <= p.num_axes <= n - start, "num_axes",
                    f"must lie between 0 and {n - start}, or be -1 for all, for x {x.shape} from axis {start} on")
         return start, (n if p.num_axes == -1 else start + p.num_axes)

@@ -60,7 +60,7 @@ class SliceLayer(Layer):
                 kernels.put_slice(y.diff, self.axis, start, dx)
 
     def _cuts(self, x, tops):
-        """The place along `axis` at which each top but the first begins."""
+        """Return the place along `axis` at which each top but the first begins."""
         points, size = list(self.param.slice_point), x.shape[self.axis]
         if not points:
             if size % tops:

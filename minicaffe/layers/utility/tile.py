@@ -42,6 +42,7 @@ class TileLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
             x = bottom[0]
+            # `axis` and the axes after it are one block of x; in y, k such blocks follow each other
             outer, inner = x.count_between(0, self.axis), x.count_between(self.axis)
             dy, dx = top[0].diff.reshape(outer, self.k, inner), x.diff.reshape(outer, inner)
             dy.sum(axis=1, out=dx)
