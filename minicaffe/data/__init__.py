@@ -1,8 +1,10 @@
-"""Where batches come from. Records are read from a database or a list, decoded, transformed, and prepared ahead.
+"""Where the batches of data layers come from.
+
+Records are read from a database or a list, decoded, transformed, and prepared by a thread while the net computes:
 
     source                records by key, from an LMDB
       → samples           images with labels, epoch after epoch without end (DatumSamples, ImageFiles)
-      → batches           transformed and put together, one a call (Batches, WindowBatches)
+      → batches           transformed and put together, one for each call (Batches, WindowBatches)
       → prefetcher        a thread that makes the next batches (Prefetcher)
       → tops              of a data layer, which copies each batch into them
 """
@@ -24,24 +26,24 @@ class Source(Protocol):
     path: str
 
     def __len__(self) -> int:
-        """The number of records; at least one."""
+        """Return the number of records, which is at least one."""
         ...
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
-        """The records from number `start` to the last, as (key, value) in the order of the keys."""
+        """Yield the records from number `start` to the last, as (key, value) in the order of the keys."""
         ...
 
 
 def looked_in(path: str) -> str:
-    """The hint for a path that is not there: the folder in which it was looked for. '' for an absolute path."""
+    """Return the hint for a path that is not there: the folder in which it was looked for; '' for an absolute path."""
     return "" if Path(path).is_absolute() else f"looked for in {Path.cwd()}"
 
 
 def read_list(path: str, what: str) -> list[tuple[int, str]]:
-    """The number and the text of each line of a text file, without blank lines.
+    """Return the number and the text of each line of a text file, without blank lines.
 
-    The file may begin with a byte order mark, as Windows' programs write it, and its lines may end as on any system.
-    DataError where it cannot be read; `what` is what the message calls the file.
+    The file may begin with a byte order mark, as programs on Windows write it, and have the line ends of any system.
+    Raise a DataError where it cannot be read; `what` is what the message calls the file.
     """
     refuse_device(path)
     try:
@@ -58,11 +60,11 @@ def read_list(path: str, what: str) -> list[tuple[int, str]]:
 
 
 def read_listed(path: str, where: str, root: str = "") -> bytes:
-    """The content of the file root + path. DataError where it cannot be read.
+    """Return the content of the file root + path. Raise a DataError where it cannot be read.
 
     `where` (LIST:LINE) is the line of the list that names it.
     """
-    refuse_device(root + path)
+    refuse_device(root + path)  # Caffe: root_folder is put before the path as it is, without a slash between them
     try:
         return Path(root + path).read_bytes()
     except (OSError, ValueError) as error:
@@ -70,7 +72,7 @@ def read_listed(path: str, where: str, root: str = "") -> bytes:
 
 
 def listed_file_error(path: str, where: str, error: Exception, root: str = "") -> DataError:
-    """The error for a file that a list names and that cannot be opened; the hint is about the mistake that fits."""
+    """Return the error for a file that a list names and that cannot be opened, with a hint at the likely mistake."""
     name, listed_in = root + path, where.rpartition(":")[0]
     if not isinstance(error, FileNotFoundError):
         return DataError(f"cannot read {name}, which the list {listed_in} names: "
@@ -91,8 +93,9 @@ def listed_file_error(path: str, where: str, error: Exception, root: str = "") -
 
 
 def open_source(backend: str, path: str) -> Source:
-    """Open a database by the name that `data_param.backend` gives it. DataError when it cannot be read."""
+    """Open a database of the kind that `data_param.backend` names. Raise a DataError when it cannot be read."""
     if backend == "LMDB":
+        # here, because lmdb.py itself imports this module
         from minicaffe.data.lmdb import LmdbSource
 
         return LmdbSource(path)

@@ -48,7 +48,7 @@ class DummyDataLayer(DataSource):
                 fill(y.data, filler, self.rng)
 
     def _shapes(self, n):
-        """A list of sizes for each top, from `shape` or from the four deprecated fields."""
+        """Return a list of sizes for each top, from `shape` or from the four deprecated fields."""
         p, legacy = self.param, ("num", "channels", "height", "width")
         if not any(getattr(p, field) for field in legacy):
             return [list(shape.dim) for shape in self._one_a_top("shape", n)]
@@ -57,7 +57,7 @@ class DummyDataLayer(DataSource):
         return [list(sizes) for sizes in zip(*(self._one_a_top(field, n, beside) for field in legacy), strict=True)]
 
     def _one_a_top(self, field, n, beside=""):
-        """The values of a repeated field, one for each top; `beside` ends the message of the error."""
+        """Return the values of a repeated field, one for each top; `beside` ends the message of the error."""
         values = list(getattr(self.param, field))
         self.check(len(values) in (1, n), field, f"must be given once or once for each of the {n} tops{beside}")
         return values * n if len(values) == 1 else values

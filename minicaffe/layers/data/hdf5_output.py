@@ -43,7 +43,8 @@ class HDF5OutputLayer(Layer):
             if kept and kept[0].shape[1:] != shape[1:]:
                 self.fail(f"had rows of shape {kept[0].shape[1:]} before, and now of {shape[1:]}")
             kept.append(x.data.reshape(shape).copy())
-        # all batches are written anew each time: rows added to the file could be cut off in the middle
+        # Caffe: each pass writes the file anew with all batches so far. A pass that only appended its rows could be
+        # stopped in the middle and leave a damaged file.
         data, label = np.concatenate(self._data), np.concatenate(self._labels)
 
         def write(file):

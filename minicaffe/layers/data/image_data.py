@@ -59,6 +59,7 @@ class ImageDataLayer(PrefetchingLayer):
         log("image_data_layer.cpp:90", "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     def _images(self):
+        """Open the list of images, and log what Caffe logs of it."""
         p = self.param
         log("image_data_layer.cpp:38", f"Opening file {p.source}")
         size = (p.new_height, p.new_width) if p.new_height else None
