@@ -1,4 +1,4 @@
-"""Dropout: train on a random half of the values, so that no unit can rely on one other."""
+"""Dropout: train on a random part of the values, so that no unit can rely on a single other one."""
 
 import numpy as np
 

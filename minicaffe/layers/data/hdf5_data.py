@@ -18,7 +18,7 @@ class HDF5DataLayer(DataSource):
 
     Top       y[0], y[1], …, each (N, …) with N = batch_size
     Params    hdf5_data_param: source (must be given: a text file that names the HDF5 files), batch_size (must be
-              given), shuffle (the files, and the rows within each file, in a new order each time around, false)
+              given), shuffle (the files, and the rows within each file, in a new order each epoch, false)
     Errors    LayerError when source is missing, batch_size is not positive, or a file's rows have another shape
               than those of the first; DataError when the list or a file cannot be read, a dataset is missing,
               or the datasets have different numbers of rows

@@ -9,7 +9,7 @@ from minicaffe.proto import HingeLossParameter
 
 @register("HingeLoss")
 class HingeLossLayer(NormalizedLoss):
-    """One against all others, as a support vector machine learns it.
+    """Train one classifier for each class against all others, as a support vector machine does.
 
     Forward   m[c] = max(0, 1 + s[c] · x[c]),   s[c] = −1 for the label's class, 1 for the others
               l = Σ m[c]   for norm L1,   Σ m[c]²   for norm L2,   over the classes c

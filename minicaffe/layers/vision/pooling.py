@@ -28,7 +28,7 @@ class PoolingLayer(PoolingBase):
     Bottom    x (N, C, H, W)
     Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode, + 1; with padding, a window that would
               begin beyond H + p is left out;  for MAX also m (N, C, oh, ow) as h·W + w, −1 for none
-    Params    pooling_param: pool (MAX), kernel_size=k (must be given, but for the whole image) or kernel_h
+    Params    pooling_param: pool (MAX), kernel_size=k (must be given, unless the window is the image) or kernel_h
               kernel_w, stride=s (1) or stride_h stride_w, pad=p (0) or pad_h (0) pad_w (0), global_pooling (the window
               is the image, false), round_mode (CEIL), engine (accepted, without effect, DEFAULT)
     In place  no: the top has a shape of its own

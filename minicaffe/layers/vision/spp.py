@@ -15,13 +15,13 @@ class Level(NamedTuple):
 
     kernel, pad    pairs (height, width); the stride is the kernel
     y              what the level pools
-    index          which pixels it chose, as PoolingBase.pool writes them
+    chosen         which pixels it chose, as PoolingBase.pool writes them
     """
 
     kernel: tuple
     pad: tuple
     y: np.ndarray
-    index: np.ndarray
+    chosen: np.ndarray
 
 
 @register("SPP")
@@ -66,8 +66,8 @@ class SPPLayer(PoolingBase):
     def forward(self, bottom, top):
         x, end = bottom[0].data, 0
         flat = top[0].data.reshape(len(x), -1)
-        for kernel, pad, y, index in self.levels:
-            self.pool(x, kernel, kernel, pad, y, index)
+        for kernel, pad, y, chosen in self.levels:
+            self.pool(x, kernel, kernel, pad, y, chosen)
             start, end = end, end + y[0].size
             flat[:, start:end] = y.reshape(len(x), -1)
 
@@ -76,11 +76,11 @@ class SPPLayer(PoolingBase):
             return
         x, dx, end = bottom[0].data, bottom[0].diff, 0
         flat = top[0].diff.reshape(len(x), -1)
-        for kernel, pad, y, index in self.levels:
+        for kernel, pad, y, chosen in self.levels:
             start, end = end, end + y[0].size
             dy = np.ascontiguousarray(flat[:, start:end]).reshape(y.shape)
             # the first level overwrites dx, the others are added to it
-            self.pool_grad(x, dy, index, kernel, kernel, pad, dx if start == 0 else self.level_dx)
+            self.pool_grad(x, dy, chosen, kernel, kernel, pad, dx if start == 0 else self.level_dx)
             if start > 0:
                 dx += self.level_dx
 
