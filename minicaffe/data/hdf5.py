@@ -37,7 +37,7 @@ def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = ""
         missing = [name for name in names if name not in file]  # type: ignore[operator]
         if missing:
             raise DataError(f"{path} has no dataset {missing[0]!r}; it has {', '.join(sorted(file))}",  # type: ignore[call-overload]
-                            hint="the layer's tops must be called as the datasets")
+                            hint="give the layer's tops the names of the datasets")
         return [hdf5.array(hdf5.member(file, name)).astype(dtype, copy=False) for name in names]
 
     arrays = _read_listed(path, source, read)

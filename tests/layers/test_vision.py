@@ -528,7 +528,8 @@ class TestPooling:
         ("pooling_param.pad_h and pad_w must be given together", {"kernel_size": 2, "pad_h": 1}),
         ("pooling_param.pad (2, 2) must be less than the kernel (2, 2), got 2", {"kernel_size": 2, "pad": 2}),
         ("pad must be 0 for STOCHASTIC pooling, is (1, 1)", {"kernel_size": 2, "pad": 1, "pool": "STOCHASTIC"}),
-        ("global_pooling takes the image for its kernel, not (2, 2)", {"kernel_size": 2, "global_pooling": True}),
+        ("global_pooling cannot be set beside the kernel (2, 2), because the window is the whole image",
+         {"kernel_size": 2, "global_pooling": True}),
         ("global_pooling needs stride 1 and pad 0, not (2, 2) and (0, 0)", {"stride": 2, "global_pooling": True}),
         ("the window (9, 9) does not fit bottom[0] (N, C, H, W) (2, 3, 7, 5), padded by (0, 0)", {"kernel_size": 9}),
     ])

@@ -39,7 +39,7 @@ class AccuracyLayer(Layer):
         if label.count != self.outer * self.inner:
             self.fail(f"bottom[0] {x.shape} needs {self.outer * self.inner} labels, one a place beside axis {axis}, "
                       f"but bottom[1] {label.shape} has {label.count}")
-        self.check(p.top_k > 0, "top_k", "must be at least 1, or nothing is right")
+        self.check(p.top_k > 0, "top_k", "must be at least 1")
         self.check(p.top_k <= self.C, "top_k", f"must not exceed the {self.C} classes")
         top[0].reshape(())
         for y in top[1:]:

@@ -49,10 +49,10 @@ class ReshapeLayer(Layer):
             place = start + self.dims.index(-1)  # the -1 takes what the other sizes leave
             known = math.prod(new[:place] + new[place + 1:])
             self.check(known > 0 and x.count % known == 0, "shape.dim",
-                       f"cannot share out the {x.count} numbers of x {x.shape} in parts of {known}")
+                       f"cannot divide the {x.count} numbers of x {x.shape} into parts of {known}")
             new[place] = x.count // known
-        self.check(math.prod(new) == x.count, "shape.dim", f"makes x {x.shape} with {x.count} numbers "
-                   f"{tuple(new)} with {math.prod(new)}; the counts must agree")
+        self.check(math.prod(new) == x.count, "shape.dim", f"must keep the {x.count} numbers of x {x.shape}, but "
+                   f"{tuple(new)} has {math.prod(new)}")
         y.reshape(new)
         y.share_data(x)
         y.share_diff(x)

@@ -22,7 +22,7 @@ class SliceLayer(Layer):
               (deprecated, an axis counted from the front, 1)
     In place  no: the tops have shapes of their own
     Errors    LayerError when axis and slice_dim are both set, when the axis is out of range, when slice_point
-              is not one fewer than the tops, does not rise, or leaves the axis, when parts cannot be equal
+              is not one fewer than the tops, does not increase, or leaves the axis, when parts cannot be equal
     """
 
     message = "slice_param"
@@ -70,5 +70,5 @@ class SliceLayer(Layer):
         self.check(len(points) == tops - 1, "slice_point", f"must be given once less than the {tops} tops")
         ends = [0, *points, size]
         self.check(all(a < b for a, b in itertools.pairwise(ends)), "slice_point",
-                   f"must rise and stay between 0 and {size}, the size of axis {self.axis} of x {x.shape}")
+                   f"must increase and stay between 0 and {size}, the size of axis {self.axis} of x {x.shape}")
         return points

@@ -58,7 +58,8 @@ class PoolingLayer(PoolingBase):
             self.check(p.pool == p.MAX, "pool", "must be MAX for a second top, the mask")
         self.check_effect(not p.global_pooling, "round_mode", "global_pooling is true")
         if p.global_pooling:
-            self.check(self.kernel == (0, 0), "global_pooling", f"takes the image for its kernel, not {self.kernel}")
+            self.check(self.kernel == (0, 0), "global_pooling",
+                       f"cannot be set beside the kernel {self.kernel}, because the window is the whole image")
             self.check((self.stride, self.pad) == ((1, 1), (0, 0)), "global_pooling",
                        f"needs stride 1 and pad 0, not {self.stride} and {self.pad}")
             return
