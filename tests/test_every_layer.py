@@ -57,7 +57,7 @@ class Bench:
         self.asked = [i in asked and self.layer.allow_force_backward(i) for i in range(len(self.bottom))]
 
     def param(self, folder: Any) -> Any:
-        """The layer's definition, parsed; the files it names are written first."""
+        """Return the layer's definition, parsed, after writing the files that it names."""
         if self.case.files and not any(folder.iterdir()):
             self.case.files(folder)
         lines = f'name: "layer" type: "{self.case.type}" ' + self.case.prototxt.replace("{files}", str(folder))
@@ -72,7 +72,7 @@ class Bench:
             blob.data[...] = feed.draw(self.draw, shape).astype(np.float32)
 
     def change(self) -> None:
-        """Give bottoms and blobs other values, in the memory they have; what the tops hold must not matter."""
+        """Give bottoms and blobs other values, in the memory they have, and fill the tops with NaN."""
         draw = np.random.default_rng(11)
         for blob, feed in zip(self.bottom, self.case.feeds, strict=True):
             blob.data[...] = feed.draw(draw, blob.shape)
@@ -83,14 +83,14 @@ class Bench:
                 blob.data.fill(np.nan)
 
     def forward(self) -> list[np.ndarray]:
-        """Run forward; copies of the tops' data."""
+        """Run forward, and return copies of the tops' data."""
         rng.seed(1701)
         self.layer.Forward(self.bottom, self.top)
         return [t.data.copy() for t in self.top]
 
     def backward(self, asked: Sequence[bool] | None = None, start: float = 0.0,
                  start_bottoms: float = 0.0) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Run backward from the same random top diffs each time; copies of the bottoms' and the blobs' diffs."""
+        """Run backward from the same random top diffs each time; return copies of the bottoms' and the blobs' diffs."""
         for blob in self.bottom:
             blob.diff.fill(start_bottoms)
         for blob in self.layer.blobs:
@@ -102,11 +102,11 @@ class Bench:
         return [b.diff.copy() for b in self.bottom], [b.diff.copy() for b in self.layer.blobs]
 
     def run(self) -> list[np.ndarray]:
-        """Everything one pass computes: tops, asked bottom diffs, blob diffs."""
+        """Return everything that one pass computes: tops, the bottom diffs that are asked for, blob diffs."""
         return self.after(self.forward())
 
     def after(self, tops: list[np.ndarray]) -> list[np.ndarray]:
-        """What a forward pass has computed, and what the backward pass after it does."""
+        """Run backward after a forward pass that gave these tops, and return what both have computed."""
         if not self.layer.blobs and not any(self.asked):
             return tops
         bottoms, blobs = self.backward()
@@ -124,7 +124,7 @@ def numba() -> Iterator[None]:
 
 
 def each(check: str, when: Callable[[Case], bool] = bool, *, on_each_engine: bool = True) -> Any:
-    """Parametrize by every case that does not skip `check`, and `when` it applies; and run it on every engine."""
+    """Run a test on every engine, with every case that does not skip `check` and for which `when` holds."""
     cases = [c for c in CASES if check not in c.skip and when(c)]
 
     def mark(test: Any) -> Any:
@@ -288,7 +288,10 @@ def test_engines_agree(case, each_engine, tmp_path):
 
 
 def replaying() -> Iterator[Any]:
-    """Each case in which the layer is `recordable`, with whether it runs in place and backward; parameters decide."""
+    """Yield each case in which the layer is `recordable`, with whether it runs in place and whether backward is run.
+
+    A layer with some parameters may be recordable while one of the same type with others is not.
+    """
     with TemporaryDirectory() as folder:
         for case, in_place, backward in product(CASES, (False, True), (True, False)):
             cls = layer_class(case.type)
