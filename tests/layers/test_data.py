@@ -87,7 +87,7 @@ def test_dummy_data_defaults_to_zeros():
 
 
 def test_dummy_data_legacy_sizes_mix():
-    """Each deprecated size is given once or once a top, independently of the others."""
+    """Each deprecated size is given once, or once for each top, independently of the others."""
     top = set_up(DummyDataLayer(dummy_data_param={"num": [2, 4], "channels": [7], "height": [5, 1],
                                                   "width": [3]}), 2)
 

@@ -16,7 +16,7 @@ class ReLULayer(Layer):
     Bottom    x (any shape)
     Top       y, the shape of x
     Params    relu_param: negative_slope=α (0), engine (accepted, without effect, DEFAULT)
-    In place  yes: backward reads one remembered bit a number, where x > 0
+    In place  yes: forward remembers where x > 0, and backward reads nothing else
     See       Nair and Hinton, ICML 2010; Maas et al., ICML 2013, for α ≠ 0
     """
 

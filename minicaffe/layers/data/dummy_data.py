@@ -13,10 +13,10 @@ class DummyDataLayer(DataSource):
     Computed  fill: minicaffe/filler.py
 
     Top       y[0], y[1], …, each of its `shape`
-    Params    dummy_data_param: shape (one for all tops, or one a top), data_filler (one for all tops, or one a top;
-              absent: all 0)
-              deprecated, for tops of four axes, each given once for all tops or once a top: num, channels, height,
-              width
+    Params    dummy_data_param: shape (one for all tops, or one for each top), data_filler (one for all
+              tops, or one for each top; absent: all 0)
+              deprecated, for tops of four axes, each given once for all tops or once for each top: num, channels,
+              height, width
     Errors    LayerError when the number of data_filler, shape, num, channels, height or width does not fit
               the tops, shape is given beside num, channels, height and width, or a size is negative
     """

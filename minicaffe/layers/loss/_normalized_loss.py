@@ -108,7 +108,7 @@ class NormalizedLoss(LossLayer):
             at = first_index(~good)
             self.fail(f"the weight {w[at]:g} at index {at} of bottom[{self.weight_bottom}] {w.shape} "
                       "must be finite and ≥ 0", sample=sample_of(at))
-        return w.reshape(-1) if w.size == count else np.repeat(w.reshape(-1), count // w.size)  # one a sample
+        return w.reshape(-1) if w.size == count else np.repeat(w.reshape(-1), count // w.size)  # one for each sample
 
     def _has_weight_bottom(self, bottom):
         """Whether the optional bottom with weights is there."""
@@ -175,8 +175,8 @@ class NormalizedLoss(LossLayer):
         if self._has_weight_bottom(bottom):
             w, batch = bottom[self.weight_bottom], bottom[0].shape[0]
             if w.count not in (cells, batch):
-                self.fail(f"bottom[{self.weight_bottom}] must hold {batch} weights, one a sample, or {cells}, "
-                          f"one a cell, but its shape is {w.shape}")
+                self.fail(f"bottom[{self.weight_bottom}] must hold {batch} weights, one for each sample, or {cells}, "
+                          f"one for each cell, but its shape is {w.shape}")
         self.check(self.class_weight is None or len(self.class_weight) == classes, ".loss_param.class_weight",
                    f"must be given once for each of the {classes} classes")
 

@@ -37,8 +37,8 @@ class AccuracyLayer(Layer):
         axis = self.axis_of(x)
         self.outer, self.C, self.inner = split_axes(x.shape, axis)
         if label.count != self.outer * self.inner:
-            self.fail(f"bottom[0] {x.shape} needs {self.outer * self.inner} labels, one a place beside axis {axis}, "
-                      f"but bottom[1] {label.shape} has {label.count}")
+            self.fail(f"bottom[0] {x.shape} needs {self.outer * self.inner} labels, one for each place beside "
+                      f"axis {axis}, but bottom[1] {label.shape} has {label.count}")
         self.check(p.top_k > 0, "top_k", "must be at least 1")
         self.check(p.top_k <= self.C, "top_k", f"must not exceed the {self.C} classes")
         top[0].reshape(())

@@ -21,7 +21,7 @@ class HingeLossLayer(NormalizedLoss):
     Top       L, a scalar
     Params    hinge_loss_param: norm (L1)
               loss_param: ignore_label (none): samples with this label do not count; exact_ignore (false);
-              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a class
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one for each class
     Errors    LayerError when the batch sizes differ, the number of labels, weights or class_weight does not fit,
               a label is none of the classes, a weight is negative or not finite
     Derived   docs/maths/loss.md#hinge-loss;
@@ -40,7 +40,7 @@ class HingeLossLayer(NormalizedLoss):
     def reshape(self, bottom, top):
         self.check_batch(bottom)
         self.N, self.classes = bottom[0].shape[0], bottom[0].count_between(1)
-        self.check_labels(bottom, self.N, "one a sample")
+        self.check_labels(bottom, self.N, "one for each sample")
         self.check_weights(bottom, self.N, self.classes)
         top[0].reshape(())
 

@@ -58,7 +58,7 @@ class InfogainLossLayer(NormalizedLoss):
         x = bottom[0]
         self.axis = self.axis_of(x)
         self.outer, self.classes, self.inner = split_axes(x.shape, self.axis)
-        self.check_labels(bottom, self.outer * self.inner, f"one a place beside axis {self.axis}")
+        self.check_labels(bottom, self.outer * self.inner, f"one for each place beside axis {self.axis}")
         H, C = self._matrix(bottom), self.classes
         if H.size != C * C:
             self.fail(f"H must hold {C} · {C} values for bottom[0] {x.shape}, but its shape is {H.shape}")

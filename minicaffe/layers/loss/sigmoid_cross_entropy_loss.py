@@ -28,7 +28,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
               w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar;  optional: w · l, the shape of x, not divided by Z, 0 where ignored
     Params    loss_param: ignore_label (none): cells with this target do not count; exact_ignore (false);
-              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a channel,
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one for each channel,
               axis 1; pos_weight=α (1) and focal_gamma=γ (0), which make
               l = −α · t · (1 − p)^γ · log p − (1 − t) · p^γ · log(1 − p)
     Errors    LayerError when the batch sizes or the counts of x and t differ, the number of weights or of

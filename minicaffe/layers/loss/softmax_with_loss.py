@@ -28,7 +28,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
               without axis;  w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar;  p, optional, the shape of x: to be read, no gradient flows back from it
     Params    loss_param: ignore_label (none): cells with this label do not count; exact_ignore (false);
-              normalization (VALID): what Z is; normalize (deprecated); class_weight (none), one a class;
+              normalization (VALID): what Z is; normalize (deprecated); class_weight (none), one for each class;
               focal_gamma=γ (0)
               softmax_param: axis (1), engine (accepted, without effect, DEFAULT)
     Errors    LayerError when x has no such axis, the batch sizes differ, the number of labels, weights or
@@ -53,7 +53,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         self.axis = self.axis_of(x, ".softmax_param.axis")
         self.outer, self.classes, self.inner = split_axes(x.shape, self.axis)
         cells = self.outer * self.inner
-        self.check_labels(bottom, cells, f"one a place beside axis {self.axis}")
+        self.check_labels(bottom, cells, f"one for each place beside axis {self.axis}")
         self.check_weights(bottom, cells, self.classes)
         self.p = self.scratch(x.shape)
         top[0].reshape(())

@@ -26,7 +26,7 @@ class EltwiseLayer(Layer):
     Top       y, the same shape
     Params    eltwise_param: operation (SUM), coeff=c (SUM alone; absent: all 1), stable_prod_grad (PROD alone, true)
     In place  no: backward reads the bottoms
-    Errors    LayerError when coeff is given for PROD or not once a bottom, when shapes differ
+    Errors    LayerError when coeff is given for PROD or not once for each bottom, when shapes differ
     """
 
     message = "eltwise_param"

@@ -20,7 +20,7 @@ class Im2colLayer(Layer):
 
     Bottom    x (N, C, H, W); any number of spatial axes, any axes before the channels
     Top       y (N, C · kh · kw, oh, ow), oh and ow as for Convolution
-    Params    convolution_param: axis (of the channels, 1), kernel_size (once, or once an axis; must be given) or
+    Params    convolution_param: axis (of the channels, 1), kernel_size (once, or once for each axis; must be given) or
               kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0) pad_w (0),
               dilation=d (absent: 1), engine (accepted, without effect, DEFAULT), force_nd_im2col (accepted, without
               effect, false)
