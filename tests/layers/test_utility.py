@@ -501,7 +501,7 @@ def test_flatten_and_reshape_share_memory(layer):
 @pytest.mark.parametrize(("param", "message"), [
     ({"axis": 4}, r"flatten_param\.axis must name an axis of bottom\[0\] \(2, 7, 5, 3\), from -4 to 3, got 4"),
     ({"end_axis": -5}, r"flatten_param\.end_axis must name an axis of .*from -4 to 3, got -5"),
-    ({"axis": 3, "end_axis": 1}, r"flatten_param\.axis must not lie behind end_axis \+ 1 = 2 .*got 3"),
+    ({"axis": 3, "end_axis": 1}, r"flatten_param\.axis must not be above end_axis \+ 1 = 2 .*got 3"),
 ])
 def test_flatten_errors(param, message):
     """Axes that are none, or in the wrong order, are named."""

@@ -8,7 +8,7 @@ from minicaffe.proto import ThresholdParameter
 
 @register("Threshold")
 class ThresholdLayer(Layer):
-    """Turn every number into 1 or 0, by whether it lies above a threshold.
+    """Turn every number into 1 or 0, by whether it is above a threshold.
 
     Forward   y = 1 where x > t, else 0
     Backward  none: the derivative is 0 wherever there is one

@@ -1,4 +1,4 @@
-"""ArgMax: where the largest values stand."""
+"""ArgMax: the places of the largest values."""
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class ArgMaxLayer(Layer):
         v = np.take_along_axis(x, i, axis=1)
         if self.param.HasField("axis"):
             y[...] = v.reshape(y.shape)
-        else:  # Caffe: without axis, the places stand in channel 0 and the values in channel 1
+        else:  # Caffe: without axis, the places are written into channel 0 and the values into channel 1
             y[:, 0], y[:, 1] = i.reshape(y[:, 0].shape), v.reshape(y[:, 1].shape)
 
     def backward(self, top, propagate_down, bottom):

@@ -11,7 +11,7 @@ from minicaffe.proto import ConcatParameter
 class ConcatLayer(Layer):
     """Join blobs along one axis, such as the channels that parallel branches made of one image.
 
-    Forward   y = x[0], x[1], … one behind the other along `axis`
+    Forward   y = x[0], x[1], … one after the other along `axis`
     Backward  dx[i] = the part of dy that x[i] became
     Computed  kernels.put_slice, kernels.take_slice: minicaffe/kernels/definitions/copying.py
 

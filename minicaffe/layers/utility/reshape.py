@@ -19,7 +19,7 @@ class ReshapeLayer(Layer):
     Top       y, the shape of x with `num_axes` axes from `axis` on replaced by `shape`
     Params    reshape_param: shape (absent: no axes, as for a scalar), axis (0), num_axes (-1: all from `axis` on; 0:
               put new axes in before `axis`, -1)
-              A negative axis counts from behind the end: -1 appends
+              A negative axis counts from the end: -1 is the place after the last axis, so it appends
     In place  no: the top has a shape of its own
     Errors    LayerError when shape has more than one −1 or a smaller number, a 0 where x has no axis, or
               another count than x; when axis or num_axes is out of range

@@ -13,7 +13,7 @@ class SliceLayer(Layer):
     """Cut a blob along one axis: into equal parts, or at given places. The opposite of Concat.
 
     Forward   y[i] = the part of x between cut i and cut i + 1 along `axis`; the first cut is at 0, the last at its end
-    Backward  dx = dy[0], dy[1], … one behind the other along `axis`
+    Backward  dx = dy[0], dy[1], … one after the other along `axis`
     Computed  kernels.take_slice, kernels.put_slice: minicaffe/kernels/definitions/copying.py
 
     Bottom    x (at least one axis)

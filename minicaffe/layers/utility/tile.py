@@ -9,7 +9,7 @@ from minicaffe.proto import TileParameter
 class TileLayer(Layer):
     """Lay copies of a blob side by side along one axis.
 
-    Forward   y = x, x, … (k times) one behind the other along `axis`
+    Forward   y = x, x, … (k times) one after the other along `axis`
     Backward  dx = Σ of the k parts of dy
     Computed  kernels.put_slice: minicaffe/kernels/definitions/copying.py
 
