@@ -1,7 +1,7 @@
-"""At least one Case for each layer type: what the battery in test_every_layer.py runs it on.
+"""At least one Case for each layer type: the inputs with which test_every_layer.py tests it.
 
 A shape stands for standard normal numbers; the functions below describe other bottoms. No shape repeats a
-size, so that swapped axes cannot hide.
+size, because a mistake that swaps two axes of one size would not be seen.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def normal(*shape: int, batch: int | None = 0) -> Feed:
 
 
 def uniform(low: float, high: float, *shape: int) -> Feed:
-    """Numbers evenly between low and high."""
+    """Numbers drawn uniformly between low and high."""
     return Feed(shape, lambda rng, size: rng.uniform(low, high, size))
 
 

@@ -1,6 +1,6 @@
-"""The battery: what must hold for every layer type, run over the cases of cases.py.
+"""The tests that every layer type must pass, run on the cases of cases.py.
 
-A new layer needs one Case there; everything here then applies to it.
+A new layer needs one Case there, and then all of them run on it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 from cases import CASES, Case
 from extras import needs, needs_tiles
 
-from minicaffe import kernels, rng, testing
+from minicaffe import kernels, proto, rng, testing
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.kernels import recording
@@ -57,7 +57,7 @@ class Bench:
         self.asked = [i in asked and self.layer.allow_force_backward(i) for i in range(len(self.bottom))]
 
     def param(self, folder: Any) -> Any:
-        """The layer's definition, parsed; the files it names are written first."""
+        """Return the layer's definition, parsed, after writing the files that it names."""
         if self.case.files and not any(folder.iterdir()):
             self.case.files(folder)
         lines = f'name: "layer" type: "{self.case.type}" ' + self.case.prototxt.replace("{files}", str(folder))
@@ -72,7 +72,7 @@ class Bench:
             blob.data[...] = feed.draw(self.draw, shape).astype(np.float32)
 
     def change(self) -> None:
-        """Give bottoms and blobs other values, in the memory they have; what the tops hold must not matter."""
+        """Give bottoms and blobs other values, in the memory they have, and fill the tops with NaN."""
         draw = np.random.default_rng(11)
         for blob, feed in zip(self.bottom, self.case.feeds, strict=True):
             blob.data[...] = feed.draw(draw, blob.shape)
@@ -83,14 +83,14 @@ class Bench:
                 blob.data.fill(np.nan)
 
     def forward(self) -> list[np.ndarray]:
-        """Run forward; copies of the tops' data."""
+        """Run forward, and return copies of the tops' data."""
         rng.seed(1701)
         self.layer.Forward(self.bottom, self.top)
         return [t.data.copy() for t in self.top]
 
     def backward(self, asked: Sequence[bool] | None = None, start: float = 0.0,
                  start_bottoms: float = 0.0) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Run backward from the same random top diffs each time; copies of the bottoms' and the blobs' diffs."""
+        """Run backward from the same random top diffs each time; return copies of the bottoms' and the blobs' diffs."""
         for blob in self.bottom:
             blob.diff.fill(start_bottoms)
         for blob in self.layer.blobs:
@@ -102,11 +102,11 @@ class Bench:
         return [b.diff.copy() for b in self.bottom], [b.diff.copy() for b in self.layer.blobs]
 
     def run(self) -> list[np.ndarray]:
-        """Everything one pass computes: tops, asked bottom diffs, blob diffs."""
+        """Return everything that one pass computes: tops, the bottom diffs that are asked for, blob diffs."""
         return self.after(self.forward())
 
     def after(self, tops: list[np.ndarray]) -> list[np.ndarray]:
-        """What a forward pass has computed, and what the backward pass after it does."""
+        """Run backward after a forward pass that gave these tops, and return what both have computed."""
         if not self.layer.blobs and not any(self.asked):
             return tops
         bottoms, blobs = self.backward()
@@ -124,7 +124,7 @@ def numba() -> Iterator[None]:
 
 
 def each(check: str, when: Callable[[Case], bool] = bool, *, on_each_engine: bool = True) -> Any:
-    """Parametrize by every case that does not skip `check`, and `when` it applies; and run it on every engine."""
+    """Run a test on every engine, with every case that does not skip `check` and for which `when` holds."""
     cases = [c for c in CASES if check not in c.skip and when(c)]
 
     def mark(test: Any) -> Any:
@@ -143,12 +143,12 @@ def assert_same(want: list[np.ndarray], got: list[np.ndarray], relative: float =
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_has_a_case(type_name):
-    """No layer type escapes the battery."""
+    """Every layer type has a case, so the tests below run on it."""
     assert type_name in {case.type for case in CASES}
 
 
 def test_skips_name_checks():
-    """Every exemption is from a check that exists, and says why."""
+    """A case leaves out only tests that exist, and says why."""
     checks = {"batch", "gradient", "unasked", "diffs", "in place", "precision", "engines", "round trip", "seed",
               "arity", "replay"}
     skips = {name for case in CASES for name in case.skip}
@@ -182,8 +182,10 @@ def test_batch_size_may_change(case, tmp_path):
 
 @each("")
 def test_forward_alone(case, tmp_path):
-    """A layer which nothing runs backward gives the same numbers, over tops and scratch in which
-    other layers left theirs: so it writes all of its tops, and reads nothing that it has not written."""
+    """A layer that nothing runs backward gives the same numbers, whatever its tops and its scratch memory hold before.
+
+    In a net other layers leave their numbers there. So the layer must write all of its tops, and read nothing that it
+    has not written."""
     want = Bench(case, tmp_path).forward()
     bench = Bench(case, tmp_path)
     bench.layer.runs_backward = False
@@ -209,7 +211,7 @@ def test_gradient(case, tmp_path):
 
 @each("unasked", lambda case: bool(case.bottoms))
 def test_unasked_diffs_are_left_alone(case, tmp_path):
-    """Backward writes no bottom diff that nobody asked for, asked for none or all but one."""
+    """Backward leaves a bottom diff alone that nobody asked for, whether none is asked for or all but one."""
     bench = Bench(case, tmp_path)
     bench.forward()
     for left_out in [None, *(i for i, asked in enumerate(bench.asked) if asked)]:
@@ -224,7 +226,7 @@ def test_unasked_diffs_are_left_alone(case, tmp_path):
 
 @each("diffs")
 def test_bottom_diffs_are_overwritten_and_blob_diffs_accumulated(case, tmp_path):
-    """What a bottom's diff held before is gone after backward, and what a blob's held is kept."""
+    """Backward overwrites the diffs of the bottoms, and adds to those of the learned blobs."""
     bench = Bench(case, tmp_path)
     bench.forward()
     bottoms, blobs = bench.backward()
@@ -240,7 +242,7 @@ def test_bottom_diffs_are_overwritten_and_blob_diffs_accumulated(case, tmp_path)
 
 @each("in place", lambda case: bool(case.bottoms and case.tops))
 def test_in_place(case, tmp_path):
-    """A layer runs in place with the same numbers, or refuses to."""
+    """A layer gives the same numbers when it runs in place, or it refuses to run so."""
     if not layer_class(case.type).in_place:
         with pytest.raises(LayerError, match=rf"'layer' \({case.type}\): cannot run in place"):
             Bench(case, tmp_path, in_place=True)
@@ -258,7 +260,7 @@ def test_no_array_of_a_blob_is_kept(case, tmp_path):
 
 @each("")
 def test_each_pass_writes_only_what_it_may(case, tmp_path):
-    """Forward writes tops' data and statistics alone, and backward diffs of bottoms and blobs."""
+    """Forward writes only the tops' data and statistics; backward only the diffs of bottoms and blobs."""
     bench = Bench(case, tmp_path)
     bench.forward()
     if case.bottoms:  # a source goes on to its next batch
@@ -286,7 +288,10 @@ def test_engines_agree(case, each_engine, tmp_path):
 
 
 def replaying() -> Iterator[Any]:
-    """Each case in which the layer is `recordable`, with whether it runs in place and backward; parameters decide."""
+    """Yield each case in which the layer is `recordable`, with whether it runs in place and whether backward is run.
+
+    A layer with some parameters may be recordable while one of the same type with others is not.
+    """
     with TemporaryDirectory() as folder:
         for case, in_place, backward in product(CASES, (False, True), (True, False)):
             cls = layer_class(case.type)
@@ -304,7 +309,7 @@ REPLAYING = list(replaying())
 
 
 def test_every_type_that_replays_does_so():
-    """No type that says it is `recordable` escapes the test below."""
+    """The test below runs on every type that says it is `recordable`."""
     recordable = {name for name in registered_types() if layer_class(name).recordable}
 
     assert recordable == {p.values[0].type for p in REPLAYING}
@@ -312,8 +317,9 @@ def test_every_type_that_replays_does_so():
 
 @pytest.mark.parametrize(("case", "in_place", "backward"), REPLAYING)
 def test_a_recording_stands_for_forward(case, in_place, backward, tmp_path, numba):
-    """A layer that is `recordable` leaves a recording. Run on other values, after another reshape, it gives the bits
-    of a pass, and of the backward pass after it."""
+    """The recording of a `recordable` layer, run on other values, gives the same bits as a forward pass.
+
+    So does the backward pass after it."""
     if case.type in ("Convolution", "Deconvolution", "InnerProduct"):
         needs_tiles()
     fresh, bench = (Bench(case, tmp_path, dtype=np.float32, in_place=in_place, phase=TEST) for _ in range(2))
@@ -334,7 +340,7 @@ def test_a_recording_stands_for_forward(case, in_place, backward, tmp_path, numb
 
 @each("round trip", on_each_engine=False)
 def test_definition_round_trip(case, tmp_path):
-    """to_proto, written and read again, makes the same layer with the same blobs."""
+    """What `to_proto` gives, written and read again, makes the same layer with the same blobs."""
     bench = Bench(case, tmp_path, dtype=np.float32)
     binary = LayerParameter.FromString(bench.layer.to_proto().SerializeToString())
     plain = LayerParameter()
@@ -346,7 +352,7 @@ def test_definition_round_trip(case, tmp_path):
 
 @each("seed")
 def test_same_seed_same_numbers(case, tmp_path):
-    """All chance comes from the seeded generator."""
+    """The same seed gives the same numbers: a layer draws from the seeded generator alone."""
     assert_same(Bench(case, tmp_path, fill=False).run(), Bench(case, tmp_path, fill=False).run())
 
 
@@ -377,3 +383,13 @@ def test_datasheet_speaks_of_fields_that_exist(type_name):
 
     assert {m for m in (cls.message, *cls.also_reads) if m} == messages
     assert named <= fields
+
+
+@pytest.mark.parametrize("type_name", registered_types())
+def test_param_is_annotated_with_its_message(type_name):
+    """A class that names its message says so in the type of `param`, too: editors and mypy then know the fields."""
+    for cls in layer_class(type_name).__mro__:
+        if name := vars(cls).get("message"):
+            field = LayerParameter.DESCRIPTOR.fields_by_name[name]
+
+            assert inspect.get_annotations(cls)["param"] is getattr(proto, field.message_type.name)

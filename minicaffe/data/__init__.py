@@ -1,8 +1,10 @@
-"""Where batches come from. Records are read from a database or a list, decoded, transformed, and prepared ahead.
+"""Where the batches of data layers come from.
+
+Records are read from a database or a list, decoded, transformed, and prepared by a thread while the net computes:
 
     source                records by key, from an LMDB
       → samples           images with labels, epoch after epoch without end (DatumSamples, ImageFiles)
-      → batches           transformed and put together, one a call (Batches, WindowBatches)
+      → batches           transformed and put together, one for each call (Batches, WindowBatches)
       → prefetcher        a thread that makes the next batches (Prefetcher)
       → tops              of a data layer, which copies each batch into them
 """

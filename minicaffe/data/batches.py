@@ -1,4 +1,4 @@
-"""Batches: samples taken in their order, epoch after epoch, transformed and put together."""
+"""Batches for Data and ImageData: samples in their order, epoch after epoch, transformed and put together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from minicaffe.log import warn
 class Sample:
     """An image (C, H, W) with its label.
 
-    `key` says which one it is, as a data layer's `keys` have it. `name` is what messages call it.
+    `key` identifies it in a data layer's `keys`. `name` is what messages call it.
     """
 
     key: str
@@ -29,37 +29,37 @@ class Sample:
 
 @dataclass
 class Batch:
-    """What a data layer gives to the net in one pass, and where the next batch begins."""
+    """The samples that a data layer gives to the net in one pass, and where the next batch begins."""
 
     data: np.ndarray  # (N, C, H, W)
     label: np.ndarray  # (N,)
     keys: list[str]
     cursor: int  # samples read since the beginning, this batch included
-    restarts: int  # how often this batch has reached the last sample and begun again with the first
+    restarts: int  # how many epochs end within this batch
 
 
 class Samples(Protocol):
     """An ordered collection of images, read over and over."""
 
     def __len__(self) -> int:
-        """The number of images in one epoch."""
+        """Return the number of images in one epoch."""
         ...
 
     shuffle: int | None  # the seed of the orders in which they come, or None
 
     def read(self, start: int) -> Iterator[Sample]:
-        """Images from number `start` on, without end: number n is in epoch n // len(self)."""
+        """Yield the images from number `start` on, without end: number n is in epoch n // len(self)."""
         ...
 
 
 class Batches:
     """Makes the next batch of a data layer each time it is called.
 
-    A batch follows from the samples, the cursor and the seed alone, for crops and mirrors are drawn from the seed and
-    the cursor. So the net sees the same whether or not a thread works ahead, and whether or not the training was
-    stopped and gone on with.
+    A batch follows from the samples, the cursor and the seed alone: crops and mirrors are drawn from the seed and the
+    cursor. So the net sees the same batches whether or not a thread prepares them, and whether or not the training
+    was stopped and resumed.
 
-    whole_epochs    the last batch of an epoch ends with the epoch, and may be smaller for that; without it, it is
+    whole_epochs    True: the last batch of an epoch ends with the epoch, and is smaller if need be. False: it is
                     filled up with the first samples of the next epoch
     """
 
@@ -76,7 +76,7 @@ class Batches:
 
     @property
     def seeds(self) -> list[int]:
-        """All seeds that a snapshot must keep: that of crops and mirrors, and with shuffle that of the order, too."""
+        """The seeds that a snapshot must keep: that of crops and mirrors, and with shuffle that of the order, too."""
         return [self.seed] if self.samples.shuffle is None else [self.seed, self.samples.shuffle]
 
     @seeds.setter
@@ -90,18 +90,18 @@ class Batches:
         self.cursor, self._next = cursor, self.samples.read(cursor)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copy.deepcopy: without the samples being read; the copy needs a `seek`."""
+        """Leave the iterator out of a copy (copy.deepcopy), which cannot have one; the copy needs a `seek`."""
         return {**vars(self), "_next": None}
 
     def __call__(self) -> Batch:
-        """The next batch."""
+        """Return the next batch."""
         N, start = self.batch_size, self.cursor
         if self.whole_epochs:
             N = min(N, self.epoch_size - start % self.epoch_size)
         samples = [next(self._next)]
-        # Caffe: the first image shapes the batch, so batches of one may differ from each other
+        # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one
         shape = self.transformer.shape(samples[0].image, samples[0].name)
-        # before the other samples are read: where there is no memory for a batch, this fails without that work
+        # before the other samples are read, so that a batch too large for the memory fails at once
         data: np.ndarray = np.empty((N, *shape), self.dtype)
         samples += [next(self._next) for _ in range(N - 1)]
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
@@ -113,7 +113,7 @@ class Batches:
 
 
 class DatumSamples:
-    """The Datum records of a database as images; `color` is for encoded ones, as in `image.decode`."""
+    """The Datum records of a database as images. `color` is for encoded ones, as in `image.decode`."""
 
     shuffle: int | None = None
 
@@ -125,7 +125,7 @@ class DatumSamples:
         return len(self.source)
 
     def read(self, start: int) -> Iterator[Sample]:
-        """Images from number `start` on, without end."""
+        """Yield the images from number `start` on, without end."""
         start %= len(self)
         while True:
             for key, value in self.source.records(start):

@@ -14,10 +14,10 @@ from minicaffe.proto import Datum
 
 
 def parse(value: bytes, name: str, color: bool | None = None) -> tuple[np.ndarray, int, bool]:
-    """The image (C, H, W) in a serialized Datum, its label, and whether it was encoded as JPEG, PNG, ….
+    """Return the image (C, H, W) in a serialized Datum, its label, and whether it was encoded as JPEG, PNG, ….
 
     The array is uint8, or float32 where the Datum holds float_data. `color` is for encoded images, as in
-    `image.decode`. `name` says which record it is in the DataError for one that cannot be read.
+    `image.decode`. Raise a DataError, in which `name` says which record it is, for one that cannot be read.
     """
     try:
         datum = Datum.FromString(value)
@@ -37,7 +37,7 @@ def parse(value: bytes, name: str, color: bool | None = None) -> tuple[np.ndarra
 
 
 def make(values: np.ndarray, label: int) -> Any:
-    """A Datum from an image (C, H, W): uint8 is kept as bytes, other types become float_data."""
+    """Return a Datum with an image (C, H, W): uint8 is kept as bytes, other types become float_data."""
     channels, height, width = values.shape
     datum = Datum(channels=channels, height=height, width=width, label=int(label))
     if values.dtype == np.uint8:

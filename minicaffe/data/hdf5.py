@@ -1,4 +1,4 @@
-"""Read the rows of HDF5 files, in which each dataset holds the data of one top."""
+"""Read the HDF5 files of HDF5Data, in which each dataset holds the rows of one top."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def read_paths(source: str) -> list[str]:
-    """The file names in a list, separated by white space. DataError when it is missing or empty."""
+    """Return the file names in a list, separated by white space. Raise a DataError when it is missing or empty."""
     names = [name for _, row in read_list(source, "the list of HDF5 files") for name in row.split()]
     if not names:
         raise DataError(f"the list {source} names no HDF5 file")
@@ -24,12 +24,12 @@ def read_paths(source: str) -> list[str]:
 
 
 def count_rows(path: str, name: str, source: str = "") -> int:
-    """How many rows a dataset has; `source` is the list that names the file. DataError when it cannot be read."""
+    """Return how many rows a dataset has, or raise a DataError. `source` is the list that names the file."""
     return _read_listed(path, source, lambda file: hdf5.rows(hdf5.member(file, name)))
 
 
 def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = "") -> list[np.ndarray]:
-    """The named datasets of a file, which must have equally many rows. DataError when that cannot be.
+    """Return the named datasets of a file. Raise a DataError where one is missing or they differ in their rows' number.
 
     source    the list that names the file, for the message where the file is missing
     """
@@ -38,7 +38,7 @@ def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = ""
         if missing:
             found = ", ".join(sorted(map(str, hdf5.names(file))))
             raise DataError(f"{path} has no dataset {missing[0]!r}; it has {found}",
-                            hint="the layer's tops must be called as the datasets")
+                            hint="give the layer's tops the names of the datasets")
         return [hdf5.array(hdf5.member(file, name)).astype(dtype, copy=False) for name in names]
 
     arrays = _read_listed(path, source, read)
@@ -51,8 +51,8 @@ def read_datasets(path: str, names: Sequence[str], dtype: type, source: str = ""
 
 
 def _read_listed(path: str, source: str, read: Callable[[Any], T]) -> T:
-    """What `read` makes of a file; where it cannot be opened, the error names the list and the line in it."""
-    # h5py's own error for a missing file says neither, so the file is opened once without it
+    """Return what `read` makes of a file. Where it cannot be opened, the error names the list and the line in it."""
+    # h5py's error for a missing file names neither the list nor the line, so the file is opened once without h5py
     try:
         if source:
             open_ordinary(path).close()

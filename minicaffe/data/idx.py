@@ -1,4 +1,4 @@
-"""IDX, the file format of MNIST and its relatives: the sizes, then one byte for each value, mostly gzipped."""
+"""IDX, the file format of MNIST and Fashion-MNIST: the sizes, then one byte for each value, usually gzipped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNSIGNED_BYTE = 8  # the type code of the only kind that is read
 
 
 def read_idx(path: PathLike) -> np.ndarray:
-    """The uint8 array in an IDX file, plain or gzipped. DataError when it is missing, damaged or no IDX file."""
+    """Return the uint8 array in an IDX file, plain or gzipped. Raise a DataError when it cannot be read."""
     try:
         content = Path(path).read_bytes()
         if content[:2] == b"\x1f\x8b":
@@ -42,7 +42,7 @@ def write_idx_lmdb(images_path: PathLike, labels_path: PathLike,
                    lmdb_path: PathLike) -> int:
     """Make an LMDB of grey images (N, H, W) and labels (N), in the files' order, replacing what is there.
 
-    Keys count in eight digits, as Caffe's own MNIST converter has them. Returns the number of records.
+    The keys are numbers of eight digits, as Caffe's own MNIST converter writes them. Return the number of records.
     """
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.ndim != 3 or labels.shape != images.shape[:1]:

@@ -1,4 +1,4 @@
-"""Image files that a list names, with 'PATH LABEL' in each line."""
+"""The image files of ImageData: a list names them, with 'PATH LABEL' in each line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minicaffe.io import image
 class ImageFiles:
     """The images of a list file as samples, in the list's order or in a new random order each epoch.
 
-    path        the list; a path in it may contain blanks, for the label stands behind the last one
+    path        the list; a path in it may contain blanks, for the label is what follows the last blank
     root        put before each path as it is, so a folder must end with a slash
     size        (height, width) to resize each image to, or None
     color       True to read 3 channels, False to read 1
@@ -32,7 +32,7 @@ class ImageFiles:
         return len(self.entries)
 
     def read(self, start: int) -> Iterator[Sample]:
-        """Images from number `start` on, without end."""
+        """Yield the images from number `start` on, without end."""
         epoch, first = divmod(start, len(self))
         while True:
             for i in self._order(epoch)[first:]:
@@ -45,16 +45,19 @@ class ImageFiles:
             epoch, first = epoch + 1, 0
 
     def _order(self, epoch: int) -> np.ndarray:
-        """The order of the images in an epoch; it follows from the seed and the epoch, so a resume finds it again."""
+        """Return the order of the images in an epoch.
+
+        It follows from the seed and the epoch alone, so a resumed training has the same order.
+        """
         if self.shuffle is None:
             return np.arange(len(self))
         return np.random.default_rng([self.shuffle, epoch]).permutation(len(self))
 
 
 def read_entries(path: str) -> list[tuple[str, int, int]]:
-    """The path, the label and the line number of each image in a list.
+    """Return the path, the label and the line number of each image in a list.
 
-    DataError when the list is missing or empty, or a line is not 'PATH LABEL'.
+    Raise a DataError when the list is missing or empty, or a line is not 'PATH LABEL'.
     """
     entries = []
     for number, row in read_list(path, "the list"):

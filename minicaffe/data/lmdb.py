@@ -29,7 +29,7 @@ WRITES_PER_TRANSACTION = 1000
 class LmdbSource:
     """The records of an LMDB, given by its folder or by the path of its data.mdb.
 
-    DataError when it is missing, empty, truncated or no LMDB; and while it is read, where a page is damaged.
+    Raise a DataError when it is missing, empty, truncated or no LMDB; and while it is read, where a page is damaged.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -42,7 +42,7 @@ class LmdbSource:
         return self._tree.entries
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
-        """The records from number `start` on, as (key, value) in the order of the keys."""
+        """Yield the records from number `start` on, as (key, value) in the order of the keys."""
         return self._tree.records(start)
 
 
@@ -50,8 +50,9 @@ def write_lmdb(path: PathLike, records: Iterable[tuple[str | bytes, Any]], *,
                replace: bool = False) -> int:
     """Make an LMDB of (key, value) pairs, where a value is bytes or a Datum; return how many there were.
 
-    It is made in a folder beside `path`, which is renamed to `path` once all is on the disk. DataError when `path`
-    exists (unless `replace` is set), when a key comes twice, or when the disk is full.
+    It is made in a folder beside `path`, which is renamed to `path` once everything is on the disk. So a program that
+    is stopped leaves no half-written LMDB. Raise a DataError when `path` exists (unless `replace` is set), when a key
+    comes twice, or when the disk is full.
     """
     if lmdb is None:
         raise missing_extra("lmdb", "data", "writing an LMDB")
@@ -75,7 +76,8 @@ def _fill(folder: Path, records: Iterable[tuple[str | bytes, Any]], name: str) -
     try:
         pairs, count = iter(records), 0
         while part := [_as_bytes(*pair) for pair in islice(pairs, WRITES_PER_TRANSACTION)]:
-            while not _put(env, part, name):  # the map is the most that the file may grow to
+            # map_size is the largest size that LMDB lets the file have, so it is doubled where the records need more
+            while not _put(env, part, name):
                 env.set_mapsize(2 * env.info()["map_size"])
             count += len(part)
         env.sync(True)
@@ -90,7 +92,7 @@ def _as_bytes(key: str | bytes, value: Any) -> tuple[bytes, bytes]:
 
 
 def _put(env: Any, part: list[tuple[bytes, bytes]], name: str) -> bool:
-    """Write some records in one transaction; False, and nothing written, where the map is too small."""
+    """Write some records in one transaction. Return False, with nothing written, where map_size is too small."""
     try:
         with env.begin(write=True) as transaction:
             for key, value in part:
@@ -103,7 +105,7 @@ def _put(env: Any, part: list[tuple[bytes, bytes]], name: str) -> bool:
 
 def _put_in_place(made: Path, target: Path) -> None:
     """Give the folder `made` the name `target`; the old folder is deleted only when the new one is in its place."""
-    (made / "lock.mdb").unlink(missing_ok=True)  # of the program that wrote: readers make their own
+    (made / "lock.mdb").unlink(missing_ok=True)  # the lock of this program; each reader makes its own
     if not target.exists():
         made.rename(target)
         return
@@ -117,7 +119,7 @@ def _put_in_place(made: Path, target: Path) -> None:
 
 
 def _data_file(path: str) -> Path:
-    """The file inside an LMDB folder, or the path itself where it is a file."""
+    """Return the file inside an LMDB folder, or the path itself where it is a file."""
     given = Path(path)
     if given.is_file():
         return given
@@ -138,7 +140,7 @@ def _plain_errors(path: str) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     except lmdb.Error as error:
-        # LMDB calls a short write this, which is how most full disks look to it
+        # a full disk usually lets LMDB write less than it wanted to, and LMDB reports that as an input/output error
         full = "Input/output error" in str(error) or "No space left" in str(error)
         raise DataError(f"cannot write the LMDB {path}: {error}", hint="is the disk full?" if full else "") from error
 

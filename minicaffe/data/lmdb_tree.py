@@ -1,4 +1,4 @@
-"""Read the pages of an LMDB without LMDB's own library, and check every number in them.
+"""Read the pages of an LMDB for LmdbSource, without LMDB's own library, and check every number in them.
 
 The library maps the file into memory and follows each page number that it finds. In a damaged copy one wrong number
 makes it read outside the file, which kills the process. Here the file is not mapped, and every number is compared with
@@ -55,7 +55,7 @@ class _Meta(NamedTuple):
 
 
 class Tree:
-    """The records of an LMDB's file; DataError when it is missing, empty, cut short, damaged, or no LMDB."""
+    """The records of an LMDB's file. Raise a DataError when it is missing, empty, cut short, damaged, or no LMDB."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -83,9 +83,9 @@ class Tree:
                             hint="copy the LMDB again, or run the tool that writes it")
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) from record number `start` on, in the order of the keys."""
+        """Yield (key, value) from record number `start` on, in the order of the keys."""
         self._data.check()
-        seen = 0  # leaves before `start` are counted, too: a page does not say the number of its first record
+        seen = 0  # the leaves before `start` are read, too: no page says which number its first record has
         for page in self._leaves():
             nodes = self._nodes(page, _LEAF)
             data, begin = self._data.block(page * self._page_size)
@@ -100,7 +100,8 @@ class Tree:
     def _is_whole(self) -> bool:
         """Whether every record is there.
 
-        A file that is too short may still have them all: pages at its end may have been freed before they were written.
+        A file that is too short may still hold them all: the pages that are missing may have been freed before they
+        were ever written.
         """
         try:
             return all(True for _ in self.records())
@@ -108,9 +109,9 @@ class Tree:
             return False
 
     def _leaves(self) -> Iterator[int]:
-        """The numbers of the leaf pages from left to right."""
+        """Yield the numbers of the leaf pages in the order of their keys."""
         waiting = [(self._root, 1)] if self.entries else []
-        while waiting:
+        while waiting:  # a stack, from which the leftmost page comes first; so children are pushed in reverse
             page, level = waiting.pop()
             if level == self._depth:
                 yield page
@@ -122,7 +123,7 @@ class Tree:
                 waiting.append((low | high << 16 | top << 32, level + 1))
 
     def _nodes(self, page: int, kind: int) -> tuple[int, ...]:
-        """The offsets of a page's nodes within it."""
+        """Return the offsets of a page's nodes within it."""
         data, at = self._data.block(self._check_page(page))
         number, _, flags, end, _ = _HEAD.unpack_from(data, at)
         if number != page or flags & (_BRANCH | _LEAF | _OVERFLOW) != kind:
@@ -133,7 +134,7 @@ class Tree:
         return struct.unpack_from(f"<{count}H", data, at + _HEAD.size)
 
     def _node(self, data: bytes, begin: int, page: int, node: int) -> tuple[int, int, int, int]:
-        """The four numbers at the head of a node, whose key lies within the page."""
+        """Return the four numbers at the head of a node; its key is then known to lie within the page."""
         if not _HEAD.size <= node <= self._page_size - _NODE.size:
             raise self._damaged(f"page {page} has a node at byte {node}")
         numbers: tuple[int, int, int, int] = _NODE.unpack_from(data, begin + node)
@@ -142,7 +143,7 @@ class Tree:
         return numbers
 
     def _record(self, data: bytes, begin: int, page: int, node: int) -> tuple[bytes, bytes]:
-        """Key and value of a node of the page that begins at `begin` in the block `data`."""
+        """Return key and value of a node of the page that begins at `begin` in the block `data`."""
         low, high, flags, key_size = self._node(data, begin, page, node)
         size, at, end = low | high << 16, begin + node + _NODE.size + key_size, begin + self._page_size
         key = data[at - key_size : at]
@@ -157,7 +158,7 @@ class Tree:
         return key, self._long_value(struct.unpack_from("<Q", data, at)[0], size, key)
 
     def _long_value(self, first: int, size: int, key: bytes) -> bytes:
-        """The value that fills pages of its own, from page `first` on."""
+        """Return a value that fills pages of its own, from page `first` on."""
         place = self._check_page(first)
         number, _, kind, low, high = _HEAD.unpack_from(*self._data.block(place))
         pages = -(-(_HEAD.size + size) // self._page_size)
@@ -166,12 +167,13 @@ class Tree:
         return self._data.read(place + _HEAD.size, size)
 
     def _check_page(self, page: int) -> int:
-        """The offset of a page. DataError for a number that is not in the file, or that is a meta page."""
+        """Return the offset of a page. Raise a DataError for a page that is not in the file, or that is a meta page."""
         if not 2 <= page <= self._last:
             raise self._damaged(f"it refers to page {page}, and the last is {self._last}")
         return page * self._page_size
 
     def _read_meta(self, offset: int, size: int) -> _Meta:
+        """Return what the meta page at `offset` says, in a file of `size` bytes."""
         packed = self._data[offset + _HEAD.size : offset + _HEAD.size + _META.size]
         if len(packed) >= 8:
             magic, version = struct.unpack_from("<II", packed)
@@ -186,5 +188,6 @@ class Tree:
         return _Meta(*_META.unpack(packed))
 
     def _damaged(self, what: str) -> DataError:
+        """Return the error for a number that cannot be right."""
         return DataError(f"{self.file} is damaged: {what}",
                          hint="copy the LMDB again, or run the tool that writes it")

@@ -1,4 +1,4 @@
-"""A thread that makes the next batches while the net computes."""
+"""A thread that makes the next batches of a data layer while the net computes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-LONGEST_CLOSE = 3.0  # seconds that `close` waits for a source that does not answer
+LONGEST_CLOSE = 3.0  # seconds for which `close` waits, where the source does not answer
 
 
 class Prefetcher(Generic[T]):
-    """Calls `make` in a thread, up to `depth` items ahead, and gives out the items in their order.
+    """Calls `make` in a thread, up to `depth` items in advance, and gives out the items in their order.
 
-    An error in `make` ends the thread. The `peek` or `take` that would have returned the item raises it, and so does
-    each one after that.
-    The thread also ends with `close`, when nobody refers to the prefetcher any more, and before the interpreter exits.
-    For the second of these, `make` must not refer to the prefetcher or to its owner.
-    `make` may never return, from a pipe that nobody writes to or a network drive that is gone. Then the thread is left
-    alone after LONGEST_CLOSE seconds.
+    An error in `make` ends the thread. The `peek` or `take` that would have returned the item raises the error, and so
+    does each one after that.
+
+    The thread also ends with `close`, and when the prefetcher is garbage collected, and before the interpreter exits.
+    It keeps `make` alive, so `make` must not refer to the prefetcher or to its owner: these could then never be
+    collected.
+
+    `make` may never return, when it reads a pipe that nobody writes to or a network drive that is gone. Then `close`
+    leaves the thread alone after LONGEST_CLOSE seconds.
     """
 
     def __init__(self, make: Callable[[], T], depth: int) -> None:
@@ -34,13 +37,14 @@ class Prefetcher(Generic[T]):
         thread.start()
 
     def close(self) -> bool:
-        """End the thread; False where it does not come back from `make`, so that it may still be at work there."""
+        """End the thread. Return False where `make` does not return, so that the thread may still be running it."""
+        # `detach` returns what it held only once, so a second `close` does not wait again
         if (ending := self._end.detach()) is not None:
             _end(*ending[2])
         return not self._thread.is_alive()
 
     def peek(self) -> T:
-        """The item that the next `take` returns; waits until it is there."""
+        """Return the item that the next `take` returns; wait until it is there."""
         if self._front is None:
             self._front = self._wait()
         item, error = self._front
@@ -49,7 +53,7 @@ class Prefetcher(Generic[T]):
         return item  # type: ignore[return-value]
 
     def take(self) -> T:
-        """The next item; waits until it is there."""
+        """Return the next item; wait until it is there."""
         item = self.peek()
         self._front = None
         return item
@@ -57,16 +61,16 @@ class Prefetcher(Generic[T]):
     def _wait(self) -> tuple[T | None, BaseException | None]:
         while not self._stop.is_set():
             with contextlib.suppress(queue.Empty):
-                return self._items.get(timeout=1)  # with a limit: in an endless wait Windows ignores Ctrl-C
+                return self._items.get(timeout=1)  # not for ever: on Windows, Ctrl-C cannot end an endless wait
         raise RuntimeError("the prefetcher is closed")
 
 
 def _run(make: Callable[[], object], items: queue.Queue, stop: threading.Event) -> None:
-    """What the thread does: make items until `stop` is set, or until one cannot be made."""
+    """Make items until `stop` is set, or until one cannot be made. This is what the thread runs."""
     while not stop.is_set():
         try:
             items.put((make(), None))  # waits while `depth` items are there
-        except BaseException as error:  # SystemExit too: it must end the program, not this thread alone
+        except BaseException as error:  # SystemExit too: raised again in `peek`, it ends the program and not the thread
             items.put((None, error))
             return
 
@@ -74,18 +78,19 @@ def _run(make: Callable[[], object], items: queue.Queue, stop: threading.Event) 
 def _end(thread: threading.Thread, items: queue.Queue, stop: threading.Event) -> None:
     """Tell the thread to end, and wait for that, but not for ever."""
     stop.set()
-    _drain(items)  # it may be waiting in `put` for room
+    _drain(items)  # the thread may be waiting in `put` for a free place
     if thread is not threading.current_thread():  # the garbage collector may run in the thread itself
         thread.join(LONGEST_CLOSE)
-        _drain(items)
+        _drain(items)  # of the item that the thread may have put there in the meantime
 
 
 def _end_unasked(thread: threading.Thread, items: queue.Queue, stop: threading.Event) -> None:
-    """End the thread of a prefetcher that nobody refers to any more."""
+    """End the thread of a prefetcher that is garbage collected."""
     with contextlib.suppress(KeyboardInterrupt):  # nobody could catch it here: Python would print it and go on
         _end(thread, items, stop)
 
 
 def _drain(items: queue.Queue) -> None:
+    """Empty the queue."""
     while not items.empty():
         items.get_nowait()

@@ -1,4 +1,4 @@
-"""transform_param: what happens to an image between its record and the net.
+"""transform_param: how the data layers crop, mirror and scale an image before it goes into the net.
 
     y = (x − mean) · scale
 
@@ -24,8 +24,8 @@ from minicaffe.proto import TRAIN, BlobProto
 class Transformer:
     """The transformation that a TransformationParameter describes.
 
-    `owner` ("layer 'mnist' (Data)") begins the message of each LayerError: mean_file beside mean_value, scale 0,
-    force_color beside force_gray, a mean or a crop that does not fit the images.
+    `owner`, such as "layer 'mnist' (Data)", begins the message of each LayerError. There is one for mean_file beside
+    mean_value, for scale 0, for force_color beside force_gray, and for a mean or a crop that does not fit the images.
     """
 
     def __init__(self, param: Any, phase: int, owner: str) -> None:
@@ -45,7 +45,7 @@ class Transformer:
         self.color = True if param.force_color else False if param.force_gray else None
 
     def shape(self, image: np.ndarray, name: str) -> tuple[int, int, int]:
-        """The shape (C, h, w) that an image comes out with. LayerError when crop or mean do not fit it."""
+        """Return the shape (C, h, w) of a transformed image. Raise a LayerError when crop or mean do not fit it."""
         channels, height, width = image.shape
         if self.crop > min(height, width):
             self._fail(f"crop_size {self.crop} is larger than the image {name}, {height} high and {width} wide")
@@ -60,7 +60,7 @@ class Transformer:
               draws: np.random.Generator) -> None:
         """Write the transformed images into `out` (N, C, h, w), with crops and mirrors from `draws`.
 
-        LayerError, naming the image, when one does not come out with the shape of the others.
+        Raise a LayerError, which names the image, when one does not get the shape of the others.
         """
         for image, name in zip(images, names, strict=True):
             if self.shape(image, name) != out.shape[1:]:
@@ -89,18 +89,18 @@ class Transformer:
             y *= scale
 
     def _offsets(self, images: Sequence[np.ndarray], draws: np.random.Generator) -> Any:
-        """The first rows and the first columns of the images' crops."""
+        """Return the first rows and the first columns of the images' crops."""
         if not self.crop:
             return np.zeros((2, len(images)), int)
-        room = np.array([image.shape[1:] for image in images]).T - self.crop
-        return draws.integers(room + 1) if self.random_crop else room // 2
+        largest = np.array([image.shape[1:] for image in images]).T - self.crop
+        return draws.integers(largest + 1) if self.random_crop else largest // 2
 
     def _fail(self, message: str, hint: str = "") -> None:
         raise LayerError(f"{self.owner}: transform_param: {message}", hint=hint)
 
 
 def read_mean(path: str) -> np.ndarray:
-    """The mean image (C, H, W) in a .binaryproto file. DataError when it is missing or is no mean."""
+    """Return the mean image (C, H, W) in a .binaryproto file. Raise a DataError when it is missing or is no mean."""
     log("data_transformer.cpp:25", f"Loading mean file from: {path}")
     refuse_device(path)
     try:

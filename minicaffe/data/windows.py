@@ -1,4 +1,4 @@
-"""Windows: boxes in images, some with objects and some with background, cut out and scaled to one size (R-CNN).
+"""The windows of WindowData: boxes in images, with objects or background, cut out and scaled to one size (R-CNN).
 
 A window file repeats, for each image:
 
@@ -40,7 +40,7 @@ class Window:
 
 @dataclass
 class WindowFile:
-    """The windows of a file, of objects and of background, as the thresholds for their overlap divide them."""
+    """The windows of a file, divided into objects and background by the thresholds for their overlap."""
 
     foreground: list[Window] = field(default_factory=list)
     background: list[Window] = field(default_factory=list)
@@ -50,9 +50,9 @@ class WindowFile:
 
 
 def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: float) -> WindowFile:
-    """The windows with an overlap of fg_threshold or more, and those of less than bg_threshold.
+    """Return the windows with an overlap of at least fg_threshold, and those with less than bg_threshold.
 
-    DataError, with the file's line, when it is missing or not of this form.
+    Raise a DataError, which names the file's line, when it is missing or not of this form.
     """
     rows = iter(read_list(path, "the window file"))
     foreground, background = np.float32(fg_threshold), np.float32(bg_threshold)
@@ -81,6 +81,7 @@ def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: fl
 
 
 def _next(rows: Iterator[tuple[int, str]], path: str) -> tuple[int, str]:
+    """Return the number and the text of the next line. Raise a DataError at the end of the file."""
     row = next(rows, None)
     if row is None:
         raise DataError(f"the window file {path} ends in the middle of an image")
@@ -88,7 +89,7 @@ def _next(rows: Iterator[tuple[int, str]], path: str) -> tuple[int, str]:
 
 
 def _numbers(rows: Iterator[tuple[int, str]], path: str, count: int) -> tuple[int, list[Any]]:
-    """The number of the next line, and the `count` numbers in it: whole numbers, but the second is an overlap."""
+    """Return the number of the next line and the `count` numbers in it: whole ones, but the second is an overlap."""
     number, text = _next(rows, path)
     try:
         read = [float(word) for word in text.split()]
@@ -102,6 +103,7 @@ def _numbers(rows: Iterator[tuple[int, str]], path: str, count: int) -> tuple[in
 
 
 def _expect(holds: bool, path: str, number: int, what: str, got: list) -> None:
+    """Raise the DataError for a line that has something else than `what`, unless the condition holds."""
     if not holds:
         raise DataError(f"expected {what}, got {' '.join(map(str, got))!r}", where=f"{path}:{number}")
 
@@ -109,10 +111,10 @@ def _expect(holds: bool, path: str, number: int, what: str, got: list) -> None:
 class WindowBatches:
     """Makes batches of windows drawn at random: background first, then fg_fraction of foreground.
 
-    size        height and width of what comes out
-    pad         context around the window, in pixels of what comes out
-    square      widen the window to a square first
-    mean        (C, h, w) to subtract, of the middle of which `size` is taken; or (C, 1, 1); or None
+    size        height and width of the images in a batch
+    pad         pixels of such an image on each side that show what is around the window
+    square      whether to widen the window to a square first
+    mean        what to subtract: (C, h, w), of which the middle is taken; or (C, 1, 1); or None
     """
 
     def __init__(self, windows: WindowFile, batch_size: int, fg_fraction: float, size: int, *, pad: int, square: bool,
@@ -129,7 +131,7 @@ class WindowBatches:
 
     @property
     def seeds(self) -> list[int]:
-        """All seeds that a snapshot must keep."""
+        """The seeds that a snapshot must keep."""
         return [self.seed]
 
     @seeds.setter
@@ -137,11 +139,11 @@ class WindowBatches:
         self.seed = seeds[0]
 
     def seek(self, cursor: int) -> None:
-        """Go on as after `cursor` windows."""
+        """Go on as if `cursor` windows had been drawn."""
         self.cursor = cursor
 
     def __call__(self) -> Batch:
-        """The next batch."""
+        """Return the next batch."""
         N, draws = self.batch_size, np.random.default_rng([self.seed, self.cursor])
         data: np.ndarray = np.zeros((N, self.windows.channels, self.size, self.size), self.dtype)
         chosen = []
@@ -155,7 +157,7 @@ class WindowBatches:
         return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor, 0)
 
     def _cut(self, window: Window, flip: bool, y: np.ndarray) -> None:
-        """Write the warped window into y (C, size, size); context beyond the image stays 0."""
+        """Write the warped window into y (C, size, size). What lies beyond the image stays 0."""
         pixels = self._pixels(window.path)
         if len(pixels) != len(y):
             raise DataError(f"{window.path} has {len(pixels)} channels, but the window file says {len(y)}")
@@ -171,13 +173,15 @@ class WindowBatches:
         y[:, top:top + height, left:left + width] = x * self.dtype(self.scale)
 
     def _pixels(self, path: str) -> np.ndarray:
+        """Return the image in a file, from the cache where there is one."""
         return image.decode(self.files[path] if self.files else self._read(path), path, True)
 
     def _read(self, path: str) -> bytes:
+        """Return the content of an image file."""
         return read_listed(path, self.windows.places[path])
 
     def _mean_at(self, mean: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """The part of the mean that lies under a warped window at this place of the result."""
+        """Return the part of the mean to subtract from a warped window that fills this place of the result."""
         if mean.shape[1:] == (1, 1):
             return mean
         off = (mean.shape[2] - self.size) // 2  # Caffe: from the width alone, also for the rows
@@ -185,28 +189,29 @@ class WindowBatches:
 
     def _place(self, window: Window, image_size: tuple[int, ...],
                flip: bool) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
-        """The box to cut out of the image, and the place (top, left, height, width) that it fills in the result."""
+        """Return the box to cut out of the image, and the place (top, left, height, width) that it fills in y."""
         size = self.size
         box = (window.x1, window.y1, window.x2, window.y2)
         if not self.pad and not self.square:
             return box, (0, 0, size, size)
         x1, y1, x2, y2 = expand(box, size, self.pad, self.square, self.dtype)
         height, width = image_size
-        before = (max(0, -x1), max(0, -y1))  # how many of the box's pixels lie left of the image and above it,
-        after = (max(0, x2 - width + 1), max(0, y2 - height + 1))  # and how many right of it and below
+        # how many of the box's columns and rows lie before the image, and how many after it
+        before = (max(0, -x1), max(0, -y1))
+        after = (max(0, x2 - width + 1), max(0, y2 - height + 1))
         scale_x, scale_y = self.dtype(size) / self.dtype(x2 - x1 + 1), self.dtype(size) / self.dtype(y2 - y1 + 1)
         x1, y1, x2, y2 = x1 + before[0], y1 + before[1], x2 - after[0], y2 - after[1]
         top = _round(before[1] * scale_y)
-        left = _round((after if flip else before)[0] * scale_x)  # what lies right of the image is left in a mirror
+        left = _round((after if flip else before)[0] * scale_x)  # mirrored, the columns after the image come first
         return (x1, y1, x2, y2), (top, left, min(_round((y2 - y1 + 1) * scale_y), size - top),
                                   min(_round((x2 - x1 + 1) * scale_x), size - left))
 
 
 def expand(box: tuple[int, int, int, int], size: int, pad: int, square: bool,
            dtype: type = np.float32) -> tuple[int, int, int, int]:
-    """The box made larger, so that it has `pad` pixels of context on each side once it is warped to `size`.
+    """Return the box made larger, so that `pad` pixels on each side show what is around it once it is warped to `size`.
 
-    It may reach beyond the image. All is computed in `dtype`, for its roundings decide about single pixels.
+    It may reach beyond the image. Everything is computed in `dtype`, because its rounding decides about single pixels.
     """
     x1, y1, x2, y2 = box
     grow = dtype(size) / dtype(size - 2 * pad)
@@ -219,5 +224,5 @@ def expand(box: tuple[int, int, int, int], size: int, pad: int, square: bool,
 
 
 def _round(value: float) -> int:
-    """To the nearest whole number, halves away from zero, as C rounds."""
+    """Round to the nearest whole number, halves away from zero, as C's round does."""
     return int(math.copysign(math.floor(abs(float(value)) + 0.5), value))

@@ -1,7 +1,7 @@
-"""What the layer types say of themselves: datasheets, fields, samples, and where the maths stands as code.
+"""Read what is known of each layer type: its datasheet, its fields, a sample, and the code that computes it.
 
-A datasheet is the docstring of a layer's class. `minicaffe layers`, `minicaffe explain` and docs/layers.md show what is
-read here.
+A datasheet is the docstring of a layer's class. `minicaffe layers`, `minicaffe explain` and docs/generate.py, which
+writes docs/layers.md, show what is read here.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ LABELS = ("Forward", "Backward", "Computed", "Bottom", "Top", "Params", "Blobs",
           "Derived", "See")
 PACKAGE = Path(__file__).parents[1]
 MAKERS = {"minicaffe.data.transformer": "Transformer", "minicaffe.data.windows": "WindowBatches",
-          "minicaffe.filler": "fill"}  # module -> what makes a data layer's numbers
+          "minicaffe.filler": "fill"}  # module -> what computes the numbers of a data layer
 DEFINITIONS = "minicaffe.kernels.definitions"
+# the methods in which a layer computes, in the order in which they are shown
 COMPUTING = ("forward", "value", "pool", "unroll", "backward", "slope", "pool_grad", "unroll_back")
-LINE = 116  # letters in a line of a datasheet, which stands four columns inside a file of 120
+LINE = 116  # the longest line of a datasheet: a file's lines have 120 letters, and a datasheet is indented by 4
 
 
 class Field(NamedTuple):
-    """One line of the table of fields."""
+    """A field of a message, as the table of fields shows it."""
 
     name: str
     type: str
@@ -44,7 +45,7 @@ class Field(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A function as code: its name as layers write it, the path of its file, its text without a margin."""
+    """A function as text: its name as layers write it, the path of its file, its code without indentation."""
 
     name: str
     path: str
@@ -54,10 +55,10 @@ class Source(NamedTuple):
 # --- types and families -----------------------------------------------------------------------------------
 
 def find(name: str) -> str:
-    """The layer type of this name, whatever its capitals; LayerError with near names when there is none."""
+    """Return the layer type of this name, in capitals or not. Raise a LayerError with near names for an unknown one."""
     same = _same(name)
     if not same:
-        plugins.load_installed()  # a package may bring it
+        plugins.load_installed()  # an installed package may bring the type
         same = _same(name)
     if not same:
         raise LayerError(f"there is no layer type {name!r}", hint=unknown_type_hint(name))
@@ -65,18 +66,18 @@ def find(name: str) -> str:
 
 
 def _same(name: str) -> list[str]:
-    """The known types with this name, else those that have it but for the capitals."""
+    """Return the types with exactly this name, or else those that differ from it only in capitals and underscores."""
     known = registered_types()
     return [t for t in known if t == name] or [t for t in known if t.lower() == name.lower().replace("_", "")]
 
 
 def families() -> dict[str, list[str]]:
-    """Family -> its types, both in the order of Caffe's own catalogue."""
+    """Return family -> its types; the families in the order of Caffe's own catalogue, the types by name."""
     return {family: [name for name in registered_types() if family_of(name) == family] for family in FAMILIES}
 
 
 def family_of(name: str) -> str:
-    """The family that a type belongs to, from its module's place; empty for a type that is not of this package."""
+    """Return the family of a type, the folder of its file; empty for a type that is not of this package."""
     if plugins.origin_of(plugins.LAYER, name):  # first: to ask for its class may not be allowed
         return ""
     module = layer_class(name).__module__.split(".")
@@ -84,25 +85,26 @@ def family_of(name: str) -> str:
 
 
 def source_file(name: str) -> str:
-    """The file that holds the type."""
+    """Return the file that holds the type."""
     return inspect.getfile(layer_class(name))
 
 
 # --- the datasheet ----------------------------------------------------------------------------------------
 
 def datasheet(name: str) -> str:
-    """The docstring of the type's class."""
-    return inspect.cleandoc(layer_class(name).__doc__ or "")  # not a base's, which describes another type
+    """Return the docstring of the type's class."""
+    # not inspect.getdoc: a class without a docstring would get that of its base, which describes another type
+    return inspect.cleandoc(layer_class(name).__doc__ or "")
 
 
 def summary(name: str) -> str:
-    """The datasheet's first sentence, on one line."""
+    """Return the datasheet's first sentence, on one line."""
     text = " ".join(datasheet(name).split("\n\n")[0].split())
     return re.split(r"(?<=\.) ", text)[0]
 
 
 def sections(sheet: str) -> dict[str, str]:
-    """Label -> what stands behind it in a datasheet, without the margin."""
+    """Return label -> the text after it in a datasheet, without indentation."""
     parts = re.split(rf"^({'|'.join(LABELS)})(?=  |$)", sheet, flags=re.MULTILINE)[1:]
     return {label: inspect.cleandoc(" " * len(label) + body)
             for label, body in zip(parts[::2], parts[1::2], strict=True)}
@@ -111,41 +113,44 @@ def sections(sheet: str) -> dict[str, str]:
 # --- fields -----------------------------------------------------------------------------------------------
 
 def fields(name: str) -> dict[str, list[Field]]:
-    """Message -> the fields that the type reads, for each message that it reads."""
+    """Return message -> the fields that the type reads, for each message that it reads."""
     return {message: [Field(field.name, _type(field), default(field) or "–", comment(field)) for field in found]
             for message, found in descriptors(name).items()}
 
 
 def descriptors(name: str) -> dict[str, list[Any]]:
-    """Message -> the descriptors of the fields that the type reads."""
+    """Return message -> the descriptors of the fields that the type reads."""
     cls = layer_class(name)
     messages = ([cls.message] if cls.message else []) + list(cls.also_reads)
     return {message: read for message in messages if (read := _read(cls, message))}
 
 
 def comment(field: Any) -> str:
-    """What caffe.proto says of a field."""
+    """Return the comment on a field in caffe.proto."""
     return _comments().get(field.containing_type.name, {}).get(field.name, "")
 
 
 @cache
 def _comments() -> dict[str, dict[str, str]]:
+    """Return message -> field -> its comment in caffe.proto; the compiled caffe.desc has no comments."""
     text = resources.files("minicaffe.proto").joinpath("field_comments.json").read_text(encoding="utf-8")
     found: dict[str, dict[str, str]] = json.loads(text)
     return found
 
 
 def _read(cls: type[Layer], message: str) -> list[Any]:
+    """Return the descriptors of those fields of a message that a class reads."""
     descriptor: Any = LayerParameter.DESCRIPTOR.fields_by_name[message].message_type
     read = [field for field in descriptor.fields if field.name not in cls.unread]
     if message == cls.message:
         return read
-    # of a message that others own, what the datasheet names
+    # of a message that belongs to other types, such as loss_param, a layer reads the fields that its datasheet names
     named = re.search(rf"\b{message}:(.*?)(?=\w+_param:|\n[A-Z]|\Z)", datasheet(cls.type), re.DOTALL)
     return [field for field in descriptor.fields if named and re.search(rf"\b{field.name}\b", named[1])]
 
 
 def _type(field: Any) -> str:
+    """Return the type of a field in words, with all values of an enum."""
     if field.message_type is not None:
         word = field.message_type.name
     elif field.enum_type is not None:
@@ -157,7 +162,7 @@ def _type(field: Any) -> str:
 
 
 def default(field: Any) -> str:
-    """A field's default as a prototxt writes it; empty where it has none."""
+    """Return a field's default as a prototxt writes it; empty where it has none."""
     if not field.has_default_value:
         return ""
     if field.enum_type is not None:
@@ -173,17 +178,17 @@ def default(field: Any) -> str:
 
 @cache
 def samples() -> dict[str, str]:
-    """Type -> a net with one layer of it, from samples.prototxt."""
+    """Return type -> a net with one layer of it, from samples.prototxt."""
     return read_sections("samples.prototxt")
 
 
 def sample(name: str) -> str:
-    """A net with one layer of the type, that runs."""
+    """Return a net with one layer of the type, which runs as it is."""
     return samples()[name]
 
 
 def read_sections(file: str) -> dict[str, str]:
-    """Type -> what stands in a file of minicaffe/layers below the line '# TYPE'."""
+    """Return type -> the part of a file in minicaffe/layers below the line '# TYPE'."""
     text = resources.files("minicaffe.layers").joinpath(file).read_text(encoding="utf-8")
     parts = re.split(r"^# (\w+)\n", text, flags=re.MULTILINE)[1:]
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
@@ -192,7 +197,7 @@ def read_sections(file: str) -> dict[str, str]:
 # --- the maths as code ------------------------------------------------------------------------------------
 
 def kernels_called(name: str) -> list[str]:
-    """The kernels that a type's file calls, and those of its family's base, in the order of the code."""
+    """Return the kernels that a type's file and its family's base call, in the order of the code."""
     known, found = kernels.kernels(), []
     for i, cls in enumerate(_own_classes(name)):
         found += [(i, node.lineno, node.col_offset, node.attr) for node in _nodes(cls)
@@ -202,7 +207,7 @@ def kernels_called(name: str) -> list[str]:
 
 
 def computed_by(name: str) -> dict[str, str]:
-    """What computes for a type outside its family -> the path of its file: kernels, and how data is made."""
+    """Return name -> path of its file for what computes outside the type's family: kernels, and MAKERS of data."""
     found = {f"kernels.{kernel}": definition(kernel).path for kernel in kernels_called(name)}
     for cls in _own_classes(name):
         for node in _nodes(cls):
@@ -213,7 +218,7 @@ def computed_by(name: str) -> dict[str, str]:
 
 
 def computed(name: str) -> str:
-    """The label 'Computed' as it must stand in a type's datasheet; empty where all the maths is in the layer's file."""
+    """Return the label 'Computed' of a type's datasheet with its text; empty where the layer's file does all maths."""
     files: dict[str, list[str]] = {}
     for what, path in computed_by(name).items():
         files.setdefault(path, []).append(what)
@@ -224,12 +229,12 @@ def computed(name: str) -> str:
 
 
 def definition(kernel: str) -> Source:
-    """A kernel's definition, the maths as a short function."""
+    """Return a kernel's definition, the maths as a short function."""
     return _source(f"kernels.{kernel}", kernels.kernels()[kernel].definition)
 
 
 def definitions(name: str) -> list[Source]:
-    """The definitions of the kernels that a type calls, then the small functions that those share."""
+    """Return the definitions of the kernels that a type calls, then the small functions that these call in turn."""
     made = [kernels.kernels()[kernel].definition for kernel in kernels_called(name)]
     shared: dict[str, Any] = {}
     for function in made:
@@ -239,66 +244,72 @@ def definitions(name: str) -> list[Source]:
 
 
 def own_path(name: str) -> str:
-    """The path of the type's file."""
+    """Return the path of the type's file."""
     return _path(layer_class(name))
 
 
 def own_code(name: str) -> list[Source]:
-    """The methods in which a type and its family's base compute, then what those call in the type's own file."""
+    """Return the methods in which a type and its family's base compute, then what those call in the type's own file."""
     found: dict[str, Any] = {}
-    for cls in _own_classes(name):
+    for cls in _own_classes(name):  # the type's own class comes first, and its methods replace those of a base
         found = {method: (cls, vars(cls)[method]) for method in COMPUTING if method in vars(cls)} | found
     sources = [_source(f"{cls.__name__}.{method}", function) for method in COMPUTING if method in found
                for cls, function in [found[method]]]
     sources = [source for source in sources if _does_something(source.text)]
     cls = layer_class(name)
     known = vars(sys.modules[cls.__module__]) | {helper: getattr(cls, helper) for helper in vars(cls)}
-    known = {helper: function for helper, function in known.items() if helper.startswith("_")}  # x.reshape is numpy's
+    # only names with an underscore: `reshape(` in the text may be numpy's x.reshape, and not the layer's
+    known = {helper: function for helper, function in known.items() if helper.startswith("_")}
     called = _called("\n".join(source.text for source in sources), known, cls.__module__)
     return sources + [_source(f"{cls.__name__}.{helper}" if helper in vars(cls) else helper, function)
                       for helper, function in called.items()]
 
 
 def _called(text: str, known: Mapping[str, Any], package: str) -> dict[str, Any]:
-    """The functions of a package, among those that are known by name, that a text calls."""
-    return {name: known[name] for name in dict.fromkeys(re.findall(r"\b([a-z_]\w*)\(", text))
-            if inspect.isfunction(inspect.unwrap(known.get(name, len)))  # one that is cached is a function underneath
-            and not isinstance(known[name], kernels.Kernel) and known[name].__module__.startswith(package)}
+    """Return those of the `known` functions that a text calls and that belong to a package, in the text's order."""
+    found = {}
+    for name in dict.fromkeys(re.findall(r"\b([a-z_]\w*)\(", text)):
+        function: Any = known.get(name)
+        if (inspect.isfunction(inspect.unwrap(function))  # a cached function is wrapped in an object that is none
+                and not isinstance(function, kernels.Kernel) and function.__module__.startswith(package)):
+            found[name] = function
+    return found
 
 
 def _nodes(cls: type[Layer]) -> Iterator[ast.AST]:
-    """Everything in the file of a class."""
+    """Return all nodes of the syntax tree of the file that holds a class."""
     return ast.walk(ast.parse(inspect.getsource(sys.modules[cls.__module__])))
 
 
 def _own_classes(name: str) -> list[type[Layer]]:
-    """The type's class and the bases that stand in its family."""
+    """Return the type's class, and then those of its bases that belong to a family, too."""
     cls = layer_class(name)
     return [base for base in cls.__mro__ if issubclass(base, Layer)
             and (base is cls or base.__module__.startswith("minicaffe.layers."))]
 
 
 def _source(name: str, function: Any) -> Source:
+    """Return a function as a Source of this name."""
     lines = textwrap.dedent(inspect.getsource(function)).rstrip().split("\n")
-    while lines[0].startswith("@"):  # @kernel says nothing to a reader of the maths
+    while lines[0].startswith("@"):  # decorators such as @kernel say nothing to a reader of the maths
         del lines[0]
     return Source(name, _path(function), "\n".join(lines))
 
 
 def _path(thing: Any) -> str:
-    """The file of a class or a function, from the folder of the repository on where it is ours."""
+    """Return the file of a class or a function; for one of ours, its path within the repository."""
     file = Path(inspect.getfile(inspect.unwrap(thing)))
     return (Path("minicaffe") / file.relative_to(PACKAGE)).as_posix() if file.is_relative_to(PACKAGE) else str(file)
 
 
 def _does_something(text: str) -> bool:
-    """Whether a function computes anything: it has more than a docstring and does more than refuse."""
+    """Whether a function does more than to have a docstring ("Nothing to do: ...") or to refuse with `self.fail`."""
     body = ast.parse(text).body[0].body  # type: ignore[attr-defined]
-    only = ast.unparse(body[0])
-    return len(body) > 1 or not re.match(r"""['"]|(if .*:\s+)?self\.fail\(""", only)
+    first = ast.unparse(body[0])
+    return len(body) > 1 or not re.match(r"""['"]|(if .*:\s+)?self\.fail\(""", first)
 
 
 def derivation(name: str) -> str:
-    """Where the maths is derived, a file of the repository and a heading in it; empty where no derivation is."""
+    """Return where the maths is derived, FILE#HEADING in the repository; empty for a type without a derivation."""
     found = re.search(r"docs/maths/\w+\.md#[\w-]+", datasheet(name))
     return found[0] if found else ""

@@ -1,4 +1,7 @@
-"""A small case of each layer type, run forward and backward: numbers to follow a formula by."""
+"""Run a small example of a layer type forward and backward, so that a reader can follow its formula with numbers.
+
+`minicaffe explain` and docs/layers.md show the examples, which are written in examples.prototxt.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,14 @@ from minicaffe.layers.datasheet import read_sections
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
 
-DIGITS, DECIMALS = 4, 6  # that are shown at most; computed in float64, so that all machines agree on these
-SEED = 1  # of the numbers that a layer draws
+# How many digits of a number are shown at most, and how many of them after the point. The examples are computed in
+# float64, so that these digits are the same on every machine.
+DIGITS, DECIMALS = 4, 6
+SEED = 1  # for layers that draw random numbers
 
 
 class Example(NamedTuple):
-    """What is printed of a type's example; without a prototxt there are only words."""
+    """An example of a type, as it is printed. One without a prototxt has only words."""
 
     words: str
     prototxt: str = ""
@@ -31,7 +36,7 @@ class Example(NamedTuple):
 
 
 def worked_example(name: str) -> Example | None:
-    """The example of a type from examples.prototxt, computed; None for a type that has none there."""
+    """Return the example of a type from examples.prototxt, computed; None for a type that has none there."""
     section = read_sections("examples.prototxt").get(name)
     if section is None:
         return None
@@ -44,7 +49,7 @@ def worked_example(name: str) -> Example | None:
 
 
 def _run(words: str, prototxt: str, values: dict[str, np.ndarray]) -> Example:
-    """The example's layer run on its values."""
+    """Run the example's layer on its values."""
     param = proto_text.parse(prototxt, NetParameter()).layer[0]
     param.name = param.type
     layer = create(param, dtype=np.float64)
@@ -52,7 +57,7 @@ def _run(words: str, prototxt: str, values: dict[str, np.ndarray]) -> Example:
     top = [Blob((), np.float64) for _ in param.top]
     diffs = [f"d{name}" for name in param.top]
     learned = [name for name in values if name not in [*param.bottom, *diffs]]
-    before = rng.state()
+    before = rng.state()  # an example must not change the numbers that the rest of the process draws
     rng.seed(SEED)
     try:
         layer.SetUp(bottom, top)
@@ -72,12 +77,16 @@ def _run(words: str, prototxt: str, values: dict[str, np.ndarray]) -> Example:
 
 def _backward(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], values: dict[str, np.ndarray],
               learned: Sequence[str]) -> list[tuple[str, np.ndarray]]:
-    """The diffs that are given and those that follow from them; none where the example gives no diff of a top."""
+    """Run backward. Return the tops' diffs that the example gives, and the diffs that follow from them.
+
+    There are none where the example gives no diff of a top and the layer is no loss.
+    """
     param, shown = layer.layer_param, []
     for blob, name in zip(top, param.top, strict=True):
         if f"d{name}" in values:
             blob.diff[...] = values[f"d{name}"].reshape(blob.shape)
             shown.append((f"d{name}", blob.diff.copy()))
+    # a loss has its diff from `Forward`, and a layer without tops needs none
     if not shown and not any(layer.loss_weights) and top:
         return []
     propagate_down = [layer.allow_force_backward(i) and i not in layer.label_bottoms for i in range(len(bottom))]
@@ -89,6 +98,7 @@ def _backward(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], values:
 
 
 def _blob(values: np.ndarray) -> Blob:
+    """Return a blob with these values."""
     blob = Blob(values.shape, np.float64)
     blob.data[...] = values
     return blob
@@ -97,7 +107,7 @@ def _blob(values: np.ndarray) -> Blob:
 # --- as text ----------------------------------------------------------------------------------------------
 
 def as_text(example: Example, width: int = 100) -> list[str]:
-    """The numbers of an example as lines: name, shape, and a row for each row of the array."""
+    """Return the numbers of an example as lines of text: name, shape, and a line for each row of the array."""
     arrays = [*example.given, *example.forward, *example.backward]
     names = max((len(name) for name, _ in arrays), default=0) + 2
     column = names + max((len(str(array.shape)) for _, array in arrays), default=0) + 2
@@ -106,7 +116,7 @@ def as_text(example: Example, width: int = 100) -> list[str]:
         lines += [head] if group else []
         for name, array in group:
             begin, rows = f"{name:{names}}{array.shape}", _rows(array)
-            if 2 + column + max(map(len, rows)) > width:  # the rows get lines of their own, broken where need be
+            if 2 + column + max(map(len, rows)) > width:  # too wide to stand beside name and shape
                 lines += [f"  {begin}", *(f"      {row}" for row in rows)]
             else:
                 lines += [f"  {begin if i == 0 else '':{column}}{row}".rstrip() for i, row in enumerate(rows)]
@@ -114,7 +124,7 @@ def as_text(example: Example, width: int = 100) -> list[str]:
 
 
 def _rows(array: np.ndarray) -> list[str]:
-    """An array as lines of numbers; before each of several matrices stands its place, such as [0, 1]."""
+    """Return an array as lines of numbers. Each of several matrices begins with its index, such as [0, 1]."""
     cells = array.reshape(-1, array.shape[-1] if array.ndim else 1)
     texts = [[_number(value) for value in row] for row in cells]
     widths = [max(len(row[i]) for row in texts) for i in range(len(texts[0]))] if texts else []
@@ -127,6 +137,6 @@ def _rows(array: np.ndarray) -> list[str]:
 
 
 def _number(value: float) -> str:
-    """A number with a few digits; what is smaller than they can show is 0."""
+    """Return a number with a few digits; 0 for a number that is too small for them."""
     rounded = round(float(value), DECIMALS) + 0.0  # adding 0 makes 0 of −0
     return f"{rounded:.0f}" if rounded.is_integer() else f"{rounded:.{DIGITS}g}"

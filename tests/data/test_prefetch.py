@@ -118,7 +118,7 @@ def test_a_layer_whose_source_hangs_is_not_moved(monkeypatch, tmp_path):
     answer = threading.Event()
     layer._prefetcher.close()
     layer._prefetcher = Prefetcher(lambda: answer.wait(30), depth=1)
-    with pytest.raises(DataError, match=r"layer 'd' \(Data\): the thread that reads the data does not come back"):
+    with pytest.raises(DataError, match=r"layer 'd' \(Data\): the thread that reads the data gets no answer"):
         layer.cursor = 5
     answer.set()
     layer.close()

@@ -125,7 +125,7 @@ def test_without_the_partner(table, row, expected, fields, caplog, folder):
 
 @pytest.mark.parametrize(("net", "field", "expected", "words"), [
     (one("Convolution", "convolution_param", "num_output: 2 kernel_size: 3", VECTORS), "kernel_size", ERROR,
-     "kernel_size has no axis to work along: bottom[0] has none behind axis 1, got [3]"),
+     "kernel_size has no axis to work along: bottom[0] has none after axis 1, got [3]"),
     (one("Deconvolution", "convolution_param", "num_output: 2 kernel_size: 3", VECTORS), "kernel_size", ERROR,
      "no axis"),
     (one("Convolution", "convolution_param", "num_output: 2 kernel_size: 1 pad: 1", VECTORS), "pad", ERROR, "got [1]"),

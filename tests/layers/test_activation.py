@@ -80,7 +80,7 @@ MAPS = {
 
 @pytest.fixture(params=MAPS.values(), ids=MAPS.keys())
 def a_map(request):
-    """(layer maker, the naive map, its corners, x)."""
+    """One map at a time: what makes its layer, the same map written naively, where it has kinks, and values for x."""
     cls, param, naive, kinks, positive = request.param
     x = normal(*SHAPE)
     return lambda **options: make(cls, **param, **options), naive, kinks, np.abs(x) + 0.05 if positive else x
@@ -186,7 +186,7 @@ def test_relu_backward_needs_no_data():
 
 
 def test_relu_lets_nan_through():
-    """What is no number stays visible instead of turning into 0."""
+    """NaN stays NaN; it does not become 0."""
     assert np.isnan(forward(make(ReLULayer), np.array([math.nan]))).all()
     assert np.isnan(forward(make(ReLULayer, negative_slope=0.1), np.array([math.nan]))).all()
 
@@ -339,7 +339,7 @@ def test_threshold_by_hand():
 
 
 def test_threshold_has_no_gradient():
-    """A gradient that is asked for is refused; one that is not, is not missed."""
+    """Backward refuses to compute a gradient, and does nothing where nobody asks for one."""
     layer = make(ThresholdLayer)
     bottom, top = run_forward(layer, normal(5))
 

@@ -87,7 +87,7 @@ def test_dummy_data_defaults_to_zeros():
 
 
 def test_dummy_data_legacy_sizes_mix():
-    """Each deprecated size is given once or once a top, independently of the others."""
+    """Each deprecated size is given once, or once for each top, independently of the others."""
     top = set_up(DummyDataLayer(dummy_data_param={"num": [2, 4], "channels": [7], "height": [5, 1],
                                                   "width": [3]}), 2)
 
@@ -916,7 +916,7 @@ def test_image_data_root_folder_without_slash(listed):
 
 
 def test_an_image_of_16_bits_is_refused():
-    """this test shows that deep images are named, not cut down in silence."""
+    """An image of more than 8 bits a value is refused by name, not cut down to 8 bits."""
     cv2 = needs("cv2")
     png = cv2.imencode(".png", np.full((5, 3), 40000, np.uint16))[1].tobytes()
     with pytest.raises(DataError, match="deep has 16 bits a channel, but only 8 are read"):

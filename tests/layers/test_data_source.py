@@ -101,7 +101,7 @@ def test_which_of_our_layers_are_sources(name):
 
 
 def test_what_a_source_leaves_alone():
-    """A layer that declares nothing has no place to go to, and takes no part in anything that needs one."""
+    """A layer that declares nothing has the defaults, and a snapshot keeps nothing of it."""
     class Bare(DataSource):
         pass
 
@@ -195,7 +195,7 @@ def test_a_resumed_training_reads_on(tmp_path):
 
 
 def test_a_layer_with_the_attributes_alone_is_warned_of():
-    """It is accepted, with a DeprecationWarning that says what to do."""
+    """A layer that has the attributes but is no DataSource is accepted, and a DeprecationWarning says what to do."""
     with pytest.warns(DeprecationWarning, match="layer 'x': OldRows is taken for a data layer, for it has "
                                                 "epoch_size, cursor, whole_epochs; let it be a subclass of"):
         net = Net(proto_net(rows("OldRows") + TAIL))
@@ -216,7 +216,7 @@ def test_a_layer_within_the_net_may_have_keys_of_its_own():
 
 
 def test_old_layers_are_asked_as_before():
-    """What such a layer lacks comes from its own message, as it was read before there was a DataSource."""
+    """What a layer that is no DataSource lacks comes from its message, as before there was a DataSource."""
     class OldLayer(Layer):
         message = "data_param"
         cursor = 3

@@ -563,7 +563,7 @@ def test_focal_turns_down_what_is_right():
     (EuclideanLossLayer, (normal(4, 3), normal(4, 3), [-1, 0, 3, 4]), {}, r"the weight -1 at index \(0,\)"),
     (MultinomialLogisticLossLayer, (targets(4, 3), labels((4,), 3), [1, 2, 3, -4]), {}, r"the weight -4 at"),
     (SigmoidCrossEntropyLossLayer, (normal(4, 3), targets(4, 3), [1, 2, 3]), {},
-     r"bottom\[2\] must hold 4 weights, one a sample, or 12, one a cell, but its shape is \(3,\)"),
+     r"bottom\[2\] must hold 4 weights, one for each sample, or 12, one for each cell, but its shape is \(3,\)"),
     (SoftmaxWithLossLayer, (normal(4, 3, 2), labels((4, 2), 3), [1, 2, 3]), {}, r"4 weights, .* or 8,"),
     (EuclideanLossLayer, (normal(4, 3), normal(4, 3), [1, 2]), {}, r"4 weights, .* or 12,"),
     (HingeLossLayer, (normal(4, 3), labels((4,), 3), [1, 2]), {}, r"4 weights, .* or 4,"),
@@ -731,16 +731,19 @@ def test_labels_are_truncated():
 
 @pytest.mark.parametrize(("cls", "x", "t", "words"), [
     (SoftmaxWithLossLayer, (4, 3), (5,), r"\(4, 3\) and bottom\[1\] \(5,\) must have the same first size"),
-    (SoftmaxWithLossLayer, (4, 3, 2), (4,), r"\(4, 3, 2\) needs 8 labels, one a place beside axis 1, .* \(4,\) has 4"),
+    (SoftmaxWithLossLayer, (4, 3, 2), (4,),
+     r"\(4, 3, 2\) needs 8 labels, one for each place beside axis 1, .* \(4,\) has 4"),
     (SigmoidCrossEntropyLossLayer, (4, 3), (3, 4), "must have the same first size"),
     (SigmoidCrossEntropyLossLayer, (4, 3), (4,), r"\(4, 3\) has 12 values, but bottom\[1\] \(4,\) has 4"),
     (EuclideanLossLayer, (4, 3), (3, 4), "must have the same first size"),
     (EuclideanLossLayer, (4, 3), (4, 2), r"\(4, 3\) has 12 values, but bottom\[1\] \(4, 2\) has 8"),
     (HingeLossLayer, (4, 3), (3,), "must have the same first size"),
-    (HingeLossLayer, (4, 3, 2), (4, 2), r"\(4, 3, 2\) needs 4 labels, one a sample, but bottom\[1\] \(4, 2\) has 8"),
+    (HingeLossLayer, (4, 3, 2), (4, 2),
+     r"\(4, 3, 2\) needs 4 labels, one for each sample, but bottom\[1\] \(4, 2\) has 8"),
     (MultinomialLogisticLossLayer, (4, 3), (3,), "must have the same first size"),
-    (MultinomialLogisticLossLayer, (4, 3), (4, 2), r"needs 4 labels, one a sample"),
-    (AccuracyLayer, (4, 3), (5,), r"\(4, 3\) needs 4 labels, one a place beside axis 1, but bottom\[1\] \(5,\) has 5"),
+    (MultinomialLogisticLossLayer, (4, 3), (4, 2), r"needs 4 labels, one for each sample"),
+    (AccuracyLayer, (4, 3), (5,),
+     r"\(4, 3\) needs 4 labels, one for each place beside axis 1, but bottom\[1\] \(5,\) has 5"),
 ])
 def test_shapes_that_do_not_fit(cls, x, t, words):
     """Shapes that do not fit are both named."""

@@ -82,7 +82,7 @@ def test_lrn_within_channel(n):
 
 
 def test_lrn_within_channel_says_that_k_is_ignored(caplog):
-    """k changes nothing within channels, as in Caffe, and the user hears about it."""
+    """k changes nothing within channels, as in Caffe, and a warning says so."""
     param = dict(local_size=3, norm_region="WITHIN_CHANNEL")
     _, plain = run_forward(make(LRNLayer, **param), normal(*SHAPE))
     with caplog.at_level(logging.WARNING, "minicaffe"):

@@ -268,9 +268,9 @@ def test_slice_equal_parts():
     ({"axis": 1, "slice_dim": 1}, 1, r"slice_param\.slice_dim cannot be set beside axis, got 1"),
     ({"axis": -5}, 1, r"slice_param\.axis must name an axis of bottom\[0\] \(2, 7, 5, 3\), from -4 to 3, got -5"),
     ({"slice_point": [1, 2]}, 2, r"slice_point must be given once less than the 2 tops, got \[1, 2\]"),
-    ({"slice_point": [3, 3]}, 3, r"slice_point must rise and stay between 0 and 7.*got \[3, 3\]"),
-    ({"slice_point": [0]}, 2, r"slice_point must rise and stay between 0 and 7, the size of axis 1.*got \[0\]"),
-    ({"slice_point": [8]}, 2, r"slice_point must rise and stay between 0 and 7.*got \[8\]"),
+    ({"slice_point": [3, 3]}, 3, r"slice_point must increase and stay between 0 and 7.*got \[3, 3\]"),
+    ({"slice_point": [0]}, 2, r"slice_point must increase and stay between 0 and 7, the size of axis 1.*got \[0\]"),
+    ({"slice_point": [8]}, 2, r"slice_point must increase and stay between 0 and 7.*got \[8\]"),
     ({}, 2, r"axis 1 of bottom\[0\] \(2, 7, 5, 3\) cannot be cut into 2 equal parts of 7"),
 ])
 def test_slice_errors(param, tops, message):
@@ -501,7 +501,7 @@ def test_flatten_and_reshape_share_memory(layer):
 @pytest.mark.parametrize(("param", "message"), [
     ({"axis": 4}, r"flatten_param\.axis must name an axis of bottom\[0\] \(2, 7, 5, 3\), from -4 to 3, got 4"),
     ({"end_axis": -5}, r"flatten_param\.end_axis must name an axis of .*from -4 to 3, got -5"),
-    ({"axis": 3, "end_axis": 1}, r"flatten_param\.axis must not lie behind end_axis \+ 1 = 2 .*got 3"),
+    ({"axis": 3, "end_axis": 1}, r"flatten_param\.axis must not be above end_axis \+ 1 = 2 .*got 3"),
 ])
 def test_flatten_errors(param, message):
     """Axes that are none, or in the wrong order, are named."""
@@ -513,8 +513,8 @@ def test_flatten_errors(param, message):
     ({"shape": {"dim": [-1, 2, -1]}}, r"reshape_param\.shape\.dim may hold one -1.*got \[-1, 2, -1\]"),
     ({"shape": {"dim": [-2]}}, r"shape\.dim may hold sizes, 0 and one -1, got \[-2\]"),
     ({"shape": {"dim": [2, 7, 5, 3, 0]}}, r"has a 0 for axis 4, which x \(2, 7, 5, 3\) lacks"),
-    ({"shape": {"dim": [4, -1]}}, r"cannot share out the 210 numbers of x \(2, 7, 5, 3\) in parts of 4"),
-    ({"shape": {"dim": [2, 7]}}, r"makes x \(2, 7, 5, 3\) with 210 numbers \(2, 7\) with 14"),
+    ({"shape": {"dim": [4, -1]}}, r"cannot divide the 210 numbers of x \(2, 7, 5, 3\) into parts of 4"),
+    ({"shape": {"dim": [2, 7]}}, r"must keep the 210 numbers of x \(2, 7, 5, 3\), but \(2, 7\) has 14"),
     ({"shape": {"dim": [210]}, "axis": 5}, r"axis must lie between -5 and 4 for x \(2, 7, 5, 3\), got 5"),
     ({"shape": {"dim": [210]}, "axis": -6}, r"axis must lie between -5 and 4.*got -6"),
     ({"shape": {"dim": [1]}, "num_axes": -2}, r"num_axes must lie between 0 and 4, or be -1 for all.*got -2"),
@@ -528,7 +528,7 @@ def test_reshape_errors(param, message):
 
 def test_reshape_cannot_infer_from_nothing():
     """For an empty blob, −1 beside a size 0 could be anything."""
-    with pytest.raises(LayerError, match=r"cannot share out the 0 numbers of x \(0, 7\) in parts of 0"):
+    with pytest.raises(LayerError, match=r"cannot divide the 0 numbers of x \(0, 7\) into parts of 0"):
         set_up(make(ReshapeLayer, shape={"dim": [0, -1]}), (0, 7))
 
 

@@ -528,7 +528,8 @@ class TestPooling:
         ("pooling_param.pad_h and pad_w must be given together", {"kernel_size": 2, "pad_h": 1}),
         ("pooling_param.pad (2, 2) must be less than the kernel (2, 2), got 2", {"kernel_size": 2, "pad": 2}),
         ("pad must be 0 for STOCHASTIC pooling, is (1, 1)", {"kernel_size": 2, "pad": 1, "pool": "STOCHASTIC"}),
-        ("global_pooling takes the image for its kernel, not (2, 2)", {"kernel_size": 2, "global_pooling": True}),
+        ("global_pooling cannot be set beside the kernel (2, 2), because the window is the whole image",
+         {"kernel_size": 2, "global_pooling": True}),
         ("global_pooling needs stride 1 and pad 0, not (2, 2) and (0, 0)", {"stride": 2, "global_pooling": True}),
         ("the window (9, 9) does not fit bottom[0] (N, C, H, W) (2, 3, 7, 5), padded by (0, 0)", {"kernel_size": 9}),
     ])
@@ -588,8 +589,8 @@ class TestCrop:
          "got [1, 1, 1]", [(2, 3, 7, 5), (2, 3, 4, 4)], {"offset": [1, 1, 1]}),
         ("bottom[0] (2, 3, 7, 5) and the reference bottom[1] (7, 5) must have as many axes",
          [(2, 3, 7, 5), (7, 5)], {}),
-        ("offset 4 and size 4 of the reference bottom[1] (2, 3, 4, 1) reach over the 7 of bottom[0] (2, 3, 7, 5) at "
-         "axis 2", [(2, 3, 7, 5), (2, 3, 4, 1)], {"offset": [4]}),
+        ("offset 4 and size 4 of the reference bottom[1] (2, 3, 4, 1) reach beyond the size 7 of bottom[0] "
+         "(2, 3, 7, 5) at axis 2", [(2, 3, 7, 5), (2, 3, 4, 1)], {"offset": [4]}),
     ])
     def test_errors(self, message, shapes, fields):
         """A crop that is not inside is an error with both shapes."""

@@ -47,7 +47,7 @@ CASES = [
 
 @pytest.mark.parametrize(("kind", "bottoms", "message", "expected"), CASES)
 def test_what_has_no_effect_is_warned_of(caplog, kind, bottoms, message, expected):
-    """this test shows layer, field and reason, once."""
+    """The warning names the layer, the field and the reason, and comes once."""
     with caplog.at_level("WARNING", "minicaffe"):
         make(X + W + layer(kind, bottoms, "y", message))
 
@@ -67,7 +67,7 @@ def test_what_has_no_effect_is_warned_of(caplog, kind, bottoms, message, expecte
                           'sparse: 1 } bias_filler { type: "uniform" min: 0 max: 2 } }'),
     ("SigmoidCrossEntropyLoss", "x x", "loss_param { ignore_label: 1 exact_ignore: true }")])
 def test_what_has_an_effect_is_not(caplog, kind, bottoms, message):
-    """this test shows that the same fields pass in silence where they are read."""
+    """The same fields bring no warning where the layer reads them."""
     with caplog.at_level("WARNING", "minicaffe"):
         make(X + W + layer(kind, bottoms, "y", message))
 

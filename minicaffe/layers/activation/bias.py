@@ -1,11 +1,15 @@
-"""Bias: add a learned or a given blob, repeated along the axes it lacks."""
+"""Bias: add a learned or a given blob, repeated along the axes it lacks.
+
+The functions that fit such a blob onto the axes of x serve Scale too.
+"""
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import BiasParameter
 
 
 def covered_shape(layer, x, num_axes):
-    """The sizes of the `num_axes` axes of blob x from the layer's `axis` on: the shape of its learned blob."""
+    """Return the shape of the learned blob: the sizes of `num_axes` axes of blob x, from the layer's `axis` on."""
     layer.check(num_axes >= -1, "num_axes", "must be at least 0, or -1 for all axes from axis on")
     if num_axes == 0:
         return ()
@@ -17,9 +21,9 @@ def covered_shape(layer, x, num_axes):
 
 
 def covered_axis(layer, x, b, name):
-    """The first axis of blob x that blob b covers: the layer's `axis`, or 0 where b is a scalar.
+    """Return the first axis of blob x that blob b covers: the layer's `axis`, or 0 where b is a scalar.
 
-    LayerError where the shape of b does not recur in x from there on; `name` is what messages call b.
+    Raise a LayerError where the sizes of x from there on are not those of b. `name` is what the message calls b.
     """
     axis = layer.axis_of(x) if b.num_axes else 0
     if x.shape[axis:axis + b.num_axes] != b.shape:
@@ -30,7 +34,7 @@ def covered_axis(layer, x, b, name):
 
 
 def sizes_around(x, b, axis):
-    """(outer, middle, inner): the sizes of x before, under and after blob b, which covers its axes from `axis` on."""
+    """Return (outer, middle, inner): how many numbers x has before, under and after the axes that blob b covers."""
     return x.count_between(0, axis), b.count, x.count_between(axis + b.num_axes)
 
 
@@ -55,6 +59,7 @@ class BiasLayer(Layer):
     """
 
     message = "bias_param"
+    param: BiasParameter
     bottoms = (1, 2)
     in_place = True
     backward_reads = ()
@@ -87,13 +92,13 @@ class BiasLayer(Layer):
         elif len(bottom) == 2 and propagate_down[1]:
             db = bottom[1].diff
             db[...] = self._sum(dy).reshape(db.shape)
-        if propagate_down[0] and dx is not dy:
+        if propagate_down[0] and dx is not dy:  # in place, dx is dy already
             dx[...] = dy
 
     def _b(self, bottom):
-        """The blob b: the second bottom where there is one, else the learned one."""
+        """Return the blob b: the second bottom where there is one, else the learned blob."""
         return bottom[1] if len(bottom) == 2 else self.blobs[0]
 
     def _sum(self, dy):
-        """Σ dy[o, m, i] over o and i."""
+        """Return Σ dy[o, m, i] over o and i."""
         return dy.reshape(self.sizes).sum(axis=(0, 2))

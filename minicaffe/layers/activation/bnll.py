@@ -23,7 +23,7 @@ class BNLLLayer(Elementwise):
     slope_from = "x"
 
     def value(self, x, y):
-        tail = np.abs(x, out=np.empty_like(x))
+        tail = np.abs(x, out=np.empty_like(x))  # without out, numpy returns no array for a scalar
         np.exp(np.negative(tail, out=tail), out=tail)
         np.log1p(tail, out=tail)
         np.maximum(x, 0, out=y)

@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.proto import ClipParameter
 
 
 @register("Clip")
@@ -20,6 +21,7 @@ class ClipLayer(Elementwise):
     """
 
     message = "clip_param"
+    param: ClipParameter
     slope_from = "x"
     recordable = True
 
@@ -30,7 +32,7 @@ class ClipLayer(Elementwise):
         self.caution(self.a <= self.b, "min", f"is {self.a:g}, above max, {self.b:g}: every number becomes min")
 
     def value(self, x, y):
-        # Caffe: the lower limit is laid on last, so it wins where it lies above the upper one
+        # Caffe: the lower limit is applied last, so it wins where it is above the upper one
         kernels.clip(x, self.a, self.b, y)
 
     def slope(self, x):

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.proto import ELUParameter
 
 
 @register("ELU")
@@ -22,6 +23,7 @@ class ELULayer(Elementwise):
     """
 
     message = "elu_param"
+    param: ELUParameter
     slope_from = "x"
     recordable = True
 
@@ -32,4 +34,5 @@ class ELULayer(Elementwise):
         kernels.elu(x, self.alpha, y)
 
     def slope(self, x):
+        # np.where computes both sides everywhere; e^x of a large x would overflow
         return np.where(x > 0, 1, self.alpha * np.exp(np.minimum(x, 0)))

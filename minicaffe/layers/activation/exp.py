@@ -1,4 +1,4 @@
-"""Exponential function of any base."""
+"""Exponential function of any base; Log takes its base from here, too."""
 
 import math
 
@@ -7,10 +7,11 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
 from minicaffe.log import number
+from minicaffe.proto import ExpParameter
 
 
 def log_of_base(layer):
-    """ln of the layer's `base`; exactly 1 for −1, which stands for e. LayerError where there is none."""
+    """Return ln of the layer's `base`: exactly 1 for −1, which stands for e. LayerError for a base without one."""
     base = layer.param.base
     layer.check(base == -1 or 0 < base < math.inf, "base", "must be above 0 and finite, or -1 for e")
     return 1.0 if base == -1 else math.log(base)
@@ -32,18 +33,19 @@ class ExpLayer(Elementwise):
     """
 
     message = "exp_param"
+    param: ExpParameter
     slope_from = "y"
     recordable = True
 
     def setup(self, bottom, top):
-        log_g = log_of_base(self)
-        self.s, self.b = log_g * self.param.scale, log_g * self.param.shift
+        self.ln_g = log_of_base(self)
+        self.s, self.b = self.param.scale, self.param.shift
 
     def value(self, x, y):
-        kernels.exponential(x, self.s, self.b, y)
+        kernels.exponential(x, self.ln_g * self.s, self.ln_g * self.b, y)
 
     def slope(self, y):
-        return y * self.s
+        return y * (self.ln_g * self.s)
 
     def why_not_finite(self, bottom):
         return (f"the exponential is too large for the number type: x gets up to "

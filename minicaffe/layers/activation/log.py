@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe.layer import Elementwise, register
 from minicaffe.layers.activation.exp import log_of_base
 from minicaffe.log import number
+from minicaffe.proto import LogParameter
 
 
 @register("Log")
@@ -22,21 +23,22 @@ class LogLayer(Elementwise):
     """
 
     message = "log_param"
+    param: LogParameter
     slope_from = "x"
 
     def setup(self, bottom, top):
-        self.log_g = log_of_base(self)
-        self.check(self.log_g != 0, "base", "must not be 1, to which no logarithm exists")
+        self.ln_g = log_of_base(self)
+        self.check(self.ln_g != 0, "base", "must not be 1, to which no logarithm exists")
         self.s, self.b = self.param.scale, self.param.shift
 
     def value(self, x, y):
         np.multiply(x, self.s, out=y)
         y += self.b
         np.log(y, out=y)
-        y *= 1 / self.log_g
+        y *= 1 / self.ln_g
 
     def slope(self, x):
-        return self.s / self.log_g / (self.s * x + self.b)
+        return self.s / self.ln_g / (self.s * x + self.b)
 
     def why_not_finite(self, bottom):
         least = float(np.min(bottom[0].data * self.s + self.b))

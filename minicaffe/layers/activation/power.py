@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
 from minicaffe.log import number
+from minicaffe.proto import PowerParameter
 
 
 @register("Power")
@@ -24,19 +25,20 @@ class PowerLayer(Elementwise):
     """
 
     message = "power_param"
+    param: PowerParameter
     slope_from = "x"
 
     def setup(self, bottom, top):
         self.p, self.s, self.b = self.param.power, self.param.scale, self.param.shift
 
     def reshape(self, bottom, top):
-        # a linear function is one kernel, so it can be recorded; another power is computed here
+        # a linear function is one call of a kernel, which can be recorded; other powers are computed by numpy
         super().reshape(bottom, top)
         self.recordable = self.p == 1 and self.s != 0 and not self._keeps_x
 
     def value(self, x, y):
         if self.p * self.s == 0:
-            y.fill(self.b)  # whatever x is, infinite included
+            y.fill(self.b)  # not 0 · x + b, which is no number where x is infinite
         else:
             kernels.linear(x, self.s, self.b, y)
         if self.p != 1:

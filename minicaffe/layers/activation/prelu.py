@@ -4,7 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.proto import FillerParameter
+from minicaffe.proto import FillerParameter, PReLUParameter
 
 
 @register("PReLU")
@@ -27,6 +27,7 @@ class PReLULayer(Layer):
     """
 
     message = "prelu_param"
+    param: PReLUParameter
     in_place = True
     recordable = True
 
@@ -64,6 +65,6 @@ class PReLULayer(Layer):
             np.multiply(dy, np.where(x > 0, 1, a), out=dx)
 
     def _check_axes(self, x):
-        """LayerError unless x has a channel axis."""
+        """Raise a LayerError unless x has a channel axis."""
         if x.num_axes < 2:
             self.fail(f"bottom[0] must have at least 2 axes, (N, C, …), got {x.shape}")

@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ReLUParameter
 
 
 @register("ReLU")
@@ -15,11 +16,12 @@ class ReLULayer(Layer):
     Bottom    x (any shape)
     Top       y, the shape of x
     Params    relu_param: negative_slope=α (0), engine (accepted, without effect, DEFAULT)
-    In place  yes: backward reads one remembered bit a number, where x > 0
+    In place  yes: forward remembers where x > 0, and backward reads nothing else
     See       Nair and Hinton, ICML 2010; Maas et al., ICML 2013, for α ≠ 0
     """
 
     message = "relu_param"
+    param: ReLUParameter
     in_place = True
     backward_reads = ()
     recordable = True
@@ -34,7 +36,7 @@ class ReLULayer(Layer):
 
     def forward(self, bottom, top):
         x, y = bottom[0].data, top[0].data
-        # backward cannot ask x itself, which is gone if this layer or a later one runs in place
+        # backward cannot look at x itself, which is overwritten where this layer or a later one runs in place
         positive = self.positive if self.runs_backward else None
         kernels.relu(x, self.alpha, positive, y)
 

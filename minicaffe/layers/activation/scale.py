@@ -5,7 +5,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.layers.activation.bias import covered_axis, covered_shape, sizes_around
-from minicaffe.proto import FillerParameter
+from minicaffe.proto import FillerParameter, ScaleParameter
 
 
 @register("Scale")
@@ -33,6 +33,7 @@ class ScaleLayer(Layer):
     """
 
     message = "scale_param"
+    param: ScaleParameter
     bottoms = (1, 2)
     in_place = True
     recordable = True
@@ -81,5 +82,5 @@ class ScaleLayer(Layer):
             np.multiply(dy, w.data.reshape(-1, 1), out=bottom[0].diff.reshape(self.sizes))
 
     def _w(self, bottom):
-        """The blob w: the second bottom where there is one, else the learned one."""
+        """Return the blob w: the second bottom where there is one, else the learned blob."""
         return bottom[1] if len(bottom) == 2 else self.blobs[0]

@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.proto import SigmoidParameter
 
 
 @register("Sigmoid")
@@ -19,6 +20,7 @@ class SigmoidLayer(Elementwise):
     """
 
     message = "sigmoid_param"
+    param: SigmoidParameter
     slope_from = "y"
     recordable = True
 

@@ -1,9 +1,10 @@
-"""Swish: let every number through by as much as its own sigmoid."""
+"""Swish: multiply every number by its own sigmoid."""
 
 import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.proto import SwishParameter
 
 
 @register("Swish")
@@ -22,6 +23,7 @@ class SwishLayer(Elementwise):
     """
 
     message = "swish_param"
+    param: SwishParameter
     slope_from = "x"
 
     def setup(self, bottom, top):
@@ -35,7 +37,7 @@ class SwishLayer(Elementwise):
         return s * (1 + self.beta * x * (1 - s))
 
     def _gate(self, x):
-        """s = 1 / (1 + e^−βx)."""
-        s = np.multiply(x, self.beta, out=np.empty_like(x))
+        """Return s = 1 / (1 + e^−βx)."""
+        s = np.multiply(x, self.beta, out=np.empty_like(x))  # without out, numpy returns no array for a scalar
         kernels.sigmoid(s, s)
         return s

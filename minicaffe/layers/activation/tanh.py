@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Elementwise, register
+from minicaffe.proto import TanHParameter
 
 
 @register("TanH")
@@ -19,6 +20,7 @@ class TanHLayer(Elementwise):
     """
 
     message = "tanh_param"
+    param: TanHParameter
     slope_from = "y"
     recordable = True
 

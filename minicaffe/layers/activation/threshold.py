@@ -3,11 +3,12 @@
 import numpy as np
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ThresholdParameter
 
 
 @register("Threshold")
 class ThresholdLayer(Layer):
-    """Turn every number into 1 or 0, by whether it lies above a threshold.
+    """Turn every number into 1 or 0, by whether it is above a threshold.
 
     Forward   y = 1 where x > t, else 0
     Backward  none: the derivative is 0 wherever there is one
@@ -20,6 +21,7 @@ class ThresholdLayer(Layer):
     """
 
     message = "threshold_param"
+    param: ThresholdParameter
     in_place = True
     backward_reads = ()
 

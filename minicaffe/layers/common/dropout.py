@@ -1,10 +1,10 @@
-"""Dropout: train on a random half of the values, so that no unit can rely on one other."""
+"""Dropout: train on a random part of the values, so that no unit can rely on a single other one."""
 
 import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
-from minicaffe.proto import TRAIN
+from minicaffe.proto import TRAIN, DropoutParameter
 
 
 @register("Dropout")
@@ -25,6 +25,7 @@ class DropoutLayer(Layer):
     """
 
     message = "dropout_param"
+    param: DropoutParameter
     in_place = True
     backward_reads = ()
     recordable = True

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import EmbedParameter
 
 
 @register("Embed")
@@ -26,6 +27,7 @@ class EmbedLayer(Layer):
     """
 
     message = "embed_param"
+    param: EmbedParameter
 
     def setup(self, bottom, top):
         p = self.param
@@ -63,9 +65,9 @@ class EmbedLayer(Layer):
         return False
 
     def _checked(self, bottom):
-        """The indices in a bottom as whole numbers, flat; LayerError where one names no row of w."""
+        """Return the indices in a bottom as whole numbers, flat; raise a LayerError where one names no row of w."""
         x = bottom.data.reshape(-1)
-        with np.errstate(invalid="ignore"):  # what is no number becomes one out of range
+        with np.errstate(invalid="ignore"):  # NaN becomes a number out of range, which is refused below
             index = x.astype(np.intp)  # Caffe: a fraction is cut off
         wrong = np.flatnonzero((index < 0) | (index >= self.R))
         if wrong.size:

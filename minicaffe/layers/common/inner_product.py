@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import InnerProductParameter
 
 
 @register("InnerProduct")
@@ -29,6 +30,7 @@ class InnerProductLayer(Layer):
     """
 
     message = "inner_product_param"
+    param: InnerProductParameter
     recordable = True
     can_dry_run = True
 
@@ -61,7 +63,8 @@ class InnerProductLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         x, dy, w = self._inputs(bottom[0].data), self._outputs(top[0].diff), self._weights(self.blobs[0].data)
         if self.param_propagate_down[0]:
-            # dw may be large: where it counts as zeros it is overwritten, which saves clearing it and adding to it
+            # dw may be large. Where it counts as cleared, `add` is False and the product overwrites it, which saves
+            # filling it with zeros and adding to them.
             dw, add = self.blobs[0].diff_to_add()
             kernels.matmul(dy.T, x, self._weights(dw), add=add)  # dw += dyᵀ · x
         if self.param.bias_term and self.param_propagate_down[1]:
@@ -75,13 +78,13 @@ class InnerProductLayer(Layer):
         return top[0].count * self.D  # each row of x meets every weight once
 
     def _inputs(self, x):
-        """x or dx as a matrix (N, D)."""
+        """Return x or dx as a matrix (N, D)."""
         return x.reshape(-1, self.D)
 
     def _outputs(self, y):
-        """y or dy as a matrix (N, K)."""
+        """Return y or dy as a matrix (N, K)."""
         return y.reshape(-1, self.param.num_output)
 
     def _weights(self, w):
-        """w or dw as a matrix (K, D); with `transpose` it is stored as (D, K)."""
+        """Return w or dw as a matrix (K, D); with `transpose` it is stored as (D, K)."""
         return w.T if self.param.transpose else w

@@ -1,4 +1,4 @@
-"""What Data, ImageData and WindowData share: a thread prepares their next batches while the net computes."""
+"""The base of Data, ImageData and WindowData: a thread prepares their next batches while the net computes."""
 
 from minicaffe.data.prefetch import Prefetcher
 from minicaffe.errors import DataError
@@ -7,19 +7,35 @@ from minicaffe.log import log
 
 
 class PrefetchingLayer(DataSource):
-    """A data layer that copies batches, which a thread has made ready, into its tops.
+    """A data layer whose batches are prepared by a thread; `forward` copies the next one into the tops.
 
-    A subclass calls `start(batches, depth)` at the end of its `setup`. What comes next follows from the cursor and the
+    A subclass calls `start(batches, depth)` at the end of its `setup`. The next batches follow from the cursor and the
     `seed` alone: another layer with the same two gives the same batches.
     """
 
-    log_place = ""  # the place in Caffe that logs the end of an epoch; empty for a layer that does not log it
+    log_place = ""  # the file and line of Caffe's message at the end of an epoch; empty for a layer without one
 
     def start(self, batches, depth):
-        """Start the thread; it makes up to `depth` batches ahead."""
+        """Start the thread, which prepares up to `depth` batches in advance."""
         self._batches, self._depth = batches, depth
         self._cursor, self.batch_size, self.epoch_size = batches.cursor, batches.batch_size, batches.epoch_size
         self._prefetcher = Prefetcher(batches, depth)
+
+    def reshape(self, bottom, top):
+        # the tops get the shape of the next batch; `peek` leaves that batch for `forward` to take
+        batch = self._prefetcher.peek()
+        top[0].reshape(batch.data.shape)
+        if len(top) > 1:
+            top[1].reshape(batch.label.shape)
+
+    def forward(self, bottom, top):
+        batch = self._prefetcher.take()
+        top[0].data[...] = batch.data
+        if len(top) > 1:
+            top[1].data[...] = batch.label
+        self.keys, self._cursor = batch.keys, batch.cursor
+        if batch.restarts and self.log_place:
+            log(self.log_place, "Restarting data prefetching from start.")
 
     @property
     def cursor(self):
@@ -27,7 +43,7 @@ class PrefetchingLayer(DataSource):
 
     @cursor.setter
     def cursor(self, value):
-        self._pause()
+        self._pause()  # the thread is ahead of `_cursor`: its batches are dropped, and a new thread makes them again
         self._batches.seek(value)
         self._cursor = value
         self._prefetcher = Prefetcher(self._batches, self._depth)
@@ -44,7 +60,7 @@ class PrefetchingLayer(DataSource):
     def whole_epochs(self, value):
         self._pause()
         self._batches.whole_epochs = value
-        self.cursor = self._cursor  # the batches made ahead may have the wrong size: make them again
+        self.cursor = self._cursor  # the batches that were made in advance may have the wrong size: make them again
 
     def resume_state(self):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}
@@ -58,37 +74,22 @@ class PrefetchingLayer(DataSource):
         self.cursor = cursor
 
     def close(self):
-        """End the thread. After this the layer cannot run forward."""
+        """End the thread. After this the layer cannot run forward any more."""
         self._prefetcher.close()
 
     def _pause(self):
-        """End the thread, for nobody else may change its batches while it makes some."""
+        """End the thread, because the batches must not be changed while it makes some."""
         if not self._prefetcher.close():
-            raise DataError(f"layer {self.name!r} ({self.type}): the thread that reads the data does not come back "
-                            "from its source", hint="is the source on a drive that is gone, or a pipe?")
+            raise DataError(f"layer {self.name!r} ({self.type}): the thread that reads the data gets no answer from "
+                            "its source", hint="is the source on a drive that is gone, or a pipe?")
 
     def __getstate__(self):
+        """Leave the thread out of a copy: it cannot be copied."""
         return {**vars(self), "_prefetcher": None}
 
     def __setstate__(self, state):
-        """A copy (copy.deepcopy) gets a thread of its own, which goes on with the same sample as the original."""
+        """Give a copy (copy.deepcopy) a thread of its own, which goes on with the same sample as the original."""
         vars(self).update(state)
         if "_batches" in state:
             self._batches.seek(self._cursor)
             self._prefetcher = Prefetcher(self._batches, self._depth)
-
-    def reshape(self, bottom, top):
-        # the next batch says the shape of the tops; looking at it does not use it up
-        batch = self._prefetcher.peek()
-        top[0].reshape(batch.data.shape)
-        if len(top) > 1:
-            top[1].reshape(batch.label.shape)
-
-    def forward(self, bottom, top):
-        batch = self._prefetcher.take()
-        top[0].data[...] = batch.data
-        if len(top) > 1:
-            top[1].data[...] = batch.label
-        self.keys, self._cursor = batch.keys, batch.cursor
-        if batch.restarts and self.log_place:
-            log(self.log_place, "Restarting data prefetching from start.")

@@ -28,6 +28,7 @@ class DataLayer(PrefetchingLayer):
     """
 
     message = "data_param"
+    param: DataParameter
     also_reads = ("transform_param",)
     unread = ("scale", "mean_file", "crop_size", "mirror", "force_encoded_color")
     tops = (1, 2)

@@ -2,7 +2,7 @@
 
 from minicaffe.filler import fill
 from minicaffe.layer import DataSource, register
-from minicaffe.proto import FillerParameter
+from minicaffe.proto import DummyDataParameter, FillerParameter
 
 
 @register("DummyData")
@@ -13,15 +13,16 @@ class DummyDataLayer(DataSource):
     Computed  fill: minicaffe/filler.py
 
     Top       y[0], y[1], …, each of its `shape`
-    Params    dummy_data_param: shape (one for all tops, or one a top), data_filler (one for all tops, or one a top;
-              absent: all 0)
-              deprecated, for tops of four axes, each given once for all tops or once a top: num, channels, height,
-              width
+    Params    dummy_data_param: shape (one for all tops, or one for each top), data_filler (one for all
+              tops, or one for each top; absent: all 0)
+              deprecated, for tops of four axes, each given once for all tops or once for each top: num, channels,
+              height, width
     Errors    LayerError when the number of data_filler, shape, num, channels, height or width does not fit
               the tops, shape is given beside num, channels, height and width, or a size is negative
     """
 
     message = "dummy_data_param"
+    param: DummyDataParameter
     tops = (1, None)
 
     def setup(self, bottom, top):
@@ -47,7 +48,7 @@ class DummyDataLayer(DataSource):
                 fill(y.data, filler, self.rng)
 
     def _shapes(self, n):
-        """A list of sizes for each top, from `shape` or from the four deprecated fields."""
+        """Return a list of sizes for each top, from `shape` or from the four deprecated fields."""
         p, legacy = self.param, ("num", "channels", "height", "width")
         if not any(getattr(p, field) for field in legacy):
             return [list(shape.dim) for shape in self._one_a_top("shape", n)]
@@ -56,7 +57,7 @@ class DummyDataLayer(DataSource):
         return [list(sizes) for sizes in zip(*(self._one_a_top(field, n, beside) for field in legacy), strict=True)]
 
     def _one_a_top(self, field, n, beside=""):
-        """The values of a repeated field, one for each top; `beside` ends the message of the error."""
+        """Return the values of a repeated field, one for each top; `beside` ends the message of the error."""
         values = list(getattr(self.param, field))
         self.check(len(values) in (1, n), field, f"must be given once or once for each of the {n} tops{beside}")
         return values * n if len(values) == 1 else values

@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe.data.hdf5 import count_rows, read_datasets, read_paths
 from minicaffe.layer import DataSource, register
 from minicaffe.log import log
+from minicaffe.proto import HDF5DataParameter
 
 
 @register("HDF5Data")
@@ -17,13 +18,14 @@ class HDF5DataLayer(DataSource):
 
     Top       y[0], y[1], …, each (N, …) with N = batch_size
     Params    hdf5_data_param: source (must be given: a text file that names the HDF5 files), batch_size (must be
-              given), shuffle (the files, and the rows within each file, in a new order each time around, false)
+              given), shuffle (the files, and the rows within each file, in a new order each epoch, false)
     Errors    LayerError when source is missing, batch_size is not positive, or a file's rows have another shape
               than those of the first; DataError when the list or a file cannot be read, a dataset is missing,
               or the datasets have different numbers of rows
     """
 
     message = "hdf5_data_param"
+    param: HDF5DataParameter
     tops = (1, None)
 
     def setup(self, bottom, top):
@@ -35,7 +37,8 @@ class HDF5DataLayer(DataSource):
         log("hdf5_data_layer.cpp:95", f"Number of HDF5 files: {len(self.paths)}")
         self.batch_size = p.batch_size
         self._seed = int(self.rng.integers(2**63)) if p.shuffle else None
-        # files read so far, counted on from epoch to epoch: this number and the seed give the order of files and rows
+        # The number of files read since the beginning, over all epochs. With the seed it gives the order of files and
+        # of rows, so a snapshot needs nothing else to go on in the middle of an epoch.
         self._file = 0
         self._rows, self._path = [], ""
         self._load()
@@ -57,7 +60,7 @@ class HDF5DataLayer(DataSource):
                 self._load()
 
     @property
-    def epoch_size(self):  # type: ignore[override] # counted when it is asked for, for each file must be opened
+    def epoch_size(self):  # type: ignore[override] # counted only when asked for, because each file must be opened
         return sum(count_rows(path, self.layer_param.top[0], self.param.source) for path in self.paths)
 
     def resume_state(self):
@@ -71,7 +74,7 @@ class HDF5DataLayer(DataSource):
             self._seed = seeds[0]
         self._file = file
         self._load()
-        self._row = min(row, len(self._row_order) - 1)  # the file may have become shorter
+        self._row = min(row, len(self._row_order) - 1)  # the file may be shorter than when the snapshot was taken
 
     def _load(self):
         """Read the current file and put its rows in order; a single file is not read again each epoch."""
@@ -86,9 +89,9 @@ class HDF5DataLayer(DataSource):
         self._row_order, self._row = self._order(len(self._rows[0]), self._file, 1), 0
 
     def _order(self, n, number, kind):
-        """The numbers 0 to n − 1 in the order of reading: as they are, or shuffled anew for each `number`.
+        """Return the numbers 0 to n − 1 in the order of reading: as they are, or shuffled anew for each `number`.
 
         `kind` is 0 for files and 1 for rows, so that the two never get the same shuffle. The order follows from the
-        seed and these numbers alone: a training that is gone on with finds it again.
+        seed and these numbers alone, so a resumed training has the same order.
         """
         return np.arange(n) if self._seed is None else np.random.default_rng([self._seed, kind, number]).permutation(n)

@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe.io import hdf5
 from minicaffe.layer import Layer, register
 from minicaffe.log import log
+from minicaffe.proto import HDF5OutputParameter
 
 
 @register("HDF5Output")
@@ -21,6 +22,7 @@ class HDF5OutputLayer(Layer):
     """
 
     message = "hdf5_output_param"
+    param: HDF5OutputParameter
     bottoms = 2
     tops = 0
     backward_reads = ()
@@ -41,7 +43,8 @@ class HDF5OutputLayer(Layer):
             if kept and kept[0].shape[1:] != shape[1:]:
                 self.fail(f"had rows of shape {kept[0].shape[1:]} before, and now of {shape[1:]}")
             kept.append(x.data.reshape(shape).copy())
-        # all batches are written anew each time: rows added to the file could be cut off in the middle
+        # Caffe: each pass writes the file anew with all batches so far. A pass that only appended its rows could be
+        # stopped in the middle and leave a damaged file.
         data, label = np.concatenate(self._data), np.concatenate(self._labels)
 
         def write(file):

@@ -6,6 +6,7 @@ from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import log, warn
+from minicaffe.proto import ImageDataParameter
 
 
 @register("ImageData")
@@ -29,6 +30,7 @@ class ImageDataLayer(PrefetchingLayer):
     """
 
     message = "image_data_param"
+    param: ImageDataParameter
     also_reads = ("transform_param", "data_param")
     unread = ("scale", "mean_file", "crop_size", "mirror")
     tops = 2
@@ -57,6 +59,7 @@ class ImageDataLayer(PrefetchingLayer):
         log("image_data_layer.cpp:90", "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     def _images(self):
+        """Open the list of images, and log what Caffe logs of it."""
         p = self.param
         log("image_data_layer.cpp:38", f"Opening file {p.source}")
         size = (p.new_height, p.new_width) if p.new_height else None

@@ -1,6 +1,7 @@
 """Input: blobs that the caller fills by hand."""
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import InputParameter
 
 
 @register("Input")
@@ -10,11 +11,12 @@ class InputLayer(Layer):
     Forward   nothing: each y holds what the caller wrote into it
 
     Top       y[0], y[1], …, each of its `shape`; a later `reshape` of the blob stays
-    Params    input_param: shape (one for all tops, or one a top; absent: reshape the blobs yourself)
+    Params    input_param: shape (one for all tops, or one for each top; absent: reshape the blobs yourself)
     Errors    LayerError when the number of shapes is not 0, 1 or the number of tops, or a size is negative
     """
 
     message = "input_param"
+    param: InputParameter
     bottoms = 0
     tops = (1, None)
     backward_reads = ()

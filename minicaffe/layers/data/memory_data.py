@@ -5,6 +5,7 @@ import numpy as np
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import DataSource, register
 from minicaffe.log import warn
+from minicaffe.proto import MemoryDataParameter
 
 
 @register("MemoryData")
@@ -28,6 +29,7 @@ class MemoryDataLayer(DataSource):
     """
 
     message = "memory_data_param"
+    param: MemoryDataParameter
     also_reads = ("transform_param",)
     tops = 2
 
@@ -38,24 +40,10 @@ class MemoryDataLayer(DataSource):
         self.batch_size, self.image_shape = p.batch_size, (p.channels, p.height, p.width)
         self._transformer = Transformer(self.layer_param.transform_param, self.phase,
                                         f"layer {self.name!r} ({self.type})")
-        # `_cursor` is the next row of the arrays. `cursor` stays None: only the program could go back to earlier arrays
+        # `_cursor` is the next row of the arrays. The public `cursor` stays None: it would count over all arrays, and
+        # only the program has the earlier ones.
         self._data, self._cursor = None, 0
         self._unread = False  # whether rows of the last `add` are still to come
-
-    def reset(self, data, labels):
-        """From the next forward on give rows of these arrays, (n, C, H, W) and n labels, without transforming them."""
-        if self.layer_param.HasField("transform_param"):
-            warn("memory_data_layer.cpp:90", "MemoryData does not transform array data on Reset()")
-        self._take(np.asarray(data, self.dtype), np.asarray(labels, self.dtype).reshape(-1))
-
-    def add(self, images, labels):
-        """From the next forward on give these images, each (C, h, w) of uint8 or float, transformed."""
-        if self._unread:
-            self.fail("cannot add images before all of those added earlier have been read")
-        data = np.empty((len(images), *self.image_shape), self.dtype)
-        self._transformer.apply(images, [f"image {i}" for i in range(len(images))], data, self.rng)
-        self._take(data, np.asarray(labels, self.dtype).reshape(-1))
-        self._unread = True
 
     def reshape(self, bottom, top):
         top[0].reshape(self.batch_size, *self.image_shape)
@@ -65,11 +53,26 @@ class MemoryDataLayer(DataSource):
         if self._data is None:
             self.fail("has no data", hint="call reset(data, labels) or net.set_input_arrays before forward")
         y, label = top
-        rows = slice(self._cursor, self._cursor + self.batch_size)  # all there: n is a multiple of batch_size
+        rows = slice(self._cursor, self._cursor + self.batch_size)  # never beyond the end: `_take` saw to that
         y.data[...] = self._data[rows]
         label.data[...] = self._labels[rows]
         self._cursor = rows.stop % len(self._data)
         self._unread = self._unread and self._cursor != 0
+
+    def reset(self, data, labels):
+        """Hand over arrays, (n, C, H, W) and n labels, as they are. The next pass begins with their first rows."""
+        if self.layer_param.HasField("transform_param"):
+            warn("memory_data_layer.cpp:90", "MemoryData does not transform array data on Reset()")
+        self._take(np.asarray(data, self.dtype), np.asarray(labels, self.dtype).reshape(-1))
+
+    def add(self, images, labels):
+        """Hand over images, each (C, h, w) of uint8 or float, which are transformed. The next pass begins with them."""
+        if self._unread:
+            self.fail("cannot add images before all of those added earlier have been read")
+        data = np.empty((len(images), *self.image_shape), self.dtype)
+        self._transformer.apply(images, [f"image {i}" for i in range(len(images))], data, self.rng)
+        self._take(data, np.asarray(labels, self.dtype).reshape(-1))
+        self._unread = True
 
     def resume_state(self):
         return {"cursor": self._cursor, "unread": self._unread}
@@ -80,7 +83,7 @@ class MemoryDataLayer(DataSource):
             self._cursor, self._unread = int(state["cursor"]), bool(state["unread"])
 
     def _take(self, data, labels):
-        """Keep arrays of which each batch is a part, and begin with their first row."""
+        """Keep arrays, whose length must be a multiple of batch_size, and begin with their first row."""
         if data.shape[1:] != self.image_shape:
             self.fail(f"takes data of shape (n, C, H, W) with (C, H, W) = {self.image_shape}, got {data.shape}")
         if len(data) != len(labels):

@@ -7,6 +7,7 @@ from minicaffe.data.windows import WindowBatches, read_window_file
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import log, warn
+from minicaffe.proto import WindowDataParameter
 
 
 @register("WindowData")
@@ -34,6 +35,7 @@ class WindowDataLayer(PrefetchingLayer):
     """
 
     message = "window_data_param"
+    param: WindowDataParameter
     also_reads = ("transform_param", "data_param")
     unread = ("mean_file", "crop_size", "mirror")
     tops = 2
@@ -56,7 +58,7 @@ class WindowDataLayer(PrefetchingLayer):
                                               "WindowData; set window_data_param.scale")
         windows = read_window_file(p.source, p.root_folder, p.fg_threshold, p.bg_threshold)
         log("window_data_layer.cpp:147", f"Number of images: {len(windows.paths)}")
-        # before any image is read: this fails at once where no memory can hold such a batch
+        # before any image is read, so that a batch too large for any memory fails at once
         top[0].reshape(p.batch_size, windows.channels, size, size)
         self.start(WindowBatches(
             windows, p.batch_size, p.fg_fraction, size, pad=p.context_pad, square=p.crop_mode == "square",
@@ -66,7 +68,7 @@ class WindowDataLayer(PrefetchingLayer):
         log("window_data_layer.cpp:170", "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     def _mean(self, channels, size):
-        """The mean to subtract: (C, h, w) of at least the windows' size, (C, 1, 1), or None."""
+        """Return the mean to subtract: (C, h, w) of at least the windows' size, or (C, 1, 1), or None."""
         transformer = Transformer(self.layer_param.transform_param, self.phase,
                                   f"layer {self.name!r} ({self.type})")
         values, image = transformer.mean_value, transformer.mean_image

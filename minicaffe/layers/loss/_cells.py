@@ -1,4 +1,4 @@
-"""The cells of a batch: which of them count, with what weight, and what their sum is divided by."""
+"""The cells of a batch, for the losses of NormalizedLoss: which ones count, with what weight, divided by what."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-BLOCK = 1 << 16  # so many cells fit in the processor's cache, and no second large array is ever made
+BLOCK = 1 << 16  # cells that are computed at a time: few enough for the processor's cache, and for little memory
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Cells:
     Z: float
 
     def __getitem__(self, block):
-        """Some of the cells, as a slice names them; Z is still that of the whole batch."""
+        """Return the cells of a slice; their Z is still that of the whole batch."""
         return replace(self, w=None if self.w is None else self.w[block],
                        silent=None if self.silent is None else self.silent[block])
 
     def weigh(self, values, factor=None):
-        """Multiply values by w, and by a factor where one is given, in place; returns them.
+        """Multiply values by w, and by a factor where one is given, in place, and return them.
 
         `values` has one number for each cell, or one for each class of each cell.
         """
@@ -47,12 +47,12 @@ class Cells:
 
 
 def blocks(count):
-    """The slices that cut `count` cells into blocks."""
+    """Return the slices that cut `count` cells into blocks."""
     return (slice(i, i + BLOCK) for i in range(0, count, BLOCK))
 
 
 def times(a, b):
-    """a · b, and 0 wherever a is 0: what is multiplied by nothing costs nothing, even if it is infinite."""
+    """Return a · b, and 0 wherever a is 0, also where b is infinite: there 0 · ∞ would be NaN."""
     product = a * b
     np.copyto(product, 0, where=a == 0)
     return product

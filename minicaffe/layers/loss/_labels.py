@@ -1,4 +1,4 @@
-"""Class labels: which class a label names, which labels are ignored, and the error for one that is no class."""
+"""Class labels, for Accuracy and the losses: which class a label names, which are ignored, and which are wrong."""
 
 import math
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def ignored_among(values, ignore_label, exact=False):
-    """True where a label or target is `ignore_label`; None where there is none to ignore.
+    """Return an array with True where a label or target is `ignore_label`; None where there is none to ignore.
 
-    `exact` compares the value as it is.
+    With `exact` the value is compared as it is.
     """
     if ignore_label is None:
         return None
@@ -18,9 +18,10 @@ def ignored_among(values, ignore_label, exact=False):
 
 
 def classes_of(layer, label, classes, ignored):
-    """The class of each label, flat; 0 for an ignored one. LayerError for a label that is none of the classes."""
+    """Return the class of each label, flat, and 0 for an ignored one. LayerError for a label that is no class."""
     values = label.data.reshape(-1)
     # Caffe: a label is truncated to a whole number, so 2.9 is class 2 and −0.9 is class 0
+    # The negation, because NaN fails every comparison and must be bad.
     bad = ~((values > -1) & (values < classes))
     if ignored is not None:
         bad &= ~ignored
@@ -30,6 +31,7 @@ def classes_of(layer, label, classes, ignored):
 
 
 def _fail_for_labels(layer, label, bad, classes):
+    """Raise the LayerError for labels that are no class; it names the first of them."""
     at, more = first_index(bad), np.count_nonzero(bad) - 1
     others = f" (and {more} more)" if more else ""
     layer.fail(f"the label {label[at]:g} at index {at} of bottom[1] {label.shape}{others} is none of the "
@@ -39,15 +41,15 @@ def _fail_for_labels(layer, label, bad, classes):
 
 
 def split_axes(shape, axis):
-    """(outer, C, inner): how many numbers lie before an axis, along it, and after it."""
+    """Return (outer, C, inner): how many numbers there are before an axis, along it, and after it."""
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
 
 
 def first_index(mask):
-    """The index of the first True of a mask, as a tuple of ints."""
+    """Return the index of the first True in a mask, as a tuple of ints."""
     return tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
 
 
 def sample_of(index):
-    """Which sample of the batch an index points into."""
+    """Return the number of the sample, along the first axis, that an index points into."""
     return index[0] if index else 0

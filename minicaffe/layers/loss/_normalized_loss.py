@@ -1,4 +1,4 @@
-"""The base of the losses that are a weighted sum over cells, divided by a number."""
+"""The base of the losses that are a weighted sum over cells, divided by a number: all but ContrastiveLoss."""
 
 from __future__ import annotations
 
@@ -61,10 +61,11 @@ class NormalizedLoss(LossLayer):
     # --- which cells count, and with what weight -----------------------------------------------------------
 
     def read_labels(self, bottom, batch, classes, inner=1):
-        """The Cells of a loss with one label a cell; and k, so that x[k] is the score of each cell's own class.
+        """Return the Cells of a loss with one label for each cell, and an index k.
 
-        For scores x of the shape (batch, classes, inner), both x[k] and the arrays of the Cells have the shape
-        (batch, 1, inner): numpy then lets the weight of a cell count for all of its scores.
+        x[k] is the score of each cell's own class. For scores x of the shape (batch, classes, inner), both x[k] and
+        the arrays of the Cells have the shape (batch, 1, inner). So numpy broadcasts the weight of a cell over its
+        scores.
         """
         ignored = self.ignored_among(bottom[1].data.reshape(-1))
         own = classes_of(self, bottom[1], classes, ignored)
@@ -73,14 +74,17 @@ class NormalizedLoss(LossLayer):
         return self._make_cells(bottom, ignored, c, batch, (batch, 1, inner)), k
 
     def read_targets(self, bottom):
-        """The Cells of a loss that compares bottom[0] and bottom[1] number by number; their arrays are flat."""
+        """Return the Cells of a loss that compares bottom[0] and bottom[1] number by number; their arrays are flat."""
         x, c = bottom[0], self.class_weight
-        if c is not None:  # one a channel, which is axis 1
+        if c is not None:  # one weight for each channel, axis 1
             c = np.broadcast_to(c.reshape((-1,) + (1,) * (x.num_axes - 2)), x.shape).reshape(-1)
         return self._make_cells(bottom, self.ignored_among(bottom[1].data.reshape(-1)), c, x.shape[0], (x.count,))
 
     def _make_cells(self, bottom, ignored, c, batch, shape):
-        """The Cells, from which of them are `ignored`, and the class weight c of each; None stands for no and for 1."""
+        """Return the Cells, given which of them are `ignored` and the class weight c of each.
+
+        None for `ignored` means none of them, None for c means 1.
+        """
         count = math.prod(shape)
         w = self._given_weights(bottom, count)
         if c is not None:
@@ -90,12 +94,12 @@ class NormalizedLoss(LossLayer):
         else:
             w = w.copy() if ignored is None else np.where(ignored, 0, w)
             silent, valid = w == 0, float(w.sum(dtype=np.float64))
-            silent = silent if silent.any() else None
+            silent = silent if silent.any() else None  # None saves `weigh` a pass over all values
         w, silent = (a if a is None else a.reshape(shape) for a in (w, silent))
         return Cells(w, silent, valid, self._divisor(count, valid, batch, w is not None))
 
     def _given_weights(self, bottom, count):
-        """The weights that the optional bottom gives, one for each of `count` cells; None without that bottom."""
+        """Return the weights that the optional bottom gives, one for each of `count` cells; None without it."""
         if not self._has_weight_bottom(bottom):
             return None
         w = bottom[self.weight_bottom].data
@@ -104,26 +108,27 @@ class NormalizedLoss(LossLayer):
             at = first_index(~good)
             self.fail(f"the weight {w[at]:g} at index {at} of bottom[{self.weight_bottom}] {w.shape} "
                       "must be finite and ≥ 0", sample=sample_of(at))
-        return w.reshape(-1) if w.size == count else np.repeat(w.reshape(-1), count // w.size)  # one a sample
+        return w.reshape(-1) if w.size == count else np.repeat(w.reshape(-1), count // w.size)  # one for each sample
 
     def _has_weight_bottom(self, bottom):
+        """Whether the optional bottom with weights is there."""
         return self.weight_bottom is not None and len(bottom) > self.weight_bottom
 
     def ignored_among(self, values):
-        """True where a label or target is to be ignored; None where none is."""
+        """Return an array with True where a label or target is to be ignored; None where none is."""
         return ignored_among(values, self.ignore_label, self.layer_param.loss_param.exact_ignore)
 
     # --- what the sum is divided by ------------------------------------------------------------------------
 
     def _divisor(self, count, valid, batch, weighted):
-        """Z, which `normalization` chooses."""
+        """Return Z, which `normalization` chooses."""
         Z = {"FULL": count, "VALID": valid, "BATCH_SIZE": batch, "NONE": 1}[self.normalization]
         if self.normalization == "VALID" and weighted:
             return Z or 1.0  # a sum of weights may be small: halving all weights must change nothing
         return max(1.0, float(Z))  # Caffe: a batch with nothing but ignored labels has the loss 0, not 0 / 0
 
     def scale(self, top):
-        """λ / Z, the last factor of every gradient (times `share`, see LossLayer)."""
+        """Return λ / Z, the last factor of every gradient (times `share`, see LossLayer)."""
         return float(top[0].diff) / self.cells.Z * self.share
 
     @property
@@ -140,16 +145,16 @@ class NormalizedLoss(LossLayer):
     # --- checks of shapes ----------------------------------------------------------------------------------
 
     def check_batch(self, bottom):
-        """LayerError unless bottom[0] and bottom[1] have the same first size."""
+        """Raise a LayerError unless bottom[0] and bottom[1] have the same first size."""
         x, t = bottom[0].shape, bottom[1].shape
         if not x or x[:1] != t[:1]:
             self.fail(f"bottom[0] {x} and bottom[1] {t} must have the same first size, the batch")
 
     def check_same_size(self, bottom, hint_of_labels=""):
-        """LayerError unless bottom[0] and bottom[1] have the same first size and as many values.
+        """Raise a LayerError unless bottom[0] and bottom[1] have the same first size and equally many values.
 
-        The hint is for a bottom[1] that looks like class labels: with one number a sample, or one a pixel where
-        bottom[0] has one a channel.
+        The hint is given where bottom[1] looks like class labels: it has one number for each sample, or one for each
+        pixel while bottom[0] has one for each channel of the pixel.
         """
         self.check_batch(bottom)
         x, t = bottom[0], bottom[1]
@@ -159,26 +164,26 @@ class NormalizedLoss(LossLayer):
                       hint=hint_of_labels if as_labels else "")
 
     def check_labels(self, bottom, cells, what):
-        """LayerError unless there is one label for each of `cells`; `what` says how they are counted."""
+        """Raise a LayerError unless there are `cells` labels; `what` says in the message how they are counted."""
         self.check_batch(bottom)
         if bottom[1].count != cells:
             self.fail(f"bottom[0] {bottom[0].shape} needs {cells} labels, {what}, "
                       f"but bottom[1] {bottom[1].shape} has {bottom[1].count}")
 
     def check_weights(self, bottom, cells, classes=0):
-        """LayerError unless weights are one a sample or one a cell, and class_weight one a class."""
+        """Raise a LayerError unless there is a weight for each sample or cell, and a class_weight for each class."""
         if self._has_weight_bottom(bottom):
             w, batch = bottom[self.weight_bottom], bottom[0].shape[0]
             if w.count not in (cells, batch):
-                self.fail(f"bottom[{self.weight_bottom}] must hold {batch} weights, one a sample, or {cells}, "
-                          f"one a cell, but its shape is {w.shape}")
+                self.fail(f"bottom[{self.weight_bottom}] must hold {batch} weights, one for each sample, or {cells}, "
+                          f"one for each cell, but its shape is {w.shape}")
         self.check(self.class_weight is None or len(self.class_weight) == classes, ".loss_param.class_weight",
                    f"must be given once for each of the {classes} classes")
 
     # --- loss_param and loss_weight ------------------------------------------------------------------------
 
     def _normalization(self, p):
-        """The name of the mode in a LossParameter; a warning where the deprecated `normalize` is set."""
+        """Return the name of the mode in a LossParameter; warn where the deprecated `normalize` is set."""
         if p.HasField("normalize"):
             ignored = ", and without effect beside normalization" if p.HasField("normalization") else ""
             new = "VALID" if p.normalize else "BATCH_SIZE"
@@ -190,13 +195,13 @@ class NormalizedLoss(LossLayer):
                 else self.default_normalization)
 
     def check_fields(self, permissive=False):
-        """LayerError also for a field of loss_param that this loss does not read: `unread` names it so."""
+        """Refuse a field of loss_param too that this loss does not read; `unread` has it as "loss_param.FIELD"."""
         super().check_fields(permissive)
         for field, _ in self.layer_param.loss_param.ListFields():
             if f"loss_param.{field.name}" in self.unread:
                 self._unread_field(f"loss_param.{field.name}", permissive)
 
     def _take_loss_weights(self, num_tops):
-        # a single loss_weight beside two tops is that of the loss, the first; Caffe aborts
+        """Set the loss weights; a single one beside two tops is that of the first, the loss. Caffe aborts there."""
         super()._take_loss_weights(1 if len(self.layer_param.loss_weight) == 1 else num_tops)
         self.loss_weights += [0.0] * (num_tops - len(self.loss_weights))

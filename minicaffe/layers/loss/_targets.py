@@ -1,4 +1,4 @@
-"""The warning for targets that are no probabilities, with what they probably are."""
+"""Find targets outside [0, 1], for SigmoidCrossEntropyLoss, and say what they probably are."""
 
 import warnings
 
@@ -12,10 +12,11 @@ CLASS_LABELS = ("are they class labels? this loss answers a yes/no question for 
 
 
 def warn_of_targets(layer, t):
-    """UserWarning, and True, if a target that is not ignored lies outside [0, 1].
+    """Warn of targets outside [0, 1] that are not ignored, and return whether there are any.
 
-    Its cross entropy has no lower bound, so training would drive the score to ∞.
+    The cross entropy of such a target has no lower bound, so training would drive the score to ∞.
     """
+    # the least and the largest value tell in nearly every pass that all is well, without an array of comparisons
     if not t.size or (t.min() >= 0 and t.max() <= 1):
         return False
     outside = ~((t >= 0) & (t <= 1))  # so that NaN is outside too
@@ -32,7 +33,7 @@ def warn_of_targets(layer, t):
 
 
 def targets_outside(layer, t):
-    """What to say of a loss that has become infinite or NaN, if targets outside [0, 1] explain it; else ''."""
+    """Return why a loss has become infinite or NaN, where targets outside [0, 1] explain it; '' elsewhere."""
     if not t.size or (np.nanmin(t) >= 0 and np.nanmax(t) <= 1):
         return ""
     return (f"the targets of layer {layer.name!r} run from {number(float(np.nanmin(t)))} to "
@@ -41,7 +42,7 @@ def targets_outside(layer, t):
 
 
 def _what_they_are(t, low, high):
-    """A guess at what the targets t are, where those outside [0, 1] lie between low and high."""
+    """Return a guess at what the targets t are, where those outside [0, 1] lie between low and high."""
     one_a_sample = t.size == t.shape[0]
     if one_a_sample and low >= 0 and high < 255 and (t == np.trunc(t)).all():
         return CLASS_LABELS

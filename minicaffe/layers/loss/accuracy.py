@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe.layer import Layer, register
 from minicaffe.layers.loss._labels import classes_of, ignored_among, split_axes
+from minicaffe.proto import AccuracyParameter
 
 
 @register("Accuracy")
@@ -25,6 +26,7 @@ class AccuracyLayer(Layer):
     """
 
     message = "accuracy_param"
+    param: AccuracyParameter
     bottoms = 2
     tops = (1, 2)
     backward_reads = ()
@@ -35,9 +37,9 @@ class AccuracyLayer(Layer):
         axis = self.axis_of(x)
         self.outer, self.C, self.inner = split_axes(x.shape, axis)
         if label.count != self.outer * self.inner:
-            self.fail(f"bottom[0] {x.shape} needs {self.outer * self.inner} labels, one a place beside axis {axis}, "
-                      f"but bottom[1] {label.shape} has {label.count}")
-        self.check(p.top_k > 0, "top_k", "must be at least 1, or nothing is right")
+            self.fail(f"bottom[0] {x.shape} needs {self.outer * self.inner} labels, one for each place beside "
+                      f"axis {axis}, but bottom[1] {label.shape} has {label.count}")
+        self.check(p.top_k > 0, "top_k", "must be at least 1")
         self.check(p.top_k <= self.C, "top_k", f"must not exceed the {self.C} classes")
         top[0].reshape(())
         for y in top[1:]:
@@ -49,7 +51,7 @@ class AccuracyLayer(Layer):
         k = classes_of(self, label, self.C, ignored)
         x = bottom[0].data.reshape(self.outer, self.C, self.inner)
         x_k = np.take_along_axis(x, k.reshape(self.outer, 1, self.inner), axis=1)
-        better = np.count_nonzero(x >= x_k, axis=1).reshape(-1) - 1  # x[k] ≥ x[k] is not to be counted
+        better = np.count_nonzero(x >= x_k, axis=1).reshape(-1) - 1  # without x[k] ≥ x[k] itself
         # nothing is ≥ NaN, so better is −1 where x[k] is NaN, and the cell is not right. Caffe: it is
         right = (better >= 0) & (better < p.top_k)
         if ignored is not None:

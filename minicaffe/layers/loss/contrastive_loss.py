@@ -3,6 +3,7 @@
 import numpy as np
 
 from minicaffe.layer import LossLayer, register
+from minicaffe.proto import ContrastiveLossParameter
 
 EPSILON = 1e-4  # Caffe: added to the distance that the gradient divides by, so that it is never 0
 
@@ -29,6 +30,7 @@ class ContrastiveLossLayer(LossLayer):
     """
 
     message = "contrastive_loss_param"
+    param: ContrastiveLossParameter
     bottoms = 3
     label_bottoms = (2,)
 
@@ -66,13 +68,13 @@ class ContrastiveLossLayer(LossLayer):
                 np.multiply(v.reshape(bottom[i].shape), sign, out=bottom[i].diff)
 
     def _distances(self, bottom):
-        """v = a − b, a row for each pair, and d², the squared length of each row."""
+        """Return v = a − b, a row for each pair, and d², the squared length of each row."""
         a, b = (blob.data.reshape(self.N, self.features) for blob in bottom[:2])
         v = a - b
         return v, (v * v).sum(axis=1)
 
     def _read_similar(self, bottom):
-        """True for each similar pair; LayerError where s is not a finite number."""
+        """Return an array with True for each similar pair; raise a LayerError where s is not a finite number."""
         s = bottom[2].data.reshape(-1)
         if not np.isfinite(s).all():
             n = int(np.argmin(np.isfinite(s)))

@@ -4,11 +4,12 @@ import numpy as np
 
 from minicaffe.layer import register
 from minicaffe.layers.loss._normalized_loss import NormalizedLoss
+from minicaffe.proto import HingeLossParameter
 
 
 @register("HingeLoss")
 class HingeLossLayer(NormalizedLoss):
-    """One against all others, as a support vector machine learns it.
+    """Train one classifier for each class against all others, as a support vector machine does.
 
     Forward   m[c] = max(0, 1 + s[c] · x[c]),   s[c] = −1 for the label's class, 1 for the others
               l = Σ m[c]   for norm L1,   Σ m[c]²   for norm L2,   over the classes c
@@ -20,7 +21,7 @@ class HingeLossLayer(NormalizedLoss):
     Top       L, a scalar
     Params    hinge_loss_param: norm (L1)
               loss_param: ignore_label (none): samples with this label do not count; exact_ignore (false);
-              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a class
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one for each class
     Errors    LayerError when the batch sizes differ, the number of labels, weights or class_weight does not fit,
               a label is none of the classes, a weight is negative or not finite
     Derived   docs/maths/loss.md#hinge-loss;
@@ -28,6 +29,7 @@ class HingeLossLayer(NormalizedLoss):
     """
 
     message = "hinge_loss_param"
+    param: HingeLossParameter
     unread = ("loss_param.pos_weight", "loss_param.focal_gamma")
     bottoms = (2, 3)
 
@@ -38,7 +40,7 @@ class HingeLossLayer(NormalizedLoss):
     def reshape(self, bottom, top):
         self.check_batch(bottom)
         self.N, self.classes = bottom[0].shape[0], bottom[0].count_between(1)
-        self.check_labels(bottom, self.N, "one a sample")
+        self.check_labels(bottom, self.N, "one for each sample")
         self.check_weights(bottom, self.N, self.classes)
         top[0].reshape(())
 
@@ -56,12 +58,12 @@ class HingeLossLayer(NormalizedLoss):
         self.cells.weigh(dx, self.scale(top))
 
     def _margins(self, bottom):
-        """m, by how much each score misses its margin: (N, C, 1)."""
+        """Return m, (N, C, 1): by how much each score misses its margin."""
         m = self._times_s(bottom[0].data.reshape(self.N, self.classes, 1).copy())
         m += 1
         return np.maximum(m, 0, out=m)
 
     def _times_s(self, values):
-        """s ⊙ values, in place: the number of the label's class changes its sign."""
+        """Multiply values by s in place, and return them: only the number of the label's class changes its sign."""
         values[self.k] *= -1
         return values

@@ -7,6 +7,7 @@ from minicaffe.io.binary import read_blob
 from minicaffe.layer import register
 from minicaffe.layers.loss._labels import split_axes
 from minicaffe.layers.loss._normalized_loss import LOG_THRESHOLD, NormalizedLoss
+from minicaffe.proto import InfogainLossParameter
 
 
 @register("InfogainLoss")
@@ -35,6 +36,7 @@ class InfogainLossLayer(NormalizedLoss):
     """
 
     message = "infogain_loss_param"
+    param: InfogainLossParameter
     unread = ("loss_param.normalize", "loss_param.class_weight", "loss_param.pos_weight", "loss_param.focal_gamma")
     bottoms = (2, 3)
     tops = (1, 2)
@@ -56,7 +58,7 @@ class InfogainLossLayer(NormalizedLoss):
         x = bottom[0]
         self.axis = self.axis_of(x)
         self.outer, self.classes, self.inner = split_axes(x.shape, self.axis)
-        self.check_labels(bottom, self.outer * self.inner, f"one a place beside axis {self.axis}")
+        self.check_labels(bottom, self.outer * self.inner, f"one for each place beside axis {self.axis}")
         H, C = self._matrix(bottom), self.classes
         if H.size != C * C:
             self.fail(f"H must hold {C} · {C} values for bottom[0] {x.shape}, but its shape is {H.shape}")
@@ -85,9 +87,10 @@ class InfogainLossLayer(NormalizedLoss):
         self.cells.weigh(dx, self.scale(top))
 
     def _matrix(self, bottom):
+        """Return H, from bottom[2] where it is given there, else from the file."""
         return bottom[2].data if len(bottom) == 3 else self.matrix
 
     def _rows(self, bottom, k):
-        """Row k of H for each cell, k its class: (outer, C, inner)."""
+        """Return row k of H for each cell, where k is its class: (outer, C, inner)."""
         classes = k[1][:, 0]
         return np.moveaxis(self._matrix(bottom).reshape(self.classes, self.classes)[classes], 2, 1)

@@ -1,9 +1,10 @@
-"""Multinomial logistic loss: the surprise at the true class, from probabilities."""
+"""Multinomial logistic loss: minus the logarithm of the probability that was given to the true class."""
 
 import numpy as np
 
 from minicaffe.layer import register
 from minicaffe.layers.loss._normalized_loss import LOG_THRESHOLD, NormalizedLoss
+from minicaffe.proto import LossParameter
 
 
 @register("MultinomialLogisticLoss")
@@ -20,7 +21,7 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     Bottom    p (N, …): C probabilities a sample;  label: N classes in 0 … C−1;  w, optional: N weights
     Top       L, a scalar
     Params    loss_param: ignore_label (none): samples with this label do not count; exact_ignore (false);
-              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a class
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one for each class
     Errors    LayerError when the batch sizes differ, the number of labels, weights or class_weight does not fit,
               a label is none of the classes, a weight is negative or not finite
     Derived   docs/maths/loss.md#multinomial-logistic-loss;
@@ -28,6 +29,7 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     """
 
     message = "loss_param"
+    param: LossParameter
     also_reads = ()
     unread = ("pos_weight", "focal_gamma")
     bottoms = (2, 3)
@@ -36,7 +38,7 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     def reshape(self, bottom, top):
         self.check_batch(bottom)
         self.N, self.classes = bottom[0].shape[0], bottom[0].count_between(1)
-        self.check_labels(bottom, self.N, "one a sample")
+        self.check_labels(bottom, self.N, "one for each sample")
         self.check_weights(bottom, self.N, self.classes)
         top[0].reshape(())
 

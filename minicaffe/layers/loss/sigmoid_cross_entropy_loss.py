@@ -1,4 +1,4 @@
-"""Sigmoid cross entropy: how surprised independent yes/no predictions are by what is true."""
+"""Sigmoid cross entropy: how far the predicted probabilities of yes/no answers are from the targets."""
 
 import numpy as np
 
@@ -7,6 +7,7 @@ from minicaffe.layers.loss._cells import blocks, times
 from minicaffe.layers.loss._focal import focal_loss, focal_slope
 from minicaffe.layers.loss._normalized_loss import NormalizedLoss
 from minicaffe.layers.loss._targets import CLASS_LABELS, targets_outside, warn_of_targets
+from minicaffe.proto import LossParameter
 
 
 @register("SigmoidCrossEntropyLoss")
@@ -27,7 +28,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
               w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar;  optional: w · l, the shape of x, not divided by Z, 0 where ignored
     Params    loss_param: ignore_label (none): cells with this target do not count; exact_ignore (false);
-              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one a channel,
+              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one for each channel,
               axis 1; pos_weight=α (1) and focal_gamma=γ (0), which make
               l = −α · t · (1 − p)^γ · log p − (1 − t) · p^γ · log(1 − p)
     Errors    LayerError when the batch sizes or the counts of x and t differ, the number of weights or of
@@ -57,6 +58,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     """
 
     message = "loss_param"
+    param: LossParameter
     also_reads = ()
     bottoms = (2, 3)
     tops = (1, 2)
@@ -108,7 +110,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         return targets_outside(self, bottom[1].data)
 
     def _loss(self, x, t):
-        """l of each cell."""
+        """Return l of each cell."""
         if self.focal:
             return focal_loss(x, t, self.alpha, self.gamma)
         d = ~np.signbit(x) - t  # [x ≥ 0] − t
@@ -117,7 +119,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         return times(d, x) + np.log1p(u)
 
     def _slope(self, x, t):
-        """∂l/∂x of each cell, which is p − t."""
+        """Return ∂l/∂x of each cell, which is p − t."""
         if self.focal:
             return focal_slope(x, t, self.alpha, self.gamma)
         d = ~np.signbit(x) - t  # the sign bit, because copysign below goes by it: for both of them −0 is negative

@@ -1,4 +1,4 @@
-"""Softmax with loss: how surprised the predicted probabilities are by the true class."""
+"""Softmax with loss: minus the logarithm of the probability that the scores give to the true class."""
 
 import numpy as np
 
@@ -6,6 +6,7 @@ from minicaffe import kernels
 from minicaffe.layer import register
 from minicaffe.layers.loss._labels import split_axes
 from minicaffe.layers.loss._normalized_loss import NormalizedLoss
+from minicaffe.proto import LossParameter
 
 FLT_MIN = float(np.finfo(np.float32).tiny)  # Caffe: the least probability whose logarithm is taken
 
@@ -27,7 +28,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
               without axis;  w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar;  p, optional, the shape of x: to be read, no gradient flows back from it
     Params    loss_param: ignore_label (none): cells with this label do not count; exact_ignore (false);
-              normalization (VALID): what Z is; normalize (deprecated); class_weight (none), one a class;
+              normalization (VALID): what Z is; normalize (deprecated); class_weight (none), one for each class;
               focal_gamma=γ (0)
               softmax_param: axis (1), engine (accepted, without effect, DEFAULT)
     Errors    LayerError when x has no such axis, the batch sizes differ, the number of labels, weights or
@@ -37,6 +38,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     """
 
     message = "loss_param"
+    param: LossParameter
     also_reads = ("softmax_param",)
     unread = ("pos_weight",)
     bottoms = (2, 3)
@@ -51,7 +53,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         self.axis = self.axis_of(x, ".softmax_param.axis")
         self.outer, self.classes, self.inner = split_axes(x.shape, self.axis)
         cells = self.outer * self.inner
-        self.check_labels(bottom, cells, f"one a place beside axis {self.axis}")
+        self.check_labels(bottom, cells, f"one for each place beside axis {self.axis}")
         self.check_weights(bottom, cells, self.classes)
         self.p = self.scratch(x.shape)
         top[0].reshape(())
@@ -79,11 +81,11 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         self.cells.weigh(dx, self._focal_factor(p[k]) * scale if self.param.focal_gamma else scale)
 
     def _of_cells(self, values):
-        """Values of the shape of x as (outer, C, inner): C numbers for each of outer · inner cells."""
+        """Return values of the shape of x as (outer, C, inner): C numbers for each of outer · inner cells."""
         return values.reshape(self.outer, self.classes, self.inner)
 
     def _focal_factor(self, p_k):
-        """f, by which γ multiplies the gradient of each cell."""
+        """Return f, by which γ multiplies the gradient of each cell."""
         gamma, q = self.param.focal_gamma, 1 - p_k
         ratio = np.full_like(q, -1)  # log p / (1 − p) goes to −1 where p goes to 1
         np.divide(np.log(np.maximum(p_k, FLT_MIN)), q, out=ratio, where=q > 0)

@@ -5,7 +5,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.layers.normalization._eps import check_eps, without_spread
-from minicaffe.proto import TEST
+from minicaffe.proto import TEST, BatchNormParameter
 
 
 @register("BatchNorm")
@@ -35,6 +35,7 @@ class BatchNormLayer(Layer):
     """
 
     message = "batch_norm_param"
+    param: BatchNormParameter
     in_place = True
     backward_reads = ()
     recordable = True
@@ -48,6 +49,7 @@ class BatchNormLayer(Layer):
         check_eps(self)
         self.fraction, self.eps = p.moving_average_fraction, p.eps
         self.use_global_stats = p.use_global_stats if p.HasField("use_global_stats") else self.phase == TEST
+        # measuring the batch is done by numpy and changes the blobs; a recording holds calls of kernels alone
         self.recordable = self.use_global_stats
         self.check_effect(self.phase == TEST or not p.use_global_stats, "moving_average_fraction",
                           "use_global_stats is true")
@@ -66,9 +68,10 @@ class BatchNormLayer(Layer):
         if self.use_global_stats:
             self.mu, self.inverse_std = self.scratch((self.C,)), self.scratch((self.C,))
         else:
-            self.y = self.scratch(x.shape)  # y again: a layer behind may overwrite the top in place
+            self.y = self.scratch(x.shape)  # a second y: a layer after this one may overwrite the top in place
         self.m = x.count // self.C
-        self.sizes = x.shape[0], self.C, x.count // max(1, x.shape[0] * self.C)  # x as (N, C, values of a channel)
+        # x as (N, C, values of a channel); max, because an empty batch would divide by 0
+        self.sizes = x.shape[0], self.C, x.count // max(1, x.shape[0] * self.C)
 
     def forward(self, bottom, top):
         x, y = bottom[0].data.reshape(self.sizes), top[0].data.reshape(self.sizes)
@@ -94,6 +97,7 @@ class BatchNormLayer(Layer):
             kernels.scale_channels(dy, self.inverse_std, None, 1, dx)
             return
         y = self.y.reshape(self.sizes)
+        # both means before dx is written: in place, dx is the memory of dy
         mean_dy, mean_dy_y = self._mean(dy)[:, np.newaxis], self._mean(dy * y)[:, np.newaxis]
         np.subtract(dy, mean_dy + mean_dy_y * y, out=dx)
         dx /= self.std
@@ -108,7 +112,7 @@ class BatchNormLayer(Layer):
                 "or leave use_global_stats out")
 
     def _remember(self, mu, v):
-        """Add the batch's statistics to the blobs, in which those of earlier batches fade."""
+        """Add the batch's statistics to the blobs; those of earlier batches count λ times what they did."""
         mean, variance, factor = (b.data for b in self.blobs)
         unbiased = self.m / (self.m - 1) if self.m > 1 else 1.0
         for kept, new in ((mean, mu), (variance, v * unbiased), (factor, 1.0)):
@@ -116,8 +120,8 @@ class BatchNormLayer(Layer):
             kept += new
 
     def _freeze_statistics(self):
-        """Caffe: the three blobs get lr_mult 0; a definition that says otherwise is an error."""
-        specs = self.layer_param.param
+        """Give the three blobs lr_mult 0, so that no solver changes them; LayerError where the definition gives one."""
+        specs = self.layer_param.param  # Caffe: the layer completes its own definition, and saves it so
         for i in range(3):
             if i == len(specs):
                 specs.add(lr_mult=0.0)
@@ -126,6 +130,6 @@ class BatchNormLayer(Layer):
                           hint="remove it or set lr_mult: 0; learnable scales and shifts belong in a Scale layer")
 
     def _mean(self, values):
-        """The mean of each channel, (C,), of an array (N, C, values)."""
-        # rows first: numpy adds up a row pairwise, so few digits get lost
+        """Return the mean of each channel, (C,), of an array (N, C, values)."""
+        # numpy adds along the last axis pairwise, which loses few digits, so that axis is summed first
         return values.sum(axis=2).sum(axis=0) / self.m

@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import LRNParameter
 
 
 @register("LRN")
@@ -27,6 +28,7 @@ class LRNLayer(Layer):
     """
 
     message = "lrn_param"
+    param: LRNParameter
     in_place = True
     recordable = True
     can_dry_run = True
@@ -34,7 +36,7 @@ class LRNLayer(Layer):
     def setup(self, bottom, top):
         p = self.param
         self.check(p.local_size % 2 == 1, "local_size", "must be odd, so that the window has a middle")
-        for field in ("alpha", "k"):  # else a power of a negative number
+        for field in ("alpha", "k"):  # otherwise s could be negative, and s^−β would be no number
             self.check(getattr(p, field) >= 0, field, "must be at least 0")
         self.caution(p.k > 0, "k", "is 0, so 0 is divided by 0 where all neighbours are 0")
         self.n, self.k, self.beta = p.local_size, p.k, p.beta
@@ -49,7 +51,7 @@ class LRNLayer(Layer):
         if x.num_axes != 4:
             self.fail(f"bottom[0] must have 4 axes (N, C, H, W), got {x.num_axes}: {x.shape}")
         top[0].reshape_like(x)
-        # the window's middle is in the blob, so it reaches no further than this, however large it is
+        # The middle of a window is inside the blob. Around n values, a window wider than 2n − 1 covers nothing more.
         self.window = min(self.n, max(1, 2 * max(x.shape[axis] for axis in self.axes) - 1))
         self.keeps_x = top[0] is x and self.runs_backward  # backward reads the x that y has replaced
         if self.runs_backward:

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe.layer import Layer, register
 from minicaffe.layers.normalization._eps import check_eps, without_spread
+from minicaffe.proto import MVNParameter
 
 
 @register("MVN")
@@ -25,6 +26,7 @@ class MVNLayer(Layer):
     """
 
     message = "mvn_param"
+    param: MVNParameter
     in_place = True
     backward_reads = ("top",)
 
@@ -39,7 +41,7 @@ class MVNLayer(Layer):
         N, C, H, W = (x.legacy_shape(i) for i in range(4))
         # one row for each group of values that has a mean and a deviation of its own
         self.sizes = (N, C * H * W) if self.param.across_channels else (N * C, H * W)
-        if top[0] is not x:  # in place, another shape would be news to the layer before
+        if top[0] is not x:  # in place, the layer before would find its top in another shape
             top[0].reshape(N, C, H, W)  # Caffe: the top has four axes, whatever the bottom has
 
     def forward(self, bottom, top):

@@ -1,4 +1,4 @@
-"""The common part of the recurrent layers: what surrounds their loop over time."""
+"""The base of LSTM and RNN: all that they compute before and after their loop over time."""
 
 import numpy as np
 
@@ -6,13 +6,14 @@ from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.layer import Layer
 from minicaffe.log import log, number
+from minicaffe.proto import RecurrentParameter
 
 
 class RecurrentLayer(Layer):
     """A layer that reads T time steps of N independent streams and feeds its output back from step to step.
 
-    What the input gives to every step is one matrix product, z = x w_xᵀ + b (+ x_static w_sᵀ), made here.
-    A subclass goes through time: `unroll` turns z into y, `unroll_back` finds dz.
+    What the input adds to all steps is one matrix product, z = x w_xᵀ + b (+ x_static w_sᵀ), which is computed here.
+    A subclass writes the loop over time: `unroll` turns z into y, and `unroll_back` computes dz.
 
     states     h (and c) after the last step: where the next forward pass begins
     z, dz      (T, N, gates · D), what enters the non-linear part of each step, and its gradient
@@ -20,6 +21,7 @@ class RecurrentLayer(Layer):
     """
 
     message = "recurrent_param"
+    param: RecurrentParameter
     recurrent = True
     num_states = 1
     gates = 1
@@ -73,7 +75,7 @@ class RecurrentLayer(Layer):
         last = self.unroll([state.data[0] for state in first], cont, y)
         for state, values in zip(self.states, last, strict=True):
             state.data[0] = values
-        for state, values in zip(top[1:], last, strict=False):
+        for state, values in zip(top[1:], last, strict=False):  # there is no top[1] without expose_hidden
             state.data[0] = values
         self._report("[Forward] ", "top", "data", self.debug_names[0], y)
 
@@ -101,10 +103,13 @@ class RecurrentLayer(Layer):
                 bottom[i].diff.fill(0)  # Caffe: no gradient enters or leaves a batch through the exposed states
 
     def unroll(self, first, cont, y):
-        """Go through time from the states `first`: turn z into y (T, N, D), keep fed_back; return the last states."""
+        """Run the steps in order, from the states `first`: turn z into y (T, N, D) and fill fed_back.
+
+        Return the states after the last step.
+        """
 
     def unroll_back(self, cont, dy):
-        """Go back through time: find dz, and add to the diffs of blobs that the subclass made."""
+        """Run the steps from the last to the first: compute dz, and add to the diffs of the subclass's own blobs."""
 
     def multiply_adds(self, bottom, top):
         T, N = bottom[0].shape[:2]
@@ -126,24 +131,24 @@ class RecurrentLayer(Layer):
 
     @property
     def w_h(self):
-        """The blob that the fed back state is multiplied by."""
+        """The blob w_h, by which the state of the step before is multiplied."""
         return self.blobs[3 if self.has_static else 2]
 
     def _rows(self, values):
-        """(T, N, …) as a matrix with a row for each step of each stream."""
+        """Return an array (T, N, …) as a matrix with a row for each step of each stream."""
         return values.reshape(self.T * values.shape[1], -1)
 
     def _static(self, values):
-        """(N, …) as a matrix with a row for each stream."""
+        """Return an array (N, …) as a matrix with a row for each stream."""
         return values.reshape(len(values), -1)
 
     def _check_bottom(self, bottom, i, shape):
-        """LayerError unless bottom i has this shape, which follows from bottom[0]."""
+        """Raise a LayerError unless bottom i has this shape, which follows from that of bottom[0]."""
         if bottom[i].shape != shape:
             self.fail(f"bottom[{i}] must be {shape} with bottom[0] {bottom[0].shape}, got {bottom[i].shape}")
 
     def _report(self, way, side, what, names, steps):
-        """Caffe's lines for `debug_info`: the mean of |values| in each step."""
+        """Log Caffe's lines for `debug_info`, with the mean of |values| in each step."""
         if self.param.debug_info:
             for t, values in enumerate(steps, 1):
                 log("net.cpp:584", f"    {way}Layer {self.name}_{names[0]}_{t}, {side} blob {names[1]}_{t} "

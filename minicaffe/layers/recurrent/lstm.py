@@ -1,4 +1,4 @@
-"""Long short-term memory: a cell that gates let in, keep and show."""
+"""Long short-term memory: a recurrent layer with gates for what its cells take in, keep and show."""
 
 import numpy as np
 
@@ -52,8 +52,8 @@ class LSTMLayer(RecurrentLayer):
         for t in range(self.T):
             np.multiply(cont[t, :, np.newaxis], h, out=fed_back[t])  # δ_t · h_{t−1}
             self.z[t] += fed_back[t] @ w_h.T
-            h = y[t]
-            # the gates take the place of z_t, for backward
+            h = y[t]  # h_t is the output y_t, so it is written there
+            # the gates overwrite z_t, which is not needed again; backward reads them
             kernels.lstm_unit(c[t], self.z[t], cont[t], gates=self.z[t], c=c[t + 1], h=h)
         return h, c[self.T]
 
@@ -61,6 +61,6 @@ class LSTMLayer(RecurrentLayer):
         w_h, c = self.w_h.data, self.c
         dh, dc = np.zeros_like(c[0]), np.zeros_like(c[0])
         for t in reversed(range(self.T)):
-            dh += dy[t]  # h_t goes out as y_t and into the next step
+            dh += dy[t]  # h_t is used twice: as the output y_t, and in the next step
             kernels.lstm_unit_grad(c[t], self.z[t], c[t + 1], dc, dh, dc_prev=dc, dx=self.dz[t])
             dh = cont[t, :, np.newaxis] * (self.dz[t] @ w_h)

@@ -1,4 +1,4 @@
-"""The plain recurrent net: a hidden state that sees the input and itself one step before."""
+"""A plain recurrent net: each hidden state follows from the input and from the hidden state one step before."""
 
 import numpy as np
 
@@ -43,13 +43,13 @@ class RNNLayer(RecurrentLayer):
 
     def reshape(self, bottom, top):
         super().reshape(bottom, top)
-        self.o = self.scratch(top[0].shape)  # y again: a later layer may overwrite y in place
+        self.o = self.scratch(top[0].shape)  # a second y: a layer after this one may overwrite the top in place
 
     def unroll(self, first, cont, y):
         h, w_h = first[0], self.w_h.data
         for t in range(self.T):
             np.multiply(cont[t, :, np.newaxis], h, out=self.fed_back[t])  # δ_t · h_{t−1}
-            h = self.z[t]  # h_t takes the place of z_t, for backward
+            h = self.z[t]  # h_t overwrites z_t, which is not needed again; backward reads h_t
             h += self.fed_back[t] @ w_h.T
             np.tanh(h, out=h)
         w_o, b_o = (blob.data for blob in self.blobs[-2:])

@@ -1,8 +1,9 @@
-"""ArgMax: where the largest values stand."""
+"""ArgMax: the places of the largest values."""
 
 import numpy as np
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ArgMaxParameter
 
 
 @register("ArgMax")
@@ -27,6 +28,7 @@ class ArgMaxLayer(Layer):
     """
 
     message = "argmax_param"
+    param: ArgMaxParameter
     backward_reads = ()
 
     def reshape(self, bottom, top):
@@ -54,7 +56,7 @@ class ArgMaxLayer(Layer):
         v = np.take_along_axis(x, i, axis=1)
         if self.param.HasField("axis"):
             y[...] = v.reshape(y.shape)
-        else:  # Caffe: without axis, the places stand in channel 0 and the values in channel 1
+        else:  # Caffe: without axis, the places are written into channel 0 and the values into channel 1
             y[:, 0], y[:, 1] = i.reshape(y[:, 0].shape), v.reshape(y[:, 1].shape)
 
     def backward(self, top, propagate_down, bottom):
@@ -63,8 +65,8 @@ class ArgMaxLayer(Layer):
 
 
 def _last_largest(x, k):
-    """The places of the k largest values along axis 1, largest first."""
+    """Return the places of the k largest values along axis 1, largest first."""
     # Caffe: pairs (value, place) are sorted downwards, so the later of two equal values comes first
-    if k == 1:
+    if k == 1:  # the usual case, for which nothing needs to be sorted
         return x.shape[1] - 1 - np.argmax(x[:, ::-1], axis=1)[:, None]
     return np.argsort(x, axis=1, kind="stable")[:, ::-1][:, :k]

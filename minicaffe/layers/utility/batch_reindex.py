@@ -23,9 +23,6 @@ class BatchReindexLayer(Layer):
     bottoms = 2
     backward_reads = ("bottom",)
 
-    def allow_force_backward(self, bottom_index):
-        return bottom_index == 0
-
     def reshape(self, bottom, top):
         x, i = bottom
         if x.num_axes == 0 or i.num_axes != 1:
@@ -51,3 +48,6 @@ class BatchReindexLayer(Layer):
         dx.fill(0)
         for n, dy in zip(bottom[1].data.astype(np.intp), top[0].diff, strict=True):
             dx[n] += dy
+
+    def allow_force_backward(self, bottom_index):
+        return bottom_index == 0

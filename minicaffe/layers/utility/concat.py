@@ -4,13 +4,14 @@ import warnings
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ConcatParameter
 
 
 @register("Concat")
 class ConcatLayer(Layer):
     """Join blobs along one axis, such as the channels that parallel branches made of one image.
 
-    Forward   y = x[0], x[1], … one behind the other along `axis`
+    Forward   y = x[0], x[1], … one after the other along `axis`
     Backward  dx[i] = the part of dy that x[i] became
     Computed  kernels.put_slice, kernels.take_slice: minicaffe/kernels/definitions/copying.py
 
@@ -23,6 +24,7 @@ class ConcatLayer(Layer):
     """
 
     message = "concat_param"
+    param: ConcatParameter
     bottoms = (1, None)
     backward_reads = ()
     recordable = True
@@ -61,5 +63,5 @@ class ConcatLayer(Layer):
             start += x.shape[self.axis]
 
     def _others(self, x):
-        """The sizes of x before and behind the joined axis."""
+        """Return the sizes of x before and after the joined axis."""
         return x.shape[:self.axis], x.shape[self.axis + 1:]

@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import EltwiseParameter
 
 
 @register("Eltwise")
@@ -25,10 +26,11 @@ class EltwiseLayer(Layer):
     Top       y, the same shape
     Params    eltwise_param: operation (SUM), coeff=c (SUM alone; absent: all 1), stable_prod_grad (PROD alone, true)
     In place  no: backward reads the bottoms
-    Errors    LayerError when coeff is given for PROD or not once a bottom, when shapes differ
+    Errors    LayerError when coeff is given for PROD or not once for each bottom, when shapes differ
     """
 
     message = "eltwise_param"
+    param: EltwiseParameter
     bottoms = (2, None)
     recordable = True
 
@@ -45,6 +47,7 @@ class EltwiseLayer(Layer):
             if x.shape != bottom[0].shape:
                 self.fail(f"all bottoms must have one shape: bottom[0] is {bottom[0].shape}, bottom[{i}] {x.shape}")
         top[0].reshape_like(bottom[0])
+        # with backward, MAX also finds out which bottom wins; numpy does so, and a recording holds kernels alone
         self.recordable = self.param.operation != self.param.MAX or not self.runs_backward
         if not self.recordable:
             self.winner = self.scratch(bottom[0].shape, np.int32)
@@ -75,7 +78,7 @@ class EltwiseLayer(Layer):
                 dx *= dy
 
     def _max(self, x, y):
-        """y = max x[i], and for backward which bottom the winner of each place is."""
+        """Write max x[i] into y, and for backward the number of the bottom that wins at each place."""
         if self.runs_backward:
             # Caffe: of two equal numbers in bottoms 0 and 1 the second wins, from bottom 2 on the earlier one
             np.greater_equal(x[1], x[0], out=self.winner)
@@ -87,7 +90,7 @@ class EltwiseLayer(Layer):
 
 
 def _product(factors, out):
-    """Write the product of at least two arrays into out, which is none of them; return out."""
+    """Write the product of two or more arrays into out, which must not be one of them, and return out."""
     kernels.multiply(factors[0], factors[1], out)
     for factor in factors[2:]:
         kernels.multiply(out, factor, out)

@@ -24,9 +24,6 @@ class FilterLayer(Layer):
     tops = (1, None)
     backward_reads = ()
 
-    def allow_force_backward(self, bottom_index):
-        return bottom_index < self.selector
-
     def setup(self, bottom, top):
         if len(top) != len(bottom) - 1:
             self.fail(f"must have one top for each bottom but the last, the selector: {len(bottom) - 1}, "
@@ -43,7 +40,7 @@ class FilterLayer(Layer):
                 self.fail(f"all bottoms must have as many samples as the selector {s.shape}, "
                           f"got bottom[{t}] {x.shape}")
         self.kept = np.flatnonzero(s.data)
-        # Caffe: before the first pass there is no selection, and the layers behind are shaped for a whole batch
+        # Caffe: before the first pass there is no selection yet, and the layers after this one get a whole batch
         size = s.shape[0] if self.is_first else len(self.kept)
         self.is_first = False
         for x, y in zip(xs, top, strict=True):
@@ -62,3 +59,6 @@ class FilterLayer(Layer):
                 dx = x.diff
                 dx.fill(0)
                 dx[self.kept] = y.diff
+
+    def allow_force_backward(self, bottom_index):
+        return bottom_index < self.selector

@@ -1,6 +1,7 @@
 """Flatten: join neighbouring axes into one."""
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import FlattenParameter
 
 
 @register("Flatten")
@@ -14,10 +15,11 @@ class FlattenLayer(Layer):
     Top       y, the shape of x with axes `axis` to `end_axis` replaced by one of their product
     Params    flatten_param: axis (1), end_axis (-1); both are included, and negative ones count from the end
     In place  no: the top has a shape of its own
-    Errors    LayerError when axis or end_axis is out of range, or axis lies more than 1 behind end_axis
+    Errors    LayerError when axis or end_axis is out of range, or axis is more than 1 above end_axis
     """
 
     message = "flatten_param"
+    param: FlattenParameter
     backward_reads = ()
     shares_data = True
     passes_on = True
@@ -26,8 +28,8 @@ class FlattenLayer(Layer):
     def reshape(self, bottom, top):
         x, y = bottom[0], top[0]
         axis, end = self.axis_of(x), self.axis_of(x, "end_axis") + 1
-        # Caffe: end_axis may lie one before axis; then an axis of size 1 goes in
-        self.check(axis <= end, "axis", f"must not lie behind end_axis + 1 = {end} of x {x.shape}")
+        # Caffe: end_axis may be axis − 1; then a new axis of size 1 is put in before `axis`
+        self.check(axis <= end, "axis", f"must not be above end_axis + 1 = {end} of x {x.shape}")
         y.reshape((*x.shape[:axis], x.count_between(axis, end), *x.shape[end:]))
         y.share_data(x)
         y.share_diff(x)

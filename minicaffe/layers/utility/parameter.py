@@ -1,6 +1,7 @@
 """Parameter: a learned blob that other layers can take as a bottom."""
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ParameterParameter
 
 
 @register("Parameter")
@@ -17,6 +18,7 @@ class ParameterLayer(Layer):
     """
 
     message = "parameter_param"
+    param: ParameterParameter
     bottoms = 0
     backward_reads = ("top",)  # y is w itself, so no layer may overwrite it in place
     recordable = True

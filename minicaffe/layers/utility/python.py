@@ -8,7 +8,7 @@ from minicaffe import plugins
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, near_names
 from minicaffe.layer import DataSource, Elementwise, Layer, LossLayer, register
-from minicaffe.proto import LayerParameter
+from minicaffe.proto import LayerParameter, PythonParameter
 
 GUARDED = ("setup", "reshape", "forward", "backward", "allow_force_backward", "resume_state", "resume_from")
 
@@ -49,6 +49,7 @@ class PythonLayer(Layer):
     """
 
     message = "python_param"
+    param: PythonParameter
     bottoms = (0, None)
     tops = (0, None)
     in_place = True
@@ -71,9 +72,9 @@ class PythonLayer(Layer):
 
 
 def _joined(user):
-    """The class of the layer that the net holds: the user's, and behind it PythonLayer.
+    """Return the class of the layer that the net holds, a subclass of the user's class and of PythonLayer.
 
-    What the user's class declares holds; what it leaves out is as PythonLayer declares it.
+    The user's class stands first: what it declares counts, and PythonLayer declares the rest.
     """
 
     def init(self, param=None, **options):
@@ -92,9 +93,10 @@ def _joined(user):
 
 
 def _guarded(method, method_name):
-    """A user's method whose errors name the layer and show the user's own traceback."""
+    """Return a user's method, changed so that its errors name the layer and show the user's own traceback."""
 
     def run(self, *given):
+        # copies of the lists of bottoms and tops: user's code may change the lists themselves
         lists = [(blobs, list(blobs)) for blobs in given if isinstance(blobs, list)]
         named = f"{type(self).__name__}.{method_name}"
         with _users_code(self.name, f"{named} raised "):
@@ -107,7 +109,7 @@ def _guarded(method, method_name):
 
 @contextmanager
 def _users_code(layer_name, what):
-    """Turn what the user's code raises into a LayerError, SystemExit too; Ctrl-C passes."""
+    """Turn what the user's code raises into a LayerError, SystemExit too. Ctrl-C still ends the program."""
     try:
         yield
     except KeyboardInterrupt:
@@ -119,7 +121,10 @@ def _users_code(layer_name, what):
 
 
 def _check_blobs(layer, lists, named):
-    """LayerError where the user's code has put something else in the place of a blob, for the net would fail on it."""
+    """Raise a LayerError where the user's code has replaced a blob by something else.
+
+    The net would fail on it later, in a place that says nothing about the mistake.
+    """
     for kept, before in lists:
         if len(kept) != len(before) or any(now is not then for now, then in zip(kept, before, strict=True)):
             now = [type(value).__name__ for value in kept]
@@ -141,7 +146,7 @@ BASES = (Layer, DataSource, Elementwise, LossLayer, PythonLayer)
 
 
 def _user_class(param):
-    """The class that a LayerParameter's python_param names."""
+    """Return the class that a LayerParameter's python_param names."""
     p, where = param.python_param, f"layer {param.name!r} (Python): "
     for field in ("module", "layer"):
         if not getattr(p, field):
@@ -171,14 +176,14 @@ def _is_layer_class(value):
 
 
 def _is_arity(value):
-    """Whether a value says how many blobs there may be: a number, or the least and the greatest."""
+    """Whether a value says how many blobs there may be: one number, or a pair of the least and the greatest."""
     if isinstance(value, tuple) and len(value) == 2:
         return isinstance(value[0], int) and (value[1] is None or isinstance(value[1], int))
     return isinstance(value, int)
 
 
 def _import(name, layer_name):
-    """The user's module of this name; LayerError where there is none, or where importing it fails."""
+    """Return the user's module of this name; raise a LayerError where there is none, or where importing it fails."""
     if name.endswith(".py") or not all(name.split(".")) or set(name) & set("/\\\0"):
         raise LayerError(f"layer {layer_name!r} (Python): python_param.module {name!r} is no module's name",
                          hint="write 'my_layers' for a file my_layers.py in the current directory or along PYTHONPATH, "
@@ -189,6 +194,7 @@ def _import(name, layer_name):
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        # the module itself may be missing, or one that it imports; only the first is a mistake in the prototxt
         missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{name}.".startswith(f"{missing}."):
             raise LayerError(f"layer {layer_name!r} (Python): there is no module {name!r}",
@@ -198,7 +204,8 @@ def _import(name, layer_name):
 
 
 def _layer_error(layer_name, what, error, hint=""):
-    """The LayerError for an error in the user's code, with that code's part of the traceback."""
+    """Return the LayerError for an error in the user's code, with that code's part of the traceback."""
+    # an error raised by our contract.py, with no line of the user's in it: a method that the class does not write
     if isinstance(error, NotImplementedError) and not plugins.frames_of(error):
         hint = plugins.NOT_WRITTEN
     return LayerError(f"layer {layer_name!r} (Python): {what}{plugins.with_traceback(error)}", hint=hint)

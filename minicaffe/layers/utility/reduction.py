@@ -4,6 +4,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ReductionParameter
 
 
 @register("Reduction")
@@ -28,11 +29,13 @@ class ReductionLayer(Layer):
     """
 
     message = "reduction_param"
+    param: ReductionParameter
 
     def reshape(self, bottom, top):
         x, p = bottom[0], self.param
         axis = self.axis_of(x)
         self.sizes = x.count_between(0, axis), x.count_between(axis)
+        # max: of no numbers at all the mean is 0, not 0 / 0
         self.c = p.coeff / max(self.sizes[1], 1) if p.operation == p.MEAN else p.coeff
         top[0].reshape(x.shape[:axis])
 

@@ -3,6 +3,7 @@
 import math
 
 from minicaffe.layer import Layer, register
+from minicaffe.proto import ReshapeParameter
 
 
 @register("Reshape")
@@ -18,13 +19,14 @@ class ReshapeLayer(Layer):
     Top       y, the shape of x with `num_axes` axes from `axis` on replaced by `shape`
     Params    reshape_param: shape (absent: no axes, as for a scalar), axis (0), num_axes (-1: all from `axis` on; 0:
               put new axes in before `axis`, -1)
-              A negative axis counts from behind the end: -1 appends
+              A negative axis counts from the end: -1 is the place after the last axis, so it appends
     In place  no: the top has a shape of its own
     Errors    LayerError when shape has more than one −1 or a smaller number, a 0 where x has no axis, or
               another count than x; when axis or num_axes is out of range
     """
 
     message = "reshape_param"
+    param: ReshapeParameter
     backward_reads = ()
     shares_data = True
     passes_on = True
@@ -47,10 +49,10 @@ class ReshapeLayer(Layer):
             place = start + self.dims.index(-1)  # the -1 takes what the other sizes leave
             known = math.prod(new[:place] + new[place + 1:])
             self.check(known > 0 and x.count % known == 0, "shape.dim",
-                       f"cannot share out the {x.count} numbers of x {x.shape} in parts of {known}")
+                       f"cannot divide the {x.count} numbers of x {x.shape} into parts of {known}")
             new[place] = x.count // known
-        self.check(math.prod(new) == x.count, "shape.dim", f"makes x {x.shape} with {x.count} numbers "
-                   f"{tuple(new)} with {math.prod(new)}; the counts must agree")
+        self.check(math.prod(new) == x.count, "shape.dim", f"must keep the {x.count} numbers of x {x.shape}, but "
+                   f"{tuple(new)} has {math.prod(new)}")
         y.reshape(new)
         y.share_data(x)
         y.share_diff(x)
@@ -62,10 +64,10 @@ class ReshapeLayer(Layer):
         """Nothing to do: the bottom's diff is the top's."""
 
     def _replaced(self, x):
-        """The first axis of x that `shape` replaces, and the first behind those."""
+        """Return the first axis of x that `shape` replaces, and the first axis after those."""
         p, n = self.param, x.num_axes
         self.check(-n - 1 <= p.axis <= n, "axis", f"must lie between {-n - 1} and {n} for x {x.shape}")
-        start = p.axis if p.axis >= 0 else n + 1 + p.axis
+        start = p.axis if p.axis >= 0 else n + 1 + p.axis  # Caffe: −1 is the place after the last axis
         self.check(-1 <= p.num_axes <= n - start, "num_axes",
                    f"must lie between 0 and {n - start}, or be -1 for all, for x {x.shape} from axis {start} on")
         return start, (n if p.num_axes == -1 else start + p.num_axes)

@@ -5,6 +5,7 @@ import warnings
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import SliceParameter
 
 
 @register("Slice")
@@ -12,7 +13,7 @@ class SliceLayer(Layer):
     """Cut a blob along one axis: into equal parts, or at given places. The opposite of Concat.
 
     Forward   y[i] = the part of x between cut i and cut i + 1 along `axis`; the first cut is at 0, the last at its end
-    Backward  dx = dy[0], dy[1], … one behind the other along `axis`
+    Backward  dx = dy[0], dy[1], … one after the other along `axis`
     Computed  kernels.take_slice, kernels.put_slice: minicaffe/kernels/definitions/copying.py
 
     Bottom    x (at least one axis)
@@ -21,10 +22,11 @@ class SliceLayer(Layer):
               (deprecated, an axis counted from the front, 1)
     In place  no: the tops have shapes of their own
     Errors    LayerError when axis and slice_dim are both set, when the axis is out of range, when slice_point
-              is not one fewer than the tops, does not rise, or leaves the axis, when parts cannot be equal
+              is not one fewer than the tops, does not increase, or leaves the axis, when parts cannot be equal
     """
 
     message = "slice_param"
+    param: SliceParameter
     tops = (1, None)
     backward_reads = ()
     recordable = True
@@ -58,7 +60,7 @@ class SliceLayer(Layer):
                 kernels.put_slice(y.diff, self.axis, start, dx)
 
     def _cuts(self, x, tops):
-        """The place along `axis` at which each top but the first begins."""
+        """Return the place along `axis` at which each top but the first begins."""
         points, size = list(self.param.slice_point), x.shape[self.axis]
         if not points:
             if size % tops:
@@ -68,5 +70,5 @@ class SliceLayer(Layer):
         self.check(len(points) == tops - 1, "slice_point", f"must be given once less than the {tops} tops")
         ends = [0, *points, size]
         self.check(all(a < b for a, b in itertools.pairwise(ends)), "slice_point",
-                   f"must rise and stay between 0 and {size}, the size of axis {self.axis} of x {x.shape}")
+                   f"must increase and stay between 0 and {size}, the size of axis {self.axis} of x {x.shape}")
         return points

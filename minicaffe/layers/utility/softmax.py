@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import SoftmaxParameter
 
 
 @register("Softmax")
@@ -22,6 +23,7 @@ class SoftmaxLayer(Layer):
     """
 
     message = "softmax_param"
+    param: SoftmaxParameter
     in_place = True
     backward_reads = ("top",)
     recordable = True

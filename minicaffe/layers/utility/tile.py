@@ -2,13 +2,14 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import TileParameter
 
 
 @register("Tile")
 class TileLayer(Layer):
     """Lay copies of a blob side by side along one axis.
 
-    Forward   y = x, x, … (k times) one behind the other along `axis`
+    Forward   y = x, x, … (k times) one after the other along `axis`
     Backward  dx = Σ of the k parts of dy
     Computed  kernels.put_slice: minicaffe/kernels/definitions/copying.py
 
@@ -20,6 +21,7 @@ class TileLayer(Layer):
     """
 
     message = "tile_param"
+    param: TileParameter
     backward_reads = ()
     recordable = True
 
@@ -40,6 +42,7 @@ class TileLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         if propagate_down[0]:
             x = bottom[0]
+            # `axis` and the axes after it are one block of x; in y, k such blocks follow each other
             outer, inner = x.count_between(0, self.axis), x.count_between(self.axis)
             dy, dx = top[0].diff.reshape(outer, self.k, inner), x.diff.reshape(outer, inner)
             dy.sum(axis=1, out=dx)

@@ -1,27 +1,22 @@
-"""What Convolution and Deconvolution share: parameters, blobs, shapes."""
+"""The base of Convolution and Deconvolution: their parameters, learned blobs and shapes."""
 
 import math
 
 from minicaffe.layer import Layer
 from minicaffe.layers.vision._geometry import conv_window
+from minicaffe.proto import ConvolutionParameter
 
 
 class ConvolutionBase(Layer):
-    """A layer with filters w and biases b that slide over every axis after the channels.
+    """A layer with filters w and biases b. The filters slide over every axis after the channels.
 
-    A subclass says which way its filters run (`filter_channels`, `output_sizes`) and what they compute.
+    A subclass writes `filter_channels` and `output_sizes`, from which the shapes of w and of the tops follow, and
+    `forward` and `backward`.
     """
 
     message = "convolution_param"
+    param: ConvolutionParameter
     bottoms = tops = (1, None)
-
-    def filter_channels(self, C, K, group):
-        """The first two sizes of w."""
-        raise NotImplementedError
-
-    def output_sizes(self, shape):
-        """The spatial sizes of the tops for a bottom of this shape."""
-        raise NotImplementedError
 
     def setup(self, bottom, top):
         if len(bottom) != len(top):
@@ -50,22 +45,31 @@ class ConvolutionBase(Layer):
         sizes = self.output_sizes(shape)
         for y in top:
             y.reshape(*shape[:self.axis], self.K, *sizes)
-        # A stride beyond the padded image is never taken. It is cut, for kernels keep a table as long as the stride.
+        # A window cannot move further than the padded image is long, so a larger stride gives the same numbers.
+        # It is cut down here, because the kernels make tables as long as the stride.
         reach = [max(n, m) + 2 * pad for n, m, pad in zip(shape[self.axis + 1:], sizes, self.window.pad, strict=True)]
-        # what the kernels take between their arrays: stride, pad, dilation, group
+        # what every call of a kernel takes: stride, pad, dilation, group
         self.geometry = (tuple(map(min, self.window.stride, reach)), self.window.pad, self.window.dilation,
                          self.param.group)
 
+    def filter_channels(self, C, K, group):
+        """Return the first two sizes of w."""
+        raise NotImplementedError
+
+    def output_sizes(self, shape):
+        """Return the spatial sizes of the tops for a bottom of this shape."""
+        raise NotImplementedError
+
     def images(self, array):
-        """An array with the axes before the channels as one."""
+        """Return an array with all axes before the channels joined to one, the images."""
         return array.reshape(math.prod(array.shape[:self.axis]), *array.shape[self.axis:])
 
     @property
     def wants_w(self):
-        """Whether backward must add to dw."""
+        """Whether backward must compute dw."""
         return self.param_propagate_down[0]
 
     @property
     def wants_b(self):
-        """Whether there is a bias, and backward must add to db."""
+        """Whether there is a bias and backward must compute db."""
         return len(self.blobs) > 1 and self.param_propagate_down[1]

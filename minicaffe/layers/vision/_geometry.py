@@ -1,4 +1,7 @@
-"""Windows that slide over the spatial axes: their sizes as prototxts give them, and the sizes that follow."""
+"""The windows of Convolution, Deconvolution, Im2col, Pooling and SPP.
+
+The functions read a window's sizes from a layer's parameters, and find how many positions it has on an image.
+"""
 
 from typing import NamedTuple
 
@@ -6,7 +9,10 @@ from minicaffe.log import warn
 
 
 class Window(NamedTuple):
-    """One number a spatial axis of each; `dilation` is the step between the pixels that a filter reads."""
+    """The sizes of a window, with one number for each spatial axis.
+
+    `dilation` is the step from one pixel that a filter reads to the next.
+    """
 
     kernel: tuple
     stride: tuple
@@ -15,16 +21,16 @@ class Window(NamedTuple):
 
     @property
     def extents(self):
-        """The pixels from a filter's first to its last, both counted."""
+        """The length of the window on each axis, counted with the pixels that dilation leaves out."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
 
 def conv_window(layer, axes):
-    """The window that a layer's convolution_param describes over so many spatial axes."""
-    if axes == 0:  # then there is nothing to slide along, and only a window of 1 with stride 1 and no pad fits
+    """Return the window that a layer's convolution_param describes, for this number of spatial axes."""
+    if axes == 0:  # there is nothing to slide along: a field that would change anything is a mistake
         for field, neutral in (("kernel_size", 1), ("stride", 1), ("pad", 0), ("dilation", 1)):
             layer.check(set(getattr(layer.param, field)) <= {neutral}, field, "has no axis to work along: bottom[0] "
-                        f"has none behind axis {layer.param.axis}",
+                        f"has none after axis {layer.param.axis}",
                         hint="give it a bottom of (N, C, H, W), or take InnerProduct")
     window = Window(kernel=_per_axis(layer, "kernel_size", "kernel", axes, None),
                     stride=_per_axis(layer, "stride", "stride", axes, 1),
@@ -39,7 +45,7 @@ def conv_window(layer, axes):
 
 
 def conv_sizes(layer, shape, window):
-    """How many positions the window has on each spatial axis of a bottom of this shape."""
+    """Return how many positions the window has on each spatial axis of a bottom of this shape."""
     first = len(shape) - len(window.kernel)
     sizes = []
     for n, extent, stride, pad in zip(shape[first:], window.extents, window.stride, window.pad, strict=True):
@@ -52,7 +58,7 @@ def conv_sizes(layer, shape, window):
 
 
 def pool_pair(layer, field, short):
-    """(height, width) of a pooling_param field, given once or as its *_h and *_w."""
+    """Return (height, width) of a pooling_param field, which is given once for both, or as *_h and *_w."""
     p, high, wide = layer.param, short + "_h", short + "_w"
     square, *sides = (p.HasField(name) for name in (field, high, wide))
     if square and any(sides):
@@ -70,11 +76,14 @@ def pool_pair(layer, field, short):
 
 
 def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
-    """How many windows a pooling has on the last two axes of a bottom (N, C, H, W); each has a pixel of the image."""
+    """Return how many windows a pooling has on the last two axes of a bottom (N, C, H, W).
+
+    Raise a LayerError where no window fits, or where one would hold no pixel of the image.
+    """
     sizes, beyond = [], []
     for n, k, s, p in zip(shape[2:], kernel, stride, pad, strict=True):
         span = n + 2 * p - k
-        size = (-(-span // s) if ceil else span // s) + 1
+        size = (-(-span // s) if ceil else span // s) + 1  # −(−a // b) is a / b rounded up
         # Caffe: where anything is padded, the last window must begin in the image or the padding before it
         if any(pad) and (size - 1) * s >= n + p:
             size -= 1
@@ -93,12 +102,15 @@ def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
 
 
 def _in_two(p, short):
-    """Whether a convolution_param gives a field as two numbers, such as pad_h and pad_w."""
+    """Whether a convolution_param gives a field by height and width, such as pad_h and pad_w."""
     return short is not None and (p.HasField(short + "_h") or p.HasField(short + "_w"))
 
 
 def _per_axis(layer, field, short, axes, default):
-    """One value an axis from a repeated field of convolution_param, or from its *_h and *_w."""
+    """Return one value for each axis, from a repeated field of convolution_param or from its *_h and *_w.
+
+    `default` is the value where nothing is given; None for a field that must be given.
+    """
     p, values = layer.param, list(getattr(layer.param, field))
     if _in_two(p, short):
         if axes != 2:

@@ -1,4 +1,4 @@
-"""What Pooling and SPP share: the three methods of pooling."""
+"""The base of Pooling and SPP: the three methods of pooling."""
 
 from minicaffe import kernels
 from minicaffe.layer import Layer
@@ -6,23 +6,29 @@ from minicaffe.proto import TRAIN
 
 
 class PoolingBase(Layer):
-    """A layer that pools by `param.pool`; kernel, stride and pad are (height, width), index is int32."""
+    """A layer that pools with the method that `param.pool` names.
+
+    kernel, stride and pad are pairs (height, width). index is an int32 array of the shape of y.
+    """
 
     def pool(self, x, kernel, stride, pad, y, index):
-        """Pool x into y, and remember in index which pixels were chosen."""
+        """Pool x into y. Where each window chooses one pixel, write its place in the image into index.
+
+        index may be None for MAX, where nobody asks for the places.
+        """
         x, y, index = (planes(a) for a in (x, y, index))
         if self.param.pool == self.param.MAX:
             kernels.max_pool(x, kernel, stride, pad, y, index)
         elif self.param.pool == self.param.AVE:
             kernels.ave_pool(x, kernel, stride, pad, y)
         elif self.phase == TRAIN:
-            u = 1 - self.rng.random(y.shape)  # above 0, else a pixel of 0 could be drawn
+            u = 1 - self.rng.random(y.shape)  # 0 < u ≤ 1: u = 0 would draw a pixel of 0, which has the probability 0
             kernels.stochastic_pool(x, u, kernel, stride, y, index)
         else:
             kernels.expected_pool(x, kernel, stride, y)
 
     def pool_grad(self, x, dy, index, kernel, stride, pad, dx):
-        """Overwrite dx; index is what `pool` remembered."""
+        """Overwrite dx with the gradient of x; index is what `pool` has written."""
         x, dy, index, dx = (planes(a) for a in (x, dy, index, dx))
         if self.param.pool == self.param.AVE:
             kernels.ave_pool_grad(dy, kernel, stride, pad, dx)
@@ -33,5 +39,8 @@ class PoolingBase(Layer):
 
 
 def planes(a):
-    """(N, C, H, W) as (N · C, 1, H, W): channels are pooled by themselves, and threads share out the first axis."""
+    """Return an array (N, C, H, W) as (N · C, 1, H, W), and None for None.
+
+    Each channel is pooled by itself. With all channels along the first axis, the threads can share them out.
+    """
     return None if a is None else a.reshape(-1, 1, *a.shape[2:])

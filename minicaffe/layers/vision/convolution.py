@@ -22,8 +22,8 @@ class ConvolutionLayer(ConvolutionBase):
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
     Top       y (N, K, oh, ow), one a bottom; oh = (H + 2p − d·(kh − 1) − 1) / s + 1, rounded towards zero
     Params    convolution_param: num_output=K (must be given), bias_term (true), group (1), axis (of the channels, 1),
-              weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size (once, or once an axis; must be
-              given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0)
+              weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size (once, or once for each axis; must
+              be given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0)
               pad_w (0), dilation=d (absent: 1), engine (accepted, without effect, DEFAULT), force_nd_im2col (accepted,
               without effect, false)
     Blobs     w (K, C / group, kh, kw), b (K,) with bias_term
@@ -38,11 +38,7 @@ class ConvolutionLayer(ConvolutionBase):
     recordable = True
     can_dry_run = True
 
-    def filter_channels(self, C, K, group):  # a filter makes one channel of y from all channels of its group of x
-        return K, C // group
-
-    def output_sizes(self, shape):
-        return conv_sizes(self, shape, self.window)
+    # `setup` and `reshape` are those of ConvolutionBase, which Deconvolution has too
 
     def forward(self, bottom, top):
         w = self.blobs[0].data
@@ -62,6 +58,12 @@ class ConvolutionLayer(ConvolutionBase):
                 kernels.correlate_weight_grad(self.images(x.data), dy, *self.geometry, dw)
             if asked:
                 kernels.correlate_data_grad(dy, w, *self.geometry, self.images(x.diff))
+
+    def filter_channels(self, C, K, group):  # a filter makes one channel of y from all channels of its group of x
+        return K, C // group
+
+    def output_sizes(self, shape):
+        return conv_sizes(self, shape, self.window)
 
     def multiply_adds(self, bottom, top):
         return sum(y.count for y in top) * self.blobs[0].count_between(1)  # each output is a sum over one filter, w[k]

@@ -2,6 +2,7 @@
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
+from minicaffe.proto import CropParameter
 
 
 @register("Crop")
@@ -21,6 +22,7 @@ class CropLayer(Layer):
     """
 
     message = "crop_param"
+    param: CropParameter
     bottoms = 2
     backward_reads = ()
     recordable = True
@@ -37,13 +39,14 @@ class CropLayer(Layer):
         if len(wanted) != len(shape):
             self.fail(f"bottom[0] {shape} and the reference bottom[1] {wanted} must have as many axes")
         cropped = len(shape) - self.axis
+        # the axes before `axis` are kept whole; a single offset counts for all axes that are cropped
         offsets = list(self.param.offset) or [0]
         offsets = [0] * self.axis + (offsets * cropped if len(offsets) == 1 else offsets)
         sizes = shape[:self.axis] + wanted[self.axis:]
         for i, (n, size, offset) in enumerate(zip(shape, sizes, offsets, strict=True)):
             if offset + size > n:
                 self.fail(f"offset {offset} and size {size} of the reference bottom[1] {wanted} "
-                          f"reach over the {n} of bottom[0] {shape} at axis {i}")
+                          f"reach beyond the size {n} of bottom[0] {shape} at axis {i}")
         self.offsets = offsets
         top[0].reshape(sizes)
 

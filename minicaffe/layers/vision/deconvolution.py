@@ -22,8 +22,8 @@ class DeconvolutionLayer(ConvolutionBase):
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
     Top       y (N, K, oh, ow), one a bottom; oh = s·(H − 1) + d·(kh − 1) + 1 − 2p
     Params    convolution_param: num_output=K (must be given), bias_term (true), group (1), axis (of the channels, 1),
-              weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size (once, or once an axis; must be
-              given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0)
+              weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size (once, or once for each axis; must
+              be given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0)
               pad_w (0), dilation=d (absent: 1), engine (accepted, without effect, DEFAULT), force_nd_im2col (accepted,
               without effect, false)
     Blobs     w (C, K / group, kh, kw), b (K,) with bias_term
@@ -36,24 +36,14 @@ class DeconvolutionLayer(ConvolutionBase):
     recordable = True
     can_dry_run = True
 
-    def filter_channels(self, C, K, group):  # a filter stamps one channel of x onto all channels of its group of y
-        return C, K // group
-
-    def output_sizes(self, shape):
-        kernel, stride, pad, _ = self.window
-        sizes = tuple(s * (n - 1) + extent - 2 * p for n, s, extent, p in zip(
-            shape[self.axis + 1:], stride, self.window.extents, pad, strict=True))
-        if min(sizes, default=1) < 1:
-            self.fail(f"padding of {pad} leaves nothing of the top: bottom[0] {shape} with kernel {kernel} "
-                      f"and stride {stride} makes sizes of {sizes}")
-        return sizes
+    # `setup` and `reshape` are those of ConvolutionBase, which Convolution has too
 
     def forward(self, bottom, top):
         w = self.blobs[0].data
         for x, y in zip(bottom, top, strict=True):
             images = self.images(y.data)
             kernels.correlate_data_grad(self.images(x.data), w, *self.geometry, images)
-            if len(self.blobs) > 1:
+            if len(self.blobs) > 1:  # the gradient of a convolution has no bias, so b is added afterwards
                 b = self.blobs[1].data
                 kernels.add_bias(images, b, 1, images)
 
@@ -69,6 +59,18 @@ class DeconvolutionLayer(ConvolutionBase):
                 kernels.correlate_weight_grad(dy, self.images(x.data), *self.geometry, dw)
             if asked:
                 kernels.correlate(dy, w, None, *self.geometry, self.images(x.diff))
+
+    def filter_channels(self, C, K, group):  # a filter stamps one channel of x onto all channels of its group of y
+        return C, K // group
+
+    def output_sizes(self, shape):
+        kernel, stride, pad, _ = self.window
+        sizes = tuple(s * (n - 1) + extent - 2 * p for n, s, extent, p in zip(
+            shape[self.axis + 1:], stride, self.window.extents, pad, strict=True))
+        if min(sizes, default=1) < 1:
+            self.fail(f"padding of {pad} leaves nothing of the top: bottom[0] {shape} with kernel {kernel} "
+                      f"and stride {stride} makes sizes of {sizes}")
+        return sizes
 
     def multiply_adds(self, bottom, top):
         return sum(x.count for x in bottom) * self.blobs[0].count_between(1)  # each input is spread by w[c]

@@ -5,6 +5,7 @@ import math
 from minicaffe import kernels
 from minicaffe.layer import Layer, register
 from minicaffe.layers.vision._geometry import conv_sizes, conv_window
+from minicaffe.proto import ConvolutionParameter
 
 
 @register("Im2col")
@@ -19,7 +20,7 @@ class Im2colLayer(Layer):
 
     Bottom    x (N, C, H, W); any number of spatial axes, any axes before the channels
     Top       y (N, C · kh · kw, oh, ow), oh and ow as for Convolution
-    Params    convolution_param: axis (of the channels, 1), kernel_size (once, or once an axis; must be given) or
+    Params    convolution_param: axis (of the channels, 1), kernel_size (once, or once for each axis; must be given) or
               kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0) pad_w (0),
               dilation=d (absent: 1), engine (accepted, without effect, DEFAULT), force_nd_im2col (accepted, without
               effect, false)
@@ -29,6 +30,7 @@ class Im2colLayer(Layer):
     """
 
     message = "convolution_param"
+    param: ConvolutionParameter
     unread = ("num_output", "bias_term", "group", "weight_filler", "bias_filler")
     backward_reads = ()
 
@@ -57,7 +59,7 @@ class Im2colLayer(Layer):
             kernels.col2im(columns, self.window.stride, self.window.pad, self.window.dilation, dx)
 
     def _images(self, x, y):
-        """Pair each image (1, C, H, W) with its columns (C, kh, kw, 1, oh, ow)."""
+        """Return each image (1, C, H, W) together with its columns (C, kh, kw, 1, oh, ow)."""
         images, C = math.prod(x.shape[:self.axis]), x.shape[self.axis]
         return zip(x.reshape(images, 1, *x.shape[self.axis:]),
                    y.reshape(images, C, *self.window.kernel, 1, *self.sizes), strict=True)

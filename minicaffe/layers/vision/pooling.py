@@ -1,10 +1,11 @@
-"""Pooling: shrink images by summing up each window in one number."""
+"""Pooling: shrink images by putting one number in the place of each window."""
 
 import numpy as np
 
 from minicaffe.layer import register
 from minicaffe.layers.vision._geometry import pool_pair, pooled_sizes
 from minicaffe.layers.vision._pooling import PoolingBase
+from minicaffe.proto import PoolingParameter
 
 
 @register("Pooling")
@@ -27,7 +28,7 @@ class PoolingLayer(PoolingBase):
     Bottom    x (N, C, H, W)
     Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode, + 1; with padding, a window that would
               begin beyond H + p is left out;  for MAX also m (N, C, oh, ow) as h·W + w, −1 for none
-    Params    pooling_param: pool (MAX), kernel_size=k (must be given, but for the whole image) or kernel_h
+    Params    pooling_param: pool (MAX), kernel_size=k (must be given, unless the window is the image) or kernel_h
               kernel_w, stride=s (1) or stride_h stride_w, pad=p (0) or pad_h (0) pad_w (0), global_pooling (the window
               is the image, false), round_mode (CEIL), engine (accepted, without effect, DEFAULT)
     In place  no: the top has a shape of its own
@@ -42,6 +43,7 @@ class PoolingLayer(PoolingBase):
     """
 
     message = "pooling_param"
+    param: PoolingParameter
     tops = (1, 2)
     recordable = True
     can_dry_run = True
@@ -50,12 +52,14 @@ class PoolingLayer(PoolingBase):
         p = self.param
         self.kernel = pool_pair(self, "kernel_size", "kernel")
         self.stride, self.pad = pool_pair(self, "stride", "stride"), pool_pair(self, "pad", "pad")
+        # a recording holds calls of kernels alone, not the random draws and not the copy of the mask in `forward`
         self.recordable = len(top) == 1 and p.pool != p.STOCHASTIC
         if len(top) > 1:
             self.check(p.pool == p.MAX, "pool", "must be MAX for a second top, the mask")
         self.check_effect(not p.global_pooling, "round_mode", "global_pooling is true")
         if p.global_pooling:
-            self.check(self.kernel == (0, 0), "global_pooling", f"takes the image for its kernel, not {self.kernel}")
+            self.check(self.kernel == (0, 0), "global_pooling",
+                       f"cannot be set beside the kernel {self.kernel}, because the window is the whole image")
             self.check((self.stride, self.pad) == ((1, 1), (0, 0)), "global_pooling",
                        f"needs stride 1 and pad 0, not {self.stride} and {self.pad}")
             return
@@ -75,7 +79,8 @@ class PoolingLayer(PoolingBase):
         sizes = pooled_sizes(self, shape, self.kernel, self.stride, self.pad, ceil=p.round_mode == p.CEIL)
         for y in top:
             y.reshape(*shape[:2], *sizes)
-        # MAX alone can do without: where nobody asks which pixels won, they need not be written down
+        # backward and the second top need the chosen pixels, and a random draw writes them anyway; without any of
+        # these, writing them down would be wasted time
         needs_index = self.runs_backward or len(top) > 1 or p.pool == p.STOCHASTIC
         self.index = self.scratch(top[0].shape, np.int32) if needs_index else None
 

@@ -1,4 +1,4 @@
-"""Spatial pyramid pooling: as many numbers from an image of any size."""
+"""Spatial pyramid pooling: images of any size become rows of equally many numbers."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,16 @@ import numpy as np
 from minicaffe.layer import register
 from minicaffe.layers.vision._geometry import pooled_sizes
 from minicaffe.layers.vision._pooling import PoolingBase
+from minicaffe.proto import SPPParameter
 
 
 class Level(NamedTuple):
-    """One level's pooling: its window and padding as (height, width), memory for its y and for the pixels it chose."""
+    """The pooling of one level of the pyramid.
+
+    kernel, pad    pairs (height, width); the stride is the kernel
+    y              what the level pools
+    chosen         which pixels it chose, as PoolingBase.pool writes them
+    """
 
     kernel: tuple
     pad: tuple
@@ -41,6 +47,7 @@ class SPPLayer(PoolingBase):
     """
 
     message = "spp_param"
+    param: SPPParameter
 
     def setup(self, bottom, top):
         self.check(self.param.pyramid_height > 0, "pyramid_height", "must be positive")
@@ -59,8 +66,8 @@ class SPPLayer(PoolingBase):
     def forward(self, bottom, top):
         x, end = bottom[0].data, 0
         flat = top[0].data.reshape(len(x), -1)
-        for kernel, pad, y, index in self.levels:
-            self.pool(x, kernel, kernel, pad, y, index)
+        for kernel, pad, y, chosen in self.levels:
+            self.pool(x, kernel, kernel, pad, y, chosen)
             start, end = end, end + y[0].size
             flat[:, start:end] = y.reshape(len(x), -1)
 
@@ -69,17 +76,18 @@ class SPPLayer(PoolingBase):
             return
         x, dx, end = bottom[0].data, bottom[0].diff, 0
         flat = top[0].diff.reshape(len(x), -1)
-        for kernel, pad, y, index in self.levels:
+        for kernel, pad, y, chosen in self.levels:
             start, end = end, end + y[0].size
             dy = np.ascontiguousarray(flat[:, start:end]).reshape(y.shape)
             # the first level overwrites dx, the others are added to it
-            self.pool_grad(x, dy, index, kernel, kernel, pad, dx if start == 0 else self.level_dx)
+            self.pool_grad(x, dy, chosen, kernel, kernel, pad, dx if start == 0 else self.level_dx)
             if start > 0:
                 dx += self.level_dx
 
     def _level(self, shape, bins):
-        """The Level with so many bins a side, for bottoms of this shape."""
-        kernel = tuple(-(-n // bins) for n in shape[2:])
+        """Return the Level with this number of bins along each side, for bottoms of this shape."""
+        kernel = tuple(-(-n // bins) for n in shape[2:])  # n / bins, rounded up
+        # the windows together may be longer than the image: half of what they are too long is padding, rounded up
         pad = tuple((k * bins - n + 1) // 2 for k, n in zip(kernel, shape[2:], strict=True))
         if any(p >= k for p, k in zip(pad, kernel, strict=True)):
             self.check(False, "pyramid_height", f"asks for {bins} x {bins} bins, too many for bottom[0] {shape}: "
