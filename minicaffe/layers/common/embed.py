@@ -67,12 +67,11 @@ class EmbedLayer(Layer):
     def _checked(self, bottom):
         """Return the indices in a bottom as whole numbers, flat; raise a LayerError where one names no row of w."""
         x = bottom.data.reshape(-1)
-        with np.errstate(invalid="ignore"):  # NaN becomes a number out of range, which is refused below
-            index = x.astype(np.intp)  # Caffe: a fraction is cut off
-        wrong = np.flatnonzero((index < 0) | (index >= self.R))
+        # Caffe: a fraction is cut off, so −0.5 is 0. NaN is refused here, before processors differ in its cast
+        wrong = np.flatnonzero(~((x > -1) & (x < self.R)))
         if wrong.size:
             i = int(wrong[0])
             self.fail(f"bottom[0] must hold indices from 0 to {self.R - 1} (input_dim {self.R}), "
                       f"but value {i} of {x.size} is {x[i]:g}",
                       sample=i // bottom.count_between(1))
-        return index
+        return x.astype(np.intp)
