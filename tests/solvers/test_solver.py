@@ -9,7 +9,8 @@ from nets import NET, feed, make
 from minicaffe.errors import ProtoError, SolverError
 from minicaffe.proto import TEST, TRAIN, SolverParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.solvers import Action, definition, get_solver
+from minicaffe.solvers import Action, get_solver
+from minicaffe.solvers.nets import net_to_train, nets_to_test
 from minicaffe.solvers.schedule.report import SmoothedLoss
 
 TESTED = NET % "" + 'layer { name: "only" type: "Silence" bottom: "x" include { phase: TEST stage: "extra" } }'
@@ -73,7 +74,7 @@ def test_the_solvers_state_overrules_the_nets():
     """this test shows the order of precedence: phase by role, then the net's state, then the solver's."""
     param = proto_text.parse(f"""net_param {{ {TESTED} state {{ level: 3 stage: "own" }} }}
         train_state {{ level: 5 }} test_iter: 1 test_interval: 1 test_state {{ stage: "extra" }}""", SolverParameter())
-    train, (test,) = definition.net_to_train(param, ""), definition.nets_to_test(param, "")
+    train, (test,) = net_to_train(param, ""), nets_to_test(param, "")
 
     assert (TRAIN, 5, ["own"]) == (train.state.phase, train.state.level, list(train.state.stage))
     assert (TEST, 3, ["own", "extra"]) == (test.state.phase, test.state.level, list(test.state.stage))
@@ -87,7 +88,7 @@ def test_test_nets_come_in_caffes_order(tmp_path):
         test_iter: 1 test_iter: 2 test_iter: 3 test_interval: 1""", SolverParameter())
 
     assert ["test_net_param", f"test_net file: {file}", "net_param"] == [
-        choice.source for choice in definition.nets_to_test(param, "")]
+        choice.source for choice in nets_to_test(param, "")]
 
 
 @pytest.mark.parametrize(("fields", "words"), [

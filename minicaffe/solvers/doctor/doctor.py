@@ -90,7 +90,7 @@ class Doctor:
             return
         if self.brief and not math.isfinite(self.solver.loss):
             self._watches[0].last_pass()
-        self._norm = self._watches[0].gradients() / self.solver._divisor
+        self._norm = self._watches[0].gradients() / self.solver.divisor
         for loss in self._plateaus:
             if hint := loss.hint():
                 warn(AT, hint)
