@@ -16,7 +16,7 @@ from minicaffe.proto import text as proto_text
 from minicaffe.solvers.fields import place, shown
 from minicaffe.solvers.lr_policy import POLICIES
 
-# what learning rate policies read
+# the fields that learning rate policies read
 SHAPING = ("gamma", "power", "stepsize", "stepvalue", "plateau_patience", "plateau_metric")
 TYPE_FIELDS = ("momentum", "momentum2", "delta", "rms_decay")  # what solver types read
 RIVALS = {"max_iter": ("max_epoch",), "max_epoch": ("max_iter",), "test_iter_auto": ("test_iter",),
@@ -26,7 +26,7 @@ OLD_TYPES = {SolverParameter.SGD: "SGD", SolverParameter.NESTEROV: "Nesterov", S
 
 
 def read_solver(path: str) -> Any:
-    """The SolverParameter of a prototxt or YAML file, with the deprecated `solver_type` upgraded and a prefix set."""
+    """Read a prototxt or YAML file, turn the deprecated `solver_type` into `type`, and complete snapshot_prefix."""
     with _auto_pointed_out():
         param = prototxt.read(path, SolverParameter())
     return with_snapshot_prefix(with_type(param, path), path)
@@ -34,7 +34,7 @@ def read_solver(path: str) -> Any:
 
 @contextmanager
 def _auto_pointed_out() -> Iterator[None]:
-    """Name test_iter_auto to who writes test_iter: auto."""
+    """Add a hint to the error of a user who writes test_iter: auto, which is a field of its own."""
     try:
         yield
     except ProtoError as error:
@@ -44,7 +44,7 @@ def _auto_pointed_out() -> Iterator[None]:
 
 
 def with_type(param: Any, path: str = "") -> Any:
-    """A copy whose `type` says what the deprecated enum `solver_type` said."""
+    """A copy of the solver in which `type` says what the deprecated enum `solver_type` said."""
     new = SolverParameter()
     new.CopyFrom(param)
     if not param.HasField("solver_type"):
@@ -59,12 +59,16 @@ def with_type(param: Any, path: str = "") -> Any:
 
 
 def with_snapshot_prefix(param: Any, path: str) -> Any:
-    """A copy with snapshot_prefix completed: without one the solver's path, in a folder the solver's name."""
+    """A copy of the solver with a complete snapshot_prefix.
+
+    Where none is given, it is the path of the solver's file without its ending. Where it names a folder, the name of
+    that file is added.
+    """
     new = SolverParameter()
     new.CopyFrom(param)
     try:
         path.encode()
-    except UnicodeEncodeError:  # a field of a prototxt cannot hold it
+    except UnicodeEncodeError:  # a string field of a message holds UTF-8 only
         if not param.HasField("snapshot_prefix") or Path(param.snapshot_prefix).is_dir():
             raise SolverError("snapshot_prefix follows from the path of the solver, which is not UTF-8", where=path,
                               hint="write a snapshot_prefix into the solver") from None
@@ -87,10 +91,10 @@ def unread_fields(param: Any, type_reads: tuple[str, ...]) -> list[str]:
 
 
 def override(param: Any, text: str) -> Iterator[str]:
-    """Set fields as 'base_lr=0.001,max_iter=2000' says; what changes, a line for each field.
+    """Set fields as a text such as 'base_lr=0.001,max_iter=2000' says. Yield a line about each change.
 
-    A field that is given twice is repeated (stepvalue=100,stepvalue=200). SolverError for what is no assignment,
-    ProtoError for a field or a value that a SolverParameter has not.
+    A field that is given twice becomes a repeated field (stepvalue=100,stepvalue=200).
+    Raise SolverError for a part that is no assignment, ProtoError for a field or a value that a solver cannot have.
     """
     given: dict[str, list[str]] = {}
     for part in _parts(text):
@@ -115,9 +119,10 @@ def override(param: Any, text: str) -> Iterator[str]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """A text cut at its commas, but not within braces, brackets, or the quotes of a value."""
+    """The parts of a text between commas. A comma within braces, brackets or the quotes of a value does not count."""
     part, depth, quote = "", 0, ""
     for char in text:
+        # a quote or a brace counts only where a value begins: in snapshot_prefix=it's it is an ordinary character
         in_value = depth > 0 or part.rstrip().endswith("=")
         if quote:
             quote = "" if char == quote and not part.endswith("\\") else quote
@@ -136,5 +141,5 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def fields(param: Any) -> dict[str, str]:
-    """The fields that are set, nets and states left out, as `shown`."""
+    """The fields that are set, by name, as `shown`; without nets and states, which are messages."""
     return {field.name: shown(param, field.name) for field, _ in param.ListFields() if not field.message_type}

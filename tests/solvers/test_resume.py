@@ -416,7 +416,7 @@ def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wron
         path.write_bytes(b"minicaffe resume %d %08x\n%s\n" % (version, zlib.crc32(line), line))
     solver = feed(make(f'momentum: 0.9 snapshot_prefix: "{tmp_path}/s"'))
     before, draws = [blob.data.copy() for blob in solver.net.params["ip"]], rng.state()
-    with pytest.raises(DataError, match=r"s_iter_2\.resume: this record of a snapshot .*\n  hint: ") as error:
+    with pytest.raises(DataError, match=r"s_iter_2\.resume: this resume file .*\n  hint: ") as error:
         solver.restore(str(tmp_path / "s_iter_2.solverstate"))
 
     assert len(str(error.value)) < 500 + 3 * len(str(path))
