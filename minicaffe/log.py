@@ -154,6 +154,18 @@ class At:
     WINDOW_SHAPE = "window_data_layer.cpp:170"
     WINDOW_SCALE = "window_data_layer.cpp:243"
 
+    # minicaffe's own events: each has the place of that event of Caffe's which stands nearest to it in a log
+    DEVICE_IGNORED = TRAIN_FLAGS
+    RUN_LOCK = RESUMING
+    RUN_FOLDER = TRAINING_BEGINS
+    FIELD_WARNING = SOLVER_BEGINS
+    EPOCHS = SOLVER_BEGINS
+    DOCTOR = ITERATION
+    TEST_SIZE = TESTING
+    BEST_SNAPSHOT = SNAPSHOT_BINARY
+    PLATEAU_STEP = LR_STEP
+    DATA_ADVANCED = HISTORY_RESTORED
+
 
 def visible(text: str) -> str:
     """A message as it may be printed: control characters become escapes such as \\x1b; line ends and tabs stay."""

@@ -77,7 +77,7 @@ def warn_of_devices(p: Any, where: str = "", flag: str = "") -> None:
         at = "" if flag else place(p, first, where)
         words = f"{' and '.join(asked)} {'are' if asked[1:] else 'is'} set, but minicaffe computes on the CPU: " \
                 "training goes on there"
-        warn(At.TRAIN_FLAGS, f"{at}: {words}" if at else words)
+        warn(At.DEVICE_IGNORED, f"{at}: {words}" if at else words)
 
 
 def forget_devices(p: Any) -> None:

@@ -33,7 +33,7 @@ def warn_unless(holds: bool, param: Any, field: str, words: str, where: str = ""
     """Warn, unless `holds`, of what a field's value leads to: 'solver.prototxt:7: gamma WORDS'."""
     if not holds:
         at = place(param, field, where)
-        warn(At.SOLVER_BEGINS, f"{at}: {field} {words}" if at else f"{field} {words}")
+        warn(At.FIELD_WARNING, f"{at}: {field} {words}" if at else f"{field} {words}")
 
 
 def value_in_words(param: Any, field: str) -> str:

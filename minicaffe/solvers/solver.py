@@ -387,7 +387,7 @@ class Solver:
         self._plateau.take(value, self.iter)
         if self._plateau.exhausted:
             self._plateau.stale, self.current_step = 0, self.current_step + 1
-            log(At.LR_STEP, f"Plateau Status: Iteration {self.iter}, step = {self.current_step}")
+            log(At.PLATEAU_STEP, f"Plateau Status: Iteration {self.iter}, step = {self.current_step}")
 
     def _stops_early(self) -> bool:
         """Whether the patience of early_stop has run out; then the training is stopped."""

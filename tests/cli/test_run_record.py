@@ -108,7 +108,7 @@ def test_the_facts_repeat_the_training(folder):
 
 
 def test_data_have_a_fingerprint(folder):
-    """this test shows that another record, a longer database and another file change what run.yaml says."""
+    """Another record, a longer database and another file change what run.yaml says."""
     needs("lmdb")
     from minicaffe.data.lmdb import write_lmdb
     from minicaffe.proto import Datum
@@ -298,7 +298,7 @@ def test_a_folder_that_refuses_is_one_error_before_the_first_iteration(folder, c
     assert 1 == train()
     said = capsys.readouterr().err
     assert "Iteration 0" not in said
-    assert f"minicaffe: error: cannot write the record of this training to out/s.run: {reason}" in said
+    assert f"minicaffe: error: cannot write the run folder of this training, out/s.run: {reason}" in said
     assert "pass --no-record" in said
     assert 0 == train("--no-record")
 

@@ -38,7 +38,7 @@ def solver_of(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_solvers_follow_caffe(case):
-    """this test shows that twelve updates give Caffe's weights and losses."""
+    """Twelve updates give Caffe's weights and losses."""
     solver = solver_of(case)
     for key, values in VECTORS.items():
         if key.startswith(f"{case}|param|"):
@@ -50,7 +50,7 @@ def test_solvers_follow_caffe(case):
 @pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
 @pytest.mark.parametrize("case", CASES)
 def test_solvers_go_on_from_caffes_snapshots(case, tail, tmp_path):
-    """this test shows that a state finds its weights beside it and the updates go on as Caffe's did."""
+    """A state finds its weights beside it and the updates go on as Caffe's did."""
     if tail:
         needs("h5py")
     for path in FOLDER.glob(f"{case}_iter_6.*"):

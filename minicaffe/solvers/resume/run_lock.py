@@ -25,7 +25,6 @@ from minicaffe import system
 from minicaffe.errors import SolverError, out_of_memory
 from minicaffe.log import At, log, warn
 
-AT = At.RESUMING
 LOOK_AGAIN = 0.2  # seconds between two attempts to take a lock that another process holds
 # With these errors no snapshot can be written either, so that the snapshot, where one is wanted, raises its own error.
 NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
@@ -84,8 +83,9 @@ def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:
         # a file that exists and may not be opened is perhaps another user's: then snapshots could be written over
         if error.errno not in NOT_WRITABLE or os.path.lexists(path):
             _lockless.add(path)
-            warn(AT, f"{path} cannot be locked ({error.strerror or error}), so nothing keeps a second training from "
-                     f"writing over the snapshots of this one, {prefix}_iter_*; the training goes on")
+            warn(At.RUN_LOCK, f"{path} cannot be locked ({error.strerror or error}), so nothing keeps a second "
+                              f"training from writing over the snapshots of this one, {prefix}_iter_*; "
+                              "the training goes on")
         return None
     lock = _held[_number(path)] = _Lock(descriptor, path)
     return lock
@@ -127,8 +127,8 @@ def _take(path: str, prefix: str, wait: float, where: str) -> int:
                               hint="wait until it has ended, stop it, or choose another snapshot_prefix; "
                                    "minicaffe train --wait SECONDS waits")
         if who != told:
-            log(AT, f"Waiting up to {left:.3g} seconds for another training that writes the snapshots of {prefix}: "
-                    f"{who}")
+            log(At.RUN_LOCK, f"Waiting up to {left:.3g} seconds for another training that writes the snapshots of "
+                             f"{prefix}: {who}")
             told = who
         time.sleep(min(LOOK_AGAIN, left))
 

@@ -99,7 +99,7 @@ def write_best(solver: Solver) -> None:
     else:
         model = _write(solver, resume_file.capture(solver))
     best = keep.name_best(model, _base(solver))
-    log(At.SNAPSHOT_BINARY, f"{model} is the best so far, and {best} too")
+    log(At.BEST_SNAPSHOT, f"{model} is the best so far, and {best} too")
     _remove_surplus(solver)  # the former best; only now, because its successor is on the disk
 
 
@@ -218,7 +218,7 @@ def _advance_data(solver: Solver) -> None:
     for source in filter(None, map(source_of, solver.net.layers)):
         if source.batch_size and source.cursor is not None and not source.random_start:
             source.cursor = solver.iter * solver.param.iter_size * source.batch_size
-            log(At.HISTORY_RESTORED, f"Data layer {source.name} goes on after {source.cursor} samples")
+            log(At.DATA_ADVANCED, f"Data layer {source.name} goes on after {source.cursor} samples")
 
 
 def _copy_weights(solver: Solver, model: str, path: str) -> None:

@@ -30,7 +30,7 @@ def updates(net: Net, epochs: int, iter_size: int, where: str) -> int:
     """The number of updates in so many epochs. Raise SolverError where no data layer knows the size of its source."""
     reader = _first(net, "max_epoch", "max_iter", where)
     count = -(-epochs * reader.size // (reader.batch * iter_size))
-    log(At.SOLVER_BEGINS, f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "
+    log(At.EPOCHS, f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "
                           f"{reader.layer.name}, {reader.batch * iter_size} an update")
     return count
 
@@ -48,9 +48,9 @@ def whole_test(net: Net, number: int, where: str) -> int:
         reader.layer.whole_epochs = True
     elif rest:
         last = f"the last one filled up with {reader.batch - rest} samples that count twice"
-        warn(At.TESTING, f"test net #{number}: {reader.size} samples are no multiple of the batch "
+        warn(At.TEST_SIZE, f"test net #{number}: {reader.size} samples are no multiple of the batch "
                          f"{reader.batch}, and the net cannot run on a smaller batch: {last}")
-    log(At.TESTING, f"Test net #{number}: {reader.size} samples in {count} batches of {reader.batch}, {last}")
+    log(At.TEST_SIZE, f"Test net #{number}: {reader.size} samples in {count} batches of {reader.batch}, {last}")
     return count
 
 
