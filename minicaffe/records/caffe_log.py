@@ -93,11 +93,23 @@ class _Log:
 
     def take(self, said: str, level: str) -> Iterator[Event]:
         """The events that a line completes. Outputs are kept until another line shows that there are no more."""
+        yield from self._numbers(said)
+        if rate := _RATE.search(said):
+            yield from self._reach(int(rate[1]))
+            yield {"event": "train", "iteration": self.iteration, "rate": _float(rate[2])}
+        yield from self._failure(said, level)
+        if _BEGINS.search(said):
+            self.begins = self.has_beginnings = True
+        self.resumes = self.resumes or bool(_RESUMES.search(said))
+
+    def _numbers(self, said: str) -> Iterator[Event]:
+        """The events of a line with a loss or a test result. The first pattern that fits counts."""
         if output := _OUTPUT.search(said):
+            # "Train net output" lines count only behind a loss, "Test net output" lines only within a test
             if output[1] == self.of.get("event", "").capitalize():
                 self._outputs[int(output[2])] = output[3], _float(output[4])
         elif score := _SCORE.search(said):
-            if self.of.get("event") != "test":
+            if self.of.get("event") != "test":  # old versions do not always say that a test begins
                 yield from self.outputs()
                 self.of = {"event": "test", "iteration": max(self.iteration, 0), "net": 0}
             self._outputs[int(score[1])] = f"score #{score[1]}", _float(score[2])
@@ -113,17 +125,14 @@ class _Log:
             yield from self._reach(int(loss[1]))
             self.of = {"event": "train", "iteration": self.iteration}
             yield {**self.of, "loss": _float(loss[2])}
-        if rate := _RATE.search(said):
-            yield from self._reach(int(rate[1]))
-            yield {"event": "train", "iteration": self.iteration, "rate": _float(rate[2])}
+
+    def _failure(self, said: str, level: str) -> Iterator[Event]:
+        """An end event where a line is an error or a fatal signal."""
         broken = _BREAKS_OFF.search(said)
         if broken or level in ("E", "F"):
             yield from self.outputs()
             words = broken[1] or broken[2] if broken else said.strip()
             yield {"event": "end", "iteration": self.iteration, "reason": "error", "message": words}
-        if _BEGINS.search(said):
-            self.begins = self.has_beginnings = True
-        self.resumes = self.resumes or bool(_RESUMES.search(said))
 
     def outputs(self) -> Iterator[Event]:
         """The outputs that were read since the last call, as one event."""

@@ -104,15 +104,7 @@ def _take(path: str, prefix: str, wait: float, where: str) -> int:
     """Open the file, lock it, and write into it who holds it. Return the descriptor."""
     end, told = time.monotonic() + wait, ""
     while True:
-        descriptor = _open(path)
-        try:
-            locked = system.try_lock(descriptor)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno in system.NO_LOCKS:  # so no other process can have locked it, and it may be removed
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
-            raise
+        descriptor, locked = _try(path)
         if locked and system.is_file_at(descriptor, path):
             _sign(descriptor)
             return descriptor
@@ -131,6 +123,19 @@ def _take(path: str, prefix: str, wait: float, where: str) -> int:
                              f"{prefix}: {who}")
             told = who
         time.sleep(min(LOOK_AGAIN, left))
+
+
+def _try(path: str) -> tuple[int, bool]:
+    """Open the file and try to lock it. Return the descriptor, and whether the file is now locked."""
+    descriptor = _open(path)
+    try:
+        return descriptor, system.try_lock(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in system.NO_LOCKS:  # so no other process can have locked it, and it may be removed
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        raise
 
 
 def _open(path: str) -> int:
