@@ -53,6 +53,12 @@ class Loss(LossLayer):
         bottom[0].diff.fill(float(top[0].diff))
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The doctor saves a failed pass in the current folder where no snapshot_prefix says otherwise."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def known(monkeypatch):
     """Register a subclass of a base under a type's name, for one test alone."""
