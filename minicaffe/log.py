@@ -56,6 +56,10 @@ class At:
     SOLVER_BEGINS = "solver.cpp:45"
     SOLVER_DONE = "solver.cpp:57"
     FINETUNING = "solver.cpp:72"
+    TRAIN_NET_PARAM = "solver.cpp:88"
+    TRAIN_NET_FILE = "solver.cpp:92"
+    NET_PARAM = "solver.cpp:97"
+    NET_FILE = "solver.cpp:102"
     TEST_NET = "solver.cpp:190"
     ITERATION = "solver.cpp:239"
     TRAIN_OUTPUT = "solver.cpp:258"
@@ -150,6 +154,18 @@ class At:
     WINDOW_IMAGES = "window_data_layer.cpp:147"
     WINDOW_SHAPE = "window_data_layer.cpp:170"
     WINDOW_SCALE = "window_data_layer.cpp:243"
+
+    # minicaffe's own events: each has the place of that event of Caffe's which stands nearest to it in a log
+    DEVICE_IGNORED = TRAIN_FLAGS
+    RUN_LOCK = RESUMING
+    RUN_FOLDER = TRAINING_BEGINS
+    FIELD_WARNING = SOLVER_BEGINS
+    EPOCHS = SOLVER_BEGINS
+    DOCTOR = ITERATION
+    TEST_SIZE = TESTING
+    BEST_SNAPSHOT = SNAPSHOT_BINARY
+    PLATEAU_STEP = LR_STEP
+    DATA_ADVANCED = HISTORY_RESTORED
 
 
 def visible(text: str) -> str:

@@ -31,6 +31,15 @@ class DataSource(Layer):
     whole_epochs    False at first. A test that sees each sample once sets it to True: then the last batch of an epoch
                     ends with the epoch, and is smaller if need be. None where all batches must be full
 
+    A training's run.yaml names what each data layer reads, with a checksum. It goes by these attributes:
+
+    source_path     the file or the folder that the samples come from. By default it is the field `source` of the
+                    layer's message; a layer that has neither is not in run.yaml
+    source_files    the files of samples that `source_path` names, where it is a list: the checksum covers them, too
+    one_sample_per_file     whether each of these files is a single sample. Such a list may be very long, so the
+                    checksum covers the first and the last of its files only
+    source_records  a data.Source where `source_path` is a database: the checksum covers its first and last records
+
     A snapshot keeps the cursor. A layer whose next batch depends on more, such as the seed of a shuffle, also writes
     `resume_state` and `resume_from`, so that a resumed training sees the same batches as one that was never stopped.
 
@@ -58,6 +67,10 @@ class DataSource(Layer):
     cursor: int | None = None
     random_start: bool = False
     whole_epochs: bool | None = None
+    source_path: str = ""
+    source_files: Sequence[str] = ()
+    one_sample_per_file: bool = False
+    source_records: Any = None  # typed Any, because this package may not import data
 
     def resume_state(self) -> dict[str, Any]:
         """The cursor, where there is one. A layer whose next batch depends on more adds that."""

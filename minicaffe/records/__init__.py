@@ -1,1 +1,1 @@
-"""What a training leaves behind, and how it is drawn: its log, its facts, curves, pictures, TensorBoard files."""
+"""The files that a training leaves in its run folder, and how they are read and drawn; also TensorBoard's files."""

@@ -1,13 +1,13 @@
-"""Text logs of the whole Caffe family, read as the events of a run record.
+"""Reads text logs of all versions of Caffe as the events that log.jsonl holds.
 
     BVLC's of all years     I1128 11:26:34.448113 30268 solver.cpp:239] Iteration 50 (9 iter/s, 5s/50 iters), loss = 0.8
                             I1203 solver.cpp:111] Test score #0: 0.9785
     NVIDIA's                Iteration 50 (592.5 iter/s, 0.17s/100 iter), 0.2/10ep, loss = 0.8
                             Iteration 50, lr = 0.01, m = 0.9, wd = 0.0005, gs = 1
-    what stands around      the names and times that docker, kubectl and journald put before each line, their JSON,
-                            colours, line ends of all systems, UTF-16 of PowerShell
+    around these            the names and times that docker, kubectl and journald put before each line, their JSON,
+                            colours, the line ends of all systems, UTF-16 of PowerShell
 
-Whatever stands before Caffe's own words in a line is skipped, and so are lines of other programs.
+What stands before Caffe's own words in a line is skipped. So are the lines of other programs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 
 Event = dict[str, Any]
 
-LONGEST = 2000  # characters of a line that are read: real lines are shorter, and a hostile one then costs little
+LONGEST = 2000  # so many characters of a line are read: real lines are shorter, and a hostile one costs little time
 
-_END = re.compile(rb"\x00?[\r\n][\x00\r\n]*|\x00{3,}")  # zeros alone are what a loss of power leaves
+_END = re.compile(rb"\x00?[\r\n][\x00\r\n]*|\x00{3,}")  # a loss of power may leave a stretch of zero bytes
 _COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 _NUMBER = r"([-+]?(?:\d|\.\d|nan|NaN|NAN|inf|Inf|INF)[^\s,;)]*)"
 _HEAD = re.compile(r"\b([IWEF])\d{4}(?:\d{4})? (?:\d\d:\d\d:\d\d\S* +\d+ +)?\S+:\d+ ?\]")
@@ -39,7 +39,7 @@ _BREAKS_OFF = re.compile(r"\bminicaffe: error: (.*)|\*\*\* (SIG[A-Z]+\b.*)")
 
 
 def lines(data: bytes) -> Iterator[str]:
-    """The lines of a log as text, whatever wrote it."""
+    """The lines of a log as text, in whatever encoding they are."""
     if data[:2] == b"\xfe\xff" or (data[:1] == b"\0" and data[1:2] > b"\0"):  # UTF-16, the high byte first
         data = data.decode("utf-16-be", "replace").encode("utf-16-le", "surrogatepass")
     for line in _END.split(data):
@@ -49,7 +49,7 @@ def lines(data: bytes) -> Iterator[str]:
 
 
 def _decoded(line: bytes) -> str:
-    """A line in UTF-8 or in UTF-16, the low byte first; a file may go on in another encoding than it began in."""
+    """Decode a line of UTF-8, or of UTF-16 with the low byte first. The encoding may change within a file."""
     line = line.removeprefix(b"\xff\xfe")
     if b"\0" not in line:
         return line.decode("utf-8", "replace").lstrip("\ufeff")
@@ -57,7 +57,7 @@ def _decoded(line: bytes) -> str:
 
 
 def _unwrapped(line: str) -> str:
-    """The message in a line that a container or journald wrote as a JSON object; other lines as they are."""
+    """The message in a line that docker or journald wrote as a JSON object; any other line as it is."""
     if line.startswith("{"):
         try:
             found = json.loads(line)
@@ -70,10 +70,9 @@ def _unwrapped(line: str) -> str:
 
 
 def events(text: Iterator[str]) -> Iterator[Event]:
-    """What a text log tells: start, train, test and end, with the keys of log.jsonl; a rate stands alone.
+    """The events in a text log, with the keys of log.jsonl; a learning rate is an event of its own.
 
-    Another training begins where a line says so. Where a log holds nothing but its iterations, it begins where they
-    come back to 0.
+    A new training begins where a line says so. In a log that has only iterations, it begins where they go back to 0.
     """
     log = _Log()
     for line in text:
@@ -84,21 +83,33 @@ def events(text: Iterator[str]) -> Iterator[Event]:
 
 
 class _Log:
-    """Where in a log the reader stands."""
+    """What has been read of a log so far, as far as it matters to the lines that follow."""
 
     def __init__(self) -> None:
         self.iteration = -1
         self.begins = self.resumes = self.has_beginnings = False
-        self.of: Event = {}  # what the outputs that come belong to
+        self.of: Event = {}  # the event to which the next outputs belong
         self._outputs: dict[int, tuple[str, float]] = {}
 
     def take(self, said: str, level: str) -> Iterator[Event]:
-        """The events that one line brings, or ends."""
+        """The events that a line completes. Outputs are kept until another line shows that there are no more."""
+        yield from self._numbers(said)
+        if rate := _RATE.search(said):
+            yield from self._reach(int(rate[1]))
+            yield {"event": "train", "iteration": self.iteration, "rate": _float(rate[2])}
+        yield from self._failure(said, level)
+        if _BEGINS.search(said):
+            self.begins = self.has_beginnings = True
+        self.resumes = self.resumes or bool(_RESUMES.search(said))
+
+    def _numbers(self, said: str) -> Iterator[Event]:
+        """The events of a line with a loss or a test result. The first pattern that fits counts."""
         if output := _OUTPUT.search(said):
+            # "Train net output" lines count only behind a loss, "Test net output" lines only within a test
             if output[1] == self.of.get("event", "").capitalize():
                 self._outputs[int(output[2])] = output[3], _float(output[4])
         elif score := _SCORE.search(said):
-            if self.of.get("event") != "test":
+            if self.of.get("event") != "test":  # old versions do not always say that a test begins
                 yield from self.outputs()
                 self.of = {"event": "test", "iteration": max(self.iteration, 0), "net": 0}
             self._outputs[int(score[1])] = f"score #{score[1]}", _float(score[2])
@@ -114,20 +125,17 @@ class _Log:
             yield from self._reach(int(loss[1]))
             self.of = {"event": "train", "iteration": self.iteration}
             yield {**self.of, "loss": _float(loss[2])}
-        if rate := _RATE.search(said):
-            yield from self._reach(int(rate[1]))
-            yield {"event": "train", "iteration": self.iteration, "rate": _float(rate[2])}
+
+    def _failure(self, said: str, level: str) -> Iterator[Event]:
+        """An end event where a line is an error or a fatal signal."""
         broken = _BREAKS_OFF.search(said)
         if broken or level in ("E", "F"):
             yield from self.outputs()
             words = broken[1] or broken[2] if broken else said.strip()
             yield {"event": "end", "iteration": self.iteration, "reason": "error", "message": words}
-        if _BEGINS.search(said):
-            self.begins = self.has_beginnings = True
-        self.resumes = self.resumes or bool(_RESUMES.search(said))
 
     def outputs(self) -> Iterator[Event]:
-        """The outputs that were read since the last time, as one event."""
+        """The outputs that were read since the last call, as one event."""
         if self._outputs:
             named: dict[str, list[float]] = {}
             for _, (name, value) in sorted(self._outputs.items()):
@@ -136,7 +144,7 @@ class _Log:
         self._outputs = {}
 
     def _reach(self, iteration: int) -> Iterator[Event]:
-        """Note the iteration of a line; where it belongs to another training, a start event comes first."""
+        """Note the iteration of a line. Where it belongs to another training, give a start event first."""
         another = self.begins and not self.resumes
         if not self.has_beginnings:
             another = iteration == 0 < self.iteration
@@ -147,7 +155,7 @@ class _Log:
 
 
 def _float(text: str) -> float:
-    """The number; also infinity and NaN as Windows writes them, such as 1.#INF."""
+    """The number in a text; also infinity and NaN as Windows writes them, such as 1.#INF."""
     try:
         return float(text)
     except ValueError:

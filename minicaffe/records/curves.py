@@ -1,4 +1,4 @@
-"""Curves of one or several runs in one picture: a panel for each loss, for each other output, and for the rate."""
+"""Draws the curves of one or several runs: a panel for each loss, each other output, and the learning rate."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from minicaffe.records import picture
 from minicaffe.records.run_log import TOTAL, Curve, Run
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-DASHES = ("-", "--", "-.", ":")  # equal curves of two runs stay visible
+DASHES = ("-", "--", "-.", ":")  # so that of two runs with equal curves both are seen
 FORMATS = (".png", ".svg")
 MOST_PANELS = 12
-WIDE_RANGE = 50  # times: from here on a logarithmic axis shows more
-SMALLEST, LARGEST = 1e-150, 1e150  # that are drawn: beyond all float32, and short of where ticks overflow
+WIDE_RANGE = 50  # where the largest value is so many times the smallest, a logarithmic axis shows more
+SMALLEST, LARGEST = 1e-150, 1e150  # the range that is drawn: wider than float32, and without overflow in the ticks
 RATE = "learning rate"
 GREY = "#555555"
 
 
 def draw(path: str | Path, runs: Sequence[Run]) -> int:
-    """Write the picture as PNG or SVG, as the name says; how many curves have no place in it.
+    """Write the picture as PNG or SVG, as the name says. Return the number of panels that have no room in it.
 
-    EngineError without matplotlib.
+    Raise EngineError without matplotlib.
     """
     form = Path(path).suffix.lower()
     if form not in FORMATS:
@@ -48,7 +48,7 @@ def draw(path: str | Path, runs: Sequence[Run]) -> int:
     whole = io.BytesIO()
     undated = {"Date": None} if form == ".svg" else None
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a name in letters that the font does not have
+        warnings.filterwarnings("ignore", "Glyph")  # the font may lack a letter of a name, which is then a box
         if len(runs) > 1:
             _legend_below(figure, axes[0], runs, 5 * columns)
         figure.savefig(whole, format=form[1:], dpi=110, pad_inches=0.2, bbox_inches="tight", metadata=undated)
@@ -57,7 +57,7 @@ def draw(path: str | Path, runs: Sequence[Run]) -> int:
 
 
 def panels(runs: Sequence[Run]) -> list[str]:
-    """What is drawn: every loss, every other number that a net put out, and the learning rate where it changes."""
+    """The names of the panels: every loss, every other output, and the learning rate where it changes."""
     names = dict.fromkeys(name for run in runs for curves in (run.test, run.train) for name in curves)
     ordered = sorted(names, key=lambda name: (name != TOTAL, name != "loss", "loss" not in name))
     rates = {value for run in runs for _, value in run.rate}
@@ -65,7 +65,7 @@ def panels(runs: Sequence[Run]) -> list[str]:
 
 
 def without_repeats(runs: Sequence[Run]) -> list[Run]:
-    """The runs without their total loss, where every run has one loss alone, which the total only repeats."""
+    """The runs without their total loss, where each run has a single loss, so that the total is the same curve."""
     same = [_repeated(run) for run in runs]
     if not any(same) or not all(name or TOTAL not in run.train for run, name in zip(runs, same, strict=True)):
         return list(runs)
@@ -83,22 +83,23 @@ def _repeated(run: Run) -> str:
 
 
 def _repeats(total: Curve, curve: Curve) -> bool:
-    """Whether the total has all points of a curve, and at most one more: Caffe shows no outputs at the very end."""
+    """Whether the total is the same curve. It may have one more point: at the very end Caffe displays no outputs."""
     known = dict(total)
     return len(total) - 1 <= len(curve) > 0 and all(
+        # y != y: both are NaN. 1e-4: a log has six digits
         math.isclose(known.get(x, math.nan), y, rel_tol=1e-4) or (y != y and known.get(x) != known.get(x))
         for x, y in curve)
 
 
 def _merged(curves: dict[str, Curve], name: str) -> dict[str, Curve]:
-    """The curves with the total in the place of the output that it repeats."""
+    """The curves with the total in place of the output of which it is a repetition."""
     if not name or TOTAL not in curves:
         return curves
     return {other: curves[TOTAL] if other == name else curve for other, curve in curves.items() if other != TOTAL}
 
 
 def text(name: str) -> str:
-    """A name as a picture shows it: on one line, and cut where it is very long."""
+    """A name as a picture shows it: on one line, and shortened in the middle where it is very long."""
     shown = one_line(name)
     return shown if len(shown) <= 45 else shown[:28] + "…" + shown[-16:]
 
@@ -135,7 +136,7 @@ def _style(run: int) -> dict[str, str]:
 
 
 def _line(axes: Any, curve: Curve, **style: Any) -> None:
-    """Draw a curve; a number that is not finite leaves a gap, and a point between two gaps becomes a dot."""
+    """Draw a curve. A number that is not finite leaves a gap; a single point between two gaps is drawn as a dot."""
     if not curve:
         return
     heights = [_height(y) for _, y in curve]
@@ -147,32 +148,32 @@ def _line(axes: Any, curve: Curve, **style: Any) -> None:
 
 
 def _height(value: float) -> float:
-    """A number as axes can show it."""
+    """A number that an axis can show."""
     if not math.isfinite(value):
         return math.nan
     return math.copysign(max(SMALLEST, min(abs(value), LARGEST)), value) if value else 0.0
 
 
 def _goes_on(heights: Sequence[float], i: int) -> bool:
-    """Whether a line leads from point i to the next one."""
+    """Whether point i and the next one are joined by a line."""
     return 0 <= i < len(heights) - 1 and math.isfinite(heights[i]) and math.isfinite(heights[i + 1])
 
 
 def _legend_below(figure: Any, axes: Any, runs: Sequence[Run], inches: float) -> None:
-    """One legend for all panels, beneath them, where it hides no curve; the picture grows by its height."""
-    entries = list(_entries(axes, runs))
-    longest = max(len(label) for _, label in entries)
-    legend = figure.legend([line for line, _ in entries], ["run"] * len(entries), loc="outside lower center",
+    """Add one legend for all panels below them, where it hides no curve, and make the picture higher to hold it."""
+    labelled = list(_legend_lines(axes, runs))
+    longest = max(len(label) for _, label in labelled)
+    legend = figure.legend([line for line, _ in labelled], ["run"] * len(labelled), loc="outside lower center",
                            ncols=max(1, min(5, int(inches * 13 / (longest + 8)))), fontsize=8)
-    for shown, (_, label) in zip(legend.get_texts(), entries, strict=True):
+    for shown, (_, label) in zip(legend.get_texts(), labelled, strict=True):
         shown.set_parse_math(False)
-        shown.set_text(label)  # not above: there matplotlib leaves out labels that begin with an underscore
+        shown.set_text(label)  # only here, because figure.legend leaves out labels that begin with an underscore
     height = legend.get_window_extent(figure.canvas.get_renderer()).height / figure.dpi
     figure.set_figheight(figure.get_figheight() + height)
 
 
-def _entries(axes: Any, runs: Sequence[Run]) -> Iterator[tuple[Any, str]]:
-    """A line and a name for each run, then how train and test are told apart."""
+def _legend_lines(axes: Any, runs: Sequence[Run]) -> Iterator[tuple[Any, str]]:
+    """The lines of the legend with their labels: one for each run, then one each for train and test."""
     for i, run in enumerate(runs):
         failed = f" (failed at {run.failure[0]})" if run.failure else ""
         yield axes.plot([], [], **_style(i))[0], text(run.name) + failed

@@ -15,38 +15,38 @@ import numpy as np
 import yaml
 
 from minicaffe import __version__, kernels, plugins, rng
-from minicaffe.data import open_source
-from minicaffe.data.hdf5 import read_paths
-from minicaffe.data.images import read_entries
-from minicaffe.data.windows import read_window_file
 from minicaffe.errors import MinicaffeError
 from minicaffe.io.files import replace_file
-from minicaffe.layer import source_of
+from minicaffe.layer import DataSource, source_of
 from minicaffe.log import visible
 from minicaffe.net import Net
-from minicaffe.proto import DataParameter, text
+from minicaffe.proto import text
 from minicaffe.solvers.schedule import epochs
 from minicaffe.system import read_at
 
 PACKAGES = ("numpy", "protobuf", "numba", "lmdb", "h5py", "opencv-python-headless")
-SOME = 50  # records of a database, and images of a list, that are hashed at each end
-WHOLE = 1 << 26  # bytes that are hashed of a source's files; of longer ones the beginning and the end
+# A checksum of all data could take longer than the training, and other data nearly always differ in these parts.
+SOME = 50  # the number of records of a database, or images of a list, that are hashed at each end
+WHOLE = 1 << 26  # the number of bytes that are hashed of one source; of more, the beginning and the end
 
 
 def write(path: Path, solver: Any) -> None:
-    """Write the facts; those that stood there, of the training that is gone on with, stay under `earlier`."""
+    """Write the facts of a training that begins or is resumed.
+
+    Where it is resumed, the facts of its earlier parts stay in the file, under `earlier`.
+    """
     facts = describe(solver)
     before = _read(path)
     if before:
         facts["earlier"] = [*before.pop("earlier", []), before]
     content = _yaml(facts, letters=True)
-    if visible(content) != content:  # a name with what would reorder or recolour what a terminal shows
+    if visible(content) != content:  # a name holds characters that change a terminal's colours or the order of letters
         content = _yaml(facts, letters=False)
     replace_file(path, [content.encode()])
 
 
 def _yaml(facts: dict[str, Any], letters: bool) -> str:
-    """The facts as YAML; without `letters`, what is not ASCII stands as escapes."""
+    """The facts as YAML. Without `letters`, every character that is not ASCII is written as an escape."""
     return yaml.dump(facts, Dumper=_Dumper, sort_keys=False, allow_unicode=letters, width=10_000)
 
 
@@ -69,7 +69,7 @@ def describe(solver: Any) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """What computes: minicaffe, Python, the packages that are installed, engine, threads and machine."""
+    """The versions of minicaffe, Python and the installed packages, and the engine, its threads and the machine."""
     found = {"minicaffe": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -80,66 +80,67 @@ def versions() -> dict[str, str]:
 
 
 def imports() -> list[dict[str, Any]]:
-    """The modules outside of minicaffe that registered layer types or fillers, or were imported to do so."""
+    """The modules outside minicaffe that registered layer types or fillers, or were imported to do so."""
     return [{"module": origin.module, "file": origin.file, "from": origin.source or "the program that trains",
              "registers": [name for _, name in found]} for origin, found in plugins.brought().items()]
 
 
 def sources(net: Net) -> list[dict[str, Any]]:
-    """Each layer that names a source: the path, how much it holds, and a fingerprint of that."""
+    """What each data layer of a net reads: the path, how much it holds, and a checksum of the content."""
     phase = "TEST" if net.phase else "TRAIN"
-    found = []
-    for layer in net.layers:
-        path = getattr(layer.param, "source", "")
-        if path and isinstance(path, str):
-            found.append({"layer": layer.name, "type": layer.type, "phase": phase, "source": path,
-                          **fingerprint(layer, path)})
-    return found
+    return [{"layer": source.name, "type": source.type, "phase": phase, "source": path, **fingerprint(source)}
+            for source in filter(None, map(source_of, net.layers)) if (path := _path(source))]
 
 
-def fingerprint(layer: Any, path: str) -> dict[str, Any]:
-    """Size and SHA-256 of a source: a file with the files that it names, or some records at each end of a database."""
+def _path(source: DataSource) -> str:
+    return str(source.source_path or getattr(source.param, "source", ""))  # str(): a user's may be a Path
+
+
+def fingerprint(source: DataSource) -> dict[str, Any]:
+    """The size and the SHA-256 of what a data layer reads, and what the SHA-256 is of.
+
+    Where the files cannot be read, the reason stands there instead: a training needs no fingerprint.
+    """
     try:
-        if layer.type == "Data":
-            records = open_source(DataParameter.DB.Name(layer.param.backend), path)
-            digest = hashlib.sha256()
-            for start in (0, max(0, len(records) - SOME)):
-                for key, value in islice(records.records(start), SOME):
-                    digest.update(key + b"\0" + value)
-            return {"records": len(records), "bytes": _size(path), "sha256": digest.hexdigest(),
-                    "of": f"the first and last {SOME} records"}
-        digest, named, source = hashlib.sha256(), _named(layer, path), source_of(layer)
-        size, of = _size(path), ["the file" if not named else "the list"]
-        if not _add(digest, path, WHOLE):
-            of = [f"the first and last {WHOLE // 2} bytes of {of[0]}"]
-        if named:
-            chosen = named if layer.type == "HDF5Data" else [*named[:SOME], *named[SOME:][-SOME:]]
-            most = max(1 << 20, WHOLE // len(chosen))
-            whole = all([_add(digest, name, most) for name in chosen])
-            which = f"its {len(named)} files" if len(chosen) == len(named) else \
-                f"the first and last {SOME} of its {len(named)} files"
-            of.append(which if whole else f"the first and last {most // 2} bytes of {which}")
-            size += sum(map(_size, chosen))
-        return {"samples": source.epoch_size if source else None, "bytes": size, "sha256": digest.hexdigest(),
-                "of": " and ".join(of)}
+        if source.source_records is not None:
+            return _of_records(source)
+        return _of_files(source)
     except (OSError, MinicaffeError) as error:
         return {"fingerprint": f"none: {error}"}
 
 
-def _named(layer: Any, path: str) -> list[str]:
-    """The files of data that a list names; none where the source is no list."""
-    p = layer.param
-    if layer.type == "HDF5Data":
-        return read_paths(path)
-    if layer.type == "ImageData":
-        return [p.root_folder + name for name, _, _ in read_entries(path)]
-    if layer.type == "WindowData":
-        return read_window_file(path, p.root_folder, p.fg_threshold, p.bg_threshold).paths
-    return []
+def _of_records(source: DataSource) -> dict[str, Any]:
+    """The fingerprint of a database: of some records at each end, since reading all of it would take long."""
+    database, digest = source.source_records, hashlib.sha256()
+    for start in (0, max(0, len(database) - SOME)):
+        for key, value in islice(database.records(start), SOME):
+            digest.update(key + b"\0" + value)
+    return {"records": len(database), "bytes": _size(_path(source)), "sha256": digest.hexdigest(),
+            "of": f"the first and last {SOME} records"}
+
+
+def _of_files(source: DataSource) -> dict[str, Any]:
+    """The fingerprint of a file and, where it is a list, of the files that it names."""
+    path, digest, files = _path(source), hashlib.sha256(), list(map(str, source.source_files))
+    size, of = _size(path), ["the list" if files else "the file"]
+    if not _add(digest, path, WHOLE):
+        of = [f"the first and last {WHOLE // 2} bytes of {of[0]}"]
+    if files:
+        chosen = [*files[:SOME], *files[SOME:][-SOME:]] if source.one_sample_per_file else files
+        most = max(1 << 20, WHOLE // len(chosen))
+        whole = all([_add(digest, name, most) for name in chosen])  # a list: each file is added, also after a long one
+        which = f"its {len(files)} files" if len(chosen) == len(files) else \
+            f"the first and last {SOME} of its {len(files)} files"
+        of.append(which if whole else f"the first and last {most // 2} bytes of {which}")
+        size += sum(map(_size, chosen))
+    return {"samples": source.epoch_size, "bytes": size, "sha256": digest.hexdigest(), "of": " and ".join(of)}
 
 
 def _add(digest: Any, path: str, most: int) -> bool:
-    """Add a file's size and content to a digest, of a long one its beginning and its end; whether that is all."""
+    """Add a file's size and content to a digest, and return whether that is all of the content.
+
+    Of a file longer than `most` bytes only the beginning and the end are added, half of `most` each.
+    """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         digest.update(b"%d\0" % size)
@@ -152,17 +153,22 @@ def _add(digest: Any, path: str, most: int) -> bool:
 
 
 def updates_per_epoch(solver: Any) -> float:
-    """How many updates see each sample of the train net's largest source once; 0 where no source knows its size."""
+    """The number of updates in which the train net sees each sample of its largest source once.
+
+    0 where no data layer knows the size of its source.
+    """
     for reader in epochs.readers(solver.net)[:1]:
         return float(reader.size / (reader.batch * solver.param.iter_size))
     return 0.0
 
 
 def _size(path: str) -> int:
+    """The number of bytes in a file, or in the files of a folder."""
     return sum(file.stat().st_size for file in Path(path).iterdir()) if os.path.isdir(path) else os.path.getsize(path)
 
 
 def _definition(net: Net) -> str:
+    """The net as prototxt, without the weights that its layers may hold."""
     param = type(net.param)()
     param.CopyFrom(net.param)
     for layer in param.layer:
@@ -171,7 +177,7 @@ def _definition(net: Net) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What stands in a run.yaml; nothing where it is none."""
+    """The content of a run.yaml; an empty dict where there is none or it cannot be read."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
@@ -180,7 +186,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes long texts as they read, line by line."""
+    """Writes a text of several lines as these lines, so that a net's prototxt can be read in the YAML file."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> Any:

@@ -1,4 +1,4 @@
-"""Log lines as Caffe's users' parsers know them: `I1122 10:54:28.593068 30268 solver.cpp:239] Iteration 0, ...`."""
+"""Log lines in Caffe's format, which log parsers read: `I1122 10:54:28.593068 30268 solver.cpp:239] Iteration 0`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class GlogFormatter(logging.Formatter):
 
 @contextmanager
 def writing(stream: TextIO | None = None, wanted: Callable[[logging.LogRecord], bool] | None = None) -> Iterator[None]:
-    """Write what minicaffe reports, or the records that are `wanted`, to a stream (stderr) in Caffe's format."""
+    """Write what minicaffe logs, or only the log records that are `wanted`, to a stream (stderr) in Caffe's format."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(GlogFormatter())
     if wanted:
@@ -42,7 +42,10 @@ def writing(stream: TextIO | None = None, wanted: Callable[[logging.LogRecord], 
 
 @contextmanager
 def listening(handler: logging.Handler) -> Iterator[None]:
-    """Give a handler all that minicaffe reports, information included, and nobody else twice."""
+    """Give all that minicaffe logs, information included, to this handler, and not to the program's own handlers.
+
+    Otherwise a program that has set up logging would show each line twice.
+    """
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -1,6 +1,6 @@
-"""Pictures, and the demo's: a training's curves above images with their true and predicted names.
+"""Figures of matplotlib, and the picture of the demo: curves above images with their true and predicted classes.
 
-The only module that imports matplotlib.
+This is the only module that imports matplotlib.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BLUE, ORANGE, GREEN, RED = "#0072b2", "#d55e00", "#009e73", "#cc3311"
 
 @dataclass
 class Classified:
-    """An image (H, W), the name of its class, and what the net takes it for, with its probability."""
+    """An image (H, W), the name of its class, and the class that the net predicts, with its probability."""
 
     pixels: np.ndarray
     truth: str
@@ -41,7 +41,7 @@ def available() -> bool:
 
 
 def figure(size: tuple[float, float]) -> Any:
-    """An empty figure of so many inches. EngineError without matplotlib."""
+    """An empty figure; `size` is in inches. Raise EngineError without matplotlib."""
     if Figure is None:
         raise missing_extra("matplotlib", "plot", "drawing a picture")
     made = Figure(figsize=size, layout="constrained")
@@ -50,7 +50,7 @@ def figure(size: tuple[float, float]) -> Any:
 
 
 def draw(path: Path, log: Path, images: Sequence[Classified], title: str) -> None:
-    """Write the picture: loss and accuracy from `log` above, `images` below. EngineError without matplotlib."""
+    """Write the picture: loss and accuracy from `log` above, `images` below. Raise EngineError without matplotlib."""
     columns = 8
     rows = max(1, -(-len(images) // columns))
     whole = figure((12, 4 + 1.75 * rows))

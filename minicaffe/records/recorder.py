@@ -1,11 +1,11 @@
-"""The record of a training, beside its snapshots: PREFIX.run/ with log.jsonl, train.log and run.yaml.
+"""The run folder of a training, PREFIX.run/ beside its snapshots, and the events that are written there.
 
     log.jsonl   one event a line: start, resume, train (what display shows), test, end
     train.log   the text log in Caffe's format
-    run.yaml    solver, net, versions, seed, and what the data are
+    run.yaml    solver, net, versions, seed, and checksums of the data (facts.py)
 
-A resumed training goes on in the same files. A new one of the same prefix leaves the older record as PREFIX.run.1,
-PREFIX.run.2 and so on. Each line is written at once, so that a crash costs half a line at most.
+A resumed training adds to the same files. A new training of the same prefix first renames the older folder to
+PREFIX.run.1, PREFIX.run.2 and so on. Each line is written at once, so that a crash costs half a line at most.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from minicaffe.system import sync_folder
 Event = dict[str, Any]
 Sink = Callable[[Event], None]
 
-AT = At.TRAINING_BEGINS
 
 
 @contextmanager
 def following(solver: Any, sinks: Sequence[Sink]) -> Iterator[None]:
-    """Give every sink the solver's events while the block runs, the last one saying how it ended."""
+    """Give the solver's events to every sink while the block runs. The last event says how the block ended."""
     events = _Events(solver, sinks)
     events.send("resume" if solver.iter else "start", max_iter=solver.param.max_iter, minicaffe=__version__)
     solver.on_update.append(events.displayed)
     solver.on_test.append(events.tested)
-    how: Event = {"reason": "interrupted"}
+    how: Event = {"reason": "interrupted"}  # stays where a BaseException such as Ctrl+C ends the block
     try:
         yield
         how = {"reason": "stopped early" if solver.stopped else "done"}
         if not solver.stopped and events.is_displayed(solver.iter):
-            events.send("train", loss=solver.smoothed_loss, outputs=events.put_out())  # no update follows: no rate
+            # `solve` has displayed the loss of the final weights; no update follows, so the event has no rate
+            events.send("train", loss=solver.smoothed_loss, outputs=events.put_out())
     except Exception as error:
         how = {"reason": "error", "message": str(error) or type(error).__name__}
         raise
@@ -58,7 +58,7 @@ def following(solver: Any, sinks: Sequence[Sink]) -> Iterator[None]:
 
 
 class _Events:
-    """Makes the events of a solver."""
+    """Makes the events of a solver and gives them to the sinks."""
 
     def __init__(self, solver: Any, sinks: Sequence[Sink]) -> None:
         self.solver, self.sinks, self._began = solver, sinks, time.perf_counter()
@@ -75,30 +75,30 @@ class _Events:
             sink(event)
 
     def is_displayed(self, iteration: int) -> bool:
-        """Whether `display` shows this iteration."""
+        """Whether the solver displays the loss of this iteration."""
         return bool(self.solver.param.display) and iteration % self.solver.param.display == 0
 
     def displayed(self) -> None:
-        """After an update: what was displayed before it."""
-        iteration = self.solver.iter - 1
+        """After an update: send the numbers that the solver has displayed."""
+        iteration = self.solver.iter - 1  # the update has counted on
         if self.is_displayed(iteration):
             self.send("train", iteration, loss=self.solver.smoothed_loss, rate=self.solver.rate, outputs=self.put_out())
 
     def put_out(self) -> dict[str, Any]:
-        """The train net's outputs as its last forward pass left them."""
+        """The outputs of the train net after its last forward pass."""
         return {name: _plain(blob.data.tolist()) for name, blob, _ in outputs(self.solver.net)}
 
     def tested(self, net: int, results: Sequence[tuple[str, float]]) -> None:
-        """After a test: its means."""
+        """After a test: send the means of the outputs."""
         values: dict[str, list[float]] = {}
         for name, value in results:
             values.setdefault(name, []).append(value)
-        self.send("test", net=net, rate=self.solver.rate or None,  # none before the first update
+        self.send("test", net=net, rate=self.solver.rate or None,  # before the first update there is no rate
                   outputs={name: _plain(found) for name, found in values.items()})
 
 
 class Record:
-    """The files of a record. Lines that are logged before `open` wait for it; without it nothing is written."""
+    """Writes the files of a run folder. Lines that are logged before `open` are kept until then."""
 
     def __init__(self) -> None:
         self.handler = _Lines(self._log_line)
@@ -108,7 +108,7 @@ class Record:
         self._state = "waiting"
 
     def open(self, solver: Any) -> None:
-        """Begin to write, or go on with the record of a resumed training. DataError where that cannot be."""
+        """Begin to write; in a resumed training, behind what the files hold. Raise DataError where that fails."""
         self.folder = folder_of(solver.param.snapshot_prefix)
         try:
             if not solver.iter and (self.folder / run_log.RECORD).exists():
@@ -124,19 +124,19 @@ class Record:
         except OSError as error:
             if out_of_memory(error):
                 raise
-            raise DataError(f"cannot write the record of this training to {self.folder}: {error.strerror or error}",
+            raise DataError(f"cannot write the run folder of this training, {self.folder}: {error.strerror or error}",
                             hint="choose another snapshot_prefix, or pass --no-record") from error
         self._waiting, self._state = [], "open"
 
     def event(self, event: Event) -> None:
-        """Write one event: a Sink."""
+        """Write one event into log.jsonl. This method is a Sink."""
         self._put(run_log.RECORD, json.dumps({key: _plain(value) for key, value in event.items()}, allow_nan=False))
 
     def close(self) -> None:
-        """Write no more."""
+        """Stop writing."""
         self._state = "closed"
         for file in self._files.values():
-            with contextlib.suppress(OSError):  # what a full disk did not take
+            with contextlib.suppress(OSError):  # closing writes what a full disk has not taken before
                 file.close()
 
     def _log_line(self, line: str) -> None:
@@ -146,15 +146,15 @@ class Record:
             self._put(run_log.TEXT, line)
 
     def _put(self, name: str, line: str) -> None:
-        """Write a line; where the disk is full the record ends, and the training goes on."""
+        """Write a line. Where the disk is full, warn and write no more lines; the training goes on."""
         if self._state != "open":
             return
         try:
             self._write(name, line)
         except OSError as error:
             self._state = "broken"
-            warn(AT, f"cannot write {self.folder / name}: {error.strerror or error}; the training goes on without its "
-                     "record")
+            warn(At.RUN_FOLDER, f"cannot write {self.folder / name}: {error.strerror or error}; the training goes on, "
+                                "but nothing more is written into its run folder")
 
     def _write(self, name: str, line: str) -> None:
         self._files[name].write(line + "\n")
@@ -162,14 +162,14 @@ class Record:
 
 
 class Recorder:
-    """What `recording` gives: `following(solver)` for the block that trains."""
+    """The value of a `recording` block. Its method `following` surrounds the part that trains."""
 
     def __init__(self, record: Record | None, tensorboard: str) -> None:
         self.record, self.tensorboard = record, tensorboard
 
     @contextmanager
     def following(self, solver: Any) -> Iterator[None]:
-        """Write down what the solver does while the block runs. DataError, before it does, where that cannot be."""
+        """Write the solver's events while the block runs. Raise DataError before it runs where that is not possible."""
         sinks: list[Sink] = []
         if self.record:
             self.record.open(solver)
@@ -187,9 +187,9 @@ class Recorder:
 
 @contextmanager
 def recording(wanted: bool = True, tensorboard: str = "") -> Iterator[Recorder]:
-    """Keep all that is logged while the block runs for the record; an error that ends the block is its last line.
+    """Write all that is logged while the block runs to train.log. An error that ends the block is the last line.
 
-    `tensorboard` names a folder for event files, '' for none.
+    `wanted` is False where no run folder is to be written. `tensorboard` names a folder for event files, "" for none.
     """
     if not wanted:
         yield Recorder(None, tensorboard)
@@ -200,7 +200,7 @@ def recording(wanted: bool = True, tensorboard: str = "") -> Iterator[Recorder]:
             try:
                 yield Recorder(record, tensorboard)
             except MinicaffeError as error:
-                said = {"levelno": logging.ERROR, "msg": str(error), "at": AT}
+                said = {"levelno": logging.ERROR, "msg": str(error), "at": At.RUN_FOLDER}
                 record.handler.emit(logging.makeLogRecord(said))
                 raise
     finally:
@@ -208,12 +208,12 @@ def recording(wanted: bool = True, tensorboard: str = "") -> Iterator[Recorder]:
 
 
 def folder_of(prefix: str) -> Path:
-    """Where the record of a snapshot_prefix stands."""
+    """The run folder of a snapshot_prefix."""
     return Path(f"{prefix}{run_log.FOLDER}")
 
 
 class _Lines(logging.Handler):
-    """Gives each record to a function, as a line in Caffe's format."""
+    """Gives each log record to a function, as a line in Caffe's format."""
 
     def __init__(self, take: Callable[[str], None]) -> None:
         super().__init__()
@@ -225,17 +225,17 @@ class _Lines(logging.Handler):
 
 
 def _append(path: Path) -> TextIO:
-    """The file, opened to add lines; what a crash left of a line is ended first."""
+    """Open a file to add lines. Where a crash has left half a line, end that line first."""
     with open(path, "ab+") as file:
         if file.tell():
             file.seek(-1, 2)
             if file.read(1) != b"\n":
                 file.write(b"\n")
-    return open(path, "a", encoding="utf-8", errors="backslashreplace")  # for paths that are not UTF-8
+    return open(path, "a", encoding="utf-8", errors="backslashreplace")  # a path need not be UTF-8
 
 
 def _set_aside(folder: Path) -> None:
-    """Give an older training's record the next free number."""
+    """Rename the run folder of an older training: it gets the next free number at its end."""
     number = 1
     while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
         number += 1
@@ -243,7 +243,7 @@ def _set_aside(folder: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON holds it: one number for a list of one, and words for what is not finite."""
+    """A value as JSON can hold it: a list of one number becomes that number, and NaN and infinity become words."""
     if isinstance(value, list):
         return _plain(value[0]) if len(value) == 1 else [_plain(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

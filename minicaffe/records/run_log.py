@@ -1,6 +1,6 @@
-"""What a training's log tells as curves: read from a run record (log.jsonl) or from any text log of Caffe's.
+"""Reads the curves of a training from the log.jsonl of its run folder, or from any text log of Caffe's.
 
-A part that a resumed training repeats counts as it went the last time.
+Where a resumed training repeats a part, the curves show the last repetition.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Curve = list[tuple[int, float]]
 
 @dataclass
 class Run:
-    """Curves by name: the train net's, the test nets', and the learning rate; and how the training failed, if so.
+    """The curves of a training, by name, and the failure that ended it, if any.
 
-    Among the train net's, TOTAL is the smoothed loss that `display` shows.
+    The curve TOTAL in `train` is the smoothed loss that `display` shows.
     """
 
     name: str
@@ -36,22 +36,22 @@ class Run:
 
     @property
     def last(self) -> int:
-        """The last iteration that anything is known of."""
+        """The last iteration in any of the curves."""
         return max((curve[-1][0] for curve in (*self.train.values(), *self.test.values(), self.rate) if curve),
                    default=0)
 
     def take(self, event: dict[str, Any]) -> None:
-        """Add what an event tells. ValueError, TypeError or LookupError where it is none."""
+        """Add the numbers of an event. Raise ValueError, TypeError or LookupError where it is no event."""
         kind, iteration = event["event"], int(event["iteration"])
         if kind == "end":
             broken = event.get("reason") == "error"
             self.failure = (max(iteration, 0), str(event.get("message", ""))) if broken else None
         if kind not in ("train", "test") or not 0 <= iteration < 10 ** 18:
             return
-        self.failure = None  # the training went on
+        self.failure = None  # the training was resumed after it
         curves, net = (self.train, 0) if kind == "train" else (self.test, int(event.get("net", 0)))
         if event.get("loss") is not None:
-            loss = float(event["loss"])  # before it has a curve, which would else stay empty
+            loss = float(event["loss"])  # first, because an error here must not leave an empty curve
             put(curves.setdefault(_of_net(TOTAL, net), []), iteration, loss)
         if kind == "train" and event.get("rate") is not None:
             put(self.rate, iteration, float(event["rate"]))
@@ -64,7 +64,7 @@ class Run:
 
 
 def own_name(blob: str) -> str:
-    """A blob's name; with a word added where a curve of ours already has that name."""
+    """The name of a blob's curve: with a word added where minicaffe itself uses the name for another curve."""
     return f"{blob} (blob)" if blob in (TOTAL, "rate", "epoch") else blob
 
 
@@ -73,22 +73,22 @@ def _of_net(name: str, net: int) -> str:
 
 
 def put(curve: Curve, iteration: int, value: float) -> None:
-    """Add a point in place of all from its iteration on."""
+    """Add a point, and remove the points from its iteration on, which a resumed training repeats."""
     while curve and curve[-1][0] >= iteration:
         curve.pop()
     curve.append((iteration, value))
 
 
 def read(given: str | Path) -> Run:
-    """The curves of a run: its folder, its snapshot prefix, its log.jsonl, or a text log. DataError if it has none.
+    """The curves of a run, given by its folder, its snapshot prefix, its log.jsonl, or a text log.
 
-    Of several trainings in one log, the last one.
+    Where a log holds several trainings, the last one counts. Raise DataError where there are no curves.
     """
     return read_all(given)[-1]
 
 
 def read_all(given: str | Path) -> list[Run]:
-    """The curves of every training in a log that shows some."""
+    """The curves of every training in a log that has any."""
     path = find(given)
     lines = list(caffe_log.lines(read_bytes(path)))
     name = (path.parent.name.removesuffix(FOLDER) if path.name in (RECORD, TEXT) else path.name) or str(path)
@@ -100,7 +100,7 @@ def read_all(given: str | Path) -> list[Run]:
         try:
             runs[-1].take(event)
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
-            continue  # a line that a crash cut short
+            continue  # a crash has cut this line short
     shown = [run for run in runs if run.train or run.test]
     if not shown:
         raise _no_curves(path, lines, runs[-1])
@@ -110,7 +110,7 @@ def read_all(given: str | Path) -> list[Run]:
 
 
 def _no_curves(path: Path, lines: list[str], run: Run) -> DataError:
-    """What was looked for and not found, and what was found instead."""
+    """The error that says what was looked for, and what was found instead."""
     if run.failure:
         return DataError(f"no loss and no test stands in this log: the training failed before the first: "
                          f"{run.failure[1]}", where=str(path))
@@ -123,7 +123,7 @@ def _no_curves(path: Path, lines: list[str], run: Run) -> DataError:
 
 
 def find(given: str | Path) -> Path:
-    """The log's file of what a user calls a run."""
+    """The log file of a run that a user names by its folder, by its snapshot prefix or by the file itself."""
     for place in (Path(given), Path(f"{given}{FOLDER}")):
         if place.is_dir():
             for name in (RECORD, TEXT):
@@ -137,7 +137,7 @@ def find(given: str | Path) -> Path:
 
 
 def _record(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The events of a log.jsonl, less those that a crash cut short."""
+    """The events of a log.jsonl, without lines that a crash has cut short."""
     for line in lines:
         try:
             event = json.loads(line)

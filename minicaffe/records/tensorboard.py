@@ -1,6 +1,6 @@
-"""Event files as TensorBoard reads them: scalars by tag and iteration. The format is small; no package is needed.
+"""Event files as TensorBoard reads them: scalars by tag and iteration. The format is simple, so no package is needed.
 
-    file        records: length (uint64), its checksum, the payload, its checksum
+    file        blocks: length (uint64), its checksum, the payload, its checksum
     checksum    CRC-32C, rotated right by 15 bits, + 0xa282ead8
     payload     an Event message: wall_time = 1, step = 2, file_version = 3, summary = 5 { value = 1 {
                 tag = 1, simple_value = 2 } }, session_log = 7 { status = 1 }
@@ -27,9 +27,9 @@ START = 1  # SessionLog.SessionStatus
 
 
 class EventFile:
-    """Writes a training's events into a new file of a folder: a sink of run_record.
+    """Writes the events of a training into a new file in a folder; its method `event` is a Sink of recorder.py.
 
-    DataError where the file cannot be made; where the disk is full later on, a warning, and the file ends.
+    Raise DataError where the file cannot be made. Where the disk is full later, it warns and writes no more.
     """
 
     def __init__(self, folder: str) -> None:
@@ -43,10 +43,10 @@ class EventFile:
             raise DataError(f"cannot write TensorBoard's events to {folder}: {error.strerror or error}") from error
 
     def event(self, event: dict[str, Any]) -> None:
-        """Write the numbers of a train or test event, or that a training begins or goes on.
+        """Write the numbers of a train or test event, or that a training begins or is resumed.
 
-        At a beginning TensorBoard drops what the folder's older files hold of this iteration and later ones. Without
-        that, its curves would run backwards where a training goes on from an older snapshot.
+        At this mark TensorBoard drops what older files in the folder hold of this iteration and later ones. Without
+        it the curves would run backwards where a training is resumed from an older snapshot.
         """
         if self._file is None:
             return
@@ -58,12 +58,12 @@ class EventFile:
                                    for tag, value in scalars.items())
                 self._put(event, _bytes(5, summary))
         except OSError as error:
-            warn(At.TRAINING_BEGINS, f"cannot write {self.path}: {error.strerror or error}; the training goes "
-                                     f"on without")
+            warn(At.RUN_FOLDER, f"cannot write {self.path}: {error.strerror or error}; the training goes "
+                                     f"on without it")
             self.close()
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
         self._file = None
@@ -78,7 +78,7 @@ class EventFile:
 
 
 def _scalars(event: dict[str, Any]) -> dict[str, float]:
-    """The numbers of an event by tag: 'train/loss', 'test/accuracy'; 'test1/…' of the second test net.
+    """The numbers of an event by tag: 'train/loss', 'test/accuracy', or 'test1/accuracy' for the second test net.
 
     The smoothed sum of all losses is 'train/total loss'.
     """
@@ -120,6 +120,7 @@ def crc32c(data: bytes) -> int:
 
 
 def _table() -> list[int]:
+    """The CRC-32C of each byte, from which `crc32c` puts those of longer data together."""
     table = []
     for value in range(256):
         for _ in range(8):

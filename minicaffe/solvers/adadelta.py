@@ -1,4 +1,4 @@
-"""AdaDelta: steps in the units of the weights."""
+"""AdaDelta: AdaGrad with running means, and with steps that have the unit of the weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class AdaDeltaSolver(Solver):
               u = dw · √((t + delta) / (s + delta))
               t ← momentum · t + (1 − momentum) · u²
               w ← w − rate · u
+    Computed  kernels.adadelta_update: minicaffe/kernels/definitions/update.py
 
     Params    momentum delta
-    History   s, t (all s first, then all t)
+    History   s, t, the running means of squared gradients and squared steps: two arrays per parameter, all s first
     Errors    SolverError when momentum is not in [0, 1)
     Derived   docs/maths/solvers.md
     See       Zeiler, arXiv 1212.5701

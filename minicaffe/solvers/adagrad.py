@@ -1,4 +1,4 @@
-"""AdaGrad: a rate of its own for each weight, which only falls."""
+"""AdaGrad: each weight has a learning rate of its own, which only falls."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from minicaffe.solvers.solver import Solver, register
 
 @register("AdaGrad")
 class AdaGradSolver(Solver):
-    """Adaptive gradient: weights that were moved a lot move less.
+    """Adaptive gradient: a weight with large gradients so far makes smaller steps.
 
     Update    s ← s + dw²
               w ← w − rate · dw / (√s + delta)
+    Computed  kernels.adagrad_update: minicaffe/kernels/definitions/update.py
 
     Params    delta
-    History   s (one per parameter)
+    History   s, the sum of squared gradients: an array per parameter
     Errors    SolverError when momentum is set: the formula has none
     Derived   docs/maths/solvers.md
     See       Duchi, Hazan and Singer, JMLR 2011

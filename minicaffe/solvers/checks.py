@@ -1,6 +1,6 @@
-"""Checks of a solver's values: errors for what can only be a mistake, warnings for what is set and has no effect.
+"""Checks of a solver's fields: an error for what can only be a mistake, a warning for what is set and has no effect.
 
-The fields of the learning rate are checked in lr_policy.py.
+lr_policy.py checks the fields of the learning rate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from minicaffe.log import At, warn
 from minicaffe.solvers import definition, lr_policy
 from minicaffe.solvers.fields import place, require, require_numbers, shown, value_in_words, warn_unless
 
-# the least value of a field, and the cure where a smaller one is likely to mean something else
+# the least value of each field, and a hint for users who may have meant something by a smaller value
 LEAST = {"average_loss": (1, ""), "iter_size": (1, ""), "max_epoch": (0, ""), "max_iter": (0, ""),
          "display": (0, "display: 0 prints no lines"), "snapshot": (0, "snapshot: 0 writes none but the last"),
          "test_interval": (0, "without test_iter nothing is tested"), "weight_decay": (0, ""), "delta": (0, "")}
@@ -19,7 +19,7 @@ DEVICES = ("solver_mode", "device_id", "layer_wise_reduce")  # fields that only 
 
 
 def check(p: Any, solver: Any, where: str = "") -> None:
-    """SolverError for values with which a solver of this class cannot train."""
+    """Raise SolverError for a value with which a solver of this class cannot train."""
     require_numbers(p, where)
     for field, (least, hint) in LEAST.items():
         require(getattr(p, field) >= least, p, field, f"must be at least {least}", where, hint)
@@ -39,7 +39,7 @@ def check(p: Any, solver: Any, where: str = "") -> None:
 
 
 def warn_of(p: Any, solver: Any, where: str = "") -> None:
-    """Warn of fields that are set and have no effect, or an effect that is easily overlooked."""
+    """Warn of fields that are set and have no effect, or have an effect that is easily overlooked."""
     for field in definition.unread_fields(p, solver.reads):
         warn_unless(False, p, field, f"is set, but neither solver type {solver.type} nor lr_policy {p.lr_policy!r} "
                                      "reads it", where)
@@ -65,19 +65,23 @@ def warn_of(p: Any, solver: Any, where: str = "") -> None:
 
 
 def warn_of_devices(p: Any, where: str = "", flag: str = "") -> None:
-    """One notice for all fields that ask for a GPU, for minicaffe computes on the CPU."""
+    """Warn, once for all of them, of fields that ask for a GPU, because minicaffe computes on the CPU.
+
+    `flag` is the flag of the command line that asks for one, if any.
+    """
     asked = [f"{field}: {shown(p, field)}" for field in DEVICES if p.HasField(field)]
+    # solver_mode: CPU asks for what happens anyway
     asked = [flag] * bool(flag) + [words for words in asked if words != "solver_mode: CPU"]
     if asked:
         first = asked[0].partition(":")[0]
         at = "" if flag else place(p, first, where)
         words = f"{' and '.join(asked)} {'are' if asked[1:] else 'is'} set, but minicaffe computes on the CPU: " \
                 "training goes on there"
-        warn(At.TRAIN_FLAGS, f"{at}: {words}" if at else words)
+        warn(At.DEVICE_IGNORED, f"{at}: {words}" if at else words)
 
 
 def forget_devices(p: Any) -> None:
-    """Take out what asks for a GPU, where the command line has answered it."""
+    """Remove the fields that ask for a GPU, after the command line has warned of them."""
     for field in DEVICES:
         p.ClearField(field)
     p.solver_mode = p.CPU

@@ -1,4 +1,4 @@
-"""A solver's prototxt: read it, bring old fields up to date, and find the nets that it names."""
+"""A solver's prototxt: read it, bring old fields up to date, and change fields that the command line overrides."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from minicaffe.errors import ProtoError, SolverError
 from minicaffe.io import prototxt
 from minicaffe.log import At, log, warn
-from minicaffe.proto import TEST, TRAIN, NetParameter, NetState, SolverParameter
+from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.solvers.fields import place, require, shown
+from minicaffe.solvers.fields import place, shown
 from minicaffe.solvers.lr_policy import POLICIES
 
-TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
-# what learning rate policies read
+# the fields that learning rate policies read
 SHAPING = ("gamma", "power", "stepsize", "stepvalue", "plateau_patience", "plateau_metric")
 TYPE_FIELDS = ("momentum", "momentum2", "delta", "rms_decay")  # what solver types read
 RIVALS = {"max_iter": ("max_epoch",), "max_epoch": ("max_iter",), "test_iter_auto": ("test_iter",),
@@ -27,7 +26,7 @@ OLD_TYPES = {SolverParameter.SGD: "SGD", SolverParameter.NESTEROV: "Nesterov", S
 
 
 def read_solver(path: str) -> Any:
-    """The SolverParameter of a prototxt or YAML file, with the deprecated `solver_type` upgraded and a prefix set."""
+    """Read a prototxt or YAML file, turn the deprecated `solver_type` into `type`, and complete snapshot_prefix."""
     with _auto_pointed_out():
         param = prototxt.read(path, SolverParameter())
     return with_snapshot_prefix(with_type(param, path), path)
@@ -35,7 +34,7 @@ def read_solver(path: str) -> Any:
 
 @contextmanager
 def _auto_pointed_out() -> Iterator[None]:
-    """Name test_iter_auto to who writes test_iter: auto."""
+    """Add a hint to the error of a user who writes test_iter: auto, which is a field of its own."""
     try:
         yield
     except ProtoError as error:
@@ -45,7 +44,7 @@ def _auto_pointed_out() -> Iterator[None]:
 
 
 def with_type(param: Any, path: str = "") -> Any:
-    """A copy whose `type` says what the deprecated enum `solver_type` said."""
+    """A copy of the solver in which `type` says what the deprecated enum `solver_type` said."""
     new = SolverParameter()
     new.CopyFrom(param)
     if not param.HasField("solver_type"):
@@ -60,12 +59,16 @@ def with_type(param: Any, path: str = "") -> Any:
 
 
 def with_snapshot_prefix(param: Any, path: str) -> Any:
-    """A copy with snapshot_prefix completed: without one the solver's path, in a folder the solver's name."""
+    """A copy of the solver with a complete snapshot_prefix.
+
+    Where none is given, it is the path of the solver's file without its ending. Where it names a folder, the name of
+    that file is added.
+    """
     new = SolverParameter()
     new.CopyFrom(param)
     try:
         path.encode()
-    except UnicodeEncodeError:  # a field of a prototxt cannot hold it
+    except UnicodeEncodeError:  # a string field of a message holds UTF-8 only
         if not param.HasField("snapshot_prefix") or Path(param.snapshot_prefix).is_dir():
             raise SolverError("snapshot_prefix follows from the path of the solver, which is not UTF-8", where=path,
                               hint="write a snapshot_prefix into the solver") from None
@@ -78,81 +81,6 @@ def with_snapshot_prefix(param: Any, path: str) -> Any:
     return new
 
 
-class NetChoice(NamedTuple):
-    """A net that a solver names: a path or a NetParameter, the state to make it in, and where it came from."""
-
-    definition: Any
-    state: Any
-    source: str
-
-
-def net_to_train(param: Any, where: str = "") -> NetChoice:
-    """The net to train; SolverError unless exactly one is named."""
-    given = [name for name in TRAIN_FIELDS if param.HasField(name)]
-    if len(given) != 1:
-        raise SolverError(f"a solver names its train net in exactly one of {', '.join(TRAIN_FIELDS)}; "
-                          + (f"here are {' and '.join(given)}" if given else "here is none"), where=where)
-    field, value = given[0], getattr(param, given[0])
-    require(value != "", param, field, "must name a file", where)
-    source = f"from {field} file: {value}" if isinstance(value, str) else f"specified in {field}."
-    return NetChoice(value, _state(value, TRAIN, param.train_state, where), source)
-
-
-def created_from(source: str) -> tuple[str, str]:
-    """The log line for the train net: its place in Caffe's source and its words."""
-    place = {"from train_net file": 92, "specified in train_net_param.": 88, "specified in net_param.": 97}
-    return f"solver.cpp:{place.get(source.split(':')[0], 102)}", f"Creating training net {source}"
-
-
-def nets_to_test(param: Any, where: str = "") -> list[NetChoice]:
-    """The nets to test with, in Caffe's order: test_net_param, test_net, then the train net again as often as
-    test_iter asks. SolverError where the numbers of nets, test_iter and test_state do not fit."""
-    named = len(param.test_net_param) + len(param.test_net)
-    generic = [name for name in ("net", "net_param") if param.HasField(name)]
-    wanted = len(param.test_iter)
-    if param.test_iter_auto:
-        if wanted:
-            raise SolverError("test_iter and test_iter_auto are both set", where=place(param, "test_iter", where),
-                              hint="give one of them")
-        wanted = len(param.test_state) or named or (1 if generic else 0)
-    if wanted < named or (wanted > named and not generic):
-        raise SolverError(f"test_iter is given {wanted} times for {named} test nets",
-                          where=place(param, "test_iter", where),
-                          hint="give one test_iter for each test_net and test_net_param")
-    if param.test_state and len(param.test_state) != wanted:
-        raise SolverError(f"test_state is given {len(param.test_state)} times for {wanted} test nets",
-                          where=where, hint="leave it out, or give it once for each test net")
-    require(not wanted or param.test_interval > 0, param, "test_interval",
-            "must be at least 1 where test_iter or test_iter_auto asks for tests", where)
-    require("" not in param.test_net, param, "test_net", "must name files", where)
-    nets: list[tuple[Any, str]] = [(net, "test_net_param") for net in param.test_net_param]
-    nets += [(path, f"test_net file: {path}") for path in param.test_net]
-    for field in generic:
-        source = f"net file: {param.net}" if field == "net" else "net_param"
-        nets += [(getattr(param, field), source)] * (wanted - named)
-    states = list(param.test_state) or [NetState()] * wanted
-    return [NetChoice(net, _state(net, TEST, state, where), source)
-            for (net, source), state in zip(nets, states, strict=True)]
-
-
-def _state(definition: Any, phase: int, state: Any, where: str) -> Any:
-    """The phase, overruled by the net's own state, overruled by what the solver says for this net."""
-    merged = NetState(phase=phase)
-    merged.MergeFrom((_read(definition, where) if isinstance(definition, str) else definition).state)
-    merged.MergeFrom(state)
-    return merged
-
-
-def _read(path: str, where: str) -> Any:
-    try:
-        return prototxt.read(path, NetParameter())
-    except ProtoError as error:
-        error.where = error.where or where
-        if where and not Path(path).exists() and (Path(where).parent / path).exists():
-            error.hint = f"paths in a solver start from the folder you are in; {path} stands in {Path(where).parent}"
-        raise
-
-
 def unread_fields(param: Any, type_reads: tuple[str, ...]) -> list[str]:
     """The fields that are set and that only other solver types or learning rate policies read."""
     policy_reads = POLICIES[param.lr_policy][1] if param.lr_policy in POLICIES else SHAPING
@@ -163,10 +91,10 @@ def unread_fields(param: Any, type_reads: tuple[str, ...]) -> list[str]:
 
 
 def override(param: Any, text: str) -> Iterator[str]:
-    """Set fields as 'base_lr=0.001,max_iter=2000' says; what changes, a line for each field.
+    """Set fields as a text such as 'base_lr=0.001,max_iter=2000' says. Yield a line about each change.
 
-    A field that is given twice is repeated (stepvalue=100,stepvalue=200). SolverError for what is no assignment,
-    ProtoError for a field or a value that a SolverParameter has not.
+    A field that is given twice becomes a repeated field (stepvalue=100,stepvalue=200).
+    Raise SolverError for a part that is no assignment, ProtoError for a field or a value that a solver cannot have.
     """
     given: dict[str, list[str]] = {}
     for part in _parts(text):
@@ -191,9 +119,10 @@ def override(param: Any, text: str) -> Iterator[str]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """A text cut at its commas, but not within braces, brackets, or the quotes of a value."""
+    """The parts of a text between commas. A comma within braces, brackets or the quotes of a value does not count."""
     part, depth, quote = "", 0, ""
     for char in text:
+        # a quote or a brace counts only where a value begins: in snapshot_prefix=it's it is an ordinary character
         in_value = depth > 0 or part.rstrip().endswith("=")
         if quote:
             quote = "" if char == quote and not part.endswith("\\") else quote
@@ -212,5 +141,5 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def fields(param: Any) -> dict[str, str]:
-    """The fields that are set, nets and states left out, as `shown`."""
+    """The fields that are set, by name, as `shown`; without nets and states, which are messages."""
     return {field.name: shown(param, field.name) for field, _ in param.ListFields() if not field.message_type}

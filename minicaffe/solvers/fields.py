@@ -1,4 +1,4 @@
-"""Fields of a SolverParameter: how one is shown, where it stands, and the errors and warnings that name it."""
+"""Fields of a SolverParameter: how a value is shown, which line sets it, and the errors and warnings that name it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minicaffe.proto.finite import not_finite
 
 
 def require(holds: bool, param: Any, field: str, rule: str, where: str = "", hint: str = "") -> None:
-    """SolverError unless `holds`: 'solver.prototxt:7: momentum must lie in [0, 1), got 1'.
+    """Raise SolverError unless `holds`: 'solver.prototxt:7: momentum must lie in [0, 1), got 1'.
 
     `where` is the file that the solver was read from.
     """
@@ -24,41 +24,41 @@ def require(holds: bool, param: Any, field: str, rule: str, where: str = "", hin
 
 
 def require_numbers(param: Any, where: str = "") -> None:
-    """SolverError for a field that is NaN or infinite; in a net_param its layers will find it."""
-    for field, _ in not_finite(param):
+    """Raise SolverError for a field of the solver's own that is NaN or infinite."""
+    for field, _ in not_finite(param):  # a field with a dot is a net_param's, and the layer that reads it checks it
         require("." in field, param, field, "must be a finite number", where)
 
 
 def warn_unless(holds: bool, param: Any, field: str, words: str, where: str = "") -> None:
-    """Warn, unless `holds`, of what a field's value means: 'solver.prototxt:7: gamma WORDS'."""
+    """Warn, unless `holds`, of what a field's value leads to: 'solver.prototxt:7: gamma WORDS'."""
     if not holds:
         at = place(param, field, where)
-        warn(At.SOLVER_BEGINS, f"{at}: {field} {words}" if at else f"{field} {words}")
+        warn(At.FIELD_WARNING, f"{at}: {field} {words}" if at else f"{field} {words}")
 
 
 def value_in_words(param: Any, field: str) -> str:
-    """'is missing, so it is 0' or 'is 0': how a message about a number that is too small begins."""
+    """'is missing, so it is 0' or 'is 0': the beginning of a message about a number that is too small."""
     value = number(getattr(param, field))
     return f"is {value}" if param.HasField(field) else f"is missing, so it is {value}"
 
 
 def place(param: Any, field: str, where: str) -> str:
-    """'solver.prototxt:7', the line that sets a field; the file alone where the value is not from there.
+    """'solver.prototxt:7', the line that sets a field; the file alone where the file sets another value or none.
 
-    The file is read once more, since only an error or a warning asks; what --override sets stands in no file.
+    Another value comes from --override or from a program, so no line of the file is to blame.
     """
     if not where:
         return ""
-    try:
+    try:  # read the file once more: only errors and warnings ask, so nothing is kept for them
         source = prototxt.read_source(where)
         given = proto_text.parse(source.text, SolverParameter(), source.filename)
-    except MinicaffeError:
+    except MinicaffeError:  # the file may have changed or gone since
         return where
     return source.where(field) if shown(given, field) == shown(param, field) else where
 
 
 def shown(param: Any, name: str) -> str:
-    """A field's value in prototxt, or that it is unset and what that means."""
+    """A field's value as prototxt writes it; for an unset field 'unset', with the default where it has one."""
     alone = SolverParameter()
     alone.CopyFrom(param)
     for field, _ in param.ListFields():

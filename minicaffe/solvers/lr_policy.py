@@ -10,7 +10,7 @@
     cosine      base_lr · ½ (1 + cos(π · t / max_iter))                                (minicaffe's own)
     plateau     base_lr · gamma^(how often plateau_patience ran out)                   (minicaffe's own)
 
-With warmup_iter (minicaffe's own) the first iterations rise in a line from warmup_start_lr to the policy's rate.
+With warmup_iter (minicaffe's own) the rate of the first iterations rises linearly from warmup_start_lr to the policy's.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from minicaffe.errors import SolverError, near_names
 from minicaffe.log import At, log
 from minicaffe.solvers.fields import place, require, value_in_words, warn_unless
 
-Policy = Callable[[Any, int, int], float]  # (SolverParameter, t, current_step) -> rate
+Policy = Callable[[Any, int, int], float]  # (SolverParameter, t, current_step) → the rate
 
 POLICIES: dict[str, tuple[Policy, tuple[str, ...]]] = {}  # name -> the policy and the fields it reads
 
 
 def policy(*fields: str) -> Callable[[Policy], Policy]:
-    """Decorator: register a policy under its own name, with the fields that it reads besides base_lr."""
+    """Decorator: register a policy under its function's name, with the fields that it reads besides base_lr."""
 
     def keep(function: Policy) -> Policy:
         POLICIES[function.__name__.strip("_")] = (function, fields)
@@ -85,7 +85,7 @@ def plateau(p: Any, t: int, current_step: int) -> float:
 
 
 def power(base: float, exponent: float) -> float:
-    """base^exponent as C computes it: infinite or not a number where Python raises."""
+    """base^exponent as C computes it: infinity or NaN where Python raises an error."""
     try:
         return math.pow(base, exponent)
     except OverflowError:
@@ -95,10 +95,10 @@ def power(base: float, exponent: float) -> float:
 
 
 def _next_step(p: Any, t: int, current_step: int) -> int:
-    """The step that `step` and `multistep` are on at iteration t, given the one before."""
+    """The step that the policy is on at iteration t, given the step of the iteration before."""
     if p.lr_policy == "step":
         return t // p.stepsize
-    # Caffe: one stepvalue an iteration, even where two are the same
+    # Caffe: at most one stepvalue is passed in an iteration, even where two are the same
     if p.lr_policy == "multistep" and current_step < len(p.stepvalue) and t >= p.stepvalue[current_step]:
         log(At.LR_STEP, f"MultiStep Status: Iteration {t}, step = {current_step + 1}")
         return current_step + 1
@@ -106,11 +106,11 @@ def _next_step(p: Any, t: int, current_step: int) -> int:
 
 
 def learning_rate(p: Any, t: int, current_step: int) -> tuple[float, int]:
-    """The rate of iteration t and the step that it is on, given the step of the iteration before.
+    """The rate of iteration t and the step that the policy is then on, given the step of the iteration before.
 
-    SolverError where the policy gives no finite number.
+    Raise SolverError where the policy gives no finite number.
     """
-    check(p)
+    check(p)  # a solver without an lr_policy was not checked when it was made
     current_step = _next_step(p, t, current_step)
     rate = POLICIES[p.lr_policy][0](p, t, current_step)
     if t < p.warmup_iter:
@@ -122,7 +122,7 @@ def learning_rate(p: Any, t: int, current_step: int) -> tuple[float, int]:
 
 
 def check(p: Any, where: str = "") -> None:
-    """SolverError when the policy is unknown or a field that it reads has no use."""
+    """Raise SolverError where the policy is unknown, or a field that it reads has a value that makes no sense."""
     if p.lr_policy not in POLICIES:
         known = ", ".join(POLICIES)
         raise SolverError(f"lr_policy is {p.lr_policy!r}; known are {known}" if p.lr_policy else
@@ -147,7 +147,7 @@ def check(p: Any, where: str = "") -> None:
 
 
 def warn_of(p: Any, where: str = "") -> None:
-    """Say where the rate is 0, stands still, grows, or falls at other iterations than a reader would think."""
+    """Warn where the rate is 0, never changes, grows, or falls at other iterations than the fields suggest."""
     reads, missing = POLICIES[p.lr_policy][1], partial(value_in_words, p)
     warn_unless(p.base_lr > 0, p, "base_lr", f"{missing('base_lr')} and nothing is learned", where)
     if "gamma" in reads:
@@ -161,7 +161,7 @@ def warn_of(p: Any, where: str = "") -> None:
 
 
 def _without_gamma(p: Any) -> str:
-    """What becomes of the rate where gamma is 0."""
+    """In words: the rate that a policy gives where gamma is 0."""
     if p.lr_policy in ("inv", "sigmoid"):
         return "base_lr all along" if p.lr_policy == "inv" else "half of base_lr all along"
     first = {"step": f"iteration {p.stepsize}", "exp": "iteration 1", "plateau": "the first plateau",
@@ -170,11 +170,11 @@ def _without_gamma(p: Any) -> str:
 
 
 def _warn_of_late_steps(p: Any, where: str) -> None:
-    """Warn of the first stepvalue that comes too late, for `multistep` takes them in order, one an iteration."""
-    taken = -1
+    """Warn of the first stepvalue that takes effect too late: `multistep` takes them in order, one an iteration."""
+    taken = -1  # the iteration at which the value before takes effect
     for value in p.stepvalue:
         if value <= taken:
-            warn_unless(False, p, "stepvalue", f"does not rise: the step of {value} stands behind that of {taken}, "
-                        f"so it is taken at iteration {taken + 1}", where)
+            warn_unless(False, p, "stepvalue", f"does not rise: {value} stands behind {taken}, "
+                        f"so its step is taken at iteration {taken + 1}", where)
             return
         taken = value

@@ -1,4 +1,4 @@
-"""Solver types by the name that prototxts use, and a solver made from its definition."""
+"""The solver types by the names that prototxts use; `get_solver` makes a solver from its definition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minicaffe.solvers.fields import place
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
 
-NetClass = Callable[..., Net]  # a facade gives its own
+NetClass = Callable[..., Net]  # pycaffe gives its own subclass
 DType = type  # float32 or float64
 
 _types: dict[str, type[Solver]] = {}
@@ -36,20 +36,20 @@ def register(type_name: str) -> Callable[[type[Solver]], type[Solver]]:
 
 
 def registered_solvers() -> list[str]:
-    """All known solver types, sorted."""
+    """The names of all solver types, sorted."""
     return sorted(_types)
 
 
 def histories_of(type_name: str) -> tuple[str, ...] | None:
-    """The `histories` of a solver type, None where it is not known."""
+    """The `histories` of a solver type, or None where there is no such type."""
     return _types[type_name].histories if type_name in _types else None
 
 
 def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
                strict: bool = False) -> Solver:
-    """The solver that a prototxt (its path) or a SolverParameter (read from `where`) defines, with its nets made.
+    """Make a solver and its nets from the path of a prototxt, or from a SolverParameter that was read from `where`.
 
-    `strict` wants the weights of its `weights` field to fit the train net exactly.
+    `strict` demands that the files of its `weights` field fit the train net exactly.
     """
     if isinstance(source, (str, os.PathLike)):
         where, param = str(source), definition.read_solver(str(source))

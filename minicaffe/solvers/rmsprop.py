@@ -1,4 +1,4 @@
-"""RMSProp: AdaGrad that forgets."""
+"""RMSProp: AdaGrad with a running mean, so that old gradients stop counting."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ class RMSPropSolver(Solver):
 
     Update    s ← rms_decay · s + (1 − rms_decay) · dw²
               w ← w − rate · dw / (√s + delta)
+    Computed  kernels.rmsprop_update: minicaffe/kernels/definitions/update.py
 
     Params    rms_decay delta
-    History   s (one per parameter)
+    History   s, the running mean of squared gradients: an array per parameter
     Errors    SolverError when momentum is set, or rms_decay is not in [0, 1)
     Derived   docs/maths/solvers.md
     See       Tieleman and Hinton, Coursera lecture 6.5, 2012

@@ -1,4 +1,4 @@
-"""SGD: follow the gradient, with momentum."""
+"""SGD: stochastic gradient descent with momentum."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from minicaffe.solvers.solver import Solver, register
 
 @register("SGD")
 class SGDSolver(Solver):
-    """Stochastic gradient descent with momentum: a decaying sum of past steps smooths the way down.
+    """Stochastic gradient descent with momentum: each step is a decaying sum of all gradients so far.
 
     Update    v ← momentum · v + rate · dw
               w ← w − v
+    Computed  kernels.sgd_update: minicaffe/kernels/definitions/update.py
 
     Params    momentum
-    History   v (one per parameter)
+    History   v, an array per parameter
     Errors    SolverError when momentum is not in [0, 1)
     Derived   docs/maths/solvers.md#sgd
     """

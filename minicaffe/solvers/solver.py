@@ -1,7 +1,16 @@
 """The training loop, and what the solver types have in common.
 
-A type writes one method, `rule`, which says how a gradient becomes the step to take; everything around it stands
-here: when to test, to display and to snapshot, and what is done to a gradient before it is used.
+In each iteration a gradient goes this way, each step of which is one method here:
+
+    backward    `_backward`     iter_size passes, each of which computes a gradient
+    summed      `_backward`     the gradients of these passes add up in the diffs
+    clipped     `_clip`         all gradients together are scaled down where their norm is above clip_gradients
+    averaged    `_average`      the sum is divided by iter_size
+    decayed     `_decay`        weight decay is added
+    rule        `rule`          the solver type's formula turns the gradient into a step
+    applied     `_apply`        the step is taken from the weights
+
+A solver type writes `rule` alone. When to test, to display and to take a snapshot is decided here, too.
 """
 
 from __future__ import annotations
@@ -14,11 +23,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minicaffe import kernels, rng
-from minicaffe.blob import Blob
 from minicaffe.log import At, log, number
 from minicaffe.net import Net
-from minicaffe.proto import TRAIN, text
-from minicaffe.solvers import checks, definition, lr_policy
+from minicaffe.proto import text
+from minicaffe.solvers import checks, lr_policy, nets
 from minicaffe.solvers.doctor import doctor
 from minicaffe.solvers.registry import DType, NetClass
 from minicaffe.solvers.registry import register as register
@@ -42,33 +50,34 @@ class Solver:
 
     Declared by the class
         type        the name in prototxts (set by `register`)
-        histories   what each of the arrays that are kept for a parameter holds; what is "squared" is never negative
+        histories   what each of the arrays holds that are kept for a parameter. An array whose description contains
+                    the word "squared" is never negative, which a resume checks
         reads       the SolverParameter fields that `rule` reads
         refuses     fields that must be 0, because the formula has no place for them
         fractions   fields that must lie in [0, 1)
 
     Given to the instance
         param           the SolverParameter
-        net, test_nets  the Net that is trained, and those that share its weights
+        net, test_nets  the Net that is trained, and the nets that share its weights
         iter            the number of updates made
         current_step    the step that the learning rate policy is on
         history         arrays in Caffe's order: the first of each parameter, then the second of each
         rate            the learning rate of the last update
+        divisor         the number by which the summed gradients of this iteration are divided
         loss, smoothed_loss     of the last iteration, and its mean over average_loss iterations
 
     Hooks, lists of functions without arguments
-        on_start, on_gradients_ready    before the forward passes and after the backward passes
-        on_update                       after each update
-    `on_test` is a list of functions that take the number of a test net and its results, after each of its tests.
-    `requested_action` is a function asked after each iteration what to do.
+        on_start, on_gradients_ready    called before the forward passes and after the backward passes
+        on_update                       called after each update
+    `on_test` is a list of functions that are called after each test, with the number of the test net and its results.
+    `requested_action` is a function that is asked after each iteration what to do.
 
     on_nan          what `step` and `solve` do where a value becomes NaN or Inf: "warn" once and go on, "stop" with a
-                    SolverError, "ignore"; a Doctor that a program makes goes by its own `stop`
+                    SolverError, or "ignore". A Doctor that a program makes itself goes by its own `stop` instead
     silence         names of the doctor's hints that are not wanted
 
-    Set to a Criterion or a Keep where wanted, before the training begins
-        early_stop      stop when this has not got better for its patience
-        keep            which snapshots stay on the disk
+    early_stop      may be set to a Criterion: the training stops when it has not got better for its patience
+    keep            may be set to a Keep, which says which snapshots stay on the disk
     """
 
     type: ClassVar[str] = ""
@@ -79,10 +88,30 @@ class Solver:
 
     def __init__(self, param: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
                  strict: bool = False) -> None:
-        self.param, self.where, self._strict = param, where, strict
+        self.param, self.where = param, where
+        self._set_defaults()
+        log(At.SOLVER_BEGINS, "Initializing solver from parameters: ", lambda: text.format(param))
+        checks.check(param, type(self), where)
+        checks.warn_of(param, type(self), where)
+        if param.snapshot:
+            snapshot.check_writable(self)
+        if param.random_seed >= 0:
+            rng.seed(param.random_seed)  # before the nets are made, because their fillers draw
+        self._make_nets(nets.Maker(net_class, dtype, strict))
+        self._plateau = criterion.of_plateau(self)
+        log(At.SOLVER_DONE, "Solver scaffolding done.")
+        params = self.net.learnable_params
+        self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
+        self.smoothing = report.SmoothedLoss(param.average_loss)
+        self.divisor = float(param.iter_size)
+        self._passes = Passes(self.net, param.iter_size)
+        self._stopwatch = report.Stopwatch()
+
+    def _set_defaults(self) -> None:
+        """Set all attributes that do not depend on the SolverParameter."""
         self.iter = self.current_step = 0
         self.rate = self.loss = 0.0
-        self.stopped = False
+        self.stopped = self._resumed = False
         self.on_start: list[Callable[[], None]] = []
         self.on_gradients_ready: list[Callable[[], None]] = []
         self.on_update: list[Callable[[], None]] = []
@@ -90,49 +119,36 @@ class Solver:
         self.requested_action: Callable[[], Action] = lambda: Action.NONE
         self.on_nan = "warn"
         self.silence: frozenset[str] = frozenset()
-        self.doctor: doctor.Doctor | None = None
-        self.own_doctor: doctor.Doctor | None = None
+        self.doctor: doctor.Doctor | None = None  # the one that watches now
+        self.own_doctor: doctor.Doctor | None = None  # the one that `step` calls where the program has called none
         self.early_stop: criterion.Criterion | None = None
         self.keep: Keep | None = None
-        self.tested = -1  # the iteration of the last tests, all test nets' being done
+        self.tested = -1  # the iteration in which all test nets were last tested
         self.written: list[int] = []  # the iterations of this training's snapshots that are on the disk
-        log(At.SOLVER_BEGINS, "Initializing solver from parameters: ", lambda: text.format(param))
-        checks.check(param, type(self), where)
-        checks.warn_of(param, type(self), where)
-        if param.snapshot:
-            snapshot.check_writable(self)
-        if param.random_seed >= 0:
-            rng.seed(param.random_seed)
-        self._net_class, self._dtype = net_class, dtype
-        self.net = self._make_train_net()
-        if param.max_epoch:
-            param.max_iter = epochs.updates(self.net, param.max_epoch, param.iter_size, where)
-        self.test_nets = self._make_test_nets()
-        if param.test_iter_auto:
-            param.test_iter.extend(epochs.whole_test(net, i, where) for i, net in enumerate(self.test_nets))
-        self._plateau = criterion.of_plateau(self)
-        log(At.SOLVER_DONE, "Solver scaffolding done.")
-        params = self.net.learnable_params
-        self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
-        self.smoothing = report.SmoothedLoss(param.average_loss)
-        self._passes = Passes(self.net, param.iter_size)
-        self._divisor = float(param.iter_size)
-        self._resumed = False
-        self._before_test: dict[str, Any] | None = None
-        self._stopwatch = report.Stopwatch()
+        self._before_test: dict[str, Any] | None = None  # during a test: the content of a resume file as before it
 
-    # --- what a type writes -------------------------------------------------------------------------
+    def _make_nets(self, maker: nets.Maker) -> None:
+        """Make the nets, and work out the numbers of iterations that depend on the size of their data."""
+        p, where = self.param, self.where
+        self.net = maker.train_net(p, where)
+        if p.max_epoch:
+            p.max_iter = epochs.updates(self.net, p.max_epoch, p.iter_size, where)
+        self.test_nets = maker.test_nets(p, where)
+        if p.test_iter_auto:
+            p.test_iter.extend(epochs.whole_test(net, i, where) for i, net in enumerate(self.test_nets))
+
+    # --- what a solver type writes ----------------------------------------------------------------------
 
     def rule(self, rate: float) -> Rule:
         """The update that turns a gradient into the step to take, and the numbers that it reads."""
         raise NotImplementedError(f"{type(self).__name__}.rule")
 
-    # --- what a user calls ----------------------------------------------------------------------------
+    # --- what a user calls ------------------------------------------------------------------------------
 
     def solve(self, resume_file: str | None = None) -> None:
         """Train up to max_iter, from the beginning or from a snapshot; snapshot, display and test at the end.
 
-        SolverError where another process writes snapshots of the same prefix; so for `step` and `snapshot`.
+        Raise SolverError where another process writes snapshots of the same prefix. `step` and `snapshot` do so, too.
         """
         writes = self._writes() or self.param.snapshot_after_train
         with snapshot.alone(self.param.snapshot_prefix, where=self.where) if writes else nullcontext():
@@ -148,12 +164,14 @@ class Solver:
             log(At.SOLVER_RESTORED, f"Restoring previous solver status from {resume_file}")
             self.restore(resume_file)
         self.step(self.param.max_iter - self.iter)
+        # where `snapshot` divides the last iteration, the loop has just written it
         if self.param.snapshot_after_train and not self._is_due(self.param.snapshot):
             self.snapshot()
         if self.stopped:
             log(At.STOPPED_EARLY, "Optimization stopped early.")
             return
         if self._is_due(self.param.display):
+            # Caffe: one more forward pass, so that the log ends with the loss of the final weights
             self.smoothed_loss = self.smoothing.add(self.net.forward_pass())
             log(At.LAST_ITERATION, f"Iteration {self.iter}, loss = {number(self.smoothed_loss)}")
         if self._is_due(self.param.test_interval):
@@ -161,63 +179,28 @@ class Solver:
         log(At.OPTIMIZATION_DONE, "Optimization Done.")
 
     def step(self, iterations: int) -> None:
-        """Make this many updates, fewer where a stop is asked for."""
+        """Make this many updates, or fewer where a stop is asked for."""
         with self._locked() if self._writes() else nullcontext(), doctor.attending(self):
             self._step(iterations)
 
-    def _step(self, iterations: int) -> None:
-        stop = self.iter + iterations
-        tested = self.tested if self._resumed else -1
-        if not self._resumed:
-            self.smoothing = report.SmoothedLoss(self.param.average_loss)
-        self._resumed = False
-        self._stopwatch.start(self.iter)
-        while self.iter < stop and not self._stops_early():
-            self.net.clear_param_diffs()
-            if self._is_due(self.param.test_interval) and (self.iter or self.param.test_initialization) \
-                    and self.iter != tested:
-                self.test_all()
-                if self.stopped or self._stops_early():
-                    break
-            self._before_test = None
-            self._forward_backward()
-            self._call(self.on_gradients_ready)
-            self.apply_update()
-            self._call(self.on_update)
-            action = self.requested_action()
-            if self._is_due(self.param.snapshot) or action is Action.SNAPSHOT:
-                self.snapshot()
-            if action is Action.STOP:
-                self.stopped = True
-                break
-
-    @np.errstate(all="ignore")  # ∞ and NaN are numbers here, as in Caffe; the doctor watches for them
     def apply_update(self) -> None:
-        """Turn the net's gradients into one step of every parameter."""
+        """Turn the gradients that the passes have summed into one step of every parameter."""
         p, params = self.param, self.net.learnable_params
         self.rate, self.current_step = lr_policy.learning_rate(p, self.iter, self.current_step)
         if self._is_due(p.display):
             log(At.LR, f"Iteration {self.iter}, lr = {number(self.rate)}")
-        self._clip_gradients()
-        for i, param in enumerate(params):
-            self._take_step(param.blob, self.history[i::len(params)], p.weight_decay * param.decay_mult,
-                            self.rate * param.lr_mult)
+        with np.errstate(all="ignore"):  # infinity and NaN are numbers here, as in Caffe; the doctor looks for them
+            self._clip()
+            for i, param in enumerate(params):
+                w, dw, history = param.blob.data, param.blob.diff, self.history[i::len(params)]
+                self._average(dw)
+                l2_decay = self._decay(w, dw, p.weight_decay * param.decay_mult)
+                self._apply(self.rule(self.rate * param.lr_mult), l2_decay, w, dw, history)
         self.iter += 1
 
-    def _take_step(self, blob: Blob, history: list[np.ndarray], decay: float, rate: float) -> None:
-        """Average and regularize the gradient of one parameter, turn it into a step and take it."""
-        w, dw = blob.data, blob.diff
-        if self._divisor != 1:
-            kernels.for_blocks([dw], lambda dw: np.multiply(dw, 1 / self._divisor, out=dw))
-        if decay and self.param.regularization_type == "L1":
-            kernels.for_blocks([dw, w], lambda dw, w: kernels.add_l1_decay(dw, w, decay))
-            decay = 0.0
-        rule = self.rule(rate)
-        kernels.take_step(rule.update, rule.numbers, decay, w, dw, *history)
-
     def test_all(self) -> None:
-        """Run every test net; then see whether the results are the best so far."""
-        self._before_test = resume_file.capture(self)  # a snapshot taken meanwhile resumes before the tests
+        """Run every test net. Then see whether the results are the best so far."""
+        self._before_test = resume_file.capture(self)  # a snapshot taken during a test resumes before the test
         results: criterion.Results = []
         for index in range(len(self.test_nets)):
             if not self.stopped:
@@ -228,7 +211,7 @@ class Solver:
         self._judge(results)
 
     def test(self, index: int) -> list[tuple[str, float]]:
-        """Run a test net for its test_iter; the name and mean of each number that it puts out."""
+        """Run a test net for its test_iter. Return the name and the mean of each number that it puts out."""
         log(At.TESTING, f"Iteration {self.iter}, Testing net (#{index})")
         net, batches = self.test_nets[index], self.param.test_iter[index]
         net.share_trained_layers_with(self.net)
@@ -248,49 +231,93 @@ class Solver:
         return mean.results()
 
     def snapshot(self) -> str:
-        """Write the weights, the solver's state and the record for an exact resume; the name of the weights' file."""
+        """Write the weights, the solver's state and the resume file. Return the name of the weights' file."""
         with self._locked():
             return snapshot.write(self, self._before_test or resume_file.capture(self))
 
     def restore(self, path: str) -> None:
-        """Continue from a solver state: weights, history, iteration and, where its record is there, all else."""
+        """Continue from a solver state: weights, history and iteration, and all else where its resume file exists."""
         self._resumed = snapshot.restore(self, path)
 
     def restore_newest(self) -> str:
-        """Continue from the newest snapshot that is complete; its state's name, or "" where there is none."""
+        """Continue from the newest snapshot that is complete. Return its state's name, or "" where there is none."""
         return snapshot.restore_newest(self)
 
     def criteria(self) -> dict[str, criterion.Criterion]:
-        """The best values that this solver remembers, by what they serve."""
+        """The criteria whose best values this solver remembers, by what they are for."""
         found = {"lr_policy plateau": self._plateau, "early stop": self.early_stop,
                  "the best snapshot": self.keep.best if self.keep else None}
         return {name: one for name, one in found.items() if one is not None}
 
     def _writes(self) -> bool:
-        """Whether updates may end in a snapshot that was not asked for."""
+        """Whether training may write a snapshot that nobody asks for in the middle of it."""
         return bool(self.param.snapshot or self.keep)
 
     def _locked(self) -> AbstractContextManager[bool]:
         return run_lock.held(self.param.snapshot_prefix, where=self.where)
 
-    # --- the steps of the loop --------------------------------------------------------------------------
+    # --- the loop ---------------------------------------------------------------------------------------
 
-    def _forward_backward(self) -> None:
-        """iter_size passes, whose gradients add up; display when due."""
+    def _step(self, iterations: int) -> None:
+        stop = self.iter + iterations
+        # where the resumed snapshot was taken after the tests of its iteration, they are not made a second time
+        tested = self.tested if self._resumed else -1
+        if not self._resumed:
+            self.smoothing = report.SmoothedLoss(self.param.average_loss)  # Caffe: each call of `step` begins anew
+        self._resumed = False
+        self._stopwatch.start(self.iter)
+        while self.iter < stop and not self._stops_early():
+            self.net.clear_param_diffs()
+            if self._test_is_due() and self.iter != tested:
+                self.test_all()
+                if self.stopped or self._stops_early():
+                    break
+            self._before_test = None  # a test that was interrupted before this `step` has left it
+            self._backward()
+            self._call(self.on_gradients_ready)
+            self.apply_update()
+            self._call(self.on_update)
+            action = self.requested_action()
+            if self._is_due(self.param.snapshot) or action is Action.SNAPSHOT:
+                self.snapshot()
+            if action is Action.STOP:
+                self.stopped = True
+                break
+
+    def _test_is_due(self) -> bool:
+        return self._is_due(self.param.test_interval) and bool(self.iter or self.param.test_initialization)
+
+    def _is_due(self, interval: int) -> bool:
+        return bool(interval) and self.iter % interval == 0
+
+    @staticmethod
+    def _call(hooks: list[Callable[[], None]]) -> None:
+        for hook in hooks:
+            hook()
+
+    def _answer_requests(self) -> None:
+        """Do all that was asked since the last iteration, because during a test the loop does not ask."""
+        while (action := self.requested_action()) is not Action.NONE:
+            if action is Action.SNAPSHOT:
+                self.snapshot()
+            else:
+                self.stopped = True
+
+    # --- the way of a gradient --------------------------------------------------------------------------
+
+    def _backward(self) -> None:
+        """Run iter_size passes, whose gradients add up in the diffs; display the loss where that is due."""
         self._call(self.on_start)
         display = self._is_due(self.param.display)
         self.net.set_debug_info(display and self.param.debug_info)
         losses = [self._pass() for _ in range(self.param.iter_size)]
-        self._divisor = self._passes.end()
+        self.divisor = self._passes.end()
         self.loss = sum(losses) / len(losses)
         self.smoothed_loss = self.smoothing.add(self.loss)
-        if self._plateau and not self._plateau.name:
+        if self._plateau and not self._plateau.name:  # without a plateau_metric the smoothed loss is what counts
             self._look_for_plateau(self.smoothed_loss)
         if display:
-            speed = self._stopwatch.lap(self.iter, self.param.display)
-            log(At.ITERATION, f"Iteration {self.iter} ({speed}), loss = {number(self.smoothed_loss)}")
-            for i, line in enumerate(report.output_lines(self.net)):
-                log(At.TRAIN_OUTPUT, f"    Train net output #{i}: {line}")
+            self._display()
 
     def _pass(self) -> float:
         loss = self.net.forward_pass()
@@ -298,36 +325,8 @@ class Solver:
         self.net.backward_pass()
         return loss
 
-    def _judge(self, results: criterion.Results) -> None:
-        """Look at the results of all test nets for the best so far, and for what has long not got better."""
-        values = {name: one.of(results) for name, one in self.criteria().items()}
-        if self._plateau and (value := values["lr_policy plateau"]) is not None:
-            self._look_for_plateau(value)
-        if self.early_stop and (value := values["early stop"]) is not None:
-            self.early_stop.take(value, self.iter)
-        if self.keep and self.keep.best and (value := values["the best snapshot"]) is not None \
-                and self.keep.best.take(value, self.iter):
-            snapshot.write_best(self)
-
-    def _look_for_plateau(self, value: float) -> None:
-        assert self._plateau is not None
-        self._plateau.take(value, self.iter)
-        if self._plateau.exhausted:
-            self._plateau.stale, self.current_step = 0, self.current_step + 1
-            log(At.LR_STEP, f"Plateau Status: Iteration {self.iter}, step = {self.current_step}")
-
-    def _stops_early(self) -> bool:
-        """Whether early_stop's patience is at its end; then the training is asked to stop."""
-        stop = self.early_stop
-        if stop is None or not stop.exhausted:
-            return False
-        log(At.STOPPED_EARLY, f"Early stop: {stop} was best at iteration {stop.at} with {number(stop.best or 0)}, "
-                              f"and no better in {stop.stale} tests since")
-        self.stopped = True
-        return True
-
-    def _clip_gradients(self) -> None:
-        """Scale all gradients down to the L2 norm `clip_gradients`, where theirs together is larger."""
+    def _clip(self) -> None:
+        """Scale all gradients down to the L2 norm `clip_gradients`, where their common norm is larger."""
         limit = self.param.clip_gradients
         if limit < 0:
             return
@@ -341,47 +340,61 @@ class Solver:
             for blob in blobs:
                 np.multiply(blob.diff, scale, out=blob.diff)
 
-    def _answer_requests(self) -> None:
-        """Do all that was asked since the last iteration; during a test nothing else would."""
-        while (action := self.requested_action()) is not Action.NONE:
-            if action is Action.SNAPSHOT:
-                self.snapshot()
-            else:
-                self.stopped = True
+    def _average(self, dw: np.ndarray) -> None:
+        """dw ← dw / divisor: the mean of the iter_size passes."""
+        if self.divisor != 1:
+            kernels.for_blocks([dw], lambda dw: np.multiply(dw, 1 / self.divisor, out=dw))
 
-    def _is_due(self, interval: int) -> bool:
-        return bool(interval) and self.iter % interval == 0
+    def _decay(self, w: np.ndarray, dw: np.ndarray, decay: float) -> float:
+        """Add the L1 decay to a gradient. Return the L2 decay, which is still to be added.
+
+        L2 decay is part of the kernel that takes the step, so that w and dw are read from memory once only.
+        """
+        if self.param.regularization_type != "L1":
+            return decay
+        if decay:
+            kernels.for_blocks([dw, w], lambda dw, w: kernels.add_l1_decay(dw, w, decay))
+        return 0.0
 
     @staticmethod
-    def _call(hooks: list[Callable[[], None]]) -> None:
-        for hook in hooks:
-            hook()
+    def _apply(rule: Rule, l2_decay: float, w: np.ndarray, dw: np.ndarray, history: list[np.ndarray]) -> None:
+        """dw ← dw + l2_decay · w;  dw ← the step that the rule makes of it;  w ← w − dw."""
+        kernels.take_step(rule.update, rule.numbers, l2_decay, w, dw, *history)
 
-    # --- set-up -----------------------------------------------------------------------------------------
+    # --- what the numbers lead to -----------------------------------------------------------------------
 
-    def _make_train_net(self) -> Net:
-        choice = definition.net_to_train(self.param, self.where)
-        log(*definition.created_from(choice.source))
-        return self._make_net(choice)
+    def _display(self) -> None:
+        speed = self._stopwatch.lap(self.iter, self.param.display)
+        log(At.ITERATION, f"Iteration {self.iter} ({speed}), loss = {number(self.smoothed_loss)}")
+        for i, line in enumerate(report.output_lines(self.net)):
+            log(At.TRAIN_OUTPUT, f"    Train net output #{i}: {line}")
 
-    def _make_test_nets(self) -> list[Net]:
-        nets = []
-        for i, choice in enumerate(definition.nets_to_test(self.param, self.where)):
-            log(At.TEST_NET, f"Creating test net (#{i}) specified by {choice.source}")
-            nets.append(self._make_net(choice))
-            nets[i].set_debug_info(self.param.debug_info)
-        return nets
+    def _judge(self, results: criterion.Results) -> None:
+        """Give the results of all test nets to each criterion, and act where one is the best or has run out."""
+        values = {name: one.of(results) for name, one in self.criteria().items()}
+        if self._plateau and (value := values["lr_policy plateau"]) is not None:
+            self._look_for_plateau(value)
+        if self.early_stop and (value := values["early stop"]) is not None:
+            self.early_stop.take(value, self.iter)
+        # last, because it writes a snapshot, which keeps what the other two have just noted
+        if self.keep and self.keep.best and (value := values["the best snapshot"]) is not None \
+                and self.keep.best.take(value, self.iter):
+            snapshot.write_best(self)
 
-    def _make_net(self, choice: definition.NetChoice) -> Net:
-        net = self._net_class(choice.definition, phase=choice.state.phase, level=choice.state.level,
-                              stages=list(choice.state.stage), dtype=self._dtype)
-        self._load_weights(net)
-        return net
+    def _look_for_plateau(self, value: float) -> None:
+        """Give a value to the criterion of lr_policy "plateau"; where its patience has run out, lower the rate."""
+        assert self._plateau is not None
+        self._plateau.take(value, self.iter)
+        if self._plateau.exhausted:
+            self._plateau.stale, self.current_step = 0, self.current_step + 1
+            log(At.PLATEAU_STEP, f"Plateau Status: Iteration {self.iter}, step = {self.current_step}")
 
-    def _load_weights(self, net: Net) -> None:
-        """Copy the weights named by the `weights` fields; each may list several files with commas."""
-        paths = [name.strip() for names in self.param.weights for name in names.split(",")]
-        if paths:
-            for path in paths:
-                log(At.FINETUNING, f"Finetuning from {path}")
-            net.copy_trained_from(paths, strict=self._strict and net.phase == TRAIN).log()
+    def _stops_early(self) -> bool:
+        """Whether the patience of early_stop has run out; then the training is stopped."""
+        stop = self.early_stop
+        if stop is None or not stop.exhausted:
+            return False
+        log(At.STOPPED_EARLY, f"Early stop: {stop} was best at iteration {stop.at} with {number(stop.best or 0)}, "
+                              f"and no better in {stop.stale} tests since")
+        self.stopped = True
+        return True

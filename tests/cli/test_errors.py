@@ -419,7 +419,7 @@ def test_a_file_of_another_kind(folder, fail, capsys, flag, file, message):
                                "may be written to\n  hint: mkdir -p no/such"),
     ('"run"', '"net.prototxt/run"', "cannot write snapshots to 'net.prototxt/run': 'net.prototxt' is no folder"),
     ('"run"', '"no/such/run" snapshot: 1', "cannot write snapshots to 'no/such/run'"),
-    ('"run"', '"no/such/run" snapshot_after_train: false', "cannot write the record of this training to no/such/run"),
+    ('"run"', '"no/such/run" snapshot_after_train: false', "cannot write the run folder of this training, no/such/run"),
 ])
 def test_a_solver_that_cannot_begin(folder, fail, right, wrong, message):
     """this test shows that it is said before the first update."""
@@ -524,7 +524,7 @@ def at_most(size):
 
 @pytest.mark.parametrize(("flags", "size", "message"), [
     ([], 0, "minicaffe: error: cannot write run.run/run.yaml: File too large"),
-    ([], 2700, "minicaffe: error: cannot write the record of this training to run.run: File too large\n"
+    ([], 2700, "minicaffe: error: cannot write the run folder of this training, run.run: File too large\n"
                "  hint: choose another snapshot_prefix, or pass --no-record"),
     (["--no-record"], 100, "minicaffe: error: cannot write run_iter_2.caffemodel: File too large")])
 def test_a_full_disk(folder, flags, size, message):

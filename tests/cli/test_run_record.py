@@ -1,6 +1,7 @@
 """The record of a training: its events, its text log, its facts, TensorBoard's event files, and disks that refuse."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from points import NET as POINTS
 
 from minicaffe import DataSource
 from minicaffe.cli.__main__ import main
+from minicaffe.layer import layer_class
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.records import facts, run_log
@@ -106,7 +108,7 @@ def test_the_facts_repeat_the_training(folder):
 
 
 def test_data_have_a_fingerprint(folder):
-    """this test shows that another record, a longer database and another file change what run.yaml says."""
+    """Another record, a longer database and another file change what run.yaml says."""
     needs("lmdb")
     from minicaffe.data.lmdb import write_lmdb
     from minicaffe.proto import Datum
@@ -134,12 +136,12 @@ def test_data_have_a_fingerprint(folder):
     assert [0, 2 / (9 / 5), 4 / (9 / 5)] == pytest.approx([event["epoch"] for event in of_kind("train", events())])
 
 
-class SourceLayer(DataSource):
-    """A data layer of a type and with parameters that only its fingerprint looks at."""
-
-    def __init__(self, kind, param):
-        super().__init__()
-        self.type, self.param, self.epoch_size = kind, param, 3
+def data_layer(kind, source, files):
+    """A data layer as its fingerprint needs it: it is never set up, so the files need not hold data."""
+    base = layer_class(kind)
+    made = type(base.__name__, (base,), {"epoch_size": 3})(**{base.message: {"source": source}})
+    made.paths = files  # what HDF5Data reads from its list when it is set up
+    return made
 
 
 @pytest.mark.parametrize("kind", ["HDF5Data", "ImageData", "WindowData"])
@@ -150,13 +152,12 @@ def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind)
                       for i, name in enumerate(names))
     lists = {"HDF5Data": "\n".join(names), "ImageData": "".join(f"{name} 1\n" for name in names), "WindowData": windows}
     (tmp_path / "list").write_text(lists[kind])
-    param = SimpleNamespace(root_folder="", fg_threshold=0.5, bg_threshold=0.5)
-    layer = SourceLayer(kind, param)
+    layer = data_layer(kind, str(tmp_path / "list"), names)
 
     def found(*contents):
         for name, content in zip(names, contents, strict=True):
             Path(name).write_bytes(content)
-        return facts.fingerprint(layer, str(tmp_path / "list"))
+        return facts.fingerprint(layer)
 
     before = found(b"one", b"two", b"three")
     assert before == found(b"one", b"two", b"three")
@@ -165,16 +166,60 @@ def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind)
     others = [found(b"One", b"two", b"three"), found(b"one", b"two", b"threE"), found(b"onet", b"wo", b"three")]
     assert 4 == len({one["sha256"] for one in (before, *others)})
     Path(names[1]).unlink()
-    assert "fingerprint" in facts.fingerprint(layer, str(tmp_path / "list"))
+    assert "fingerprint" in facts.fingerprint(layer)
+
+
+def test_of_a_long_list_of_images_both_ends_are_hashed(tmp_path, monkeypatch):
+    """Of a list whose files are single samples the first and the last count; of HDF5 files, all do."""
+    monkeypatch.setattr(facts, "SOME", 1)
+    names = [str(tmp_path / f"{i}.data") for i in range(3)]
+    for name in names:
+        Path(name).write_bytes(b"old")
+    (tmp_path / "list").write_text("".join(f"{name} 1\n" for name in names))
+    layers = [data_layer(kind, str(tmp_path / "list"), names) for kind in ("ImageData", "HDF5Data")]
+    before = [facts.fingerprint(layer) for layer in layers]
+    Path(names[1]).write_bytes(b"new")
+    after = [facts.fingerprint(layer) for layer in layers]
+
+    assert ["the list and the first and last 1 of its 3 files", "the list and its 3 files"] == [
+        one["of"] for one in before]
+    assert [True, False] == [old == new for old, new in zip(before, after, strict=True)]
+
+
+def test_a_users_data_layer_says_what_it_reads(tmp_path):
+    """A DataSource names its files by its attributes; they may be paths, and what cannot be read is said so."""
+    class Rows(DataSource):
+        def setup(self, bottom, top):
+            self.source_path, self.source_files = tmp_path / "index", [tmp_path / "a.csv"]
+            self.epoch_size = 7
+
+        def reshape(self, bottom, top):
+            top[0].reshape(1)
+
+        def forward(self, bottom, top):
+            pass
+
+    (tmp_path / "index").write_bytes(b"a")
+    (tmp_path / "a.csv").write_bytes(b"12")
+    layer = Rows(name="rows")
+    layer.setup([], [])
+    found = facts.sources(SimpleNamespace(phase=1, layers=[layer, DataSource()]))
+
+    assert [{"layer": "rows", "type": "", "phase": "TEST", "source": str(tmp_path / "index"), "samples": 7, "bytes": 3,
+             "sha256": hashlib.sha256(b"1\0a" + b"2\0" + b"12").hexdigest(), "of": "the list and its 1 files"}] == found
+    yaml.safe_dump(found)
+    (tmp_path / "a.csv").unlink()
+    assert "No such file" in facts.fingerprint(layer)["fingerprint"]
 
 
 def test_of_long_files_both_ends_are_hashed(tmp_path, monkeypatch):
     """A file that is too long to be read whole still tells by its beginning, its end and its size."""
     monkeypatch.setattr(facts, "WHOLE", 8)
-    layer, found = SourceLayer("Own", None), []
+    layer, found = DataSource(), []
+    layer.source_path = tmp_path / "file"
     for content in (b"aaaa....bbbb", b"aaaa----bbbb", b"Aaaa....bbbb", b"aaaa....bbbB", b"aaaa.....bbbb"):
         (tmp_path / "file").write_bytes(content)
-        found.append(facts.fingerprint(layer, str(tmp_path / "file")))
+        found.append(facts.fingerprint(layer))
 
     assert "the first and last 4 bytes of the file" == found[0]["of"]
     assert found[0] == found[1]  # the middle is not read
@@ -253,7 +298,7 @@ def test_a_folder_that_refuses_is_one_error_before_the_first_iteration(folder, c
     assert 1 == train()
     said = capsys.readouterr().err
     assert "Iteration 0" not in said
-    assert f"minicaffe: error: cannot write the record of this training to out/s.run: {reason}" in said
+    assert f"minicaffe: error: cannot write the run folder of this training, out/s.run: {reason}" in said
     assert "pass --no-record" in said
     assert 0 == train("--no-record")
 

@@ -78,7 +78,7 @@ def test_an_odd_value(row, column, expected, caplog, tmp_path, monkeypatch):
     ('lr_policy: "sigmoid" stepsize: 5', "gamma", WARNING, "the rate is half of base_lr all along"),
     ('lr_policy: "poly" max_iter: 5 power: -1', "power", WARNING, "is -1 and the rate grows"),
     ('lr_policy: "multistep" gamma: 0.1 stepvalue: 6 stepvalue: 2', "stepvalue", WARNING,
-     "the step of 2 stands behind that of 6, so it is taken at iteration 7"),
+     "2 stands behind 6, so its step is taken at iteration 7"),
     ('lr_policy: "multistep" gamma: 0.1 stepvalue: 3 stepvalue: 3', "stepvalue", WARNING, "taken at iteration 4"),
     ('lr_policy: "multistep" gamma: 0.1 stepvalue: 2 stepvalue: 6', "stepvalue", ALLOWED, ""),
     ("test_iter: 1 test_iter: 0 test_interval: 9", "test_iter", WARNING, "is 0 for test net #1"),

@@ -230,13 +230,12 @@ def test_known_numbers_of_a_loss(known):
 
 # --- no table of types ----------------------------------------------------------------------------------------
 
-ALLOWED = {  # names of types that may stand outside layers/ and passes/; but for the last, a new type adds none
+ALLOWED = {  # names of types that may stand outside layers/ and passes/; a new type adds none
     "cli/convert.py": {"Convolution", "Deconvolution", "InnerProduct"},  # types in files from before 2015
     "cli/summary.py": {"Input"},                                         # what a layer without its source becomes
     "solvers/doctor/failure.py": {"Input"},                              # the same
     "layer/registry.py": {"PReLU", "ReLU", "TanH"},                      # acronyms, in the names of modules
     "lint/training.py": {"Softmax", "Sigmoid"},                          # what two rules are about
-    "records/facts.py": {"Data", "HDF5Data", "ImageData", "WindowData"},  # a table: files behind a source
 }
 
 

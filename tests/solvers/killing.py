@@ -68,7 +68,7 @@ def images(count: int, height: int, seed: int) -> Iterator[tuple[str, Datum]]:
 
 
 def start(place: Path, *flags: str, log: str = "log") -> int:
-    """Fork a training in a folder; the child's number."""
+    """Fork a training in a folder. Return the process id of the child."""
     child = os.fork()
     if child:
         return child
@@ -82,7 +82,7 @@ def start(place: Path, *flags: str, log: str = "log") -> int:
 
 
 def finish(child: int) -> int:
-    """Wait for a child; its exit status, negative for a signal."""
+    """Wait for a child. Return its exit status, which is negative for a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -102,19 +102,19 @@ def wait(place: Path, number: int, draw: random.Random, duration: float) -> None
 
 
 def has_ended(child: int) -> bool:
-    """Whether a child has ended; it is still to be waited for."""
+    """Whether a child has ended. It must still be waited for."""
     return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, but a minute at most."""
+    """Wait until a condition holds, but a minute at most."""
     end = time.perf_counter() + 60
     while not is_so() and time.perf_counter() < end:
         time.sleep(0.0001)
 
 
 def begin(folder: Path, prefixes: Sequence[str], *flags: str) -> Path:
-    """Make a folder with what trainings leave that nobody kills."""
+    """Make a folder with the files of trainings that are never killed."""
     prepare(folder)
     kernels.engine()  # these two import all that the children need
     registered_types()
@@ -151,7 +151,7 @@ def run(folder: Path, kills: int, seed: int) -> list[dict[str, object]]:
 
 
 def said(log: Path) -> str:
-    """What a process has logged so far; it may not have begun."""
+    """What a process has logged so far, which may be nothing yet."""
     return log.read_text() if log.exists() else ""
 
 
@@ -188,7 +188,7 @@ class Tale:
         return start(self.place, *self.flags, *flags, log=self.logs[-1].name)
 
     def wait(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so, or the training has ended."""
+        """Wait until a condition holds or the training has ended."""
         wait_until(lambda: is_so() or has_ended(self.alive))
 
     def states(self) -> list[int]:
@@ -226,7 +226,7 @@ class Tale:
         self.told["cut"] += "which a killed run had begun to write" in said(log)
 
     def end(self, whole: Path) -> dict[str, Any]:
-        """Let the last one finish; what is to be told."""
+        """Let the last process finish. Return the entry for the printed list."""
         final = [f"{self.prefix}{name.removeprefix('run')}" for name in FINAL]
         final = [name.replace(f"_{UPDATES}.", f"_{LAST}.") for name in final]
         status = finish(self.alive)

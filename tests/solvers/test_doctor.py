@@ -1,4 +1,4 @@
-"""The failure doctor: that a NaN or Inf is found where it first appears, explained, saved, and found again."""
+"""The failure doctor: a NaN or Inf is found where it first appears, explained, saved, and found again."""
 
 import errno
 import json
@@ -60,7 +60,7 @@ def missing(words, text):
 
 
 def test_bad_input_names_layer_blob_sample_and_record():
-    """this test shows that a NaN that was read is not blamed on the net, and that its record is named."""
+    """A NaN that was read is not blamed on the net, and its database record is named."""
     solver = feed(make(dtype=np.float32))
     solver.net.blobs["x"].data[3, 1] = np.nan
     solver.net.layers[0].keys = [f"{i:05d}_cat.jpg" for i in range(5)]
@@ -72,7 +72,7 @@ def test_bad_input_names_layer_blob_sample_and_record():
 
 
 def test_the_loss_of_a_large_learning_rate():
-    """this test shows the iteration, the history of losses and norms, and the learning rate as the first cause."""
+    """The message gives the iteration, the history of losses and norms, and the learning rate as the first cause."""
     solver = feed(make("base_lr: 300", dtype=np.float32))
     doctor = Doctor(solver)
     with pytest.raises(SolverError) as error:
@@ -87,7 +87,7 @@ def test_the_loss_of_a_large_learning_rate():
 
 
 def test_the_logarithm_of_zero():
-    """this test shows that a layer in the middle is named, and its own formula as the first cause."""
+    """A layer in the middle is named, and its own formula as the first cause."""
     found = message(chain('layer { name: "log" type: "Log" bottom: "ip" top: "y" }'))
 
     assert [] == missing(["top blob 'y' of layer 'log' (Log)", "10 of 10 values, the first -inf at index (0, 0)",
@@ -95,14 +95,14 @@ def test_the_logarithm_of_zero():
 
 
 def test_division_by_zero():
-    """this test shows the cause of a negative power."""
+    """A negative power of 0 is named as the cause."""
     found = message(chain('layer { name: "inverse" type: "Power" bottom: "ip" top: "y" power_param { power: -1 } }'))
 
     assert [] == missing(["layer 'inverse' (Power)", "1. division by 0: power_param.power is -1"], found)
 
 
 def test_a_gradient_of_a_bottom():
-    """this test shows that where the pass forward is finite, the first layer on the way back is named."""
+    """Where the forward pass is finite, the first layer of the backward pass is named."""
     found = message(chain('layer { name: "root" type: "Power" bottom: "ip" top: "y" power_param { power: 0.5 } }'))
 
     assert [] == missing(["bottom blob 'ip' of layer 'root' (Power), its diff", "1. the slope of x to the power 0.5"],
@@ -110,7 +110,7 @@ def test_a_gradient_of_a_bottom():
 
 
 def test_a_gradient_of_a_parameter():
-    """this test shows that an overflow in a parameter's gradient alone is found, before it reaches the weights."""
+    """An overflow in a parameter's gradient alone is found, before it reaches the weights."""
     solver = chain('layer { name: "same" type: "Power" bottom: "ip" top: "y" }')
     solver.net.blobs["x"].data[...] = 3e38
     solver.net.blobs["t"].data[...] = 10
@@ -121,7 +121,7 @@ def test_a_gradient_of_a_parameter():
 
 
 def test_an_update_that_overflows_the_weights():
-    """this test shows that bad weights are found before a snapshot can be made of them."""
+    """Bad weights are found before a snapshot can be made of them."""
     solver = feed(make('base_lr: 3e38 snapshot: 1 snapshot_prefix: "s"', dtype=np.float32))
     solver.net.blobs["t"].data[...] = 100
     found = message(solver)
@@ -132,7 +132,7 @@ def test_an_update_that_overflows_the_weights():
 
 
 def test_weights_that_were_bad_from_the_beginning():
-    """this test shows that the file or the filler is named before the first iteration."""
+    """The file or the filler is named before the first iteration."""
     solver = feed(make(dtype=np.float32))
     solver.net.params["ip"][1].data[1] = np.inf
     with pytest.raises(SolverError, match=r"param blob 1 of layer 'ip'(.|\n)*before the first update"):
@@ -140,7 +140,7 @@ def test_weights_that_were_bad_from_the_beginning():
 
 
 def test_a_test_net():
-    """this test shows that a NaN in a test is found, and named as the test net's."""
+    """A NaN in a test is found, and named as the test net's."""
     solver = feed(make("test_iter: 2 test_interval: 3", dtype=np.float32))
     solver.test_nets[0].blobs["x"].data[2, 0] = np.inf
     found = message(solver)
@@ -150,7 +150,7 @@ def test_a_test_net():
 
 
 def test_large_but_finite_is_not_bad():
-    """this test shows that squares which overflow raise no alarm, and that a norm is right all the same."""
+    """Squares which overflow raise no alarm, and that a norm is right all the same."""
     values = np.full((4, 3), 1e30, np.float32)
 
     assert finite(values)
@@ -164,7 +164,7 @@ def test_large_but_finite_is_not_bad():
     (0.5, ["1. the inputs of layer 'x' run up to 1e+30"]),
 ])
 def test_a_failure_before_the_first_update(fill, words):
-    """this test shows that fillers and inputs are blamed where no learning rate can be."""
+    """Fillers and inputs are blamed where no learning rate can be."""
     solver = feed(make(dtype=np.float32))
     solver.net.params["ip"][0].data[...] = fill
     if fill < 1:
@@ -176,7 +176,7 @@ def test_a_failure_before_the_first_update(fill, words):
 
 
 def test_targets_outside_the_unit_interval():
-    """this test shows that a cross entropy whose targets it cannot reach says so."""
+    """A cross entropy whose targets it cannot reach says so."""
     net = CHAIN.replace("EuclideanLoss", "SigmoidCrossEntropyLoss")
     layer = 'layer { name: "log" type: "Log" bottom: "ip" top: "y" }'
     solver = feed(get_solver(proto_text.parse(net % layer, SolverParameter())))
@@ -189,7 +189,7 @@ def test_targets_outside_the_unit_interval():
 
 
 def test_warn_goes_on_and_tells_each_place_once(caplog):
-    """this test shows that --on-nan warn trains to the end, with one warning a place and one saved batch."""
+    """That --on-nan warn trains to the end, with one warning a place and one saved batch."""
     solver = feed(make(dtype=np.float32))
     solver.net.blobs["x"].data[3, 1] = np.nan
     Doctor(solver, stop=False)
@@ -205,7 +205,7 @@ def test_warn_goes_on_and_tells_each_place_once(caplog):
 
 
 def test_the_last_good_snapshot_is_named():
-    """this test shows that the newest snapshot of this training is named, and not one that another left there."""
+    """The newest snapshot of this training is named, and not one that another left there."""
     for name in ("s_iter_1.solverstate", "s_iter_2.solverstate", "s_iter_900.solverstate", "other_iter_3.solverstate"):
         with open(name, "w"):
             os.utime(name, (1e9, 1e9))
@@ -216,7 +216,7 @@ def test_the_last_good_snapshot_is_named():
 
 
 def test_a_full_disk_does_not_hide_the_diagnosis(monkeypatch):
-    """this test shows that the message still comes, says that nothing was saved, and leaves no half file."""
+    """The message still comes, and it says that nothing was saved; no half-written file is left."""
     solver = feed(make(dtype=np.float32))
     solver.net.blobs["x"].data[3, 1] = np.nan
     monkeypatch.setattr(os, "fsync", full)
@@ -232,7 +232,7 @@ def full(handle):
 
 
 def test_a_healthy_training_is_left_as_it_was():
-    """this test shows that the doctor changes no bit of the weights, and that it can be taken away."""
+    """The doctor changes no bit of the weights, and it can be detached."""
     watched, alone = feed(make()), feed(make())
     rng.seed(3)
     for solver in (watched, alone):
@@ -258,7 +258,7 @@ DROPPED = """
 
 
 def test_replay_repeats_the_very_pass(capsys):
-    """this test shows that inputs overwritten in place and random masks are as they were, and the place too."""
+    """Inputs overwritten in place and random masks are as they were, and the place too."""
     layers = DROPPED.strip().splitlines()
     net = (CHAIN % "\n".join(layers[1:])).replace('layer { name: "t"', layers[0] + ' layer { name: "t"')
     solver = get_solver(proto_text.parse(net, SolverParameter()))
@@ -281,7 +281,7 @@ def test_replay_repeats_the_very_pass(capsys):
 
 
 def test_replay_goes_on_with_a_hidden_state():
-    """this test shows that what a recurrent layer carried into the bad pass is in the file."""
+    """The state with which a recurrent layer began the failed pass is in the file."""
     net = """
       layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 2 dim: 3 } } }
       layer { name: "c" type: "Input" top: "c" input_param { shape { dim: 4 dim: 2 } } }
@@ -307,7 +307,7 @@ def test_replay_goes_on_with_a_hidden_state():
 
 
 def test_replay_says_when_all_is_finite(capsys):
-    """this test shows that what the file does not hold is admitted, with status 1."""
+    """Where the file does not hold all that a pass needs, the command says so, with status 1."""
     solver = feed(make(dtype=np.float32))
     solver.net.blobs["x"].data[3, 1] = np.nan
     message(solver)
@@ -324,7 +324,7 @@ def test_replay_says_when_all_is_finite(capsys):
 
 
 def test_replay_refuses_other_files(capsys):
-    """this test shows one sentence for a prototxt, for arrays of another kind, and for a missing file."""
+    """There is one sentence for a prototxt, for arrays of another kind, and for a missing file."""
     with open("net.prototxt", "w") as file:
         file.write('name: "n" layer { name: "a" type: "Input" }')
     np.savez("other.npz", a=np.ones(3))
@@ -335,7 +335,7 @@ def test_replay_refuses_other_files(capsys):
 
 
 def test_damaged_failures_are_refused():
-    """this test shows that a file flipped or cut anywhere gives an error or a replay, never a crash."""
+    """A file with a wrong byte, or cut anywhere, gives an error or a pass that runs, never a crash."""
     solver = feed(make(dtype=np.float32))
     solver.net.blobs["x"].data[3, 1] = np.nan
     message(solver)
@@ -381,7 +381,7 @@ def hints(caplog, kind, labels, iterations, bias=None):
 
 
 @pytest.mark.parametrize(("kind", "labels", "bias", "words"), [
-    ("SoftmaxWithLoss", [0, 2, 6, 1, 5], None, ["1.9459", "ln 7 = 1.94591", "all its 7 classes equally likely"]),
+    ("SoftmaxWithLoss", [0, 2, 6, 1, 5], None, ["1.9459", "ln 7 = 1.94591", "its 7 classes equally likely"]),
     ("SoftmaxWithLoss", [0, 2, 1, 1, 0], [0, 0, 0, -99, -99, -99, -99],
      ["1.0986", "ln 3 = 1.09861", "the 3 classes of the labels"]),
     ("SoftmaxWithLoss", [0, 1, 1, 1, 0], [0, 0, -99, -99, -99, -99, -99], ["0.6931", "ln 2 = 0.693147"]),
@@ -389,7 +389,7 @@ def hints(caplog, kind, labels, iterations, bias=None):
     ("SigmoidCrossEntropyLoss", np.eye(5, 7), None, ["4.8520", "7 · ln 2", "½"]),
 ])
 def test_a_loss_that_sits_at_a_known_number(caplog, kind, labels, bias, words):
-    """this test shows one hint, after a long time and not before, that says what the number is."""
+    """There is one hint, after a long time and not before, that says what the number is."""
     assert [] == hints(caplog, kind, labels, LONG - 1, bias)
     found = hints(caplog, kind, labels, 2 * LONG + 50, bias)
 
@@ -398,7 +398,7 @@ def test_a_loss_that_sits_at_a_known_number(caplog, kind, labels, bias, words):
 
 
 def test_a_loss_that_moves_gets_no_hint(caplog):
-    """this test shows that a loss elsewhere, or one that passes by, is left alone."""
+    """A loss elsewhere, or one that passes by, is left alone."""
     assert [] == hints(caplog, "SoftmaxWithLoss", [0, 2, 6, 1, 5], LONG + 50, [1, 0, 2, 0, 0, 0, 0])
 
 

@@ -46,7 +46,7 @@ def train(layers, passes, fields="base_lr: 0.3 momentum: 0.9 weight_decay: 0.01"
                                      "class_weight: 2"], ids=["plain", "weighted"])
 @pytest.mark.parametrize("mode", ["FULL", "VALID", "BATCH_SIZE", "NONE"])
 def test_passes_add_up_to_one_large_batch(mode, weights, dtype):
-    """this test shows it in each mode, with unequal numbers of ignored labels, to rounding."""
+    """In each mode the update is that of the large batch, to rounding, with unequal numbers of ignored labels."""
     loss = SOFTMAX % ("", f"ignore_label: {IGNORED} normalization: {mode} {weights}")
     large, small = train(loss, 1, dtype=dtype), train(loss, K, dtype=dtype)
 
@@ -57,7 +57,7 @@ def test_passes_add_up_to_one_large_batch(mode, weights, dtype):
 
 @pytest.mark.parametrize("fields", ['type: "Adam" momentum: 0.9', 'type: "Nesterov" momentum: 0.9', 'type: "RMSProp"'])
 def test_types_other_than_sgd(fields):
-    """this test shows that what happens to the gradient afterwards changes nothing."""
+    """Clipping and decay, which follow, see the same gradient as with one large batch."""
     loss = SOFTMAX % ("", f"ignore_label: {IGNORED} normalization: VALID")
     large, small = (train(loss, passes, f"{fields} base_lr: 0.01") for passes in (1, K))
 
@@ -66,7 +66,7 @@ def test_types_other_than_sgd(fields):
 
 
 def test_losses_that_count_in_one_proportion():
-    """this test shows two losses of one net, one of them a sum that nothing divides."""
+    """A net may have two losses, one of them a sum that is not divided."""
     two = (SOFTMAX % ("loss_weight: 0.5", "normalization: FULL")
            + 'layer { name: "more" type: "HingeLoss" bottom: "ip" bottom: "t" top: "more" '
              "loss_param { normalization: NONE } }")
@@ -78,7 +78,7 @@ def test_losses_that_count_in_one_proportion():
 
 
 def test_losses_that_count_differently_are_warned_of(caplog):
-    """this test shows the limit: one buffer cannot serve two divisors; the warning comes once."""
+    """This is the limit: one buffer cannot serve two divisors; the warning comes once."""
     caplog.set_level(logging.WARNING, "minicaffe")
     two = (SOFTMAX % ("", f"ignore_label: {IGNORED} normalization: VALID")
            + 'layer { name: "more" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "more" '
@@ -91,7 +91,7 @@ def test_losses_that_count_differently_are_warned_of(caplog):
 
 
 def test_equal_counts_are_caffes_mean_bit_by_bit():
-    """this test shows that where no label is ignored, the sum is divided by iter_size and nothing else is done."""
+    """Where no label is ignored, the sum is divided by iter_size and nothing else is done."""
     loss = SOFTMAX % ("", "")
     x = batches()[0][:K * N]
     labels = np.arange(K * N) % C

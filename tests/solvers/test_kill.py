@@ -26,7 +26,7 @@ def campaign(folder, *arguments):
 
 @forks
 def test_whenever_a_training_is_killed_it_resumes_to_the_same_bits(tmp_path):
-    """this test shows that after a SIGKILL at any moment --resume auto ends in the files of a run never killed."""
+    """After a SIGKILL at any moment --resume auto ends in the files of a run never killed."""
     kills = campaign(tmp_path, str(KILLS), "1701")
     assert KILLS == len(kills)
     assert [] == [kill for kill in kills if not kill["same"] or kill["stray"]]

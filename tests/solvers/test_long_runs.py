@@ -51,7 +51,7 @@ def following(solver, values):
 
 
 def test_the_newest_complete_snapshot_is_found(tmp_path, lines):
-    """this test shows the order by number, and that damaged ones are passed over with a warning each."""
+    """The newest is the one with the highest number; damaged ones are passed over with a warning each."""
     fields = f'momentum: 0.9 random_seed: 1 snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
     feed(make(fields)).step(12)
     (tmp_path / "s_iter_14.solverstate").write_bytes(b"")
@@ -70,7 +70,7 @@ def test_the_newest_complete_snapshot_is_found(tmp_path, lines):
 
 
 def test_without_snapshots_there_is_nothing_to_find(tmp_path):
-    """this test shows that neither an empty folder nor another prefix's snapshots are taken."""
+    """Neither an empty folder nor another prefix's snapshots are taken."""
     fields = 'momentum: 0.9 snapshot: 2 snapshot_prefix: "{}"'
     feed(make(fields.format(tmp_path / "other"))).step(2)
     solver = feed(make(fields.format(tmp_path / "s")))
@@ -80,7 +80,7 @@ def test_without_snapshots_there_is_nothing_to_find(tmp_path):
 
 
 def test_a_whole_snapshot_of_another_net_is_no_reason_to_begin_anew(tmp_path):
-    """this test shows that what is whole but does not fit is an error."""
+    """What is whole but does not fit is an error."""
     prefix = f'snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
     feed(make(f"momentum: 0.9 {prefix}")).step(2)
     with pytest.raises(SolverError, match="written by a solver of type SGD"):
@@ -88,7 +88,7 @@ def test_a_whole_snapshot_of_another_net_is_no_reason_to_begin_anew(tmp_path):
 
 
 def test_a_layer_that_a_snapshot_lacks_is_no_resume(tmp_path):
-    """this test shows that a renamed layer, which would begin with random weights, is named, and nothing changes."""
+    """A renamed layer, which would begin with random weights, is named, and nothing changes."""
     prefix = f'snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
     feed(make(f"momentum: 0.9 {prefix}")).step(2)
     net = NET.replace('"ip"', '"fc"') % ""
@@ -104,7 +104,7 @@ def test_a_layer_that_a_snapshot_lacks_is_no_resume(tmp_path):
 
 
 def test_what_killed_runs_left_is_swept(tmp_path):
-    """this test shows that only half-written files of this prefix go, and not those of one that begins alike."""
+    """Only half-written files of this prefix go, and not those of one that begins alike."""
     prefix = f'snapshot_prefix: "{tmp_path}/s"'
     stray = [".s_iter_7.caffemodel.0123abcd.tmp", ".s_iter_7.solverstate.h5.0123abcd.tmp",
              ".s_iter_7.resume.0123abcd.tmp", ".s_iter_7_failure.npz.0123abcd.tmp", ".s_best.caffemodel.0123abcd.tmp"]
@@ -123,7 +123,7 @@ def test_what_killed_runs_left_is_swept(tmp_path):
 
 @pytest.mark.parametrize(("text", "kept"), [("last:3", [8, 10, 12]), ("last", [12]), ("last:99", [2, 4, 6, 8, 10, 12])])
 def test_the_last_few_are_kept(tmp_path, text, kept):
-    """this test shows that older snapshots go with all their files, and only those of this training."""
+    """Older snapshots go with all their files, and only those of this training."""
     fields = f'momentum: 0.9 max_iter: 12 snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
     for kind in ("caffemodel", "solverstate"):
         (tmp_path / f"s_iter_1.{kind}").write_bytes(b"of another run")
@@ -137,7 +137,7 @@ def test_the_last_few_are_kept(tmp_path, text, kept):
 
 
 def test_a_resumed_training_goes_on_keeping(tmp_path):
-    """this test shows that the snapshots of the run before count too."""
+    """The snapshots of the run before count too."""
     fields = f'momentum: 0.9 snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
     feed(make(fields)).step(6)
     solver = feed(make(fields))
@@ -149,7 +149,7 @@ def test_a_resumed_training_goes_on_keeping(tmp_path):
 
 
 def test_the_best_is_kept_and_named(tmp_path):
-    """this test shows that the snapshot which a test found best stays, also one that was not due, as PREFIX_best."""
+    """The snapshot which a test found best stays, also one that was not due, as PREFIX_best."""
     fields = ('momentum: 0.9 max_iter: 12 snapshot: 4 test_iter: 1 test_interval: 3 snapshot_after_train: false '
               f'snapshot_prefix: "{tmp_path}/s"')
     solver = following(feed(make(fields)), [5, 4, 2, 3, 2.5])  # at 0, 3, 6, 9 and the end
@@ -163,7 +163,7 @@ def test_the_best_is_kept_and_named(tmp_path):
 
 
 def test_the_best_so_far_survives_a_stop(tmp_path):
-    """this test shows that a worse result after a resume does not become the best."""
+    """A worse result after a resume does not become the best."""
     fields = f'test_iter: 1 test_interval: 2 snapshot: 2 snapshot_prefix: "{tmp_path}/s"'
     first = following(feed(make(fields)), [5, 1, 3])
     first.keep = keep.parse("best,last", first)
@@ -181,13 +181,13 @@ def test_the_best_so_far_survives_a_stop(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "bets", "last:0", "last:-1", "last:x", "best:2", "best,best", "last:"])
 def test_what_to_keep_must_be_understood(text):
-    """this test shows that the error shows the text."""
+    """The error shows the text."""
     with pytest.raises(SolverError, match=f"--keep must be best, last:N .*, got '{text}'"):
         keep.parse(text, make(""))
 
 
 def test_best_needs_a_test(tmp_path):
-    """this test shows that without a test net nothing can be best, and what is taken where nothing is said."""
+    """Without a test net nothing can be best, and what is taken where nothing is said."""
     with pytest.raises(SolverError, match="there is none"):
         keep.parse("best", make(""))
     tested = make("test_iter: 1 test_interval: 1")
@@ -200,7 +200,7 @@ def test_best_needs_a_test(tmp_path):
 
 
 def test_a_training_that_gets_no_better_stops(tmp_path, lines):
-    """this test shows the patience, the snapshot at the end, and that a resume does not begin it anew."""
+    """The training stops at the end of its patience, with a snapshot, and a resume does not begin the patience anew."""
     fields = f'max_iter: 99 test_iter: 1 test_interval: 2 snapshot_prefix: "{tmp_path}/s"'
     solver = following(feed(make(fields)), [5, 4, 6, float("nan"), 4, 1])
     solver.early_stop = criterion.parse("loss:min:patience=3", "--early-stop")
@@ -220,7 +220,7 @@ def test_a_training_that_gets_no_better_stops(tmp_path, lines):
 
 
 def test_higher_can_be_better():
-    """this test shows max, min and that equal is no better."""
+    """With max a higher value is better, with min a lower one; an equal value is not."""
     high, low = criterion.Criterion("a", 1, patience=2), criterion.Criterion("a", -1, patience=2)
 
     assert [True, True, False, False, True] == [high.take(v, i) for i, v in enumerate((1, 2, 2, 1, 3))]
@@ -231,13 +231,13 @@ def test_higher_can_be_better():
 @pytest.mark.parametrize("text", ["accuracy", "accuracy:up", ":max", "a:max:patience=0", "a:max:patience=x",
                                   "a:max:p=3", "a:max:min"])
 def test_a_rule_must_be_understood(text):
-    """this test shows that the error shows the text and an example."""
+    """The error shows the text and an example."""
     with pytest.raises(SolverError, match=f"--early-stop must be written .*got '{text}'\n.*accuracy:max:patience=5"):
         criterion.parse(text, "--early-stop")
 
 
 def test_a_rule_must_name_an_output():
-    """this test shows the near name, the outputs there are, and a test net that is not there."""
+    """The error names a similar output, the outputs that exist, and a test net that does not."""
     solver = make("test_iter: 1 test_interval: 1")
     with pytest.raises(SolverError, match="'los'; the test nets put out loss\n.*did you mean 'loss'"):
         criterion.parse("los:min", "").check(solver)
@@ -248,7 +248,7 @@ def test_a_rule_must_name_an_output():
 
 
 def test_the_rate_falls_on_a_plateau(lines):
-    """this test shows lr_policy plateau on a test's output: halved after two tests without a better one."""
+    """lr_policy plateau goes by a test's output: the rate is halved after two tests without a better one."""
     solver = make('lr_policy: "plateau" gamma: 0.5 plateau_patience: 2 plateau_metric: "loss:min" test_iter: 1 '
                   "test_interval: 1 base_lr: 8")
     following(feed(solver), [9, 8, 8, 8.5, 8, 9, 7, 7.5])
@@ -261,7 +261,7 @@ def test_the_rate_falls_on_a_plateau(lines):
 
 
 def test_the_rate_falls_on_a_plateau_of_the_loss():
-    """this test shows that without plateau_metric the smoothed loss counts, one value an update."""
+    """Without plateau_metric the smoothed loss counts, one value an update."""
     solver = feed(make('lr_policy: "plateau" gamma: 0.5 plateau_patience: 3 base_lr: 0'))
     solver.param.base_lr = 0.0
     steps = []
@@ -277,7 +277,7 @@ def test_the_rate_falls_on_a_plateau_of_the_loss():
     ('lr_policy: "plateau" plateau_patience: 1 plateau_metric: "x:max"', ["'x'", "no test net"]),
 ])
 def test_a_plateau_must_be_described(fields, words):
-    """this test shows the errors of lr_policy plateau."""
+    """Each wrong field of lr_policy plateau is an error."""
     with pytest.raises(SolverError) as error:
         make(fields)
 
@@ -288,7 +288,7 @@ def test_a_plateau_must_be_described(fields, words):
 
 
 def test_an_override_says_what_it_changes():
-    """this test shows numbers, strings, repeated fields, defaults, and a field that takes another's place."""
+    """An override sets numbers, strings and repeated fields, tells the defaults, and replaces a field's rival."""
     p = proto_text.parse('base_lr: 0.1 lr_policy: "step" stepvalue: 1 stepvalue: 2 max_epoch: 3', SolverParameter())
     said = list(definition.override(p, "base_lr=0.001, lr_policy=fixed,stepvalue=7,stepvalue=9,max_iter=50"))
     said += definition.override(p, "momentum2=0.9,snapshot_format=HDF5")
@@ -326,7 +326,7 @@ def test_an_override_may_be_a_message_or_a_list(text, said):
     ("train_state={…}", ProtoError, "--override:1"),
 ])
 def test_an_override_must_be_understood(text, error, words):
-    """this test shows that a misspelt field or a value of another kind is a ProtoError with the place."""
+    """A misspelt field or a value of another kind is a ProtoError with the place."""
     with pytest.raises(error, match=words):
         list(definition.override(SolverParameter(), text))
 
@@ -355,7 +355,7 @@ def data_solver(folder, fields, samples=13, batch=5, middle=""):
 
 @pytest.mark.parametrize(("epochs", "iter_size", "expected"), [(1, 1, 3), (5, 1, 13), (5, 2, 7), (4, 3, 4)])
 def test_epochs_are_updates(tmp_path, epochs, iter_size, expected):
-    """this test shows ⌈epochs · 13 / (5 · iter_size)⌉, and that the last update reaches the end."""
+    """max_iter is ⌈epochs · 13 / (5 · iter_size)⌉, and the last update reaches the end of the last epoch."""
     solver = data_solver(tmp_path, f"max_epoch: {epochs} iter_size: {iter_size} snapshot_after_train: false")
     solver.solve()
 
@@ -365,7 +365,7 @@ def test_epochs_are_updates(tmp_path, epochs, iter_size, expected):
 
 @pytest.mark.parametrize("batch", [13, 5, 4])
 def test_a_whole_test_counts_each_sample_once(tmp_path, batch, lines):
-    """this test shows that the mean over 13 samples is the same however they are cut, and again the next time."""
+    """The mean over 13 samples is the same however they are cut, and again the next time."""
     exact = data_solver(tmp_path, "test_iter: 1 test_interval: 9", batch=13)
     solver = data_solver(tmp_path, "test_iter_auto: true test_interval: 9", batch=batch)
 
@@ -378,7 +378,7 @@ def test_a_whole_test_counts_each_sample_once(tmp_path, batch, lines):
 
 
 def test_a_net_that_takes_no_smaller_batch_is_filled_up(tmp_path, lines):
-    """this test shows the warning with the numbers, and that the test runs."""
+    """The warning gives the numbers, and the test runs."""
     middle = ('layer { name: "fixed" type: "Reshape" bottom: "t" top: "t5" reshape_param { shape { dim: 5 } } }'
               'layer { name: "quiet" type: "Silence" bottom: "t5" }')
     solver = data_solver(tmp_path, "test_iter_auto: true test_interval: 9", middle=middle)
@@ -395,7 +395,7 @@ def test_a_net_that_takes_no_smaller_batch_is_filled_up(tmp_path, lines):
     ("max_epoch: -1", ["max_epoch must be at least 0, got -1"]),
 ])
 def test_epochs_need_a_size(fields, words):
-    """this test shows that Input layers know no size."""
+    """Input layers know no size."""
     with pytest.raises(SolverError) as error:
         make(fields)
 
@@ -404,14 +404,14 @@ def test_epochs_need_a_size(fields, words):
 
 @pytest.mark.parametrize("name", ["solver.prototxt", "solver.yaml"])
 def test_auto_has_a_field_of_its_own(tmp_path, name):
-    """this test shows that test_iter is a number, and the hint for who writes auto."""
+    """test_iter is a number, and a user who writes auto gets a hint."""
     (tmp_path / name).write_text("base_lr: 1\ntest_iter: auto\n")
     with pytest.raises(ProtoError, match="2:12: expects an integer[\\s\\S]*write test_iter_auto: true"):
         definition.read_solver(str(tmp_path / name))
 
 
 def test_rows_of_hdf5_files_are_counted(tmp_path):
-    """this test shows that the files' rows together make an epoch."""
+    """The files' rows together make an epoch."""
     needs("h5py")
     from minicaffe.io import hdf5
     from minicaffe.layers.data.hdf5_data import HDF5DataLayer
@@ -451,7 +451,7 @@ except MinicaffeError as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit is POSIX's")
 @pytest.mark.parametrize("file", ["caffemodel", "resume"])
 def test_a_file_that_the_system_cuts_short(tmp_path, file):
-    """this test shows one error that names the file, and the last snapshot whole, for a real write that fails."""
+    """A real write that fails is one error that names the file, and the last snapshot stays whole."""
     run = subprocess.run([sys.executable, "-c", FULL, str(Path(__file__).parent), str(tmp_path),
                           f"{tmp_path}/s_iter_3.{file}"],
                          capture_output=True, text=True)
@@ -464,7 +464,7 @@ def test_a_file_that_the_system_cuts_short(tmp_path, file):
 
 
 def test_a_disk_that_is_full(tmp_path):
-    """this test shows it on a real file system of 64 KiB, where one may be mounted: the training ends in an error."""
+    """On a real file system of 64 KiB, where one may be mounted, the training ends in an error."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = shutil.which("mount") and subprocess.run(

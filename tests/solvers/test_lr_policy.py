@@ -32,19 +32,19 @@ def rates(fields, count):
     ('lr_policy: "cosine" base_lr: 2 max_iter: 4', [2, 1 + math.sqrt(0.5), 1, 1 - math.sqrt(0.5), 0]),
 ])
 def test_each_policy_follows_its_formula(fields, expected):
-    """this test shows that the first rates are those worked out by hand."""
+    """The first rates are those worked out by hand."""
     assert expected == pytest.approx(rates(fields, len(expected)), abs=1e-12)
 
 
 def test_two_equal_stepvalues_take_two_iterations():
-    """this test shows Caffe's quirk: multistep takes one step an iteration at most."""
+    """Caffe's quirk: multistep takes one step an iteration at most."""
     fields = 'lr_policy: "multistep" base_lr: 8 gamma: 0.5 stepvalue: 1 stepvalue: 1'
 
     assert [8, 4, 2, 2] == rates(fields, 4)
 
 
 def test_warm_up_rises_in_a_line_to_the_policy():
-    """this test shows that warmup_iter leads from warmup_start_lr to the policy's own rate."""
+    """Warmup_iter leads from warmup_start_lr to the policy's own rate."""
     fields = 'lr_policy: "fixed" base_lr: 5 warmup_iter: 4 warmup_start_lr: 1'
 
     assert [1, 2, 3, 4, 5, 5] == rates(fields, 6)
@@ -60,7 +60,7 @@ def test_warm_up_rises_in_a_line_to_the_policy():
     ('lr_policy: "poly" base_lr: 1 max_iter: 0', ["poly", "nan", "iteration 0", "max_iter 0"]),
 ])
 def test_what_makes_no_rate_is_refused(fields, words):
-    """this test shows that the error names the policy, the field and the value."""
+    """The error names the policy, the field and the value."""
     with pytest.raises(SolverError) as error:
         rates(fields, 1)
 
@@ -68,6 +68,6 @@ def test_what_makes_no_rate_is_refused(fields, words):
 
 
 def test_poly_beyond_max_iter_is_refused():
-    """this test shows that a root of a negative number is an error, not a complex rate."""
+    """A root of a negative number is an error, not a complex rate."""
     with pytest.raises(SolverError, match="nan at iteration 3; it ends at max_iter 2"):
         rates('lr_policy: "poly" base_lr: 1 power: 0.5 max_iter: 2', 4)

@@ -51,7 +51,7 @@ def test_solvers_follow_caffe(case):
 @pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
 @pytest.mark.parametrize("case", CASES)
 def test_solvers_go_on_from_caffes_snapshots(case, tail, tmp_path):
-    """this test shows that a state finds its weights beside it and the updates go on as Caffe's did."""
+    """A state finds its weights beside it and the updates go on as Caffe's did."""
     if tail:
         needs("h5py")
     for path in FOLDER.glob(f"{case}_iter_6.*"):

@@ -88,7 +88,7 @@ def remembered(solver):
 
 @pytest.mark.parametrize("kind", ["lmdb", "images", "rows", "dummy"])
 def test_600_and_400_are_1000(tmp_path, sources, kind):
-    """this test shows that with shuffle, crops, mirrors, Dropout and tests in between, a resume changes no bit."""
+    """With shuffle, crops, mirrors, Dropout and tests in between, a resume changes no bit."""
     net = f'layer {{ name: "data" top: "x" top: "t" {sources(kind)} }} {TAIL}'
     fields = f'iter_size: 2 test_iter: 3 test_interval: 2 snapshot_prefix: "{tmp_path}/s" snapshot: 6'
     first = solver_on(net, f"{fields} random_seed: 3")
@@ -108,7 +108,7 @@ def test_600_and_400_are_1000(tmp_path, sources, kind):
 
 @pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
 def test_every_iteration_can_be_the_last(tmp_path, sources, tail):
-    """this test shows that it does not matter at which of twelve updates the training stops: all end the same."""
+    """At whichever of twelve updates a training stops, it ends in the same bits."""
     net = f'layer {{ name: "data" top: "x" top: "t" {sources("lmdb")} }} {TAIL}'
     if tail:
         needs("h5py")
@@ -127,7 +127,7 @@ def test_every_iteration_can_be_the_last(tmp_path, sources, tail):
 
 
 def test_the_hidden_state_of_recurrent_layers_is_kept(tmp_path):
-    """this test shows that an LSTM that goes on from batch to batch goes on over a stop, too."""
+    """An LSTM that keeps its state from batch to batch keeps it over a stop, too."""
     net = """layer { name: "data" type: "DummyData" top: "x" top: "c" top: "t" dummy_data_param {
                 shape { dim: 4 dim: 2 dim: 3 } shape { dim: 4 dim: 2 } shape { dim: 4 dim: 2 dim: 5 }
                 data_filler { type: "gaussian" } data_filler { value: 1 } data_filler { value: 0.5 } } }
@@ -145,7 +145,7 @@ def test_the_hidden_state_of_recurrent_layers_is_kept(tmp_path):
 
 
 def test_a_layer_of_the_users_own_goes_on(tmp_path, monkeypatch):
-    """this test shows that a Python layer's resume_state, numpy's and Python's draws come back."""
+    """A Python layer's resume_state, numpy's and Python's draws come back."""
     import sys
     import types
 
@@ -189,7 +189,7 @@ def test_a_layer_of_the_users_own_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_snapshot_in_the_middle_of_a_test_resumes_before_it(tmp_path, sources):
-    """this test shows that a stop between two batches of a test loses and repeats nothing."""
+    """A stop between two batches of a test loses and repeats nothing."""
     net = f'layer {{ name: "data" top: "x" top: "t" {sources("dummy")} }} {TAIL}'
     fields = f'test_iter: 5 test_interval: 2 max_iter: 4 random_seed: 1 snapshot_prefix: "{tmp_path}/s"'
     first = solver_on(net, fields)
@@ -212,7 +212,7 @@ def test_a_snapshot_in_the_middle_of_a_test_resumes_before_it(tmp_path, sources)
 
 
 def test_without_a_record_the_resume_works_and_says_what_it_lacks(tmp_path, sources, caplog):
-    """this test shows that a snapshot of Caffe's is gone on from, with one warning."""
+    """A training can be resumed from a snapshot of Caffe's, with one warning."""
     net = f'layer {{ name: "data" top: "x" top: "t" {sources("lmdb")} }} {TAIL}'
     first = solver_on(net, f'random_seed: 1 snapshot: 2 snapshot_prefix: "{tmp_path}/s"')
     first.step(2)
@@ -231,7 +231,7 @@ def test_without_a_record_the_resume_works_and_says_what_it_lacks(tmp_path, sour
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "weights", "history"])
 def test_a_file_of_the_three_that_is_not_the_others_is_refused(tmp_path, damage):
-    """this test shows that checksums tell a damaged or a foreign file, and that nothing of the solver changes."""
+    """Checksums tell a damaged or a foreign file, and that nothing of the solver changes."""
     solver = feed(make(f'random_seed: 1 momentum: 0.9 snapshot: 1 snapshot_prefix: "{tmp_path}/s"'))
     solver.step(2)
     path = tmp_path / "s_iter_2.resume"
@@ -252,7 +252,7 @@ def test_a_file_of_the_three_that_is_not_the_others_is_refused(tmp_path, damage)
 
 
 def test_what_changed_since_the_snapshot_is_said(tmp_path, caplog):
-    """this test shows that a resume with another rate names both, and that layers which do not fit are named."""
+    """A resume with another rate names both, and that layers which do not fit are named."""
     caplog.set_level(logging.INFO, "minicaffe")
     first = feed(make(f'momentum: 0.9 test_iter: 1 test_interval: 9 snapshot: 1 snapshot_prefix: "{tmp_path}/s"'))
     first.step(1)
@@ -267,7 +267,7 @@ def test_what_changed_since_the_snapshot_is_said(tmp_path, caplog):
 
 
 def test_a_state_that_does_not_fit_a_layer_is_reported(tmp_path):
-    """this test shows the sentence for a hidden state of another batch, which leaves the layer as it is."""
+    """For a hidden state of another batch there is a sentence, and the layer stays as it is."""
     solver = feed(make(""))
     layer = solver.net.layers[2]
     layer.resume_from = lambda state: layer.fail("keeps a state of shape (1, 2, 5), got (1, 7, 5)")
@@ -279,7 +279,7 @@ def test_a_state_that_does_not_fit_a_layer_is_reported(tmp_path):
 
 
 def test_a_recurrent_state_of_another_shape_is_refused():
-    """this test shows that the layer names both shapes."""
+    """The layer names both shapes."""
     from minicaffe.blob import Blob
     from minicaffe.layers.recurrent.rnn import RNNLayer
 
@@ -290,7 +290,7 @@ def test_a_recurrent_state_of_another_shape_is_refused():
 
 
 def test_arrays_in_a_record_keep_their_bits(tmp_path):
-    """this test shows numbers of every kind, arrays, infinities and NaN through a file and back."""
+    """Numbers of every kind, arrays, infinities and NaN come back from a file as they were."""
     solver = feed(make(f'random_seed: 1 snapshot_prefix: "{tmp_path}/s"'))
     values = {"a": np.array([[1, 1 / 3]], np.float32), "i": np.arange(3), "n": float("inf"), "l": [2, "three"]}
     captured = {**resume_file.capture(solver), "nets": [{"ip": values}]}
@@ -362,7 +362,7 @@ def test_a_source_that_changed_its_type_is_said(tmp_path, sources, kind, now):
 
 
 def changed(**entries):
-    """A function that changes entries of a record; None takes one away, and 'smoothed__count' lies in another."""
+    """A function that changes values in a resume file; None removes one, 'smoothed__count' is within 'smoothed'."""
     def change(content):
         for name, value in entries.items():
             inside, key = content, name
@@ -405,7 +405,7 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", [*WRONG, "deeply nested", "no JSON", "another version"])
 def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wrong):
-    """One clear error, nothing of the solver changes, and the older snapshot is gone on from."""
+    """There is one clear error, nothing of the solver changes, and the older snapshot can be resumed."""
     feed(make(f'momentum: 0.9 random_seed: 1 snapshot: 1 snapshot_prefix: "{tmp_path}/s"')).step(2)
     path = tmp_path / "s_iter_2.resume"
     if wrong in WRONG:
@@ -416,7 +416,7 @@ def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wron
         path.write_bytes(b"minicaffe resume %d %08x\n%s\n" % (version, zlib.crc32(line), line))
     solver = feed(make(f'momentum: 0.9 snapshot_prefix: "{tmp_path}/s"'))
     before, draws = [blob.data.copy() for blob in solver.net.params["ip"]], rng.state()
-    with pytest.raises(DataError, match=r"s_iter_2\.resume: this record of a snapshot .*\n  hint: ") as error:
+    with pytest.raises(DataError, match=r"s_iter_2\.resume: this resume file .*\n  hint: ") as error:
         solver.restore(str(tmp_path / "s_iter_2.solverstate"))
 
     assert len(str(error.value)) < 500 + 3 * len(str(path))
@@ -447,7 +447,7 @@ def test_a_data_layer_that_cannot_go_on_goes_on_all_the_same(tmp_path, sources, 
 @pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
 @pytest.mark.parametrize(("iteration", "step", "word"), [(-1, 0, "iter"), (3, -2, "current_step"), (-2**31, 0, "iter")])
 def test_a_state_before_the_beginning_is_refused(tmp_path, iteration, step, word, tail):
-    """A negative iteration or step in a solver state is named, and the older snapshot is gone on from."""
+    """A negative iteration or step in a solver state is named, and the older snapshot can be resumed."""
     if tail:
         needs("h5py")
     form = "HDF5" if tail else "BINARYPROTO"

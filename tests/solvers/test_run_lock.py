@@ -1,4 +1,4 @@
-"""Two trainings with one prefix: the second is refused or waits, and a dead one locks nobody out."""
+"""Two trainings with one prefix: the second is refused or waits, and a dead one keeps no other out."""
 
 import errno
 import logging
@@ -159,7 +159,7 @@ def test_solvers_of_one_process_share_the_lock(tmp_path):
 
 
 def test_a_program_may_change_its_folder(tmp_path, monkeypatch):
-    """A lock that was taken by a relative path is given back where it was taken."""
+    """A lock that was taken by a relative path is released where it was taken."""
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path)
     with run_lock.held("run"), run_lock.held("other/run"):
@@ -170,7 +170,7 @@ def test_a_program_may_change_its_folder(tmp_path, monkeypatch):
 
 
 def test_an_error_gives_the_lock_back(tmp_path):
-    """A training that ends in an error, or in Ctrl-C, locks nobody out."""
+    """A training that ends in an error, or in Ctrl-C, releases the lock."""
     solver = feed(make(f'max_iter: 2 snapshot: 1 snapshot_prefix: "{tmp_path}/run"'))
 
     def interrupt():
@@ -185,7 +185,7 @@ def test_an_error_gives_the_lock_back(tmp_path):
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path):
-    """The file that it leaves behind is taken over, signed anew, and removed in the end."""
+    """The file that it leaves behind is locked again, names the new process, and is removed in the end."""
     with another_process(tmp_path / "run") as other:
         other.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         other.wait()

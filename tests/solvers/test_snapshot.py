@@ -20,7 +20,7 @@ FIELDS = 'type: "Adam" momentum: 0.9 weight_decay: 0.01'
 @pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_resumed_training_repeats_the_first_bit_by_bit(tmp_path, form, dtype):
-    """this test shows that train 7, and train 4, stop, resume to 7, end in the same bits."""
+    """Train 7, and train 4, stop, resume to 7, end in the same bits."""
     if form == "HDF5":
         needs("h5py")
     fields = f'{FIELDS} snapshot: 4 snapshot_prefix: "{tmp_path}/s" snapshot_format: {form}'
@@ -37,7 +37,7 @@ def test_a_resumed_training_repeats_the_first_bit_by_bit(tmp_path, form, dtype):
 
 
 def test_the_state_names_its_weights_and_keeps_the_step(tmp_path):
-    """this test shows iter, learned_net, current_step and the order of history."""
+    """A state holds iter, learned_net, current_step, and history in Caffe's order."""
     solver = feed(make(f'lr_policy: "multistep" gamma: 0.5 stepvalue: 1 stepvalue: 3 momentum: 0.9 '
                        f'snapshot_prefix: "{tmp_path}/s"'))
     solver.step(5)
@@ -50,7 +50,7 @@ def test_the_state_names_its_weights_and_keeps_the_step(tmp_path):
 
 
 def test_solve_snapshots_at_the_end_unless_told_not_to(tmp_path):
-    """this test shows snapshot_after_train, and that the last regular snapshot is not written twice."""
+    """snapshot_after_train writes a last snapshot, but not where the regular one has just been written."""
     feed(make(f'max_iter: 3 snapshot_prefix: "{tmp_path}/a"')).solve()
     feed(make(f'max_iter: 3 snapshot_after_train: false snapshot_prefix: "{tmp_path}/b"')).solve()
     feed(make(f'max_iter: 4 snapshot: 2 snapshot_prefix: "{tmp_path}/c"')).solve()
@@ -59,7 +59,7 @@ def test_solve_snapshots_at_the_end_unless_told_not_to(tmp_path):
 
 
 def test_the_weights_are_found_beside_a_state_that_was_moved(tmp_path):
-    """this test shows that a folder of snapshots may move, and its files may be renamed together."""
+    """A folder of snapshots may move, and its files may be renamed together."""
     (tmp_path / "old").mkdir()
     solver = feed(make(f'{FIELDS} snapshot_prefix: "{tmp_path}/old/s"'))
     solver.step(2)
@@ -85,7 +85,7 @@ def test_the_weights_are_found_beside_a_state_that_was_moved(tmp_path):
     ([(2, 3), (7,)], ["history blob 1", "(7,)", "blob 1 of layer 'ip'", "(2,)"]),
 ])
 def test_a_state_that_does_not_fit_changes_nothing(tmp_path, shapes, words):
-    """this test shows that a state of another type or net is refused before anything is copied."""
+    """A state of another type or net is refused before anything is copied."""
     path = tmp_path / "s.solverstate"
     solverstate.write(path, SolverSnapshot(9, "", 0, [np.ones(shape, np.float32) for shape in shapes]))
     solver = feed(make("momentum: 0.9"))
@@ -98,7 +98,7 @@ def test_a_state_that_does_not_fit_changes_nothing(tmp_path, shapes, words):
 
 
 def test_the_wrong_file_of_a_snapshot_is_told_from_the_right_one(tmp_path):
-    """this test shows that weights given as a state, and a state given as weights, name the other file."""
+    """Weights given as a state, and a state given as weights, name the other file."""
     solver = feed(make(f'{FIELDS} snapshot_prefix: "{tmp_path}/s"'))
     solver.step(1)
     solver.snapshot()
@@ -112,7 +112,7 @@ def test_the_wrong_file_of_a_snapshot_is_told_from_the_right_one(tmp_path):
 @pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
 @pytest.mark.parametrize("whole", [0, 1, 2], ids=["weights", "record", "state"])
 def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form, whole):
-    """this test shows one clear error, no stray file, and a last good snapshot that still resumes."""
+    """There is one clear error and no stray file, and the last good snapshot can still be resumed."""
     if form == "HDF5":
         needs("h5py")
     solver = feed(make(f'{FIELDS} snapshot_prefix: "{tmp_path}/s" snapshot_format: {form}'))
@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_the_last_snapshot_whole(tmp_path, monkeypatch, form,
 
 
 def test_a_prefix_that_cannot_be_written_is_found_at_the_start(tmp_path):
-    """this test shows that the error comes before the first iteration, with the folder's name."""
+    """The error comes before the first iteration, with the folder's name."""
     with pytest.raises(SolverError, match="nowhere"):
         make(f'snapshot: 5 snapshot_prefix: "{tmp_path}/nowhere/s"')
     with pytest.raises(SolverError, match="snapshot needs a snapshot_prefix, got 5"):
@@ -162,7 +162,7 @@ def test_the_cure_fits_the_folder(tmp_path, monkeypatch, name, hint):
 
 
 def test_hdf5_without_its_package_is_found_at_the_start(tmp_path, monkeypatch):
-    """this test shows that a missing h5py stops a training before it begins, and names the extra."""
+    """A missing h5py stops a training before it begins, and names the extra."""
     from minicaffe.io import hdf5
 
     monkeypatch.setattr(hdf5, "h5py", None)
@@ -171,7 +171,7 @@ def test_hdf5_without_its_package_is_found_at_the_start(tmp_path, monkeypatch):
 
 
 def test_a_solver_file_gives_the_prefix(tmp_path, monkeypatch):
-    """this test shows that without a prefix the solver's path serves, and in a folder the solver's name."""
+    """Without a prefix the solver's path serves, and in a folder the solver's name."""
     from minicaffe.solvers import definition
 
     monkeypatch.chdir(tmp_path)
@@ -184,7 +184,7 @@ def test_a_solver_file_gives_the_prefix(tmp_path, monkeypatch):
 
 
 def test_snapshot_diff_stores_the_gradients(tmp_path):
-    """this test shows that the last step is in the file where it was asked for, and only there."""
+    """The last step is in the file where it was asked for, and only there."""
     from minicaffe.io import binary
     from minicaffe.proto import NetParameter
 
@@ -199,7 +199,7 @@ def test_snapshot_diff_stores_the_gradients(tmp_path):
 
 
 def test_a_resumed_training_reads_on_where_it_stopped(tmp_path):
-    """this test shows that 3 updates, a snapshot and 4 more see the records that 7 updates in one go see."""
+    """3 updates, a snapshot and 4 more see the records that 7 updates in one go see."""
     needs("lmdb")
     from minicaffe.data.lmdb import write_lmdb
     from minicaffe.proto import Datum, SolverParameter

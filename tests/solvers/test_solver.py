@@ -9,7 +9,8 @@ from nets import NET, feed, make
 from minicaffe.errors import ProtoError, SolverError
 from minicaffe.proto import TEST, TRAIN, SolverParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.solvers import Action, definition, get_solver
+from minicaffe.solvers import Action, get_solver
+from minicaffe.solvers.nets import net_to_train, nets_to_test
 from minicaffe.solvers.schedule.report import SmoothedLoss
 
 TESTED = NET % "" + 'layer { name: "only" type: "Silence" bottom: "x" include { phase: TEST stage: "extra" } }'
@@ -29,14 +30,14 @@ def lines(caplog):
 
 
 def test_smoothing_follows_caffe():
-    """this test shows the mean of the last three losses, and of all while there are fewer."""
+    """The smoothed loss is the mean of the last three losses, and of all while there are fewer."""
     smooth = SmoothedLoss(3)
 
     assert [6, 5, 4, 2, 3] == pytest.approx([smooth.add(loss) for loss in (6, 4, 2, 0, 7)])
 
 
 def test_display_prints_caffes_lines(lines):
-    """this test shows the lines and places that log parsers look for."""
+    """The lines have the words and the places that log parsers look for."""
     solver = feed(make("display: 2 max_iter: 3"))
     lines()
     solver.step(3)
@@ -51,7 +52,7 @@ def test_display_prints_caffes_lines(lines):
 
 
 def test_test_nets_run_when_due(lines):
-    """this test shows that tests come before iterations 0, 2 and 4, and not at 0 without test_initialization."""
+    """Tests come before iterations 0, 2 and 4, and not at 0 without test_initialization."""
     for extra, expected in (("", [0, 2, 4]), ("test_initialization: false", [2, 4])):
         solver = feed(make(f"test_iter: 2 test_interval: 2 {extra}"))
         lines()
@@ -61,7 +62,7 @@ def test_test_nets_run_when_due(lines):
 
 
 def test_a_test_means_over_its_batches_with_the_trained_weights():
-    """this test shows that a test net gives the mean loss of the weights that were just trained."""
+    """A test net gives the mean loss of the weights that were just trained."""
     solver = feed(make("test_iter: 4 test_interval: 100 test_initialization: false"))
     solver.step(3)
     solver.net.forward()
@@ -70,24 +71,24 @@ def test_a_test_means_over_its_batches_with_the_trained_weights():
 
 
 def test_the_solvers_state_overrules_the_nets():
-    """this test shows the order of precedence: phase by role, then the net's state, then the solver's."""
+    """The solver's state overrules the net's own, which overrules the phase that follows from its role."""
     param = proto_text.parse(f"""net_param {{ {TESTED} state {{ level: 3 stage: "own" }} }}
         train_state {{ level: 5 }} test_iter: 1 test_interval: 1 test_state {{ stage: "extra" }}""", SolverParameter())
-    train, (test,) = definition.net_to_train(param, ""), definition.nets_to_test(param, "")
+    train, (test,) = net_to_train(param, ""), nets_to_test(param, "")
 
     assert (TRAIN, 5, ["own"]) == (train.state.phase, train.state.level, list(train.state.stage))
     assert (TEST, 3, ["own", "extra"]) == (test.state.phase, test.state.level, list(test.state.stage))
 
 
 def test_test_nets_come_in_caffes_order(tmp_path):
-    """this test shows test_net_param, then test_net, then the train net for what test_iter has left."""
+    """First come test_net_param, then test_net, then the train net for the rest of test_iter."""
     file = tmp_path / "other.prototxt"
     file.write_text(NET % "")
     param = proto_text.parse(f"""net_param {{ {NET % ""} }} test_net: "{file}" test_net_param {{ {NET % ""} }}
         test_iter: 1 test_iter: 2 test_iter: 3 test_interval: 1""", SolverParameter())
 
     assert ["test_net_param", f"test_net file: {file}", "net_param"] == [
-        choice.source for choice in definition.nets_to_test(param, "")]
+        choice.source for choice in nets_to_test(param, "")]
 
 
 @pytest.mark.parametrize(("fields", "words"), [
@@ -99,7 +100,7 @@ def test_test_nets_come_in_caffes_order(tmp_path):
     ("net_param {} test_iter: 1", ["test_interval must be at least 1", "got 0"]),
 ])
 def test_contradictions_between_nets_are_refused(fields, words):
-    """this test shows that the error gives the fields and the counts."""
+    """The error gives the fields and the counts."""
     with pytest.raises(SolverError) as error:
         get_solver(proto_text.parse(fields, SolverParameter()))
 
@@ -107,7 +108,7 @@ def test_contradictions_between_nets_are_refused(fields, words):
 
 
 def test_a_net_beside_the_solver_is_pointed_out(tmp_path, monkeypatch):
-    """this test shows that a path that counts from elsewhere gets a hint."""
+    """A path that counts from elsewhere gets a hint."""
     (tmp_path / "net.prototxt").write_text(NET % "")
     (tmp_path / "solver.prototxt").write_text('net: "net.prototxt" lr_policy: "fixed"')
     (tmp_path / "elsewhere").mkdir()
@@ -120,7 +121,7 @@ def test_a_net_beside_the_solver_is_pointed_out(tmp_path, monkeypatch):
 
 
 def test_an_error_in_the_net_names_its_line(tmp_path):
-    """this test shows that a net's mistake is found through the solver with file and line."""
+    """A net's mistake is found through the solver with file and line."""
     (tmp_path / "net.prototxt").write_text('name: "a"\nlayer {\n  name: "b"\n  type: "Nonesuch"\n}\n')
     (tmp_path / "solver.prototxt").write_text(f'net: "{tmp_path}/net.prototxt" lr_policy: "fixed"')
     with pytest.raises(Exception, match=r"net\.prototxt:2.*Nonesuch"):
@@ -128,7 +129,7 @@ def test_an_error_in_the_net_names_its_line(tmp_path):
 
 
 def test_a_seed_makes_runs_equal():
-    """this test shows that random_seed fixes the fillers."""
+    """random_seed fixes the fillers."""
     one, other, third = make("random_seed: 3"), make("random_seed: 3"), make("random_seed: 4")
 
     np.testing.assert_array_equal(one.net.params["ip"][0].data, other.net.params["ip"][0].data)
@@ -136,7 +137,7 @@ def test_a_seed_makes_runs_equal():
 
 
 def test_what_nothing_reads_is_warned_of(lines):
-    """this test shows that a field of another policy or type is not silently ignored."""
+    """A field of another policy or type is not silently ignored."""
     make("gamma: 0.5 momentum2: 0.9 momentum: 0.9")
     warned = [line.split("] ")[1].split(" ")[0] for line in lines() if "is set, but" in line]
 
@@ -144,7 +145,7 @@ def test_what_nothing_reads_is_warned_of(lines):
 
 
 def test_hooks_run_around_each_update():
-    """this test shows the order start, gradients ready, update, with iter counting updates."""
+    """The hooks are called in the order start, gradients ready, update, and iter counts the updates."""
     solver, seen = feed(make("iter_size: 2")), []
     solver.on_start.append(lambda: seen.append(("start", solver.iter)))
     solver.on_gradients_ready.append(lambda: seen.append(("gradients", solver.iter)))
@@ -155,7 +156,7 @@ def test_hooks_run_around_each_update():
 
 
 def test_a_stop_ends_the_loop_after_its_iteration(tmp_path, lines):
-    """this test shows that a stop finishes the iteration, and solve then writes a snapshot."""
+    """A stop finishes the iteration, and solve then writes a snapshot."""
     solver = feed(make(f'max_iter: 10 snapshot_prefix: "{tmp_path}/s"'))
     solver.requested_action = lambda: Action.STOP if solver.iter == 3 else Action.NONE
     solver.solve()
@@ -166,7 +167,7 @@ def test_a_stop_ends_the_loop_after_its_iteration(tmp_path, lines):
 
 
 def test_a_stop_during_a_test_is_answered(lines):
-    """this test shows that a stop does not wait for the end of a long test."""
+    """A stop does not wait for the end of a long test."""
     solver = feed(make("test_iter: 100 test_interval: 1 max_iter: 5 snapshot_after_train: false"))
     solver.requested_action = lambda: Action.STOP
     # the first question is asked before the first batch
@@ -178,7 +179,7 @@ def test_a_stop_during_a_test_is_answered(lines):
 
 
 def test_debug_info_prints_blobs_and_gradients_of_displayed_iterations(lines):
-    """this test shows that debug_info prints on iterations that display, and on no other."""
+    """debug_info prints on iterations that display, and on no other."""
     solver = feed(make("display: 2 debug_info: true"))
     lines()
     solver.step(1)
@@ -192,7 +193,7 @@ def test_debug_info_prints_blobs_and_gradients_of_displayed_iterations(lines):
 
 
 def test_training_learns():
-    """this test shows that every type brings the loss of a linear fit down."""
+    """Every type brings the loss of a linear fit down."""
     for fields in ("momentum: 0.9 base_lr: 0.05", 'type: "Nesterov" momentum: 0.9 base_lr: 0.05', 'type: "AdaGrad"',
                    'type: "RMSProp" base_lr: 0.01', 'type: "AdaDelta" momentum: 0.95 base_lr: 1 delta: 1e-3',
                    'type: "Adam" momentum: 0.9'):
@@ -204,7 +205,7 @@ def test_training_learns():
 
 
 def test_test_compute_loss_prints_the_mean_loss(lines):
-    """this test shows the line of the total loss, which stands before the outputs only where it is asked for."""
+    """The line of the total loss comes before the outputs, only where it is asked for."""
     for extra, expected in (("test_compute_loss: true", 1), ("", 0)):
         solver = feed(make(f"test_iter: 2 test_interval: 100 {extra}"))
         loss = solver.net.forward()
@@ -215,7 +216,7 @@ def test_test_compute_loss_prints_the_mean_loss(lines):
 
 
 def test_the_displayed_loss_is_smoothed(lines):
-    """this test shows that average_loss smooths the loss line and leaves the outputs' lines alone."""
+    """average_loss smooths the loss line and leaves the outputs' lines alone."""
     solver = feed(make("display: 1 average_loss: 2"))
     lines()
     solver.step(3)
@@ -227,7 +228,7 @@ def test_the_displayed_loss_is_smoothed(lines):
 
 
 def test_no_test_batches_print_no_outputs(lines):
-    """this test shows that test_iter: 0 turns a test off without an error."""
+    """test_iter: 0 turns a test off without an error."""
     solver = feed(make("test_iter: 0 test_interval: 1 test_compute_loss: true"))
     lines()
 

@@ -106,7 +106,7 @@ def test_a_change_of_mind_counts(caplog):
 
 
 def test_nothing_is_left_on_the_nets_between_steps():
-    """A user's own passes are not looked at, and a test net can be replayed."""
+    """A user's own passes are not looked at, and a test net can still be played from its recording."""
     solver = feed(make("test_iter: 1 test_interval: 100", dtype=np.float32))
     solver.step(2)
 

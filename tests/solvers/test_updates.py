@@ -13,7 +13,7 @@ from minicaffe.solvers.rule import Rule
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_rule_may_be_any_function(dtype):
-    """this test shows that a step with a rule of one's own adds the decay, calls the rule and subtracts its step."""
+    """A step with a rule of one's own adds the decay, calls the rule and subtracts its step."""
     w, dw, h = (np.array(values, dtype) for values in ([2.0, -4.0, 8.0], [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]))
 
     def signs(dw, h, rate):
@@ -39,7 +39,7 @@ def test_the_numbers_of_a_rule_go_by_name():
 
 
 def test_the_step_is_the_rate_times_the_gradient():
-    """this test shows plain SGD by hand: w ← w − base_lr · lr_mult · (dw + weight_decay · decay_mult · w)."""
+    """Plain SGD by hand: w ← w − base_lr · lr_mult · (dw + weight_decay · decay_mult · w)."""
     layer = "param { lr_mult: 2 decay_mult: 3 } param { decay_mult: 0 }"
     solver = feed(make("weight_decay: 0.25", layer=layer))
     (w, b), (dw, db) = weights(solver), gradients(solver)
@@ -50,7 +50,7 @@ def test_the_step_is_the_rate_times_the_gradient():
 
 
 def test_l1_decays_by_the_sign():
-    """this test shows an L1 step by hand: w ← w − base_lr · (dw + weight_decay · sign(w))."""
+    """An L1 step by hand: w ← w − base_lr · (dw + weight_decay · sign(w))."""
     solver = feed(make('weight_decay: 0.25 regularization_type: "L1"'))
     w, dw = weights(solver)[0], gradients(solver)[0]
     solver.step(1)
@@ -59,7 +59,7 @@ def test_l1_decays_by_the_sign():
 
 
 def test_adam_corrects_its_start():
-    """this test shows that Adam's first step is the rate times the sign of the gradient."""
+    """Adam's first step is the rate times the sign of the gradient."""
     solver = feed(make('type: "Adam" momentum: 0.9 momentum2: 0.999 delta: 1e-12'))
     before, dw = weights(solver)[0], gradients(solver)[0]
     solver.step(1)
@@ -69,7 +69,7 @@ def test_adam_corrects_its_start():
 
 @pytest.mark.parametrize("fields", ["", "weight_decay: 0.1"])
 def test_iter_size_averages_its_passes(fields):
-    """this test shows that three passes over one batch take the step of a single one."""
+    """Three passes over one batch take the step of a single one."""
     once, thrice = feed(make(fields)), feed(make(f"iter_size: 3 {fields}"))
     for mine, theirs in zip(thrice.net.params["ip"], once.net.params["ip"], strict=True):
         mine.data[...] = theirs.data
@@ -80,7 +80,7 @@ def test_iter_size_averages_its_passes(fields):
 
 
 def test_clipping_scales_all_gradients_to_the_norm():
-    """this test shows that one factor brings the L2 norm over all parameters to clip_gradients."""
+    """One factor brings the L2 norm over all parameters to clip_gradients."""
     solver = feed(make("clip_gradients: 0.5 base_lr: 1"))
     before, found = weights(solver), gradients(solver)
     norm = math.sqrt(sum((g**2).sum() for g in found))
@@ -93,7 +93,7 @@ def test_clipping_scales_all_gradients_to_the_norm():
 
 
 def test_a_norm_below_the_limit_is_left_alone():
-    """this test shows that clipping only ever shrinks."""
+    """Clipping only ever shrinks."""
     clipped, free = feed(make("clip_gradients: 1e6")), feed(make(""))
     for mine, theirs in zip(clipped.net.params["ip"], free.net.params["ip"], strict=True):
         mine.data[...] = theirs.data
@@ -119,7 +119,7 @@ def test_a_norm_below_the_limit_is_left_alone():
     ('type: "SGD" solver_type: ADAM', ["solver_type", "type", "both"]),
 ])
 def test_what_a_type_cannot_use_is_refused(fields, words):
-    """this test shows that the error names the field and the value."""
+    """The error names the field and the value."""
     with pytest.raises(SolverError) as error:
         make(fields)
 
@@ -129,7 +129,7 @@ def test_what_a_type_cannot_use_is_refused(fields, words):
 @pytest.mark.parametrize(("old", "new"), [("SGD", "SGD"), ("NESTEROV", "Nesterov"), ("ADAGRAD", "AdaGrad"),
                                           ("RMSPROP", "RMSProp"), ("ADADELTA", "AdaDelta"), ("ADAM", "Adam")])
 def test_the_deprecated_enum_still_names_a_type(old, new):
-    """this test shows that solver_type is upgraded to type."""
+    """Solver_type is upgraded to type."""
     solver = make(f"solver_type: {old}")
 
     assert new == solver.type

@@ -51,3 +51,7 @@ class DataLayer(PrefetchingLayer):
                            seed=int(self.rng.integers(2**63))), p.prefetch)
         self.reshape(bottom, top)
         log("data_layer.cpp:45", "output data size: " + ",".join(str(n) for n in top[0].shape))
+
+    @property
+    def source_records(self):  # opened anew, because the thread that reads ahead uses the other one
+        return open_source(DataParameter.DB.Name(self.param.backend), self.param.source)

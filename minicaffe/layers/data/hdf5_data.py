@@ -63,6 +63,10 @@ class HDF5DataLayer(DataSource):
     def epoch_size(self):  # type: ignore[override] # counted only when asked for, because each file must be opened
         return sum(count_rows(path, self.layer_param.top[0], self.param.source) for path in self.paths)
 
+    @property
+    def source_files(self):  # type: ignore[override]
+        return self.paths
+
     def resume_state(self):
         return {"file": self._file, "row": self._row, "seeds": [] if self._seed is None else [self._seed]}
 

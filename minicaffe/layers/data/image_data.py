@@ -1,7 +1,7 @@
 """ImageData: images from files that a list names."""
 
 from minicaffe.data.batches import Batches
-from minicaffe.data.images import ImageFiles
+from minicaffe.data.images import ImageFiles, read_entries
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
@@ -34,6 +34,7 @@ class ImageDataLayer(PrefetchingLayer):
     also_reads = ("transform_param", "data_param")
     unread = ("scale", "mean_file", "crop_size", "mirror")
     tops = 2
+    one_sample_per_file = True
 
     def setup(self, bottom, top):
         p, depth = self.param, self.layer_param.data_param.prefetch
@@ -57,6 +58,10 @@ class ImageDataLayer(PrefetchingLayer):
                            seed=int(self.rng.integers(2**63))), depth)
         self.reshape(bottom, top)
         log("image_data_layer.cpp:90", "output data size: " + ",".join(str(n) for n in top[0].shape))
+
+    @property
+    def source_files(self):  # type: ignore[override] # read when it is asked for, because the list may be long
+        return [self.param.root_folder + name for name, _, _ in read_entries(self.param.source)]
 
     def _images(self):
         """Open the list of images, and log what Caffe logs of it."""

@@ -39,6 +39,7 @@ class WindowDataLayer(PrefetchingLayer):
     also_reads = ("transform_param", "data_param")
     unread = ("mean_file", "crop_size", "mirror")
     tops = 2
+    one_sample_per_file = True
 
     def setup(self, bottom, top):
         p, transform = self.param, self.layer_param.transform_param
@@ -66,6 +67,11 @@ class WindowDataLayer(PrefetchingLayer):
             cache=p.cache_images, dtype=self.dtype, seed=int(self.rng.integers(2**63))), depth)
         self.reshape(bottom, top)
         log("window_data_layer.cpp:170", "output data size: " + ",".join(str(n) for n in top[0].shape))
+
+    @property
+    def source_files(self):  # type: ignore[override] # read when it is asked for, because the list may be long
+        p = self.param
+        return read_window_file(p.source, p.root_folder, p.fg_threshold, p.bg_threshold).paths
 
     def _mean(self, channels, size):
         """Return the mean to subtract: (C, h, w) of at least the windows' size, or (C, 1, 1), or None."""

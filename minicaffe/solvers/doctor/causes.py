@@ -1,4 +1,4 @@
-"""Why a training came to a NaN or Inf: the likely causes, the one with the best evidence first."""
+"""The likely causes of a NaN or Inf in a training, the one with the best evidence first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from minicaffe.log import number
 from minicaffe.net import Net
 from minicaffe.solvers.doctor.watch import Place, finite
 
-GROWTH = 10  # times: what losses and gradients do not grow by in a training that goes well
-STEP = 1e3  # times: what activations do not grow by from one end of a well initialised net to the other
-LARGE_INPUT = 200  # bytes as they come, not even less their mean
-EARLY = 50  # updates: later on the inputs' range is not to blame
+GROWTH = 10  # in a training that goes well, losses and gradients do not grow by this factor
+STEP = 1e3  # in a well initialised net, activations do not grow by this factor from the first layer to the last
+LARGE_INPUT = 200  # inputs of this size are bytes that were neither scaled nor had a mean subtracted
+EARLY = 50  # updates; in a training that has gone well for longer, the size of the inputs is not the cause
 
 
 class Moment(NamedTuple):
-    """An iteration as it went; a gradient's norm that was not reached is None."""
+    """The numbers of an iteration. The gradient's norm is None where the iteration ended before it was computed."""
 
     iteration: int
     loss: float
@@ -28,13 +28,13 @@ class Moment(NamedTuple):
 
 
 def likely(param: Any, place: Place, iteration: int, history: Sequence[Moment]) -> list[str]:
-    """Sentences that each name a cause with what speaks for it and the cure; at least one.
+    """At least one sentence; each names a cause, the evidence for it, and the cure.
 
     `param` is the SolverParameter, `history` the iterations before this one, the oldest first.
     """
     net, layer = place.net, place.net.layers[place.layer_index]
     if place.kind == "top" and not net.bottoms[place.layer_index]:
-        return [_bad_input(layer, place)]
+        return [_bad_input(layer, place)]  # nothing was computed before, so nothing else can be the cause
     if (place.kind, place.part) == ("param", "data"):
         return [_bad_weights(param, history)]
     found = [_statistics(place), _own_formula(net, place), *_targets(net), _growth(param, history)]
@@ -51,7 +51,7 @@ def likely(param: Any, place: Place, iteration: int, history: Sequence[Moment]) 
 
 
 def of_growth(param: Any, net: Net, iteration: int) -> list[str]:
-    """Why a loss grows though it is finite; at least one sentence, as of `likely`."""
+    """The likely causes of a loss that grows while it is finite; at least one sentence, as those of `likely`."""
     found = [f"the learning rate is too high for this net: {_slower(param)}", *_targets(net)]
     if iteration < EARLY:
         found.append(_large_inputs(net))
@@ -59,7 +59,7 @@ def of_growth(param: Any, net: Net, iteration: int) -> list[str]:
 
 
 def without_statistics(place: Place) -> Layer | None:
-    """The first layer, not behind the place, that goes by statistics of which it has none."""
+    """The first layer, up to the place, that needs statistics and has none yet, such as a new BatchNorm in a test."""
     layers = place.net.layers[:place.layer_index + 1]
     return next((layer for layer in layers if layer.missing_statistics()), None)
 
@@ -107,22 +107,22 @@ def _slower(param: Any) -> str:
 
 
 def _targets(net: Net) -> list[str]:
-    """Targets for which a loss has no least value."""
+    """For each loss that can fall without limit on these targets, the reason."""
     return [layer.why_unbounded(bottoms) for layer, bottoms in zip(net.layers, net.bottoms, strict=True)
             if isinstance(layer, LossLayer)]
 
 
 def _own_formula(net: Net, place: Place) -> str:
-    """What in the layer's own formula has no finite value, such as log 0."""
+    """The part of the layer's own formula that has no finite value, such as log 0."""
     layer, bottoms, tops = net.layers[place.layer_index], net.bottoms[place.layer_index], net.tops[place.layer_index]
-    # in place the top has overwritten what the formula was applied to
+    # a layer that runs in place has overwritten the values that its formula was applied to
     if not bottoms or not bottoms[0].count or any(bottoms[0] is top for top in tops):
         return ""
     return layer.why_not_finite(bottoms)
 
 
 def _initial_weights(net: Net, place: Place) -> str:
-    """Activations that grow from layer to layer; only those that this pass has made count."""
+    """Whether activations grow from layer to layer. Only layers that have already run in this pass count."""
     last = place.layer_index if place.kind == "top" else len(net.layers)
     sizes = [(layer.name, float(np.abs(tops[0].data).mean(dtype=np.float64)))
              for layer, tops, bottoms in zip(net.layers[:last], net.tops, net.bottoms, strict=False)

@@ -1,6 +1,6 @@
-"""The failure doctor: a NaN or Inf ends a training with its place, its history and its likely causes.
+"""The failure doctor: where a value becomes NaN or Inf, it says where, what happened before, and the likely causes.
 
-The weights that a failure is saved with are those before the update that the bad gradient would have made.
+It saves the failed pass with the weights as they were before the update that the bad gradient would have made.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from minicaffe.solvers.doctor.watch import Place, Watch
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
 
-AT = At.ITERATION  # where Caffe prints losses, and where a user looks
-REMEMBERED = 20  # iterations, for the causes
-SHOWN = 6  # of them, in the message
-ON_NAN = ("warn", "stop", "ignore")  # what a solver may be told to do
+REMEMBERED = 20  # iterations that the causes are judged by
+SHOWN = 6  # of these iterations, those that the message shows
+ON_NAN = ("warn", "stop", "ignore")  # the values of Solver.on_nan
 HINTS = ("loss-growth", "loss-plateau")  # warnings about a loss that is finite, by the names that silence them
 
 
 class Doctor:
-    """Watches a solver's nets from now on.
+    """Watches the nets of a solver from the moment that it is made.
 
-    stop    whether a value that is not finite raises SolverError; otherwise each place where one appears is
-            warned of once, and the training goes on
-    brief   warn of the first place in the net that is trained, then look no more, and save nothing: what a solver
-            does by itself. It looks at the loss and at the parameters' gradients, and at all that the pass has left
-            only when the loss is bad; so it costs next to nothing
+    stop    whether a value that is not finite raises SolverError. Otherwise the doctor warns once of each place where
+            one appears, and the training goes on
+    brief   whether to warn of the first place only, in the net that is trained, then to stop looking, and to save
+            nothing. A solver has such a doctor where the program has made none. It looks at the loss and at the
+            parameters' gradients, and at the other values of the pass only where the loss is not finite, so that it
+            costs very little time
 
-    `solver.silence` holds the names of the HINTS that it keeps to itself.
+    `solver.silence` holds the names of those HINTS that are not given.
     """
 
     def __init__(self, solver: Solver, stop: bool = True, *, brief: bool = False) -> None:
@@ -47,7 +47,7 @@ class Doctor:
         self.attached = False
         self._known: set[tuple[object, ...]] = set()
         self._found_at = -1  # the iteration of the last place found
-        self._first_bad: int | None = None
+        self._first_bad: int | None = None  # the iteration of the first one
         self._norm: float | None = None
         self._saved = ""
         self._began = solver.iter
@@ -56,14 +56,16 @@ class Doctor:
         self.attach(solver)
         try:
             self._watches[0].weights()
-        except SolverError:
+        except SolverError:  # the weights are not finite from the start; leave no hooks behind
             self.detach()
             raise
 
     def attach(self, solver: Solver) -> None:
-        """Watch from now on the solver that this doctor was made for."""
+        """Watch from now on; `solver` is the one that this doctor was made for."""
         self.solver, self.attached, solver.doctor = solver, True, self
-        nets = [solver.net] if self.brief else [solver.net, *solver.test_nets]  # a watched test net is not replayed
+        # with hooks every layer of a net runs, also of a test net whose passes would be played from a recording, which
+        # is faster; so a brief doctor watches no test net
+        nets = [solver.net] if self.brief else [solver.net, *solver.test_nets]
         self._watches = [Watch(net, self._found) for net in nets]
         self._batches = [] if self.brief else [failure.Batch(net) for net in nets]
         for part in self._hooked():
@@ -72,7 +74,7 @@ class Doctor:
         solver.on_update.append(self._updated)
 
     def detach(self) -> None:
-        """Watch no longer, and hold no net: one that nobody uses is gone at once, and so are its threads."""
+        """Stop watching, and keep no reference to a net, so that an unused net and its threads end at once."""
         self.attached, self.solver.doctor = False, None
         for part in self._hooked():
             part.detach()
@@ -82,26 +84,28 @@ class Doctor:
         del self.solver
 
     def _hooked(self) -> list[Watch | failure.Batch]:
-        """What looks at each layer as it runs."""
+        """The parts that look at each layer as it runs."""
         return [] if self.brief else [*self._watches, *self._batches]
 
     def _gradients(self) -> None:
+        """After the backward passes: look at the gradients and at the losses."""
         if self._rests():
             return
         if self.brief and not math.isfinite(self.solver.loss):
             self._watches[0].last_pass()
-        self._norm = self._watches[0].gradients() / self.solver._divisor
+        self._norm = self._watches[0].gradients() / self.solver.divisor
         for loss in self._plateaus:
             if hint := loss.hint():
-                warn(AT, hint)
+                warn(At.DOCTOR, hint)
         if self._growth and self._growth.grown(self.solver.loss):
-            warn(AT, *lines(self._grown(self._growth)))
+            warn(At.DOCTOR, *lines(self._grown(self._growth)))
 
     def _rests(self) -> bool:
-        """Whether a brief doctor has said what it had to say."""
+        """Whether this is a brief doctor that has given its one warning."""
         return self.brief and bool(self._known)
 
     def _grown(self, growth: Growth) -> str:
+        """The warning about a loss that grows."""
         solver = self.solver
         likely = causes.of_growth(solver.param, solver.net, solver.iter)
         return "\n  ".join([
@@ -111,17 +115,17 @@ class Doctor:
             *(f"  {i}. {cause}" for i, cause in enumerate(likely, 1))])
 
     def _updated(self) -> None:
-        """Look at the weights before a snapshot can be made of them."""
+        """After an update: look at the weights, before a snapshot of them can be written."""
         solver = self.solver
         if self._rests():
             return
         self.history.append(Moment(solver.iter - 1, solver.loss, self._norm, solver.rate))
         self._norm = None
-        if not self.brief:  # else the next loss shows it
+        if not self.brief:  # a brief doctor waits for the next loss, which shows bad weights without a look at each
             self._watches[0].weights()
 
     def _found(self, place: Place) -> None:
-        """Report a place; of one iteration only the first, for the others follow from it."""
+        """Report a place: in each iteration only the first, because the others follow from it."""
         if self._found_at == self.solver.iter or self._before_statistics(place):
             return
         self._found_at = self.solver.iter
@@ -133,27 +137,28 @@ class Doctor:
         if self.stop:
             raise SolverError(self._report(place), hint=self._hint())
         if self.brief:
-            end = "the training goes on, and nobody looks for more of them; set solver.on_nan to 'stop' for an error " \
-                  "here, or to 'ignore'"
+            end = "the training goes on, and further values are not looked for; set solver.on_nan to 'stop' for an " \
+                  "error here, or to 'ignore'"
         else:
             end = "--on-nan warn: the training goes on"
-        warn(AT, *lines(f"{self._report(place)}\n  {end}"))
+        warn(At.DOCTOR, *lines(f"{self._report(place)}\n  {end}"))
 
     def _before_statistics(self, place: Place) -> bool:
-        """Whether a BatchNorm, say, of a test net has no statistics yet, as in the test before the first update.
+        """Whether a layer of a test net has no statistics yet; if so, warn of that once.
 
-        It warns of that once.
-        It then divides by √ε, and a deep net comes to Inf by itself. Training mends that, so it is no failure.
+        In the test before the first update a BatchNorm has none. It then divides by √ε, so that the values of a deep
+        net may grow to Inf. This is no failure, because it ends with the first updates.
         """
         layer = causes.without_statistics(place) if place.net is not self.solver.net else None
         if layer and ("statistics",) not in self._known:
             self._known.add(("statistics",))
-            warn(AT, f"iteration {self.solver.iter}: the test's scores mean nothing and need not be finite, for no "
-                     f"statistics have been measured yet for layer {layer.name!r} ({layer.type}); "
-                     "test_initialization: false leaves the test before the first update out")
+            warn(At.DOCTOR, f"iteration {self.solver.iter}: the test's scores mean nothing and need not be finite, for "
+                            f"no statistics have been measured yet for layer {layer.name!r} ({layer.type}); "
+                            "test_initialization: false leaves the test before the first update out")
         return layer is not None
 
     def _report(self, place: Place) -> str:
+        """The whole message: place, history, causes, and which files help."""
         index = next(i for i, watch in enumerate(self._watches) if watch.net is place.net)
         net = "" if index == 0 else f" of test net #{index - 1}"
         likely = causes.likely(self.solver.param, place, self.solver.iter, self.history)
@@ -164,9 +169,9 @@ class Doctor:
         return "\n  ".join(line for line in lines if line)
 
     def _history_lines(self) -> list[str]:
-        """The last iterations as a table, the one that was not finished included."""
+        """The last iterations as a table, also the present one where its gradients have been computed."""
         rows = list(self.history)[-SHOWN:]
-        if self._norm is not None:  # its gradients were made
+        if self._norm is not None:
             rows.append(Moment(self.solver.iter, self.solver.loss, self._norm, self.solver.rate))
         if not rows:
             return []
@@ -175,29 +180,29 @@ class Doctor:
                   f"{number(row.rate):>12}" for row in rows)]
 
     def _save(self, index: int, place: Place) -> str:
-        """Save the pass for a replay, the first of a run alone; what to say about it."""
+        """Save the failed pass, so that it can be repeated; only the first one of a run. Return the words about it."""
         path = f"{self._prefix()}_iter_{self.solver.iter}_failure.npz"
         if self._saved or self.brief:
             return ""
         try:
             failure.save(path, self._batches[index], place, iteration=self.solver.iter, backward=index == 0)
         except MinicaffeError as error:
-            return f"the batch could not be saved for a replay: {error}"
+            return f"the failed pass could not be saved: {error}"
         self._saved = path
-        return f"saved for a replay, batch and weights: {path}"
+        return f"saved to repeat the failed pass, batch and weights: {path}"
 
     def _hint(self) -> str:
         return f"minicaffe replay {self._saved}" if self._saved else ""
 
     def _last_snapshot(self) -> str:
-        """The newest snapshot that this training made before anything went wrong."""
+        """Words about the newest snapshot that this training wrote before anything went wrong."""
         made = {*self.solver.written, self._began} - {0}
         for iteration in sorted(made, reverse=True):
             for tail in ("", ".h5"):
                 path = Path(f"{self._prefix()}_iter_{iteration}.solverstate{tail}")
                 if iteration <= (self._first_bad or 0) and path.is_file():
                     return f"last good snapshot: {path}"
-        return "there is no snapshot from before"
+        return "there is no snapshot from before the failure"
 
     def _prefix(self) -> str:
         return self.solver.param.snapshot_prefix or "minicaffe"
@@ -205,7 +210,7 @@ class Doctor:
 
 @contextmanager
 def attending(solver: Solver) -> Iterator[None]:
-    """Let a doctor watch while the block runs, as the solver's `on_nan` says, unless somebody has called one."""
+    """Let a doctor watch while the block runs, as the solver's `on_nan` says, unless the program has made one."""
     if solver.on_nan not in ON_NAN:
         raise SolverError(f"on_nan must be one of {', '.join(map(repr, ON_NAN))}, got {solver.on_nan!r}")
     if solver.doctor is not None or solver.on_nan == "ignore":
@@ -215,7 +220,7 @@ def attending(solver: Solver) -> Iterator[None]:
     mine = solver.own_doctor
     if mine is None or mine.stop != stop:
         mine = solver.own_doctor = Doctor(solver, stop, brief=not stop)
-    elif not mine._rests():
+    elif not mine._rests():  # the same one in each call of `step`, so that it warns once a training
         mine.attach(solver)
     try:
         yield

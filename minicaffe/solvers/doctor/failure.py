@@ -1,8 +1,11 @@
-"""A pass that went wrong, in one file: the net, its weights, the batch and the random state, to be run again.
+"""A failed pass in one file, with all that is needed to repeat it: the net, its weights, the batch, the random state.
 
-A .npz of numbers only: `info` (JSON as bytes: where and when it happened, the net as prototxt with its sources of
-data made Input layers, the random states, what layers carry from pass to pass), `batch/BLOB` and
-`weights/LAYER INDEX/BLOB INDEX`.
+It is a .npz file without pickled objects, with these arrays:
+
+    info                            JSON as bytes: place and iteration of the failure; the net as prototxt, with an
+                                    Input layer for each data layer; the random states; the states of the layers
+    batch/BLOB                      the data
+    weights/LAYER INDEX/BLOB INDEX  the parameters
 """
 
 from __future__ import annotations
@@ -27,18 +30,19 @@ FORMAT = "minicaffe failure 1"
 
 
 class Found(NamedTuple):
-    """Where a pass was found bad; `words` are the place and what was seen there, as messages say it."""
+    """The place of the first value that is not finite; `words` name the place and the value, as messages do."""
 
     key: list[Any]
     words: str
 
 
 class Batch:
-    """Remembers, while a net runs, what its next pass forward depends on besides the weights.
+    """Remembers, while a net runs, what a forward pass depends on besides the weights.
 
-    The tops of the layers that read data stay in their blobs, except where a layer in place overwrites them:
-    those are copied. The random state is noted wherever a layer that may draw from it begins, and a hidden state
-    before its layer goes on with it.
+    The tops of the data layers stay in their blobs until the next pass. Only those that a layer in place overwrites
+    are copied. The state of the random generator is noted before each layer that follows a data layer, because a data
+    layer may draw numbers, while the Input layer that takes its place does not. The state of a layer, such as a hidden
+    state, is noted before the layer runs.
     """
 
     def __init__(self, net: Net) -> None:
@@ -53,17 +57,17 @@ class Batch:
         self._carrying = [i for i, layer in enumerate(net.layers) if i not in self.sources and layer.resume_state()]
 
     def attach(self) -> None:
-        """Remember from now on."""
+        """Begin to remember."""
         self.net.before_layer.append(self._before)
         self.net.after_layer.append(self._after)
 
     def detach(self) -> None:
-        """Remember nothing more."""
+        """Stop remembering."""
         self.net.before_layer.remove(self._before)
         self.net.after_layer.remove(self._after)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The data that the sources gave, by the blob's name."""
+        """The data that the data layers gave, by the names of the blobs."""
         now = {name: blob.data for i in self.sources for name, blob in self._tops(i)}
         return {**now, **self._copies}
 
@@ -88,7 +92,10 @@ class Batch:
 
 
 def save(path: str | Path, batch: Batch, place: Place, *, iteration: int, backward: bool) -> None:
-    """Write all that a pass needs to be run again; `place` says where it was found bad. DataError if it cannot be."""
+    """Write all that is needed to repeat a pass. Raise DataError where that cannot be written.
+
+    `place` is where its first value was found that is not finite.
+    """
     net = batch.net
     info = {"format": FORMAT, "iteration": iteration, "backward": backward, "net": text.format(_definition(batch)),
             "found": _found(place), "dtype": np.dtype(net.dtype).name,
@@ -100,13 +107,14 @@ def save(path: str | Path, batch: Batch, place: Place, *, iteration: int, backwa
     npz.write(path, arrays.items())
 
 
-_BROKEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)  # by what JSON holds
+# the errors that a damaged file leads to, because its JSON may hold anything in any place
+_BROKEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Replay:
-    """A saved pass, ready to be run: `net` holds the weights and the batch.
+    """A saved pass, ready to be repeated: `net` holds the weights and the batch.
 
-    found   where it was found bad when it was saved
+    found   the place of the first value that was not finite, when the pass was saved
     info    iteration, backward and more, as `save` wrote them
     """
 
@@ -137,7 +145,7 @@ class Replay:
                 _put(arrays[name], self.net.layers[int(i)].blobs[int(k)], name)
 
     def run(self) -> Found | None:
-        """Run the pass again; where it is bad this time, None where all is finite."""
+        """Repeat the pass. Return the first place where a value is not finite; None where all values are."""
         places: list[Found] = []
 
         def note(place: Place) -> None:
@@ -167,7 +175,7 @@ class Replay:
             try:
                 self.net.layers[i].resume_from(self._carried[i])
             except _BROKEN as error:
-                raise DataError(f"what layer {self.net.layer_names[i]!r} carried is damaged in this saved failure: "
+                raise DataError(f"the state of layer {self.net.layer_names[i]!r} is damaged in this saved failure: "
                                 f"{error}", where=self._path) from error
 
 
@@ -176,7 +184,7 @@ def _found(place: Place) -> Found:
 
 
 def _definition(batch: Batch) -> Any:
-    """The net after its passes, without blobs, its sources replaced by Input layers."""
+    """The net after its passes, without weights, and with an Input layer in place of each data layer."""
     given, arrays = NetParameter(), batch.arrays()
     given.CopyFrom(batch.net.param)
     for i, layer in enumerate(given.layer):

@@ -1,4 +1,4 @@
-"""Losses that sit at a number with a meaning: what ln C, 0.6931 and 87.3365 say about a training."""
+"""Losses that stay at a number with a known meaning, such as ln C, 0.6931 or 87.3365."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from minicaffe.layer import LossLayer
 from minicaffe.log import number
 from minicaffe.net import Net
 
-LONG = 200  # iterations
-NEAR = 0.01  # relative
+LONG = 200  # iterations that a loss must stay where it is
+NEAR = 0.01  # the relative distance from a known number within which a loss counts as that number
 FLT_MIN = float(np.finfo(np.float32).tiny)
 
 
 class Plateau:
-    """Follows one loss layer of a net; `hint` gives, once, the sentence for a loss that stays where it is."""
+    """Follows one loss layer of a net. `hint` returns a sentence once, when its loss stays at a known number."""
 
     def __init__(self, layer: LossLayer, bottoms: Sequence[Blob], top: Blob) -> None:
         self.layer, self.bottoms, self.top = layer, bottoms, top
         self._recent: deque[float] = deque(maxlen=LONG)
-        self._labels = 0  # classes that the labels speak of: the greatest + 1
+        self._labels = 0  # the number of classes as the labels seen so far suggest: the greatest label + 1
         self._told = False
 
     def hint(self) -> str:
-        """Take in the loss of the pass just made; a sentence where it has stayed at a known number for long."""
+        """Take in the loss of the last pass. Return a sentence where it has long stayed at a known number, else ""."""
         if self._told:
             return ""
         self._recent.append(float(self.top.data))
@@ -38,6 +38,7 @@ class Plateau:
         if len(self._recent) < LONG:
             return ""
         values = list(self._recent)
+        # the mean of each half must be near, so that a loss that falls past the number is not taken for one that stays
         halves = [sum(half) / len(half) for half in (values[:LONG // 2], values[LONG // 2:])]
         for known, meaning in self._known_numbers():
             if all(abs(mean - known) <= NEAR * known for mean in halves):
@@ -46,7 +47,7 @@ class Plateau:
         return ""
 
     def _known_numbers(self) -> list[tuple[float, str]]:
-        """Numbers that this loss may sit at, each with its meaning and what to look at."""
+        """The numbers that this loss may stay at, each with its meaning and what to look at."""
         found = []
         p = self.layer.least_probability
         if p is not None:
@@ -58,15 +59,16 @@ class Plateau:
         cells = self.layer.yes_no_answers(self.bottoms)
         if cells > 0:
             times = "" if cells == 1 else f"{number(cells)} · "
-            found.append((cells * math.log(2), f"{times}ln 2 = {number(cells * math.log(2))} is what a net pays that "
+            found.append((cells * math.log(2), f"{times}ln 2 = {number(cells * math.log(2))} is the loss of a net that "
                                                f"answers ½ to everything. {LEARNS_NOTHING}"))
         return found
 
     def _guesses(self) -> list[tuple[float, str]]:
+        """ln C, the loss of a net that finds all of C classes equally likely, for both numbers of classes."""
         scores = self.layer.classes
-        found = [(scores, f"ln {scores} = {{}} is what a net pays that finds all its {scores} classes equally likely")]
+        found = [(scores, f"ln {scores} = {{}} is the loss of a net that finds its {scores} classes equally likely")]
         if self._labels != scores:
-            found.append((self._labels, f"ln {self._labels} = {{}} is what a net pays that finds the {self._labels} "
+            found.append((self._labels, f"ln {self._labels} = {{}} is the loss of a net that finds the {self._labels} "
                                         "classes of the labels equally likely"))
         return [(math.log(n), f"{words.format(number(math.log(n)))}. {LEARNS_NOTHING}")
                 for n, words in found if n > 1]
@@ -84,5 +86,5 @@ def of_net(net: Net) -> list[Plateau]:
 
 
 def _has_known_numbers(layer: LossLayer) -> bool:
-    # how many answers a loss adds up is known only after a pass; but a loss that adds up none doesn't say so itself
+    # the number of answers is known only after a pass, but a loss that never has any does not override the method
     return layer.least_probability is not None or type(layer).yes_no_answers is not LossLayer.yes_no_answers

@@ -1,7 +1,7 @@
-"""A net watched layer by layer: where the first NaN or Inf of a pass appears, at the moment it does.
+"""Watches a net layer by layer, and finds the place of the first NaN or Inf of a pass as soon as it appears.
 
-One dot product a blob, read while it is still in the cache, is all that this costs; only where that is not finite
-does anybody look closer.
+This costs one dot product for each blob, whose values are still in the cache. A closer look follows only where the
+result is not finite.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Place(NamedTuple):
     net: Net
     layer_index: int
     kind: str  # "top", "bottom" or "param"
-    number: int  # of the blob among the layer's
+    number: int  # the index of the blob among those of its kind in the layer
     name: str
     part: str  # "data" or "diff"
-    values: np.ndarray  # those of the blob, which go on changing
+    values: np.ndarray  # the blob's own array, which the training goes on writing to
 
     @property
     def key(self) -> tuple[str, int, str, int, str]:
-        """What tells two places apart, also in two runs of one net."""
+        """A value that is the same for the same place, also in another run of the net."""
         return self.net.layers[self.layer_index].name, self.layer_index, self.kind, self.number, self.part
 
     def __str__(self) -> str:
@@ -51,28 +51,28 @@ class Place(NamedTuple):
 
 
 class Watch:
-    """Looks at what each layer of a net writes, and calls `found` with the Place of what is not finite.
+    """Looks at what each layer of a net writes, and calls `found` with the Place of a value that is not finite.
 
-    Layers are looked at between `attach` and `detach`.
-    In the order of the computation: tops forward; then, from the last layer to the first, the gradients of
-    parameters and bottoms. Parameters are looked at where `gradients` and `weights` are called.
+    Between `attach` and `detach` it looks at each layer in the order of the computation: at the tops in the forward
+    pass, then, from the last layer to the first, at the gradients of the bottoms. Parameters and their gradients are
+    looked at when `weights` and `gradients` are called.
     """
 
     def __init__(self, net: Net, found: Callable[[Place], None]) -> None:
         self.net, self.found = net, found
 
     def attach(self) -> None:
-        """Look at what the layers write from now on."""
+        """Begin to look at what the layers write."""
         self.net.after_layer.append(self._forward)
         self.net.after_backward.append(self._backward)
 
     def detach(self) -> None:
-        """Look no longer."""
+        """Stop looking."""
         self.net.after_layer.remove(self._forward)
         self.net.after_backward.remove(self._backward)
 
     def gradients(self) -> float:
-        """The L2 norm of all parameters' gradients together; a bad one is found."""
+        """Return the L2 norm of all parameters' gradients together; where it is not finite, report the place."""
         squares = [norm_squared(param.blob.diff) for param in self.net.learnable_params]
         total = float(sum(squares))
         if not np.isfinite(total):
@@ -86,13 +86,13 @@ class Watch:
                        for i, layer in enumerate(self.net.layers) for k, blob in enumerate(layer.blobs))
 
     def last_pass(self) -> None:
-        """Look, after a pass, at the parameters that it began with and at the tops that it left, in their order."""
+        """After a pass without hooks: look at the parameters, then at the tops, in the order of the layers."""
         self.weights()
         for i in range(len(self.net.layers)):
             self._forward(i)
 
     def _forward(self, i: int) -> None:
-        if self.net.layers[i].shares_data:  # its tops are its bottom's memory
+        if self.net.layers[i].shares_data:  # its tops are the memory of its bottom, which has been looked at
             return
         if not all(finite(top.data) for top in self.net.tops[i]):
             names = (self.net.wiring.blob_names[t] for t in self.net.wiring.tops[i])
@@ -104,7 +104,7 @@ class Watch:
         wanted = [j for j, runs in enumerate(net.plan.bottoms[i]) if runs] if net.plan.layers[i] else []
         if all(finite(net.bottoms[i][j].diff) for j in wanted):
             return
-        for place in self._param_diffs(i):  # a parameter's gradient may have been the first
+        for place in self._param_diffs(i):  # the layer may have computed a parameter's gradient before the bottom's
             if not finite(place.values):
                 self.found(place)
                 return
@@ -112,13 +112,13 @@ class Watch:
         self._find(Place(net, i, "bottom", j, names[j], "diff", net.bottoms[i][j].diff) for j in wanted)
 
     def _param_diffs(self, first: int) -> Iterable[Place]:
-        """The parameters' gradients of the layers from the last to `first`, as backward computes them."""
+        """The gradients of the parameters from the last layer to layer `first`, in the order of the backward pass."""
         for i in range(len(self.net.layers) - 1, first - 1, -1):
             for k, blob in enumerate(self.net.layers[i].blobs):
                 yield Place(self.net, i, "param", k, str(k), "diff", blob.diff)
 
     def _find(self, places: Iterable[Place]) -> None:
-        """Call `found` with the first that is bad."""
+        """Call `found` with the first of the places whose values are not all finite."""
         for place in places:
             if not finite(place.values):
                 self.found(place)
@@ -129,13 +129,13 @@ def finite(values: np.ndarray) -> bool:
     """Whether no value is NaN or infinite."""
     flat = values.reshape(-1)
     with np.errstate(all="ignore"):
-        if np.isfinite(np.dot(flat, flat)):  # no NaN and no infinity survives being squared and added up
+        if np.isfinite(np.dot(flat, flat)):  # with a NaN or an infinity among them, a sum of squares is not finite
             return True
-    return bool(np.isfinite(flat).all())  # finite after all: the squares were too large
+    return bool(np.isfinite(flat).all())  # the values may be finite all the same, where their squares are too large
 
 
 def norm_squared(values: np.ndarray) -> float:
-    """Σ values²; in float64 where the type of the values cannot hold it. Not finite where a value is not."""
+    """Σ values², computed in float64 where the type of the values cannot hold it. Not finite where a value is not."""
     flat = values.reshape(-1)
     with np.errstate(all="ignore"):
         total = float(np.dot(flat, flat))

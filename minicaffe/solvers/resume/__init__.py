@@ -1,1 +1,1 @@
-"""How a training is stopped and resumed: snapshots, the .resume file beside them, which are kept, who may write."""
+"""How a training is stopped and resumed: snapshots, the resume file beside them, which are kept, who may write."""

@@ -1,10 +1,10 @@
-"""Which snapshots stay on the disk: the best, the last few, or both.
+"""Which snapshots stay on the disk: the best one, the last few, or both.
 
     last:3      the three newest
-    best        the one that a test net found best; its weights are PREFIX_best.caffemodel too
+    best        the one with the best test result; its weights are PREFIX_best.caffemodel, too
     best,last   the best and the newest
 
-Only what this training wrote is ever removed, the runs that it was resumed from included.
+Only snapshots that this training has written are ever removed, those of the runs that it was resumed from included.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 
 class Keep:
-    """What is kept of the snapshots that a solver writes.
+    """Says which of the snapshots that a solver writes are kept.
 
-    best    the Criterion that says which is best, or None where that does not count
-    last    how many of the newest are kept
+    best    the Criterion that says which is best; None where the best one is not kept
+    last    the number of newest snapshots that are kept
     """
 
     def __init__(self, best: criterion.Criterion | None, last: int) -> None:
         self.best, self.last = best, last
 
     def surplus(self, written: list[int]) -> list[int]:
-        """The iterations of `written` whose snapshots may go."""
+        """Those of the iterations `written` whose snapshots are to be removed."""
         stay = set(written[-self.last:]) if self.last else set()
         if self.best is not None and self.best.best is not None:
             stay.add(self.best.at)
@@ -45,7 +45,10 @@ class Keep:
 
 
 def parse(text: str, solver: Solver, best: criterion.Criterion | None = None) -> Keep:
-    """The Keep that 'best,last:3' describes; `best` says what is best, else the solver's test nets do."""
+    """The Keep that a text such as 'best,last:3' describes.
+
+    `best` says what is best; without it, the solver's test nets do. Raise SolverError for any other text.
+    """
     parts = [part.partition(":") for part in text.split(",")]
     names = [name for name, _, _ in parts]
     counts = {name: int(count) if count.isdecimal() else 1 if not colon else 0 for name, colon, count in parts}
@@ -61,7 +64,7 @@ def parse(text: str, solver: Solver, best: criterion.Criterion | None = None) ->
 
 
 def remove(base: str) -> None:
-    """Remove the files of one snapshot, the state first: where it stands, the others do too."""
+    """Remove the files of a snapshot: the state first, so that a state on the disk always has the others beside it."""
     for name in (f"{base}.solverstate", f"{base}.solverstate.h5", resume_file.path_beside(f"{base}.solverstate"),
                  f"{base}.caffemodel", f"{base}.caffemodel.h5"):
         with contextlib.suppress(FileNotFoundError):
@@ -69,7 +72,7 @@ def remove(base: str) -> None:
 
 
 def name_best(model: str, prefix: str) -> str:
-    """Give the weights in `model` the name PREFIX_best as well: one file with two names, or a copy."""
+    """Give the file `model` the name PREFIX_best.caffemodel as well, as a second name of one file or as a copy."""
     best = f"{prefix}_best.caffemodel{'.h5' if is_hdf5_name(model) else ''}"
     beside = temporary(Path(best))
     try:
@@ -80,7 +83,8 @@ def name_best(model: str, prefix: str) -> str:
         os.replace(beside, best)
         sync_folder(Path(best).parent)
     finally:
-        with contextlib.suppress(OSError):  # two names of one file: the system's replace leaves both
+        # where both are names of one file already, the system's replace does nothing, so the temporary name is left
+        with contextlib.suppress(OSError):
             beside.unlink()
     return best
 

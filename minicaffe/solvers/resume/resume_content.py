@@ -1,6 +1,6 @@
-"""What a snapshot's record may hold: checked before anything in a solver changes.
+"""What a resume file may hold. It is checked before anything in a solver changes.
 
-A checksum finds a damaged file. It does not find one that another program wrote, or another version of this one.
+A checksum finds a damaged file. It does not find a file that another program wrote, or another version of minicaffe.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from minicaffe.io.solverstate import LARGEST
 Check = Callable[[Any], bool]
 
 
-def check(record: Any) -> None:
-    """ValueError, naming the entry, unless `record` has all that a resume reads, each of its kind."""
-    _entries(record, "", {"iter": _count, "weights": _text, "history": _text, "written": _list(_count),
+def check(content: Any) -> None:
+    """Raise ValueError, which names the entry, unless all that a resume reads is there and of the right kind."""
+    _entries(content, "", {"iter": _count, "weights": _text, "history": _text, "written": _list(_count),
                           "solver": _dict(_text), "random": _is(dict), "nets": _list(_dict(_is(dict))),
                           "smoothed": _is(dict), "tested": _whole, "criteria": _is(dict)})
-    if not _list(_dict(_text))(record.get("types", [])):
-        raise ValueError(f"'types' is {_shown(record['types'])}")
-    _entries(record["smoothed"], "smoothed", {"window": _count, "losses": _list(_number), "count": _count,
+    if not _list(_dict(_text))(content.get("types", [])):
+        raise ValueError(f"'types' is {_shown(content['types'])}")
+    _entries(content["smoothed"], "smoothed", {"window": _count, "losses": _list(_number), "count": _count,
                                               "mean": _number})
-    if len(record["smoothed"]["losses"]) > record["smoothed"]["window"]:
+    if len(content["smoothed"]["losses"]) > content["smoothed"]["window"]:
         raise ValueError("smoothed holds more losses than its window")
-    for name, state in record["criteria"].items():
+    for name, state in content["criteria"].items():
         _entries(state, f"criteria.{name}", {"of": _text, "best": lambda value: value is None or _number(value),
                                              "at": _count, "stale": _count})
-    _random(record["random"])
+    _random(content["random"])
 
 
 def _entries(found: Any, place: str, wanted: dict[str, Check]) -> None:
+    """Check that a dict has the entries that are `wanted`; `place` is its name in the file, '' for the whole."""
     if not isinstance(found, dict):
         raise ValueError(f"{place or 'it'} is {_shown(found)}")
     for name, is_right in wanted.items():
@@ -50,12 +51,12 @@ def _shown(value: Any) -> str:
 
 
 def _random(states: dict[str, Any]) -> None:
-    """Try the states on generators that nobody uses."""
+    """Raise ValueError unless the states fit the generators; they are tried on new ones, which nothing else uses."""
     try:
         np.random.PCG64().state = states["ours"]
         if "numpy" in states:
             name, words, position, *more = states["numpy"]
-            if not 0 <= position <= len(words):  # numpy would read on behind its words
+            if not 0 <= position <= len(words):  # numpy does not check it, and would read memory behind the words
                 raise ValueError(f"position {position} of {len(words)}")
             np.random.RandomState().set_state((name, words, position, *more))
             version, words, gauss = states["python"]
@@ -81,6 +82,7 @@ def _text(value: Any) -> bool:
 
 
 def _whole(value: Any) -> bool:
+    # −1 stands for no iteration; in Python True is an int, too
     return isinstance(value, int) and not isinstance(value, bool) and -1 <= value <= LARGEST
 
 
@@ -89,4 +91,5 @@ def _count(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
+    # JSON's integers have no limit, and a float cannot hold all of them
     return isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63)

@@ -1,19 +1,21 @@
-"""The third file of a snapshot, PREFIX_iter_N.resume: what Caffe forgets, so that a resumed training repeats itself.
+"""The resume file of a snapshot, PREFIX_iter_N.resume: what a .solverstate of Caffe's does not hold.
+
+With it a resumed training computes the same numbers as a training that was never stopped.
 
     minicaffe resume 1 CRC32        the format, its version, and the checksum of what follows
-    {…}                             one line of JSON; an array in it is {"array": base64, "type": …, "shape": […]}
+    {…}                             one line of JSON, in which an array is {"array": base64, "type": …, "shape": […]}
 
-    iter, weights, history      which snapshot this belongs to: checksums of the weights' file and of the history
+    iter, weights, history      the snapshot that it belongs to: iteration, checksums of weights' file and history
     solver                      the solver's fields as text, so that a resume can say which have changed
-    random                      the process's generator; with Python layers also numpy's and Python's own
-    nets                        the train net, then the test nets: what each layer's `resume_state` gave
-    types                       of the same nets: the types of the layers that have one, and of all sources of data
-    smoothed                    the losses that average_loss looks back on
-    tested                      the iteration whose tests have been made
+    random                      the state of minicaffe's generator; with users' layers also of numpy's and Python's
+    nets                        for the train net and each test net: the `resume_state` of each layer that has one
+    types                       for the same nets: the types of these layers, and of all data layers
+    smoothed                    the losses whose mean average_loss displays
+    tested                      the iteration in which all test nets were last tested
     criteria                    best values so far: of lr_policy "plateau", of early stopping, of the snapshots to keep
     written                     the iterations of this training's snapshots that are still on the disk
 
-It is written before the .solverstate, so a state on the disk has its record beside it.
+It is written before the .solverstate, so that a state on the disk always has its resume file beside it.
 """
 
 from __future__ import annotations
@@ -45,12 +47,12 @@ HEAD = b"%s %s " % (FORMAT, VERSION)
 
 
 def path_beside(state: PathLike) -> str:
-    """The record's name for the name of a .solverstate or .solverstate.h5 file."""
+    """The name of the resume file that belongs to a .solverstate or .solverstate.h5 file."""
     return without_hdf5_suffix(str(state)).removesuffix(".solverstate") + ".resume"
 
 
 def capture(solver: Solver) -> dict[str, Any]:
-    """Where the solver stands between two updates, beside weights, history and iteration."""
+    """Where a solver stands between two updates: all that a resume needs besides weights, history and iteration."""
     return {"random": _random_state(solver), "nets": [_net_state(net) for net in _nets(solver)],
             "types": [_net_types(net) for net in _nets(solver)],
             "smoothed": solver.smoothing.state(), "tested": solver.tested,
@@ -58,20 +60,23 @@ def capture(solver: Solver) -> dict[str, Any]:
 
 
 def write(path: str, solver: Solver, captured: dict[str, Any], model: str, written: list[int]) -> None:
-    """Write the record of a snapshot whose weights are in the file `model`."""
+    """Write the resume file of a snapshot whose weights are in the file `model`."""
     content = {"iter": solver.iter, "weights": checksum(model), "history": history_checksum(solver.history),
                "written": written, "solver": definition.fields(solver.param), **captured}
     store(path, content)
 
 
 def store(path: PathLike, content: dict[str, Any]) -> None:
-    """Write what `read` gives back."""
+    """Write a resume file with this content, which `read` gives back."""
     line = json.dumps(content, default=json_arrays.to_json).encode()
     replace_file(path, [HEAD, b"%08x\n" % zlib.crc32(line), line, b"\n"])
 
 
 def read(path: PathLike) -> dict[str, Any] | None:
-    """The record of that name; None where there is none. DataError where it is damaged or of another version."""
+    """The content of a resume file; None where there is no such file.
+
+    Raise DataError where it is damaged or of another version.
+    """
     if not Path(path).exists():
         return None
     head, _, line = read_bytes(path).partition(b"\n")
@@ -80,7 +85,7 @@ def read(path: PathLike) -> dict[str, Any] | None:
         try:
             return json.loads(line, object_hook=json_arrays.from_json)
         except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
-            raise _bad(path, f"holds no record of a snapshot: {error}") from error
+            raise _bad(path, f"holds no JSON of minicaffe's: {error}") from error
     version = head.removeprefix(FORMAT + b" ").split(b" ")[0]
     if head.startswith(FORMAT + b" ") and version.isdigit() and version != VERSION:
         raise _bad(path, f"is of version {version.decode()}, and this minicaffe reads version {VERSION.decode()}")
@@ -88,69 +93,69 @@ def read(path: PathLike) -> dict[str, Any] | None:
 
 
 def _bad(path: PathLike, what: str) -> DataError:
-    return DataError(f"this record of a snapshot {what}", where=str(path),
-                     hint=f"remove {path} to load the snapshot without it: then not everything goes on as it stood")
+    return DataError(f"this resume file {what}", where=str(path),
+                     hint=f"remove {path} to load the snapshot without it; the training then does not repeat exactly")
 
 
-def check(record: dict[str, Any], path: str, iteration: int, model: str, history: list[np.ndarray]) -> None:
-    """DataError unless the record is what `write` writes, and belongs to these weights and this state."""
+def check(content: dict[str, Any], path: str, iteration: int, model: str, history: list[np.ndarray]) -> None:
+    """Raise DataError unless this is what `write` writes, and belongs to these weights and this state."""
     try:
-        resume_content.check(record)
+        resume_content.check(content)
     except ValueError as error:
         raise _bad(path, f"is not what minicaffe writes: {error}") from error
-    for what, seen, expected in (("iteration", iteration, record["iter"]),
-                                 ("weights' checksum", checksum(model), record["weights"]),
-                                 ("history's checksum", history_checksum(history), record["history"])):
+    for what, seen, expected in (("iteration", iteration, content["iter"]),
+                                 ("weights' checksum", checksum(model), content["weights"]),
+                                 ("history's checksum", history_checksum(history), content["history"])):
         if seen != expected:
-            raise DataError(f"the {what} of the snapshot is {seen}, but its record says {expected}: a file of the "
-                            "three is damaged or of another run", where=path,
+            raise DataError(f"the {what} of the snapshot is {seen}, but its resume file says {expected}: one of its "
+                            "three files is damaged or comes from another run", where=path,
                             hint=f"remove {path} to load the other two as they are")
 
 
-def solver_type(record: dict[str, Any]) -> str:
+def solver_type(content: dict[str, Any]) -> str:
     """The type of the solver that wrote the snapshot."""
-    return str(record["solver"].get("type", SolverParameter().type)).strip("\"'")
+    return str(content["solver"].get("type", SolverParameter().type)).strip("\"'")
 
 
-def changes(record: dict[str, Any], solver: Solver) -> Iterator[str]:
-    """A line for each field of the solver that is not as it was."""
-    before, now = record["solver"], definition.fields(solver.param)
+def changes(content: dict[str, Any], solver: Solver) -> Iterator[str]:
+    """A line for each field of the solver that has changed since the snapshot."""
+    before, now = content["solver"], definition.fields(solver.param)
     for name in {**before, **now}:
         if before.get(name) != now.get(name):
             yield f"{name} was {before.get(name, 'unset')} and is {now.get(name, 'unset')}"
 
 
-def apply(record: dict[str, Any], solver: Solver) -> list[str]:
-    """Set the solver to where the record says it stood; a sentence for each thing that could not be set."""
+def apply(content: dict[str, Any], solver: Solver) -> list[str]:
+    """Set a solver to where it stood. Return a sentence for each thing that could not be set."""
     missing = []
-    if len(record["nets"]) != 1 + len(solver.test_nets):
-        missing.append(f"there were {len(record['nets']) - 1} test nets and are {len(solver.test_nets)}")
-    types = record.get("types", [{}] * len(record["nets"]))  # older records have none
-    for net, states, known in zip(_nets(solver), record["nets"], types, strict=False):
+    if len(content["nets"]) != 1 + len(solver.test_nets):
+        missing.append(f"there were {len(content['nets']) - 1} test nets and are {len(solver.test_nets)}")
+    types = content.get("types", [{}] * len(content["nets"]))  # older resume files have no types
+    for net, states, known in zip(_nets(solver), content["nets"], types, strict=False):
         missing += _restore_net(net, states, known)
-    solver.smoothing.restore(record["smoothed"])
-    solver.tested = record["tested"]
+    solver.smoothing.restore(content["smoothed"])
+    solver.tested = content["tested"]
     for name, criterion in solver.criteria().items():
-        if not criterion.restore(record["criteria"].get(name)):
+        if not criterion.restore(content["criteria"].get(name)):
             missing.append(f"{name} looks at {criterion}, which it did not before")
-    _restore_random(record["random"])  # last: what comes before may draw
+    _restore_random(content["random"])  # last, because a layer's resume_from may draw random numbers
     return missing
 
 
 def not_restored(solver: Solver) -> str:
-    """What of this solver goes on differently without a record, in words."""
+    """In words: what of this solver goes on differently where a snapshot has no resume file."""
     parts = ["random numbers (Dropout, crops, mirrors, shuffles) are drawn anew", "the smoothed loss begins anew"]
     if solver.criteria():
         parts.append("the best values so far are forgotten")
     layers = [layer for net in _nets(solver) for layer in net.layers if layer.resume_state()]
     if layers:
-        parts.append("how far these layers were is worked out or unknown: "
+        parts.append("where these layers stood is worked out from the iteration, or unknown: "
                      + ", ".join(sorted({f"{layer.name} ({layer.type})" for layer in layers})))
     return "; ".join(parts)
 
 
 def checksum(path: PathLike) -> str:
-    """The CRC-32 of a file's bytes, and how many they are."""
+    """The CRC-32 of a file's bytes, and their number."""
     crc, size = 0, 0
     with open(path, "rb") as file:
         while chunk := file.read(1 << 22):
@@ -176,18 +181,23 @@ def _net_state(net: Net) -> dict[str, Any]:
 
 
 def _copied(value: Any) -> Any:
-    """A capture may wait while the layers go on."""
+    """A copy of a layer's arrays, because the layer goes on computing in them before the file is written."""
     if isinstance(value, np.ndarray):
         return value.copy()
     return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _net_types(net: Net) -> dict[str, str]:
+    """The types of the data layers and of the layers with a state, by the layers' names.
+
+    A data layer without a state is listed, too: a resume sees then that another type has taken its name.
+    """
     return {layer.name: layer.type for layer, bottoms in zip(net.layers, net.bottoms, strict=True)
             if not bottoms or layer.resume_state()}
 
 
 def _restore_net(net: Net, states: dict[str, Any], types: dict[str, str]) -> list[str]:
+    """Give each layer its state. Return a sentence for each layer that could not go on from one."""
     missing = []
     for layer in net.layers:
         was = types.get(layer.name, layer.type)
@@ -196,7 +206,7 @@ def _restore_net(net: Net, states: dict[str, Any], types: dict[str, str]) -> lis
         elif layer.name in states:
             try:
                 layer.resume_from(states[layer.name])
-            except Exception as error:  # a layer may be anybody's
+            except Exception as error:  # a user's layer may raise anything; the training goes on without its state
                 said = error.message if isinstance(error, MinicaffeError) else f"layer {layer.name!r}: {error!r}"
                 missing.append(said)
         elif layer.resume_state():
@@ -205,6 +215,7 @@ def _restore_net(net: Net, states: dict[str, Any], types: dict[str, str]) -> lis
 
 
 def _random_state(solver: Solver) -> dict[str, Any]:
+    """The states of the generators that the nets may draw from."""
     state: dict[str, Any] = {"ours": rng.state()}
     if _runs_users_code(solver):
         name, *rest = np.random.get_state(legacy=True)
@@ -221,11 +232,11 @@ def _restore_random(state: dict[str, Any]) -> None:
 
 
 def _runs_users_code(solver: Solver) -> bool:
-    """Whether some layer may draw from numpy's and Python's own generators, as users' code does."""
+    """Whether a layer is users' code, which may draw from numpy's and Python's own generators."""
     return any(layer.users_code for net in _nets(solver) for layer in net.layers)
 
 
 def report(missing: list[str], path: str) -> None:
-    """Warn of what the record could not restore."""
+    """Warn of what could not be restored from the resume file."""
     if missing:
         warn(At.RESUMED, f"{path}: not restored: {'; '.join(missing)}")

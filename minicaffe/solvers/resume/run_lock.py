@@ -1,11 +1,11 @@
 """The lock on a run: only one process at a time writes the files of a snapshot_prefix.
 
-It is the file .PREFIX.lock beside the snapshots, locked by the operating system, which takes the lock back when the
-process dies, however it dies. In the file stands who has it, as JSON: host, pid, started.
+The file .PREFIX.lock beside the snapshots is locked by the operating system, which ends the lock when the process
+ends, in whatever way. The file says who holds the lock, as JSON: host, pid, started.
 
-The lock is held during a call of `solve`, `step` or `snapshot`, not for as long as there is a solver: a notebook may
-keep old solvers for days. At the end of the call the file is removed. A killed process leaves it behind, unlocked; the
-next run of the prefix takes it over, and removes it in the end.
+The lock is held during a call of `solve`, `step` or `snapshot`, not as long as the solver exists, because a notebook
+may keep old solvers for days. At the end of the call the file is removed. A killed process leaves the file behind
+without a lock; then the next run of the prefix locks it and removes it in the end.
 """
 
 from __future__ import annotations
@@ -25,18 +25,17 @@ from minicaffe import system
 from minicaffe.errors import SolverError, out_of_memory
 from minicaffe.log import At, log, warn
 
-AT = At.RESUMING
-LOOK_AGAIN = 0.2  # seconds between two looks at a lock that another holds
-# with these no snapshot can be written either, and where one is wanted, that has its own error
+LOOK_AGAIN = 0.2  # seconds between two attempts to take a lock that another process holds
+# With these errors no snapshot can be written either, so that the snapshot, where one is wanted, raises its own error.
 NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 
-_held: dict[tuple[int, int], _Lock] = {}  # what this process holds, by the device and the number of the file
-_lockless: set[str] = set()  # the files that could not be locked, and were warned of
-_changing = threading.Lock()  # held while a lock is taken or given back
+_held: dict[tuple[int, int], _Lock] = {}  # the locks that this process holds, by the device and the number of the file
+_lockless: set[str] = set()  # the files that could not be locked, for each of which there was a warning
+_changing = threading.Lock()  # held while a lock is taken or released
 
 
 class _Lock:
-    """A lock that this process holds; `users` are the blocks that rely on it."""
+    """A lock that this process holds; `users` is the number of blocks that rely on it."""
 
     def __init__(self, descriptor: int, path: str) -> None:
         self.descriptor, self.path, self.users = descriptor, path, 0
@@ -44,12 +43,11 @@ class _Lock:
 
 @contextmanager
 def held(prefix: str, *, wait: float = 0.0, where: str = "") -> Iterator[bool]:
-    """Hold the lock of a prefix while the block runs; whether it was taken only now.
+    """Hold the lock of a prefix while the block runs. Yield whether it was taken only now.
 
-    SolverError where another process still has it after `wait` seconds. False where this process has it already:
-    its solvers share the lock. They belong to one program, which as a rule runs one after the other, and a solver must
-    be able to call `snapshot` while it solves. False, too, where nothing can be locked; if the file system has no
-    locks, that is warned of once.
+    All solvers of a process share the lock, so that a solver can call `snapshot` while it solves; where the process
+    holds the lock already, this yields False. It does so, too, where nothing can be locked; if the file system has no
+    locks, a warning says so once. Raise SolverError where another process still holds the lock after `wait` seconds.
     """
     with _changing:
         lock = _taken(path_of(prefix), prefix, wait, where)
@@ -62,17 +60,17 @@ def held(prefix: str, *, wait: float = 0.0, where: str = "") -> Iterator[bool]:
             with _changing:
                 lock.users -= 1
                 if not lock.users:
-                    _give_back(lock)
+                    _release(lock)
 
 
 def path_of(prefix: str) -> str:
-    """The name of the file that is locked; absolute, for the program may change its folder before it is removed."""
+    """The name of the file that is locked; absolute, because the program may change its folder before it is removed."""
     folder, name = os.path.split(prefix)
     return os.path.join(os.path.abspath(folder), f".{name}.lock")
 
 
 def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:
-    """The lock, this process's already or taken now; None where there can be none."""
+    """The lock, which this process held already or has taken now; None where nothing can be locked."""
     if (lock := _held.get(_number(path))) is not None:
         return lock
     if path in _lockless:
@@ -82,17 +80,19 @@ def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:
     except OSError as error:
         if out_of_memory(error):
             raise
-        if error.errno not in NOT_WRITABLE or os.path.lexists(path):  # the second: another user's, say
+        # a file that exists and may not be opened is perhaps another user's: then snapshots could be written over
+        if error.errno not in NOT_WRITABLE or os.path.lexists(path):
             _lockless.add(path)
-            warn(AT, f"{path} cannot be locked ({error.strerror or error}), so nothing keeps a second training from "
-                     f"writing over the snapshots of this one, {prefix}_iter_*; the training goes on")
+            warn(At.RUN_LOCK, f"{path} cannot be locked ({error.strerror or error}), so nothing keeps a second "
+                              f"training from writing over the snapshots of this one, {prefix}_iter_*; "
+                              "the training goes on")
         return None
     lock = _held[_number(path)] = _Lock(descriptor, path)
     return lock
 
 
 def _number(path: str) -> tuple[int, int]:
-    """What the system knows a file by: one file may be reached by two paths. (0, 0) where there is none."""
+    """The device and the number of a file, which are the same for two paths to one file. (0, 0) where there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -101,24 +101,16 @@ def _number(path: str) -> tuple[int, int]:
 
 
 def _take(path: str, prefix: str, wait: float, where: str) -> int:
-    """The open and locked file, with this process's name in it."""
+    """Open the file, lock it, and write into it who holds it. Return the descriptor."""
     end, told = time.monotonic() + wait, ""
     while True:
-        descriptor = _open(path)
-        try:
-            locked = system.try_lock(descriptor)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno in system.NO_LOCKS:  # so nobody has it locked
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
-            raise
+        descriptor, locked = _try(path)
         if locked and system.is_file_at(descriptor, path):
             _sign(descriptor)
             return descriptor
         who = "" if locked else _holder(descriptor)
         os.close(descriptor)
-        if locked:  # who had it has removed the file between our opening and our locking
+        if locked:  # the holder before has removed the file after we opened it, so our lock is on no file: try again
             continue
         left = end - time.monotonic()
         if left <= 0:
@@ -127,33 +119,48 @@ def _take(path: str, prefix: str, wait: float, where: str) -> int:
                               hint="wait until it has ended, stop it, or choose another snapshot_prefix; "
                                    "minicaffe train --wait SECONDS waits")
         if who != told:
-            log(AT, f"Waiting up to {left:.3g} seconds for another training that writes the snapshots of {prefix}: "
-                    f"{who}")
+            log(At.RUN_LOCK, f"Waiting up to {left:.3g} seconds for another training that writes the snapshots of "
+                             f"{prefix}: {who}")
             told = who
         time.sleep(min(LOOK_AGAIN, left))
 
 
+def _try(path: str) -> tuple[int, bool]:
+    """Open the file and try to lock it. Return the descriptor, and whether the file is now locked."""
+    descriptor = _open(path)
+    try:
+        return descriptor, system.try_lock(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in system.NO_LOCKS:  # so no other process can have locked it, and it may be removed
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        raise
+
+
 def _open(path: str) -> int:
-    no_link = getattr(os, "O_NOFOLLOW", 0)  # in a folder that all may write to, a link could lead to any file
+    # in a folder that every user may write to, somebody could put a link there that leads to any file of ours
+    no_link = getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | no_link, 0o666)
-    except PermissionError:  # it may be another user's: to see whether it is locked needs no more than reading
+    except PermissionError:  # perhaps another user's: to read it is enough to see whether it is locked
         return os.open(path, os.O_RDONLY | no_link)
 
 
 def _sign(descriptor: int) -> None:
-    """Write who we are, for others to read; a full disk keeps nobody from locking."""
+    """Write who holds the lock, for others to read. The lock also holds where a full disk does not take the words."""
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     content = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": now})
     with contextlib.suppress(OSError):
-        if os.fstat(descriptor).st_size:  # a killed run's; cutting a file makes some systems write it to the disk
+        # a killed run has left its words; only then, because some systems write a file to the disk when it is cut
+        if os.fstat(descriptor).st_size:
             os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, content.encode() + b"\n")
 
 
 def _holder(descriptor: int) -> str:
-    """Who has signed the file, in words; who has just locked it is given a moment to do so."""
+    """In words: who holds the lock. A process that has just locked the file gets a moment to write so."""
     for _ in range(10):
         try:
             os.lseek(descriptor, 0, os.SEEK_SET)
@@ -164,15 +171,15 @@ def _holder(descriptor: int) -> str:
     return "a process that has not said who it is"
 
 
-def _give_back(lock: _Lock) -> None:
+def _release(lock: _Lock) -> None:
     for key, mine in list(_held.items()):
-        if mine is lock:  # not so in the child of a fork, which forgot it
+        if mine is lock:  # in the child of a fork it is not there: the parent holds the lock
             del _held[key]
             system.remove_locked(lock.descriptor, lock.path)
 
 
 def _forget() -> None:
-    """A forked child shares its parent's open files, and would keep the lock alive after the parent's death."""
+    """Close the parent's files in a forked child, which would otherwise hold the lock after the parent has ended."""
     global _changing
     _changing = threading.Lock()
     for lock in _held.values():

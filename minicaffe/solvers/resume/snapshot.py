@@ -1,11 +1,11 @@
-"""Snapshots: PREFIX_iter_N.caffemodel with the weights, PREFIX_iter_N.solverstate with what an update needs.
+"""Snapshots: the three files that a training writes at iteration N, and how a training goes on from them.
 
-    .caffemodel    the net with its learned blobs; any program of Caffe's reads it
-    .resume        what Caffe forgets (resume_file.py)
-    .solverstate   iter, the name of the .caffemodel, current_step, history
+    PREFIX_iter_N.caffemodel    the net with its weights; every program that reads Caffe's weights reads it
+    PREFIX_iter_N.resume        what the other two do not hold (resume_file.py)
+    PREFIX_iter_N.solverstate   iter, the name of the .caffemodel, current_step, history
 
-With snapshot_format: HDF5 Caffe's two names get a further .h5. They are written in this order, and each file takes
-its name only when it is whole: a state on the disk has the others beside it.
+With snapshot_format: HDF5 the first and the last end in .h5, too. The files are written in this order, and each file
+gets its name only when it is whole. So a state on the disk always has the others beside it.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
 
 
-RANDOM = r"\.[0-9a-f]{8}\.tmp"  # how temporary names end
-# the temporary names of what a run writes, behind .PREFIX_
+RANDOM = r"\.[0-9a-f]{8}\.tmp"  # the end of a temporary name
+# the temporary names of all files that a training writes, without .PREFIX_ at their beginning
 HALF_WRITTEN = (r"(iter_\d+\.(caffemodel|solverstate)(\.h5)?|iter_\d+\.resume|iter_\d+_failure\.npz"
                 r"|best\.caffemodel(\.h5)?)") + RANDOM
 
 
 def check_writable(solver: Solver) -> None:
-    """SolverError at the start, rather than after hours of training, where no snapshot could be written."""
+    """Raise SolverError where no snapshot can be written: at the start rather than after hours of training."""
     p = solver.param
     tail = ".h5" if p.snapshot_format == p.HDF5 else ""
     state = f"{p.snapshot_prefix}_iter_{p.max_iter}.solverstate{tail}"
-    # written by the full path, and read by the given one, which with many a ./ in it may be the longer
+    # the file is written by its full path and read by the given one; with many ./ in it the given one may be longer
     for name in (str(files.temporary(Path(os.path.realpath(state)))), state):
-        try:
+        try:  # only the file system knows its own limits
             os.lstat(name)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise SolverError(f"snapshot_prefix is too long for the file system: a snapshot needs the name {name}, "
-                                  f"which are {len(os.fsencode(os.path.basename(name)))} bytes in a path of "
+                                  f"which has {len(os.fsencode(os.path.basename(name)))} bytes in a path of "
                                   f"{len(os.fsencode(name))}", where=solver.where,
                                   hint="choose a shorter snapshot_prefix") from error
     folder = Path(os.path.dirname(p.snapshot_prefix))
@@ -66,7 +66,10 @@ def check_writable(solver: Solver) -> None:
 
 
 def write(solver: Solver, captured: dict[str, Any]) -> str:
-    """Write the three files, `captured` into the record, and remove what is not kept; the name of the weights' file."""
+    """Write the three files, and remove the snapshots that are not kept. Return the name of the weights' file.
+
+    `captured` is what `resume_file.capture` returned: the content of the resume file.
+    """
     model = _write(solver, captured)
     _remove_surplus(solver)
     return model
@@ -89,20 +92,20 @@ def _write(solver: Solver, captured: dict[str, Any]) -> str:
 
 
 def write_best(solver: Solver) -> None:
-    """Give the weights of this iteration, which the tests found best, the name PREFIX_best.caffemodel."""
+    """Give the weights of this iteration, whose test result is the best, the name PREFIX_best.caffemodel."""
     tail = ".h5" if solver.param.snapshot_format == solver.param.HDF5 else ""
-    if solver.iter in solver.written:
+    if solver.iter in solver.written:  # the loop has just written this snapshot; otherwise there is none yet
         model = f"{_base(solver)}_iter_{solver.iter}.caffemodel{tail}"
     else:
         model = _write(solver, resume_file.capture(solver))
     best = keep.name_best(model, _base(solver))
-    log(At.SNAPSHOT_BINARY, f"{model} is the best so far, and {best} too")
-    _remove_surplus(solver)  # the former best, now that its successor is on the disk
+    log(At.BEST_SNAPSHOT, f"{model} is the best so far, and {best} too")
+    _remove_surplus(solver)  # the former best; only now, because its successor is on the disk
 
 
 @contextmanager
 def alone(prefix: str, *, wait: float = 0.0, where: str = "") -> Iterator[None]:
-    """Hold the lock of a prefix (run_lock.py) while the block runs, and remove first what a killed run left behind."""
+    """Hold the lock of a prefix (run_lock.py) while the block runs. First remove the files that a killed run left."""
     with run_lock.held(prefix, wait=wait, where=where) as newly:
         if newly:
             _sweep(prefix)
@@ -112,7 +115,7 @@ def alone(prefix: str, *, wait: float = 0.0, where: str = "") -> Iterator[None]:
 def _sweep(prefix: str) -> None:
     """Remove the half-written files of a prefix.
 
-    Only under a lock that was just taken: then no living process is writing them, of this program or another.
+    This is safe only under a lock that was just taken: then no living process is writing such a file.
     """
     folder, name = os.path.split(prefix)
     for path in (*Path(folder).glob(f".{glob.escape(name)}_*.tmp"), *Path(f"{prefix}.run").glob(".*.tmp")):
@@ -123,10 +126,10 @@ def _sweep(prefix: str) -> None:
 
 
 def restore(solver: Solver, path: str) -> bool:
-    """Take weights, history, iteration and step from a solver state and the weights that it names, all else from the
-    record beside it; whether there was a record.
+    """Set a solver to where a snapshot stands. Return whether there was a resume file.
 
-    Nothing of the solver changes before all files have been read and found to fit.
+    Weights, history, iteration and step come from the state and the weights' file that it names, all else from the
+    resume file. Nothing of the solver changes before all files have been read and found to fit.
     """
     state, model, found = _read(path)
     if found is not None:
@@ -152,10 +155,10 @@ def restore(solver: Solver, path: str) -> bool:
 
 
 def restore_newest(solver: Solver) -> str:
-    """Restore the snapshot of the highest iteration whose files are whole; its state's name, "" where there is none.
+    """Restore the newest snapshot whose files are whole. Return its state's name, or "" where there is none.
 
-    Those that are damaged are warned of. A whole one that does not fit the solver is an error: it would be a
-    surprise to begin anew.
+    A warning names each damaged one. Raise SolverError for a whole one that does not fit the solver: a user who
+    resumes a training would not expect it to begin anew.
     """
     prefix = Path(_base(solver))
     names = re.compile(re.escape(f"{prefix.name}_iter_") + r"(\d+)\.solverstate(\.h5)?")
@@ -165,10 +168,10 @@ def restore_newest(solver: Solver) -> str:
         try:
             _read(path)
         except MinicaffeError as error:
-            if out_of_memory(error):  # the snapshot may be whole
+            if out_of_memory(error):  # this says nothing about the snapshot, which may be whole
                 raise
             first, rest = lines(str(error))
-            warn(At.RESUMED, f"the snapshot {path} is not complete, so an older one is looked for: {first}", rest)
+            warn(At.RESUMED, f"the snapshot {path} is not complete, so the next older one is tried: {first}", rest)
             continue
         solver.restore(path)
         return path
@@ -176,14 +179,17 @@ def restore_newest(solver: Solver) -> str:
 
 
 def _read(path: str) -> tuple[SolverSnapshot, str, dict[str, Any] | None]:
-    """A state, the name of its weights' file, and its record, each found to be whole and to belong together."""
+    """Read a state. Return it, the name of its weights' file, and the content of its resume file.
+
+    Raise an error unless the files are whole and belong together.
+    """
     state = solverstate.read(path)
     model = _learned_net(state.learned_net, path) if state.learned_net else ""
     beside = resume_file.path_beside(path)
     found = resume_file.read(beside)
     if found is not None:
         resume_file.check(found, beside, state.iter, model, state.history)
-    elif model:
+    elif model:  # without a checksum, reading the weights is what shows whether they are whole
         weights.read(model)
     return state, model, found
 
@@ -205,15 +211,18 @@ def _remove_surplus(solver: Solver) -> None:
 
 
 def _advance_data(solver: Solver) -> None:
-    """Let the train net's data layers go on at the record that iteration `iter` begins with."""
+    """Set the train net's data layers to the sample with which iteration `iter` begins, where they can be set.
+
+    This serves for a snapshot without a resume file. A number of samples says nothing about a random beginning.
+    """
     for source in filter(None, map(source_of, solver.net.layers)):
         if source.batch_size and source.cursor is not None and not source.random_start:
             source.cursor = solver.iter * solver.param.iter_size * source.batch_size
-            log(At.HISTORY_RESTORED, f"Data layer {source.name} goes on after {source.cursor} samples")
+            log(At.DATA_ADVANCED, f"Data layer {source.name} goes on after {source.cursor} samples")
 
 
 def _copy_weights(solver: Solver, model: str, path: str) -> None:
-    """Copy the weights, every layer's; nothing where a layer is missing on either side."""
+    """Copy the weights of every layer. Raise SolverError, and copy nothing, where a layer is missing on either side."""
     try:
         solver.net.copy_trained_from(model, strict=True)
     except DataError as error:
@@ -223,7 +232,7 @@ def _copy_weights(solver: Solver, model: str, path: str) -> None:
 
 
 def _check_type(solver: Solver, was: str, path: str, model: str) -> None:
-    """SolverError where a history of the type that wrote the snapshot means something else than the solver's."""
+    """Raise SolverError where the type of solver that wrote the snapshot keeps another kind of history."""
     before = histories_of(was)
     if was != solver.type and before != solver.histories:
         kept = f"whose history is the {' and the '.join(before)}" if before else "which is not known here"
@@ -237,7 +246,7 @@ def _anew(model: str) -> str:
 
 
 def _fitting(solver: Solver, history: list[np.ndarray], path: str, model: str) -> list[np.ndarray]:
-    """The stored history in the shapes of the solver's own."""
+    """The stored history in the shapes of the solver's own. Raise SolverError where it cannot be the solver's."""
     if len(history) != len(solver.history):
         raise SolverError(f"this state has {len(history)} history blobs, but {solver.type} keeps "
                           f"{len(solver.history)} for the {len(solver.net.learnable_params)} parameters of net "
@@ -245,6 +254,7 @@ def _fitting(solver: Solver, history: list[np.ndarray], path: str, model: str) -
                           where=path, hint=_anew(model))
     count = len(solver.net.learnable_params)
     for i, (mine, stored) in enumerate(zip(solver.history, history, strict=True)):
+        # a state of Caffe's names no type, but this value can only be another type's
         kind, lowest = solver.histories[i // count], np.fmin.reduce(stored, axis=None, initial=0)
         if "squared" in kind and lowest < 0:
             raise SolverError(f"history blob {i} holds {lowest:g}, but {solver.type} keeps the {kind} there, which is "
@@ -257,7 +267,7 @@ def _fitting(solver: Solver, history: list[np.ndarray], path: str, model: str) -
 
 
 def _learned_net(name: str, state_path: str) -> str:
-    """The weights' file as the state names it, else of that name beside the state, else of the state's own name."""
+    """The path of the weights' file: as the state names it, or that name beside the state, or the state's own name."""
     beside = Path(state_path).parent / Path(name).name
     for path in (Path(name), beside):
         if path.is_file():

@@ -1,8 +1,8 @@
-"""A number that should rise or fall: its best value so far, and for how long there was none better.
+"""A number that should rise or fall: its best value so far, and for how long no better one has come.
 
     accuracy:max                a test net's output, the higher the better
-    loss:min:patience=5         after five tests without a lower one something happens
-    accuracy:max:net=1          of test net #1; without it the first test net that has the output
+    loss:min:patience=5         the same, lower is better; its patience runs out after five tests without a lower one
+    accuracy:max:net=1          the output of test net #1; without `net` that of the first test net that has one
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from minicaffe.solvers.fields import place
 if TYPE_CHECKING:
     from minicaffe.solvers.solver import Solver
 
-Results = list[list[tuple[str, float]]]  # of each test net: its outputs' names and means
+Results = list[list[tuple[str, float]]]  # for each test net the names and the means of its outputs
 
 
 class Criterion:
-    """The best of the values that `take` was given.
+    """The best of the values that `take` was given, and what these values are.
 
     name, sign      the output, and 1 where higher is better or −1 where lower is; no name: the smoothed loss
     net             the number of the test net, or None for the first that has the output
     patience        how many values in a row may be no better; 0 for any number
     best, at        the best value and its iteration; None before the first
-    stale           how many values came since
+    stale           how many values have come since the best
     """
 
     def __init__(self, name: str, sign: int, *, net: int | None = None, patience: int = 0) -> None:
@@ -36,11 +36,11 @@ class Criterion:
 
     @property
     def exhausted(self) -> bool:
-        """Whether patience is at its end."""
+        """Whether the patience has run out: so many values in a row were no better."""
         return 0 < self.patience <= self.stale
 
     def take(self, value: float, iteration: int) -> bool:
-        """Take in a value; whether it is the best so far. NaN never is."""
+        """Take in a value. Return whether it is the best so far, which NaN never is."""
         better = not math.isnan(value) and (self.best is None or self.sign * (value - self.best) > 0)
         if better:
             self.best, self.at, self.stale = value, iteration, 0
@@ -49,7 +49,7 @@ class Criterion:
         return better
 
     def of(self, results: Results) -> float | None:
-        """Its value among the results of all test nets; None where they have none, as for test_iter 0."""
+        """This number among the results of all test nets; None where it is not among them, as for test_iter: 0."""
         for i, outputs in enumerate(results):
             if self.net in (None, i):
                 for name, value in outputs:
@@ -74,11 +74,11 @@ class Criterion:
                               where=solver.where)
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs."""
+        """The values that a resume file keeps, for `restore`."""
         return {"of": str(self), "best": self.best, "at": self.at, "stale": self.stale}
 
     def restore(self, state: dict[str, Any] | None) -> bool:
-        """Go on from a `state`; False where it is of another number."""
+        """Go on from a `state`. Return False, and change nothing, where the state is that of another number."""
         if state is None or state["of"] != str(self):
             return False
         self.best, self.at, self.stale = state["best"], state["at"], state["stale"]
@@ -91,7 +91,7 @@ class Criterion:
 
 
 def parse(text: str, source: str, where: str = "") -> Criterion:
-    """The Criterion that a text describes; SolverError, naming `source` (a flag, a field), where it is none."""
+    """The Criterion that a text describes. Raise SolverError, naming `source` (a flag or a field), where it is none."""
     name, *rest = text.split(":")
     options = dict(part.split("=", 1) for part in rest if "=" in part)
     way = [part for part in rest if "=" not in part]
@@ -104,7 +104,7 @@ def parse(text: str, source: str, where: str = "") -> Criterion:
 
 
 def of_plateau(solver: Solver) -> Criterion | None:
-    """What `lr_policy: "plateau"` watches, an output or the smoothed loss; None for another policy."""
+    """The Criterion of `lr_policy: "plateau"`: an output or the smoothed loss. None for another policy."""
     p = solver.param
     if p.lr_policy != "plateau":
         return None
@@ -117,7 +117,7 @@ def of_plateau(solver: Solver) -> Criterion | None:
 
 
 def default(solver: Solver) -> Criterion:
-    """The first output of a test net that is called accuracy, else its loss."""
+    """In the first test net with an output of one number: the one called accuracy, else the first, taken for a loss."""
     for net in solver.test_nets:
         names = [name for name in net.outputs if net.blobs[name].count == 1]
         for name in (*(name for name in names if "accuracy" in name.lower()), *names):

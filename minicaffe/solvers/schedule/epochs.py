@@ -1,4 +1,4 @@
-"""Passes over a data source: how many updates an epoch is, and how many batches a whole test."""
+"""Epochs, passes over all samples of a source: how many updates one takes, and how many batches a whole test has."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ def readers(net: Net) -> list[Reader]:
 
 
 def updates(net: Net, epochs: int, iter_size: int, where: str) -> int:
-    """How many updates make that many epochs. SolverError where no data layer knows the size of its source."""
+    """The number of updates in so many epochs. Raise SolverError where no data layer knows the size of its source."""
     reader = _first(net, "max_epoch", "max_iter", where)
     count = -(-epochs * reader.size // (reader.batch * iter_size))
-    log(At.SOLVER_BEGINS, f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "
+    log(At.EPOCHS, f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "
                           f"{reader.layer.name}, {reader.batch * iter_size} an update")
     return count
 
 
 def whole_test(net: Net, number: int, where: str) -> int:
-    """How many batches of test net #number see each of its samples. SolverError where its source has no size.
+    """The number of batches in which test net #number sees each of its samples.
 
-    The last batch is as small as what is left, where the net allows that; else it goes on with the first samples.
+    The last batch holds what is left, where the net can run on a smaller batch. Where it cannot, the batch is filled
+    up with the first samples. Raise SolverError where no data layer of the net knows the size of its source.
     """
     reader = _first(net, "test_iter_auto", "test_iter", where)
     count, rest = -(-reader.size // reader.batch), reader.size % reader.batch
@@ -47,14 +48,14 @@ def whole_test(net: Net, number: int, where: str) -> int:
         reader.layer.whole_epochs = True
     elif rest:
         last = f"the last one filled up with {reader.batch - rest} samples that count twice"
-        warn(At.TESTING, f"test net #{number}: {reader.size} samples are no multiple of the batch "
-                         f"{reader.batch}, and the net takes no smaller batch: {last}")
-    log(At.TESTING, f"Test net #{number}: {reader.size} samples in {count} batches of {reader.batch}, {last}")
+        warn(At.TEST_SIZE, f"test net #{number}: {reader.size} samples are no multiple of the batch "
+                         f"{reader.batch}, and the net cannot run on a smaller batch: {last}")
+    log(At.TEST_SIZE, f"Test net #{number}: {reader.size} samples in {count} batches of {reader.batch}, {last}")
     return count
 
 
 def share_of_batch(net: Net) -> float:
-    """How much the batch that the net has just run counts in a mean: 1, or less where it was the rest of an epoch."""
+    """The weight of the last batch in a mean: 1, or less where it was a smaller one at the end of an epoch."""
     for layer, tops in zip(net.layers, net.tops, strict=True):
         source = source_of(layer)
         if source and source.whole_epochs and source.batch_size:
@@ -71,7 +72,11 @@ def _first(net: Net, field: str, instead: str, where: str) -> Reader:
 
 
 def _takes(net: Net, reader: Reader, rows: int) -> bool:
-    """Whether the net runs on fewer rows with outputs of the same shapes; its one data layer must be able to."""
+    """Whether the net can run on a batch of fewer rows, with outputs of the same shapes as before.
+
+    It is tried out: the tops of its data layer get that size, and all other layers are asked for their shapes.
+    """
+    # with several data layers the last batches may have sizes that do not fit each other
     if len(readers(net)) > 1 or reader.layer.whole_epochs is None or not reader.layer.batch_size:
         return False
     shapes = [net.blobs[name].shape for name in net.outputs]
@@ -82,7 +87,7 @@ def _takes(net: Net, reader: Reader, rows: int) -> bool:
             if i != reader.number:
                 layer.Reshape(net.bottoms[i], net.tops[i])
         return shapes == [net.blobs[name].shape for name in net.outputs]
-    except MinicaffeError:
+    except MinicaffeError:  # such as a Reshape with a fixed size of the batch
         return False
     finally:
         net.reshape()

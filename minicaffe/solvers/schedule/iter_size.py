@@ -1,16 +1,18 @@
-"""iter_size: the gradients of k passes joined so that they are the gradient of one pass over a k times larger batch.
+"""iter_size: the gradients of k passes are put together to the gradient of one pass over a batch k times as large.
 
-A loss divides the sum over its cells by a count z (LossLayer.counted): the size of the batch, or how many labels are
-not ignored. Caffe takes the mean of the passes, Σ g_i / k, which is the large batch's gradient only where all counts
-are equal. What the large batch would give is
+A loss divides the sum over its cells by a count z (LossLayer.counted): the size of the batch, or the number of labels
+that are not ignored. Caffe takes the mean of the passes, Σ g_i / k. This is the gradient of the large batch only where
+all counts are equal. The large batch would give
 
     G = Σ z_i · g_i / Σ z_i         for a loss that divides,            z_i · g_i being the sum over pass i
     G = Σ g_i                       for one that does not (normalization: NONE)
 
-One buffer takes all passes up, and Σ z is known only after the last. So pass i enters with the factor z_i / z_1 and
-the end divides by D = Σ z_i / z_1: k where all counts are equal, and then every bit is Caffe's.
-A loss that does not divide enters with the factor k, for D is k beside it.
-Where several losses of a net count in different proportions, their D differ: the mean of them is taken, with a warning.
+The gradients of all passes add up in one buffer, and Σ z is known only after the last pass. So the gradient of pass i
+is multiplied by z_i / z_1, and in the end the sum is divided by D = Σ z_i / z_1. Where all counts are equal, D is k and
+the factors are 1, so that every bit is Caffe's.
+The gradient of a loss that does not divide is multiplied by k, because the sum is divided by D, which is then k.
+Where several losses of a net count in different proportions, each has a D of its own. Then the mean of these is taken,
+and a warning says so.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from minicaffe.net import Net
 
 
 class Passes:
-    """The passes of one update after the other: `weigh` after each forward pass, `end` after the last."""
+    """The passes of each update: call `weigh` after each forward pass, and `end` after the last backward pass."""
 
     def __init__(self, net: Net, count: int) -> None:
         self.count = count
@@ -35,7 +37,7 @@ class Passes:
         self._sums = [0.0] * len(self._losses)
 
     def weigh(self) -> None:
-        """After a forward pass: give each loss the factor of its gradient in the coming backward pass."""
+        """After a forward pass, tell each loss by which factor to multiply its gradient in the backward pass."""
         for i, layer in enumerate(self._losses):
             z = layer.counted
             if z is None:
@@ -46,7 +48,7 @@ class Passes:
             layer.share = z / self._first[i] if z else 1.0  # with nothing counted the gradient is 0 anyway
 
     def end(self) -> float:
-        """What the sum of the passes is to be divided by. The losses are as before, and the next update may begin."""
+        """Return the divisor of the summed gradients, and make ready for the next update."""
         divisor = self._divisor()
         for layer in self._losses:
             layer.share = 1.0
@@ -59,6 +61,7 @@ class Passes:
             found.append(float(self.count))
         if not found:
             return float(self.count)
+        # 1e-9: more than the rounding of the sums, and less than one label in any batch
         if max(found) - min(found) > 1e-9 * max(found) and not self._warned:
             self._warned = True
             names = ", ".join(layer.name for layer in self._losses)

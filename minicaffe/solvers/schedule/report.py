@@ -1,4 +1,4 @@
-"""What a solver reports while it runs: smoothed losses, speeds, and outputs with their loss weights."""
+"""The numbers that a solver reports while it runs: smoothed losses, speeds, and outputs with their loss weights."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from minicaffe.net import Net
 
 
 class SmoothedLoss:
-    """The mean of the last `window` losses, kept up by adding the new and taking off the old."""
+    """The mean of the last `window` losses, updated with each new loss as Caffe does."""
 
     def __init__(self, window: int) -> None:
         self.window, self.losses, self.count, self.mean = window, [0.0] * window, 0, 0.0
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs."""
+        """The values that a resume file keeps, for `restore`."""
         return {"window": self.window, "losses": self.losses[:self.count], "count": self.count, "mean": self.mean}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`; anew where it is of another window."""
+        """Go on from a `state`. Change nothing where the state has another window: its losses do not fit."""
         if state["window"] == self.window:
             self.count, self.mean = state["count"], state["mean"]
             self.losses[:len(state["losses"])] = state["losses"]
 
     def add(self, loss: float) -> float:
-        """Take in a loss; the mean with it."""
+        """Take in a loss. Return the mean, this loss included."""
         at, self.count = self.count % self.window, self.count + 1
+        # Caffe: the mean is updated; computed anew from the losses it would be rounded differently
         if self.count <= self.window:
             self.mean = (self.mean * (self.count - 1) + loss) / self.count
         else:
@@ -42,13 +43,13 @@ class SmoothedLoss:
 
 
 class Stopwatch:
-    """The time since the last display, without that in which kernels were compiled."""
+    """Measures the time since the last display, without the time in which kernels were compiled."""
 
     def __init__(self) -> None:
         self.iter, self.time = 0, kernels.clock()
 
     def start(self, iteration: int) -> None:
-        """Count from now and from this iteration."""
+        """Begin to measure at this iteration."""
         self.iter, self.time = iteration, kernels.clock()
 
     def lap(self, iteration: int, display: int) -> str:
@@ -59,14 +60,14 @@ class Stopwatch:
 
 
 class MeanOutputs:
-    """The mean of each number that a net puts out, over several batches."""
+    """The mean over several batches of each number in the outputs of a net."""
 
     def __init__(self, net: Net) -> None:
         self.net, self.batches, self._loss = net, 0.0, 0.0
         self._sums: list[np.ndarray] = []
 
     def add(self, loss: float, share: float = 1.0) -> None:
-        """Take in the net's outputs and the loss of the forward pass just made; `share` for less than a full batch."""
+        """Take in the net's outputs and the loss of the last forward pass; `share` is below 1 for a smaller batch."""
         values = [share * net_output.data.astype(np.float64) for _, net_output, _ in outputs(self.net)]
         self._sums = [old + new for old, new in zip(self._sums, values, strict=True)] if self.batches else values
         self._loss += share * loss
@@ -74,15 +75,15 @@ class MeanOutputs:
 
     @property
     def loss(self) -> float:
-        """The mean loss; not a number where there was no batch."""
+        """The mean loss; NaN where there was no batch."""
         return self._loss / self.batches if self.batches else math.nan
 
     def results(self) -> list[tuple[str, float]]:
-        """Each number's blob and mean."""
+        """For each number the name of its blob and its mean."""
         return [(name, value) for name, value, _ in self._means()]
 
     def lines(self) -> Iterator[str]:
-        """Each number in Caffe's words: 'loss = 0.66 (* 1 = 0.66 loss)'."""
+        """A line for each number, as Caffe writes it: 'loss = 0.66 (* 1 = 0.66 loss)'."""
         for name, value, weight in self._means():
             yield output_line(name, value, weight)
 
@@ -94,14 +95,14 @@ class MeanOutputs:
 
 
 def outputs(net: Net) -> list[tuple[str, Blob, float]]:
-    """The net's output blobs: name, blob, loss weight."""
+    """The name, the blob and the loss weight of each output of a net."""
     weights = {id(blob): weight for layer, tops in zip(net.layers, net.tops, strict=True)
                for blob, weight in zip(tops, layer.loss_weights, strict=True)}
     return [(name, net.blobs[name], weights.get(id(net.blobs[name]), 0.0)) for name in net.outputs]
 
 
 def output_lines(net: Net) -> Iterator[str]:
-    """Each number that the net puts out now, in Caffe's words."""
+    """A line for each number in the outputs of a net, as Caffe writes it."""
     for name, blob, weight in outputs(net):
         for value in np.ravel(blob.data):
             yield output_line(name, float(value), weight)
