@@ -373,3 +373,18 @@ def test_in_place(engine, name, dtype):
 
         for i in written:
             np.testing.assert_array_equal(inside[i], apart[i], err_msg=str(i))
+
+
+@pytest.mark.skipif("numba" not in kernels.available_engines(), reason="needs the package 'numba'")
+def test_the_steps_of_lrn_run_on_the_engine_in_use(monkeypatch):
+    """Where the numba engine leaves LRN to the numpy engine, the two steps that are kernels run on numba again."""
+    kernels.use_engine("numba")
+    x, s, y = (np.ones((2, 5, 6, 16), np.float32) for _ in range(3))
+    ran = []
+    for step in (kernels.window_sum, kernels.negative_power):
+        compiled = step.implementations["numba"]
+        monkeypatch.setattr(step, "active", lambda *args, step=step, run=compiled: ran.append(step.name) or run(*args))
+    kernels.lrn(x, (2, 3), 3, 0.5, 1.0, 0.75, s, y)
+    kernels.lrn_grad(x, s, x, (2, 3), 3, 0.5, 0.75, y)
+
+    assert ran == ["window_sum"] * 2 + ["negative_power"] * 2 + ["window_sum"] * 2
