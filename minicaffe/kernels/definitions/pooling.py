@@ -20,7 +20,7 @@ LOWEST = float(np.finfo(np.float32).min)
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray,
              index: np.ndarray | None) -> None:
     """y[o] = x[m], m the first of the window's largest pixels; index[o] = m, unless index is None."""
-    # Caffe: a window without a pixel above the lowest float32 gives that number and no index; so does NaN
+    # Caffe: a window without a pixel above the lowest float32 gives that number and no index. NaN is not above it.
     y.fill(LOWEST)
     chosen, plane = np.full(y.shape, -1), pixel_numbers(x)
     for o, q in pixels(x, kernel, stride, pad, y):
@@ -54,8 +54,8 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
     """dx[q] = Σ dy[o] / a[o] over the windows with q in them."""
     share = dy / window_sizes(dx, kernel, stride, pad, dy)
     dx.fill(0)
-    # Caffe: a pixel adds up its windows in reading order. It is the last place of the first of them, so places come
-    # backwards
+    # Caffe: a pixel adds up its windows in reading order. In the first of these windows the pixel has the last place,
+    # so the places come backwards.
     for o, q in reversed(pixels(dx, kernel, stride, pad, dy)):
         dx[q] += share[o]
 
@@ -65,8 +65,9 @@ def stochastic_pool(x: np.ndarray, u: np.ndarray, kernel: Pair, stride: Pair, y:
                     index: np.ndarray) -> None:
     """y[o] = x[m], m drawn with probability x[m] / Σ x[q]; index[o] = m.
 
-    u (the shape of y) is uniform in [0, 1), and m the first pixel at which the running sum is ≥ u · Σ x[q]. Where
-    negative pixels keep every running sum below, the last is taken.
+    u (the shape of y) is uniform in (0, 1], and m the first pixel at which the running sum is ≥ u · Σ x[q]. So u is
+    never 0: with u = 0 a first pixel of 0 would be chosen, whose probability is 0. Where negative pixels keep every
+    running sum below, the last is taken.
     """
     total, _ = sums(x, kernel, stride, y)
     running, drawn = np.zeros_like(y), np.zeros(y.shape, bool)
