@@ -44,7 +44,7 @@ def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], 
         return
     N, C, P, width, count = _cut(x)
     room = borrow("lrn", (count, (C + 1) * width), x.dtype)
-    _lrn_grad(count, x, s, dy, out, room, 2 * alpha * beta, size // 2, N, C, P, width, count)
+    _lrn_grad(count, x, s, dy, out, room, float(2 * alpha * beta), size // 2, N, C, P, width, count)
 
 
 def _across_channels(x: np.ndarray, axes: Sequence[int], beta: float) -> bool:

@@ -92,10 +92,15 @@ def origins() -> tuple[int, int]:
 
 
 def _word(argument: Any) -> int:
-    """An argument as 64 bits: the address of an array, the bits of a float64, or a whole number."""
+    """An argument as 64 bits: the address of an array, 0 for None, the bits of a float64, or a whole number."""
     if isinstance(argument, np.ndarray):
         return words.address_of(argument)
-    if isinstance(argument, float):
+    # Not isinstance: np.float64 is a kind of float. But numpy makes such a scalar of an array without axes, and where a
+    # task expects the array, the scalar's bits would be taken for its address. Kernels convert numbers by float().
+    if type(argument) is float:
         return int(struct.unpack("q", struct.pack("d", argument))[0])
-    # index() takes whole numbers alone, where int() would cut the fraction off a np.float32
-    return 0 if argument is None else operator.index(argument)
+    try:  # index() takes whole numbers alone, where int() would cut the fraction off a np.float32
+        return 0 if argument is None else operator.index(argument)
+    except TypeError:
+        raise TypeError("a compiled task takes arrays, None, int and float, "
+                        f"got {argument!r} of the type {type(argument).__name__}") from None
