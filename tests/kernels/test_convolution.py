@@ -160,14 +160,14 @@ def test_matmul_takes_the_right_way(product, shape, orders, way, monkeypatch):
     """Long dot products are computed where both matrices lie along them, and rows are added where a sum is short:
     a matrix with a side of 1 lies in both orders, and must not be taken for one that only lies in the wrong one."""
     needs_tiles()
-    from minicaffe.kernels.numba_engine import matmul as twin
+    from minicaffe.kernels.numba_engine import matmul as tiled
 
     taken = []
     for name in ("_dot_row", "_dot_rows", "_add_rows"):
-        monkeypatch.setattr(twin, name, lambda *args, name=name: taken.append(name))
+        monkeypatch.setattr(tiled, name, lambda *args, name=name: taken.append(name))
     M, D, N = shape
     draw = np.random.default_rng(0)
-    twin.matmul(laid(draw, M, D, orders[0]), laid(draw, D, N, orders[1]), np.zeros((M, N), np.float32))
+    tiled.matmul(laid(draw, M, D, orders[0]), laid(draw, D, N, orders[1]), np.zeros((M, N), np.float32))
 
     assert [way] == taken, product
 

@@ -4,7 +4,7 @@ This engine uses parts of numba that numba does not promise to keep. pyproject.t
 and docs/performance.md says which releases were tested. The parts are:
 
   numba.core.event           here: when numba compiles, so that no rate counts that time. The two kinds of events
-  numba.core.cgutils         tiles.py, registers.py: room on the stack, declarations of LLVM's functions
+  numba.core.cgutils         tiles.py, registers.py: memory on the stack, declarations of LLVM's functions
   dispatcher._cache          here: saving machine code, which must not fail where a disk is full
   dispatcher.stats           here, cli/warm.py: the folder of the cache, and what was found in it
   *.nbi                      here: the names of the index files of that cache

@@ -30,7 +30,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
     """out = b + w ⋆ x; the number of images is a multiple of VECTOR."""
     (N, C), (K, P) = x.shape[:2], (out.shape[1], out.shape[2] * out.shape[3])
     filters, D, block = K // group, len(at.offsets), C * at.channel * VECTOR
-    parts = min(-(-filters // ROWS), max(1, MOST_PIECES // group))
+    parts = min(-(-filters // ROWS), max(1, MOST_PIECES // group))  # no tile of filters is cut
     offsets = at.interleaved_offsets
     for blocks in _some(N // VECTOR, block):
         laid = interleave(x[blocks.start * VECTOR:blocks.stop * VECTOR], at, stride, pad)

@@ -16,8 +16,8 @@ from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
 
-# Where a block holds the decay, and where the rule's numbers begin, the rate first. Before them are six other arguments:
-# w, dw, two histories, the size, and the number of pieces.
+# The words of a block at which the decay stands, and at which the rule's numbers begin, with the rate. The words before
+# are those of w, dw, two histories, the size and the number of pieces.
 DECAY, RATE = 6, 7
 
 
