@@ -19,7 +19,7 @@ from minicaffe.kernels.definitions import lrn as definitions
 @definitions.lrn.implementation("numpy")
 def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, beta: float, s: np.ndarray | None,
         out: np.ndarray) -> None:
-    """Step by step, in memory that a step before has left."""
+    """Step by step: later steps use the memory of earlier ones again."""
     def images(x: np.ndarray, out: np.ndarray, s: np.ndarray | None = None) -> None:
         values = x * x
         s = _window_sums(values, axes, size, np.empty_like(x) if s is None else s)
@@ -34,7 +34,7 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
 @definitions.lrn_grad.implementation("numpy")
 def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], size: int, alpha: float, beta: float,
              out: np.ndarray) -> None:
-    """Step by step, in memory that a step before has left."""
+    """Step by step: later steps use the memory of earlier ones again."""
     def images(x: np.ndarray, s: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
         damped = np.empty_like(x)
         definitions.negative_power(s, beta, damped)
@@ -73,7 +73,7 @@ def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarr
 
 @definitions.negative_power.implementation("numpy")
 def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
-    """Two roots, 1 / (√s · √√s), for the β = 0.75 of nearly every net: an eighth of the time of a power."""
+    """By two roots where β = 0.75, as in nearly every net: 1 / (√s · √√s) takes an eighth of the time of a power."""
     if beta == 0.75:
         root = np.sqrt(s)
         np.sqrt(root, out=out)
