@@ -63,7 +63,7 @@ def _cut(x: np.ndarray) -> tuple[int, int, int, int, int]:
 def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarray:
     """Row by row along the axes behind `axis`, so that each addition is one loop over memory."""
     inner = math.prod(x.shape[axis:][1:])
-    if inner < 16:  # a call a row costs more than so short a row
+    if inner < 16:  # a loop for each row is slow where rows are so short
         return definitions.window_sum.on("numpy")(x, size, axis, out)
     rows = (-1, x.shape[axis], inner)
     _window_sum(x.reshape(rows), size // 2, out.reshape(rows))
