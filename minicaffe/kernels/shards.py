@@ -82,7 +82,7 @@ def run(work: Callable[[int], object], count: int, *, gemm: bool = False, wakes:
     if recording.mark_unusable():  # a recording holds compiled tasks alone, and this runs Python
         return
     helpers = min(threads(), count) - 1
-    # If BLAS keeps its own threads, pieces run one after the other. Else both kinds of threads would share the cores.
+    # If BLAS keeps its own threads, pieces run one after the other: both kinds would compete for the cores.
     held = hold_to_one_thread() if gemm else True
     if helpers < 1 or not held or not wakes or getattr(_here, "busy", False):  # busy: this is a piece of another run
         for i in range(count):

@@ -22,7 +22,7 @@ from minicaffe.kernels.numba_engine.words import values
 
 CACHED = 1 << 18      # numbers of the planes that a piece reads at most: a core's cache holds them beside the filters
 PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
-THIN = 2              # groups of at most so many filters would leave most rows of a tile unused, as in depthwise layers:
+THIN = 2              # groups of at most so many filters, as of depthwise layers, would leave most of a tile unused:
 THIN_VECTORS = 8      # they compute one filter at a time, on a stretch of so many vectors of outputs
 THIN_WIDTH = THIN_VECTORS * VECTOR
 DOTS = 2048           # outputs whose products are summed at a time: their gradients stay in the first cache
