@@ -256,7 +256,7 @@ BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tan
         "max_pool_grad", "stochastic_pool", "expected_pool", "expected_pool_grad", "take_step",
         *(name for name, _, _ in RULES)}  # every engine gives the definition's bits
 ROUNDED = {np.float32: 1e-6, np.float64: 1e-14}  # others add or divide in another order; of the largest number
-WINOGRAD = {np.float32: 2e-5, np.float64: 1e-13}  # and the correlations, some of which are computed by Winograd's minimal filtering
+WINOGRAD = {np.float32: 2e-5, np.float64: 1e-13}  # and the correlations, some by Winograd's minimal filtering
 
 
 def implemented():
