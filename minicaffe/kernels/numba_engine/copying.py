@@ -86,8 +86,8 @@ def _crop(block, piece):
     have, start, get = words.ints(sizes, axes), words.ints(starts, axes), words.ints(wanted, axes)
     first, end = part(rows, piece, count)
     for r in range(first, end):
-        # Row r of y has one index on each axis but the last. They are taken off r from the back, and give the row's place
-        # in x.
+        # Row r of y has one index on each axis but the last. They are taken off r from the back, and give the place of
+        # the row in x.
         rest, at, step = r, start[axes - 1], have[axes - 1]
         for axis in range(axes - 2, -1, -1):
             at += (rest % get[axis] + start[axis]) * step

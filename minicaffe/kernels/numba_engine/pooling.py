@@ -112,8 +112,8 @@ def _max_pool(block, piece):
         source = x + 4 * plane * H * W
         for q in range(0, ow, VECTOR):
             best, chosen = lowest, spread(np.int32(-1))
-            # Rows beyond the image are left out. Pixels beyond the ends of a row are loaded as the lowest number instead,
-            # because other windows of the vector may have pixels there.
+            # Rows beyond the image are left out. Pixels beyond the ends of a row are read as the lowest number, because
+            # other windows of the vector may have pixels there.
             for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
                 for j in range(kw):
                     left = q * sw - pw + j
