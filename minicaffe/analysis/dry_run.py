@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def borrowed(net: Net) -> tuple[int, int]:
-    """Bytes that kernels borrow for forward passes, and for forward and backward passes; the net needs no memory.
+    """The bytes that kernels borrow for forward passes, and for forward and backward passes; the net needs no memory.
 
     Only kernels that do all their work in compiled tasks are counted. On the engine "numpy" there are none.
     """
@@ -35,7 +35,7 @@ def borrowed(net: Net) -> tuple[int, int]:
 
 
 def _dry_run(slots: dict[str, int], act: Callable[[], None]) -> None:
-    """Raise each slot to what `act` borrows: kernels keep what they have borrowed, so the largest size counts."""
+    """Let each slot have at least the size that `act` borrows: a thread keeps the largest memory of each slot."""
     with recording(dry_run=True) as made:
         act()
     for slot, size in (made.borrowed or {}).items():
@@ -44,7 +44,7 @@ def _dry_run(slots: dict[str, int], act: Callable[[], None]) -> None:
 
 @contextmanager
 def _without_memory(net: Net) -> Iterator[None]:
-    """In this block every blob has arrays of the right shape whose numbers are all one and the same in memory."""
+    """In this block every blob's arrays have the right shape, but all their numbers are one number in memory."""
     blobs = [*net._blobs, *(blob for layer in net.layers for blob in layer.blobs)]
     counts: dict[Storage, int] = {}
     for blob in blobs:

@@ -3,8 +3,9 @@
   minicaffe warm                          every kernel of the numba engine, for float32
   minicaffe warm lenet_train_test.prototxt        and then a forward and a backward pass of this net
 
-Compiled code stays on the disk until the machine's processor, numba or minicaffe changes. It lies in the folder that
-NUMBA_CACHE_DIR names, else beside the kernels, else, where that may not be written to, in the home's cache.
+Compiled code stays on the disk until the machine's processor, numba or minicaffe changes. It is kept in the folder
+that NUMBA_CACHE_DIR names. Without that, it is kept beside the kernels, or, if their folder is read-only, in the cache
+of the user's home.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from minicaffe.net import Net
 from minicaffe.proto import Phase
 
 Calls = Iterator[tuple[Any, ...]]
-NO_PLACE = "cache: none, for no folder may be written to, so each process compiles anew\n" \
-           "  hint: let NUMBA_CACHE_DIR name a folder that may be"
+NO_PLACE = "cache: none, because no folder for it can be written to, so each process compiles anew\n" \
+           "  hint: set NUMBA_CACHE_DIR to a folder that can be written to"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _why_numba_is_not_used() -> str:
-    """Why the engine that compiles cannot be used here, and what helps; '' where it can be."""
+    """Why the engine that compiles cannot be used here, with the cure; '' if it can be used."""
     if "numba" in kernels.available_engines():
         reason = registry.fault("numba")
         return reason and f"the engine 'numba', which compiles, cannot be used: {reason}"
@@ -74,7 +75,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def compile_all(engine: str) -> None:
-    """Compile every task, and call each other implementation of the engine on small arrays, which compiles it."""
+    """Compile every task. Call each implementation that is no task on small arrays, which compiles it."""
     from minicaffe.kernels.numba_engine import task
 
     task.compile_all()
@@ -85,7 +86,7 @@ def compile_all(engine: str) -> None:
 
 
 def _cache_lines() -> list[str]:
-    """How much was compiled, how much lay in the cache, and where the cache is."""
+    """Lines that say how much was compiled, how much was found in the cache, and where the cache is."""
     from minicaffe.kernels.numba_engine import task
     from minicaffe.kernels.numba_engine.compiled import functions
 
@@ -97,7 +98,7 @@ def _cache_lines() -> list[str]:
             *(f"cache: {place}" if place else NO_PLACE for place in places)]
 
 
-# --- small arguments for the implementations that are no compiled tasks ------------------------------------
+# --- small arguments for the implementations that are no compiled tasks -----------------------------------
 
 def _ones(*shape: int) -> np.ndarray:
     return np.ones(shape, np.float32)

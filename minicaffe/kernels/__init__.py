@@ -1,10 +1,9 @@
 """The array operations that layers and solvers call by name: `kernels.correlate(...)`.
 
 Three engines compute them. `definitions/` holds each kernel as its maths, to be read; it is the engine `plain`.
-`numpy_engine/` and `numba_engine/` hold faster implementations. The folder of these two may be deleted, and the rest
-works; `definitions/` may not, because it gives the kernels their names. Which engine runs is the process's choice
-(`use_engine`, MINICAFFE_ENGINE), and so is the number of threads (`set_threads`, MINICAFFE_THREADS). Neither is ever
-a layer's.
+`numpy_engine/` and `numba_engine/` hold faster implementations. Either of these two folders may be deleted, and the
+rest works. `definitions/` may not, because it gives the kernels their names. The engine and the number of threads are
+chosen for the whole process (`use_engine` or MINICAFFE_ENGINE, `set_threads` or MINICAFFE_THREADS), never by a layer.
 """
 
 from __future__ import annotations
@@ -127,5 +126,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """What completion shows."""
+    """The names that an editor's completion shows."""
     return list(__all__)

@@ -22,11 +22,11 @@ SETTERS = ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads"
 
 @functools.cache
 def hold_to_one_thread() -> bool:
-    """Give every BLAS of this process one thread, from now on; False where none can be told to."""
+    """Give every BLAS of this process one thread from now on. Return whether that was possible."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
-        return any([_set_one(path) for path in _bundled()])
+        return any([_set_one(path) for path in _bundled()])  # a list, so that every library is set
     libraries = ThreadpoolController().select(user_api="blas").lib_controllers
     for library in libraries:
         library.set_num_threads(1)
@@ -40,7 +40,7 @@ def _bundled() -> list[Path]:
 
 
 def _set_one(path: Path) -> bool:
-    """Give this OpenBLAS one thread; whether it could be told to."""
+    """Give this OpenBLAS one thread. Return whether that was possible."""
     try:
         library = ctypes.CDLL(str(path))  # numpy has loaded it: this finds the same one again
     except OSError:

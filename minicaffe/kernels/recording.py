@@ -23,7 +23,7 @@ _here = threading.local()
 class Recording:
     """Calls of compiled tasks in their order.
 
-    calls      what was called; a recording without calls stands for something that has nothing to do
+    calls      what was called; empty if there was nothing to do
     kept       the arrays behind the addresses: they must live as long as the calls may run
     usable     False once something ran that is not among the calls
     borrowed   in a dry run, the memory that kernels would borrow, slot -> bytes; None when the calls really run
@@ -37,20 +37,20 @@ class Recording:
         self._runner: Runner | None = None
 
     def add(self, call: Call, kept: Any, runner: Runner) -> None:
-        """Write down one call. `runner` knows how to run calls: an engine brings its own."""
+        """Write down one call. `runner` is the function with which the task's engine runs many calls."""
         self.calls.append(call)
         self.kept.append(kept)
         self._runner = runner
 
     def extend(self, other: Recording) -> None:
-        """Write down all calls of another recording behind those that are here."""
+        """Append all calls of another recording."""
         self.calls += other.calls
         self.kept += other.kept
         self.usable &= other.usable
         self._runner = self._runner or other._runner
 
     def as_function(self) -> Callable[[], None]:
-        """A function that runs all calls again.
+        """Return a function that runs all calls again.
 
         Only the thread that recorded them may call it, since borrowed memory (workspace.py) belongs to a thread.
         """
@@ -60,17 +60,17 @@ class Recording:
 
 
 def _nothing() -> None:
-    """What runs for a recording without calls."""
+    """Do nothing, for a recording without calls."""
 
 
 @contextmanager
 def recording(dry_run: bool = False) -> Iterator[Recording]:
-    """Write down which compiled tasks this thread calls inside the block.
+    """Record the compiled tasks that this thread calls inside the block.
 
     In a dry run none of them runs. Arrays may then be shapes without memory, and a kernel that does more than call
     compiled tasks is left out.
     """
-    before, made = getattr(_here, "recording", None), Recording({} if dry_run else None)
+    before, made = current(), Recording({} if dry_run else None)
     _here.recording = made
     try:
         yield made
@@ -79,12 +79,15 @@ def recording(dry_run: bool = False) -> Iterator[Recording]:
 
 
 def current() -> Recording | None:
-    """The recording that this thread is making, if it makes one."""
+    """The recording that this thread is making, or None."""
     return getattr(_here, "recording", None)
 
 
 def mark_unusable() -> bool:
-    """Mark the recording that is being made as unusable; True in a dry run, when the caller must not run anything."""
+    """Mark the recording that this thread is making, if any, as unusable.
+
+    Return True in a dry run. The caller must then compute nothing.
+    """
     made = current()
     if made is not None:
         made.usable = False

@@ -1,8 +1,9 @@
 """Kernels, and the engines that run them.
 
-A kernel is one named operation on arrays. Its definition says what it computes, and is the engine `plain`. Other
-engines have faster implementations of some kernels; the kernels that an engine leaves out run on the next slower one.
-The whole process uses one engine, which `use_engine` or MINICAFFE_ENGINE chooses.
+A kernel is one named operation on arrays. Its definition says what it computes. All definitions together are the
+engine `plain`. The other engines have faster implementations of some kernels. A kernel that an engine does not
+implement runs on the next slower engine that does. The whole process uses one engine, which `use_engine` or the
+environment variable MINICAFFE_ENGINE chooses.
 
 The folder of any engine but `plain` may be deleted. `definitions/` cannot, because it gives the kernels their names.
 """
@@ -43,20 +44,20 @@ ENGINES = {  # from the slowest to the fastest
 }
 
 _kernels: dict[str, Kernel] = {}
-_engine = ""  # the engine in use; empty until the first call of a kernel, or of use_engine
-_warned: set[str] = set()  # the engines that cannot be used and were warned of
-_faults: dict[str, str] = {}  # what `fault` has found
+_engine = ""  # the engine in use; empty until a kernel or use_engine is called for the first time
+_warned: set[str] = set()  # the engines about which `_warn_of` has warned
+_faults: dict[str, str] = {}  # what `fault` has found out about each engine
 
 
 class Kernel(Generic[P, R]):
     """One operation on arrays, called like a function.
 
-    name               the definition's
-    definition         the operation as its maths
-    implementations    engine -> function. Each has the definition's signature, and writes into the arrays that the
-                       definition writes into. It may count on arrays being C-contiguous
+    name               the name of its definition
+    definition         the function that says what the kernel computes, as maths
+    implementations    engine -> function. Each function has the signature of the definition, and writes its results
+                       into the same arguments. Arrays are C-contiguous, unless the definition says otherwise
     recordable         the engines whose implementation can be recorded (recording.py)
-    active             the implementation that a call runs
+    active             the implementation that runs when the kernel is called
     """
 
     def __init__(self, definition: Callable[P, R]) -> None:
@@ -74,12 +75,12 @@ class Kernel(Generic[P, R]):
         return f"<kernel {self.name}{inspect.signature(self.definition)}>"
 
     def _first_call(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Choose the process's engine, since nobody has, then run."""
+        """Choose an engine for the process, since nobody has done so yet, and then run on it."""
         engine()
         return self.active(*args, **kwargs)
 
     def on(self, engine_name: str) -> Callable[P, R]:
-        """What runs on an engine: its own implementation, else that of the nearest slower engine."""
+        """The function that runs on an engine: its own, else that of the next slower engine that has one."""
         names = (engine_name, *_slower(engine_name))
         return next(self.implementations[name] for name in names if name in self.implementations)
 
@@ -87,10 +88,11 @@ class Kernel(Generic[P, R]):
                        over_images: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Decorator: register a function as this kernel's implementation for an engine.
 
-        recordable     all its work is done in compiled tasks, which a recording can hold (recording.py). Such tasks
-                       know float32 alone, so a call with other numbers goes to the next slower engine
-        over_images    the first axis of every array argument counts images that are independent of each other, so
-                       `shared_out` may run it. Arguments then come by position alone
+        recordable     says that all its work is done in compiled tasks, which a recording can hold (recording.py).
+                       These tasks compute in float32 only, so calls with other numbers run on a slower engine
+        over_images    says that it computes each image by itself, and that the first axis of every array argument
+                       counts the images. Then several threads share them (`shared_out`), and callers give all
+                       arguments by position
         """
 
         def keep(function: Callable[P, R]) -> Callable[P, R]:
@@ -104,7 +106,10 @@ class Kernel(Generic[P, R]):
         return keep
 
     def _for_float32(self, function: Callable[P, R], engine_name: str) -> Callable[P, R]:
-        """The function where the first array holds float32 and none holds float64, else what a slower engine runs."""
+        """The function, for calls in which the first array is float32 and no array is float64.
+
+        Other calls run what a slower engine runs. Arrays of indices and of bool may be among the arguments.
+        """
         slower = _slower(engine_name)[0]
 
         @functools.wraps(function)
@@ -117,17 +122,17 @@ class Kernel(Generic[P, R]):
 
 
 def _slower(engine_name: str) -> list[str]:
-    """The engines slower than this one, the fastest of them first."""
+    """The engines that are slower than this one, beginning with the fastest of them."""
     names = list(ENGINES)
     return names[:names.index(engine_name)][::-1]
 
 
-PIECE = 1 << 19   # numbers of the largest array that are worth a piece of work for a thread of its own
-MOST_PIECES = 4   # short numpy operations wait for their turn at the interpreter's lock, so more threads bring nothing
+PIECE = 1 << 19   # another piece of work for each so many numbers of the largest array
+MOST_PIECES = 4   # numpy's short operations wait for their turn at the interpreter's lock: more threads bring nothing
 
 
 def shared_out(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, run by several threads on slices of its images where the arrays are large."""
+    """The function, run by several threads where arrays are large, each time on a slice of the images."""
 
     @functools.wraps(function)
     def shared(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -149,7 +154,7 @@ def shared_out(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _unrecorded(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which says of the recording that is being made, if any, that it does not hold all that ran."""
+    """The function, which marks the recording that is being made as unusable, since it cannot hold what this runs."""
 
     @functools.wraps(function)
     def unrecorded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -165,7 +170,7 @@ def kernel(definition: Callable[P, R]) -> Kernel[P, R]:
     if definition.__name__ in _kernels:
         raise EngineError(f"the kernel {definition.__name__!r} is defined twice")
     made = _kernels[definition.__name__] = Kernel(definition)
-    if _engine:
+    if _engine:  # the engine was chosen before this kernel existed, so nobody else will set `active`
         made.active = made.implementations["plain"]
     return made
 
@@ -176,19 +181,19 @@ def kernels() -> dict[str, Kernel]:
 
 
 def import_all(package: str) -> None:
-    """Import every module of `package`: importing registers what it implements."""
+    """Import every module of `package`. The decorators in it register its implementations."""
     folder = importlib.import_module(package)
     for module in pkgutil.iter_modules(folder.__path__):
         importlib.import_module(f"{package}.{module.name}")
 
 
 def available_engines() -> list[str]:
-    """The engines that are here and whose library is installed, from the slowest to the fastest."""
+    """The engines whose folder exists and whose library is installed, from the slowest to the fastest."""
     return [name for name in ENGINES if not lack(name)]
 
 
 def lack(name: str) -> str:
-    """What an engine lacks, its library or its own package, and the cure; '' where it has both."""
+    """What an engine lacks: its library, with the command that installs it, or its folder. '' if it lacks nothing."""
     package, library, extra = ENGINES[name]
     if not importlib.util.find_spec(library):
         return f"not installed: pip install 'minicaffe[{extra}]'"
@@ -196,9 +201,9 @@ def lack(name: str) -> str:
 
 
 def fault(name: str) -> str:
-    """Why an engine that lacks nothing does not work, in the words of what failed; '' where it works.
+    """Why an engine that lacks nothing does not work: the text of the error that was raised. '' if it works.
 
-    To find out is to import it. Nothing that it has registered by then remains of an engine that does not work.
+    This imports the engine. If that fails, the implementations that were registered before the error are removed.
     """
     if name not in _faults:
         _faults[name] = ""
@@ -216,8 +221,8 @@ def fault(name: str) -> str:
 def use_engine(name: str) -> str:
     """Let every kernel run on the engine `name`: 'plain', 'numpy', 'numba', or 'auto' for the fastest that works.
 
-    One that lacks nothing and yet does not work is warned of, where a slower one takes its place. Returns the
-    engine's name. EngineError where an engine is unknown, lacks something or does not work.
+    Return the name of the engine. Raise EngineError if the engine is unknown, lacks something or does not work. With
+    'auto', an engine that is installed and does not work is only warned of, and a slower one takes its place.
     """
     global _engine
     if name == "auto":
@@ -241,7 +246,7 @@ def use_engine(name: str) -> str:
 
 
 def _fastest() -> str:
-    """The fastest engine that works; the faster ones that do not are warned of."""
+    """The fastest engine that works, after a warning of each faster one that is installed and does not."""
     for name in reversed(available_engines()):
         if not fault(name):
             return name
@@ -254,12 +259,12 @@ def _does_not_work(name: str) -> str:
 
 
 def _warn_of(name: str) -> None:
-    """Warn once that an engine does not work and a slower one takes its place."""
+    """Warn, but only once, that an engine does not work and that a slower one takes its place."""
     if name not in _warned:
         _warned.add(name)
         warn("engines", f"{_does_not_work(name)}; a slower engine takes its place")
 
 
 def engine() -> str:
-    """The engine in use. The first question chooses it: the one that MINICAFFE_ENGINE names, else the fastest."""
+    """The name of the engine in use. If none is chosen yet, choose the one of MINICAFFE_ENGINE, else the fastest."""
     return _engine or use_engine(os.environ.get("MINICAFFE_ENGINE") or "auto")

@@ -23,17 +23,17 @@ from minicaffe.kernels import recording
 from minicaffe.kernels.blas import hold_to_one_thread
 
 BLOCK = 1 << 15  # elements of a piece of an array: five such pieces fit in a core's cache
-WAKES = 6        # pieces from which on it pays to wake threads in for_images; waking takes some 50 µs
-WAKES_FLAT = 64  # the same in for_blocks, whose operations are short: then threads wait for the interpreter's lock
+WAKES = 6        # with fewer pieces for_images wakes no threads, because waking them takes some 50 µs
+WAKES_FLAT = 64  # the same in for_blocks, whose short operations make threads wait for the interpreter's lock
 
-_threads = 0  # 0 until somebody asks or sets it
+_threads = 0  # the number of threads; 0 until somebody asks for it or sets it
 _workers: list[SimpleQueue[_Job]] = []  # the inbox of each thread besides the caller's
 _here = threading.local()
 before_running: list[Callable[[], None]] = []  # called before several threads run pieces
 
 
 def threads() -> int:
-    """How many threads run pieces: MINICAFFE_THREADS, else the cores this process may use."""
+    """The number of threads that run pieces: MINICAFFE_THREADS, else the number of cores that the process may use."""
     global _threads
     if not _threads:
         given = os.environ.get("MINICAFFE_THREADS", "")
@@ -76,13 +76,14 @@ def for_images(work: Callable[..., object], *arrays: np.ndarray) -> None:
 def run(work: Callable[[int], object], count: int, *, gemm: bool = False, wakes: bool = True) -> None:
     """Call work(0) … work(count − 1), each once, in any order and on any thread; return when all are done.
 
-    Set `gemm` where pieces multiply matrices, and `wakes` where there is work enough to wake other threads for. If a
+    `gemm` says that the pieces multiply matrices, and `wakes` that there is enough work to wake other threads. If a
     piece raises an error, the others still run, and the first error is raised again here.
     """
     if recording.mark_unusable():  # a recording holds compiled tasks alone, and this runs Python
         return
     helpers = min(threads(), count) - 1
-    held = hold_to_one_thread() if gemm else True  # a BLAS that keeps its own threads gets none of ours beside them
+    # If BLAS keeps its own threads, pieces run one after the other: both kinds would compete for the cores.
+    held = hold_to_one_thread() if gemm else True
     if helpers < 1 or not held or not wakes or getattr(_here, "busy", False):  # busy: this is a piece of another run
         for i in range(count):
             work(i)

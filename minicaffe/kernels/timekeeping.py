@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from minicaffe.log import log
 
 _lock = threading.Lock()
-_depth = 0          # how many times the clock is stopped now: compilations may be nested, or run on several threads
-_since = 0.0        # when it was stopped first
-_spent = 0.0        # seconds for which it has stood still before that
+_depth = 0          # how many stops have not ended: compilations may be nested, or run on several threads
+_since = 0.0        # when the first of them began
+_spent = 0.0        # for how many seconds the clock has stood still before that
 _announced = False
 
 
@@ -35,7 +35,7 @@ def stop() -> None:
 
 
 def go_on() -> None:
-    """Take back one `stop`; the clock runs on when all are taken back."""
+    """End one `stop`. The clock runs again as soon as every `stop` has ended."""
     global _depth, _spent
     with _lock:
         _depth -= 1

@@ -8,8 +8,8 @@ known by its values at 6 points. So three steps give the outputs:
     ŷ = ŵ · x̂                    one matrix product over the channels for each of the 36 points
     y = A ŷ Aᵀ                   back to outputs
 
-(Winograd 1980; Lavin and Gray, CVPR 2016). Here are the matrices, and when they pay; the engines numpy and numba take
-the steps, each in its own way.
+(Winograd 1980; Lavin and Gray, CVPR 2016). This module has the matrices, and says when the steps are worth taking. The
+engines numpy and numba implement the steps, each in its own way.
 """
 
 from __future__ import annotations

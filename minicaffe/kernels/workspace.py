@@ -23,10 +23,10 @@ _here = threading.local()
 
 
 def borrow(slot: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
-    """An uninitialised array of this thread; all kernels that name the same slot get the same memory.
+    """Return an uninitialised array of this thread, which starts on a cache line.
 
-    It starts on a cache line. It is valid until the same thread borrows the slot again, so it must not outlive the
-    kernel's call.
+    All kernels that name the same slot get the same memory. The array is valid until the same thread borrows the slot
+    again, so a kernel must not keep it after its call.
     """
     recorder = recording.current()
     if recorder is not None and recorder.borrowed is not None:  # a dry run only counts
@@ -41,7 +41,7 @@ def borrow(slot: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
 
 
 def held() -> int:
-    """The bytes that this thread keeps for its kernels."""
+    """The number of bytes that this thread keeps for its kernels."""
     return sum(buffer.nbytes for buffer in _here.__dict__.values())
 
 

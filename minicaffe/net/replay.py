@@ -22,7 +22,7 @@ from minicaffe.proto import TEST
 if TYPE_CHECKING:
     from minicaffe.net.net import Net
 
-MOST = 64  # states that are remembered; a face detector, for one, feeds its first net a dozen sizes of each image
+MOST = 64  # states that are remembered: a face detector, for one, gives its first net a dozen sizes of each image
 
 
 class RecordedPasses:
@@ -44,7 +44,7 @@ class RecordedPasses:
         self._identities: tuple[int, ...] = ()   # id() of each of these
 
     def forward(self, first: int, last: int) -> float:
-        """Run layers `first` to `last` forward, by a recorded pass where there is one; the total loss."""
+        """Run layers `first` to `last` forward, by a recorded pass if there is one. Return the total loss."""
         # The usual case, and the quick one: nothing at all has changed since the latest pass.
         known = self._last.get((first, last))
         if known is not None and known.is_current():
@@ -62,7 +62,7 @@ class RecordedPasses:
         return known.replay()
 
     def _state_to_come(self, first: int, last: int) -> Hashable:
-        """The state that a pass will leave behind, or None where no pass has seen the inputs' shapes yet."""
+        """The state in which a pass will leave the net, or None if no pass has had inputs of these shapes yet."""
         if self._key(first, last) not in self._seen:
             return None
         state = self._state(first, last)
@@ -117,7 +117,7 @@ class RecordedPass:
         self.changes = -1
 
     def record(self, first: int, last: int) -> float:
-        """Run the layers and record the kernels that they call; the total loss."""
+        """Run the layers and record the kernels that they call. Return the total loss."""
         loss = 0.0
         runs: list[tuple[Recording | None, int, int]] = []  # neighbours of the same kind are joined
         for i in range(first, last + 1):
@@ -142,7 +142,7 @@ class RecordedPass:
                 and self._engine == kernels.engine())
 
     def replay(self) -> float:
-        """Run the pass again; the total loss."""
+        """Run the pass again. Return the total loss."""
         loss = 0.0
         for run_recording, first, last in self._parts:
             if self.changes != blob_module.changes:
@@ -156,10 +156,10 @@ class RecordedPass:
 
 
 def _may_replay(layer: Layer) -> bool:
-    """Whether a recording may stand for this layer.
+    """Whether a recording may run in place of this layer.
 
-    Not for a loss, because Python adds up the losses of a net. Not for a layer whose `forward` somebody has replaced
-    on the object, because a recording would not call it.
+    It may not for a loss, because Python adds up the losses of a net. Nor may it for a layer whose `forward` somebody
+    has replaced on the object, because a recording would not call the replacement.
     """
     return (layer.recordable and layer.phase == TEST and not any(layer.loss_weights)
             and {"forward", "Forward"}.isdisjoint(vars(layer)))

@@ -80,7 +80,7 @@ def taken(normal):
 
 
 def put(normal):
-    """The same the other way round."""
+    """Slices of out along the same axes."""
     for shape, axis, start, size in SLICES:
         yield normal(*shape[:axis], size, *shape[axis + 1:]), axis, start, normal(*shape)
 
@@ -109,7 +109,7 @@ def copied(arguments):
 
 @pytest.fixture(params=kernels.available_engines()[1:])
 def engine(request):
-    """An engine besides `plain`, whose implementations are imported; the process's stays."""
+    """The name of an engine besides `plain`. Its implementations are imported, but the process's engine stays."""
     before = kernels.engine()
     kernels.use_engine(request.param)
     yield request.param
@@ -119,7 +119,7 @@ def engine(request):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_engines_write_what_the_definition_writes(name, dtype, engine):
-    """Every engine gives the definition's bits, so a net trains to the same weights on all; what is read stays."""
+    """Every engine gives the bits of the definition, so that a net trains to the same weights on all; inputs stay."""
     made = kernels.kernels()[name]
     for arguments in cases(name, dtype):
         want, got = copied(arguments), copied(arguments)

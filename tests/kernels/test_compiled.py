@@ -8,7 +8,7 @@ from minicaffe.kernels.numba_engine import compiled
 
 
 def test_machine_code_of_other_sources_is_forgotten(tmp_path, monkeypatch):
-    """this test shows that a change of any source, not only of a function's own, drops what was compiled before."""
+    """A change of any source file, not only of the function's own, drops what was compiled before."""
     sources, cache = tmp_path / "sources", tmp_path / "cache"
     for folder in (sources, cache):
         folder.mkdir()
@@ -26,5 +26,5 @@ def test_machine_code_of_other_sources_is_forgotten(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_gone(tmp_path):
-    """this test shows that a cache that cannot be looked into is no reason to stop."""
+    """A cache folder that cannot be read raises no error."""
     compiled.drop_outdated.__wrapped__(str(tmp_path / "nowhere"))

@@ -110,7 +110,7 @@ def test_no_images():
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (700, 130, 41), (37, 130, 900), (1, 2, 3), (16, 1 << 15, 17)])
 def test_matmul(shape):
-    """matmul is a · b, also of transposed views, and with add goes on top of what is there."""
+    """matmul is a · b, also of transposed views; with `add`, the product is added to out."""
     M, K, N = shape
     draw = np.random.default_rng(0)
     a, b, out = draw.standard_normal((M, K)), draw.standard_normal((K, N)), np.empty((M, N))
@@ -129,7 +129,7 @@ def laid(draw, rows, columns, order):
 @pytest.mark.parametrize("orders", ["CC", "CF", "FC", "FF"])
 @pytest.mark.parametrize("shape", list(itertools.product((1, 2, 130), (1, 2, 300), (1, 2, 97))))
 def test_matmul_of_thin_matrices(shape, orders):
-    """Where a side is 1 or 2, in whatever order the numbers lie, matmul is a · b and with add goes on top."""
+    """The same if a side is 1 or 2, in whatever order the numbers lie in memory."""
     M, D, N = shape
     draw = np.random.default_rng(0)
     a, b, out = laid(draw, M, D, orders[0]), laid(draw, D, N, orders[1]), np.full((M, N), np.nan, np.float32)
@@ -160,20 +160,20 @@ def test_matmul_takes_the_right_way(product, shape, orders, way, monkeypatch):
     """Long dot products are computed where both matrices lie along them, and rows are added where a sum is short:
     a matrix with a side of 1 lies in both orders, and must not be taken for one that only lies in the wrong one."""
     needs_tiles()
-    from minicaffe.kernels.numba_engine import matmul as twin
+    from minicaffe.kernels.numba_engine import matmul as tiled
 
     taken = []
     for name in ("_dot_row", "_dot_rows", "_add_rows"):
-        monkeypatch.setattr(twin, name, lambda *args, name=name: taken.append(name))
+        monkeypatch.setattr(tiled, name, lambda *args, name=name: taken.append(name))
     M, D, N = shape
     draw = np.random.default_rng(0)
-    twin.matmul(laid(draw, M, D, orders[0]), laid(draw, D, N, orders[1]), np.zeros((M, N), np.float32))
+    tiled.matmul(laid(draw, M, D, orders[0]), laid(draw, D, N, orders[1]), np.zeros((M, N), np.float32))
 
     assert [way] == taken, product
 
 
 def test_im2col_is_its_formula():
-    """Every entry of the columns is the pixel that the docstring names, or 0 in the padding."""
+    """Every number of the columns is the pixel that the formula of the docstring gives, or 0 in the padding."""
     x = np.random.default_rng(0).standard_normal((2, 3, 7, 5))
     columns = np.full((3, 2, 4, 2, 6, 3), np.nan)
     kernels.im2col(x, (2, 1), (3, 2), (3, 2), columns)

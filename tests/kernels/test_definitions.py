@@ -40,7 +40,7 @@ def test_updates(name, history, numbers, step, remembered):
 
 
 def test_take_step():
-    """The decay joins the gradient, the rule makes a step of it, the weights go back by the step."""
+    """The gradient gets the decay, the rule turns it into a step, and the weights are reduced by the step."""
     w, dw, v = floats([4, -8]), floats([2, 1]), floats([0, 1])
     kernels.take_step(kernels.sgd_update, (0.5, 0.5), 0.25, w, dw, v)
 
@@ -50,7 +50,7 @@ def test_take_step():
 
 
 def test_take_step_without_decay_of_an_infinite_weight():
-    """Without decay an infinite weight leaves its gradient a number: 0 · ∞ is not added."""
+    """Without decay the gradient of an infinite weight stays a number, because 0 · ∞ is not added."""
     w, dw, v = floats([np.inf]), floats([2]), floats([0])
     kernels.take_step(kernels.sgd_update, (0.5, 0.5), 0.0, w, dw, v)
 

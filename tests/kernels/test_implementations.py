@@ -45,7 +45,7 @@ SLID = [  # x, w, pad, group: more images than the 16 of a register and fewer, f
     ((33, 5, 6, 13), (70, 5, 4, 3), (3, 2), 1),
     ((7, 3, 6, 5), (4, 3, 3, 3), (1, 1), 1),
     ((2, 97, 9, 30), (96, 97, 3, 3), (1, 2), 1),
-    ((5, 128, 14, 13), (192, 64, 3, 3), (1, 2), 2),  # by Winograd's way
+    ((5, 128, 14, 13), (192, 64, 3, 3), (1, 2), 2),  # by Winograd's minimal filtering
     ((3, 7, 5, 11), (6, 7, 1, 1), (0, 0), 1),
 ]
 RULES = [  # an update, its histories, its numbers
@@ -157,7 +157,7 @@ def window_sums(normal):
 
 
 def negative_powers(normal):
-    """The power that has a way of its own, and another."""
+    """The power that engines compute by two roots, and another."""
     for x in ((2, 7), (5,), (3, 2, 4), (33,)):
         for beta in (0.75, 0.5):
             yield np.abs(normal(*x)) + 1, beta, normal(*x)
@@ -256,7 +256,7 @@ BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tan
         "max_pool_grad", "stochastic_pool", "expected_pool", "expected_pool_grad", "take_step",
         *(name for name, _, _ in RULES)}  # every engine gives the definition's bits
 ROUNDED = {np.float32: 1e-6, np.float64: 1e-14}  # others add or divide in another order; of the largest number
-WINOGRAD = {np.float32: 2e-5, np.float64: 1e-13}  # and the correlations, some of which are computed by Winograd's way
+WINOGRAD = {np.float32: 2e-5, np.float64: 1e-13}  # and the correlations, some by Winograd's minimal filtering
 
 
 def implemented():
@@ -268,12 +268,12 @@ def implemented():
 
 
 def copied(arguments):
-    """The same arguments in memory of their own."""
+    """Copies of the arguments."""
     return [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
 
 
 def run(function, arguments):
-    """What the arrays hold after a call, which must not say that 0 was divided by 0: some windows have no pixel."""
+    """What the arrays hold after a call. The call must not warn of 0 / 0, though some windows have no pixel."""
     with np.errstate(all="ignore"):
         function(*arguments)
     return [a for a in arguments if isinstance(a, np.ndarray)]
@@ -339,7 +339,7 @@ def test_threads_do_not_change_what_numpy_writes(name):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_max_pool_of_nan(engine):
-    """NaN is larger than nothing, so a window of NaN gives the lowest float32 and no index, on every engine."""
+    """No comparison with NaN holds, so a window of NaN gives the lowest float32 and no index, on every engine."""
     kernels.use_engine(engine)
     for kernel in ((2, 2), (2, 3)):
         x = np.full((1, 1, *kernel), np.nan, np.float32)
@@ -373,3 +373,18 @@ def test_in_place(engine, name, dtype):
 
         for i in written:
             np.testing.assert_array_equal(inside[i], apart[i], err_msg=str(i))
+
+
+@pytest.mark.skipif("numba" not in kernels.available_engines(), reason="needs the package 'numba'")
+def test_the_steps_of_lrn_run_on_the_engine_in_use(monkeypatch):
+    """Where the numba engine leaves LRN to the numpy engine, the two steps that are kernels run on numba again."""
+    kernels.use_engine("numba")
+    x, s, y = (np.ones((2, 5, 6, 16), np.float32) for _ in range(3))
+    ran = []
+    for step in (kernels.window_sum, kernels.negative_power):
+        compiled = step.implementations["numba"]
+        monkeypatch.setattr(step, "active", lambda *args, step=step, run=compiled: ran.append(step.name) or run(*args))
+    kernels.lrn(x, (2, 3), 3, 0.5, 1.0, 0.75, s, y)
+    kernels.lrn_grad(x, s, x, (2, 3), 3, 0.5, 0.75, y)
+
+    assert ran == ["window_sum"] * 2 + ["negative_power"] * 2 + ["window_sum"] * 2

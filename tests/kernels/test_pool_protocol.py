@@ -19,7 +19,7 @@ MOST_STEPS = 5000                     # far more than any order takes: a run tha
 
 
 class EndlessError(Exception):
-    """A run that takes so many steps that it waits for something which never comes."""
+    """A run that takes more steps than any run that ends."""
 
 
 class Simulation:
@@ -163,7 +163,7 @@ def test_every_order(simulate, calls, workers, stride):
 
 
 def test_a_worker_that_comes_a_job_too_late(simulate):
-    """A worker looks at the first job, is interrupted, and goes on in the second: it takes nothing by what it saw."""
+    """A worker that reads the first job and is interrupted until the second takes no piece by what it read."""
     calls = [[("a", 2), ("b", 2)]]
     opened = 13  # the step after the first job is open
     for saw in range(opened + 1, opened + 8):

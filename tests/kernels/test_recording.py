@@ -69,7 +69,7 @@ def test_an_unusable_recording(unrecorded):
 
 
 def test_a_dry_run_computes_nothing():
-    """In a dry run no task runs, no call is kept, and the caller of anything else is told not to run it."""
+    """In a dry run no task runs, no call is kept, and other code is told not to run."""
     seen = []
     with recording.recording(dry_run=True) as made:
         assert [0, 0] == ran(2)

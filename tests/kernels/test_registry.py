@@ -91,7 +91,7 @@ def test_auto_is_the_fastest_installed():
 
 
 def test_the_environment_chooses(monkeypatch):
-    """MINICAFFE_ENGINE chooses when nobody has."""
+    """MINICAFFE_ENGINE chooses the engine if no code has chosen one."""
     monkeypatch.setenv("MINICAFFE_ENGINE", "numpy")
     monkeypatch.setattr(registry, "_engine", "")
 
@@ -119,7 +119,7 @@ def test_a_name_is_taken_once():
 
 
 def test_compiled_tasks_see_float32_alone():
-    """Where the first array is of other numbers, or one is of float64, the next slower engine computes."""
+    """The next slower engine computes if the first array is not float32, or any array is float64."""
     made, f, d, i = registry.Kernel(lambda *arrays, **more: "plain"), *(np.zeros(2, kind) for kind in "fdi")
     made.implementation("numba", recordable=True)(lambda *arrays, **more: "numba")
 
@@ -215,7 +215,7 @@ def test_a_numba_that_does_not_work(tmp_path, how):
 
 
 def test_compiling_is_announced_once_and_left_out_of_the_clock(caplog, monkeypatch):
-    """The first function that is compiled is said to be, and the clock of all rates stands still meanwhile."""
+    """The first compilation is announced, and the clock of all rates stands still while it lasts."""
     numba = needs("numba")
     kernels.use_engine("numba")
     monkeypatch.setattr(timekeeping, "_announced", False)
@@ -235,7 +235,7 @@ def test_compiling_is_announced_once_and_left_out_of_the_clock(caplog, monkeypat
 
 
 def test_a_clock_that_stands_still():
-    """Preparations within each other count once, and the clock goes on after the last."""
+    """Times that overlap count once, and the clock runs again after the last has ended."""
     with timekeeping.standing_still():
         began = kernels.clock()
         with timekeeping.standing_still():

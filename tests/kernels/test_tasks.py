@@ -38,8 +38,20 @@ def test_arrays_with_gaps():
         scale_add(1, None, y[::2], 5, 1, 2.0)
 
 
-@pytest.mark.parametrize("wrong", [np.float32(2.5), "2"], ids=["np.float32", "str"])
+@pytest.mark.parametrize("wrong", [np.float32(2.5), np.float64(2.5), "2"], ids=["np.float32", "np.float64", "str"])
 def test_other_arguments_are_refused(wrong):
     """What is neither an array nor None, an int nor a float raises, where int() would make 2 of a np.float32(2.5)."""
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=f"of the type {type(wrong).__name__}"):
         scale_add(1, None, np.zeros(5, np.float32), 5, 1, wrong)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_scalar_in_place_of_an_array_is_refused(kind):
+    """A kernel that is given numpy's scalar for an array without axes does not take its bits for an address."""
+    kernels.use_engine("numba")
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(TypeError, match="a compiled task takes arrays"):
+        kernels.add_bias(x, kind(2.5), 0, x)
+
+    kernels.add_bias(x, np.array(2.5, np.float32), 0, x)
+    np.testing.assert_array_equal(np.full((2, 3), 3.5), x)

@@ -1,4 +1,4 @@
-"""Winograd's way to a 3×3 correlation gives the definition's numbers."""
+"""Winograd's minimal filtering of 3×3 filters gives the definition's numbers."""
 
 import numpy as np
 import pytest

@@ -33,7 +33,7 @@ def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.nd
 
 @kernel
 def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.ndarray) -> None:
-    """Add every entry of the columns to the pixel that im2col copied it from: the adjoint of im2col.
+    """Add every number of the columns to the pixel that im2col copied it from: the adjoint of im2col.
 
     columns (C, *kernel, N, *positions), out (N, C, *sizes):
     out[n, c, q] += Σ columns[c, i, n, o] over all i, o with o·stride + i·dilation − pad = q

@@ -21,7 +21,7 @@ LOWEST = float(np.finfo(np.float32).min)
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray,
              index: np.ndarray | None) -> None:
     """y[o] = x[m], m the first of the window's largest pixels; index[o] = m, unless index is None."""
-    # Caffe: a window without a pixel above the lowest float32 gives that number and no index; so does NaN
+    # Caffe: a window without a pixel above the lowest float32 gives that number and no index. NaN is not above it.
     y.fill(LOWEST)
     chosen, plane = np.full(y.shape, -1), pixel_numbers(x)
     for o, q in pixels(x, kernel, stride, pad, y):
@@ -55,8 +55,8 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
     """dx[q] = Σ dy[o] / a[o] over the windows with q in them."""
     share = dy / window_sizes(dx, kernel, stride, pad, dy)
     dx.fill(0)
-    # Caffe: a pixel adds up its windows in reading order. It is the last place of the first of them, so places come
-    # backwards
+    # Caffe: a pixel adds up its windows in reading order. In the first of these windows the pixel has the last place,
+    # so the places come backwards.
     for o, q in reversed(pixels(dx, kernel, stride, pad, dy)):
         dx[q] += share[o]
 
@@ -66,10 +66,11 @@ def stochastic_pool(x: np.ndarray, u: np.ndarray, kernel: Pair, stride: Pair, y:
                     index: np.ndarray) -> None:
     """y[o] = x[m], m drawn with probability x[m] / Σ x[q]; index[o] = m.
 
-    u (the shape of y) is uniform in [0, 1), and m the first pixel at which the running sum is ≥ u · Σ x[q]. Where
-    negative pixels keep every running sum below, the last is taken.
+    u (the shape of y) is uniform in (0, 1], and m the first pixel at which the running sum is ≥ u · Σ x[q]. So u is
+    never 0: with u = 0 a first pixel of 0 would be chosen, whose probability is 0. Where negative pixels keep every
+    running sum below, the last is taken.
     """
-    total, _ = sums(x, kernel, stride, y)
+    threshold = u * sums(x, kernel, stride, y)
     running, drawn = np.zeros_like(y), np.zeros(y.shape, bool)
     y.fill(0)
     index.fill(-1)
@@ -78,13 +79,13 @@ def stochastic_pool(x: np.ndarray, u: np.ndarray, kernel: Pair, stride: Pair, y:
         np.copyto(y[o], x[q], where=~drawn[o])
         np.copyto(index[o], plane[q], where=~drawn[o])
         running[o] += x[q]
-        drawn[o] |= running[o] >= u[o] * total[o]
+        drawn[o] |= running[o] >= threshold[o]
 
 
 @kernel
 def expected_pool(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> None:
     """y[o] = Σ x[q]² / Σ x[q], which stochastic pooling gives on average; 0 where Σ x[q] is not positive."""
-    total, squares = sums(x, kernel, stride, y)
+    total, squares = sums(x, kernel, stride, y), sums(x * x, kernel, stride, y)
     y.fill(0)
     np.divide(squares, total, out=y, where=total > 0)
 
@@ -92,7 +93,7 @@ def expected_pool(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> N
 @kernel
 def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair, dx: np.ndarray) -> None:
     """dx[q] = Σ dy[o] · (2 · x[q] − y[o]) / S[o] over the windows with q in them whose S[o] = Σ x[q] is positive."""
-    total, squares = sums(x, kernel, stride, dy)
+    total, squares = sums(x, kernel, stride, dy), sums(x * x, kernel, stride, dy)
     S = np.where(total > 0, total, np.inf)
     share, y = dy / S, squares / S
     dx.fill(0)
@@ -120,10 +121,9 @@ def window_sizes(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.nda
     return np.multiply.outer(*sides).astype(y.dtype)
 
 
-def sums(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Σ x[q] and Σ x[q]² of each window."""
-    total, squares = np.zeros_like(y), np.zeros_like(y)
+def sums(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> np.ndarray:
+    """Σ x[q] over the pixels q of each window."""
+    total = np.zeros_like(y)
     for o, q in pixels(x, kernel, stride, (0, 0), y):
         total[o] += x[q]
-        squares[o] += x[q] * x[q]
-    return total, squares
+    return total

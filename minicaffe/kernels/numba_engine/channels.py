@@ -15,19 +15,19 @@ from minicaffe.kernels.numba_engine.words import helper, values
 
 @definitions.add_bias.implementation("numba", recordable=True)
 def add_bias(x: np.ndarray, b: np.ndarray, axis: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """By the one task for all three: (x − m) · s + b in one pass over memory."""
     _affine(x, None, None, b, axis, out)
 
 
 @definitions.scale_channels.implementation("numba", recordable=True)
 def scale_channels(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, axis: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """As `add_bias`, in one pass over memory."""
     _affine(x, None, w, b, axis, out)
 
 
 @definitions.normalize_channels.implementation("numba", recordable=True)
 def normalize_channels(x: np.ndarray, mu: np.ndarray, inverse_std: np.ndarray, out: np.ndarray) -> None:
-    """See the definition."""
+    """As `add_bias`, in one pass over memory."""
     _affine(x, mu, inverse_std, None, 1, out)
 
 
@@ -47,13 +47,13 @@ def _affine(x: np.ndarray, before: np.ndarray | None, scale: np.ndarray | None, 
 @definitions.global_stats.implementation("numba", recordable=True)
 def global_stats(mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, eps: float, mu: np.ndarray,
                  inverse_std: np.ndarray) -> None:
-    """See the definition."""
+    """In one piece. This is little work, but only a compiled task can be recorded with the rest of a pass."""
     _global_stats(1, mean, variance, factor, float(eps), mu, inverse_std, mean.size)
 
 
 @definitions.prelu.implementation("numba", recordable=True)
 def prelu(x: np.ndarray, a: np.ndarray, out: np.ndarray) -> None:
-    """See the definition."""
+    """In one pass over memory, row by row: all numbers of a row have the same slope."""
     N, C, P = *x.shape[:2], math.prod(x.shape[2:])
     count = pieces(x.size, N * C)
     _prelu(count, unless_same(x, out), a, out, N * C, a.size, P, count)

@@ -4,7 +4,7 @@ This engine uses parts of numba that numba does not promise to keep. pyproject.t
 and docs/performance.md says which releases were tested. The parts are:
 
   numba.core.event           here: when numba compiles, so that no rate counts that time. The two kinds of events
-  numba.core.cgutils         tiles.py, registers.py: room on the stack, declarations of LLVM's functions
+  numba.core.cgutils         tiles.py, registers.py: memory on the stack, declarations of LLVM's functions
   dispatcher._cache          here: saving machine code, which must not fail where a disk is full
   dispatcher.stats           here, cli/warm.py: the folder of the cache, and what was found in it
   *.nbi                      here: the names of the index files of that cache
@@ -48,20 +48,21 @@ if getattr(config, "DISABLE_JIT", 0):
 
 
 class _Watch(event.Listener):
-    """Stops the clock while numba holds its compiler lock, and announces the first compilation (timekeeping.py).
+    """Stop the clock while numba holds its compiler lock, and announce the first compilation (timekeeping.py).
 
-    Numba takes the lock to load machine code from its cache, too; "run_pass" happens only when it compiles.
+    Numba holds the lock also while it loads machine code from its cache. The event "run_pass" happens only when it
+    compiles.
     """
 
     def on_start(self, event: Any) -> None:
-        """Numba calls this before it does something."""
+        """Numba calls this when an event begins."""
         if event.kind == "numba:compiler_lock":
             timekeeping.stop()
         else:
             timekeeping.announce()
 
     def on_end(self, event: Any) -> None:
-        """Numba calls this when it has done it."""
+        """Numba calls this when an event ends."""
         if event.kind == "numba:compiler_lock":
             timekeeping.go_on()
 
@@ -81,7 +82,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 def compiled_sums(function: Callable[..., Any]) -> Any:
-    """As `compiled`, for loops that sum: they may add in any order, and need not round a product before it is added.
+    """Decorator: as `compiled`, for loops that sum. They may add in any order, and need not round a product first.
 
     Without this LLVM keeps the order of the source, and then cannot use vector registers for the sum.
     """
@@ -94,7 +95,7 @@ def _compiled(function: Callable[..., Any], **more: Any) -> Any:
     if made.stats.cache_path:
         drop_outdated(made.stats.cache_path)
     kept: Any = getattr(made, "_cache", None)
-    if hasattr(kept, "save_overload"):  # a full disk is no reason to stop: the code is there, only not for next time
+    if hasattr(kept, "save_overload"):  # a full disk is no reason to stop: the code can run, and only is not kept
         kept.save_overload = _forgiving(kept.save_overload)
     functions.append(made)
     return made
@@ -136,7 +137,7 @@ def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
 
 
 def cached(decorator: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[..., Any]:
-    """Numba's decorator with these options, and with its cache on the disk where there is a folder for it."""
+    """Numba's decorator with these options, and with its cache on the disk if a folder can be written to."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:

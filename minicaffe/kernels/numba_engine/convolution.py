@@ -75,7 +75,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
         winograd.correlate_weight_grad(x, dy, pad, group, out)
         return
     at = _geometry(x, out, dy, stride, pad, dilation)
-    whole = 0 if at.bare else len(x) // VECTOR * VECTOR
+    whole = 0 if at.bare else len(x) // VECTOR * VECTOR  # bare images need no layout at all, so none is interleaved
     if whole:
         interleaved.add_weight_grad(x[:whole], dy[:whole], at, stride, pad, group, out)
     if whole < len(x):
@@ -125,7 +125,7 @@ def _gather(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: 
             if max(stride) > 1:
                 target = borrow("phase", (*out.shape[:2], max(0, -(-(H - a) // stride[0])),
                                           max(0, -(-(W - b) // stride[1]))), out.dtype)
-            if not target.size:
+            if not target.size:  # the stride is larger than the image
                 continue
             if len(row_taps) and len(column_taps):
                 filters = layout.turn(w, row_taps, column_taps, group)
@@ -151,7 +151,7 @@ def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
     """In one pass over dy. A channel of an image is summed in float32, these sums over the images in float64."""
     N, K = dy.shape[:2]
-    if dy.size and dy.flags.c_contiguous:
+    if dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
         count = pieces(dy.size, K)
         _add_channel_sums(count, dy, out, N, K, dy.size // (N * K), count)
     else:

@@ -17,7 +17,7 @@ from minicaffe.kernels.numba_engine.words import values
 
 @definitions.copy.implementation("numba", recordable=True)
 def copy(x: np.ndarray, out: np.ndarray) -> None:
-    """See the definition."""
+    """As a single row, which is cut into pieces."""
     if x.dtype != out.dtype:
         definitions.copy.on("numpy")(x, out)
         return
@@ -27,7 +27,7 @@ def copy(x: np.ndarray, out: np.ndarray) -> None:
 
 @definitions.take_slice.implementation("numba", recordable=True)
 def take_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """As columns of a matrix: a row of x holds what lies behind one index of the axes before `axis`."""
     if x.dtype != out.dtype:
         definitions.take_slice.on("numpy")(x, axis, start, out)
         return
@@ -39,7 +39,7 @@ def take_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
 
 @definitions.put_slice.implementation("numba", recordable=True)
 def put_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
-    """See the definition."""
+    """As columns of a matrix, the rows of which are as for `take_slice`."""
     if x.dtype != out.dtype:
         definitions.put_slice.on("numpy")(x, axis, start, out)
         return
@@ -58,7 +58,7 @@ def _cut(rows: int, width: int) -> tuple[int, int]:
 
 @definitions.crop.implementation("numba", recordable=True)
 def crop(x: np.ndarray, start: Sequence[int], out: np.ndarray) -> None:
-    """See the definition."""
+    """Row by row along the last axis, where numbers lie side by side."""
     rows, width = math.prod(out.shape[:-1]), out.shape[-1]
     count = pieces(rows * width, rows)
     _crop(count, x, out, np.array(x.shape, np.int64), np.array(start, np.int64), np.array(out.shape, np.int64), x.ndim,
@@ -86,6 +86,8 @@ def _crop(block, piece):
     have, start, get = words.ints(sizes, axes), words.ints(starts, axes), words.ints(wanted, axes)
     first, end = part(rows, piece, count)
     for r in range(first, end):
+        # Row r of y has one index on each axis but the last. They are taken off r from the back, and give the place of
+        # the row in x.
         rest, at, step = r, start[axes - 1], have[axes - 1]
         for axis in range(axes - 2, -1, -1):
             at += (rest % get[axis] + start[axis]) * step

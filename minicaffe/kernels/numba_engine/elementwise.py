@@ -19,21 +19,21 @@ STRETCH = 1 << 12  # numbers that stay in a core's first cache while others are 
 
 @definitions.relu.implementation("numba", recordable=True)
 def relu(x: np.ndarray, alpha: float, positive: np.ndarray | None, out: np.ndarray) -> None:
-    """See the definition."""
+    """In one pass over memory: a piece of the mask is written while the piece of x is in cache."""
     count = pieces(x.size)
     _relu(count, unless_same(x, out), float(alpha), positive, out, x.size, count)
 
 
 @definitions.relu_grad.implementation("numba", recordable=True)
 def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> None:
-    """See the definition."""
+    """In one pass over memory."""
     count = pieces(dy.size)
     _relu_grad(count, unless_same(dy, out), float(alpha), positive, out, dy.size, count)
 
 
 @definitions.add_all.implementation("numba", recordable=True)
 def add_all(x: Sequence[np.ndarray], out: np.ndarray) -> None:
-    """See the definition."""
+    """In stretches that stay in the first cache, so that each sum is written to main memory once."""
     count = pieces(len(x) * out.size)
     _add_all(count, out, out.size, count, len(x), *x)
 
@@ -49,14 +49,14 @@ def weighted_sum(x: Sequence[np.ndarray], c: Sequence[float], out: np.ndarray) -
 
 @definitions.multiply.implementation("numba", recordable=True)
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """See the definition."""
+    """In one pass over memory."""
     count = pieces(a.size)
     _multiply(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
 
 @definitions.maximum.implementation("numba", recordable=True)
 def maximum(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """See the definition."""
+    """In one pass over memory."""
     count = pieces(a.size)
     _maximum(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
@@ -82,8 +82,8 @@ def _relu(block, piece):
 
 @helper
 def _rectified(v, alpha):
-    below = np.float32(0) if alpha == 0 else alpha * v  # −∞ is not to become NaN, NaN is to stay
-    return below if v <= 0 else v
+    below = np.float32(0) if alpha == 0 else alpha * v  # 0 · −∞ would be NaN
+    return below if v <= 0 else v  # so NaN, for which v <= 0 is false, stays NaN
 
 
 @compiled
@@ -156,6 +156,6 @@ def _add_all(block, piece):
     for start in range(first, end, STRETCH):
         stop = min(end, start + STRETCH)
         total = floats_of(y, start, stop)
-        copy(floats_of(block[4], start, stop), total)
+        copy(floats_of(block[4], start, stop), total)  # block[4] is the address of the first array
         for k in range(1, arrays):
             add(floats_of(block[4 + k], start, stop), total)

@@ -15,9 +15,9 @@ from numba import types
 from minicaffe.kernels.numba_engine.words import helper, intrinsic
 
 LOG2_E = np.float32(1 / math.log(2))
-LN_2 = np.float32(0.693359375)                       # has so few bits that n · LN_2 is exact
+LN_2 = np.float32(0.693359375)                       # ln 2 to so few bits that n · LN_2 is exact
 LN_2_REST = np.float32(math.log(2) - 0.693359375)
-ROUNDER = np.float32(3 << 22)                        # a number that it is added to is rounded to a whole one
+ROUNDER = np.float32(3 << 22)  # so large that its last bit counts 1: adding it rounds a number to a whole one
 ROUNDER_BITS = np.int32(np.float32(3 << 22).view(np.int32))
 SERIES = tuple(np.float32(1 / math.factorial(k)) for k in range(8))
 SERIES_7, SERIES_6, SERIES_5, SERIES_4, SERIES_3, SERIES_2 = SERIES[:1:-1]
@@ -43,12 +43,13 @@ def _split(x):
 
     Without r⁸ and above, the series lacks less than 6e-9. 2^n comes in two factors, for n reaches from -150 to 129.
     """
-    v = np.float32(-104) if x < np.float32(-104) else x  # NaN stays NaN
+    # Below −104, e^x is 0 in float32, and above 89 it is ∞. The comparisons leave NaN as it is.
+    v = np.float32(-104) if x < np.float32(-104) else x
     v = np.float32(89) if v > np.float32(89) else v
     shifted = v * LOG2_E + ROUNDER
     n = bits_of(shifted) - ROUNDER_BITS
     rounded = shifted - ROUNDER
-    r = (v - rounded * LN_2) - rounded * LN_2_REST
+    r = (v - rounded * LN_2) - rounded * LN_2_REST  # in two steps, for r is small and would lose its last digits
     tail = ((((SERIES_7 * r + SERIES_6) * r + SERIES_5) * r + SERIES_4) * r + SERIES_3) * r + SERIES_2
     half = n >> np.int32(1)
     return tail * r * r + r, _two_to_the(half), _two_to_the(n - half)
@@ -56,6 +57,7 @@ def _split(x):
 
 @helper
 def _two_to_the(n):
+    """2^n for n from −126 to 127: a float32 has the exponent n + 127 in its bits 23 to 30."""
     return number_of((n + np.int32(127)) << np.int32(23))
 
 

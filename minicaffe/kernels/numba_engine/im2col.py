@@ -40,8 +40,8 @@ def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out:
 def _im2col(x, sh, sw, ph, pw, dh, dw, out):
     N, C, H, W = x.shape
     _, kh, kw, _, oh, ow = out.shape
-    # Flat arrays, since a view of each row would cost more than copying it. Unsigned indices, since for signed ones
-    # numba tests whether they are negative.
+    # The arrays are flat, because to make a view of each row would take longer than to copy it. Indices are unsigned,
+    # because numba tests for signed ones whether they are negative.
     source, target = x.reshape(x.size), out.reshape(out.size)
     to, width, step = np.uintp(0), np.uintp(ow), np.uintp(sw)
     for c in range(C):

@@ -21,7 +21,7 @@ from minicaffe.kernels.numba_engine.transforms import transpose_tile
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
-AT_A_TIME = 1 << 22  # numbers that are interleaved at a time, so that borrowed memory stays small
+AT_A_TIME = 1 << 22  # about so many numbers are interleaved at a time, so that borrowed memory stays small
 DOTS = 192           # outputs whose products are summed at a time: their gradients stay in the first cache
 
 
@@ -30,7 +30,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray, at: Geometry, stride:
     """out = b + w ⋆ x; the number of images is a multiple of VECTOR."""
     (N, C), (K, P) = x.shape[:2], (out.shape[1], out.shape[2] * out.shape[3])
     filters, D, block = K // group, len(at.offsets), C * at.channel * VECTOR
-    parts = min(-(-filters // ROWS), max(1, MOST_PIECES // group))
+    parts = min(-(-filters // ROWS), max(1, MOST_PIECES // group))  # no tile of filters is cut
     offsets = at.interleaved_offsets
     for blocks in _some(N // VECTOR, block):
         laid = interleave(x[blocks.start * VECTOR:blocks.stop * VECTOR], at, stride, pad)
@@ -154,7 +154,7 @@ def _slide(block, piece):
             for q in range(0, ow, TILE_VECTORS):
                 tiles.multiply(w + 4 * k * D, D, have, 1, source + 4 * VECTOR * (r * width + q), offsets, D,
                                min(WIDTH, (ow - q) * VECTOR), b + 4 * k, to + 4 * VECTOR * (r * ow + q), P * VECTOR)
-        for f in range(have):
+        for f in range(have):  # from VECTOR images side by side to one image after the other
             line = y + 4 * (blocks * VECTOR * K + k + f) * P
             for j in range(0, P, VECTOR):
                 transpose_tile(to + 4 * VECTOR * (f * P + j), VECTOR, VECTOR, line + 4 * j, K * P, min(VECTOR, P - j))
@@ -191,7 +191,7 @@ def _scatter(block, piece):
     c, end = part(channels, up, parts)
     D, P = channels * taps, oh * ow * VECTOR
     to = sums + 4 * (n * group + g) * channels * plane
-    floats_of(to, c * plane, end * plane)[:] = 0
+    floats_of(to, c * plane, end * plane)[:] = 0  # by the piece that adds to them, so that they are in its core's cache
     source = grads + 4 * (n * group + g) * filters * P
     for r in range(oh):
         for q in range(0, ow, TILE_VECTORS):

@@ -67,7 +67,7 @@ def _places(phases: np.ndarray, stride: int) -> np.ndarray:
     return places
 
 
-geometry = functools.lru_cache(maxsize=512)(Geometry)
+geometry = functools.lru_cache(maxsize=512)(Geometry)  # made anew, it would take longer than a small correlation
 
 
 def flat(C: int, oh: int, ow: int) -> Geometry:
@@ -116,14 +116,14 @@ def _lay_out(block, piece):
                 row = floats_of(planes, to, to + width)
                 if not 0 <= h < H:
                     row[:] = 0
-                elif MASKS and sw == 1:
-                    _lay_row_in_lanes(x + 4 * (c * H + h) * W, left, W, planes + 4 * to, width)
+                elif MASKS and sw == 1:  # neighbours lie side by side, so that a vector can load them
+                    _lay_row_by_vectors(x + 4 * (c * H + h) * W, left, W, planes + 4 * to, width)
                 else:
                     _lay_row(x, (c * H + h) * W + left, sw, first, end, row)
 
 
 @helper
-def _lay_row_in_lanes(x, left, W, row, width):
+def _lay_row_by_vectors(x, left, W, row, width):
     """row[v] = x[left + v] for a row of W pixels, 0 beyond its ends. By masked vectors, since most rows are short."""
     for v in range(0, width, VECTOR):
         vectors.store(row, v, width, vectors.load(x, left + v, W, vectors.spread(np.float32(0))))
@@ -137,7 +137,7 @@ def _lay_row(x, left, step, first, end, row):
     if step == 1:
         copy(floats_of(x, left + first, left + end), row[first:end])
     else:
-        pixels = words.floats(x, left + end * step)
+        pixels = words.floats(x, left + end * step)  # from the first image on, for `left` counts from there
         for v in range(first, end):
             row[v] = pixels[left + v * step]
 
@@ -170,7 +170,7 @@ def _turn(block, piece):
 
 def spread(phase: np.ndarray, out: np.ndarray, first: Sizes, stride: Sizes, *, zero: bool) -> None:
     """Write one phase of the result, or zeros, to every s-th pixel of out, from pixel `first` on."""
-    if phase is out and not zero:
+    if phase is out and not zero:  # with stride 1 there is one phase, which was computed in `out`
         return
     (N, C, h, w), (H, W) = phase.shape, out.shape[2:]
     count = pieces(phase.size, N * C)

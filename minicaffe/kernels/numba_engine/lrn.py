@@ -20,7 +20,7 @@ from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
 CACHED = 1 << 15  # numbers that are worked on at a time: some pixels of all channels
-ROOTS = 2         # with its roots and its division, a number takes the time of so many that are only copied
+COST = 2          # a number, with its two roots and its division, takes as long as to copy so many
 
 
 @definitions.lrn.implementation("numba", recordable=True)
@@ -31,8 +31,8 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
         definitions.lrn.on("numpy")(x, axes, size, alpha, k, beta, s, out)
         return
     N, C, P, width, count = _cut(x)
-    room = borrow("lrn", (count, C * width), x.dtype) if s is None else None
-    _lrn(count, x, unless_same(x, out), s, out, room, float(alpha), float(k), size // 2, N, C, P, width, count)
+    buffer = borrow("lrn", (count, C * width), x.dtype) if s is None else None
+    _lrn(count, x, unless_same(x, out), s, out, buffer, float(alpha), float(k), size // 2, N, C, P, width, count)
 
 
 @definitions.lrn_grad.implementation("numba", recordable=True)
@@ -43,8 +43,8 @@ def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], 
         definitions.lrn_grad.on("numpy")(x, s, dy, axes, size, alpha, beta, out)
         return
     N, C, P, width, count = _cut(x)
-    room = borrow("lrn", (count, (C + 1) * width), x.dtype)
-    _lrn_grad(count, x, s, dy, out, room, 2 * alpha * beta, size // 2, N, C, P, width, count)
+    buffer = borrow("lrn", (count, (C + 1) * width), x.dtype)
+    _lrn_grad(count, x, s, dy, out, buffer, float(2 * alpha * beta), size // 2, N, C, P, width, count)
 
 
 def _across_channels(x: np.ndarray, axes: Sequence[int], beta: float) -> bool:
@@ -56,14 +56,14 @@ def _cut(x: np.ndarray) -> tuple[int, int, int, int, int]:
     N, C = x.shape[:2]
     P = math.prod(x.shape[2:])
     width = min(P, max(16, CACHED // C))
-    return N, C, P, width, pieces(ROOTS * x.size, N * -(-P // width))
+    return N, C, P, width, pieces(COST * x.size, N * -(-P // width))
 
 
 @definitions.window_sum.implementation("numba")
 def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarray:
     """Row by row along the axes behind `axis`, so that each addition is one loop over memory."""
     inner = math.prod(x.shape[axis:][1:])
-    if inner < 16:  # a call a row costs more than so short a row
+    if inner < 16:  # a loop for each row is slow where rows are so short
         return definitions.window_sum.on("numpy")(x, size, axis, out)
     rows = (-1, x.shape[axis], inner)
     _window_sum(x.reshape(rows), size // 2, out.reshape(rows))
@@ -82,7 +82,7 @@ def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
 @task
 def _lrn(block, piece):
     """s = k + alpha · Σ x² over the channels within `reach`, and y = x · s^−¾; x is (N, C, P)."""
-    x, other, s_at, y, room, alpha_bits, k_bits, reach, N, C, P, width, count = values(block, 13)
+    x, other, s_at, y, buffer, alpha_bits, k_bits, reach, N, C, P, width, count = values(block, 13)
     alpha, k = np.float32(words.number(alpha_bits)), np.float32(words.number(k_bits))
     chunks = (P + width - 1) // width
     first, end = part(N * chunks, piece, count)
@@ -90,7 +90,7 @@ def _lrn(block, piece):
         start = chunk % chunks * width
         some, at = min(width, P - start), chunk // chunks * C * P + start
         # s has the layout of x where it is kept, else rows of `width` in borrowed memory
-        sums, row = (s_at + 4 * at, P) if s_at else (room + 4 * piece * C * width, width)
+        sums, row = (s_at + 4 * at, P) if s_at else (buffer + 4 * piece * C * width, width)
         for c in range(C):
             s = floats_of(sums, c * row, c * row + some)
             _add_squares(x + 4 * at, c, C, P, reach, s)
@@ -130,22 +130,22 @@ def _add_squares(x, c, C, P, reach, total):
 @task
 def _lrn_grad(block, piece):
     """dx = dy · s^−¾ − scale · x · Σ dy · s^−¾ · x / s, the sum over the channels within `reach`; x is (N, C, P)."""
-    x_at, s_at, dy, dx_at, rooms, scale_bits, reach, N, C, P, width, count = values(block, 12)
+    x_at, s_at, dy, dx_at, buffers, scale_bits, reach, N, C, P, width, count = values(block, 12)
     scale, chunks = np.float32(words.number(scale_bits)), (P + width - 1) // width
     first, end = part(N * chunks, piece, count)
-    room = words.floats(rooms + 4 * piece * (C + 1) * width, (C + 1) * width)
+    buffer = words.floats(buffers + 4 * piece * (C + 1) * width, (C + 1) * width)
     for chunk in range(first, end):
         start = chunk % chunks * width
         some, at = min(width, P - start), chunk // chunks * C * P + start
         for c in range(C):
-            begin, t = at + c * P, room[c * width:c * width + some]
+            begin, t = at + c * P, buffer[c * width:c * width + some]
             x, s = floats_of(x_at, begin, begin + some), floats_of(s_at, begin, begin + some)
             copy(floats_of(dy, begin, begin + some), t)  # dy may lie where dx does
             _damp(x, s, t, floats_of(dx_at, begin, begin + some))
         for c in range(C):
             begin = at + c * P
             x, dx = floats_of(x_at, begin, begin + some), floats_of(dx_at, begin, begin + some)
-            _take_window(room, c, C, width, reach, scale, x, dx, room[C * width:C * width + some])
+            _take_window(buffer, c, C, width, reach, scale, x, dx, buffer[C * width:C * width + some])
 
 
 @compiled

@@ -15,7 +15,7 @@ from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.registry import Kernel
 
-DEAR = 4  # an exponential takes the time of so many numbers that are only copied
+COST = 4  # an exponential takes as long as to copy so many numbers
 
 
 def _implement(kernel: Kernel, formula: Callable[..., Any]) -> None:
@@ -38,21 +38,23 @@ def _implement(kernel: Kernel, formula: Callable[..., Any]) -> None:
     def implementation(x: np.ndarray, *rest: Any) -> None:
         *numbers, out = rest
         p, q = (*map(float, numbers), 0.0, 0.0)[:2]
-        count = pieces(DEAR * x.size, x.size)
+        count = pieces(COST * x.size, x.size)
         apply(count, unless_same(x, out), out, x.size, count, p, q)
 
 
 @helper
 def _sigmoid(v, p, q):
-    most = np.float32(40) if v > np.float32(40) else v  # e^−40 + 1 is 1; processors are slow with numbers near 0
+    # e^−40 + 1 is 1 already. Beyond that, e^−v would become so small that processors compute with it slowly.
+    most = np.float32(40) if v > np.float32(40) else v
     return np.float32(1) / (np.float32(1) + exp(-most))
 
 
 @helper
 def _tanh(v, p, q):
     size = abs(v)
-    size = np.float32(20) if size > np.float32(20) else size  # from 9 on, the result is 1
-    e = expm1(size + size)                                    # so that nothing gets lost near 0
+    size = np.float32(20) if size > np.float32(20) else size  # expm1 takes at most 88; from 9 on, the result is 1
+    # tanh x = (e^2x − 1) / (e^2x + 1), where e^2x − 1 is computed as a whole, so that no digits get lost near 0
+    e = expm1(size + size)
     rise = e / (e + np.float32(2))
     return np.copysign(rise, v)
 
@@ -74,7 +76,7 @@ def _exponential(v, s, b):
 
 @helper
 def _clip(v, a, b):
-    below = b if v > b else v  # what is not a number remains so
+    below = b if v > b else v  # both comparisons leave NaN as it is
     return a if below < a else below
 
 

@@ -17,7 +17,7 @@ from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, WIDTH
 from minicaffe.kernels.numba_engine.words import values
 
 PIECE_WORK = 1 << 18  # multiplications that are worth a piece of their own
-ROW_WORK = 1 << 16    # the same where a single row is multiplied, so that b is read and used once
+ROW_WORK = 1 << 16    # the same for a single row: each number of b is used once, so that reading it takes the time
 LONG_TILE = 12 if REGISTERS == 32 else 8  # rows of bᵀ that a single row is multiplied with at a time
 DEEP = 256            # rows of b from which all rows of out are summed before the next columns of b are read
 LARGE = 1 << 20       # numbers of b from which short stretches of many rows are read too slowly
@@ -26,7 +26,7 @@ DOTS = 2048           # numbers of a row that are multiplied at a time: a tile's
 
 @definitions.matmul.implementation("numba", recordable=True)
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) -> None:
-    """See the definition."""
+    """By the task that fits how a and b lie in memory. BLAS does what is left, such as large deep products."""
     if out.strides[0] < out.strides[1]:  # a transposed view: write it as it lies in memory, outᵀ = bᵀ · aᵀ
         a, b, out = b.T, a.T, out.T
     if out.shape[1] == 1:  # a column is computed as a row: its numbers then lie side by side in a register
@@ -37,7 +37,7 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
     rows, columns = a.flags.c_contiguous, a.T.flags.c_contiguous  # in which order a's numbers lie
     if not MASKS or not out.flags.c_contiguous or not out.size or not D:
         definitions.matmul.on("numpy")(a, b, out, add=add)
-    elif rows and dots and M == 1:
+    elif rows and dots and M == 1:  # tiles are longer, since there is no other row to share b's numbers with
         count = pieces(N * D, -(-N // LONG_TILE), ROW_WORK)
         _dot_row(count, a, b.T, out, starts(D, N), N, D, count, add)
     elif rows and dots:

@@ -1,4 +1,4 @@
-"""What compiled tasks share: into how many pieces their work is cut, and which numbers belong to a piece."""
+"""Helpers of all compiled tasks: into how many pieces their work is cut, and which numbers belong to a piece."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from minicaffe.kernels.numba_engine import words
 from minicaffe.kernels.numba_engine.compiled import compiled_sums
 from minicaffe.kernels.numba_engine.words import array_at, helper
 
-PIECE = 1 << 15   # numbers that make a piece worth sharing: reading and writing them takes some 10 µs
-MOST_PIECES = 16  # of one call. It must not depend on the number of threads, or the bits of sums would
+PIECE = 1 << 15   # a piece has at least so many numbers: to read and write them takes some 10 µs
+MOST_PIECES = 16  # of one call. If it depended on the number of threads, so would the bits of sums
 
 
 def pieces(work: int, units: int | None = None, worth: int = PIECE) -> int:
     """The number of pieces for this much work, at least 1.
 
-    A piece has at least `worth` of the work, and at least one of the `units` between which the work can be cut.
+    The work consists of `units` that cannot be cut, such as rows. A piece has at least one of them, and at least
+    `worth` of the work.
     """
     return max(1, min(MOST_PIECES, work // worth, work if units is None else units))
 
 
 def unless_same(x: np.ndarray, out: np.ndarray) -> np.ndarray | None:
-    """The source that a compiled task is given: None where it works in place, so that source and target are one array.
+    """The source to give to a compiled task: x, or None where x and `out` are the same array.
 
     LLVM uses no vector registers for a loop over two arrays that may overlap. So each task has a second loop, over the
     target alone, for work in place. It chooses that loop by an address 0. Comparing the two addresses would not do,

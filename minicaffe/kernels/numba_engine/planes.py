@@ -21,9 +21,9 @@ from minicaffe.kernels.numba_engine.tiles import DOT_ROWS, DOT_TAPS, ROWS, WIDTH
 from minicaffe.kernels.numba_engine.words import values
 
 CACHED = 1 << 18      # numbers of the planes that a piece reads at most: a core's cache holds them beside the filters
-PIECE_WORK = 1 << 19  # multiplications that make a piece worth sharing
-THIN = 2              # groups of at most so many filters compute one filter at a time, on wider stretches of outputs
-THIN_VECTORS = 8      # vectors of such a stretch
+PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
+THIN = 2              # groups of at most so many filters, as of depthwise layers, would leave most of a tile unused:
+THIN_VECTORS = 8      # they compute one filter at a time, on a stretch of so many vectors of outputs
 THIN_WIDTH = THIN_VECTORS * VECTOR
 DOTS = 2048           # outputs whose products are summed at a time: their gradients stay in the first cache
 
@@ -125,7 +125,7 @@ def _slide_thin(w, b, planes, offsets, D, start, stop, width, oh, ow, y):
     tile = tiles.tile_memory()
     for j in range(start, stop, THIN_WIDTH):
         count = min(THIN_WIDTH, stop - j)
-        if count > THIN_WIDTH - VECTOR:
+        if count > THIN_WIDTH - VECTOR:  # all vectors of the stretch have numbers, and only the last may not be full
             _thin(w, D, 1, 1, planes + 4 * j, offsets, D, count - THIN_WIDTH + VECTOR, b, tile, THIN_WIDTH)
         else:
             for i in range(0, count, VECTOR):
@@ -144,7 +144,7 @@ def _write(tile, stride, rows, j, count, width, oh, ow, target):
             copy(row[:count], line[j:j + count])
             continue
         i, u, v = 0, j // width, j % width
-        while i < count:
+        while i < count:  # the rest of row u of the plane, then the next row
             written = min(count - i, ow - v)
             if written > 0:
                 copy(row[i:i + written], line[u * ow + v:u * ow + v + written])

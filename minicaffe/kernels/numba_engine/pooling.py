@@ -32,16 +32,16 @@ from minicaffe.kernels.numba_engine.vectors import (
 from minicaffe.kernels.numba_engine.words import helper, values
 from minicaffe.kernels.workspace import borrow
 
-LEAST = np.float32(LOWEST)
-TAPS = 4  # an output takes the time of so many numbers that are only copied
+LEAST = np.float32(LOWEST)  # a float32, so that compiled code compares numbers of one type
+OUTPUT_COST = 4  # to compute an output takes as long as to copy so many numbers
 
 
 @definitions.max_pool.implementation("numba", recordable=True)
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray, index: np.ndarray | None) -> None:
     """VECTOR windows at a time; the index of the maximum is found in the same pass."""
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
-    count = pieces(x.size + TAPS * y.size, planes)
-    run = _max_pool if _in_lanes(y, stride) else _max_pool_one_by_one
+    count = pieces(x.size + OUTPUT_COST * y.size, planes)
+    run = _max_pool if _by_vectors(y, stride) else _max_pool_one_by_one
     run(count, x, y, index, planes, *sizes, *kernel, *stride, *pad, count)
 
 
@@ -49,7 +49,7 @@ def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
 def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
     """Plane by plane: a plane stays in cache from its clearing to the last addition."""
     planes = dy.shape[0] * dy.shape[1]
-    count = pieces(dx.size + TAPS * dy.size, planes)
+    count = pieces(dx.size + OUTPUT_COST * dy.size, planes)
     _max_pool_grad(count, dy, index, dx, planes, dy.shape[2] * dy.shape[3], dx.shape[2] * dx.shape[3], count)
 
 
@@ -57,11 +57,11 @@ def max_pool_grad(dy: np.ndarray, index: np.ndarray, dx: np.ndarray) -> None:
 def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> None:
     """VECTOR windows at a time; one window as large as the image is a plain sum."""
     planes, sizes = x.shape[0] * x.shape[1], (*x.shape[2:], *y.shape[2:])
-    count = pieces(x.size + TAPS * y.size, planes)
+    count = pieces(x.size + OUTPUT_COST * y.size, planes)
     if _global(x, kernel, pad, y):
         _means(count, x, y, planes, sizes[0] * sizes[1], count)
         return
-    run = _ave_pool if _in_lanes(y, stride) else _ave_pool_one_by_one
+    run = _ave_pool if _by_vectors(y, stride) else _ave_pool_one_by_one
     run(count, x, y, planes, *sizes, *kernel, *stride, *pad, count)
 
 
@@ -69,17 +69,20 @@ def ave_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
 def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.ndarray) -> None:
     """VECTOR pixels at a time: what windows give to the pixels of a row is added up once for all rows of a window."""
     planes, sizes = dy.shape[0] * dy.shape[1], (*dx.shape[2:], *dy.shape[2:])
-    count = pieces(dx.size + TAPS * dy.size, planes)
+    count = pieces(dx.size + OUTPUT_COST * dy.size, planes)
     if _global(dx, kernel, pad, dy):
         _spread_means(count, dy, dx, planes, sizes[0] * sizes[1], count)
         return
     shares = borrow("shares", (count, dy.shape[2] * dy.shape[3]), dx.dtype)
-    run = _ave_pool_grad if _in_lanes(dy, stride) else _ave_pool_grad_one_by_one
+    run = _ave_pool_grad if _by_vectors(dy, stride) else _ave_pool_grad_one_by_one
     run(count, dy, dx, shares, planes, *sizes, *kernel, *stride, *pad, count)
 
 
-def _in_lanes(y: np.ndarray, stride: Pair) -> bool:
-    """Whether neighbouring windows are at most 2 pixels apart, and enough of them lie in a row to use vectors."""
+def _by_vectors(y: np.ndarray, stride: Pair) -> bool:
+    """Whether windows lie close enough together, and enough of them in a row, to be computed by vectors.
+
+    `_pixels` can read every pixel or every other one, so that neighbouring windows may be at most 2 pixels apart.
+    """
     return MASKS and stride[1] <= 2 and y.shape[3] > 2
 
 
@@ -109,6 +112,8 @@ def _max_pool(block, piece):
         source = x + 4 * plane * H * W
         for q in range(0, ow, VECTOR):
             best, chosen = lowest, spread(np.int32(-1))
+            # Rows beyond the image are left out. Pixels beyond the ends of a row are read as the lowest number, because
+            # other windows of the vector may have pixels there.
             for h in range(max(0, r * sh - ph), min(H, r * sh - ph + kh)):
                 for j in range(kw):
                     left = q * sw - pw + j
@@ -222,9 +227,9 @@ def _spread_means(block, piece):
 @task
 def _ave_pool_grad(block, piece):
     """dx = the sum of the shares, dy / size, of the windows that read a pixel; VECTOR pixels at a time."""
-    dy_at, dx_at, rooms, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
+    dy_at, dx_at, shares_at, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
-    shares = rooms + 4 * piece * oh * ow
+    shares = shares_at + 4 * piece * oh * ow
     for plane in range(first, end):
         dx = dx_at + 4 * plane * H * W
         floats_of(dx, 0, H * W)[:] = 0

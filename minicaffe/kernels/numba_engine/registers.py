@@ -43,13 +43,14 @@ def spread(builder: Any, number: Any, kind: Any = FLOATS) -> Any:
     return chosen(builder, first, ir.Constant(kind, ir.Undefined), [0] * VECTOR)
 
 
-def chosen(builder: Any, a: Any, b: Any, lanes: Sequence[int]) -> Any:
-    """A vector of some elements of two others; those of b are numbered behind those of a."""
-    return builder.shuffle_vector(a, b, ir.Constant(INDICES, list(lanes)))
+def chosen(builder: Any, a: Any, b: Any, which: Sequence[int]) -> Any:
+    """A vector of elements of a and b, by their numbers: those of a are 0, 1, …, and those of b follow."""
+    return builder.shuffle_vector(a, b, ir.Constant(INDICES, list(which)))
 
 
-def lanes_below(builder: Any, count: Any, first: Any = None) -> Any:
-    """The mask of the elements l with 0 ≤ first + l < count; `first` is 0 where it is not given."""
+def elements_below(builder: Any, count: Any, first: Any = None) -> Any:
+    """The mask of the elements i with 0 ≤ first + i < count; `first` is 0 where it is not given."""
+    # unsigned, so that one comparison refuses negative numbers too
     at = RAMP if first is None else builder.add(RAMP, spread(builder, builder.trunc(first, INDEX), INDICES))
     return builder.icmp_unsigned("<", at, spread(builder, builder.trunc(count, INDEX), INDICES))
 

@@ -17,8 +17,8 @@ from minicaffe.kernels.numba_engine.task import task
 from minicaffe.kernels.numba_engine.words import values
 from minicaffe.kernels.workspace import borrow
 
-WIDTH = 512  # columns that are computed at a time
-DEAR = 4     # an exponential takes the time of so many numbers that are only copied
+WIDTH = 512  # columns that are computed at a time: their maxima and sums stay in the first cache
+COST = 4     # an exponential takes as long as to copy so many numbers
 
 
 @definitions.softmax.implementation("numba", recordable=True)
@@ -26,12 +26,12 @@ def softmax(x: np.ndarray, axis: int, out: np.ndarray) -> np.ndarray:
     """Row by row where the axis is the last, else WIDTH columns at a time."""
     outer, C, inner = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1:])
     if inner == 1:
-        count = pieces(DEAR * x.size, outer)
+        count = pieces(COST * x.size, outer)
         _softmax_rows(count, unless_same(x, out), out, outer, C, count)
     else:
-        count = pieces(DEAR * x.size, outer * -(-inner // WIDTH))
-        room = borrow("softmax", (count, 2, WIDTH), np.float32)
-        _softmax_columns(count, unless_same(x, out), out, room, outer, C, inner, count)
+        count = pieces(COST * x.size, outer * -(-inner // WIDTH))
+        buffer = borrow("softmax", (count, 2, WIDTH), np.float32)
+        _softmax_columns(count, unless_same(x, out), out, buffer, outer, C, inner, count)
     return out
 
 
@@ -55,11 +55,11 @@ def _softmax_rows(block, piece):
 @task
 def _softmax_columns(block, piece):
     """The same of (outer, C, inner) along C: WIDTH columns at a time."""
-    x, y, room, outer, C, inner, count = values(block, 7)
+    x, y, buffer, outer, C, inner, count = values(block, 7)
     chunks = (inner + WIDTH - 1) // WIDTH
     first, end = part(outer * chunks, piece, count)
-    most = floats_of(room, 2 * piece * WIDTH, (2 * piece + 1) * WIDTH)
-    total = floats_of(room, (2 * piece + 1) * WIDTH, (2 * piece + 2) * WIDTH)
+    most = floats_of(buffer, 2 * piece * WIDTH, (2 * piece + 1) * WIDTH)
+    total = floats_of(buffer, (2 * piece + 1) * WIDTH, (2 * piece + 2) * WIDTH)
     for chunk in range(first, end):
         start = chunk % chunks * WIDTH
         width, at = min(WIDTH, inner - start), chunk // chunks * C * inner + start

@@ -37,7 +37,7 @@ class Task:
 
     @property
     def compiled(self) -> Any:
-        """What numba makes of the function; compiled now, or loaded from numba's cache, if nobody has asked before."""
+        """What numba makes of the function. The first time, it is compiled or loaded from numba's cache."""
         if self._compiled is None:
             # Somebody may edit a source file while this process runs. Numba's cache then belongs to the new source,
             # and its machine code may take other arguments than this process gives. So it is neither read nor written.
@@ -48,7 +48,7 @@ class Task:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether somebody has needed it already."""
+        """Whether the function has been compiled or loaded already."""
         return self._compiled is not None
 
     def __call__(self, pieces: int, *arguments: Any) -> None:
@@ -57,7 +57,7 @@ class Task:
         if recorder is not None and recorder.borrowed is not None:  # a dry run
             return
         call = (self.compiled.address, np.array([_word(a) for a in arguments], np.int64), pieces)
-        if recorder is not None:
+        if recorder is not None:  # the arguments are kept too: the block holds only their addresses
             recorder.add(call, arguments, pool.as_function)
         pool.as_function((call,))()
 
@@ -86,16 +86,21 @@ def compile_all() -> None:
 
 
 def origins() -> tuple[int, int]:
-    """How many tasks this process has compiled, and how many it has loaded from numba's cache."""
+    """The numbers of tasks that this process has compiled, and that it has loaded from numba's cache."""
     hits = [bool(one.compiled.cache_hits) for one in tasks if one.is_compiled]
     return hits.count(False), hits.count(True)
 
 
 def _word(argument: Any) -> int:
-    """An argument as 64 bits: the address of an array, the bits of a float64, or a whole number."""
+    """An argument as 64 bits: the address of an array, 0 for None, the bits of a float64, or a whole number."""
     if isinstance(argument, np.ndarray):
         return words.address_of(argument)
-    if isinstance(argument, float):
+    # Not isinstance: np.float64 is a kind of float. But numpy makes such a scalar of an array without axes, and where a
+    # task expects the array, the scalar's bits would be taken for its address. Kernels convert numbers by float().
+    if type(argument) is float:
         return int(struct.unpack("q", struct.pack("d", argument))[0])
-    # index() takes whole numbers alone, where int() would cut the fraction off a np.float32
-    return 0 if argument is None else operator.index(argument)
+    try:  # index() takes whole numbers alone, where int() would cut the fraction off a np.float32
+        return 0 if argument is None else operator.index(argument)
+    except TypeError:
+        raise TypeError("a compiled task takes arrays, None, int and float, "
+                        f"got {argument!r} of the type {type(argument).__name__}") from None

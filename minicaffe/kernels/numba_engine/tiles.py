@@ -25,8 +25,8 @@ from minicaffe.kernels.numba_engine.registers import (
     VECTOR,
     WORD,
     ZEROS,
+    elements_below,
     fma,
-    lanes_below,
     load,
     pointer,
     spread,
@@ -36,9 +36,11 @@ from minicaffe.kernels.numba_engine.registers import (
 )
 from minicaffe.kernels.numba_engine.words import helper, intrinsic
 
-ROWS = REGISTERS // 4                                        # rows of a tile
-TILE_VECTORS = 3                                             # vectors of a row of a tile
-WIDTH = VECTOR * TILE_VECTORS                                # columns of a tile
+# A tile's sums must all stay in registers, beside the vectors that are being multiplied. With 32 registers, 8 rows of 3
+# vectors take 24, and a tile of dot products takes 4 · 6 = 24, too. With 16 registers, both take 12.
+ROWS = REGISTERS // 4                                 # rows of a tile
+TILE_VECTORS = 3                                      # vectors of a row of a tile
+WIDTH = VECTOR * TILE_VECTORS                         # columns of a tile
 DOT_ROWS, DOT_TAPS = (4, 6) if ROWS == 8 else (3, 4)  # rows and taps of a tile of dot products
 
 Body = Callable[[Any, Sequence[Any]], Sequence[Any]]
@@ -59,19 +61,27 @@ def zeros(count: int) -> np.ndarray:
 def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
     """The tile  y[m, j] = Σ w[m, d] · x[offset[d] + j]  over d, for `rows` m and `vectors` vectors of j.
 
-    Arguments are addresses and numbers: of w, with the distance `stride` of its rows, of which `have` exist, and the
-    distance `deep` of its columns; of x; of the int64 offsets, `depth` of them; of `out`. Of the last vector of x and
-    of out, `lanes` exist. `ends` are what is added to each row and `pitch` is the distance of the rows of out; with
-    `scatter`, `ends` are int64 distances in out, one a row, and the tile is added to what is there.
+    The arguments of the tile are addresses, numbers, and distances that count numbers:
+
+    w, stride, have, deep  the address of w, the distance of its rows, how many rows exist, the distance of its columns
+    x, offsets, depth      the address of x, the address of the int64 offsets, and how many of these there are
+    in_last                how many numbers of the last vector of a row exist, in x and in out
+    out, pitch             the address of the result, and the distance of its rows
+    ends                   the address of a float32 for each row, which is added to all numbers of the row
+
+    With `scatter` the tile is added to what is in `out`. Then `ends` is the address of an int64 for each row, which
+    says where in `out` the row begins, and `pitch` is not used.
     """
 
     @intrinsic
-    def tile(typing: Any, w: Any, stride: Any, have: Any, deep: Any, x: Any, offsets: Any, depth: Any, lanes: Any,
+    def tile(typing: Any, w: Any, stride: Any, have: Any, deep: Any, x: Any, offsets: Any, depth: Any, in_last: Any,
              ends: Any, out: Any, pitch: Any) -> Any:
         def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch = args
-            masks = [None] * (vectors - 1) + [lanes_below(builder, lanes)]
-            real = [_clamped(builder, m, have) for m in range(rows)]  # a row too many is the last again
+            w, stride, have, deep, x, offsets, depth, in_last, ends, out, pitch = args
+            masks = [None] * (vectors - 1) + [elements_below(builder, in_last)]
+            # Rows that do not exist are computed as copies of the last one: a loop without branches is quicker than one
+            # that leaves rows out.
+            real = [_clamped(builder, m, have) for m in range(rows)]
             lines = [_ahead(builder, pointer(builder, w), builder.mul(row, stride)) for row in real]
             sums = _outer_sums(builder, lines, deep, pointer(builder, x), pointer(builder, offsets, WORD), depth, masks)
             target = pointer(builder, out)
@@ -129,13 +139,16 @@ def tile_memory(typing: Any) -> Any:
     """The address of memory for a tile, on the stack of the function that calls this."""
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        room = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, 32 * VECTOR))
-        room.align = 64
-        return builder.ptrtoint(room, WORD)
+        # the largest tile has less, ROWS · WIDTH
+        memory = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, 32 * VECTOR))
+        memory.align = 64  # a cache line, so that no vector lies across two
+        return builder.ptrtoint(memory, WORD)
 
     return types.int64(), make
 
 
+# A tile of each number of vectors, for what remains of a row at its end. Each has a name of its own, since compiled
+# code cannot look up a function in a dictionary.
 _whole = {v: outer_tile(ROWS, v) for v in range(1, TILE_VECTORS + 1)}
 _added = {v: outer_tile(ROWS, v, scatter=True) for v in range(1, TILE_VECTORS + 1)}
 _whole_1, _whole_2, _whole_3 = _whole[1], _whole[2], _whole[3]
@@ -146,34 +159,38 @@ _added_1, _added_2, _added_3 = _added[1], _added[2], _added[3]
 def multiply(w, stride, have, deep, x, offsets, depth, columns, ends, out, pitch):
     """An outer_tile of ROWS rows, of which `have` exist, and `columns` columns, at most WIDTH."""
     vectors = (columns + VECTOR - 1) // VECTOR
-    lanes = columns - (vectors - 1) * VECTOR
+    in_last = columns - (vectors - 1) * VECTOR
     if vectors == 3:
-        _whole_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
+        _whole_3(w, stride, have, deep, x, offsets, depth, in_last, ends, out, pitch)
     elif vectors == 2:
-        _whole_2(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
+        _whole_2(w, stride, have, deep, x, offsets, depth, in_last, ends, out, pitch)
     else:
-        _whole_1(w, stride, have, deep, x, offsets, depth, lanes, ends, out, pitch)
+        _whole_1(w, stride, have, deep, x, offsets, depth, in_last, ends, out, pitch)
 
 
 @helper
 def multiply_and_add(w, stride, have, deep, x, offsets, depth, columns, ends, out):
-    """The same, added to rows of `out` that begin at the distances `ends`."""
+    """An outer_tile with `scatter`: added to rows of `out`, each of which begins at its distance in `ends`."""
     vectors = (columns + VECTOR - 1) // VECTOR
-    lanes = columns - (vectors - 1) * VECTOR
+    in_last = columns - (vectors - 1) * VECTOR
     if vectors == 3:
-        _added_3(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
+        _added_3(w, stride, have, deep, x, offsets, depth, in_last, ends, out, 0)
     elif vectors == 2:
-        _added_2(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
+        _added_2(w, stride, have, deep, x, offsets, depth, in_last, ends, out, 0)
     else:
-        _added_1(w, stride, have, deep, x, offsets, depth, lanes, ends, out, 0)
+        _added_1(w, stride, have, deep, x, offsets, depth, in_last, ends, out, 0)
 
 
 def dot_tile(rows: int, taps: int) -> Any:
     """Add to the tile  t[m, d] += Σ dy[n, m, j] · x[n, offset[d] + j]  over n and j, for `rows` m and `taps` d.
 
-    Its arguments are addresses and distances: of dy, with the distance of its rows, of which `have` exist, and of its
-    images; of x and the distance of its images; of the int64 offsets, of which `reach` exist; the numbers of columns j
-    and of images n; and the address of the tile, with the distance of its rows.
+    The arguments of the tile are addresses, numbers, and distances that count numbers:
+
+    dy, row, have, dy_image  the address of dy, the distance of its rows, how many of them exist, and that of its images
+    x, x_image               the address of x, and the distance of its images
+    offsets, reach           the address of the int64 offsets, and how many of them exist
+    columns, images          how many j, and how many n, the sum is over
+    out, stride              the address of the tile in memory, and the distance of its rows
     """
 
     @intrinsic
@@ -202,6 +219,7 @@ def dot_tile(rows: int, taps: int) -> Any:
 def _dot_sums(builder: Any, grads: Any, lines: Sequence[Any], pixels: Any, places: Sequence[Any], columns: Any,
               sums: Sequence[Any]) -> Sequence[Any]:
     """Add the products of every line with every place to the sums, a vector at a time, over so many columns."""
+    # Whole vectors come in a loop without masks, which is quicker; the columns that are left come in one masked step.
     whole = builder.mul(builder.sdiv(columns, word(VECTOR)), word(VECTOR))
 
     def step(j: Any, sums: Sequence[Any], mask: Any = None) -> list[Any]:
@@ -209,17 +227,17 @@ def _dot_sums(builder: Any, grads: Any, lines: Sequence[Any], pixels: Any, place
         b = [load(builder, _ahead(builder, pixels, builder.add(place, j)), mask) for place in places]
         return [fma(builder, p, q, sums[m * len(b) + d]) for m, p in enumerate(a) for d, q in enumerate(b)]
 
-    rest = lanes_below(builder, builder.sub(columns, whole))
+    rest = elements_below(builder, builder.sub(columns, whole))
     return step(whole, _loop(builder, whole, VECTOR, sums, step), rest)
 
 
 def _add_totals(builder: Any, sums: Sequence[Any], taps: int, have: Any, reach: Any, out: Any, stride: Any) -> None:
     """Add up each vector, and add the total to its element of the tile, where that exists; rows have `taps`."""
-    for i, lanes in enumerate(sums):
+    for i, vector in enumerate(sums):
         m, d = word(i // taps), word(i % taps)
         with builder.if_then(builder.and_(builder.icmp_signed("<", m, have), builder.icmp_signed("<", d, reach))):
             at = _ahead(builder, out, builder.add(builder.mul(m, stride), d))
-            builder.store(builder.fadd(builder.load(at), total(builder, lanes)), at)
+            builder.store(builder.fadd(builder.load(at), total(builder, vector)), at)
 
 
 def _loop(builder: Any, end: Any, step: int, carried: Sequence[Any], body: Body) -> Sequence[Any]:

@@ -16,8 +16,8 @@ from minicaffe.kernels.numba_engine.registers import (
     FLOATS,
     VECTOR,
     chosen,
+    elements_below,
     fma,
-    lanes_below,
     load,
     pointer,
     store,
@@ -86,10 +86,10 @@ def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pit
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x, stride, columns, out, pitch, rows = args
         source, target = pointer(builder, x), pointer(builder, out)
-        read, written = lanes_below(builder, columns), lanes_below(builder, rows)
+        read, written = elements_below(builder, columns), elements_below(builder, rows)
         last = builder.sub(rows, word(1))
         lines = []
-        for i in range(VECTOR):  # a row beyond the last reads the last again
+        for i in range(VECTOR):  # a row beyond the last may be no memory of ours, so the last is read again
             row = builder.select(builder.icmp_signed("<", word(i), rows), word(i), last)
             lines.append(load(builder, builder.gep(source, [builder.mul(row, stride)]), read))
         for j, line in enumerate(_transposed(builder, lines)):
@@ -101,7 +101,11 @@ def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pit
 
 
 def _transposed(builder: Any, lines: Sequence[Any]) -> list[Any]:
-    """The transpose of a square of VECTOR vectors: squares of 1 × 1, 2 × 2, 4 × 4, … swap across the diagonal."""
+    """The transpose of a square of VECTOR vectors.
+
+    First the numbers of each 2 × 2 square swap across its diagonal, then the 2 × 2 squares of each 4 × 4 square, and so
+    on. Each round takes one instruction a vector, and there are log₂ VECTOR rounds.
+    """
     turned, step = list(lines), 1
     while step < VECTOR:
         low = [i if not i & step else i - step + VECTOR for i in range(VECTOR)]

@@ -1,7 +1,7 @@
 """A whole step of a parameter in one pass over memory: weight decay, the solver's rule, and the subtraction.
 
 A large net's parameters do not fit in any cache. So its step takes as long as memory is read and written, and one pass
-instead of several is what makes it quick.
+instead of several is what makes it quick. The letters are those of the definitions and of the solvers' datasheets.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from minicaffe.kernels.numba_engine.pieces import floats_of, part, pieces
 from minicaffe.kernels.numba_engine.task import Task, task
 from minicaffe.kernels.numba_engine.words import helper, values
 
-DECAY, RATE = 6, 7  # which words of a block hold the rule's numbers: behind w, dw, h, h2, size, number of pieces
+# The words of a block at which the decay stands, and at which the rule's numbers begin, with the rate. The words before
+# are those of w, dw, two histories, the size and the number of pieces.
+DECAY, RATE = 6, 7
 
 
 @definitions.take_step.implementation("numba", recordable=True)
 def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
-    """By the task of the solver's rule, where it has one."""
+    """By the task of the solver's rule. A rule of a user's own solver has none, and runs as on the numpy engine."""
     if update not in STEPS:
         definitions.take_step.on("numpy")(update, numbers, decay, w, dw, *history)
         return
@@ -32,10 +34,11 @@ def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: 
 
 @helper
 def _stretch(block, piece):
-    """The piece's part of w, dw, h and h2."""
-    w, dw, h, h2, size, count = values(block, 6)
+    """The piece's part of w, dw and the one or two arrays that the solver remembers."""
+    w, dw, first_history, second_history, size, count = values(block, 6)
     first, end = part(size, piece, count)
-    return floats_of(w, first, end), floats_of(dw, first, end), floats_of(h, first, end), floats_of(h2, first, end)
+    return (floats_of(w, first, end), floats_of(dw, first, end), floats_of(first_history, first, end),
+            floats_of(second_history, first, end))
 
 
 @helper
@@ -51,86 +54,87 @@ def _rest(block, i):
 
 @helper
 def _decayed(dw, w, decay):
-    return dw + decay * w if decay != 0 else dw  # without decay a weight may be infinite
+    """The gradient g = dw + decay · w."""
+    return dw + decay * w if decay != 0 else dw  # without decay a weight may be infinite, and 0 · ∞ is not a number
 
 
 @task
 def _sgd(block, piece):
-    """h = momentum · h + rate · g;  w −= h, for the decayed gradient g."""
-    w, dw, h, _ = _stretch(block, piece)
+    """v ← momentum · v + rate · g;  w ← w − v, for the decayed gradient g."""
+    w, dw, v, _ = _stretch(block, piece)
     decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
     for i in range(w.size):
-        step = momentum * h[i] + rate * _decayed(dw[i], w[i], decay)
-        h[i] = step
+        step = momentum * v[i] + rate * _decayed(dw[i], w[i], decay)
+        v[i] = step
         dw[i] = step
         w[i] -= step
 
 
 @task
 def _nesterov(block, piece):
-    """h' = momentum · h + rate · g;  w −= (1 + momentum) · h' − momentum · h."""
-    w, dw, h, _ = _stretch(block, piece)
+    """v′ ← momentum · v + rate · g;  w ← w − ((1 + momentum) · v′ − momentum · v)."""
+    w, dw, v, _ = _stretch(block, piece)
     decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
     ahead = np.float32(1 + words.number(block[RATE + 1]))
     for i in range(w.size):
-        back = momentum * h[i]
-        h[i] = back + rate * _decayed(dw[i], w[i], decay)
-        dw[i] = ahead * h[i] - back
+        back = momentum * v[i]
+        v[i] = back + rate * _decayed(dw[i], w[i], decay)
+        dw[i] = ahead * v[i] - back
         w[i] -= dw[i]
 
 
 @task
 def _adagrad(block, piece):
-    """h += g²;  w −= rate · g / (√h + delta)."""
-    w, dw, h, _ = _stretch(block, piece)
+    """s ← s + g²;  w ← w − rate · g / (√s + delta)."""
+    w, dw, s, _ = _stretch(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
     for i in range(w.size):
         g = _decayed(dw[i], w[i], decay)
-        h[i] += g * g
-        dw[i] = g / (np.sqrt(h[i]) + delta) * rate
+        s[i] += g * g
+        dw[i] = g / (np.sqrt(s[i]) + delta) * rate
         w[i] -= dw[i]
 
 
 @task
 def _rmsprop(block, piece):
-    """h = keep · h + (1 − keep) · g²;  w −= rate · g / (√h + delta)."""
-    w, dw, h, _ = _stretch(block, piece)
+    """s ← rms_decay · s + (1 − rms_decay) · g²;  w ← w − rate · g / (√s + delta)."""
+    w, dw, s, _ = _stretch(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
-    keep, new = _number(block, RATE + 1), _rest(block, RATE + 1)
+    rms_decay, rest = _number(block, RATE + 1), _rest(block, RATE + 1)
     for i in range(w.size):
         g = _decayed(dw[i], w[i], decay)
-        h[i] = h[i] * keep + g * g * new
-        dw[i] = g / (np.sqrt(h[i]) + delta) * rate
+        s[i] = s[i] * rms_decay + g * g * rest
+        dw[i] = g / (np.sqrt(s[i]) + delta) * rate
         w[i] -= dw[i]
 
 
 @task
 def _adadelta(block, piece):
-    """h as in RMSProp;  u = g · √((h2 + delta) / (h + delta));  h2 as h, of u;  w −= rate · u."""
-    w, dw, h, h2 = _stretch(block, piece)
+    """s ← the running mean of g²;  u = g · √((t + delta) / (s + delta));  t ← that of u²;  w ← w − rate · u."""
+    w, dw, s, t = _stretch(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
-    keep, new = _number(block, RATE + 1), _rest(block, RATE + 1)
+    momentum, rest = _number(block, RATE + 1), _rest(block, RATE + 1)
     for i in range(w.size):
         g = _decayed(dw[i], w[i], decay)
-        h[i] = h[i] * keep + g * g * new
-        u = g * np.sqrt((h2[i] + delta) / (h[i] + delta))
-        h2[i] = h2[i] * keep + u * u * new
+        s[i] = s[i] * momentum + g * g * rest
+        u = g * np.sqrt((t[i] + delta) / (s[i] + delta))
+        t[i] = t[i] * momentum + u * u * rest
         dw[i] = u * rate
         w[i] -= dw[i]
 
 
 @task
 def _adam(block, piece):
-    """h and h2 = running means of g and of g²;  w −= rate · h / (√h2 + delta)."""
-    w, dw, h, h2 = _stretch(block, piece)
+    """m ← the running mean of g;  v ← that of g²;  w ← w − rate · m / (√v + delta)."""
+    w, dw, m, v = _stretch(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 3)
-    keep, new, keep2, new2 = (_number(block, RATE + 1), _rest(block, RATE + 1), _number(block, RATE + 2),
-                              _rest(block, RATE + 2))
+    beta1, rest1 = _number(block, RATE + 1), _rest(block, RATE + 1)
+    beta2, rest2 = _number(block, RATE + 2), _rest(block, RATE + 2)
     for i in range(w.size):
         g = _decayed(dw[i], w[i], decay)
-        h2[i] = h2[i] * keep2 + g * g * new2
-        h[i] = h[i] * keep + g * new
-        dw[i] = h[i] / (np.sqrt(h2[i]) + delta) * rate
+        v[i] = v[i] * beta2 + g * g * rest2
+        m[i] = m[i] * beta1 + g * rest1
+        dw[i] = m[i] / (np.sqrt(v[i]) + delta) * rate
         w[i] -= dw[i]
 
 

@@ -61,8 +61,8 @@ def _place(builder: Any, address: Any, first: Any) -> Any:
 def load(typing: Any, address: Any, first: Any, limit: Any, other: Any) -> Any:
     """Numbers first, first + 1, … of the `limit` numbers at an address; `other` where there is none."""
     def make(builder: Any, address: Any, first: Any, limit: Any, other: Any) -> Any:
-        return registers.load(builder, _place(builder, address, first), registers.lanes_below(builder, limit, first),
-                              other)
+        existing = registers.elements_below(builder, limit, first)
+        return registers.load(builder, _place(builder, address, first), existing, other)
     return _made_of(make, floats, types.int64, types.int64, types.int64, floats)
 
 
@@ -70,7 +70,8 @@ def load(typing: Any, address: Any, first: Any, limit: Any, other: Any) -> Any:
 def store(typing: Any, address: Any, first: Any, limit: Any, value: Any) -> Any:
     """Write a vector to numbers first, first + 1, … of the `limit` numbers at an address, as far as they exist."""
     def make(builder: Any, address: Any, first: Any, limit: Any, value: Any) -> None:
-        registers.store(builder, value, _place(builder, address, first), registers.lanes_below(builder, limit, first))
+        existing = registers.elements_below(builder, limit, first)
+        registers.store(builder, value, _place(builder, address, first), existing)
     return _made_of(make, types.void, types.int64, types.int64, types.int64, value)
 
 
@@ -100,8 +101,8 @@ def evens(typing: Any, a: Any, b: Any) -> Any:
 
 def _zip(a: int) -> Any:
     """Elements of two vectors in turn, from element `a` on."""
-    lanes = [a + i // 2 + i % 2 * VECTOR for i in range(VECTOR)]
-    return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, lanes), floats, floats, floats)
+    order = [a + i // 2 + i % 2 * VECTOR for i in range(VECTOR)]
+    return _made_of(lambda builder, a, b: registers.chosen(builder, a, b, order), floats, floats, floats)
 
 
 @intrinsic

@@ -28,7 +28,7 @@ from minicaffe.kernels.winograd_matrices import SIDE, TAPS, TILE, line_matrices
 from minicaffe.kernels.workspace import borrow
 
 POINTS = SIDE * SIDE
-PIECE_ROWS = 64         # tiles of an image whose product with the filters of a point is a piece
+PIECE_ROWS = 64         # so many tiles, multiplied with the filters at one point, are a piece
 MOST_VALUES = 1 << 21   # numbers of x̂ or ŷ at a time: more would be no faster, and take more memory
 
 A, B, G = line_matrices()

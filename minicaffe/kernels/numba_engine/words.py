@@ -29,7 +29,7 @@ def address_of(array: np.ndarray) -> int:
     """The address of the first number of an array in C's order."""
     try:
         return ctypes.addressof(_byte_of(array))
-    except (TypeError, ValueError):  # ctypes refuses read-only and empty arrays; the other way takes four times as long
+    except (TypeError, ValueError):  # ctypes refuses read-only and empty arrays. For them a slower function is used
         if not array.flags.c_contiguous:
             raise ValueError("a compiled task takes arrays whose numbers lie one after the other, in C's order"
                              ) from None

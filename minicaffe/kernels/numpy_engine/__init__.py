@@ -1,5 +1,8 @@
-"""Kernels made quick with numpy alone: images as columns for BLAS, work shared out to threads, few passes over memory.
+"""Kernels made quick with numpy alone.
 
-A docstring here says how an implementation is quick, and why; what it computes stands at the definition of the same
-name. A kernel that is quick enough as it is defined is not here: the engine numpy runs its definition.
+Three means make them quick: BLAS multiplies images that are laid out as columns, threads share the work, and numbers
+pass between memory and processor as few times as possible.
+
+A docstring here says how an implementation is quick, and why. What it computes is said by the definition of the same
+name. A kernel that is quick enough as it is defined is not here: then the engine runs the definition.
 """

@@ -35,13 +35,11 @@ CHANNELS = 16                 # of a single image, so many channels at a time be
 SUMMED = 1 << 18              # so many numbers are worth a piece of their own when they are only summed
 SEPARATE = 128                # images with fewer positions than this are interleaved
 
-# Docstrings below say how each kernel is computed; what it computes is in definitions/convolution.py.
-
 
 @definitions.correlate.implementation("numpy")
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, pad: Sizes, dilation: Sizes,
               group: int, out: np.ndarray) -> None:
-    """filters · columns + b, a piece at a time; a single piece is shared out otherwise."""
+    """filters · columns + b, a piece at a time. If there is only one piece, threads share its parts."""
     if worthwhile(x, w, stride, pad, dilation, group, out):
         winograd.correlate(x, w, b, pad, group, out)
         return
@@ -59,7 +57,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
         np.matmul(filters, cut.columns(x[images], rows), out=product)
         if bias is not None:
             product += bias
-        if cut.interleaved:
+        if cut.interleaved:  # else the product was written to `out` itself
             separate(product, out[images])
 
     shards.run(piece, cut.pieces, gemm=True)
@@ -114,7 +112,7 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
             target = cut.borrow_image(dx)
             columns = cut.borrow_columns(dx, rows)
             np.matmul(transposed, outputs, out=cut.column_matrices(columns))
-            if rows.start == 0:
+            if rows.start == 0:  # the first part of the image: the others add to what it has written
                 target.fill(0)
             col2im(columns, *cut.geometry(rows, len(dx)), target)
             if cut.interleaved:
@@ -157,7 +155,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
 
 @definitions.add_channel_sums.implementation("numpy")
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
-    """A partial sum for each few images, then the sum of these."""
+    """By partial sums, each of a few images and the work of one thread, which are then summed."""
     N, K = dy.shape[:2]
     pieces = min(N, max(1, dy.size // SUMMED))
     partial = borrow("channel sums", (pieces, K), dy.dtype)
@@ -182,7 +180,7 @@ def interleave(images: np.ndarray, slot: str) -> np.ndarray:
 
 
 def separate(wide: np.ndarray, images: np.ndarray) -> None:
-    """The other way: write the pixels of the wide image into (G, C, H, W)."""
+    """Write the pixels of a wide image back to the G small images (G, C, H, W): the inverse of `interleave`."""
     G, *sizes = images.shape
     images[...] = wide.reshape(*sizes, G).transpose(3, 0, 1, 2)
 
@@ -205,10 +203,10 @@ class _Cut:
         self.count, self.at_a_time = N, max(1, min(fitting, math.ceil(N / PIECES)))
         self.interleaved = small and self.at_a_time > 1
         pointwise = set(self.kernel) | set(stride) <= {1} and not any(pad)
-        self.in_place = pointwise and not self.interleaved  # a column is a pixel: x holds them already
+        self.in_place = pointwise and not self.interleaved  # a column is one pixel, so x is its own columns
         self.height = self.rows = self.positions[0] if self.positions else 1  # rows of positions
         self.width = P // max(1, self.height)
-        if not fitting and not self.in_place:
+        if not fitting and not self.in_place:  # the columns of one image are too many for the cache
             self.rows = math.ceil(self.height / max(1, P // max(NARROWEST, CACHED // D)))
         self.parts = math.ceil(self.height / max(1, self.rows))
         self.pieces = math.ceil(N / self.at_a_time) * self.parts
@@ -234,7 +232,7 @@ class _Cut:
         stride, pad, dilation = self.stride, self.pad, self.dilation
         if self.interleaved:
             return stride, (pad[0], pad[1] * images), (dilation[0], dilation[1] * images)
-        if rows.start:
+        if rows.start:  # the image begins so many rows above the first window: that is a negative padding
             pad = (pad[0] - rows.start * stride[0], *pad[1:])
         return stride, pad, dilation
 

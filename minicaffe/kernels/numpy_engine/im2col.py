@@ -1,4 +1,4 @@
-"""Columns as one copy of a view. Columns back to images are as quick as they are defined."""
+"""im2col as one copy of a view. Its adjoint, col2im, is quick enough as it is defined."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from minicaffe.kernels.workspace import borrow
 
 @definitions.im2col.implementation("numpy")
 def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.ndarray) -> None:
-    """Copy a view of the images in which a pixel stands once for each window that sees it.
+    """Copy a view of the images in which a pixel appears once for each window that it lies in.
 
-    This is one long operation where the definition makes a short one for each place in the window. Between two
+    This is one long operation, where the definition has a short one for each place in the window. Between two
     operations a thread must wait for its turn at the interpreter's lock.
     """
     _, kernel, positions = by_place(out)
     pixels = _padded(x, tuple((o - 1) * s + (k - 1) * d + 1
                               for k, o, s, d in zip(kernel, positions, stride, dilation, strict=True)), pad)
+    # In memory, a step in the window is `dilation` pixels long, and a step to the next window `stride` pixels.
     n, c, *steps = pixels.strides
     strides = (c, *map(mul, steps, dilation), n, *map(mul, steps, stride))
     out[...] = as_strided(pixels, out.shape, strides, writeable=False)
@@ -31,7 +32,7 @@ def _padded(x: np.ndarray, sizes: Sizes, pad: Sizes) -> np.ndarray:
     """The images with zeros around them: the part (N, C, *sizes) that begins at −pad."""
     one = (1,) * len(sizes)
     _, inside, pixels = window_pixels(one, one, pad, one, sizes, x.shape[2:])[0]  # a window of one pixel sees them all
-    if x[pixels].shape[2:] == sizes:
+    if x[pixels].shape[2:] == sizes:  # windows see no padding, so nothing is copied
         return x[pixels]
     padded = borrow("padded", (*x.shape[:2], *sizes), x.dtype)
     padded.fill(0)

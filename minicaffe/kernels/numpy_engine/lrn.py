@@ -1,6 +1,9 @@
 """Local response normalization, a few images at a time.
 
 So few that all steps find them in a core's cache, where each step of the definition passes over main memory.
+
+Two steps are kernels of their own, `window_sum` and `negative_power`. They are called as kernels, so that the numba
+engine, which leaves some cases of LRN to this file, computes at least these two steps with its compiled functions.
 """
 
 from __future__ import annotations
@@ -16,13 +19,13 @@ from minicaffe.kernels.definitions import lrn as definitions
 @definitions.lrn.implementation("numpy")
 def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, beta: float, s: np.ndarray | None,
         out: np.ndarray) -> None:
-    """Step by step, in memory that a step before has left."""
+    """Step by step: later steps use the memory of earlier ones again."""
     def images(x: np.ndarray, out: np.ndarray, s: np.ndarray | None = None) -> None:
         values = x * x
         s = _window_sums(values, axes, size, np.empty_like(x) if s is None else s)
         s *= alpha
         s += k
-        negative_power(s, beta, values)
+        definitions.negative_power(s, beta, values)
         np.multiply(x, values, out=out)
 
     shards.for_images(images, x, out, *([] if s is None else [s]))
@@ -31,10 +34,10 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
 @definitions.lrn_grad.implementation("numpy")
 def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], size: int, alpha: float, beta: float,
              out: np.ndarray) -> None:
-    """Step by step, in memory that a step before has left."""
+    """Step by step: later steps use the memory of earlier ones again."""
     def images(x: np.ndarray, s: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
         damped = np.empty_like(x)
-        negative_power(s, beta, damped)
+        definitions.negative_power(s, beta, damped)
         damped *= dy
         t = damped * x
         t /= s
@@ -47,9 +50,10 @@ def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], 
 
 
 def _window_sums(values: np.ndarray, axes: Sequence[int], size: int, out: np.ndarray) -> np.ndarray:
+    """Write the sums over windows along all axes to `out`, one axis after the other, and return it."""
     for axis in axes[:-1]:
-        values = window_sum(values, size, axis, np.empty_like(values))
-    return window_sum(values, size, axes[-1], out)
+        values = definitions.window_sum(values, size, axis, np.empty_like(values))
+    return definitions.window_sum(values, size, axes[-1], out)
 
 
 @definitions.window_sum.implementation("numpy")
@@ -69,7 +73,7 @@ def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarr
 
 @definitions.negative_power.implementation("numpy")
 def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
-    """Two roots, 1 / (√s · √√s), for the β = 0.75 of nearly every net: an eighth of the time of a power."""
+    """By two roots where β = 0.75, as in nearly every net: 1 / (√s · √√s) takes an eighth of the time of a power."""
     if beta == 0.75:
         root = np.sqrt(s)
         np.sqrt(root, out=out)

@@ -1,4 +1,4 @@
-"""Functions of one number, step by step in `out`, so that no step needs memory of its own, on several threads."""
+"""Functions of one number, shared by threads. Each step writes into `out`, so that no step needs memory of its own."""
 
 from __future__ import annotations
 

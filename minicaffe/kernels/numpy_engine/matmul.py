@@ -8,9 +8,9 @@ from minicaffe.kernels import shards
 from minicaffe.kernels.definitions import matmul as definitions
 from minicaffe.kernels.workspace import borrow
 
-BLOCKS = 8            # at most
-BLOCK_WORK = 1 << 22  # multiplications that are worth a block of their own
-GRAIN = 16            # blocks begin at multiples of this, as BLAS likes them
+BLOCKS = 8            # at most so many blocks, each the work of one thread
+BLOCK_WORK = 1 << 22  # a block has at least so many multiplications: they take about as long as waking a thread
+GRAIN = 16            # blocks begin at multiples of this, at which BLAS is quickest
 
 
 @definitions.matmul.implementation("numpy")

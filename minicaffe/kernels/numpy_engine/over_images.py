@@ -1,6 +1,6 @@
-"""Kernels whose definition is quick enough as it stands, and only needs more threads.
+"""Kernels whose definition only needs several threads to be quick enough.
 
-They compute each image by itself, so that several threads can run the definition, each on some of the images.
+Each image is computed by itself, so that the threads can run the definition at the same time, each on some images.
 """
 
 from __future__ import annotations

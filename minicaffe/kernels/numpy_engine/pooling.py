@@ -1,4 +1,4 @@
-"""Max pooling, by operations on whole arrays of windows, on several threads."""
+"""Max pooling by operations on whole arrays of windows, on several threads. Other poolings are as they are defined."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from minicaffe.kernels.definitions.pooling import LOWEST, Pair, pixels
 @definitions.max_pool.implementation("numpy", over_images=True)
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray,
              index: np.ndarray | None) -> None:
-    """Take the larger number without a branch: np.where is slow, for no processor can foresee its choices.
+    """Find the largest pixel without np.where, which branches for each number in a way that no processor can guess.
 
-    Which pixel a window chose is counted from the window's corner, 1 for the corner itself and 0 for none. Counted so,
-    the numbers of the places ascend and mostly fit in one byte. So the last place that was larger than all before it
-    is the maximum of product of "larger" and number. (LeNet's pool1 took 1.9 ms with np.where, and takes 0.65.)
+    The places of a window are numbered by their distance in memory from its corner: 1 for the corner itself, 0 for no
+    pixel. These numbers ascend, and mostly fit in one byte. The maximum lies at the last place whose pixel is larger
+    than all before it. So its number is the maximum of larger · number over all places, where `larger` is 0 or 1.
+    (LeNet's pool1 took 1.9 ms with np.where, and takes 0.65.)
     """
     y.fill(LOWEST)
     if index is None:
@@ -25,13 +26,13 @@ def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
     width, (oh, ow) = x.shape[3], y.shape[2:]
     chosen = np.zeros(y.shape, np.min_scalar_type((kernel[0] - 1) * width + kernel[1]))
     for (i, j), (o, q) in zip(np.ndindex(*kernel), pixels(x, kernel, stride, pad, y), strict=True):
-        seen = np.ascontiguousarray(x[q])  # three passes over neighbours are quicker than over every other one
+        seen = np.ascontiguousarray(x[q])  # copied, for numbers side by side are read more quickly
         larger = (seen > y[o]) * chosen.dtype.type(i * width + j + 1)
         np.maximum(chosen[o], larger, out=chosen[o])
         np.fmax(y[o], seen, out=y[o])
     corners = np.add.outer((np.arange(oh) * stride[0] - pad[0]) * width, np.arange(ow) * stride[1] - pad[1])
     np.add(chosen, (corners - 1).astype(index.dtype), out=index, casting="unsafe")
-    index[chosen == 0] = -1
+    index[chosen == 0] = -1  # no pixel of the window was above LOWEST
 
 
 @definitions.max_pool_grad.implementation("numpy", over_images=True)

@@ -1,4 +1,4 @@
-"""One time step of an LSTM. Its gradient is as quick as it is defined."""
+"""One time step of an LSTM. Its gradient is quick enough as it is defined."""
 
 from __future__ import annotations
 

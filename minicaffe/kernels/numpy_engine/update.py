@@ -1,7 +1,7 @@
 """Solver updates in stretches of a parameter that fit in a core's cache, shared out to the threads.
 
 A formula of ten numpy operations then reads and writes main memory once. Each operation writes into memory that is
-there already: new memory for every result made the updates slower by a fifth to four fifths.
+there already where it can: new memory for every result made the updates slower by a fifth to four fifths.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: 
               *history: np.ndarray) -> None:
     """The whole step of one stretch, then that of the next."""
     def stretch(w: np.ndarray, dw: np.ndarray, *history: np.ndarray) -> None:
-        if decay:
+        if decay:  # without decay a weight may be infinite, and 0 · ∞ is not a number
             dw += decay * w
         update(dw, *history, *numbers)
         w -= dw
@@ -29,7 +29,7 @@ def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: 
 
 @definitions.sgd_update.implementation("numpy")
 def sgd_update(dw: np.ndarray, v: np.ndarray, rate: float, momentum: float) -> None:
-    """The sum is made in v, and copied."""
+    """In v and dw themselves: no step needs memory of its own."""
     v *= momentum
     dw *= rate
     v += dw
@@ -38,7 +38,7 @@ def sgd_update(dw: np.ndarray, v: np.ndarray, rate: float, momentum: float) -> N
 
 @definitions.nesterov_update.implementation("numpy")
 def nesterov_update(dw: np.ndarray, v: np.ndarray, rate: float, momentum: float) -> None:
-    """One array more is needed, for the step back."""
+    """With memory for one array, momentum · v of before."""
     back = momentum * v
     dw *= rate
     np.add(back, dw, out=v)
@@ -48,14 +48,14 @@ def nesterov_update(dw: np.ndarray, v: np.ndarray, rate: float, momentum: float)
 
 @definitions.adagrad_update.implementation("numpy")
 def adagrad_update(dw: np.ndarray, s: np.ndarray, rate: float, delta: float) -> None:
-    """One array more at a time: the squares, then the roots."""
+    """With memory for one array at a time: the squares, then the roots."""
     s += dw * dw
     _divide_by_root(dw, s, rate, delta, out=dw)
 
 
 @definitions.rmsprop_update.implementation("numpy")
 def rmsprop_update(dw: np.ndarray, s: np.ndarray, rate: float, rms_decay: float, delta: float) -> None:
-    """As AdaGrad, but for the mean."""
+    """With memory for one array at a time: the squares, then the roots."""
     _average(s, dw * dw, rms_decay)
     _divide_by_root(dw, s, rate, delta, out=dw)
 
@@ -63,7 +63,7 @@ def rmsprop_update(dw: np.ndarray, s: np.ndarray, rate: float, rms_decay: float,
 @definitions.adadelta_update.implementation("numpy")
 def adadelta_update(dw: np.ndarray, s: np.ndarray, t: np.ndarray, rate: float, momentum: float,
                     delta: float) -> None:
-    """The step u is made in dw."""
+    """With memory for two arrays; u is computed in dw."""
     _average(s, dw * dw, momentum)
     ratio = t + delta
     ratio /= s + delta
@@ -75,8 +75,8 @@ def adadelta_update(dw: np.ndarray, s: np.ndarray, t: np.ndarray, rate: float, m
 @definitions.adam_update.implementation("numpy")
 def adam_update(dw: np.ndarray, m: np.ndarray, v: np.ndarray, rate: float, beta1: float, beta2: float,
                 delta: float) -> None:
-    """The mean of squares first, for that of gradients overwrites dw."""
-    _average(v, dw * dw, beta2)
+    """With memory for one array at a time."""
+    _average(v, dw * dw, beta2)  # before m, for the next line overwrites dw
     _average(m, dw, beta1)
     _divide_by_root(m, v, rate, delta, out=dw)
 

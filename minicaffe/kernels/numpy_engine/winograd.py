@@ -1,8 +1,11 @@
-"""Correlation with 3×3 filters by Winograd's way (winograd_matrices.py), in products that BLAS and threads share.
+"""Correlation with 3×3 filters by Winograd's minimal filtering (winograd_matrices.py), as products of large matrices.
 
-Each step is one product of large matrices: those of all tiles of some images with the Kronecker square of a line's
-matrix, and at each of the 36 points that of all filters with all tiles. The gradients are the adjoints of the same
-steps: dŷ = Aᵀ dy A, dx̂ = ŵᵀ dŷ, dŵ = dŷ x̂ᵀ, dx = Bᵀ dx̂ B, dw = Gᵀ dŵ G.
+BLAS computes the products, and threads share them. B x Bᵀ for all tiles of some images is one product: of the Kronecker
+square of B, a matrix (36, 36), with the tiles as columns. At each of the 36 points, all filters times all tiles is one
+product, too. The gradients are the adjoints of the same steps:
+
+    dŷ = Aᵀ dy A,  dx̂ = ŵᵀ dŷ,  dŵ = dŷ x̂ᵀ,  dx = Bᵀ dx̂ B,  dw = Gᵀ dŵ G
+
 (CaffeNet's conv3 to conv5 took 305 ms by columns, and take 234 so.)
 """
 
@@ -18,10 +21,10 @@ from minicaffe.kernels.definitions.im2col import Sizes, col2im, im2col
 from minicaffe.kernels.winograd_matrices import SIDE, TAPS, TILE, line_matrices
 from minicaffe.kernels.workspace import borrow
 
-MOST_VALUES = 1 << 22      # numbers of x̂ or ŷ at a time, 16 MB: 64 MB of them are no faster
+MOST_VALUES = 1 << 22      # at most so many numbers of x̂ or ŷ at a time, which are 16 MB: 64 MB are no faster
 TILES_A_PIECE = 64         # of several images, so many tiles are one piece of work for a thread
-CHANNELS_A_PIECE = 16      # of a single image, so many channels
-FILTERS_A_PIECE = 1 << 13  # of the filters, so many
+CHANNELS_A_PIECE = 16      # of a single image, so many channels are one piece
+FILTERS_A_PIECE = 1 << 13  # of the filters w[k, c], so many are one piece
 
 
 @functools.lru_cache(maxsize=4)
@@ -65,6 +68,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, pad: Sizes, group: int,
         slopes = _grouped(_to_values(A.T, dy[images], (0, 0), TILE, tiles, "y values"), group)
         first = images.start == 0
 
+        # the defaults bind this round's arrays, since a function looks up other variables of a loop when it runs
         def point(f: int, pixels=pixels, slopes=slopes, first=first) -> None:  # type: ignore[no-untyped-def]
             target = filters[f] if first else borrow("w product", filters[f].shape, out.dtype)
             np.matmul(slopes[f], pixels[f].swapaxes(1, 2), out=target)
