@@ -1,5 +1,6 @@
 """`--import` and installed packages: a user's own layer types and fillers in every command."""
 
+import json
 import subprocess
 import sys
 
@@ -23,7 +24,8 @@ SOLVER = 'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1 snapsh
 COMMAND_LINES = {
     "train": ["--solver", "solver.prototxt"], "time": ["--model", "net.prototxt", "--iterations", "1"],
     "test": ["--model", "net.prototxt", "--weights", "w.npz", "--iterations", "1"], "summary": ["net.prototxt"],
-    "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "warm": ["net.prototxt"], "layers": ["half"]}
+    "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "warm": ["net.prototxt"], "layers": ["half"],
+    "explain": ["half"]}
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +62,7 @@ def test_each_command_knows_the_types(folder, capsys, command, module):
         main(["summary", "net.prototxt", "--import", "own"])
         caffe.Net("net.prototxt").save("w.npz")
     assert main([command, *COMMAND_LINES[command]]) == 1
-    assert "type 'Half'" in capsys.readouterr().err or command == "layers"
+    assert "type 'Half'" in capsys.readouterr().err or command in ("layers", "explain")
 
     assert main([command, *COMMAND_LINES[command], "--import", module]) == 0
 
@@ -70,7 +72,7 @@ def test_every_command_with_no_python_has_import():
     flags = {name: {flag for action in parser_of(name)[1]._actions for flag in action.option_strings}
              for name in COMMANDS}
 
-    assert {name for name in flags if "--no-python" in flags[name]} == {*COMMAND_LINES, "replay", "explain"}
+    assert {name for name in flags if "--no-python" in flags[name]} == {*COMMAND_LINES, "replay", "schema"}
     assert all(("--import" in found) == ("--no-python" in found) for found in flags.values())
 
 
@@ -239,6 +241,64 @@ def test_layers_lists_where_types_come_from(folder, installed, capsys, monkeypat
     assert main(["layers", "half"]) == 0
     assert capsys.readouterr().out.startswith("Half, a layer from the package half-layers 0.3, module half_layers "
                                               "(installed/half_layers.py)\n\nHalf of each number.\n\nForward")
+
+
+def test_schema_holds_the_types(folder, installed, capsys):
+    """A schema offers the types and fillers of --import and of installed packages; with --no-python it holds ours."""
+    (folder / "own.py").write_text(half("Third", "third"))
+
+    def offered(*flags):
+        assert main(["schema", *flags]) == 0
+        found = json.loads(capsys.readouterr().out)["definitions"]
+        return {word for message in ("LayerParameter", "FillerParameter")
+                for word in found[message]["properties"]["type"]["anyOf"][0]["enum"]}
+
+    ours = offered("--no-python")
+
+    assert {"Third", "third", "Half", "middle"} == offered("--import", "own") - ours
+    assert {"ReLU", "xavier"} < ours
+
+
+def test_explain_shows_the_own_code(folder, capsys):
+    """The page of a type from outside has its datasheet and its code, with the place of its file."""
+    assert main(["explain", "half", "--import", "own"]) == 0
+    page = capsys.readouterr().out
+
+    assert page.startswith("Half: own.py\n\nHalf of each number.")
+    assert "top[0].data[...] = bottom[0].data / 2" in page
+
+
+ODD = """
+import numpy as np
+from minicaffe import register
+from minicaffe.layer import Elementwise, Layer
+
+
+@register("Odd")
+class OddLayer(Elementwise):
+    value = staticmethod(np.tan)
+    slope = lambda self, x: 1 + np.tan(x) ** 2
+
+
+exec('''
+@register("Made")
+class MadeLayer(Layer):
+    def forward(self, bottom, top):
+        top[0].data[...] = 1
+''')
+"""
+
+
+def test_explain_a_type_with_no_code_to_show(folder, capsys):
+    """Compiled functions are left out, lambdas are shown, and a class made by exec has no code to show."""
+    (folder / "odd.py").write_text(ODD)
+    assert main(["explain", "odd", "--import", "odd"]) == 0
+    page = capsys.readouterr().out
+
+    assert "OddLayer.slope in odd.py:\n  slope = lambda self, x: 1 + np.tan(x) ** 2\n" in page
+    assert "OddLayer.value" not in page
+    assert main(["explain", "made", "--import", "odd"]) == 0
+    assert capsys.readouterr().out == "Made: odd.py\n"
 
 
 def test_a_type_without_docstring(folder, capsys, monkeypatch):
