@@ -1,4 +1,4 @@
-"""How a training shows itself: Caffe's log lines, or on a terminal a bar. The only module that imports rich."""
+"""The progress of a training: Caffe's log lines, or a bar on a terminal. This is the only module that imports rich."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def reporting() -> Iterator[Lines | Bar]:
 
 
 class Lines:
-    """Plain log lines need nothing more."""
+    """Progress in plain log lines, which the solver writes by itself."""
 
     @contextmanager
     def following(self, solver: Any) -> Iterator[None]:
@@ -45,7 +45,7 @@ class Lines:
 
 
 class Bar:
-    """Iterations, loss, learning rate, images per second and time left in one line that renews itself."""
+    """Progress in one line that is written again and again: iterations, loss, learning rate, images/s, time left."""
 
     def __init__(self, console: Any = None) -> None:
         columns = [rich.progress.TextColumn("{task.completed}/{task.total}"), rich.progress.BarColumn(bar_width=None),
@@ -76,7 +76,7 @@ class Bar:
 
 
 class _Above(logging.Handler):
-    """Prints tests, snapshots and warnings above the bar; all else the bar shows, or nobody reads live."""
+    """Prints tests, snapshots and warnings above the bar. The other lines, such as losses, are left out."""
 
     def __init__(self, console: Any) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _Above(logging.Handler):
 
 
 def images_per_update(solver: Any) -> int:
-    """The batch of the first layer that reads data, times iter_size."""
+    """Return the batch size of the first layer that reads data, times iter_size."""
     for bottoms, tops in zip(solver.net.bottoms, solver.net.tops, strict=True):
         if not bottoms and tops and tops[0].num_axes:
             return tops[0].shape[0] * solver.param.iter_size

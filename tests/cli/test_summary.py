@@ -66,7 +66,8 @@ def test_data_without_its_source(tmp_path, capsys, transform, flags, shape):
     """this test shows that --size, or the crop, says what a data layer would give."""
     printed = summary(tmp_path, capsys, LMDB % transform, *flags)
     assert shape == row(printed, "d")[2]
-    assert f"Layer 'd' stands for a Data layer that gives {shape.split(',')[0]}; its source was not read." in printed
+    said = f"Layer 'd' is counted as a Data layer that puts out {shape.split(',')[0]}; its source was not read."
+    assert said in printed
 
 
 def test_images_are_resized(tmp_path, capsys):
@@ -88,11 +89,11 @@ def test_data_with_its_source(tmp_path, capsys):
 
 @pytest.mark.parametrize(("text", "flags", "words"), [
     (LMDB % "", [], "net.prototxt:1: layer 'd' (Data): its source no_lmdb is not there, so the size of its images is "
-                    "not known\n  hint: say it: --size HxW"),
+                    "not known\n  hint: give it: --size HxW"),
     (LMDB % "", ["--size", "28"], "--size must be HxW or CxHxW, such as 227x227 or 1x28x28, got '28'"),
     (INPUT, ["--batch", "-1"], "--batch must be positive, got -1"),
     (data_layer("Data", 'data_param { source: "no" }'), ["--size", "4x4"],
-     "layer 'd' (Data) has no batch_size\n  hint: say it: --batch N"),
+     "layer 'd' (Data) has no batch_size\n  hint: give it: --batch N"),
     (INPUT.replace('"ReLU"', '"RELU"'), [], "net.prototxt:4: layer 'relu' has the unknown type 'RELU'")])
 def test_errors(tmp_path, capsys, text, flags, words):
     """this test shows that what is missing or misspelt is said, with the cure."""

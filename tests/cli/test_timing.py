@@ -99,7 +99,7 @@ def test_a_played_pass(tmp_path, capsys):
     printed = time(capsys, "--phase", "TEST", "--json", "t.json")
     played = json.loads((tmp_path / "t.json").read_text())["played_ms"]
 
-    assert f"played from its recording: {played:.3f} ms" in printed.out
+    assert f"replayed from a recording: {played:.3f} ms" in printed.out
     assert 0 < played
 
 

@@ -91,15 +91,15 @@ def test_the_numbers_are_those_of_the_own_types(folder):
     ("package.onw", "--import package.onw: there is no module 'package.onw'\n  hint: looked for it in the package "
                     "package; did you mean 'own'?"),
     ("own.half", "--import own.half: there is no module 'own.half'\n  hint: looked for it in own, which is a module "
-                 "and no package"),
+                 "and not a package"),
     ("onw.py", "--import onw.py: there is no such file\n  hint: looked for it in DIR; did you mean 'own.py'"),
     ("nowhere/own.py", "--import nowhere/own.py: there is no such file\n  hint: there is no folder 'nowhere'"),
     ("package/", "--import package: this is a folder, not a file\n  hint: give the path of a .py file, or the name "
                  "of a package"),
-    ("net/net.prototxt", "--import net/net.prototxt: this is no Python file\n  hint: its name must end in .py"),
-    ("own,other", "--import own,other: this is no module's name\n  hint: give the flag once for each module: "
+    ("net/net.prototxt", "--import net/net.prototxt: this is not a Python file\n  hint: its name must end in .py"),
+    ("own,other", "--import own,other: this is not a module's name\n  hint: give the flag once for each module: "
                   "--import own --import other"),
-    ("my-own", "--import my-own: this is no module's name\n  hint: for the file of this name, write --import "
+    ("my-own", "--import my-own: this is not a module's name\n  hint: for the file of this name, write --import "
                "my-own.py"),
     ("random.py", "--import random.py: 'random' is the name of a module of Python's own, which it would hide\n  hint: "
                   "give the file another name"),

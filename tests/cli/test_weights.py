@@ -170,7 +170,7 @@ def test_a_binary_state_names_binary_weights(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("source", "target", "words"), [
-    ("a.npz", "b.prototxt", "a.npz is weights, which cannot be written as b.prototxt\n  hint: a name for it ends in "),
+    ("a.npz", "b.prototxt", "a.npz is weights, which cannot be written as b.prototxt\n  hint: give a name that ends"),
     ("s.prototxt", "new.npz", "s.prototxt is a definition, which cannot"),
     ("a.solverstate", "new.npz", "a.solverstate is a solver state, which cannot"),
     ("a.npz", "b.solverstate", "this is an .npz of arrays, not a solver state"),
