@@ -196,7 +196,7 @@ def test_an_error_in_the_own_layer(folder, capsys, text, says):
 
 
 def test_an_error_in_the_own_filler(folder, capsys):
-    """The layer that is filled is one of ours, the code is not."""
+    """The error is in the user's filler, though the layer that it fills is one of ours."""
     (folder / "own.py").write_text(half().replace("(p.min + p.max) / 2", "p.mini"))
 
     found = error_of(capsys, "time", "--model", "net.prototxt", "--import", "own")
@@ -206,7 +206,7 @@ def test_an_error_in_the_own_filler(folder, capsys):
 
 
 def test_a_method_that_is_not_written(folder, capsys):
-    """No line of the user's is to blame, but one that is missing."""
+    """No line of the user's is to blame: a method is missing."""
     (folder / "own.py").write_text(half().replace("def forward", "def froward"))
 
     assert error_of(capsys, "time", "--model", "net.prototxt", "--iterations", "1", "--import", "own") == \
@@ -400,7 +400,7 @@ def test_what_a_program_has_imported_may_be_used(folder):
 
 
 def test_run_yaml_names_the_modules(folder, installed):
-    """The record of a training says what it imported, also when it is gone on with."""
+    """run.yaml says what the training imported, also after it was resumed."""
     (folder / "own.py").write_text(half("Third", "third"))
     assert main(["train", "--solver", "solver.prototxt", "--import", "own"]) == 0
     assert main(["train", "--solver", "solver.prototxt", "--import", "own", "--resume", "auto",
@@ -414,7 +414,7 @@ def test_run_yaml_names_the_modules(folder, installed):
 
 
 def test_a_failure_is_replayed_with_the_same_module(folder, capsys):
-    """The net in a failure's file needs the types of the training."""
+    """The net in a failure file needs the layer types of the training."""
     (folder / "own.py").write_text(half().replace("bottom[0].data / 2", "bottom[0].data / 0"))
     with forgotten():
         assert main(["train", "--solver", "solver.prototxt", "--import", "own"]) == 1

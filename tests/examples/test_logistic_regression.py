@@ -20,7 +20,7 @@ def example(monkeypatch):
 
 
 def test_the_solver_reaches_the_optimum(example):
-    """this test shows that SGD on the net finds the coefficients and the loss that Newton's method finds."""
+    """SGD on the net finds the coefficients and the loss that Newton's method finds."""
     cm, t = example["read_table"]()
     features = (cm - cm.mean(axis=0)) / cm.std(axis=0)
     best, best_loss = example["newton"](features, t)
@@ -31,7 +31,7 @@ def test_the_solver_reaches_the_optimum(example):
 
 
 def test_the_table_is_fishers(example):
-    """this test shows that the optimum on iris.csv is the one published for it (R's glm, to five digits)."""
+    """The optimum on iris.csv is the one published for it (R's glm, to five digits)."""
     cm, t = example["read_table"]()
     mean, std = cm.mean(axis=0), cm.std(axis=0)
     best, loss = example["newton"]((cm - mean) / std, t)
@@ -43,7 +43,7 @@ def test_the_table_is_fishers(example):
 
 
 def test_what_the_readme_shows(example, capsys):
-    """this test shows that the README prints what the example prints, up to the digits that float32 decides."""
+    """The README prints what the example prints, up to the digits that float32 decides."""
     example["main"]()
     printed = [line.split()[:1] for line in capsys.readouterr().out.splitlines()]
     readme = (FOLDER / "README.md").read_text()
