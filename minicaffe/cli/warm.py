@@ -126,5 +126,5 @@ def _negative_power() -> Calls:
     yield _ones(2, 5), 0.75, _ones(2, 5)
 
 
-CALLS: dict[str, Callable[[], Calls]] = {  # a kernel that is not a compiled task -> arguments whose calls compile all of it
+CALLS: dict[str, Callable[[], Calls]] = {  # a kernel that is not a compiled task -> calls that compile all of it
     "col2im": _col2im, "im2col": _im2col, "negative_power": _negative_power, "window_sum": _window_sum}

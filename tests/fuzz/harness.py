@@ -211,7 +211,7 @@ def fuzz(kind: Kind, cases: range, seed: int, folder: Path) -> Counter[str]:
 
 
 def max_resident() -> int:
-    """Return the most bytes that this process has had in memory, also in C libraries; 0 if the system does not count."""
+    """Return the most bytes that this process has used, C libraries included; 0 if the system does not count."""
     try:
         import resource
     except ImportError:
