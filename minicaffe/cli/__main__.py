@@ -214,6 +214,7 @@ def _drop_output() -> None:
 
 def _double_dashes(args: Sequence[str]) -> list[str]:
     """Return the arguments with two dashes before long flags, as argparse wants them: Caffe takes `-solver F` too."""
+    # A single letter, as in -o, keeps its one dash, and so does a negative number.
     return [re.sub(r"^-(?=[a-zA-Z_]\w)", "--", arg) for arg in args]
 
 

@@ -101,7 +101,7 @@ def train(log: Path) -> float:
         with report.following(solver):
             solver.solve()
     accuracy = run_log.read(log).test["accuracy"][-1][1]
-    if picture.available():
+    if picture.available():  # matplotlib is optional: without it the demo has no picture
         title = f"LeNet on Fashion-MNIST: {solver.iter} updates, {100 * accuracy:.1f} % of the test images right"
         picture.draw(Path("demo.png"), log, classify(solver.test_nets[0]), title)
     return accuracy

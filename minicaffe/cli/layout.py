@@ -21,6 +21,7 @@ GLUE = "\N{NO-BREAK SPACE}"  # textwrap breaks a line only at ASCII spaces, so n
 
 def terminal_width(piped: int = 0) -> int:
     """Return the number of columns: what COLUMNS says, else the terminal's, else `piped`. 0 is no limit."""
+    # Python's own function reads COLUMNS too, but calls a pipe a terminal of 80 columns.
     given = os.environ.get("COLUMNS", "")
     if not (given.isdecimal() and int(given)) and not sys.stdout.isatty():
         return piped
@@ -138,7 +139,8 @@ def code(text: str, width: int) -> list[str]:
             found += [f"  {line}".rstrip()]
             continue
         found += wrap(comment, width, f"{indent}# ", f"{indent}# ") if mark else []
-        found += wrap(words, width, indent, indent + "    ")
+        # A comment that has the line to itself goes on behind a # as well: without one it would read as code.
+        found += wrap(words, width, indent, indent + ("# " if words.startswith("# ") else "    "))
     return found
 
 

@@ -52,6 +52,7 @@ class Bar:
                    rich.progress.TextColumn("loss {task.fields[loss]}  lr {task.fields[rate]}  "
                                             "{task.fields[speed]} images/s"), rich.progress.TimeRemainingColumn()]
         self.console = console or rich.console.Console(stderr=True)
+        # This clock stands still while kernels are compiled, so the speed is that of the training alone.
         self.progress = rich.progress.Progress(*columns, console=self.console, get_time=kernels.clock)
         self.handler = _Above(self.console)
 

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     net, remarks = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size,
                         args.permissive, not args.no_python)
-    costs = cost(net)
+    costs = cost(net)  # before the plan lets blobs share memory; the second cost is the one with that
     memory_plan.apply(net)
     say("\n".join([table(net, costs, cost(net), weights=args.weights),
                    *(line for remark in remarks for line in wrap(remark, terminal_width()))]))
@@ -117,9 +117,10 @@ def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> st
     """
     for shape in _shapes(layer):
         if batch and shape.dim:
+            # What a recurrent layer reads is (T, N, ...): its first axis is time, and the batch is the second.
             axis = 1 if sequences and list(shape.dim[:2]) == sequences else 0
             shape.dim[axis] = batch
-        if len(shape.dim) == 4:
+        if len(shape.dim) == 4:  # images; an empty size leaves them as they are
             shape.dim[4 - len(size):] = size
     for data in _params(layer):
         if batch and hasattr(data, "batch_size"):
@@ -132,7 +133,7 @@ def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> st
 def _become_input(layer: Any, data: Any, size: list[int]) -> str:
     """Make a data layer an Input that puts out images (N, C, H, W), and a number per sample in each further top."""
     transform = layer.transform_param
-    if not size:
+    if not size:  # the size that the images are cropped to, else the one that they are scaled to
         height, width = getattr(data, "new_height", 0), getattr(data, "new_width", 0)
         crop = transform.crop_size
         size = [crop, crop] if crop else [height, width] if height and width else []

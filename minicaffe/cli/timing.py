@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         check_iterations(args.iterations)
         net = Net(args.model, Phase.Value(args.phase), level=args.level, stages=stages(args),
                   permissive=args.permissive, allow_python=not args.no_python)
+        # Caffe: a first pass that is not timed, because layers take their memory in it
         log(At.TIME_FORWARD, "Performing Forward")
         log(At.TIME_INITIAL_LOSS, f"Initial loss: {number(net.forward())}")
         log(At.TIME_BACKWARD, "Performing Backward")
@@ -119,6 +120,6 @@ def _pass(net: Net, recorder: Recorder, forward: list[float], backward: list[flo
     for i in range(len(net.layers)):
         forward[i] += recorder.time(i, "forward", net.run)
     for i in reversed(range(len(net.layers))):
-        if net.plan.layers[i]:
+        if net.plan.layers[i]:  # other layers have no backward: no gradient passes through them
             backward[i] += recorder.time(i, "backward", net.backward)
     return clock() - start

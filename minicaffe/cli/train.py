@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if args.strict and not args.weights:
         raise SolverError("--strict is about the files of --weights, but none is given")
     silence = lint.silenced(name for names in args.silence for name in names.split(",") if name)
+    # The lock comes first so that it is released last: no other training begins before the run folder is complete.
     with ExitStack() as locked, progress.reporting() as report, \
             recorder.recording(not args.no_record, args.tensorboard or "") as record:
         param = _param(args)

@@ -87,7 +87,7 @@ def _import_file(path: Path) -> str:
     if name in sys.stdlib_module_names:
         raise MinicaffeError(f"--import {path}: {name!r} is the name of a module of Python's own, which it would hide",
                              hint="give the file another name")
-    if name in sys.modules:
+    if name in sys.modules:  # imported before, perhaps by its name; or another module, which must not be replaced
         file = getattr(sys.modules[name], "__file__", None)
         if file and os.path.exists(file) and os.path.samefile(file, path):
             return name

@@ -92,6 +92,10 @@ def _range(blob: np.ndarray) -> list[str]:
 
 
 def _by_key(layers: Iterable[LayerWeights]) -> dict[Key, np.ndarray]:
+    """Return each blob under a key by which it is found in another file.
+
+    Layers may have one name. Those without blobs are not counted, because some formats do not store them.
+    """
     seen: Counter[str] = Counter()
     blobs = {}
     for layer in layers:
@@ -114,6 +118,6 @@ def _distance(a: np.ndarray | None, b: np.ndarray | None) -> tuple[str, float]:
     b = b.reshape(a.shape)
     if np.array_equal(a, b, equal_nan=True):
         return "identical", 0.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ is NaN, which is shown as an infinite difference
         delta = np.abs(np.subtract(a, b, dtype=np.float64))
     return "differ", float(np.inf if np.isnan(delta).any() else delta.max())
