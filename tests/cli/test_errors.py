@@ -411,7 +411,7 @@ def test_a_file_of_another_kind(folder, fail, capsys, flag, file, message):
     ("net.prototxt", "nett.prototxt", "solver.prototxt: no such file: nett.prototxt\n"
      "  hint: did you mean 'net.prototxt' or"),
     ('net: "net.prototxt"', "", "solver.prototxt: a solver names its train net in exactly one of"),
-    ("max_iter: 2", "", "solver.prototxt: max_iter is missing: it says how many updates to make"),
+    ("max_iter: 2", "", "solver.prototxt: max_iter is missing, the number of updates to make"),
     ("max_iter: 2", "max_iter: -2", "solver.prototxt:4: max_iter must be at least 0, got -2"),
     ('lr_policy: "fixed"', "", "solver.prototxt: lr_policy is missing; known are fixed, step"),
     ('"fixed"', '"fixt"', "solver.prototxt:3: lr_policy is 'fixt'; known are fixed, step"),

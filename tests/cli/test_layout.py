@@ -75,7 +75,7 @@ def test_code():
     """Long lines are broken at spaces, and what was a comment is one on every line."""
     text = "def f(x):\n    # a comment that is too long\n    return x  # and another one\n    # short"
 
-    assert layout.code(text, 24) == [
+    assert layout.code(text, 25) == [
         "  def f(x):", "      # a comment that is", "      # too long", "      # and another one", "      return x",
         "      # short"]
 

@@ -269,4 +269,4 @@ def test_what_has_no_room_in_a_picture_is_counted(folder, capsys):
     (folder / "log.jsonl").write_text(json.dumps({"event": "test", "iteration": 0, "net": 0, "outputs": outputs}))
 
     assert 0 == main(["plot", "log.jsonl"])
-    assert "curves in curves.png; it has no room for 8 more of them\n" in capsys.readouterr().out
+    assert "curves in curves.png; there is no room in it for 8 more of them\n" in capsys.readouterr().out
