@@ -77,12 +77,7 @@ def _import_named(name: str) -> str:
 def _import_file(path: Path) -> str:
     """Import a module from its file, under the file's name without .py, and return that name."""
     if not path.is_file():
-        if path.is_dir():
-            raise MinicaffeError(f"--import {path}: this is a folder, not a file",
-                                 hint="give the path of a .py file, or the name of a package")
-        looked = [f"looked for it in {path.parent.resolve()}"] if path.parent.is_dir() else []
-        raise MinicaffeError(f"--import {path}: there is no such file",
-                             hint="; ".join([*looked, *filter(None, [missing_hint(path)])]))
+        raise _no_file(path)
     name = path.stem
     if name in sys.stdlib_module_names:
         raise MinicaffeError(f"--import {path}: {name!r} is the name of a module of Python's own, which it would hide",
@@ -112,7 +107,18 @@ def _import_file(path: Path) -> str:
     return name
 
 
+def _no_file(path: Path) -> MinicaffeError:
+    """Return the error for a path that is not a file."""
+    if path.is_dir():
+        return MinicaffeError(f"--import {path}: this is a folder, not a file",
+                              hint="give the path of a .py file, or the name of a package")
+    looked = [f"looked for it in {path.parent.resolve()}"] if path.parent.is_dir() else []
+    return MinicaffeError(f"--import {path}: there is no such file",
+                          hint="; ".join([*looked, *filter(None, [missing_hint(path)])]))
+
+
 def _not_a_name(name: str) -> str:
+    """Return the hint for a text that is not the name of a module: what the user may have meant by it."""
     if "," in name:
         return "give the flag once for each module: " + " ".join(f"--import {part}" for part in name.split(",") if part)
     if Path(f"{name}.py").is_file():
