@@ -1,7 +1,8 @@
-"""List the engines: what each is, what it needs, and whether this machine has it. Then list the kernels.
+"""List the engines: what each is, which library it needs, and whether it can be used. Then list the kernels.
 
-An engine is a set of implementations of the kernels, the operations on arrays that layers and solvers call. Behind each
-kernel stand the engines that implement it. On an engine that does not, it runs on the one before it in the first list.
+The kernels are the operations on arrays that layers and solvers call. An engine is a set of implementations of them.
+The second list names, for each kernel, the engines that implement it. On any other engine the kernel runs the
+implementation of the next slower one.
 
 The fastest engine is used, unless MINICAFFE_ENGINE names another:
 

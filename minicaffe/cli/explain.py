@@ -1,7 +1,7 @@
 """Explain a layer type: its datasheet, the maths as code, an example with numbers, and where the formulas are derived.
 
-  minicaffe explain lrn          capital letters do not matter
-  minicaffe explain softsign --import softsign          a type of your own
+  minicaffe explain lrn                             LRN may be written lrn
+  minicaffe explain softsign --import softsign      a type of your own
 
 minicaffe layers NAME prints the fields of a type, and a sample net. minicaffe layers lists all types.
 """

@@ -1,7 +1,7 @@
 """List the layer types, or print the datasheet of one: what it computes, its fields, and a sample net that runs.
 
   minicaffe layers                        list all types by family
-  minicaffe layers lrn                    print one type; capital letters do not matter
+  minicaffe layers lrn                    print one type; LRN may be written lrn
   minicaffe layers --import softsign      also list the types and fillers of a module of your own
 
 Types and fillers from installed packages are listed too, with the package that each comes from. minicaffe explain TYPE

@@ -1,13 +1,16 @@
-"""Write a JSON Schema: editors complete and check a net or a solver in YAML with it, while it is written.
+"""Write a JSON Schema, with which an editor completes and checks a net or a solver in YAML while you write it.
 
   minicaffe schema -o net.schema.json              for nets
   minicaffe schema solver -o solver.schema.json    for solvers
   minicaffe schema --import softsign               with the types and fillers of a module of your own
 
-Begin a .yaml file with the line `# yaml-language-server: $schema=net.schema.json`. The YAML extension of VS Code, and
-other editors with the same language server, then find the schema. It holds the fields with their comments, the values
-of enums, and the types of layers, fillers and solvers, among them those of installed packages. A type that it does
-not list is accepted too.
+The YAML extension of VS Code, and other editors with the same language server, find the schema if a .yaml file begins
+with this line:
+
+  # yaml-language-server: $schema=net.schema.json
+
+The schema holds the fields with their comments, the values of enums, and the types of layers, fillers and solvers,
+among them those of installed packages. A type that it does not list is accepted too.
 """
 
 from __future__ import annotations
