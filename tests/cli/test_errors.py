@@ -503,7 +503,7 @@ def test_two_dashes_for_a_value(folder, fail, flag):
 
 @pytest.mark.parametrize("flag", ["--stage", "--gpu", "--weights", "--override"])
 def test_a_flag_that_is_not_utf8(folder, fail, flag):
-    """What goes into a definition or the record must be UTF-8; paths of files that are only read need not be."""
+    """What goes into a definition or the run folder must be UTF-8; paths of files that are only read need not be."""
     assert f"argument {flag}: expects UTF-8, got '\\udcff'" in fail(
         "train", "--solver", "solver.prototxt", f"{flag}=\udcff")
 

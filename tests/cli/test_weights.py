@@ -144,7 +144,7 @@ def test_solver_states(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".H5"])
 def test_the_names_of_hdf5_files_are_the_same_everywhere(suffix, tmp_path, monkeypatch):
-    """Weights and solver states take one name for HDF5, and the record of a snapshot stands beside either."""
+    """Weights and solver states take one name for HDF5, and the .resume file of a snapshot lies beside either."""
     needs("h5py")
     monkeypatch.chdir(tmp_path)
     solverstate.write("a.solverstate", SolverSnapshot(30, f"a.caffemodel{suffix}", 2, [np.ones(2)]))
