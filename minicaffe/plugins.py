@@ -48,12 +48,12 @@ class Origin(NamedTuple):
     source: str  # the installed package with its version, IMPORTED, or '' where a program imported the module itself
 
     def __str__(self) -> str:
-        place = f"module {self.module}" + (f" ({_from_here(self.file)})" if self.file else "")
+        place = f"module {self.module}" + (f" ({from_here(self.file)})" if self.file else "")
         return place if self.source in ("", IMPORTED) else f"package {self.source}, {place}"
 
 
-def _from_here(file: str) -> str:
-    """A path relative to the current folder, where the file lies within it; else the path as it is."""
+def from_here(file: str) -> str:
+    """A path as seen from the current folder, where the file lies within it."""
     return os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
 
 
@@ -233,10 +233,10 @@ def place_of(error: BaseException) -> str:
     in a library, whose lines would help less.
     """
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{_from_here(error.filename)}:{error.lineno}"
+        return f"{from_here(error.filename)}:{error.lineno}"
     frames = frames_of(error)
     theirs = [f for f in frames if f.filename.startswith(os.path.dirname(frames[0].filename))]
-    return f"{_from_here(theirs[-1].filename)}:{theirs[-1].lineno}" if theirs else ""
+    return f"{from_here(theirs[-1].filename)}:{theirs[-1].lineno}" if theirs else ""
 
 
 def layer_error(error: Exception, name: str, type_name: str) -> LayerError | None:

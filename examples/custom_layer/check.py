@@ -1,4 +1,4 @@
-"""Compare the derivative in softsign.py with finite differences, for both ways to name the layer in a prototxt."""
+"""Compare the derivative in softsign.py with finite differences, for each way to name the layer in a prototxt."""
 
 import numpy as np
 import softsign  # noqa: F401 - registers the type "Softsign"
@@ -14,7 +14,7 @@ WAYS = {"Softsign": LayerParameter(name="sign", type="Softsign"),
 
 
 def largest_error(way):
-    """The largest relative error of the gradient of the layer that a prototxt makes in this way."""
+    """Return the largest relative error of the gradient, for a layer that a prototxt names in this way."""
     x = Blob((2, 7, 5), np.float64)
     x.data[...] = np.random.default_rng(1).standard_normal(x.shape)
     return check_layer(create(WAYS[way], dtype=np.float64), [x])

@@ -1,4 +1,4 @@
-"""A layer of one's own: softsign, a gentler tanh."""
+"""A layer of your own: softsign, a function similar to tanh."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from minicaffe import register
 from minicaffe.layer import Elementwise
 
 
-@register("Softsign")  # only for `type: "Softsign"`: `type: "Python"` finds the class by its name
+@register("Softsign")  # needed for `type: "Softsign"` only: `type: "Python"` names the module and the class
 class SoftsignLayer(Elementwise):
-    """Squash every number into (−1, 1), slowly.
+    """Squash every number into (−1, 1). Large numbers come close to ±1 more slowly than with TanH.
 
     Forward   y = x / (1 + |x|)
     Backward  dx = dy · (1 − |y|)²

@@ -1,7 +1,7 @@
 """Write Fashion-MNIST as the two LMDBs that lenet_train_test.prototxt reads.
 
-  python get_data.py          the 5,000 training and 1,000 test images that stand in subset/
-  python get_data.py --full   all 70,000: from the Debian package dataset-fashion-mnist, else downloaded (31 MB)
+  python get_data.py          the 5,000 training and 1,000 test images in subset/
+  python get_data.py --full   all 70,000, from the Debian package dataset-fashion-mnist or downloaded (31 MB)
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def write_databases(files: Path, out: Path) -> None:
 
 
 def full_set() -> Path:
-    """The folder with the four files of the whole set, downloaded where Debian's package is not installed."""
+    """Return the folder with the four files of the whole set; download them if Debian's package is not installed."""
     if all((DEBIAN / name).is_file() for name in SHA256):
         return DEBIAN
     folder = HERE / "full"
@@ -61,7 +61,7 @@ def full_set() -> Path:
 
 
 def download(name: str, expected: str, target: Path) -> None:
-    """Fetch one file; it takes its name only when its SHA-256 is the expected one."""
+    """Download one file, and write it only if its SHA-256 is the expected one."""
     print(f"downloading {URL}{name}")
     try:
         with urllib.request.urlopen(URL + name, timeout=60) as response:
@@ -76,7 +76,7 @@ def download(name: str, expected: str, target: Path) -> None:
 
 
 def sha256(content: bytes) -> str:
-    """The SHA-256 of some bytes in hexadecimal digits."""
+    """Return the SHA-256 of some bytes in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The table as a source: a Python layer whose tops are all 100 flowers."""
+"""The table as a data source: a Python layer that puts out all 100 flowers."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from minicaffe.layer import Layer
 
 
 def read_table() -> tuple[np.ndarray, np.ndarray]:
-    """The four measurements of 100 flowers (cm), and 1 where the flower is a virginica."""
+    """Return the four measurements of 100 flowers in cm, and 1 for each virginica, 0 for each versicolor."""
     table = np.loadtxt(Path(__file__).with_name("iris.csv"), delimiter=",", skiprows=1)
     return table[:, :4], table[:, 4]
 
 
 class IrisLayer(Layer):
-    """Put the flowers out, their measurements standardized: then one learning rate suits all four.
+    """Put out the flowers with standardized measurements, so that one learning rate suits all four.
 
     Forward   features = (f − mean of f) / std of f
 

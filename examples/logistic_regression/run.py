@@ -1,4 +1,4 @@
-"""Logistic regression with a Solver, beside the optimum that Newton's method finds."""
+"""Logistic regression with a Solver, compared with the optimum that Newton's method finds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ NAMES = ["sepal_length", "sepal_width", "petal_length", "petal_width", "intercep
 
 
 def train() -> tuple[np.ndarray, float]:
-    """Weights and intercept after the solver's max_iter updates, and the loss there."""
-    os.chdir(HERE)  # a solver finds its net, and a net its Python layers, from where we stand
+    """Return weights and intercept after the solver's max_iter updates, and the loss with them."""
+    os.chdir(HERE)  # the paths in the definitions, and the modules of Python layers, are sought in the current folder
     solver = get_solver("solver.prototxt")
     net = solver.net
     solver.step(solver.param.max_iter)
@@ -26,7 +26,7 @@ def train() -> tuple[np.ndarray, float]:
 
 
 def newton(features: np.ndarray, t: np.ndarray, steps: int = 15) -> tuple[np.ndarray, float]:
-    """The maximum of the likelihood: θ ← θ − H⁻¹g with g = Fᵀ(p − t) and H = Fᵀ diag(p(1 − p)) F, in float64."""
+    """Maximize the likelihood in float64 by steps θ ← θ − H⁻¹g, with g = Fᵀ(p − t) and H = Fᵀ diag(p(1 − p)) F."""
     F = np.column_stack([features, np.ones(len(t))])
     theta = np.zeros(F.shape[1])
     for _ in range(steps):
@@ -37,16 +37,16 @@ def newton(features: np.ndarray, t: np.ndarray, steps: int = 15) -> tuple[np.nda
 
 
 def per_centimetre(theta: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """Coefficients of standardized features, rewritten for features in centimetres."""
+    """Return the coefficients for features in centimetres, from those for standardized features."""
     w = theta[:4] / std
     return np.append(w, theta[4] - w @ mean)
 
 
 def main() -> None:
-    """Train, solve, and print both."""
+    """Train, solve, and print both results."""
     cm, t = read_table()
     mean, std = cm.mean(axis=0), cm.std(axis=0)
-    features = (cm - mean) / std  # as IrisLayer has them
+    features = (cm - mean) / std  # as IrisLayer standardizes them
     found, loss = train()
     best, best_loss = newton(features, t)
     wrong = int(((features @ found[:4] + found[4] > 0) != (t == 1)).sum())

@@ -1,4 +1,4 @@
-"""`minicaffe COMMAND ...`: finds the command's module, reads its flags, and turns errors into one clean message."""
+"""`minicaffe COMMAND ...`: find the command's module, read its flags, and turn errors into one clean message."""
 
 from __future__ import annotations
 
@@ -23,28 +23,34 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "train": ("train", "train a net as a solver definition says, or go on from a snapshot"),
     "test": ("evaluate", "score a net with given weights"),
     "time": ("timing", "measure each layer, forward and backward"),
-    "show": ("show", "print a net as it is after the rules, upgrades and splits"),
+    "show": ("show", "print a net as its layers are made: upgraded, filtered by phase, with splits"),
     "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
     "weights": ("weights", "list what is in a weight file, or compare two"),
     "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
-    "fmt": ("fmt", "lay out a prototxt anew, with its comments"),
-    "schema": ("schema", "write a JSON Schema with which editors complete nets and solvers in YAML"),
+    "fmt": ("fmt", "format a prototxt; its comments stay"),
+    "schema": ("schema", "write a JSON Schema, with which editors complete nets and solvers in YAML"),
     "layers": ("layers", "list the layer types, or print one's datasheet"),
     "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
-    "engines": ("engines", "list the engines and which kernels each has"),
-    "warm": ("warm", "compile the fast kernels ahead of their first use"),
+    "engines": ("engines", "list the engines, and which kernels each implements"),
+    "warm": ("warm", "compile the fast kernels before their first use"),
     "plot": ("plot", "draw and compare the curves of trainings"),
-    "replay": ("replay", "run again the pass in which a training met a NaN or Inf"),
-    "completion": ("completion", "print a script with which a shell completes commands, flags and more"),
+    "replay": ("replay", "repeat the pass in which a training met a NaN or Inf"),
+    "completion": ("completion", "print a script that lets a shell complete commands, flags and more"),
     "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
 }
 
 
-LONGEST_LINE = 2000  # letters of an error's line that are shown
+LONGEST_LINE = 2000  # characters of an error message's line; of a longer one the middle is left out
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
-    """argparse's help, but a paragraph fits the terminal; an example stays a line, with its words below if need be."""
+    """argparse's help, with paragraphs that fit the terminal and examples that keep a line of their own.
+
+    Where an example and the words beside it do not fit into a line, the words go below it.
+    """
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return wrap(" ".join(text.split()), width)  # argparse would break names such as no-gradient at the hyphen
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         lines = [re.sub(r"^(  minicaffe .*?) {2,}", r"\1\n      ", line) if len(line) > width else line
@@ -53,17 +59,17 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that exits with 1, like every user error here, and knows a misspelt flag."""
+    """argparse that exits with status 1, as every user error does here, and recognises a misspelt flag."""
 
-    bare = "-"  # the first argument
+    bare = "-"  # the first argument of the command
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse, but an unknown flag is reported before a missing one: it may be the same flag, misspelt."""
-        self.bare = next(iter(args or ()), "-")  # the name of a file, where its flag was forgotten
+        """Do as argparse does, but report an unknown flag before a missing one: it may be the same flag, misspelt."""
+        self.bare = next(iter(args or ()), "-")  # a file name, if the user forgot the flag before it
         for arg in args or ():
             if arg[2:] and arg.startswith("--") and arg.split("=")[0] not in self._option_string_actions:
                 self.error(f"unrecognized arguments: {arg}")
-            if arg.startswith("--") and arg.endswith("=--"):  # argparse would take it for a list
+            if arg.startswith("--") and arg.endswith("=--"):  # argparse would take the value for an empty list
                 self.error(f"argument {arg.removesuffix('=--')}: expects a value, got '--'")
         return super().parse_known_args(args, namespace)
 
@@ -71,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         unknown = re.search(r"unrecognized arguments: --?([^\s=]+)", message)
         missing = re.fullmatch(r"the following arguments are required: (--\w+)", message)
         hint = ""
-        if unknown:  # compared without the dashes, which make all flags look alike
+        if unknown:  # near names are sought without the dashes, for these make all flags look alike
             flags = {flag.lstrip("-"): flag for flag in self._option_string_actions}
             hint = re.sub(r"'(\S+)'", lambda near: repr(flags[near[1]]), near_names(unknown[1], list(flags)))
         elif missing and not self.bare.startswith("-"):
@@ -82,10 +88,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status. A user's error is one message on stderr and status 1."""
+    """Run one command, and return its exit status. A user's error is one message on stderr and status 1."""
     warnings.showwarning = _show_warning
     prepare()
-    stopped: list[int] = []  # noted here, for Ctrl-C during an import of numpy may come out as an ImportError
+    stopped: list[int] = []  # a list of our own, because Ctrl-C while numpy is imported may end as an ImportError
 
     def stop(number: int, frame: Any) -> None:
         stopped.append(number)
@@ -104,12 +110,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(error: BaseException) -> int:
-    """Print the one message of a user's error; the exit status. Other errors are raised again."""
-    # Where memory ran out, the message begins with that: the file it names is then not at fault.
+    """Print a user's error as one message, and return the exit status. Raise every other error again."""
+    # If memory ran out, say so first: the file that the message names is not to blame then.
     begin = "minicaffe: error: " + ("there is not enough memory: " if out_of_memory(error) else "")
     if isinstance(error, MinicaffeError):
         complain(f"{begin}{_readable(str(error))}")
-    elif isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has gone
+    elif isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has ended: say nothing
         _drop_output()
     elif isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
@@ -117,7 +123,7 @@ def _report(error: BaseException) -> int:
         _drop_output()
     elif isinstance(error, UnicodeEncodeError) and _no_file_name(error):
         letters = error.object[error.start:error.end]
-        complain(f"{begin}no file can be called {error.object!r} here: the locale's encoding, {error.encoding}, lacks "
+        complain(f"{begin}no file can be called {error.object!r} here: the locale's encoding, {error.encoding}, has no "
                  f"{letters!r}\n  hint: set LC_ALL=C.UTF-8 or PYTHONUTF8=1")
     elif out_of_memory(error):
         complain(f"{begin}{error}".removesuffix(": "))
@@ -127,13 +133,13 @@ def _report(error: BaseException) -> int:
 
 
 def _no_file_name(error: UnicodeEncodeError) -> bool:
-    """Whether it is the system's names of files that cannot hold a text; UTF-8 lacks only halves of characters."""
+    """Return whether a text could not be encoded as a file name, rather than for an output stream."""
     return codecs.lookup(error.encoding) == codecs.lookup(sys.getfilesystemencoding())
 
 
 @contextlib.contextmanager
 def _answering_ctrl_c(stop: Any) -> Iterator[None]:
-    """Call `stop` at Ctrl-C while the block runs, where Python's own handler would be called."""
+    """Call `stop` at Ctrl-C while the block runs, unless a handler other than Python's own is already set."""
     ours = (threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
     if ours:
@@ -146,7 +152,7 @@ def _answering_ctrl_c(stop: Any) -> Iterator[None]:
 
 
 def _run(args: list[str]) -> int:
-    """Find the command and run it; its exit status."""
+    """Find the command, run it, and return its exit status."""
     if not args or args[0] in ("-h", "--help", "-help", "help"):
         say(_usage())
         return 0
@@ -160,8 +166,10 @@ def _run(args: list[str]) -> int:
         raise MinicaffeError(f"there is no command {command!r}", hint=_meant(args))
     module, parser = parser_of(command)
     given = parser.parse_args(_double_dashes(args[1:]))
-    if "imports" in given:  # the command takes the flags about code that is not ours
-        from minicaffe.cli import user_code  # here, for it takes numpy, which `minicaffe --help` need not wait for
+    if "imports" in given:  # the command takes --import and --no-python
+        from minicaffe.cli import (
+            user_code,  # not above: it imports numpy, and `minicaffe --help` need not wait for that
+        )
 
         with user_code.obeying(given):
             return int(module.run(given))
@@ -169,7 +177,7 @@ def _run(args: list[str]) -> int:
 
 
 def parser_of(command: str) -> tuple[Any, Parser]:
-    """The module of a command, and what reads its flags."""
+    """Return the module of a command, and the parser of its flags."""
     module = importlib.import_module(f"minicaffe.cli.{COMMANDS[command][0]}")
     parser = Parser(prog=f"minicaffe {command}", description=module.__doc__, allow_abbrev=False,
                     formatter_class=Help)
@@ -178,7 +186,7 @@ def parser_of(command: str) -> tuple[Any, Parser]:
 
 
 def _meant(args: list[str]) -> str:
-    """The hint for a first word that is no command."""
+    """Return the hint for a first word that is not a command."""
     following = next((arg for arg in args[1:] if arg in COMMANDS), "")
     if following and (args[0].startswith("-") or args[0] in ("caffe", "minicaffe")):
         return f"the command comes first: minicaffe {following} ..."
@@ -188,13 +196,16 @@ def _meant(args: list[str]) -> str:
 
 
 def _readable(message: str) -> str:
-    """The message with the middle of overlong lines left out: a name in a file may have a million letters."""
+    """Return the message without the middle of its longest lines: a name in a file may have a million characters."""
     return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2:]}"
                      for line in message.split("\n"))
 
 
 def _drop_output() -> None:
-    """Let what stdout still holds go nowhere, should it not take it: Python would complain of it at the end."""
+    """If stdout cannot take what is still in its buffer, throw that away.
+
+    Otherwise Python would try again at its end, and print a second error.
+    """
     try:
         sys.stdout.flush()
     except OSError:
@@ -202,7 +213,8 @@ def _drop_output() -> None:
 
 
 def _double_dashes(args: Sequence[str]) -> list[str]:
-    """Caffe's users write `-solver F` as often as `--solver=F`; argparse wants two dashes on long flags."""
+    """Return the arguments with two dashes before long flags, as argparse wants them: Caffe takes `-solver F` too."""
+    # A single letter, as in -o, keeps its one dash, and so does a negative number.
     return [re.sub(r"^-(?=[a-zA-Z_]\w)", "--", arg) for arg in args]
 
 
@@ -211,11 +223,11 @@ def _usage() -> str:
     rows = [line for name, (_, what) in COMMANDS.items() for line in entry(name, what, 14, width)]
     return "\n".join(["usage: minicaffe COMMAND [flags]", "", *rows, "",
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
-                      *wrap("A net with Python layers runs their code in train, test, time, summary, warm NET, "
-                            "convert --model and replay, and so does a net with layer types that installed packages "
-                            "bring; --no-python refuses such a net. --import MODULE runs a module of your own first, "
-                            "for the layer types that it registers, and layers runs installed packages to list "
-                            "theirs. All other commands run no code that a file names.",
+                      *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
+                            "packages: train, test, time, summary, warm NET, convert --model and replay. With "
+                            "--no-python they refuse such a net. The commands layers, explain and schema run "
+                            "installed packages too, to show their types. --import MODULE first runs a module of your "
+                            "own, for the types that it registers. No other command runs code that a file names.",
                             width)])
 
 

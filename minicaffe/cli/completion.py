@@ -1,11 +1,12 @@
-"""Print a script with which a shell completes commands, flags, files and layer types.
+"""Print a script that lets a shell complete commands, flags, files and layer types.
 
   minicaffe completion bash > ~/.local/share/bash-completion/completions/minicaffe
   minicaffe completion zsh > ~/.zfunc/_minicaffe        with ~/.zfunc in fpath, before compinit
   minicaffe completion fish > ~/.config/fish/completions/minicaffe.fish
 
-The script is made from the commands of this version: print it again after an update.
-`source <(minicaffe completion bash)` tries it.
+The script lists the commands of this version, so print it again after an update. To try it in the current shell:
+
+  source <(minicaffe completion bash)
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from minicaffe import passes
 from minicaffe.cli.terminal import say
 from minicaffe.layer import registered_types
 
-FILES = ("F", "F,F", "FILE", "NET", "A", "B", "RUN", "auto|F", "MODULE")  # metavars that stand for a file
+FILES = ("F", "F,F", "FILE", "NET", "A", "B", "RUN", "auto|F", "MODULE")  # names of arguments that are files
 FOLDERS = ("DIR", "FOLDER")
 
 
 class Argument(NamedTuple):
-    """A flag with its names, or a positional argument without; and what values it takes."""
+    """A flag with its names, or a positional argument without any, and what values it takes."""
 
     names: Sequence[str]
     help: str
@@ -33,7 +34,7 @@ class Argument(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=sorted(SHELLS), help="the shell to complete in")
+    parser.add_argument("shell", choices=sorted(SHELLS), help="the shell for which to print the script")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def arguments(command: str) -> list[Argument]:
-    """What a command takes, read from its flags."""
+    """Return the arguments of a command."""
     from minicaffe.cli.__main__ import parser_of
 
     return [_argument(command, action) for action in parser_of(command)[1]._actions]

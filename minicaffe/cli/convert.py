@@ -1,11 +1,11 @@
-"""Rewrite a file in another form; what A is, its content says, and what B is to be, its name.
+"""Rewrite a file in another format. The content of A says what A is, and the name of B says what to make of it.
 
-  minicaffe convert net.prototxt net.yaml                    a definition, either way; nothing is lost
+  minicaffe convert net.prototxt net.yaml                    a net or a solver, and back
   minicaffe convert lenet.caffemodel lenet.safetensors       weights: .caffemodel, .h5, .npz, .safetensors
-  minicaffe convert old.caffemodel new.caffemodel            V0 and V1 layers become today's
-  minicaffe convert lenet.npz lenet.caffemodel --model lenet.prototxt      the definition goes in too
-  minicaffe convert lenet.caffemodel lenet.prototxt          the definition that stands beside the weights
-  minicaffe convert a.solverstate a.solverstate.h5           a solver state, either way
+  minicaffe convert old.caffemodel new.caffemodel            upgrade layers of Caffe's old formats V0 and V1
+  minicaffe convert lenet.npz lenet.caffemodel --model lenet.prototxt      put the net into the file as well
+  minicaffe convert lenet.caffemodel lenet.prototxt          take the net out of a weight file
+  minicaffe convert a.solverstate a.solverstate.h5           a solver state, and back
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _INNER_PRODUCTS = ("InnerProduct", "INNER_PRODUCT", "innerproduct")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="A", help="the file to read")
     parser.add_argument("target", metavar="B", help="the file to write")
-    parser.add_argument("--model", metavar="NET", help="a net to load the weights into first: it gives the definition "
-                        "that a .caffemodel holds, and what layers share")
+    parser.add_argument("--model", metavar="NET", help="load the weights into this net first: a .caffemodel then holds "
+                        "its definition too, and blobs that layers share are written for each of them")
     add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     kind, target = binary.sniff(args.source), args.target.lower()
-    if kind in ("prototxt", "text", "empty"):
+    if kind in ("prototxt", "text", "empty"):  # text of no other kind: reading it finds what is wrong in it
         _check_target(args, DEFINITIONS, "a definition")
         prototxt.write(args.target, read_net_or_solver(args.source))
     elif kind == "solverstate" or target.endswith(STATES):
@@ -64,23 +64,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_net_or_solver(path: str) -> Any:
-    """The NetParameter or the SolverParameter of a file, whichever it is."""
+    """Read a file as a NetParameter or a SolverParameter, whichever it is."""
     return as_net_or_solver(lambda message: prototxt.read(path, message))
 
 
 def as_net_or_solver(read: Callable[[Any], T]) -> T:
-    """What `read` returns for an empty NetParameter or, where that is a ProtoError, for a SolverParameter."""
+    """Return read(NetParameter()) or, if that raises a ProtoError, read(SolverParameter())."""
     try:
         return read(NetParameter())
     except ProtoError as not_a_net:
         try:
             return read(SolverParameter())
         except ProtoError as not_a_solver:
-            # the reading that came further is the one that was meant
+            # The file is meant to be what it could be read as for longer: report the error that stands further down.
             raise max((not_a_net, not_a_solver), key=_line) from None
 
 
 def _line(error: ProtoError) -> int:
+    """Return the line that an error names in FILE:LINE:COLUMN, and 0 if it names none."""
     numbers = [int(part) for part in error.where.rsplit(":", 2)[1:] if part.isdigit()]
     return numbers[0] if numbers else 0
 
@@ -88,11 +89,11 @@ def _line(error: ProtoError) -> int:
 def _check_target(args: argparse.Namespace, suffixes: Sequence[str], what: str) -> None:
     if not args.target.lower().endswith(tuple(suffixes)):
         raise DataError(f"{args.source} is {what}, which cannot be written as {args.target}",
-                        hint=f"a name for it ends in {', '.join(suffixes)}")
+                        hint=f"give a name that ends in {', '.join(suffixes)}")
 
 
 def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind: str) -> str:
-    """Write the weights; what was written, in words."""
+    """Write the weights, and return in words what was written."""
     if args.model:
         from minicaffe.net import Net
 
@@ -117,19 +118,19 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
 
 
 def _definition(path: str) -> Any:
-    """The net's definition in a .caffemodel, upgraded, without its blobs."""
+    """Return the net's definition in a .caffemodel, upgraded, without its blobs."""
     net = binary.read(path, NetParameter())
     for layer in net.layer:
         layer.ClearField("blobs")
     for layer in net.layers:
         layer.ClearField("blobs")
-        if layer.HasField("layer"):  # of V0
+        if layer.HasField("layer"):  # a layer of V0 holds its blobs in a message of its own
             layer.layer.ClearField("blobs")
     return passes.upgrade(net)
 
 
 def _in_order_of(definition: Any, layers: list[LayerWeights]) -> list[LayerWeights]:
-    """The weights of each layer of the definition; the upgrade may have joined or added layers."""
+    """Return the weights layer by layer as the definition lists them: the upgrade may have joined or added layers."""
     left = [layer for layer in layers if layer.blobs]
     ordered = []
     for given in definition.layer:
@@ -141,12 +142,12 @@ def _in_order_of(definition: Any, layers: list[LayerWeights]) -> list[LayerWeigh
 
 
 def _todays_shapes(kind: str, blobs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The blobs in the shapes that layers have now: files before 2015 wrote four sizes for all of them."""
+    """Return the blobs in the shapes that layers give them now: files from before 2015 hold four sizes for each."""
     axes = [4] if kind in _CONVOLUTIONS else [2] if kind in _INNER_PRODUCTS else []
     return [_without_ones(blob, axes[k] if k < len(axes) else 1) for k, blob in enumerate(blobs)]
 
 
 def _without_ones(blob: np.ndarray, axes: int) -> np.ndarray:
-    """The blob in its last axes, where it has four and the others are ones."""
+    """Return a blob of four axes with only its last ones, if all sizes before these are 1."""
     old = blob.ndim == 4 and blob.shape[: 4 - axes] == (1,) * (4 - axes)
     return blob.reshape(blob.shape[4 - axes :]) if old else blob

@@ -1,7 +1,7 @@
-"""Train Caffe's LeNet on Fashion-MNIST, from nothing to a picture of the result; it needs no network.
+"""Train Caffe's LeNet on Fashion-MNIST, and draw a picture of the result. Nothing is downloaded.
 
-The images are those in examples/fashion_mnist, of a checkout or of the installed package. All that the demo makes
-goes into one folder, with the definitions it used, so that the commands it prints at the end do the same by hand.
+The images are those in examples/fashion_mnist, of a checkout or of the installed package. All that the demo makes goes
+into one folder, with the net and the solver that it used. The commands that it prints at the end do the same by hand.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ RIGHT, WRONG = 16, 8  # images in the picture that the net gets right, and wrong
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--iterations", metavar="N", type=whole, help="updates to make (default: 500)")
-    parser.add_argument("--short", action="store_true", help="60 updates: only to see that everything works")
-    parser.add_argument("--data", metavar="FOLDER", type=Path, help="the example's folder in a checkout of minicaffe")
+    parser.add_argument("--iterations", metavar="N", type=whole, help="number of updates (default: 500)")
+    parser.add_argument("--short", action="store_true", help="make 60 updates, only to see that everything works")
+    parser.add_argument("--data", metavar="FOLDER", type=Path, help="the folder examples/fashion_mnist of a checkout")
     parser.add_argument("--out", metavar="FOLDER", type=Path,
-                        help="where all goes (default: run/ beside the data; minicaffe_demo/ in the current folder "
-                             "for the images that were installed with minicaffe)")
+                        help="the folder to write into (default: run/ beside the data of a checkout, else "
+                             "minicaffe_demo/ in the current folder)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find_example(given: Path | None) -> Path:
-    """The folder with the subset and the definitions. DataError when there is none."""
+    """Return the folder with the images and the definitions. Raise DataError if there is none."""
     for folder in [given] if given else EXAMPLES:
         if (folder / "subset").is_dir() and (folder / NET).is_file():
             return folder.resolve()
@@ -73,12 +73,12 @@ def find_example(given: Path | None) -> Path:
 
 
 def default_out(example: Path) -> Path:
-    """Beside the data of a checkout; in the current folder where the data belong to the installed package."""
+    """Return the folder to write into: beside the data of a checkout, never among the files of an installed package."""
     return Path("minicaffe_demo") if PACKAGE in example.parents else example / "run"
 
 
 def prepare(example: Path, out: Path, iterations: int) -> int:
-    """Write the LMDBs and the definitions into `out`; the number of test images."""
+    """Write the LMDBs and the definitions into `out`, and return the number of test images."""
     counts = []
     for name, prefix in (("train_lmdb", "train"), ("test_lmdb", "t10k")):
         files = example / "subset"
@@ -95,20 +95,20 @@ def prepare(example: Path, out: Path, iterations: int) -> int:
 
 
 def train(log: Path) -> float:
-    """Train as the definitions in the current folder say; leave log, snapshot and picture; the last accuracy."""
+    """Train as the definitions in the current folder say, draw the picture, and return the last accuracy."""
     with open(log, "w", encoding="utf-8") as lines, glog.writing(lines), progress.reporting() as report:
         solver = get_solver(SOLVER)
         with report.following(solver):
             solver.solve()
     accuracy = run_log.read(log).test["accuracy"][-1][1]
-    if picture.available():
+    if picture.available():  # matplotlib is optional: without it the demo has no picture
         title = f"LeNet on Fashion-MNIST: {solver.iter} updates, {100 * accuracy:.1f} % of the test images right"
         picture.draw(Path("demo.png"), log, classify(solver.test_nets[0]), title)
     return accuracy
 
 
 def classify(net: Net) -> list[picture.Classified]:
-    """Test images that the net takes for what they are, followed by some that it does not."""
+    """Return some test images that the net classifies right, then some that it classifies wrong."""
     right: list[picture.Classified] = []
     wrong: list[picture.Classified] = []
     for _ in range(5):
@@ -125,7 +125,7 @@ def classify(net: Net) -> list[picture.Classified]:
 
 @contextmanager
 def _inside(folder: Path) -> Iterator[None]:
-    """Work in `folder`, where the definitions' paths start, and come back."""
+    """Make `folder` the current one while the block runs: the paths in the definitions start there."""
     before = os.getcwd()
     os.chdir(folder)
     try:
@@ -135,11 +135,11 @@ def _inside(folder: Path) -> Iterator[None]:
 
 
 def _tell(out: Path, iterations: int) -> None:
-    """Say what was made, and how to make it by hand."""
+    """Say what files were made, and which commands make them by hand."""
     made: list[tuple[str, Any]] = [
         ("train.log", "the log, in Caffe's format"),
         (f"lenet_iter_{iterations}.caffemodel", "the learned weights; beside it the .solverstate to go on from"),
-        ("demo.png", "the curves, and images with what the net takes them for")]
+        ("demo.png", "the curves, and some images with the class that the net gives them")]
     for name, what in made:
         if (out / name).is_file():
             say(f"  {name:30}{what}")

@@ -1,4 +1,4 @@
-"""Score a net: the outputs of each batch, then their means.
+"""Score a net with given weights: print the outputs of each batch, then their means over all batches.
 
   minicaffe test --model=lenet_train_test.prototxt --weights=lenet_iter_10000.caffemodel --iterations=100
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from minicaffe.cli.flags import files, whole, words
-from minicaffe.cli.show import add_permissive, stages
+from minicaffe.cli.flags import files, whole
+from minicaffe.cli.show import add_level_and_stage, add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError
@@ -21,15 +21,18 @@ from minicaffe.solvers.schedule.report import MeanOutputs, outputs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
-    parser.add_argument("--weights", metavar="F,F", type=files, required=True, help="learned weights, by layer name")
-    parser.add_argument("--strict", action="store_true", help="refuse layers that only the net or only a file has")
-    parser.add_argument("--iterations", metavar="N", type=whole, default=50, help="batches to run (default: 50)")
-    parser.add_argument("--level", type=whole, default=0)
-    parser.add_argument("--stage", type=words, default="", help="stages, separated by commas")
+    parser.add_argument("--weights", metavar="F,F", type=files, required=True,
+                        help="files with learned weights, given to the layers of the same names")
+    parser.add_argument("--strict", action="store_true",
+                        help="refuse weights that lack a layer of the net, or hold one that the net does not have")
+    parser.add_argument("--iterations", metavar="N", type=whole, default=50,
+                        help="number of batches to run (default: 50)")
+    add_level_and_stage(parser)
     add_permissive(parser)
     add_user_code(parser)
     add_threads(parser)
-    parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
+    parser.add_argument("--gpu", metavar="IDS", default="",
+                        help="accepted because Caffe has it; minicaffe computes on the CPU")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         check_iterations(args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive,
                   weights=args.weights, strict=args.strict, allow_python=not args.no_python,
-                  reuse_memory=True)  # nobody looks at the blobs inside
+                  reuse_memory=True)  # only the net's outputs are read, so blobs inside it may share memory
         if net.loaded is not None:
             net.loaded.log()
         log(At.TEST_BEGINS, f"Running for {args.iterations} iterations.")
@@ -56,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def use_cpu(at: str, gpu: str) -> None:
-    """Say what computes, and that no GPU does where one was asked for."""
+    """Log that the CPU computes, and warn if the user asked for a GPU."""
     log(at, "Use CPU.")
     if gpu:
-        warn(at, f"--gpu {gpu} is set, but minicaffe computes on the CPU: it goes on there")
+        warn(at, f"--gpu {gpu} is set, but minicaffe computes on the CPU")
 
 
 def check_iterations(iterations: int) -> None:
-    """NetError unless there is at least one iteration to run."""
+    """Raise NetError unless there is at least one iteration to run."""
     if iterations < 1:
         raise NetError(f"--iterations must be at least 1, got {iterations}")

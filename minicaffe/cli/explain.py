@@ -1,8 +1,9 @@
-"""Explain a layer type: its datasheet, the maths as code, an example with numbers, and where it is derived.
+"""Explain a layer type: its datasheet, the maths as code, an example with numbers, and where the formulas are derived.
 
-  minicaffe explain lrn          one type; its capitals do not matter
+  minicaffe explain lrn                             LRN may be written lrn
+  minicaffe explain softsign --import softsign      a type of your own
 
-`minicaffe layers NAME` prints the fields of a type and a sample of a net with it.
+minicaffe layers NAME prints the fields of a type, and a sample net. minicaffe layers lists all types.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.layers import datasheet, worked_example
 
-PIPED = 120  # columns for a reader that is no terminal: as wide as the code is written
+PIPED = 120  # columns where the output is not a terminal: the lines of our code are no longer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def page(name: str) -> str:
-    """All that is told of a type."""
+    """Return all that there is to say of a type, part by part."""
     width, sheet = terminal_width(PIPED), datasheet.datasheet(name)
     parts = [*wrap(f"{name}: {datasheet.own_path(name)}", width), *([prose(sheet, width)] if sheet else [])]
     for title, sources in (("Definitions of the kernels that it calls", datasheet.definitions(name)),
@@ -43,6 +44,7 @@ def page(name: str) -> str:
 
 
 def _example(name: str, width: int) -> list[str]:
+    """Return the example of a type with its words, its net and its numbers; [] for a type from outside."""
     example = worked_example.worked_example(name)
     if example is None:
         return []

@@ -1,4 +1,4 @@
-"""Kinds of values that flags take, checked while they are read: argparse's own error then names the flag."""
+"""Functions that read the values of flags. They raise argparse's own error, whose message names the flag."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LARGEST = 2**31 - 1  # Caffe: iterations, levels and sizes are of 32 bits
 
 
 def whole(text: str) -> int:
-    """A whole number of 32 bits."""
+    """Read a whole number of 32 bits."""
     try:
         number = int(text)
     except ValueError:
@@ -20,28 +20,31 @@ def whole(text: str) -> int:
 
 
 def words(text: str) -> str:
-    """A text that goes into a definition or a record, which are UTF-8."""
-    if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python carries bytes that are none
+    """Read a text that goes into a definition or a log, which are UTF-8."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # Python's stand-ins for bytes that are not UTF-8
         raise ArgumentTypeError(f"expects UTF-8, got {text!r}")
     return text
 
 
 def filled(text: str) -> str:
-    """A text that is not empty, as it is where a script's variable is not set: the flag would have no effect."""
+    """Read a text that is not empty.
+
+    An empty one comes from a script whose variable is not set, and the flag would then silently have no effect.
+    """
     if not text:
         raise ArgumentTypeError("expects a value, got ''; leave the flag out to go without it")
     return text
 
 
 def files(text: str) -> str:
-    """Names of files with commas between them, none of them empty."""
+    """Read the names of files, separated by commas, none of them empty."""
     if "" in text.split(","):
         raise ArgumentTypeError(f"expects names of files, separated by commas, got {text!r}")
     return words(text)
 
 
 def seconds(text: str) -> float:
-    """A time to wait, 0 or longer."""
+    """Read a number of seconds, 0 or more."""
     try:
         value = float(text)
     except ValueError:

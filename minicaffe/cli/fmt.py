@@ -1,12 +1,12 @@
-"""Lay out prototxts anew: two blanks a level, one field a line. Comments, their places and all values stay.
+"""Format prototxts: two spaces for each level, one field on each line. Comments and values stay as they are.
 
-  minicaffe fmt lenet.prototxt solver.prototxt     rewrites the files
-  minicaffe fmt --check *.prototxt                 names those that would change
-  minicaffe fmt --diff lenet.prototxt              shows what would change
-  minicaffe fmt - < lenet.prototxt                 from stdin to stdout
+  minicaffe fmt lenet.prototxt solver.prototxt     rewrite the files
+  minicaffe fmt --check *.prototxt                 print the names of those that would change
+  minicaffe fmt --diff lenet.prototxt              print the lines that would change
+  minicaffe fmt - < lenet.prototxt                 read stdin, write stdout
 
-A message on one line stays on one line, up to 120 letters. Each text is read again after it is laid out: unless it
-says the same as before, nothing is written. No file is written either where another of them is no prototxt.
+A message that stands on one line stays on one line if it fits into 120 characters. Each formatted text is read again,
+and is written only if it means the same as before. If one of the files is not a prototxt, none of them is written.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Made(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", metavar="FILE", nargs="+", help="prototxts of nets and solvers; - is stdin")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file would change")
-    parser.add_argument("--diff", action="store_true", help="write nothing; print the lines that would change")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="prototxts of nets or solvers; - stands for stdin")
+    parser.add_argument("--check", action="store_true", help="write no file; exit with status 1 if one would change")
+    parser.add_argument("--diff", action="store_true", help="write no file; print the lines that would change")
 
 
 def run(args: argparse.Namespace) -> int:
-    made = [_format(path) for path in args.files]  # all of them, before the first is written
+    made = [_format(path) for path in args.files]  # all of them first: an error in one must leave the others unchanged
     changed = [one for one in made if one.after != one.before]
     for one in changed:
         if args.diff:
@@ -63,17 +63,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _format(path: str) -> Made:
-    """A file's bytes, laid out anew. ProtoError, with the line, where it is no prototxt."""
+    """Return a file's bytes before and after formatting. Raise ProtoError, with the line, if it is not a prototxt."""
     name = "<stdin>" if path == STDIN else path
     if is_yaml(path):
-        raise ProtoError("this is YAML, and fmt lays out prototxts", where=path,
-                         hint=f"minicaffe convert {path} {Path(path).stem}.prototxt writes it as one")
+        raise ProtoError("this is YAML, and fmt formats prototxts", where=path,
+                         hint=f"minicaffe convert {path} {Path(path).stem}.prototxt makes a prototxt of it")
     before = sys.stdin.buffer.read(prototxt.LARGEST + 1) if path == STDIN else read_bytes(path, prototxt.LARGEST + 1)
     text = prototxt.decode(before, name, with_comments=True)
     return Made(path, before, as_net_or_solver(lambda message: reformat(text, message, name)).encode())
 
 
 def _show(made: Made) -> None:
+    """Print a file's changes as a unified diff."""
     before, after = (data.decode("utf-8-sig").splitlines() for data in (made.before, made.after))
     for line in difflib.unified_diff(before, after, made.path, f"{made.path} (formatted)", lineterm=""):
         say(line)

@@ -1,10 +1,11 @@
-"""List the layer types, or print one's datasheet: what it computes, its fields, and a sample that runs.
+"""List the layer types, or print the datasheet of one: what it computes, its fields, and a sample net that runs.
 
-  minicaffe layers                        all types, in their families
-  minicaffe layers lrn                    one type; its capitals do not matter
-  minicaffe layers --import softsign      the types and fillers of a module of your own, too
+  minicaffe layers                        list all types by family
+  minicaffe layers lrn                    print one type; LRN may be written lrn
+  minicaffe layers --import softsign      also list the types and fillers of a module of your own
 
-Types and fillers that installed packages bring are listed with the package that each comes from.
+Types and fillers from installed packages are listed too, with the package that each comes from. minicaffe explain TYPE
+prints the maths of a type as code, with an example in numbers.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from minicaffe.filler import FILLERS
 from minicaffe.layer import registered_types
 from minicaffe.layers.datasheet import datasheet, families, family_of, fields, find, sample, samples, summary
 
-PIPED = 80  # columns for a reader that is no terminal
+PIPED = 80  # columns where the output is not a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="a layer type; without it, all are listed")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a layer type; without it, all types are listed")
     add_user_code(parser)
 
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def overview() -> str:
-    """All types by family, one line each; then those from outside, by the module that they come from."""
+    """Return all types by family, one line each; then those from outside, by the module that they come from."""
     plugins.load_installed()
     column, width = max(map(len, registered_types())) + 4, terminal_width(PIPED)
     blocks = ["\n".join([family, *(line for name in types for line in entry(name, summary(name), column, width))])
@@ -42,11 +43,11 @@ def overview() -> str:
         layers_first = sorted(found, key=lambda one: (one[0] != plugins.LAYER, one[1]))
         lines = [line for kind, name in layers_first for line in entry(name, _says(kind, name), column, width)]
         blocks += ["\n".join([*wrap(f"from the {origin}", width), *lines])] if found else []
-    return "\n\n".join([*blocks, *_left_out(width), "minicaffe layers NAME prints a type's datasheet."])
+    return "\n\n".join([*blocks, *_left_out(width), "minicaffe layers NAME prints the datasheet of a type."])
 
 
 def _says(kind: str, name: str) -> str:
-    """The first sentence of a layer type's or a filler's docstring, with the word "filler" before the latter."""
+    """Return what the list says of a type: its docstring's first sentence, after the word "Filler" if it is one."""
     if kind == plugins.LAYER:
         return summary(name)
     told = (FILLERS[name].__doc__ or "").split("\n\n")[0]
@@ -54,13 +55,13 @@ def _says(kind: str, name: str) -> str:
 
 
 def _left_out(width: int) -> list[str]:
-    """A line about the installed packages whose types are not in the list, where --no-python is given."""
+    """Return a line about the installed packages whose types --no-python keeps out of the list."""
     found = plugins.left_out()
     return ["\n".join(wrap(f"Not loaded, because of --no-python: {', '.join(found)}.", width))] if found else []
 
 
 def page(name: str) -> str:
-    """One type's datasheet, its fields, and a sample."""
+    """Return the datasheet of a type, its fields, and a sample."""
     width = terminal_width(PIPED)
     origin, told = plugins.origin_of(plugins.LAYER, name), datasheet(name)
     head = f"{name}, a layer from the {origin}" if origin else f"{name}, a layer of the family {family_of(name)}"

@@ -1,4 +1,4 @@
-"""Tables and text laid out for the width of the terminal: no word is broken, and nothing runs over."""
+"""Tables and text that fit the width of the terminal, without breaking a word."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ Row = Sequence[str]
 
 NARROWEST = 40  # columns; a terminal with fewer gets lines of this width
 GAP = "  "
-NOTHING = "–"  # in a cell
-GLUE = "\N{NO-BREAK SPACE}"  # textwrap breaks lines at ASCII's blanks alone
+NOTHING = "–"  # what a cell holds where there is nothing to say
+GLUE = "\N{NO-BREAK SPACE}"  # textwrap breaks a line only at ASCII spaces, so never here
 
 
 def terminal_width(piped: int = 0) -> int:
-    """The columns of the terminal, or what COLUMNS says; `piped` (0: without limit) where neither is there."""
+    """Return the number of columns: what COLUMNS says, else the terminal's, else `piped`. 0 is no limit."""
+    # Python's own function reads COLUMNS too, but calls a pipe a terminal of 80 columns.
     given = os.environ.get("COLUMNS", "")
     if not (given.isdecimal() and int(given)) and not sys.stdout.isatty():
         return piped
@@ -28,10 +29,10 @@ def terminal_width(piped: int = 0) -> int:
 
 
 def table(rows: Sequence[Row], right: Sequence[int] = (), lead: int = 1, indent: str = "") -> list[str]:
-    """Lines with the columns below each other, those of `right` to the right; the first row is the head.
+    """Return the lines of a table whose first row is its head; the columns of `right` are aligned to the right.
 
-    Where the terminal is too narrow, long cells of the first column get lines of their own; where that does not
-    help, each row becomes its `lead` first cells with the others below, each behind its head.
+    If the terminal is too narrow, long cells of the first column get a line of their own. If that is not enough, each
+    row becomes a short list: its `lead` first cells, and below them the others, each after the head of its column.
     """
     shown = [[one_line(cell) for cell in row] for row in rows]
     limit = terminal_width()
@@ -41,45 +42,57 @@ def table(rows: Sequence[Row], right: Sequence[int] = (), lead: int = 1, indent:
         return [_line(row, widths, right, indent) for row in shown]
     widths[0] = limit - rest
     short = [row for row in shown if len(row[0]) <= widths[0]]
+    # With two lines for more than half of the rows, a table is harder to read than the lists.
     if widths[0] >= len(shown[0][0]) and 2 * len(short) > len(shown):
         return [line for row in shown for line in _hung(row, widths, right, indent)]
+    return _lists(shown, lead, limit, indent)
+
+
+def _lists(rows: Sequence[Row], lead: int, limit: int, indent: str) -> list[str]:
+    """Return each row but the head as its `lead` first cells, and the others below them.
+
+    Rows that begin with the same cells stand below these together.
+    """
     lines, before = [], ""
-    for row in shown[1:]:
+    for row in rows[1:]:
         first = GAP.join(cell for cell in row[:lead] if cell)
-        lines += wrap(first, limit, indent) if first and first != before else []
-        more = _named(shown[0][lead:], row[lead:])
-        lines += wrap(more, limit, indent + "    ") if more else []
+        if first and first != before:
+            lines += wrap(first, limit, indent)
+        if more := _named(rows[0][lead:], row[lead:]):
+            lines += wrap(more, limit, indent + "    ")
         before = first
     return [line.replace(GLUE, " ") for line in lines]
 
 
 def _line(row: Row, widths: Sequence[int], right: Sequence[int], indent: str) -> str:
+    """Return a row as one line."""
     cells = (cell.rjust(width) if k in right else cell.ljust(width)
              for k, (cell, width) in enumerate(zip(row, widths, strict=True)))
     return (indent + GAP.join(cells)).rstrip()
 
 
 def _hung(row: Row, widths: Sequence[int], right: Sequence[int], indent: str) -> list[str]:
+    """Return a row whose first cell has lines of its own if it is too long for its column."""
     if len(row[0]) <= widths[0]:
         return [_line(row, widths, right, indent)]
     return [*wrap(row[0], sum(widths), indent), _line(["", *row[1:]], widths, right, indent)]
 
 
 def _named(heads: Row, cells: Row) -> str:
-    """Each cell behind its head; no line ends between a head and its cell, or a number and its unit."""
+    """Return each cell after its head, kept together: a line must not end between a number and its unit."""
     pairs = (f"{head} {cell}".strip() for head, cell in zip(heads, cells, strict=True) if cell not in ("", NOTHING))
     return ", ".join(pair.replace(" ", GLUE) if len(pair) < NARROWEST else pair for pair in pairs)
 
 
 def wrap(text: str, width: int, indent: str = "", hanging: str | None = None) -> list[str]:
-    """The text in lines of this width, the further ones indented by `hanging` (as the first); words stay whole."""
+    """Return the text in lines of this width; those after the first are indented by `hanging`, or as the first is."""
     lines = textwrap.wrap(text, width or 10 ** 9, initial_indent=indent, break_long_words=False,
                           subsequent_indent=indent if hanging is None else hanging, break_on_hyphens=False)
     return lines or [""]
 
 
 def entry(name: str, text: str, column: int, width: int, indent: str = "  ") -> list[str]:
-    """A name, and beside it from a column on its text; below it where the terminal leaves no room for that."""
+    """Return a name and its text, which begins at `column` or, if that leaves too little room, below the name."""
     if not text:
         return wrap(name, width, indent, indent + "    ")
     if width and width - column < NARROWEST - 10:
@@ -88,7 +101,7 @@ def entry(name: str, text: str, column: int, width: int, indent: str = "  ") -> 
 
 
 def prose(text: str, width: int) -> str:
-    """A datasheet whose lines fit: the text behind a label is wrapped anew, a formula is broken at blanks."""
+    """Return a datasheet whose lines fit: text after a label is wrapped again, a long formula is broken at spaces."""
     groups: list[list[str]] = []
     for line in text.split("\n"):
         column = _column(line)
@@ -100,13 +113,14 @@ def prose(text: str, width: int) -> str:
 
 
 def _goes_on(first: str, column: int, line: str) -> bool:
-    """Whether a line belongs to the text that began with `first`, rather than being a formula or a label."""
+    """Return whether a line goes on with the text that began with `first`; each formula and each label begins anew."""
     if not first.strip() or first.startswith((" ", "Forward", "Backward", "Blobs")):
         return False
     return column == _column(first) and not line[:column].strip()
 
 
 def _filled(group: list[str], width: int) -> list[str]:
+    """Return the lines of one text or formula, wrapped again if one of them is too long."""
     if all(len(line) <= width for line in group):
         return group
     column = _column(group[0])
@@ -116,7 +130,7 @@ def _filled(group: list[str], width: int) -> list[str]:
 
 
 def code(text: str, width: int) -> list[str]:
-    """A prototxt or Python code, indented; a line that does not fit is broken at a blank, its comment set above it."""
+    """Return indented code. A line that is too long is broken at spaces, and its comment is put above it."""
     found = []
     for line in text.split("\n"):
         indent = "  " + " " * (len(line) - len(line.lstrip()))
@@ -125,11 +139,12 @@ def code(text: str, width: int) -> list[str]:
             found += [f"  {line}".rstrip()]
             continue
         found += wrap(comment, width, f"{indent}# ", f"{indent}# ") if mark else []
-        found += wrap(words, width, indent, indent + "    ")
+        # A comment that has the line to itself goes on behind a # as well: without one it would read as code.
+        found += wrap(words, width, indent, indent + ("# " if words.startswith("# ") else "    "))
     return found
 
 
 def _column(line: str) -> int:
-    """Where a line's text begins, behind its label."""
+    """Return the column at which a line's text begins, after its label."""
     found = re.match(r"[A-Z][A-Za-z ]{0,8} {2,}| *", line)
     return found.end() if found else 0

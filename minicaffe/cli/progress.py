@@ -1,4 +1,4 @@
-"""How a training shows itself: Caffe's log lines, or on a terminal a bar. The only module that imports rich."""
+"""The progress of a training: Caffe's log lines, or a bar on a terminal. This is the only module that imports rich."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def reporting() -> Iterator[Lines | Bar]:
 
 
 class Lines:
-    """Plain log lines need nothing more."""
+    """Progress in plain log lines, which the solver writes by itself."""
 
     @contextmanager
     def following(self, solver: Any) -> Iterator[None]:
@@ -45,13 +45,14 @@ class Lines:
 
 
 class Bar:
-    """Iterations, loss, learning rate, images per second and time left in one line that renews itself."""
+    """Progress in one line that is written again and again: iterations, loss, learning rate, images/s, time left."""
 
     def __init__(self, console: Any = None) -> None:
         columns = [rich.progress.TextColumn("{task.completed}/{task.total}"), rich.progress.BarColumn(bar_width=None),
                    rich.progress.TextColumn("loss {task.fields[loss]}  lr {task.fields[rate]}  "
                                             "{task.fields[speed]} images/s"), rich.progress.TimeRemainingColumn()]
         self.console = console or rich.console.Console(stderr=True)
+        # This clock stands still while kernels are compiled, so the speed is that of the training alone.
         self.progress = rich.progress.Progress(*columns, console=self.console, get_time=kernels.clock)
         self.handler = _Above(self.console)
 
@@ -76,7 +77,7 @@ class Bar:
 
 
 class _Above(logging.Handler):
-    """Prints tests, snapshots and warnings above the bar; all else the bar shows, or nobody reads live."""
+    """Prints tests, snapshots and warnings above the bar. The other lines, such as losses, are left out."""
 
     def __init__(self, console: Any) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class _Above(logging.Handler):
 
 
 def images_per_update(solver: Any) -> int:
-    """The batch of the first layer that reads data, times iter_size."""
+    """Return the batch size of the first layer that reads data, times iter_size."""
     for bottoms, tops in zip(solver.net.bottoms, solver.net.tops, strict=True):
         if not bottoms and tops and tops[0].num_axes:
             return tops[0].shape[0] * solver.param.iter_size

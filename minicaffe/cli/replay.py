@@ -1,9 +1,10 @@
-"""Run a pass that `minicaffe train` saved when it met a NaN or Inf, with all that debug_info prints.
+"""Repeat the pass in which a training met a NaN or Inf, and print what debug_info prints of each layer.
 
   minicaffe replay lenet_iter_370_failure.npz
 
-The last line names the place again. The exit status is 0 where it is the same place, else 1: then what the pass
-depended on was more than its weights, its batch and its random numbers.
+minicaffe train wrote this file when it met the value. It holds the weights, the batch and the state of the random
+numbers. The last line says where the repeated pass meets a NaN or Inf. The exit status is 0 if it is the same place as
+in the training. Else it is 1: the pass then depends on something that the file does not hold.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from minicaffe.solvers.doctor.failure import Replay
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("failure", metavar="FILE", help="the .npz that the message of the failure names")
+    parser.add_argument("failure", metavar="FILE", help="the .npz file that the training's error message names")
     add_user_code(parser)
 
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         again = replay.run()
     say(f"iteration {replay.info['iteration']}: not finite, first in {replay.found.words}")
     if again is None:
-        say("replayed: every value is finite. A layer of this net keeps something between passes, or draws random "
+        say("replayed: every value is finite. A layer of this net keeps something from pass to pass, or draws random "
             "numbers of its own")
         return 1
     say(f"replayed: not finite, first in {again.words}")

@@ -1,6 +1,6 @@
-"""Print a net as it is after the passes that come before its first layer.
+"""Print a net as its layers are made: upgraded from older formats, filtered by phase, and with Split layers.
 
-The passes in order: upgrade_v0, upgrade_v1, upgrade_fields, filter (phase, level, stage), insert_splits.
+The passes run in this order: upgrade_v0, upgrade_v1, upgrade_fields, filter (phase, level, stage), insert_splits.
 """
 
 from __future__ import annotations
@@ -19,25 +19,33 @@ from minicaffe.proto import text as proto_text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", metavar="NET", help="a prototxt or YAML file")
     parser.add_argument("--after", metavar="PASS", default=passes.PASSES[-1][0],
-                        help="stop after this pass: " + ", ".join(name for name, _ in passes.PASSES))
+                        help="the last pass to run: " + ", ".join(name for name, _ in passes.PASSES))
     add_state_arguments(parser)
 
 
 def add_state_arguments(parser: argparse.ArgumentParser, phase: str = "TRAIN") -> None:
-    """The flags that decide which layers take part."""
-    parser.add_argument("--phase", choices=["TRAIN", "TEST"], type=str.upper, default=phase)
-    parser.add_argument("--level", type=whole, default=0)
-    parser.add_argument("--stage", type=words, default="", help="stages, separated by commas")
+    """Add the flags that decide which layers are part of the net."""
+    parser.add_argument("--phase", choices=["TRAIN", "TEST"], type=str.upper, default=phase,
+                        help=f"use the layers of this phase (default: {phase})")
+    add_level_and_stage(parser)
+
+
+def add_level_and_stage(parser: argparse.ArgumentParser, net: str = "net") -> None:
+    """Add the other two of these flags, for a command whose phase is fixed."""
+    parser.add_argument("--level", metavar="N", type=whole, default=0,
+                        help=f"the {net}'s level, for layers with min_level or max_level (default: 0)")
+    parser.add_argument("--stage", metavar="NAME,NAME", type=words, default="",
+                        help=f"the {net}'s stages, for layers with stage or not_stage")
 
 
 def add_permissive(parser: argparse.ArgumentParser) -> None:
-    """The flag that lets a net pass whose layers do not read all that is set."""
+    """Add --permissive, which accepts a net with parameters that its layers do not read."""
     parser.add_argument("--permissive", action="store_true",
-                        help="warn of parameters that a layer does not read, instead of refusing them")
+                        help="only warn of parameters that a layer does not read, instead of refusing the net")
 
 
 def stages(args: argparse.Namespace) -> list[str]:
-    """The stages of a --stage flag."""
+    """Return the stages that --stage names."""
     return [stage for stage in args.stage.split(",") if stage]
 
 
@@ -47,5 +55,5 @@ def run(args: argparse.Namespace) -> int:
     net.state.stage.extend(stages(args))
     with place.in_errors(net):
         shown = passes.apply(net, args.after)
-    say(proto_text.format(shown, ascii_only=not is_utf8(sys.stdout)), end="")  # no stand-ins in names
+    say(proto_text.format(shown, ascii_only=not is_utf8(sys.stdout)), end="")  # escapes, which can be read back
     return 0

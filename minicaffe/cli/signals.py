@@ -1,10 +1,10 @@
-"""SIGINT, SIGTERM and SIGHUP as a training takes them: noted at once, answered at the end of the iteration."""
+"""SIGINT, SIGTERM and SIGHUP during a training: they are noted at once, and obeyed at the end of the iteration."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
@@ -14,53 +14,75 @@ from minicaffe.log import At, warn
 from minicaffe.solvers import Action
 
 EFFECTS = tuple(action.value for action in Action)
+AT_ONCE: dict[int, tuple[str, Any]] = {  # signal -> what users call it, and the handler that ends the process at once
+    signal.SIGINT: ("Ctrl-C", signal.default_int_handler), signal.SIGTERM: ("SIGTERM", signal.SIG_DFL)}
 
 
 @contextmanager
 def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect: str = "stop") -> Iterator[None]:
-    """Let the signals ask `solver` to snapshot, to stop, or nothing, while the block runs.
+    """Let signals make `solver` write a snapshot, stop, or do nothing, while the block runs.
 
-    After a Ctrl-C or a SIGTERM that stops, the next one ends the process at once: snapshots are whole or absent all
-    the same.
+    After a Ctrl-C or a SIGTERM that stops, the next one ends the process at once. That is safe even while a snapshot is
+    written: its files get their names only when they are complete.
     """
     effects = {signal.SIGINT: Action(sigint_effect), signal.SIGTERM: Action(sigterm_effect)}
-    at_once: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    if system.HANGUP is not None:
-        effects = {system.HANGUP: Action(sighup_effect), **effects}  # Caffe: answers SIGHUP first
-    seen: dict[int, bool] = dict.fromkeys(effects, False)
-    # A signal may come in the middle of a line of the log, and files refuse a second writer that interrupts the first.
-    # So the handler only puts its words into a queue, and a thread writes them.
-    words: SimpleQueue[str] = SimpleQueue()
-    speaker = threading.Thread(target=_warn_of_each, args=(words,), name="signals", daemon=True)
-    speaker.start()
+    if system.HANGUP is not None:  # Windows has no SIGHUP
+        effects = {system.HANGUP: Action(sighup_effect), **effects}  # Caffe: obeys SIGHUP first
+    with _warnings() as words:
+        noted = _Noted(effects, words)
+        before = {number: signal.signal(number, noted.note) for number in effects}
+        solver.requested_action = noted.requested
+        try:
+            yield
+        finally:
+            solver.requested_action = lambda: Action.NONE
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    def note(number: int, frame: Any) -> None:
-        seen[number] = True
-        if number in at_once and effects[signal.Signals(number)] is Action.STOP:
-            signal.signal(number, at_once[number])
-            again = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-            words.put(f"Stopping after this iteration; {again} again stops at once")
 
-    def requested() -> Action:
-        for number, action in effects.items():
-            if seen[number]:
-                seen[number] = False
+class _Noted:
+    """The signals that have come, and that the solver has not yet obeyed."""
+
+    def __init__(self, effects: Mapping[signal.Signals, Action], words: SimpleQueue[str]) -> None:
+        self.effects = effects
+        self.words = words
+        self.seen: dict[int, bool] = dict.fromkeys(effects, False)
+
+    def note(self, number: int, frame: Any) -> None:
+        """Remember a signal; if it stops the training, let the next one of its kind end the process."""
+        self.seen[number] = True
+        if number in AT_ONCE and self.effects[signal.Signals(number)] is Action.STOP:
+            name, handler = AT_ONCE[number]
+            signal.signal(number, handler)
+            self.words.put(f"Stopping after this iteration; {name} again stops at once")
+
+    def requested(self) -> Action:
+        """Return what the first of the signals asks for, and forget that one."""
+        for number, action in self.effects.items():
+            if self.seen[number]:
+                self.seen[number] = False
                 return action
         return Action.NONE
 
-    before = {number: signal.signal(number, note) for number in effects}
-    solver.requested_action = requested
+
+@contextmanager
+def _warnings() -> Iterator[SimpleQueue[str]]:
+    """Log as a warning each text that is put into the queue, while the block runs.
+
+    A signal may interrupt the writing of a log line, and Python's files refuse a write that interrupts another. So the
+    handler only puts its text into a queue, and a thread logs it.
+    """
+    words: SimpleQueue[str] = SimpleQueue()
+    thread = threading.Thread(target=_warn_of_each, args=(words,), name="signals", daemon=True)
+    thread.start()
     try:
-        yield
+        yield words
     finally:
-        solver.requested_action = lambda: Action.NONE
-        for number, handler in before.items():
-            signal.signal(number, handler)
         words.put("")
-        speaker.join()
+        thread.join()
 
 
 def _warn_of_each(words: SimpleQueue[str]) -> None:
-    """Write what is put into the queue, up to an empty text."""
+    """Log each text of the queue, up to an empty one."""
     while text := words.get():
         warn(At.SIGNAL, text)

@@ -1,11 +1,11 @@
-"""Forecast what a net costs, layer by layer, before any memory is taken: shapes, parameters, multiply-adds, bytes.
+"""Forecast what a net costs, layer by layer, without running it: shapes, parameters, multiply-adds and memory.
 
   minicaffe summary train_val.prototxt --batch 64 --size 227x227
 
-Multiply-adds are of one forward pass, of the layers that multiply by weights. Activation bytes are what a layer's
-tops add: none in place, and none for Split, Flatten and Reshape, which share their bottom's memory. "Reused" is
-TEST where blobs take the place of those that are no longer needed: so do `minicaffe test` and
-Net(..., reuse_memory=True), which run forward alone.
+The multiply-adds are those of one forward pass, in layers that multiply by weights. The activations are the memory of a
+layer's tops: nothing for a layer that computes in place, and nothing for Split, Flatten and Reshape, whose tops share
+the memory of their bottom. "memory, reused" is for a net that only runs forward, where a blob may take the memory of
+another that is no longer needed. `minicaffe test` and Net(..., reuse_memory=True) run so.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ MOST_TOPS = 6  # whose shapes are shown
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", metavar="NET", help="a prototxt or YAML file")
     parser.add_argument("--batch", metavar="N", type=whole, default=0,
-                        help="samples in a batch (default: the net's own)")
+                        help="number of samples in a batch (default: what the net says)")
     parser.add_argument("--size", metavar="HxW", default="",
-                        help="size of the images, or CxHxW; data layers are then not asked for theirs")
+                        help="size of the images, also as CxHxW; the sources of data layers are then not read")
     parser.add_argument("--weights", action="store_true", help="list the shape of every learnable blob too")
     add_state_arguments(parser)
     add_permissive(parser)
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     net, remarks = read(args.net, Phase.Value(args.phase), args.level, stages(args), args.batch, args.size,
                         args.permissive, not args.no_python)
-    costs = cost(net)
+    costs = cost(net)  # before the plan lets blobs share memory; the second cost is the one with that
     memory_plan.apply(net)
     say("\n".join([table(net, costs, cost(net), weights=args.weights),
                    *(line for remark in remarks for line in wrap(remark, terminal_width()))]))
@@ -57,7 +57,10 @@ def run(args: argparse.Namespace) -> int:
 
 def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None, batch: int = 0,
          size: str = "", permissive: bool = False, allow_python: bool = True) -> tuple[Net, list[str]]:
-    """The net of a file, of shapes alone, for this batch and image size where they are given; what was assumed."""
+    """Return a file's net, made with shapes but no memory, and in words what had to be assumed.
+
+    A batch of 0 and an empty size stand for what the file says.
+    """
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
     given, place = location.read(path)
@@ -72,7 +75,7 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
 
 
 def _sizes(size: str) -> list[int]:
-    """[C, H, W] or [H, W] of the flag."""
+    """Return [C, H, W] or [H, W] from the text of --size, and [] if it is empty."""
     if not size:
         return []
     if not re.fullmatch(r"\d+x\d+(x\d+)?", size):
@@ -81,8 +84,8 @@ def _sizes(size: str) -> list[int]:
 
 
 def _sequences(layers: list[Any]) -> list[int]:
-    """[T, N], the time steps and sequences of a net with recurrent layers, where an Input gives them; else []."""
-    known = registered_types()  # what is not known yet is not loaded here: --no-python may forbid that
+    """Return [T, N], the time steps and sequences that an Input gives to a recurrent layer; [] where there is none."""
+    known = registered_types()  # an unknown type is not looked for in installed packages: --no-python may forbid that
     names = {layer.bottom[1] for layer in layers
              if len(layer.bottom) > 1 and layer.type in known and layer_class(layer.type).recurrent}
     for layer in layers:
@@ -94,29 +97,30 @@ def _sequences(layers: list[Any]) -> list[int]:
 
 
 def _params(layer: Any) -> list[Any]:
-    """The messages with a layer's parameters, of a layer that has no bottoms: what it gives, it takes from them."""
+    """Return the parameter messages of a layer without bottoms, which say what it puts out; [] for other layers."""
     return [] if layer.bottom else [value for field, value in layer.ListFields() if field.name.endswith("_param")]
 
 
 def _shapes(layer: Any) -> list[Any]:
-    """The shapes that a layer such as Input or DummyData is given: one for all of its tops, or one each.
+    """Return the shapes in the definition of a layer such as Input or DummyData: one for all of its tops, or one each.
 
-    A Parameter layer is given one that is no list: the shape of what it learns, in which there is no batch.
+    A Parameter layer's shape is left out: it is a single message, not a list, and what it learns has no batch axis.
     """
     given = [getattr(param, "shape", None) for param in _params(layer)]
     return [shape for shapes in given if shapes is not None and hasattr(shapes, "extend") for shape in shapes]
 
 
 def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> str:
-    """Give a layer without bottoms another batch or image size; a data layer without its source becomes an Input.
+    """Give a layer without bottoms another batch or image size, and return in words what had to be assumed.
 
-    Returns what had to be assumed.
+    A data layer whose source is not there becomes an Input layer, and so does one for which --size is given.
     """
     for shape in _shapes(layer):
         if batch and shape.dim:
+            # What a recurrent layer reads is (T, N, ...): its first axis is time, and the batch is the second.
             axis = 1 if sequences and list(shape.dim[:2]) == sequences else 0
             shape.dim[axis] = batch
-        if len(shape.dim) == 4:
+        if len(shape.dim) == 4:  # images; an empty size leaves them as they are
             shape.dim[4 - len(size):] = size
     for data in _params(layer):
         if batch and hasattr(data, "batch_size"):
@@ -127,17 +131,17 @@ def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> st
 
 
 def _become_input(layer: Any, data: Any, size: list[int]) -> str:
-    """What the data layer would give: images (N, C, H, W), and one number a sample in each further top."""
+    """Make a data layer an Input that puts out images (N, C, H, W), and a number per sample in each further top."""
     transform = layer.transform_param
-    if not size:
+    if not size:  # the size that the images are cropped to, else the one that they are scaled to
         height, width = getattr(data, "new_height", 0), getattr(data, "new_width", 0)
         crop = transform.crop_size
         size = [crop, crop] if crop else [height, width] if height and width else []
     if not size:
         raise DataError(f"layer {layer.name!r} ({layer.type}): its source {one_line(data.source)} is not there, so the "
-                        f"size of its images is not known", hint="say it: --size HxW, or CxHxW")
+                        f"size of its images is not known", hint="give it: --size HxW, or CxHxW")
     if not data.batch_size:
-        raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", hint="say it: --batch N")
+        raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", hint="give it: --batch N")
     gray = transform.force_gray or not getattr(data, "is_color", True)
     shape = [data.batch_size, *([1 if gray else 3] if len(size) == 2 else []), *size]
     name, kind, tops = layer.name, layer.type, list(layer.top)
@@ -146,11 +150,11 @@ def _become_input(layer: Any, data: Any, size: list[int]) -> str:
     layer.top.extend(tops)
     for i in range(len(tops)):
         layer.input_param.shape.add(dim=shape if i == 0 else shape[:1])
-    return f"Layer {name!r} stands for a {kind} layer that gives {_shape(tuple(shape))}; its source was not read."
+    return f"Layer {name!r} is counted as a {kind} layer that puts out {_shape(tuple(shape))}; its source was not read."
 
 
 def table(net: Net, costs: NetCost, reusing: NetCost, weights: bool = False) -> str:
-    """The layers as a table, then the totals; `reusing` is the cost of the net where it reuses memory."""
+    """Return the layers as a table, then the totals; `reusing` is the cost of the net if it reuses memory."""
     rows = [("layer", "type", "tops", "parameters", "multiply-adds", "activations")]
     for i, row in enumerate(costs.layers):
         rows.append((row.name, row.type, _tops(row.shapes), _count(row.parameters),
@@ -176,7 +180,7 @@ def _totals(costs: NetCost, reusing: NetCost) -> list[str]:
     else:
         lines += ["memory, TRAIN   nothing to train: no layer is a loss"]
     lines += [f"memory, reused  {_test(reusing)}"]
-    return lines if costs.borrowed[1] else [*lines, "Kernels need a little more while they run."]
+    return lines if costs.borrowed[1] else [*lines, "The kernels need a little more while they run."]
 
 
 def _test(costs: NetCost) -> str:
@@ -186,7 +190,7 @@ def _test(costs: NetCost) -> str:
 
 
 def _tops(shapes: list[tuple[int, ...]]) -> str:
-    """The shapes of a layer's tops. Of many, as a Split may have, only the first: the widest cell widens all rows."""
+    """Return the shapes of a layer's tops: only the first of many, because the widest cell widens every row."""
     shown = ", ".join(map(_shape, shapes[:MOST_TOPS]))
     return shown if len(shapes) <= MOST_TOPS else f"{shown}, … ({len(shapes)} tops)"
 

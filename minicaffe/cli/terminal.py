@@ -1,4 +1,4 @@
-"""What commands print: on every terminal and pipe, whatever its encoding, and safe to look at."""
+"""Printing for commands: in every encoding of a terminal or a pipe, and with control characters made visible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from minicaffe.log import escape, visible
 
-STAND_INS = {  # for the signs that we print ourselves, in ASCII; Greek letters have their names
+STAND_INS = {  # ASCII for the signs that we print ourselves; a Greek letter is printed as its name
     "×": "x", "·": "*", "⋆": "*", "⊙": "*", "–": "-", "—": "-", "−": "-", "─": "-", "│": "|", "…": "...", "→": "->",
     "←": "<-", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "±": "+-", "∞": "inf", "∂": "d", "Σ": "sum", "Π": "prod",
     "√": "sqrt", "½": "1/2", "¾": "3/4", "²": "^2", "³": "^3", "⁸": "^8", "⁹": "^9", "ᵀ": "^T", "′": "'", "ŷ": "y^",
@@ -20,7 +20,7 @@ ERRORS = "minicaffe"
 
 
 def prepare() -> None:
-    """Make stdout and stderr take any text: what their encoding lacks becomes a stand-in or an escape."""
+    """Make stdout and stderr accept any text: print ASCII or an escape for what their encoding does not have."""
     codecs.register_error(ERRORS, _replace)
     logging.lastResort = _Complaints(logging.WARNING)
     for name in ("stdout", "stderr"):
@@ -32,14 +32,14 @@ def prepare() -> None:
 
 
 class _Complaints(logging.Handler):
-    """Prints warnings of the log where a command writes no log."""
+    """Prints the warnings that are logged while a command writes no log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         complain(f"minicaffe: warning: {record.getMessage()}")
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
-    """Python's error handler: the replacement of what an encoding lacks, and where to go on."""
+    """Return what replaces characters that an encoding lacks, and where to go on, as Python's codecs ask for it."""
     assert isinstance(error, UnicodeEncodeError)
     letters = error.object[error.start:error.end]
     return "".join(map(_stand_in, letters)), error.end
@@ -51,12 +51,12 @@ def _stand_in(letter: str) -> str:
 
 
 def is_utf8(stream: Any) -> bool:
-    """Whether a stream takes all letters as they are."""
+    """Return whether a stream can print every character as it is."""
     return (getattr(stream, "encoding", "") or "utf-8").lower().replace("-", "").startswith("utf")
 
 
 def say(text: object = "", *, end: str = "\n") -> None:
-    """Print what a command has to say on stdout."""
+    """Print a command's results, on stdout."""
     print(visible(str(text)), end=end)
 
 

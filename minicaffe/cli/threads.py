@@ -11,19 +11,20 @@ from minicaffe.kernels.blas import hold_to_one_thread
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
-    """--threads, for commands that compute."""
-    parser.add_argument("--threads", metavar="N", type=whole, help="threads that compute (default: MINICAFFE_THREADS, "
-                        "else the cores this process may use); results are the same for any number")
+    """Add --threads, for commands that compute."""
+    parser.add_argument("--threads", metavar="N", type=whole, help="number of threads that compute (default: "
+                        "MINICAFFE_THREADS, else the cores that this process may use); the results do not depend on it")
 
 
 def use_threads(args: argparse.Namespace) -> None:
-    """Let so many threads compute: ours alone.
+    """Set the number of threads of minicaffe's thread pool, which computes alone.
 
-    BLAS is held to one a product, and numba's twins have none of their own: the pieces of a kernel run on ours.
+    BLAS runs on one thread, and the numba engine starts none of its own. Otherwise the pieces of a kernel, each on a
+    thread of ours, would start further threads, and all of them would wait for each other's cores.
     """
     if args.threads is not None:
         if args.threads < 1:
             raise EngineError(f"--threads must be a positive number, got {args.threads}")
         kernels.set_threads(args.threads)
-    kernels.threads()  # a MINICAFFE_THREADS that is no number is noticed now
+    kernels.threads()  # checks MINICAFFE_THREADS now, before the command has done any work
     hold_to_one_thread()

@@ -3,10 +3,10 @@
   minicaffe time --model=lenet_train_test.prototxt --iterations=20
   minicaffe time --model=F --json times.json --trace trace.json
 
-Caffe's lines come first, then a table with what each layer makes of the machine. GFLOP/s count the multiply-adds of
-layers that multiply by weights, two operations each. GB/s count every blob once that a layer reads or writes, so a
-layer whose blobs stay in the caches may be faster than the copy that the limit shows. Open a trace in
-chrome://tracing or ui.perfetto.dev.
+The lines that Caffe prints come first. Then a table compares each layer with the limits of this machine: a product of
+matrices (sgemm) and a copy of memory. GFLOP/s count the multiply-adds of layers that multiply by weights, as two
+operations each. GB/s count every blob that a layer reads or writes once. A layer whose blobs are still in the
+processor's caches may therefore be faster than the copy. Open a trace in chrome://tracing or ui.perfetto.dev.
 """
 
 from __future__ import annotations
@@ -34,15 +34,17 @@ from minicaffe.records import glog
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
-    parser.add_argument("--iterations", metavar="N", type=whole, default=50, help="passes to time (default: 50)")
+    parser.add_argument("--iterations", metavar="N", type=whole, default=50,
+                        help="number of passes to time (default: 50)")
     parser.add_argument("--json", metavar="F", nargs="?", const="-", default="",
-                        help="write the numbers to a file too; without F, to stdout instead of the table")
-    parser.add_argument("--trace", metavar="F", default="", help="write every pass as a Chrome trace")
+                        help="write the numbers as JSON to a file as well; without F, to stdout in place of the table")
+    parser.add_argument("--trace", metavar="F", default="", help="write every pass to a file, as a Chrome trace")
     add_state_arguments(parser)
     add_permissive(parser)
     add_user_code(parser)
     add_threads(parser)
-    parser.add_argument("--gpu", default="", help="accepted as Caffe's; the CPU does the work")
+    parser.add_argument("--gpu", metavar="IDS", default="",
+                        help="accepted because Caffe has it; minicaffe computes on the CPU")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         check_iterations(args.iterations)
         net = Net(args.model, Phase.Value(args.phase), level=args.level, stages=stages(args),
                   permissive=args.permissive, allow_python=not args.no_python)
+        # Caffe: a first pass that is not timed, because layers take their memory in it
         log(At.TIME_FORWARD, "Performing Forward")
         log(At.TIME_INITIAL_LOSS, f"Initial loss: {number(net.forward())}")
         log(At.TIME_BACKWARD, "Performing Backward")
@@ -67,17 +70,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_writable(flag: str, path: str) -> None:
-    """DataError before the benchmark, rather than after it, where a file cannot be written."""
+    """Raise DataError if a file cannot be written: before the benchmark, so that its results are not lost."""
     target, folder = Path(path), Path(path).parent
     if not path or (target.exists() and not target.is_file() and not target.is_dir()):  # a device or a pipe
         return
     if target.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
-        seen = "it is a folder" if target.is_dir() else f"{str(folder)!r} is no folder that may be written to"
+        seen = "it is a folder" if target.is_dir() else f"{str(folder)!r} is not a folder that may be written to"
         raise DataError(f"{flag}: cannot write {path}: {seen}")
 
 
 def _report(args: argparse.Namespace, net: Net, recorder: Recorder) -> None:
-    """The table, and the files that were asked for."""
+    """Print the table, and write the files that the flags name."""
     made = timing_report.report(net, recorder, args.iterations)
     if args.json != "-":
         say(timing_report.table(made))
@@ -93,7 +96,7 @@ def _report(args: argparse.Namespace, net: Net, recorder: Recorder) -> None:
 
 
 def _benchmark(net: Net, iterations: int) -> Recorder:
-    """Time every layer of each pass, then print the averages in milliseconds."""
+    """Time every layer of each pass, then log the averages in milliseconds."""
     forward, backward = [0.0] * len(net.layers), [0.0] * len(net.layers)
     recorder = Recorder()
     for iteration in range(iterations):
@@ -112,11 +115,11 @@ def _benchmark(net: Net, iterations: int) -> Recorder:
 
 
 def _pass(net: Net, recorder: Recorder, forward: list[float], backward: list[float]) -> float:
-    """One pass forward and backward; adds each layer's seconds to the lists, and returns their sum."""
+    """Run one pass forward and backward, add each layer's seconds to the lists, and return the seconds of the pass."""
     start = clock()
     for i in range(len(net.layers)):
         forward[i] += recorder.time(i, "forward", net.run)
     for i in reversed(range(len(net.layers))):
-        if net.plan.layers[i]:
+        if net.plan.layers[i]:  # other layers have no backward: no gradient passes through them
             backward[i] += recorder.time(i, "backward", net.backward)
     return clock() - start

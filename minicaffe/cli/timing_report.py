@@ -1,4 +1,4 @@
-"""What `minicaffe time` makes of its measurements: a table, JSON, and a Chrome trace."""
+"""The reports of `minicaffe time`: a table, JSON, and a Chrome trace."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 
-SIDE = 1024             # of the matrices whose product shows the most that arithmetic can give
+SIDE = 1024             # rows and columns of the matrices whose product shows the limit of arithmetic
 PRODUCTS = 12
-COPIED = 1 << 24        # numbers that are copied to show the most that memory can give: more than caches hold
+COPIED = 1 << 24        # numbers that are copied to show the limit of memory: more than the caches hold
 COPIES = 8
-RECORDED = 2            # forward passes until one is played
+RECORDED = 2            # forward passes before the net replays one: a plain pass, and one that is recorded
 DIRECTIONS = ("forward", "backward")
 
 
@@ -33,7 +33,7 @@ class Recorder:
     events: list[tuple[int, str, float, float]] = field(default_factory=list)
 
     def time(self, layer: int, direction: str, work: Callable[..., object]) -> float:
-        """Run layer's part of a pass; its seconds."""
+        """Run a layer's part of a pass, and return its seconds."""
         begin = kernels.clock()
         work(layer, layer)
         seconds = kernels.clock() - begin
@@ -65,9 +65,9 @@ class Row:
 
 @dataclass
 class Report:
-    """The rows of each layer in the order of the net, forward before backward, and the totals; and the limits.
+    """A row for each layer in the order of the net, forward before backward, the totals, and the machine's limits.
 
-    played   milliseconds of a forward pass at TEST, which needs no Python for its layers; None in TRAIN
+    played   milliseconds of a forward pass that replays a recording, without the Python of its layers; None in TRAIN
     """
 
     rows: list[Row]
@@ -78,7 +78,7 @@ class Report:
 
 
 def report(net: Net, recorder: Recorder, iterations: int) -> Report:
-    """Sum up the times, and measure the machine's limits."""
+    """Sum up the times, and measure the limits of this machine."""
     work: dict[str, list[Any]] = {"forward": net_work.forward(net), "backward": net_work.backward(net)}
     seconds = {direction: [0.0] * len(net.layers) for direction in DIRECTIONS}
     for layer, direction, _, taken in recorder.events:
@@ -92,7 +92,7 @@ def report(net: Net, recorder: Recorder, iterations: int) -> Report:
 
 
 def _played(net: Net, iterations: int) -> float | None:
-    """Mean milliseconds of a whole forward pass, once the net has a recording of it."""
+    """Return the mean milliseconds of a forward pass that replays a recording; None where the net makes none."""
     if net.phase != TEST:
         return None
     for _ in range(RECORDED):
@@ -110,19 +110,20 @@ def _total(direction: str, rows: list[Row]) -> Row:
 
 
 def sgemm_limit() -> float:
-    """GFLOP/s of a product of two float32 matrices on all threads: the best of a few."""
+    """Return the GFLOP/s of a product of two float32 matrices on all threads, the best of several tries."""
     a, b, product = (np.full((SIDE, SIDE), 0.5, np.float32) for _ in range(3))
     return 2 * SIDE ** 3 / _best(PRODUCTS, lambda: kernels.matmul(a, b, product)) / 1e9
 
 
 def copy_limit() -> float:
-    """GB/s, read and written, of a copy on all threads: the best of a few."""
+    """Return the GB/s, read and written together, of a copy on all threads, the best of several tries."""
     source, target = np.ones(COPIED, np.float32), np.zeros(COPIED, np.float32)
     seconds = _best(COPIES, lambda: kernels.for_blocks([source, target], lambda x, y: np.copyto(y, x)))
     return 2 * source.nbytes / seconds / 1e9
 
 
 def _best(times: int, work: Callable[[], object]) -> float:
+    """Return the seconds of the fastest of `times` + 1 runs."""
     def once() -> float:
         start = kernels.clock()
         work()
@@ -132,12 +133,12 @@ def _best(times: int, work: Callable[[], object]) -> float:
 
 
 def table(made: Report) -> str:
-    """The limits, a line for each layer and direction, and the totals."""
+    """Return the limits, a line for each layer and direction, and the totals."""
     head = f"limits of this machine  sgemm {made.sgemm:.0f} GFLOP/s, copy {made.copy:.1f} GB/s " \
            f"(engine {kernels.engine()}, threads {kernels.threads()})"
     lines = [("layer", "type", "direction", "ms", "GFLOP/s", "GB/s", "share"), *map(_words, made.rows)]
     ends = [_words(row) for row in made.totals]
-    played = [] if made.played is None else ["", f"a whole forward pass, played from its recording: "
+    played = [] if made.played is None else ["", f"a whole forward pass, replayed from a recording: "
                                                  f"{made.played:.3f} ms"]
     rows = layout.table([*lines, *ends], right=range(3, 7), lead=3)
     return "\n".join(["", *wrap(head, terminal_width()), "", *rows, *played])
@@ -150,7 +151,7 @@ def _words(row: Row) -> tuple[str, ...]:
 
 
 def as_json(made: Report, **more: Any) -> bytes:
-    """The same numbers for programs, with what computed them."""
+    """Return the numbers of the table as JSON, with the engine, threads and versions that they were measured with."""
     from minicaffe.records.facts import versions
 
     layers: list[dict[str, Any]] = []
@@ -171,7 +172,7 @@ def _numbers(row: Row) -> dict[str, float]:
 
 
 def as_trace(net: Net, recorder: Recorder) -> bytes:
-    """All passes in Chrome's format of traces, forward and backward as two tracks of one process."""
+    """Return all passes as a Chrome trace, with forward and backward as two tracks of one process."""
     return json.dumps({"traceEvents": list(_trace_events(net, recorder)), "displayTimeUnit": "ms"}).encode()
 
 

@@ -1,4 +1,4 @@
-"""Train a net as a solver definition says, from fillers, from given weights, or from a snapshot.
+"""Train a net as a solver definition says: from its fillers, from given weights, or from a snapshot.
 
   minicaffe train --solver=lenet_solver.prototxt
   minicaffe train -solver F --weights base.caffemodel        fine-tune
@@ -6,9 +6,10 @@
   minicaffe train -solver F --resume auto        go on from the newest complete snapshot, or begin
 
 Only one training at a time may write the files of a snapshot_prefix. A second one is refused. With --resume auto it
-waits until the first has ended, for a cluster may requeue a job before its old process has stopped.
-With --keep best the best weights are also called PREFIX_best.caffemodel. Beside the snapshots, in PREFIX.run, stands
-the record of the training: log.jsonl, train.log and run.yaml; minicaffe plot draws it.
+waits until the first has ended, because a cluster may start a job again before its old process has stopped.
+With --keep best the best weights are also kept as PREFIX_best.caffemodel. The run folder PREFIX.run beside the
+snapshots holds the log of the training (train.log and log.jsonl) and what it was made of (run.yaml). minicaffe plot
+draws the curves.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from minicaffe import lint
 from minicaffe.cli import progress, signals
 from minicaffe.cli.flags import files, filled, seconds, whole, words
-from minicaffe.cli.show import add_permissive
+from minicaffe.cli.show import add_level_and_stage, add_permissive
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError, SolverError
@@ -33,41 +34,44 @@ from minicaffe.solvers.doctor import doctor
 from minicaffe.solvers.resume import keep, snapshot
 from minicaffe.solvers.schedule import criterion
 
-REQUEUE_WAIT = 120.0  # seconds
+REQUEUE_WAIT = 120.0  # seconds that --resume auto waits for another training of the same prefix
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solver", metavar="F", required=True, help="the solver, a prototxt or YAML file")
-    parser.add_argument("--snapshot", metavar="F", type=filled, help="a solver state to go on from")
-    parser.add_argument("--weights", metavar="F,F", type=files, help="weights to begin with, by layer name")
-    parser.add_argument("--strict", action="store_true", help="refuse weights that do not fit the net exactly")
+    parser.add_argument("--snapshot", metavar="F", type=filled, help="a solver state (.solverstate) to go on from")
+    parser.add_argument("--weights", metavar="F,F", type=files, help="files with weights to begin with, given to "
+                        "the layers of the same names")
+    parser.add_argument("--strict", action="store_true", help="refuse weights that lack a layer of the net, or hold "
+                        "one that the net does not have")
     parser.add_argument("--resume", metavar="auto|F", type=filled, help="auto: go on from the newest complete "
-                        "snapshot of the solver's prefix, or begin where there is none; a state: as --snapshot")
+                        "snapshot of the solver's prefix, or begin if there is none; a file: the same as --snapshot")
     parser.add_argument("--wait", metavar="SECONDS", type=seconds, help="how long to wait while another training "
                         f"writes snapshots of the same prefix (default: {REQUEUE_WAIT:.0f} with --resume auto, else 0)")
     parser.add_argument("--override", metavar="K=V,K=V", type=words, action="append", default=[],
-                        help="set fields of the solver: base_lr=0.001,max_iter=2000")
-    parser.add_argument("--keep", metavar="WHICH", type=filled, help="snapshots to keep on the disk: best, last:3, or "
-                        "best,last:3 (default: all)")
-    parser.add_argument("--early-stop", metavar="RULE", type=filled, help="stop when a test net's output gets no "
-                        "better: accuracy:max:patience=5 (tests)")
-    parser.add_argument("--iterations", metavar="N", type=whole, help="train up to update N instead of max_iter")
-    parser.add_argument("--level", type=whole, default=0, help="the train net's level")
-    parser.add_argument("--stage", type=words, default="", help="the train net's stages, separated by commas")
-    parser.add_argument("--gpu", type=words, default="", help="accepted as Caffe's; the CPU does the work")
+                        help="change fields of the solver, such as base_lr=0.001,max_iter=2000")
+    parser.add_argument("--keep", metavar="WHICH", type=filled, help="which snapshots stay on the disk: best, last:3, "
+                        "or best,last:3 (default: all)")
+    parser.add_argument("--early-stop", metavar="RULE", type=filled, help="stop when an output of a test net no "
+                        "longer improves: accuracy:max:patience=5 stops after five tests without a better accuracy")
+    parser.add_argument("--iterations", metavar="N", type=whole, help="train up to iteration N instead of max_iter")
+    add_level_and_stage(parser, "train net")
+    parser.add_argument("--gpu", metavar="IDS", type=words, default="", help="accepted because Caffe has it; minicaffe "
+                        "computes on the CPU")
     add_permissive(parser)
     add_user_code(parser)
     add_threads(parser)
-    parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what a value that is NaN or Inf "
-                        "does: stop with its place and likely causes (default), or warn and go on")
+    parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what to do when a value is NaN or "
+                        "Inf: stop, and say where it arose and what the likely causes are (default), or warn and go "
+                        "on")
     known = ", ".join([*lint.rules(), *doctor.HINTS])
     parser.add_argument("--silence", metavar="RULE,RULE", type=filled, action="append", default=[],
-                        help=f"rules that are not to be checked, all of trainings that learn nothing: {known}")
-    parser.add_argument("--no-record", action="store_true", help="write no PREFIX.run beside the snapshots")
+                        help=f"do not check these rules, each of which finds a training that learns nothing: {known}")
+    parser.add_argument("--no-record", action="store_true", help="do not write the run folder PREFIX.run")
     parser.add_argument("--tensorboard", metavar="DIR", type=filled, help="write event files for TensorBoard into DIR")
     for name, default in (("sigint", "stop"), ("sigterm", "stop"), ("sighup", "snapshot")):
         parser.add_argument(f"--{name}_effect", choices=signals.EFFECTS, default=default,
-                            help=f"what {name.upper()} does (default: {default})")
+                            help=f"what the signal {name.upper()} makes the training do (default: {default})")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,8 +82,9 @@ def run(args: argparse.Namespace) -> int:
     if args.snapshot and args.weights:
         raise SolverError("--snapshot goes on with a training and --weights begins one: give one of them")
     if args.strict and not args.weights:
-        raise SolverError("--strict judges the files of --weights, but none is given")
+        raise SolverError("--strict is about the files of --weights, but none is given")
     silence = lint.silenced(name for names in args.silence for name in names.split(",") if name)
+    # The lock comes first so that it is released last: no other training begins before the run folder is complete.
     with ExitStack() as locked, progress.reporting() as report, \
             recorder.recording(not args.no_record, args.tensorboard or "") as record:
         param = _param(args)
@@ -112,7 +117,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_rules(solver: Solver) -> None:
-    """Say what the rules find in the nets; NetError for what can only be a mistake."""
+    """Check the nets for mistakes: warn of what is likely one, and raise NetError for what can only be one."""
+    # By rule and layer, so that a mistake in a layer of both nets is reported once: the train net's, which comes last.
     findings = {(found.rule, found.layer): found for net in [*reversed(solver.test_nets), solver.net]
                 for found in lint.check(net, alone=True, silence=solver.silence)}
     for found in findings.values():
@@ -121,14 +127,14 @@ def _check_rules(solver: Solver) -> None:
     for found in findings.values():
         if found.severity == lint.ERROR:
             raise NetError(found.message, where=found.where,
-                           hint=f"{found.cure}; --silence {found.rule} if it is meant so")
+                           hint=f"{found.cure}; --silence {found.rule} if this is intended")
 
 
 def _wait(args: argparse.Namespace) -> float:
-    """How many seconds to wait for another training of the same prefix.
+    """Return how many seconds to wait for another training of the same prefix.
 
-    A cluster that requeues a job may start it while the old process still writes its last snapshot, from which
-    --resume auto is to go on.
+    A cluster may start a job again while the old process still writes its last snapshot. --resume auto must go on from
+    that one.
     """
     if args.wait is not None:
         return float(args.wait)
@@ -136,22 +142,22 @@ def _wait(args: argparse.Namespace) -> float:
 
 
 def _long_run(solver: Solver, args: argparse.Namespace) -> None:
-    """What --early-stop and --keep say."""
+    """Set up what --early-stop and --keep ask for."""
     if args.early_stop:
         solver.early_stop = criterion.parse(args.early_stop, "--early-stop")
         if not solver.early_stop.patience:
-            raise SolverError(f"--early-stop {args.early_stop} says not when to stop",
-                              hint=f"{args.early_stop}:patience=5 stops after five tests without a better one")
+            raise SolverError(f"--early-stop {args.early_stop} does not say when to stop",
+                              hint=f"{args.early_stop}:patience=5 stops after five tests without a better value")
         solver.early_stop.check(solver)
     if args.keep:
         solver.keep = keep.parse(args.keep, solver, solver.early_stop)
 
 
 def _param(args: argparse.Namespace) -> Any:
-    """The solver's definition with what the flags change."""
+    """Return the solver's definition, changed as the flags say."""
     param = definition.read_solver(args.solver)
     param.train_state.level = args.level
-    param.train_state.stage.extend(args.stage.split(","))  # Caffe: no --stage is the stage ""
+    param.train_state.stage.extend(args.stage.split(","))  # Caffe: without --stage, the only stage is ""
     for text in args.override:
         for line in definition.override(param, text):
             log(At.FIELD_OVERRIDDEN, line)
@@ -159,15 +165,15 @@ def _param(args: argparse.Namespace) -> Any:
         param.max_iter = args.iterations
         param.ClearField("max_epoch")
     if not param.HasField("max_iter") and not param.max_epoch:
-        raise SolverError("max_iter is missing: it says how many updates to make", where=args.solver,
-                          hint="max_epoch counts epochs instead")
+        raise SolverError("max_iter is missing, the number of updates to make", where=args.solver,
+                          hint="or set max_epoch, the number of epochs")
     lr_policy.check(param, args.solver)
-    if args.snapshot or args.weights:
+    if args.snapshot or args.weights:  # both replace the weights that the solver names
         param.ClearField("weights")
     if args.weights:
         param.weights.append(args.weights)
     log(At.MODE, "Use CPU.")
-    if args.gpu:  # Caffe: the flag goes before solver_mode and device_id
+    if args.gpu:  # Caffe: the flag replaces solver_mode and device_id
         checks.warn_of_devices(param, flag=f"--gpu {args.gpu}")
         checks.forget_devices(param)
     return param

@@ -1,4 +1,4 @@
-"""The two flags about code that is not ours: --import runs a module of the user's, --no-python forbids all of it."""
+"""The two flags about code from outside minicaffe: --import runs a module of the user's, --no-python forbids it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from minicaffe.log import warn
 
 
 def add_user_code(parser: argparse.ArgumentParser) -> None:
-    """The flags of every command that makes a net or looks up a layer type."""
+    """Add --import and --no-python, which every command has that makes a net or looks up a layer type."""
     parser.add_argument("--import", dest="imports", metavar="MODULE", type=filled, action="append", default=[],
-                        help="first import a module that registers layer types or fillers of your own: its name, as "
-                             "Python finds it from the current folder, or the path of its .py file; give the flag "
-                             "once for each module")
+                        help="first import a module that registers layer types or fillers of your own. Give its name, "
+                             "which is looked for in the current folder too, or the path of its .py file. Repeat the "
+                             "flag for each further module")
     parser.add_argument("--no-python", action="store_true",
-                        help="refuse a net with Python layers, or with layer types of installed packages; without it "
-                             "their code is imported and run, so read it first where the net is a stranger's")
+                        help="refuse a net with Python layers, or with layer types from installed packages. Without "
+                             "this flag their code is run, so read it first if you do not know who wrote it")
 
 
 @contextmanager
 def obeying(args: argparse.Namespace) -> Iterator[None]:
-    """Import what --import names, and load no installed package within the block where --no-python is given.
+    """Do what the two flags say: import the modules first, and run the block without installed packages if told so.
 
-    MinicaffeError where a module cannot be imported.
+    Raise MinicaffeError if a module cannot be imported.
     """
     if args.imports and args.no_python:
         raise MinicaffeError(f"--import {args.imports[0]} runs the code of a module, and --no-python forbids that: "
@@ -46,8 +46,8 @@ def obeying(args: argparse.Namespace) -> Iterator[None]:
 
 
 def import_one(name: str) -> None:
-    """Import a module by its name or its file; warn of one that registers no layer type and no filler."""
-    importlib.import_module("minicaffe.layers")  # first, so that the module cannot take the name of a type of ours
+    """Import a module by its name or its file, and warn if it registers no layer type and no filler."""
+    importlib.import_module("minicaffe.layers")  # first: the module then cannot take the name of a type of ours
     is_path = name.endswith(".py") or os.sep in name or "/" in name
     count = plugins.count()
     with plugins.importable_here(), plugins.bringing(plugins.IMPORTED):
@@ -62,12 +62,12 @@ def import_one(name: str) -> None:
 def _import_named(name: str) -> str:
     """Import a module by its dotted name, and return that name."""
     if not all(part.isidentifier() for part in name.split(".")):
-        raise MinicaffeError(f"--import {name}: this is no module's name", hint=_not_a_name(name))
+        raise MinicaffeError(f"--import {name}: this is not a module's name", hint=_not_a_name(name))
     try:
         importlib.import_module(name)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:
+    except BaseException as error:  # SystemExit too: a module must not end the command without a message
         if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
             raise _not_found(name, str(error.name)) from None
         raise _failed(name, error) from error
@@ -77,17 +77,12 @@ def _import_named(name: str) -> str:
 def _import_file(path: Path) -> str:
     """Import a module from its file, under the file's name without .py, and return that name."""
     if not path.is_file():
-        if path.is_dir():
-            raise MinicaffeError(f"--import {path}: this is a folder, not a file",
-                                 hint="give the path of a .py file, or the name of a package")
-        looked = [f"looked for it in {path.parent.resolve()}"] if path.parent.is_dir() else []
-        raise MinicaffeError(f"--import {path}: there is no such file",
-                             hint="; ".join([*looked, *filter(None, [missing_hint(path)])]))
+        raise _no_file(path)
     name = path.stem
     if name in sys.stdlib_module_names:
         raise MinicaffeError(f"--import {path}: {name!r} is the name of a module of Python's own, which it would hide",
                              hint="give the file another name")
-    if name in sys.modules:
+    if name in sys.modules:  # imported before, perhaps by its name; or another module, which must not be replaced
         file = getattr(sys.modules[name], "__file__", None)
         if file and os.path.exists(file) and os.path.samefile(file, path):
             return name
@@ -95,9 +90,11 @@ def _import_file(path: Path) -> str:
                              hint="give the file another name")
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
-        raise MinicaffeError(f"--import {path}: this is no Python file", hint="its name must end in .py")
+        raise MinicaffeError(f"--import {path}: this is not a Python file", hint="its name must end in .py")
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    sys.path.append(str(path.resolve().parent))  # as `python FILE` does, so that it may import what lies beside it
+    # As `python FILE` does, so that the module can import those beside it. At the end of the list, unlike there: a file
+    # of that folder must not hide a module that minicaffe imports later.
+    sys.path.append(str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
@@ -110,7 +107,18 @@ def _import_file(path: Path) -> str:
     return name
 
 
+def _no_file(path: Path) -> MinicaffeError:
+    """Return the error for a path that is not a file."""
+    if path.is_dir():
+        return MinicaffeError(f"--import {path}: this is a folder, not a file",
+                              hint="give the path of a .py file, or the name of a package")
+    looked = [f"looked for it in {path.parent.resolve()}"] if path.parent.is_dir() else []
+    return MinicaffeError(f"--import {path}: there is no such file",
+                          hint="; ".join([*looked, *filter(None, [missing_hint(path)])]))
+
+
 def _not_a_name(name: str) -> str:
+    """Return the hint for a text that is not the name of a module: what the user may have meant by it."""
     if "," in name:
         return "give the flag once for each module: " + " ".join(f"--import {part}" for part in name.split(",") if part)
     if Path(f"{name}.py").is_file():
@@ -119,12 +127,12 @@ def _not_a_name(name: str) -> str:
 
 
 def _not_found(name: str, missing: str) -> MinicaffeError:
-    """The error for a module that is not there; `missing` is the first part of its name that was not found."""
+    """Return the error for a module that does not exist; `missing` is the first part of its name that was not found."""
     package, _, last = missing.rpartition(".")
-    if package:  # the package is there, so the other modules in it are what can be meant
+    if package:  # the package was found, so the user must mean another module in it
         folders, where = list(getattr(sys.modules[package], "__path__", [])), f"in the package {package}"
         if not folders:
-            where = f"in {package}, which is a module and no package"
+            where = f"in {package}, which is a module and not a package"
     else:
         folders, where = [os.getcwd()], f"in {os.getcwd()}, and among the installed modules"
     near = near_names(last, [module for folder in folders for module in _modules_in(Path(folder))])
@@ -133,17 +141,17 @@ def _not_found(name: str, missing: str) -> MinicaffeError:
 
 
 def _modules_in(folder: Path) -> list[str]:
-    """The names of the modules and packages in a folder."""
+    """Return the names of the modules and packages in a folder."""
     try:
         found = list(islice(folder.iterdir(), MOST_NAMES))
-    except OSError:  # a folder that may be entered, but not listed
+    except OSError:  # the user may enter the folder, but not list it
         return []
     return [entry.stem for entry in found if entry.stem.isidentifier()
             and (entry.suffix == ".py" or (entry / "__init__.py").is_file())]
 
 
 def _failed(name: str, error: BaseException) -> MinicaffeError:
-    """The error for a module that raised one while it was imported: what it said, and the line that did."""
+    """Return the error for a module whose import failed: what was raised there, and in which line."""
     hint = error.hint if isinstance(error, MinicaffeError) else ""
     if isinstance(error, ModuleNotFoundError) and error.name == "caffe":
         hint = "write 'from minicaffe import pycaffe as caffe'"

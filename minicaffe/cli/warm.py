@@ -1,11 +1,11 @@
-"""Compile the fast kernels ahead of their first use, so that no training waits for it.
+"""Compile the kernels of the numba engine before their first use, so that no training waits for that.
 
-  minicaffe warm                          every kernel of the numba engine, for float32
-  minicaffe warm lenet_train_test.prototxt        and then a forward and a backward pass of this net
+  minicaffe warm                          compile every kernel, for float32
+  minicaffe warm lenet_train_test.prototxt        then also run a forward and a backward pass of this net
 
-Compiled code stays on the disk until the machine's processor, numba or minicaffe changes. It is kept in the folder
-that NUMBA_CACHE_DIR names. Without that, it is kept beside the kernels, or, if their folder is read-only, in the cache
-of the user's home.
+Compiled code stays on the disk, and is used again until the processor, numba or minicaffe changes. It is written to the
+folder that NUMBA_CACHE_DIR names. Without that it is written beside the kernels or, if that folder is not writable, to
+the cache folder in your home folder.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from minicaffe.net import Net
 from minicaffe.proto import Phase
 
 Calls = Iterator[tuple[Any, ...]]
-NO_PLACE = "cache: none, because no folder for it can be written to, so each process compiles anew\n" \
-           "  hint: set NUMBA_CACHE_DIR to a folder that can be written to"
+NO_PLACE = "cache: none, because no folder for it is writable: each process compiles again\n" \
+           "  hint: let NUMBA_CACHE_DIR name a folder that is writable"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("net", metavar="NET", nargs="?", default="", help="a net to run once, too")
+    parser.add_argument("net", metavar="NET", nargs="?", default="", help="a net of which to run a pass as well")
     add_state_arguments(parser)
     add_permissive(parser)
     add_user_code(parser)
@@ -59,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _why_numba_is_not_used() -> str:
-    """Why the engine that compiles cannot be used here, with the cure; '' if it can be used."""
+    """Return why the numba engine cannot be used here, and what helps; '' if it can be used."""
     if "numba" in kernels.available_engines():
         reason = registry.fault("numba")
         return reason and f"the engine 'numba', which compiles, cannot be used: {reason}"
-    if importlib.util.find_spec(registry.ENGINES["numba"].package) is None:  # its folder may be deleted
+    if importlib.util.find_spec(registry.ENGINES["numba"].package) is None:  # somebody deleted its folder
         return "the engine 'numba', which compiles, is not part of this installation"
     return str(missing_extra("numba", "fast", "the engine 'numba', which compiles,"))
 
@@ -75,7 +75,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def compile_all(engine: str) -> None:
-    """Compile every task. Call each implementation that is no task on small arrays, which compiles it."""
+    """Compile every task, then call each other implementation of the engine on small arrays, which compiles it."""
     from minicaffe.kernels.numba_engine import task
 
     task.compile_all()
@@ -86,7 +86,7 @@ def compile_all(engine: str) -> None:
 
 
 def _cache_lines() -> list[str]:
-    """Lines that say how much was compiled, how much was found in the cache, and where the cache is."""
+    """Return how many functions were compiled, how many were in the cache, and where the cache is."""
     from minicaffe.kernels.numba_engine import task
     from minicaffe.kernels.numba_engine.compiled import functions
 
@@ -98,14 +98,14 @@ def _cache_lines() -> list[str]:
             *(f"cache: {place}" if place else NO_PLACE for place in places)]
 
 
-# --- small arguments for the implementations that are no compiled tasks -----------------------------------
+# --- small arguments for the implementations that are not compiled tasks -----------------------------------
 
 def _ones(*shape: int) -> np.ndarray:
     return np.ones(shape, np.float32)
 
 
 def _windows() -> Iterator[tuple[np.ndarray, tuple[Any, ...], np.ndarray]]:
-    """x, (stride, pad, dilation) and the columns of windows of two axes, and of one."""
+    """Yield x, (stride, pad, dilation) and the columns, for windows of two axes and for windows of one."""
     yield _ones(2, 3, 6, 5), ((1, 1), (0, 0), (1, 1)), _ones(3, 3, 2, 2, 4, 4)
     yield _ones(2, 3, 6), ((1,), (0,), (1,)), _ones(3, 2, 2, 5)
 
@@ -126,5 +126,5 @@ def _negative_power() -> Calls:
     yield _ones(2, 5), 0.75, _ones(2, 5)
 
 
-CALLS: dict[str, Callable[[], Calls]] = {  # a kernel that is no compiled task -> calls that compile all of it
+CALLS: dict[str, Callable[[], Calls]] = {  # a kernel that is not a compiled task -> calls that compile all of it
     "col2im": _col2im, "im2col": _im2col, "negative_power": _negative_power, "window_sum": _window_sum}

@@ -1,9 +1,9 @@
-"""List what is in a weight file, or compare two.
+"""List the blobs of a weight file, or compare two files.
 
   minicaffe weights lenet.caffemodel                       each blob's shape, type and range
   minicaffe weights lenet.caffemodel --diff lenet.npz      the largest difference of each blob
 
-A file may be a .caffemodel of any age, .caffemodel.h5, .npz or .safetensors; its content decides.
+A file may be a .caffemodel of any age, a .caffemodel.h5, .npz or .safetensors. Its content says which, not its name.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from minicaffe.io.binary import LayerWeights
 from minicaffe.log import number
 from minicaffe.net.copy_weights import same_shape
 
-Key = tuple[str, int, int]  # layer, which of that name, blob
+Key = tuple[str, int, int]  # the layer's name, its number among layers of that name, the blob's number in it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a weight file")
-    parser.add_argument("--diff", metavar="B", help="another one to compare it with")
+    parser.add_argument("--diff", metavar="B", help="another weight file, with which to compare it")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def listing(layers: Sequence[LayerWeights]) -> str:
-    """A row a blob, then the sums."""
+    """Return a row for each blob, then the sums."""
     rows: list[Sequence[str]] = [("layer", "type", "blob", "shape", "numbers", "min", "max", "mean", "std", "")]
     stored = []
     for layer in layers:
@@ -54,7 +54,7 @@ def listing(layers: Sequence[LayerWeights]) -> str:
 
 
 def compare(name_a: str, a: Sequence[LayerWeights], name_b: str, b: Sequence[LayerWeights]) -> str:
-    """A row a blob: identical, how far apart, or where it is missing; then a summary."""
+    """Return a row for each blob, which says how it differs or in which file it is missing; then a summary."""
     mine, theirs = _by_key(a), _by_key(b)
     rows = [("layer", "blob", "shape", "max |Δ|")]
     found: Counter[str] = Counter()
@@ -77,12 +77,12 @@ def compare(name_a: str, a: Sequence[LayerWeights], name_b: str, b: Sequence[Lay
 
 
 def shape_text(shape: Iterable[int]) -> str:
-    """A shape as people write it: 20 x 1 x 5 x 5."""
+    """Return a shape as people write it: 20 x 1 x 5 x 5."""
     return " x ".join(map(str, shape)) or "a number"
 
 
 def _range(blob: np.ndarray) -> list[str]:
-    """Smallest, largest, mean and standard deviation of the finite numbers, and how many are not."""
+    """Return minimum, maximum, mean and standard deviation of the finite numbers, and how many are not finite."""
     finite = blob[np.isfinite(blob)] if not np.isfinite(blob).all() else blob
     odd = f"{blob.size - finite.size} not finite" if finite.size < blob.size else ""
     if not finite.size:
@@ -92,6 +92,10 @@ def _range(blob: np.ndarray) -> list[str]:
 
 
 def _by_key(layers: Iterable[LayerWeights]) -> dict[Key, np.ndarray]:
+    """Return each blob under a key by which it is found in another file.
+
+    Layers may have one name. Those without blobs are not counted, because some formats do not store them.
+    """
     seen: Counter[str] = Counter()
     blobs = {}
     for layer in layers:
@@ -103,7 +107,10 @@ def _by_key(layers: Iterable[LayerWeights]) -> dict[Key, np.ndarray]:
 
 
 def _distance(a: np.ndarray | None, b: np.ndarray | None) -> tuple[str, float]:
-    """A word, and the largest difference of two blobs in one of whose forms the other fits."""
+    """Return in words how two blobs compare, and their largest difference; None stands for a blob that is missing.
+
+    Shapes that Caffe takes for the same, such as 1 x 1 x 2 x 3 and 2 x 3, are no difference.
+    """
     if a is None or b is None:
         return ("only in B" if a is None else "only in A"), 0.0
     if not (same_shape(a.shape, b.shape) or same_shape(b.shape, a.shape)):
@@ -111,6 +118,6 @@ def _distance(a: np.ndarray | None, b: np.ndarray | None) -> tuple[str, float]:
     b = b.reshape(a.shape)
     if np.array_equal(a, b, equal_nan=True):
         return "identical", 0.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ is NaN, which is shown as an infinite difference
         delta = np.abs(np.subtract(a, b, dtype=np.float64))
     return "differ", float(np.inf if np.isnan(delta).any() else delta.max())

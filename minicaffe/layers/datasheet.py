@@ -254,7 +254,7 @@ def own_code(name: str) -> list[Source]:
     for cls in _own_classes(name):  # the type's own class comes first, and its methods replace those of a base
         found = {method: (cls, vars(cls)[method]) for method in COMPUTING if method in vars(cls)} | found
     sources = [_source(f"{cls.__name__}.{method}", function) for method in COMPUTING if method in found
-               for cls, function in [found[method]]]
+               for cls, function in [found[method]] if _has_source(function)]
     sources = [source for source in sources if _does_something(source.text)]
     cls = layer_class(name)
     known = vars(sys.modules[cls.__module__]) | {helper: getattr(cls, helper) for helper in vars(cls)}
@@ -277,8 +277,9 @@ def _called(text: str, known: Mapping[str, Any], package: str) -> dict[str, Any]
 
 
 def _nodes(cls: type[Layer]) -> Iterator[ast.AST]:
-    """Return all nodes of the syntax tree of the file that holds a class."""
-    return ast.walk(ast.parse(inspect.getsource(sys.modules[cls.__module__])))
+    """Everything in the file of a class; nothing where that cannot be read."""
+    module = sys.modules[cls.__module__]
+    return ast.walk(ast.parse(inspect.getsource(module))) if _has_source(module) else iter(())
 
 
 def _own_classes(name: str) -> list[type[Layer]]:
@@ -286,6 +287,17 @@ def _own_classes(name: str) -> list[type[Layer]]:
     cls = layer_class(name)
     return [base for base in cls.__mro__ if issubclass(base, Layer)
             and (base is cls or base.__module__.startswith("minicaffe.layers."))]
+
+
+def _has_source(thing: Any) -> bool:
+    """Whether Python code of a method or a module can be shown.
+
+    A type from outside may take a method from a compiled module, or be made by exec.
+    """
+    try:
+        return bool(inspect.getsource(thing))
+    except (OSError, TypeError):
+        return False
 
 
 def _source(name: str, function: Any) -> Source:
@@ -297,13 +309,17 @@ def _source(name: str, function: Any) -> Source:
 
 
 def _path(thing: Any) -> str:
-    """Return the file of a class or a function; for one of ours, its path within the repository."""
+    """The file of a class or a function: seen from the repository where it is ours, else from the current folder."""
     file = Path(inspect.getfile(inspect.unwrap(thing)))
-    return (Path("minicaffe") / file.relative_to(PACKAGE)).as_posix() if file.is_relative_to(PACKAGE) else str(file)
+    if file.is_relative_to(PACKAGE):
+        return (Path("minicaffe") / file.relative_to(PACKAGE)).as_posix()
+    return plugins.from_here(str(file))
 
 
 def _does_something(text: str) -> bool:
-    """Whether a function does more than to have a docstring ("Nothing to do: ...") or to refuse with `self.fail`."""
+    """Whether a function computes anything: it has more than a docstring and does more than refuse."""
+    if not text.startswith("def "):  # a lambda's text may end in the middle of an expression, and cannot be parsed
+        return True
     body = ast.parse(text).body[0].body  # type: ignore[attr-defined]
     first = ast.unparse(body[0])
     return len(body) > 1 or not re.match(r"""['"]|(if .*:\s+)?self\.fail\(""", first)

@@ -51,7 +51,7 @@ class _List(_Message):
 
 
 def reformat(text: str, message: Any, filename: str = "<string>") -> str:
-    """The text of a prototxt, laid out anew; `message` is an empty message of its kind.
+    """The text of a prototxt, formatted; `message` is an empty message of its kind.
 
     ProtoError as for `parse` where the text is no prototxt of that kind. The result is parsed again and compared, so
     it never has another meaning or other comments than the text.

@@ -96,7 +96,7 @@ TYPOS = {
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("kind", TYPOS)
 def test_a_typo_is_shown_in_its_line(folder, fail, kind, newline):
-    """this test shows file, line, column, the line with a caret, and the nearest known name."""
+    """The message has file, line and column, the line itself with a caret below it, and the nearest known name."""
     file, right, wrong, message = TYPOS[kind]
     (folder / file).write_text((folder / file).read_text().replace(right, wrong), encoding="utf-8", newline=newline)
 
@@ -117,7 +117,7 @@ def test_a_typo_is_shown_in_its_line(folder, fail, kind, newline):
     ("solver", "max_iter: 2", "max_iter: [2", "solver.yaml:3:10: this is not YAML: "),
     ("solver", "max_iter: 2", "max_iter: two", "solver.yaml:2:11: expects an integer, got 'two'")])
 def test_a_typo_in_yaml_too(folder, fail, capsys, file, right, wrong, message):
-    """this test shows the same for the same definitions as YAML."""
+    """The same definitions as YAML get the same messages."""
     for name in ("net", "solver"):
         assert 0 == main(["convert", f"{name}.prototxt", f"{name}.yaml"])
     (folder / "solver.yaml").write_text((folder / "solver.yaml").read_text().replace("net.prototxt", "net.yaml"))
@@ -129,7 +129,7 @@ def test_a_typo_in_yaml_too(folder, fail, capsys, file, right, wrong, message):
 
 
 def test_files_of_any_editor_and_language(folder):
-    """this test shows that a byte order mark, Windows' line ends and names that are not ASCII are no mistakes."""
+    """A byte order mark, Windows' line ends and names that are not ASCII are no mistakes."""
     net = NET.replace('"ip"', '"été 層"').replace('"x"', '"größe"')
     (folder / "nätü.prototxt").write_text("\ufeff" + net, encoding="utf-8", newline="\r\n")
     solver = "\ufeff" + SOLVER.replace("net.prototxt", "nätü.prototxt").replace('"run"', '"läuf"')
@@ -143,7 +143,7 @@ def test_files_of_any_editor_and_language(folder):
     ("name: 'é'".encode("latin-1"), "other.prototxt:1: this text is not UTF-8"),
     ("name: 'é'".encode("utf-16"), "other.prototxt: this text is UTF-16\n  hint: save it as UTF-8")])
 def test_text_of_another_encoding(folder, fail, data, message):
-    """this test shows which encoding is expected."""
+    """The message says which encoding is expected."""
     (folder / "other.prototxt").write_bytes(data)
     assert message in fail("show", "other.prototxt")
 
@@ -189,7 +189,7 @@ def test_names_of_a_million_letters(folder, fail, right, wrong, begin, end):
 ])
 @pytest.mark.parametrize("command", ["train", "time"])
 def test_layers_that_do_not_fit(folder, fail, right, wrong, message, command):
-    """this test shows the layer, its file and line, and what is wrong in numbers."""
+    """The message names the layer, its file and line, and the numbers that do not fit."""
     (folder / "net.prototxt").write_text(NET.replace(right, wrong))
 
     flags = ["--solver", "solver.prototxt"] if command == "train" else ["--model", "net.prototxt"]
@@ -197,7 +197,7 @@ def test_layers_that_do_not_fit(folder, fail, right, wrong, message, command):
 
 
 def test_a_window_larger_than_the_image(folder, fail):
-    """this test shows both sizes."""
+    """The message has both sizes."""
     (folder / "net.prototxt").write_text("""
         layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 4 } } }
         layer { name: "conv" type: "Convolution" bottom: "x" top: "y"
@@ -211,7 +211,7 @@ def test_a_window_larger_than_the_image(folder, fail):
                                   ["test", "--model", "net.prototxt", "--weights", "run_iter_2.caffemodel"],
                                   ["summary", "net.prototxt"]])
 def test_what_a_layer_does_not_read(folder, fail, capsys, argv):
-    """this test shows that it is refused by name, and passes with a warning where --permissive says so."""
+    """A parameter that a layer does not read is refused by name; --permissive makes it a warning."""
     assert 0 == main(["train", "--solver", "solver.prototxt"])
     (folder / "net.prototxt").write_text(NET.replace('top: "ip"', 'top: "ip" relu_param { negative_slope: 1 }'))
     capsys.readouterr()
@@ -229,7 +229,7 @@ def test_what_a_layer_does_not_read(folder, fail, capsys, argv):
 
 @pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "HingeLoss", "MultinomialLogisticLoss", "Accuracy"])
 def test_a_bad_label_names_its_record(folder, fail, kind):
-    """this test shows which record of the database holds the label that is no class, with two layers between."""
+    """The message says which database record holds the wrong label, also with two layers in between."""
     an_lmdb(folder, bad_label=7)
     (folder / "net.prototxt").write_text(IMAGES.replace("SoftmaxWithLoss", kind) +
                                          'layer { name: "s" type: "Silence" bottom: "label" }')
@@ -240,7 +240,7 @@ def test_a_bad_label_names_its_record(folder, fail, kind):
 
 
 def test_a_bad_label_names_its_record_while_training(folder, fail):
-    """this test shows the same in a training, at the iteration that meets it."""
+    """A training says so too, at the iteration that meets the label."""
     an_lmdb(folder, bad_label=-1)
     (folder / "net.prototxt").write_text(IMAGES)
 
@@ -249,7 +249,7 @@ def test_a_bad_label_names_its_record_while_training(folder, fail):
 
 
 def test_a_bad_index_of_embed_names_its_record(folder, fail):
-    """this test shows the record of an index that the table does not have."""
+    """An index beyond the table of Embed is reported with its database record."""
     an_lmdb(folder, bad_label=9)
     (folder / "net.prototxt").write_text(IMAGES[:IMAGES.index("layer { name: \"ip")] + """
         layer { name: "embed" type: "Embed" bottom: "label" top: "e" embed_param { input_dim: 3 num_output: 2 } }
@@ -265,7 +265,7 @@ def test_a_bad_index_of_embed_names_its_record(folder, fail):
     (8192, "db/data.mdb is truncated: it has 8192 bytes, but its records fill 12288"),
     ("noise", "db/data.mdb is not an LMDB file")])
 def test_a_database_that_is_none(folder, fail, bytes_left, message):
-    """this test shows a missing, an empty, two truncated, and a false LMDB."""
+    """A missing LMDB, an empty one, two truncated ones and a file that is not one each get their message."""
     an_lmdb(folder)
     (folder / "net.prototxt").write_text(IMAGES)
     if bytes_left is None:
@@ -279,7 +279,7 @@ def test_a_database_that_is_none(folder, fail, bytes_left, message):
 
 
 def test_a_source_that_is_not_named(folder, fail):
-    """this test shows that an empty name is not printed as emptiness."""
+    """An empty name is shown as one, and not as a gap in the message."""
     (folder / "net.prototxt").write_text(IMAGES.replace('source: "db"', ""))
     assert "data_param.source must name a database, got nothing" in fail("train", "--solver", "solver.prototxt")
 
@@ -392,7 +392,7 @@ WRONG_FILES = {
 @pytest.mark.parametrize(("flag", "file", "message"), [(flag, *pair) for flag in WRONG_FILES
                                                        for pair in WRONG_FILES[flag]])
 def test_a_file_of_another_kind(folder, fail, capsys, flag, file, message):
-    """this test shows what the file is, what belongs there, and where that stands."""
+    """The message says what the file is, what is expected there, and where that file is."""
     assert 0 == main(["train", "--solver", "solver.prototxt"])
     weights = (folder / "run_iter_2.caffemodel").read_bytes()
     (folder / "cut.caffemodel").write_bytes(weights[:len(weights) // 2])
@@ -411,7 +411,7 @@ def test_a_file_of_another_kind(folder, fail, capsys, flag, file, message):
     ("net.prototxt", "nett.prototxt", "solver.prototxt: no such file: nett.prototxt\n"
      "  hint: did you mean 'net.prototxt' or"),
     ('net: "net.prototxt"', "", "solver.prototxt: a solver names its train net in exactly one of"),
-    ("max_iter: 2", "", "solver.prototxt: max_iter is missing: it says how many updates to make"),
+    ("max_iter: 2", "", "solver.prototxt: max_iter is missing, the number of updates to make"),
     ("max_iter: 2", "max_iter: -2", "solver.prototxt:4: max_iter must be at least 0, got -2"),
     ('lr_policy: "fixed"', "", "solver.prototxt: lr_policy is missing; known are fixed, step"),
     ('"fixed"', '"fixt"', "solver.prototxt:3: lr_policy is 'fixt'; known are fixed, step"),
@@ -422,7 +422,7 @@ def test_a_file_of_another_kind(folder, fail, capsys, flag, file, message):
     ('"run"', '"no/such/run" snapshot_after_train: false', "cannot write the run folder of this training, no/such/run"),
 ])
 def test_a_solver_that_cannot_begin(folder, fail, right, wrong, message):
-    """this test shows that it is said before the first update."""
+    """The error comes before the first update."""
     (folder / "solver.prototxt").write_text(SOLVER.replace(right, wrong))
 
     assert message in fail("train", "--solver", "solver.prototxt")
@@ -430,7 +430,7 @@ def test_a_solver_that_cannot_begin(folder, fail, right, wrong, message):
 
 
 def test_a_net_beside_a_solver_elsewhere(folder, fail, monkeypatch):
-    """this test shows that a path is seen from the working folder, and that the message says where the file is."""
+    """A path starts from the current folder; the message says where a file of this name is instead."""
     (folder / "elsewhere").mkdir()
     monkeypatch.chdir(folder / "elsewhere")
 
@@ -439,7 +439,7 @@ def test_a_net_beside_a_solver_elsewhere(folder, fail, monkeypatch):
 
 
 def test_a_missing_rate_is_warned_of(folder, capsys):
-    """this test shows that a training which learns nothing says so."""
+    """A training that learns nothing says so."""
     (folder / "solver.prototxt").write_text(SOLVER.replace("base_lr: 0.05", ""))
 
     assert 0 == main(["train", "--solver", "solver.prototxt"])
@@ -474,7 +474,7 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
     (["convert", "net.prototxt", "net.png"], "net.prototxt is a definition, which cannot be written as net.png"),
 ])
 def test_flags(folder, fail, argv, message):
-    """this test shows that a misspelt command, flag or choice is named with what was meant."""
+    """A misspelt command, flag or choice is named, with the one that was probably meant."""
     assert message in fail(*argv)
 
 
@@ -503,7 +503,7 @@ def test_two_dashes_for_a_value(folder, fail, flag):
 
 @pytest.mark.parametrize("flag", ["--stage", "--gpu", "--weights", "--override"])
 def test_a_flag_that_is_not_utf8(folder, fail, flag):
-    """What goes into a definition or the record must be UTF-8; paths of files that are only read need not be."""
+    """What goes into a definition or the run folder must be UTF-8; paths of files that are only read need not be."""
     assert f"argument {flag}: expects UTF-8, got '\\udcff'" in fail(
         "train", "--solver", "solver.prototxt", f"{flag}=\udcff")
 
@@ -528,7 +528,7 @@ def at_most(size):
                "  hint: choose another snapshot_prefix, or pass --no-record"),
     (["--no-record"], 100, "minicaffe: error: cannot write run_iter_2.caffemodel: File too large")])
 def test_a_full_disk(folder, flags, size, message):
-    """this test shows one error that names the file, and no half of a file."""
+    """It is one error that names the file, and no file is left half-written."""
     run = minicaffe("train", "--solver", "solver.prototxt", *flags, preexec_fn=at_most(size))
 
     assert 1 == run.returncode
@@ -571,7 +571,7 @@ def test_a_layer_without_memory_is_named_and_the_memory_too(folder, fail, monkey
 
 @pytest.mark.slow
 def test_a_full_disk_for_compiled_code(folder, monkeypatch):
-    """this test shows that a training goes on where its machine code does not fit on the disk."""
+    """A training goes on where its machine code does not fit on the disk."""
     needs("numba")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder / "cache"))
     run = minicaffe("train", "--solver", "solver.prototxt", "--no-record", engine="numba", preexec_fn=at_most(20000))
@@ -583,14 +583,14 @@ def test_a_full_disk_for_compiled_code(folder, monkeypatch):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("argv", [["show", "net.prototxt"], ["layers"], ["--version"], ["--help"]])
 def test_an_output_that_takes_nothing(folder, argv):
-    """this test shows that a full stdout is an error, whether it is noticed at once or at the end."""
+    """It is an error if stdout cannot be written, whether that is noticed at once or at the end."""
     run = minicaffe(*argv, shell="> /dev/full")
     assert (1, "minicaffe: error: No space left on device\n") == (run.returncode, run.stderr)
 
 
 @pytest.mark.parametrize("argv", [["layers"], ["layers", "Convolution"], ["show", "net.prototxt"], ["--help"]])
 def test_a_reader_that_leaves(folder, argv):
-    """this test shows that `| head` prints its lines and nothing else."""
+    """`| head` prints its lines and nothing else."""
     run = minicaffe(*argv, shell="| (read -r line; echo $line)")
 
     assert "" == run.stderr
@@ -599,20 +599,20 @@ def test_a_reader_that_leaves(folder, argv):
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_closed_outputs(folder, closed):
-    """this test shows that a training needs nobody to read it."""
+    """A training also runs while stdout and stderr are closed."""
     assert 0 == minicaffe("train", "--solver", "solver.prototxt", shell=closed).returncode
     assert (folder / "run_iter_2.caffemodel").exists()
 
 
 def test_the_command_line_starts_without_numpy():
-    """this test shows that nothing slow is imported before errors, and a Ctrl-C, are caught."""
+    """Nothing slow is imported before errors and Ctrl-C are handled."""
     code = "import sys, minicaffe.cli.__main__; print([m for m in ('numpy', 'google.protobuf') if m in sys.modules])"
     assert "[]\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
 
 
 @pytest.mark.parametrize("argv", [["test", "--weights", "run_iter_2.caffemodel"], ["time"]])
 def test_ctrl_c_is_no_error(folder, argv):
-    """this test shows that what has nothing to keep stops at once, with one line and a shell's status."""
+    """A command with nothing to save stops at once, with one line and the status that shells expect."""
     assert 0 == main(["train", "--solver", "solver.prototxt"])
     run = subprocess.Popen([sys.executable, "-m", "minicaffe.cli", *argv, "--model", "net.prototxt", "--iterations",
                             "100000000"], stderr=subprocess.PIPE, text=True)
@@ -649,7 +649,7 @@ def test_ctrl_c_while_something_is_imported(monkeypatch, capsys, raised):
 
 
 def test_ctrl_c_in_a_test_of_a_training(folder):
-    """this test shows that a long test ends at once, and the training with a snapshot."""
+    """The test ends at once, and the training ends with a snapshot."""
     (folder / "solver.prototxt").write_text(SOLVER + "test_iter: 100000000 test_interval: 1")
     run = subprocess.Popen([sys.executable, "-m", "minicaffe.cli", "train", "--solver", "solver.prototxt"],
                            stderr=subprocess.PIPE, text=True)
@@ -682,7 +682,7 @@ def nobody():
 
 
 def test_no_permission(folder, fail, capsys, request):
-    """this test shows the file that may not be read or written."""
+    """The message names the file that may not be read or written."""
     assert 0 == main(["train", "--solver", "solver.prototxt"])
     assert 0 == main(["weights", "run_iter_2.caffemodel"])
     for name in ("net.prototxt", "run_iter_2.caffemodel"):

@@ -60,7 +60,7 @@ def test_stdin_to_stdout(folder, capsysbinary, monkeypatch):
     ("bad.prototxt", b"name: 'a'\nlayer { nam: 'b' }", "bad.prototxt:2:9: LayerParameter has no field 'nam'"),
     ("bad.prototxt", b"base_lr: 0.1\nmax_itr: 3", "bad.prototxt:2:1: SolverParameter has no field 'max_itr'"),
     ("bad.prototxt", b"name: 'a'\n# sch\xf6n", "bad.prototxt:2: this text is not UTF-8"),
-    ("net.yaml", b"name: a", "net.yaml: this is YAML, and fmt lays out prototxts\n"
+    ("net.yaml", b"name: a", "net.yaml: this is YAML, and fmt formats prototxts\n"
                              "  hint: minicaffe convert net.yaml net.prototxt"),
     ("missing.prototxt", None, "no such file: missing.prototxt"),
 ])

@@ -50,7 +50,7 @@ def files_for(name, folder):
 
 @pytest.mark.parametrize("name", registered_types())
 def test_sample_runs(name, tmp_path, monkeypatch):
-    """this test shows that each sample is a net which runs forward and backward with a layer of its type."""
+    """Each sample is a net which runs forward and backward with a layer of its type."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     files_for(name, tmp_path)
@@ -71,12 +71,12 @@ def test_sample_runs(name, tmp_path, monkeypatch):
 
 
 def test_every_type_has_one_sample():
-    """this test shows that no type lacks a sample and no sample lacks a type."""
+    """No type lacks a sample and no sample lacks a type."""
     assert registered_types() == sorted(samples())
 
 
 def test_list(capsys, monkeypatch):
-    """this test shows that the list has every type under its family, with its sentence."""
+    """The list has every type under its family, with its sentence."""
     monkeypatch.setenv("COLUMNS", "200")
     assert 0 == main(["layers"])
     printed = capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_list(capsys, monkeypatch):
 
 
 def test_page(capsys, monkeypatch):
-    """this test shows that a page has the datasheet, the fields with type, default and comment, and the sample."""
+    """A page has the datasheet, the fields with type, default and comment, and the sample."""
     monkeypatch.setenv("COLUMNS", "200")
     assert 0 == main(["layers", "lrn"])
     printed = capsys.readouterr().out
@@ -102,19 +102,19 @@ def test_page(capsys, monkeypatch):
 @pytest.mark.parametrize(("name", "near"), [("Convolutoin", "'Convolution'"), ("Relu6", "'ReLU'"),
                                             ("qqqq", "minicaffe layers lists all")])
 def test_unknown_name(name, near, capsys):
-    """this test shows that a misspelt type is an error of status 1 which names those that resemble it."""
+    """A misspelt type is an error of status 1 which names those that resemble it."""
     assert 1 == main(["layers", name])
     assert re.search(f"there is no layer type '{name}'\n  hint: .*{near}", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(("name", "type_name"), [("relu", "ReLU"), ("inner_product", "InnerProduct"), ("LRN", "LRN")])
 def test_capitals_do_not_matter(name, type_name):
-    """this test shows that a type is found by its file's name too."""
+    """A type is found by its file's name too."""
     assert type_name == layers.find(name)
 
 
 def test_of_a_borrowed_message_only_what_is_read():
-    """this test shows that ImageData lists data_param.prefetch, which it reads, and not the other fields."""
+    """ImageData lists data_param.prefetch, which it reads, and not the other fields."""
     assert ["prefetch"] == [row.name for row in layers.fields("ImageData")["data_param"]]
     assert ["kernel_size"] == [row.name for row in layers.fields("Im2col")["convolution_param"]
                                if row.name in ("kernel_size", "num_output", "group")]
@@ -122,7 +122,7 @@ def test_of_a_borrowed_message_only_what_is_read():
 
 @pytest.mark.parametrize("name", registered_types())
 def test_each_message_has_rows(name):
-    """this test shows that a page lists fields of each message that the layer says it reads."""
+    """A page lists fields of each message that the layer says it reads."""
     cls = layer_class(name)
     read = {m for m in (cls.message, *cls.also_reads) if m}
 
@@ -130,6 +130,6 @@ def test_each_message_has_rows(name):
 
 
 def test_find_raises():
-    """this test shows that the function behind the command raises a LayerError."""
+    """The function behind the command raises a LayerError."""
     with pytest.raises(LayerError, match="no layer type 'x'"):
         layers.find("x")

@@ -71,6 +71,15 @@ def test_a_table(monkeypatch, width, lines):
     assert layout.table(ROWS, right=(2,), lead=2) == lines
 
 
+def test_code():
+    """Long lines are broken at spaces, and what was a comment is one on every line."""
+    text = "def f(x):\n    # a comment that is too long\n    return x  # and another one\n    # short"
+
+    assert layout.code(text, 25) == [
+        "  def f(x):", "      # a comment that is", "      # too long", "      # and another one", "      return x",
+        "      # short"]
+
+
 def test_one_long_name_gets_a_line_of_its_own(monkeypatch):
     """The other columns stay below each other."""
     monkeypatch.setattr(layout, "terminal_width", lambda: 40)

@@ -26,7 +26,7 @@ def train(capsys, *flags):
 
 
 def test_resume_auto_begins_and_goes_on(folder, capsys):
-    """this test shows that one command line serves the first start and every one after it, to the same bits."""
+    """One command line serves the first start and every later one, and the weights have the same bits."""
     status, said = train(capsys, "--resume", "auto")
     assert (0, True) == (status, "There is no snapshot run_iter_*.solverstate: training begins" in said)
     whole = (folder / "run_iter_6.caffemodel").read_bytes()
@@ -41,7 +41,7 @@ def test_resume_auto_begins_and_goes_on(folder, capsys):
 
 
 def test_flags_of_a_long_run(folder, capsys):
-    """this test shows --keep, --early-stop and --override together, and what they say."""
+    """--keep, --early-stop and --override work together and say what they do."""
     status, said = train(capsys, "--keep=best,last:1", "--early-stop=loss:min:patience=2",
                          "--override", "base_lr=0,max_iter=30", "--override", "momentum=0.5")
 
@@ -58,14 +58,14 @@ def test_flags_of_a_long_run(folder, capsys):
 @pytest.mark.parametrize(("flags", "words"), [
     (["--resume", "auto", "--snapshot", "a"], ["--resume and --snapshot"]),
     (["--resume", "a.solverstate", "--weights", "b"], ["one of them"]),
-    (["--early-stop", "loss:min"], ["not when to stop", "loss:min:patience=5"]),
+    (["--early-stop", "loss:min"], ["does not say when to stop", "loss:min:patience=5"]),
     (["--early-stop", "los:min:patience=2"], ["'los'", "did you mean 'loss'"]),
     (["--keep", "worst"], ["best, last:N", "'worst'"]),
     (["--override", "base_lrr=1"], ["did you mean 'base_lr'"]),
     (["--resume", "run_iter_9.solverstate"], ["no such file: run_iter_9.solverstate"]),
 ])
 def test_a_mistake_is_one_message_and_status_1(folder, capsys, flags, words):
-    """this test shows that the user reads a sentence and never a traceback."""
+    """The user gets a sentence and never a traceback."""
     status, said = train(capsys, *flags)
 
     assert 1 == status
@@ -75,7 +75,7 @@ def test_a_mistake_is_one_message_and_status_1(folder, capsys, flags, words):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 def test_a_sigterm_stops_with_a_snapshot(folder):
-    """this test shows a real process that is told to end: the iteration and a snapshot, then status 0."""
+    """A process that is told to end finishes its iteration, writes a snapshot, and exits with status 0."""
     run = subprocess.Popen([sys.executable, "-m", "minicaffe.cli", "train", "-solver", "solver.prototxt",
                             "--override=max_iter=100000000,snapshot=0"], stderr=subprocess.PIPE, text=True)
     for line in run.stderr:
@@ -94,7 +94,7 @@ def test_a_sigterm_stops_with_a_snapshot(folder):
 @pytest.mark.parametrize(("effect", "action"), [("stop", Action.STOP), ("snapshot", Action.SNAPSHOT),
                                                 ("none", Action.NONE)])
 def test_sigterm_effect(effect, action):
-    """this test shows what each effect asks of the solver, and that a second SIGTERM is the system's after a stop."""
+    """Each effect asks the solver for its action; after a stop the next SIGTERM ends the process."""
     class Solver:
         requested_action = None
 

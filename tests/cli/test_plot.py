@@ -53,7 +53,7 @@ def record(path, losses, accuracy=()):
 
 
 def test_a_log_of_caffes_is_read(folder):
-    """this test shows losses, rates and outputs of two test nets, a NaN, a resume, and a line cut short."""
+    """Losses, rates and outputs of two test nets are read, with a NaN, a resume, and a line cut short."""
     (folder / "caffe.log").write_text(CAFFE)
     run = run_log.read("caffe.log")
 
@@ -65,7 +65,7 @@ def test_a_log_of_caffes_is_read(folder):
 
 
 def test_a_loss_that_is_no_number_is_kept_as_nan(folder):
-    """this test shows that a training which failed can be drawn, whatever its C library calls a NaN."""
+    """A training which failed can be drawn, whatever its C library calls a NaN."""
     needs("matplotlib")
     (folder / "caffe.log").write_text(CAFFE.split("I20261122 10:54:30")[0])
 
@@ -74,7 +74,7 @@ def test_a_loss_that_is_no_number_is_kept_as_nan(folder):
 
 
 def test_a_record_is_read_by_any_of_its_names(folder):
-    """this test shows that folder, prefix and file name the same run, and that lists make curves of their own."""
+    """A run may be named by its folder, its prefix or its file; values in a list become curves of their own."""
     record(folder / "lenet.run" / "log.jsonl", [(0, 2.5), (10, "nan"), (20, 1.5)], [(0, [0.25, 0.5])])
     for name in ("lenet.run", "lenet", "lenet.run/log.jsonl"):
         run = run_log.read(name)
@@ -97,7 +97,7 @@ def test_a_loss_that_is_no_number_makes_no_curve(folder):
 
 
 def test_a_record_that_a_crash_cut_short(folder):
-    """this test shows that half a line costs that line alone, and that a resumed part replaces what it repeats."""
+    """A line cut short is left out alone, and a resumed part replaces what it repeats."""
     path = folder / "a.run" / "log.jsonl"
     record(path, [(0, 3), (10, 2), (20, 1)])
     lines = path.read_text().splitlines()
@@ -113,7 +113,7 @@ def test_a_record_that_a_crash_cut_short(folder):
     ("above", "did you mean above/b.run?"),
 ])
 def test_what_is_no_log_is_refused(folder, capsys, name, words):
-    """this test shows one sentence for a missing file, another file, and a folder of runs."""
+    """A missing file, a file of another kind and a folder of runs each get one sentence."""
     (folder / "words.txt").write_text("Iteration of words\n")
     (folder / "above" / "b.run").mkdir(parents=True)
 
@@ -125,7 +125,7 @@ def test_what_is_no_log_is_refused(folder, capsys, name, words):
 
 @pytest.mark.parametrize(("form", "begins"), [("png", b"\x89PNG"), ("SVG", b"<?xml")])
 def test_two_runs_make_one_picture(folder, capsys, form, begins):
-    """this test shows a picture of both kinds of logs, and the last values in words."""
+    """Both kinds of logs are drawn, and the last values are printed."""
     needs("matplotlib")
     (folder / "caffe.log").write_text(CAFFE)
     record(folder / "ours.run" / "log.jsonl", [(0, 2.5), (70, 0.125)], [(70, 0.5)])
@@ -138,7 +138,7 @@ def test_two_runs_make_one_picture(folder, capsys, form, begins):
 
 
 def test_every_curve_is_drawn(folder):
-    """this test shows, from the SVG, a panel for each number and a legend that tells the runs apart."""
+    """The SVG has a panel for each number, and a legend that tells the runs apart."""
     needs("matplotlib")
     runs = [run_log.Run("a", {"loss": [(0, 2.0), (5, 0.01)]}, {"accuracy": [(0, 0.5)]}, [(0, 0.1), (5, 0.01)]),
             run_log.Run("b", {"loss": [(0, 3.0), (5, 1.0)]}, {"loss": [(0, 3.5)]})]
@@ -152,7 +152,7 @@ def test_every_curve_is_drawn(folder):
 
 
 def test_pictures_of_other_kinds_and_no_matplotlib(folder, capsys, monkeypatch):
-    """this test shows which endings a picture may have, and that the extra is named."""
+    """The message says which endings a picture may have, and how matplotlib is installed."""
     record(folder / "a.run" / "log.jsonl", [(0, 3)])
     assert 1 == main(["plot", "a", "--out", "a.gif"])
     assert "a picture is written as .png or .svg, not as a.gif" in capsys.readouterr().err
@@ -163,7 +163,7 @@ def test_pictures_of_other_kinds_and_no_matplotlib(folder, capsys, monkeypatch):
 
 
 def test_runs_of_one_name_are_told_apart(folder, capsys):
-    """this test shows that two folders' runs of the same prefix are called by their paths."""
+    """Two folders' runs of the same prefix are called by their paths."""
     needs("matplotlib")
     for parent in ("one", "two"):
         (folder / parent).mkdir()
@@ -269,4 +269,4 @@ def test_what_has_no_room_in_a_picture_is_counted(folder, capsys):
     (folder / "log.jsonl").write_text(json.dumps({"event": "test", "iteration": 0, "net": 0, "outputs": outputs}))
 
     assert 0 == main(["plot", "log.jsonl"])
-    assert "curves in curves.png; it has no room for 8 more of them\n" in capsys.readouterr().out
+    assert "curves in curves.png; there is no room in it for 8 more of them\n" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The record of a training: its events, its text log, its facts, TensorBoard's event files, and disks that refuse."""
+"""The run folder of a training: log.jsonl, train.log and run.yaml; TensorBoard's event files; and full disks."""
 
 import errno
 import hashlib
@@ -57,7 +57,7 @@ def of_kind(kind, found):
 
 
 def test_every_displayed_and_tested_value_is_an_event(folder, capsys):
-    """this test shows kinds, iterations, rate and time, and the values to the digit that the text log prints."""
+    """log.jsonl holds kinds, iterations, rate and time, and values with the digits of the text log."""
     assert 0 == train()
     found = events()
 
@@ -79,7 +79,7 @@ def test_every_displayed_and_tested_value_is_an_event(folder, capsys):
 
 
 def test_the_text_log_is_what_caffe_would_print(folder, capsys):
-    """this test shows that train.log holds the lines of stderr, from the first on, and is read as a run."""
+    """train.log holds the lines of stderr, from the first on, and is read as a run."""
     assert 0 == train()
     printed = capsys.readouterr().err.splitlines()
     with open("out/s.run/train.log") as file:
@@ -95,7 +95,7 @@ def test_the_text_log_is_what_caffe_would_print(folder, capsys):
 
 
 def test_the_facts_repeat_the_training(folder):
-    """this test shows that run.yaml holds the seed, the versions, and definitions that parse to what was trained."""
+    """run.yaml holds the seed, the versions, and definitions that parse to what was trained."""
     assert 0 == train("--iterations", "3")
     with open("out/s.run/run.yaml") as file:
         facts = yaml.safe_load(file)
@@ -108,7 +108,7 @@ def test_the_facts_repeat_the_training(folder):
 
 
 def test_data_have_a_fingerprint(folder):
-    """Another record, a longer database and another file change what run.yaml says."""
+    """Another database record, a longer database and another file change what run.yaml says."""
     needs("lmdb")
     from minicaffe.data.lmdb import write_lmdb
     from minicaffe.proto import Datum
@@ -227,7 +227,7 @@ def test_of_long_files_both_ends_are_hashed(tmp_path, monkeypatch):
 
 
 def test_a_resumed_training_goes_on_in_the_same_record(folder):
-    """this test shows the marker, that half a line of a crash is ended, and that curves follow the last run."""
+    """A resumed run is marked, a line that a crash cut short is ended, and the curves follow the last run."""
     assert 0 == train()
     with open("out/s.run/log.jsonl", "a") as file:
         file.write('{"event": "train", "iteration": 6, "lo')
@@ -244,7 +244,7 @@ def test_a_resumed_training_goes_on_in_the_same_record(folder):
 
 
 def test_a_new_training_leaves_the_old_record(folder):
-    """this test shows that nothing of an older run is lost, and that prefixes do not get into each other's way."""
+    """Nothing of an older run is lost, and runs with different prefixes do not disturb each other."""
     for _ in range(3):
         assert 0 == train()
     (folder / "other.prototxt").write_text(SOLVER.replace("out/s", "out/t"))
@@ -255,7 +255,7 @@ def test_a_new_training_leaves_the_old_record(folder):
 
 
 def test_a_failure_is_in_the_record(folder, capsys):
-    """this test shows that the doctor's message stands in both logs, and what --on-nan does."""
+    """The message about a NaN stands in both logs; --on-nan stops the training or lets it go on."""
     (folder / "fast.prototxt").write_text(SOLVER.replace("0.05", "1e18").replace("max_iter: 4", "max_iter: 40"))
     assert 1 == train(solver="fast.prototxt")
     said = capsys.readouterr().err
@@ -282,14 +282,14 @@ def math_or_word(event):
 
 
 def test_no_record_writes_none(folder):
-    """this test shows --no-record."""
+    """With --no-record no run folder is written."""
     assert 0 == train("--no-record")
     assert [] == [name for name in os.listdir("out") if ".run" in name]
 
 
 @pytest.mark.parametrize("reason", ["File exists", "Permission denied"])
 def test_a_folder_that_refuses_is_one_error_before_the_first_iteration(folder, capsys, monkeypatch, reason):
-    """this test shows that a training without a record must be asked for."""
+    """A run folder that cannot be written is an error; only --no-record trains without one."""
     if reason == "File exists":
         (folder / "out" / "s.run").write_text("a file where the folder belongs")
     else:
@@ -325,7 +325,7 @@ class FullDisk:
 
 @pytest.mark.parametrize("name", ["log.jsonl", "train.log"])
 def test_a_full_disk_ends_the_record_and_not_the_training(folder, capsys, monkeypatch, name):
-    """this test shows one warning, a training that goes on to its end, and whole lines in what was written."""
+    """There is one warning, the training goes on to its end, and the lines that were written are whole."""
     opened = Record.open
 
     def nearly_full(self, solver):
@@ -360,7 +360,7 @@ def payloads(path):
 
 
 def test_the_checksum_is_crc32c():
-    """this test shows the value that the standard gives for its check string."""
+    """The checksum of the standard's check string is the one that the standard gives."""
     assert 0xE3069283 == crc32c(b"123456789")
 
 
@@ -379,7 +379,7 @@ def test_an_event_file_has_tensorboards_bytes(folder):
 
 
 def test_a_training_writes_event_files(folder):
-    """this test shows --tensorboard with tags for train and test, read by TensorBoard itself where it is there."""
+    """The event file has tags for train and test; TensorBoard itself reads it where it is installed."""
     assert 0 == train("--tensorboard", "tb", "--no-record")
     (name,) = os.listdir("tb")
 
@@ -411,7 +411,7 @@ def test_outputs_with_our_own_names_keep_theirs(folder):
 
 
 def test_a_tensorboard_folder_that_cannot_be(folder, capsys):
-    """this test shows one error before the first iteration."""
+    """It is one error, before the first iteration."""
     (folder / "tb").write_text("a file")
 
     assert 1 == train("--tensorboard", "tb")

@@ -1,4 +1,4 @@
-"""`minicaffe summary`: the table, the totals, and what stands in for data that is not there."""
+"""`minicaffe summary`: the table, the totals, and nets whose data is not there."""
 
 import re
 
@@ -34,7 +34,7 @@ def row(printed, name):
 
 
 def test_table(tmp_path, capsys):
-    """this test shows a row by hand: 5·3·9 + 5 = 140 parameters, 4·5·8·6·27 multiply-adds, 4·5·8·6·4 bytes."""
+    """A row worked out by hand: 5·3·9 + 5 = 140 parameters, 4·5·8·6·27 multiply-adds, 4·5·8·6·4 bytes."""
     printed = summary(tmp_path, capsys, INPUT)
 
     assert ["conv", "Convolution", "4×5×8×6", "140", "25,920", "3.8 KiB"] == row(printed, "conv")
@@ -48,7 +48,7 @@ def test_table(tmp_path, capsys):
 
 
 def test_batch_and_size(tmp_path, capsys):
-    """this test shows that --batch and --size change the inputs, and with them every shape."""
+    """--batch and --size change the inputs, and with them every shape."""
     printed = summary(tmp_path, capsys, INPUT, "--batch", "9", "--size", "10x12", "--weights")
 
     assert ["conv", "Convolution", "9×5×10×12"] == row(printed, "conv")[:3]
@@ -63,21 +63,22 @@ def test_batch_and_size(tmp_path, capsys):
     ("transform_param { crop_size: 24 }", [], "64×3×24×24, 64"),
     ("transform_param { crop_size: 24 force_gray: true }", [], "64×1×24×24, 64")])
 def test_data_without_its_source(tmp_path, capsys, transform, flags, shape):
-    """this test shows that --size, or the crop, says what a data layer would give."""
+    """The shape of a data layer without its source follows from --size, or from the crop."""
     printed = summary(tmp_path, capsys, LMDB % transform, *flags)
     assert shape == row(printed, "d")[2]
-    assert f"Layer 'd' stands for a Data layer that gives {shape.split(',')[0]}; its source was not read." in printed
+    said = f"Layer 'd' is counted as a Data layer that puts out {shape.split(',')[0]}; its source was not read."
+    assert said in printed
 
 
 def test_images_are_resized(tmp_path, capsys):
-    """this test shows that new_height and new_width tell the size too."""
+    """The size also follows from new_height and new_width."""
     text = data_layer("ImageData", 'image_data_param { source: "no.txt" batch_size: 2 new_height: 9 new_width: 7 }')
 
     assert "2×3×9×7, 2" == row(summary(tmp_path, capsys, text), "d")[2]
 
 
 def test_data_with_its_source(tmp_path, capsys):
-    """this test shows that a database that is there is asked."""
+    """A database that exists is read for its shape."""
     an_lmdb(tmp_path)
     text = (LMDB % "").replace("no_lmdb", str(tmp_path / "lmdb"))
 
@@ -88,19 +89,19 @@ def test_data_with_its_source(tmp_path, capsys):
 
 @pytest.mark.parametrize(("text", "flags", "words"), [
     (LMDB % "", [], "net.prototxt:1: layer 'd' (Data): its source no_lmdb is not there, so the size of its images is "
-                    "not known\n  hint: say it: --size HxW"),
+                    "not known\n  hint: give it: --size HxW"),
     (LMDB % "", ["--size", "28"], "--size must be HxW or CxHxW, such as 227x227 or 1x28x28, got '28'"),
     (INPUT, ["--batch", "-1"], "--batch must be positive, got -1"),
     (data_layer("Data", 'data_param { source: "no" }'), ["--size", "4x4"],
-     "layer 'd' (Data) has no batch_size\n  hint: say it: --batch N"),
+     "layer 'd' (Data) has no batch_size\n  hint: give it: --batch N"),
     (INPUT.replace('"ReLU"', '"RELU"'), [], "net.prototxt:4: layer 'relu' has the unknown type 'RELU'")])
 def test_errors(tmp_path, capsys, text, flags, words):
-    """this test shows that what is missing or misspelt is said, with the cure."""
+    """The message says what is missing or misspelt, with the cure."""
     assert words in summary(tmp_path, capsys, text, *flags, status=1)
 
 
 def test_phases(tmp_path, capsys):
-    """this test shows that the phase chooses the layers, and that a net without a loss is not forecast for training."""
+    """The phase chooses the layers, and a net without a loss gets no forecast for training."""
     text = INPUT.replace('name: "loss"', 'name: "loss" include { phase: TRAIN }')
     text += 'layer { name: "s" type: "Silence" bottom: "label" include { phase: TEST } }'
     printed = summary(tmp_path, capsys, text, "--phase", "TEST")

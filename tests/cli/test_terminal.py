@@ -1,4 +1,4 @@
-"""What is printed on terminals and pipes of every encoding, and what names from files can do to a terminal: nothing."""
+"""What is printed on terminals and pipes of every encoding. No name in a file may control the terminal."""
 
 import ast
 import contextlib
@@ -152,7 +152,7 @@ def test_every_command_prints_in_every_encoding(folder, env):
 
 @pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names of files are UTF-8 there whatever the locale")
 def test_a_path_that_the_locale_has_no_letters_for(folder):
-    """Where files cannot be called so, as under LC_ALL=C without UTF-8, each door says so and names the cure."""
+    """Where files cannot be called so, as under LC_ALL=C without UTF-8, each command says so and names the cure."""
     data = 'layer { name: "d" type: "%s" top: "d" top: "l" %s { source: "é.txt" batch_size: 2 } }'
     (folder / "h.prototxt").write_text(data % ("HDF5Data", "hdf5_data_param"), encoding="utf-8")
     (folder / "i.prototxt").write_text(data % ("ImageData", "image_data_param"), encoding="utf-8")

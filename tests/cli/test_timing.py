@@ -37,7 +37,7 @@ def time(capsys, *flags, status=0):
 
 
 def test_table_follows_caffes_lines(capsys):
-    """this test shows one line a layer and direction that runs, whose shares and milliseconds are the totals'."""
+    """Each layer has a line for each direction that runs, and their shares and times sum up to the totals."""
     printed = time(capsys, "--threads", "2")
 
     assert printed.err.rstrip().endswith("*** Benchmark ends ***")
@@ -54,7 +54,7 @@ def test_table_follows_caffes_lines(capsys):
 
 
 def test_work_by_hand():
-    """this test shows the operations and bytes of a convolution, a layer in place, one that shares, and a product."""
+    """Operations and bytes are right for a convolution, layers that compute in place or share, and a product."""
     net = Net(proto_text.parse(NET, NetParameter(), "net"))
     at = {layer.name: i for i, layer in enumerate(net.layers)}
     ahead, back = work.forward(net), work.backward(net)
@@ -71,7 +71,7 @@ def test_work_by_hand():
 
 
 def test_json_and_trace(tmp_path, capsys):
-    """this test shows that the files hold the table's numbers with what computed them, and every pass."""
+    """The JSON holds the table's numbers and what they were measured with; the trace holds every pass."""
     printed = time(capsys, "--json", "t.json", "--trace", "trace.json", "--threads", "1")
     facts = json.loads((tmp_path / "t.json").read_text())
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
@@ -94,26 +94,26 @@ def test_json_and_trace(tmp_path, capsys):
 
 
 def test_a_played_pass(tmp_path, capsys):
-    """this test shows that TEST brings the time of a whole pass without the layers' Python, and TRAIN does not."""
+    """In TEST the time of a pass replayed from a recording is printed too, in TRAIN it is not."""
     assert "played" not in time(capsys).out
     printed = time(capsys, "--phase", "TEST", "--json", "t.json")
     played = json.loads((tmp_path / "t.json").read_text())["played_ms"]
 
-    assert f"played from its recording: {played:.3f} ms" in printed.out
+    assert f"replayed from a recording: {played:.3f} ms" in printed.out
     assert 0 < played
 
 
 def test_json_to_stdout(capsys):
-    """this test shows that --json without a file is all that stdout holds."""
+    """--json without a file is all that stdout holds."""
     assert 3 == json.loads(time(capsys, "--json").out)["iterations"]
 
 
 @pytest.mark.parametrize(("flags", "message"), [
-    (["--json", "none/t.json"], "--json: cannot write none/t.json: 'none' is no folder that may be written to"),
+    (["--json", "none/t.json"], "--json: cannot write none/t.json: 'none' is not a folder that may be written to"),
     (["--trace", "."], "--trace: cannot write .: it is a folder"),
     (["--threads", "0"], "--threads must be a positive number, got 0")])
 def test_refused_before_the_benchmark(capsys, flags, message):
-    """this test shows that what cannot be done is said at once."""
+    """A file that cannot be written is an error before the benchmark."""
     assert f"minicaffe: error: {message}\n" == time(capsys, *flags, status=1).err
 
 
@@ -123,7 +123,7 @@ def test_refused_before_the_benchmark(capsys, flags, message):
     ("-2", "minicaffe: error: --threads must be a positive number, got -2"),
     ("two", "error: argument --threads: expects a whole number from -2147483648 to 2147483647, got 'two'")])
 def test_wrong_threads(capsys, command, given, message):
-    """this test shows that each command that computes has the flag, and refuses what is no number of threads."""
+    """Each command that computes has the flag, and refuses a value that is not a number of threads."""
     try:
         status = main([*command, f"--threads={given}"])
     except SystemExit as stop:  # argparse
@@ -134,7 +134,7 @@ def test_wrong_threads(capsys, command, given, message):
 
 
 def test_the_variable(monkeypatch, capsys):
-    """this test shows that MINICAFFE_THREADS counts where no flag is given, and is checked."""
+    """Without the flag MINICAFFE_THREADS counts, and its value is checked."""
     monkeypatch.setenv("MINICAFFE_THREADS", "3")
     monkeypatch.setattr(shards, "_threads", 0)
     assert 3 == json.loads(time(capsys, "--json").out)["threads"]
@@ -145,7 +145,7 @@ def test_the_variable(monkeypatch, capsys):
 
 
 def test_the_same_trainings(tmp_path, capsys):
-    """this test shows that a training has the same bits on one thread and on three."""
+    """A training has the same bits on one thread and on three."""
     data = ('dummy_data_param { shape { dim: 17 dim: 3 dim: 30 dim: 26 } shape { dim: 17 } '
             'data_filler { type: "gaussian" } data_filler { value: 2 } }')
     (tmp_path / "net.prototxt").write_text(layer("DummyData", "", "data label", data) + BODY)

@@ -37,7 +37,7 @@ def messages(captured):
 
 @pytest.mark.parametrize("flag", ["--solver=solver.prototxt", "-solver=solver.prototxt"])
 def test_train_prints_caffes_lines_in_caffes_order(folder, capsys, flag):
-    """this test shows the lines of a short training, from the first to the last."""
+    """A short training prints Caffe's lines, from the first to the last."""
     assert 0 == main(["train", flag])
 
     found = messages(capsys.readouterr())
@@ -72,7 +72,7 @@ def test_train_prints_caffes_lines_in_caffes_order(folder, capsys, flag):
 
 
 def test_train_goes_on_from_a_snapshot(folder, capsys):
-    """this test shows that --snapshot begins at the iteration of the state."""
+    """--snapshot begins at the iteration of the state."""
     assert 0 == main(["train", "-solver", "solver.prototxt"])
     capsys.readouterr()
     assert 0 == main(["train", "-solver", "solver.prototxt", "-snapshot", "run_iter_4.solverstate",
@@ -85,7 +85,7 @@ def test_train_goes_on_from_a_snapshot(folder, capsys):
 
 
 def test_train_begins_with_given_weights(folder, capsys):
-    """this test shows that --weights replace the fillers, several files with commas, and say what was loaded."""
+    """--weights replace the fillers, several files with commas, and say what was loaded."""
     assert 0 == main(["train", "-solver", "solver.prototxt"])
     (folder / "still.prototxt").write_text(SOLVER.replace("base_lr: 0.05", "base_lr: 0"))
     capsys.readouterr()
@@ -108,7 +108,7 @@ def test_train_begins_with_given_weights(folder, capsys):
     ("solver_mode: CPU", ["-gpu", "all"], "--gpu all is set, but"),
 ])
 def test_a_gpu_is_answered_with_one_notice(folder, capsys, fields, flags, words):
-    """this test shows that what asks for a GPU trains on the CPU after a single warning."""
+    """What asks for a GPU trains on the CPU after a single warning."""
     (folder / "gpu.prototxt").write_text(SOLVER.replace("solver_mode: CPU", fields))
     assert 0 == main(["train", "-solver", "gpu.prototxt", "-iterations", "1", *flags])
 
@@ -125,7 +125,7 @@ def test_a_gpu_is_answered_with_one_notice(folder, capsys, fields, flags, words)
     (["-solver", "typo.prototxt"], ["typo.prototxt:1", "base_lrr", "base_lr"]),
 ])
 def test_a_mistake_is_one_message_and_status_1(folder, capsys, flags, words):
-    """this test shows that the user reads a sentence and never a traceback."""
+    """The user gets a sentence and never a traceback."""
     (folder / "typo.prototxt").write_text("base_lrr: 0.1")
 
     assert 1 == main(["train", *flags])
@@ -136,7 +136,7 @@ def test_a_mistake_is_one_message_and_status_1(folder, capsys, flags, words):
 
 
 def test_test_prints_batches_and_means(folder, capsys):
-    """this test shows Caffe's lines of a scored net, and that the mean is that of the batches."""
+    """The lines of a scored net are Caffe's, and the mean is that of the batches."""
     assert 0 == main(["train", "-solver", "solver.prototxt"])
     capsys.readouterr()
     assert 0 == main(["test", "--model=net.prototxt", "--weights", "run_iter_4.caffemodel", "-iterations", "3"])
@@ -153,13 +153,13 @@ def test_test_prints_batches_and_means(folder, capsys):
 
 @pytest.mark.parametrize("command", [["test", "--weights", "w"], ["time"]])
 def test_iterations_must_be_positive(folder, capsys, command):
-    """this test shows that no pass at all is refused with the number."""
+    """A number of passes below 1 is refused, and the message has the number."""
     assert 1 == main([*command, "--model", "net.prototxt", "--iterations", "0"])
     assert "--iterations must be at least 1, got 0" in capsys.readouterr().err
 
 
 def test_time_prints_each_layer(folder, capsys):
-    """this test shows Caffe's lines of the benchmark, each layer forward and backward."""
+    """The lines of the benchmark are Caffe's, for each layer forward and backward."""
     assert 0 == main(["time", "-model", "net.prototxt", "-iterations=2"])
 
     found = messages(capsys.readouterr())
@@ -186,7 +186,7 @@ def test_a_line_has_caffes_form():
 
 @pytest.mark.parametrize(("effect", "first"), [("snapshot", Action.SNAPSHOT), ("none", Action.NONE)])
 def test_signals_are_answered_once(effect, first):
-    """this test shows that a signal is noted, answered by the effect, and then forgotten."""
+    """A signal is noted, obeyed once, and then forgotten."""
     solver = SimpleNamespace()
     before = signal.getsignal(signal.SIGINT)
     with signals.watching(solver, effect, "stop"):
@@ -199,7 +199,7 @@ def test_signals_are_answered_once(effect, first):
 
 
 def test_a_second_interrupt_does_not_wait():
-    """this test shows that after the Ctrl-C that stops, another interrupts at once."""
+    """After a Ctrl-C that stops the training, the next one interrupts it at once."""
     solver = SimpleNamespace()
     with signals.watching(solver, "stop", "none"):
         os.kill(os.getpid(), signal.SIGINT)
@@ -209,7 +209,7 @@ def test_a_second_interrupt_does_not_wait():
 
 
 def test_ctrl_c_leaves_a_snapshot_and_status_0(folder):
-    """this test shows that a running command finishes its iteration, writes a snapshot and ends well."""
+    """A running command finishes its iteration, writes a snapshot and ends well."""
     (folder / "long.prototxt").write_text(SOLVER.replace("max_iter: 4", "max_iter: 100000000"))
     run = subprocess.Popen([sys.executable, "-m", "minicaffe.cli", "train", "-solver", "long.prototxt"],
                            stderr=subprocess.PIPE, text=True)
@@ -230,7 +230,7 @@ def test_ctrl_c_leaves_a_snapshot_and_status_0(folder):
 
 
 def test_a_terminal_gets_a_bar():
-    """this test shows the iterations, loss, rate and speed of a training, with its tests printed above."""
+    """The bar has iterations, loss, learning rate and speed, and the tests are printed above it."""
     rich_console = needs("rich.console")
     stream = io.StringIO()
     bar = progress.Bar(rich_console.Console(file=stream, force_terminal=True, width=160))
@@ -257,7 +257,7 @@ def test_a_terminal_gets_a_bar():
 
 
 def test_strict_refuses_weights_that_lack_a_layer(folder, capsys):
-    """this test shows that --strict refuses what --weights alone takes, with the table, and wants --weights."""
+    """--strict refuses what --weights alone takes, with the table, and wants --weights."""
     assert main(["train", "--solver=solver.prototxt", "--no-record"]) == 0
     (folder / "net.prototxt").write_text(NET.replace('name: "ip"', 'name: "other"'))
     flags = ["train", "--solver=solver.prototxt", "--weights=run_iter_4.caffemodel", "--no-record"]
@@ -269,7 +269,7 @@ def test_strict_refuses_weights_that_lack_a_layer(folder, capsys):
     assert "only in the net" in said
     assert main(flags) == 0
     assert main(["train", "--solver=solver.prototxt", "--strict"]) == 1
-    assert "--strict judges the files of --weights" in capsys.readouterr().err
+    assert "--strict is about the files of --weights" in capsys.readouterr().err
 
 
 NOT_UTF8 = os.fsdecode(b"b\xffd")
@@ -298,7 +298,7 @@ def test_a_flag_that_no_field_holds_is_refused(folder, capsys, command, words):
 
 
 def test_a_solver_under_a_path_that_is_not_utf8(folder, capsys):
-    """With a snapshot_prefix it trains, record and all; without one the error says to give one."""
+    """With a snapshot_prefix it trains and writes its run folder; without one the error asks for one."""
     try:
         (folder / NOT_UTF8).mkdir()
     except OSError:

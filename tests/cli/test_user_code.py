@@ -1,5 +1,6 @@
 """`--import` and installed packages: a user's own layer types and fillers in every command."""
 
+import json
 import subprocess
 import sys
 
@@ -23,7 +24,8 @@ SOLVER = 'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1 snapsh
 COMMAND_LINES = {
     "train": ["--solver", "solver.prototxt"], "time": ["--model", "net.prototxt", "--iterations", "1"],
     "test": ["--model", "net.prototxt", "--weights", "w.npz", "--iterations", "1"], "summary": ["net.prototxt"],
-    "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "warm": ["net.prototxt"], "layers": ["half"]}
+    "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "warm": ["net.prototxt"], "layers": ["half"],
+    "explain": ["half"]}
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +62,7 @@ def test_each_command_knows_the_types(folder, capsys, command, module):
         main(["summary", "net.prototxt", "--import", "own"])
         caffe.Net("net.prototxt").save("w.npz")
     assert main([command, *COMMAND_LINES[command]]) == 1
-    assert "type 'Half'" in capsys.readouterr().err or command == "layers"
+    assert "type 'Half'" in capsys.readouterr().err or command in ("layers", "explain")
 
     assert main([command, *COMMAND_LINES[command], "--import", module]) == 0
 
@@ -70,7 +72,7 @@ def test_every_command_with_no_python_has_import():
     flags = {name: {flag for action in parser_of(name)[1]._actions for flag in action.option_strings}
              for name in COMMANDS}
 
-    assert {name for name in flags if "--no-python" in flags[name]} == {*COMMAND_LINES, "replay", "explain"}
+    assert {name for name in flags if "--no-python" in flags[name]} == {*COMMAND_LINES, "replay", "schema"}
     assert all(("--import" in found) == ("--no-python" in found) for found in flags.values())
 
 
@@ -89,15 +91,15 @@ def test_the_numbers_are_those_of_the_own_types(folder):
     ("package.onw", "--import package.onw: there is no module 'package.onw'\n  hint: looked for it in the package "
                     "package; did you mean 'own'?"),
     ("own.half", "--import own.half: there is no module 'own.half'\n  hint: looked for it in own, which is a module "
-                 "and no package"),
+                 "and not a package"),
     ("onw.py", "--import onw.py: there is no such file\n  hint: looked for it in DIR; did you mean 'own.py'"),
     ("nowhere/own.py", "--import nowhere/own.py: there is no such file\n  hint: there is no folder 'nowhere'"),
     ("package/", "--import package: this is a folder, not a file\n  hint: give the path of a .py file, or the name "
                  "of a package"),
-    ("net/net.prototxt", "--import net/net.prototxt: this is no Python file\n  hint: its name must end in .py"),
-    ("own,other", "--import own,other: this is no module's name\n  hint: give the flag once for each module: "
+    ("net/net.prototxt", "--import net/net.prototxt: this is not a Python file\n  hint: its name must end in .py"),
+    ("own,other", "--import own,other: this is not a module's name\n  hint: give the flag once for each module: "
                   "--import own --import other"),
-    ("my-own", "--import my-own: this is no module's name\n  hint: for the file of this name, write --import "
+    ("my-own", "--import my-own: this is not a module's name\n  hint: for the file of this name, write --import "
                "my-own.py"),
     ("random.py", "--import random.py: 'random' is the name of a module of Python's own, which it would hide\n  hint: "
                   "give the file another name"),
@@ -194,7 +196,7 @@ def test_an_error_in_the_own_layer(folder, capsys, text, says):
 
 
 def test_an_error_in_the_own_filler(folder, capsys):
-    """The layer that is filled is one of ours, the code is not."""
+    """The error is in the user's filler, though the layer that it fills is one of ours."""
     (folder / "own.py").write_text(half().replace("(p.min + p.max) / 2", "p.mini"))
 
     found = error_of(capsys, "time", "--model", "net.prototxt", "--import", "own")
@@ -204,7 +206,7 @@ def test_an_error_in_the_own_filler(folder, capsys):
 
 
 def test_a_method_that_is_not_written(folder, capsys):
-    """No line of the user's is to blame, but one that is missing."""
+    """No line of the user's is to blame: a method is missing."""
     (folder / "own.py").write_text(half().replace("def forward", "def froward"))
 
     assert error_of(capsys, "time", "--model", "net.prototxt", "--iterations", "1", "--import", "own") == \
@@ -239,6 +241,64 @@ def test_layers_lists_where_types_come_from(folder, installed, capsys, monkeypat
     assert main(["layers", "half"]) == 0
     assert capsys.readouterr().out.startswith("Half, a layer from the package half-layers 0.3, module half_layers "
                                               "(installed/half_layers.py)\n\nHalf of each number.\n\nForward")
+
+
+def test_schema_holds_the_types(folder, installed, capsys):
+    """A schema offers the types and fillers of --import and of installed packages; with --no-python it holds ours."""
+    (folder / "own.py").write_text(half("Third", "third"))
+
+    def offered(*flags):
+        assert main(["schema", *flags]) == 0
+        found = json.loads(capsys.readouterr().out)["definitions"]
+        return {word for message in ("LayerParameter", "FillerParameter")
+                for word in found[message]["properties"]["type"]["anyOf"][0]["enum"]}
+
+    ours = offered("--no-python")
+
+    assert {"Third", "third", "Half", "middle"} == offered("--import", "own") - ours
+    assert {"ReLU", "xavier"} < ours
+
+
+def test_explain_shows_the_own_code(folder, capsys):
+    """The page of a type from outside has its datasheet and its code, with the place of its file."""
+    assert main(["explain", "half", "--import", "own"]) == 0
+    page = capsys.readouterr().out
+
+    assert page.startswith("Half: own.py\n\nHalf of each number.")
+    assert "top[0].data[...] = bottom[0].data / 2" in page
+
+
+ODD = """
+import numpy as np
+from minicaffe import register
+from minicaffe.layer import Elementwise, Layer
+
+
+@register("Odd")
+class OddLayer(Elementwise):
+    value = staticmethod(np.tan)
+    slope = lambda self, x: 1 + np.tan(x) ** 2
+
+
+exec('''
+@register("Made")
+class MadeLayer(Layer):
+    def forward(self, bottom, top):
+        top[0].data[...] = 1
+''')
+"""
+
+
+def test_explain_a_type_with_no_code_to_show(folder, capsys):
+    """Compiled functions are left out, lambdas are shown, and a class made by exec has no code to show."""
+    (folder / "odd.py").write_text(ODD)
+    assert main(["explain", "odd", "--import", "odd"]) == 0
+    page = capsys.readouterr().out
+
+    assert "OddLayer.slope in odd.py:\n  slope = lambda self, x: 1 + np.tan(x) ** 2\n" in page
+    assert "OddLayer.value" not in page
+    assert main(["explain", "made", "--import", "odd"]) == 0
+    assert capsys.readouterr().out == "Made: odd.py\n"
 
 
 def test_a_type_without_docstring(folder, capsys, monkeypatch):
@@ -340,7 +400,7 @@ def test_what_a_program_has_imported_may_be_used(folder):
 
 
 def test_run_yaml_names_the_modules(folder, installed):
-    """The record of a training says what it imported, also when it is gone on with."""
+    """run.yaml says what the training imported, also after it was resumed."""
     (folder / "own.py").write_text(half("Third", "third"))
     assert main(["train", "--solver", "solver.prototxt", "--import", "own"]) == 0
     assert main(["train", "--solver", "solver.prototxt", "--import", "own", "--resume", "auto",
@@ -354,7 +414,7 @@ def test_run_yaml_names_the_modules(folder, installed):
 
 
 def test_a_failure_is_replayed_with_the_same_module(folder, capsys):
-    """The net in a failure's file needs the types of the training."""
+    """The net in a failure file needs the layer types of the training."""
     (folder / "own.py").write_text(half().replace("bottom[0].data / 2", "bottom[0].data / 0"))
     with forgotten():
         assert main(["train", "--solver", "solver.prototxt", "--import", "own"]) == 1

@@ -1,4 +1,4 @@
-"""`minicaffe weights` and `minicaffe convert`: what is inside, how two differ, and one format from another."""
+"""`minicaffe weights` and `minicaffe convert`: what a file holds, how two differ, and conversions of formats."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def lines(capsys):
 
 
 def test_listing(files, capsys):
-    """this test shows each blob's shape, type, range, mean and deviation, numbers that are not finite, and the sums."""
+    """The list has each blob's shape, type and statistics, the count of values that are not finite, and the sums."""
     assert 0 == main(["weights", "a.npz"])
 
     head, *rows, total = lines(capsys)
@@ -52,7 +52,7 @@ def test_listing(files, capsys):
 
 
 def test_diff(files, capsys):
-    """this test shows each blob: the largest difference, identical (NaN and all), another shape, or missing."""
+    """Each blob is said to differ by so much, to be identical (with its NaN), of another shape, or missing."""
     assert 0 == main(["weights", "a.npz", "--diff", "b.npz"])
 
     _, *rows, name_a, name_b, total = lines(capsys)
@@ -65,7 +65,7 @@ def test_diff(files, capsys):
 
 
 def test_a_wrong_file(files, capsys):
-    """this test shows that a solver state is called one, and that the weights beside it are named."""
+    """The message says that the file is a solver state, and names the weights that belong to it."""
     solverstate.write("a.solverstate", SolverSnapshot(3, "a.caffemodel", 0, [np.ones(2, np.float32)]))
 
     assert 1 == main(["weights", "a.solverstate"])
@@ -74,7 +74,7 @@ def test_a_wrong_file(files, capsys):
 
 @pytest.mark.parametrize("target", ["b.caffemodel", "b.caffemodel.h5", "b.safetensors"])
 def test_convert_weights(target, files, capsys):
-    """this test shows that the numbers are identical in the new file, and what the command says of it."""
+    """The new file holds identical numbers, and the command says how many."""
     if target.endswith(".h5"):
         needs("h5py")
     assert 0 == main(["convert", "a.npz", target])
@@ -84,7 +84,7 @@ def test_convert_weights(target, files, capsys):
 
 
 def test_an_old_caffemodel_becomes_todays(tmp_path, capsys):
-    """this test shows V1 layers and four-number shapes written as Caffe writes and reads them now."""
+    """V1 layers and shapes of four numbers are written as Caffe writes them now."""
     net = NetParameter(name="old", input=["x"], input_dim=[1, 2, 3, 4])
     sizes = [(5, 2, 3, 3), (1, 1, 1, 5), (1, 1, 7, 5), (1, 1, 1, 7)]
     blobs = [BlobProto(num=n, channels=c, height=h, width=w, data=range(n * c * h * w)) for n, c, h, w in sizes]
@@ -106,7 +106,7 @@ def test_an_old_caffemodel_becomes_todays(tmp_path, capsys):
 
 
 def test_the_definition_alone(tmp_path):
-    """this test shows that a caffemodel's definition comes out as prototxt, without its numbers."""
+    """The definition in a caffemodel is written as a prototxt, without the weights."""
     definition = proto_text.parse(NET, NetParameter())
     binary.write_weights(tmp_path / "w.caffemodel", definition, {"a": [np.ones((3, 3), np.float32)]})
 
@@ -115,7 +115,7 @@ def test_the_definition_alone(tmp_path):
 
 
 def test_the_net_tells_what_hdf5_leaves_out(tmp_path, monkeypatch, capsys):
-    """this test shows that --model gives a .caffemodel its definition and a tied layer its blob."""
+    """--model puts the definition into a .caffemodel, and a shared blob into each layer that shares it."""
     needs("h5py")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.prototxt").write_text(NET)
@@ -132,7 +132,7 @@ def test_the_net_tells_what_hdf5_leaves_out(tmp_path, monkeypatch, capsys):
 
 
 def test_solver_states(tmp_path, monkeypatch):
-    """this test shows that a state passes from binary to HDF5 and back with every bit."""
+    """A state passes from binary to HDF5 and back with every bit."""
     needs("h5py")
     monkeypatch.chdir(tmp_path)
     solverstate.write("a.solverstate", SolverSnapshot(30, "a.caffemodel", 2, [np.arange(6.0).reshape(2, 3) / 7]))
@@ -144,7 +144,7 @@ def test_solver_states(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".H5"])
 def test_the_names_of_hdf5_files_are_the_same_everywhere(suffix, tmp_path, monkeypatch):
-    """Weights and solver states take one name for HDF5, and the record of a snapshot stands beside either."""
+    """Weights and solver states take one name for HDF5, and the .resume file of a snapshot lies beside either."""
     needs("h5py")
     monkeypatch.chdir(tmp_path)
     solverstate.write("a.solverstate", SolverSnapshot(30, f"a.caffemodel{suffix}", 2, [np.ones(2)]))
@@ -159,7 +159,7 @@ def test_the_names_of_hdf5_files_are_the_same_everywhere(suffix, tmp_path, monke
 
 
 def test_a_binary_state_names_binary_weights(tmp_path, monkeypatch, capsys):
-    """this test shows that a state from HDF5 names the weights that BVLC Caffe can read with it."""
+    """A state from HDF5 names the weights that BVLC Caffe can read with it."""
     needs("h5py")
     monkeypatch.chdir(tmp_path)
     solverstate.write("a.solverstate.h5", SolverSnapshot(30, "dir/a.caffemodel.h5", 0, [np.ones(2, np.float32)]))
@@ -170,14 +170,14 @@ def test_a_binary_state_names_binary_weights(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("source", "target", "words"), [
-    ("a.npz", "b.prototxt", "a.npz is weights, which cannot be written as b.prototxt\n  hint: a name for it ends in "),
+    ("a.npz", "b.prototxt", "a.npz is weights, which cannot be written as b.prototxt\n  hint: give a name that ends"),
     ("s.prototxt", "new.npz", "s.prototxt is a definition, which cannot"),
     ("a.solverstate", "new.npz", "a.solverstate is a solver state, which cannot"),
     ("a.npz", "b.solverstate", "this is an .npz of arrays, not a solver state"),
     ("page", "new.npz", "this is not weights (a caffemodel) but a web page"),
 ])
 def test_what_cannot_become_the_other(source, target, words, files, capsys):
-    """this test shows that the error says what the file is and what could be made of it."""
+    """The error says what the file is and what could be made of it."""
     prototxt.write("s.prototxt", SolverParameter(base_lr=0.1))
     solverstate.write("a.solverstate", SolverSnapshot(3, "a.caffemodel", 0, [np.ones(2, np.float32)]))
     (files / "page").write_bytes(b"<html></html>")

@@ -1,4 +1,4 @@
-"""The example of a layer of one's own runs as its README says."""
+"""The example of a layer of your own runs as its README says."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[2] / "examples" / "custom_layer"
 
 @pytest.fixture(autouse=True)
 def in_the_folder(monkeypatch):
-    """As a user stands in the example's folder; afterwards the type is unknown again."""
+    """The test runs in the example's folder, and the type is unknown again after it."""
     monkeypatch.chdir(FOLDER)
     with forgotten():
         yield

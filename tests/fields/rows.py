@@ -1,4 +1,4 @@
-"""A row says what becomes of one field's odd values, and why; `outcome` finds out what does become of them."""
+"""A row says what a net or solver does with odd values of one field, and why. `outcome` finds out what it does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ODD = {"zero": 0, "negative": -1, "nan": float("nan"), "inf": float("inf"), "emp
 
 @dataclass(frozen=True)
 class Row:
-    """What the values 0, -1, NaN, infinity and the empty text do in a field; None where its type has no such value.
+    """What the values 0, -1, NaN, infinity and the empty text do in a field; None if its type has no such value.
 
     field      its name, for a layer after its message: "lrn_param.alpha"
     reason     why

@@ -82,7 +82,7 @@ def given(table):
 
 
 def test_each_message_and_each_field_has_its_row():
-    """A new message or field must say what its odd values do; no row is left of one that is gone."""
+    """Each message and field has a row that says what its odd values do, and no row is for one that does not exist."""
     known = messages()
 
     assert sorted(known) == sorted(table.message for table in TABLES)

@@ -40,7 +40,7 @@ def start(given):
 
 
 def test_each_field_has_a_row():
-    """A new field must say what its odd values do: it needs a row, and no row is left of a field that is gone."""
+    """Each field has a row that says what its odd values do, and no row is for a field that does not exist."""
     assert sorted(SolverParameter.DESCRIPTOR.fields_by_name) == sorted(row.field for row in ROWS)
 
 

@@ -89,7 +89,7 @@ def definition() -> object:
 
 
 def records(count: int) -> list[tuple[str, object]]:
-    """Images of which some need pages of their own."""
+    """Return database records of images, some of which are so large that LMDB stores them in pages of their own."""
     draw = np.random.default_rng(7)
     images = [draw.integers(256, size=(3, 40 if i % 10 == 0 else 7, 9), dtype=np.uint8) for i in range(count)]
     return [(f"{i:04d}", make(image, i)) for i, image in enumerate(images)]
@@ -165,7 +165,7 @@ def damaged(good: bytes, draw: random.Random) -> bytes:
 
 
 def try_one(kind: Kind, path: Path, bad: bytes) -> str:
-    """'error' or 'load', with a complaint after it where it took too much memory."""
+    """Return 'error' or 'load', and after it a complaint if that took too much memory."""
     path.write_bytes(bad)
     before = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
@@ -181,7 +181,7 @@ def try_one(kind: Kind, path: Path, bad: bytes) -> str:
 
 
 def fuzz(kind: Kind, cases: range, seed: int, folder: Path) -> Counter[str]:
-    """How the cases of a kind ended."""
+    """Return how the cases of a kind ended."""
     path = folder / f"f.{SUFFIXES.get(kind.name, kind.name)}"
     kind.write(path)
     good = path.read_bytes()
@@ -211,7 +211,7 @@ def fuzz(kind: Kind, cases: range, seed: int, folder: Path) -> Counter[str]:
 
 
 def max_resident() -> int:
-    """The most bytes that this process has had in memory, those of C libraries among them; 0 where nobody counts."""
+    """Return the most bytes that this process has used, C libraries included; 0 if the system does not count."""
     try:
         import resource
     except ImportError:
@@ -220,7 +220,7 @@ def max_resident() -> int:
 
 
 def main() -> int:
-    """Run, and say how the cases ended; 1 where one took too much memory."""
+    """Run the cases, say how they ended, and return 1 if one took too much memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", default=[], help=", ".join(kind.name for kind in KINDS))
     parser.add_argument("--cases", type=int, default=1000)

@@ -1,4 +1,4 @@
-"""Damaged files of each kind, in a process of their own: a crash is a failed test, no end of the run."""
+"""Damaged files of each kind are read in a process of their own, so that a crash does not end the test run."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ NEEDS = {"h5-weights": "h5py", "lmdb": "lmdb"}
 @pytest.mark.parametrize("cases", [250, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kinds", GROUPS, ids=lambda kinds: kinds[0])
 def test_damaged_files_end_in_an_error_or_a_load(kinds, cases):
-    """this test shows that no damage crashes or hangs us, or costs more than twice the file's size in memory."""
+    """No damaged file makes a crash or an endless loop, or takes more memory than twice its size."""
     if kinds[0] in NEEDS:
         needs(NEEDS[kinds[0]])
     done = subprocess.run([sys.executable, str(HARNESS), *kinds, "--cases", str(cases)],

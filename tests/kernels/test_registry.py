@@ -186,7 +186,7 @@ def test_a_library_that_does_not_work(broken, monkeypatch, caplog, capsys, state
     with pytest.raises(EngineError, match="the engine 'broken' cannot be used: json is installed, but does not work"):
         kernels.use_engine("broken")
     assert main(["engines"]) == 0
-    assert f"broken  json      does not work: {reason}" in capsys.readouterr().out
+    assert f"  json   does not work: {reason}" in capsys.readouterr().out
     monkeypatch.setenv("MINICAFFE_ENGINE", "broken")
     monkeypatch.setattr(registry, "_engine", "")
     assert main(["engines"]) == 1
@@ -210,8 +210,10 @@ def test_a_numba_that_does_not_work(tmp_path, how):
     reason = "NUMBA_DISABLE_JIT is set" if how == "NUMBA_DISABLE_JIT" else "it needs another NumPy"
     assert run.returncode == 0
     assert run.stderr.count(reason) == len(run.stderr.splitlines()) == 1
-    assert run.stdout.startswith("plain   numpy     available\nnumpy   numpy     in use\n"
-                                 "numba   numba     does not work: " + reason)
+    plain, numpy, numba = run.stdout.splitlines()[1:4]
+    assert re.fullmatch(r"plain  .*  numpy  available", plain)
+    assert re.fullmatch(r"numpy  .*  numpy  in use", numpy)
+    assert re.fullmatch(rf"numba  .*  numba  does not work: {reason}.*", numba)
 
 
 def test_compiling_is_announced_once_and_left_out_of_the_clock(caplog, monkeypatch):
