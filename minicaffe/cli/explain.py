@@ -32,7 +32,7 @@ def page(name: str) -> str:
     width, sheet = terminal_width(PIPED), datasheet.datasheet(name)
     parts = [*wrap(f"{name}: {datasheet.own_path(name)}", width), *([prose(sheet, width)] if sheet else [])]
     for title, sources in (("Definitions of the kernels that it calls", datasheet.definitions(name)),
-                           ("The layer's own code", datasheet.own_code(name))):
+                           ("The code of the layer and its bases", datasheet.own_code(name))):
         parts += [title] if sources else []
         parts += ["\n".join([*wrap(f"{source.name} in {source.path}:", width), *code(source.text, width)])
                   for source in sources]

@@ -20,15 +20,16 @@ from typing import Any, NamedTuple
 
 from minicaffe import kernels, plugins
 from minicaffe.errors import LayerError
-from minicaffe.layer import Layer, layer_class, registered_types, unknown_type_hint
+from minicaffe.layer import Elementwise, Layer, layer_class, registered_types, unknown_type_hint
 from minicaffe.layers import FAMILIES
 from minicaffe.proto import LayerParameter, is_repeated
 
 LABELS = ("Forward", "Backward", "Computed", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors",
           "Derived", "See")
 PACKAGE = Path(__file__).parents[1]
-MAKERS = {"minicaffe.data.transformer": "Transformer", "minicaffe.data.windows": "WindowBatches",
-          "minicaffe.filler": "fill"}  # module -> what makes a data layer's numbers
+# classes and functions outside a layer's file, not kernels, that hold a part of its formulas or make its numbers
+SHARED = {"Elementwise", "RecurrentLayer", "PoolingBase", "NormalizedLoss", "times", "focal_loss", "focal_slope",
+          "Transformer", "WindowBatches", "fill"}
 DEFINITIONS = "minicaffe.kernels.definitions"
 COMPUTING = ("forward", "value", "pool", "unroll", "backward", "slope", "pool_grad", "unroll_back")
 LINE = 116  # letters in a line of a datasheet, which stands four columns inside a file of 120
@@ -200,14 +201,9 @@ def kernels_called(name: str) -> list[str]:
 
 
 def computed_by(name: str) -> dict[str, str]:
-    """What computes for a type outside its family -> the path of its file: kernels, and how data is made."""
-    found = {f"kernels.{kernel}": definition(kernel).path for kernel in kernels_called(name)}
-    for cls in _own_classes(name):
-        for node in _nodes(cls):
-            if isinstance(node, ast.ImportFrom) and node.module in MAKERS:
-                found |= {alias.name: f"{node.module.replace('.', '/')}.py" for alias in node.names
-                          if alias.name == MAKERS[node.module]}
-    return found
+    """What computes for a type outside its file -> the path of its file: kernels, and what it shares with others."""
+    return {f"kernels.{kernel}": definition(kernel).path for kernel in kernels_called(name)} \
+        | {shared: _path(thing) for shared, thing in _shared(name).items()}
 
 
 def computed(name: str) -> str:
@@ -228,12 +224,14 @@ def definition(kernel: str) -> Source:
 
 def definitions(name: str) -> list[Source]:
     """The definitions of the kernels that a type calls, then the small functions that those share."""
-    made = [kernels.kernels()[kernel].definition for kernel in kernels_called(name)]
-    shared: dict[str, Any] = {}
-    for function in made:
-        shared |= _called(inspect.getsource(function), function.__globals__, DEFINITIONS)
-    return [definition(kernel) for kernel in kernels_called(name)] \
-        + [_source(helper, function) for helper, function in shared.items()]
+    made = {f"kernels.{kernel}": kernels.kernels()[kernel].definition for kernel in kernels_called(name)}
+    todo = list(made.values())
+    for function in todo:  # it grows, for what is called may call another function
+        called = _called(inspect.getsource(function), inspect.unwrap(function).__globals__, DEFINITIONS)
+        new = {helper: code for helper, code in called.items() if helper not in made}
+        made |= new
+        todo += new.values()
+    return [_source(helper, function) for helper, function in made.items()]
 
 
 def own_path(name: str) -> str:
@@ -242,7 +240,10 @@ def own_path(name: str) -> str:
 
 
 def own_code(name: str) -> list[Source]:
-    """The methods in which a type and its family's base compute, then what those call in the type's own file."""
+    """The methods in which a type and its bases compute, then what those call in the type's own file and in its bases.
+
+    Of the bases come the methods that return something. Those that return nothing report or check.
+    """
     found: dict[str, Any] = {}
     for cls in _own_classes(name):
         found = {method: (cls, vars(cls)[method]) for method in COMPUTING if method in vars(cls)} | found
@@ -252,16 +253,45 @@ def own_code(name: str) -> list[Source]:
     cls = layer_class(name)
     known = vars(sys.modules[cls.__module__]) | {helper: getattr(cls, helper) for helper in vars(cls)}
     known = {helper: function for helper, function in known.items() if helper.startswith("_")}  # x.reshape is numpy's
-    called = _called("\n".join(source.text for source in sources), known, cls.__module__)
-    return sources + [_source(f"{cls.__name__}.{helper}" if helper in vars(cls) else helper, function)
-                      for helper, function in called.items()]
+    called: dict[str, Any] = {}
+    texts = [source.text for source in sources]
+    for text in texts:  # it grows, for what is called may call another function
+        new = _called(text, known | _shared(name), "minicaffe.")
+        new = {helper: function for helper, function in new.items() if helper not in called}
+        called |= new
+        texts += [inspect.getsource(function) for function in new.values()]
+    sources += [_source(f"{cls.__name__}.{helper}" if helper in vars(cls) else helper, function)
+                for helper, function in called.items()]
+    returned = dict.fromkeys(re.findall(r"\S.*?\bself\.([a-z_]\w*)\(", "\n".join(texts)))
+    return sources + [_source(f"{base.__name__}.{helper}", vars(base)[helper]) for base in _own_classes(name)[1:]
+                      for helper in returned
+                      if helper in vars(base) and helper not in {*COMPUTING, *vars(cls)}]
+
+
+def _shared(name: str) -> dict[str, Any]:
+    """The classes and functions of SHARED that the file of a type, or of a base of its family, imports."""
+    classes = _own_classes(name)
+    return {word: thing for cls in classes for word, thing in vars(sys.modules[cls.__module__]).items()
+            if word in SHARED and (thing in classes or not _is_layer(thing))}
+
+
+def _is_layer(thing: Any) -> bool:
+    return inspect.isclass(thing) and issubclass(thing, Layer)
 
 
 def _called(text: str, known: Mapping[str, Any], package: str) -> dict[str, Any]:
-    """The functions of a package, among those that are known by name, that a text calls."""
-    return {name: known[name] for name in dict.fromkeys(re.findall(r"\b([a-z_]\w*)\(", text))
-            if inspect.isfunction(inspect.unwrap(known.get(name, len)))  # one that is cached is a function underneath
-            and not isinstance(known[name], kernels.Kernel) and known[name].__module__.startswith(package)}
+    """The functions of a package, among those that are known by name, that a text calls, and definitions of kernels."""
+    found = {}
+    for name, of_kernel in dict.fromkeys(re.findall(r"\b([a-z_]\w*)(\.definition)?\(", text)):
+        function = known.get(name, len)
+        if isinstance(function, kernels.Kernel):  # one definition calls another as `kernel.definition(...)`
+            if not of_kernel:
+                continue
+            name, function = f"kernels.{name}", function.definition
+        # a function that is cached is a function underneath
+        if inspect.isfunction(inspect.unwrap(function)) and function.__module__.startswith(package):
+            found[name] = function
+    return found
 
 
 def _nodes(cls: type[Layer]) -> Iterator[ast.AST]:
@@ -270,10 +300,10 @@ def _nodes(cls: type[Layer]) -> Iterator[ast.AST]:
 
 
 def _own_classes(name: str) -> list[type[Layer]]:
-    """The type's class and the bases that stand in its family."""
+    """The type's class, the bases that stand in its family, and Elementwise, which multiplies dy by the slope."""
     cls = layer_class(name)
     return [base for base in cls.__mro__ if issubclass(base, Layer)
-            and (base is cls or base.__module__.startswith("minicaffe.layers."))]
+            and (base in (cls, Elementwise) or base.__module__.startswith("minicaffe.layers."))]
 
 
 def _source(name: str, function: Any) -> Source:

@@ -183,3 +183,30 @@ def test_helpers_of_a_layer_are_shown():
     """Where the maths is in a private function of the layer's file, that function is shown too."""
     assert "_last_largest" in [source.name for source in datasheet.own_code("ArgMax")]
     assert "SwishLayer._gate" in [source.name for source in datasheet.own_code("Swish")]
+
+
+@pytest.mark.parametrize(("name", "in_page"), [
+    ("LRN", "kernels.window_sum in minicaffe/kernels/definitions/lrn.py:"),
+    ("Pooling", "window_pixels in minicaffe/kernels/definitions/im2col.py:"),
+    ("TanH", "Elementwise.backward in minicaffe/layer/bases.py:"),
+    ("Convolution", "ConvolutionBase.images in minicaffe/layers/vision/_convolution.py:"),
+    ("SigmoidCrossEntropyLoss", "focal_slope in minicaffe/layers/loss/_focal.py:"),
+    ("SigmoidCrossEntropyLoss", "NormalizedLoss.scale in minicaffe/layers/loss/_normalized_loss.py:"),
+])
+def test_page_has_what_the_code_calls_elsewhere(name, in_page, monkeypatch):
+    """A reader of the page finds the whole formula: what a definition calls, and what the layer's bases do."""
+    monkeypatch.setenv("COLUMNS", "120")
+    assert in_page in explain.page(name)
+
+
+@pytest.mark.parametrize(("name", "computed"), [
+    ("Log", {"Elementwise": "minicaffe/layer/bases.py"}),
+    ("SigmoidCrossEntropyLoss", {"times": "minicaffe/layers/loss/_cells.py",
+                                 "focal_loss": "minicaffe/layers/loss/_focal.py",
+                                 "focal_slope": "minicaffe/layers/loss/_focal.py",
+                                 "NormalizedLoss": "minicaffe/layers/loss/_normalized_loss.py"}),
+    ("Python", {}),
+])
+def test_computed_names_what_a_layer_shares_with_others(name, computed):
+    """Formulas that stand outside the layer's file but in no kernel are one step away, too."""
+    assert datasheet.computed_by(name) == computed

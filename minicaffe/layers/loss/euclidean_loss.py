@@ -15,6 +15,7 @@ class EuclideanLossLayer(NormalizedLoss):
               L = Σ w · l / Z   over the cells; a cell is a pair of numbers
     Backward  da = w · (a − b) · λ / Z,   λ = loss_weight
               db = −da
+    Computed  NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py
 
     Bottom    a (N, …);  b, N first, as many values;  w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar

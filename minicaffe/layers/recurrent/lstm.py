@@ -22,7 +22,8 @@ class LSTMLayer(RecurrentLayer):
               dw_s += (Σ dz_t) x_staticᵀ,  dx_static = w_sᵀ Σ dz_t   over t
     No gradient passes from one batch to another: the diffs of h_0 and c_0 are 0, those of h_T and c_T are not read.
     Computed  kernels.lstm_unit, kernels.lstm_unit_grad: minicaffe/kernels/definitions/recurrent.py;
-              kernels.matmul: minicaffe/kernels/definitions/matmul.py
+              kernels.matmul: minicaffe/kernels/definitions/matmul.py;
+              RecurrentLayer: minicaffe/layers/recurrent/_unrolled.py
 
     Bottom    x (T, N, …);  δ (T, N): 0 where a sequence begins, 1 where it continues;
               optionally x_static (N, …);  with expose_hidden: h_0 and c_0 (1, N, D)

@@ -19,7 +19,8 @@ class RNNLayer(RecurrentLayer):
               dw_x += Σ dz_t x_tᵀ,  dw_h += Σ dz_t (δ_t · h_{t−1})ᵀ,  db += Σ dz_t,  dx_t = w_xᵀ dz_t   over t
               dw_s += (Σ dz_t) x_staticᵀ,  dx_static = w_sᵀ Σ dz_t   over t
     No gradient passes from one batch to another: the diff of h_0 is 0, that of h_T is not read.
-    Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py
+    Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py;
+              RecurrentLayer: minicaffe/layers/recurrent/_unrolled.py
 
     Bottom    x (T, N, …);  δ (T, N): 0 where a sequence begins, 1 where it continues;
               optionally x_static (N, …);  with expose_hidden: h_0 (1, N, D)

@@ -22,7 +22,8 @@ class PoolingLayer(PoolingBase):
               STOCHASTIC  TRAIN: as MAX;  TEST: dx[q] = Σ dy[o] · (2 · x[q] − y[o]) / S
                           over the windows o with q in them and S > 0
     Computed  kernels.max_pool, kernels.ave_pool, kernels.stochastic_pool, kernels.expected_pool, kernels.ave_pool_grad,
-              kernels.max_pool_grad, kernels.expected_pool_grad: minicaffe/kernels/definitions/pooling.py
+              kernels.max_pool_grad, kernels.expected_pool_grad: minicaffe/kernels/definitions/pooling.py;
+              PoolingBase: minicaffe/layers/vision/_pooling.py
 
     Bottom    x (N, C, H, W)
     Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode, + 1; with padding, a window that would
