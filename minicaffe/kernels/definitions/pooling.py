@@ -20,7 +20,8 @@ LOWEST = float(np.finfo(np.float32).min)
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray,
              index: np.ndarray | None) -> None:
     """y[o] = x[m], m the first of the window's largest pixels; index[o] = m, unless index is None."""
-    # Caffe: a window without a pixel above the lowest float32 gives that number and no index; so does NaN
+    # Caffe: the search begins with the lowest float32. Where no pixel is larger (NaN never is), y keeps that number and
+    # index −1
     y.fill(LOWEST)
     chosen, plane = np.full(y.shape, -1), pixel_numbers(x)
     for o, q in pixels(x, kernel, stride, pad, y):
@@ -54,8 +55,8 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
     """dx[q] = Σ dy[o] / a[o] over the windows with q in them."""
     share = dy / window_sizes(dx, kernel, stride, pad, dy)
     dx.fill(0)
-    # Caffe: a pixel adds up its windows in reading order. It is the last place of the first of them, so places come
-    # backwards
+    # Caffe: a pixel adds up its windows row by row. In the first of these windows it stands at the last place, in the
+    # last window at the first place: so the places are taken from the last to the first
     for o, q in reversed(pixels(dx, kernel, stride, pad, dy)):
         dx[q] += share[o]
 
@@ -65,8 +66,8 @@ def stochastic_pool(x: np.ndarray, u: np.ndarray, kernel: Pair, stride: Pair, y:
                     index: np.ndarray) -> None:
     """y[o] = x[m], m drawn with probability x[m] / Σ x[q]; index[o] = m.
 
-    u (the shape of y) is uniform in [0, 1), and m the first pixel at which the running sum is ≥ u · Σ x[q]. Where
-    negative pixels keep every running sum below, the last is taken.
+    u (the shape of y) is drawn evenly from (0, 1]; m is the first pixel at which the running sum reaches u · Σ x[q].
+    Where negative pixels keep every running sum below that, the last pixel is taken.
     """
     total, _ = sums(x, kernel, stride, y)
     running, drawn = np.zeros_like(y), np.zeros(y.shape, bool)
@@ -92,7 +93,7 @@ def expected_pool(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> N
 def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair, dx: np.ndarray) -> None:
     """dx[q] = Σ dy[o] · (2 · x[q] − y[o]) / S[o] over the windows with q in them whose S[o] = Σ x[q] is positive."""
     total, squares = sums(x, kernel, stride, dy)
-    S = np.where(total > 0, total, np.inf)
+    S = np.where(total > 0, total, np.inf)  # what is divided by ∞ is 0: such a window has no gradient
     share, y = dy / S, squares / S
     dx.fill(0)
     for o, q in pixels(x, kernel, stride, (0, 0), dy):
@@ -100,7 +101,10 @@ def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair
 
 
 def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> list[tuple[Index, Index]]:
-    """For each place in the window, in reading order, the windows o of y in which it is a pixel, and these pixels q."""
+    """A pair (o, q) for each place in the window, row by row, as `window_pixels` has them.
+
+    o stands for all windows in which this place lies on a pixel, and q for these pixels: one of each window.
+    """
     return [(o, q) for _, o, q in window_pixels(kernel, stride, pad, (1, 1), y.shape[2:], x.shape[2:])]
 
 

@@ -1,4 +1,7 @@
-"""One time step of an LSTM and its gradient."""
+"""One time step of an LSTM and its gradient.
+
+x is what enters the gates, the z_t of the LSTM layer. cont is its δ_t: 0 where a sequence begins, 1 where it goes on.
+"""
 
 from __future__ import annotations
 
@@ -30,19 +33,20 @@ def lstm_unit_grad(c_prev: np.ndarray, gates: np.ndarray, c: np.ndarray, dc: np.
                    dc_prev: np.ndarray, dx: np.ndarray) -> None:
     """The gradient of `lstm_unit`: dc_prev (N, D) and dx (N, 4D) from dc and dh (N, D). `dc_prev` may be `dc`.
 
-    dc' = dc + dh · o · (1 − tanh² c);  dc_prev = dc' · f;
-    dx = [dc' · g · i(1 − i), dc' · c_prev · f(1 − f), dh · tanh c · o(1 − o), dc' · i · (1 − g²)]
+    e = dc + dh · o · (1 − tanh² c);  dc_prev = e · f;
+    dx = [e · g · i(1 − i), e · c_prev · f(1 − f), dh · tanh c · o(1 − o), e · i · (1 − g²)]
+    e is all that reaches c: dc from the step after this one, the rest through h.
     """
     i, f, o, g = quarters(gates)
     dx_i, dx_f, dx_o, dx_g = quarters(dx)
     tanh_c = np.tanh(c)
-    dc = dc + dh * o * (1 - tanh_c * tanh_c)
-    dx_i[...] = dc * g * i * (1 - i)
+    e = dc + dh * o * (1 - tanh_c * tanh_c)
+    dx_i[...] = e * g * i * (1 - i)
     # Caffe: f holds cont, so this is the derivative where cont is 0 or 1, and nowhere else
-    dx_f[...] = dc * c_prev * f * (1 - f)
+    dx_f[...] = e * c_prev * f * (1 - f)
     dx_o[...] = dh * tanh_c * o * (1 - o)
-    dx_g[...] = dc * i * (1 - g * g)
-    np.multiply(dc, f, out=dc_prev)
+    dx_g[...] = e * i * (1 - g * g)
+    np.multiply(e, f, out=dc_prev)
 
 
 def quarters(gates: np.ndarray) -> tuple[np.ndarray, ...]:
