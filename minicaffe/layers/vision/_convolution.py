@@ -57,7 +57,7 @@ class ConvolutionBase(Layer):
                          self.param.group)
 
     def images(self, array):
-        """An array with the axes before the channels as one."""
+        """An array as (N, channels, …): the axes before the channels become one, N."""
         return array.reshape(math.prod(array.shape[:self.axis]), *array.shape[self.axis:])
 
     @property
