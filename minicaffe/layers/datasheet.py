@@ -28,8 +28,8 @@ LABELS = ("Forward", "Backward", "Computed", "Bottom", "Top", "Params", "Blobs",
           "Derived", "See")
 PACKAGE = Path(__file__).parents[1]
 # classes and functions outside a layer's file, not kernels, that hold a part of its formulas or make its numbers
-SHARED = {"Elementwise", "RecurrentLayer", "PoolingBase", "NormalizedLoss", "times", "focal_loss", "focal_slope",
-          "Transformer", "WindowBatches", "fill"}
+SHARED = {"Elementwise", "RecurrentLayer", "PoolingBase", "NormalizedLoss", "Cells", "times", "focal_loss",
+          "focal_slope", "Transformer", "WindowBatches", "fill"}
 DEFINITIONS = "minicaffe.kernels.definitions"
 COMPUTING = ("forward", "value", "pool", "unroll", "backward", "slope", "pool_grad", "unroll_back")
 LINE = 116  # letters in a line of a datasheet, which stands four columns inside a file of 120
@@ -253,19 +253,37 @@ def own_code(name: str) -> list[Source]:
     cls = layer_class(name)
     known = vars(sys.modules[cls.__module__]) | {helper: getattr(cls, helper) for helper in vars(cls)}
     known = {helper: function for helper, function in known.items() if helper.startswith("_")}  # x.reshape is numpy's
+    known |= _functions_beside(name)
     called: dict[str, Any] = {}
     texts = [source.text for source in sources]
     for text in texts:  # it grows, for what is called may call another function
-        new = _called(text, known | _shared(name), "minicaffe.")
+        new = _called(text, known, "minicaffe.") | _methods_of_others(name, text)
         new = {helper: function for helper, function in new.items() if helper not in called}
         called |= new
         texts += [inspect.getsource(function) for function in new.values()]
-    sources += [_source(f"{cls.__name__}.{helper}" if helper in vars(cls) else helper, function)
-                for helper, function in called.items()]
-    returned = dict.fromkeys(re.findall(r"\S.*?\bself\.([a-z_]\w*)\(", "\n".join(texts)))
-    return sources + [_source(f"{base.__name__}.{helper}", vars(base)[helper]) for base in _own_classes(name)[1:]
-                      for helper in returned
-                      if helper in vars(base) and helper not in {*COMPUTING, *vars(cls)}]
+    return sources + [_source(f"{cls.__name__}.{helper}" if helper in vars(cls) else helper, function)
+                      for helper, function in called.items()]
+
+
+def _functions_beside(name: str) -> dict[str, Any]:
+    """What a type imports of SHARED, and all functions of the modules in which that and the type's bases stand."""
+    shared = _shared(name)
+    modules = [sys.modules[thing.__module__] for thing in [*shared.values(), *_own_classes(name)[1:]]]
+    return shared | {word: thing for module in modules for word, thing in vars(module).items()
+                     if inspect.isfunction(thing) and thing.__module__ == module.__name__}
+
+
+def _methods_of_others(name: str, text: str) -> dict[str, Any]:
+    """The methods that a text calls of a type's bases, where it uses what they return, and of classes of SHARED."""
+    cls, bases = layer_class(name), _own_classes(name)[1:]
+    returned = dict.fromkeys(re.findall(r"\S.*?\bself\.([a-z_]\w*)\(", text))
+    found = {f"{base.__name__}.{method}": vars(base)[method] for base in bases for method in returned
+             if method in vars(base) and method not in {*COMPUTING, *vars(cls)}}
+    for thing in _shared(name).values():
+        if inspect.isclass(thing) and not _is_layer(thing):
+            found |= {f"{thing.__name__}.{method}": vars(thing)[method]
+                      for method in dict.fromkeys(re.findall(r"\.([a-z_]\w*)\(", text)) if method in vars(thing)}
+    return found
 
 
 def _shared(name: str) -> dict[str, Any]:

@@ -191,7 +191,10 @@ def test_helpers_of_a_layer_are_shown():
     ("TanH", "Elementwise.backward in minicaffe/layer/bases.py:"),
     ("Convolution", "ConvolutionBase.images in minicaffe/layers/vision/_convolution.py:"),
     ("SigmoidCrossEntropyLoss", "focal_slope in minicaffe/layers/loss/_focal.py:"),
-    ("SigmoidCrossEntropyLoss", "NormalizedLoss.scale in minicaffe/layers/loss/_normalized_loss.py:"),
+    ("SigmoidCrossEntropyLoss", "log_sigmoid in minicaffe/layers/loss/_focal.py:"),
+    ("SigmoidCrossEntropyLoss", "NormalizedLoss._divisor in minicaffe/layers/loss/_normalized_loss.py:"),
+    ("SigmoidCrossEntropyLoss", "Cells.weigh in minicaffe/layers/loss/_cells.py:"),
+    ("SPP", "planes in minicaffe/layers/vision/_pooling.py:"),
 ])
 def test_page_has_what_the_code_calls_elsewhere(name, in_page, monkeypatch):
     """A reader of the page finds the whole formula: what a definition calls, and what the layer's bases do."""
@@ -202,6 +205,7 @@ def test_page_has_what_the_code_calls_elsewhere(name, in_page, monkeypatch):
 @pytest.mark.parametrize(("name", "computed"), [
     ("Log", {"Elementwise": "minicaffe/layer/bases.py"}),
     ("SigmoidCrossEntropyLoss", {"times": "minicaffe/layers/loss/_cells.py",
+                                 "Cells": "minicaffe/layers/loss/_cells.py",
                                  "focal_loss": "minicaffe/layers/loss/_focal.py",
                                  "focal_slope": "minicaffe/layers/loss/_focal.py",
                                  "NormalizedLoss": "minicaffe/layers/loss/_normalized_loss.py"}),

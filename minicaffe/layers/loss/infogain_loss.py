@@ -20,7 +20,8 @@ class InfogainLossLayer(NormalizedLoss):
               L = Σ l / Z   over the cells
     Backward  dx[c] = (p[c] · Σ H[k, j] − H[k, c]) · λ / Z,   λ = loss_weight
     Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py;
-              NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py
+              NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py;
+              Cells: minicaffe/layers/loss/_cells.py
 
     Bottom    x (N, …, C, …) scores;  label (N, …): a class in 0 … C−1 for each cell, that is each place of x
               without axis;  H, optional: C·C values, row by row

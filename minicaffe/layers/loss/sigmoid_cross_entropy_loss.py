@@ -22,7 +22,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
 
     The code computes the second line of each, which is the same number: no exponent is ever above 0, so nothing
     overflows. [x ≥ 0] is 1 or 0, and sign(0) is 1. w is 1 and Z is N unless w or the fields below say otherwise.
-    Computed  times: minicaffe/layers/loss/_cells.py;
+    Computed  times, Cells: minicaffe/layers/loss/_cells.py;
               focal_loss, focal_slope: minicaffe/layers/loss/_focal.py;
               NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py
 
