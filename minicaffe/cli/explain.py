@@ -14,7 +14,7 @@ from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.layers import datasheet, worked_example
 
-PIPED = 120  # columns for a reader that is no terminal: as wide as the code is written
+PIPED = 122  # columns for a reader that is no terminal: the code is up to 120 wide, and its margin 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -125,7 +125,7 @@ def code(text: str, width: int) -> list[str]:
             found += [f"  {line}".rstrip()]
             continue
         found += wrap(comment, width, f"{indent}# ", f"{indent}# ") if mark else []
-        found += wrap(words, width, indent, indent + "    ")
+        found += wrap(words, width, indent, indent + ("# " if words.startswith("# ") else "    "))
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minicaffe import kernels, rng
-from minicaffe.cli import explain, terminal
+from minicaffe.cli import explain, layout, terminal
 from minicaffe.cli.__main__ import main
 from minicaffe.layer import registered_types
 from minicaffe.layers import datasheet, worked_example
@@ -214,3 +214,8 @@ def test_page_has_what_the_code_calls_elsewhere(name, in_page, monkeypatch):
 def test_computed_names_what_a_layer_shares_with_others(name, computed):
     """Formulas that stand outside the layer's file but in no kernel are one step away, too."""
     assert datasheet.computed_by(name) == computed
+
+
+def test_a_comment_that_does_not_fit_stays_a_comment():
+    """A narrow terminal breaks a line of code at a blank; what goes on of a comment begins with # again."""
+    assert layout.code("# one two three four", 16) == ["  # one two", "  # three four"]
