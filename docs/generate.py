@@ -20,6 +20,9 @@ minicaffe/layers/samples.prototxt instead. -->
 
 Every layer type: what it computes, the fields of its parameters, a sample that runs, the maths as code, and an example
 with numbers. `minicaffe layers NAME` and `minicaffe explain NAME` print the same.
+
+In the formulas, x goes in, y comes out, and dx is the gradient of the loss with respect to x. `=` overwrites and `+=`
+adds: a gradient of weights is added to what earlier passes left, until the solver has used it.
 """
 
 
