@@ -33,7 +33,6 @@ def lstm_unit_grad(c_prev: np.ndarray, gates: np.ndarray, c: np.ndarray, dc: np.
 
     e = dc + dh · o · (1 − tanh² c);  dc_prev = e · f;
     dx = [e · g · i(1 − i), e · c_prev · f(1 − f), dh · tanh c · o(1 − o), e · i · (1 − g²)]
-    e is all that reaches c: dc from the step after this one, the rest through h.
     """
     i, f, o, g = quarters(gates)
     dx_i, dx_f, dx_o, dx_g = quarters(dx)

@@ -57,7 +57,7 @@ class ConvolutionBase(Layer):
                          self.param.group)
 
     def images(self, array):
-        """An array as (N, channels, …): the axes before the channels become one, N."""
+        """Return an array with all axes before the channels joined to one, the images."""
         return array.reshape(math.prod(array.shape[:self.axis]), *array.shape[self.axis:])
 
     @property
