@@ -201,7 +201,7 @@ def kernels_called(name: str) -> list[str]:
 
 
 def computed_by(name: str) -> dict[str, str]:
-    """What computes for a type outside its file -> the path of its file: kernels, and what it shares with others."""
+    """Return name -> path of its file for what computes outside the type's file: kernels, and what it has of SHARED."""
     return {f"kernels.{kernel}": definition(kernel).path for kernel in kernels_called(name)} \
         | {shared: _path(thing) for shared, thing in _shared(name).items()}
 
@@ -223,7 +223,7 @@ def definition(kernel: str) -> Source:
 
 
 def definitions(name: str) -> list[Source]:
-    """The definitions of the kernels that a type calls, then the small functions that those share."""
+    """Return the definitions of the kernels that a type calls, then the small functions that these call in turn."""
     made = {f"kernels.{kernel}": kernels.kernels()[kernel].definition for kernel in kernels_called(name)}
     todo = list(made.values())
     for function in todo:  # it grows, for what is called may call another function
@@ -240,9 +240,9 @@ def own_path(name: str) -> str:
 
 
 def own_code(name: str) -> list[Source]:
-    """The methods in which a type and its bases compute, then what those call in the type's own file and in its bases.
+    """Return the methods in which a type and its bases compute, then what those call in its file and in its bases.
 
-    Of the bases come the methods that return something. Those that return nothing report or check.
+    Of a base's methods, only those whose result is used are shown: the others report or check.
     """
     found: dict[str, Any] = {}
     for cls in _own_classes(name):
@@ -266,7 +266,7 @@ def own_code(name: str) -> list[Source]:
 
 
 def _functions_beside(name: str) -> dict[str, Any]:
-    """What a type imports of SHARED, and all functions of the modules in which that and the type's bases stand."""
+    """Return what a type imports of SHARED, and all functions of the modules that hold these and the type's bases."""
     shared = _shared(name)
     modules = [sys.modules[thing.__module__] for thing in [*shared.values(), *_own_classes(name)[1:]]]
     return shared | {word: thing for module in modules for word, thing in vars(module).items()
@@ -274,7 +274,7 @@ def _functions_beside(name: str) -> dict[str, Any]:
 
 
 def _methods_of_others(name: str, text: str) -> dict[str, Any]:
-    """The methods that a text calls of a type's bases, where it uses what they return, and of classes of SHARED."""
+    """Return the methods that a text calls: of the type's bases where it uses their result, and of classes of SHARED."""
     cls, bases = layer_class(name), _own_classes(name)[1:]
     returned = dict.fromkeys(re.findall(r"\S.*?\bself\.([a-z_]\w*)\(", text))
     found = {f"{base.__name__}.{method}": vars(base)[method] for base in bases for method in returned
@@ -287,7 +287,7 @@ def _methods_of_others(name: str, text: str) -> dict[str, Any]:
 
 
 def _shared(name: str) -> dict[str, Any]:
-    """The classes and functions of SHARED that the file of a type, or of a base of its family, imports."""
+    """Return the classes and functions of SHARED that the file of a type, or of a base in its family, imports."""
     classes = _own_classes(name)
     return {word: thing for cls in classes for word, thing in vars(sys.modules[cls.__module__]).items()
             if word in SHARED and (thing in classes or not _is_layer(thing))}
@@ -298,7 +298,7 @@ def _is_layer(thing: Any) -> bool:
 
 
 def _called(text: str, known: Mapping[str, Any], package: str) -> dict[str, Any]:
-    """The functions of a package, among those that are known by name, that a text calls, and definitions of kernels."""
+    """Return those of the `known` functions and definitions of kernels that a text calls and that are a package's."""
     found = {}
     for name, of_kernel in dict.fromkeys(re.findall(r"\b([a-z_]\w*)(\.definition)?\(", text)):
         function = known.get(name, len)
@@ -318,7 +318,7 @@ def _nodes(cls: type[Layer]) -> Iterator[ast.AST]:
 
 
 def _own_classes(name: str) -> list[type[Layer]]:
-    """The type's class, the bases that stand in its family, and Elementwise, which multiplies dy by the slope."""
+    """Return the type's class, its bases that belong to a family, and Elementwise, which multiplies dy by the slope."""
     cls = layer_class(name)
     return [base for base in cls.__mro__ if issubclass(base, Layer)
             and (base in (cls, Elementwise) or base.__module__.startswith("minicaffe.layers."))]

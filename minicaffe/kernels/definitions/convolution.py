@@ -9,6 +9,8 @@ time, in which place i of the filter at position o lies on pixel q = o·stride +
 places i. For each of them a matrix (K, C) is multiplied with all pixels at once: n, o and q are not looped over.
 
 The channels are cut into `group` equal parts: output channels of one part see only the input channels of that part.
+
+Derived in docs/maths/vision.md#convolution-and-deconvolution
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class NormalizedLoss(LossLayer):
         return max(1.0, float(Z))  # Caffe: a batch with nothing but ignored labels has the loss 0, not 0 / 0
 
     def scale(self, top):
-        """λ / Z, the last factor of every gradient. `Forward` has put λ into the diff of the first top.
+        """Return λ / Z, the last factor of every gradient. `Forward` has put λ into the diff of the first top.
 
         `share` is 1, except where a solver makes one update from several passes.
         """

@@ -90,6 +90,6 @@ class InfogainLossLayer(NormalizedLoss):
         return bottom[2].data if len(bottom) == 3 else self.matrix
 
     def _rows(self, bottom, k):
-        """The row of H that belongs to each cell's class: (outer, C, inner). k is what `read_labels` returns."""
+        """Return the row of H that belongs to each cell's class: (outer, C, inner). k is what `read_labels` returns."""
         classes = k[1][:, 0]  # k indexes three axes, and the middle one is that of the classes
         return np.moveaxis(self._matrix(bottom).reshape(self.classes, self.classes)[classes], 2, 1)
