@@ -274,7 +274,7 @@ def _functions_beside(name: str) -> dict[str, Any]:
 
 
 def _methods_of_others(name: str, text: str) -> dict[str, Any]:
-    """Return the methods that a text calls: of the type's bases where it uses their result, and of classes of SHARED."""
+    """Return methods that a text calls of the type's bases, where it uses their result, and of classes of SHARED."""
     cls, bases = layer_class(name), _own_classes(name)[1:]
     returned = dict.fromkeys(re.findall(r"\S.*?\bself\.([a-z_]\w*)\(", text))
     found = {f"{base.__name__}.{method}": vars(base)[method] for base in bases for method in returned
