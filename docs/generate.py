@@ -20,6 +20,9 @@ minicaffe/layers/samples.prototxt instead. -->
 
 Every layer type: what it computes, the fields of its parameters, a sample that runs, the maths as code, and an example
 with numbers. `minicaffe layers NAME` and `minicaffe explain NAME` print the same.
+
+In the formulas, x goes in, y comes out, and dx is the gradient of the loss with respect to x. `=` overwrites and `+=`
+adds: a gradient of weights is added to what earlier passes left, until the solver has used it.
 """
 
 
@@ -49,8 +52,10 @@ def _section(family: str, name: str) -> str:
         parts += [f"| `{row.name}` | {_cell(row.type)} | {_cell(row.default)} | {_cell(row.comment)} |" for row in rows]
         parts.append("")
     parts += [f"```protobuf\n{layers.sample(name)}\n```\n"]
-    # the code of layers that call kernels is left out: their files are a step away, and this page is long
-    if code := layers.definitions(name) or layers.own_code(name):
+    # The code of layers that call kernels is left out, and so is that of their bases: the label Computed names the
+    # files, and this page is long.
+    own = [source for source in layers.own_code(name) if source.path == layers.own_path(name)]
+    if code := layers.definitions(name) or own:
         parts += ["The maths as code:\n", "```python", "\n\n".join(_code(source) for source in code), "```\n"]
     return "\n".join([*parts, *_example(name)])
 

@@ -55,7 +55,7 @@ def test_datasheet_names_every_field_it_reads(type_name):
 
 @pytest.mark.parametrize("type_name", registered_types())
 def test_datasheet_says_where_the_maths_is(type_name):
-    """`Computed` names the kernels that the layer calls, with the files of their definitions, and nothing else."""
+    """`Computed` names the kernels that the layer calls and what it shares with others, with the files, no more."""
     right = datasheet.computed(type_name)
     written = re.search(r"^Computed .*\n(?: {10}.*\n)*", getdoc(layer_class(type_name)) + "\n", re.MULTILINE)
 

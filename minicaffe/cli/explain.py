@@ -15,7 +15,7 @@ from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.layers import datasheet, worked_example
 
-PIPED = 120  # columns where the output is not a terminal: the lines of our code are no longer
+PIPED = 122  # columns for a reader that is no terminal: the code is up to 120 wide, and its margin 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def page(name: str) -> str:
     width, sheet = terminal_width(PIPED), datasheet.datasheet(name)
     parts = [*wrap(f"{name}: {datasheet.own_path(name)}", width), *([prose(sheet, width)] if sheet else [])]
     for title, sources in (("Definitions of the kernels that it calls", datasheet.definitions(name)),
-                           ("The layer's own code", datasheet.own_code(name))):
+                           ("The code of the layer and its bases", datasheet.own_code(name))):
         parts += [title] if sources else []
         parts += ["\n".join([*wrap(f"{source.name} in {source.path}:", width), *code(source.text, width)])
                   for source in sources]

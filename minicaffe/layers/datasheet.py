@@ -20,15 +20,16 @@ from typing import Any, NamedTuple
 
 from minicaffe import kernels, plugins
 from minicaffe.errors import LayerError
-from minicaffe.layer import Layer, layer_class, registered_types, unknown_type_hint
+from minicaffe.layer import Elementwise, Layer, layer_class, registered_types, unknown_type_hint
 from minicaffe.layers import FAMILIES
 from minicaffe.proto import LayerParameter, is_repeated
 
 LABELS = ("Forward", "Backward", "Computed", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors",
           "Derived", "See")
 PACKAGE = Path(__file__).parents[1]
-MAKERS = {"minicaffe.data.transformer": "Transformer", "minicaffe.data.windows": "WindowBatches",
-          "minicaffe.filler": "fill"}  # module -> what computes the numbers of a data layer
+# classes and functions outside a layer's file, not kernels, that hold a part of its formulas or make its numbers
+SHARED = {"Elementwise", "RecurrentLayer", "PoolingBase", "NormalizedLoss", "Cells", "times", "focal_loss",
+          "focal_slope", "Transformer", "WindowBatches", "fill"}
 DEFINITIONS = "minicaffe.kernels.definitions"
 # the methods in which a layer computes, in the order in which they are shown
 COMPUTING = ("forward", "value", "pool", "unroll", "backward", "slope", "pool_grad", "unroll_back")
@@ -207,14 +208,9 @@ def kernels_called(name: str) -> list[str]:
 
 
 def computed_by(name: str) -> dict[str, str]:
-    """Return name -> path of its file for what computes outside the type's family: kernels, and MAKERS of data."""
-    found = {f"kernels.{kernel}": definition(kernel).path for kernel in kernels_called(name)}
-    for cls in _own_classes(name):
-        for node in _nodes(cls):
-            if isinstance(node, ast.ImportFrom) and node.module in MAKERS:
-                found |= {alias.name: f"{node.module.replace('.', '/')}.py" for alias in node.names
-                          if alias.name == MAKERS[node.module]}
-    return found
+    """Return name -> path of its file for what computes outside the type's file: kernels, and what it has of SHARED."""
+    return {f"kernels.{kernel}": definition(kernel).path for kernel in kernels_called(name)} \
+        | {shared: _path(thing) for shared, thing in _shared(name).items()}
 
 
 def computed(name: str) -> str:
@@ -235,12 +231,14 @@ def definition(kernel: str) -> Source:
 
 def definitions(name: str) -> list[Source]:
     """Return the definitions of the kernels that a type calls, then the small functions that these call in turn."""
-    made = [kernels.kernels()[kernel].definition for kernel in kernels_called(name)]
-    shared: dict[str, Any] = {}
-    for function in made:
-        shared |= _called(inspect.getsource(function), function.__globals__, DEFINITIONS)
-    return [definition(kernel) for kernel in kernels_called(name)] \
-        + [_source(helper, function) for helper, function in shared.items()]
+    made = {f"kernels.{kernel}": kernels.kernels()[kernel].definition for kernel in kernels_called(name)}
+    todo = list(made.values())
+    for function in todo:  # it grows, for what is called may call another function
+        called = _called(inspect.getsource(function), inspect.unwrap(function).__globals__, DEFINITIONS)
+        new = {helper: code for helper, code in called.items() if helper not in made}
+        made |= new
+        todo += new.values()
+    return [_source(helper, function) for helper, function in made.items()]
 
 
 def own_path(name: str) -> str:
@@ -249,7 +247,10 @@ def own_path(name: str) -> str:
 
 
 def own_code(name: str) -> list[Source]:
-    """Return the methods in which a type and its family's base compute, then what those call in the type's own file."""
+    """Return the methods in which a type and its bases compute, then what those call in its file and in its bases.
+
+    Of a base's methods, only those whose result is used are shown: the others report or check.
+    """
     found: dict[str, Any] = {}
     for cls in _own_classes(name):  # the type's own class comes first, and its methods replace those of a base
         found = {method: (cls, vars(cls)[method]) for method in COMPUTING if method in vars(cls)} | found
@@ -258,20 +259,62 @@ def own_code(name: str) -> list[Source]:
     sources = [source for source in sources if _does_something(source.text)]
     cls = layer_class(name)
     known = vars(sys.modules[cls.__module__]) | {helper: getattr(cls, helper) for helper in vars(cls)}
-    # only names with an underscore: `reshape(` in the text may be numpy's x.reshape, and not the layer's
-    known = {helper: function for helper, function in known.items() if helper.startswith("_")}
-    called = _called("\n".join(source.text for source in sources), known, cls.__module__)
+    known = {helper: function for helper, function in known.items() if helper.startswith("_")}  # x.reshape is numpy's
+    known |= _functions_beside(name)
+    called: dict[str, Any] = {}
+    texts = [source.text for source in sources]
+    for text in texts:  # it grows, for what is called may call another function
+        new = _called(text, known, "minicaffe.") | _methods_of_others(name, text)
+        new = {helper: function for helper, function in new.items() if helper not in called}
+        called |= new
+        texts += [inspect.getsource(function) for function in new.values()]
     return sources + [_source(f"{cls.__name__}.{helper}" if helper in vars(cls) else helper, function)
                       for helper, function in called.items()]
 
 
+def _functions_beside(name: str) -> dict[str, Any]:
+    """Return what a type imports of SHARED, and all functions of the modules that hold these and the type's bases."""
+    shared = _shared(name)
+    modules = [sys.modules[thing.__module__] for thing in [*shared.values(), *_own_classes(name)[1:]]]
+    return shared | {word: thing for module in modules for word, thing in vars(module).items()
+                     if inspect.isfunction(thing) and thing.__module__ == module.__name__}
+
+
+def _methods_of_others(name: str, text: str) -> dict[str, Any]:
+    """Return methods that a text calls of the type's bases, where it uses their result, and of classes of SHARED."""
+    cls, bases = layer_class(name), _own_classes(name)[1:]
+    returned = dict.fromkeys(re.findall(r"\S.*?\bself\.([a-z_]\w*)\(", text))
+    found = {f"{base.__name__}.{method}": vars(base)[method] for base in bases for method in returned
+             if method in vars(base) and method not in {*COMPUTING, *vars(cls)}}
+    for thing in _shared(name).values():
+        if inspect.isclass(thing) and not _is_layer(thing):
+            found |= {f"{thing.__name__}.{method}": vars(thing)[method]
+                      for method in dict.fromkeys(re.findall(r"\.([a-z_]\w*)\(", text)) if method in vars(thing)}
+    return found
+
+
+def _shared(name: str) -> dict[str, Any]:
+    """Return the classes and functions of SHARED that the file of a type, or of a base in its family, imports."""
+    classes = _own_classes(name)
+    return {word: thing for cls in classes for word, thing in vars(sys.modules[cls.__module__]).items()
+            if word in SHARED and (thing in classes or not _is_layer(thing))}
+
+
+def _is_layer(thing: Any) -> bool:
+    return inspect.isclass(thing) and issubclass(thing, Layer)
+
+
 def _called(text: str, known: Mapping[str, Any], package: str) -> dict[str, Any]:
-    """Return those of the `known` functions that a text calls and that belong to a package, in the text's order."""
+    """Return those of the `known` functions and definitions of kernels that a text calls and that are a package's."""
     found = {}
-    for name in dict.fromkeys(re.findall(r"\b([a-z_]\w*)\(", text)):
-        function: Any = known.get(name)
-        if (inspect.isfunction(inspect.unwrap(function))  # a cached function is wrapped in an object that is none
-                and not isinstance(function, kernels.Kernel) and function.__module__.startswith(package)):
+    for name, of_kernel in dict.fromkeys(re.findall(r"\b([a-z_]\w*)(\.definition)?\(", text)):
+        function = known.get(name, len)
+        if isinstance(function, kernels.Kernel):  # one definition calls another as `kernel.definition(...)`
+            if not of_kernel:
+                continue
+            name, function = f"kernels.{name}", function.definition
+        # a function that is cached is a function underneath
+        if inspect.isfunction(inspect.unwrap(function)) and function.__module__.startswith(package):
             found[name] = function
     return found
 
@@ -283,10 +326,10 @@ def _nodes(cls: type[Layer]) -> Iterator[ast.AST]:
 
 
 def _own_classes(name: str) -> list[type[Layer]]:
-    """Return the type's class, and then those of its bases that belong to a family, too."""
+    """Return the type's class, its bases that belong to a family, and Elementwise, which multiplies dy by the slope."""
     cls = layer_class(name)
     return [base for base in cls.__mro__ if issubclass(base, Layer)
-            and (base is cls or base.__module__.startswith("minicaffe.layers."))]
+            and (base in (cls, Elementwise) or base.__module__.startswith("minicaffe.layers."))]
 
 
 def _has_source(thing: Any) -> bool:

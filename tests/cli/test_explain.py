@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minicaffe import kernels, rng
-from minicaffe.cli import explain, terminal
+from minicaffe.cli import explain, layout, terminal
 from minicaffe.cli.__main__ import main
 from minicaffe.layer import registered_types
 from minicaffe.layers import datasheet, worked_example
@@ -183,3 +183,39 @@ def test_helpers_of_a_layer_are_shown():
     """Where the maths is in a private function of the layer's file, that function is shown too."""
     assert "_last_largest" in [source.name for source in datasheet.own_code("ArgMax")]
     assert "SwishLayer._gate" in [source.name for source in datasheet.own_code("Swish")]
+
+
+@pytest.mark.parametrize(("name", "in_page"), [
+    ("LRN", "kernels.window_sum in minicaffe/kernels/definitions/lrn.py:"),
+    ("Pooling", "window_pixels in minicaffe/kernels/definitions/im2col.py:"),
+    ("TanH", "Elementwise.backward in minicaffe/layer/bases.py:"),
+    ("Convolution", "ConvolutionBase.images in minicaffe/layers/vision/_convolution.py:"),
+    ("SigmoidCrossEntropyLoss", "focal_slope in minicaffe/layers/loss/_focal.py:"),
+    ("SigmoidCrossEntropyLoss", "log_sigmoid in minicaffe/layers/loss/_focal.py:"),
+    ("SigmoidCrossEntropyLoss", "NormalizedLoss._divisor in minicaffe/layers/loss/_normalized_loss.py:"),
+    ("SigmoidCrossEntropyLoss", "Cells.weigh in minicaffe/layers/loss/_cells.py:"),
+    ("SPP", "planes in minicaffe/layers/vision/_pooling.py:"),
+])
+def test_page_has_what_the_code_calls_elsewhere(name, in_page, monkeypatch):
+    """A reader of the page finds the whole formula: what a definition calls, and what the layer's bases do."""
+    monkeypatch.setenv("COLUMNS", "120")
+    assert in_page in explain.page(name)
+
+
+@pytest.mark.parametrize(("name", "computed"), [
+    ("Log", {"Elementwise": "minicaffe/layer/bases.py"}),
+    ("SigmoidCrossEntropyLoss", {"times": "minicaffe/layers/loss/_cells.py",
+                                 "Cells": "minicaffe/layers/loss/_cells.py",
+                                 "focal_loss": "minicaffe/layers/loss/_focal.py",
+                                 "focal_slope": "minicaffe/layers/loss/_focal.py",
+                                 "NormalizedLoss": "minicaffe/layers/loss/_normalized_loss.py"}),
+    ("Python", {}),
+])
+def test_computed_names_what_a_layer_shares_with_others(name, computed):
+    """Formulas that stand outside the layer's file but in no kernel are one step away, too."""
+    assert datasheet.computed_by(name) == computed
+
+
+def test_a_comment_that_does_not_fit_stays_a_comment():
+    """A narrow terminal breaks a line of code at a blank; what goes on of a comment begins with # again."""
+    assert layout.code("# one two three four", 16) == ["  # one two", "  # three four"]

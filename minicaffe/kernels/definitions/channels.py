@@ -50,9 +50,9 @@ def global_stats(mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, eps
     mean and variance are sums over many batches, factor is the sum of the batches' weights. With factor 0 nothing has
     been summed yet, and both quotients count as 0.
     """
-    share = 1 / factor if factor[0] else factor
-    mu[...] = mean * share
-    inverse_std[...] = 1 / np.sqrt(variance * share + eps)
+    reciprocal = 1 / factor if factor[0] else factor  # factor is 0 there, and makes both products 0
+    mu[...] = mean * reciprocal
+    inverse_std[...] = 1 / np.sqrt(variance * reciprocal + eps)
 
 
 @kernel

@@ -33,7 +33,7 @@ def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.nd
 
 @kernel
 def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.ndarray) -> None:
-    """Add every number of the columns to the pixel that im2col copied it from: the adjoint of im2col.
+    """Add every entry of the columns to the pixel that im2col copied it from: the backward pass of im2col.
 
     columns (C, *kernel, N, *positions), out (N, C, *sizes):
     out[n, c, q] += Σ columns[c, i, n, o] over all i, o with o·stride + i·dilation − pad = q
@@ -48,9 +48,10 @@ def window_pixels(kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, pos
                   sizes: Sizes) -> list[tuple[Sizes, Index, Index]]:
     """All (i, o, q) for which place i of the window at position o lies on pixel q = o·stride + i·dilation − pad.
 
-    One place i after the other, in reading order, comes with all its positions o and all their pixels q. What lies
-    in the padding is no pixel, and is left out. `o` and `q` index the last axes of arrays (…, *positions) and
-    (…, *sizes).
+    The list has one entry for each place i, row by row. Its o stands for all positions at which i lies on a pixel, and
+    its q for these pixels, in the same order. Both are slices along the last axes of arrays (…, *positions) and
+    (…, *sizes), so that `y[o] += w * x[q]` treats all positions at once. Where i lies in the padding there is no
+    pixel, so that position is not in o.
     """
     found = []
     for i in np.ndindex(*kernel):

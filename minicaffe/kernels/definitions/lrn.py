@@ -17,6 +17,7 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
         out: np.ndarray) -> None:
     """s = k + α · Σ x², out = x · s^−β, the sum over windows of `size` along `axes`.
 
+    alpha is what the layer's formulas call α / m: already divided by the number of places of a window.
     All arrays of one shape (N, …), no axis of the windows the first; s None where nobody needs it; out may be x.
     """
     if s is None:
@@ -30,7 +31,8 @@ def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], 
              out: np.ndarray) -> None:
     """out[i] = dy[i] · s[i]^−β − 2αβ · x[i] · t[i], t[i] = Σ dy[j] · y[j] / s[j] over the window around i.
 
-    Here y = x · s^−β, what `lrn` gave. All arrays of one shape (N, …); out may be dy.
+    Here y = x · s^−β, what `lrn` gave; it is computed again, for the layer may have lost it: a later layer may write
+    over it. As in `lrn`, alpha is the layer's α / m. All arrays of one shape (N, …); out may be dy.
     """
     y = x * s ** -beta
     t = window_sums(dy * y / s, size, axes)
@@ -58,5 +60,6 @@ def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
 def window_sums(x: np.ndarray, size: int, axes: Sequence[int]) -> np.ndarray:
     """Σ x over windows of `size` along all axes: a sum along one axis after the other."""
     for axis in axes:
+        # the definition below, called as a plain function: `window_sum(...)` would run the engine's version
         x = window_sum.definition(x, size, axis, np.empty_like(x))
     return x

@@ -21,7 +21,8 @@ LOWEST = float(np.finfo(np.float32).min)
 def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray,
              index: np.ndarray | None) -> None:
     """y[o] = x[m], m the first of the window's largest pixels; index[o] = m, unless index is None."""
-    # Caffe: a window without a pixel above the lowest float32 gives that number and no index. NaN is not above it.
+    # Caffe: the search begins with the lowest float32. Where no pixel is larger (NaN never is), y keeps that number and
+    # index −1
     y.fill(LOWEST)
     chosen, plane = np.full(y.shape, -1), pixel_numbers(x)
     for o, q in pixels(x, kernel, stride, pad, y):
@@ -55,8 +56,8 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
     """dx[q] = Σ dy[o] / a[o] over the windows with q in them."""
     share = dy / window_sizes(dx, kernel, stride, pad, dy)
     dx.fill(0)
-    # Caffe: a pixel adds up its windows in reading order. In the first of these windows the pixel has the last place,
-    # so the places come backwards.
+    # Caffe: a pixel adds up its windows row by row. In the first of these windows it stands at the last place, in the
+    # last window at the first place: so the places are taken from the last to the first
     for o, q in reversed(pixels(dx, kernel, stride, pad, dy)):
         dx[q] += share[o]
 
@@ -94,7 +95,7 @@ def expected_pool(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> N
 def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair, dx: np.ndarray) -> None:
     """dx[q] = Σ dy[o] · (2 · x[q] − y[o]) / S[o] over the windows with q in them whose S[o] = Σ x[q] is positive."""
     total, squares = sums(x, kernel, stride, dy), sums(x * x, kernel, stride, dy)
-    S = np.where(total > 0, total, np.inf)
+    S = np.where(total > 0, total, np.inf)  # what is divided by ∞ is 0: such a window has no gradient
     share, y = dy / S, squares / S
     dx.fill(0)
     for o, q in pixels(x, kernel, stride, (0, 0), dy):
@@ -102,7 +103,10 @@ def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair
 
 
 def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> list[tuple[Index, Index]]:
-    """For each place in the window, in reading order, the windows o of y in which it is a pixel, and these pixels q."""
+    """A pair (o, q) for each place in the window, row by row, as `window_pixels` has them.
+
+    o stands for all windows in which this place lies on a pixel, and q for these pixels: one of each window.
+    """
     return [(o, q) for _, o, q in window_pixels(kernel, stride, pad, (1, 1), y.shape[2:], x.shape[2:])]
 
 

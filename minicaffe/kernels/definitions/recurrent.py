@@ -13,6 +13,7 @@ def lstm_unit(c_prev: np.ndarray, x: np.ndarray, cont: np.ndarray, gates: np.nda
     """Open the gates, then update the cell and the hidden state.
 
     gates = [i, f, o, g] = [σ(x_i), cont · σ(x_f), σ(x_o), tanh(x_g)];  c = f · c_prev + i · g;  h = o · tanh(c)
+    x is the z_t of the LSTM layer, and cont its δ_t: 0 where a sequence begins, 1 where it goes on.
     c_prev, c, h (N, D), x and gates (N, 4D), cont (N,). `gates` may be `x`, and `c` may be `c_prev`.
     """
     x_i, x_f, x_o, x_g = quarters(x)

@@ -12,7 +12,8 @@ class AbsValLayer(Elementwise):
 
     Forward   y = |x|
     Backward  dx = dy · sign(x),  0 where x = 0
-    Computed  kernels.absolute: minicaffe/kernels/definitions/maps.py
+    Computed  kernels.absolute: minicaffe/kernels/definitions/maps.py;
+              Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

@@ -14,6 +14,7 @@ class BNLLLayer(Elementwise):
     Forward   y = ln(1 + e^x)
               computed as max(x, 0) + ln(1 + e^−|x|), which cannot overflow
     Backward  dx = dy · e^x / (e^x + 1)
+    Computed  Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

@@ -11,7 +11,8 @@ class ClipLayer(Elementwise):
 
     Forward   y = max(a, min(x, b))
     Backward  dx = dy where a ≤ x ≤ b, else 0
-    Computed  kernels.clip: minicaffe/kernels/definitions/maps.py
+    Computed  kernels.clip: minicaffe/kernels/definitions/maps.py;
+              Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

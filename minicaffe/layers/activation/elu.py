@@ -13,7 +13,8 @@ class ELULayer(Elementwise):
 
     Forward   y = x where x > 0, else α · (e^x − 1)
     Backward  dx = dy where x > 0, else dy · α · e^x
-    Computed  kernels.elu: minicaffe/kernels/definitions/maps.py
+    Computed  kernels.elu: minicaffe/kernels/definitions/maps.py;
+              Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

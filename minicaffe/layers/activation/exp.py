@@ -23,7 +23,8 @@ class ExpLayer(Elementwise):
 
     Forward   y = g^(s · x + b) = e^(ln g · (s · x + b))
     Backward  dx = dy · y · s · ln g
-    Computed  kernels.exponential: minicaffe/kernels/definitions/maps.py
+    Computed  kernels.exponential: minicaffe/kernels/definitions/maps.py;
+              Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

@@ -14,6 +14,7 @@ class LogLayer(Elementwise):
 
     Forward   t = s · x + b,  y = ln t / ln g
     Backward  dx = dy · s / (ln g · t)
+    Computed  Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x; −∞ where t = 0, not a number where t < 0

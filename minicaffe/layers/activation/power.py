@@ -16,7 +16,8 @@ class PowerLayer(Elementwise):
               y = b^p where p · s = 0, whatever x is
     Backward  dx = dy · p · s · y / t
               dx = dy · s where p = 1;  dx = dy · 2 · s · t where p = 2;  dx = 0 where p · s = 0
-    Computed  kernels.linear: minicaffe/kernels/definitions/maps.py
+    Computed  kernels.linear: minicaffe/kernels/definitions/maps.py;
+              Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x; not a number where t < 0 and p is no whole number

@@ -11,7 +11,8 @@ class SigmoidLayer(Elementwise):
 
     Forward   y = 1 / (1 + e^−x)
     Backward  dx = dy · y · (1 − y)
-    Computed  kernels.sigmoid: minicaffe/kernels/definitions/maps.py
+    Computed  kernels.sigmoid: minicaffe/kernels/definitions/maps.py;
+              Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

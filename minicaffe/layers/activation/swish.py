@@ -13,7 +13,8 @@ class SwishLayer(Elementwise):
 
     Forward   s = 1 / (1 + e^−βx),  y = x · s
     Backward  dx = dy · s · (1 + βx · (1 − s))
-    Computed  kernels.sigmoid: minicaffe/kernels/definitions/maps.py
+    Computed  kernels.sigmoid: minicaffe/kernels/definitions/maps.py;
+              Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

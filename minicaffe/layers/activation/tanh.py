@@ -11,7 +11,8 @@ class TanHLayer(Elementwise):
 
     Forward   y = tanh(x)
     Backward  dx = dy · (1 − y²)
-    Computed  kernels.tanh: minicaffe/kernels/definitions/maps.py
+    Computed  kernels.tanh: minicaffe/kernels/definitions/maps.py;
+              Elementwise: minicaffe/layer/bases.py
 
     Bottom    x (any shape)
     Top       y, the shape of x

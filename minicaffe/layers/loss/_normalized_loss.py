@@ -128,7 +128,10 @@ class NormalizedLoss(LossLayer):
         return max(1.0, float(Z))  # Caffe: a batch with nothing but ignored labels has the loss 0, not 0 / 0
 
     def scale(self, top):
-        """Return λ / Z, the last factor of every gradient (times `share`, see LossLayer)."""
+        """Return λ / Z, the last factor of every gradient. `Forward` has put λ into the diff of the first top.
+
+        `share` is 1, except where a solver makes one update from several passes.
+        """
         return float(top[0].diff) / self.cells.Z * self.share
 
     @property

@@ -15,6 +15,8 @@ class EuclideanLossLayer(NormalizedLoss):
               L = Σ w · l / Z   over the cells; a cell is a pair of numbers
     Backward  da = w · (a − b) · λ / Z,   λ = loss_weight
               db = −da
+    Computed  NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py;
+              Cells: minicaffe/layers/loss/_cells.py
 
     Bottom    a (N, …);  b, N first, as many values;  w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar

@@ -16,6 +16,8 @@ class HingeLossLayer(NormalizedLoss):
               L = Σ w · l / Z   over the samples
     Backward  dx[c] = s[c] · [m[c] > 0] · w · λ / Z   for L1,   2 · s[c] · m[c] · w · λ / Z   for L2,
               λ = loss_weight
+    Computed  NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py;
+              Cells: minicaffe/layers/loss/_cells.py
 
     Bottom    x (N, …): C scores a sample;  label: N classes in 0 … C−1;  w, optional: N weights
     Top       L, a scalar

@@ -20,7 +20,9 @@ class InfogainLossLayer(NormalizedLoss):
               l = −Σ H[k, c] · log max(p[c], ε)   over the classes c, k the label of the cell, ε = 1e-20
               L = Σ l / Z   over the cells
     Backward  dx[c] = (p[c] · Σ H[k, j] − H[k, c]) · λ / Z,   λ = loss_weight
-    Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py
+    Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py;
+              NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py;
+              Cells: minicaffe/layers/loss/_cells.py
 
     Bottom    x (N, …, C, …) scores;  label (N, …): a class in 0 … C−1 for each cell, that is each place of x
               without axis;  H, optional: C·C values, row by row
@@ -91,6 +93,6 @@ class InfogainLossLayer(NormalizedLoss):
         return bottom[2].data if len(bottom) == 3 else self.matrix
 
     def _rows(self, bottom, k):
-        """Return row k of H for each cell, where k is its class: (outer, C, inner)."""
-        classes = k[1][:, 0]
+        """Return the row of H that belongs to each cell's class: (outer, C, inner). k is what `read_labels` returns."""
+        classes = k[1][:, 0]  # k indexes three axes, and the middle one is that of the classes
         return np.moveaxis(self._matrix(bottom).reshape(self.classes, self.classes)[classes], 2, 1)

@@ -17,6 +17,8 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     Forward   l = −log max(p[k], ε),   k the label of the sample, ε = 1e-20
               L = Σ w · l / Z   over the samples
     Backward  dp[k] = −1 / max(p[k], ε) · w · λ / Z,   0 for every other class;   λ = loss_weight
+    Computed  NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py;
+              Cells: minicaffe/layers/loss/_cells.py
 
     Bottom    p (N, …): C probabilities a sample;  label: N classes in 0 … C−1;  w, optional: N weights
     Top       L, a scalar

@@ -19,17 +19,21 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
               L = Σ w · l / Z   over the cells; a cell is a score with its target
     Backward  ∂l/∂x = p − t
                     = d − sign(x) · r,   r = u / (1 + u)
-              dx = w · (p − t) · λ / Z,   λ = loss_weight
+              dx = w · (p − t) · (λ / Z + g),   λ = loss_weight,   g the gradient of the second top, 0 without it
 
     The code computes the second line of each, which is the same number: no exponent is ever above 0, so nothing
     overflows. [x ≥ 0] is 1 or 0, and sign(0) is 1. w is 1 and Z is N unless w or the fields below say otherwise.
+    Computed  times, Cells: minicaffe/layers/loss/_cells.py;
+              focal_loss, focal_slope: minicaffe/layers/loss/_focal.py;
+              NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py
 
     Bottom    x (N, …) scores, not yet through a Sigmoid;  t, as many targets in [0, 1], N first;
               w, optional: a weight for each sample (N) or each cell
     Top       L, a scalar;  optional: w · l, the shape of x, not divided by Z, 0 where ignored
-    Params    loss_param: ignore_label (none): cells with this target do not count; exact_ignore (false);
-              normalization (BATCH_SIZE): what Z is; normalize (deprecated); class_weight (none), one for each channel,
-              axis 1; pos_weight=α (1) and focal_gamma=γ (0), which make
+    Params    loss_param: ignore_label (none): cells with this target do not count; exact_ignore (false):
+              compare t as it is, not cut to a whole number; normalization (BATCH_SIZE): what Z is, see
+              NormalizedLoss; normalize (deprecated); class_weight (none), one for each channel, axis 1;
+              pos_weight=α (1) and focal_gamma=γ (0), which make
               l = −α · t · (1 − p)^γ · log p − (1 − t) · p^γ · log(1 − p)
     Errors    LayerError when the batch sizes or the counts of x and t differ, the number of weights or of
               class_weight does not fit, a weight is negative or not finite;
@@ -62,14 +66,15 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     also_reads = ()
     bottoms = (2, 3)
     tops = (1, 2)
-    contains = "Sigmoid"
-    default_normalization = "BATCH_SIZE"  # Caffe: though its .proto says VALID; so L is a sum over a sample's cells
+    contains = "Sigmoid"  # for the linter, which warns of scores that have been through a Sigmoid layer already
+    # Caffe: BATCH_SIZE, though its .proto says VALID. So L is a sum over the cells of a sample, and a mean over samples
+    default_normalization = "BATCH_SIZE"
 
     def setup(self, bottom, top):
         super().setup(bottom, top)
         self.alpha = self.param.pos_weight if self.param.HasField("pos_weight") else 1.0
         self.gamma = self.param.focal_gamma
-        self.focal = self.alpha != 1 or self.gamma != 0
+        self.focal = self.alpha != 1 or self.gamma != 0  # else the formulas are the plain ones, which cost less
         self.targets_warned = False
 
     def reshape(self, bottom, top):
@@ -99,7 +104,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         scale = self.scale(top)  # λ / Z
         for block in blocks(x.size):
             factor = scale
-            if len(top) == 2:  # w · l, not divided by Z, so the gradient that comes back from it isn't either
+            if len(top) == 2:  # λ / Z + g; the second top, w · l, is not divided by Z, and so g isn't either
                 factor = scale + top[1].diff.reshape(-1)[block]
             dx[block] = self.cells[block].weigh(self._slope(x[block], t[block])) * factor
 
@@ -113,16 +118,18 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
         """Return l of each cell."""
         if self.focal:
             return focal_loss(x, t, self.alpha, self.gamma)
-        d = ~np.signbit(x) - t  # [x ≥ 0] − t
+        d = ~np.signbit(x) - t  # [x ≥ 0] − t, with the sign bit for the same reason as in _slope
         u = np.exp(-np.abs(x))
-        # times makes 0 · ∞ 0: a right answer costs nothing. log1p(u) keeps a u that would be lost in 1 + u
+        # `times` and not *, for 0 · ∞ is NaN, and a right answer must cost nothing. log1p(u) keeps a u so small that it
+        # would be lost in 1 + u
         return times(d, x) + np.log1p(u)
 
     def _slope(self, x, t):
         """Return ∂l/∂x of each cell, which is p − t."""
         if self.focal:
             return focal_slope(x, t, self.alpha, self.gamma)
-        d = ~np.signbit(x) - t  # the sign bit, because copysign below goes by it: for both of them −0 is negative
+        # the sign bit and not x >= 0, because copysign goes by the sign bit: for both of them −0 is negative
+        d = ~np.signbit(x) - t
         u = np.exp(-np.abs(x))
         r = u / (1 + u)
         # p − t loses its digits where p is nearly 1; d and r keep theirs

@@ -22,7 +22,9 @@ class SoftmaxWithLossLayer(NormalizedLoss):
 
     With γ > 0, cells that are already right count less: l is multiplied by (1 − p[k])^γ and dx by
     f = (1 − p[k])^γ · (1 − γ · p[k] · log p[k] / (1 − p[k])).
-    Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py
+    Computed  kernels.softmax: minicaffe/kernels/definitions/softmax.py;
+              NormalizedLoss: minicaffe/layers/loss/_normalized_loss.py;
+              Cells: minicaffe/layers/loss/_cells.py
 
     Bottom    x (N, …, C, …) scores;  label (N, …): a class in 0 … C−1 for each cell, that is each place of x
               without axis;  w, optional: a weight for each sample (N) or each cell

@@ -17,7 +17,8 @@ class BatchNormLayer(Layer):
               blobs: mean ← λ·mean + μ,  variance ← λ·variance + v·m/(m − 1),  factor ← λ·factor + 1
     Backward  dx = (dy − Σ dy / m − y · Σ (dy·y) / m) / √(v + ε)
     With global statistics μ = mean / factor and v = variance / factor, or both 0 where factor is 0; no blob changes,
-    and dx = dy / √(v + ε). For m = 1 the variance that is remembered is v.
+    and dx = dy / √(v + ε). For m = 1 the variance that is remembered is v. The kernels below are those for global
+    statistics; with those of the batch, all formulas are in this file.
     Computed  kernels.global_stats, kernels.normalize_channels, kernels.scale_channels:
               minicaffe/kernels/definitions/channels.py
 
@@ -81,7 +82,7 @@ class BatchNormLayer(Layer):
             kernels.global_stats(mean, variance, factor, self.eps, self.mu, self.inverse_std)
             kernels.normalize_channels(x, self.mu, self.inverse_std, y)
             return
-        kept, mu = self.y.reshape(self.sizes), self._mean(x)
+        kept, mu = self.y.reshape(self.sizes), self._mean(x)  # kept is x − μ first, and y in the end
         np.subtract(x, mu[:, np.newaxis], out=kept)
         v = self._mean(kept * kept)
         self._remember(mu, v)

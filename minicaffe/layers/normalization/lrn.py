@@ -44,15 +44,15 @@ class LRNLayer(Layer):
         if p.norm_region == p.WITHIN_CHANNEL:
             self.axes, self.k = [2, 3], 1.0  # Caffe: k is not read here
             self.check_effect(p.k == 1, "k", "WITHIN_CHANNEL takes 1")
-        self.alpha = p.alpha / self.n ** len(self.axes)
+        self.alpha_over_m = p.alpha / self.n ** len(self.axes)
 
     def reshape(self, bottom, top):
         x = bottom[0]
         if x.num_axes != 4:
             self.fail(f"bottom[0] must have 4 axes (N, C, H, W), got {x.num_axes}: {x.shape}")
         top[0].reshape_like(x)
-        # The middle of a window is inside the blob. Around n values, a window wider than 2n − 1 covers nothing more.
-        self.window = min(self.n, max(1, 2 * max(x.shape[axis] for axis in self.axes) - 1))
+        # the window's middle is in the blob, so it reaches no further than this, however large it is
+        self.size = min(self.n, max(1, 2 * max(x.shape[axis] for axis in self.axes) - 1))
         self.keeps_x = top[0] is x and self.runs_backward  # backward reads the x that y has replaced
         if self.runs_backward:
             self.s = self.scratch(x.shape)
@@ -64,11 +64,11 @@ class LRNLayer(Layer):
         s = self.s if self.runs_backward else None
         if self.keeps_x:
             kernels.copy(x, self.x)
-        kernels.lrn(x, self.axes, self.window, self.alpha, self.k, self.beta, s, y)
+        kernels.lrn(x, self.axes, self.size, self.alpha_over_m, self.k, self.beta, s, y)
 
     def backward(self, top, propagate_down, bottom):
         if not propagate_down[0]:
             return
         x = self.x if self.keeps_x else bottom[0].data
         dy, dx = top[0].diff, bottom[0].diff
-        kernels.lrn_grad(x, self.s, dy, self.axes, self.window, self.alpha, self.beta, dx)
+        kernels.lrn_grad(x, self.s, dy, self.axes, self.size, self.alpha_over_m, self.beta, dx)

@@ -21,11 +21,13 @@ class LSTMLayer(RecurrentLayer):
               dw_x += Σ dz_t x_tᵀ,  dw_h += Σ dz_t (δ_t · h_{t−1})ᵀ,  db += Σ dz_t,  dx_t = w_xᵀ dz_t   over t
               dw_s += (Σ dz_t) x_staticᵀ,  dx_static = w_sᵀ Σ dz_t   over t
     No gradient passes from one batch to another: the diffs of h_0 and c_0 are 0, those of h_T and c_T are not read.
+    x_t, h_t and the like are the column of one stream here. In the code each stream has a row, so w_x x_t is x @ w_x.T.
     Computed  kernels.lstm_unit, kernels.lstm_unit_grad: minicaffe/kernels/definitions/recurrent.py;
-              kernels.matmul: minicaffe/kernels/definitions/matmul.py
+              kernels.matmul: minicaffe/kernels/definitions/matmul.py;
+              RecurrentLayer: minicaffe/layers/recurrent/_unrolled.py
 
-    Bottom    x (T, N, …);  δ (T, N): 0 where a sequence begins, 1 where it continues;
-              optionally x_static (N, …);  with expose_hidden: h_0 and c_0 (1, N, D)
+    Bottom    x (T, N, …);  δ (T, N), `cont` in the code: 0 where a sequence begins, 1 where it continues;
+              optionally x_static (N, …), the same in every step;  with expose_hidden: h_0 and c_0 (1, N, D)
     Top       y (T, N, D), which holds every h_t;  with expose_hidden: h_T and c_T (1, N, D)
     Params    recurrent_param: num_output=D (must be given, 0), weight_filler (absent: all 0), bias_filler (absent: all
               0), expose_hidden (false), debug_info (print mean absolute values of each step, false)
@@ -52,15 +54,15 @@ class LSTMLayer(RecurrentLayer):
         for t in range(self.T):
             np.multiply(cont[t, :, np.newaxis], h, out=fed_back[t])  # δ_t · h_{t−1}
             self.z[t] += fed_back[t] @ w_h.T
-            h = y[t]  # h_t is the output y_t, so it is written there
-            # the gates overwrite z_t, which is not needed again; backward reads them
-            kernels.lstm_unit(c[t], self.z[t], cont[t], gates=self.z[t], c=c[t + 1], h=h)
+            h = y[t]
+            # the gates i, f, o, g take the place of z_t, for backward needs them and not z_t
+            kernels.lstm_unit(c[t], self.z[t], cont[t], gates=self.z[t], c=c[t + 1], h=h)  # c[t] is c before the step
         return h, c[self.T]
 
     def unroll_back(self, cont, dy):
-        w_h, c = self.w_h.data, self.c
+        w_h, c, gates = self.w_h.data, self.c, self.z  # `unroll` has put the gates there
         dh, dc = np.zeros_like(c[0]), np.zeros_like(c[0])
         for t in reversed(range(self.T)):
-            dh += dy[t]  # h_t is used twice: as the output y_t, and in the next step
-            kernels.lstm_unit_grad(c[t], self.z[t], c[t + 1], dc, dh, dc_prev=dc, dx=self.dz[t])
+            dh += dy[t]  # h_t goes out as y_t and into the next step
+            kernels.lstm_unit_grad(c[t], gates[t], c[t + 1], dc, dh, dc_prev=dc, dx=self.dz[t])
             dh = cont[t, :, np.newaxis] * (self.dz[t] @ w_h)

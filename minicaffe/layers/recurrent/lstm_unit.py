@@ -17,7 +17,7 @@ class LSTMUnitLayer(Layer):
     Computed  kernels.lstm_unit, kernels.lstm_unit_grad: minicaffe/kernels/definitions/recurrent.py
 
     Bottom    c0 (1, N, D): the cells before;  x = [x_i, x_f, x_o, x_g] (1, N, 4D): the gates' inputs;
-              δ (1, N): 0 where a sequence begins, 1 where it continues
+              δ (1, N), `cont` in the code: 0 where a sequence begins, 1 where it continues
     Top       c (1, N, D): the cells;  h (1, N, D): what they show
     In place  no: backward reads c0, x's gates and c
     Errors    LayerError when the shapes do not fit, and when a gradient is asked for δ

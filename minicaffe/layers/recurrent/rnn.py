@@ -19,10 +19,12 @@ class RNNLayer(RecurrentLayer):
               dw_x += Σ dz_t x_tᵀ,  dw_h += Σ dz_t (δ_t · h_{t−1})ᵀ,  db += Σ dz_t,  dx_t = w_xᵀ dz_t   over t
               dw_s += (Σ dz_t) x_staticᵀ,  dx_static = w_sᵀ Σ dz_t   over t
     No gradient passes from one batch to another: the diff of h_0 is 0, that of h_T is not read.
-    Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py
+    x_t, h_t and the like are the column of one stream here. In the code each stream has a row, so w_x x_t is x @ w_x.T.
+    Computed  kernels.matmul: minicaffe/kernels/definitions/matmul.py;
+              RecurrentLayer: minicaffe/layers/recurrent/_unrolled.py
 
-    Bottom    x (T, N, …);  δ (T, N): 0 where a sequence begins, 1 where it continues;
-              optionally x_static (N, …);  with expose_hidden: h_0 (1, N, D)
+    Bottom    x (T, N, …);  δ (T, N), `cont` in the code: 0 where a sequence begins, 1 where it continues;
+              optionally x_static (N, …), the same in every step;  with expose_hidden: h_0 (1, N, D)
     Top       y (T, N, D);  with expose_hidden: h_T (1, N, D)
     Params    recurrent_param: num_output=D (must be given, 0), weight_filler (absent: all 0), bias_filler (absent: all
               0), expose_hidden (false), debug_info (print mean absolute values of each step, false)

@@ -10,17 +10,21 @@ from minicaffe.layers.vision._geometry import conv_sizes
 class ConvolutionLayer(ConvolutionBase):
     """Slide K filters over every image; each output is a weighted sum of the pixels under a filter.
 
-    With stride s, dilation d and padding p, the channels c being those of k's group:
+    When the filter stands at position o, its place i lies on pixel q = o·s + i·d − p of image n. In images o, i and q
+    are pairs of row and column. s is the stride, p the padding, and d the dilation, the step from one place of the
+    filter to the next. `group` cuts the channels of x and y into so many equal parts; c runs over the part of k.
 
     Forward   y[n, k, o] = b[k] + Σ w[k, c, i] · x[n, c, o·s + i·d − p]   over c and i
     Backward  dx[n, c, q] = Σ w[k, c, i] · dy[n, k, o]   over k, i, o with o·s + i·d − p = q
               dw[k, c, i] += Σ dy[n, k, o] · x[n, c, o·s + i·d − p]   over n and o
               db[k] += Σ dy[n, k, o]   over n and o
+    dx is overwritten; dw and db are added to, for an update may be made from several passes. The filter is not turned
+    around first, so the kernels say correlation, as mathematicians do.
     Computed  kernels.correlate, kernels.add_channel_sums, kernels.correlate_weight_grad, kernels.correlate_data_grad:
               minicaffe/kernels/definitions/convolution.py
 
     Bottom    x (N, C, H, W), one or more of one shape; any number of spatial axes, any axes before the channels
-    Top       y (N, K, oh, ow), one a bottom; oh = (H + 2p − d·(kh − 1) − 1) / s + 1, rounded towards zero
+    Top       y (N, K, oh, ow), one a bottom; oh = (H + 2p − d·(kh − 1) − 1) / s rounded towards zero, + 1
     Params    convolution_param: num_output=K (must be given), bias_term (true), group (1), axis (of the channels, 1),
               weight_filler (absent: all 0), bias_filler (absent: all 0), kernel_size (once, or once for each axis; must
               be given) or kernel_h kernel_w, stride=s (absent: 1) or stride_h stride_w, pad=p (absent: 0) or pad_h (0)

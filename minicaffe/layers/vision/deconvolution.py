@@ -9,7 +9,7 @@ from minicaffe.layers.vision._convolution import ConvolutionBase
 class DeconvolutionLayer(ConvolutionBase):
     """Stamp a filter, scaled by each pixel, onto a larger image: a Convolution with forward and backward swapped.
 
-    With stride s, dilation d and padding p, the channels c being those of k's group:
+    The letters are those of Convolution; q is a pixel of y, and o one of x. c runs over the channels of k's group.
 
     Forward   y[n, k, q] = b[k] + Σ w[c, k, i] · x[n, c, o]   over c, i, o with o·s + i·d − p = q
     Backward  dx[n, c, o] = Σ w[c, k, i] · dy[n, k, o·s + i·d − p]   over k and i

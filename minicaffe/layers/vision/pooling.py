@@ -12,18 +12,19 @@ from minicaffe.proto import PoolingParameter
 class PoolingLayer(PoolingBase):
     """Slide a window over every channel and keep one number of it: the largest, the mean, or one drawn at random.
 
-    Window o holds the pixels q of the image with o·s − p ≤ q < o·s − p + k.
+    Window o holds the pixels q of the image with o·s − p ≤ q < o·s − p + k; o and q are pairs of row and column.
 
     Forward   MAX         y[o] = x[m], m the first of the largest
-              AVE         y[o] = Σ x[q] / a, a the window's size with the padding it covers
-              STOCHASTIC  TRAIN: y[o] = x[m], m drawn with probability x[m] / S
-                          TEST: y[o] = Σ x[q]² / S, or 0 where S ≤ 0;  S = Σ x[q]
+              AVE         y[o] = Σ x[q] / a, a the number of places of the window, those in the padding too
+              STOCHASTIC  with S = Σ x[q],  TRAIN: y[o] = x[m], m drawn with probability x[m] / S
+                          TEST: y[o] = Σ x[q]² / S, the mean of such draws, or 0 where S ≤ 0
     Backward  MAX         dx[m] = Σ dy[o]   over the windows o that chose m
               AVE         dx[q] = Σ dy[o] / a   over the windows o with q in them
               STOCHASTIC  TRAIN: as MAX;  TEST: dx[q] = Σ dy[o] · (2 · x[q] − y[o]) / S
                           over the windows o with q in them and S > 0
     Computed  kernels.max_pool, kernels.ave_pool, kernels.stochastic_pool, kernels.expected_pool, kernels.ave_pool_grad,
-              kernels.max_pool_grad, kernels.expected_pool_grad: minicaffe/kernels/definitions/pooling.py
+              kernels.max_pool_grad, kernels.expected_pool_grad: minicaffe/kernels/definitions/pooling.py;
+              PoolingBase: minicaffe/layers/vision/_pooling.py
 
     Bottom    x (N, C, H, W)
     Top       y (N, C, oh, ow), oh = (H + 2p − k) / s rounded by round_mode, + 1; with padding, a window that would

@@ -33,7 +33,8 @@ class SPPLayer(PoolingBase):
     Forward   y = what the levels pool, each flattened to (N, C · 4^l), one beside the other
     Backward  dx = Σ dx of each level's pooling   over the levels
     Computed  kernels.max_pool, kernels.ave_pool, kernels.stochastic_pool, kernels.expected_pool, kernels.ave_pool_grad,
-              kernels.max_pool_grad, kernels.expected_pool_grad: minicaffe/kernels/definitions/pooling.py
+              kernels.max_pool_grad, kernels.expected_pool_grad: minicaffe/kernels/definitions/pooling.py;
+              PoolingBase: minicaffe/layers/vision/_pooling.py
 
     Bottom    x (N, C, H, W)
     Top       y (N, C · Σ 4^l); with one level (N, C, 1, 1)
