@@ -125,6 +125,7 @@ class At:
     HDF5_WEIGHTS = "net.cpp:878"
 
     LAYER_FOUND = "layer_factory.hpp:77"
+    TYPE_LOOKED_UP = "layer_factory.hpp:81"
 
     LAYER_PARAMETER = "layer.hpp:67"
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from minicaffe.errors import LayerError, MinicaffeError
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 GROUP = "minicaffe.layers"
 LAYER, FILLER = "layer type", "filler"
 IMPORTED = "--import"  # the source of the modules that the command line imports for the user
-AT = "layer_factory.hpp:81"  # where Caffe looks up a type's name
+AT = At.TYPE_LOOKED_UP
 # The beginnings of the names of files that are not the user's code; their lines in a traceback do not help.
 NOT_THEIRS = (str(Path(__file__).parent) + os.sep, str(Path(importlib.__file__).parent) + os.sep,
               "<frozen importlib")

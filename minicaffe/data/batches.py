@@ -11,7 +11,7 @@ import numpy as np
 from minicaffe.data.datum import parse
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 
 
 @dataclass
@@ -134,7 +134,7 @@ class DatumSamples:
                 image, label, encoded = parse(value, name, self.color)
                 if not encoded and not self._warned:
                     self._warned = True
-                    warn("data_transformer.cpp:152", "force_color and force_gray only for encoded datum; "
-                                                     f"{name} holds plain values")
+                    warn(At.DATUM_COLOR, "force_color and force_gray only for encoded datum; "
+                                         f"{name} holds plain values")
                 yield Sample(text, name, image, label)
             start = 0

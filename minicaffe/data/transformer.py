@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import blob_to_array
 from minicaffe.io.files import refuse_device
-from minicaffe.log import log
+from minicaffe.log import At, log
 from minicaffe.proto import TRAIN, BlobProto
 
 
@@ -101,7 +101,7 @@ class Transformer:
 
 def read_mean(path: str) -> np.ndarray:
     """Return the mean image (C, H, W) in a .binaryproto file. Raise a DataError when it is missing or is no mean."""
-    log("data_transformer.cpp:25", f"Loading mean file from: {path}")
+    log(At.MEAN_FILE, f"Loading mean file from: {path}")
     refuse_device(path)
     try:
         with open(path, "rb") as stream:

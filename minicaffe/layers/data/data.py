@@ -5,7 +5,7 @@ from minicaffe.data.batches import Batches, DatumSamples
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
-from minicaffe.log import log
+from minicaffe.log import At, log
 from minicaffe.proto import DataParameter
 
 
@@ -32,7 +32,7 @@ class DataLayer(PrefetchingLayer):
     also_reads = ("transform_param",)
     unread = ("scale", "mean_file", "crop_size", "mirror", "force_encoded_color")
     tops = (1, 2)
-    log_place = "data_layer.cpp:73"
+    log_place = At.DATA_SKIPPED
 
     def setup(self, bottom, top):
         p = self.param
@@ -42,7 +42,7 @@ class DataLayer(PrefetchingLayer):
         transformer = Transformer(self.layer_param.transform_param, self.phase,
                                   f"layer {self.name!r} ({self.type})")
         source = open_source(DataParameter.DB.Name(p.backend), p.source)
-        log("db_lmdb.cpp:35", f"Opened lmdb {p.source}")
+        log(At.LMDB_OPENED, f"Opened lmdb {p.source}")
         self.check(p.rand_skip <= len(source), "rand_skip", f"must not exceed the {len(source)} records")
         samples = DatumSamples(source, transformer.color)
         self.random_start = p.rand_skip > 0
@@ -50,7 +50,7 @@ class DataLayer(PrefetchingLayer):
         self.start(Batches(samples, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
                            seed=int(self.rng.integers(2**63))), p.prefetch)
         self.reshape(bottom, top)
-        log("data_layer.cpp:45", "output data size: " + ",".join(str(n) for n in top[0].shape))
+        log(At.DATA_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     @property
     def source_records(self):  # opened anew, because the thread that reads ahead uses the other one

@@ -5,7 +5,7 @@ from minicaffe.data.images import ImageFiles, read_entries
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
-from minicaffe.log import log, warn
+from minicaffe.log import At, log, warn
 from minicaffe.proto import ImageDataParameter
 
 
@@ -46,18 +46,18 @@ class ImageDataLayer(PrefetchingLayer):
         transformer = Transformer(self.layer_param.transform_param, self.phase,
                                   f"layer {self.name!r} ({self.type})")
         if transformer.color is not None:
-            warn("image_data_layer.cpp:34", f"layer {self.name!r}: force_color and force_gray have no effect on "
-                                            "ImageData; set is_color")
+            warn(At.IMAGE_COLOR, f"layer {self.name!r}: force_color and force_gray have no effect on "
+                                 "ImageData; set is_color")
         images = self._images()
         self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
         self.random_start = p.rand_skip > 0
         skipped = int(self.rng.integers(p.rand_skip)) if p.rand_skip else 0
         if p.rand_skip:
-            log("image_data_layer.cpp:70", f"Skipping first {skipped} data points.")
+            log(At.IMAGES_SKIPPED, f"Skipping first {skipped} data points.")
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
                            seed=int(self.rng.integers(2**63))), depth)
         self.reshape(bottom, top)
-        log("image_data_layer.cpp:90", "output data size: " + ",".join(str(n) for n in top[0].shape))
+        log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     @property
     def source_files(self):  # type: ignore[override] # read when it is asked for, because the list may be long
@@ -66,11 +66,11 @@ class ImageDataLayer(PrefetchingLayer):
     def _images(self):
         """Open the list of images, and log what Caffe logs of it."""
         p = self.param
-        log("image_data_layer.cpp:38", f"Opening file {p.source}")
+        log(At.IMAGE_LIST_OPENED, f"Opening file {p.source}")
         size = (p.new_height, p.new_width) if p.new_height else None
         images = ImageFiles(p.source, p.root_folder, size, p.is_color,
                             int(self.rng.integers(2**63)) if p.shuffle else None)
         if p.shuffle:
-            log("image_data_layer.cpp:53", "Shuffling data")
-        log("image_data_layer.cpp:63", f"A total of {len(images)} images.")
+            log(At.IMAGES_SHUFFLED, "Shuffling data")
+        log(At.IMAGES_COUNTED, f"A total of {len(images)} images.")
         return images

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import DataSource, register
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 from minicaffe.proto import MemoryDataParameter
 
 
@@ -62,7 +62,7 @@ class MemoryDataLayer(DataSource):
     def reset(self, data, labels):
         """Hand over arrays, (n, C, H, W) and n labels, as they are. The next pass begins with their first rows."""
         if self.layer_param.HasField("transform_param"):
-            warn("memory_data_layer.cpp:90", "MemoryData does not transform array data on Reset()")
+            warn(At.MEMORY_DATA_RESET, "MemoryData does not transform array data on Reset()")
         self._take(np.asarray(data, self.dtype), np.asarray(labels, self.dtype).reshape(-1))
 
     def add(self, images, labels):

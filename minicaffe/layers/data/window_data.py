@@ -6,7 +6,7 @@ from minicaffe.data.transformer import Transformer
 from minicaffe.data.windows import WindowBatches, read_window_file
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
-from minicaffe.log import log, warn
+from minicaffe.log import At, log, warn
 from minicaffe.proto import WindowDataParameter
 
 
@@ -55,10 +55,10 @@ class WindowDataLayer(PrefetchingLayer):
         self.check(2 * p.context_pad < size, "context_pad", f"must be less than half of crop_size {size}")
         self.check(p.crop_mode in ("warp", "square"), "crop_mode", 'must be "warp" or "square"')
         if transform.HasField("scale"):  # Caffe: reads the scale of window_data_param alone
-            warn("window_data_layer.cpp:243", f"layer {self.name!r}: transform_param.scale has no effect on "
-                                              "WindowData; set window_data_param.scale")
+            warn(At.WINDOW_SCALE, f"layer {self.name!r}: transform_param.scale has no effect on "
+                                  "WindowData; set window_data_param.scale")
         windows = read_window_file(p.source, p.root_folder, p.fg_threshold, p.bg_threshold)
-        log("window_data_layer.cpp:147", f"Number of images: {len(windows.paths)}")
+        log(At.WINDOW_IMAGES, f"Number of images: {len(windows.paths)}")
         # before any image is read, so that a batch too large for any memory fails at once
         top[0].reshape(p.batch_size, windows.channels, size, size)
         self.start(WindowBatches(
@@ -66,7 +66,7 @@ class WindowDataLayer(PrefetchingLayer):
             mirror=transform.mirror, mean=self._mean(windows.channels, size), scale=np.float32(p.scale),
             cache=p.cache_images, dtype=self.dtype, seed=int(self.rng.integers(2**63))), depth)
         self.reshape(bottom, top)
-        log("window_data_layer.cpp:170", "output data size: " + ",".join(str(n) for n in top[0].shape))
+        log(At.WINDOW_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     @property
     def source_files(self):  # type: ignore[override] # read when it is asked for, because the list may be long

@@ -5,7 +5,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.layer import Layer
-from minicaffe.log import log, number
+from minicaffe.log import At, log, number
 from minicaffe.proto import RecurrentParameter
 
 
@@ -151,5 +151,5 @@ class RecurrentLayer(Layer):
         """Log Caffe's lines for `debug_info`, with the mean of |values| in each step."""
         if self.param.debug_info:
             for t, values in enumerate(steps, 1):
-                log("net.cpp:584", f"    {way}Layer {self.name}_{names[0]}_{t}, {side} blob {names[1]}_{t} "
-                                   f"{what}: {number(np.abs(values).mean())}")
+                log(At.UNROLLED_STEP, f"    {way}Layer {self.name}_{names[0]}_{t}, {side} blob {names[1]}_{t} "
+                                      f"{what}: {number(np.abs(values).mean())}")

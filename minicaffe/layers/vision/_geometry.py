@@ -5,7 +5,7 @@ The functions read a window's sizes from a layer's parameters, and find how many
 
 from typing import NamedTuple
 
-from minicaffe.log import warn
+from minicaffe.log import At, warn
 
 
 class Window(NamedTuple):
@@ -64,8 +64,8 @@ def pool_pair(layer, field, short):
     if square and any(sides):
         if short == "kernel" and not all(sides):
             # Caffe: kernel_size beside one of kernel_h and kernel_w wins
-            warn("pooling_layer.cpp:43", f"layer {layer.name!r} (Pooling): pooling_param.{high if sides[0] else wide} "
-                                         f"is not read beside kernel_size")
+            warn(At.POOLING_WINDOW, f"layer {layer.name!r} (Pooling): pooling_param.{high if sides[0] else wide} "
+                                    f"is not read beside kernel_size")
         else:
             layer.fail(f"pooling_param.{field} and {high}, {wide} exclude each other")
     elif any(sides):
