@@ -48,5 +48,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names too that nobody has asked for yet: a prompt completes them."""
+    """Return all public names, also those that have not been imported yet, so that a prompt completes them."""
     return sorted({*globals(), *__all__})

@@ -23,7 +23,7 @@ def _changed() -> None:
 class Storage:
     """A flat buffer that blobs may share. It never shrinks; to grow, it is replaced by a larger one.
 
-    The buffer is made, full of zeros, when it is first asked for. So a diff that nobody reads costs nothing.
+    The buffer is made, full of zeros, when it is first asked for. So a diff that is never read costs nothing.
     `cleared` says that the buffer counts as zeros, though they have not been written into it.
     """
 
@@ -43,7 +43,7 @@ class Storage:
         return self.buffer[:count].reshape(shape)
 
     def fill_with_zeros(self) -> None:
-        """Write the zeros that `cleared` stands for.
+        """Write zeros into the buffer, as `cleared` promises.
 
         The whole buffer is filled, not only what one blob sees: another blob that shares it may see more.
         """
@@ -128,7 +128,7 @@ class Blob:
         if self.num_axes > 4:
             raise LayerError(f"num, channels, height and width need a blob of at most 4 axes, got {self.shape}")
         if not -4 <= index < 4:
-            raise LayerError(f"a legacy axis lies between -4 and 3, got {index}")
+            raise LayerError(f"a legacy axis must be between -4 and 3, got {index}")
         if not -self.num_axes <= index < self.num_axes:
             return 1
         return self.shape[index]
@@ -160,7 +160,7 @@ class Blob:
         return self._diff_view
 
     def clear_diff(self) -> None:
-        """Set the diff to zeros. The memory is only written when somebody asks for it."""
+        """Set the diff to zeros. The memory is written only when it is first read."""
         self._diff.cleared = self._diff.buffer is not None  # a buffer that is not made yet will begin with zeros
 
     def diff_to_add(self) -> tuple[np.ndarray, bool]:
@@ -194,7 +194,7 @@ class Blob:
         return self._data, self._diff
 
     def shares_data_with(self, other: Blob) -> bool:
-        """Whether both blobs use the same storage for their data."""
+        """Return whether both blobs use the same storage for their data."""
         return self._data is other._data
 
     def copy_from(self, other: Blob, *, diff: bool = False, reshape: bool = False) -> None:

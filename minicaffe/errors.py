@@ -98,7 +98,7 @@ def no_memory(error: MemoryError) -> str:
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, says that memory has run out."""
+    """Return whether an error, or one that led to it, says that memory has run out."""
     while error is not None:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM) \
                 or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):  # for its stack

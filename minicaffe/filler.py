@@ -117,7 +117,7 @@ def unread_fields(param: Any) -> list[str]:
 
 
 class Refusal(NamedTuple):
-    """A field of a FillerParameter with a value that its type cannot use; what is wrong with it; and the cure."""
+    """A field of a FillerParameter with a value that its type cannot use, what is wrong, and the cure."""
 
     field: str
     words: str

@@ -1,4 +1,4 @@
-"""What a run reports. Each line carries the place in Caffe's source that prints it, for log parsers look for those.
+"""Log what a run does. Each line names the place in Caffe's source that prints it, because log parsers look for it.
 
 `log(At.ITERATION, "Iteration 0, loss = 2.3")` goes to the logger "minicaffe", with the place as `at` in its log record.
 The library attaches no handler. So a program that imports it sees warnings alone, while the command line writes

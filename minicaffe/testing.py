@@ -98,7 +98,7 @@ class _Loss:
         return float(sum((r * self.top[i].data).sum() for i, r in self.r.items()))
 
     def gradients(self, checked: Sequence[tuple[str, Blob]], factor: float = 1.0) -> list[np.ndarray]:
-        """What backward computes for each checked blob, where the tops' diffs are `factor` times r."""
+        """Return the gradients of the checked blobs, computed by backward from tops' diffs of `factor` times r."""
         self.value()
         for i, blob in enumerate(self.top):
             blob.diff[...] = factor * self.r[i] if i in self.r else 0.0
@@ -160,11 +160,11 @@ class _Slopes:
         return float(errors[worst])
 
     def explained_by(self, gradient: np.ndarray) -> bool:
-        """Whether this gradient, in the place of backward's, agrees with the difference quotients."""
+        """Return whether this gradient, in the place of backward's, agrees with the difference quotients."""
         return self.same_as([float((gradient * d).sum()) for d in self.directions])
 
     def same_as(self, slopes: Sequence[float] | np.ndarray) -> bool:
-        """Whether these slopes equal the difference quotients, apart from rounding."""
+        """Return whether these slopes equal the difference quotients, apart from rounding."""
         return bool(np.allclose(slopes, self.quotient, rtol=0, atol=ALIKE * np.abs(self.quotient).max()))
 
 
@@ -216,7 +216,7 @@ def _kind(slopes: _Slopes, analytic: np.ndarray, scaled: np.ndarray, bottom: Seq
     if not analytic.any():
         return "; backward leaves it 0"
     if np.allclose(scaled, analytic, rtol=ALIKE, atol=0):
-        return "; it does not depend on the top's diff, which must be a factor of it (for a loss: loss_weight)"
+        return "; it is not multiplied by the top's diff, as it must be (for a loss: by loss_weight)"
     if not _alike(scaled, FACTOR * analytic):
         return f"; it {NOT_PROPORTIONAL}"
     factor = float(slopes.backward @ right / (right @ right))
@@ -232,7 +232,7 @@ def _kind(slopes: _Slopes, analytic: np.ndarray, scaled: np.ndarray, bottom: Seq
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two gradients are equal, apart from rounding."""
+    """Return whether two gradients are equal, apart from rounding."""
     return bool(np.allclose(one, other, rtol=0, atol=1e-9 * np.abs(other).max(initial=0), equal_nan=True))
 
 

@@ -59,7 +59,7 @@ def _backward(net: Net, i: int, multiply_adds: int) -> Work:
 
 
 def _moved(net: Net, i: int, which: int, bottoms: Sequence[Blob]) -> int:
-    """How many numbers these bottoms and the layer's tops hold, without tops that use a bottom's memory."""
+    """Return how many numbers these bottoms and the layer's tops hold, without tops that use a bottom's memory."""
     if net.wiring.in_place[i]:
         return _count(bottoms) + _count(net.tops[i])
     ends = [{id(blob.storages[which]) for blob in blobs} for blobs in (bottoms, net.tops[i])]

@@ -98,7 +98,7 @@ def write_blob(path: PathLike, array: np.ndarray) -> None:
 
 
 def _read(path: PathLike, kind: str, read: Callable[[Any], T]) -> T:
-    """What `read` makes of the content of a file that must be of this kind."""
+    """Return the result of `read` for the content of a file, which must be of this kind."""
     found = sniff(path)
     if found != kind:
         raise wrong_file(path, found, kind)

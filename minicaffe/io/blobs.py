@@ -52,7 +52,7 @@ def array_to_blob(array: np.ndarray, diff: np.ndarray | None = None) -> Any:
 
 
 def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = False) -> np.ndarray:
-    """The array of the BlobProto that lies between two offsets of `buffer`; errors call it `place`.
+    """Return the array of the BlobProto between two offsets of `buffer`; errors call it `place`.
 
     No memory is taken before the stored values are known to fill the shape. DataError when they do not,
     DamagedError when the bytes are no message.
@@ -132,7 +132,10 @@ def _fill_from(pieces: list[_Piece], buffer: Any, values: np.ndarray) -> None:
 
 
 def too_large(shape: Sequence[int]) -> bool:
-    """Whether a shape is too large for any machine. Sizes of 0 are left out: they would hide that others are huge."""
+    """Return whether a shape is too large for any machine.
+
+    Sizes of 0 are left out, because the product would be 0 and hide that other sizes are huge.
+    """
     return math.prod(size for size in shape if size) > MAX_COUNT
 
 

@@ -75,7 +75,7 @@ class FileBytes:
     def read_into(self, values: np.ndarray, place: int) -> None:
         """Fill an array, which must be in one piece, with the bytes from `place` on."""
         target: Any = values.reshape(-1).view(np.uint8)
-        if target.size <= self._block_size:  # the block before has often brought much of it already
+        if target.size <= self._block_size:  # the block before often holds most of these bytes
             target[:] = np.frombuffer(self.read(place, target.size), np.uint8)
             return
         with self._one_error():

@@ -43,7 +43,7 @@ def read_bytes(path: PathLike, at_most: int = -1) -> bytes:
 
 
 def is_hdf5_name(path: PathLike) -> bool:
-    """Whether a file of this name is written as HDF5: it ends in .h5 or .hdf5, in small letters or capitals."""
+    """Return whether a file of this name is written as HDF5: it ends in .h5 or .hdf5, in small letters or capitals."""
     return str(path).lower().endswith(HDF5_SUFFIXES)
 
 
@@ -81,7 +81,7 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
 
 
 def missing_hint(path: Path) -> str:
-    """What may be wrong with the name of a missing file: there is no such folder, or a file in it is named alike."""
+    """Return a hint for a missing file: its folder does not exist, or a file there has a similar name."""
     if not path.parent.is_dir():
         return f"there is no folder {str(path.parent)!r}"
     try:
@@ -105,8 +105,8 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
 
     They are written to a new file in the same folder, which is renamed to `path` once all is on the disk. When this
     returns, the new name is on the disk too, and is there after a loss of power. The new file gets the permissions of
-    the old one. What is no ordinary file (`/dev/stdout`, a pipe) is written to directly. DataError when the system
-    refuses; then nothing is left behind.
+    the old one. Other things than files (`/dev/stdout`, a pipe) are written to directly. Raise DataError when
+    the system refuses. Then no file is left behind.
     """
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one
     beside = temporary(target)

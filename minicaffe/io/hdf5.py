@@ -86,7 +86,7 @@ def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
 
 
 class _Stored(NamedTuple):
-    """What a file says of a dataset before any value is read."""
+    """The properties of a dataset that are known before any value is read."""
 
     shape: tuple[int, ...] | None  # None for a dataset without values
     dtype: np.dtype[Any]
@@ -124,7 +124,7 @@ def integer(item: Any) -> int:
 
 
 def string(item: Any) -> str:
-    """The text of a dataset, up to a zero byte; what is not UTF-8 in it is replaced."""
+    """Return the text of a dataset up to a zero byte. Bytes that are not UTF-8 are replaced."""
     found = _stored(item)
     if not found or found.dtype.kind not in "SO" or found.shape not in ((), (1,)):
         raise _damaged(item, "is no text")
@@ -152,13 +152,13 @@ def names(group: Any) -> list[str | bytes]:
 
 
 def has(group: Any, name: str) -> bool:
-    """Whether a group holds a dataset or a group of this name."""
+    """Return whether a group holds a dataset or a group of this name."""
     with _library_errors(group.file.filename):
         return name in group
 
 
 def member(group: Any, path: str) -> Any:
-    """The dataset or group of this path in a group. DataError where it is missing or lies in another file."""
+    """Return a dataset or group by its path. Raise DataError where it is missing or is stored in another file."""
     for name in filter(None, path.split("/")):
         group = _member(group, name)
     return group
@@ -190,8 +190,8 @@ def _member(group: Any, name: str | bytes) -> Any:
 def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each group inside `top`, by its path, with its datasets by name; depth first, in the order of the names.
 
-    What is not UTF-8 in a name is replaced, as in a caffemodel.
-    DataError for a group that can be reached twice, and for what lies in another file.
+    Bytes of a name that are not UTF-8 are replaced, as in a caffemodel.
+    Raise DataError for a group that can be reached twice, and for anything that is stored in another file.
     """
     seen, waiting = {top}, [("", top)]
     while waiting:
@@ -214,7 +214,7 @@ def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _stored(item: Any) -> _Stored | None:
-    """What the file says of a dataset; None for a group."""
+    """Return the properties of a dataset; None for a group."""
     if not is_dataset(item):
         return None
     with _library_errors(item.file.filename):

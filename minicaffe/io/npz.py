@@ -96,7 +96,7 @@ def _array(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> np.ndarray:
 
 
 def _header(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """The shape of an array, whether it lies by columns, and the type of its numbers."""
+    """Return the shape of an array, whether it is stored by columns, and the type of its numbers."""
     version = _ask(path, np.lib.format.read_magic, stream)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:

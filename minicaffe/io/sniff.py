@@ -70,12 +70,12 @@ def sniff(path: PathLike) -> str:
 
 
 def sniff_bytes(data: bytes) -> str:
-    """As `sniff`, for content in memory."""
+    """Do the same as `sniff` for content in memory."""
     return _by_head(data[:4096]) or _by_fields(data)
 
 
 def describe(kind: str) -> str:
-    """The word for a kind in a sentence: 'a solver state'."""
+    """Return the words for a kind, to be used in a sentence: 'a solver state'."""
     return KINDS.get(kind, kind)
 
 

@@ -50,7 +50,7 @@ def in_a_row(blobs: Mapping[int, np.ndarray]) -> list[np.ndarray]:
 
 
 def is_stored(blob: np.ndarray) -> bool:
-    """Whether a file stores this array. It does not where its size is 0, because another layer owns the blob."""
+    """Return whether a file stores this array. It does not where its size is 0, because another layer owns the blob."""
     return blob.size > 0
 
 

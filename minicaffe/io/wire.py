@@ -23,7 +23,7 @@ Field = tuple[int, int, int, int]  # number, wire type, value of a varint or sta
 
 
 class DamagedError(ValueError):
-    """Bytes that are no message; the text of the error says what is wrong and at which offset."""
+    """The bytes are no message. The text of the error says what is wrong, and at which offset."""
 
 
 def varint(buffer: Any, at: int, end: int) -> tuple[int, int]:

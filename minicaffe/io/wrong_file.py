@@ -12,7 +12,7 @@ from minicaffe.errors import MinicaffeError, ProtoError
 from minicaffe.io.files import PathLike, is_hdf5_name, without_hdf5_suffix
 from minicaffe.io.sniff import describe, sniff
 
-SUFFIXES = {  # kind wanted -> how files of it are called
+SUFFIXES = {  # kind wanted -> the suffixes of its files
     "caffemodel": (".caffemodel", ".caffemodel.h5", ".npz", ".safetensors"),
     "solverstate": (".solverstate", ".solverstate.h5"),
     "blob": (".binaryproto",),

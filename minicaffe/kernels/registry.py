@@ -75,7 +75,7 @@ class Kernel(Generic[P, R]):
         return f"<kernel {self.name}{inspect.signature(self.definition)}>"
 
     def _first_call(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Choose an engine for the process, since nobody has done so yet, and then run on it."""
+        """Choose an engine for the process, because none has been chosen yet, and then run on it."""
         engine()
         return self.active(*args, **kwargs)
 
@@ -170,7 +170,7 @@ def kernel(definition: Callable[P, R]) -> Kernel[P, R]:
     if definition.__name__ in _kernels:
         raise EngineError(f"the kernel {definition.__name__!r} is defined twice")
     made = _kernels[definition.__name__] = Kernel(definition)
-    if _engine:  # the engine was chosen before this kernel existed, so nobody else will set `active`
+    if _engine:  # the engine was chosen before this kernel existed, so no other code will set `active`
         made.active = made.implementations["plain"]
     return made
 
@@ -193,7 +193,7 @@ def available_engines() -> list[str]:
 
 
 def lack(name: str) -> str:
-    """What an engine lacks: its library, with the command that installs it, or its folder. '' if it lacks nothing."""
+    """Return what an engine lacks: its library, with the command to install it, or its folder; '' for nothing."""
     package, library, extra = ENGINES[name]
     if not importlib.util.find_spec(library):
         return f"not installed: pip install 'minicaffe[{extra}]'"

@@ -1,4 +1,4 @@
-"""What is checked of a layer: its fields, its fillers, the number of its blobs; and errors that name it."""
+"""Check the fields, the fillers and the number of blobs of a layer, with errors that name the layer."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
 
     LayerError with near names when there is none, or where the code of that package must not run.
     """
-    # First what is registered, then our own types, which this imports, and only then code of other packages.
+    # First the registered types, then our own, which this imports, and only then code of other packages.
     if type_name not in _types and type_name not in registered_types():
         plugins.load_installed()
     if type_name not in _types:
@@ -73,7 +73,7 @@ def unknown_type_hint(type_name: str) -> str:
 
 
 def type_hint(type_name: str) -> str:
-    """What to write instead of an unknown layer type, as a hint; '' where nothing is similar."""
+    """Return a hint that names the type that was meant instead of an unknown one; '' where none is similar."""
     return fork_type_hint(type_name) or near_names(type_name, registered_types())
 
 

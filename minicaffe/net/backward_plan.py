@@ -13,7 +13,7 @@ from minicaffe.passes.insert_splits import of_layer
 
 @dataclass
 class BackwardPlan:
-    """What a backward pass computes.
+    """The layers that run in a backward pass, and the diffs that they compute.
 
     layers     whether each layer runs backward
     bottoms    for each layer its propagate_down flags, one for each bottom

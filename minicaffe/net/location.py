@@ -74,7 +74,7 @@ class Location:
         """The lines of all layers of this name that are in the net, in order; if none is, of the first left out."""
         if self._source is None:
             return []
-        if name == "input" and self._definition.input:  # the Input layer that stands for the old fields
+        if name == "input" and self._definition.input:  # the Input layer that replaces the old fields
             return [self._source.where("input")]
         try:
             with silent():
@@ -102,7 +102,7 @@ def read(definition: PathLike | Any) -> tuple[Any, Location]:
 
 
 def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
-    """Where the rules leave out the layer that makes a missing blob, say so in a hint, with flags that include it."""
+    """If the rules leave out the layer that makes a missing blob, say so in a hint, with flags that include it."""
     state = filtered.state
     if any(error.missing in layer.top for layer in filtered.layer):
         return

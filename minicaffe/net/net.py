@@ -272,7 +272,7 @@ class Net:
                           strict: bool = False) -> weight_files.Report:
         """Copy learned blobs from weight files ("a", "a,b" or a list) or a NetParameter, by layer name.
 
-        The Report says for each layer what became of it. DataError where a shape differs, and with `strict` where a
+        The Report says for each layer whether it was copied. DataError where a shape differs, and with `strict` where a
         layer is missing on either side; then nothing is copied.
         """
         return weight_files.copy_trained_from(self, source, strict=strict)

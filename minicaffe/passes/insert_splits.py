@@ -58,7 +58,7 @@ def find_sources(net: Any) -> list[list[Top]]:
 
 
 def is_split(layer: Any) -> bool:
-    """Whether a layer is a Split. The net's author seldom wrote it, and so does not know its name."""
+    """Return whether a layer is a Split. The net's author seldom wrote it, and so does not know its name."""
     return bool(layer.type == "Split")
 
 
@@ -80,13 +80,13 @@ def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: lis
 
 
 def of_layer(layers: Sequence[Any], index: int, error: Located) -> Located:
-    """The same error, which now tells which layer it is about where several have the same name."""
+    """Return the error after noting which layer it is about, since several may have the same name."""
     error.rank = rank(layers, index)
     return error
 
 
 def rank(layers: Sequence[Any], index: int) -> int:
-    """How many layers before this one have its name."""
+    """Return how many layers before this one have its name."""
     return sum(layer.name == layers[index].name for layer in layers[:index])
 
 

@@ -37,7 +37,7 @@ def message_class(name: str) -> Any:
 
 
 def is_repeated(field: Any) -> bool:
-    """Whether a field descriptor is of a repeated field. Old and new versions of protobuf name this differently."""
+    """Return whether a field is repeated. Old and new versions of protobuf have different names for this."""
     known = getattr(field, "is_repeated", None)
     return field.label == field.LABEL_REPEATED if known is None else bool(known)
 

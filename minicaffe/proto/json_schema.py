@@ -36,7 +36,7 @@ def schema(message: str, title: str, words: Words) -> dict[str, Any]:
 def _message(descriptor: Any, words: Words) -> dict[str, Any]:
     fields = {field.name: _field(descriptor.name, field, words) for field in descriptor.fields}
     required = proto.message_class(descriptor.name)().FindInitializationErrors()
-    # nothing at all, `relu_param:`, stands for a message without fields
+    # nothing at all, `relu_param:`, is a message without fields
     return {"type": ["object", "null"], "properties": fields, "additionalProperties": False,
             **({"required": required} if required else {})}
 

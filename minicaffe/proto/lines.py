@@ -1,4 +1,4 @@
-"""What both forms of a definition, prototxt and YAML, say about the lines of their text."""
+"""Line numbers of a definition, for both of its forms, prototxt and YAML."""
 
 from __future__ import annotations
 

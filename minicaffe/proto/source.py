@@ -16,7 +16,7 @@ TOKEN = re.compile(
 
 
 def is_yaml(filename: str) -> bool:
-    """Whether a file of this name holds YAML."""
+    """Return whether a file of this name holds YAML."""
     return filename.lower().endswith((".yaml", ".yml"))
 
 

@@ -24,7 +24,7 @@ def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
 
 
 def _about_names(error: str, root: Any) -> tuple[str, str] | None:
-    """What the schema says against a name: it has no such field, or only one of it, or no such enum value."""
+    """Explain an error about a name: an unknown field, a field set twice, or an unknown enum value."""
     if found := re.match(r'Message type "caffe\.(\w+)" has no field named "(.*)"', error, re.DOTALL):
         return unknown_field(proto.message_class(found[1]).DESCRIPTOR, found[2], root)
     if found := re.match(r'Message type "caffe\.(\w+)" should not have multiple "(\w+)" fields', error):
@@ -139,7 +139,7 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
 
 
 def _near_field(name: str, known: list[str]) -> str:
-    """As `near_names`, but names that end in _param are compared without it: else each would resemble all others."""
+    """Do the same as `near_names`, but compare names without _param: with it, all such names would be similar."""
     if not name.endswith("_param"):
         return near_names(name, known)
     stems = [field.removesuffix("_param") for field in known if field.endswith("_param")]

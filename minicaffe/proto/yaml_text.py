@@ -80,10 +80,10 @@ def _compose(text: str) -> Any:
     """The root node. An error where the text has too many nodes, or is nested too deeply.
 
     Both are counted before the nodes are made. libyaml overflows the C stack when it makes deeply nested nodes, and a
-    few lines of aliases of aliases stand for billions of nodes.
+    few lines of aliases of aliases become billions of nodes.
     """
     sizes, names = [0], [""]  # for each collection that is open: its nodes so far, those of aliases too, and its anchor
-    anchors: dict[str, int] = {}  # the nodes of what an alias stands for
+    anchors: dict[str, int] = {}  # the number of nodes that an alias is replaced by
     for event in yaml.parse(text, Loader=_Loader):
         mark: Any = event.start_mark
         if isinstance(event, yaml.CollectionStartEvent):
@@ -145,7 +145,7 @@ class _Reader:
             raise ProtoError("too many mappings take in one another with <<", where=self.filename) from None
 
     def message(self, node: Any, message: Any, root: Any = None) -> None:
-        """Fill one message from a mapping. A null, or nothing at all, stands for a message without fields."""
+        """Fill one message from a mapping. A null, or nothing at all, is a message without fields."""
         if _is_null(node):
             return
         descriptor = message.DESCRIPTOR

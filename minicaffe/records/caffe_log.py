@@ -7,7 +7,7 @@
     around these            the names and times that docker, kubectl and journald put before each line, their JSON,
                             colours, the line ends of all systems, UTF-16 of PowerShell
 
-What stands before Caffe's own words in a line is skipped. So are the lines of other programs.
+Anything in a line before Caffe's own text is skipped. So are the lines of other programs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Event = dict[str, Any]
 
 LONGEST = 2000  # so many characters of a line are read: real lines are shorter, and a hostile one costs little time
 
-_END = re.compile(rb"\x00?[\r\n][\x00\r\n]*|\x00{3,}")  # a loss of power may leave a stretch of zero bytes
+_END = re.compile(rb"\x00?[\r\n][\x00\r\n]*|\x00{3,}")  # a loss of power may leave a run of zero bytes
 _COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 _NUMBER = r"([-+]?(?:\d|\.\d|nan|NaN|NAN|inf|Inf|INF)[^\s,;)]*)"
 _HEAD = re.compile(r"\b([IWEF])\d{4}(?:\d{4})? (?:\d\d:\d\d:\d\d\S* +\d+ +)?\S+:\d+ ?\]")
@@ -83,7 +83,7 @@ def events(text: Iterator[str]) -> Iterator[Event]:
 
 
 class _Log:
-    """What has been read of a log so far, as far as it matters to the lines that follow."""
+    """The facts from the lines read so far that are needed to understand the lines after them."""
 
     def __init__(self) -> None:
         self.iteration = -1

@@ -83,7 +83,10 @@ def _repeated(run: Run) -> str:
 
 
 def _repeats(total: Curve, curve: Curve) -> bool:
-    """Whether the total is the same curve. It may have one more point: at the very end Caffe displays no outputs."""
+    """Return whether the total is the same curve.
+
+        It may have one point more, because Caffe displays no outputs at the very end.
+        """
     known = dict(total)
     return len(total) - 1 <= len(curve) > 0 and all(
         # y != y: both are NaN. 1e-4: a log has six digits
@@ -155,7 +158,7 @@ def _height(value: float) -> float:
 
 
 def _goes_on(heights: Sequence[float], i: int) -> bool:
-    """Whether point i and the next one are joined by a line."""
+    """Return whether point i and the next one are joined by a line."""
     return 0 <= i < len(heights) - 1 and math.isfinite(heights[i]) and math.isfinite(heights[i + 1])
 
 

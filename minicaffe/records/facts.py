@@ -86,7 +86,7 @@ def imports() -> list[dict[str, Any]]:
 
 
 def sources(net: Net) -> list[dict[str, Any]]:
-    """What each data layer of a net reads: the path, how much it holds, and a checksum of the content."""
+    """Return the source of each data layer of a net: its path, its size, and a checksum of its content."""
     phase = "TEST" if net.phase else "TRAIN"
     return [{"layer": source.name, "type": source.type, "phase": phase, "source": path, **fingerprint(source)}
             for source in filter(None, map(source_of, net.layers)) if (path := _path(source))]
@@ -110,7 +110,7 @@ def fingerprint(source: DataSource) -> dict[str, Any]:
 
 
 def _of_records(source: DataSource) -> dict[str, Any]:
-    """The fingerprint of a database: of some records at each end, since reading all of it would take long."""
+    """Return the fingerprint of a database, computed from its first and last records, since reading all is slow."""
     database, digest = source.source_records, hashlib.sha256()
     for start in (0, max(0, len(database) - SOME)):
         for key, value in islice(database.records(start), SOME):

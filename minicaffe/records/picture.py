@@ -36,7 +36,7 @@ class Classified:
 
 
 def available() -> bool:
-    """Whether matplotlib is installed."""
+    """Return whether matplotlib is installed."""
     return Figure is not None
 
 

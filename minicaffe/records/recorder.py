@@ -75,7 +75,7 @@ class _Events:
             sink(event)
 
     def is_displayed(self, iteration: int) -> bool:
-        """Whether the solver displays the loss of this iteration."""
+        """Return whether the solver displays the loss of this iteration."""
         return bool(self.solver.param.display) and iteration % self.solver.param.display == 0
 
     def displayed(self) -> None:

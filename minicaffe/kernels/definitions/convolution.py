@@ -66,7 +66,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
     n_and_o = (0, *range(2, x.ndim))
     for i, o, q in window_pixels(out.shape[2:], stride, pad, dilation, dy.shape[2:], x.shape[2:]):
         for k, c in groups(group, dy, x):
-            # "nk...,nc...->kc", which einsum refuses: it cannot sum over the axes that ... stands for
+            # "nk...,nc...->kc", which einsum refuses: it cannot sum over the axes of ...
             dw_at[i][k] += np.tensordot(dy[:, k][o], x[:, c][q], (n_and_o, n_and_o))
 
 

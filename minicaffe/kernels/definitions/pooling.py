@@ -95,7 +95,7 @@ def expected_pool(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> N
 def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair, dx: np.ndarray) -> None:
     """dx[q] = Σ dy[o] · (2 · x[q] − y[o]) / S[o] over the windows with q in them whose S[o] = Σ x[q] is positive."""
     total, squares = sums(x, kernel, stride, dy), sums(x * x, kernel, stride, dy)
-    S = np.where(total > 0, total, np.inf)  # what is divided by ∞ is 0: such a window has no gradient
+    S = np.where(total > 0, total, np.inf)  # dividing by ∞ gives 0: such a window has no gradient
     share, y = dy / S, squares / S
     dx.fill(0)
     for o, q in pixels(x, kernel, stride, (0, 0), dy):
@@ -105,7 +105,7 @@ def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair
 def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> list[tuple[Index, Index]]:
     """A pair (o, q) for each place in the window, row by row, as `window_pixels` has them.
 
-    o stands for all windows in which this place lies on a pixel, and q for these pixels: one of each window.
+    o selects all windows in which this place is on a pixel, and q selects these pixels, one of each window.
     """
     return [(o, q) for _, o, q in window_pixels(kernel, stride, pad, (1, 1), y.shape[2:], x.shape[2:])]
 

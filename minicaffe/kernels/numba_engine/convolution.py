@@ -83,7 +83,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
 
 
 def _fits(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether tiles can compute this: two spatial axes, masked vectors, and something to compute."""
+    """Return whether tiles can compute this: two spatial axes, masked vectors, and something to compute."""
     return x.ndim == 4 and x.size > 0 and y.size > 0 and MASKS
 
 

@@ -33,7 +33,7 @@ def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarra
 
 @definitions.add_all.implementation("numba", recordable=True)
 def add_all(x: Sequence[np.ndarray], out: np.ndarray) -> None:
-    """In stretches that stay in the first cache, so that each sum is written to main memory once."""
+    """Add chunks that stay in the first cache, so that each sum is written to main memory once."""
     count = pieces(len(x) * out.size)
     _add_all(count, out, out.size, count, len(x), *x)
 

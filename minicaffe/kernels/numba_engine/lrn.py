@@ -1,7 +1,7 @@
 """Local response normalization, and its parts, for some pixels of all channels at a time.
 
-So many pixels are taken that all their channels stay in a core's cache, while each is read once for every channel that
-lies within its window. beta = 0.75, which most nets have, takes two square roots instead of a power.
+The channels of these pixels fit into a core's cache, because each number is read once for every window that holds it.
+beta = 0.75, which most nets have, takes two square roots instead of a power.
 """
 
 from __future__ import annotations

@@ -33,13 +33,13 @@ def unless_same(x: np.ndarray, out: np.ndarray) -> np.ndarray | None:
 
 @helper
 def part(count, piece, of):
-    """The first of `count` units that belongs to a piece, and the first that no longer does."""
+    """Return the first of `count` units that the piece computes, and the first after them."""
     return piece * count // of, (piece + 1) * count // of
 
 
 @helper
 def part_in_steps(count, step, piece, of):
-    """The same where a piece may begin only at a multiple of `step`."""
+    """Do the same as `part` where a piece may begin only at a multiple of `step`."""
     first, end = part((count + step - 1) // step, piece, of)
     return first * step, min(count, end * step)
 

@@ -1,7 +1,7 @@
 """Vector registers of this processor, and the LLVM instructions that load, mask, combine and store them.
 
 LLVM's vectorizer keeps sums in memory, and uses no vectors for short rows. So the code that must be quick is written in
-LLVM's own language: whole loops in tiles.py, single steps in vectors.py. Both are made of what is here.
+LLVM's own language: whole loops in tiles.py, single steps in vectors.py. Both are built from the functions here.
 
 These functions run when numba compiles. `builder` writes the instructions; a value is the result of one of them.
 """

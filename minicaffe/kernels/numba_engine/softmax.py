@@ -54,7 +54,7 @@ def _softmax_rows(block, piece):
 
 @task
 def _softmax_columns(block, piece):
-    """The same of (outer, C, inner) along C: WIDTH columns at a time."""
+    """Compute the softmax of x (outer, C, inner) along C, WIDTH columns at a time."""
     x, y, buffer, outer, C, inner, count = values(block, 7)
     chunks = (inner + WIDTH - 1) // WIDTH
     first, end = part(outer * chunks, piece, count)

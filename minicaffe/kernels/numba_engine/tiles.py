@@ -69,7 +69,7 @@ def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
     out, pitch             the address of the result, and the distance of its rows
     ends                   the address of a float32 for each row, which is added to all numbers of the row
 
-    With `scatter` the tile is added to what is in `out`. Then `ends` is the address of an int64 for each row, which
+    With `scatter` the tile is added to the numbers in `out`. Then `ends` is the address of an int64 for each row, which
     says where in `out` the row begins, and `pitch` is not used.
     """
 

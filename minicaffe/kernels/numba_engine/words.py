@@ -1,8 +1,8 @@
 """Memory by address: how compiled code reaches its arguments, other threads, and other compiled code.
 
 Numba's own functions take arrays, whose description costs microseconds to hand over from Python. A compiled task gets
-plain 64-bit words instead. What is here turns such words into arrays and numbers, reads and writes them atomically,
-and calls a function whose address one of them holds.
+plain 64-bit words instead. The functions here turn such words into arrays and numbers, read and write them
+atomically, and call a function by its address.
 """
 
 from __future__ import annotations

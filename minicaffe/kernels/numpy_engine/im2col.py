@@ -14,7 +14,7 @@ from minicaffe.kernels.workspace import borrow
 
 @definitions.im2col.implementation("numpy")
 def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.ndarray) -> None:
-    """Copy a view of the images in which a pixel appears once for each window that it lies in.
+    """Copy a view of the images in which a pixel appears once for each window that covers it.
 
     This is one long operation, where the definition has a short one for each place in the window. Between two
     operations a thread must wait for its turn at the interpreter's lock.

@@ -149,7 +149,7 @@ def _for_pieces(piece, N: int, C: int, T: int) -> None:  # type: ignore[no-untyp
 
 
 def _tiles(y: np.ndarray) -> Sizes:
-    """How many tiles cover the outputs of an image, along each side."""
+    """Return how many tiles cover the outputs of an image, along each side."""
     return tuple(-(-o // TILE) for o in y.shape[2:])
 
 

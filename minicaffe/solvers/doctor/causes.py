@@ -122,7 +122,7 @@ def _own_formula(net: Net, place: Place) -> str:
 
 
 def _initial_weights(net: Net, place: Place) -> str:
-    """Whether activations grow from layer to layer. Only layers that have already run in this pass count."""
+    """Return whether activations grow from layer to layer. Only layers that have already run in this pass count."""
     last = place.layer_index if place.kind == "top" else len(net.layers)
     sizes = [(layer.name, float(np.abs(tops[0].data).mean(dtype=np.float64)))
              for layer, tops, bottoms in zip(net.layers[:last], net.tops, net.bottoms, strict=False)

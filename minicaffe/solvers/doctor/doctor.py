@@ -101,7 +101,7 @@ class Doctor:
             warn(At.DOCTOR, *lines(self._grown(self._growth)))
 
     def _rests(self) -> bool:
-        """Whether this is a brief doctor that has given its one warning."""
+        """Return whether this is a brief doctor that has given its one warning."""
         return self.brief and bool(self._known)
 
     def _grown(self, growth: Growth) -> str:
@@ -144,7 +144,7 @@ class Doctor:
         warn(At.DOCTOR, *lines(f"{self._report(place)}\n  {end}"))
 
     def _before_statistics(self, place: Place) -> bool:
-        """Whether a layer of a test net has no statistics yet; if so, warn of that once.
+        """Return whether a layer of a test net has no statistics yet; if so, warn of that once.
 
         In the test before the first update a BatchNorm has none. It then divides by √ε, so that the values of a deep
         net may grow to Inf. This is no failure, because it ends with the first updates.

@@ -126,7 +126,7 @@ class Watch:
 
 
 def finite(values: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite."""
+    """Return whether no value is NaN or infinite."""
     flat = values.reshape(-1)
     with np.errstate(all="ignore"):
         if np.isfinite(np.dot(flat, flat)):  # with a NaN or an infinity among them, a sum of squares is not finite

@@ -52,7 +52,7 @@ def path_beside(state: PathLike) -> str:
 
 
 def capture(solver: Solver) -> dict[str, Any]:
-    """Where a solver stands between two updates: all that a resume needs besides weights, history and iteration."""
+    """Return the state of a solver between two updates, without the weights, the history and the iteration."""
     return {"random": _random_state(solver), "nets": [_net_state(net) for net in _nets(solver)],
             "types": [_net_types(net) for net in _nets(solver)],
             "smoothed": solver.smoothing.state(), "tested": solver.tested,
@@ -232,7 +232,7 @@ def _restore_random(state: dict[str, Any]) -> None:
 
 
 def _runs_users_code(solver: Solver) -> bool:
-    """Whether a layer is users' code, which may draw from numpy's and Python's own generators."""
+    """Return whether a layer is users' code, which may draw from numpy's and Python's own generators."""
     return any(layer.users_code for net in _nets(solver) for layer in net.layers)
 
 

@@ -139,7 +139,7 @@ def _try(path: str) -> tuple[int, bool]:
 
 
 def _open(path: str) -> int:
-    # in a folder that every user may write to, somebody could put a link there that leads to any file of ours
+    # in a folder that every user may write to, another user could put a link there that leads to any file of ours
     no_link = getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | no_link, 0o666)

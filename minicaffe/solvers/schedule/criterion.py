@@ -36,7 +36,7 @@ class Criterion:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the patience has run out: so many values in a row were no better."""
+        """True if the patience has run out: so many values in a row were no better."""
         return 0 < self.patience <= self.stale
 
     def take(self, value: float, iteration: int) -> bool:

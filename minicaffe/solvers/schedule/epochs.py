@@ -38,7 +38,7 @@ def updates(net: Net, epochs: int, iter_size: int, where: str) -> int:
 def whole_test(net: Net, number: int, where: str) -> int:
     """The number of batches in which test net #number sees each of its samples.
 
-    The last batch holds what is left, where the net can run on a smaller batch. Where it cannot, the batch is filled
+    The last batch holds the remaining samples, if the net can run on a smaller batch. If not, the batch is filled
     up with the first samples. Raise SolverError where no data layer of the net knows the size of its source.
     """
     reader = _first(net, "test_iter_auto", "test_iter", where)
@@ -72,7 +72,7 @@ def _first(net: Net, field: str, instead: str, where: str) -> Reader:
 
 
 def _takes(net: Net, reader: Reader, rows: int) -> bool:
-    """Whether the net can run on a batch of fewer rows, with outputs of the same shapes as before.
+    """Return whether the net can run on a batch of fewer rows, with outputs of the same shapes as before.
 
     It is tried out: the tops of its data layer get that size, and all other layers are asked for their shapes.
     """
