@@ -12,8 +12,8 @@ class MinicaffeError(Exception):
 
     The message is one sentence that names what was wrong, where, what was seen and what was expected.
     `where` is a place in a file ("lenet.prototxt:12:5"), `hint` the cure where it is known. `str(error)` contains both,
-    and is what the command line shows. Where the message begins with a layer's name and the net has several layers of
-    this name, `rank` says which of them is meant, counted from 0 along the net.
+    and is what the command line shows. If the message begins with a layer's name, several layers of the net may have
+    that name. `rank` then says which of them is meant, counted from 0 along the net.
     """
 
     rank = 0

@@ -1,7 +1,7 @@
-"""What one pass does in each layer: its floating-point operations, and the fewest bytes that it must move.
+"""Count the work of one pass in each layer: floating-point operations, and the fewest bytes that it must move.
 
-Operations. Each multiply-add of `cost.py` is two. A backward pass has as many as the forward pass for the gradient of
-the weights, and as many again for the gradient of the bottoms, each only where the plan wants that gradient.
+Operations. Each multiply-add of `cost.py` is two. A backward pass needs as many as the forward pass for
+the gradient of the weights, and as many again for that of the bottoms. A gradient that the plan leaves out needs none.
 
 Bytes. Each blob that a layer reads or writes counts once. A forward pass moves bottoms, parameters and tops. A backward
 pass moves the tops' gradients and the data that the layer's `backward_reads` names. Where a bottom wants its gradient,

@@ -37,10 +37,10 @@ def worthwhile(x: np.ndarray, w: np.ndarray, stride: tuple[int, ...], pad: tuple
 
 @functools.lru_cache(maxsize=1)
 def line_matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A (4, 6), B (6, 6) and G (6, 3) for a line of pixels.
+    """Return A (4, 6), B (6, 6) and G (6, 3) for a line of pixels.
 
-    G takes the values of the filter's polynomial, divided by N_p = Π (p − q) over the other points q; B's row for p
-    holds the coefficients of Π (t − q); A evaluates again. The point at infinity reads the leading coefficient.
+    G takes the values of the filter's polynomial, divided by N_p = Π (p − q) over the other points q. B's row for p
+    holds the coefficients of Π (t − q). A evaluates again. The point at infinity reads the leading coefficient.
     """
     points = np.array(POINTS)
     others = [np.delete(points, i) for i in range(len(points))]

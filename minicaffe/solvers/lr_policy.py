@@ -122,7 +122,7 @@ def learning_rate(p: Any, t: int, current_step: int) -> tuple[float, int]:
 
 
 def check(p: Any, where: str = "") -> None:
-    """Raise SolverError where the policy is unknown, or a field that it reads has a value that makes no sense."""
+    """Raise SolverError where the policy is unknown, or one of its fields has a value that makes no sense."""
     if p.lr_policy not in POLICIES:
         known = ", ".join(POLICIES)
         raise SolverError(f"lr_policy is {p.lr_policy!r}; known are {known}" if p.lr_policy else

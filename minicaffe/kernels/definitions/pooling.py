@@ -1,8 +1,8 @@
 """Pooling over windows of images, and its gradients.
 
 x and dx are (N, C, H, W), y, dy and index (N, C, oh, ow); kernel, stride and pad are (height, width).
-A window may reach over any edge; only the pixels inside count, but for the divisor of the average.
-index holds which pixel of its image plane, h·W + w, a window chose; −1 for none.
+A window may reach over any edge. Only the pixels inside count, but for the divisor of the average.
+index holds the pixel of its image plane that a window chose, as h·W + w, or −1 for none.
 Derived in docs/maths/vision.md#pooling
 """
 
@@ -56,8 +56,8 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
     """dx[q] = Σ dy[o] / a[o] over the windows with q in them."""
     share = dy / window_sizes(dx, kernel, stride, pad, dy)
     dx.fill(0)
-    # Caffe: a pixel adds up its windows row by row. In the first of these windows it stands at the last place, in the
-    # last window at the first place: so the places are taken from the last to the first
+    # Caffe: a pixel adds up its windows row by row. It is the last place of the first of these
+    # windows, and the first place of the last window. So the places are taken from the last to the first
     for o, q in reversed(pixels(dx, kernel, stride, pad, dy)):
         dx[q] += share[o]
 

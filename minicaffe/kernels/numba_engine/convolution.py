@@ -1,8 +1,8 @@
 """Correlations without column matrices: the choice between the three ways to compute one.
 
-Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images where
-they lie: over blocks of interleaved images (interleaved.py) as far as there are enough images, and over padded planes
-(planes.py) for the rest. Other numbers of axes, and processors without masked vectors, are left to the numpy engine.
+Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images.
+Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes (planes.py).
+Other numbers of axes, and processors without masked vectors, are left to the numpy engine.
 """
 
 from __future__ import annotations

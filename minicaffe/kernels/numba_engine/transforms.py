@@ -29,8 +29,8 @@ from minicaffe.kernels.numba_engine.words import intrinsic
 def map_tile(matrix: Any, *, biased: bool = False) -> Any:
     """The intrinsic that computes M x Mᵀ, for a constant matrix M and a square x whose elements are vectors.
 
-    Its arguments are addresses and distances: the address of x, the distances between its rows and between its columns;
-    the same of the result; and, with `biased`, the address of a vector that is added to each element.
+    Its arguments are the address of x and the distances between its rows and between its columns, and the same of the
+    result. With `biased` the address of a vector follows, which is added to each element.
     """
     M = [[float(value) for value in row] for row in matrix]
 

@@ -63,8 +63,8 @@ class Doctor:
     def attach(self, solver: Solver) -> None:
         """Watch from now on; `solver` is the one that this doctor was made for."""
         self.solver, self.attached, solver.doctor = solver, True, self
-        # with hooks every layer of a net runs, also of a test net whose passes would be played from a recording, which
-        # is faster; so a brief doctor watches no test net
+        # With hooks, every layer of a net runs, and no pass is replayed from a recording, which is faster. So a brief
+        # doctor watches no test net.
         nets = [solver.net] if self.brief else [solver.net, *solver.test_nets]
         self._watches = [Watch(net, self._found) for net in nets]
         self._batches = [] if self.brief else [failure.Batch(net) for net in nets]

@@ -37,12 +37,12 @@ class Found(NamedTuple):
 
 
 class Batch:
-    """Remembers, while a net runs, what a forward pass depends on besides the weights.
+    """Stores, while a net runs, all that a forward pass depends on besides the weights.
 
     The tops of the data layers stay in their blobs until the next pass. Only those that a layer in place overwrites
-    are copied. The state of the random generator is noted before each layer that follows a data layer, because a data
-    layer may draw numbers, while the Input layer that takes its place does not. The state of a layer, such as a hidden
-    state, is noted before the layer runs.
+    are copied. The state of the random generator is stored before each layer that follows a data layer. A data layer
+    may draw numbers, but the Input layer that replaces it does not. The state of a layer, such as a hidden state, is stored
+    before the layer runs.
     """
 
     def __init__(self, net: Net) -> None:

@@ -51,11 +51,11 @@ class Place(NamedTuple):
 
 
 class Watch:
-    """Looks at what each layer of a net writes, and calls `found` with the Place of a value that is not finite.
+    """Looks at the blobs that each layer writes, and calls `found` with the Place of a value that is not finite.
 
-    Between `attach` and `detach` it looks at each layer in the order of the computation: at the tops in the forward
-    pass, then, from the last layer to the first, at the gradients of the bottoms. Parameters and their gradients are
-    looked at when `weights` and `gradients` are called.
+    Between `attach` and `detach` it looks at each layer in the order of the computation. In the forward pass it looks
+    at the tops. In the backward pass, from the last layer to the first, it looks at the gradients of the bottoms. It
+    looks at parameters and their gradients when `weights` and `gradients` are called.
     """
 
     def __init__(self, net: Net, found: Callable[[Place], None]) -> None:

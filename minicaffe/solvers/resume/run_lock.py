@@ -26,7 +26,7 @@ from minicaffe.errors import SolverError, out_of_memory
 from minicaffe.log import At, log, warn
 
 LOOK_AGAIN = 0.2  # seconds between two attempts to take a lock that another process holds
-# With these errors no snapshot can be written either, so that the snapshot, where one is wanted, raises its own error.
+# With these errors no snapshot can be written either. If one is wanted, writing it raises an error of its own.
 NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 
 _held: dict[tuple[int, int], _Lock] = {}  # the locks that this process holds, by the device and the number of the file
