@@ -39,7 +39,7 @@ _HOMES = {"Blob": "blob", "DataSource": "layer", "Layer": "layer", "register": "
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first asked for: `minicaffe --help` needs no numpy."""
+    """Return a public name, imported when it is first asked for: `minicaffe --help` needs no numpy."""
     if name == "layers":
         return import_module("minicaffe.layers")
     if name not in __all__:

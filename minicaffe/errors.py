@@ -66,7 +66,7 @@ class EngineError(MinicaffeError):
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MinicaffeError:
-    """The error for an optional package that is not installed, with the extra that brings it."""
+    """Return the error for an optional package that is not installed, with the extra that brings it."""
     return EngineError(f"{purpose} needs the package {package!r}, which is not installed",
                        hint=f"pip install 'minicaffe[{extra}]'")
 

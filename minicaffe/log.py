@@ -180,7 +180,7 @@ def one_line(name: object) -> str:
 
 
 def escape(letter: str) -> str:
-    """The escape for a character, as prototxts and Python's strings write it."""
+    """Return the escape for a character, as prototxts and Python's strings write it."""
     if letter < "\x80":
         return repr(letter)[1:-1] if letter < " " or letter == "\x7f" else letter
     return f"\\u{ord(letter):04x}" if letter < "\U00010000" else f"\\U{ord(letter):08x}"
@@ -223,5 +223,5 @@ def _report(level: int, at: str, message: str | Callable[[], str], more: Callabl
 
 
 def number(value: float) -> str:
-    """A float as C++ streams print it, with six significant digits: 0.01, 1e-05, 2.3026."""
+    """Return a float as C++ streams print it, with six significant digits: 0.01, 1e-05, 2.3026."""
     return f"{float(value):.6g}"

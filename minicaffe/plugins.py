@@ -81,7 +81,7 @@ def origin_of(kind: str, name: str) -> Origin | None:
 
 
 def brought() -> dict[Origin, list[tuple[str, str]]]:
-    """Each module from outside that may be used, with the layer types and fillers that it has registered."""
+    """Return each module from outside that may be used, with the layer types and fillers that it has registered."""
     found: dict[Origin, list[tuple[str, str]]] = {origin: [] for origin in _modules}
     for registered, origin in _origins.items():
         if not _forbidden(origin):
@@ -206,7 +206,7 @@ def note_module(module: str) -> bool:
 # --- errors in code that is not ours ------------------------------------------------------------------------------
 
 def frames_of(error: BaseException) -> list[traceback.FrameSummary]:
-    """The frames of an error that lie in the user's code, the innermost one last."""
+    """Return the frames of an error that lie in the user's code, the innermost one last."""
     return [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(NOT_THEIRS)]
 
 
@@ -218,7 +218,7 @@ def cause_of(error: BaseException) -> str:
 
 
 def _last_line(error: BaseException) -> str:
-    """The last line of an error's traceback: 'ValueError: no such name'."""
+    """Return the last line of an error's traceback: 'ValueError: no such name'."""
     try:
         words = str(error)
     except Exception:  # the user's __str__ is as likely to be wrong as the rest

@@ -85,7 +85,7 @@ def try_lock(descriptor: int) -> bool:
     """Take the lock of an open file. Return False where another process has it.
 
     The lock lasts until the file is closed. The system closes the files of a dead process, so no lock outlives its
-    process. OSError where the file system has no
+    process. Raise OSError where the file system has no
     locks (NO_LOCKS).
     """
     if fcntl is not None:

@@ -135,7 +135,7 @@ class _Slopes:
     quotient: np.ndarray
 
     def largest_error(self, tolerance: float, zero: bool) -> float:
-        """The largest error, relative to the largest slope. GradientError where it exceeds the tolerance.
+        """Return the largest error, relative to the largest slope. Raise GradientError where it exceeds the tolerance.
 
         `zero` says that all slopes must be 0. Otherwise it is an error too that all are 0: nothing was checked.
         """
@@ -170,7 +170,7 @@ class _Slopes:
 
 def _slopes(blob: Blob, analytic: np.ndarray, objective: Callable[[], float], draw: np.random.Generator, step: float,
             kinks: Sequence[float], kink_range: float) -> _Slopes:
-    """The slopes of a blob from both sides; `analytic` is its gradient from backward."""
+    """Return the slopes of a blob from both sides; `analytic` is its gradient from backward."""
     start, places, directions, quotient = blob.data.copy(), [], [], []
     for place, direction in _directions(start, draw, kinks, kink_range):
         blob.data[...] = start + step * direction
@@ -341,7 +341,7 @@ def _check_diffs(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], aske
 
 def _not_overwritten(i: int, first: np.ndarray, second: np.ndarray, layer: Layer, bottom: Sequence[Blob],
                      top: Sequence[Blob], asked: Sequence[bool]) -> AssertionError:
-    """The error for a bottom whose diff is `first` when it began at 0, and `second` when it began at FILL."""
+    """Return the error for a bottom whose diff is `first` when it began at 0, and `second` when it began at FILL."""
     # A third pass, which begins as the second did, tells chance from a diff that depends on what it held before.
     if not np.array_equal(second, _diffs_after(layer, bottom, top, asked, fill=FILL)[0][i], equal_nan=True):
         return AssertionError(f"{layer!r}: two passes with the same seed give bottom[{i}] different gradients; "
@@ -386,7 +386,7 @@ def _check_kept(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> No
 
 
 def arrays_in(value: object) -> Iterator[np.ndarray]:
-    """The arrays in a value, in lists, tuples and dictionaries, and in the fields of a dataclass."""
+    """Yield the arrays in a value, in lists, tuples and dictionaries, and in the fields of a dataclass."""
     if isinstance(value, np.ndarray):
         yield value
     elif is_dataclass(value):
@@ -400,7 +400,7 @@ def arrays_in(value: object) -> Iterator[np.ndarray]:
 
 def _diffs_after(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], asked: Sequence[bool],
                  fill: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The diffs of the bottoms and of the blobs after one backward pass.
+    """Return the diffs of the bottoms and of the blobs after one backward pass.
 
     Before it, the tops' diffs are 1 and all others are `fill`.
     """

@@ -98,7 +98,7 @@ def cost(net: Net) -> NetCost:
 
 
 def _gradients(net: Net) -> int:
-    """The bytes of the diffs that a backward pass writes or reads."""
+    """Return the bytes of the diffs that a backward pass writes or reads."""
     diffs = _Memory(np.dtype(net.dtype).itemsize)
     for i, runs in enumerate(net.plan.layers):
         # A forward pass writes its weight into a loss's diff, also where nothing runs backward.

@@ -35,14 +35,14 @@ class Work:
 
 
 def forward(net: Net) -> list[Work]:
-    """The work of each layer's forward pass."""
+    """Return the work of each layer's forward pass."""
     item = np.dtype(net.dtype).itemsize
     return [Work(2 * row.multiply_adds, item * (_moved(net, i, DATA, net.bottoms[i]) + _count(net.layers[i].blobs)))
             for i, row in enumerate(cost(net).layers)]
 
 
 def backward(net: Net) -> list[Work | None]:
-    """The work of each layer's backward pass; None for a layer that does not run backward."""
+    """Return the work of each layer's backward pass; None for a layer that does not run backward."""
     rows = cost(net).layers
     return [_backward(net, i, rows[i].multiply_adds) if runs else None for i, runs in enumerate(net.plan.layers)]
 

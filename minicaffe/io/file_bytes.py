@@ -50,7 +50,7 @@ class FileBytes:
         return block[at]
 
     def block(self, place: int) -> tuple[bytes, int]:
-        """The block that holds the byte at `place`, and the index of this byte in the block."""
+        """Return the block that holds the byte at `place`, and the index of this byte in the block."""
         number, at = divmod(place, self._block_size)
         block = self._blocks.get(number)
         if block is None:
@@ -62,7 +62,7 @@ class FileBytes:
         return block, at
 
     def read(self, place: int, size: int) -> bytes:
-        """The `size` bytes from `place` on. IndexError where the file does not have them all."""
+        """Return the `size` bytes from `place` on. Raise IndexError where the file does not have them all."""
         if size > 0 and not 0 <= place <= self._size - size:
             raise IndexError(f"the bytes {place} to {place + size} of {self._size}")
         parts = []

@@ -23,9 +23,9 @@ MOST_NAMES = 1000  # of a folder that are compared with one that is missing
 
 
 def read_bytes(path: PathLike, at_most: int = -1) -> bytes:
-    """The content of a file, or its first `at_most` bytes.
+    """Return the content of a file, or its first `at_most` bytes.
 
-    ProtoError when it is missing, a folder, may not be read, or is a pipe or device that gives too much.
+    Raise ProtoError when it is missing, a folder, may not be read, or is a pipe or device that gives too much.
     """
     try:
         with open(path, "rb") as file:
@@ -48,7 +48,7 @@ def is_hdf5_name(path: PathLike) -> bool:
 
 
 def without_hdf5_suffix(name: str) -> str:
-    """A file's name without the .h5 or .hdf5 at its end: 'a.solverstate' of 'a.solverstate.h5'."""
+    """Return a file's name without the .h5 or .hdf5 at its end: 'a.solverstate' of 'a.solverstate.h5'."""
     return name.rpartition(".")[0] if is_hdf5_name(name) else name
 
 
@@ -69,7 +69,7 @@ def _first(file: Any, at_most: int) -> bytes:
 
 
 def unreadable(path: PathLike, error: Exception) -> ProtoError:
-    """The error for a path that the system did not open. The hint gives similar names in the same folder."""
+    """Return the error for a path that the system did not open. The hint gives similar names in the same folder."""
     from minicaffe.proto.wording import path_hint
 
     shown = one_line(path)
@@ -91,12 +91,12 @@ def missing_hint(path: Path) -> str:
 
 
 def looked_in(path: str) -> str:
-    """The hint for a path that is not there: the folder in which it was looked for. '' for an absolute path."""
+    """Return the hint for a path that is not there: the folder in which it was looked for. '' for an absolute path."""
     return "" if Path(path).is_absolute() else f"looked for in {Path.cwd()}"
 
 
 def temporary(path: Path) -> Path:
-    """A new name in the folder of `path`, for the file that will replace it, while that is being written."""
+    """Return a new name in the folder of `path`, for the file that will replace it, while that is being written."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 

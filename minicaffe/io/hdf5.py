@@ -27,7 +27,7 @@ _BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError)
 
 
 def read_file(path: PathLike, read: Callable[[Any], T]) -> T:
-    """Return what `read` makes of the open file. DataError where it is no HDF5 file or lacks what `read` asks for.
+    """Return what `read` makes of the open file. Raise DataError where it is no HDF5 file or lacks a part that is read.
 
     `read` gets h5py's file, and reads it with the functions of this module alone.
     """
@@ -75,7 +75,7 @@ def _cannot_read(path: PathLike, error: Exception) -> DataError:
 def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
     """Let `write` fill a new file. At every moment `path` is the old file or the whole new one.
 
-    The file is made in memory and then written to the disk as a whole. DataError when the system refuses.
+    The file is made in memory and then written to the disk as a whole. Raise DataError when the system refuses.
     """
     require()
     with h5py.File(os.fspath(path), "w", driver="core", backing_store=False) as file:
@@ -97,7 +97,7 @@ class _Stored(NamedTuple):
 
 
 def array(item: Any) -> np.ndarray:
-    """The numbers of a dataset in this machine's byte order. DataError where the file does not hold them.
+    """Return the numbers of a dataset in this machine's byte order. Raise DataError where the file does not hold them.
 
     A damaged file can claim any size. So no memory is taken before the stored bytes are known to fill the shape.
     """
@@ -116,7 +116,7 @@ def array(item: Any) -> np.ndarray:
 
 
 def integer(item: Any) -> int:
-    """The one whole number of a dataset."""
+    """Return the one whole number of a dataset."""
     values = array(item)
     if values.size != 1 or values.dtype.kind == "f":
         raise _damaged(item, f"is no whole number: its shape is {values.shape} of {values.dtype}")
@@ -137,7 +137,7 @@ def string(item: Any) -> str:
 
 
 def rows(item: Any) -> int:
-    """The size of a dataset's first axis. DataError where it has none."""
+    """Return the size of a dataset's first axis. Raise DataError where it has none."""
     found = _stored(item)
     if not found or not found.shape:
         raise _damaged(item, "has no rows")
@@ -145,7 +145,7 @@ def rows(item: Any) -> int:
 
 
 def names(group: Any) -> list[str | bytes]:
-    """The names of the datasets and groups in a group, in order; bytes where a name is no UTF-8."""
+    """Return the names of the datasets and groups in a group, in order; bytes where a name is no UTF-8."""
     _need_group(group)
     with _library_errors(group.file.filename):
         return list(group)
@@ -188,7 +188,7 @@ def _member(group: Any, name: str | bytes) -> Any:
 
 
 def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each group inside `top`, by its path, with its datasets by name; depth first, in the order of the names.
+    """Yield each group inside `top`, by its path, with its datasets by name; depth first, in the order of the names.
 
     Bytes of a name that are not UTF-8 are replaced, as in a caffemodel.
     Raise DataError for a group that can be reached twice, and for anything that is stored in another file.

@@ -30,7 +30,7 @@ _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struc
 
 
 def read(path: PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a file by name, in its order. DataError where it is damaged or holds Python objects."""
+    """Return the arrays of a file by name, in its order. Raise DataError if it is damaged or holds Python objects."""
     with unchanged(path), _ask(path, zipfile.ZipFile, path) as archive:
         left = os.path.getsize(path)
         arrays: dict[str, np.ndarray] = {}
@@ -48,7 +48,7 @@ def read(path: PathLike) -> dict[str, np.ndarray]:
 
 
 def _ask(path: PathLike, call: Callable[..., T], *args: Any, **options: Any) -> T:
-    """Return what a call into zipfile or numpy returns. DataError where it finds the file damaged."""
+    """Return what a call into zipfile or numpy returns. Raise DataError where it finds the file damaged."""
     try:
         return call(*args, **options)
     except _BROKEN as error:

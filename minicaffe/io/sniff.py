@@ -53,7 +53,7 @@ _MAGIC = (
 
 
 def sniff(path: PathLike) -> str:
-    """A short word for what a file or folder holds: a key of KINDS. ProtoError when it cannot be read."""
+    """Return a short word for what a file or folder holds: a key of KINDS. Raise ProtoError when it cannot be read."""
     place = Path(path)
     if place.is_dir():
         if (place / "data.mdb").exists():
@@ -97,7 +97,7 @@ def _by_head(head: bytes) -> str:
 
 
 def _first_member(head: bytes) -> bytes:
-    """The name of a zip archive's first file."""
+    """Return the name of a zip archive's first file."""
     return head[30 : 30 + int.from_bytes(head[26:28], "little")]
 
 
@@ -119,7 +119,7 @@ def _by_fields(buffer: Any) -> str:
 
 
 def _outermost_fields(buffer: Any) -> tuple[set[tuple[int, int]], bool]:
-    """The (number, wire type) of each field of a message, up to the first damage; and whether there is none."""
+    """Return the (number, wire type) of each field of a message, up to the first damage; and whether there is none."""
     seen: set[tuple[int, int]] = set()
     at, end = 0, len(buffer)
     try:

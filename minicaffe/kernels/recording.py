@@ -80,7 +80,7 @@ def recording(dry_run: bool = False) -> Iterator[Recording]:
 
 
 def current() -> Recording | None:
-    """The recording that this thread is making, or None."""
+    """Return the recording that this thread is making, or None."""
     return getattr(_here, "recording", None)
 
 

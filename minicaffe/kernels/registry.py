@@ -80,7 +80,7 @@ class Kernel(Generic[P, R]):
         return self.active(*args, **kwargs)
 
     def on(self, engine_name: str) -> Callable[P, R]:
-        """The function that runs on an engine: its own, else that of the next slower engine that has one."""
+        """Return the function that runs on an engine: its own, else that of the next slower engine that has one."""
         names = (engine_name, *_slower(engine_name))
         return next(self.implementations[name] for name in names if name in self.implementations)
 
@@ -106,7 +106,7 @@ class Kernel(Generic[P, R]):
         return keep
 
     def _for_float32(self, function: Callable[P, R], engine_name: str) -> Callable[P, R]:
-        """The function, for calls in which the first array is float32 and no array is float64.
+        """Return the function, for calls in which the first array is float32 and no array is float64.
 
         Other calls run what a slower engine runs. Arrays of indices and of bool may be among the arguments.
         """
@@ -122,7 +122,7 @@ class Kernel(Generic[P, R]):
 
 
 def _slower(engine_name: str) -> list[str]:
-    """The engines that are slower than this one, beginning with the fastest of them."""
+    """Return the engines that are slower than this one, beginning with the fastest of them."""
     names = list(ENGINES)
     return names[:names.index(engine_name)][::-1]
 
@@ -132,7 +132,7 @@ MOST_PIECES = 4   # numpy's short operations wait for their turn at the interpre
 
 
 def shared_out(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, run by several threads where arrays are large, each time on a slice of the images."""
+    """Return the function, run by several threads where arrays are large, each time on a slice of the images."""
 
     @functools.wraps(function)
     def shared(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -188,7 +188,7 @@ def import_all(package: str) -> None:
 
 
 def available_engines() -> list[str]:
-    """The engines whose folder exists and whose library is installed, from the slowest to the fastest."""
+    """Return the engines whose folder exists and whose library is installed, from the slowest to the fastest."""
     return [name for name in ENGINES if not lack(name)]
 
 
@@ -246,7 +246,7 @@ def use_engine(name: str) -> str:
 
 
 def _fastest() -> str:
-    """The fastest engine that works, after a warning of each faster one that is installed and does not."""
+    """Return the fastest engine that works, after a warning of each faster one that is installed and does not."""
     for name in reversed(available_engines()):
         if not fault(name):
             return name

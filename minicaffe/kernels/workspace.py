@@ -41,7 +41,7 @@ def borrow(slot: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
 
 
 def held() -> int:
-    """The number of bytes that this thread keeps for its kernels."""
+    """Return the number of bytes that this thread keeps for its kernels."""
     return sum(buffer.nbytes for buffer in _here.__dict__.values())
 
 

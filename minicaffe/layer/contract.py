@@ -131,7 +131,7 @@ class Layer(Learned, Scratch, OldNames, Traits):
         return {}
 
     def resume_from(self, state: dict[str, Any]) -> None:
-        """Continue from the `resume_state` of another run. LayerError where that cannot be; then nothing is changed."""
+        """Continue from the `resume_state` of another run. Raise LayerError, and change nothing, if it does not fit."""
 
     # --- what a layer uses, besides `check`, `fail`, `add_blob` and `scratch` --------------------------
 

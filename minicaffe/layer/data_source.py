@@ -74,7 +74,7 @@ class DataSource(Layer):
     source_records: Any = None  # typed Any, because this package may not import data
 
     def resume_state(self) -> dict[str, Any]:
-        """The cursor, where there is one. A layer whose next batch depends on more adds that."""
+        """Return the cursor, where there is one. A layer whose next batch depends on more adds that."""
         return {} if self.cursor is None else {"cursor": self.cursor}
 
     def resume_from(self, state: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ OLD = ("keys", "epoch_size", "cursor", "whole_epochs")  # a layer with one of th
 
 
 def source_of(layer: Layer) -> DataSource | None:
-    """The layer as a DataSource; None for a layer that reads no data.
+    """Return the layer as a DataSource; None for a layer that reads no data.
 
     A user's layer that is no DataSource, but has some of the attributes, is taken for one.
     """

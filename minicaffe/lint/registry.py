@@ -54,7 +54,7 @@ class Subject:
     alone: bool = False
 
     def found(self, severity: str, layer: int | None, message: str, cure: str) -> Finding:
-        """A Finding about the layer of this index, or about the whole net."""
+        """Return a Finding about the layer of this index, or about the whole net."""
         name = "" if layer is None else self.net.layers[layer].name
         return Finding(severity, name, self.net.where(layer), message, cure)
 
@@ -93,7 +93,7 @@ def rules() -> dict[str, Rule]:
 
 
 def silenced(names: Iterable[str]) -> frozenset[str]:
-    """The names as a set; MinicaffeError with near names for one that no rule has.
+    """Return the names as a set; MinicaffeError with near names for one that no rule has.
 
     The names of the doctor's hints, which are given during a training, are accepted too.
     """

@@ -108,7 +108,7 @@ def _twice(subject: Subject, activation: str) -> Iterator[Finding]:
 
 
 def _used(net: Net) -> set[int]:
-    """The blobs that a loss depends on; in a test net, those that any output depends on."""
+    """Return the blobs that a loss depends on; in a test net, those that any output depends on."""
     used = set(net.wiring.outputs) if net.phase == TEST else set()
     for i in reversed(range(len(net.layers))):
         if any(net.layers[i].loss_weights) or used & set(net.wiring.tops[i]):

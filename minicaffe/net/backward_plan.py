@@ -25,7 +25,7 @@ class BackwardPlan:
     params: list[list[bool]]
 
     def nothing(self) -> BackwardPlan:
-        """The plan of the same net in which no layer runs backward."""
+        """Return the plan of the same net in which no layer runs backward."""
         return BackwardPlan([False] * len(self.layers), *([[False] * len(flags) for flags in lists]
                                                           for lists in (self.bottoms, self.params)))
 

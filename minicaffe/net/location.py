@@ -88,7 +88,7 @@ class Location:
 
 
 def read(definition: PathLike | Any) -> tuple[Any, Location]:
-    """A copy of the definition, which may be changed, and the Location of its layers."""
+    """Return a copy of the definition, which may be changed, and the Location of its layers."""
     net = NetParameter()
     if isinstance(definition, (str, os.PathLike)):
         source = prototxt.read_source(definition)
@@ -116,7 +116,7 @@ def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
 
 
 def _what_includes(layer: Any, state: Any) -> str:
-    """The command line flags that make one of the layer's include rules hold; '' where none do."""
+    """Return the command line flags that make one of the layer's include rules hold; '' where none do."""
     for rule in layer.include:
         if set(rule.not_stage) & {*state.stage, *rule.stage}:  # no flag takes a stage away
             continue

@@ -134,7 +134,7 @@ def share_storages(buffers: Sequence[Sequence[Interval]]) -> None:
 
 
 def most_in_use(found: Sequence[Interval]) -> int:
-    """The most elements in use at one layer, without those that are kept. No plan can do with fewer."""
+    """Return the most elements in use at one layer, without those that are kept. No plan can do with fewer."""
     moving = [one for one in found if not one.kept]
     return max((sum(one.count for one in moving if one.first <= i <= one.last)
                 for i in {one.first for one in moving}), default=0)

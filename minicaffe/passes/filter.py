@@ -10,10 +10,10 @@ from minicaffe.proto import NetParameter
 
 
 def filter_layers(net: Any) -> Any:
-    """The net with only the layers that its `state` includes.
+    """Return the net with only the layers that its `state` includes.
 
     A layer with include rules stays where one of them is met. A layer with exclude rules stays where none of them is
-    met. A layer with no rules stays. NetError for a layer that has rules of both kinds.
+    met. A layer with no rules stays. Raise NetError for a layer that has rules of both kinds.
     """
     kept = NetParameter()
     kept.CopyFrom(net)

@@ -15,7 +15,7 @@ Top = tuple[int, int]  # (layer index, top index): in-place layers make several 
 
 
 def insert_splits(net: Any) -> Any:
-    """The net with Split layers, named as Caffe names them: `ip2_ip2_0_split` with tops `ip2_ip2_0_split_0`, ...
+    """Return the net with Split layers, named as Caffe names them: `ip2_ip2_0_split` with tops `ip2_ip2_0_split_0`, ...
 
     A top with a loss_weight counts as read by its own loss, and gets a Split where a layer reads it too. NetError for
     a bottom that no earlier layer makes.
@@ -63,7 +63,7 @@ def is_split(layer: Any) -> bool:
 
 
 def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: list[str]) -> NetError:
-    """The error for a bottom that no layer before this one makes."""
+    """Return the error for a bottom that no layer before this one makes."""
     layer = net.layer[layer_index]
     name = layer.bottom[bottom_index]
     later = [other.name for other in net.layer[layer_index:] if name in other.top and other is not layer]

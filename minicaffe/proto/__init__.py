@@ -28,7 +28,7 @@ TEST: int = Phase.Value("TEST")
 
 
 def message_class(name: str) -> Any:
-    """The class of the message `name` ("LayerParameter"); KeyError when Caffe has none of that name."""
+    """Return the class of the message `name` ("LayerParameter"); KeyError when Caffe has none of that name."""
     descriptor = _file.message_types_by_name[name]
     factory: Any = message_factory
     if hasattr(factory, "GetMessageClass"):

@@ -20,7 +20,7 @@ Words = Mapping[str, Sequence[str]]  # 'LayerParameter.type' -> the strings that
 
 
 def schema(message: str, title: str, words: Words) -> dict[str, Any]:
-    """The schema of a message. An editor offers `words` for their fields; any other string is accepted too."""
+    """Return the schema of a message. An editor offers `words` for their fields; any other string is accepted too."""
     definitions: dict[str, Any] = {}
     waiting = [message]
     while waiting:

@@ -7,7 +7,7 @@ DEEPEST = 50  # messages within messages that are read; Caffe's own have seven
 
 
 def excerpt(text: str, line: int, column: int) -> str:
-    """The line (counted from 1) with a caret under the column (from 1), cut to the part that matters."""
+    """Return the line (counted from 1) with a caret under the column (from 1), cut to the part that matters."""
     lines = text.split("\n")
     if not 1 <= line <= len(lines):
         return ""

@@ -17,7 +17,7 @@ _ESCAPE = re.compile(r"""\\(?:[abfnrtv?'"\\]|[0-3]?[0-7]{1,2}(?![0-7])|x[0-9a-fA
 
 
 def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
-    """A sentence and a hint for a text parser's error in a line; `root` describes the outermost message."""
+    """Return a sentence and a hint for a text parser's error in a line; `root` describes the outermost message."""
     if re.search(r"\bcodec can't |\bescape\b", error):
         return bad_escape(line)
     return _about_names(error, root) or _about_value(error) or _about_marks(error) or (error, "")
@@ -67,7 +67,7 @@ def _about_marks(error: str) -> tuple[str, str] | None:
 
 
 def bad_escape(line: str) -> tuple[str, str]:
-    """The sentence and the hint for a string in which a backslash begins an escape that does not exist."""
+    """Return the sentence and the hint for a string in which a backslash begins an escape that does not exist."""
     for string in _STRING.findall(line):
         if string.endswith('\\"'):
             return "a backslash makes the quote behind it a letter of the string, which then has no end", \
@@ -82,7 +82,7 @@ def bad_escape(line: str) -> tuple[str, str]:
 
 
 def windows_path(path: str) -> str:
-    """A Windows path written with slashes, which every system takes and which begin no escapes.
+    """Return a Windows path written with slashes, which every system takes and which begin no escapes.
 
     Escapes that were read by mistake are undone: a tab in a path was \\t.
     """
@@ -91,7 +91,7 @@ def windows_path(path: str) -> str:
 
 
 def path_hint(path: str) -> str:
-    """The cure for a path with a line break or the like in it, which is a mistake; '' for other paths."""
+    """Return the cure for a path with a line break or the like in it, which is a mistake; '' for other paths."""
     if not any(letter in _ESCAPED for letter in path):
         return ""
     return f"a backslash begins an escape in a string, so this path holds {_listed(path)}; a path takes slashes: " \
@@ -117,7 +117,7 @@ def strings(message: Any) -> Iterator[str]:
 
 
 def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
-    """The sentence and the hint for a field that `message` (a descriptor) does not have."""
+    """Return the sentence and the hint for a field that `message` (a descriptor) does not have."""
     sentence = f"{message.name} has no field {name!r}"
     if hint := fork_hint(name):  # before near names: a fork's field may resemble one of Caffe's
         return sentence, hint
@@ -147,7 +147,7 @@ def _near_field(name: str, known: list[str]) -> str:
 
 
 def unknown_enum_value(enum: Any, name: str) -> tuple[str, str]:
-    """The sentence and the hint for a name or number that an enum (a descriptor) does not have."""
+    """Return the sentence and the hint for a name or number that an enum (a descriptor) does not have."""
     known = [value.name for value in enum.values]
     bare = name.strip("\"'")
     sentence = f"{enum.name} has no value {bare if name.isdigit() else repr(bare)}"

@@ -41,7 +41,7 @@ def available() -> bool:
 
 
 def figure(size: tuple[float, float]) -> Any:
-    """An empty figure; `size` is in inches. Raise EngineError without matplotlib."""
+    """Return an empty figure; `size` is in inches. Raise EngineError without matplotlib."""
     if Figure is None:
         raise missing_extra("matplotlib", "plot", "drawing a picture")
     made = Figure(figsize=size, layout="constrained")

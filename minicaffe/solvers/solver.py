@@ -140,7 +140,7 @@ class Solver:
     # --- what a solver type writes ----------------------------------------------------------------------
 
     def rule(self, rate: float) -> Rule:
-        """The update that turns a gradient into the step to take, and the numbers that it reads."""
+        """Return the update that turns a gradient into the step to take, and the numbers that it reads."""
         raise NotImplementedError(f"{type(self).__name__}.rule")
 
     # --- what a user calls ------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class Solver:
         return snapshot.restore_newest(self)
 
     def criteria(self) -> dict[str, criterion.Criterion]:
-        """The criteria whose best values this solver remembers, by what they are for."""
+        """Return the criteria whose best values this solver remembers, by what they are for."""
         found = {"lr_policy plateau": self._plateau, "early stop": self.early_stop,
                  "the best snapshot": self.keep.best if self.keep else None}
         return {name: one for name, one in found.items() if one is not None}

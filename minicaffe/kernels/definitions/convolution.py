@@ -77,7 +77,7 @@ def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
 
 
 def by_place(w: np.ndarray) -> np.ndarray:
-    """The filters (K, C / group, *kernel) seen as (*kernel, K, C / group): one matrix for each place i."""
+    """Return the filters (K, C / group, *kernel) seen as (*kernel, K, C / group): one matrix for each place i."""
     return np.moveaxis(w, (0, 1), (-2, -1))
 
 

@@ -103,7 +103,7 @@ def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair
 
 
 def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> list[tuple[Index, Index]]:
-    """A pair (o, q) for each place in the window, row by row, as `window_pixels` has them.
+    """Return a pair (o, q) for each place in the window, row by row, as `window_pixels` has them.
 
     o selects all windows in which this place is on a pixel, and q selects these pixels, one of each window.
     """
@@ -111,7 +111,7 @@ def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) 
 
 
 def pixel_numbers(x: np.ndarray) -> np.ndarray:
-    """The number h·W + w of each pixel of an image plane, (H, W)."""
+    """Return the number h·W + w of each pixel of an image plane, (H, W)."""
     return np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2:])
 
 

@@ -1,7 +1,8 @@
 """Correlations without column matrices: the choice between the three ways to compute one.
 
 Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images.
-Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes (planes.py).
+Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes
+(planes.py).
 Other numbers of axes, and processors without masked vectors, are left to the numpy engine.
 """
 

@@ -110,7 +110,7 @@ def _relu_grad(block, piece):
 
 
 def _of_pairs(formula: Callable[..., Any]) -> Task:
-    """A task that computes formula(u, v, p, q) for the numbers u and v of two arrays."""
+    """Return a task that computes formula(u, v, p, q) for the numbers u and v of two arrays."""
 
     @task
     def apply(block, piece):

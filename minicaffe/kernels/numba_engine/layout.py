@@ -83,7 +83,7 @@ def reach(left, step, size, outputs):
 
 
 def lay_out(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes) -> np.ndarray:
-    """The planes (N, C, …) of images (N, C, H, W), in borrowed memory."""
+    """Return the planes (N, C, …) of images (N, C, H, W), in borrowed memory."""
     N, C, H, W = x.shape
     planes = borrow("planes", (N, C, at.channel), x.dtype)
     count = pieces(planes.size, N * C)

@@ -75,7 +75,7 @@ def _cut(at: Geometry, channels: int, filters: int, D: int, images: int) -> tupl
 
 @functools.lru_cache(maxsize=512)
 def _starts(columns: int, wide: int, parts: int) -> np.ndarray:
-    """The first output of each part; every part is a whole number of tiles wide."""
+    """Return the first output of each part; every part is a whole number of tiles wide."""
     return np.array([p * wide // parts * WIDTH for p in range(parts)] + [columns], np.int64)[:-1]
 
 

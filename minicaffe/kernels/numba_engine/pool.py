@@ -103,7 +103,7 @@ _starting = threading.Lock()
 
 
 def as_function(calls: Sequence[recording.Call]) -> Callable[[], None]:
-    """A function that runs the calls one after the other, each with all its pieces."""
+    """Return a function that runs the calls one after the other, each with all its pieces."""
     table = np.array([(address, words.address_of(block), pieces) for address, block, pieces in calls], np.int64)
     start, count, shared = words.address_of(table), len(calls), any(pieces > 1 for _, _, pieces in calls)
 

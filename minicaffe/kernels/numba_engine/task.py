@@ -86,13 +86,13 @@ def compile_all() -> None:
 
 
 def origins() -> tuple[int, int]:
-    """The numbers of tasks that this process has compiled, and that it has loaded from numba's cache."""
+    """Return the numbers of tasks that this process has compiled, and that it has loaded from numba's cache."""
     hits = [bool(one.compiled.cache_hits) for one in tasks if one.is_compiled]
     return hits.count(False), hits.count(True)
 
 
 def _word(argument: Any) -> int:
-    """An argument as 64 bits: the address of an array, 0 for None, the bits of a float64, or a whole number."""
+    """Return an argument as 64 bits: the address of an array, 0 for None, the bits of a float64, or a whole number."""
     if isinstance(argument, np.ndarray):
         return words.address_of(argument)
     # Not isinstance: np.float64 is a kind of float. But numpy makes such a scalar of an array without axes, and where a

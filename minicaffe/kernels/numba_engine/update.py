@@ -34,7 +34,7 @@ def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: 
 
 @helper
 def _chunk(block, piece):
-    """The piece's part of w, dw and the one or two arrays that the solver remembers."""
+    """Return the piece's part of w, dw and the one or two arrays that the solver remembers."""
     w, dw, first_history, second_history, size, count = values(block, 6)
     first, end = part(size, piece, count)
     return (floats_of(w, first, end), floats_of(dw, first, end), floats_of(first_history, first, end),
@@ -54,7 +54,7 @@ def _rest(block, i):
 
 @helper
 def _decayed(dw, w, decay):
-    """The gradient g = dw + decay · w."""
+    """Return the gradient g = dw + decay · w."""
     return dw + decay * w if decay != 0 else dw  # without decay a weight may be infinite, and 0 · ∞ is not a number
 
 

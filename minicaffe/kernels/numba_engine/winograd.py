@@ -173,7 +173,7 @@ def _channels_first(block, piece):
 
 @helper
 def _tile(images, t, th, tw, height, width, C):
-    """The address of the first pixel of tile t of images (N, height, width, C), each cut into th × tw tiles."""
+    """Return the address of the first pixel of tile t of images (N, height, width, C), each cut into th × tw tiles."""
     n, at = t // (th * tw), t % (th * tw)
     return images + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
 

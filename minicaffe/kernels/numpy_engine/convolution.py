@@ -212,13 +212,13 @@ class _Cut:
         self.pieces = math.ceil(N / self.at_a_time) * self.parts
 
     def piece(self, i: int) -> tuple[slice, slice]:
-        """The images of piece i, and the rows of their positions."""
+        """Return the images of piece i, and the rows of their positions."""
         image, row = i // self.parts * self.at_a_time, i % self.parts * self.rows
         return (slice(image, min(self.count, image + self.at_a_time)),
                 slice(row, min(self.height, row + self.rows)))
 
     def as_image(self, x: np.ndarray) -> np.ndarray:
-        """The images as im2col reads them."""
+        """Return the images as im2col reads them."""
         return interleave(x, "interleaved x") if self.interleaved else x
 
     def borrow_image(self, dx: np.ndarray) -> np.ndarray:
@@ -259,7 +259,7 @@ class _Cut:
         return columns.reshape(self.group, D, G, -1).transpose(2, 0, 1, 3)
 
     def columns(self, x: np.ndarray, rows: slice) -> np.ndarray:
-        """The columns of x, as matrices."""
+        """Return the columns of x, as matrices."""
         if self.in_place:
             return self.matrices(x)
         image = self.as_image(x)

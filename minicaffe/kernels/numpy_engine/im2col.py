@@ -29,7 +29,7 @@ def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.nd
 
 
 def _padded(x: np.ndarray, sizes: Sizes, pad: Sizes) -> np.ndarray:
-    """The images with zeros around them: the part (N, C, *sizes) that begins at −pad."""
+    """Return the images with zeros around them: the part (N, C, *sizes) that begins at −pad."""
     one = (1,) * len(sizes)
     _, inside, pixels = window_pixels(one, one, pad, one, sizes, x.shape[2:])[0]  # a window of one pixel sees them all
     if x[pixels].shape[2:] == sizes:  # windows see no padding, so nothing is copied

@@ -84,7 +84,7 @@ class Doctor:
         del self.solver
 
     def _hooked(self) -> list[Watch | failure.Batch]:
-        """The parts that look at each layer as it runs."""
+        """Return the parts that look at each layer as it runs."""
         return [] if self.brief else [*self._watches, *self._batches]
 
     def _gradients(self) -> None:
@@ -105,7 +105,7 @@ class Doctor:
         return self.brief and bool(self._known)
 
     def _grown(self, growth: Growth) -> str:
-        """The warning about a loss that grows."""
+        """Return the warning about a loss that grows."""
         solver = self.solver
         likely = causes.of_growth(solver.param, solver.net, solver.iter)
         return "\n  ".join([
@@ -158,7 +158,7 @@ class Doctor:
         return layer is not None
 
     def _report(self, place: Place) -> str:
-        """The whole message: place, history, causes, and which files help."""
+        """Return the whole message: place, history, causes, and which files help."""
         index = next(i for i, watch in enumerate(self._watches) if watch.net is place.net)
         net = "" if index == 0 else f" of test net #{index - 1}"
         likely = causes.likely(self.solver.param, place, self.solver.iter, self.history)
@@ -169,7 +169,7 @@ class Doctor:
         return "\n  ".join(line for line in lines if line)
 
     def _history_lines(self) -> list[str]:
-        """The last iterations as a table, also the present one where its gradients have been computed."""
+        """Return the last iterations as a table, also the present one where its gradients have been computed."""
         rows = list(self.history)[-SHOWN:]
         if self._norm is not None:
             rows.append(Moment(self.solver.iter, self.solver.loss, self._norm, self.solver.rate))

@@ -47,7 +47,7 @@ class Plateau:
         return ""
 
     def _known_numbers(self) -> list[tuple[float, str]]:
-        """The numbers that this loss may stay at, each with its meaning and what to look at."""
+        """Return the numbers that this loss may stay at, each with its meaning and what to look at."""
         found = []
         p = self.layer.least_probability
         if p is not None:

@@ -45,7 +45,7 @@ class Place(NamedTuple):
         return f"{np.count_nonzero(bad)} of {self.values.size} values, the first {self.values[at]:g}{where}"
 
     def first(self) -> tuple[int, ...]:
-        """The index of the first value that is not finite."""
+        """Return the index of the first value that is not finite."""
         bad = ~np.isfinite(self.values)
         return tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
 

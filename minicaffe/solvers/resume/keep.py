@@ -45,7 +45,7 @@ class Keep:
 
 
 def parse(text: str, solver: Solver, best: criterion.Criterion | None = None) -> Keep:
-    """The Keep that a text such as 'best,last:3' describes.
+    """Return the Keep that a text such as 'best,last:3' describes.
 
     `best` says which is best; without it, the solver's test nets do. Raise SolverError for any other text.
     """

@@ -70,7 +70,7 @@ def path_of(prefix: str) -> str:
 
 
 def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:
-    """The lock, which this process held already or has taken now; None where nothing can be locked."""
+    """Return the lock, which this process held already or has taken now; None where nothing can be locked."""
     if (lock := _held.get(_number(path))) is not None:
         return lock
     if path in _lockless:
