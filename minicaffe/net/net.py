@@ -272,8 +272,8 @@ class Net:
                           strict: bool = False) -> weight_files.Report:
         """Copy learned blobs from weight files ("a", "a,b" or a list) or a NetParameter, by layer name.
 
-        The Report says for each layer whether it was copied. Raise DataError where a shape differs, with `strict` also where a
-        layer is missing on either side; then nothing is copied.
+        The Report says for each layer whether it was copied. Raise DataError, and copy nothing,
+        where a shape differs, and with `strict` also where a layer is missing on either side.
         """
         return weight_files.copy_trained_from(self, source, strict=strict)
 

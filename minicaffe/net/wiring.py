@@ -34,7 +34,7 @@ class Wiring:
 
 
 def classes_of(net: Any, allow_python: bool) -> list[type[Layer]]:
-    """Return the class of each layer. Raise LayerError for an unknown type, and for users' code if it is not allowed."""
+    """Return each layer's class. Raise LayerError for an unknown type, and for users' code if it is not allowed."""
     return [_class_of(net.layer, i, allow_python) for i in range(len(net.layer))]
 
 

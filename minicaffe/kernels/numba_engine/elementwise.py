@@ -19,14 +19,14 @@ STRETCH = 1 << 12  # numbers that stay in a core's first cache while others are 
 
 @definitions.relu.implementation("numba", recordable=True)
 def relu(x: np.ndarray, alpha: float, positive: np.ndarray | None, out: np.ndarray) -> None:
-    """In one pass over memory: a piece of the mask is written while the piece of x is in cache."""
+    """Pass over memory once: a piece of the mask is written while the piece of x is in cache."""
     count = pieces(x.size)
     _relu(count, unless_same(x, out), float(alpha), positive, out, x.size, count)
 
 
 @definitions.relu_grad.implementation("numba", recordable=True)
 def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> None:
-    """In one pass over memory."""
+    """Pass over memory once."""
     count = pieces(dy.size)
     _relu_grad(count, unless_same(dy, out), float(alpha), positive, out, dy.size, count)
 
@@ -49,14 +49,14 @@ def weighted_sum(x: Sequence[np.ndarray], c: Sequence[float], out: np.ndarray) -
 
 @definitions.multiply.implementation("numba", recordable=True)
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """In one pass over memory."""
+    """Pass over memory once."""
     count = pieces(a.size)
     _multiply(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
 
 @definitions.maximum.implementation("numba", recordable=True)
 def maximum(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """In one pass over memory."""
+    """Pass over memory once."""
     count = pieces(a.size)
     _maximum(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 

@@ -24,7 +24,7 @@ DECAY, RATE = 6, 7
 @definitions.take_step.implementation("numba", recordable=True)
 def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
-    """By the task of the solver's rule. A rule of a user's own solver has none, and runs as on the numpy engine."""
+    """Run the task of the solver's rule. The rule of a user's own solver has none, and runs on the numpy engine."""
     if update not in STEPS:
         definitions.take_step.on("numpy")(update, numbers, decay, w, dw, *history)
         return
