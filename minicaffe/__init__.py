@@ -39,7 +39,7 @@ _HOMES = {"Blob": "blob", "DataSource": "layer", "Layer": "layer", "register": "
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first asked for: `minicaffe --help` needs no numpy."""
+    """Return a public name, imported when it is first asked for: `minicaffe --help` needs no numpy."""
     if name == "layers":
         return import_module("minicaffe.layers")
     if name not in __all__:
@@ -48,5 +48,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names too that nobody has asked for yet: a prompt completes them."""
+    """Return all public names, also those that have not been imported yet, so that a prompt completes them."""
     return sorted({*globals(), *__all__})

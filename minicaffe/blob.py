@@ -23,7 +23,7 @@ def _changed() -> None:
 class Storage:
     """A flat buffer that blobs may share. It never shrinks; to grow, it is replaced by a larger one.
 
-    The buffer is made, full of zeros, when it is first asked for. So a diff that nobody reads costs nothing.
+    The buffer is made, full of zeros, when it is first asked for. So a diff that is never read costs nothing.
     `cleared` says that the buffer counts as zeros, though they have not been written into it.
     """
 
@@ -35,7 +35,7 @@ class Storage:
         self.cleared = False
 
     def view(self, shape: tuple[int, ...]) -> np.ndarray:
-        """The first `prod(shape)` elements as an array of `shape`."""
+        """Return the first `prod(shape)` elements as an array of `shape`."""
         count = math.prod(shape)
         if self.buffer is None or self.buffer.size < count:
             self.buffer = np.zeros(count, self.dtype)
@@ -43,7 +43,7 @@ class Storage:
         return self.buffer[:count].reshape(shape)
 
     def fill_with_zeros(self) -> None:
-        """Write the zeros that `cleared` stands for.
+        """Write zeros into the buffer, as `cleared` promises.
 
         The whole buffer is filled, not only what one blob sees: another blob that shares it may see more.
         """
@@ -111,24 +111,24 @@ class Blob:
         return len(self.shape)
 
     def count_between(self, start: int, stop: int | None = None) -> int:
-        """The product of the sizes of the axes from `start` up to but not including `stop`."""
+        """Return the product of the sizes of the axes from `start` up to but not including `stop`."""
         return math.prod(self.shape[start:stop])
 
     def canonical_axis(self, axis: int) -> int:
-        """`axis` counted from the front; a negative one counts from the back. LayerError if out of range."""
+        """`axis` counted from the front; a negative one counts from the back. Raise LayerError if out of range."""
         if not -self.num_axes <= axis < self.num_axes:
             raise LayerError(f"axis {axis} is out of range for a blob with {self.num_axes} axes {self.shape}")
         return axis % self.num_axes
 
     def legacy_shape(self, index: int) -> int:
-        """The size of axis `index` (-4 to 3) of the blob seen as Caffe's old 4-D (num, channels, height, width).
+        """Return the size of axis `index` (-4 to 3) of the blob seen as Caffe's old 4-D (num, channels, height, width).
 
-        Missing axes count as 1. LayerError for a blob of more than four axes.
+        Missing axes count as 1. Raise LayerError for a blob of more than four axes.
         """
         if self.num_axes > 4:
             raise LayerError(f"num, channels, height and width need a blob of at most 4 axes, got {self.shape}")
         if not -4 <= index < 4:
-            raise LayerError(f"a legacy axis lies between -4 and 3, got {index}")
+            raise LayerError(f"a legacy axis must be between -4 and 3, got {index}")
         if not -self.num_axes <= index < self.num_axes:
             return 1
         return self.shape[index]
@@ -160,11 +160,11 @@ class Blob:
         return self._diff_view
 
     def clear_diff(self) -> None:
-        """Set the diff to zeros. The memory is only written when somebody asks for it."""
+        """Set the diff to zeros. The memory is written only when it is first read."""
         self._diff.cleared = self._diff.buffer is not None  # a buffer that is not made yet will begin with zeros
 
     def diff_to_add(self) -> tuple[np.ndarray, bool]:
-        """The diff, and whether the caller must add to it. If not, the caller must overwrite all of it.
+        """Return the diff, and whether the caller must add to it. If not, the caller must overwrite all of it.
 
         A diff that counts as zeros then needs no zeros written into it just before something is added to them.
         """
@@ -194,7 +194,7 @@ class Blob:
         return self._data, self._diff
 
     def shares_data_with(self, other: Blob) -> bool:
-        """Whether both blobs use the same storage for their data."""
+        """Return whether both blobs use the same storage for their data."""
         return self._data is other._data
 
     def copy_from(self, other: Blob, *, diff: bool = False, reshape: bool = False) -> None:

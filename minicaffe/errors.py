@@ -12,8 +12,8 @@ class MinicaffeError(Exception):
 
     The message is one sentence that names what was wrong, where, what was seen and what was expected.
     `where` is a place in a file ("lenet.prototxt:12:5"), `hint` the cure where it is known. `str(error)` contains both,
-    and is what the command line shows. Where the message begins with a layer's name and the net has several layers of
-    this name, `rank` says which of them is meant, counted from 0 along the net.
+    and is what the command line shows. If the message begins with a layer's name, several layers of the net may have
+    that name. `rank` then says which of them is meant, counted from 0 along the net.
     """
 
     rank = 0
@@ -66,7 +66,7 @@ class EngineError(MinicaffeError):
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MinicaffeError:
-    """The error for an optional package that is not installed, with the extra that brings it."""
+    """Return the error for an optional package that is not installed, with the extra that brings it."""
     return EngineError(f"{purpose} needs the package {package!r}, which is not installed",
                        hint=f"pip install 'minicaffe[{extra}]'")
 
@@ -98,7 +98,7 @@ def no_memory(error: MemoryError) -> str:
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, says that memory has run out."""
+    """Return whether an error, or one that led to it, says that memory has run out."""
     while error is not None:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM) \
                 or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):  # for its stack

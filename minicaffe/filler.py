@@ -90,7 +90,7 @@ def register_filler(name: str, reads: Sequence[str] = ()) -> Callable[[Filler], 
 
     The function takes an array, which it fills in place, a FillerParameter, and the generator to draw from.
     `reads` names the fields of the FillerParameter that it reads: another one that is set is warned of.
-    LayerError when the name is already taken, or FillerParameter has no such field.
+    Raise LayerError when the name is already taken, or FillerParameter has no such field.
     """
 
     known = list(FillerParameter.DESCRIPTOR.fields_by_name)
@@ -111,13 +111,13 @@ def register_filler(name: str, reads: Sequence[str] = ()) -> Callable[[Filler], 
 
 
 def unread_fields(param: Any) -> list[str]:
-    """The fields of a FillerParameter that are set and that its type does not read."""
+    """Return the fields of a FillerParameter that are set and that its type does not read."""
     known = READS.get(param.type, set()) | {"type"}
     return [field.name for field, _ in param.ListFields() if field.name not in known]
 
 
 class Refusal(NamedTuple):
-    """A field of a FillerParameter with a value that its type cannot use; what is wrong with it; and the cure."""
+    """A field of a FillerParameter with a value that its type cannot use, what is wrong, and the cure."""
 
     field: str
     words: str
@@ -127,7 +127,7 @@ class Refusal(NamedTuple):
 def refusal(param: Any) -> Refusal | None:
     """The first field whose value the filler cannot use; None where it can use all. Caffe aborts for such values.
 
-    LayerError for the filler of an installed package, where the code of such packages must not run.
+    Raise LayerError for the filler of an installed package, where the code of such packages must not run.
     """
     if param.type not in FILLERS:
         plugins.load_installed()
@@ -173,7 +173,7 @@ def _pieces(values: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _divisor(values: np.ndarray, p: Any) -> float:
-    """The number s by which `variance_norm` says to divide."""
+    """Return the number s by which `variance_norm` says to divide."""
     fan_in = values.size / values.shape[0]
     # Caffe: a blob of one axis has fan_out = its whole count
     fan_out = values.size / values.shape[1] if values.ndim > 1 else values.size

@@ -1,4 +1,4 @@
-"""What a run reports. Each line carries the place in Caffe's source that prints it, for log parsers look for those.
+"""Log what a run does. Each line names the place in Caffe's source that prints it, because log parsers look for it.
 
 `log(At.ITERATION, "Iteration 0, loss = 2.3")` goes to the logger "minicaffe", with the place as `at` in its log record.
 The library attaches no handler. So a program that imports it sees warnings alone, while the command line writes
@@ -180,7 +180,7 @@ def one_line(name: object) -> str:
 
 
 def escape(letter: str) -> str:
-    """The escape for a character, as prototxts and Python's strings write it."""
+    """Return the escape for a character, as prototxts and Python's strings write it."""
     if letter < "\x80":
         return repr(letter)[1:-1] if letter < " " or letter == "\x7f" else letter
     return f"\\u{ord(letter):04x}" if letter < "\U00010000" else f"\\U{ord(letter):08x}"
@@ -223,5 +223,5 @@ def _report(level: int, at: str, message: str | Callable[[], str], more: Callabl
 
 
 def number(value: float) -> str:
-    """A float as C++ streams print it, with six significant digits: 0.01, 1e-05, 2.3026."""
+    """Return a float as C++ streams print it, with six significant digits: 0.01, 1e-05, 2.3026."""
     return f"{float(value):.6g}"

@@ -41,7 +41,7 @@ NOT_WRITTEN = "a layer must write reshape and forward, and backward where a grad
 
 
 class Origin(NamedTuple):
-    """Where a layer type or a filler comes from."""
+    """The module and the package that a layer type or a filler comes from."""
 
     module: str
     file: str  # of the module; '' where it has none, as in an interactive session
@@ -53,7 +53,7 @@ class Origin(NamedTuple):
 
 
 def from_here(file: str) -> str:
-    """A path as seen from the current folder, where the file lies within it."""
+    """Return the path relative to the current folder if the file is inside that folder, else the path as it is."""
     return os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
 
 
@@ -71,17 +71,17 @@ def note(kind: str, name: str, module: str) -> None:
 
 
 def count() -> int:
-    """How many layer types and fillers from outside are registered."""
+    """Return how many layer types and fillers from outside are registered."""
     return len(_origins)
 
 
 def origin_of(kind: str, name: str) -> Origin | None:
-    """Where a layer type or a filler comes from; None for one of ours."""
+    """Return the Origin of a layer type or a filler; None for one of ours."""
     return _origins.get((kind, name))
 
 
 def brought() -> dict[Origin, list[tuple[str, str]]]:
-    """Each module from outside that may be used, with the layer types and fillers that it has registered."""
+    """Return each module from outside that may be used, with the layer types and fillers that it has registered."""
     found: dict[Origin, list[tuple[str, str]]] = {origin: [] for origin in _modules}
     for registered, origin in _origins.items():
         if not _forbidden(origin):
@@ -90,7 +90,7 @@ def brought() -> dict[Origin, list[tuple[str, str]]]:
 
 
 def _forbidden(origin: Origin) -> bool:
-    """Whether this comes from an installed package, and nothing from such packages may be used now."""
+    """Return whether this comes from an installed package, and nothing from such packages may be used now."""
     return origin.source not in ("", IMPORTED) and not _permitted.get()
 
 
@@ -162,7 +162,7 @@ def check_permitted(kind: str, name: str, owner: str) -> None:
 
 
 def unknown_hint() -> str:
-    """How an unknown type may become known, as a hint; '' where there is nothing to say."""
+    """Return a hint that says how to make an unknown type known; '' where there is none."""
     if _permitted.get():
         return BY_HAND
     found = left_out()
@@ -206,19 +206,19 @@ def note_module(module: str) -> bool:
 # --- errors in code that is not ours ------------------------------------------------------------------------------
 
 def frames_of(error: BaseException) -> list[traceback.FrameSummary]:
-    """The frames of an error that lie in the user's code, the innermost one last."""
+    """Return the frames of an error that lie in the user's code, the innermost one last."""
     return [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(NOT_THEIRS)]
 
 
 def cause_of(error: BaseException) -> str:
-    """What an error says, in one line, without the place that `place_of` gives."""
+    """Return an error's message in one line, without the place that `place_of` gives."""
     if isinstance(error, MinicaffeError):
         return error.message
     return f"{type(error).__name__}: {error.msg}" if isinstance(error, SyntaxError) else _last_line(error)
 
 
 def _last_line(error: BaseException) -> str:
-    """The last line of an error's traceback: 'ValueError: no such name'."""
+    """Return the last line of an error's traceback: 'ValueError: no such name'."""
     try:
         words = str(error)
     except Exception:  # the user's __str__ is as likely to be wrong as the rest
@@ -240,10 +240,10 @@ def place_of(error: BaseException) -> str:
 
 
 def layer_error(error: Exception, name: str, type_name: str) -> LayerError | None:
-    """The LayerError for an error in code that --import or an installed package has brought.
+    """Return a LayerError for an error in code that --import or an installed package has brought.
 
-    None for an error in minicaffe itself, and for one in code that a program has imported by itself: its author gets
-    Python's own traceback.
+    Return None for an error in minicaffe itself, and for one in code that a program has imported by itself. Python's
+    own traceback then tells the author of the program more.
     """
     origin = _origins.get((LAYER, type_name))
     if not (origin and origin.source) and not _through_theirs(error):
@@ -253,7 +253,10 @@ def layer_error(error: Exception, name: str, type_name: str) -> LayerError | Non
 
 
 def _through_theirs(error: Exception) -> bool:
-    """Whether such code is among the callers of the failed line: one of our layers may have called a user's filler."""
+    """Return whether the failed line was called, perhaps indirectly, by code from --import or an installed package.
+
+    The layer itself may be one of ours that called a user's filler.
+    """
     theirs = {origin.module.split(".")[0] for origin in _origins.values() if origin.source}
     step = error.__traceback__
     while step is not None:
@@ -264,6 +267,6 @@ def _through_theirs(error: Exception) -> bool:
 
 
 def with_traceback(error: BaseException) -> str:
-    """What an error says, and below it the part of its traceback that lies in the user's code."""
+    """Return an error's message, and below it the part of its traceback that is in the user's code."""
     lines = "".join(traceback.format_list(frames_of(error))).rstrip()
     return f"{_last_line(error)}\n{lines}" if lines else _last_line(error)

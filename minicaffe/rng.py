@@ -16,12 +16,12 @@ def seed(value: int | None) -> None:
 
 
 def generator() -> np.random.Generator:
-    """The process's generator. Fetch it for each use: `seed` replaces it."""
+    """Return the process's generator. Fetch it for each use: `seed` replaces it."""
     return _generator
 
 
 def state() -> dict[str, Any]:
-    """The generator's state, as numbers and strings that JSON can hold."""
+    """Return the generator's state, as numbers and strings that JSON can hold."""
     return dict(_generator.bit_generator.state)
 
 

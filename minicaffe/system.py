@@ -1,4 +1,4 @@
-"""What operating systems offer in different ways, or not at all: reads at a place, file locks, folder syncs, forks.
+"""Functions that differ between operating systems: reads at an offset, file locks, folder syncs, forks.
 
 Only this module uses what POSIX systems alone have. For each such call it has another way, for other systems.
 """
@@ -24,7 +24,7 @@ except ImportError:  # all others
     msvcrt = None
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what a file system without locks answers
-LOCKED_BYTE = 1 << 30  # on Windows nobody else can read a locked byte, so it is one far behind the content
+LOCKED_BYTE = 1 << 30  # on Windows no other process can read a locked byte, so it is one far behind the content
 PathLike = str | os.PathLike[str]
 HANGUP = getattr(signal, "SIGHUP", None)  # the signal of a closed terminal; Windows has none
 
@@ -85,7 +85,7 @@ def try_lock(descriptor: int) -> bool:
     """Take the lock of an open file. Return False where another process has it.
 
     The lock lasts until the file is closed. The system closes the files of a dead process, so no lock outlives its
-    process. OSError where the file system has no
+    process. Raise OSError where the file system has no
     locks (NO_LOCKS).
     """
     if fcntl is not None:
@@ -105,7 +105,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def is_file_at(descriptor: int, path: str) -> bool:
-    """Whether an open file still has the name `path`; it may have been removed, and another made since.
+    """Return whether an open file still has the name `path`; it may have been removed, and another made since.
 
     Where there is no flock (Windows) an open file can't be removed, so it is still there.
     """
@@ -138,7 +138,7 @@ def after_fork(function: Callable[[], object]) -> None:
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):  # a process may be held to fewer processors than there are
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

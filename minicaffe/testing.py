@@ -98,7 +98,7 @@ class _Loss:
         return float(sum((r * self.top[i].data).sum() for i, r in self.r.items()))
 
     def gradients(self, checked: Sequence[tuple[str, Blob]], factor: float = 1.0) -> list[np.ndarray]:
-        """What backward computes for each checked blob, where the tops' diffs are `factor` times r."""
+        """Return the gradients of the checked blobs, computed by backward from tops' diffs of `factor` times r."""
         self.value()
         for i, blob in enumerate(self.top):
             blob.diff[...] = factor * self.r[i] if i in self.r else 0.0
@@ -135,7 +135,7 @@ class _Slopes:
     quotient: np.ndarray
 
     def largest_error(self, tolerance: float, zero: bool) -> float:
-        """The largest error, relative to the largest slope. GradientError where it exceeds the tolerance.
+        """Return the largest error, relative to the largest slope. Raise GradientError where it exceeds the tolerance.
 
         `zero` says that all slopes must be 0. Otherwise it is an error too that all are 0: nothing was checked.
         """
@@ -160,17 +160,17 @@ class _Slopes:
         return float(errors[worst])
 
     def explained_by(self, gradient: np.ndarray) -> bool:
-        """Whether this gradient, in the place of backward's, agrees with the difference quotients."""
+        """Return whether this gradient, in the place of backward's, agrees with the difference quotients."""
         return self.same_as([float((gradient * d).sum()) for d in self.directions])
 
     def same_as(self, slopes: Sequence[float] | np.ndarray) -> bool:
-        """Whether these slopes equal the difference quotients, apart from rounding."""
+        """Return whether these slopes equal the difference quotients, apart from rounding."""
         return bool(np.allclose(slopes, self.quotient, rtol=0, atol=ALIKE * np.abs(self.quotient).max()))
 
 
 def _slopes(blob: Blob, analytic: np.ndarray, objective: Callable[[], float], draw: np.random.Generator, step: float,
             kinks: Sequence[float], kink_range: float) -> _Slopes:
-    """The slopes of a blob from both sides; `analytic` is its gradient from backward."""
+    """Return the slopes of a blob from both sides; `analytic` is its gradient from backward."""
     start, places, directions, quotient = blob.data.copy(), [], [], []
     for place, direction in _directions(start, draw, kinks, kink_range):
         blob.data[...] = start + step * direction
@@ -216,7 +216,7 @@ def _kind(slopes: _Slopes, analytic: np.ndarray, scaled: np.ndarray, bottom: Seq
     if not analytic.any():
         return "; backward leaves it 0"
     if np.allclose(scaled, analytic, rtol=ALIKE, atol=0):
-        return "; it does not depend on the top's diff, which must be a factor of it (for a loss: loss_weight)"
+        return "; it is not multiplied by the top's diff, as it must be (for a loss: by loss_weight)"
     if not _alike(scaled, FACTOR * analytic):
         return f"; it {NOT_PROPORTIONAL}"
     factor = float(slopes.backward @ right / (right @ right))
@@ -232,7 +232,7 @@ def _kind(slopes: _Slopes, analytic: np.ndarray, scaled: np.ndarray, bottom: Seq
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two gradients are equal, apart from rounding."""
+    """Return whether two gradients are equal, apart from rounding."""
     return bool(np.allclose(one, other, rtol=0, atol=1e-9 * np.abs(other).max(initial=0), equal_nan=True))
 
 
@@ -341,7 +341,7 @@ def _check_diffs(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], aske
 
 def _not_overwritten(i: int, first: np.ndarray, second: np.ndarray, layer: Layer, bottom: Sequence[Blob],
                      top: Sequence[Blob], asked: Sequence[bool]) -> AssertionError:
-    """The error for a bottom whose diff is `first` when it began at 0, and `second` when it began at FILL."""
+    """Return the error for a bottom whose diff is `first` when it began at 0, and `second` when it began at FILL."""
     # A third pass, which begins as the second did, tells chance from a diff that depends on what it held before.
     if not np.array_equal(second, _diffs_after(layer, bottom, top, asked, fill=FILL)[0][i], equal_nan=True):
         return AssertionError(f"{layer!r}: two passes with the same seed give bottom[{i}] different gradients; "
@@ -386,7 +386,7 @@ def _check_kept(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob]) -> No
 
 
 def arrays_in(value: object) -> Iterator[np.ndarray]:
-    """The arrays in a value, in lists, tuples and dictionaries, and in the fields of a dataclass."""
+    """Yield the arrays in a value, in lists, tuples and dictionaries, and in the fields of a dataclass."""
     if isinstance(value, np.ndarray):
         yield value
     elif is_dataclass(value):
@@ -400,7 +400,7 @@ def arrays_in(value: object) -> Iterator[np.ndarray]:
 
 def _diffs_after(layer: Layer, bottom: Sequence[Blob], top: Sequence[Blob], asked: Sequence[bool],
                  fill: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The diffs of the bottoms and of the blobs after one backward pass.
+    """Return the diffs of the bottoms and of the blobs after one backward pass.
 
     Before it, the tops' diffs are 1 and all others are `fill`.
     """

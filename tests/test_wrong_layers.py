@@ -207,7 +207,7 @@ BATCH = rf"N = {N} is size 0 of bottom\[0\] \({N}, {D}\)"
 SIGN, FACTOR = r"is -1 times the right one: the sign is wrong$", "times the right one: a constant factor$"
 MISSING = rf"is {N} times the right one: a constant factor: is 1/N missing\? {BATCH}"
 TOO_OFTEN = rf"is 0.333333 times the right one: a constant factor: is it divided by N once too often\? {BATCH}"
-UNREAD = "does not depend on the top's diff"
+UNREAD = "is not multiplied by the top's diff"
 WRONG = {
     "dense, dx has the other sign": (wrong(Dense, dx=lambda self, w, dy: -dy @ w), r"bottom\[0\].*" + SIGN),
     "dense, dw has the other sign": (wrong(Dense, dw=lambda self, x, dy: -dy.T @ x), r"blobs\[0\].*" + SIGN),

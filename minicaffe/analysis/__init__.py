@@ -1,1 +1,1 @@
-"""What can be said of a net without running it: its cost, its memory, the bytes that it moves."""
+"""Analyse a net without running it: its cost, its memory, the bytes that it moves."""

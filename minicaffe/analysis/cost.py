@@ -1,4 +1,4 @@
-"""What a net costs, from its shapes alone: parameters, multiply-adds and memory.
+"""Compute the cost of a net from its shapes alone: parameters, multiply-adds and memory.
 
 The multiply-adds are the sum of what each layer's `multiply_adds` says. Only layers that multiply by a matrix of
 weights have any.
@@ -43,9 +43,9 @@ class NetCost:
     activations     the data of all blobs except the learned ones; memory that several share counts once
     gradients       the diffs that backward writes or reads
     parameters      the number of learned and measured values, shared ones once; `parameter_bytes` is their memory
-    own             what layers keep for themselves: masks, normalized values, gates
-    borrowed        what kernels borrow, first for forward passes, then for training; both 0 for a net that was not made
-                    with `shapes_only`
+    own             memory that layers need from forward to backward: masks, normalized values, gates
+    borrowed        memory that kernels use during a call, first for forward passes, then for training; both 0 for a
+                    net that was not made with `shapes_only`
     trains          whether anything runs backward
     """
 
@@ -98,7 +98,7 @@ def cost(net: Net) -> NetCost:
 
 
 def _gradients(net: Net) -> int:
-    """The bytes of the diffs that a backward pass writes or reads."""
+    """Return the bytes of the diffs that a backward pass writes or reads."""
     diffs = _Memory(np.dtype(net.dtype).itemsize)
     for i, runs in enumerate(net.plan.layers):
         # A forward pass writes its weight into a loss's diff, also where nothing runs backward.
@@ -111,9 +111,10 @@ def _gradients(net: Net) -> int:
 
 
 def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:
-    """The time steps and the number of sequences of the first recurrent layer.
+    """Return the time steps and the number of sequences of the first recurrent layer.
 
-    Without such a layer: None, and the batch size of the first top."""
+    Without such a layer, return None and the batch size of the first top.
+    """
     for layer, bottoms in zip(net.layers, net.bottoms, strict=True):
         if layer.recurrent:
             return bottoms[0].shape[0], bottoms[0].shape[1]
@@ -121,7 +122,7 @@ def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:
 
 
 def _own(net: Net) -> int:
-    """The bytes that layers keep for themselves; memory that several use in turn counts once."""
+    """Return the bytes that layers need from forward to backward; memory that several share counts once."""
     return sum({id(array): array.nbytes for layer in net.layers for array in layer.scratch_arrays}.values())
 
 

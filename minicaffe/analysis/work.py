@@ -1,7 +1,7 @@
-"""What one pass does in each layer: its floating-point operations, and the fewest bytes that it must move.
+"""Count the work of one pass in each layer: floating-point operations, and the fewest bytes that it must move.
 
-Operations. Each multiply-add of `cost.py` is two. A backward pass has as many as the forward pass for the gradient of
-the weights, and as many again for the gradient of the bottoms, each only where the plan wants that gradient.
+Operations. Each multiply-add of `cost.py` is two. A backward pass needs as many as the forward pass for
+the gradient of the weights, and as many again for that of the bottoms. A gradient that the plan leaves out needs none.
 
 Bytes. Each blob that a layer reads or writes counts once. A forward pass moves bottoms, parameters and tops. A backward
 pass moves the tops' gradients and the data that the layer's `backward_reads` names. Where a bottom wants its gradient,
@@ -35,14 +35,14 @@ class Work:
 
 
 def forward(net: Net) -> list[Work]:
-    """The work of each layer's forward pass."""
+    """Return the work of each layer's forward pass."""
     item = np.dtype(net.dtype).itemsize
     return [Work(2 * row.multiply_adds, item * (_moved(net, i, DATA, net.bottoms[i]) + _count(net.layers[i].blobs)))
             for i, row in enumerate(cost(net).layers)]
 
 
 def backward(net: Net) -> list[Work | None]:
-    """The work of each layer's backward pass; None for a layer that does not run backward."""
+    """Return the work of each layer's backward pass; None for a layer that does not run backward."""
     rows = cost(net).layers
     return [_backward(net, i, rows[i].multiply_adds) if runs else None for i, runs in enumerate(net.plan.layers)]
 
@@ -59,7 +59,7 @@ def _backward(net: Net, i: int, multiply_adds: int) -> Work:
 
 
 def _moved(net: Net, i: int, which: int, bottoms: Sequence[Blob]) -> int:
-    """How many numbers these bottoms and the layer's tops hold, without tops that use a bottom's memory."""
+    """Return how many numbers these bottoms and the layer's tops hold, without tops that use a bottom's memory."""
     if net.wiring.in_place[i]:
         return _count(bottoms) + _count(net.tops[i])
     ends = [{id(blob.storages[which]) for blob in blobs} for blobs in (bottoms, net.tops[i])]

@@ -202,7 +202,7 @@ def _readable(message: str) -> str:
 
 
 def _drop_output() -> None:
-    """If stdout cannot take what is still in its buffer, throw that away.
+    """Flush stdout, and discard its buffer if that fails.
 
     Otherwise Python would try again at its end, and print a second error.
     """

@@ -100,7 +100,7 @@ _minicaffe() {
 
 
 def bash(commands: Commands) -> Iterator[str]:
-    """The script for bash."""
+    """Yield the lines of the script for bash."""
     yield BASH
     yield f'    if ((COMP_CWORD == 1)); then _minicaffe_words "{" ".join(commands)}"; return; fi'
     yield '    case "${COMP_WORDS[1]} $prev" in'
@@ -130,7 +130,7 @@ def _bash_values(argument: Argument) -> str:
 # --- zsh --------------------------------------------------------------------------------------------------
 
 def zsh(commands: Commands) -> Iterator[str]:
-    """The script for zsh."""
+    """Yield the lines of the script for zsh."""
     yield "#compdef minicaffe"
     yield "# completion of minicaffe for zsh; made by: minicaffe completion zsh"
     yield "_minicaffe() {"
@@ -172,7 +172,7 @@ def _quoted(text: str) -> str:
 # --- fish -------------------------------------------------------------------------------------------------
 
 def fish(commands: Commands) -> Iterator[str]:
-    """The script for fish."""
+    """Yield the lines of the script for fish."""
     yield "# completion of minicaffe for fish; made by: minicaffe completion fish"
     yield "complete -c minicaffe -f"
     for name, (what, given) in commands.items():

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     kind, target = binary.sniff(args.source), args.target.lower()
-    if kind in ("prototxt", "text", "empty"):  # text of no other kind: reading it finds what is wrong in it
+    if kind in ("prototxt", "text", "empty"):  # other text is read as a prototxt, which finds its mistakes
         _check_target(args, DEFINITIONS, "a definition")
         prototxt.write(args.target, read_net_or_solver(args.source))
     elif kind == "solverstate" or target.endswith(STATES):

@@ -37,7 +37,7 @@ class Made(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", metavar="FILE", nargs="+", help="prototxts of nets or solvers; - stands for stdin")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="prototxts of nets or solvers; - means stdin")
     parser.add_argument("--check", action="store_true", help="write no file; exit with status 1 if one would change")
     parser.add_argument("--diff", action="store_true", help="write no file; print the lines that would change")
 

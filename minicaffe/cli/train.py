@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_rules(solver: Solver) -> None:
-    """Check the nets for mistakes: warn of what is likely one, and raise NetError for what can only be one."""
+    """Check the nets for mistakes: warn of likely ones, and raise NetError for certain ones."""
     # By rule and layer, so that a mistake in a layer of both nets is reported once: the train net's, which comes last.
     findings = {(found.rule, found.layer): found for net in [*reversed(solver.test_nets), solver.net]
                 for found in lint.check(net, alone=True, silence=solver.silence)}

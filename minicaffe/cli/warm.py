@@ -63,7 +63,7 @@ def _why_numba_is_not_used() -> str:
     if "numba" in kernels.available_engines():
         reason = registry.fault("numba")
         return reason and f"the engine 'numba', which compiles, cannot be used: {reason}"
-    if importlib.util.find_spec(registry.ENGINES["numba"].package) is None:  # somebody deleted its folder
+    if importlib.util.find_spec(registry.ENGINES["numba"].package) is None:  # a user deleted its folder
         return "the engine 'numba', which compiles, is not part of this installation"
     return str(missing_extra("numba", "fast", "the engine 'numba', which compiles,"))
 
@@ -126,5 +126,5 @@ def _negative_power() -> Calls:
     yield _ones(2, 5), 0.75, _ones(2, 5)
 
 
-CALLS: dict[str, Callable[[], Calls]] = {  # a kernel that is not a compiled task -> calls that compile all of it
+CALLS: dict[str, Callable[[], Calls]] = {  # a kernel that is not a compiled task -> calls that compile all its tasks
     "col2im": _col2im, "im2col": _im2col, "negative_power": _negative_power, "window_sum": _window_sum}

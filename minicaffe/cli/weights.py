@@ -107,7 +107,7 @@ def _by_key(layers: Iterable[LayerWeights]) -> dict[Key, np.ndarray]:
 
 
 def _distance(a: np.ndarray | None, b: np.ndarray | None) -> tuple[str, float]:
-    """Return in words how two blobs compare, and their largest difference; None stands for a blob that is missing.
+    """Return in words how two blobs compare, and their largest difference; None means that a blob is missing.
 
     Shapes that Caffe takes for the same, such as 1 x 1 x 2 x 3 and 2 x 3, are no difference.
     """

@@ -1,4 +1,4 @@
-"""Where the batches of data layers come from.
+"""Read the batches of data layers.
 
 Records are read from a database or a list, decoded, transformed, and prepared by a thread while the net computes:
 

@@ -40,7 +40,7 @@ def read_idx(path: PathLike) -> np.ndarray:
 
 def write_idx_lmdb(images_path: PathLike, labels_path: PathLike,
                    lmdb_path: PathLike) -> int:
-    """Make an LMDB of grey images (N, H, W) and labels (N), in the files' order, replacing what is there.
+    """Make an LMDB of grey images (N, H, W) and labels (N), in the files' order, replacing one that exists.
 
     The keys are numbers of eight digits, as Caffe's own MNIST converter writes them. Return the number of records.
     """

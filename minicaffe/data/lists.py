@@ -10,10 +10,10 @@ from minicaffe.io.files import looked_in, missing_hint, refuse_device
 
 
 def read_list(path: str, what: str) -> list[tuple[int, str]]:
-    """The number and the text of each line of a text file, without blank lines.
+    """Return the number and the text of each line of a text file, without blank lines.
 
     The file may begin with a byte order mark, as Windows' programs write it, and its lines may end as on any system.
-    DataError where it cannot be read; `what` is what the message calls the file.
+    Raise DataError where it cannot be read; `what` is what the message calls the file.
     """
     refuse_device(path)
     try:
@@ -30,7 +30,7 @@ def read_list(path: str, what: str) -> list[tuple[int, str]]:
 
 
 def read_listed(path: str, where: str, root: str = "") -> bytes:
-    """The content of the file root + path. DataError where it cannot be read.
+    """Return the content of the file root + path. Raise DataError where it cannot be read.
 
     `where` (LIST:LINE) is the line of the list that names it.
     """

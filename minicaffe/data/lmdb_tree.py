@@ -29,7 +29,8 @@ from minicaffe.io.file_bytes import FileBytes
 MAGIC, VERSION = 0xBEEFC0DE, 1
 _HEAD = struct.Struct("<QHHHH")  # page number, -, flags, end of the node table, start of the nodes
 _META = struct.Struct("<IIQQ I44x IHH24xQQ QQ")  # see _Meta; 44 and 24 bytes of other counts
-_NODE = struct.Struct("<HHHH")  # size of the value or page number, low and high half; flags or more of it; key size
+# low and high half of the value's size or of the page number, flags or the rest of the page number, size of the key
+_NODE = struct.Struct("<HHHH")
 _BRANCH, _LEAF, _OVERFLOW = 1, 2, 4
 _LONG_VALUE = 1
 _SORTED_VALUES = 4  # a database flag: keys with several values
@@ -98,7 +99,7 @@ class Tree:
             raise self._damaged(f"it holds {seen} records and claims {self.entries}")
 
     def _is_whole(self) -> bool:
-        """Whether every record is there.
+        """Return whether every record is there.
 
         A file that is too short may still hold them all: the pages that are missing may have been freed before they
         were ever written.

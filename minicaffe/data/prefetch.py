@@ -23,8 +23,8 @@ class Prefetcher(Generic[T]):
     It keeps `make` alive, so `make` must not refer to the prefetcher or to its owner: these could then never be
     collected.
 
-    `make` may never return, when it reads a pipe that nobody writes to or a network drive that is gone. Then `close`
-    leaves the thread alone after LONGEST_CLOSE seconds.
+    `make` may never return, when it reads a pipe that no process writes to or a network drive that is gone. Then
+    `close` leaves the thread alone after LONGEST_CLOSE seconds.
     """
 
     def __init__(self, make: Callable[[], T], depth: int) -> None:
@@ -86,7 +86,7 @@ def _end(thread: threading.Thread, items: queue.Queue, stop: threading.Event) ->
 
 def _end_unasked(thread: threading.Thread, items: queue.Queue, stop: threading.Event) -> None:
     """End the thread of a prefetcher that is garbage collected."""
-    with contextlib.suppress(KeyboardInterrupt):  # nobody could catch it here: Python would print it and go on
+    with contextlib.suppress(KeyboardInterrupt):  # no code could catch it here: Python would print it and go on
         _end(thread, items, stop)
 
 

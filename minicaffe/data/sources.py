@@ -16,16 +16,16 @@ class Source(Protocol):
     path: str
 
     def __len__(self) -> int:
-        """The number of records; at least one."""
+        """Return the number of records; at least one."""
         ...
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
-        """The records from number `start` to the last, as (key, value) in the order of the keys."""
+        """Return the records from number `start` to the last, as (key, value) in the order of the keys."""
         ...
 
 
 def open_source(backend: str, path: str) -> Source:
-    """Open a database by the name that `data_param.backend` gives it. DataError when it cannot be read."""
+    """Open a database by the name that `data_param.backend` gives it. Raise DataError when it cannot be read."""
     if backend == "LMDB":
         from minicaffe.data.lmdb import LmdbSource
 

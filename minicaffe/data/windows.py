@@ -112,7 +112,7 @@ class WindowBatches:
     """Makes batches of windows drawn at random: background first, then fg_fraction of foreground.
 
     size        height and width of the images in a batch
-    pad         pixels of such an image on each side that show what is around the window
+    pad         pixels of such an image on each side that show the surroundings of the window
     square      whether to widen the window to a square first
     mean        what to subtract: (C, h, w), of which the middle is taken; or (C, 1, 1); or None
     """
@@ -157,7 +157,7 @@ class WindowBatches:
         return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor, 0)
 
     def _cut(self, window: Window, flip: bool, y: np.ndarray) -> None:
-        """Write the warped window into y (C, size, size). What lies beyond the image stays 0."""
+        """Write the warped window into y (C, size, size). Places beyond the image stay 0."""
         pixels = self._pixels(window.path)
         if len(pixels) != len(y):
             raise DataError(f"{window.path} has {len(pixels)} channels, but the window file says {len(y)}")
@@ -209,7 +209,7 @@ class WindowBatches:
 
 def expand(box: tuple[int, int, int, int], size: int, pad: int, square: bool,
            dtype: type = np.float32) -> tuple[int, int, int, int]:
-    """Return the box made larger, so that `pad` pixels on each side show what is around it once it is warped to `size`.
+    """Return a larger box: once it is warped to `size`, `pad` pixels on each side show the surroundings of `box`.
 
     It may reach beyond the image. Everything is computed in `dtype`, because its rounding decides about single pixels.
     """

@@ -51,7 +51,7 @@ _KIND = {"NetParameter": "caffemodel", "SolverState": "solverstate", "BlobProto"
 def parse(data: bytes, message: Any, filename: str = "<bytes>") -> Any:
     """Fill `message` from its binary form and return it; ProtoError for damaged bytes, or those of another kind.
 
-    MemoryError where the library got no memory.
+    Raise MemoryError where the library got no memory.
     """
     wanted, found = _KIND.get(message.DESCRIPTOR.name, ""), ""
     if wanted and data:  # an empty file is a valid message without fields
@@ -98,7 +98,7 @@ def read(path: PathLike, message: Any) -> Any:
 def write(path: PathLike, message: Any) -> None:
     """Write the message in binary; the old file stays until the new one is whole.
 
-    ProtoError when a required field is missing, DataError when the system refuses to write.
+    Raise ProtoError when a required field is missing, DataError when the system refuses to write.
     """
     try:
         data = message.SerializeToString()

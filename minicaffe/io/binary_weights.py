@@ -46,22 +46,22 @@ class SolverSnapshot(NamedTuple):
 
 
 def read_weights(path: PathLike) -> list[LayerWeights]:
-    """The layers of a caffemodel in the order of the file, also those without blobs.
+    """Return the layers of a caffemodel in the order of the file, also those without blobs.
 
     Blobs are float32, or float64 where the file holds that.
-    ProtoError when the file is missing, of another kind, or damaged; DataError, with layer and blob, when a
+    Raise ProtoError when the file is missing, of another kind, or damaged; DataError, with layer and blob, when a
     blob's values do not fill its shape.
     """
     return _read(path, "caffemodel", lambda buffer: list(_layers(buffer, path)))
 
 
 def read_solverstate(path: PathLike) -> SolverSnapshot:
-    """A .solverstate file; errors as for `read_weights`."""
+    """Return a .solverstate file; errors as for `read_weights`."""
     return _read(path, "solverstate", lambda buffer: _solverstate(buffer, path))
 
 
 def read_blob(path: PathLike) -> np.ndarray:
-    """The array of a .binaryproto file, such as a mean image (1, C, H, W); errors as for `read_weights`."""
+    """Return the array of a .binaryproto file, such as a mean image (1, C, H, W); errors as for `read_weights`."""
     return _read(path, "blob", lambda buffer: _blob(buffer, 0, len(buffer), "this blob", path))
 
 
@@ -69,7 +69,7 @@ def write_weights(path: PathLike, net: Any, blobs: Blobs, diffs: Blobs | None = 
     """Write a caffemodel: `net` (a NetParameter) with these blobs in it, and these diffs if they are given.
 
     Blobs and diffs are lists, one for each layer of the net in its order, or a dict of lists by the layer's name.
-    The bytes are those that Caffe writes. DataError when a name is no layer of the net, or when the file
+    The bytes are those that Caffe writes. Raise DataError when a name is no layer of the net, or when the file
     would exceed the 2 GB that Caffe can read.
     """
     each, each_diff = _by_layer(net, blobs), _by_layer(net, diffs or {})
@@ -98,7 +98,7 @@ def write_blob(path: PathLike, array: np.ndarray) -> None:
 
 
 def _read(path: PathLike, kind: str, read: Callable[[Any], T]) -> T:
-    """What `read` makes of the content of a file that must be of this kind."""
+    """Return the result of `read` for the content of a file, which must be of this kind."""
     found = sniff(path)
     if found != kind:
         raise wrong_file(path, found, kind)
@@ -168,7 +168,7 @@ def _solverstate(buffer: Any, path: PathLike) -> SolverSnapshot:
 
 
 def _by_layer(net: Any, blobs: Blobs) -> Sequence[Sequence[np.ndarray]]:
-    """The blobs of each layer of the net, in its order."""
+    """Return the blobs of each layer of the net, in its order."""
     if not isinstance(blobs, Mapping):
         return blobs
     unknown = sorted(set(blobs) - {layer.name for layer in net.layer})
@@ -178,7 +178,7 @@ def _by_layer(net: Any, blobs: Blobs) -> Sequence[Sequence[np.ndarray]]:
 
 
 def _layer_pieces(layer: Any, blobs: Sequence[np.ndarray], diffs: Sequence[np.ndarray]) -> list[Any]:
-    """The bytes of a layer with its blobs.
+    """Return the bytes of a layer with its blobs.
 
     Caffe writes fields in the order of their numbers, so the blobs go behind the fields with smaller numbers and
     before those with larger ones.
@@ -202,7 +202,7 @@ def _layer_pieces(layer: Any, blobs: Sequence[np.ndarray], diffs: Sequence[np.nd
 
 
 def _length_first(number: int, pieces: list[Any]) -> list[Any]:
-    """A field whose payload is made of pieces: its tag and length, then the pieces."""
+    """Return a field whose payload is made of pieces: its tag and length, then the pieces."""
     return [put_tag(number, LENGTH, sum(map(len, pieces))), *pieces]
 
 

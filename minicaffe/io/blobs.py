@@ -36,25 +36,25 @@ _STORED: dict[int, np.dtype[Any]] = {_DATA: _F4, _DIFF: _F4, _DOUBLE_DATA: _F8, 
 
 
 def blob_to_array(blob: Any, *, diff: bool = False) -> np.ndarray:
-    """The data (or the diff) of a BlobProto as a new float32 or float64 array.
+    """Return the data (or the diff) of a BlobProto as a new float32 or float64 array.
 
     Its shape is `shape`, or in old files the four numbers num, channels, height and width.
 
-    DataError when the number of values does not match the shape.
+    Raise DataError when the number of values does not match the shape.
     """
     data = blob.SerializeToString()
     return decode_blob(data, 0, len(data), "this blob", diff=diff)
 
 
 def array_to_blob(array: np.ndarray, diff: np.ndarray | None = None) -> Any:
-    """A BlobProto of the array's shape: float64 as double_data, everything else as float data."""
+    """Return a BlobProto of the array's shape: float64 as double_data, everything else as float data."""
     return proto.BlobProto.FromString(b"".join(encode_blob(array, diff)))
 
 
 def decode_blob(buffer: Any, at: int, end: int, place: str, *, diff: bool = False) -> np.ndarray:
-    """The array of the BlobProto that lies between two offsets of `buffer`; errors call it `place`.
+    """Return the array of the BlobProto between two offsets of `buffer`; errors call it `place`.
 
-    No memory is taken before the stored values are known to fill the shape. DataError when they do not,
+    No memory is taken before the stored values are known to fill the shape. Raise DataError when they do not,
     DamagedError when the bytes are no message.
     """
     single, double = (_DIFF, _DOUBLE_DIFF) if diff else (_DATA, _DOUBLE_DATA)
@@ -80,7 +80,7 @@ class _Fields:
 
 
 def _read_fields(buffer: Any, at: int, end: int, place: str, numbers: tuple[int, int]) -> _Fields:
-    """The fields of the BlobProto between two offsets; `numbers` are those of the values that are wanted."""
+    """Return the fields of the BlobProto between two offsets; `numbers` are those of the values that are wanted."""
     fields = _Fields({}, [], {number: [] for number in numbers})
     while at < end:
         here = at
@@ -101,7 +101,7 @@ def _read_fields(buffer: Any, at: int, end: int, place: str, numbers: tuple[int,
 
 
 def _read_unpacked(buffer: Any, at: int, end: int, number: int) -> tuple[list[_Piece], int]:
-    """The values from `at` on, each of which has a tag of its own, and the offset after the last."""
+    """Return the values from `at` on, each of which has a tag of its own, and the offset after the last."""
     size = _STORED[number].itemsize
     pieces: list[_Piece] = [(len(piece) // size, piece) for piece in unpacked(buffer, at, end, number, size)]
     count = sum(count for count, _ in pieces)
@@ -132,7 +132,10 @@ def _fill_from(pieces: list[_Piece], buffer: Any, values: np.ndarray) -> None:
 
 
 def too_large(shape: Sequence[int]) -> bool:
-    """Whether a shape is too large for any machine. Sizes of 0 are left out: they would hide that others are huge."""
+    """Return whether a shape is too large for any machine.
+
+    Sizes of 0 are left out, because the product would be 0 and hide that other sizes are huge.
+    """
     return math.prod(size for size in shape if size) > MAX_COUNT
 
 
@@ -151,7 +154,7 @@ def _read_dims(buffer: Any, at: int, end: int, dims: list[int], place: str) -> N
 
 
 def encode_blob(array: np.ndarray, diff: np.ndarray | None = None) -> list[Any]:
-    """The bytes of a BlobProto in Caffe's own order, in pieces; the values are views, not copies."""
+    """Return the bytes of a BlobProto in Caffe's own order, in pieces; the values are views, not copies."""
     array = np.asarray(array)
     wide = array.dtype == np.float64
     dims = b"".join(put_varint(dim) for dim in array.shape)
@@ -171,6 +174,6 @@ def _encode_values(number: int, values: np.ndarray | None) -> list[Any]:
 
 
 def damaged(path: object, error: DamagedError, kind: str) -> ProtoError:
-    """The error for a file that begins like one of this kind, but whose later bytes make no sense."""
+    """Return the error for a file that begins like one of this kind, but whose later bytes make no sense."""
     return ProtoError(f"this {kind} is damaged: {error}", where=str(path),
                       hint="the file is damaged or was cut short; compare its size with the original's")

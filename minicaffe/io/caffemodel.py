@@ -35,7 +35,7 @@ def write_net_hdf5(path: PathLike, net: Any, write_diff: bool = False) -> None:
 
 
 def definition(net: Any) -> Any:
-    """A Net's definition as a snapshot holds it: after all passes, without blobs."""
+    """Return a Net's definition as a snapshot holds it: after all passes, without blobs."""
     given = NetParameter(name=net.name)
     for layer in net.layers:
         param = given.layer.add()
@@ -47,12 +47,12 @@ def definition(net: Any) -> Any:
 
 
 def read_hdf5(path: PathLike) -> list[LayerWeights]:
-    """The layers of a .caffemodel.h5 file; a name such as inception/1x1 is a group in a group."""
+    """Return the layers of a .caffemodel.h5 file; a name such as inception/1x1 is a group in a group."""
     return hdf5.read_file(path, lambda file: _read_hdf5(file, path))
 
 
 def write_hdf5(path: PathLike, layers: Iterable[LayerWeights]) -> None:
-    """Write layers as a .caffemodel.h5 file. DataError where two of them have one name, or none."""
+    """Write layers as a .caffemodel.h5 file. Raise DataError where two of them have one name, or none."""
     stored: Layers = [(name, [(k, blob) for k, blob in enumerate(blobs) if is_stored(blob)])
                       for name, _, blobs in layers]
     hdf5.write_file(path, lambda file: _write_section(file.create_group("data"), stored, path))
@@ -76,7 +76,7 @@ def _read_hdf5(file: Any, path: PathLike) -> list[LayerWeights]:
 
 
 def _blob_numbers(layer: str, datasets: Iterable[str], path: PathLike) -> dict[int, str]:
-    """The number of each blob with the name of its dataset. DataError where a name is no number of a blob."""
+    """Return each blob's number with the name of its dataset. Raise DataError where a name is no number of a blob."""
     names = list(datasets)
     numbers = {int(name): name for name in names if name.isascii() and name.isdigit()}
     if len(numbers) < len(names) or max(numbers, default=0) >= MOST_BLOBS:

@@ -1,7 +1,7 @@
 """Read a file in blocks, and notice where another program writes to it meanwhile.
 
 A memory map would be simpler. But when a mapped file becomes shorter, the system kills the process that reads it
-(SIGBUS); and when it is written over, the reader sees old and new bytes mixed, and no error. Here each change is an
+(SIGBUS). When it is written over, the reader sees old and new bytes mixed, without an error. Here each change is an
 error.
 """
 
@@ -28,10 +28,10 @@ BLOCK = 1 << 16  # bytes that are read at once; an array that is larger is read 
 class FileBytes:
     """The bytes of an ordinary file, which can be indexed and sliced as if they were in memory.
 
-    They are read in blocks, of which the last `most` are kept. Reading raises DataError where the file was written to
-    since it was opened: so all that is read belongs to one state of the file. It is no error when another file takes
-    the name meanwhile, for the first one stays open. A copy (copy.deepcopy) opens the file again. OSError where the
-    file cannot be opened.
+    They are read in blocks, and the last `most` blocks stay in memory. Reading raises DataError if the file was written
+    to since it was opened, so that all bytes come from one state of the file. It is no error when another file takes
+    the name meanwhile, because the first one stays open. A copy (copy.deepcopy) opens the file again. Raise OSError
+    where the file cannot be opened.
     """
 
     def __init__(self, path: PathLike, block_size: int = BLOCK, most: int = 2) -> None:
@@ -50,7 +50,7 @@ class FileBytes:
         return block[at]
 
     def block(self, place: int) -> tuple[bytes, int]:
-        """The block that holds the byte at `place`, and the index of this byte in the block."""
+        """Return the block that holds the byte at `place`, and the index of this byte in the block."""
         number, at = divmod(place, self._block_size)
         block = self._blocks.get(number)
         if block is None:
@@ -62,7 +62,7 @@ class FileBytes:
         return block, at
 
     def read(self, place: int, size: int) -> bytes:
-        """The `size` bytes from `place` on. IndexError where the file does not have them all."""
+        """Return the `size` bytes from `place` on. Raise IndexError where the file does not have them all."""
         if size > 0 and not 0 <= place <= self._size - size:
             raise IndexError(f"the bytes {place} to {place + size} of {self._size}")
         parts = []
@@ -75,7 +75,7 @@ class FileBytes:
     def read_into(self, values: np.ndarray, place: int) -> None:
         """Fill an array, which must be in one piece, with the bytes from `place` on."""
         target: Any = values.reshape(-1).view(np.uint8)
-        if target.size <= self._block_size:  # the block before has often brought much of it already
+        if target.size <= self._block_size:  # the block before often holds most of these bytes
             target[:] = np.frombuffer(self.read(place, target.size), np.uint8)
             return
         with self._one_error():

@@ -23,9 +23,9 @@ MOST_NAMES = 1000  # of a folder that are compared with one that is missing
 
 
 def read_bytes(path: PathLike, at_most: int = -1) -> bytes:
-    """The content of a file, or its first `at_most` bytes.
+    """Return the content of a file, or its first `at_most` bytes.
 
-    ProtoError when it is missing, a folder, may not be read, or is a pipe or device that gives too much.
+    Raise ProtoError when it is missing, a folder, may not be read, or is a pipe or device that gives too much.
     """
     try:
         with open(path, "rb") as file:
@@ -43,12 +43,12 @@ def read_bytes(path: PathLike, at_most: int = -1) -> bytes:
 
 
 def is_hdf5_name(path: PathLike) -> bool:
-    """Whether a file of this name is written as HDF5: it ends in .h5 or .hdf5, in small letters or capitals."""
+    """Return whether a file of this name is written as HDF5: it ends in .h5 or .hdf5, in small letters or capitals."""
     return str(path).lower().endswith(HDF5_SUFFIXES)
 
 
 def without_hdf5_suffix(name: str) -> str:
-    """A file's name without the .h5 or .hdf5 at its end: 'a.solverstate' of 'a.solverstate.h5'."""
+    """Return a file's name without the .h5 or .hdf5 at its end: 'a.solverstate' of 'a.solverstate.h5'."""
     return name.rpartition(".")[0] if is_hdf5_name(name) else name
 
 
@@ -69,7 +69,7 @@ def _first(file: Any, at_most: int) -> bytes:
 
 
 def unreadable(path: PathLike, error: Exception) -> ProtoError:
-    """The error for a path that the system did not open. The hint gives similar names in the same folder."""
+    """Return the error for a path that the system did not open. The hint gives similar names in the same folder."""
     from minicaffe.proto.wording import path_hint
 
     shown = one_line(path)
@@ -81,7 +81,7 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
 
 
 def missing_hint(path: Path) -> str:
-    """What may be wrong with the name of a missing file: there is no such folder, or a file in it is named alike."""
+    """Return a hint for a missing file: its folder does not exist, or a file there has a similar name."""
     if not path.parent.is_dir():
         return f"there is no folder {str(path.parent)!r}"
     try:
@@ -91,12 +91,12 @@ def missing_hint(path: Path) -> str:
 
 
 def looked_in(path: str) -> str:
-    """The hint for a path that is not there: the folder in which it was looked for. '' for an absolute path."""
+    """Return the hint for a path that is not there: the folder in which it was looked for. '' for an absolute path."""
     return "" if Path(path).is_absolute() else f"looked for in {Path.cwd()}"
 
 
 def temporary(path: Path) -> Path:
-    """A new name in the folder of `path`, for the file that will replace it, while that is being written."""
+    """Return a new name in the folder of `path`, for the file that will replace it, while that is being written."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
@@ -105,8 +105,8 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
 
     They are written to a new file in the same folder, which is renamed to `path` once all is on the disk. When this
     returns, the new name is on the disk too, and is there after a loss of power. The new file gets the permissions of
-    the old one. What is no ordinary file (`/dev/stdout`, a pipe) is written to directly. DataError when the system
-    refuses; then nothing is left behind.
+    the old one. Other things than files (`/dev/stdout`, a pipe) are written to directly. Raise DataError when
+    the system refuses. Then no file is left behind.
     """
     target = Path(os.path.realpath(path))  # through a link, so that the link stays one
     beside = temporary(target)

@@ -27,7 +27,7 @@ _BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError)
 
 
 def read_file(path: PathLike, read: Callable[[Any], T]) -> T:
-    """Return what `read` makes of the open file. DataError where it is no HDF5 file or lacks what `read` asks for.
+    """Return what `read` makes of the open file. Raise DataError where it is no HDF5 file or lacks a part that is read.
 
     `read` gets h5py's file, and reads it with the functions of this module alone.
     """
@@ -75,7 +75,7 @@ def _cannot_read(path: PathLike, error: Exception) -> DataError:
 def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
     """Let `write` fill a new file. At every moment `path` is the old file or the whole new one.
 
-    The file is made in memory and then written to the disk as a whole. DataError when the system refuses.
+    The file is made in memory and then written to the disk as a whole. Raise DataError when the system refuses.
     """
     require()
     with h5py.File(os.fspath(path), "w", driver="core", backing_store=False) as file:
@@ -86,7 +86,7 @@ def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
 
 
 class _Stored(NamedTuple):
-    """What a file says of a dataset before any value is read."""
+    """The properties of a dataset that are known before any value is read."""
 
     shape: tuple[int, ...] | None  # None for a dataset without values
     dtype: np.dtype[Any]
@@ -97,7 +97,7 @@ class _Stored(NamedTuple):
 
 
 def array(item: Any) -> np.ndarray:
-    """The numbers of a dataset in this machine's byte order. DataError where the file does not hold them.
+    """Return the numbers of a dataset in this machine's byte order. Raise DataError where the file does not hold them.
 
     A damaged file can claim any size. So no memory is taken before the stored bytes are known to fill the shape.
     """
@@ -116,7 +116,7 @@ def array(item: Any) -> np.ndarray:
 
 
 def integer(item: Any) -> int:
-    """The one whole number of a dataset."""
+    """Return the one whole number of a dataset."""
     values = array(item)
     if values.size != 1 or values.dtype.kind == "f":
         raise _damaged(item, f"is no whole number: its shape is {values.shape} of {values.dtype}")
@@ -124,7 +124,7 @@ def integer(item: Any) -> int:
 
 
 def string(item: Any) -> str:
-    """The text of a dataset, up to a zero byte; what is not UTF-8 in it is replaced."""
+    """Return the text of a dataset up to a zero byte. Bytes that are not UTF-8 are replaced."""
     found = _stored(item)
     if not found or found.dtype.kind not in "SO" or found.shape not in ((), (1,)):
         raise _damaged(item, "is no text")
@@ -137,7 +137,7 @@ def string(item: Any) -> str:
 
 
 def rows(item: Any) -> int:
-    """The size of a dataset's first axis. DataError where it has none."""
+    """Return the size of a dataset's first axis. Raise DataError where it has none."""
     found = _stored(item)
     if not found or not found.shape:
         raise _damaged(item, "has no rows")
@@ -145,20 +145,20 @@ def rows(item: Any) -> int:
 
 
 def names(group: Any) -> list[str | bytes]:
-    """The names of the datasets and groups in a group, in order; bytes where a name is no UTF-8."""
+    """Return the names of the datasets and groups in a group, in order; bytes where a name is no UTF-8."""
     _need_group(group)
     with _library_errors(group.file.filename):
         return list(group)
 
 
 def has(group: Any, name: str) -> bool:
-    """Whether a group holds a dataset or a group of this name."""
+    """Return whether a group holds a dataset or a group of this name."""
     with _library_errors(group.file.filename):
         return name in group
 
 
 def member(group: Any, path: str) -> Any:
-    """The dataset or group of this path in a group. DataError where it is missing or lies in another file."""
+    """Return a dataset or group by its path. Raise DataError where it is missing or is stored in another file."""
     for name in filter(None, path.split("/")):
         group = _member(group, name)
     return group
@@ -188,10 +188,10 @@ def _member(group: Any, name: str | bytes) -> Any:
 
 
 def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each group inside `top`, by its path, with its datasets by name; depth first, in the order of the names.
+    """Yield each group inside `top`, by its path, with its datasets by name; depth first, in the order of the names.
 
-    What is not UTF-8 in a name is replaced, as in a caffemodel.
-    DataError for a group that can be reached twice, and for what lies in another file.
+    Bytes of a name that are not UTF-8 are replaced, as in a caffemodel.
+    Raise DataError for a group that can be reached twice, and for anything that is stored in another file.
     """
     seen, waiting = {top}, [("", top)]
     while waiting:
@@ -214,7 +214,7 @@ def walk(top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _stored(item: Any) -> _Stored | None:
-    """What the file says of a dataset; None for a group."""
+    """Return the properties of a dataset; None for a group."""
     if not is_dataset(item):
         return None
     with _library_errors(item.file.filename):

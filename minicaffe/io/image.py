@@ -14,7 +14,7 @@ cv2: Any = None
 
 
 def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
-    """The image in a JPEG, PNG, … of `encoded` bytes.
+    """Return the image in a JPEG, PNG, … of `encoded` bytes.
 
     `color` says that it gets 3 channels (True) or 1 (False); None keeps what the file has. DataError, which calls the
     image `name`, where the bytes are no image, or have other than 8 bits a channel.
@@ -34,7 +34,7 @@ def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The image scaled to `size` (height, width) by linear interpolation."""
+    """Return the image scaled to `size` (height, width) by linear interpolation."""
     _need_cv2()
     rows = np.ascontiguousarray(image.transpose(1, 2, 0))
     try:
@@ -48,7 +48,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def encode(image: np.ndarray, extension: str = ".png") -> bytes:
-    """The image as the bytes of a file with this extension."""
+    """Return the image as the bytes of a file with this extension."""
     _need_cv2()
     return cv2.imencode(extension, np.ascontiguousarray(image.transpose(1, 2, 0)))[1].tobytes()
 

@@ -30,7 +30,7 @@ _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, struc
 
 
 def read(path: PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a file by name, in its order. DataError where it is damaged or holds Python objects."""
+    """Return the arrays of a file by name, in its order. Raise DataError if it is damaged or holds Python objects."""
     with unchanged(path), _ask(path, zipfile.ZipFile, path) as archive:
         left = os.path.getsize(path)
         arrays: dict[str, np.ndarray] = {}
@@ -48,7 +48,7 @@ def read(path: PathLike) -> dict[str, np.ndarray]:
 
 
 def _ask(path: PathLike, call: Callable[..., T], *args: Any, **options: Any) -> T:
-    """Return what a call into zipfile or numpy returns. DataError where it finds the file damaged."""
+    """Return what a call into zipfile or numpy returns. Raise DataError where it finds the file damaged."""
     try:
         return call(*args, **options)
     except _BROKEN as error:
@@ -96,7 +96,7 @@ def _array(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> np.ndarray:
 
 
 def _header(stream: Any, member: zipfile.ZipInfo, path: PathLike) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """The shape of an array, whether it lies by columns, and the type of its numbers."""
+    """Return the shape of an array, whether it is stored by columns, and the type of its numbers."""
     version = _ask(path, np.lib.format.read_magic, stream)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:

@@ -23,13 +23,15 @@ def read(path: PathLike, message: Any) -> Any:
 
 
 def read_source(path: PathLike) -> Source:
-    """The text of a file, which can tell the lines of its fields. ProtoError when it is missing, binary, too large, or
-    not UTF-8."""
+    """Return the text of a file, which can tell the lines of its fields.
+
+    Raise ProtoError when the file is missing, binary, too large, or not UTF-8.
+    """
     return Source(decode(read_bytes(path, LARGEST + 1), path), str(path))
 
 
 def decode(data: bytes, path: PathLike, *, with_comments: bool = False) -> str:
-    """The text of a file's bytes. ProtoError as for `read_source`.
+    """Return the text of a file's bytes. ProtoError as for `read_source`.
 
     A comment may be in another encoding than UTF-8, and is left out then; with `with_comments` that is an error.
     """
@@ -55,7 +57,7 @@ def write(path: PathLike, message: Any) -> None:
 
 
 def _without_comments(data: bytes, path: PathLike) -> str:
-    """The text without its comments. Caffe too reads a file in which only comments are in another encoding."""
+    """Return the text without its comments. Caffe too reads a file in which only comments are in another encoding."""
     bare = _COMMENT_OR_STRING.sub(lambda match: match[1] or b"", data)
     try:
         return bare.decode("utf-8-sig")

@@ -27,7 +27,7 @@ _NAMES = {np.dtype("f8"): "F64", np.dtype("f4"): "F32"}
 
 
 def read(path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The arrays by name, in the order of the data, and the metadata. DataError where the file is damaged."""
+    """Return the arrays by name, in the order of the data, and the metadata. Raise DataError if the file is damaged."""
     data = FileBytes(path)
     size = len(data)
     length = int.from_bytes(data[:8], "little")
@@ -83,7 +83,7 @@ def _header(text: bytes, path: PathLike) -> dict[str, Any]:
 def _span(name: str, entry: Any, path: PathLike) -> tuple[str, int, int, str, tuple[int, ...]]:
     """(name, first byte, byte after the last, dtype, shape) of a header's entry.
 
-    DataError where the entry is incomplete, or where its bytes are not as many as its shape and dtype need.
+    Raise DataError where the entry is incomplete, or where its bytes are not as many as its shape and dtype need.
     """
     try:
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]

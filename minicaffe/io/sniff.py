@@ -53,7 +53,7 @@ _MAGIC = (
 
 
 def sniff(path: PathLike) -> str:
-    """A short word for what a file or folder holds: a key of KINDS. ProtoError when it cannot be read."""
+    """Return a short word for what a file or folder holds: a key of KINDS. Raise ProtoError when it cannot be read."""
     place = Path(path)
     if place.is_dir():
         if (place / "data.mdb").exists():
@@ -70,12 +70,12 @@ def sniff(path: PathLike) -> str:
 
 
 def sniff_bytes(data: bytes) -> str:
-    """As `sniff`, for content in memory."""
+    """Do the same as `sniff` for content in memory."""
     return _by_head(data[:4096]) or _by_fields(data)
 
 
 def describe(kind: str) -> str:
-    """The word for a kind in a sentence: 'a solver state'."""
+    """Return the words for a kind, to be used in a sentence: 'a solver state'."""
     return KINDS.get(kind, kind)
 
 
@@ -97,7 +97,7 @@ def _by_head(head: bytes) -> str:
 
 
 def _first_member(head: bytes) -> bytes:
-    """The name of a zip archive's first file."""
+    """Return the name of a zip archive's first file."""
     return head[30 : 30 + int.from_bytes(head[26:28], "little")]
 
 
@@ -119,7 +119,7 @@ def _by_fields(buffer: Any) -> str:
 
 
 def _outermost_fields(buffer: Any) -> tuple[set[tuple[int, int]], bool]:
-    """The (number, wire type) of each field of a message, up to the first damage; and whether there is none."""
+    """Return the (number, wire type) of each field of a message, up to the first damage; and whether there is none."""
     seen: set[tuple[int, int]] = set()
     at, end = 0, len(buffer)
     try:

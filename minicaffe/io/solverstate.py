@@ -16,10 +16,10 @@ LARGEST = 2**31 - 1  # Caffe's counters are ints
 
 
 def read(path: PathLike) -> SolverSnapshot:
-    """A .solverstate or .solverstate.h5 file; the content decides which.
+    """Read a .solverstate or .solverstate.h5 file; the content decides which.
 
-    ProtoError or DataError where the file is missing, of another kind, or damaged; the message names the right
-    file where that is in the same folder.
+    Raise ProtoError or DataError where the file is missing, of another kind, or damaged. The message names the right
+    file if it is in the same folder.
     """
     kind = sniff(path)
     if kind == "hdf5":

@@ -17,7 +17,7 @@ MOST_BLOBS = 1000  # of a layer; no layer of Caffe's has more than a few
 
 
 def from_layers(layers: Iterable[LayerWeights]) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, array) of every blob. DataError where two layers have one name."""
+    """(name, array) of every blob. Raise DataError where two layers have one name."""
     seen = set()
     for layer in layers:
         if layer.blobs and layer.name in seen:
@@ -28,7 +28,7 @@ def from_layers(layers: Iterable[LayerWeights]) -> Iterator[tuple[str, np.ndarra
 
 
 def to_layers(arrays: Mapping[str, np.ndarray], types: Mapping[str, str], where: str) -> list[LayerWeights]:
-    """The layers in the order of their first arrays. DataError for a name that is not LAYER/INDEX."""
+    """Return the layers in the order of their first arrays. Raise DataError for a name that is not LAYER/INDEX."""
     numbered: dict[str, dict[int, np.ndarray]] = {}
     for name, array in arrays.items():
         layer, slash, index = name.rpartition("/")
@@ -44,13 +44,13 @@ def to_layers(arrays: Mapping[str, np.ndarray], types: Mapping[str, str], where:
 
 
 def in_a_row(blobs: Mapping[int, np.ndarray]) -> list[np.ndarray]:
-    """The blobs 0, 1, … of a layer; where one is left out, because another layer owns it, an array of size 0."""
+    """Return the blobs 0, 1, … of a layer; where one is left out, because another layer owns it, an array of size 0."""
     absent = np.empty(0, np.float32)
     return [blobs.get(k, absent) for k in range(1 + max(blobs, default=-1))]
 
 
 def is_stored(blob: np.ndarray) -> bool:
-    """Whether a file stores this array. It does not where its size is 0, because another layer owns the blob."""
+    """Return whether a file stores this array. It does not where its size is 0, because another layer owns the blob."""
     return blob.size > 0
 
 

@@ -25,11 +25,11 @@ SUFFIXES = (".caffemodel", *HDF5_SUFFIXES, ".npz", ".safetensors")
 
 
 def read(path: PathLike) -> list[LayerWeights]:
-    """The layers of a weight file, in its order. The content decides which format it is.
+    """Return the layers of a weight file, in its order. The content decides which format it is.
 
     A blob that another layer owns, and that the file leaves out, becomes an array of size 0.
-    ProtoError or DataError where the file is missing, of another kind, or damaged; the message names the right
-    file where that is in the same folder.
+    Raise ProtoError or DataError where the file is missing, of another kind, or damaged. The message names the right
+    file if it is in the same folder.
     """
     kind = sniff(path)
     if kind not in _READERS:

@@ -23,11 +23,11 @@ Field = tuple[int, int, int, int]  # number, wire type, value of a varint or sta
 
 
 class DamagedError(ValueError):
-    """Bytes that are no message; the text of the error says what is wrong and at which offset."""
+    """The bytes are no message. The text of the error says what is wrong, and at which offset."""
 
 
 def varint(buffer: Any, at: int, end: int) -> tuple[int, int]:
-    """The base-128 number at `at` and the offset after it."""
+    """Return the base-128 number at `at` and the offset after it."""
     value = shift = 0
     while at < end and shift < 70:  # ten bytes of seven bits: no number of 64 bits is longer
         byte = buffer[at]
@@ -40,7 +40,7 @@ def varint(buffer: Any, at: int, end: int) -> tuple[int, int]:
 
 
 def next_field(buffer: Any, at: int, end: int) -> Field:
-    """The field at `at` of a message that ends at `end`; its last item is where the next one starts."""
+    """Return the field at `at` of a message that ends at `end`; its last item is where the next one starts."""
     tag, first = varint(buffer, at, end)
     number, wire = tag >> 3, tag & 7
     if wire == VARINT:
@@ -61,12 +61,12 @@ def next_field(buffer: Any, at: int, end: int) -> Field:
 
 
 def signed(value: int) -> int:
-    """A varint read as int32 or int64 (negative numbers take ten bytes on the wire)."""
+    """Return a varint read as int32 or int64 (negative numbers take ten bytes on the wire)."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def text(buffer: Any, begin: int, end: int) -> str:
-    """A string field's content."""
+    """Return a string field's content."""
     return bytes(buffer[begin:end]).decode("utf-8", "replace")
 
 
@@ -79,7 +79,7 @@ def fill(values: np.ndarray, buffer: Any, at: int) -> None:
 
 
 def unpacked(buffer: Any, at: int, end: int, number: int, size: int) -> Iterator[bytes]:
-    """The bytes of the numbers from `at` on, each of which has a tag of its own, as in files before 2014.
+    """Yield the bytes of the numbers from `at` on, each of which has a tag of its own, as in files before 2014.
 
     The tag is one byte, which is left out. It is not known how many numbers there are. So they are looked at in
     windows, and while a window holds nothing else, the next one is four times as long. A long run of numbers then
@@ -95,7 +95,7 @@ def unpacked(buffer: Any, at: int, end: int, number: int, size: int) -> Iterator
 
 
 def put_varint(value: int) -> bytes:
-    """A number in base 128; a negative one as its 64-bit two's complement."""
+    """Return a number in base 128; a negative one as its 64-bit two's complement."""
     value &= 0xFFFFFFFFFFFFFFFF
     out = bytearray()
     while value >= 0x80:

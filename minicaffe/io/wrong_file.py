@@ -12,7 +12,7 @@ from minicaffe.errors import MinicaffeError, ProtoError
 from minicaffe.io.files import PathLike, is_hdf5_name, without_hdf5_suffix
 from minicaffe.io.sniff import describe, sniff
 
-SUFFIXES = {  # kind wanted -> how files of it are called
+SUFFIXES = {  # kind wanted -> the suffixes of its files
     "caffemodel": (".caffemodel", ".caffemodel.h5", ".npz", ".safetensors"),
     "solverstate": (".solverstate", ".solverstate.h5"),
     "blob": (".binaryproto",),
@@ -23,7 +23,7 @@ MOST_SEEN = 1000  # entries of a folder that are looked at
 
 
 def wrong_file(path: PathLike, found: str, wanted: str) -> ProtoError:
-    """The error for a file that holds `found`, a kind of KINDS or words for it, where `wanted` belongs."""
+    """Return the error for a file that holds `found`, a kind of KINDS or words for it, where `wanted` belongs."""
     is_what, is_not = describe(found), describe(wanted)
     sentence = f"this is not {is_not} but {is_what}" if ":" in is_what else f"this is {is_what}, not {is_not}"
     return ProtoError(sentence, where=str(path), hint=right_file_hint(path, wanted))
@@ -36,12 +36,12 @@ def right_file_hint(path: PathLike, wanted: str) -> str:
 
 
 def sibling(path: PathLike, wanted: str) -> str:
-    """The file of the kind `wanted`, by its name, of the snapshot that `path` belongs to, or ''."""
+    """Return the file of the kind `wanted`, by its name, of the snapshot that `path` belongs to, or ''."""
     return next((str(name) for name in _siblings(path, wanted) if name.is_file()), "")
 
 
 def _siblings(path: PathLike, wanted: str) -> list[Path]:
-    """The names of the same snapshot's files, HDF5 first where `path` is of that kind."""
+    """Return the names of the same snapshot's files, HDF5 first where `path` is of that kind."""
     given = Path(path)
     names = [f"{stem(given.name)}{suffix}" for suffix in SUFFIXES[wanted]]
     names.sort(key=lambda name: is_hdf5_name(name) != is_hdf5_name(given))
@@ -49,7 +49,7 @@ def _siblings(path: PathLike, wanted: str) -> list[Path]:
 
 
 def stem(name: str) -> str:
-    """A file's name without the endings of snapshots: 'lenet_iter_300' of 'lenet_iter_300.caffemodel.h5'."""
+    """Return a file's name without the endings of snapshots: 'lenet_iter_300' of 'lenet_iter_300.caffemodel.h5'."""
     name = without_hdf5_suffix(name)
     for suffixes in SUFFIXES.values():
         for suffix in suffixes:

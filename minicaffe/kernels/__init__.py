@@ -126,5 +126,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """The names that an editor's completion shows."""
+    """Return the names that an editor's completion shows."""
     return list(__all__)

@@ -34,7 +34,7 @@ def hold_to_one_thread() -> bool:
 
 
 def _bundled() -> list[Path]:
-    """The files of the OpenBLAS inside numpy's wheel: in a folder beside the package, or on macOS inside it."""
+    """Return the files of the OpenBLAS inside numpy's wheel: in a folder beside the package, or on macOS inside it."""
     package = Path(np.__file__).parent
     return [*(package.parent / "numpy.libs").glob("*openblas*"), *(package / ".dylibs").glob("*openblas*")]
 

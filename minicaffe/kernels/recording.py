@@ -1,8 +1,9 @@
-"""Kernel calls written down as they run, so that the same calls can run again without Python around them.
+"""Record kernel calls as they run, so that the same calls can run again without Python around them.
 
 The arguments of a compiled task are addresses and numbers. As long as these stay the same, running the list of calls
-again computes the same functions of whatever the memory holds now. What runs outside compiled tasks leaves no call
-behind. It must mark the recording as unusable, because running the list again would leave that part out.
+again computes the same functions of whatever the memory holds now. Code that runs
+outside compiled tasks is not recorded. It must mark the recording as unusable, because running the list again would
+leave that part out.
 
 A *dry run* is a recording in which nothing is computed: it finds out how much memory kernels would borrow.
 """
@@ -23,7 +24,7 @@ _here = threading.local()
 class Recording:
     """Calls of compiled tasks in their order.
 
-    calls      what was called; empty if there was nothing to do
+    calls      the recorded calls; empty if there was nothing to do
     kept       the arrays behind the addresses: they must live as long as the calls may run
     usable     False once something ran that is not among the calls
     borrowed   in a dry run, the memory that kernels would borrow, slot -> bytes; None when the calls really run
@@ -37,7 +38,7 @@ class Recording:
         self._runner: Runner | None = None
 
     def add(self, call: Call, kept: Any, runner: Runner) -> None:
-        """Write down one call. `runner` is the function with which the task's engine runs many calls."""
+        """Record one call. `runner` is the function with which the task's engine runs many calls."""
         self.calls.append(call)
         self.kept.append(kept)
         self._runner = runner
@@ -52,10 +53,10 @@ class Recording:
     def as_function(self) -> Callable[[], None]:
         """Return a function that runs all calls again.
 
-        Only the thread that recorded them may call it, since borrowed memory (workspace.py) belongs to a thread.
+        Only the thread that recorded them may call it, since borrowed memory (workspace.py) is that of one thread.
         """
         if not self.usable:
-            raise ValueError("this recording is unusable: something ran that it does not hold")
+            raise ValueError("this recording is unusable: something ran that was not recorded")
         return self._runner(tuple(self.calls)) if self._runner else _nothing
 
 
@@ -79,7 +80,7 @@ def recording(dry_run: bool = False) -> Iterator[Recording]:
 
 
 def current() -> Recording | None:
-    """The recording that this thread is making, or None."""
+    """Return the recording that this thread is making, or None."""
     return getattr(_here, "recording", None)
 
 

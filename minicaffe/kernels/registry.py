@@ -75,12 +75,12 @@ class Kernel(Generic[P, R]):
         return f"<kernel {self.name}{inspect.signature(self.definition)}>"
 
     def _first_call(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Choose an engine for the process, since nobody has done so yet, and then run on it."""
+        """Choose an engine for the process, because none has been chosen yet, and then run on it."""
         engine()
         return self.active(*args, **kwargs)
 
     def on(self, engine_name: str) -> Callable[P, R]:
-        """The function that runs on an engine: its own, else that of the next slower engine that has one."""
+        """Return the function that runs on an engine: its own, else that of the next slower engine that has one."""
         names = (engine_name, *_slower(engine_name))
         return next(self.implementations[name] for name in names if name in self.implementations)
 
@@ -106,7 +106,7 @@ class Kernel(Generic[P, R]):
         return keep
 
     def _for_float32(self, function: Callable[P, R], engine_name: str) -> Callable[P, R]:
-        """The function, for calls in which the first array is float32 and no array is float64.
+        """Return the function, for calls in which the first array is float32 and no array is float64.
 
         Other calls run what a slower engine runs. Arrays of indices and of bool may be among the arguments.
         """
@@ -122,7 +122,7 @@ class Kernel(Generic[P, R]):
 
 
 def _slower(engine_name: str) -> list[str]:
-    """The engines that are slower than this one, beginning with the fastest of them."""
+    """Return the engines that are slower than this one, beginning with the fastest of them."""
     names = list(ENGINES)
     return names[:names.index(engine_name)][::-1]
 
@@ -132,7 +132,7 @@ MOST_PIECES = 4   # numpy's short operations wait for their turn at the interpre
 
 
 def shared_out(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, run by several threads where arrays are large, each time on a slice of the images."""
+    """Return the function, run by several threads where arrays are large, each time on a slice of the images."""
 
     @functools.wraps(function)
     def shared(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -170,7 +170,7 @@ def kernel(definition: Callable[P, R]) -> Kernel[P, R]:
     if definition.__name__ in _kernels:
         raise EngineError(f"the kernel {definition.__name__!r} is defined twice")
     made = _kernels[definition.__name__] = Kernel(definition)
-    if _engine:  # the engine was chosen before this kernel existed, so nobody else will set `active`
+    if _engine:  # the engine was chosen before this kernel existed, so no other code will set `active`
         made.active = made.implementations["plain"]
     return made
 
@@ -188,12 +188,12 @@ def import_all(package: str) -> None:
 
 
 def available_engines() -> list[str]:
-    """The engines whose folder exists and whose library is installed, from the slowest to the fastest."""
+    """Return the engines whose folder exists and whose library is installed, from the slowest to the fastest."""
     return [name for name in ENGINES if not lack(name)]
 
 
 def lack(name: str) -> str:
-    """What an engine lacks: its library, with the command that installs it, or its folder. '' if it lacks nothing."""
+    """Return what an engine lacks: its library, with the command to install it, or its folder; '' for nothing."""
     package, library, extra = ENGINES[name]
     if not importlib.util.find_spec(library):
         return f"not installed: pip install 'minicaffe[{extra}]'"
@@ -246,7 +246,7 @@ def use_engine(name: str) -> str:
 
 
 def _fastest() -> str:
-    """The fastest engine that works, after a warning of each faster one that is installed and does not."""
+    """Return the fastest engine that works, after a warning of each faster one that is installed and does not."""
     for name in reversed(available_engines()):
         if not fault(name):
             return name

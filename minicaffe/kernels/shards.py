@@ -26,7 +26,7 @@ BLOCK = 1 << 15  # elements of a piece of an array: five such pieces fit in a co
 WAKES = 6        # with fewer pieces for_images wakes no threads, because waking them takes some 50 µs
 WAKES_FLAT = 64  # the same in for_blocks, whose short operations make threads wait for the interpreter's lock
 
-_threads = 0  # the number of threads; 0 until somebody asks for it or sets it
+_threads = 0  # the number of threads; 0 until it is first read or set
 _workers: list[SimpleQueue[_Job]] = []  # the inbox of each thread besides the caller's
 _here = threading.local()
 before_running: list[Callable[[], None]] = []  # called before several threads run pieces

@@ -54,7 +54,7 @@ def standing_still() -> Iterator[None]:
 
 
 def announce() -> None:
-    """Log once that kernels are being compiled, so that nobody wonders why nothing happens for up to a minute."""
+    """Log once that kernels are being compiled, so that users know why nothing happens for up to a minute."""
     global _announced
     if not _announced:
         _announced = True

@@ -28,7 +28,7 @@ FEWEST_TILES = 64
 
 def worthwhile(x: np.ndarray, w: np.ndarray, stride: tuple[int, ...], pad: tuple[int, ...], dilation: tuple[int, ...],
                group: int, y: np.ndarray) -> bool:
-    """Whether the correlation of x with w that gives y can be computed so, and is large enough to gain by it."""
+    """Return whether the correlation of x with w that gives y can be computed so, and is large enough to gain by it."""
     if w.shape[2:] != (TAPS, TAPS) or set(stride) | set(dilation) != {1} or max(pad) >= TAPS:
         return False
     tiles = len(y) * math.prod(-(-o // TILE) for o in y.shape[2:])
@@ -37,10 +37,10 @@ def worthwhile(x: np.ndarray, w: np.ndarray, stride: tuple[int, ...], pad: tuple
 
 @functools.lru_cache(maxsize=1)
 def line_matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A (4, 6), B (6, 6) and G (6, 3) for a line of pixels.
+    """Return A (4, 6), B (6, 6) and G (6, 3) for a line of pixels.
 
-    G takes the values of the filter's polynomial, divided by N_p = Π (p − q) over the other points q; B's row for p
-    holds the coefficients of Π (t − q); A evaluates again. The point at infinity reads the leading coefficient.
+    G takes the values of the filter's polynomial, divided by N_p = Π (p − q) over the other points q. B's row for p
+    holds the coefficients of Π (t − q). A evaluates again. The point at infinity reads the leading coefficient.
     """
     points = np.array(POINTS)
     others = [np.delete(points, i) for i in range(len(points))]

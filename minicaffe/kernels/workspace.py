@@ -1,7 +1,7 @@
 """Memory that kernels borrow for the length of one call.
 
 Asking the system for fresh memory costs more than many kernels take, because each page is cleared when it is first
-written. So each thread keeps what its kernels have used, by a name (the slot), and hands it out again.
+written. So each thread stores this memory under a name, the slot, and hands it out again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def borrow(slot: str, shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
 
 
 def held() -> int:
-    """The number of bytes that this thread keeps for its kernels."""
+    """Return the number of bytes that this thread keeps for its kernels."""
     return sum(buffer.nbytes for buffer in _here.__dict__.values())
 
 

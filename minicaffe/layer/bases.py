@@ -69,7 +69,7 @@ class LossLayer(Layer):
 
     `share` is a factor of the gradient. A solver sets it where it adds several passes up for one update.
 
-    What the doctor and the linter ask of a loss
+    Attributes that the doctor and the linter read
         contains            the type of the layer whose function the loss computes itself, such as "Softmax"; its
                             scores must not come from such a layer along the same `axis`
         least_probability   the loss is −log of the probability of a class, and smaller probabilities count as this one
@@ -90,7 +90,7 @@ class LossLayer(Layer):
 
     @property
     def counted(self) -> float | None:
-        """What the last forward pass divided its sum by: a number of cells or samples; None where by nothing."""
+        """The number of cells or samples by which the last forward pass divided its sum; None if it did not divide."""
         return 1.0
 
     def yes_no_answers(self, bottom: Sequence[Blob]) -> float:

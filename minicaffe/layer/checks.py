@@ -1,4 +1,4 @@
-"""What is checked of a layer: its fields, its fillers, the number of its blobs; and errors that name it."""
+"""Check the fields, the fillers and the number of blobs of a layer, with errors that name the layer."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Checks:
     def axis_of(self, blob: Blob, field: str = "axis") -> int:
         """The axis of bottom[0], `blob`, that a field names, counted from the front; `field` as `check` takes it.
 
-        LayerError where bottom[0] has no such axis.
+        Raise LayerError where bottom[0] has no such axis.
         """
         # Many layers call this in each reshape, so the words of the error are made only where they are needed.
         axis: int = getattr(self.param, field) if "." not in field else getattr(*self._field(field)[:2])
@@ -135,7 +135,7 @@ class Checks:
                       hint="give the top a name of its own")
 
     def _hint_swapped(self, bottom: Sequence[Blob]) -> str:
-        """A hint where the bottoms do not fit as they are, but would fit if scores and labels changed places.
+        """Return a hint where the bottoms do not fit as they are, but would fit if scores and labels changed places.
 
         They would where bottom[0] has exactly as many values as there would be labels for bottom[1].
         """

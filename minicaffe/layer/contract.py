@@ -119,18 +119,19 @@ class Layer(Learned, Scratch, OldNames, Traits):
     # --- what a layer may write ------------------------------------------------------------------
 
     def allow_force_backward(self, bottom_index: int) -> bool:
-        """Whether the net's force_backward may ask for the diff of this bottom."""
+        """Return whether the net's force_backward may ask for the diff of this bottom."""
         return True
 
     def resume_state(self) -> dict[str, Any]:
-        """What the next forward pass depends on besides bottoms, blobs and `rng`: a place in the data, a hidden state.
+        """Return the rest of what the next forward pass depends on, such as a place in the data or a hidden state.
 
-        It is a dict of numbers, strings, lists and arrays. A snapshot keeps it.
+        Bottoms, blobs and `rng` are stored elsewhere. The result is a dict of numbers, strings, lists and arrays,
+        which a snapshot stores.
         """
         return {}
 
     def resume_from(self, state: dict[str, Any]) -> None:
-        """Continue from the `resume_state` of another run. LayerError where that cannot be; then nothing is changed."""
+        """Continue from the `resume_state` of another run. Raise LayerError, and change nothing, if it does not fit."""
 
     # --- what a layer uses, besides `check`, `fail`, `add_blob` and `scratch` --------------------------
 

@@ -13,11 +13,11 @@ from minicaffe.layer.registry import Arity
 
 
 class DataSource(Layer):
-    """A layer without bottoms that reads samples from somewhere: the base of all data layers, and of a user's.
+    """A layer without bottoms that reads samples: the base of our data layers, and of data layers that users write.
 
     A subclass writes `setup`, `reshape` and `forward`, as any layer does, and sets those of the following attributes
-    that it can, in `setup` or in `forward`. Each one may also be a property. Where one is not set, the features that
-    need it are not available, and all others are.
+    that it can, in `setup` or in `forward`. Each one may also be a property. A feature that needs an attribute works
+    only where the attribute is set.
 
     keys            the names of the samples in the tops, in their order: a message about a bad sample then says which
                     one it is
@@ -31,17 +31,18 @@ class DataSource(Layer):
     whole_epochs    False at first. A test that sees each sample once sets it to True: then the last batch of an epoch
                     ends with the epoch, and is smaller if need be. None where all batches must be full
 
-    A training's run.yaml names what each data layer reads, with a checksum. It goes by these attributes:
+    A training's run.yaml names what each data layer reads, with a checksum. These attributes say what that is:
 
     source_path     the file or the folder that the samples come from. By default it is the field `source` of the
                     layer's message; a layer that has neither is not in run.yaml
-    source_files    the files of samples that `source_path` names, where it is a list: the checksum covers them, too
+    source_files    the files of samples, where `source_path` is a list of them. The checksum covers them, too
     one_sample_per_file     whether each of these files is a single sample. Such a list may be very long, so the
                     checksum covers the first and the last of its files only
-    source_records  a data.Source where `source_path` is a database: the checksum covers its first and last records
+    source_records  a data.Source where `source_path` is a database. The checksum covers its first and last records
 
-    A snapshot keeps the cursor. A layer whose next batch depends on more, such as the seed of a shuffle, also writes
-    `resume_state` and `resume_from`, so that a resumed training sees the same batches as one that was never stopped.
+    A snapshot stores the cursor. The next batch of a layer may depend on more, such as the seed of a shuffle. Such a
+    layer also writes `resume_state` and `resume_from`. Then a resumed training sees the same batches as one that was
+    never stopped.
 
         class RowsLayer(DataSource):
             def setup(self, bottom, top):
@@ -73,7 +74,7 @@ class DataSource(Layer):
     source_records: Any = None  # typed Any, because this package may not import data
 
     def resume_state(self) -> dict[str, Any]:
-        """The cursor, where there is one. A layer whose next batch depends on more adds that."""
+        """Return the cursor, where there is one. A layer whose next batch depends on more adds that."""
         return {} if self.cursor is None else {"cursor": self.cursor}
 
     def resume_from(self, state: dict[str, Any]) -> None:
@@ -94,7 +95,7 @@ OLD = ("keys", "epoch_size", "cursor", "whole_epochs")  # a layer with one of th
 
 
 def source_of(layer: Layer) -> DataSource | None:
-    """The layer as a DataSource; None for a layer that reads no data.
+    """Return the layer as a DataSource; None for a layer that reads no data.
 
     A user's layer that is no DataSource, but has some of the attributes, is taken for one.
     """
@@ -112,7 +113,7 @@ def warn_of_undeclared(layer: Layer) -> None:
 
 
 def _is_undeclared(layer: Layer) -> bool:
-    """Whether a layer has such an attribute and no bottom. With a bottom, its `keys` may mean something else."""
+    """Return whether a layer has such an attribute and no bottom. With a bottom, its `keys` may mean something else."""
     return not layer.layer_param.bottom and bool(_old(layer))
 
 

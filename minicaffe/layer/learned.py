@@ -59,7 +59,7 @@ class Learned(Checks):
                       f"but the layer's parameters make it {blob.shape}")
 
     def to_proto(self, write_diff: bool = False) -> Any:
-        """The LayerParameter with the learnable blobs in it."""
+        """Return the LayerParameter with the learnable blobs in it."""
         param = LayerParameter()
         param.CopyFrom(self.layer_param)
         del param.blobs[:]

@@ -24,7 +24,7 @@ _types: dict[str, type[Layer]] = {}
 def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
     """Class decorator: make a layer class known under the type name that prototxts use.
 
-    The class must be called `type_name` + 'Layer'. LayerError when the type is already taken.
+    The class must be called `type_name` + 'Layer'. Raise LayerError when the type is already taken.
     """
 
     def keep(cls: type[Layer]) -> type[Layer]:
@@ -52,11 +52,11 @@ def registered_types() -> list[str]:
 
 
 def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
-    """The class of a layer type, also of one that an installed package brings.
+    """Return the class of a layer type, also of one that an installed package brings.
 
     LayerError with near names when there is none, or where the code of that package must not run.
     """
-    # First what is registered, then our own types, which this imports, and only then code of other packages.
+    # First the registered types, then our own, which this imports, and only then code of other packages.
     if type_name not in _types and type_name not in registered_types():
         plugins.load_installed()
     if type_name not in _types:
@@ -66,14 +66,14 @@ def layer_class(type_name: str, layer_name: str = "") -> type[Layer]:
 
 
 def unknown_type_hint(type_name: str) -> str:
-    """The hint for an unknown type: a similar name, else how more types become known."""
+    """Return the hint for an unknown type: a similar name, else how more types become known."""
     if near := type_hint(type_name):
         return near
     return "; ".join(["minicaffe layers lists all known types", *filter(None, [plugins.unknown_hint()])])
 
 
 def type_hint(type_name: str) -> str:
-    """What to write instead of an unknown layer type, as a hint; '' where nothing is similar."""
+    """Return a hint that names the type that was meant instead of an unknown one; '' where none is similar."""
     return fork_type_hint(type_name) or near_names(type_name, registered_types())
 
 
@@ -88,7 +88,7 @@ def create(param: Any, *, dtype: type = np.float32, permissive: bool = False) ->
 
 
 def limits(arity: Arity) -> tuple[int, int | None]:
-    """The least and the greatest number of blobs that an arity allows; None where there is no greatest."""
+    """Return the least and the greatest number of blobs that an arity allows; None where there is no greatest."""
     return (arity, arity) if isinstance(arity, int) else arity
 
 
@@ -101,7 +101,7 @@ def arity_words(arity: Arity) -> str:
 
 
 def module_name(type_name: str) -> str:
-    """The module that must hold a layer type: snake case, acronyms kept whole (LSTMUnit -> lstm_unit)."""
+    """Return the module that must hold a layer type: snake case, acronyms kept whole (LSTMUnit -> lstm_unit)."""
     for acronym, word in (("PReLU", "Prelu"), ("ReLU", "Relu"), ("TanH", "Tanh")):
         type_name = type_name.replace(acronym, word)
     words = re.sub(r"(?<=[A-Z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", type_name)

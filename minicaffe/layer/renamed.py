@@ -37,7 +37,7 @@ class OldNames:
     weights_follow = Renamed("awaits_weights")
 
     def __init_subclass__(cls) -> None:
-        """Where a class declares an attribute under its old name, declare it under the new one instead."""
+        """Rename each attribute that a class declares under its old name."""
         for old, renamed in vars(OldNames).items():
             if isinstance(renamed, Renamed) and old in cls.__dict__:
                 renamed.warn(cls)

@@ -23,7 +23,7 @@ class Scratch:
     _scratch_used: int          # how many of them this reshape has asked for; `Reshape` sets it to 0
 
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
-        """An uninitialised array to keep from forward to backward. Call it in `reshape` alone.
+        """Return an uninitialised array to keep from forward to backward. Call it in `reshape` alone.
 
         The n-th call in each reshape gets the same memory again as long as it is large enough, so no memory is taken
         while shapes stay. Where `runs_backward` is False, the next layers overwrite it: no backward pass reads it.

@@ -1,6 +1,6 @@
-"""What the rest of minicaffe asks of a layer, with the answers that fit most types.
+"""Properties of a layer that the rest of minicaffe reads, with the values that fit most types.
 
-The layer itself says what is special about its type: what it costs, why it computed a NaN, whether it may be recorded.
+A layer type says what is special about itself: what it costs, why it computed a NaN, whether it may be recorded.
 So there are no lists of types elsewhere, and a new layer type needs no edit outside of its own file.
 """
 
@@ -18,9 +18,9 @@ class Traits:
     is_input        its tops are inputs of the net: the caller fills them
     recurrent       it computes over time: bottom[0] is (T, N, …), T time steps of N sequences, and bottom[1] (T, N)
                     says where sequences begin
-    users_code      it runs code that a user wrote, of which nothing is known: it may leave a top as the pass before
-                    wrote it, draw from numpy's and Python's own random generators, and do anything else
-    passes_on       it hands the numbers of its bottom on and computes nothing new from them, as Split and Dropout
+    users_code      it runs code that a user wrote, which may do anything: not write a top, or draw from numpy's and
+                    Python's own random generators
+    passes_on       it copies the numbers of its bottom and computes nothing new from them, as Split and Dropout do
     side_effects    its forward pass does more than write its tops: it measures statistics or writes a file
     recordable      at TEST, while shapes stay, `forward` is nothing but kernel calls on the memory of the blobs and of
                     `scratch`, so that a Net may record the calls and make them without the layer
@@ -45,7 +45,7 @@ class Traits:
         cls.can_dry_run = cls.__dict__.get("can_dry_run", False)
 
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
-        """How many times a forward pass multiplies by a weight and adds, computed from the shapes alone.
+        """Return how many times a forward pass multiplies by a weight and adds, computed from the shapes alone.
 
         As is usual, only products with a matrix of weights count. The few operations that a layer does with each
         number are left out.
@@ -53,12 +53,12 @@ class Traits:
         return 0
 
     def why_not_finite(self, bottom: Sequence[Blob]) -> str:
-        """What in the layer's own formula has no finite value for these bottoms, such as log 0, and the cure; or ''.
+        """Return why the formula of the layer is not finite for these bottoms, such as log 0, and the cure; or ''.
 
         This is asked where a forward pass has computed a NaN or an infinity from finite bottoms.
         """
         return ""
 
     def missing_statistics(self) -> str:
-        """What follows where the layer needs statistics and has none yet, as 'has no statistics, so ...'; or ''."""
+        """Return what happens because statistics are missing: 'has no statistics, so ...'; '' if none are missing."""
         return ""

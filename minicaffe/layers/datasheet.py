@@ -1,7 +1,7 @@
-"""Read what is known of each layer type: its datasheet, its fields, a sample, and the code that computes it.
+"""Read the documentation of each layer type: its datasheet, its fields, a sample, and the code that computes it.
 
 A datasheet is the docstring of a layer's class. `minicaffe layers`, `minicaffe explain` and docs/generate.py, which
-writes docs/layers.md, show what is read here.
+writes docs/layers.md, show the result.
 """
 
 from __future__ import annotations
@@ -333,7 +333,7 @@ def _own_classes(name: str) -> list[type[Layer]]:
 
 
 def _has_source(thing: Any) -> bool:
-    """Whether Python code of a method or a module can be shown.
+    """Return whether Python code of a method or a module can be shown.
 
     A type from outside may take a method from a compiled module, or be made by exec.
     """
@@ -360,7 +360,7 @@ def _path(thing: Any) -> str:
 
 
 def _does_something(text: str) -> bool:
-    """Whether a function computes anything: it has more than a docstring and does more than refuse."""
+    """Return whether a function computes anything: it has more than a docstring and does more than refuse."""
     if not text.startswith("def "):  # a lambda's text may end in the middle of an expression, and cannot be parsed
         return True
     body = ast.parse(text).body[0].body  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""How a rule is written, found by its name, and silenced.
+"""The registry of lint rules: how a rule is written, found by its name, and silenced.
 
 A rule is one function that takes a Subject and yields Findings. `@rule("its-name")` makes it known, also to
 `minicaffe train --silence`. Its docstring says in one sentence what is wrong.
@@ -20,7 +20,7 @@ ERROR, WARNING = "error", "warning"
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule has found.
+    """A mistake that a rule has found.
 
     severity    ERROR where it can only be a mistake, else WARNING
     layer       the name of the layer it is about, "" where it is about the whole net
@@ -43,18 +43,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Subject:
-    """What the rules look at.
+    """The net that the rules examine.
 
     net      a Net that has been set up; shapes alone are enough
-    alone    whether no program of the user's runs the net, as with `minicaffe train`: then nobody fills an Input
-             layer, and nobody sets a diff by hand
+    alone    whether the net runs without a program of the user's, as with `minicaffe train`. Then no code fills an
+             Input layer or sets a diff by hand
     """
 
     net: Net
     alone: bool = False
 
     def found(self, severity: str, layer: int | None, message: str, cure: str) -> Finding:
-        """A Finding about the layer of this index, or about the whole net."""
+        """Return a Finding about the layer of this index, or about the whole net."""
         name = "" if layer is None else self.net.layers[layer].name
         return Finding(severity, name, self.net.where(layer), message, cure)
 
@@ -93,7 +93,7 @@ def rules() -> dict[str, Rule]:
 
 
 def silenced(names: Iterable[str]) -> frozenset[str]:
-    """The names as a set; MinicaffeError with near names for one that no rule has.
+    """Return the names as a set; MinicaffeError with near names for one that no rule has.
 
     The names of the doctor's hints, which are given during a training, are accepted too.
     """
@@ -106,7 +106,7 @@ def silenced(names: Iterable[str]) -> frozenset[str]:
 
 
 def check(net: Net, *, alone: bool = False, silence: Iterable[str] = ()) -> list[Finding]:
-    """What the rules find in a net, without those in `silence`. `alone` as for Subject."""
+    """Return the findings of all rules but those in `silence`. `alone` is explained at Subject."""
     quiet, subject = silenced(silence), Subject(net, alone)
     return [replace(finding, rule=name) for name, look in rules().items() if name not in quiet
             for finding in look(subject)]

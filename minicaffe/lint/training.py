@@ -13,7 +13,7 @@ from minicaffe.proto import TEST, TRAIN
 
 @rule("unfilled-input")
 def unfilled_input(subject: Subject) -> Iterator[Finding]:
-    """An Input layer that nobody fills holds zeros in every iteration."""
+    """An Input layer holds zeros in every iteration unless a program fills it."""
     net = subject.net
     if not subject.alone:
         return
@@ -27,7 +27,7 @@ def unfilled_input(subject: Subject) -> Iterator[Finding]:
     # It is only a warning beside other data, where a blob of zeros may be meant, and in a test net, from which nothing
     # is learned.
     severity = ERROR if net.phase == TRAIN and not any(map(_gives_data, net.layers)) else WARNING
-    yield subject.found(severity, inputs[0], f"{what} filled by nobody: minicaffe train leaves zeros there",
+    yield subject.found(severity, inputs[0], f"{what} not filled: minicaffe train leaves zeros there",
                         "read data with a Data, HDF5Data or ImageData layer, or train from Python: "
                         f"solver.net.blobs[{first!r}].data[...] = ..., then solver.step(1)")
 
@@ -108,7 +108,7 @@ def _twice(subject: Subject, activation: str) -> Iterator[Finding]:
 
 
 def _used(net: Net) -> set[int]:
-    """The blobs that a loss depends on; in a test net, those that any output depends on."""
+    """Return the blobs that a loss depends on; in a test net, those that any output depends on."""
     used = set(net.wiring.outputs) if net.phase == TEST else set()
     for i in reversed(range(len(net.layers))):
         if any(net.layers[i].loss_weights) or used & set(net.wiring.tops[i]):
@@ -117,5 +117,5 @@ def _used(net: Net) -> set[int]:
 
 
 def _gives_data(layer: Layer) -> bool:
-    """Whether a layer itself brings data into the net: numbers that are not learned and that no caller fills in."""
+    """Return whether a layer makes data by itself: numbers that are neither learned nor set by a caller."""
     return not layer.layer_param.bottom and not layer.is_input and not layer.blobs

@@ -13,7 +13,7 @@ from minicaffe.passes.insert_splits import of_layer
 
 @dataclass
 class BackwardPlan:
-    """What a backward pass computes.
+    """The layers that run in a backward pass, and the diffs that they compute.
 
     layers     whether each layer runs backward
     bottoms    for each layer its propagate_down flags, one for each bottom
@@ -25,7 +25,7 @@ class BackwardPlan:
     params: list[list[bool]]
 
     def nothing(self) -> BackwardPlan:
-        """The plan of the same net in which no layer runs backward."""
+        """Return the plan of the same net in which no layer runs backward."""
         return BackwardPlan([False] * len(self.layers), *([[False] * len(flags) for flags in lists]
                                                           for lists in (self.bottoms, self.params)))
 

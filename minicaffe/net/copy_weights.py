@@ -25,7 +25,7 @@ LOADED, DIFFERS, ONLY_IN_FILE, ONLY_IN_NET = "loaded", "shape differs", "only in
 
 @dataclass
 class Row:
-    """What became of one layer: its blobs' shapes, and a remark."""
+    """The result for one layer: whether its blobs were copied, their shapes, and a remark."""
 
     layer: str
     what: str
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass
 class Report:
-    """What became of each layer when weights were copied: one row for each. `str(report)` is the table."""
+    """The result of copying weights: one row for each layer. `str(report)` is a table."""
 
     source: str
     rows: list[Row] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Stored:
-    """What weight files hold: each file's name, "" for a NetParameter, with its layers."""
+    """The content of weight files: each file's name, "" for a NetParameter, with its layers."""
 
     names: list[str]
     files: list[tuple[str, list[LayerWeights]]]
@@ -143,7 +143,7 @@ def copy_trained_from(net: Net, source: PathLike | Sequence[PathLike] | Any, *, 
 
 
 def same_shape(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether shapes agree. Old files store four sizes: (1, 1, 500, 800) is (500, 800), (1, 1, 1, 10) is (10,)."""
+    """Return whether shapes agree. Old files store four sizes: (1, 1, 500, 800) for (500, 800)."""
     if stored == wanted:
         return True
     if len(stored) != 4 or len(wanted) >= 4:

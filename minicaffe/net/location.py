@@ -74,7 +74,7 @@ class Location:
         """The lines of all layers of this name that are in the net, in order; if none is, of the first left out."""
         if self._source is None:
             return []
-        if name == "input" and self._definition.input:  # the Input layer that stands for the old fields
+        if name == "input" and self._definition.input:  # the Input layer that replaces the old fields
             return [self._source.where("input")]
         try:
             with silent():
@@ -88,7 +88,7 @@ class Location:
 
 
 def read(definition: PathLike | Any) -> tuple[Any, Location]:
-    """A copy of the definition, which may be changed, and the Location of its layers."""
+    """Return a copy of the definition, which may be changed, and the Location of its layers."""
     net = NetParameter()
     if isinstance(definition, (str, os.PathLike)):
         source = prototxt.read_source(definition)
@@ -102,7 +102,7 @@ def read(definition: PathLike | Any) -> tuple[Any, Location]:
 
 
 def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
-    """Where the rules leave out the layer that makes a missing blob, say so in a hint, with flags that include it."""
+    """If the rules leave out the layer that makes a missing blob, say so in a hint, with flags that include it."""
     state = filtered.state
     if any(error.missing in layer.top for layer in filtered.layer):
         return
@@ -116,7 +116,7 @@ def blame_rules(error: NetError, given: Any, filtered: Any) -> None:
 
 
 def _what_includes(layer: Any, state: Any) -> str:
-    """The command line flags that make one of the layer's include rules hold; '' where none do."""
+    """Return the command line flags that make one of the layer's include rules hold; '' where none do."""
     for rule in layer.include:
         if set(rule.not_stage) & {*state.stage, *rule.stage}:  # no flag takes a stage away
             continue

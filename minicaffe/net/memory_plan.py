@@ -30,7 +30,7 @@ class Interval:
 
     blobs         those that use the storage, the largest first
     first, last   the indices of the first and the last layer that reads or writes one of them
-    kept          its values may be read after a forward pass, or set before it, so that it shares no memory
+    kept          True if its values may be read after a forward pass, or set before it. It then shares no memory
     """
 
     blobs: list[Blob]
@@ -46,11 +46,11 @@ class Interval:
 
 def live_intervals(layers: Sequence[Layer], bottoms: Sequence[Sequence[Blob]], tops: Sequence[Sequence[Blob]],
                    keep: Collection[Blob]) -> list[Interval]:
-    """The live intervals of all storages of a net that has been set up.
+    """Return the live intervals of all storages of a net that has been set up.
 
-    These are kept: the storages of the blobs in `keep`, of blobs that no layer reads, and of learned blobs; and those
-    of tops that the layer may not write in every pass. Such layers have no bottoms (Input, a constant DummyData), or
-    are users' code.
+    Some storages are kept: those of the blobs in `keep`, of blobs that no layer reads, and of learned blobs. Tops that
+    their layer may not write in every pass are kept too: tops of layers without bottoms (Input, a constant DummyData),
+    and of users' code.
     """
     found: dict[int, Interval] = {}
     seen: set[Blob] = set()
@@ -111,7 +111,7 @@ class Buffer:
         self._lasts: list[int] = []
 
     def gap(self, interval: Interval) -> int | None:
-        """How many layers lie between an interval and the nearest in the buffer; None where they overlap."""
+        """Return how many layers lie between an interval and the nearest in the buffer; None where they overlap."""
         k = bisect_left(self._firsts, interval.first)
         before = interval.first - self._lasts[k - 1] if k else None
         after = self._firsts[k] - interval.last if k < len(self._firsts) else None
@@ -134,7 +134,7 @@ def share_storages(buffers: Sequence[Sequence[Interval]]) -> None:
 
 
 def most_in_use(found: Sequence[Interval]) -> int:
-    """The most elements in use at one layer, without those that are kept. No plan can do with fewer."""
+    """Return the most elements in use at one layer, without those that are kept. No plan can do with fewer."""
     moving = [one for one in found if not one.kept]
     return max((sum(one.count for one in moving if one.first <= i <= one.last)
                 for i in {one.first for one in moving}), default=0)

@@ -272,8 +272,8 @@ class Net:
                           strict: bool = False) -> weight_files.Report:
         """Copy learned blobs from weight files ("a", "a,b" or a list) or a NetParameter, by layer name.
 
-        The Report says for each layer what became of it. DataError where a shape differs, and with `strict` where a
-        layer is missing on either side; then nothing is copied.
+        The Report says for each layer whether it was copied. Raise DataError, and copy nothing,
+        where a shape differs, and with `strict` also where a layer is missing on either side.
         """
         return weight_files.copy_trained_from(self, source, strict=strict)
 
@@ -285,7 +285,7 @@ class Net:
         param_sharing.follow(self, other)
 
     def to_proto(self, write_diff: bool = False) -> Any:
-        """The net's definition, with the learned blobs in its layers."""
+        """Return the net's definition, with the learned blobs in its layers."""
         param = NetParameter()
         param.CopyFrom(self.param)
         del param.layer[:]
@@ -295,13 +295,13 @@ class Net:
     # --- helpers -------------------------------------------------------------------------------------
 
     def layer_index(self, name: str) -> int:
-        """The index of a layer; NetError with near names when there is none."""
+        """Return the index of a layer; NetError with near names when there is none."""
         if name not in self.layer_names:
             raise NetError(f"net {self.name!r} has no layer {name!r}", hint=near_names(name, self.layer_names))
         return self.layer_names.index(name)
 
     def where(self, i: int | None = None) -> str:
-        """The file and line of layer i, or the file alone; '' where the net was not read from a file."""
+        """Return the file and line of layer i, or the file alone; '' where the net was not read from a file."""
         if i is None:
             return self._location.file
         return self._location.of_layer(self.param.layer[i].name, rank(self.param.layer, i))
@@ -383,5 +383,5 @@ def _set_state(definition: Any, phase: int | None, level: int, stages: Sequence[
 
 
 def shape_string(blob: Blob) -> str:
-    """A shape as Caffe prints it: '64 20 24 24 (737280)'."""
+    """Return a shape as Caffe prints it: '64 20 24 24 (737280)'."""
     return " ".join([*map(str, blob.shape), f"({blob.count})"])

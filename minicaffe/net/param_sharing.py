@@ -44,7 +44,7 @@ class Param:
 def tie(layers: Sequence[Layer]) -> list[Param]:
     """List every learnable blob in order, and make those of one `param { name }` share data and diff.
 
-    NetError where tied shapes (or with share_mode PERMISSIVE, counts) differ or the multipliers contradict.
+    Raise NetError where tied shapes (or with share_mode PERMISSIVE, counts) differ or the multipliers contradict.
     """
     params: list[Param] = []
     named: dict[str, Param] = {}
@@ -98,7 +98,7 @@ def _warn_of(spec: Any, param: Param) -> None:
 
 
 def _reconcile(owner: Param, spec: Any, param: Param) -> None:
-    """Give the owner the multipliers that a spec sets. NetError where another layer has set other ones."""
+    """Give the owner the multipliers that a spec sets. Raise NetError where another layer has set other ones."""
     for multiplier in ("lr_mult", "decay_mult"):
         if not spec.HasField(multiplier):
             continue

@@ -93,7 +93,7 @@ class RecordedPasses:
         return first, last, tuple([blob.shape for blob in self._inputs])
 
     def _state(self, first: int, last: int) -> Hashable:
-        """What a recorded pass depends on, except memory. If memory has been replaced, drop all recorded passes."""
+        """Return what a recorded pass depends on, except memory. If memory was replaced, drop all recorded passes."""
         layers = self._net.layers
         blobs = [*self._tops, *(blob for layer in layers for blob in layer.blobs)]
         memory = [*(blob.memory for blob in blobs), *(array for layer in layers for array in layer.scratch_arrays)]
@@ -137,7 +137,7 @@ class RecordedPass:
         return loss
 
     def is_current(self) -> bool:
-        """Whether no blob, nor the thread, nor the engine has changed since the pass was last known to be valid."""
+        """Return whether blobs, thread and engine are unchanged since the pass was last known to be valid."""
         return (self.changes == blob_module.changes and self._thread == threading.get_ident()
                 and self._engine == kernels.engine())
 
@@ -156,9 +156,9 @@ class RecordedPass:
 
 
 def _may_replay(layer: Layer) -> bool:
-    """Whether a recording may run in place of this layer.
+    """Return whether a recording may run in place of this layer.
 
-    It may not for a loss, because Python adds up the losses of a net. Nor may it for a layer whose `forward` somebody
+    It may not for a loss, because Python adds up the losses of a net. Nor may it for a layer whose `forward` a user
     has replaced on the object, because a recording would not call the replacement.
     """
     return (layer.recordable and layer.phase == TEST and not any(layer.loss_weights)

@@ -34,7 +34,7 @@ class Wiring:
 
 
 def classes_of(net: Any, allow_python: bool) -> list[type[Layer]]:
-    """The class of each layer. LayerError for an unknown type, and for users' code where that is not allowed."""
+    """Return each layer's class. Raise LayerError for an unknown type, and for users' code if it is not allowed."""
     return [_class_of(net.layer, i, allow_python) for i in range(len(net.layer))]
 
 
@@ -57,7 +57,7 @@ def _class_of(layers: Sequence[Any], i: int, allow_python: bool) -> type[Layer]:
 def connect(net: Any, classes: Sequence[type[Layer]]) -> Wiring:
     """Wire the layers of a NetParameter whose passes have run; `classes` are the layers' classes.
 
-    NetError for a bottom that no layer makes before, and for a top that two layers make.
+    Raise NetError for a bottom that no layer makes before, and for a top that two layers make.
     """
     connector = _Connector(net)
     for i, cls in enumerate(classes):
@@ -99,7 +99,7 @@ class _Connector:
         return self.unread.pop(name)
 
     def _make(self, i: int, j: int, name: str, cls: type[Layer], bottoms: list[int]) -> int:
-        """The blob that top j of layer i writes: bottom j where it runs in place, else a new one."""
+        """Return the blob that top j of layer i writes: bottom j where it runs in place, else a new one."""
         layer = self.net.layer[i]
         if not name:
             raise NetError(f"layer {layer.name!r} ({layer.type}): top {j} has an empty name")

@@ -24,14 +24,14 @@ PASSES: tuple[tuple[str, Pass], ...] = (*UPGRADES, ("filter", filter_layers), ("
 
 
 def upgrade(net: Any) -> Any:
-    """The net in today's format, without old forms of layers and fields."""
+    """Return the net in today's format, without old forms of layers and fields."""
     for _, run in UPGRADES:
         net = run(net)
     return net
 
 
 def apply(net: Any, after: str = "insert_splits") -> Any:
-    """The net after all passes up to `after`, this one included. NetError where there is no such pass."""
+    """Return the net after all passes up to `after`, this one included. Raise NetError where there is no such pass."""
     names = [name for name, _ in PASSES]
     if after not in names:
         raise NetError(f"there is no pass {after!r}; in order they are {', '.join(names)}",

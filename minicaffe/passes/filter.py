@@ -10,10 +10,10 @@ from minicaffe.proto import NetParameter
 
 
 def filter_layers(net: Any) -> Any:
-    """The net with only the layers that its `state` includes.
+    """Return the net with only the layers that its `state` includes.
 
     A layer with include rules stays where one of them is met. A layer with exclude rules stays where none of them is
-    met. A layer with no rules stays. NetError for a layer that has rules of both kinds.
+    met. A layer with no rules stays. Raise NetError for a layer that has rules of both kinds.
     """
     kept = NetParameter()
     kept.CopyFrom(net)
@@ -23,7 +23,7 @@ def filter_layers(net: Any) -> Any:
 
 
 def is_included(layer: Any, state: Any) -> bool:
-    """Whether a layer belongs to a net in this NetState."""
+    """Return whether a layer belongs to a net in this NetState."""
     if layer.include and layer.exclude:
         raise NetError(f"layer {layer.name!r} ({layer.type}) has both include and exclude rules",
                        hint="write all its rules as include, or all as exclude")
@@ -33,7 +33,7 @@ def is_included(layer: Any, state: Any) -> bool:
 
 
 def meets(state: Any, rule: Any, layer_name: str) -> bool:
-    """Whether a NetState meets a NetStateRule: every condition that the rule sets must hold."""
+    """Return whether a NetState meets a NetStateRule: every condition that the rule sets must hold."""
     in_layer = f"specified by a rule in layer {layer_name}"
     if rule.HasField("phase") and rule.phase != state.phase:
         log(At.OTHER_PHASE, f"The NetState phase ({state.phase}) differed from the phase ({rule.phase}) {in_layer}")

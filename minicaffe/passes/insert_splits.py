@@ -15,7 +15,7 @@ Top = tuple[int, int]  # (layer index, top index): in-place layers make several 
 
 
 def insert_splits(net: Any) -> Any:
-    """The net with Split layers, named as Caffe names them: `ip2_ip2_0_split` with tops `ip2_ip2_0_split_0`, ...
+    """Return the net with Split layers, named as Caffe names them: `ip2_ip2_0_split` with tops `ip2_ip2_0_split_0`, ...
 
     A top with a loss_weight counts as read by its own loss, and gets a Split where a layer reads it too. NetError for
     a bottom that no earlier layer makes.
@@ -58,12 +58,12 @@ def find_sources(net: Any) -> list[list[Top]]:
 
 
 def is_split(layer: Any) -> bool:
-    """Whether a layer is a Split. The net's author seldom wrote it, and so does not know its name."""
+    """Return whether a layer is a Split. The net's author seldom wrote it, and so does not know its name."""
     return bool(layer.type == "Split")
 
 
 def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: list[str]) -> NetError:
-    """The error for a bottom that no layer before this one makes."""
+    """Return the error for a bottom that no layer before this one makes."""
     layer = net.layer[layer_index]
     name = layer.bottom[bottom_index]
     later = [other.name for other in net.layer[layer_index:] if name in other.top and other is not layer]
@@ -80,13 +80,13 @@ def unknown_bottom(net: Any, layer_index: int, bottom_index: int, available: lis
 
 
 def of_layer(layers: Sequence[Any], index: int, error: Located) -> Located:
-    """The same error, which now tells which layer it is about where several have the same name."""
+    """Return the error after noting which layer it is about, since several may have the same name."""
     error.rank = rank(layers, index)
     return error
 
 
 def rank(layers: Sequence[Any], index: int) -> int:
-    """How many layers before this one have its name."""
+    """Return how many layers before this one have its name."""
     return sum(layer.name == layers[index].name for layer in layers[:index])
 
 

@@ -10,7 +10,7 @@ from minicaffe.proto import NetParameter
 
 
 def upgrade_fields(net: Any) -> Any:
-    """The net with an Input layer for `input` and its shapes, and with lr_mult 0 for BatchNorm's three blobs."""
+    """Return the net with an Input layer for `input` and its shapes, and with lr_mult 0 for BatchNorm's three blobs."""
     upgraded = NetParameter()
     upgraded.CopyFrom(net)
     if net.input:

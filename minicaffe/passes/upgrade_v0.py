@@ -51,7 +51,7 @@ RENAMED = {
 
 
 def upgrade_v0(net: Any) -> Any:
-    """The net with every V0 layer as a V1 layer; padding layers become `pad` of the layer that reads them."""
+    """Return the net with every V0 layer as a V1 layer; padding layers become `pad` of the layer that reads them."""
     if not any(layer.HasField("layer") for layer in net.layers):
         return net
     upgraded = NetParameter()

@@ -16,7 +16,7 @@ TRANSFORMED = {"Data": "data_param", "ImageData": "image_data_param", "WindowDat
 
 
 def upgrade_v1(net: Any) -> Any:
-    """The net with every `layers` as a `layer`; NetError where a definition mixes both."""
+    """Return the net with every `layers` as a `layer`; NetError where a definition mixes both."""
     if not net.layers:
         return net
     if net.layer:
@@ -30,7 +30,7 @@ def upgrade_v1(net: Any) -> Any:
 
 
 def type_name(number: int) -> str:
-    """The present type name of a V1 layer type."""
+    """Return the present type name of a V1 layer type."""
     word = V1LayerParameter.LayerType.Name(number)
     return TYPES.get(word, word.title().replace("_", ""))
 

@@ -28,7 +28,7 @@ TEST: int = Phase.Value("TEST")
 
 
 def message_class(name: str) -> Any:
-    """The class of the message `name` ("LayerParameter"); KeyError when Caffe has none of that name."""
+    """Return the class of the message `name` ("LayerParameter"); KeyError when Caffe has none of that name."""
     descriptor = _file.message_types_by_name[name]
     factory: Any = message_factory
     if hasattr(factory, "GetMessageClass"):
@@ -37,7 +37,7 @@ def message_class(name: str) -> Any:
 
 
 def is_repeated(field: Any) -> bool:
-    """Whether a field descriptor is of a repeated field. Old and new versions of protobuf name this differently."""
+    """Return whether a field is repeated. Old and new versions of protobuf have different names for this."""
     known = getattr(field, "is_repeated", None)
     return field.label == field.LABEL_REPEATED if known is None else bool(known)
 

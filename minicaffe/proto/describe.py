@@ -22,7 +22,7 @@ def type_name(field: Any) -> str:
 
 
 def default(field: Any) -> str:
-    """The default of a field as a prototxt writes it; "" for a message and a repeated field."""
+    """Return the default of a field as a prototxt writes it; "" for a message and a repeated field."""
     if not field.has_default_value:
         return ""
     if field.enum_type:
@@ -41,7 +41,7 @@ def comments() -> dict[str, dict[str, str]]:
 
 
 def sentence(message: str, field: Any) -> str:
-    """The comment for a field of a message, and its default: 'how many are read ahead. Default: 4'; or ''."""
+    """Return the comment for a field of a message, and its default: 'how many are read ahead. Default: 4'; or ''."""
     comment = comments().get(message, {}).get(field.name, "").removesuffix(".")
     fallback = f"Default: {default(field)}" if default(field) else ""
     return ". ".join(part for part in (comment, fallback) if part)

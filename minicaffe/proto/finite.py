@@ -10,7 +10,7 @@ MAY_BE_INFINITE = ("clip_gradients", "clip_param.min", "clip_param.max")  # infi
 
 
 def not_finite(message: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers in a message, and in messages inside it, that are NaN or infinite: ('lrn_param.alpha', nan).
+    """Yield the numbers in a message, and in messages inside it, that are NaN or infinite: ('lrn_param.alpha', nan).
 
     Blobs are left out, for their numbers are data.
     """

@@ -73,14 +73,14 @@ _DEPTHWISE = re.compile(r"depth_?wise|^conv\w*dw|dw_?conv", re.IGNORECASE)
 
 
 def fork_type_hint(layer_type: str) -> str:
-    """How to do with Caffe's own types what a fork's type does; '' for other types."""
+    """Return a hint that says how to replace a fork's layer type by Caffe's own types; '' for other types."""
     if _DEPTHWISE.search(layer_type):
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
     return _CURES["bn_param"] if layer_type.upper() == "BN" else ""
 
 
 def fork_hint(field: str) -> str:
-    """Which fork has a field that Caffe lacks, or what Caffe has instead; '' where that is not known."""
+    """Return a hint that names the fork that has a field, or what Caffe has instead; '' if neither is known."""
     if field in _CURES:
         return _CURES[field]
     fork = FORK_FIELDS.get(field)

@@ -20,7 +20,7 @@ Words = Mapping[str, Sequence[str]]  # 'LayerParameter.type' -> the strings that
 
 
 def schema(message: str, title: str, words: Words) -> dict[str, Any]:
-    """The schema of a message. An editor offers `words` for their fields; any other string is accepted too."""
+    """Return the schema of a message. An editor offers `words` for their fields; any other string is accepted too."""
     definitions: dict[str, Any] = {}
     waiting = [message]
     while waiting:
@@ -36,7 +36,7 @@ def schema(message: str, title: str, words: Words) -> dict[str, Any]:
 def _message(descriptor: Any, words: Words) -> dict[str, Any]:
     fields = {field.name: _field(descriptor.name, field, words) for field in descriptor.fields}
     required = proto.message_class(descriptor.name)().FindInitializationErrors()
-    # nothing at all, `relu_param:`, stands for a message without fields
+    # nothing at all, `relu_param:`, is a message without fields
     return {"type": ["object", "null"], "properties": fields, "additionalProperties": False,
             **({"required": required} if required else {})}
 

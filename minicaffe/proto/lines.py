@@ -1,4 +1,4 @@
-"""What both forms of a definition, prototxt and YAML, say about the lines of their text."""
+"""Line numbers of a definition, for both of its forms, prototxt and YAML."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ DEEPEST = 50  # messages within messages that are read; Caffe's own have seven
 
 
 def excerpt(text: str, line: int, column: int) -> str:
-    """The line (counted from 1) with a caret under the column (from 1), cut to the part that matters."""
+    """Return the line (counted from 1) with a caret under the column (from 1), cut to the part that matters."""
     lines = text.split("\n")
     if not 1 <= line <= len(lines):
         return ""

@@ -51,7 +51,7 @@ class _List(_Message):
 
 
 def reformat(text: str, message: Any, filename: str = "<string>") -> str:
-    """The text of a prototxt, formatted; `message` is an empty message of its kind.
+    """Return the text of a prototxt, formatted; `message` is an empty message of its kind.
 
     ProtoError as for `parse` where the text is no prototxt of that kind. The result is parsed again and compared, so
     it never has another meaning or other comments than the text.
@@ -90,7 +90,7 @@ class _Reader:
             self.tokens[0].lines_before = 1  # a comment at the very beginning stands on a line of its own
 
     def items(self, end: str) -> _Message:
-        """The fields of a message, up to the bracket that ends it."""
+        """Return the fields of a message, up to the bracket that ends it."""
         found = _Message()
         while self.at < len(self.tokens):
             token = self.next()
@@ -109,7 +109,7 @@ class _Reader:
         return found
 
     def elements(self) -> _List:
-        """The values of a list, up to its bracket."""
+        """Return the values of a list, up to its bracket."""
         found = _List()
         while (token := self.next()).text != "]":
             found.on_one_line &= not token.lines_before
@@ -158,7 +158,7 @@ class _Reader:
         return self.tokens[self.at - 1]
 
     def peek(self) -> _Token:
-        """The next token that is no comment."""
+        """Return the next token that is no comment."""
         at = self.at
         while at < len(self.tokens) and self.tokens[at].kind == "comment":
             at += 1
@@ -166,7 +166,7 @@ class _Reader:
 
 
 def _lines(items: list[_Item], level: int, separator: str = "") -> Iterator[str]:
-    """The lines of a message's fields, or of a list's values with a `separator` between them."""
+    """Yield the lines of a message's fields, or of a list's values with a `separator` between them."""
     last = max((i for i, item in enumerate(items) if item.value), default=-1)
     for i, item in enumerate(items):
         if item.empty_line_before and i:
@@ -194,7 +194,7 @@ def _item_lines(item: _Item, level: int, separator: str) -> Iterator[str]:
 
 
 def _scalar_lines(start: str, parts: list[_Token], margin: str, end: str) -> Iterator[str]:
-    """The lines of a value. The parts of a string stay on as many lines as they were."""
+    """Yield the lines of a value. The parts of a string stay on as many lines as they were."""
     line, after_comment = start + parts[0].text, False
     for part in parts[1:]:
         if part.lines_before or after_comment:
@@ -207,14 +207,14 @@ def _scalar_lines(start: str, parts: list[_Token], margin: str, end: str) -> Ite
 
 
 def _joint(item: _Item) -> str:
-    """The text between a field's name and its value."""
+    """Return the text between a field's name and its value."""
     if not item.name:
         return ""
     return " " if isinstance(item.value, _Message) and not isinstance(item.value, _List) else ": "
 
 
 def _on_one_line(value: _Message) -> str:
-    """The message or list with its brackets on one line; "" where its author did not write it on one."""
+    """Return the message or list with its brackets on one line; "" where its author did not write it on one."""
     if value.comment or (value.items and not value.on_one_line):
         return ""
     parts = []

@@ -16,7 +16,7 @@ TOKEN = re.compile(
 
 
 def is_yaml(filename: str) -> bool:
-    """Whether a file of this name holds YAML."""
+    """Return whether a file of this name holds YAML."""
     return filename.lower().endswith((".yaml", ".yml"))
 
 
@@ -79,7 +79,7 @@ class Source:
 
 
 def _prototxt_entries(text: str) -> Iterator[FieldLine]:
-    """Each field set in a prototxt, in order: 'layer[0]', 'layer[0].name[0]', ..."""
+    """Yield each field set in a prototxt, in order: 'layer[0]', 'layer[0].name[0]', ..."""
     # For each message around the present one: its prefix, its counts, and the name of the list that it stands in.
     outer: list[tuple[str, Counter[str], str]] = []
     prefix, counts, name, in_list = "", Counter[str](), "", False

@@ -42,7 +42,7 @@ def parse(text: str, message: Any, filename: str = "<string>") -> Any:
 
 
 def format(message: Any, *, ascii_only: bool = False) -> str:
-    """The message as prototxt: two spaces a level, the shortest decimals that read back as the same float.
+    """Return the message as prototxt: two spaces a level, the shortest decimals that read back as the same float.
 
     With `ascii_only`, letters that are not ASCII are written as escapes.
     """
@@ -50,7 +50,7 @@ def format(message: Any, *, ascii_only: bool = False) -> str:
 
 
 def format_for(filename: str, message: Any) -> str:
-    """The message as YAML where the file's name ends so, else as prototxt."""
+    """Return the message as YAML where the file's name ends so, else as prototxt."""
     if is_yaml(filename):
         from minicaffe.proto import yaml_text
 
@@ -86,7 +86,7 @@ def _check_size(text: str, filename: str) -> None:
 
 
 def _most_values(text: str) -> int:
-    """An upper bound for the number of values in a text, found without parsing from the marks around values."""
+    """Return an upper bound for the number of values in a text, found without parsing from the marks around values."""
     return max(sum(map(text.count, ":{<,")), sum(map(text.count, "\"'")) // 2)
 
 

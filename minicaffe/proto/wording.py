@@ -17,14 +17,14 @@ _ESCAPE = re.compile(r"""\\(?:[abfnrtv?'"\\]|[0-3]?[0-7]{1,2}(?![0-7])|x[0-9a-fA
 
 
 def explain(error: str, root: Any, line: str = "") -> tuple[str, str]:
-    """A sentence and a hint for a text parser's error in a line; `root` describes the outermost message."""
+    """Return a sentence and a hint for a text parser's error in a line; `root` describes the outermost message."""
     if re.search(r"\bcodec can't |\bescape\b", error):
         return bad_escape(line)
     return _about_names(error, root) or _about_value(error) or _about_marks(error) or (error, "")
 
 
 def _about_names(error: str, root: Any) -> tuple[str, str] | None:
-    """What the schema says against a name: it has no such field, or only one of it, or no such enum value."""
+    """Explain an error about a name: an unknown field, a field set twice, or an unknown enum value."""
     if found := re.match(r'Message type "caffe\.(\w+)" has no field named "(.*)"', error, re.DOTALL):
         return unknown_field(proto.message_class(found[1]).DESCRIPTOR, found[2], root)
     if found := re.match(r'Message type "caffe\.(\w+)" should not have multiple "(\w+)" fields', error):
@@ -67,7 +67,7 @@ def _about_marks(error: str) -> tuple[str, str] | None:
 
 
 def bad_escape(line: str) -> tuple[str, str]:
-    """The sentence and the hint for a string in which a backslash begins an escape that does not exist."""
+    """Return the sentence and the hint for a string in which a backslash begins an escape that does not exist."""
     for string in _STRING.findall(line):
         if string.endswith('\\"'):
             return "a backslash makes the quote behind it a letter of the string, which then has no end", \
@@ -82,7 +82,7 @@ def bad_escape(line: str) -> tuple[str, str]:
 
 
 def windows_path(path: str) -> str:
-    """A Windows path written with slashes, which every system takes and which begin no escapes.
+    """Return a Windows path written with slashes, which every system takes and which begin no escapes.
 
     Escapes that were read by mistake are undone: a tab in a path was \\t.
     """
@@ -91,7 +91,7 @@ def windows_path(path: str) -> str:
 
 
 def path_hint(path: str) -> str:
-    """The cure for a path with a line break or the like in it, which is a mistake; '' for other paths."""
+    """Return the cure for a path with a line break or the like in it, which is a mistake; '' for other paths."""
     if not any(letter in _ESCAPED for letter in path):
         return ""
     return f"a backslash begins an escape in a string, so this path holds {_listed(path)}; a path takes slashes: " \
@@ -117,7 +117,7 @@ def strings(message: Any) -> Iterator[str]:
 
 
 def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
-    """The sentence and the hint for a field that `message` (a descriptor) does not have."""
+    """Return the sentence and the hint for a field that `message` (a descriptor) does not have."""
     sentence = f"{message.name} has no field {name!r}"
     if hint := fork_hint(name):  # before near names: a fork's field may resemble one of Caffe's
         return sentence, hint
@@ -139,7 +139,7 @@ def unknown_field(message: Any, name: str, root: Any = None) -> tuple[str, str]:
 
 
 def _near_field(name: str, known: list[str]) -> str:
-    """As `near_names`, but names that end in _param are compared without it: else each would resemble all others."""
+    """Do the same as `near_names`, but compare names without _param: with it, all such names would be similar."""
     if not name.endswith("_param"):
         return near_names(name, known)
     stems = [field.removesuffix("_param") for field in known if field.endswith("_param")]
@@ -147,7 +147,7 @@ def _near_field(name: str, known: list[str]) -> str:
 
 
 def unknown_enum_value(enum: Any, name: str) -> tuple[str, str]:
-    """The sentence and the hint for a name or number that an enum (a descriptor) does not have."""
+    """Return the sentence and the hint for a name or number that an enum (a descriptor) does not have."""
     known = [value.name for value in enum.values]
     bare = name.strip("\"'")
     sentence = f"{enum.name} has no value {bare if name.isdigit() else repr(bare)}"

@@ -56,7 +56,7 @@ def parse(text: str, message: Any, filename: str = "<string>") -> Any:
 
 
 def format(message: Any) -> str:
-    """The message as YAML that reads back as the same message."""
+    """Return the message as YAML that reads back as the same message."""
     node = _node(message)
     if not node.value:
         return "{}\n"
@@ -68,7 +68,7 @@ def format(message: Any) -> str:
 
 
 def entries(text: str) -> Iterator[FieldLine]:
-    """Each field that is set, in order, for `source.Source`: 'layer[0]', 'layer[0].name[0]', ..."""
+    """Yield each field that is set, in order, for `source.Source`: 'layer[0]', 'layer[0].name[0]', ..."""
     yield from _entries(_compose(text), "", 0)
 
 
@@ -77,13 +77,13 @@ class _Refused(yaml.MarkedYAMLError):
 
 
 def _compose(text: str) -> Any:
-    """The root node. An error where the text has too many nodes, or is nested too deeply.
+    """Return the root node. Raise an error where the text has too many nodes, or is nested too deeply.
 
     Both are counted before the nodes are made. libyaml overflows the C stack when it makes deeply nested nodes, and a
-    few lines of aliases of aliases stand for billions of nodes.
+    few lines of aliases of aliases become billions of nodes.
     """
     sizes, names = [0], [""]  # for each collection that is open: its nodes so far, those of aliases too, and its anchor
-    anchors: dict[str, int] = {}  # the nodes of what an alias stands for
+    anchors: dict[str, int] = {}  # the number of nodes that an alias is replaced by
     for event in yaml.parse(text, Loader=_Loader):
         mark: Any = event.start_mark
         if isinstance(event, yaml.CollectionStartEvent):
@@ -145,7 +145,7 @@ class _Reader:
             raise ProtoError("too many mappings take in one another with <<", where=self.filename) from None
 
     def message(self, node: Any, message: Any, root: Any = None) -> None:
-        """Fill one message from a mapping. A null, or nothing at all, stands for a message without fields."""
+        """Fill one message from a mapping. A null, or nothing at all, is a message without fields."""
         if _is_null(node):
             return
         descriptor = message.DESCRIPTOR
@@ -195,7 +195,7 @@ class _Reader:
         return own
 
     def scalar(self, field: Any, node: Any) -> Any:
-        """The value of one scalar node, as the type of the field reads it."""
+        """Return the value of one scalar node, as the type of the field reads it."""
         kind = type_name(field)
         expected = _EXPECTED.get(kind, "an integer")
         if not isinstance(node, yaml.ScalarNode) or _is_null(node):
@@ -236,7 +236,7 @@ class _Reader:
             raise self.wrong(node, "base64 after !!binary") from None
 
     def wrong(self, node: Any, expected: str, hint: str = "") -> ProtoError:
-        """The error for a node of another kind than the field takes."""
+        """Return the error for a node of another kind than the field takes."""
         if isinstance(node, yaml.ScalarNode):
             got = "nothing (null)" if _is_null(node) else repr(node.value)
         else:
@@ -253,7 +253,7 @@ class _Reader:
 
 
 def _name(key: Any) -> str:
-    """The field that a key names; a list or a mapping as a key names none."""
+    """Return the field that a key names; a list or a mapping as a key names none."""
     return str(key.value) if isinstance(key, yaml.ScalarNode) else ""
 
 
@@ -262,7 +262,7 @@ def _is_null(node: Any) -> bool:
 
 
 def _number(text: str) -> float | None:
-    """A decimal number, or infinity and not-a-number with or without YAML's point."""
+    """Return a decimal number, or infinity and not-a-number with or without YAML's point."""
     word = re.sub(r"^([+-]?)\.(?=inf|nan)", r"\1", text.lower())
     try:
         return None if "_" in word else float(word)
@@ -278,7 +278,7 @@ def _integer(text: str) -> int | None:
 
 
 def _node(message: Any) -> Any:
-    """The YAML node of a message: fields in the order of their numbers, lists of scalars on one line."""
+    """Return the YAML node of a message: fields in the order of their numbers, lists of scalars on one line."""
     pairs = []
     for field, value in message.ListFields():
         many = is_repeated(field)
@@ -306,7 +306,7 @@ def _scalar_node(field: Any, value: Any) -> Any:
 
 
 def _float_text(value: float, single: bool) -> str:
-    """The shortest decimal that reads back as the same float32 (or float64), in YAML 1.1's form."""
+    """Return the shortest decimal that reads back as the same float32 (or float64), in YAML 1.1's form."""
     if not math.isfinite(value):
         return ".nan" if math.isnan(value) else (".inf" if value > 0 else "-.inf")
     digits = repr(float(str(np.float32(value))) if single else value)

@@ -10,5 +10,5 @@ from minicaffe.pycaffe.net import Net
 
 
 def get_solver(definition: PathLike | Any) -> solvers.Solver:
-    """The solver of the type that a file names; its nets are pycaffe Nets."""
+    """Return the solver of the type that a file names; its nets are pycaffe Nets."""
     return solvers.get_solver(definition, net_class=Net)

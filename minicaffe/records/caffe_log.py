@@ -7,7 +7,7 @@
     around these            the names and times that docker, kubectl and journald put before each line, their JSON,
                             colours, the line ends of all systems, UTF-16 of PowerShell
 
-What stands before Caffe's own words in a line is skipped. So are the lines of other programs.
+Anything in a line before Caffe's own text is skipped. So are the lines of other programs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Event = dict[str, Any]
 
 LONGEST = 2000  # so many characters of a line are read: real lines are shorter, and a hostile one costs little time
 
-_END = re.compile(rb"\x00?[\r\n][\x00\r\n]*|\x00{3,}")  # a loss of power may leave a stretch of zero bytes
+_END = re.compile(rb"\x00?[\r\n][\x00\r\n]*|\x00{3,}")  # a loss of power may leave a run of zero bytes
 _COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 _NUMBER = r"([-+]?(?:\d|\.\d|nan|NaN|NAN|inf|Inf|INF)[^\s,;)]*)"
 _HEAD = re.compile(r"\b([IWEF])\d{4}(?:\d{4})? (?:\d\d:\d\d:\d\d\S* +\d+ +)?\S+:\d+ ?\]")
@@ -39,7 +39,7 @@ _BREAKS_OFF = re.compile(r"\bminicaffe: error: (.*)|\*\*\* (SIG[A-Z]+\b.*)")
 
 
 def lines(data: bytes) -> Iterator[str]:
-    """The lines of a log as text, in whatever encoding they are."""
+    """Yield the lines of a log as text, in whatever encoding they are."""
     if data[:2] == b"\xfe\xff" or (data[:1] == b"\0" and data[1:2] > b"\0"):  # UTF-16, the high byte first
         data = data.decode("utf-16-be", "replace").encode("utf-16-le", "surrogatepass")
     for line in _END.split(data):
@@ -57,7 +57,7 @@ def _decoded(line: bytes) -> str:
 
 
 def _unwrapped(line: str) -> str:
-    """The message in a line that docker or journald wrote as a JSON object; any other line as it is."""
+    """Return the message in a line that docker or journald wrote as a JSON object; any other line as it is."""
     if line.startswith("{"):
         try:
             found = json.loads(line)
@@ -70,7 +70,7 @@ def _unwrapped(line: str) -> str:
 
 
 def events(text: Iterator[str]) -> Iterator[Event]:
-    """The events in a text log, with the keys of log.jsonl; a learning rate is an event of its own.
+    """Yield the events in a text log, with the keys of log.jsonl; a learning rate is an event of its own.
 
     A new training begins where a line says so. In a log that has only iterations, it begins where they go back to 0.
     """
@@ -83,7 +83,7 @@ def events(text: Iterator[str]) -> Iterator[Event]:
 
 
 class _Log:
-    """What has been read of a log so far, as far as it matters to the lines that follow."""
+    """The facts from the lines read so far that are needed to understand the lines after them."""
 
     def __init__(self) -> None:
         self.iteration = -1
@@ -92,7 +92,7 @@ class _Log:
         self._outputs: dict[int, tuple[str, float]] = {}
 
     def take(self, said: str, level: str) -> Iterator[Event]:
-        """The events that a line completes. Outputs are kept until another line shows that there are no more."""
+        """Yield the events that a line completes. Outputs are kept until another line shows that there are no more."""
         yield from self._numbers(said)
         if rate := _RATE.search(said):
             yield from self._reach(int(rate[1]))
@@ -103,7 +103,7 @@ class _Log:
         self.resumes = self.resumes or bool(_RESUMES.search(said))
 
     def _numbers(self, said: str) -> Iterator[Event]:
-        """The events of a line with a loss or a test result. The first pattern that fits counts."""
+        """Yield the events of a line with a loss or a test result. The first pattern that fits counts."""
         if output := _OUTPUT.search(said):
             # "Train net output" lines count only behind a loss, "Test net output" lines only within a test
             if output[1] == self.of.get("event", "").capitalize():
@@ -127,7 +127,7 @@ class _Log:
             yield {**self.of, "loss": _float(loss[2])}
 
     def _failure(self, said: str, level: str) -> Iterator[Event]:
-        """An end event where a line is an error or a fatal signal."""
+        """Yield an end event where a line is an error or a fatal signal."""
         broken = _BREAKS_OFF.search(said)
         if broken or level in ("E", "F"):
             yield from self.outputs()
@@ -135,7 +135,7 @@ class _Log:
             yield {"event": "end", "iteration": self.iteration, "reason": "error", "message": words}
 
     def outputs(self) -> Iterator[Event]:
-        """The outputs that were read since the last call, as one event."""
+        """Yield the outputs that were read since the last call, as one event."""
         if self._outputs:
             named: dict[str, list[float]] = {}
             for _, (name, value) in sorted(self._outputs.items()):
@@ -155,7 +155,7 @@ class _Log:
 
 
 def _float(text: str) -> float:
-    """The number in a text; also infinity and NaN as Windows writes them, such as 1.#INF."""
+    """Return the number in a text; also infinity and NaN as Windows writes them, such as 1.#INF."""
     try:
         return float(text)
     except ValueError:

@@ -57,7 +57,7 @@ def draw(path: str | Path, runs: Sequence[Run]) -> int:
 
 
 def panels(runs: Sequence[Run]) -> list[str]:
-    """The names of the panels: every loss, every other output, and the learning rate where it changes."""
+    """Return the names of the panels: every loss, every other output, and the learning rate where it changes."""
     names = dict.fromkeys(name for run in runs for curves in (run.test, run.train) for name in curves)
     ordered = sorted(names, key=lambda name: (name != TOTAL, name != "loss", "loss" not in name))
     rates = {value for run in runs for _, value in run.rate}
@@ -74,7 +74,7 @@ def without_repeats(runs: Sequence[Run]) -> list[Run]:
 
 
 def _repeated(run: Run) -> str:
-    """The output that the total loss repeats, or an empty string."""
+    """Return the output that the total loss repeats, or an empty string."""
     for name in run.train:
         if name != TOTAL and all(_repeats(curves.get(TOTAL, []), curves.get(name, []))
                                  for curves in (run.train, run.test) if TOTAL in curves):
@@ -83,7 +83,10 @@ def _repeated(run: Run) -> str:
 
 
 def _repeats(total: Curve, curve: Curve) -> bool:
-    """Whether the total is the same curve. It may have one more point: at the very end Caffe displays no outputs."""
+    """Return whether the total is the same curve.
+
+        It may have one point more, because Caffe displays no outputs at the very end.
+        """
     known = dict(total)
     return len(total) - 1 <= len(curve) > 0 and all(
         # y != y: both are NaN. 1e-4: a log has six digits
@@ -92,14 +95,14 @@ def _repeats(total: Curve, curve: Curve) -> bool:
 
 
 def _merged(curves: dict[str, Curve], name: str) -> dict[str, Curve]:
-    """The curves with the total in place of the output of which it is a repetition."""
+    """Return the curves with the total in place of the output of which it is a repetition."""
     if not name or TOTAL not in curves:
         return curves
     return {other: curves[TOTAL] if other == name else curve for other, curve in curves.items() if other != TOTAL}
 
 
 def text(name: str) -> str:
-    """A name as a picture shows it: on one line, and shortened in the middle where it is very long."""
+    """Return a name as a picture shows it: on one line, and shortened in the middle where it is very long."""
     shown = one_line(name)
     return shown if len(shown) <= 45 else shown[:28] + "…" + shown[-16:]
 
@@ -148,14 +151,14 @@ def _line(axes: Any, curve: Curve, **style: Any) -> None:
 
 
 def _height(value: float) -> float:
-    """A number that an axis can show."""
+    """Return a number that an axis can show."""
     if not math.isfinite(value):
         return math.nan
     return math.copysign(max(SMALLEST, min(abs(value), LARGEST)), value) if value else 0.0
 
 
 def _goes_on(heights: Sequence[float], i: int) -> bool:
-    """Whether point i and the next one are joined by a line."""
+    """Return whether point i and the next one are joined by a line."""
     return 0 <= i < len(heights) - 1 and math.isfinite(heights[i]) and math.isfinite(heights[i + 1])
 
 
@@ -173,7 +176,7 @@ def _legend_below(figure: Any, axes: Any, runs: Sequence[Run], inches: float) ->
 
 
 def _legend_lines(axes: Any, runs: Sequence[Run]) -> Iterator[tuple[Any, str]]:
-    """The lines of the legend with their labels: one for each run, then one each for train and test."""
+    """Yield the lines of the legend with their labels: one for each run, then one each for train and test."""
     for i, run in enumerate(runs):
         failed = f" (failed at {run.failure[0]})" if run.failure else ""
         yield axes.plot([], [], **_style(i))[0], text(run.name) + failed

@@ -46,12 +46,12 @@ def write(path: Path, solver: Any) -> None:
 
 
 def _yaml(facts: dict[str, Any], letters: bool) -> str:
-    """The facts as YAML. Without `letters`, every character that is not ASCII is written as an escape."""
+    """Return the facts as YAML. Without `letters`, every character that is not ASCII is written as an escape."""
     return yaml.dump(facts, Dumper=_Dumper, sort_keys=False, allow_unicode=letters, width=10_000)
 
 
 def describe(solver: Any) -> dict[str, Any]:
-    """The facts of a solver that is about to train."""
+    """Return the facts of a solver that is about to train."""
     seed = solver.param.random_seed
     bits = rng.generator().bit_generator
     entropy = getattr(getattr(bits, "seed_seq", None), "entropy", None)  # numpy before 1.25 does not tell
@@ -80,13 +80,13 @@ def versions() -> dict[str, str]:
 
 
 def imports() -> list[dict[str, Any]]:
-    """The modules outside minicaffe that registered layer types or fillers, or were imported to do so."""
+    """Return the modules outside minicaffe that registered layer types or fillers, or were imported to do so."""
     return [{"module": origin.module, "file": origin.file, "from": origin.source or "the program that trains",
              "registers": [name for _, name in found]} for origin, found in plugins.brought().items()]
 
 
 def sources(net: Net) -> list[dict[str, Any]]:
-    """What each data layer of a net reads: the path, how much it holds, and a checksum of the content."""
+    """Return the source of each data layer of a net: its path, its size, and a checksum of its content."""
     phase = "TEST" if net.phase else "TRAIN"
     return [{"layer": source.name, "type": source.type, "phase": phase, "source": path, **fingerprint(source)}
             for source in filter(None, map(source_of, net.layers)) if (path := _path(source))]
@@ -97,7 +97,7 @@ def _path(source: DataSource) -> str:
 
 
 def fingerprint(source: DataSource) -> dict[str, Any]:
-    """The size and the SHA-256 of what a data layer reads, and what the SHA-256 is of.
+    """Return the size and the SHA-256 of what a data layer reads, and what the SHA-256 is of.
 
     Where the files cannot be read, the reason stands there instead: a training needs no fingerprint.
     """
@@ -110,7 +110,7 @@ def fingerprint(source: DataSource) -> dict[str, Any]:
 
 
 def _of_records(source: DataSource) -> dict[str, Any]:
-    """The fingerprint of a database: of some records at each end, since reading all of it would take long."""
+    """Return the fingerprint of a database, computed from its first and last records, since reading all is slow."""
     database, digest = source.source_records, hashlib.sha256()
     for start in (0, max(0, len(database) - SOME)):
         for key, value in islice(database.records(start), SOME):
@@ -120,7 +120,7 @@ def _of_records(source: DataSource) -> dict[str, Any]:
 
 
 def _of_files(source: DataSource) -> dict[str, Any]:
-    """The fingerprint of a file and, where it is a list, of the files that it names."""
+    """Return the fingerprint of a file and, where it is a list, of the files that it names."""
     path, digest, files = _path(source), hashlib.sha256(), list(map(str, source.source_files))
     size, of = _size(path), ["the list" if files else "the file"]
     if not _add(digest, path, WHOLE):
@@ -153,7 +153,7 @@ def _add(digest: Any, path: str, most: int) -> bool:
 
 
 def updates_per_epoch(solver: Any) -> float:
-    """The number of updates in which the train net sees each sample of its largest source once.
+    """Return the number of updates in which the train net sees each sample of its largest source once.
 
     0 where no data layer knows the size of its source.
     """
@@ -163,12 +163,12 @@ def updates_per_epoch(solver: Any) -> float:
 
 
 def _size(path: str) -> int:
-    """The number of bytes in a file, or in the files of a folder."""
+    """Return the number of bytes in a file, or in the files of a folder."""
     return sum(file.stat().st_size for file in Path(path).iterdir()) if os.path.isdir(path) else os.path.getsize(path)
 
 
 def _definition(net: Net) -> str:
-    """The net as prototxt, without the weights that its layers may hold."""
+    """Return the net as prototxt, without the weights that its layers may hold."""
     param = type(net.param)()
     param.CopyFrom(net.param)
     for layer in param.layer:
@@ -177,7 +177,7 @@ def _definition(net: Net) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The content of a run.yaml; an empty dict where there is none or it cannot be read."""
+    """Return the content of a run.yaml; an empty dict where there is none or it cannot be read."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):

@@ -36,12 +36,12 @@ class Classified:
 
 
 def available() -> bool:
-    """Whether matplotlib is installed."""
+    """Return whether matplotlib is installed."""
     return Figure is not None
 
 
 def figure(size: tuple[float, float]) -> Any:
-    """An empty figure; `size` is in inches. Raise EngineError without matplotlib."""
+    """Return an empty figure; `size` is in inches. Raise EngineError without matplotlib."""
     if Figure is None:
         raise missing_extra("matplotlib", "plot", "drawing a picture")
     made = Figure(figsize=size, layout="constrained")

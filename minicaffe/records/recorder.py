@@ -75,7 +75,7 @@ class _Events:
             sink(event)
 
     def is_displayed(self, iteration: int) -> bool:
-        """Whether the solver displays the loss of this iteration."""
+        """Return whether the solver displays the loss of this iteration."""
         return bool(self.solver.param.display) and iteration % self.solver.param.display == 0
 
     def displayed(self) -> None:
@@ -85,7 +85,7 @@ class _Events:
             self.send("train", iteration, loss=self.solver.smoothed_loss, rate=self.solver.rate, outputs=self.put_out())
 
     def put_out(self) -> dict[str, Any]:
-        """The outputs of the train net after its last forward pass."""
+        """Return the outputs of the train net after its last forward pass."""
         return {name: _plain(blob.data.tolist()) for name, blob, _ in outputs(self.solver.net)}
 
     def tested(self, net: int, results: Sequence[tuple[str, float]]) -> None:
@@ -208,7 +208,7 @@ def recording(wanted: bool = True, tensorboard: str = "") -> Iterator[Recorder]:
 
 
 def folder_of(prefix: str) -> Path:
-    """The run folder of a snapshot_prefix."""
+    """Return the run folder of a snapshot_prefix."""
     return Path(f"{prefix}{run_log.FOLDER}")
 
 

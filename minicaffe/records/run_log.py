@@ -64,7 +64,7 @@ class Run:
 
 
 def own_name(blob: str) -> str:
-    """The name of a blob's curve: with a word added where minicaffe itself uses the name for another curve."""
+    """Return the name of a blob's curve: with a word added where minicaffe itself uses the name for another curve."""
     return f"{blob} (blob)" if blob in (TOTAL, "rate", "epoch") else blob
 
 
@@ -80,7 +80,7 @@ def put(curve: Curve, iteration: int, value: float) -> None:
 
 
 def read(given: str | Path) -> Run:
-    """The curves of a run, given by its folder, its snapshot prefix, its log.jsonl, or a text log.
+    """Return the curves of a run, given by its folder, its snapshot prefix, its log.jsonl, or a text log.
 
     Where a log holds several trainings, the last one counts. Raise DataError where there are no curves.
     """
@@ -88,7 +88,7 @@ def read(given: str | Path) -> Run:
 
 
 def read_all(given: str | Path) -> list[Run]:
-    """The curves of every training in a log that has any."""
+    """Return the curves of every training in a log that has any."""
     path = find(given)
     lines = list(caffe_log.lines(read_bytes(path)))
     name = (path.parent.name.removesuffix(FOLDER) if path.name in (RECORD, TEXT) else path.name) or str(path)
@@ -110,7 +110,7 @@ def read_all(given: str | Path) -> list[Run]:
 
 
 def _no_curves(path: Path, lines: list[str], run: Run) -> DataError:
-    """The error that says what was looked for, and what was found instead."""
+    """Return the error that says what was looked for, and what was found instead."""
     if run.failure:
         return DataError(f"no loss and no test stands in this log: the training failed before the first: "
                          f"{run.failure[1]}", where=str(path))
@@ -123,7 +123,7 @@ def _no_curves(path: Path, lines: list[str], run: Run) -> DataError:
 
 
 def find(given: str | Path) -> Path:
-    """The log file of a run that a user names by its folder, by its snapshot prefix or by the file itself."""
+    """Return the log file of a run that a user names by its folder, by its snapshot prefix or by the file itself."""
     for place in (Path(given), Path(f"{given}{FOLDER}")):
         if place.is_dir():
             for name in (RECORD, TEXT):
@@ -137,7 +137,7 @@ def find(given: str | Path) -> Path:
 
 
 def _record(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The events of a log.jsonl, without lines that a crash has cut short."""
+    """Yield the events of a log.jsonl, without lines that a crash has cut short."""
     for line in lines:
         try:
             event = json.loads(line)

@@ -112,7 +112,7 @@ def _float(number: int, value: float) -> bytes:
 
 
 def crc32c(data: bytes) -> int:
-    """The CRC-32C of some bytes."""
+    """Return the CRC-32C of some bytes."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
@@ -120,7 +120,7 @@ def crc32c(data: bytes) -> int:
 
 
 def _table() -> list[int]:
-    """The CRC-32C of each byte, from which `crc32c` puts those of longer data together."""
+    """Return the CRC-32C of each byte, from which `crc32c` puts those of longer data together."""
     table = []
     for value in range(256):
         for _ in range(8):

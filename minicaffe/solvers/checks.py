@@ -1,4 +1,4 @@
-"""Checks of a solver's fields: an error for what can only be a mistake, a warning for what is set and has no effect.
+"""Check a solver's fields: raise an error for a certain mistake, and warn of a field that is set without effect.
 
 lr_policy.py checks the fields of the learning rate.
 """

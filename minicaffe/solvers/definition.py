@@ -44,7 +44,7 @@ def _auto_pointed_out() -> Iterator[None]:
 
 
 def with_type(param: Any, path: str = "") -> Any:
-    """A copy of the solver in which `type` says what the deprecated enum `solver_type` said."""
+    """Return a copy of the solver in which `type` says what the deprecated enum `solver_type` said."""
     new = SolverParameter()
     new.CopyFrom(param)
     if not param.HasField("solver_type"):
@@ -59,7 +59,7 @@ def with_type(param: Any, path: str = "") -> Any:
 
 
 def with_snapshot_prefix(param: Any, path: str) -> Any:
-    """A copy of the solver with a complete snapshot_prefix.
+    """Return a copy of the solver with a complete snapshot_prefix.
 
     Where none is given, it is the path of the solver's file without its ending. Where it names a folder, the name of
     that file is added.
@@ -82,7 +82,7 @@ def with_snapshot_prefix(param: Any, path: str) -> Any:
 
 
 def unread_fields(param: Any, type_reads: tuple[str, ...]) -> list[str]:
-    """The fields that are set and that only other solver types or learning rate policies read."""
+    """Return the fields that are set and that only other solver types or learning rate policies read."""
     policy_reads = POLICIES[param.lr_policy][1] if param.lr_policy in POLICIES else SHAPING
     return [field.name for field, value in param.ListFields()
             if (field.name in SHAPING and field.name not in policy_reads)
@@ -141,5 +141,5 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def fields(param: Any) -> dict[str, str]:
-    """The fields that are set, by name, as `shown`; without nets and states, which are messages."""
+    """Return the fields that are set, by name, as `shown`; without nets and states, which are messages."""
     return {field.name: shown(param, field.name) for field, _ in param.ListFields() if not field.message_type}

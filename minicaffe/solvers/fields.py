@@ -58,7 +58,7 @@ def place(param: Any, field: str, where: str) -> str:
 
 
 def shown(param: Any, name: str) -> str:
-    """A field's value as prototxt writes it; for an unset field 'unset', with the default where it has one."""
+    """Return a field's value as prototxt writes it; for an unset field 'unset', with the default where it has one."""
     alone = SolverParameter()
     alone.CopyFrom(param)
     for field, _ in param.ListFields():

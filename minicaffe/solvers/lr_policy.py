@@ -95,7 +95,7 @@ def power(base: float, exponent: float) -> float:
 
 
 def _next_step(p: Any, t: int, current_step: int) -> int:
-    """The step that the policy is on at iteration t, given the step of the iteration before."""
+    """Return the step that the policy is on at iteration t, given the step of the iteration before."""
     if p.lr_policy == "step":
         return t // p.stepsize
     # Caffe: at most one stepvalue is passed in an iteration, even where two are the same
@@ -106,7 +106,7 @@ def _next_step(p: Any, t: int, current_step: int) -> int:
 
 
 def learning_rate(p: Any, t: int, current_step: int) -> tuple[float, int]:
-    """The rate of iteration t and the step that the policy is then on, given the step of the iteration before.
+    """Return the rate of iteration t and the step that the policy is then on, given the step of the iteration before.
 
     Raise SolverError where the policy gives no finite number.
     """
@@ -122,7 +122,7 @@ def learning_rate(p: Any, t: int, current_step: int) -> tuple[float, int]:
 
 
 def check(p: Any, where: str = "") -> None:
-    """Raise SolverError where the policy is unknown, or a field that it reads has a value that makes no sense."""
+    """Raise SolverError where the policy is unknown, or one of its fields has a value that makes no sense."""
     if p.lr_policy not in POLICIES:
         known = ", ".join(POLICIES)
         raise SolverError(f"lr_policy is {p.lr_policy!r}; known are {known}" if p.lr_policy else

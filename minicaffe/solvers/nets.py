@@ -37,13 +37,13 @@ class Maker:
         self.net_class, self.dtype, self.strict = net_class, dtype, strict
 
     def train_net(self, param: Any, where: str) -> Net:
-        """The net to train, with the weights that `weights` names."""
+        """Return the net to train, with the weights that `weights` names."""
         choice = net_to_train(param, where)
         log(choice.at, f"Creating training net {choice.source}")
         return self._make(choice, param)
 
     def test_nets(self, param: Any, where: str) -> list[Net]:
-        """The nets to test with, in Caffe's order."""
+        """Return the nets to test with, in Caffe's order."""
         nets = []
         for i, choice in enumerate(nets_to_test(param, where)):
             log(choice.at, f"Creating test net (#{i}) specified by {choice.source}")
@@ -68,7 +68,7 @@ class Maker:
 
 
 def net_to_train(param: Any, where: str = "") -> NetChoice:
-    """The net to train. Raise SolverError unless exactly one is named."""
+    """Return the net to train. Raise SolverError unless exactly one is named."""
     given = [name for name in TRAIN_FIELDS if param.HasField(name)]
     if len(given) != 1:
         raise SolverError(f"a solver names its train net in exactly one of {', '.join(TRAIN_FIELDS)}; "
@@ -80,7 +80,7 @@ def net_to_train(param: Any, where: str = "") -> NetChoice:
 
 
 def nets_to_test(param: Any, where: str = "") -> list[NetChoice]:
-    """The nets to test with, in Caffe's order: test_net_param, test_net, then the train net as often as is left.
+    """Return the nets to test with, in Caffe's order: test_net_param, test_net, then the train net as often as is left.
 
     There is one for each test_iter. Raise SolverError where the numbers of nets, test_iter and test_state do not fit.
     """
@@ -102,7 +102,7 @@ def _shared_net(param: Any) -> list[tuple[Any, str]]:
 
 
 def _tests_wanted(param: Any, named: int, shared: bool, where: str) -> int:
-    """The number of test nets to make.
+    """Return the number of test nets to make.
 
     `named` is the number of nets that are given for tests alone; `shared` says whether the train net may be used, too.
     """

@@ -36,12 +36,12 @@ def register(type_name: str) -> Callable[[type[Solver]], type[Solver]]:
 
 
 def registered_solvers() -> list[str]:
-    """The names of all solver types, sorted."""
+    """Return the names of all solver types, sorted."""
     return sorted(_types)
 
 
 def histories_of(type_name: str) -> tuple[str, ...] | None:
-    """The `histories` of a solver type, or None where there is no such type."""
+    """Return the `histories` of a solver type, or None where there is no such type."""
     return _types[type_name].histories if type_name in _types else None
 
 

@@ -1,4 +1,4 @@
-"""What a solver type's `rule` returns: the function of its update, and the numbers that the function reads, by name."""
+"""The result of a solver type's `rule`: the function of its update, and the numbers that it reads, by name."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ from minicaffe.solvers.schedule.iter_size import Passes
 
 
 class Action(enum.Enum):
-    """What may be asked of a running solver between two iterations."""
+    """A request to a running solver, answered between two iterations."""
 
     NONE = "none"
     SNAPSHOT = "snapshot"
@@ -140,7 +140,7 @@ class Solver:
     # --- what a solver type writes ----------------------------------------------------------------------
 
     def rule(self, rate: float) -> Rule:
-        """The update that turns a gradient into the step to take, and the numbers that it reads."""
+        """Return the update that turns a gradient into the step to take, and the numbers that it reads."""
         raise NotImplementedError(f"{type(self).__name__}.rule")
 
     # --- what a user calls ------------------------------------------------------------------------------
@@ -244,13 +244,13 @@ class Solver:
         return snapshot.restore_newest(self)
 
     def criteria(self) -> dict[str, criterion.Criterion]:
-        """The criteria whose best values this solver remembers, by what they are for."""
+        """Return the criteria whose best values this solver remembers, by what they are for."""
         found = {"lr_policy plateau": self._plateau, "early stop": self.early_stop,
                  "the best snapshot": self.keep.best if self.keep else None}
         return {name: one for name, one in found.items() if one is not None}
 
     def _writes(self) -> bool:
-        """Whether training may write a snapshot that nobody asks for in the middle of it."""
+        """Return whether training may write a snapshot on its own before it ends."""
         return bool(self.param.snapshot or self.keep)
 
     def _locked(self) -> AbstractContextManager[bool]:
@@ -390,7 +390,7 @@ class Solver:
             log(At.PLATEAU_STEP, f"Plateau Status: Iteration {self.iter}, step = {self.current_step}")
 
     def _stops_early(self) -> bool:
-        """Whether the patience of early_stop has run out; then the training is stopped."""
+        """Return whether the patience of early_stop has run out; then the training is stopped."""
         stop = self.early_stop
         if stop is None or not stop.exhausted:
             return False

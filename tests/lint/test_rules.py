@@ -167,7 +167,7 @@ def test_train_stops_where_it_can_only_be_a_mistake(capsys, folder):
     """minicaffe train ends before the first iteration, with the place and the flag for who means it."""
     status, said = train(X + LABEL + F + LOSS, capsys=capsys)
     assert status == 1
-    assert "error: net.prototxt:1: layers 'x', 'label' (Input) are filled by nobody" in said
+    assert "error: net.prototxt:1: layers 'x', 'label' (Input) are not filled" in said
     assert "--silence unfilled-input" in said
     assert not list(folder.glob("s_*"))
     assert train(X + LABEL + F + LOSS, "--silence", "unfilled-input", capsys=capsys)[0] == 0

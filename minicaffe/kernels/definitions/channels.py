@@ -11,7 +11,7 @@ from minicaffe.kernels.registry import kernel
 
 
 def laid_along(b: np.ndarray, axis: int, x: np.ndarray) -> np.ndarray:
-    """b as numpy repeats it over x: the first axis of b lies along `axis` of x, its others along those behind."""
+    """Repeat b over x by numpy's rules. The first axis of b is `axis` of x, and its others are the axes after it."""
     return b.reshape(b.shape + (1,) * (x.ndim - axis - b.ndim))
 
 

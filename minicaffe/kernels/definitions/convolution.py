@@ -66,7 +66,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
     n_and_o = (0, *range(2, x.ndim))
     for i, o, q in window_pixels(out.shape[2:], stride, pad, dilation, dy.shape[2:], x.shape[2:]):
         for k, c in groups(group, dy, x):
-            # "nk...,nc...->kc", which einsum refuses: it cannot sum over the axes that ... stands for
+            # "nk...,nc...->kc", which einsum refuses: it cannot sum over the axes of ...
             dw_at[i][k] += np.tensordot(dy[:, k][o], x[:, c][q], (n_and_o, n_and_o))
 
 
@@ -77,7 +77,7 @@ def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
 
 
 def by_place(w: np.ndarray) -> np.ndarray:
-    """The filters (K, C / group, *kernel) seen as (*kernel, K, C / group): one matrix for each place i."""
+    """Return the filters (K, C / group, *kernel) seen as (*kernel, K, C / group): one matrix for each place i."""
     return np.moveaxis(w, (0, 1), (-2, -1))
 
 

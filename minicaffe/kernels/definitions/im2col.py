@@ -1,4 +1,4 @@
-"""Images to columns and back, and the pixels that a sliding window lies on: convolution and pooling use them too.
+"""Copy images to columns and back, and list the pixels under a sliding window, for convolution and pooling too.
 
 Why columns serve a convolution: docs/maths/vision.md#convolution-and-deconvolution
 """
@@ -46,11 +46,11 @@ def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out:
 @functools.lru_cache(maxsize=256)  # the same few windows come again in every pass
 def window_pixels(kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, positions: Sizes,
                   sizes: Sizes) -> list[tuple[Sizes, Index, Index]]:
-    """All (i, o, q) for which place i of the window at position o lies on pixel q = o·stride + i·dilation − pad.
+    """Return all (i, o, q) for which place i of the window at position o is on pixel q = o·stride + i·dilation − pad.
 
-    The list has one entry for each place i, row by row. Its o stands for all positions at which i lies on a pixel, and
+    The list has one element for each place i, row by row. Its o selects all positions at which i is on a pixel, and
     its q for these pixels, in the same order. Both are slices along the last axes of arrays (…, *positions) and
-    (…, *sizes), so that `y[o] += w * x[q]` treats all positions at once. Where i lies in the padding there is no
+    (…, *sizes), so that `y[o] += w * x[q]` treats all positions at once. Where i is in the padding there is no
     pixel, so that position is not in o.
     """
     found = []

@@ -18,7 +18,7 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
     """s = k + α · Σ x², out = x · s^−β, the sum over windows of `size` along `axes`.
 
     alpha is what the layer's formulas call α / m: already divided by the number of places of a window.
-    All arrays of one shape (N, …), no axis of the windows the first; s None where nobody needs it; out may be x.
+    All arrays have one shape (N, …). Windows do not run along the first axis. s is None if not needed. out may be x.
     """
     if s is None:
         s = np.empty_like(x)

@@ -41,7 +41,7 @@ def exponential(x: np.ndarray, s: float, b: float, out: np.ndarray) -> None:
 
 @kernel
 def clip(x: np.ndarray, a: float, b: float, out: np.ndarray) -> None:
-    """out = max(a, min(x, b)): a, where it lies above b."""
+    """out = max(a, min(x, b)), so out is a where a > b."""
     out[...] = np.maximum(a, np.minimum(x, b))
 
 

@@ -1,8 +1,8 @@
 """Pooling over windows of images, and its gradients.
 
 x and dx are (N, C, H, W), y, dy and index (N, C, oh, ow); kernel, stride and pad are (height, width).
-A window may reach over any edge; only the pixels inside count, but for the divisor of the average.
-index holds which pixel of its image plane, h·W + w, a window chose; −1 for none.
+A window may reach over any edge. Only the pixels inside count, but for the divisor of the average.
+index holds the pixel of its image plane that a window chose, as h·W + w, or −1 for none.
 Derived in docs/maths/vision.md#pooling
 """
 
@@ -56,8 +56,8 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
     """dx[q] = Σ dy[o] / a[o] over the windows with q in them."""
     share = dy / window_sizes(dx, kernel, stride, pad, dy)
     dx.fill(0)
-    # Caffe: a pixel adds up its windows row by row. In the first of these windows it stands at the last place, in the
-    # last window at the first place: so the places are taken from the last to the first
+    # Caffe: a pixel adds up its windows row by row. It is the last place of the first of these
+    # windows, and the first place of the last window. So the places are taken from the last to the first
     for o, q in reversed(pixels(dx, kernel, stride, pad, dy)):
         dx[q] += share[o]
 
@@ -95,7 +95,7 @@ def expected_pool(x: np.ndarray, kernel: Pair, stride: Pair, y: np.ndarray) -> N
 def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair, dx: np.ndarray) -> None:
     """dx[q] = Σ dy[o] · (2 · x[q] − y[o]) / S[o] over the windows with q in them whose S[o] = Σ x[q] is positive."""
     total, squares = sums(x, kernel, stride, dy), sums(x * x, kernel, stride, dy)
-    S = np.where(total > 0, total, np.inf)  # what is divided by ∞ is 0: such a window has no gradient
+    S = np.where(total > 0, total, np.inf)  # dividing by ∞ gives 0: such a window has no gradient
     share, y = dy / S, squares / S
     dx.fill(0)
     for o, q in pixels(x, kernel, stride, (0, 0), dy):
@@ -103,15 +103,15 @@ def expected_pool_grad(x: np.ndarray, dy: np.ndarray, kernel: Pair, stride: Pair
 
 
 def pixels(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray) -> list[tuple[Index, Index]]:
-    """A pair (o, q) for each place in the window, row by row, as `window_pixels` has them.
+    """Return a pair (o, q) for each place in the window, row by row, as `window_pixels` has them.
 
-    o stands for all windows in which this place lies on a pixel, and q for these pixels: one of each window.
+    o selects all windows in which this place is on a pixel, and q selects these pixels, one of each window.
     """
     return [(o, q) for _, o, q in window_pixels(kernel, stride, pad, (1, 1), y.shape[2:], x.shape[2:])]
 
 
 def pixel_numbers(x: np.ndarray) -> np.ndarray:
-    """The number h·W + w of each pixel of an image plane, (H, W)."""
+    """Return the number h·W + w of each pixel of an image plane, (H, W)."""
     return np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2:])
 
 

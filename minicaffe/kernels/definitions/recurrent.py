@@ -47,6 +47,6 @@ def lstm_unit_grad(c_prev: np.ndarray, gates: np.ndarray, c: np.ndarray, dc: np.
 
 
 def quarters(gates: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The four parts (N, D) of an array (N, 4D), to be read or written: those of i, f, o and g."""
+    """Return the four parts (N, D) of an array (N, 4D), to be read or written: those of i, f, o and g."""
     D = gates.shape[1] // 4
     return tuple(gates[:, k * D:(k + 1) * D] for k in range(4))

@@ -1,7 +1,8 @@
 """Solver updates: each turns a gradient `dw`, in place, into the step that is taken from the weights.
 
-Arguments: `w` the weights, `dw` their gradient, `rate` the learning rate, then what the solver remembers, in the
-letters of its datasheet; all arrays are of one shape and C-contiguous. A remembered array is updated in place, too.
+The arguments are `w`, the weights, `dw`, their gradient, `rate`, the learning rate, and the arrays that the solver
+remembers, in the letters of its datasheet. All arrays have one shape and are C-contiguous. A remembered array is
+updated in place, too.
 Derived in docs/maths/solvers.md
 """
 

@@ -15,25 +15,25 @@ from minicaffe.kernels.numba_engine.words import helper, values
 
 @definitions.add_bias.implementation("numba", recordable=True)
 def add_bias(x: np.ndarray, b: np.ndarray, axis: int, out: np.ndarray) -> None:
-    """By the one task for all three: (x − m) · s + b in one pass over memory."""
+    """Run the task that all three kernels share: (x − m) · s + b in one pass over memory."""
     _affine(x, None, None, b, axis, out)
 
 
 @definitions.scale_channels.implementation("numba", recordable=True)
 def scale_channels(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, axis: int, out: np.ndarray) -> None:
-    """As `add_bias`, in one pass over memory."""
+    """Run the same task as `add_bias`, in one pass over memory."""
     _affine(x, None, w, b, axis, out)
 
 
 @definitions.normalize_channels.implementation("numba", recordable=True)
 def normalize_channels(x: np.ndarray, mu: np.ndarray, inverse_std: np.ndarray, out: np.ndarray) -> None:
-    """As `add_bias`, in one pass over memory."""
+    """Run the same task as `add_bias`, in one pass over memory."""
     _affine(x, mu, inverse_std, None, 1, out)
 
 
 def _affine(x: np.ndarray, before: np.ndarray | None, scale: np.ndarray | None, after: np.ndarray | None, axis: int,
             out: np.ndarray) -> None:
-    """out = (x − before) · scale + after, without what is None; those given lie along the axes of x from `axis` on."""
+    """out = (x − before) · scale + after, where None leaves a step out. Their axes are those of x from `axis` on."""
     channels = next(values for values in (before, scale, after) if values is not None)
     N, C, P = math.prod(x.shape[:axis]), channels.size, math.prod(x.shape[axis + channels.ndim:])
     if P == 1:  # a row of channels is longer than rows of one number
@@ -47,7 +47,10 @@ def _affine(x: np.ndarray, before: np.ndarray | None, scale: np.ndarray | None, 
 @definitions.global_stats.implementation("numba", recordable=True)
 def global_stats(mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, eps: float, mu: np.ndarray,
                  inverse_std: np.ndarray) -> None:
-    """In one piece. This is little work, but only a compiled task can be recorded with the rest of a pass."""
+    """Compute all channels in one piece.
+
+    This is little work, but only a compiled task can be recorded with the rest of a pass.
+    """
     _global_stats(1, mean, variance, factor, float(eps), mu, inverse_std, mean.size)
 
 
@@ -109,7 +112,7 @@ def _number(address, index, default):
 
 @task
 def _affine_rows(block, piece):
-    """The same by rows of a number a channel."""
+    """Compute the same as `_affine_planes` where each row of x holds one number of every channel."""
     x, before, scale, after, y, N, C, count = values(block, 8)
     first, end = part(N, piece, count)
     for n in range(first, end):

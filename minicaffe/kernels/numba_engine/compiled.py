@@ -28,8 +28,8 @@ import llvmlite.binding as llvm
 from minicaffe.kernels import timekeeping
 
 # On processors with AVX-512, LLVM uses only half of each vector register, because early ones slowed down otherwise.
-# That costs a fifth of the speed. Numba reads this setting once, when it is first imported. Where somebody has imported
-# it before us, nothing changes.
+# That costs a fifth of the speed. Numba reads this setting once, when it is first imported. Where a program has
+# imported it before us, nothing changes.
 _setting, _features = "NUMBA_CPU_FEATURES", llvm.get_host_cpu_features()
 _ours = _setting not in os.environ and bool(_features.get("avx512f"))
 if _ours:

@@ -1,8 +1,9 @@
 """Correlations without column matrices: the choice between the three ways to compute one.
 
-Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images where
-they lie: over blocks of interleaved images (interleaved.py) as far as there are enough images, and over padded planes
-(planes.py) for the rest. Other numbers of axes, and processors without masked vectors, are left to the numpy engine.
+Winograd's transforms (winograd.py) take 3×3 filters with many channels. Otherwise filters slide over the images.
+Where there are enough images, blocks of them are interleaved (interleaved.py). The rest become padded planes
+(planes.py).
+Other numbers of axes, and processors without masked vectors, are left to the numpy engine.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SPREADS = 1.25          # from so many times more pixels than outputs on, the da
 @definitions.correlate.implementation("numba", recordable=True)
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, pad: Sizes, dilation: Sizes,
               group: int, out: np.ndarray) -> None:
-    """By Winograd's transforms where they fit, else by sliding the filters."""
+    """Use Winograd's transforms where they fit, else slide the filters."""
     if not _fits(x, out):
         definitions.correlate.on("numpy")(x, w, b, stride, pad, dilation, group, out)
         return
@@ -45,7 +46,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
 @definitions.correlate_data_grad.implementation("numba", recordable=True)
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                         out: np.ndarray) -> None:
-    """By Winograd's transforms, by scattering dy, or as a correlation of dy with mirrored filters."""
+    """Use Winograd's transforms, scatter dy, or correlate dy with mirrored filters."""
     if not _fits(dy, out):
         definitions.correlate_data_grad.on("numpy")(dy, w, stride, pad, dilation, group, out)
         return
@@ -67,7 +68,7 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
 @definitions.correlate_weight_grad.implementation("numba", recordable=True)
 def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                           out: np.ndarray) -> None:
-    """By Winograd's transforms, or by products of dy with pixels at each tap's offset."""
+    """Use Winograd's transforms, or products of dy with the pixels at each tap's offset."""
     if not _fits(x, dy):
         definitions.correlate_weight_grad.on("numpy")(x, dy, stride, pad, dilation, group, out)
         return
@@ -83,7 +84,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
 
 
 def _fits(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether tiles can compute this: two spatial axes, masked vectors, and something to compute."""
+    """Return whether tiles can compute this: two spatial axes, masked vectors, and something to compute."""
     return x.ndim == 4 and x.size > 0 and y.size > 0 and MASKS
 
 
@@ -149,7 +150,7 @@ def _phases(kernel: int, stride: int, pad: int, dilation: int) -> list[tuple[int
 
 @definitions.add_channel_sums.implementation("numba", recordable=True)
 def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
-    """In one pass over dy. A channel of an image is summed in float32, these sums over the images in float64."""
+    """Read dy once. A channel of an image is summed in float32, these sums over the images in float64."""
     N, K = dy.shape[:2]
     if dy.size and dy.flags.c_contiguous:  # a task takes no array with gaps
         count = pieces(dy.size, K)

@@ -17,7 +17,7 @@ from minicaffe.kernels.numba_engine.words import values
 
 @definitions.copy.implementation("numba", recordable=True)
 def copy(x: np.ndarray, out: np.ndarray) -> None:
-    """As a single row, which is cut into pieces."""
+    """Copy x as a single row, which is cut into pieces."""
     if x.dtype != out.dtype:
         definitions.copy.on("numpy")(x, out)
         return
@@ -27,7 +27,7 @@ def copy(x: np.ndarray, out: np.ndarray) -> None:
 
 @definitions.take_slice.implementation("numba", recordable=True)
 def take_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
-    """As columns of a matrix: a row of x holds what lies behind one index of the axes before `axis`."""
+    """Copy columns of a matrix. A row of x holds the numbers of one index of the axes before `axis`."""
     if x.dtype != out.dtype:
         definitions.take_slice.on("numpy")(x, axis, start, out)
         return
@@ -39,7 +39,7 @@ def take_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
 
 @definitions.put_slice.implementation("numba", recordable=True)
 def put_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
-    """As columns of a matrix, the rows of which are as for `take_slice`."""
+    """Copy columns of a matrix whose rows are those of `take_slice`."""
     if x.dtype != out.dtype:
         definitions.put_slice.on("numpy")(x, axis, start, out)
         return

@@ -19,21 +19,21 @@ STRETCH = 1 << 12  # numbers that stay in a core's first cache while others are 
 
 @definitions.relu.implementation("numba", recordable=True)
 def relu(x: np.ndarray, alpha: float, positive: np.ndarray | None, out: np.ndarray) -> None:
-    """In one pass over memory: a piece of the mask is written while the piece of x is in cache."""
+    """Pass over memory once: a piece of the mask is written while the piece of x is in cache."""
     count = pieces(x.size)
     _relu(count, unless_same(x, out), float(alpha), positive, out, x.size, count)
 
 
 @definitions.relu_grad.implementation("numba", recordable=True)
 def relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarray) -> None:
-    """In one pass over memory."""
+    """Pass over memory once."""
     count = pieces(dy.size)
     _relu_grad(count, unless_same(dy, out), float(alpha), positive, out, dy.size, count)
 
 
 @definitions.add_all.implementation("numba", recordable=True)
 def add_all(x: Sequence[np.ndarray], out: np.ndarray) -> None:
-    """In stretches that stay in the first cache, so that each sum is written to main memory once."""
+    """Add chunks that stay in the first cache, so that each sum is written to main memory once."""
     count = pieces(len(x) * out.size)
     _add_all(count, out, out.size, count, len(x), *x)
 
@@ -49,14 +49,14 @@ def weighted_sum(x: Sequence[np.ndarray], c: Sequence[float], out: np.ndarray) -
 
 @definitions.multiply.implementation("numba", recordable=True)
 def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """In one pass over memory."""
+    """Pass over memory once."""
     count = pieces(a.size)
     _multiply(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
 
 @definitions.maximum.implementation("numba", recordable=True)
 def maximum(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """In one pass over memory."""
+    """Pass over memory once."""
     count = pieces(a.size)
     _maximum(count, unless_same(a, out), b, out, a.size, count, 0.0, 0.0)
 
@@ -110,7 +110,7 @@ def _relu_grad(block, piece):
 
 
 def _of_pairs(formula: Callable[..., Any]) -> Task:
-    """A task that computes formula(u, v, p, q) for the numbers u and v of two arrays."""
+    """Return a task that computes formula(u, v, p, q) for the numbers u and v of two arrays."""
 
     @task
     def apply(block, piece):

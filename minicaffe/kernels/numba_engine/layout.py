@@ -1,6 +1,6 @@
 """Padded planes: images laid out so that each tap of a filter has a constant offset.
 
-A correlation reads, for output o and tap d, one pixel. In the image as it is, where that pixel lies depends on borders
+A correlation reads, for output o and tap d, one pixel. In the image itself, the place of that pixel depends on borders
 and on the stride. So images are copied first: each channel becomes a *plane* with zeros around it. In a plane the pixel
 of tap d for output o is x[offset[d] + o], one constant per tap, and the inner loop needs no test and no column matrix.
 
@@ -28,7 +28,7 @@ FIRST = np.zeros(1, np.int64)  # the phases of stride 1: there is one, which beg
 
 
 class Geometry:
-    """Where the taps of a correlation lie in the planes.
+    """The positions of the taps of a correlation in the planes.
 
     bare                 whether the image itself serves as its planes
     phases               the first rows, and the first columns, of the phases that some tap reads: a plane for each pair
@@ -77,13 +77,13 @@ def flat(C: int, oh: int, ow: int) -> Geometry:
 
 @helper
 def reach(left, step, size, outputs):
-    """The first output o whose pixel left + o · step lies in a row of `size` pixels, and the first beyond that."""
+    """Return the first output o whose pixel left + o · step is in a row of `size`, and the first one behind it."""
     first = min(outputs, max(0, -(left // step)))
     return first, max(first, min(outputs, (size - 1 - left) // step + 1))
 
 
 def lay_out(x: np.ndarray, at: Geometry, stride: Sizes, pad: Sizes) -> np.ndarray:
-    """The planes (N, C, …) of images (N, C, H, W), in borrowed memory."""
+    """Return the planes (N, C, …) of images (N, C, H, W), in borrowed memory."""
     N, C, H, W = x.shape
     planes = borrow("planes", (N, C, at.channel), x.dtype)
     count = pieces(planes.size, N * C)

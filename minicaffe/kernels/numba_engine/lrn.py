@@ -1,7 +1,7 @@
 """Local response normalization, and its parts, for some pixels of all channels at a time.
 
-So many pixels are taken that all their channels stay in a core's cache, while each is read once for every channel that
-lies within its window. beta = 0.75, which most nets have, takes two square roots instead of a power.
+The channels of these pixels fit into a core's cache, because each number is read once for every window that holds it.
+beta = 0.75, which most nets have, takes two square roots instead of a power.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COST = 2          # a number, with its two roots and its division, takes as long
 @definitions.lrn.implementation("numba", recordable=True)
 def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, beta: float, s: np.ndarray | None,
         out: np.ndarray) -> None:
-    """In cache, across channels and for beta = 0.75 alone; else as the numpy engine does."""
+    """Compute in cache, across channels and for beta = 0.75 alone. Other cases run on the numpy engine."""
     if not _across_channels(x, axes, beta):
         definitions.lrn.on("numpy")(x, axes, size, alpha, k, beta, s, out)
         return
@@ -38,7 +38,7 @@ def lrn(x: np.ndarray, axes: Sequence[int], size: int, alpha: float, k: float, b
 @definitions.lrn_grad.implementation("numba", recordable=True)
 def lrn_grad(x: np.ndarray, s: np.ndarray, dy: np.ndarray, axes: Sequence[int], size: int, alpha: float, beta: float,
              out: np.ndarray) -> None:
-    """In cache, from the s that the forward pass kept; for the same cases as `lrn`."""
+    """Compute in cache, from the s that the forward pass stored, for the same cases as `lrn`."""
     if not _across_channels(x, axes, beta):
         definitions.lrn_grad.on("numpy")(x, s, dy, axes, size, alpha, beta, out)
         return
@@ -72,7 +72,7 @@ def window_sum(x: np.ndarray, size: int, axis: int, out: np.ndarray) -> np.ndarr
 
 @definitions.negative_power.implementation("numba")
 def negative_power(s: np.ndarray, beta: float, out: np.ndarray) -> None:
-    """By two square roots for beta = 0.75; else as the numpy engine does."""
+    """Take two square roots for beta = 0.75. Other cases run on the numpy engine."""
     if beta == 0.75:
         _inverse_three_quarters(s.reshape(-1), out.reshape(-1))
     else:

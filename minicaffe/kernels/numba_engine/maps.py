@@ -53,7 +53,7 @@ def _sigmoid(v, p, q):
 def _tanh(v, p, q):
     size = abs(v)
     size = np.float32(20) if size > np.float32(20) else size  # expm1 takes at most 88; from 9 on, the result is 1
-    # tanh x = (e^2x − 1) / (e^2x + 1), where e^2x − 1 is computed as a whole, so that no digits get lost near 0
+    # tanh x = (e^2x − 1) / (e^2x + 1). expm1 computes e^2x − 1 as a whole, so that no digits get lost near 0
     e = expm1(size + size)
     rise = e / (e + np.float32(2))
     return np.copysign(rise, v)

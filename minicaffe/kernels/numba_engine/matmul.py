@@ -20,19 +20,19 @@ PIECE_WORK = 1 << 18  # multiplications that are worth a piece of their own
 ROW_WORK = 1 << 16    # the same for a single row: each number of b is used once, so that reading it takes the time
 LONG_TILE = 12 if REGISTERS == 32 else 8  # rows of bᵀ that a single row is multiplied with at a time
 DEEP = 256            # rows of b from which all rows of out are summed before the next columns of b are read
-LARGE = 1 << 20       # numbers of b from which short stretches of many rows are read too slowly
+LARGE = 1 << 20       # numbers of b from which short parts of many rows are read too slowly
 DOTS = 2048           # numbers of a row that are multiplied at a time: a tile's rows of b stay in the first cache
 
 
 @definitions.matmul.implementation("numba", recordable=True)
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) -> None:
-    """By the task that fits how a and b lie in memory. BLAS does what is left, such as large deep products."""
-    if out.strides[0] < out.strides[1]:  # a transposed view: write it as it lies in memory, outᵀ = bᵀ · aᵀ
+    """Run the task that fits the memory order of a and b. BLAS computes the rest, such as large deep products."""
+    if out.strides[0] < out.strides[1]:  # a transposed view: write it in the order of its memory, outᵀ = bᵀ · aᵀ
         a, b, out = b.T, a.T, out.T
     if out.shape[1] == 1:  # a column is computed as a row: its numbers then lie side by side in a register
         a, b, out = b.T, a.T, out.T
     (M, N), D = out.shape, a.shape[1]
-    # where D is 1, b lies in both orders; a dot product would have one term alone, so b's only row is added instead
+    # where D is 1, both orders of b are equal in memory. A dot product would have a single term, so b's row is added.
     dots = b.T.flags.c_contiguous and D > 1
     rows, columns = a.flags.c_contiguous, a.T.flags.c_contiguous  # in which order a's numbers lie
     if not MASKS or not out.flags.c_contiguous or not out.size or not D:

@@ -13,7 +13,7 @@ MOST_PIECES = 16  # of one call. If it depended on the number of threads, so wou
 
 
 def pieces(work: int, units: int | None = None, worth: int = PIECE) -> int:
-    """The number of pieces for this much work, at least 1.
+    """Return the number of pieces for this much work, at least 1.
 
     The work consists of `units` that cannot be cut, such as rows. A piece has at least one of them, and at least
     `worth` of the work.
@@ -22,7 +22,7 @@ def pieces(work: int, units: int | None = None, worth: int = PIECE) -> int:
 
 
 def unless_same(x: np.ndarray, out: np.ndarray) -> np.ndarray | None:
-    """The source to give to a compiled task: x, or None where x and `out` are the same array.
+    """Return the source to give to a compiled task: x, or None where x and `out` are the same array.
 
     LLVM uses no vector registers for a loop over two arrays that may overlap. So each task has a second loop, over the
     target alone, for work in place. It chooses that loop by an address 0. Comparing the two addresses would not do,
@@ -33,13 +33,13 @@ def unless_same(x: np.ndarray, out: np.ndarray) -> np.ndarray | None:
 
 @helper
 def part(count, piece, of):
-    """The first of `count` units that belongs to a piece, and the first that no longer does."""
+    """Return the first of `count` units that the piece computes, and the first after them."""
     return piece * count // of, (piece + 1) * count // of
 
 
 @helper
 def part_in_steps(count, step, piece, of):
-    """The same where a piece may begin only at a multiple of `step`."""
+    """Do the same as `part` where a piece may begin only at a multiple of `step`."""
     first, end = part((count + step - 1) // step, piece, of)
     return first * step, min(count, end * step)
 

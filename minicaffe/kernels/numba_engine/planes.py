@@ -23,7 +23,7 @@ from minicaffe.kernels.numba_engine.words import values
 CACHED = 1 << 18      # numbers of the planes that a piece reads at most: a core's cache holds them beside the filters
 PIECE_WORK = 1 << 19  # multiplications that are worth a piece of their own
 THIN = 2              # groups of at most so many filters, as of depthwise layers, would leave most of a tile unused:
-THIN_VECTORS = 8      # they compute one filter at a time, on a stretch of so many vectors of outputs
+THIN_VECTORS = 8      # they compute one filter at a time, on so many vectors of outputs
 THIN_WIDTH = THIN_VECTORS * VECTOR
 DOTS = 2048           # outputs whose products are summed at a time: their gradients stay in the first cache
 
@@ -55,13 +55,13 @@ def add_weight_grad(x: np.ndarray, dy: np.ndarray, at: Geometry, stride: Sizes, 
 
 
 def cut_products(filters: int, D: int, group: int) -> tuple[int, int]:
-    """How dw is cut into pieces: the number of parts of a group's filters, and the number of parts of their taps."""
+    """Return into how many parts a group's filters, and their taps, are cut to compute dw."""
     parts = min(-(-filters // DOT_ROWS), max(1, MOST_PIECES // group))
     return parts, min(-(-D // DOT_TAPS), max(1, MOST_PIECES // group // parts))
 
 
 def _cut(at: Geometry, channels: int, filters: int, D: int, images: int) -> tuple[np.ndarray, int]:
-    """How the outputs of an image are cut into pieces: the first output of each part, and the parts of the filters.
+    """Cut the outputs of an image into parts: return the first output of each, and the number of parts of the filters.
 
     The filters are cut too where the outputs alone do not give enough pieces.
     """
@@ -75,7 +75,7 @@ def _cut(at: Geometry, channels: int, filters: int, D: int, images: int) -> tupl
 
 @functools.lru_cache(maxsize=512)
 def _starts(columns: int, wide: int, parts: int) -> np.ndarray:
-    """The first output of each part; every part is a whole number of tiles wide."""
+    """Return the first output of each part; every part is a whole number of tiles wide."""
     return np.array([p * wide // parts * WIDTH for p in range(parts)] + [columns], np.int64)[:-1]
 
 
@@ -121,11 +121,11 @@ def _slide_tall(w, b, have, planes, offsets, D, start, stop, width, oh, ow, y):
 
 @compiled
 def _slide_thin(w, b, planes, offsets, D, start, stop, width, oh, ow, y):
-    """Slide one filter over outputs start to stop, a stretch of THIN_WIDTH outputs at a time."""
+    """Slide one filter over outputs start to stop, THIN_WIDTH outputs at a time."""
     tile = tiles.tile_memory()
     for j in range(start, stop, THIN_WIDTH):
         count = min(THIN_WIDTH, stop - j)
-        if count > THIN_WIDTH - VECTOR:  # all vectors of the stretch have numbers, and only the last may not be full
+        if count > THIN_WIDTH - VECTOR:  # every one of these vectors has numbers, and only the last may not be full
             _thin(w, D, 1, 1, planes + 4 * j, offsets, D, count - THIN_WIDTH + VECTOR, b, tile, THIN_WIDTH)
         else:
             for i in range(0, count, VECTOR):

@@ -37,7 +37,7 @@ How a job runs
 --------------
   1. The owner writes FUNCTION, ARGUMENTS, FIRST, COUNT and DONE = 0, then STATE: the next number, nothing taken, open.
   2. Owner and workers each read STATE, then the job's words. If a piece is left, they try to count it in STATE.
-  3. Who succeeds runs the piece and adds 1 to DONE. Who fails has been overtaken, and starts again with step 2.
+  3. A thread that succeeds runs the piece and adds 1 to DONE. A thread that fails starts again with step 2.
   4. When no piece is left to take, the owner spins until DONE = COUNT. Then it closes STATE.
 
 Why a stale read is harmless: a worker may be interrupted between step 2 and its compare-and-swap, for any time. If the
@@ -45,7 +45,7 @@ job's words changed meanwhile, then STATE was closed before, and has got another
 fails, and what it read is thrown away. It could only succeed wrongly after exactly 2^30 jobs, more than a quarter of an
 hour in which that one thread never ran.
 
-Why the owner may close by a plain write: by then all pieces are taken, so nobody's compare-and-swap can succeed.
+Why the owner may close by a plain write: by then all pieces are taken, so no thread's compare-and-swap can succeed.
 
 Why the arguments live long enough: a thread touches them only inside a piece that it has taken, and the owner does not
 return before all taken pieces are finished.
@@ -62,7 +62,7 @@ What else may happen
   A worker goes to sleep           It sets `asleep`, looks for work once more, and waits for its inbox. A caller that
                                    looked just before `asleep` was set does not wake it: the worker misses that job, or
                                    finds it by its last look. `asleep` is written by its worker alone, so an interrupted
-                                   caller (Ctrl-C) leaves no worker behind that nobody would wake.
+                                   caller (Ctrl-C) leaves no worker asleep forever.
   The process forks                The child has no workers, and the thread that owned the pool may not exist there. So
                                    the child starts with an empty pool and a new lock.
   The process ends                 Workers must leave compiled code before the interpreter frees it. They get a second
@@ -103,7 +103,7 @@ _starting = threading.Lock()
 
 
 def as_function(calls: Sequence[recording.Call]) -> Callable[[], None]:
-    """A function that runs the calls one after the other, each with all its pieces."""
+    """Return a function that runs the calls one after the other, each with all its pieces."""
     table = np.array([(address, words.address_of(block), pieces) for address, block, pieces in calls], np.int64)
     start, count, shared = words.address_of(table), len(calls), any(pieces > 1 for _, _, pieces in calls)
 
@@ -124,14 +124,14 @@ def compile_all() -> None:
 # --- the workers, in Python --------------------------------------------------------------------------------
 
 def _word(offset: int) -> int:
-    """Which of `_words` lies so many bytes behind the pool's first."""
+    """Return the index in `_words` of the word that is `offset` bytes after the pool's first."""
     return (_pool - words.address_of(_words) + offset) // 8
 
 
 def _clear() -> None:
-    """Make the pool as it is at the start: no job is open, nobody owns it, and no worker may wait for pieces.
+    """Bring the pool back to its first state: no job is open, no thread owns it, and no worker may wait for pieces.
 
-    Only while there is no worker: for a moment STATE says that a job is open, and the job's words are old.
+    Call this only while there is no worker: for a moment STATE says that a job is open, and the job's words are old.
     """
     _words.fill(0)
     _words[_word(STATE)] = CLOSED
@@ -184,7 +184,7 @@ class _Worker:
             while _work(_pool, self.index, SPINS):
                 pass
             self.asleep = True
-            # A caller may have looked at `asleep` just before, found it False, and woken nobody for its job.
+            # A caller may have looked at `asleep` just before, found it False, and woken no worker for its job.
             if _work(_pool, self.index, 1):
                 self.inbox.put(True)
 

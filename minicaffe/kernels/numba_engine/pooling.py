@@ -79,7 +79,7 @@ def ave_pool_grad(dy: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, dx: np.
 
 
 def _by_vectors(y: np.ndarray, stride: Pair) -> bool:
-    """Whether windows lie close enough together, and enough of them in a row, to be computed by vectors.
+    """Return whether windows lie close enough together, and enough of them in a row, to be computed by vectors.
 
     `_pixels` can read every pixel or every other one, so that neighbouring windows may be at most 2 pixels apart.
     """
@@ -87,7 +87,7 @@ def _by_vectors(y: np.ndarray, stride: Pair) -> bool:
 
 
 def _global(x: np.ndarray, kernel: Pair, pad: Pair, y: np.ndarray) -> bool:
-    """Whether there is one window, the image."""
+    """Return whether there is one window, the image."""
     return (*x.shape[2:], *y.shape[2:], *pad) == (*kernel, 1, 1, 0, 0)
 
 
@@ -103,7 +103,7 @@ def _pixels(row, left, W, sw, other):
 
 @task
 def _max_pool(block, piece):
-    """y = the largest pixel of each window and index = where it lies in its plane; VECTOR windows at a time."""
+    """y = the largest pixel of each window and index = its place in its plane; VECTOR windows at a time."""
     x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
     lowest = spread(LEAST)
@@ -127,7 +127,7 @@ def _max_pool(block, piece):
 
 @task
 def _max_pool_one_by_one(block, piece):
-    """The same, window by window."""
+    """Compute the same as `_max_pool`, one window at a time."""
     x, y, index, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
     for plane in range(first, end):
@@ -188,7 +188,7 @@ def _sizes(height, left, sw, kw, end):
 
 @task
 def _ave_pool_one_by_one(block, piece):
-    """The same, window by window."""
+    """Compute the same as `_ave_pool`, one window at a time."""
     x, y, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 14)
     first, end = part(planes, piece, count)
     for plane in range(first, end):
@@ -271,7 +271,7 @@ def _add(row, at, W, more):
 
 @task
 def _ave_pool_grad_one_by_one(block, piece):
-    """The same, window by window."""
+    """Compute the same as `_ave_pool_grad`, one window at a time."""
     dy_at, dx_at, _, planes, H, W, oh, ow, kh, kw, sh, sw, ph, pw, count = values(block, 15)
     first, end = part(planes, piece, count)
     for plane in range(first, end):

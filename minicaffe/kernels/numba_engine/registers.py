@@ -1,7 +1,7 @@
 """Vector registers of this processor, and the LLVM instructions that load, mask, combine and store them.
 
 LLVM's vectorizer keeps sums in memory, and uses no vectors for short rows. So the code that must be quick is written in
-LLVM's own language: whole loops in tiles.py, single steps in vectors.py. Both are made of what is here.
+LLVM's own language: whole loops in tiles.py, single steps in vectors.py. Both are built from the functions here.
 
 These functions run when numba compiles. `builder` writes the instructions; a value is the result of one of them.
 """
@@ -28,17 +28,17 @@ ALIGNED = 4  # bytes: a vector may begin at any float32 number in memory
 
 
 def word(value: int) -> Any:
-    """A constant int64."""
+    """Return a constant int64."""
     return ir.Constant(WORD, value)
 
 
 def pointer(builder: Any, address: Any, kind: Any = FLOAT) -> Any:
-    """The address as a pointer to numbers of this type."""
+    """Return the address as a pointer to numbers of this type."""
     return builder.inttoptr(address, kind.as_pointer())
 
 
 def spread(builder: Any, number: Any, kind: Any = FLOATS) -> Any:
-    """A vector that holds the number in every element."""
+    """Return a vector that holds the number in every element."""
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(INDEX, 0))
     return chosen(builder, first, ir.Constant(kind, ir.Undefined), [0] * VECTOR)
 
@@ -49,14 +49,14 @@ def chosen(builder: Any, a: Any, b: Any, which: Sequence[int]) -> Any:
 
 
 def elements_below(builder: Any, count: Any, first: Any = None) -> Any:
-    """The mask of the elements i with 0 ≤ first + i < count; `first` is 0 where it is not given."""
+    """Return the mask of the elements i with 0 ≤ first + i < count; `first` is 0 where it is not given."""
     # unsigned, so that one comparison refuses negative numbers too
     at = RAMP if first is None else builder.add(RAMP, spread(builder, builder.trunc(first, INDEX), INDICES))
     return builder.icmp_unsigned("<", at, spread(builder, builder.trunc(count, INDEX), INDICES))
 
 
 def load(builder: Any, at: Any, mask: Any = None, other: Any = ZEROS) -> Any:
-    """The vector at a pointer; with a mask, memory that it leaves out is not read, and `other` stands there."""
+    """Return the vector at a pointer; with a mask, memory that it leaves out is not read, and `other` stands there."""
     place = builder.bitcast(at, FLOATS.as_pointer())
     if mask is None:
         value = builder.load(place)
@@ -86,7 +86,7 @@ def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 def total(builder: Any, value: Any) -> Any:
-    """The sum of all elements, in any order."""
+    """Return the sum of all elements, in any order."""
     kind = ir.FunctionType(FLOAT, [FLOAT, FLOATS])
     add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{VECTOR}f32")
     return builder.call(add, [ir.Constant(FLOAT, 0.0), value], fastmath=("reassoc",))

@@ -54,7 +54,7 @@ def _softmax_rows(block, piece):
 
 @task
 def _softmax_columns(block, piece):
-    """The same of (outer, C, inner) along C: WIDTH columns at a time."""
+    """Compute the softmax of x (outer, C, inner) along C, WIDTH columns at a time."""
     x, y, buffer, outer, C, inner, count = values(block, 7)
     chunks = (inner + WIDTH - 1) // WIDTH
     first, end = part(outer * chunks, piece, count)
@@ -91,7 +91,7 @@ def _normalize_columns(x, y, at, C, inner, most, total):
 
 @compiled
 def _largest(x):
-    """The maximum of x, and NaN if x has a NaN whose sign is +.
+    """Return the maximum of x, and NaN if x has a NaN whose sign is +.
 
     The bits of the numbers are compared as integers: LLVM computes a maximum of integers with vectors, but because of
     NaN not one of floats. Where the sign is −, all other bits are flipped, so that the bits sort like the floats.

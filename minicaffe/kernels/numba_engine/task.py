@@ -37,9 +37,9 @@ class Task:
 
     @property
     def compiled(self) -> Any:
-        """What numba makes of the function. The first time, it is compiled or loaded from numba's cache."""
+        """The compiled function. On first use it is compiled, or loaded from numba's cache."""
         if self._compiled is None:
-            # Somebody may edit a source file while this process runs. Numba's cache then belongs to the new source,
+            # A developer may edit a source file while this process runs. Numba's cache then belongs to the new source,
             # and its machine code may take other arguments than this process gives. So it is neither read nor written.
             same = stamp([_file(self._function)]) == self._source and stamp(HERE.glob("*.py")) == SOURCES
             decorate = (cached(cfunc, SIGNATURE, **self._options) if same else cfunc(SIGNATURE, **self._options))
@@ -48,7 +48,7 @@ class Task:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether the function has been compiled or loaded already."""
+        """True if the function has been compiled or loaded already."""
         return self._compiled is not None
 
     def __call__(self, pieces: int, *arguments: Any) -> None:
@@ -86,13 +86,13 @@ def compile_all() -> None:
 
 
 def origins() -> tuple[int, int]:
-    """The numbers of tasks that this process has compiled, and that it has loaded from numba's cache."""
+    """Return the numbers of tasks that this process has compiled, and that it has loaded from numba's cache."""
     hits = [bool(one.compiled.cache_hits) for one in tasks if one.is_compiled]
     return hits.count(False), hits.count(True)
 
 
 def _word(argument: Any) -> int:
-    """An argument as 64 bits: the address of an array, 0 for None, the bits of a float64, or a whole number."""
+    """Return an argument as 64 bits: the address of an array, 0 for None, the bits of a float64, or a whole number."""
     if isinstance(argument, np.ndarray):
         return words.address_of(argument)
     # Not isinstance: np.float64 is a kind of float. But numpy makes such a scalar of an array without axes, and where a

@@ -48,7 +48,7 @@ Body = Callable[[Any, Sequence[Any]], Sequence[Any]]
 
 @functools.lru_cache(maxsize=128)
 def starts(step: int, count: int) -> np.ndarray:
-    """The offsets of rows that lie `step` numbers apart."""
+    """Return the offsets of rows that lie `step` numbers apart."""
     return np.arange(count, dtype=np.int64) * step
 
 
@@ -59,7 +59,7 @@ def zeros(count: int) -> np.ndarray:
 
 
 def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
-    """The tile  y[m, j] = Σ w[m, d] · x[offset[d] + j]  over d, for `rows` m and `vectors` vectors of j.
+    """Return the tile  y[m, j] = Σ w[m, d] · x[offset[d] + j]  over d, for `rows` m and `vectors` vectors of j.
 
     The arguments of the tile are addresses, numbers, and distances that count numbers:
 
@@ -69,7 +69,7 @@ def outer_tile(rows: int, vectors: int, *, scatter: bool = False) -> Any:
     out, pitch             the address of the result, and the distance of its rows
     ends                   the address of a float32 for each row, which is added to all numbers of the row
 
-    With `scatter` the tile is added to what is in `out`. Then `ends` is the address of an int64 for each row, which
+    With `scatter` the tile is added to the numbers in `out`. Then `ends` is the address of an int64 for each row, which
     says where in `out` the row begins, and `pitch` is not used.
     """
 
@@ -136,7 +136,7 @@ def _add_rows(builder: Any, sums: Sequence[Sequence[Any]], masks: Sequence[Any],
 
 @intrinsic
 def tile_memory(typing: Any) -> Any:
-    """The address of memory for a tile, on the stack of the function that calls this."""
+    """Return the address of memory for a tile, on the stack of the function that calls this."""
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         # the largest tile has less, ROWS · WIDTH
@@ -259,10 +259,10 @@ def _loop(builder: Any, end: Any, step: int, carried: Sequence[Any], body: Body)
 
 
 def _ahead(builder: Any, at: Any, distance: Any) -> Any:
-    """The pointer, moved forward by so many numbers."""
+    """Return the pointer, moved forward by so many numbers."""
     return builder.gep(at, [distance])
 
 
 def _clamped(builder: Any, index: int, count: Any) -> Any:
-    """The index, or count − 1 if that is less."""
+    """Return the index, or count − 1 if that is less."""
     return builder.select(builder.icmp_signed("<", word(index), count), word(index), builder.sub(count, word(1)))

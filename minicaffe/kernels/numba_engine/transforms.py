@@ -27,10 +27,10 @@ from minicaffe.kernels.numba_engine.words import intrinsic
 
 
 def map_tile(matrix: Any, *, biased: bool = False) -> Any:
-    """The intrinsic that computes M x Mᵀ, for a constant matrix M and a square x whose elements are vectors.
+    """Return the intrinsic that computes M x Mᵀ, for a constant matrix M and a square x whose elements are vectors.
 
-    Its arguments are addresses and distances: the address of x, the distances between its rows and between its columns;
-    the same of the result; and, with `biased`, the address of a vector that is added to each element.
+    Its arguments are the address of x and the distances between its rows and between its columns, and the same of the
+    result. With `biased` the address of a vector follows, which is added to each element.
     """
     M = [[float(value) for value in row] for row in matrix]
 
@@ -101,7 +101,7 @@ def transpose_tile(typing: Any, x: Any, stride: Any, columns: Any, out: Any, pit
 
 
 def _transposed(builder: Any, lines: Sequence[Any]) -> list[Any]:
-    """The transpose of a square of VECTOR vectors.
+    """Return the transpose of a square of VECTOR vectors.
 
     First the numbers of each 2 × 2 square swap across its diagonal, then the 2 × 2 squares of each 4 × 4 square, and so
     on. Each round takes one instruction a vector, and there are log₂ VECTOR rounds.

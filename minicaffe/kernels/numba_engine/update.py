@@ -24,7 +24,7 @@ DECAY, RATE = 6, 7
 @definitions.take_step.implementation("numba", recordable=True)
 def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
-    """By the task of the solver's rule. A rule of a user's own solver has none, and runs as on the numpy engine."""
+    """Run the task of the solver's rule. The rule of a user's own solver has none, and runs on the numpy engine."""
     if update not in STEPS:
         definitions.take_step.on("numpy")(update, numbers, decay, w, dw, *history)
         return
@@ -33,8 +33,8 @@ def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: 
 
 
 @helper
-def _stretch(block, piece):
-    """The piece's part of w, dw and the one or two arrays that the solver remembers."""
+def _chunk(block, piece):
+    """Return the piece's part of w, dw and the one or two arrays that the solver remembers."""
     w, dw, first_history, second_history, size, count = values(block, 6)
     first, end = part(size, piece, count)
     return (floats_of(w, first, end), floats_of(dw, first, end), floats_of(first_history, first, end),
@@ -54,14 +54,14 @@ def _rest(block, i):
 
 @helper
 def _decayed(dw, w, decay):
-    """The gradient g = dw + decay · w."""
+    """Return the gradient g = dw + decay · w."""
     return dw + decay * w if decay != 0 else dw  # without decay a weight may be infinite, and 0 · ∞ is not a number
 
 
 @task
 def _sgd(block, piece):
     """v ← momentum · v + rate · g;  w ← w − v, for the decayed gradient g."""
-    w, dw, v, _ = _stretch(block, piece)
+    w, dw, v, _ = _chunk(block, piece)
     decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
     for i in range(w.size):
         step = momentum * v[i] + rate * _decayed(dw[i], w[i], decay)
@@ -73,7 +73,7 @@ def _sgd(block, piece):
 @task
 def _nesterov(block, piece):
     """v′ ← momentum · v + rate · g;  w ← w − ((1 + momentum) · v′ − momentum · v)."""
-    w, dw, v, _ = _stretch(block, piece)
+    w, dw, v, _ = _chunk(block, piece)
     decay, rate, momentum = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
     ahead = np.float32(1 + words.number(block[RATE + 1]))
     for i in range(w.size):
@@ -86,7 +86,7 @@ def _nesterov(block, piece):
 @task
 def _adagrad(block, piece):
     """s ← s + g²;  w ← w − rate · g / (√s + delta)."""
-    w, dw, s, _ = _stretch(block, piece)
+    w, dw, s, _ = _chunk(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 1)
     for i in range(w.size):
         g = _decayed(dw[i], w[i], decay)
@@ -98,7 +98,7 @@ def _adagrad(block, piece):
 @task
 def _rmsprop(block, piece):
     """s ← rms_decay · s + (1 − rms_decay) · g²;  w ← w − rate · g / (√s + delta)."""
-    w, dw, s, _ = _stretch(block, piece)
+    w, dw, s, _ = _chunk(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
     rms_decay, rest = _number(block, RATE + 1), _rest(block, RATE + 1)
     for i in range(w.size):
@@ -111,7 +111,7 @@ def _rmsprop(block, piece):
 @task
 def _adadelta(block, piece):
     """s ← the running mean of g²;  u = g · √((t + delta) / (s + delta));  t ← that of u²;  w ← w − rate · u."""
-    w, dw, s, t = _stretch(block, piece)
+    w, dw, s, t = _chunk(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 2)
     momentum, rest = _number(block, RATE + 1), _rest(block, RATE + 1)
     for i in range(w.size):
@@ -126,7 +126,7 @@ def _adadelta(block, piece):
 @task
 def _adam(block, piece):
     """m ← the running mean of g;  v ← that of g²;  w ← w − rate · m / (√v + delta)."""
-    w, dw, m, v = _stretch(block, piece)
+    w, dw, m, v = _chunk(block, piece)
     decay, rate, delta = _number(block, DECAY), _number(block, RATE), _number(block, RATE + 3)
     beta1, rest1 = _number(block, RATE + 1), _rest(block, RATE + 1)
     beta2, rest2 = _number(block, RATE + 2), _rest(block, RATE + 2)

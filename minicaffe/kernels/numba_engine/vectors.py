@@ -43,7 +43,7 @@ floats, indices = _Floats(), _Indices()
 
 
 def _made_of(function: Any, result: Any, *arguments: Any) -> Any:
-    """An intrinsic of these types, whose instructions `function(builder, *values)` writes."""
+    """Return an intrinsic of these types, whose instructions `function(builder, *values)` writes."""
     signature = result(*arguments)
 
     def make(context: Any, builder: Any, _: Any, args: Any) -> Any:
@@ -77,7 +77,7 @@ def store(typing: Any, address: Any, first: Any, limit: Any, value: Any) -> Any:
 
 @intrinsic
 def spread(typing: Any, number: Any) -> Any:
-    """A vector that holds the number in every element."""
+    """Return a vector that holds the number in every element."""
     kind, result = (INDICES, indices) if isinstance(number, types.Integer) else (FLOATS, floats)
     taken = types.int32 if result is indices else types.float32
     return _made_of(lambda builder, value: registers.spread(builder, value, kind), result, taken)
@@ -113,7 +113,7 @@ def zipped(typing: Any, a: Any, b: Any) -> Any:
 
 @intrinsic
 def zipped_rest(typing: Any, a: Any, b: Any) -> Any:
-    """The rest of a[0], b[0], a[1], b[1], …, which does not fit into `zipped`."""
+    """Return the rest of a[0], b[0], a[1], b[1], …, which does not fit into `zipped`."""
     return _zip(VECTOR // 2)
 
 

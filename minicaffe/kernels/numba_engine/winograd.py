@@ -38,7 +38,7 @@ _points_to_filters = map_tile(G.T)
 
 
 def fits(C: int, K: int) -> bool:
-    """Whether the input channels and the filters of a group each fill whole vectors."""
+    """Return whether the input channels and the filters of a group each fill whole vectors."""
     return C % VECTOR == K % VECTOR == 0
 
 
@@ -114,7 +114,7 @@ def _points(x: np.ndarray, pad: Sizes, tiled: Sizes, slot: str, *, grads: bool) 
 
 
 def _tiles(y: np.ndarray) -> Sizes:
-    """How many tiles cover the outputs of an image, along each side."""
+    """Return how many tiles cover the outputs of an image, along each side."""
     return tuple(-(-o // TILE) for o in y.shape[2:])
 
 
@@ -173,7 +173,7 @@ def _channels_first(block, piece):
 
 @helper
 def _tile(images, t, th, tw, height, width, C):
-    """The address of the first pixel of tile t of images (N, height, width, C), each cut into th × tw tiles."""
+    """Return the address of the first pixel of tile t of images (N, height, width, C), each cut into th × tw tiles."""
     n, at = t // (th * tw), t % (th * tw)
     return images + 4 * ((n * height + at // tw * TILE) * width + at % tw * TILE) * C
 
@@ -247,7 +247,7 @@ def _multiply(block, piece):
 
 @task
 def _add_products(block, piece):
-    """dŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to what is there."""
+    """dŵ[c, k] = Σ x̂[t, c] · dŷ[t, k] at one point, or added to dŵ."""
     pixels, grads, out, offsets, ends, nothing, T, group, C, K, add = values(block, 11)
     p, g = piece // group, piece % group
     for k in range(0, K, WIDTH):

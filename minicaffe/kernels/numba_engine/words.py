@@ -1,8 +1,8 @@
 """Memory by address: how compiled code reaches its arguments, other threads, and other compiled code.
 
 Numba's own functions take arrays, whose description costs microseconds to hand over from Python. A compiled task gets
-plain 64-bit words instead. What is here turns such words into arrays and numbers, reads and writes them atomically,
-and calls a function whose address one of them holds.
+plain 64-bit words instead. The functions here turn such words into arrays and numbers, read and write them
+atomically, and call a function by its address.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAUSES = "sse2" in llvm.get_host_cpu_features() and sys.maxsize > 2**32  # wheth
 
 
 def address_of(array: np.ndarray) -> int:
-    """The address of the first number of an array in C's order."""
+    """Return the address of the first number of an array in C's order."""
     try:
         return ctypes.addressof(_byte_of(array))
     except (TypeError, ValueError):  # ctypes refuses read-only and empty arrays. For them a slower function is used
@@ -44,7 +44,7 @@ def _pointer(builder: Any, address: Any, kind: Any = WORD) -> Any:
 
 
 def _pointer_to(kind: Any) -> Any:
-    """A function for compiled code: it makes a pointer to numbers of this type from an address."""
+    """Return a function for compiled code: it makes a pointer to numbers of this type from an address."""
     @intrinsic
     def pointer(typing: Any, address: Any) -> Any:
         def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -59,7 +59,7 @@ index_pointer, byte_pointer = _pointer_to(types.int32), _pointer_to(types.uint8)
 
 @intrinsic(prefer_literal=True)
 def values(typing: Any, block: Any, count: Any) -> Any:
-    """The first `count` words of a block, as a tuple; `count` must be a number in the source, not a variable."""
+    """Return the first `count` words of a block, as a tuple; `count` must be a number in the source, not a variable."""
     if not isinstance(count, types.IntegerLiteral):  # the length of a tuple is part of its type
         return None
     kind = types.UniTuple(types.int64, count.literal_value)
@@ -73,19 +73,19 @@ def values(typing: Any, block: Any, count: Any) -> Any:
 
 @helper
 def floats(address, shape):
-    """The float32 array of this shape at an address."""
+    """Return the float32 array of this shape at an address."""
     return array_at(float_pointer(address), shape)
 
 
 @helper
 def ints(address, shape):
-    """The int64 array of this shape at an address."""
+    """Return the int64 array of this shape at an address."""
     return array_at(word_pointer(address), shape)
 
 
 @intrinsic
 def number(typing: Any, word: Any) -> Any:
-    """The float64 whose bits the word holds."""
+    """Return the float64 whose bits the word holds."""
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.DoubleType())
     return types.float64(types.int64), make
@@ -93,7 +93,7 @@ def number(typing: Any, word: Any) -> Any:
 
 @intrinsic
 def read(typing: Any, address: Any) -> Any:
-    """The word at an address. It acquires: this thread then sees all that the word's writer wrote before."""
+    """Return the word at an address. It acquires: this thread then sees all that the word's writer wrote before."""
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load_atomic(_pointer(builder, args[0]), "acquire", 8)
     return types.int64(types.int64), make

@@ -30,7 +30,7 @@ def normalize_channels(x: np.ndarray, mu: np.ndarray, inverse_std: np.ndarray, o
 
 
 def _apply(x: np.ndarray, axis: int, out: np.ndarray, *steps: tuple[Callable[..., object], np.ndarray]) -> None:
-    """Apply numpy operations one after the other, each with an array that lies along the axes of x from `axis` on."""
+    """Apply numpy operations one after the other, each with an array whose axes are those of x from `axis` on."""
     b = steps[0][1]  # the arrays of all steps are of one shape
     sizes = math.prod(x.shape[:axis]), b.size, math.prod(x.shape[axis + b.ndim:])
     columns = [(step, values.reshape(-1, 1)) for step, values in steps]

@@ -26,7 +26,7 @@ from minicaffe.kernels.winograd_matrices import worthwhile
 from minicaffe.kernels.workspace import borrow
 
 CACHED = 1 << 19              # numbers in the columns of one piece: 2 MB, what a core's cache about holds
-CACHED_INTERLEAVED = 1 << 20  # the same for interleaved images: the more of them, the longer the stretches of memory
+CACHED_INTERLEAVED = 1 << 20  # the same for interleaved images: the more of them, the longer the blocks of memory
 NARROWEST = 512               # at least so many positions in a part of a large image: each part reads all filters again
 PIECES = 2                    # at least so many pieces, where there are as many images
 PARTIAL_SUMS = 16             # at most so many partial sums of the weight gradient, each the work of one thread
@@ -94,7 +94,7 @@ def _correlate_one_piece(cut: _Cut, x: np.ndarray, filters: np.ndarray, bias: np
 @definitions.correlate_data_grad.implementation("numpy")
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                         out: np.ndarray) -> None:
-    """columns = filtersᵀ · dy, a piece at a time; then each column is added to the pixels that it stands for."""
+    """columns = filtersᵀ · dy, a piece at a time; then each column is added to the pixels that it was copied from."""
     if worthwhile(out, w, stride, pad, dilation, group, dy):
         winograd.correlate_data_grad(dy, w, pad, group, out)
         return
@@ -171,7 +171,7 @@ def add_channel_sums(dy: np.ndarray, out: np.ndarray) -> None:
 def interleave(images: np.ndarray, slot: str) -> np.ndarray:
     """G small images (G, C, H, W) as one wide image (1, C, H, W·G) whose neighbours are the same pixel of all images.
 
-    A step of one pixel is then a step of G, and long stretches of memory are copied where there were short ones.
+    A step of one pixel is then a step of G, so that fewer and longer blocks of memory are copied.
     """
     G, C, H, W = images.shape
     wide = borrow(slot, (C, H, W, G), images.dtype)
@@ -186,7 +186,7 @@ def separate(wide: np.ndarray, images: np.ndarray) -> None:
 
 
 class _Cut:
-    """How a correlation is cut into pieces of a few images or of a few rows of one, and the matrices of a piece.
+    """The pieces of a correlation, each a few images or a few rows of one, and the matrices of a piece.
 
     There are g groups. One output sums over D = C / g · kernel numbers. The piece has G images of P positions each:
     filters (g, K / g, D), columns (G, g, D, P), outputs (G, g, K / g, P)
@@ -212,13 +212,13 @@ class _Cut:
         self.pieces = math.ceil(N / self.at_a_time) * self.parts
 
     def piece(self, i: int) -> tuple[slice, slice]:
-        """The images of piece i, and the rows of their positions."""
+        """Return the images of piece i, and the rows of their positions."""
         image, row = i // self.parts * self.at_a_time, i % self.parts * self.rows
         return (slice(image, min(self.count, image + self.at_a_time)),
                 slice(row, min(self.height, row + self.rows)))
 
     def as_image(self, x: np.ndarray) -> np.ndarray:
-        """The images as im2col reads them."""
+        """Return the images as im2col reads them."""
         return interleave(x, "interleaved x") if self.interleaved else x
 
     def borrow_image(self, dx: np.ndarray) -> np.ndarray:
@@ -253,13 +253,13 @@ class _Cut:
         return borrow("columns", (x.shape[1], *self.kernel, len(x), *positions), x.dtype)
 
     def column_matrices(self, columns: np.ndarray) -> np.ndarray:
-        """What im2col filled, as matrices."""
+        """Return the columns that im2col filled as matrices."""
         G = columns.shape[1 + len(self.kernel)]
         D = columns.shape[0] // self.group * math.prod(self.kernel)
         return columns.reshape(self.group, D, G, -1).transpose(2, 0, 1, 3)
 
     def columns(self, x: np.ndarray, rows: slice) -> np.ndarray:
-        """The columns of x, as matrices."""
+        """Return the columns of x, as matrices."""
         if self.in_place:
             return self.matrices(x)
         image = self.as_image(x)

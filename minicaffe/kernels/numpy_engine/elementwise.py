@@ -49,19 +49,19 @@ def _relu_grad(dy: np.ndarray, alpha: float, positive: np.ndarray, out: np.ndarr
 
 @definitions.add_all.implementation("numpy")
 def add_all(x: Sequence[np.ndarray], out: np.ndarray) -> None:
-    """In stretches that stay in cache, so that each sum is written to main memory once, and not once for each array."""
-    def stretch(total: np.ndarray, first: np.ndarray, *others: np.ndarray) -> None:
+    """Add chunks that stay in cache, so that each sum is written to main memory once, and not once for each array."""
+    def chunk(total: np.ndarray, first: np.ndarray, *others: np.ndarray) -> None:
         total[...] = first
         for part in others:
             total += part
 
-    shards.for_blocks([out, *x], stretch)
+    shards.for_blocks([out, *x], chunk)
 
 
 @definitions.weighted_sum.implementation("numpy")
 def weighted_sum(x: Sequence[np.ndarray], c: Sequence[float], out: np.ndarray) -> None:
     """Two arrays at a time, without the products by 1."""
-    total, p = x[0], c[0]  # what is summed so far, and the factor that it still lacks
+    total, p = x[0], c[0]  # the sum so far, and the factor that it must still be multiplied by
     for x_i, q in zip(x[1:], c[1:], strict=True):
         left = total if p == 1 else np.multiply(total, p, out=out)
         np.add(left, x_i if q == 1 else x_i * q, out=out)

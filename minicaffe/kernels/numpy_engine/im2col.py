@@ -14,7 +14,7 @@ from minicaffe.kernels.workspace import borrow
 
 @definitions.im2col.implementation("numpy")
 def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.ndarray) -> None:
-    """Copy a view of the images in which a pixel appears once for each window that it lies in.
+    """Copy a view of the images in which a pixel appears once for each window that covers it.
 
     This is one long operation, where the definition has a short one for each place in the window. Between two
     operations a thread must wait for its turn at the interpreter's lock.
@@ -29,7 +29,7 @@ def im2col(x: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out: np.nd
 
 
 def _padded(x: np.ndarray, sizes: Sizes, pad: Sizes) -> np.ndarray:
-    """The images with zeros around them: the part (N, C, *sizes) that begins at −pad."""
+    """Return the images with zeros around them: the part (N, C, *sizes) that begins at −pad."""
     one = (1,) * len(sizes)
     _, inside, pixels = window_pixels(one, one, pad, one, sizes, x.shape[2:])[0]  # a window of one pixel sees them all
     if x[pixels].shape[2:] == sizes:  # windows see no padding, so nothing is copied

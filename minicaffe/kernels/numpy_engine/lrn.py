@@ -1,9 +1,9 @@
 """Local response normalization, a few images at a time.
 
-So few that all steps find them in a core's cache, where each step of the definition passes over main memory.
+The images are so few that they stay in a core's cache for all steps. In the definition each step reads main memory.
 
-Two steps are kernels of their own, `window_sum` and `negative_power`. They are called as kernels, so that the numba
-engine, which leaves some cases of LRN to this file, computes at least these two steps with its compiled functions.
+Two steps are kernels of their own, `window_sum` and `negative_power`. The numba engine leaves some cases of LRN to this
+file. Since these two steps are called as kernels, it still computes them with its compiled functions.
 """
 
 from __future__ import annotations

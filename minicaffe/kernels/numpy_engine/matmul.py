@@ -20,7 +20,7 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, add: bool = False) 
     The longer side of out is cut into blocks by the shapes alone, so any number of threads gives the same bits. Where
     sums are short, most of the work is to write out; then its rows are cut, which are quicker to write whole.
     """
-    if out.strides[0] < out.strides[1]:  # a transposed view: write it as it lies in memory, outᵀ = bᵀ · aᵀ
+    if out.strides[0] < out.strides[1]:  # a transposed view: write it in the order of its memory, outᵀ = bᵀ · aᵀ
         a, b, out = b.T, a.T, out.T
     (M, N), K = out.shape, a.shape[1]
     rows = M >= min(N, 4 * K)

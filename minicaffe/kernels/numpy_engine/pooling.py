@@ -14,7 +14,7 @@ def max_pool(x: np.ndarray, kernel: Pair, stride: Pair, pad: Pair, y: np.ndarray
     """Find the largest pixel without np.where, which branches for each number in a way that no processor can guess.
 
     The places of a window are numbered by their distance in memory from its corner: 1 for the corner itself, 0 for no
-    pixel. These numbers ascend, and mostly fit in one byte. The maximum lies at the last place whose pixel is larger
+    pixel. These numbers ascend, and mostly fit in one byte. The maximum is at the last place whose pixel is larger
     than all before it. So its number is the maximum of larger · number over all places, where `larger` is 0 or 1.
     (LeNet's pool1 took 1.9 ms with np.where, and takes 0.65.)
     """

@@ -1,4 +1,4 @@
-"""Solver updates in stretches of a parameter that fit in a core's cache, shared out to the threads.
+"""Solver updates. Chunks of a parameter that fit in a core's cache are shared out to the threads.
 
 A formula of ten numpy operations then reads and writes main memory once. Each operation writes into memory that is
 there already where it can: new memory for every result made the updates slower by a fifth to four fifths.
@@ -17,14 +17,14 @@ from minicaffe.kernels.definitions import update as definitions
 @definitions.take_step.implementation("numpy")
 def take_step(update: Callable[..., object], numbers: tuple[float, ...], decay: float, w: np.ndarray, dw: np.ndarray,
               *history: np.ndarray) -> None:
-    """The whole step of one stretch, then that of the next."""
-    def stretch(w: np.ndarray, dw: np.ndarray, *history: np.ndarray) -> None:
+    """Do the whole step of one chunk, then that of the next."""
+    def chunk(w: np.ndarray, dw: np.ndarray, *history: np.ndarray) -> None:
         if decay:  # without decay a weight may be infinite, and 0 · ∞ is not a number
             dw += decay * w
         update(dw, *history, *numbers)
         w -= dw
 
-    shards.for_blocks([w, dw, *history], stretch)
+    shards.for_blocks([w, dw, *history], chunk)
 
 
 @definitions.sgd_update.implementation("numpy")

@@ -29,7 +29,7 @@ FILTERS_A_PIECE = 1 << 13  # of the filters w[k, c], so many are one piece
 
 @functools.lru_cache(maxsize=4)
 def matrices(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A (16, 36), B (36, 36) and G (36, 9) for tiles: the Kronecker squares of those for a line."""
+    """Return a (16, 36), B (36, 36) and G (36, 9) for tiles: the Kronecker squares of those for a line."""
     return tuple(np.kron(M, M).astype(dtype) for M in line_matrices())  # type: ignore[return-value]
 
 
@@ -98,7 +98,7 @@ def _grouped(values: np.ndarray, group: int) -> np.ndarray:
 
 
 def _multiply(filters: np.ndarray, values: np.ndarray, slot: str) -> np.ndarray:
-    """The matrix product over the channels, at each of the 36 points: (36, C, T) to (36, K, T)."""
+    """Return the matrix product over the channels, at each of the 36 points: (36, C, T) to (36, K, T)."""
     points, group, K, _ = filters.shape
     product = borrow(slot, (points, group * K, values.shape[2]), values.dtype)
     grouped, out = _grouped(values, group), _grouped(product, group)
@@ -149,7 +149,7 @@ def _for_pieces(piece, N: int, C: int, T: int) -> None:  # type: ignore[no-untyp
 
 
 def _tiles(y: np.ndarray) -> Sizes:
-    """How many tiles cover the outputs of an image, along each side."""
+    """Return how many tiles cover the outputs of an image, along each side."""
     return tuple(-(-o // TILE) for o in y.shape[2:])
 
 

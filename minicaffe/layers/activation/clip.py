@@ -7,7 +7,7 @@ from minicaffe.proto import ClipParameter
 
 @register("Clip")
 class ClipLayer(Elementwise):
-    """Move what lies outside an interval to its nearer end.
+    """Move numbers that are outside an interval to its nearer end.
 
     Forward   y = max(a, min(x, b))
     Backward  dx = dy where a ≤ x ≤ b, else 0

@@ -11,7 +11,7 @@ from minicaffe.proto import ExpParameter
 
 
 def log_of_base(layer):
-    """Return ln of the layer's `base`: exactly 1 for −1, which stands for e. LayerError for a base without one."""
+    """Return ln of the layer's `base`: exactly 1 for −1, which means e. Raise LayerError if it has no logarithm."""
     base = layer.param.base
     layer.check(base == -1 or 0 < base < math.inf, "base", "must be above 0 and finite, or -1 for e")
     return 1.0 if base == -1 else math.log(base)
@@ -28,7 +28,7 @@ class ExpLayer(Elementwise):
 
     Bottom    x (any shape)
     Top       y, the shape of x
-    Params    exp_param: base=g (-1 stands for e, -1), scale=s (1), shift=b (0)
+    Params    exp_param: base=g (-1 means e, -1), scale=s (1), shift=b (0)
     In place  yes: backward reads y alone
     Errors    LayerError when base is neither −1 nor positive and finite
     """

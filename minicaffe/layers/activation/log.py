@@ -18,7 +18,7 @@ class LogLayer(Elementwise):
 
     Bottom    x (any shape)
     Top       y, the shape of x; −∞ where t = 0, not a number where t < 0
-    Params    log_param: base=g (-1 stands for e, -1), scale=s (1), shift=b (0)
+    Params    log_param: base=g (-1 means e, -1), scale=s (1), shift=b (0)
     In place  yes: backward needs x, so a copy is kept
     Errors    LayerError when base is neither −1 nor positive and finite, or is 1
     """

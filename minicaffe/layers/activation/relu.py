@@ -1,4 +1,4 @@
-"""Rectified linear unit: keep what is positive."""
+"""Rectified linear unit: set negative numbers to 0."""
 
 from minicaffe import kernels
 from minicaffe.layer import Layer, register

@@ -64,7 +64,7 @@ class ImageDataLayer(PrefetchingLayer):
         return [self.param.root_folder + name for name, _, _ in read_entries(self.param.source)]
 
     def _images(self):
-        """Open the list of images, and log what Caffe logs of it."""
+        """Open the list of images, and log the same lines as Caffe."""
         p = self.param
         log(At.IMAGE_LIST_OPENED, f"Opening file {p.source}")
         size = (p.new_height, p.new_width) if p.new_height else None

@@ -11,14 +11,14 @@ BLOCK = 1 << 16  # cells that are computed at a time: few enough for the process
 
 @dataclass(frozen=True)
 class Cells:
-    """What a loss finds out about its cells in forward, and needs again in backward.
+    """The facts about the cells of a loss that forward computes and backward needs again.
 
     The arrays belong to the loss. None of them is the memory of a bottom, which may change before backward runs.
 
     w         the weight of each cell, 0 where it is ignored; None where every cell weighs 1
     silent    True where a cell does not count, because it is ignored or weighs 0; None where all cells count
     valid     how many cells count; where there are weights, Σ w
-    Z         what the sum over the cells is divided by
+    Z         the divisor of the sum over the cells
     """
 
     w: np.ndarray | None

@@ -18,7 +18,7 @@ def ignored_among(values, ignore_label, exact=False):
 
 
 def classes_of(layer, label, classes, ignored):
-    """Return the class of each label, flat, and 0 for an ignored one. LayerError for a label that is no class."""
+    """Return the class of each label, flat, and 0 for an ignored one. Raise LayerError for a label that is no class."""
     values = label.data.reshape(-1)
     # Caffe: a label is truncated to a whole number, so 2.9 is class 2 and −0.9 is class 0
     # The negation, because NaN fails every comparison and must be bad.

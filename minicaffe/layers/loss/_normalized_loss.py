@@ -22,21 +22,21 @@ class NormalizedLoss(LossLayer):
     Forward   L = Σ w · l / Z   over the cells that are not ignored
     Backward  dx = w · ∂l/∂x · λ / Z,   exactly 0 at ignored cells
 
-    l   what one cell costs: this is what a subclass knows, and so is ∂l/∂x
-    w   what the cell weighs: the weight of the cell or of its sample, given by an optional last bottom, times its
+    l   the loss of one cell. The subclass computes it, and ∂l/∂x
+    w   the weight of the cell: the weight of the cell or of its sample, given by an optional last bottom, times its
         class_weight; 1 where neither is given
-    Z   what the sum is divided by, chosen by `normalization`:
+    Z   the divisor of the sum, chosen by `normalization`:
         FULL          the number of cells, ignored ones too
         VALID         the number of cells that are not ignored; where there are weights, the sum of their weights
         BATCH_SIZE    the size of the batch; for labels along an axis, the product of the sizes before that axis
         NONE          1
     λ   loss_weight
 
-    What a subclass does: `reshape` calls the checks. `forward` calls `read_labels` or `read_targets` and keeps the
-    Cells that it gets, then writes `cells.weigh(l).sum(dtype=np.float64) / cells.Z`. The sum is kept in float64,
+    A subclass writes three methods. `reshape` calls the checks. `forward` calls `read_labels` or `read_targets`, stores
+    the resulting Cells, and writes `cells.weigh(l).sum(dtype=np.float64) / cells.Z`. The sum is computed in float64,
     because a float32 sum of millions of cells goes wrong. `backward` writes `cells.weigh(slope, self.scale(top))`.
 
-    default_normalization   what Z is where loss_param does not say
+    default_normalization   the normalization where loss_param does not give one
     weight_bottom           the index of the optional bottom with weights; None for a loss without one
     cells                   the Cells of the last forward pass
     """
@@ -111,7 +111,7 @@ class NormalizedLoss(LossLayer):
         return w.reshape(-1) if w.size == count else np.repeat(w.reshape(-1), count // w.size)  # one for each sample
 
     def _has_weight_bottom(self, bottom):
-        """Whether the optional bottom with weights is there."""
+        """Return whether the optional bottom with weights is there."""
         return self.weight_bottom is not None and len(bottom) > self.weight_bottom
 
     def ignored_among(self, values):

@@ -41,7 +41,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     Derived   docs/maths/loss.md#sigmoid-cross-entropy;
               docs/maths/loss.md#cells-weights-and-normalization for w and Z
 
-    Two samples of three questions each. Nobody knows the second answer of the second sample, so its target is −1 and
+    Two samples of three questions each. The second answer of the second sample is unknown, so its target is −1 and
     is ignored. The sum of the five costs is 4.5735, and Z is 2, the size of the batch:
 
     >>> from minicaffe import Blob

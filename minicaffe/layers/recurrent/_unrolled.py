@@ -12,12 +12,12 @@ from minicaffe.proto import RecurrentParameter
 class RecurrentLayer(Layer):
     """A layer that reads T time steps of N independent streams and feeds its output back from step to step.
 
-    What the input adds to all steps is one matrix product, z = x w_xᵀ + b (+ x_static w_sᵀ), which is computed here.
+    The share of the input in all steps is one matrix product, z = x w_xᵀ + b (+ x_static w_sᵀ). It is computed here.
     A subclass writes the loop over time: `unroll` turns z into y, and `unroll_back` computes dz.
 
-    states     h (and c) after the last step: where the next forward pass begins
-    z, dz      (T, N, gates · D), what enters the non-linear part of each step, and its gradient
-    fed_back   (T, N, D), δ_t · h_{t−1}: what w_h is applied to
+    states     h (and c) after the last step, with which the next forward pass begins
+    z, dz      (T, N, gates · D), the input of the non-linear part of each step, and its gradient
+    fed_back   (T, N, D), δ_t · h_{t−1}, which is multiplied by w_h
     """
 
     message = "recurrent_param"
@@ -70,7 +70,7 @@ class RecurrentLayer(Layer):
         if self.has_static:
             x_static, w_s = self._static(bottom[2].data), self.blobs[2].data
             self.z += x_static @ w_s.T  # the same in every step
-        # Caffe: what is not exposed goes on where the last batch ended, however unrelated; δ = 0 is the cure
+        # Caffe: hidden states continue from the last batch, even if it is unrelated; δ = 0 prevents that
         first = bottom[-self.exposed:] if self.exposed else self.states
         last = self.unroll([state.data[0] for state in first], cont, y)
         for state, values in zip(self.states, last, strict=True):

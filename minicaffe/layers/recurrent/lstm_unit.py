@@ -8,7 +8,7 @@ from minicaffe.layer import Layer, register
 
 @register("LSTMUnit")
 class LSTMUnitLayer(Layer):
-    """Update a cell: forget some of it, write some of the input, show some of the result.
+    """Update a cell: forget part of it, add part of the input, and output part of the result.
 
     Forward   i = σ(x_i),  f = δ · σ(x_f),  o = σ(x_o),  g = tanh(x_g)
               c = f · c0 + i · g,  h = o · tanh(c)
@@ -50,7 +50,7 @@ class LSTMUnitLayer(Layer):
         if propagate_down[2]:
             self.fail("cannot backpropagate to bottom[2], the sequence indicators", hint="set propagate_down: false")
         dc, dh, c0, c = top[0].diff[0], top[1].diff[0], bottom[0].data[0], top[0].data[0]
-        # the kernel writes both gradients; one that nobody asks for goes to memory that is dropped
+        # the kernel writes both gradients; one that is not needed goes to memory that is dropped
         dc0, dx = (b.diff[0] if asked else np.empty_like(b.data[0])
                    for b, asked in zip(bottom[:2], propagate_down, strict=False))
         kernels.lstm_unit_grad(c0, self.gates, c, dc, dh, dc_prev=dc0, dx=dx)

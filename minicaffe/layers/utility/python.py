@@ -171,12 +171,12 @@ def _user_class(param):
 
 
 def _is_layer_class(value):
-    """Whether a value is a class of layers, and not one of our base classes."""
+    """Return whether a value is a class of layers, and not one of our base classes."""
     return isinstance(value, type) and issubclass(value, Layer) and value not in BASES
 
 
 def _is_arity(value):
-    """Whether a value says how many blobs there may be: one number, or a pair of the least and the greatest."""
+    """Return whether a value says how many blobs there may be: one number, or a pair of the least and the greatest."""
     if isinstance(value, tuple) and len(value) == 2:
         return isinstance(value[0], int) and (value[1] is None or isinstance(value[1], int))
     return isinstance(value, int)

@@ -1,4 +1,4 @@
-"""Silence: read blobs that nobody else wants, so that the log does not list them as outputs."""
+"""Silence: read blobs that no other layer reads, so that the log does not list them as outputs."""
 
 from minicaffe.layer import Layer, register
 

@@ -66,10 +66,10 @@ class ConvolutionBase(Layer):
 
     @property
     def wants_w(self):
-        """Whether backward must compute dw."""
+        """True if backward must compute dw."""
         return self.param_propagate_down[0]
 
     @property
     def wants_b(self):
-        """Whether there is a bias and backward must compute db."""
+        """True if there is a bias and backward must compute db."""
         return len(self.blobs) > 1 and self.param_propagate_down[1]

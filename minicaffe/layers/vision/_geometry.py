@@ -102,7 +102,7 @@ def pooled_sizes(layer, shape, kernel, stride, pad, ceil):
 
 
 def _in_two(p, short):
-    """Whether a convolution_param gives a field by height and width, such as pad_h and pad_w."""
+    """Return whether a convolution_param gives a field by height and width, such as pad_h and pad_w."""
     return short is not None and (p.HasField(short + "_h") or p.HasField(short + "_w"))
 
 

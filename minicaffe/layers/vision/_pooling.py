@@ -14,7 +14,7 @@ class PoolingBase(Layer):
     def pool(self, x, kernel, stride, pad, y, index):
         """Pool x into y. Where each window chooses one pixel, write its place in the image into index.
 
-        index may be None for MAX, where nobody asks for the places.
+        index may be None for MAX, where the places are not needed.
         """
         x, y, index = (planes(a) for a in (x, y, index))
         if self.param.pool == self.param.MAX:

@@ -54,7 +54,7 @@ class DeconvolutionLayer(ConvolutionBase):
             if self.wants_b:
                 db = self.blobs[1].diff
                 kernels.add_channel_sums(dy, db)
-            if self.wants_w:  # x and dy change places: what is y here is the image that a convolution reads
+            if self.wants_w:  # x and dy change places, because y here is the image that a convolution reads
                 dw = self.blobs[0].diff
                 kernels.correlate_weight_grad(dy, self.images(x.data), *self.geometry, dw)
             if asked:

@@ -1,1 +1,1 @@
-"""What goes wrong in a training, and what may have caused it."""
+"""Find what goes wrong in a training, and what may have caused it."""

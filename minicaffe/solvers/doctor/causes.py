@@ -51,7 +51,7 @@ def likely(param: Any, place: Place, iteration: int, history: Sequence[Moment]) 
 
 
 def of_growth(param: Any, net: Net, iteration: int) -> list[str]:
-    """The likely causes of a loss that grows while it is finite; at least one sentence, as those of `likely`."""
+    """Return the likely causes of a loss that grows while it is finite; at least one sentence, as those of `likely`."""
     found = [f"the learning rate is too high for this net: {_slower(param)}", *_targets(net)]
     if iteration < EARLY:
         found.append(_large_inputs(net))
@@ -113,7 +113,7 @@ def _targets(net: Net) -> list[str]:
 
 
 def _own_formula(net: Net, place: Place) -> str:
-    """The part of the layer's own formula that has no finite value, such as log 0."""
+    """Return the part of the layer's own formula that has no finite value, such as log 0."""
     layer, bottoms, tops = net.layers[place.layer_index], net.bottoms[place.layer_index], net.tops[place.layer_index]
     # a layer that runs in place has overwritten the values that its formula was applied to
     if not bottoms or not bottoms[0].count or any(bottoms[0] is top for top in tops):
@@ -122,7 +122,7 @@ def _own_formula(net: Net, place: Place) -> str:
 
 
 def _initial_weights(net: Net, place: Place) -> str:
-    """Whether activations grow from layer to layer. Only layers that have already run in this pass count."""
+    """Return whether activations grow from layer to layer. Only layers that have already run in this pass count."""
     last = place.layer_index if place.kind == "top" else len(net.layers)
     sizes = [(layer.name, float(np.abs(tops[0].data).mean(dtype=np.float64)))
              for layer, tops, bottoms in zip(net.layers[:last], net.tops, net.bottoms, strict=False)

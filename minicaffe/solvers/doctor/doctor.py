@@ -63,8 +63,8 @@ class Doctor:
     def attach(self, solver: Solver) -> None:
         """Watch from now on; `solver` is the one that this doctor was made for."""
         self.solver, self.attached, solver.doctor = solver, True, self
-        # with hooks every layer of a net runs, also of a test net whose passes would be played from a recording, which
-        # is faster; so a brief doctor watches no test net
+        # With hooks, every layer of a net runs, and no pass is replayed from a recording, which is faster. So a brief
+        # doctor watches no test net.
         nets = [solver.net] if self.brief else [solver.net, *solver.test_nets]
         self._watches = [Watch(net, self._found) for net in nets]
         self._batches = [] if self.brief else [failure.Batch(net) for net in nets]
@@ -84,7 +84,7 @@ class Doctor:
         del self.solver
 
     def _hooked(self) -> list[Watch | failure.Batch]:
-        """The parts that look at each layer as it runs."""
+        """Return the parts that look at each layer as it runs."""
         return [] if self.brief else [*self._watches, *self._batches]
 
     def _gradients(self) -> None:
@@ -101,11 +101,11 @@ class Doctor:
             warn(At.DOCTOR, *lines(self._grown(self._growth)))
 
     def _rests(self) -> bool:
-        """Whether this is a brief doctor that has given its one warning."""
+        """Return whether this is a brief doctor that has given its one warning."""
         return self.brief and bool(self._known)
 
     def _grown(self, growth: Growth) -> str:
-        """The warning about a loss that grows."""
+        """Return the warning about a loss that grows."""
         solver = self.solver
         likely = causes.of_growth(solver.param, solver.net, solver.iter)
         return "\n  ".join([
@@ -144,7 +144,7 @@ class Doctor:
         warn(At.DOCTOR, *lines(f"{self._report(place)}\n  {end}"))
 
     def _before_statistics(self, place: Place) -> bool:
-        """Whether a layer of a test net has no statistics yet; if so, warn of that once.
+        """Return whether a layer of a test net has no statistics yet; if so, warn of that once.
 
         In the test before the first update a BatchNorm has none. It then divides by √ε, so that the values of a deep
         net may grow to Inf. This is no failure, because it ends with the first updates.
@@ -158,7 +158,7 @@ class Doctor:
         return layer is not None
 
     def _report(self, place: Place) -> str:
-        """The whole message: place, history, causes, and which files help."""
+        """Return the whole message: place, history, causes, and which files help."""
         index = next(i for i, watch in enumerate(self._watches) if watch.net is place.net)
         net = "" if index == 0 else f" of test net #{index - 1}"
         likely = causes.likely(self.solver.param, place, self.solver.iter, self.history)
@@ -169,7 +169,7 @@ class Doctor:
         return "\n  ".join(line for line in lines if line)
 
     def _history_lines(self) -> list[str]:
-        """The last iterations as a table, also the present one where its gradients have been computed."""
+        """Return the last iterations as a table, also the present one where its gradients have been computed."""
         rows = list(self.history)[-SHOWN:]
         if self._norm is not None:
             rows.append(Moment(self.solver.iter, self.solver.loss, self._norm, self.solver.rate))

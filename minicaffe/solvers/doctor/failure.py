@@ -37,12 +37,12 @@ class Found(NamedTuple):
 
 
 class Batch:
-    """Remembers, while a net runs, what a forward pass depends on besides the weights.
+    """Stores, while a net runs, all that a forward pass depends on besides the weights.
 
     The tops of the data layers stay in their blobs until the next pass. Only those that a layer in place overwrites
-    are copied. The state of the random generator is noted before each layer that follows a data layer, because a data
-    layer may draw numbers, while the Input layer that takes its place does not. The state of a layer, such as a hidden
-    state, is noted before the layer runs.
+    are copied. The state of the random generator is stored before each layer that follows a data layer. A data layer
+    may draw numbers, but the Input layer that replaces it does not. The state of a layer, such as a hidden
+    state, is stored before the layer runs.
     """
 
     def __init__(self, net: Net) -> None:
@@ -67,7 +67,7 @@ class Batch:
         self.net.after_layer.remove(self._after)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The data that the data layers gave, by the names of the blobs."""
+        """Return the data that the data layers gave, by the names of the blobs."""
         now = {name: blob.data for i in self.sources for name, blob in self._tops(i)}
         return {**now, **self._copies}
 
@@ -184,7 +184,7 @@ def _found(place: Place) -> Found:
 
 
 def _definition(batch: Batch) -> Any:
-    """The net after its passes, without weights, and with an Input layer in place of each data layer."""
+    """Return the net after its passes, without weights, and with an Input layer in place of each data layer."""
     given, arrays = NetParameter(), batch.arrays()
     given.CopyFrom(batch.net.param)
     for i, layer in enumerate(given.layer):

@@ -38,7 +38,7 @@ class Plateau:
         if len(self._recent) < LONG:
             return ""
         values = list(self._recent)
-        # the mean of each half must be near, so that a loss that falls past the number is not taken for one that stays
+        # the mean of each half must be near: a loss that only falls past the number has not stopped there
         halves = [sum(half) / len(half) for half in (values[:LONG // 2], values[LONG // 2:])]
         for known, meaning in self._known_numbers():
             if all(abs(mean - known) <= NEAR * known for mean in halves):
@@ -47,7 +47,7 @@ class Plateau:
         return ""
 
     def _known_numbers(self) -> list[tuple[float, str]]:
-        """The numbers that this loss may stay at, each with its meaning and what to look at."""
+        """Return the numbers that this loss may stay at, each with its meaning and what to look at."""
         found = []
         p = self.layer.least_probability
         if p is not None:

@@ -45,17 +45,17 @@ class Place(NamedTuple):
         return f"{np.count_nonzero(bad)} of {self.values.size} values, the first {self.values[at]:g}{where}"
 
     def first(self) -> tuple[int, ...]:
-        """The index of the first value that is not finite."""
+        """Return the index of the first value that is not finite."""
         bad = ~np.isfinite(self.values)
         return tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
 
 
 class Watch:
-    """Looks at what each layer of a net writes, and calls `found` with the Place of a value that is not finite.
+    """Looks at the blobs that each layer writes, and calls `found` with the Place of a value that is not finite.
 
-    Between `attach` and `detach` it looks at each layer in the order of the computation: at the tops in the forward
-    pass, then, from the last layer to the first, at the gradients of the bottoms. Parameters and their gradients are
-    looked at when `weights` and `gradients` are called.
+    Between `attach` and `detach` it looks at each layer in the order of the computation. In the forward pass it looks
+    at the tops. In the backward pass, from the last layer to the first, it looks at the gradients of the bottoms. It
+    looks at parameters and their gradients when `weights` and `gradients` are called.
     """
 
     def __init__(self, net: Net, found: Callable[[Place], None]) -> None:
@@ -126,7 +126,7 @@ class Watch:
 
 
 def finite(values: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite."""
+    """Return whether no value is NaN or infinite."""
     flat = values.reshape(-1)
     with np.errstate(all="ignore"):
         if np.isfinite(np.dot(flat, flat)):  # with a NaN or an infinity among them, a sum of squares is not finite

@@ -1,1 +1,1 @@
-"""How a training is stopped and resumed: snapshots, the resume file beside them, which are kept, who may write."""
+"""Stop and resume a training: write snapshots and resume files, delete old ones, and lock the snapshots."""

@@ -1,4 +1,4 @@
-"""Which snapshots stay on the disk: the best one, the last few, or both.
+"""Choose which snapshots stay on the disk: the best one, the last few, or both.
 
     last:3      the three newest
     best        the one with the best test result; its weights are PREFIX_best.caffemodel, too
@@ -45,9 +45,9 @@ class Keep:
 
 
 def parse(text: str, solver: Solver, best: criterion.Criterion | None = None) -> Keep:
-    """The Keep that a text such as 'best,last:3' describes.
+    """Return the Keep that a text such as 'best,last:3' describes.
 
-    `best` says what is best; without it, the solver's test nets do. Raise SolverError for any other text.
+    `best` says which is best; without it, the solver's test nets do. Raise SolverError for any other text.
     """
     parts = [part.partition(":") for part in text.split(",")]
     names = [name for name, _, _ in parts]

@@ -1,4 +1,4 @@
-"""What a resume file may hold. It is checked before anything in a solver changes.
+"""Check the content of a resume file before anything in a solver changes.
 
 A checksum finds a damaged file. It does not find a file that another program wrote, or another version of minicaffe.
 """
@@ -82,7 +82,7 @@ def _text(value: Any) -> bool:
 
 
 def _whole(value: Any) -> bool:
-    # −1 stands for no iteration; in Python True is an int, too
+    # −1 means no iteration; in Python True is an int, too
     return isinstance(value, int) and not isinstance(value, bool) and -1 <= value <= LARGEST
 
 

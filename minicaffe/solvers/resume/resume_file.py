@@ -47,12 +47,12 @@ HEAD = b"%s %s " % (FORMAT, VERSION)
 
 
 def path_beside(state: PathLike) -> str:
-    """The name of the resume file that belongs to a .solverstate or .solverstate.h5 file."""
+    """Return the name of the resume file that belongs to a .solverstate or .solverstate.h5 file."""
     return without_hdf5_suffix(str(state)).removesuffix(".solverstate") + ".resume"
 
 
 def capture(solver: Solver) -> dict[str, Any]:
-    """Where a solver stands between two updates: all that a resume needs besides weights, history and iteration."""
+    """Return the state of a solver between two updates, without the weights, the history and the iteration."""
     return {"random": _random_state(solver), "nets": [_net_state(net) for net in _nets(solver)],
             "types": [_net_types(net) for net in _nets(solver)],
             "smoothed": solver.smoothing.state(), "tested": solver.tested,
@@ -73,7 +73,7 @@ def store(path: PathLike, content: dict[str, Any]) -> None:
 
 
 def read(path: PathLike) -> dict[str, Any] | None:
-    """The content of a resume file; None where there is no such file.
+    """Return the content of a resume file; None where there is no such file.
 
     Raise DataError where it is damaged or of another version.
     """
@@ -113,12 +113,12 @@ def check(content: dict[str, Any], path: str, iteration: int, model: str, histor
 
 
 def solver_type(content: dict[str, Any]) -> str:
-    """The type of the solver that wrote the snapshot."""
+    """Return the type of the solver that wrote the snapshot."""
     return str(content["solver"].get("type", SolverParameter().type)).strip("\"'")
 
 
 def changes(content: dict[str, Any], solver: Solver) -> Iterator[str]:
-    """A line for each field of the solver that has changed since the snapshot."""
+    """Yield a line for each field of the solver that has changed since the snapshot."""
     before, now = content["solver"], definition.fields(solver.param)
     for name in {**before, **now}:
         if before.get(name) != now.get(name):
@@ -155,7 +155,7 @@ def not_restored(solver: Solver) -> str:
 
 
 def checksum(path: PathLike) -> str:
-    """The CRC-32 of a file's bytes, and their number."""
+    """Return the CRC-32 of a file's bytes, and their number."""
     crc, size = 0, 0
     with open(path, "rb") as file:
         while chunk := file.read(1 << 22):
@@ -164,7 +164,7 @@ def checksum(path: PathLike) -> str:
 
 
 def history_checksum(history: list[np.ndarray]) -> str:
-    """The CRC-32 of the arrays' bytes, one array after the other."""
+    """Return the CRC-32 of the arrays' bytes, one array after the other."""
     crc = 0
     for array in history:
         crc = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, crc)
@@ -188,7 +188,7 @@ def _copied(value: Any) -> Any:
 
 
 def _net_types(net: Net) -> dict[str, str]:
-    """The types of the data layers and of the layers with a state, by the layers' names.
+    """Return the types of the data layers and of the layers with a state, by the layers' names.
 
     A data layer without a state is listed, too: a resume sees then that another type has taken its name.
     """
@@ -215,7 +215,7 @@ def _restore_net(net: Net, states: dict[str, Any], types: dict[str, str]) -> lis
 
 
 def _random_state(solver: Solver) -> dict[str, Any]:
-    """The states of the generators that the nets may draw from."""
+    """Return the states of the generators that the nets may draw from."""
     state: dict[str, Any] = {"ours": rng.state()}
     if _runs_users_code(solver):
         name, *rest = np.random.get_state(legacy=True)
@@ -232,7 +232,7 @@ def _restore_random(state: dict[str, Any]) -> None:
 
 
 def _runs_users_code(solver: Solver) -> bool:
-    """Whether a layer is users' code, which may draw from numpy's and Python's own generators."""
+    """Return whether a layer is users' code, which may draw from numpy's and Python's own generators."""
     return any(layer.users_code for net in _nets(solver) for layer in net.layers)
 
 

@@ -26,7 +26,7 @@ from minicaffe.errors import SolverError, out_of_memory
 from minicaffe.log import At, log, warn
 
 LOOK_AGAIN = 0.2  # seconds between two attempts to take a lock that another process holds
-# With these errors no snapshot can be written either, so that the snapshot, where one is wanted, raises its own error.
+# With these errors no snapshot can be written either. If one is wanted, writing it raises an error of its own.
 NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 
 _held: dict[tuple[int, int], _Lock] = {}  # the locks that this process holds, by the device and the number of the file
@@ -70,7 +70,7 @@ def path_of(prefix: str) -> str:
 
 
 def _taken(path: str, prefix: str, wait: float, where: str) -> _Lock | None:
-    """The lock, which this process held already or has taken now; None where nothing can be locked."""
+    """Return the lock, which this process held already or has taken now; None where nothing can be locked."""
     if (lock := _held.get(_number(path))) is not None:
         return lock
     if path in _lockless:
@@ -139,7 +139,7 @@ def _try(path: str) -> tuple[int, bool]:
 
 
 def _open(path: str) -> int:
-    # in a folder that every user may write to, somebody could put a link there that leads to any file of ours
+    # in a folder that every user may write to, another user could put a link there that leads to any file of ours
     no_link = getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | no_link, 0o666)

@@ -241,7 +241,7 @@ def _check_type(solver: Solver, was: str, path: str, model: str) -> None:
 
 
 def _anew(model: str) -> str:
-    """The hint for a state that does not fit: its weights can still be used."""
+    """Return the hint for a state that does not fit: its weights can still be used."""
     return f"to begin a training with its weights: --weights {model}" if model else ""
 
 

@@ -36,7 +36,7 @@ class Criterion:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the patience has run out: so many values in a row were no better."""
+        """True if the patience has run out: so many values in a row were no better."""
         return 0 < self.patience <= self.stale
 
     def take(self, value: float, iteration: int) -> bool:
@@ -74,7 +74,7 @@ class Criterion:
                               where=solver.where)
 
     def state(self) -> dict[str, Any]:
-        """The values that a resume file keeps, for `restore`."""
+        """Return the values that a resume file keeps, for `restore`."""
         return {"of": str(self), "best": self.best, "at": self.at, "stale": self.stale}
 
     def restore(self, state: dict[str, Any] | None) -> bool:
@@ -104,7 +104,7 @@ def parse(text: str, source: str, where: str = "") -> Criterion:
 
 
 def of_plateau(solver: Solver) -> Criterion | None:
-    """The Criterion of `lr_policy: "plateau"`: an output or the smoothed loss. None for another policy."""
+    """Return the Criterion of `lr_policy: "plateau"`: an output or the smoothed loss. None for another policy."""
     p = solver.param
     if p.lr_policy != "plateau":
         return None

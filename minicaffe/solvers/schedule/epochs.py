@@ -20,7 +20,7 @@ class Reader(NamedTuple):
 
 
 def readers(net: Net) -> list[Reader]:
-    """The data layers of a net that know the size of their source, the largest in batches first."""
+    """Return the data layers of a net that know the size of their source, the largest in batches first."""
     found = [Reader(source, i, size, net.tops[i][0].shape[0]) for i, layer in enumerate(net.layers)
              if (source := source_of(layer)) and (size := source.epoch_size)]
     return sorted(found, key=lambda r: -r.size / r.batch)
@@ -36,9 +36,9 @@ def updates(net: Net, epochs: int, iter_size: int, where: str) -> int:
 
 
 def whole_test(net: Net, number: int, where: str) -> int:
-    """The number of batches in which test net #number sees each of its samples.
+    """Return the number of batches in which test net #number sees each of its samples.
 
-    The last batch holds what is left, where the net can run on a smaller batch. Where it cannot, the batch is filled
+    The last batch holds the remaining samples, if the net can run on a smaller batch. If not, the batch is filled
     up with the first samples. Raise SolverError where no data layer of the net knows the size of its source.
     """
     reader = _first(net, "test_iter_auto", "test_iter", where)
@@ -55,7 +55,7 @@ def whole_test(net: Net, number: int, where: str) -> int:
 
 
 def share_of_batch(net: Net) -> float:
-    """The weight of the last batch in a mean: 1, or less where it was a smaller one at the end of an epoch."""
+    """Return the weight of the last batch in a mean: 1, or less where it was a smaller one at the end of an epoch."""
     for layer, tops in zip(net.layers, net.tops, strict=True):
         source = source_of(layer)
         if source and source.whole_epochs and source.batch_size:
@@ -72,7 +72,7 @@ def _first(net: Net, field: str, instead: str, where: str) -> Reader:
 
 
 def _takes(net: Net, reader: Reader, rows: int) -> bool:
-    """Whether the net can run on a batch of fewer rows, with outputs of the same shapes as before.
+    """Return whether the net can run on a batch of fewer rows, with outputs of the same shapes as before.
 
     It is tried out: the tops of its data layer get that size, and all other layers are asked for their shapes.
     """

@@ -21,7 +21,7 @@ class SmoothedLoss:
         self.window, self.losses, self.count, self.mean = window, [0.0] * window, 0, 0.0
 
     def state(self) -> dict[str, Any]:
-        """The values that a resume file keeps, for `restore`."""
+        """Return the values that a resume file keeps, for `restore`."""
         return {"window": self.window, "losses": self.losses[:self.count], "count": self.count, "mean": self.mean}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -53,7 +53,7 @@ class Stopwatch:
         self.iter, self.time = iteration, kernels.clock()
 
     def lap(self, iteration: int, display: int) -> str:
-        """The speed since the last lap in Caffe's words: '47.9386 iter/s, 1.043s/50 iters'."""
+        """Return the speed since the last lap in Caffe's words: '47.9386 iter/s, 1.043s/50 iters'."""
         seconds, iterations = kernels.clock() - self.time, iteration - self.iter
         self.start(iteration)
         return f"{number(iterations / seconds if seconds else 0)} iter/s, {number(round(seconds, 3))}s/{display} iters"
@@ -83,7 +83,7 @@ class MeanOutputs:
         return [(name, value) for name, value, _ in self._means()]
 
     def lines(self) -> Iterator[str]:
-        """A line for each number, as Caffe writes it: 'loss = 0.66 (* 1 = 0.66 loss)'."""
+        """Yield a line for each number, as Caffe writes it: 'loss = 0.66 (* 1 = 0.66 loss)'."""
         for name, value, weight in self._means():
             yield output_line(name, value, weight)
 
@@ -95,14 +95,14 @@ class MeanOutputs:
 
 
 def outputs(net: Net) -> list[tuple[str, Blob, float]]:
-    """The name, the blob and the loss weight of each output of a net."""
+    """Return the name, the blob and the loss weight of each output of a net."""
     weights = {id(blob): weight for layer, tops in zip(net.layers, net.tops, strict=True)
                for blob, weight in zip(tops, layer.loss_weights, strict=True)}
     return [(name, net.blobs[name], weights.get(id(net.blobs[name]), 0.0)) for name in net.outputs]
 
 
 def output_lines(net: Net) -> Iterator[str]:
-    """A line for each number in the outputs of a net, as Caffe writes it."""
+    """Yield a line for each number in the outputs of a net, as Caffe writes it."""
     for name, blob, weight in outputs(net):
         for value in np.ravel(blob.data):
             yield output_line(name, float(value), weight)
