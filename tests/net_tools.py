@@ -12,6 +12,20 @@ from minicaffe.blob import Blob
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
 
+# It trains without any files. It has 16 images, so that kernels for interleaved images run too.
+TRAINABLE = """
+layer { name: "data" type: "DummyData" top: "x" top: "t"
+        dummy_data_param { shape { dim: 16 dim: 3 dim: 9 dim: 7 } shape { dim: 16 }
+                           data_filler { type: "gaussian" } data_filler { value: 1 } } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "c"
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "pool" type: "Pooling" bottom: "c" top: "p" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "ip" type: "InnerProduct" bottom: "p" top: "ip"
+        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }
+"""
+
 
 def inputs(**shapes: Sequence[int]) -> str:
     """An Input layer for each name, of this shape."""

@@ -19,13 +19,14 @@ import pytest
 from cases import CASES, Case
 from extras import needs, needs_tiles
 
-from minicaffe import kernels, proto, rng, testing
+from minicaffe import kernels, proto, rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError
 from minicaffe.kernels import recording
 from minicaffe.layer import Layer, create, layer_class, limits, registered_types
 from minicaffe.proto import TEST, LayerParameter, text
 from minicaffe.testing import check_gradient
+from minicaffe.testing.whole_layer import check_kept, check_writes
 
 ENGINES = kernels.available_engines()
 LABELS = ["Forward", "Backward", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors", "Derived", "See"]
@@ -255,7 +256,7 @@ def test_no_array_of_a_blob_is_kept(case, tmp_path):
     """Between two calls a layer keeps no array that lies in the memory of a bottom or a top."""
     bench = Bench(case, tmp_path)
     bench.run()
-    testing._check_kept(bench.layer, bench.bottom, bench.top)
+    check_kept(bench.layer, bench.bottom, bench.top)
 
 
 @each("")
@@ -264,7 +265,7 @@ def test_each_pass_writes_only_what_it_may(case, tmp_path):
     bench = Bench(case, tmp_path)
     bench.forward()
     if case.bottoms:  # a source goes on to its next batch
-        testing._check_writes(bench.layer, bench.bottom, bench.top, bench.asked)
+        check_writes(bench.layer, bench.bottom, bench.top, bench.asked)
 
 
 @each("precision")

@@ -11,7 +11,7 @@ from minicaffe.kernels import kernels
 from minicaffe.layer import layer_class, module_name, registered_types
 from minicaffe.layers import FAMILIES, datasheet
 from minicaffe.layers.datasheet import LABELS
-from minicaffe.proto import LayerParameter
+from minicaffe.proto import LayerParameter, describe
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,7 +100,7 @@ def test_datasheet_says_the_defaults(type_name):
             given = _given(of[message], field.name)
             last = (given or "").split(", ")[-1]
             # Caffe: some losses take another default than caffe.proto says, and declare it
-            default = getattr(layer_class(type_name), f"default_{field.name}", "") or datasheet.default(field)
+            default = getattr(layer_class(type_name), f"default_{field.name}", "") or describe.default(field)
             if default:
                 assert _same(last, default), f"{message}.{field.name} ({given}), but the default is {default}"
             elif re.fullmatch(r"-?[\d.]+|true|false|absent: -?[\d.]+", last):

@@ -26,9 +26,9 @@ FEWEST_CHANNELS = 64                  # with fewer channels or tiles, the transf
 FEWEST_TILES = 64
 
 
-def worthwhile(x: np.ndarray, w: np.ndarray, stride: tuple[int, ...], pad: tuple[int, ...], dilation: tuple[int, ...],
-               group: int, y: np.ndarray) -> bool:
-    """Return whether the correlation of x with w that gives y can be computed so, and is large enough to gain by it."""
+def worthwhile(w: np.ndarray, stride: tuple[int, ...], pad: tuple[int, ...], dilation: tuple[int, ...], group: int,
+               y: np.ndarray) -> bool:
+    """Return whether the correlation with w that gives y can be computed so, and is large enough to gain by it."""
     if w.shape[2:] != (TAPS, TAPS) or set(stride) | set(dilation) != {1} or max(pad) >= TAPS:
         return False
     tiles = len(y) * math.prod(-(-o // TILE) for o in y.shape[2:])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import re
 import sys
 import textwrap
@@ -22,7 +21,7 @@ from minicaffe import kernels, plugins
 from minicaffe.errors import LayerError
 from minicaffe.layer import Elementwise, Layer, layer_class, registered_types, unknown_type_hint
 from minicaffe.layers import FAMILIES
-from minicaffe.proto import LayerParameter, is_repeated
+from minicaffe.proto import LayerParameter, describe, is_repeated
 
 LABELS = ("Forward", "Backward", "Computed", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors",
           "Derived", "See")
@@ -115,8 +114,8 @@ def sections(sheet: str) -> dict[str, str]:
 
 def fields(name: str) -> dict[str, list[Field]]:
     """Return message -> the fields that the type reads, for each message that it reads."""
-    return {message: [Field(field.name, _type(field), default(field) or "–", comment(field)) for field in found]
-            for message, found in descriptors(name).items()}
+    return {message: [Field(field.name, _type(field), describe.default(field) or "–", comment(field))
+                      for field in found] for message, found in descriptors(name).items()}
 
 
 def descriptors(name: str) -> dict[str, list[Any]]:
@@ -128,15 +127,7 @@ def descriptors(name: str) -> dict[str, list[Any]]:
 
 def comment(field: Any) -> str:
     """Return the comment on a field in caffe.proto."""
-    return _comments().get(field.containing_type.name, {}).get(field.name, "")
-
-
-@cache
-def _comments() -> dict[str, dict[str, str]]:
-    """Return message -> field -> its comment in caffe.proto; the compiled caffe.desc has no comments."""
-    text = resources.files("minicaffe.proto").joinpath("field_comments.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = json.loads(text)
-    return found
+    return describe.comments().get(field.containing_type.name, {}).get(field.name, "")
 
 
 def _read(cls: type[Layer], message: str) -> list[Any]:
@@ -160,19 +151,6 @@ def _type(field: Any) -> str:
         word = {field.TYPE_STRING: "string", field.TYPE_BOOL: "bool", field.TYPE_FLOAT: "float",
                 field.TYPE_INT32: "int32", field.TYPE_UINT32: "uint32", field.TYPE_INT64: "int64"}[field.type]
     return f"{word}, repeated" if is_repeated(field) else word
-
-
-def default(field: Any) -> str:
-    """Return a field's default as a prototxt writes it; empty where it has none."""
-    if not field.has_default_value:
-        return ""
-    if field.enum_type is not None:
-        return str(field.enum_type.values_by_number[field.default_value].name)
-    if isinstance(field.default_value, bool):
-        return str(field.default_value).lower()
-    if isinstance(field.default_value, float):
-        return f"{field.default_value:.6g}"
-    return str(field.default_value) or '""'
 
 
 # --- samples ----------------------------------------------------------------------------------------------

@@ -133,13 +133,6 @@ def share_storages(buffers: Sequence[Sequence[Interval]]) -> None:
             blob.share_data(owner.blobs[0])
 
 
-def most_in_use(found: Sequence[Interval]) -> int:
-    """Return the most elements in use at one layer, without those that are kept. No plan can do with fewer."""
-    moving = [one for one in found if not one.kept]
-    return max((sum(one.count for one in moving if one.first <= i <= one.last)
-                for i in {one.first for one in moving}), default=0)
-
-
 def apply(net: Net, keep: Collection[str] = ()) -> None:
     """Let the blobs of a net share their memory from now on. `net.blobs` keeps only those that hold their values."""
     unknown = [name for name in keep if name not in net.blobs]

@@ -6,24 +6,13 @@ import sys
 
 import pytest
 from extras import needs
+from net_tools import TRAINABLE
 
 from minicaffe import kernels
 from minicaffe.cli import warm
 from minicaffe.cli.__main__ import main
 from minicaffe.kernels import registry, shards
 
-NET = """
-layer { name: "data" type: "DummyData" top: "x" top: "t"
-        dummy_data_param { shape { dim: 16 dim: 3 dim: 9 dim: 7 } shape { dim: 16 }
-                           data_filler { type: "gaussian" } data_filler { value: 1 } } }
-layer { name: "conv" type: "Convolution" bottom: "x" top: "c"
-        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
-layer { name: "relu" type: "ReLU" bottom: "c" top: "c" }
-layer { name: "pool" type: "Pooling" bottom: "c" top: "p" pooling_param { kernel_size: 2 stride: 2 } }
-layer { name: "ip" type: "InnerProduct" bottom: "p" top: "ip"
-        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }
-"""
 LEFT = """
 from minicaffe import Net, kernels
 kernels.use_engine("numba")
@@ -72,7 +61,7 @@ def test_the_arguments_are_what_a_kernel_takes():
 def test_nothing_is_left_to_compile(tmp_path):
     """After compile_all nothing is left to compile, neither a task nor what a net needs."""
     needs("numba")
-    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "net.prototxt").write_text(TRAINABLE)
     run = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert "[]\n[]\n" == run.stdout, run.stderr
 
@@ -83,7 +72,7 @@ def test_what_it_says(tmp_path, capsys, monkeypatch):
     kernels.use_engine("numba")
     compiled = []
     monkeypatch.setattr(warm, "compile_all", compiled.append)  # test_nothing_is_left_to_compile does it in earnest
-    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "net.prototxt").write_text(TRAINABLE)
     assert 0 == main(["warm", str(tmp_path / "net.prototxt"), "--threads", "2"])
 
     lines = capsys.readouterr().out.splitlines()

@@ -64,17 +64,16 @@ def start(net):
 
 
 @pytest.fixture
-def folder(request, tmp_path, monkeypatch):
+def folder(request, own_folder):
     """The folder in which a net is made, with the files that its data layer reads."""
-    monkeypatch.chdir(tmp_path)
     net = request.getfixturevalue("table").net
     if '"db"' in net:
         write_lmdb("db", [(f"{i}".encode(), make(np.full((1, 4, 3), i, np.uint8), i)) for i in range(3)])
     if '"list"' in net or '"windows"' in net:
-        (tmp_path / "a.png").write_bytes(image.encode(np.ones((3, 8, 6), np.uint8)))
-        (tmp_path / "list").write_text("a.png 1\n")
-        (tmp_path / "windows").write_text("# 0\na.png\n3\n8\n6\n2\n1 0.9 1 1 3 3\n1 0.1 2 2 4 4\n")
-    (tmp_path / "of_the_user.py").write_text("from minicaffe.layers.activation.abs_val import AbsValLayer as Same\n")
+        (own_folder / "a.png").write_bytes(image.encode(np.ones((3, 8, 6), np.uint8)))
+        (own_folder / "list").write_text("a.png 1\n")
+        (own_folder / "windows").write_text("# 0\na.png\n3\n8\n6\n2\n1 0.9 1 1 3 3\n1 0.1 2 2 4 4\n")
+    (own_folder / "of_the_user.py").write_text("from minicaffe.layers.activation.abs_val import AbsValLayer as Same\n")
 
 
 def given(table):

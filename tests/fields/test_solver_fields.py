@@ -52,9 +52,8 @@ def test_each_row_says_what_the_type_can_hold(row):
 
 
 @pytest.mark.parametrize(("row", "column", "expected"), VALUES, ids=[f"{v[0].field}-{v[1]}" for v in VALUES])
-def test_an_odd_value(row, column, expected, caplog, tmp_path, monkeypatch):
+def test_an_odd_value(row, column, expected, caplog):
     """The value has the outcome of the table, and its message names the field."""
-    monkeypatch.chdir(tmp_path)
     given = param(row.context)
     put(given, row.field, ODD[column])
     found, said = outcome(caplog, row.field, lambda: start(given))
@@ -94,18 +93,17 @@ def test_what_one_cell_cannot_say(fields, field, expected, words, caplog):
     assert words in "".join(said)
 
 
-def test_the_message_names_the_line(tmp_path, caplog, monkeypatch):
+def test_the_message_names_the_line(own_folder, caplog):
     """An error and a warning give the line of the solver's file; a value that is not from there gives the file."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "net.prototxt").write_text(NET)
+    (own_folder / "net.prototxt").write_text(NET)
     text = 'net: "net.prototxt"\nbase_lr: 0.1\nmax_iter: 2\n\nlr_policy: "exp"\ngamma: %s\nmomentum: %s\n'
-    (tmp_path / "s.prototxt").write_text(text % ("0", "0.5"))
+    (own_folder / "s.prototxt").write_text(text % ("0", "0.5"))
     with caplog.at_level("WARNING", "minicaffe"):
         get_solver("s.prototxt")
     assert ["s.prototxt:6: gamma is 0 and the rate is 0 from iteration 1 on: nothing more is learned"
             ] == caplog.messages
 
-    (tmp_path / "s.prototxt").write_text(text % ("0.5", "1.5"))
+    (own_folder / "s.prototxt").write_text(text % ("0.5", "1.5"))
     with pytest.raises(SolverError, match=r"^s.prototxt:7: momentum must lie in \[0, 1\), got 1.5"):
         get_solver("s.prototxt")
     given = definition.read_solver("s.prototxt")
@@ -116,9 +114,8 @@ def test_the_message_names_the_line(tmp_path, caplog, monkeypatch):
 
 @pytest.mark.parametrize(("row", "what", "expected", "fields"), PARTNERS,
                          ids=[f"{v[0].field}-{v[1]}" for v in PARTNERS])
-def test_without_the_partner(row, what, expected, fields, caplog, tmp_path, monkeypatch):
+def test_without_the_partner(row, what, expected, fields, caplog):
     """A field without the one that it needs, or missing where another needs it, has the outcome of the table."""
-    monkeypatch.chdir(tmp_path)
     given = param(fields, but=row.field if what == "missing" else "")
     found, said = outcome(caplog, row.field, lambda: start(given))
 

@@ -53,7 +53,7 @@ def test_large_layers_take_this_way():
     def fits(x, w, stride=(1, 1), pad=(1, 1), group=1):
         x, w = np.empty(x), np.empty(w)
         y = np.empty((len(x), len(w), x.shape[2] + 2 * pad[0] - 2, x.shape[3] + 2 * pad[1] - 2))
-        return worthwhile(x, w, stride, pad, (1, 1), group, y)
+        return worthwhile(w, stride, pad, (1, 1), group, y)
 
     assert fits((4, 128, 14, 15), (96, 128, 3, 3))
     assert not fits((4, 128, 14, 15), (96, 128, 3, 3), stride=(2, 2))

@@ -8,21 +8,9 @@ from pathlib import Path
 
 import pytest
 from extras import needs
+from net_tools import TRAINABLE
 
 PACKAGE = Path(__file__).parent.parent.parent / "minicaffe"
-NET = """\
-name: "small"
-layer { name: "data" type: "DummyData" top: "x" top: "t"
-        dummy_data_param { shape { dim: 3 dim: 2 dim: 9 dim: 8 } shape { dim: 3 }
-                           data_filler { type: "gaussian" } data_filler { value: 1 } } }
-layer { name: "conv" type: "Convolution" bottom: "x" top: "conv"
-        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
-layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
-layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { kernel_size: 2 stride: 2 } }
-layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip"
-        inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }
-"""
 SOLVER = 'net: "net.prototxt" base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" max_iter: 3 snapshot_prefix: "small"\n'
 COMMANDS = ["engines", "train --solver solver.prototxt", "time --model net.prototxt --iterations 1",
             "summary net.prototxt", "warm net.prototxt"]
@@ -38,7 +26,7 @@ def test_a_copy_without_the_folder_works(removed, left, tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "minicaffe", ignore=shutil.ignore_patterns("__pycache__"))
     for engine in removed:
         shutil.rmtree(tmp_path / "minicaffe" / "kernels" / engine)
-    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "net.prototxt").write_text(TRAINABLE)
     (tmp_path / "solver.prototxt").write_text(SOLVER)
     program = "import sys; from minicaffe.cli.__main__ import main\n" \
               f"sys.exit(max(main(command.split()) for command in {COMMANDS}))"

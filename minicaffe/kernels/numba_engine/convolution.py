@@ -37,7 +37,7 @@ def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes,
         definitions.correlate.on("numpy")(x, w, b, stride, pad, dilation, group, out)
         return
     bias = zeros(len(w)) if b is None else b
-    if _winograd_fits(x, w, stride, pad, dilation, group, out):
+    if _winograd_fits(w, stride, pad, dilation, group, out):
         winograd.correlate(x, w, bias, pad, group, out)
     else:
         _slide(x, w, bias, stride, pad, dilation, group, out)
@@ -50,7 +50,7 @@ def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes
     if not _fits(dy, out):
         definitions.correlate_data_grad.on("numpy")(dy, w, stride, pad, dilation, group, out)
         return
-    if _winograd_fits(out, w, stride, pad, dilation, group, dy):
+    if _winograd_fits(w, stride, pad, dilation, group, dy):
         winograd.correlate_data_grad(dy, w, pad, group, out)
         return
     whole = 0
@@ -72,7 +72,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
     if not _fits(x, dy):
         definitions.correlate_weight_grad.on("numpy")(x, dy, stride, pad, dilation, group, out)
         return
-    if _winograd_fits(x, out, stride, pad, dilation, group, dy):
+    if _winograd_fits(out, stride, pad, dilation, group, dy):
         winograd.correlate_weight_grad(x, dy, pad, group, out)
         return
     at = _geometry(x, out, dy, stride, pad, dilation)
@@ -88,10 +88,8 @@ def _fits(x: np.ndarray, y: np.ndarray) -> bool:
     return x.ndim == 4 and x.size > 0 and y.size > 0 and MASKS
 
 
-def _winograd_fits(x: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
-                   y: np.ndarray) -> bool:
-    return (winograd.fits(w.shape[1], len(w) // group)
-            and worthwhile(x, w, stride, pad, dilation, group, y))
+def _winograd_fits(w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int, y: np.ndarray) -> bool:
+    return winograd.fits(w.shape[1], len(w) // group) and worthwhile(w, stride, pad, dilation, group, y)
 
 
 def _geometry(x: np.ndarray, w: np.ndarray, y: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes) -> Geometry:

@@ -27,26 +27,34 @@ def copy(x: np.ndarray, out: np.ndarray) -> None:
 
 @definitions.take_slice.implementation("numba", recordable=True)
 def take_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
-    """Copy columns of a matrix. A row of x holds the numbers of one index of the axes before `axis`."""
+    """Copy columns of a matrix, as `_columns` finds them."""
     if x.dtype != out.dtype:
         definitions.take_slice.on("numpy")(x, axis, start, out)
         return
-    rows, have, width = math.prod(x.shape[:axis]), math.prod(x.shape[axis:]), math.prod(out.shape[axis:])
+    rows, have, width, first = _columns(x.shape, out.shape, axis, start)
     parts, count = _cut(rows, width)
-    first = start * math.prod(x.shape[axis + 1:])
     _copy_columns(count, x, first, width, out, 0, rows, have, width, parts, count)
 
 
 @definitions.put_slice.implementation("numba", recordable=True)
 def put_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
-    """Copy columns of a matrix whose rows are those of `take_slice`."""
+    """Copy columns of a matrix, as `_columns` finds them."""
     if x.dtype != out.dtype:
         definitions.put_slice.on("numpy")(x, axis, start, out)
         return
-    rows, width, get = math.prod(x.shape[:axis]), math.prod(x.shape[axis:]), math.prod(out.shape[axis:])
+    rows, get, width, first = _columns(out.shape, x.shape, axis, start)
     parts, count = _cut(rows, width)
-    first = start * math.prod(x.shape[axis + 1:])
     _copy_columns(count, x, 0, width, out, first, rows, width, get, parts, count)
+
+
+def _columns(whole: tuple[int, ...], cut_out: tuple[int, ...], axis: int, start: int) -> tuple[int, int, int, int]:
+    """Where a slice lies in the array that holds it, when both are seen as matrices; from the two shapes.
+
+    A row holds what lies behind one index of the axes before `axis`. The result is the number of rows, the length of a
+    row in the whole array and in the slice, and the place in a row at which the slice begins.
+    """
+    inner = math.prod(whole[axis + 1:])
+    return math.prod(whole[:axis]), whole[axis] * inner, cut_out[axis] * inner, start * inner
 
 
 def _cut(rows: int, width: int) -> tuple[int, int]:

@@ -40,7 +40,7 @@ SEPARATE = 128                # images with fewer positions than this are interl
 def correlate(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Sizes, pad: Sizes, dilation: Sizes,
               group: int, out: np.ndarray) -> None:
     """filters · columns + b, a piece at a time. If there is only one piece, threads share its parts."""
-    if worthwhile(x, w, stride, pad, dilation, group, out):
+    if worthwhile(w, stride, pad, dilation, group, out):
         winograd.correlate(x, w, b, pad, group, out)
         return
     cut = _Cut(x, w, out, stride, pad, dilation, group)
@@ -95,7 +95,7 @@ def _correlate_one_piece(cut: _Cut, x: np.ndarray, filters: np.ndarray, bias: np
 def correlate_data_grad(dy: np.ndarray, w: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, group: int,
                         out: np.ndarray) -> None:
     """columns = filtersᵀ · dy, a piece at a time; then each column is added to the pixels that it was copied from."""
-    if worthwhile(out, w, stride, pad, dilation, group, dy):
+    if worthwhile(w, stride, pad, dilation, group, dy):
         winograd.correlate_data_grad(dy, w, pad, group, out)
         return
     cut = _Cut(out, w, dy, stride, pad, dilation, group)
@@ -130,7 +130,7 @@ def correlate_weight_grad(x: np.ndarray, dy: np.ndarray, stride: Sizes, pad: Siz
     added in their order. How many there are follows from the shapes alone, so that any number of threads gives the
     same bits.
     """
-    if worthwhile(x, out, stride, pad, dilation, group, dy):
+    if worthwhile(out, stride, pad, dilation, group, dy):
         winograd.correlate_weight_grad(x, dy, pad, group, out)
         return
     cut = _Cut(x, out, dy, stride, pad, dilation, group)
