@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import DTypeLike
 
 from minicaffe.kernels import recording
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 LINE = 64  # bytes of a cache line
 

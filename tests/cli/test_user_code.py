@@ -413,6 +413,21 @@ def test_run_yaml_names_the_modules(folder, installed):
     assert facts["imports"] == wanted == facts["earlier"][0]["imports"]
 
 
+def test_run_yaml_without_modules_has_no_list_of_them(folder):
+    """A training that imports no module writes the same keys as before --import existed."""
+    (folder / "plain.prototxt").write_text(
+        'layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 dim: 3 } } }'
+        'layer { name: "y" type: "InnerProduct" bottom: "x" top: "y" loss_weight: 1 '
+        'inner_product_param { num_output: 1 } }')
+    (folder / "solver.prototxt").write_text(
+        'net: "plain.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1 snapshot_prefix: "s"')
+    with forgotten():
+        assert main(["train", "--solver", "solver.prototxt"]) == 0
+    facts = yaml.safe_load((folder / "s.run" / "run.yaml").read_text())
+
+    assert list(facts) == ["started", "iteration", "seed", "versions", "solver", "net", "data"]
+
+
 def test_a_failure_is_replayed_with_the_same_module(folder, capsys):
     """The net in a failure file needs the layer types of the training."""
     (folder / "own.py").write_text(half().replace("bottom[0].data / 2", "bottom[0].data / 0"))
