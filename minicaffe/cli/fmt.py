@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from minicaffe.cli.convert import as_net_or_solver
 from minicaffe.cli.terminal import say
-from minicaffe.errors import ProtoError
+from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import prototxt
 from minicaffe.io.files import read_bytes, replace_file
 from minicaffe.proto.reformat import reformat
@@ -43,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not (args.check or args.diff):
+        for path in args.files:
+            _refuse_pipe(path)
     made = [_format(path) for path in args.files]  # all of them first: an error in one must leave the others unchanged
     changed = [one for one in made if one.after != one.before]
     for one in changed:
@@ -68,9 +72,22 @@ def _format(path: str) -> Made:
     if is_yaml(path):
         raise ProtoError("this is YAML, and fmt formats prototxts", where=path,
                          hint=f"minicaffe convert {path} {Path(path).stem}.prototxt makes a prototxt of it")
-    before = sys.stdin.buffer.read(prototxt.LARGEST + 1) if path == STDIN else read_bytes(path, prototxt.LARGEST + 1)
+    before = _stdin() if path == STDIN else read_bytes(path, prototxt.LARGEST + 1)
     text = prototxt.decode(before, name, with_comments=True)
     return Made(path, before, as_net_or_solver(lambda message: reformat(text, message, name)).encode())
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:  # Python's way to say that it was started with stdin closed
+        raise ProtoError("stdin is closed, so there is nothing to format", hint="give the name of a file in place of -")
+    return sys.stdin.buffer.read(prototxt.LARGEST + 1)
+
+
+def _refuse_pipe(path: str) -> None:
+    """Raise DataError for a pipe or a device: it can be read, but what is written to it would not replace its text."""
+    if path != STDIN and os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise DataError("this is no ordinary file, so it cannot be rewritten", where=path,
+                        hint=f"minicaffe fmt - < {path} writes the formatted text to stdout")
 
 
 def _show(made: Made) -> None:

@@ -19,6 +19,7 @@ import argparse
 import json
 
 from minicaffe import plugins
+from minicaffe.cli.flags import filled
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.filler import FILLERS
@@ -34,7 +35,8 @@ MESSAGES = {"net": "NetParameter", "solver": "SolverParameter"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", nargs="?", choices=list(MESSAGES), default="net",
                         help="what the YAML files define (default: net)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the file to write (default: print to stdout)")
+    parser.add_argument("-o", "--output", metavar="FILE", type=filled,
+                        help="the file to write (default: print to stdout)")
     add_user_code(parser)
 
 

@@ -73,6 +73,8 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
     from minicaffe.proto.wording import path_hint
 
     shown = one_line(path)
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+        return ProtoError(f"{shown} is a link to a file that does not exist: {one_line(os.readlink(path))}")
     if isinstance(error, FileNotFoundError):
         return ProtoError(f"no such file: {shown}", hint=path_hint(str(path)) or missing_hint(Path(path)))
     if isinstance(error, IsADirectoryError):

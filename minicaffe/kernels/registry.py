@@ -91,8 +91,7 @@ class Kernel(Generic[P, R]):
         recordable     says that all its work is done in compiled tasks, which a recording can hold (recording.py).
                        These tasks compute in float32 only, so calls with other numbers run on a slower engine
         over_images    says that it computes each image by itself, and that the first axis of every array argument
-                       counts the images. Then several threads share them (`shared_out`), and callers give all
-                       arguments by position
+                       counts the images. Then several threads share them (`shared_out`)
         """
 
         def keep(function: Callable[P, R]) -> Callable[P, R]:
@@ -100,7 +99,8 @@ class Kernel(Generic[P, R]):
                 self.recordable.add(engine_name)
                 self.implementations[engine_name] = self._for_float32(function, engine_name)
             else:
-                self.implementations[engine_name] = _unrecorded(shared_out(function) if over_images else function)
+                run = shared_out(function) if over_images else function
+                self.implementations[engine_name] = _unrecorded(_by_position(self.definition, run))
             return function
 
         return keep
@@ -115,10 +115,10 @@ class Kernel(Generic[P, R]):
         @functools.wraps(function)
         def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
             kinds = [a.dtype.char for a in args if isinstance(a, np.ndarray)]
-            fits = kinds[0] == "f" and "d" not in kinds
+            fits = kinds[:1] == ["f"] and "d" not in kinds
             return (function if fits else self.on(slower))(*args, **kwargs)
 
-        return chosen
+        return _by_position(self.definition, chosen)
 
 
 def _slower(engine_name: str) -> list[str]:
@@ -151,6 +151,25 @@ def shared_out(function: Callable[P, R]) -> Callable[P, R]:
         return None  # type: ignore[return-value]  # kernels that work on images return nothing
 
     return shared
+
+
+def _by_position(definition: Callable[P, R], function: Callable[P, R]) -> Callable[P, R]:
+    """The function, which gets by position what the definition takes so, also where the caller gave it by name.
+
+    An implementation may call its arguments otherwise than the definition, or look for arrays among those by position.
+    """
+    signature = inspect.signature(definition)
+    names = {p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    run: Callable[..., R] = function
+
+    @functools.wraps(function)
+    def by_position(*args: P.args, **kwargs: P.kwargs) -> R:
+        if (kwargs and not names.isdisjoint(kwargs)) or not args:
+            bound = signature.bind(*args, **kwargs)  # TypeError where an argument is missing or not known
+            return run(*bound.args, **bound.kwargs)
+        return run(*args, **kwargs)
+
+    return by_position
 
 
 def _unrecorded(function: Callable[P, R]) -> Callable[P, R]:

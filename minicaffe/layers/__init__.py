@@ -5,12 +5,17 @@
 
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING, Any
 
 from minicaffe.layer import Layer
 
 FAMILIES = ("data", "vision", "recurrent", "common", "normalization", "activation", "utility", "loss")
 
 __all__ = ["FAMILIES"]
+
+if TYPE_CHECKING:  # the names come from the files, so a type checker does not know them
+
+    def __getattr__(name: str) -> Any: ...
 
 for _family in FAMILIES:
     _folder = importlib.import_module(f"minicaffe.layers.{_family}")

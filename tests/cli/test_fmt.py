@@ -74,6 +74,31 @@ def test_an_error_leaves_all_files(name, content, words, folder, capsys):
     assert ROUGH == (folder / "net.prototxt").read_text(encoding="utf-8")
 
 
+def test_closed_stdin(folder, capsys, monkeypatch):
+    """Python has no stdin where it was started with `<&-`: one clear message."""
+    monkeypatch.setattr(sys, "stdin", None)
+
+    assert 1 == main(["fmt", "-"])
+    assert "stdin is closed" in capsys.readouterr().err
+
+
+def test_a_pipe_is_not_rewritten(folder, capsys):
+    """Reading it would take the text out of it, and writing would wait for a reader: it is refused before both."""
+    os.mkfifo("pipe")
+
+    assert 1 == main(["fmt", "net.prototxt", "pipe"])
+    assert "pipe: this is no ordinary file" in capsys.readouterr().err
+    assert ROUGH == (folder / "net.prototxt").read_text(encoding="utf-8")
+
+
+def test_a_link_to_nowhere(folder, capsys):
+    """The message names what is missing; the link itself is there."""
+    os.symlink("gone.prototxt", "link.prototxt")
+
+    assert 1 == main(["fmt", "link.prototxt"])
+    assert "link.prototxt is a link to a file that does not exist: gone.prototxt" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/**/*.prototxt")), ids=lambda path: path.name)
 def test_the_examples(path, tmp_path, capsys):
     """Each is laid out once and for all, and says the same."""

@@ -113,3 +113,10 @@ def test_a_file_that_cannot_be_written(tmp_path, capsys):
     """One message, and status 1."""
     assert 1 == main(["schema", "-o", str(tmp_path / "none" / "a.json")])
     assert "minicaffe: error: cannot write" in capsys.readouterr().err
+
+
+def test_an_empty_file_name(capsys):
+    """It is refused: a script whose variable is empty would otherwise get the schema on its screen."""
+    with pytest.raises(SystemExit):
+        main(["schema", "-o", ""])
+    assert "expects a value, got ''" in capsys.readouterr().err

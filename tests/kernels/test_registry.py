@@ -112,6 +112,21 @@ def test_an_engine_that_is_not_installed(monkeypatch):
         kernels.use_engine("numba")
 
 
+@pytest.mark.parametrize("engine", kernels.available_engines())
+def test_arguments_by_name(engine, monkeypatch):
+    """Every engine takes the names of the definition, and says which arguments are missing."""
+    monkeypatch.setattr(registry, "PIECE", 4)
+    x = np.arange(-6, 6, dtype=np.float32).reshape(4, 3)
+    for name, more in (("relu", {"alpha": 0.5, "positive": None}), ("clip", {"a": -2.0, "b": 3.0})):
+        run, by_position, by_name = kernels.kernels()[name].on(engine), np.empty_like(x), np.empty_like(x)
+        run(x, *more.values(), by_position)
+        run(out=by_name, **more, x=x)
+
+        np.testing.assert_array_equal(by_position, by_name)
+        with pytest.raises(TypeError, match="missing"):
+            run()
+
+
 def test_a_name_is_taken_once():
     """Two kernels of one name are an error."""
     with pytest.raises(EngineError, match="the kernel 'im2col' is defined twice"):

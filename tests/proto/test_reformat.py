@@ -1,9 +1,12 @@
 """Prototxts laid out anew: what moves, what stays, and that nothing else is said."""
 
+import random
+
 import pytest
 
 from minicaffe.errors import MinicaffeError, ProtoError
 from minicaffe.proto import NetParameter, SolverParameter, reformat, text
+from minicaffe.proto.source import TOKEN
 
 ODD = """
 # first line
@@ -138,3 +141,23 @@ def test_a_text_that_would_change_is_left(mistake, monkeypatch):
     monkeypatch.setattr(reformat, "_lines", lambda items, level: [mistake])
     with pytest.raises(MinicaffeError, match=r"^n\.prototxt: the formatted text would not say the same"):
         reformat.reformat("name: 'a'  # c", NetParameter(), "n.prototxt")
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_random_layouts(seed):
+    """Comments, empty lines, tabs and line ends of both kinds between any two words: all comments stay, in order."""
+    pick = random.Random(seed)
+    line_end, often = pick.choice(["\n", "\r\n"]), pick.choice([0, 0.05, 0.5])
+    words = [found.group() for found in TOKEN.finditer(ODD) if found.lastgroup not in ("space", "comment")]
+    comments, parts = [], []
+    for word in ["", *words]:
+        parts += [word, pick.choice([" ", "\t", "\f", line_end, "  " + line_end * 4])]
+        while pick.random() < often:
+            comments.append("#" + "".join(pick.choices("x é{}[]<>#'\"\\,;:\u2028", k=pick.randrange(9))).rstrip(" "))
+            parts += [comments[-1], pick.choice(["", " ", "\t"]), line_end, pick.choice(["", "  ", line_end * 3])]
+    given = "".join(parts)
+    made = reformat.reformat(given, NetParameter())
+
+    assert text.parse(ODD, NetParameter()) == text.parse(given, NetParameter()) == text.parse(made, NetParameter())
+    assert comments == [found.group().rstrip("\r") for found in TOKEN.finditer(made) if found.lastgroup == "comment"]
+    assert made == reformat.reformat(made, NetParameter())

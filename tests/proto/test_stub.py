@@ -66,6 +66,21 @@ from minicaffe.proto import NetParam
                                                                      found[4].replace("builtins.", ""))
 
 
+def test_a_type_checker_knows_that_there_are_layer_classes(tmp_path):
+    """The classes get into `minicaffe.layers` by a loop over the files, which no type checker can follow."""
+    needs("mypy")
+    (tmp_path / "user.py").write_text("""from minicaffe import layers
+from minicaffe.layers import ReLULayer
+class OwnLayer(ReLULayer):
+    pass
+print(layers.SoftmaxLayer(softmax_param={"axis": 2}))
+""")
+    command = [sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", tmp_path / "user.py"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert 0 == ran.returncode, ran.stdout + ran.stderr
+
+
 def test_public_names_can_be_listed():
     """A prompt completes the names of minicaffe and of its messages before they are first used."""
     assert {*minicaffe.__all__} <= {*dir(minicaffe)}
