@@ -17,7 +17,7 @@ import inspect
 import os
 import pkgutil
 from collections.abc import Callable
-from typing import Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -99,8 +99,12 @@ class Kernel(Generic[P, R]):
                 self.recordable.add(engine_name)
                 self.implementations[engine_name] = self._for_float32(function, engine_name)
             else:
-                run = shared_out(function) if over_images else function
-                self.implementations[engine_name] = _unrecorded(_by_position(self.definition, run))
+                run = function
+                if over_images:
+                    run = _by_position(self.definition, shared_out(function))
+                elif _positional(function) != _positional(self.definition):
+                    run = _by_position(self.definition, function)
+                self.implementations[engine_name] = _unrecorded(run)
             return function
 
         return keep
@@ -154,12 +158,12 @@ def shared_out(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _by_position(definition: Callable[P, R], function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which gets by position what the definition takes so, also where the caller gave it by name.
+    """Return the function, called by position also where the caller gives arguments by name.
 
-    An implementation may call its arguments otherwise than the definition, or look for arrays among those by position.
+    It is for implementations whose arguments have other names than the definition's, and for those that look for
+    arrays among the arguments given by position.
     """
-    signature = inspect.signature(definition)
-    names = {p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    signature, names = inspect.signature(definition), set(_positional(definition))
     run: Callable[..., R] = function
 
     @functools.wraps(function)
@@ -170,6 +174,11 @@ def _by_position(definition: Callable[P, R], function: Callable[P, R]) -> Callab
         return run(*args, **kwargs)
 
     return by_position
+
+
+def _positional(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the arguments that may be given by position."""
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
 def _unrecorded(function: Callable[P, R]) -> Callable[P, R]:
