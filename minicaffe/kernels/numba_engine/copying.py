@@ -48,17 +48,16 @@ def put_slice(x: np.ndarray, axis: int, start: int, out: np.ndarray) -> None:
 
 
 def _columns(whole: tuple[int, ...], cut_out: tuple[int, ...], axis: int, start: int) -> tuple[int, int, int, int]:
-    """Where a slice lies in the array that holds it, when both are seen as matrices; from the two shapes.
+    """Return (rows, length of a row of the whole array, length of a row of the slice, where the slice begins in a row).
 
-    A row holds what lies behind one index of the axes before `axis`. The result is the number of rows, the length of a
-    row in the whole array and in the slice, and the place in a row at which the slice begins.
+    Both arrays are seen as matrices, whose rows hold the numbers of one index of the axes before `axis`.
     """
     inner = math.prod(whole[axis + 1:])
     return math.prod(whole[:axis]), whole[axis] * inner, cut_out[axis] * inner, start * inner
 
 
 def _cut(rows: int, width: int) -> tuple[int, int]:
-    """Into how many parts a row is cut, where there is one alone, and into how many pieces the work."""
+    """Return into how many parts a single row is cut, and into how many pieces the whole work."""
     if rows == 1:
         return pieces(width), pieces(width)
     return 1, pieces(rows * width, rows)

@@ -35,8 +35,7 @@ def col2im(columns: np.ndarray, stride: Sizes, pad: Sizes, dilation: Sizes, out:
 
     Few numbers are added at a time, so the second index would cost a tenth of the time.
     """
-    axes = columns.ndim // 2 - 1
-    kernel, positions = columns.shape[1:1 + axes], columns.shape[2 + axes:]
+    _, kernel, positions = by_place(columns)
     for column, pixel in _places(kernel, stride, pad, dilation, positions, out.shape[2:]):
         out[pixel] += columns[column].swapaxes(0, 1)
 
