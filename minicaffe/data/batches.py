@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,20 +11,22 @@ import numpy as np
 from minicaffe.data.datum import parse
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
+from minicaffe.errors import DataError
 from minicaffe.log import At, warn
+from minicaffe.rng import SampleDraws
 
 
-@dataclass
+@dataclass(slots=True)
 class Sample:
     """An image (C, H, W) with its label.
 
-    `key` identifies it in a data layer's `keys`. `name` is what messages call it.
+    `key` identifies it in a data layer's `keys`. `name` is what messages call it. `label` is a number, or several.
     """
 
     key: str
     name: str
     image: np.ndarray
-    label: float
+    label: float | Sequence[float]
 
 
 @dataclass
@@ -32,42 +34,70 @@ class Batch:
     """The samples that a data layer gives to the net in one pass, and where the next batch begins."""
 
     data: np.ndarray  # (N, C, H, W)
-    label: np.ndarray  # (N,)
+    label: np.ndarray  # (N,), or (N, K) with K labels for each sample
     keys: list[str]
-    cursor: int  # samples read since the beginning, this batch included
+    cursor: int  # places in the order that were passed since the beginning, this batch included
     restarts: int  # how many epochs end within this batch
 
 
 class Samples(Protocol):
-    """An ordered collection of images, read over and over."""
+    """A collection of images. Their numbers, 0 to len - 1, give their places in the source."""
 
     def __len__(self) -> int:
         """Return the number of images in one epoch."""
         ...
 
-    shuffle: int | None  # the seed of the orders in which they come, or None
-
-    def read(self, start: int) -> Iterator[Sample]:
-        """Yield the images from number `start` on, without end: number n is in epoch n // len(self)."""
+    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
+        """Return the images with these numbers; in place of one that cannot be read, the error that says why."""
         ...
+
+
+class Order:
+    """The order in which samples are read, epoch after epoch without end.
+
+    size        the number of samples
+    seed        of the random orders, a new one each epoch; or None to keep the source's order
+    """
+
+    def __init__(self, size: int, seed: int | None = None) -> None:
+        self.size, self.seed = size, seed
+        self._epoch, self._numbers = -1, np.arange(0)
+
+    def at(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the epochs and the numbers of the `count` samples from place `start` on."""
+        places = np.arange(start, start + count)
+        epochs = places // self.size
+        numbers = places % self.size
+        if self.seed is not None:
+            for epoch in np.unique(epochs):
+                here = epochs == epoch
+                numbers[here] = self._shuffled(self.seed, int(epoch))[numbers[here]]
+        return epochs, numbers
+
+    def _shuffled(self, seed: int, epoch: int) -> np.ndarray:
+        """Return the random order of an epoch. It follows from seed and epoch, so a resumed training has the same."""
+        if epoch != self._epoch:
+            self._epoch, self._numbers = epoch, np.random.default_rng([seed, epoch]).permutation(self.size)
+        return self._numbers
 
 
 class Batches:
     """Makes the next batch of a data layer each time it is called.
 
-    A batch follows from the samples, the cursor and the seed alone: crops and mirrors are drawn from the seed and the
-    cursor. So the net sees the same batches whether or not a thread prepares them, and whether or not the training
-    was stopped and resumed.
+    A batch follows from the samples, the cursor and the seeds alone: what is drawn for a sample, such as its crop,
+    follows from the seed, the epoch and the sample's number. So the net sees the same batches whether or not a thread
+    prepares them, and whether or not the training was stopped and resumed.
 
+    shuffle         the seed of the random orders, or None to keep the source's order
     whole_epochs    True: the last batch of an epoch ends with the epoch, and is smaller if need be. False: it is
                     filled up with the first samples of the next epoch
     """
 
-    def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *,
-                 dtype: type = np.float32, cursor: int = 0, seed: int = 0) -> None:
+    def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *, dtype: type = np.float32,
+                 cursor: int = 0, seed: int = 0, shuffle: int | None = None) -> None:
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
         self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, False
-        self._next: Iterator[Sample] = samples.read(cursor)
+        self.order = Order(len(samples), shuffle)
 
     @property
     def epoch_size(self) -> int:
@@ -77,64 +107,78 @@ class Batches:
     @property
     def seeds(self) -> list[int]:
         """The seeds that a snapshot must keep: that of crops and mirrors, and with shuffle that of the order, too."""
-        return [self.seed] if self.samples.shuffle is None else [self.seed, self.samples.shuffle]
+        return [self.seed] if self.order.seed is None else [self.seed, self.order.seed]
 
     @seeds.setter
     def seeds(self, seeds: list[int]) -> None:
         self.seed = seeds[0]
-        if self.samples.shuffle is not None and len(seeds) > 1:
-            self.samples.shuffle = seeds[1]
+        if self.order.seed is not None and len(seeds) > 1:
+            self.order = Order(len(self.samples), seeds[1])
 
     def seek(self, cursor: int) -> None:
-        """Go on with sample number `cursor`."""
-        self.cursor, self._next = cursor, self.samples.read(cursor)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the iterator out of a copy (copy.deepcopy), which cannot have one; the copy needs a `seek`."""
-        return {**vars(self), "_next": None}
+        """Go on at place number `cursor` of the order."""
+        self.cursor = cursor
 
     def __call__(self) -> Batch:
         """Return the next batch."""
         N, start = self.batch_size, self.cursor
         if self.whole_epochs:
             N = min(N, self.epoch_size - start % self.epoch_size)
-        samples = [next(self._next)]
-        # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one
-        shape = self.transformer.shape(samples[0].image, samples[0].name)
-        # before the other samples are read, so that a batch too large for the memory fails at once
-        data: np.ndarray = np.empty((N, *shape), self.dtype)
-        samples += [next(self._next) for _ in range(N - 1)]
+        # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one.
+        # It is read alone, and room is made for the batch, so that a batch too large for the memory fails at once.
+        samples = self._load(self.order.at(start, 1)[1])
+        data: np.ndarray = np.empty((N, *self.transformer.shape(samples[0].image, samples[0].name)), self.dtype)
+        epochs, numbers = self.order.at(start, N)
+        samples += self._load(numbers[1:])
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
-                               np.random.default_rng([self.seed, start]))
+                               SampleDraws(self.seed, epochs, numbers))
         self.cursor = start + N
         epoch = self.epoch_size
         return Batch(data, np.array([s.label for s in samples], self.dtype), [s.key for s in samples],
                      self.cursor, self.cursor // epoch - start // epoch)
 
+    def _load(self, numbers: np.ndarray) -> list[Sample]:
+        """Return the samples with these numbers. Raise the error of the first that cannot be read."""
+        good: list[Sample] = []
+        for sample in self.samples.load(numbers.tolist()):
+            if isinstance(sample, DataError):
+                raise sample
+            good.append(sample)
+        return good
+
 
 class DatumSamples:
     """The Datum records of a database as images. `color` is for encoded ones, as in `image.decode`."""
 
-    shuffle: int | None = None
-
     def __init__(self, source: Source, color: bool | None = None) -> None:
         self.source, self.color = source, color
         self._warned = color is None
+        self._next = -1  # the number of the record that `_records` gives next
+        self._records: Iterator[tuple[bytes, bytes]] = iter(())
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, start: int) -> Iterator[Sample]:
-        """Yield the images from number `start` on, without end."""
-        start %= len(self)
-        while True:
-            for key, value in self.source.records(start):
-                text = key.decode(errors="replace")
-                name = f"record {text!r} of {self.source.path}"
-                image, label, encoded = parse(value, name, self.color)
-                if not encoded and not self._warned:
-                    self._warned = True
-                    warn(At.DATUM_COLOR, "force_color and force_gray only for encoded datum; "
-                                         f"{name} holds plain values")
-                yield Sample(text, name, image, label)
-            start = 0
+    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
+        """Return the records with these numbers as images, or the errors that say why they are none."""
+        return [self._load(number) for number in numbers]
+
+    def _load(self, number: int) -> Sample | DataError:
+        if number != self._next:
+            self._records, self._next = self.source.records(number), number
+        key, value = next(self._records)
+        self._next += 1
+        text = key.decode(errors="replace")
+        name = f"record {text!r} of {self.source.path}"
+        try:
+            image, label, encoded = parse(value, name, self.color)
+        except DataError as error:
+            return error
+        if not encoded and not self._warned:
+            self._warned = True
+            warn(At.DATUM_COLOR, f"force_color and force_gray only for encoded datum; {name} holds plain values")
+        return Sample(text, name, image, label)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open iterator out of a copy (copy.deepcopy), which cannot have one."""
+        return {**vars(self), "_next": -1, "_records": iter(())}

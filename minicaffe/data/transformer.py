@@ -19,6 +19,7 @@ from minicaffe.io.binary import blob_to_array
 from minicaffe.io.files import refuse_device
 from minicaffe.log import At, log
 from minicaffe.proto import TRAIN, BlobProto
+from minicaffe.rng import SampleDraws
 
 
 class Transformer:
@@ -57,7 +58,7 @@ class Transformer:
         return (channels, self.crop, self.crop) if self.crop else (channels, height, width)
 
     def apply(self, images: Sequence[np.ndarray], names: Sequence[str], out: np.ndarray,
-              draws: np.random.Generator) -> None:
+              draws: SampleDraws) -> None:
         """Write the transformed images into `out` (N, C, h, w), with crops and mirrors from `draws`.
 
         Raise a LayerError, which names the image, when one does not get the shape of the others.
@@ -67,7 +68,7 @@ class Transformer:
                 self._fail(f"the images of a batch must have one shape: {name} comes out as "
                            f"{self.shape(image, name)}, {names[0]} as {out.shape[1:]}",
                            hint="set crop_size, or resize the images when the database is made")
-        mirrored = draws.integers(2, size=len(images)) if self.mirror else np.zeros(len(images), int)
+        mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
         tops, lefts = self._offsets(images, draws)
         for image, flip, top, left, y in zip(images, mirrored, tops, lefts, out, strict=True):
             self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)  # writing backwards mirrors
@@ -88,12 +89,14 @@ class Transformer:
         if scale != 1:
             y *= scale
 
-    def _offsets(self, images: Sequence[np.ndarray], draws: np.random.Generator) -> Any:
+    def _offsets(self, images: Sequence[np.ndarray], draws: SampleDraws) -> Any:
         """Return the first rows and the first columns of the images' crops."""
         if not self.crop:
             return np.zeros((2, len(images)), int)
         largest = np.array([image.shape[1:] for image in images]).T - self.crop
-        return draws.integers(largest + 1) if self.random_crop else largest // 2
+        if not self.random_crop:
+            return largest // 2
+        return draws.below(largest[0] + 1, "top"), draws.below(largest[1] + 1, "left")
 
     def _fail(self, message: str, hint: str = "") -> None:
         raise LayerError(f"{self.owner}: transform_param: {message}", hint=hint)

@@ -596,6 +596,24 @@ class TransformationParameter(Message):
     """three channels, whatever the image has. Default: false"""
     force_gray: bool
     """one channel. Default: false"""
+    resize_shorter: int
+    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. Resize
+    so that the shorter side has this many pixels, before everything else; 0 keeps the size. Default: 0"""
+    rotate: float
+    """By chance, when training alone, each image anew; 0 changes nothing. turn by up to this many degrees,
+    either way. Default: 0"""
+    zoom: float
+    """make larger or smaller by up to this part, such as 0.2. Default: 0"""
+    brightness: float
+    """multiply all values by 1 minus to 1 plus this. Default: 0"""
+    contrast: float
+    """the same for the distance from the image's mean. Default: 0"""
+    saturation: float
+    """the same for the distance from grey. Default: 0"""
+    erase: float
+    """the chance with which a rectangle is set to the mean. Default: 0"""
+    erase_area: float
+    """the largest part of the image that it covers. Default: 0.2"""
     def __init__(self, *,
                  scale: float | None = ...,
                  mirror: bool | None = ...,
@@ -603,7 +621,15 @@ class TransformationParameter(Message):
                  mean_file: str | None = ...,
                  mean_value: Iterable[float] | None = ...,
                  force_color: bool | None = ...,
-                 force_gray: bool | None = ...) -> None: ...
+                 force_gray: bool | None = ...,
+                 resize_shorter: int | None = ...,
+                 rotate: float | None = ...,
+                 zoom: float | None = ...,
+                 brightness: float | None = ...,
+                 contrast: float | None = ...,
+                 saturation: float | None = ...,
+                 erase: float | None = ...,
+                 erase_area: float | None = ...) -> None: ...
 
 class LossParameter(Message):
     NormalizationMode: ClassVar[EnumTypeWrapper]
@@ -660,6 +686,15 @@ class DataParameter(Message):
     """decode compressed images to three channels. Default: false"""
     prefetch: int
     """batches read ahead. Default: 4"""
+    shuffle: bool
+    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. a new
+    order each epoch, from the seed and the epoch. Default: false"""
+    skip_bad: bool
+    """leave out records that cannot be read, and say which. Default: false"""
+    partial_last_batch: bool
+    """in testing an epoch's last batch may be smaller. Default: false"""
+    balance_classes: bool
+    """in training each class comes equally often. Default: false"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,
@@ -670,7 +705,11 @@ class DataParameter(Message):
                  rand_skip: int | None = ...,
                  backend: int | str | None = ...,
                  force_encoded_color: bool | None = ...,
-                 prefetch: int | None = ...) -> None: ...
+                 prefetch: int | None = ...,
+                 shuffle: bool | None = ...,
+                 skip_bad: bool | None = ...,
+                 partial_last_batch: bool | None = ...,
+                 balance_classes: bool | None = ...) -> None: ...
 
 class DummyDataParameter(Message):
     @property
@@ -701,10 +740,17 @@ class HDF5DataParameter(Message):
     """rows (first axis) of a batch"""
     shuffle: bool
     """the files, and the rows in each. Default: false"""
+    shuffle_across_files: bool
+    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. all
+    rows of all files, not file by file. Default: false"""
+    partial_last_batch: bool
+    """in testing an epoch's last batch may be smaller. Default: false"""
     def __init__(self, *,
                  source: str | None = ...,
                  batch_size: int | None = ...,
-                 shuffle: bool | None = ...) -> None: ...
+                 shuffle: bool | None = ...,
+                 shuffle_across_files: bool | None = ...,
+                 partial_last_batch: bool | None = ...) -> None: ...
 
 class HDF5OutputParameter(Message):
     file_name: str
@@ -735,6 +781,15 @@ class ImageDataParameter(Message):
     """three channels, else one. Default: true"""
     root_folder: str
     """put before each path. Default: "" """
+    label_size: int
+    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. labels
+    on each line; 0: found out from the first line. Default: 0"""
+    skip_bad: bool
+    """leave out images that cannot be read, and say which. Default: false"""
+    partial_last_batch: bool
+    """in testing an epoch's last batch may be smaller. Default: false"""
+    balance_classes: bool
+    """in training each class comes equally often. Default: false"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,
@@ -747,7 +802,11 @@ class ImageDataParameter(Message):
                  new_height: int | None = ...,
                  new_width: int | None = ...,
                  is_color: bool | None = ...,
-                 root_folder: str | None = ...) -> None: ...
+                 root_folder: str | None = ...,
+                 label_size: int | None = ...,
+                 skip_bad: bool | None = ...,
+                 partial_last_batch: bool | None = ...,
+                 balance_classes: bool | None = ...) -> None: ...
 
 class InputParameter(Message):
     @property
@@ -761,11 +820,15 @@ class MemoryDataParameter(Message):
     channels: int
     height: int
     width: int
+    label_size: int
+    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. numbers
+    in each label; 0: one, and the label blob has one axis. Default: 0"""
     def __init__(self, *,
                  batch_size: int | None = ...,
                  channels: int | None = ...,
                  height: int | None = ...,
-                 width: int | None = ...) -> None: ...
+                 width: int | None = ...,
+                 label_size: int | None = ...) -> None: ...
 
 class WindowDataParameter(Message):
     source: str
@@ -792,6 +855,9 @@ class WindowDataParameter(Message):
     """read all images once. Default: false"""
     root_folder: str
     """put before each path. Default: "" """
+    skip_bad: bool
+    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. leave
+    out images that cannot be read, and say which. Default: false"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,
@@ -805,7 +871,8 @@ class WindowDataParameter(Message):
                  context_pad: int | None = ...,
                  crop_mode: str | None = ...,
                  cache_images: bool | None = ...,
-                 root_folder: str | None = ...) -> None: ...
+                 root_folder: str | None = ...,
+                 skip_bad: bool | None = ...) -> None: ...
 
 class ConvolutionParameter(Message):
     Engine: ClassVar[EnumTypeWrapper]

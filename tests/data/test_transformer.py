@@ -7,6 +7,7 @@ from minicaffe.data.transformer import Transformer
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import array_to_blob
 from minicaffe.proto import TEST, TRAIN, BlobProto, TransformationParameter
+from minicaffe.rng import SampleDraws
 
 OWNER = "layer 'd' (Data)"
 
@@ -21,7 +22,7 @@ def transform(batch, phase=TRAIN, dtype=np.float32, seed=8, **param):
     transformer = Transformer(TransformationParameter(**param), phase, OWNER)
     names = [f"image {i}" for i in range(len(batch))]
     out = np.empty((len(batch), *transformer.shape(batch[0], names[0])), dtype)
-    transformer.apply(batch, names, out, np.random.default_rng(seed))
+    transformer.apply(batch, names, out, SampleDraws(seed, [0] * len(batch), range(len(batch))))
     return out
 
 

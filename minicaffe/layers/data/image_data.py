@@ -49,13 +49,14 @@ class ImageDataLayer(PrefetchingLayer):
             warn(At.IMAGE_COLOR, f"layer {self.name!r}: force_color and force_gray have no effect on "
                                  "ImageData; set is_color")
         images = self._images()
+        shuffle = int(self.rng.integers(2**63)) if p.shuffle else None
         self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
         self.random_start = p.rand_skip > 0
         skipped = int(self.rng.integers(p.rand_skip)) if p.rand_skip else 0
         if p.rand_skip:
             log(At.IMAGES_SKIPPED, f"Skipping first {skipped} data points.")
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
-                           seed=int(self.rng.integers(2**63))), depth)
+                           seed=int(self.rng.integers(2**63)), shuffle=shuffle), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
@@ -68,8 +69,7 @@ class ImageDataLayer(PrefetchingLayer):
         p = self.param
         log(At.IMAGE_LIST_OPENED, f"Opening file {p.source}")
         size = (p.new_height, p.new_width) if p.new_height else None
-        images = ImageFiles(p.source, p.root_folder, size, p.is_color,
-                            int(self.rng.integers(2**63)) if p.shuffle else None)
+        images = ImageFiles(p.source, p.root_folder, size, p.is_color)
         if p.shuffle:
             log(At.IMAGES_SHUFFLED, "Shuffling data")
         log(At.IMAGES_COUNTED, f"A total of {len(images)} images.")

@@ -6,6 +6,7 @@ from minicaffe.data.transformer import Transformer
 from minicaffe.layer import DataSource, register
 from minicaffe.log import At, warn
 from minicaffe.proto import MemoryDataParameter
+from minicaffe.rng import SampleDraws
 
 
 @register("MemoryData")
@@ -70,7 +71,9 @@ class MemoryDataLayer(DataSource):
         if self._unread:
             self.fail("cannot add images before all of those added earlier have been read")
         data = np.empty((len(images), *self.image_shape), self.dtype)
-        self._transformer.apply(images, [f"image {i}" for i in range(len(images))], data, self.rng)
+        numbers = range(len(images))
+        draws = SampleDraws(int(self.rng.integers(2**63)), [0] * len(images), numbers)
+        self._transformer.apply(images, [f"image {i}" for i in numbers], data, draws)
         self._take(data, np.asarray(labels, self.dtype).reshape(-1))
         self._unread = True
 
