@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import math
-from argparse import ArgumentTypeError
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 
 LARGEST = 2**31 - 1  # Caffe: iterations, levels and sizes are of 32 bits
+YES, NO = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")  # what gflags takes after --gray=
+
+
+def add_switch(parser: ArgumentParser, name: str, what: str) -> None:
+    """Add a flag that is on or off, in all forms that Caffe's tools take: --gray, --gray=true, --nogray, …."""
+    parser.add_argument(f"--{name}", action="store_true", help=what)
+    for values, value in ((YES, True), (NO, False)):
+        forms = [f"--{name}={word}" for word in values] + ([] if value else [f"--no{name}"])
+        parser.add_argument(*forms, dest=name, action="store_const", const=value, default=False, help=SUPPRESS)
 
 
 def whole(text: str) -> int:
