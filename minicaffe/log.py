@@ -187,6 +187,7 @@ class At:
     WINDOW_SCALE = "window_data_layer.cpp:243"
 
     # minicaffe's own events: each has the place of that event of Caffe's which stands nearest to it in a log
+    CIFAR_DONE = CIFAR_TESTING
     DEVICE_IGNORED = TRAIN_FLAGS
     RUN_LOCK = RESUMING
     RUN_FOLDER = TRAINING_BEGINS

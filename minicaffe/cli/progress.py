@@ -21,6 +21,8 @@ except ImportError:
 ABOVE_THE_BAR = (At.TESTING, At.TEST_INTERRUPTED, At.TEST_LOSS, At.TEST_OUTPUT, At.SNAPSHOT_BINARY,
                  At.SNAPSHOT_HDF5, At.STOPPED_EARLY, At.RESUMING,
                  At.FIELD_OVERRIDDEN, At.RESUMED, "engines")  # tests, snapshots, an early stop, a resume, overrides
+TOOLS = ("convert_imageset", "convert_mnist_data", "convert_cifar_data", "compute_image_mean", "extract_features",
+         "db_lmdb")  # Caffe's sources whose lines are printed above a tool's bar; those of nets are too many
 COUNTS = (At.IMAGESET_PROGRESS, At.MEAN_PROGRESS, At.FEATURES_PROGRESS)  # what a bar shows itself
 
 Follow = Callable[[Iterable[Any], int], Iterator[Any]]
@@ -41,7 +43,7 @@ def counting() -> Iterator[Follow]:
     columns = [rich.progress.MofNCompleteColumn(), rich.progress.BarColumn(bar_width=None),
                rich.progress.TimeRemainingColumn()]
     bar = rich.progress.Progress(*columns, console=console)
-    with glog.listening(_Above(console, lambda at: at not in COUNTS)), bar:
+    with glog.listening(_Above(console, lambda at: at.partition(".")[0] in TOOLS and at not in COUNTS)), bar:
         yield lambda items, total: bar.track(items, total=total)
 
 
