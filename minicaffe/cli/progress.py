@@ -25,7 +25,7 @@ TOOLS = ("convert_imageset", "convert_mnist_data", "convert_cifar_data", "comput
          "db_lmdb")  # Caffe's sources whose lines are printed above a tool's bar; those of nets are too many
 COUNTS = (At.IMAGESET_PROGRESS, At.MEAN_PROGRESS, At.FEATURES_PROGRESS)  # what a bar shows itself
 
-Follow = Callable[[Iterable[Any], int], Iterator[Any]]
+Follow = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def counting() -> Iterator[Follow]:
     """
     if rich is None or not sys.stderr.isatty():
         with glog.writing():
-            yield lambda items, total: iter(items)
+            yield lambda items, total: items
         return
     console = rich.console.Console(stderr=True)
     columns = [rich.progress.MofNCompleteColumn(), rich.progress.BarColumn(bar_width=None),
