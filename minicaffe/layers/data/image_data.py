@@ -1,7 +1,7 @@
 """ImageData: images from files that a list names."""
 
 from minicaffe.data.batches import Batches
-from minicaffe.data.images import ImageFiles, read_entries
+from minicaffe.data.images import ImageFiles
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
@@ -48,7 +48,7 @@ class ImageDataLayer(PrefetchingLayer):
         if transformer.color is not None:
             warn(At.IMAGE_COLOR, f"layer {self.name!r}: force_color and force_gray have no effect on "
                                  "ImageData; set is_color")
-        images = self._images()
+        images = self._samples = self._images()
         shuffle = int(self.rng.integers(2**63)) if p.shuffle else None
         self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
         self.random_start = p.rand_skip > 0
@@ -61,8 +61,8 @@ class ImageDataLayer(PrefetchingLayer):
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     @property
-    def source_files(self):  # type: ignore[override] # read when it is asked for, because the list may be long
-        return [self.param.root_folder + name for name, _, _ in read_entries(self.param.source)]
+    def source_files(self):  # type: ignore[override] # made when it is asked for, because the list may be long
+        return [self.param.root_folder + entry.path for entry in self._samples.entries]
 
     def _images(self):
         """Open the list of images, and log the same lines as Caffe."""
