@@ -69,6 +69,11 @@ class Parser(argparse.ArgumentParser):
 
     bare = "-"  # the first argument of the command
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Do as argparse does, but let flags stand between positional arguments of which the last may be left out."""
+        optional = any(action.nargs == "?" for action in self._get_positional_actions())
+        return self.parse_intermixed_args(args, namespace) if optional else super().parse_args(args, namespace)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Do as argparse does, but report an unknown flag before a missing one: it may be the same flag, misspelt."""
         self.bare = next(iter(args or ()), "-")  # a file name, if the user forgot the flag before it

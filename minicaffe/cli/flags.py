@@ -14,7 +14,8 @@ def add_switch(parser: ArgumentParser, name: str, what: str) -> None:
     parser.add_argument(f"--{name}", action="store_true", help=what)
     for values, value in ((YES, True), (NO, False)):
         forms = [f"--{name}={word}" for word in values] + ([] if value else [f"--no{name}"])
-        parser.add_argument(*forms, dest=name, action="store_const", const=value, default=False, help=SUPPRESS)
+        parser.add_argument(*forms, dest=name.replace("-", "_"), action="store_const", const=value, default=False,
+                            help=SUPPRESS)
 
 
 def whole(text: str) -> int:

@@ -24,6 +24,7 @@ except ImportError:
 
 WRITES_PER_TRANSACTION = 1000
 BYTES_PER_TRANSACTION = 1 << 24
+LONGEST_KEY = 511  # bytes: a limit that is compiled into LMDB
 
 
 class LmdbSource:
@@ -99,6 +100,9 @@ class Writer:
     def put(self, key: str | bytes, value: Any) -> None:
         """Add a record. A value is bytes or a Datum."""
         self._waiting.append(_as_bytes(key, value))
+        if not 0 < len(self._waiting[-1][0]) <= LONGEST_KEY:
+            raise DataError(f"a key of an LMDB has 1 to {LONGEST_KEY} bytes, got {len(self._waiting[-1][0])}: "
+                            f"{_printable(self._waiting[-1][0])}", where=self.name)
         self._bytes += len(self._waiting[-1][1])
         self.count += 1
         if len(self._waiting) >= WRITES_PER_TRANSACTION or self._bytes >= BYTES_PER_TRANSACTION:
