@@ -18,11 +18,11 @@ from pathlib import Path
 
 from minicaffe import kernels
 from minicaffe.cli import progress
-from minicaffe.cli.flags import add_switch, whole
+from minicaffe.cli.flags import add_switch, natural, whole
 from minicaffe.cli.new_database import add_backend, add_replace, refuse_backend
 from minicaffe.data import imageset
 from minicaffe.data.lmdb import new_lmdb
-from minicaffe.errors import DataError
+from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io.files import replace_file
 from minicaffe.log import At, log, warn
 
@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="DB", help="the LMDB to make")
     add_switch(parser, "gray", "read the images as grey, with one channel")
     add_switch(parser, "shuffle", "write the records in a random order")
-    parser.add_argument("--seed", metavar="N", type=whole, default=0, help="of --shuffle: the order follows from it "
-                        "(default: 0)")
+    parser.add_argument("--seed", metavar="N", type=natural, help="of --shuffle: the order follows from it (default: "
+                        "0)")
     parser.add_argument("--resize_width", metavar="N", type=whole, default=0, help="resize all images to this width")
     parser.add_argument("--resize_height", metavar="N", type=whole, default=0,
                         help="resize all images to this height; both must be given")
@@ -57,12 +57,14 @@ def run(args: argparse.Namespace) -> int:
     with progress.counting() as follow:
         images, classes = _images(args)
         if args.shuffle:
-            images = imageset.shuffled(images, args.seed)
+            images = imageset.shuffled(images, args.seed or 0)
+        elif args.seed is not None:
+            warn(At.IMAGESET_SHUFFLED, "--seed has no effect without --shuffle")
         log(At.IMAGESET_COUNTED, f"A total of {len(images)} images.")
         if args.encode_type and not args.encoded:
             log(At.IMAGESET_ENCODED, "encode_type specified, assuming encoded=true.")
         _warn(form)
-        left_out: list[DataError] | None = [] if args.skip_bad else None
+        left_out: list[MinicaffeError] | None = [] if args.skip_bad else None
         with new_lmdb(args.target, replace=args.replace) as database:
             log(At.LMDB_OPENED, f"Opened lmdb {args.target}")
             for key, datum in imageset.records(follow(images, len(images)), form, _threads(args), left_out):
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             log(At.IMAGESET_DONE, f"Processed {database.count} files.")
         if left_out:
             warn(At.IMAGESET_DONE, f"left out {len(left_out)} of {len(images)} images:",
-                 lambda: "\n".join(f"  {': '.join(filter(None, (error.where, error.message)))}" for error in left_out))
+                 lambda: "\n".join(f"  {error.where}: {error.message}" for error in left_out))
     return 0
 
 

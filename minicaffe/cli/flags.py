@@ -29,6 +29,14 @@ def whole(text: str) -> int:
     return number
 
 
+def natural(text: str) -> int:
+    """Read a whole number of 32 bits, 0 or more."""
+    number = whole(text)
+    if number < 0:
+        raise ArgumentTypeError(f"expects a whole number, 0 or more, got {text!r}")
+    return number
+
+
 def words(text: str) -> str:
     """Read a text that goes into a definition or a log, which are UTF-8."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # Python's stand-ins for bytes that are not UTF-8

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from minicaffe.data.batches import Order
 from minicaffe.data.datum import make
 from minicaffe.data.lists import read_image_list, read_listed
-from minicaffe.errors import DataError
+from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io import image
-from minicaffe.io.files import looked_in
+from minicaffe.io.files import looked_in, read_bytes
 from minicaffe.log import At, log, warn
 from minicaffe.proto import Datum
 
@@ -25,7 +25,7 @@ LARGEST = 2**31 - 1  # Caffe: a Datum's label has 32 bits
 
 
 class Listed(NamedTuple):
-    """An image file: its path below `root`, its label, where it is listed (for messages), and its number."""
+    """An image file: its path below `root`, its label, LIST:LINE where a list names it, and its number."""
 
     root: str
     path: str
@@ -103,7 +103,7 @@ def read_folder(folder: str) -> tuple[list[Listed], list[str]]:
             raise DataError(f"the class folder {os.path.join(folder, name)} holds no image",
                             hint=f"images are files that end in {', '.join(SUFFIXES)}; delete an empty folder")
         root = os.path.join(folder, "")
-        images += [Listed(root, file, label, root + file, len(images) + k) for k, file in enumerate(chosen)]
+        images += [Listed(root, file, label, "", len(images) + k) for k, file in enumerate(chosen)]
     if other:
         warn(At.IMAGESET_COUNTED, f"{len(other)} files in {folder} are left out, because their names are not those of "
                                   f"images; the first is {other[0]}")
@@ -118,17 +118,17 @@ def shuffled(images: Sequence[Listed], seed: int) -> list[Listed]:
 
 
 def records(images: Iterable[Listed], form: Form, threads: int = 1,
-            left_out: list[DataError] | None = None) -> Iterator[tuple[bytes, Any]]:
+            left_out: list[MinicaffeError] | None = None) -> Iterator[tuple[bytes, Any]]:
     """Yield (key, Datum) of each image, in the given order; `threads` threads read and decode.
 
     A key is the image's number in eight digits, a line below and the path. Where an image cannot be read, raise the
-    DataError or, where `left_out` is a list, add the error to it and go on. Raise a DataError for an image of another
+    error or, where `left_out` is a list, add the error to it and go on. Raise a DataError for an image of another
     size than the first, where the form has `check_size`.
     """
     first: tuple[str, tuple[int, ...]] | None = None
     count = 0
     for listed, made in _in_order(lambda listed: _make(listed, form), images, threads):
-        if isinstance(made, DataError):
+        if isinstance(made, MinicaffeError):
             if left_out is None:
                 raise made
             left_out.append(made)
@@ -145,12 +145,12 @@ def records(images: Iterable[Listed], form: Form, threads: int = 1,
             log(At.IMAGESET_PROGRESS, f"Processed {count} files.")
 
 
-def _make(listed: Listed, form: Form) -> tuple[Any, tuple[int, ...]] | DataError:
+def _make(listed: Listed, form: Form) -> tuple[Any, tuple[int, ...]] | MinicaffeError:
     """Return an image's Datum and the shape of its pixels, or the error that says why there is none."""
-    path, name = listed.root + listed.path, f"{listed.root}{listed.path} ({listed.where})"
+    path = listed.root + listed.path
     try:
-        whole = read_listed(listed.path, listed.where, listed.root)
-        pixels = image.decode(whole, name, not form.gray)
+        whole = read_listed(listed.path, listed.where, listed.root) if listed.where else read_bytes(path)
+        pixels = image.decode(whole, path, not form.gray)
         if form.size:
             pixels = image.resize(pixels, form.size)
         if not (kind := _kind(listed.path, form)):
@@ -160,7 +160,8 @@ def _make(listed: Listed, form: Form) -> tuple[Any, tuple[int, ...]] | DataError
         # Caffe: one size alone resizes nothing, but has all images encoded anew
         as_it_is = not form.given_size and _has_kind(path, kind)
         data = whole if as_it_is else image.encode(pixels, f".{kind}")
-    except DataError as error:
+    except MinicaffeError as error:
+        error.where = error.where or listed.where or path
         return error
     return Datum(data=data, label=listed.label, encoded=True), pixels.shape
 
