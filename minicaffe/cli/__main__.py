@@ -89,7 +89,8 @@ class Parser(argparse.ArgumentParser):
         missing = re.fullmatch(r"the following arguments are required: (--\w+)", message)
         hint = ""
         if unknown:  # near names are sought without the dashes, for these make all flags look alike
-            flags = {flag.lstrip("-"): flag for flag in self._option_string_actions}
+            flags = {flag.lstrip("-"): flag for flag, action in self._option_string_actions.items()
+                     if action.help is not argparse.SUPPRESS}
             hint = re.sub(r"'(\S+)'", lambda near: repr(flags[near[1]]), near_names(unknown[1], list(flags)))
         elif missing and not self.bare.startswith("-"):
             hint = f"did you mean {missing[1]} {self.bare}?"
