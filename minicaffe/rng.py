@@ -1,9 +1,23 @@
-"""The one random generator of a process: fillers, Dropout and seeds draw from it. Random numbers for samples."""
+"""All random numbers: of the process, of a pass through a net, and of a sample.
+
+There are three kinds, and each says what its numbers follow from:
+
+    the process     `generator()`: the seed and all that was drawn before. Initial weights and seeds come from it, and
+                    whatever is drawn outside of a training
+    a pass          `PassDraws`: the training's seed, the update, the part of the batch and the layer, as for the mask
+                    of Dropout
+    a sample        `SampleDraws`: the data layer's seed, the epoch and the number of the sample, as for a crop
+
+What is drawn in a training thus depends neither on what was drawn before, nor on who draws it: a test in between, a
+stop and a resume, and a second machine that does a part of the work change no number.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,6 +47,60 @@ def restore(state: dict[str, Any]) -> None:
     bits.state = state  # type: ignore[assignment]  # on an error the generator is still the one before
     global _generator
     _generator = np.random.Generator(bits)
+
+
+def upcoming() -> int:
+    """Return the whole number below 2⁶³ that the process's generator would draw next, without drawing it."""
+    bits = np.random.PCG64()
+    bits.state = _generator.bit_generator.state  # type: ignore[assignment]
+    return int(np.random.Generator(bits).integers(2**63))
+
+
+class PassDraws:
+    """The generators of a net's layers. During a pass, each is one that follows from the pass and the layer's name.
+
+    place   of the pass that runs: whole numbers such as the seed, the update and the part of the batch. None between
+            the passes; then all layers draw from the process's generator
+    """
+
+    def __init__(self) -> None:
+        self.place: tuple[int, ...] | None = None
+        self._generators: dict[str, np.random.Generator] = {}  # by layer; each is made once, which takes long
+        self._begun: set[str] = set()  # the layers that have drawn in this pass
+
+    @contextmanager
+    def during(self, seed: int | None, *place: int) -> Iterator[None]:
+        """Run the block as the pass with this seed and place; without a seed, as if there were no pass."""
+        self.place = None if seed is None else (seed, *place)
+        self._begun.clear()
+        try:
+            yield
+        finally:
+            self.place = None
+
+    def of(self, layer: str) -> np.random.Generator:
+        """Return the generator from which the layer with this name draws now.
+
+        Within a pass it goes on where the layer's last draw ended, so that two draws of one layer differ.
+        """
+        if self.place is None:
+            return _generator
+        if layer not in self._begun:
+            self._begun.add(layer)
+            self._generators.setdefault(layer, np.random.Generator(np.random.PCG64(0))).bit_generator.state = (
+                _state_for(*self.place, layer))
+        return self._generators[layer]
+
+
+def _state_for(*words: int | str) -> dict[str, Any]:
+    """Return a state of PCG64 that follows from the words: a cryptographic hash of them, so that none is like another.
+
+    This takes a fifth of the time that numpy needs to make a generator from a seed.
+    """
+    digest = hashlib.blake2b(repr(words).encode(), digest_size=32).digest()
+    state, increment = int.from_bytes(digest[:16], "little"), int.from_bytes(digest[16:], "little")
+    return {"bit_generator": "PCG64", "has_uint32": 0, "uinteger": 0,
+            "state": {"state": state, "inc": increment | 1}}  # PCG64 wants it odd
 
 
 class SampleDraws:

@@ -105,6 +105,11 @@ class Batches:
         return len(self.samples)
 
     @property
+    def draws_for_samples(self) -> bool:
+        """Whether something is drawn for each sample, such as a crop."""
+        return self.transformer.draws
+
+    @property
     def seeds(self) -> list[int]:
         """The seeds that a snapshot must keep: that of crops and mirrors, and with shuffle that of the order, too."""
         return [self.seed] if self.order.seed is None else [self.seed, self.order.seed]

@@ -45,6 +45,11 @@ class Transformer:
             self._fail("force_color and force_gray cannot both be set")
         self.color = True if param.force_color else False if param.force_gray else None
 
+    @property
+    def draws(self) -> bool:
+        """Whether anything is drawn at random for an image."""
+        return bool(self.mirror or (self.crop and self.random_crop))
+
     def shape(self, image: np.ndarray, name: str) -> tuple[int, int, int]:
         """Return the shape (C, h, w) of a transformed image. Raise a LayerError when crop or mean do not fit it."""
         channels, height, width = image.shape

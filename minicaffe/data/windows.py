@@ -24,6 +24,7 @@ from minicaffe.data.batches import Batch
 from minicaffe.data.lists import read_list, read_listed
 from minicaffe.errors import DataError
 from minicaffe.io import image
+from minicaffe.rng import SampleDraws
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ class WindowBatches:
         self.cursor, self.whole_epochs = 0, False
         self.files = {path: self._read(path) for path in windows.paths} if cache else {}
 
+    draws_for_samples = True
+
     @property
     def epoch_size(self) -> None:
         """None: windows are drawn at random, so there are no epochs."""
@@ -144,14 +147,18 @@ class WindowBatches:
 
     def __call__(self) -> Batch:
         """Return the next batch."""
-        N, draws = self.batch_size, np.random.default_rng([self.seed, self.cursor])
+        N = self.batch_size
+        # windows have no epochs: a draw follows from the seed and from how many windows were drawn before
+        draws = SampleDraws(self.seed, [0] * N, range(self.cursor, self.cursor + N))
+        pools = [self.windows.background if n < N - self.num_fg else self.windows.foreground for n in range(N)]
+        places = draws.below(np.array([len(pool) for pool in pools]), "window")
+        flips = draws.below(2, "mirror") if self.mirror else np.zeros(N, int)
         data: np.ndarray = np.zeros((N, self.windows.channels, self.size, self.size), self.dtype)
         chosen = []
-        for n in range(N):
-            pool = self.windows.background if n < N - self.num_fg else self.windows.foreground
-            window = pool[draws.integers(len(pool))]
+        for pool, place, flip, y in zip(pools, places, flips, data, strict=True):
+            window = pool[place]
             chosen.append(window)
-            self._cut(window, bool(self.mirror and draws.integers(2)), data[n])
+            self._cut(window, bool(flip), y)
         self.cursor += N
         labels: np.ndarray = np.array([w.label for w in chosen], self.dtype)
         return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor, 0)

@@ -49,6 +49,10 @@ class PrefetchingLayer(DataSource):
         self._prefetcher = Prefetcher(self._batches, self._depth)
 
     @property
+    def draws_for_samples(self):  # type: ignore[override]
+        return self._batches.draws_for_samples
+
+    @property
     def seed(self):
         return self._batches.seed
 
