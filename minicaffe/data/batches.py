@@ -94,9 +94,9 @@ class Batches:
     """
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *, dtype: type = np.float32,
-                 cursor: int = 0, seed: int = 0, shuffle: int | None = None) -> None:
+                 cursor: int = 0, seed: int = 0, shuffle: int | None = None, whole_epochs: bool = False) -> None:
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
-        self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, False
+        self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, whole_epochs
         self.order = Order(len(samples), shuffle)
 
     @property

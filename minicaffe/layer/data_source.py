@@ -30,8 +30,9 @@ class DataSource(Layer):
     random_start    whether the first sample was drawn at random: then `cursor` does not say which sample is next
     draws_for_samples       whether something is drawn for each sample, such as its crop. Then a training that an older
                     minicaffe began, which drew for whole batches, cannot go on
-    whole_epochs    False at first. A test that sees each sample once sets it to True: then the last batch of an epoch
-                    ends with the epoch, and is smaller if need be. None where all batches must be full
+    whole_epochs    False at first, or what a field such as partial_last_batch says. A test that sees each sample once
+                    sets it to True: then the last batch of an epoch ends with the epoch, and is smaller if need be.
+                    None where all batches must be full
 
     A training's run.yaml names what each data layer reads, with a checksum. These attributes say what that is:
 

@@ -6,7 +6,7 @@ from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import At, log
-from minicaffe.proto import DataParameter
+from minicaffe.proto import TEST, DataParameter
 
 
 @register("Data")
@@ -16,12 +16,14 @@ class DataLayer(PrefetchingLayer):
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
     Computed  Transformer: minicaffe/data/transformer.py
 
-    Top       y (N, C, H, W) with N = batch_size; label (N), if there is a second top
+    Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch; label (N), if
+              there is a second top
     Params    data_param: source (must be given), backend (LEVELDB), batch_size (must be given), prefetch (batches read
-              ahead, 4), rand_skip (begin at a random record below it, 0)
+              ahead, 4), rand_skip (begin at a random record below it, 0), partial_last_batch (false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
               mean_value (absent: no mean), force_color (false), force_gray (false)
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; in TEST, partial_last_batch makes
+              the last batch of an epoch smaller, so that a test of whole epochs counts each sample once
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, rand_skip exceeds the
               number of records, or transform_param does not fit the images; DataError when the database or a
               record cannot be read
@@ -48,7 +50,8 @@ class DataLayer(PrefetchingLayer):
         self.random_start = p.rand_skip > 0
         skipped = int(self.rng.integers(p.rand_skip)) if p.rand_skip else 0
         self.start(Batches(samples, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
-                           seed=int(self.rng.integers(2**63))), p.prefetch)
+                           seed=int(self.rng.integers(2**63)),
+                           whole_epochs=p.partial_last_batch and self.phase == TEST), p.prefetch)
         self.reshape(bottom, top)
         log(At.DATA_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 

@@ -6,7 +6,7 @@ from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import At, log, warn
-from minicaffe.proto import ImageDataParameter
+from minicaffe.proto import TEST, ImageDataParameter
 
 
 @register("ImageData")
@@ -16,14 +16,16 @@ class ImageDataLayer(PrefetchingLayer):
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
     Computed  Transformer: minicaffe/data/transformer.py
 
-    Top       y (N, C, H, W) with N = batch_size and channels blue, green, red; label (N)
+    Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch, and channels
+              blue, green, red; label (N)
     Params    image_data_param: source (must be given: a file of lines 'PATH LABEL'), root_folder (put before each path,
               ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip (begin at a random image below it,
-              0), new_height (0) and new_width (both or none, 0), is_color (true)
+              0), new_height (0) and new_width (both or none, 0), is_color (true), partial_last_batch (false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
               mean_value (absent: no mean)
               data_param: prefetch (batches read ahead, 4)
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; in TEST, partial_last_batch makes
+              the last batch of an epoch smaller, so that a test of whole epochs counts each sample once
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
               new_width is given alone, rand_skip exceeds the number of images, or transform_param does not
               fit them; DataError when the list or an image cannot be read
@@ -56,7 +58,8 @@ class ImageDataLayer(PrefetchingLayer):
         if p.rand_skip:
             log(At.IMAGES_SKIPPED, f"Skipping first {skipped} data points.")
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
-                           seed=int(self.rng.integers(2**63)), shuffle=shuffle), depth)
+                           seed=int(self.rng.integers(2**63)), shuffle=shuffle,
+                           whole_epochs=p.partial_last_batch and self.phase == TEST), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
