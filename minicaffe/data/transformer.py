@@ -4,16 +4,25 @@
 
 Here x is a crop of the image, at a random place in TRAIN and in the middle in TEST. With `mirror`, half of the images
 are mirrored, chosen at random in both phases.
+
+With fields of ours more is done, in this order:
+
+    resize_shorter                      in both phases
+    rotate, zoom                        in TRAIN (augment.py)
+    brightness, contrast, saturation    in TRAIN
+    the crop, mirror, mean and scale
+    erase                               in TRAIN
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from minicaffe.data.augment import Augmentation, resized, shorter_to
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import blob_to_array
 from minicaffe.io.files import refuse_device
@@ -26,7 +35,8 @@ class Transformer:
     """The transformation that a TransformationParameter describes.
 
     `owner`, such as "layer 'mnist' (Data)", begins the message of each LayerError. There is one for mean_file beside
-    mean_value, for scale 0, for force_color beside force_gray, and for a mean or a crop that does not fit the images.
+    mean_value, for scale 0, for force_color beside force_gray, for a field of ours that is out of bounds, and for a
+    mean or a crop that does not fit the images.
     """
 
     def __init__(self, param: Any, phase: int, owner: str) -> None:
@@ -43,28 +53,32 @@ class Transformer:
             self._fail("mean_file and mean_value cannot both be given")
         if param.force_color and param.force_gray:
             self._fail("force_color and force_gray cannot both be set")
+        self.resize_shorter = param.resize_shorter
+        self.augmentation = Augmentation(param, self.random_crop, owner, self._fail)
         self.color = True if param.force_color else False if param.force_gray else None
 
     @property
     def draws(self) -> bool:
         """Whether anything is drawn at random for an image."""
-        return bool(self.mirror or (self.crop and self.random_crop))
+        return bool(self.mirror or (self.crop and self.random_crop) or self.augmentation.draws)
 
     def shape(self, image: np.ndarray, name: str) -> tuple[int, int, int]:
         """Return the shape (C, h, w) of a transformed image. Raise a LayerError when crop or mean do not fit it."""
-        channels, height, width = image.shape
+        channels, height, width = shape = shorter_to(image.shape, self.resize_shorter)
         if self.crop > min(height, width):
             self._fail(f"crop_size {self.crop} is larger than the image {name}, {height} high and {width} wide")
         if self.mean_value is not None and len(self.mean_value) not in (1, channels):
             self._fail(f"mean_value is given {len(self.mean_value)} times, but {name} has {channels} "
                        f"channel{'s' * (channels > 1)}", hint="give one mean_value, or one for each channel")
-        if self.mean_image is not None and self.mean_image.shape != image.shape:
-            self._fail(f"mean_file holds a mean of shape {self.mean_image.shape}, but {name} is {image.shape}")
+        if self.mean_image is not None and self.mean_image.shape != shape:
+            self._fail(f"mean_file holds a mean of shape {self.mean_image.shape}, but {name} is {shape}")
+        if self.augmentation.values["saturation"] and channels != 3:
+            self._fail(f"saturation needs images of 3 channels, blue, green and red, but {name} has {channels}")
         return (channels, self.crop, self.crop) if self.crop else (channels, height, width)
 
     def apply(self, images: Sequence[np.ndarray], names: Sequence[str], out: np.ndarray,
               draws: SampleDraws) -> None:
-        """Write the transformed images into `out` (N, C, h, w), with crops and mirrors from `draws`.
+        """Write the transformed images into `out` (N, C, h, w), with crops, mirrors and all else from `draws`.
 
         Raise a LayerError, which names the image, when one does not get the shape of the others.
         """
@@ -73,10 +87,15 @@ class Transformer:
                 self._fail(f"the images of a batch must have one shape: {name} comes out as "
                            f"{self.shape(image, name)}, {names[0]} as {out.shape[1:]}",
                            hint="set crop_size, or resize the images when the database is made")
+        if self.resize_shorter:
+            images = [resized(image, self.resize_shorter) for image in images]
+        if self.augmentation.changes:
+            images = self.augmentation.changed(images, draws)
         mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
         tops, lefts = self._offsets(images, draws)
         for image, flip, top, left, y in zip(images, mirrored, tops, lefts, out, strict=True):
             self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)  # writing backwards mirrors
+        self.augmentation.erase(out, draws, centred=self.mean_value is not None or self.mean_image is not None)
 
     def _apply_one(self, image: np.ndarray, top: int, left: int, y: np.ndarray) -> None:
         """y = (x − mean) · scale for one image, where x is the crop that begins at `top` and `left`.
@@ -103,7 +122,7 @@ class Transformer:
             return largest // 2
         return draws.below(largest[0] + 1, "top"), draws.below(largest[1] + 1, "left")
 
-    def _fail(self, message: str, hint: str = "") -> None:
+    def _fail(self, message: str, hint: str = "") -> NoReturn:
         raise LayerError(f"{self.owner}: transform_param: {message}", hint=hint)
 
 

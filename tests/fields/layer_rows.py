@@ -47,6 +47,8 @@ UNREAD_OF_DATA = [Row("scale", "today's place is transform_param", **UNREAD),
 SOURCE = Row("source", "there is no such file", empty=ERROR)
 BATCH = Row("batch_size", "a batch has samples", **SIZE)
 SKIP = Row("rand_skip", "0 skips none", zero=ALLOWED)
+PARTIAL = Row("partial_last_batch", "a choice, which counts in TEST")
+BALANCE = Row("balance_classes", "a choice, which counts in TRAIN")
 NO_EPS = "0 divides 0 by 0 where all values are equal; below 0 it makes roots of negative numbers"
 
 
@@ -145,6 +147,11 @@ TABLES = [
         Row("mean_value", "any number", **NUMBER),
         Row("force_color", "not beside force_gray", alone=(ERROR, "force_color: true force_gray: true")),
         Row("force_gray", "not beside force_color", alone=(ERROR, "force_color: true force_gray: true")),
+        Row("resize_shorter", "0 keeps the size", zero=ALLOWED),
+        *[Row(name, "0 changes nothing", zero=ALLOWED, negative=ERROR, nan=ERROR, inf=ERROR)
+          for name in ("rotate", "zoom", "brightness", "contrast", "saturation", "erase")],
+        Row("erase_area", "0 is no rectangle", context="erase: 0.5", zero=ERROR, negative=ERROR, nan=ERROR, inf=ERROR,
+            alone=(WARNING, "erase_area: 0.1")),
     ]),
     Table("LossParameter", one("SigmoidCrossEntropyLoss", "", net=inputs(x=(4, 1), t=(4, 1)), bottoms="x t"),
           "loss_param", [
@@ -164,7 +171,7 @@ TABLES = [
         SOURCE, *UNREAD_OF_DATA, BATCH, SKIP,
         Row("backend", "a choice"),
         Row("force_encoded_color", "today's place is transform_param", alone=(ERROR, "force_encoded_color: true")),
-        Row("prefetch", "a batch must be ready", **SIZE),
+        Row("prefetch", "a batch must be ready", **SIZE), PARTIAL, BALANCE,
     ]),
     Table("DummyDataParameter", one("DummyData", "dummy_data_param", "", "", ""), "dummy_data_param", [
         Row("data_filler", "see FillerParameter", context="shape { dim: 2 }"),
@@ -184,7 +191,7 @@ TABLES = [
             alone=(ERROR, "new_height: 4")),
         Row("new_width", "0 keeps the size; one side alone is no size", zero=ALLOWED, alone=(ERROR, "new_width: 4")),
         Row("is_color", "a choice"),
-        Row("root_folder", "put before each path", empty=ALLOWED),
+        Row("root_folder", "put before each path", empty=ALLOWED), PARTIAL, BALANCE,
     ]),
     Table("InputParameter", one("Input", "input_param", "", "", ""), "input_param", [Row("shape", "see BlobShape")]),
     Table("MemoryDataParameter", layer("MemoryData", "", "y label", "memory_data_param { batch_size: 1 channels: 1 "

@@ -21,9 +21,14 @@ class DataLayer(PrefetchingLayer):
     Params    data_param: source (must be given), backend (LEVELDB), batch_size (must be given), prefetch (batches read
               ahead, 4), rand_skip (begin at a random record below it, 0), partial_last_batch (false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean), force_color (false), force_gray (false)
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; in TEST, partial_last_batch makes
-              the last batch of an epoch smaller, so that a test of whole epochs counts each sample once
+              mean_value (absent: no mean), force_color (false), force_gray (false),
+              resize_shorter (the shorter side gets so many pixels, before everything else; 0
+              keeps the size, 0); by chance: rotate (up to so many degrees, 0), zoom (larger or smaller by up to this
+              part, 0), brightness (by up to this part, 0), contrast (0), saturation (0), erase (the chance that a
+              rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2)
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
+              TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
+              epochs counts each sample once
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, rand_skip exceeds the
               number of records, or transform_param does not fit the images; DataError when the database or a
               record cannot be read

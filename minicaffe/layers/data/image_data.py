@@ -22,10 +22,15 @@ class ImageDataLayer(PrefetchingLayer):
               ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip (begin at a random image below it,
               0), new_height (0) and new_width (both or none, 0), is_color (true), partial_last_batch (false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean)
+              mean_value (absent: no mean),
+              resize_shorter (the shorter side gets so many pixels, before everything else; 0
+              keeps the size, 0); by chance: rotate (up to so many degrees, 0), zoom (larger or smaller by up to this
+              part, 0), brightness (by up to this part, 0), contrast (0), saturation (0), erase (the chance that a
+              rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2)
               data_param: prefetch (batches read ahead, 4)
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; in TEST, partial_last_batch makes
-              the last batch of an epoch smaller, so that a test of whole epochs counts each sample once
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
+              TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
+              epochs counts each sample once
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
               new_width is given alone, rand_skip exceeds the number of images, or transform_param does not
               fit them; DataError when the list or an image cannot be read

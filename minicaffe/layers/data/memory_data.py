@@ -23,8 +23,14 @@ class MemoryDataLayer(DataSource):
     Params    memory_data_param: batch_size (must be given), channels=C (must be given), height=H (must be given),
               width=W (must be given)
               transform_param: scale (1), mirror (false), crop_size (0, or H and W, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean); these are for `add` alone
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+              mean_value (absent: no mean),
+              resize_shorter (the shorter side gets so many pixels, before everything else; 0
+              keeps the size, 0); by chance: rotate (up to so many degrees, 0), zoom (larger or smaller by up to this
+              part, 0), brightness (by up to this part, 0), contrast (0), saturation (0), erase (the chance that a
+              rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2);
+              all of these are for `add` alone
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
+              TRAIN alone
     Errors    LayerError when a size is not positive, the arrays do not fit the sizes or batch_size, there are
               no arrays when the layer runs, or `add` comes before the arrays of the last `add` were all read
     """
