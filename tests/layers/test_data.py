@@ -445,8 +445,8 @@ def test_memory_data_cycles():
     seen = []
     for _ in range(4):
         layer.Forward([], top)
-        assert (top[0].data == IMAGES[top[1].data.astype(int)]).all()
-        seen.extend(top[1].data)
+        assert (top[0].data == IMAGES[top[1].data.astype(int).ravel()]).all()
+        seen.extend(top[1].data.ravel())
 
     assert seen == [0, 1, 2, 3, 4, 5, 0, 1]
 
@@ -461,7 +461,7 @@ def test_memory_data_transforms_added_images(caplog):
     with pytest.raises(LayerError, match="cannot add images before all"):
         layer.add(list(IMAGES[:2]), [5, 6])
     layer.Forward([], top)
-    assert top[1].data.tolist() == [7, 8]
+    assert top[1].data.ravel().tolist() == [7, 8]
     layer.add(list(IMAGES[:2]), [5, 6])
     layer.reset(IMAGES[:2], [1, 2])
     layer.Forward([], top)
@@ -484,11 +484,42 @@ def test_memory_data_errors():
     with pytest.raises(LayerError, match=r"has no data\n  hint: call reset"):
         layer.Forward([], top)
     for data, labels, message in ((IMAGES[:4, :2], 4, r"\(3, 5, 2\), got \(4, 2, 5, 2\)"),
-                                  (IMAGES[:4], 3, "got 4 images and 3 labels"),
+                                  (IMAGES[:4], 3, "one label for each image, got 4 images and 3 labels$"),
+                                  (IMAGES[:4], (4, 3), r"and 12 labels of shape \(4, 3\)\n  hint: label_size says"),
                                   (IMAGES[:3], 3, "a multiple of batch_size 2, got 3"),
                                   (IMAGES[:0], 0, "a multiple of batch_size 2, got 0")):
         with pytest.raises(LayerError, match=message):
             layer.reset(data, np.zeros(labels))
+
+
+def test_memory_data_labels_of_several_numbers():
+    """With label_size each image has a vector of labels, in `reset` and in `add`; another number of them is refused."""
+    layer = memory_layer(label_size=4)
+    top = set_up(layer, 2)
+    assert (2, 4) == top[1].shape
+    labels = np.arange(24.0).reshape(6, 4)
+    layer.reset(IMAGES[:6], labels)
+    for first in (0, 2):
+        layer.Forward([], top)
+        assert (top[1].data == labels[first:first + 2]).all()
+    layer.add(list(IMAGES[:2]), labels[4:].reshape(2, 4, 1, 1))
+    layer.Forward([], top)
+    assert (top[1].data == labels[4:]).all()
+    for wrong, words in ((labels[:, :3], r"got 6 images and 18 labels of shape \(6, 3\)\n  hint: label_size"),
+                         (labels[:, 0], "got 6 images and 6 labels$")):
+        with pytest.raises(LayerError, match=f"takes a label of 4 numbers for each image, {words}"):
+            layer.reset(IMAGES[:6], wrong)
+
+
+def test_memory_data_label_gets_four_axes():
+    """As in Caffe the label has one axis when the net is made, and four once there are arrays."""
+    layer = memory_layer()
+    top = set_up(layer, 2)
+    before = top[1].shape
+    layer.reset(IMAGES[:2], [3, 4])
+    layer.Forward([], top)
+
+    assert ((2,), (2, 1, 1, 1)) == (before, top[1].shape)
 
 
 # --- HDF5Data and HDF5Output ---------------------------------------------------------------------
