@@ -173,7 +173,8 @@ TABLES = [
         Row("shape", "see BlobShape"),
     ]),
     Table("HDF5DataParameter", one("HDF5Data", "hdf5_data_param", 'source: "list" batch_size: 2', "", ""),
-          "hdf5_data_param", [SOURCE, BATCH, Row("shuffle", "a choice")]),
+          "hdf5_data_param", [SOURCE, BATCH, *[Row(name, "a choice") for name in (
+              "shuffle", "shuffle_across_files", "partial_last_batch")]]),
     Table("HDF5OutputParameter", VECTORS + 'layer { name: "y" type: "HDF5Output" bottom: "x" bottom: "x" }',
           "hdf5_output_param", [Row("file_name", "there must be a file to write", empty=ERROR)]),
     Table("ImageDataParameter", layer("ImageData", "", "y label", 'image_data_param { source: "list" batch_size: 2 }'),
