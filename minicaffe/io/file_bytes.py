@@ -150,18 +150,19 @@ def unchanged(path: PathLike) -> Iterator[None]:
 
     An error that the library raises then is replaced by this one, for it is about a mixture of old and new bytes.
     """
-    before = _state_of(path)
+    before = state_of(path)
     try:
         yield
     except Exception as error:
-        if _state_of(path) != before:
+        if state_of(path) != before:
             raise _being_written(path) from error
         raise
-    if _state_of(path) != before:
+    if state_of(path) != before:
         raise _being_written(path)
 
 
-def _state_of(path: PathLike) -> tuple[int, int] | None:
+def state_of(path: PathLike) -> tuple[int, int] | None:
+    """Return the size and the date of a file, which nearly every change changes; None where there is no file."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):

@@ -22,6 +22,8 @@ except ImportError:
 
 T = TypeVar("T")
 PACKED_AT_MOST = 1100  # times: no filter of HDF5's makes an array smaller
+PIECE = 1 << 22  # bytes that one call of the library reads, because some of its versions block all threads meanwhile
+SPARSE_PIECE = 1 << 17  # the same where only some of the rows are wanted: less is read in vain
 # What h5py raises for a damaged file. Our own mistakes raise the same, so only its calls are tried, never our code.
 _BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError)
 
@@ -136,12 +138,47 @@ def string(item: Any) -> str:
     return data.split(b"\0")[0].decode("utf-8", "replace")
 
 
-def rows(item: Any) -> int:
-    """Return the size of a dataset's first axis. Raise DataError where it has none."""
+class Rows(NamedTuple):
+    """What is known of a dataset of rows before any is read."""
+
+    shape: tuple[int, ...]  # of the whole dataset
+    dtype: np.dtype[Any]
+    together: int  # rows that can only be read together, because the file has them in one chunk
+
+
+def rows(item: Any) -> Rows:
+    """Return what is known of a dataset of numbers or booleans. Raise DataError where the file does not hold them."""
     found = _stored(item)
-    if not found or not found.shape:
-        raise _damaged(item, "has no rows")
-    return found.shape[0]
+    if not found or found.dtype.kind not in "fiub" or found.shape is None:
+        raise _damaged(item, "is no array of numbers")
+    if found.shape:
+        _check_size(item, found)
+    return Rows(found.shape, found.dtype.newbyteorder("="), item.chunks[0] if found.in_chunks else 1)
+
+
+def read_rows(item: Any, numbers: np.ndarray, values: np.ndarray, places: np.ndarray) -> None:
+    """Set values[places] to the rows of these numbers, which must rise; several may be equal.
+
+    The file is read in pieces, each of them once, from the first to the last row that is wanted there.
+    """
+    together = item.chunks[0] if item.chunks else 1
+    size = max(1, together * values[:1].nbytes)
+    dense = numbers[-1] - numbers[0] < len(numbers)
+    step = together * max(1, (PIECE if dense else SPARSE_PIECE) // size)
+    same_type = item.dtype.newbyteorder("=") == values.dtype
+    ends = [*(np.flatnonzero(np.diff(numbers // step)) + 1), len(numbers)]
+    with _library_errors(item.file.filename):
+        for begin, end in zip([0, *ends], ends, strict=False):
+            rows, to = numbers[begin:end], places[begin:end]
+            piece = np.s_[int(rows[0]):int(rows[-1]) + 1]
+            if same_type and values.size and _without_gaps(rows) and _without_gaps(to):
+                item.read_direct(values, piece, np.s_[int(to[0]):int(to[-1]) + 1])
+            else:
+                values[to] = item[piece][rows - rows[0]]
+
+
+def _without_gaps(numbers: np.ndarray) -> bool:
+    return bool((np.diff(numbers) == 1).all())
 
 
 def names(group: Any) -> list[str | bytes]:

@@ -180,7 +180,8 @@ TABLES = [
         Row("shape", "see BlobShape"),
     ]),
     Table("HDF5DataParameter", one("HDF5Data", "hdf5_data_param", 'source: "list" batch_size: 2', "", ""),
-          "hdf5_data_param", [SOURCE, BATCH, Row("shuffle", "a choice")]),
+          "hdf5_data_param", [SOURCE, BATCH, *[Row(name, "a choice") for name in (
+              "shuffle", "shuffle_across_files", "partial_last_batch")]]),
     Table("HDF5OutputParameter", VECTORS + 'layer { name: "y" type: "HDF5Output" bottom: "x" bottom: "x" }',
           "hdf5_output_param", [Row("file_name", "there must be a file to write", empty=ERROR)]),
     Table("ImageDataParameter", layer("ImageData", "", "y label", 'image_data_param { source: "list" batch_size: 2 }'),
@@ -196,7 +197,8 @@ TABLES = [
     Table("InputParameter", one("Input", "input_param", "", "", ""), "input_param", [Row("shape", "see BlobShape")]),
     Table("MemoryDataParameter", layer("MemoryData", "", "y label", "memory_data_param { batch_size: 1 channels: 1 "
                                        "height: 1 width: 1 }"), "memory_data_param",
-          [BATCH, *[Row(name, "an image has pixels", **SIZE) for name in ("channels", "height", "width")]]),
+          [BATCH, *[Row(name, "an image has pixels", **SIZE) for name in ("channels", "height", "width")],
+           Row("label_size", "0 is one number, in a blob of one axis", zero=ALLOWED)]),
     Table("WindowDataParameter", layer("WindowData", "", "y label", 'window_data_param { source: "windows" '
                                        "batch_size: 2 } transform_param { crop_size: 4 }"), "window_data_param", [
         SOURCE, Row("scale", "0 makes every window the same; below 0 it is a negative", zero=ERROR, negative=ALLOWED,
