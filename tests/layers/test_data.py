@@ -414,7 +414,7 @@ def test_image_data_errors(listed, param, message):
     ("a.png one\n", r"list\.txt:1: expected .* got 'a\.png one'"),
     ("\n\nx.png 0\n", r"list\.txt:3: there is no file .*/x\.png, which the list .*list\.txt names\n  hint: did you"),
     ("b 0\n", r"list\.txt:1: cannot read .*/b, which the list .*list\.txt names: Is a directory"),
-    ("\nlist.txt 0\n", r"list\.txt \(.*list\.txt:2\) is no image that can be decoded \(12 bytes\)"),
+    ("\nlist.txt 0\n", r"list\.txt:2: .*/list\.txt is no image that can be decoded \(12 bytes\)"),
 ])
 def test_image_data_damaged(listed, content, message):
     """A list or an image that cannot be read is named, with the list's line."""
