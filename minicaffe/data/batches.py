@@ -63,6 +63,10 @@ class Order:
         self.size, self.seed = size, seed
         self._epoch, self._numbers = -1, np.arange(0)
 
+    def reseed(self, seed: int) -> None:
+        """Go on with another seed."""
+        self.seed, self._epoch = seed, -1
+
     def at(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the epochs and the numbers of the `count` samples from place `start` on."""
         places = np.arange(start, start + count)
@@ -89,6 +93,7 @@ class Batches:
     prepares them, and whether or not the training was stopped and resumed.
 
     shuffle         the seed of the random orders, or None to keep the source's order
+    order           an Order of another kind, in place of `shuffle`
     whole_epochs    True: the last batch of an epoch ends with the epoch, and is smaller if need be. False: it is
                     filled up with the first samples of the next epoch
     skip_bad        True: a sample that cannot be read is left out, and the next ones fill the batch; with whole_epochs
@@ -98,12 +103,12 @@ class Batches:
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *, dtype: type = np.float32,
                  cursor: int = 0, seed: int = 0, shuffle: int | None = None, whole_epochs: bool = False,
-                 skip_bad: bool = False) -> None:
+                 skip_bad: bool = False, order: Order | None = None) -> None:
         self.skip_bad = skip_bad
         self.left_out: dict[int, str] = {}
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
         self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, whole_epochs
-        self.order = Order(len(samples), shuffle)
+        self.order = Order(len(samples), shuffle) if order is None else order
 
     @property
     def epoch_size(self) -> int:
@@ -124,7 +129,7 @@ class Batches:
     def seeds(self, seeds: list[int]) -> None:
         self.seed = seeds[0]
         if self.order.seed is not None and len(seeds) > 1:
-            self.order = Order(len(self.samples), seeds[1])
+            self.order.reseed(seeds[1])
 
     def seek(self, cursor: int) -> None:
         """Go on at place number `cursor` of the order."""

@@ -34,6 +34,10 @@ class ImageFiles:
         there = Files()
         return [path for entry in self.entries if (path := self.root + entry.path) in there]
 
+    def labels(self) -> list[float | tuple[float, ...]]:
+        """Return the label of each image, or its labels where there are several."""
+        return [entry.labels[0] if len(entry.labels) == 1 else entry.labels for entry in self.entries]
+
     def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
         """Return the images with these numbers, or the errors that say why they cannot be read."""
         return [self._load(number) for number in numbers]

@@ -99,6 +99,11 @@ class RowBatches:
         return len(self.rows)
 
     @property
+    def draws_for_samples(self) -> bool:
+        """Whether something is drawn for each row, such as a crop."""
+        return self.transformer is not None and self.transformer.draws
+
+    @property
     def ahead(self) -> int:
         """How many batches should be ready, so that the net need not wait while the next rows are read."""
         return max(4, self._at_once // self.batch_size)

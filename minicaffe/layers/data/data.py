@@ -1,6 +1,7 @@
 """Data: images and labels from a database, read ahead while the net computes."""
 
 from minicaffe.data import open_source
+from minicaffe.data.balance import labels_of
 from minicaffe.data.batches import Batches, DatumSamples
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
@@ -19,7 +20,9 @@ class DataLayer(PrefetchingLayer):
     Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch; label (N), if
               there is a second top
     Params    data_param: source (must be given), backend (LEVELDB), batch_size (must be given), prefetch (batches read
-              ahead, 4), rand_skip (begin at a random record below it, 0), partial_last_batch (false)
+              ahead, 4), rand_skip (begin at a random record below it, 0), partial_last_batch (false),
+              balance_classes (each class comes equally often, in random order; at set-up all records are read once for
+              their labels, false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
               mean_value (absent: no mean), force_color (false), force_gray (false),
               resize_shorter (the shorter side gets so many pixels, before everything else; 0
@@ -28,10 +31,10 @@ class DataLayer(PrefetchingLayer):
               rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2)
     Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
               TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
-              epochs counts each sample once
+              epochs counts each sample once; balance_classes is for TRAIN alone
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, rand_skip exceeds the
               number of records, or transform_param does not fit the images; DataError when the database or a
-              record cannot be read
+              record cannot be read, or balance_classes finds one class only
     """
 
     message = "data_param"
@@ -59,7 +62,8 @@ class DataLayer(PrefetchingLayer):
         skipped = int(self.rng.integers(p.rand_skip)) if p.rand_skip else 0
         self.start(Batches(samples, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
                            seed=int(self.rng.integers(2**63)),
-                           whole_epochs=p.partial_last_batch and self.phase == TEST), p.prefetch)
+                           whole_epochs=p.partial_last_batch and self.phase == TEST,
+                           order=self.balanced(lambda: labels_of(source))), p.prefetch)
         self.reshape(bottom, top)
         log(At.DATA_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 

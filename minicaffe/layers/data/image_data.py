@@ -22,7 +22,8 @@ class ImageDataLayer(PrefetchingLayer):
               root_folder (put before each path, ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip
               (begin at a random image below it, 0), new_height (0) and new_width (both or none, 0), is_color (true),
               label_size (labels in each line; found out from the first line, 0), skip_bad (leave out images that cannot
-              be read, and say which, false), partial_last_batch (false)
+              be read, and say which, false), partial_last_batch (false),
+              balance_classes (each class comes equally often, in random order, false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
               mean_value (absent: no mean),
               resize_shorter (the shorter side gets so many pixels, before everything else; 0
@@ -32,10 +33,11 @@ class ImageDataLayer(PrefetchingLayer):
               data_param: prefetch (batches read ahead, 4)
     Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
               TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
-              epochs counts each sample once
+              epochs counts each sample once; balance_classes is for TRAIN alone
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
               new_width is given alone, rand_skip exceeds the number of images, or transform_param does not
-              fit them; DataError when the list or an image cannot be read, or with skip_bad no image at all
+              fit them; DataError when the list or an image cannot be read, or with skip_bad no image at
+              all, or balance_classes finds one class only, or several labels in a line
     """
 
     message = "image_data_param"
@@ -66,7 +68,8 @@ class ImageDataLayer(PrefetchingLayer):
             log(At.IMAGES_SKIPPED, f"Skipping first {skipped} data points.")
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
                            seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad,
-                           whole_epochs=p.partial_last_batch and self.phase == TEST), depth)
+                           whole_epochs=p.partial_last_batch and self.phase == TEST,
+                           order=self.balanced(images.labels)), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
