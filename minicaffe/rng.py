@@ -18,6 +18,7 @@ import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class PassDraws:
 
     def __init__(self) -> None:
         self.place: tuple[int, ...] | None = None
-        self._generators: dict[str, np.random.Generator] = {}  # by layer; each is made once, which takes long
+        self._generators: dict[str, np.random.Generator] = {}  # by layer; each is made once, for that takes long
         self._begun: set[str] = set()  # the layers that have drawn in this pass
 
     @contextmanager
@@ -85,11 +86,13 @@ class PassDraws:
         """
         if self.place is None:
             return _generator
+        if layer not in self._generators:
+            self._generators[layer] = np.random.Generator(np.random.PCG64(0))
+        generator = self._generators[layer]
         if layer not in self._begun:
             self._begun.add(layer)
-            self._generators.setdefault(layer, np.random.Generator(np.random.PCG64(0))).bit_generator.state = (
-                _state_for(*self.place, layer))
-        return self._generators[layer]
+            generator.bit_generator.state = _state_for(*self.place, layer)
+        return generator
 
 
 def _state_for(*words: int | str) -> dict[str, Any]:
@@ -116,19 +119,23 @@ class SampleDraws:
     """
 
     def __init__(self, seed: int, epochs: Sequence[int] | np.ndarray, numbers: Sequence[int] | np.ndarray) -> None:
-        state = np.full(len(numbers), seed % 2**64, np.uint64)
-        for words in (epochs, numbers):
-            state = _mixed(state ^ _mixed(np.asarray(words).astype(np.uint64)))
-        self._state = state
+        self._seed, self._epochs, self._numbers = seed, epochs, numbers
 
     def __len__(self) -> int:
-        return len(self._state)
+        return len(self._numbers)
+
+    @cached_property
+    def _state(self) -> np.ndarray:
+        """A word for each sample. It is made when something is drawn, since most data layers draw nothing."""
+        state: np.ndarray = np.full(len(self), self._seed % 2**64, np.uint64)
+        for words in (self._epochs, self._numbers):
+            state = _mixed(state ^ _mixed(np.asarray(words).astype(np.uint64)))
+        return state
 
     def unit(self, what: str) -> np.ndarray:
         """Return for each sample a number from 0 up to, but not including, 1."""
-        kind: np.ndarray = np.full(1, zlib.crc32(what.encode()), np.uint64)
         # the upper 53 bits, because a float64 holds no more
-        return (_mixed(self._state ^ _mixed(kind)) >> np.uint64(11)) * 2.0**-53
+        return (_mixed(self._state ^ _word_for(what)) >> np.uint64(11)) * 2.0**-53
 
     def below(self, bounds: int | np.ndarray, what: str) -> np.ndarray:
         """Return for each sample a whole number from 0 up to, but not including, its bound."""
@@ -138,6 +145,15 @@ class SampleDraws:
 def _mixed(words: np.ndarray) -> np.ndarray:
     """Return 64-bit words in which each bit depends on all bits of the given ones (SplitMix64's last step)."""
     words = words + np.uint64(0x9E3779B97F4A7C15)
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    words ^= words >> np.uint64(30)
+    words *= np.uint64(0xBF58476D1CE4E5B9)
+    words ^= words >> np.uint64(27)
+    words *= np.uint64(0x94D049BB133111EB)
+    words ^= words >> np.uint64(31)
+    return words
+
+
+@cache
+def _word_for(what: str) -> np.ndarray:
+    """Return the 64-bit word (1,) of a choice."""
+    return _mixed(np.full(1, zlib.crc32(what.encode()), np.uint64))
