@@ -31,7 +31,8 @@ class DataLayer(PrefetchingLayer):
               rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2)
     Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
               TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
-              epochs counts each sample once; balance_classes is for TRAIN alone
+              epochs counts each sample once; balance_classes is for TRAIN alone.
+              What is drawn for an image follows from the seed, the epoch and the image's number
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, rand_skip exceeds the
               number of records, or transform_param does not fit the images; DataError when the database or a
               record cannot be read, or balance_classes finds one class only

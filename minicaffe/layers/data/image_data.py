@@ -33,7 +33,8 @@ class ImageDataLayer(PrefetchingLayer):
               data_param: prefetch (batches read ahead, 4)
     Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
               TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
-              epochs counts each sample once; balance_classes is for TRAIN alone
+              epochs counts each sample once; balance_classes is for TRAIN alone.
+              What is drawn for an image follows from the seed, the epoch and the image's number
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
               new_width is given alone, rand_skip exceeds the number of images, or transform_param does not
               fit them; DataError when the list or an image cannot be read, or with skip_bad no image at

@@ -28,6 +28,8 @@ class WindowDataLayer(PrefetchingLayer):
               transform_param: crop_size (must be given, 0), mirror (false), mean_file (absent: no mean), mean_value
               (absent: no mean)
               data_param: prefetch (batches read ahead, 4)
+    Phase     windows and mirrors are random in both; what is drawn for a window follows from the seed and from how many
+              were drawn before
     Errors    LayerError when source is missing, batch_size, prefetch or crop_size is not positive, context_pad
               leaves no pixel, fg_fraction is not in [0, 1], a threshold is negative, scale is 0, crop_mode is another,
               the mean does not fit, or a field of ours is set in transform_param; DataError when the window file or an
