@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from minicaffe.data.datum import parse
+from minicaffe.data.datum import Layout, parse
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
 from minicaffe.errors import DataError
@@ -29,6 +29,24 @@ class Sample:
     label: float | Sequence[float]
 
 
+class Stack(Sequence[Sample]):
+    """Samples whose images have one shape, in one array (N, C, H, W) of uint8: records of the database `path`."""
+
+    def __init__(self, keys: list[str], path: str, images: np.ndarray, labels: Sequence[float]) -> None:
+        self.keys, self.path, self.images, self.labels = keys, path, images, labels
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, i: Any) -> Any:
+        return Sample(self.keys[i], record_name(self.keys[i], self.path), self.images[i], self.labels[i])
+
+
+def record_name(key: str, path: str) -> str:
+    """Return what messages call a record of a database."""
+    return f"record {key!r} of {path}"
+
+
 @dataclass
 class Batch:
     """The samples that a data layer gives to the net in one pass, and where the next batch begins."""
@@ -47,8 +65,11 @@ class Samples(Protocol):
         """Return the number of images in one epoch."""
         ...
 
-    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
-        """Return the images with these numbers; in place of one that cannot be read, the error that says why."""
+    def load(self, numbers: Sequence[int]) -> Sequence[Sample | DataError]:
+        """Return the images with these numbers; in place of one that cannot be read, the error that says why.
+
+        A Stack is transformed as a whole, which is faster.
+        """
         ...
 
 
@@ -98,6 +119,7 @@ class Batches:
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
         self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, False
         self.order = Order(len(samples), shuffle)
+        self._most = 0  # images in the largest batch that was made
 
     @property
     def epoch_size(self) -> int:
@@ -124,23 +146,36 @@ class Batches:
         N, start = self.batch_size, self.cursor
         if self.whole_epochs:
             N = min(N, self.epoch_size - start % self.epoch_size)
-        # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one.
-        # It is read alone, and room is made for the batch, so that a batch too large for the memory fails at once.
-        samples = self._load(self.order.at(start, 1)[1])
-        data: np.ndarray = np.empty((N, *self.transformer.shape(samples[0].image, samples[0].name)), self.dtype)
+        samples: Sequence[Sample] = ()
+        if N > self._most:  # room is made when one image has been read, so that a batch too large fails at once
+            samples = self._load(self.order.at(start, 1)[1])
+            self._room(N, samples[0])
         epochs, numbers = self.order.at(start, N)
-        samples += self._load(numbers[1:])
-        self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
-                               SampleDraws(self.seed, epochs, numbers))
-        self.cursor = start + N
+        samples = [*samples, *self._load(numbers[1:])] if samples else self._load(numbers)
+        # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one
+        values: Sequence[float | Sequence[float]]
+        data, draws = self._room(N, samples[0]), SampleDraws(self.seed, epochs, numbers)
+        if isinstance(samples, Stack):
+            self.transformer.apply_together(samples.images, data, draws)
+            keys, values = samples.keys, samples.labels
+        else:
+            self.transformer.apply([s.image for s in samples], [s.name for s in samples], data, draws)
+            keys, values = [s.key for s in samples], [s.label for s in samples]
+        self.cursor, self._most = start + N, max(N, self._most)
         epoch = self.epoch_size
-        return Batch(data, np.array([s.label for s in samples], self.dtype), [s.key for s in samples],
-                     self.cursor, self.cursor // epoch - start // epoch)
+        return Batch(data, np.array(values, self.dtype), keys, self.cursor, self.cursor // epoch - start // epoch)
 
-    def _load(self, numbers: np.ndarray) -> list[Sample]:
+    def _room(self, N: int, first: Sample) -> np.ndarray:
+        """Return an empty array for a batch of `N` images like the first one."""
+        return np.empty((N, *self.transformer.shape(first.image, first.name)), self.dtype)
+
+    def _load(self, numbers: np.ndarray) -> Sequence[Sample]:
         """Return the samples with these numbers. Raise the error of the first that cannot be read."""
+        found = self.samples.load(numbers.tolist())
+        if isinstance(found, Stack):
+            return found
         good: list[Sample] = []
-        for sample in self.samples.load(numbers.tolist()):
+        for sample in found:
             if isinstance(sample, DataError):
                 raise sample
             good.append(sample)
@@ -153,32 +188,33 @@ class DatumSamples:
     def __init__(self, source: Source, color: bool | None = None) -> None:
         self.source, self.color = source, color
         self._warned = color is None
-        self._next = -1  # the number of the record that `_records` gives next
-        self._records: Iterator[tuple[bytes, bytes]] = iter(())
+        self._layout = Layout()
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
+    def load(self, numbers: Sequence[int]) -> Sequence[Sample | DataError]:
         """Return the records with these numbers as images, or the errors that say why they are none."""
-        return [self._load(number) for number in numbers]
+        records = self.source.take(numbers)
+        keys = [key.decode(errors="replace") for key, _ in records]
+        if records and (found := self._layout.images([value for _, value in records])) is not None:
+            self._warn_of_plain(keys[0])
+            return Stack(keys, self.source.path, *found)
+        return [self._sample(key, value) for key, (_, value) in zip(keys, records, strict=True)]
 
-    def _load(self, number: int) -> Sample | DataError:
-        if number != self._next:
-            self._records, self._next = self.source.records(number), number
-        key, value = next(self._records)
-        self._next += 1
-        text = key.decode(errors="replace")
-        name = f"record {text!r} of {self.source.path}"
+    def _sample(self, key: str, value: bytes) -> Sample | DataError:
+        name = record_name(key, self.source.path)
         try:
             image, label, encoded = parse(value, name, self.color)
         except DataError as error:
             return error
-        if not encoded and not self._warned:
-            self._warned = True
-            warn(At.DATUM_COLOR, f"force_color and force_gray only for encoded datum; {name} holds plain values")
-        return Sample(text, name, image, label)
+        if not encoded:
+            self._warn_of_plain(key)
+        return Sample(key, name, image, label)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the open iterator out of a copy (copy.deepcopy), which cannot have one."""
-        return {**vars(self), "_next": -1, "_records": iter(())}
+    def _warn_of_plain(self, key: str) -> None:
+        """Warn, once, where encoded images are to be decoded in another way and this record is none."""
+        if not self._warned:
+            self._warned = True
+            warn(At.DATUM_COLOR, "force_color and force_gray only for encoded datum; "
+                                 f"{record_name(key, self.source.path)} holds plain values")

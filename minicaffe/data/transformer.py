@@ -21,6 +21,8 @@ from minicaffe.log import At, log
 from minicaffe.proto import TRAIN, BlobProto
 from minicaffe.rng import SampleDraws
 
+CACHED = 1 << 18  # bytes of transformed images that are worked on at once, which the processor's cache holds
+
 
 class Transformer:
     """The transformation that a TransformationParameter describes.
@@ -68,10 +70,40 @@ class Transformer:
                 self._fail(f"the images of a batch must have one shape: {name} comes out as "
                            f"{self.shape(image, name)}, {names[0]} as {out.shape[1:]}",
                            hint="set crop_size, or resize the images when the database is made")
-        mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
-        tops, lefts = self._offsets(images, draws)
+        mirrored = self._mirrored(draws)
+        tops, lefts = self._offsets(np.array([image.shape[1:] for image in images]), draws)
         for image, flip, top, left, y in zip(images, mirrored, tops, lefts, out, strict=True):
             self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)  # writing backwards mirrors
+
+    def apply_together(self, images: np.ndarray, out: np.ndarray, draws: SampleDraws) -> None:
+        """Do what `apply` does, with the same bits, for images of one shape in one array (N, C, H, W).
+
+        The shape of `out` must be the one that `shape` returns.
+        """
+        N, _, H, W = images.shape
+        h, w = out.shape[2:]
+        mirrored = self._mirrored(draws)
+        tops, lefts = self._offsets(np.broadcast_to((H, W), (N, 2)), draws)
+        some = max(1, CACHED // out[0].nbytes) if N else 1
+        for part in (slice(start, start + some) for start in range(0, N, some)):
+            x, y, mean = images[part], out[part], self.mean_value
+            if self.crop:
+                x = _crops(x, tops[part], lefts[part], h, w)
+            if self.mean_image is not None:
+                mean = _crops(np.broadcast_to(self.mean_image, (len(x), *self.mean_image.shape)),
+                              tops[part], lefts[part], h, w)
+            y[...] = x
+            if mean is not None:
+                y -= mean.astype(y.dtype, copy=False)
+            if self.scale != 1:
+                y *= y.dtype.type(self.scale)
+            if self.mirror:
+                flipped = np.flatnonzero(mirrored[part])
+                y[flipped] = y[flipped, :, :, ::-1]
+
+    def _mirrored(self, draws: SampleDraws) -> np.ndarray:
+        """Return for each image whether it is mirrored."""
+        return draws.below(2, "mirror") if self.mirror else np.zeros(len(draws), int)
 
     def _apply_one(self, image: np.ndarray, top: int, left: int, y: np.ndarray) -> None:
         """y = (x − mean) · scale for one image, where x is the crop that begins at `top` and `left`.
@@ -89,17 +121,25 @@ class Transformer:
         if scale != 1:
             y *= scale
 
-    def _offsets(self, images: Sequence[np.ndarray], draws: SampleDraws) -> Any:
-        """Return the first rows and the first columns of the images' crops."""
+    def _offsets(self, sizes: np.ndarray, draws: SampleDraws) -> Any:
+        """Return the first rows and the first columns of the crops of images with these sizes (N, 2)."""
         if not self.crop:
-            return np.zeros((2, len(images)), int)
-        largest = np.array([image.shape[1:] for image in images]).T - self.crop
+            return np.zeros((2, len(sizes)), int)
+        largest = sizes.T - self.crop
         if not self.random_crop:
             return largest // 2
         return draws.below(largest[0] + 1, "top"), draws.below(largest[1] + 1, "left")
 
     def _fail(self, message: str, hint: str = "") -> None:
         raise LayerError(f"{self.owner}: transform_param: {message}", hint=hint)
+
+
+def _crops(images: np.ndarray, tops: np.ndarray, lefts: np.ndarray, h: int, w: int) -> np.ndarray:
+    """Return the crop (h, w) of each image (N, C, H, W) that begins at its row and column."""
+    if (tops == tops[0]).all() and (lefts == lefts[0]).all():
+        return images[:, :, tops[0]:tops[0] + h, lefts[0]:lefts[0] + w]
+    windows = np.lib.stride_tricks.sliding_window_view(images, (h, w), (2, 3))
+    return windows[np.arange(len(images)), :, tops, lefts]
 
 
 def read_mean(path: str) -> np.ndarray:
