@@ -12,7 +12,7 @@ from minicaffe.data.datum import Layout, parse
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
 from minicaffe.errors import DataError
-from minicaffe.log import At, warn
+from minicaffe.log import At, one_line, warn
 from minicaffe.rng import SampleDraws
 
 
@@ -112,12 +112,18 @@ class Batches:
     shuffle         the seed of the random orders, or None to keep the source's order
     whole_epochs    True: the last batch of an epoch ends with the epoch, and is smaller if need be. False: it is
                     filled up with the first samples of the next epoch
+    skip_bad        True: a sample that cannot be read is left out, and the next ones fill the batch; with whole_epochs
+                    the batch is smaller instead. False: it is an error
+    left_out        what was wrong with each sample that was left out, by its number
     """
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *, dtype: type = np.float32,
-                 cursor: int = 0, seed: int = 0, shuffle: int | None = None) -> None:
+                 cursor: int = 0, seed: int = 0, shuffle: int | None = None, whole_epochs: bool = False,
+                 skip_bad: bool = False) -> None:
+        self.skip_bad = skip_bad
+        self.left_out: dict[int, str] = {}
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
-        self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, False
+        self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, whole_epochs
         self.order = Order(len(samples), shuffle)
         self._most = 0  # images in the largest batch that was made
 
@@ -143,43 +149,67 @@ class Batches:
 
     def __call__(self) -> Batch:
         """Return the next batch."""
-        N, start = self.batch_size, self.cursor
-        if self.whole_epochs:
-            N = min(N, self.epoch_size - start % self.epoch_size)
-        samples: Sequence[Sample] = ()
-        if N > self._most:  # room is made when one image has been read, so that a batch too large fails at once
-            samples = self._load(self.order.at(start, 1)[1])
-            self._room(N, samples[0])
-        epochs, numbers = self.order.at(start, N)
-        samples = [*samples, *self._load(numbers[1:])] if samples else self._load(numbers)
-        # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one
-        values: Sequence[float | Sequence[float]]
-        data, draws = self._room(N, samples[0]), SampleDraws(self.seed, epochs, numbers)
-        if isinstance(samples, Stack):
-            self.transformer.apply_together(samples.images, data, draws)
-            keys, values = samples.keys, samples.labels
-        else:
-            self.transformer.apply([s.image for s in samples], [s.name for s in samples], data, draws)
-            keys, values = [s.key for s in samples], [s.label for s in samples]
-        self.cursor, self._most = start + N, max(N, self._most)
-        epoch = self.epoch_size
-        return Batch(data, np.array(values, self.dtype), keys, self.cursor, self.cursor // epoch - start // epoch)
+        start = place = self.cursor
+        N, end = self.batch_size, self._end(start)
+        samples: list[Sample] = []
+        places: list[tuple[int, int]] = []  # the epoch and the number of each sample
+        data: np.ndarray | None = None
+        while len(samples) < N:
+            if self.whole_epochs and place == end:
+                if samples:
+                    break
+                end = self._end(place)  # all were left out: the batch is that of the next places
+            count = end - place if self.whole_epochs else N - len(samples)
+            if data is None and count > self._most:
+                count = 1  # the first image is read alone, so that a batch too large for the memory fails at once
+            epochs, numbers = self.order.at(place, count)
+            found = self.samples.load(numbers.tolist())
+            place += count
+            if isinstance(found, Stack) and data is None and count > 1 and self.transformer.together:
+                data = self._room(count, found[0])
+                self.transformer.apply_together(found.images, data, SampleDraws(self.seed, epochs, numbers))
+                return self._batch(data, found.labels, found.keys, place)
+            self._add(found, epochs, numbers, samples, places)
+            if data is None and samples:
+                data = self._room(end - start if self.whole_epochs else N, samples[0])
+            elif data is None and place - start >= 2 * self.epoch_size:  # so a whole epoch was among them
+                raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
+                                f"{next(iter(self.left_out.values()))}")
+        assert data is not None
+        data = data[:len(samples)]
+        epochs, numbers = np.array(places).T
+        self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
+                               SampleDraws(self.seed, epochs, numbers))
+        return self._batch(data, [s.label for s in samples], [s.key for s in samples], place)
 
     def _room(self, N: int, first: Sample) -> np.ndarray:
         """Return an empty array for a batch of `N` images like the first one."""
+        # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one
         return np.empty((N, *self.transformer.shape(first.image, first.name)), self.dtype)
 
-    def _load(self, numbers: np.ndarray) -> Sequence[Sample]:
-        """Return the samples with these numbers. Raise the error of the first that cannot be read."""
-        found = self.samples.load(numbers.tolist())
-        if isinstance(found, Stack):
-            return found
-        good: list[Sample] = []
-        for sample in found:
-            if isinstance(sample, DataError):
+    def _batch(self, data: np.ndarray, labels: Sequence[float | Sequence[float]], keys: list[str], place: int) -> Batch:
+        """Return a batch that ends before `place`, and go on there."""
+        restarts = place // self.epoch_size - self.cursor // self.epoch_size
+        self.cursor, self._most = place, max(len(data), self._most)
+        return Batch(data, np.array(labels, self.dtype), keys, place, restarts)
+
+    def _end(self, place: int) -> int:
+        """Return the place with which a batch that begins at `place` ends, where its epoch must not be exceeded."""
+        return place + min(self.batch_size, self.epoch_size - place % self.epoch_size)
+
+    def _add(self, found: Sequence[Sample | DataError], epochs: np.ndarray, numbers: np.ndarray,
+             samples: list[Sample], places: list[tuple[int, int]]) -> None:
+        """Add samples that were loaded, with their epochs and numbers. Leave out a bad one, or raise its error."""
+        for epoch, number, sample in zip(epochs.tolist(), numbers.tolist(), found, strict=True):
+            if not isinstance(sample, DataError):
+                samples.append(sample)
+                places.append((epoch, number))
+            elif not self.skip_bad:
                 raise sample
-            good.append(sample)
-        return good
+            elif number not in self.left_out:
+                place_in_file = f"{sample.where}: " if sample.where else ""
+                self.left_out[number] = one_line(place_in_file + sample.message)
+                warn(At.LEFT_OUT, f"left out: {self.left_out[number]}")
 
 
 class DatumSamples:

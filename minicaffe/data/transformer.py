@@ -45,6 +45,8 @@ class Transformer:
             self._fail("mean_file and mean_value cannot both be given")
         if param.force_color and param.force_gray:
             self._fail("force_color and force_gray cannot both be set")
+        # fields of our own, 5700 and more, are not for apply_together
+        self.together = not any(field.number >= 5700 for field, _ in param.ListFields())
         self.color = True if param.force_color else False if param.force_gray else None
 
     def shape(self, image: np.ndarray, name: str) -> tuple[int, int, int]:
@@ -66,26 +68,27 @@ class Transformer:
         Raise a LayerError, which names the image, when one does not get the shape of the others.
         """
         for image, name in zip(images, names, strict=True):
-            if self.shape(image, name) != out.shape[1:]:
-                self._fail(f"the images of a batch must have one shape: {name} comes out as "
-                           f"{self.shape(image, name)}, {names[0]} as {out.shape[1:]}",
-                           hint="set crop_size, or resize the images when the database is made")
-        mirrored = self._mirrored(draws)
-        tops, lefts = self._offsets(np.array([image.shape[1:] for image in images]), draws)
+            if (found := self.shape(image, name)) != out.shape[1:]:
+                hint = "set crop_size, or resize the images when the database is made"
+                if found[0] != out.shape[1]:
+                    hint = "set force_color: true, which gives encoded images three channels; convert raw ones"
+                self._fail(f"the images of a batch must have one shape: {name} comes out as {found}, {names[0]} as "
+                           f"{out.shape[1:]}", hint=hint)
+        mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
+        tops, lefts = self._offsets(images, draws)
         for image, flip, top, left, y in zip(images, mirrored, tops, lefts, out, strict=True):
             self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)  # writing backwards mirrors
 
     def apply_together(self, images: np.ndarray, out: np.ndarray, draws: SampleDraws) -> None:
         """Do what `apply` does, with the same bits, for images of one shape in one array (N, C, H, W).
 
-        The shape of `out` must be the one that `shape` returns.
+        The shape of `out` must be the one that `shape` returns, and the attribute `together` must be True.
         """
-        N, _, H, W = images.shape
         h, w = out.shape[2:]
-        mirrored = self._mirrored(draws)
-        tops, lefts = self._offsets(np.broadcast_to((H, W), (N, 2)), draws)
-        some = max(1, CACHED // out[0].nbytes) if N else 1
-        for part in (slice(start, start + some) for start in range(0, N, some)):
+        mirrored = draws.below(2, "mirror") if self.mirror else None
+        tops, lefts = self._offsets(images, draws)
+        some = max(1, CACHED // out[0].nbytes)
+        for part in (slice(start, start + some) for start in range(0, len(images), some)):
             x, y, mean = images[part], out[part], self.mean_value
             if self.crop:
                 x = _crops(x, tops[part], lefts[part], h, w)
@@ -97,13 +100,9 @@ class Transformer:
                 y -= mean.astype(y.dtype, copy=False)
             if self.scale != 1:
                 y *= y.dtype.type(self.scale)
-            if self.mirror:
+            if mirrored is not None:
                 flipped = np.flatnonzero(mirrored[part])
                 y[flipped] = y[flipped, :, :, ::-1]
-
-    def _mirrored(self, draws: SampleDraws) -> np.ndarray:
-        """Return for each image whether it is mirrored."""
-        return draws.below(2, "mirror") if self.mirror else np.zeros(len(draws), int)
 
     def _apply_one(self, image: np.ndarray, top: int, left: int, y: np.ndarray) -> None:
         """y = (x − mean) · scale for one image, where x is the crop that begins at `top` and `left`.
@@ -121,11 +120,11 @@ class Transformer:
         if scale != 1:
             y *= scale
 
-    def _offsets(self, sizes: np.ndarray, draws: SampleDraws) -> Any:
-        """Return the first rows and the first columns of the crops of images with these sizes (N, 2)."""
+    def _offsets(self, images: Sequence[np.ndarray] | np.ndarray, draws: SampleDraws) -> Any:
+        """Return the first rows and the first columns of the images' crops."""
         if not self.crop:
-            return np.zeros((2, len(sizes)), int)
-        largest = sizes.T - self.crop
+            return np.zeros((2, len(images)), int)
+        largest = np.array([image.shape[1:] for image in images]).T - self.crop
         if not self.random_crop:
             return largest // 2
         return draws.below(largest[0] + 1, "top"), draws.below(largest[1] + 1, "left")
