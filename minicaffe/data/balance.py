@@ -23,14 +23,15 @@ class BalancedOrder(Order):
     The samples of a class come in a random order until all of it were there, then in a new one, and so on over the
     epochs. So a sample of a small class comes several times in an epoch, and one of a large class not in every epoch.
 
-    labels      of the samples, in the source's order
+    labels      of the samples, in the source's order; a sample whose label is NaN never comes
     classes     the different labels; members[c] are the numbers of the samples of classes[c]
     """
 
     def __init__(self, labels: Sequence[float] | np.ndarray, seed: int) -> None:
         super().__init__(len(labels), seed)
-        self.classes, which = np.unique(labels, return_inverse=True)
-        self.members = [np.flatnonzero(which == c) for c in range(len(self.classes))]
+        numbers = np.flatnonzero(~np.isnan(labels))
+        self.classes, which = np.unique(np.asarray(labels)[numbers], return_inverse=True)
+        self.members = [numbers[which == c] for c in range(len(self.classes))]
 
     def at(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return numbers as Order does, and in place of the epochs how often the samples were there before.
@@ -84,23 +85,26 @@ def balanced(labels: Sequence[float | Sequence[float]], seed: int, owner: str) -
     order = BalancedOrder(np.asarray(labels), seed)
     sizes = [len(members) for members in order.members]
     if len(sizes) < 2:
-        raise DataError(f"{owner}: balance_classes needs at least two classes, but all {sizes[0]} samples have the "
-                        f"label {order.classes[0]:g}")
+        raise DataError(f"{owner}: balance_classes needs at least two classes, but all {sum(sizes)} samples have the "
+                        f"label {next(iter(order.classes), np.nan):g}")
     log(At.BALANCED, f"Balancing {len(sizes)} classes of {min(sizes)} to {max(sizes)} samples: each comes "
                      f"{order.size // len(sizes)} times in an epoch.")
     return order
 
 
-def labels_of(source: Source) -> list[int]:
+def labels_of(source: Source, skip_bad: bool = False) -> list[float]:
     """Return the labels of all Datum records of a database, which is read from end to end for that.
 
-    Raise DataError for a record that is no Datum.
+    Raise DataError for a record that is no Datum, or with `skip_bad` let its label be NaN.
     """
-    labels = []
+    labels: list[float] = []
     for key, value in source.records():
         try:
             labels.append(Datum.FromString(value).label)
         except DecodeError as error:
+            if skip_bad:
+                labels.append(np.nan)
+                continue
             raise DataError(f"record {key.decode(errors='replace')!r} of {source.path} is no Datum "
                             f"({len(value)} bytes)") from error
     return labels

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from minicaffe.data.datum import parse
+from minicaffe.data.datum import Layout, parse
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
 from minicaffe.errors import DataError
@@ -29,6 +29,24 @@ class Sample:
     label: float | Sequence[float]
 
 
+class Stack(Sequence[Sample]):
+    """Samples whose images have one shape, in one array (N, C, H, W) of uint8: records of the database `path`."""
+
+    def __init__(self, keys: list[str], path: str, images: np.ndarray, labels: Sequence[float]) -> None:
+        self.keys, self.path, self.images, self.labels = keys, path, images, labels
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, i: Any) -> Any:
+        return Sample(self.keys[i], record_name(self.keys[i], self.path), self.images[i], self.labels[i])
+
+
+def record_name(key: str, path: str) -> str:
+    """Return what messages call a record of a database."""
+    return f"record {key!r} of {path}"
+
+
 @dataclass
 class Batch:
     """The samples that a data layer gives to the net in one pass, and where the next batch begins."""
@@ -47,8 +65,11 @@ class Samples(Protocol):
         """Return the number of images in one epoch."""
         ...
 
-    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
-        """Return the images with these numbers; in place of one that cannot be read, the error that says why."""
+    def load(self, numbers: Sequence[int]) -> Sequence[Sample | DataError]:
+        """Return the images with these numbers; in place of one that cannot be read, the error that says why.
+
+        A Stack is transformed as a whole, which is faster.
+        """
         ...
 
 
@@ -109,6 +130,7 @@ class Batches:
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
         self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, whole_epochs
         self.order = Order(len(samples), shuffle) if order is None else order
+        self._most = 0  # images in the largest batch that was made
 
     @property
     def epoch_size(self) -> int:
@@ -147,35 +169,48 @@ class Batches:
                 if samples:
                     break
                 end = self._end(place)  # all were left out: the batch is that of the next places
-            count = 1 if data is None else end - place if self.whole_epochs else N - len(samples)
-            self._load(place, count, samples, places)
+            count = end - place if self.whole_epochs else N - len(samples)
+            if data is None and count > self._most:
+                count = 1  # the first image is read alone, so that a batch too large for the memory fails at once
+            epochs, numbers = self.order.at(place, count)
+            found = self.samples.load(numbers.tolist())
             place += count
+            if isinstance(found, Stack) and data is None and count > 1 and self.transformer.together:
+                data = self._room(count, found[0])
+                self.transformer.apply_together(found.images, data, SampleDraws(self.seed, epochs, numbers))
+                return self._batch(data, found.labels, found.keys, place)
+            self._add(found, epochs, numbers, samples, places)
             if data is None and samples:
-                # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another
-                # one. It is read alone, and room is made for the batch, so that a batch too large for the memory fails
-                # at once.
-                shape = self.transformer.shape(samples[0].image, samples[0].name)
-                data = np.empty((end - start if self.whole_epochs else N, *shape), self.dtype)
+                data = self._room(end - start if self.whole_epochs else N, samples[0])
             elif data is None and place - start >= 2 * self.epoch_size:  # so a whole epoch was among them
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
                                 f"{next(iter(self.left_out.values()))}")
         assert data is not None
         data = data[:len(samples)]
-        epochs, numbers = zip(*places, strict=True)
+        epochs, numbers = np.array(places).T
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
                                SampleDraws(self.seed, epochs, numbers))
-        self.cursor, epoch = place, self.epoch_size
-        return Batch(data, np.array([s.label for s in samples], self.dtype), [s.key for s in samples],
-                     place, place // epoch - start // epoch)
+        return self._batch(data, [s.label for s in samples], [s.key for s in samples], place)
+
+    def _room(self, N: int, first: Sample) -> np.ndarray:
+        """Return an empty array for a batch of `N` images like the first one."""
+        # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one
+        return np.empty((N, *self.transformer.shape(first.image, first.name)), self.dtype)
+
+    def _batch(self, data: np.ndarray, labels: Sequence[float | Sequence[float]], keys: list[str], place: int) -> Batch:
+        """Return a batch that ends before `place`, and go on there."""
+        restarts = place // self.epoch_size - self.cursor // self.epoch_size
+        self.cursor, self._most = place, max(len(data), self._most)
+        return Batch(data, np.array(labels, self.dtype), keys, place, restarts)
 
     def _end(self, place: int) -> int:
         """Return the place with which a batch that begins at `place` ends, where its epoch must not be exceeded."""
         return place + min(self.batch_size, self.epoch_size - place % self.epoch_size)
 
-    def _load(self, place: int, count: int, samples: list[Sample], places: list[tuple[int, int]]) -> None:
-        """Add the samples of `count` places, with their epochs and numbers. Leave out a bad one, or raise its error."""
-        epochs, numbers = (array.tolist() for array in self.order.at(place, count))
-        for epoch, number, sample in zip(epochs, numbers, self.samples.load(numbers), strict=True):
+    def _add(self, found: Sequence[Sample | DataError], epochs: np.ndarray, numbers: np.ndarray,
+             samples: list[Sample], places: list[tuple[int, int]]) -> None:
+        """Add samples that were loaded, with their epochs and numbers. Leave out a bad one, or raise its error."""
+        for epoch, number, sample in zip(epochs.tolist(), numbers.tolist(), found, strict=True):
             if not isinstance(sample, DataError):
                 samples.append(sample)
                 places.append((epoch, number))
@@ -193,32 +228,33 @@ class DatumSamples:
     def __init__(self, source: Source, color: bool | None = None) -> None:
         self.source, self.color = source, color
         self._warned = color is None
-        self._next = -1  # the number of the record that `_records` gives next
-        self._records: Iterator[tuple[bytes, bytes]] = iter(())
+        self._layout = Layout()
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
+    def load(self, numbers: Sequence[int]) -> Sequence[Sample | DataError]:
         """Return the records with these numbers as images, or the errors that say why they are none."""
-        return [self._load(number) for number in numbers]
+        records = self.source.take(numbers)
+        keys = [key.decode(errors="replace") for key, _ in records]
+        if records and (found := self._layout.images([value for _, value in records])) is not None:
+            self._warn_of_plain(keys[0])
+            return Stack(keys, self.source.path, *found)
+        return [self._sample(key, value) for key, (_, value) in zip(keys, records, strict=True)]
 
-    def _load(self, number: int) -> Sample | DataError:
-        if number != self._next:
-            self._records, self._next = self.source.records(number), number
-        key, value = next(self._records)
-        self._next += 1
-        text = key.decode(errors="replace")
-        name = f"record {text!r} of {self.source.path}"
+    def _sample(self, key: str, value: bytes) -> Sample | DataError:
+        name = record_name(key, self.source.path)
         try:
             image, label, encoded = parse(value, name, self.color)
         except DataError as error:
             return error
-        if not encoded and not self._warned:
-            self._warned = True
-            warn(At.DATUM_COLOR, f"force_color and force_gray only for encoded datum; {name} holds plain values")
-        return Sample(text, name, image, label)
+        if not encoded:
+            self._warn_of_plain(key)
+        return Sample(key, name, image, label)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the open iterator out of a copy (copy.deepcopy), which cannot have one."""
-        return {**vars(self), "_next": -1, "_records": iter(())}
+    def _warn_of_plain(self, key: str) -> None:
+        """Warn, once, where encoded images are to be decoded in another way and this record is none."""
+        if not self._warned:
+            self._warned = True
+            warn(At.DATUM_COLOR, "force_color and force_gray only for encoded datum; "
+                                 f"{record_name(key, self.source.path)} holds plain values")

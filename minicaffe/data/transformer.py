@@ -30,6 +30,8 @@ from minicaffe.log import At, log
 from minicaffe.proto import TRAIN, BlobProto
 from minicaffe.rng import SampleDraws
 
+CACHED = 1 << 18  # bytes of transformed images that are worked on at once, which the processor's cache holds
+
 
 class Transformer:
     """The transformation that a TransformationParameter describes.
@@ -55,6 +57,8 @@ class Transformer:
             self._fail("force_color and force_gray cannot both be set")
         self.resize_shorter = param.resize_shorter
         self.augmentation = Augmentation(param, self.random_crop, owner, self._fail)
+        # fields of our own, 5700 and more, are not for apply_together
+        self.together = not any(field.number >= 5700 for field, _ in param.ListFields())
         self.color = True if param.force_color else False if param.force_gray else None
 
     @property
@@ -83,10 +87,12 @@ class Transformer:
         Raise a LayerError, which names the image, when one does not get the shape of the others.
         """
         for image, name in zip(images, names, strict=True):
-            if self.shape(image, name) != out.shape[1:]:
-                self._fail(f"the images of a batch must have one shape: {name} comes out as "
-                           f"{self.shape(image, name)}, {names[0]} as {out.shape[1:]}",
-                           hint="set crop_size, or resize the images when the database is made")
+            if (found := self.shape(image, name)) != out.shape[1:]:
+                hint = "set crop_size, or resize the images when the database is made"
+                if found[0] != out.shape[1]:
+                    hint = "set force_color: true, which gives encoded images three channels; convert raw ones"
+                self._fail(f"the images of a batch must have one shape: {name} comes out as {found}, {names[0]} as "
+                           f"{out.shape[1:]}", hint=hint)
         if self.resize_shorter:
             images = [resized(image, self.resize_shorter) for image in images]
         if self.augmentation.changes:
@@ -96,6 +102,31 @@ class Transformer:
         for image, flip, top, left, y in zip(images, mirrored, tops, lefts, out, strict=True):
             self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)  # writing backwards mirrors
         self.augmentation.erase(out, draws, centred=self.mean_value is not None or self.mean_image is not None)
+
+    def apply_together(self, images: np.ndarray, out: np.ndarray, draws: SampleDraws) -> None:
+        """Do what `apply` does, with the same bits, for images of one shape in one array (N, C, H, W).
+
+        The shape of `out` must be the one that `shape` returns, and the attribute `together` must be True.
+        """
+        h, w = out.shape[2:]
+        mirrored = draws.below(2, "mirror") if self.mirror else None
+        tops, lefts = self._offsets(images, draws)
+        some = max(1, CACHED // out[0].nbytes)
+        for part in (slice(start, start + some) for start in range(0, len(images), some)):
+            x, y, mean = images[part], out[part], self.mean_value
+            if self.crop:
+                x = _crops(x, tops[part], lefts[part], h, w)
+            if self.mean_image is not None:
+                mean = _crops(np.broadcast_to(self.mean_image, (len(x), *self.mean_image.shape)),
+                              tops[part], lefts[part], h, w)
+            y[...] = x
+            if mean is not None:
+                y -= mean.astype(y.dtype, copy=False)
+            if self.scale != 1:
+                y *= y.dtype.type(self.scale)
+            if mirrored is not None:
+                flipped = np.flatnonzero(mirrored[part])
+                y[flipped] = y[flipped, :, :, ::-1]
 
     def _apply_one(self, image: np.ndarray, top: int, left: int, y: np.ndarray) -> None:
         """y = (x − mean) · scale for one image, where x is the crop that begins at `top` and `left`.
@@ -113,7 +144,7 @@ class Transformer:
         if scale != 1:
             y *= scale
 
-    def _offsets(self, images: Sequence[np.ndarray], draws: SampleDraws) -> Any:
+    def _offsets(self, images: Sequence[np.ndarray] | np.ndarray, draws: SampleDraws) -> Any:
         """Return the first rows and the first columns of the images' crops."""
         if not self.crop:
             return np.zeros((2, len(images)), int)
@@ -124,6 +155,14 @@ class Transformer:
 
     def _fail(self, message: str, hint: str = "") -> NoReturn:
         raise LayerError(f"{self.owner}: transform_param: {message}", hint=hint)
+
+
+def _crops(images: np.ndarray, tops: np.ndarray, lefts: np.ndarray, h: int, w: int) -> np.ndarray:
+    """Return the crop (h, w) of each image (N, C, H, W) that begins at its row and column."""
+    if (tops == tops[0]).all() and (lefts == lefts[0]).all():
+        return images[:, :, tops[0]:tops[0] + h, lefts[0]:lefts[0] + w]
+    windows = np.lib.stride_tricks.sliding_window_view(images, (h, w), (2, 3))
+    return windows[np.arange(len(images)), :, tops, lefts]
 
 
 def read_mean(path: str) -> np.ndarray:

@@ -72,6 +72,16 @@ class FileBytes:
             place, size = place + len(parts[-1]), size - len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def piece(self, place: int, size: int) -> bytes:
+        """Return the `size` bytes from `place` on, where nothing near them is asked for soon: no block is kept.
+
+        The caller runs `check` before it uses what it has read.
+        """
+        if not 0 <= place <= self._size - size:
+            raise IndexError(f"the bytes {place} to {place + size} of {self._size}")
+        with self._one_error():
+            return system.read_at(self._file, place, size)
+
     def read_into(self, values: np.ndarray, place: int) -> None:
         """Fill an array, which must be in one piece, with the bytes from `place` on."""
         target: Any = values.reshape(-1).view(np.uint8)

@@ -36,6 +36,8 @@ class DataSource(Layer):
 
     left_out        what was wrong with each sample that could not be read, and was left out of the batches
 
+    left_out        what was wrong with each sample that could not be read, and was left out of the batches
+
     A training's run.yaml names what each data layer reads, with a checksum. These attributes say what that is:
 
     source_path     the file or the folder that the samples come from. By default it is the field `source` of the

@@ -145,6 +145,23 @@ def test_a_stopped_training_goes_on_in_the_same_order(layer, tmp_path):
     np.testing.assert_array_equal(first.net.params["ip"][0].data, second.net.params["ip"][0].data)
 
 
+@pytest.mark.parametrize("skip", ["true", "false"])
+def test_a_record_that_is_no_datum(tmp_path, skip):
+    """It is an error that names it, or with skip_bad it never comes."""
+    needs("lmdb")
+    from minicaffe.data.lmdb import write_lmdb
+
+    records = [(f"{i}", Datum(channels=1, height=2, width=3, label=i % 2, data=bytes([i] * 6))) for i in range(5)]
+    write_lmdb(tmp_path / "db", [*records, ("9", b"\xff\xff")])
+    text = (f'layer {{ name: "data" type: "Data" top: "x" top: "t" data_param {{ source: "{tmp_path}/db" backend: LMDB '
+            f"batch_size: 7 balance_classes: true skip_bad: {skip} }} }}")
+    if skip == "true":
+        assert {0, 1, 2, 3, 4} == set(batches(text, TRAIN, 3)[1].tolist())
+        return
+    with pytest.raises(DataError, match="record '9' .* is no Datum"):
+        batches(text, TRAIN, 1)
+
+
 @pytest.mark.parametrize("kind", ["Data", "ImageData"])
 def test_one_class_cannot_be_balanced(layer, kind):
     """An error says which class it is."""

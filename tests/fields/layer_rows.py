@@ -170,7 +170,7 @@ TABLES = [
           "data_param", [
         SOURCE, *UNREAD_OF_DATA, BATCH, SKIP,
         Row("backend", "a choice"),
-        Row("force_encoded_color", "today's place is transform_param", alone=(ERROR, "force_encoded_color: true")),
+        Row("force_encoded_color", "a choice"), Row("shuffle", "a choice"), Row("skip_bad", "a choice"),
         Row("prefetch", "a batch must be ready", **SIZE), PARTIAL, BALANCE,
     ]),
     Table("DummyDataParameter", one("DummyData", "dummy_data_param", "", "", ""), "dummy_data_param", [

@@ -12,7 +12,7 @@ from minicaffe.proto import TEST, DataParameter
 
 @register("Data")
 class DataLayer(PrefetchingLayer):
-    """Read the next batch_size records of a database, in the order of their keys, over and over.
+    """Read the next batch_size records of a database, in the order of their keys unless shuffle is set, over and over.
 
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
     Computed  Transformer: minicaffe/data/transformer.py
@@ -20,7 +20,9 @@ class DataLayer(PrefetchingLayer):
     Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch; label (N), if
               there is a second top
     Params    data_param: source (must be given), backend (LEVELDB), batch_size (must be given), prefetch (batches read
-              ahead, 4), rand_skip (begin at a random record below it, 0), partial_last_batch (false),
+              ahead, 4), rand_skip (begin at a random record below it, 0), force_encoded_color (the same as
+              force_color, from before transform_param had it, false), shuffle (a new order each epoch, false), skip_bad
+              (leave out records that cannot be read, and say which, false), partial_last_batch (false),
               balance_classes (each class comes equally often, in random order; at set-up all records are read once for
               their labels, false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
@@ -41,7 +43,7 @@ class DataLayer(PrefetchingLayer):
     message = "data_param"
     param: DataParameter
     also_reads = ("transform_param",)
-    unread = ("scale", "mean_file", "crop_size", "mirror", "force_encoded_color")
+    unread = ("scale", "mean_file", "crop_size", "mirror")
     tops = (1, 2)
     log_place = At.DATA_SKIPPED
 
@@ -58,13 +60,17 @@ class DataLayer(PrefetchingLayer):
         else:
             log(At.LEVELDB_OPENED, f"Opened leveldb {p.source}")
         self.check(p.rand_skip <= len(source), "rand_skip", f"must not exceed the {len(source)} records")
-        samples = DatumSamples(source, transformer.color)
+        self.check(not (p.force_encoded_color and transformer.color is False), "force_encoded_color",
+                   "cannot be set beside transform_param.force_gray")
+        samples = DatumSamples(source, True if p.force_encoded_color else transformer.color)
         self.random_start = p.rand_skip > 0
         skipped = int(self.rng.integers(p.rand_skip)) if p.rand_skip else 0
-        self.start(Batches(samples, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
-                           seed=int(self.rng.integers(2**63)),
+        seed = int(self.rng.integers(2**63))
+        shuffle = int(self.rng.integers(2**63)) if p.shuffle else None
+        self.start(Batches(samples, transformer, p.batch_size, dtype=self.dtype, cursor=skipped, seed=seed,
+                           shuffle=shuffle, skip_bad=p.skip_bad,
                            whole_epochs=p.partial_last_batch and self.phase == TEST,
-                           order=self.balanced(lambda: labels_of(source))), p.prefetch)
+                           order=self.balanced(lambda: labels_of(source, p.skip_bad))), p.prefetch)
         self.reshape(bottom, top)
         log(At.DATA_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
