@@ -70,10 +70,11 @@ class HDF5Rows:
             self._all = self._read(np.arange(len(self)))
         return [rows[numbers] for rows in self._all]
 
-    def key(self, number: int) -> str:
-        """Return what messages call a row: its file, and its place in it."""
-        file = int(np.searchsorted(self._ends, number, side="right"))
-        return f"{self.paths[file]}[{number - self._ends[file] + self.counts[file]}]"
+    def keys(self, numbers: np.ndarray) -> list[str]:
+        """Return what messages call the rows: their file, and their place in it."""
+        files = np.searchsorted(self._ends, numbers, side="right")
+        rows = numbers - self._ends[files] + np.array(self.counts)[files]
+        return [f"{self.paths[file]}[{row}]" for file, row in zip(files.tolist(), rows.tolist(), strict=True)]
 
     def _read(self, numbers: np.ndarray) -> list[np.ndarray]:
         """Read rows from the files: each file is opened once, and each part of it is read once."""

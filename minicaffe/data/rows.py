@@ -129,7 +129,7 @@ class RowBatches:
         if self.whole_epochs:
             N = min(N, self.epoch_size - start % self.epoch_size)
         read = self._next(start, N)
-        keys = [self.rows.key(number) for number in read.numbers.tolist()]
+        keys = self.rows.keys(read.numbers)
         tops: list[np.ndarray] = [rows.astype(self.dtype) for rows in read.rows]
         if self.transformer:
             tops[0] = self._transformed(self.transformer, tops[0], keys,
