@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from minicaffe.data.batches import Sample
 from minicaffe.data.lists import Files, read_image_list, read_listed
+from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.io import image
 
@@ -19,11 +20,13 @@ class ImageFiles:
     color       True to read 3 channels, False to read 1
     label_size  the number of labels in each line; 0 finds it out
     must_exist  whether a path that names no file is an error at once, rather than when the image is loaded
+    workers     the threads that decode; None decodes on the calling thread alone
     """
 
     def __init__(self, path: str, root: str = "", size: tuple[int, int] | None = None, color: bool = True, *,
-                 label_size: int = 0, must_exist: bool = True) -> None:
+                 label_size: int = 0, must_exist: bool = True, workers: Workers | None = None) -> None:
         self.path, self.root, self.size, self.color = path, root, size, color
+        self.workers = workers or Workers(1)
         self.entries = read_image_list(path, root, label_size, must_exist)
 
     def __len__(self) -> int:
@@ -36,7 +39,7 @@ class ImageFiles:
 
     def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
         """Return the images with these numbers, or the errors that say why they cannot be read."""
-        return [self._load(number) for number in numbers]
+        return self.workers.map(self._load, numbers)
 
     def _load(self, number: int) -> Sample | DataError:
         name, labels, line = self.entries[number]

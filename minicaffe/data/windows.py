@@ -138,6 +138,12 @@ class WindowBatches:
     def seeds(self, seeds: list[int]) -> None:
         self.seed = seeds[0]
 
+    def reuse(self, data: np.ndarray) -> None:
+        """Do nothing with the data of a batch that nobody reads any more."""
+
+    def close(self) -> None:
+        """There are no threads to end."""
+
     def seek(self, cursor: int) -> None:
         """Go on as if `cursor` windows had been drawn."""
         self.cursor = cursor

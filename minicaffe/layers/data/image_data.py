@@ -1,8 +1,10 @@
 """ImageData: images from files that a list names."""
 
+from minicaffe import kernels
 from minicaffe.data.batches import Batches
 from minicaffe.data.images import ImageFiles
 from minicaffe.data.transformer import Transformer
+from minicaffe.data.workers import Workers
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import At, log, warn
@@ -51,7 +53,8 @@ class ImageDataLayer(PrefetchingLayer):
         if transformer.color is not None:
             warn(At.IMAGE_COLOR, f"layer {self.name!r}: force_color and force_gray have no effect on "
                                  "ImageData; set is_color")
-        images = self._samples = self._images()
+        workers = Workers(kernels.threads())
+        images = self._samples = self._images(workers)
         shuffle = int(self.rng.integers(2**63)) if p.shuffle else None
         self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
         self.random_start = p.rand_skip > 0
@@ -59,7 +62,8 @@ class ImageDataLayer(PrefetchingLayer):
         if p.rand_skip:
             log(At.IMAGES_SKIPPED, f"Skipping first {skipped} data points.")
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
-                           seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad), depth)
+                           seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad,
+                           workers=workers), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
@@ -67,13 +71,13 @@ class ImageDataLayer(PrefetchingLayer):
     def source_files(self):  # type: ignore[override] # made when it is asked for, because the list may be long
         return self._samples.files()
 
-    def _images(self):
+    def _images(self, workers):
         """Open the list of images, and log the same lines as Caffe."""
         p = self.param
         log(At.IMAGE_LIST_OPENED, f"Opening file {p.source}")
         size = (p.new_height, p.new_width) if p.new_height else None
         images = ImageFiles(p.source, p.root_folder, size, p.is_color, label_size=p.label_size,
-                            must_exist=not p.skip_bad)
+                            must_exist=not p.skip_bad, workers=workers)
         if p.shuffle:
             log(At.IMAGES_SHUFFLED, "Shuffling data")
         log(At.IMAGES_COUNTED, f"A total of {len(images)} images.")
