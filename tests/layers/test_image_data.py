@@ -10,6 +10,7 @@ from minicaffe.blob import Blob
 from minicaffe.errors import DataError
 from minicaffe.io import image
 from minicaffe.layers.data.image_data import ImageDataLayer
+from minicaffe.layers.data.window_data import WindowDataLayer
 from minicaffe.proto import TEST
 from tests.extras import needs
 
@@ -154,3 +155,64 @@ def test_nothing_but_bad_images(bad):
     with pytest.raises(DataError, match=r"all 7 samples were left out, because none can be read; the first: "
                                         r"list\.txt:1: 0\.png is empty"):
         set_up(layer(batch_size=2), 2)
+
+
+# --- WindowData ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def windows(seven):
+    """A window file with an object and a place of background in each of the seven images; two of them are bad."""
+    (seven / "windows.txt").write_text("".join(
+        f"# {i}\n{i}.png\n3\n5\n2\n2\n{i + 1} 1 0 0 1 4\n0 0 0 0 1 4\n" for i in range(7)))
+    (seven / "2.png").write_bytes(b"")
+    (seven / "5.png").unlink()
+    return seven
+
+
+def window_layer(**param):
+    return WindowDataLayer(phase=TEST, transform_param={"crop_size": 5}, window_data_param={
+        "source": "windows.txt", "batch_size": 200, "fg_fraction": 0.5, "skip_bad": True, **param})
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_windows_of_bad_images_are_left_out(cache, windows):
+    """The next window of the same kind takes the place of one whose image cannot be read."""
+    rng.seed(3)
+    reader = window_layer(cache_images=cache)
+    reader.Forward([], top := set_up(reader, 2))
+    labels = top[1].data.astype(int)
+    assert not labels[:100].any()
+    assert set(labels[100:]) == {1, 2, 4, 5, 7}
+    for y, label in zip(top[0].data[100:], labels[100:], strict=True):
+        assert (y == image.resize(IMAGES[label - 1], (5, 5))).all()
+    reader.close()
+    assert sorted(error.split(", which")[0] for error in reader.left_out) == [
+        "windows.txt:18: 2.png is empty", "windows.txt:42: there is no file 5.png"]
+    assert reader.source_files == [f"{i}.png" for i in (0, 1, 2, 3, 4, 6)]
+
+
+def test_windows_without_any_image(windows):
+    """Where no image can be read, this is an error and no endless search."""
+    for i in range(7):
+        (windows / f"{i}.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"all images with background windows were left out, because none can be read; "
+                                        r"the first: windows\.txt:\d+: \d\.png is empty"):
+        set_up(window_layer(), 2)
+
+
+def test_a_window_file_with_a_missing_image(windows):
+    """Without skip_bad, every image must be there at set-up; where none is, root_folder may be wrong."""
+    with pytest.raises(DataError, match=r"windows\.txt:42: there is no file 5\.png, which"):
+        set_up(window_layer(skip_bad=False), 2)
+    (windows / "x").mkdir()
+    with pytest.raises(DataError, match=r"windows\.txt:2: there is no file x/0\.png.*\n  hint: leave out root_folder"):
+        set_up(window_layer(skip_bad=False, root_folder="x/"), 2)
+
+
+def test_a_path_with_blanks_in_a_window_file(seven):
+    """A path fills its line, and may stand in quotes."""
+    (seven / "a b.png").write_bytes(image.encode(IMAGES[0]))
+    for name in ("a b.png", '"a b.png"'):
+        (seven / "windows.txt").write_text(f"# 0\n{name}\n3\n5\n2\n2\n1 1 0 0 1 4\n0 0 0 0 1 4\n")
+        assert set_up(window_layer(skip_bad=False), 2)[0].shape == (200, 3, 5, 5)
