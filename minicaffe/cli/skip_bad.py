@@ -23,6 +23,7 @@ def report_left_out(nets: Iterable[Net]) -> None:
         for layer in net.layers:
             source = source_of(layer)
             if source and (errors := list(source.left_out)):
+                of = f" of {source.epoch_size}" if source.epoch_size else ""  # windows are drawn without end
                 warn(At.LEFT_OUT, *lines("\n".join([
-                    f"layer {layer.name!r} ({layer.type}) in {'TEST' if net.phase == TEST else 'TRAIN'}: {len(errors)} "
-                    f"of {source.epoch_size} samples were left out, because they cannot be read:", *errors])))
+                    f"layer {layer.name!r} ({layer.type}) in {'TEST' if net.phase == TEST else 'TRAIN'}: "
+                    f"{len(errors)}{of} samples were left out, because they cannot be read:", *errors])))

@@ -6,7 +6,7 @@ All changes follow from `SampleDraws`, and so from the seed, the epoch and the n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -57,20 +57,14 @@ class Augmentation:
         self.values = {field: getattr(param, field) if active else 0.0 for field in BOUNDS}
 
     @property
-    def changes(self) -> bool:
-        """Whether `changed` changes anything."""
-        return any(self.values[field] for field in CHANGES)
-
-    @property
     def draws(self) -> bool:
         """Whether anything is drawn for an image."""
-        return bool(self.changes or self.values["erase"])
+        return any(self.values[field] for field in (*CHANGES, "erase"))
 
-    def changed(self, images: Sequence[np.ndarray], draws: SampleDraws) -> list[np.ndarray]:
-        """Return the images (C, H, W), of the same shapes, after all changes but `erase`."""
-        drawn = zip(*(self._drawn(field, draws) for field in CHANGES), strict=True)
-        return [coloured(warped(image, rotate, 1 + zoom), 1 + brightness, 1 + contrast, 1 + saturation)
-                for image, (rotate, zoom, brightness, contrast, saturation) in zip(images, drawn, strict=True)]
+    def drawn(self, draws: SampleDraws) -> np.ndarray:
+        """Return for each sample u · the field's value of each of the CHANGES (N, 5)."""
+        return np.stack([self.values[field] * (2 * draws.unit(field) - 1) if self.values[field] else
+                         np.zeros(len(draws)) for field in CHANGES], axis=1)
 
     def erase(self, out: np.ndarray, draws: SampleDraws, centred: bool) -> None:
         """Set a rectangle in some of the images `out` (N, C, H, W) to the mean.
@@ -90,11 +84,6 @@ class Augmentation:
             y, value = out[n], 0.0 if centred else out[n].mean(axis=(1, 2), keepdims=True)
             y[:, tops[n]:tops[n] + heights[n], lefts[n]:lefts[n] + widths[n]] = value
 
-    def _drawn(self, field: str, draws: SampleDraws) -> np.ndarray:
-        """Return for each image u · the field's value."""
-        value = self.values[field]
-        return value * (2 * draws.unit(field) - 1) if value else np.zeros(len(draws))
-
 
 def shorter_to(shape: tuple[int, ...], shorter: int) -> tuple[int, ...]:
     """Return the shape (C, H, W) of an image whose shorter side is resized to `shorter` pixels; 0 keeps the size."""
@@ -109,6 +98,12 @@ def resized(image: np.ndarray, shorter: int) -> np.ndarray:
     """Return the image (C, H, W) resized so that its shorter side has so many pixels; 0 keeps the size."""
     shape = shorter_to(image.shape, shorter)
     return image if shape == image.shape else images_io.resize(image, (shape[1], shape[2]))
+
+
+def changed(image: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Return the image (C, H, W), of the same shape, after all changes but `erase`. A change by 0 does nothing."""
+    rotate, zoom, brightness, contrast, saturation = drawn
+    return coloured(warped(image, rotate, 1 + zoom), 1 + brightness, 1 + contrast, 1 + saturation)
 
 
 def warped(image: np.ndarray, angle: float, zoom: float) -> np.ndarray:

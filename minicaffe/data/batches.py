@@ -11,6 +11,7 @@ import numpy as np
 from minicaffe.data.datum import Layout, parse
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
+from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.log import At, one_line, warn
 from minicaffe.rng import SampleDraws
@@ -119,14 +120,16 @@ class Batches:
                     filled up with the first samples of the next epoch
     skip_bad        True: a sample that cannot be read is left out, and the next ones fill the batch; with whole_epochs
                     the batch is smaller instead. False: it is an error
+    workers         the threads that transform; None transforms on the calling thread alone
     left_out        what was wrong with each sample that was left out, by its number
     """
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *, dtype: type = np.float32,
                  cursor: int = 0, seed: int = 0, shuffle: int | None = None, whole_epochs: bool = False,
-                 skip_bad: bool = False, order: Order | None = None) -> None:
-        self.skip_bad = skip_bad
+                 skip_bad: bool = False, order: Order | None = None, workers: Workers | None = None) -> None:
+        self.skip_bad, self.workers = skip_bad, workers or Workers(1)
         self.left_out: dict[int, str] = {}
+        self._spare: np.ndarray | None = None
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
         self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, whole_epochs
         self.order = Order(len(samples), shuffle) if order is None else order
@@ -189,19 +192,32 @@ class Batches:
         data = data[:len(samples)]
         epochs, numbers = np.array(places).T
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
-                               SampleDraws(self.seed, epochs, numbers))
+                               SampleDraws(self.seed, epochs, numbers), self.workers)
         return self._batch(data, [s.label for s in samples], [s.key for s in samples], place)
 
     def _room(self, N: int, first: Sample) -> np.ndarray:
-        """Return an empty array for a batch of `N` images like the first one."""
+        """Return an array for a batch of `N` images like the first one. Its values may be anything."""
         # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one
-        return np.empty((N, *self.transformer.shape(first.image, first.name)), self.dtype)
+        shape = (N, *self.transformer.shape(first.image, first.name))
+        spare, self._spare = self._spare, None
+        return spare if spare is not None and spare.shape == shape else np.empty(shape, self.dtype)
 
     def _batch(self, data: np.ndarray, labels: Sequence[float | Sequence[float]], keys: list[str], place: int) -> Batch:
         """Return a batch that ends before `place`, and go on there."""
         restarts = place // self.epoch_size - self.cursor // self.epoch_size
         self.cursor, self._most = place, max(len(data), self._most)
         return Batch(data, np.array(labels, self.dtype), keys, place, restarts)
+
+    def reuse(self, data: np.ndarray) -> None:
+        """Take back the `data` of a batch that nobody reads any more, for the memory of a later batch.
+
+        New memory must be cleared by the system before it is used, which takes as long as copying it.
+        """
+        self._spare = data
+
+    def close(self) -> None:
+        """End the threads. The next batch is made on the calling thread alone."""
+        self.workers.close()
 
     def _end(self, place: int) -> int:
         """Return the place with which a batch that begins at `place` ends, where its epoch must not be exceeded."""

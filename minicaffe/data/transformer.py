@@ -22,10 +22,12 @@ from typing import Any, NoReturn
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from minicaffe.data.augment import Augmentation, resized, shorter_to
+from minicaffe.data.augment import Augmentation, changed, resized, shorter_to
+from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import blob_to_array
 from minicaffe.io.files import refuse_device
+from minicaffe.io.image import planes
 from minicaffe.log import At, log
 from minicaffe.proto import TRAIN, BlobProto
 from minicaffe.rng import SampleDraws
@@ -81,10 +83,11 @@ class Transformer:
         return (channels, self.crop, self.crop) if self.crop else (channels, height, width)
 
     def apply(self, images: Sequence[np.ndarray], names: Sequence[str], out: np.ndarray,
-              draws: SampleDraws) -> None:
+              draws: SampleDraws, workers: Workers | None = None) -> None:
         """Write the transformed images into `out` (N, C, h, w), with crops, mirrors and all else from `draws`.
 
-        Raise a LayerError, which names the image, when one does not get the shape of the others.
+        `workers` share the images; None leaves them to the calling thread. Raise a LayerError, which names the image,
+        when one does not get the shape of the others.
         """
         for image, name in zip(images, names, strict=True):
             if (found := self.shape(image, name)) != out.shape[1:]:
@@ -93,14 +96,16 @@ class Transformer:
                     hint = "set force_color: true, which gives encoded images three channels; convert raw ones"
                 self._fail(f"the images of a batch must have one shape: {name} comes out as {found}, {names[0]} as "
                            f"{out.shape[1:]}", hint=hint)
-        if self.resize_shorter:
-            images = [resized(image, self.resize_shorter) for image in images]
-        if self.augmentation.changes:
-            images = self.augmentation.changed(images, draws)
+        changes = self.augmentation.drawn(draws) if self.augmentation.draws else None
         mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
         tops, lefts = self._offsets(images, draws)
-        for image, flip, top, left, y in zip(images, mirrored, tops, lefts, out, strict=True):
-            self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)  # writing backwards mirrors
+
+        def apply_one(i: int) -> None:
+            y = out[i, :, :, ::-1] if mirrored[i] else out[i]  # writing backwards mirrors
+            image = resized(images[i], self.resize_shorter)
+            self._apply_one(image if changes is None else changed(image, changes[i]), tops[i], lefts[i], y)
+
+        (workers or Workers(1)).map(apply_one, range(len(images)))
         self.augmentation.erase(out, draws, centred=self.mean_value is not None or self.mean_image is not None)
 
     def apply_together(self, images: np.ndarray, out: np.ndarray, draws: SampleDraws) -> None:
@@ -135,7 +140,7 @@ class Transformer:
         """
         H, W = y.shape[1:]
         crop = np.s_[:, top:top + H, left:left + W]
-        x, scale = image[crop], y.dtype.type(self.scale)
+        x, scale = planes(image[crop]), y.dtype.type(self.scale)
         mean = self.mean_value if self.mean_image is None else self.mean_image[crop]
         if mean is None:
             np.multiply(x, scale, out=y, dtype=y.dtype)
@@ -148,7 +153,7 @@ class Transformer:
         """Return the first rows and the first columns of the images' crops."""
         if not self.crop:
             return np.zeros((2, len(images)), int)
-        largest = np.array([image.shape[1:] for image in images]).T - self.crop
+        largest = np.array([shorter_to(image.shape, self.resize_shorter)[1:] for image in images]).T - self.crop
         if not self.random_crop:
             return largest // 2
         return draws.below(largest[0] + 1, "top"), draws.below(largest[1] + 1, "left")
