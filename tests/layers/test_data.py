@@ -792,6 +792,22 @@ def test_window_data_samples(boxes):
     assert seen == {4, 5, 7}
 
 
+def test_window_data_draws_for_each_window(boxes):
+    """What is drawn follows from the seed and the number of windows before, whatever the size of the batches."""
+    drawn = []
+    for size, passes in ((8, 6), (6, 8)):
+        rng.seed(1)
+        layer = window_layer(boxes[0], batch_size=size, fg_fraction=0, transform={"mirror": True})
+        top, found = set_up(layer, 2), []
+        for _ in range(passes):
+            layer.Forward([], top)
+            found.append(top[0].data.copy())
+        drawn.append(np.concatenate(found))
+
+    np.testing.assert_array_equal(*drawn)
+    assert 4 == len({y.tobytes() for y in drawn[0]})  # two windows, each as it is and mirrored
+
+
 @pytest.mark.parametrize("cache", [False, True])
 def test_window_data_context_beyond_the_image(boxes, cache):
     """Context that lies beyond the image is 0, also where a mean is subtracted; the rest is the scaled image."""
