@@ -72,7 +72,7 @@ class PassDraws:
     @contextmanager
     def during(self, seed: int | None, *place: int) -> Iterator[None]:
         """Run the block as the pass with this seed and place; without a seed, as if there were no pass."""
-        self.place = None if seed is None else (seed, *place)
+        self.place = None if seed is None else (int(seed), *map(int, place))  # one form for numpy's numbers, too
         self._begun.clear()
         try:
             yield

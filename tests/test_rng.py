@@ -103,6 +103,8 @@ def test_a_pass_and_a_layer_say_what_is_drawn():
     found = [tuple(first(place, count=3)) for place in places] + [tuple(first(places[0], "other", 3))]
     assert len(found) == len(set(found))
 
+    assert found[0] == tuple(first(np.array(places[0]), count=3))
+
     draws = PassDraws()
     for place, expected in zip(places, found, strict=False):
         with draws.during(*place):
