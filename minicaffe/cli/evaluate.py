@@ -9,6 +9,7 @@ import argparse
 
 from minicaffe.cli.flags import files, whole
 from minicaffe.cli.show import add_level_and_stage, add_permissive, stages
+from minicaffe.cli.skip_bad import add_skip_bad, report_left_out
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError
@@ -16,6 +17,7 @@ from minicaffe.log import At, log, number, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 from minicaffe.records import glog
+from minicaffe.solvers.schedule.epochs import share_of_batch
 from minicaffe.solvers.schedule.report import MeanOutputs, outputs
 
 
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="number of batches to run (default: 50)")
     add_level_and_stage(parser)
     add_permissive(parser)
+    add_skip_bad(parser)
     add_user_code(parser)
     add_threads(parser)
     parser.add_argument("--gpu", metavar="IDS", default="",
@@ -41,20 +44,21 @@ def run(args: argparse.Namespace) -> int:
         use_cpu(At.TEST_MODE, args.gpu)
         check_iterations(args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive,
-                  weights=args.weights, strict=args.strict, allow_python=not args.no_python,
+                  weights=args.weights, strict=args.strict, allow_python=not args.no_python, skip_bad=args.skip_bad,
                   reuse_memory=True)  # only the net's outputs are read, so blobs inside it may share memory
         if net.loaded is not None:
             net.loaded.log()
         log(At.TEST_BEGINS, f"Running for {args.iterations} iterations.")
         mean = MeanOutputs(net)
         for i in range(args.iterations):
-            mean.add(net.forward())
+            mean.add(net.forward(), share_of_batch(net))
             for name, blob, _ in outputs(net):
                 for value in blob.data.ravel():
                     log(At.TEST_BATCH, f"Batch {i}, {name} = {number(value)}")
         log(At.TEST_MEAN_LOSS, f"Loss: {number(mean.loss)}")
         for line in mean.lines():
             log(At.TEST_MEAN_OUTPUT, line)
+        report_left_out([net])
     return 0
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from typing import Any
 
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
 
+KINDS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "GIF": b"GIF8"}  # how they begin
+
 # Imported at the first image: it reserves 300 MB of address space, and crashes where the process may not have that.
 cv2: Any = None
+_here = threading.local()  # the buffer of `planes`
 
 
 def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
@@ -21,16 +25,28 @@ def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
     """
     _need_cv2()
     flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
+    # an older OpenCV gives a JPEG that is cut off, with grey in place of what is missing
+    cut_off = encoded.startswith(KINDS["JPEG"]) and encoded.rfind(b"\xff\xd9") < 0
     try:
-        image: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if encoded else None
+        image: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if encoded and not cut_off else None
     except cv2.error as error:
         raise DataError(f"{name} cannot be decoded as an image: {error}") from error
     if image is None:
-        raise DataError(f"{name} is no image that can be decoded ({len(encoded)} bytes)",
-                        hint="JPEG, PNG, BMP and other common formats can")
+        raise _no_image(encoded, name)
     if image.dtype != np.uint8:
         raise DataError(f"{name} has {8 * image.itemsize} bits a channel, but only 8 are read")
     return image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+
+
+def _no_image(encoded: bytes, name: str) -> DataError:
+    """Return the error for bytes that cannot be decoded."""
+    kind = next((kind for kind, first in KINDS.items() if encoded.startswith(first)), "")
+    if kind:
+        return DataError(f"{name} is a {kind} image that is damaged or cut off ({len(encoded)} bytes)")
+    if not encoded:
+        return DataError(f"{name} is empty")
+    return DataError(f"{name} is no image that can be decoded ({len(encoded)} bytes)",
+                     hint="JPEG, PNG, BMP and other common formats can")
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -45,6 +61,36 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         raise DataError(f"an image of {image.shape[1]}×{image.shape[2]} pixels (height × width) cannot be scaled to "
                         f"{size[0]}×{size[1]}") from error
     return scaled[None] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
+
+
+def warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return an image of the same shape (C, H, W), whose pixel (x, y) is the one at `matrix` · (x, y, 1) of `image`.
+
+    Between pixels it is interpolated linearly, and beyond its border the image is reflected.
+    """
+    _need_cv2()
+    C, H, W = image.shape
+    rows = np.ascontiguousarray(image.transpose(1, 2, 0))
+    warped = [cv2.warpAffine(np.ascontiguousarray(rows[:, :, c:c + 4]), matrix, (W, H),  # takes up to four channels
+                             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101)
+              for c in range(0, C, 4)]
+    return np.concatenate([piece.reshape(H, W, -1) for piece in warped], axis=2).transpose(2, 0, 1)
+
+
+def planes(image: np.ndarray) -> np.ndarray:
+    """Return an image (C, H, W) with each channel in one piece of memory, which numpy computes with more quickly.
+
+    An image as `decode` gives it, whose pixels hold their channels side by side, is written to a buffer of the calling
+    thread, where it stays until the next call. Others are returned as they are.
+    """
+    C, H, W = image.shape
+    if cv2 is None or image.dtype != np.uint8 or C < 2 or image.strides[::2] != (1, C):
+        return image
+    buffer = getattr(_here, "buffer", None)
+    if buffer is None or buffer.shape != image.shape:
+        buffer = _here.buffer = np.empty((C, H, W), np.uint8)
+    cv2.split(image.transpose(1, 2, 0), list(buffer))
+    return buffer
 
 
 def encode(image: np.ndarray, extension: str = ".png") -> bytes:
@@ -62,4 +108,4 @@ def _need_cv2() -> None:
         try:
             cv2 = importlib.import_module("cv2")
         except ImportError:
-            raise missing_extra("opencv-python-headless", "data", "decoding and resizing images") from None
+            raise missing_extra("opencv-python-headless", "data", "decoding, resizing and turning images") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe import passes, plugins
+from minicaffe import passes, plugins, rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
 from minicaffe.io.files import PathLike
@@ -42,6 +42,7 @@ class Net:
     reuse_memory  let blobs that are never needed at the same time share their memory. Then the net runs forward
                   alone, whatever force_backward says, and `blobs` has only those that hold their values afterwards:
                   inputs, outputs and the blobs named in `keep`
+    skip_bad      set the field skip_bad in all data layers that have it: what cannot be read is left out
 
     name, phase, dtype
     param             the NetParameter after all passes
@@ -57,6 +58,7 @@ class Net:
     before_layer, after_layer           lists of functions that are called with a layer's index, before and after it
                                         runs forward
     before_backward, after_backward     the same for backward
+    draws             the generators of the layers; a Solver tells it which pass runs, by `draws.during`
     replay            at TEST, the net may replay recorded kernel calls instead of running its layers (replay.py). Set
                       it to False to run each layer, for instance after you changed attributes of a layer
     debug_info        whether the mean absolute value of each blob is printed; `set_debug_info` changes it
@@ -67,16 +69,18 @@ class Net:
     def __init__(self, definition: PathLike | Any, phase: int | None = TRAIN, *, level: int = 0,
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), strict: bool = False,
                  dtype: type = np.float32, permissive: bool = False, allow_python: bool = True,
-                 shapes_only: bool = False, reuse_memory: bool = False, keep: Sequence[str] = ()) -> None:
+                 shapes_only: bool = False, reuse_memory: bool = False, keep: Sequence[str] = (),
+                 skip_bad: bool = False) -> None:
         if dtype not in (np.float32, np.float64):
             raise NetError(f"a net computes in float32 or float64, not in {dtype!r}")
         self.dtype, self.permissive, self.shapes_only = np.dtype(dtype).type, permissive, shapes_only
-        self.allow_python, self.reuse_memory = allow_python, reuse_memory
+        self.allow_python, self.reuse_memory, self.skip_bad = allow_python, reuse_memory, skip_bad
         self.before_layer: list[Hook] = []
         self.after_layer: list[Hook] = []
         self.before_backward: list[Hook] = []
         self.after_backward: list[Hook] = []
         self.replay = True
+        self.draws = rng.PassDraws()
         self.loaded: weight_files.Report | None = None
         given, self._location = location.read(definition)
         _set_state(given, phase, level, stages)
@@ -146,9 +150,11 @@ class Net:
         param.CopyFrom(given)
         with self._located(i):
             layer = create(param, dtype=self.dtype, permissive=self.permissive)
-            layer.shapes_only, layer.awaits_scratch = self.shapes_only, True
-            # At TRAIN blobs are drawn even if weights replace them. The layers that the weights lack, Dropout and
-            # shuffles draw from the same generator: without those draws a seed would give them other numbers.
+            if self.skip_bad and hasattr(layer.param, "skip_bad"):
+                layer.param.skip_bad = True
+            layer.shapes_only, layer.awaits_scratch, layer.pass_draws = self.shapes_only, True, self.draws
+            # At TRAIN blobs are drawn even if weights replace them. The layers that the weights lack, and the seeds
+            # of shuffles, come from the same generator: without those draws a seed would give them other numbers.
             layer.awaits_weights = self.phase == TEST and given.name in brought
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])

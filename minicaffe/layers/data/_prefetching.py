@@ -1,9 +1,11 @@
 """The base of Data, ImageData and WindowData: a thread prepares their next batches while the net computes."""
 
+from minicaffe.data.balance import balanced
 from minicaffe.data.prefetch import Prefetcher
 from minicaffe.errors import DataError
 from minicaffe.layer import DataSource
 from minicaffe.log import log
+from minicaffe.proto import TRAIN
 
 
 class PrefetchingLayer(DataSource):
@@ -21,6 +23,15 @@ class PrefetchingLayer(DataSource):
         self._cursor, self.batch_size, self.epoch_size = batches.cursor, batches.batch_size, batches.epoch_size
         self._prefetcher = Prefetcher(batches, depth)
 
+    def balanced(self, labels):
+        """Return the order in which each class comes equally often where balance_classes says so, else None.
+
+        `labels` is a function that returns the labels of all samples.
+        """
+        if not self.param.balance_classes or self.phase != TRAIN:
+            return None
+        return balanced(labels(), int(self.rng.integers(2**63)), f"layer {self.name!r} ({self.type})")
+
     def reshape(self, bottom, top):
         # the tops get the shape of the next batch; `peek` leaves that batch for `forward` to take
         batch = self._prefetcher.peek()
@@ -33,6 +44,7 @@ class PrefetchingLayer(DataSource):
         top[0].data[...] = batch.data
         if len(top) > 1:
             top[1].data[...] = batch.label
+        self._batches.reuse(batch.data)
         self.keys, self._cursor = batch.keys, batch.cursor
         if batch.restarts and self.log_place:
             log(self.log_place, "Restarting data prefetching from start.")
@@ -49,6 +61,10 @@ class PrefetchingLayer(DataSource):
         self._prefetcher = Prefetcher(self._batches, self._depth)
 
     @property
+    def draws_for_samples(self):  # type: ignore[override]
+        return self._batches.draws_for_samples
+
+    @property
     def seed(self):
         return self._batches.seed
 
@@ -62,6 +78,10 @@ class PrefetchingLayer(DataSource):
         self._batches.whole_epochs = value
         self.cursor = self._cursor  # the batches that were made in advance may have the wrong size: make them again
 
+    @property
+    def left_out(self):  # type: ignore[override]
+        return list(self._batches.left_out.values())
+
     def resume_state(self):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}
 
@@ -74,8 +94,9 @@ class PrefetchingLayer(DataSource):
         self.cursor = cursor
 
     def close(self):
-        """End the thread. After this the layer cannot run forward any more."""
+        """End the threads. After this the layer cannot run forward any more."""
         self._prefetcher.close()
+        self._batches.close()
 
     def _pause(self):
         """End the thread, because the batches must not be changed while it makes some."""

@@ -1,12 +1,17 @@
 """ImageData: images from files that a list names."""
 
+import os
+
+from minicaffe import kernels
 from minicaffe.data.batches import Batches
+from minicaffe.data.class_folders import FolderImages, TarImages, is_tar, write_labels
 from minicaffe.data.images import ImageFiles
 from minicaffe.data.transformer import Transformer
+from minicaffe.data.workers import Workers
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import At, log, warn
-from minicaffe.proto import ImageDataParameter
+from minicaffe.proto import TEST, TRAIN, ImageDataParameter
 
 
 @register("ImageData")
@@ -16,17 +21,31 @@ class ImageDataLayer(PrefetchingLayer):
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
     Computed  Transformer: minicaffe/data/transformer.py
 
-    Top       y (N, C, H, W) with N = batch_size and channels blue, green, red; label (N)
-    Params    image_data_param: source (must be given: a file of lines 'PATH LABEL'), root_folder (put before each path,
-              ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip (begin at a random image below it,
-              0), new_height (0) and new_width (both or none, 0), is_color (true)
+    Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch, and channels
+              blue, green, red; label (N), or (N, K) for K > 1 labels in each line
+    Params    image_data_param: source (must be given: a file of lines 'PATH LABEL' or 'PATH LABEL LABEL …'; or a folder
+              or a tar with a folder for each class, whose labels are the numbers of the classes' sorted names),
+              root_folder (put before each path, ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip
+              (begin at a random image below it, 0), new_height (0) and new_width (both or none, 0), is_color (true),
+              label_size (labels in each line; found out from the first line, 0), skip_bad (leave out images that cannot
+              be read, and say which, false), partial_last_batch (false),
+              balance_classes (each class comes equally often, in random order, false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean)
+              mean_value (absent: no mean),
+              resize_shorter (the shorter side gets so many pixels, before everything else; 0
+              keeps the size, 0); by chance: rotate (up to so many degrees, 0), zoom (larger or smaller by up to this
+              part, 0), brightness (by up to this part, 0), contrast (0), saturation (0), erase (the chance that a
+              rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2)
               data_param: prefetch (batches read ahead, 4)
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
+              TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
+              epochs counts each sample once; balance_classes is for TRAIN alone.
+              What is drawn for an image follows from the seed, the epoch and the image's number
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
-              new_width is given alone, rand_skip exceeds the number of images, or transform_param does not
-              fit them; DataError when the list or an image cannot be read
+              new_width is given alone, root_folder or label_size is set beside a folder or a tar, rand_skip exceeds the
+              number of images, or transform_param does not fit them; DataError when the list, the folder, the tar or an
+              image cannot be read, or with skip_bad no image at all; or balance_classes finds one class only,
+              or several labels in a line
     """
 
     message = "image_data_param"
@@ -48,7 +67,8 @@ class ImageDataLayer(PrefetchingLayer):
         if transformer.color is not None:
             warn(At.IMAGE_COLOR, f"layer {self.name!r}: force_color and force_gray have no effect on "
                                  "ImageData; set is_color")
-        images = self._samples = self._images()
+        workers = Workers(kernels.threads())
+        images = self._samples = self._images(workers)
         shuffle = int(self.rng.integers(2**63)) if p.shuffle else None
         self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
         self.random_start = p.rand_skip > 0
@@ -56,21 +76,40 @@ class ImageDataLayer(PrefetchingLayer):
         if p.rand_skip:
             log(At.IMAGES_SKIPPED, f"Skipping first {skipped} data points.")
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
-                           seed=int(self.rng.integers(2**63)), shuffle=shuffle), depth)
+                           seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad,
+                           whole_epochs=p.partial_last_batch and self.phase == TEST,
+                           order=self.balanced(images.labels), workers=workers), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     @property
     def source_files(self):  # type: ignore[override] # made when it is asked for, because the list may be long
-        return [self.param.root_folder + entry.path for entry in self._samples.entries]
+        return self._samples.files()
 
-    def _images(self):
+    def _images(self, workers):
         """Open the list of images, and log the same lines as Caffe."""
         p = self.param
         log(At.IMAGE_LIST_OPENED, f"Opening file {p.source}")
         size = (p.new_height, p.new_width) if p.new_height else None
-        images = ImageFiles(p.source, p.root_folder, size, p.is_color)
+        if os.path.isdir(p.source) or is_tar(p.source):
+            images = self._class_folders(size, workers)
+        else:
+            images = ImageFiles(p.source, p.root_folder, size, p.is_color, label_size=p.label_size,
+                                must_exist=not p.skip_bad, workers=workers)
         if p.shuffle:
             log(At.IMAGES_SHUFFLED, "Shuffling data")
         log(At.IMAGES_COUNTED, f"A total of {len(images)} images.")
+        return images
+
+    def _class_folders(self, size, workers):
+        """Open the folder or the tar that source names, and write the names of its classes beside it."""
+        p = self.param
+        self.check(p.root_folder == "", "root_folder", "has no effect where source is a folder or a tar: leave it out")
+        self.check(p.label_size < 2, "label_size", "must be 1 where source is a folder or a tar")
+        kind = FolderImages if os.path.isdir(p.source) else TarImages
+        images = kind(p.source, size, p.is_color, workers)
+        write_labels(p.source, images.classes)
+        if self.phase == TRAIN and not p.shuffle:
+            warn(At.IMAGES_COUNTED, f"layer {self.name!r}: the images come class by class, from which a net "
+                                    "learns badly: set shuffle: true")
         return images

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from minicaffe.data.augment import OURS
+from minicaffe.data.lists import Files
 from minicaffe.data.transformer import Transformer
 from minicaffe.data.windows import WindowBatches, read_window_file
 from minicaffe.layer import register
@@ -23,14 +25,17 @@ class WindowDataLayer(PrefetchingLayer):
     Params    window_data_param: source (must be given: a window file), root_folder (put before each path, ""),
               batch_size (must be given), fg_threshold (overlap from which a window is an object, 0.5), bg_threshold
               (below it, background, 0.5), fg_fraction (of objects in a batch, 0.25), context_pad (0), crop_mode (or
-              "square", "warp"), cache_images (false), scale (1)
+              "square", "warp"), cache_images (false), scale (1), skip_bad (leave out images that cannot be read, and
+              say which, false)
               transform_param: crop_size (must be given, 0), mirror (false), mean_file (absent: no mean), mean_value
               (absent: no mean)
               data_param: prefetch (batches read ahead, 4)
+    Phase     windows and mirrors are random in both; what is drawn for a window follows from the seed and from how many
+              were drawn before
     Errors    LayerError when source is missing, batch_size, prefetch or crop_size is not positive, context_pad
               leaves no pixel, fg_fraction is not in [0, 1], a threshold is negative, scale is 0, crop_mode is another,
-              or the mean does not fit; DataError when the window file or an image cannot be read, or one of the two
-              kinds of windows is missing
+              the mean does not fit, or a field of ours is set in transform_param; DataError when the window file or an
+              image cannot be read, or one of the two kinds of windows is missing
     See       Girshick et al., CVPR 2014
     """
 
@@ -57,6 +62,9 @@ class WindowDataLayer(PrefetchingLayer):
         if transform.HasField("scale"):  # Caffe: reads the scale of window_data_param alone
             warn(At.WINDOW_SCALE, f"layer {self.name!r}: transform_param.scale has no effect on "
                                   "WindowData; set window_data_param.scale")
+        for field in OURS:
+            self.check(not transform.HasField(field), f".transform_param.{field}",
+                       "must not be set, because WindowData does not read it")
         windows = read_window_file(p.source, p.root_folder, p.fg_threshold, p.bg_threshold)
         log(At.WINDOW_IMAGES, f"Number of images: {len(windows.paths)}")
         # before any image is read, so that a batch too large for any memory fails at once
@@ -64,14 +72,14 @@ class WindowDataLayer(PrefetchingLayer):
         self.start(WindowBatches(
             windows, p.batch_size, p.fg_fraction, size, pad=p.context_pad, square=p.crop_mode == "square",
             mirror=transform.mirror, mean=self._mean(windows.channels, size), scale=np.float32(p.scale),
-            cache=p.cache_images, dtype=self.dtype, seed=int(self.rng.integers(2**63))), depth)
+            cache=p.cache_images, dtype=self.dtype, seed=int(self.rng.integers(2**63)), skip_bad=p.skip_bad), depth)
         self.reshape(bottom, top)
         log(At.WINDOW_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     @property
-    def source_files(self):  # type: ignore[override] # read when it is asked for, because the list may be long
-        p = self.param
-        return read_window_file(p.source, p.root_folder, p.fg_threshold, p.bg_threshold).paths
+    def source_files(self):  # type: ignore[override]
+        there = Files()
+        return [path for path in self._batches.windows.paths if path in there]
 
     def _mean(self, channels, size):
         """Return the mean to subtract: (C, h, w) of at least the windows' size, or (C, 1, 1), or None."""
