@@ -120,8 +120,11 @@ def rows(data: bytes | FileBytes, begin: int, end: int) -> Iterator[Row]:
     key, at = b"", begin
     while at < end:
         shared, fresh, size = data[at], data[at + 1], data[at + 2]
-        if shared | fresh | size < 128:
+        if shared | fresh < 128 and (size < 128 or data[at + 3] < 128):  # nearly always
             at += 3
+            if size >= 128:
+                size += (data[at] << 7) - 128
+                at += 1
         else:
             shared, at = varint(data, at)
             fresh, at = varint(data, at)
