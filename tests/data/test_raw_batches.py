@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from minicaffe import rng
+from minicaffe.blob import Blob
 from minicaffe.data.batches import Batches, DatumSamples, Stack
 from minicaffe.data.datum import Layout, make, parse
 from minicaffe.data.lmdb import LmdbSource, write_lmdb
@@ -15,6 +17,7 @@ from minicaffe.errors import DataError, LayerError
 from minicaffe.io import image
 from minicaffe.io.binary import array_to_blob
 from minicaffe.io.wire import put_tag
+from minicaffe.layers.data.data import DataLayer
 from minicaffe.proto import TEST, TRAIN, Datum, TransformationParameter
 
 IMAGES = np.random.default_rng(5).integers(256, size=(23, 3, 7, 9), dtype=np.uint8)
@@ -153,6 +156,44 @@ def test_grey_among_colour(tmp_path):
                                  for i in range(4)])
     with pytest.raises(LayerError, match=r"record '2' of [^\n]*\(1, 7, 9\)[^\n]*\n  hint: set force_color: true"):
         batches_of(str(tmp_path / "db"), 4)()
+
+
+def layer_on(path, transform=None, **param):
+    """A Data layer that has been set up, with its tops."""
+    layer = DataLayer(phase=TRAIN, transform_param=transform or {},
+                      data_param={"source": str(path), "backend": "LMDB", "batch_size": 4, **param})
+    top = [Blob((), np.float32), Blob((), np.float32)]
+    layer.SetUp([], top)
+    return layer, top
+
+
+def test_force_encoded_color(tmp_path):
+    """The older name of force_color gives grey images three channels; beside force_gray it is an error."""
+    write_lmdb(tmp_path / "db", [(str(i), Datum(data=image.encode(IMAGES[i, :1]), encoded=True)) for i in range(4)])
+    layer, top = layer_on(tmp_path / "db", force_encoded_color=True)
+    layer.Forward([], top)
+
+    assert (np.repeat(IMAGES[:4, :1], 3, axis=1) == top[0].data).all()
+    with pytest.raises(LayerError, match=r"force_encoded_color cannot be set beside transform_param\.force_gray"):
+        layer_on(tmp_path / "db", {"force_gray": True}, force_encoded_color=True)
+
+
+def test_a_shuffled_layer_that_goes_on(path):
+    """The state of a layer holds the seed of its order: another layer that takes it over reads the same records."""
+    rng.seed(1)
+    first, top = layer_on(path, shuffle=True)
+    for _ in range(4):
+        first.Forward([], top)
+    state = first.resume_state()
+    rng.seed(2)
+    second, other = layer_on(path, shuffle=True)
+    second.resume_from(state)
+    for _ in range(6):
+        first.Forward([], top)
+        second.Forward([], other)
+        assert first.keys == second.keys
+        assert (top[0].data == other[0].data).all()
+    assert first.keys != sorted(first.keys)
 
 
 # --- any order -------------------------------------------------------------------------------------

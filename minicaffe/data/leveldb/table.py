@@ -28,7 +28,7 @@ from minicaffe.io.wire import DamagedError
 FOOTER, TRAILER, SUFFIX = 48, 5, 8
 MAGIC = 0xDB4775248B80FB57
 PLAIN, SNAPPY = 0, 1
-LONG_BLOCK, LONG_VALUE = 1 << 14, 1 << 12  # bytes; see Table.scan
+LONG_BLOCK, LONG_VALUE = 1 << 14, 1 << 12  # bytes; see Table._rows_of
 Row = tuple[bytes, int, int]  # key, start and end of the value
 
 
@@ -78,7 +78,7 @@ class Table:
     def _rows_of(self, number: int) -> Iterator[Row]:
         """Return the records of a block.
 
-        Where they are long, nothing but the keys is read: then a LevelDB of 200 GB can be opened in minutes. Of such
+        Where they are long, nothing but the keys is read, so that opening does not read the whole LevelDB. Of such
         a block the checksum is compared when its records are read.
         """
         place, size = self._places[number], self._sizes[number]
