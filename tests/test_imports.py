@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "minicaffe"
-OPTIONAL = {"numba", "threadpoolctl", "lmdb", "h5py", "cv2", "rich", "matplotlib", "cupy", "plyvel"}
+OPTIONAL = {"numba", "threadpoolctl", "lmdb", "h5py", "cv2", "rich", "matplotlib", "cupy", "plyvel", "cramjam"}
 MAY_IMPORT = {  # what a part may import besides itself, errors, rng, log, system and plugins
     "proto": set(),
     "io": {"proto"},

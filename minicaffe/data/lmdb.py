@@ -182,11 +182,11 @@ def _put_in_place(made: Path, target: Path) -> None:
 def _data_file(path: str) -> Path:
     """Return the file inside an LMDB folder, or the path itself where it is a file."""
     given = Path(path)
-    if given.is_file():
-        return given
     if not given.exists():
         raise DataError(f"there is no LMDB {path}", hint=looked_in(path))
-    if (given / "data.mdb").is_file():
+    if not given.is_dir():
+        return given
+    if (given / "data.mdb").exists():
         return given / "data.mdb"
     if (given / "CURRENT").is_file():
         raise DataError(f"{path} is a LevelDB, not an LMDB", hint="set backend: LEVELDB")

@@ -31,7 +31,7 @@ class FileBytes:
     They are read in blocks, and the last `most` blocks stay in memory. Reading raises DataError if the file was written
     to since it was opened, so that all bytes come from one state of the file. It is no error when another file takes
     the name meanwhile, because the first one stays open. A copy (copy.deepcopy) opens the file again. Raise OSError
-    where the file cannot be opened.
+    where the file cannot be opened. `state` is the file's size and date.
     """
 
     def __init__(self, path: PathLike, block_size: int = BLOCK, most: int = 2) -> None:
@@ -102,8 +102,8 @@ class FileBytes:
         with self._one_error():
             found = os.fstat(self._file.fileno())
             head = system.read_at(self._file, 0, len(self._head))
-        if (found.st_size, found.st_mtime_ns) != self._state or head != self._head:
-            raise _being_written(self.path)
+        if (found.st_size, found.st_mtime_ns) != self.state or head != self._head:
+            raise being_written(self.path)
 
     def _read(self, place: int, size: int) -> bytes:
         with self._one_error():
@@ -128,7 +128,7 @@ class FileBytes:
         self._file = open_ordinary(self._full_path)
         weakref.finalize(self, self._file.close)
         found = os.fstat(self._file.fileno())
-        self._size, self._state = found.st_size, (found.st_size, found.st_mtime_ns)
+        self._size, self.state = found.st_size, (found.st_size, found.st_mtime_ns)
         self._blocks: dict[int, bytes] = {}
         self._lock = threading.Lock()
 
@@ -165,10 +165,10 @@ def unchanged(path: PathLike) -> Iterator[None]:
         yield
     except Exception as error:
         if state_of(path) != before:
-            raise _being_written(path) from error
+            raise being_written(path) from error
         raise
     if state_of(path) != before:
-        raise _being_written(path)
+        raise being_written(path)
 
 
 def state_of(path: PathLike) -> tuple[int, int] | None:
@@ -180,6 +180,7 @@ def state_of(path: PathLike) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _being_written(path: PathLike) -> DataError:
+def being_written(path: PathLike) -> DataError:
+    """Return the error for a file that another program has changed since it was opened."""
     return DataError("this file is being written: it has changed since it was opened", where=str(path),
                      hint="wait until the other program has finished, then begin again")

@@ -8,7 +8,9 @@ import sys
 import numpy as np
 import pytest
 from extras import needs
+from leveldb_writer import write
 
+from minicaffe.data import open_source
 from minicaffe.data.datum import make, parse
 from minicaffe.data.lmdb import LmdbSource, write_lmdb
 from minicaffe.errors import DataError, ProtoError
@@ -113,6 +115,45 @@ def test_a_transaction_without_a_new_date(path, other):
     os.utime(path / "data.mdb", (1e9, 1e9))
     with pytest.raises(DataError, match="is being written"):
         list(source.records())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["pipe", "folder/data.mdb"])
+def test_a_database_that_never_answers(name, tmp_path):
+    """A pipe that nobody writes to is refused at once."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match=f"cannot read .*{name}: it is a pipe or a device"):
+        LmdbSource((tmp_path / name).parent if "/" in name else tmp_path / name)
+
+
+LOCK_LMDB = """
+import sys, lmdb
+transaction = lmdb.open(sys.argv[1]).begin(write=True)
+transaction.put(b"new", b"")
+"""
+LOCK_LEVELDB = """
+import sys, fcntl
+stream = open(sys.argv[1] + "/LOCK", "w")
+fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
+
+
+@pytest.mark.parametrize("kind", ["LMDB", "LEVELDB"])
+def test_a_database_that_another_process_has_locked(kind, path, tmp_path):
+    """Reading needs no lock: a training may run while another program has the database open."""
+    if kind == "LEVELDB":
+        pytest.importorskip("fcntl", reason="this machine has no fcntl")
+        path = write(tmp_path / "level", [[(f"{i:04d}".encode(), 1, bytes(50)) for i in range(20)]])
+    else:
+        needs("lmdb")
+    code = (LOCK_LMDB if kind == "LMDB" else LOCK_LEVELDB) + 'print("locked", flush=True)\nsys.stdin.read()\n'
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], **pipes) as other:
+        assert b"locked\n" == other.stdout.readline()
+        found = open_source(kind, str(path))
+        assert len(found) == len(list(found.records()))
+        other.communicate(timeout=60)
 
 
 NET = """

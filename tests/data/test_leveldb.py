@@ -179,6 +179,18 @@ def test_a_leveldb_that_grows_or_vanishes(path):
         list(another.records())
 
 
+def test_a_table_that_another_one_takes_the_place_of(tmp_path):
+    """A table that was closed, because many are open, must be the same one when it is opened again."""
+    path = write(tmp_path / "db", [[(b"a", 1, b"old")]])
+    found = LevelDbSource(path)
+    found._files._open.clear()
+    content = table([(b"a", 1, b"new")])
+    (path / "000005.ldb").write_bytes(content)
+    os.utime(path / "000005.ldb", (1e9, 1e9))
+    with pytest.raises(DataError, match=r"000005\.ldb: this file is being written"):
+        list(found.records())
+
+
 def test_memory_holds_few_blocks_and_few_files(tmp_path, monkeypatch):
     """However large a LevelDB is, so many bytes of its blocks and so many files are kept."""
     monkeypatch.setattr(files, "MOST_OPEN", 3)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe.errors import DataError
-from minicaffe.io.file_bytes import FileBytes
+from minicaffe.io.file_bytes import FileBytes, being_written
 from minicaffe.io.wire import DamagedError
 
 COPY_AGAIN = "copy the LevelDB again, or run the tool that wrote it"
@@ -16,16 +16,23 @@ BLOCK = 4096  # bytes that are read at once; whole blocks of a table are read by
 
 
 class Files:
-    """The open files of a LevelDB, by path. The one that was not used for the longest time is closed first."""
+    """The open files of a LevelDB, by path. The one that was not used for the longest time is closed first.
+
+    When it is opened again it must be the same file, so that old and new records are never mixed.
+    """
 
     def __init__(self) -> None:
         self._open: OrderedDict[Path, FileBytes] = OrderedDict()
+        self._states: dict[Path, tuple[int, int]] = {}
 
     def __call__(self, path: Path, size: int | None = None) -> FileBytes:
         """Return an open file; DataError where it cannot be read, or has another size than its LevelDB says."""
         file = self._open.get(path)
         if file is None:
-            file = self._open[path] = open_file(path)
+            file = open_file(path)
+            if self._states.setdefault(path, file.state) != file.state:
+                raise being_written(path)
+            self._open[path] = file
             if size is not None and len(file) != size:
                 raise damaged(path, f"it has {len(file)} bytes, but the LevelDB says {size}")
             if len(self._open) > MOST_OPEN:

@@ -29,7 +29,7 @@ from minicaffe.data.leveldb.table import Row, Table
 from minicaffe.errors import DataError
 from minicaffe.io.files import PathLike, looked_in
 
-MOST_IN_MEMORY = 1 << 25  # bytes of unpacked blocks
+MOST_IN_MEMORY = 1 << 26  # bytes of unpacked blocks: a shuffled MNIST is then read once
 
 
 class LevelDbSource:
@@ -60,22 +60,27 @@ class LevelDbSource:
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """Yield the records from number `start` on, as (key, value) in the order of the keys."""
-        self._logs.check()
-        for number in range(start, len(self)):
-            yield self._record(number)
+        for first in range(start, len(self), 64):
+            yield from self.take(range(first, min(first + 64, len(self))))
 
     def take(self, numbers: Sequence[int]) -> list[tuple[bytes, bytes]]:
         """Return the records with these numbers, as (key, value)."""
         self._logs.check()
-        return [self._record(number) for number in numbers]
-
-    def _record(self, number: int) -> tuple[bytes, bytes]:
-        table, block, place = (part[number] for part in self._where)
-        if table == len(self._tables):
-            return self._logs.record(place)
-        data, found = self._blocks.get((table, block)) or self._read(table, block)
-        key, start, end = found[place]
-        return key, data[start:end]
+        tables, blocks, places = self._where
+        found, before = [], (-1, -1)
+        data: bytes = b""
+        rows: list[Row] = []
+        for number in numbers:
+            here, place = (tables[number], blocks[number]), places[number]
+            if here[0] == len(self._tables):
+                found.append(self._logs.record(place))
+                continue
+            if here != before:
+                data, rows = self._blocks.get(here) or self._read(*here)
+                before = here
+            key, start, end = rows[place]
+            found.append((key, data[start:end]))
+        return found
 
     def _read(self, table: int, block: int) -> tuple[bytes, list[Row]]:
         """Return a block of a table, and keep it in memory, from which the oldest ones are taken out."""
@@ -125,7 +130,7 @@ def _folder(path: str) -> Path:
     folder = Path(path)
     if not folder.exists():
         raise DataError(f"there is no LevelDB {path}", hint=looked_in(path))
-    if (folder / "data.mdb").is_file() or folder.suffix == ".mdb":
+    if (folder / "data.mdb").exists() or folder.suffix == ".mdb":
         raise DataError(f"{path} is an LMDB, but it is opened as LEVELDB", hint="set backend: LMDB")
     if not (folder / "CURRENT").exists():
         raise DataError(f"{path} is no LevelDB: the folder holds no file CURRENT" if folder.is_dir() else

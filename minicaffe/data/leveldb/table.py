@@ -28,7 +28,7 @@ from minicaffe.io.wire import DamagedError
 FOOTER, TRAILER, SUFFIX = 48, 5, 8
 MAGIC = 0xDB4775248B80FB57
 PLAIN, SNAPPY = 0, 1
-LONG_BLOCK, LONG_VALUE = 1 << 14, 1 << 12  # bytes; see Table.scan
+LONG_BLOCK, LONG_VALUE = 1 << 14, 1 << 12  # bytes; see Table._rows_of
 Row = tuple[bytes, int, int]  # key, start and end of the value
 
 
@@ -52,6 +52,7 @@ class Table:
                 self._sizes.append(length)
         except (DamagedError, IndexError, OverflowError) as error:
             raise damaged(path, f"its index cannot be read: {error}") from error
+        self._checked = bytearray(len(self._places))  # 1 for a block whose checksum was right
 
     def scan(self, table: int) -> Iterator[tuple[bytes, int, int, int, int, int]]:
         """Yield user key, negative sequence number, kind, `table`, block and place in the block of each record.
@@ -68,7 +69,7 @@ class Table:
 
     def block(self, number: int) -> tuple[bytes, list[Row]]:
         """Return a block, and the key, the start and the end of each record in it."""
-        data = self._block(self._places[number], self._sizes[number])
+        data = self._numbered(number)
         try:
             return data, [(key[:-SUFFIX], start, end) for key, start, end in rows(data, 0, len(data))]
         except (DamagedError, IndexError) as error:
@@ -77,7 +78,7 @@ class Table:
     def _rows_of(self, number: int) -> Iterator[Row]:
         """Return the records of a block.
 
-        Where they are long, nothing but the keys is read: then a LevelDB of 200 GB can be opened in minutes. Of such
+        Where they are long, nothing but the keys is read, so that opening does not read the whole LevelDB. Of such
         a block the checksum is compared when its records are read.
         """
         place, size = self._places[number], self._sizes[number]
@@ -88,15 +89,21 @@ class Table:
                 first = next(found)
                 if first[2] - first[1] >= LONG_VALUE:
                     return chain([first], found)
-        data = self._block(place, size)
+        data = self._numbered(number)
         return rows(data, 0, len(data))
 
-    def _block(self, place: int, size: int) -> bytes:
+    def _numbered(self, number: int) -> bytes:
+        """Return an unpacked block of records. Its checksum is compared the first time."""
+        data = self._block(self._places[number], self._sizes[number], not self._checked[number])
+        self._checked[number] = 1
+        return data
+
+    def _block(self, place: int, size: int, check: bool = True) -> bytes:
         """Return the unpacked block of `size` bytes that begins at `place`."""
         if place + size + TRAILER > self._size - FOOTER:
             raise damaged(self._path, f"it refers to {size} bytes at byte {place}, and has {self._size}")
         stored = self._files(self._path, self._size).read(place, size + TRAILER)
-        if masked(crc32c(memoryview(stored)[:size + 1])) != int.from_bytes(stored[-4:], "little"):
+        if check and masked(crc32c(memoryview(stored)[:size + 1])) != int.from_bytes(stored[-4:], "little"):
             raise damaged(self._path, f"the block at byte {place} has another checksum (CRC-32C)")
         if stored[size] == PLAIN:
             return stored[:size]
@@ -120,8 +127,11 @@ def rows(data: bytes | FileBytes, begin: int, end: int) -> Iterator[Row]:
     key, at = b"", begin
     while at < end:
         shared, fresh, size = data[at], data[at + 1], data[at + 2]
-        if shared | fresh | size < 128:
+        if shared | fresh < 128 and (size < 128 or data[at + 3] < 128):  # nearly always
             at += 3
+            if size >= 128:
+                size += (data[at] << 7) - 128
+                at += 1
         else:
             shared, at = varint(data, at)
             fresh, at = varint(data, at)
