@@ -27,6 +27,7 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
     "weights": ("weights", "list what is in a weight file, or compare two"),
     "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
+    "convert_csv": ("convert_csv", "make an HDF5 file of a table, for HDF5Data"),
     "fmt": ("fmt", "format a prototxt; its comments stay"),
     "schema": ("schema", "write a JSON Schema, with which editors complete nets and solvers in YAML"),
     "layers": ("layers", "list the layer types, or print one's datasheet"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,25 @@ except ImportError:
 ABOVE_THE_BAR = (At.TESTING, At.TEST_INTERRUPTED, At.TEST_LOSS, At.TEST_OUTPUT, At.SNAPSHOT_BINARY,
                  At.SNAPSHOT_HDF5, At.STOPPED_EARLY, At.RESUMING,
                  At.FIELD_OVERRIDDEN, At.RESUMED, "engines")  # tests, snapshots, an early stop, a resume, overrides
+
+
+Follow = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+@contextmanager
+def counting() -> Iterator[Follow]:
+    """Report how far a tool is. Yield a function that is called with the tool's items and their number.
+
+    It returns the same items. While they are taken from it, a bar shows how many were, where stderr is a terminal and
+    rich is installed.
+    """
+    if rich is None or not sys.stderr.isatty():
+        yield lambda items, total: items
+        return
+    columns = [rich.progress.MofNCompleteColumn(), rich.progress.BarColumn(bar_width=None),
+               rich.progress.TimeRemainingColumn()]
+    with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
+        yield lambda items, total: bar.track(items, total=total)
 
 
 @contextmanager

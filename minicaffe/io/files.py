@@ -120,16 +120,22 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
-            if not straight:  # before the rename: else a loss of power could leave the new name without its content
-                os.fsync(file.fileno())
         if not straight:
-            with contextlib.suppress(OSError):  # a new file has no permissions to take over
-                shutil.copymode(target, beside)
-            os.replace(beside, target)
-            sync_folder(target.parent)
+            move_into_place(beside, target)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if not straight:
             with contextlib.suppress(OSError):
                 beside.unlink()
+
+
+def move_into_place(beside: Path, target: Path) -> None:
+    """Rename a file that is complete, so that it replaces the one called `target` and has its permissions."""
+    with open(beside, "rb+") as file:
+        # before the rename: else a loss of power could leave the new name without its content
+        os.fsync(file.fileno())
+    with contextlib.suppress(OSError):  # a new file has no permissions to take over
+        shutil.copymode(target, beside)
+    os.replace(beside, target)
+    sync_folder(target.parent)
