@@ -139,3 +139,36 @@ def move_into_place(beside: Path, target: Path) -> None:
         shutil.copymode(target, beside)
     os.replace(beside, target)
     sync_folder(target.parent)
+
+
+class WritesUntilError:
+    """An open, unbuffered file for a library that cannot deal with a full disk: errors wait until `check`."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the first error that writing met."""
+        if self._error:
+            raise self._error
+
+    def write(self, data: Any) -> int:
+        """Write all of the data, or nothing more after an error."""
+        rest = memoryview(data)
+        try:
+            while rest and not self._error:
+                rest = rest[self._raw.write(rest):]
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def truncate(self, size: int) -> None:
+        """Give the file a size."""
+        try:
+            self._raw.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)  # seek, tell, readinto, flush

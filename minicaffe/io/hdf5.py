@@ -14,7 +14,7 @@ from minicaffe import system
 from minicaffe.errors import DataError, missing_extra
 from minicaffe.io.blobs import too_large
 from minicaffe.io.file_bytes import open_ordinary, unchanged
-from minicaffe.io.files import PathLike, move_into_place, replace_file, temporary, unreadable
+from minicaffe.io.files import PathLike, WritesUntilError, move_into_place, replace_file, temporary, unreadable
 from minicaffe.io.sniff import describe, sniff
 
 try:
@@ -100,15 +100,14 @@ def growing_file(path: PathLike) -> Iterator[Growing]:
     target = Path(os.path.realpath(path))
     beside = temporary(target)
     try:
-        file = h5py.File(beside, "w")
-        try:
-            yield Growing(file)
-        finally:
-            file.close()
+        with open(beside, "w+b", buffering=0) as raw:
+            stream = WritesUntilError(raw)  # HDF5 1.14 crashes where it cannot write
+            with h5py.File(stream, "w") as file:
+                yield Growing(file, stream)
+            stream.check()
         move_into_place(beside, target)
-    except (OSError, RuntimeError) as error:  # h5py raises either for a disk that is full
-        number = getattr(error, "errno", None)
-        raise DataError(f"cannot write {path}: {os.strerror(number) if number else _sentence(error)}") from error
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
@@ -117,8 +116,8 @@ def growing_file(path: PathLike) -> Iterator[Growing]:
 class Growing:
     """An open file of datasets whose first axis grows."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    def __init__(self, file: Any, stream: WritesUntilError) -> None:
+        self._file, self._stream = file, stream
 
     def append(self, name: str, rows: np.ndarray) -> None:
         """Add rows to the end of a dataset. The first call makes it, with the shape and the type of these rows."""
@@ -130,6 +129,7 @@ class Growing:
         item = self._file[name]
         item.resize(len(item) + len(rows), axis=0)
         item[len(item) - len(rows):] = rows
+        self._stream.check()
 
     def change(self, name: str, new: Callable[[np.ndarray], np.ndarray]) -> None:
         """Replace all rows of a dataset by new(rows), some at a time."""
@@ -137,6 +137,7 @@ class Growing:
             item = self._file[name]
             for begin in range(0, len(item), item.chunks[0]):
                 item[begin:begin + item.chunks[0]] = new(item[begin:begin + item.chunks[0]])
+                self._stream.check()
 
     def note(self, name: str, **attributes: Any) -> None:
         """Add attributes to a dataset: numbers, or a list of texts."""

@@ -1,6 +1,9 @@
 """`minicaffe convert_csv`: from a table to a trained net, and the ways in which a user may get it wrong."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -102,3 +105,37 @@ def test_names_that_cannot_be(out, words, folder, capfd):
     """The table itself is not overwritten, and the list could not name a file with blanks."""
     assert 1 == main(["convert_csv", "plants.csv", out, "--label", "kind"])
     assert words in capfd.readouterr().err
+
+
+FULL = """
+import resource, signal, sys
+from minicaffe.cli.__main__ import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
+sys.exit(main(["convert_csv", "large.csv", "large.h5"]))
+"""
+STOPPED = """
+import os, signal, sys
+from minicaffe.cli.__main__ import main
+from minicaffe.data import tables
+blocks = tables.Table.blocks
+def stop(table, follow):
+    for number, block in enumerate(blocks(table, follow)):
+        yield block
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+tables.Table.blocks = stop
+sys.exit(main(["convert_csv", "large.csv", "large.h5", "--test-part", "0.5"]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="this machine has no limit of a file's size")
+@pytest.mark.parametrize(("code", "status", "words"), [
+    (FULL, 1, "minicaffe: error: cannot write large.h5: File too large\n"), (STOPPED, 130, "minicaffe: stopped\n")])
+def test_a_disk_that_is_full_and_ctrl_c(code, status, words, folder):
+    """In the middle of a table either one is one line, and no file is left behind."""
+    (folder / "large.csv").write_text("".join(f"{i},{i + 1},{i + 2}\n" for i in range(9000)))
+    ended = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+
+    assert (status, words) == (ended.returncode, ended.stderr)
+    assert ["large.csv", "plants.csv"] == sorted(os.listdir(folder))
