@@ -48,7 +48,8 @@ def test_a_net_on_arrays(shape):
     (X.tolist(), LABELS, NetError, "the data array must be float32, got list"),
     (X, LABELS.astype(int), NetError, "the labels array must be float32, got int64"),
     (X.transpose(0, 1, 3, 2), LABELS, NetError, "the data array must be C contiguous\n  hint: np.ascontiguousarray"),
-    (X, np.repeat(LABELS, 2)[::2], NetError, "the labels array must be C contiguous"),
+    (X, np.repeat(LABELS, 2)[::2][:, None, None, None], NetError, "the labels array must be C contiguous"),
+    (X, LABELS.reshape(6, 1), NetError, r"the labels array must be 1-d or 4-d, got the shape \(6, 1\)"),
     (X.reshape(6, 40), LABELS, NetError, r"the data array must be 4-d, got the shape \(6, 40\)"),
     (X.reshape(6, 2, 4, 5), LABELS, LayerError, r"\(C, H, W\) = \(2, 5, 4\), got \(6, 2, 4, 5\)"),
     (X[:5], LABELS[:5], LayerError, "a multiple of batch_size 3, got 5"),
@@ -59,6 +60,15 @@ def test_arrays_that_do_not_fit(data, labels, error, words):
     net = make(DATA)
     with pytest.raises(error, match=words):
         net.set_input_arrays(data, labels)
+
+
+def test_labels_of_one_axis_may_have_gaps():
+    """As in Caffe, which copies them."""
+    net = make(DATA)
+    net.set_input_arrays(X, np.repeat(LABELS, 2)[::2])
+    net.forward()
+
+    assert LABELS[:3].tolist() == net.blobs["label"].data.ravel().tolist()
 
 
 def test_the_first_layer_must_be_memory_data():

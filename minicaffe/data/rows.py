@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,7 +83,10 @@ class RowBatches:
     transformer    for the rows of the first top, or None
     shuffled       whether the order is random
     seed           of the order and of what is drawn for a row; None where nothing is random
+    left_out       empty: no row is left out, for HDF5Data has no skip_bad
     """
+
+    left_out: Mapping[int, str] = MappingProxyType({})
 
     def __init__(self, rows: HDF5Rows, order: Callable[[int | None], Order], batch_size: int, *,
                  dtype: type = np.float32, transformer: Transformer | None = None, shuffled: bool = False,
@@ -122,6 +126,9 @@ class RowBatches:
     def seek(self, cursor: int) -> None:
         """Go on at place number `cursor` of the order."""
         self.cursor = cursor
+
+    def close(self) -> None:
+        """Nothing to end: the rows are read by the thread that calls this object."""
 
     def __call__(self) -> RowBatch:
         """Return the next batch."""

@@ -120,16 +120,55 @@ def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
-            if not straight:  # before the rename: else a loss of power could leave the new name without its content
-                os.fsync(file.fileno())
         if not straight:
-            with contextlib.suppress(OSError):  # a new file has no permissions to take over
-                shutil.copymode(target, beside)
-            os.replace(beside, target)
-            sync_folder(target.parent)
+            move_into_place(beside, target)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if not straight:
             with contextlib.suppress(OSError):
                 beside.unlink()
+
+
+def move_into_place(beside: Path, target: Path) -> None:
+    """Rename a file that is complete, so that it replaces the one called `target` and has its permissions."""
+    with open(beside, "rb+") as file:
+        # before the rename: else a loss of power could leave the new name without its content
+        os.fsync(file.fileno())
+    with contextlib.suppress(OSError):  # a new file has no permissions to take over
+        shutil.copymode(target, beside)
+    os.replace(beside, target)
+    sync_folder(target.parent)
+
+
+class WritesUntilError:
+    """An open, unbuffered file for a library that cannot deal with a full disk: errors wait until `check`."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the first error that writing met."""
+        if self._error:
+            raise self._error
+
+    def write(self, data: Any) -> int:
+        """Write all of the data, or nothing more after an error."""
+        rest = memoryview(data)
+        try:
+            while rest and not self._error:
+                rest = rest[self._raw.write(rest):]
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def truncate(self, size: int) -> None:
+        """Give the file a size."""
+        try:
+            self._raw.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)  # seek, tell, readinto, flush

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from minicaffe import system
 from minicaffe.errors import DataError, missing_extra
 from minicaffe.io.blobs import too_large
 from minicaffe.io.file_bytes import open_ordinary, unchanged
-from minicaffe.io.files import PathLike, replace_file, unreadable
+from minicaffe.io.files import PathLike, WritesUntilError, move_into_place, replace_file, temporary, unreadable
 from minicaffe.io.sniff import describe, sniff
 
 try:
@@ -24,6 +25,7 @@ except ImportError:
 T = TypeVar("T")
 PACKED_AT_MOST = 1100  # times: no filter of HDF5's makes an array smaller
 PIECE = 1 << 22  # bytes that one call of the library reads, because some of its versions block all threads meanwhile
+CHUNK = 1 << 18  # bytes of rows that a growing file stores together
 SPARSE_PIECE = 1 << 17  # the same where only some of the rows are wanted: less is read in vain
 # What h5py raises for a damaged file. Our own mistakes raise the same, so only its calls are tried, never our code.
 _BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError)
@@ -86,6 +88,61 @@ def write_file(path: PathLike, write: Callable[[Any], None]) -> None:
         file.flush()
         image = file.id.get_file_image()
     replace_file(path, [image])
+
+
+@contextlib.contextmanager
+def growing_file(path: PathLike) -> Iterator[Growing]:
+    """Yield a new HDF5 file that grows row by row; it gets the name `path` when the block ends without an error.
+
+    So it may be larger than the memory. Raise DataError when the system refuses; then no file is left behind.
+    """
+    require()
+    target = Path(os.path.realpath(path))
+    beside = temporary(target)
+    try:
+        with open(beside, "w+b", buffering=0) as raw:
+            stream = WritesUntilError(raw)  # HDF5 1.14 crashes where it cannot write
+            with h5py.File(stream, "w") as file:
+                yield Growing(file, stream)
+            stream.check()
+        move_into_place(beside, target)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+class Growing:
+    """An open file of datasets whose first axis grows."""
+
+    def __init__(self, file: Any, stream: WritesUntilError) -> None:
+        self._file, self._stream = file, stream
+
+    def append(self, name: str, rows: np.ndarray) -> None:
+        """Add rows to the end of a dataset. The first call makes it, with the shape and the type of these rows."""
+        if name not in self._file:
+            shape = rows.shape[1:]
+            chunk = max(1, CHUNK // max(1, rows[:1].nbytes))
+            self._file.create_dataset(name, data=rows, maxshape=(None, *shape), chunks=(chunk, *shape))
+            return
+        item = self._file[name]
+        item.resize(len(item) + len(rows), axis=0)
+        item[len(item) - len(rows):] = rows
+        self._stream.check()
+
+    def change(self, name: str, new: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Replace all rows of a dataset by new(rows), some at a time."""
+        if name in self._file:
+            item = self._file[name]
+            for begin in range(0, len(item), item.chunks[0]):
+                item[begin:begin + item.chunks[0]] = new(item[begin:begin + item.chunks[0]])
+                self._stream.check()
+
+    def note(self, name: str, **attributes: Any) -> None:
+        """Add attributes to a dataset: numbers, or a list of texts."""
+        for key, value in attributes.items():
+            self._file[name].attrs[key] = value
 
 
 class _Stored(NamedTuple):

@@ -469,8 +469,7 @@ class SolverParameter(Message):
         """Weights to start from (.caffemodel or .h5): several entries, or one with commas. The command line goes
         before it"""
     warmup_iter: int
-    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. Updates
-    over which the rate rises in a line from warmup_start_lr to that of lr_policy"""
+    """Updates over which the rate rises in a line from warmup_start_lr to that of lr_policy"""
     warmup_start_lr: float
     """unset: 0"""
     max_epoch: int
@@ -597,8 +596,8 @@ class TransformationParameter(Message):
     force_gray: bool
     """one channel. Default: false"""
     resize_shorter: int
-    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. Resize
-    so that the shorter side has this many pixels, before everything else; 0 keeps the size. Default: 0"""
+    """Resize so that the shorter side has this many pixels, before everything else; 0 keeps the size. Default:
+    0"""
     rotate: float
     """By chance, when training alone, each image anew; 0 changes nothing. turn by up to this many degrees,
     either way. Default: 0"""
@@ -646,8 +645,7 @@ class LossParameter(Message):
     VALID"""
     @property
     def class_weight(self) -> RepeatedScalarFieldContainer[float]:
-        """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. One
-        weight a class (SoftmaxWithLoss) or a label (SigmoidCrossEntropyLoss)"""
+        """One weight a class (SoftmaxWithLoss) or a label (SigmoidCrossEntropyLoss)"""
     pos_weight: float
     """SigmoidCrossEntropyLoss: times the loss of positive targets, against rare labels; unset: 1"""
     focal_gamma: float
@@ -687,8 +685,7 @@ class DataParameter(Message):
     prefetch: int
     """batches read ahead. Default: 4"""
     shuffle: bool
-    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. a new
-    order each epoch, from the seed and the epoch. Default: false"""
+    """a new order each epoch, from the seed and the epoch. Default: false"""
     skip_bad: bool
     """leave out records that cannot be read, and say which. Default: false"""
     partial_last_batch: bool
@@ -741,8 +738,7 @@ class HDF5DataParameter(Message):
     shuffle: bool
     """the files, and the rows in each. Default: false"""
     shuffle_across_files: bool
-    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. all
-    rows of all files, not file by file. Default: false"""
+    """all rows of all files, not file by file. Default: false"""
     partial_last_batch: bool
     """in testing an epoch's last batch may be smaller. Default: false"""
     def __init__(self, *,
@@ -782,8 +778,7 @@ class ImageDataParameter(Message):
     root_folder: str
     """put before each path. Default: "" """
     label_size: int
-    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. labels
-    on each line; 0: found out from the first line. Default: 0"""
+    """labels on each line; 0: found out from the first line. Default: 0"""
     skip_bad: bool
     """leave out images that cannot be read, and say which. Default: false"""
     partial_last_batch: bool
@@ -821,8 +816,7 @@ class MemoryDataParameter(Message):
     height: int
     width: int
     label_size: int
-    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. numbers
-    in each label; 0: one, and the label blob has one axis. Default: 0"""
+    """numbers in each label; 0: one, and the label blob has one axis. Default: 0"""
     def __init__(self, *,
                  batch_size: int | None = ...,
                  channels: int | None = ...,
@@ -856,8 +850,7 @@ class WindowDataParameter(Message):
     root_folder: str
     """put before each path. Default: "" """
     skip_bad: bool
-    """minicaffe's own (5700 to 5799): BVLC Caffe skips these in a binary file and refuses them in text. leave
-    out images that cannot be read, and say which. Default: false"""
+    """leave out images that cannot be read, and say which. Default: false"""
     def __init__(self, *,
                  source: str | None = ...,
                  scale: float | None = ...,

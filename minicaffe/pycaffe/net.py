@@ -66,8 +66,8 @@ class Net(core.Net):
         data      (n, C, H, W) in the sizes of the layer, n a multiple of its batch_size
         labels    (n,) or (n, 1, 1, 1); with label_size: K in the layer (n, K)
 
-        Both are float32 and in C order. They are not copied, so a later change of their values is seen.
-        Raise NetError or LayerError for anything else.
+        Both are float32 and, but for labels (n,), in C order. They are not copied, so a later change of their values is
+        seen. Raise NetError or LayerError for anything else.
         """
         layer = self.layers[0]
         if not isinstance(layer.param, MemoryDataParameter):
@@ -78,10 +78,13 @@ class Net(core.Net):
             if not isinstance(array, np.ndarray) or array.dtype != np.float32:
                 seen = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
                 raise NetError(f"the {name} array must be float32, got {seen}", hint="np.asarray(array, np.float32)")
-            if not array.flags.c_contiguous:
+            if not array.flags.c_contiguous and array.ndim > 1:  # Caffe: labels of one axis are copied then
                 raise NetError(f"the {name} array must be C contiguous", hint="np.ascontiguousarray(array)")
         if data.ndim != 4:
             raise NetError(f"the data array must be 4-d, got the shape {data.shape}")
+        if labels.ndim not in (1, 4) and not layer.param.label_size:
+            raise NetError(f"the labels array must be 1-d or 4-d, got the shape {labels.shape}",
+                           hint="label_size in the layer says how many numbers a label has")
         layer.reset(data, labels)  # type: ignore[attr-defined]
 
     def copy_from(self, path: PathLike) -> None:

@@ -17,7 +17,8 @@ class HDF5DataLayer(PrefetchingLayer):
     """Read the next batch_size rows of HDF5 files, one file after the other, over and over.
 
     A file holds a dataset for each top, called like the top, and all of them have equally many rows.
-    Their numbers are of any type; booleans count as 0 and 1.
+    Their numbers are of any type; booleans count as 0 and 1. All rows stay in memory where they take up to 256 MiB. Of
+    more rows, the next 16 MiB are read in advance, or 128 MiB in random order, sorted by their places in the files.
 
     Forward   y[i] = rows of the dataset with the name of top[i]; with transform_param y[0] = (x − mean) · scale of them
     Computed  Transformer: minicaffe/data/transformer.py
