@@ -6,6 +6,7 @@
     make bench BENCH="memory"           what `minicaffe summary` forecasts, and what is taken
     make bench BENCH="inference --models FOLDER"
     make bench BENCH="growth"           a step's time by batch and by depth
+    make bench BENCH="data"             the data layers, beside bare loops and PyTorch's DataLoader
 
 Both sides of a pair run in turn in one process, on the same threads; a row quotes medians over the rounds and the
 median of the rounds' ratios. Nothing else should run on the machine.
@@ -25,6 +26,7 @@ import threading
 import time
 from pathlib import Path
 
+import data
 import numpy as np
 from nets import NETS, column
 
@@ -282,7 +284,8 @@ def reset_peak():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", default="all",
-                        choices=["all", "steps", "inference", "growth", "load", "load-one", "memory", "memory-one"])
+                        choices=["all", "steps", "inference", "growth", "load", "load-one", "memory", "memory-one",
+                                 "data"])
     parser.add_argument("file", nargs="?", help="of load-one; the net of memory-one")
     parser.add_argument("--pass", dest="kind", choices=["TEST", "reused", "TRAIN"], help="of memory-one")
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
@@ -300,7 +303,7 @@ def main():
     kernels.use_engine(args.engine)
     print(machine())
     for name, run in (("steps", steps), ("inference", inference), ("growth", growth), ("load", load),
-                      ("memory", memory)):
+                      ("memory", memory), ("data", data.run)):
         if args.what == name or (args.what == "all" and (name != "inference" or args.models)):
             print(f"\n{run.__doc__}")
             run(args)
