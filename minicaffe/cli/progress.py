@@ -47,25 +47,6 @@ def counting() -> Iterator[Follow]:
         yield lambda items, total: bar.track(items, total=total)
 
 
-Follow = Callable[[Iterable[Any], int], Iterable[Any]]
-
-
-@contextmanager
-def counting() -> Iterator[Follow]:
-    """Report how far a tool is. Yield a function that is called with the tool's items and their number.
-
-    It returns the same items. While they are taken from it, a bar shows how many were, where stderr is a terminal and
-    rich is installed.
-    """
-    if rich is None or not sys.stderr.isatty():
-        yield lambda items, total: items
-        return
-    columns = [rich.progress.MofNCompleteColumn(), rich.progress.BarColumn(bar_width=None),
-               rich.progress.TimeRemainingColumn()]
-    with rich.progress.Progress(*columns, console=rich.console.Console(stderr=True)) as bar:
-        yield lambda items, total: bar.track(items, total=total)
-
-
 @contextmanager
 def reporting() -> Iterator[Lines | Bar]:
     """Report in plain lines, or with a bar where stderr is a terminal and rich is installed."""
