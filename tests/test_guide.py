@@ -28,6 +28,7 @@ from minicaffe.proto.text import parse
 ROOT = Path(__file__).parents[1]
 INDEX = ROOT / "docs" / "guide.md"
 PAGES = sorted((ROOT / "docs" / "guide").glob("*.md"))
+QUICK = {"data", "phases", "sharing", "from_caffe"}  # the others train for longer, or start many commands
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LOG = r"[IWE]\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ "  # how a line of Caffe's log begins
 NUMBER = r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+"
@@ -114,7 +115,8 @@ def parses(text):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the programs are scripts of a POSIX shell")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem, marks=[] if page.stem in QUICK
+                                               else [pytest.mark.slow]) for page in PAGES])
 def test_a_page_can_be_followed(page, tmp_path):
     """Everything that the page runs prints what the page shows."""
     for package in ("lmdb", "h5py", "matplotlib"):
