@@ -43,6 +43,7 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "plot": ("plot", "draw and compare the curves of trainings"),
     "replay": ("replay", "repeat the pass in which a training met a NaN or Inf"),
     "completion": ("completion", "print a script that lets a shell complete commands, flags and more"),
+    "new": ("new", "write a net, a solver and data that train at once, to begin with"),
     "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
 }
 

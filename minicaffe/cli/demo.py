@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     say(f"Everything goes into {out}")
     tested = prepare(example, out, iterations)
-    with _inside(out):
+    with inside(out):
         accuracy = train(Path("train.log"))
     say(f"\nOf {tested} test images {100 * accuracy:.1f} % are recognised after {iterations} updates.\n")
     _tell(out, iterations)
@@ -124,7 +124,7 @@ def classify(net: Net) -> list[picture.Classified]:
 
 
 @contextmanager
-def _inside(folder: Path) -> Iterator[None]:
+def inside(folder: Path) -> Iterator[None]:
     """Make `folder` the current one while the block runs: the paths in the definitions start there."""
     before = os.getcwd()
     os.chdir(folder)
