@@ -14,6 +14,8 @@ from minicaffe.proto import LayerParameter
 
 Shape = tuple[int, ...]
 
+GUESS = (3, 224, 224)  # C, H, W of most nets for photographs
+
 
 class Tops(NamedTuple):
     """What a data layer puts out.
@@ -21,11 +23,13 @@ class Tops(NamedTuple):
     shapes      one for each top, with the batch first
     size        the number of samples in its source; None where that is not known
     assumed     whether the source was not there, so that the shapes follow from fields such as crop_size
+    guessed     whether not even those fields were there, so that the size of the images is a guess
     """
 
     shapes: list[Shape]
     size: int | None = None
     assumed: bool = False
+    guessed: bool = False
 
 
 def messages(layer: Any) -> list[Any]:
@@ -95,6 +99,12 @@ def assumed(layer: Any) -> Tops | None:
     given = len(layer.transform_param.mean_value)
     channels = 1 if gray else given if given > 1 else 3
     return Tops([(N, channels, *size), *[(N,)] * (len(layer.top) - 1)], assumed=True)
+
+
+def guessed(layer: Any) -> Tops:
+    """Return images of a common size for a data layer of which nothing is known."""
+    N = batch_size(layer) or 1
+    return Tops([(N, *GUESS), *[(N,)] * (len(layer.top) - 1)], assumed=True, guessed=True)
 
 
 def image_size(layer: Any) -> Sequence[int]:

@@ -129,7 +129,9 @@ def window_beyond_image(definition: Definition) -> Iterator[Finding]:
     Cure
         Take a smaller kernel, fewer strides before it, or larger images.
     """
-    found = []
+    found: list[tuple[int, Any, Any]] = []
+    if definition.guessed:
+        return
     for i in range(len(definition.layers)):
         extents = getattr(getattr(definition.made(i), "window", None), "extents", ())
         shape = definition.bottom_shape(i)[-len(extents):] if extents else ()

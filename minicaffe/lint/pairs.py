@@ -59,7 +59,8 @@ def _sizes_differ(first: Tops | None, second: Tops | None, theirs: dict[str, Any
     """
     if theirs["crop_size"] and ours["crop_size"]:
         return True
-    return first is not None and second is not None and first.shapes[0][2:] != second.shapes[0][2:]
+    return first is not None and second is not None and not (first.guessed or second.guessed) \
+        and first.shapes[0][2:] != second.shapes[0][2:]
 
 
 def _prepared(layer: Any) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def weights_differ(pair: Pair) -> Iterator[Finding]:
     theirs = _weights(first)
     for i, shapes in _weights(second).values():
         found = theirs.get(second.layers[i].name)
-        if found is not None and found[1] != shapes:
+        if found is not None and _differ(found[1], shapes, first.assumed or second.assumed):
             yield second.found(ERROR, i, f"{second.title(i)} has weights {_shapes(shapes)} here and "
                                f"{_shapes(found[1])} at {first.where(found[0])}", "make the two layers alike")
 
@@ -146,6 +147,13 @@ def weights_missing(pair: Pair) -> Iterator[Finding]:
         if name not in known and not any(spec.name in shared for spec in second.layers[i].param):
             yield second.found(WARNING, i, f"{second.title(i)} has weights, and {first.file} has no layer of this "
                                "name: nothing is learned for it", "give both layers the same name")
+
+
+def _differ(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]], assumed: bool) -> bool:
+    """Return whether shapes of weights differ. Where sizes are assumed, only the number of outputs can be compared."""
+    if assumed:
+        return [shape[:1] for shape in theirs] != [shape[:1] for shape in ours]
+    return theirs != ours
 
 
 def _weights(definition: Definition) -> dict[str, tuple[int, list[tuple[int, ...]]]]:
@@ -176,7 +184,7 @@ def input_size(pair: Pair) -> Iterator[Finding]:
         Give the Input the size of the crops.
     """
     deploy = pair.second
-    if not deploy.is_deploy or deploy.net is None:
+    if not deploy.is_deploy or deploy.net is None or pair.first.guessed:
         return
     images = [tops.shapes[0][1:] for i in _images(pair.first)
               if (tops := pair.first.data[i]) is not None and len(tops.shapes[0]) == 4]

@@ -1,7 +1,7 @@
 """What the rules examine: a net in one phase, a solver with its nets, and two nets that share weights.
 
-A net can be examined without its data: where a source is not there, the sizes of images follow from fields such as
-crop_size, and where those say nothing, the rules that need sizes are left out.
+A net can be examined without its data. Where a source is not there, the sizes of images follow from fields such as
+crop_size. Where those say nothing, the sizes are a guess, and the rules about sizes are left out.
 """
 
 from __future__ import annotations
@@ -174,13 +174,13 @@ class Definition:
 
     @cached_property
     def data(self) -> dict[int, data_tops.Tops | None]:
-        """For each data layer what it puts out, by the layer's index; None where that is not known."""
+        """For each data layer what it puts out, by the layer's index; None where it cannot be read."""
         found: dict[int, data_tops.Tops | None] = {}
         for i, layer in enumerate(self.layers):
             if self.is_a(i, DataSource):
                 try:
                     with caught() as said:
-                        found[i] = data_tops.tops(without_missing_mean(layer, self.phase))
+                        found[i] = data_tops.tops(without_missing_mean(layer, self.phase)) or data_tops.guessed(layer)
                     self.warnings += said
                 except MinicaffeError as error:
                     self._fail(error, i)
@@ -216,9 +216,19 @@ class Definition:
             return net
         except MinicaffeError as error:
             # An assumed size may be wrong, and then so is an error about sizes.
-            if not (isinstance(error, LayerError) and any(t and t.assumed for t in self.data.values())):
+            if not (isinstance(error, LayerError) and self.assumed):
                 self.error = self.error or error
             return None
+
+    @cached_property
+    def assumed(self) -> bool:
+        """Whether the sizes of images are not those of a source, which is not there."""
+        return any(tops is not None and tops.assumed for tops in self.data.values())
+
+    @cached_property
+    def guessed(self) -> bool:
+        """Whether nothing at all says what size the images have, so that the sizes in `net` mean nothing."""
+        return any(tops is not None and tops.guessed for tops in self.data.values())
 
     @cached_property
     def _made(self) -> dict[int, int]:
