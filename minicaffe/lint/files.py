@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from minicaffe import log
 from minicaffe.errors import MinicaffeError, ProtoError
 from minicaffe.io import prototxt
 from minicaffe.layer import DataSource
@@ -66,12 +65,11 @@ def examine(files: Sequence[str], *, silence: Iterable[str] = (), level: int = 0
         linter.add(path)
     report.files = sorted(linter.files)
     findings = [one for one in linter.unreadable if one.rule not in quiet]
-    with log.silent():
+    with caught():  # what is warned of becomes findings
         for definition in linter.definitions:
             found = apply(DEFINITION, definition, quiet)
             if definition.net is not None:
-                with caught():
-                    found += [one for one in apply(NET, Subject(definition.net, definition.alone), quiet)]
+                found += apply(NET, Subject(definition.net, definition.alone), quiet)
             findings += found
         for training in linter.trainings:
             findings += apply(SOLVER, training, quiet)

@@ -73,6 +73,7 @@ class Definition:
 
     def __post_init__(self) -> None:
         self.warnings: list[str] = []
+        self.read: dict[int, Any] = {}  # what data.py has read of each data layer's source, by the layer's index
         self.error: MinicaffeError | None = None  # why the net cannot be made
         self.given.state.phase, self.given.state.level = self.phase, self.level
         del self.given.state.stage[:]
