@@ -60,6 +60,7 @@ class Definition:
     phase, level, stages    the state that decides which layers take part
     alone       whether the net runs without a program of the user's, because a solver trains it
     samples     how many samples of a source are read at most
+    allow_python            whether the code of Python layers may run
     """
 
     file: str
@@ -70,6 +71,7 @@ class Definition:
     stages: list[str] = field(default_factory=list)
     alone: bool = False
     samples: int = 1000
+    allow_python: bool = True
 
     def __post_init__(self) -> None:
         self.warnings: list[str] = []
@@ -211,7 +213,7 @@ class Definition:
         try:
             with caught() as said, self.place.in_errors(self.given):
                 net = Net(definition, self.phase, level=self.level, stages=self.stages, permissive=True,
-                          shapes_only=True)
+                          allow_python=self.allow_python, shapes_only=True)
             self.warnings += said
             net._location = self.place
             return net
