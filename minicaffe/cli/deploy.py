@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
         sizes = Sizes(upgraded, data, args.shape, args.batch)
         made = deploying.deploy(upgraded, roles, sizes.shapes, keep=args.keep, all_outputs=args.all_outputs)
     words = [line for layer in data for line in preprocessing(layer, sizes.shapes[layer.top[0]])]
-    proof = prove(args, made, data[0], sizes)  # before OUT is written: a net that gives other numbers is no use
+    with place.in_errors(given):  # before OUT is written: a net that gives other numbers is no use
+        proof = prove(args, made, data[0], sizes)
     replace_file(args.out, [text(args, made, words).encode()])
     for line in (*made.remarks, *sizes.remarks, *words, proof, f"wrote {args.out}"):
         for shown in wrap(one_line(line), terminal_width(), hanging="  "):
