@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from minicaffe.analysis import data_tops
-from minicaffe.errors import MinicaffeError
+from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io.exif import orientation
 from minicaffe.layer import LossLayer
 from minicaffe.lint.registry import DEFINITION, ERROR, WARNING, Finding, rule
@@ -58,12 +59,15 @@ def samples(definition: Definition, i: int) -> Samples:
 
 def _read(layer: Any, count: int, found: Samples) -> None:
     """Read `count` samples with a data layer."""
+    made, _ = data_tops.opened(layer, 1)
+    records = made.source_records if made is not None else None
+    data_tops.close(made)
+    if records is not None:  # no picture need be decoded
+        _read_records(records, count, found)
+        return
     made, blobs = data_tops.opened(layer, min(count, BATCH))
     try:
-        records = made.source_records if made is not None else None
-        if records is not None:
-            _read_records(records, count, found)
-        elif made is not None:
+        if made is not None:
             _read_batches(made, blobs, count, found)
     finally:
         data_tops.close(made)
@@ -71,14 +75,21 @@ def _read(layer: Any, count: int, found: Samples) -> None:
 
 def _read_records(records: Any, count: int, found: Samples) -> None:
     """Read the labels of a database's records, and whether a picture in them is to be turned; decode none."""
-    labels = []
-    for key, value in islice(records.records(), count):
-        datum, name = Datum.FromString(value), f"record {key.decode(errors='replace')!r}"
-        found.names.append(name)
-        labels.append(datum.label)
-        if datum.encoded and orientation(datum.data) > 1:
-            found.turned.append(name)
-    found.labels = {1: np.array(labels, float)}
+    labels: list[int] = []
+    try:
+        for key, value in islice(records.records(), count):
+            name = f"record {key.decode(errors='replace')!r}"
+            try:
+                datum = Datum.FromString(value)
+            except DecodeError:
+                found.error = found.error or DataError(f"{name} is no Datum ({len(value)} bytes)")
+                continue
+            found.names.append(name)
+            labels.append(datum.label)
+            if datum.encoded and orientation(datum.data) > 1:
+                found.turned.append(name)
+    finally:  # a damaged page may end it early
+        found.labels = {1: np.array(labels, float)}
 
 
 def _read_batches(made: Any, blobs: Sequence[Any], count: int, found: Samples) -> None:
@@ -154,10 +165,11 @@ def _cure(labels: np.ndarray, classes: int) -> str:
     largest = int(labels.max())
     if labels.min() >= 1 and largest == classes:
         return "the labels begin with 1: let them begin with 0"
-    if labels.min() < 0:
-        return "set loss_param { ignore_label: -1 } if a negative label means that there is none" \
-            if labels.min() == -1 else "labels count from 0"
-    return f"the layer that gives the scores needs num_output: {largest + 1}"
+    if largest >= classes:
+        return f"the layer that gives the scores needs num_output: {largest + 1}, if these labels are right"
+    if (labels != np.floor(labels)).any():
+        return "classes are whole numbers; EuclideanLoss learns other numbers"
+    return "set loss_param { ignore_label: -1 } if -1 means that there is no label; labels count from 0"
 
 
 @rule("target-range", DEFINITION)

@@ -142,7 +142,9 @@ def test_size(training: Training) -> Iterator[Finding]:
             N = data_tops.batch_size(test.layers[i])
             if tops is None or not tops.size or not N or batches * N == tops.size or batches == 0:
                 continue
-            yield _found(training, WARNING, "test_iter", _size_in_words(training, test, i, k, batches, N, tops.size),
+            # Several whole passes give the same score, only later.
+            severity = WARNING if batches * N % tops.size else NOTE
+            yield _found(training, severity, "test_iter", _size_in_words(training, test, i, k, batches, N, tops.size),
                          f"set test_iter: {tops.size // N}" if tops.size % N == 0 else "set test_iter_auto: true in "
                          "place of test_iter: each sample then counts once")
             break
@@ -154,4 +156,6 @@ def _size_in_words(training: Training, test: Definition, i: int, k: int, batches
     begin = f"test_iter{which} is {batches}, and {batches} batches of {N} are {seen:,} samples, but " \
             f"{data_tops.source(test.layers[i])} has {size:,}: "
     return begin + (f"each test leaves out {size - seen:,} of them" if seen < size
-                    else f"{seen - size:,} are counted twice" if seen < 2 * size else "samples are counted many times")
+                    else f"each test is {seen // size} passes over them" if seen % size == 0
+                    else f"{seen - size:,} are counted twice" if seen < 2 * size
+                    else "some are counted more often than others")

@@ -118,6 +118,17 @@ def test_labels_of_a_list():
     assert "im2.png" in bad.message
 
 
+def test_a_record_that_is_no_datum():
+    """It is named by its key, and the labels of the others are read all the same."""
+    write_lmdb("train", [("0", make(np.zeros((3, 5, 4), np.uint8), 1)), ("1", b"no Datum"),
+                         ("2", make(np.zeros((3, 5, 4), np.uint8), 9))])
+    findings = examine(("net.prototxt", reading("train") + fully_connected("x", "f", 4) + LOSS)).findings
+
+    assert ["unreadable-sample", "label-range"] == [one.rule for one in findings]
+    assert "record '1' is no Datum (8 bytes)" in findings[0].message
+    assert "record '2'" in findings[1].message
+
+
 # --- EXIF ---------------------------------------------------------------------------------------------------
 
 def exif(turn, order="<"):
@@ -161,9 +172,10 @@ def two_phases(test="", train_batch=2, test_batch=3, transform="", test_transfor
 
 @pytest.mark.parametrize(("batches", "words", "cure"), [
     (4, "", ""), (3, "each test leaves out 3 of them", "test_iter: 4"), (5, "3 are counted twice", "test_iter: 4"),
+    (9, "some are counted more often than others", "test_iter: 4"), (8, "each test is 2 passes over", "test_iter: 4"),
 ])
 def test_test_size(batches, words, cure):
-    """test_iter batches must be one pass over the test set."""
+    """test_iter batches must be one pass over the test set; two passes are only noted, for the score is the same."""
     database("train", [0] * 5)
     database("test", [0] * 12)
     solver = ("solver.prototxt", f"{SOLVER}\ntest_iter: {batches} test_interval: 10")
@@ -172,6 +184,7 @@ def test_test_size(batches, words, cure):
 
     assert bool(words) == bool(one)
     assert all(words in each.message and cure in each.cure and each.line == 2 for each in one)
+    assert all(("note" if batches == 8 else "warning") == each.severity for each in one)
 
 
 def test_a_test_set_that_batches_do_not_divide():
