@@ -108,7 +108,7 @@ def guessed(layer: Any) -> Tops:
 
 
 def image_size(layer: Any) -> Sequence[int]:
-    """Return the height and width that the fields give to each image; () where they give none."""
+    """Return the size that the images are cropped to, else the one that they are scaled to; () where there is none."""
     crop = layer.transform_param.crop_size or next((c for m in messages(layer) if (c := getattr(m, "crop_size", 0))), 0)
     if crop:
         return crop, crop

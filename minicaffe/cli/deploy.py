@@ -12,6 +12,7 @@ numbers otherwise. How the images were prepared in training stands in a comment 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -56,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.batch < 1:
         raise NetError(f"--batch must be at least 1, got {args.batch}")
+    if os.path.exists(args.out) and os.path.samefile(args.net, args.out):
+        raise NetError(f"{args.out} is the train net itself, which would be lost", hint="give another name for OUT")
     given, place = location.read(args.net)
     given.state.level = args.level
     given.state.stage.extend(stages(args))

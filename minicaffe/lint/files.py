@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from minicaffe.errors import MinicaffeError, ProtoError
+from minicaffe.errors import MinicaffeError
 from minicaffe.io import prototxt
 from minicaffe.layer import DataSource
 from minicaffe.lint import data, paths
@@ -26,7 +26,7 @@ from minicaffe.lint.registry import (
 )
 from minicaffe.lint.subjects import Definition, Pair, Training, caught
 from minicaffe.net import location
-from minicaffe.proto import TEST, TRAIN, NetParameter, SolverParameter
+from minicaffe.proto import TEST, TRAIN, SolverParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.solvers import definition as solver_definition
 from minicaffe.solvers import nets as solver_nets
@@ -212,13 +212,5 @@ def _has_source(definition: Definition) -> bool:
 def _is_solver(path: str) -> bool:
     """Return whether a file holds a solver. Raise ProtoError, with its line, where it is neither solver nor net."""
     source = prototxt.read_source(path)
-    try:
-        proto_text.parse(source.text, NetParameter(), source.filename)
-        return False
-    except ProtoError as not_a_net:
-        try:
-            proto_text.parse(source.text, SolverParameter(), source.filename)
-            return True
-        except ProtoError as not_a_solver:
-            # It is meant to be what it could be read as for longer, and that error is the one to correct.
-            raise max((not_a_net, not_a_solver), key=lambda error: Finding("", "", error.where, "", "").line) from None
+    read = prototxt.as_net_or_solver(lambda message: proto_text.parse(source.text, message, source.filename))
+    return isinstance(read, SolverParameter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,6 +175,38 @@ def one_class(definition: Definition) -> Iterator[Finding]:
         if isinstance(loss, LossLayer) and loss.classes == 1 and loss.contains and any(loss.loss_weights):
             yield definition.found(ERROR, i, f"{definition.title(i)} chooses among one class, so its loss is always 0",
                                    "give the layer before it num_output: 2, or take SigmoidCrossEntropyLoss")
+
+
+@rule("loss-shapes", DEFINITION)
+def loss_shapes(definition: Definition) -> Iterator[Finding]:
+    """A loss compares scores with targets of another shape that have as many numbers.
+
+    Only the count is checked, as in Caffe. The numbers are paired in the order in which they lie in memory, so a score
+    of one channel meets the target of another.
+
+    Example
+        layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "score" bottom: "target" top: "loss" }
+
+        with scores of 8 × 5 × 20 and targets of 8 × 20 × 5
+
+    Cure
+        Store the targets with the axes of the scores, or bring one of the two into the other's shape.
+    """
+    if definition.net is None or definition.assumed:
+        return
+    for i in range(len(definition.layers)):
+        loss = definition.made(i)
+        if not isinstance(loss, LossLayer) or loss.classes or len(definition.layers[i].bottom) < 2:
+            continue
+        x, t = definition.bottom_shape(i), definition.bottom_shape(i, 1)
+        if math.prod(x) == math.prod(t) and _without_ones(x) != _without_ones(t):
+            yield definition.found(WARNING, i, f"{definition.title(i)} compares {_by(x)} with {_by(t)}: as many "
+                                   "numbers, but other axes", "bring one of the two into the shape of the other")
+
+
+def _without_ones(shape: tuple[int, ...]) -> list[int]:
+    """Return the sizes of a shape that are not 1: axes of one place change nothing in the order."""
+    return [n for n in shape if n != 1]
 
 
 @rule("scores-as-probabilities", DEFINITION)

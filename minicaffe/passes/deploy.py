@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from minicaffe.errors import NetError
@@ -188,7 +189,7 @@ class _Deployment:
                 self.remarks.append(f"{_title(self.layers[i])} goes: its prediction {self.layers[i].bottom[0]!r} is "
                                     "the output")
         dropped = {i for i, layer in enumerate(self.layers) if self.role(layer).kind in (LOSS, MEASURE, SINK, DATA)}
-        labels = self._from_labels()
+        labels = self._from_labels
         for i, layer in enumerate(self.layers):
             for j in range(len(layer.top)):
                 unread = not self.readers.get((i, j))
@@ -200,7 +201,7 @@ class _Deployment:
 
     def _scores(self, i: int) -> list[Top]:
         """The tops that loss or measure i reads and that are no labels."""
-        labels, from_labels = set(self.role(self.layers[i]).labels), self._from_labels()
+        labels, from_labels = set(self.role(self.layers[i]).labels), self._from_labels
         tops = [top for j, top in enumerate(self.sources[i]) if j not in labels and top[0] not in from_labels]
         return [top for k, top in enumerate(tops) if k == 0 or not self._is_target(top)]
 
@@ -210,6 +211,7 @@ class _Deployment:
             top = self.sources[top[0]][0]
         return role.kind == DATA
 
+    @cached_property
     def _from_labels(self) -> set[int]:
         """The layers all of whose bottoms are labels, or were made of labels alone."""
         found: set[int] = set()
@@ -264,7 +266,7 @@ class _Deployment:
         return {i for i in live if self.role(self.layers[i]).kind not in (LOSS, MEASURE, SINK)}
 
     def _remark_dead(self, live: set[int]) -> None:
-        from_labels = self._from_labels()
+        from_labels = self._from_labels
         dead = [i for i, layer in enumerate(self.layers[:len(self.test.layer)])
                 if i not in live and self.role(layer).kind not in (LOSS, DATA)]
         for i in dead:

@@ -217,6 +217,14 @@ def test_weights_of_another_net(capsys, folder):
     assert not (folder / "out.prototxt").exists()
 
 
+def test_the_train_net_is_not_replaced(capsys, folder):
+    """OUT that is the train net, by whatever name, is refused."""
+    (folder / "net.prototxt").write_text(NET)
+    assert 1 == main(["deploy", "net.prototxt", "./net.prototxt"])
+    assert "is the train net itself" in capsys.readouterr().err
+    assert NET == (folder / "net.prototxt").read_text()
+
+
 @pytest.mark.parametrize(("text", "flags", "words"), [
     (data(transform="") + F + LOSS, [], "--shape CxHxW"),
     (NET, ["--shape", "3x"], "--shape must be CxHxW"),

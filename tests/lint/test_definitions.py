@@ -19,6 +19,8 @@ BARE = layer("InnerProduct", "x", "g", "inner_product_param { num_output: 5 }") 
 SIGMOID = fully_connected("x", "g", 5) + layer("Sigmoid", "g", "h")
 SOURCE = layer("Data", "", "x label", 'data_param { source: "%s" batch_size: 2 backend: LMDB } '
                "transform_param { crop_size: 9 }", name="d")
+PAIRED = 'layer { name: "d" type: "DummyData" top: "x" top: "t" dummy_data_param { shape { dim: 2 dim: 3 dim: 4 } ' \
+    'shape { dim: 2 %s } data_filler { type: "gaussian" } } }\n'
 ONE_PHASE = DATA.replace('top: "label"', 'top: "label" include { phase: TRAIN }') \
     + layer("Input", "", "x", "include { phase: TEST } input_param { shape { dim: 2 dim: 3 } }", name="in")
 
@@ -67,6 +69,8 @@ CASES = [  # (rule, severity, line, a net with the mistake, the nearest net with
     ("window-beyond-image", "warning", 2, IMAGES + convolution("x", "g", 5, 9) + fully_connected("g", "f", 4) + LOSS,
      IMAGES + convolution("x", "g", 5, 7) + fully_connected("g", "f", 4) + LOSS),
     ("one-class", "error", 3, DATA + fully_connected("x", "f", 1) + LOSS, DATA + fully_connected("x", "f", 2) + LOSS),
+    ("loss-shapes", "warning", 2, PAIRED % "dim: 4 dim: 3" + layer("EuclideanLoss", "x t", "loss"),
+     PAIRED % "dim: 3 dim: 1 dim: 4" + layer("EuclideanLoss", "x t", "loss")),
     ("scores-as-probabilities", "warning", 3, DATA + F + layer("MultinomialLogisticLoss", "f label", "loss"),
      DATA + F + layer("Softmax", "f", "p") + layer("MultinomialLogisticLoss", "p label", "loss")),
     ("no-weight-filler", "note", 2, DATA + BARE + LOSS,
