@@ -197,10 +197,15 @@ def _for_tests(definition: Definition) -> bool:
 
 
 def _trained_for(deploy: Definition, trains: list[Definition]) -> list[Definition]:
-    """Return the train net that a deploy net belongs to: the only one, else the one with its name."""
+    """Return the train net that a deploy net belongs to: the only one, else the one with its name and its layers.
+
+    The name alone says little, because a net that is made from another one often keeps its name.
+    """
     if len(trains) == 1:
         return trains
-    return [train for train in trains if train.given.name and train.given.name == deploy.given.name][:1]
+    names = {layer.name for layer in deploy.layers}
+    return [train for train in trains if train.given.name and train.given.name == deploy.given.name
+            and 2 * len(names & {layer.name for layer in train.layers}) > len(names)][:1]
 
 
 def _has_source(definition: Definition) -> bool:

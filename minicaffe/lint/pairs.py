@@ -143,10 +143,12 @@ def weights_missing(pair: Pair) -> Iterator[Finding]:
         return
     known = {layer.name for layer in first.layers}
     shared = {spec.name for layer in first.layers for spec in layer.param if spec.name}
-    for name, (i, _) in _weights(second).items():
-        if name not in known and not any(spec.name in shared for spec in second.layers[i].param):
-            yield second.found(WARNING, i, f"{second.title(i)} has weights, and {first.file} has no layer of this "
-                               "name: nothing is learned for it", "give both layers the same name")
+    new = [i for name, (i, _) in _weights(second).items()
+           if name not in known and not any(spec.name in shared for spec in second.layers[i].param)]
+    if new:
+        more = f" (and so for {len(new) - 1} more layers)" if new[1:] else ""
+        yield second.found(WARNING, new[0], f"{second.title(new[0])} has weights, and {first.file} has no layer of "
+                           f"this name: nothing is learned for it{more}", "give both layers the same name")
 
 
 def _differ(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]], assumed: bool) -> bool:
