@@ -11,6 +11,7 @@ from minicaffe.errors import MinicaffeError
 from minicaffe.io import prototxt
 from minicaffe.layer import DataSource
 from minicaffe.lint import data, paths
+from minicaffe.lint.pairs import weights_of
 from minicaffe.lint.registry import (
     DEFINITION,
     ERROR,
@@ -203,7 +204,7 @@ def _trained_for(deploy: Definition, trains: list[Definition]) -> list[Definitio
     """
     if len(trains) == 1:
         return trains
-    names = {layer.name for layer in deploy.layers}
+    names = set(weights_of(deploy))
     return [train for train in trains if train.given.name and train.given.name == deploy.given.name
             and 2 * len(names & {layer.name for layer in train.layers}) > len(names)][:1]
 

@@ -118,8 +118,8 @@ def weights_differ(pair: Pair) -> Iterator[Finding]:
         Make the two layers alike; minicaffe deploy TRAIN_NET OUT writes a deploy net that is.
     """
     first, second = pair.first, pair.second
-    theirs = _weights(first)
-    for i, shapes in _weights(second).values():
+    theirs = weights_of(first)
+    for i, shapes in weights_of(second).values():
         found = theirs.get(second.layers[i].name)
         if found is not None and _differ(found[1], shapes, first.assumed or second.assumed):
             yield second.found(ERROR, i, f"{second.title(i)} has weights {_shapes(shapes)} here and "
@@ -143,7 +143,7 @@ def weights_missing(pair: Pair) -> Iterator[Finding]:
         return
     known = {layer.name for layer in first.layers}
     shared = {spec.name for layer in first.layers for spec in layer.param if spec.name}
-    new = [i for name, (i, _) in _weights(second).items()
+    new = [i for name, (i, _) in weights_of(second).items()
            if name not in known and not any(spec.name in shared for spec in second.layers[i].param)]
     if new:
         more = f" (and so for {len(new) - 1} more layers)" if new[1:] else ""
@@ -158,7 +158,7 @@ def _differ(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]], assumed:
     return theirs != ours
 
 
-def _weights(definition: Definition) -> dict[str, tuple[int, list[tuple[int, ...]]]]:
+def weights_of(definition: Definition) -> dict[str, tuple[int, list[tuple[int, ...]]]]:
     """For each layer with learned blobs its index and their shapes, by its name."""
     found = {}
     for i, layer in enumerate(definition.layers):
