@@ -103,7 +103,7 @@ class _Deployment:
                 self.readers.setdefault(top, []).append((i, j))
 
     def role(self, layer: Any) -> Role:
-        """Return what a layer is for; one with a loss_weight that is no loss by its type stays."""
+        """Return what a layer is for. One with a loss_weight that is no loss by its type is an ordinary one."""
         return self.roles.get(layer.type, Role())
 
     def _with_data(self, test: Any) -> Any:
