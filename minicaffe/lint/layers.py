@@ -8,7 +8,7 @@ from typing import Any
 
 from minicaffe.layer import LossLayer
 from minicaffe.lint.registry import DEFINITION, ERROR, NOTE, WARNING, Finding, rule
-from minicaffe.lint.subjects import Definition
+from minicaffe.lint.subjects import Definition, Top
 
 STATISTICS = "batch_norm_param"  # the message of layers that measure statistics
 
@@ -119,8 +119,8 @@ def batch_norm_one(definition: Definition) -> Iterator[Finding]:
 def window_beyond_image(definition: Definition) -> Iterator[Finding]:
     """A window is larger than what it slides over, so some of its weights only ever see padding.
 
-    The receptive field has outgrown the image: the layers before have made it too small, or the image was too small
-    from the start.
+    The receptive field, the pixels of the image that a number depends on, has outgrown the image. The layers before
+    have made it too small, or it was too small from the start.
 
     Example
         convolution_param { num_output: 64 kernel_size: 3 pad: 1 }
@@ -135,15 +135,48 @@ def window_beyond_image(definition: Definition) -> Iterator[Finding]:
         return
     for i in range(len(definition.layers)):
         extents = getattr(getattr(definition.made(i), "window", None), "extents", ())
-        shape = definition.bottom_shape(i)[-len(extents):] if extents else ()
+        shape = _under(definition, i, len(extents)) if extents else ()
         if any(extent > n for extent, n in zip(extents, shape, strict=True)):
             found.append((i, extents, shape))
     if found and not _is_placeholder(definition):
         i, extents, shape = found[0]  # those after it follow from it
         more = f" ({len(found) - 1} more layers after it do so too)" if found[1:] else ""
         yield definition.found(WARNING, i, f"{definition.title(i)} slides a window of {_by(extents)} over {_by(shape)} "
-                               f"pixels: its outer weights see padding alone{more}",
+                               f"pixels: its outer weights see padding alone{more}; a number of its top depends on "
+                               f"{_by(_receptive_field(definition, i))} pixels of the image",
                                "take a smaller kernel, fewer strides before it, or larger images")
+
+
+def _under(definition: Definition, i: int, axes: int) -> tuple[int, ...]:
+    """Return the size of what a window slides over: of the top, where that is the larger one, as in a Deconvolution."""
+    assert definition.net is not None
+    top = definition.net.tops[definition.made_index(i)][0].shape[-axes:]
+    return tuple(map(max, definition.bottom_shape(i)[-axes:], top))
+
+
+def _receptive_field(definition: Definition, i: int) -> list[int]:
+    """Return how many pixels of the image, along each axis, one number of the top of layer i depends on.
+
+    Of several ways to the image, it is the one along the first bottoms.
+    """
+    sizes: list[int] = []
+    top: Top | None = (i, 0)
+    while top is not None and definition.sources[top[0]]:
+        extents, strides = _window(definition.made(top[0]))
+        if extents:
+            # n numbers of a window's top depend on the window of the first one, and on a stride for each further one.
+            sizes = [(n - 1) * stride + extent for n, stride, extent
+                     in zip(sizes or [1] * len(extents), strides, extents, strict=False)]
+        top = definition.sources[top[0]][0]
+    return sizes
+
+
+def _window(layer: Any) -> tuple[Any, Any]:
+    """Return the extents and the strides of the window of a layer, or two empty tuples."""
+    window: Any = getattr(layer, "window", None)
+    if hasattr(window, "extents"):
+        return window.extents, window.stride
+    return (layer.kernel, layer.stride) if hasattr(layer, "kernel") and hasattr(layer, "stride") else ((), ())
 
 
 def _is_placeholder(definition: Definition) -> bool:

@@ -221,6 +221,23 @@ def test_later_windows_are_counted_in_the_first_finding():
     assert "(1 more" in found.message
 
 
+def test_the_receptive_field():
+    """The finding says how many pixels a number depends on: 3×3 behind 2×2 pooling with stride 2 is 6×6 and more."""
+    text = inputs(x=(1, 3, 4, 2)) + convolution("x", "g", 5, 3) \
+        + layer("Pooling", "g", "p", "pooling_param { kernel_size: 2 stride: 2 }") + convolution("p", "h", 6, 3)
+    found, = examine(text.replace("dim: 4 dim: 2", "dim: 4 dim: 6"))
+
+    assert "'h' (Convolution) slides a window of 3×3 over 2×3 pixels" in found.message
+    assert "depends on 8×8 pixels of the image" in found.message  # 2 + 2 · 2 through the pooling, 2 more before it
+
+
+def test_a_deconvolution_is_wider_than_its_bottom():
+    """The window of a Deconvolution slides over its top, so it may well be larger than the bottom."""
+    text = inputs(x=(1, 3, 2, 4)) + layer("Deconvolution", "x", "y", "convolution_param { num_output: 5 kernel_size: 8 "
+                                          "stride: 4 }")
+    assert [] == examine(text)
+
+
 def test_what_is_said_of_many_layers_is_one_finding():
     """A field without effect in many layers is one finding, and in a net to deploy a filler is none."""
     std = 'weight_filler { type: "xavier" std: 0.1 }'
