@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minicaffe.blob import Blob
+from minicaffe.errors import DataError
 from minicaffe.layer import DataSource, create, source_of
+from minicaffe.log import one_line
 from minicaffe.proto import LayerParameter
 
 Shape = tuple[int, ...]
@@ -52,8 +54,13 @@ def tops(layer: Any) -> Tops | None:
 
     Raise LayerError or DataError where the source is there and cannot be read as the layer says.
     """
-    path = source(layer)
-    return assumed(layer) if path and not Path(path).exists() else measured(layer)
+    path = Path(source(layer) or ".")
+    if not path.exists():
+        return assumed(layer)
+    if not path.is_file() and not path.is_dir():  # a pipe may never answer, and can be read only once
+        raise DataError(f"the source {one_line(path)} is no ordinary file, so it is not read",
+                        hint="give the path of a file or a folder")
+    return measured(layer)
 
 
 def opened(layer: Any, samples: int, dtype: type = np.float32) -> tuple[DataSource | None, list[Blob]]:

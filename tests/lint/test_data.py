@@ -1,5 +1,6 @@
 """The rules about data, solvers and pairs of nets: databases and lists are made here, and compared with nets."""
 
+import os
 import struct
 
 import numpy as np
@@ -127,6 +128,18 @@ def test_a_record_that_is_no_datum():
     assert ["unreadable-sample", "label-range"] == [one.rule for one in findings]
     assert "record '1' is no Datum (8 bytes)" in findings[0].message
     assert "record '2'" in findings[1].message
+
+
+def test_a_pipe_is_not_read(folder):
+    """A source that never answers does not stop lint."""
+    if not hasattr(os, "mkfifo"):
+        return
+    os.mkfifo(folder / "pipe")
+    text = layer("ImageData", "", "x label", 'image_data_param { source: "pipe" batch_size: 2 }', name="d")
+    one, = examine(("net.prototxt", text + fully_connected("x", "f", 4) + LOSS)).findings
+
+    assert "broken-net" == one.rule
+    assert "pipe is no ordinary file" in one.message
 
 
 # --- EXIF ---------------------------------------------------------------------------------------------------
