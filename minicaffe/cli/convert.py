@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +23,10 @@ from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import binary, prototxt, solverstate, weights
 from minicaffe.io.binary import LayerWeights
 from minicaffe.io.files import HDF5_SUFFIXES, is_hdf5_name, without_hdf5_suffix
+from minicaffe.io.prototxt import as_net_or_solver
 from minicaffe.log import warn
-from minicaffe.proto import TEST, NetParameter, SolverParameter
+from minicaffe.proto import TEST, NetParameter
 
-T = TypeVar("T")
 DEFINITIONS = (".prototxt", ".yaml", ".yml")
 STATES = (".solverstate", *[f".solverstate{suffix}" for suffix in HDF5_SUFFIXES])
 _CONVOLUTIONS = ("Convolution", "Deconvolution", "CONVOLUTION", "DECONVOLUTION", "conv")
@@ -66,24 +66,6 @@ def run(args: argparse.Namespace) -> int:
 def read_net_or_solver(path: str) -> Any:
     """Read a file as a NetParameter or a SolverParameter, whichever it is."""
     return as_net_or_solver(lambda message: prototxt.read(path, message))
-
-
-def as_net_or_solver(read: Callable[[Any], T]) -> T:
-    """Return read(NetParameter()) or, if that raises a ProtoError, read(SolverParameter())."""
-    try:
-        return read(NetParameter())
-    except ProtoError as not_a_net:
-        try:
-            return read(SolverParameter())
-        except ProtoError as not_a_solver:
-            # The file is meant to be what it could be read as for longer: report the error that stands further down.
-            raise max((not_a_net, not_a_solver), key=_line) from None
-
-
-def _line(error: ProtoError) -> int:
-    """Return the line that an error names in FILE:LINE:COLUMN, and 0 if it names none."""
-    numbers = [int(part) for part in error.where.rsplit(":", 2)[1:] if part.isdigit()]
-    return numbers[0] if numbers else 0
 
 
 def _check_target(args: argparse.Namespace, suffixes: Sequence[str], what: str) -> None:

@@ -18,11 +18,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from minicaffe.cli.convert import as_net_or_solver
 from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import prototxt
 from minicaffe.io.files import read_bytes, replace_file
+from minicaffe.io.prototxt import as_net_or_solver
 from minicaffe.proto.reformat import reformat
 from minicaffe.proto.source import is_yaml
 

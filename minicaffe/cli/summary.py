@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe import passes
+from minicaffe.analysis import data_tops
 from minicaffe.analysis.cost import NetCost, cost
 from minicaffe.cli import layout
 from minicaffe.cli.flags import whole
@@ -132,17 +133,13 @@ def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> st
 
 def _become_input(layer: Any, data: Any, size: list[int]) -> str:
     """Make a data layer an Input that puts out images (N, C, H, W), and a number per sample in each further top."""
-    transform = layer.transform_param
-    if not size:  # the size that the images are cropped to, else the one that they are scaled to
-        height, width = getattr(data, "new_height", 0), getattr(data, "new_width", 0)
-        crop = transform.crop_size
-        size = [crop, crop] if crop else [height, width] if height and width else []
+    size = size or list(data_tops.image_size(layer))
     if not size:
         raise DataError(f"layer {layer.name!r} ({layer.type}): its source {one_line(data.source)} is not there, so the "
                         f"size of its images is not known", hint="give it: --size HxW, or CxHxW")
     if not data.batch_size:
         raise DataError(f"layer {layer.name!r} ({layer.type}) has no batch_size", hint="give it: --batch N")
-    gray = transform.force_gray or not getattr(data, "is_color", True)
+    gray = layer.transform_param.force_gray or not getattr(data, "is_color", True)
     shape = [data.batch_size, *([1 if gray else 3] if len(size) == 2 else []), *size]
     name, kind, tops = layer.name, layer.type, list(layer.top)
     layer.Clear()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from minicaffe.errors import ProtoError
 from minicaffe.io.files import PathLike, read_bytes, replace_file
 from minicaffe.io.sniff import sniff_bytes
 from minicaffe.io.wrong_file import wrong_file
+from minicaffe.proto import NetParameter, SolverParameter
 from minicaffe.proto.text import Source, format_for, parse
 
+T = TypeVar("T")
 LARGEST = 64_000_000  # bytes of a text; the largest nets have less than one million
 
 # The last quote may be missing. Else a line of many first quotes would be searched to its end from each of them.
@@ -54,6 +57,24 @@ def decode(data: bytes, path: PathLike, *, with_comments: bool = False) -> str:
 def write(path: PathLike, message: Any) -> None:
     """Write prototxt or, by the file's name, YAML; the old file stays until the new one is whole."""
     replace_file(path, [format_for(str(path), message).encode("utf-8")])
+
+
+def as_net_or_solver(read: Callable[[Any], T]) -> T:
+    """Return read(NetParameter()) or, if that raises a ProtoError, read(SolverParameter())."""
+    try:
+        return read(NetParameter())
+    except ProtoError as not_a_net:
+        try:
+            return read(SolverParameter())
+        except ProtoError as not_a_solver:
+            # The file is meant to be what it could be read as for longer: report the error that stands further down.
+            raise max((not_a_net, not_a_solver), key=_line) from None
+
+
+def _line(error: ProtoError) -> int:
+    """Return the line that an error names in FILE:LINE:COLUMN, and 0 if it names none."""
+    numbers = [int(part) for part in error.where.rsplit(":", 2)[1:] if part.isdigit()]
+    return numbers[0] if numbers else 0
 
 
 def _without_comments(data: bytes, path: PathLike) -> str:

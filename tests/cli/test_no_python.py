@@ -43,7 +43,8 @@ RUN_CODE = {
                                                        "--iterations", "1"],
     "time": ["--model", "net.prototxt", "--iterations", "1"], "summary": ["net.prototxt"], "warm": ["net.prototxt"],
     "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "replay": ["failure.npz"],
-    "extract_features": ["w.npz", "net.prototxt", "f", "f.npz", "1"]}
+    "extract_features": ["w.npz", "net.prototxt", "f", "f.npz", "1"],
+    "deploy": ["deploy_net.prototxt", "out.prototxt", "--weights", "w.npz"]}
 RUN_NONE = {"show": ["net.prototxt"], "weights": ["w.npz"], "convert": ["net.prototxt", "net.yaml"],
             "layers": ["Python"], "engines": []}
 
@@ -52,6 +53,7 @@ RUN_NONE = {"show": ["net.prototxt"], "weights": ["w.npz"], "convert": ["net.pro
 def strangers_folder(folder, monkeypatch):
     """A folder with a net that names a module beside it, weights, and a failure that was saved."""
     (folder / "stranger.py").write_text(STRANGER)
+    (folder / "deploy_net.prototxt").write_text(NET.replace("Input", "DummyData").replace("input_", "dummy_data_"))
     caffe.Net("net.prototxt").save("w.npz")
     solver = get_solver(prototxt.read("solver.prototxt", SolverParameter()))
     solver.net.blobs["x"].data[...] = np.nan
