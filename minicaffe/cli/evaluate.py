@@ -17,6 +17,7 @@ from minicaffe.log import At, log, number, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 from minicaffe.records import glog
+from minicaffe.solvers.schedule.epochs import share_of_batch
 from minicaffe.solvers.schedule.report import MeanOutputs, outputs
 
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         log(At.TEST_BEGINS, f"Running for {args.iterations} iterations.")
         mean = MeanOutputs(net)
         for i in range(args.iterations):
-            mean.add(net.forward())
+            mean.add(net.forward(), share_of_batch(net))
             for name, blob, _ in outputs(net):
                 for value in blob.data.ravel():
                     log(At.TEST_BATCH, f"Batch {i}, {name} = {number(value)}")

@@ -46,6 +46,10 @@ class Images(ABC):
         """Return the paths of those images that are files of their own, and are there."""
         return []
 
+    def labels(self) -> list[float | tuple[float, ...]]:
+        """Return the label of each image, or its labels where there are several."""
+        return [entry.labels[0] if len(entry.labels) == 1 else entry.labels for entry in self.entries]
+
     def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
         """Return the images with these numbers, or the errors that say why they cannot be read."""
         return self.workers.map(self._load, numbers)

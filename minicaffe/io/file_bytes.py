@@ -72,6 +72,16 @@ class FileBytes:
             place, size = place + len(parts[-1]), size - len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def piece(self, place: int, size: int) -> bytes:
+        """Return the `size` bytes from `place` on, where nothing near them is asked for soon: no block is kept.
+
+        The caller runs `check` before it uses what it has read.
+        """
+        if not 0 <= place <= self._size - size:
+            raise IndexError(f"the bytes {place} to {place + size} of {self._size}")
+        with self._one_error():
+            return system.read_at(self._file, place, size)
+
     def read_into(self, values: np.ndarray, place: int) -> None:
         """Fill an array, which must be in one piece, with the bytes from `place` on."""
         target: Any = values.reshape(-1).view(np.uint8)
@@ -150,18 +160,19 @@ def unchanged(path: PathLike) -> Iterator[None]:
 
     An error that the library raises then is replaced by this one, for it is about a mixture of old and new bytes.
     """
-    before = _state_of(path)
+    before = state_of(path)
     try:
         yield
     except Exception as error:
-        if _state_of(path) != before:
+        if state_of(path) != before:
             raise _being_written(path) from error
         raise
-    if _state_of(path) != before:
+    if state_of(path) != before:
         raise _being_written(path)
 
 
-def _state_of(path: PathLike) -> tuple[int, int] | None:
+def state_of(path: PathLike) -> tuple[int, int] | None:
+    """Return the size and the date of a file, which nearly every change changes; None where there is no file."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):

@@ -63,6 +63,20 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return scaled[None] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
 
 
+def warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return an image of the same shape (C, H, W), whose pixel (x, y) is the one at `matrix` · (x, y, 1) of `image`.
+
+    Between pixels it is interpolated linearly, and beyond its border the image is reflected.
+    """
+    _need_cv2()
+    C, H, W = image.shape
+    rows = np.ascontiguousarray(image.transpose(1, 2, 0))
+    warped = [cv2.warpAffine(np.ascontiguousarray(rows[:, :, c:c + 4]), matrix, (W, H),  # takes up to four channels
+                             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101)
+              for c in range(0, C, 4)]
+    return np.concatenate([piece.reshape(H, W, -1) for piece in warped], axis=2).transpose(2, 0, 1)
+
+
 def planes(image: np.ndarray) -> np.ndarray:
     """Return an image (C, H, W) with each channel in one piece of memory, which numpy computes with more quickly.
 
@@ -91,4 +105,4 @@ def _need_cv2() -> None:
         try:
             cv2 = importlib.import_module("cv2")
         except ImportError:
-            raise missing_extra("opencv-python-headless", "data", "decoding and resizing images") from None
+            raise missing_extra("opencv-python-headless", "data", "decoding, resizing and turning images") from None
