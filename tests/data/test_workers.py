@@ -89,3 +89,9 @@ def test_planes():
         assert (image.planes(decoded[part]) == x[part]).all()
     assert image.planes(x) is x
     assert image.planes(decoded[:1]).base is decoded.base
+    room = np.zeros((2, 3, 7, 5), np.uint8)
+    for one in (decoded, x):
+        assert image.planes(one, room[1]).base is room
+        assert (room[1] == x).all()
+        assert not room[0].any()
+        room[...] = 0

@@ -35,13 +35,13 @@ class PrefetchingLayer(DataSource):
     def reshape(self, bottom, top):
         # the tops get the shape of the next batch; `peek` leaves that batch for `forward` to take
         batch = self._prefetcher.peek()
-        top[0].reshape(batch.data.shape)
+        top[0].reshape(batch.shape)
         if len(top) > 1:
             top[1].reshape(batch.label.shape)
 
     def forward(self, bottom, top):
         batch = self._prefetcher.take()
-        top[0].data[...] = batch.data
+        batch.write_to(top[0].data)
         if len(top) > 1:
             top[1].data[...] = batch.label
         self._batches.reuse(batch.data)
