@@ -47,7 +47,7 @@ class Images(ABC):
         return ""
 
     def files(self) -> list[str]:
-        """Return the paths of those images that are files of their own, and are there."""
+        """Return the paths of those images that are files of their own."""
         return []
 
     def labels(self) -> list[float | tuple[float, ...]]:
@@ -106,7 +106,7 @@ class ImageFiles(Images):
 
     def __init__(self, path: str, root: str = "", size: tuple[int, int] | None = None, color: bool = True, *,
                  label_size: int = 0, must_exist: bool = True, workers: Workers | None = None) -> None:
-        self.path, self.root = path, root
+        self.path, self.root, self.must_exist = path, root, must_exist
         super().__init__(read_image_list(path, root, label_size, must_exist), size, color, workers)
 
     def name(self, entry: Entry) -> str:
@@ -122,6 +122,7 @@ class ImageFiles(Images):
         return f"{self.path}:{entry.line}"
 
     def files(self) -> list[str]:
-        """Return the paths of those images that are there."""
+        """Return the paths of the images; without `must_exist`, of those that are there."""
         there = Files()
-        return [path for entry in self.entries if (path := self.root + entry.path) in there]
+        paths = [self.root + entry.path for entry in self.entries]
+        return paths if self.must_exist else [path for path in paths if path in there]

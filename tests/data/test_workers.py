@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe.data.workers import Workers
 from minicaffe.io import image
-from tests.extras import needs
 
 
 def running():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe import rng
 from minicaffe.blob import Blob
@@ -18,7 +19,6 @@ from minicaffe.io import image
 from minicaffe.layers.data.image_data import ImageDataLayer
 from minicaffe.layers.data.window_data import WindowDataLayer
 from minicaffe.proto import TEST, TRAIN
-from tests.extras import needs
 
 needs("cv2")
 IMAGES = np.random.default_rng(3).integers(0, 256, (7, 3, 5, 2), dtype=np.uint8)
