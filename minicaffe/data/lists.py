@@ -92,7 +92,8 @@ def _read_lines(path: str, what: str) -> list[tuple[int, bytes]]:
         with open_ordinary(path) as file:
             data = file.read()
     except OSError as error:
-        hint = looked_in(path) if isinstance(error, FileNotFoundError) else \
+        hint = "; ".join(filter(None, [looked_in(path), missing_hint(Path(path))])) \
+            if isinstance(error, FileNotFoundError) else \
             "source names a text file, not a folder" if isinstance(error, IsADirectoryError) else ""
         raise DataError(f"cannot read {what} {path}: {error.strerror or error}", hint=hint) from error
     if b"\0" in data:

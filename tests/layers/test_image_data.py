@@ -3,6 +3,7 @@
 import copy
 import gc
 import logging
+import os
 import shutil
 import tarfile
 import tempfile
@@ -94,6 +95,26 @@ def test_a_bad_image_is_an_error(bad):
         reader.cursor = skip
         with pytest.raises(DataError, match=message):
             reader.Forward([], top)
+
+
+@pytest.mark.parametrize("change", ["is deleted", "is rewritten", "becomes a pipe"])
+def test_an_image_that_changes_during_the_run(change, seven):
+    """What happens to a file after set-up is an error with the line that names it, and nothing waits for ever."""
+    reader = layer(skip_bad=False, batch_size=2)
+    top = set_up(reader, 2)
+    (seven / "5.png").unlink()
+    if change == "is rewritten":
+        (seven / "5.png").write_bytes(b"another")
+    elif change == "becomes a pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("this machine has no named pipes")
+        os.mkfifo(seven / "5.png")
+    reader.cursor = 3
+    reader.Forward([], top)
+    with pytest.raises(DataError, match=r"list\.txt:6: (there is no file 5\.png|5\.png is no image|cannot read 5\.png, "
+                                        r"which the list list\.txt names: it is a pipe)"):
+        reader.Forward([], top)
+    reader.close()
 
 
 @pytest.mark.parametrize("cut", [1, 2, 30])
