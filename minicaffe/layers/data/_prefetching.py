@@ -9,7 +9,7 @@ from minicaffe.proto import TRAIN
 
 
 class PrefetchingLayer(DataSource):
-    """A data layer whose batches are prepared by a thread; `forward` copies the next one into the tops.
+    """A data layer whose batches are prepared by a thread; `forward` writes the next one into the tops.
 
     A subclass calls `start(batches, depth)` at the end of its `setup`. The next batches follow from the cursor and the
     `seed` alone: another layer with the same two gives the same batches.
