@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,16 +32,20 @@ class Sample:
 
 
 class Stack(Sequence[Sample]):
-    """Samples whose images have one shape, in one array (N, C, H, W) of uint8: records of the database `path`."""
+    """Samples whose images have one shape, in one array (N, C, H, W) of uint8.
 
-    def __init__(self, keys: list[str], path: str, images: np.ndarray, labels: Sequence[float]) -> None:
-        self.keys, self.path, self.images, self.labels = keys, path, images, labels
+    `name` returns what messages call the sample with a key.
+    """
+
+    def __init__(self, keys: list[str], images: np.ndarray, labels: Sequence[float | Sequence[float]],
+                 name: Callable[[str], str]) -> None:
+        self.keys, self.images, self.labels, self.name = keys, images, labels, name
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __getitem__(self, i: Any) -> Any:
-        return Sample(self.keys[i], record_name(self.keys[i], self.path), self.images[i], self.labels[i])
+        return Sample(self.keys[i], self.name(self.keys[i]), self.images[i], self.labels[i])
 
 
 def record_name(key: str, path: str) -> str:
@@ -52,11 +57,23 @@ def record_name(key: str, path: str) -> str:
 class Batch:
     """The samples that a data layer gives to the net in one pass, and where the next batch begins."""
 
-    data: np.ndarray  # (N, C, H, W)
+    data: np.ndarray  # (N, C, H, W); with `finish`, the images of another shape from which that is made
     label: np.ndarray  # (N,), or (N, K) with K labels for each sample
     keys: list[str]
     cursor: int  # places in the order that were passed since the beginning, this batch included
     restarts: int  # how many epochs end within this batch
+    finish: Callable[[np.ndarray, np.ndarray], None] | None = None  # finish(data, out) transforms the images
+    shape: tuple[int, ...] = ()  # of the transformed images
+
+    def __post_init__(self) -> None:
+        self.shape = self.shape or self.data.shape
+
+    def write_to(self, out: np.ndarray) -> None:
+        """Write the transformed images into an array of the shape `shape`."""
+        if self.finish is None:
+            out[...] = self.data
+        else:
+            self.finish(self.data, out)
 
 
 class Samples(Protocol):
@@ -71,6 +88,15 @@ class Samples(Protocol):
 
         A Stack is transformed as a whole, which is faster.
         """
+        ...
+
+
+@runtime_checkable
+class Reusing(Protocol):
+    """Samples that take back the `images` of a Stack that nobody reads any more, for their memory."""
+
+    def reuse(self, images: np.ndarray) -> None:
+        """Take back the array."""
         ...
 
 
@@ -120,14 +146,17 @@ class Batches:
                     filled up with the first samples of the next epoch
     skip_bad        True: a sample that cannot be read is left out, and the next ones fill the batch; with whole_epochs
                     the batch is smaller instead. False: it is an error
+    late            True: where it can be done quickly, the images of a batch are transformed by its `finish`, straight
+                    into the array where they are needed; numbers of 32 bits need not be written and copied then
     workers         the threads that transform; None transforms on the calling thread alone
     left_out        what was wrong with each sample that was left out, by its number
     """
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *, dtype: type = np.float32,
                  cursor: int = 0, seed: int = 0, shuffle: int | None = None, whole_epochs: bool = False,
-                 skip_bad: bool = False, order: Order | None = None, workers: Workers | None = None) -> None:
-        self.skip_bad, self.workers = skip_bad, workers or Workers(1)
+                 skip_bad: bool = False, order: Order | None = None, workers: Workers | None = None,
+                 late: bool = False) -> None:
+        self.skip_bad, self.workers, self.late = skip_bad, workers or Workers(1), late
         self.left_out: dict[int, str] = {}
         self._spare: np.ndarray | None = None
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
@@ -179,8 +208,13 @@ class Batches:
             found = self.samples.load(numbers.tolist())
             place += count
             if isinstance(found, Stack) and data is None and count > 1 and self.transformer.together:
+                finish = partial(self.transformer.apply_together, draws=SampleDraws(self.seed, epochs, numbers))
+                if self.late:
+                    batch = self._batch(found.images, found.labels, found.keys, place)
+                    shape = self.transformer.shape(found.images[0], found[0].name)
+                    return replace(batch, finish=finish, shape=(count, *shape))
                 data = self._room(count, found[0])
-                self.transformer.apply_together(found.images, data, SampleDraws(self.seed, epochs, numbers))
+                finish(found.images, data)
                 return self._batch(data, found.labels, found.keys, place)
             self._add(found, epochs, numbers, samples, places)
             if data is None and samples:
@@ -213,7 +247,10 @@ class Batches:
 
         New memory must be cleared by the system before it is used, which takes as long as copying it.
         """
-        self._spare = data
+        if data.dtype == self.dtype:
+            self._spare = data
+        elif isinstance(self.samples, Reusing):
+            self.samples.reuse(data)
 
     def close(self) -> None:
         """End the threads. The next batch is made on the calling thread alone."""
@@ -255,7 +292,7 @@ class DatumSamples:
         keys = [key.decode(errors="replace") for key, _ in records]
         if records and (found := self._layout.images([value for _, value in records])) is not None:
             self._warn_of_plain(keys[0])
-            return Stack(keys, self.source.path, *found)
+            return Stack(keys, *found, lambda key: record_name(key, self.source.path))
         return [self._sample(key, value) for key, (_, value) in zip(keys, records, strict=True)]
 
     def _sample(self, key: str, value: bytes) -> Sample | DataError:

@@ -124,14 +124,16 @@ class Transformer:
             if self.mean_image is not None:
                 mean = _crops(np.broadcast_to(self.mean_image, (len(x), *self.mean_image.shape)),
                               tops[part], lefts[part], h, w)
+            turn: Any = [] if mirrored is None else np.flatnonzero(mirrored[part])
+            if len(turn) == len(x):  # a large image is alone here: it is quicker to read it backwards
+                x, mean, turn = x[..., ::-1], None if mean is None else mean[..., ::-1], []
             y[...] = x
             if mean is not None:
                 y -= mean.astype(y.dtype, copy=False)
             if self.scale != 1:
                 y *= y.dtype.type(self.scale)
-            if mirrored is not None:
-                flipped = np.flatnonzero(mirrored[part])
-                y[flipped] = y[flipped, :, :, ::-1]
+            if len(turn):
+                y[turn] = y[turn, :, :, ::-1]
 
     def _apply_one(self, image: np.ndarray, top: int, left: int, y: np.ndarray) -> None:
         """y = (x − mean) · scale for one image, where x is the crop that begins at `top` and `left`.

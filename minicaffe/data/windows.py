@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from minicaffe.data.batches import Batch
-from minicaffe.data.lists import Files, open_listed, read_list
+from minicaffe.data.lists import Files, open_listed, read_list, read_listed
 from minicaffe.errors import DataError
 from minicaffe.io import image
 from minicaffe.log import At, one_line, warn
@@ -224,8 +224,7 @@ class WindowBatches:
 
     def _read(self, path: str) -> bytes:
         """Return the content of an image file."""
-        with self.windows.open(path) as file:
-            return file.read()
+        return read_listed(path.removeprefix(self.windows.root), self.windows.places[path], self.windows.root)
 
     def _mean_at(self, mean: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Return the part of the mean to subtract from a warped window that fills this place of the result."""

@@ -154,6 +154,30 @@ def open_ordinary(path: PathLike) -> BinaryIO:
     return open(path, "rb", buffering=0)
 
 
+def read_ordinary(path: PathLike) -> bytes:
+    """Return the content of a file; OSError as in `open_ordinary`. It takes half as long for a small file."""
+    # a pipe is opened without waiting for its writer, and then refused
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        file = os.open(path, flags)
+    except PermissionError:
+        open_ordinary(path).close()  # on Windows this is also the answer to a folder
+        raise
+    try:
+        found, parts = os.fstat(file), []
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, not an ordinary file")
+        while part := os.read(file, max(found.st_size, 1 << 16)):
+            parts.append(part)
+            if len(part) == found.st_size:  # no need to ask for more, which would say that this is the end
+                break
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+    finally:
+        os.close(file)
+
+
 @contextlib.contextmanager
 def unchanged(path: PathLike) -> Iterator[None]:
     """DataError where a file changes while the `with` block lets another library read it.

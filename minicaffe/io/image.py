@@ -77,20 +77,25 @@ def warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([piece.reshape(H, W, -1) for piece in warped], axis=2).transpose(2, 0, 1)
 
 
-def planes(image: np.ndarray) -> np.ndarray:
+def planes(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Return an image (C, H, W) with each channel in one piece of memory, which numpy computes with more quickly.
 
-    An image as `decode` gives it, whose pixels hold their channels side by side, is written to a buffer of the calling
-    thread, where it stays until the next call. Others are returned as they are.
+    It is written to `out`. Without `out`, an image as `decode` gives it, whose pixels hold their channels side by side,
+    is written to a buffer of the calling thread, where it stays until the next call, and another is returned as it is.
     """
     C, H, W = image.shape
-    if cv2 is None or image.dtype != np.uint8 or C < 2 or image.strides[::2] != (1, C):
+    interleaved = cv2 is not None and image.dtype == np.uint8 and C > 1 and image.strides[::2] == (1, C)
+    if not interleaved and out is None:
         return image
-    buffer = getattr(_here, "buffer", None)
-    if buffer is None or buffer.shape != image.shape:
-        buffer = _here.buffer = np.empty((C, H, W), np.uint8)
-    cv2.split(image.transpose(1, 2, 0), list(buffer))
-    return buffer
+    if out is None:
+        out = getattr(_here, "buffer", None)
+    if out is None or out.shape != image.shape:
+        out = _here.buffer = np.empty((C, H, W), np.uint8)
+    if interleaved:
+        cv2.split(image.transpose(1, 2, 0), list(out))
+    else:
+        out[...] = image
+    return out
 
 
 def encode(image: np.ndarray, extension: str = ".png") -> bytes:

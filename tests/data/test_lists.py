@@ -103,6 +103,13 @@ def test_mistakes(content, message, folder):
         read(content)
 
 
+def test_a_list_that_is_not_there(folder):
+    """A name that is spelt nearly alike is proposed."""
+    with pytest.raises(DataError, match=r"cannot read the list b d\.jpg: No such file.*\n  hint: looked for in .*; did "
+                                        r"you mean 'b c\.jpg'"):
+        read_image_list("b d.jpg")
+
+
 @pytest.mark.parametrize(("content", "root", "hint"), [
     ("f.jpg 1\n", "", r"did you mean root_folder: sub/$"),
     ("f.jpg 1\n", "other/", r"did you mean root_folder: sub/$"),

@@ -3,6 +3,7 @@
 import copy
 import gc
 import logging
+import os
 import shutil
 import tarfile
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe import rng
 from minicaffe.blob import Blob
@@ -18,7 +20,6 @@ from minicaffe.io import image
 from minicaffe.layers.data.image_data import ImageDataLayer
 from minicaffe.layers.data.window_data import WindowDataLayer
 from minicaffe.proto import TEST, TRAIN
-from tests.extras import needs
 
 needs("cv2")
 IMAGES = np.random.default_rng(3).integers(0, 256, (7, 3, 5, 2), dtype=np.uint8)
@@ -96,6 +97,26 @@ def test_a_bad_image_is_an_error(bad):
             reader.Forward([], top)
 
 
+@pytest.mark.parametrize("change", ["is deleted", "is rewritten", "becomes a pipe"])
+def test_an_image_that_changes_during_the_run(change, seven):
+    """What happens to a file after set-up is an error with the line that names it, and nothing waits for ever."""
+    reader = layer(skip_bad=False, batch_size=2)
+    top = set_up(reader, 2)
+    (seven / "5.png").unlink()
+    if change == "is rewritten":
+        (seven / "5.png").write_bytes(b"another")
+    elif change == "becomes a pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("this machine has no named pipes")
+        os.mkfifo(seven / "5.png")
+    reader.cursor = 3
+    reader.Forward([], top)
+    with pytest.raises(DataError, match=r"list\.txt:6: (there is no file 5\.png|5\.png is no image|cannot read 5\.png, "
+                                        r"which the list list\.txt names: it is a pipe)"):
+        reader.Forward([], top)
+    reader.close()
+
+
 @pytest.mark.parametrize("cut", [1, 2, 30])
 def test_a_jpeg_that_is_cut_off(cut, seven):
     """A JPEG without its end is refused, by each version of OpenCV."""
@@ -161,6 +182,25 @@ def test_nothing_but_bad_images(bad):
     with pytest.raises(DataError, match=r"all 7 samples were left out, because none can be read; the first: "
                                         r"list\.txt:1: 0\.png is empty"):
         set_up(layer(batch_size=2), 2)
+
+
+@pytest.mark.parametrize("sizes", ["equal", "one is larger"])
+def test_images_are_transformed_alike_wherever_that_is_done(sizes, seven):
+    """The layer's values have the bits of images that are transformed one by one, also where one has another size."""
+    if sizes != "equal":
+        larger = np.random.default_rng(8).integers(0, 256, (3, 9, 6), dtype=np.uint8)
+        (seven / "3.png").write_bytes(image.encode(larger))
+    rng.seed(9)
+    transform = {"mirror": True, "crop_size": 2, "mean_value": [3, 70, 9], "scale": 0.3}
+    reader = layer(transform, TRAIN, batch_size=3, shuffle=True)
+    top = set_up(reader, 2)
+    plain = copy.deepcopy(reader._batches)
+    plain.late, plain.samples.load = False, lambda numbers: [plain.samples._load(number) for number in numbers]
+    plain.seek(0)
+    for _ in range(6):
+        reader.Forward([], top)
+        assert (top[0].data == plain().data).all()
+    reader.close()
 
 
 # --- folders and archives ------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from minicaffe.proto import TRAIN
 
 
 class PrefetchingLayer(DataSource):
-    """A data layer whose batches are prepared by a thread; `forward` copies the next one into the tops.
+    """A data layer whose batches are prepared by a thread; `forward` writes the next one into the tops.
 
     A subclass calls `start(batches, depth)` at the end of its `setup`. The next batches follow from the cursor and the
     `seed` alone: another layer with the same two gives the same batches.
@@ -35,13 +35,13 @@ class PrefetchingLayer(DataSource):
     def reshape(self, bottom, top):
         # the tops get the shape of the next batch; `peek` leaves that batch for `forward` to take
         batch = self._prefetcher.peek()
-        top[0].reshape(batch.data.shape)
+        top[0].reshape(batch.shape)
         if len(top) > 1:
             top[1].reshape(batch.label.shape)
 
     def forward(self, bottom, top):
         batch = self._prefetcher.take()
-        top[0].data[...] = batch.data
+        batch.write_to(top[0].data)
         if len(top) > 1:
             top[1].data[...] = batch.label
         self._batches.reuse(batch.data)

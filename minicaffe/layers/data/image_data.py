@@ -78,7 +78,7 @@ class ImageDataLayer(PrefetchingLayer):
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
                            seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad,
                            whole_epochs=p.partial_last_batch and self.phase == TEST,
-                           order=self.balanced(images.labels), workers=workers), depth)
+                           order=self.balanced(images.labels), workers=workers, late=True), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 

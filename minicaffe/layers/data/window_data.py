@@ -79,7 +79,7 @@ class WindowDataLayer(PrefetchingLayer):
     @property
     def source_files(self):  # type: ignore[override]
         there = Files()
-        return [path for path in self._batches.windows.paths if path in there]
+        return [path for path in self._batches.windows.paths if path in there or not self.param.skip_bad]
 
     def _mean(self, channels, size):
         """Return the mean to subtract: (C, h, w) of at least the windows' size, or (C, 1, 1), or None."""
