@@ -62,9 +62,9 @@ class Answers:
 def find(param: Any, output: str = "", label: str = "") -> Answers:
     """Return where the answers of a net are. `param` is its definition, filtered by phase, with or without Splits.
 
-    A loss that decides says it, or a measure such as Accuracy where there is no loss; where there are several, the last.
-    Without any, it is the only output. `output` and `label` name the blobs instead. Raise NetError where none of this
-    says it, or there is no such blob.
+    A loss that decides says it, or a measure such as Accuracy where there is no loss; of several, the last.
+    Without any, it is the only output. `output` and `label` name the blobs instead. Raise NetError where none of
+    this says it, or there is no such blob.
     """
     whose = _makers(param)
     for flag, name in (("--output", output), ("--label", label)):
@@ -119,8 +119,7 @@ def _activates(maker: Any, decides: str) -> bool:
 
 
 def _field(layer: Any, kind: type[Layer], name: str) -> int | None:
-    """Return the value of a field of a layer's messages; None where no message has it, or it is not set without default.
-    """
+    """Return the value of a field of a layer's messages; None where no message has it, or where it has no value."""
     for message in filter(None, (kind.message, *kind.also_reads)):
         held = getattr(layer, message)
         known = held.DESCRIPTOR.fields_by_name.get(name)

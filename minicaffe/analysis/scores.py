@@ -4,8 +4,8 @@
     recall    = right / support        of the samples that are k, the share that were called k
     F1        = 2 · right / (predicted + support)
 
-A ratio whose divisor is 0 is 0. A class that no sample has and that was never predicted has no ratios: they are NaN, and
-the means leave it out.
+A ratio whose divisor is 0 is 0. A class that no sample has and that was never predicted has no ratios: they are NaN,
+and the means leave it out.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ def class_scores(matrix: np.ndarray) -> ClassScores:
     """Return the scores that follow from a confusion matrix."""
     right, support, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     there = support + predicted > 0
-    ratios = [np.where(there, _ratio(part, whole), np.nan) for part, whole in
-              ((right, predicted), (right, support), (2 * right, predicted + support))]
-    means = [_mean(ratio[there]) for ratio in ratios]
-    weighted = [_mean(ratio[there], support[there]) for ratio in ratios]
-    return ClassScores(*ratios, support, float(right.sum() / support.sum()) if support.any() else float("nan"),
-                       (means[0], means[1], means[2]), (weighted[0], weighted[1], weighted[2]))
+    precision, recall, f1 = (np.where(there, _ratio(part, whole), np.nan) for part, whole in
+                             ((right, predicted), (right, support), (2 * right, predicted + support)))
+    accuracy = float(right.sum() / support.sum()) if support.any() else float("nan")
+    return ClassScores(precision, recall, f1, support, accuracy,
+                       (_mean(precision[there]), _mean(recall[there]), _mean(f1[there])),
+                       (_mean(precision[there], support[there]), _mean(recall[there], support[there]),
+                        _mean(f1[there], support[there])))
 
 
 @dataclass(frozen=True)
