@@ -167,6 +167,7 @@ class At:
     BEST_SNAPSHOT = SNAPSHOT_BINARY
     PLATEAU_STEP = LR_STEP
     DATA_ADVANCED = HISTORY_RESTORED
+    LEFT_OUT = DATUM_COLOR
 
 
 def visible(text: str) -> str:

@@ -12,7 +12,7 @@ from minicaffe.data.datum import parse
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
 from minicaffe.errors import DataError
-from minicaffe.log import At, warn
+from minicaffe.log import At, one_line, warn
 from minicaffe.rng import SampleDraws
 
 
@@ -91,10 +91,15 @@ class Batches:
     shuffle         the seed of the random orders, or None to keep the source's order
     whole_epochs    True: the last batch of an epoch ends with the epoch, and is smaller if need be. False: it is
                     filled up with the first samples of the next epoch
+    skip_bad        True: a sample that cannot be read is left out, and the next ones fill the batch; with whole_epochs
+                    the batch is smaller instead. False: it is an error
+    left_out        what was wrong with each sample that was left out, by its number
     """
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *, dtype: type = np.float32,
-                 cursor: int = 0, seed: int = 0, shuffle: int | None = None) -> None:
+                 cursor: int = 0, seed: int = 0, shuffle: int | None = None, skip_bad: bool = False) -> None:
+        self.skip_bad = skip_bad
+        self.left_out: dict[int, str] = {}
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
         self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, False
         self.order = Order(len(samples), shuffle)
@@ -121,30 +126,54 @@ class Batches:
 
     def __call__(self) -> Batch:
         """Return the next batch."""
-        N, start = self.batch_size, self.cursor
-        if self.whole_epochs:
-            N = min(N, self.epoch_size - start % self.epoch_size)
-        # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one.
-        # It is read alone, and room is made for the batch, so that a batch too large for the memory fails at once.
-        samples = self._load(self.order.at(start, 1)[1])
-        data: np.ndarray = np.empty((N, *self.transformer.shape(samples[0].image, samples[0].name)), self.dtype)
-        epochs, numbers = self.order.at(start, N)
-        samples += self._load(numbers[1:])
+        start = place = self.cursor
+        N, end = self.batch_size, self._end(start)
+        samples: list[Sample] = []
+        places: list[tuple[int, int]] = []  # the epoch and the number of each sample
+        data: np.ndarray | None = None
+        while len(samples) < N:
+            if self.whole_epochs and place == end:
+                if samples:
+                    break
+                end = self._end(place)  # all were left out: the batch is that of the next places
+            count = 1 if data is None else end - place if self.whole_epochs else N - len(samples)
+            self._load(place, count, samples, places)
+            place += count
+            if data is None and samples:
+                # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another
+                # one. It is read alone, and room is made for the batch, so that a batch too large for the memory fails
+                # at once.
+                shape = self.transformer.shape(samples[0].image, samples[0].name)
+                data = np.empty((end - start if self.whole_epochs else N, *shape), self.dtype)
+            elif data is None and place - start >= 2 * self.epoch_size:  # so a whole epoch was among them
+                raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
+                                f"{next(iter(self.left_out.values()))}")
+        assert data is not None
+        data = data[:len(samples)]
+        epochs, numbers = zip(*places, strict=True)
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
                                SampleDraws(self.seed, epochs, numbers))
-        self.cursor = start + N
-        epoch = self.epoch_size
+        self.cursor, epoch = place, self.epoch_size
         return Batch(data, np.array([s.label for s in samples], self.dtype), [s.key for s in samples],
-                     self.cursor, self.cursor // epoch - start // epoch)
+                     place, place // epoch - start // epoch)
 
-    def _load(self, numbers: np.ndarray) -> list[Sample]:
-        """Return the samples with these numbers. Raise the error of the first that cannot be read."""
-        good: list[Sample] = []
-        for sample in self.samples.load(numbers.tolist()):
-            if isinstance(sample, DataError):
+    def _end(self, place: int) -> int:
+        """Return the place with which a batch that begins at `place` ends, where its epoch must not be exceeded."""
+        return place + min(self.batch_size, self.epoch_size - place % self.epoch_size)
+
+    def _load(self, place: int, count: int, samples: list[Sample], places: list[tuple[int, int]]) -> None:
+        """Add the samples of `count` places, with their epochs and numbers. Leave out a bad one, or raise its error."""
+        epochs, numbers = (array.tolist() for array in self.order.at(place, count))
+        for epoch, number, sample in zip(epochs, numbers, self.samples.load(numbers), strict=True):
+            if not isinstance(sample, DataError):
+                samples.append(sample)
+                places.append((epoch, number))
+            elif not self.skip_bad:
                 raise sample
-            good.append(sample)
-        return good
+            elif number not in self.left_out:
+                place_in_file = f"{sample.where}: " if sample.where else ""
+                self.left_out[number] = one_line(place_in_file + sample.message)
+                warn(At.LEFT_OUT, f"left out: {self.left_out[number]}")
 
 
 class DatumSamples:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minicaffe.data.lists import listed_file_error, read_list
+from minicaffe.data.lists import listed_file_error, read_path_list
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
 from minicaffe.io.file_bytes import open_ordinary
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def read_paths(source: str) -> list[str]:
     """Return the file names in a list, separated by white space. Raise a DataError when it is missing or empty."""
-    names = [name for _, row in read_list(source, "the list of HDF5 files") for name in row.split()]
+    names = [entry.path for entry in read_path_list(source, "the list of HDF5 files")]
     if not names:
         raise DataError(f"the list {source} names no HDF5 file")
     return names
@@ -57,7 +57,7 @@ def _read_listed(path: str, source: str, read: Callable[[Any], T]) -> T:
         if source:
             open_ordinary(path).close()
     except (OSError, ValueError) as error:
-        rows = read_list(source, "the list of HDF5 files")
-        line = next((number for number, row in rows if path in row.split()), 0)
+        entries = read_path_list(source, "the list of HDF5 files")
+        line = next((entry.line for entry in entries if entry.path == path), 0)
         raise listed_file_error(path, f"{source}:{line}", error) from error
     return hdf5.read_file(path, read)

@@ -9,6 +9,8 @@ import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
 
+KINDS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "GIF": b"GIF8"}  # how they begin
+
 # Imported at the first image: it reserves 300 MB of address space, and crashes where the process may not have that.
 cv2: Any = None
 
@@ -21,16 +23,28 @@ def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
     """
     _need_cv2()
     flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
+    # an older OpenCV gives a JPEG that is cut off, with grey in place of what is missing
+    cut_off = encoded.startswith(KINDS["JPEG"]) and encoded.rfind(b"\xff\xd9") < 0
     try:
-        image: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if encoded else None
+        image: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if encoded and not cut_off else None
     except cv2.error as error:
         raise DataError(f"{name} cannot be decoded as an image: {error}") from error
     if image is None:
-        raise DataError(f"{name} is no image that can be decoded ({len(encoded)} bytes)",
-                        hint="JPEG, PNG, BMP and other common formats can")
+        raise _no_image(encoded, name)
     if image.dtype != np.uint8:
         raise DataError(f"{name} has {8 * image.itemsize} bits a channel, but only 8 are read")
     return image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+
+
+def _no_image(encoded: bytes, name: str) -> DataError:
+    """Return the error for bytes that cannot be decoded."""
+    kind = next((kind for kind, first in KINDS.items() if encoded.startswith(first)), "")
+    if kind:
+        return DataError(f"{name} is a {kind} image that is damaged or cut off ({len(encoded)} bytes)")
+    if not encoded:
+        return DataError(f"{name} is empty")
+    return DataError(f"{name} is no image that can be decoded ({len(encoded)} bytes)",
+                     hint="JPEG, PNG, BMP and other common formats can")
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -31,6 +31,8 @@ class DataSource(Layer):
     whole_epochs    False at first. A test that sees each sample once sets it to True: then the last batch of an epoch
                     ends with the epoch, and is smaller if need be. None where all batches must be full
 
+    left_out        what was wrong with each sample that could not be read, and was left out of the batches
+
     A training's run.yaml names what each data layer reads, with a checksum. These attributes say what that is:
 
     source_path     the file or the folder that the samples come from. By default it is the field `source` of the
@@ -68,6 +70,7 @@ class DataSource(Layer):
     cursor: int | None = None
     random_start: bool = False
     whole_epochs: bool | None = None
+    left_out: Sequence[str] = ()
     source_path: str = ""
     source_files: Sequence[str] = ()
     one_sample_per_file: bool = False

@@ -124,12 +124,12 @@ def test_a_layer_whose_source_hangs_is_not_moved(monkeypatch, tmp_path):
     layer.close()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_ctrl_c_while_a_pipe_is_read(tmp_path):
-    """Ctrl-C ends a process whose data thread waits for a pipe that nobody writes to."""
-    os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "list.txt").write_text("pipe.png 0\n")
-    script = ("import signal, threading\nfrom minicaffe.data import prefetch\nprefetch.LONGEST_CLOSE = 0.1\n"
+def test_ctrl_c_while_a_file_is_read(tmp_path):
+    """Ctrl-C ends a process whose data threads wait for a drive that is gone."""
+    (tmp_path / "x.png").touch()
+    (tmp_path / "list.txt").write_text("x.png 0\n")
+    script = ("import signal, threading\nfrom minicaffe.data import images, prefetch\nprefetch.LONGEST_CLOSE = 0.1\n"
+              "images.read_listed = lambda *path: threading.Event().wait()\n"
               "from minicaffe import Net, TEST\n"
               "threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT)).start()\n"
               "Net('net.prototxt', TEST)\n")

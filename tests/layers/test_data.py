@@ -410,11 +410,11 @@ def test_image_data_errors(listed, param, message):
 @pytest.mark.parametrize(("content", "message"), [
     (None, r"cannot read the list .*list\.txt: No such file"),
     ("\n", r"the list .*list\.txt is empty"),
-    ("a.png 0\nb.png\n", r"list\.txt:2: expected 'PATH LABEL' with a whole number at the end, got 'b\.png'"),
+    ("a.png 0\nb.png\n", r"list\.txt:2: expected 'PATH LABEL' with a number at the end, got 'b\.png'"),
     ("a.png one\n", r"list\.txt:1: expected .* got 'a\.png one'"),
     ("\n\nx.png 0\n", r"list\.txt:3: there is no file .*/x\.png, which the list .*list\.txt names\n  hint: did you"),
     ("b 0\n", r"list\.txt:1: cannot read .*/b, which the list .*list\.txt names: Is a directory"),
-    ("\nlist.txt 0\n", r"list\.txt \(.*list\.txt:2\) is no image that can be decoded \(12 bytes\)"),
+    ("\nlist.txt 0\n", r"list\.txt:2: .*/list\.txt is no image that can be decoded \(12 bytes\)"),
 ])
 def test_image_data_damaged(listed, content, message):
     """A list or an image that cannot be read is named, with the list's line."""

@@ -62,6 +62,10 @@ class PrefetchingLayer(DataSource):
         self._batches.whole_epochs = value
         self.cursor = self._cursor  # the batches that were made in advance may have the wrong size: make them again
 
+    @property
+    def left_out(self):  # type: ignore[override]
+        return list(self._batches.left_out.values())
+
     def resume_state(self):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}
 

@@ -1,7 +1,7 @@
 """ImageData: images from files that a list names."""
 
 from minicaffe.data.batches import Batches
-from minicaffe.data.images import ImageFiles, read_entries
+from minicaffe.data.images import ImageFiles
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
@@ -16,17 +16,20 @@ class ImageDataLayer(PrefetchingLayer):
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
     Computed  Transformer: minicaffe/data/transformer.py
 
-    Top       y (N, C, H, W) with N = batch_size and channels blue, green, red; label (N)
-    Params    image_data_param: source (must be given: a file of lines 'PATH LABEL'), root_folder (put before each path,
-              ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip (begin at a random image below it,
-              0), new_height (0) and new_width (both or none, 0), is_color (true)
+    Top       y (N, C, H, W) with N = batch_size and channels blue, green, red; label (N), or (N, K) for K > 1 labels
+              in each line
+    Params    image_data_param: source (must be given: a file of lines 'PATH LABEL' or 'PATH LABEL LABEL …'),
+              root_folder (put before each path, ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip
+              (begin at a random image below it, 0), new_height (0) and new_width (both or none, 0), is_color (true),
+              label_size (labels in each line; found out from the first line, 0), skip_bad (leave out images that cannot
+              be read, and say which, false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
               mean_value (absent: no mean)
               data_param: prefetch (batches read ahead, 4)
     Phase     crops are random in TRAIN and central in TEST; mirror is random in both
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
               new_width is given alone, rand_skip exceeds the number of images, or transform_param does not
-              fit them; DataError when the list or an image cannot be read
+              fit them; DataError when the list or an image cannot be read, or with skip_bad no image at all
     """
 
     message = "image_data_param"
@@ -48,7 +51,7 @@ class ImageDataLayer(PrefetchingLayer):
         if transformer.color is not None:
             warn(At.IMAGE_COLOR, f"layer {self.name!r}: force_color and force_gray have no effect on "
                                  "ImageData; set is_color")
-        images = self._images()
+        images = self._samples = self._images()
         shuffle = int(self.rng.integers(2**63)) if p.shuffle else None
         self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
         self.random_start = p.rand_skip > 0
@@ -56,20 +59,21 @@ class ImageDataLayer(PrefetchingLayer):
         if p.rand_skip:
             log(At.IMAGES_SKIPPED, f"Skipping first {skipped} data points.")
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
-                           seed=int(self.rng.integers(2**63)), shuffle=shuffle), depth)
+                           seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     @property
-    def source_files(self):  # type: ignore[override] # read when it is asked for, because the list may be long
-        return [self.param.root_folder + name for name, _, _ in read_entries(self.param.source)]
+    def source_files(self):  # type: ignore[override] # made when it is asked for, because the list may be long
+        return self._samples.files()
 
     def _images(self):
         """Open the list of images, and log the same lines as Caffe."""
         p = self.param
         log(At.IMAGE_LIST_OPENED, f"Opening file {p.source}")
         size = (p.new_height, p.new_width) if p.new_height else None
-        images = ImageFiles(p.source, p.root_folder, size, p.is_color)
+        images = ImageFiles(p.source, p.root_folder, size, p.is_color, label_size=p.label_size,
+                            must_exist=not p.skip_bad)
         if p.shuffle:
             log(At.IMAGES_SHUFFLED, "Shuffling data")
         log(At.IMAGES_COUNTED, f"A total of {len(images)} images.")
