@@ -152,11 +152,42 @@ class At:
 
     LOSS_NORMALIZATION = "softmax_loss_layer.cpp:27"
 
+    IMAGESET_SHUFFLED = "convert_imageset.cpp:86"
+    IMAGESET_COUNTED = "convert_imageset.cpp:89"
+    IMAGESET_ENCODED = "convert_imageset.cpp:92"
+    IMAGESET_NO_TYPE = "convert_imageset.cpp:117"
+    IMAGESET_PROGRESS = "convert_imageset.cpp:147"
+    IMAGESET_DONE = "convert_imageset.cpp:153"
+
+    MEAN_DECODES = "compute_image_mean.cpp:57"
+    MEAN_BEGINS = "compute_image_mean.cpp:70"
+    MEAN_PROGRESS = "compute_image_mean.cpp:95"
+    MEAN_COUNTED = "compute_image_mean.cpp:101"
+    MEAN_WRITTEN = "compute_image_mean.cpp:108"
+    MEAN_CHANNELS = "compute_image_mean.cpp:114"
+    MEAN_VALUE = "compute_image_mean.cpp:119"
+
+    MNIST_COUNTED = "convert_mnist_data.cpp:88"
+    MNIST_SIZE = "convert_mnist_data.cpp:89"
+    MNIST_DONE = "convert_mnist_data.cpp:108"
+
+    CIFAR_TRAINING = "convert_cifar_data.cpp:52"
+    CIFAR_BATCH = "convert_cifar_data.cpp:55"
+    CIFAR_TESTING = "convert_cifar_data.cpp:73"
+
+    FEATURES_MODE = "extract_features.cpp:62"
+    FEATURES_OPENED = "extract_features.cpp:125"
+    FEATURES_BEGIN = "extract_features.cpp:133"
+    FEATURES_PROGRESS = "extract_features.cpp:165"
+    FEATURES_COUNTED = "extract_features.cpp:176"
+    FEATURES_DONE = "extract_features.cpp:181"
+
     WINDOW_IMAGES = "window_data_layer.cpp:147"
     WINDOW_SHAPE = "window_data_layer.cpp:170"
     WINDOW_SCALE = "window_data_layer.cpp:243"
 
     # minicaffe's own events: each has the place of that event of Caffe's which stands nearest to it in a log
+    CIFAR_DONE = CIFAR_TESTING
     DEVICE_IGNORED = TRAIN_FLAGS
     RUN_LOCK = RESUMING
     RUN_FOLDER = TRAINING_BEGINS

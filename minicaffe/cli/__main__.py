@@ -27,7 +27,13 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
     "weights": ("weights", "list what is in a weight file, or compare two"),
     "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
+    "upgrade": ("upgrade", "bring a net, its weights or a solver into today's format, and say what changed"),
     "fmt": ("fmt", "format a prototxt; its comments stay"),
+    "convert_imageset": ("convert_imageset", "make an LMDB of image files, from a list or a folder of class folders"),
+    "convert_idx": ("convert_idx", "make an LMDB of MNIST's or Fashion-MNIST's files"),
+    "convert_cifar": ("convert_cifar", "make LMDBs of CIFAR-10's or CIFAR-100's binary files"),
+    "compute_image_mean": ("compute_image_mean", "compute the mean image of a database"),
+    "extract_features": ("extract_features", "write what a trained net's blobs hold for each image"),
     "schema": ("schema", "write a JSON Schema, with which editors complete nets and solvers in YAML"),
     "layers": ("layers", "list the layer types, or print one's datasheet"),
     "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
@@ -62,6 +68,11 @@ class Parser(argparse.ArgumentParser):
     """argparse that exits with status 1, as every user error does here, and recognises a misspelt flag."""
 
     bare = "-"  # the first argument of the command
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Do as argparse does, but let flags stand between positional arguments of which the last may be left out."""
+        optional = any(action.nargs == "?" for action in self._get_positional_actions())
+        return self.parse_intermixed_args(args, namespace) if optional else super().parse_args(args, namespace)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Do as argparse does, but report an unknown flag before a missing one: it may be the same flag, misspelt."""

@@ -102,19 +102,25 @@ def _convert_weights(args: argparse.Namespace, layers: list[LayerWeights], kind:
         layers = [LayerWeights(layer.name, layer.type, [blob.data for blob in layer.blobs]) for layer in net.layers]
         weights.save(args.target, net)
     else:
-        layers = [LayerWeights(name, kind_of_layer, _todays_shapes(kind_of_layer, blobs))
-                  for name, kind_of_layer, blobs in layers]
         definition = None
         if kind == "caffemodel" and args.target.lower().endswith(".caffemodel"):
             try:
-                definition = _definition(args.source)
-                layers = _in_order_of(definition, layers)
+                layers, definition = upgraded_weights(args.source, layers)
             except ProtoError as error:
                 warn("convert", f"{args.target} gets names, types and blobs alone: {error.message}")
-        weights.write(args.target, layers, definition)
+        weights.write(args.target, layers if definition else _with_todays_shapes(layers), definition)
     blobs = [blob for layer in layers for blob in layer.blobs if blob.size]
     with_blobs = sum(bool(layer.blobs) for layer in layers)
     return f"{with_blobs} layers with {len(blobs)} blobs, {sum(blob.size for blob in blobs)} parameters"
+
+
+def upgraded_weights(path: str, layers: Sequence[LayerWeights]) -> tuple[list[LayerWeights], Any]:
+    """Return what a .caffemodel holds in today's format: the layers read from it, and the definition in it.
+
+    Raise ProtoError where the definition cannot be read.
+    """
+    definition = _definition(path)
+    return _in_order_of(definition, _with_todays_shapes(layers)), definition
 
 
 def _definition(path: str) -> Any:
@@ -139,6 +145,10 @@ def _in_order_of(definition: Any, layers: list[LayerWeights]) -> list[LayerWeigh
             left.remove(mine)
         ordered.append(LayerWeights(given.name, given.type, mine.blobs if mine else []))
     return ordered
+
+
+def _with_todays_shapes(layers: Sequence[LayerWeights]) -> list[LayerWeights]:
+    return [LayerWeights(name, kind, _todays_shapes(kind, blobs)) for name, kind, blobs in layers]
 
 
 def _todays_shapes(kind: str, blobs: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import math
-from argparse import ArgumentTypeError
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 
 LARGEST = 2**31 - 1  # Caffe: iterations, levels and sizes are of 32 bits
+YES, NO = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")  # what gflags takes after --gray=
+
+
+def add_switch(parser: ArgumentParser, name: str, what: str) -> None:
+    """Add a flag that is on or off, in all forms that Caffe's tools take: --gray, --gray=true, --nogray, …."""
+    parser.add_argument(f"--{name}", action="store_true", help=what)
+    for values, value in ((YES, True), (NO, False)):
+        forms = [f"--{name}={word}" for word in values] + ([] if value else [f"--no{name}"])
+        parser.add_argument(*forms, dest=name.replace("-", "_"), action="store_const", const=value, default=False,
+                            help=SUPPRESS)
 
 
 def whole(text: str) -> int:
@@ -16,6 +26,14 @@ def whole(text: str) -> int:
         number = LARGEST + 1
     if not -LARGEST - 1 <= number <= LARGEST:
         raise ArgumentTypeError(f"expects a whole number from {-LARGEST - 1} to {LARGEST}, got {text!r}")
+    return number
+
+
+def natural(text: str) -> int:
+    """Read a whole number of 32 bits, 0 or more."""
+    number = whole(text)
+    if number < 0:
+        raise ArgumentTypeError(f"expects a whole number, 0 or more, got {text!r}")
     return number
 
 

@@ -1,10 +1,10 @@
-"""The progress of a training: Caffe's log lines, or a bar on a terminal. This is the only module that imports rich."""
+"""The progress of a training or a tool: Caffe's log lines, or a bar on a terminal. Only this module imports rich."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,30 @@ except ImportError:
 ABOVE_THE_BAR = (At.TESTING, At.TEST_INTERRUPTED, At.TEST_LOSS, At.TEST_OUTPUT, At.SNAPSHOT_BINARY,
                  At.SNAPSHOT_HDF5, At.STOPPED_EARLY, At.RESUMING,
                  At.FIELD_OVERRIDDEN, At.RESUMED, "engines")  # tests, snapshots, an early stop, a resume, overrides
+TOOLS = ("convert_imageset", "convert_mnist_data", "convert_cifar_data", "compute_image_mean", "extract_features",
+         "db_lmdb")  # Caffe's sources whose lines are printed above a tool's bar; those of nets are too many
+COUNTS = (At.IMAGESET_PROGRESS, At.MEAN_PROGRESS, At.FEATURES_PROGRESS)  # what a bar shows itself
+
+Follow = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+@contextmanager
+def counting() -> Iterator[Follow]:
+    """Report how far a tool is. Yield a function that is called with the tool's items and their number.
+
+    It returns the same items. While they are taken from it, a bar shows how many were, where stderr is a terminal and
+    rich is installed. What is logged while the block runs is printed, in plain lines or above the bar.
+    """
+    if rich is None or not sys.stderr.isatty():
+        with glog.writing():
+            yield lambda items, total: items
+        return
+    console = rich.console.Console(stderr=True)
+    columns = [rich.progress.MofNCompleteColumn(), rich.progress.BarColumn(bar_width=None),
+               rich.progress.TimeRemainingColumn()]
+    bar = rich.progress.Progress(*columns, console=console)
+    with glog.listening(_Above(console, lambda at: at.partition(".")[0] in TOOLS and at not in COUNTS)), bar:
+        yield lambda items, total: bar.track(items, total=total)
 
 
 @contextmanager
@@ -77,14 +101,14 @@ class Bar:
 
 
 class _Above(logging.Handler):
-    """Prints tests, snapshots and warnings above the bar. The other lines, such as losses, are left out."""
+    """Prints warnings above the bar, and the lines from wanted places. The others, such as losses, are left out."""
 
-    def __init__(self, console: Any) -> None:
+    def __init__(self, console: Any, wanted: Callable[[str], bool] = lambda at: at in ABOVE_THE_BAR) -> None:
         super().__init__()
-        self.console = console
+        self.console, self.wanted = console, wanted
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING or getattr(record, "at", "") in ABOVE_THE_BAR:
+        if record.levelno >= logging.WARNING or self.wanted(getattr(record, "at", "")):
             self.console.print(visible(record.getMessage()), highlight=False, markup=False)
 
 

@@ -6,7 +6,9 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,16 +40,28 @@ def read_idx(path: PathLike) -> np.ndarray:
     return values.reshape(shape)
 
 
-def write_idx_lmdb(images_path: PathLike, labels_path: PathLike,
-                   lmdb_path: PathLike) -> int:
-    """Make an LMDB of grey images (N, H, W) and labels (N), in the files' order, replacing one that exists.
-
-    The keys are numbers of eight digits, as Caffe's own MNIST converter writes them. Return the number of records.
-    """
+def read_pair(images_path: PathLike, labels_path: PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return the grey images (N, H, W) of one file and the labels (N) of another. DataError where they do not fit."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.ndim != 3 or labels.shape != images.shape[:1]:
+        swapped = labels.ndim == 3 and images.shape == labels.shape[:1]
         raise DataError(f"{images_path} of shape {images.shape} and {labels_path} of shape {labels.shape} "
-                        "are not images (N, H, W) with labels (N)")
-    records = ((f"{i:08d}", make(image[None], label))
-               for i, (image, label) in enumerate(zip(images, labels, strict=True)))
-    return write_lmdb(lmdb_path, records, replace=True)
+                        "are not images (N, H, W) with labels (N)",
+                        hint="they are the other way round: the images come first" if swapped else "")
+    if not images.size:
+        raise DataError(f"{images_path} holds no image: its shape is {images.shape}")
+    return images, labels
+
+
+def records(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Any]]:
+    """Yield (key, Datum) for each image. The keys are numbers of eight digits, as Caffe's MNIST converter writes."""
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        yield f"{number:08d}", make(image[None], label)
+
+
+def write_idx_lmdb(images_path: PathLike, labels_path: PathLike, lmdb_path: PathLike) -> int:
+    """Make an LMDB of grey images and their labels, in the files' order, replacing one that exists.
+
+    Return the number of records.
+    """
+    return write_lmdb(lmdb_path, records(*read_pair(images_path, labels_path)), replace=True)

@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ except ImportError:
     lmdb = None  # type: ignore[assignment]
 
 WRITES_PER_TRANSACTION = 1000
+BYTES_PER_TRANSACTION = 1 << 24
+LONGEST_KEY = 511  # bytes: a limit that is compiled into LMDB
 
 
 class LmdbSource:
@@ -50,6 +51,18 @@ def write_lmdb(path: PathLike, records: Iterable[tuple[str | bytes, Any]], *,
                replace: bool = False) -> int:
     """Make an LMDB of (key, value) pairs, where a value is bytes or a Datum; return how many there were.
 
+    Raise a DataError as `new_lmdb` does.
+    """
+    with new_lmdb(path, replace=replace) as writer:
+        for key, value in records:
+            writer.put(key, value)
+    return writer.count
+
+
+@contextlib.contextmanager
+def new_lmdb(path: PathLike, *, replace: bool = False) -> Iterator[Writer]:
+    """Make an LMDB of the records that are put into it while the block runs.
+
     It is made in a folder beside `path`, which is renamed to `path` once everything is on the disk. So a program that
     is stopped leaves no half-written LMDB. Raise a DataError when `path` exists (unless `replace` is set), when a key
     comes twice, or when the disk is full.
@@ -58,32 +71,59 @@ def write_lmdb(path: PathLike, records: Iterable[tuple[str | bytes, Any]], *,
         raise missing_extra("lmdb", "data", "writing an LMDB")
     target = Path(os.path.realpath(path))
     if not replace and target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise DataError(f"{path} exists already", hint="delete it, or choose another name")
+        raise DataError(f"{path} exists already", hint="delete it, choose another name, or replace it with --replace")
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with _plain_errors(str(path)):
             beside.mkdir(parents=True)
-            count = _fill(beside, records, str(path))
+            writer = Writer(beside, str(path))
+        try:
+            yield writer
+            writer.sync()
+        finally:
+            writer.close()
+        with _plain_errors(str(path)):
             _put_in_place(beside, target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return count
 
 
-def _fill(folder: Path, records: Iterable[tuple[str | bytes, Any]], name: str) -> int:
-    """Write all records into a new LMDB in `folder`, sync it, and return their number."""
-    env = lmdb.open(str(folder), map_size=1 << 24, sync=False, lock=False)
-    try:
-        pairs, count = iter(records), 0
-        while part := [_as_bytes(*pair) for pair in islice(pairs, WRITES_PER_TRANSACTION)]:
+class Writer:
+    """The records of a new LMDB in `folder`, written some at a time. Messages call the database `name`."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name, self.count = name, 0
+        self._env = lmdb.open(str(folder), map_size=1 << 24, sync=False, lock=False)
+        self._waiting: list[tuple[bytes, bytes]] = []
+        self._bytes = 0
+
+    def put(self, key: str | bytes, value: Any) -> None:
+        """Add a record. A value is bytes or a Datum."""
+        self._waiting.append(_as_bytes(key, value))
+        if not 0 < len(self._waiting[-1][0]) <= LONGEST_KEY:
+            raise DataError(f"a key of an LMDB has 1 to {LONGEST_KEY} bytes, got {len(self._waiting[-1][0])}: "
+                            f"{_printable(self._waiting[-1][0])}", where=self.name)
+        self._bytes += len(self._waiting[-1][1])
+        self.count += 1
+        if len(self._waiting) >= WRITES_PER_TRANSACTION or self._bytes >= BYTES_PER_TRANSACTION:
+            self._write()
+
+    def sync(self) -> None:
+        """Write what is left, and wait until everything is on the disk."""
+        self._write()
+        with _plain_errors(self.name):
+            self._env.sync(True)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._env.close()
+
+    def _write(self) -> None:
+        with _plain_errors(self.name):
             # map_size is the largest size that LMDB lets the file have, so it is doubled where the records need more
-            while not _put(env, part, name):
-                env.set_mapsize(2 * env.info()["map_size"])
-            count += len(part)
-        env.sync(True)
-        return count
-    finally:
-        env.close()
+            while not _put(self._env, self._waiting, self.name):
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
+        self._waiting, self._bytes = [], 0
 
 
 def _as_bytes(key: str | bytes, value: Any) -> tuple[bytes, bytes]:

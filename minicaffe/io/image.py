@@ -62,9 +62,12 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def encode(image: np.ndarray, extension: str = ".png") -> bytes:
-    """Return the image as the bytes of a file with this extension."""
+    """Return the image as the bytes of a file with this extension. DataError where there is no such kind of image."""
     _need_cv2()
-    return cv2.imencode(extension, np.ascontiguousarray(image.transpose(1, 2, 0)))[1].tobytes()
+    try:
+        return cv2.imencode(extension, np.ascontiguousarray(image.transpose(1, 2, 0)))[1].tobytes()
+    except cv2.error as error:
+        raise DataError(f"an image cannot be encoded as {extension!r}", hint=".png, .jpg and .bmp can") from error
 
 
 def _need_cv2() -> None:

@@ -1,0 +1,124 @@
+"""Make an LMDB of image files. A list names them, or they lie in a folder that has a folder for each class.
+
+  minicaffe convert_imageset images/ list.txt train_lmdb
+  minicaffe convert_imageset --resize_height=256 --resize_width=256 --shuffle images/ list.txt train_lmdb
+  minicaffe convert_imageset photos train_lmdb
+
+Each line of the list is a path and a whole number, the label: 'cats/1.jpg 3'. ROOTFOLDER/ is put before each path as it
+is, so it must end with a slash. Without a list, the classes are the sorted names of the folders in ROOTFOLDER: they are
+written, one a line, into labels.txt beside the database. Keys and records are the same as those of Caffe's tool.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from minicaffe import kernels
+from minicaffe.cli import progress
+from minicaffe.cli.flags import add_switch, natural, whole
+from minicaffe.cli.new_database import add_backend, add_replace, refuse_backend
+from minicaffe.data import imageset
+from minicaffe.data.lmdb import new_lmdb
+from minicaffe.errors import DataError, MinicaffeError
+from minicaffe.io.files import replace_file
+from minicaffe.log import At, log, warn
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", metavar="ROOTFOLDER/", help="what is put before each path of the list; or, without a "
+                        "list, the folder of the class folders")
+    parser.add_argument("list", metavar="LISTFILE", nargs="?", help="the list of images with their labels")
+    parser.add_argument("target", metavar="DB", help="the LMDB to make")
+    add_switch(parser, "gray", "read the images as grey, with one channel")
+    add_switch(parser, "shuffle", "write the records in a random order")
+    parser.add_argument("--seed", metavar="N", type=natural, help="of --shuffle: the order follows from it (default: "
+                        "0)")
+    parser.add_argument("--resize_width", metavar="N", type=whole, default=0, help="resize all images to this width")
+    parser.add_argument("--resize_height", metavar="N", type=whole, default=0,
+                        help="resize all images to this height; both must be given")
+    add_switch(parser, "check_size", "stop at an image of another size than the first")
+    add_switch(parser, "encoded", "store image files, not pixels: the files as they are, where they need no change")
+    parser.add_argument("--encode_type", metavar="KIND", default="", help="the kind of file that is stored, such as "
+                        "png or jpg (default: the end of each file's name)")
+    add_switch(parser, "skip-bad", "leave out images that cannot be read, and list them at the end; without this flag "
+               "the first one is an error")
+    parser.add_argument("--threads", metavar="N", type=whole, help="how many threads read and decode (default: "
+                        "MINICAFFE_THREADS, else one for each core)")
+    add_backend(parser)
+    add_replace(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    refuse_backend(args.backend)
+    form = _form(args)
+    with progress.counting() as follow:
+        images, classes = _images(args)
+        if args.shuffle:
+            images = imageset.shuffled(images, args.seed or 0)
+        elif args.seed is not None:
+            warn(At.IMAGESET_SHUFFLED, "--seed has no effect without --shuffle")
+        log(At.IMAGESET_COUNTED, f"A total of {len(images)} images.")
+        if args.encode_type and not args.encoded:
+            log(At.IMAGESET_ENCODED, "encode_type specified, assuming encoded=true.")
+        _warn(form)
+        left_out: list[MinicaffeError] | None = [] if args.skip_bad else None
+        with new_lmdb(args.target, replace=args.replace) as database:
+            log(At.LMDB_OPENED, f"Opened lmdb {args.target}")
+            for key, datum in imageset.records(follow(images, len(images)), form, _threads(args), left_out):
+                database.put(key, datum)
+            if not database.count and left_out:
+                raise DataError(f"none of the {len(images)} images could be read, so there is no database; the first: "
+                                f"{left_out[0].message}", where=left_out[0].where, hint=left_out[0].hint)
+            if classes:
+                _write_labels(args.target, classes, args.replace)
+        if database.count % imageset.REPORTED:
+            log(At.IMAGESET_DONE, f"Processed {database.count} files.")
+        if left_out:
+            warn(At.IMAGESET_DONE, f"left out {len(left_out)} of {len(images)} images:",
+                 lambda: "\n".join(f"  {error.where}: {error.message}" for error in left_out))
+    return 0
+
+
+def _images(args: argparse.Namespace) -> tuple[list[imageset.Listed], list[str]]:
+    """Return the images, and the classes where they come from a folder of class folders."""
+    if args.list is not None:
+        return imageset.read_list(args.list, args.root, must_exist=not args.skip_bad), []
+    if os.path.isfile(args.target):
+        raise DataError(f"{args.target} is a file, and the name of the database is missing",
+                        hint="give ROOTFOLDER/ LISTFILE DB, or without a list ROOTFOLDER DB")
+    return imageset.read_folder(args.root)
+
+
+def _form(args: argparse.Namespace) -> imageset.Form:
+    """Return how files become records, as the flags say."""
+    return imageset.Form(args.gray, max(0, args.resize_height), max(0, args.resize_width), args.encoded,
+                         args.encode_type, args.check_size)
+
+
+def _warn(form: imageset.Form) -> None:
+    """Warn of flags that have no effect."""
+    if form.given_size and not form.size:
+        warn(At.IMAGESET_COUNTED, "the images keep their sizes: only --resize_height and --resize_width together "
+                                  "change them")
+    if form.gray and (form.encoded or form.encode_type) and not form.given_size:
+        warn(At.IMAGESET_COUNTED, "--gray has no effect on files that are stored as they are: colour images stay so")
+
+
+def _threads(args: argparse.Namespace) -> int:
+    """Return the number of threads. Raise DataError where it is not positive."""
+    if args.threads is not None and args.threads < 1:
+        raise DataError(f"--threads must be a positive number, got {args.threads}")
+    return args.threads or kernels.threads()
+
+
+def _write_labels(target: str, classes: Sequence[str], replace: bool) -> None:
+    """Write the names of the classes beside the database. Raise DataError where other ones are there."""
+    path = Path(target).parent / "labels.txt"
+    content = b"".join(os.fsencode(name) + b"\n" for name in classes)
+    if path.exists() and not replace and path.read_bytes() != content:
+        raise DataError(f"{path} exists and holds other classes: these are {', '.join(classes[:10])}",
+                        hint="choose another folder for the database, or replace the file with --replace")
+    replace_file(path, [content])

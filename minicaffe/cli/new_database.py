@@ -1,0 +1,27 @@
+"""What the commands that write a database have in common."""
+
+from __future__ import annotations
+
+import argparse
+
+from minicaffe.errors import DataError
+
+
+def add_replace(parser: argparse.ArgumentParser, what: str = "the database") -> None:
+    """Add --replace."""
+    parser.add_argument("--replace", action="store_true", help=f"replace {what} if it exists; without this flag that "
+                        "is an error. The old one stays until the new one is complete")
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Add --backend, which Caffe's tools have."""
+    parser.add_argument("--backend", metavar="KIND", default="lmdb", help="lmdb, the only kind that minicaffe writes")
+
+
+def refuse_backend(kind: str) -> None:
+    """Raise DataError for a kind of database that is not written."""
+    if kind == "leveldb":
+        raise DataError("a LevelDB cannot be written: minicaffe reads this kind of database, but writes only LMDB",
+                        hint="write an LMDB, and set backend: LMDB in the data_param of the net")
+    if kind != "lmdb":
+        raise DataError(f"the kind of database must be lmdb, got {kind!r}")
