@@ -137,6 +137,7 @@ class At:
     MEAN_FILE = "data_transformer.cpp:25"
     DATUM_COLOR = "data_transformer.cpp:152"
 
+    LEVELDB_OPENED = "db_leveldb.cpp:18"
     LMDB_OPENED = "db_lmdb.cpp:35"
 
     IMAGE_COLOR = "image_data_layer.cpp:34"

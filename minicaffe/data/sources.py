@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol
-
-from minicaffe.errors import DataError
-from minicaffe.io.files import looked_in
 
 
 class Source(Protocol):
@@ -30,9 +26,6 @@ def open_source(backend: str, path: str) -> Source:
         from minicaffe.data.lmdb import LmdbSource
 
         return LmdbSource(path)
-    if not Path(path).exists():
-        raise DataError(f"there is no database {path}", hint=looked_in(path))
-    if (Path(path) / "data.mdb").is_file():
-        raise DataError(f"{path} is an LMDB, but it is opened as {backend}", hint="set backend: LMDB")
-    raise DataError(f"cannot open {path}: databases of the kind {backend} cannot be read yet, only LMDB",
-                    hint="write the records to an LMDB and set backend: LMDB")
+    from minicaffe.data.leveldb.source import LevelDbSource
+
+    return LevelDbSource(path)

@@ -42,7 +42,10 @@ class DataLayer(PrefetchingLayer):
         transformer = Transformer(self.layer_param.transform_param, self.phase,
                                   f"layer {self.name!r} ({self.type})")
         source = open_source(DataParameter.DB.Name(p.backend), p.source)
-        log(At.LMDB_OPENED, f"Opened lmdb {p.source}")
+        if p.backend == p.LMDB:
+            log(At.LMDB_OPENED, f"Opened lmdb {p.source}")
+        else:
+            log(At.LEVELDB_OPENED, f"Opened leveldb {p.source}")
         self.check(p.rand_skip <= len(source), "rand_skip", f"must not exceed the {len(source)} records")
         samples = DatumSamples(source, transformer.color)
         self.random_start = p.rand_skip > 0

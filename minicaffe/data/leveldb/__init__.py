@@ -1,0 +1,1 @@
+"""LevelDB, the other database of Caffe's tools, read without LevelDB's own library."""
