@@ -28,6 +28,7 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "weights": ("weights", "list what is in a weight file, or compare two"),
     "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
     "upgrade": ("upgrade", "bring a net, its weights or a solver into today's format, and say what changed"),
+    "data": ("data", "look at a source: count, shapes, labels, means, doubles, a sheet of images"),
     "fmt": ("fmt", "format a prototxt; its comments stay"),
     "convert_imageset": ("convert_imageset", "make an LMDB of image files, from a list or a folder of class folders"),
     "convert_idx": ("convert_idx", "make an LMDB of MNIST's or Fashion-MNIST's files"),

@@ -21,7 +21,6 @@ from minicaffe.cli.layout import NOTHING, table, terminal_width, wrap
 from minicaffe.cli.terminal import say
 from minicaffe.errors import NetError
 from minicaffe.io.files import replace_file
-from minicaffe.log import one_line
 from minicaffe.net import Net
 from minicaffe.records import score_pictures
 from minicaffe.records.picture import RED
@@ -159,15 +158,9 @@ def _caption(one: Mistake, names: Sequence[str]) -> str:
 
     said = f"{100 * one.confidence:.1f} %"
     if one.question is None:
-        return f"{_end_of(one.key)}\n{short(names[one.predicted])} {said}\nis {short(names[one.label])}"
-    name = short(names[one.question])
-    return f"{_end_of(one.key)}\n{name}: {'yes' if one.predicted else 'no'} {said}\nis {'yes' if one.label else 'no'}"
-
-
-def _end_of(key: str) -> str:
-    """Return the end of a key, where the name of a file is."""
-    shown = one_line(key).replace("$", r"\$")
-    return shown if len(shown) <= 20 else f"…{shown[-19:]}"
+        return f"{score_pictures.end_of(one.key)}\n{short(names[one.predicted])} {said}\nis {short(names[one.label])}"
+    predicted, label = ("yes" if answer else "no" for answer in (one.predicted, one.label))
+    return f"{score_pictures.end_of(one.key)}\n{short(names[one.question])}: {predicted} {said}\nis {label}"
 
 
 def _share(value: float) -> str:

@@ -13,10 +13,11 @@ from minicaffe.data.batches import DatumSamples, Sample, Samples
 from minicaffe.data.hdf5 import read_paths
 from minicaffe.data.idx import read_idx
 from minicaffe.data.images import ImageFiles
+from minicaffe.data.imageset import Listed, read_folder
 from minicaffe.data.sources import open_source
-from minicaffe.errors import DataError
-from minicaffe.io import hdf5
-from minicaffe.io.files import HDF5_SUFFIXES, looked_in, missing_hint
+from minicaffe.errors import DataError, MinicaffeError
+from minicaffe.io import hdf5, image
+from minicaffe.io.files import HDF5_SUFFIXES, looked_in, missing_hint, read_bytes
 from minicaffe.io.sniff import sniff
 
 DATABASES = {"lmdb": "LMDB", "leveldb": "LEVELDB"}  # what `sniff` calls a folder -> data_param.backend
@@ -56,7 +57,10 @@ def open_samples(path: str, *, root: str = "", color: bool | None = None) -> Ope
     kind = sniff(path)
     if kind in DATABASES:
         samples = DatumSamples(open_source(DATABASES[kind], path), color)
-        return Opened(samples, f"a {'LevelDB' if kind == 'leveldb' else 'LMDB'}", RUN)
+        return Opened(samples, "a LevelDB" if kind == "leveldb" else "an LMDB", RUN)
+    if kind == "folder":
+        listed, classes = read_folder(path)
+        return Opened(FolderImages(listed, color is not False), "a folder of class folders", classes=classes)
     if kind == "hdf5":
         return _hdf5([path])
     if kind == "gzip" or _begins_as_idx(place):
@@ -67,7 +71,7 @@ def open_samples(path: str, *, root: str = "", color: bool | None = None) -> Ope
     first = _first_line(place)
     if first.split() and first.split()[0].lower().endswith(HDF5_SUFFIXES):
         return _hdf5(read_paths(path))
-    return Opened(ImageFiles(path, root, color=color is not False), "a list of images")
+    return Opened(ImageFiles(path, root, color=color is not False, must_exist=False), "a list of images")
 
 
 def _begins_as_idx(path: Path) -> bool:
@@ -82,6 +86,27 @@ def _first_line(path: Path) -> str:
     with open(path, "rb") as file:
         lines = file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").split(b"\n")
     return next((line.decode(errors="replace").strip() for line in lines if line.strip()), "")
+
+
+class FolderImages:
+    """The images of a folder of class folders as samples."""
+
+    def __init__(self, listed: Sequence[Listed], color: bool) -> None:
+        self.listed, self.color = listed, color
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
+        """Return the images with these numbers, or the errors that say why they cannot be read."""
+        return [self._load(self.listed[number]) for number in numbers]
+
+    def _load(self, one: Listed) -> Sample | DataError:
+        path = one.root + one.path
+        try:
+            return Sample(one.path, path, image.decode(read_bytes(path), path, self.color), one.label)
+        except MinicaffeError as error:
+            return error if isinstance(error, DataError) else DataError(error.message, where=error.where)
 
 
 class Rows:
@@ -153,12 +178,14 @@ def _hdf5(paths: Sequence[str]) -> Opened:
     if not data:
         raise DataError(f"{paths[0]} holds no dataset")
 
+    used = [data, label] if label and label != data else [data]
+
     def rows(path: str) -> Samples:
-        read = hdf5.read_file(path, lambda file: [hdf5.array(hdf5.member(file, name)) for name in (data, label) if name])
+        read = hdf5.read_file(path, lambda file: [hdf5.array(hdf5.member(file, name)) for name in used])
         if any(not array.ndim or len(array) != len(read[0]) for array in read):
             raise DataError(f"the datasets of {path} must have equally many rows, got the shapes "
                             f"{[array.shape for array in read]}")
-        return Rows(path, read[0], read[1] if label else None)
+        return Rows(path, read[0], read[-1] if label else None)
 
     rest = [name for name in names if name not in (data, label)]
     remark = f"The rows are those of the dataset {data!r}" + (f", the labels those of {label!r}." if label else

@@ -118,6 +118,12 @@ def shorten(name: str, longest: int) -> str:
     return shown if len(shown) <= longest else f"{shown[:longest * 2 // 3]}…{shown[-(longest // 3 - 1):]}"
 
 
+def end_of(key: str) -> str:
+    """Return the end of a key, where the name of a file is."""
+    shown = one_line(key).replace("$", r"\$")
+    return shown if len(shown) <= 20 else f"…{shown[-19:]}"
+
+
 def save(path: PathLike, whole: Any) -> None:
     """Write a figure as PNG or SVG, as the file's name says."""
     content = io.BytesIO()
