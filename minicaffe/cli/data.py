@@ -99,15 +99,16 @@ def run(args: argparse.Namespace) -> int:
 def lines(source: str, opened: Opened, found: Survey, checked: bool) -> Iterator[str]:
     """Yield what a survey found, as lines that fit the terminal."""
     width = terminal_width()
-    yield from wrap(f"{one_line(source)}: {opened.kind}, {found.count} samples", width)
+    yield from wrap(f"{one_line(source)}: {opened.kind}, {plural(found.count, 'sample')}", width)
     for remark in opened.remarks:
         yield from wrap(remark, width)
     if not found.whole:
         yield from wrap(f"read {found.read} of them, spread evenly; --all reads all", width)
-    yield from wrap("shapes: " + _counted(found.shapes, shape_text), width, hanging="  ")
+    yield from wrap("shapes: " + _shapes(found.shapes), width, hanging="  ")
     yield from wrap("numbers: " + _counted(found.types, str), width, hanging="  ")
-    yield ""
-    yield from _label_lines(found.labels, opened.classes, width)
+    if opened.labelled:
+        yield ""
+        yield from _label_lines(found.labels, opened.classes, width)
     for channels, moments in found.moments.items():
         yield ""
         yield from table(_moment_rows(channels, moments, len(found.moments)), right=(1, 2, 3, 4))
@@ -116,6 +117,20 @@ def lines(source: str, opened: Opened, found: Survey, checked: bool) -> Iterator
         yield from _bad_lines(found, width)
     if checked:
         yield from _double_lines(found.doubles, width)
+
+
+def plural(count: int, what: str) -> str:
+    """Return '1 sample' or '3 samples'."""
+    return f"{count} {what}" + "s" * (count != 1)
+
+
+def _shapes(shapes: Counter[tuple[int, ...]]) -> str:
+    """Return the shapes in words; of many different images the smallest and largest sizes."""
+    if len(shapes) < 5 or {len(shape) for shape in shapes} != {3}:
+        return _counted(shapes, shape_text)
+    channels, heights, widths = (sorted(set(sizes)) for sizes in zip(*shapes, strict=True))
+    return (f"{len(shapes)} different: {' or '.join(map(str, channels))} channels, height {heights[0]} to {heights[-1]}, "
+            f"width {widths[0]} to {widths[-1]}")
 
 
 def _counted(counts: Counter[Any], text: Any) -> str:
@@ -141,10 +156,11 @@ def _label_lines(labels: Counter[Any], classes: Sequence[str], width: int) -> It
     if not labels:
         return
     least, most = min(labels.values()), max(labels.values())
-    between = f"{least} samples each" if least == most else f"{least} to {most} samples each"
-    yield from wrap(f"{len(labels)} labels, {min(labels)} to {max(labels)}, {between}", width)
-    missing = sorted(set(range(max(labels))) - set(labels)) if 0 <= max(labels) < 100_000 else []
-    if missing:
+    between = f"{plural(least, 'sample')} each" if least == most else f"{least} to {most} samples each"
+    ends = f" {min(labels)} to {max(labels)}" if len(labels) > 1 else f" {min(labels)}"
+    yield from wrap(f"{plural(len(labels), 'label')},{ends}, {between}", width)
+    missing = sorted(set(range(max(labels))) - set(labels)) if max(labels) < 100_000 else []
+    if 0 < len(missing) <= len(labels):  # more are missing where labels are no numbers of classes
         shown = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")
         yield from wrap(f"labels without a sample: {shown}", width)
     chosen = sorted(labels)
@@ -192,7 +208,7 @@ def _bad_lines(found: Survey, width: int) -> Iterator[str]:
     if not found.unreadable:
         yield "all samples can be read" if found.whole else "all of these samples can be read"
         return
-    yield f"{len(found.unreadable)} samples cannot be read:"
+    yield f"{plural(len(found.unreadable), 'sample')} cannot be read:"
     for _, error in found.unreadable[:LISTED]:
         yield from wrap(one_line(f"{error.where}: {error.message}" if error.where else error.message), width, "  ",
                         "      ")
@@ -206,7 +222,7 @@ def _double_lines(doubles: Sequence[Sequence[tuple[str, Any]]], width: int) -> I
         yield "no two samples have the same content"
         return
     torn = sum(len({label for _, label in group}) > 1 for group in doubles)
-    yield from wrap(f"{sum(map(len, doubles))} samples in {len(doubles)} groups have the same content"
+    yield from wrap(f"{sum(map(len, doubles))} samples in {plural(len(doubles), 'group')} have the same content"
                     + (f", in {torn} of these with different labels" if torn else "") + ":", width)
     for group in sorted(doubles, key=lambda group: len({label for _, label in group}) < 2)[:LISTED]:
         shown = ", ".join(f"{one_line(key)} ({label})" for key, label in group[:6])

@@ -32,6 +32,7 @@ class Opened:
     kind        what it is, in words
     run         how many samples to read one after the other, where not all are read
     classes     the names of the classes, where the source knows them
+    labelled    whether the samples have labels; where they do not, each label is 0
     remarks     what had to be assumed, in whole sentences
     """
 
@@ -39,6 +40,7 @@ class Opened:
     kind: str
     run: int = 1
     classes: Sequence[str] = ()
+    labelled: bool = True
     remarks: tuple[str, ...] = ()
 
 
@@ -161,8 +163,8 @@ def _idx(path: str) -> Opened:
     if rows.ndim == 1:
         return Opened(Rows(path, rows[:, None], rows), "an IDX file of labels")
     if beside == place or not beside.is_file():
-        return Opened(Rows(path, rows, None), "an IDX file", remarks=("It holds no labels, and no file of labels is "
-                                                                        "beside it.",))
+        return Opened(Rows(path, rows, None), "an IDX file", labelled=False,
+                      remarks=("It holds no labels, and no file of labels is beside it.",))
     labels = read_idx(beside)
     if labels.shape != rows.shape[:1]:
         raise DataError(f"{path} has {len(rows)} images, but {beside} has labels of the shape {labels.shape}")
@@ -193,4 +195,7 @@ def _hdf5(paths: Sequence[str]) -> Opened:
     if rest:
         remark += f" Not looked at: {', '.join(rest)}."
     kind = "an HDF5 file" if len(paths) == 1 else f"{len(paths)} HDF5 files"
-    return Opened(Joined([rows(path) for path in paths]), kind, remarks=(remark,))
+    joined = Joined([rows(path) for path in paths])
+    if not len(joined):
+        raise DataError(f"the dataset {data!r} in {paths[0]} has no rows")
+    return Opened(joined, kind, labelled=bool(label), remarks=(remark,))

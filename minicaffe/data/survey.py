@@ -113,11 +113,12 @@ def survey(samples: Samples, numbers: Sequence[int], find_doubles: bool = False,
 def spread(count: int, limit: int, run: int = 1) -> list[int]:
     """Return at most `limit` of the numbers 0 to count − 1, spread evenly, in runs of `run` that follow each other.
 
-    A database is read quickest in runs; files can be read in any order.
+    A database is read quickest in runs; files can be read in any order. There are at least 20 runs, or `limit` of them.
     """
     if count <= limit:
         return list(range(count))
-    runs = max(1, limit // run)
+    run = max(1, min(run, limit // 20))
+    runs = limit // run
     starts = [round(i * (count - run) / max(1, runs - 1)) for i in range(runs)] if runs > 1 else [0]
     return list(dict.fromkeys(number for start in starts for number in range(start, min(start + run, count))))
 
