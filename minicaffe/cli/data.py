@@ -129,8 +129,8 @@ def _shapes(shapes: Counter[tuple[int, ...]]) -> str:
     if len(shapes) < 5 or {len(shape) for shape in shapes} != {3}:
         return _counted(shapes, shape_text)
     channels, heights, widths = (sorted(set(sizes)) for sizes in zip(*shapes, strict=True))
-    return (f"{len(shapes)} different: {' or '.join(map(str, channels))} channels, height {heights[0]} to {heights[-1]}, "
-            f"width {widths[0]} to {widths[-1]}")
+    return (f"{len(shapes)} different: {' or '.join(map(str, channels))} channels, "
+            f"height {heights[0]} to {heights[-1]}, width {widths[0]} to {widths[-1]}")
 
 
 def _counted(counts: Counter[Any], text: Any) -> str:
