@@ -36,6 +36,8 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "compute_image_mean": ("compute_image_mean", "compute the mean image of a database"),
     "extract_features": ("extract_features", "write what a trained net's blobs hold for each image"),
     "schema": ("schema", "write a JSON Schema, with which editors complete nets and solvers in YAML"),
+    "lint": ("lint", "find mistakes in nets, solvers and data before a training"),
+    "deploy": ("deploy", "write the net to use after a training: without data layers, labels and losses"),
     "layers": ("layers", "list the layer types, or print one's datasheet"),
     "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
     "engines": ("engines", "list the engines, and which kernels each implements"),
@@ -236,8 +238,8 @@ def _usage() -> str:
     return "\n".join(["usage: minicaffe COMMAND [flags]", "", *rows, "",
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
-                            "packages: train, test, time, summary, warm NET, convert --model and replay. With "
-                            "--no-python they refuse such a net. The commands layers, explain and schema run "
+                            "packages: train, test, time, summary, lint, deploy, warm NET, convert --model and replay. "
+                            "With --no-python they refuse such a net. The commands layers, explain and schema run "
                             "installed packages too, to show their types. --import MODULE first runs a module of your "
                             "own, for the types that it registers. No other command runs code that a file names.",
                             width)])

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what to do when a value is NaN or "
                         "Inf: stop, and say where it arose and what the likely causes are (default), or warn and go "
                         "on")
-    known = ", ".join([*lint.rules(), *doctor.HINTS])
+    known = ", ".join([*lint.rules(lint.NET), *doctor.HINTS])
     parser.add_argument("--silence", metavar="RULE,RULE", type=filled, action="append", default=[],
                         help=f"do not check these rules, each of which finds a training that learns nothing: {known}")
     parser.add_argument("--no-record", action="store_true", help="do not write the run folder PREFIX.run")

@@ -1,12 +1,27 @@
-"""Rules that find nets which run but learn nothing. A finding tells the probable mistake, its place and its cure.
+"""Rules that find mistakes in nets, solvers and data. A finding tells the probable mistake, its place and its cure.
 
-    from minicaffe import Net, lint
-    for finding in lint.check(Net("train_val.prototxt")):
+    from minicaffe import lint
+    for finding in lint.examine(["solver.prototxt", "deploy.prototxt"]).findings:
         print(finding)
 
-`minicaffe train` checks its nets before the first iteration. `--silence RULE` leaves a rule out.
+`minicaffe lint FILES` prints the same. `minicaffe train` applies the rules for made nets (lint.check) to its nets
+before the first iteration. `--silence RULE` leaves a rule out, and `minicaffe lint --explain RULE` explains it.
 """
 
-from minicaffe.lint.registry import ERROR, WARNING, Finding, Subject, check, rule, rules, silenced
+from minicaffe.lint.files import Report, examine
+from minicaffe.lint.registry import (
+    ERROR,
+    NET,
+    NOTE,
+    WARNING,
+    Finding,
+    Subject,
+    check,
+    explanation,
+    rule,
+    rules,
+    silenced,
+)
 
-__all__ = ["ERROR", "WARNING", "Finding", "Subject", "check", "rule", "rules", "silenced"]
+__all__ = ["ERROR", "NET", "NOTE", "WARNING", "Finding", "Report", "Subject", "check", "examine", "explanation", "rule",
+           "rules", "silenced"]

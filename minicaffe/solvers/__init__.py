@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from minicaffe.solvers.registry import get_solver, registered_solvers
+from minicaffe.solvers.registry import get_solver, registered_solvers, solver_class
 from minicaffe.solvers.solver import Action, Solver
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Action", "Solver", "get_solver", "registered_solvers"]
+__all__ = ["Action", "Solver", "get_solver", "registered_solvers", "solver_class"]

@@ -45,6 +45,14 @@ def histories_of(type_name: str) -> tuple[str, ...] | None:
     return _types[type_name].histories if type_name in _types else None
 
 
+def solver_class(param: Any, where: str = "") -> type[Solver]:
+    """Return the class of the solver type that a SolverParameter names. Raise SolverError where there is none."""
+    if param.type not in _types:
+        raise SolverError(f"there is no solver type {param.type!r}; known are {', '.join(registered_solvers())}",
+                          where=place(param, "type", where), hint=near_names(param.type, registered_solvers()))
+    return _types[param.type]
+
+
 def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype: DType = np.float32,
                strict: bool = False) -> Solver:
     """Make a solver and its nets from the path of a prototxt, or from a SolverParameter that was read from `where`.
@@ -55,7 +63,4 @@ def get_solver(source: Any, *, where: str = "", net_class: NetClass = Net, dtype
         where, param = str(source), definition.read_solver(str(source))
     else:
         param = definition.with_type(source, where)
-    if param.type not in _types:
-        raise SolverError(f"there is no solver type {param.type!r}; known are {', '.join(registered_solvers())}",
-                          where=place(param, "type", where), hint=near_names(param.type, registered_solvers()))
-    return _types[param.type](param, where=where, net_class=net_class, dtype=dtype, strict=strict)
+    return solver_class(param, where)(param, where=where, net_class=net_class, dtype=dtype, strict=strict)

@@ -1,0 +1,216 @@
+"""Lint files: read them, find out which net belongs to which, and apply all rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from minicaffe import log
+from minicaffe.errors import MinicaffeError, ProtoError
+from minicaffe.io import prototxt
+from minicaffe.layer import DataSource
+from minicaffe.lint import data, paths
+from minicaffe.lint.registry import (
+    DEFINITION,
+    ERROR,
+    NET,
+    NOTE,
+    PAIR,
+    SOLVER,
+    WARNING,
+    Finding,
+    Subject,
+    apply,
+    silenced,
+)
+from minicaffe.lint.subjects import Definition, Pair, Training, caught
+from minicaffe.net import location
+from minicaffe.proto import TEST, TRAIN, NetParameter, SolverParameter
+from minicaffe.proto import text as proto_text
+from minicaffe.solvers import definition as solver_definition
+from minicaffe.solvers import nets as solver_nets
+
+SEVERITIES = (ERROR, WARNING, NOTE)
+
+
+@dataclass
+class Report:
+    """What lint found.
+
+    files       the files that were examined, those that a solver names included
+    findings    sorted by file, severity and line
+    read        in words, how many samples of each source were read
+    """
+
+    files: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+
+    def count(self, severity: str) -> int:
+        """Return how many findings there are of a severity."""
+        return sum(one.severity == severity for one in self.findings)
+
+
+def examine(files: Sequence[str], *, silence: Iterable[str] = (), level: int = 0, stages: Sequence[str] = (),
+            samples: int = 1000) -> Report:
+    """Lint nets and solvers. A solver is examined with its nets; a deploy net is compared with the one train net.
+
+    level, stages   the state of nets that no solver names
+    samples         how many samples of each source are read, at most
+    """
+    quiet = silenced(silence)
+    report, linter = Report(), _Linter(level, list(stages), samples)
+    for path in files:
+        linter.add(path)
+    report.files = sorted(linter.files)
+    findings = [one for one in linter.unreadable if one.rule not in quiet]
+    with log.silent():
+        for definition in linter.definitions:
+            found = apply(DEFINITION, definition, quiet)
+            if definition.net is not None:
+                with caught():
+                    found += [one for one in apply(NET, Subject(definition.net, definition.alone), quiet)]
+            findings += found
+        for training in linter.trainings:
+            findings += apply(SOLVER, training, quiet)
+        for pair in linter.pairs():
+            findings += apply(PAIR, pair, quiet)
+    if paths.RULE not in quiet:
+        findings += [replace(one, rule=paths.RULE) for one in paths.findings(linter.definitions, linter.trainings)]
+    report.findings = _sorted(_without_repetitions(findings))
+    report.read = sorted({words for one in linter.definitions for words in data.read_in_words(one)})
+    return report
+
+
+def _without_repetitions(findings: Iterable[Finding]) -> list[Finding]:
+    """Leave out what two phases have in common, and an error of the made net where a rule explains that error."""
+    unique: dict[tuple[str, str, str], Finding] = {}
+    for one in findings:
+        unique.setdefault((one.rule, one.where, one.layer), one)
+    explained = {one.where for one in unique.values() if one.severity == ERROR and one.rule != "broken-net"}
+    return [one for one in unique.values() if one.rule != "broken-net" or one.where not in explained]
+
+
+def _sorted(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda one: (one.file, SEVERITIES.index(one.severity), one.line, one.rule))
+
+
+class _Linter:
+    """Reads files and collects what the rules examine."""
+
+    def __init__(self, level: int, stages: list[str], samples: int) -> None:
+        self.level, self.stages, self.samples = level, stages, samples
+        self.files: dict[str, None] = {}
+        self.unreadable: list[Finding] = []
+        self.definitions: list[Definition] = []
+        self.trainings: list[Training] = []
+        self._alone: list[Definition] = []  # those that no solver names
+
+    def add(self, path: str) -> None:
+        """Read a file, and the nets that it names if it is a solver."""
+        if path in self.files:
+            return
+        self.files[path] = None
+        try:
+            with caught():
+                if _is_solver(path):
+                    self._add_solver(path)
+                else:
+                    self._add_net(path)
+        except MinicaffeError as error:
+            self._refuse(path, error)
+
+    def _refuse(self, path: str, error: MinicaffeError) -> None:
+        """Report a file that cannot be read; the others are examined all the same."""
+        self.unreadable.append(Finding(ERROR, "", error.where or path, error.message,
+                                       error.hint or "correct it; the other rules need a file that can be read",
+                                       "unreadable"))
+
+    def _add_net(self, path: str) -> None:
+        both = [self._definition(path, phase, self.level, self.stages) for phase in (TRAIN, TEST)]
+        fed = [one for one in both if _has_source(one)] or both[:1]
+        if all(one.is_deploy for one in fed):
+            fed = fed[-1:]
+        elif len(fed) == 2 and fed[0].layers == fed[1].layers and not fed[0].trains:
+            fed = fed[1:]
+        self.definitions += fed
+        self._alone += fed
+
+    def _add_solver(self, path: str) -> None:
+        param = solver_definition.read_solver(path)
+        training = Training(path, param)
+        self.trainings.append(training)
+        try:
+            training.train = self._chosen(path, solver_nets.net_to_train(param, path))
+            training.tests = [self._chosen(path, choice) for choice in solver_nets.nets_to_test(param, path)]
+        except MinicaffeError as error:
+            training.error = error
+        self.definitions += [one for one in (training.train, *training.tests) if one is not None]
+
+    def _chosen(self, path: str, choice: Any) -> Definition:
+        """Return a net that a solver names, in the state in which the solver makes it."""
+        state = choice.state
+        made = self._definition(choice.definition, state.phase, state.level, list(state.stage), path)
+        made.alone = True
+        self.files[made.file] = None
+        return made
+
+    def _definition(self, net: Any, phase: int, level: int, stages: list[str], beside: str = "") -> Definition:
+        given, place = location.read(net)
+        return Definition(place.file or beside, given, place, phase, level, stages, samples=self.samples)
+
+    # --- which nets belong together --------------------------------------------------------------------
+
+    def pairs(self) -> Iterator[Pair]:
+        """The train net with each test net of a solver or a file, and with each deploy net."""
+        for training in self.trainings:
+            if training.train is not None:
+                yield from (Pair(training.train, test) for test in training.tests)
+        in_solvers = [one.train for one in self.trainings if one.train is not None]
+        known = {one.file for one in in_solvers}
+        trains = [one for one in self._alone if one.trains and one.file not in known and not _for_tests(one)]
+        for train in trains:
+            yield from (Pair(train, test) for test in self._alone
+                        if test.tested and test.file == train.file and test.has_data)
+        if len(trains) == 1 and not in_solvers:
+            yield from (Pair(trains[0], test) for test in self._alone
+                        if test.phase == TEST and test.file != trains[0].file and test.has_data)
+        for deploy in self._alone:
+            if deploy.is_deploy:
+                yield from (Pair(train, deploy) for train in _trained_for(deploy, [*in_solvers, *trains]))
+
+
+def _for_tests(definition: Definition) -> bool:
+    """Return whether a file's name says that it holds a net for tests alone."""
+    name = Path(definition.file).stem.lower()
+    return ("test" in name or "val" in name) and "train" not in name
+
+
+def _trained_for(deploy: Definition, trains: list[Definition]) -> list[Definition]:
+    """Return the train net that a deploy net belongs to: the only one, else the one with its name."""
+    if len(trains) == 1:
+        return trains
+    return [train for train in trains if train.given.name and train.given.name == deploy.given.name][:1]
+
+
+def _has_source(definition: Definition) -> bool:
+    """Return whether the net has data in this phase: from a data layer or from the caller."""
+    return any(cls is None or cls.is_input or issubclass(cls, DataSource) or cls.users_code
+               for cls, layer in zip(definition.classes, definition.layers, strict=True) if not layer.bottom)
+
+
+def _is_solver(path: str) -> bool:
+    """Return whether a file holds a solver. Raise ProtoError, with its line, where it is neither solver nor net."""
+    source = prototxt.read_source(path)
+    try:
+        proto_text.parse(source.text, NetParameter(), source.filename)
+        return False
+    except ProtoError as not_a_net:
+        try:
+            proto_text.parse(source.text, SolverParameter(), source.filename)
+            return True
+        except ProtoError as not_a_solver:
+            # It is meant to be what it could be read as for longer, and that error is the one to correct.
+            raise max((not_a_net, not_a_solver), key=lambda error: Finding("", "", error.where, "", "").line) from None

@@ -1,0 +1,89 @@
+"""Rules that report what the making of a net finds: errors, and fields without effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minicaffe.lint.registry import DEFINITION, ERROR, FILE, WARNING, Finding, rule
+from minicaffe.lint.subjects import Definition
+
+UNREAD = "is set, but this layer does not read it"
+
+
+@rule("unreadable", FILE)
+def unreadable(file: object) -> Iterator[Finding]:
+    """A file is missing, or is no net and no solver that can be read.
+
+    The other files are examined all the same.
+
+    Example
+        layer { nmae: "conv1" type: "Convolution" }
+
+    Cure
+        Correct the line that is named.
+    """
+    return iter(())  # the files are read before there is anything for a rule to examine
+
+
+@rule("broken-net", DEFINITION)
+def broken_net(definition: Definition) -> Iterator[Finding]:
+    """The net cannot be made: a layer refuses a field or the shape of a bottom, or its data cannot be read.
+
+    Training ends with the same message before its first iteration.
+
+    Example
+        convolution_param { num_output: 16 }
+
+        which lacks the kernel_size
+
+    Cure
+        What the message names.
+    """
+    if definition.net is None and definition.error is not None:
+        error = definition.error
+        i = definition.index_of(error.message)
+        yield Finding(ERROR, "" if i is None else definition.layers[i].name, error.where or definition.file,
+                      error.message, error.hint or "correct what the message names")
+
+
+@rule("unread-field", DEFINITION)
+def unread_field(definition: Definition) -> Iterator[Finding]:
+    """A layer has a parameter that it does not read.
+
+    Caffe ignores it without a word. minicaffe refuses the net, unless it is run with --permissive.
+
+    Example
+        layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" pooling_param { kernel_size: 3 } }
+
+    Cure
+        Take the field out, or write it into the layer that should read it.
+    """
+    yield from (_warned(definition, message, ERROR, "take the field out, or write it where it is read")
+                for message in _said(definition) if UNREAD in message)
+
+
+@rule("no-effect", DEFINITION)
+def no_effect(definition: Definition) -> Iterator[Finding]:
+    """A field is set and changes nothing, or a value leads to something that is easily overlooked.
+
+    Often another field is missing that would make it count.
+
+    Example
+        convolution_param { num_output: 16 kernel_size: 3 bias_term: false bias_filler { value: 1 } }
+
+    Cure
+        Take the field out, or set what it needs.
+    """
+    yield from (_warned(definition, message, WARNING, "take the field out, or set what it needs to count")
+                for message in _said(definition) if UNREAD not in message)
+
+
+def _said(definition: Definition) -> list[str]:
+    """Return what was warned of while the net was made, each message once."""
+    _ = definition.net  # making it is what warns
+    return list(dict.fromkeys(definition.warnings))
+
+
+def _warned(definition: Definition, message: str, severity: str, cure: str) -> Finding:
+    i = definition.index_of(message)
+    return definition.found(severity, i, message.split("\n")[0], cure)

@@ -1,0 +1,106 @@
+"""Paths in nets and solvers that are not there.
+
+Where none of a file's paths is there, nothing says that one of them is wrong: the net may come from elsewhere. That is
+one note. Where others are there, or the folder of the missing one is, it is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from minicaffe.analysis import data_tops
+from minicaffe.io.files import missing_hint
+from minicaffe.lint.registry import DEFINITION, ERROR, NOTE, Finding, rule
+from minicaffe.lint.subjects import Definition, Training
+from minicaffe.solvers.fields import place
+
+RULE = "missing-path"
+SHOWN = 3  # paths that a note lists
+
+
+@rule(RULE, DEFINITION)
+def missing_path(definition: Definition) -> Iterator[Finding]:
+    """A source, a mean_file or a file that a solver names is not there.
+
+    Training ends before its first iteration. Paths count from the folder in which minicaffe is started, and not from
+    the folder of the file that names them. It is an error where other paths of the file are there, or where the folder
+    of the missing one is. Where none of them is there, it is one note: the net may be from elsewhere, and is examined
+    without its data.
+
+    Example
+        data_param { source: "data/trian_lmdb" batch_size: 64 backend: LMDB }
+
+        where data/train_lmdb is there
+
+    Cure
+        Correct the path, or start minicaffe in the folder from which the paths count.
+    """
+    return iter(())  # `findings` looks at all files together
+
+
+def named(definition: Definition) -> Iterator[tuple[int, str, str]]:
+    """Each path that a net names: the index of the layer, the field and the path."""
+    for i, layer in enumerate(definition.layers):
+        for message in data_tops.messages(layer):
+            for name in ("source", "mean_file"):
+                if not layer.bottom and (path := getattr(message, name, "")):
+                    yield i, name, path
+
+
+def of_solver(param: Any) -> Iterator[tuple[str, str]]:
+    """Each path that a solver reads: the field and the path."""
+    yield from ((name, getattr(param, name)) for name in ("net", "train_net") if getattr(param, name))
+    yield from (("test_net", path) for path in param.test_net if path)
+    yield from (("weights", path.strip()) for paths in param.weights for path in paths.split(",") if path.strip())
+
+
+def findings(definitions: Iterable[Definition], trainings: Iterable[Training]) -> Iterator[Finding]:
+    """Return the findings about the paths of all files."""
+    by_file: dict[str, dict[str, Finding]] = {}
+    there: set[str] = set()  # the files of which a path is there
+    for definition in definitions:
+        for i, name, path in named(definition):
+            if Path(path).exists():
+                there.add(definition.file)
+                continue
+            hint = missing_hint(Path(path)) if _in_folder(path) else ""
+            one = definition.found(ERROR, i, f"{definition.title(i)}: {name} {path!r} is not there",
+                                   hint or "correct the path; it counts from the folder in which minicaffe is started")
+            by_file.setdefault(definition.file, {}).setdefault(path, one)
+    for training in trainings:
+        for name, path in of_solver(training.param):
+            if Path(path).exists():
+                there.add(training.file)
+                continue
+            beside = Path(training.file).parent / path
+            hint = f"{beside} is there: start minicaffe in {beside.parent}, or give the path from the folder you are " \
+                   "in" if beside.exists() else missing_hint(Path(path)) if _in_folder(path) else ""
+            one = Finding(ERROR, "", place(training.param, name, training.file), f"{name} {path!r} is not there",
+                          hint or "correct the path; it counts from the folder in which minicaffe is started")
+            by_file.setdefault(training.file, {}).setdefault(path, one)
+            if beside.exists():
+                there.add(training.file)
+    for file, missing in by_file.items():
+        certain = [one for path, one in missing.items() if file in there or _in_folder(path)]
+        yield from certain
+        if not certain:
+            yield _note(file, missing)
+
+
+def _in_folder(path: str) -> bool:
+    """Return whether the path names a folder and that folder is there."""
+    folder = Path(path).parent
+    return folder not in (Path("."), Path("/")) and folder.is_dir()
+
+
+def _note(file: str, missing: dict[str, Finding]) -> Finding:
+    """Return one note about all paths of a file."""
+    names = [repr(path) for path in missing]
+    of_net = any(one.layer for one in missing.values())
+    what = "the net was examined without its data" if of_net else "the solver was examined without them"
+    listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")
+    are = "is not there" if len(names) == 1 else "are not there"
+    return Finding(NOTE, "", file, f"{listed} {are}, so {what}",
+                   "start minicaffe in the folder from which the paths count")

@@ -1,0 +1,332 @@
+"""Make of a net for training the net to use afterwards: inputs for data layers, probabilities for losses.
+
+This is none of the passes that each net goes through. `minicaffe deploy` runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from minicaffe.errors import NetError
+from minicaffe.passes.filter import filter_layers, is_included
+from minicaffe.passes.insert_splits import Top, find_sources
+from minicaffe.proto import TEST, TRAIN, LayerParameter, NetParameter, ParamSpec
+
+LAYER, DATA, LOSS, MEASURE, SINK = "layer", "data", "loss", "measure", "sink"
+RULES = ("phase", "include", "exclude")  # with one phase alone they say nothing
+TRAINING = ("loss_weight", "propagate_down")  # fields of a layer that only training reads
+
+
+class Role(NamedTuple):
+    """What a layer is for.
+
+    kind        DATA reads samples, LOSS is what training makes small, MEASURE compares scores with labels, SINK has no
+                top, LAYER is any other
+    moves       whether it hands the numbers of its bottom on and computes no new ones, as Flatten and Slice do
+    becomes     of a loss: the type of the layer whose function it computes itself, "" if there is none
+    labels      of a loss or a measure: which bottoms hold labels
+    """
+
+    kind: str = LAYER
+    becomes: str = ""
+    labels: Sequence[int] = ()
+    moves: bool = False
+
+
+@dataclass
+class Deployed:
+    """The deploy net.
+
+    net         the NetParameter
+    tested      the net of the phase TEST, with inputs for its data layers and the same layers added at its end: it must
+                give the same numbers
+    remarks     what was done, a sentence for each thing
+    compared    the blobs that both nets have at their ends
+    """
+
+    net: Any
+    tested: Any
+    remarks: list[str] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+
+
+def deploy(net: Any, roles: Mapping[str, Role], shapes: Mapping[str, Sequence[int]], *, keep: bool = False,
+           all_outputs: bool = False) -> Deployed:
+    """Return the deploy net of an upgraded NetParameter, which is not changed.
+
+    roles       layer type -> Role
+    shapes      name of a data layer's top -> its shape in the deploy net
+    keep        keep what only training reads: learning rates and fillers
+    all_outputs keep the outputs of auxiliary losses too
+    """
+    return _Deployment(net, roles, shapes, all_outputs).run(keep)
+
+
+def data_layers(net: Any, roles: Mapping[str, Role]) -> list[Any]:
+    """Return the data layers of the phase TEST or, where there is none, of the phase TRAIN."""
+    for phase in (TEST, TRAIN):
+        found = [layer for layer in _filtered(net, phase).layer if roles.get(layer.type, Role()).kind == DATA]
+        if found:
+            return found
+    return []
+
+
+def _filtered(net: Any, phase: int) -> Any:
+    """Return the net of a phase."""
+    copy = NetParameter()
+    copy.CopyFrom(net)
+    copy.state.phase = phase
+    return filter_layers(copy)
+
+
+def _title(layer: Any) -> str:
+    return f"layer {layer.name!r} ({layer.type})"
+
+
+class _Deployment:
+    """One run of the pass."""
+
+    def __init__(self, net: Any, roles: Mapping[str, Role], shapes: Mapping[str, Sequence[int]],
+                 all_outputs: bool) -> None:
+        self.roles, self.shapes, self.all_outputs = roles, shapes, all_outputs
+        self.remarks: list[str] = []
+        self.given = net
+        self.test = self._with_data(_filtered(net, TEST))
+        self.layers = list(self.test.layer)
+        self.sources: list[list[Top]] = find_sources(self.test)
+        self.readers: dict[Top, list[tuple[int, int]]] = {}
+        for i, bottoms in enumerate(self.sources):
+            for j, top in enumerate(bottoms):
+                self.readers.setdefault(top, []).append((i, j))
+
+    def role(self, layer: Any) -> Role:
+        """Return what a layer is for; one with a loss_weight that is no loss by its type stays."""
+        return self.roles.get(layer.type, Role())
+
+    def _with_data(self, test: Any) -> Any:
+        """Return the test net; where it has no data layer, with that of the train net in front."""
+        for layer in self.given.layer:
+            if not is_included(layer, test.state) and self.role(layer).kind != DATA:
+                self.remarks.append(f"{_title(layer)} is no part of the phase TEST and goes")
+        if any(self.role(layer).kind == DATA for layer in test.layer):
+            return test
+        new = NetParameter()
+        new.CopyFrom(test)
+        del new.layer[:]
+        new.layer.extend([*data_layers(self.given, self.roles), *test.layer])
+        return new
+
+    # --- what stays ------------------------------------------------------------------------------------
+
+    def run(self, keep: bool) -> Deployed:
+        """Return the deploy net."""
+        losses = self._losses() or self._losses_in_training()
+        added, roots = self._ends(losses)
+        live = self._live(roots)
+        if not any(self.role(self.layers[i]).kind != DATA for i in live):
+            raise NetError("no layer of this net gives a prediction: nothing would be left of it",
+                           hint="is it a net for training, with a layer that gives scores to its loss?")
+        self._remark_dead(live)
+        new, tested = NetParameter(name=self.given.name), NetParameter(name=self.given.name)
+        for i, layer in enumerate(self.layers):
+            if self.role(layer).kind == DATA:
+                self._add_inputs(new, tested, i, live)
+                continue
+            tested.layer.add().CopyFrom(layer)
+            if i in live:
+                new.layer.add().CopyFrom(layer)
+        for layer in added:
+            new.layer.add().CopyFrom(layer)
+            tested.layer.add().CopyFrom(layer)
+        self._strip(new, keep)
+        read = {name for layer in new.layer for name in layer.bottom}
+        outputs = [name for layer in new.layer for name in layer.top if name not in read]
+        self.remarks.append(f"its output is {', '.join(map(repr, outputs))}")
+        return Deployed(new, tested, self.remarks, outputs)
+
+    def _losses(self) -> list[int]:
+        """The losses of the test net. One with loss_weight 0 beside others is only shown, as a measure is."""
+        found = [i for i, layer in enumerate(self.layers) if self.role(layer).kind == LOSS]
+        counting = [i for i in found if not self.layers[i].loss_weight or any(self.layers[i].loss_weight)]
+        return counting or found
+
+    def _losses_in_training(self) -> list[int]:
+        """Put the losses of the phase TRAIN at the end of the layers for a test net that has none; return their indices.
+
+        They say what the scores mean.
+        """
+        made = {name for layer in self.layers for name in layer.top}
+        found = []
+        for layer in _filtered(self.given, TRAIN).layer:
+            if self.role(layer).kind == LOSS and layer.bottom and layer.bottom[0] in made:
+                latest = {name: (i, j) for i, other in enumerate(self.layers) for j, name in enumerate(other.top)}
+                self.sources.append([latest[name] for name in layer.bottom if name in latest])
+                self.layers.append(layer)
+                found.append(len(self.layers) - 1)
+        return found
+
+    def _ends(self, losses: Sequence[int]) -> tuple[list[Any], set[Top]]:
+        """Return the layers that take the place of the losses, and the tops that must stay."""
+        added: list[Any] = []
+        auxiliary = set() if self.all_outputs else self._auxiliary(losses)
+        roots = {top for i in losses if i not in auxiliary for top in self._scores(i)}
+        for i in losses:
+            if i in auxiliary:
+                self.remarks.append(f"{_title(self.layers[i])} is an auxiliary loss with a smaller loss_weight; it goes "
+                                    "with the layers that it alone needs")
+                continue
+            kind = self.role(self.layers[i]).becomes
+            if (same := self._activation(i, kind)) is not None:
+                roots.add((same, 0))
+                self.remarks.append(f"{_title(self.layers[i])} goes: {_title(self.layers[same])} gives the "
+                                    "probabilities already")
+            elif kind:
+                added.append(self._in_place_of(i, kind, added))
+            else:
+                self.remarks.append(f"{_title(self.layers[i])} goes: its prediction {self.layers[i].bottom[0]!r} is "
+                                    "the output")
+        dropped = {i for i, layer in enumerate(self.layers) if self.role(layer).kind in (LOSS, MEASURE, SINK, DATA)}
+        labels = self._from_labels()
+        for i, layer in enumerate(self.layers):
+            for j in range(len(layer.top)):
+                unread = not self.readers.get((i, j))
+                if i not in dropped and i not in labels and unread:
+                    roots.add((i, j))
+            if not losses and self.role(layer).kind == MEASURE:
+                roots.update(self._scores(i))
+        return added, roots
+
+    def _scores(self, i: int) -> list[Top]:
+        """The tops that loss or measure i reads and that are no labels."""
+        labels, from_labels = set(self.role(self.layers[i]).labels), self._from_labels()
+        tops = [top for j, top in enumerate(self.sources[i]) if j not in labels and top[0] not in from_labels]
+        return [top for k, top in enumerate(tops) if k == 0 or not self._is_target(top)]
+
+    def _is_target(self, top: Top) -> bool:
+        """Return whether a top holds data as a data layer gave it, at most cut or in another shape."""
+        while (role := self.role(self.layers[top[0]])).moves:
+            top = self.sources[top[0]][0]
+        return role.kind == DATA
+
+    def _from_labels(self) -> set[int]:
+        """The layers all of whose bottoms are labels, or were made of labels alone."""
+        found: set[int] = set()
+        labels = {top for i, layer in enumerate(self.layers) for j, top in enumerate(self.sources[i])
+                  if self.role(layer).kind in (LOSS, MEASURE) and j in self.role(layer).labels}
+        known = {top for top in labels if self.role(self.layers[top[0]]).kind == DATA}
+        # back from what a loss takes for labels to the data layer, then forward to all that is made of it
+        todo = list(labels - known)
+        while todo:
+            i = todo.pop()[0]
+            if self.role(self.layers[i]).kind != DATA:
+                tops = [top for top in self.sources[i] if self.role(self.layers[top[0]]).kind == DATA and top[1] > 0]
+                known.update(tops)
+                todo += [top for top in self.sources[i] if self.role(self.layers[top[0]]).kind != DATA]
+        for i, bottoms in enumerate(self.sources):
+            if bottoms and all(top in known or top[0] in found for top in bottoms):
+                found.add(i)
+        return found
+
+    def _auxiliary(self, losses: Sequence[int]) -> set[int]:
+        """Those losses that have a smaller loss_weight than another one with the same labels."""
+        weights = {i: (list(self.layers[i].loss_weight) or [1.0])[0] for i in losses}
+        return {i for i in losses if any(weights[k] > weights[i] and self.layers[k].bottom[1:] == self.layers[i].bottom[1:]
+                                         and self.layers[k].type == self.layers[i].type for k in losses)}
+
+    def _activation(self, i: int, kind: str) -> int | None:
+        """Return the layer that computes from the scores of loss i what the loss computes itself; None without one."""
+        loss = self.layers[i]
+        return next((k for k, other in enumerate(self.layers[:len(self.test.layer)])
+                     if kind and other.type == kind and other.bottom[0] == loss.bottom[0] != other.top[0]
+                     and _axis(other) == _axis(loss)), None)
+
+    def _in_place_of(self, i: int, kind: str, added: Sequence[Any]) -> Any:
+        """Return a new layer that gives the probabilities which loss i computes itself."""
+        loss = self.layers[i]
+        others = [*(layer for layer in self.test.layer if self.role(layer).kind == LAYER), *added]
+        top = loss.top[1] if loss.top[1:] and kind == "Softmax" else "prob"
+        if any(top in (other.name, *other.top) for other in others):
+            top = f"{loss.bottom[0]}_{top}"
+        new = LayerParameter(name=top, type=kind, bottom=loss.bottom[:1], top=[top])
+        if _axis(loss) != 1:
+            new.softmax_param.axis = _axis(loss)
+        self.remarks.append(f"{_title(loss)} becomes {_title(new)}")
+        return new
+
+    def _live(self, roots: set[Top]) -> set[int]:
+        """The layers that the given tops are computed from, these tops' own included."""
+        live = {top[0] for top in roots}
+        for i in reversed(range(len(self.layers))):
+            if i in live:
+                live.update(top[0] for top in self.sources[i])
+        return {i for i in live if self.role(self.layers[i]).kind not in (LOSS, MEASURE, SINK)}
+
+    def _remark_dead(self, live: set[int]) -> None:
+        from_labels = self._from_labels()
+        dead = [i for i, layer in enumerate(self.layers[:len(self.test.layer)])
+                if i not in live and self.role(layer).kind not in (LOSS, DATA)]
+        for i in dead:
+            kind = self.role(self.layers[i]).kind
+            why = "compares with labels" if kind == MEASURE else "has no top" if kind == SINK else \
+                "works on labels alone" if i in from_labels else "leads to no prediction"
+            self.remarks.append(f"{_title(self.layers[i])} {why} and goes")
+        for i in sorted(live):
+            if self.layers[i].type == "Dropout":
+                self.remarks.append(f"{_title(self.layers[i])} stays: in the phase TEST it changes nothing")
+
+    # --- the layers of the new net ------------------------------------------------------------------------
+
+    def _add_inputs(self, new: Any, tested: Any, i: int, live: set[int]) -> None:
+        """Add an Input for each top of data layer i that is needed; the test net gets one for each top."""
+        layer, gone = self.layers[i], []
+        for j, top in enumerate(layer.top):
+            needed = any(reader in live for reader, _ in self.readers.get((i, j), []))
+            for net in (new, tested) if needed else (tested,):
+                made = net.layer.add(name=top if len(layer.top) > 1 else layer.name, type="Input", top=[top])
+                made.input_param.shape.add(dim=self.shapes[top])
+            if needed:
+                shown = "×".join(map(str, self.shapes[top]))
+                self.remarks.append(f"{_title(layer)} becomes an Input that takes {top!r}, {shown}")
+            else:
+                gone.append(repr(top))
+        if gone:
+            self.remarks.append(f"{', '.join(gone)} of {_title(layer)} {'goes' if len(gone) == 1 else 'go'}: no layer "
+                                "that is left reads it")
+
+    def _strip(self, new: Any, keep: bool) -> None:
+        """Take out what only the choice of a phase or training reads."""
+        stripped = False
+        for layer in new.layer:
+            for name in (*RULES, *TRAINING):
+                layer.ClearField(name)
+            if keep or layer.type == "Input":
+                continue
+            named = [spec.name for spec in layer.param]
+            stripped = stripped or bool(named)
+            del layer.param[:]
+            if any(named):  # a name makes layers share their blobs, in this net too
+                layer.param.extend(ParamSpec(name=name) if name else ParamSpec() for name in named)
+            stripped = _without_fillers(layer) or stripped
+        if stripped:
+            self.remarks.append("learning rates and fillers go: only training reads them (--keep leaves them in)")
+
+
+def _axis(layer: Any) -> int:
+    """The axis along which a Softmax, or a loss that contains one, goes."""
+    return int(layer.softmax_param.axis)
+
+
+def _without_fillers(layer: Any) -> bool:
+    """Take the fillers out of a layer whose blobs come from a file; return whether there were any."""
+    found = False
+    for holder, message in layer.ListFields():
+        if not holder.name.endswith("_param") or not holder.message_type or not hasattr(message, "ListFields"):
+            continue
+        for inner, _ in message.ListFields():
+            if inner.name.endswith("filler") and layer.bottom:  # without a bottom it makes numbers with its fillers
+                message.ClearField(inner.name)
+                found = True
+    return found
+
