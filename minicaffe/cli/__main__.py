@@ -22,6 +22,7 @@ from minicaffe.errors import MinicaffeError, near_names, out_of_memory
 COMMANDS = {  # command -> (module of this package, what it does)
     "train": ("train", "train a net as a solver definition says, or go on from a snapshot"),
     "test": ("evaluate", "score a net with given weights"),
+    "classify": ("classify", "say what is in images, with a trained net"),
     "time": ("timing", "measure each layer, forward and backward"),
     "show": ("show", "print a net as its layers are made: upgraded, filtered by phase, with splits"),
     "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
