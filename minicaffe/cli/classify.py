@@ -26,8 +26,9 @@ import numpy as np
 from minicaffe.analysis.answers import YES_OR_NO
 from minicaffe.analysis.classifier import Classifier
 from minicaffe.cli.class_names import names_of
-from minicaffe.cli.classify_net import Plan, decoded, plan, prove
+from minicaffe.cli.classify_net import decoded, plan, prove
 from minicaffe.cli.flags import files, whole
+from minicaffe.cli.image_layer import Plan
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.preprocessing import add_preprocessing, given
 from minicaffe.cli.show import add_level_and_stage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from minicaffe.analysis import data_tops
 from minicaffe.analysis.answers import find
 from minicaffe.analysis.classifier import Classifier
 from minicaffe.cli.deploy import roles_of
+from minicaffe.cli.image_layer import Plan, of_data_layer
 from minicaffe.cli.preprocessing import apply_flags, from_comment, given
 from minicaffe.cli.show import stages
-from minicaffe.data.batches import Sample, Samples
-from minicaffe.data.preprocess import Preprocessing, of_layer
-from minicaffe.errors import DataError, MinicaffeError, NetError
+from minicaffe.data.batches import Samples
+from minicaffe.data.preprocess import Preprocessing
+from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io import prototxt
 from minicaffe.io.files import read_bytes
 from minicaffe.log import number, silent
@@ -27,25 +28,6 @@ from minicaffe.passes import deploy as deploying
 from minicaffe.proto import TEST, NetParameter
 
 ALLOWED = 1e-5  # the largest difference of a probability with which two ways count as the same
-
-
-@dataclass
-class Plan:
-    """What to run.
-
-    definition      the net, with an Input for the images
-    preprocessing   what is done to an image
-    remarks         where the preprocessing comes from, and what was assumed, in sentences
-    test            the upgraded definition with its data layer, None for a net that has none
-    layer           the data layer, and `samples` what it reads; None where its source is not there
-    """
-
-    definition: Any
-    preprocessing: Preprocessing
-    remarks: list[str] = field(default_factory=list)
-    test: Any = None
-    layer: Any = None
-    samples: Samples | None = None
 
 
 def plan(args: argparse.Namespace) -> Plan:
@@ -59,7 +41,7 @@ def plan(args: argparse.Namespace) -> Plan:
         data = deploying.data_layers(upgraded, roles)
         if not data:
             return _of_deploy_net(args, definition)
-        made = _of_data_layer(args, data[0])
+        made = of_data_layer(args, data[0])
         made.test = upgraded
         N = data_tops.batch_size(data[0]) or 1
         shapes = {top: [N] for layer in data for top in layer.top}
@@ -89,50 +71,20 @@ def _of_deploy_net(args: argparse.Namespace, definition: Any) -> Plan:
         said = args.resize is not None or (comment is not None and comment.resize is not None)
         if not said and not made.transform.crop_size:
             made.size = shape[2], shape[3]
+            _fit_mean(made, shape[2:], remarks)
     return Plan(definition, made, remarks)
 
 
-def _of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
-    """Return the plan for a net with a data layer: what the layer says, the flags, and the size in its source."""
-    made = Plan(None, of_layer(layer), layer=layer)
-    name = f"the TEST layer {layer.name!r} ({layer.type})"
-    first = _open(made)
-    base = made.preprocessing
-    if base.color is None:
-        base.color = len(first.image) == 3 if first is not None else None
-    made.remarks.append(f"The preprocessing is that of {name}" + (", and of the flags." if given(args) else "."))
-    if base.transform.mirror:
-        made.remarks.append("The layer mirrors images at random; here none is.")
-    if base.size is None and first is not None and first.image.ndim == 3:
-        base.size = first.image.shape[1], first.image.shape[2]
-        made.remarks.append(f"Images are resized to {base.size[0]}×{base.size[1]}, the size of the first one in "
-                            f"{data_tops.source(layer)}.")
-    p = made.preprocessing = apply_flags(base, args)
-    if p.size is None and args.resize is None:
-        mean, crop = p.transformer.mean_image, p.transform.crop_size
-        p.size = (mean.shape[1], mean.shape[2]) if mean is not None else (crop, crop) if crop else None
-        what = "the size of the mean" if mean is not None else "the size of the crop"
-        if p.size is None:
-            raise NetError(f"{name} does not say the size of images, and its source {data_tops.source(layer)} is not "
-                           "there", hint="--resize HxW says it")
-        made.remarks.append(f"The source {data_tops.source(layer)} is not there: images are resized to {p.size[0]}×"
-                            f"{p.size[1]}, {what}. --resize says otherwise.")
-    if p.color is None:
-        mean = p.transformer.mean_value if p.transformer.mean_image is None else p.transformer.mean_image
-        p.color = mean is None or len(mean) != 1
-    return made
-
-
-def _open(made: Plan) -> Sample | None:
-    """Open the source of the data layer, and return its first sample; None where it is not there or has no images."""
-    path = data_tops.source(made.layer)
-    if not path or not Path(path).exists():
-        return None
-    layer, _ = data_tops.opened(made.layer, 1)
-    data_tops.close(layer)
-    made.samples = getattr(getattr(layer, "batches", None), "samples", None)
-    first = made.samples.load([0])[0] if made.samples is not None else None
-    return None if isinstance(first, DataError) else first
+def _fit_mean(made: Preprocessing, size: Sequence[int], remarks: list[str]) -> None:
+    """Where a mean image is larger than a square input, resize images to it, and crop them, as training does."""
+    mean = made.transformer.mean_image
+    if mean is None or mean.shape[1:] == tuple(size) or size[0] != size[1] or min(mean.shape[1:]) < size[0]:
+        return
+    made.size = mean.shape[1], mean.shape[2]
+    made.transform.crop_size = size[0]
+    made._made = None
+    remarks.append(f"Images are resized to {made.size[0]}×{made.size[1]}, the size of the mean, and cropped to the "
+                   "input. --resize and --crop say otherwise.")
 
 
 def _shape(made: Plan) -> tuple[int, ...]:

@@ -34,6 +34,30 @@ def add_preprocessing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--gray", action="store_true", default=None, help="read images in grey, as one channel")
 
 
+def no_flags() -> argparse.Namespace:
+    """Return what the parser returns where none of the flags is given."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_preprocessing(parser)
+    return parser.parse_args([])
+
+
+def as_flags(p: Preprocessing) -> str:
+    """Return the flags that say what the preprocessing of a data layer is."""
+    t, flags = p.transform, []
+    if p.color is False:
+        flags.append("--gray")
+    flags.append(f"--resize {p.size[0]}x{p.size[1]}" if p.size else "--resize no")
+    if t.mean_value:
+        flags.append("--mean " + ",".join(f"{value:.9g}" for value in t.mean_value))
+    elif t.HasField("mean_file"):
+        flags.append("--mean " + shlex.quote(t.mean_file))
+    if t.scale != 1:
+        flags.append(f"--scale {t.scale:.9g}")
+    if t.crop_size:
+        flags.append(f"--crop {t.crop_size}")
+    return " ".join(flags)
+
+
 def given(args: argparse.Namespace) -> list[str]:
     """Return which of the flags are given."""
     names = ("mean", "scale", "channel_swap", "crop", "resize", "gray")
