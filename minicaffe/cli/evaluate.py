@@ -14,6 +14,7 @@ import argparse
 from minicaffe.cli.flags import files, whole
 from minicaffe.cli.scoring import Scoring, add_scoring, wanted
 from minicaffe.cli.show import add_level_and_stage, add_permissive, stages
+from minicaffe.cli.skip_bad import add_skip_bad, report_left_out
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scoring(parser)
     add_level_and_stage(parser)
     add_permissive(parser)
+    add_skip_bad(parser)
     add_user_code(parser)
     add_threads(parser)
     parser.add_argument("--gpu", metavar="IDS", default="",
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         judge = wanted(args)
         check_iterations(1 if args.iterations is None else args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive,
-                  weights=args.weights, strict=args.strict, allow_python=not args.no_python,
+                  weights=args.weights, strict=args.strict, allow_python=not args.no_python, skip_bad=args.skip_bad,
                   # where only the net's outputs are read, the blobs inside it may share memory
                   reuse_memory=not judge)
         if net.loaded is not None:
@@ -71,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         log(At.TEST_MEAN_LOSS, f"Loss: {number(mean.loss)}")
         for line in mean.lines():
             log(At.TEST_MEAN_OUTPUT, line)
+        report_left_out([net])
     if scoring is not None:
         scoring.report()
     return 0

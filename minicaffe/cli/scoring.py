@@ -89,7 +89,13 @@ class Scoring:
 
     def add(self) -> None:
         """Take in a batch. A sample that comes a second time, because the source has begun anew, does not count."""
-        self.predictions.add(None if self.size is None else self.size - self.predictions.samples)
+        self.predictions.add(self._missing())
+
+    def _missing(self) -> int | None:
+        """Return how many samples of the test set have not come yet; None where its size is not known."""
+        source = self.predictions.source()
+        left_out = len(source.left_out) if source else 0  # those that cannot be read, with --skip-bad
+        return None if self.size is None else self.size - self.predictions.samples - left_out
 
     def report(self) -> None:
         """Print the scores and write the files."""
@@ -110,13 +116,14 @@ class Scoring:
     def _head(self, found: Predicted) -> Iterator[str]:
         """Yield lines that say which samples and blobs the scores are about."""
         a, count = self.answers, self.predictions.samples
+        missing = self._missing()
         of = "" if self.size is None else ", all of the test set" if count == self.size else f" of {self.size}"
         by = f", which layer {a.layer!r} reads" if a.layer else ""
         labels = f" against {a.label!r}" if a.label else ""
         yield from wrap(f"{count} samples{of}; {a.scores!r}{labels}{by}", terminal_width())
-        if self.size is not None and count < self.size:
+        if self.size is not None and missing:
             batch = epochs.readers(self.net)[0].batch
-            yield from wrap(f"not counted: {self.size - count} samples; leave --iterations out, or give "
+            yield from wrap(f"not counted: {missing} samples; leave --iterations out, or give "
                             f"{-(-self.size // batch)}, for all", terminal_width())
         if left_out := int((~found.counted).sum()) if found.labels.size else 0:
             yield f"left out: {left_out} with the label {a.ignore_label}, which is ignored"

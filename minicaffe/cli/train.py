@@ -23,6 +23,7 @@ from minicaffe import lint
 from minicaffe.cli import progress, signals
 from minicaffe.cli.flags import files, filled, seconds, whole, words
 from minicaffe.cli.show import add_level_and_stage, add_permissive
+from minicaffe.cli.skip_bad import add_skip_bad, report_left_out
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError, SolverError
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpu", metavar="IDS", type=words, default="", help="accepted because Caffe has it; minicaffe "
                         "computes on the CPU")
     add_permissive(parser)
+    add_skip_bad(parser)
     add_user_code(parser)
     add_threads(parser)
     parser.add_argument("--on-nan", choices=("stop", "warn"), default="stop", help="what to do when a value is NaN or "
@@ -90,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
         param = _param(args)
         locked.enter_context(snapshot.alone(param.snapshot_prefix, wait=_wait(args), where=args.solver))
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
-                                                                         allow_python=not args.no_python),
+                                                                         allow_python=not args.no_python,
+                                                                         skip_bad=args.skip_bad),
                             strict=args.strict)
         solver.silence = silence
         _check_rules(solver)
@@ -112,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
                 solver.solve()
             finally:
                 watching.detach()
+                report_left_out([solver.net, *solver.test_nets])
         log(At.TRAINING_DONE, "Optimization Done.")
     return 0
 

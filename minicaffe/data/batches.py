@@ -11,6 +11,7 @@ import numpy as np
 from minicaffe.data.datum import parse
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
+from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.log import At, one_line, warn
 from minicaffe.rng import SampleDraws
@@ -93,13 +94,16 @@ class Batches:
                     filled up with the first samples of the next epoch
     skip_bad        True: a sample that cannot be read is left out, and the next ones fill the batch; with whole_epochs
                     the batch is smaller instead. False: it is an error
+    workers         the threads that transform; None transforms on the calling thread alone
     left_out        what was wrong with each sample that was left out, by its number
     """
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *, dtype: type = np.float32,
-                 cursor: int = 0, seed: int = 0, shuffle: int | None = None, skip_bad: bool = False) -> None:
-        self.skip_bad = skip_bad
+                 cursor: int = 0, seed: int = 0, shuffle: int | None = None, skip_bad: bool = False,
+                 workers: Workers | None = None) -> None:
+        self.skip_bad, self.workers = skip_bad, workers or Workers(1)
         self.left_out: dict[int, str] = {}
+        self._spare: np.ndarray | None = None
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
         self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, False
         self.order = Order(len(samples), shuffle)
@@ -144,7 +148,7 @@ class Batches:
                 # one. It is read alone, and room is made for the batch, so that a batch too large for the memory fails
                 # at once.
                 shape = self.transformer.shape(samples[0].image, samples[0].name)
-                data = np.empty((end - start if self.whole_epochs else N, *shape), self.dtype)
+                data = self._room((end - start if self.whole_epochs else N, *shape))
             elif data is None and place - start >= 2 * self.epoch_size:  # so a whole epoch was among them
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
                                 f"{next(iter(self.left_out.values()))}")
@@ -152,10 +156,26 @@ class Batches:
         data = data[:len(samples)]
         epochs, numbers = zip(*places, strict=True)
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
-                               SampleDraws(self.seed, epochs, numbers))
+                               SampleDraws(self.seed, epochs, numbers), self.workers)
         self.cursor, epoch = place, self.epoch_size
         return Batch(data, np.array([s.label for s in samples], self.dtype), [s.key for s in samples],
                      place, place // epoch - start // epoch)
+
+    def reuse(self, data: np.ndarray) -> None:
+        """Take back the `data` of a batch that nobody reads any more, for the memory of a later batch.
+
+        New memory must be cleared by the system before it is used, which takes as long as copying it.
+        """
+        self._spare = data
+
+    def _room(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return an array of this shape, whose values may be anything."""
+        spare, self._spare = self._spare, None
+        return spare if spare is not None and spare.shape == shape else np.empty(shape, self.dtype)
+
+    def close(self) -> None:
+        """End the threads. The next batch is made on the calling thread alone."""
+        self.workers.close()
 
     def _end(self, place: int) -> int:
         """Return the place with which a batch that begins at `place` ends, where its epoch must not be exceeded."""

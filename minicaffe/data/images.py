@@ -1,51 +1,95 @@
-"""The image files of ImageData: a list names them, with 'PATH LABEL' in each line."""
+"""The images of ImageData as samples: files that a list names, with 'PATH LABEL' in each line."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from minicaffe.data.batches import Sample
-from minicaffe.data.lists import Files, read_image_list, read_listed
+from minicaffe.data.lists import Entry, Files, read_image_list, read_listed
+from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.io import image
 
 
-class ImageFiles:
-    """The images of a list file as samples.
+class Images(ABC):
+    """Images as samples: a subclass says how the image of an entry is read.
+
+    size        (height, width) to resize each image to, or None
+    color       True to read 3 channels, False to read 1
+    workers     the threads that decode; None decodes on the calling thread alone
+    classes     the name of each class, by its label; [] where labels are not numbers of classes with names
+    """
+
+    classes: Sequence[str] = ()
+
+    def __init__(self, entries: Sequence[Entry], size: tuple[int, int] | None, color: bool,
+                 workers: Workers | None = None) -> None:
+        self.entries, self.size, self.color, self.workers = entries, size, color, workers or Workers(1)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @abstractmethod
+    def name(self, entry: Entry) -> str:
+        """Return what messages call an image."""
+
+    @abstractmethod
+    def read(self, entry: Entry) -> bytes:
+        """Return the bytes of an image file. Raise DataError where it cannot be read."""
+
+    def where(self, entry: Entry) -> str:
+        """Return the place at which the image is named, LIST:LINE, or ''."""
+        return ""
+
+    def files(self) -> list[str]:
+        """Return the paths of those images that are files of their own, and are there."""
+        return []
+
+    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
+        """Return the images with these numbers, or the errors that say why they cannot be read."""
+        return self.workers.map(self._load, numbers)
+
+    def _load(self, number: int) -> Sample | DataError:
+        entry = self.entries[number]
+        name, labels = self.name(entry), entry.labels
+        try:
+            pixels = image.decode(self.read(entry), name, self.color)
+            if self.size is not None:
+                pixels = image.resize(pixels, self.size)
+        except DataError as error:
+            error.where = error.where or self.where(entry)
+            return error
+        return Sample(entry.path, name, pixels, labels[0] if len(labels) == 1 else labels)
+
+
+class ImageFiles(Images):
+    """The images of a list file. For the other arguments see Images.
 
     path        the list; a path in it may contain blanks, for the label is what follows the last blank
     root        put before each path as it is, so a folder must end with a slash
-    size        (height, width) to resize each image to, or None
-    color       True to read 3 channels, False to read 1
     label_size  the number of labels in each line; 0 finds it out
     must_exist  whether a path that names no file is an error at once, rather than when the image is loaded
     """
 
     def __init__(self, path: str, root: str = "", size: tuple[int, int] | None = None, color: bool = True, *,
-                 label_size: int = 0, must_exist: bool = True) -> None:
-        self.path, self.root, self.size, self.color = path, root, size, color
-        self.entries = read_image_list(path, root, label_size, must_exist)
+                 label_size: int = 0, must_exist: bool = True, workers: Workers | None = None) -> None:
+        self.path, self.root = path, root
+        super().__init__(read_image_list(path, root, label_size, must_exist), size, color, workers)
 
-    def __len__(self) -> int:
-        return len(self.entries)
+    def name(self, entry: Entry) -> str:
+        """Return the path of an image, with `root` before it."""
+        return self.root + entry.path
+
+    def read(self, entry: Entry) -> bytes:
+        """Return the content of the file."""
+        return read_listed(entry.path, self.where(entry), self.root)
+
+    def where(self, entry: Entry) -> str:
+        """Return the line of the list."""
+        return f"{self.path}:{entry.line}"
 
     def files(self) -> list[str]:
-        """Return the paths of those images that are there, with `root` before them."""
+        """Return the paths of those images that are there."""
         there = Files()
         return [path for entry in self.entries if (path := self.root + entry.path) in there]
-
-    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
-        """Return the images with these numbers, or the errors that say why they cannot be read."""
-        return [self._load(number) for number in numbers]
-
-    def _load(self, number: int) -> Sample | DataError:
-        name, labels, line = self.entries[number]
-        where = f"{self.path}:{line}"
-        try:
-            pixels = image.decode(read_listed(name, where, self.root), f"{self.root}{name}", self.color)
-            if self.size is not None:
-                pixels = image.resize(pixels, self.size)
-        except DataError as error:
-            error.where = error.where or where
-            return error
-        return Sample(name, f"{self.root}{name}", pixels, labels[0] if len(labels) == 1 else labels)

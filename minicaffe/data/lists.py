@@ -56,7 +56,7 @@ def read_image_list(path: str, root: str = "", label_size: int = 0, must_exist: 
     if missing and must_exist:
         name, _, line = missing[0]
         more = f"; of the {len(entries)} files in the list, {len(missing)} are missing" if len(missing) > 1 else ""
-        open_listed(name, f"{path}:{line}", root, more).close()
+        open_listed(name, f"{path}:{line}", root, more, none_is_there=len(missing) == len(entries)).close()
     _warn_of_rounding(path, entries)
     return entries
 
@@ -233,7 +233,7 @@ def _files_in(folder: str) -> set[str]:
         return set()
 
 
-def read_listed(path: str, where: str, root: str | None = "") -> bytes:
+def read_listed(path: str, where: str, root: str = "") -> bytes:
     """Return the content of a file that a list names. The arguments and the errors are those of `open_listed`."""
     with open_listed(path, where, root) as file:
         try:
@@ -242,26 +242,29 @@ def read_listed(path: str, where: str, root: str | None = "") -> bytes:
             raise listed_file_error(path, where, error, root) from error
 
 
-def open_listed(path: str, where: str, root: str | None = None, more: str = "") -> BinaryIO:
+def open_listed(path: str, where: str, root: str = "", more: str = "", none_is_there: bool = False) -> BinaryIO:
     """Open the file root + path for reading. Raise DataError where it cannot be opened, as `listed_file_error` says.
 
-    A pipe or a device is such an error, because it may never answer. `more` is put at the end of the message.
+    A pipe or a device is such an error, because it may never answer.
     """
-    refuse_device((root or "") + path)
+    refuse_device(root + path)
     try:
-        return open_ordinary((root or "") + path)
+        return open_ordinary(root + path)
     except (OSError, ValueError) as error:
-        raise listed_file_error(path, where, error, root, more) from error
+        raise listed_file_error(path, where, error, root, more, none_is_there) from error
 
 
-def listed_file_error(path: str, where: str, error: Exception, root: str | None = None, more: str = "") -> DataError:
+def listed_file_error(path: str, where: str, error: Exception, root: str = "", more: str = "",
+                      none_is_there: bool = False) -> DataError:
     """Return the error for a file that a list names and that cannot be opened, with a hint at the likely mistake.
 
-    path        as it stands in the list
-    where       LIST:LINE, the line that names it
-    root        what is put before each path; None where the layer has no root_folder
+    path            as it stands in the list
+    where           LIST:LINE, the line that names it
+    root            what is put before each path
+    more            put at the end of the message
+    none_is_there   whether all files of the list are missing, so that root_folder is likely to be wrong
     """
-    name, listed_in = (root or "") + path, where.rpartition(":")[0]
+    name, listed_in = root + path, where.rpartition(":")[0]
     if not isinstance(error, FileNotFoundError):
         reason = getattr(error, "strerror", None) or error
         return DataError(f"cannot read {name}, which the list {listed_in} names: {reason}{more}", where=where)
@@ -271,7 +274,7 @@ def listed_file_error(path: str, where: str, error: Exception, root: str | None 
         hint = f"root_folder is put before each path as it is: end it with a slash, '{root}/'"
     elif "\\" in name and os.path.exists(name.replace("\\", "/")):
         hint = "write / instead of \\"
-    elif root is not None and (better := _likely_root(path, root, listed_in)) is not None:
+    elif none_is_there and (better := _likely_root(path, root, listed_in)) is not None:
         hint = f"did you mean root_folder: {better}" if better else "leave out root_folder: the path needs none"
     elif searched and os.path.exists(beside):
         hint = f"paths in a list count from the folder in which minicaffe is started, and the file is {beside} here"

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import blob_to_array
 from minicaffe.io.files import refuse_device
+from minicaffe.io.image import planes
 from minicaffe.log import At, log
 from minicaffe.proto import TRAIN, BlobProto
 from minicaffe.rng import SampleDraws
@@ -58,10 +60,11 @@ class Transformer:
         return (channels, self.crop, self.crop) if self.crop else (channels, height, width)
 
     def apply(self, images: Sequence[np.ndarray], names: Sequence[str], out: np.ndarray,
-              draws: SampleDraws) -> None:
+              draws: SampleDraws, workers: Workers | None = None) -> None:
         """Write the transformed images into `out` (N, C, h, w), with crops and mirrors from `draws`.
 
-        Raise a LayerError, which names the image, when one does not get the shape of the others.
+        `workers` share the images; None leaves them to the calling thread. Raise a LayerError, which names the image,
+        when one does not get the shape of the others.
         """
         for image, name in zip(images, names, strict=True):
             if self.shape(image, name) != out.shape[1:]:
@@ -70,8 +73,12 @@ class Transformer:
                            hint="set crop_size, or resize the images when the database is made")
         mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
         tops, lefts = self._offsets(images, draws)
-        for image, flip, top, left, y in zip(images, mirrored, tops, lefts, out, strict=True):
-            self._apply_one(image, top, left, y[:, :, ::-1] if flip else y)  # writing backwards mirrors
+
+        def apply_one(i: int) -> None:
+            y = out[i, :, :, ::-1] if mirrored[i] else out[i]  # writing backwards mirrors
+            self._apply_one(images[i], tops[i], lefts[i], y)
+
+        (workers or Workers(1)).map(apply_one, range(len(images)))
 
     def _apply_one(self, image: np.ndarray, top: int, left: int, y: np.ndarray) -> None:
         """y = (x − mean) · scale for one image, where x is the crop that begins at `top` and `left`.
@@ -80,7 +87,7 @@ class Transformer:
         """
         H, W = y.shape[1:]
         crop = np.s_[:, top:top + H, left:left + W]
-        x, scale = image[crop], y.dtype.type(self.scale)
+        x, scale = planes(image[crop]), y.dtype.type(self.scale)
         mean = self.mean_value if self.mean_image is None else self.mean_image[crop]
         if mean is None:
             np.multiply(x, scale, out=y, dtype=y.dtype)

@@ -16,14 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from minicaffe.data.batches import Batch
-from minicaffe.data.lists import read_list, read_listed
+from minicaffe.data.lists import Files, open_listed, read_list
 from minicaffe.errors import DataError
 from minicaffe.io import image
+from minicaffe.log import At, one_line, warn
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class WindowFile:
     paths: list[str] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)  # of a path: FILE:LINE where it is first named
     channels: int = 0
+    root: str = ""  # what stands before the file's own path in each of `paths`
+
+    def open(self, path: str, none_is_there: bool = False) -> BinaryIO:
+        """Open one of the images. Raise a DataError as `open_listed` does, where it cannot be opened."""
+        return open_listed(path.removeprefix(self.root), self.places[path], self.root, none_is_there=none_is_there)
 
 
 def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: float) -> WindowFile:
@@ -56,12 +62,13 @@ def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: fl
     """
     rows = iter(read_list(path, "the window file"))
     foreground, background = np.float32(fg_threshold), np.float32(bg_threshold)
-    found = WindowFile()
+    found = WindowFile(root=root)
     for number, text in rows:
         words = text.split()
         _expect(len(words) == 2 and words[0] == "#", path, number, "'# INDEX'", words)
         number, text = _next(rows, path)
-        image_path = root + text.split()[0]
+        quoted = len(text) > 2 and text[0] == text[-1] == '"'
+        image_path = root + (text[1:-1] if quoted else text)
         found.paths.append(image_path)
         found.places.setdefault(image_path, f"{path}:{number}")
         (number, (found.channels,)), _, _, (_, (count,)) = (_numbers(rows, path, 1) for _ in range(4))
@@ -115,15 +122,25 @@ class WindowBatches:
     pad         pixels of such an image on each side that show the surroundings of the window
     square      whether to widen the window to a square first
     mean        what to subtract: (C, h, w), of which the middle is taken; or (C, 1, 1); or None
+    skip_bad    True: where an image cannot be read, the next window of the same kind takes the place of each of its
+                windows. False: it is an error
+    left_out    what was wrong with each image that was left out, by its path
     """
 
     def __init__(self, windows: WindowFile, batch_size: int, fg_fraction: float, size: int, *, pad: int, square: bool,
-                 mirror: bool, mean: np.ndarray | None, scale: float, cache: bool, dtype: type, seed: int) -> None:
+                 mirror: bool, mean: np.ndarray | None, scale: float, cache: bool, dtype: type, seed: int,
+                 skip_bad: bool = False) -> None:
         self.windows, self.batch_size, self.size, self.pad, self.square = windows, batch_size, size, pad, square
         self.mirror, self.mean, self.scale, self.dtype, self.seed = mirror, mean, scale, dtype, seed
         self.num_fg = int(np.float32(batch_size) * np.float32(fg_fraction))
         self.cursor, self.whole_epochs = 0, False
-        self.files = {path: self._read(path) for path in windows.paths} if cache else {}
+        self.skip_bad = skip_bad
+        self.left_out: dict[str, str] = {}
+        there = Files()
+        missing = [path for path in windows.paths if path not in there]
+        if missing and not skip_bad:
+            windows.open(missing[0], none_is_there=missing == windows.paths).close()
+        self.files = {path: self._read(path) for path in windows.paths if path in there} if cache else {}
 
     @property
     def epoch_size(self) -> None:
@@ -138,6 +155,12 @@ class WindowBatches:
     def seeds(self, seeds: list[int]) -> None:
         self.seed = seeds[0]
 
+    def reuse(self, data: np.ndarray) -> None:
+        """Do nothing with the data of a batch that nobody reads any more."""
+
+    def close(self) -> None:
+        """There are no threads to end."""
+
     def seek(self, cursor: int) -> None:
         """Go on as if `cursor` windows had been drawn."""
         self.cursor = cursor
@@ -149,16 +172,33 @@ class WindowBatches:
         chosen = []
         for n in range(N):
             pool = self.windows.background if n < N - self.num_fg else self.windows.foreground
-            window = pool[draws.integers(len(pool))]
-            chosen.append(window)
-            self._cut(window, bool(self.mirror and draws.integers(2)), data[n])
+            place = int(draws.integers(len(pool)))
+            chosen.append(self._draw(pool, place, bool(self.mirror and draws.integers(2)), data[n]))
         self.cursor += N
         labels: np.ndarray = np.array([w.label for w in chosen], self.dtype)
         return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor, 0)
 
-    def _cut(self, window: Window, flip: bool, y: np.ndarray) -> None:
-        """Write the warped window into y (C, size, size). Places beyond the image stay 0."""
-        pixels = self._pixels(window.path)
+    def _draw(self, pool: list[Window], place: int, flip: bool, y: np.ndarray) -> Window:
+        """Write a window into y (C, size, size): that at `place` of the pool, or the next whose image can be read."""
+        for window in pool[place:] + pool[:place] if self.skip_bad else pool[place:place + 1]:
+            if window.path in self.left_out:
+                continue
+            try:
+                pixels = self._pixels(window.path)
+            except DataError as error:
+                error.where = error.where or self.windows.places[window.path]
+                if not self.skip_bad:
+                    raise
+                self.left_out[window.path] = one_line(f"{error.where}: {error.message}")
+                warn(At.LEFT_OUT, f"left out: {self.left_out[window.path]}")
+                continue
+            self._cut(window, pixels, flip, y)
+            return window
+        raise DataError(f"all images with {'foreground' if pool[0].label else 'background'} windows were left out, "
+                        f"because none can be read; the first: {self.left_out[pool[place].path]}")
+
+    def _cut(self, window: Window, pixels: np.ndarray, flip: bool, y: np.ndarray) -> None:
+        """Write the warped window of an image into y (C, size, size). Places beyond the image stay 0."""
         if len(pixels) != len(y):
             raise DataError(f"{window.path} has {len(pixels)} channels, but the window file says {len(y)}")
         box, (top, left, height, width) = self._place(window, pixels.shape[1:], flip)
@@ -174,11 +214,12 @@ class WindowBatches:
 
     def _pixels(self, path: str) -> np.ndarray:
         """Return the image in a file, from the cache where there is one."""
-        return image.decode(self.files[path] if self.files else self._read(path), path, True)
+        return image.decode(self.files[path] if path in self.files else self._read(path), path, True)
 
     def _read(self, path: str) -> bytes:
         """Return the content of an image file."""
-        return read_listed(path, self.windows.places[path])
+        with self.windows.open(path) as file:
+            return file.read()
 
     def _mean_at(self, mean: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Return the part of the mean to subtract from a warped window that fills this place of the result."""

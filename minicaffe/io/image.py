@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ KINDS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "GIF": b"GIF8"}  # how they
 
 # Imported at the first image: it reserves 300 MB of address space, and crashes where the process may not have that.
 cv2: Any = None
+_here = threading.local()  # the buffer of `planes`
 
 
 def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
@@ -59,6 +61,22 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         raise DataError(f"an image of {image.shape[1]}×{image.shape[2]} pixels (height × width) cannot be scaled to "
                         f"{size[0]}×{size[1]}") from error
     return scaled[None] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
+
+
+def planes(image: np.ndarray) -> np.ndarray:
+    """Return an image (C, H, W) with each channel in one piece of memory, which numpy computes with more quickly.
+
+    An image as `decode` gives it, whose pixels hold their channels side by side, is written to a buffer of the calling
+    thread, where it stays until the next call. Others are returned as they are.
+    """
+    C, H, W = image.shape
+    if cv2 is None or image.dtype != np.uint8 or C < 2 or image.strides[::2] != (1, C):
+        return image
+    buffer = getattr(_here, "buffer", None)
+    if buffer is None or buffer.shape != image.shape:
+        buffer = _here.buffer = np.empty((C, H, W), np.uint8)
+    cv2.split(image.transpose(1, 2, 0), list(buffer))
+    return buffer
 
 
 def encode(image: np.ndarray, extension: str = ".png") -> bytes:

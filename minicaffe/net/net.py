@@ -42,6 +42,7 @@ class Net:
     reuse_memory  let blobs that are never needed at the same time share their memory. Then the net runs forward
                   alone, whatever force_backward says, and `blobs` has only those that hold their values afterwards:
                   inputs, outputs and the blobs named in `keep`
+    skip_bad      set the field skip_bad in all data layers that have it: what cannot be read is left out
 
     name, phase, dtype
     param             the NetParameter after all passes
@@ -67,11 +68,12 @@ class Net:
     def __init__(self, definition: PathLike | Any, phase: int | None = TRAIN, *, level: int = 0,
                  stages: Sequence[str] = (), weights: str | Sequence[str] = (), strict: bool = False,
                  dtype: type = np.float32, permissive: bool = False, allow_python: bool = True,
-                 shapes_only: bool = False, reuse_memory: bool = False, keep: Sequence[str] = ()) -> None:
+                 shapes_only: bool = False, reuse_memory: bool = False, keep: Sequence[str] = (),
+                 skip_bad: bool = False) -> None:
         if dtype not in (np.float32, np.float64):
             raise NetError(f"a net computes in float32 or float64, not in {dtype!r}")
         self.dtype, self.permissive, self.shapes_only = np.dtype(dtype).type, permissive, shapes_only
-        self.allow_python, self.reuse_memory = allow_python, reuse_memory
+        self.allow_python, self.reuse_memory, self.skip_bad = allow_python, reuse_memory, skip_bad
         self.before_layer: list[Hook] = []
         self.after_layer: list[Hook] = []
         self.before_backward: list[Hook] = []
@@ -146,6 +148,8 @@ class Net:
         param.CopyFrom(given)
         with self._located(i):
             layer = create(param, dtype=self.dtype, permissive=self.permissive)
+            if self.skip_bad and hasattr(layer.param, "skip_bad"):
+                layer.param.skip_bad = True
             layer.shapes_only, layer.awaits_scratch = self.shapes_only, True
             # At TRAIN blobs are drawn even if weights replace them. The layers that the weights lack, Dropout and
             # shuffles draw from the same generator: without those draws a seed would give them other numbers.

@@ -123,7 +123,10 @@ def _of_files(source: DataSource) -> dict[str, Any]:
     """Return the fingerprint of a file and, where it is a list, of the files that it names."""
     path, digest, files = _path(source), hashlib.sha256(), list(map(str, source.source_files))
     size, of = _size(path), ["the list" if files else "the file"]
-    if not _add(digest, path, WHOLE):
+    if os.path.isdir(path):
+        digest.update("\0".join(files).encode(errors="surrogateescape"))
+        size, of = 0, ["the names of the files"]
+    elif not _add(digest, path, WHOLE):
         of = [f"the first and last {WHOLE // 2} bytes of {of[0]}"]
     if files:
         chosen = [*files[:SOME], *files[SOME:][-SOME:]] if source.one_sample_per_file else files

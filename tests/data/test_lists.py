@@ -116,6 +116,12 @@ def test_where_a_missing_file_may_be(content, root, hint, folder):
         read(content, root=root)
 
 
+def test_no_other_folder_is_proposed_for_a_single_missing_file(folder):
+    """Where other files of the list are there, root_folder is right."""
+    with pytest.raises(DataError, match=r"list\.txt:2: there is no file f\.jpg.*\n  hint: did you mean 'a\.jpg'"):
+        read("a.jpg 1\nf.jpg 1\n")
+
+
 def test_missing_files_may_be_allowed(folder):
     """Without must_exist a missing file is an entry; a line of another form remains an error."""
     found = read("x.jpg 1 2\na.jpg 3 4\n", must_exist=False)

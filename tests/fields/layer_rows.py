@@ -185,6 +185,8 @@ TABLES = [
         Row("new_width", "0 keeps the size; one side alone is no size", zero=ALLOWED, alone=(ERROR, "new_width: 4")),
         Row("is_color", "a choice"),
         Row("root_folder", "put before each path", empty=ALLOWED),
+        Row("label_size", "0 finds it out", zero=ALLOWED, alone=(ERROR, "label_size: 3")),
+        Row("skip_bad", "a choice"),
     ]),
     Table("InputParameter", one("Input", "input_param", "", "", ""), "input_param", [Row("shape", "see BlobShape")]),
     Table("MemoryDataParameter", layer("MemoryData", "", "y label", "memory_data_param { batch_size: 1 channels: 1 "
@@ -202,6 +204,7 @@ TABLES = [
         Row("context_pad", "0 is no context", zero=ALLOWED),
         Row("crop_mode", "warp or square", empty=ERROR),
         Row("cache_images", "a choice"),
+        Row("skip_bad", "a choice"),
         Row("root_folder", "put before each path", empty=ALLOWED),
     ]),
 

@@ -1,16 +1,23 @@
 """ImageData: lists with several labels, images that cannot be read, folders and archives as a source."""
 
+import copy
+import gc
 import logging
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minicaffe import rng
 from minicaffe.blob import Blob
-from minicaffe.errors import DataError
+from minicaffe.errors import DataError, LayerError
 from minicaffe.io import image
 from minicaffe.layers.data.image_data import ImageDataLayer
-from minicaffe.proto import TEST
+from minicaffe.layers.data.window_data import WindowDataLayer
+from minicaffe.proto import TEST, TRAIN
 from tests.extras import needs
 
 needs("cv2")
@@ -154,3 +161,194 @@ def test_nothing_but_bad_images(bad):
     with pytest.raises(DataError, match=r"all 7 samples were left out, because none can be read; the first: "
                                         r"list\.txt:1: 0\.png is empty"):
         set_up(layer(batch_size=2), 2)
+
+
+# --- folders and archives ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def classes(seven):
+    """The seven images in folders: cat has 0, 3 and 6, "big dog" 1, 4 and ant, further down, 2 and 5."""
+    (seven / "list.txt").unlink()
+    for i, name in enumerate(("cat", "big dog", "ant/x", "cat", "big dog", "ant/x", "cat")):
+        (seven / "set" / name).mkdir(parents=True, exist_ok=True)
+        (seven / f"{i}.png").rename(seven / "set" / name / f"{i}.png")
+    return seven
+
+
+ORDER = [2, 5, 1, 4, 0, 3, 6]  # the classes are ant, "big dog" and cat
+KINDS = {"set.tar": "w", "set.tar.gz": "w:gz", "set.tgz": "w:gz", "plain": "w", "packed": "w:gz"}
+
+
+def make_tar(name, folder="set", inside=""):
+    """Pack a folder. `inside` stands before the names in the tar."""
+    with tarfile.open(name, KINDS[name]) as tar:
+        tar.add(folder, inside or ".")
+
+
+@pytest.mark.parametrize("inside", ["", "./", "a/b"])
+@pytest.mark.parametrize("source", ["set", "set/", *KINDS])
+def test_class_folders(source, inside, classes):
+    """The sorted names of the folders are the classes, in a folder as in a tar, and labels.txt has them."""
+    if source in KINDS:
+        make_tar(source, inside=inside)
+    reader = layer(source=source, batch_size=7)
+    reader.Forward([], top := set_up(reader, 2))
+    assert top[1].data.tolist() == [0, 0, 1, 1, 2, 2, 2]
+    assert (top[0].data == IMAGES[ORDER]).all()
+    assert reader.keys[2] == "big dog/1.png"
+    assert (classes / "labels.txt").read_text() == "ant\nbig dog\ncat\n"
+    copied = copy.deepcopy(reader)
+    copied.Forward([], top)
+    assert (top[0].data == IMAGES[ORDER]).all()
+    for one in (reader, copied):
+        one.close()
+
+
+def test_what_is_no_image_is_left_out(classes, caplog):
+    """Other files are warned of, hidden ones are passed over, and a link that leads upwards is not followed."""
+    (classes / "set/cat/notes.md").touch()
+    (classes / "set/cat/.hidden.png").touch()
+    (classes / "set/.git").mkdir()
+    (classes / "set/.git/1.png").touch()
+    (classes / "set/cat/up").symlink_to("..")
+    caplog.set_level(logging.WARNING)
+    assert set_up(layer(source="set", batch_size=7), 2)[1].shape == (7,)
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
+        "1 files in the folder set are left out"]
+
+
+def test_class_folders_and_the_phase(classes, caplog):
+    """In TRAIN the user is told to shuffle, because otherwise the images come class by class."""
+    set_up(layer(source="set", phase=TRAIN), 2)
+    assert "set shuffle: true" in caplog.text
+    caplog.clear()
+    set_up(layer(source="set", phase=TRAIN, shuffle=True), 2)
+    set_up(layer(source="set"), 2)
+    assert "shuffle" not in caplog.text
+
+
+def test_labels_are_never_written_over(classes, caplog):
+    """A labels.txt with other classes stays, and is warned of; so is a place that cannot be written to."""
+    (classes / "labels.txt").write_text("mine\n")
+    set_up(layer(source="set"), 2)
+    assert "has other classes than set, where 0 is ant, 1 is big dog, 2 is cat" in caplog.text
+    assert (classes / "labels.txt").read_text() == "mine\n"
+    (classes / "labels.txt").unlink()
+    (classes / "labels.txt").mkdir()
+    caplog.clear()
+    set_up(layer(source="set"), 2)
+    assert "the classes cannot be written to" in caplog.text
+
+
+@pytest.mark.parametrize(("spoil", "error", "message"), [
+    (lambda: Path("set/x.png").touch(), DataError, r"the folder set holds images outside its class folders, the first "
+                                                   r"of 1 is x\.png\n  hint: put each image"),
+    (lambda: shutil.rmtree("set/ant") or shutil.rmtree("set/cat") or shutil.rmtree("set/big dog"), DataError,
+     r"the folder set has no images in folders, one folder for each class"),
+    (lambda: Path("set/cat/0.png").write_bytes(b""), DataError, r"set/cat/0\.png is empty"),
+    (lambda: {"root_folder": "x/"}, LayerError, r"root_folder has no effect where source is a folder or a tar"),
+    (lambda: {"label_size": 2}, LayerError, r"label_size must be 1 where source is a folder or a tar"),
+])
+def test_mistakes_with_class_folders(spoil, error, message, classes):
+    """What is no folder of class folders is refused, and a bad image is named by its path."""
+    param = spoil()
+    with pytest.raises(error, match=message):
+        set_up(layer(**{"source": "set", "batch_size": 7, "skip_bad": False, **(param or {})}), 2)
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.9])
+@pytest.mark.parametrize("name", ["set.tar", "set.tar.gz"])
+def test_an_archive_that_is_cut_off(name, kept, classes):
+    """A tar without its end is refused before an image of it is read, and no temporary file stays."""
+    make_tar(name)
+    data = Path(name).read_bytes()
+    Path(name).write_bytes(data[:int(len(data) * (kept if name.endswith("gz") else kept / 3))])
+    with pytest.raises(DataError, match=rf"the tar {name}( is cut off|: )"):
+        set_up(layer(source=name), 2)
+
+
+def test_the_temporary_file_is_deleted(classes, monkeypatch):
+    """What a compressed tar was unpacked to goes with the layer."""
+    (classes / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(classes / "tmp"))
+    make_tar("set.tgz")
+    reader = layer(source="set.tgz", batch_size=7)
+    reader.Forward([], set_up(reader, 2))
+    assert len(list((classes / "tmp").iterdir())) == 1
+    reader.close()
+    del reader
+    gc.collect()
+    assert not list((classes / "tmp").iterdir())
+
+
+def test_a_bad_image_in_an_archive_is_left_out(classes):
+    """skip_bad leaves it out, and its name says in which tar it is."""
+    Path("set/cat/3.png").write_bytes(b"no image")
+    make_tar("set.tar")
+    reader = layer(source="set.tar", batch_size=6)
+    reader.Forward([], top := set_up(reader, 2))
+    assert (top[0].data == IMAGES[[2, 5, 1, 4, 0, 6]]).all()
+    reader.close()
+    assert reader.left_out == ["cat/3.png in set.tar is no image that can be decoded (8 bytes)"]
+
+
+# --- WindowData ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def windows(seven):
+    """A window file with an object and a place of background in each of the seven images; two of them are bad."""
+    (seven / "windows.txt").write_text("".join(
+        f"# {i}\n{i}.png\n3\n5\n2\n2\n{i + 1} 1 0 0 1 4\n0 0 0 0 1 4\n" for i in range(7)))
+    (seven / "2.png").write_bytes(b"")
+    (seven / "5.png").unlink()
+    return seven
+
+
+def window_layer(**param):
+    return WindowDataLayer(phase=TEST, transform_param={"crop_size": 5}, window_data_param={
+        "source": "windows.txt", "batch_size": 200, "fg_fraction": 0.5, "skip_bad": True, **param})
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_windows_of_bad_images_are_left_out(cache, windows):
+    """The next window of the same kind takes the place of one whose image cannot be read."""
+    rng.seed(3)
+    reader = window_layer(cache_images=cache)
+    reader.Forward([], top := set_up(reader, 2))
+    labels = top[1].data.astype(int)
+    assert not labels[:100].any()
+    assert set(labels[100:]) == {1, 2, 4, 5, 7}
+    for y, label in zip(top[0].data[100:], labels[100:], strict=True):
+        assert (y == image.resize(IMAGES[label - 1], (5, 5))).all()
+    reader.close()
+    assert sorted(error.split(", which")[0] for error in reader.left_out) == [
+        "windows.txt:18: 2.png is empty", "windows.txt:42: there is no file 5.png"]
+    assert reader.source_files == [f"{i}.png" for i in (0, 1, 2, 3, 4, 6)]
+
+
+def test_windows_without_any_image(windows):
+    """Where no image can be read, this is an error and no endless search."""
+    for i in range(7):
+        (windows / f"{i}.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"all images with background windows were left out, because none can be read; "
+                                        r"the first: windows\.txt:\d+: \d\.png is empty"):
+        set_up(window_layer(), 2)
+
+
+def test_a_window_file_with_a_missing_image(windows):
+    """Without skip_bad, every image must be there at set-up; where none is, root_folder may be wrong."""
+    with pytest.raises(DataError, match=r"windows\.txt:42: there is no file 5\.png, which"):
+        set_up(window_layer(skip_bad=False), 2)
+    (windows / "x").mkdir()
+    with pytest.raises(DataError, match=r"windows\.txt:2: there is no file x/0\.png.*\n  hint: leave out root_folder"):
+        set_up(window_layer(skip_bad=False, root_folder="x/"), 2)
+
+
+def test_a_path_with_blanks_in_a_window_file(seven):
+    """A path fills its line, and may stand in quotes."""
+    (seven / "a b.png").write_bytes(image.encode(IMAGES[0]))
+    for name in ("a b.png", '"a b.png"'):
+        (seven / "windows.txt").write_text(f"# 0\n{name}\n3\n5\n2\n2\n1 1 0 0 1 4\n0 0 0 0 1 4\n")
+        assert set_up(window_layer(skip_bad=False), 2)[0].shape == (200, 3, 5, 5)

@@ -33,6 +33,7 @@ class PrefetchingLayer(DataSource):
         top[0].data[...] = batch.data
         if len(top) > 1:
             top[1].data[...] = batch.label
+        self._batches.reuse(batch.data)
         self.keys, self._cursor = batch.keys, batch.cursor
         if batch.restarts and self.log_place:
             log(self.log_place, "Restarting data prefetching from start.")
@@ -83,8 +84,9 @@ class PrefetchingLayer(DataSource):
         self.cursor = cursor
 
     def close(self):
-        """End the thread. After this the layer cannot run forward any more."""
+        """End the threads. After this the layer cannot run forward any more."""
         self._prefetcher.close()
+        self._batches.close()
 
     def _pause(self):
         """End the thread, because the batches must not be changed while it makes some."""

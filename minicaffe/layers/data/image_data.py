@@ -1,12 +1,17 @@
 """ImageData: images from files that a list names."""
 
+import os
+
+from minicaffe import kernels
 from minicaffe.data.batches import Batches
+from minicaffe.data.class_folders import FolderImages, TarImages, is_tar, write_labels
 from minicaffe.data.images import ImageFiles
 from minicaffe.data.transformer import Transformer
+from minicaffe.data.workers import Workers
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import At, log, warn
-from minicaffe.proto import ImageDataParameter
+from minicaffe.proto import TRAIN, ImageDataParameter
 
 
 @register("ImageData")
@@ -18,7 +23,8 @@ class ImageDataLayer(PrefetchingLayer):
 
     Top       y (N, C, H, W) with N = batch_size and channels blue, green, red; label (N), or (N, K) for K > 1 labels
               in each line
-    Params    image_data_param: source (must be given: a file of lines 'PATH LABEL' or 'PATH LABEL LABEL …'),
+    Params    image_data_param: source (must be given: a file of lines 'PATH LABEL' or 'PATH LABEL LABEL …'; or a folder
+              or a tar with a folder for each class, whose labels are the numbers of the classes' sorted names),
               root_folder (put before each path, ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip
               (begin at a random image below it, 0), new_height (0) and new_width (both or none, 0), is_color (true),
               label_size (labels in each line; found out from the first line, 0), skip_bad (leave out images that cannot
@@ -28,8 +34,9 @@ class ImageDataLayer(PrefetchingLayer):
               data_param: prefetch (batches read ahead, 4)
     Phase     crops are random in TRAIN and central in TEST; mirror is random in both
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
-              new_width is given alone, rand_skip exceeds the number of images, or transform_param does not
-              fit them; DataError when the list or an image cannot be read, or with skip_bad no image at all
+              new_width is given alone, root_folder or label_size is set beside a folder or a tar, rand_skip exceeds the
+              number of images, or transform_param does not fit them; DataError when the list, the folder, the tar or an
+              image cannot be read, or with skip_bad no image at all
     """
 
     message = "image_data_param"
@@ -51,7 +58,8 @@ class ImageDataLayer(PrefetchingLayer):
         if transformer.color is not None:
             warn(At.IMAGE_COLOR, f"layer {self.name!r}: force_color and force_gray have no effect on "
                                  "ImageData; set is_color")
-        images = self._samples = self._images()
+        workers = Workers(kernels.threads())
+        images = self._samples = self._images(workers)
         shuffle = int(self.rng.integers(2**63)) if p.shuffle else None
         self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
         self.random_start = p.rand_skip > 0
@@ -59,7 +67,8 @@ class ImageDataLayer(PrefetchingLayer):
         if p.rand_skip:
             log(At.IMAGES_SKIPPED, f"Skipping first {skipped} data points.")
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
-                           seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad), depth)
+                           seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad,
+                           workers=workers), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
@@ -67,14 +76,30 @@ class ImageDataLayer(PrefetchingLayer):
     def source_files(self):  # type: ignore[override] # made when it is asked for, because the list may be long
         return self._samples.files()
 
-    def _images(self):
+    def _images(self, workers):
         """Open the list of images, and log the same lines as Caffe."""
         p = self.param
         log(At.IMAGE_LIST_OPENED, f"Opening file {p.source}")
         size = (p.new_height, p.new_width) if p.new_height else None
-        images = ImageFiles(p.source, p.root_folder, size, p.is_color, label_size=p.label_size,
-                            must_exist=not p.skip_bad)
+        if os.path.isdir(p.source) or is_tar(p.source):
+            images = self._class_folders(size, workers)
+        else:
+            images = ImageFiles(p.source, p.root_folder, size, p.is_color, label_size=p.label_size,
+                                must_exist=not p.skip_bad, workers=workers)
         if p.shuffle:
             log(At.IMAGES_SHUFFLED, "Shuffling data")
         log(At.IMAGES_COUNTED, f"A total of {len(images)} images.")
+        return images
+
+    def _class_folders(self, size, workers):
+        """Open the folder or the tar that source names, and write the names of its classes beside it."""
+        p = self.param
+        self.check(p.root_folder == "", "root_folder", "has no effect where source is a folder or a tar: leave it out")
+        self.check(p.label_size < 2, "label_size", "must be 1 where source is a folder or a tar")
+        kind = FolderImages if os.path.isdir(p.source) else TarImages
+        images = kind(p.source, size, p.is_color, workers)
+        write_labels(p.source, images.classes)
+        if self.phase == TRAIN and not p.shuffle:
+            warn(At.IMAGES_COUNTED, f"layer {self.name!r}: the images come class by class, from which a net "
+                                    "learns badly: set shuffle: true")
         return images

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicaffe.data.lists import Files
 from minicaffe.data.transformer import Transformer
 from minicaffe.data.windows import WindowBatches, read_window_file
 from minicaffe.layer import register
@@ -23,7 +24,8 @@ class WindowDataLayer(PrefetchingLayer):
     Params    window_data_param: source (must be given: a window file), root_folder (put before each path, ""),
               batch_size (must be given), fg_threshold (overlap from which a window is an object, 0.5), bg_threshold
               (below it, background, 0.5), fg_fraction (of objects in a batch, 0.25), context_pad (0), crop_mode (or
-              "square", "warp"), cache_images (false), scale (1)
+              "square", "warp"), cache_images (false), scale (1), skip_bad (leave out images that cannot be read, and
+              say which, false)
               transform_param: crop_size (must be given, 0), mirror (false), mean_file (absent: no mean), mean_value
               (absent: no mean)
               data_param: prefetch (batches read ahead, 4)
@@ -64,14 +66,14 @@ class WindowDataLayer(PrefetchingLayer):
         self.start(WindowBatches(
             windows, p.batch_size, p.fg_fraction, size, pad=p.context_pad, square=p.crop_mode == "square",
             mirror=transform.mirror, mean=self._mean(windows.channels, size), scale=np.float32(p.scale),
-            cache=p.cache_images, dtype=self.dtype, seed=int(self.rng.integers(2**63))), depth)
+            cache=p.cache_images, dtype=self.dtype, seed=int(self.rng.integers(2**63)), skip_bad=p.skip_bad), depth)
         self.reshape(bottom, top)
         log(At.WINDOW_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
     @property
-    def source_files(self):  # type: ignore[override] # read when it is asked for, because the list may be long
-        p = self.param
-        return read_window_file(p.source, p.root_folder, p.fg_threshold, p.bg_threshold).paths
+    def source_files(self):  # type: ignore[override]
+        there = Files()
+        return [path for path in self._batches.windows.paths if path in there]
 
     def _mean(self, channels, size):
         """Return the mean to subtract: (C, h, w) of at least the windows' size, or (C, 1, 1), or None."""

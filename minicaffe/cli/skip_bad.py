@@ -1,0 +1,29 @@
+"""The flag that leaves out samples which cannot be read, and what a run says of them at its end."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+
+from minicaffe.layer.data_source import source_of
+from minicaffe.log import At, lines, warn
+from minicaffe.net import Net
+from minicaffe.proto import TEST
+
+
+def add_skip_bad(parser: argparse.ArgumentParser) -> None:
+    """Add --skip-bad, for commands that run nets."""
+    parser.add_argument("--skip-bad", action="store_true", help="leave out images and records that cannot be read, and "
+                        "list them at the end, instead of stopping at the first; as skip_bad does in a data layer")
+
+
+def report_left_out(nets: Iterable[Net]) -> None:
+    """Log for each data layer how many samples were left out, and what was wrong with each."""
+    for net in nets:
+        for layer in net.layers:
+            source = source_of(layer)
+            if source and (errors := list(source.left_out)):
+                of = f" of {source.epoch_size}" if source.epoch_size else ""  # windows are drawn without end
+                warn(At.LEFT_OUT, *lines("\n".join([
+                    f"layer {layer.name!r} ({layer.type}) in {'TEST' if net.phase == TEST else 'TRAIN'}: "
+                    f"{len(errors)}{of} samples were left out, because they cannot be read:", *errors])))

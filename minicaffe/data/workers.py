@@ -1,0 +1,93 @@
+"""Threads that read and transform the samples of a batch side by side."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+X = TypeVar("X")
+Y = TypeVar("Y")
+
+
+class Workers:
+    """A thread pool of `count` threads, the calling one included. The others start when they are first needed.
+
+    They end with `close`, and when the pool is garbage collected. A thread that waits for a drive which never answers
+    keeps nobody from ending the process, because all are daemon threads.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
+        self._started = 0
+        self._end = weakref.finalize(self, _end_all, self._inbox, count)
+
+    def map(self, work: Callable[[X], Y], items: Sequence[X]) -> list[Y]:
+        """Return what `work` makes of each item, in their order. If it raises errors, that of the first item is raised.
+
+        The caller works, too. After `close` it works alone.
+        """
+        helpers = min(self.count, len(items)) - 1 if self._end.alive else 0
+        if helpers < 1:
+            return [work(item) for item in items]
+        while self._started < helpers:
+            threading.Thread(target=_run, args=(self._inbox,), name="data", daemon=True).start()
+            self._started += 1
+        job = _Job(work, items)
+        for _ in range(helpers):
+            self._inbox.put(job)
+        job.work()
+        job.done.wait()
+        for error in job.errors:
+            if error is not None:
+                raise error
+        return job.results
+
+    def close(self) -> None:
+        """End the threads, each after the item on which it works."""
+        self._end()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Give a copy (copy.deepcopy) threads of its own."""
+        self.__init__(state["count"])  # type: ignore[misc]
+
+
+class _Job:
+    """The items of one `map`: each thread takes the next one until none is left."""
+
+    def __init__(self, work: Callable[[Any], Any], items: Sequence[Any]) -> None:
+        self._work, self._items = work, items
+        self.results: list[Any] = [None] * len(items)
+        self.errors: list[BaseException | None] = [None] * len(items)
+        # itertools.count hands out each number once, whichever threads ask: it does so in one step of the interpreter
+        self._take, self._finish = itertools.count().__next__, itertools.count(1).__next__
+        self.done = threading.Event()
+
+    def work(self) -> None:
+        """Work on items until none is left to take."""
+        while (i := self._take()) < len(self._items):
+            try:
+                self.results[i] = self._work(self._items[i])
+            except BaseException as error:  # raised again by `map`, in the caller's thread
+                self.errors[i] = error
+            if self._finish() == len(self._items):
+                self.done.set()
+
+
+def _run(inbox: SimpleQueue) -> None:
+    """Take part in one job after the other, until None comes. This is what a thread runs."""
+    while (job := inbox.get()) is not None:
+        job.work()
+        del job  # while the thread waits, it must not keep the results alive
+
+
+def _end_all(inbox: SimpleQueue, count: int) -> None:
+    for _ in range(count):
+        inbox.put(None)

@@ -1,0 +1,49 @@
+"""--skip-bad of `minicaffe train` and `minicaffe test`: what cannot be read is left out and listed."""
+
+import numpy as np
+import pytest
+
+from minicaffe.cli.__main__ import main
+from minicaffe.io import image
+from tests.extras import needs
+
+needs("cv2")
+NET = """
+layer { name: "data" type: "ImageData" top: "x" top: "label"
+        image_data_param { source: "list.txt" batch_size: 2 new_height: 3 new_width: 4 } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
+        inner_product_param { num_output: 2 weight_filler { type: "gaussian" std: 0.001 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "y" bottom: "label" top: "loss" }
+"""
+SOLVER = 'net: "net.prototxt" base_lr: 1e-6 lr_policy: "fixed" max_iter: 4 snapshot_prefix: "s" test_iter: 1 ' \
+         'test_interval: 4'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A net and a solver with five images: the third is empty and the fifth is not there."""
+    monkeypatch.chdir(tmp_path)
+    for i, x in enumerate(np.random.default_rng(2).integers(0, 256, (4, 3, 6, 5), dtype=np.uint8)):
+        (tmp_path / f"{i}.png").write_bytes(b"" if i == 2 else image.encode(x))
+    (tmp_path / "list.txt").write_text("".join(f"{i}.png {i % 2}\n" for i in range(5)))
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "solver.prototxt").write_text(SOLVER)
+    return tmp_path
+
+
+def test_train_and_test(folder, capfd):
+    """Without the flag the first bad image is an error; with it, both commands list what they left out at the end."""
+    train = ["train", "--solver", "solver.prototxt"]
+    assert main(train) == 1
+    assert "list.txt:5: layer 'data' (ImageData): there is no file 4.png" in capfd.readouterr().err
+
+    assert main([*train, "--skip-bad"]) == 0
+    said = capfd.readouterr().err
+    end = said[said.index("layer 'data' (ImageData) in TRAIN: 2 of 5 samples were left out"):].splitlines()
+    assert end[1:3] == ["list.txt:3: 2.png is empty",
+                        f"list.txt:5: there is no file 4.png, which the list list.txt names (looked for in {folder})"]
+    assert "layer 'data' (ImageData) in TEST: 2 of 5 samples were left out" in end[3]
+
+    command = ["test", "--model", "net.prototxt", "--weights", "s_iter_4.caffemodel", "--iterations", "3"]
+    assert main([*command, "--skip-bad"]) == 0
+    assert "2 of 5 samples were left out" in capfd.readouterr().err

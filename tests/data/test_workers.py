@@ -1,0 +1,97 @@
+"""The threads that share out the samples of a batch."""
+
+import copy
+import gc
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from minicaffe.data.workers import Workers
+from minicaffe.io import image
+from tests.extras import needs
+
+
+def running():
+    """How many threads of pools there are."""
+    return sum(thread.name == "data" for thread in threading.enumerate())
+
+
+def ended(before):
+    """Whether so many threads are left, after some waiting."""
+    for _ in range(1000):
+        if running() == before:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_results_keep_the_order(count):
+    """Each item is worked on once, and the results stand in the items' order."""
+    workers = Workers(count)
+    assert workers.map(lambda x: x * x, range(37)) == [x * x for x in range(37)]
+    assert workers.map(str, []) == []
+    workers.close()
+    assert workers.map(str, [1, 2, 3]) == ["1", "2", "3"]
+
+
+def test_several_threads_work():
+    """Two items that wait for each other are worked on at the same time."""
+    workers, meeting = Workers(2), threading.Barrier(2, timeout=30)
+    workers.map(lambda _: meeting.wait(), range(2))
+    workers.close()
+
+
+def test_the_first_error_is_raised():
+    """Of several errors, that of the first item is raised, whichever thread was quicker; the pool goes on."""
+    workers = Workers(3)
+
+    def work(x):
+        if x in (4, 9):
+            time.sleep(0.05 if x == 4 else 0)
+            raise ValueError(x)
+        return x
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="4"):
+            workers.map(work, range(12))
+    workers.close()
+
+
+@pytest.mark.parametrize("end", ["close", "collect"])
+def test_the_threads_end(end):
+    """They end with close, and with the pool."""
+    before = running()
+    workers = Workers(4)
+    workers.map(lambda x: time.sleep(0.001), range(40))
+    assert running() > before
+    if end == "close":
+        workers.close()
+    del workers
+    gc.collect()
+    assert ended(before)
+
+
+def test_a_copy_has_threads_of_its_own():
+    """After the original has ended, its copy works on."""
+    workers = Workers(3)
+    other = copy.deepcopy(workers)
+    workers.close()
+    assert other.map(str, range(3)) == ["0", "1", "2"]
+    assert other.count == 3
+    other.close()
+
+
+def test_planes():
+    """An image whose channels lie side by side is copied plane by plane; another is returned as it is."""
+    needs("cv2")
+    x = np.random.default_rng(0).integers(0, 256, (3, 7, 5), dtype=np.uint8)
+    decoded = image.decode(image.encode(x), "x")
+    for part in (np.s_[:], np.s_[:, 1:6, 2:5]):
+        assert not decoded[part].flags.c_contiguous
+        assert image.planes(decoded[part]).flags.c_contiguous
+        assert (image.planes(decoded[part]) == x[part]).all()
+    assert image.planes(x) is x
+    assert image.planes(decoded[:1]).base is decoded.base
