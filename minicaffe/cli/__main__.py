@@ -93,7 +93,8 @@ class Parser(argparse.ArgumentParser):
         missing = re.fullmatch(r"the following arguments are required: (--\w+)", message)
         hint = ""
         if unknown:  # near names are sought without the dashes, for these make all flags look alike
-            flags = {flag.lstrip("-"): flag for flag in self._option_string_actions}
+            flags = {flag.lstrip("-"): flag for flag, action in self._option_string_actions.items()
+                     if action.help is not argparse.SUPPRESS}
             hint = re.sub(r"'(\S+)'", lambda near: repr(flags[near[1]]), near_names(unknown[1], list(flags)))
         elif missing and not self.bare.startswith("-"):
             hint = f"did you mean {missing[1]} {self.bare}?"
@@ -234,15 +235,16 @@ def _double_dashes(args: Sequence[str]) -> list[str]:
 
 
 def _usage() -> str:
-    width = terminal_width(80)
-    rows = [line for name, (_, what) in COMMANDS.items() for line in entry(name, what, 14, width)]
+    width, first = terminal_width(80), 4 + max(map(len, COMMANDS))
+    rows = [line for name, (_, what) in COMMANDS.items() for line in entry(name, what, first, width)]
     return "\n".join(["usage: minicaffe COMMAND [flags]", "", *rows, "",
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
-                            "packages: train, test, time, summary, lint, deploy, warm NET, convert --model and replay. "
-                            "With --no-python they refuse such a net. The commands layers, explain and schema run "
-                            "installed packages too, to show their types. --import MODULE first runs a module of your "
-                            "own, for the types that it registers. No other command runs code that a file names.",
+                            "packages: train, test, classify, data NET, time, summary, lint, deploy, warm NET, convert "
+                            "--model, extract_features and replay. With --no-python they refuse such a net. The "
+                            "commands layers, explain and schema run installed packages too, to show their types. "
+                            "--import MODULE first runs a module of your own, for the types that it registers. No "
+                            "other command runs code that a file names.",
                             width)])
 
 

@@ -20,8 +20,9 @@ from minicaffe import passes
 from minicaffe.cli.terminal import say
 from minicaffe.layer import registered_types
 
-FILES = ("F", "F,F", "FILE", "NET", "A", "B", "RUN", "auto|F", "MODULE")  # names of arguments that are files
-FOLDERS = ("DIR", "FOLDER")
+FILES = ("F", "F,F", "FILE", "NET", "A", "B", "RUN", "auto|F", "MODULE", "IMAGES", "INPUT", "INPUT_DB", "OLD",
+         "WEIGHTS")  # names of arguments that are files
+FOLDERS = ("DIR", "FOLDER", "ROOTFOLDER/")
 
 
 class Argument(NamedTuple):
@@ -46,10 +47,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def arguments(command: str) -> list[Argument]:
-    """Return the arguments of a command."""
+    """Return the arguments of a command; without the forms of a switch that its help does not name either."""
     from minicaffe.cli.__main__ import parser_of
 
-    return [_argument(command, action) for action in parser_of(command)[1]._actions]
+    return [_argument(command, action) for action in parser_of(command)[1]._actions
+            if action.help is not argparse.SUPPRESS]
 
 
 def _argument(command: str, action: argparse.Action) -> Argument:

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--backend expects lmdb or leveldb, got {args.backend!r}")
     with progress.counting() as follow:
         source = open_source(args.backend.upper(), args.source)
-        log(At.LMDB_OPENED, f"Opened {args.backend} {args.source}")
+        log(At.LMDB_OPENED if args.backend == "lmdb" else At.LEVELDB_OPENED, f"Opened {args.backend} {args.source}")
         mean = mean_image(follow(source.records(), len(source)), args.source)
         if args.target:
             log(At.MEAN_WRITTEN, f"Write to {args.target}")

@@ -22,7 +22,7 @@ ABOVE_THE_BAR = (At.TESTING, At.TEST_INTERRUPTED, At.TEST_LOSS, At.TEST_OUTPUT, 
                  At.SNAPSHOT_HDF5, At.STOPPED_EARLY, At.RESUMING,
                  At.FIELD_OVERRIDDEN, At.RESUMED, "engines")  # tests, snapshots, an early stop, a resume, overrides
 TOOLS = ("convert_imageset", "convert_mnist_data", "convert_cifar_data", "compute_image_mean", "extract_features",
-         "db_lmdb")  # Caffe's sources whose lines are printed above a tool's bar; those of nets are too many
+         "db_lmdb", "db_leveldb")  # Caffe's sources whose lines a tool's bar lets through; those of nets are too many
 COUNTS = (At.IMAGESET_PROGRESS, At.MEAN_PROGRESS, At.FEATURES_PROGRESS)  # what a bar shows itself
 
 Follow = Callable[[Iterable[Any], int], Iterable[Any]]

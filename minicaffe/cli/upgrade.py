@@ -75,9 +75,10 @@ def _write(path: str, message: Any) -> None:
 
 def _upgrade_weights(source: str, target: str) -> list[str]:
     """Write a .caffemodel anew, and return what changed."""
+    changed = list(_changes(binary.read(source, NetParameter())))
     layers, definition = convert.upgraded_weights(source, weights.read(source))
     weights.write(target, layers, definition)
-    return list(_changes(binary.read(source, NetParameter())))
+    return changed
 
 
 def _changes(net: Any) -> Iterator[str]:

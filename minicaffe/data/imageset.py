@@ -105,8 +105,8 @@ def read_folder(folder: str) -> tuple[list[Listed], list[str]]:
         root = os.path.join(folder, "")
         images += [Listed(root, file, label, "", len(images) + k) for k, file in enumerate(chosen)]
     if other:
-        warn(At.IMAGESET_COUNTED, f"{len(other)} files in {folder} are left out, because their names are not those of "
-                                  f"images; the first is {other[0]}")
+        warn(At.IMAGESET_COUNTED, f"files in {folder} whose names are not those of images are left out: {len(other)}, "
+                                  f"the first is {other[0]}")
     return images, classes
 
 

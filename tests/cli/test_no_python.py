@@ -42,7 +42,8 @@ RUN_CODE = {
     "train": ["--solver", "solver.prototxt"], "test": ["--model", "net.prototxt", "--weights", "w.npz",
                                                        "--iterations", "1"],
     "time": ["--model", "net.prototxt", "--iterations", "1"], "summary": ["net.prototxt"], "warm": ["net.prototxt"],
-    "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "replay": ["failure.npz"]}
+    "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "replay": ["failure.npz"],
+    "extract_features": ["w.npz", "net.prototxt", "f", "f.npz", "1"]}
 RUN_NONE = {"show": ["net.prototxt"], "weights": ["w.npz"], "convert": ["net.prototxt", "net.yaml"],
             "layers": ["Python"], "engines": []}
 

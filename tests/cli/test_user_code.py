@@ -25,7 +25,7 @@ COMMAND_LINES = {
     "train": ["--solver", "solver.prototxt"], "time": ["--model", "net.prototxt", "--iterations", "1"],
     "test": ["--model", "net.prototxt", "--weights", "w.npz", "--iterations", "1"], "summary": ["net.prototxt"],
     "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "warm": ["net.prototxt"], "layers": ["half"],
-    "explain": ["half"]}
+    "explain": ["half"], "extract_features": ["w.npz", "net.prototxt", "h", "f.npz", "1"]}
 
 
 @pytest.fixture(autouse=True)
