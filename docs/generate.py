@@ -1,4 +1,7 @@
-"""Write docs/layers.md from the layers' own datasheets, and their labels 'Computed' from the code (`make docs`)."""
+"""Write docs/layers.md from the layers' own datasheets and docs/lint.md from the rules of lint (`make docs`).
+
+It also brings the labels 'Computed' of the datasheets up to date, which follow from the code.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from minicaffe import lint
 from minicaffe.layer import layer_class, registered_types
 from minicaffe.layers import datasheet as layers
 from minicaffe.layers import worked_example
@@ -24,6 +28,42 @@ with numbers. `minicaffe layers NAME` and `minicaffe explain NAME` print the sam
 In the formulas, x goes in, y comes out, and dx is the gradient of the loss with respect to x. `=` overwrites and `+=`
 adds: a gradient of weights is added to what earlier passes left, until the solver has used it.
 """
+
+
+LINT_TARGET = TARGET.with_name("lint.md")
+LINT_HEAD = """\
+# Lint
+
+<!-- docs/generate.py writes this page (`make docs`); edit the docstrings of the rules in minicaffe/lint/ instead. -->
+
+`minicaffe lint FILES` examines nets, solvers and data before a training. This page has every rule; `minicaffe lint
+--explain RULE` prints the same, and `--silence RULE` leaves a rule out.
+
+An error can only be a mistake, and the exit status is 1 where there is one. A warning probably is a mistake. A note is
+about what cannot be decided from the files alone. `minicaffe train` applies the rules about made nets too, and ends
+before its first iteration where one of them finds an error.
+
+A net can be examined without its data. The rules about data read the first 1,000 samples of each source that is there
+(`--samples N`), and the output says how many. Two nets are compared where it is clear that they belong together: the
+train net and the test nets of a solver or of a file, and a deploy net with the one train net that is given, or with
+the one of the same `name`.
+"""
+
+
+def generate_lint() -> str:
+    """The page about the rules, one section for each kind of subject."""
+    parts = [LINT_HEAD]
+    for kind, title in LINT_KINDS.items():
+        parts.append(f"## {title}\n")
+        for name in sorted(lint.rules(kind)):
+            text = lint.explanation(name)
+            parts += [f"### {name}\n", f"{text.summary} {text.why}".strip() + "\n", "Example:\n",
+                      f"```text\n{text.example}\n```\n", f"Cure: {text.cure}\n"]
+    return "\n".join(parts)
+
+
+LINT_KINDS = {lint.FILE: "Files", lint.DEFINITION: "One net", lint.NET: "Made nets, also checked by `minicaffe train`",
+              lint.SOLVER: "Solvers", lint.PAIR: "Two nets that belong together"}
 
 
 def generate() -> str:
@@ -105,4 +145,5 @@ if __name__ == "__main__":
         print(f"corrected the label Computed of {', '.join(corrected)}")
         raise SystemExit(subprocess.call([sys.executable, __file__]))  # this process has the old datasheets
     TARGET.write_text(generate(), encoding="utf-8")
-    print(f"wrote {TARGET}")
+    LINT_TARGET.write_text(generate_lint(), encoding="utf-8")
+    print(f"wrote {TARGET} and {LINT_TARGET}")

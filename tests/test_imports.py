@@ -20,7 +20,7 @@ MAY_IMPORT = {  # what a part may import besides itself, errors, rng, log, syste
     "net": {"passes", "layer", "layers", "blob", "io", "proto", "kernels"},
     "analysis": {"net", "layer", "blob", "proto", "kernels", "passes", "data"},
     "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},
-    "lint": {"net", "solvers", "layer", "passes", "proto"},
+    "lint": {"net", "solvers", "layer", "passes", "proto", "analysis", "io"},
     "records": {"solvers", "net", "layer", "data", "io", "proto", "kernels"},
     "testing": {"layer", "blob"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},

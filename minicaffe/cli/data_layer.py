@@ -51,9 +51,9 @@ def is_net(path: str) -> bool:
 
 
 def data_layers(param: Any) -> list[Any]:
-    """Return the layers of a definition that read data."""
-    return [layer for layer in param.layer
-            if not layer.bottom and issubclass(kind := layer_class(layer.type), DataSource) and not kind.is_input]
+    """Return the layers of a definition that read data: data layers, and what code of a user's makes from nothing."""
+    kinds = [(layer, layer_class(layer.type)) for layer in param.layer if not layer.bottom]
+    return [layer for layer, kind in kinds if (issubclass(kind, DataSource) or kind.users_code) and not kind.is_input]
 
 
 def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:

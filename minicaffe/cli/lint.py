@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if args.samples < 0:
         raise MinicaffeError(f"--samples must be 0 or more, got {args.samples}")
     silence = [name for names in args.silence for name in names.split(",") if name]
-    report = lint.examine(args.files, silence=silence, level=args.level, stages=stages(args), samples=args.samples)
+    report = lint.examine(args.files, silence=silence, level=args.level, stages=stages(args),
+                          samples=args.samples, allow_python=not args.no_python)
     if args.json:
         say(json.dumps(as_json(report), indent=1))
     else:
@@ -76,7 +77,8 @@ def show(report: lint.Report) -> None:
     for words in report.read:
         for line in wrap(one_line(words), width, hanging="    "):
             say(line)
-    say(in_words(report))
+    for line in wrap(in_words(report), width):
+        say(line)
 
 
 def in_words(report: lint.Report) -> str:

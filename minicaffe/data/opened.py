@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from minicaffe import system
 from minicaffe.data.batches import DatumSamples, Sample, Samples
+from minicaffe.data.class_folders import FolderImages, TarImages, is_tar
 from minicaffe.data.hdf5 import read_paths
 from minicaffe.data.idx import read_idx
 from minicaffe.data.images import ImageFiles
-from minicaffe.data.imageset import Listed, read_folder
 from minicaffe.data.sources import open_source
-from minicaffe.errors import DataError, MinicaffeError
-from minicaffe.io import hdf5, image
-from minicaffe.io.files import HDF5_SUFFIXES, looked_in, missing_hint, read_bytes
+from minicaffe.data.workers import Workers
+from minicaffe.errors import DataError
+from minicaffe.io import hdf5
+from minicaffe.io.files import HDF5_SUFFIXES, looked_in, missing_hint
 from minicaffe.io.sniff import sniff
 
 DATABASES = {"lmdb": "LMDB", "leveldb": "LEVELDB"}  # what `sniff` calls a folder -> data_param.backend
@@ -61,8 +63,11 @@ def open_samples(path: str, *, root: str = "", color: bool | None = None) -> Ope
         samples = DatumSamples(open_source(DATABASES[kind], path), color)
         return Opened(samples, "a LevelDB" if kind == "leveldb" else "an LMDB", RUN)
     if kind == "folder":
-        listed, classes = read_folder(path)
-        return Opened(FolderImages(listed, color is not False), "a folder of class folders", classes=classes)
+        images = FolderImages(path, None, color is not False, threads())
+        return Opened(images, "a folder of class folders", classes=images.classes)
+    if is_tar(path):
+        packed = TarImages(path, None, color is not False, threads())
+        return Opened(packed, "a tar of class folders", classes=packed.classes)
     if kind == "hdf5":
         return _hdf5([path])
     if kind == "gzip" or _begins_as_idx(place):
@@ -73,7 +78,13 @@ def open_samples(path: str, *, root: str = "", color: bool | None = None) -> Ope
     first = _first_line(place)
     if first.split() and first.split()[0].lower().endswith(HDF5_SUFFIXES):
         return _hdf5(read_paths(path))
-    return Opened(ImageFiles(path, root, color=color is not False, must_exist=False), "a list of images")
+    files = ImageFiles(path, root, color=color is not False, must_exist=False, workers=threads())
+    return Opened(files, "a list of images")
+
+
+def threads() -> Workers:
+    """Return a thread pool that decodes images, with a thread for each core that this process may use."""
+    return Workers(system.cores())
 
 
 def _begins_as_idx(path: Path) -> bool:
@@ -88,27 +99,6 @@ def _first_line(path: Path) -> str:
     with open(path, "rb") as file:
         lines = file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").split(b"\n")
     return next((line.decode(errors="replace").strip() for line in lines if line.strip()), "")
-
-
-class FolderImages:
-    """The images of a folder of class folders as samples."""
-
-    def __init__(self, listed: Sequence[Listed], color: bool) -> None:
-        self.listed, self.color = listed, color
-
-    def __len__(self) -> int:
-        return len(self.listed)
-
-    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
-        """Return the images with these numbers, or the errors that say why they cannot be read."""
-        return [self._load(self.listed[number]) for number in numbers]
-
-    def _load(self, one: Listed) -> Sample | DataError:
-        path = one.root + one.path
-        try:
-            return Sample(one.path, path, image.decode(read_bytes(path), path, self.color), one.label)
-        except MinicaffeError as error:
-            return error if isinstance(error, DataError) else DataError(error.message, where=error.where)
 
 
 class Rows:

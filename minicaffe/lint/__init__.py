@@ -10,9 +10,13 @@ before the first iteration. `--silence RULE` leaves a rule out, and `minicaffe l
 
 from minicaffe.lint.files import Report, examine
 from minicaffe.lint.registry import (
+    DEFINITION,
     ERROR,
+    FILE,
     NET,
     NOTE,
+    PAIR,
+    SOLVER,
     WARNING,
     Finding,
     Subject,
@@ -23,5 +27,5 @@ from minicaffe.lint.registry import (
     silenced,
 )
 
-__all__ = ["ERROR", "NET", "NOTE", "WARNING", "Finding", "Report", "Subject", "check", "examine", "explanation", "rule",
-           "rules", "silenced"]
+__all__ = ["DEFINITION", "ERROR", "FILE", "NET", "NOTE", "PAIR", "SOLVER", "WARNING", "Finding", "Report", "Subject",
+           "check", "examine", "explanation", "rule", "rules", "silenced"]

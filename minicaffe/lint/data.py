@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -42,31 +41,32 @@ class Samples:
 def samples(definition: Definition, i: int) -> Samples:
     """Return the first samples of the source of data layer i; an empty Samples where it is not there."""
     tops = definition.data.get(i)
-    if tops is None or tops.assumed or not tops.size or not data_tops.source(definition.layers[i]):
+    count = min(definition.samples, tops.size) if tops is not None and tops.size else 0
+    if tops is None or tops.assumed or not count or not data_tops.source(definition.layers[i]):
         return Samples()
-    layer = without_missing_mean(definition.layers[i], definition.phase)
-    return _read(layer.SerializeToString(), min(definition.samples, tops.size), tops.size)
-
-
-@cache
-def _read(layer: bytes, count: int, size: int) -> Samples:
-    """Read `count` samples with a layer, given by its bytes, so that each source is read once."""
-    from minicaffe.proto import LayerParameter
-
-    found = Samples(size=size)
-    with caught():
-        made, blobs = data_tops.opened(LayerParameter.FromString(layer), min(count, BATCH))
+    if i not in definition.read:
+        layer = without_missing_mean(definition.layers[i], definition.phase)
+        definition.read[i] = found = Samples(size=tops.size or 0)
         try:
-            records = made.source_records if made is not None else None
-            if records is not None:
-                _read_records(records, count, found)
-            elif made is not None:
-                _read_batches(made, blobs, count, found)
+            with caught():
+                _read(layer, count, found)
         except MinicaffeError as error:
             found.error = error
-        finally:
-            data_tops.close(made)
-    return found
+    seen: Samples = definition.read[i]
+    return seen
+
+
+def _read(layer: Any, count: int, found: Samples) -> None:
+    """Read `count` samples with a data layer."""
+    made, blobs = data_tops.opened(layer, min(count, BATCH))
+    try:
+        records = made.source_records if made is not None else None
+        if records is not None:
+            _read_records(records, count, found)
+        elif made is not None:
+            _read_batches(made, blobs, count, found)
+    finally:
+        data_tops.close(made)
 
 
 def _read_records(records: Any, count: int, found: Samples) -> None:

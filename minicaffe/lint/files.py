@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from minicaffe import log
 from minicaffe.errors import MinicaffeError, ProtoError
 from minicaffe.io import prototxt
 from minicaffe.layer import DataSource
@@ -54,43 +53,51 @@ class Report:
 
 
 def examine(files: Sequence[str], *, silence: Iterable[str] = (), level: int = 0, stages: Sequence[str] = (),
-            samples: int = 1000) -> Report:
+            samples: int = 1000, allow_python: bool = True) -> Report:
     """Lint nets and solvers. A solver is examined with its nets; a deploy net is compared with the one train net.
 
     level, stages   the state of nets that no solver names
     samples         how many samples of each source are read, at most
+    allow_python    whether the code of Python layers may run, as Net takes it
     """
     quiet = silenced(silence)
-    report, linter = Report(), _Linter(level, list(stages), samples)
+    report, linter = Report(), _Linter(level, list(stages), samples, allow_python)
     for path in files:
         linter.add(path)
     report.files = sorted(linter.files)
-    findings = [one for one in linter.unreadable if one.rule not in quiet]
-    with log.silent():
-        for definition in linter.definitions:
-            found = apply(DEFINITION, definition, quiet)
-            if definition.net is not None:
-                with caught():
-                    found += [one for one in apply(NET, Subject(definition.net, definition.alone), quiet)]
-            findings += found
-        for training in linter.trainings:
-            findings += apply(SOLVER, training, quiet)
-        for pair in linter.pairs():
-            findings += apply(PAIR, pair, quiet)
-    if paths.RULE not in quiet:
-        findings += [replace(one, rule=paths.RULE) for one in paths.findings(linter.definitions, linter.trainings)]
-    report.findings = _sorted(_without_repetitions(findings))
+    with caught():  # what is warned of becomes findings
+        groups = list(_groups(linter, quiet))
+    report.findings = _sorted(_without_repetitions(groups))
     report.read = sorted({words for one in linter.definitions for words in data.read_in_words(one)})
     return report
 
 
-def _without_repetitions(findings: Iterable[Finding]) -> list[Finding]:
-    """Leave out what two phases have in common, and an error of the made net where a rule explains that error."""
-    unique: dict[tuple[str, str, str], Finding] = {}
-    for one in findings:
-        unique.setdefault((one.rule, one.where, one.layer), one)
-    explained = {one.where for one in unique.values() if one.severity == ERROR and one.rule != "broken-net"}
-    return [one for one in unique.values() if one.rule != "broken-net" or one.where not in explained]
+def _groups(linter: _Linter, quiet: frozenset[str]) -> Iterator[list[Finding]]:
+    """Apply all rules. Yield the findings about each subject."""
+    yield [one for one in linter.unreadable if one.rule not in quiet]
+    for definition in linter.definitions:
+        found = apply(DEFINITION, definition, quiet)
+        if definition.net is not None:
+            found += apply(NET, Subject(definition.net, definition.alone), quiet)
+        yield found
+    for training in linter.trainings:
+        yield apply(SOLVER, training, quiet)
+    for pair in linter.pairs():
+        yield apply(PAIR, pair, quiet)
+    if paths.RULE not in quiet:
+        yield [replace(one, rule=paths.RULE) for one in paths.findings(linter.definitions, linter.trainings)]
+
+
+def _without_repetitions(groups: Iterable[list[Finding]]) -> list[Finding]:
+    """Leave out what was found in another phase already, and an error of the made net where a rule explains it."""
+    seen: set[tuple[str, str, str]] = set()
+    unique: list[Finding] = []
+    for group in groups:
+        new = [one for one in group if (one.rule, one.where, one.layer) not in seen]
+        seen.update((one.rule, one.where, one.layer) for one in new)
+        unique += new
+    explained = {one.where for one in unique if one.severity == ERROR and one.rule != "broken-net"}
+    return [one for one in unique if one.rule != "broken-net" or one.where not in explained]
 
 
 def _sorted(findings: Iterable[Finding]) -> list[Finding]:
@@ -100,8 +107,8 @@ def _sorted(findings: Iterable[Finding]) -> list[Finding]:
 class _Linter:
     """Reads files and collects what the rules examine."""
 
-    def __init__(self, level: int, stages: list[str], samples: int) -> None:
-        self.level, self.stages, self.samples = level, stages, samples
+    def __init__(self, level: int, stages: list[str], samples: int, allow_python: bool) -> None:
+        self.level, self.stages, self.samples, self.allow_python = level, stages, samples, allow_python
         self.files: dict[str, None] = {}
         self.unreadable: list[Finding] = []
         self.definitions: list[Definition] = []
@@ -159,7 +166,8 @@ class _Linter:
 
     def _definition(self, net: Any, phase: int, level: int, stages: list[str], beside: str = "") -> Definition:
         given, place = location.read(net)
-        return Definition(place.file or beside, given, place, phase, level, stages, samples=self.samples)
+        return Definition(place.file or beside, given, place, phase, level, stages, samples=self.samples,
+                          allow_python=self.allow_python)
 
     # --- which nets belong together --------------------------------------------------------------------
 

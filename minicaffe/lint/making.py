@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
 from minicaffe.lint.registry import DEFINITION, ERROR, FILE, WARNING, Finding, rule
 from minicaffe.lint.subjects import Definition
@@ -58,8 +59,8 @@ def unread_field(definition: Definition) -> Iterator[Finding]:
     Cure
         Take the field out, or write it into the layer that should read it.
     """
-    yield from (_warned(definition, message, ERROR, "take the field out, or write it where it is read")
-                for message in _said(definition) if UNREAD in message)
+    yield from _warned(definition, lambda text: UNREAD in text, ERROR,
+                       "take the field out, or write it where it is read")
 
 
 @rule("no-effect", DEFINITION)
@@ -74,16 +75,19 @@ def no_effect(definition: Definition) -> Iterator[Finding]:
     Cure
         Take the field out, or set what it needs.
     """
-    yield from (_warned(definition, message, WARNING, "take the field out, or set what it needs to count")
-                for message in _said(definition) if UNREAD not in message)
+    # A net that is not trained has no use for any filler, and nobody minds one.
+    yield from _warned(definition, lambda text: UNREAD not in text and (definition.trains or "filler" not in text),
+                       WARNING, "take the field out, or set what it needs to count")
 
 
-def _said(definition: Definition) -> list[str]:
-    """Return what was warned of while the net was made, each message once."""
+def _warned(definition: Definition, chosen: Callable[[str], bool], severity: str, cure: str) -> Iterator[Finding]:
+    """Make findings of what was warned of while the net was made: one for all layers of which the same was said."""
     _ = definition.net  # making it is what warns
-    return list(dict.fromkeys(definition.warnings))
-
-
-def _warned(definition: Definition, message: str, severity: str, cure: str) -> Finding:
-    i = definition.index_of(message)
-    return definition.found(severity, i, message.split("\n")[0], cure)
+    alike: dict[str, list[str]] = {}
+    for message in dict.fromkeys(definition.warnings):
+        text = message.split("\n")[0]
+        if chosen(text):
+            alike.setdefault(re.sub(r"^layer (['\"]).*?\1", "", text), []).append(text)
+    for texts in alike.values():
+        more = f" (and so for {len(texts) - 1} more layers)" if texts[1:] else ""
+        yield definition.found(severity, definition.index_of(texts[0]), texts[0] + more, cure)

@@ -60,6 +60,7 @@ class Definition:
     phase, level, stages    the state that decides which layers take part
     alone       whether the net runs without a program of the user's, because a solver trains it
     samples     how many samples of a source are read at most
+    allow_python            whether the code of Python layers may run
     """
 
     file: str
@@ -70,9 +71,11 @@ class Definition:
     stages: list[str] = field(default_factory=list)
     alone: bool = False
     samples: int = 1000
+    allow_python: bool = True
 
     def __post_init__(self) -> None:
         self.warnings: list[str] = []
+        self.read: dict[int, Any] = {}  # what data.py has read of each data layer's source, by the layer's index
         self.error: MinicaffeError | None = None  # why the net cannot be made
         self.given.state.phase, self.given.state.level = self.phase, self.level
         del self.given.state.stage[:]
@@ -210,7 +213,7 @@ class Definition:
         try:
             with caught() as said, self.place.in_errors(self.given):
                 net = Net(definition, self.phase, level=self.level, stages=self.stages, permissive=True,
-                          shapes_only=True)
+                          allow_python=self.allow_python, shapes_only=True)
             self.warnings += said
             net._location = self.place
             return net

@@ -13,7 +13,18 @@ from minicaffe.proto import TEST, TRAIN
 
 @rule("unfilled-input")
 def unfilled_input(subject: Subject) -> Iterator[Finding]:
-    """An Input layer holds zeros in every iteration unless a program fills it."""
+    """An Input layer holds zeros in every iteration unless a program fills it.
+
+    minicaffe train runs no such program, so the net learns from zeros.
+
+    Example
+        layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 64 dim: 1 dim: 28 dim: 28 } } }
+
+        in the net of a solver
+
+    Cure
+        Read data with a Data, HDF5Data or ImageData layer, or train from Python and fill the blob there.
+    """
     net = subject.net
     if not subject.alone:
         return
@@ -34,7 +45,18 @@ def unfilled_input(subject: Subject) -> Iterator[Finding]:
 
 @rule("no-loss")
 def no_loss(subject: Subject) -> Iterator[Finding]:
-    """A net in which no top has a loss_weight has no gradient, and nothing is learned."""
+    """A net in which no top has a loss_weight has no gradient, and nothing is learned.
+
+    Losses have loss_weight 1 unless the net says otherwise; no other layer has one.
+
+    Example
+        layer { name: "prob" type: "Softmax" bottom: "fc8" top: "prob" }
+
+        as the last layer of a train net
+
+    Cure
+        Add a loss such as SoftmaxWithLoss, or give the top that training is to make small a loss_weight.
+    """
     net = subject.net
     if not subject.alone or net.phase != TRAIN or any(any(layer.loss_weights) for layer in net.layers):
         return
@@ -53,7 +75,16 @@ def no_loss(subject: Subject) -> Iterator[Finding]:
 
 @rule("no-gradient")
 def no_gradient(subject: Subject) -> Iterator[Finding]:
-    """A net in which no learnable blob gets a gradient from a loss learns nothing."""
+    """A net in which no learnable blob gets a gradient from a loss learns nothing.
+
+    Example
+        layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" param { lr_mult: 0 } param { lr_mult: 0 } }
+
+        where it is the only layer with weights
+
+    Cure
+        Look at lr_mult: 0 and propagate_down: false, and whether the loss depends on a layer with weights.
+    """
     net = subject.net
     if not subject.alone or net.phase != TRAIN or not any(any(layer.loss_weights) for layer in net.layers):
         return
@@ -67,14 +98,70 @@ def no_gradient(subject: Subject) -> Iterator[Finding]:
 
 @rule("softmax-twice")
 def softmax_twice(subject: Subject) -> Iterator[Finding]:
-    """A loss that takes the softmax itself reads the top of a Softmax layer."""
+    """A loss that takes the softmax itself reads the top of a Softmax layer.
+
+    The softmax is taken twice. The probabilities of the second one are nearly alike, so the gradient is small and the
+    net learns slowly or not at all.
+
+    Example
+        layer { name: "prob" type: "Softmax" bottom: "fc8" top: "prob" }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "prob" bottom: "label" top: "loss" }
+
+    Cure
+        Let the loss read what the Softmax reads; the Softmax belongs into the net that is deployed.
+    """
     yield from _twice(subject, "Softmax")
 
 
 @rule("sigmoid-twice")
 def sigmoid_twice(subject: Subject) -> Iterator[Finding]:
-    """A loss that takes the sigmoid itself reads the top of a Sigmoid layer."""
+    """A loss that takes the sigmoid itself reads the top of a Sigmoid layer.
+
+    The sigmoid is taken twice: its second values lie between 0.5 and 0.73, and no target of 0 can be reached.
+
+    Example
+        layer { name: "p" type: "Sigmoid" bottom: "fc8" top: "p" }
+        layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "p" bottom: "target" top: "loss" }
+
+    Cure
+        Let the loss read what the Sigmoid reads; the Sigmoid belongs into the net that is deployed.
+    """
     yield from _twice(subject, "Sigmoid")
+
+
+@rule("accuracy-of-answers")
+def accuracy_of_answers(subject: Subject) -> Iterator[Finding]:
+    """A measure that looks for the best class reads the scores of yes-or-no answers.
+
+    Accuracy compares the label with the largest score. Where a loss takes each score as a question of its own, several
+    answers can be right, and the largest score says nothing about the others.
+
+    Example
+        layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "fc8" bottom: "target" top: "loss" }
+        layer { name: "accuracy" type: "Accuracy" bottom: "fc8" bottom: "label" top: "accuracy" }
+
+    Cure
+        Take SoftmaxWithLoss if exactly one class is right; else look at the loss, or measure each answer by itself.
+    """
+    net = subject.net
+    answers = {_scores(subject, i): i for i, layer in enumerate(net.layers)
+               if isinstance(layer, LossLayer) and layer.contains == "Sigmoid"}
+    for i, layer in enumerate(net.layers):
+        if not layer.label_bottoms or isinstance(layer, LossLayer):
+            continue
+        if (k := answers.get(_scores(subject, i))) is not None:
+            yield subject.found(WARNING, i, f"layer {layer.name!r} ({layer.type}) looks for the largest score, but "
+                                f"layer {net.layers[k].name!r} ({net.layers[k].type}) takes each score as a question "
+                                "of its own",
+                                "take SoftmaxWithLoss if exactly one class is right; else measure each answer")
+
+
+def _scores(subject: Subject, i: int) -> int:
+    """Return the layer that computed bottom 0 of layer i, seen over layers such as Split that only pass it on."""
+    k = subject.makers[i][0]
+    while subject.net.layers[k].passes_on:
+        k = subject.makers[k][0]
+    return k
 
 
 def _twice(subject: Subject, activation: str) -> Iterator[Finding]:
@@ -89,9 +176,7 @@ def _twice(subject: Subject, activation: str) -> Iterator[Finding]:
             continue
         if net.phase == TRAIN and not net.plan.bottoms[i][0]:
             continue
-        k = subject.makers[i][0]
-        while net.layers[k].passes_on:  # over Split and Dropout to the layer that computed the scores
-            k = subject.makers[k][0]
+        k = _scores(subject, i)
         first = net.layers[k]
         if first.type != activation or getattr(first, "axis", None) != getattr(loss, "axis", None):
             continue

@@ -153,7 +153,7 @@ class _Deployment:
         return counting or found
 
     def _losses_in_training(self) -> list[int]:
-        """Put the losses of the phase TRAIN at the end of the layers for a test net that has none; return their indices.
+        """Put the losses of the phase TRAIN at the end of the layers of a test net without one; return their indices.
 
         They say what the scores mean.
         """
@@ -174,8 +174,8 @@ class _Deployment:
         roots = {top for i in losses if i not in auxiliary for top in self._scores(i)}
         for i in losses:
             if i in auxiliary:
-                self.remarks.append(f"{_title(self.layers[i])} is an auxiliary loss with a smaller loss_weight; it goes "
-                                    "with the layers that it alone needs")
+                self.remarks.append(f"{_title(self.layers[i])} is an auxiliary loss with a smaller loss_weight; it "
+                                    "goes with the layers that it alone needs")
                 continue
             kind = self.role(self.layers[i]).becomes
             if (same := self._activation(i, kind)) is not None:
@@ -232,8 +232,8 @@ class _Deployment:
     def _auxiliary(self, losses: Sequence[int]) -> set[int]:
         """Those losses that have a smaller loss_weight than another one with the same labels."""
         weights = {i: (list(self.layers[i].loss_weight) or [1.0])[0] for i in losses}
-        return {i for i in losses if any(weights[k] > weights[i] and self.layers[k].bottom[1:] == self.layers[i].bottom[1:]
-                                         and self.layers[k].type == self.layers[i].type for k in losses)}
+        alike = {i: (self.layers[i].type, *self.layers[i].bottom[1:]) for i in losses}
+        return {i for i in losses if any(weights[k] > weights[i] and alike[k] == alike[i] for k in losses)}
 
     def _activation(self, i: int, kind: str) -> int | None:
         """Return the layer that computes from the scores of loss i what the loss computes itself; None without one."""

@@ -25,7 +25,8 @@ COMMAND_LINES = {
     "train": ["--solver", "solver.prototxt"], "time": ["--model", "net.prototxt", "--iterations", "1"],
     "test": ["--model", "net.prototxt", "--weights", "w.npz", "--iterations", "1"], "summary": ["net.prototxt"],
     "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "warm": ["net.prototxt"], "layers": ["half"],
-    "explain": ["half"], "extract_features": ["w.npz", "net.prototxt", "h", "f.npz", "1"]}
+    "explain": ["half"], "extract_features": ["w.npz", "net.prototxt", "h", "f.npz", "1"], "lint": ["net.prototxt"],
+    "deploy": ["net.prototxt", "out.prototxt"]}
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,8 @@ def test_each_command_knows_the_types(folder, capsys, command, module):
         main(["summary", "net.prototxt", "--import", "own"])
         caffe.Net("net.prototxt").save("w.npz")
     assert main([command, *COMMAND_LINES[command]]) == 1
-    assert "type 'Half'" in capsys.readouterr().err or command in ("layers", "explain")
+    said = capsys.readouterr()
+    assert "type 'Half'" in (said.out if command == "lint" else said.err) or command in ("layers", "explain")
 
     assert main([command, *COMMAND_LINES[command], "--import", module]) == 0
 
@@ -72,7 +74,8 @@ def test_every_command_with_no_python_has_import():
     flags = {name: {flag for action in parser_of(name)[1]._actions for flag in action.option_strings}
              for name in COMMANDS}
 
-    assert {name for name in flags if "--no-python" in flags[name]} == {*COMMAND_LINES, "replay", "schema"}
+    assert {name for name in flags if "--no-python" in flags[name]} == {*COMMAND_LINES, "replay", "schema", "data",
+                                                                         "classify"}
     assert all(("--import" in found) == ("--no-python" in found) for found in flags.values())
 
 
