@@ -23,10 +23,13 @@ def read_names(path: str) -> list[str]:
     return [line.strip() for line in lines]
 
 
-def names_of(path: str, count: int) -> list[str]:
-    """Return the names of `count` classes, or their numbers where `path` is ''. Raise DataError for another count."""
+def names_of(path: str, count: int, known: Sequence[str] = ()) -> list[str]:
+    """Return the names of `count` classes from a file. Raise DataError where it has another number of names.
+
+    Where `path` is '', they are the names that the source has, `known`, if it has as many, or else the numbers.
+    """
     if not path:
-        return [str(k) for k in range(count)]
+        return list(known) if len(known) == count else [str(k) for k in range(count)]
     names = read_names(path)
     if len(names) != count:
         raise DataError(f"--labels: {path} names {len(names)} classes, but the net has {count}")

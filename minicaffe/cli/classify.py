@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     bad: list[str] = []
     K = int(np.prod(classifier.net.blobs[classifier.answers.scores].shape[1:]))
-    names = names_of(args.labels, K)
+    names = names_of(args.labels, K, getattr(made.samples, "classes", ()))
     results = list(_classified(paths, made, classifier, bad))
     say(_report(args, results, names, made, classifier), end="")
     for message in bad:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.cli import progress
+from minicaffe.cli.class_names import read_names
 from minicaffe.cli.data_layer import DataLayer, See, is_net, open_layer
 from minicaffe.cli.flags import whole
 from minicaffe.cli.layout import table, terminal_width, wrap
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="FILE", help="the source, or a net")
     parser.add_argument("--root", metavar="DIR", default="", help="put before each path of a list, as root_folder is")
     parser.add_argument("--layer", metavar="NAME", default="", help="which data layer of a net (default: the first)")
+    parser.add_argument("--labels", metavar="F", default="", help="names of the classes, a line for each")
     parser.add_argument("--samples", metavar="N", type=whole, default=READ,
                         help=f"number of samples to read of a larger source (default: {READ})")
     parser.add_argument("--all", action="store_true", help="read all samples")
@@ -76,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         raise NetError(f"--layer {args.layer}: {args.source} is no net")
     opened, layer = open_layer(args) if net else (
         open_samples(args.source, root=args.root, color=False if args.gray else None), None)
+    if args.labels:
+        opened.classes = read_names(args.labels)
     see = _seen_by(layer, args)
     count = len(opened.samples)
     numbers = list(range(count)) if args.all or args.check else spread(count, args.samples, opened.run)

@@ -101,7 +101,8 @@ def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:
         transformer.apply([sample.image], [sample.name], out, SampleDraws(0, [0], [number]))
         return out[0]
 
-    return Opened(samples, kind, RUN, remarks=tuple(remarks)), DataLayer(of_layer(found[0]), see)
+    classes = getattr(samples, "classes", ())
+    return Opened(samples, kind, RUN, classes, remarks=tuple(remarks)), DataLayer(of_layer(found[0]), see)
 
 
 class Tops:

@@ -49,15 +49,16 @@ def of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
         made.remarks.append(f"Images are resized to {base.size[0]}×{base.size[1]}, the size of the first one in "
                             f"{data_tops.source(layer)}.")
     p = made.preprocessing = apply_flags(base, args)
+    path = data_tops.source(layer)
+    why = f"its source {path} is not there" if path else "it reads no source that could say it"
     if p.size is None and args.resize is None:
         mean, crop = p.transformer.mean_image, p.transform.crop_size
         p.size = (mean.shape[1], mean.shape[2]) if mean is not None else (crop, crop) if crop else None
         what = "the size of the mean" if mean is not None else "the size of the crop"
         if p.size is None:
-            raise NetError(f"{name} does not say the size of images, and its source {data_tops.source(layer)} is not "
-                           "there", hint="--resize HxW says it")
-        made.remarks.append(f"The source {data_tops.source(layer)} is not there: images are resized to {p.size[0]}×"
-                            f"{p.size[1]}, {what}. --resize says otherwise.")
+            raise NetError(f"{name} does not say the size of images, and {why}", hint="--resize HxW says it")
+        made.remarks.append(f"Images are resized to {p.size[0]}×{p.size[1]}, {what}, because {why}. --resize says "
+                            "otherwise.")
     if p.color is None:
         mean = p.transformer.mean_value if p.transformer.mean_image is None else p.transformer.mean_image
         p.color = mean is None or len(mean) != 1

@@ -72,7 +72,8 @@ class Scoring:
         self.net, self.args = net, args
         self.answers = answers.find(net.param, args.output, args.label)
         self.predictions = Predictions(net, self.answers, args.top, WORST if args.mistakes else 0)
-        self.names = names_of(args.labels, self.predictions.outputs)
+        samples = getattr(getattr(self.predictions.source(), "batches", None), "samples", None)
+        self.names = names_of(args.labels, self.predictions.outputs, getattr(samples, "classes", ()))
         self.size = next((reader.size for reader in epochs.readers(net)), None)
         if not self.answers.label and (args.confusion or args.mistakes or args.scores or args.json):
             raise NetError("scores need labels, and no layer of the net reads any", hint="--label BLOB names them")

@@ -126,7 +126,7 @@ def test_without_the_source(capsys, here):
     (here / "net.prototxt").write_text(text.replace('"db"', '"gone"'))
     _, told = classified(capsys)
 
-    assert "The source gone is not there: images are resized to 5×5, the size of the crop." in told
+    assert "Images are resized to 5×5, the size of the crop, because its source gone is not there." in told
     assert "proved" not in told
     assert 1 == main(["classify", "net.prototxt", "w.caffemodel", "--prove"])
     assert "--prove: the net has no data layer whose source is there" in capsys.readouterr().err
@@ -265,3 +265,17 @@ def test_narrow_terminal(capsys, monkeypatch):
     assert 0 == main(["classify", "net.prototxt", "w.caffemodel", "pics"])
 
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 42
+
+
+def test_class_folders_name_the_classes(here, capsys):
+    """Where the test set is a folder of class folders, its names stand in the answers and in the scores of a test."""
+    for i, name in enumerate(["ant", "bee", "cat", "dog"]):
+        (here / "photos" / name).mkdir(parents=True)
+        (here / "photos" / name / "0.png").write_bytes(image.encode(PIXELS[i]))
+    save(layer("ImageData", "", "data label", 'image_data_param { source: "photos" batch_size: 2 }') + BODY + LOSS)
+    made, told = classified(capsys)
+
+    assert all(one["name"] == ["ant", "bee", "cat", "dog"][one["class"]] for one in made["images"][0]["top"])
+    assert "proved on the first 4 samples of photos" in told
+    assert 0 == main(["test", "--model", "net.prototxt", "--weights", "w.caffemodel", "--scores"])
+    assert ["ant", "bee", "cat", "dog"] == [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:6]]

@@ -89,6 +89,13 @@ def test_class_folders(folder, capsys):
     assert "1 sample cannot be read:\n" in capsys.readouterr().out
 
 
+def test_names_of_classes(database, here):
+    """A database knows no names, so a file gives them."""
+    (here / "names.txt").write_text("ant\nbee\ncat\n")
+
+    assert ["ant", "bee", "cat"] == [one["name"] for one in found("db", "--labels", "names.txt")["labels"]]
+
+
 def test_a_list(folder, capsys):
     """A missing file counts as one that cannot be read. Several labels are summarised place by place."""
     (folder / "list.txt").write_text("ant/0.png 1 0 -1\nant/1.png 1 0 0.5\nno.png 0 0 0\n")

@@ -175,3 +175,43 @@ def test_narrow_terminal(classes, capsys, monkeypatch):
     assert 0 == run("--scores", "--labels", "names.txt")
 
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 44
+
+
+def test_a_class_for_each_place(tmp_path, monkeypatch, capsys):
+    """A net that gives each pixel a class is scored pixel by pixel; pixels of the ignored label do not count."""
+    monkeypatch.chdir(tmp_path)
+    data = ("dummy_data_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 } shape { dim: 2 dim: 4 dim: 5 } "
+            'data_filler { type: "gaussian" } data_filler { value: %d } }')
+    for label in (1, 2):
+        (tmp_path / "net.prototxt").write_text(layer("DummyData", "", "x t", data % label) + layer(
+            "Convolution", "x", "y", "convolution_param { num_output: 3 kernel_size: 1 weight_filler { "
+            'type: "gaussian" } }') + layer("SoftmaxWithLoss", "y t", "loss", "loss_param { ignore_label: 2 }"))
+        weights.save("w.caffemodel", Net("net.prototxt", TEST))
+        assert 0 == run("--json", f"{label}.json", "--iterations", "3")
+    found, ignored = (json.loads((tmp_path / f"{label}.json").read_text()) for label in (1, 2))
+
+    assert [0, 3 * 2 * 4 * 5, 0] == found["support"]
+    assert [0, 0, 0] == ignored["support"]
+    assert "left out: 120 with the label 2, which is ignored" in capsys.readouterr().out
+    assert 1 == run("--predictions", "out.csv")
+    assert "this net predicts 20 classes a sample, one for each place" in capsys.readouterr().err
+
+
+def test_with_skip_bad(classes, capsys):
+    """A picture that cannot be read is left out of the scores, and is not counted as missing."""
+    needs("cv2")
+    from minicaffe.io import image
+
+    for i in range(5):
+        data = image.encode(np.full((3, 1, 2), 40 * i, np.uint8))
+        (classes / f"{i}.png").write_bytes(b"" if i == 3 else data)
+    (classes / "list.txt").write_text("".join(f"{i}.png 0\n" for i in range(5)))
+    text = (classes / "net.prototxt").read_text()
+    (classes / "net.prototxt").write_text(
+        layer("ImageData", "", "x label", 'image_data_param { source: "list.txt" batch_size: 2 }')
+        + text[text.index("\n") + 1:])
+
+    assert 0 == run("--scores", "--skip-bad")
+    out = capsys.readouterr().out
+    assert "4 samples of 5;" in out
+    assert "not counted" not in out
