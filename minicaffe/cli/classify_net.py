@@ -69,7 +69,7 @@ def _of_deploy_net(args: argparse.Namespace, definition: Any) -> Plan:
     if len(shape) == 4:
         made.color = made.color if made.color is not None else {1: False, 3: True}.get(shape[1])
         said = args.resize is not None or (comment is not None and comment.resize is not None)
-        if not said and not made.transform.crop_size:
+        if not said and not made.transform.crop_size and not made.transform.resize_shorter:
             made.size = shape[2], shape[3]
             _fit_mean(made, shape[2:], remarks)
     return Plan(definition, made, remarks)

@@ -44,14 +44,15 @@ def of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
     made.remarks.append(f"The preprocessing is that of {name}" + (", and of the flags." if given(args) else "."))
     if base.transform.mirror:
         made.remarks.append("The layer mirrors images at random; here none is.")
-    if base.size is None and first is not None and first.image.ndim == 3:
+    shorter = base.transform.resize_shorter or args.resize_shorter  # it gives images of all sizes what they need
+    if base.size is None and first is not None and first.image.ndim == 3 and not shorter:
         base.size = first.image.shape[1], first.image.shape[2]
         made.remarks.append(f"Images are resized to {base.size[0]}×{base.size[1]}, the size of the first one in "
                             f"{data_tops.source(layer)}.")
     p = made.preprocessing = apply_flags(base, args)
     path = data_tops.source(layer)
     why = f"its source {path} is not there" if path else "it reads no source that could say it"
-    if p.size is None and args.resize is None:
+    if p.size is None and args.resize is None and not p.transform.resize_shorter:
         mean, crop = p.transformer.mean_image, p.transform.crop_size
         p.size = (mean.shape[1], mean.shape[2]) if mean is not None else (crop, crop) if crop else None
         what = "the size of the mean" if mean is not None else "the size of the crop"

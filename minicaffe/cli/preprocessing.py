@@ -31,6 +31,8 @@ def add_preprocessing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--crop", metavar="N", type=whole, help="take the middle N × N of the image; 0: all of it")
     group.add_argument("--resize", metavar="HxW", type=_size,
                        help="resize an image first, to 256x256 or 256 for the same; 'no' leaves it as it is")
+    group.add_argument("--resize-shorter", metavar="N", type=whole,
+                       help="resize an image so that its shorter side has N pixels")
     group.add_argument("--gray", action="store_true", default=None, help="read images in grey, as one channel")
 
 
@@ -46,7 +48,10 @@ def as_flags(p: Preprocessing) -> str:
     t, flags = p.transform, []
     if p.color is False:
         flags.append("--gray")
-    flags.append(f"--resize {p.size[0]}x{p.size[1]}" if p.size else "--resize no")
+    if t.resize_shorter:
+        flags.append(f"--resize-shorter {t.resize_shorter}")
+    else:
+        flags.append(f"--resize {p.size[0]}x{p.size[1]}" if p.size else "--resize no")
     if t.mean_value:
         flags.append("--mean " + ",".join(f"{value:.9g}" for value in t.mean_value))
     elif t.HasField("mean_file"):
@@ -60,7 +65,7 @@ def as_flags(p: Preprocessing) -> str:
 
 def given(args: argparse.Namespace) -> list[str]:
     """Return which of the flags are given."""
-    names = ("mean", "scale", "channel_swap", "crop", "resize", "gray")
+    names = ("mean", "scale", "channel_swap", "crop", "resize", "resize_shorter", "gray")
     return ["--" + name.replace("_", "-") for name in names if getattr(args, name) is not None]
 
 
@@ -75,12 +80,18 @@ def apply_flags(base: Preprocessing, args: argparse.Namespace) -> Preprocessing:
         if args.crop < 0:
             raise NetError(f"--crop must not be negative, got {args.crop}")
         transform.crop_size = args.crop
+    if args.resize_shorter is not None:
+        if args.resize_shorter < 1:
+            raise NetError(f"--resize-shorter must be at least 1, got {args.resize_shorter}")
+        transform.resize_shorter = args.resize_shorter
+        made.size = None
     if args.mean is not None:
         made.mean = mean_of(args.mean)
     if args.channel_swap is not None:
         made.order = args.channel_swap
     if args.resize is not None:
         made.size = args.resize or None
+        transform.ClearField("resize_shorter")
     if args.gray:
         made.color = False
     return made

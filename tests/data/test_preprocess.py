@@ -78,6 +78,17 @@ def test_no_flags_change_nothing():
     assert "grey; resized to 5×6; times 3; the middle 2×2 of it" == str(base)
 
 
+def test_the_shorter_side():
+    """resize_shorter takes the place of a fixed size, in a layer and as a flag."""
+    layer = proto_text.parse('type: "Data" transform_param { resize_shorter: 9 crop_size: 5 }', LayerParameter())
+    flags = as_flags(of_layer(layer))
+    again = apply_flags(Preprocessing(size=(3, 4)), from_comment(f"# preprocessing: {flags}"))
+
+    assert "--resize-shorter 9 --crop 5" == flags
+    assert (None, 9) == (again.size, again.transform.resize_shorter)
+    assert "shorter side resized to 9; the middle 5×5 of it" in str(again)
+
+
 @pytest.mark.parametrize(("array", "shape"), [(np.ones((1, 3, 1, 1)), (3,)), (np.ones((3, 4, 5)), (3, 4, 5)),
                                               (np.ones((1, 3, 4, 5)), (3, 4, 5)), (np.ones(2), (2,))])
 def test_means(array, shape):
