@@ -84,9 +84,12 @@ class Preprocessing:
         if self.color is not False:
             names = ("red", "green", "blue")
             words[0] += ", channels in the order " + ", ".join(names[c] for c in self.order)
-        shorter = [f"shorter side resized to {t.resize_shorter}"] if t.resize_shorter else []
-        words += [f"resized to {self.size[0]}×{self.size[1]}"] * bool(self.size) + shorter
-        words += ["not resized"] if not self.size and not shorter else []
+        if self.size:
+            words.append(f"resized to {self.size[0]}×{self.size[1]}")
+        if t.resize_shorter:
+            words.append(f"shorter side resized to {t.resize_shorter}")
+        if not self.size and not t.resize_shorter:
+            words.append("not resized")
         if self.mean is not None:
             shown = ", ".join(f"{m:g}" for m in self.mean) if self.mean.ndim == 1 else \
                 "a mean image of " + "×".join(map(str, self.mean.shape))
