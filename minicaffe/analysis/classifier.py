@@ -29,8 +29,8 @@ class Classifier:
     """
 
     def __init__(self, definition: Any, preprocessing: Preprocessing, weights: str | Sequence[str] = (), *,
-                 output: str = "", any_size: bool = False, strict: bool = False, allow_python: bool = True) -> None:
-        self.net = Net(definition, TEST, weights=weights, strict=strict, allow_python=allow_python)
+                 output: str = "", any_size: bool = False, allow_python: bool = True) -> None:
+        self.net = Net(definition, TEST, weights=weights, allow_python=allow_python)
         if self.net.loaded and (lacking := self.net.loaded.only_in_net):
             raise NetError(f"the weights of {', '.join(map(repr, lacking))} are in none of the files {weights}",
                            hint="are these the weights of this net?")

@@ -43,6 +43,9 @@ def plan(args: argparse.Namespace) -> Plan:
             return _of_deploy_net(args, definition)
         made = of_data_layer(args, data[0])
         made.test = upgraded
+        tested = passes.apply(upgraded, "filter").layer
+        if not any(layer.name == data[0].name and not layer.bottom for layer in tested):
+            made.samples = None  # a layer of the training net alone: there is no test with which to compare
         N = data_tops.batch_size(data[0]) or 1
         shapes = {top: [N] for layer in data for top in layer.top}
         shapes[data[0].top[0]] = [N, *_shape(made)]

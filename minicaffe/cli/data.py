@@ -35,7 +35,7 @@ from minicaffe.data.opened import Opened, open_samples
 from minicaffe.data.preprocess import Preprocessing
 from minicaffe.data.survey import Moments, Survey, spread, survey
 from minicaffe.errors import DataError, MinicaffeError, NetError
-from minicaffe.io.files import replace_file
+from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.log import number, one_line
 from minicaffe.records import score_pictures
 from minicaffe.records.picture import RED
@@ -71,8 +71,7 @@ def run(args: argparse.Namespace) -> int:
         raise NetError(f"--samples must be at least 1, got {args.samples}")
     if args.sheet:
         score_pictures.check_can_draw("--sheet", args.sheet)
-    if args.json not in ("", "-"):
-        score_pictures.check_can_write("--json", args.json)
+    check_can_write("--json", args.json.removeprefix("-"))
     net = is_net(args.source)
     if not net and args.layer:
         raise NetError(f"--layer {args.layer}: {args.source} is no net")

@@ -36,7 +36,7 @@ class Plan:
 def of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
     """Return the plan for a net with a data layer: what the layer says, the flags, and the size in its source."""
     made = Plan(None, of_layer(layer), layer=layer)
-    name = f"the TEST layer {layer.name!r} ({layer.type})"
+    name = f"the data layer {layer.name!r} ({layer.type})"
     first = _open(made)
     base = made.preprocessing
     if base.color is None:

@@ -20,7 +20,7 @@ from minicaffe.cli.flags import whole
 from minicaffe.cli.layout import NOTHING, table, terminal_width, wrap
 from minicaffe.cli.terminal import say
 from minicaffe.errors import NetError
-from minicaffe.io.files import replace_file
+from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.net import Net
 from minicaffe.records import score_pictures
 from minicaffe.records.picture import RED
@@ -55,8 +55,7 @@ def wanted(args: argparse.Namespace) -> bool:
         if path := getattr(args, flag[2:]):
             score_pictures.check_can_draw(flag, path)
     for flag in ("--predictions", "--json"):
-        if path := getattr(args, flag[2:]):
-            score_pictures.check_can_write(flag, path)
+        check_can_write(flag, getattr(args, flag[2:]))
     if args.top < 1:
         raise NetError(f"--top must be at least 1, got {args.top}")
     asks = args.scores or args.predictions or args.confusion or args.mistakes or args.json

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
-from minicaffe.io.files import PathLike, replace_file
+from minicaffe.io.files import PathLike, check_can_write, replace_file
 from minicaffe.log import one_line
 from minicaffe.records.curves import FORMATS
 from minicaffe.records.picture import available, figure
@@ -30,14 +29,6 @@ def check_can_draw(flag: str, path: PathLike) -> None:
     if Path(path).suffix.lower() not in FORMATS:
         raise DataError(f"{flag}: a picture is written as .png or .svg, not as {path}")
     check_can_write(flag, path)
-
-
-def check_can_write(flag: str, path: PathLike) -> None:
-    """Raise DataError, before any work is done, where a file cannot be written."""
-    target, folder = Path(path), Path(path).parent
-    if target.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
-        seen = "it is a folder" if target.is_dir() else f"{str(folder)!r} is not a folder that may be written to"
-        raise DataError(f"{flag}: cannot write {path}: {seen}")
 
 
 def draw_confusion(path: PathLike, matrix: np.ndarray, names: Sequence[str], title: str) -> None:
