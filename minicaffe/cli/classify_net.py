@@ -44,7 +44,7 @@ def plan(args: argparse.Namespace) -> Plan:
         made = of_data_layer(args, data[0])
         made.test = upgraded
         tested = passes.apply(upgraded, "filter").layer
-        if not any(layer.name == data[0].name and not layer.bottom for layer in tested):
+        if not any(_is_same(layer, data[0]) for layer in tested):
             made.samples = None  # a layer of the training net alone: there is no test with which to compare
         N = data_tops.batch_size(data[0]) or 1
         shapes = {top: [N] for layer in data for top in layer.top}
@@ -126,7 +126,7 @@ def _by_data_layer(args: argparse.Namespace, made: Plan, count: int) -> tuple[li
     definition = NetParameter()
     definition.CopyFrom(made.test)
     for layer in definition.layer:
-        if layer.name == made.layer.name and not layer.bottom:
+        if _is_same(layer, made.layer):
             layer.transform_param.ClearField("mirror")
             for message in data_tops.messages(layer):  # so that the first batch holds the first samples
                 for name in ("shuffle", "rand_skip"):
@@ -144,6 +144,11 @@ def _by_data_layer(args: argparse.Namespace, made: Plan, count: int) -> tuple[li
         for one in net.layers:
             data_tops.close(one)
     return found[:count], [*keys, *map(str, range(len(keys), count))][:count]
+
+
+def _is_same(layer: Any, other: Any) -> bool:
+    """Return whether two layers without bottoms are of one name and type."""
+    return (layer.name, layer.type) == (other.name, other.type) and not layer.bottom
 
 
 def _read(samples: Samples, preprocessing: Preprocessing, count: int) -> Any:

@@ -132,6 +132,18 @@ def test_without_the_source(capsys, here):
     assert "--prove: the net has no data layer whose source is there" in capsys.readouterr().err
 
 
+def test_a_data_layer_of_training_alone(capsys, here):
+    """What prepares images is found in the TRAIN layer too, but there is no test set to compare with."""
+    net = save(layer("Data", "", "data label", DATA) + BODY + LOSS)
+    only = "include { phase: TRAIN }"
+    (here / "net.prototxt").write_text(layer("Data", "", "data label", DATA + only) + BODY
+                                       + layer("SoftmaxWithLoss", "ip label", "loss", only))
+    made, told = classified(capsys)
+
+    np.testing.assert_allclose(answers(net, prepared()), table(made), rtol=1e-4)
+    assert "proved" not in told
+
+
 DEPLOY = inputs(data=(2, 3, 5, 5)) + BODY + layer("Softmax", "ip", "prob")
 
 

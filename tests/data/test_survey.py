@@ -51,6 +51,7 @@ def test_bad_samples_and_doubles():
 
     assert (4, [1]) == (found.read, [number for number, _ in found.unreadable])
     assert [[("a", 0), ("c", 1)]] == found.doubles
+    assert [] == survey(Listed(samples), range(4)).doubles
 
 
 @pytest.mark.parametrize(("count", "limit", "run"), [(10, 20, 3), (1000, 100, 5), (1001, 100, 40), (50, 1, 40),
