@@ -200,6 +200,7 @@ class At:
     PLATEAU_STEP = LR_STEP
     DATA_ADVANCED = HISTORY_RESTORED
     LEFT_OUT = DATUM_COLOR
+    BALANCED = DATA_SHAPE
 
 
 def visible(text: str) -> str:

@@ -20,7 +20,7 @@ from minicaffe.data.images import Images
 from minicaffe.data.lists import Entry
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
-from minicaffe.io.file_bytes import FileBytes, open_ordinary
+from minicaffe.io.file_bytes import FileBytes, open_ordinary, read_ordinary
 from minicaffe.io.files import replace_file
 from minicaffe.log import At, log, one_line, warn
 
@@ -107,8 +107,7 @@ class FolderImages(Images):
     def read(self, entry: Entry) -> bytes:
         """Return the content of the file."""
         try:
-            with open_ordinary(self.name(entry)) as file:
-                return file.read()
+            return read_ordinary(self.name(entry))
         except OSError as error:
             raise DataError(f"cannot read {self.name(entry)}: {error.strerror or error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,11 @@ from google.protobuf.message import DecodeError
 
 from minicaffe.errors import DataError
 from minicaffe.io import image
+from minicaffe.io.wire import LENGTH, DamagedError, next_field
 from minicaffe.proto import Datum
+
+DATA = 4  # the number of the field with the pixels
+MOST_TAILS = 1 << 16  # of a Layout: a tail for each label that comes
 
 
 def parse(value: bytes, name: str, color: bool | None = None) -> tuple[np.ndarray, int, bool]:
@@ -34,6 +39,69 @@ def parse(value: bytes, name: str, color: bool | None = None) -> tuple[np.ndarra
         raise DataError(f"{name} has {values.size} values, but channels, height and width {shape} "
                         f"make {math.prod(shape)}")
     return values.reshape(shape), datum.label, False
+
+
+class Layout:
+    """How raw Datums of one shape lie in their bytes, so that many are read without a message for each.
+
+    Such a Datum is a head with channels, height and width, the pixels, and a tail with the label. Where another one
+    begins with the same bytes, its pixels are at the same place. Each tail that comes is read once, together with the
+    fields of the head, so that the result is what protobuf makes of the whole.
+    """
+
+    def __init__(self) -> None:
+        self._head, self._fields = b"", b""  # up to the first pixel; the fields before the one with the pixels
+        self._shape, self._end = (0, 0, 0), 0
+        self._labels: dict[bytes, int] = {}  # by tail
+
+    def images(self, values: Sequence[bytes]) -> tuple[np.ndarray, list[int]] | None:
+        """Return the images (N, C, H, W) of serialized Datums, uint8, and their labels.
+
+        Return None where they are not all raw, of one shape and complete: then `parse` says what each of them is.
+        """
+        if not (self._head and values[0].startswith(self._head)) and not self._learn(values[0]):
+            return None
+        if len(self._labels) > MOST_TAILS:
+            self._labels = {}
+        begin, end = len(self._head), self._end
+        tails = [value[end:] for value in values]
+        if not all(tail in self._labels or self._learn_tail(tail) for tail in set(tails)):
+            return None
+        pixels = b"".join([value[begin:end] for value in values])
+        if len(pixels) != len(values) * (end - begin) or not all(value.startswith(self._head) for value in values):
+            return None
+        labels = self._labels
+        return (np.frombuffer(pixels, np.uint8).reshape(len(values), *self._shape), [labels[tail] for tail in tails])
+
+    def _learn(self, value: bytes) -> bool:
+        """Take over the layout of a Datum. Return False where it is no raw one."""
+        at, self._head, self._labels = 0, b"", {}
+        try:
+            while at < len(value):
+                number, wire, first, stop = next_field(value, at, len(value))
+                if number == DATA and wire == LENGTH:
+                    self._fields, self._end = value[:at], stop
+                    datum = Datum.FromString(self._fields)
+                    self._shape = datum.channels, datum.height, datum.width
+                    if min(self._shape) > 0 and math.prod(self._shape) == stop - first:
+                        self._head = value[:first]
+                    break
+                at = stop
+        except (DamagedError, DecodeError):
+            pass
+        return bool(self._head)
+
+    def _learn_tail(self, tail: bytes) -> bool:
+        """Take over the label that a tail says. Return False where it says something else, too."""
+        try:
+            rest = Datum.FromString(self._fields + tail)
+        except DecodeError:
+            return False
+        if (rest.HasField("data") or rest.float_data or rest.encoded
+                or (rest.channels, rest.height, rest.width) != self._shape):
+            return False
+        self._labels[tail] = rest.label
+        return True
 
 
 def make(values: np.ndarray, label: int) -> Any:

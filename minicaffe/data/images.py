@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from minicaffe.data.batches import Sample
+import numpy as np
+
+from minicaffe.data.batches import Sample, Stack
 from minicaffe.data.lists import Entry, Files, read_image_list, read_listed
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
@@ -26,6 +28,8 @@ class Images(ABC):
     def __init__(self, entries: Sequence[Entry], size: tuple[int, int] | None, color: bool,
                  workers: Workers | None = None) -> None:
         self.entries, self.size, self.color, self.workers = entries, size, color, workers or Workers(1)
+        self._shape: tuple[int, ...] = ()  # of the image that was loaded last
+        self._spare: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -43,20 +47,48 @@ class Images(ABC):
         return ""
 
     def files(self) -> list[str]:
-        """Return the paths of those images that are files of their own, and are there."""
+        """Return the paths of those images that are files of their own."""
         return []
 
-    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
-        """Return the images with these numbers, or the errors that say why they cannot be read."""
-        return self.workers.map(self._load, numbers)
+    def labels(self) -> list[float | tuple[float, ...]]:
+        """Return the label of each image, or its labels where there are several."""
+        return [entry.labels[0] if len(entry.labels) == 1 else entry.labels for entry in self.entries]
 
-    def _load(self, number: int) -> Sample | DataError:
+    def load(self, numbers: Sequence[int]) -> Sequence[Sample | DataError]:
+        """Return the images with these numbers, or the errors that say why they cannot be read.
+
+        It is a Stack where all have the shape of the image that was loaded before.
+        """
+        if not self._shape:
+            loaded = self.workers.map(self._load, numbers)
+        else:
+            room = self._room(len(numbers))
+            loaded = self.workers.map(lambda i: self._load(numbers[i], room[i]), range(len(numbers)))
+            good = [sample for sample in loaded if isinstance(sample, Sample) and sample.image.base is room]
+            if len(good) == len(loaded):
+                names = {sample.key: sample.name for sample in good}
+                return Stack([s.key for s in good], room, [s.label for s in good], names.__getitem__)
+        self._shape = next((s.image.shape for s in loaded if isinstance(s, Sample)), self._shape)
+        return loaded
+
+    def reuse(self, images: np.ndarray) -> None:
+        """Take back the images of a Stack that nobody reads any more, for the memory of a later one."""
+        self._spare = images
+
+    def _room(self, count: int) -> np.ndarray:
+        spare, self._spare, shape = self._spare, None, (count, *self._shape)
+        return spare if spare is not None and spare.shape == shape else np.empty(shape, np.uint8)
+
+    def _load(self, number: int, room: np.ndarray | None = None) -> Sample | DataError:
+        """Return an image, which is written into `room` where that has its shape."""
         entry = self.entries[number]
         name, labels = self.name(entry), entry.labels
         try:
             pixels = image.decode(self.read(entry), name, self.color)
-            if self.size is not None:
+            if self.size is not None and self.size != pixels.shape[1:]:
                 pixels = image.resize(pixels, self.size)
+            if room is not None and room.shape == pixels.shape:
+                pixels = image.planes(pixels, room)
         except DataError as error:
             error.where = error.where or self.where(entry)
             return error
@@ -74,7 +106,7 @@ class ImageFiles(Images):
 
     def __init__(self, path: str, root: str = "", size: tuple[int, int] | None = None, color: bool = True, *,
                  label_size: int = 0, must_exist: bool = True, workers: Workers | None = None) -> None:
-        self.path, self.root = path, root
+        self.path, self.root, self.must_exist = path, root, must_exist
         super().__init__(read_image_list(path, root, label_size, must_exist), size, color, workers)
 
     def name(self, entry: Entry) -> str:
@@ -90,6 +122,7 @@ class ImageFiles(Images):
         return f"{self.path}:{entry.line}"
 
     def files(self) -> list[str]:
-        """Return the paths of those images that are there."""
+        """Return the paths of the images; without `must_exist`, of those that are there."""
         there = Files()
-        return [path for entry in self.entries if (path := self.root + entry.path) in there]
+        paths = [self.root + entry.path for entry in self.entries]
+        return paths if self.must_exist else [path for path in paths if path in there]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from minicaffe.errors import DataError
-from minicaffe.io.file_bytes import open_ordinary
+from minicaffe.io.file_bytes import open_ordinary, read_ordinary
 from minicaffe.io.files import looked_in, missing_hint, refuse_device
 from minicaffe.log import At, warn
 
@@ -235,11 +235,11 @@ def _files_in(folder: str) -> set[str]:
 
 def read_listed(path: str, where: str, root: str = "") -> bytes:
     """Return the content of a file that a list names. The arguments and the errors are those of `open_listed`."""
-    with open_listed(path, where, root) as file:
-        try:
-            return file.read()
-        except OSError as error:
-            raise listed_file_error(path, where, error, root) from error
+    try:
+        return read_ordinary(root + path)
+    except (OSError, ValueError) as error:
+        refuse_device(root + path)
+        raise listed_file_error(path, where, error, root) from error
 
 
 def open_listed(path: str, where: str, root: str = "", more: str = "", none_is_there: bool = False) -> BinaryIO:

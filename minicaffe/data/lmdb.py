@@ -9,7 +9,8 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class LmdbSource:
     def __init__(self, path: PathLike) -> None:
         self.path = str(path)
         self._tree = Tree(_data_file(self.path))
+        self._next = -1  # the number of the record that `_reading` gives next
+        self._reading: Iterator[tuple[bytes, bytes]] = iter(())
         if not len(self):
             raise DataError(f"the LMDB {self.path} holds no record", hint="run the tool that writes it again")
 
@@ -45,6 +48,24 @@ class LmdbSource:
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """Yield the records from number `start` on, as (key, value) in the order of the keys."""
         return self._tree.records(start)
+
+    def take(self, numbers: Sequence[int]) -> list[tuple[bytes, bytes]]:
+        """Return the records with these numbers, as (key, value). Those that follow each other are read fastest."""
+        alone = len(numbers) == 1 and numbers[0] not in (0, self._next)
+        if alone or any(after != (number + 1) % len(self) for number, after in pairwise(numbers)):
+            return self._tree.pick(numbers)
+        found = []
+        for number in numbers:
+            if number != self._next:
+                self._reading = self.records(number)
+            self._next = -1  # an iterator that raised an error has ended
+            found.append(next(self._reading))
+            self._next = number + 1
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open iterator out of a copy (copy.deepcopy), which cannot have one."""
+        return {**vars(self), "_next": -1, "_reading": iter(())}
 
 
 def write_lmdb(path: PathLike, records: Iterable[tuple[str | bytes, Any]], *,

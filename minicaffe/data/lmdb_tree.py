@@ -19,7 +19,9 @@ The format, little-endian, in pages of one size:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +80,7 @@ class Tree:
             raise self._damaged(f"it claims {meta.entries} records in {meta.depth} levels")
         self._root, self._depth = meta.root, meta.depth
         self._last = min(meta.last_page, size // self._page_size - 1)
+        self._index: tuple[array[int], array[int]] = array("q"), array("q")  # the leaves: first record, page
         needed = (meta.last_page + 1) * self._page_size
         if size < needed and not self._is_whole():
             raise DataError(f"{file} is truncated: it has {size} bytes, but its records fill {needed}",
@@ -86,10 +89,13 @@ class Tree:
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) from record number `start` on, in the order of the keys."""
         self._data.check()
-        seen = 0  # the leaves before `start` are read, too: no page says which number its first record has
-        for page in self._leaves():
-            nodes = self._nodes(page, _LEAF)
-            data, begin = self._data.block(page * self._page_size)
+        pages, seen = self._leaves(), 0
+        if start:
+            leaf = self._leaf_of(start)
+            pages, seen = iter(self._index[1][leaf:]), self._index[0][leaf]
+        for page in pages:
+            data, begin = self._block(page)
+            nodes = self._nodes(data, begin, page, _LEAF)
             seen += len(nodes)
             if seen > self.entries:
                 raise self._damaged(f"it holds more than the {self.entries} records that it claims")
@@ -97,6 +103,35 @@ class Tree:
                 yield self._record(data, begin, page, node)
         if seen != self.entries:
             raise self._damaged(f"it holds {seen} records and claims {self.entries}")
+
+    def pick(self, numbers: Sequence[int]) -> list[tuple[bytes, bytes]]:
+        """Return the records with these numbers, in any order, as (key, value)."""
+        try:
+            found = [self._pick(number) for number in numbers]
+        finally:
+            self._data.check()  # of the pages together, because it takes longer than to read one
+        return found
+
+    def _pick(self, number: int) -> tuple[bytes, bytes]:
+        leaf = self._leaf_of(number)
+        first, page = self._index[0][leaf], self._index[1][leaf]
+        data = self._data.piece(self._check_page(page), self._page_size)
+        return self._record(data, 0, page, self._nodes(data, 0, page, _LEAF)[number - first], self._data.piece)
+
+    def _leaf_of(self, number: int) -> int:
+        """Return which leaf holds a record; the index of the leaves is made when it is first needed."""
+        if not self._index[0]:
+            pages, firsts, seen = array("q"), array("q"), 0
+            for page in self._leaves():  # of each leaf its page alone is read: values may lie between the leaves
+                pages.append(page)
+                firsts.append(seen)
+                data = self._data.piece(self._check_page(page), self._page_size)
+                seen += len(self._nodes(data, 0, page, _LEAF))
+            self._data.check()
+            if seen != self.entries:
+                raise self._damaged(f"it holds {seen} records and claims {self.entries}")
+            self._index = firsts, pages
+        return bisect_right(self._index[0], number) - 1
 
     def _is_whole(self) -> bool:
         """Return whether every record is there.
@@ -117,15 +152,17 @@ class Tree:
             if level == self._depth:
                 yield page
                 continue
-            nodes = self._nodes(page, _BRANCH)
-            data, begin = self._data.block(page * self._page_size)
-            for node in reversed(nodes):
+            data, begin = self._block(page)
+            for node in reversed(self._nodes(data, begin, page, _BRANCH)):
                 low, high, top, _ = self._node(data, begin, page, node)
                 waiting.append((low | high << 16 | top << 32, level + 1))
 
-    def _nodes(self, page: int, kind: int) -> tuple[int, ...]:
-        """Return the offsets of a page's nodes within it."""
-        data, at = self._data.block(self._check_page(page))
+    def _block(self, page: int) -> tuple[bytes, int]:
+        """Return the block that holds a page, and where the page begins in it."""
+        return self._data.block(self._check_page(page))
+
+    def _nodes(self, data: bytes, at: int, page: int, kind: int) -> tuple[int, ...]:
+        """Return the offsets of a page's nodes within it; the page begins at `at` in `data`."""
         number, _, flags, end, _ = _HEAD.unpack_from(data, at)
         if number != page or flags & (_BRANCH | _LEAF | _OVERFLOW) != kind:
             raise self._damaged(f"page {page} is not what the tree needs there")
@@ -143,8 +180,9 @@ class Tree:
             raise self._damaged(f"page {page} has a key of {numbers[3]} bytes at byte {node}")
         return numbers
 
-    def _record(self, data: bytes, begin: int, page: int, node: int) -> tuple[bytes, bytes]:
-        """Return key and value of a node of the page that begins at `begin` in the block `data`."""
+    def _record(self, data: bytes, begin: int, page: int, node: int,
+                read: Callable[[int, int], bytes] | None = None) -> tuple[bytes, bytes]:
+        """Return key and value of a node of the page that begins at `begin` in `data`. `read` gets long values."""
         low, high, flags, key_size = self._node(data, begin, page, node)
         size, at, end = low | high << 16, begin + node + _NODE.size + key_size, begin + self._page_size
         key = data[at - key_size : at]
@@ -156,16 +194,16 @@ class Tree:
             return key, data[at : at + size]
         if at + 8 > end:
             raise self._damaged(f"page {page} is cut short")
-        return key, self._long_value(struct.unpack_from("<Q", data, at)[0], size, key)
+        return key, self._long_value(struct.unpack_from("<Q", data, at)[0], size, key, read or self._data.read)
 
-    def _long_value(self, first: int, size: int, key: bytes) -> bytes:
+    def _long_value(self, first: int, size: int, key: bytes, read: Callable[[int, int], bytes]) -> bytes:
         """Return a value that fills pages of its own, from page `first` on."""
         place = self._check_page(first)
-        number, _, kind, low, high = _HEAD.unpack_from(*self._data.block(place))
+        number, _, kind, low, high = _HEAD.unpack(read(place, _HEAD.size))
         pages = -(-(_HEAD.size + size) // self._page_size)
         if number != first or kind & _OVERFLOW == 0 or pages > low | high << 16 or first + pages - 1 > self._last:
             raise self._damaged(f"page {first} does not begin the {size} bytes of the key {key!r}")
-        return self._data.read(place + _HEAD.size, size)
+        return read(place + _HEAD.size, size)
 
     def _check_page(self, page: int) -> int:
         """Return the offset of a page. Raise a DataError for a page that is not in the file, or that is a meta page."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 
@@ -17,6 +17,10 @@ class Source(Protocol):
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """Return the records from number `start` to the last, as (key, value) in the order of the keys."""
+        ...
+
+    def take(self, numbers: Sequence[int]) -> list[tuple[bytes, bytes]]:
+        """Return the records with these numbers, as (key, value)."""
         ...
 
 

@@ -21,10 +21,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from minicaffe.data.batches import Batch
-from minicaffe.data.lists import Files, open_listed, read_list
+from minicaffe.data.lists import Files, open_listed, read_list, read_listed
 from minicaffe.errors import DataError
 from minicaffe.io import image
 from minicaffe.log import At, one_line, warn
+from minicaffe.rng import SampleDraws
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,8 @@ class WindowBatches:
             windows.open(missing[0], none_is_there=missing == windows.paths).close()
         self.files = {path: self._read(path) for path in windows.paths if path in there} if cache else {}
 
+    draws_for_samples = True
+
     @property
     def epoch_size(self) -> None:
         """None: windows are drawn at random, so there are no epochs."""
@@ -167,13 +170,16 @@ class WindowBatches:
 
     def __call__(self) -> Batch:
         """Return the next batch."""
-        N, draws = self.batch_size, np.random.default_rng([self.seed, self.cursor])
+        N = self.batch_size
+        # windows have no epochs: a draw follows from the seed and from how many windows were drawn before
+        draws = SampleDraws(self.seed, [0] * N, range(self.cursor, self.cursor + N))
+        pools = [self.windows.background if n < N - self.num_fg else self.windows.foreground for n in range(N)]
+        places = draws.below(np.array([len(pool) for pool in pools]), "window")
+        flips = draws.below(2, "mirror") if self.mirror else np.zeros(N, int)
         data: np.ndarray = np.zeros((N, self.windows.channels, self.size, self.size), self.dtype)
         chosen = []
-        for n in range(N):
-            pool = self.windows.background if n < N - self.num_fg else self.windows.foreground
-            place = int(draws.integers(len(pool)))
-            chosen.append(self._draw(pool, place, bool(self.mirror and draws.integers(2)), data[n]))
+        for pool, place, flip, y in zip(pools, places, flips, data, strict=True):
+            chosen.append(self._draw(pool, int(place), bool(flip), y))
         self.cursor += N
         labels: np.ndarray = np.array([w.label for w in chosen], self.dtype)
         return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor, 0)
@@ -218,8 +224,7 @@ class WindowBatches:
 
     def _read(self, path: str) -> bytes:
         """Return the content of an image file."""
-        with self.windows.open(path) as file:
-            return file.read()
+        return read_listed(path.removeprefix(self.windows.root), self.windows.places[path], self.windows.root)
 
     def _mean_at(self, mean: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Return the part of the mean to subtract from a warped window that fills this place of the result."""

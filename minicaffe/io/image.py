@@ -63,20 +63,39 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return scaled[None] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
 
 
-def planes(image: np.ndarray) -> np.ndarray:
+def warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return an image of the same shape (C, H, W), whose pixel (x, y) is the one at `matrix` · (x, y, 1) of `image`.
+
+    Between pixels it is interpolated linearly, and beyond its border the image is reflected.
+    """
+    _need_cv2()
+    C, H, W = image.shape
+    rows = np.ascontiguousarray(image.transpose(1, 2, 0))
+    warped = [cv2.warpAffine(np.ascontiguousarray(rows[:, :, c:c + 4]), matrix, (W, H),  # takes up to four channels
+                             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101)
+              for c in range(0, C, 4)]
+    return np.concatenate([piece.reshape(H, W, -1) for piece in warped], axis=2).transpose(2, 0, 1)
+
+
+def planes(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Return an image (C, H, W) with each channel in one piece of memory, which numpy computes with more quickly.
 
-    An image as `decode` gives it, whose pixels hold their channels side by side, is written to a buffer of the calling
-    thread, where it stays until the next call. Others are returned as they are.
+    It is written to `out`. Without `out`, an image as `decode` gives it, whose pixels hold their channels side by side,
+    is written to a buffer of the calling thread, where it stays until the next call, and another is returned as it is.
     """
     C, H, W = image.shape
-    if cv2 is None or image.dtype != np.uint8 or C < 2 or image.strides[::2] != (1, C):
+    interleaved = cv2 is not None and image.dtype == np.uint8 and C > 1 and image.strides[::2] == (1, C)
+    if not interleaved and out is None:
         return image
-    buffer = getattr(_here, "buffer", None)
-    if buffer is None or buffer.shape != image.shape:
-        buffer = _here.buffer = np.empty((C, H, W), np.uint8)
-    cv2.split(image.transpose(1, 2, 0), list(buffer))
-    return buffer
+    if out is None:
+        out = getattr(_here, "buffer", None)
+    if out is None or out.shape != image.shape:
+        out = _here.buffer = np.empty((C, H, W), np.uint8)
+    if interleaved:
+        cv2.split(image.transpose(1, 2, 0), list(out))
+    else:
+        out[...] = image
+    return out
 
 
 def encode(image: np.ndarray, extension: str = ".png") -> bytes:
@@ -94,4 +113,4 @@ def _need_cv2() -> None:
         try:
             cv2 = importlib.import_module("cv2")
         except ImportError:
-            raise missing_extra("opencv-python-headless", "data", "decoding and resizing images") from None
+            raise missing_extra("opencv-python-headless", "data", "decoding, resizing and turning images") from None

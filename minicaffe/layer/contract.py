@@ -13,7 +13,7 @@ Contract
     BatchNorm does. No diff is used as scratch memory.
     An array is fetched from its blob in each call and never kept on `self`: the Net may give the blob other memory.
     `reshape` is cheap, may run any number of times, and alone gives the tops their shapes.
-    Random numbers come from `self.rng` alone.
+    Random numbers come from `self.rng` alone, which is fetched for each use: each pass has another one.
 
 What a layer uses of itself is in three modules beside this one: `checks` (refuse and warn), `learned` (learnable blobs)
 and `scratch` (memory from forward to backward). `traits` has what the rest of minicaffe asks of a layer.
@@ -59,6 +59,7 @@ class Layer(Learned, Scratch, OldNames, Traits):
         layer_param     the whole LayerParameter
         param           its `message`, or None
         name, phase, dtype
+        pass_draws      where `rng` comes from: a Net gives all its layers the same one
         shapes_only     the Net wants shapes alone: nothing is filled, and no memory is taken
         blobs           learnable Blobs, made by `add_blob`
         param_propagate_down    one bool per blob: whether `backward` must compute its diff
@@ -91,6 +92,7 @@ class Layer(Learned, Scratch, OldNames, Traits):
         self.layer_param = param
         self.param: Any = getattr(param, self.message) if self.message else None
         self.name, self.phase, self.dtype = param.name, param.phase, dtype
+        self.pass_draws = rng.PassDraws()
         self.shapes_only = False
         self.blobs: list[Blob] = []
         self.param_propagate_down: list[bool] = []
@@ -137,8 +139,12 @@ class Layer(Learned, Scratch, OldNames, Traits):
 
     @property
     def rng(self) -> np.random.Generator:
-        """The process's random generator, the only one that a layer may draw from."""
-        return rng.generator()
+        """The random generator from which this layer draws, the only one that it may use.
+
+        In a pass of a Solver, its numbers follow from the seed, the update, the part of the batch and the layer's name.
+        Otherwise, also in `setup`, it is the process's.
+        """
+        return self.pass_draws.of(self.name)
 
     # --- what the Net calls ----------------------------------------------------------------------
 

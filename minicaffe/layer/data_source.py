@@ -28,8 +28,13 @@ class DataSource(Layer):
                     of Caffe's snapshots sets it, and the next `forward` must begin there. None where the layer cannot
                     do that
     random_start    whether the first sample was drawn at random: then `cursor` does not say which sample is next
-    whole_epochs    False at first. A test that sees each sample once sets it to True: then the last batch of an epoch
-                    ends with the epoch, and is smaller if need be. None where all batches must be full
+    draws_for_samples       whether something is drawn for each sample, such as its crop. Then a training that an older
+                    minicaffe began, which drew for whole batches, cannot go on
+    whole_epochs    False at first, or what a field such as partial_last_batch says. A test that sees each sample once
+                    sets it to True: then the last batch of an epoch ends with the epoch, and is smaller if need be.
+                    None where all batches must be full
+
+    left_out        what was wrong with each sample that could not be read, and was left out of the batches
 
     left_out        what was wrong with each sample that could not be read, and was left out of the batches
 
@@ -69,6 +74,7 @@ class DataSource(Layer):
     epoch_size: int | None = None
     cursor: int | None = None
     random_start: bool = False
+    draws_for_samples: bool = False
     whole_epochs: bool | None = None
     left_out: Sequence[str] = ()
     source_path: str = ""

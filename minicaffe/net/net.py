@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe import passes, plugins
+from minicaffe import passes, plugins, rng
 from minicaffe.blob import Blob
 from minicaffe.errors import LayerError, MinicaffeError, NetError, near_names, no_memory
 from minicaffe.io.files import PathLike
@@ -58,6 +58,7 @@ class Net:
     before_layer, after_layer           lists of functions that are called with a layer's index, before and after it
                                         runs forward
     before_backward, after_backward     the same for backward
+    draws             the generators of the layers; a Solver tells it which pass runs, by `draws.during`
     replay            at TEST, the net may replay recorded kernel calls instead of running its layers (replay.py). Set
                       it to False to run each layer, for instance after you changed attributes of a layer
     debug_info        whether the mean absolute value of each blob is printed; `set_debug_info` changes it
@@ -79,6 +80,7 @@ class Net:
         self.before_backward: list[Hook] = []
         self.after_backward: list[Hook] = []
         self.replay = True
+        self.draws = rng.PassDraws()
         self.loaded: weight_files.Report | None = None
         given, self._location = location.read(definition)
         _set_state(given, phase, level, stages)
@@ -150,9 +152,9 @@ class Net:
             layer = create(param, dtype=self.dtype, permissive=self.permissive)
             if self.skip_bad and hasattr(layer.param, "skip_bad"):
                 layer.param.skip_bad = True
-            layer.shapes_only, layer.awaits_scratch = self.shapes_only, True
-            # At TRAIN blobs are drawn even if weights replace them. The layers that the weights lack, Dropout and
-            # shuffles draw from the same generator: without those draws a seed would give them other numbers.
+            layer.shapes_only, layer.awaits_scratch, layer.pass_draws = self.shapes_only, True, self.draws
+            # At TRAIN blobs are drawn even if weights replace them. The layers that the weights lack, and the seeds
+            # of shuffles, come from the same generator: without those draws a seed would give them other numbers.
             layer.awaits_weights = self.phase == TEST and given.name in brought
             self.layers.append(layer)
             layer.SetUp(self.bottoms[i], self.tops[i])

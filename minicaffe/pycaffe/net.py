@@ -13,7 +13,7 @@ from minicaffe.errors import NetError, near_names
 from minicaffe.io import caffemodel
 from minicaffe.io import weights as weight_files
 from minicaffe.io.files import PathLike
-from minicaffe.proto import TEST
+from minicaffe.proto import TEST, MemoryDataParameter
 
 
 class Net(core.Net):
@@ -59,6 +59,30 @@ class Net(core.Net):
         self.backward_pass(start, end)
         names = self._bottoms_of(end) if end is not None else self.inputs
         return {name: self.blobs[name].diff for name in dict.fromkeys([*names, *(diffs or ())])}
+
+    def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Hand over the arrays that a MemoryData layer gives out batch by batch; it must be the net's first layer.
+
+        data      (n, C, H, W) in the sizes of the layer, n a multiple of its batch_size
+        labels    (n,) or (n, 1, 1, 1); with label_size: K in the layer (n, K)
+
+        Both are float32 and in C order. They are not copied, so a later change of their values is seen.
+        Raise NetError or LayerError for anything else.
+        """
+        layer = self.layers[0]
+        if not isinstance(layer.param, MemoryDataParameter):
+            raise NetError(f"set_input_arrays may only be called if the first layer reads data from memory, and layer "
+                           f"{layer.name!r} is of type {layer.type}",
+                           hint="call reset(data, labels) of the layer itself: net.layers[net.layer_index(NAME)]")
+        for name, array in (("data", data), ("labels", labels)):
+            if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+                seen = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+                raise NetError(f"the {name} array must be float32, got {seen}", hint="np.asarray(array, np.float32)")
+            if not array.flags.c_contiguous:
+                raise NetError(f"the {name} array must be C contiguous", hint="np.ascontiguousarray(array)")
+        if data.ndim != 4:
+            raise NetError(f"the data array must be 4-d, got the shape {data.shape}")
+        layer.reset(data, labels)  # type: ignore[attr-defined]
 
     def copy_from(self, path: PathLike) -> None:
         """Copy learned blobs from a weight file of any format, by layer name."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -64,6 +64,7 @@ class Solver:
         history         arrays in Caffe's order: the first of each parameter, then the second of each
         rate            the learning rate of the last update
         divisor         the number by which the summed gradients of this iteration are divided
+        draw_seed       what Dropout draws follows from it and `iter`; None in a training that an old minicaffe began
         loss, smoothed_loss     of the last iteration, and its mean over average_loss iterations
 
     Hooks, lists of functions without arguments
@@ -98,6 +99,7 @@ class Solver:
         if param.random_seed >= 0:
             rng.seed(param.random_seed)  # before the nets are made, because their fillers draw
         self._make_nets(nets.Maker(net_class, dtype, strict))
+        self.draw_seed: int | None = param.random_seed if param.random_seed >= 0 else rng.upcoming()
         self._plateau = criterion.of_plateau(self)
         log(At.SOLVER_DONE, "Solver scaffolding done.")
         params = self.net.learnable_params
@@ -172,7 +174,8 @@ class Solver:
             return
         if self._is_due(self.param.display):
             # Caffe: one more forward pass, so that the log ends with the loss of the final weights
-            self.smoothed_loss = self.smoothing.add(self.net.forward_pass())
+            with self.net.draws.during(self.draw_seed, self.iter, 0, 0):
+                self.smoothed_loss = self.smoothing.add(self.net.forward_pass())
             log(At.LAST_ITERATION, f"Iteration {self.iter}, loss = {number(self.smoothed_loss)}")
         if self._is_due(self.param.test_interval):
             self.test_all()
@@ -180,7 +183,8 @@ class Solver:
 
     def step(self, iterations: int) -> None:
         """Make this many updates, or fewer where a stop is asked for."""
-        with self._locked() if self._writes() else nullcontext(), doctor.attending(self):
+        locked = run_lock.held(self.param.snapshot_prefix, where=self.where) if self._writes() else nullcontext()
+        with locked, doctor.attending(self):
             self._step(iterations)
 
     def apply_update(self) -> None:
@@ -216,12 +220,13 @@ class Solver:
         net, batches = self.test_nets[index], self.param.test_iter[index]
         net.share_trained_layers_with(self.net)
         mean = report.MeanOutputs(net)
-        for _ in range(batches):
+        for batch in range(batches):
             self._answer_requests()
             if self.stopped:
                 log(At.TEST_INTERRUPTED, "Test interrupted.")
                 return []
-            mean.add(net.forward_pass(), epochs.share_of_batch(net))
+            with net.draws.during(self.draw_seed, self.iter, batch, 1 + index):  # never those of the train net
+                mean.add(net.forward_pass(), epochs.share_of_batch(net))
         if self.param.test_compute_loss:
             log(At.TEST_LOSS, f"Test loss: {number(mean.loss)}")
         for i, line in enumerate(mean.lines()):
@@ -232,7 +237,7 @@ class Solver:
 
     def snapshot(self) -> str:
         """Write the weights, the solver's state and the resume file. Return the name of the weights' file."""
-        with self._locked():
+        with run_lock.held(self.param.snapshot_prefix, where=self.where):
             return snapshot.write(self, self._before_test or resume_file.capture(self))
 
     def restore(self, path: str) -> None:
@@ -253,22 +258,19 @@ class Solver:
         """Return whether training may write a snapshot on its own before it ends."""
         return bool(self.param.snapshot or self.keep)
 
-    def _locked(self) -> AbstractContextManager[bool]:
-        return run_lock.held(self.param.snapshot_prefix, where=self.where)
-
     # --- the loop ---------------------------------------------------------------------------------------
 
     def _step(self, iterations: int) -> None:
         stop = self.iter + iterations
         # where the resumed snapshot was taken after the tests of its iteration, they are not made a second time
-        tested = self.tested if self._resumed else -1
+        tested = self.tested if self._resumed else -1 if self.iter or self.param.test_initialization else 0
         if not self._resumed:
             self.smoothing = report.SmoothedLoss(self.param.average_loss)  # Caffe: each call of `step` begins anew
         self._resumed = False
         self._stopwatch.start(self.iter)
         while self.iter < stop and not self._stops_early():
             self.net.clear_param_diffs()
-            if self._test_is_due() and self.iter != tested:
+            if self._is_due(self.param.test_interval) and self.iter != tested:
                 self.test_all()
                 if self.stopped or self._stops_early():
                     break
@@ -283,9 +285,6 @@ class Solver:
             if action is Action.STOP:
                 self.stopped = True
                 break
-
-    def _test_is_due(self) -> bool:
-        return self._is_due(self.param.test_interval) and bool(self.iter or self.param.test_initialization)
 
     def _is_due(self, interval: int) -> bool:
         return bool(interval) and self.iter % interval == 0
@@ -310,7 +309,7 @@ class Solver:
         self._call(self.on_start)
         display = self._is_due(self.param.display)
         self.net.set_debug_info(display and self.param.debug_info)
-        losses = [self._pass() for _ in range(self.param.iter_size)]
+        losses = [self._pass(part) for part in range(self.param.iter_size)]
         self.divisor = self._passes.end()
         self.loss = sum(losses) / len(losses)
         self.smoothed_loss = self.smoothing.add(self.loss)
@@ -319,10 +318,11 @@ class Solver:
         if display:
             self._display()
 
-    def _pass(self) -> float:
-        loss = self.net.forward_pass()
-        self._passes.weigh()
-        self.net.backward_pass()
+    def _pass(self, part: int) -> float:
+        with self.net.draws.during(self.draw_seed, self.iter, part, 0):
+            loss = self.net.forward_pass()
+            self._passes.weigh()
+            self.net.backward_pass()
         return loss
 
     def _clip(self) -> None:

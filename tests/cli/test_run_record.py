@@ -17,6 +17,8 @@ from points import NET as POINTS
 
 from minicaffe import DataSource
 from minicaffe.cli.__main__ import main
+from minicaffe.data.images import ImageFiles
+from minicaffe.data.windows import read_window_file
 from minicaffe.layer import layer_class
 from minicaffe.proto import SolverParameter
 from minicaffe.proto import text as proto_text
@@ -140,7 +142,12 @@ def data_layer(kind, source, files):
     """A data layer as its fingerprint needs it: it is never set up, so the files need not hold data."""
     base = layer_class(kind)
     made = type(base.__name__, (base,), {"epoch_size": 3})(**{base.message: {"source": source}})
-    made.paths = files  # what HDF5Data reads from its list when it is set up
+    # what the layers read from their lists when they are set up
+    made.paths = files
+    if kind == "ImageData":
+        made._samples = ImageFiles(source)
+    elif kind == "WindowData":
+        made._batches = SimpleNamespace(windows=read_window_file(source, "", 0.5, 0.5))
     return made
 
 
@@ -152,6 +159,8 @@ def test_the_files_that_a_list_names_are_part_of_its_fingerprint(tmp_path, kind)
                       for i, name in enumerate(names))
     lists = {"HDF5Data": "\n".join(names), "ImageData": "".join(f"{name} 1\n" for name in names), "WindowData": windows}
     (tmp_path / "list").write_text(lists[kind])
+    for name in names:
+        Path(name).touch()
     layer = data_layer(kind, str(tmp_path / "list"), names)
 
     def found(*contents):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe.cli.__main__ import main
 from minicaffe.io import image
-from tests.extras import needs
 
 needs("cv2")
 NET = """

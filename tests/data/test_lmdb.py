@@ -87,7 +87,7 @@ def test_missing(tmp_path):
         LmdbSource(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"there is no LMDB nowhere\n  hint: looked for in /"):
         LmdbSource("nowhere")
-    with pytest.raises(DataError, match=r"there is no database .*nowhere"):
+    with pytest.raises(DataError, match=r"there is no LevelDB .*nowhere"):
         open_source("LEVELDB", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"the folder holds no data\.mdb"):
         LmdbSource(tmp_path)
@@ -173,7 +173,7 @@ def test_backends(path, tmp_path):
     assert len(open_source("LMDB", str(path))) == 7
     with pytest.raises(DataError, match=r"is an LMDB, but it is opened as LEVELDB\n  hint: set backend: LMDB"):
         open_source("LEVELDB", str(path))
-    with pytest.raises(DataError, match="kind LEVELDB cannot be read yet, only LMDB"):
+    with pytest.raises(DataError, match="is no LevelDB: the folder holds no file CURRENT"):
         open_source("LEVELDB", str(tmp_path))
     (tmp_path / "CURRENT").touch()
     with pytest.raises(DataError, match="is a LevelDB, not an LMDB"):

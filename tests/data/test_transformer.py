@@ -149,3 +149,22 @@ def test_damaged_mean_file(tmp_path):
     bad.write_bytes(array_to_blob(np.zeros((2, 3, 9, 7), np.float32)).SerializeToString())
     with pytest.raises(DataError, match=r"a blob of shape \(2, 3, 9, 7\)"):
         transform(images(), mean_file=str(bad))
+
+
+@pytest.mark.parametrize("cached", [1, 400, 1 << 18])
+@pytest.mark.parametrize("param", [
+    {}, {"scale": 0.3, "mirror": True}, {"mean_value": [7, 90, 31], "mirror": True, "crop_size": 5},
+    {"mean_file": "mean", "mirror": True, "crop_size": 4, "scale": 0.7}, {"mean_file": "mean", "mirror": True},
+])
+def test_images_together(param, cached, monkeypatch, tmp_path):
+    """Images in one array give the same bits as one by one, however many are worked on at once."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("minicaffe.data.transformer.CACHED", cached)
+    mean = np.random.default_rng(1).normal(size=(1, 3, 9, 7)).astype(np.float32)
+    (tmp_path / "mean").write_bytes(array_to_blob(mean).SerializeToString())
+    batch = images(count=11)
+    expected = transform(batch, **param)
+    out = np.empty_like(expected)
+    Transformer(TransformationParameter(**param), TRAIN, OWNER).apply_together(
+        np.array(batch), out, SampleDraws(8, [0] * 11, range(11)))
+    assert (out == expected).all()

@@ -7,24 +7,15 @@ import time
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe.data.workers import Workers
 from minicaffe.io import image
-from tests.extras import needs
 
 
 def running():
-    """How many threads of pools there are."""
-    return sum(thread.name == "data" for thread in threading.enumerate())
-
-
-def ended(before):
-    """Whether so many threads are left, after some waiting."""
-    for _ in range(1000):
-        if running() == before:
-            return True
-        time.sleep(0.01)
-    return False
+    """The threads of pools that there are."""
+    return {thread for thread in threading.enumerate() if thread.name == "data"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -66,12 +57,15 @@ def test_the_threads_end(end):
     before = running()
     workers = Workers(4)
     workers.map(lambda x: time.sleep(0.001), range(40))
-    assert running() > before
+    started = running() - before
+    assert len(started) == 3
     if end == "close":
         workers.close()
     del workers
     gc.collect()
-    assert ended(before)
+    for thread in started:
+        thread.join(30)
+    assert not running() & started
 
 
 def test_a_copy_has_threads_of_its_own():
@@ -95,3 +89,9 @@ def test_planes():
         assert (image.planes(decoded[part]) == x[part]).all()
     assert image.planes(x) is x
     assert image.planes(decoded[:1]).base is decoded.base
+    room = np.zeros((2, 3, 7, 5), np.uint8)
+    for one in (decoded, x):
+        assert image.planes(one, room[1]).base is room
+        assert (room[1] == x).all()
+        assert not room[0].any()
+        room[...] = 0

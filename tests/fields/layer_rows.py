@@ -47,6 +47,8 @@ UNREAD_OF_DATA = [Row("scale", "today's place is transform_param", **UNREAD),
 SOURCE = Row("source", "there is no such file", empty=ERROR)
 BATCH = Row("batch_size", "a batch has samples", **SIZE)
 SKIP = Row("rand_skip", "0 skips none", zero=ALLOWED)
+PARTIAL = Row("partial_last_batch", "a choice, which counts in TEST")
+BALANCE = Row("balance_classes", "a choice, which counts in TRAIN")
 NO_EPS = "0 divides 0 by 0 where all values are equal; below 0 it makes roots of negative numbers"
 
 
@@ -145,6 +147,11 @@ TABLES = [
         Row("mean_value", "any number", **NUMBER),
         Row("force_color", "not beside force_gray", alone=(ERROR, "force_color: true force_gray: true")),
         Row("force_gray", "not beside force_color", alone=(ERROR, "force_color: true force_gray: true")),
+        Row("resize_shorter", "0 keeps the size", zero=ALLOWED),
+        *[Row(name, "0 changes nothing", zero=ALLOWED, negative=ERROR, nan=ERROR, inf=ERROR)
+          for name in ("rotate", "zoom", "brightness", "contrast", "saturation", "erase")],
+        Row("erase_area", "0 is no rectangle", context="erase: 0.5", zero=ERROR, negative=ERROR, nan=ERROR, inf=ERROR,
+            alone=(WARNING, "erase_area: 0.1")),
     ]),
     Table("LossParameter", one("SigmoidCrossEntropyLoss", "", net=inputs(x=(4, 1), t=(4, 1)), bottoms="x t"),
           "loss_param", [
@@ -163,8 +170,8 @@ TABLES = [
           "data_param", [
         SOURCE, *UNREAD_OF_DATA, BATCH, SKIP,
         Row("backend", "a choice"),
-        Row("force_encoded_color", "today's place is transform_param", alone=(ERROR, "force_encoded_color: true")),
-        Row("prefetch", "a batch must be ready", **SIZE),
+        Row("force_encoded_color", "a choice"), Row("shuffle", "a choice"), Row("skip_bad", "a choice"),
+        Row("prefetch", "a batch must be ready", **SIZE), PARTIAL, BALANCE,
     ]),
     Table("DummyDataParameter", one("DummyData", "dummy_data_param", "", "", ""), "dummy_data_param", [
         Row("data_filler", "see FillerParameter", context="shape { dim: 2 }"),
@@ -173,7 +180,8 @@ TABLES = [
         Row("shape", "see BlobShape"),
     ]),
     Table("HDF5DataParameter", one("HDF5Data", "hdf5_data_param", 'source: "list" batch_size: 2', "", ""),
-          "hdf5_data_param", [SOURCE, BATCH, Row("shuffle", "a choice")]),
+          "hdf5_data_param", [SOURCE, BATCH, *[Row(name, "a choice") for name in (
+              "shuffle", "shuffle_across_files", "partial_last_batch")]]),
     Table("HDF5OutputParameter", VECTORS + 'layer { name: "y" type: "HDF5Output" bottom: "x" bottom: "x" }',
           "hdf5_output_param", [Row("file_name", "there must be a file to write", empty=ERROR)]),
     Table("ImageDataParameter", layer("ImageData", "", "y label", 'image_data_param { source: "list" batch_size: 2 }'),
@@ -184,14 +192,15 @@ TABLES = [
             alone=(ERROR, "new_height: 4")),
         Row("new_width", "0 keeps the size; one side alone is no size", zero=ALLOWED, alone=(ERROR, "new_width: 4")),
         Row("is_color", "a choice"),
-        Row("root_folder", "put before each path", empty=ALLOWED),
+        Row("root_folder", "put before each path", empty=ALLOWED), PARTIAL, BALANCE,
         Row("label_size", "0 finds it out", zero=ALLOWED, alone=(ERROR, "label_size: 3")),
         Row("skip_bad", "a choice"),
     ]),
     Table("InputParameter", one("Input", "input_param", "", "", ""), "input_param", [Row("shape", "see BlobShape")]),
     Table("MemoryDataParameter", layer("MemoryData", "", "y label", "memory_data_param { batch_size: 1 channels: 1 "
                                        "height: 1 width: 1 }"), "memory_data_param",
-          [BATCH, *[Row(name, "an image has pixels", **SIZE) for name in ("channels", "height", "width")]]),
+          [BATCH, *[Row(name, "an image has pixels", **SIZE) for name in ("channels", "height", "width")],
+           Row("label_size", "0 is one number, in a blob of one axis", zero=ALLOWED)]),
     Table("WindowDataParameter", layer("WindowData", "", "y label", 'window_data_param { source: "windows" '
                                        "batch_size: 2 } transform_param { crop_size: 4 }"), "window_data_param", [
         SOURCE, Row("scale", "0 makes every window the same; below 0 it is a negative", zero=ERROR, negative=ALLOWED,

@@ -60,6 +60,9 @@ def start(net):
         shape = made.blobs[name].shape
         made.blobs[name].data[...] = draw.integers(2, size=shape) if name in ("label", "t", "c") else (
             draw.random(shape) + 0.5)
+    for made_layer in made.layers:
+        if made_layer.type == "MemoryData":
+            made_layer.reset(np.ones((1, 1, 1, 1)), np.ones(1))
     made.forward()
 
 

@@ -129,7 +129,7 @@ KINDS = [
          resume_file.read),
     Kind("h5-weights", lambda path: weights.write(path, layers()), weights.read),
     Kind("h5-state", lambda path: solverstate.write(path, state()), solverstate.read),
-    Kind("h5-data", write_rows, lambda path: hdf5_data.read_datasets(str(path), ["data", "label"], np.float32)),
+    Kind("h5-data", write_rows, lambda path: hdf5_data.HDF5Rows([str(path)], ["data", "label"]).read(np.arange(6))),
     Kind("npz", lambda path: weights.write(path, layers()), weights.read),
     Kind("safetensors", lambda path: weights.write(path, layers()), weights.read),
     Kind("binaryproto", lambda path: binary.write_blob(path, np.ones((1, 3, 7, 5), np.float32)), binary.read_blob),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needs
 
 from minicaffe import rng
 from minicaffe.blob import Blob
@@ -18,7 +19,6 @@ from minicaffe.io import image
 from minicaffe.layers.data.image_data import ImageDataLayer
 from minicaffe.layers.data.window_data import WindowDataLayer
 from minicaffe.proto import TEST, TRAIN
-from tests.extras import needs
 
 needs("cv2")
 IMAGES = np.random.default_rng(3).integers(0, 256, (7, 3, 5, 2), dtype=np.uint8)
@@ -161,6 +161,25 @@ def test_nothing_but_bad_images(bad):
     with pytest.raises(DataError, match=r"all 7 samples were left out, because none can be read; the first: "
                                         r"list\.txt:1: 0\.png is empty"):
         set_up(layer(batch_size=2), 2)
+
+
+@pytest.mark.parametrize("sizes", ["equal", "one is larger"])
+def test_images_are_transformed_alike_wherever_that_is_done(sizes, seven):
+    """The layer's values have the bits of images that are transformed one by one, also where one has another size."""
+    if sizes != "equal":
+        larger = np.random.default_rng(8).integers(0, 256, (3, 9, 6), dtype=np.uint8)
+        (seven / "3.png").write_bytes(image.encode(larger))
+    rng.seed(9)
+    transform = {"mirror": True, "crop_size": 2, "mean_value": [3, 70, 9], "scale": 0.3}
+    reader = layer(transform, TRAIN, batch_size=3, shuffle=True)
+    top = set_up(reader, 2)
+    plain = copy.deepcopy(reader._batches)
+    plain.late, plain.samples.load = False, lambda numbers: [plain.samples._load(number) for number in numbers]
+    plain.seek(0)
+    for _ in range(6):
+        reader.Forward([], top)
+        assert (top[0].data == plain().data).all()
+    reader.close()
 
 
 # --- folders and archives ------------------------------------------------------------------------

@@ -405,7 +405,8 @@ def test_a_loss_that_moves_gets_no_hint(caplog):
 @pytest.mark.parametrize(("name", "value"), [
     ("net", {}), ("net", [1]), ("found", 3), ("found", [1]), ("random", [[1]]), ("random", -1), ("random", {"1": -1}),
     ("random", {"x": {}}), ("carried", "x"), ("carried", {"1": [[1]]}), ("carried", {"1": {"a": 1}}),
-    ("dtype", []), ("dtype", "x"), ("iteration", None), ("backward", None), ("info", "[" * 100_000)])
+    ("pass", "x"), ("pass", 3), ("pass", [1, "x"]), ("pass", {"a": 1}), ("dtype", []), ("dtype", "x"),
+    ("iteration", None), ("backward", None), ("info", "[" * 100_000)])
 def test_replay_of_an_info_with_lies(capsys, name, value):
     """Whatever stands in a saved failure, it is run or it is one error; None: the entry is not there."""
     from minicaffe.io import npz

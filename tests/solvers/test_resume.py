@@ -108,12 +108,13 @@ def test_600_and_400_are_1000(tmp_path, sources, kind):
 
 @pytest.mark.parametrize("tail", ["", ".h5"], ids=["binary", "hdf5"])
 def test_every_iteration_can_be_the_last(tmp_path, sources, tail):
-    """At whichever of twelve updates a training stops, it ends in the same bits."""
+    """At whichever of twelve updates a training stops, it ends in the same bits: crops, mirrors, Dropout, iter_size."""
     net = f'layer {{ name: "data" top: "x" top: "t" {sources("lmdb")} }} {TAIL}'
     if tail:
         needs("h5py")
     form = "HDF5" if tail else "BINARYPROTO"
-    fields = f'test_iter: 1 test_interval: 3 snapshot_prefix: "{tmp_path}/s" random_seed: 3 snapshot_format: {form}'
+    fields = (f'test_iter: 1 test_interval: 3 snapshot_prefix: "{tmp_path}/s" random_seed: 3 iter_size: 2 '
+              f"snapshot_format: {form}")
     first = solver_on(net, f"{fields} snapshot: 1")
     first.step(12)
     last = [param.blob.data.copy() for param in first.net.learnable_params]
@@ -393,6 +394,8 @@ WRONG = {
     "mean is huge": changed(smoothed__mean=10**400), "types is a dict": changed(types={}),
     "a criterion lacks its best": changed(criteria={"early stop": {"of": "loss:min", "at": 1, "stale": 0}}),
     "random is another generator's": changed(random={"ours": {"bit_generator": "MT19937"}}),
+    "draw_seed is text": changed(draw_seed="7"), "draw_seed is negative": changed(draw_seed=-1),
+    "draw_seed is huge": changed(draw_seed=2**63),
     "random lacks ours": changed(random={}), "random has text": changed(random__ours__state={"state": "x", "inc": 1}),
     "random is huge": changed(random__ours__state={"state": 1 << 999, "inc": 1}),
     "numpy's position is beyond its words": changed(random__numpy=["MT19937", [1] * 624, 10**6, 0, 0.0]),
@@ -412,7 +415,7 @@ def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wron
         resume_file.store(path, WRONG[wrong](json.loads(path.read_bytes().split(b"\n")[1])))
     else:
         line = {"deeply nested": nested(), "no JSON": b"\xff{", "another version": b"{}"}[wrong]
-        version = 2 if wrong == "another version" else 1
+        version = 3 if wrong == "another version" else 2
         path.write_bytes(b"minicaffe resume %d %08x\n%s\n" % (version, zlib.crc32(line), line))
     solver = feed(make(f'momentum: 0.9 snapshot_prefix: "{tmp_path}/s"'))
     before, draws = [blob.data.copy() for blob in solver.net.params["ip"]], rng.state()
@@ -420,7 +423,7 @@ def test_a_record_with_a_right_checksum_and_wrong_content(tmp_path, caplog, wron
         solver.restore(str(tmp_path / "s_iter_2.solverstate"))
 
     assert len(str(error.value)) < 500 + 3 * len(str(path))
-    assert "version 2" in str(error.value) or wrong != "another version"
+    assert "version 3" in str(error.value) or wrong != "another version"
     assert (0, draws) == (solver.iter, rng.state())
     for mine, theirs in zip(solver.net.params["ip"], before, strict=True):
         np.testing.assert_array_equal(mine.data, theirs)

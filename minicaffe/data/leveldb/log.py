@@ -114,6 +114,12 @@ class Logs:
         _, log, at, size = self._found[place]
         return self._keys[place], _read(self._files(self._paths[log]), at, size)
 
+    def check(self) -> None:
+        """DataError where another program has written to a log since it was read."""
+        if self.range is not None:
+            for path in self._paths:
+                self._files(path).check()
+
     def _replay(self, entry: Entry, log: int, newest: dict[bytes, tuple[int, int, int, int]]) -> None:
         """Take over the changes of an entry."""
         data = entry.data

@@ -26,6 +26,7 @@ class Manifest:
         self.folder = folder
         self.tables: dict[int, tuple[int, bytes, bytes]] = {}
         self._log = self._log_before = 0
+        self._seen: set[int] = set()
         current = open_file(folder / "CURRENT")
         name = current.read(0, len(current)).decode(errors="replace").strip()
         if not name.startswith("MANIFEST-") or "/" in name:
@@ -36,6 +37,8 @@ class Manifest:
                 self._apply(entry.data)
         except (DamagedError, IndexError) as error:
             raise damaged(path, f"an entry cannot be read: {error}") from error
+        if not self._seen >= {LOG_NUMBER, NEXT_FILE, LAST_SEQUENCE}:  # each manifest that LevelDB has finished has them
+            raise damaged(path, "it does not say which log and which file come next")
 
     def logs(self) -> list[Path]:
         """Return the logs whose records are in no table, in the order of their numbers."""
@@ -50,6 +53,7 @@ class Manifest:
         at = 0
         while at < len(data):
             field, at = varint(data, at)
+            self._seen.add(field)
             if field == COMPARATOR:
                 order, at = _bytes(data, at)
                 if order != ORDER:

@@ -60,11 +60,13 @@ class LevelDbSource:
 
     def records(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """Yield the records from number `start` on, as (key, value) in the order of the keys."""
+        self._logs.check()
         for number in range(start, len(self)):
             yield self._record(number)
 
     def take(self, numbers: Sequence[int]) -> list[tuple[bytes, bytes]]:
         """Return the records with these numbers, as (key, value)."""
+        self._logs.check()
         return [self._record(number) for number in numbers]
 
     def _record(self, number: int) -> tuple[bytes, bytes]:

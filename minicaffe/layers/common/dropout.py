@@ -19,8 +19,10 @@ class DropoutLayer(Layer):
     Top       y, the shape of x
     Params    dropout_param: dropout_ratio=p (0 ≤ p < 1, 0.5)
     In place  yes: backward reads neither x nor y
-    Phase     TRAIN as above, so that y has the mean of x; TEST: y = x and dx = dy
+    Phase     TRAIN as above, so that y has the mean of x; TEST: y = x and dx = dy. In a training, m follows from the
+              seed, the update, the part of the batch and the layer's name
     Errors    LayerError when dropout_ratio is below 0, or 1 or more
+    Derived   docs/maths/chance.md#passes
     See       Srivastava et al., JMLR 15, 2014
     """
 

@@ -1,9 +1,11 @@
 """The base of Data, ImageData and WindowData: a thread prepares their next batches while the net computes."""
 
+from minicaffe.data.balance import balanced
 from minicaffe.data.prefetch import Prefetcher
 from minicaffe.errors import DataError
 from minicaffe.layer import DataSource
 from minicaffe.log import log
+from minicaffe.proto import TRAIN
 
 
 class PrefetchingLayer(DataSource):
@@ -21,16 +23,25 @@ class PrefetchingLayer(DataSource):
         self._cursor, self.batch_size, self.epoch_size = batches.cursor, batches.batch_size, batches.epoch_size
         self._prefetcher = Prefetcher(batches, depth)
 
+    def balanced(self, labels):
+        """Return the order in which each class comes equally often where balance_classes says so, else None.
+
+        `labels` is a function that returns the labels of all samples.
+        """
+        if not self.param.balance_classes or self.phase != TRAIN:
+            return None
+        return balanced(labels(), int(self.rng.integers(2**63)), f"layer {self.name!r} ({self.type})")
+
     def reshape(self, bottom, top):
         # the tops get the shape of the next batch; `peek` leaves that batch for `forward` to take
         batch = self._prefetcher.peek()
-        top[0].reshape(batch.data.shape)
+        top[0].reshape(batch.shape)
         if len(top) > 1:
             top[1].reshape(batch.label.shape)
 
     def forward(self, bottom, top):
         batch = self._prefetcher.take()
-        top[0].data[...] = batch.data
+        batch.write_to(top[0].data)
         if len(top) > 1:
             top[1].data[...] = batch.label
         self._batches.reuse(batch.data)
@@ -48,6 +59,10 @@ class PrefetchingLayer(DataSource):
         self._batches.seek(value)
         self._cursor = value
         self._prefetcher = Prefetcher(self._batches, self._depth)
+
+    @property
+    def draws_for_samples(self):  # type: ignore[override]
+        return self._batches.draws_for_samples
 
     @property
     def seed(self):
@@ -70,7 +85,7 @@ class PrefetchingLayer(DataSource):
 
     @property
     def left_out(self):  # type: ignore[override]
-        return list(self._batches.left_out.values())
+        return list(getattr(self._batches, "left_out", {}).values())  # rows of HDF5 are never left out
 
     def resume_state(self):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}

@@ -9,7 +9,8 @@ from minicaffe.proto import DummyDataParameter, FillerParameter
 class DummyDataLayer(DataSource):
     """Make up data: to time a net, to test it, or to feed it a constant.
 
-    Forward   y[i] filled anew by its filler; a constant is filled in once, when the net is made
+    Forward   y[i] filled anew by its filler; a constant is filled in once, when the net is made. In a training, random
+              numbers follow from the seed, the update, the part of the batch and the layer's name
     Computed  fill: minicaffe/filler.py
 
     Top       y[0], y[1], …, each of its `shape`
@@ -19,6 +20,7 @@ class DummyDataLayer(DataSource):
               height, width
     Errors    LayerError when the number of data_filler, shape, num, channels, height or width does not fit
               the tops, shape is given beside num, channels, height and width, or a size is negative
+    Derived   docs/maths/chance.md#passes
     """
 
     message = "dummy_data_param"

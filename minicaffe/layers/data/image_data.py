@@ -11,7 +11,7 @@ from minicaffe.data.workers import Workers
 from minicaffe.layer import register
 from minicaffe.layers.data._prefetching import PrefetchingLayer
 from minicaffe.log import At, log, warn
-from minicaffe.proto import TRAIN, ImageDataParameter
+from minicaffe.proto import TEST, TRAIN, ImageDataParameter
 
 
 @register("ImageData")
@@ -21,22 +21,31 @@ class ImageDataLayer(PrefetchingLayer):
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
     Computed  Transformer: minicaffe/data/transformer.py
 
-    Top       y (N, C, H, W) with N = batch_size and channels blue, green, red; label (N), or (N, K) for K > 1 labels
-              in each line
+    Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch, and channels
+              blue, green, red; label (N), or (N, K) for K > 1 labels in each line
     Params    image_data_param: source (must be given: a file of lines 'PATH LABEL' or 'PATH LABEL LABEL …'; or a folder
               or a tar with a folder for each class, whose labels are the numbers of the classes' sorted names),
               root_folder (put before each path, ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip
               (begin at a random image below it, 0), new_height (0) and new_width (both or none, 0), is_color (true),
               label_size (labels in each line; found out from the first line, 0), skip_bad (leave out images that cannot
-              be read, and say which, false)
+              be read, and say which, false), partial_last_batch (false),
+              balance_classes (each class comes equally often, in random order, false)
               transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean)
+              mean_value (absent: no mean),
+              resize_shorter (the shorter side gets so many pixels, before everything else; 0
+              keeps the size, 0); by chance: rotate (up to so many degrees, 0), zoom (larger or smaller by up to this
+              part, 0), brightness (by up to this part, 0), contrast (0), saturation (0), erase (the chance that a
+              rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2)
               data_param: prefetch (batches read ahead, 4)
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
+              TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
+              epochs counts each sample once; balance_classes is for TRAIN alone.
+              What is drawn for an image follows from the seed, the epoch and the image's number
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
               new_width is given alone, root_folder or label_size is set beside a folder or a tar, rand_skip exceeds the
               number of images, or transform_param does not fit them; DataError when the list, the folder, the tar or an
-              image cannot be read, or with skip_bad no image at all
+              image cannot be read, or with skip_bad no image at all; or balance_classes finds one class only,
+              or several labels in a line
     """
 
     message = "image_data_param"
@@ -68,7 +77,8 @@ class ImageDataLayer(PrefetchingLayer):
             log(At.IMAGES_SKIPPED, f"Skipping first {skipped} data points.")
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
                            seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad,
-                           workers=workers), depth)
+                           whole_epochs=p.partial_last_batch and self.phase == TEST,
+                           order=self.balanced(images.labels), workers=workers, late=True), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 

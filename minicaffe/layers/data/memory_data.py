@@ -19,12 +19,19 @@ class MemoryDataLayer(DataSource):
     Forward   y, label = the next batch_size rows of the arrays
     Computed  Transformer: minicaffe/data/transformer.py
 
-    Top       y (N, C, H, W) with N = batch_size; label (N)
+    Top       y (N, C, H, W) with N = batch_size; label (N), and (N, 1, 1, 1) once there are arrays; with label_size
+              (N, K)
     Params    memory_data_param: batch_size (must be given), channels=C (must be given), height=H (must be given),
-              width=W (must be given)
+              width=W (must be given), label_size=K (numbers in each label; 0 is one without an axis of its own, 0)
               transform_param: scale (1), mirror (false), crop_size (0, or H and W, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean); these are for `add` alone
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+              mean_value (absent: no mean),
+              resize_shorter (the shorter side gets so many pixels, before everything else; 0
+              keeps the size, 0); by chance: rotate (up to so many degrees, 0), zoom (larger or smaller by up to this
+              part, 0), brightness (by up to this part, 0), contrast (0), saturation (0), erase (the chance that a
+              rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2);
+              all of these are for `add` alone
+    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
+              TRAIN alone
     Errors    LayerError when a size is not positive, the arrays do not fit the sizes or batch_size, there are
               no arrays when the layer runs, or `add` comes before the arrays of the last `add` were all read
     """
@@ -39,6 +46,7 @@ class MemoryDataLayer(DataSource):
         for field in ("batch_size", "channels", "height", "width"):
             self.check(getattr(p, field) > 0, field, "must be positive")
         self.batch_size, self.image_shape = p.batch_size, (p.channels, p.height, p.width)
+        self._label_shape = (p.label_size,) if p.label_size else ()
         self._transformer = Transformer(self.layer_param.transform_param, self.phase,
                                         f"layer {self.name!r} ({self.type})")
         # `_cursor` is the next row of the arrays. The public `cursor` stays None: it would count over all arrays, and
@@ -48,7 +56,8 @@ class MemoryDataLayer(DataSource):
 
     def reshape(self, bottom, top):
         top[0].reshape(self.batch_size, *self.image_shape)
-        top[1].reshape(self.batch_size)
+        # Caffe: with arrays the labels get four axes, which they did not have when the net was made
+        top[1].reshape(self.batch_size, *(self._label_shape or (() if self._data is None else (1, 1, 1))))
 
     def forward(self, bottom, top):
         if self._data is None:
@@ -56,15 +65,18 @@ class MemoryDataLayer(DataSource):
         y, label = top
         rows = slice(self._cursor, self._cursor + self.batch_size)  # never beyond the end: `_take` saw to that
         y.data[...] = self._data[rows]
-        label.data[...] = self._labels[rows]
+        label.data[...] = self._labels[rows].reshape(label.shape)
         self._cursor = rows.stop % len(self._data)
         self._unread = self._unread and self._cursor != 0
 
     def reset(self, data, labels):
-        """Hand over arrays, (n, C, H, W) and n labels, as they are. The next pass begins with their first rows."""
+        """Hand over arrays, (n, C, H, W) and n labels, as they are. The next pass begins with their first rows.
+
+        Arrays of the layer's number type are not copied: a later change of their values is seen.
+        """
         if self.layer_param.HasField("transform_param"):
             warn(At.MEMORY_DATA_RESET, "MemoryData does not transform array data on Reset()")
-        self._take(np.asarray(data, self.dtype), np.asarray(labels, self.dtype).reshape(-1))
+        self._take(np.asarray(data, self.dtype), np.asarray(labels, self.dtype))
 
     def add(self, images, labels):
         """Hand over images, each (C, h, w) of uint8 or float, which are transformed. The next pass begins with them."""
@@ -74,7 +86,7 @@ class MemoryDataLayer(DataSource):
         numbers = range(len(images))
         draws = SampleDraws(int(self.rng.integers(2**63)), [0] * len(images), numbers)
         self._transformer.apply(images, [f"image {i}" for i in numbers], data, draws)
-        self._take(data, np.asarray(labels, self.dtype).reshape(-1))
+        self._take(data, np.asarray(labels, self.dtype))
         self._unread = True
 
     def resume_state(self):
@@ -89,8 +101,13 @@ class MemoryDataLayer(DataSource):
         """Keep arrays, whose length must be a multiple of batch_size, and begin with their first row."""
         if data.shape[1:] != self.image_shape:
             self.fail(f"takes data of shape (n, C, H, W) with (C, H, W) = {self.image_shape}, got {data.shape}")
-        if len(data) != len(labels):
-            self.fail(f"takes one label for each image, got {len(data)} images and {len(labels)} labels")
+        size = int(np.prod(self._label_shape, dtype=int))
+        if labels.size != len(data) * size:
+            one = "one label" if not self._label_shape else f"a label of {size} number{'s' * (size > 1)}"
+            shape = f" of shape {labels.shape}" if labels.ndim > 1 else ""
+            self.fail(f"takes {one} for each image, got {len(data)} images and {labels.size} labels{shape}",
+                      hint="label_size says how many numbers a label has" if labels.size > len(data) else "")
         if not len(data) or len(data) % self.batch_size:
             self.fail(f"takes a number of images that is a multiple of batch_size {self.batch_size}, got {len(data)}")
-        self._data, self._labels, self._cursor, self.epoch_size = data, labels, 0, len(data)
+        self._data, self._labels = data, labels.reshape(len(data), size)
+        self._cursor, self.epoch_size = 0, len(data)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minicaffe.data.augment import OURS
 from minicaffe.data.lists import Files
 from minicaffe.data.transformer import Transformer
 from minicaffe.data.windows import WindowBatches, read_window_file
@@ -29,10 +30,12 @@ class WindowDataLayer(PrefetchingLayer):
               transform_param: crop_size (must be given, 0), mirror (false), mean_file (absent: no mean), mean_value
               (absent: no mean)
               data_param: prefetch (batches read ahead, 4)
+    Phase     windows and mirrors are random in both; what is drawn for a window follows from the seed and from how many
+              were drawn before
     Errors    LayerError when source is missing, batch_size, prefetch or crop_size is not positive, context_pad
               leaves no pixel, fg_fraction is not in [0, 1], a threshold is negative, scale is 0, crop_mode is another,
-              or the mean does not fit; DataError when the window file or an image cannot be read, or one of the two
-              kinds of windows is missing
+              the mean does not fit, or a field of ours is set in transform_param; DataError when the window file or an
+              image cannot be read, or one of the two kinds of windows is missing
     See       Girshick et al., CVPR 2014
     """
 
@@ -59,6 +62,9 @@ class WindowDataLayer(PrefetchingLayer):
         if transform.HasField("scale"):  # Caffe: reads the scale of window_data_param alone
             warn(At.WINDOW_SCALE, f"layer {self.name!r}: transform_param.scale has no effect on "
                                   "WindowData; set window_data_param.scale")
+        for field in OURS:
+            self.check(not transform.HasField(field), f".transform_param.{field}",
+                       "must not be set, because WindowData does not read it")
         windows = read_window_file(p.source, p.root_folder, p.fg_threshold, p.bg_threshold)
         log(At.WINDOW_IMAGES, f"Number of images: {len(windows.paths)}")
         # before any image is read, so that a batch too large for any memory fails at once
@@ -73,7 +79,7 @@ class WindowDataLayer(PrefetchingLayer):
     @property
     def source_files(self):  # type: ignore[override]
         there = Files()
-        return [path for path in self._batches.windows.paths if path in there]
+        return [path for path in self._batches.windows.paths if path in there or not self.param.skip_bad]
 
     def _mean(self, channels, size):
         """Return the mean to subtract: (C, h, w) of at least the windows' size, or (C, 1, 1), or None."""

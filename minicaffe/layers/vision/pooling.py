@@ -33,7 +33,8 @@ class PoolingLayer(PoolingBase):
               kernel_w, stride=s (1) or stride_h stride_w, pad=p (0) or pad_h (0) pad_w (0), global_pooling (the window
               is the image, false), round_mode (CEIL), engine (accepted, without effect, DEFAULT)
     In place  no: the top has a shape of its own
-    Phase     STOCHASTIC draws in TRAIN and averages in TEST
+    Phase     STOCHASTIC draws in TRAIN and averages in TEST; in a training, what it draws follows from the seed, the
+              update, the part of the batch and the layer's name
     Errors    LayerError when x has not four axes, when there is no kernel, when kernel or stride is 0, when one of
               the two numbers of kernel, stride or pad is missing, or both ways of giving them are used, when a pad is
               not less than the kernel, when STOCHASTIC is padded, when global_pooling comes with a kernel, pad or

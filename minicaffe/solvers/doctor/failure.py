@@ -3,7 +3,8 @@
 It is a .npz file without pickled objects, with these arrays:
 
     info                            JSON as bytes: place and iteration of the failure; the net as prototxt, with an
-                                    Input layer for each data layer; the random states; the states of the layers
+                                    Input layer for each data layer; what the random numbers follow from (the place of
+                                    the pass, and states of the process's generator); the states of the layers
     batch/BLOB                      the data
     weights/LAYER INDEX/BLOB INDEX  the parameters
 """
@@ -40,13 +41,15 @@ class Batch:
     """Stores, while a net runs, all that a forward pass depends on besides the weights.
 
     The tops of the data layers stay in their blobs until the next pass. Only those that a layer in place overwrites
-    are copied. The state of the random generator is stored before each layer that follows a data layer. A data layer
+    are copied. The place of the pass is stored, because the layers' random numbers follow from it. Without a place they
+    come from the process's generator. Its state is stored before each layer that follows a data layer: a data layer
     may draw numbers, but the Input layer that replaces it does not. The state of a layer, such as a hidden
     state, is stored before the layer runs.
     """
 
     def __init__(self, net: Net) -> None:
         self.net = net
+        self.place: tuple[int, ...] | None = None  # as in PassDraws
         self.random: dict[int, Any] = {}  # layer index -> the state of the generator before its forward
         self.carried: dict[int, Any] = {}  # layer index -> its resume_state before its forward
         self._copies: dict[str, np.ndarray] = {}
@@ -72,6 +75,7 @@ class Batch:
         return {**now, **self._copies}
 
     def _before(self, i: int) -> None:
+        self.place = self.net.draws.place
         if i not in self.sources and (i == 0 or i - 1 in self.sources):
             self.random[i] = rng.state()
         if i in self._carrying:
@@ -99,7 +103,7 @@ def save(path: str | Path, batch: Batch, place: Place, *, iteration: int, backwa
     net = batch.net
     info = {"format": FORMAT, "iteration": iteration, "backward": backward, "net": text.format(_definition(batch)),
             "found": _found(place), "dtype": np.dtype(net.dtype).name,
-            "permissive": net.permissive, "random": batch.random, "carried": batch.carried}
+            "permissive": net.permissive, "random": batch.random, "pass": batch.place, "carried": batch.carried}
     arrays = {f"batch/{name}": values for name, values in batch.arrays().items()}
     arrays |= {f"weights/{i}/{k}": blob.data for i, layer in enumerate(net.layers)
                for k, blob in enumerate(layer.blobs)}
@@ -132,6 +136,9 @@ class Replay:
         self._backward, _ = bool(self.info["backward"]), self.info["iteration"]
         self._random = {int(i): state for i, state in self.info["random"].items()}
         self._carried = {int(i): state for i, state in self.info["carried"].items()}
+        # a file of an older minicaffe has no place: there layers drew from the process's generator alone
+        seed, *place = self.info.get("pass") or [None]
+        self._seed, self._place = None if seed is None else int(seed), [int(number) for number in place]
         for state in self._random.values():
             np.random.PCG64().state = state  # an error now rather than in the middle of the pass
         self.net = Net(definition, None, dtype=np.dtype(self.info["dtype"]).type,
@@ -159,10 +166,11 @@ class Replay:
         try:
             self.net.clear_param_diffs()
             watch.weights()
-            self.net.forward()
-            if self._backward:
-                self.net.backward()
-                watch.gradients()
+            with self.net.draws.during(self._seed, *self._place):
+                self.net.forward()
+                if self._backward:
+                    self.net.backward()
+                    watch.gradients()
         finally:
             watch.detach()
             self.net.before_layer.remove(self._before)

@@ -23,6 +23,9 @@ def check(content: Any) -> None:
                           "smoothed": _is(dict), "tested": _whole, "criteria": _is(dict)})
     if not _list(_dict(_text))(content.get("types", [])):
         raise ValueError(f"'types' is {_shown(content['types'])}")
+    seed = content.get("draw_seed")
+    if seed is not None and not _seed(seed):
+        raise ValueError(f"'draw_seed' is {_shown(seed)}")
     _entries(content["smoothed"], "smoothed", {"window": _count, "losses": _list(_number), "count": _count,
                                               "mean": _number})
     if len(content["smoothed"]["losses"]) > content["smoothed"]["window"]:
@@ -88,6 +91,10 @@ def _whole(value: Any) -> bool:
 
 def _count(value: Any) -> bool:
     return _whole(value) and value >= 0
+
+
+def _seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 def _number(value: Any) -> bool:

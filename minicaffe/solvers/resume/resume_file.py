@@ -2,11 +2,12 @@
 
 With it a resumed training computes the same numbers as a training that was never stopped.
 
-    minicaffe resume 1 CRC32        the format, its version, and the checksum of what follows
+    minicaffe resume 2 CRC32        the format, its version, and the checksum of what follows
     {…}                             one line of JSON, in which an array is {"array": base64, "type": …, "shape": […]}
 
     iter, weights, history      the snapshot that it belongs to: iteration, checksums of weights' file and history
     solver                      the solver's fields as text, so that a resume can say which have changed
+    draw_seed                   the solver's; files of version 1 have none (see `check_chance`)
     random                      the state of minicaffe's generator; with users' layers also of numpy's and Python's
     nets                        for the train net and each test net: the `resume_state` of each layer that has one
     types                       for the same nets: the types of these layers, and of all data layers
@@ -30,9 +31,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicaffe import rng
-from minicaffe.errors import DataError, MinicaffeError
+from minicaffe.errors import DataError, MinicaffeError, SolverError
 from minicaffe.io import json_arrays
 from minicaffe.io.files import PathLike, read_bytes, replace_file, without_hdf5_suffix
+from minicaffe.layer import source_of
 from minicaffe.log import At, warn
 from minicaffe.proto import SolverParameter
 from minicaffe.solvers import definition
@@ -42,8 +44,9 @@ if TYPE_CHECKING:
     from minicaffe.net import Net
     from minicaffe.solvers.solver import Solver
 
-FORMAT, VERSION = b"minicaffe resume", b"1"
-HEAD = b"%s %s " % (FORMAT, VERSION)
+FORMAT = b"minicaffe resume"
+VERSIONS = b"1", b"2"  # those that are read; the last one is written
+HEAD = b"%s %s " % (FORMAT, VERSIONS[-1])
 
 
 def path_beside(state: PathLike) -> str:
@@ -53,8 +56,8 @@ def path_beside(state: PathLike) -> str:
 
 def capture(solver: Solver) -> dict[str, Any]:
     """Return the state of a solver between two updates, without the weights, the history and the iteration."""
-    return {"random": _random_state(solver), "nets": [_net_state(net) for net in _nets(solver)],
-            "types": [_net_types(net) for net in _nets(solver)],
+    return {"draw_seed": solver.draw_seed, "random": _random_state(solver),
+            "nets": [_net_state(net) for net in _nets(solver)], "types": [_net_types(net) for net in _nets(solver)],
             "smoothed": solver.smoothing.state(), "tested": solver.tested,
             "criteria": {name: criterion.state() for name, criterion in solver.criteria().items()}}
 
@@ -81,14 +84,15 @@ def read(path: PathLike) -> dict[str, Any] | None:
         return None
     head, _, line = read_bytes(path).partition(b"\n")
     line = line.removesuffix(b"\n")
-    if head == HEAD + b"%08x" % zlib.crc32(line):
+    if head in [b"%s %s %08x" % (FORMAT, version, zlib.crc32(line)) for version in VERSIONS]:
         try:
             return json.loads(line, object_hook=json_arrays.from_json)
         except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
             raise _bad(path, f"holds no JSON of minicaffe's: {error}") from error
     version = head.removeprefix(FORMAT + b" ").split(b" ")[0]
-    if head.startswith(FORMAT + b" ") and version.isdigit() and version != VERSION:
-        raise _bad(path, f"is of version {version.decode()}, and this minicaffe reads version {VERSION.decode()}")
+    if head.startswith(FORMAT + b" ") and version.isdigit() and version not in VERSIONS:
+        raise _bad(path, f"is of version {version.decode()}, and this minicaffe reads versions up to "
+                         f"{VERSIONS[-1].decode()}")
     raise _bad(path, "is damaged or cut short")
 
 
@@ -110,6 +114,23 @@ def check(content: dict[str, Any], path: str, iteration: int, model: str, histor
             raise DataError(f"the {what} of the snapshot is {seen}, but its resume file says {expected}: one of its "
                             "three files is damaged or comes from another run", where=path,
                             hint=f"remove {path} to load the other two as they are")
+
+
+def check_chance(content: dict[str, Any], path: str, solver: Solver) -> None:
+    """Raise SolverError where the training cannot go on drawing the random numbers that it drew before.
+
+    Before version 2 all layers drew from the process's generator, and they still do in a training that began so. But
+    crops and mirrors were drawn for whole batches, which is no longer done.
+    """
+    if "draw_seed" in content:
+        return
+    drawing = [f"{source.name} ({source.type})" for net in _nets(solver) for source in map(source_of, net.layers)
+               if source and source.draws_for_samples]
+    if drawing:
+        raise SolverError("this snapshot is of an older minicaffe, which drew crops, mirrors and windows in another "
+                          f"way; these layers would go on with others: {', '.join(dict.fromkeys(drawing))}",
+                          where=path, hint=f"remove {path} to go on from the other two files of the snapshot: weights, "
+                          "history and iteration are kept, and random numbers are drawn anew")
 
 
 def solver_type(content: dict[str, Any]) -> str:
@@ -135,6 +156,7 @@ def apply(content: dict[str, Any], solver: Solver) -> list[str]:
         missing += _restore_net(net, states, known)
     solver.smoothing.restore(content["smoothed"])
     solver.tested = content["tested"]
+    solver.draw_seed = content.get("draw_seed")
     for name, criterion in solver.criteria().items():
         if not criterion.restore(content["criteria"].get(name)):
             missing.append(f"{name} looks at {criterion}, which it did not before")

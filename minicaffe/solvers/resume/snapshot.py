@@ -134,6 +134,7 @@ def restore(solver: Solver, path: str) -> bool:
     state, model, found = _read(path)
     if found is not None:
         _check_type(solver, resume_file.solver_type(found), path, model)
+        resume_file.check_chance(found, resume_file.path_beside(path), solver)
     history = _fitting(solver, state.history, path, model)
     if model:
         _copy_weights(solver, model, path)

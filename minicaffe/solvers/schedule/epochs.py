@@ -21,7 +21,7 @@ class Reader(NamedTuple):
 
 def readers(net: Net) -> list[Reader]:
     """Return the data layers of a net that know the size of their source, the largest in batches first."""
-    found = [Reader(source, i, size, net.tops[i][0].shape[0]) for i, layer in enumerate(net.layers)
+    found = [Reader(source, i, size, source.batch_size or net.tops[i][0].shape[0]) for i, layer in enumerate(net.layers)
              if (source := source_of(layer)) and (size := source.epoch_size)]
     return sorted(found, key=lambda r: -r.size / r.batch)
 
@@ -44,7 +44,7 @@ def whole_test(net: Net, number: int, where: str) -> int:
     reader = _first(net, "test_iter_auto", "test_iter", where)
     count, rest = -(-reader.size // reader.batch), reader.size % reader.batch
     last = f"the last one of {rest}" if rest else "all full"
-    if rest and _takes(net, reader, rest):
+    if rest and (reader.layer.whole_epochs or _takes(net, reader, rest)):  # it may be set by partial_last_batch
         reader.layer.whole_epochs = True
     elif rest:
         last = f"the last one filled up with {reader.batch - rest} samples that count twice"
