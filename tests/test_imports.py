@@ -18,7 +18,7 @@ MAY_IMPORT = {  # what a part may import besides itself, errors, rng, log, syste
     "data": {"io", "proto"},
     "layers": {"layer", "blob", "filler", "kernels", "proto", "io"},
     "net": {"passes", "layer", "layers", "blob", "io", "proto", "kernels"},
-    "analysis": {"net", "layer", "blob", "proto", "kernels"},
+    "analysis": {"net", "layer", "blob", "proto", "kernels", "passes", "data"},
     "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},
     "lint": {"net", "solvers", "layer", "passes", "proto", "analysis", "io"},
     "records": {"solvers", "net", "layer", "data", "io", "proto", "kernels"},

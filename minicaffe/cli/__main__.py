@@ -22,6 +22,7 @@ from minicaffe.errors import MinicaffeError, near_names, out_of_memory
 COMMANDS = {  # command -> (module of this package, what it does)
     "train": ("train", "train a net as a solver definition says, or go on from a snapshot"),
     "test": ("evaluate", "score a net with given weights"),
+    "classify": ("classify", "say what is in images, with a trained net"),
     "time": ("timing", "measure each layer, forward and backward"),
     "show": ("show", "print a net as its layers are made: upgraded, filtered by phase, with splits"),
     "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
@@ -29,6 +30,7 @@ COMMANDS = {  # command -> (module of this package, what it does)
     "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
     "upgrade": ("upgrade", "bring a net, its weights or a solver into today's format, and say what changed"),
     "convert_csv": ("convert_csv", "make an HDF5 file of a table, for HDF5Data"),
+    "data": ("data", "look at a source: count, shapes, labels, means, doubles, a sheet of images"),
     "fmt": ("fmt", "format a prototxt; its comments stay"),
     "convert_imageset": ("convert_imageset", "make an LMDB of image files, from a list or a folder of class folders"),
     "convert_idx": ("convert_idx", "make an LMDB of MNIST's or Fashion-MNIST's files"),
@@ -240,11 +242,11 @@ def _usage() -> str:
     return "\n".join(["usage: minicaffe COMMAND [flags]", "", *rows, "",
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
-                            "packages: train, test, time, summary, lint, deploy, warm NET, convert --model, "
-                            "extract_features and replay. With --no-python they refuse such a net. The commands "
-                            "layers, explain and schema run installed packages too, to show their types. --import "
-                            "MODULE first runs a module of your own, for the types that it registers. No other "
-                            "command runs code that a file names.",
+                            "packages: train, test, classify, data NET, time, summary, lint, deploy, warm NET, convert "
+                            "--model, extract_features and replay. With --no-python they refuse such a net. The "
+                            "commands layers, explain and schema run installed packages too, to show their types. "
+                            "--import MODULE first runs a module of your own, for the types that it registers. No "
+                            "other command runs code that a file names.",
                             width)])
 
 

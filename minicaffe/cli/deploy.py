@@ -23,6 +23,7 @@ import numpy as np
 from minicaffe import passes
 from minicaffe.analysis import data_tops
 from minicaffe.cli.flags import files, filled, whole
+from minicaffe.cli.image_layer import comment
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.cli.terminal import say
@@ -72,19 +73,22 @@ def run(args: argparse.Namespace) -> int:
         sizes = Sizes(upgraded, data, args.shape, args.batch)
         made = deploying.deploy(upgraded, roles, sizes.shapes, keep=args.keep, all_outputs=args.all_outputs)
     words = [line for layer in data for line in preprocessing(layer, sizes.shapes[layer.top[0]])]
+    with silent():
+        flags = comment(data[0]) if words else ""
     with place.in_errors(given):  # before OUT is written: a net that gives other numbers is no use
         proof = prove(args, made, data[0], sizes)
-    replace_file(args.out, [text(args, made, words).encode()])
+    replace_file(args.out, [text(args, made, words, flags).encode()])
     for line in (*made.remarks, *sizes.remarks, *words, proof, f"wrote {args.out}"):
         for shown in wrap(one_line(line), terminal_width(), hanging="  "):
             say(shown)
     return 0
 
 
-def text(args: argparse.Namespace, made: Deployed, words: Sequence[str]) -> str:
+def text(args: argparse.Namespace, made: Deployed, words: Sequence[str], flags: str) -> str:
     """Return the content of OUT: a comment that says how images are prepared, then the net."""
     head = [f"made by minicaffe deploy from {Path(args.net).name}", *words]
     lines = [f"# {part}" for line in head for part in wrap(one_line(line), 118, hanging="  ")]
+    lines += [f"# {flags}"] if flags else []  # on one line, because minicaffe classify reads it
     return "\n".join([*lines, "", proto_text.format_for(args.out, made.net)])
 
 

@@ -1,6 +1,10 @@
 """Score a net with given weights: print the outputs of each batch, then their means over all batches.
 
   minicaffe test --model=lenet_train_test.prototxt --weights=lenet_iter_10000.caffemodel --iterations=100
+  minicaffe test --model=F --weights=F --predictions=out.csv --confusion=out.png --mistakes=worst.png
+
+The second form judges every sample of the test set: precision, recall and F1 of each class, or for a net that answers
+yes or no also the average precision and the best threshold of each label.
 """
 
 from __future__ import annotations
@@ -8,6 +12,7 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli.flags import files, whole
+from minicaffe.cli.scoring import Scoring, add_scoring, wanted
 from minicaffe.cli.show import add_level_and_stage, add_permissive, stages
 from minicaffe.cli.skip_bad import add_skip_bad, report_left_out
 from minicaffe.cli.threads import add_threads, use_threads
@@ -20,6 +25,8 @@ from minicaffe.records import glog
 from minicaffe.solvers.schedule.epochs import share_of_batch
 from minicaffe.solvers.schedule.report import MeanOutputs, outputs
 
+DEFAULT_ITERATIONS = 50
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
@@ -27,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="files with learned weights, given to the layers of the same names")
     parser.add_argument("--strict", action="store_true",
                         help="refuse weights that lack a layer of the net, or hold one that the net does not have")
-    parser.add_argument("--iterations", metavar="N", type=whole, default=50,
-                        help="number of batches to run (default: 50)")
+    parser.add_argument("--iterations", metavar="N", type=whole,
+                        help="number of batches to run (default: 50; with the flags for scores the whole test set)")
+    add_scoring(parser)
     add_level_and_stage(parser)
     add_permissive(parser)
     add_skip_bad(parser)
@@ -42,16 +50,23 @@ def run(args: argparse.Namespace) -> int:
     use_threads(args)
     with glog.writing():
         use_cpu(At.TEST_MODE, args.gpu)
-        check_iterations(args.iterations)
+        judge = wanted(args)
+        check_iterations(1 if args.iterations is None else args.iterations)
         net = Net(args.model, TEST, level=args.level, stages=stages(args), permissive=args.permissive,
                   weights=args.weights, strict=args.strict, allow_python=not args.no_python, skip_bad=args.skip_bad,
-                  reuse_memory=True)  # only the net's outputs are read, so blobs inside it may share memory
+                  # where only the net's outputs are read, the blobs inside it may share memory
+                  reuse_memory=not judge)
         if net.loaded is not None:
             net.loaded.log()
-        log(At.TEST_BEGINS, f"Running for {args.iterations} iterations.")
+        scoring = Scoring(net, args) if judge else None
+        iterations = args.iterations or (scoring and scoring.whole_epoch()) or DEFAULT_ITERATIONS
+        log(At.TEST_BEGINS, f"Running for {iterations} iterations.")
         mean = MeanOutputs(net)
-        for i in range(args.iterations):
-            mean.add(net.forward(), share_of_batch(net))
+        for i in range(iterations):
+            loss = net.forward()
+            mean.add(loss, share_of_batch(net))
+            if scoring is not None:
+                scoring.add()
             for name, blob, _ in outputs(net):
                 for value in blob.data.ravel():
                     log(At.TEST_BATCH, f"Batch {i}, {name} = {number(value)}")
@@ -59,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
         for line in mean.lines():
             log(At.TEST_MEAN_OUTPUT, line)
         report_left_out([net])
+    if scoring is not None:
+        scoring.report()
     return 0
 
 

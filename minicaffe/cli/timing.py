@@ -12,8 +12,6 @@ processor's caches may therefore be faster than the copy. Open a trace in chrome
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 
 from minicaffe.cli import timing_report
 from minicaffe.cli.evaluate import check_iterations, use_cpu
@@ -23,8 +21,7 @@ from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.timing_report import Recorder
 from minicaffe.cli.user_code import add_user_code
-from minicaffe.errors import DataError
-from minicaffe.io.files import replace_file
+from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.kernels import clock
 from minicaffe.log import At, log, number
 from minicaffe.net import Net
@@ -50,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
     for flag, path in (("--json", args.json.removeprefix("-")), ("--trace", args.trace)):
-        _check_writable(flag, path)
+        check_can_write(flag, path)  # before the benchmark, so that its results are not lost
     with glog.writing():
         use_cpu(At.TIME_MODE, args.gpu)
         check_iterations(args.iterations)
@@ -67,16 +64,6 @@ def run(args: argparse.Namespace) -> int:
         log(At.TIME_ENDS, "*** Benchmark ends ***")
     _report(args, net, recorder)
     return 0
-
-
-def _check_writable(flag: str, path: str) -> None:
-    """Raise DataError if a file cannot be written: before the benchmark, so that its results are not lost."""
-    target, folder = Path(path), Path(path).parent
-    if not path or (target.exists() and not target.is_file() and not target.is_dir()):  # a device or a pipe
-        return
-    if target.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
-        seen = "it is a folder" if target.is_dir() else f"{str(folder)!r} is not a folder that may be written to"
-        raise DataError(f"{flag}: cannot write {path}: {seen}")
 
 
 def _report(args: argparse.Namespace, net: Net, recorder: Recorder) -> None:

@@ -102,6 +102,19 @@ def temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
+def check_can_write(flag: str, path: PathLike) -> None:
+    """Raise DataError, before any work is done, where `replace_file` could not write a file; `flag` names it.
+
+    Nothing is checked for '', and for a device or a pipe.
+    """
+    target, folder = Path(path), Path(path).parent
+    if not str(path) or (target.exists() and not target.is_file() and not target.is_dir()):
+        return
+    if target.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
+        seen = "it is a folder" if target.is_dir() else f"{str(folder)!r} is not a folder that may be written to"
+        raise DataError(f"{flag}: cannot write {path}: {seen}")
+
+
 def replace_file(path: PathLike, chunks: Iterable[Any]) -> None:
     """Write the chunks (bytes or buffers) so that `path` is at every moment the old file or the new one.
 

@@ -27,6 +27,9 @@ class Traits:
     can_dry_run     in both phases, `forward` and `backward` are nothing but kernel calls, and the kernels borrow
                     memory: a dry run finds out how much
 
+    decides         what the scores in bottom[0] decide: "one class", where each score is for a class and one class is
+                    right, or "yes or no", where each score is the answer to a question of its own; '' for neither
+
     `recordable` and `can_dry_run` are not inherited, for a subclass may do more than its base: it says so itself. A
     layer for which `recordable` depends on its parameters sets it on `self`.
     """
@@ -38,6 +41,7 @@ class Traits:
     side_effects: ClassVar[bool] = False
     recordable: bool = False
     can_dry_run: ClassVar[bool] = False
+    decides: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -44,7 +44,9 @@ RUN_CODE = {
     "time": ["--model", "net.prototxt", "--iterations", "1"], "summary": ["net.prototxt"], "warm": ["net.prototxt"],
     "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "replay": ["failure.npz"],
     "extract_features": ["w.npz", "net.prototxt", "f", "f.npz", "1"],
-    "deploy": ["deploy_net.prototxt", "out.prototxt", "--weights", "w.npz"]}
+    "deploy": ["deploy_net.prototxt", "out.prototxt", "--weights", "w.npz"],
+    "classify": ["net.prototxt", "w.npz", "stranger.py"], "data": ["data_net.prototxt"]}
+BUILDS = r"\bNet\(|get_solver|Replay\(|Classifier\(|open_layer\("  # what makes layers
 RUN_NONE = {"show": ["net.prototxt"], "weights": ["w.npz"], "convert": ["net.prototxt", "net.yaml"],
             "layers": ["Python"], "engines": []}
 
@@ -54,6 +56,8 @@ def strangers_folder(folder, monkeypatch):
     """A folder with a net that names a module beside it, weights, and a failure that was saved."""
     (folder / "stranger.py").write_text(STRANGER)
     (folder / "deploy_net.prototxt").write_text(NET.replace("Input", "DummyData").replace("input_", "dummy_data_"))
+    (folder / "data_net.prototxt").write_text('\n\n\nlayer { name: "p" type: "Python" top: "x" '
+                                              'python_param { module: "stranger" layer: "Same" } }')
     caffe.Net("net.prototxt").save("w.npz")
     solver = get_solver(prototxt.read("solver.prototxt", SolverParameter()))
     solver.net.blobs["x"].data[...] = np.nan
@@ -114,7 +118,7 @@ def test_every_command_that_builds_a_net_has_the_flag():
     sources = {name: Path(sys.modules["minicaffe.cli.__main__"].__file__).with_name(f"{module}.py").read_text()
                for name, (module, _) in COMMANDS.items()}
 
-    assert set(RUN_CODE) == {name for name, text in sources.items() if re.search(r"\bNet\(|get_solver|Replay\(", text)
+    assert set(RUN_CODE) == {name for name, text in sources.items() if re.search(BUILDS, text)
                              and name != "demo"}
 
 

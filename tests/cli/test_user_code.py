@@ -74,7 +74,8 @@ def test_every_command_with_no_python_has_import():
     flags = {name: {flag for action in parser_of(name)[1]._actions for flag in action.option_strings}
              for name in COMMANDS}
 
-    assert {name for name in flags if "--no-python" in flags[name]} == {*COMMAND_LINES, "replay", "schema"}
+    assert {name for name in flags if "--no-python" in flags[name]} == {*COMMAND_LINES, "replay", "schema", "data",
+                                                                         "classify"}
     assert all(("--import" in found) == ("--no-python" in found) for found in flags.values())
 
 

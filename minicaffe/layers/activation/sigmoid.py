@@ -24,6 +24,7 @@ class SigmoidLayer(Elementwise):
     param: SigmoidParameter
     slope_from = "y"
     recordable = True
+    decides = "yes or no"
 
     def value(self, x, y):
         kernels.sigmoid(x, y)

@@ -79,8 +79,13 @@ class PrefetchingLayer(DataSource):
         self.cursor = self._cursor  # the batches that were made in advance may have the wrong size: make them again
 
     @property
+    def batches(self):
+        """What makes the batches; those of images have `samples` and a `transformer`, which a survey asks for."""
+        return self._batches
+
+    @property
     def left_out(self):  # type: ignore[override]
-        return list(self._batches.left_out.values())
+        return list(getattr(self._batches, "left_out", {}).values())  # rows of HDF5 are never left out
 
     def resume_state(self):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}

@@ -31,6 +31,7 @@ class AccuracyLayer(Layer):
     tops = (1, 2)
     backward_reads = ()
     label_bottoms = (1,)
+    decides = "one class"
 
     def reshape(self, bottom, top):
         x, label, p = bottom[0], bottom[1], self.param

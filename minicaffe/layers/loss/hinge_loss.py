@@ -34,6 +34,7 @@ class HingeLossLayer(NormalizedLoss):
     param: HingeLossParameter
     unread = ("loss_param.pos_weight", "loss_param.focal_gamma")
     bottoms = (2, 3)
+    decides = "one class"
 
     def setup(self, bottom, top):
         super().setup(bottom, top)

@@ -45,6 +45,7 @@ class InfogainLossLayer(NormalizedLoss):
     backward_reads = ()
     default_normalization = "VALID"
     contains = "Softmax"
+    decides = "one class"
     least_probability = LOG_THRESHOLD
     weight_bottom = None
 

@@ -36,6 +36,7 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     unread = ("pos_weight", "focal_gamma")
     bottoms = (2, 3)
     least_probability = LOG_THRESHOLD
+    decides = "one class"
 
     def reshape(self, bottom, top):
         self.check_batch(bottom)

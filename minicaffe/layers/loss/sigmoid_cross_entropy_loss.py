@@ -67,6 +67,7 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
     bottoms = (2, 3)
     tops = (1, 2)
     contains = "Sigmoid"  # for the linter, which warns of scores that have been through a Sigmoid layer already
+    decides = "yes or no"
     # Caffe: BATCH_SIZE, though its .proto says VALID. So L is a sum over the cells of a sample, and a mean over samples
     default_normalization = "BATCH_SIZE"
 

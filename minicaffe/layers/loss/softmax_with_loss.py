@@ -48,6 +48,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     backward_reads = ()
     default_normalization = "VALID"
     contains = "Softmax"
+    decides = "one class"
     least_probability = FLT_MIN
 
     def reshape(self, bottom, top):

@@ -27,6 +27,7 @@ class SoftmaxLayer(Layer):
     in_place = True
     backward_reads = ("top",)
     recordable = True
+    decides = "one class"
 
     def reshape(self, bottom, top):
         x = bottom[0]

@@ -1,0 +1,118 @@
+"""Classify images with a net that has an input for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicaffe.analysis.answers import Answers, find
+from minicaffe.data.preprocess import Preprocessing
+from minicaffe.errors import MinicaffeError, NetError
+from minicaffe.net import Net
+from minicaffe.proto import TEST
+
+BATCH = 32  # images in a pass
+
+
+class Classifier:
+    """A net, and how images are made ready for it.
+
+    definition      a NetParameter or a file, whose only input takes images (N, C, H, W)
+    preprocessing   what is done to an image
+    weights         the files with the learned weights
+    output          the blob with the scores or probabilities; '' finds it
+    any_size        whether images may have another size than the input of the definition. The net is reshaped then
+
+    Raise NetError where the net has no such input, or its input does not fit the preprocessing.
+    """
+
+    def __init__(self, definition: Any, preprocessing: Preprocessing, weights: str | Sequence[str] = (), *,
+                 output: str = "", any_size: bool = False, allow_python: bool = True) -> None:
+        self.net = Net(definition, TEST, weights=weights, allow_python=allow_python)
+        if self.net.loaded and (lacking := self.net.loaded.only_in_net):
+            raise NetError(f"the weights of {', '.join(map(repr, lacking))} are in none of the files {weights}",
+                           hint="are these the weights of this net?")
+        self.preprocessing, self.any_size = preprocessing, any_size
+        self.answers: Answers = find(self.net.param, output)
+        if len(self.net.inputs) != 1:
+            raise NetError(f"the net has {len(self.net.inputs)} inputs ({', '.join(self.net.inputs) or 'none'}), but "
+                           "images go into a single one", where=self.net.where())
+        self.input = self.net.inputs[0]
+        shape = self.net.blobs[self.input].shape
+        if len(shape) != 4:
+            raise NetError(f"the input {self.input!r} has the shape {shape}, but images need (N, C, H, W)",
+                           where=self.net.where())
+        self.shape: tuple[int, ...] = shape[1:]
+        self._declared = shape[0]
+
+    def classify(self, images: Iterable[tuple[np.ndarray, str]]) -> Iterator[np.ndarray]:
+        """Yield the probabilities (K,) of each image, which comes as pixels (C, H, W) with its name.
+
+        Raise NetError, with the name, for an image that does not fit the net.
+        """
+        waiting: list[np.ndarray] = []
+        for pixels, name in images:
+            x = self.ready(pixels, name)
+            if waiting and (x.shape != waiting[0].shape or len(waiting) == BATCH):
+                yield from self._run(waiting)
+                waiting = []
+            waiting.append(x)
+        if waiting:
+            yield from self._run(waiting)
+
+    def ready(self, pixels: np.ndarray, name: str) -> np.ndarray:
+        """Return what the net reads of an image (C, h, w). Raise NetError where that has not the input's shape."""
+        x = self.preprocessing([pixels], [name])[0]
+        if x.shape[0] != self.shape[0]:
+            hint = "--gray reads images in grey" if self.shape[0] == 1 else \
+                "leave out --gray" if self.preprocessing.color is False else ""
+            raise NetError(f"{name} comes out with {x.shape[0]} channels, but the input {self.input!r} has "
+                           f"{self.shape[0]}", hint=hint)
+        if x.shape != self.shape and not self.any_size:
+            raise NetError(f"{name} comes out as {_by(x.shape)}, but the input {self.input!r} is {_by(self.shape)}",
+                           hint=f"--resize {self.shape[1]}x{self.shape[2]} or --crop {self.shape[1]} gives that size")
+        return x
+
+    def _run(self, images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the probabilities of images of one shape."""
+        batch = np.stack(images)
+        if self._reshape(len(batch), batch.shape[1:]):
+            yield from self._pass(batch)
+            return
+        # a net with a fixed size of the batch, such as by a Reshape: the rest of its batch is filled with zeros
+        N = self._declared
+        for start in range(0, len(batch), N):
+            part = batch[start:start + N]
+            full: np.ndarray = np.zeros((N, *batch.shape[1:]), batch.dtype)
+            full[:len(part)] = part
+            yield from list(self._pass(full))[:len(part)]
+
+    def _reshape(self, count: int, shape: Sequence[int]) -> bool:
+        """Give the net a batch of so many images, and return whether it takes one. Raise NetError for a wrong size."""
+        for N in (count, self._declared):
+            self.net.blobs[self.input].reshape(N, *shape)
+            try:
+                self.net.reshape()
+                scores = self.net.blobs[self.answers.scores].shape
+                if scores and scores[0] == N:
+                    return N == count
+            except MinicaffeError:
+                if N == self._declared:
+                    raise
+        raise NetError(f"the output {self.answers.scores!r} has the shape {scores}, which is not one answer for each "
+                       "image", hint="--output BLOB names another")
+
+    def _pass(self, batch: np.ndarray) -> Iterator[np.ndarray]:
+        self.net.blobs[self.input].data[...] = batch
+        self.net.forward()
+        p = self.answers.probabilities(self.net.blobs[self.answers.scores].data)
+        if len(p) != len(batch):
+            raise NetError(f"the output {self.answers.scores!r} has {len(p) // len(batch)} answers for each image, one "
+                           "for each place, and an image has one class", hint="--output BLOB names another")
+        yield from p
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))

@@ -1,0 +1,41 @@
+"""The names of classes, from a text file with a line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minicaffe.errors import DataError
+from minicaffe.io.files import read_bytes
+
+LARGEST = 10_000_000  # bytes of such a file
+
+
+def read_names(path: str) -> list[str]:
+    """Return the lines of a file of names; the first names class 0. Raise DataError where it is no text in UTF-8."""
+    try:
+        lines = read_bytes(path, LARGEST).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"--labels: {path} is no text in UTF-8: {error}") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise DataError(f"--labels: {path} is empty", hint="write a name in each line; the first is of class 0")
+    return [line.strip() for line in lines]
+
+
+def names_of(path: str, count: int, known: Sequence[str] = ()) -> list[str]:
+    """Return the names of `count` classes from a file. Raise DataError where it has another number of names.
+
+    Where `path` is '', they are the names that the source has, `known`, if it has as many, or else the numbers.
+    """
+    if not path:
+        return list(known) if len(known) == count else [str(k) for k in range(count)]
+    names = read_names(path)
+    if len(names) != count:
+        raise DataError(f"--labels: {path} names {len(names)} classes, but the net has {count}")
+    return names
+
+
+def same_names(names: Sequence[str]) -> bool:
+    """Return whether the names are only the numbers of the classes."""
+    return list(names) == [str(k) for k in range(len(names))]

@@ -1,0 +1,297 @@
+"""Look at a source before you train on it: count, shapes, types, labels, means, doubles, and a sheet of images.
+
+  minicaffe data photos/                            a folder with a folder for each class
+  minicaffe data train_lmdb --check                 read everything: doubles and records that cannot be read
+  minicaffe data train.txt --root images/ --sheet s.png         a list of images, and some of them as a picture
+  minicaffe data net.prototxt --phase TEST --sheet s.png        what a net's data layer reads, before and after it
+
+A source is an LMDB or LevelDB, a list of images, a folder of class folders, a list of HDF5 files or one such file, an
+IDX file, or a net. Of a large one only some samples are read, spread evenly, unless --all or --check is given. With
+--check the exit status is 1 where a sample cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicaffe.cli import progress
+from minicaffe.cli.class_names import read_names
+from minicaffe.cli.data_layer import DataLayer, See, is_net, open_layer
+from minicaffe.cli.flags import whole
+from minicaffe.cli.layout import table, terminal_width, wrap
+from minicaffe.cli.preprocessing import add_preprocessing, apply_flags, given
+from minicaffe.cli.show import add_state_arguments
+from minicaffe.cli.terminal import say
+from minicaffe.cli.user_code import add_user_code
+from minicaffe.cli.weights import shape_text
+from minicaffe.data.batches import Sample
+from minicaffe.data.opened import Opened, open_samples
+from minicaffe.data.preprocess import Preprocessing
+from minicaffe.data.survey import Moments, Survey, spread, survey
+from minicaffe.errors import DataError, MinicaffeError, NetError
+from minicaffe.io.files import check_can_write, replace_file
+from minicaffe.log import number, one_line
+from minicaffe.records import score_pictures
+from minicaffe.records.picture import RED
+
+READ = 1000  # samples of a large source
+SHOWN = 8  # images in a row of the sheet
+LISTED = 30  # labels, doubles and errors that are printed
+BAR = 24  # characters of the longest bar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="FILE", help="the source, or a net")
+    parser.add_argument("--root", metavar="DIR", default="", help="put before each path of a list, as root_folder is")
+    parser.add_argument("--layer", metavar="NAME", default="", help="which data layer of a net (default: the first)")
+    parser.add_argument("--labels", metavar="F", default="", help="names of the classes, a line for each")
+    parser.add_argument("--samples", metavar="N", type=whole, default=READ,
+                        help=f"number of samples to read of a larger source (default: {READ})")
+    parser.add_argument("--all", action="store_true", help="read all samples")
+    parser.add_argument("--check", action="store_true",
+                        help="read all samples, and list those that cannot be read, and those of the same content")
+    parser.add_argument("--sheet", metavar="F", default="",
+                        help="draw some samples, a .png or .svg file; where a net or preprocessing is given, also what "
+                             "the net sees")
+    parser.add_argument("--json", metavar="F", nargs="?", const="-", default="",
+                        help="write everything as JSON to a file as well; without F, to stdout in place of the text")
+    add_state_arguments(parser)
+    add_preprocessing(parser)
+    add_user_code(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.samples < 1:
+        raise NetError(f"--samples must be at least 1, got {args.samples}")
+    if args.sheet:
+        score_pictures.check_can_draw("--sheet", args.sheet)
+    check_can_write("--json", args.json.removeprefix("-"))
+    net = is_net(args.source)
+    if not net and args.layer:
+        raise NetError(f"--layer {args.layer}: {args.source} is no net")
+    opened, layer = open_layer(args) if net else (
+        open_samples(args.source, root=args.root, color=False if args.gray else None), None)
+    if args.labels:
+        opened.classes = read_names(args.labels)
+    see = _seen_by(layer, args)
+    count = len(opened.samples)
+    numbers = list(range(count)) if args.all or args.check else spread(count, args.samples, opened.run)
+    with progress.counting() as follow:
+        found = survey(opened.samples, numbers, args.check, follow)
+    if args.json != "-":
+        say("\n".join(lines(args.source, opened, found, args.check)))
+    if args.json:
+        content = json.dumps(_as_json(args.source, opened, found), indent=1) + "\n"
+        if args.json == "-":
+            say(content, end="")
+        else:
+            replace_file(args.json, [content.encode()])
+    if args.sheet:
+        draw_sheet(args.sheet, args.source, opened, see)
+        if args.json != "-":
+            say(f"sheet of samples in {args.sheet}")
+    return 1 if args.check and found.unreadable else 0
+
+
+def lines(source: str, opened: Opened, found: Survey, checked: bool) -> Iterator[str]:
+    """Yield what a survey found, as lines that fit the terminal."""
+    width = terminal_width()
+    yield from wrap(f"{one_line(source)}: {opened.kind}, {plural(found.count, 'sample')}", width)
+    for remark in opened.remarks:
+        yield from wrap(remark, width)
+    if not found.whole:
+        yield from wrap(f"read {found.read} of them, spread evenly; --all reads all", width)
+    yield from wrap("shapes: " + _shapes(found.shapes), width, hanging="  ")
+    yield from wrap("numbers: " + _counted(found.types, str), width, hanging="  ")
+    if opened.labelled:
+        yield ""
+        yield from _label_lines(found.labels, opened.classes, width)
+    for channels, moments in found.moments.items():
+        yield ""
+        yield from table(_moment_rows(channels, moments, len(found.moments)), right=(1, 2, 3, 4))
+    if checked or found.unreadable:
+        yield ""
+        yield from _bad_lines(found, width)
+    if checked:
+        yield from _double_lines(found.doubles, width)
+
+
+def plural(count: int, what: str) -> str:
+    """Return '1 sample' or '3 samples'."""
+    return f"{count} {what}" + "s" * (count != 1)
+
+
+def _shapes(shapes: Counter[tuple[int, ...]]) -> str:
+    """Return the shapes in words; of many different images the smallest and largest sizes."""
+    if len(shapes) < 5 or {len(shape) for shape in shapes} != {3}:
+        return _counted(shapes, shape_text)
+    channels, heights, widths = (sorted(set(sizes)) for sizes in zip(*shapes, strict=True))
+    return (f"{len(shapes)} different: {' or '.join(map(str, channels))} channels, "
+            f"height {heights[0]} to {heights[-1]}, width {widths[0]} to {widths[-1]}")
+
+
+def _counted(counts: Counter[Any], text: Any) -> str:
+    """Return 'all 3 x 4', or '20 of 3 x 4, 1 of 3 x 5' with the most frequent first."""
+    if len(counts) == 1:
+        return f"all {text(next(iter(counts)))}"
+    shown = counts.most_common(6)
+    more = f", and {len(counts) - len(shown)} more" if len(counts) > len(shown) else ""
+    return (", ".join(f"{n} of {text(what)}" for what, n in shown) + more) or "none could be read"
+
+
+def _label_lines(labels: Counter[Any], classes: Sequence[str], width: int) -> Iterator[str]:
+    """Yield the histogram of the labels: a row for each whole number, else a summary."""
+    if any(isinstance(label, tuple) for label in labels):
+        yield from _vector_lines(labels)
+        return
+    if not all(isinstance(label, int) for label in labels) or len(labels) > 5000:
+        values = np.array(list(labels.elements()), float)
+        low, high, mean, spread_out = map(number, (values.min(), values.max(), values.mean(), values.std()))
+        yield from wrap(f"labels: {len(labels)} different numbers from {low} to {high}, mean {mean}, deviation "
+                        f"{spread_out}", width)
+        return
+    if not labels:
+        return
+    least, most = min(labels.values()), max(labels.values())
+    between = f"{plural(least, 'sample')} each" if least == most else f"{least} to {most} samples each"
+    ends = f" {min(labels)} to {max(labels)}" if len(labels) > 1 else f" {min(labels)}"
+    yield from wrap(f"{plural(len(labels), 'label')},{ends}, {between}", width)
+    missing = sorted(set(range(max(labels))) - set(labels)) if max(labels) < 100_000 else []
+    if 0 < len(missing) <= len(labels):  # more are missing where labels are no numbers of classes
+        shown = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")
+        yield from wrap(f"labels without a sample: {shown}", width)
+    chosen = sorted(labels)
+    if len(chosen) > LISTED:
+        ordered = sorted(labels, key=lambda label: (-labels[label], label))
+        chosen = ordered[:LISTED // 2] + ordered[-(LISTED // 2):]
+        yield from wrap(f"the {LISTED // 2} most frequent ones and the {LISTED // 2} rarest; --json writes all", width)
+    total = labels.total()
+    rows: list[Sequence[str]] = [("label", "name", "samples", "share", "")] if classes else \
+        [("label", "samples", "share", "")]
+    for label in chosen:
+        n = labels[label]
+        named = (classes[label] if 0 <= label < len(classes) else "",) if classes else ()
+        rows.append((str(label), *named, str(n), f"{100 * n / total:.1f} %", "#" * max(1, round(BAR * n / most))))
+    yield from table(rows, right=(0, 2, 3) if classes else (0, 1, 2))
+
+
+def _vector_lines(labels: Counter[Any]) -> Iterator[str]:
+    """Yield a row for each place of labels that have several numbers."""
+    sizes = Counter(len(label) if isinstance(label, tuple) else 1 for label in labels.elements())
+    yield "labels of several numbers: " + _counted(sizes, str)
+    size = sizes.most_common(1)[0][0]
+    values = np.array([label for label in labels.elements() if isinstance(label, tuple) and len(label) == size], float)
+    rows: list[Sequence[str]] = [("place", "mean", "deviation", "least", "largest", "not 0")]
+    for k in range(min(size, LISTED)):
+        column = values[:, k]
+        rows.append((str(k), *map(number, (column.mean(), column.std(), column.min(), column.max())),
+                     f"{100 * (column != 0).mean():.1f} %"))
+    yield from table(rows, right=range(6))
+    if size > LISTED:
+        yield f"and {size - LISTED} more places"
+
+
+def _moment_rows(channels: int, moments: Moments, kinds: int) -> list[Sequence[str]]:
+    """Return a row for each channel: mean, deviation, range."""
+    names = {1: ["all"], 3: ["0 (blue)", "1 (green)", "2 (red)"]}.get(channels, [str(k) for k in range(channels)])
+    head = "channel" if kinds == 1 else f"channel of {channels}"
+    return [(head, "mean", "deviation", "least", "largest"),
+            *((name, *map(number, values)) for name, *values in
+              zip(names, moments.mean, moments.deviation, moments.least, moments.largest, strict=True))]
+
+
+def _bad_lines(found: Survey, width: int) -> Iterator[str]:
+    """Yield a line for each sample that cannot be read."""
+    if not found.unreadable:
+        yield "all samples can be read" if found.whole else "all of these samples can be read"
+        return
+    yield f"{plural(len(found.unreadable), 'sample')} cannot be read:"
+    for _, error in found.unreadable[:LISTED]:
+        yield from wrap(one_line(f"{error.where}: {error.message}" if error.where else error.message), width, "  ",
+                        "      ")
+    if len(found.unreadable) > LISTED:
+        yield f"  and {len(found.unreadable) - LISTED} more; --json lists all"
+
+
+def _double_lines(doubles: Sequence[Sequence[tuple[str, Any]]], width: int) -> Iterator[str]:
+    """Yield a line for each group of samples with the same content."""
+    if not doubles:
+        yield "no two samples have the same content"
+        return
+    torn = sum(len({label for _, label in group}) > 1 for group in doubles)
+    yield from wrap(f"{sum(map(len, doubles))} samples in {plural(len(doubles), 'group')} have the same content"
+                    + (f", in {torn} of these with different labels" if torn else "") + ":", width)
+    for group in sorted(doubles, key=lambda group: len({label for _, label in group}) < 2)[:LISTED]:
+        shown = ", ".join(f"{one_line(key)} ({label})" for key, label in group[:6])
+        more = f", and {len(group) - 6} more" if len(group) > 6 else ""
+        yield from wrap(f"{shown}{more}", width, "  ", "      ")
+    if len(doubles) > LISTED:
+        yield f"  and {len(doubles) - LISTED} more groups; --json lists all"
+
+
+def _as_json(source: str, opened: Opened, found: Survey) -> dict[str, Any]:
+    """Return everything that was found as JSON holds it."""
+    return {
+        "source": source, "kind": opened.kind, "count": found.count, "read": found.read,
+        "shapes": [{"shape": list(shape), "samples": n} for shape, n in found.shapes.most_common()],
+        "types": dict(found.types.most_common()),
+        "labels": [{"label": list(label) if isinstance(label, tuple) else label, "samples": n,
+                    **({"name": opened.classes[label]} if isinstance(label, int) and 0 <= label < len(opened.classes)
+                       else {})} for label, n in sorted(found.labels.items(), key=lambda one: (-one[1], str(one[0])))],
+        "channels": [{"channels": channels, "mean": m.mean.tolist(), "deviation": m.deviation.tolist(),
+                      "least": m.least.tolist(), "largest": m.largest.tolist()}
+                     for channels, m in found.moments.items()],
+        "unreadable": [{"number": k, "error": one_line(f"{error.where}: {error.message}".removeprefix(": "))}
+                       for k, error in found.unreadable],
+        "doubles": [[{"key": key, "label": label} for key, label in group] for group in found.doubles]}
+
+
+def _seen_by(layer: DataLayer | None, args: argparse.Namespace) -> See | None:
+    """Return what makes of a sample and its number what a net sees; None where neither a net nor a flag says that."""
+    if given(args):
+        preprocessing = apply_flags(layer.preprocessing if layer else Preprocessing(), args)
+        return lambda sample, number: preprocessing([sample.image], [sample.name])[0]
+    return layer.see if layer else None
+
+
+def draw_sheet(path: str, source: str, opened: Opened, see: See | None) -> None:
+    """Draw samples that are spread evenly, and below each row what the net sees, where that is known."""
+    numbers = spread(len(opened.samples), 2 * SHOWN)
+    found = zip(numbers, opened.samples.load(numbers), strict=True)
+    samples = [(k, one) for k, one in found if isinstance(one, Sample) and one.image.ndim == 3]
+    if not samples:
+        raise DataError(f"--sheet: {source} holds no images")
+    rows: list[tuple[str, list[tuple[Any, str, str]]]] = []
+    for start in range(0, len(samples), SHOWN):
+        part = samples[start:start + SHOWN]
+        rows.append(("in the source", [(s.image, _caption(s, opened.classes), "black") for _, s in part]))
+        if see is not None:
+            rows.append(("into the net", [_seen(see, s, k) for k, s in part]))
+    score_pictures.draw_images(path, rows, f"{one_line(source)[-60:]}: {len(samples)} of {len(opened.samples)} samples")
+
+
+def _seen(see: See, sample: Sample, place: int) -> tuple[Any, str, str]:
+    """Return what the net sees of a sample, with its shape and range, or no image and why there is none."""
+    try:
+        y = see(sample, place)
+    except MinicaffeError as error:
+        return None, "\n".join(wrap(one_line(error.message), 30)[:5]), RED
+    return y, f"{shape_text(y.shape)}\n{number(float(y.min()))} to {number(float(y.max()))}", "black"
+
+
+def _caption(sample: Sample, classes: Sequence[str]) -> str:
+    """Return the lines above a sample: its key, its label, its shape."""
+    label = sample.label
+    if isinstance(label, Sequence):
+        text = "label " + ", ".join(f"{one:g}" for one in label[:4]) + (", …" if len(label) > 4 else "")
+    elif int(label) == label and 0 <= int(label) < len(classes):
+        text = f"{int(label)}: {score_pictures.shorten(classes[int(label)], 18)}"
+    else:
+        text = f"label {label:g}"
+    return f"{score_pictures.end_of(sample.key)}\n{text}\n{shape_text(sample.image.shape)}"

@@ -1,0 +1,148 @@
+"""The data layer of a net as a source of samples, for `minicaffe data`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minicaffe import passes
+from minicaffe.cli.show import stages
+from minicaffe.data.batches import Sample
+from minicaffe.data.opened import RUN, Opened
+from minicaffe.data.preprocess import Preprocessing, of_layer
+from minicaffe.errors import DataError, MinicaffeError, NetError, near_names
+from minicaffe.io.sniff import sniff
+from minicaffe.layer import DataSource, layer_class, source_of
+from minicaffe.net import Net, location
+from minicaffe.proto import NetParameter, Phase
+from minicaffe.rng import SampleDraws
+
+NETS = (".prototxt", ".pbtxt", ".yaml", ".yml")  # how a net's file ends
+
+
+See = Callable[[Sample, int], np.ndarray]  # a sample and its number -> what the net sees (C, H, W)
+
+
+@dataclass
+class DataLayer:
+    """A net's data layer of images.
+
+    preprocessing   what it does at TEST
+    see             what it does to a sample in the phase that was asked for, with the random crop and mirror of a first
+                    epoch
+    """
+
+    preprocessing: Preprocessing
+    see: See
+
+
+def is_net(path: str) -> bool:
+    """Return whether a file is a net's definition, by its name or, for other names, by its content."""
+    if path.lower().endswith(NETS):
+        return True
+    try:
+        return sniff(path) == "prototxt"
+    except MinicaffeError:  # whoever opens it says what is wrong
+        return False
+
+
+def data_layers(param: Any) -> list[Any]:
+    """Return the layers of a definition that read data: data layers, and what code of a user's makes from nothing."""
+    kinds = [(layer, layer_class(layer.type)) for layer in param.layer if not layer.bottom]
+    return [layer for layer, kind in kinds if (issubclass(kind, DataSource) or kind.users_code) and not kind.is_input]
+
+
+def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:
+    """Return the samples of a net's data layer, and the layer; None where it has no images.
+
+    Only this layer is made. Where it gives no samples one by one, they are what it puts out, and the first batches are
+    read.
+    """
+    given, place = location.read(args.source)
+    given.state.phase, given.state.level = Phase.Value(args.phase), args.level
+    given.state.stage.extend(stages(args))
+    with place.in_errors(given):
+        filtered = passes.apply(given, "filter")
+        found = data_layers(filtered)
+        if args.layer:
+            names = [layer.name for layer in found]
+            if args.layer not in names:
+                raise NetError(f"--layer: the net has no data layer {args.layer!r} in phase {args.phase}",
+                               hint=near_names(args.layer, names) or f"it has {', '.join(names) or 'none'}")
+            found = [layer for layer in found if layer.name == args.layer]
+        if not found:
+            raise NetError(f"the net has no data layer in phase {args.phase}",
+                           hint="--phase TEST looks at the other phase" if args.phase == "TRAIN" else
+                           "--phase TRAIN looks at the other phase")
+        alone = NetParameter(name=filtered.name, layer=[found[0]])
+        alone.state.CopyFrom(filtered.state)
+        net = Net(alone, None, allow_python=not args.no_python)
+    layer: Any = net.layers[0]
+    remarks = [f"The {args.phase} layer {layer.name!r} ({layer.type}) reads it."]
+    if len(found) > 1:
+        remarks.append(f"--layer chooses another: {', '.join(one.name for one in found[1:])}.")
+    path = getattr(source_of(layer), "source_path", "") or getattr(layer.param, "source", "")
+    kind = str(path) or f"what {layer.type} makes"
+    batches: Any = getattr(layer, "batches", None)
+    samples = getattr(batches, "samples", None)
+    if samples is not None:
+        layer.close()  # its thread must not read while the survey does
+    else:
+        remarks.append("The numbers are those that the layer puts out.")
+        return Opened(Tops(net, args.samples), kind, remarks=tuple(remarks)), None
+    transformer = batches.transformer
+
+    def see(sample: Sample, number: int) -> np.ndarray:
+        out: np.ndarray = np.empty((1, *transformer.shape(sample.image, sample.name)), np.float32)
+        transformer.apply([sample.image], [sample.name], out, SampleDraws(0, [0], [number]))
+        return out[0]
+
+    classes = getattr(samples, "classes", ())
+    return Opened(samples, kind, RUN, classes, remarks=tuple(remarks)), DataLayer(of_layer(found[0]), see)
+
+
+class Tops:
+    """The samples that a data layer puts out, in their order, as if they were a source.
+
+    most    how many there are where the layer does not know the size of its source
+    """
+
+    def __init__(self, net: Net, most: int) -> None:
+        self.net = net
+        source = source_of(net.layers[0])
+        self.count = (source.epoch_size if source else None) or most
+        self._read: list[Sample] = []
+        self._first = 0  # the number of the first of them
+
+    def __len__(self) -> int:
+        return self.count
+
+    def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
+        """Return the samples with these numbers; the layer runs until they have come."""
+        return [self._load(number) for number in numbers]
+
+    def _load(self, number: int) -> Sample | DataError:
+        if number < self._first:
+            return DataError(f"sample {number} has passed already")
+        while number >= self._first + len(self._read):
+            self._first += len(self._read)
+            self._read = self._batch()
+        return self._read[number - self._first]
+
+    def _batch(self) -> list[Sample]:
+        """Run the layer forward, and return its batch."""
+        self.net.forward()
+        layer, (data, *rest) = self.net.layers[0], self.net.tops[0]
+        source = source_of(layer)
+        keys = list(source.keys) if source else []
+        labels = rest[0].data.reshape(len(data.data), -1) if rest else None
+        found = []
+        for i, image in enumerate(data.data.copy()):
+            key = str(keys[i]) if i < len(keys) else f"sample {self._first + i}"
+            label = 0.0 if labels is None else labels[i].tolist() if labels.shape[1] != 1 else float(labels[i, 0])
+            found.append(Sample(key, key, image, label))
+        return found

@@ -1,0 +1,90 @@
+"""How the data layer of a net prepares images, and the size that they have in its source."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minicaffe.analysis import data_tops
+from minicaffe.cli.preprocessing import apply_flags, as_flags, given, no_flags
+from minicaffe.data.batches import Sample, Samples
+from minicaffe.data.preprocess import Preprocessing, of_layer
+from minicaffe.errors import DataError, MinicaffeError, NetError
+
+
+@dataclass
+class Plan:
+    """What to run.
+
+    definition      the net, with an Input for the images
+    preprocessing   what is done to an image
+    remarks         where the preprocessing comes from, and what was assumed, in sentences
+    test            the upgraded definition with its data layer, None for a net that has none
+    layer           the data layer, and `samples` what it reads; None where its source is not there
+    """
+
+    definition: Any
+    preprocessing: Preprocessing
+    remarks: list[str] = field(default_factory=list)
+    test: Any = None
+    layer: Any = None
+    samples: Samples | None = None
+
+
+def of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
+    """Return the plan for a net with a data layer: what the layer says, the flags, and the size in its source."""
+    made = Plan(None, of_layer(layer), layer=layer)
+    name = f"the data layer {layer.name!r} ({layer.type})"
+    first = _open(made)
+    base = made.preprocessing
+    if base.color is None:
+        base.color = len(first.image) == 3 if first is not None else None
+    made.remarks.append(f"The preprocessing is that of {name}" + (", and of the flags." if given(args) else "."))
+    if base.transform.mirror:
+        made.remarks.append("The layer mirrors images at random; here none is.")
+    shorter = base.transform.resize_shorter or args.resize_shorter  # it gives images of all sizes what they need
+    if base.size is None and first is not None and first.image.ndim == 3 and not shorter:
+        base.size = first.image.shape[1], first.image.shape[2]
+        made.remarks.append(f"Images are resized to {base.size[0]}×{base.size[1]}, the size of the first one in "
+                            f"{data_tops.source(layer)}.")
+    p = made.preprocessing = apply_flags(base, args)
+    path = data_tops.source(layer)
+    why = f"its source {path} is not there" if path else "it reads no source that could say it"
+    if p.size is None and args.resize is None and not p.transform.resize_shorter:
+        mean, crop = p.transformer.mean_image, p.transform.crop_size
+        p.size = (mean.shape[1], mean.shape[2]) if mean is not None else (crop, crop) if crop else None
+        what = "the size of the mean" if mean is not None else "the size of the crop"
+        if p.size is None:
+            raise NetError(f"{name} does not say the size of images, and {why}", hint="--resize HxW says it")
+        made.remarks.append(f"Images are resized to {p.size[0]}×{p.size[1]}, {what}, because {why}. --resize says "
+                            "otherwise.")
+    if p.color is None:
+        mean = p.transformer.mean_value if p.transformer.mean_image is None else p.transformer.mean_image
+        p.color = mean is None or len(mean) != 1
+    return made
+
+
+def _open(made: Plan) -> Sample | None:
+    """Open the source of the data layer, and return its first sample; None where it is not there or has no images."""
+    path = data_tops.source(made.layer)
+    if not path or not Path(path).exists():
+        return None
+    layer, _ = data_tops.opened(made.layer, 1)
+    data_tops.close(layer)
+    made.samples = getattr(getattr(layer, "batches", None), "samples", None)
+    first = made.samples.load([0])[0] if made.samples is not None else None
+    return None if isinstance(first, DataError) else first
+
+
+def comment(layer: Any) -> str:
+    """Return the comment of a deploy net, from which minicaffe classify takes how images are prepared.
+
+    It is '' where the layer reads no images, or does not say their size.
+    """
+    try:
+        made = of_data_layer(no_flags(), layer)
+    except MinicaffeError:
+        return ""
+    return f"preprocessing: {as_flags(made.preprocessing)}"

@@ -1,0 +1,144 @@
+"""What is in a source: how many samples, of which shapes and labels, their mean and deviation, doubles and bad ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minicaffe.data.batches import Sample, Samples
+from minicaffe.errors import DataError
+
+AT_ONCE = 32  # samples that are loaded together
+MOST_COLUMNS = 16  # a row of so many numbers has a mean for each, a longer one a single mean
+
+
+class Moments:
+    """The mean and the standard deviation of many numbers in each of some groups, the channels, and their range.
+
+    Numbers are added array by array. The deviation is computed from the distances to the mean so far, because the
+    difference of two large sums would lose its digits.
+    """
+
+    def __init__(self, groups: int) -> None:
+        self.count = 0  # numbers in a group
+        self.mean, self._squares = np.zeros(groups), np.zeros(groups)
+        self.least, self.largest = np.full(groups, np.inf), np.full(groups, -np.inf)
+
+    def add(self, values: np.ndarray) -> None:
+        """Take in an array (groups, n)."""
+        x = values.astype(np.float64)
+        n = x.shape[1]
+        mean = x.mean(axis=1)
+        distance = mean - self.mean
+        self._squares += ((x - mean[:, None]) ** 2).sum(axis=1) + distance ** 2 * (self.count * n / (self.count + n))
+        self.mean += distance * (n / (self.count + n))
+        self.count += n
+        self.least, self.largest = np.minimum(self.least, x.min(axis=1)), np.maximum(self.largest, x.max(axis=1))
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """The standard deviation of each group: the root of the mean squared distance to the mean."""
+        return np.sqrt(self._squares / max(self.count, 1))
+
+
+@dataclass
+class Survey:
+    """What was found.
+
+    count       the number of samples in the source
+    read        how many of them were looked at
+    shapes      how many samples have each shape
+    types       how many samples have each type of number
+    labels      how many samples have each label: a number, or a tuple of several
+    moments     number of channels -> Moments
+    unreadable  (the sample's number, what is wrong with it)
+    doubles     groups of samples with the same content; each sample is (key, label). Empty unless asked for
+    """
+
+    count: int
+    read: int = 0
+    shapes: Counter[tuple[int, ...]] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
+    labels: Counter[Any] = field(default_factory=Counter)
+    moments: dict[int, Moments] = field(default_factory=dict)
+    unreadable: list[tuple[int, DataError]] = field(default_factory=list)
+    doubles: list[list[tuple[str, Any]]] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all samples were looked at."""
+        return self.read == self.count
+
+    def add(self, number: int, sample: Sample | DataError) -> None:
+        """Take in a sample, or the error in its place."""
+        self.read += 1
+        if isinstance(sample, DataError):
+            self.unreadable.append((number, sample))
+            return
+        x = sample.image
+        self.shapes[tuple(x.shape)] += 1
+        self.types[str(x.dtype)] += 1
+        self.labels[plain_label(sample.label)] += 1
+        if x.size:
+            rows = x.reshape(groups_of(x.shape), -1)
+            self.moments.setdefault(len(rows), Moments(len(rows))).add(rows)
+
+
+def survey(samples: Samples, numbers: Sequence[int], find_doubles: bool = False,
+           follow: Any = lambda items, total: items) -> Survey:
+    """Return what the samples with these numbers are.
+
+    find_doubles    compare the contents of the samples, by their hashes
+    follow          is called with the groups of samples to load and their number, and returns the same groups; a
+                    progress bar counts them there
+    """
+    found = Survey(len(samples))
+    seen: defaultdict[bytes, list[tuple[str, Any]]] = defaultdict(list)
+    starts = range(0, len(numbers), AT_ONCE)
+    for start in follow(starts, len(starts)):
+        part = list(numbers[start:start + AT_ONCE])
+        for number, sample in zip(part, samples.load(part), strict=True):
+            found.add(number, sample)
+            if find_doubles and not isinstance(sample, DataError):
+                seen[_content(sample.image)].append((sample.key, plain_label(sample.label)))
+    found.doubles = [group for group in seen.values() if len(group) > 1]
+    return found
+
+
+def spread(count: int, limit: int, run: int = 1) -> list[int]:
+    """Return at most `limit` of the numbers 0 to count − 1, spread evenly, in runs of `run` that follow each other.
+
+    A database is read quickest in runs; files can be read in any order. There are at least 20 runs, or `limit` of them.
+    """
+    if count <= limit:
+        return list(range(count))
+    run = max(1, min(run, limit // 20))
+    runs = limit // run
+    starts = [round(i * (count - run) / max(1, runs - 1)) for i in range(runs)] if runs > 1 else [0]
+    return list(dict.fromkeys(number for start in starts for number in range(start, min(start + run, count))))
+
+
+def groups_of(shape: Sequence[int]) -> int:
+    """Return for how many parts of a sample there is a mean: its channels, the columns of a short row, or 1."""
+    if len(shape) == 3 or (len(shape) == 1 and shape[0] <= MOST_COLUMNS):
+        return max(1, shape[0])
+    return 1
+
+
+def plain_label(label: Any) -> Any:
+    """Return a label as a key: whole numbers as int, other numbers as float, several as a tuple."""
+    if isinstance(label, Iterable):
+        return tuple(plain_label(one) for one in label)
+    return int(label) if float(label).is_integer() else float(label)
+
+
+def _content(image: np.ndarray) -> bytes:
+    """Return a hash of an image's shape, type and numbers."""
+    whole = hashlib.blake2b(f"{image.shape} {image.dtype}".encode(), digest_size=16)
+    whole.update(np.ascontiguousarray(image).tobytes())
+    return whole.digest()
