@@ -134,7 +134,7 @@ def test_the_index_lists_every_page():
     assert 10 == len(listed)
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 150
+        assert len(text.splitlines()) <= 140
         assert 2 * len(BLOCK.findall(text)) == len(re.findall("^```", text, re.MULTILINE))
 
 
