@@ -19,37 +19,48 @@ from minicaffe.cli.layout import entry, prose, terminal_width, wrap
 from minicaffe.cli.terminal import complain, prepare, say
 from minicaffe.errors import MinicaffeError, near_names, out_of_memory
 
-COMMANDS = {  # command -> (module of this package, what it does)
-    "train": ("train", "train a net as a solver definition says, or go on from a snapshot"),
-    "test": ("evaluate", "score a net with given weights"),
-    "classify": ("classify", "say what is in images, with a trained net"),
-    "time": ("timing", "measure each layer, forward and backward"),
-    "show": ("show", "print a net as its layers are made: upgraded, filtered by phase, with splits"),
-    "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
-    "weights": ("weights", "list what is in a weight file, or compare two"),
-    "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
-    "upgrade": ("upgrade", "bring a net, its weights or a solver into today's format, and say what changed"),
-    "convert_csv": ("convert_csv", "make an HDF5 file of a table, for HDF5Data"),
-    "data": ("data", "look at a source: count, shapes, labels, means, doubles, a sheet of images"),
-    "fmt": ("fmt", "format a prototxt; its comments stay"),
-    "convert_imageset": ("convert_imageset", "make an LMDB of image files, from a list or a folder of class folders"),
-    "convert_idx": ("convert_idx", "make an LMDB of MNIST's or Fashion-MNIST's files"),
-    "convert_cifar": ("convert_cifar", "make LMDBs of CIFAR-10's or CIFAR-100's binary files"),
-    "compute_image_mean": ("compute_image_mean", "compute the mean image of a database"),
-    "extract_features": ("extract_features", "write what a trained net's blobs hold for each image"),
-    "schema": ("schema", "write a JSON Schema, with which editors complete nets and solvers in YAML"),
-    "lint": ("lint", "find mistakes in nets, solvers and data before a training"),
-    "deploy": ("deploy", "write the net to use after a training: without data layers, labels and losses"),
-    "layers": ("layers", "list the layer types, or print one's datasheet"),
-    "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
-    "engines": ("engines", "list the engines, and which kernels each implements"),
-    "warm": ("warm", "compile the fast kernels before their first use"),
-    "plot": ("plot", "draw and compare the curves of trainings"),
-    "replay": ("replay", "repeat the pass in which a training met a NaN or Inf"),
-    "completion": ("completion", "print a script that lets a shell complete commands, flags and more"),
-    "new": ("new", "write a net, a solver and data that train at once, to begin with"),
-    "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
+GROUPS = {  # what a command is for -> command -> (module of this package, what it does)
+    "Train, judge, use": {
+        "train": ("train", "train a net as a solver definition says, or go on from a snapshot"),
+        "test": ("evaluate", "score a net with given weights"),
+        "classify": ("classify", "say what is in images, with a trained net"),
+        "deploy": ("deploy", "write the net to use after a training: without data layers, labels and losses"),
+        "plot": ("plot", "draw and compare the curves of trainings"),
+        "replay": ("replay", "repeat the pass in which a training met a NaN or Inf"),
+    },
+    "Bring data": {
+        "data": ("data", "look at a source: count, shapes, labels, means, doubles, a sheet of images"),
+        "convert_imageset": ("convert_imageset", "make an LMDB of images, from a list or a folder of class folders"),
+        "convert_csv": ("convert_csv", "make an HDF5 file of a table, for HDF5Data"),
+        "convert_idx": ("convert_idx", "make an LMDB of MNIST's or Fashion-MNIST's files"),
+        "convert_cifar": ("convert_cifar", "make LMDBs of CIFAR-10's or CIFAR-100's binary files"),
+        "compute_image_mean": ("compute_image_mean", "compute the mean image of a database"),
+        "extract_features": ("extract_features", "write what a trained net's blobs hold for each image"),
+    },
+    "Look at nets": {
+        "lint": ("lint", "find mistakes in nets, solvers and data before a training"),
+        "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
+        "show": ("show", "print a net as its layers are made: upgraded, filtered by phase, with splits"),
+        "time": ("timing", "measure each layer, forward and backward"),
+        "layers": ("layers", "list the layer types, or print one's datasheet"),
+        "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
+    },
+    "Files": {
+        "weights": ("weights", "list what is in a weight file, or compare two"),
+        "convert": ("convert", "rewrite a definition, weights or a solver state in another format"),
+        "upgrade": ("upgrade", "bring a net, its weights or a solver into today's format, and say what changed"),
+        "fmt": ("fmt", "format a prototxt; its comments stay"),
+        "schema": ("schema", "write a JSON Schema, with which editors complete nets and solvers in YAML"),
+    },
+    "Begin, and set up": {
+        "new": ("new", "write a net, a solver and data that train at once, to begin with"),
+        "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
+        "engines": ("engines", "list the engines, and which kernels each implements"),
+        "warm": ("warm", "compile the fast kernels before their first use"),
+        "completion": ("completion", "print a script that lets a shell complete commands, flags and more"),
+    },
 }
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
 
 LONGEST_LINE = 2000  # characters of an error message's line; of a longer one the middle is left out
@@ -238,8 +249,10 @@ def _double_dashes(args: Sequence[str]) -> list[str]:
 
 def _usage() -> str:
     width, first = terminal_width(80), 4 + max(map(len, COMMANDS))
-    rows = [line for name, (_, what) in COMMANDS.items() for line in entry(name, what, first, width)]
-    return "\n".join(["usage: minicaffe COMMAND [flags]", "", *rows, "",
+    rows = [line for title, group in GROUPS.items()
+            for line in ["", f"{title}:", *(line for name, (_, what) in group.items()
+                                            for line in entry(name, what, first, width))]]
+    return "\n".join(["usage: minicaffe COMMAND [flags]", *rows, "",
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
                             "packages: train, test, classify, data NET, time, summary, lint, deploy, warm NET, convert "

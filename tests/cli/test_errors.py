@@ -331,7 +331,8 @@ def test_what_newcomers_write(folder, fail, right, wrong, message, hint):
 @pytest.mark.parametrize(("source", "message"), [
     ("source: 'list.txt' root_folder: 'imgs/'", "there is no file imgs/a.png, which the list list.txt names"),
     ("source: 'list.txt'", "\n  hint: did you mean 'aa.png'?"),
-    ("source: 'sub'", "cannot read the list sub: Is a directory\n  hint: source names a text file, not a folder")])
+    ("source: 'sub'", "the folder sub has no images in folders, one folder for each class\n"
+     "  hint: put each image into the folder of its class, or give a list of the images with labels")])
 def test_images_that_are_not_there(folder, fail, source, message):
     """A list that names files elsewhere, and a folder in place of a list."""
     needs("cv2")

@@ -104,7 +104,7 @@ def test_bad_images(folder):
     (folder / "pics" / "a.png").write_bytes(image.encode(COLOURS[0])[:-40])
     left_out = []
 
-    with pytest.raises(DataError, match=r"^list.txt:1: pics/a.png is no image"):
+    with pytest.raises(DataError, match=r"^list.txt:1: pics/a.png is a PNG image that is damaged or cut off"):
         made(threads=2)
     assert [b"00000001_in/b c.PNG", b"00000003_d.png"] == [key for key, _ in made(left_out=left_out)]
     assert ["list.txt:1", "list.txt:3"] == [error.where for error in left_out]
