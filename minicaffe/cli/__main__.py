@@ -111,6 +111,10 @@ class Parser(argparse.ArgumentParser):
             hint = re.sub(r"'(\S+)'", lambda near: repr(flags[near[1]]), near_names(unknown[1], list(flags)))
         elif missing and not self.bare.startswith("-"):
             hint = f"did you mean {missing[1]} {self.bare}?"
+        if valued := re.fullmatch(r"argument (\S+): ignored explicit argument (.*)", message):
+            flag = valued[1].rpartition("/")[2]  # argparse names all forms of a flag
+            expects = "expects true or false" if f"{flag}=true" in self._option_string_actions else "takes no value"
+            message = f"argument {flag}: {expects}, got {valued[2]}"
         hint = f"\n  hint: {hint}" if hint else ""
         complain(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes")
         raise SystemExit(1)

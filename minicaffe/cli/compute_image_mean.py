@@ -15,6 +15,7 @@ from minicaffe.cli import progress
 from minicaffe.data.image_mean import channel_means, mean_image, write_mean
 from minicaffe.data.sources import open_source
 from minicaffe.errors import DataError
+from minicaffe.io.files import check_can_write
 from minicaffe.log import At, log, number
 
 BACKENDS = ("lmdb", "leveldb")
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.backend not in BACKENDS:
         raise DataError(f"--backend expects lmdb or leveldb, got {args.backend!r}")
+    check_can_write("OUTPUT_FILE", args.target or "")  # before the database is read, which may take an hour
     with progress.counting() as follow:
         source = open_source(args.backend.upper(), args.source)
         log(At.LMDB_OPENED if args.backend == "lmdb" else At.LEVELDB_OPENED, f"Opened {args.backend} {args.source}")

@@ -29,7 +29,7 @@ from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, NetError
-from minicaffe.io.files import replace_file
+from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.layer import DataSource, LossLayer, layer_class
 from minicaffe.log import number, one_line, silent
 from minicaffe.net import Net, location
@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.batch < 1:
         raise NetError(f"--batch must be at least 1, got {args.batch}")
-    if os.path.exists(args.out) and os.path.samefile(args.net, args.out):
+    check_can_write("OUT", args.out)
+    if os.path.exists(args.out) and os.path.exists(args.net) and os.path.samefile(args.net, args.out):
         raise NetError(f"{args.out} is the train net itself, which would be lost", hint="give another name for OUT")
     given, place = location.read(args.net)
     given.state.level = args.level

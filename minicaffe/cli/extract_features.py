@@ -23,6 +23,7 @@ from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.data.features import Add, is_file_of_arrays, new_features
 from minicaffe.errors import DataError, NetError, near_names
+from minicaffe.io.files import check_can_write
 from minicaffe.log import At, log, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
@@ -103,6 +104,8 @@ def _outputs(args: argparse.Namespace) -> dict[str, list[str]]:
         if len(set(wanted)) < len(wanted) or (len(wanted) > 1 and not is_file_of_arrays(path)):
             raise DataError(f"{path} is named for {len(wanted)} blobs, {', '.join(wanted)}",
                             hint="give each its own name")
+        if is_file_of_arrays(path):
+            check_can_write("OUT", path)  # a file of arrays is written at the end
     return outputs
 
 
