@@ -10,6 +10,7 @@ import numpy as np
 from minicaffe.analysis.answers import Answers, find
 from minicaffe.data.preprocess import Preprocessing
 from minicaffe.errors import MinicaffeError, NetError
+from minicaffe.log import shape_text
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 
@@ -71,7 +72,8 @@ class Classifier:
             raise NetError(f"{name} comes out with {x.shape[0]} channels, but the input {self.input!r} has "
                            f"{self.shape[0]}", hint=hint)
         if x.shape != self.shape and not self.any_size:
-            raise NetError(f"{name} comes out as {_by(x.shape)}, but the input {self.input!r} is {_by(self.shape)}",
+            raise NetError(f"{name} comes out as {shape_text(x.shape)}, but the input {self.input!r} is "
+                           f"{shape_text(self.shape)}",
                            hint=f"--resize {self.shape[1]}x{self.shape[2]} or --crop {self.shape[1]} gives that size")
         return x
 
@@ -112,7 +114,3 @@ class Classifier:
             raise NetError(f"the output {self.answers.scores!r} has {len(p) // len(batch)} answers for each image, one "
                            "for each place, and an image has one class", hint="--output BLOB names another")
         yield from p
-
-
-def _by(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))

@@ -22,6 +22,7 @@ from minicaffe.data import table_files
 from minicaffe.data.tables import SEPARATORS, Options, number_in, read_labels
 from minicaffe.errors import DataError
 from minicaffe.io.files import is_hdf5_name, read_bytes
+from minicaffe.log import plural
 
 SHOWN = 10  # labels that are printed
 
@@ -89,24 +90,20 @@ def run(args: argparse.Namespace) -> int:
 def _report(made: table_files.Converted, targets: list[Path], lists: list[Path], labels: str) -> None:
     """Print what was written, and the layer that reads it."""
     for target, path, rows in zip(targets, lists, made.rows, strict=True):
-        say(f"{target}: {_count(rows, 'row')} of {_count(len(made.columns), 'number')}"
+        say(f"{target}: {plural(rows, 'row')} of {plural(len(made.columns), 'number')}"
             f"{', with labels' if made.labelled else ''}; its list is {path}")
     if not made.labelled:
         say("there are no labels: --label COLUMN says which column they are in")
     if made.labels and labels:
         shown = ", ".join(f"{i} {label}" for i, label in enumerate(made.labels[:SHOWN]))
-        say(f"{labels}: {_count(len(made.labels), 'label')}, {shown}{', …' if len(made.labels) > SHOWN else ''}")
+        say(f"{labels}: {plural(len(made.labels), 'label')}, {shown}{', …' if len(made.labels) > SHOWN else ''}")
     if made.left_out:
-        say(f"left out: {_count(made.left_out, 'row')} with missing values")
+        say(f"left out: {plural(made.left_out, 'row')} with missing values")
     for name in made.constant:
         say(f"column {name!r} has the same number in all rows, so it is 0 now")
     tops = 'top: "data" top: "label"' if made.labelled else 'top: "data"'
     say(f'layer {{ name: "data" type: "HDF5Data" {tops}\n'
         f'        hdf5_data_param {{ source: "{lists[0]}" batch_size: 32 shuffle: true }} }}')
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _exists(path: Path, hint: str = "delete it, choose another name, or replace it with --replace") -> DataError:

@@ -29,14 +29,13 @@ from minicaffe.cli.preprocessing import add_preprocessing, apply_flags, given
 from minicaffe.cli.show import add_state_arguments
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
-from minicaffe.cli.weights import shape_text
 from minicaffe.data.batches import Sample
 from minicaffe.data.opened import Opened, open_samples
 from minicaffe.data.preprocess import Preprocessing
 from minicaffe.data.survey import Moments, Survey, spread, survey
 from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import check_can_write, replace_file
-from minicaffe.log import number, one_line
+from minicaffe.log import number, one_line, plural, shape_text
 from minicaffe.records import score_pictures
 from minicaffe.records.picture import RED
 
@@ -122,11 +121,6 @@ def lines(source: str, opened: Opened, found: Survey, checked: bool) -> Iterator
         yield from _double_lines(found.doubles, width)
 
 
-def plural(count: int, what: str) -> str:
-    """Return '1 sample' or '3 samples'."""
-    return f"{count} {what}" + "s" * (count != 1)
-
-
 def _shapes(shapes: Counter[tuple[int, ...]]) -> str:
     """Return the shapes in words; of many different images the smallest and largest sizes."""
     if len(shapes) < 5 or {len(shape) for shape in shapes} != {3}:
@@ -137,7 +131,7 @@ def _shapes(shapes: Counter[tuple[int, ...]]) -> str:
 
 
 def _counted(counts: Counter[Any], text: Any) -> str:
-    """Return 'all 3 x 4', or '20 of 3 x 4, 1 of 3 x 5' with the most frequent first."""
+    """Return 'all 3×4', or '20 of 3×4, 1 of 3×5' with the most frequent first."""
     if len(counts) == 1:
         return f"all {text(next(iter(counts)))}"
     shown = counts.most_common(6)

@@ -31,7 +31,7 @@ from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, NetError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.layer import DataSource, LossLayer, layer_class
-from minicaffe.log import number, one_line, silent
+from minicaffe.log import number, one_line, shape_text, silent
 from minicaffe.net import Net, location
 from minicaffe.passes import deploy as deploying
 from minicaffe.passes.deploy import Deployed, Role
@@ -146,8 +146,8 @@ class Sizes:
         for twin in (layer, *twins):  # the layer of the other phase may have the source or the crop_size
             if (found := data_tops.tops(twin)) is not None:
                 if found.assumed:
-                    self.remarks.append(f"the source {path} is not there, so {_by(found.shapes[0][1:])} is assumed; "
-                                        "--shape CxHxW says otherwise")
+                    self.remarks.append(f"the source {path} is not there, so {shape_text(found.shapes[0][1:])} is "
+                                        "assumed; --shape CxHxW says otherwise")
                 return found
         raise DataError(f"layer {layer.name!r} ({layer.type}): its source {one_line(path)} is not there, so the size "
                         "of its images is not known", hint="give it: --shape CxHxW, such as --shape 1x28x28")
@@ -161,10 +161,6 @@ def _shape(text: str, top: str) -> tuple[str, list[int]]:
     return (name if equals else top), [int(n) for n in sizes.split("x")]
 
 
-def _by(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))
-
-
 def preprocessing(layer: Any, shape: Sequence[int]) -> Iterator[str]:
     """Say in a sentence how the images of a data layer were prepared."""
     p, top = layer.transform_param, layer.top[0]
@@ -174,9 +170,9 @@ def preprocessing(layer: Any, shape: Sequence[int]) -> Iterator[str]:
     steps = []
     resized = next(((m.new_height, m.new_width) for m in data_tops.messages(layer) if getattr(m, "new_height", 0)), ())
     if resized:
-        steps.append(f"resized to {_by(resized)}")
+        steps.append(f"resized to {shape_text(resized)}")
     crop = data_tops.image_size(layer) if p.crop_size else ()
-    steps += [f"the middle {_by(crop)} cut out"] if crop else []
+    steps += [f"the middle {shape_text(crop)} cut out"] if crop else []
     if p.mean_file:
         steps.append(f"the mean in {p.mean_file} subtracted")
     if p.mean_value:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from typing import Any
 
 from minicaffe import lint
@@ -23,7 +24,7 @@ from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import MinicaffeError
-from minicaffe.log import one_line
+from minicaffe.log import one_line, plural
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,11 +83,10 @@ def show(report: lint.Report) -> None:
 
 
 def in_words(report: lint.Report) -> str:
-    """'2 errors, 1 warning and no notes in 3 files'."""
-    counts = [f"{report.count(severity) or 'no'} {severity}{'s' * (report.count(severity) != 1)}"
-              for severity in (lint.ERROR, lint.WARNING, lint.NOTE)]
-    files = f"{len(report.files)} file{'s' * (len(report.files) != 1)}"
-    return f"{counts[0]}, {counts[1]} and {counts[2]} in {files}"
+    """Return '2 errors, 1 warning and no notes in 3 files'."""
+    errors, warnings, notes = (re.sub("^0", "no", plural(report.count(severity), severity))
+                               for severity in (lint.ERROR, lint.WARNING, lint.NOTE))
+    return f"{errors}, {warnings} and {notes} in {plural(len(report.files), 'file')}"
 
 
 def explain(name: str) -> None:

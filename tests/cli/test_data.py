@@ -64,7 +64,7 @@ def test_a_database(database, capsys):
     np.testing.assert_allclose(made["channels"][0]["mean"], database.mean(axis=(0, 2, 3)))
     np.testing.assert_allclose(made["channels"][0]["deviation"], database.std(axis=(0, 2, 3)))
     assert database.max(axis=(0, 2, 3)).tolist() == made["channels"][0]["largest"]
-    assert "db: an LMDB, 9 samples\nshapes: all 3 x 5 x 7\nnumbers: all uint8\n\n3 labels, 0 to 2, 2 to 4 " in text
+    assert "db: an LMDB, 9 samples\nshapes: all 3×5×7\nnumbers: all uint8\n\n3 labels, 0 to 2, 2 to 4 " in text
     assert [] == made["doubles"]
 
 
