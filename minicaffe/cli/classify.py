@@ -12,10 +12,7 @@ is there, its first images are classified by both ways, prepared here and by the
 from __future__ import annotations
 
 import argparse
-import csv
 import glob
-import io
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,12 +22,13 @@ import numpy as np
 
 from minicaffe.analysis.answers import YES_OR_NO
 from minicaffe.analysis.classifier import Classifier
-from minicaffe.cli.class_names import names_of
+from minicaffe.cli.class_names import add_labels, names_of
 from minicaffe.cli.classify_net import decoded, plan, prove
-from minicaffe.cli.flags import files, whole
+from minicaffe.cli.flags import files, positive
 from minicaffe.cli.image_layer import Plan
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.preprocessing import add_preprocessing, given
+from minicaffe.cli.results import csv_text, json_text
 from minicaffe.cli.show import add_level_and_stage
 from minicaffe.cli.terminal import complain, say
 from minicaffe.cli.threads import add_threads, use_threads
@@ -48,14 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", metavar="WEIGHTS", type=files, help="files with the learned weights")
     parser.add_argument("images", metavar="FILE", nargs="*",
                         help="images, folders of images, or patterns such as '*.jpg'")
-    parser.add_argument("--labels", metavar="F", default="", help="names of the classes, a line for each")
-    parser.add_argument("--top", metavar="N", type=whole, default=5, help="number of classes to print (default: 5)")
+    add_labels(parser)
+    parser.add_argument("--top", metavar="N", type=positive, default=5, help="number of classes to print (default: 5)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV: file, rank, class, name, probability")
     parser.add_argument("--output", metavar="BLOB", default="",
                         help="the blob with the answers (default: the only output)")
-    parser.add_argument("--prove", metavar="N", type=whole, nargs="?", const=100,
+    parser.add_argument("--prove", metavar="N", type=positive, nargs="?", const=100,
                         help="compare this many samples of the test set with what the net's data layer makes of them "
                              "(without N 100), and fail where they differ; images may be left out")
     add_preprocessing(parser)
@@ -66,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
-    _check(args)
+    if not args.images and args.prove is None:
+        raise DataError("no image is given", hint="name image files, folders or patterns after the weights")
     paths = find_images(args.images)
     made = plan(args)
     with silent():
@@ -81,22 +80,12 @@ def run(args: argparse.Namespace) -> int:
         return 0
     bad: list[str] = []
     K = int(np.prod(classifier.net.blobs[classifier.answers.scores].shape[1:]))
-    names = names_of(args.labels, K, getattr(made.samples, "classes", ()))
+    names = names_of(args.labels, K, made.samples)
     results = list(_classified(paths, made, classifier, bad))
     say(_report(args, results, names, made, classifier), end="")
     for message in bad:
         complain(message)
     return 1 if bad else 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Raise an error for flags that do not fit each other."""
-    if args.top < 1:
-        raise NetError(f"--top must be at least 1, got {args.top}")
-    if args.prove is not None and args.prove < 1:
-        raise NetError(f"--prove must be at least 1, got {args.prove}")
-    if not args.images and args.prove is None:
-        raise DataError("no image is given", hint="name image files, folders or patterns after the weights")
 
 
 def find_images(named: Sequence[str]) -> list[str]:
@@ -178,14 +167,11 @@ def _report(args: argparse.Namespace, results: Sequence[tuple[str, np.ndarray]],
                    "output": classifier.answers.scores,
                    "images": [{"file": path, "top": [{"class": k, "name": name, "p": p} for k, name, p in top]}
                               for path, top in rows]}
-        return json.dumps(content, indent=1) + "\n"
+        return json_text(content)
     if args.csv:
-        out = io.StringIO()
-        table = csv.writer(out, lineterminator="\n")
-        table.writerow(["file", "rank", "class", "name", "p"])
-        for path, top in rows:
-            table.writerows([path, rank, k, name, f"{p:.6g}"] for rank, (k, name, p) in enumerate(top, 1))
-        return out.getvalue()
+        return csv_text([["file", "rank", "class", "name", "p"],
+                         *([path, rank, k, name, f"{p:.6g}"] for path, top in rows
+                           for rank, (k, name, p) in enumerate(top, 1))])
     width = terminal_width()
     lines: list[str] = []
     for path, top in rows:

@@ -16,7 +16,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 from minicaffe.cli import progress
-from minicaffe.cli.flags import filled, whole
+from minicaffe.cli.flags import filled, natural
 from minicaffe.cli.terminal import say
 from minicaffe.data import table_files
 from minicaffe.data.tables import SEPARATORS, Options, number_in, read_labels
@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "as a number of the row")
     parser.add_argument("--test-part", metavar="PART", type=_part, default=0.0, help="put this part of the rows, such "
                         "as 0.2, drawn at random, into a second file for the test net: OUT's name with _test")
-    parser.add_argument("--seed", metavar="N", type=whole, default=1, help="of that draw (default 1)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=1, help="which rows those are follows "
+                        "from it (default: 1)")
     parser.add_argument("--missing", metavar="WHAT", type=_missing, default="error", help="what to do with a cell that "
                         "is empty or says NA, NaN, null or ?: error (default), skip to leave out its row, or a number "
                         "to fill in")

@@ -20,6 +20,8 @@ from minicaffe import kernels
 from minicaffe.cli import progress
 from minicaffe.cli.flags import add_switch, natural, whole
 from minicaffe.cli.new_database import add_backend, add_replace, refuse_backend
+from minicaffe.cli.skip_bad import add_skip_bad
+from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.data import imageset
 from minicaffe.data.lmdb import new_lmdb
 from minicaffe.errors import DataError, MinicaffeError
@@ -43,15 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_switch(parser, "encoded", "store image files, not pixels: the files as they are, where they need no change")
     parser.add_argument("--encode_type", metavar="KIND", default="", help="the kind of file that is stored, such as "
                         "png or jpg (default: the end of each file's name)")
-    add_switch(parser, "skip-bad", "leave out images that cannot be read, and list them at the end; without this flag "
-               "the first one is an error")
-    parser.add_argument("--threads", metavar="N", type=whole, help="how many threads read and decode (default: "
-                        "MINICAFFE_THREADS, else one for each core)")
+    add_skip_bad(parser)
+    add_threads(parser)
     add_backend(parser)
     add_replace(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    use_threads(args)
     refuse_backend(args.backend)
     form = _form(args)
     with progress.counting() as follow:
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         left_out: list[MinicaffeError] | None = [] if args.skip_bad else None
         with new_lmdb(args.target, replace=args.replace) as database:
             log(At.LMDB_OPENED, f"Opened lmdb {args.target}")
-            for key, datum in imageset.records(follow(images, len(images)), form, _threads(args), left_out):
+            for key, datum in imageset.records(follow(images, len(images)), form, kernels.threads(), left_out):
                 database.put(key, datum)
             if not database.count and left_out:
                 raise DataError(f"none of the {len(images)} images could be read, so there is no database; the first: "
@@ -105,13 +106,6 @@ def _warn(form: imageset.Form) -> None:
                                   "change them")
     if form.gray and (form.encoded or form.encode_type) and not form.given_size:
         warn(At.IMAGESET_COUNTED, "--gray has no effect on files that are stored as they are: colour images stay so")
-
-
-def _threads(args: argparse.Namespace) -> int:
-    """Return the number of threads. Raise DataError where it is not positive."""
-    if args.threads is not None and args.threads < 1:
-        raise DataError(f"--threads must be a positive number, got {args.threads}")
-    return args.threads or kernels.threads()
 
 
 def _write_labels(target: str, classes: Sequence[str], replace: bool) -> None:

@@ -13,7 +13,6 @@ IDX file, or a net. Of a large one only some samples are read, spread evenly, un
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from minicaffe.cli import progress
-from minicaffe.cli.class_names import read_names
+from minicaffe.cli.class_names import add_labels, read_names
 from minicaffe.cli.data_layer import DataLayer, See, is_net, open_layer
-from minicaffe.cli.flags import whole
+from minicaffe.cli.flags import positive
 from minicaffe.cli.layout import table, terminal_width, wrap
 from minicaffe.cli.preprocessing import add_preprocessing, apply_flags, given
+from minicaffe.cli.results import STDOUT, add_json, check_json, write_json
 from minicaffe.cli.show import add_state_arguments
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
@@ -34,7 +34,6 @@ from minicaffe.data.opened import Opened, open_samples
 from minicaffe.data.preprocess import Preprocessing
 from minicaffe.data.survey import Moments, Survey, spread, survey
 from minicaffe.errors import DataError, MinicaffeError, NetError
-from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.log import number, one_line, plural, shape_text
 from minicaffe.records import score_pictures
 from minicaffe.records.picture import RED
@@ -49,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="FILE", help="the source, or a net")
     parser.add_argument("--root", metavar="DIR", default="", help="put before each path of a list, as root_folder is")
     parser.add_argument("--layer", metavar="NAME", default="", help="which data layer of a net (default: the first)")
-    parser.add_argument("--labels", metavar="F", default="", help="names of the classes, a line for each")
-    parser.add_argument("--samples", metavar="N", type=whole, default=READ,
+    add_labels(parser)
+    parser.add_argument("--samples", metavar="N", type=positive, default=READ,
                         help=f"number of samples to read of a larger source (default: {READ})")
     parser.add_argument("--all", action="store_true", help="read all samples")
     parser.add_argument("--check", action="store_true",
@@ -58,19 +57,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sheet", metavar="F", default="",
                         help="draw some samples, a .png or .svg file; where a net or preprocessing is given, also what "
                              "the net sees")
-    parser.add_argument("--json", metavar="F", nargs="?", const="-", default="",
-                        help="write everything as JSON to a file as well; without F, to stdout in place of the text")
+    add_json(parser, "everything")
     add_state_arguments(parser)
     add_preprocessing(parser)
     add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.samples < 1:
-        raise NetError(f"--samples must be at least 1, got {args.samples}")
     if args.sheet:
         score_pictures.check_can_draw("--sheet", args.sheet)
-    check_can_write("--json", args.json.removeprefix("-"))
+    check_json(args.json)
     net = is_net(args.source)
     if not net and args.layer:
         raise NetError(f"--layer {args.layer}: {args.source} is no net")
@@ -83,17 +79,13 @@ def run(args: argparse.Namespace) -> int:
     numbers = list(range(count)) if args.all or args.check else spread(count, args.samples, opened.run)
     with progress.counting() as follow:
         found = survey(opened.samples, numbers, args.check, follow)
-    if args.json != "-":
+    if args.json != STDOUT:
         say("\n".join(lines(args.source, opened, found, args.check)))
     if args.json:
-        content = json.dumps(_as_json(args.source, opened, found), indent=1) + "\n"
-        if args.json == "-":
-            say(content, end="")
-        else:
-            replace_file(args.json, [content.encode()])
+        write_json(args.json, _as_json(args.source, opened, found))
     if args.sheet:
         draw_sheet(args.sheet, args.source, opened, see)
-        if args.json != "-":
+        if args.json != STDOUT:
             say(f"sheet of samples in {args.sheet}")
     return 1 if args.check and found.unreadable else 0
 

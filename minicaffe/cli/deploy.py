@@ -22,7 +22,7 @@ import numpy as np
 
 from minicaffe import passes
 from minicaffe.analysis import data_tops
-from minicaffe.cli.flags import files, filled, whole
+from minicaffe.cli.flags import files, filled, positive
 from minicaffe.cli.image_layer import comment
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_level_and_stage, stages
@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="files with the learned weights: prove that both nets give the same numbers")
     parser.add_argument("--shape", metavar="[TOP=]CxHxW", type=filled, action="append", default=[],
                         help="the shape of one sample (default: what the source, crop_size or new_height says)")
-    parser.add_argument("--batch", metavar="N", type=whole, default=1, help="number of samples in a batch (default: 1)")
+    parser.add_argument("--batch", metavar="N", type=positive, default=1,
+                        help="number of samples in a batch (default: 1)")
     parser.add_argument("--keep", action="store_true", help="keep learning rates and fillers")
     parser.add_argument("--all-outputs", action="store_true", help="keep the outputs of auxiliary losses too")
     add_level_and_stage(parser)
@@ -56,8 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.batch < 1:
-        raise NetError(f"--batch must be at least 1, got {args.batch}")
     check_can_write("OUT", args.out)
     if os.path.exists(args.out) and os.path.exists(args.net) and os.path.samefile(args.net, args.out):
         raise NetError(f"{args.out} is the train net itself, which would be lost", hint="give another name for OUT")

@@ -13,13 +13,13 @@ is there, and read the first --samples samples of each source.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from typing import Any
 
 from minicaffe import lint
-from minicaffe.cli.flags import filled, whole
+from minicaffe.cli.flags import filled, listed, natural
 from minicaffe.cli.layout import code, entry, terminal_width, wrap
+from minicaffe.cli.results import json_text
 from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--silence", metavar="RULE,RULE", type=filled, action="append", default=[],
                         help="leave these rules out")
     parser.add_argument("--json", action="store_true", help="print JSON: files, findings, and what was read")
-    parser.add_argument("--samples", metavar="N", type=whole, default=1000,
+    parser.add_argument("--samples", metavar="N", type=natural, default=1000,
                         help="how many samples of each source are read, at most (default: 1000; 0 reads none)")
     parser.add_argument("--explain", metavar="RULE", type=filled, help="explain a rule; `all` lists the rules")
     add_level_and_stage(parser)
@@ -45,13 +45,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.files:
         raise MinicaffeError("lint needs the names of nets or solvers", hint="minicaffe lint solver.prototxt")
-    if args.samples < 0:
-        raise MinicaffeError(f"--samples must be 0 or more, got {args.samples}")
-    silence = [name for names in args.silence for name in names.split(",") if name]
-    report = lint.examine(args.files, silence=silence, level=args.level, stages=stages(args),
+    report = lint.examine(args.files, silence=listed(args.silence), level=args.level, stages=stages(args),
                           samples=args.samples, allow_python=not args.no_python)
     if args.json:
-        say(json.dumps(as_json(report), indent=1))
+        say(json_text(as_json(report)), end="")
     else:
         show(report)
     return int(report.count(lint.ERROR) > 0)

@@ -152,7 +152,7 @@ def test_class_folders(pictures, capsys):
     (["pics/", "list.txt"], "list.txt is a file, and the name of the database is missing"),
     (["pics/", "list.txt", "db", "--backend=leveldb"], "a LevelDB cannot be written.*\n.*set backend: LMDB"),
     (["pics/", "list.txt", "db", "--backend=rocks"], "must be lmdb, got 'rocks'"),
-    (["pics/", "list.txt", "db", "--threads=0"], "--threads must be a positive number"),
+    (["pics/", "list.txt", "db", "--threads=0"], "--threads: expects a whole number, 1 or more"),
     (["pics/", "list.txt", "db", "--seed=-1", "--shuffle"], "--seed: expects a whole number, 0 or more, got '-1'"),
     (["pics/", "none.txt", "db"], "cannot read the list none.txt: No such file"),
     (["pics/", "list.txt", "pics"], "pics exists already.*\n.*--replace"),
