@@ -29,7 +29,7 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
         "replay": ("replay", "repeat the pass in which a training met a NaN or Inf"),
     },
     "Bring data": {
-        "data": ("data", "look at a source: count, shapes, labels, means, doubles, a sheet of images"),
+        "data": ("data", "look at a source: count, shapes, labels, means, duplicates, a sheet of images"),
         "convert_imageset": ("convert_imageset", "make an LMDB of images, from a list or a folder of class folders"),
         "convert_csv": ("convert_csv", "make an HDF5 file of a table, for HDF5Data"),
         "convert_idx": ("convert_idx", "make an LMDB of MNIST's or Fashion-MNIST's files"),

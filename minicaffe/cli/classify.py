@@ -2,11 +2,12 @@
 
   minicaffe classify deploy.prototxt net.caffemodel cat.jpg --labels names.txt
   minicaffe classify train_val.prototxt net.caffemodel photos/ --csv > out.csv
-  minicaffe classify deploy.prototxt net.caffemodel '*.jpg' --mean 104,117,123 --resize 256 --crop 227
+  minicaffe classify deploy.prototxt net.caffemodel '*.jpg' --mean 104,117,123
 
-How images are prepared follows from the test layer of a net that is trained and tested, or from a comment in a deploy
-net, such as "# preprocessing: --gray --scale 0.00390625". Flags say otherwise. It is printed. Where the net's test set
-is there, its first images are classified by both ways, prepared here and by the net's own data layer, and compared.
+How images are prepared is taken from the data layer of a net that was trained and tested, or from a comment in a
+deploy net, such as "# preprocessing: --gray --scale 0.00390625". Flags replace parts of it, and the first line printed
+says what is done. If the net's test set is there, its first images are classified twice, prepared here and by the
+net's own data layer, and the answers are compared.
 """
 
 from __future__ import annotations
@@ -38,24 +39,27 @@ from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import looked_in, missing_hint
 from minicaffe.log import one_line, silent
 
-PROVED = 8  # samples that are compared where nothing else is said
+PROVED = 8  # samples that are compared without --prove
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("net", metavar="NET", help="the net: a deploy net, or the one that was trained and tested")
-    parser.add_argument("weights", metavar="WEIGHTS", type=files, help="files with the learned weights")
+    parser.add_argument("net", metavar="NET", help="a deploy net, or the net that was trained and tested; "
+                                                  "prototxt or YAML")
+    parser.add_argument("weights", metavar="WEIGHTS", type=files,
+                        help="the file with the learned weights; commas separate several")
     parser.add_argument("images", metavar="FILE", nargs="*",
                         help="images, folders of images, or patterns such as '*.jpg'")
     add_labels(parser)
-    parser.add_argument("--top", metavar="N", type=positive, default=5, help="number of classes to print (default: 5)")
+    parser.add_argument("--top", metavar="N", type=positive, default=5,
+                        help="number of classes to print for each image (default: 5)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV: file, rank, class, name, probability")
     parser.add_argument("--output", metavar="BLOB", default="",
-                        help="the blob with the answers (default: the only output)")
+                        help="the blob with the scores (default: what a loss reads, else the only output)")
     parser.add_argument("--prove", metavar="N", type=positive, nargs="?", const=100,
-                        help="compare this many samples of the test set with what the net's data layer makes of them "
-                             "(without N 100), and fail where they differ; images may be left out")
+                        help="compare the answers for N samples of the test set, prepared here and by the net's data "
+                             "layer (without N: 100), and fail if they differ; then no FILE is needed")
     add_preprocessing(parser)
     add_level_and_stage(parser)
     add_user_code(parser)
@@ -89,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find_images(named: Sequence[str]) -> list[str]:
-    """Return the image files that are named: files as they are, those in folders and of patterns in order.
+    """Return the image files that are meant: each named file, and in sorted order those in a folder or of a pattern.
 
-    Raise DataError for a name or a pattern that is none, and for a folder without images.
+    Raise DataError for a file that is not there, a pattern without a match, and a folder without images.
     """
     found: list[str] = []
     for name in named:
@@ -115,7 +119,7 @@ def find_images(named: Sequence[str]) -> list[str]:
 
 
 def _head(made: Plan, classifier: Classifier) -> Iterator[str]:
-    """Yield in sentences how images are prepared, and where the answers are."""
+    """Yield lines that say how images are prepared, and which blob holds the answers."""
     yield f"preprocessing: {made.preprocessing}"
     yield from made.remarks
     answers = classifier.answers
@@ -126,7 +130,7 @@ def _head(made: Plan, classifier: Classifier) -> Iterator[str]:
 
 
 def _prove(args: argparse.Namespace, made: Plan, classifier: Classifier, tell: Any) -> None:
-    """Compare with the net's own data layer, where its source is there. NetError where --prove finds a difference."""
+    """Compare with the net's own data layer, if its source is there. Raise NetError if --prove finds a difference."""
     if made.samples is None:
         if args.prove is not None:
             raise NetError("--prove: the net has no data layer whose source is there: there is nothing to compare with",

@@ -4,9 +4,9 @@
   minicaffe convert_csv sensors.tsv sensors.h5 --label -1 --columns 2,3,4 --missing skip
   minicaffe convert_csv new.csv new.h5 --label species --labels labels.txt
 
-OUT gets the datasets data (N, D) and label (N); beside it OUT's name with .txt is the list for hdf5_data_param. Labels
-that are texts get the numbers of their sorted order, and labels.txt keeps them. The separator and whether the first
-line is a header are found out. A column is given by its name or its number, from 1 on; -1 is the last.
+OUT gets the datasets data (N, D) and label (N). Beside it, a file with OUT's name and the ending .txt is the list for
+hdf5_data_param. Labels that are texts are sorted and numbered from 0 on, and labels.txt lists them in this order. A
+column is given by its name or its number, from 1 on; -1 is the last.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", metavar="COLUMN,...", type=_columns, default=(), help="the columns of the data "
                         "(default: all but the label)")
     parser.add_argument("--without", metavar="COLUMN,...", type=_columns, default=(), help="columns to leave out, such "
-                        "as a number of the row")
+                        "as one that numbers the rows")
     parser.add_argument("--test-part", metavar="PART", type=_part, default=0.0, help="put this part of the rows, such "
                         "as 0.2, drawn at random, into a second file for the test net: OUT's name with _test")
     parser.add_argument("--seed", metavar="N", type=natural, default=1, help="which rows those are follows "
@@ -47,9 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "deviation of 1 over OUT's rows; OUT keeps the numbers as the datasets mean and deviation")
     parser.add_argument("--labels", metavar="F", type=filled, help="take the numbers of labels from this file, one "
                         "label a line, such as the labels.txt of another table")
-    parser.add_argument("--renumber", action="store_true", help="number the labels from 0 on, though they are numbers")
-    parser.add_argument("--separator", choices=tuple(SEPARATORS), help="what separates cells (default: found out)")
-    parser.add_argument("--decimal", choices=(".", ","), default=".", help="the sign before a fraction (default .)")
+    parser.add_argument("--renumber", action="store_true",
+                        help="number the labels from 0 on, as if they were texts; without this flag labels "
+                        "that are numbers stay as they are")
+    parser.add_argument("--separator", metavar="SIGN", choices=tuple(SEPARATORS), help="what separates cells: "
+                        "',', ';' or tab (default: what the first line has most often)")
+    parser.add_argument("--decimal", metavar="SIGN", choices=(".", ","), default=".",
+                        help="the sign before a fraction: '.' (default) or ','")
     parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="whether the first line names the "
                         "columns (default: yes if no cell of it is a number)")
     parser.add_argument("--replace", action="store_true", help="replace files that exist; without this flag that is an "

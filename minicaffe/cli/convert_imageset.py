@@ -1,12 +1,13 @@
 """Make an LMDB of image files. A list names them, or they lie in a folder that has a folder for each class.
 
   minicaffe convert_imageset images/ list.txt train_lmdb
-  minicaffe convert_imageset --resize_height=256 --resize_width=256 --shuffle images/ list.txt train_lmdb
+  minicaffe convert_imageset --resize_height=256 --resize_width=256 images/ list.txt db
   minicaffe convert_imageset photos train_lmdb
 
 Each line of the list is a path and a whole number, the label: 'cats/1.jpg 3'. ROOTFOLDER/ is put before each path as it
-is, so it must end with a slash. Without a list, the classes are the sorted names of the folders in ROOTFOLDER: they are
-written, one a line, into labels.txt beside the database. Keys and records are the same as those of Caffe's tool.
+is, so it must end with a slash. Without a list, the classes are the sorted names of the folders in ROOTFOLDER, and
+labels.txt beside the database gets these names, one a line. Keys and records are the same as those of Caffe's tool.
+Switches may be given as Caffe takes them: --gray, --gray=true, --nogray.
 """
 
 from __future__ import annotations
@@ -36,15 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="DB", help="the LMDB to make")
     add_switch(parser, "gray", "read the images as grey, with one channel")
     add_switch(parser, "shuffle", "write the records in a random order")
-    parser.add_argument("--seed", metavar="N", type=natural, help="of --shuffle: the order follows from it (default: "
-                        "0)")
-    parser.add_argument("--resize_width", metavar="N", type=whole, default=0, help="resize all images to this width")
+    parser.add_argument("--seed", metavar="N", type=natural, help="the order of --shuffle follows from this number "
+                        "(default: 0)")
+    parser.add_argument("--resize_width", metavar="N", type=whole, default=0,
+                        help="resize all images to this width; both this and "
+                        "--resize_height must be given")
     parser.add_argument("--resize_height", metavar="N", type=whole, default=0,
-                        help="resize all images to this height; both must be given")
+                        help="resize all images to this height")
     add_switch(parser, "check_size", "stop at an image of another size than the first")
-    add_switch(parser, "encoded", "store image files, not pixels: the files as they are, where they need no change")
-    parser.add_argument("--encode_type", metavar="KIND", default="", help="the kind of file that is stored, such as "
-                        "png or jpg (default: the end of each file's name)")
+    add_switch(parser, "encoded", "store image files, not pixels; a file that needs no change is stored as it is")
+    parser.add_argument("--encode_type", metavar="KIND", default="", help="the kind of image file to store, such as "
+                        "png or jpg; it implies --encoded (default: what the end of each file's name says)")
     add_skip_bad(parser)
     add_threads(parser)
     add_backend(parser)

@@ -1,12 +1,12 @@
 """Write the net to use after a training: Input for data layers, Softmax or Sigmoid for losses, and no labels.
 
   minicaffe deploy train_val.prototxt deploy.prototxt
-  minicaffe deploy train_val.prototxt deploy.prototxt --weights net_iter_1000.caffemodel     and prove it
+  minicaffe deploy train_val.prototxt deploy.prototxt --weights F     and prove it
   minicaffe deploy lenet_train_test.prototxt lenet.prototxt --shape 1x28x28
 
-It says what it did, line by line. With --weights it runs the test net and the deploy net on the same images and
-compares their outputs, before anything is written: real images where the source of the test net is there, random
-numbers otherwise. How the images were prepared in training stands in a comment at the top of OUT.
+Each change is printed as a line. With --weights, the test net and the deploy net are run on the same images and their
+outputs compared, before OUT is written. The images are the first of the test net's source, or random numbers if that is
+not there. A comment at the top of OUT says how images were prepared in training; minicaffe classify reads it.
 """
 
 from __future__ import annotations
@@ -38,20 +38,23 @@ from minicaffe.passes.deploy import Deployed, Role
 from minicaffe.proto import TEST, NetParameter
 from minicaffe.proto import text as proto_text
 
-IMAGES = 4  # that the proof runs both nets on
+IMAGES = 4  # on which both nets are run for the proof
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("net", metavar="TRAIN_NET", help="the net that is trained, prototxt or YAML")
-    parser.add_argument("out", metavar="OUT", type=filled, help="the file to write")
+    parser.add_argument("net", metavar="TRAIN_NET", help="the net that was trained, prototxt or YAML")
+    parser.add_argument("out", metavar="OUT", type=filled,
+                        help="the file to write, prototxt or YAML; one that exists is replaced")
     parser.add_argument("--weights", metavar="F,F", type=files,
                         help="files with the learned weights: prove that both nets give the same numbers")
     parser.add_argument("--shape", metavar="[TOP=]CxHxW", type=filled, action="append", default=[],
                         help="the shape of one sample (default: what the source, crop_size or new_height says)")
     parser.add_argument("--batch", metavar="N", type=positive, default=1,
                         help="number of samples in a batch (default: 1)")
-    parser.add_argument("--keep", action="store_true", help="keep learning rates and fillers")
-    parser.add_argument("--all-outputs", action="store_true", help="keep the outputs of auxiliary losses too")
+    parser.add_argument("--keep", action="store_true",
+                        help="keep lr_mult, decay_mult and fillers, which only training reads")
+    parser.add_argument("--all-outputs", action="store_true",
+                        help="keep the outputs of auxiliary losses too, such as GoogLeNet's")
     add_level_and_stage(parser)
     add_user_code(parser)
 

@@ -1,7 +1,7 @@
 """Score a net with given weights: print the outputs of each batch, then their means over all batches.
 
-  minicaffe test --model=lenet_train_test.prototxt --weights=lenet_iter_10000.caffemodel --iterations=100
-  minicaffe test --model=F --weights=F --predictions=out.csv --confusion=out.png --mistakes=worst.png
+  minicaffe test --model lenet.prototxt --weights lenet.caffemodel --iterations 100
+  minicaffe test --model F --weights F --predictions out.csv --confusion out.png
 
 The second form judges every sample of the test set: precision, recall and F1 of each class, or for a net that answers
 yes or no also the average precision and the best threshold of each label.

@@ -31,8 +31,8 @@ LISTED = 40  # classes in the printed table; of more, those with the lowest F1
 def add_scoring(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("--scores", action="store_true",
-                        help="print precision, recall, F1 and the number of samples of each class; the other flags "
-                             "below do so too, and by default each of them runs the whole test set")
+                        help="print precision, recall, F1 and the number of samples of each class, over the whole test "
+                             "set; --predictions, --confusion, --mistakes and --json do so too")
     parser.add_argument("--predictions", metavar="F", default="",
                         help="write a CSV file with a row for each sample: key, label, prediction, probabilities")
     parser.add_argument("--confusion", metavar="F", default="", help="draw the confusion matrix, a .png or .svg file")
@@ -44,11 +44,12 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
                         help="number of classes in a row of --predictions (default: 5)")
     parser.add_argument("--output", metavar="BLOB", default="",
                         help="the blob with the scores (default: what the last loss reads, or Accuracy)")
-    parser.add_argument("--label", metavar="BLOB", default="", help="the blob with the labels (default: the same)")
+    parser.add_argument("--label", metavar="BLOB", default="",
+                        help="the blob with the labels (default: what the same layer reads)")
 
 
 def wanted(args: argparse.Namespace) -> bool:
-    """Return whether one of the flags asks for scores. Raise an error for one whose file cannot be written."""
+    """Return whether one of the flags asks for scores. Raise an error if a file that one names cannot be written."""
     for flag in ("--confusion", "--mistakes"):
         if path := getattr(args, flag[2:]):
             score_pictures.check_can_draw(flag, path)
@@ -84,7 +85,7 @@ class Scoring:
         return None if self.size is None else epochs.whole_test(self.net, 0, self.net.where())
 
     def add(self) -> None:
-        """Take in a batch. A sample that comes a second time, because the source has begun anew, does not count."""
+        """Take in a batch. Samples that come a second time do not count: the source has begun anew."""
         self.predictions.add(self._missing())
 
     def _missing(self) -> int | None:

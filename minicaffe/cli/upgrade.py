@@ -4,8 +4,8 @@
   minicaffe upgrade old.caffemodel new.caffemodel
   minicaffe upgrade old_solver.prototxt new_solver.prototxt
 
-A definition is written as Caffe's upgrade_net_proto_text and upgrade_solver_proto_text write it, without comments. All
-commands read old formats as they are, so that no file needs this. The exit status is 1 where fields were dropped.
+A definition is written as Caffe's upgrade_net_proto_text and upgrade_solver_proto_text write it, without comments. No
+file has to be upgraded, because all commands read old formats too. The exit status is 1 if fields had to be dropped.
 """
 
 from __future__ import annotations
