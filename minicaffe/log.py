@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -259,3 +259,13 @@ def _report(level: int, at: str, message: str | Callable[[], str], more: Callabl
 def number(value: float) -> str:
     """Return a float as C++ streams print it, with six significant digits: 0.01, 1e-05, 2.3026."""
     return f"{float(value):.6g}"
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """Return a shape as people write it: 20×1×5×5."""
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def plural(count: int, what: str) -> str:
+    """Return '1 sample' or '3 samples'."""
+    return f"{count} {what}" + "s" * (count != 1)

@@ -62,9 +62,9 @@ class Answers:
 def find(param: Any, output: str = "", label: str = "") -> Answers:
     """Return where the answers of a net are. `param` is its definition, filtered by phase, with or without Splits.
 
-    A loss that decides says it, or a measure such as Accuracy where there is no loss; of several, the last.
-    Without any, it is the only output. `output` and `label` name the blobs instead. Raise NetError where none of
-    this says it, or there is no such blob.
+    The last loss that decides between classes reads them. Without a loss, the last measure such as Accuracy does.
+    Without either, the net's only output holds them. `output` and `label` name the blobs instead. Raise NetError where
+    the net has several outputs and nothing says which, or has no blob of a given name.
     """
     whose = _makers(param)
     for flag, name in (("--output", output), ("--label", label)):
@@ -82,7 +82,7 @@ def find(param: Any, output: str = "", label: str = "") -> Answers:
 
 
 def _judges(param: Any) -> Iterator[Answers]:
-    """Yield what each layer says that compares scores with labels: first the measures, then the losses."""
+    """Yield the answers that each layer compares with labels: first those of the measures, then of the losses."""
     names = _without_splits(param)
     for losses in (False, True):
         for layer in param.layer:
@@ -108,7 +108,10 @@ def _unjudged(param: Any, whose: dict[str, Any], output: str, label: str) -> Ans
 
 
 def _plain(kind: type[Layer]) -> bool:
-    """Return whether what a layer reads are no probabilities: a loss reads these where it takes logarithms alone."""
+    """Return whether a layer reads scores rather than probabilities.
+
+    A loss that takes logarithms, and computes no softmax or sigmoid itself, reads probabilities.
+    """
     return not (issubclass(kind, LossLayer) and kind.least_probability is not None and not kind.contains)
 
 

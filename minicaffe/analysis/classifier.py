@@ -10,6 +10,7 @@ import numpy as np
 from minicaffe.analysis.answers import Answers, find
 from minicaffe.data.preprocess import Preprocessing
 from minicaffe.errors import MinicaffeError, NetError
+from minicaffe.log import shape_text
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 
@@ -23,7 +24,7 @@ class Classifier:
     preprocessing   what is done to an image
     weights         the files with the learned weights
     output          the blob with the scores or probabilities; '' finds it
-    any_size        whether images may have another size than the input of the definition. The net is reshaped then
+    any_size        whether images may have another size than the input of the definition; the net is reshaped to it
 
     Raise NetError where the net has no such input, or its input does not fit the preprocessing.
     """
@@ -71,7 +72,8 @@ class Classifier:
             raise NetError(f"{name} comes out with {x.shape[0]} channels, but the input {self.input!r} has "
                            f"{self.shape[0]}", hint=hint)
         if x.shape != self.shape and not self.any_size:
-            raise NetError(f"{name} comes out as {_by(x.shape)}, but the input {self.input!r} is {_by(self.shape)}",
+            raise NetError(f"{name} comes out as {shape_text(x.shape)}, but the input {self.input!r} is "
+                           f"{shape_text(self.shape)}",
                            hint=f"--resize {self.shape[1]}x{self.shape[2]} or --crop {self.shape[1]} gives that size")
         return x
 
@@ -81,7 +83,7 @@ class Classifier:
         if self._reshape(len(batch), batch.shape[1:]):
             yield from self._pass(batch)
             return
-        # a net with a fixed size of the batch, such as by a Reshape: the rest of its batch is filled with zeros
+        # The net takes one batch size alone, such as one that a Reshape says: zeros fill the rest of the batch.
         N = self._declared
         for start in range(0, len(batch), N):
             part = batch[start:start + N]
@@ -90,7 +92,11 @@ class Classifier:
             yield from list(self._pass(full))[:len(part)]
 
     def _reshape(self, count: int, shape: Sequence[int]) -> bool:
-        """Give the net a batch of so many images, and return whether it takes one. Raise NetError for a wrong size."""
+        """Give the net's input the shape of `count` images, and return whether the net takes so many.
+
+        If it does not, its input has the batch of the definition again. Raise NetError if images of this shape do not
+        fit.
+        """
         for N in (count, self._declared):
             self.net.blobs[self.input].reshape(N, *shape)
             try:
@@ -112,7 +118,3 @@ class Classifier:
             raise NetError(f"the output {self.answers.scores!r} has {len(p) // len(batch)} answers for each image, one "
                            "for each place, and an image has one class", hint="--output BLOB names another")
         yield from p
-
-
-def _by(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))

@@ -35,7 +35,7 @@ class Tops(NamedTuple):
 
 
 def messages(layer: Any) -> list[Any]:
-    """The layer's parameter messages, such as its data_param."""
+    """Return the layer's parameter messages, such as its data_param."""
     return [value for field, value in layer.ListFields() if field.name.endswith("_param") and field.message_type]
 
 
@@ -64,7 +64,7 @@ def tops(layer: Any) -> Tops | None:
 
 
 def opened(layer: Any, samples: int, dtype: type = np.float32) -> tuple[DataSource | None, list[Blob]]:
-    """Return the layer made with batches of so many samples, and its tops. `close` ends it."""
+    """Return the layer, made with batches of at most `samples` samples, and its tops. `close` ends it."""
     few = LayerParameter()
     few.CopyFrom(layer)
     for message in messages(few):

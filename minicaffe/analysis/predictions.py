@@ -83,7 +83,7 @@ class Predictions:
 
     @property
     def cells_per_sample(self) -> int:
-        """How many cells a sample has: 1, or more where the net predicts a class for each place, such as a pixel."""
+        """The number of cells of a sample: 1, or more if the net predicts a class for each place, such as a pixel."""
         shape = self.net.blobs[self.answers.scores].shape
         return len(self.answers.probabilities(np.zeros(shape, np.float32))) // shape[0]
 
@@ -166,10 +166,12 @@ class Predictions:
 
 
 def _one_class(keys: list[str], labels: np.ndarray, p: np.ndarray, answers: Answers, top: int) -> Predicted:
+    """Return what was predicted for a batch, where the net names one class: the `top` most probable ones."""
     best = np.argsort(-p, axis=1, kind="stable")[:, :top]
     return Predicted(keys, labels, labels != answers.ignore_label, best, np.take_along_axis(p, best, 1))
 
 
 def _yes_or_no(keys: list[str], labels: np.ndarray, p: np.ndarray, answers: Answers) -> Predicted:
+    """Return what was predicted for a batch, where the net answers questions with yes or no."""
     known = labels != answers.ignore_label if answers.ignore_label is not None else np.ones(labels.shape, bool)
     return Predicted(keys, labels, known, np.empty((len(p), 0), np.int64), p)

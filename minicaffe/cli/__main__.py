@@ -29,7 +29,7 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
         "replay": ("replay", "repeat the pass in which a training met a NaN or Inf"),
     },
     "Bring data": {
-        "data": ("data", "look at a source: count, shapes, labels, means, doubles, a sheet of images"),
+        "data": ("data", "look at a source: count, shapes, labels, means, duplicates, a sheet of images"),
         "convert_imageset": ("convert_imageset", "make an LMDB of images, from a list or a folder of class folders"),
         "convert_csv": ("convert_csv", "make an HDF5 file of a table, for HDF5Data"),
         "convert_idx": ("convert_idx", "make an LMDB of MNIST's or Fashion-MNIST's files"),
@@ -111,6 +111,10 @@ class Parser(argparse.ArgumentParser):
             hint = re.sub(r"'(\S+)'", lambda near: repr(flags[near[1]]), near_names(unknown[1], list(flags)))
         elif missing and not self.bare.startswith("-"):
             hint = f"did you mean {missing[1]} {self.bare}?"
+        if valued := re.fullmatch(r"argument (\S+): ignored explicit argument (.*)", message):
+            flag = valued[1].rpartition("/")[2]  # argparse names all forms of a flag
+            expects = "expects true or false" if f"{flag}=true" in self._option_string_actions else "takes no value"
+            message = f"argument {flag}: {expects}, got {valued[2]}"
         hint = f"\n  hint: {hint}" if hint else ""
         complain(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes")
         raise SystemExit(1)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from typing import Any
 
+from minicaffe.cli.flags import filled
 from minicaffe.errors import DataError
 from minicaffe.io.files import read_bytes
 
 LARGEST = 10_000_000  # bytes of such a file
+
+
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """Add --labels, the file of names."""
+    parser.add_argument("--labels", metavar="F", type=filled,
+                        help="names of the classes, a line for each; the first is of class 0")
 
 
 def read_names(path: str) -> list[str]:
@@ -23,12 +32,13 @@ def read_names(path: str) -> list[str]:
     return [line.strip() for line in lines]
 
 
-def names_of(path: str, count: int, known: Sequence[str] = ()) -> list[str]:
+def names_of(path: str | None, count: int, samples: Any = None) -> list[str]:
     """Return the names of `count` classes from a file. Raise DataError where it has another number of names.
 
-    Where `path` is '', they are the names that the source has, `known`, if it has as many, or else the numbers.
+    Without a file, they are the names that the source of `samples` has, if it has as many, or else the numbers.
     """
     if not path:
+        known = getattr(samples, "classes", ())
         return list(known) if len(known) == count else [str(k) for k in range(count)]
     names = read_names(path)
     if len(names) != count:

@@ -2,20 +2,18 @@
 
   minicaffe classify deploy.prototxt net.caffemodel cat.jpg --labels names.txt
   minicaffe classify train_val.prototxt net.caffemodel photos/ --csv > out.csv
-  minicaffe classify deploy.prototxt net.caffemodel '*.jpg' --mean 104,117,123 --resize 256 --crop 227
+  minicaffe classify deploy.prototxt net.caffemodel '*.jpg' --mean 104,117,123
 
-How images are prepared follows from the test layer of a net that is trained and tested, or from a comment in a deploy
-net, such as "# preprocessing: --gray --scale 0.00390625". Flags say otherwise. It is printed. Where the net's test set
-is there, its first images are classified by both ways, prepared here and by the net's own data layer, and compared.
+How images are prepared is taken from the data layer of a net that was trained and tested, or from a comment in a
+deploy net, such as "# preprocessing: --gray --scale 0.00390625". Flags replace parts of it, and the first line printed
+says what is done. If the net's test set is there, its first images are classified twice, prepared here and by the
+net's own data layer, and the answers are compared.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import glob
-import io
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,12 +23,13 @@ import numpy as np
 
 from minicaffe.analysis.answers import YES_OR_NO
 from minicaffe.analysis.classifier import Classifier
-from minicaffe.cli.class_names import names_of
+from minicaffe.cli.class_names import add_labels, names_of
 from minicaffe.cli.classify_net import decoded, plan, prove
-from minicaffe.cli.flags import files, whole
+from minicaffe.cli.flags import files, positive
 from minicaffe.cli.image_layer import Plan
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.preprocessing import add_preprocessing, given
+from minicaffe.cli.results import csv_text, json_text
 from minicaffe.cli.show import add_level_and_stage
 from minicaffe.cli.terminal import complain, say
 from minicaffe.cli.threads import add_threads, use_threads
@@ -40,24 +39,27 @@ from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import looked_in, missing_hint
 from minicaffe.log import one_line, silent
 
-PROVED = 8  # samples that are compared where nothing else is said
+PROVED = 8  # samples that are compared without --prove
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("net", metavar="NET", help="the net: a deploy net, or the one that was trained and tested")
-    parser.add_argument("weights", metavar="WEIGHTS", type=files, help="files with the learned weights")
+    parser.add_argument("net", metavar="NET", help="a deploy net, or the net that was trained and tested; "
+                                                  "prototxt or YAML")
+    parser.add_argument("weights", metavar="WEIGHTS", type=files,
+                        help="the file with the learned weights; commas separate several")
     parser.add_argument("images", metavar="FILE", nargs="*",
                         help="images, folders of images, or patterns such as '*.jpg'")
-    parser.add_argument("--labels", metavar="F", default="", help="names of the classes, a line for each")
-    parser.add_argument("--top", metavar="N", type=whole, default=5, help="number of classes to print (default: 5)")
+    add_labels(parser)
+    parser.add_argument("--top", metavar="N", type=positive, default=5,
+                        help="number of classes to print for each image (default: 5)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV: file, rank, class, name, probability")
     parser.add_argument("--output", metavar="BLOB", default="",
-                        help="the blob with the answers (default: the only output)")
-    parser.add_argument("--prove", metavar="N", type=whole, nargs="?", const=100,
-                        help="compare this many samples of the test set with what the net's data layer makes of them "
-                             "(without N 100), and fail where they differ; images may be left out")
+                        help="the blob with the scores (default: what a loss reads, else the only output)")
+    parser.add_argument("--prove", metavar="N", type=positive, nargs="?", const=100,
+                        help="compare the answers for N samples of the test set, prepared here and by the net's data "
+                             "layer (without N: 100), and fail if they differ; then no FILE is needed")
     add_preprocessing(parser)
     add_level_and_stage(parser)
     add_user_code(parser)
@@ -66,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
-    _check(args)
+    if not args.images and args.prove is None:
+        raise DataError("no image is given", hint="name image files, folders or patterns after the weights")
     paths = find_images(args.images)
     made = plan(args)
     with silent():
@@ -81,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     bad: list[str] = []
     K = int(np.prod(classifier.net.blobs[classifier.answers.scores].shape[1:]))
-    names = names_of(args.labels, K, getattr(made.samples, "classes", ()))
+    names = names_of(args.labels, K, made.samples)
     results = list(_classified(paths, made, classifier, bad))
     say(_report(args, results, names, made, classifier), end="")
     for message in bad:
@@ -89,20 +92,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    """Raise an error for flags that do not fit each other."""
-    if args.top < 1:
-        raise NetError(f"--top must be at least 1, got {args.top}")
-    if args.prove is not None and args.prove < 1:
-        raise NetError(f"--prove must be at least 1, got {args.prove}")
-    if not args.images and args.prove is None:
-        raise DataError("no image is given", hint="name image files, folders or patterns after the weights")
-
-
 def find_images(named: Sequence[str]) -> list[str]:
-    """Return the image files that are named: files as they are, those in folders and of patterns in order.
+    """Return the image files that are meant: each named file, and in sorted order those in a folder or of a pattern.
 
-    Raise DataError for a name or a pattern that is none, and for a folder without images.
+    Raise DataError for a file that is not there, a pattern without a match, and a folder without images.
     """
     found: list[str] = []
     for name in named:
@@ -126,7 +119,7 @@ def find_images(named: Sequence[str]) -> list[str]:
 
 
 def _head(made: Plan, classifier: Classifier) -> Iterator[str]:
-    """Yield in sentences how images are prepared, and where the answers are."""
+    """Yield lines that say how images are prepared, and which blob holds the answers."""
     yield f"preprocessing: {made.preprocessing}"
     yield from made.remarks
     answers = classifier.answers
@@ -137,7 +130,7 @@ def _head(made: Plan, classifier: Classifier) -> Iterator[str]:
 
 
 def _prove(args: argparse.Namespace, made: Plan, classifier: Classifier, tell: Any) -> None:
-    """Compare with the net's own data layer, where its source is there. NetError where --prove finds a difference."""
+    """Compare with the net's own data layer, if its source is there. Raise NetError if --prove finds a difference."""
     if made.samples is None:
         if args.prove is not None:
             raise NetError("--prove: the net has no data layer whose source is there: there is nothing to compare with",
@@ -178,14 +171,11 @@ def _report(args: argparse.Namespace, results: Sequence[tuple[str, np.ndarray]],
                    "output": classifier.answers.scores,
                    "images": [{"file": path, "top": [{"class": k, "name": name, "p": p} for k, name, p in top]}
                               for path, top in rows]}
-        return json.dumps(content, indent=1) + "\n"
+        return json_text(content)
     if args.csv:
-        out = io.StringIO()
-        table = csv.writer(out, lineterminator="\n")
-        table.writerow(["file", "rank", "class", "name", "p"])
-        for path, top in rows:
-            table.writerows([path, rank, k, name, f"{p:.6g}"] for rank, (k, name, p) in enumerate(top, 1))
-        return out.getvalue()
+        return csv_text([["file", "rank", "class", "name", "p"],
+                         *([path, rank, k, name, f"{p:.6g}"] for path, top in rows
+                           for rank, (k, name, p) in enumerate(top, 1))])
     width = terminal_width()
     lines: list[str] = []
     for path, top in rows:

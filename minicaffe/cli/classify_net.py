@@ -1,4 +1,4 @@
-"""What `minicaffe classify` runs: the net with an input for images, how images are prepared, and the proof of both."""
+"""The net that `minicaffe classify` runs, how it prepares images, and the proof that this is as in the test."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from minicaffe.net import Net, location
 from minicaffe.passes import deploy as deploying
 from minicaffe.proto import TEST, NetParameter
 
-ALLOWED = 1e-5  # the largest difference of a probability with which two ways count as the same
+ALLOWED = 1e-5  # probabilities that differ by no more count as the same
 
 
 def plan(args: argparse.Namespace) -> Plan:
-    """Return what the net and the flags say. Raise NetError where the size of the images is not known."""
+    """Return what to run, as the net and the flags say. Raise NetError where the size of the images is not known."""
     definition, place = location.read(args.net)
     definition.state.phase, definition.state.level = TEST, args.level
     definition.state.stage.extend(stages(args))
@@ -45,7 +45,7 @@ def plan(args: argparse.Namespace) -> Plan:
         made.test = upgraded
         tested = passes.apply(upgraded, "filter").layer
         if not any(_is_same(layer, data[0]) for layer in tested):
-            made.samples = None  # a layer of the training net alone: there is no test with which to compare
+            made.samples = None  # only the training net has this layer, so there is no test to compare with
         N = data_tops.batch_size(data[0]) or 1
         shapes = {top: [N] for layer in data for top in layer.top}
         shapes[data[0].top[0]] = [N, *_shape(made)]
@@ -62,7 +62,7 @@ def _of_deploy_net(args: argparse.Namespace, definition: Any) -> Plan:
     comment = from_comment(prototxt.read_source(args.net).text)
     if comment is not None:
         base = apply_flags(base, comment)
-        remarks.append(f"The preprocessing is that of the net's comment{', and of the flags' * bool(given(args))}.")
+        remarks.append(f"The preprocessing is that of the net's comment{' and of the flags' * bool(given(args))}.")
     elif given(args):
         remarks.append("The preprocessing is that of the flags.")
     else:
@@ -93,15 +93,15 @@ def _fit_mean(made: Preprocessing, size: Sequence[int], remarks: list[str]) -> N
 def _shape(made: Plan) -> tuple[int, ...]:
     """Return the shape (C, h, w) that an image gets."""
     p = made.preprocessing
-    size = p.size or (256, 256)  # of no importance where images keep their size, unless they are cropped
+    size = p.size or (256, 256)  # a crop gives images of all sizes the same; without one, any size will do
     channels = 1 if p.color is False else 3
     return p.transformer.shape(np.empty((channels, *size), np.uint8), "an image")
 
 
 def prove(args: argparse.Namespace, made: Plan, classifier: Classifier, count: int) -> tuple[bool, str]:
-    """Classify the first samples of the test set by both ways: prepared here, and by the net with its data layer.
+    """Classify the first samples of the test set twice: prepared here, and by the net with its own data layer.
 
-    Return whether they agree, and a sentence about it.
+    Return whether the answers agree, and a sentence about it.
     """
     assert made.samples is not None
     count = min(count, len(made.samples))
@@ -113,12 +113,12 @@ def prove(args: argparse.Namespace, made: Plan, classifier: Classifier, count: i
     same = sum(int(a.argmax() == b.argmax()) for a, b in pairs)
     source = data_tops.source(made.layer)
     if differences[worst] <= ALLOWED:
-        return True, (f"proved on the first {count} samples of {source}: prepared here they get the same answers as by "
-                      "the net's data layer, as minicaffe test scores them (largest difference of a probability: "
-                      f"{number(differences[worst])})")
-    return False, (f"on the first {count} samples of {source}, images prepared here get other answers than by the "
-                   f"net's data layer: {same} of {count} have the same best class, and a probability differs by up to "
-                   f"{number(differences[worst])}, for {keys[worst]}")
+        return True, (f"proved on the first {count} samples of {source}: images prepared here get the same answers "
+                      "as those that come through the net's data layer, as in minicaffe test (largest difference of a "
+                      f"probability: {number(differences[worst])})")
+    return False, (f"on the first {count} samples of {source}, images prepared here get other answers than those that "
+                   f"come through the net's data layer: {same} of {count} have the same best class, and a "
+                   f"probability differs by up to {number(differences[worst])}, for {keys[worst]}")
 
 
 def _by_data_layer(args: argparse.Namespace, made: Plan, count: int) -> tuple[list[np.ndarray], list[str]]:
@@ -152,7 +152,7 @@ def _is_same(layer: Any, other: Any) -> bool:
 
 
 def _read(samples: Samples, preprocessing: Preprocessing, count: int) -> Any:
-    """Yield the first samples as pixels with a name. An image file is read as one that the user names."""
+    """Yield the first samples as pixels with a name. Image files are read as those that the user names are."""
     for sample in samples.load(range(count)):
         if isinstance(sample, DataError):
             raise sample

@@ -16,13 +16,20 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from minicaffe import passes
+from minicaffe import lint, passes
+from minicaffe.cli import new_data
+from minicaffe.cli.compute_image_mean import BACKENDS
 from minicaffe.cli.terminal import say
 from minicaffe.layer import registered_types
 
 FILES = ("F", "F,F", "FILE", "NET", "A", "B", "RUN", "auto|F", "MODULE", "IMAGES", "INPUT", "INPUT_DB", "OLD",
-         "WEIGHTS")  # names of arguments that are files
+         "WEIGHTS", "TRAIN_NET", "LISTFILE")  # names of arguments that are files
 FOLDERS = ("DIR", "FOLDER", "ROOTFOLDER/")
+WORDS: dict[tuple[str, str], Callable[[], list[str]]] = {  # arguments that take words which argparse does not know
+    ("layers", "name"): registered_types, ("explain", "type"): registered_types,
+    ("show", "after"): lambda: [name for name, _ in passes.PASSES], ("new", "kind"): lambda: [*new_data.MAKERS],
+    ("lint", "explain"): lambda: ["all", *lint.rules()], ("lint", "silence"): lambda: [*lint.rules()],
+    ("compute_image_mean", "backend"): lambda: [*BACKENDS]}
 
 
 class Argument(NamedTuple):
@@ -50,16 +57,25 @@ def arguments(command: str) -> list[Argument]:
     """Return the arguments of a command; without the forms of a switch that its help does not name either."""
     from minicaffe.cli.__main__ import parser_of
 
-    return [_argument(command, action) for action in parser_of(command)[1]._actions
+    made = [_argument(command, action) for action in parser_of(command)[1]._actions
             if action.help is not argparse.SUPPRESS]
+    alone, flags = [one for one in made if not one.names], [one for one in made if one.names]
+    return [_any_of(alone), *flags] if alone else flags
+
+
+def _any_of(alone: Sequence[Argument]) -> Argument:
+    """Return one argument for all that stand without a flag, because the scripts do not count which of them comes next.
+
+    Where one of them is a file, all are completed as files, which includes folders.
+    """
+    kinds = [one.takes for one in alone]
+    takes = "file" if "file" in kinds else "folder" if "folder" in kinds else kinds[0]
+    return Argument((), alone[0].help, [word for one in alone for word in one.words], takes)
 
 
 def _argument(command: str, action: argparse.Action) -> Argument:
-    words = [str(choice) for choice in action.choices or ()]
-    if (command, action.dest) in (("layers", "name"), ("explain", "type")):
-        words = registered_types()
-    if action.dest == "after":
-        words = [name for name, _ in passes.PASSES]
+    find = WORDS.get((command, action.dest), lambda: [str(choice) for choice in action.choices or ()])
+    words = find()
     metavar = str(action.metavar or "")
     takes = "" if action.nargs == 0 else "file" if metavar in FILES else "folder" if metavar in FOLDERS else "text"
     return Argument(action.option_strings, " ".join((action.help or "").split()), words, takes)

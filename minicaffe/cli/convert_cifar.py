@@ -3,8 +3,8 @@
   minicaffe convert_cifar cifar-10-binary.tar.gz data
   minicaffe convert_cifar cifar-100-binary data --label coarse
 
-INPUT is the binary version, as a folder or as the archive that it comes in. The records of CIFAR-10 are the same as
-those of Caffe's convert_cifar_data: the channels are red, green, blue. No mean is computed: compute_image_mean does it.
+INPUT is the binary version, as a folder or as the archive in which it is published. The records of CIFAR-10 are the
+same as those of Caffe's convert_cifar_data: the channels are red, green, blue. compute_image_mean computes the mean.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="OUT", help="the folder in which the databases are made")
     parser.add_argument("backend", metavar="KIND", nargs="?", default="lmdb",
                         help="lmdb, the only kind that minicaffe writes")
-    parser.add_argument("--label", choices=("fine", "coarse"), help="which label of CIFAR-100's to keep: fine, of 100 "
-                        "classes (default), or coarse, of 20")
-    add_replace(parser, "a database")
+    parser.add_argument("--label", choices=("fine", "coarse"), help="which label of CIFAR-100 to keep: that of 100 "
+                        "fine classes (default) or of 20 coarse ones")
+    add_replace(parser)
 
 
 def run(args: argparse.Namespace) -> int:

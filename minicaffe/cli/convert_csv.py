@@ -4,9 +4,9 @@
   minicaffe convert_csv sensors.tsv sensors.h5 --label -1 --columns 2,3,4 --missing skip
   minicaffe convert_csv new.csv new.h5 --label species --labels labels.txt
 
-OUT gets the datasets data (N, D) and label (N); beside it OUT's name with .txt is the list for hdf5_data_param. Labels
-that are texts get the numbers of their sorted order, and labels.txt keeps them. The separator and whether the first
-line is a header are found out. A column is given by its name or its number, from 1 on; -1 is the last.
+OUT gets the datasets data (N, D) and label (N). Beside it, a file with OUT's name and the ending .txt is the list for
+hdf5_data_param. Labels that are texts are sorted and numbered from 0 on, and labels.txt lists them in this order. A
+column is given by its name or its number, from 1 on; -1 is the last.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 from minicaffe.cli import progress
-from minicaffe.cli.flags import filled, whole
+from minicaffe.cli.flags import filled, natural
 from minicaffe.cli.terminal import say
 from minicaffe.data import table_files
 from minicaffe.data.tables import SEPARATORS, Options, number_in, read_labels
 from minicaffe.errors import DataError
 from minicaffe.io.files import is_hdf5_name, read_bytes
+from minicaffe.log import plural
 
 SHOWN = 10  # labels that are printed
 
@@ -34,10 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", metavar="COLUMN,...", type=_columns, default=(), help="the columns of the data "
                         "(default: all but the label)")
     parser.add_argument("--without", metavar="COLUMN,...", type=_columns, default=(), help="columns to leave out, such "
-                        "as a number of the row")
+                        "as one that numbers the rows")
     parser.add_argument("--test-part", metavar="PART", type=_part, default=0.0, help="put this part of the rows, such "
                         "as 0.2, drawn at random, into a second file for the test net: OUT's name with _test")
-    parser.add_argument("--seed", metavar="N", type=whole, default=1, help="of that draw (default 1)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=1, help="which rows those are follows "
+                        "from it (default: 1)")
     parser.add_argument("--missing", metavar="WHAT", type=_missing, default="error", help="what to do with a cell that "
                         "is empty or says NA, NaN, null or ?: error (default), skip to leave out its row, or a number "
                         "to fill in")
@@ -45,9 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "deviation of 1 over OUT's rows; OUT keeps the numbers as the datasets mean and deviation")
     parser.add_argument("--labels", metavar="F", type=filled, help="take the numbers of labels from this file, one "
                         "label a line, such as the labels.txt of another table")
-    parser.add_argument("--renumber", action="store_true", help="number the labels from 0 on, though they are numbers")
-    parser.add_argument("--separator", choices=tuple(SEPARATORS), help="what separates cells (default: found out)")
-    parser.add_argument("--decimal", choices=(".", ","), default=".", help="the sign before a fraction (default .)")
+    parser.add_argument("--renumber", action="store_true",
+                        help="number the labels from 0 on, as if they were texts; without this flag labels "
+                        "that are numbers stay as they are")
+    parser.add_argument("--separator", metavar="SIGN", choices=tuple(SEPARATORS), help="what separates cells: "
+                        "',', ';' or tab (default: what the first line has most often)")
+    parser.add_argument("--decimal", metavar="SIGN", choices=(".", ","), default=".",
+                        help="the sign before a fraction: '.' (default) or ','")
     parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="whether the first line names the "
                         "columns (default: yes if no cell of it is a number)")
     parser.add_argument("--replace", action="store_true", help="replace files that exist; without this flag that is an "
@@ -89,24 +95,20 @@ def run(args: argparse.Namespace) -> int:
 def _report(made: table_files.Converted, targets: list[Path], lists: list[Path], labels: str) -> None:
     """Print what was written, and the layer that reads it."""
     for target, path, rows in zip(targets, lists, made.rows, strict=True):
-        say(f"{target}: {_count(rows, 'row')} of {_count(len(made.columns), 'number')}"
+        say(f"{target}: {plural(rows, 'row')} of {plural(len(made.columns), 'number')}"
             f"{', with labels' if made.labelled else ''}; its list is {path}")
     if not made.labelled:
         say("there are no labels: --label COLUMN says which column they are in")
     if made.labels and labels:
         shown = ", ".join(f"{i} {label}" for i, label in enumerate(made.labels[:SHOWN]))
-        say(f"{labels}: {_count(len(made.labels), 'label')}, {shown}{', …' if len(made.labels) > SHOWN else ''}")
+        say(f"{labels}: {plural(len(made.labels), 'label')}, {shown}{', …' if len(made.labels) > SHOWN else ''}")
     if made.left_out:
-        say(f"left out: {_count(made.left_out, 'row')} with missing values")
+        say(f"left out: {plural(made.left_out, 'row')} with missing values")
     for name in made.constant:
         say(f"column {name!r} has the same number in all rows, so it is 0 now")
     tops = 'top: "data" top: "label"' if made.labelled else 'top: "data"'
     say(f'layer {{ name: "data" type: "HDF5Data" {tops}\n'
         f'        hdf5_data_param {{ source: "{lists[0]}" batch_size: 32 shuffle: true }} }}')
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _exists(path: Path, hint: str = "delete it, choose another name, or replace it with --replace") -> DataError:

@@ -1,12 +1,13 @@
 """Make an LMDB of image files. A list names them, or they lie in a folder that has a folder for each class.
 
   minicaffe convert_imageset images/ list.txt train_lmdb
-  minicaffe convert_imageset --resize_height=256 --resize_width=256 --shuffle images/ list.txt train_lmdb
+  minicaffe convert_imageset --resize_height=256 --resize_width=256 images/ list.txt db
   minicaffe convert_imageset photos train_lmdb
 
 Each line of the list is a path and a whole number, the label: 'cats/1.jpg 3'. ROOTFOLDER/ is put before each path as it
-is, so it must end with a slash. Without a list, the classes are the sorted names of the folders in ROOTFOLDER: they are
-written, one a line, into labels.txt beside the database. Keys and records are the same as those of Caffe's tool.
+is, so it must end with a slash. Without a list, the classes are the sorted names of the folders in ROOTFOLDER, and
+labels.txt beside the database gets these names, one a line. Keys and records are the same as those of Caffe's tool.
+Switches may be given as Caffe takes them: --gray, --gray=true, --nogray.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from minicaffe import kernels
 from minicaffe.cli import progress
 from minicaffe.cli.flags import add_switch, natural, whole
 from minicaffe.cli.new_database import add_backend, add_replace, refuse_backend
+from minicaffe.cli.skip_bad import add_skip_bad
+from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.data import imageset
 from minicaffe.data.lmdb import new_lmdb
 from minicaffe.errors import DataError, MinicaffeError
@@ -34,24 +37,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="DB", help="the LMDB to make")
     add_switch(parser, "gray", "read the images as grey, with one channel")
     add_switch(parser, "shuffle", "write the records in a random order")
-    parser.add_argument("--seed", metavar="N", type=natural, help="of --shuffle: the order follows from it (default: "
-                        "0)")
-    parser.add_argument("--resize_width", metavar="N", type=whole, default=0, help="resize all images to this width")
+    parser.add_argument("--seed", metavar="N", type=natural, help="the order of --shuffle follows from this number "
+                        "(default: 0)")
+    parser.add_argument("--resize_width", metavar="N", type=whole, default=0,
+                        help="resize all images to this width; both this and "
+                        "--resize_height must be given")
     parser.add_argument("--resize_height", metavar="N", type=whole, default=0,
-                        help="resize all images to this height; both must be given")
+                        help="resize all images to this height")
     add_switch(parser, "check_size", "stop at an image of another size than the first")
-    add_switch(parser, "encoded", "store image files, not pixels: the files as they are, where they need no change")
-    parser.add_argument("--encode_type", metavar="KIND", default="", help="the kind of file that is stored, such as "
-                        "png or jpg (default: the end of each file's name)")
-    add_switch(parser, "skip-bad", "leave out images that cannot be read, and list them at the end; without this flag "
-               "the first one is an error")
-    parser.add_argument("--threads", metavar="N", type=whole, help="how many threads read and decode (default: "
-                        "MINICAFFE_THREADS, else one for each core)")
+    add_switch(parser, "encoded", "store image files, not pixels; a file that needs no change is stored as it is")
+    parser.add_argument("--encode_type", metavar="KIND", default="", help="the kind of image file to store, such as "
+                        "png or jpg; it implies --encoded (default: what the end of each file's name says)")
+    add_skip_bad(parser)
+    add_threads(parser)
     add_backend(parser)
     add_replace(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    use_threads(args)
     refuse_backend(args.backend)
     form = _form(args)
     with progress.counting() as follow:
@@ -67,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         left_out: list[MinicaffeError] | None = [] if args.skip_bad else None
         with new_lmdb(args.target, replace=args.replace) as database:
             log(At.LMDB_OPENED, f"Opened lmdb {args.target}")
-            for key, datum in imageset.records(follow(images, len(images)), form, _threads(args), left_out):
+            for key, datum in imageset.records(follow(images, len(images)), form, kernels.threads(), left_out):
                 database.put(key, datum)
             if not database.count and left_out:
                 raise DataError(f"none of the {len(images)} images could be read, so there is no database; the first: "
@@ -105,13 +109,6 @@ def _warn(form: imageset.Form) -> None:
                                   "change them")
     if form.gray and (form.encoded or form.encode_type) and not form.given_size:
         warn(At.IMAGESET_COUNTED, "--gray has no effect on files that are stored as they are: colour images stay so")
-
-
-def _threads(args: argparse.Namespace) -> int:
-    """Return the number of threads. Raise DataError where it is not positive."""
-    if args.threads is not None and args.threads < 1:
-        raise DataError(f"--threads must be a positive number, got {args.threads}")
-    return args.threads or kernels.threads()
 
 
 def _write_labels(target: str, classes: Sequence[str], replace: bool) -> None:

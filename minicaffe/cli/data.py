@@ -1,19 +1,18 @@
-"""Look at a source before you train on it: count, shapes, types, labels, means, doubles, and a sheet of images.
+"""Look at a source before you train on it: count, shapes, types, labels, means, duplicates, and a sheet of images.
 
   minicaffe data photos/                            a folder with a folder for each class
-  minicaffe data train_lmdb --check                 read everything: doubles and records that cannot be read
+  minicaffe data train_lmdb --check                 read all: find duplicates and bad records
   minicaffe data train.txt --root images/ --sheet s.png         a list of images, and some of them as a picture
   minicaffe data net.prototxt --phase TEST --sheet s.png        what a net's data layer reads, before and after it
 
-A source is an LMDB or LevelDB, a list of images, a folder of class folders, a list of HDF5 files or one such file, an
-IDX file, or a net. Of a large one only some samples are read, spread evenly, unless --all or --check is given. With
---check the exit status is 1 where a sample cannot be read.
+A source is an LMDB or LevelDB, a list of images, a folder or tar of class folders, a list of HDF5 files or one such
+file, an IDX file, or a net. Only some samples of a large source are read, spread evenly, unless --all or --check is
+given. With --check the exit status is 1 if a sample cannot be read.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,57 +20,54 @@ from typing import Any
 import numpy as np
 
 from minicaffe.cli import progress
-from minicaffe.cli.class_names import read_names
+from minicaffe.cli.class_names import add_labels, read_names
 from minicaffe.cli.data_layer import DataLayer, See, is_net, open_layer
-from minicaffe.cli.flags import whole
+from minicaffe.cli.flags import positive
 from minicaffe.cli.layout import table, terminal_width, wrap
 from minicaffe.cli.preprocessing import add_preprocessing, apply_flags, given
+from minicaffe.cli.results import STDOUT, add_json, check_json, write_json
 from minicaffe.cli.show import add_state_arguments
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
-from minicaffe.cli.weights import shape_text
 from minicaffe.data.batches import Sample
 from minicaffe.data.opened import Opened, open_samples
 from minicaffe.data.preprocess import Preprocessing
 from minicaffe.data.survey import Moments, Survey, spread, survey
 from minicaffe.errors import DataError, MinicaffeError, NetError
-from minicaffe.io.files import check_can_write, replace_file
-from minicaffe.log import number, one_line
+from minicaffe.log import number, one_line, plural, shape_text
 from minicaffe.records import score_pictures
 from minicaffe.records.picture import RED
 
 READ = 1000  # samples of a large source
 SHOWN = 8  # images in a row of the sheet
-LISTED = 30  # labels, doubles and errors that are printed
+LISTED = 30  # labels, duplicates and errors that are printed
 BAR = 24  # characters of the longest bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="FILE", help="the source, or a net")
-    parser.add_argument("--root", metavar="DIR", default="", help="put before each path of a list, as root_folder is")
+    parser.add_argument("--root", metavar="DIR", default="",
+                        help="the folder in which the paths of a list begin; it is put before each, as root_folder is")
     parser.add_argument("--layer", metavar="NAME", default="", help="which data layer of a net (default: the first)")
-    parser.add_argument("--labels", metavar="F", default="", help="names of the classes, a line for each")
-    parser.add_argument("--samples", metavar="N", type=whole, default=READ,
+    add_labels(parser)
+    parser.add_argument("--samples", metavar="N", type=positive, default=READ,
                         help=f"number of samples to read of a larger source (default: {READ})")
     parser.add_argument("--all", action="store_true", help="read all samples")
     parser.add_argument("--check", action="store_true",
-                        help="read all samples, and list those that cannot be read, and those of the same content")
+                        help="read all samples, and list those that cannot be read and those with the same content")
     parser.add_argument("--sheet", metavar="F", default="",
                         help="draw some samples, a .png or .svg file; where a net or preprocessing is given, also what "
                              "the net sees")
-    parser.add_argument("--json", metavar="F", nargs="?", const="-", default="",
-                        help="write everything as JSON to a file as well; without F, to stdout in place of the text")
+    add_json(parser, "everything")
     add_state_arguments(parser)
     add_preprocessing(parser)
     add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.samples < 1:
-        raise NetError(f"--samples must be at least 1, got {args.samples}")
     if args.sheet:
         score_pictures.check_can_draw("--sheet", args.sheet)
-    check_can_write("--json", args.json.removeprefix("-"))
+    check_json(args.json)
     net = is_net(args.source)
     if not net and args.layer:
         raise NetError(f"--layer {args.layer}: {args.source} is no net")
@@ -84,17 +80,13 @@ def run(args: argparse.Namespace) -> int:
     numbers = list(range(count)) if args.all or args.check else spread(count, args.samples, opened.run)
     with progress.counting() as follow:
         found = survey(opened.samples, numbers, args.check, follow)
-    if args.json != "-":
+    if args.json != STDOUT:
         say("\n".join(lines(args.source, opened, found, args.check)))
     if args.json:
-        content = json.dumps(_as_json(args.source, opened, found), indent=1) + "\n"
-        if args.json == "-":
-            say(content, end="")
-        else:
-            replace_file(args.json, [content.encode()])
+        write_json(args.json, _as_json(args.source, opened, found))
     if args.sheet:
         draw_sheet(args.sheet, args.source, opened, see)
-        if args.json != "-":
+        if args.json != STDOUT:
             say(f"sheet of samples in {args.sheet}")
     return 1 if args.check and found.unreadable else 0
 
@@ -119,12 +111,7 @@ def lines(source: str, opened: Opened, found: Survey, checked: bool) -> Iterator
         yield ""
         yield from _bad_lines(found, width)
     if checked:
-        yield from _double_lines(found.doubles, width)
-
-
-def plural(count: int, what: str) -> str:
-    """Return '1 sample' or '3 samples'."""
-    return f"{count} {what}" + "s" * (count != 1)
+        yield from _duplicate_lines(found.doubles, width)
 
 
 def _shapes(shapes: Counter[tuple[int, ...]]) -> str:
@@ -137,7 +124,7 @@ def _shapes(shapes: Counter[tuple[int, ...]]) -> str:
 
 
 def _counted(counts: Counter[Any], text: Any) -> str:
-    """Return 'all 3 x 4', or '20 of 3 x 4, 1 of 3 x 5' with the most frequent first."""
+    """Return 'all 3×4', or '20 of 3×4, 1 of 3×5' with the most frequent first."""
     if len(counts) == 1:
         return f"all {text(next(iter(counts)))}"
     shown = counts.most_common(6)
@@ -219,20 +206,20 @@ def _bad_lines(found: Survey, width: int) -> Iterator[str]:
         yield f"  and {len(found.unreadable) - LISTED} more; --json lists all"
 
 
-def _double_lines(doubles: Sequence[Sequence[tuple[str, Any]]], width: int) -> Iterator[str]:
+def _duplicate_lines(groups: Sequence[Sequence[tuple[str, Any]]], width: int) -> Iterator[str]:
     """Yield a line for each group of samples with the same content."""
-    if not doubles:
+    if not groups:
         yield "no two samples have the same content"
         return
-    torn = sum(len({label for _, label in group}) > 1 for group in doubles)
-    yield from wrap(f"{sum(map(len, doubles))} samples in {plural(len(doubles), 'group')} have the same content"
+    torn = sum(len({label for _, label in group}) > 1 for group in groups)
+    yield from wrap(f"{sum(map(len, groups))} samples in {plural(len(groups), 'group')} have the same content"
                     + (f", in {torn} of these with different labels" if torn else "") + ":", width)
-    for group in sorted(doubles, key=lambda group: len({label for _, label in group}) < 2)[:LISTED]:
+    for group in sorted(groups, key=lambda group: len({label for _, label in group}) < 2)[:LISTED]:
         shown = ", ".join(f"{one_line(key)} ({label})" for key, label in group[:6])
         more = f", and {len(group) - 6} more" if len(group) > 6 else ""
         yield from wrap(f"{shown}{more}", width, "  ", "      ")
-    if len(doubles) > LISTED:
-        yield f"  and {len(doubles) - LISTED} more groups; --json lists all"
+    if len(groups) > LISTED:
+        yield f"  and {len(groups) - LISTED} more groups; --json lists all"
 
 
 def _as_json(source: str, opened: Opened, found: Survey) -> dict[str, Any]:
@@ -249,11 +236,11 @@ def _as_json(source: str, opened: Opened, found: Survey) -> dict[str, Any]:
                      for channels, m in found.moments.items()],
         "unreadable": [{"number": k, "error": one_line(f"{error.where}: {error.message}".removeprefix(": "))}
                        for k, error in found.unreadable],
-        "doubles": [[{"key": key, "label": label} for key, label in group] for group in found.doubles]}
+        "duplicates": [[{"key": key, "label": label} for key, label in group] for group in found.doubles]}
 
 
 def _seen_by(layer: DataLayer | None, args: argparse.Namespace) -> See | None:
-    """Return what makes of a sample and its number what a net sees; None where neither a net nor a flag says that."""
+    """Return the function that gives what a net sees of a sample; None where neither a net nor a flag says how."""
     if given(args):
         preprocessing = apply_flags(layer.preprocessing if layer else Preprocessing(), args)
         return lambda sample, number: preprocessing([sample.image], [sample.name])[0]

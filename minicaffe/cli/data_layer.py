@@ -32,8 +32,8 @@ class DataLayer:
     """A net's data layer of images.
 
     preprocessing   what it does at TEST
-    see             what it does to a sample in the phase that was asked for, with the random crop and mirror of a first
-                    epoch
+    see             what it does to a sample in the phase that was asked for; random crops and mirrors are those of the
+                    first epoch
     """
 
     preprocessing: Preprocessing
@@ -51,16 +51,16 @@ def is_net(path: str) -> bool:
 
 
 def data_layers(param: Any) -> list[Any]:
-    """Return the layers of a definition that read data: data layers, and what code of a user's makes from nothing."""
+    """Return the data layers of a definition, and layers of a user's own type that have no bottom."""
     kinds = [(layer, layer_class(layer.type)) for layer in param.layer if not layer.bottom]
     return [layer for layer, kind in kinds if (issubclass(kind, DataSource) or kind.users_code) and not kind.is_input]
 
 
 def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:
-    """Return the samples of a net's data layer, and the layer; None where it has no images.
+    """Return the samples of a net's data layer, and the layer; None in its place if it has no images.
 
-    Only this layer is made. Where it gives no samples one by one, they are what it puts out, and the first batches are
-    read.
+    Only this layer of the net is made. A layer whose samples cannot be asked for by number is run, batch after batch,
+    and its samples are what it puts out.
     """
     given, place = location.read(args.source)
     given.state.phase, given.state.level = Phase.Value(args.phase), args.level

@@ -1,12 +1,12 @@
 """Write the net to use after a training: Input for data layers, Softmax or Sigmoid for losses, and no labels.
 
   minicaffe deploy train_val.prototxt deploy.prototxt
-  minicaffe deploy train_val.prototxt deploy.prototxt --weights net_iter_1000.caffemodel     and prove it
+  minicaffe deploy train_val.prototxt deploy.prototxt --weights F     and prove it
   minicaffe deploy lenet_train_test.prototxt lenet.prototxt --shape 1x28x28
 
-It says what it did, line by line. With --weights it runs the test net and the deploy net on the same images and
-compares their outputs, before anything is written: real images where the source of the test net is there, random
-numbers otherwise. How the images were prepared in training stands in a comment at the top of OUT.
+Each change is printed as a line. With --weights, the test net and the deploy net are run on the same images and their
+outputs compared, before OUT is written. The images are the first of the test net's source, or random numbers if that is
+not there. A comment at the top of OUT says how images were prepared in training; minicaffe classify reads it.
 """
 
 from __future__ import annotations
@@ -22,43 +22,46 @@ import numpy as np
 
 from minicaffe import passes
 from minicaffe.analysis import data_tops
-from minicaffe.cli.flags import files, filled, whole
+from minicaffe.cli.flags import files, filled, positive
 from minicaffe.cli.image_layer import comment
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, NetError
-from minicaffe.io.files import replace_file
+from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.layer import DataSource, LossLayer, layer_class
-from minicaffe.log import number, one_line, silent
+from minicaffe.log import number, one_line, shape_text, silent
 from minicaffe.net import Net, location
 from minicaffe.passes import deploy as deploying
 from minicaffe.passes.deploy import Deployed, Role
 from minicaffe.proto import TEST, NetParameter
 from minicaffe.proto import text as proto_text
 
-IMAGES = 4  # that the proof runs both nets on
+IMAGES = 4  # on which both nets are run for the proof
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("net", metavar="TRAIN_NET", help="the net that is trained, prototxt or YAML")
-    parser.add_argument("out", metavar="OUT", type=filled, help="the file to write")
+    parser.add_argument("net", metavar="TRAIN_NET", help="the net that was trained, prototxt or YAML")
+    parser.add_argument("out", metavar="OUT", type=filled,
+                        help="the file to write, prototxt or YAML; one that exists is replaced")
     parser.add_argument("--weights", metavar="F,F", type=files,
                         help="files with the learned weights: prove that both nets give the same numbers")
     parser.add_argument("--shape", metavar="[TOP=]CxHxW", type=filled, action="append", default=[],
                         help="the shape of one sample (default: what the source, crop_size or new_height says)")
-    parser.add_argument("--batch", metavar="N", type=whole, default=1, help="number of samples in a batch (default: 1)")
-    parser.add_argument("--keep", action="store_true", help="keep learning rates and fillers")
-    parser.add_argument("--all-outputs", action="store_true", help="keep the outputs of auxiliary losses too")
+    parser.add_argument("--batch", metavar="N", type=positive, default=1,
+                        help="number of samples in a batch (default: 1)")
+    parser.add_argument("--keep", action="store_true",
+                        help="keep lr_mult, decay_mult and fillers, which only training reads")
+    parser.add_argument("--all-outputs", action="store_true",
+                        help="keep the outputs of auxiliary losses too, such as GoogLeNet's")
     add_level_and_stage(parser)
     add_user_code(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.batch < 1:
-        raise NetError(f"--batch must be at least 1, got {args.batch}")
-    if os.path.exists(args.out) and os.path.samefile(args.net, args.out):
+    check_can_write("OUT", args.out)
+    if os.path.exists(args.out) and os.path.exists(args.net) and os.path.samefile(args.net, args.out):
         raise NetError(f"{args.out} is the train net itself, which would be lost", hint="give another name for OUT")
     given, place = location.read(args.net)
     given.state.level = args.level
@@ -145,8 +148,8 @@ class Sizes:
         for twin in (layer, *twins):  # the layer of the other phase may have the source or the crop_size
             if (found := data_tops.tops(twin)) is not None:
                 if found.assumed:
-                    self.remarks.append(f"the source {path} is not there, so {_by(found.shapes[0][1:])} is assumed; "
-                                        "--shape CxHxW says otherwise")
+                    self.remarks.append(f"the source {path} is not there, so {shape_text(found.shapes[0][1:])} is "
+                                        "assumed; --shape CxHxW says otherwise")
                 return found
         raise DataError(f"layer {layer.name!r} ({layer.type}): its source {one_line(path)} is not there, so the size "
                         "of its images is not known", hint="give it: --shape CxHxW, such as --shape 1x28x28")
@@ -160,10 +163,6 @@ def _shape(text: str, top: str) -> tuple[str, list[int]]:
     return (name if equals else top), [int(n) for n in sizes.split("x")]
 
 
-def _by(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))
-
-
 def preprocessing(layer: Any, shape: Sequence[int]) -> Iterator[str]:
     """Say in a sentence how the images of a data layer were prepared."""
     p, top = layer.transform_param, layer.top[0]
@@ -173,9 +172,9 @@ def preprocessing(layer: Any, shape: Sequence[int]) -> Iterator[str]:
     steps = []
     resized = next(((m.new_height, m.new_width) for m in data_tops.messages(layer) if getattr(m, "new_height", 0)), ())
     if resized:
-        steps.append(f"resized to {_by(resized)}")
+        steps.append(f"resized to {shape_text(resized)}")
     crop = data_tops.image_size(layer) if p.crop_size else ()
-    steps += [f"the middle {_by(crop)} cut out"] if crop else []
+    steps += [f"the middle {shape_text(crop)} cut out"] if crop else []
     if p.mean_file:
         steps.append(f"the mean in {p.mean_file} subtracted")
     if p.mean_value:

@@ -1,7 +1,7 @@
 """Score a net with given weights: print the outputs of each batch, then their means over all batches.
 
-  minicaffe test --model=lenet_train_test.prototxt --weights=lenet_iter_10000.caffemodel --iterations=100
-  minicaffe test --model=F --weights=F --predictions=out.csv --confusion=out.png --mistakes=worst.png
+  minicaffe test --model lenet.prototxt --weights lenet.caffemodel --iterations 100
+  minicaffe test --model F --weights F --predictions out.csv --confusion out.png
 
 The second form judges every sample of the test set: precision, recall and F1 of each class, or for a net that answers
 yes or no also the average precision and the best threshold of each label.
@@ -15,7 +15,7 @@ from minicaffe.cli.flags import files, whole
 from minicaffe.cli.scoring import Scoring, add_scoring, wanted
 from minicaffe.cli.show import add_level_and_stage, add_permissive, stages
 from minicaffe.cli.skip_bad import add_skip_bad, report_left_out
-from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.cli.threads import add_gpu, add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError
 from minicaffe.log import At, log, number, warn
@@ -42,8 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_skip_bad(parser)
     add_user_code(parser)
     add_threads(parser)
-    parser.add_argument("--gpu", metavar="IDS", default="",
-                        help="accepted because Caffe has it; minicaffe computes on the CPU")
+    add_gpu(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,9 +4,9 @@
   minicaffe extract_features lenet.caffemodel lenet.prototxt ip1,pool2 a_lmdb,b_lmdb 100
   minicaffe extract_features lenet.caffemodel lenet.prototxt ip1,label features.h5 all
 
-OUT ends in .h5, .hdf5 or .npz for a file of arrays, one for each blob under the blob's name; such a file may be given
-once for several blobs. It is made in memory. Any other name is an LMDB with the same records as Caffe's tool writes.
-The arguments may end with lmdb and CPU, as Caffe's do.
+If OUT ends in .h5, .hdf5 or .npz, it is a file of arrays, each called as its blob. Such a file may be given once for
+several blobs; its arrays are held in memory until all are complete. Any other OUT is an LMDB with the same records as
+Caffe's tool writes. The arguments may end with lmdb and CPU, as Caffe's do.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.data.features import Add, is_file_of_arrays, new_features
 from minicaffe.errors import DataError, NetError, near_names
+from minicaffe.io.files import check_can_write
 from minicaffe.log import At, log, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
@@ -34,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", metavar="NET", help="the net, with a data layer, a prototxt or YAML file")
     parser.add_argument("blobs", metavar="BLOB[,BLOB]", help="names of the blobs to write")
     parser.add_argument("targets", metavar="OUT[,OUT]", help="an LMDB for each blob, or a file of arrays")
-    parser.add_argument("batches", metavar="BATCHES", help="how many batches to run, or all: each image once")
-    parser.add_argument("backend", metavar="KIND", nargs="?", help="lmdb, whatever OUT is called")
+    parser.add_argument("batches", metavar="BATCHES",
+                        help="how many batches to run; all: until each image was read once")
+    parser.add_argument("backend", metavar="KIND", nargs="?", help="lmdb: each OUT is an LMDB, whatever it is called")
     parser.add_argument("mode", metavar="CPU", nargs="?", default="CPU",
                         help="CPU or GPU: accepted because Caffe has it; minicaffe computes on the CPU")
     parser.add_argument("device", metavar="ID", nargs="?", type=whole, help="the GPU; it has no effect")
@@ -103,6 +105,8 @@ def _outputs(args: argparse.Namespace) -> dict[str, list[str]]:
         if len(set(wanted)) < len(wanted) or (len(wanted) > 1 and not is_file_of_arrays(path)):
             raise DataError(f"{path} is named for {len(wanted)} blobs, {', '.join(wanted)}",
                             hint="give each its own name")
+        if is_file_of_arrays(path):
+            check_can_write("OUT", path)  # a file of arrays is written at the end
     return outputs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from collections.abc import Iterable
 
 LARGEST = 2**31 - 1  # Caffe: iterations, levels and sizes are of 32 bits
 YES, NO = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")  # what gflags takes after --gray=
@@ -37,6 +38,14 @@ def natural(text: str) -> int:
     return number
 
 
+def positive(text: str) -> int:
+    """Read a whole number of 32 bits, 1 or more."""
+    number = whole(text)
+    if number < 1:
+        raise ArgumentTypeError(f"expects a whole number, 1 or more, got {text!r}")
+    return number
+
+
 def words(text: str) -> str:
     """Read a text that goes into a definition or a log, which are UTF-8."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # Python's stand-ins for bytes that are not UTF-8
@@ -59,6 +68,11 @@ def files(text: str) -> str:
     if "" in text.split(","):
         raise ArgumentTypeError(f"expects names of files, separated by commas, got {text!r}")
     return words(text)
+
+
+def listed(texts: Iterable[str]) -> list[str]:
+    """Return the names in the values of a flag that may be repeated; in each, commas separate them."""
+    return [name for text in texts for name in text.split(",") if name]
 
 
 def seconds(text: str) -> float:

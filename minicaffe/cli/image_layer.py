@@ -16,7 +16,7 @@ from minicaffe.errors import DataError, MinicaffeError, NetError
 
 @dataclass
 class Plan:
-    """What to run.
+    """What `minicaffe classify` runs.
 
     definition      the net, with an Input for the images
     preprocessing   what is done to an image
@@ -50,20 +50,29 @@ def of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
         made.remarks.append(f"Images are resized to {base.size[0]}×{base.size[1]}, the size of the first one in "
                             f"{data_tops.source(layer)}.")
     p = made.preprocessing = apply_flags(base, args)
-    path = data_tops.source(layer)
-    why = f"its source {path} is not there" if path else "it reads no source that could say it"
     if p.size is None and args.resize is None and not p.transform.resize_shorter:
-        mean, crop = p.transformer.mean_image, p.transform.crop_size
-        p.size = (mean.shape[1], mean.shape[2]) if mean is not None else (crop, crop) if crop else None
-        what = "the size of the mean" if mean is not None else "the size of the crop"
-        if p.size is None:
-            raise NetError(f"{name} does not say the size of images, and {why}", hint="--resize HxW says it")
-        made.remarks.append(f"Images are resized to {p.size[0]}×{p.size[1]}, {what}, because {why}. --resize says "
-                            "otherwise.")
+        made.remarks.append(_assume_size(p, name, data_tops.source(layer)))
     if p.color is None:
         mean = p.transformer.mean_value if p.transformer.mean_image is None else p.transformer.mean_image
         p.color = mean is None or len(mean) != 1
     return made
+
+
+def _assume_size(p: Preprocessing, name: str, path: str) -> str:
+    """Set the size of images to that of the mean or of the crop, and return a sentence that says so.
+
+    Raise NetError where there is neither. Messages call the layer `name`; `path` is its source, which is not there.
+    """
+    why = f"its source {path} is not there" if path else "it reads no source that could say it"
+    mean, crop = p.transformer.mean_image, p.transform.crop_size
+    if mean is not None:
+        p.size, what = (mean.shape[1], mean.shape[2]), "mean"
+    elif crop:
+        p.size, what = (crop, crop), "crop"
+    else:
+        raise NetError(f"{name} does not say the size of images, and {why}", hint="--resize HxW says it")
+    return (f"Images are resized to {p.size[0]}×{p.size[1]}, the size of the {what}, because {why}. --resize says "
+            "otherwise.")
 
 
 def _open(made: Plan) -> Sample | None:

@@ -13,17 +13,18 @@ is there, and read the first --samples samples of each source.
 from __future__ import annotations
 
 import argparse
-import json
+import re
 from typing import Any
 
 from minicaffe import lint
-from minicaffe.cli.flags import filled, whole
+from minicaffe.cli.flags import filled, listed, natural
 from minicaffe.cli.layout import code, entry, terminal_width, wrap
+from minicaffe.cli.results import json_text
 from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import MinicaffeError
-from minicaffe.log import one_line
+from minicaffe.log import one_line, plural
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--silence", metavar="RULE,RULE", type=filled, action="append", default=[],
                         help="leave these rules out")
     parser.add_argument("--json", action="store_true", help="print JSON: files, findings, and what was read")
-    parser.add_argument("--samples", metavar="N", type=whole, default=1000,
+    parser.add_argument("--samples", metavar="N", type=natural, default=1000,
                         help="how many samples of each source are read, at most (default: 1000; 0 reads none)")
     parser.add_argument("--explain", metavar="RULE", type=filled, help="explain a rule; `all` lists the rules")
     add_level_and_stage(parser)
@@ -44,13 +45,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.files:
         raise MinicaffeError("lint needs the names of nets or solvers", hint="minicaffe lint solver.prototxt")
-    if args.samples < 0:
-        raise MinicaffeError(f"--samples must be 0 or more, got {args.samples}")
-    silence = [name for names in args.silence for name in names.split(",") if name]
-    report = lint.examine(args.files, silence=silence, level=args.level, stages=stages(args),
+    report = lint.examine(args.files, silence=listed(args.silence), level=args.level, stages=stages(args),
                           samples=args.samples, allow_python=not args.no_python)
     if args.json:
-        say(json.dumps(as_json(report), indent=1))
+        say(json_text(as_json(report)), end="")
     else:
         show(report)
     return int(report.count(lint.ERROR) > 0)
@@ -82,11 +80,10 @@ def show(report: lint.Report) -> None:
 
 
 def in_words(report: lint.Report) -> str:
-    """'2 errors, 1 warning and no notes in 3 files'."""
-    counts = [f"{report.count(severity) or 'no'} {severity}{'s' * (report.count(severity) != 1)}"
-              for severity in (lint.ERROR, lint.WARNING, lint.NOTE)]
-    files = f"{len(report.files)} file{'s' * (len(report.files) != 1)}"
-    return f"{counts[0]}, {counts[1]} and {counts[2]} in {files}"
+    """Return '2 errors, 1 warning and no notes in 3 files'."""
+    errors, warnings, notes = (re.sub("^0", "no", plural(report.count(severity), severity))
+                               for severity in (lint.ERROR, lint.WARNING, lint.NOTE))
+    return f"{errors}, {warnings} and {notes} in {plural(len(report.files), 'file')}"
 
 
 def explain(name: str) -> None:

@@ -30,6 +30,7 @@ class Images(NamedTuple):
     classes: np.ndarray
 
     def of(self, chosen: np.ndarray) -> Images:
+        """Return the chosen images: their numbers, or a mask."""
         return Images(self.pixels[chosen], self.classes[chosen])
 
 
@@ -42,12 +43,12 @@ def clothes() -> tuple[Images, Images]:
 
 
 def grey(folder: Path) -> dict[str, str]:
-    """LMDBs of the images as they are."""
+    """Write LMDBs of the images as they are."""
     return _lmdbs(folder, [(images.pixels[:, None], images.classes) for images in clothes()])
 
 
 def coloured(folder: Path) -> dict[str, str]:
-    """LMDBs of 3×32×32 images: each piece of clothing in a random colour, before another random colour."""
+    """Write LMDBs of 3×32×32 images: each piece of clothing in a random colour, before another random colour."""
     draw = np.random.default_rng(SEED)
     return _lmdbs(folder, [(np.pad(_painted(images, 3, draw), ((0, 0), (0, 0), (2, 2), (2, 2)), mode="edge"),
                             images.classes) for images in clothes()])
@@ -61,7 +62,7 @@ def _painted(images: Images, channels: int, draw: np.random.Generator) -> np.nda
 
 
 def pairs(folder: Path) -> dict[str, str]:
-    """LMDBs of pairs: two images as the channels of one, with label 1 where both are of one class.
+    """Write LMDBs of pairs: two images as the channels of one, with label 1 where both are of one class.
 
     Each image is in one pair as the first. Half of the pairs are of one class.
     """
@@ -77,7 +78,7 @@ def pairs(folder: Path) -> dict[str, str]:
 
 
 def spiral(folder: Path) -> dict[str, str]:
-    """HDF5 files with the points (N, 2) of three arms of a spiral, and the arm of each (N)."""
+    """Write HDF5 files with the points (N, 2) of three arms of a spiral, and the arm of each (N)."""
     draw = np.random.default_rng(SEED)
     written: dict[str, str] = {}
     for name, count in (("train", 1500), ("test", 600)):
@@ -90,7 +91,7 @@ def spiral(folder: Path) -> dict[str, str]:
 
 
 def two_in_one(folder: Path) -> dict[str, str]:
-    """HDF5 files with images (N, 1, 28, 56) of two pieces of clothing, and which of ten kinds are there (N, 10)."""
+    """Write HDF5 files with images (N, 1, 28, 56) of two pieces of clothing, and which of ten kinds (N, 10)."""
     draw = np.random.default_rng(SEED)
     written: dict[str, str] = {}
     for name, count, images in zip(("train", "test"), (1500, 300), clothes(), strict=True):
@@ -104,9 +105,9 @@ def two_in_one(folder: Path) -> dict[str, str]:
 
 
 def few(folder: Path) -> dict[str, str]:
-    """LMDBs of many images of classes 0 to 4 and of few of 5 to 9, and the weights of a net trained on the former.
+    """Write LMDBs of many images of classes 0 to 4 and few of 5 to 9, and the weights of a net trained on the former.
 
-    The images have random tones of grey. So a net cannot do without good filters, and those come with the weights.
+    The images have random tones of grey. They are hard to tell apart without good filters, which the weights bring.
     """
     draw = np.random.default_rng(SEED)
     train, test = clothes()

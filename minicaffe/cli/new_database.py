@@ -7,15 +7,17 @@ import argparse
 from minicaffe.errors import DataError
 
 
-def add_replace(parser: argparse.ArgumentParser, what: str = "the database") -> None:
-    """Add --replace."""
-    parser.add_argument("--replace", action="store_true", help=f"replace {what} if it exists; without this flag that "
-                        "is an error. The old one stays until the new one is complete")
+def add_replace(parser: argparse.ArgumentParser, what: str = "a database") -> None:
+    """Add --replace; `what` is what the command makes."""
+    parser.add_argument("--replace", action="store_true", help=f"replace {what} that exists, once the new one is "
+                        "complete; without this flag it is an error if there is one")
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """Add --backend, which Caffe's tools have."""
-    parser.add_argument("--backend", metavar="KIND", default="lmdb", help="lmdb, the only kind that minicaffe writes")
+    parser.add_argument("--backend", metavar="KIND", default="lmdb",
+                        help="lmdb (default), the only kind that minicaffe "
+                        "writes")
 
 
 def refuse_backend(kind: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from minicaffe.cli.flags import whole
+from minicaffe.cli.flags import natural, positive
 from minicaffe.data.preprocess import Preprocessing, check_mean
 from minicaffe.data.transformer import read_mean
 from minicaffe.errors import DataError, NetError
@@ -20,19 +20,21 @@ COMMENT = re.compile(r"^\s*#\s*preprocessing:(.*)$", re.MULTILINE)
 
 
 def add_preprocessing(parser: argparse.ArgumentParser) -> None:
-    """Add the flags. A flag that is not given is None, and leaves what the net says."""
-    group = parser.add_argument_group("preprocessing", "in place of what the net's data layer says")
+    """Add the flags. One that is not given is None, and what the net says holds."""
+    group = parser.add_argument_group("preprocessing", "Each flag replaces what the net's data layer says.")
     group.add_argument("--mean", metavar="F", help="what to subtract: a .binaryproto or .npy file, or values such as "
                                                    "104,117,123, one for each channel of the net")
-    group.add_argument("--scale", metavar="X", type=_factor, help="the factor after the mean (default: 1)")
+    group.add_argument("--scale", metavar="X", type=_factor,
+                       help="multiply by this, after the mean is subtracted (default: 1)")
     group.add_argument("--channel-swap", metavar="2,1,0", type=_order,
-                       help="the order of the net's channels, counted in red, green, blue: 2,1,0 is Caffe's, the "
-                            "default; 0,1,2 for a net trained on red, green, blue")
-    group.add_argument("--crop", metavar="N", type=whole, help="take the middle N × N of the image; 0: all of it")
+                       help="the order of the net's channels, where red is 0, green 1, blue 2 (default: 2,1,0, as in "
+                            "Caffe); 0,1,2 is for a net trained on red, green, blue")
+    group.add_argument("--crop", metavar="N", type=natural,
+                       help="cut out the middle N × N of the image; 0 takes all of it")
     group.add_argument("--resize", metavar="HxW", type=_size,
-                       help="resize an image first, to 256x256 or 256 for the same; 'no' leaves it as it is")
-    group.add_argument("--resize-shorter", metavar="N", type=whole,
-                       help="resize an image so that its shorter side has N pixels")
+                       help="resize an image first, such as to 256x256, or 256 for the same; no: leave it as it is")
+    group.add_argument("--resize-shorter", metavar="N", type=positive,
+                       help="resize an image first, so that its shorter side has N pixels")
     group.add_argument("--gray", action="store_true", default=None, help="read images in grey, as one channel")
 
 
@@ -77,12 +79,8 @@ def apply_flags(base: Preprocessing, args: argparse.Namespace) -> Preprocessing:
     if args.scale is not None:
         transform.scale = args.scale
     if args.crop is not None:
-        if args.crop < 0:
-            raise NetError(f"--crop must not be negative, got {args.crop}")
         transform.crop_size = args.crop
     if args.resize_shorter is not None:
-        if args.resize_shorter < 1:
-            raise NetError(f"--resize-shorter must be at least 1, got {args.resize_shorter}")
         transform.resize_shorter = args.resize_shorter
         made.size = None
     if args.mean is not None:

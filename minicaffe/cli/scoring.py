@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,9 +12,10 @@ import numpy as np
 from minicaffe.analysis import answers, scores
 from minicaffe.analysis.answers import YES_OR_NO
 from minicaffe.analysis.predictions import Mistake, Predicted, Predictions
-from minicaffe.cli.class_names import names_of, same_names
-from minicaffe.cli.flags import whole
+from minicaffe.cli.class_names import add_labels, names_of, same_names
+from minicaffe.cli.flags import positive
 from minicaffe.cli.layout import NOTHING, table, terminal_width, wrap
+from minicaffe.cli.results import STDOUT, add_json, check_json, csv_text, write_json
 from minicaffe.cli.terminal import say
 from minicaffe.errors import NetError
 from minicaffe.io.files import check_can_write, replace_file
@@ -33,31 +31,30 @@ LISTED = 40  # classes in the printed table; of more, those with the lowest F1
 def add_scoring(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument("--scores", action="store_true",
-                        help="print precision, recall, F1 and the number of samples of each class; the other flags "
-                             "below do so too, and by default each of them runs the whole test set")
+                        help="print precision, recall, F1 and the number of samples of each class, over the whole test "
+                             "set; --predictions, --confusion, --mistakes and --json do so too")
     parser.add_argument("--predictions", metavar="F", default="",
                         help="write a CSV file with a row for each sample: key, label, prediction, probabilities")
     parser.add_argument("--confusion", metavar="F", default="", help="draw the confusion matrix, a .png or .svg file")
     parser.add_argument("--mistakes", metavar="F", default="",
                         help="draw the wrong answers of which the net is most certain, a .png or .svg file")
-    parser.add_argument("--json", metavar="F", default="", help="write the scores as JSON")
-    parser.add_argument("--labels", metavar="F", default="", help="names of the classes, a line for each")
-    parser.add_argument("--top", metavar="N", type=whole, default=5,
+    add_json(parser, "the scores")
+    add_labels(parser)
+    parser.add_argument("--top", metavar="N", type=positive, default=5,
                         help="number of classes in a row of --predictions (default: 5)")
     parser.add_argument("--output", metavar="BLOB", default="",
                         help="the blob with the scores (default: what the last loss reads, or Accuracy)")
-    parser.add_argument("--label", metavar="BLOB", default="", help="the blob with the labels (default: the same)")
+    parser.add_argument("--label", metavar="BLOB", default="",
+                        help="the blob with the labels (default: what the same layer reads)")
 
 
 def wanted(args: argparse.Namespace) -> bool:
-    """Return whether one of the flags asks for scores. Raise an error for one whose file cannot be written."""
+    """Return whether one of the flags asks for scores. Raise an error if a file that one names cannot be written."""
     for flag in ("--confusion", "--mistakes"):
         if path := getattr(args, flag[2:]):
             score_pictures.check_can_draw(flag, path)
-    for flag in ("--predictions", "--json"):
-        check_can_write(flag, getattr(args, flag[2:]))
-    if args.top < 1:
-        raise NetError(f"--top must be at least 1, got {args.top}")
+    check_can_write("--predictions", args.predictions)
+    check_json(args.json)
     asks = args.scores or args.predictions or args.confusion or args.mistakes or args.json
     if not asks and (given := [f"--{name}" for name in ("labels", "output", "label") if getattr(args, name)]):
         raise NetError(f"{given[0]} has no effect without --scores, --predictions, --confusion, --mistakes or --json")
@@ -72,7 +69,7 @@ class Scoring:
         self.answers = answers.find(net.param, args.output, args.label)
         self.predictions = Predictions(net, self.answers, args.top, WORST if args.mistakes else 0)
         samples = getattr(getattr(self.predictions.source(), "batches", None), "samples", None)
-        self.names = names_of(args.labels, self.predictions.outputs, getattr(samples, "classes", ()))
+        self.names = names_of(args.labels, self.predictions.outputs, samples)
         self.size = next((reader.size for reader in epochs.readers(net)), None)
         if not self.answers.label and (args.confusion or args.mistakes or args.scores or args.json):
             raise NetError("scores need labels, and no layer of the net reads any", hint="--label BLOB names them")
@@ -88,7 +85,7 @@ class Scoring:
         return None if self.size is None else epochs.whole_test(self.net, 0, self.net.where())
 
     def add(self) -> None:
-        """Take in a batch. A sample that comes a second time, because the source has begun anew, does not count."""
+        """Take in a batch. Samples that come a second time do not count: the source has begun anew."""
         self.predictions.add(self._missing())
 
     def _missing(self) -> int | None:
@@ -100,18 +97,24 @@ class Scoring:
     def report(self) -> None:
         """Print the scores and write the files."""
         found = self.predictions.all()
-        say("\n".join(self._head(found)))
+        self._say("\n".join(self._head(found)))
         made = self._judged(found) if found.labels.size else {}
         if self.args.predictions:
-            replace_file(self.args.predictions, [_as_csv(found, self.answers.decides, self.names).encode()])
-            say(f"predictions in {self.args.predictions}")
+            rows = _csv_rows(found, self.answers.decides, self.names)
+            replace_file(self.args.predictions, [csv_text(rows).encode()])
+            self._say(f"predictions in {self.args.predictions}")
         if self.args.json:
             content = {"samples": self.predictions.samples, "of": self.size, "output": self.answers.scores,
                        "label": self.answers.label, **made}
-            replace_file(self.args.json, [json.dumps(_finite(content), indent=1).encode() + b"\n"])
-            say(f"scores in {self.args.json}")
+            write_json(self.args.json, content)
+            self._say(f"scores in {self.args.json}")
         if self.args.mistakes:
             self._draw_mistakes()
+
+    def _say(self, text: str) -> None:
+        """Print a text, unless stdout is to hold JSON alone."""
+        if self.args.json != STDOUT:
+            say(text)
 
     def _head(self, found: Predicted) -> Iterator[str]:
         """Yield lines that say which samples and blobs the scores are about."""
@@ -134,28 +137,28 @@ class Scoring:
         """Print the scores, draw the confusion matrix, and return what the JSON file holds."""
         if self.answers.decides == YES_OR_NO:
             by_label = scores.label_scores(found.labels >= 0.5, found.p, found.counted)
-            say("\n".join(_label_table(by_label, self.names)))
+            self._say("\n".join(_label_table(by_label, self.names)))
             return _as_json(by_label, self.names)
         kept = found.counted
         matrix = scores.confusion(found.labels[kept], found.top[kept, 0], self.predictions.outputs)
         by_class = scores.class_scores(matrix)
-        say("\n".join(_class_table(by_class, self.names)))
+        self._say("\n".join(_class_table(by_class, self.names)))
         if self.args.confusion:
             title = f"{int(matrix.sum())} samples, {100 * by_class.accuracy:.1f} % right"
             score_pictures.draw_confusion(self.args.confusion, matrix, self.names, title)
-            say(f"confusion matrix in {self.args.confusion}")
+            self._say(f"confusion matrix in {self.args.confusion}")
         return {**_as_json(by_class, self.names), "confusion": matrix.tolist()}
 
     def _draw_mistakes(self) -> None:
         """Draw the worst mistakes, or say that there is none."""
         mistakes = self.predictions.mistakes
         if not mistakes:
-            say("no picture of mistakes: there is none")
+            self._say("no picture of mistakes: there is none")
             return
         images = [(one.image, _caption(one, self.names), RED) for one in mistakes]
         score_pictures.draw_images(self.args.mistakes, score_pictures.in_rows(images),
                                    f"the {len(images)} mistakes of which the net is most certain")
-        say(f"the worst mistakes in {self.args.mistakes}")
+        self._say(f"the worst mistakes in {self.args.mistakes}")
 
 
 def _caption(one: Mistake, names: Sequence[str]) -> str:
@@ -213,29 +216,24 @@ def _as_json(made: Any, names: Sequence[str]) -> dict[str, Any]:
                                      for key, value in vars(made).items()}}
 
 
-def _finite(value: Any) -> Any:
-    """Return JSON's null for each NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _csv_rows(found: Predicted, decides: str, names: Sequence[str]) -> Iterator[list[object]]:
+    """Yield the head of the CSV file of predictions, then a row for each sample."""
+    yield from _label_rows(found, names) if decides == YES_OR_NO else _class_rows(found, names)
 
 
-def _as_csv(found: Predicted, decides: str, names: Sequence[str]) -> str:
-    """Return a row for each sample. Classes have their numbers, and beside them their names where these are known."""
-    out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
+def _label_rows(found: Predicted, names: Sequence[str]) -> Iterator[list[object]]:
+    """Yield the rows for a net that answers yes or no: each probability, then what is right, where that is known."""
     labelled = bool(found.labels.size)
-    if decides == YES_OR_NO:
-        rows.writerow(["key", *(f"p({name})" for name in names), *(names if labelled else ())])
-        for i, key in enumerate(found.keys):
-            rows.writerow([_cell(key), *(f"{p:.6g}" for p in found.p[i]),
-                           *(f"{t:g}" for t in (found.labels[i] if labelled else ()))])
-        return out.getvalue()
-    named = not same_names(names)
+    yield ["key", *(f"p({name})" for name in names), *(names if labelled else ())]
+    for i, key in enumerate(found.keys):
+        yield [key, *(f"{p:.6g}" for p in found.p[i]), *(f"{t:g}" for t in (found.labels[i] if labelled else ()))]
+
+
+def _class_rows(found: Predicted, names: Sequence[str]) -> Iterator[list[object]]:
+    """Yield the rows for a net that names one class. Beside the numbers of classes stand their names, where known."""
+    labelled, named = bool(found.labels.size), not same_names(names)
     tops = [f"{what}_{k + 1}" for k in range(found.top.shape[1]) for what in ("top", "p")]
-    rows.writerow(["key", "label", "prediction", "right", *(["label_name", "prediction_name"] if named else []), *tops])
+    yield ["key", "label", "prediction", "right", *(["label_name", "prediction_name"] if named else []), *tops]
     for i, key in enumerate(found.keys):
         best = int(found.top[i, 0])
         label = int(found.labels[i]) if labelled else None
@@ -244,10 +242,4 @@ def _as_csv(found: Predicted, decides: str, names: Sequence[str]) -> str:
         pairs = [value for k, p in zip(found.top[i], found.p[i], strict=True)
                  for value in (names[k] if named else int(k), f"{p:.6g}")]
         words = [known, names[best]] if named else []
-        rows.writerow([_cell(key), "" if label is None else label, best, right, *words, *pairs])
-    return out.getvalue()
-
-
-def _cell(text: str) -> str:
-    """Return a key as UTF-8 can hold it: bytes of a file's name that are none are written as an escape."""
-    return text.encode("utf-8", "backslashreplace").decode()
+        yield [key, "" if label is None else label, best, right, *words, *pairs]

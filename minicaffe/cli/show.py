@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from minicaffe import passes
-from minicaffe.cli.flags import whole, words
+from minicaffe.cli.flags import listed, whole, words
 from minicaffe.cli.terminal import is_utf8, say
 from minicaffe.net import location
 from minicaffe.proto import Phase
@@ -46,7 +46,7 @@ def add_permissive(parser: argparse.ArgumentParser) -> None:
 
 def stages(args: argparse.Namespace) -> list[str]:
     """Return the stages that --stage names."""
-    return [stage for stage in args.stage.split(",") if stage]
+    return listed([args.stage])
 
 
 def run(args: argparse.Namespace) -> int:

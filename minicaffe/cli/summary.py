@@ -26,7 +26,7 @@ from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, NetError
 from minicaffe.layer import layer_class, registered_types
-from minicaffe.log import one_line
+from minicaffe.log import one_line, shape_text
 from minicaffe.net import Net, location, memory_plan
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import Phase
@@ -147,7 +147,7 @@ def _become_input(layer: Any, data: Any, size: list[int]) -> str:
     layer.top.extend(tops)
     for i in range(len(tops)):
         layer.input_param.shape.add(dim=shape if i == 0 else shape[:1])
-    return f"Layer {name!r} is counted as a {kind} layer that puts out {_shape(tuple(shape))}; its source was not read."
+    return f"Layer {name!r} is counted as a {kind} layer that puts out {shape_text(shape)}; its source was not read."
 
 
 def table(net: Net, costs: NetCost, reusing: NetCost, weights: bool = False) -> str:
@@ -157,7 +157,7 @@ def table(net: Net, costs: NetCost, reusing: NetCost, weights: bool = False) -> 
         rows.append((row.name, row.type, _tops(row.shapes), _count(row.parameters),
                      _count(row.multiply_adds), row.note or _bytes(row.activation_bytes)))
         if weights:
-            rows += [("", "", "", _shape(blob.shape), "", "") for blob in net.layers[i].blobs]
+            rows += [("", "", "", shape_text(blob.shape), "", "") for blob in net.layers[i].blobs]
     totals = (line for text in _totals(costs, reusing) for line in wrap(text, terminal_width(), hanging=" " * 16))
     return "\n".join([*layout.table(rows, right=(3, 4, 5), lead=2), "", *totals])
 
@@ -188,12 +188,8 @@ def _test(costs: NetCost) -> str:
 
 def _tops(shapes: list[tuple[int, ...]]) -> str:
     """Return the shapes of a layer's tops: only the first of many, because the widest cell widens every row."""
-    shown = ", ".join(map(_shape, shapes[:MOST_TOPS]))
+    shown = ", ".join(map(shape_text, shapes[:MOST_TOPS]))
     return shown if len(shapes) <= MOST_TOPS else f"{shown}, … ({len(shapes)} tops)"
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape)) or "scalar"
 
 
 def _count(number: int) -> str:

@@ -1,19 +1,24 @@
-"""The flag that says how many threads compute."""
+"""The flags that say what computes: --threads, and Caffe's --gpu."""
 
 from __future__ import annotations
 
 import argparse
 
 from minicaffe import kernels
-from minicaffe.cli.flags import whole
-from minicaffe.errors import EngineError
+from minicaffe.cli.flags import positive, words
 from minicaffe.kernels.blas import hold_to_one_thread
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add --threads, for commands that compute."""
-    parser.add_argument("--threads", metavar="N", type=whole, help="number of threads that compute (default: "
+    parser.add_argument("--threads", metavar="N", type=positive, help="number of threads that compute (default: "
                         "MINICAFFE_THREADS, else the cores that this process may use); the results do not depend on it")
+
+
+def add_gpu(parser: argparse.ArgumentParser) -> None:
+    """Add --gpu, which Caffe has."""
+    parser.add_argument("--gpu", metavar="IDS", type=words, default="",
+                        help="accepted because Caffe has it; minicaffe computes on the CPU")
 
 
 def use_threads(args: argparse.Namespace) -> None:
@@ -23,8 +28,6 @@ def use_threads(args: argparse.Namespace) -> None:
     thread of ours, would start further threads, and all of them would wait for each other's cores.
     """
     if args.threads is not None:
-        if args.threads < 1:
-            raise EngineError(f"--threads must be a positive number, got {args.threads}")
         kernels.set_threads(args.threads)
     kernels.threads()  # checks MINICAFFE_THREADS now, before the command has done any work
     hold_to_one_thread()

@@ -16,9 +16,10 @@ import argparse
 from minicaffe.cli import timing_report
 from minicaffe.cli.evaluate import check_iterations, use_cpu
 from minicaffe.cli.flags import whole
+from minicaffe.cli.results import STDOUT, add_json, check_json, write_json
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
-from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.cli.threads import add_gpu, add_threads, use_threads
 from minicaffe.cli.timing_report import Recorder
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.io.files import check_can_write, replace_file
@@ -33,21 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="F", required=True, help="the net, a prototxt or YAML file")
     parser.add_argument("--iterations", metavar="N", type=whole, default=50,
                         help="number of passes to time (default: 50)")
-    parser.add_argument("--json", metavar="F", nargs="?", const="-", default="",
-                        help="write the numbers as JSON to a file as well; without F, to stdout in place of the table")
+    add_json(parser, "the numbers")
     parser.add_argument("--trace", metavar="F", default="", help="write every pass to a file, as a Chrome trace")
     add_state_arguments(parser)
     add_permissive(parser)
     add_user_code(parser)
     add_threads(parser)
-    parser.add_argument("--gpu", metavar="IDS", default="",
-                        help="accepted because Caffe has it; minicaffe computes on the CPU")
+    add_gpu(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
-    for flag, path in (("--json", args.json.removeprefix("-")), ("--trace", args.trace)):
-        check_can_write(flag, path)  # before the benchmark, so that its results are not lost
+    check_json(args.json)  # before the benchmark, so that its results are not lost
+    check_can_write("--trace", args.trace)
     with glog.writing():
         use_cpu(At.TIME_MODE, args.gpu)
         check_iterations(args.iterations)
@@ -69,15 +68,11 @@ def run(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace, net: Net, recorder: Recorder) -> None:
     """Print the table, and write the files that the flags name."""
     made = timing_report.report(net, recorder, args.iterations)
-    if args.json != "-":
+    if args.json != STDOUT:
         say(timing_report.table(made))
     if args.json:
-        content = timing_report.as_json(made, model=args.model, net=net.name, phase=args.phase,
-                                        iterations=args.iterations)
-        if args.json == "-":
-            say(content.decode(), end="")
-        else:
-            replace_file(args.json, [content])
+        write_json(args.json, timing_report.facts(made, model=args.model, net=net.name, phase=args.phase,
+                                                  iterations=args.iterations))
     if args.trace:
         replace_file(args.trace, [timing_report.as_trace(net, recorder)])
 

@@ -150,8 +150,9 @@ def _words(row: Row) -> tuple[str, ...]:
     return row.name, row.type, row.direction, f"{row.ms:.3f}", gflops, gbs, f"{100 * row.share:.1f} %"
 
 
-def as_json(made: Report, **more: Any) -> bytes:
-    """Return the numbers of the table as JSON, with the engine, threads and versions that they were measured with."""
+def facts(made: Report, **more: Any) -> dict[str, Any]:
+    """Return what --json writes: the numbers of the table, and with which engine, threads and versions they were taken.
+    """
     from minicaffe.records.facts import versions
 
     layers: list[dict[str, Any]] = []
@@ -160,10 +161,9 @@ def as_json(made: Report, **more: Any) -> bytes:
             layers.append({"name": row.name, "type": row.type, "forward": _numbers(row), "backward": None})
         else:
             layers[-1]["backward"] = _numbers(row)
-    facts = {**more, "engine": kernels.engine(), "threads": kernels.threads(), "versions": versions(),
+    return {**more, "engine": kernels.engine(), "threads": kernels.threads(), "versions": versions(),
              "limits": {"sgemm_gflops": made.sgemm, "copy_gbs": made.copy}, "layers": layers,
              "totals": {row.direction: _numbers(row) for row in made.totals}, "played_ms": made.played}
-    return (json.dumps(facts, indent=1) + "\n").encode()
 
 
 def _numbers(row: Row) -> dict[str, float]:

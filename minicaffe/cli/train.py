@@ -21,10 +21,10 @@ from typing import Any
 
 from minicaffe import lint
 from minicaffe.cli import progress, signals
-from minicaffe.cli.flags import files, filled, seconds, whole, words
+from minicaffe.cli.flags import files, filled, listed, seconds, whole, words
 from minicaffe.cli.show import add_level_and_stage, add_permissive
 from minicaffe.cli.skip_bad import add_skip_bad, report_left_out
-from minicaffe.cli.threads import add_threads, use_threads
+from minicaffe.cli.threads import add_gpu, add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import NetError, SolverError
 from minicaffe.log import At, lines, log, warn
@@ -57,8 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "longer improves: accuracy:max:patience=5 stops after five tests without a better accuracy")
     parser.add_argument("--iterations", metavar="N", type=whole, help="train up to iteration N instead of max_iter")
     add_level_and_stage(parser, "train net")
-    parser.add_argument("--gpu", metavar="IDS", type=words, default="", help="accepted because Caffe has it; minicaffe "
-                        "computes on the CPU")
+    add_gpu(parser)
     add_permissive(parser)
     add_skip_bad(parser)
     add_user_code(parser)
@@ -85,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         raise SolverError("--snapshot goes on with a training and --weights begins one: give one of them")
     if args.strict and not args.weights:
         raise SolverError("--strict is about the files of --weights, but none is given")
-    silence = lint.silenced(name for names in args.silence for name in names.split(",") if name)
+    silence = lint.silenced(listed(args.silence))
     # The lock comes first so that it is released last: no other training begins before the run folder is complete.
     with ExitStack() as locked, progress.reporting() as report, \
             recorder.recording(not args.no_record, args.tensorboard or "") as record:

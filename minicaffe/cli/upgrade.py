@@ -4,8 +4,8 @@
   minicaffe upgrade old.caffemodel new.caffemodel
   minicaffe upgrade old_solver.prototxt new_solver.prototxt
 
-A definition is written as Caffe's upgrade_net_proto_text and upgrade_solver_proto_text write it, without comments. All
-commands read old formats as they are, so that no file needs this. The exit status is 1 where fields were dropped.
+A definition is written as Caffe's upgrade_net_proto_text and upgrade_solver_proto_text write it, without comments. No
+file has to be upgraded, because all commands read old formats too. The exit status is 1 if fields had to be dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minicaffe.cli.terminal import complain, say
 from minicaffe.errors import DataError
 from minicaffe.io import binary, prototxt, weights
 from minicaffe.io.files import replace_file
-from minicaffe.log import At
+from minicaffe.log import At, plural
 from minicaffe.passes.upgrade_v0 import TRANSFORM_FIELDS
 from minicaffe.passes.upgrade_v1 import TRANSFORMED
 from minicaffe.proto import NetParameter
@@ -85,21 +85,22 @@ def _changes(net: Any) -> Iterator[str]:
     """Yield in words what `passes.upgrade` changes of a net."""
     old = [layer.layer for layer in net.layers if layer.HasField("layer")]
     if old:
-        yield f"{_count(old)} of 2013's format (V0) became `layer`"
+        yield f"{plural(len(old), 'layer')} of 2013's format (V0) became `layer`"
     padding = [layer for layer in old if layer.type == "padding"]
     if padding:
-        yield f"{_count(padding)} of type padding became `pad` of the layer that reads it"
+        yield f"{plural(len(padding), 'layer')} of type padding became `pad` of the layer that reads it"
     if len(net.layers) > len(old):
-        yield f"{_count(net.layers[len(old):])} of 2014's format (V1, `layers`) became `layer`"
+        yield f"{plural(len(net.layers[len(old):]), 'layer')} of 2014's format (V1, `layers`) became `layer`"
     moved = [layer for layer in net.layers if _transforms(layer)]
     if moved:
-        yield f"scale, mean_file, crop_size and mirror of {_count(moved)} moved into transform_param"
+        yield f"scale, mean_file, crop_size and mirror of {plural(len(moved), 'layer')} moved into transform_param"
     if net.input:
         yield f"input {', '.join(net.input)} became a layer of type Input"
     fixed = [layer for layer in net.layer if layer.type == "BatchNorm" and len(layer.param) == 3
              and any(spec.lr_mult or spec.decay_mult for spec in layer.param)]
     if fixed:
-        yield f"lr_mult and decay_mult of {_count(fixed)} of type BatchNorm became 0: its blobs are not learned"
+        yield (f"lr_mult and decay_mult of {plural(len(fixed), 'layer')} of type BatchNorm became 0: its blobs are not "
+               "learned")
 
 
 def _transforms(layer: Any) -> bool:
@@ -107,10 +108,6 @@ def _transforms(layer: Any) -> bool:
     fields = tuple(TRANSFORM_FIELDS.values())
     return any(layer.layer.HasField(name) for name in TRANSFORM_FIELDS) or any(
         getattr(layer, message).HasField(name) for message in TRANSFORMED.values() for name in fields)
-
-
-def _count(layers: Any) -> str:
-    return f"{len(layers)} layer{'s' * (len(layers) != 1)}"
 
 
 class _Dropped(logging.Handler):

@@ -18,7 +18,7 @@ from minicaffe.cli.layout import table, terminal_width, wrap
 from minicaffe.cli.terminal import say
 from minicaffe.io import weights
 from minicaffe.io.binary import LayerWeights
-from minicaffe.log import number
+from minicaffe.log import number, shape_text
 from minicaffe.net.copy_weights import same_shape
 
 Key = tuple[str, int, int]  # the layer's name, its number among layers of that name, the blob's number in it
@@ -76,11 +76,6 @@ def compare(name_a: str, a: Sequence[LayerWeights], name_b: str, b: Sequence[Lay
     return "\n".join([*table(rows), f"A is {name_a}", f"B is {name_b}", *wrap(total, terminal_width())])
 
 
-def shape_text(shape: Iterable[int]) -> str:
-    """Return a shape as people write it: 20 x 1 x 5 x 5."""
-    return " x ".join(map(str, shape)) or "a number"
-
-
 def _range(blob: np.ndarray) -> list[str]:
     """Return minimum, maximum, mean and standard deviation of the finite numbers, and how many are not finite."""
     finite = blob[np.isfinite(blob)] if not np.isfinite(blob).all() else blob
@@ -109,7 +104,7 @@ def _by_key(layers: Iterable[LayerWeights]) -> dict[Key, np.ndarray]:
 def _distance(a: np.ndarray | None, b: np.ndarray | None) -> tuple[str, float]:
     """Return in words how two blobs compare, and their largest difference; None means that a blob is missing.
 
-    Shapes that Caffe takes for the same, such as 1 x 1 x 2 x 3 and 2 x 3, are no difference.
+    Shapes that Caffe takes for the same, such as 1×1×2×3 and 2×3, are no difference.
     """
     if a is None or b is None:
         return ("only in B" if a is None else "only in A"), 0.0

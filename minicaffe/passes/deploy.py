@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from minicaffe.errors import NetError
+from minicaffe.log import shape_text
 from minicaffe.passes.filter import filter_layers, is_included
 from minicaffe.passes.insert_splits import Top, find_sources
 from minicaffe.proto import TEST, TRAIN, LayerParameter, NetParameter, ParamSpec
@@ -289,8 +290,8 @@ class _Deployment:
                 made = net.layer.add(name=top if len(layer.top) > 1 else layer.name, type="Input", top=[top])
                 made.input_param.shape.add(dim=self.shapes[top])
             if needed:
-                shown = "×".join(map(str, self.shapes[top]))
-                self.remarks.append(f"{_title(layer)} becomes an Input that takes {top!r}, {shown}")
+                self.remarks.append(f"{_title(layer)} becomes an Input that takes {top!r}, "
+                                    f"{shape_text(self.shapes[top])}")
             else:
                 gone.append(repr(top))
         if gone:

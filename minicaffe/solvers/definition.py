@@ -91,7 +91,8 @@ def unread_fields(param: Any, type_reads: tuple[str, ...]) -> list[str]:
 
 
 def override(param: Any, text: str) -> Iterator[str]:
-    """Set fields as a text such as 'base_lr=0.001,max_iter=2000' says. Yield a line about each change.
+    """Set fields as a text such as 'base_lr=0.001,max_iter=2000' says. Yield a line about each change, and none for
+    a field that has this value already.
 
     A field that is given twice becomes a repeated field (stepvalue=100,stepvalue=200).
     Raise SolverError for a part that is no assignment, ProtoError for a field or a value that a solver cannot have.
@@ -111,7 +112,8 @@ def override(param: Any, text: str) -> Iterator[str]:
         before = shown(param, name)
         param.ClearField(name)
         param.MergeFrom(new)
-        yield f"override {name}: {before} → {shown(param, name)}"
+        if shown(param, name) != before:
+            yield f"override {name}: {before} → {shown(param, name)}"
         for other in RIVALS.get(name, ()):
             if not shown(param, other).startswith("unset") and other not in given:
                 yield f"override {name} takes the place of {other}: {shown(param, other)}"

@@ -72,6 +72,17 @@ def test_bash_completes_values(complete):
     assert complete("layers", "SoftmaxW") == ["SoftmaxWithLoss"]
     assert complete("explain", "SoftmaxW") == ["SoftmaxWithLoss"]
     assert complete("no_command", "") == [""]
+    assert complete("lint", "--explain", "al") == ["all"]
+    assert complete("new", "mul") == ["multilabel"]
+
+
+@pytest.mark.parametrize("words", [
+    ["classify", "net", "weights"], ["classify", "net", "weights", "a.jpg", "--labels"], ["data"], ["data", "--sheet"],
+    ["deploy"], ["deploy", "net", "out", "--weights"], ["lint"], ["convert_imageset", "photos/"], ["convert_csv"],
+    ["convert_idx", "images"], ["convert_cifar"], ["compute_image_mean"], ["extract_features", "weights"], ["upgrade"]])
+def test_bash_completes_files_of_each_command(complete, words):
+    """A command with a file among its arguments completes files, wherever it stands."""
+    assert ["net.prototxt"] == complete(*words, "net")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -64,15 +64,15 @@ def test_a_database(database, capsys):
     np.testing.assert_allclose(made["channels"][0]["mean"], database.mean(axis=(0, 2, 3)))
     np.testing.assert_allclose(made["channels"][0]["deviation"], database.std(axis=(0, 2, 3)))
     assert database.max(axis=(0, 2, 3)).tolist() == made["channels"][0]["largest"]
-    assert "db: an LMDB, 9 samples\nshapes: all 3 x 5 x 7\nnumbers: all uint8\n\n3 labels, 0 to 2, 2 to 4 " in text
-    assert [] == made["doubles"]
+    assert "db: an LMDB, 9 samples\nshapes: all 3×5×7\nnumbers: all uint8\n\n3 labels, 0 to 2, 2 to 4 " in text
+    assert [] == made["duplicates"]
 
 
-def test_doubles(database, capsys):
+def test_duplicates(database, capsys):
     """--check finds the same content under two keys, and says where the labels differ."""
     made = found("db", "--check")
 
-    assert [[{"key": "k0", "label": 0}, {"key": "k8", "label": 0}]] == made["doubles"]
+    assert [[{"key": "k0", "label": 0}, {"key": "k8", "label": 0}]] == made["duplicates"]
     write_lmdb("db2", [("a", make(PIXELS[0], 1)), ("b", make(PIXELS[0], 2)), ("c", make(PIXELS[1], 2))])
     assert 0 == main(["data", "db2", "--check"])
     assert "2 samples in 1 group have the same content, in 1 of these with different labels:\n  a (1), b (2)\n" in \

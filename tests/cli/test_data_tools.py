@@ -152,10 +152,13 @@ def test_class_folders(pictures, capsys):
     (["pics/", "list.txt"], "list.txt is a file, and the name of the database is missing"),
     (["pics/", "list.txt", "db", "--backend=leveldb"], "a LevelDB cannot be written.*\n.*set backend: LMDB"),
     (["pics/", "list.txt", "db", "--backend=rocks"], "must be lmdb, got 'rocks'"),
-    (["pics/", "list.txt", "db", "--threads=0"], "--threads must be a positive number"),
+    (["pics/", "list.txt", "db", "--threads=0"], "--threads: expects a whole number, 1 or more"),
     (["pics/", "list.txt", "db", "--seed=-1", "--shuffle"], "--seed: expects a whole number, 0 or more, got '-1'"),
     (["pics/", "none.txt", "db"], "cannot read the list none.txt: No such file"),
     (["pics/", "list.txt", "pics"], "pics exists already.*\n.*--replace"),
+    (["pics/", "list.txt", "db", "--gray=maybe"], "argument --gray: expects true or false, got 'maybe'\n"),
+    (["pics/", "list.txt", "db", "--nogray=true"], "argument --nogray: takes no value, got 'true'\n"),
+    (["pics/", "list.txt", "db", "--replace=true"], "argument --replace: takes no value, got 'true'\n"),
     (["pics/", "list.txt", "db", "--grey"], "did you mean '--gray'")])
 def test_mistakes(pictures, capsys, args, words):
     """Each is one message with status 1, and nothing is written."""
@@ -280,6 +283,17 @@ def test_image_mean(folder, capsys):
     assert "Write to" not in capsys.readouterr().err
     assert 1 == main(["compute_image_mean", "--backend=leveldb", "db"])
     assert 1 == main(["compute_image_mean", "--backend=lmbd", "db"])
+
+
+def test_outputs_that_cannot_be_written(trained, capsys):
+    """That is said before anything is read or computed."""
+    for args in (["compute_image_mean", "none", "no/mean.binaryproto"],
+                 ["extract_features", "net.caffemodel", "net.prototxt", "ip", "no/ip.npz", "all"],
+                 ["deploy", "none.prototxt", "no/deploy.prototxt"]):
+        assert 1 == main(args)
+        said = capsys.readouterr().err
+        assert re.search("error: (OUTPUT_FILE|OUT): cannot write no/.*: 'no' is not a folder that may", said)
+        assert 1 == said.count("\n")
 
 
 def test_features_as_lmdb(trained, capsys):

@@ -229,7 +229,6 @@ def test_the_train_net_is_not_replaced(capsys, folder):
     (data(transform="") + F + LOSS, [], "--shape CxHxW"),
     (NET, ["--shape", "3x"], "--shape must be CxHxW"),
     (NET, ["--shape", "y=3x4x4"], "no data layer makes 'y'; they make label, x"),
-    (NET, ["--batch", "0"], "--batch must be at least 1"),
     (layer("Input", "", "x", "input_param { shape { dim: 1 } }") + F, [], "no data layer"),
     (data() + layer("SoftmaxWithLoss", "x label", "loss"), [], "no layer of this net gives a prediction"),
     (data(tops="x") + layer("Silence", "x", "", name="s"), [], "no layer of this net gives a prediction"),

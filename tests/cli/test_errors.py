@@ -496,6 +496,19 @@ def test_numbers_beyond_32_bits(folder, fail, argv, value):
             in fail(*argv[:-1], f"{argv[-1]}={value}"))
 
 
+@pytest.mark.parametrize(("argv", "least"), [
+    (["test", "--model", "net.prototxt", "--weights", "w", "--top"], 1),
+    (["deploy", "net.prototxt", "out", "--batch"], 1),
+    (["classify", "net.prototxt", "w", "a.png", "--top"], 1), (["classify", "net.prototxt", "w", "--prove"], 1),
+    (["classify", "net.prototxt", "w", "a.png", "--resize-shorter"], 1), (["data", "db", "--samples"], 1),
+    (["classify", "net.prototxt", "w", "a.png", "--crop"], 0), (["lint", "net.prototxt", "--samples"], 0),
+    (["convert_csv", "a.csv", "a.h5", "--seed"], 0), (["convert_imageset", "a/", "list.txt", "db", "--seed"], 0)])
+def test_numbers_that_are_too_small(folder, fail, argv, least):
+    """Each flag says from which number on it takes one."""
+    assert (f"argument {argv[-1]}: expects a whole number, {least} or more, got '{least - 1}'"
+            in fail(*argv[:-1], f"{argv[-1]}={least - 1}"))
+
+
 @pytest.mark.parametrize("flag", ["--iterations", "--level", "--stage", "--override", "--solver", "--threads"])
 def test_two_dashes_for_a_value(folder, fail, flag):
     """The library takes such a value for an empty list."""

