@@ -21,9 +21,9 @@ from minicaffe.cli import progress
 from minicaffe.cli.flags import add_switch, natural, whole
 from minicaffe.cli.new_database import add_backend, add_replace, refuse_backend
 from minicaffe.data import imageset
+from minicaffe.data.lists import has_others, write_list
 from minicaffe.data.lmdb import new_lmdb
 from minicaffe.errors import DataError, MinicaffeError
-from minicaffe.io.files import replace_file
 from minicaffe.log import At, log, warn
 
 
@@ -117,8 +117,7 @@ def _threads(args: argparse.Namespace) -> int:
 def _write_labels(target: str, classes: Sequence[str], replace: bool) -> None:
     """Write the names of the classes beside the database. Raise DataError where other ones are there."""
     path = Path(target).parent / "labels.txt"
-    content = b"".join(os.fsencode(name) + b"\n" for name in classes)
-    if path.exists() and not replace and path.read_bytes() != content:
+    if not replace and has_others(path, classes):
         raise DataError(f"{path} exists and holds other classes: these are {', '.join(classes[:10])}",
                         hint="choose another folder for the database, or replace the file with --replace")
-    replace_file(path, [content])
+    write_list(path, classes)

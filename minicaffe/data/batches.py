@@ -191,35 +191,24 @@ class Batches:
 
     def __call__(self) -> Batch:
         """Return the next batch."""
-        start = place = self.cursor
-        N, end = self.batch_size, self._end(start)
+        place, end = self.cursor, self._end(self.cursor, self.batch_size)
         samples: list[Sample] = []
         places: list[tuple[int, int]] = []  # the epoch and the number of each sample
         data: np.ndarray | None = None
-        while len(samples) < N:
-            if self.whole_epochs and place == end:
-                if samples:
-                    break
-                end = self._end(place)  # all were left out: the batch is that of the next places
-            count = end - place if self.whole_epochs else N - len(samples)
-            if data is None and count > self._most:
-                count = 1  # the first image is read alone, so that a batch too large for the memory fails at once
+        while place < end:
+            # the first image is read alone, so that a batch too large for the memory fails at once
+            count = 1 if data is None and end - place > self._most else end - place
             epochs, numbers = self.order.at(place, count)
             found = self.samples.load(numbers.tolist())
             place += count
-            if isinstance(found, Stack) and data is None and count > 1 and self.transformer.together:
-                finish = partial(self.transformer.apply_together, draws=SampleDraws(self.seed, epochs, numbers))
-                if self.late:
-                    batch = self._batch(found.images, found.labels, found.keys, place)
-                    shape = self.transformer.shape(found.images[0], found[0].name)
-                    return replace(batch, finish=finish, shape=(count, *shape))
-                data = self._room(count, found[0])
-                finish(found.images, data)
-                return self._batch(data, found.labels, found.keys, place)
+            if isinstance(found, Stack) and self.transformer.together and place == end and not samples:
+                return self._batch_of(found, SampleDraws(self.seed, epochs, numbers), place)
             self._add(found, epochs, numbers, samples, places)
+            if place == end and not (samples and self.whole_epochs):
+                end = self._end(place, self.batch_size - len(samples))  # the next samples replace those left out
             if data is None and samples:
-                data = self._room(end - start if self.whole_epochs else N, samples[0])
-            elif data is None and place - start >= 2 * self.epoch_size:  # so a whole epoch was among them
+                data = self._room(len(samples) + end - place, samples[0])
+            elif data is None and place - self.cursor >= 2 * self.epoch_size:  # so a whole epoch was among them
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
                                 f"{next(iter(self.left_out.values()))}")
         assert data is not None
@@ -228,6 +217,21 @@ class Batches:
         self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
                                SampleDraws(self.seed, epochs, numbers), self.workers)
         return self._batch(data, [s.label for s in samples], [s.key for s in samples], place)
+
+    def _batch_of(self, stack: Stack, draws: SampleDraws, place: int) -> Batch:
+        """Return the batch of a stack, whose images are transformed as a whole; it ends before `place`."""
+        finish = partial(self.transformer.apply_together, draws=draws)
+        if self.late:
+            shape = (len(stack), *self.transformer.shape(stack.images[0], stack[0].name))
+            batch = self._batch(stack.images, stack.labels, stack.keys, place)
+            return replace(batch, finish=finish, shape=shape)
+        data = self._room(len(stack), stack[0])
+        finish(stack.images, data)
+        return self._batch(data, stack.labels, stack.keys, place)
+
+    def _end(self, place: int, count: int) -> int:
+        """Return the place behind the next `count` samples; with whole_epochs, not behind the end of the epoch."""
+        return place + (min(count, self.epoch_size - place % self.epoch_size) if self.whole_epochs else count)
 
     def _room(self, N: int, first: Sample) -> np.ndarray:
         """Return an array for a batch of `N` images like the first one. Its values may be anything."""
@@ -242,23 +246,19 @@ class Batches:
         self.cursor, self._most = place, max(len(data), self._most)
         return Batch(data, np.array(labels, self.dtype), keys, place, restarts)
 
-    def reuse(self, data: np.ndarray) -> None:
-        """Take back the `data` of a batch that nobody reads any more, for the memory of a later batch.
+    def reuse(self, batch: Batch) -> None:
+        """Take back a batch that nobody reads any more, so that a later batch gets its memory.
 
         New memory must be cleared by the system before it is used, which takes as long as copying it.
         """
-        if data.dtype == self.dtype:
-            self._spare = data
-        elif isinstance(self.samples, Reusing):
-            self.samples.reuse(data)
+        if batch.finish is None:
+            self._spare = batch.data
+        elif isinstance(self.samples, Reusing):  # what is not transformed yet is the memory of a Stack
+            self.samples.reuse(batch.data)
 
     def close(self) -> None:
         """End the threads. The next batch is made on the calling thread alone."""
         self.workers.close()
-
-    def _end(self, place: int) -> int:
-        """Return the place with which a batch that begins at `place` ends, where its epoch must not be exceeded."""
-        return place + min(self.batch_size, self.epoch_size - place % self.epoch_size)
 
     def _add(self, found: Sequence[Sample | DataError], epochs: np.ndarray, numbers: np.ndarray,
              samples: list[Sample], places: list[tuple[int, int]]) -> None:

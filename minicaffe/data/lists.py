@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from minicaffe.errors import DataError
-from minicaffe.io.file_bytes import open_ordinary, read_ordinary
-from minicaffe.io.files import looked_in, missing_hint, refuse_device
+from minicaffe.io.file_bytes import open_ordinary, read_file, read_ordinary
+from minicaffe.io.files import PathLike, missing_hint, replace_file
 from minicaffe.log import At, warn
 
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -85,17 +86,21 @@ def read_list(path: str, what: str) -> list[tuple[int, str]]:
     return [(number, os.fsdecode(line.strip())) for number, line in _read_lines(path, what)]
 
 
+def write_list(path: PathLike, lines: Sequence[str]) -> None:
+    """Write a text file of lines, so that the old file or the new one is there at every moment."""
+    replace_file(path, ["".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")])
+
+
+def has_others(path: PathLike, lines: Sequence[str]) -> bool:
+    """Return whether there is a text file that does not have just these lines; blanks around a line do not count."""
+    if not os.path.exists(path):
+        return False
+    return [line for _, line in read_list(str(path), "the text file")] != [line.strip() for line in lines]
+
+
 def _read_lines(path: str, what: str) -> list[tuple[int, bytes]]:
     """Return the number and the bytes of each line that is not blank."""
-    refuse_device(path)
-    try:
-        with open_ordinary(path) as file:
-            data = file.read()
-    except OSError as error:
-        hint = "; ".join(filter(None, [looked_in(path), missing_hint(Path(path))])) \
-            if isinstance(error, FileNotFoundError) else \
-            "source names a text file, not a folder" if isinstance(error, IsADirectoryError) else ""
-        raise DataError(f"cannot read {what} {path}: {error.strerror or error}", hint=hint) from error
+    data = read_file(path, what)
     if b"\0" in data:
         utf_16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         raise DataError(f"cannot read {what} {path}: it is no text in UTF-8", hint="it is UTF-16, as Windows' "
@@ -239,7 +244,6 @@ def read_listed(path: str, where: str, root: str = "") -> bytes:
     try:
         return read_ordinary(root + path)
     except (OSError, ValueError) as error:
-        refuse_device(root + path)
         raise listed_file_error(path, where, error, root) from error
 
 
@@ -248,7 +252,6 @@ def open_listed(path: str, where: str, root: str = "", more: str = "", none_is_t
 
     A pipe or a device is such an error, because it may never answer.
     """
-    refuse_device(root + path)
     try:
         return open_ordinary(root + path)
     except (OSError, ValueError) as error:

@@ -12,7 +12,6 @@ import numpy as np
 from minicaffe.data.tables import Follow, LabelsAreTextsError, Options, Table, number_in, unfollowed
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
-from minicaffe.io.files import replace_file
 
 LONGEST_NOTE = 60_000  # bytes of an attribute; HDF5 has room for some more
 
@@ -139,8 +138,3 @@ def _note(file: hdf5.Growing, name: str, key: str, texts: list[str]) -> None:
     """Add texts to a dataset as an attribute, where there is room for them."""
     if texts and sum(len(text.encode()) + 20 for text in texts) < LONGEST_NOTE:
         file.note(name, **{key: texts})
-
-
-def write_list(path: str, lines: Sequence[str]) -> None:
-    """Write a text file of lines, such as the list of files that HDF5Data reads."""
-    replace_file(path, ["".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")])

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicaffe.data.lists import read_list
 from minicaffe.errors import DataError, near_names
 from minicaffe.io.file_bytes import open_ordinary
 from minicaffe.io.files import looked_in, missing_hint
@@ -273,12 +272,3 @@ def number_in(cell: str, decimal: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) and "_" not in cell else None  # Python takes 1_000 for a number
-
-
-def read_labels(path: str) -> list[str]:
-    """Return the labels in a file, one a line. Raise DataError where it cannot be read or has one of them twice."""
-    labels = [label for _, label in read_list(path, "the list of labels")]
-    twice = next((label for label in labels if labels.count(label) > 1), None)
-    if twice is not None or not labels:
-        raise DataError(f"the label {twice!r} stands there twice" if labels else "no label stands there", where=path)
-    return labels

@@ -158,8 +158,8 @@ class WindowBatches:
     def seeds(self, seeds: list[int]) -> None:
         self.seed = seeds[0]
 
-    def reuse(self, data: np.ndarray) -> None:
-        """Do nothing with the data of a batch that nobody reads any more."""
+    def reuse(self, batch: Batch) -> None:
+        """Do nothing with a batch that nobody reads any more."""
 
     def close(self) -> None:
         """There are no threads to end."""

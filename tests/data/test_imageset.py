@@ -151,7 +151,7 @@ def test_class_folders(folder, caplog):
     assert ["cat", "dog"] == classes
     assert [("cat/10.png", 0, 0), ("cat/2/y.png", 0, 1), ("dog/x.png", 1, 2)] == [
         (one.path, one.label, one.number) for one in images]
-    assert "whose names are not those of images are left out: 1, the first is cat/notes.txt" in caplog.text
+    assert "1 files in the folder photos are left out, because their names are not those of images; the first is cat/notes.txt" in caplog.text
     assert [b"00000000_cat/10.png", b"00000001_cat/2/y.png", b"00000002_dog/x.png"] == [
         key for key, _ in made(images=images)]
 
@@ -159,8 +159,22 @@ def test_class_folders(folder, caplog):
 def test_folders_that_are_none(folder):
     """No folder, no class folders, an empty one, and images outside of them are errors."""
     (folder / "photos" / "cat").mkdir(parents=True)
-    for name, words in (("none", "cannot read the folder none: No such file"), ("pics/in", "has no folders in it"),
-                        ("photos", "class folder photos/cat holds no image"),
+    (folder / "photos" / "dog").mkdir()
+    (folder / "photos" / "dog" / "1.png").write_bytes(b"")
+    (folder / "bare").mkdir()
+    for name, words in (("none", "cannot read the folder none: No such file.*\n.*looked for in"),
+                        ("bare", "the folder bare has no images in folders, one folder for each class"),
+                        ("photos", "the folder photos has the class folder cat, which holds no image"),
                         ("pics", "pics holds images outside its class folders, the first of 3 is a.png")):
         with pytest.raises(DataError, match=words):
             imageset.read_folder(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_among_the_images(folder):
+    """A pipe that nobody writes to is refused, not waited for."""
+    (folder / "photos" / "cat").mkdir(parents=True)
+    os.mkfifo(folder / "photos" / "cat" / "1.png")
+    images, _ = imageset.read_folder("photos")
+    with pytest.raises(DataError, match=r"cannot read the image photos/cat/1.png: it is a pipe or a device"):
+        made(images=images)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from extras import needs
 
-from minicaffe.data import table_files, tables
+from minicaffe.data import tables
 from minicaffe.data.table_files import convert
-from minicaffe.data.tables import Options, read_labels
+from minicaffe.data.tables import Options
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
 
@@ -220,13 +220,3 @@ def test_a_long_table_takes_little_memory(tmp_path, monkeypatch):
     assert 500 >= max(size for size, _ in seen)
     np.testing.assert_array_equal(datasets(tmp_path / "t.h5")["data"],
                                   np.array([[i + 0.5, i] for i in range(2000)], np.float32))
-
-
-def test_lists_of_labels(tmp_path):
-    """A label that stands twice would have two numbers."""
-    table_files.write_list(str(tmp_path / "labels.txt"), ["b", "a c"])
-    assert ["b", "a c"] == read_labels(str(tmp_path / "labels.txt"))
-    for lines, words in ((["a", "b", "a"], "the label 'a' stands there twice"), ([], "no label stands there")):
-        table_files.write_list(str(tmp_path / "labels.txt"), lines)
-        with pytest.raises(DataError, match=words):
-            read_labels(str(tmp_path / "labels.txt"))

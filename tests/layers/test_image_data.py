@@ -287,6 +287,8 @@ def test_labels_are_never_written_over(classes, caplog):
     (lambda: shutil.rmtree("set/ant") or shutil.rmtree("set/cat") or shutil.rmtree("set/big dog"), DataError,
      r"the folder set has no images in folders, one folder for each class"),
     (lambda: Path("set/cat/0.png").write_bytes(b""), DataError, r"set/cat/0\.png is empty"),
+    (lambda: Path("set/dog/x").mkdir(parents=True), DataError, r"the folder set has the class folder dog, which holds no "
+                                                               r"image\n  hint: .*delete an empty folder"),
     (lambda: {"root_folder": "x/"}, LayerError, r"root_folder has no effect where source is a folder or a tar"),
     (lambda: {"label_size": 2}, LayerError, r"label_size must be 1 where source is a folder or a tar"),
 ])
@@ -295,6 +297,15 @@ def test_mistakes_with_class_folders(spoil, error, message, classes):
     param = spoil()
     with pytest.raises(error, match=message):
         set_up(layer(**{"source": "set", "batch_size": 7, "skip_bad": False, **(param or {})}), 2)
+
+
+@pytest.mark.parametrize("inside", ["", "./", "a/b"])
+def test_a_class_without_images_in_a_tar(inside, classes):
+    """An empty folder is as much a mistake in a tar, whatever folder stands around the classes."""
+    Path("set/dog").mkdir()
+    make_tar("set.tar", inside=inside)
+    with pytest.raises(DataError, match=r"the tar set\.tar has the class folder dog, which holds no image"):
+        set_up(layer(source="set.tar"), 2)
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.9])

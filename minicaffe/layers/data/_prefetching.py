@@ -44,7 +44,7 @@ class PrefetchingLayer(DataSource):
         batch.write_to(top[0].data)
         if len(top) > 1:
             top[1].data[...] = batch.label
-        self._batches.reuse(batch.data)
+        self._batches.reuse(batch)
         self.keys, self._cursor = batch.keys, batch.cursor
         if batch.restarts and self.log_place:
             log(self.log_place, "Restarting data prefetching from start.")
