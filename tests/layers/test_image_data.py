@@ -287,8 +287,8 @@ def test_labels_are_never_written_over(classes, caplog):
     (lambda: shutil.rmtree("set/ant") or shutil.rmtree("set/cat") or shutil.rmtree("set/big dog"), DataError,
      r"the folder set has no images in folders, one folder for each class"),
     (lambda: Path("set/cat/0.png").write_bytes(b""), DataError, r"set/cat/0\.png is empty"),
-    (lambda: Path("set/dog/x").mkdir(parents=True), DataError, r"the folder set has the class folder dog, which holds no "
-                                                               r"image\n  hint: .*delete an empty folder"),
+    (lambda: Path("set/dog/x").mkdir(parents=True), DataError, r"the folder set has the class folder dog, which holds "
+                                                               r"no image\n  hint: .*delete an empty folder"),
     (lambda: {"root_folder": "x/"}, LayerError, r"root_folder has no effect where source is a folder or a tar"),
     (lambda: {"label_size": 2}, LayerError, r"label_size must be 1 where source is a folder or a tar"),
 ])
