@@ -70,7 +70,7 @@ def records(kind: Kind, rows: np.ndarray, label: str = "fine", first: int = 0) -
 
 
 def read_rows(kind: Kind, name: str, content: bytes) -> np.ndarray:
-    """Return the records of a file as rows of bytes. DataError where the file does not end with a whole record."""
+    """Return the records of a file as rows of bytes. Raise DataError where its last record is not whole."""
     size = len(kind.labels) + PIXELS
     if not content or len(content) % size:
         raise DataError(f"{name} has {len(content)} bytes, which is no multiple of {size}, the size of a record of "
@@ -79,7 +79,7 @@ def read_rows(kind: Kind, name: str, content: bytes) -> np.ndarray:
 
 
 def _in_folder(folder: Path, names: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of those of the files that are in the folder, or in the one that the archive makes."""
+    """Yield name and content of each of the files in the folder, or in the folder in it that CIFAR's archive makes."""
     for inner in (folder, *(folder / name for name in ("cifar-10-batches-bin", "cifar-100-binary"))):
         for name in sorted(names):
             with contextlib.suppress(FileNotFoundError):
@@ -87,7 +87,7 @@ def _in_folder(folder: Path, names: set[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _in_archive(path: PathLike, names: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of those of the files that are in a tar archive, in whatever folder."""
+    """Yield name and content of each of the files in a tar archive, in whatever folder they are there."""
     with open_ordinary(path) as packed, tarfile.open(fileobj=packed) as archive:
         for member in archive:
             name = PurePosixPath(member.name).name

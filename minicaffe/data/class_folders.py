@@ -1,4 +1,4 @@
-"""Images that no list names: in a folder of class folders, or in a tar with such folders.
+"""Images without a list: in a folder that has a folder for each class, or in a tar with such folders.
 
 The sorted names of the class folders are the classes, and an image's label is the number of its class. Images are known
 by the ends of their names, and may lie deeper within the folder of their class.
@@ -83,9 +83,9 @@ def _is_hidden(name: str) -> bool:
 
 
 def write_labels(source: str, classes: Sequence[str]) -> None:
-    """Write the classes to labels.txt beside the source, one a line. Warn where there is another one, or it cannot be.
+    """Write the names of the classes to labels.txt beside the source, one a line; the first is the class with label 0.
 
-    The first line is the class with label 0.
+    A labels.txt with other names stays, with a warning. There is a warning too where the file cannot be written.
     """
     path = Path(os.path.abspath(source)).parent / "labels.txt"
     shown = ", ".join(f"{number} is {name}" for number, name in list(enumerate(classes))[:20])
@@ -100,7 +100,10 @@ def write_labels(source: str, classes: Sequence[str]) -> None:
 
 
 def _files_below(path: str) -> Iterator[str]:
-    """Give the files below a folder, as paths from there, with slashes. Raise DataError where a folder is locked."""
+    """Yield the paths of all files below a folder, counted from it, with slashes.
+
+    Raise DataError where a folder cannot be read.
+    """
     def fail(error: OSError) -> None:
         raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
@@ -166,12 +169,15 @@ class TarImages(Images):
         return f"{entry.path} in {self.path}"
 
     def read(self, entry: Entry) -> bytes:
-        """Return the content of the file. Several threads may call this at once."""
+        """Return the bytes of the image. Several threads may call this at once."""
         return self._file.read(*self._places[entry.path])
 
 
 class _Unpacked:
-    """A temporary file with the content of one that gzip has compressed. It is deleted with the last reference."""
+    """A temporary file with the content of a file that gzip has compressed.
+
+    The temporary file is deleted when nothing refers to this object any more.
+    """
 
     def __init__(self, path: str) -> None:
         number, self.path = tempfile.mkstemp(suffix=".tar")
@@ -182,16 +188,17 @@ class _Unpacked:
                                f"{os.path.getsize(self.path)} bytes")
 
     def __deepcopy__(self, _: Any) -> _Unpacked:
+        """Return the same object: a copy of a data layer reads the same temporary file."""
         return self
 
 
 def _bare(name: str) -> str:
-    """Return a name in a tar without . and .. and empty parts."""
+    """Return a name in a tar without empty parts and those that are . or .. alone."""
     return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
 
 
 def _common_folders(names: Iterable[str]) -> str:
-    """Return the folders in which all images of a tar lie, beside their class folders: '' or such as 'photos/'."""
+    """Return the folders around the class folders of a tar, such as 'photos/', or '' where there are none."""
     folders = [name.split("/")[:-1] for name in names if name.lower().endswith(SUFFIXES)]
     common = ""
     for parts in zip(*(parts[:-1] for parts in folders), strict=False):  # the last folder at least is the class

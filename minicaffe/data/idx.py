@@ -41,7 +41,10 @@ def read_idx(path: PathLike) -> np.ndarray:
 
 
 def read_pair(images_path: PathLike, labels_path: PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return the grey images (N, H, W) of one file and the labels (N) of another. DataError where they do not fit."""
+    """Return the grey images (N, H, W) of one file and the labels (N) of another.
+
+    Raise DataError where one cannot be read, or where they do not fit.
+    """
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         swapped = labels.ndim == 3 and images.shape == labels.shape[:1]

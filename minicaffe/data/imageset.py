@@ -21,7 +21,7 @@ from minicaffe.proto import Datum
 
 REPORTED = 1000  # records after which a log line says how many there were
 AHEAD = 4  # images a thread that may be ready before they are written
-LARGEST = 2**31 - 1  # Caffe: a Datum's label has 32 bits
+LARGEST = 2**31 - 1  # of labels. Caffe: a Datum's label has 32 bits
 
 
 class Listed(NamedTuple):
@@ -53,7 +53,7 @@ class Form:
 
     @property
     def given_size(self) -> bool:
-        """Whether one of the two is above 0."""
+        """Whether at least one of the two sizes is given."""
         return max(self.resize_height, self.resize_width) > 0
 
 
@@ -144,7 +144,7 @@ def _make(listed: Listed, form: Form) -> tuple[Any, tuple[int, ...]] | Minicaffe
 
 
 def _kind(path: str, form: Form) -> str:
-    """Return the kind of file that an image is encoded as; '' for pixels as they are."""
+    """Return the kind of file, such as 'png', in which an image is stored, or '' where its pixels are stored."""
     if form.encode_type or not form.encoded:
         return form.encode_type
     _, dot, suffix = path.rpartition(".")

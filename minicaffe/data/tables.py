@@ -61,11 +61,11 @@ class Block(NamedTuple):
 
 
 class LabelsAreTextsError(Exception):
-    """A label is no number: the table must be read anew, with `as_text`."""
+    """A label is not a number, so the table must be read again with `as_text`."""
 
 
 class Table:
-    """The rows of a text table as numbers. Raise DataError, which names line and column, for what is none."""
+    """The rows of a text table as numbers. Raise DataError, with line and column, for a cell that is no number."""
 
     def __init__(self, path: str, options: Options) -> None:
         self.path, self.options, self.left_out = path, options, 0
@@ -244,7 +244,7 @@ class Table:
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of texts that are cut anywhere."""
+    """Yield the lines of a text that comes in pieces, which may begin and end anywhere."""
     rest = ""
     for text in texts:
         *whole, rest = (rest + text).split("\n")
