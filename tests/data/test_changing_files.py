@@ -135,7 +135,7 @@ def test_a_database_that_never_answers(name, tmp_path):
                                             (cifar.read_files, "cifar.tar"),
                                             (lambda path: cifar.read_files(os.path.dirname(path)), "test_batch.bin")])
 def test_a_file_that_never_answers(read, name, tmp_path):
-    """Nor does any other reader of a file wait for somebody who writes to a pipe."""
+    """The readers of means, IDX and CIFAR refuse a pipe, too, for which they would wait for ever."""
     os.mkfifo(tmp_path / name)
     with pytest.raises(DataError, match="cannot read .*: it is a pipe or a device, not an ordinary file"):
         read(str(tmp_path / name))

@@ -99,7 +99,7 @@ def test_a_bad_image_is_an_error(bad):
 
 @pytest.mark.parametrize("change", ["is deleted", "is rewritten", "becomes a pipe"])
 def test_an_image_that_changes_during_the_run(change, seven):
-    """What happens to a file after set-up is an error with the line that names it, and nothing waits for ever."""
+    """A file that changes after set-up is an error with the line that names it, and nothing waits for ever."""
     reader = layer(skip_bad=False, batch_size=2)
     top = set_up(reader, 2)
     (seven / "5.png").unlink()
@@ -163,7 +163,7 @@ def test_a_resume_sees_the_same_after_images_were_left_out(shuffle, bad):
 
 
 def test_whole_epochs_end_with_the_epoch(bad):
-    """Where each sample counts once, a batch is smaller instead, and one without any image is passed over."""
+    """With partial_last_batch a batch with bad images is smaller, and one without any image is passed over."""
     reader = layer(batch_size=2)
     top = set_up(reader, 2)
     reader.whole_epochs = True
@@ -293,7 +293,7 @@ def test_labels_are_never_written_over(classes, caplog):
     (lambda: {"label_size": 2}, LayerError, r"label_size must be 1 where source is a folder or a tar"),
 ])
 def test_mistakes_with_class_folders(spoil, error, message, classes):
-    """What is no folder of class folders is refused, and a bad image is named by its path."""
+    """A folder without class folders is refused, and a bad image is named by its path."""
     param = spoil()
     with pytest.raises(error, match=message):
         set_up(layer(**{"source": "set", "batch_size": 7, "skip_bad": False, **(param or {})}), 2)
@@ -320,7 +320,7 @@ def test_an_archive_that_is_cut_off(name, kept, classes):
 
 
 def test_the_temporary_file_is_deleted(classes, monkeypatch):
-    """What a compressed tar was unpacked to goes with the layer."""
+    """The temporary file of a compressed tar is deleted together with the layer."""
     (classes / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(classes / "tmp"))
     make_tar("set.tgz")
@@ -334,7 +334,7 @@ def test_the_temporary_file_is_deleted(classes, monkeypatch):
 
 
 def test_a_bad_image_in_an_archive_is_left_out(classes):
-    """skip_bad leaves it out, and its name says in which tar it is."""
+    """skip_bad leaves out a bad image in a tar, and the warning says in which tar it is."""
     Path("set/cat/3.png").write_bytes(b"no image")
     make_tar("set.tar")
     reader = layer(source="set.tar", batch_size=6)
