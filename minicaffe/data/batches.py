@@ -204,6 +204,7 @@ class Batches:
             epochs, numbers = self.order.at(place, count)
             found = self.samples.load(numbers.tolist())
             place += count
+            # a Stack that is the whole batch need not be taken apart into samples
             if isinstance(found, Stack) and self.transformer.together and place == end and not samples:
                 return self._batch_of(found, SampleDraws(self.seed, epochs, numbers), place)
             self._add(found, epochs, numbers, samples, places)
@@ -212,7 +213,7 @@ class Batches:
                 end = self._end(place, self.batch_size - len(samples))
             if data is None and samples:
                 data = self._room(len(samples) + end - place, samples[0])
-            elif data is None and place - self.cursor >= 2 * self.epoch_size:  # so a whole epoch was among them
+            elif data is None and place - self.cursor >= 2 * self.epoch_size:  # a whole epoch, wherever the batch began
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
                                 f"{next(iter(self.left_out.values()))}")
         assert data is not None

@@ -63,10 +63,10 @@ def _by_class(names: Iterable[str], folders: Iterable[str], source: str) -> tupl
                         hint="put each image into the folder of its class, or give a list of the images with labels")
     if other := len(shown) - len(images):
         first = next(name for name in shown if not name.lower().endswith(SUFFIXES))
-        warn(At.IMAGES_COUNTED, f"{other} files in {source} are left out, because their names are not those of images; "
-                                f"the first is {first}")
+        warn(At.IMAGES_COUNTED, f"files in {source} whose names are not those of images are left out: {other}, the "
+                                f"first is {first}")
     classes = sorted({name.partition("/")[0] for name in images})
-    # it could count as a class or not: where training and test set differ in that, the labels would differ, too
+    # If an empty folder were no class, the labels of the classes after it would be others than in the training set.
     if empty := sorted(name for name in folders if name not in classes and not _is_hidden(name)):
         raise DataError(f"{source} has the class folder {empty[0]}, which holds no image",
                         hint=f"images are files that end in {', '.join(SUFFIXES)}; delete an empty folder")

@@ -151,8 +151,7 @@ def test_class_folders(folder, caplog):
     assert ["cat", "dog"] == classes
     assert [("cat/10.png", 0, 0), ("cat/2/y.png", 0, 1), ("dog/x.png", 1, 2)] == [
         (one.path, one.label, one.number) for one in images]
-    assert "1 files in the folder photos are left out" in caplog.text
-    assert "the first is cat/notes.txt" in caplog.text
+    assert "whose names are not those of images are left out: 1, the first is cat/notes.txt" in caplog.text
     assert [b"00000000_cat/10.png", b"00000001_cat/2/y.png", b"00000002_dog/x.png"] == [
         key for key, _ in made(images=images)]
 

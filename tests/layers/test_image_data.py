@@ -255,7 +255,7 @@ def test_what_is_no_image_is_left_out(classes, caplog):
     caplog.set_level(logging.WARNING)
     assert set_up(layer(source="set", batch_size=7), 2)[1].shape == (7,)
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
-        "1 files in the folder set are left out"]
+        "files in the folder set whose names are not those of images are left out: 1"]
 
 
 def test_class_folders_and_the_phase(classes, caplog):
