@@ -8,6 +8,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from minicaffe.data.batches import Order
+from minicaffe.data.datum import record_name
 from minicaffe.data.sources import Source
 from minicaffe.errors import DataError
 from minicaffe.log import At, log
@@ -105,6 +106,5 @@ def labels_of(source: Source, skip_bad: bool = False) -> list[float]:
             if skip_bad:
                 labels.append(np.nan)
                 continue
-            raise DataError(f"record {key.decode(errors='replace')!r} of {source.path} is no Datum "
-                            f"({len(value)} bytes)") from error
+            raise DataError(f"{record_name(key, source.path)} is no Datum ({len(value)} bytes)") from error
     return labels

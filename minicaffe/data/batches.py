@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from minicaffe.data.datum import Layout, parse
+from minicaffe.data.datum import Layout, parse, record_name
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
 from minicaffe.data.workers import Workers
@@ -46,11 +46,6 @@ class Stack(Sequence[Sample]):
 
     def __getitem__(self, i: Any) -> Any:
         return Sample(self.keys[i], self.name(self.keys[i]), self.images[i], self.labels[i])
-
-
-def record_name(key: str, path: str) -> str:
-    """Return what messages call a record of a database."""
-    return f"record {key!r} of {path}"
 
 
 @dataclass

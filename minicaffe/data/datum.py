@@ -11,11 +11,18 @@ from google.protobuf.message import DecodeError
 
 from minicaffe.errors import DataError
 from minicaffe.io import image
+from minicaffe.io.files import PathLike
 from minicaffe.io.wire import LENGTH, DamagedError, next_field
 from minicaffe.proto import Datum
 
 DATA = 4  # the number of the field with the pixels
 MOST_TAILS = 1 << 16  # that a Layout remembers; each different label has its own
+
+
+def record_name(key: str | bytes, path: PathLike) -> str:
+    """Return what messages call a record of a database."""
+    shown = key.decode(errors="replace") if isinstance(key, bytes) else key
+    return f"record {shown!r} of {path}"
 
 
 def parse(value: bytes, name: str, color: bool | None = None) -> tuple[np.ndarray, int, bool]:
