@@ -78,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
             log(At.IMAGESET_DONE, f"Processed {database.count} files.")
         if left_out:
             warn(At.IMAGESET_DONE, f"left out {len(left_out)} of {len(images)} images:",
-                 lambda: "\n".join(f"  {error.where}: {error.message}" for error in left_out))
+                 lambda: "\n".join(f"  {error.where}: {error.message}" if error.where else f"  {error.message}"
+                                   for error in left_out))
     return 0
 
 

@@ -138,7 +138,8 @@ def _make(listed: Listed, form: Form) -> tuple[Any, tuple[int, ...]] | Minicaffe
         as_it_is = not form.given_size and _has_kind(path, kind)
         data = whole if as_it_is else image.encode(pixels, f".{kind}")
     except MinicaffeError as error:
-        error.where = error.where or listed.where or path
+        # most messages name the file already
+        error.where = error.where or listed.where or ("" if path in error.message else path)
         return error
     return Datum(data=data, label=listed.label, encoded=True), pixels.shape
 

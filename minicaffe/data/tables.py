@@ -208,9 +208,9 @@ class Table:
             raise DataError(f"this is no text in UTF-8: {error.reason} after line {line}", where=self.path,
                             hint="save the table as CSV in UTF-8") from error
         except (OSError, ValueError) as error:
-            hint = looked_in(self.path) if isinstance(error, FileNotFoundError) else ""
+            missing = isinstance(error, FileNotFoundError)
             raise DataError(f"cannot read the table {self.path}: {getattr(error, 'strerror', None) or error}",
-                            hint=missing_hint(Path(self.path)) or hint) from error
+                            hint=missing_hint(Path(self.path)) or looked_in(self.path) if missing else "") from error
 
     def _likely_separator(self) -> str:
         """Return the separator that the first line has most often, outside of quotes."""

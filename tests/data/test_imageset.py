@@ -137,6 +137,9 @@ def test_unknown_kind_of_file(folder):
     """A kind that cannot be written is named, with the file."""
     with pytest.raises(DataError, match=r"list.txt:1: an image cannot be encoded as '.gff'"):
         made(Form(encode_type="gff"))
+    listed = imageset.read_list("list.txt", "pics/", must_exist=True)[0]._replace(where="")
+    with pytest.raises(DataError, match=r"^pics/a.png: an image cannot be encoded as '.gff'"):
+        made(Form(encode_type="gff"), images=[listed])
 
 
 def test_class_folders(folder, caplog):
@@ -176,5 +179,5 @@ def test_a_pipe_among_the_images(folder):
     (folder / "photos" / "cat").mkdir(parents=True)
     os.mkfifo(folder / "photos" / "cat" / "1.png")
     images, _ = imageset.read_folder("photos")
-    with pytest.raises(DataError, match=r"cannot read the image photos/cat/1.png: it is a pipe or a device"):
+    with pytest.raises(DataError, match=r"^cannot read the image photos/cat/1.png: it is a pipe or a device"):
         made(images=images)
