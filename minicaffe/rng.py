@@ -1,6 +1,6 @@
 """All random numbers: of the process, of a pass through a net, and of a sample.
 
-There are three kinds, and each says what its numbers follow from:
+There are three kinds of random numbers, which differ in what the numbers follow from:
 
     the process     `generator()`: the seed and all that was drawn before. Initial weights and seeds come from it, and
                     whatever is drawn outside of a training
@@ -43,7 +43,7 @@ def state() -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any]) -> None:
-    """Continue from a state of the generator. ValueError, TypeError or KeyError where `state` is none."""
+    """Continue from a state of the generator. Raise ValueError, TypeError or KeyError for what is no state."""
     bits = np.random.PCG64()  # what default_rng uses
     bits.state = state  # type: ignore[assignment]  # on an error the generator is still the one before
     global _generator
@@ -60,8 +60,8 @@ def upcoming() -> int:
 class PassDraws:
     """The generators of a net's layers. During a pass, each is one that follows from the pass and the layer's name.
 
-    place   of the pass that runs: whole numbers such as the seed, the update and the part of the batch. None between
-            the passes; then all layers draw from the process's generator
+    place   which pass runs: whole numbers such as the seed, the update and the part of the batch. Between the passes
+            it is None, and all layers draw from the process's generator
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class PassDraws:
 
 
 def _state_for(*words: int | str) -> dict[str, Any]:
-    """Return a state of PCG64 that follows from the words: a cryptographic hash of them, so that none is like another.
+    """Return a state of PCG64 that follows from the words: their cryptographic hash, so that no two states are alike.
 
     This takes a fifth of the time that numpy needs to make a generator from a seed.
     """
@@ -112,10 +112,10 @@ class SampleDraws:
     So a sample gets the same numbers in whatever batch it comes, on whichever thread or machine it is prepared.
 
     seed        a whole number below 2⁶⁴
-    epochs      of each sample, how often the source was read from end to end before
-    numbers     of each sample, its place in the source: 0 for the first, whatever the order of reading
+    epochs      for each sample, how often the source was read from end to end before
+    numbers     for each sample, its place in the source: 0 for the first, whatever the order of reading
 
-    `what` in the methods is a name for the choice, such as "mirror": two choices for one sample are independent.
+    In the methods, `what` names what is drawn, such as "mirror": two draws for one sample are independent.
     """
 
     def __init__(self, seed: int, epochs: Sequence[int] | np.ndarray, numbers: Sequence[int] | np.ndarray) -> None:

@@ -34,7 +34,7 @@ from minicaffe.cli.show import add_level_and_stage
 from minicaffe.cli.terminal import complain, say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
-from minicaffe.data.imageset import SUFFIXES
+from minicaffe.data.class_folders import SUFFIXES
 from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import looked_in, missing_hint
 from minicaffe.log import one_line, silent

@@ -16,12 +16,14 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 from minicaffe.cli import progress
+from minicaffe.cli.class_names import read_names
 from minicaffe.cli.flags import filled, natural
 from minicaffe.cli.terminal import say
 from minicaffe.data import table_files
-from minicaffe.data.tables import SEPARATORS, Options, number_in, read_labels
+from minicaffe.data.lists import has_others, write_list
+from minicaffe.data.tables import SEPARATORS, Options, number_in
 from minicaffe.errors import DataError
-from minicaffe.io.files import is_hdf5_name, read_bytes
+from minicaffe.io.files import is_hdf5_name
 from minicaffe.log import plural
 
 SHOWN = 10  # labels that are printed
@@ -72,12 +74,11 @@ def run(args: argparse.Namespace) -> int:
         if path.exists():
             raise _exists(path)
     options = Options(args.label, args.columns, args.without, args.separator or "", args.header, args.decimal,
-                      args.missing, args.renumber, read_labels(args.labels) if args.labels else ())
+                      args.missing, args.renumber, _labels(args.labels) if args.labels else ())
 
     def check(found: list[str]) -> None:
         """Refuse to replace another table's labels."""
-        text = "".join(f"{label}\n" for label in found)
-        if found and not args.labels and not args.replace and labels.exists() and read_bytes(labels) != text.encode():
+        if found and not args.labels and not args.replace and has_others(labels, found):
             raise _exists(labels, "give --labels to take its numbers, write OUT into another folder, or replace it "
                                   "with --replace")
 
@@ -85,11 +86,20 @@ def run(args: argparse.Namespace) -> int:
         made = table_files.convert(args.table, options, [str(target) for target in targets], follow=follow,
                                    test_part=args.test_part, seed=args.seed, normalize=args.normalize, check=check)
     for target, path in zip(targets, lists, strict=True):
-        table_files.write_list(str(path), [str(target)])
+        write_list(str(path), [str(target)])
     if made.labels and not args.labels:
-        table_files.write_list(str(labels), made.labels)
+        write_list(str(labels), made.labels)
     _report(made, targets, lists, "" if args.labels else str(labels))
     return 0
+
+
+def _labels(path: str) -> list[str]:
+    """Return the labels in a file, one a line. Raise DataError where it cannot be read or has one of them twice."""
+    labels = read_names(path)
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise DataError(f"--labels: the label {twice!r} stands there twice", where=path)
+    return labels
 
 
 def _report(made: table_files.Converted, targets: list[Path], lists: list[Path], labels: str) -> None:

@@ -24,9 +24,9 @@ from minicaffe.cli.new_database import add_backend, add_replace, refuse_backend
 from minicaffe.cli.skip_bad import add_skip_bad
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.data import imageset
+from minicaffe.data.lists import has_others, write_list
 from minicaffe.data.lmdb import new_lmdb
 from minicaffe.errors import DataError, MinicaffeError
-from minicaffe.io.files import replace_file
 from minicaffe.log import At, log, warn
 
 
@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
             log(At.IMAGESET_DONE, f"Processed {database.count} files.")
         if left_out:
             warn(At.IMAGESET_DONE, f"left out {len(left_out)} of {len(images)} images:",
-                 lambda: "\n".join(f"  {error.where}: {error.message}" for error in left_out))
+                 lambda: "\n".join(f"  {error.where}: {error.message}" if error.where else f"  {error.message}"
+                                   for error in left_out))
     return 0
 
 
@@ -114,8 +115,7 @@ def _warn(form: imageset.Form) -> None:
 def _write_labels(target: str, classes: Sequence[str], replace: bool) -> None:
     """Write the names of the classes beside the database. Raise DataError where other ones are there."""
     path = Path(target).parent / "labels.txt"
-    content = b"".join(os.fsencode(name) + b"\n" for name in classes)
-    if path.exists() and not replace and path.read_bytes() != content:
+    if not replace and has_others(path, classes):
         raise DataError(f"{path} exists and holds other classes: these are {', '.join(classes[:10])}",
                         hint="choose another folder for the database, or replace the file with --replace")
-    replace_file(path, [content])
+    write_list(path, classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import shlex
 from argparse import ArgumentTypeError
@@ -14,6 +15,7 @@ from minicaffe.cli.flags import natural, positive
 from minicaffe.data.preprocess import Preprocessing, check_mean
 from minicaffe.data.transformer import read_mean
 from minicaffe.errors import DataError, NetError
+from minicaffe.io.file_bytes import read_file
 from minicaffe.proto import TransformationParameter
 
 COMMENT = re.compile(r"^\s*#\s*preprocessing:(.*)$", re.MULTILINE)
@@ -104,8 +106,9 @@ def mean_of(text: str) -> np.ndarray:
             raise DataError(f"--mean expects values such as 104,117,123 or a file, got {text!r}") from None
     if not text.lower().endswith(".npy"):
         return check_mean(read_mean(text), text)
+    content = io.BytesIO(read_file(text, "the mean file"))
     try:
-        return check_mean(np.load(text, allow_pickle=False), text)
+        return check_mean(np.load(content, allow_pickle=False), text)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"cannot read the mean file {text}: {getattr(error, 'strerror', None) or error}") from error
 

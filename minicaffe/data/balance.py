@@ -8,6 +8,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from minicaffe.data.batches import Order
+from minicaffe.data.datum import record_name
 from minicaffe.data.sources import Source
 from minicaffe.errors import DataError
 from minicaffe.log import At, log
@@ -16,14 +17,14 @@ from minicaffe.rng import SampleDraws
 
 
 class BalancedOrder(Order):
-    """A random order with as many places for each class in an epoch; it follows from the labels and the seed alone.
+    """A random order in which each class comes equally often. It follows from the labels and the seed alone.
 
-    An epoch has as many places as there are samples. Where their number is no multiple of the number of classes, some
-    classes get one place more, and others do in the next epoch.
-    The samples of a class come in a random order until all of it were there, then in a new one, and so on over the
+    An epoch has as many places as there are samples, shared equally among the classes. If their number is no multiple
+    of the number of classes, some classes get one place more, and other classes in the next epoch.
+    The samples of a class come in a random order until each has come once, then in a new order, and so on through the
     epochs. So a sample of a small class comes several times in an epoch, and one of a large class not in every epoch.
 
-    labels      of the samples, in the source's order; a sample whose label is NaN never comes
+    labels      the label of each sample, in the source's order; a sample whose label is NaN never comes
     classes     the different labels; members[c] are the numbers of the samples of classes[c]
     """
 
@@ -34,9 +35,9 @@ class BalancedOrder(Order):
         self.members = [numbers[which == c] for c in range(len(self.classes))]
 
     def at(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return numbers as Order does, and in place of the epochs how often the samples were there before.
+        """Return the numbers as Order does, but in place of each epoch how often the sample has come before.
 
-        With the epoch, a sample that comes twice in it would be cropped twice in the same way.
+        What is drawn for a sample follows from both. So a sample that comes twice in an epoch is cropped in two ways.
         """
         places = np.arange(start, start + count)
         found = np.empty((2, count), int)
@@ -46,7 +47,7 @@ class BalancedOrder(Order):
         return found[0], found[1]
 
     def _epoch_of(self, epoch: int) -> np.ndarray:
-        """Return for each place of an epoch how often its sample was there before, and the sample's number (2, N)."""
+        """Return for each place of an epoch how often its sample has come before, and the sample's number (2, N)."""
         if epoch != self._epoch:
             N, K = self.size, len(self.classes)
             # the classes take turns, place after place and on over the epochs; then the places are shuffled
@@ -58,7 +59,7 @@ class BalancedOrder(Order):
         return self._numbers
 
     def _turns(self, c: int, first: int, end: int) -> np.ndarray:
-        """Return for turns of class c how often the class was gone through before, and the sample's number (2, n)."""
+        """Return for turns of class c how often its sample has come before, and the sample's number (2, n)."""
         members = self.members[c]
         rounds, places = np.divmod(np.arange(first, end), len(members))
         if not len(rounds):
@@ -95,7 +96,7 @@ def balanced(labels: Sequence[float | Sequence[float]], seed: int, owner: str) -
 def labels_of(source: Source, skip_bad: bool = False) -> list[float]:
     """Return the labels of all Datum records of a database, which is read from end to end for that.
 
-    Raise DataError for a record that is no Datum, or with `skip_bad` let its label be NaN.
+    Raise DataError for a record that is no Datum; with `skip_bad` its label is NaN instead.
     """
     labels: list[float] = []
     for key, value in source.records():
@@ -105,6 +106,5 @@ def labels_of(source: Source, skip_bad: bool = False) -> list[float]:
             if skip_bad:
                 labels.append(np.nan)
                 continue
-            raise DataError(f"record {key.decode(errors='replace')!r} of {source.path} is no Datum "
-                            f"({len(value)} bytes)") from error
+            raise DataError(f"{record_name(key, source.path)} is no Datum ({len(value)} bytes)") from error
     return labels

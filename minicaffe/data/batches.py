@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from minicaffe.data.datum import Layout, parse
+from minicaffe.data.datum import Layout, parse, record_name
 from minicaffe.data.sources import Source
 from minicaffe.data.transformer import Transformer
 from minicaffe.data.workers import Workers
@@ -32,9 +32,9 @@ class Sample:
 
 
 class Stack(Sequence[Sample]):
-    """Samples whose images have one shape, in one array (N, C, H, W) of uint8.
+    """Samples whose images have the same shape and lie in one array (N, C, H, W) of uint8.
 
-    `name` returns what messages call the sample with a key.
+    `name(key)` is what messages call the sample with this key.
     """
 
     def __init__(self, keys: list[str], images: np.ndarray, labels: Sequence[float | Sequence[float]],
@@ -48,28 +48,23 @@ class Stack(Sequence[Sample]):
         return Sample(self.keys[i], self.name(self.keys[i]), self.images[i], self.labels[i])
 
 
-def record_name(key: str, path: str) -> str:
-    """Return what messages call a record of a database."""
-    return f"record {key!r} of {path}"
-
-
 @dataclass
 class Batch:
     """The samples that a data layer gives to the net in one pass, and where the next batch begins."""
 
-    data: np.ndarray  # (N, C, H, W); with `finish`, the images of another shape from which that is made
+    data: np.ndarray  # (N, C, H, W): the images as the net gets them, or, with `finish`, not yet transformed
     label: np.ndarray  # (N,), or (N, K) with K labels for each sample
     keys: list[str]
-    cursor: int  # places in the order that were passed since the beginning, this batch included
+    cursor: int  # how many places of the order have been used up, those of this batch included
     restarts: int  # how many epochs end within this batch
-    finish: Callable[[np.ndarray, np.ndarray], None] | None = None  # finish(data, out) transforms the images
-    shape: tuple[int, ...] = ()  # of the transformed images
+    finish: Callable[[np.ndarray, np.ndarray], None] | None = None  # finish(data, out) writes the transformed images
+    shape: tuple[int, ...] = ()  # of the images as the net gets them
 
     def __post_init__(self) -> None:
         self.shape = self.shape or self.data.shape
 
     def write_to(self, out: np.ndarray) -> None:
-        """Write the transformed images into an array of the shape `shape`."""
+        """Write the images, as the net gets them, into an array of the shape `shape`."""
         if self.finish is None:
             out[...] = self.data
         else:
@@ -77,34 +72,37 @@ class Batch:
 
 
 class Samples(Protocol):
-    """A collection of images. Their numbers, 0 to len - 1, give their places in the source."""
+    """A collection of images, numbered from 0 on in the order of their source."""
 
     def __len__(self) -> int:
         """Return the number of images in one epoch."""
         ...
 
     def load(self, numbers: Sequence[int]) -> Sequence[Sample | DataError]:
-        """Return the images with these numbers; in place of one that cannot be read, the error that says why.
+        """Return the images with these numbers; in place of an image that cannot be read, the error that says why.
 
-        A Stack is transformed as a whole, which is faster.
+        Where all images have the same shape, the result may be a Stack, which is transformed faster.
         """
         ...
 
 
 @runtime_checkable
 class Reusing(Protocol):
-    """Samples that take back the `images` of a Stack that nobody reads any more, for their memory."""
+    """Samples that can use the memory of a Stack again."""
 
     def reuse(self, images: np.ndarray) -> None:
-        """Take back the array."""
+        """Take back the `images` of a Stack that nobody reads any more."""
         ...
 
 
 class Order:
     """The order in which samples are read, epoch after epoch without end.
 
+    A place in the order counts through all epochs: place `size` is the first one of the second epoch.
+
     size        the number of samples
-    seed        of the random orders, a new one each epoch; or None to keep the source's order
+    seed        where it is given, each epoch has a random order of its own, which follows from it; None keeps the
+                order of the source
     """
 
     def __init__(self, size: int, seed: int | None = None) -> None:
@@ -116,7 +114,7 @@ class Order:
         self.seed, self._epoch = seed, -1
 
     def at(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the epochs and the numbers of the `count` samples from place `start` on."""
+        """Return the epoch and the number of each of the `count` samples from place `start` on, as two arrays."""
         places = np.arange(start, start + count)
         epochs = places // self.size
         numbers = places % self.size
@@ -127,7 +125,7 @@ class Order:
         return epochs, numbers
 
     def _shuffled(self, seed: int, epoch: int) -> np.ndarray:
-        """Return the random order of an epoch. It follows from seed and epoch, so a resumed training has the same."""
+        """Return the random order of an epoch. It follows from the two numbers, so a resumed training has the same."""
         if epoch != self._epoch:
             self._epoch, self._numbers = epoch, np.random.default_rng([seed, epoch]).permutation(self.size)
         return self._numbers
@@ -136,7 +134,7 @@ class Order:
 class Batches:
     """Makes the next batch of a data layer each time it is called.
 
-    A batch follows from the samples, the cursor and the seeds alone: what is drawn for a sample, such as its crop,
+    A batch follows from the samples, the cursor and the seeds alone. What is drawn for a sample, such as its crop,
     follows from the seed, the epoch and the sample's number. So the net sees the same batches whether or not a thread
     prepares them, and whether or not the training was stopped and resumed.
 
@@ -146,9 +144,9 @@ class Batches:
                     filled up with the first samples of the next epoch
     skip_bad        True: a sample that cannot be read is left out, and the next ones fill the batch; with whole_epochs
                     the batch is smaller instead. False: it is an error
-    late            True: where it can be done quickly, the images of a batch are transformed by its `finish`, straight
-                    into the array where they are needed; numbers of 32 bits need not be written and copied then
-    workers         the threads that transform; None transforms on the calling thread alone
+    late            True: the images of a Stack are transformed only when their batch is written to its destination,
+                    so that the large transformed images are not written twice. False: they are transformed at once
+    workers         the threads that share the images of other batches; None leaves them to the calling thread
     left_out        what was wrong with each sample that was left out, by its number
     """
 
@@ -162,7 +160,7 @@ class Batches:
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
         self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, whole_epochs
         self.order = Order(len(samples), shuffle) if order is None else order
-        self._most = 0  # images in the largest batch that was made
+        self._most = 0  # the number of images in the largest batch so far
 
     @property
     def epoch_size(self) -> int:
@@ -171,7 +169,7 @@ class Batches:
 
     @property
     def draws_for_samples(self) -> bool:
-        """Whether something is drawn for each sample, such as a crop."""
+        """Whether something is drawn for each sample, such as the place of its crop."""
         return self.transformer.draws
 
     @property
@@ -186,40 +184,31 @@ class Batches:
             self.order.reseed(seeds[1])
 
     def seek(self, cursor: int) -> None:
-        """Go on at place number `cursor` of the order."""
+        """Continue with the sample at this place of the order."""
         self.cursor = cursor
 
     def __call__(self) -> Batch:
         """Return the next batch."""
-        start = place = self.cursor
-        N, end = self.batch_size, self._end(start)
+        place, end = self.cursor, self._end(self.cursor, self.batch_size)
         samples: list[Sample] = []
         places: list[tuple[int, int]] = []  # the epoch and the number of each sample
         data: np.ndarray | None = None
-        while len(samples) < N:
-            if self.whole_epochs and place == end:
-                if samples:
-                    break
-                end = self._end(place)  # all were left out: the batch is that of the next places
-            count = end - place if self.whole_epochs else N - len(samples)
-            if data is None and count > self._most:
-                count = 1  # the first image is read alone, so that a batch too large for the memory fails at once
+        while place < end:
+            # the first image is read alone, so that a batch too large for the memory fails at once
+            count = 1 if data is None and end - place > self._most else end - place
             epochs, numbers = self.order.at(place, count)
             found = self.samples.load(numbers.tolist())
             place += count
-            if isinstance(found, Stack) and data is None and count > 1 and self.transformer.together:
-                finish = partial(self.transformer.apply_together, draws=SampleDraws(self.seed, epochs, numbers))
-                if self.late:
-                    batch = self._batch(found.images, found.labels, found.keys, place)
-                    shape = self.transformer.shape(found.images[0], found[0].name)
-                    return replace(batch, finish=finish, shape=(count, *shape))
-                data = self._room(count, found[0])
-                finish(found.images, data)
-                return self._batch(data, found.labels, found.keys, place)
+            # a Stack that is the whole batch need not be taken apart into samples
+            if isinstance(found, Stack) and self.transformer.together and place == end and not samples:
+                return self._batch_of(found, SampleDraws(self.seed, epochs, numbers), place)
             self._add(found, epochs, numbers, samples, places)
+            if place == end and not (samples and self.whole_epochs):
+                # the next samples replace those that were left out; a batch that ends with its epoch stays smaller
+                end = self._end(place, self.batch_size - len(samples))
             if data is None and samples:
-                data = self._room(end - start if self.whole_epochs else N, samples[0])
-            elif data is None and place - start >= 2 * self.epoch_size:  # so a whole epoch was among them
+                data = self._room(len(samples) + end - place, samples[0])
+            elif data is None and place - self.cursor >= 2 * self.epoch_size:  # a whole epoch, wherever the batch began
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
                                 f"{next(iter(self.left_out.values()))}")
         assert data is not None
@@ -229,6 +218,21 @@ class Batches:
                                SampleDraws(self.seed, epochs, numbers), self.workers)
         return self._batch(data, [s.label for s in samples], [s.key for s in samples], place)
 
+    def _batch_of(self, stack: Stack, draws: SampleDraws, place: int) -> Batch:
+        """Return the batch of a stack, whose images are transformed as a whole; it ends before `place`."""
+        finish = partial(self.transformer.apply_together, draws=draws)
+        if self.late:
+            shape = (len(stack), *self.transformer.shape(stack.images[0], stack[0].name))
+            batch = self._batch(stack.images, stack.labels, stack.keys, place)
+            return replace(batch, finish=finish, shape=shape)
+        data = self._room(len(stack), stack[0])
+        finish(stack.images, data)
+        return self._batch(data, stack.labels, stack.keys, place)
+
+    def _end(self, place: int, count: int) -> int:
+        """Return the place behind the next `count` samples; with whole_epochs, not behind the end of the epoch."""
+        return place + (min(count, self.epoch_size - place % self.epoch_size) if self.whole_epochs else count)
+
     def _room(self, N: int, first: Sample) -> np.ndarray:
         """Return an array for a batch of `N` images like the first one. Its values may be anything."""
         # Caffe: the batch has the shape of its first image, so with batch_size 1 each batch may have another one
@@ -237,32 +241,31 @@ class Batches:
         return spare if spare is not None and spare.shape == shape else np.empty(shape, self.dtype)
 
     def _batch(self, data: np.ndarray, labels: Sequence[float | Sequence[float]], keys: list[str], place: int) -> Batch:
-        """Return a batch that ends before `place`, and go on there."""
+        """Return a batch that ends before `place`, and set the cursor to `place`."""
         restarts = place // self.epoch_size - self.cursor // self.epoch_size
         self.cursor, self._most = place, max(len(data), self._most)
         return Batch(data, np.array(labels, self.dtype), keys, place, restarts)
 
-    def reuse(self, data: np.ndarray) -> None:
-        """Take back the `data` of a batch that nobody reads any more, for the memory of a later batch.
+    def reuse(self, batch: Batch) -> None:
+        """Take back a batch that nobody reads any more, so that a later batch gets its memory.
 
         New memory must be cleared by the system before it is used, which takes as long as copying it.
         """
-        if data.dtype == self.dtype:
-            self._spare = data
-        elif isinstance(self.samples, Reusing):
-            self.samples.reuse(data)
+        if batch.finish is None:
+            self._spare = batch.data
+        elif isinstance(self.samples, Reusing):  # what is not transformed yet is the memory of a Stack
+            self.samples.reuse(batch.data)
 
     def close(self) -> None:
-        """End the threads. The next batch is made on the calling thread alone."""
+        """End the threads. Further batches are made on the calling thread alone."""
         self.workers.close()
-
-    def _end(self, place: int) -> int:
-        """Return the place with which a batch that begins at `place` ends, where its epoch must not be exceeded."""
-        return place + min(self.batch_size, self.epoch_size - place % self.epoch_size)
 
     def _add(self, found: Sequence[Sample | DataError], epochs: np.ndarray, numbers: np.ndarray,
              samples: list[Sample], places: list[tuple[int, int]]) -> None:
-        """Add samples that were loaded, with their epochs and numbers. Leave out a bad one, or raise its error."""
+        """Add the loaded samples to `samples`, and the epoch and number of each to `places`.
+
+        A sample that cannot be read is left out with a warning or, without skip_bad, its error is raised.
+        """
         for epoch, number, sample in zip(epochs.tolist(), numbers.tolist(), found, strict=True):
             if not isinstance(sample, DataError):
                 samples.append(sample)
@@ -280,14 +283,14 @@ class DatumSamples:
 
     def __init__(self, source: Source, color: bool | None = None) -> None:
         self.source, self.color = source, color
-        self._warned = color is None
+        self._warned = color is None  # then there is nothing to warn of
         self._layout = Layout()
 
     def __len__(self) -> int:
         return len(self.source)
 
     def load(self, numbers: Sequence[int]) -> Sequence[Sample | DataError]:
-        """Return the records with these numbers as images, or the errors that say why they are none."""
+        """Return the images in the records with these numbers, or the error in place of one that cannot be read."""
         records = self.source.take(numbers)
         keys = [key.decode(errors="replace") for key, _ in records]
         if records and (found := self._layout.images([value for _, value in records])) is not None:
@@ -306,7 +309,7 @@ class DatumSamples:
         return Sample(key, name, image, label)
 
     def _warn_of_plain(self, key: str) -> None:
-        """Warn, once, where encoded images are to be decoded in another way and this record is none."""
+        """Warn, once, that force_color and force_gray have no effect on a record that is not encoded."""
         if not self._warned:
             self._warned = True
             warn(At.DATUM_COLOR, "force_color and force_gray only for encoded datum; "

@@ -14,6 +14,7 @@ import numpy as np
 
 from minicaffe.data.datum import make
 from minicaffe.errors import DataError
+from minicaffe.io.file_bytes import open_ordinary, read_ordinary
 from minicaffe.io.files import PathLike, looked_in
 
 SHAPE = (3, 32, 32)  # the planes are red, green, blue, and stay so in the database
@@ -69,7 +70,7 @@ def records(kind: Kind, rows: np.ndarray, label: str = "fine", first: int = 0) -
 
 
 def read_rows(kind: Kind, name: str, content: bytes) -> np.ndarray:
-    """Return the records of a file as rows of bytes. DataError where the file does not end with a whole record."""
+    """Return the records of a file as rows of bytes. Raise DataError where its last record is not whole."""
     size = len(kind.labels) + PIXELS
     if not content or len(content) % size:
         raise DataError(f"{name} has {len(content)} bytes, which is no multiple of {size}, the size of a record of "
@@ -78,16 +79,16 @@ def read_rows(kind: Kind, name: str, content: bytes) -> np.ndarray:
 
 
 def _in_folder(folder: Path, names: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of those of the files that are in the folder, or in the one that the archive makes."""
+    """Yield name and content of each of the files in the folder, or in the folder in it that CIFAR's archive makes."""
     for inner in (folder, *(folder / name for name in ("cifar-10-batches-bin", "cifar-100-binary"))):
         for name in sorted(names):
             with contextlib.suppress(FileNotFoundError):
-                yield name, (inner / name).read_bytes()
+                yield name, read_ordinary(inner / name)
 
 
 def _in_archive(path: PathLike, names: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of those of the files that are in a tar archive, in whatever folder."""
-    with tarfile.open(path) as archive:
+    """Yield name and content of each of the files in a tar archive, in whatever folder they are there."""
+    with open_ordinary(path) as packed, tarfile.open(fileobj=packed) as archive:
         for member in archive:
             name = PurePosixPath(member.name).name
             if name in names and member.isfile():

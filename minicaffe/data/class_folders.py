@@ -1,4 +1,4 @@
-"""Images that no list names: in a folder of class folders, or in a tar with such folders.
+"""Images without a list: in a folder that has a folder for each class, or in a tar with such folders.
 
 The sorted names of the class folders are the classes, and an image's label is the number of its class. Images are known
 by the ends of their names, and may lie deeper within the folder of their class.
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe.data.images import Images
-from minicaffe.data.lists import Entry
+from minicaffe.data.lists import Entry, has_others, write_list
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
-from minicaffe.io.file_bytes import FileBytes, open_ordinary, read_ordinary
-from minicaffe.io.files import replace_file
+from minicaffe.io.file_bytes import FileBytes, open_ordinary, read_file
+from minicaffe.io.files import looked_in
 from minicaffe.log import At, log, one_line, warn
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
@@ -35,13 +35,26 @@ def is_tar(path: str) -> bool:
     return path.lower().endswith((".tar", ".tar.gz", ".tgz")) or tarfile.is_tarfile(path)
 
 
-def by_class(names: Iterable[str], source: str) -> tuple[list[Entry], list[str]]:
-    """Return the images among the names CLASS/…/IMAGE, in order, with their labels, and the classes.
+def images_in_folder(path: str) -> tuple[list[Entry], list[str]]:
+    """Return the images in a folder of class folders, class by class and sorted, with their labels; and the classes.
 
-    `source` is what messages call the folder or the tar. Other files are warned of; hidden ones are passed over. Raise
-    a DataError where there is no class folder, or an image outside of one.
+    Raise a DataError where a folder cannot be read, a class folder holds no image, or an image lies in none of them.
     """
-    shown = [name for name in names if not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))]
+    try:
+        folders = [entry.name for entry in os.scandir(path) if entry.is_dir()]
+    except OSError as error:
+        hint = looked_in(path) if isinstance(error, FileNotFoundError) else ""
+        raise DataError(f"cannot read the folder {path}: {error.strerror}", hint=hint) from error
+    return _by_class(_files_below(path), folders, f"the folder {path}")
+
+
+def _by_class(names: Iterable[str], folders: Iterable[str], source: str) -> tuple[list[Entry], list[str]]:
+    """Return the images among the files CLASS/…/IMAGE, sorted, with their labels, and the classes.
+
+    `folders` are the class folders that are known to be there. `source` is what messages call the folder or the tar.
+    Other files are warned of; hidden ones are passed over.
+    """
+    shown = [name for name in names if not _is_hidden(name)]
     images = sorted(name for name in shown if name.lower().endswith(SUFFIXES))
     stray = [name for name in images if "/" not in name]
     if stray or not images:
@@ -50,9 +63,13 @@ def by_class(names: Iterable[str], source: str) -> tuple[list[Entry], list[str]]
                         hint="put each image into the folder of its class, or give a list of the images with labels")
     if other := len(shown) - len(images):
         first = next(name for name in shown if not name.lower().endswith(SUFFIXES))
-        warn(At.IMAGES_COUNTED, f"{other} files in {source} are left out, because their names are not those of images; "
-                                f"the first is {first}")
+        warn(At.IMAGES_COUNTED, f"files in {source} whose names are not those of images are left out: {other}, the "
+                                f"first is {first}")
     classes = sorted({name.partition("/")[0] for name in images})
+    # If an empty folder were no class, the labels of the classes after it would be others than in the training set.
+    if empty := sorted(name for name in folders if name not in classes and not _is_hidden(name)):
+        raise DataError(f"{source} has the class folder {empty[0]}, which holds no image",
+                        hint=f"images are files that end in {', '.join(SUFFIXES)}; delete an empty folder")
     numbers = {name: number for number, name in enumerate(classes)}
     if len(classes) == 1:
         warn(At.IMAGES_COUNTED, f"{source} has only one class folder, {classes[0]}, so all labels are 0")
@@ -60,26 +77,33 @@ def by_class(names: Iterable[str], source: str) -> tuple[list[Entry], list[str]]
     return sorted(entries, key=lambda entry: entry.labels), classes
 
 
-def write_labels(source: str, classes: Sequence[str]) -> None:
-    """Write the classes to labels.txt beside the source, one a line. Warn where there is another one, or it cannot be.
+def _is_hidden(name: str) -> bool:
+    """Return whether a file is hidden, or lies in a folder that is; macOS adds hidden files as __MACOSX to archives."""
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
-    The first line is the class with label 0.
+
+def write_labels(source: str, classes: Sequence[str]) -> None:
+    """Write the names of the classes to labels.txt beside the source, one a line; the first is the class with label 0.
+
+    A labels.txt with other names stays, with a warning. There is a warning too where the file cannot be written.
     """
     path = Path(os.path.abspath(source)).parent / "labels.txt"
-    text = os.fsencode("".join(f"{name}\n" for name in classes))
     shown = ", ".join(f"{number} is {name}" for number, name in list(enumerate(classes))[:20])
     try:
         if not path.exists():
-            replace_file(path, [text])
-        elif path.read_bytes().split() != text.split():
+            write_list(path, classes)
+        elif has_others(path, classes):
             warn(At.IMAGES_COUNTED, f"{path} has other classes than {source}, where {shown}; it is left as it is",
                  lambda: "Delete it if it is out of date. Training and test set must have the same class folders.")
-    except (OSError, DataError) as error:
+    except DataError as error:
         warn(At.IMAGES_COUNTED, f"the classes cannot be written to {path}: {one_line(error)}; {shown}")
 
 
 def _files_below(path: str) -> Iterator[str]:
-    """Give the files below a folder, as paths from there, with slashes. Raise DataError where a folder is locked."""
+    """Yield the paths of all files below a folder, counted from it, with slashes.
+
+    Raise DataError where a folder cannot be read.
+    """
     def fail(error: OSError) -> None:
         raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
@@ -96,7 +120,7 @@ class FolderImages(Images):
     """The images in a folder of class folders. For the other arguments see Images."""
 
     def __init__(self, path: str, size: tuple[int, int] | None, color: bool, workers: Workers) -> None:
-        entries, self.classes = by_class(_files_below(path), f"the folder {path}")
+        entries, self.classes = images_in_folder(path)
         super().__init__(entries, size, color, workers)
         self.path = path
 
@@ -106,10 +130,7 @@ class FolderImages(Images):
 
     def read(self, entry: Entry) -> bytes:
         """Return the content of the file."""
-        try:
-            return read_ordinary(self.name(entry))
-        except OSError as error:
-            raise DataError(f"cannot read {self.name(entry)}: {error.strerror or error}") from error
+        return read_file(self.name(entry), "the image")
 
     def files(self) -> list[str]:
         """Return the paths of the images."""
@@ -130,11 +151,14 @@ class TarImages(Images):
                 self._plain = _Unpacked(path) if file.read(2) == GZIP else None
             self._file = FileBytes(self._plain.path if self._plain else path)
             with tarfile.open(self._plain.path if self._plain else path, "r:") as tar:
-                members = {_bare(member.name): member for member in tar if member.isreg()}
+                everything = {_bare(member.name): member for member in tar}
         except (OSError, EOFError, tarfile.TarError) as error:
             raise DataError(f"cannot read the tar {path}: {getattr(error, 'strerror', None) or error}") from error
+        members = {name: member for name, member in everything.items() if member.isreg()}
         top = _common_folders(members)
-        entries, self.classes = by_class((name[len(top):] for name in members), f"the tar {path}")
+        folders = {name[len(top):] for name, member in everything.items() if member.isdir() and name.startswith(top)}
+        entries, self.classes = _by_class((name[len(top):] for name in members),
+                                          (name for name in folders if name and "/" not in name), f"the tar {path}")
         self._places = {name[len(top):]: (member.offset_data, member.size) for name, member in members.items()}
         if cut := [entry.path for entry in entries if sum(self._places[entry.path]) > len(self._file)]:
             raise DataError(f"the tar {path} is cut off: it ends before {cut[0]} does")
@@ -145,12 +169,15 @@ class TarImages(Images):
         return f"{entry.path} in {self.path}"
 
     def read(self, entry: Entry) -> bytes:
-        """Return the content of the file. Several threads may call this at once."""
+        """Return the bytes of the image. Several threads may call this at once."""
         return self._file.read(*self._places[entry.path])
 
 
 class _Unpacked:
-    """A temporary file with the content of one that gzip has compressed. It is deleted with the last reference."""
+    """A temporary file with the content of a file that gzip has compressed.
+
+    The temporary file is deleted when nothing refers to this object any more.
+    """
 
     def __init__(self, path: str) -> None:
         number, self.path = tempfile.mkstemp(suffix=".tar")
@@ -161,16 +188,17 @@ class _Unpacked:
                                f"{os.path.getsize(self.path)} bytes")
 
     def __deepcopy__(self, _: Any) -> _Unpacked:
+        """Return the same object: a copy of a data layer reads the same temporary file."""
         return self
 
 
 def _bare(name: str) -> str:
-    """Return a name in a tar without . and .. and empty parts."""
+    """Return a name in a tar without empty parts and those that are . or .. alone."""
     return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
 
 
 def _common_folders(names: Iterable[str]) -> str:
-    """Return the folders in which all images of a tar lie, beside their class folders: '' or such as 'photos/'."""
+    """Return the folders around the class folders of a tar, such as 'photos/', or '' where there are none."""
     folders = [name.split("/")[:-1] for name in names if name.lower().endswith(SUFFIXES)]
     common = ""
     for parts in zip(*(parts[:-1] for parts in folders), strict=False):  # the last folder at least is the class

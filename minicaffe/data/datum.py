@@ -11,11 +11,18 @@ from google.protobuf.message import DecodeError
 
 from minicaffe.errors import DataError
 from minicaffe.io import image
+from minicaffe.io.files import PathLike
 from minicaffe.io.wire import LENGTH, DamagedError, next_field
 from minicaffe.proto import Datum
 
 DATA = 4  # the number of the field with the pixels
-MOST_TAILS = 1 << 16  # of a Layout: a tail for each label that comes
+MOST_TAILS = 1 << 16  # that a Layout remembers; each different label has its own
+
+
+def record_name(key: str | bytes, path: PathLike) -> str:
+    """Return what messages call a record of a database."""
+    shown = key.decode(errors="replace") if isinstance(key, bytes) else key
+    return f"record {shown!r} of {path}"
 
 
 def parse(value: bytes, name: str, color: bool | None = None) -> tuple[np.ndarray, int, bool]:
@@ -42,11 +49,11 @@ def parse(value: bytes, name: str, color: bool | None = None) -> tuple[np.ndarra
 
 
 class Layout:
-    """How raw Datums of one shape lie in their bytes, so that many are read without a message for each.
+    """Where the pixels and the label are in the bytes of raw Datums of one shape, so that many are read at once.
 
-    Such a Datum is a head with channels, height and width, the pixels, and a tail with the label. Where another one
-    begins with the same bytes, its pixels are at the same place. Each tail that comes is read once, together with the
-    fields of the head, so that the result is what protobuf makes of the whole.
+    The bytes of a raw Datum are a head with channels, height and width, the pixels, and a tail with the label. In
+    another Datum that begins with the same head, the pixels are at the same place. A tail that has not come before is
+    parsed together with the fields of the head, and its label is remembered: so the result is what protobuf would read.
     """
 
     def __init__(self) -> None:
@@ -55,9 +62,9 @@ class Layout:
         self._labels: dict[bytes, int] = {}  # by tail
 
     def images(self, values: Sequence[bytes]) -> tuple[np.ndarray, list[int]] | None:
-        """Return the images (N, C, H, W) of serialized Datums, uint8, and their labels.
+        """Return the images (N, C, H, W) in serialized Datums, uint8, and their labels.
 
-        Return None where they are not all raw, of one shape and complete: then `parse` says what each of them is.
+        Return None unless all of them are raw, complete and of one shape. Then the caller must `parse` each of them.
         """
         if not (self._head and values[0].startswith(self._head)) and not self._learn(values[0]):
             return None
@@ -74,7 +81,7 @@ class Layout:
         return (np.frombuffer(pixels, np.uint8).reshape(len(values), *self._shape), [labels[tail] for tail in tails])
 
     def _learn(self, value: bytes) -> bool:
-        """Take over the layout of a Datum. Return False where it is no raw one."""
+        """Learn the layout from a Datum. Return False where the Datum is not raw."""
         at, self._head, self._labels = 0, b"", {}
         try:
             while at < len(value):
@@ -88,11 +95,11 @@ class Layout:
                     break
                 at = stop
         except (DamagedError, DecodeError):
-            pass
+            pass  # `parse` will say what is wrong with it
         return bool(self._head)
 
     def _learn_tail(self, tail: bytes) -> bool:
-        """Take over the label that a tail says. Return False where it says something else, too."""
+        """Learn the label in a tail. Return False where the tail changes something else, such as the shape."""
         try:
             rest = Datum.FromString(self._fields + tail)
         except DecodeError:

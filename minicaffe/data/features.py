@@ -54,7 +54,7 @@ def new_features(blobs: Sequence[str], path: str, *, lmdb: bool, replace: bool =
 
 
 def _keep(parts: list[np.ndarray], values: np.ndarray) -> None:
-    """Keep a copy of a batch's values, for the net overwrites them with the next batch."""
+    """Keep a copy of a batch's values, because the net writes the next batch over them."""
     parts.append(values.copy())
 
 

@@ -18,7 +18,7 @@ KEPT = 1 << 28  # bytes: where all rows together take no more, they are read onc
 
 
 def read_paths(source: str) -> list[str]:
-    """Return the file names in a list, separated by white space. Raise a DataError when it is missing or empty."""
+    """Return the paths in a list of HDF5 files. Raise a DataError where the list cannot be read or names no file."""
     names = [entry.path for entry in read_path_list(source, "the list of HDF5 files")]
     if not names:
         raise DataError(f"the list {source} names no HDF5 file")
@@ -26,7 +26,7 @@ def read_paths(source: str) -> list[str]:
 
 
 class _Head(NamedTuple):
-    """What a file said of itself when it was first opened."""
+    """What was found in a file when it was first opened."""
 
     state: Any  # its size and date
     tops: list[hdf5.Rows]
@@ -39,8 +39,8 @@ class HDF5Rows:
     names     the datasets; all files have all of them, with rows of the same shapes
     source    the list that names the files, for messages
 
-    The files are opened once at first, for the shapes of their datasets. Rows are read when they are asked for, or all
-    of them at once, the first time, where they take no more than KEPT bytes.
+    At first each file is opened once, for the shapes of its datasets. Rows are read when they are asked for; where all
+    rows together take no more than KEPT bytes, the first such read takes all of them.
     Raise DataError where a file is missing, damaged or does not fit the others, or has changed since it was first
     opened.
     """
@@ -63,7 +63,7 @@ class HDF5Rows:
         return int(self._ends[-1])
 
     def read(self, numbers: np.ndarray) -> list[np.ndarray]:
-        """Return the rows of these numbers, in this order, as an array for each dataset."""
+        """Return the rows with these numbers, in this order, as an array for each dataset."""
         if not self.kept:
             return self._read(numbers)
         if self._all is None:
@@ -102,7 +102,7 @@ class HDF5Rows:
         _read_listed(path, self.source, read)
 
     def _head(self, path: str) -> _Head:
-        """Open a file for the shapes of its datasets."""
+        """Open a file and return the shapes of its datasets. Raise DataError where one is missing."""
         def read(file: Any) -> list[hdf5.Rows]:
             missing = [name for name in self.names if not hdf5.has(file, name)]
             if missing:
@@ -115,7 +115,7 @@ class HDF5Rows:
         return _Head(state, _read_listed(path, self.source, read))
 
     def _compare(self, path: str, head: _Head) -> None:
-        """DataError where the datasets of a file do not have equally many rows, or not the shapes of the first file."""
+        """Raise DataError where a file's datasets differ in their number of rows, or from the first file's shapes."""
         shapes = {name: top.shape for name, top in zip(self.names, head.tops, strict=True)}
         if any(not shape for shape in shapes.values()) or len({shape[0] for shape in shapes.values()}) != 1:
             raise DataError(f"the datasets of {path} must have equally many rows, got the shapes {shapes}")

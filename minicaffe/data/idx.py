@@ -7,7 +7,6 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
 from minicaffe.errors import DataError
+from minicaffe.io.file_bytes import read_file
 from minicaffe.io.files import PathLike
 
 UNSIGNED_BYTE = 8  # the type code of the only kind that is read
@@ -23,7 +23,7 @@ UNSIGNED_BYTE = 8  # the type code of the only kind that is read
 def read_idx(path: PathLike) -> np.ndarray:
     """Return the uint8 array in an IDX file, plain or gzipped. Raise a DataError when it cannot be read."""
     try:
-        content = Path(path).read_bytes()
+        content = read_file(path, "the IDX file")
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
@@ -41,7 +41,10 @@ def read_idx(path: PathLike) -> np.ndarray:
 
 
 def read_pair(images_path: PathLike, labels_path: PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return the grey images (N, H, W) of one file and the labels (N) of another. DataError where they do not fit."""
+    """Return the grey images (N, H, W) of one file and the labels (N) of another.
+
+    Raise DataError where one cannot be read, or where they do not fit.
+    """
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         swapped = labels.ndim == 3 and images.shape == labels.shape[:1]

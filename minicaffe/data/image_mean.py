@@ -60,7 +60,7 @@ def write_mean(path: PathLike, mean: np.ndarray) -> None:
 def _images(records: Iterable[tuple[bytes, bytes]], path: PathLike) -> Iterator[tuple[str, np.ndarray, bool]]:
     """Yield the name of each record, its image, and whether it was encoded."""
     for key, value in records:
-        name = f"record {key.decode(errors='backslashreplace')!r} of {path}"
+        name = datum.record_name(key, path)
         image, _, encoded = datum.parse(value, name)
         yield name, image, encoded
 

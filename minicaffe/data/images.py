@@ -1,4 +1,4 @@
-"""The images of ImageData as samples: files that a list names, with 'PATH LABEL' in each line."""
+"""Images as samples: `Images` is the base of all sources of image files, and `ImageFiles` reads those of a list."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from minicaffe.io import image
 
 
 class Images(ABC):
-    """Images as samples: a subclass says how the image of an entry is read.
+    """Images as samples. A subclass says how the bytes of an image are read.
 
-    size        (height, width) to resize each image to, or None
+    size        the (height, width) to which each image is resized, or None to keep its size
     color       True to read 3 channels, False to read 1
     workers     the threads that decode; None decodes on the calling thread alone
-    classes     the name of each class, by its label; [] where labels are not numbers of classes with names
+    classes     the names of the classes, in the order of their labels; empty where the labels come from a list
     """
 
     classes: Sequence[str] = ()
@@ -55,9 +55,10 @@ class Images(ABC):
         return [entry.labels[0] if len(entry.labels) == 1 else entry.labels for entry in self.entries]
 
     def load(self, numbers: Sequence[int]) -> Sequence[Sample | DataError]:
-        """Return the images with these numbers, or the errors that say why they cannot be read.
+        """Return the images with these numbers, or the error in place of one that cannot be read.
 
-        It is a Stack where all have the shape of the image that was loaded before.
+        The result is a Stack where all images have the shape of the one that was loaded last: they are then written
+        into one array as they are decoded.
         """
         if not self._shape:
             loaded = self.workers.map(self._load, numbers)
@@ -76,11 +77,12 @@ class Images(ABC):
         self._spare = images
 
     def _room(self, count: int) -> np.ndarray:
+        """Return an array for `count` images of the expected shape. Its values may be anything."""
         spare, self._spare, shape = self._spare, None, (count, *self._shape)
         return spare if spare is not None and spare.shape == shape else np.empty(shape, np.uint8)
 
     def _load(self, number: int, room: np.ndarray | None = None) -> Sample | DataError:
-        """Return an image, which is written into `room` where that has its shape."""
+        """Return an image. It is written into `room`, if that has the image's shape."""
         entry = self.entries[number]
         name, labels = self.name(entry), entry.labels
         try:
@@ -101,7 +103,7 @@ class ImageFiles(Images):
     path        the list; a path in it may contain blanks, for the label is what follows the last blank
     root        put before each path as it is, so a folder must end with a slash
     label_size  the number of labels in each line; 0 finds it out
-    must_exist  whether a path that names no file is an error at once, rather than when the image is loaded
+    must_exist  True: a path that names no file is an error at once. False: it is one when the image is loaded
     """
 
     def __init__(self, path: str, root: str = "", size: tuple[int, int] | None = None, color: bool = True, *,

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minicaffe.data.batches import Order
+from minicaffe.data.class_folders import images_in_folder
 from minicaffe.data.datum import make
 from minicaffe.data.lists import read_image_list, read_listed
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io import image
-from minicaffe.io.files import looked_in, read_bytes
+from minicaffe.io.file_bytes import read_file
 from minicaffe.log import At, log, warn
 from minicaffe.proto import Datum
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
 REPORTED = 1000  # records after which a log line says how many there were
 AHEAD = 4  # images a thread that may be ready before they are written
-LARGEST = 2**31 - 1  # Caffe: a Datum's label has 32 bits
+LARGEST = 2**31 - 1  # of labels. Caffe: a Datum's label has 32 bits
 
 
 class Listed(NamedTuple):
@@ -53,7 +53,7 @@ class Form:
 
     @property
     def given_size(self) -> bool:
-        """Whether one of the two is above 0."""
+        """Whether at least one of the two sizes is given."""
         return max(self.resize_height, self.resize_width) > 0
 
 
@@ -78,36 +78,13 @@ def read_list(path: str, root: str, *, must_exist: bool) -> list[Listed]:
 
 
 def read_folder(folder: str) -> tuple[list[Listed], list[str]]:
-    """Return the images in a folder of class folders, and the classes: the sorted names of these folders.
+    """Return the images in a folder of class folders, numbered from 0 on, and the classes.
 
-    An image's label is the number of its class. Images are known by the end of their names, and may lie deeper within
-    the folder of their class. Raise a DataError where there is no such folder, or no image in one of them.
+    Raise a DataError as `images_in_folder` does.
     """
-    try:
-        classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[:1] != ".")
-    except OSError as error:
-        hint = looked_in(folder) if isinstance(error, FileNotFoundError) else ""
-        raise DataError(f"cannot read the folder {folder}: {error.strerror}", hint=hint) from error
-    stray = sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES))
-    if not classes or stray:
-        raise DataError(f"{folder} has no folders in it, one for each class" if not classes else
-                        f"{folder} holds images outside its class folders, the first of {len(stray)} is {stray[0]}",
-                        hint="put each image into the folder of its class, or give a list of the images with labels")
-    images: list[Listed] = []
-    other = []
-    for label, name in enumerate(classes):
-        files = sorted(_files_below(folder, name))
-        chosen = [file for file in files if file.lower().endswith(SUFFIXES)]
-        other += [file for file in files if not file.lower().endswith(SUFFIXES)]
-        if not chosen:
-            raise DataError(f"the class folder {os.path.join(folder, name)} holds no image",
-                            hint=f"images are files that end in {', '.join(SUFFIXES)}; delete an empty folder")
-        root = os.path.join(folder, "")
-        images += [Listed(root, file, label, "", len(images) + k) for k, file in enumerate(chosen)]
-    if other:
-        warn(At.IMAGESET_COUNTED, f"files in {folder} whose names are not those of images are left out: {len(other)}, "
-                                  f"the first is {other[0]}")
-    return images, classes
+    entries, classes = images_in_folder(folder)
+    root = os.path.join(folder, "")
+    return [Listed(root, entry.path, int(entry.labels[0]), "", k) for k, entry in enumerate(entries)], classes
 
 
 def shuffled(images: Sequence[Listed], seed: int) -> list[Listed]:
@@ -149,7 +126,7 @@ def _make(listed: Listed, form: Form) -> tuple[Any, tuple[int, ...]] | Minicaffe
     """Return an image's Datum and the shape of its pixels, or the error that says why there is none."""
     path = listed.root + listed.path
     try:
-        whole = read_listed(listed.path, listed.where, listed.root) if listed.where else read_bytes(path)
+        whole = read_listed(listed.path, listed.where, listed.root) if listed.where else read_file(path, "the image")
         pixels = image.decode(whole, path, not form.gray)
         if form.size:
             pixels = image.resize(pixels, form.size)
@@ -161,13 +138,14 @@ def _make(listed: Listed, form: Form) -> tuple[Any, tuple[int, ...]] | Minicaffe
         as_it_is = not form.given_size and _has_kind(path, kind)
         data = whole if as_it_is else image.encode(pixels, f".{kind}")
     except MinicaffeError as error:
-        error.where = error.where or listed.where or path
+        # most messages name the file already
+        error.where = error.where or listed.where or ("" if path in error.message else path)
         return error
     return Datum(data=data, label=listed.label, encoded=True), pixels.shape
 
 
 def _kind(path: str, form: Form) -> str:
-    """Return the kind of file that an image is encoded as; '' for pixels as they are."""
+    """Return the kind of file, such as 'png', in which an image is stored, or '' where its pixels are stored."""
     if form.encode_type or not form.encoded:
         return form.encode_type
     _, dot, suffix = path.rpartition(".")
@@ -200,14 +178,6 @@ def _in_order(work: Callable[[Listed], Any], images: Iterable[Listed], threads: 
             yield done, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _files_below(folder: str, name: str) -> Iterator[str]:
-    """Yield the paths, from `folder` on, of the files in its folder `name` and deeper; hidden ones are left out."""
-    for inner, _, files in os.walk(os.path.join(folder, name)):
-        for file in files:
-            if not file.startswith("."):
-                yield os.path.relpath(os.path.join(inner, file), folder)
 
 
 def _shown(shape: Sequence[int]) -> str:

@@ -5,26 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from minicaffe.errors import DataError
-from minicaffe.io.file_bytes import open_ordinary, read_ordinary
-from minicaffe.io.files import looked_in, missing_hint, refuse_device
+from minicaffe.io.file_bytes import open_ordinary, read_file, read_ordinary
+from minicaffe.io.files import PathLike, missing_hint, replace_file
 from minicaffe.log import At, warn
 
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-UNUSUAL = (b" ", b"\t", b'"', b"'")  # where a path begins with one, it may have to be taken away
-DECIDING = 100  # lines in which a file that is there is looked for, to find out the number of labels
+UNUSUAL = (b" ", b"\t", b'"', b"'")  # where a path begins with one of these, it may not belong to the path
+DECIDING = 100  # at most so many lines are examined to find out the number of labels
 ROUNDED = 2**24  # from here on, float32 cannot hold every whole number
 LARGEST = 3.4e38  # of float32
-FEW = 20  # so many files of a folder are looked at one by one; for more, the folder is read
-MOST_FOLDERS = 500  # in which a missing file is searched
+FEW = 20  # up to so many files of a folder are looked for one by one; for more, the whole folder is read
+MOST_FOLDERS = 500  # the number of folders in which a missing file is searched
 
 
 class Entry(NamedTuple):
-    """What a line of a list says: a path as it stands there, its labels, and the number of the line."""
+    """A line of a list: the path as it stands there, its labels, and the number of the line."""
 
     path: str
     labels: tuple[float, ...]
@@ -39,11 +40,13 @@ def read_image_list(path: str, root: str = "", label_size: int = 0, must_exist: 
     label_size  the number of labels in each line; 0 finds it out
     must_exist  whether a path that names no file is an error
 
-    As in Caffe, the last number of a line is its label, and all before it is the path. There are more labels where the
-    first path that this gives is not there, but one is there if more numbers are cut off its end. Then each line must
-    have the same number of labels. All that Caffe can read gives the same paths as there. Beyond that, a list may have
-    tabs, several blanks, quotes around paths, blank lines, and lines that begin with # as comments: these are tried
-    where the path as Caffe would read it is not there.
+    As in Caffe, the last number of a line is its label, and all before it is the path. If no file has this path, but
+    there is one once more numbers are taken from the end of the path, these are further labels. The first line whose
+    path names a file decides how many labels all lines must have.
+
+    A list that Caffe can read gives the same paths as there. Beyond that, a list may have tabs, several blanks, quotes
+    around paths, blank lines, and lines that begin with # as comments. A line is read in such a way only if no file has
+    the path that Caffe would read.
 
     Raise DataError, with the line, where the list cannot be read, is empty, or has a line of another form.
     """
@@ -62,7 +65,7 @@ def read_image_list(path: str, root: str = "", label_size: int = 0, must_exist: 
 
 
 def read_path_list(path: str, what: str) -> list[Entry]:
-    """Return the paths that a list without labels names, separated by white space, as HDF5Data reads them.
+    """Return the paths in a list without labels. White space separates them, as in the lists of HDF5Data.
 
     A path with blanks stands in quotes, or alone in its line. A line that begins with # is a comment, unless there is
     such a file. Raise DataError where the list cannot be read; `what` is what the message calls it.
@@ -85,17 +88,21 @@ def read_list(path: str, what: str) -> list[tuple[int, str]]:
     return [(number, os.fsdecode(line.strip())) for number, line in _read_lines(path, what)]
 
 
+def write_list(path: PathLike, lines: Sequence[str]) -> None:
+    """Write a text file of lines, so that the old file or the new one is there at every moment."""
+    replace_file(path, ["".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")])
+
+
+def has_others(path: PathLike, lines: Sequence[str]) -> bool:
+    """Return whether there is a text file that does not have just these lines; blanks around a line do not count."""
+    if not os.path.exists(path):
+        return False
+    return [line for _, line in read_list(str(path), "the text file")] != [line.strip() for line in lines]
+
+
 def _read_lines(path: str, what: str) -> list[tuple[int, bytes]]:
     """Return the number and the bytes of each line that is not blank."""
-    refuse_device(path)
-    try:
-        with open_ordinary(path) as file:
-            data = file.read()
-    except OSError as error:
-        hint = "; ".join(filter(None, [looked_in(path), missing_hint(Path(path))])) \
-            if isinstance(error, FileNotFoundError) else \
-            "source names a text file, not a folder" if isinstance(error, IsADirectoryError) else ""
-        raise DataError(f"cannot read {what} {path}: {error.strerror or error}", hint=hint) from error
+    data = read_file(path, what)
     if b"\0" in data:
         utf_16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         raise DataError(f"cannot read {what} {path}: it is no text in UTF-8", hint="it is UTF-16, as Windows' "
@@ -111,14 +118,14 @@ class _ImageList:
         self.path, self.root, self.files = path, root, Files()
         self._numbers: dict[bytes, float] = {}  # of the labels read so far, since most labels come often
         self.label_size, self._reason = label_size or 1, "as label_size says" if label_size else ""
-        # the first line decides; a later one does where the first names a file that is not there
+        # the first line decides; if its file is missing, the first of the next lines whose file is there
         for number, line in [] if label_size else rows[:DECIDING]:
             if sizes := self._sizes(line):
                 self.label_size, self._reason = sizes[0], f"as line {number} has"
                 break
 
     def is_comment(self, line: bytes) -> bool:
-        """Return whether a line begins with # and names no file that is there."""
+        """Return whether a line begins with # and names no file."""
         return line.lstrip().startswith(b"#") and not self._sizes(line)
 
     def entry(self, number: int, line: bytes) -> Entry:
@@ -155,7 +162,7 @@ class _ImageList:
         return self._numbers[label]
 
     def _sizes(self, line: bytes) -> list[int]:
-        """Return the numbers of labels with which the line's path is there."""
+        """Return how many labels a line can have: those counts with which its path names a file."""
         words = line.split()
         numbers = 0
         while numbers < len(words) - 1 and NUMBER.fullmatch(words[-1 - numbers]):
@@ -164,7 +171,7 @@ class _ImageList:
         return [size for size, (name, *labels) in splits if self._existing(_names(line, name, labels))]
 
     def _existing(self, names: list[str]) -> str:
-        """Return the first of the paths that is there, or ''."""
+        """Return the first of the paths that names a file, or ''."""
         return next((name for name in names if self.root + name in self.files), "")
 
     def _other_form(self, number: int, line: bytes) -> DataError:
@@ -181,7 +188,7 @@ class _ImageList:
 
 
 def _names(line: bytes, name: bytes, labels: list[bytes]) -> list[str]:
-    """Return what the path of a line may be, first as Caffe reads it, last with all that is tolerated."""
+    """Return the possible paths of a line: first as Caffe reads it, last without the blanks and quotes around it."""
     found = []
     if len(labels) == 1:
         head, _, label = line.rpartition(b" ")
@@ -206,9 +213,9 @@ def _warn_of_rounding(path: str, entries: list[Entry]) -> None:
 
 
 class Files:
-    """Says of a path whether there is an ordinary file: `path in files`.
+    """Answers whether a path names an ordinary file: `path in files`.
 
-    Many files of one folder cost little, because the folder is read once and then remembered.
+    For many files of one folder this is fast, because the names in the folder are read once and remembered.
     """
 
     def __init__(self) -> None:
@@ -222,7 +229,7 @@ class Files:
             asked = self._asked[folder] = self._asked.get(folder, 0) + 1
             if asked > FEW:
                 self._names[folder] = _files_in(folder + slash or ".")
-        # a file system may also find a name that is written otherwise, such as in other capitals, so it is asked, too
+        # some file systems find a file under a name in other capitals, too, so the system is asked where it is missing
         return (names is not None and name in names) or os.path.isfile(path)
 
 
@@ -239,7 +246,6 @@ def read_listed(path: str, where: str, root: str = "") -> bytes:
     try:
         return read_ordinary(root + path)
     except (OSError, ValueError) as error:
-        refuse_device(root + path)
         raise listed_file_error(path, where, error, root) from error
 
 
@@ -248,7 +254,6 @@ def open_listed(path: str, where: str, root: str = "", more: str = "", none_is_t
 
     A pipe or a device is such an error, because it may never answer.
     """
-    refuse_device(root + path)
     try:
         return open_ordinary(root + path)
     except (OSError, ValueError) as error:

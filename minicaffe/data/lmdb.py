@@ -50,7 +50,8 @@ class LmdbSource:
         return self._tree.records(start)
 
     def take(self, numbers: Sequence[int]) -> list[tuple[bytes, bytes]]:
-        """Return the records with these numbers, as (key, value). Those that follow each other are read fastest."""
+        """Return the records with these numbers, as (key, value). Records that follow each other are read fastest."""
+        # the iterator reads pages in their order; numbers that jump would make it begin anew each time
         alone = len(numbers) == 1 and numbers[0] not in (0, self._next)
         if alone or any(after != (number + 1) % len(self) for number, after in pairwise(numbers)):
             return self._tree.pick(numbers)

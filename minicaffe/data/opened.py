@@ -19,7 +19,7 @@ from minicaffe.data.sources import open_source
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
-from minicaffe.io.files import HDF5_SUFFIXES, looked_in, missing_hint
+from minicaffe.io.files import is_hdf5_name, looked_in, missing_hint
 from minicaffe.io.sniff import sniff
 
 DATABASES = {"lmdb": "LMDB", "leveldb": "LEVELDB"}  # what `sniff` calls a folder -> data_param.backend
@@ -53,7 +53,7 @@ def open_samples(path: str, *, root: str = "", color: bool | None = None) -> Ope
     color   for images that are encoded: True makes 3 channels, False 1. None keeps those of a database, and makes 3 of
             an image file, as ImageData does
 
-    Raise DataError where there is none, or it is of another kind.
+    Raise DataError where there is no such source, or it is of a kind that cannot be read.
     """
     place = Path(path)
     if not place.exists():
@@ -76,7 +76,7 @@ def open_samples(path: str, *, root: str = "", color: bool | None = None) -> Ope
         raise DataError(f"{path} is an image, not a source of many",
                         hint="give a list of images with labels, or a folder with a folder for each class")
     first = _first_line(place)
-    if first.split() and first.split()[0].lower().endswith(HDF5_SUFFIXES):
+    if first and is_hdf5_name(first.split()[0]):
         return _hdf5(read_paths(path))
     files = ImageFiles(path, root, color=color is not False, must_exist=False, workers=threads())
     return Opened(files, "a list of images")
@@ -95,7 +95,7 @@ def _begins_as_idx(path: Path) -> bool:
 
 
 def _first_line(path: Path) -> str:
-    """Return the first line of a text that is not blank, without its end; '' of bytes that are no text."""
+    """Return the first line of a text file that is not blank, without blanks around it; '' where there is none."""
     with open(path, "rb") as file:
         lines = file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").split(b"\n")
     return next((line.decode(errors="replace").strip() for line in lines if line.strip()), "")
@@ -144,7 +144,7 @@ class Joined:
 
 
 def _idx(path: str) -> Opened:
-    """Open an IDX file. Labels are read from the file beside it that is named as MNIST names them."""
+    """Open an IDX file. Its labels come from the file beside it whose name is the one that MNIST uses."""
     rows = read_idx(path)
     if rows.ndim == 3:
         rows = rows[:, None]

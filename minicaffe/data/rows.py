@@ -14,13 +14,13 @@ from minicaffe.data.hdf5 import HDF5Rows
 from minicaffe.data.transformer import Transformer
 from minicaffe.rng import SampleDraws
 
-IN_ORDER, SHUFFLED = 1 << 24, 1 << 27  # bytes of rows that are read at once, as the numbers of the tops
+IN_ORDER, SHUFFLED = 1 << 24, 1 << 27  # bytes of rows, counted in the number type of the tops, that are read at once
 
 
 class FilesOrder(Order):
     """The order of rows, file by file. With a seed the files, and the rows within each, have a new order each epoch.
 
-    counts    of each file, its rows
+    counts    the number of rows in each file
     """
 
     def __init__(self, counts: Sequence[int], seed: int | None = None) -> None:
@@ -56,7 +56,7 @@ class RowBatch:
 
     tops: list[np.ndarray]  # each (N, …)
     keys: list[str]
-    cursor: int  # places in the order that were passed since the beginning, this batch included
+    cursor: int  # how many places of the order have been used up, those of this batch included
 
 
 class _Read(NamedTuple):
@@ -104,12 +104,12 @@ class RowBatches:
 
     @property
     def draws_for_samples(self) -> bool:
-        """Whether something is drawn for each row, such as a crop."""
+        """Whether something is drawn for each row, such as the place of its crop."""
         return self.transformer is not None and self.transformer.draws
 
     @property
     def ahead(self) -> int:
-        """How many batches should be ready, so that the net need not wait while the next rows are read."""
+        """How many batches should be ready in advance, so that the net does not wait while the next rows are read."""
         return max(4, self._at_once // self.batch_size)
 
     @property
@@ -124,7 +124,7 @@ class RowBatches:
             self.order = self._order_of(self.seed if self.shuffled else None)
 
     def seek(self, cursor: int) -> None:
-        """Go on at place number `cursor` of the order."""
+        """Continue with the row at this place of the order."""
         self.cursor = cursor
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class RowBatches:
     def _next(self, start: int, count: int) -> _Read:
         """Return `count` rows from place `start` on. If they are not there yet, read them and those behind them."""
         if not self._read.start <= start <= start + count <= self._read.start + len(self._read.numbers):
-            self._read = NOTHING  # gives the memory back before it is asked for again
+            self._read = NOTHING  # frees the memory of the old rows before that of the new ones is needed
             epochs, numbers = self.order.at(start, max(count, self._at_once))
             self._read = _Read(start, epochs, numbers, self.rows.read(numbers))
         begin = start - self._read.start
@@ -164,12 +164,12 @@ class RowBatches:
 
     def _transformed(self, transformer: Transformer, rows: np.ndarray, names: list[str],
                      draws: SampleDraws) -> np.ndarray:
-        """Return the transformed rows. Those that are no images are taken for images of height and width 1."""
+        """Return the transformed rows. Rows without the axes of an image become images of height and width 1."""
         images = rows if rows.ndim == 4 else rows.reshape(len(rows), -1, 1, 1)
         y: np.ndarray = np.empty((len(rows), *transformer.shape(images[0], names[0])), self.dtype)
         transformer.apply(list(images), names, y, draws)
         return y if rows.ndim == 4 else y.reshape(rows.shape)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the rows that were read out of a copy (copy.deepcopy), which reads them again."""
+        """Leave the rows out of a copy (copy.deepcopy), which reads them again."""
         return {**vars(self), "_read": NOTHING}

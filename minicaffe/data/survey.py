@@ -20,8 +20,8 @@ MOST_COLUMNS = 16  # a row of so many numbers has a mean for each, a longer one 
 class Moments:
     """The mean and the standard deviation of many numbers in each of some groups, the channels, and their range.
 
-    Numbers are added array by array. The deviation is computed from the distances to the mean so far, because the
-    difference of two large sums would lose its digits.
+    Numbers are added array by array. The deviation is computed from the distances to the mean so far, because as the
+    difference of two large sums it would lose its digits.
     """
 
     def __init__(self, groups: int) -> None:
@@ -91,7 +91,7 @@ class Survey:
 
 def survey(samples: Samples, numbers: Sequence[int], find_doubles: bool = False,
            follow: Any = lambda items, total: items) -> Survey:
-    """Return what the samples with these numbers are.
+    """Look at the samples with these numbers, and return what was found.
 
     find_doubles    compare the contents of the samples, by their hashes
     follow          is called with the groups of samples to load and their number, and returns the same groups; a
@@ -124,7 +124,7 @@ def spread(count: int, limit: int, run: int = 1) -> list[int]:
 
 
 def groups_of(shape: Sequence[int]) -> int:
-    """Return for how many parts of a sample there is a mean: its channels, the columns of a short row, or 1."""
+    """Return how many means a sample has: one for each channel, or for each column of a short row, or else one."""
     if len(shape) == 3 or (len(shape) == 1 and shape[0] <= MOST_COLUMNS):
         return max(1, shape[0])
     return 1

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from minicaffe.data.survey import Moments
 from minicaffe.data.tables import Follow, LabelsAreTextsError, Options, Table, number_in, unfollowed
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5
-from minicaffe.io.files import replace_file
 
 LONGEST_NOTE = 60_000  # bytes of an attribute; HDF5 has room for some more
 
@@ -59,7 +59,7 @@ def convert(path: str, options: Options, targets: Sequence[str], *, follow: Foll
 
 def _convert(table: Table, targets: Sequence[str], follow: Follow, test_part: float, seed: int, normalize: bool,
              check: Callable[[list[str]], None]) -> Converted:
-    counts, total, moments = [0] * len(targets), 0, _Moments()
+    counts, total, moments = [0] * len(targets), 0, Moments(len(table.columns))
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(hdf5.growing_file(target)) for target in targets]
         for number, block in enumerate(table.blocks(follow)):
@@ -70,7 +70,7 @@ def _convert(table: Table, targets: Sequence[str], follow: Follow, test_part: fl
                         files[i].append("label", block.label[rows])
                     counts[i] += len(rows)
                     if i == 0 and normalize:
-                        moments.add(block.data[rows])
+                        moments.add(block.data[rows].T)
             total += len(block.data)
         if not all(counts):
             raise DataError("this table has no row" if not total else f"the {total} rows are too few for --test-part",
@@ -85,37 +85,17 @@ def _convert(table: Table, targets: Sequence[str], follow: Follow, test_part: fl
             _note(file, "label", "labels", labels)
             _note(file, "data", "columns", table.columns)
             if normalize:
-                moments.apply(file)
+                _normalize(file, moments.mean, moments.deviation)
     constant = [table.columns[i] for i in np.flatnonzero(moments.deviation == 0)] if normalize else []
     return Converted(counts, table.columns, labels, table.labelled, table.left_out, constant)
 
 
-class _Moments:
-    """Mean and deviation of the columns of a table that comes in blocks."""
-
-    def __init__(self) -> None:
-        self.count, self.mean, self._squares = 0, np.zeros(1), np.zeros(1)
-
-    def add(self, rows: np.ndarray) -> None:
-        """Take rows into account (Chan, Golub and LeVeque: exact also where the mean is large)."""
-        values, before = rows.astype(np.float64), self.count
-        self.count += len(rows)
-        gap = values.mean(0) - self.mean
-        self.mean = self.mean + gap * len(rows) / self.count
-        self._squares = self._squares + ((values - values.mean(0)) ** 2).sum(0) + gap ** 2 * before * len(
-            rows) / self.count
-
-    @property
-    def deviation(self) -> np.ndarray:
-        """The square root of the mean squared distance from the mean."""
-        return np.asarray(np.sqrt(self._squares / self.count))
-
-    def apply(self, file: hdf5.Growing) -> None:
-        """Shift and scale the rows of a file, and write the numbers into it. A constant column becomes 0."""
-        deviation = np.where(self.deviation > 0, self.deviation, 1)
-        file.change("data", lambda rows: (rows - self.mean) / deviation)
-        file.append("mean", self.mean)
-        file.append("deviation", deviation)
+def _normalize(file: hdf5.Growing, mean: np.ndarray, deviation: np.ndarray) -> None:
+    """Shift and scale the rows of a file, and write the numbers for it into the file. A constant column becomes 0."""
+    divisor = np.where(deviation > 0, deviation, 1)
+    file.change("data", lambda rows: (rows - mean) / divisor)
+    file.append("mean", mean)
+    file.append("deviation", divisor)
 
 
 def _split(start: int, count: int, part: float, seed: list[int]) -> list[np.ndarray]:
@@ -139,8 +119,3 @@ def _note(file: hdf5.Growing, name: str, key: str, texts: list[str]) -> None:
     """Add texts to a dataset as an attribute, where there is room for them."""
     if texts and sum(len(text.encode()) + 20 for text in texts) < LONGEST_NOTE:
         file.note(name, **{key: texts})
-
-
-def write_list(path: str, lines: Sequence[str]) -> None:
-    """Write a text file of lines, such as the list of files that HDF5Data reads."""
-    replace_file(path, ["".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")])

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minicaffe.data.lists import read_list
 from minicaffe.errors import DataError, near_names
 from minicaffe.io.file_bytes import open_ordinary
 from minicaffe.io.files import looked_in, missing_hint
@@ -62,11 +61,11 @@ class Block(NamedTuple):
 
 
 class LabelsAreTextsError(Exception):
-    """A label is no number: the table must be read anew, with `as_text`."""
+    """A label is not a number, so the table must be read again with `as_text`."""
 
 
 class Table:
-    """The rows of a text table as numbers. Raise DataError, which names line and column, for what is none."""
+    """The rows of a text table as numbers. Raise DataError, with line and column, for a cell that is no number."""
 
     def __init__(self, path: str, options: Options) -> None:
         self.path, self.options, self.left_out = path, options, 0
@@ -209,9 +208,9 @@ class Table:
             raise DataError(f"this is no text in UTF-8: {error.reason} after line {line}", where=self.path,
                             hint="save the table as CSV in UTF-8") from error
         except (OSError, ValueError) as error:
-            hint = looked_in(self.path) if isinstance(error, FileNotFoundError) else ""
+            missing = isinstance(error, FileNotFoundError)
             raise DataError(f"cannot read the table {self.path}: {getattr(error, 'strerror', None) or error}",
-                            hint=missing_hint(Path(self.path)) or hint) from error
+                            hint=missing_hint(Path(self.path)) or looked_in(self.path) if missing else "") from error
 
     def _likely_separator(self) -> str:
         """Return the separator that the first line has most often, outside of quotes."""
@@ -245,7 +244,7 @@ class Table:
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of texts that are cut anywhere."""
+    """Yield the lines of a text that comes in pieces, which may begin and end anywhere."""
     rest = ""
     for text in texts:
         *whole, rest = (rest + text).split("\n")
@@ -273,12 +272,3 @@ def number_in(cell: str, decimal: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) and "_" not in cell else None  # Python takes 1_000 for a number
-
-
-def read_labels(path: str) -> list[str]:
-    """Return the labels in a file, one a line. Raise DataError where it cannot be read or has one of them twice."""
-    labels = [label for _, label in read_list(path, "the list of labels")]
-    twice = next((label for label in labels if labels.count(label) > 1), None)
-    if twice is not None or not labels:
-        raise DataError(f"the label {twice!r} stands there twice" if labels else "no label stands there", where=path)
-    return labels

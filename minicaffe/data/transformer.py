@@ -26,21 +26,21 @@ from minicaffe.data.augment import Augmentation, changed, resized, shorter_to
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import blob_to_array
-from minicaffe.io.files import refuse_device
+from minicaffe.io.file_bytes import read_file
 from minicaffe.io.image import planes
 from minicaffe.log import At, log
 from minicaffe.proto import TRAIN, BlobProto
 from minicaffe.rng import SampleDraws
 
-CACHED = 1 << 18  # bytes of transformed images that are worked on at once, which the processor's cache holds
+CACHED = 1 << 18  # bytes of transformed images that are computed at once: so many stay in the processor's cache
 
 
 class Transformer:
     """The transformation that a TransformationParameter describes.
 
-    `owner`, such as "layer 'mnist' (Data)", begins the message of each LayerError. There is one for mean_file beside
-    mean_value, for scale 0, for force_color beside force_gray, for a field of ours that is out of bounds, and for a
-    mean or a crop that does not fit the images.
+    `owner`, such as "layer 'mnist' (Data)", begins the message of each LayerError. Making a Transformer raises one for
+    mean_file beside mean_value, scale 0, force_color beside force_gray, and a field of our own that is out of bounds;
+    and its methods for an image that does not fit the mean or the crop.
     """
 
     def __init__(self, param: Any, phase: int, owner: str) -> None:
@@ -59,7 +59,7 @@ class Transformer:
             self._fail("force_color and force_gray cannot both be set")
         self.resize_shorter = param.resize_shorter
         self.augmentation = Augmentation(param, self.random_crop, owner, self._fail)
-        # fields of our own, 5700 and more, are not for apply_together
+        # whether apply_together may be used: it does not know the fields of our own, whose numbers begin at 5700
         self.together = not any(field.number >= 5700 for field, _ in param.ListFields())
         self.color = True if param.force_color else False if param.force_gray else None
 
@@ -84,10 +84,10 @@ class Transformer:
 
     def apply(self, images: Sequence[np.ndarray], names: Sequence[str], out: np.ndarray,
               draws: SampleDraws, workers: Workers | None = None) -> None:
-        """Write the transformed images into `out` (N, C, h, w), with crops, mirrors and all else from `draws`.
+        """Write the transformed images into `out` (N, C, h, w). Crops, mirrors and all other chance come from `draws`.
 
         `workers` share the images; None leaves them to the calling thread. Raise a LayerError, which names the image,
-        when one does not get the shape of the others.
+        where one comes out in another shape than the first.
         """
         for image, name in zip(images, names, strict=True):
             if (found := self.shape(image, name)) != out.shape[1:]:
@@ -173,14 +173,11 @@ def _crops(images: np.ndarray, tops: np.ndarray, lefts: np.ndarray, h: int, w: i
 
 
 def read_mean(path: str) -> np.ndarray:
-    """Return the mean image (C, H, W) in a .binaryproto file. Raise a DataError when it is missing or is no mean."""
+    """Return the mean image (C, H, W) in a .binaryproto file. Raise a DataError where there is none."""
     log(At.MEAN_FILE, f"Loading mean file from: {path}")
-    refuse_device(path)
+    content = read_file(path, "the mean file")
     try:
-        with open(path, "rb") as stream:
-            mean = blob_to_array(BlobProto.FromString(stream.read()))
-    except OSError as error:
-        raise DataError(f"cannot read the mean file {path}: {error.strerror or error}") from error
+        mean = blob_to_array(BlobProto.FromString(content))
     except DecodeError as error:
         raise DataError(f"{path} is no mean file: it holds no BlobProto") from error
     except DataError as error:

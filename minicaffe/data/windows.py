@@ -49,7 +49,7 @@ class WindowFile:
     paths: list[str] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)  # of a path: FILE:LINE where it is first named
     channels: int = 0
-    root: str = ""  # what stands before the file's own path in each of `paths`
+    root: str = ""  # what was put before the file's own path in each of `paths`
 
     def open(self, path: str, none_is_there: bool = False) -> BinaryIO:
         """Open one of the images. Raise a DataError as `open_listed` does, where it cannot be opened."""
@@ -158,8 +158,8 @@ class WindowBatches:
     def seeds(self, seeds: list[int]) -> None:
         self.seed = seeds[0]
 
-    def reuse(self, data: np.ndarray) -> None:
-        """Do nothing with the data of a batch that nobody reads any more."""
+    def reuse(self, batch: Batch) -> None:
+        """Do nothing with a batch that nobody reads any more."""
 
     def close(self) -> None:
         """There are no threads to end."""
@@ -204,7 +204,7 @@ class WindowBatches:
                         f"because none can be read; the first: {self.left_out[pool[place].path]}")
 
     def _cut(self, window: Window, pixels: np.ndarray, flip: bool, y: np.ndarray) -> None:
-        """Write the warped window of an image into y (C, size, size). Places beyond the image stay 0."""
+        """Cut a window out of an image and write it, scaled, into y (C, size, size). Places beyond the image stay 0."""
         if len(pixels) != len(y):
             raise DataError(f"{window.path} has {len(pixels)} channels, but the window file says {len(y)}")
         box, (top, left, height, width) = self._place(window, pixels.shape[1:], flip)
@@ -223,11 +223,11 @@ class WindowBatches:
         return image.decode(self.files[path] if path in self.files else self._read(path), path, True)
 
     def _read(self, path: str) -> bytes:
-        """Return the content of an image file."""
+        """Return the bytes of an image file. Raise a DataError where it cannot be read."""
         return read_listed(path.removeprefix(self.windows.root), self.windows.places[path], self.windows.root)
 
     def _mean_at(self, mean: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """Return the part of the mean to subtract from a warped window that fills this place of the result."""
+        """Return the part of the mean to subtract from a scaled window that fills this place of the result."""
         if mean.shape[1:] == (1, 1):
             return mean
         off = (mean.shape[2] - self.size) // 2  # Caffe: from the width alone, also for the rows
@@ -255,7 +255,7 @@ class WindowBatches:
 
 def expand(box: tuple[int, int, int, int], size: int, pad: int, square: bool,
            dtype: type = np.float32) -> tuple[int, int, int, int]:
-    """Return a larger box: once it is warped to `size`, `pad` pixels on each side show the surroundings of `box`.
+    """Return a larger box: once it is scaled to `size`, `pad` pixels on each side show the surroundings of `box`.
 
     It may reach beyond the image. Everything is computed in `dtype`, because its rounding decides about single pixels.
     """

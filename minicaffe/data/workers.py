@@ -27,9 +27,9 @@ class Workers:
         self._end = weakref.finalize(self, _end_all, self._inbox, count)
 
     def map(self, work: Callable[[X], Y], items: Sequence[X]) -> list[Y]:
-        """Return what `work` makes of each item, in their order. If it raises errors, that of the first item is raised.
+        """Return the result of `work` for each item, in their order. Of several errors, the first item's is raised.
 
-        The caller works, too. After `close` it works alone.
+        The calling thread works, too. After `close` it works alone.
         """
         helpers = min(self.count, len(items)) - 1 if self._end.alive else 0
         if helpers < 1:

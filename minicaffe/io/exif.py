@@ -9,7 +9,7 @@ UPRIGHT = 1
 
 
 def orientation(jpeg: bytes) -> int:
-    """Return how a picture is to be turned, from 1 (as it lies) to 8; 1 where the bytes do not say it."""
+    """Return EXIF's number for how a picture must be turned, from 1 (not at all) to 8; 1 where the file has none."""
     place = 2
     while jpeg[:2] == b"\xff\xd8" and jpeg[place:place + 1] == b"\xff" and len(jpeg) >= place + 4:
         marker, length = jpeg[place + 1], int.from_bytes(jpeg[place + 2:place + 4], "big")

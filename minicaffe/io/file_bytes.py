@@ -14,13 +14,14 @@ import stat
 import threading
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from minicaffe import system
 from minicaffe.errors import DataError
-from minicaffe.io.files import PathLike
+from minicaffe.io.files import PathLike, looked_in, missing_hint
 
 BLOCK = 1 << 16  # bytes that are read at once; an array that is larger is read by itself
 
@@ -176,6 +177,19 @@ def read_ordinary(path: PathLike) -> bytes:
         return parts[0] if len(parts) == 1 else b"".join(parts)
     finally:
         os.close(file)
+
+
+def read_file(path: PathLike, what: str) -> bytes:
+    """Return the content of a file. Raise a DataError where it cannot be read; `what` is what the message calls it.
+
+    A pipe or a device is such an error, because it may never answer or never end.
+    """
+    try:
+        return read_ordinary(path)
+    except (OSError, ValueError) as error:
+        hints = [looked_in(str(path)), missing_hint(Path(path))] if isinstance(error, FileNotFoundError) else []
+        raise DataError(f"cannot read {what} {path}: {getattr(error, 'strerror', None) or error}",
+                        hint="; ".join(filter(None, hints))) from error
 
 
 @contextlib.contextmanager

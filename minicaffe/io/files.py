@@ -52,13 +52,6 @@ def without_hdf5_suffix(name: str) -> str:
     return name.rpartition(".")[0] if is_hdf5_name(name) else name
 
 
-def refuse_device(path: PathLike) -> None:
-    """DataError for a device such as /dev/zero, which may never end, where a file is wanted."""
-    with contextlib.suppress(OSError, ValueError):  # whoever opens the file says what is wrong with its name
-        if stat.S_ISCHR(os.stat(path).st_mode):
-            raise DataError(f"{path} is a device, not a file")
-
-
 def _first(file: Any, at_most: int) -> bytes:
     """The first bytes of a file, read in pieces: a single call would ask for the memory of all of them at once."""
     pieces = []

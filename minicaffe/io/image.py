@@ -20,8 +20,8 @@ _here = threading.local()  # the buffer of `planes`
 def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
     """Return the image in a JPEG, PNG, … of `encoded` bytes.
 
-    `color` says that it gets 3 channels (True) or 1 (False); None keeps what the file has. DataError, which calls the
-    image `name`, where the bytes are no image, or have other than 8 bits a channel.
+    `color` True makes 3 channels, and False 1; None keeps those of the file. Raise DataError, which calls the image
+    `name`, where the bytes are no image, or where a channel has another number of bits than 8.
     """
     _need_cv2()
     flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
@@ -78,10 +78,11 @@ def warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def planes(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Return an image (C, H, W) with each channel in one piece of memory, which numpy computes with more quickly.
+    """Return an image (C, H, W) with each channel in one piece of memory, which numpy computes with faster.
 
-    It is written to `out`. Without `out`, an image as `decode` gives it, whose pixels hold their channels side by side,
-    is written to a buffer of the calling thread, where it stays until the next call, and another is returned as it is.
+    The result is written to `out`. Without `out`, an image from `decode`, whose pixels hold their channels side by
+    side, is written to a buffer of the calling thread, and stays there until the next call; any other image is returned
+    as it is.
     """
     C, H, W = image.shape
     interleaved = cv2 is not None and image.dtype == np.uint8 and C > 1 and image.strides[::2] == (1, C)
@@ -99,7 +100,7 @@ def planes(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
 
 
 def encode(image: np.ndarray, extension: str = ".png") -> bytes:
-    """Return the image as the bytes of a file with this extension. DataError where there is no such kind of image."""
+    """Return the image as the bytes of a file with this extension. Raise DataError for an unknown kind of image."""
     _need_cv2()
     try:
         return cv2.imencode(extension, np.ascontiguousarray(image.transpose(1, 2, 0)))[1].tobytes()

@@ -10,6 +10,7 @@ import pytest
 from extras import needs
 
 from minicaffe.cli.__main__ import main
+from minicaffe.io import hdf5
 
 NET = """
 layer { name: "data" type: "HDF5Data" top: "data" top: "label" include { phase: TRAIN }
@@ -85,7 +86,7 @@ def test_nothing_is_replaced_unasked(folder, capfd):
     (["--lable", "kind"], "hint: did you mean '--label'"),
     (["--label", "kinds"], "plants.csv: --label: there is no column 'kinds'"),
     ([], "plants.csv:2: column 4 ('kind'): 'lily' is no number"),
-    (["--labels", "nowhere.txt", "--label", "kind"], "cannot read the list of labels nowhere.txt"),
+    (["--labels", "nowhere.txt", "--label", "kind"], "no such file: nowhere.txt"),
 ])
 def test_mistakes(args, words, folder, capfd):
     """A flag, a column or a file that cannot be is one message and status 1, and leaves nothing behind."""
@@ -105,6 +106,22 @@ def test_names_that_cannot_be(out, words, folder, capfd):
     """The table itself is not overwritten, and the list could not name a file with blanks."""
     assert 1 == main(["convert_csv", "plants.csv", out, "--label", "kind"])
     assert words in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "words"), [("rose\nlily\nrose\n", "labels.txt: --labels: the label 'rose' stands "
+                                              "there twice"), ("\n", "labels.txt is empty")])
+def test_labels_that_cannot_be(text, words, folder, capfd):
+    """A label that stands twice would have two numbers."""
+    (folder / "labels.txt").write_text(text)
+    assert 1 == command("--label", "kind", "--labels", "labels.txt")
+    assert words in capfd.readouterr().err
+
+
+def test_a_line_is_a_number(folder):
+    """An empty line among the labels counts, as it does where `minicaffe classify` reads them."""
+    (folder / "labels.txt").write_text("rose\n\nlily\ntulip\n")
+    assert 0 == command("--label", "kind", "--labels", "labels.txt")
+    assert {0, 2, 3} == hdf5.read_file("plants.h5", lambda file: set(file["label"]))
 
 
 FULL = """

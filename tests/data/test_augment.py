@@ -203,19 +203,19 @@ def test_the_order_is_warp_colours_crop_scale_erase():
     ({"erase": 1, "erase_area": 0}, "erase_area must be above 0")])
 @pytest.mark.parametrize("phase", [TRAIN, TEST])
 def test_a_value_out_of_bounds_names_its_field(fields, words, phase):
-    """There is one LayerError in both phases."""
+    """A field that is out of bounds is a LayerError, in both phases."""
     with pytest.raises(LayerError, match=rf"layer 'd' \(Data\): transform_param: {words}"):
         transform(images(), phase, **fields)
 
 
 def test_saturation_needs_colours():
-    """An image with one channel is refused by name."""
+    """saturation refuses an image with one channel, by its name."""
     with pytest.raises(LayerError, match="saturation needs images of 3 channels.*image 0 has 1"):
         transform(images((1, 9, 7)), saturation=0.5)
 
 
 def test_an_area_without_erase_is_warned_of(caplog):
-    """erase_area alone changes nothing."""
+    """erase_area without erase is warned of, because it changes nothing."""
     transform(images(), erase_area=0.3)
 
     assert ["layer 'd' (Data): transform_param.erase_area has no effect: erase is 0"] == caplog.messages

@@ -22,7 +22,7 @@ def epoch_of(order, epoch):
 
 
 def test_each_class_comes_equally_often():
-    """In each epoch all classes have as many places, but for the one more that some get; over four it is equal."""
+    """In each epoch the classes have equally many places, up to one; over four epochs they have exactly as many."""
     order = BalancedOrder(LABELS, 8)
     counts = [[(LABELS[epoch_of(order, epoch)[1]] == label).sum() for label in SIZES] for epoch in range(8)]
 
@@ -44,7 +44,7 @@ def test_no_sample_comes_again_before_its_class_was_there():
 
 
 def test_the_order_follows_from_seed_and_place():
-    """It can be asked for in any pieces, in any sequence; another seed gives another one, as `reseed` does."""
+    """The order is the same in whatever pieces it is asked for; another seed, also by `reseed`, gives another order."""
     whole = np.concatenate([epoch_of(BalancedOrder(LABELS, 8), epoch) for epoch in range(3)], axis=1)
     order = BalancedOrder(LABELS, 9)
     other = np.array(order.at(0, 59))
@@ -59,7 +59,7 @@ def test_the_order_follows_from_seed_and_place():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_places_of_an_epoch_are_shuffled(seed):
-    """A class has no place of its own in a batch: each lies in the middle of the epoch, on average."""
+    """The classes are mixed: the mean place of each class is near the middle of the epoch."""
     labels = np.repeat([0, 1], [900, 100])
     _, numbers = BalancedOrder(labels, seed).at(0, 1000)
     places = np.flatnonzero(labels[numbers] == 1)
@@ -69,7 +69,7 @@ def test_the_places_of_an_epoch_are_shuffled(seed):
 
 
 def test_many_classes_of_one_sample():
-    """A class whose single sample comes a hundred times in an epoch."""
+    """A class of a single sample comes as often as the others, and each time with other draws."""
     labels = np.concatenate([np.zeros(190), np.arange(1, 11)])
     rounds, numbers = BalancedOrder(labels, 4).at(0, 200)
     counts = np.bincount(labels[numbers].astype(int))
@@ -147,7 +147,7 @@ def test_a_stopped_training_goes_on_in_the_same_order(layer, tmp_path):
 
 @pytest.mark.parametrize("skip", ["true", "false"])
 def test_a_record_that_is_no_datum(tmp_path, skip):
-    """It is an error that names it, or with skip_bad it never comes."""
+    """A record that is no Datum is an error that names it; with skip_bad it never comes."""
     needs("lmdb")
     from minicaffe.data.lmdb import write_lmdb
 
@@ -164,12 +164,12 @@ def test_a_record_that_is_no_datum(tmp_path, skip):
 
 @pytest.mark.parametrize("kind", ["Data", "ImageData"])
 def test_one_class_cannot_be_balanced(layer, kind):
-    """An error says which class it is."""
+    """A single class cannot be balanced, and the error says which one it is."""
     with pytest.raises(DataError, match=rf"'data' \({kind}\): balance_classes needs .* all 5 samples have the label 2"):
         batches(layer(kind, labels=[2] * 5), TRAIN, 1)
 
 
 def test_several_labels_cannot_be_balanced(layer):
-    """An error says that each sample has several."""
+    """Samples with several labels cannot be balanced, and the error says so."""
     with pytest.raises(DataError, match="balance_classes needs one label for each sample, but here each has several"):
         batches(layer("ImageData", labels=["1 0", "0 1", "1 1"]), TRAIN, 1)

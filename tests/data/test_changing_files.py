@@ -10,9 +10,12 @@ import pytest
 from extras import needs
 from leveldb_writer import write
 
-from minicaffe.data import open_source
+from minicaffe.cli.preprocessing import mean_of
+from minicaffe.data import cifar, open_source
 from minicaffe.data.datum import make, parse
+from minicaffe.data.idx import read_idx
 from minicaffe.data.lmdb import LmdbSource, write_lmdb
+from minicaffe.data.transformer import read_mean
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import file_bytes, npz, safetensors, weights
 from minicaffe.io.binary import LayerWeights, sniff
@@ -125,6 +128,17 @@ def test_a_database_that_never_answers(name, tmp_path):
     os.mkfifo(tmp_path / name)
     with pytest.raises(DataError, match=f"cannot read .*{name}: it is a pipe or a device"):
         LmdbSource((tmp_path / name).parent if "/" in name else tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize(("read", "name"), [(read_mean, "mean"), (read_idx, "images"), (mean_of, "mean.npy"),
+                                            (cifar.read_files, "cifar.tar"),
+                                            (lambda path: cifar.read_files(os.path.dirname(path)), "test_batch.bin")])
+def test_a_file_that_never_answers(read, name, tmp_path):
+    """The readers of means, IDX and CIFAR refuse a pipe, too, for which they would wait for ever."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="cannot read .*: it is a pipe or a device, not an ordinary file"):
+        read(str(tmp_path / name))
 
 
 LOCK_LMDB = """

@@ -53,7 +53,7 @@ def test_hundred(tmp_path):
 
 
 def test_mistakes(tmp_path):
-    """What is missing, cut short or of another kind is named."""
+    """A file that is missing, cut short or of another kind is an error with its name."""
     ten(tmp_path / "few", without=("data_batch_2.bin", "test_batch.bin"))
     (tmp_path / "none").mkdir()
     (tmp_path / "text").write_text("no archive")

@@ -19,7 +19,7 @@ def serialized(*datums):
 
 
 def test_mean_and_file(tmp_path):
-    """The mean of pixels, of floats, and the file: four sizes and the numbers."""
+    """The mean of pixels and of floats is right, and the file holds four sizes and the numbers."""
     mean = mean_image(serialized(*(make(x, 1) for x in IMAGES)), "db")
     halves = mean_image(serialized(*(make(x / np.float32(2), 1) for x in IMAGES)), "db")
     write_mean(tmp_path / "mean.binaryproto", mean)

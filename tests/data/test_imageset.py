@@ -137,6 +137,9 @@ def test_unknown_kind_of_file(folder):
     """A kind that cannot be written is named, with the file."""
     with pytest.raises(DataError, match=r"list.txt:1: an image cannot be encoded as '.gff'"):
         made(Form(encode_type="gff"))
+    listed = imageset.read_list("list.txt", "pics/", must_exist=True)[0]._replace(where="")
+    with pytest.raises(DataError, match=r"^pics/a.png: an image cannot be encoded as '.gff'"):
+        made(Form(encode_type="gff"), images=[listed])
 
 
 def test_class_folders(folder, caplog):
@@ -159,8 +162,22 @@ def test_class_folders(folder, caplog):
 def test_folders_that_are_none(folder):
     """No folder, no class folders, an empty one, and images outside of them are errors."""
     (folder / "photos" / "cat").mkdir(parents=True)
-    for name, words in (("none", "cannot read the folder none: No such file"), ("pics/in", "has no folders in it"),
-                        ("photos", "class folder photos/cat holds no image"),
+    (folder / "photos" / "dog").mkdir()
+    (folder / "photos" / "dog" / "1.png").write_bytes(b"")
+    (folder / "bare").mkdir()
+    for name, words in (("none", "cannot read the folder none: No such file.*\n.*looked for in"),
+                        ("bare", "the folder bare has no images in folders, one folder for each class"),
+                        ("photos", "the folder photos has the class folder cat, which holds no image"),
                         ("pics", "pics holds images outside its class folders, the first of 3 is a.png")):
         with pytest.raises(DataError, match=words):
             imageset.read_folder(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_among_the_images(folder):
+    """A pipe that nobody writes to is refused, not waited for."""
+    (folder / "photos" / "cat").mkdir(parents=True)
+    os.mkfifo(folder / "photos" / "cat" / "1.png")
+    images, _ = imageset.read_folder("photos")
+    with pytest.raises(DataError, match=r"^cannot read the image photos/cat/1.png: it is a pipe or a device"):
+        made(images=images)

@@ -126,7 +126,7 @@ def test_each_file_that_is_damaged_is_named(name, path):
 
 
 def test_what_cannot_be_read_is_said(tmp_path):
-    """Another order of keys, another way of packing, no records, and a name that is no manifest's."""
+    """Another order of keys, another compression, no records, and a wrong name in CURRENT are errors."""
     rows = [(b"a", 1, b"x")]
     with pytest.raises(DataError, match="holds no record"):
         LevelDbSource(write(tmp_path / "none"))
@@ -269,7 +269,7 @@ TEXT = bytes(range(97, 123)) * 11
     (b"", None),
 ])
 def test_snappy(packed, unpacked, monkeypatch):
-    """Literals and copies of every kind, and what is no Snappy."""
+    """Literals and copies of every kind are unpacked, and bytes that are no Snappy are refused."""
     monkeypatch.setattr(snappy, "cramjam", None)
     if unpacked is None:
         with pytest.raises(ValueError, match="it |bytes|its size"):

@@ -22,7 +22,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def read(content, **options):
-    """What a list with this content says."""
+    """Return the entries of a list with this content."""
     data = content if isinstance(content, bytes) else content.encode()
     with open("list.txt", "wb") as file:
         file.write(data)
@@ -98,7 +98,7 @@ def test_a_name_that_is_no_utf_8(folder):
     ("sub 0\n", r"list\.txt:1: cannot read sub, which the list list\.txt names: Is a directory"),
 ])
 def test_mistakes(content, message, folder):
-    """What is no list, or names no file, is refused with the line, what was seen, and the cure."""
+    """A text that is no list, or a path that names no file, is an error with the line, what was seen, and the cure."""
     with pytest.raises(DataError, match=message):
         read(content)
 
@@ -130,7 +130,7 @@ def test_no_other_folder_is_proposed_for_a_single_missing_file(folder):
 
 
 def test_missing_files_may_be_allowed(folder):
-    """Without must_exist a missing file is an entry; a line of another form remains an error."""
+    """Without must_exist a missing file is no error, but a line of another form is one."""
     found = read("x.jpg 1 2\na.jpg 3 4\n", must_exist=False)
     assert [entry[:2] for entry in found] == [("x.jpg", (1, 2)), ("a.jpg", (3, 4))]
     with pytest.raises(DataError, match=r"list\.txt:3: expected a path and 2 labels, as line 2 has"):
@@ -138,7 +138,7 @@ def test_missing_files_may_be_allowed(folder):
 
 
 def test_large_labels_are_warned_of(folder, caplog):
-    """float32 cannot tell 2²⁴ from 2²⁴ + 1."""
+    """A label of 2²⁴ or more is warned of, because float32 cannot tell 2²⁴ from 2²⁴ + 1."""
     read(f"a.jpg {2**24 - 1}\n")
     assert not caplog.records
     read(f"a.jpg 1\na.jpg {2**24}\na.jpg {-2**25}\n")
@@ -159,7 +159,7 @@ def test_nothing_that_may_never_answer_is_opened(folder):
 
 
 def test_files_of_a_large_folder(folder):
-    """What is found by reading the folder is what is found by looking at each file."""
+    """Reading a whole folder finds the same files as asking for each of them."""
     os.symlink("a.jpg", "link")
     os.symlink("nothing", "broken")
     asked = [*NAMES, "link", "broken", "sub", "nothing"] * FEW

@@ -82,7 +82,7 @@ def test_failed_write_leaves_nothing(tmp_path, records):
 
 
 def test_missing(tmp_path):
-    """A path that is not there, and a folder without a data.mdb, are named."""
+    """A path that is not there, and a folder without a data.mdb, are errors with their names."""
     with pytest.raises(DataError, match=r"there is no LMDB .*nowhere"):
         LmdbSource(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"there is no LMDB nowhere\n  hint: looked for in /"):
@@ -236,7 +236,7 @@ def test_damaged_datum(value, message):
 
 
 def test_a_disk_too_small_for_a_database(tmp_path):
-    """LMDB speaks of an input or output error where the disk is full: the hint asks."""
+    """On a full disk LMDB reports an input or output error, so the hint asks whether the disk is full."""
     needs("lmdb")
     code = "import resource, signal\nfrom minicaffe.data.lmdb import write_lmdb\nfrom minicaffe.proto import Datum\n" \
            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" \

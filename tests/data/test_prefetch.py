@@ -57,7 +57,7 @@ def test_errors_reach_the_caller():
 
 
 def test_close_ends_the_thread():
-    """close ends a thread that waits for room; what is asked for afterwards is an error, not a hang."""
+    """close ends a thread that waits for room in the queue; `take` after that is an error and does not wait."""
     prefetcher = Prefetcher(itertools.count().__next__, depth=1)
     prefetcher.close()
     prefetcher.close()
@@ -92,7 +92,7 @@ def test_interpreter_exit(end):
 
 
 def test_a_source_that_hangs_is_left_behind(monkeypatch):
-    """close comes back from a source that never answers and says so; a late answer reaches nobody."""
+    """close returns False for a source that never answers; a late answer is dropped."""
     monkeypatch.setattr(prefetch, "LONGEST_CLOSE", 0.1)
     answer, made = threading.Event(), []
     prefetcher = Prefetcher(lambda: made.append(answer.wait(30)), depth=2)

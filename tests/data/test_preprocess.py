@@ -71,7 +71,7 @@ def test_what_a_layer_says():
 
 
 def test_no_flags_change_nothing():
-    """Without flags all stays as the net says."""
+    """Without flags an image is prepared as the net says."""
     base = Preprocessing(TransformationParameter(scale=3, crop_size=2), size=(5, 6), color=False)
 
     assert str(base) == str(apply_flags(base, no_flags()))
@@ -92,12 +92,12 @@ def test_the_shorter_side():
 @pytest.mark.parametrize(("array", "shape"), [(np.ones((1, 3, 1, 1)), (3,)), (np.ones((3, 4, 5)), (3, 4, 5)),
                                               (np.ones((1, 3, 4, 5)), (3, 4, 5)), (np.ones(2), (2,))])
 def test_means(array, shape):
-    """All that may hold a mean."""
+    """A mean may have any of these shapes."""
     assert shape == check_mean(array, "m").shape
 
 
 def test_errors():
-    """Each says what is wrong."""
+    """An array that is no mean, an unknown flag and a mean that does not fit are errors."""
     with pytest.raises(DataError, match=r"m holds an array of shape \(3, 4\), but a mean is \(C,\) or \(C, H, W\)"):
         check_mean(np.ones((3, 4)), "m")
     with pytest.raises(NetError, match="the comment 'preprocessing:' holds '--grey'"):

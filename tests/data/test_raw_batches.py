@@ -66,7 +66,7 @@ def test_images_and_labels_of_many_records():
 ])
 @pytest.mark.parametrize("first", [0, 3])
 def test_a_record_that_is_unlike_the_others(first, other):
-    """Records that do not differ in pixels and label alone are not read together, in whatever order they come."""
+    """A record that differs in more than pixels and label is not read together with others, wherever it stands."""
     values = [raw(i) for i in range(4)]
     values[first:first] = [other]
     layout = Layout()
@@ -145,13 +145,13 @@ def test_raw_records_do_come_together(path, monkeypatch):
 
 
 def test_a_field_of_our_own_goes_image_by_image():
-    """What apply_together does not know is not left out."""
+    """With a field of our own the images go one by one, because apply_together does not know it."""
     assert Transformer(TransformationParameter(crop_size=3), TRAIN, "layer").together
     assert not Transformer(TransformationParameter(rotate=5), TRAIN, "layer").together
 
 
 def test_grey_among_colour(tmp_path):
-    """The hint names the field that gives encoded images three channels."""
+    """Grey and coloured images in one batch are an error, and the hint names the field that helps."""
     write_lmdb(tmp_path / "db", [(str(i), Datum(data=image.encode(IMAGES[i, :1 if i == 2 else 3]), encoded=True))
                                  for i in range(4)])
     with pytest.raises(LayerError, match=r"record '2' of [^\n]*\(1, 7, 9\)[^\n]*\n  hint: set force_color: true"):
@@ -226,7 +226,7 @@ def test_shuffled_epochs(path):
 
 
 def test_a_database_that_changes_while_it_is_shuffled(path, tmp_path):
-    """Records that are read one by one are of one state of the file, too."""
+    """A file that changes between two reads of single records is an error."""
     found = LmdbSource(path)
     found.take([5, 3])
     write_lmdb(tmp_path / "other", [(f"{i:03d}", raw(22 - i)) for i in range(23)])

@@ -22,7 +22,7 @@ class Listed:
 
 
 def test_moments_of_large_numbers_with_a_small_spread():
-    """Sums of squares would lose all digits here."""
+    """Numbers far from 0 keep the digits of their deviation; sums of squares would lose them all."""
     x = 1e8 + np.random.default_rng(1).standard_normal((2, 300))
     made = Moments(2)
     for part in np.array_split(x, 7, axis=1):

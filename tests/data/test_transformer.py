@@ -121,7 +121,7 @@ def test_float_images():
     ({"force_color": True, "force_gray": True}, r"force_color and force_gray cannot both be set"),
 ])
 def test_errors(tmp_path, monkeypatch, param, message):
-    """What does not fit is refused with the layer, the field and both sizes."""
+    """A crop or a mean that does not fit is refused with the layer, the field and both sizes."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "m").write_bytes(array_to_blob(np.zeros((1, 3, 9, 5), np.float32)).SerializeToString())
 

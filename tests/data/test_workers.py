@@ -14,7 +14,7 @@ from minicaffe.io import image
 
 
 def running():
-    """The threads of pools that there are."""
+    """The threads of all pools that are alive."""
     return {thread for thread in threading.enumerate() if thread.name == "data"}
 
 
@@ -53,7 +53,7 @@ def test_the_first_error_is_raised():
 
 @pytest.mark.parametrize("end", ["close", "collect"])
 def test_the_threads_end(end):
-    """They end with close, and with the pool."""
+    """The threads end with close, and with the pool."""
     before = running()
     workers = Workers(4)
     workers.map(lambda x: time.sleep(0.001), range(40))

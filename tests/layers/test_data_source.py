@@ -96,7 +96,7 @@ def old_and_new(function):
 
 @pytest.mark.parametrize("name", registered_types())
 def test_which_of_our_layers_are_sources(name):
-    """All layers that read samples are; DummyData makes some up, and Input waits for them."""
+    """A layer that reads samples is a DataSource, and so is DummyData, which makes them up; Input is not."""
     assert issubclass(layer_class(name), DataSource) == (name in (*READS, "DummyData"))
 
 

@@ -265,7 +265,7 @@ def test_rows_that_are_no_images_are_transformed(mean, tmp_path):
     ({"scale": 0}, "scale must not be 0"),
 ])
 def test_transforms_that_do_not_fit_rows(transform, words, tmp_path):
-    """What needs an image, and a mean of another size, is refused with the shape of the rows."""
+    """A field that needs images, and a mean of another size, are refused with the shape of the rows."""
     write(tmp_path, x=X.reshape(20, 60))
     with pytest.raises(LayerError, match=words):
         make(tmp_path, transform=transform)
@@ -376,7 +376,7 @@ def become_a_pipe(file):
                  marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")),
 ])
 def test_a_file_that_changes_between_epochs(change, words, tmp_path, monkeypatch):
-    """It is one error, which every later batch repeats; batches before it are of the old file, and nothing hangs."""
+    """A file that changes is one error, which every later batch repeats; the batches before it are of the old file."""
     write(tmp_path)
     some_at_once(monkeypatch)
     layer, tops = make(tmp_path)

@@ -99,7 +99,7 @@ def test_a_bad_image_is_an_error(bad):
 
 @pytest.mark.parametrize("change", ["is deleted", "is rewritten", "becomes a pipe"])
 def test_an_image_that_changes_during_the_run(change, seven):
-    """What happens to a file after set-up is an error with the line that names it, and nothing waits for ever."""
+    """A file that changes after set-up is an error with the line that names it, and nothing waits for ever."""
     reader = layer(skip_bad=False, batch_size=2)
     top = set_up(reader, 2)
     (seven / "5.png").unlink()
@@ -163,7 +163,7 @@ def test_a_resume_sees_the_same_after_images_were_left_out(shuffle, bad):
 
 
 def test_whole_epochs_end_with_the_epoch(bad):
-    """Where each sample counts once, a batch is smaller instead, and one without any image is passed over."""
+    """With partial_last_batch a batch with bad images is smaller, and one without any image is passed over."""
     reader = layer(batch_size=2)
     top = set_up(reader, 2)
     reader.whole_epochs = True
@@ -255,7 +255,7 @@ def test_what_is_no_image_is_left_out(classes, caplog):
     caplog.set_level(logging.WARNING)
     assert set_up(layer(source="set", batch_size=7), 2)[1].shape == (7,)
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
-        "1 files in the folder set are left out"]
+        "files in the folder set whose names are not those of images are left out: 1"]
 
 
 def test_class_folders_and_the_phase(classes, caplog):
@@ -287,14 +287,25 @@ def test_labels_are_never_written_over(classes, caplog):
     (lambda: shutil.rmtree("set/ant") or shutil.rmtree("set/cat") or shutil.rmtree("set/big dog"), DataError,
      r"the folder set has no images in folders, one folder for each class"),
     (lambda: Path("set/cat/0.png").write_bytes(b""), DataError, r"set/cat/0\.png is empty"),
+    (lambda: Path("set/dog/x").mkdir(parents=True), DataError, r"the folder set has the class folder dog, which holds "
+                                                               r"no image\n  hint: .*delete an empty folder"),
     (lambda: {"root_folder": "x/"}, LayerError, r"root_folder has no effect where source is a folder or a tar"),
     (lambda: {"label_size": 2}, LayerError, r"label_size must be 1 where source is a folder or a tar"),
 ])
 def test_mistakes_with_class_folders(spoil, error, message, classes):
-    """What is no folder of class folders is refused, and a bad image is named by its path."""
+    """A folder without class folders is refused, and a bad image is named by its path."""
     param = spoil()
     with pytest.raises(error, match=message):
         set_up(layer(**{"source": "set", "batch_size": 7, "skip_bad": False, **(param or {})}), 2)
+
+
+@pytest.mark.parametrize("inside", ["", "./", "a/b"])
+def test_a_class_without_images_in_a_tar(inside, classes):
+    """An empty folder is as much a mistake in a tar, whatever folder stands around the classes."""
+    Path("set/dog").mkdir()
+    make_tar("set.tar", inside=inside)
+    with pytest.raises(DataError, match=r"the tar set\.tar has the class folder dog, which holds no image"):
+        set_up(layer(source="set.tar"), 2)
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.9])
@@ -309,7 +320,7 @@ def test_an_archive_that_is_cut_off(name, kept, classes):
 
 
 def test_the_temporary_file_is_deleted(classes, monkeypatch):
-    """What a compressed tar was unpacked to goes with the layer."""
+    """The temporary file of a compressed tar is deleted together with the layer."""
     (classes / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(classes / "tmp"))
     make_tar("set.tgz")
@@ -323,7 +334,7 @@ def test_the_temporary_file_is_deleted(classes, monkeypatch):
 
 
 def test_a_bad_image_in_an_archive_is_left_out(classes):
-    """skip_bad leaves it out, and its name says in which tar it is."""
+    """skip_bad leaves out a bad image in a tar, and the warning says in which tar it is."""
     Path("set/cat/3.png").write_bytes(b"no image")
     make_tar("set.tar")
     reader = layer(source="set.tar", batch_size=6)

@@ -26,7 +26,7 @@ class Files:
         self._states: dict[Path, tuple[int, int]] = {}
 
     def __call__(self, path: Path, size: int | None = None) -> FileBytes:
-        """Return an open file; DataError where it cannot be read, or has another size than its LevelDB says."""
+        """Return an open file. Raise DataError where it cannot be read, or has another size than its LevelDB says."""
         file = self._open.get(path)
         if file is None:
             file = open_file(path)

@@ -92,7 +92,7 @@ def _fragments(file: FileBytes) -> Iterator[tuple[int, bytes, int]]:
 
 
 class Logs:
-    """The records of some logs: of each key, what was done with it last."""
+    """The records of some logs: for each key, the last change in them."""
 
     def __init__(self, files: Files, paths: list[Path]) -> None:
         self._files, self._paths = files, paths
@@ -115,13 +115,13 @@ class Logs:
         return self._keys[place], _read(self._files(self._paths[log]), at, size)
 
     def check(self) -> None:
-        """DataError where another program has written to a log since it was read."""
+        """Raise DataError where another program has written to a log since it was read."""
         if self.range is not None:
             for path in self._paths:
                 self._files(path).check()
 
     def _replay(self, entry: Entry, log: int, newest: dict[bytes, tuple[int, int, int, int]]) -> None:
-        """Take over the changes of an entry."""
+        """Add the changes of an entry to `newest`."""
         data = entry.data
         sequence, count = int.from_bytes(data[:8], "little"), int.from_bytes(data[8:12], "little")
         at, done = BATCH_HEAD, 0
@@ -147,7 +147,7 @@ class Logs:
 
 
 def _read(file: FileBytes, place: int, size: int) -> bytes:
-    """Return `size` bytes of an entry from `place` in the file on, without the heads of the fragments between."""
+    """Return `size` bytes of an entry, which begin at `place` in the file, without the heads of later fragments."""
     left = BLOCK - place % BLOCK  # in this block
     if size <= left:
         return file.read(place, size)
@@ -159,6 +159,6 @@ def _read(file: FileBytes, place: int, size: int) -> bytes:
 
 
 def _cut(file: FileBytes) -> DataError:
-    # LevelDB's own library leaves out what has no end, so that its user gets fewer records and does not hear of it
+    # LevelDB's own library leaves out an entry that has no end, so its user silently gets fewer records
     return DataError(f"{file.path} ends in the middle of an entry: the copy is not whole, or the program that wrote it "
                      "was stopped", hint=COPY_AGAIN)

@@ -49,7 +49,7 @@ class Manifest:
         return [found[number] for number in sorted(found) if number >= self._log or number == self._log_before]
 
     def _apply(self, data: bytes) -> None:
-        """Take over an entry."""
+        """Apply the changes that an entry holds."""
         at = 0
         while at < len(data):
             field, at = varint(data, at)
@@ -72,7 +72,7 @@ class Manifest:
                 raise DamagedError(f"the field {field} is unknown")
 
     def _apply_to_level(self, field: int, data: bytes, at: int) -> int:
-        """Take over a field about a level of tables. Return the offset after it."""
+        """Apply a field about a level of tables. Return the offset after it."""
         if field == COMPACTED:
             return _bytes(data, at)[1]
         number, at = varint(data, at)

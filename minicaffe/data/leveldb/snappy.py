@@ -6,8 +6,11 @@ The format: the size of the unpacked bytes as a varint, then elements. An elemen
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 try:
-    import cramjam  # some 20 times as fast as the code below
+    cramjam: Any = importlib.import_module("cramjam")  # some 20 times as fast as the code below
 except ImportError:
     cramjam = None
 

@@ -3,13 +3,13 @@
 A LevelDB is a folder:
 
     CURRENT           the name of the manifest
-    MANIFEST-000002   which tables belong to the LevelDB, and from which log on the logs count
-    000005.ldb        a table; older ones end in .sst
-    000003.log        what is in no table yet
-    LOCK, LOG         unread here
+    MANIFEST-000002   which tables and which logs belong to the LevelDB
+    000005.ldb        a table; older LevelDBs have .sst instead
+    000003.log        the records that are in no table yet
+    LOCK, LOG         not read here
 
 The same key may be in several tables and logs. Then the record with the highest sequence number counts, and if that
-one says that the record was deleted, there is none. So all keys are read when a LevelDB is opened.
+record says that the key was deleted, there is none. So all keys are read when a LevelDB is opened.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LevelDbSource:
         self._tables = [Table(self._files, _table_path(folder, number), *table)
                         for number, table in sorted(manifest.tables.items())]
         self._logs = Logs(self._files, manifest.logs())
-        # of each record: its table (that of the logs is the number of tables), its block there, its place in the block
+        # of each record its table, its block there and its place in the block; in a log, the table is len(_tables)
         self._where = array("i"), array("i"), array("i")
         self._blocks: OrderedDict[tuple[int, int], tuple[bytes, list[Row]]] = OrderedDict()
         self._in_memory = 0
@@ -83,7 +83,7 @@ class LevelDbSource:
         return found
 
     def _read(self, table: int, block: int) -> tuple[bytes, list[Row]]:
-        """Return a block of a table, and keep it in memory, from which the oldest ones are taken out."""
+        """Return a block of a table, and keep it in memory in place of the oldest ones."""
         found = self._blocks[table, block] = self._tables[table].block(block)
         self._in_memory += len(found[0])
         while self._in_memory > MOST_IN_MEMORY and len(self._blocks) > 1:

@@ -33,7 +33,7 @@ Row = tuple[bytes, int, int]  # key, start and end of the value
 
 
 class Table:
-    """The records of a table, of which the LevelDB's manifest says the size, the first key and the last one."""
+    """The records of a table. Its size, its first key and its last key come from the LevelDB's manifest."""
 
     def __init__(self, files: Files, path: Path, size: int, smallest: bytes, largest: bytes) -> None:
         self._files, self._path, self._size = files, path, size
@@ -78,8 +78,8 @@ class Table:
     def _rows_of(self, number: int) -> Iterator[Row]:
         """Return the records of a block.
 
-        Where they are long, nothing but the keys is read, so that opening does not read the whole LevelDB. Of such
-        a block the checksum is compared when its records are read.
+        Where they are long, the keys alone are read, so that opening does not read the whole LevelDB. The checksum of
+        such a block is compared later, when its records are read.
         """
         place, size = self._places[number], self._sizes[number]
         if size >= LONG_BLOCK:

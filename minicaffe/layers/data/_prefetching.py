@@ -15,7 +15,7 @@ class PrefetchingLayer(DataSource):
     `seed` alone: another layer with the same two gives the same batches.
     """
 
-    log_place = ""  # the file and line of Caffe's message at the end of an epoch; empty for a layer without one
+    log_place = ""  # the file and line of Caffe's message at the end of an epoch; '' where Caffe has no such message
 
     def start(self, batches, depth):
         """Start the thread, which prepares up to `depth` batches in advance."""
@@ -44,7 +44,7 @@ class PrefetchingLayer(DataSource):
         batch.write_to(top[0].data)
         if len(top) > 1:
             top[1].data[...] = batch.label
-        self._batches.reuse(batch.data)
+        self._batches.reuse(batch)
         self.keys, self._cursor = batch.keys, batch.cursor
         if batch.restarts and self.log_place:
             log(self.log_place, "Restarting data prefetching from start.")
@@ -80,12 +80,12 @@ class PrefetchingLayer(DataSource):
 
     @property
     def batches(self):
-        """What makes the batches; those of images have `samples` and a `transformer`, which a survey asks for."""
+        """The object that makes the batches. For images it has `samples` and a `transformer`, which a survey uses."""
         return self._batches
 
     @property
     def left_out(self):  # type: ignore[override]
-        return list(getattr(self._batches, "left_out", {}).values())  # rows of HDF5 are never left out
+        return list(self._batches.left_out.values())
 
     def resume_state(self):
         return {"cursor": self._cursor, "seeds": self._batches.seeds}

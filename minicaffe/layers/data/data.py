@@ -12,28 +12,30 @@ from minicaffe.proto import TEST, DataParameter
 
 @register("Data")
 class DataLayer(PrefetchingLayer):
-    """Read the next batch_size records of a database, in the order of their keys unless shuffle is set, over and over.
+    """Read the next batch_size records of a database. After the last record of an epoch comes the first one again.
+
+    The records come in the order of their keys, unless shuffle is set.
 
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
     Computed  Transformer: minicaffe/data/transformer.py
 
     Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch; label (N), if
               there is a second top
-    Params    data_param: source (must be given), backend (LEVELDB), batch_size (must be given), prefetch (batches read
-              ahead, 4), rand_skip (begin at a random record below it, 0), force_encoded_color (the same as
-              force_color, from before transform_param had it, false), shuffle (a new order each epoch, false), skip_bad
-              (leave out records that cannot be read, and say which, false), partial_last_batch (false),
-              balance_classes (each class comes equally often, in random order; at set-up all records are read once for
-              their labels, false)
-              transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean), force_color (false), force_gray (false),
-              resize_shorter (the shorter side gets so many pixels, before everything else; 0
-              keeps the size, 0); by chance: rotate (up to so many degrees, 0), zoom (larger or smaller by up to this
-              part, 0), brightness (by up to this part, 0), contrast (0), saturation (0), erase (the chance that a
-              rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2)
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
-              TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
-              epochs counts each sample once; balance_classes is for TRAIN alone.
+    Params    data_param: source (must be given: the database), batch_size (must be given), backend (or LMDB, LEVELDB),
+              prefetch (batches read ahead, 4), rand_skip (begin at one of the first so many records, drawn by chance,
+              0), force_encoded_color (the older name of force_color, false), shuffle (a new order each epoch, false),
+              skip_bad (leave out records that cannot be read, and say which, false), partial_last_batch (in TEST the
+              last batch of an epoch has only the records that are left, false), balance_classes (in TRAIN each class
+              comes equally often, in random order; all records are read at set-up for their labels, false)
+              transform_param: scale (1), mirror (flip half of the images, chosen by chance, false), crop_size (cut out
+              a square; 0 keeps the whole image, 0), mean_file (absent: no mean), mean_value (one for all channels or
+              one for each; absent: no mean), force_color (decode to three channels, false), force_gray (to one, false),
+              resize_shorter (resize before all else, so that the shorter side has so many pixels; 0 keeps the size, 0);
+              changes by chance, each image anew: rotate (by up to so many degrees, 0), zoom (larger or smaller by
+              up to this part, 0), brightness (by up to this part, 0), contrast (the same, 0), saturation (the same, 0),
+              erase (the chance that a rectangle is set to the mean, 0), erase_area (the most that it covers, 0.2)
+    Phase     TRAIN: a crop is at a random place, and the changes by chance are made; TEST: a crop is in the middle, and
+              no such change is made; mirror is random in both.
               What is drawn for an image follows from the seed, the epoch and the image's number
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, rand_skip exceeds the
               number of records, or transform_param does not fit the images; DataError when the database or a

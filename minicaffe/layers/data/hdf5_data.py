@@ -14,11 +14,11 @@ from minicaffe.proto import TEST, HDF5DataParameter
 
 @register("HDF5Data")
 class HDF5DataLayer(PrefetchingLayer):
-    """Read the next batch_size rows of HDF5 files, one file after the other, over and over.
+    """Read the next batch_size rows of HDF5 files. After the last row of an epoch comes the first one again.
 
-    A file holds a dataset for each top, called like the top, and all of them have equally many rows.
-    Their numbers are of any type; booleans count as 0 and 1. All rows stay in memory where they take up to 256 MiB. Of
-    more rows, the next 16 MiB are read in advance, or 128 MiB in random order, sorted by their places in the files.
+    A file holds a dataset for each top, called like the top, and all of them have equally many rows. Their numbers are
+    of any type; booleans count as 0 and 1. All rows stay in memory where they take up to 256 MiB. Of more rows, the
+    next 16 MiB are read in advance, or 128 MiB in random order, sorted by their places in the files.
 
     Forward   y[i] = rows of the dataset with the name of top[i]; with transform_param y[0] = (x − mean) · scale of them
     Computed  Transformer: minicaffe/data/transformer.py
@@ -27,11 +27,12 @@ class HDF5DataLayer(PrefetchingLayer):
     Params    hdf5_data_param: source (must be given: a text file that names the HDF5 files), batch_size (must be
               given), shuffle (the files, and the rows within each file, in a new order each epoch, false),
               shuffle_across_files (all rows of all files in a new order each epoch, false), partial_last_batch (in
-              TEST the last batch of an epoch holds only what is left, false)
-              transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean); mirror and crop_size are for rows (C, H, W) alone, and a mean of other rows
-              has a value for each number
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both
+              TEST the last batch of an epoch has only the rows that are left, false)
+              transform_param, for the first top: scale (1), mirror (flip half of the rows, chosen by chance, false),
+              crop_size (cut out a square; 0 keeps the whole row, 0), mean_file (absent: no mean), mean_value (absent:
+              no mean); the flip and the square are for rows (C, H, W) alone, and a mean of other rows has a value for
+              each number
+    Phase     TRAIN: a crop is at a random place; TEST: it is in the middle; mirror is random in both
     Errors    LayerError when source is missing, batch_size is not positive, or transform_param does not fit the rows;
               DataError when the list or a file cannot be read or has changed, a dataset is missing, the datasets have
               different numbers of rows, or a file's rows have another shape than those of the first

@@ -16,30 +16,31 @@ from minicaffe.proto import TEST, TRAIN, ImageDataParameter
 
 @register("ImageData")
 class ImageDataLayer(PrefetchingLayer):
-    """Read the next batch_size images of a list, resize them, and transform them.
+    """Read the next batch_size images of a list or of class folders, resize them, and transform them.
 
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
     Computed  Transformer: minicaffe/data/transformer.py
 
     Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch, and channels
               blue, green, red; label (N), or (N, K) for K > 1 labels in each line
-    Params    image_data_param: source (must be given: a file of lines 'PATH LABEL' or 'PATH LABEL LABEL …'; or a folder
-              or a tar with a folder for each class, whose labels are the numbers of the classes' sorted names),
+    Params    image_data_param: source (must be given: a text file of lines 'PATH LABEL' or 'PATH LABEL LABEL …'; or a
+              folder or a tar with a folder for each class, whose labels are the numbers of the classes' sorted names),
               root_folder (put before each path, ""), batch_size (1), shuffle (a new order each epoch, false), rand_skip
-              (begin at a random image below it, 0), new_height (0) and new_width (both or none, 0), is_color (true),
-              label_size (labels in each line; found out from the first line, 0), skip_bad (leave out images that cannot
-              be read, and say which, false), partial_last_batch (false),
-              balance_classes (each class comes equally often, in random order, false)
-              transform_param: scale (1), mirror (false), crop_size (0 cuts nothing, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean),
-              resize_shorter (the shorter side gets so many pixels, before everything else; 0
-              keeps the size, 0); by chance: rotate (up to so many degrees, 0), zoom (larger or smaller by up to this
-              part, 0), brightness (by up to this part, 0), contrast (0), saturation (0), erase (the chance that a
-              rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2)
+              (begin at one of the first so many images, drawn by chance, 0), new_height (resize; 0 keeps the size, 0),
+              new_width (both or none, 0), is_color (three channels, not one, true), label_size (labels in each line; 0
+              finds it out from the first line, 0), skip_bad (leave out images that cannot be read, and say which,
+              false), partial_last_batch (in TEST the last batch of an epoch has only the images that are left, false),
+              balance_classes (in TRAIN each class comes equally often, in random order, false)
+              transform_param: scale (1), mirror (flip half of the images, chosen by chance, false), crop_size (cut out
+              a square; 0 keeps the whole image, 0), mean_file (absent: no mean), mean_value (one for all channels or
+              one for each; absent: no mean),
+              resize_shorter (resize before all else, so that the shorter side has so many pixels; 0 keeps the size, 0);
+              changes by chance, each image anew: rotate (by up to so many degrees, 0), zoom (larger or smaller by
+              up to this part, 0), brightness (by up to this part, 0), contrast (the same, 0), saturation (the same, 0),
+              erase (the chance that a rectangle is set to the mean, 0), erase_area (the most that it covers, 0.2)
               data_param: prefetch (batches read ahead, 4)
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
-              TRAIN alone; in TEST, partial_last_batch makes the last batch of an epoch smaller, so that a test of whole
-              epochs counts each sample once; balance_classes is for TRAIN alone.
+    Phase     TRAIN: a crop is at a random place, and the changes by chance are made; TEST: a crop is in the middle, and
+              no such change is made; mirror is random in both.
               What is drawn for an image follows from the seed, the epoch and the image's number
     Errors    LayerError when source is missing, batch_size or prefetch is not positive, one of new_height and
               new_width is given alone, root_folder or label_size is set beside a folder or a tar, rand_skip exceeds the

@@ -11,27 +11,27 @@ from minicaffe.rng import SampleDraws
 
 @register("MemoryData")
 class MemoryDataLayer(DataSource):
-    """Hand out an array in memory batch by batch, over and over.
+    """Give the net the next batch_size rows of arrays in memory. After the last row comes the first one again.
 
-    `layer.reset(data, labels)` hands over arrays as they are (pycaffe's net.set_input_arrays calls it);
-    `layer.add(images, labels)` transforms images first.
+    `layer.reset(data, labels)` hands over arrays as they are; pycaffe's net.set_input_arrays calls it.
+    `layer.add(images, labels)` transforms images first, as transform_param says.
 
-    Forward   y, label = the next batch_size rows of the arrays
+    Forward   y, label = the next rows of the arrays
     Computed  Transformer: minicaffe/data/transformer.py
 
     Top       y (N, C, H, W) with N = batch_size; label (N), and (N, 1, 1, 1) once there are arrays; with label_size
               (N, K)
     Params    memory_data_param: batch_size (must be given), channels=C (must be given), height=H (must be given),
               width=W (must be given), label_size=K (numbers in each label; 0 is one without an axis of its own, 0)
-              transform_param: scale (1), mirror (false), crop_size (0, or H and W, 0), mean_file (absent: no mean),
-              mean_value (absent: no mean),
-              resize_shorter (the shorter side gets so many pixels, before everything else; 0
-              keeps the size, 0); by chance: rotate (up to so many degrees, 0), zoom (larger or smaller by up to this
-              part, 0), brightness (by up to this part, 0), contrast (0), saturation (0), erase (the chance that a
-              rectangle is set to the mean, 0), erase_area (the largest part of the image that it covers, 0.2);
-              all of these are for `add` alone
-    Phase     crops are random in TRAIN and central in TEST; mirror is random in both; rotate to erase change images in
-              TRAIN alone
+              transform_param, for `add` alone: scale (1), mirror (flip half of the images, chosen by chance, false),
+              crop_size (cut out a square, which must be H and W; 0 keeps the whole image, 0), mean_file (absent: no
+              mean), mean_value (one for all channels or one for each; absent: no mean),
+              resize_shorter (resize before all else, so that the shorter side has so many pixels; 0 keeps the size, 0);
+              changes by chance, each image anew: rotate (by up to so many degrees, 0), zoom (larger or smaller by
+              up to this part, 0), brightness (by up to this part, 0), contrast (the same, 0), saturation (the same, 0),
+              erase (the chance that a rectangle is set to the mean, 0), erase_area (the most that it covers, 0.2)
+    Phase     TRAIN: a crop is at a random place, and the changes by chance are made; TEST: a crop is in the middle, and
+              no such change is made; mirror is random in both
     Errors    LayerError when a size is not positive, the arrays do not fit the sizes or batch_size, there are
               no arrays when the layer runs, or `add` comes before the arrays of the last `add` were all read
     """

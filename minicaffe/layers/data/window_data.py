@@ -14,21 +14,22 @@ from minicaffe.proto import WindowDataParameter
 
 @register("WindowData")
 class WindowDataLayer(PrefetchingLayer):
-    """Draw windows at random, background first and then fg_fraction of objects, and warp each to crop_size.
+    """Draw windows (boxes in images), first those of background and then of objects, and scale each to a square.
 
-    Forward   y = (x − mean) · scale   for x the window, scaled to crop_size, mirrored every other time;
-              y = 0 where a window with its context reaches beyond the image
+    Forward   y = (x − mean) · scale   for x the window, scaled to crop_size, mirrored or not;
+              y = 0 where a window with its surroundings reaches beyond the image
     Computed  Transformer: minicaffe/data/transformer.py;
               WindowBatches: minicaffe/data/windows.py
 
     Top       y (N, C, crop_size, crop_size) with N = batch_size; label (N): the window's class, 0 for background
     Params    window_data_param: source (must be given: a window file), root_folder (put before each path, ""),
-              batch_size (must be given), fg_threshold (overlap from which a window is an object, 0.5), bg_threshold
-              (below it, background, 0.5), fg_fraction (of objects in a batch, 0.25), context_pad (0), crop_mode (or
-              "square", "warp"), cache_images (false), scale (1), skip_bad (leave out images that cannot be read, and
-              say which, false)
-              transform_param: crop_size (must be given, 0), mirror (false), mean_file (absent: no mean), mean_value
-              (absent: no mean)
+              batch_size (must be given), fg_threshold (from this overlap on a window is an object, 0.5), bg_threshold
+              (below it, background, 0.5), fg_fraction (the part of a batch that is objects, 0.25), context_pad (pixels
+              of y on each side that show the surroundings, 0), crop_mode (or "square": widen the window to a square
+              first, "warp"), cache_images (keep the files in memory, false), scale (1), skip_bad (leave out images that
+              cannot be read, and say which, false)
+              transform_param: crop_size (must be given, 0), mirror (flip half of the windows, chosen by chance, false),
+              mean_file (absent: no mean), mean_value (one for all channels or one for each; absent: no mean)
               data_param: prefetch (batches read ahead, 4)
     Phase     windows and mirrors are random in both; what is drawn for a window follows from the seed and from how many
               were drawn before
