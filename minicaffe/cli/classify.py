@@ -15,7 +15,6 @@ import argparse
 import csv
 import glob
 import io
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,7 +31,7 @@ from minicaffe.cli.image_layer import Plan
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.preprocessing import add_preprocessing, given
 from minicaffe.cli.show import add_level_and_stage
-from minicaffe.cli.terminal import complain, say
+from minicaffe.cli.terminal import complain, json_text, say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.data.imageset import SUFFIXES
@@ -40,6 +39,7 @@ from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import looked_in, missing_hint
 from minicaffe.log import one_line, silent
 
+LISTED = 20  # errors of images that are printed
 PROVED = 8  # samples that are compared where nothing else is said
 
 
@@ -83,9 +83,12 @@ def run(args: argparse.Namespace) -> int:
     K = int(np.prod(classifier.net.blobs[classifier.answers.scores].shape[1:]))
     names = names_of(args.labels, K, getattr(made.samples, "classes", ()))
     results = list(_classified(paths, made, classifier, bad))
+    bad += [f"minicaffe: error: the answer to {path} is NaN" for path, p in results if np.isnan(p).any()]
     say(_report(args, results, names, made, classifier), end="")
-    for message in bad:
+    for message in bad[:LISTED]:
         complain(message)
+    if len(bad) > LISTED:
+        complain(f"minicaffe: error: and {len(bad) - LISTED} more of the {len(paths)} images have no answer")
     return 1 if bad else 0
 
 
@@ -152,20 +155,13 @@ def _prove(args: argparse.Namespace, made: Plan, classifier: Classifier, tell: A
 
 def _classified(paths: Sequence[str], made: Plan, classifier: Classifier,
                 bad: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each image with its probabilities. What cannot be read is added to `bad`, and left out."""
-    good: list[str] = []
-
-    def images() -> Iterator[tuple[np.ndarray, str]]:
-        for path in paths:
-            pixels = decoded(path, made.preprocessing)
-            if isinstance(pixels, MinicaffeError):
-                bad.append(f"minicaffe: error: {pixels}")
-                continue
-            good.append(path)
-            yield pixels, path
-
-    for k, p in enumerate(classifier.classify(images())):
-        yield good[k], p
+    """Yield each image with its probabilities. What cannot be read or does not fit is added to `bad`, and left out."""
+    images = ((decoded(path, made.preprocessing), path) for path in paths)
+    for path, p in zip(paths, classifier.classify(images), strict=True):
+        if isinstance(p, MinicaffeError):
+            bad.append(f"minicaffe: error: {p}")
+        else:
+            yield path, p
 
 
 def _report(args: argparse.Namespace, results: Sequence[tuple[str, np.ndarray]], names: Sequence[str], made: Plan,
@@ -178,7 +174,7 @@ def _report(args: argparse.Namespace, results: Sequence[tuple[str, np.ndarray]],
                    "output": classifier.answers.scores,
                    "images": [{"file": path, "top": [{"class": k, "name": name, "p": p} for k, name, p in top]}
                               for path, top in rows]}
-        return json.dumps(content, indent=1) + "\n"
+        return json_text(content)
     if args.csv:
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\n")

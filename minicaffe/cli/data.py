@@ -13,7 +13,6 @@ IDX file, or a net. Of a large one only some samples are read, spread evenly, un
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -27,7 +26,7 @@ from minicaffe.cli.flags import whole
 from minicaffe.cli.layout import table, terminal_width, wrap
 from minicaffe.cli.preprocessing import add_preprocessing, apply_flags, given
 from minicaffe.cli.show import add_state_arguments
-from minicaffe.cli.terminal import say
+from minicaffe.cli.terminal import json_text, say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.cli.weights import shape_text
 from minicaffe.data.batches import Sample
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json != "-":
         say("\n".join(lines(args.source, opened, found, args.check)))
     if args.json:
-        content = json.dumps(_as_json(args.source, opened, found), indent=1) + "\n"
+        content = json_text(_as_json(args.source, opened, found))
         if args.json == "-":
             say(content, end="")
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from minicaffe.analysis.predictions import Mistake, Predicted, Predictions
 from minicaffe.cli.class_names import names_of, same_names
 from minicaffe.cli.flags import whole
 from minicaffe.cli.layout import NOTHING, table, terminal_width, wrap
-from minicaffe.cli.terminal import say
+from minicaffe.cli.terminal import json_text, say
 from minicaffe.errors import NetError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.net import Net
@@ -108,7 +107,7 @@ class Scoring:
         if self.args.json:
             content = {"samples": self.predictions.samples, "of": self.size, "output": self.answers.scores,
                        "label": self.answers.label, **made}
-            replace_file(self.args.json, [json.dumps(_finite(content), indent=1).encode() + b"\n"])
+            replace_file(self.args.json, [json_text(content).encode()])
             say(f"scores in {self.args.json}")
         if self.args.mistakes:
             self._draw_mistakes()
@@ -127,6 +126,9 @@ class Scoring:
                             f"{-(-self.size // batch)}, for all", terminal_width())
         if left_out := int((~found.counted).sum()) if found.labels.size else 0:
             yield f"left out: {left_out} with the label {a.ignore_label}, which is ignored"
+        if without := self.predictions.without_answer:
+            yield from wrap(f"warning: the answers to {without} of these samples are NaN, so the scores mean little",
+                            terminal_width())
         if a.others and not self.args.output:
             yield from wrap(f"other blobs with scores, for --output: {', '.join(a.others)}", terminal_width())
 
@@ -211,15 +213,6 @@ def _as_json(made: Any, names: Sequence[str]) -> dict[str, Any]:
     """Return scores as JSON holds them."""
     return {"names": list(names), **{key: value.tolist() if isinstance(value, np.ndarray) else value
                                      for key, value in vars(made).items()}}
-
-
-def _finite(value: Any) -> Any:
-    """Return JSON's null for each NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _as_csv(found: Predicted, decides: str, names: Sequence[str]) -> str:

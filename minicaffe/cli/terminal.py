@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import json
 import logging
+import math
 import os
 import sys
 import unicodedata
@@ -29,6 +31,20 @@ def prepare() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=ERRORS)
+
+
+def json_text(content: Any) -> str:
+    """Return content as JSON with null for NaN and infinity, which JSON does not have."""
+    return json.dumps(_finite(content), indent=1) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """Return the same with None for each number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class _Complaints(logging.Handler):

@@ -164,6 +164,12 @@ def test_yes_or_no(tmp_path, monkeypatch, capsys):
     assert pytest.approx([2 / 3, 1]) == found["precision"]
     assert pytest.approx([1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(2.0))]) == found["threshold"]
     assert "mean average precision (mAP) 0.9583" in capsys.readouterr().out
+    net.params["ip"][0].data[1] = np.nan
+    weights.save("w.caffemodel", net)
+    assert 0 == run("--json", "s.json")
+    assert "warning: the answers to 5 of these samples are NaN" in capsys.readouterr().out
+    assert None is json.loads((tmp_path / "s.json").read_text())["threshold"][1]
+
     assert 1 == run("--confusion", "c.png")
     assert "questions of yes or no" in capsys.readouterr().err
 
