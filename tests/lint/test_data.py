@@ -232,6 +232,10 @@ STEPS = SOLVER.replace('"fixed"', '"multistep" gamma: 0.5')
     ("broken-solver", "warning", SOLVER.replace("max_iter: 100", ""), SOLVER),
     ("missing-path", "error", SOLVER.replace("net.proto", "here/nett.proto"), SOLVER),
     ("missing-path", "note", SOLVER.replace("net.proto", "away/net.proto"), SOLVER),
+    ("missing-path", "error", SOLVER.replace("net.proto", "nett.proto"), SOLVER),
+    ("missing-path", "error", SOLVER.replace('"s"', '"away/s"'), SOLVER),
+    ("missing-path", "error", SOLVER.replace('"s"', '"away/s"'),
+     SOLVER.replace('"s"', '"away/s" snapshot_after_train: false')),
 ])
 def test_a_rule_about_solvers(folder, rule, severity, bad, good):
     """The rule finds the mistake, and finds nothing in the nearest solver without it."""
