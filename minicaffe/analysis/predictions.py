@@ -144,7 +144,7 @@ class Predictions:
         else:
             wrong = (part.top[:, 0] != part.labels) & part.counted
             confidence = np.where(wrong, part.p[:, 0], -1)
-        flat = confidence.reshape(-1)
+        flat = np.nan_to_num(confidence.reshape(-1), nan=0)  # a NaN is wrong too, and none is certain of it
         for at in np.argsort(-flat, kind="stable")[:min(self.worst, np.count_nonzero(wrong))].tolist():
             self.mistakes.append(self._mistake(part, at, float(flat[at]), cells))
         self.mistakes = sorted(self.mistakes, key=lambda one: -one.confidence)[:self.worst]
