@@ -98,10 +98,12 @@ def _unjudged(param: Any, whose: dict[str, Any], output: str, label: str) -> Ans
     """Return the answers in `output`, or in the only output, of a net in which no layer compares them with labels."""
     names = _without_splits(param)
     read = {names.get(b, b) for layer in param.layer for b in layer.bottom if b not in layer.top}
-    outputs = [name for name in whose if name not in read]
+    outputs = [name for name, maker in whose.items()
+               if name not in read and not issubclass(layer_class(maker.type), LossLayer)]
     if not output and len(outputs) != 1:
-        raise NetError(f"no layer of the net compares scores with labels, and it has {len(outputs)} outputs: "
-                       f"{', '.join(outputs)}", hint="name the blob with the scores: --output BLOB")
+        which = f"{len(outputs)} outputs: {', '.join(outputs)}" if outputs else "no output that is not a loss"
+        raise NetError(f"no layer of the net compares scores of classes with labels, and it has {which}",
+                       hint="name the blob with the scores: --output BLOB")
     chosen = output or outputs[0]
     decides = layer_class(whose[chosen].type).decides or ONE_CLASS
     return Answers(chosen, label, decides)

@@ -9,7 +9,7 @@ import numpy as np
 
 from minicaffe.analysis.answers import Answers, find
 from minicaffe.data.preprocess import Preprocessing
-from minicaffe.errors import MinicaffeError, NetError
+from minicaffe.errors import LayerError, MinicaffeError, NetError
 from minicaffe.log import shape_text
 from minicaffe.net import Net
 from minicaffe.proto import TEST
@@ -48,20 +48,43 @@ class Classifier:
         self.shape: tuple[int, ...] = shape[1:]
         self._declared = shape[0]
 
-    def classify(self, images: Iterable[tuple[np.ndarray, str]]) -> Iterator[np.ndarray]:
+    def classify(self, images: Iterable[tuple[np.ndarray | MinicaffeError, str]]
+                 ) -> Iterator[np.ndarray | MinicaffeError]:
         """Yield the probabilities (K,) of each image, which comes as pixels (C, H, W) with its name.
 
-        Raise NetError, with the name, for an image that does not fit the net.
+        In place of an image that does not fit the net comes the error that says so, with the name. An error among the
+        images is handed on.
         """
         waiting: list[np.ndarray] = []
+        names: list[str] = []
         for pixels, name in images:
-            x = self.ready(pixels, name)
-            if waiting and (x.shape != waiting[0].shape or len(waiting) == BATCH):
-                yield from self._run(waiting)
-                waiting = []
-            waiting.append(x)
+            x = pixels if isinstance(pixels, MinicaffeError) else self._ready_or_error(pixels, name)
+            if waiting and (isinstance(x, MinicaffeError) or x.shape != waiting[0].shape or len(waiting) == BATCH):
+                yield from self._answers(waiting, names)
+                waiting, names = [], []
+            if isinstance(x, MinicaffeError):
+                yield x
+            else:
+                waiting.append(x)
+                names.append(name)
         if waiting:
-            yield from self._run(waiting)
+            yield from self._answers(waiting, names)
+
+    def _ready_or_error(self, pixels: np.ndarray, name: str) -> np.ndarray | MinicaffeError:
+        try:
+            return self.ready(pixels, name)
+        except MinicaffeError as error:
+            return error
+
+    def _answers(self, images: Sequence[np.ndarray], names: Sequence[str]) -> Iterator[np.ndarray | MinicaffeError]:
+        """Yield the probabilities of images of one shape, or for each the error where a layer refuses this shape."""
+        try:
+            yield from list(self._run(images))
+        except LayerError as error:
+            if images[0].shape == self.shape:
+                raise  # no image is to blame
+            shape = shape_text(images[0].shape)
+            yield from (NetError(f"{name}, {shape}, does not fit the net: {error}") for name in names)
 
     def ready(self, pixels: np.ndarray, name: str) -> np.ndarray:
         """Return what the net reads of an image (C, h, w). Raise NetError where that has not the input's shape."""

@@ -53,11 +53,13 @@ class Predictions:
     answers     where they are
     top         how many classes to keep for each cell
     worst       how many mistakes to keep, those with the highest confidence
+
+    `samples` counts the samples that came, and `without_answer` those of them with a NaN among their answers.
     """
 
     def __init__(self, net: Net, answers: Answers, top: int = 5, worst: int = 0) -> None:
         self.net, self.answers, self.worst = net, answers, worst
-        self.samples = 0
+        self.samples = self.without_answer = 0
         self.mistakes: list[Mistake] = []
         self.outputs = self._count_outputs()
         self.top = min(top, self.outputs)
@@ -104,6 +106,7 @@ class Predictions:
             self._keep_mistakes(part, cells)
         self._parts.append(part)
         self.samples += N
+        self.without_answer += int(np.isnan(p).reshape(N, -1).any(axis=1).sum())
         return N
 
     def all(self) -> Predicted:
@@ -141,7 +144,7 @@ class Predictions:
         else:
             wrong = (part.top[:, 0] != part.labels) & part.counted
             confidence = np.where(wrong, part.p[:, 0], -1)
-        flat = confidence.reshape(-1)
+        flat = np.nan_to_num(confidence.reshape(-1), nan=0)  # a NaN is wrong too, and none is certain of it
         for at in np.argsort(-flat, kind="stable")[:min(self.worst, np.count_nonzero(wrong))].tolist():
             self.mistakes.append(self._mistake(part, at, float(flat[at]), cells))
         self.mistakes = sorted(self.mistakes, key=lambda one: -one.confidence)[:self.worst]

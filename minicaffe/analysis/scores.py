@@ -5,7 +5,7 @@
     F1        = 2 · right / (predicted + support)
 
 A ratio whose divisor is 0 is 0. A class that no sample has and that was never predicted has no ratios: they are NaN,
-and the means leave it out.
+and the means leave it out. The same holds for a question to which the answer is never yes.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ class ClassScores:
 def class_scores(matrix: np.ndarray) -> ClassScores:
     """Return the scores that follow from a confusion matrix."""
     right, support, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    there = support + predicted > 0
-    precision, recall, f1 = (np.where(there, _ratio(part, whole), np.nan) for part, whole in
-                             ((right, predicted), (right, support), (2 * right, predicted + support)))
+    there, precision, recall, f1 = _ratios(right, predicted, support)
     accuracy = float(right.sum() / support.sum()) if support.any() else float("nan")
     return ClassScores(precision, recall, f1, support, accuracy,
                        (_mean(precision[there]), _mean(recall[there]), _mean(f1[there])),
@@ -60,11 +58,12 @@ def class_scores(matrix: np.ndarray) -> ClassScores:
 class LabelScores:
     """The scores of a net that answers K questions of yes or no for each sample.
 
-    precision, recall, f1       (K,), where an answer is yes from a probability of 0.5 on
+    precision, recall, f1       (K,), where an answer is yes from a probability of 0.5 on; NaN for a question to which
+                    the answer is never yes, neither of a sample nor of the net
     support         (K,), how many samples have the answer yes
     average_precision       (K,), NaN for a question to which no sample has the answer yes
     threshold, best_f1      (K,), the probability from which on yes gives the largest F1, and that F1
-    macro           the means of precision, recall and F1 over the questions
+    macro           the means of precision, recall and F1 over the questions that have them
     micro           precision, recall and F1 of all answers together
     mean_average_precision      over the questions that have one
     hamming_loss    the share of answers that are wrong
@@ -91,7 +90,7 @@ def label_scores(truth: np.ndarray, p: np.ndarray, counted: np.ndarray | None = 
     known = np.ones(truth.shape, bool) if counted is None else counted
     said = p >= 0.5
     right, support, predicted = ((part & known).sum(axis=0) for part in (truth & said, truth, said))
-    precision, recall, f1 = _ratio(right, predicted), _ratio(right, support), _ratio(2 * right, predicted + support)
+    there, precision, recall, f1 = _ratios(right, predicted, support)
     average, threshold, best = (np.full(truth.shape[1], np.nan) for _ in range(3))
     for k in range(truth.shape[1]):
         yes, given = truth[known[:, k], k], p[known[:, k], k]
@@ -101,7 +100,8 @@ def label_scores(truth: np.ndarray, p: np.ndarray, counted: np.ndarray | None = 
     micro = [float(_ratio(part, whole)) for part, whole in (
         (all_right, all_predicted), (all_right, all_support), (2 * all_right, all_predicted + all_support))]
     return LabelScores(precision, recall, f1, support, average, threshold, best,
-                       (_mean(precision), _mean(recall), _mean(f1)), (micro[0], micro[1], micro[2]),
+                       (_mean(precision[there]), _mean(recall[there]), _mean(f1[there])),
+                       (micro[0], micro[1], micro[2]),
                        _mean(average[~np.isnan(average)]), _mean((truth != said)[known]))
 
 
@@ -133,6 +133,13 @@ def _curve(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.arange(0)
     right, said, support = np.cumsum(yes)[last], last + 1, int(yes.sum())
     return _ratio(right, said), _ratio(right, support), _ratio(2 * right, said + support), ordered[last]
+
+
+def _ratios(right: np.ndarray, predicted: np.ndarray, support: np.ndarray) -> list[np.ndarray]:
+    """Return where there are ratios, and precision, recall and F1 there, NaN elsewhere."""
+    there = support + predicted > 0
+    pairs = ((right, predicted), (right, support), (2 * right, predicted + support))
+    return [there, *(np.where(there, _ratio(part, whole), np.nan) for part, whole in pairs)]
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray | int) -> np.ndarray:

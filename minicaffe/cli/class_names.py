@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,9 +23,10 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
 def read_names(path: str) -> list[str]:
     """Return the lines of a file of names; the first names class 0. Raise DataError where it is no text in UTF-8."""
     try:
-        lines = read_bytes(path, LARGEST).decode("utf-8-sig").splitlines()
+        text = read_bytes(path, LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"--labels: {path} is no text in UTF-8: {error}") from error
+    lines = re.split("\r\n?|\n", text)  # splitlines would also cut a name at signs such as U+2028
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:

@@ -39,6 +39,7 @@ from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import looked_in, missing_hint
 from minicaffe.log import one_line, silent
 
+LISTED = 20  # errors of images that are printed
 PROVED = 8  # samples that are compared without --prove
 
 
@@ -86,9 +87,12 @@ def run(args: argparse.Namespace) -> int:
     K = int(np.prod(classifier.net.blobs[classifier.answers.scores].shape[1:]))
     names = names_of(args.labels, K, made.samples)
     results = list(_classified(paths, made, classifier, bad))
+    bad += [f"minicaffe: error: the answer to {path} is NaN" for path, p in results if np.isnan(p).any()]
     say(_report(args, results, names, made, classifier), end="")
-    for message in bad:
+    for message in bad[:LISTED]:
         complain(message)
+    if len(bad) > LISTED:
+        complain(f"minicaffe: error: and {len(bad) - LISTED} more of the {len(paths)} images have no answer")
     return 1 if bad else 0
 
 
@@ -145,20 +149,13 @@ def _prove(args: argparse.Namespace, made: Plan, classifier: Classifier, tell: A
 
 def _classified(paths: Sequence[str], made: Plan, classifier: Classifier,
                 bad: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each image with its probabilities. What cannot be read is added to `bad`, and left out."""
-    good: list[str] = []
-
-    def images() -> Iterator[tuple[np.ndarray, str]]:
-        for path in paths:
-            pixels = decoded(path, made.preprocessing)
-            if isinstance(pixels, MinicaffeError):
-                bad.append(f"minicaffe: error: {pixels}")
-                continue
-            good.append(path)
-            yield pixels, path
-
-    for k, p in enumerate(classifier.classify(images())):
-        yield good[k], p
+    """Yield each image with its probabilities. What cannot be read or does not fit is added to `bad`, and left out."""
+    images = ((decoded(path, made.preprocessing), path) for path in paths)
+    for path, p in zip(paths, classifier.classify(images), strict=True):
+        if isinstance(p, MinicaffeError):
+            bad.append(f"minicaffe: error: {p}")
+        else:
+            yield path, p
 
 
 def _report(args: argparse.Namespace, results: Sequence[tuple[str, np.ndarray]], names: Sequence[str], made: Plan,

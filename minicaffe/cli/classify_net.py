@@ -106,7 +106,11 @@ def prove(args: argparse.Namespace, made: Plan, classifier: Classifier, count: i
     assert made.samples is not None
     count = min(count, len(made.samples))
     theirs, keys = _by_data_layer(args, made, count)
-    ours = list(classifier.classify(_read(made.samples, made.preprocessing, count)))
+    ours = []
+    for one in classifier.classify(_read(made.samples, made.preprocessing, count)):
+        if isinstance(one, MinicaffeError):
+            raise one
+        ours.append(one)
     pairs = list(zip(ours, theirs, strict=True))
     differences = [float(np.abs(a - b).max()) if a.shape == b.shape else np.inf for a, b in pairs]
     worst = int(np.argmax(differences))

@@ -32,7 +32,7 @@ from minicaffe.cli.user_code import add_user_code
 from minicaffe.data.batches import Sample
 from minicaffe.data.opened import Opened, open_samples
 from minicaffe.data.preprocess import Preprocessing
-from minicaffe.data.survey import Moments, Survey, spread, survey
+from minicaffe.data.survey import Moments, Stored, Survey, spread, stored, survey
 from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.log import number, one_line, plural, shape_text
 from minicaffe.records import score_pictures
@@ -78,12 +78,13 @@ def run(args: argparse.Namespace) -> int:
     see = _seen_by(layer, args)
     count = len(opened.samples)
     numbers = list(range(count)) if args.all or args.check else spread(count, args.samples, opened.run)
+    kept = stored(opened.samples)
     with progress.counting() as follow:
         found = survey(opened.samples, numbers, args.check, follow)
     if args.json != STDOUT:
-        say("\n".join(lines(args.source, opened, found, args.check)))
+        say("\n".join(lines(args.source, opened, found, args.check, kept)))
     if args.json:
-        write_json(args.json, _as_json(args.source, opened, found))
+        write_json(args.json, _as_json(args.source, opened, found, kept))
     if args.sheet:
         draw_sheet(args.sheet, args.source, opened, see)
         if args.json != STDOUT:
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if args.check and found.unreadable else 0
 
 
-def lines(source: str, opened: Opened, found: Survey, checked: bool) -> Iterator[str]:
+def lines(source: str, opened: Opened, found: Survey, checked: bool, kept: Stored | None = None) -> Iterator[str]:
     """Yield what a survey found, as lines that fit the terminal."""
     width = terminal_width()
     yield from wrap(f"{one_line(source)}: {opened.kind}, {plural(found.count, 'sample')}", width)
@@ -101,17 +102,33 @@ def lines(source: str, opened: Opened, found: Survey, checked: bool) -> Iterator
         yield from wrap(f"read {found.read} of them, spread evenly; --all reads all", width)
     yield from wrap("shapes: " + _shapes(found.shapes), width, hanging="  ")
     yield from wrap("numbers: " + _counted(found.types, str), width, hanging="  ")
+    for line in _stored_lines(kept) if kept else ():
+        yield from wrap(line, width, hanging="  ")
     if opened.labelled:
         yield ""
         yield from _label_lines(found.labels, opened.classes, width)
     for channels, moments in found.moments.items():
         yield ""
-        yield from table(_moment_rows(channels, moments, len(found.moments)), right=(1, 2, 3, 4))
+        pixels = any(len(shape) == 3 for shape in found.shapes)
+        yield from table(_moment_rows(channels, moments, len(found.moments), pixels), right=(1, 2, 3, 4))
+    if found.not_finite:
+        yield from wrap(f"NaN or infinity: in {plural(len(found.not_finite), 'sample')}, the first "
+                        f"{one_line(found.not_finite[0])}; the table leaves them out", width)
     if checked or found.unreadable:
         yield ""
         yield from _bad_lines(found, width)
     if checked:
         yield from _duplicate_lines(found.doubles, width)
+
+
+def _stored_lines(kept: Stored) -> Iterator[str]:
+    """Yield how the images are stored, and what their EXIF data asks for."""
+    share = "all" if kept.encoded == kept.looked_at else f"{kept.encoded} of the {kept.looked_at} looked at"
+    yield "stored as: " + (f"encoded images such as JPEG ({share})" if kept.encoded else "numbers, not encoded")
+    if kept.turned:
+        does = "The data layer does so." if kept.turns else \
+            "The data layer Data does not do so, and ImageData does; with force_color or force_gray Data does it, too."
+        yield f"EXIF: {kept.turned} of {plural(kept.encoded, 'image')} looked at say that they are to be turned. {does}"
 
 
 def _shapes(shapes: Counter[tuple[int, ...]]) -> str:
@@ -139,9 +156,14 @@ def _label_lines(labels: Counter[Any], classes: Sequence[str], width: int) -> It
         return
     if not all(isinstance(label, int) for label in labels) or len(labels) > 5000:
         values = np.array(list(labels.elements()), float)
+        if unknown := int(np.isnan(values).sum()):
+            yield f"labels that are NaN, which no net can learn: {unknown}"
+            values = values[~np.isnan(values)]
+        if not values.size:
+            return
         low, high, mean, spread_out = map(number, (values.min(), values.max(), values.mean(), values.std()))
-        yield from wrap(f"labels: {len(labels)} different numbers from {low} to {high}, mean {mean}, deviation "
-                        f"{spread_out}", width)
+        yield from wrap(f"labels: {plural(len(np.unique(values)), 'different number')} from {low} to {high}, mean "
+                        f"{mean}, deviation {spread_out}", width)
         return
     if not labels:
         return
@@ -184,9 +206,10 @@ def _vector_lines(labels: Counter[Any]) -> Iterator[str]:
         yield f"and {size - LISTED} more places"
 
 
-def _moment_rows(channels: int, moments: Moments, kinds: int) -> list[Sequence[str]]:
-    """Return a row for each channel: mean, deviation, range."""
-    names = {1: ["all"], 3: ["0 (blue)", "1 (green)", "2 (red)"]}.get(channels, [str(k) for k in range(channels)])
+def _moment_rows(channels: int, moments: Moments, kinds: int, pixels: bool) -> list[Sequence[str]]:
+    """Return a row for each channel: mean, deviation, range. Three channels of images, `pixels`, are colours."""
+    colours = {3: ["0 (blue)", "1 (green)", "2 (red)"]} if pixels else {}
+    names = {1: ["all"], **colours}.get(channels, [str(k) for k in range(channels)])
     head = "channel" if kinds == 1 else f"channel of {channels}"
     return [(head, "mean", "deviation", "least", "largest"),
             *((name, *map(number, values)) for name, *values in
@@ -222,18 +245,19 @@ def _duplicate_lines(groups: Sequence[Sequence[tuple[str, Any]]], width: int) ->
         yield f"  and {len(groups) - LISTED} more groups; --json lists all"
 
 
-def _as_json(source: str, opened: Opened, found: Survey) -> dict[str, Any]:
+def _as_json(source: str, opened: Opened, found: Survey, kept: Stored | None) -> dict[str, Any]:
     """Return everything that was found as JSON holds it."""
     return {
         "source": source, "kind": opened.kind, "count": found.count, "read": found.read,
         "shapes": [{"shape": list(shape), "samples": n} for shape, n in found.shapes.most_common()],
-        "types": dict(found.types.most_common()),
+        "types": dict(found.types.most_common()), "stored": vars(kept) if kept else None,
         "labels": [{"label": list(label) if isinstance(label, tuple) else label, "samples": n,
                     **({"name": opened.classes[label]} if isinstance(label, int) and 0 <= label < len(opened.classes)
                        else {})} for label, n in sorted(found.labels.items(), key=lambda one: (-one[1], str(one[0])))],
         "channels": [{"channels": channels, "mean": m.mean.tolist(), "deviation": m.deviation.tolist(),
                       "least": m.least.tolist(), "largest": m.largest.tolist()}
                      for channels, m in found.moments.items()],
+        "not_finite": found.not_finite,
         "unreadable": [{"number": k, "error": one_line(f"{error.where}: {error.message}".removeprefix(": "))}
                        for k, error in found.unreadable],
         "duplicates": [[{"key": key, "label": label} for key, label in group] for group in found.doubles]}

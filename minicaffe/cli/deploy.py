@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
-from minicaffe.errors import DataError, NetError
+from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.layer import DataSource, LossLayer, layer_class
 from minicaffe.log import number, one_line, shape_text, silent
@@ -169,6 +169,9 @@ def preprocessing(layer: Any, shape: Sequence[int]) -> Iterator[str]:
     if len(shape) != 4 or "transform_param" not in layer_class(layer.type, layer.name).also_reads:
         return
     order = {1: "one channel", 3: "channels blue, green, red"}.get(shape[1], f"{shape[1]} channels")
+    takes = f"takes images as they were trained on: {order}, pixels 0 to 255"
+    if layer.HasField("hdf5_data_param"):  # its rows are numbers of any range and order
+        takes = "takes the numbers that its HDF5 files hold"
     steps = []
     resized = next(((m.new_height, m.new_width) for m in data_tops.messages(layer) if getattr(m, "new_height", 0)), ())
     if resized:
@@ -181,7 +184,7 @@ def preprocessing(layer: Any, shape: Sequence[int]) -> Iterator[str]:
         steps.append(f"the mean {', '.join(map(number, p.mean_value))} subtracted")
     if p.scale != 1:
         steps.append(f"multiplied by {number(p.scale)}")
-    yield f"{top!r} takes images as they were trained on: {order}, pixels 0 to 255" + "".join(f", {s}" for s in steps)
+    yield f"{top!r} {takes}" + "".join(f", {s}" for s in steps)
 
 
 # --- the proof ------------------------------------------------------------------------------------------------
@@ -191,20 +194,18 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
     if not args.weights:
         return "nothing was proved: --weights F compares the numbers of both nets"
     images, what = _real(data) if sizes.real else ({}, "")
+    if any(list(images[top].shape[1:]) != sizes.shapes[top][1:] for top in images):  # --shape says another one
+        images, what = {}, ""
     with silent():
         nets = [_made(net, args, images) for net in (made.tested, made.net)]
         lacking = nets[1].loaded.only_in_net if nets[1].loaded else []
         if lacking:
             raise NetError(f"the weights of {', '.join(map(repr, lacking))} are in none of the files {args.weights}",
                            hint="are these the weights of this net?")
-        draw = np.random.default_rng(0)
-        for name in nets[1].inputs:
-            shape = nets[1].blobs[name].shape
-            values = images[name] if name in images else draw.normal(0, 50, shape)
-            for net in nets:
-                net.blobs[name].data[...] = values
-        for net in nets:
-            net.forward()
+        try:
+            _forward(nets, images, lambda draw, shape: draw.normal(0, 50, shape))
+        except MinicaffeError:  # a layer such as Embed takes only small whole numbers
+            _forward(nets, images, lambda draw, shape: draw.integers(0, 2, shape))
     names = [name for name in nets[1].blobs if name in nets[0].blobs]
     for name in dict.fromkeys([*made.compared, *names]):
         ours, theirs = nets[1].blobs[name].data, nets[0].blobs[name].data
@@ -215,6 +216,17 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
     return f"proved: on {what or f'{IMAGES} samples of random numbers'} both nets give the same " \
            f"{', '.join(made.compared)}, and so are the other {len(names) - len(made.compared)} blobs: the largest " \
            "difference is 0"
+
+
+def _forward(nets: Sequence[Net], images: dict[str, np.ndarray], random: Callable[..., np.ndarray]) -> None:
+    """Run both nets on the same numbers: the images where there are some, random ones for the other inputs."""
+    draw = np.random.default_rng(0)
+    for name in nets[1].inputs:
+        values = images[name] if name in images else random(draw, nets[1].blobs[name].shape)
+        for net in nets:
+            net.blobs[name].data[...] = values
+    for net in nets:
+        net.forward()
 
 
 def _made(net: Any, args: argparse.Namespace, images: dict[str, np.ndarray]) -> Net:

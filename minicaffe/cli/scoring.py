@@ -130,6 +130,9 @@ class Scoring:
                             f"{-(-self.size // batch)}, for all", terminal_width())
         if left_out := int((~found.counted).sum()) if found.labels.size else 0:
             yield f"left out: {left_out} with the label {a.ignore_label}, which is ignored"
+        if without := self.predictions.without_answer:
+            yield from wrap(f"warning: the answers to {without} of these samples are NaN, so the scores mean little",
+                            terminal_width())
         if a.others and not self.args.output:
             yield from wrap(f"other blobs with scores, for --output: {', '.join(a.others)}", terminal_width())
 

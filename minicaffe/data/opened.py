@@ -12,7 +12,7 @@ import numpy as np
 from minicaffe import system
 from minicaffe.data.batches import DatumSamples, Sample, Samples
 from minicaffe.data.class_folders import FolderImages, TarImages, is_tar
-from minicaffe.data.hdf5 import read_paths
+from minicaffe.data.hdf5 import HDF5Rows, read_paths
 from minicaffe.data.idx import read_idx
 from minicaffe.data.images import ImageFiles
 from minicaffe.data.sources import open_source
@@ -23,7 +23,7 @@ from minicaffe.io.files import is_hdf5_name, looked_in, missing_hint
 from minicaffe.io.sniff import sniff
 
 DATABASES = {"lmdb": "LMDB", "leveldb": "LEVELDB"}  # what `sniff` calls a folder -> data_param.backend
-RUN = 40  # records of a database that are read one after the other
+RUN = 40  # records of a database, or rows of a file, that are read one after the other
 LABEL_NAMES = ("label", "labels", "target", "targets", "y")  # of datasets
 
 
@@ -76,8 +76,8 @@ def open_samples(path: str, *, root: str = "", color: bool | None = None) -> Ope
         raise DataError(f"{path} is an image, not a source of many",
                         hint="give a list of images with labels, or a folder with a folder for each class")
     first = _first_line(place)
-    if first and is_hdf5_name(first.split()[0]):
-        return _hdf5(read_paths(path))
+    if first.split() and is_hdf5_name(first.split()[0]):
+        return _hdf5(read_paths(path), path)
     files = ImageFiles(path, root, color=color is not False, must_exist=False, workers=threads())
     return Opened(files, "a list of images")
 
@@ -115,32 +115,33 @@ class Rows:
 
     def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
         """Return the rows with these numbers."""
-        return [Sample(f"row {i}", f"row {i} of {self.path}", self.rows[i], self._label(i)) for i in numbers]
-
-    def _label(self, number: int) -> Any:
-        if self.labels is None:
-            return 0
-        label = np.ravel(self.labels[number])
-        return label[0].item() if label.size == 1 else label.tolist()
+        return [Sample(f"row {i}", f"row {i} of {self.path}", self.rows[i],
+                       0 if self.labels is None else _label(self.labels[i])) for i in numbers]
 
 
-class Joined:
-    """The samples of several collections, one after the other."""
+class FileRows:
+    """The rows of HDF5 files as samples. Of large files only those rows are read that are asked for.
 
-    def __init__(self, parts: Sequence[Samples]) -> None:
-        self.parts = parts
-        self._starts = np.cumsum([0, *map(len, parts)])
+    labelled    whether the last dataset holds the labels; without it all labels are 0
+    """
+
+    def __init__(self, rows: HDF5Rows, labelled: bool) -> None:
+        self.rows, self.labelled = rows, labelled
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self.rows)
 
     def load(self, numbers: Sequence[int]) -> list[Sample | DataError]:
-        """Return the samples with these numbers."""
-        found: list[Sample | DataError] = []
-        for number in numbers:
-            part = int(np.searchsorted(self._starts, number, "right")) - 1
-            found += self.parts[part].load([number - int(self._starts[part])])
-        return found
+        """Return the rows with these numbers."""
+        wanted = np.asarray(numbers, np.int64)
+        read, keys = self.rows.read(wanted), self.rows.keys(wanted)
+        return [Sample(key, key, read[0][i], _label(read[-1][i]) if self.labelled else 0) for i, key in enumerate(keys)]
+
+
+def _label(values: Any) -> Any:
+    """Return the label in a row: a number, or a list of several."""
+    label = np.ravel(values)
+    return label[0].item() if label.size == 1 else label.tolist()
 
 
 def _idx(path: str) -> Opened:
@@ -161,8 +162,8 @@ def _idx(path: str) -> Opened:
     return Opened(Rows(path, rows, labels), "an IDX file", remarks=(f"The labels are those of {beside}.",))
 
 
-def _hdf5(paths: Sequence[str]) -> Opened:
-    """Open HDF5 files, as HDF5Data reads them."""
+def _hdf5(paths: Sequence[str], source: str = "") -> Opened:
+    """Open HDF5 files, as HDF5Data reads them. `source` is the list that names them."""
     names = hdf5.read_file(paths[0], lambda file: [str(name) for name in hdf5.names(file)
                                                     if hdf5.is_dataset(hdf5.member(file, str(name)))])
     label = next((name for name in LABEL_NAMES if name in names), "")
@@ -171,21 +172,11 @@ def _hdf5(paths: Sequence[str]) -> Opened:
         raise DataError(f"{paths[0]} holds no dataset")
 
     used = [data, label] if label and label != data else [data]
-
-    def rows(path: str) -> Samples:
-        read = hdf5.read_file(path, lambda file: [hdf5.array(hdf5.member(file, name)) for name in used])
-        if any(not array.ndim or len(array) != len(read[0]) for array in read):
-            raise DataError(f"the datasets of {path} must have equally many rows, got the shapes "
-                            f"{[array.shape for array in read]}")
-        return Rows(path, read[0], read[-1] if label else None)
-
+    rows = HDF5Rows(paths, used, source)
     rest = [name for name in names if name not in (data, label)]
     remark = f"The rows are those of the dataset {data!r}" + (f", the labels those of {label!r}." if label else
                                                             "; there are no labels.")
     if rest:
         remark += f" Not looked at: {', '.join(rest)}."
     kind = "an HDF5 file" if len(paths) == 1 else f"{len(paths)} HDF5 files"
-    joined = Joined([rows(path) for path in paths])
-    if not len(joined):
-        raise DataError(f"the dataset {data!r} in {paths[0]} has no rows")
-    return Opened(joined, kind, labelled=bool(label), remarks=(remark,))
+    return Opened(FileRows(rows, bool(label)), kind, RUN, labelled=bool(label), remarks=(remark,))

@@ -129,4 +129,6 @@ def check_mean(mean: np.ndarray, where: str) -> np.ndarray:
         found = found[:, 0, 0]
     if found.ndim not in (1, 3) or not found.size:
         raise DataError(f"{where} holds an array of shape {found.shape}, but a mean is (C,) or (C, H, W)")
+    if not np.isfinite(found).all():
+        raise DataError(f"{where} holds NaN or infinity, and subtracting that would leave no number of an image")
     return found

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
-from minicaffe.data.batches import Sample, Samples
+from minicaffe.data.batches import DatumSamples, Sample, Samples
+from minicaffe.data.images import Images
 from minicaffe.errors import DataError
+from minicaffe.io.exif import UPRIGHT, orientation
+from minicaffe.proto import Datum
 
 AT_ONCE = 32  # samples that are loaded together
+LOOKED_AT = 100  # images whose bytes are looked at before they are decoded
 MOST_COLUMNS = 16  # a row of so many numbers has a mean for each, a longer one a single mean
 
 
@@ -21,29 +28,36 @@ class Moments:
     """The mean and the standard deviation of many numbers in each of some groups, the channels, and their range.
 
     Numbers are added array by array. The deviation is computed from the distances to the mean so far, because as the
-    difference of two large sums it would lose its digits.
+    difference of two large sums it would lose its digits. NaN and infinity are left out.
     """
 
     def __init__(self, groups: int) -> None:
-        self.count = 0  # numbers in a group
+        self.count = np.zeros(groups)  # numbers in each group
         self.mean, self._squares = np.zeros(groups), np.zeros(groups)
         self.least, self.largest = np.full(groups, np.inf), np.full(groups, -np.inf)
 
     def add(self, values: np.ndarray) -> None:
         """Take in an array (groups, n)."""
         x = values.astype(np.float64)
-        n = x.shape[1]
-        mean = x.mean(axis=1)
+        known: Any = True
+        n = np.full(len(x), x.shape[1])
+        if not np.isfinite(x).all():
+            known = np.isfinite(x)
+            n = known.sum(axis=1)
+        whole = np.maximum(self.count + n, 1)
+        mean = x.sum(axis=1, where=known) / np.maximum(n, 1)
         distance = mean - self.mean
-        self._squares += ((x - mean[:, None]) ** 2).sum(axis=1) + distance ** 2 * (self.count * n / (self.count + n))
-        self.mean += distance * (n / (self.count + n))
+        apart = np.subtract(x, mean[:, None], where=known, out=np.zeros_like(x))
+        self._squares += (apart ** 2).sum(axis=1) + distance ** 2 * (self.count * n / whole)
+        self.mean += distance * (n / whole)
         self.count += n
-        self.least, self.largest = np.minimum(self.least, x.min(axis=1)), np.maximum(self.largest, x.max(axis=1))
+        self.least = np.minimum(self.least, x.min(axis=1, where=known, initial=np.inf))
+        self.largest = np.maximum(self.largest, x.max(axis=1, where=known, initial=-np.inf))
 
     @property
     def deviation(self) -> np.ndarray:
         """The standard deviation of each group: the root of the mean squared distance to the mean."""
-        return np.sqrt(self._squares / max(self.count, 1))
+        return np.sqrt(self._squares / np.maximum(self.count, 1))
 
 
 @dataclass
@@ -56,6 +70,7 @@ class Survey:
     types       how many samples have each type of number
     labels      how many samples have each label: a number, or a tuple of several
     moments     number of channels -> Moments
+    not_finite  the keys of the samples that hold NaN or infinity
     unreadable  (the sample's number, what is wrong with it)
     doubles     groups of samples with the same content; each sample is (key, label). Empty unless asked for
     """
@@ -66,6 +81,7 @@ class Survey:
     types: Counter[str] = field(default_factory=Counter)
     labels: Counter[Any] = field(default_factory=Counter)
     moments: dict[int, Moments] = field(default_factory=dict)
+    not_finite: list[str] = field(default_factory=list)
     unreadable: list[tuple[int, DataError]] = field(default_factory=list)
     doubles: list[list[tuple[str, Any]]] = field(default_factory=list)
 
@@ -87,6 +103,8 @@ class Survey:
         if x.size:
             rows = x.reshape(groups_of(x.shape), -1)
             self.moments.setdefault(len(rows), Moments(len(rows))).add(rows)
+            if not np.isfinite(rows).all():
+                self.not_finite.append(sample.key)
 
 
 def survey(samples: Samples, numbers: Sequence[int], find_doubles: bool = False,
@@ -108,6 +126,49 @@ def survey(samples: Samples, numbers: Sequence[int], find_doubles: bool = False,
                 seen[_content(sample.image)].append((sample.key, plain_label(sample.label)))
     found.doubles = [group for group in seen.values() if len(group) > 1]
     return found
+
+
+@dataclass
+class Stored:
+    """How some of the images of a source are stored.
+
+    looked_at   how many there are
+    encoded     how many of them are encoded, as JPEG, PNG, …; all of those that are files
+    turned      how many have EXIF data that says that the picture is to be turned
+    turns       whether a data layer follows that: one that decodes into a given number of channels does
+    """
+
+    looked_at: int
+    encoded: int
+    turned: int
+    turns: bool
+
+
+def stored(samples: Samples) -> Stored | None:
+    """Return how images are stored, from some that are spread evenly; None of samples that are no images."""
+    numbers = spread(len(samples), LOOKED_AT, LOOKED_AT // 20)
+    if isinstance(samples, Images):
+        return _stored([_bytes_of(samples, number) for number in numbers], len(numbers), True)
+    if not isinstance(samples, DatumSamples):
+        return None
+    pictures = []
+    for _, value in samples.source.take(numbers):
+        with contextlib.suppress(DecodeError):  # a damaged record is found where it is decoded
+            datum = Datum.FromString(value)
+            pictures += [datum.data] if datum.encoded else []
+    return _stored(pictures, len(numbers), samples.color is not None)
+
+
+def _stored(pictures: Sequence[bytes], looked_at: int, turns: bool) -> Stored:
+    return Stored(looked_at, len(pictures), sum(orientation(one) != UPRIGHT for one in pictures), turns)
+
+
+def _bytes_of(images: Images, number: int) -> bytes:
+    """Return the bytes of an image file; none where it cannot be read, which is found where it is decoded."""
+    try:
+        return images.read(images.entries[number])
+    except DataError:
+        return b""
 
 
 def spread(count: int, limit: int, run: int = 1) -> list[int]:
@@ -134,6 +195,8 @@ def plain_label(label: Any) -> Any:
     """Return a label as a key: whole numbers as int, other numbers as float, several as a tuple."""
     if isinstance(label, Iterable):
         return tuple(plain_label(one) for one in label)
+    if math.isnan(label):
+        return math.nan  # always the same object, because a Counter tells two NaN apart
     return int(label) if float(label).is_integer() else float(label)
 
 

@@ -237,11 +237,12 @@ def turned_picture(definition: Definition) -> Iterator[Finding]:
         where the records hold a telephone's JPEG files
 
     Cure
-        Make the database without --encoded: the pictures are then turned when they are converted.
+        Make the database without --encoded: the pictures are then turned when they are converted. With force_color or
+        force_gray Data turns them, too.
     """
     for i in definition.data:
-        seen = samples(definition, i)
-        if seen.turned:
+        seen, made = samples(definition, i), definition.layers[i].transform_param
+        if seen.turned and not (made.force_color or made.force_gray):  # OpenCV turns what it brings into these channels
             yield definition.found(WARNING, i, f"{definition.title(i)}: the EXIF data of {len(seen.turned)} of "
                                    f"{len(seen.names)} records, the first {seen.turned[0]}, asks for the picture to be "
                                    "turned, and Data does not do that",

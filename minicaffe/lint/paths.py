@@ -25,9 +25,9 @@ def missing_path(definition: Definition) -> Iterator[Finding]:
     """A source, a mean_file or a file that a solver names is not there.
 
     Training ends before its first iteration. Paths count from the folder in which minicaffe is started, and not from
-    the folder of the file that names them. It is an error where other paths of the file are there, or where the folder
-    of the missing one is. Where none of them is there, it is one note: the net may be from elsewhere, and is examined
-    without its data.
+    the folder of the file that names them. It is an error where other paths of the file are there, where the folder
+    of the missing one is, or where a file of a similar name is. Where none of this is so, it is one note: the net may
+    be from elsewhere, and is examined without its data. The folder for snapshots counts as such a path.
 
     Example
         data_param { source: "data/trian_lmdb" batch_size: 64 backend: LMDB }
@@ -65,7 +65,7 @@ def findings(definitions: Iterable[Definition], trainings: Iterable[Training]) -
             if Path(path).exists():
                 there.add(definition.file)
                 continue
-            hint = missing_hint(Path(path)) if _in_folder(path) else ""
+            hint = _near(path)
             one = definition.found(ERROR, i, f"{definition.title(i)}: {name} {path!r} is not there",
                                    hint or "correct the path; it counts from the folder in which minicaffe is started")
             by_file.setdefault(definition.file, {}).setdefault(path, one)
@@ -76,14 +76,16 @@ def findings(definitions: Iterable[Definition], trainings: Iterable[Training]) -
                 continue
             beside = Path(training.file).parent / path
             hint = f"{beside} is there: start minicaffe in {beside.parent}, or give the path from the folder you are " \
-                   "in" if beside.exists() else missing_hint(Path(path)) if _in_folder(path) else ""
+                   "in" if beside.exists() else _near(path)
             one = Finding(ERROR, "", place(training.param, name, training.file), f"{name} {path!r} is not there",
                           hint or "correct the path; it counts from the folder in which minicaffe is started")
             by_file.setdefault(training.file, {}).setdefault(path, one)
             if beside.exists():
                 there.add(training.file)
+        if (snapshots := _no_snapshot_folder(training)) is not None:
+            by_file.setdefault(training.file, {}).setdefault(training.param.snapshot_prefix, snapshots)
     for file, missing in by_file.items():
-        certain = [one for path, one in missing.items() if file in there or _in_folder(path)]
+        certain = [one for path, one in missing.items() if file in there or _in_folder(path) or _near(path)]
         yield from certain
         if not certain:
             yield _note(file, missing)
@@ -93,6 +95,21 @@ def _in_folder(path: str) -> bool:
     """Return whether the path names a folder and that folder is there."""
     folder = Path(path).parent
     return folder not in (Path("."), Path("/")) and folder.is_dir()
+
+
+def _near(path: str) -> str:
+    """Return the hint that a file in the folder of a missing one has a similar name; '' where none has."""
+    return missing_hint(Path(path)) if Path(path).parent.is_dir() else ""
+
+
+def _no_snapshot_folder(training: Training) -> Finding | None:
+    """Return the finding that the folder for snapshots is not there; None where it is, or where none is needed."""
+    p = training.param
+    folder = Path(p.snapshot_prefix).parent
+    if not p.snapshot_prefix or folder.is_dir() or not (p.snapshot or p.snapshot_after_train):
+        return None
+    return Finding(ERROR, "", place(p, "snapshot_prefix", training.file), f"snapshot_prefix {p.snapshot_prefix!r}: the "
+                   f"folder {str(folder)!r} is not there", f"mkdir -p {folder}")
 
 
 def _note(file: str, missing: dict[str, Finding]) -> Finding:

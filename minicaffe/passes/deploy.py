@@ -139,12 +139,13 @@ class _Deployment:
             tested.layer.add().CopyFrom(layer)
             if i in live:
                 new.layer.add().CopyFrom(layer)
+        made = {name for layer in tested.layer for name in layer.top}
         for layer in added:
             new.layer.add().CopyFrom(layer)
-            tested.layer.add().CopyFrom(layer)
+            if layer.top[0] not in made:  # else the loss itself gives its probabilities in a second top
+                tested.layer.add().CopyFrom(layer)
         self._strip(new, keep)
-        read = {name for layer in new.layer for name in layer.bottom}
-        outputs = [name for layer in new.layer for name in layer.top if name not in read]
+        outputs = _outputs(new)
         self.remarks.append(f"its output is {', '.join(map(repr, outputs))}")
         return Deployed(new, tested, self.remarks, outputs)
 
@@ -187,8 +188,8 @@ class _Deployment:
             elif kind:
                 added.append(self._in_place_of(i, kind, added))
             else:
-                self.remarks.append(f"{_title(self.layers[i])} goes: its prediction {self.layers[i].bottom[0]!r} is "
-                                    "the output")
+                self.remarks.append(f"{_title(self.layers[i])} goes: its prediction {self._prediction(i)!r} is the "
+                                    "output")
         dropped = {i for i, layer in enumerate(self.layers) if self.role(layer).kind in (LOSS, MEASURE, SINK, DATA)}
         labels = self._from_labels
         for i, layer in enumerate(self.layers):
@@ -205,6 +206,12 @@ class _Deployment:
         labels, from_labels = set(self.role(self.layers[i]).labels), self._from_labels
         tops = [top for j, top in enumerate(self.sources[i]) if j not in labels and top[0] not in from_labels]
         return [top for k, top in enumerate(tops) if k == 0 or not self._is_target(top)]
+
+    def _prediction(self, i: int) -> str:
+        """The name of the first bottom of loss i that is computed. EuclideanLoss may have the target in front."""
+        computed = [name for name, top in zip(self.layers[i].bottom, self.sources[i], strict=True)
+                    if not self._is_target(top)]
+        return computed[0] if computed else self.layers[i].bottom[0]
 
     def _is_target(self, top: Top) -> bool:
         """Return whether a top holds data as a data layer gave it, at most cut or in another shape."""
@@ -284,10 +291,14 @@ class _Deployment:
     def _add_inputs(self, new: Any, tested: Any, i: int, live: set[int]) -> None:
         """Add an Input for each top of data layer i that is needed; the test net gets one for each top."""
         layer, gone = self.layers[i], []
+        taken = {other.name for other in self.layers if self.role(other).kind != DATA}
         for j, top in enumerate(layer.top):
             needed = any(reader in live for reader, _ in self.readers.get((i, j), []))
+            name = top if len(layer.top) > 1 else layer.name
+            while name in taken:  # weights are given by name, and an Input takes none
+                name += "_input"
             for net in (new, tested) if needed else (tested,):
-                made = net.layer.add(name=top if len(layer.top) > 1 else layer.name, type="Input", top=[top])
+                made = net.layer.add(name=name, type="Input", top=[top])
                 made.input_param.shape.add(dim=self.shapes[top])
             if needed:
                 self.remarks.append(f"{_title(layer)} becomes an Input that takes {top!r}, "
@@ -314,6 +325,16 @@ class _Deployment:
             stripped = _without_fillers(layer) or stripped
         if stripped:
             self.remarks.append("learning rates and fillers go: only training reads them (--keep leaves them in)")
+
+
+def _outputs(net: Any) -> list[str]:
+    """Return the tops that no later layer reads. The last layer may be in place: then it reads its own top."""
+    unread: dict[str, None] = {}
+    for layer in net.layer:
+        for name in layer.bottom:
+            unread.pop(name, None)
+        unread.update(dict.fromkeys(layer.top))
+    return list(unread)
 
 
 def _axis(layer: Any) -> int:

@@ -61,8 +61,16 @@ def test_errors_name_the_blobs():
 
     with pytest.raises(NetError, match=r"--output: the net has no blob 'ff'\n.*'f'"):
         find(net.param, "ff")
-    with pytest.raises(NetError, match="no layer of the net compares scores with labels, and it has 4 outputs"):
+    with pytest.raises(NetError, match="compares scores of classes with labels, and it has 4 outputs"):
         find(net.param)
+
+
+def test_a_loss_is_no_answer():
+    """A net that predicts numbers has no scores of classes, and its loss is none."""
+    regression = inputs(x=(4, 3), u=(4, 2)) + fully_connected("x", "g", 2) + layer("EuclideanLoss", "g u", "loss")
+    with pytest.raises(NetError, match="and it has no output that is not a loss"):
+        find(make(regression, TEST).param)
+    assert "g" == find(make(regression, TEST).param, "g").scores
 
 
 def test_probabilities():

@@ -85,3 +85,15 @@ def test_answers_that_are_not_known_do_not_count():
 
     assert [0.0, 0.0] == [one.hamming_loss for one in made]
     assert [1.0, 1.0] == [one.mean_average_precision for one in made]
+
+
+def test_a_question_whose_answer_is_never_yes_has_no_scores():
+    """The means leave it out, as those over classes do."""
+    truth = np.array([[True, False], [False, False], [True, False]])
+
+    made = label_scores(truth, np.array([[0.9, 0.1], [0.6, 0.2], [0.7, 0.3]]))
+
+    np.testing.assert_array_equal(made.precision, [2 / 3, np.nan])
+    np.testing.assert_array_equal(made.recall, [1, np.nan])
+    assert (2 / 3, 1, 4 / 5) == made.macro
+    assert pytest.approx((2 / 3, 1, 4 / 5)) == made.micro

@@ -11,6 +11,7 @@ from net_tools import fully_connected, inputs, layer
 
 from minicaffe import TEST, Net, rng
 from minicaffe.cli.__main__ import main
+from minicaffe.cli.class_names import read_names
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
 from minicaffe.io import binary, image, weights
@@ -238,6 +239,46 @@ def test_names_patterns_and_bad_images(capsys, here):
         [(row["file"], row["rank"]) for row in rows]
     assert all(row["name"] == ["ant", "bee", "cat", "dog"][int(row["class"])] for row in rows)
     assert "pics/2.png is no image that can be decoded" in captured.err
+
+
+def test_an_image_that_does_not_fit(capsys, here):
+    """It is an error at the end, and the others are classified, each with its own answer."""
+    save(DEPLOY)
+    (here / "pics" / "1.png").write_bytes(image.encode(PIXELS[1][:, :4, :4]))
+    alone = [classified(capsys, "--crop", "5", images=(f"pics/{i}.png",))[0]["images"][0] for i in (0, 2, 3, 4)]
+    made, told = classified(capsys, "--crop", "5", status=1)
+
+    assert alone == made["images"]
+    assert "crop_size 5 is larger than the image pics/1.png" in told
+
+
+def test_an_image_that_a_layer_refuses(capsys, here):
+    """Where images keep their size, the message names the one that is too small."""
+    save(inputs(data=(1, 3, 6, 8))
+         + layer("Convolution", "data", "c", "convolution_param { num_output: 4 kernel_size: 5 }")
+         + layer("Pooling", "c", "pool", "pooling_param { pool: AVE global_pooling: true }"))
+    (here / "pics" / "1.png").write_bytes(image.encode(PIXELS[1][:, :4, :4]))
+    made, told = classified(capsys, "--resize", "no", status=1)
+
+    assert [f"pics/{i}.png" for i in (0, 2, 3, 4)] == [one["file"] for one in made["images"]]
+    assert "pics/1.png, 3×4×4, does not fit the net: layer 'c' (Convolution)" in told
+
+
+def test_an_answer_that_is_nan(capsys):
+    """JSON has no NaN: it gets null, and the image an error."""
+    net = save(DEPLOY)
+    net.params["ip"][1].data[2] = np.nan
+    weights.save("w.caffemodel", net)
+    made, told = classified(capsys, "--crop", "5", status=1, images=("pics/0.png",))
+
+    assert [None] * 4 == [one["p"] for one in made["images"][0]["top"]]
+    assert "the answer to pics/0.png is NaN" in told
+
+
+def test_names_are_cut_at_ends_of_lines_alone(here):
+    """A name may hold other signs at which Python would cut a text."""
+    (here / "names.txt").write_bytes("\ufeffant\u2028red\r\nbee\rcat\n\n".encode())
+    assert ["ant\u2028red", "bee", "cat"] == read_names("names.txt")
 
 
 @pytest.mark.parametrize(("flags", "message"), [

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import struct
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,9 +11,12 @@ from extras import needs
 from net_tools import layer
 
 from minicaffe.cli.__main__ import main
+from minicaffe.data import hdf5
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
+from minicaffe.data.survey import spread
 from minicaffe.io import image
+from minicaffe.proto import Datum
 from minicaffe.records import picture, score_pictures
 
 PIXELS = np.random.default_rng(4).integers(0, 256, (9, 3, 5, 7)).astype(np.uint8)
@@ -64,7 +69,8 @@ def test_a_database(database, capsys):
     np.testing.assert_allclose(made["channels"][0]["mean"], database.mean(axis=(0, 2, 3)))
     np.testing.assert_allclose(made["channels"][0]["deviation"], database.std(axis=(0, 2, 3)))
     assert database.max(axis=(0, 2, 3)).tolist() == made["channels"][0]["largest"]
-    assert "db: an LMDB, 9 samples\nshapes: all 3×5×7\nnumbers: all uint8\n\n3 labels, 0 to 2, 2 to 4 " in text
+    assert ("db: an LMDB, 9 samples\nshapes: all 3×5×7\nnumbers: all uint8\nstored as: numbers, not encoded\n\n"
+            "3 labels, 0 to 2, 2 to 4 ") in text
     assert [] == made["duplicates"]
 
 
@@ -125,6 +131,78 @@ def test_hdf5_and_idx(here):
     made = found("t-images-idx3-ubyte")
     assert ([1, 3, 5], [7, 9]) == (made["shapes"][0]["shape"], [one["label"] for one in made["labels"]])
     assert [14.5] == made["channels"][0]["mean"]
+
+
+def test_a_large_hdf5_file_is_read_by_parts(monkeypatch):
+    """Of rows that do not fit into memory only those are read that are looked at; the labels are theirs."""
+    h5py = needs("h5py")
+    read = hdf5.HDF5Rows._read
+    counts = []
+    monkeypatch.setattr(hdf5, "KEPT", 0)
+    monkeypatch.setattr(hdf5.HDF5Rows, "_read", lambda rows, n: counts.append(len(n)) or read(rows, n))
+    with h5py.File("a.h5", "w") as file:
+        file["data"], file["label"] = np.arange(900.0).reshape(300, 3), np.arange(300) % 7
+
+    made = found("a.h5", "--samples", "20")
+
+    assert (300, 20, 20) == (made["count"], made["read"], sum(counts))
+    numbers = spread(300, 20, 40)
+    assert pytest.approx(np.mean([3 * n + 1 for n in numbers])) == made["channels"][0]["mean"][1]
+    assert Counter(n % 7 for n in numbers) == {one["label"]: one["samples"] for one in made["labels"]}
+
+
+def test_rows_that_are_only_labels():
+    """A file with the dataset `label` alone is shown with these as its numbers and as its labels."""
+    h5py = needs("h5py")
+    with h5py.File("a.h5", "w") as file:
+        file["label"] = np.array([3.0, 5.0, 5.0])
+
+    assert [(5, 2), (3, 1)] == [(one["label"], one["samples"]) for one in found("a.h5")["labels"]]
+
+
+def test_numbers_that_are_not_finite(capsys):
+    """They are said, and left out of mean and deviation; JSON has null for them."""
+    h5py = needs("h5py")
+    with h5py.File("a.h5", "w") as file:
+        file["data"] = np.array([[1, 2, 4], [3, np.nan, 8], [-np.inf, 6, 6]], np.float32)
+        file["label"] = np.array([np.nan, 0.5, np.nan])
+
+    made = found("a.h5")
+    text = capsys.readouterr().out
+
+    assert [2, 4, 6] == made["channels"][0]["mean"]
+    assert ["a.h5[1]", "a.h5[2]"] == made["not_finite"]
+    assert [(None, 2), (0.5, 1)] == [(one["label"], one["samples"]) for one in made["labels"]]
+    assert "NaN or infinity: in 2 samples, the first a.h5[1]; the table leaves them out" in text
+    assert "labels that are NaN, which no net can learn: 2\nlabels: 1 different number from 0.5 to 0.5" in text
+    assert "blue" not in text  # columns of a table are no colours
+
+
+def turned(jpeg):
+    """The JPEG with EXIF data that asks for it to be turned by a quarter."""
+    tiff = b"II*\0\x08\0\0\0" + struct.pack("<HHHIHH", 1, 0x112, 3, 1, 6, 0) + bytes(4)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff + jpeg[2:]
+
+
+def test_how_images_are_stored(here, capsys):
+    """Encoded or not, and whether the data layer turns them as their EXIF data asks."""
+    cv2 = needs("cv2")
+    needs("lmdb")
+    jpeg = cv2.imencode(".jpg", PIXELS[0].transpose(1, 2, 0))[1].tobytes()
+    encoded = [Datum(data=one, encoded=True, label=k) for k, one in enumerate([jpeg, turned(jpeg), jpeg])]
+    write_lmdb("db", [(f"{k}", one) for k, one in enumerate([*encoded, make(PIXELS[1], 3)])])
+    (here / "photos" / "ant").mkdir(parents=True)
+    (here / "photos" / "ant" / "0.jpg").write_bytes(turned(jpeg))
+    forced = layer("Data", "", "x label", 'data_param { source: "db" backend: LMDB batch_size: 1 } '
+                   "transform_param { force_color: true }")
+    (here / "net.prototxt").write_text(forced)
+
+    assert {"looked_at": 4, "encoded": 3, "turned": 1, "turns": False} == found("db")["stored"]
+    text = capsys.readouterr().out
+    assert "stored as: encoded images such as JPEG (3 of the 4 looked at)\nEXIF: 1 of 3 images looked at say" in text
+    assert "The data layer Data does not do so" in text
+    assert {"looked_at": 1, "encoded": 1, "turned": 1, "turns": True} == found("photos")["stored"]
+    assert found("net.prototxt", "--phase", "TRAIN")["stored"]["turns"]
 
 
 def test_a_large_source_is_sampled(database, capsys):

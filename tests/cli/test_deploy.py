@@ -189,6 +189,72 @@ def test_proof_on_real_images(capsys, folder):
     assert "proved: on the first 2 samples of away/lmdb both nets" in capsys.readouterr().out
 
 
+def test_a_loss_that_gives_its_probabilities(capsys):
+    """The test net's own second top is what the deploy net's Softmax is compared with."""
+    loss = layer("SoftmaxWithLoss", "f label", "loss p")
+    weights(STANDIN + INSIDE + loss)
+    deployed(data() + INSIDE + loss, "--weights", "w.caffemodel")
+
+    assert "both nets give the same p, and" in capsys.readouterr().out
+
+
+def test_the_last_layer_is_in_place(capsys):
+    """Its top is the output, although the layer reads it, too."""
+    net = data(tops="x") + F + layer("ReLU", "f", "f", name="relu")
+    weights(STANDIN + F)
+    deployed(net, "--weights", "w.caffemodel")
+
+    shown = capsys.readouterr().out
+    assert "its output is 'f'" in shown
+    assert "both nets give the same f, and so are the other 1 blobs" in shown
+
+
+def test_words_are_proved(capsys):
+    """Where a layer takes only small whole numbers, such as Embed, the proof draws these."""
+    embed = layer("Embed", "x", "e", "embed_param { num_output: 3 input_dim: 7 }")
+    body = embed + fully_connected("e", "f", 5) + LOSS
+    weights(layer("DummyData", "", "x label", "dummy_data_param { shape { dim: 2 dim: 4 } shape { dim: 2 } }") + body)
+    deployed(data(transform="") + body, "--shape", "4", "--weights", "w.caffemodel")
+
+    assert "proved: on 4 samples of random numbers" in capsys.readouterr().out
+
+
+def test_a_layer_called_as_a_data_top():
+    """An Input never has the name of a layer with weights, because weights are found by name."""
+    deployed(data() + fully_connected("x", "f", 5).replace('name: "f"', 'name: "x"') + LOSS)
+
+    assert ["x_input", "x", "prob"] == [one.name for one in prototxt.read("out.prototxt", NetParameter()).layer]
+
+
+def test_a_shape_that_is_not_the_source_s(capsys, folder):
+    """Real images prove nothing about a net for images of another size, so random numbers of that size are taken."""
+    needs("lmdb")
+    (folder / "away").mkdir()
+    write_lmdb("away/lmdb", [("0", datum(np.zeros((3, 7, 5), np.uint8), 1))])
+    weights(STANDIN + INSIDE + LOSS)
+    deployed(data() + INSIDE + LOSS, "--shape", "3x9x6", "--weights", "w.caffemodel", status=1)
+
+    assert "do not fit the net" in capsys.readouterr().err
+    assert not (folder / "out.prototxt").exists()
+
+
+def test_a_target_in_front(capsys):
+    """EuclideanLoss takes its target in either place: the prediction is the bottom that is computed."""
+    deployed(data() + F + layer("EuclideanLoss", "label f", "loss"))
+
+    assert "its prediction 'f' is the output" in capsys.readouterr().out
+
+
+def test_rows_of_hdf5_are_no_pixels(capsys):
+    """Nothing is said about the range and the order of the numbers in HDF5 files."""
+    rows = layer("HDF5Data", "", "x label", 'hdf5_data_param { source: "away.txt" batch_size: 2 }', name="d")
+    deployed(rows + F + LOSS, "--shape", "3x6x4")
+
+    shown = capsys.readouterr().out
+    assert "'x' takes the numbers that its HDF5 files hold" in shown
+    assert "pixels" not in shown
+
+
 def test_a_proof_that_fails_writes_nothing(capsys, folder, monkeypatch):
     """If the deploy net gave other numbers, that would be an error, and OUT would stay what it was."""
     weights(STANDIN + INSIDE + LOSS)

@@ -143,6 +143,21 @@ def test_errors(classes, capsys, flags, message):
     assert "Batch 0" not in err
 
 
+def test_a_mistake_that_is_nan(classes, monkeypatch):
+    """It is the last of the mistakes, and no right answer takes its place."""
+    drawn = []
+    monkeypatch.setattr(score_pictures, "check_can_draw", lambda flag, path: None)
+    monkeypatch.setattr(score_pictures, "draw_images", lambda path, rows, title: drawn.extend(rows))
+    bright = [(200, 0), (300, 1), (np.nan, 2), (100, 0)]  # of the first channel, and the label
+    write_lmdb("nan", [(f"n{i}", make(np.float32([[[x, x]], [[0, 0]], [[0, 0]]]), k)) for i, (x, k) in
+                       enumerate(bright)])
+    text = (classes / "net.prototxt").read_text()
+    (classes / "net.prototxt").write_text(text.replace('"db"', '"nan"'))
+
+    assert 0 == run("--mistakes", "m.png")
+    assert ["n1", "n2"] == [text.split("\n")[0] for _, text, _ in drawn[0][1]]
+
+
 def test_without_matplotlib(classes, capsys, monkeypatch):
     """A picture cannot be drawn: the extra is named before the run. Without a picture nothing is needed."""
     monkeypatch.setattr(picture, "Figure", None)
@@ -177,6 +192,12 @@ def test_yes_or_no(tmp_path, monkeypatch, capsys):
     assert pytest.approx([2 / 3, 1]) == found["precision"]
     assert pytest.approx([1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(2.0))]) == found["threshold"]
     assert "mean average precision (mAP) 0.9583" in capsys.readouterr().out
+    net.params["ip"][0].data[1] = np.nan
+    weights.save("w.caffemodel", net)
+    assert 0 == run("--json", "s.json")
+    assert "warning: the answers to 5 of these samples are NaN" in capsys.readouterr().out
+    assert None is json.loads((tmp_path / "s.json").read_text())["threshold"][1]
+
     assert 1 == run("--confusion", "c.png")
     assert "questions of yes or no" in capsys.readouterr().err
 

@@ -100,6 +100,8 @@ def test_errors():
     """An array that is no mean, an unknown flag and a mean that does not fit are errors."""
     with pytest.raises(DataError, match=r"m holds an array of shape \(3, 4\), but a mean is \(C,\) or \(C, H, W\)"):
         check_mean(np.ones((3, 4)), "m")
+    with pytest.raises(DataError, match="m holds NaN or infinity"):
+        check_mean(np.array([104, np.inf, 123]), "m")
     with pytest.raises(NetError, match="the comment 'preprocessing:' holds '--grey'"):
         from_comment("# preprocessing: --grey\n")
     with pytest.raises(MinicaffeError, match=r"the preprocessing: .*mean_value is given 2 times, but x has 3 channels"):

@@ -162,15 +162,17 @@ def test_orientation(order):
     assert [1, 1] == [orientation(b"\x89PNG" + whole), orientation(exif(9, order))]
 
 
-@pytest.mark.parametrize(("turn", "bad"), [(6, 1), (1, 0)])
-def test_turned_picture(turn, bad):
-    """Encoded records whose EXIF data asks for a turn are counted; upright ones are none."""
+@pytest.mark.parametrize(("turn", "transform", "bad"), [
+    (6, "", 1), (1, "", 0), (6, "force_color: true", 0), (6, "force_gray: true", 0)])
+def test_turned_picture(turn, transform, bad):
+    """Encoded records whose EXIF data asks for a turn are counted, unless they are upright or Data turns them."""
     needs("cv2")
     png = image.encode(np.full((3, 5, 4), 7, np.uint8), ".jpg")
     datum = make(np.zeros((1, 2, 3), np.uint8), 1)
     datum.encoded, datum.data = True, exif(turn)[:-4] + png[2:]
     write_lmdb("train", [("0", datum)])
-    one = found("turned-picture", ("net.prototxt", reading("train") + fully_connected("x", "f", 4) + LOSS))
+    one = found("turned-picture", ("net.prototxt", reading("train", transform=transform)
+                                  + fully_connected("x", "f", 4) + LOSS))
 
     assert bad == len(one)
     assert all("1 of 1 records, the first record '0'" in each.message for each in one)
@@ -230,6 +232,10 @@ STEPS = SOLVER.replace('"fixed"', '"multistep" gamma: 0.5')
     ("broken-solver", "warning", SOLVER.replace("max_iter: 100", ""), SOLVER),
     ("missing-path", "error", SOLVER.replace("net.proto", "here/nett.proto"), SOLVER),
     ("missing-path", "note", SOLVER.replace("net.proto", "away/net.proto"), SOLVER),
+    ("missing-path", "error", SOLVER.replace("net.proto", "nett.proto"), SOLVER),
+    ("missing-path", "error", SOLVER.replace('"s"', '"away/s"'), SOLVER),
+    ("missing-path", "error", SOLVER.replace('"s"', '"away/s"'),
+     SOLVER.replace('"s"', '"away/s" snapshot_after_train: false')),
 ])
 def test_a_rule_about_solvers(folder, rule, severity, bad, good):
     """The rule finds the mistake, and finds nothing in the nearest solver without it."""
