@@ -1,7 +1,7 @@
-"""Paths in nets and solvers that are not there.
+"""Paths in nets and solvers that do not exist.
 
-Where none of a file's paths is there, nothing says that one of them is wrong: the net may come from elsewhere. That is
-one note. Where others are there, or the folder of the missing one is, it is an error.
+If none of the paths in a file exists, the file may come from another computer, and none of them need be wrong: that is
+one note. If others exist, or the folder of the missing one, it is an error.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def missing_path(definition: Definition) -> Iterator[Finding]:
     """A source, a mean_file or a file that a solver names is not there.
 
     Training ends before its first iteration. Paths count from the folder in which minicaffe is started, and not from
-    the folder of the file that names them. It is an error where other paths of the file are there, or where the folder
-    of the missing one is. Where none of them is there, it is one note: the net may be from elsewhere, and is examined
+    the folder of the file that names them. It is an error if other paths of the file exist, or the folder of the
+    missing one. If none of them exists, there is one note: the net may come from another computer, and is examined
     without its data.
 
     Example

@@ -153,7 +153,7 @@ def test_a_finding_names_place_rule_and_cure():
     assert str(finding) == (
         "net.prototxt:4: layer 'loss' (SoftmaxWithLoss) reads layer 'p' (Softmax), but takes the softmax itself: it is "
         "taken twice, and the net learns slowly or not at all (rule softmax-twice)\n  hint: let the loss read 'f', "
-        "what layer 'p' reads; Softmax belongs into the net that is deployed")
+        "what layer 'p' reads; Softmax belongs in the net that is deployed")
     assert finding.layer == "loss"
 
 
