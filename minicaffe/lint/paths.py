@@ -59,15 +59,13 @@ def of_solver(param: Any) -> Iterator[tuple[str, str]]:
 def findings(definitions: Iterable[Definition], trainings: Iterable[Training]) -> Iterator[Finding]:
     """Return the findings about the paths of all files."""
     by_file: dict[str, dict[str, Finding]] = {}
-    there: set[str] = set()  # the files of which a path is there
+    there: set[str] = set()  # the files that name a path which exists
     for definition in definitions:
         for i, name, path in named(definition):
             if Path(path).exists():
                 there.add(definition.file)
                 continue
-            hint = missing_hint(Path(path)) if _in_folder(path) else ""
-            one = definition.found(ERROR, i, f"{definition.title(i)}: {name} {path!r} is not there",
-                                   hint or "correct the path; it counts from the folder in which minicaffe is started")
+            one = definition.found(ERROR, i, f"{definition.title(i)}: {name} {path!r} is not there", _cure(path))
             by_file.setdefault(definition.file, {}).setdefault(path, one)
     for training in trainings:
         for name, path in of_solver(training.param):
@@ -75,18 +73,24 @@ def findings(definitions: Iterable[Definition], trainings: Iterable[Training]) -
                 there.add(training.file)
                 continue
             beside = Path(training.file).parent / path
-            hint = f"{beside} is there: start minicaffe in {beside.parent}, or give the path from the folder you are " \
-                   "in" if beside.exists() else missing_hint(Path(path)) if _in_folder(path) else ""
-            one = Finding(ERROR, "", place(training.param, name, training.file), f"{name} {path!r} is not there",
-                          hint or "correct the path; it counts from the folder in which minicaffe is started")
-            by_file.setdefault(training.file, {}).setdefault(path, one)
             if beside.exists():
                 there.add(training.file)
+            one = Finding(ERROR, "", place(training.param, name, training.file), f"{name} {path!r} is not there",
+                          _cure(path, beside))
+            by_file.setdefault(training.file, {}).setdefault(path, one)
     for file, missing in by_file.items():
         certain = [one for path, one in missing.items() if file in there or _in_folder(path)]
         yield from certain
         if not certain:
             yield _note(file, missing)
+
+
+def _cure(path: str, beside: Path | None = None) -> str:
+    """Say what to do about a missing path. `beside` is the same path, counted from the folder of the solver."""
+    if beside is not None and beside.exists():
+        return f"{beside} is there: start minicaffe in {beside.parent}, or give the path from the folder you are in"
+    hint = missing_hint(Path(path)) if _in_folder(path) else ""
+    return hint or "correct the path; it counts from the folder in which minicaffe is started"
 
 
 def _in_folder(path: str) -> bool:
