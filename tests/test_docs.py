@@ -10,6 +10,7 @@ from extras import needs
 from test_imports import MAY_IMPORT
 
 from minicaffe.layer import registered_types
+from minicaffe.proto import pool
 
 ROOT = Path(__file__).parent.parent
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -111,3 +112,16 @@ def test_the_table_of_imports_is_the_one_that_is_tested():
              if part not in ("part", "engine")}
 
     assert table == MAY_IMPORT
+
+
+def test_every_field_of_our_own_is_in_the_list_of_differences():
+    """The table "Added" of docs/differences.md names, message by message, the fields with our own numbers."""
+    page = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8").split("## Added")[1]
+    listed, messages = set(), ""
+    for cells in re.findall(r"^\| ([\w, ]*?) ?\| ([\w, ]+) \|", page, re.MULTILINE):
+        messages = cells[0] or messages
+        listed |= {(message, field) for message in messages.split(", ") for field in cells[1].split(", ")}
+    ours = {(message.name, field.name) for message in pool.FindFileByName("caffe.proto").message_types_by_name.values()
+            for field in message.fields if 5700 <= field.number < 5800}
+
+    assert ours == listed - {("message", "field")}

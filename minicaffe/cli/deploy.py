@@ -213,9 +213,9 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
         if not difference == 0:
             raise NetError(f"the blob {name!r} of the deploy net differs from that of the test net by up to "
                            f"{number(difference)}: nothing was written")
-    return f"proved: on {what or f'{IMAGES} samples of random numbers'} both nets give the same " \
-           f"{', '.join(made.compared)}, and so are the other {len(names) - len(made.compared)} blobs: the largest " \
-           "difference is 0"
+    return f"proved: on {what or f'{IMAGES} samples of random numbers'} both nets give the same numbers for " \
+           f"{', '.join(map(repr, made.compared))} and for the other {len(names) - len(made.compared)} blobs that " \
+           "both have"
 
 
 def _forward(nets: Sequence[Net], images: dict[str, np.ndarray], random: Callable[..., np.ndarray]) -> None:

@@ -1,11 +1,11 @@
-"""Rules that find mistakes in nets, solvers and data. A finding tells the probable mistake, its place and its cure.
+"""Rules that find mistakes in nets, solvers and data. A finding says what is probably wrong, where, and the cure.
 
     from minicaffe import lint
     for finding in lint.examine(["solver.prototxt", "deploy.prototxt"]).findings:
         print(finding)
 
-`minicaffe lint FILES` prints the same. `minicaffe train` applies the rules for made nets (lint.check) to its nets
-before the first iteration. `--silence RULE` leaves a rule out, and `minicaffe lint --explain RULE` explains it.
+`minicaffe lint FILES` prints the same. `minicaffe train` applies some of the rules (lint.check) to its nets before the
+first iteration. `--silence RULE` leaves a rule out, and `minicaffe lint --explain RULE` explains it.
 """
 
 from minicaffe.lint.files import Report, examine

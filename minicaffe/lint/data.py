@@ -1,4 +1,4 @@
-"""Rules about data: a few samples of each source that is there are read, and compared with the net."""
+"""Rules about data. They read the first samples of each source that exists, and compare them with the net."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from minicaffe.lint.subjects import Definition, caught, without_missing_mean
 from minicaffe.proto import Datum
 
 BATCH = 64  # samples that are read together, where a layer has to decode them
+CHANCE = ("shuffle", "shuffle_across_files", "balance_classes", "rand_skip")  # fields that choose samples at random
 
 
 @dataclass
@@ -46,7 +47,7 @@ def samples(definition: Definition, i: int) -> Samples:
     if tops is None or tops.assumed or not count or not data_tops.source(definition.layers[i]):
         return Samples()
     if i not in definition.read:
-        layer = without_missing_mean(definition.layers[i], definition.phase)
+        layer = without_chance(without_missing_mean(definition.layers[i], definition.phase))
         definition.read[i] = found = Samples(size=tops.size or 0)
         try:
             with caught():
@@ -55,6 +56,15 @@ def samples(definition: Definition, i: int) -> Samples:
             found.error = error
     seen: Samples = definition.read[i]
     return seen
+
+
+def without_chance(layer: Any) -> Any:
+    """Clear the fields by which a data layer chooses samples at random, so that lint says the same each time."""
+    for message in data_tops.messages(layer):
+        for name in CHANCE:
+            if hasattr(message, name):
+                message.ClearField(name)
+    return layer
 
 
 def _read(layer: Any, count: int, found: Samples) -> None:
@@ -130,11 +140,11 @@ def _labels(definition: Definition) -> Iterator[tuple[int, int, np.ndarray, Samp
 
 @rule("label-range", DEFINITION)
 def label_range(definition: Definition) -> Iterator[Finding]:
-    """A label is none of the classes that the net has scores for.
+    """A sample has a label for which the net has no score.
 
-    Classes count from 0: 10 scores are for the labels 0 to 9. Training stops at such a label; Caffe reads memory that
-    is not its own. Only the first samples of a source are read (--samples), and the last line of lint's output says
-    how many.
+    Classes count from 0: 10 scores are for the labels 0 to 9. Training stops at such a label. Caffe does not check it,
+    and reads memory outside of the scores. Only the first samples of a source are read (--samples), and the output of
+    lint says how many.
 
     Example
         layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 10 } }
@@ -142,7 +152,7 @@ def label_range(definition: Definition) -> Iterator[Finding]:
         and a label 10 in the database
 
     Cure
-        Take num_output: the largest label + 1, or let the labels begin with 0.
+        Set num_output to the largest label + 1, or let the labels begin with 0.
     """
     for i, data, labels, seen in _labels(definition):
         loss = definition.made(i)
@@ -174,9 +184,9 @@ def _cure(labels: np.ndarray, classes: int) -> str:
 
 @rule("target-range", DEFINITION)
 def target_range(definition: Definition) -> Iterator[Finding]:
-    """A target of a loss of yes-or-no answers lies outside 0 to 1.
+    """A loss for yes-or-no answers gets a target below 0 or above 1.
 
-    The loss then has no least value, and training drives it to −∞.
+    The loss then has no smallest value, and training drives it to −∞.
 
     Example
         layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "fc" bottom: "label" top: "loss" }
@@ -184,7 +194,7 @@ def target_range(definition: Definition) -> Iterator[Finding]:
         and targets of 0 and 255
 
     Cure
-        Scale the targets to 0 to 1, or name the one that is to be ignored as ignore_label.
+        Scale the targets to 0 to 1. If one value means that there is no answer, set it as ignore_label.
     """
     for i, data, targets, seen in _labels(definition):
         loss = definition.made(i)
@@ -208,7 +218,7 @@ def target_range(definition: Definition) -> Iterator[Finding]:
 def unreadable_sample(definition: Definition) -> Iterator[Finding]:
     """A sample among the first ones cannot be read.
 
-    Training ends where it comes to it.
+    Training stops when it comes to this sample.
 
     Example
         A list whose third line names a JPEG that was cut off in a copy
@@ -225,11 +235,11 @@ def unreadable_sample(definition: Definition) -> Iterator[Finding]:
 
 @rule("turned-picture", DEFINITION)
 def turned_picture(definition: Definition) -> Iterator[Finding]:
-    """Pictures in a database carry an EXIF orientation, which Data does not follow.
+    """Pictures in a database say in their EXIF data that they must be turned, and Data does not turn them.
 
-    A camera that was held upright stores the picture lying and says so in its EXIF data. ImageData turns such a
-    picture, as Caffe's does, and Data decodes it as it lies. A net that is trained from the one and tested with the
-    other sees turned pictures.
+    A camera that is held upright stores the picture on its side, and notes this in the EXIF data. As in Caffe,
+    ImageData turns such a picture, and Data does not. A net that is trained with one of them and used with the other
+    sees turned pictures.
 
     Example
         data_param { source: "photographs_lmdb" batch_size: 64 backend: LMDB }
@@ -237,7 +247,7 @@ def turned_picture(definition: Definition) -> Iterator[Finding]:
         where the records hold a telephone's JPEG files
 
     Cure
-        Make the database without --encoded: the pictures are then turned when they are converted. With force_color or
+        Make the database without --encoded. Then the pictures are turned when they are converted. With force_color or
         force_gray Data turns them, too.
     """
     for i in definition.data:
@@ -253,7 +263,7 @@ def turned_picture(definition: Definition) -> Iterator[Finding]:
 def mirror_in_test(definition: Definition) -> Iterator[Finding]:
     """A data layer mirrors images at random in a test.
 
-    Caffe mirrors in both phases where `mirror` is set. The scores then differ from test to test.
+    As in Caffe, `mirror` acts in both phases. The scores then differ from test to test.
 
     Example
         layer { name: "data" type: "Data" include { phase: TEST } transform_param { mirror: true } }

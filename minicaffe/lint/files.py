@@ -55,11 +55,16 @@ class Report:
 
 def examine(files: Sequence[str], *, silence: Iterable[str] = (), level: int = 0, stages: Sequence[str] = (),
             samples: int = 1000, allow_python: bool = True) -> Report:
-    """Lint nets and solvers. A solver is examined with its nets; a deploy net is compared with the one train net.
+    """Examine nets and solvers with all rules. A solver is examined with its nets.
 
+    A deploy net is compared with the train net, if it is clear which one that is (_trained_for).
+
+    silence         names of rules to leave out
     level, stages   the state of nets that no solver names
     samples         how many samples of each source are read, at most
-    allow_python    whether the code of Python layers may run, as Net takes it
+    allow_python    whether the code of Python layers may run
+
+    A file that cannot be read becomes a finding. Raise MinicaffeError for a name in `silence` that no rule has.
     """
     quiet = silenced(silence)
     report, linter = Report(), _Linter(level, list(stages), samples, allow_python)
@@ -90,7 +95,11 @@ def _groups(linter: _Linter, quiet: frozenset[str]) -> Iterator[list[Finding]]:
 
 
 def _without_repetitions(groups: Iterable[list[Finding]]) -> list[Finding]:
-    """Leave out what was found in another phase already, and an error of the made net where a rule explains it."""
+    """Return each finding once.
+
+    A layer of both phases is examined twice. And where another rule explains an error, the message with which the net
+    could not be made says the same again.
+    """
     seen: set[tuple[str, str, str]] = set()
     unique: list[Finding] = []
     for group in groups:
@@ -131,18 +140,19 @@ class _Linter:
             self._refuse(path, error)
 
     def _refuse(self, path: str, error: MinicaffeError) -> None:
-        """Report a file that cannot be read; the others are examined all the same."""
+        """Make a finding of a file that cannot be read, so that the other files are still examined."""
         self.unreadable.append(Finding(ERROR, "", error.where or path, error.message,
                                        error.hint or "correct it; the other rules need a file that can be read",
                                        "unreadable"))
 
     def _add_net(self, path: str) -> None:
+        """Add a net that no solver names, in each phase in which it makes sense."""
         both = [self._definition(path, phase, self.level, self.stages) for phase in (TRAIN, TEST)]
         fed = [one for one in both if _has_source(one)] or both[:1]
         if all(one.is_deploy for one in fed):
-            fed = fed[-1:]
+            fed = fed[-1:]  # a deploy net is used in the phase TEST
         elif len(fed) == 2 and fed[0].layers == fed[1].layers and not fed[0].trains:
-            fed = fed[1:]
+            fed = fed[1:]  # a net without a loss and without rules for a phase is one to test or to use
         self.definitions += fed
         self._alone += fed
 
@@ -173,7 +183,7 @@ class _Linter:
     # --- which nets belong together --------------------------------------------------------------------
 
     def pairs(self) -> Iterator[Pair]:
-        """The train net with each test net of a solver or a file, and with each deploy net."""
+        """Yield each train net with the test nets of its solver or file, and with its deploy net."""
         for training in self.trainings:
             if training.train is not None:
                 yield from (Pair(training.train, test) for test in training.tests)
@@ -192,15 +202,16 @@ class _Linter:
 
 
 def _for_tests(definition: Definition) -> bool:
-    """Return whether a file's name says that it holds a net for tests alone."""
+    """Return whether the name of a file says that its net is only for tests."""
     name = Path(definition.file).stem.lower()
     return ("test" in name or "val" in name) and "train" not in name
 
 
 def _trained_for(deploy: Definition, trains: list[Definition]) -> list[Definition]:
-    """Return the train net that a deploy net belongs to: the only one, else the one with its name and its layers.
+    """Return the train net that a deploy net belongs to, in a list, or an empty list if that is not clear.
 
-    The name alone says little, because a net that is made from another one often keeps its name.
+    It is the only train net there is. Among several it is the one with the same `name` that shares more than half of
+    the layers with weights: a net that was made from another one often keeps the name, so the name is not enough.
     """
     if len(trains) == 1:
         return trains
@@ -210,13 +221,13 @@ def _trained_for(deploy: Definition, trains: list[Definition]) -> list[Definitio
 
 
 def _has_source(definition: Definition) -> bool:
-    """Return whether the net has data in this phase: from a data layer or from the caller."""
+    """Return whether the net gets data in this phase, from a data layer or from a program."""
     return any(cls is None or cls.is_input or issubclass(cls, DataSource) or cls.users_code
                for cls, layer in zip(definition.classes, definition.layers, strict=True) if not layer.bottom)
 
 
 def _is_solver(path: str) -> bool:
-    """Return whether a file holds a solver. Raise ProtoError, with its line, where it is neither solver nor net."""
+    """Return whether a file holds a solver. Raise ProtoError, with the line, if it holds neither solver nor net."""
     source = prototxt.read_source(path)
     read = prototxt.as_net_or_solver(lambda message: proto_text.parse(source.text, message, source.filename))
     return isinstance(read, SolverParameter)

@@ -23,9 +23,10 @@ def _normalizing(definition: Definition) -> Iterator[tuple[int, Any]]:
 
 @rule("batch-norm-scale", DEFINITION)
 def batch_norm_scale(definition: Definition) -> Iterator[Finding]:
-    """A BatchNorm is followed by no Scale or Bias, so its output always has mean 0 and variance 1.
+    """No Scale or Bias follows a BatchNorm, so its output always has mean 0 and variance 1.
 
-    Caffe's BatchNorm only normalizes. The learnable scale and shift of the paper are a layer of their own.
+    Caffe's BatchNorm only normalizes. The scale and the shift that are learned in the paper belong to a layer of their
+    own.
 
     Example
         layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "bn" }
@@ -47,32 +48,35 @@ def batch_norm_scale(definition: Definition) -> Iterator[Finding]:
 
 @rule("batch-norm-lr", DEFINITION)
 def batch_norm_lr(definition: Definition) -> Iterator[Finding]:
-    """A BatchNorm has a lr_mult other than 0, or none at all in a `param`, for its statistics.
+    """A BatchNorm has a `param` whose lr_mult is not 0; a `param` without lr_mult has 1.
 
-    Its three blobs are measured and not learned. Caffe refuses such a net, and so does minicaffe.
+    Its three blobs hold statistics, which are measured and not learned. Caffe refuses such a net, and so does
+    minicaffe.
 
     Example
         layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "bn" param { lr_mult: 1 } }
 
     Cure
-        Take the `param` out, or write lr_mult: 0 into each of the three. Scale and shift belong to a Scale layer.
+        Take the `param` out, or write lr_mult: 0 in each of the three. To learn a scale and a shift, add a Scale
+        layer.
     """
     for i, _ in _normalizing(definition):
         for spec in definition.layers[i].param:
             if spec.lr_mult:
                 yield definition.found(ERROR, i, f"{definition.title(i)} has lr_mult {spec.lr_mult:g} for statistics, "
                                        "which are measured and not learned", "take `param` out, or write lr_mult: 0 "
-                                       "into each of the three")
+                                       "in each of the three")
                 break
 
 
 @rule("batch-norm-phase", DEFINITION)
 def batch_norm_phase(definition: Definition) -> Iterator[Finding]:
-    """A BatchNorm uses stored statistics in training, or those of the batch in a test.
+    """A BatchNorm uses stored statistics in training, or the statistics of the batch in a test.
 
-    Without the field use_global_stats, training measures the batch and a test takes what was stored. A training that
-    begins with fresh weights has nothing stored. A test that goes by its batch gives an image another score beside
-    other images. True in training is right where weights are fine-tuned whose statistics should stay.
+    Without the field use_global_stats, training uses the statistics of the batch, and a test uses the stored ones. A
+    training that begins with fresh weights has no stored statistics. A test that uses the statistics of the batch
+    gives the same image different scores beside different images. It is right to set use_global_stats in training
+    when you fine-tune weights and want to keep their statistics.
 
     Example
         batch_norm_param { use_global_stats: true }
@@ -96,10 +100,10 @@ def batch_norm_phase(definition: Definition) -> Iterator[Finding]:
 
 @rule("batch-norm-one", DEFINITION)
 def batch_norm_one(definition: Definition) -> Iterator[Finding]:
-    """A BatchNorm measures batches of one sample in training.
+    """A BatchNorm gets batches of one sample in training.
 
-    The statistics of a single image differ from image to image, and from the mean over the training that a test uses.
-    iter_size does not help: each part is measured by itself.
+    The statistics of a single image differ from image to image, and from the average that a test uses. iter_size does
+    not help, because each of its batches is measured by itself.
 
     Example
         data_param { source: "train_lmdb" batch_size: 1 }
@@ -117,10 +121,10 @@ def batch_norm_one(definition: Definition) -> Iterator[Finding]:
 
 @rule("window-beyond-image", DEFINITION)
 def window_beyond_image(definition: Definition) -> Iterator[Finding]:
-    """A window is larger than what it slides over, so some of its weights only ever see padding.
+    """A window is larger than the blob that it slides over, so some of its weights only ever see padding.
 
-    The receptive field, the pixels of the image that a number depends on, has outgrown the image. The layers before
-    have made it too small, or it was too small from the start.
+    The image is too small for this net, or the layers before have made it too small. The message also says how large
+    the receptive field is: the part of the image that one number of the top depends on.
 
     Example
         convolution_param { num_output: 64 kernel_size: 3 pad: 1 }
@@ -192,9 +196,9 @@ def _by(sizes: Any) -> str:
 
 @rule("one-class", DEFINITION)
 def one_class(definition: Definition) -> Iterator[Finding]:
-    """A loss over classes has scores for one class alone, so the loss is 0 and nothing is learned.
+    """A loss over classes has scores for only one class, so the loss is 0 and nothing is learned.
 
-    The only class has the probability 1, whatever the score is.
+    The only class always has the probability 1, whatever its score is.
 
     Example
         layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 1 } }
@@ -212,10 +216,10 @@ def one_class(definition: Definition) -> Iterator[Finding]:
 
 @rule("loss-shapes", DEFINITION)
 def loss_shapes(definition: Definition) -> Iterator[Finding]:
-    """A loss compares scores with targets of another shape that have as many numbers.
+    """A loss compares scores with targets of another shape, which have equally many numbers.
 
-    Only the count is checked, as in Caffe. The numbers are paired in the order in which they lie in memory, so a score
-    of one channel meets the target of another.
+    As in Caffe, only the count must agree. The numbers are paired in the order in which they lie in memory, so a score
+    of one channel may be compared with the target of another.
 
     Example
         layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "score" bottom: "target" top: "loss" }
@@ -244,9 +248,9 @@ def _without_ones(shape: tuple[int, ...]) -> list[int]:
 
 @rule("scores-as-probabilities", DEFINITION)
 def scores_as_probabilities(definition: Definition) -> Iterator[Finding]:
-    """A loss that takes probabilities reads the scores of a layer with weights.
+    """A loss that expects probabilities reads scores, straight from a layer with weights.
 
-    Scores may be negative, and their logarithm is then cut off at a constant with no gradient.
+    A score may be negative. Its logarithm is then replaced by a constant, which has no gradient.
 
     Example
         layer { name: "loss" type: "MultinomialLogisticLoss" bottom: "fc8" bottom: "label" top: "loss" }
@@ -266,10 +270,10 @@ def scores_as_probabilities(definition: Definition) -> Iterator[Finding]:
 
 @rule("no-weight-filler", DEFINITION)
 def no_weight_filler(definition: Definition) -> Iterator[Finding]:
-    """Layers have no weight_filler, so their weights are all 0 before training.
+    """Several layers have no weight_filler, so their weights are all 0 before training.
 
-    Caffe fills with 0 where nothing is said. Behind a layer of zeros every number and every gradient is 0, so a net of
-    several such layers learns nothing. It does not matter where weights are given with --weights.
+    Without a filler, weights are 0. A layer with such weights gives zeros and passes zeros back as gradients, so a net
+    with several of them learns nothing. It does not matter if the weights come from a file (--weights).
 
     Example
         layer { name: "fc1" type: "InnerProduct" bottom: "x" top: "fc1" inner_product_param { num_output: 32 } }

@@ -13,9 +13,9 @@ UNREAD = "is set, but this layer does not read it"
 
 @rule("unreadable", FILE)
 def unreadable(file: object) -> Iterator[Finding]:
-    """A file is missing, or is no net and no solver that can be read.
+    """A file is missing, or it is neither a net nor a solver.
 
-    The other files are examined all the same.
+    The other files are examined nevertheless.
 
     Example
         layer { nmae: "conv1" type: "Convolution" }
@@ -30,7 +30,7 @@ def unreadable(file: object) -> Iterator[Finding]:
 def broken_net(definition: Definition) -> Iterator[Finding]:
     """The net cannot be made: a layer refuses a field or the shape of a bottom, or its data cannot be read.
 
-    Training ends with the same message before its first iteration.
+    minicaffe train ends with the same message before its first iteration.
 
     Example
         convolution_param { num_output: 16 }
@@ -38,7 +38,7 @@ def broken_net(definition: Definition) -> Iterator[Finding]:
         which lacks the kernel_size
 
     Cure
-        What the message names.
+        Correct what the message names.
     """
     if definition.net is None and definition.error is not None:
         error = definition.error
@@ -51,7 +51,7 @@ def broken_net(definition: Definition) -> Iterator[Finding]:
 def unread_field(definition: Definition) -> Iterator[Finding]:
     """A layer has a parameter that it does not read.
 
-    Caffe ignores it without a word. minicaffe refuses the net, unless it is run with --permissive.
+    Caffe ignores it without a message. minicaffe refuses the net; --permissive makes that a warning.
 
     Example
         layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" pooling_param { kernel_size: 3 } }
@@ -65,17 +65,17 @@ def unread_field(definition: Definition) -> Iterator[Finding]:
 
 @rule("no-effect", DEFINITION)
 def no_effect(definition: Definition) -> Iterator[Finding]:
-    """A field is set and changes nothing, or a value leads to something that is easily overlooked.
+    """A field is set but has no effect, or has one that is easily overlooked.
 
-    Often another field is missing that would make it count.
+    Often the field only counts together with another one, which is missing.
 
     Example
         convolution_param { num_output: 16 kernel_size: 3 bias_term: false bias_filler { value: 1 } }
 
     Cure
-        Take the field out, or set what it needs.
+        Take the field out, or set the other field that it needs.
     """
-    # A net that is not trained has no use for any filler, and nobody minds one.
+    # A net that is only used does not need any filler, and a filler does no harm there.
     yield from _warned(definition, lambda text: UNREAD not in text and (definition.trains or "filler" not in text),
                        WARNING, "take the field out, or set what it needs to count")
 

@@ -24,8 +24,8 @@ def _images(definition: Definition) -> Iterator[int]:
 def preprocessing_differs(pair: Pair) -> Iterator[Finding]:
     """The data layers of the train net and the test net prepare their images differently.
 
-    A net that has learned from images with their mean subtracted gives no good scores to images without. The two
-    layers are compared that give the same top.
+    A net that was trained on images with the mean subtracted scores other images badly. The rule compares two data
+    layers that make the same top.
 
     Example
         layer { name: "data" type: "Data" top: "data" include { phase: TRAIN } transform_param { scale: 0.00390625 } }
@@ -90,7 +90,7 @@ def _shown(value: Any) -> str:
 def same_source(pair: Pair) -> Iterator[Finding]:
     """The net is tested on the data that it is trained on.
 
-    Its scores then say how well it remembers, and not how well it does on new images.
+    The scores then say how well it remembers these samples, and not how well it does on new ones.
 
     Example
         layer { name: "data" type: "Data" include { phase: TEST } data_param { source: "train_lmdb" } }
@@ -107,15 +107,15 @@ def same_source(pair: Pair) -> Iterator[Finding]:
 
 @rule("weights-differ", PAIR)
 def weights_differ(pair: Pair) -> Iterator[Finding]:
-    """Two layers of one name have weights of different shapes in the two nets.
+    """A layer has weights of one shape in the train net and of another shape in the test or deploy net.
 
-    The weights of the one do not fit the other: a test or a deploy net cannot take over what was learned.
+    The weights that were learned do not fit the second net, so they cannot be loaded.
 
     Example
         inner_product_param { num_output: 1000 } in the train net, inner_product_param { num_output: 20 } in deploy
 
     Cure
-        Make the two layers alike; minicaffe deploy TRAIN_NET OUT writes a deploy net that is.
+        Make the two layers alike. minicaffe deploy TRAIN_NET OUT writes a deploy net that fits.
     """
     first, second = pair.first, pair.second
     theirs = weights_of(first)
@@ -128,9 +128,9 @@ def weights_differ(pair: Pair) -> Iterator[Finding]:
 
 @rule("weights-missing", PAIR)
 def weights_missing(pair: Pair) -> Iterator[Finding]:
-    """A layer with weights of the test or deploy net has no layer of its name in the train net.
+    """The test or deploy net has a layer with weights whose name is not in the train net.
 
-    It keeps the numbers of its fillers, or zeros: nothing is ever learned for it.
+    Nothing is ever learned for this layer: it keeps the numbers of its fillers, or zeros.
 
     Example
         layer { name: "fc8" … } in the train net, layer { name: "fc8_new" … } in the deploy net
@@ -176,14 +176,14 @@ def _shapes(shapes: list[tuple[int, ...]]) -> str:
 def input_size(pair: Pair) -> Iterator[Finding]:
     """The deploy net's input has another number of channels, or another size, than the images of the train net.
 
-    A net of convolutions alone may take larger images on purpose. Otherwise objects seem larger or smaller than those
-    it has learned.
+    Objects then seem larger or smaller than those that the net has learned. A net of convolutions only may take larger
+    images on purpose.
 
     Example
         crop_size: 227 in the train net, input_param { shape { dim: 1 dim: 3 dim: 256 dim: 256 } } in the deploy net
 
     Cure
-        Give the Input the size of the crops.
+        Give the Input the size of the train net's crops.
     """
     deploy = pair.second
     if not deploy.is_deploy or deploy.net is None or pair.first.guessed:

@@ -1,7 +1,7 @@
-"""Paths in nets and solvers that are not there.
+"""Paths in nets and solvers that do not exist.
 
-Where none of a file's paths is there, nothing says that one of them is wrong: the net may come from elsewhere. That is
-one note. Where others are there, or the folder of the missing one is, it is an error.
+If none of the paths in a file exists, the file may come from another computer, and none of them need be wrong: that is
+one note. If others exist, or the folder of the missing one, it is an error.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def missing_path(definition: Definition) -> Iterator[Finding]:
     """A source, a mean_file or a file that a solver names is not there.
 
     Training ends before its first iteration. Paths count from the folder in which minicaffe is started, and not from
-    the folder of the file that names them. It is an error where other paths of the file are there, where the folder
-    of the missing one is, or where a file of a similar name is. Where none of this is so, it is one note: the net may
-    be from elsewhere, and is examined without its data. The folder for snapshots counts as such a path.
+    the folder of the file that names them. It is an error if other paths of the file exist, or the folder of the
+    missing one, or a file of a similar name. If none of them exists, there is one note: the net may come from another
+    computer, and is examined without its data. The folder for snapshots counts as such a path.
 
     Example
         data_param { source: "data/trian_lmdb" batch_size: 64 backend: LMDB }
@@ -59,15 +59,13 @@ def of_solver(param: Any) -> Iterator[tuple[str, str]]:
 def findings(definitions: Iterable[Definition], trainings: Iterable[Training]) -> Iterator[Finding]:
     """Return the findings about the paths of all files."""
     by_file: dict[str, dict[str, Finding]] = {}
-    there: set[str] = set()  # the files of which a path is there
+    there: set[str] = set()  # the files that name a path which exists
     for definition in definitions:
         for i, name, path in named(definition):
             if Path(path).exists():
                 there.add(definition.file)
                 continue
-            hint = _near(path)
-            one = definition.found(ERROR, i, f"{definition.title(i)}: {name} {path!r} is not there",
-                                   hint or "correct the path; it counts from the folder in which minicaffe is started")
+            one = definition.found(ERROR, i, f"{definition.title(i)}: {name} {path!r} is not there", _cure(path))
             by_file.setdefault(definition.file, {}).setdefault(path, one)
     for training in trainings:
         for name, path in of_solver(training.param):
@@ -75,13 +73,11 @@ def findings(definitions: Iterable[Definition], trainings: Iterable[Training]) -
                 there.add(training.file)
                 continue
             beside = Path(training.file).parent / path
-            hint = f"{beside} is there: start minicaffe in {beside.parent}, or give the path from the folder you are " \
-                   "in" if beside.exists() else _near(path)
-            one = Finding(ERROR, "", place(training.param, name, training.file), f"{name} {path!r} is not there",
-                          hint or "correct the path; it counts from the folder in which minicaffe is started")
-            by_file.setdefault(training.file, {}).setdefault(path, one)
             if beside.exists():
                 there.add(training.file)
+            one = Finding(ERROR, "", place(training.param, name, training.file), f"{name} {path!r} is not there",
+                          _cure(path, beside))
+            by_file.setdefault(training.file, {}).setdefault(path, one)
         if (snapshots := _no_snapshot_folder(training)) is not None:
             by_file.setdefault(training.file, {}).setdefault(training.param.snapshot_prefix, snapshots)
     for file, missing in by_file.items():
@@ -89,6 +85,14 @@ def findings(definitions: Iterable[Definition], trainings: Iterable[Training]) -
         yield from certain
         if not certain:
             yield _note(file, missing)
+
+
+def _cure(path: str, beside: Path | None = None) -> str:
+    """Say what to do about a missing path. `beside` is the same path, counted from the folder of the solver."""
+    if beside is not None and beside.exists():
+        return f"{beside} is there: start minicaffe in {beside.parent}, or give the path from the folder you are in"
+    hint = missing_hint(Path(path)) if _in_folder(path) else ""
+    return hint or "correct the path; it counts from the folder in which minicaffe is started"
 
 
 def _in_folder(path: str) -> bool:

@@ -36,10 +36,10 @@ FILE, NET, DEFINITION, SOLVER, PAIR = "a file", "a net", "a definition", "a solv
 class Finding:
     """A mistake that a rule has found.
 
-    severity    ERROR where it can only be a mistake, WARNING where it probably is one, NOTE where it depends on what
-                the rule cannot see
-    layer       the name of the layer it is about, "" where it is about the whole net
-    where       that layer's file and line, or the file; "" where the net was not read from a file
+    severity    ERROR if it can only be a mistake, WARNING if it probably is one, NOTE if that depends on something the
+                rule cannot see
+    layer       the name of the layer it is about, "" if it is about the whole net
+    where       that layer's file and line, or the file; "" if the net was not read from a file
     cure        what to do about it
     rule        the name of the rule, which silences it
     """
@@ -86,7 +86,7 @@ class Subject:
 
     @cached_property
     def makers(self) -> list[list[int]]:
-        """For each layer the layers that wrote its bottoms last, be it in place."""
+        """For each layer the layers that wrote its bottoms last, also those that run in place."""
         wiring, found = self.net.wiring, []
         latest: dict[int, int] = {}
         for i, bottoms in enumerate(wiring.bottoms):
@@ -147,9 +147,9 @@ def explanation(name: str) -> Explanation:
 
 
 def silenced(names: Iterable[str]) -> frozenset[str]:
-    """Return the names as a set; MinicaffeError with near names for one that no rule has.
+    """Return the names as a set. Raise MinicaffeError, with near names, for a name that no rule has.
 
-    The names of the doctor's hints, which are given during a training, are accepted too.
+    The hints that are given during a training have names too, and these are accepted.
     """
     known, chosen = sorted([*rules(), *doctor.HINTS]), frozenset(names)
     for name in sorted(chosen):

@@ -21,9 +21,10 @@ def _found(training: Training, severity: str, field: str, message: str, cure: st
 
 @rule("broken-solver", SOLVER)
 def broken_solver(training: Training) -> Iterator[Finding]:
-    """The solver cannot train: a field is missing or has a value that makes no sense.
+    """The solver cannot train: a field is missing, or has a value that makes no sense.
 
-    minicaffe train ends with the same message. The fields that a lr_policy needs belong to it.
+    minicaffe train ends with the same message. Among the fields that must not be missing are those that the lr_policy
+    needs.
 
     Example
         net: "net.prototxt" lr_policy: "step" base_lr: 0.1
@@ -31,7 +32,7 @@ def broken_solver(training: Training) -> Iterator[Finding]:
         which lacks the stepsize and max_iter
 
     Cure
-        What the message names.
+        Correct what the message names.
     """
     param, errors = training.param, []
     missing = not all(Path(path).exists() for _, path in paths.of_solver(param))
@@ -53,15 +54,15 @@ def broken_solver(training: Training) -> Iterator[Finding]:
 
 @rule("solver-field", SOLVER)
 def solver_field(training: Training) -> Iterator[Finding]:
-    """A field of the solver has no effect, or one that is easily overlooked.
+    """A field of the solver has no effect, or has one that is easily overlooked.
 
-    Another solver type or another lr_policy reads it, or the field that would make it count is missing.
+    Only another solver type or another lr_policy reads it, or another field that it needs is missing.
 
     Example
         lr_policy: "fixed" gamma: 0.1
 
     Cure
-        Take the field out, or set what it needs.
+        Take the field out, or set the other field that it needs.
     """
     try:
         with caught() as said:
@@ -81,7 +82,7 @@ def solver_field(training: Training) -> Iterator[Finding]:
 def late_step(training: Training) -> Iterator[Finding]:
     """The learning rate is to change at an iteration that training does not reach.
 
-    A stepvalue, a stepsize, a warmup or the middle of a sigmoid at max_iter or after it has no effect.
+    A stepvalue, a stepsize or a warmup_iter of max_iter or more has no effect.
 
     Example
         lr_policy: "multistep" stepvalue: 8000 stepvalue: 12000 max_iter: 10000
@@ -106,7 +107,7 @@ def late_step(training: Training) -> Iterator[Finding]:
 
 @rule("no-test", SOLVER)
 def no_test(training: Training) -> Iterator[Finding]:
-    """Tests are asked for at an iteration that training does not reach, so there is one at the beginning alone.
+    """Training ends before the first test_interval is over, so the only test is the one before training.
 
     Example
         test_iter: 100 test_interval: 5000 max_iter: 1000
@@ -124,9 +125,9 @@ def no_test(training: Training) -> Iterator[Finding]:
 
 @rule("test-size", SOLVER)
 def test_size(training: Training) -> Iterator[Finding]:
-    """test_iter batches are not one pass over the test set.
+    """The batches of a test, test_iter in number, are not exactly one pass over the test set.
 
-    With fewer, each test scores other samples than the one before. With more, some samples count twice.
+    With fewer batches, each test uses other samples than the test before. With more, some samples count twice.
 
     Example
         test_iter: 100

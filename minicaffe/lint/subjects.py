@@ -1,7 +1,7 @@
 """What the rules examine: a net in one phase, a solver with its nets, and two nets that share weights.
 
-A net can be examined without its data. Where a source is not there, the sizes of images follow from fields such as
-crop_size. Where those say nothing, the sizes are a guess, and the rules about sizes are left out.
+A net can be examined without its data. If a source does not exist, the sizes of images are taken from fields such as
+crop_size. If there are no such fields, the sizes are a guess, and the rules about sizes do not apply.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Top = tuple[int, int]  # (index of the layer, index of its top)
 
 @contextmanager
 def caught() -> Iterator[list[str]]:
-    """Collect what is warned of within the block, and show nothing of it."""
+    """Collect the warnings that arise within the block, and do not show them."""
     found: list[str] = []
 
     class Keep(logging.Handler):
@@ -58,7 +58,7 @@ class Definition:
     given       the NetParameter as it was read
     place       where its layers stand in the file
     phase, level, stages    the state that decides which layers take part
-    alone       whether the net runs without a program of the user's, because a solver trains it
+    alone       whether a solver trains the net, so that no program of the user's can fill its Inputs
     samples     how many samples of a source are read at most
     allow_python            whether the code of Python layers may run
     """
@@ -110,7 +110,7 @@ class Definition:
 
     @cached_property
     def sources(self) -> list[list[Top | None]]:
-        """For each bottom of each layer the top that it reads; None where no layer before makes it."""
+        """For each bottom of each layer the top that it reads; None if no layer before makes that blob."""
         latest: dict[str, Top] = {}
         found: list[list[Top | None]] = []
         for i, layer in enumerate(self.layers):
@@ -156,7 +156,7 @@ class Definition:
 
     @cached_property
     def tested(self) -> bool:
-        """Whether the net is one to test with: a solver says so, or one of its layers is for the phase TEST alone."""
+        """Whether the net is for tests: a solver says so, or one of its layers is in the phase TEST only."""
         rules = [rule for layer in self.whole.layer for rule in layer.include]
         return self.phase == TEST and (self.alone or any(rule.HasField("phase") and rule.phase == TEST
                                                          for rule in rules))
@@ -177,7 +177,7 @@ class Definition:
 
     @cached_property
     def data(self) -> dict[int, data_tops.Tops | None]:
-        """For each data layer what it puts out, by the layer's index; None where it cannot be read."""
+        """The shapes that each data layer gives, by the layer's index; None for one whose source cannot be read."""
         found: dict[int, data_tops.Tops | None] = {}
         for i, layer in enumerate(self.layers):
             if self.is_a(i, DataSource):
@@ -197,7 +197,10 @@ class Definition:
 
     @cached_property
     def net(self) -> Net | None:
-        """The net with its shapes alone, its data layers replaced by DummyData; None where it cannot be made."""
+        """The net with shapes but without memory, and with DummyData in place of its data layers.
+
+        It is None if the net cannot be made. Then `error` says why, except where an assumed size may be the reason.
+        """
         if any(top is None for bottoms in self.sources for top in bottoms):
             return None
         if any(tops is None for tops in self.data.values()):
@@ -218,24 +221,24 @@ class Definition:
             net._location = self.place
             return net
         except MinicaffeError as error:
-            # An assumed size may be wrong, and then so is an error about sizes.
+            # If sizes are assumed, they may be the only reason for the error: it may not occur with the real data.
             if not (isinstance(error, LayerError) and self.assumed):
                 self.error = self.error or error
             return None
 
     @cached_property
     def assumed(self) -> bool:
-        """Whether the sizes of images are not those of a source, which is not there."""
+        """Whether the sizes of images are taken from fields, because a source does not exist."""
         return any(tops is not None and tops.assumed for tops in self.data.values())
 
     @cached_property
     def guessed(self) -> bool:
-        """Whether nothing at all says what size the images have, so that the sizes in `net` mean nothing."""
+        """Whether not even a field gives the size of the images, so that the sizes in `net` mean nothing."""
         return any(tops is not None and tops.guessed for tops in self.data.values())
 
     @cached_property
     def _made(self) -> dict[int, int]:
-        """The index in the made net, which has further Split layers, of each layer."""
+        """For each layer its index in the made net, which also has Split layers."""
         assert self.net is not None
         found, k = {}, 0
         for i, layer in enumerate(self.layers):
@@ -246,20 +249,20 @@ class Definition:
         return found
 
     def made(self, i: int) -> Layer | None:
-        """Return layer i with its shapes set; None where the net cannot be made."""
+        """Return the made layer i, or None if the net cannot be made."""
         return self.net.layers[self._made[i]] if self.net is not None else None
 
     def made_index(self, i: int) -> int:
-        """Return the index of layer i in `net`, which has further Split layers."""
+        """Return the index of layer i in `net`, which also has Split layers."""
         return self._made[i]
 
     def bottom_shape(self, i: int, j: int = 0) -> tuple[int, ...]:
-        """Return the shape of a bottom, of a net that was made."""
+        """Return the shape of a bottom. The net must have been made."""
         assert self.net is not None
         return self.net.bottoms[self._made[i]][j].shape
 
     def index_of(self, message: str) -> int | None:
-        """Return the layer whose name begins a message; None where none does."""
+        """Return the index of the layer that a message names at its beginning, or None."""
         named = re.match(r"layer (['\"])(.*?)\1", message)
         return next((i for i, layer in enumerate(self.layers) if named and layer.name == named[2]), None)
 
@@ -283,14 +286,14 @@ class Training:
 
 @dataclass(eq=False)
 class Pair:
-    """A net and another one that is meant to go with its weights."""
+    """A train net, and a net that is to use its weights: a test net or a deploy net."""
 
     first: Definition
     second: Definition
 
 
 def without_missing_mean(layer: Any, phase: int) -> Any:
-    """Return a copy of a data layer in this phase, without its mean_file where that is not there."""
+    """Return a copy of a data layer in this phase, without its mean_file if that file does not exist."""
     copy = LayerParameter()
     copy.CopyFrom(layer)
     copy.phase = phase
@@ -301,7 +304,7 @@ def without_missing_mean(layer: Any, phase: int) -> Any:
 
 
 def _class(layer: Any) -> type[Layer] | None:
-    """Return the class of a layer, or None for a type that is not known: that is an error when the net is made."""
+    """Return the class of a layer, or None if its type is unknown, which is reported when the net is made."""
     try:
         return layer_class(layer.type, layer.name)
     except MinicaffeError:

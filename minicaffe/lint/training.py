@@ -13,9 +13,9 @@ from minicaffe.proto import TEST, TRAIN
 
 @rule("unfilled-input")
 def unfilled_input(subject: Subject) -> Iterator[Finding]:
-    """An Input layer holds zeros in every iteration unless a program fills it.
+    """An Input layer holds zeros in every iteration, because no program fills it.
 
-    minicaffe train runs no such program, so the net learns from zeros.
+    minicaffe train runs no program of yours, so the net would learn from zeros.
 
     Example
         layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 64 dim: 1 dim: 28 dim: 28 } } }
@@ -45,9 +45,9 @@ def unfilled_input(subject: Subject) -> Iterator[Finding]:
 
 @rule("no-loss")
 def no_loss(subject: Subject) -> Iterator[Finding]:
-    """A net in which no top has a loss_weight has no gradient, and nothing is learned.
+    """No top of the net has a loss_weight, so there is no gradient and nothing is learned.
 
-    Losses have loss_weight 1 unless the net says otherwise; no other layer has one.
+    A loss has the loss_weight 1 unless the net says otherwise. Other layers have none unless the net gives them one.
 
     Example
         layer { name: "prob" type: "Softmax" bottom: "fc8" top: "prob" }
@@ -55,7 +55,7 @@ def no_loss(subject: Subject) -> Iterator[Finding]:
         as the last layer of a train net
 
     Cure
-        Add a loss such as SoftmaxWithLoss, or give the top that training is to make small a loss_weight.
+        Add a loss such as SoftmaxWithLoss, or give a loss_weight to the top that training should make small.
     """
     net = subject.net
     if not subject.alone or net.phase != TRAIN or any(any(layer.loss_weights) for layer in net.layers):
@@ -75,7 +75,9 @@ def no_loss(subject: Subject) -> Iterator[Finding]:
 
 @rule("no-gradient")
 def no_gradient(subject: Subject) -> Iterator[Finding]:
-    """A net in which no learnable blob gets a gradient from a loss learns nothing.
+    """No blob that could be learned gets a gradient from a loss, so the net learns nothing.
+
+    Usually all layers with weights have lr_mult: 0, or the loss does not depend on them.
 
     Example
         layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" param { lr_mult: 0 } param { lr_mult: 0 } }
@@ -100,15 +102,15 @@ def no_gradient(subject: Subject) -> Iterator[Finding]:
 def softmax_twice(subject: Subject) -> Iterator[Finding]:
     """A loss that takes the softmax itself reads the top of a Softmax layer.
 
-    The softmax is taken twice. The probabilities of the second one are nearly alike, so the gradient is small and the
-    net learns slowly or not at all.
+    The softmax is then computed twice. The second one makes the probabilities nearly equal, so the gradient is small
+    and the net learns slowly or not at all.
 
     Example
         layer { name: "prob" type: "Softmax" bottom: "fc8" top: "prob" }
         layer { name: "loss" type: "SoftmaxWithLoss" bottom: "prob" bottom: "label" top: "loss" }
 
     Cure
-        Let the loss read what the Softmax reads; the Softmax belongs into the net that is deployed.
+        Let the loss read what the Softmax reads. The Softmax belongs in the net that is deployed.
     """
     yield from _twice(subject, "Softmax")
 
@@ -117,31 +119,33 @@ def softmax_twice(subject: Subject) -> Iterator[Finding]:
 def sigmoid_twice(subject: Subject) -> Iterator[Finding]:
     """A loss that takes the sigmoid itself reads the top of a Sigmoid layer.
 
-    The sigmoid is taken twice: its second values lie between 0.5 and 0.73, and no target of 0 can be reached.
+    The sigmoid is then computed twice. The second one gives numbers from 0.5 to 0.73, so a target of 0 cannot be
+    reached.
 
     Example
         layer { name: "p" type: "Sigmoid" bottom: "fc8" top: "p" }
         layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "p" bottom: "target" top: "loss" }
 
     Cure
-        Let the loss read what the Sigmoid reads; the Sigmoid belongs into the net that is deployed.
+        Let the loss read what the Sigmoid reads. The Sigmoid belongs in the net that is deployed.
     """
     yield from _twice(subject, "Sigmoid")
 
 
 @rule("accuracy-of-answers")
 def accuracy_of_answers(subject: Subject) -> Iterator[Finding]:
-    """A measure that looks for the best class reads the scores of yes-or-no answers.
+    """Accuracy reads scores that a loss treats as separate yes-or-no answers.
 
-    Accuracy compares the label with the largest score. Where a loss takes each score as a question of its own, several
-    answers can be right, and the largest score says nothing about the others.
+    Accuracy looks only for the largest score and compares it with the label. For yes-or-no answers several can be
+    right at once, and the largest score says nothing about the others.
 
     Example
         layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "fc8" bottom: "target" top: "loss" }
         layer { name: "accuracy" type: "Accuracy" bottom: "fc8" bottom: "label" top: "accuracy" }
 
     Cure
-        Take SoftmaxWithLoss if exactly one class is right; else look at the loss, or measure each answer by itself.
+        Take SoftmaxWithLoss if exactly one class is right. Otherwise take Accuracy out: minicaffe test --scores
+        measures each answer by itself.
     """
     net = subject.net
     answers = {_scores(subject, i): i for i, layer in enumerate(net.layers)
@@ -153,7 +157,8 @@ def accuracy_of_answers(subject: Subject) -> Iterator[Finding]:
             yield subject.found(WARNING, i, f"layer {layer.name!r} ({layer.type}) looks for the largest score, but "
                                 f"layer {net.layers[k].name!r} ({net.layers[k].type}) takes each score as a question "
                                 "of its own",
-                                "take SoftmaxWithLoss if exactly one class is right; else measure each answer")
+                                "take SoftmaxWithLoss if exactly one class is right; else take this layer out, "
+                                "and measure each answer with minicaffe test --scores")
 
 
 def _scores(subject: Subject, i: int) -> int:
@@ -180,7 +185,7 @@ def _twice(subject: Subject, activation: str) -> Iterator[Finding]:
         first = net.layers[k]
         if first.type != activation or getattr(first, "axis", None) != getattr(loss, "axis", None):
             continue
-        deployed = f"; {activation} belongs into the net that is deployed"
+        deployed = f"; {activation} belongs in the net that is deployed"
         cure = f"take layer {first.name!r} out of this net{deployed}"
         if not net.wiring.in_place[k]:
             before = subject.makers[k][0]  # a Split has no name that its user knows

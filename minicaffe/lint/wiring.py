@@ -15,8 +15,8 @@ from minicaffe.lint.subjects import Definition, Top
 def unknown_bottom(definition: Definition) -> Iterator[Finding]:
     """A layer reads a blob that no layer before it makes.
 
-    The net cannot be made. Often the blob is there in the other phase alone, such as the label of a data layer with
-    include { phase: TRAIN }, or a loss was left in a net to deploy.
+    The net cannot be made. Often the blob exists only in the other phase, such as the label of a data layer with
+    include { phase: TRAIN }. Or a loss was left in a net to deploy.
 
     Example
         layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 4 } } }
@@ -56,8 +56,8 @@ def _unknown(definition: Definition, i: int, name: str, made: list[str]) -> Find
 def unused_top(definition: Definition) -> Iterator[Finding]:
     """A top of a data layer, or one of several tops of another layer, is read by no layer.
 
-    It becomes an output of the net, which the log prints number by number in every test. Often a layer that should
-    read it has another name as its bottom.
+    It becomes an output of the net, and the log prints all its numbers in every test. Often a layer that should read it
+    names another blob as its bottom.
 
     Example
         layer { name: "data" type: "Data" top: "data" top: "label" }
@@ -80,10 +80,10 @@ def unused_top(definition: Definition) -> Iterator[Finding]:
 
 @rule("dead-branch", DEFINITION)
 def dead_branch(definition: Definition) -> Iterator[Finding]:
-    """A layer with weights leads to no loss in training, so its weights are never learned.
+    """No loss depends on a layer with weights, so its weights are never learned.
 
-    Its numbers are computed in every iteration and then thrown away. Often the next layer reads the blob before it by
-    mistake.
+    Its numbers are computed in every iteration and then thrown away. Often the next layer reads the wrong blob: the one
+    before this layer.
 
     Example
         layer { name: "fc1" type: "InnerProduct" bottom: "data" top: "fc1" }
@@ -105,8 +105,9 @@ def dead_branch(definition: Definition) -> Iterator[Finding]:
         made = definition.made(i)
         learned = made is not None and made.blobs and not made.side_effects
         if learned and i not in useful and all(spec.lr_mult for spec in layer.param):
-            yield definition.found(WARNING, i, f"{definition.title(i)} has weights, but leads to no loss: they are "
-                                   "never learned", "let the layer that should read it do so, or take it out")
+            yield definition.found(WARNING, i, f"{definition.title(i)} has weights, but no loss depends on it: they "
+                                   "are never learned", "correct the bottom of the layer that should read it, or take "
+                                   "it out")
 
 
 def _reads_any(definition: Definition, i: int, useful: set[int]) -> bool:
@@ -116,16 +117,16 @@ def _reads_any(definition: Definition, i: int, useful: set[int]) -> bool:
 
 @rule("in-place", DEFINITION)
 def in_place(definition: Definition) -> Iterator[Finding]:
-    """A layer runs in place on numbers that the backward pass of the layer before it reads.
+    """A layer overwrites, in place, numbers that the backward pass of the layer before it needs.
 
-    Caffe overwrites them without a word and computes a wrong gradient. minicaffe gives the layer memory of its own, so
-    here the gradient is right, and the net needs more memory than its definition suggests.
+    In Caffe the gradient is then wrong, without a message. minicaffe gives the layer memory of its own, so here the
+    gradient is right, and the net needs more memory than its definition suggests.
 
     Example
         layer { name: "sig" type: "Sigmoid" bottom: "x" top: "y" }
         layer { name: "scale" type: "Scale" bottom: "y" top: "y" }
 
-        because the slope of a sigmoid is computed from y
+        where the gradient of the sigmoid is computed from y
 
     Cure
         Give the top a name of its own, and let the layers after it read that.
@@ -164,8 +165,8 @@ def _reader(definition: Definition, top: Top | None) -> int | None:
 def duplicate_name(definition: Definition) -> Iterator[Finding]:
     """Two layers with weights have the same name.
 
-    Weights are stored and found by the layers' names. A file that is loaded gives both layers the same numbers, and
-    one of them is lost when the net is saved and loaded again.
+    Weights are saved and loaded by the names of layers. Caffe loads the weights of both layers into the first one, and
+    the second keeps its random numbers. minicaffe pairs the two in their order.
 
     Example
         layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc1" }
@@ -190,8 +191,8 @@ def duplicate_name(definition: Definition) -> Iterator[Finding]:
 def deploy_with_loss(definition: Definition) -> Iterator[Finding]:
     """A net to deploy still has a loss, a measure or a data layer.
 
-    A net counts as one to deploy where the name of its file says so. Whoever uses it has no labels, and no database of
-    the training.
+    A net counts as one to deploy if the name of its file contains "deploy". Whoever uses it has neither labels nor the
+    data of the training.
 
     Example
         layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc8" bottom: "label" top: "loss" }

@@ -1,6 +1,6 @@
-"""Make of a net for training the net to use afterwards: inputs for data layers, probabilities for losses.
+"""Turn a net for training into the net to use afterwards: Inputs replace data layers, probabilities replace losses.
 
-This is none of the passes that each net goes through. `minicaffe deploy` runs it.
+Only `minicaffe deploy` runs this pass. A net that is trained or tested does not go through it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ class Role(NamedTuple):
 
     kind        DATA reads samples, LOSS is what training makes small, MEASURE compares scores with labels, SINK has no
                 top, LAYER is any other
-    moves       whether it hands the numbers of its bottom on and computes no new ones, as Flatten and Slice do
-    becomes     of a loss: the type of the layer whose function it computes itself, "" if there is none
-    labels      of a loss or a measure: which bottoms hold labels
+    becomes     for a loss: the type of the layer that gives the probabilities the loss computes inside, such as
+                Softmax; "" if it computes none
+    labels      for a loss or a measure: which bottoms hold labels
+    moves       whether it passes the numbers of its bottom on and computes no new ones, as Flatten and Slice do
     """
 
     kind: str = LAYER
@@ -42,10 +43,10 @@ class Deployed:
     """The deploy net.
 
     net         the NetParameter
-    tested      the net of the phase TEST, with inputs for its data layers and the same layers added at its end: it must
-                give the same numbers
-    remarks     what was done, a sentence for each thing
-    compared    the blobs that both nets have at their ends
+    tested      the net of the phase TEST with Inputs in place of its data layers, and with the layers that were added
+                to `net`; it must give the same numbers as `net`
+    remarks     what was done, one sentence for each change
+    compared    the outputs of `net`, which `tested` has too
     """
 
     net: Any
@@ -62,6 +63,8 @@ def deploy(net: Any, roles: Mapping[str, Role], shapes: Mapping[str, Sequence[in
     shapes      name of a data layer's top -> its shape in the deploy net
     keep        keep what only training reads: learning rates and fillers
     all_outputs keep the outputs of auxiliary losses too
+
+    Raise NetError if no layer gives a prediction.
     """
     return _Deployment(net, roles, shapes, all_outputs).run(keep)
 
@@ -104,14 +107,14 @@ class _Deployment:
                 self.readers.setdefault(top, []).append((i, j))
 
     def role(self, layer: Any) -> Role:
-        """Return what a layer is for. One with a loss_weight that is no loss by its type is an ordinary one."""
+        """Return what a layer is for. Only its type counts: a loss_weight does not make an Eltwise a loss."""
         return self.roles.get(layer.type, Role())
 
     def _with_data(self, test: Any) -> Any:
-        """Return the test net; where it has no data layer, with that of the train net in front."""
+        """Return the test net. If it has no data layer, put the train net's in front."""
         for layer in self.given.layer:
             if not is_included(layer, test.state) and self.role(layer).kind != DATA:
-                self.remarks.append(f"{_title(layer)} is no part of the phase TEST and goes")
+                self.remarks.append(f"{_title(layer)} is left out: it is not part of the phase TEST")
         if any(self.role(layer).kind == DATA for layer in test.layer):
             return test
         new = NetParameter()
@@ -146,19 +149,19 @@ class _Deployment:
                 tested.layer.add().CopyFrom(layer)
         self._strip(new, keep)
         outputs = _outputs(new)
-        self.remarks.append(f"its output is {', '.join(map(repr, outputs))}")
+        self.remarks.append(f"the output is {', '.join(map(repr, outputs))}")
         return Deployed(new, tested, self.remarks, outputs)
 
     def _losses(self) -> list[int]:
-        """The losses of the test net. One with loss_weight 0 beside others is only shown, as a measure is."""
+        """Return the losses of the test net, without those of loss_weight 0 beside others, which only show a value."""
         found = [i for i, layer in enumerate(self.layers) if self.role(layer).kind == LOSS]
         counting = [i for i in found if not self.layers[i].loss_weight or any(self.layers[i].loss_weight)]
         return counting or found
 
     def _losses_in_training(self) -> list[int]:
-        """Put the losses of the phase TRAIN at the end of the layers of a test net without one; return their indices.
+        """Append the losses of the phase TRAIN to the layers of a test net that has none. Return their indices.
 
-        They say what the scores mean.
+        Only a loss says what the scores mean.
         """
         made = {name for layer in self.layers for name in layer.top}
         found = []
@@ -177,19 +180,19 @@ class _Deployment:
         roots = {top for i in losses if i not in auxiliary for top in self._scores(i)}
         for i in losses:
             if i in auxiliary:
-                self.remarks.append(f"{_title(self.layers[i])} is an auxiliary loss with a smaller loss_weight; it "
-                                    "goes with the layers that it alone needs")
+                self.remarks.append(f"{_title(self.layers[i])} is left out: it is an auxiliary loss with a "
+                                    "smaller loss_weight; so are the layers that only it needs")
                 continue
             kind = self.role(self.layers[i]).becomes
             if (same := self._activation(i, kind)) is not None:
                 roots.add((same, 0))
-                self.remarks.append(f"{_title(self.layers[i])} goes: {_title(self.layers[same])} gives the "
-                                    "probabilities already")
+                self.remarks.append(f"{_title(self.layers[i])} is left out: {_title(self.layers[same])} already gives "
+                                    "the probabilities")
             elif kind:
                 added.append(self._in_place_of(i, kind, added))
             else:
-                self.remarks.append(f"{_title(self.layers[i])} goes: its prediction {self._prediction(i)!r} is the "
-                                    "output")
+                self.remarks.append(f"{_title(self.layers[i])} is left out: the blob {self._prediction(i)!r}, "
+                                    "which it reads, is the prediction")
         dropped = {i for i, layer in enumerate(self.layers) if self.role(layer).kind in (LOSS, MEASURE, SINK, DATA)}
         labels = self._from_labels
         for i, layer in enumerate(self.layers):
@@ -202,7 +205,7 @@ class _Deployment:
         return added, roots
 
     def _scores(self, i: int) -> list[Top]:
-        """The tops that loss or measure i reads and that are no labels."""
+        """Return the tops that loss or measure i reads, without the labels."""
         labels, from_labels = set(self.role(self.layers[i]).labels), self._from_labels
         tops = [top for j, top in enumerate(self.sources[i]) if j not in labels and top[0] not in from_labels]
         return [top for k, top in enumerate(tops) if k == 0 or not self._is_target(top)]
@@ -214,19 +217,20 @@ class _Deployment:
         return computed[0] if computed else self.layers[i].bottom[0]
 
     def _is_target(self, top: Top) -> bool:
-        """Return whether a top holds data as a data layer gave it, at most cut or in another shape."""
+        """Return whether a top holds the numbers of a data layer, perhaps a part of them or in another shape."""
         while (role := self.role(self.layers[top[0]])).moves:
             top = self.sources[top[0]][0]
         return role.kind == DATA
 
     @cached_property
     def _from_labels(self) -> set[int]:
-        """The layers all of whose bottoms are labels, or were made of labels alone."""
+        """The layers whose bottoms are all labels, or were all computed from labels."""
         found: set[int] = set()
         labels = {top for i, layer in enumerate(self.layers) for j, top in enumerate(self.sources[i])
                   if self.role(layer).kind in (LOSS, MEASURE) and j in self.role(layer).labels}
         known = {top for top in labels if self.role(self.layers[top[0]]).kind == DATA}
-        # back from what a loss takes for labels to the data layer, then forward to all that is made of it
+        # A label may pass through other layers before a loss reads it. Go back from what the loss reads to the data
+        # layer's tops first, then forward to every layer that reads only labels.
         todo = list(labels - known)
         while todo:
             i = todo.pop()[0]
@@ -240,20 +244,20 @@ class _Deployment:
         return found
 
     def _auxiliary(self, losses: Sequence[int]) -> set[int]:
-        """Those losses that have a smaller loss_weight than another one with the same labels."""
+        """Return the losses that have a smaller loss_weight than another loss with the same labels."""
         weights = {i: (list(self.layers[i].loss_weight) or [1.0])[0] for i in losses}
         alike = {i: (self.layers[i].type, *self.layers[i].bottom[1:]) for i in losses}
         return {i for i in losses if any(weights[k] > weights[i] and alike[k] == alike[i] for k in losses)}
 
     def _activation(self, i: int, kind: str) -> int | None:
-        """Return the layer that computes from the scores of loss i what the loss computes itself; None without one."""
+        """Return the layer of type `kind` that already reads the scores of loss i, or None."""
         loss = self.layers[i]
         return next((k for k, other in enumerate(self.layers[:len(self.test.layer)])
                      if kind and other.type == kind and other.bottom[0] == loss.bottom[0] != other.top[0]
                      and _axis(other) == _axis(loss)), None)
 
     def _in_place_of(self, i: int, kind: str, added: Sequence[Any]) -> Any:
-        """Return a new layer that gives the probabilities which loss i computes itself."""
+        """Return a new layer that gives the probabilities that loss i computes inside."""
         loss = self.layers[i]
         others = [*(layer for layer in self.test.layer if self.role(layer).kind == LAYER), *added]
         top = loss.top[1] if loss.top[1:] and kind == "Softmax" else "prob"
@@ -266,7 +270,7 @@ class _Deployment:
         return new
 
     def _live(self, roots: set[Top]) -> set[int]:
-        """The layers that the given tops are computed from, these tops' own included."""
+        """Return the layers that the given tops depend on, and the layers that make these tops."""
         live = {top[0] for top in roots}
         for i in reversed(range(len(self.layers))):
             if i in live:
@@ -279,17 +283,17 @@ class _Deployment:
                 if i not in live and self.role(layer).kind not in (LOSS, DATA)]
         for i in dead:
             kind = self.role(self.layers[i]).kind
-            why = "compares with labels" if kind == MEASURE else "has no top" if kind == SINK else \
-                "works on labels alone" if i in from_labels else "leads to no prediction"
-            self.remarks.append(f"{_title(self.layers[i])} {why} and goes")
+            why = "it compares with labels" if kind == MEASURE else "it has no top" if kind == SINK else \
+                "it works on labels only" if i in from_labels else "no prediction depends on it"
+            self.remarks.append(f"{_title(self.layers[i])} is left out: {why}")
         for i in sorted(live):
             if self.layers[i].type == "Dropout":
-                self.remarks.append(f"{_title(self.layers[i])} stays: in the phase TEST it changes nothing")
+                self.remarks.append(f"{_title(self.layers[i])} is kept: in the phase TEST it changes nothing")
 
     # --- the layers of the new net ------------------------------------------------------------------------
 
     def _add_inputs(self, new: Any, tested: Any, i: int, live: set[int]) -> None:
-        """Add an Input for each top of data layer i that is needed; the test net gets one for each top."""
+        """Add an Input for each top of data layer i that the deploy net needs, and for every top to the test net."""
         layer, gone = self.layers[i], []
         taken = {other.name for other in self.layers if self.role(other).kind != DATA}
         for j, top in enumerate(layer.top):
@@ -306,11 +310,11 @@ class _Deployment:
             else:
                 gone.append(repr(top))
         if gone:
-            self.remarks.append(f"{', '.join(gone)} of {_title(layer)} {'goes' if len(gone) == 1 else 'go'}: no layer "
-                                "that is left reads it")
+            self.remarks.append(f"{', '.join(gone)} of {_title(layer)} {'is' if len(gone) == 1 else 'are'} left out: "
+                                "no layer of the deploy net reads " + ("it" if len(gone) == 1 else "them"))
 
     def _strip(self, new: Any, keep: bool) -> None:
-        """Take out what only the choice of a phase or training reads."""
+        """Remove the fields that only training, or the choice of a phase, reads."""
         stripped = False
         for layer in new.layer:
             for name in (*RULES, *TRAINING):
@@ -324,7 +328,7 @@ class _Deployment:
                 layer.param.extend(ParamSpec(name=name) if name else ParamSpec() for name in named)
             stripped = _without_fillers(layer) or stripped
         if stripped:
-            self.remarks.append("learning rates and fillers go: only training reads them (--keep leaves them in)")
+            self.remarks.append("learning rates and fillers are left out: only training reads them (--keep keeps them)")
 
 
 def _outputs(net: Any) -> list[str]:
@@ -338,12 +342,12 @@ def _outputs(net: Any) -> list[str]:
 
 
 def _axis(layer: Any) -> int:
-    """The axis along which a Softmax, or a loss that contains one, goes."""
+    """Return the axis of a Softmax, or of a loss that computes one."""
     return int(layer.softmax_param.axis)
 
 
 def _without_fillers(layer: Any) -> bool:
-    """Take the fillers out of a layer whose blobs come from a file; return whether there were any."""
+    """Remove the fillers of a layer whose blobs come from a file. Return whether there were any."""
     found = False
     for holder, message in layer.ListFields():
         if not holder.name.endswith("_param") or not holder.message_type or not hasattr(message, "ListFields"):

@@ -138,7 +138,7 @@ def test_what_it_says(capsys, folder):
 
     assert "layer 'loss' (SoftmaxWithLoss) becomes layer 'prob' (Softmax)\n" in said
     assert "layer 'd' (Data) becomes an Input that takes 'x', 1×3×4×4\n" in said
-    assert "layer 'accuracy' (Accuracy) compares with labels and goes\n" in said
+    assert "layer 'accuracy' (Accuracy) is left out: it compares with labels\n" in said
     assert "nothing was proved: --weights F compares" in said
     assert sentence in said
     assert sentence in text.replace("\n#  ", "")
@@ -170,11 +170,13 @@ STANDIN = layer("DummyData", "", "x label", SHAPES, name="d")
 
 
 def test_proof_on_random_numbers(capsys):
-    """With weights, both nets are run, and the largest difference is said."""
+    """With weights, both nets are run, and the blobs that agree are named."""
     weights(STANDIN + INSIDE + LOSS)
     deployed(data(TRAIN) + data(TEST_RULE) + INSIDE + LOSS, "--weights", "w.caffemodel")
 
-    assert "proved: on 4 samples of random numbers both nets give the same prob" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "proved: on 4 samples of random numbers both nets give the same numbers for 'prob' and for the other 3 " in \
+        said
 
 
 def test_proof_on_real_images(capsys, folder):
@@ -195,7 +197,7 @@ def test_a_loss_that_gives_its_probabilities(capsys):
     weights(STANDIN + INSIDE + loss)
     deployed(data() + INSIDE + loss, "--weights", "w.caffemodel")
 
-    assert "both nets give the same p, and" in capsys.readouterr().out
+    assert "both nets give the same numbers for 'p'" in capsys.readouterr().out
 
 
 def test_the_last_layer_is_in_place(capsys):
@@ -205,7 +207,7 @@ def test_the_last_layer_is_in_place(capsys):
     deployed(net, "--weights", "w.caffemodel")
 
     shown = capsys.readouterr().out
-    assert "its output is 'f'" in shown
+    assert "the output is 'f'" in shown
     assert "both nets give the same f, and so are the other 1 blobs" in shown
 
 
@@ -242,7 +244,7 @@ def test_a_target_in_front(capsys):
     """EuclideanLoss takes its target in either place: the prediction is the bottom that is computed."""
     deployed(data() + F + layer("EuclideanLoss", "label f", "loss"))
 
-    assert "its prediction 'f' is the output" in capsys.readouterr().out
+    assert "the blob 'f', which it reads, is the prediction" in capsys.readouterr().out
 
 
 def test_rows_of_hdf5_are_no_pixels(capsys):

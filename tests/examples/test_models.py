@@ -20,15 +20,15 @@ README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 # net, phase, side of the image, published parameters and multiply-adds of one image, as their sources round them
 PUBLISHED = [
-    ("alexnet", TEST, 227, "61e6", "724e6"),  # Sze et al., arXiv:1703.09039, table II
-    ("caffenet", TEST, 227, "61e6", "724e6"),  # the same layers; only their order differs
+    ("alexnet", TEST, 227, "60.965e6", "0.73e9"),  # Open Model Zoo; convnet-burden says 727e6, and that it is rough
+    ("caffenet", TEST, 227, "60.965e6", "724e6"),  # the same
     ("vgg_16", TEST, 224, "138357544", "15.47e9"),  # torchvision, vgg16
-    ("googlenet", TEST, 224, "7.0e6", "1.5e9"),  # Sze et al., table II; Szegedy et al., arXiv:1409.4842, section 1
-    ("googlenet", TRAIN, 224, "13.4e6", None),  # BVLC's bvlc_googlenet.caffemodel
+    ("googlenet", TEST, 224, "6.999e6", "1.5e9"),  # Open Model Zoo; Szegedy et al., arXiv:1409.4842, section 1
+    ("googlenet", TRAIN, 224, "13.4e6", None),  # counted here: no source was found
     ("resnet_18", TEST, 224, "11689512", "1.81e9"),  # torchvision, resnet18
-    ("resnet_50", TEST, 224, "25557032", "3.8e9"),  # torchvision, resnet50; He et al., arXiv:1512.03385, table 1
+    ("resnet_50", TEST, 224, "25557032", "3.8e9"),  # torchvision, resnet50; He et al., arXiv:1512.03385
     ("squeezenet", TEST, 224, "1235496", "0.35e9"),  # torchvision, squeezenet1_1
-    ("mobilenet", TEST, 224, "4.2e6", "569e6")]  # Howard et al., arXiv:1704.04861, table 8
+    ("mobilenet", TEST, 224, "4.2e6", "569e6")]  # Howard et al., arXiv:1704.04861, table 6
 NAMES = sorted({row[0] for row in PUBLISHED})
 SLOW = set(NAMES) - {"squeezenet"}
 

@@ -102,6 +102,21 @@ def test_target_range(targets, bad):
     assert bad == len(found("target-range", ("net.prototxt", text)))
 
 
+@pytest.mark.parametrize("field", ["shuffle", "shuffle_across_files"])
+def test_the_first_samples_are_read_though_a_layer_shuffles(field):
+    """lint says the same each time: it reads the samples in the order of the source."""
+    h5py = needs("h5py")
+    labels = np.arange(300) // 30  # ten classes; those after the third have no score
+    with h5py.File("rows.h5", "w") as file:
+        file["x"], file["label"] = np.ones((300, 2), np.float32), labels.astype(np.float32)
+    write("rows.txt", "rows.h5\n")
+    text = layer("HDF5Data", "", "x label", f'hdf5_data_param {{ source: "rows.txt" batch_size: 7 {field}: true }}',
+                 name="d") + fully_connected("x", "f", 3) + LOSS
+    one, = found("label-range", ("net.prototxt", text), samples=120)
+
+    assert "sample rows.h5[90] of layer 'd' (HDF5Data) has the label 3 (30 of 120 samples" in one.message
+
+
 def test_labels_of_a_list():
     """A list of images is read by its layer, and the image with the bad label is named."""
     needs("cv2")

@@ -129,6 +129,21 @@ def test_sigmoid_twice(text, rules):
     assert [one[0] for one in found(X + TARGET + F + text, alone=False)] == rules
 
 
+ANSWERS = layer("SigmoidCrossEntropyLoss", "f t", "loss")
+
+
+@pytest.mark.parametrize(("text", "rules"), [
+    (ANSWERS + layer("Accuracy", "f label", "a"), ["accuracy-of-answers"]),
+    (ANSWERS + layer("Dropout", "f", "d") + layer("Accuracy", "d label", "a"), ["accuracy-of-answers"]),
+    (LOSS + layer("Accuracy", "f label", "a"), []),
+    (ANSWERS + fully_connected("x", "g", 3) + layer("Accuracy", "g label", "a"), []),
+    (ANSWERS + layer("EuclideanLoss", "f t", "distance"), [])],
+    ids=["the same scores", "through a Dropout", "one right class", "other scores", "a second loss"])
+def test_accuracy_of_answers(text, rules):
+    """Accuracy is found where a loss takes its scores as questions of their own, and nowhere else."""
+    assert [one[0] for one in found(X + TARGET + LABEL + F + text, alone=False)] == rules
+
+
 def test_a_finding_names_place_rule_and_cure():
     """What a user reads has the file and line of the loss, both layers, the rule's name and the blob to take."""
     found(DATA + F + layer("Softmax", "f", "p") + layer("SoftmaxWithLoss", "p label", "loss")
@@ -138,7 +153,7 @@ def test_a_finding_names_place_rule_and_cure():
     assert str(finding) == (
         "net.prototxt:4: layer 'loss' (SoftmaxWithLoss) reads layer 'p' (Softmax), but takes the softmax itself: it is "
         "taken twice, and the net learns slowly or not at all (rule softmax-twice)\n  hint: let the loss read 'f', "
-        "what layer 'p' reads; Softmax belongs into the net that is deployed")
+        "what layer 'p' reads; Softmax belongs in the net that is deployed")
     assert finding.layer == "loss"
 
 
