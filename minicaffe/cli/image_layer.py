@@ -61,7 +61,7 @@ def of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
         made.remarks.append(f"Images are resized to {p.size[0]}×{p.size[1]}, {what}, because {why}. --resize says "
                             "otherwise.")
     if p.color is None:
-        mean = p.transformer.mean_value if p.transformer.mean_image is None else p.transformer.mean_image
+        mean = p.transformer.mean_image  # a single mean_value says nothing: it may be meant for all three channels
         p.color = mean is None or len(mean) != 1
     return made
 
@@ -78,8 +78,9 @@ def _open(made: Plan) -> Sample | None:
     return None if isinstance(first, DataError) else first
 
 
-def comment(layer: Any) -> str:
-    """Return the comment of a deploy net, from which minicaffe classify takes how images are prepared.
+def comment(layer: Any, channels: int) -> str:
+    """Return the comment of a deploy net for images of so many channels, from which minicaffe classify takes how they
+    are prepared.
 
     It is '' where the layer reads no images, or does not say their size.
     """
@@ -87,4 +88,5 @@ def comment(layer: Any) -> str:
         made = of_data_layer(no_flags(), layer)
     except MinicaffeError:
         return ""
+    made.preprocessing.color = {1: False, 3: True}.get(channels)
     return f"preprocessing: {as_flags(made.preprocessing)}"

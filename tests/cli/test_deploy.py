@@ -174,7 +174,8 @@ def test_proof_on_random_numbers(capsys):
     weights(STANDIN + INSIDE + LOSS)
     deployed(data(TRAIN) + data(TEST_RULE) + INSIDE + LOSS, "--weights", "w.caffemodel")
 
-    assert "proved: on 4 samples of random numbers both nets give the same prob" in capsys.readouterr().out
+    assert "proved: on 4 samples of random numbers both nets give the same prob, and the same numbers in 3 other " \
+           "blobs; the largest difference is 0" in capsys.readouterr().out.replace("\n  ", " ")
 
 
 def test_proof_on_real_images(capsys, folder):
@@ -187,6 +188,15 @@ def test_proof_on_real_images(capsys, folder):
     deployed(data() + INSIDE + LOSS, "--weights", "w.caffemodel")
 
     assert "proved: on the first 2 samples of away/lmdb both nets" in capsys.readouterr().out
+
+
+def test_the_shorter_side_is_said(capsys, folder):
+    """resize_shorter is part of the sentence and of the flags, and a factor has the digits that the net gives it."""
+    deployed(data(transform="resize_shorter: 9 crop_size: 4 scale: 0.0156 mean_value: 104.1") + F + LOSS)
+    text = (folder / "out.prototxt").read_text().replace("\n#  ", "")
+
+    assert "pixels 0 to 255, the shorter side resized to 9, the middle 4×4 cut out, the mean 104.1 subtracted" in text
+    assert "# preprocessing: --resize-shorter 9 --mean 104.1 --scale 0.0156 --crop 4\n" in text
 
 
 def test_a_proof_that_fails_writes_nothing(capsys, folder, monkeypatch):
