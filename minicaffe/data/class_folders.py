@@ -25,6 +25,8 @@ from minicaffe.io.files import replace_file
 from minicaffe.log import At, log, one_line, warn
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
+MADE_BY_SYSTEMS = ("thumbs.db", "desktop.ini")  # files that Windows puts beside images
+PARTS = {"train", "training", "test", "testing", "val", "valid", "validation"}  # of a data set; no names of classes
 GZIP = b"\x1f\x8b"
 
 
@@ -35,13 +37,14 @@ def is_tar(path: str) -> bool:
     return path.lower().endswith((".tar", ".tar.gz", ".tgz")) or tarfile.is_tarfile(path)
 
 
-def by_class(names: Iterable[str], source: str) -> tuple[list[Entry], list[str]]:
+def by_class(names: Iterable[str], folders: Iterable[str], source: str) -> tuple[list[Entry], list[str]]:
     """Return the images among the names CLASS/…/IMAGE, in order, with their labels, and the classes.
 
-    `source` is what messages call the folder or the tar. Other files are warned of; hidden ones are passed over. Raise
-    a DataError where there is no class folder, or an image outside of one.
+    `folders` are the names of the folders, and `source` is what messages call the folder or the tar. Other files are
+    warned of; hidden ones are passed over. Raise a DataError where there is no class folder, one without an image, or
+    an image outside of them.
     """
-    shown = [name for name in names if not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))]
+    shown = [name for name in names if not _hidden(name)]
     images = sorted(name for name in shown if name.lower().endswith(SUFFIXES))
     stray = [name for name in images if "/" not in name]
     if stray or not images:
@@ -50,14 +53,29 @@ def by_class(names: Iterable[str], source: str) -> tuple[list[Entry], list[str]]
                         hint="put each image into the folder of its class, or give a list of the images with labels")
     if other := len(shown) - len(images):
         first = next(name for name in shown if not name.lower().endswith(SUFFIXES))
-        warn(At.IMAGES_COUNTED, f"{other} files in {source} are left out, because their names are not those of images; "
-                                f"the first is {first}")
+        warn(At.IMAGES_COUNTED, f"files in {source} whose names are not those of images are left out: {other}, the "
+                                f"first is {first}", lambda: "Put them elsewhere if they are no images.")
     classes = sorted({name.partition("/")[0] for name in images})
+    # An empty folder must not be passed over: the classes behind it would get other numbers than in another set.
+    if empty := sorted({name.partition("/")[0] for name in folders if not _hidden(name)}.difference(classes)):
+        raise DataError(f"{source} has a class folder without an image: {empty[0]}",
+                        hint="fill it, or delete it in the training set and in the test set; the names of images end in "
+                             + ", ".join(SUFFIXES))
+    if len(classes) > 1 and {name.lower() for name in classes} <= PARTS:
+        warn(At.IMAGES_COUNTED, f"the class folders of {source} are {', '.join(classes)}, which look like the parts of "
+                                "a data set and not like classes",
+             lambda: f"If each of them holds class folders, give one of them: .../{classes[-1]}")
     numbers = {name: number for number, name in enumerate(classes)}
     if len(classes) == 1:
         warn(At.IMAGES_COUNTED, f"{source} has only one class folder, {classes[0]}, so all labels are 0")
     entries = [Entry(name, (numbers[name.partition("/")[0]],), 0) for name in images]
     return sorted(entries, key=lambda entry: entry.labels), classes
+
+
+def _hidden(name: str) -> bool:
+    """Return whether a file or folder is one that its user does not see, or that the system has put there."""
+    parts = name.split("/")
+    return any(part.startswith((".", "__MACOSX")) for part in parts) or parts[-1].lower() in MADE_BY_SYSTEMS
 
 
 def write_labels(source: str, classes: Sequence[str]) -> None:
@@ -96,7 +114,9 @@ class FolderImages(Images):
     """The images in a folder of class folders. For the other arguments see Images."""
 
     def __init__(self, path: str, size: tuple[int, int] | None, color: bool, workers: Workers) -> None:
-        entries, self.classes = by_class(_files_below(path), f"the folder {path}")
+        names = list(_files_below(path))  # first, because it says what is wrong with a folder that is locked
+        folders = [entry.name for entry in os.scandir(path) if entry.is_dir()]
+        entries, self.classes = by_class(names, folders, f"the folder {path}")
         super().__init__(entries, size, color, workers)
         self.path = path
 
@@ -130,11 +150,14 @@ class TarImages(Images):
                 self._plain = _Unpacked(path) if file.read(2) == GZIP else None
             self._file = FileBytes(self._plain.path if self._plain else path)
             with tarfile.open(self._plain.path if self._plain else path, "r:") as tar:
-                members = {_bare(member.name): member for member in tar if member.isreg()}
+                members = {_bare(member.name): member for member in tar if member.isreg() or member.isdir()}
         except (OSError, EOFError, tarfile.TarError) as error:
             raise DataError(f"cannot read the tar {path}: {getattr(error, 'strerror', None) or error}") from error
+        folders = {name for name, member in members.items() if member.isdir()}
+        members = {name: member for name, member in members.items() if name not in folders}
         top = _common_folders(members)
-        entries, self.classes = by_class((name[len(top):] for name in members), f"the tar {path}")
+        inside = [name[len(top):] for name in folders if name.startswith(top) and name != top]
+        entries, self.classes = by_class((name[len(top):] for name in members), filter(None, inside), f"the tar {path}")
         self._places = {name[len(top):]: (member.offset_data, member.size) for name, member in members.items()}
         if cut := [entry.path for entry in entries if sum(self._places[entry.path]) > len(self._file)]:
             raise DataError(f"the tar {path} is cut off: it ends before {cut[0]} does")

@@ -249,19 +249,20 @@ def test_what_is_no_image_is_left_out(classes, caplog):
     """Other files are warned of, hidden ones are passed over, and a link that leads upwards is not followed."""
     (classes / "set/cat/notes.md").touch()
     (classes / "set/cat/.hidden.png").touch()
+    (classes / "set/cat/Thumbs.db").touch()
     (classes / "set/.git").mkdir()
     (classes / "set/.git/1.png").touch()
     (classes / "set/cat/up").symlink_to("..")
     caplog.set_level(logging.WARNING)
     assert set_up(layer(source="set", batch_size=7), 2)[1].shape == (7,)
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
-        "1 files in the folder set are left out"]
+        "files in the folder set whose names are not those of images are left out: 1"]
 
 
 def test_class_folders_and_the_phase(classes, caplog):
     """In TRAIN the user is told to shuffle, because otherwise the images come class by class."""
     set_up(layer(source="set", phase=TRAIN), 2)
-    assert "set shuffle: true" in caplog.text
+    assert "Set shuffle: true" in caplog.text
     caplog.clear()
     set_up(layer(source="set", phase=TRAIN, shuffle=True), 2)
     set_up(layer(source="set"), 2)
@@ -286,6 +287,8 @@ def test_labels_are_never_written_over(classes, caplog):
                                                    r"of 1 is x\.png\n  hint: put each image"),
     (lambda: shutil.rmtree("set/ant") or shutil.rmtree("set/cat") or shutil.rmtree("set/big dog"), DataError,
      r"the folder set has no images in folders, one folder for each class"),
+    (lambda: Path("set/bird").mkdir(), DataError, r"the folder set has a class folder without an image: bird\n  hint: "
+                                                  r"fill it, or delete it in the training set and in the test set"),
     (lambda: Path("set/cat/0.png").write_bytes(b""), DataError, r"set/cat/0\.png is empty"),
     (lambda: {"root_folder": "x/"}, LayerError, r"root_folder has no effect where source is a folder or a tar"),
     (lambda: {"label_size": 2}, LayerError, r"label_size must be 1 where source is a folder or a tar"),
@@ -295,6 +298,26 @@ def test_mistakes_with_class_folders(spoil, error, message, classes):
     param = spoil()
     with pytest.raises(error, match=message):
         set_up(layer(**{"source": "set", "batch_size": 7, "skip_bad": False, **(param or {})}), 2)
+
+
+def test_a_class_folder_without_an_image_in_a_tar(classes):
+    """It is refused in a tar too, wherever the class folders lie; hidden folders are passed over."""
+    (classes / "set/.git").mkdir()
+    make_tar("set.tar", inside="a/b")
+    set_up(layer(source="set.tar"), 2)
+    (classes / "set/bird").mkdir()
+    make_tar("set.tar", inside="a/b")
+    with pytest.raises(DataError, match="the tar set.tar has a class folder without an image: bird"):
+        set_up(layer(source="set.tar"), 2)
+
+
+@pytest.mark.parametrize(("names", "warned"), [(("train", "Test", "val"), True), (("train", "car", "ship"), False)])
+def test_the_parts_of_a_data_set_are_no_classes(names, warned, classes, caplog):
+    """Who gives the folder above train/ and test/ is told so; a class may be called train."""
+    for old, new in zip(("ant", "big dog", "cat"), names, strict=True):
+        (classes / "set" / old).rename(classes / "set" / new)
+    set_up(layer(source="set"), 2)
+    assert warned == ("look like the parts of a data set and not like classes" in caplog.text)
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.9])
