@@ -37,6 +37,10 @@ def of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
     """Return the plan for a net with a data layer: what the layer says, the flags, and the size in its source."""
     made = Plan(None, of_layer(layer), layer=layer)
     name = f"the data layer {layer.name!r} ({layer.type})"
+    tops = data_tops.tops(layer)
+    if tops is not None and not tops.assumed and len(tops.shapes[0]) < 3:
+        raise NetError(f"{name} reads rows of numbers and no images",
+                       hint="minicaffe test --predictions writes what the net answers to each row")
     first = _open(made)
     base = made.preprocessing
     if base.color is None:

@@ -59,7 +59,7 @@ def by_class(names: Iterable[str], folders: Iterable[str], source: str) -> tuple
     # An empty folder must not be passed over: the classes behind it would get other numbers than in another set.
     if empty := sorted({name.partition("/")[0] for name in folders if not _hidden(name)}.difference(classes)):
         raise DataError(f"{source} has a class folder without an image: {empty[0]}",
-                        hint="fill it, or delete it in the training set and in the test set; the names of images end in "
+                        hint="fill it, or delete it in the training set and in the test set; names of images end in "
                              + ", ".join(SUFFIXES))
     if len(classes) > 1 and {name.lower() for name in classes} <= PARTS:
         warn(At.IMAGES_COUNTED, f"the class folders of {source} are {', '.join(classes)}, which look like the parts of "
