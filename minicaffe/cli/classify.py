@@ -25,7 +25,7 @@ import numpy as np
 
 from minicaffe.analysis.answers import YES_OR_NO
 from minicaffe.analysis.classifier import Classifier
-from minicaffe.cli.class_names import names_of
+from minicaffe.cli.class_names import names_of, unused_labels
 from minicaffe.cli.classify_net import decoded, plan, prove
 from minicaffe.cli.flags import files, whole
 from minicaffe.cli.image_layer import Plan
@@ -84,6 +84,9 @@ def run(args: argparse.Namespace) -> int:
     names = names_of(args.labels, K, getattr(made.samples, "classes", ()))
     results = list(_classified(paths, made, classifier, bad))
     say(_report(args, results, names, made, classifier), end="")
+    if hint := unused_labels(args.net, names) if not args.labels else "":
+        for part in wrap(hint, terminal_width(), hanging="  "):
+            tell(part)
     for message in bad:
         complain(message)
     return 1 if bad else 0

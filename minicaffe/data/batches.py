@@ -221,7 +221,8 @@ class Batches:
                 data = self._room(end - start if self.whole_epochs else N, samples[0])
             elif data is None and place - start >= 2 * self.epoch_size:  # so a whole epoch was among them
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
-                                f"{next(iter(self.left_out.values()))}")
+                                f"{next(iter(self.left_out.values()))}",
+                                hint="minicaffe data NET says what is wrong with them, and the likely cure")
         assert data is not None
         data = data[:len(samples)]
         epochs, numbers = np.array(places).T

@@ -318,3 +318,15 @@ def test_without_the_package_for_images(capsys, monkeypatch):
 
     assert 1 == main(["classify", "net.prototxt", "w.caffemodel", "pics"])
     assert 1 == capsys.readouterr().err.count("needs the package 'opencv-python-headless'")
+
+
+@pytest.mark.parametrize(("lines", "flags", "told"), [(4, (), True), (3, (), False), (4, ("--labels", "labels.txt"),
+                                                                                        False)])
+def test_a_hint_at_the_names(capsys, here, lines, flags, told):
+    """Where a labels.txt beside the net fits and is not used, its flag is named; a deploy net knows no names."""
+    save(inputs(data=(1, 3, 6, 8)) + BODY)
+    (here / "labels.txt").write_text("".join(f"name {k}\n" for k in range(lines)))
+    assert 0 == main(["classify", "net.prototxt", "w.caffemodel", "pics/0.png", *flags])
+
+    assert told == ("--labels labels.txt shows the names in this file in place of the numbers"
+                    in capsys.readouterr().out)
