@@ -26,12 +26,14 @@ class Tops(NamedTuple):
     size        the number of samples in its source; None where that is not known
     assumed     whether the source was not there, so that the shapes follow from fields such as crop_size
     guessed     whether not even those fields were there, so that the size of the images is a guess
+    classes     the names of the class folders, by their labels, where the source is made of such folders
     """
 
     shapes: list[Shape]
     size: int | None = None
     assumed: bool = False
     guessed: bool = False
+    classes: Sequence[str] = ()
 
 
 def messages(layer: Any) -> list[Any]:
@@ -71,6 +73,8 @@ def opened(layer: Any, samples: int, dtype: type = np.float32) -> tuple[DataSour
         if getattr(message, "batch_size", 0) and message.batch_size > samples:
             message.batch_size = samples
     made = create(few, dtype=dtype, permissive=True)
+    if isinstance(made, DataSource):
+        made.only_looked_at = True
     blobs = [Blob(dtype=dtype) for _ in few.top]
     made.SetUp([], blobs)
     return source_of(made), blobs
@@ -89,7 +93,8 @@ def measured(layer: Any) -> Tops:
         N = batch_size(layer)
         one = N > 0 and bool(source(layer))
         shapes = [(N, *blob.shape[1:]) if one and blob.shape[:1] == (1,) else blob.shape for blob in blobs]
-        return Tops(shapes, made.epoch_size if made else None)
+        held = getattr(getattr(made, "batches", None), "samples", None)
+        return Tops(shapes, made.epoch_size if made else None, classes=tuple(getattr(held, "classes", ())))
     finally:
         close(made)
 

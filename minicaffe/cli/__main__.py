@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import codecs
 import contextlib
@@ -12,7 +13,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from minicaffe.cli.layout import entry, prose, terminal_width, wrap
@@ -175,13 +176,24 @@ def _answering_ctrl_c(stop: Any) -> Iterator[None]:
     """Call `stop` at Ctrl-C while the block runs, unless a handler other than Python's own is already set."""
     ours = (threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    before = sys.unraisablehook
     if ours:
         signal.signal(signal.SIGINT, stop)
+        sys.unraisablehook = lambda lost: _interrupt_again(lost, before)
     try:
         yield
     finally:
         if ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.unraisablehook = before
+
+
+def _interrupt_again(lost: Any, otherwise: Callable[[Any], object]) -> None:
+    """Repeat a Ctrl-C that Python has dropped, because it came while a callback of the garbage collector ran."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        threading.Timer(0.01, _thread.interrupt_main).start()  # a little later, when the callback is over
+    else:
+        otherwise(lost)
 
 
 def _run(args: list[str]) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +48,21 @@ def names_of(path: str | None, count: int, samples: Any = None) -> list[str]:
     if len(names) != count:
         raise DataError(f"--labels: {path} names {len(names)} classes, but the net has {count}")
     return names
+
+
+def unused_labels(net: str, names: Sequence[str]) -> str:
+    """Return a hint at a labels.txt beside the net that would name its classes; '' where they have names, or none fits.
+
+    It is only a hint, because the file may be that of another data set with as many classes.
+    """
+    path = os.path.join(os.path.dirname(net), "labels.txt")
+    if not same_names(names) or not os.path.isfile(path):
+        return ""
+    try:
+        fits = len(read_names(path)) == len(names)
+    except DataError:
+        return ""
+    return f"--labels {shlex.quote(path)} shows the names in this file in place of the numbers" if fits else ""
 
 
 def same_names(names: Sequence[str]) -> bool:

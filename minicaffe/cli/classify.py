@@ -23,7 +23,7 @@ import numpy as np
 
 from minicaffe.analysis.answers import YES_OR_NO
 from minicaffe.analysis.classifier import Classifier
-from minicaffe.cli.class_names import add_labels, names_of
+from minicaffe.cli.class_names import add_labels, names_of, unused_labels
 from minicaffe.cli.classify_net import decoded, plan, prove
 from minicaffe.cli.flags import files, positive
 from minicaffe.cli.image_layer import Plan
@@ -89,6 +89,9 @@ def run(args: argparse.Namespace) -> int:
     results = list(_classified(paths, made, classifier, bad))
     bad += [f"minicaffe: error: the answer to {path} is NaN" for path, p in results if np.isnan(p).any()]
     say(_report(args, results, names, made, classifier), end="")
+    if hint := unused_labels(args.net, names) if not args.labels else "":
+        for part in wrap(hint, terminal_width(), hanging="  "):
+            tell(part)
     for message in bad[:LISTED]:
         complain(message)
     if len(bad) > LISTED:

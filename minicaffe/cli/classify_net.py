@@ -19,7 +19,7 @@ from minicaffe.cli.preprocessing import apply_flags, from_comment, given
 from minicaffe.cli.show import stages
 from minicaffe.data.batches import Samples
 from minicaffe.data.preprocess import Preprocessing
-from minicaffe.errors import DataError, MinicaffeError
+from minicaffe.errors import DataError, EngineError, MinicaffeError
 from minicaffe.io import prototxt
 from minicaffe.io.files import read_bytes
 from minicaffe.log import number, silent
@@ -167,8 +167,13 @@ def _read(samples: Samples, preprocessing: Preprocessing, count: int) -> Any:
 
 
 def decoded(path: str, preprocessing: Preprocessing) -> np.ndarray | MinicaffeError:
-    """Return the pixels of an image file, or the error that says why there are none."""
+    """Return the pixels of an image file, or the error that says why there are none.
+
+    Raise EngineError where images cannot be decoded at all, because a package is missing.
+    """
     try:
         return preprocessing.decode(read_bytes(path), path)
+    except EngineError:
+        raise
     except MinicaffeError as error:
         return error

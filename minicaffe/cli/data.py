@@ -109,8 +109,7 @@ def lines(source: str, opened: Opened, found: Survey, checked: bool, kept: Store
         yield from _label_lines(found.labels, opened.classes, width)
     for channels, moments in found.moments.items():
         yield ""
-        pixels = any(len(shape) == 3 for shape in found.shapes)
-        yield from table(_moment_rows(channels, moments, len(found.moments), pixels), right=(1, 2, 3, 4))
+        yield from table(_moment_rows(channels, moments, found), right=(1, 2, 3, 4))
     if found.not_finite:
         yield from wrap(f"NaN or infinity: in {plural(len(found.not_finite), 'sample')}, the first "
                         f"{one_line(found.not_finite[0])}; the table leaves them out", width)
@@ -206,11 +205,13 @@ def _vector_lines(labels: Counter[Any]) -> Iterator[str]:
         yield f"and {size - LISTED} more places"
 
 
-def _moment_rows(channels: int, moments: Moments, kinds: int, pixels: bool) -> list[Sequence[str]]:
-    """Return a row for each channel: mean, deviation, range. Three channels of images, `pixels`, are colours."""
-    colours = {3: ["0 (blue)", "1 (green)", "2 (red)"]} if pixels else {}
-    names = {1: ["all"], **colours}.get(channels, [str(k) for k in range(channels)])
-    head = "channel" if kinds == 1 else f"channel of {channels}"
+def _moment_rows(channels: int, moments: Moments, found: Survey) -> list[Sequence[str]]:
+    """Return a row for each channel of an image, or for each column of a table: mean, deviation, range."""
+    images = any(len(shape) == 3 for shape in found.shapes)
+    colors = {3: ["0 (blue)", "1 (green)", "2 (red)"]} if images else {}
+    names = {1: ["all"], **colors}.get(channels, [str(k) for k in range(channels)])
+    what = "channel" if images else "column"
+    head = what if len(found.moments) == 1 else f"{what} of {channels}"
     return [(head, "mean", "deviation", "least", "largest"),
             *((name, *map(number, values)) for name, *values in
               zip(names, moments.mean, moments.deviation, moments.least, moments.largest, strict=True))]
@@ -227,6 +228,8 @@ def _bad_lines(found: Survey, width: int) -> Iterator[str]:
                         "      ")
     if len(found.unreadable) > LISTED:
         yield f"  and {len(found.unreadable) - LISTED} more; --json lists all"
+    if hint := found.unreadable[0][1].hint:
+        yield from wrap(one_line(f"hint for the first: {hint}"), width, "  ", "      ")
 
 
 def _duplicate_lines(groups: Sequence[Sequence[tuple[str, Any]]], width: int) -> Iterator[str]:

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         made = deploying.deploy(upgraded, roles, sizes.shapes, keep=args.keep, all_outputs=args.all_outputs)
     words = [line for layer in data for line in preprocessing(layer, sizes.shapes[layer.top[0]])]
     with silent():
-        flags = comment(data[0]) if words else ""
+        flags = comment(data[0], sizes.shapes[data[0].top[0]][1]) if words else ""
     with place.in_errors(given):  # before OUT is written: a net that gives other numbers is no use
         proof = prove(args, made, data[0], sizes)
     replace_file(args.out, [text(args, made, words, flags).encode()])
@@ -176,6 +176,8 @@ def preprocessing(layer: Any, shape: Sequence[int]) -> Iterator[str]:
     resized = next(((m.new_height, m.new_width) for m in data_tops.messages(layer) if getattr(m, "new_height", 0)), ())
     if resized:
         steps.append(f"resized to {shape_text(resized)}")
+    if p.resize_shorter:
+        steps.append(f"the shorter side resized to {p.resize_shorter}")
     crop = data_tops.image_size(layer) if p.crop_size else ()
     steps += [f"the middle {shape_text(crop)} cut out"] if crop else []
     if p.mean_file:
@@ -213,9 +215,10 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
         if not difference == 0:
             raise NetError(f"the blob {name!r} of the deploy net differs from that of the test net by up to "
                            f"{number(difference)}: nothing was written")
-    return f"proved: on {what or f'{IMAGES} samples of random numbers'} both nets give the same numbers for " \
-           f"{', '.join(map(repr, made.compared))} and for the other {len(names) - len(made.compared)} blobs that " \
-           "both have"
+    others = len(names) - len(made.compared)
+    rest = f", and the same numbers in {others} other blob" + "s" * (others > 1) if others else ""
+    return f"proved: on {what or f'{IMAGES} samples of random numbers'} both nets give the same " \
+           f"{', '.join(made.compared)}{rest}; the largest difference is 0"
 
 
 def _forward(nets: Sequence[Net], images: dict[str, np.ndarray], random: Callable[..., np.ndarray]) -> None:

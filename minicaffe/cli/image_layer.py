@@ -37,6 +37,10 @@ def of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
     """Return the plan for a net with a data layer: what the layer says, the flags, and the size in its source."""
     made = Plan(None, of_layer(layer), layer=layer)
     name = f"the data layer {layer.name!r} ({layer.type})"
+    tops = data_tops.tops(layer)
+    if tops is not None and not tops.assumed and len(tops.shapes[0]) < 3:
+        raise NetError(f"{name} reads rows of numbers and no images",
+                       hint="minicaffe test --predictions writes what the net answers to each row")
     first = _open(made)
     base = made.preprocessing
     if base.color is None:
@@ -53,7 +57,7 @@ def of_data_layer(args: argparse.Namespace, layer: Any) -> Plan:
     if p.size is None and args.resize is None and not p.transform.resize_shorter:
         made.remarks.append(_assume_size(p, name, data_tops.source(layer)))
     if p.color is None:
-        mean = p.transformer.mean_value if p.transformer.mean_image is None else p.transformer.mean_image
+        mean = p.transformer.mean_image  # a single mean_value says nothing: it may be meant for all three channels
         p.color = mean is None or len(mean) != 1
     return made
 
@@ -87,8 +91,9 @@ def _open(made: Plan) -> Sample | None:
     return None if isinstance(first, DataError) else first
 
 
-def comment(layer: Any) -> str:
-    """Return the comment of a deploy net, from which minicaffe classify takes how images are prepared.
+def comment(layer: Any, channels: int) -> str:
+    """Return the comment of a deploy net for images of so many channels, from which minicaffe classify takes how they
+    are prepared.
 
     It is '' where the layer reads no images, or does not say their size.
     """
@@ -96,4 +101,5 @@ def comment(layer: Any) -> str:
         made = of_data_layer(no_flags(), layer)
     except MinicaffeError:
         return ""
+    made.preprocessing.color = {1: False, 3: True}.get(channels)
     return f"preprocessing: {as_flags(made.preprocessing)}"

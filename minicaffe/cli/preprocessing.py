@@ -17,6 +17,7 @@ from minicaffe.data.transformer import read_mean
 from minicaffe.errors import DataError, NetError
 from minicaffe.io.file_bytes import read_file
 from minicaffe.proto import TransformationParameter
+from minicaffe.proto.text import float32_digits
 
 COMMENT = re.compile(r"^\s*#\s*preprocessing:(.*)$", re.MULTILINE)
 
@@ -57,11 +58,11 @@ def as_flags(p: Preprocessing) -> str:
     else:
         flags.append(f"--resize {p.size[0]}x{p.size[1]}" if p.size else "--resize no")
     if t.mean_value:
-        flags.append("--mean " + ",".join(f"{value:.9g}" for value in t.mean_value))
+        flags.append("--mean " + ",".join(map(float32_digits, t.mean_value)))
     elif t.HasField("mean_file"):
         flags.append("--mean " + shlex.quote(t.mean_file))
     if t.scale != 1:
-        flags.append(f"--scale {t.scale:.9g}")
+        flags.append(f"--scale {float32_digits(t.scale)}")
     if t.crop_size:
         flags.append(f"--crop {t.crop_size}")
     return " ".join(flags)

@@ -210,7 +210,8 @@ class Batches:
                 data = self._room(len(samples) + end - place, samples[0])
             elif data is None and place - self.cursor >= 2 * self.epoch_size:  # a whole epoch, wherever the batch began
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
-                                f"{next(iter(self.left_out.values()))}")
+                                f"{next(iter(self.left_out.values()))}",
+                                hint="minicaffe data NET says what is wrong with them, and the likely cure")
         assert data is not None
         data = data[:len(samples)]
         epochs, numbers = np.array(places).T

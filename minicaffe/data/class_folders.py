@@ -25,6 +25,8 @@ from minicaffe.io.files import looked_in
 from minicaffe.log import At, log, one_line, warn
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
+MADE_BY_SYSTEMS = ("thumbs.db", "desktop.ini")  # files that Windows puts beside images
+PARTS = {"train", "training", "test", "testing", "val", "valid", "validation"}  # of a data set; no names of classes
 GZIP = b"\x1f\x8b"
 
 
@@ -64,12 +66,17 @@ def _by_class(names: Iterable[str], folders: Iterable[str], source: str) -> tupl
     if other := len(shown) - len(images):
         first = next(name for name in shown if not name.lower().endswith(SUFFIXES))
         warn(At.IMAGES_COUNTED, f"files in {source} whose names are not those of images are left out: {other}, the "
-                                f"first is {first}")
+                                f"first is {first}", lambda: "Put them elsewhere if they are no images.")
     classes = sorted({name.partition("/")[0] for name in images})
     # If an empty folder were no class, the labels of the classes after it would be others than in the training set.
     if empty := sorted(name for name in folders if name not in classes and not _is_hidden(name)):
-        raise DataError(f"{source} has the class folder {empty[0]}, which holds no image",
-                        hint=f"images are files that end in {', '.join(SUFFIXES)}; delete an empty folder")
+        raise DataError(f"{source} has a class folder without an image: {empty[0]}",
+                        hint="fill it, or delete it in the training set and in the test set; names of images end in "
+                             + ", ".join(SUFFIXES))
+    if len(classes) > 1 and {name.lower() for name in classes} <= PARTS:
+        warn(At.IMAGES_COUNTED, f"the class folders of {source} are {', '.join(classes)}, which look like the parts of "
+                                "a data set and not like classes",
+             lambda: f"If each of them holds class folders, give one of them: .../{classes[-1]}")
     numbers = {name: number for number, name in enumerate(classes)}
     if len(classes) == 1:
         warn(At.IMAGES_COUNTED, f"{source} has only one class folder, {classes[0]}, so all labels are 0")
@@ -78,8 +85,10 @@ def _by_class(names: Iterable[str], folders: Iterable[str], source: str) -> tupl
 
 
 def _is_hidden(name: str) -> bool:
-    """Return whether a file is hidden, or lies in a folder that is; macOS adds hidden files as __MACOSX to archives."""
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    """Return whether a file or a folder is one that its user does not see, or that the system has put there."""
+    parts = name.split("/")  # macOS adds hidden files as __MACOSX to archives
+    return any(part.startswith((".", "__MACOSX")) for part in parts) or parts[-1].lower() in MADE_BY_SYSTEMS
+
 
 
 def write_labels(source: str, classes: Sequence[str]) -> None:

@@ -35,8 +35,8 @@ class DataSource(Layer):
                     None where all batches must be full
 
     left_out        what was wrong with each sample that could not be read, and was left out of the batches
-
-    left_out        what was wrong with each sample that could not be read, and was left out of the batches
+    only_looked_at  whether the layer was made to see what it would read, as `minicaffe lint` does, and not to run a
+                    net. Then it must write no file
 
     A training's run.yaml names what each data layer reads, with a checksum. These attributes say what that is:
 
@@ -77,6 +77,7 @@ class DataSource(Layer):
     draws_for_samples: bool = False
     whole_epochs: bool | None = None
     left_out: Sequence[str] = ()
+    only_looked_at: bool = False
     source_path: str = ""
     source_files: Sequence[str] = ()
     one_sample_per_file: bool = False

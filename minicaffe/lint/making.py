@@ -76,18 +76,37 @@ def no_effect(definition: Definition) -> Iterator[Finding]:
         Take the field out, or set the other field that it needs.
     """
     # A net that is only used does not need any filler, and a filler does no harm there.
-    yield from _warned(definition, lambda text: UNREAD not in text and (definition.trains or "filler" not in text),
+    yield from _warned(definition, lambda text: UNREAD not in text and text not in definition.about_sources
+                       and (definition.trains or "filler" not in text),
                        WARNING, "take the field out, or set what it needs to count")
+
+
+@rule("odd-source", DEFINITION)
+def odd_source(definition: Definition) -> Iterator[Finding]:
+    """A data layer found something in its source that may not be meant.
+
+    It leaves files out that are no images, has one class folder only, or reads images class by class.
+
+    Example
+        image_data_param { source: "photos" } where photos/ holds the folders train/ and test/, which are no classes
+
+    Cure
+        Look at the source: minicaffe data SOURCE says what is in it.
+    """
+    yield from _warned(definition, lambda text: text in definition.about_sources, WARNING,
+                       "look whether it is meant: minicaffe data SOURCE says what is in a source")
 
 
 def _warned(definition: Definition, chosen: Callable[[str], bool], severity: str, cure: str) -> Iterator[Finding]:
     """Make findings of what was warned of while the net was made: one for all layers of which the same was said."""
     _ = definition.net  # making it is what warns
     alike: dict[str, list[str]] = {}
+    cures: dict[str, str] = {}
     for message in dict.fromkeys(definition.warnings):
-        text = message.split("\n")[0]
+        text, _, hint = message.partition("\n")
         if chosen(text):
+            cures[text] = hint or cure
             alike.setdefault(re.sub(r"^layer (['\"]).*?\1", "", text), []).append(text)
     for texts in alike.values():
         more = f" (and so for {len(texts) - 1} more layers)" if texts[1:] else ""
-        yield definition.found(severity, definition.index_of(texts[0]), texts[0] + more, cure)
+        yield definition.found(severity, definition.index_of(texts[0]), texts[0] + more, cures[texts[0]])

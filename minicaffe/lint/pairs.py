@@ -86,6 +86,33 @@ def _shown(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value) or "not set"
 
 
+@rule("class-folders", PAIR)
+def class_folders(pair: Pair) -> Iterator[Finding]:
+    """A class folder has one number in the training and another one in the test.
+
+    The sorted names of the class folders are the classes 0, 1, 2 and so on. Where a folder is lacking in one of the two
+    sources, or has another name, the classes behind it get other numbers. The test then counts right answers as wrong.
+
+    Example
+        train/brick, train/grass, train/gravel, and test/brick, test/gravel: gravel is 2 in the training, 1 in the test
+
+    Cure
+        Give both the same class folders.
+    """
+    train, test = pair.first, pair.second
+    for k in _images(test):
+        theirs, ours = (next((tops.classes for i in _images(net) if net.layers[i].top[:1] == test.layers[k].top[:1]
+                              and (tops := net.data[i]) is not None), ()) for net in (train, test))
+        if not theirs or not ours:
+            continue
+        odd = next((name for number, name in enumerate(ours) if theirs[number:number + 1] != (name,)), "")
+        if odd:
+            there = f"has number {theirs.index(odd)}" if odd in theirs else "is missing"
+            yield test.found(ERROR, k, f"{test.title(k)}: the class folder {odd} has number {ours.index(odd)} in "
+                             f"{data_tops.source(test.layers[k])}, and {there} in the source of the train net, which "
+                             f"has {', '.join(theirs)}", "give both sources the same class folders")
+
+
 @rule("same-source", PAIR)
 def same_source(pair: Pair) -> Iterator[Finding]:
     """The net is tested on the data that it is trained on.

@@ -154,7 +154,8 @@ def test_size(training: Training) -> Iterator[Finding]:
 def _size_in_words(training: Training, test: Definition, i: int, k: int, batches: int, N: int, size: int) -> str:
     which = f" of test net #{k}" if len(training.tests) > 1 else ""
     seen = batches * N
-    begin = f"test_iter{which} is {batches}, and {batches} batches of {N} are {seen:,} samples, but " \
+    passes = f"1 batch of {N} is" if batches == 1 else f"{batches} batches of {N} are"
+    begin = f"test_iter{which} is {batches}, and {passes} {seen:,} samples, but " \
             f"{data_tops.source(test.layers[i])} has {size:,}: "
     return begin + (f"each test leaves out {size - seen:,} of them" if seen < size
                     else f"each test is {seen // size} passes over them" if seen % size == 0

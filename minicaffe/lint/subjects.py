@@ -75,6 +75,7 @@ class Definition:
 
     def __post_init__(self) -> None:
         self.warnings: list[str] = []
+        self.about_sources: set[str] = set()  # the first lines of those warnings that are about what a source holds
         self.read: dict[int, Any] = {}  # what data.py has read of each data layer's source, by the layer's index
         self.error: MinicaffeError | None = None  # why the net cannot be made
         self.given.state.phase, self.given.state.level = self.phase, self.level
@@ -185,6 +186,7 @@ class Definition:
                     with caught() as said:
                         found[i] = data_tops.tops(without_missing_mean(layer, self.phase)) or data_tops.guessed(layer)
                     self.warnings += said
+                    self.about_sources.update(text.split("\n")[0] for text in said if "no effect" not in text)
                 except MinicaffeError as error:
                     self._fail(error, i)
                     found[i] = None

@@ -54,17 +54,17 @@ def format_as_caffe(message: Any) -> str:
     """Return the message as protobuf in C++ prints it, which Caffe's tools use: 1 in place of 1.0, 1e+06, escapes."""
     # only float fields have a point or an exponent, and a string stands in quotes
     return re.sub(r"(?m)^( *\w+: )(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)$",
-                  lambda found: found[1] + (_as_cpp(found[2]) if set(".e") & set(found[2]) else found[2]),
+                  lambda found: found[1] + (float32_digits(found[2]) if set(".e") & set(found[2]) else found[2]),
                   format(message, ascii_only=True))
 
 
-def _as_cpp(number: str) -> str:
+def float32_digits(number: str | float) -> str:
     """Return a float32 with six digits or, where these do not give it back, with nine."""
     six = f"{float(number):.6g}"
     return six if _float32(six) == _float32(number) else f"{_float32(number):.9g}"
 
 
-def _float32(number: str) -> float:
+def _float32(number: str | float) -> float:
     return float(struct.unpack("f", struct.pack("f", float(number)))[0])
 
 

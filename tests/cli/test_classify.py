@@ -332,3 +332,42 @@ def test_class_folders_name_the_classes(here, capsys):
     assert "proved on the first 4 samples of photos" in told
     assert 0 == main(["test", "--model", "net.prototxt", "--weights", "w.caffemodel", "--scores"])
     assert ["ant", "bee", "cat", "dog"] == [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:6]]
+
+
+def test_a_table_is_no_image(capsys, here):
+    """A net that reads rows of numbers is told so, with the command for it, and not that its source is missing."""
+    h5py = needs("h5py")
+    with h5py.File("t.h5", "w") as file:
+        file["data"], file["label"] = np.zeros((5, 3), np.float32), np.zeros(5, np.float32)
+    (here / "t.txt").write_text("t.h5\n")
+    save(layer("HDF5Data", "", "data label", 'hdf5_data_param { source: "t.txt" batch_size: 2 }') + BODY + LOSS)
+
+    assert 1 == main(["classify", "net.prototxt", "w.caffemodel", "pics"])
+    assert "(HDF5Data) reads rows of numbers and no images\n  hint: minicaffe test --predictions" in \
+        capsys.readouterr().err
+
+
+def test_without_the_package_for_images(capsys, monkeypatch):
+    """What is missing is said once, and not again for each image."""
+    from minicaffe.errors import missing_extra
+
+    def missing(*_):
+        raise missing_extra("opencv-python-headless", "data", "decoding")
+
+    save(inputs(data=(1, 3, 6, 8)) + BODY)
+    monkeypatch.setattr(image, "decode", missing)
+
+    assert 1 == main(["classify", "net.prototxt", "w.caffemodel", "pics"])
+    assert 1 == capsys.readouterr().err.count("needs the package 'opencv-python-headless'")
+
+
+@pytest.mark.parametrize(("lines", "flags", "told"), [(4, (), True), (3, (), False), (4, ("--labels", "labels.txt"),
+                                                                                        False)])
+def test_a_hint_at_the_names(capsys, here, lines, flags, told):
+    """Where a labels.txt beside the net fits and is not used, its flag is named; a deploy net knows no names."""
+    save(inputs(data=(1, 3, 6, 8)) + BODY)
+    (here / "labels.txt").write_text("".join(f"name {k}\n" for k in range(lines)))
+    assert 0 == main(["classify", "net.prototxt", "w.caffemodel", "pics/0.png", *flags])
+
+    assert told == ("--labels labels.txt shows the names in this file in place of the numbers"
+                    in capsys.readouterr().out)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import struct
 from collections import Counter
 
@@ -283,3 +284,27 @@ def test_narrow_terminal(database, capsys, monkeypatch):
     assert 0 == main(["data", "db", "--check"])
 
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 42
+
+
+def test_three_columns_are_no_colours(here, capsys):
+    """The columns of a table are called so; blue, green and red are channels of images."""
+    h5py = needs("h5py")
+    with h5py.File("a.h5", "w") as file:
+        file["data"] = np.arange(12, dtype=np.float32).reshape(4, 3)
+    assert 0 == main(["data", "a.h5"])
+    told = capsys.readouterr().out
+
+    assert re.search(r"^column +mean +deviation +least +largest\n0 +4\.5 .*\n1 +5\.5 .*\n2 +6\.5 ", told, re.MULTILINE)
+    assert "blue" not in told
+
+
+def test_a_hint_at_why_nothing_can_be_read(here, capsys):
+    """Under the samples that cannot be read stands the likely cure."""
+    (here / "a.txt").write_text("photo.png 0\n")
+    (here / "sub").mkdir()
+    needs("cv2")
+    (here / "sub" / "photo.png").write_bytes(image.encode(PIXELS[0]))
+    assert 1 == main(["data", "a.txt", "--check", "--root", "sub"])
+
+    assert "hint for the first: root_folder is put before each path as it is: end it with a slash, 'sub/'" in \
+        " ".join(capsys.readouterr().out.split())

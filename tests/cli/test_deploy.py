@@ -174,9 +174,8 @@ def test_proof_on_random_numbers(capsys):
     weights(STANDIN + INSIDE + LOSS)
     deployed(data(TRAIN) + data(TEST_RULE) + INSIDE + LOSS, "--weights", "w.caffemodel")
 
-    said = capsys.readouterr().out
-    assert "proved: on 4 samples of random numbers both nets give the same numbers for 'prob' and for the other 3 " in \
-        said
+    assert "proved: on 4 samples of random numbers both nets give the same prob, and the same numbers in 3 other " \
+           "blobs; the largest difference is 0" in capsys.readouterr().out.replace("\n  ", " ")
 
 
 def test_proof_on_real_images(capsys, folder):
@@ -197,7 +196,7 @@ def test_a_loss_that_gives_its_probabilities(capsys):
     weights(STANDIN + INSIDE + loss)
     deployed(data() + INSIDE + loss, "--weights", "w.caffemodel")
 
-    assert "both nets give the same numbers for 'p'" in capsys.readouterr().out
+    assert "both nets give the same p, and" in capsys.readouterr().out
 
 
 def test_the_last_layer_is_in_place(capsys):
@@ -208,7 +207,7 @@ def test_the_last_layer_is_in_place(capsys):
 
     shown = capsys.readouterr().out
     assert "the output is 'f'" in shown
-    assert "both nets give the same f, and so are the other 1 blobs" in shown
+    assert "both nets give the same f, and the same numbers in 1 other blob;" in shown
 
 
 def test_words_are_proved(capsys):
@@ -255,6 +254,13 @@ def test_rows_of_hdf5_are_no_pixels(capsys):
     shown = capsys.readouterr().out
     assert "'x' takes the numbers that its HDF5 files hold" in shown
     assert "pixels" not in shown
+def test_the_shorter_side_is_said(capsys, folder):
+    """resize_shorter is part of the sentence and of the flags, and a factor has the digits that the net gives it."""
+    deployed(data(transform="resize_shorter: 9 crop_size: 4 scale: 0.0156 mean_value: 104.1") + F + LOSS)
+    text = (folder / "out.prototxt").read_text().replace("\n#  ", "")
+
+    assert "pixels 0 to 255, the shorter side resized to 9, the middle 4×4 cut out, the mean 104.1 subtracted" in text
+    assert "# preprocessing: --resize-shorter 9 --mean 104.1 --scale 0.0156 --crop 4\n" in text
 
 
 def test_a_proof_that_fails_writes_nothing(capsys, folder, monkeypatch):

@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
+import weakref
 
 import pytest
 from extras import needs
@@ -662,6 +664,27 @@ def test_ctrl_c_while_something_is_imported(monkeypatch, capsys, raised):
     assert 130 == cli.main([])
     assert "minicaffe: stopped\n" == capsys.readouterr().err
     assert before == signal.getsignal(signal.SIGINT)
+
+
+def test_ctrl_c_in_a_callback_is_not_lost(monkeypatch, capsys):
+    """Python drops an exception in a callback, such as that of a weak reference. The command still stops."""
+    from minicaffe.cli import __main__ as cli
+
+    dropped = []
+
+    def interrupted(args):
+        weakref.finalize(thing := threading.Event(), signal.raise_signal, signal.SIGINT)
+        del thing
+        threading.Event().wait(20)
+        return 0
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    before = sys.unraisablehook
+    assert 130 == main(["data"])
+    assert "minicaffe: stopped\n" == capsys.readouterr().err
+    assert [] == dropped
+    assert before is sys.unraisablehook
 
 
 def test_ctrl_c_in_a_test_of_a_training(folder):

@@ -20,7 +20,7 @@ SHORTER = {  # LeNet's 10,000 updates take minutes: 20 leave the same files
 
 def commands(page):
     """The lines of a README's code blocks that are commands."""
-    return re.findall(r"^(?: {4})?((?:python|minicaffe) [^#\n]+)", page, re.MULTILINE)
+    return re.findall(r"^(?: {4}|\$ )?((?:python|minicaffe) [^#\n]+)", page, re.MULTILINE)
 
 
 @pytest.fixture

@@ -249,6 +249,7 @@ def test_what_is_no_image_is_left_out(classes, caplog):
     """Other files are warned of, hidden ones are passed over, and a link that leads upwards is not followed."""
     (classes / "set/cat/notes.md").touch()
     (classes / "set/cat/.hidden.png").touch()
+    (classes / "set/cat/Thumbs.db").touch()
     (classes / "set/.git").mkdir()
     (classes / "set/.git/1.png").touch()
     (classes / "set/cat/up").symlink_to("..")
@@ -261,7 +262,7 @@ def test_what_is_no_image_is_left_out(classes, caplog):
 def test_class_folders_and_the_phase(classes, caplog):
     """In TRAIN the user is told to shuffle, because otherwise the images come class by class."""
     set_up(layer(source="set", phase=TRAIN), 2)
-    assert "set shuffle: true" in caplog.text
+    assert "Set shuffle: true" in caplog.text
     caplog.clear()
     set_up(layer(source="set", phase=TRAIN, shuffle=True), 2)
     set_up(layer(source="set"), 2)
@@ -286,9 +287,10 @@ def test_labels_are_never_written_over(classes, caplog):
                                                    r"of 1 is x\.png\n  hint: put each image"),
     (lambda: shutil.rmtree("set/ant") or shutil.rmtree("set/cat") or shutil.rmtree("set/big dog"), DataError,
      r"the folder set has no images in folders, one folder for each class"),
+    (lambda: Path("set/bird").mkdir(), DataError, r"the folder set has a class folder without an image: bird\n  hint: "
+                                                  r"fill it, or delete it in the training set and in the test set"),
     (lambda: Path("set/cat/0.png").write_bytes(b""), DataError, r"set/cat/0\.png is empty"),
-    (lambda: Path("set/dog/x").mkdir(parents=True), DataError, r"the folder set has the class folder dog, which holds "
-                                                               r"no image\n  hint: .*delete an empty folder"),
+    (lambda: Path("set/dog/x").mkdir(parents=True), DataError, "has a class folder without an image: dog"),
     (lambda: {"root_folder": "x/"}, LayerError, r"root_folder has no effect where source is a folder or a tar"),
     (lambda: {"label_size": 2}, LayerError, r"label_size must be 1 where source is a folder or a tar"),
 ])
@@ -299,13 +301,24 @@ def test_mistakes_with_class_folders(spoil, error, message, classes):
         set_up(layer(**{"source": "set", "batch_size": 7, "skip_bad": False, **(param or {})}), 2)
 
 
-@pytest.mark.parametrize("inside", ["", "./", "a/b"])
-def test_a_class_without_images_in_a_tar(inside, classes):
-    """An empty folder is as much a mistake in a tar, whatever folder stands around the classes."""
-    Path("set/dog").mkdir()
-    make_tar("set.tar", inside=inside)
-    with pytest.raises(DataError, match=r"the tar set\.tar has the class folder dog, which holds no image"):
+def test_a_class_folder_without_an_image_in_a_tar(classes):
+    """It is refused in a tar too, wherever the class folders lie; hidden folders are passed over."""
+    (classes / "set/.git").mkdir()
+    make_tar("set.tar", inside="a/b")
+    set_up(layer(source="set.tar"), 2)
+    (classes / "set/bird").mkdir()
+    make_tar("set.tar", inside="a/b")
+    with pytest.raises(DataError, match="the tar set.tar has a class folder without an image: bird"):
         set_up(layer(source="set.tar"), 2)
+
+
+@pytest.mark.parametrize(("names", "warned"), [(("train", "Test", "val"), True), (("train", "car", "ship"), False)])
+def test_the_parts_of_a_data_set_are_no_classes(names, warned, classes, caplog):
+    """Who gives the folder above train/ and test/ is told so; a class may be called train."""
+    for old, new in zip(("ant", "big dog", "cat"), names, strict=True):
+        (classes / "set" / old).rename(classes / "set" / new)
+    set_up(layer(source="set"), 2)
+    assert warned == ("look like the parts of a data set and not like classes" in caplog.text)
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.9])

@@ -266,7 +266,7 @@ def test_a_rule_about_solvers(folder, rule, severity, bad, good):
 def test_every_rule_about_solvers_and_pairs_has_a_case():
     """A rule without a test could be one that finds nothing."""
     solver = {"test-size", "late-step", "no-test", "solver-field", "broken-solver"}
-    pair = {"preprocessing-differs", "same-source", "weights-differ", "weights-missing", "input-size"}
+    pair = {"preprocessing-differs", "same-source", "weights-differ", "weights-missing", "input-size", "class-folders"}
 
     assert (solver, pair) == (set(lint.rules(lint.SOLVER)), set(lint.rules(lint.PAIR)))
 
@@ -364,3 +364,47 @@ def test_a_file_with_a_parse_error_does_not_stop_the_others():
     assert [("a.prototxt", 2, "unreadable"), ("b.prototxt", 3, "label-range")] == [
         (one.file, one.line, one.rule) for one in report.findings if one.severity == "error"][:2]
     assert ["a.prototxt", "b.prototxt", "none"] == report.files
+
+
+# --- folders of class folders -----------------------------------------------------------------------------------
+
+FOLDERS = "".join(layer("ImageData", "", "x label", f'{phase} image_data_param {{ source: "{name}" shuffle: {order} '
+                        "batch_size: 2 new_height: 5 new_width: 4 }", name="d")
+                  for phase, name, order in ((TRAIN, "train", "true"), (TEST, "test", "false")))
+
+
+def make_folders(names):
+    """Class folders of one small image each, such as train/cat."""
+    needs("cv2")
+    for name in names:
+        os.makedirs(name)
+        with open(f"{name}/0.png", "wb") as file:
+            file.write(image.encode(np.zeros((3, 5, 4), np.uint8)))
+
+
+@pytest.mark.parametrize(("test", "odd"), [
+    (["ant", "bee", "cat"], ""), (["ant", "bee"], ""), (["ant", "cat"], "cat has number 1 in test, and has number 2"),
+    (["ant", "bee", "cow"], "cow has number 2 in test, and is missing"), (["Ant", "bee", "cat"], "Ant has number 0")])
+def test_class_folders_that_differ(test, odd):
+    """A class that has another number in the test is an error, and the class is named."""
+    make_folders([*(f"train/{name}" for name in ("ant", "bee", "cat")), *(f"test/{name}" for name in test)])
+    findings = found("class-folders", ("net.prototxt", FOLDERS + fully_connected("x", "f", 3) + LOSS),
+                     ("solver.prototxt", SOLVER + " test_iter_auto: true test_interval: 10"))
+
+    assert [odd != ""] * bool(odd) == [one.severity == "error" for one in findings]
+    assert all(odd in one.message and one.line == 2 for one in findings)
+    assert not os.path.exists("labels.txt")  # who only looks writes nothing
+
+
+def test_what_is_odd_about_a_source(folder):
+    """What a layer says of its source has a rule of its own, with the cure that goes with it."""
+    make_folders(["train/ant", "train/cat", "test/ant", "test/cat"])
+    (folder / "train" / "cat" / "notes.md").touch()
+    net = FOLDERS.replace("shuffle: true", "").replace("label", "y")
+    findings = found("odd-source", ("net.prototxt", net), )
+
+    assert ["files in the folder train whose names are not those of images are left out: 1, the first is cat/notes.md",
+            "layer 'd': the images come class by class, from which a net learns badly"] == \
+        sorted(one.message for one in findings)
+    assert ["Put them elsewhere if they are no images.", "Set shuffle: true."] == sorted(one.cure for one in findings)
+    assert not found("no-effect", ("net.prototxt", net))

@@ -12,7 +12,7 @@ from minicaffe.proto import NetParameter
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.mark.parametrize("folder", ["fashion_mnist", "logistic_regression"])
+@pytest.mark.parametrize("folder", ["fashion_mnist", "logistic_regression", "textures"])
 def test_nothing_is_found_in_the_examples(monkeypatch, folder):
     """Neither an error nor a warning; that the data is not there is a note."""
     monkeypatch.chdir(EXAMPLES / folder)

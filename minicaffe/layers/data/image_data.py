@@ -109,8 +109,9 @@ class ImageDataLayer(PrefetchingLayer):
         self.check(p.label_size < 2, "label_size", "must be 1 where source is a folder or a tar")
         kind = FolderImages if os.path.isdir(p.source) else TarImages
         images = kind(p.source, size, p.is_color, workers)
-        write_labels(p.source, images.classes)
+        if not (self.only_looked_at or self.shapes_only):
+            write_labels(p.source, images.classes)
         if self.phase == TRAIN and not p.shuffle:
             warn(At.IMAGES_COUNTED, f"layer {self.name!r}: the images come class by class, from which a net "
-                                    "learns badly: set shuffle: true")
+                                    "learns badly", lambda: "Set shuffle: true.")
         return images

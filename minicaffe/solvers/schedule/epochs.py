@@ -50,7 +50,8 @@ def whole_test(net: Net, number: int, where: str) -> int:
         last = f"the last one filled up with {reader.batch - rest} samples that count twice"
         warn(At.TEST_SIZE, f"test net #{number}: {reader.size} samples are no multiple of the batch "
                          f"{reader.batch}, and the net cannot run on a smaller batch: {last}")
-    log(At.TEST_SIZE, f"Test net #{number}: {reader.size} samples in {count} batches of {reader.batch}, {last}")
+    batches = "1 batch" if count == 1 else f"{count} batches"
+    log(At.TEST_SIZE, f"Test net #{number}: {reader.size} samples in {batches} of {reader.batch}, {last}")
     return count
 
 
