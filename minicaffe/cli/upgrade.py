@@ -77,7 +77,9 @@ def _upgrade_weights(source: str, target: str) -> list[str]:
     """Write a .caffemodel anew, and return what changed."""
     changed = list(_changes(binary.read(source, NetParameter())))
     layers, definition = convert.upgraded_weights(source, weights.read(source))
-    weights.write(target, layers, definition)
+    # Caffe: upgrade_net_proto_binary writes a binary net, whatever the file is called
+    write = weights.write if target.lower().endswith(weights.SUFFIXES) else weights.write_caffemodel
+    write(target, layers, definition)
     return changed
 
 

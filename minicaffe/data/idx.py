@@ -15,13 +15,14 @@ import numpy as np
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
 from minicaffe.errors import DataError
-from minicaffe.io.files import PathLike
+from minicaffe.io.files import PathLike, refuse_device
 
 UNSIGNED_BYTE = 8  # the type code of the only kind that is read
 
 
 def read_idx(path: PathLike) -> np.ndarray:
     """Return the uint8 array in an IDX file, plain or gzipped. Raise a DataError when it cannot be read."""
+    refuse_device(path)
     try:
         content = Path(path).read_bytes()
         if content[:2] == b"\x1f\x8b":

@@ -131,6 +131,8 @@ def test_weights(tmp_path, capsys):
     assert 0 == main(["upgrade", "old.caffemodel", "old.caffemodel"])  # in its own place
     assert "1 layer of 2014's format" in capsys.readouterr().out
     assert (tmp_path / "new.caffemodel").read_bytes() == (tmp_path / "old.caffemodel").read_bytes()
+    assert 0 == main(["upgrade", "old.caffemodel", "net.binaryproto"])  # Caffe's tool takes any name
+    assert (tmp_path / "new.caffemodel").read_bytes() == (tmp_path / "net.binaryproto").read_bytes()
 
 
 def test_other_files(tmp_path, capsys):
