@@ -97,7 +97,8 @@ def _changes(net: Any) -> Iterator[str]:
     if moved:
         yield f"scale, mean_file, crop_size and mirror of {_count(moved)} moved into transform_param"
     if net.input:
-        yield f"input {', '.join(net.input)} became a layer of type Input"
+        became = "became a layer of type Input" if net.input_shape or net.input_dim else "was left out: it has no shape"
+        yield f"input {', '.join(net.input)} {became}"
     fixed = [layer for layer in net.layer if layer.type == "BatchNorm" and len(layer.param) == 3
              and any(spec.lr_mult or spec.decay_mult for spec in layer.param)]
     if fixed:

@@ -14,6 +14,7 @@ import numpy as np
 
 from minicaffe.data.datum import make
 from minicaffe.errors import DataError
+from minicaffe.io.file_bytes import open_ordinary, read_ordinary
 from minicaffe.io.files import PathLike, looked_in
 
 SHAPE = (3, 32, 32)  # the planes are red, green, blue, and stay so in the database
@@ -82,12 +83,13 @@ def _in_folder(folder: Path, names: set[str]) -> Iterator[tuple[str, bytes]]:
     for inner in (folder, *(folder / name for name in ("cifar-10-batches-bin", "cifar-100-binary"))):
         for name in sorted(names):
             with contextlib.suppress(FileNotFoundError):
-                yield name, (inner / name).read_bytes()
+                yield name, read_ordinary(inner / name)
 
 
 def _in_archive(path: PathLike, names: set[str]) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of those of the files that are in a tar archive, in whatever folder."""
-    with tarfile.open(path) as archive:
+    # a pipe or a device may never answer
+    with open_ordinary(path) as file_of_archive, tarfile.open(fileobj=file_of_archive) as archive:
         for member in archive:
             name = PurePosixPath(member.name).name
             if name in names and member.isfile():

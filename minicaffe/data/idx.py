@@ -7,7 +7,6 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,16 @@ import numpy as np
 from minicaffe.data.datum import make
 from minicaffe.data.lmdb import write_lmdb
 from minicaffe.errors import DataError
-from minicaffe.io.files import PathLike, refuse_device
+from minicaffe.io.file_bytes import read_ordinary
+from minicaffe.io.files import PathLike
 
 UNSIGNED_BYTE = 8  # the type code of the only kind that is read
 
 
 def read_idx(path: PathLike) -> np.ndarray:
     """Return the uint8 array in an IDX file, plain or gzipped. Raise a DataError when it cannot be read."""
-    refuse_device(path)
     try:
-        content = Path(path).read_bytes()
+        content = read_ordinary(path)  # a pipe or a device may never answer
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:

@@ -1,6 +1,7 @@
 """Commands that make databases and read them: what they write, what they print, and what a user gets wrong."""
 
 import gzip
+import os
 import re
 import signal
 import struct
@@ -303,8 +304,14 @@ def test_idx(folder, capsys):
     assert 0 == main(["convert_idx", "--replace", "x", "y.gz", "db"])
     assert 1 == main(["convert_idx", "y.gz", "x", "other"])
     assert "they are the other way round" in capsys.readouterr().err
-    assert 1 == main(["convert_idx", "/dev/zero", "y.gz", "other"])
-    assert "/dev/zero is a device, not a file" in capsys.readouterr().err
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("args", [["convert_idx", "fifo", "fifo", "db"], ["convert_cifar", "fifo", "db"]])
+def test_a_pipe_that_nobody_writes_to(folder, capsys, args):
+    """It would never answer, so it is refused at once."""
+    os.mkfifo("fifo")
+    assert 1 == main(args)
+    assert "cannot read fifo: it is a pipe or a device, not an ordinary file" in capsys.readouterr().err
 
 
 def test_cifar(folder, capsys):

@@ -93,6 +93,10 @@ def test_v1_and_fields(tmp_path, capsys):
             "its blobs are not learned"] == said[:-1]
     assert 3 == text.count("lr_mult: 0\n    decay_mult: 0\n")
 
+    text, said = upgraded(tmp_path, 'input: "x"\nlayer { name: "r" type: "ReLU" bottom: "x" top: "y" }', capsys)
+    assert ["  input x was left out: it has no shape", "wrote new.prototxt"] == said
+    assert "Input" not in text
+
 
 def test_dropped_fields(tmp_path, capsys):
     """A field without a place in today's format is named; the file is written, and the status is 1, as with Caffe."""
