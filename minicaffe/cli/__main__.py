@@ -94,13 +94,30 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Do as argparse does, but report an unknown flag before a missing one: it may be the same flag, misspelt."""
-        self.bare = next(iter(args or ()), "-")  # a file name, if the user forgot the flag before it
-        for arg in args or ():
+        args = [self._known_form(arg) for arg in args or ()]
+        self.bare = next(iter(args), "-")  # a file name, if the user forgot the flag before it
+        for arg in args:
             if arg[2:] and arg.startswith("--") and arg.split("=")[0] not in self._option_string_actions:
                 self.error(f"unrecognized arguments: {arg}")
             if arg.startswith("--") and arg.endswith("=--"):  # argparse would take the value for an empty list
                 self.error(f"argument {arg.removesuffix('=--')}: expects a value, got '--'")
         return super().parse_known_args(args, namespace)
+
+    def _known_form(self, arg: str) -> str:
+        """Return a flag as it was added: dashes may stand for underscores in its name, as in gflags, and the reverse.
+
+        The value of a switch may be in capitals: --gray=True. Raise argparse's error where it is no such value.
+        """
+        name, equals, value = arg.partition("=")
+        flags = self._option_string_actions
+        if name.startswith("--") and name not in flags:
+            plain = {flag.replace("-", "_"): flag for flag in flags}
+            name = plain.get(name.replace("-", "_"), name)
+        if equals and f"{name}=true" in flags:
+            value = value.lower()
+            if f"{name}={value}" not in flags:
+                self.error(f"argument {name}: expects true or false, got {arg.partition('=')[2]!r}")
+        return name + equals + value
 
     def error(self, message: str) -> NoReturn:
         unknown = re.search(r"unrecognized arguments: --?([^\s=]+)", message)
@@ -114,8 +131,7 @@ class Parser(argparse.ArgumentParser):
             hint = f"did you mean {missing[1]} {self.bare}?"
         if valued := re.fullmatch(r"argument (\S+): ignored explicit argument (.*)", message):
             flag = valued[1].rpartition("/")[2]  # argparse names all forms of a flag
-            expects = "expects true or false" if f"{flag}=true" in self._option_string_actions else "takes no value"
-            message = f"argument {flag}: {expects}, got {valued[2]}"
+            message = f"argument {flag}: takes no value, got {valued[2]}"
         hint = f"\n  hint: {hint}" if hint else ""
         complain(f"{self.prog}: error: {message}{hint}\n  {self.prog} --help lists what it takes")
         raise SystemExit(1)

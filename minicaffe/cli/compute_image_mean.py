@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.cli import progress
+from minicaffe.cli.flags import filled
 from minicaffe.data.image_mean import channel_means, mean_image, write_mean
-from minicaffe.data.sources import open_source
+from minicaffe.data.sources import Source, open_source
 from minicaffe.errors import DataError
 from minicaffe.io.files import check_can_write
 from minicaffe.log import At, log, number
@@ -23,8 +24,8 @@ BACKENDS = ("lmdb", "leveldb")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="INPUT_DB", help="the database")
-    parser.add_argument("target", metavar="OUTPUT_FILE", nargs="?", help="the file to write with the mean image, a "
-                        ".binaryproto; one that exists is replaced")
+    parser.add_argument("target", metavar="OUTPUT_FILE", nargs="?", type=filled, help="the file to write with the mean "
+                        "image, a .binaryproto; one that exists is replaced")
     parser.add_argument("--backend", metavar="KIND", default="lmdb",
                         help="the kind of database: lmdb or leveldb (default: lmdb)")
 
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--backend expects lmdb or leveldb, got {args.backend!r}")
     check_can_write("OUTPUT_FILE", args.target or "")  # before the database is read, which may take an hour
     with progress.counting() as follow:
-        source = open_source(args.backend.upper(), args.source)
+        source = _open(args.backend, args.source)
         log(At.LMDB_OPENED if args.backend == "lmdb" else At.LEVELDB_OPENED, f"Opened {args.backend} {args.source}")
         mean = mean_image(follow(source.records(), len(source)), args.source)
         if args.target:
@@ -44,3 +45,13 @@ def run(args: argparse.Namespace) -> int:
         for k, value in enumerate(channel_means(mean)):
             log(At.MEAN_VALUE, f"mean_value channel [{k}]: {number(value)}")
     return 0
+
+
+def _open(backend: str, path: str) -> Source:
+    """Open the database. Raise DataError where it cannot be read, or is of another kind than the flag says."""
+    try:
+        return open_source(backend.upper(), path)
+    except DataError as error:
+        for kind in BACKENDS:  # the hint is for a net, and the kind is a flag here
+            error.hint = error.hint.replace(f"set backend: {kind.upper()}", f"give --backend={kind}")
+        raise

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from minicaffe import kernels
+from minicaffe.cli.signals import ended_by_sigterm
 from minicaffe.log import At, number, visible
 from minicaffe.records import glog
 
@@ -33,17 +34,19 @@ def counting() -> Iterator[Follow]:
     """Report how far a tool is. Yield a function that is called with the tool's items and their number.
 
     It returns the same items. While they are taken from it, a bar shows how many were, where stderr is a terminal and
-    rich is installed. What is logged while the block runs is printed, in plain lines or above the bar.
+    rich is installed. What is logged while the block runs is printed, in plain lines or above the bar. SIGTERM ends the
+    block as an exception does, so that no half-written file stays.
     """
     if rich is None or not sys.stderr.isatty():
-        with glog.writing():
+        with glog.writing(), ended_by_sigterm():
             yield lambda items, total: items
         return
     console = rich.console.Console(stderr=True)
     columns = [rich.progress.MofNCompleteColumn(), rich.progress.BarColumn(bar_width=None),
                rich.progress.TimeRemainingColumn()]
     bar = rich.progress.Progress(*columns, console=console)
-    with glog.listening(_Above(console, lambda at: at.partition(".")[0] in TOOLS and at not in COUNTS)), bar:
+    with glog.listening(_Above(console, lambda at: at.partition(".")[0] in TOOLS and at not in COUNTS)), bar, \
+            ended_by_sigterm():
         yield lambda items, total: bar.track(items, total=total)
 
 

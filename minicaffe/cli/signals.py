@@ -1,4 +1,8 @@
-"""SIGINT, SIGTERM and SIGHUP during a training: they are noted at once, and obeyed at the end of the iteration."""
+"""SIGINT, SIGTERM and SIGHUP.
+
+During a training they are noted at once, and obeyed at the end of the iteration. A tool is ended by SIGTERM as by
+Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +42,22 @@ def watching(solver: Any, sigint_effect: str, sighup_effect: str, sigterm_effect
             solver.requested_action = lambda: Action.NONE
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit while the block runs. Without that, it kills a program before it can clean up."""
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # no other one may set a handler
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Noted:

@@ -77,7 +77,9 @@ def _upgrade_weights(source: str, target: str) -> list[str]:
     """Write a .caffemodel anew, and return what changed."""
     changed = list(_changes(binary.read(source, NetParameter())))
     layers, definition = convert.upgraded_weights(source, weights.read(source))
-    weights.write(target, layers, definition)
+    # Caffe: upgrade_net_proto_binary writes a binary net, whatever the file is called
+    write = weights.write if target.lower().endswith(weights.SUFFIXES) else weights.write_caffemodel
+    write(target, layers, definition)
     return changed
 
 
@@ -95,7 +97,8 @@ def _changes(net: Any) -> Iterator[str]:
     if moved:
         yield f"scale, mean_file, crop_size and mirror of {plural(len(moved), 'layer')} moved into transform_param"
     if net.input:
-        yield f"input {', '.join(net.input)} became a layer of type Input"
+        became = "became a layer of type Input" if net.input_shape or net.input_dim else "was left out: it has no shape"
+        yield f"input {', '.join(net.input)} {became}"
     fixed = [layer for layer in net.layer if layer.type == "BatchNorm" and len(layer.param) == 3
              and any(spec.lr_mult or spec.decay_mult for spec in layer.param)]
     if fixed:

@@ -13,7 +13,7 @@ from minicaffe.data.datum import make
 from minicaffe.data.lmdb import Writer, new_lmdb
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5, npz
-from minicaffe.io.files import is_hdf5_name
+from minicaffe.io.files import check_can_write, is_hdf5_name
 from minicaffe.log import At, log
 
 REPORTED = 1000  # samples after which a log line says how many there were
@@ -42,6 +42,7 @@ def new_features(blobs: Sequence[str], path: str, *, lmdb: bool, replace: bool =
         return
     if not replace and os.path.exists(path):
         raise DataError(f"{path} exists already", hint="delete it, choose another name, or replace it with --replace")
+    check_can_write("OUT", path)  # now, because the arrays are written when all batches have been computed
     if is_hdf5_name(path):
         hdf5.require()
     parts: dict[str, list[np.ndarray]] = {blob: [] for blob in blobs}

@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minicaffe.data.batches import Order
 from minicaffe.data.class_folders import images_in_folder
 from minicaffe.data.datum import make
@@ -136,7 +138,7 @@ def _make(listed: Listed, form: Form) -> tuple[Any, tuple[int, ...]] | Minicaffe
             return datum, pixels.shape
         # Caffe: one size alone resizes nothing, but has all images encoded anew
         as_it_is = not form.given_size and _has_kind(path, kind)
-        data = whole if as_it_is else image.encode(pixels, f".{kind}")
+        data = whole if as_it_is else _encode(pixels, kind, form)
     except MinicaffeError as error:
         # most messages name the file already
         error.where = error.where or listed.where or ("" if path in error.message else path)
@@ -152,6 +154,16 @@ def _kind(path: str, form: Form) -> str:
     if not dot:
         warn(At.IMAGESET_NO_TYPE, f"Failed to guess the encoding of '{path}'")
     return suffix.lower()
+
+
+def _encode(pixels: np.ndarray, kind: str, form: Form) -> bytes:
+    """Return the bytes of an image file of this kind. Raise a DataError where there is no such kind."""
+    try:
+        return image.encode(pixels, f".{kind}")
+    except DataError as error:
+        if not form.encode_type:
+            error.hint = "the kind is what follows the last dot of the name; --encode_type=png gives one for all images"
+        raise
 
 
 def _has_kind(path: str, kind: str) -> bool:

@@ -6,6 +6,7 @@ Each page is checked when it is read. A new database is written as a whole or no
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 from minicaffe.data.lmdb_tree import Tree
 from minicaffe.errors import DataError, missing_extra
 from minicaffe.io.files import PathLike, looked_in
+from minicaffe.log import At, warn
 
 try:
     import lmdb
@@ -25,6 +27,7 @@ except ImportError:
 
 WRITES_PER_TRANSACTION = 1000
 BYTES_PER_TRANSACTION = 1 << 24
+FILES = ("data.mdb", "lock.mdb")  # of an LMDB
 LONGEST_KEY = 511  # bytes: a limit that is compiled into LMDB
 
 
@@ -86,14 +89,16 @@ def new_lmdb(path: PathLike, *, replace: bool = False) -> Iterator[Writer]:
     """Make an LMDB of the records that are put into it while the block runs.
 
     It is made in a folder beside `path`, which is renamed to `path` once everything is on the disk. So a program that
-    is stopped leaves no half-written LMDB. Raise a DataError when `path` exists (unless `replace` is set), when a key
-    comes twice, or when the disk is full.
+    is stopped leaves no half-written LMDB. Raise a DataError when `path` exists (unless `replace` is set, and only an
+    LMDB or an empty folder is replaced), when a key comes twice, or when the disk is full.
     """
     if lmdb is None:
         raise missing_extra("lmdb", "data", "writing an LMDB")
+    if not str(path):
+        raise DataError("an LMDB needs a name, got ''")
     target = Path(os.path.realpath(path))
-    if not replace and target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise DataError(f"{path} exists already", hint="delete it, choose another name, or replace it with --replace")
+    _check_free(str(path), target, replace)
+    _warn_of_leftovers(target)
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with _plain_errors(str(path)):
@@ -105,7 +110,7 @@ def new_lmdb(path: PathLike, *, replace: bool = False) -> Iterator[Writer]:
         finally:
             writer.close()
         with _plain_errors(str(path)):
-            _put_in_place(beside, target)
+            _put_in_place(beside, target, str(path), replace)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -165,19 +170,45 @@ def _put(env: Any, part: list[tuple[bytes, bytes]], name: str) -> bool:
     return True
 
 
-def _put_in_place(made: Path, target: Path) -> None:
+def _check_free(path: str, target: Path, replace: bool) -> None:
+    """Raise a DataError where something is at `target` that a new LMDB must not replace."""
+    if not target.is_dir():
+        if target.exists():
+            raise DataError(f"{path} exists already, and is a file", hint="choose another name")
+        return
+    names = sorted(entry.name for entry in target.iterdir())
+    if other := [name for name in names if name not in FILES]:
+        raise DataError(f"{path} exists already, and holds other files than an LMDB, such as {other[0]}",
+                        hint="choose another name")
+    if names and not replace:
+        raise DataError(f"{path} exists already", hint="delete it, choose another name, or replace it with --replace")
+
+
+def _warn_of_leftovers(target: Path) -> None:
+    """Warn of folders that programs have left which were killed while they made this LMDB."""
+    pattern = f".{glob.escape(target.name)}.{'[0-9a-f]' * 8}.tmp"
+    for left in sorted([*target.parent.glob(pattern), *target.parent.glob(f"{pattern}.old")]):
+        warn(At.LMDB_OPENED, f"{left} is part of an LMDB: another program is writing it now, or was killed and left "
+                             "it; then it can be deleted")
+
+
+def _put_in_place(made: Path, target: Path, path: str, replace: bool) -> None:
     """Give the folder `made` the name `target`; the old folder is deleted only when the new one is in its place."""
     (made / "lock.mdb").unlink(missing_ok=True)  # the lock of this program; each reader makes its own
-    if not target.exists():
+    if replace and target.exists():
+        old = made.with_name(made.name + ".old")
+        target.rename(old)
         made.rename(target)
-        return
-    old = made.with_name(made.name + ".old")
-    target.rename(old)
-    made.rename(target)
-    if old.is_dir():
         shutil.rmtree(old)
-    else:
-        old.unlink()
+        return
+    with contextlib.suppress(OSError):
+        target.rmdir()  # an empty folder was there, which not every system replaces; another folder stays
+    try:
+        made.rename(target)
+    except OSError as error:
+        if not target.exists():
+            raise
+        raise DataError(f"{path} was made by another program while this one ran", hint="choose another name") from error
 
 
 def _data_file(path: str) -> Path:

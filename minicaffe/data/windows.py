@@ -13,9 +13,11 @@ A window file repeats, for each image:
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -59,9 +61,24 @@ class WindowFile:
 def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: float) -> WindowFile:
     """Return the windows with an overlap of at least fg_threshold, and those with less than bg_threshold.
 
+    As in Caffe, lines may also end at other places, as long as the words come in this order and no path has a blank.
     Raise a DataError, which names the file's line, when it is missing or not of this form.
     """
-    rows = iter(read_list(path, "the window file"))
+    rows = read_list(path, "the window file")
+    try:
+        return _read_rows(rows, path, root, fg_threshold, bg_threshold)
+    except DataError:
+        other_rows = list(_one_item_a_line(rows))
+        if other_rows != rows:
+            with contextlib.suppress(DataError):  # the first error says more
+                return _read_rows(other_rows, path, root, fg_threshold, bg_threshold)
+        raise
+
+
+def _read_rows(lines: list[tuple[int, str]], path: str, root: str, fg_threshold: float,
+               bg_threshold: float) -> WindowFile:
+    """Return the windows of lines, given with their numbers. For the rest see `read_window_file`."""
+    rows = iter(lines)
     foreground, background = np.float32(fg_threshold), np.float32(bg_threshold)
     found = WindowFile(root=root)
     for number, text in rows:
@@ -86,6 +103,20 @@ def read_window_file(path: str, root: str, fg_threshold: float, bg_threshold: fl
             raise DataError(f"the window file {path} has no {kind} window with fg_threshold {fg_threshold:g} and "
                             f"bg_threshold {bg_threshold:g}")
     return found
+
+
+def _one_item_a_line(lines: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Yield the words of a window file as lines of the usual form, each with the number of its first word's line."""
+    words = iter([(number, word) for number, text in lines for word in text.split()])
+    while head := list(islice(words, 7)):  # '#', INDEX, PATH, CHANNELS, HEIGHT, WIDTH, NUMBER OF WINDOWS
+        yield head[0][0], " ".join(word for _, word in head[:2])
+        yield from head[2:]
+        count = head[-1][1]
+        for _ in range(int(count) if count.isdecimal() else 0):
+            window = list(islice(words, 6))
+            if not window:
+                return
+            yield window[0][0], " ".join(word for _, word in window)
 
 
 def _next(rows: Iterator[tuple[int, str]], path: str) -> tuple[int, str]:

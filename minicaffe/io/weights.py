@@ -52,7 +52,7 @@ def write(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None
         types = {layer.name: layer.type for layer in layers if layer.blobs and layer.type}
         safetensors.write(path, tensors.from_layers(layers), types)
     elif name.endswith(".caffemodel"):
-        _write_caffemodel(path, layers, definition)
+        write_caffemodel(path, layers, definition)
     else:
         raise DataError(f"the name {path} is of no format for weights", hint=f"use one of {', '.join(SUFFIXES)}")
 
@@ -65,7 +65,8 @@ def save(path: PathLike, net: Any) -> None:
         caffemodel.write(path, net)
 
 
-def _write_caffemodel(path: PathLike, layers: Sequence[LayerWeights], definition: Any) -> None:
+def write_caffemodel(path: PathLike, layers: Sequence[LayerWeights], definition: Any = None) -> None:
+    """Write layers as a .caffemodel, whatever the file's name. The arguments are those of `write`."""
     for layer in layers:
         for k, blob in enumerate(layer.blobs):
             if not tensors.is_stored(blob):

@@ -1,7 +1,9 @@
 """Commands that make databases and read them: what they write, what they print, and what a user gets wrong."""
 
 import gzip
+import os
 import re
+import signal
 import struct
 
 import numpy as np
@@ -84,9 +86,11 @@ def test_imageset(pictures, capsys):
 @pytest.mark.parametrize("flags", [
     ["-gray", "-resize_height", "2", "-resize_width", "3", "--backend=lmdb"],
     ["--gray=true", "--encoded=false", "--resize_height=2", "--resize_width=3", "--nocheck_size", "--noencoded"],
+    ["--gray=True", "--encoded=NO", "--resize-height=2", "--resize-width=3", "--check-size=f", "--skip_bad"],
     ["--nogray", "--gray=1", "--resize_height=2", "--resize_width=3", "--backend", "lmdb", "--threads=2"]])
 def test_flags_as_gflags_takes_them(pictures, flags):
-    """One dash or two, values after = or a blank, switches with and without a value; before the arguments or among."""
+    """One dash or two, values after = or a blank, switches with and without a value, dashes within a name as well as
+    underscores; before the arguments or among."""
     assert 0 == main(["convert_imageset", *flags, "pics/", "list.txt", "first"])
     assert 0 == main(["convert_imageset", "pics/", *flags, "list.txt", "among"])
 
@@ -155,10 +159,14 @@ def test_class_folders(pictures, capsys):
     (["pics/", "list.txt", "db", "--threads=0"], "--threads: expects a whole number, 1 or more"),
     (["pics/", "list.txt", "db", "--seed=-1", "--shuffle"], "--seed: expects a whole number, 0 or more, got '-1'"),
     (["pics/", "none.txt", "db"], "cannot read the list none.txt: No such file"),
-    (["pics/", "list.txt", "pics"], "pics exists already.*\n.*--replace"),
+    (["pics/", "list.txt", "pics"], "pics exists already, and holds other files .* 0.png\n.*choose another name"),
+    (["pics/", "list.txt", "pics", "--replace"], "pics exists already, and holds other files than an LMDB"),
+    (["pics/", "list.txt", "list.txt", "--replace"], "list.txt exists already, and is a file"),
+    (["pics/", "list.txt", "", "--replace"], "an LMDB needs a name"),
     (["pics/", "list.txt", "db", "--gray=maybe"], "argument --gray: expects true or false, got 'maybe'\n"),
     (["pics/", "list.txt", "db", "--nogray=true"], "argument --nogray: takes no value, got 'true'\n"),
     (["pics/", "list.txt", "db", "--replace=true"], "argument --replace: takes no value, got 'true'\n"),
+    (["pics/", "list.txt", "db", "--encode_type=doc"], "cannot be encoded as '.doc'\n.*.png, .jpg and .bmp can"),
     (["pics/", "list.txt", "db", "--grey"], "did you mean '--gray'")])
 def test_mistakes(pictures, capsys, args, words):
     """Each is one message with status 1, and nothing is written."""
@@ -206,6 +214,61 @@ def test_replace_and_stop(pictures, monkeypatch, capsys):
     assert set() == left_behind(pictures, before)
 
 
+def test_two_at_once(pictures, monkeypatch, capsys):
+    """A database that another program has made meanwhile is not replaced."""
+    make_one = imageset._make
+
+    def make_after_the_other(listed, form):
+        if listed.number == 5:
+            write_lmdb("db", [("other", make(IMAGES[0], 9))])
+        return make_one(listed, form)
+
+    monkeypatch.setattr(imageset, "_make", make_after_the_other)
+    assert 1 == main(["convert_imageset", "--threads=1", "pics/", "list.txt", "db"])
+    assert "db was made by another program while this one ran" in capsys.readouterr().err
+    assert ["other"] == list(records("db"))
+
+
+def test_what_a_killed_run_left(pictures, capsys):
+    """It is named, and stays: another program may be writing it. Names that only look like it are not."""
+    for name in (".db.0123abcd.tmp", ".db.0123abce.tmp.old", ".db.x.tmp", ".db2.0123abcd.tmp"):
+        (pictures / name).mkdir()
+
+    assert 0 == main(["convert_imageset", "pics/", "list.txt", "db"])
+    assert [".db.0123abcd.tmp", ".db.0123abce.tmp.old"] == re.findall(
+        r"/(\.db\S+) is part of an LMDB: .* was killed", capsys.readouterr().err)
+    assert (pictures / ".db.0123abcd.tmp").is_dir()
+
+
+def test_sigterm(pictures, monkeypatch):
+    """It ends a tool with its usual status, and what is half-written is deleted."""
+    before, make_one = {path.name for path in pictures.iterdir()}, imageset._make
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def end_at_fourth(listed, form):
+        if listed.number == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return make_one(listed, form)
+
+    monkeypatch.setattr(imageset, "_make", end_at_fourth)
+    with pytest.raises(SystemExit, match="143"):
+        main(["convert_imageset", "--threads=1", "pics/", "list.txt", "db"])
+    assert set() == left_behind(pictures, before)
+    assert handler == signal.getsignal(signal.SIGTERM)
+
+
+def test_guessed_kind(pictures, capsys):
+    """A file is stored as it is where its name says which kind it is, else the message says how to choose one."""
+    (pictures / "pics" / "0.png").rename(pictures / "pics" / "photo")
+    (pictures / "list.txt").write_text("1.png 1\nphoto 0\n")
+
+    assert 1 == main(["convert_imageset", "--encoded", "pics/", "list.txt", "db"])
+    assert re.search("list.txt:2: an image cannot be encoded as '.photo'\n.*--encode_type=png", capsys.readouterr().err)
+    assert 0 == main(["convert_imageset", "--encode_type=PNG", "pics/", "list.txt", "db"])
+    assert [(pictures / "pics" / "1.png").read_bytes(), image.encode(IMAGES[0])] == [
+        datum.data for datum in records("db").values()]
+
+
 def test_bar_on_a_terminal(pictures, monkeypatch, capsys):
     """On a terminal a bar counts, Caffe's lines stand above it, and those that count are left out."""
     needs("rich")
@@ -245,6 +308,15 @@ def test_idx(folder, capsys):
     assert "they are the other way round" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("args", [["convert_idx", "fifo", "fifo", "db"], ["convert_cifar", "fifo", "db"]])
+def test_a_pipe_that_nobody_writes_to(folder, capsys, args):
+    """It would never answer, so it is refused at once."""
+    os.mkfifo("fifo")
+    assert 1 == main(args)
+    assert "fifo: it is a pipe or a device, not an ordinary file" in capsys.readouterr().err
+
+
 def test_cifar(folder, capsys):
     """Two databases, or none; the label of CIFAR-100 that is asked for."""
     needs("lmdb")
@@ -282,6 +354,7 @@ def test_image_mean(folder, capsys):
     assert 0 == main(["compute_image_mean", "db"])
     assert "Write to" not in capsys.readouterr().err
     assert 1 == main(["compute_image_mean", "--backend=leveldb", "db"])
+    assert "hint: give --backend=lmdb" in capsys.readouterr().err
     assert 1 == main(["compute_image_mean", "--backend=lmbd", "db"])
 
 

@@ -93,6 +93,10 @@ def test_v1_and_fields(tmp_path, capsys):
             "its blobs are not learned"] == said[:-1]
     assert 3 == text.count("lr_mult: 0\n    decay_mult: 0\n")
 
+    text, said = upgraded(tmp_path, 'input: "x"\nlayer { name: "r" type: "ReLU" bottom: "x" top: "y" }', capsys)
+    assert ["  input x was left out: it has no shape", "wrote new.prototxt"] == said
+    assert "Input" not in text
+
 
 def test_dropped_fields(tmp_path, capsys):
     """A field without a place in today's format is named; the file is written, and the status is 1, as with Caffe."""
@@ -131,6 +135,8 @@ def test_weights(tmp_path, capsys):
     assert 0 == main(["upgrade", "old.caffemodel", "old.caffemodel"])  # in its own place
     assert "1 layer of 2014's format" in capsys.readouterr().out
     assert (tmp_path / "new.caffemodel").read_bytes() == (tmp_path / "old.caffemodel").read_bytes()
+    assert 0 == main(["upgrade", "old.caffemodel", "net.binaryproto"])  # Caffe's tool takes any name
+    assert (tmp_path / "new.caffemodel").read_bytes() == (tmp_path / "net.binaryproto").read_bytes()
 
 
 def test_other_files(tmp_path, capsys):

@@ -167,7 +167,7 @@ def test_folders_that_are_none(folder):
     (folder / "bare").mkdir()
     for name, words in (("none", "cannot read the folder none: No such file.*\n.*looked for in"),
                         ("bare", "the folder bare has no images in folders, one folder for each class"),
-                        ("photos", "the folder photos has the class folder cat, which holds no image"),
+                        ("photos", "the folder photos has a class folder without an image: cat"),
                         ("pics", "pics holds images outside its class folders, the first of 3 is a.png")):
         with pytest.raises(DataError, match=words):
             imageset.read_folder(name)

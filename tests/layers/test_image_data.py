@@ -15,6 +15,7 @@ from extras import needs
 
 from minicaffe import rng
 from minicaffe.blob import Blob
+from minicaffe.data.windows import Window, read_window_file
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io import image
 from minicaffe.layers.data.image_data import ImageDataLayer
@@ -416,3 +417,27 @@ def test_a_path_with_blanks_in_a_window_file(seven):
     for name in ("a b.png", '"a b.png"'):
         (seven / "windows.txt").write_text(f"# 0\n{name}\n3\n5\n2\n2\n1 1 0 0 1 4\n0 0 0 0 1 4\n")
         assert set_up(window_layer(skip_bad=False), 2)[0].shape == (200, 3, 5, 5)
+
+
+@pytest.mark.parametrize("text", [
+    "# 0 0.png 3 5 4 2 1 0.9 0 0 1 4 0 0.1 1 1 2 2 # 1 1.png 3 5 4 1 3 0.8 0 0 2 2",
+    "# 7\n0.png\n3 5 4\n2\n1 0.9\n0 0 1 4\n0 0.1 1 1 2 2\n#\n1\n1.png\n3\n5\n4\n1\n3 0.8 0 0 2 2\n"])
+def test_a_window_file_with_other_line_ends(seven, text):
+    """Caffe reads words, wherever lines end. An index is only a number: the path says which image is meant."""
+    (seven / "windows.txt").write_text(text)
+    found = read_window_file("windows.txt", "", 0.5, 0.5)
+
+    assert ["0.png", "1.png"] == found.paths
+    assert [Window("0.png", 1, 0, 0, 1, 4), Window("1.png", 3, 0, 0, 2, 2)] == found.foreground
+    assert [Window("0.png", 0, 1, 1, 2, 2)] == found.background
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("# 0\n0.png\n3\n5\n4\n2\n1 0.9 0 0 1 4 7\n0 0 0 0 1 1\n", r"windows.txt:7: expected 6 numbers"),
+    ("# 0 0.png 3 5 4 2000000000 1 0.9 0 0 1 4", r"windows.txt:1: expected '# INDEX', got '# 0 0.png"),
+    ("# 0\n0.png\n3\n5\n4\n", "ends in the middle of an image")])
+def test_a_window_file_of_another_form(seven, text, words):
+    """The error is the one of the usual form."""
+    (seven / "windows.txt").write_text(text)
+    with pytest.raises(DataError, match=words):
+        read_window_file("windows.txt", "", 0.5, 0.5)
