@@ -451,6 +451,21 @@ def test_memory_data_cycles():
     assert seen == [0, 1, 2, 3, 4, 5, 0, 1]
 
 
+@pytest.mark.parametrize(("transform", "draws"), [
+    (None, False), ({"scale": 0.5, "crop_size": 0}, False), ({"mirror": True}, True)])
+def test_memory_data_draws_only_what_it_needs(transform, draws):
+    """Images added without chance leave the process's generator alone; the layer says whether it draws for them.
+
+    A training of an older minicaffe, whose Dropout draws from that generator, thus goes on with the same masks.
+    """
+    layer = memory_layer(transform)
+    set_up(layer, 2)
+    before = rng.state()
+    layer.add(list(IMAGES[:4]), [5, 6, 7, 8])
+
+    assert (draws, draws) == (layer.draws_for_samples, rng.state() != before)
+
+
 def test_memory_data_transforms_added_images(caplog):
     """add transforms images and must wait until all are read; reset takes arrays as they are, with a warning."""
     layer = memory_layer({"scale": 0.5, "mean_value": [10]})

@@ -69,6 +69,10 @@ class MemoryDataLayer(DataSource):
         self._cursor = rows.stop % len(self._data)
         self._unread = self._unread and self._cursor != 0
 
+    @property
+    def draws_for_samples(self):  # type: ignore[override]
+        return self._transformer.draws
+
     def reset(self, data, labels):
         """Hand over arrays, (n, C, H, W) and n labels, as they are. The next pass begins with their first rows.
 
@@ -84,7 +88,9 @@ class MemoryDataLayer(DataSource):
             self.fail("cannot add images before all of those added earlier have been read")
         data = np.empty((len(images), *self.image_shape), self.dtype)
         numbers = range(len(images))
-        draws = SampleDraws(int(self.rng.integers(2**63)), [0] * len(images), numbers)
+        # without need no seed is drawn, so that what others draw from the process's generator stays the same
+        seed = int(self.rng.integers(2**63)) if self.draws_for_samples else 0
+        draws = SampleDraws(seed, [0] * len(images), numbers)
         self._transformer.apply(images, [f"image {i}" for i in numbers], data, draws)
         self._take(data, np.asarray(labels, self.dtype))
         self._unread = True
