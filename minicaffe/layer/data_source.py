@@ -33,9 +33,6 @@ class DataSource(Layer):
     whole_epochs    False at first, or what a field such as partial_last_batch says. A test that sees each sample once
                     sets it to True: then the last batch of an epoch ends with the epoch, and is smaller if need be.
                     None where all batches must be full
-
-    left_out        what was wrong with each sample that could not be read, and was left out of the batches
-
     left_out        what was wrong with each sample that could not be read, and was left out of the batches
 
     A training's run.yaml names what each data layer reads, with a checksum. These attributes say what that is:
