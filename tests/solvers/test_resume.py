@@ -268,6 +268,24 @@ def test_what_changed_since_the_snapshot_is_said(tmp_path, caplog):
     assert any("not restored: there were 1 test nets and are 0" in line for line in found)
 
 
+def test_data_layers_of_one_name_go_on_each_by_itself(tmp_path, sources):
+    """Two data layers may have one name. Each has its own place and seeds, which a resume gives back to it."""
+    first = sources("lmdb")
+    second = first.replace("batch_size: 5", "batch_size: 2")
+    net = (f'layer {{ name: "data" top: "x" top: "t" {first} }} {TAIL}'
+           f'layer {{ name: "data" top: "y" top: "u" {second} }}')
+    made = [solver_on(net, f'random_seed: {seed} snapshot_prefix: "{tmp_path}/s"') for seed in (1, 2)]
+    made[0].step(3)
+    made[0].snapshot()
+    made[1].restore(f"{tmp_path}/s_iter_3.solverstate")
+    for solver in made:
+        solver.step(1)
+
+    for name in ("x", "y"):
+        np.testing.assert_array_equal(made[0].net.blobs[name].data, made[1].net.blobs[name].data)
+    assert not np.array_equal(made[0].net.blobs["x"].data[:2], made[0].net.blobs["y"].data)
+
+
 @pytest.mark.parametrize(("kind", "old", "new", "words"), [
     ("lmdb", "batch_size: 5", "batch_size: 3", "data_param.batch_size was 5 and is 3"),
     ("lmdb", "scale: 0.01", "scale: 0.02", r"transform_param.scale was 0\.01 and is 0\.02"),
