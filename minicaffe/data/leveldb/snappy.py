@@ -6,9 +6,6 @@ The format: the size of the unpacked bytes as a varint, then elements. An elemen
 
 from __future__ import annotations
 
-from typing import Any
-
-cramjam: Any
 try:
     import cramjam  # some 20 times as fast as the code below
 except ImportError:
