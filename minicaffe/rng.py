@@ -100,7 +100,8 @@ def _state_for(*words: int | str) -> dict[str, Any]:
 
     This takes a fifth of the time that numpy needs to make a generator from a seed.
     """
-    digest = hashlib.blake2b(repr(words).encode(), digest_size=32).digest()
+    # `ascii` and not `repr`: which characters `repr` escapes differs between versions of Python
+    digest = hashlib.blake2b(ascii(words).encode(), digest_size=32).digest()
     state, increment = int.from_bytes(digest[:16], "little"), int.from_bytes(digest[16:], "little")
     return {"bit_generator": "PCG64", "has_uint32": 0, "uinteger": 0,
             "state": {"state": state, "inc": increment | 1}}  # PCG64 wants it odd

@@ -1,5 +1,7 @@
 """Random numbers of samples and of passes: what they follow from, and that they look random. All seeds are fixed."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -110,6 +112,17 @@ def test_a_pass_and_a_layer_say_what_is_drawn():
         with draws.during(*place):
             draws.of("other").random(1000)
             assert expected == (draws.of("drop").random(), draws.of("drop").random(), draws.of("drop").random())
+
+
+def test_a_name_of_any_characters_draws_the_same_in_all_versions_of_python():
+    """The state is a hash of ASCII text, for older versions of Python hold newer characters for unprintable."""
+    text = rb"(9, 4, 1, 0, 'f\xfcr \u6c34 \U0001fae8 \ud800')"
+    word = int.from_bytes(hashlib.blake2b(text, digest_size=32).digest()[:16], "little")
+    draws = PassDraws()
+    with draws.during(9, 4, 1, 0):
+        found = draws.of("für 水 \U0001fae8 \ud800")
+
+    assert word == found.bit_generator.state["state"]["state"]
 
 
 def test_outside_a_pass_the_process_draws():

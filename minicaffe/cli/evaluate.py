@@ -22,7 +22,7 @@ from minicaffe.log import At, log, number, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 from minicaffe.records import glog
-from minicaffe.solvers.schedule.epochs import share_of_batch
+from minicaffe.solvers.schedule.epochs import Test
 from minicaffe.solvers.schedule.report import MeanOutputs, outputs
 
 DEFAULT_ITERATIONS = 50
@@ -60,10 +60,11 @@ def run(args: argparse.Namespace) -> int:
         scoring = Scoring(net, args) if judge else None
         iterations = args.iterations or (scoring and scoring.whole_epoch()) or DEFAULT_ITERATIONS
         log(At.TEST_BEGINS, f"Running for {iterations} iterations.")
-        mean = MeanOutputs(net)
-        for i in range(iterations):
-            loss = net.forward()
-            mean.add(loss, share_of_batch(net))
+        mean, test = MeanOutputs(net), Test(net, iterations)
+        for i in test:
+            mean.add(net.forward(), test.share())
+            if not test.share():
+                break
             if scoring is not None:
                 scoring.add()
             for name, blob, _ in outputs(net):

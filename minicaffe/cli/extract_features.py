@@ -27,7 +27,7 @@ from minicaffe.io.files import check_can_write
 from minicaffe.log import At, log, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
-from minicaffe.solvers.schedule.epochs import readers
+from minicaffe.solvers.schedule.epochs import Test, readers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +71,11 @@ def run(args: argparse.Namespace) -> int:
             pairs += zip(wanted, adds, strict=True)
         log(At.FEATURES_BEGIN, "Extracting Features")
         counts = dict.fromkeys(blobs, 0)
-        for _ in follow(range(batches), batches):
+        test = Test(net, batches) if args.batches == "all" else None
+        for _ in follow(test or range(batches), batches):
             net.forward()
+            if test and not test.share():  # the samples that were left could not be read, and this batch begins anew
+                break
             for blob, add in pairs:
                 add(net.blobs[blob].data if net.blobs[blob].shape else net.blobs[blob].data[None])
             for blob in counts:
@@ -133,7 +136,7 @@ def _batches(net: Net, text: str) -> int:
         raise NetError(f"all needs one data layer that knows the size of its source; the net has {len(known)}",
                        hint="give the number of batches")
     [reader] = known
-    if reader.size % reader.batch:
+    if reader.size % reader.batch or getattr(reader.layer.param, "skip_bad", False):
         if reader.layer.whole_epochs is None:
             raise NetError(f"the {reader.size} samples of layer {reader.layer.name} are no multiple of its batch, "
                            f"{reader.batch}, and it cannot read a smaller one", hint="change its batch_size")

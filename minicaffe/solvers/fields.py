@@ -59,12 +59,12 @@ def place(param: Any, field: str, where: str) -> str:
 
 def shown(param: Any, name: str) -> str:
     """Return a field's value as prototxt writes it; for an unset field 'unset', with the default where it has one."""
-    alone = SolverParameter()
+    alone = type(param)()
     alone.CopyFrom(param)
     for field, _ in param.ListFields():
         if field.name != name:
             alone.ClearField(field.name)
-    field, default = SolverParameter.DESCRIPTOR.fields_by_name[name], getattr(alone, name)
+    field, default = alone.DESCRIPTOR.fields_by_name[name], getattr(alone, name)
     words = proto_text.format(alone)
     if words and field.message_type:
         return " ".join(words.split()).removeprefix(f"{name} ")

@@ -219,14 +219,14 @@ class Solver:
         log(At.TESTING, f"Iteration {self.iter}, Testing net (#{index})")
         net, batches = self.test_nets[index], self.param.test_iter[index]
         net.share_trained_layers_with(self.net)
-        mean = report.MeanOutputs(net)
-        for batch in range(batches):
+        mean, test = report.MeanOutputs(net), epochs.Test(net, batches)
+        for batch in test:
             self._answer_requests()
             if self.stopped:
                 log(At.TEST_INTERRUPTED, "Test interrupted.")
                 return []
             with net.draws.during(self.draw_seed, self.iter, batch, 1 + index):  # never those of the train net
-                mean.add(net.forward_pass(), epochs.share_of_batch(net))
+                mean.add(net.forward_pass(), test.share())
         if self.param.test_compute_loss:
             log(At.TEST_LOSS, f"Test loss: {number(mean.loss)}")
         for i, line in enumerate(mean.lines()):

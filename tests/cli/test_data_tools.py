@@ -402,6 +402,20 @@ def test_features_of_each_image_once(trained):
         assert (file["ip"][...] == arrays["ip"]).all()
 
 
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_features_of_each_readable_image_once(trained, batch):
+    """With skip_bad, `all` ends with the epoch as well where whole batches are left out, such as the last one."""
+    write_lmdb("some", [(f"{k}", make(x, k) if k not in (2, 6) else Datum(channels=3, height=9, width=2, data=b"no"))
+                        for k, x in enumerate(IMAGES)])
+    text = (trained / "net.prototxt").read_text().replace('source: "db"', 'source: "some" skip_bad: true')
+    assert "skip_bad" in text
+    (trained / "some.prototxt").write_text(re.sub("batch_size: 3", f"batch_size: {batch}", text))
+    assert 0 == main(["extract_features", "net.caffemodel", "some.prototxt", "ip,label", "f.npz", "all"])
+
+    with np.load("f.npz") as arrays:
+        assert [0, 1, 3, 4, 5] == arrays["label"].tolist()
+
+
 @pytest.mark.parametrize(("args", "words"), [
     (["cov", "a", "1"], "has no blob 'cov'\n.*'conv'"), (["ip,conv", "a", "1"], "each blob needs an output"),
     (["ip,conv", "a,a", "1"], "a is named for 2 blobs"), (["ip", "a", "0"], "BATCHES must be a whole number from 1"),

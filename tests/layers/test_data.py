@@ -5,6 +5,7 @@ import logging
 import re
 import shutil
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -449,6 +450,38 @@ def test_memory_data_cycles():
         seen.extend(top[1].data.ravel())
 
     assert seen == [0, 1, 2, 3, 4, 5, 0, 1]
+
+
+@pytest.mark.parametrize(("transform", "draws"), [
+    (None, False), ({"scale": 0.5, "crop_size": 0}, False), ({"mirror": True}, True)])
+def test_memory_data_draws_only_what_it_needs(transform, draws):
+    """Images added without chance leave the process's generator alone; the layer says whether it draws for them.
+
+    A training of an older minicaffe, whose Dropout draws from that generator, thus goes on with the same masks.
+    """
+    layer = memory_layer(transform)
+    set_up(layer, 2)
+    before = rng.state()
+    layer.add(list(IMAGES[:4]), [5, 6, 7, 8])
+
+    assert (draws, draws) == (layer.draws_for_samples, rng.state() != before)
+
+
+@pytest.mark.parametrize(("transform", "words"), [({"scale": 0.5}, ""), ({"mirror": True}, "with other .* mirrors")])
+def test_memory_data_says_where_it_cannot_go_on_exactly(transform, words):
+    """A program hands its images over again before it resumes. Where they come out mirrored otherwise, that is said."""
+    layers = [memory_layer(transform) for _ in range(2)]
+    for layer in layers:
+        top = set_up(layer, 2)
+        layer.add(list(IMAGES[:4]), [5, 6, 7, 8])
+    layers[0].Forward([], top)
+    state = layers[0].resume_state()
+    with pytest.raises(LayerError, match=words) if words else nullcontext():
+        layers[1].resume_from(state)
+    layers[0].resume_from(state)  # what it has drawn itself is the same
+    layers[1].Forward([], top)
+
+    assert [7, 8] == top[1].data.ravel().tolist()
 
 
 def test_memory_data_transforms_added_images(caplog):

@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+import re
 import shutil
 import zlib
 
@@ -267,6 +268,84 @@ def test_what_changed_since_the_snapshot_is_said(tmp_path, caplog):
     assert any("not restored: there were 1 test nets and are 0" in line for line in found)
 
 
+def test_data_layers_of_one_name_go_on_each_by_itself(tmp_path, sources):
+    """Two data layers may have one name. Each has its own place and seeds, which a resume gives back to it."""
+    first = sources("lmdb")
+    second = first.replace("batch_size: 5", "batch_size: 2")
+    net = (f'layer {{ name: "data" top: "x" top: "t" {first} }} {TAIL}'
+           f'layer {{ name: "data" top: "y" top: "u" {second} }}')
+    made = [solver_on(net, f'random_seed: {seed} snapshot_prefix: "{tmp_path}/s"') for seed in (1, 2)]
+    made[0].step(3)
+    made[0].snapshot()
+    made[1].restore(f"{tmp_path}/s_iter_3.solverstate")
+    for solver in made:
+        solver.step(1)
+
+    for name in ("x", "y"):
+        np.testing.assert_array_equal(made[0].net.blobs[name].data, made[1].net.blobs[name].data)
+    assert not np.array_equal(made[0].net.blobs["x"].data[:2], made[0].net.blobs["y"].data)
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "words"), [
+    ("lmdb", "batch_size: 5", "batch_size: 3", "data_param.batch_size was 5 and is 3"),
+    ("lmdb", "scale: 0.01", "scale: 0.02", r"transform_param.scale was 0\.01 and is 0\.02"),
+    ("lmdb", "batch_size: 5", "batch_size: 5 shuffle: true", "data_param.shuffle was unset and is true"),
+    ("images", "shuffle: true", "balance_classes: true", "image_data_param.balance_classes was unset and is true"),
+    ("images", "shuffle: true", "", "image_data_param.shuffle was true and is unset"),
+    ("rows", "shuffle: true", "shuffle_across_files: true", "hdf5_data_param.shuffle_across_files was unset and is"),
+    ("dummy", "value: 1", "value: 2", r"dummy_data_param.data_filler was .* value: 1\.0 .* and is .* value: 2\.0 ")])
+def test_a_changed_data_layer_is_said(tmp_path, sources, caplog, kind, old, new, words):
+    """A field of a data layer that changed since the snapshot is named with both values, for train and test net."""
+    caplog.set_level(logging.INFO, "minicaffe")
+    layer = sources(kind)
+    fields = f'random_seed: 1 test_iter: 1 test_interval: 9 snapshot_prefix: "{tmp_path}/s"'
+    solvers = [solver_on(f'layer {{ name: "data" top: "x" top: "t" {text} }} {TAIL}', fields)
+               for text in (layer, layer, layer.replace(old, new))]
+    solvers[0].step(1)
+    solvers[0].snapshot()
+    said = []
+    for solver in solvers[1:]:
+        caplog.clear()
+        solver.restore(f"{tmp_path}/s_iter_1.solverstate")
+        said.append([line for line in caplog.messages if line.startswith("Since")])
+    solvers[2].step(1)
+
+    assert [] == said[0]
+    for net in ("train", "test"):
+        assert any(re.match(f"Since the snapshot, {net} layer 'data': {words}", line) for line in said[1])
+
+
+def test_a_source_that_grew_is_said(tmp_path, sources, caplog):
+    """A list with other images has another number of samples, which a resume names."""
+    caplog.set_level(logging.INFO, "minicaffe")
+    net = f'layer {{ name: "data" top: "x" top: "t" {sources("images")} }} {TAIL}'
+    solver = solver_on(net, f'random_seed: 1 snapshot_prefix: "{tmp_path}/s"')
+    solver.step(1)
+    solver.snapshot()
+    with open(tmp_path / "list", "a") as file:
+        file.write("3.png 1\n4.png 2\n")
+    solver_on(net, "random_seed: 1").restore(f"{tmp_path}/s_iter_1.solverstate")
+
+    assert "Since the snapshot, train layer 'data': the number of samples was 13 and is 15" in caplog.messages
+
+
+def test_shuffling_that_begins_in_the_middle_follows_from_the_seed(tmp_path, sources):
+    """Where a snapshot has no seed for the rows, since their order was the files', the new training's seed counts."""
+    net = f'layer {{ name: "data" top: "x" top: "t" {sources("rows")} }} {TAIL}'
+    fields = f'snapshot_prefix: "{tmp_path}/s"'
+    solver = solver_on(net.replace("shuffle: true", ""), fields)
+    solver.step(1)
+    solver.snapshot()
+    keys = []
+    for seed in (1, 2, 1):
+        now = solver_on(net, f"{fields} random_seed: {seed}")
+        now.restore(f"{tmp_path}/s_iter_1.solverstate")
+        now.step(1)
+        keys.append(list(now.net.layers[0].keys))
+
+    assert keys[0] == keys[2] != keys[1]
+
+
 def test_a_state_that_does_not_fit_a_layer_is_reported(tmp_path):
     """For a hidden state of another batch there is a sentence, and the layer stays as it is."""
     solver = feed(make(""))
@@ -392,6 +471,7 @@ WRONG = {
     "smoothed is a number": changed(smoothed=0), "more losses than the window": changed(smoothed__losses=[0.0] * 99),
     "count is negative": changed(smoothed__count=-1), "mean is text": changed(smoothed__mean="0"),
     "mean is huge": changed(smoothed__mean=10**400), "types is a dict": changed(types={}),
+    "data holds text": changed(data=[{"ip": "x"}]),
     "a criterion lacks its best": changed(criteria={"early stop": {"of": "loss:min", "at": 1, "stale": 0}}),
     "random is another generator's": changed(random={"ours": {"bit_generator": "MT19937"}}),
     "draw_seed is text": changed(draw_seed="7"), "draw_seed is negative": changed(draw_seed=-1),

@@ -81,7 +81,8 @@ class HDF5DataLayer(PrefetchingLayer):
                 self.fail(f"cannot go on at row {row} of file {file} with the seeds {seeds}")
             order = FilesOrder(self._batches.rows.counts, next(iter(seeds), None))
             state = {"cursor": order.place(file, row)}
-        super().resume_from({**state, "seeds": seeds or [0]})
+        # without seeds nothing was random before; what is random now goes by the seed of this layer
+        super().resume_from({**state, "seeds": seeds or self._batches.seeds or [0]})
 
     def _transformer(self, shape):
         """Return the Transformer of the first top's rows, which have this shape; None without transform_param."""

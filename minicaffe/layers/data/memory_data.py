@@ -53,6 +53,7 @@ class MemoryDataLayer(DataSource):
         # only the program has the earlier ones.
         self._data, self._cursor = None, 0
         self._unread = False  # whether rows of the last `add` are still to come
+        self._seed = None  # of what the last `add` drew; None where it drew nothing
 
     def reshape(self, bottom, top):
         top[0].reshape(self.batch_size, *self.image_shape)
@@ -69,6 +70,10 @@ class MemoryDataLayer(DataSource):
         self._cursor = rows.stop % len(self._data)
         self._unread = self._unread and self._cursor != 0
 
+    @property
+    def draws_for_samples(self):  # type: ignore[override]
+        return self._transformer.draws
+
     def reset(self, data, labels):
         """Hand over arrays, (n, C, H, W) and n labels, as they are. The next pass begins with their first rows.
 
@@ -84,18 +89,22 @@ class MemoryDataLayer(DataSource):
             self.fail("cannot add images before all of those added earlier have been read")
         data = np.empty((len(images), *self.image_shape), self.dtype)
         numbers = range(len(images))
-        draws = SampleDraws(int(self.rng.integers(2**63)), [0] * len(images), numbers)
+        # without need no seed is drawn, so that what others draw from the process's generator stays the same
+        seed = int(self.rng.integers(2**63)) if self.draws_for_samples else None
+        draws = SampleDraws(seed or 0, [0] * len(images), numbers)
         self._transformer.apply(images, [f"image {i}" for i in numbers], data, draws)
         self._take(data, np.asarray(labels, self.dtype))
-        self._unread = True
+        self._unread, self._seed = True, seed
 
     def resume_state(self):
-        return {"cursor": self._cursor, "unread": self._unread}
+        return {"cursor": self._cursor, "unread": self._unread, "seed": self._seed}
 
     def resume_from(self, state):
         # the arrays are not in the snapshot: the program hands them over before it resumes
         if self._data is not None and 0 <= state["cursor"] < len(self._data):
             self._cursor, self._unread = int(state["cursor"]), bool(state["unread"])
+            if self._seed != state.get("seed"):
+                self.fail("goes on with other crops and mirrors: what `add` drew for its images cannot be drawn again")
 
     def _take(self, data, labels):
         """Keep arrays, whose length must be a multiple of batch_size, and begin with their first row."""
@@ -110,4 +119,4 @@ class MemoryDataLayer(DataSource):
         if not len(data) or len(data) % self.batch_size:
             self.fail(f"takes a number of images that is a multiple of batch_size {self.batch_size}, got {len(data)}")
         self._data, self._labels = data, labels.reshape(len(data), size)
-        self._cursor, self.epoch_size = 0, len(data)
+        self._cursor, self.epoch_size, self._seed = 0, len(data), None

@@ -23,6 +23,8 @@ def check(content: Any) -> None:
                           "smoothed": _is(dict), "tested": _whole, "criteria": _is(dict)})
     if not _list(_dict(_text))(content.get("types", [])):
         raise ValueError(f"'types' is {_shown(content['types'])}")
+    if not _list(_dict(_dict(_text)))(content.get("data", [])):
+        raise ValueError(f"'data' is {_shown(content['data'])}")
     seed = content.get("draw_seed")
     if seed is not None and not _seed(seed):
         raise ValueError(f"'draw_seed' is {_shown(seed)}")

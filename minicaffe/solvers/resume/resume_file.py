@@ -11,6 +11,7 @@ With it a resumed training computes the same numbers as a training that was neve
     random                      the state of minicaffe's generator; with users' layers also of numpy's and Python's
     nets                        for the train net and each test net: the `resume_state` of each layer that has one
     types                       for the same nets: the types of these layers, and of all data layers
+    data                        for the same nets: the fields of each data layer, and the size of its source, as text
     smoothed                    the losses whose mean average_loss displays
     tested                      the iteration in which all test nets were last tested
     criteria                    best values so far: of lr_policy "plateau", of early stopping, of the snapshots to keep
@@ -34,10 +35,11 @@ from minicaffe import rng
 from minicaffe.errors import DataError, MinicaffeError, SolverError
 from minicaffe.io import json_arrays
 from minicaffe.io.files import PathLike, read_bytes, replace_file, without_hdf5_suffix
-from minicaffe.layer import source_of
+from minicaffe.layer import Layer, source_of
 from minicaffe.log import At, warn
-from minicaffe.proto import SolverParameter
+from minicaffe.proto import TEST, SolverParameter, is_repeated
 from minicaffe.solvers import definition
+from minicaffe.solvers.fields import shown
 from minicaffe.solvers.resume import resume_content
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def capture(solver: Solver) -> dict[str, Any]:
     """Return the state of a solver between two updates, without the weights, the history and the iteration."""
     return {"draw_seed": solver.draw_seed, "random": _random_state(solver),
             "nets": [_net_state(net) for net in _nets(solver)], "types": [_net_types(net) for net in _nets(solver)],
+            "data": [_net_data(net) for net in _nets(solver)],
             "smoothed": solver.smoothing.state(), "tested": solver.tested,
             "criteria": {name: criterion.state() for name, criterion in solver.criteria().items()}}
 
@@ -139,8 +142,17 @@ def solver_type(content: dict[str, Any]) -> str:
 
 
 def changes(content: dict[str, Any], solver: Solver) -> Iterator[str]:
-    """Yield a line for each field of the solver that has changed since the snapshot."""
-    before, now = content["solver"], definition.fields(solver.param)
+    """Yield a line for each field of the solver and of a data layer that has changed since the snapshot."""
+    yield from _differences(content["solver"], definition.fields(solver.param))
+    # older resume files have no data, and a layer of another type or name is reported where the states are restored
+    for net, before, types in zip(_nets(solver), content.get("data", []), content.get("types", []), strict=False):
+        for name, now in _net_data(net).items():
+            if name in before and types.get(name) == _by_name(net)[name].type:
+                for line in _differences(before[name], now):
+                    yield f"{'test' if net.phase == TEST else 'train'} layer {name!r}: {line}"
+
+
+def _differences(before: dict[str, str], now: dict[str, str]) -> Iterator[str]:
     for name in {**before, **now}:
         if before.get(name) != now.get(name):
             yield f"{name} was {before.get(name, 'unset')} and is {now.get(name, 'unset')}"
@@ -197,8 +209,20 @@ def _nets(solver: Solver) -> list[Net]:
     return [solver.net, *solver.test_nets]
 
 
+def _by_name(net: Net) -> dict[str, Layer]:
+    """Return the layers by their names. Where several have one name, the second one is 'NAME (2)'."""
+    found: dict[str, Layer] = {}
+    for layer in net.layers:
+        name, n = layer.name, 1
+        while name in found:
+            n += 1
+            name = f"{layer.name} ({n})"
+        found[name] = layer
+    return found
+
+
 def _net_state(net: Net) -> dict[str, Any]:
-    found = {layer.name: layer.resume_state() for layer in net.layers}
+    found = {name: layer.resume_state() for name, layer in _by_name(net).items()}
     return {name: {key: _copied(value) for key, value in state.items()} for name, state in found.items() if state}
 
 
@@ -214,20 +238,37 @@ def _net_types(net: Net) -> dict[str, str]:
 
     A data layer without a state is listed, too: a resume sees then that another type has taken its name.
     """
-    return {layer.name: layer.type for layer, bottoms in zip(net.layers, net.bottoms, strict=True)
-            if not bottoms or layer.resume_state()}
+    return {name: layer.type for name, layer in _by_name(net).items()
+            if not layer.layer_param.bottom or layer.resume_state()}
+
+
+def _net_data(net: Net) -> dict[str, dict[str, str]]:
+    """Return for each data layer, by its name, all that decides which batches it gives."""
+    found = {}
+    for name, layer in _by_name(net).items():
+        if source := source_of(layer):
+            found[name] = _set_in(layer.layer_param)
+            if source.epoch_size:
+                found[name]["the number of samples"] = str(source.epoch_size)
+    return found
+
+
+def _set_in(param: Any) -> dict[str, str]:
+    """Return the fields that are set in the messages of a layer: 'data_param.batch_size', and its value as text."""
+    return {f"{part.name}.{field.name}": shown(message, field.name) for part, message in param.ListFields()
+            if part.message_type and not is_repeated(part) for field, _ in message.ListFields()}
 
 
 def _restore_net(net: Net, states: dict[str, Any], types: dict[str, str]) -> list[str]:
     """Give each layer its state. Return a sentence for each layer that could not go on from one."""
     missing = []
-    for layer in net.layers:
-        was = types.get(layer.name, layer.type)
+    for name, layer in _by_name(net).items():
+        was = types.get(name, layer.type)
         if was != layer.type:
             missing.append(f"layer {layer.name!r} was of type {was} and is of type {layer.type}, so it begins anew")
-        elif layer.name in states:
+        elif name in states:
             try:
-                layer.resume_from(states[layer.name])
+                layer.resume_from(states[name])
             except Exception as error:  # a user's layer may raise anything; the training goes on without its state
                 said = error.message if isinstance(error, MinicaffeError) else f"layer {layer.name!r}: {error!r}"
                 missing.append(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from minicaffe.errors import MinicaffeError, SolverError
@@ -44,7 +45,9 @@ def whole_test(net: Net, number: int, where: str) -> int:
     reader = _first(net, "test_iter_auto", "test_iter", where)
     count, rest = -(-reader.size // reader.batch), reader.size % reader.batch
     last = f"the last one of {rest}" if rest else "all full"
-    if rest and (reader.layer.whole_epochs or _takes(net, reader, rest)):  # it may be set by partial_last_batch
+    # where bad samples are left out, any batch may be smaller
+    smaller = rest or getattr(reader.layer.param, "skip_bad", False)
+    if smaller and (reader.layer.whole_epochs or _takes(net, reader, rest or 1)):  # it may be set by partial_last_batch
         reader.layer.whole_epochs = True
     elif rest:
         last = f"the last one filled up with {reader.batch - rest} samples that count twice"
@@ -53,6 +56,45 @@ def whole_test(net: Net, number: int, where: str) -> int:
     batches = "1 batch" if count == 1 else f"{count} batches"
     log(At.TEST_SIZE, f"Test net #{number}: {reader.size} samples in {batches} of {reader.batch}, {last}")
     return count
+
+
+class Test:
+    """A test of so many batches: iterate over it to run them, and it says what each of them counts for.
+
+    Where a data layer ends its batches with its epochs, and so many batches are whole epochs, the test ends with the
+    last sample of them. That may be earlier: where no sample of a batch can be read, the next batch takes its place.
+    """
+
+    def __init__(self, net: Net, batches: int) -> None:
+        self.net, self.batches = net, batches
+        self._source: DataSource | None = None  # the layer whose epochs end the test, after `_end` samples
+        self._end = 0
+        for reader in readers(net):
+            in_epoch = -(-reader.size // reader.batch)
+            if reader.layer.whole_epochs and reader.layer.cursor is not None and batches % in_epoch == 0:
+                self._source = reader.layer
+                self._end = reader.layer.cursor + batches // in_epoch * reader.size
+                break
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the number of each batch, which the caller then runs."""
+        for batch in range(self.batches):
+            if self._beyond() >= 0:
+                break
+            yield batch
+        if self._source is not None and self._beyond() > 0:
+            self._source.cursor = self._end  # so that the next test begins with the first sample
+
+    def share(self) -> float:
+        """Return the weight of the batch that has just run in a mean: 1, or less where it was smaller.
+
+        It is 0 where the batch belongs to the next epoch, because none of the samples before it can be read.
+        """
+        return 0.0 if self._beyond() > 0 else share_of_batch(self.net)
+
+    def _beyond(self) -> int:
+        """Return how many samples beyond the end of the test have come; below 0 where some are still missing."""
+        return -1 if self._source is None else (self._source.cursor or 0) - self._end
 
 
 def share_of_batch(net: Net) -> float:

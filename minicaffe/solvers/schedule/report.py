@@ -10,6 +10,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.blob import Blob
+from minicaffe.errors import NetError
 from minicaffe.log import number
 from minicaffe.net import Net
 
@@ -60,16 +61,40 @@ class Stopwatch:
 
 
 class MeanOutputs:
-    """The mean over several batches of each number in the outputs of a net."""
+    """The mean over several batches of each number in the outputs of a net.
+
+    An output with a row for each sample has fewer rows in a smaller batch. The others then keep their means.
+    """
 
     def __init__(self, net: Net) -> None:
         self.net, self.batches, self._loss = net, 0.0, 0.0
         self._sums: list[np.ndarray] = []
+        self._counts: list[np.ndarray] = []  # for each number of the sums, how many batches it comes from
 
     def add(self, loss: float, share: float = 1.0) -> None:
-        """Take in the net's outputs and the loss of the last forward pass; `share` is below 1 for a smaller batch."""
-        values = [share * net_output.data.astype(np.float64) for _, net_output, _ in outputs(self.net)]
-        self._sums = [old + new for old, new in zip(self._sums, values, strict=True)] if self.batches else values
+        """Take in the net's outputs and the loss of the last forward pass.
+
+        `share` is below 1 for a smaller batch, and 0 for a batch that does not count. Raise NetError where an output
+        has changed its shape otherwise.
+        """
+        if not share:
+            return
+        for i, (name, blob, _) in enumerate(outputs(self.net)):
+            values = blob.data.astype(np.float64)
+            if i == len(self._sums):  # the first batch
+                self._sums.append(np.zeros(values.shape))
+                self._counts.append(np.zeros(values.shape))
+            rows: Any = ...
+            weight = share
+            if values.shape != (shape := self._sums[i].shape):
+                if values.shape[1:] != shape[1:] or values.ndim != len(shape):
+                    raise NetError(f"no mean of the output {name!r} can be taken: its shape was {shape} and is now "
+                                   f"{values.shape}")
+                more = [(0, max(0, len(values) - len(self._sums[i]))), *[(0, 0)] * (values.ndim - 1)]
+                self._sums[i], self._counts[i] = np.pad(self._sums[i], more), np.pad(self._counts[i], more)
+                rows, weight = slice(len(values)), 1.0  # a row is one sample, however many others there are
+            self._sums[i][rows] += weight * values
+            self._counts[i][rows] += weight
         self._loss += share * loss
         self.batches += share
 
@@ -89,9 +114,9 @@ class MeanOutputs:
 
     def _means(self) -> Iterator[tuple[str, float, float]]:
         if self.batches:
-            for (name, _, weight), total in zip(outputs(self.net), self._sums, strict=True):
-                for value in np.ravel(total):
-                    yield name, float(value) / self.batches, weight
+            for (name, _, weight), total, counts in zip(outputs(self.net), self._sums, self._counts, strict=True):
+                for value in np.ravel(total / counts):
+                    yield name, float(value), weight
 
 
 def outputs(net: Net) -> list[tuple[str, Blob, float]]:
