@@ -26,7 +26,7 @@ from minicaffe.data.augment import Augmentation, changed, resized, shorter_to
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import blob_to_array
-from minicaffe.io.files import refuse_device
+from minicaffe.io.file_bytes import read_ordinary
 from minicaffe.io.image import planes
 from minicaffe.log import At, log
 from minicaffe.proto import TRAIN, BlobProto
@@ -175,12 +175,10 @@ def _crops(images: np.ndarray, tops: np.ndarray, lefts: np.ndarray, h: int, w: i
 def read_mean(path: str) -> np.ndarray:
     """Return the mean image (C, H, W) in a .binaryproto file. Raise a DataError when it is missing or is no mean."""
     log(At.MEAN_FILE, f"Loading mean file from: {path}")
-    refuse_device(path)
     try:
-        with open(path, "rb") as stream:
-            mean = blob_to_array(BlobProto.FromString(stream.read()))
-    except OSError as error:
-        raise DataError(f"cannot read the mean file {path}: {error.strerror or error}") from error
+        mean = blob_to_array(BlobProto.FromString(read_ordinary(path)))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the mean file {path}: {getattr(error, 'strerror', None) or error}") from error
     except DecodeError as error:
         raise DataError(f"{path} is no mean file: it holds no BlobProto") from error
     except DataError as error:
