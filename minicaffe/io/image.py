@@ -102,9 +102,13 @@ def encode(image: np.ndarray, extension: str = ".png") -> bytes:
     """Return the image as the bytes of a file with this extension. DataError where there is no such kind of image."""
     _need_cv2()
     try:
-        return cv2.imencode(extension, np.ascontiguousarray(image.transpose(1, 2, 0)))[1].tobytes()
-    except cv2.error as error:
-        raise DataError(f"an image cannot be encoded as {extension!r}", hint=".png, .jpg and .bmp can") from error
+        done, encoded = cv2.imencode(extension, np.ascontiguousarray(image.transpose(1, 2, 0)))
+    except cv2.error:
+        done = False
+    if not done:
+        raise DataError(f"an image cannot be encoded as {extension!r}", hint=".png, .jpg and .bmp can")
+    content: bytes = encoded.tobytes()
+    return content
 
 
 def _need_cv2() -> None:
