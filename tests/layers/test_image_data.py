@@ -127,6 +127,25 @@ def test_a_jpeg_that_is_cut_off(cut, seven):
         image.decode(jpeg[:-cut], "half")
 
 
+def test_a_jpeg_that_is_cut_off_behind_its_preview(seven, monkeypatch):
+    """The end of the preview that a camera writes in front of the pixels is not the end of the picture."""
+    small, jpeg = (image.encode(np.zeros((3, n, n + 1), np.uint8), ".jpg") for n in (8, 40))
+    extra = b"Exif\0\0" + small
+    jpeg = jpeg[:2] + b"\xff\xe1" + (len(extra) + 2).to_bytes(2, "big") + extra + jpeg[2:]
+    assert image.decode(jpeg, "whole").shape == (3, 40, 41)
+    monkeypatch.setattr(image.cv2, "imdecode", lambda *_: np.zeros((40, 41, 3), np.uint8))  # as OpenCV 4.6 does
+    with pytest.raises(DataError, match="half is a JPEG image that is damaged or cut off"):
+        image.decode(jpeg[:-2], "half")
+    assert image.decode(jpeg + b"more", "whole").shape == (3, 40, 41)
+
+
+def test_encoding_that_opencv_does_not_have(seven, monkeypatch):
+    """OpenCV may return False in place of an error."""
+    monkeypatch.setattr(image.cv2, "imencode", lambda *_: (False, ()))
+    with pytest.raises(DataError, match=r"an image cannot be encoded as '\.jp2'"):
+        image.encode(IMAGES[0], ".jp2")
+
+
 def test_bad_images_are_left_out(bad, caplog):
     """The next images fill the batch, each bad image is told once, and what was wrong with it is kept."""
     caplog.set_level(logging.WARNING)
