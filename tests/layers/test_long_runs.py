@@ -77,7 +77,7 @@ def test_ten_thousand_batches(kind, folder):
     run(9000)
     gc.collect()
     assert sys.getallocatedblocks() < blocks + 1000
-    assert held() == before
+    assert all(now <= then for now, then in zip(held(), before, strict=True))  # those of other tests may have ended
     layer.close()
 
 
