@@ -6,12 +6,15 @@ by the ends of their names, and may lie deeper within the folder of their class.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
+import posixpath
 import shutil
 import tarfile
 import tempfile
 import weakref
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,16 +28,20 @@ from minicaffe.io.files import looked_in
 from minicaffe.log import At, log, one_line, warn
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
+HIDDEN = (".", "__MACOSX")  # how the names of hidden files and folders begin; macOS adds the second to archives
 MADE_BY_SYSTEMS = ("thumbs.db", "desktop.ini")  # files that Windows puts beside images
 PARTS = {"train", "training", "test", "testing", "val", "valid", "validation"}  # of a data set; no names of classes
 GZIP = b"\x1f\x8b"
+MOST_LINKS = 40  # in a tar, from one to the next until a file comes; Linux follows as many
 
 
 def is_tar(path: str) -> bool:
     """Return whether a file is a tar, by its name or by its content."""
     if not os.path.isfile(path):
         return False
-    return path.lower().endswith((".tar", ".tar.gz", ".tgz")) or tarfile.is_tarfile(path)
+    with contextlib.suppress(OSError, EOFError, ValueError, zlib.error):  # it is damaged; whoever reads it says how
+        return path.lower().endswith((".tar", ".tar.gz", ".tgz")) or tarfile.is_tarfile(path)
+    return False
 
 
 def images_in_folder(path: str) -> tuple[list[Entry], list[str]]:
@@ -42,34 +49,31 @@ def images_in_folder(path: str) -> tuple[list[Entry], list[str]]:
 
     Raise a DataError where a folder cannot be read, a class folder holds no image, or an image lies in none of them.
     """
-    try:
-        folders = [entry.name for entry in os.scandir(path) if entry.is_dir()]
-    except OSError as error:
-        hint = looked_in(path) if isinstance(error, FileNotFoundError) else ""
-        raise DataError(f"cannot read the folder {path}: {error.strerror}", hint=hint) from error
-    return _by_class(_files_below(path), folders, f"the folder {path}")
+    return _by_class(_names_below(path), f"the folder {path}")
 
 
-def _by_class(names: Iterable[str], folders: Iterable[str], source: str) -> tuple[list[Entry], list[str]]:
-    """Return the images among the files CLASS/…/IMAGE, sorted, with their labels, and the classes.
+def _by_class(names: Iterable[str], source: str) -> tuple[list[Entry], list[str]]:
+    """Return the images among the names CLASS/…/IMAGE, sorted, with their labels, and the classes.
 
-    `folders` are the class folders that are known to be there. `source` is what messages call the folder or the tar.
-    Other files are warned of; hidden ones are passed over.
+    The name of a folder ends with a slash. `source` is what messages call the folder or the tar. Other files are warned
+    of; hidden ones are passed over.
     """
     shown = [name for name in names if not _is_hidden(name)]
-    images = sorted(name for name in shown if name.lower().endswith(SUFFIXES))
+    folders = {name.partition("/")[0] for name in shown if "/" in name}
+    files = [name for name in shown if not name.endswith("/")]
+    images = sorted(name for name in files if name.lower().endswith(SUFFIXES))
     stray = [name for name in images if "/" not in name]
     if stray or not images:
         raise DataError(f"{source} holds images outside its class folders, the first of {len(stray)} is {stray[0]}"
                         if stray else f"{source} has no images in folders, one folder for each class",
                         hint="put each image into the folder of its class, or give a list of the images with labels")
-    if other := len(shown) - len(images):
-        first = next(name for name in shown if not name.lower().endswith(SUFFIXES))
+    if other := len(files) - len(images):
+        first = next(name for name in files if not name.lower().endswith(SUFFIXES))
         warn(At.IMAGES_COUNTED, f"files in {source} whose names are not those of images are left out: {other}, the "
-                                f"first is {first}", lambda: "Put them elsewhere if they are no images.")
+                                f"first is {one_line(first)}", lambda: "Put them elsewhere if they are no images.")
     classes = sorted({name.partition("/")[0] for name in images})
     # If an empty folder were no class, the labels of the classes after it would be others than in the training set.
-    if empty := sorted(name for name in folders if name not in classes and not _is_hidden(name)):
+    if empty := sorted(folders.difference(classes)):
         raise DataError(f"{source} has a class folder without an image: {empty[0]}",
                         hint="fill it, or delete it in the training set and in the test set; names of images end in "
                              + ", ".join(SUFFIXES))
@@ -86,9 +90,8 @@ def _by_class(names: Iterable[str], folders: Iterable[str], source: str) -> tupl
 
 def _is_hidden(name: str) -> bool:
     """Return whether a file or a folder is one that its user does not see, or that the system has put there."""
-    parts = name.split("/")  # macOS adds hidden files as __MACOSX to archives
-    return any(part.startswith((".", "__MACOSX")) for part in parts) or parts[-1].lower() in MADE_BY_SYSTEMS
-
+    parts = name.split("/")
+    return any(part.startswith(HIDDEN) for part in parts) or parts[-1].lower() in MADE_BY_SYSTEMS
 
 
 def write_labels(source: str, classes: Sequence[str]) -> None:
@@ -108,21 +111,28 @@ def write_labels(source: str, classes: Sequence[str]) -> None:
         warn(At.IMAGES_COUNTED, f"the classes cannot be written to {path}: {one_line(error)}; {shown}")
 
 
-def _files_below(path: str) -> Iterator[str]:
-    """Yield the paths of all files below a folder, counted from it, with slashes.
+def _names_below(path: str) -> Iterator[str]:
+    """Yield what is below a folder and not hidden, as paths from there; those of folders end with a slash.
 
-    Raise DataError where a folder cannot be read.
+    Links are followed, but not one to a folder in which it lies, which would lead round and round.
+    Raise DataError where a folder is locked.
     """
-    def fail(error: OSError) -> None:
-        raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
-
-    seen = set()
-    for folder, folders, names in os.walk(path, followlinks=True, onerror=fail):
-        if (real := os.path.realpath(folder)) in seen:  # a link to a folder above would lead round and round
-            folders.clear()
-            continue
-        seen.add(real)
-        yield from (os.path.relpath(os.path.join(folder, name), path).replace(os.sep, "/") for name in names)
+    waiting = [("", {os.path.realpath(path)})]  # a folder, and where it and those around it really are
+    while waiting:
+        folder, around = waiting.pop()
+        try:
+            with os.scandir(os.path.join(path, folder)) as found:
+                entries = [entry for entry in found if not entry.name.startswith(HIDDEN)]
+        except OSError as error:
+            hint = looked_in(path) if isinstance(error, FileNotFoundError) else ""
+            raise DataError(f"cannot read the folder {error.filename}: {error.strerror}", hint=hint) from error
+        for entry in entries:
+            name = folder + entry.name
+            if not os.path.isdir(entry.path):
+                yield name
+            elif (real := os.path.realpath(entry.path)) not in around:
+                yield f"{name}/"
+                waiting.append((f"{name}/", around | {real}))
 
 
 class FolderImages(Images):
@@ -160,18 +170,37 @@ class TarImages(Images):
                 self._plain = _Unpacked(path) if file.read(2) == GZIP else None
             self._file = FileBytes(self._plain.path if self._plain else path)
             with tarfile.open(self._plain.path if self._plain else path, "r:") as tar:
-                everything = {_bare(member.name): member for member in tar}
-        except (OSError, EOFError, tarfile.TarError) as error:
-            raise DataError(f"cannot read the tar {path}: {getattr(error, 'strerror', None) or error}") from error
-        members = {name: member for name, member in everything.items() if member.isreg()}
+                members = {_bare(member.name): member for member in tar}
+                end = tar.offset
+        except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
+            raise DataError(f"cannot read the tar {path}: {getattr(error, 'strerror', None) or error}",
+                            hint="a tar may be packed by gzip, but by nothing else") from error
+        # tarfile takes a damaged header in the middle for the end, which zeros mark
+        if (mark := self._file[end:end + tarfile.BLOCKSIZE]) != bytes(tarfile.BLOCKSIZE):
+            raise DataError(f"the tar {path} is cut off: it has no end mark" if len(mark) < tarfile.BLOCKSIZE else
+                            f"the tar {path} is damaged: the header at byte {end} has another checksum")
         top = _common_folders(members)
-        folders = {name[len(top):] for name, member in everything.items() if member.isdir() and name.startswith(top)}
-        entries, self.classes = _by_class((name[len(top):] for name in members),
-                                          (name for name in folders if name and "/" not in name), f"the tar {path}")
-        self._places = {name[len(top):]: (member.offset_data, member.size) for name, member in members.items()}
+        entries, self.classes = _by_class(_names_from(top, members), f"the tar {path}")
+        self._places = {entry.path: self._place(members, top + entry.path) for entry in entries}
         if cut := [entry.path for entry in entries if sum(self._places[entry.path]) > len(self._file)]:
             raise DataError(f"the tar {path} is cut off: it ends before {cut[0]} does")
         super().__init__(entries, size, color, workers)
+
+    def _place(self, members: dict[str, tarfile.TarInfo], name: str) -> tuple[int, int]:
+        """Return where in the tar the bytes of a file are, and how many. Links are followed within the tar."""
+        member: tarfile.TarInfo | None = members[name]
+        for _ in range(MOST_LINKS):
+            if member is None or member.isreg():
+                break
+            if member.islnk():
+                name = _bare(member.linkname)
+            elif member.issym():
+                name = _bare(posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname)))
+            member = members.get(name) if member.islnk() or member.issym() else None
+        if member is None or not member.isreg() or member.issparse():
+            raise DataError(f"{name} in the tar {self.path} is no ordinary file, nor a link to one in the tar",
+                            hint="pack the tar with --dereference and without --sparse")
+        return member.offset_data, member.size
 
     def name(self, entry: Entry) -> str:
         """Return what messages call an image."""
@@ -204,6 +233,17 @@ class _Unpacked:
 def _bare(name: str) -> str:
     """Return a name in a tar without empty parts and those that are . or .. alone."""
     return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
+
+
+def _names_from(top: str, members: dict[str, tarfile.TarInfo]) -> Iterator[str]:
+    """Yield the names of a tar's members as paths from the folder `top` on; those of folders end with a slash."""
+    for name, member in members.items():
+        if name == "":
+            continue  # the folder that was packed
+        if name.startswith(top):
+            yield name[len(top):] + "/" * member.isdir()
+        elif not member.isdir():
+            yield posixpath.basename(name)  # lies beside the classes: it is counted, but its folder is no class
 
 
 def _common_folders(names: Iterable[str]) -> str:

@@ -72,7 +72,7 @@ def read_list(path: str, root: str, *, must_exist: bool) -> list[Listed]:
         if len(entry.labels) > 1 or not isinstance(label, int):
             what = f"{len(entry.labels)} labels" if len(entry.labels) > 1 else f"the label {label:g}"
             raise DataError(f"{entry.path} has {what}, and a Datum holds a single whole number", where=where,
-                            hint="an ImageData layer reads such a list as it is")
+                            hint="write it in digits alone, or read the list by an ImageData layer as it is")
         if not -LARGEST - 1 <= label <= LARGEST:
             raise DataError(f"the label {label} does not fit into the 32 bits that a Datum has for it", where=where)
         images.append(Listed(root, entry.path, label, where, entry.line - 1))

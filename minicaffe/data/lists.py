@@ -20,6 +20,8 @@ UNUSUAL = (b" ", b"\t", b'"', b"'")  # where a path begins with one of these, it
 DECIDING = 100  # at most so many lines are examined to find out the number of labels
 ROUNDED = 2**24  # from here on, float32 cannot hold every whole number
 LARGEST = 3.4e38  # of float32
+LONGEST_PATH = 4096  # bytes, the limit of Linux; other systems open no longer paths
+LONGEST_SHOWN = 1000  # characters of a line or of a path in a message
 FEW = 20  # up to so many files of a folder are looked for one by one; for more, the whole folder is read
 MOST_FOLDERS = 500  # the number of folders in which a missing file is searched
 
@@ -146,6 +148,8 @@ class _ImageList:
         """Return the entries that name no file. Raise a DataError where one has another number of labels."""
         missing = [entry for entry in entries if self.root + entry.path not in self.files]
         for entry in missing:
+            if self.label_size == 1 and not NUMBER.fullmatch(b"".join(os.fsencode(entry.path).split()[-1:])):
+                continue  # there is no further number to cut off
             text = " ".join([entry.path, *map(str, entry.labels)])
             if (sizes := self._sizes(os.fsencode(text))) and sizes[0] != self.label_size:
                 raise self._other_form(entry.line, os.fsencode(text))
@@ -157,8 +161,11 @@ class _ImageList:
             raise self._other_form(number, line)
         value = float(label)
         if abs(value) > LARGEST:
-            raise DataError(f"the label {label.decode()} is too large for float32", where=f"{self.path}:{number}")
-        self._numbers[label] = int(label) if label.lstrip(b"+-").isdigit() else value
+            raise DataError(f"the label {_short(label.decode())} is too large for float32",
+                            where=f"{self.path}:{number}")
+        if label.lstrip(b"+-").isdigit():  # Python refuses to make an int of thousands of digits, even of zeros
+            value = int(label) if len(label) < 100 else int(value)
+        self._numbers[label] = value
         return self._numbers[label]
 
     def _sizes(self, line: bytes) -> list[int]:
@@ -167,8 +174,12 @@ class _ImageList:
         numbers = 0
         while numbers < len(words) - 1 and NUMBER.fullmatch(words[-1 - numbers]):
             numbers += 1
-        splits = [(size, line.rsplit(None, size)) for size in range(1, numbers + 1)]
-        return [size for size, (name, *labels) in splits if self._existing(_names(line, name, labels))]
+        # where a path may end: a line can have 100,000 numbers, so no name is made that no file can have
+        ends = [word.end() for word in re.finditer(rb"\S+", line[:LONGEST_PATH + 1])]
+        shortest = max(1, len(words) - len(ends))
+        names = {size: _names(line, line[:ends[len(words) - size - 1]], words[-1:] if size == 1 else [])
+                 for size in range(shortest, numbers + 1)}
+        return [size for size in names if self._existing(names[size])]
 
     def _existing(self, names: list[str]) -> str:
         """Return the first of the paths that names a file, or ''."""
@@ -176,15 +187,22 @@ class _ImageList:
 
     def _other_form(self, number: int, line: bytes) -> DataError:
         """Return the error for a line that has another form than it should."""
-        K, text, where = self.label_size, os.fsdecode(line.strip()), f"{self.path}:{number}"
+        K, text, where = self.label_size, _short(os.fsdecode(line.strip())), f"{self.path}:{number}"
         if K > 1 or self._sizes(line):
             return DataError(f"expected a path and {K} label{'s' * (K > 1)}, {self._reason}, got {text!r}", where=where,
                              hint="each line must have the same number of labels")
-        last = text.split()[-1]
-        hint = "write a blank, not a comma, before the label" if re.fullmatch(r".*,[+-]?\d+", last) else \
-            "a label is a number: give the classes the numbers 0, 1, 2 and so on" if len(text.split()) > 1 else \
+        words = line.split()
+        hint = "write a blank, not a comma, before the label" if re.fullmatch(rb".*,[+-]?\d+", words[-1]) else \
+            "a label is a number: give the classes the numbers 0, 1, 2 and so on" if len(words) > 1 else \
             "where there are no labels, write 0 after each path"
         return DataError(f"expected 'PATH LABEL' with a number at the end, got {text!r}", where=where, hint=hint)
+
+
+def _short(text: str) -> str:
+    """Return a text for a message. A long one loses its middle."""
+    if len(text) <= LONGEST_SHOWN:
+        return text
+    return f"{text[:LONGEST_SHOWN // 2]} … {text[-LONGEST_SHOWN // 4:]}"
 
 
 def _names(line: bytes, name: bytes, labels: list[bytes]) -> list[str]:
@@ -273,7 +291,7 @@ def listed_file_error(path: str, where: str, error: Exception, root: str = "", m
     name, listed_in = root + path, where.rpartition(":")[0]
     if not isinstance(error, FileNotFoundError):
         reason = getattr(error, "strerror", None) or error
-        return DataError(f"cannot read {name}, which the list {listed_in} names: {reason}{more}", where=where)
+        return DataError(f"cannot read {_short(name)}, which the list {listed_in} names: {reason}{more}", where=where)
     given, beside = Path(name), Path(listed_in).parent / path
     searched = "" if given.is_absolute() else f" (looked for in {Path.cwd()})"
     if root and os.path.exists(os.path.join(root, path)):
@@ -288,7 +306,7 @@ def listed_file_error(path: str, where: str, error: Exception, root: str = "", m
         hint = missing_hint(given)
     if searched and not hint:
         hint = "paths in a list count from the folder in which minicaffe is started, not from the list's"
-    return DataError(f"there is no file {name}, which the list {listed_in} names{searched}{more}", where=where,
+    return DataError(f"there is no file {_short(name)}, which the list {listed_in} names{searched}{more}", where=where,
                      hint=hint)
 
 

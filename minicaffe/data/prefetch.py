@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 import weakref
@@ -31,10 +32,15 @@ class Prefetcher(Generic[T]):
         items: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
         stop = threading.Event()
         thread = threading.Thread(target=_run, args=(make, items, stop), name="prefetch", daemon=True)
-        self._items, self._thread, self._stop = items, thread, stop
+        self._items, self._thread, self._stop, self._process = items, thread, stop, os.getpid()
         self._front: tuple[T | None, BaseException | None] | None = None
         self._end = weakref.finalize(self, _end_unasked, thread, items, stop)
         thread.start()
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a copy in a forked process, which has no thread: items that were being made are lost."""
+        return os.getpid() != self._process
 
     def close(self) -> bool:
         """End the thread. Return False where `make` does not return, so that the thread may still be running it."""

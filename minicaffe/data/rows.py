@@ -12,6 +12,7 @@ import numpy as np
 from minicaffe.data.batches import Order
 from minicaffe.data.hdf5 import HDF5Rows
 from minicaffe.data.transformer import Transformer
+from minicaffe.errors import DataError
 from minicaffe.rng import SampleDraws
 
 IN_ORDER, SHUFFLED = 1 << 24, 1 << 27  # bytes of rows, counted in the number type of the tops, that are read at once
@@ -137,12 +138,24 @@ class RowBatches:
             N = min(N, self.epoch_size - start % self.epoch_size)
         read = self._next(start, N)
         keys = self.rows.keys(read.numbers)
-        tops: list[np.ndarray] = [rows.astype(self.dtype) for rows in read.rows]
+        tops: list[np.ndarray] = [self._cast(rows, keys) for rows in read.rows]
         if self.transformer:
             tops[0] = self._transformed(self.transformer, tops[0], keys,
                                         SampleDraws(self.seed or 0, read.epochs, read.numbers))
         self.cursor = start + N
         return RowBatch(tops, keys, self.cursor)
+
+    def _cast(self, rows: np.ndarray, keys: list[str]) -> np.ndarray:
+        """Return rows as numbers of the tops' type. Raise DataError for a finite number that would become infinite."""
+        try:
+            with np.errstate(over="raise"):
+                return rows.astype(self.dtype)
+        except FloatingPointError as error:
+            with np.errstate(over="ignore"):
+                lost = np.isfinite(rows) & ~np.isfinite(rows.astype(self.dtype))
+            place = int(np.argwhere(lost)[0][0])
+            raise DataError(f"{keys[place]} holds {rows[lost][0]:g}, which is too large for "
+                            f"{np.dtype(self.dtype).name}") from error
 
     @property
     def _at_once(self) -> int:

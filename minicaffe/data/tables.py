@@ -5,11 +5,13 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
+import io
 import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -196,8 +198,8 @@ class Table:
             with open_ordinary(self.path) as file:
                 size = os.fstat(file.fileno()).st_size
                 pieces = follow(iter(lambda: file.read(PIECE), b""), -(-size // PIECE))
-                reader = csv.reader(_lines(codecs.iterdecode(pieces, "utf-8-sig")), delimiter=self._separator,
-                                    strict=True)
+                texts = self._without_zeros(codecs.iterdecode(pieces, "utf-8-sig"))
+                reader = csv.reader(_lines(texts), delimiter=self._separator, strict=True)
                 for row in reader:
                     begin, line = line + 1, reader.line_num
                     if row and any(cell.strip() for cell in row):
@@ -212,11 +214,19 @@ class Table:
             raise DataError(f"cannot read the table {self.path}: {getattr(error, 'strerror', None) or error}",
                             hint=missing_hint(Path(self.path)) or looked_in(self.path) if missing else "") from error
 
+    def _without_zeros(self, texts: Iterable[str]) -> Iterator[str]:
+        """Pass the texts on. Raise DataError for a zero byte, which no text has, but which UTF-16 is full of."""
+        for text in texts:
+            if "\0" in text:
+                raise DataError("this is no text in UTF-8: it holds zero bytes", where=self.path,
+                                hint="is it UTF-16? Save the table as CSV in UTF-8")
+            yield text
+
     def _likely_separator(self) -> str:
         """Return the separator that the first line has most often, outside of quotes."""
         with contextlib.suppress(OSError, ValueError), open_ordinary(self.path) as file:  # the reader of rows says why
             text = re.sub(r'"[^"]*"', "", file.read(PIECE).decode("utf-8-sig", "replace").lstrip())
-            return max(SEPARATORS.values(), key=text.partition("\n")[0].count)
+            return max(SEPARATORS.values(), key=re.split("[\r\n]", text, maxsplit=1)[0].count)
         return ","
 
     def _column(self, wanted: str, flag: str) -> int:
@@ -244,13 +254,16 @@ class Table:
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a text that comes in pieces, which may begin and end anywhere."""
-    rest = ""
-    for text in texts:
-        *whole, rest = (rest + text).split("\n")
-        for line in whole:
-            yield line + "\n"
-    if rest:
+    """Yield the lines of texts that are cut anywhere. They may end as on any system; here all end with a line feed."""
+    ends = io.IncrementalNewlineDecoder(None, translate=True)
+    parts: list[str] = []
+    for text in chain(texts, [None]):  # None says that nothing follows
+        first, *others = ends.decode(text or "", final=text is None).split("\n")
+        parts.append(first)
+        for line in others:
+            yield "".join(parts) + "\n"
+            parts = [line]
+    if rest := "".join(parts):
         yield rest
 
 

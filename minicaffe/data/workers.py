@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ class Workers:
     """
 
     def __init__(self, count: int) -> None:
-        self.count = count
+        self.count, self._process = count, os.getpid()
         self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
         self._started = 0
         self._end = weakref.finalize(self, _end_all, self._inbox, count)
@@ -31,6 +32,9 @@ class Workers:
 
         The calling thread works, too. After `close` it works alone.
         """
+        if self._end.alive and os.getpid() != self._process:  # this process was forked, and the threads stayed behind
+            self._end.detach()
+            self.__setstate__(self.__getstate__())
         helpers = min(self.count, len(items)) - 1 if self._end.alive else 0
         if helpers < 1:
             return [work(item) for item in items]

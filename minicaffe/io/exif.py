@@ -1,24 +1,32 @@
-"""The orientation that a camera writes into the EXIF data of a JPEG."""
+"""The segments of a JPEG, and the orientation that a camera writes into one of them, the EXIF data."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 ORIENTATION = 0x0112  # the tag's number
 UPRIGHT = 1
+PIXELS = 0xDA  # the marker of the segment before the pixels
 
 
 def orientation(jpeg: bytes) -> int:
     """Return EXIF's number for how a picture must be turned, from 1 (not at all) to 8; 1 where the file has none."""
-    place = 2
-    while jpeg[:2] == b"\xff\xd8" and jpeg[place:place + 1] == b"\xff" and len(jpeg) >= place + 4:
-        marker, length = jpeg[place + 1], int.from_bytes(jpeg[place + 2:place + 4], "big")
-        if marker == 0xE1 and jpeg[place + 4:place + 10] == b"Exif\0\0":
-            return _in_tiff(jpeg[place + 10:place + 2 + length])
-        if marker == 0xDA or length < 2:  # the pixels begin, or the file is damaged
-            break
-        place += 2 + length
+    for marker, start, end in segments(jpeg):
+        if marker == 0xE1 and jpeg[start:start + 6] == b"Exif\0\0":
+            return _in_tiff(jpeg[start + 6:end])
     return UPRIGHT
+
+
+def segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of each segment of a JPEG, up to the one (PIXELS) behind which the pixels begin."""
+    place, marker = 2, 0
+    while jpeg[:2] == b"\xff\xd8" and jpeg[place:place + 1] == b"\xff" and len(jpeg) >= place + 4 and marker != PIXELS:
+        marker, length = jpeg[place + 1], int.from_bytes(jpeg[place + 2:place + 4], "big")
+        if length < 2:  # the file is damaged
+            break
+        yield marker, place + 4, place + 2 + length
+        place += 2 + length
 
 
 def _in_tiff(data: bytes) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe.errors import DataError, missing_extra
+from minicaffe.io.exif import segments
 
 KINDS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "GIF": b"GIF8"}  # how they begin
 
@@ -26,7 +27,7 @@ def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
     _need_cv2()
     flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
     # an older OpenCV gives a JPEG that is cut off, with grey in place of what is missing
-    cut_off = encoded.startswith(KINDS["JPEG"]) and encoded.rfind(b"\xff\xd9") < 0
+    cut_off = encoded.startswith(KINDS["JPEG"]) and not _has_end(encoded)
     try:
         image: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if encoded and not cut_off else None
     except cv2.error as error:
@@ -36,6 +37,12 @@ def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
     if image.dtype != np.uint8:
         raise DataError(f"{name} has {8 * image.itemsize} bits a channel, but only 8 are read")
     return image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+
+
+def _has_end(jpeg: bytes) -> bool:
+    """Return whether the mark of a JPEG's end is there. A preview before the pixels has such a mark of its own."""
+    last = max((end for _, _, end in segments(jpeg)), default=0)
+    return jpeg.rfind(b"\xff\xd9", last) >= 0
 
 
 def _no_image(encoded: bytes, name: str) -> DataError:
@@ -103,9 +110,13 @@ def encode(image: np.ndarray, extension: str = ".png") -> bytes:
     """Return the image as the bytes of a file with this extension. Raise DataError for an unknown kind of image."""
     _need_cv2()
     try:
-        return cv2.imencode(extension, np.ascontiguousarray(image.transpose(1, 2, 0)))[1].tobytes()
-    except cv2.error as error:
-        raise DataError(f"an image cannot be encoded as {extension!r}", hint=".png, .jpg and .bmp can") from error
+        done, encoded = cv2.imencode(extension, np.ascontiguousarray(image.transpose(1, 2, 0)))
+    except cv2.error:
+        done = False
+    if not done:
+        raise DataError(f"an image cannot be encoded as {extension!r}", hint=".png, .jpg and .bmp can")
+    content: bytes = encoded.tobytes()
+    return content
 
 
 def _need_cv2() -> None:

@@ -2,6 +2,8 @@
 
 import copy
 import gc
+import os
+import signal
 import threading
 
 import numpy as np
@@ -76,6 +78,22 @@ def test_a_copy_goes_on_by_itself(kind, folder):
     assert expected[2:9] == batches(net, 7)
     assert expected[2:9] == batches(other, 7)
     assert expected[6:9] == batches(one, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this machine has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_forked_process_goes_on_by_itself(kind, folder):
+    """A fork has no threads, yet it gives the batches that the original gives, however many were read in advance."""
+    net = data_net(kind, folder)
+    batches(net, 2)
+    expected = batches(copy.deepcopy(net), 9)
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        os._exit(0 if batches(net, 9) == expected else 3)
+    assert os.waitpid(child, 0)[1] == 0
+    assert expected == batches(net, 9)
 
 
 def test_copies_leave_no_thread(folder):

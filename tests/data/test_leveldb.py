@@ -134,9 +134,10 @@ def test_what_cannot_be_read_is_said(tmp_path):
         LevelDbSource(write(tmp_path / "order", [rows], order=b"mine"))
     with pytest.raises(DataError, match=r"000005\.ldb is damaged: the block at byte 0 is packed by method 2"):
         LevelDbSource(write(tmp_path / "zstd", [(rows, 2)]))
-    (tmp_path / "zstd" / "CURRENT").write_text("../order/MANIFEST-000004")
-    with pytest.raises(DataError, match="CURRENT is damaged: it names the manifest"):
-        LevelDbSource(tmp_path / "zstd")
+    for name in ("", "../order/MANIFEST-000004", "MANIFEST-\0", "MANIFEST-" + "9" * 5000):
+        (tmp_path / "zstd" / "CURRENT").write_text(name)
+        with pytest.raises(DataError, match=r"CURRENT is damaged: it names the manifest .{,90}\n"):
+            LevelDbSource(tmp_path / "zstd")
 
 
 @pytest.mark.parametrize(("backend", "words"), [

@@ -57,6 +57,15 @@ def test_the_number_of_labels_follows_from_the_first_path_that_is_there(content,
     assert [entry[:2] for entry in read(content)] == expected
 
 
+def test_a_line_of_a_hundred_thousand_numbers(folder):
+    """Nothing is tried that takes the square of their number, and a label may have thousands of digits."""
+    zeros = "0" * 5000
+    assert read(f"a.jpg {zeros}1 -{zeros}2 {zeros}.5\n") == [("a.jpg", (1, -2, .5), 1)]
+    (_, labels, _), (_, others, _) = read(2 * ("a.jpg " + "1 2 " * 50_000 + "\n"))
+    assert labels == others == (1, 2) * 50_000
+    assert [len(entry.labels) for entry in read("x.jpg" + " 1" * 100_000, must_exist=False)] == [1]
+
+
 def test_label_size_decides(folder):
     """With label_size, no file is looked for to find out where the path ends."""
     assert read("d 5 7 8\n", label_size=2) == [("d 5", (7, 8), 1)]
@@ -85,6 +94,9 @@ def test_a_name_that_is_no_utf_8(folder):
     ("a.jpg 0x10\n", r"list\.txt:1: expected .*, got 'a\.jpg 0x10'"),
     ("a.jpg 1_0\n", r"list\.txt:1: expected .*, got 'a\.jpg 1_0'"),
     ("a.jpg nan\n", r"list\.txt:1: expected .*, got 'a\.jpg nan'"),
+    ("a.jpg 1\n\u00a0\n", r"list\.txt:2: expected .*, got '\\xa0'\n  hint: where there are no labels"),
+    ("a.jpg " + "9" * 5000, r"list\.txt:1: the label 9{500} … 9{250} is too large for float32"),
+    ("x" * 5000 + " 1\n", r"list\.txt:1: cannot read x{500} … x{250}, which the list list\.txt names: "),
     ("a.jpg ٣\n", r"list\.txt:1: expected .*, got 'a\.jpg ٣'"),
     ("a.jpg 1e39\n", r"list\.txt:1: the label 1e39 is too large for float32"),
     ("a.jpg 1 2\n\na.jpg 3\n", r"list\.txt:3: expected a path and 2 labels, as line 1 has, got 'a\.jpg 3'\n  h"),

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -145,6 +146,24 @@ def test_damaged_pages_are_refused(page, offset, value, words, tmp_path):
     (path / "data.mdb").write_bytes(damaged)
     with pytest.raises(DataError, match=words):
         list(LmdbSource(path).records())
+
+
+@pytest.mark.parametrize("read", [lambda source: source.take([3]), lambda source: list(source.records())])
+def test_branches_without_end(read, tmp_path):
+    """A tree of 30 levels whose branches all have the same two children ends with its records, not after 2^30 pages."""
+    path = tmp_path / "x"
+    write_lmdb(path, [(f"{i}", bytes(300)) for i in range(40)])
+    damaged = bytearray((path / "data.mdb").read_bytes())
+    meta, first = 4096 + 16, len(damaged) // 4096
+    for number in range(first, first + 30):  # branches behind the last page; both children are the next one, or a leaf
+        below = number + 1 if number < first + 29 else 2
+        page = struct.pack("<QHHHHHH", number, 0, 1, 16 + 4, 4096 - 16, 4096 - 16, 4096 - 8)
+        damaged += page + bytes(4096 - len(page) - 16) + 2 * struct.pack("<HHHH", below, 0, 0, 0)
+    struct.pack_into("<H", damaged, meta + 78, 31)  # the depth
+    struct.pack_into("<QQ", damaged, meta + 112, first, first + 29)
+    (path / "data.mdb").write_bytes(damaged)
+    with pytest.raises(DataError, match="is damaged: it holds"):
+        read(LmdbSource(path))
 
 
 def test_no_lmdb(path):

@@ -65,11 +65,12 @@ def test_columns_and_labels(made, tmp_path):
     ({"label": ["2"], "labels": ["9", "5", "2"]}, [[1, 3], [4, 6]], [2, 1]),
 ])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("form", ["plain", "mark", "line ends", "header"])
-def test_forms(form, separator, options, data, label, made):
-    """Columns by number, several labels, all separators, a byte order mark, Windows' line ends, and a header."""
+@pytest.mark.parametrize("form", ["plain", "mark", "line ends", "old line ends", "header"])
+def test_forms(form, separator, options, data, label, made, monkeypatch):
+    """Columns by number, several labels, all separators, a byte order mark, all line ends, and a header."""
+    monkeypatch.setattr(tables, "PIECE", 6)  # the table is cut between the two bytes of Windows' line ends, too
     text = "1,2,3\n4,5,6\n".replace(",", separator)
-    text = {"mark": "\ufeff" + text, "line ends": text.replace("\n", "\r\n"),
+    text = {"mark": "\ufeff" + text, "line ends": text.replace("\n", "\r\n"), "old line ends": text.replace("\n", "\r"),
             "header": separator.join("abc") + "\n" + text}.get(form, text)
     found, _ = made(text, **options)
 
@@ -121,6 +122,7 @@ MISTAKES = [
     ("a,b\n", {}, "this table has no row"),
     (b"a,b\n1,\xff\n", {}, "this is no text in UTF-8"),
     ("a,b\n1,2\n".encode("utf-16"), {}, "this is no text in UTF-8"),
+    ("a,b\n1,2\n".encode("utf-16-le"), {}, r"this is no text in UTF-8: it holds zero bytes\n  hint: is it UTF-16"),
     ("a,b\n1,2\n", {"label": ["bb"]}, r"--label: there is no column 'bb'; the 2 columns are a, b\n  hint: did you"),
     ("a,b\n1,2\n", {"label": ["3"]}, r"no column '3'.*\n  hint: numbers count from 1, -1 is the last"),
     ("a,a\n1,2\n", {"label": ["a"]}, r"2 columns are called 'a'\n  hint: give the column's number"),

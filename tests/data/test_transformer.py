@@ -1,9 +1,11 @@
 """transform_param, against loops that spell Caffe's rule out."""
 
+import os
+
 import numpy as np
 import pytest
 
-from minicaffe.data.transformer import Transformer
+from minicaffe.data.transformer import Transformer, read_mean
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import array_to_blob
 from minicaffe.proto import TEST, TRAIN, BlobProto, TransformationParameter
@@ -168,3 +170,12 @@ def test_images_together(param, cached, monkeypatch, tmp_path):
     Transformer(TransformationParameter(**param), TRAIN, OWNER).apply_together(
         np.array(batch), out, SampleDraws(8, [0] * 11, range(11)))
     assert (out == expected).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero", "\0"])
+def test_a_mean_file_that_never_answers(name, tmp_path):
+    """A pipe that nobody writes to and a device without an end are refused, and not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="cannot read the mean file"):
+        read_mean(str(tmp_path / name))

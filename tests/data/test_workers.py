@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import os
 import threading
 import time
 
@@ -95,3 +96,20 @@ def test_planes():
         assert (room[1] == x).all()
         assert not room[0].any()
         room[...] = 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this machine has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_forked_process_has_threads_of_its_own(closed):
+    """They are new ones; without them, each job would wait in the inbox for ever. A closed pool stays closed."""
+    workers = Workers(3)
+    assert workers.map(lambda i: i + 1, range(7)) == list(range(1, 8))
+    if closed:
+        workers.close()
+    child = os.fork()
+    if not child:
+        same = workers.map(lambda i: i * i, range(7)) == [i * i for i in range(7)]
+        os._exit(0 if same and threading.active_count() == (1 if closed else 3) else 3)
+    assert os.waitpid(child, 0)[1] == 0
+    workers.close()

@@ -217,6 +217,19 @@ def test_booleans_and_files_of_several_types(tmp_path):
     assert (tops[0].data[9:] == X[9:] / 2).all()
 
 
+@pytest.mark.usefixtures("memory")
+def test_numbers_that_are_too_large(tmp_path):
+    """A finite number that float32 does not hold is an error that names its row; infinity and NaN are numbers."""
+    values = np.array([[1, np.inf], [np.nan, 3e38], [4, -1e300]])
+    hdf5.write_file(tmp_path / "0.h5", lambda file: file.update({"x": values}))
+    (tmp_path / "list").write_text(f"{tmp_path}/0.h5")
+    layer, tops = make(tmp_path, top=["x"], batch_size=2)
+    layer.Forward([], tops)
+    assert np.array_equal(tops[0].data, values[:2].astype(np.float32), equal_nan=True)
+    with pytest.raises(DataError, match=r"0\.h5\[2\] holds -1e\+300, which is too large for float32"):
+        layer.Forward([], tops)
+
+
 @pytest.mark.parametrize("name", ["text", "complex"])
 def test_what_is_no_number(name, tmp_path):
     """Text and complex numbers are refused by the name of their dataset."""

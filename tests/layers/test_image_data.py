@@ -1,5 +1,6 @@
 """ImageData: lists with several labels, images that cannot be read, folders and archives as a source."""
 
+import bz2
 import copy
 import gc
 import logging
@@ -125,6 +126,25 @@ def test_a_jpeg_that_is_cut_off(cut, seven):
     assert image.decode(jpeg, "whole").shape == (3, 40, 30)
     with pytest.raises(DataError, match="half is a JPEG image that is damaged or cut off"):
         image.decode(jpeg[:-cut], "half")
+
+
+def test_a_jpeg_that_is_cut_off_behind_its_preview(seven, monkeypatch):
+    """The end of the preview that a camera writes in front of the pixels is not the end of the picture."""
+    small, jpeg = (image.encode(np.zeros((3, n, n + 1), np.uint8), ".jpg") for n in (8, 40))
+    extra = b"Exif\0\0" + small
+    jpeg = jpeg[:2] + b"\xff\xe1" + (len(extra) + 2).to_bytes(2, "big") + extra + jpeg[2:]
+    assert image.decode(jpeg, "whole").shape == (3, 40, 41)
+    monkeypatch.setattr(image.cv2, "imdecode", lambda *_: np.zeros((40, 41, 3), np.uint8))  # as OpenCV 4.6 does
+    with pytest.raises(DataError, match="half is a JPEG image that is damaged or cut off"):
+        image.decode(jpeg[:-2], "half")
+    assert image.decode(jpeg + b"more", "whole").shape == (3, 40, 41)
+
+
+def test_encoding_that_opencv_does_not_have(seven, monkeypatch):
+    """OpenCV may return False in place of an error."""
+    monkeypatch.setattr(image.cv2, "imencode", lambda *_: (False, ()))
+    with pytest.raises(DataError, match=r"an image cannot be encoded as '\.jp2'"):
+        image.encode(IMAGES[0], ".jp2")
 
 
 def test_bad_images_are_left_out(bad, caplog):
@@ -331,6 +351,89 @@ def test_an_archive_that_is_cut_off(name, kept, classes):
     Path(name).write_bytes(data[:int(len(data) * (kept if name.endswith("gz") else kept / 3))])
     with pytest.raises(DataError, match=rf"the tar {name}( is cut off|: )"):
         set_up(layer(source=name), 2)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda data, at: data[:at + 150] + b"x" + data[at + 151:], r"is damaged: the header at byte {at} has another"),
+    (lambda data, at: data[:at], r"is cut off: it has no end mark"),
+    (lambda data, at: data[:at + 100], r"is cut off: it has no end mark"),
+    (lambda data, at: b"\x1f\x8b\x08\0\0\0\0\0\0\3\xff" + data, r"cannot read the tar set\.tar: "),
+    (lambda data, at: bz2.compress(data), r"cannot read the tar set\.tar: .*\n  hint: a tar may be packed by gzip"),
+])
+def test_an_archive_that_is_damaged(change, message, classes):
+    """No image is left out because tarfile takes a damaged header for the end of the tar."""
+    make_tar("set.tar")
+    with tarfile.open("set.tar") as tar:
+        at = tar.getmember("./cat/3.png").offset
+    Path("set.tar").write_bytes(change(Path("set.tar").read_bytes(), at))
+    with pytest.raises(DataError, match=message.format(at=at)):
+        set_up(layer(source="set.tar"), 2)
+
+
+def test_links_in_an_archive(classes):
+    """Links are followed within the tar, as when it is unpacked; what they do not lead to is an error."""
+    with tarfile.open("set.tar", "w") as tar:
+        tar.add("set", "x")
+        for name, kind, target in (("x/cat/7.png", tarfile.LNKTYPE, "x/ant/x/2.png"),
+                                   ("x/cat/8.png", tarfile.SYMTYPE, "../cat/7.png"),
+                                   ("LICENSE", tarfile.SYMTYPE, "y"), ("y", tarfile.DIRTYPE, "")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+    reader = layer(source="set.tar", batch_size=9, skip_bad=False)
+    reader.Forward([], top := set_up(reader, 2))
+    assert (top[0].data == IMAGES[[*ORDER, 2, 2]]).all()
+    assert top[1].data.tolist() == [0, 0, 1, 1, 2, 2, 2, 2, 2]
+    reader.close()
+    for kind, target in ((tarfile.SYMTYPE, "7.png"), (tarfile.LNKTYPE, "7.png"), (tarfile.CHRTYPE, "")):
+        with tarfile.open("set.tar", "a") as tar:
+            member = tarfile.TarInfo("x/cat/9.png")
+            member.type, member.linkname = kind, target if kind == tarfile.SYMTYPE else "x/cat/9.png"
+            tar.addfile(member)
+        if kind != tarfile.SYMTYPE:
+            with pytest.raises(DataError, match=r"x/cat/9\.png in the tar set\.tar is no ordinary file, nor a link"):
+                set_up(layer(source="set.tar"), 2)
+
+
+def test_links_between_class_folders(classes):
+    """A link to another class makes a class with the same images; one that leads upwards is not followed."""
+    (classes / "set/dog").symlink_to("big dog")
+    (classes / "set/ant/x/up").symlink_to(classes / "set")
+    (classes / "set/ant/y").symlink_to("x")
+    (classes / "set/self").symlink_to(".")
+    (classes / "set/cat/loop.txt").symlink_to("loop.txt")
+    reader = layer(source="set", batch_size=11)
+    reader.Forward([], top := set_up(reader, 2))
+    assert top[1].data.tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
+    assert (top[0].data == IMAGES[[2, 5, 2, 5, 1, 4, 0, 3, 6, 1, 4]]).all()
+    assert (classes / "labels.txt").read_text() == "ant\nbig dog\ncat\ndog\n"
+    reader.close()
+
+
+@pytest.mark.parametrize("source", ["set", "set.tar"])
+def test_a_class_folder_without_images(source, classes):
+    """It is an error: without the class, those behind it would have other numbers than in another set."""
+    (classes / "set/bird/.hidden").mkdir(parents=True)
+    (classes / "set/bird/.hidden/1.png").touch()
+    make_tar("set.tar")
+    with pytest.raises(DataError, match=rf"the class folder bird of the \w+ {source} holds no image\n  hint: .*delete"):
+        set_up(layer(source=source), 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_labels_txt_is_a_pipe(classes, caplog):
+    """Nobody writes to it, and nothing waits for that. A name with a line end stays in one line of labels.txt."""
+    os.mkfifo("labels.txt")
+    set_up(layer(source="set"), 2)
+    assert "the classes cannot be written to" in caplog.text
+    os.unlink("labels.txt")
+    os.rename("set/cat", "set/c\na t")
+    set_up(layer(source="set"), 2)
+    assert Path("labels.txt").read_text() == "ant\nbig dog\nc\\na t\n"
+    caplog.clear()
+    Path("labels.txt").write_text("ant\nbig\ndog\nc\\na t\n")
+    set_up(layer(source="set"), 2)
+    assert "has other classes than set" in caplog.text
 
 
 def test_the_temporary_file_is_deleted(classes, monkeypatch):

@@ -5,6 +5,7 @@ It has the form of a log. An entry is a change: fields, each of which begins wit
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from minicaffe.data.leveldb.files import COPY_AGAIN, damaged, open_file, varint
@@ -29,7 +30,7 @@ class Manifest:
         self._seen: set[int] = set()
         current = open_file(folder / "CURRENT")
         name = current.read(0, len(current)).decode(errors="replace").strip()
-        if not name.startswith("MANIFEST-") or "/" in name:
+        if not re.fullmatch(r"MANIFEST-\d{1,20}", name, re.ASCII):
             raise damaged(folder / "CURRENT", f"it names the manifest {name[:80]!r}")
         path = folder / name
         try:

@@ -34,13 +34,13 @@ class PrefetchingLayer(DataSource):
 
     def reshape(self, bottom, top):
         # the tops get the shape of the next batch; `peek` leaves that batch for `forward` to take
-        batch = self._prefetcher.peek()
+        batch = self._ready().peek()
         top[0].reshape(batch.shape)
         if len(top) > 1:
             top[1].reshape(batch.label.shape)
 
     def forward(self, bottom, top):
-        batch = self._prefetcher.take()
+        batch = self._ready().take()
         batch.write_to(top[0].data)
         if len(top) > 1:
             top[1].data[...] = batch.label
@@ -102,6 +102,12 @@ class PrefetchingLayer(DataSource):
         """End the threads. After this the layer cannot run forward any more."""
         self._prefetcher.close()
         self._batches.close()
+
+    def _ready(self):
+        """Return the prefetcher. In a forked process it is a new one, which goes on where this process was copied."""
+        if self._prefetcher.is_forked:
+            self.cursor = self._cursor
+        return self._prefetcher
 
     def _pause(self):
         """End the thread, because the batches must not be changed while it makes some."""

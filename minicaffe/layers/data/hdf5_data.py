@@ -60,11 +60,11 @@ class HDF5DataLayer(PrefetchingLayer):
         self.start(batches, batches.ahead)
 
     def reshape(self, bottom, top):
-        for y, rows in zip(top, self._prefetcher.peek().tops, strict=True):
+        for y, rows in zip(top, self._ready().peek().tops, strict=True):
             y.reshape(rows.shape)
 
     def forward(self, bottom, top):
-        batch = self._prefetcher.take()
+        batch = self._ready().take()
         for y, rows in zip(top, batch.tops, strict=True):
             y.data[...] = rows
         self.keys, self._cursor = batch.keys, batch.cursor
