@@ -207,7 +207,7 @@ class Batches:
                 # the next samples replace those that were left out; a batch that ends with its epoch stays smaller
                 end = self._end(place, self.batch_size - len(samples))
             if data is None and samples:
-                data = self._room(len(samples) + end - place, samples[0])
+                data = self._room(len(samples) + end - place if self.whole_epochs else self.batch_size, samples[0])
             elif data is None and place - self.cursor >= 2 * self.epoch_size:  # a whole epoch, wherever the batch began
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
                                 f"{next(iter(self.left_out.values()))}",

@@ -100,11 +100,12 @@ def write_labels(source: str, classes: Sequence[str]) -> None:
     A labels.txt with other names stays, with a warning. There is a warning too where the file cannot be written.
     """
     path = Path(os.path.abspath(source)).parent / "labels.txt"
-    shown = ", ".join(f"{number} is {name}" for number, name in list(enumerate(classes))[:20])
+    names = [one_line(name) for name in classes]  # the name of a folder may have a line end
+    shown = ", ".join(f"{number} is {name}" for number, name in list(enumerate(names))[:20])
     try:
         if not path.exists():
-            write_list(path, classes)
-        elif has_others(path, classes):
+            write_list(path, names)
+        elif has_others(path, names):
             warn(At.IMAGES_COUNTED, f"{path} has other classes than {source}, where {shown}; it is left as it is",
                  lambda: "Delete it if it is out of date. Training and test set must have the same class folders.")
     except DataError as error:
@@ -121,7 +122,7 @@ def _names_below(path: str) -> Iterator[str]:
     while waiting:
         folder, around = waiting.pop()
         try:
-            with os.scandir(os.path.join(path, folder)) as found:
+            with os.scandir(os.path.join(path, folder) if folder else path) as found:
                 entries = [entry for entry in found if not entry.name.startswith(HIDDEN)]
         except OSError as error:
             hint = looked_in(path) if isinstance(error, FileNotFoundError) else ""

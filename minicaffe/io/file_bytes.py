@@ -186,6 +186,8 @@ def read_file(path: PathLike, what: str) -> bytes:
     """
     try:
         return read_ordinary(path)
+    except UnicodeEncodeError:
+        raise  # the locale has no letters for the name: the command line says so, with the cure
     except (OSError, ValueError) as error:
         hints = [looked_in(str(path)), missing_hint(Path(path))] if isinstance(error, FileNotFoundError) else []
         raise DataError(f"cannot read {what} {path}: {getattr(error, 'strerror', None) or error}",

@@ -374,7 +374,8 @@ def test_a_whole_test_counts_each_sample_once(tmp_path, batch, lines):
     for _ in range(3):
         assert [("loss", pytest.approx(expected, rel=1e-6))] == solver.test(0)
     rest = f"the last one of {13 % batch}" if 13 % batch else "all full"
-    assert f"Test net #0: 13 samples in {-(-13 // batch)} batches of {batch}, {rest}" in lines()
+    batches = "1 batch" if batch == 13 else f"{-(-13 // batch)} batches"
+    assert f"Test net #0: 13 samples in {batches} of {batch}, {rest}" in lines()
 
 
 def test_a_net_that_takes_no_smaller_batch_is_filled_up(tmp_path, lines):

@@ -28,7 +28,7 @@ class HDF5DataLayer(PrefetchingLayer):
               given), shuffle (the files, and the rows within each file, in a new order each epoch, false),
               shuffle_across_files (all rows of all files in a new order each epoch, false), partial_last_batch (in
               TEST the last batch of an epoch has only the rows that are left, false)
-              transform_param, for the first top: scale (1), mirror (flip half of the rows, chosen by chance, false),
+              transform_param: for the first top, scale (1), mirror (flip half of the rows, chosen by chance, false),
               crop_size (cut out a square; 0 keeps the whole row, 0), mean_file (absent: no mean), mean_value (absent:
               no mean); the flip and the square are for rows (C, H, W) alone, and a mean of other rows has a value for
               each number

@@ -23,7 +23,7 @@ class MemoryDataLayer(DataSource):
               (N, K)
     Params    memory_data_param: batch_size (must be given), channels=C (must be given), height=H (must be given),
               width=W (must be given), label_size=K (numbers in each label; 0 is one without an axis of its own, 0)
-              transform_param, for `add` alone: scale (1), mirror (flip half of the images, chosen by chance, false),
+              transform_param: for `add` alone, scale (1), mirror (flip half of the images, chosen by chance, false),
               crop_size (cut out a square, which must be H and W; 0 keeps the whole image, 0), mean_file (absent: no
               mean), mean_value (one for all channels or one for each; absent: no mean),
               resize_shorter (resize before all else, so that the shorter side has so many pixels; 0 keeps the size, 0);
