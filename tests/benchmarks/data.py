@@ -7,6 +7,7 @@ Each row is the median of the rounds; both sides of a pair run in turn. Nothing 
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -28,7 +29,7 @@ from minicaffe.solvers import get_solver
 SUBSET = Path(__file__).parents[2] / "examples" / "fashion_mnist" / "subset"
 LENET = Path(__file__).parents[2] / "examples" / "fashion_mnist" / "lenet_train_test.prototxt"
 BATCH, ROUNDS = 64, 5
-JPEGS, SIDE, ROWS = 1500, 256, 20_000
+JPEGS, SIDE, ROWS = 1500, 256, 50_000
 
 
 def run(_args=None):
@@ -86,17 +87,19 @@ def databases(at):
 
 
 def write_jpegs(at):
-    """Photographs of 256 x 256: the textures of examples/, enlarged and coloured; with a list of them."""
+    """Images of 256 x 256, each put together from 16 of the photographs of examples/textures, in colour; and a list."""
     import cv2
 
-    tiles = sorted((Path(__file__).parents[2] / "examples" / "textures").glob("*/*/*.jpg"))
+    folder = Path(__file__).parents[2] / "examples" / "textures"
+    tiles = np.array([cv2.imread(str(path)) for path in sorted(folder.glob("*/*/*.jpg"))])
     draw, files = np.random.default_rng(1), []
     for i in range(JPEGS):
-        tile = cv2.resize(cv2.imread(str(tiles[i % len(tiles)])), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-        tinted = np.clip(tile * draw.uniform(0.6, 1.4, 3) + draw.normal(0, 6, tile.shape), 0, 255).astype(np.uint8)
+        chosen = tiles[draw.integers(len(tiles), size=16)].reshape(4, 4, 64, 64, 3)
+        image = chosen.transpose(0, 2, 1, 3, 4).reshape(SIDE, SIDE, 3) * draw.uniform(0.6, 1, 3)
         files.append(str(at / f"{i:05d}.jpg"))
-        cv2.imwrite(files[-1], tinted, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        cv2.imwrite(files[-1], image.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 85])
     (at / "list.txt").write_text("".join(f"{name} {i % 10}\n" for i, name in enumerate(files)))
+    print(f"{JPEGS} JPEGs of {SIDE} x {SIDE}, {sum(map(os.path.getsize, files)) / JPEGS / 1000:.0f} kB each")
     return files
 
 
@@ -119,7 +122,7 @@ def images(at, files):
 
 
 def write_rows(at):
-    """Two HDF5 files of some 80 MB, with their list."""
+    """Two HDF5 files of 200 MB, more than stays in memory, with their list."""
     import h5py
 
     draw = np.random.default_rng(2)
