@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import passes
+from minicaffe.analysis.data_tops import held_samples
 from minicaffe.cli.show import stages
 from minicaffe.data.batches import Sample
 from minicaffe.data.opened import RUN, Opened
@@ -87,14 +88,12 @@ def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:
         remarks.append(f"--layer chooses another: {', '.join(one.name for one in found[1:])}.")
     path = getattr(source_of(layer), "source_path", "") or getattr(layer.param, "source", "")
     kind = str(path) or f"what {layer.type} makes"
-    batches: Any = getattr(layer, "batches", None)
-    samples = getattr(batches, "samples", None)
-    if samples is not None:
-        layer.close()  # its thread must not read while the survey does
-    else:
+    samples = held_samples(layer)
+    if samples is None:
         remarks.append("The numbers are those that the layer puts out.")
         return Opened(Tops(net, args.samples), kind, remarks=tuple(remarks)), None
-    transformer = batches.transformer
+    layer.close()  # its thread must not read while the survey does
+    transformer = layer.batches.transformer
 
     def see(sample: Sample, number: int) -> np.ndarray:
         out: np.ndarray = np.empty((1, *transformer.shape(sample.image, sample.name)), np.float32)

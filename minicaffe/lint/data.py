@@ -19,7 +19,6 @@ from minicaffe.lint.subjects import Definition, caught, without_missing_mean
 from minicaffe.proto import Datum
 
 BATCH = 64  # samples that are read together, where a layer has to decode them
-CHANCE = ("shuffle", "shuffle_across_files", "balance_classes", "rand_skip")  # fields that choose samples at random
 
 
 @dataclass
@@ -47,7 +46,8 @@ def samples(definition: Definition, i: int) -> Samples:
     if tops is None or tops.assumed or not count or not data_tops.source(definition.layers[i]):
         return Samples()
     if i not in definition.read:
-        layer = without_chance(without_missing_mean(definition.layers[i], definition.phase))
+        # without chance, so that lint says the same each time
+        layer = data_tops.without_chance(without_missing_mean(definition.layers[i], definition.phase))
         definition.read[i] = found = Samples(size=tops.size or 0)
         try:
             with caught():
@@ -56,15 +56,6 @@ def samples(definition: Definition, i: int) -> Samples:
             found.error = error
     seen: Samples = definition.read[i]
     return seen
-
-
-def without_chance(layer: Any) -> Any:
-    """Clear the fields by which a data layer chooses samples at random, so that lint says the same each time."""
-    for message in data_tops.messages(layer):
-        for name in CHANCE:
-            if hasattr(message, name):
-                message.ClearField(name)
-    return layer
 
 
 def _read(layer: Any, count: int, found: Samples) -> None:
