@@ -117,7 +117,7 @@ def lines(source: str, opened: Opened, found: Survey, checked: bool, kept: Store
         yield ""
         yield from _bad_lines(found, width)
     if checked:
-        yield from _duplicate_lines(found.doubles, width)
+        yield from _duplicate_lines(found.duplicates, width)
 
 
 def _stored_lines(kept: Stored) -> Iterator[str]:
@@ -263,7 +263,7 @@ def _as_json(source: str, opened: Opened, found: Survey, kept: Stored | None) ->
         "not_finite": found.not_finite,
         "unreadable": [{"number": k, "error": one_line(f"{error.where}: {error.message}".removeprefix(": "))}
                        for k, error in found.unreadable],
-        "duplicates": [[{"key": key, "label": label} for key, label in group] for group in found.doubles]}
+        "duplicates": [[{"key": key, "label": label} for key, label in group] for group in found.duplicates]}
 
 
 def _seen_by(layer: DataLayer | None, args: argparse.Namespace) -> See | None:

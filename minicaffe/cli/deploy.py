@@ -31,7 +31,7 @@ from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.layer import DataSource, LossLayer, layer_class
-from minicaffe.log import number, one_line, shape_text, silent
+from minicaffe.log import number, one_line, plural, shape_text, silent
 from minicaffe.net import Net, location
 from minicaffe.passes import deploy as deploying
 from minicaffe.passes.deploy import Deployed, Role
@@ -216,7 +216,7 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
             raise NetError(f"the blob {name!r} of the deploy net differs from that of the test net by up to "
                            f"{number(difference)}: nothing was written")
     others = len(names) - len(made.compared)
-    rest = f", and the same numbers in {others} other blob" + "s" * (others > 1) if others else ""
+    rest = f", and the same numbers in {plural(others, 'other blob')}" if others else ""
     return f"proved: on {what or f'{IMAGES} samples of random numbers'} both nets give the same " \
            f"{', '.join(made.compared)}{rest}; the largest difference is 0"
 

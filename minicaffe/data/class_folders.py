@@ -25,13 +25,13 @@ from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.io.file_bytes import FileBytes, open_ordinary, read_file
 from minicaffe.io.files import looked_in
+from minicaffe.io.sniff import GZIP
 from minicaffe.log import At, log, one_line, warn
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
 HIDDEN = (".", "__MACOSX")  # how the names of hidden files and folders begin; macOS adds the second to archives
 MADE_BY_SYSTEMS = ("thumbs.db", "desktop.ini")  # files that Windows puts beside images
 PARTS = {"train", "training", "test", "testing", "val", "valid", "validation"}  # of a data set; no names of classes
-GZIP = b"\x1f\x8b"
 MOST_LINKS = 40  # in a tar, from one to the next until a file comes; Linux follows as many
 
 
@@ -168,7 +168,7 @@ class TarImages(Images):
         self.path = path
         try:
             with open_ordinary(path) as file:
-                self._plain = _Unpacked(path) if file.read(2) == GZIP else None
+                self._plain = _Unpacked(path) if file.read(len(GZIP)) == GZIP else None
             self._file = FileBytes(self._plain.path if self._plain else path)
             with tarfile.open(self._plain.path if self._plain else path, "r:") as tar:
                 members = {_bare(member.name): member for member in tar}
