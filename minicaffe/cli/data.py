@@ -41,6 +41,7 @@ from minicaffe.records.picture import RED
 READ = 1000  # samples of a large source
 SHOWN = 8  # images in a row of the sheet
 LISTED = 30  # labels, duplicates and errors that are printed
+MOST_CLASSES = 5000  # labels; more different ones are numbers to be estimated, not classes
 BAR = 24  # characters of the longest bar
 
 
@@ -149,23 +150,28 @@ def _counted(counts: Counter[Any], text: Any) -> str:
 
 
 def _label_lines(labels: Counter[Any], classes: Sequence[str], width: int) -> Iterator[str]:
-    """Yield the histogram of the labels: a row for each whole number, else a summary."""
+    """Yield what is known of the labels: for whole numbers a histogram, else a summary."""
     if any(isinstance(label, tuple) for label in labels):
         yield from _vector_lines(labels)
-        return
-    if not all(isinstance(label, int) for label in labels) or len(labels) > 5000:
-        values = np.array(list(labels.elements()), float)
-        if unknown := int(np.isnan(values).sum()):
-            yield f"labels that are NaN, which no net can learn: {unknown}"
-            values = values[~np.isnan(values)]
-        if not values.size:
-            return
-        low, high, mean, spread_out = map(number, (values.min(), values.max(), values.mean(), values.std()))
+    elif not all(isinstance(label, int) for label in labels) or len(labels) > MOST_CLASSES:
+        yield from _number_lines(np.array(list(labels.elements()), float), width)
+    elif labels:
+        yield from _class_lines(labels, classes, width)
+
+
+def _number_lines(values: np.ndarray, width: int) -> Iterator[str]:
+    """Yield the range, the mean and the deviation of labels that are any numbers."""
+    if unknown := int(np.isnan(values).sum()):
+        yield f"labels that are NaN, which no net can learn: {unknown}"
+        values = values[~np.isnan(values)]
+    if values.size:
+        low, high, mean, deviation = map(number, (values.min(), values.max(), values.mean(), values.std()))
         yield from wrap(f"labels: {plural(len(np.unique(values)), 'different number')} from {low} to {high}, mean "
-                        f"{mean}, deviation {spread_out}", width)
-        return
-    if not labels:
-        return
+                        f"{mean}, deviation {deviation}", width)
+
+
+def _class_lines(labels: Counter[int], classes: Sequence[str], width: int) -> Iterator[str]:
+    """Yield how many labels there are and which of them no sample has, then the histogram."""
     least, most = min(labels.values()), max(labels.values())
     between = f"{plural(least, 'sample')} each" if least == most else f"{least} to {most} samples each"
     ends = f" {min(labels)} to {max(labels)}" if len(labels) > 1 else f" {min(labels)}"
@@ -179,7 +185,12 @@ def _label_lines(labels: Counter[Any], classes: Sequence[str], width: int) -> It
         ordered = sorted(labels, key=lambda label: (-labels[label], label))
         chosen = ordered[:LISTED // 2] + ordered[-(LISTED // 2):]
         yield from wrap(f"the {LISTED // 2} most frequent ones and the {LISTED // 2} rarest; --json writes all", width)
-    total = labels.total()
+    yield from _histogram(labels, chosen, classes)
+
+
+def _histogram(labels: Counter[int], chosen: Sequence[int], classes: Sequence[str]) -> Iterator[str]:
+    """Yield a row for each of the chosen labels: its name where it has one, its samples, their share, and a bar."""
+    total, most = labels.total(), max(labels.values())
     rows: list[Sequence[str]] = [("label", "name", "samples", "share", "")] if classes else \
         [("label", "samples", "share", "")]
     for label in chosen:
