@@ -68,24 +68,14 @@ def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:
     given.state.stage.extend(stages(args))
     with place.in_errors(given):
         filtered = passes.apply(given, "filter")
-        found = data_layers(filtered)
-        if args.layer:
-            names = [layer.name for layer in found]
-            if args.layer not in names:
-                raise NetError(f"--layer: the net has no data layer {args.layer!r} in phase {args.phase}",
-                               hint=near_names(args.layer, names) or f"it has {', '.join(names) or 'none'}")
-            found = [layer for layer in found if layer.name == args.layer]
-        if not found:
-            raise NetError(f"the net has no data layer in phase {args.phase}",
-                           hint="--phase TEST looks at the other phase" if args.phase == "TRAIN" else
-                           "--phase TRAIN looks at the other phase")
-        alone = NetParameter(name=filtered.name, layer=[found[0]])
+        chosen, others = _chosen(filtered, args)
+        alone = NetParameter(name=filtered.name, layer=[chosen])
         alone.state.CopyFrom(filtered.state)
         net = Net(alone, None, allow_python=not args.no_python)
     layer: Any = net.layers[0]
     remarks = [f"The {args.phase} layer {layer.name!r} ({layer.type}) reads it."]
-    if len(found) > 1:
-        remarks.append(f"--layer chooses another: {', '.join(one.name for one in found[1:])}.")
+    if others:
+        remarks.append(f"--layer chooses another: {', '.join(others)}.")
     path = getattr(source_of(layer), "source_path", "") or getattr(layer.param, "source", "")
     kind = str(path) or f"what {layer.type} makes"
     samples = held_samples(layer)
@@ -101,7 +91,26 @@ def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:
         return out[0]
 
     classes = getattr(samples, "classes", ())
-    return Opened(samples, kind, RUN, classes, remarks=tuple(remarks)), DataLayer(of_layer(found[0]), see)
+    return Opened(samples, kind, RUN, classes, remarks=tuple(remarks)), DataLayer(of_layer(chosen), see)
+
+
+def _chosen(param: Any, args: argparse.Namespace) -> tuple[Any, list[str]]:
+    """Return the data layer that --layer names, or the first one, and the names of others that it could name.
+
+    Raise NetError where there is none.
+    """
+    found = data_layers(param)
+    if not found:
+        other = "TEST" if args.phase == "TRAIN" else "TRAIN"
+        raise NetError(f"the net has no data layer in phase {args.phase}",
+                       hint=f"--phase {other} looks at the other phase")
+    if not args.layer:
+        return found[0], [layer.name for layer in found[1:]]
+    names = [layer.name for layer in found]
+    if args.layer not in names:
+        raise NetError(f"--layer: the net has no data layer {args.layer!r} in phase {args.phase}",
+                       hint=near_names(args.layer, names) or f"it has {', '.join(names)}")
+    return found[names.index(args.layer)], []
 
 
 class Tops:
