@@ -195,11 +195,11 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
     """Run both nets on the same numbers, and say how they compare. Raise NetError where they differ."""
     if not args.weights:
         return "nothing was proved: --weights F compares the numbers of both nets"
-    images, what = _real(data) if sizes.real else ({}, "")
+    images, what = _first_samples(data) if sizes.real else ({}, "")
     if any(list(images[top].shape[1:]) != sizes.shapes[top][1:] for top in images):  # --shape says another one
         images, what = {}, ""
     with silent():
-        nets = [_made(net, args, images) for net in (made.tested, made.net)]
+        nets = [_net_for(net, args, images) for net in (made.tested, made.net)]
         lacking = nets[1].loaded.only_in_net if nets[1].loaded else []
         if lacking:
             raise NetError(f"the weights of {', '.join(map(repr, lacking))} are in none of the files {args.weights}",
@@ -232,7 +232,7 @@ def _forward(nets: Sequence[Net], images: dict[str, np.ndarray], random: Callabl
         net.forward()
 
 
-def _made(net: Any, args: argparse.Namespace, images: dict[str, np.ndarray]) -> Net:
+def _net_for(net: Any, args: argparse.Namespace, images: dict[str, np.ndarray]) -> Net:
     """Return a net of the phase TEST with the weights, for the images that are given or for a few samples."""
     copy = NetParameter()
     copy.CopyFrom(net)
@@ -244,7 +244,7 @@ def _made(net: Any, args: argparse.Namespace, images: dict[str, np.ndarray]) -> 
     return Net(copy, TEST, weights=args.weights, allow_python=not args.no_python)
 
 
-def _real(data: Any) -> tuple[dict[str, np.ndarray], str]:
+def _first_samples(data: Any) -> tuple[dict[str, np.ndarray], str]:
     """Return the first samples of a data layer by its tops' names, and what they are in words."""
     layer = type(data)()
     layer.CopyFrom(data)

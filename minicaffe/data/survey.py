@@ -135,10 +135,10 @@ def survey(samples: Samples, numbers: Sequence[int], find_duplicates: bool = Fal
 class Stored:
     """How some of the images of a source are stored.
 
-    looked_at   how many there are
-    encoded     how many of them are encoded, as JPEG, PNG, …; all of those that are files
-    turned      how many have EXIF data that says that the picture is to be turned
-    turns       whether a data layer follows that: one that decodes into a given number of channels does
+    looked_at   how many images were looked at
+    encoded     how many of them are encoded, as JPEG, PNG, …; image files always are
+    turned      how many have EXIF data which says that the image must be turned
+    turns       whether a data layer turns them: one that decodes into a given number of channels does
     """
 
     looked_at: int
@@ -148,7 +148,7 @@ class Stored:
 
 
 def stored(samples: Samples) -> Stored | None:
-    """Return how images are stored, from some that are spread evenly; None of samples that are no images."""
+    """Return how the images are stored, judged by some that are spread evenly; None where the samples are no images."""
     numbers = spread(len(samples), LOOKED_AT, LOOKED_AT // 20)
     if isinstance(samples, Images):
         return _stored([_bytes_of(samples, number) for number in numbers], len(numbers), True)
@@ -156,7 +156,7 @@ def stored(samples: Samples) -> Stored | None:
         return None
     pictures = []
     for _, value in samples.source.take(numbers):
-        with contextlib.suppress(DecodeError):  # a damaged record is found where it is decoded
+        with contextlib.suppress(DecodeError):  # that a record is damaged is told where it is decoded
             datum = Datum.FromString(value)
             pictures += [datum.data] if datum.encoded else []
     return _stored(pictures, len(numbers), samples.color is not None)
@@ -167,7 +167,7 @@ def _stored(pictures: Sequence[bytes], looked_at: int, turns: bool) -> Stored:
 
 
 def _bytes_of(images: Images, number: int) -> bytes:
-    """Return the bytes of an image file; none where it cannot be read, which is found where it is decoded."""
+    """Return the bytes of an image file, or b"" where it cannot be read: that is told where the image is decoded."""
     try:
         return images.read(images.entries[number])
     except DataError:

@@ -117,7 +117,7 @@ def read_in_words(definition: Definition) -> Iterator[str]:
 
 
 def _labels(definition: Definition) -> Iterator[tuple[int, int, np.ndarray, Samples]]:
-    """Each loss whose labels come straight from a data layer: its index, that layer's, the labels, the samples."""
+    """Yield each loss whose labels a data layer makes: its index, that of the data layer, the labels, the samples."""
     for i, cls in enumerate(definition.classes):
         if cls is None or not issubclass(cls, LossLayer) or not cls.label_bottoms:
             continue

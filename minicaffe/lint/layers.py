@@ -15,7 +15,7 @@ STATISTICS = "batch_norm_param"  # the message of layers that measure statistics
 
 
 def _normalizing(definition: Definition) -> Iterator[tuple[int, Any]]:
-    """Each layer that measures statistics, with its index and its parameters."""
+    """Yield each layer that measures statistics, with its index and its parameters."""
     for i, layer in enumerate(definition.layers):
         cls = definition.classes[i]
         if cls is not None and cls.message == STATISTICS:

@@ -16,7 +16,7 @@ SIZES = ("new_height", "new_width", "is_color")
 
 
 def _images(definition: Definition) -> Iterator[int]:
-    """The data layers that read from a source."""
+    """Return the indices of the data layers that read from a source."""
     return (i for i in definition.data if data_tops.source(definition.layers[i]))
 
 
@@ -186,7 +186,7 @@ def _differ(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]], assumed:
 
 
 def weights_of(definition: Definition) -> dict[str, tuple[int, list[tuple[int, ...]]]]:
-    """For each layer with learned blobs its index and their shapes, by its name."""
+    """Return the index and the shapes of the blobs of each layer that learns, by the layer's name."""
     found = {}
     for i, layer in enumerate(definition.layers):
         made = definition.made(i)

@@ -104,7 +104,7 @@ class MeanOutputs:
         return self._loss / self.batches if self.batches else math.nan
 
     def results(self) -> list[tuple[str, float]]:
-        """For each number the name of its blob and its mean."""
+        """Return for each number the name of its blob and its mean."""
         return [(name, value) for name, value, _ in self._means()]
 
     def lines(self) -> Iterator[str]:
