@@ -22,6 +22,7 @@ import numpy as np
 
 from minicaffe import passes
 from minicaffe.analysis import data_tops
+from minicaffe.analysis.classifier import require_weights
 from minicaffe.cli.flags import files, filled, positive
 from minicaffe.cli.image_layer import comment
 from minicaffe.cli.layout import terminal_width, wrap
@@ -200,10 +201,7 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
         images, what = {}, ""
     with silent():
         nets = [_net_for(net, args, images) for net in (made.tested, made.net)]
-        lacking = nets[1].loaded.only_in_net if nets[1].loaded else []
-        if lacking:
-            raise NetError(f"the weights of {', '.join(map(repr, lacking))} are in none of the files {args.weights}",
-                           hint="are these the weights of this net?")
+        require_weights(nets[1], args.weights)
         try:
             _forward(nets, images, lambda draw, shape: draw.normal(0, 50, shape))
         except MinicaffeError:  # a layer such as Embed takes only small whole numbers

@@ -154,16 +154,16 @@ def stored(samples: Samples) -> Stored | None:
         return _stored([_bytes_of(samples, number) for number in numbers], len(numbers), True)
     if not isinstance(samples, DatumSamples):
         return None
-    pictures = []
+    images = []
     for _, value in samples.source.take(numbers):
         with contextlib.suppress(DecodeError):  # that a record is damaged is told where it is decoded
             datum = Datum.FromString(value)
-            pictures += [datum.data] if datum.encoded else []
-    return _stored(pictures, len(numbers), samples.color is not None)
+            images += [datum.data] if datum.encoded else []
+    return _stored(images, len(numbers), samples.color is not None)
 
 
-def _stored(pictures: Sequence[bytes], looked_at: int, turns: bool) -> Stored:
-    return Stored(looked_at, len(pictures), sum(orientation(one) != UPRIGHT for one in pictures), turns)
+def _stored(images: Sequence[bytes], looked_at: int, turns: bool) -> Stored:
+    return Stored(looked_at, len(images), sum(orientation(one) != UPRIGHT for one in images), turns)
 
 
 def _bytes_of(images: Images, number: int) -> bytes:

@@ -27,7 +27,7 @@ class Samples:
 
     names       what each sample is called
     labels      for each top after the first, an array with a label (or several) for each sample
-    turned      the names of encoded records whose EXIF data asks for the picture to be turned
+    turned      the names of encoded records whose EXIF data asks for the image to be turned
     size        the number of samples in the source
     error       why no more could be read
     """
@@ -63,7 +63,7 @@ def _read(layer: Any, count: int, found: Samples) -> None:
     made, _ = data_tops.opened(layer, 1)
     records = made.source_records if made is not None else None
     data_tops.close(made)
-    if records is not None:  # no picture need be decoded
+    if records is not None:  # no image need be decoded
         _read_records(records, count, found)
         return
     made, blobs = data_tops.opened(layer, min(count, BATCH))
@@ -75,7 +75,7 @@ def _read(layer: Any, count: int, found: Samples) -> None:
 
 
 def _read_records(records: Any, count: int, found: Samples) -> None:
-    """Read the labels of a database's records, and whether a picture in them is to be turned; decode none."""
+    """Read the labels of a database's records, and whether an image in them is to be turned; decode none."""
     labels: list[int] = []
     try:
         for key, value in islice(records.records(), count):
@@ -226,11 +226,11 @@ def unreadable_sample(definition: Definition) -> Iterator[Finding]:
 
 @rule("turned-picture", DEFINITION)
 def turned_picture(definition: Definition) -> Iterator[Finding]:
-    """Pictures in a database say in their EXIF data that they must be turned, and Data does not turn them.
+    """The EXIF data of images in a database says that they must be turned, and Data does not turn them.
 
-    A camera that is held upright stores the picture on its side, and notes this in the EXIF data. As in Caffe,
-    ImageData turns such a picture, and Data does not. A net that is trained with one of them and used with the other
-    sees turned pictures.
+    A camera that is held upright stores the image on its side, and notes this in the EXIF data. As in Caffe,
+    ImageData turns such an image, and Data does not. A net that is trained with one of them and used with the other
+    sees turned images.
 
     Example
         data_param { source: "photographs_lmdb" batch_size: 64 backend: LMDB }
@@ -238,14 +238,14 @@ def turned_picture(definition: Definition) -> Iterator[Finding]:
         where the records hold a telephone's JPEG files
 
     Cure
-        Make the database without --encoded. Then the pictures are turned when they are converted. With force_color or
+        Make the database without --encoded. Then the images are turned when they are converted. With force_color or
         force_gray Data turns them, too.
     """
     for i in definition.data:
         seen, made = samples(definition, i), definition.layers[i].transform_param
         if seen.turned and not (made.force_color or made.force_gray):  # OpenCV turns what it brings into these channels
             yield definition.found(WARNING, i, f"{definition.title(i)}: the EXIF data of {len(seen.turned)} of "
-                                   f"{len(seen.names)} records, the first {seen.turned[0]}, asks for the picture to be "
+                                   f"{len(seen.names)} records, the first {seen.turned[0]}, asks for the image to be "
                                    "turned, and Data does not do that",
                                    "make the database without --encoded, which turns them")
 
