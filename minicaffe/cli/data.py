@@ -1,7 +1,7 @@
 """Look at a source before you train on it: count, shapes, types, labels, means, duplicates, and a sheet of images.
 
   minicaffe data photos/                            a folder with a folder for each class
-  minicaffe data train_lmdb --check                 read all: find duplicates and bad records
+  minicaffe data train_lmdb --check                 read all: find duplicates, and what cannot be read
   minicaffe data train.txt --root images/ --sheet s.png         a list of images, and some of them as a picture
   minicaffe data net.prototxt --phase TEST --sheet s.png        what a net's data layer reads, before and after it
 

@@ -84,7 +84,7 @@ class MeanOutputs:
             if i == len(self._sums):  # the first batch
                 self._sums.append(np.zeros(values.shape))
                 self._counts.append(np.zeros(values.shape))
-            rows: Any = ...
+            rows: Any = ...  # all of them
             weight = share
             if values.shape != (shape := self._sums[i].shape):
                 if values.shape[1:] != shape[1:] or values.ndim != len(shape):
