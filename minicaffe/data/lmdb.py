@@ -17,7 +17,7 @@ from typing import Any
 
 from minicaffe.data.lmdb_tree import Tree
 from minicaffe.errors import DataError, missing_extra
-from minicaffe.io.files import PathLike, looked_in
+from minicaffe.io.files import PathLike, looked_in, missing_hint
 from minicaffe.log import At, warn
 
 try:
@@ -219,7 +219,7 @@ def _data_file(path: str) -> Path:
     """Return the file inside an LMDB folder, or the path itself where it is a file."""
     given = Path(path)
     if not given.exists():
-        raise DataError(f"there is no LMDB {path}", hint=looked_in(path))
+        raise DataError(f"there is no LMDB {path}", hint=missing_hint(given) or looked_in(path))
     if not given.is_dir():
         return given
     if (given / "data.mdb").exists():

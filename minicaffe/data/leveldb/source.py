@@ -27,7 +27,7 @@ from minicaffe.data.leveldb.log import PUT, Logs
 from minicaffe.data.leveldb.manifest import Manifest
 from minicaffe.data.leveldb.table import Block, Table
 from minicaffe.errors import DataError
-from minicaffe.io.files import PathLike, looked_in
+from minicaffe.io.files import PathLike, looked_in, missing_hint
 
 MOST_IN_MEMORY = 1 << 26  # bytes of unpacked blocks: a shuffled MNIST is then read once
 
@@ -127,7 +127,7 @@ def _folder(path: str) -> Path:
     """Return the folder of a LevelDB. Raise a DataError where there is none."""
     folder = Path(path)
     if not folder.exists():
-        raise DataError(f"there is no LevelDB {path}", hint=looked_in(path))
+        raise DataError(f"there is no LevelDB {path}", hint=missing_hint(folder) or looked_in(path))
     if (folder / "data.mdb").exists() or folder.suffix == ".mdb":
         raise DataError(f"{path} is an LMDB, but it is opened as LEVELDB", hint="set backend: LMDB")
     if not (folder / "CURRENT").exists():
