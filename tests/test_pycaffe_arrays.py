@@ -1,5 +1,7 @@
 """pycaffe's net.set_input_arrays: a program hands arrays to a net whose first layer is MemoryData."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -74,9 +76,17 @@ def test_labels_of_one_axis_may_have_gaps():
 def test_the_first_layer_must_be_memory_data():
     """Of another net the arrays are refused, as in Caffe; a later layer is reached by its own `reset`."""
     net = make('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }' + DATA)
-    with pytest.raises(NetError, match=r"and layer 'x' is of type Input\n  hint: call reset"):
+    hint = re.escape("hint: call net.layers[net.layer_index('data')].reset(data, labels)")
+    with pytest.raises(NetError, match=rf"and layer 'x' is of type Input\n  {hint}"):
         net.set_input_arrays(X, LABELS)
     net.layers[net.layer_index("data")].reset(X, LABELS)
     net.forward()
 
     assert (net.blobs["data"].data == X[:3]).all()
+
+
+def test_a_net_without_memory_data():
+    """The error proposes the layers that take arrays, and no method that the net does not have."""
+    net = make('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }')
+    with pytest.raises(NetError, match=r"is of type Input\n  hint: make it a MemoryData layer, or an Input layer"):
+        net.set_input_arrays(X, LABELS)

@@ -15,7 +15,7 @@ import numpy as np
 from minicaffe.data.datum import make
 from minicaffe.errors import DataError
 from minicaffe.io.file_bytes import open_ordinary, read_ordinary
-from minicaffe.io.files import PathLike, looked_in
+from minicaffe.io.files import PathLike, looked_in, missing_hint
 
 SHAPE = (3, 32, 32)  # the planes are red, green, blue, and stay so in the database
 PIXELS = 3 * 32 * 32
@@ -43,7 +43,7 @@ def read_files(source: PathLike) -> tuple[Kind, dict[str, bytes]]:
     try:
         content = dict(_in_folder(Path(source), names) if os.path.isdir(source) else _in_archive(source, names))
     except FileNotFoundError as error:
-        raise DataError(f"there is no {source}", hint=looked_in(str(source))) from error
+        raise DataError(f"there is no {source}", hint=missing_hint(Path(source)) or looked_in(str(source))) from error
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         what = (getattr(error, "strerror", None) or str(error)).partition(":\n")[0]  # tarfile lists what it tried
         raise DataError(f"cannot read {source}: {what}", hint="it must be the binary version of CIFAR-10 or CIFAR-100, "

@@ -24,7 +24,7 @@ from minicaffe.data.lists import Entry, has_others, write_list
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.io.file_bytes import FileBytes, open_ordinary, read_file
-from minicaffe.io.files import looked_in
+from minicaffe.io.files import looked_in, missing_hint
 from minicaffe.io.sniff import GZIP
 from minicaffe.log import At, log, one_line, warn
 
@@ -142,7 +142,8 @@ def _names_below(path: str) -> Iterator[str]:
             with os.scandir(os.path.join(path, folder) if folder else path) as found:
                 entries = [entry for entry in found if not entry.name.startswith(HIDDEN)]
         except OSError as error:
-            hint = looked_in(path) if isinstance(error, FileNotFoundError) else ""
+            missing = isinstance(error, FileNotFoundError)
+            hint = missing_hint(Path(path)) or looked_in(path) if missing else ""
             raise DataError(f"cannot read the folder {error.filename}: {error.strerror}", hint=hint) from error
         for entry in entries:
             name = folder + entry.name

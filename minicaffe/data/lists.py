@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from minicaffe.errors import DataError
 from minicaffe.io.file_bytes import open_ordinary, read_file, read_ordinary
-from minicaffe.io.files import PathLike, missing_hint, replace_file
+from minicaffe.io.files import PathLike, missing_hint, replace_file, windows_hint
 from minicaffe.log import At, plural, warn
 
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -296,8 +296,8 @@ def listed_file_error(path: str, where: str, error: Exception, root: str = "", m
     searched = "" if given.is_absolute() else f" (looked for in {Path.cwd()})"
     if root and os.path.exists(os.path.join(root, path)):
         hint = f"root_folder is put before each path as it is: end it with a slash, '{root}/'"
-    elif "\\" in name and os.path.exists(name.replace("\\", "/")):
-        hint = "write / instead of \\"
+    elif of_windows := windows_hint(name) or windows_hint(path):
+        hint = of_windows
     elif none_is_there and (better := _likely_root(path, root, listed_in)) is not None:
         hint = f"did you mean root_folder: {better}" if better else "leave out root_folder: the path needs none"
     elif searched and os.path.exists(beside):

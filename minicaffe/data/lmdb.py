@@ -17,7 +17,7 @@ from typing import Any
 
 from minicaffe.data.lmdb_tree import Tree
 from minicaffe.errors import DataError, missing_extra
-from minicaffe.io.files import PathLike, looked_in
+from minicaffe.io.files import PathLike, looked_in, missing_hint
 from minicaffe.log import At, warn
 
 try:
@@ -195,27 +195,31 @@ def _warn_of_leftovers(target: Path) -> None:
 def _put_in_place(made: Path, target: Path, path: str, replace: bool) -> None:
     """Give the folder `made` the name `target`; the old folder is deleted only when the new one is in its place."""
     (made / "lock.mdb").unlink(missing_ok=True)  # the lock of this program; each reader makes its own
-    if replace and target.exists():
-        old = made.with_name(made.name + ".old")
-        target.rename(old)
-        made.rename(target)
-        shutil.rmtree(old)
-        return
-    with contextlib.suppress(OSError):
-        target.rmdir()  # an empty folder was there, which not every system replaces; another folder stays
+    old = made.with_name(made.name + ".old")
+    if replace:
+        with contextlib.suppress(FileNotFoundError):  # another program may replace the LMDB at the same moment
+            target.rename(old)
+    else:
+        with contextlib.suppress(OSError):
+            target.rmdir()  # an empty folder was there, which not every system replaces; another folder stays
     try:
         made.rename(target)
     except OSError as error:
         if not target.exists():
+            if old.exists():
+                old.rename(target)
             raise
         raise DataError(f"{path} was made by another program while this one ran", hint="choose another name") from error
+    finally:
+        if old.exists():
+            shutil.rmtree(old)
 
 
 def _data_file(path: str) -> Path:
     """Return the file inside an LMDB folder, or the path itself where it is a file."""
     given = Path(path)
     if not given.exists():
-        raise DataError(f"there is no LMDB {path}", hint=looked_in(path))
+        raise DataError(f"there is no LMDB {path}", hint=missing_hint(given) or looked_in(path))
     if not given.is_dir():
         return given
     if (given / "data.mdb").exists():

@@ -147,15 +147,12 @@ class RowBatches:
 
     def _cast(self, rows: np.ndarray, keys: list[str]) -> np.ndarray:
         """Return rows as numbers of the tops' type. Raise DataError for a finite number that would become infinite."""
-        try:
-            with np.errstate(over="raise"):
-                return rows.astype(self.dtype)
-        except FloatingPointError as error:
-            with np.errstate(over="ignore"):
-                lost = np.isfinite(rows) & ~np.isfinite(rows.astype(self.dtype))
+        with np.errstate(over="ignore"):  # not "raise", for numpy before 1.24 does not notice it in a cast
+            made: np.ndarray = rows.astype(self.dtype)
+        if rows.dtype != made.dtype and np.isinf(made).any() and (lost := np.isinf(made) & np.isfinite(rows)).any():
             place = int(np.argwhere(lost)[0][0])
-            raise DataError(f"{keys[place]} holds {rows[lost][0]:g}, which is too large for "
-                            f"{np.dtype(self.dtype).name}") from error
+            raise DataError(f"{keys[place]} holds {rows[lost][0]:g}, which is too large for {made.dtype.name}")
+        return made
 
     @property
     def _at_once(self) -> int:

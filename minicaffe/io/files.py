@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -19,6 +20,7 @@ from minicaffe.system import sync_folder
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 LONGEST_STREAM = 256_000_000  # bytes that are read from a pipe or a device; some never end
+DRIVE = re.compile(r"[A-Za-z]:[\\/]")  # at the beginning of a path of Windows
 MOST_NAMES = 1000  # of a folder that are compared with one that is missing
 
 
@@ -76,13 +78,24 @@ def unreadable(path: PathLike, error: Exception) -> ProtoError:
 
 
 def missing_hint(path: Path) -> str:
-    """Return a hint for a missing file: its folder does not exist, or a file there has a similar name."""
+    """Return a hint for a missing file: Windows writes such paths, its folder is missing, or a name is similar."""
+    if of_windows := windows_hint(str(path)):
+        return of_windows
     if not path.parent.is_dir():
         return f"there is no folder {str(path.parent)!r}"
     try:
         return near_names(path.name, [entry.name for entry in islice(path.parent.iterdir(), MOST_NAMES)])
     except OSError:  # a folder that may be entered, but not listed
         return ""
+
+
+def windows_hint(path: str) -> str:
+    """Return a hint for a missing file whose path is written as on Windows, and read elsewhere; '' for other paths."""
+    if "\\" in path and os.path.exists(path.replace("\\", "/")):
+        return "write / instead of \\"
+    if DRIVE.match(path) and not Path(path).is_absolute():  # on Windows it is absolute
+        return "this is a path of Windows: give the one that the file has on this computer"
+    return ""
 
 
 def looked_in(path: str) -> str:

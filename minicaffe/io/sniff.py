@@ -95,7 +95,8 @@ def _by_head(head: bytes) -> str:
         return ""
     if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
         return "html"
-    return "prototxt" if re.search(rb"^\s*\w+\s*[:{]", head, re.MULTILINE) else "text"
+    # C:\images\1.jpg in a list of files is no field
+    return "prototxt" if re.search(rb"^\s*(?![A-Za-z]:[\\/])\w+\s*[:{]", head, re.MULTILINE) else "text"
 
 
 def _first_member(head: bytes) -> bytes:

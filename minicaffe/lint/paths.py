@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe.analysis import data_tops
-from minicaffe.io.files import missing_hint
+from minicaffe.io.files import DRIVE, missing_hint, windows_hint
 from minicaffe.lint.registry import DEFINITION, ERROR, NOTE, Finding, rule
 from minicaffe.lint.subjects import Definition, Training
 from minicaffe.solvers.fields import place
@@ -91,7 +91,7 @@ def _cure(path: str, beside: Path | None = None) -> str:
     """Say what to do about a missing path. `beside` is the same path, counted from the folder of the solver."""
     if beside is not None and beside.exists():
         return f"{beside} is there: start minicaffe in {beside.parent}, or give the path from the folder you are in"
-    hint = missing_hint(Path(path)) if _in_folder(path) else ""
+    hint = _near(path) or windows_hint(path)
     return hint or "correct the path; it counts from the folder in which minicaffe is started"
 
 
@@ -102,8 +102,11 @@ def _in_folder(path: str) -> bool:
 
 
 def _near(path: str) -> str:
-    """Return the hint that a file in the folder of a missing one has a similar name; '' where none has."""
-    return missing_hint(Path(path)) if Path(path).parent.is_dir() else ""
+    """Return the hint that a file in the folder of a missing one has a similar name; '' where none has.
+
+    A path that only Windows has is near to nothing: its net comes from another computer.
+    """
+    return missing_hint(Path(path)) if Path(path).parent.is_dir() and not DRIVE.match(path) else ""
 
 
 def _no_snapshot_folder(training: Training) -> Finding | None:

@@ -71,9 +71,11 @@ class Net(core.Net):
         """
         layer = self.layers[0]
         if not isinstance(layer.param, MemoryDataParameter):
+            later = [one.name for one in self.layers if isinstance(one.param, MemoryDataParameter)]
             raise NetError(f"set_input_arrays may only be called if the first layer reads data from memory, and layer "
                            f"{layer.name!r} is of type {layer.type}",
-                           hint="call reset(data, labels) of the layer itself: net.layers[net.layer_index(NAME)]")
+                           hint=f"call net.layers[net.layer_index({later[0]!r})].reset(data, labels)" if later else
+                           "make it a MemoryData layer, or an Input layer and fill the net's blobs")
         for name, array in (("data", data), ("labels", labels)):
             if not isinstance(array, np.ndarray) or array.dtype != np.float32:
                 seen = array.dtype if isinstance(array, np.ndarray) else type(array).__name__

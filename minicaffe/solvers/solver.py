@@ -45,6 +45,10 @@ class Action(enum.Enum):
     STOP = "stop"
 
 
+def _nothing() -> Action:
+    return Action.NONE
+
+
 class Solver:
     """The base of all solver types.
 
@@ -118,7 +122,7 @@ class Solver:
         self.on_gradients_ready: list[Callable[[], None]] = []
         self.on_update: list[Callable[[], None]] = []
         self.on_test: list[Callable[[int, list[tuple[str, float]]], None]] = []
-        self.requested_action: Callable[[], Action] = lambda: Action.NONE
+        self.requested_action: Callable[[], Action] = _nothing  # no lambda, which pickle refuses
         self.on_nan = "warn"
         self.silence: frozenset[str] = frozenset()
         self.doctor: doctor.Doctor | None = None  # the one that watches now

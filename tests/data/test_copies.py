@@ -1,8 +1,9 @@
-"""copy.deepcopy of nets whose data come from files: each copy goes on where the original stood, by itself."""
+"""copy.deepcopy and pickle, on nets whose data come from files: each copy goes on where the original stood."""
 
 import copy
 import gc
 import os
+import pickle
 import signal
 import threading
 
@@ -15,8 +16,9 @@ from minicaffe.data.datum import make
 from minicaffe.data.lmdb import LmdbSource, write_lmdb
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5, image
-from minicaffe.proto import NetParameter
+from minicaffe.proto import NetParameter, SolverParameter
 from minicaffe.proto import text as proto_text
+from minicaffe.solvers.sgd import SGDSolver
 
 IMAGES = np.random.default_rng(4).integers(256, size=(7, 3, 6, 5), dtype=np.uint8)
 LAYERS = {
@@ -65,19 +67,44 @@ def batches(net, count):
     return found
 
 
+def pickled(original):
+    """A copy by way of pickle, as multiprocessing makes one."""
+    return pickle.loads(pickle.dumps(original))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
 @pytest.mark.parametrize("kind", LAYERS)
-def test_a_copy_goes_on_by_itself(kind, folder):
+def test_a_copy_goes_on_by_itself(kind, copied, folder):
     """A copy made in mid-epoch gives the batches that the original gives, whichever of the two runs first."""
     expected = batches(data_net(kind, folder), 9)
     net = data_net(kind, folder)
     assert expected[:2] == batches(net, 2)
-    one = copy.deepcopy(net)
-    other = copy.deepcopy(one)
+    one = copied(net)
+    other = copied(one)
 
     assert expected[2:6] == batches(one, 4)
     assert expected[2:9] == batches(net, 7)
     assert expected[2:9] == batches(other, 7)
     assert expected[6:9] == batches(one, 3)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
+def test_a_copy_of_a_solver(copied, folder):
+    """It trains on by itself, on the batches and with the numbers of the original."""
+    net = proto_text.parse("""layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+        inner_product_param { num_output: 8 weight_filler { type: "xavier" } } }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }""", NetParameter())
+    net.layer.insert(0, data_net("Data", folder).param.layer[0])
+    solver = SGDSolver(SolverParameter(net_param=net, base_lr=1e-4, lr_policy="fixed", momentum=0.9, max_iter=9))
+    solver.step(2)
+    other = copied(solver)
+    other.step(3)
+    assert 2 == solver.iter
+    solver.step(3)
+
+    for mine, its in zip(solver.net.params["ip"], other.net.params["ip"], strict=True):
+        assert np.ptp(mine.data) > 0
+        np.testing.assert_array_equal(mine.data, its.data)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this machine has no fork")

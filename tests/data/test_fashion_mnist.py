@@ -100,6 +100,7 @@ def test_full_set_is_kept(tmp_path, get_data, monkeypatch):
 
 def test_demo(tmp_path, capsys):
     """A short demo leaves databases, definitions, log, weights and picture, and tells how to go on by hand."""
+    needs("matplotlib")
     assert demo.run(parsed("--iterations", 4, "--out", tmp_path / "run")) == 0
 
     out = capsys.readouterr().out

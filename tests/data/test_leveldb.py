@@ -4,9 +4,11 @@ import copy
 import os
 import random
 import shutil
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
+import leveldb_writer
 import numpy as np
 import pytest
 from leveldb_writer import batch, block, crc32c, log, pack, table, varint, write
@@ -203,7 +205,22 @@ def test_memory_holds_few_blocks_and_few_files(tmp_path, monkeypatch):
 
     assert [records[number] for number in numbers] == found.take(numbers)
     assert len(found._files._open) <= 3
-    assert sum(len(data) for data, _ in found._blocks.values()) <= 5000
+    assert found._in_memory == sum(block.size for block in found._blocks.values()) <= 5000
+
+
+def test_memory_that_small_records_take(tmp_path, monkeypatch):
+    """A block in memory takes little more than its keys and values, however small its records are."""
+    monkeypatch.setattr(leveldb_writer, "table", lambda rows, method: table(rows, each=200, method=method))
+    rows = [(f"{i:06d}".encode(), 1, b"a value") for i in range(10_000)]
+    found = LevelDbSource(write(tmp_path / "db", [rows]))
+    tracemalloc.start()
+    found.take(range(0, 10_000, 200))
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert len(found._blocks) == 50
+    assert found._in_memory > 10_000 * (6 + 7)
+    assert taken < 1.5 * found._in_memory
 
 
 def test_long_records_are_not_read_at_opening(tmp_path, monkeypatch):

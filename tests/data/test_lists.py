@@ -128,6 +128,8 @@ def test_a_list_that_is_not_there(folder):
     ("a.jpg 1\n", "sub/", r"leave out root_folder: the path needs none$"),
     ("f.jpg 1\n", "sub", r"root_folder is put before each path as it is: end it with a slash, 'sub/'$"),
     ("sub\\f.jpg 1\n", "", r"write / instead of \\$"),
+    ("C:\\sub\\f.jpg 1\n", "", r"this is a path of Windows: give the one that the file has on this computer$"),
+    ("C:/sub/f.jpg 1\n", "sub/", r"this is a path of Windows: give the one that the file has on this computer$"),
 ])
 def test_where_a_missing_file_may_be(content, root, hint, folder):
     """The error for a missing file says which root_folder would find it."""

@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,6 +67,42 @@ def test_write_refuses_what_exists(path, records):
     assert write_lmdb(path, records[:2], replace=True) == 2
     assert len(LmdbSource(path)) == 2
     assert [p.name for p in path.parent.iterdir()] == ["seven"]
+
+
+def test_two_programs_replace_an_lmdb_at_once(path, records, monkeypatch):
+    """One of them wins, the other has a clean error, and no other folder is left behind."""
+    rename = Path.rename
+
+    def rename_beside_another(self, to):
+        rename(self, to)
+        if self == path:  # the old LMDB is out of the way, and the other program is faster
+            monkeypatch.setattr(Path, "rename", rename)
+            write_lmdb(path, records[:3])
+
+    monkeypatch.setattr(Path, "rename", rename_beside_another)
+    with pytest.raises(DataError, match="seven was made by another program while this one ran"):
+        write_lmdb(path, records[:2], replace=True)
+    assert len(LmdbSource(path)) == 3
+    assert [p.name for p in path.parent.iterdir()] == ["seven"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_replacement_that_cannot_be_renamed(there, path, records, monkeypatch):
+    """The old LMDB is put back; none is no hindrance."""
+    if not there:
+        shutil.rmtree(path)
+    rename = Path.rename
+
+    def rename_but_the_new(self, to):
+        if self.suffix == ".tmp":
+            raise PermissionError(1, "Operation not permitted")
+        rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", rename_but_the_new)
+    with pytest.raises(DataError, match="cannot write .*seven: Operation not permitted"):
+        write_lmdb(path, records[:2], replace=True)
+    assert ["seven"] * there == [p.name for p in path.parent.iterdir()]
+    assert not there or len(LmdbSource(path)) == 7
 
 
 def test_failed_write_leaves_nothing(tmp_path, records):

@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import struct
 import tracemalloc
 import warnings
@@ -181,9 +182,10 @@ def test_reading_takes_no_more_than_twice_the_file(suffix, tmp_path):
 
 
 @pytest.mark.parametrize(("header", "words"), [
-    ("{", "EOF in multi-line statement"), ("[" * 9000, "EOF in multi-line statement"),
-    ("-" * 9000 + "1", "the header of a/0.npy is nested too deeply"), ("'abc", "Cannot parse header"),
-    ("(" * 9000 + ")" * 9, "EOF in multi-line statement")])
+    ("{", "EOF in multi-line statement"), ("[" * 9000, "EOF in multi-line statement|too many nested parentheses"),
+    ("-" * 9000 + "1", "the header of a/0.npy is nested too deeply"),
+    ("'abc", "Cannot parse header|unterminated string"),
+    ("(" * 9000 + ")" * 9, "EOF in multi-line statement|too many nested parentheses")])
 def test_npz_headers_that_are_no_header(header, words, tmp_path):
     """A header that Python's own reader fails on is damage, not a crash and not a lack of memory."""
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
@@ -192,7 +194,7 @@ def test_npz_headers_that_are_no_header(header, words, tmp_path):
 
     with pytest.raises(DataError, match="this .npz is damaged: ") as caught:
         npz.read(tmp_path / "a.npz")
-    assert words in str(caught.value)
+    assert re.search(words, str(caught.value))  # some words are Python's, and each of its versions has its own
 
 
 @pytest.mark.parametrize("mistake", [TypeError, ValueError, LookupError])

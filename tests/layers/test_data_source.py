@@ -1,7 +1,9 @@
 """DataSource: what a data layer declares, for ours and for a user's."""
 
+import inspect
 import logging
 import sys
+import textwrap
 import warnings
 
 import numpy as np
@@ -246,9 +248,9 @@ def test_a_base_is_no_layer():
 
 def test_the_example_in_the_docstring(tmp_path):
     """The class in DataSource's docstring reads a file row by row."""
-    code = DataSource.__doc__[DataSource.__doc__.index("        class RowsLayer"):]
+    text = inspect.cleandoc(DataSource.__doc__)
     names = {"np": np, "DataSource": DataSource}
-    exec("\n".join(line[8:] for line in code.split("\n")), names)
+    exec(textwrap.dedent(text[text.index("    class RowsLayer"):]), names)
     np.savetxt(tmp_path / "rows.txt", np.arange(70).reshape(35, 2))
     made, top = names["RowsLayer"](name="rows"), Blob(())
     made.param_str = "rows.txt"

@@ -114,6 +114,19 @@ def test_a_rule_and_the_nearest_net_without_a_finding(rule, severity, line, bad,
     assert [] == [one for one in examine(bad, silence=[rule]) if one.rule == rule]
 
 
+@pytest.mark.parametrize(("source", "severity", "cure"), [
+    ("hree", "error", "did you mean 'here'?"),
+    (r"here\\db", "error", "write / instead of \\"),
+    (r"C:\\here\\db", "note", "start minicaffe in the folder from which the paths count"),
+])
+def test_the_cure_for_a_path(folder, source, severity, cure):
+    """A similar name beside the net is proposed, and a path with the slashes of Windows is told from one of Windows."""
+    (folder / "here" / "db").mkdir()
+    one, = [one for one in examine(SOURCE % source + F + LOSS) if one.rule == "missing-path"]
+
+    assert (severity, cure) == (one.severity, one.cure)
+
+
 @pytest.mark.parametrize("good", {case[4] for case in CASES if case[0] not in ("unreadable", "missing-path")})
 def test_the_nearest_nets_have_no_error(good):
     """The nets without the mistake are nets that can be made: else they would prove nothing."""

@@ -45,6 +45,13 @@ def test_content_tells_the_kind(tmp_path, kind):
     assert binary.describe(kind) != kind
 
 
+@pytest.mark.parametrize("path", [r"C:\images\1.jpg", "d:/images/1.jpg"])
+def test_a_list_with_paths_of_windows(path, tmp_path):
+    """The letter of a drive is no field of a prototxt."""
+    (tmp_path / "list").write_text(f"{path} 0\n")
+    assert "text" == binary.sniff(tmp_path / "list")
+
+
 def test_file_cut_short_is_still_what_it_was(tmp_path):
     """Half a caffemodel is called a caffemodel, so that the error can say it is cut."""
     layer = proto.LayerParameter(name="c", blobs=[binary.array_to_blob(np.zeros((9, 9), np.float32))])

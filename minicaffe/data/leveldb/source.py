@@ -25,9 +25,9 @@ from typing import Any
 from minicaffe.data.leveldb.files import Files, damaged
 from minicaffe.data.leveldb.log import PUT, Logs
 from minicaffe.data.leveldb.manifest import Manifest
-from minicaffe.data.leveldb.table import Row, Table
+from minicaffe.data.leveldb.table import Block, Table
 from minicaffe.errors import DataError
-from minicaffe.io.files import PathLike, looked_in
+from minicaffe.io.files import PathLike, looked_in, missing_hint
 
 MOST_IN_MEMORY = 1 << 26  # bytes of unpacked blocks: a shuffled MNIST is then read once
 
@@ -49,7 +49,7 @@ class LevelDbSource:
         self._logs = Logs(self._files, manifest.logs())
         # of each record its table, its block there and its place in the block; in a log, the table is len(_tables)
         self._where = array("i"), array("i"), array("i")
-        self._blocks: OrderedDict[tuple[int, int], tuple[bytes, list[Row]]] = OrderedDict()
+        self._blocks: OrderedDict[tuple[int, int], Block] = OrderedDict()
         self._in_memory = 0
         self._find_records()
         if not len(self):
@@ -68,26 +68,24 @@ class LevelDbSource:
         self._logs.check()
         tables, blocks, places = self._where
         found, before = [], (-1, -1)
-        data: bytes = b""
-        rows: list[Row] = []
+        block: Any = None
         for number in numbers:
             here, place = (tables[number], blocks[number]), places[number]
             if here[0] == len(self._tables):
                 found.append(self._logs.record(place))
                 continue
             if here != before:
-                data, rows = self._blocks.get(here) or self._read(*here)
+                block = self._blocks.get(here) or self._read(*here)
                 before = here
-            key, start, end = rows[place]
-            found.append((key, data[start:end]))
+            found.append(block.record(place))
         return found
 
-    def _read(self, table: int, block: int) -> tuple[bytes, list[Row]]:
+    def _read(self, table: int, block: int) -> Block:
         """Return a block of a table, and keep it in memory in place of the oldest ones."""
         found = self._blocks[table, block] = self._tables[table].block(block)
-        self._in_memory += len(found[0])
+        self._in_memory += found.size
         while self._in_memory > MOST_IN_MEMORY and len(self._blocks) > 1:
-            self._in_memory -= len(self._blocks.popitem(last=False)[1][0])
+            self._in_memory -= self._blocks.popitem(last=False)[1].size
         return found
 
     def _find_records(self) -> None:
@@ -129,7 +127,7 @@ def _folder(path: str) -> Path:
     """Return the folder of a LevelDB. Raise a DataError where there is none."""
     folder = Path(path)
     if not folder.exists():
-        raise DataError(f"there is no LevelDB {path}", hint=looked_in(path))
+        raise DataError(f"there is no LevelDB {path}", hint=missing_hint(folder) or looked_in(path))
     if (folder / "data.mdb").exists() or folder.suffix == ".mdb":
         raise DataError(f"{path} is an LMDB, but it is opened as LEVELDB", hint="set backend: LMDB")
     if not (folder / "CURRENT").exists():

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,30 @@ MAGIC = 0xDB4775248B80FB57
 PLAIN, SNAPPY = 0, 1
 LONG_BLOCK, LONG_VALUE = 1 << 14, 1 << 12  # bytes; see Table._rows_of
 Row = tuple[bytes, int, int]  # key, start and end of the value
+
+
+class Block:
+    """The records of an unpacked block.
+
+    Keys and places are kept in few plain pieces of memory. As Python objects they would take several times as much as
+    small records themselves.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        keys, starts, ends = zip(*rows(data, 0, len(data)), strict=True)
+        self._data, self._keys = data, b"".join([key[:-SUFFIX] for key in keys])
+        self._key_ends = array("I", accumulate([len(key) - SUFFIX for key in keys], initial=0))  # after a first 0
+        self._starts, self._ends = array("I", starts), array("I", ends)
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of memory that the block takes."""
+        return len(self._data) + len(self._keys) + 3 * len(self._ends) * self._ends.itemsize
+
+    def record(self, place: int) -> tuple[bytes, bytes]:
+        """Return the key and the value of a record, given its place in the block."""
+        return (self._keys[self._key_ends[place]:self._key_ends[place + 1]],
+                self._data[self._starts[place]:self._ends[place]])
 
 
 class Table:
@@ -67,12 +91,12 @@ class Table:
             except (DamagedError, IndexError) as error:
                 raise self._damaged_block(block, error) from error
 
-    def block(self, number: int) -> tuple[bytes, list[Row]]:
-        """Return a block, and the key, the start and the end of each record in it."""
+    def block(self, number: int) -> Block:
+        """Return a block of records."""
         data = self._numbered(number)
         try:
-            return data, [(key[:-SUFFIX], start, end) for key, start, end in rows(data, 0, len(data))]
-        except (DamagedError, IndexError) as error:
+            return Block(data)
+        except (DamagedError, IndexError, OverflowError) as error:  # no block is larger than 4 GiB
             raise self._damaged_block(number, error) from error
 
     def _rows_of(self, number: int) -> Iterator[Row]:
