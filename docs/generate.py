@@ -51,7 +51,7 @@ the one of the same `name`.
 
 
 def generate_lint() -> str:
-    """The page about the rules, one section for each kind of subject."""
+    """Return the page about the rules, one section for each kind of subject."""
     parts = [LINT_HEAD]
     for kind, title in LINT_KINDS.items():
         parts.append(f"## {title}\n")
@@ -67,7 +67,7 @@ LINT_KINDS = {lint.FILE: "Files", lint.DEFINITION: "One net", lint.NET: "Made ne
 
 
 def generate() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [HEAD, _contents()]
     for family, types in layers.families().items():
         parts.append(f"## {family.capitalize()} layers\n")
@@ -101,7 +101,7 @@ def _section(family: str, name: str) -> str:
 
 
 def _code(source: layers.Source) -> str:
-    """A function below its place."""
+    """Return the text of a function below its place."""
     return f"# {source.path}\n{source.text}"
 
 
@@ -118,7 +118,7 @@ def _cell(text: str) -> str:
 
 
 def with_computed(sheet: str, label: str) -> str:
-    """A class's docstring, margin included, with this label 'Computed' in place of its own."""
+    """Return a class's docstring, margin included, with this label 'Computed' in place of its own."""
     without = re.sub(r"^    Computed  .*\n(?: {14}.*\n)*", "", sheet, flags=re.MULTILINE)
     if not label:
         return without

@@ -234,7 +234,7 @@ def warn(at: str, message: str | Callable[[], str], more: Callable[[], str] | No
 
 
 def lines(text: str) -> tuple[str, Callable[[], str] | None]:
-    """A text of several lines as `log` and `warn` take it: the first line, and a function that gives the others."""
+    """Return a text as `log` and `warn` take it: its first line, and a function that gives the others."""
     first, _, rest = text.partition("\n")
     return first, (lambda: rest) if rest else None
 

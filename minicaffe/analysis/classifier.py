@@ -17,6 +17,14 @@ from minicaffe.proto import TEST
 BATCH = 32  # images in a pass
 
 
+def require_weights(net: Net, files: str | Sequence[str]) -> None:
+    """Raise NetError where a layer of the net has weights that were in none of the files that it has loaded."""
+    lacking = net.loaded.only_in_net if net.loaded else []
+    if lacking:
+        raise NetError(f"the weights of {', '.join(map(repr, lacking))} are in none of the files {files}",
+                       hint="are these the weights of this net?")
+
+
 class Classifier:
     """A net, and how images are made ready for it.
 
@@ -32,9 +40,7 @@ class Classifier:
     def __init__(self, definition: Any, preprocessing: Preprocessing, weights: str | Sequence[str] = (), *,
                  output: str = "", any_size: bool = False, allow_python: bool = True) -> None:
         self.net = Net(definition, TEST, weights=weights, allow_python=allow_python)
-        if self.net.loaded and (lacking := self.net.loaded.only_in_net):
-            raise NetError(f"the weights of {', '.join(map(repr, lacking))} are in none of the files {weights}",
-                           hint="are these the weights of this net?")
+        require_weights(self.net, weights)
         self.preprocessing, self.any_size = preprocessing, any_size
         self.answers: Answers = find(self.net.param, output)
         if len(self.net.inputs) != 1:

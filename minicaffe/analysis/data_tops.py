@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minicaffe.blob import Blob
+from minicaffe.data.batches import Samples
 from minicaffe.errors import DataError
 from minicaffe.layer import DataSource, create, source_of
 from minicaffe.log import one_line
@@ -16,6 +15,7 @@ from minicaffe.proto import LayerParameter
 
 Shape = tuple[int, ...]
 
+CHANCE = ("shuffle", "shuffle_across_files", "balance_classes", "rand_skip")  # fields that choose samples at random
 GUESS = (3, 224, 224)  # C, H, W of most nets for photographs
 
 
@@ -65,19 +65,33 @@ def tops(layer: Any) -> Tops | None:
     return measured(layer)
 
 
-def opened(layer: Any, samples: int, dtype: type = np.float32) -> tuple[DataSource | None, list[Blob]]:
+def opened(layer: Any, samples: int) -> tuple[DataSource | None, list[Blob]]:
     """Return the layer, made with batches of at most `samples` samples, and its tops. `close` ends it."""
     few = LayerParameter()
     few.CopyFrom(layer)
     for message in messages(few):
         if getattr(message, "batch_size", 0) and message.batch_size > samples:
             message.batch_size = samples
-    made = create(few, dtype=dtype, permissive=True)
+    made = create(few, permissive=True)
     if isinstance(made, DataSource):
         made.only_looked_at = True
-    blobs = [Blob(dtype=dtype) for _ in few.top]
+    blobs = [Blob() for _ in few.top]
     made.SetUp([], blobs)
     return source_of(made), blobs
+
+
+def held_samples(made: Any) -> Samples | None:
+    """Return what a data layer reads, one sample for each number; None where it cannot be asked for samples."""
+    return getattr(getattr(made, "batches", None), "samples", None)
+
+
+def without_chance(layer: Any) -> Any:
+    """Clear the fields by which a data layer chooses samples at random. Return the layer."""
+    for message in messages(layer):
+        for name in CHANCE:
+            if hasattr(message, name):
+                message.ClearField(name)
+    return layer
 
 
 def close(made: Any) -> None:
@@ -93,8 +107,8 @@ def measured(layer: Any) -> Tops:
         N = batch_size(layer)
         one = N > 0 and bool(source(layer))
         shapes = [(N, *blob.shape[1:]) if one and blob.shape[:1] == (1,) else blob.shape for blob in blobs]
-        held = getattr(getattr(made, "batches", None), "samples", None)
-        return Tops(shapes, made.epoch_size if made else None, classes=tuple(getattr(held, "classes", ())))
+        classes = getattr(held_samples(made), "classes", ())
+        return Tops(shapes, made.epoch_size if made else None, classes=tuple(classes))
     finally:
         close(made)
 

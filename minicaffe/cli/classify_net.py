@@ -131,11 +131,7 @@ def _by_data_layer(args: argparse.Namespace, made: Plan, count: int) -> tuple[li
     definition.CopyFrom(made.test)
     for layer in definition.layer:
         if _is_same(layer, made.layer):
-            layer.transform_param.ClearField("mirror")
-            for message in data_tops.messages(layer):  # so that the first batch holds the first samples
-                for name in ("shuffle", "rand_skip"):
-                    if hasattr(message, name):
-                        message.ClearField(name)
+            data_tops.without_chance(layer).transform_param.ClearField("mirror")  # so the first samples come first
     with silent():
         net = Net(definition, TEST, weights=args.weights, allow_python=not args.no_python)
         answers = find(net.param, args.output if args.output in net.blobs else "")

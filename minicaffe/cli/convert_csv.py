@@ -63,17 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    out = Path(args.out)
-    if not is_hdf5_name(out):
-        raise DataError(f"{out} must end in .h5 or .hdf5: an HDF5 file is written")
-    targets = [out, out.with_name(f"{out.stem}_test{out.suffix}")][:2 if args.test_part else 1]
-    lists, labels = [target.with_suffix(".txt") for target in targets], out.with_name("labels.txt")
-    if any(len(str(target).split()) != 1 for target in targets):  # HDF5Data's list separates its names by blanks
-        raise DataError(f"the name {str(out)!r} must have no blanks: it stands in a list whose names they separate")
-    for path in [*targets, *lists] if not args.replace else []:
-        if path.exists():
-            raise _exists(path)
-    check_can_write("OUT", out)
+    targets, lists = _names(args)
+    labels = targets[0].with_name("labels.txt")
     options = Options(args.label, args.columns, args.without, args.separator or "", args.header, args.decimal,
                       args.missing, args.renumber, _labels(args.labels) if args.labels else ())
 
@@ -92,6 +83,22 @@ def run(args: argparse.Namespace) -> int:
         write_list(str(labels), made.labels)
     _report(made, targets, lists, "" if args.labels else str(labels))
     return 0
+
+
+def _names(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Return the names of the HDF5 files and of their lists. Raise DataError where one of them cannot be used."""
+    out = Path(args.out)
+    if not is_hdf5_name(out):
+        raise DataError(f"{out} must end in .h5 or .hdf5: an HDF5 file is written")
+    targets = [out, out.with_name(f"{out.stem}_test{out.suffix}")][:2 if args.test_part else 1]
+    lists = [target.with_suffix(".txt") for target in targets]
+    if any(len(str(target).split()) != 1 for target in targets):  # HDF5Data's list separates its names by blanks
+        raise DataError(f"the name {str(out)!r} must have no blanks: it stands in a list whose names they separate")
+    for path in [*targets, *lists] if not args.replace else []:
+        if path.exists():
+            raise _exists(path)
+    check_can_write("OUT", out)
+    return targets, lists
 
 
 def _labels(path: str) -> list[str]:

@@ -40,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=natural, help="the order of --shuffle follows from this number "
                         "(default: 0)")
     parser.add_argument("--resize_width", metavar="N", type=whole, default=0,
-                        help="resize all images to this width; both this and "
-                        "--resize_height must be given")
+                        help="resize all images to this width; both this and --resize_height must be given")
     parser.add_argument("--resize_height", metavar="N", type=whole, default=0,
                         help="resize all images to this height")
     add_switch(parser, "check_size", "stop at an image of another size than the first")

@@ -1,7 +1,7 @@
 """Look at a source before you train on it: count, shapes, types, labels, means, duplicates, and a sheet of images.
 
   minicaffe data photos/                            a folder with a folder for each class
-  minicaffe data train_lmdb --check                 read all: find duplicates and bad records
+  minicaffe data train_lmdb --check                 read all: find duplicates, and what cannot be read
   minicaffe data train.txt --root images/ --sheet s.png         a list of images, and some of them as a picture
   minicaffe data net.prototxt --phase TEST --sheet s.png        what a net's data layer reads, before and after it
 
@@ -41,6 +41,7 @@ from minicaffe.records.picture import RED
 READ = 1000  # samples of a large source
 SHOWN = 8  # images in a row of the sheet
 LISTED = 30  # labels, duplicates and errors that are printed
+MOST_CLASSES = 5000  # labels; more different ones are numbers to be estimated, not classes
 BAR = 24  # characters of the longest bar
 
 
@@ -117,7 +118,7 @@ def lines(source: str, opened: Opened, found: Survey, checked: bool, kept: Store
         yield ""
         yield from _bad_lines(found, width)
     if checked:
-        yield from _duplicate_lines(found.doubles, width)
+        yield from _duplicate_lines(found.duplicates, width)
 
 
 def _stored_lines(kept: Stored) -> Iterator[str]:
@@ -149,23 +150,28 @@ def _counted(counts: Counter[Any], text: Any) -> str:
 
 
 def _label_lines(labels: Counter[Any], classes: Sequence[str], width: int) -> Iterator[str]:
-    """Yield the histogram of the labels: a row for each whole number, else a summary."""
+    """Yield what is known of the labels: for whole numbers a histogram, else a summary."""
     if any(isinstance(label, tuple) for label in labels):
         yield from _vector_lines(labels)
-        return
-    if not all(isinstance(label, int) for label in labels) or len(labels) > 5000:
-        values = np.array(list(labels.elements()), float)
-        if unknown := int(np.isnan(values).sum()):
-            yield f"labels that are NaN, which no net can learn: {unknown}"
-            values = values[~np.isnan(values)]
-        if not values.size:
-            return
-        low, high, mean, spread_out = map(number, (values.min(), values.max(), values.mean(), values.std()))
+    elif not all(isinstance(label, int) for label in labels) or len(labels) > MOST_CLASSES:
+        yield from _number_lines(np.array(list(labels.elements()), float), width)
+    elif labels:
+        yield from _class_lines(labels, classes, width)
+
+
+def _number_lines(values: np.ndarray, width: int) -> Iterator[str]:
+    """Yield the range, the mean and the deviation of labels that are any numbers."""
+    if unknown := int(np.isnan(values).sum()):
+        yield f"labels that are NaN, which no net can learn: {unknown}"
+        values = values[~np.isnan(values)]
+    if values.size:
+        low, high, mean, deviation = map(number, (values.min(), values.max(), values.mean(), values.std()))
         yield from wrap(f"labels: {plural(len(np.unique(values)), 'different number')} from {low} to {high}, mean "
-                        f"{mean}, deviation {spread_out}", width)
-        return
-    if not labels:
-        return
+                        f"{mean}, deviation {deviation}", width)
+
+
+def _class_lines(labels: Counter[int], classes: Sequence[str], width: int) -> Iterator[str]:
+    """Yield how many labels there are and which of them no sample has, then the histogram."""
     least, most = min(labels.values()), max(labels.values())
     between = f"{plural(least, 'sample')} each" if least == most else f"{least} to {most} samples each"
     ends = f" {min(labels)} to {max(labels)}" if len(labels) > 1 else f" {min(labels)}"
@@ -179,7 +185,12 @@ def _label_lines(labels: Counter[Any], classes: Sequence[str], width: int) -> It
         ordered = sorted(labels, key=lambda label: (-labels[label], label))
         chosen = ordered[:LISTED // 2] + ordered[-(LISTED // 2):]
         yield from wrap(f"the {LISTED // 2} most frequent ones and the {LISTED // 2} rarest; --json writes all", width)
-    total = labels.total()
+    yield from _histogram(labels, chosen, classes)
+
+
+def _histogram(labels: Counter[int], chosen: Sequence[int], classes: Sequence[str]) -> Iterator[str]:
+    """Yield a row for each of the chosen labels: its name where it has one, its samples, their share, and a bar."""
+    total, most = labels.total(), max(labels.values())
     rows: list[Sequence[str]] = [("label", "name", "samples", "share", "")] if classes else \
         [("label", "samples", "share", "")]
     for label in chosen:
@@ -263,7 +274,7 @@ def _as_json(source: str, opened: Opened, found: Survey, kept: Stored | None) ->
         "not_finite": found.not_finite,
         "unreadable": [{"number": k, "error": one_line(f"{error.where}: {error.message}".removeprefix(": "))}
                        for k, error in found.unreadable],
-        "duplicates": [[{"key": key, "label": label} for key, label in group] for group in found.doubles]}
+        "duplicates": [[{"key": key, "label": label} for key, label in group] for group in found.duplicates]}
 
 
 def _seen_by(layer: DataLayer | None, args: argparse.Namespace) -> See | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import passes
+from minicaffe.analysis.data_tops import held_samples
 from minicaffe.cli.show import stages
 from minicaffe.data.batches import Sample
 from minicaffe.data.opened import RUN, Opened
@@ -67,34 +68,22 @@ def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:
     given.state.stage.extend(stages(args))
     with place.in_errors(given):
         filtered = passes.apply(given, "filter")
-        found = data_layers(filtered)
-        if args.layer:
-            names = [layer.name for layer in found]
-            if args.layer not in names:
-                raise NetError(f"--layer: the net has no data layer {args.layer!r} in phase {args.phase}",
-                               hint=near_names(args.layer, names) or f"it has {', '.join(names) or 'none'}")
-            found = [layer for layer in found if layer.name == args.layer]
-        if not found:
-            raise NetError(f"the net has no data layer in phase {args.phase}",
-                           hint="--phase TEST looks at the other phase" if args.phase == "TRAIN" else
-                           "--phase TRAIN looks at the other phase")
-        alone = NetParameter(name=filtered.name, layer=[found[0]])
+        chosen, others = _chosen(filtered, args)
+        alone = NetParameter(name=filtered.name, layer=[chosen])
         alone.state.CopyFrom(filtered.state)
         net = Net(alone, None, allow_python=not args.no_python)
     layer: Any = net.layers[0]
     remarks = [f"The {args.phase} layer {layer.name!r} ({layer.type}) reads it."]
-    if len(found) > 1:
-        remarks.append(f"--layer chooses another: {', '.join(one.name for one in found[1:])}.")
+    if others:
+        remarks.append(f"--layer chooses another: {', '.join(others)}.")
     path = getattr(source_of(layer), "source_path", "") or getattr(layer.param, "source", "")
     kind = str(path) or f"what {layer.type} makes"
-    batches: Any = getattr(layer, "batches", None)
-    samples = getattr(batches, "samples", None)
-    if samples is not None:
-        layer.close()  # its thread must not read while the survey does
-    else:
+    samples = held_samples(layer)
+    if samples is None:
         remarks.append("The numbers are those that the layer puts out.")
         return Opened(Tops(net, args.samples), kind, remarks=tuple(remarks)), None
-    transformer = batches.transformer
+    layer.close()  # its thread must not read while the survey does
+    transformer = layer.batches.transformer
 
     def see(sample: Sample, number: int) -> np.ndarray:
         out: np.ndarray = np.empty((1, *transformer.shape(sample.image, sample.name)), np.float32)
@@ -102,7 +91,26 @@ def open_layer(args: argparse.Namespace) -> tuple[Opened, DataLayer | None]:
         return out[0]
 
     classes = getattr(samples, "classes", ())
-    return Opened(samples, kind, RUN, classes, remarks=tuple(remarks)), DataLayer(of_layer(found[0]), see)
+    return Opened(samples, kind, RUN, classes, remarks=tuple(remarks)), DataLayer(of_layer(chosen), see)
+
+
+def _chosen(param: Any, args: argparse.Namespace) -> tuple[Any, list[str]]:
+    """Return the data layer that --layer names, or the first one, and the names of others that it could name.
+
+    Raise NetError where there is none.
+    """
+    found = data_layers(param)
+    if not found:
+        other = "TEST" if args.phase == "TRAIN" else "TRAIN"
+        raise NetError(f"the net has no data layer in phase {args.phase}",
+                       hint=f"--phase {other} looks at the other phase")
+    if not args.layer:
+        return found[0], [layer.name for layer in found[1:]]
+    names = [layer.name for layer in found]
+    if args.layer not in names:
+        raise NetError(f"--layer: the net has no data layer {args.layer!r} in phase {args.phase}",
+                       hint=near_names(args.layer, names) or f"it has {', '.join(names)}")
+    return found[names.index(args.layer)], []
 
 
 class Tops:

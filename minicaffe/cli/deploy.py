@@ -22,6 +22,7 @@ import numpy as np
 
 from minicaffe import passes
 from minicaffe.analysis import data_tops
+from minicaffe.analysis.classifier import require_weights
 from minicaffe.cli.flags import files, filled, positive
 from minicaffe.cli.image_layer import comment
 from minicaffe.cli.layout import terminal_width, wrap
@@ -31,7 +32,7 @@ from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.layer import DataSource, LossLayer, layer_class
-from minicaffe.log import number, one_line, shape_text, silent
+from minicaffe.log import number, one_line, plural, shape_text, silent
 from minicaffe.net import Net, location
 from minicaffe.passes import deploy as deploying
 from minicaffe.passes.deploy import Deployed, Role
@@ -195,15 +196,12 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
     """Run both nets on the same numbers, and say how they compare. Raise NetError where they differ."""
     if not args.weights:
         return "nothing was proved: --weights F compares the numbers of both nets"
-    images, what = _real(data) if sizes.real else ({}, "")
+    images, what = _first_samples(data) if sizes.real else ({}, "")
     if any(list(images[top].shape[1:]) != sizes.shapes[top][1:] for top in images):  # --shape says another one
         images, what = {}, ""
     with silent():
-        nets = [_made(net, args, images) for net in (made.tested, made.net)]
-        lacking = nets[1].loaded.only_in_net if nets[1].loaded else []
-        if lacking:
-            raise NetError(f"the weights of {', '.join(map(repr, lacking))} are in none of the files {args.weights}",
-                           hint="are these the weights of this net?")
+        nets = [_net_for(net, args, images) for net in (made.tested, made.net)]
+        require_weights(nets[1], args.weights)
         try:
             _forward(nets, images, lambda draw, shape: draw.normal(0, 50, shape))
         except MinicaffeError:  # a layer such as Embed takes only small whole numbers
@@ -216,7 +214,7 @@ def prove(args: argparse.Namespace, made: Deployed, data: Any, sizes: Sizes) -> 
             raise NetError(f"the blob {name!r} of the deploy net differs from that of the test net by up to "
                            f"{number(difference)}: nothing was written")
     others = len(names) - len(made.compared)
-    rest = f", and the same numbers in {others} other blob" + "s" * (others > 1) if others else ""
+    rest = f", and the same numbers in {plural(others, 'other blob')}" if others else ""
     return f"proved: on {what or f'{IMAGES} samples of random numbers'} both nets give the same " \
            f"{', '.join(made.compared)}{rest}; the largest difference is 0"
 
@@ -232,7 +230,7 @@ def _forward(nets: Sequence[Net], images: dict[str, np.ndarray], random: Callabl
         net.forward()
 
 
-def _made(net: Any, args: argparse.Namespace, images: dict[str, np.ndarray]) -> Net:
+def _net_for(net: Any, args: argparse.Namespace, images: dict[str, np.ndarray]) -> Net:
     """Return a net of the phase TEST with the weights, for the images that are given or for a few samples."""
     copy = NetParameter()
     copy.CopyFrom(net)
@@ -244,7 +242,7 @@ def _made(net: Any, args: argparse.Namespace, images: dict[str, np.ndarray]) -> 
     return Net(copy, TEST, weights=args.weights, allow_python=not args.no_python)
 
 
-def _real(data: Any) -> tuple[dict[str, np.ndarray], str]:
+def _first_samples(data: Any) -> tuple[dict[str, np.ndarray], str]:
     """Return the first samples of a data layer by its tops' names, and what they are in words."""
     layer = type(data)()
     layer.CopyFrom(data)

@@ -71,21 +71,30 @@ def run(args: argparse.Namespace) -> int:
                 log(At.LMDB_OPENED, f"Opened lmdb {path}")
             pairs += zip(wanted, adds, strict=True)
         log(At.FEATURES_BEGIN, "Extracting Features")
-        counts = dict.fromkeys(blobs, 0)
-        test = Test(net, batches) if args.batches == "all" else None
-        for _ in follow(test or range(batches), batches):
-            net.forward()
-            if test and not test.share():  # the samples that were left could not be read, and this batch begins anew
-                break
-            for blob, add in pairs:
-                add(net.blobs[blob].data if net.blobs[blob].shape else net.blobs[blob].data[None])
-            for blob in counts:
-                counts[blob] += net.blobs[blob].shape[0] if net.blobs[blob].shape else 1
+        counts = _extract(net, blobs, pairs, follow, batches, Test(net, batches) if args.batches == "all" else None)
         made.close()  # it writes what is not yet written
         for blob, count in counts.items():
             log(At.FEATURES_COUNTED, f"Extracted features of {count} query images for feature blob {blob}")
         log(At.FEATURES_DONE, "Successfully extracted the features!")
     return 0
+
+
+def _extract(net: Net, blobs: Sequence[str], pairs: Sequence[tuple[str, Add]], follow: progress.Follow, batches: int,
+             test: Test | None) -> dict[str, int]:
+    """Run the net, and hand each batch of a blob to the functions beside it in `pairs`.
+
+    A `test` ends with the epoch, which may be before all batches have run. Return how many samples each blob had.
+    """
+    counts = dict.fromkeys(blobs, 0)
+    for _ in follow(test or range(batches), batches):
+        net.forward()
+        if test and not test.share():  # the samples that were left could not be read, and this batch begins anew
+            break
+        for blob, add in pairs:
+            add(net.blobs[blob].data if net.blobs[blob].shape else net.blobs[blob].data[None])
+        for blob in counts:
+            counts[blob] += net.blobs[blob].shape[0] if net.blobs[blob].shape else 1
+    return counts
 
 
 def _outputs(args: argparse.Namespace) -> dict[str, list[str]]:

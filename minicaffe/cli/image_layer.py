@@ -86,7 +86,7 @@ def _open(made: Plan) -> Sample | None:
         return None
     layer, _ = data_tops.opened(made.layer, 1)
     data_tops.close(layer)
-    made.samples = getattr(getattr(layer, "batches", None), "samples", None)
+    made.samples = data_tops.held_samples(layer)
     first = made.samples.load([0])[0] if made.samples is not None else None
     return None if isinstance(first, DataError) else first
 

@@ -16,8 +16,7 @@ def add_replace(parser: argparse.ArgumentParser, what: str = "a database") -> No
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """Add --backend, which Caffe's tools have."""
     parser.add_argument("--backend", metavar="KIND", default="lmdb",
-                        help="lmdb (default), the only kind that minicaffe "
-                        "writes")
+                        help="lmdb (default), the only kind that minicaffe writes")
 
 
 def refuse_backend(kind: str) -> None:

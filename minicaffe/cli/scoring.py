@@ -11,6 +11,7 @@ import numpy as np
 
 from minicaffe.analysis import answers, scores
 from minicaffe.analysis.answers import YES_OR_NO
+from minicaffe.analysis.data_tops import held_samples
 from minicaffe.analysis.predictions import Mistake, Predicted, Predictions
 from minicaffe.cli.class_names import add_labels, names_of, same_names
 from minicaffe.cli.flags import positive
@@ -68,8 +69,7 @@ class Scoring:
         self.net, self.args = net, args
         self.answers = answers.find(net.param, args.output, args.label)
         self.predictions = Predictions(net, self.answers, args.top, WORST if args.mistakes else 0)
-        samples = getattr(getattr(self.predictions.source(), "batches", None), "samples", None)
-        self.names = names_of(args.labels, self.predictions.outputs, samples)
+        self.names = names_of(args.labels, self.predictions.outputs, held_samples(self.predictions.source()))
         self.size = next((reader.size for reader in epochs.readers(net)), None)
         if not self.answers.label and (args.confusion or args.mistakes or args.scores or args.json):
             raise NetError("scores need labels, and no layer of the net reads any", hint="--label BLOB names them")

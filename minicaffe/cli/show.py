@@ -23,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_state_arguments(parser)
 
 
-def add_state_arguments(parser: argparse.ArgumentParser, phase: str = "TRAIN") -> None:
+def add_state_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that decide which layers are part of the net."""
-    parser.add_argument("--phase", choices=["TRAIN", "TEST"], type=str.upper, default=phase,
-                        help=f"use the layers of this phase (default: {phase})")
+    parser.add_argument("--phase", choices=["TRAIN", "TEST"], type=str.upper, default="TRAIN",
+                        help="use the layers of this phase (default: TRAIN)")
     add_level_and_stage(parser)
 
 

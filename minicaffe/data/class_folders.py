@@ -25,13 +25,13 @@ from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.io.file_bytes import FileBytes, open_ordinary, read_file
 from minicaffe.io.files import looked_in
+from minicaffe.io.sniff import GZIP
 from minicaffe.log import At, log, one_line, warn
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
 HIDDEN = (".", "__MACOSX")  # how the names of hidden files and folders begin; macOS adds the second to archives
 MADE_BY_SYSTEMS = ("thumbs.db", "desktop.ini")  # files that Windows puts beside images
 PARTS = {"train", "training", "test", "testing", "val", "valid", "validation"}  # of a data set; no names of classes
-GZIP = b"\x1f\x8b"
 MOST_LINKS = 40  # in a tar, from one to the next until a file comes; Linux follows as many
 
 
@@ -59,8 +59,24 @@ def _by_class(names: Iterable[str], source: str) -> tuple[list[Entry], list[str]
     of; hidden ones are passed over.
     """
     shown = [name for name in names if not _is_hidden(name)]
-    folders = {name.partition("/")[0] for name in shown if "/" in name}
-    files = [name for name in shown if not name.endswith("/")]
+    images = _images_among([name for name in shown if not name.endswith("/")], source)
+    classes = sorted({_folder_of(name) for name in images})
+    # If an empty folder were no class, the labels of the classes after it would be others than in the training set.
+    if empty := sorted({_folder_of(name) for name in shown if "/" in name}.difference(classes)):
+        raise DataError(f"{source} has a class folder without an image: {empty[0]}",
+                        hint="fill it, or delete it in the training set and in the test set; names of images end in "
+                             + ", ".join(SUFFIXES))
+    _warn_of_odd_classes(classes, source)
+    numbers = {name: number for number, name in enumerate(classes)}
+    entries = [Entry(name, (numbers[_folder_of(name)],), 0) for name in images]
+    return sorted(entries, key=lambda entry: entry.labels), classes
+
+
+def _images_among(files: Sequence[str], source: str) -> list[str]:
+    """Return the files that are images, sorted, and warn of the others.
+
+    Raise DataError where there is no image, or one that lies in no folder.
+    """
     images = sorted(name for name in files if name.lower().endswith(SUFFIXES))
     stray = [name for name in images if "/" not in name]
     if stray or not images:
@@ -71,21 +87,22 @@ def _by_class(names: Iterable[str], source: str) -> tuple[list[Entry], list[str]
         first = next(name for name in files if not name.lower().endswith(SUFFIXES))
         warn(At.IMAGES_COUNTED, f"files in {source} whose names are not those of images are left out: {other}, the "
                                 f"first is {one_line(first)}", lambda: "Put them elsewhere if they are no images.")
-    classes = sorted({name.partition("/")[0] for name in images})
-    # If an empty folder were no class, the labels of the classes after it would be others than in the training set.
-    if empty := sorted(folders.difference(classes)):
-        raise DataError(f"{source} has a class folder without an image: {empty[0]}",
-                        hint="fill it, or delete it in the training set and in the test set; names of images end in "
-                             + ", ".join(SUFFIXES))
+    return images
+
+
+def _warn_of_odd_classes(classes: Sequence[str], source: str) -> None:
+    """Warn where the folders are not likely to be classes."""
     if len(classes) > 1 and {name.lower() for name in classes} <= PARTS:
         warn(At.IMAGES_COUNTED, f"the class folders of {source} are {', '.join(classes)}, which look like the parts of "
                                 "a data set and not like classes",
              lambda: f"If each of them holds class folders, give one of them: .../{classes[-1]}")
-    numbers = {name: number for number, name in enumerate(classes)}
     if len(classes) == 1:
         warn(At.IMAGES_COUNTED, f"{source} has only one class folder, {classes[0]}, so all labels are 0")
-    entries = [Entry(name, (numbers[name.partition("/")[0]],), 0) for name in images]
-    return sorted(entries, key=lambda entry: entry.labels), classes
+
+
+def _folder_of(name: str) -> str:
+    """Return the class folder in a name CLASS/…/IMAGE."""
+    return name.partition("/")[0]
 
 
 def _is_hidden(name: str) -> bool:
@@ -168,7 +185,7 @@ class TarImages(Images):
         self.path = path
         try:
             with open_ordinary(path) as file:
-                self._plain = _Unpacked(path) if file.read(2) == GZIP else None
+                self._plain = _Unpacked(path) if file.read(len(GZIP)) == GZIP else None
             self._file = FileBytes(self._plain.path if self._plain else path)
             with tarfile.open(self._plain.path if self._plain else path, "r:") as tar:
                 members = {_bare(member.name): member for member in tar}

@@ -19,7 +19,7 @@ KEPT = 1 << 28  # bytes: where all rows together take no more, they are read onc
 
 def read_paths(source: str) -> list[str]:
     """Return the paths in a list of HDF5 files. Raise a DataError where the list cannot be read or names no file."""
-    names = [entry.path for entry in read_path_list(source, "the list of HDF5 files")]
+    names = [entry.path for entry in read_path_list(source)]
     if not names:
         raise DataError(f"the list {source} names no HDF5 file")
     return names
@@ -138,7 +138,6 @@ def _read_listed(path: str, source: str, read: Callable[[Any], T]) -> T:
         if source:
             open_ordinary(path).close()
     except (OSError, ValueError) as error:
-        entries = read_path_list(source, "the list of HDF5 files")
-        line = next((entry.line for entry in entries if entry.path == path), 0)
+        line = next((entry.line for entry in read_path_list(source) if entry.path == path), 0)
         raise listed_file_error(path, f"{source}:{line}", error) from error
     return hdf5.read_file(path, read)

@@ -16,6 +16,7 @@ from minicaffe.data.lmdb import write_lmdb
 from minicaffe.errors import DataError
 from minicaffe.io.file_bytes import read_file
 from minicaffe.io.files import PathLike
+from minicaffe.io.sniff import GZIP
 
 UNSIGNED_BYTE = 8  # the type code of the only kind that is read
 
@@ -24,7 +25,7 @@ def read_idx(path: PathLike) -> np.ndarray:
     """Return the uint8 array in an IDX file, plain or gzipped. Raise a DataError when it cannot be read."""
     try:
         content = read_file(path, "the IDX file")
-        if content[:2] == b"\x1f\x8b":
+        if content.startswith(GZIP):
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error

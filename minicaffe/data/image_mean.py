@@ -9,7 +9,7 @@ import numpy as np
 from minicaffe.data import datum
 from minicaffe.errors import DataError
 from minicaffe.io.files import PathLike, replace_file
-from minicaffe.log import At, log
+from minicaffe.log import At, log, shape_text
 from minicaffe.proto import BlobProto
 
 REPORTED = 10_000  # images after which a log line says how many there were
@@ -29,8 +29,8 @@ def mean_image(records: Iterable[tuple[bytes, bytes]], path: PathLike) -> np.nda
             log(At.MEAN_BEGINS, "Starting iteration")
             first, total = name, np.zeros(image.shape, np.float32)
         if image.shape != total.shape:
-            raise DataError(f"the images have different sizes: {first} is {_size(total)}, and {name} is {_size(image)} "
-                            "(channels × height × width)",
+            raise DataError(f"the images have different sizes: {first} is {shape_text(total.shape)}, and {name} "
+                            f"is {shape_text(image.shape)} (channels × height × width)",
                             hint="convert_imageset makes them alike with --resize_height and --resize_width")
         total += image  # Caffe: a float32 sum in the order of the keys, which rounds from 2²⁴ on
         count += 1
@@ -63,7 +63,3 @@ def _images(records: Iterable[tuple[bytes, bytes]], path: PathLike) -> Iterator[
         name = datum.record_name(key, path)
         image, _, encoded = datum.parse(value, name)
         yield name, image, encoded
-
-
-def _size(image: np.ndarray) -> str:
-    return "×".join(map(str, image.shape))

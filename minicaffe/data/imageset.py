@@ -18,7 +18,7 @@ from minicaffe.data.lists import read_image_list, read_listed
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.io import image
 from minicaffe.io.file_bytes import read_file
-from minicaffe.log import At, log, warn
+from minicaffe.log import At, log, shape_text, warn
 from minicaffe.proto import Datum
 
 REPORTED = 1000  # records after which a log line says how many there were
@@ -114,9 +114,9 @@ def records(images: Iterable[Listed], form: Form, threads: int = 1,
             continue
         datum, shape = made
         if form.check_size and first and shape != first[1]:
-            raise DataError(f"{listed.root}{listed.path} is {_shown(shape)} (channels × height × width), and "
-                            f"{first[0]} is {_shown(first[1])}, but --check_size wants equal sizes", where=listed.where,
-                            hint="--resize_height and --resize_width make them equal")
+            raise DataError(f"{listed.root}{listed.path} is {shape_text(shape)} (channels × height × width), and "
+                            f"{first[0]} is {shape_text(first[1])}, but --check_size wants equal sizes",
+                            where=listed.where, hint="--resize_height and --resize_width make them equal")
         first = first or (listed.root + listed.path, shape)
         yield os.fsencode(f"{listed.number:08d}_{listed.path}"), datum
         count += 1
@@ -190,7 +190,3 @@ def _in_order(work: Callable[[Listed], Any], images: Iterable[Listed], threads: 
             yield done, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _shown(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from minicaffe.errors import DataError
 from minicaffe.io.file_bytes import open_ordinary, read_file, read_ordinary
 from minicaffe.io.files import PathLike, missing_hint, replace_file
-from minicaffe.log import At, warn
+from minicaffe.log import At, plural, warn
 
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 UNUSUAL = (b" ", b"\t", b'"', b"'")  # where a path begins with one of these, it may not belong to the path
@@ -66,14 +66,14 @@ def read_image_list(path: str, root: str = "", label_size: int = 0, must_exist: 
     return entries
 
 
-def read_path_list(path: str, what: str) -> list[Entry]:
-    """Return the paths in a list without labels. White space separates them, as in the lists of HDF5Data.
+def read_path_list(path: str) -> list[Entry]:
+    """Return the paths in a list of HDF5 files. White space separates them.
 
     A path with blanks stands in quotes, or alone in its line. A line that begins with # is a comment, unless there is
-    such a file. Raise DataError where the list cannot be read; `what` is what the message calls it.
+    such a file. Raise DataError where the list cannot be read.
     """
     found, files = [], Files()
-    for number, text in read_list(path, what):
+    for number, text in read_list(path, "the list of HDF5 files"):
         names = [text] if text in files else [a or b for a, b in re.findall(r'"([^"]+)"|(\S+)', text)]
         if not text.startswith("#") or names[0] in files:
             found += [Entry(name, (), number) for name in names]
@@ -166,7 +166,7 @@ class _ImageList:
         if label.lstrip(b"+-").isdigit():  # Python refuses to make an int of thousands of digits, even of zeros
             value = int(label) if len(label) < 100 else int(value)
         self._numbers[label] = value
-        return self._numbers[label]
+        return value
 
     def _sizes(self, line: bytes) -> list[int]:
         """Return how many labels a line can have: those counts with which its path names a file."""
@@ -189,7 +189,7 @@ class _ImageList:
         """Return the error for a line that has another form than it should."""
         K, text, where = self.label_size, _short(os.fsdecode(line.strip())), f"{self.path}:{number}"
         if K > 1 or self._sizes(line):
-            return DataError(f"expected a path and {K} label{'s' * (K > 1)}, {self._reason}, got {text!r}", where=where,
+            return DataError(f"expected a path and {plural(K, 'label')}, {self._reason}, got {text!r}", where=where,
                              hint="each line must have the same number of labels")
         words = line.split()
         hint = "write a blank, not a comma, before the label" if re.fullmatch(rb".*,[+-]?\d+", words[-1]) else \
@@ -222,7 +222,7 @@ def _warn_of_rounding(path: str, entries: list[Entry]) -> None:
     large = [(label, entry.line) for entry in entries for label in entry.labels if abs(label) >= ROUNDED]
     if large:
         label, line = large[0]
-        warn(At.IMAGES_COUNTED, f"the list {path} has {len(large)} label{'s' * (len(large) > 1)} of 2^24 or more, the "
+        warn(At.IMAGES_COUNTED, f"the list {path} has {plural(len(large), 'label')} of 2^24 or more, the "
                                 f"first ({label}) in line {line}: a blob holds float32 numbers, which are rounded "
                                 "there, so two labels may become one")
 

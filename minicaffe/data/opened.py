@@ -62,11 +62,12 @@ def open_samples(path: str, *, root: str = "", color: bool | None = None) -> Ope
     if kind in DATABASES:
         samples = DatumSamples(open_source(DATABASES[kind], path), color)
         return Opened(samples, "a LevelDB" if kind == "leveldb" else "an LMDB", RUN)
+    workers = Workers(system.cores())  # they decode images
     if kind == "folder":
-        images = FolderImages(path, None, color is not False, threads())
+        images = FolderImages(path, None, color is not False, workers)
         return Opened(images, "a folder of class folders", classes=images.classes)
     if is_tar(path):
-        packed = TarImages(path, None, color is not False, threads())
+        packed = TarImages(path, None, color is not False, workers)
         return Opened(packed, "a tar of class folders", classes=packed.classes)
     if kind == "hdf5":
         return _hdf5([path])
@@ -78,13 +79,8 @@ def open_samples(path: str, *, root: str = "", color: bool | None = None) -> Ope
     first = _first_line(place)
     if first.split() and is_hdf5_name(first.split()[0]):
         return _hdf5(read_paths(path), path)
-    files = ImageFiles(path, root, color=color is not False, must_exist=False, workers=threads())
+    files = ImageFiles(path, root, color=color is not False, must_exist=False, workers=workers)
     return Opened(files, "a list of images")
-
-
-def threads() -> Workers:
-    """Return a thread pool that decodes images, with a thread for each core that this process may use."""
-    return Workers(system.cores())
 
 
 def _begins_as_idx(path: Path) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from minicaffe.data.transformer import Transformer
 from minicaffe.errors import DataError
 from minicaffe.io import image
+from minicaffe.log import shape_text
 from minicaffe.proto import TEST, TransformationParameter
 from minicaffe.rng import SampleDraws
 
@@ -85,14 +86,14 @@ class Preprocessing:
             names = ("red", "green", "blue")
             words[0] += ", channels in the order " + ", ".join(names[c] for c in self.order)
         if self.size:
-            words.append(f"resized to {self.size[0]}×{self.size[1]}")
+            words.append(f"resized to {shape_text(self.size)}")
         if t.resize_shorter:
             words.append(f"shorter side resized to {t.resize_shorter}")
         if not self.size and not t.resize_shorter:
             words.append("not resized")
         if self.mean is not None:
             shown = ", ".join(f"{m:g}" for m in self.mean) if self.mean.ndim == 1 else \
-                "a mean image of " + "×".join(map(str, self.mean.shape))
+                f"a mean image of {shape_text(self.mean.shape)}"
             words.append(f"minus {shown}")
         elif t.mean_value:
             words.append("minus " + ", ".join(f"{m:g}" for m in t.mean_value))

@@ -1,4 +1,7 @@
-"""What is in a source: how many samples, of which shapes and labels, their mean and deviation, doubles and bad ones."""
+"""What is in a source: the number of samples, their shapes, labels, means and deviations.
+
+It also says which samples have the same content, and which cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,7 @@ class Survey:
     moments     number of channels -> Moments
     not_finite  the keys of the samples that hold NaN or infinity
     unreadable  (the sample's number, what is wrong with it)
-    doubles     groups of samples with the same content; each sample is (key, label). Empty unless asked for
+    duplicates  groups of samples with the same content; each sample is (key, label). Empty unless asked for
     """
 
     count: int
@@ -83,7 +86,7 @@ class Survey:
     moments: dict[int, Moments] = field(default_factory=dict)
     not_finite: list[str] = field(default_factory=list)
     unreadable: list[tuple[int, DataError]] = field(default_factory=list)
-    doubles: list[list[tuple[str, Any]]] = field(default_factory=list)
+    duplicates: list[list[tuple[str, Any]]] = field(default_factory=list)
 
     @property
     def whole(self) -> bool:
@@ -107,13 +110,13 @@ class Survey:
                 self.not_finite.append(sample.key)
 
 
-def survey(samples: Samples, numbers: Sequence[int], find_doubles: bool = False,
+def survey(samples: Samples, numbers: Sequence[int], find_duplicates: bool = False,
            follow: Any = lambda items, total: items) -> Survey:
     """Look at the samples with these numbers, and return what was found.
 
-    find_doubles    compare the contents of the samples, by their hashes
-    follow          is called with the groups of samples to load and their number, and returns the same groups; a
-                    progress bar counts them there
+    find_duplicates     compare the contents of the samples, by their hashes
+    follow              is called with the groups of samples to load and their number, and returns the same groups; a
+                        progress bar counts them there
     """
     found = Survey(len(samples))
     seen: defaultdict[bytes, list[tuple[str, Any]]] = defaultdict(list)
@@ -122,9 +125,9 @@ def survey(samples: Samples, numbers: Sequence[int], find_doubles: bool = False,
         part = list(numbers[start:start + AT_ONCE])
         for number, sample in zip(part, samples.load(part), strict=True):
             found.add(number, sample)
-            if find_doubles and not isinstance(sample, DataError):
+            if find_duplicates and not isinstance(sample, DataError):
                 seen[_content(sample.image)].append((sample.key, plain_label(sample.label)))
-    found.doubles = [group for group in seen.values() if len(group) > 1]
+    found.duplicates = [group for group in seen.values() if len(group) > 1]
     return found
 
 
@@ -132,10 +135,10 @@ def survey(samples: Samples, numbers: Sequence[int], find_doubles: bool = False,
 class Stored:
     """How some of the images of a source are stored.
 
-    looked_at   how many there are
-    encoded     how many of them are encoded, as JPEG, PNG, …; all of those that are files
-    turned      how many have EXIF data that says that the picture is to be turned
-    turns       whether a data layer follows that: one that decodes into a given number of channels does
+    looked_at   how many images were looked at
+    encoded     how many of them are encoded, as JPEG, PNG, …; image files always are
+    turned      how many have EXIF data which says that the image must be turned
+    turns       whether a data layer turns them: one that decodes into a given number of channels does
     """
 
     looked_at: int
@@ -145,26 +148,26 @@ class Stored:
 
 
 def stored(samples: Samples) -> Stored | None:
-    """Return how images are stored, from some that are spread evenly; None of samples that are no images."""
+    """Return how the images are stored, judged by some that are spread evenly; None where the samples are no images."""
     numbers = spread(len(samples), LOOKED_AT, LOOKED_AT // 20)
     if isinstance(samples, Images):
         return _stored([_bytes_of(samples, number) for number in numbers], len(numbers), True)
     if not isinstance(samples, DatumSamples):
         return None
-    pictures = []
+    images = []
     for _, value in samples.source.take(numbers):
-        with contextlib.suppress(DecodeError):  # a damaged record is found where it is decoded
+        with contextlib.suppress(DecodeError):  # that a record is damaged is told where it is decoded
             datum = Datum.FromString(value)
-            pictures += [datum.data] if datum.encoded else []
-    return _stored(pictures, len(numbers), samples.color is not None)
+            images += [datum.data] if datum.encoded else []
+    return _stored(images, len(numbers), samples.color is not None)
 
 
-def _stored(pictures: Sequence[bytes], looked_at: int, turns: bool) -> Stored:
-    return Stored(looked_at, len(pictures), sum(orientation(one) != UPRIGHT for one in pictures), turns)
+def _stored(images: Sequence[bytes], looked_at: int, turns: bool) -> Stored:
+    return Stored(looked_at, len(images), sum(orientation(one) != UPRIGHT for one in images), turns)
 
 
 def _bytes_of(images: Images, number: int) -> bytes:
-    """Return the bytes of an image file; none where it cannot be read, which is found where it is decoded."""
+    """Return the bytes of an image file, or b"" where it cannot be read: that is told where the image is decoded."""
     try:
         return images.read(images.entries[number])
     except DataError:

@@ -77,17 +77,22 @@ def _convert(table: Table, targets: Sequence[str], follow: Follow, test_part: fl
                             where=table.path)
         labels = _sorted_labels(table)
         check(labels)
-        places = {label: place for place, label in enumerate(labels)}
-        numbers = np.array([places[label] for label in table.labels], np.float32)
         for file in files:
-            if labels:
-                file.change("label", lambda codes: numbers[codes.astype(int)])
+            _renumber(file, table.labels, labels)
             _note(file, "label", "labels", labels)
             _note(file, "data", "columns", table.columns)
             if normalize:
                 _normalize(file, moments.mean, moments.deviation)
     constant = [table.columns[i] for i in np.flatnonzero(moments.deviation == 0)] if normalize else []
     return Converted(counts, table.columns, labels, table.labelled, table.left_out, constant)
+
+
+def _renumber(file: hdf5.Growing, read: list[str], labels: list[str]) -> None:
+    """Give the labels of a file, which have the numbers of the order in which they were read, those of their order."""
+    if labels:
+        places = {label: place for place, label in enumerate(labels)}
+        numbers = np.array([places[label] for label in read], np.float32)
+        file.change("label", lambda codes: numbers[codes.astype(int)])
 
 
 def _normalize(file: hdf5.Growing, mean: np.ndarray, deviation: np.ndarray) -> None:

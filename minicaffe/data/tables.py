@@ -20,6 +20,7 @@ import numpy as np
 from minicaffe.errors import DataError, near_names
 from minicaffe.io.file_bytes import open_ordinary
 from minicaffe.io.files import looked_in, missing_hint
+from minicaffe.log import plural
 
 PIECE = 1 << 20  # bytes of the table that are read at once
 BLOCK = 1000  # rows that are put together
@@ -127,7 +128,7 @@ class Table:
     def _read_row(self, line: int, row: list[str], data: list[list[float]], labels: list[list[float]]) -> bool:
         """Add the numbers of a row to the lists; return False where it is left out."""
         if len(row) != self._width:
-            self._fail(line, f"has {len(row)} cell{'s' * (len(row) != 1)}, but the first line has {self._width}",
+            self._fail(line, f"has {plural(len(row), 'cell')}, but the first line has {self._width}",
                        "" if len(row) > 1 else "another separator? --separator says which")
         label = [self._label_of(line, row[i], i) for i in self._label]
         numbers = self._numbers(line, row)

@@ -26,7 +26,7 @@ from minicaffe.data.batches import Batch
 from minicaffe.data.lists import Files, open_listed, read_list, read_listed
 from minicaffe.errors import DataError
 from minicaffe.io import image
-from minicaffe.log import At, one_line, warn
+from minicaffe.log import At, one_line, plural, warn
 from minicaffe.rng import SampleDraws
 
 
@@ -137,7 +137,7 @@ def _numbers(rows: Iterator[tuple[int, str]], path: str, count: int) -> tuple[in
     except (ValueError, OverflowError):  # no number, NaN or infinite
         read = values = []
     whole = all(a == b for i, (a, b) in enumerate(zip(read, values, strict=True)) if i != 1)
-    _expect(len(values) == count and whole, path, number, f"{count} number{'s' * (count > 1)}", text.split())
+    _expect(len(values) == count and whole, path, number, plural(count, "number"), text.split())
     return number, values
 
 

@@ -11,7 +11,7 @@ PIXELS = 0xDA  # the marker of the segment before the pixels
 
 
 def orientation(jpeg: bytes) -> int:
-    """Return EXIF's number for how a picture must be turned, from 1 (not at all) to 8; 1 where the file has none."""
+    """Return EXIF's number for how an image must be turned, from 1 (not at all) to 8; 1 where the file has none."""
     for marker, start, end in segments(jpeg):
         if marker == 0xE1 and jpeg[start:start + 6] == b"Exif\0\0":
             return _in_tiff(jpeg[start + 6:end])

@@ -99,7 +99,7 @@ class FileBytes:
         self.check()
 
     def check(self) -> None:
-        """DataError where the file has been written to since it was opened."""
+        """Raise DataError where the file has been written to since it was opened."""
         with self._one_error():
             found = os.fstat(self._file.fileno())
             head = system.read_at(self._file, 0, len(self._head))
@@ -148,7 +148,7 @@ class FileBytes:
 
 
 def open_ordinary(path: PathLike) -> BinaryIO:
-    """Open a file for reading; OSError also for a pipe or a device, which is not opened: that could wait for ever."""
+    """Open a file for reading. Raise OSError also for a pipe or a device: to open one could wait for ever."""
     kind = os.stat(path).st_mode
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
         raise OSError(errno.EINVAL, "it is a pipe or a device, not an ordinary file")
@@ -156,7 +156,7 @@ def open_ordinary(path: PathLike) -> BinaryIO:
 
 
 def read_ordinary(path: PathLike) -> bytes:
-    """Return the content of a file; OSError as in `open_ordinary`. It takes half as long for a small file."""
+    """Return the content of a file. Raise OSError as `open_ordinary` does. For a small file this takes half as long."""
     # a pipe is opened without waiting for its writer, and then refused
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -196,7 +196,7 @@ def read_file(path: PathLike, what: str) -> bytes:
 
 @contextlib.contextmanager
 def unchanged(path: PathLike) -> Iterator[None]:
-    """DataError where a file changes while the `with` block lets another library read it.
+    """Raise DataError where a file changes while the `with` block lets another library read it.
 
     An error that the library raises then is replaced by this one, for it is about a mixture of old and new bytes.
     """

@@ -53,7 +53,7 @@ def without_hdf5_suffix(name: str) -> str:
 
 
 def _first(file: Any, at_most: int) -> bytes:
-    """The first bytes of a file, read in pieces: a single call would ask for the memory of all of them at once."""
+    """Return the first bytes of a file. A single call to read them would ask for the memory of all of them at once."""
     pieces = []
     while at_most and (piece := file.read(min(at_most, 1 << 16))):
         pieces.append(piece)

@@ -349,7 +349,7 @@ def _stored(item: Any) -> _Stored | None:
 
 
 def _check_size(item: Any, found: _Stored) -> None:
-    """DataError where the bytes in the file cannot be all values of the dataset."""
+    """Raise DataError where the bytes in the file cannot be all values of the dataset."""
     if found.elsewhere:  # that could be any file that this user may read
         raise DataError(f"{item.name} keeps its values in another file, and only values in the file itself are read",
                         where=item.file.filename, hint="write the dataset anew, without external= and without "
@@ -365,7 +365,7 @@ def _damaged(item: Any, what: str) -> DataError:
 
 
 def write_string(group: Any, name: str, value: str) -> None:
-    """A string of fixed size that ends in a zero byte, as HDF5's own C functions write it."""
+    """Write a string of fixed size that ends in a zero byte, as HDF5's own C functions write it."""
     data = value.encode() + b"\0"
     kind = h5py.h5t.C_S1.copy()
     kind.set_size(len(data))

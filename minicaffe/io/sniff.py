@@ -37,11 +37,13 @@ KINDS = {
 
 SAFETENSORS_HEADER = 100_000_000  # the longest header, in bytes, that the format allows
 
+GZIP = b"\x1f\x8b"  # how a file begins that gzip has packed
+
 _MAGIC = (
     (0, b"\x89HDF\r\n\x1a\n", "hdf5"),
     (0, b"PK\x03\x04", "zip"),
     (0, b"PK\x05\x06", "zip"),  # one without members
-    (0, b"\x1f\x8b\x08", "gzip"),
+    (0, GZIP + b"\x08", "gzip"),
     (0, b"\x80\x02", "pickle"),
     (0, b"\x80\x03", "pickle"),
     (0, b"\x80\x04\x95", "pickle"),

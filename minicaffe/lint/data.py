@@ -19,7 +19,6 @@ from minicaffe.lint.subjects import Definition, caught, without_missing_mean
 from minicaffe.proto import Datum
 
 BATCH = 64  # samples that are read together, where a layer has to decode them
-CHANCE = ("shuffle", "shuffle_across_files", "balance_classes", "rand_skip")  # fields that choose samples at random
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Samples:
 
     names       what each sample is called
     labels      for each top after the first, an array with a label (or several) for each sample
-    turned      the names of encoded records whose EXIF data asks for the picture to be turned
+    turned      the names of encoded records whose EXIF data asks for the image to be turned
     size        the number of samples in the source
     error       why no more could be read
     """
@@ -47,7 +46,8 @@ def samples(definition: Definition, i: int) -> Samples:
     if tops is None or tops.assumed or not count or not data_tops.source(definition.layers[i]):
         return Samples()
     if i not in definition.read:
-        layer = without_chance(without_missing_mean(definition.layers[i], definition.phase))
+        # without chance, so that lint says the same each time
+        layer = data_tops.without_chance(without_missing_mean(definition.layers[i], definition.phase))
         definition.read[i] = found = Samples(size=tops.size or 0)
         try:
             with caught():
@@ -58,21 +58,12 @@ def samples(definition: Definition, i: int) -> Samples:
     return seen
 
 
-def without_chance(layer: Any) -> Any:
-    """Clear the fields by which a data layer chooses samples at random, so that lint says the same each time."""
-    for message in data_tops.messages(layer):
-        for name in CHANCE:
-            if hasattr(message, name):
-                message.ClearField(name)
-    return layer
-
-
 def _read(layer: Any, count: int, found: Samples) -> None:
     """Read `count` samples with a data layer."""
     made, _ = data_tops.opened(layer, 1)
     records = made.source_records if made is not None else None
     data_tops.close(made)
-    if records is not None:  # no picture need be decoded
+    if records is not None:  # no image need be decoded
         _read_records(records, count, found)
         return
     made, blobs = data_tops.opened(layer, min(count, BATCH))
@@ -84,7 +75,7 @@ def _read(layer: Any, count: int, found: Samples) -> None:
 
 
 def _read_records(records: Any, count: int, found: Samples) -> None:
-    """Read the labels of a database's records, and whether a picture in them is to be turned; decode none."""
+    """Read the labels of a database's records, and whether an image in them is to be turned; decode none."""
     labels: list[int] = []
     try:
         for key, value in islice(records.records(), count):
@@ -126,7 +117,7 @@ def read_in_words(definition: Definition) -> Iterator[str]:
 
 
 def _labels(definition: Definition) -> Iterator[tuple[int, int, np.ndarray, Samples]]:
-    """Each loss whose labels come straight from a data layer: its index, that layer's, the labels, the samples."""
+    """Yield each loss whose labels a data layer makes: its index, that of the data layer, the labels, the samples."""
     for i, cls in enumerate(definition.classes):
         if cls is None or not issubclass(cls, LossLayer) or not cls.label_bottoms:
             continue
@@ -235,11 +226,11 @@ def unreadable_sample(definition: Definition) -> Iterator[Finding]:
 
 @rule("turned-picture", DEFINITION)
 def turned_picture(definition: Definition) -> Iterator[Finding]:
-    """Pictures in a database say in their EXIF data that they must be turned, and Data does not turn them.
+    """The EXIF data of images in a database says that they must be turned, and Data does not turn them.
 
-    A camera that is held upright stores the picture on its side, and notes this in the EXIF data. As in Caffe,
-    ImageData turns such a picture, and Data does not. A net that is trained with one of them and used with the other
-    sees turned pictures.
+    A camera that is held upright stores the image on its side, and notes this in the EXIF data. As in Caffe,
+    ImageData turns such an image, and Data does not. A net that is trained with one of them and used with the other
+    sees turned images.
 
     Example
         data_param { source: "photographs_lmdb" batch_size: 64 backend: LMDB }
@@ -247,14 +238,14 @@ def turned_picture(definition: Definition) -> Iterator[Finding]:
         where the records hold a telephone's JPEG files
 
     Cure
-        Make the database without --encoded. Then the pictures are turned when they are converted. With force_color or
+        Make the database without --encoded. Then the images are turned when they are converted. With force_color or
         force_gray Data turns them, too.
     """
     for i in definition.data:
         seen, made = samples(definition, i), definition.layers[i].transform_param
         if seen.turned and not (made.force_color or made.force_gray):  # OpenCV turns what it brings into these channels
             yield definition.found(WARNING, i, f"{definition.title(i)}: the EXIF data of {len(seen.turned)} of "
-                                   f"{len(seen.names)} records, the first {seen.turned[0]}, asks for the picture to be "
+                                   f"{len(seen.names)} records, the first {seen.turned[0]}, asks for the image to be "
                                    "turned, and Data does not do that",
                                    "make the database without --encoded, which turns them")
 

@@ -9,12 +9,13 @@ from typing import Any
 from minicaffe.layer import LossLayer
 from minicaffe.lint.registry import DEFINITION, ERROR, NOTE, WARNING, Finding, rule
 from minicaffe.lint.subjects import Definition, Top
+from minicaffe.log import shape_text
 
 STATISTICS = "batch_norm_param"  # the message of layers that measure statistics
 
 
 def _normalizing(definition: Definition) -> Iterator[tuple[int, Any]]:
-    """Each layer that measures statistics, with its index and its parameters."""
+    """Yield each layer that measures statistics, with its index and its parameters."""
     for i, layer in enumerate(definition.layers):
         cls = definition.classes[i]
         if cls is not None and cls.message == STATISTICS:
@@ -146,9 +147,10 @@ def window_beyond_image(definition: Definition) -> Iterator[Finding]:
     if found and not _is_placeholder(definition):
         i, extents, shape = found[0]  # those after it follow from it
         more = f" ({len(found) - 1} more layers after it do so too)" if found[1:] else ""
-        yield definition.found(WARNING, i, f"{definition.title(i)} slides a window of {_by(extents)} over {_by(shape)} "
-                               f"pixels: its outer weights see padding alone{more}; a number of its top depends on "
-                               f"{_by(_receptive_field(definition, i))} pixels of the image",
+        receptive = shape_text(_receptive_field(definition, i))
+        yield definition.found(WARNING, i, f"{definition.title(i)} slides a window of {shape_text(extents)} over "
+                               f"{shape_text(shape)} pixels: its outer weights see padding alone{more}; a number of "
+                               f"its top depends on {receptive} pixels of the image",
                                "take a smaller kernel, fewer strides before it, or larger images")
 
 
@@ -189,10 +191,6 @@ def _is_placeholder(definition: Definition) -> bool:
     assert definition.net is not None
     return any(blob.shape[2:] and set(blob.shape[2:]) == {1} for i, cls in enumerate(definition.classes)
                if cls is not None and cls.is_input for blob in definition.net.tops[definition.made_index(i)])
-
-
-def _by(sizes: Any) -> str:
-    return "×".join(map(str, sizes))
 
 
 @rule("one-class", DEFINITION)
@@ -238,8 +236,9 @@ def loss_shapes(definition: Definition) -> Iterator[Finding]:
             continue
         x, t = definition.bottom_shape(i), definition.bottom_shape(i, 1)
         if math.prod(x) == math.prod(t) and _without_ones(x) != _without_ones(t):
-            yield definition.found(WARNING, i, f"{definition.title(i)} compares {_by(x)} with {_by(t)}: as many "
-                                   "numbers, but other axes", "bring one of the two into the shape of the other")
+            yield definition.found(WARNING, i, f"{definition.title(i)} compares {shape_text(x)} with "
+                                   f"{shape_text(t)}: as many numbers, but other axes",
+                                   "bring one of the two into the shape of the other")
 
 
 def _without_ones(shape: tuple[int, ...]) -> list[int]:

@@ -9,7 +9,7 @@ from minicaffe.analysis import data_tops
 from minicaffe.analysis.data_tops import Tops
 from minicaffe.lint.registry import ERROR, PAIR, WARNING, Finding, rule
 from minicaffe.lint.subjects import Definition, Pair
-from minicaffe.log import number
+from minicaffe.log import number, shape_text
 
 SAME = ("scale", "mean_value", "mean_file", "crop_size", "force_color", "force_gray", "resize_shorter")
 SIZES = ("new_height", "new_width", "is_color")
@@ -17,7 +17,7 @@ ALIKE = {"Data", "ImageData"}  # types that read the same images and differ in w
 
 
 def _images(definition: Definition) -> Iterator[int]:
-    """The data layers that read from a source."""
+    """Return the indices of the data layers that read from a source."""
     return (i for i in definition.data if data_tops.source(definition.layers[i]))
 
 
@@ -192,7 +192,7 @@ def _differ(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]], assumed:
 
 
 def weights_of(definition: Definition) -> dict[str, tuple[int, list[tuple[int, ...]]]]:
-    """For each layer with learned blobs its index and their shapes, by its name."""
+    """Return the index and the shapes of the blobs of each layer that learns, by the layer's name."""
     found = {}
     for i, layer in enumerate(definition.layers):
         made = definition.made(i)
@@ -202,7 +202,7 @@ def weights_of(definition: Definition) -> dict[str, tuple[int, list[tuple[int, .
 
 
 def _shapes(shapes: list[tuple[int, ...]]) -> str:
-    return ", ".join("×".join(map(str, shape)) or "scalar" for shape in shapes)
+    return ", ".join(map(shape_text, shapes))
 
 
 @rule("input-size", PAIR)
@@ -231,6 +231,6 @@ def input_size(pair: Pair) -> Iterator[Finding]:
         assumed = next(t.assumed for t in pair.first.data.values() if t is not None)
         if assumed and shape[1:] == images[0][1:]:  # the number of channels is a guess without the source
             return
-        yield deploy.found(WARNING, i, f"{deploy.title(i)} takes images of {_shapes([shape])} (C, H, W), and the train "
-                           f"net is fed {_shapes([images[0]])}", "give the Input the size of the crops, unless another "
-                           "is meant")
+        yield deploy.found(WARNING, i, f"{deploy.title(i)} takes images of {shape_text(shape)} (C, H, W), and the "
+                           f"train net is fed {shape_text(images[0])}",
+                           "give the Input the size of the crops, unless another is meant")

@@ -42,7 +42,7 @@ def missing_path(definition: Definition) -> Iterator[Finding]:
 
 
 def named(definition: Definition) -> Iterator[tuple[int, str, str]]:
-    """Each path that a net names: the index of the layer, the field and the path."""
+    """Yield each path that a net names: the index of the layer, the field and the path."""
     for i, layer in enumerate(definition.layers):
         for message in data_tops.messages(layer):
             for name in ("source", "mean_file"):
@@ -51,7 +51,7 @@ def named(definition: Definition) -> Iterator[tuple[int, str, str]]:
 
 
 def of_solver(param: Any) -> Iterator[tuple[str, str]]:
-    """Each path that a solver reads: the field and the path."""
+    """Yield each path that a solver reads: the field and the path."""
     yield from ((name, getattr(param, name)) for name in ("net", "train_net") if getattr(param, name))
     yield from (("test_net", path) for path in param.test_net if path)
     yield from (("weights", path.strip()) for paths in param.weights for path in paths.split(",") if path.strip())

@@ -125,7 +125,7 @@ def rule(name: str, kind: str = NET) -> Callable[[R], R]:
 
 
 def rules(kind: str = "") -> dict[str, Rule]:
-    """The rules of one kind, or all of them, by name."""
+    """Return the rules of one kind, or all of them, by name."""
     package = importlib.import_module("minicaffe.lint")
     for module in pkgutil.iter_modules(package.__path__):  # their decorators register the rules
         importlib.import_module(f"minicaffe.lint.{module.name}")

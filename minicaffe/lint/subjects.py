@@ -100,7 +100,7 @@ class Definition:
         return Finding(severity, "" if i is None else self.layers[i].name, self.where(i), message, cure)
 
     def title(self, i: int) -> str:
-        """The layer as messages call it: layer 'conv1' (Convolution)."""
+        """Return what messages call a layer: layer 'conv1' (Convolution)."""
         return f"layer {self.layers[i].name!r} ({self.layers[i].type})"
 
     @property

@@ -212,7 +212,7 @@ class _Deployment:
         return [top for k, top in enumerate(tops) if k == 0 or not self._is_target(top)]
 
     def _prediction(self, i: int) -> str:
-        """The name of the first bottom of loss i that is computed. EuclideanLoss may have the target in front."""
+        """Return the first bottom of loss i that is computed. EuclideanLoss may have the target in front."""
         computed = [name for name, top in zip(self.layers[i].bottom, self.sources[i], strict=True)
                     if not self._is_target(top)]
         return computed[0] if computed else self.layers[i].bottom[0]

@@ -69,7 +69,7 @@ def describe(solver: Any) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of minicaffe, Python and the installed packages, and the engine, its threads and the machine."""
+    """Return the versions of minicaffe, Python and installed packages, the engine, its threads and the machine."""
     found = {"minicaffe": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -121,7 +121,7 @@ def override(param: Any, text: str) -> Iterator[str]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """The parts of a text between commas. A comma within braces, brackets or the quotes of a value does not count."""
+    """Yield the parts of a text between commas. Those within braces, brackets or the quotes of a value do not count."""
     part, depth, quote = "", 0, ""
     for char in text:
         # a quote or a brace counts only where a value begins: in snapshot_prefix=it's it is an ordinary character

@@ -188,4 +188,4 @@ def test_files_of_a_large_folder(folder):
 def test_lists_without_labels(content, expected, folder):
     """HDF5Data's list: paths separated by white space, as Caffe reads them; quotes and comments beside that."""
     (folder / "list.txt").write_text(content)
-    assert read_path_list("list.txt", "the list") == expected
+    assert read_path_list("list.txt") == expected

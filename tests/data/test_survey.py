@@ -42,16 +42,16 @@ def test_images_of_several_sizes():
     assert {(3, 2, 4): 1, (3, 5, 1): 1, (1, 2, 2): 1} == found.shapes
 
 
-def test_bad_samples_and_doubles():
+def test_bad_samples_and_duplicates():
     """A bad sample counts as read. The same numbers in another shape are no double."""
     x = np.arange(12, dtype=np.uint8)
     samples = [Sample("a", "a", x.reshape(1, 3, 4), 0), DataError("no"), Sample("b", "b", x.reshape(1, 4, 3), 0),
                Sample("c", "c", x.reshape(1, 3, 4).copy(), 1)]
-    found = survey(Listed(samples), range(4), find_doubles=True)
+    found = survey(Listed(samples), range(4), find_duplicates=True)
 
     assert (4, [1]) == (found.read, [number for number, _ in found.unreadable])
-    assert [[("a", 0), ("c", 1)]] == found.doubles
-    assert [] == survey(Listed(samples), range(4)).doubles
+    assert [[("a", 0), ("c", 1)]] == found.duplicates
+    assert [] == survey(Listed(samples), range(4)).duplicates
 
 
 @pytest.mark.parametrize(("count", "limit", "run"), [(10, 20, 3), (1000, 100, 5), (1001, 100, 40), (50, 1, 40),

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import DataSource, register
-from minicaffe.log import At, warn
+from minicaffe.log import At, plural, warn
 from minicaffe.proto import MemoryDataParameter
 from minicaffe.rng import SampleDraws
 
@@ -112,7 +112,7 @@ class MemoryDataLayer(DataSource):
             self.fail(f"takes data of shape (n, C, H, W) with (C, H, W) = {self.image_shape}, got {data.shape}")
         size = int(np.prod(self._label_shape, dtype=int))
         if labels.size != len(data) * size:
-            one = "one label" if not self._label_shape else f"a label of {size} number{'s' * (size > 1)}"
+            one = "one label" if not self._label_shape else f"a label of {plural(size, 'number')}"
             shape = f" of shape {labels.shape}" if labels.ndim > 1 else ""
             self.fail(f"takes {one} for each image, got {len(data)} images and {labels.size} labels{shape}",
                       hint="label_size says how many numbers a label has" if labels.size > len(data) else "")

@@ -28,7 +28,7 @@ def readers(net: Net) -> list[Reader]:
 
 
 def updates(net: Net, epochs: int, iter_size: int, where: str) -> int:
-    """The number of updates in so many epochs. Raise SolverError where no data layer knows the size of its source."""
+    """Return the updates in so many epochs. Raise SolverError where no data layer knows the size of its source."""
     reader = _first(net, "max_epoch", "max_iter", where)
     count = -(-epochs * reader.size // (reader.batch * iter_size))
     log(At.EPOCHS, f"max_epoch {epochs} is max_iter {count}: {reader.size} samples in layer "

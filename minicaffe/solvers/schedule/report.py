@@ -84,7 +84,7 @@ class MeanOutputs:
             if i == len(self._sums):  # the first batch
                 self._sums.append(np.zeros(values.shape))
                 self._counts.append(np.zeros(values.shape))
-            rows: Any = ...
+            rows: Any = ...  # all of them
             weight = share
             if values.shape != (shape := self._sums[i].shape):
                 if values.shape[1:] != shape[1:] or values.ndim != len(shape):
@@ -104,7 +104,7 @@ class MeanOutputs:
         return self._loss / self.batches if self.batches else math.nan
 
     def results(self) -> list[tuple[str, float]]:
-        """For each number the name of its blob and its mean."""
+        """Return for each number the name of its blob and its mean."""
         return [(name, value) for name, value, _ in self._means()]
 
     def lines(self) -> Iterator[str]:
