@@ -23,7 +23,7 @@ from minicaffe.data import table_files
 from minicaffe.data.lists import has_others, write_list
 from minicaffe.data.tables import SEPARATORS, Options, number_in
 from minicaffe.errors import DataError
-from minicaffe.io.files import is_hdf5_name
+from minicaffe.io.files import check_can_write, is_hdf5_name
 from minicaffe.log import plural
 
 SHOWN = 10  # labels that are printed
@@ -97,6 +97,7 @@ def _names(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     for path in [*targets, *lists] if not args.replace else []:
         if path.exists():
             raise _exists(path)
+    check_can_write("OUT", out)
     return targets, lists
 
 

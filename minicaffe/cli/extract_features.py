@@ -23,7 +23,7 @@ from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.data.features import Add, is_file_of_arrays, new_features
 from minicaffe.errors import DataError, NetError, near_names
-from minicaffe.io.files import check_can_write
+from minicaffe.io.files import check_can_write, is_hdf5_name
 from minicaffe.log import At, log, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("targets", metavar="OUT[,OUT]", help="an LMDB for each blob, or a file of arrays")
     parser.add_argument("batches", metavar="BATCHES",
                         help="how many batches to run; all: until each image was read once")
-    parser.add_argument("backend", metavar="KIND", nargs="?", help="lmdb: each OUT is an LMDB, whatever it is called")
+    parser.add_argument("backend", metavar="KIND", nargs="?",
+                        help="lmdb: each OUT is an LMDB, whatever it is called; hdf5 or npz: what its name says, too")
     parser.add_argument("mode", metavar="CPU", nargs="?", default="CPU",
                         help="CPU or GPU: accepted because Caffe has it; minicaffe computes on the CPU")
     parser.add_argument("device", metavar="ID", nargs="?", type=whole, help="the GPU; it has no effect")
@@ -98,10 +99,13 @@ def _extract(net: Net, blobs: Sequence[str], pairs: Sequence[tuple[str, Add]], f
 
 def _outputs(args: argparse.Namespace) -> dict[str, list[str]]:
     """Return the blobs of each output by its path. Raise DataError where the numbers do not fit, or for a LevelDB."""
-    if args.backend not in (None, "lmdb"):
-        if args.backend in ("hdf5", "h5", "npz"):
-            raise DataError(f"the kind of database must be lmdb, got {args.backend!r}",
-                            hint="leave it out, and give OUT a name that ends in .h5 or .npz")
+    if args.backend in ("hdf5", "npz"):
+        for path in args.targets.split(","):
+            if not is_file_of_arrays(path) or is_hdf5_name(path) != (args.backend == "hdf5"):
+                raise DataError(f"{path} is to be of the kind {args.backend}, and its name says otherwise",
+                                hint=f"give OUT a name that ends in {'.h5' if args.backend == 'hdf5' else '.npz'}")
+        args.backend = None  # the names say it already
+    elif args.backend not in (None, "lmdb"):
         refuse_backend(args.backend)
     if args.mode not in ("CPU", "GPU"):
         raise DataError(f"expected CPU or GPU after the kind of database, got {args.mode!r}")

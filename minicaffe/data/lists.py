@@ -223,7 +223,7 @@ def _warn_of_rounding(path: str, entries: list[Entry]) -> None:
     if large:
         label, line = large[0]
         warn(At.IMAGES_COUNTED, f"the list {path} has {plural(len(large), 'label')} of 2^24 or more, the "
-                                f"first ({label:g}) in line {line}: a blob holds float32 numbers, which are rounded "
+                                f"first ({label}) in line {line}: a blob holds float32 numbers, which are rounded "
                                 "there, so two labels may become one")
 
 

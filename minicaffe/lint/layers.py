@@ -125,7 +125,8 @@ def window_beyond_image(definition: Definition) -> Iterator[Finding]:
     """A window is larger than the blob that it slides over, so some of its weights only ever see padding.
 
     The image is too small for this net, or the layers before have made it too small. The message also says how large
-    the receptive field is: the part of the image that one number of the top depends on.
+    the receptive field is: the part of the image that one number of the top depends on. A receptive field larger than
+    the image is no mistake by itself, because the deep ResNets have one too. So only such windows are found.
 
     Example
         convolution_param { num_output: 64 kernel_size: 3 pad: 1 }

@@ -13,6 +13,7 @@ from minicaffe.log import number, shape_text
 
 SAME = ("scale", "mean_value", "mean_file", "crop_size", "force_color", "force_gray", "resize_shorter")
 SIZES = ("new_height", "new_width", "is_color")
+ALIKE = {"Data", "ImageData"}  # types that read the same images and differ in where from
 
 
 def _images(definition: Definition) -> Iterator[int]:
@@ -25,7 +26,7 @@ def preprocessing_differs(pair: Pair) -> Iterator[Finding]:
     """The data layers of the train net and the test net prepare their images differently.
 
     A net that was trained on images with the mean subtracted scores other images badly. The rule compares two data
-    layers that make the same top.
+    layers that make the same top and have the same type, or of which one is Data and the other ImageData.
 
     Example
         layer { name: "data" type: "Data" top: "data" include { phase: TRAIN } transform_param { scale: 0.00390625 } }
@@ -37,10 +38,15 @@ def preprocessing_differs(pair: Pair) -> Iterator[Finding]:
     train, test = pair.first, pair.second
     for k in _images(test):
         i = next((i for i in _images(train) if train.layers[i].top[:1] == test.layers[k].top[:1]), None)
-        if i is None or train.layers[i].type != test.layers[k].type:
+        if i is None:
+            continue
+        types = {train.layers[i].type, test.layers[k].type}
+        if len(types) > 1 and not types <= ALIKE:
             continue
         theirs, ours = _prepared(train.layers[i]), _prepared(test.layers[k])
-        differing = [name for name in theirs if theirs[name] != ours.get(name)]
+        # colours and sizes of Data are those of its records, so they cannot be compared with fields of ImageData
+        compared = theirs if len(types) == 1 else [name for name in SAME if not name.startswith("force")]
+        differing = [name for name in compared if theirs[name] != ours.get(name)]
         if "crop_size" in differing and not _sizes_differ(train.data[i], test.data[k], theirs, ours):
             differing.remove("crop_size")
         if differing:

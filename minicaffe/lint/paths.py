@@ -26,8 +26,9 @@ def missing_path(definition: Definition) -> Iterator[Finding]:
 
     Training ends before its first iteration. Paths count from the folder in which minicaffe is started, and not from
     the folder of the file that names them. It is an error if other paths of the file exist, or the folder of the
-    missing one, or a file of a similar name. If none of them exists, there is one note: the net may come from another
-    computer, and is examined without its data. The folder for snapshots counts as such a path.
+    missing one, or a file of a similar name; then each other missing path of the file is an error, too. Otherwise there
+    is one note: the net may come from another computer, and is examined without its data. The folder for snapshots
+    counts as such a path.
 
     Example
         data_param { source: "data/trian_lmdb" batch_size: 64 backend: LMDB }
@@ -82,9 +83,8 @@ def findings(definitions: Iterable[Definition], trainings: Iterable[Training]) -
             by_file.setdefault(training.file, {}).setdefault(training.param.snapshot_prefix, snapshots)
     for file, missing in by_file.items():
         certain = [one for path, one in missing.items() if file in there or _in_folder(path) or _near(path)]
-        yield from certain
-        if not certain:
-            yield _note(file, missing)
+        # one path that is certainly wrong means that the file belongs to this computer, and so do its other paths
+        yield from missing.values() if certain else [_note(file, missing)]
 
 
 def _cure(path: str, beside: Path | None = None) -> str:
@@ -126,5 +126,5 @@ def _note(file: str, missing: dict[str, Finding]) -> Finding:
     what = "the net was examined without its data" if of_net else "the solver was examined without them"
     listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")
     are = "is not there" if len(names) == 1 else "are not there"
-    return Finding(NOTE, "", file, f"{listed} {are}, so {what}",
+    return Finding(NOTE, "", next(iter(missing.values())).where or file, f"{listed} {are}, so {what}",
                    "start minicaffe in the folder from which the paths count")

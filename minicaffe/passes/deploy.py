@@ -134,7 +134,8 @@ class _Deployment:
             raise NetError("no layer of this net gives a prediction: nothing would be left of it",
                            hint="is it a net for training, with a layer that gives scores to its loss?")
         self._remark_dead(live)
-        new, tested = NetParameter(name=self.given.name), NetParameter(name=self.given.name)
+        name = self.given.name or None  # None leaves the field out
+        new, tested = NetParameter(name=name), NetParameter(name=name)
         for i, layer in enumerate(self.layers):
             if self.role(layer).kind == DATA:
                 self._add_inputs(new, tested, i, live)

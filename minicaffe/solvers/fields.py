@@ -12,15 +12,16 @@ from minicaffe.proto import text as proto_text
 from minicaffe.proto.finite import not_finite
 
 
-def require(holds: bool, param: Any, field: str, rule: str, where: str = "", hint: str = "") -> None:
+def require(holds: bool, param: Any, field: str, rule: str, where: str = "", hint: str = "", by: str = "") -> None:
     """Raise SolverError unless `holds`: 'solver.prototxt:7: momentum must lie in [0, 1), got 1'.
 
-    `where` is the file that the solver was read from.
+    `where` is the file that the solver was read from. `by` is the field that needs this one, whose line is named where
+    this one is missing.
     """
     if not holds:
         value = getattr(param, field)
         got = list(value) if hasattr(value, "extend") else number(value) if isinstance(value, float) else repr(value)
-        raise SolverError(f"{field} {rule}, got {got}", where=place(param, field, where), hint=hint)
+        raise SolverError(f"{field} {rule}, got {got}", where=place(param, _given(param, field, by), where), hint=hint)
 
 
 def require_numbers(param: Any, where: str = "") -> None:
@@ -29,11 +30,19 @@ def require_numbers(param: Any, where: str = "") -> None:
         require("." in field, param, field, "must be a finite number", where)
 
 
-def warn_unless(holds: bool, param: Any, field: str, words: str, where: str = "") -> None:
-    """Warn, unless `holds`, of what a field's value leads to: 'solver.prototxt:7: gamma WORDS'."""
+def warn_unless(holds: bool, param: Any, field: str, words: str, where: str = "", by: str = "") -> None:
+    """Warn, unless `holds`, of what a field's value leads to: 'solver.prototxt:7: gamma WORDS'.
+
+    `by` is as in `require`.
+    """
     if not holds:
-        at = place(param, field, where)
+        at = place(param, _given(param, field, by), where)
         warn(At.FIELD_WARNING, f"{at}: {field} {words}" if at else f"{field} {words}")
+
+
+def _given(param: Any, field: str, by: str) -> str:
+    """Return the field whose line a message names: `by` where `field` is not set."""
+    return by if by and not any(one.name == field for one, _ in param.ListFields()) else field
 
 
 def value_in_words(param: Any, field: str) -> str:

@@ -134,12 +134,12 @@ def check(p: Any, where: str = "") -> None:
     for field, hint in (("stepsize", ""),
                         ("plateau_patience", "it counts tests or, without a plateau_metric, updates")):
         require(field not in reads or getattr(p, field) > 0, p, field,
-                f"must be at least 1 for lr_policy {p.lr_policy!r}", where, hint)
+                f"must be at least 1 for lr_policy {p.lr_policy!r}", where, hint, by="lr_policy")
     require("gamma" not in reads or not p.gamma < 0, p, "gamma", f"must be at least 0 for lr_policy {p.lr_policy!r}",
             where)
     require(min(p.stepvalue, default=0) >= 0, p, "stepvalue", "must hold iterations, from 0 on", where)
     require("max_iter" not in reads or p.HasField("max_iter") or p.max_epoch > 0, p, "max_iter",
-            f"must be given for lr_policy {p.lr_policy!r}, whose rate ends there", where)
+            f"must be given for lr_policy {p.lr_policy!r}, whose rate ends there", where, by="lr_policy")
     require(p.warmup_iter >= 0, p, "warmup_iter", "must be at least 0", where)
     require(not p.warmup_start_lr < 0, p, "warmup_start_lr", "must be at least 0", where)
     require(not p.HasField("warmup_start_lr") or p.warmup_iter > 0, p, "warmup_start_lr", "needs a warmup_iter", where,
@@ -151,12 +151,14 @@ def warn_of(p: Any, where: str = "") -> None:
     reads, missing = POLICIES[p.lr_policy][1], partial(value_in_words, p)
     warn_unless(p.base_lr > 0, p, "base_lr", f"{missing('base_lr')} and nothing is learned", where)
     if "gamma" in reads:
-        warn_unless(p.gamma > 0, p, "gamma", f"{missing('gamma')} and the rate is {_without_gamma(p)}", where)
+        warn_unless(p.gamma > 0, p, "gamma", f"{missing('gamma')} and the rate is {_without_gamma(p)}", where,
+                    by="lr_policy")
     if "power" in reads:
         warn_unless(p.power > 0, p, "power", f"{missing('power')} and the rate "
-                    f"{'grows' if p.power < 0 else 'stays at base_lr'}", where)
+                    f"{'grows' if p.power < 0 else 'stays at base_lr'}", where, by="lr_policy")
     if "stepvalue" in reads:
-        warn_unless(bool(p.stepvalue), p, "stepvalue", "is missing, so the rate stays at base_lr", where)
+        warn_unless(bool(p.stepvalue), p, "stepvalue", "is missing, so the rate stays at base_lr", where,
+                    by="lr_policy")
         _warn_of_late_steps(p, where)
 
 

@@ -362,7 +362,7 @@ def test_outputs_that_cannot_be_written(trained, capsys):
     """That is said before anything is read or computed."""
     for args in (["compute_image_mean", "none", "no/mean.binaryproto"],
                  ["extract_features", "net.caffemodel", "net.prototxt", "ip", "no/ip.npz", "all"],
-                 ["deploy", "none.prototxt", "no/deploy.prototxt"]):
+                 ["convert_csv", "none.csv", "no/table.h5"], ["deploy", "none.prototxt", "no/deploy.prototxt"]):
         assert 1 == main(args)
         said = capsys.readouterr().err
         assert re.search("error: (OUTPUT_FILE|OUT): cannot write no/.*: 'no' is not a folder that may", said)
@@ -391,8 +391,8 @@ def test_features_as_lmdb(trained, capsys):
 def test_features_of_each_image_once(trained):
     """`all` ends with the epoch; a file of arrays holds several blobs."""
     h5py = needs("h5py")
-    for out in ("f.h5", "f.npz"):
-        assert 0 == main(["extract_features", "net.caffemodel", "net.prototxt", "ip,label", out, "all"])
+    for out in (["f.h5", "all"], ["f.npz", "all", "npz", "CPU"]):
+        assert 0 == main(["extract_features", "net.caffemodel", "net.prototxt", "ip,label", *out])
 
     with h5py.File("f.h5") as file, np.load("f.npz") as arrays:
         for held in (file, arrays):
@@ -420,7 +420,8 @@ def test_features_of_each_readable_image_once(trained, batch):
     (["cov", "a", "1"], "has no blob 'cov'\n.*'conv'"), (["ip,conv", "a", "1"], "each blob needs an output"),
     (["ip,conv", "a,a", "1"], "a is named for 2 blobs"), (["ip", "a", "0"], "BATCHES must be a whole number from 1"),
     (["ip", "a", "-1"], "BATCHES must"), (["ip", "a", "1", "leveldb"], "a LevelDB cannot be written"),
-    (["ip", "a", "1", "hdf5"], "give OUT a name that ends in .h5 or .npz"), (["ip", "db", "1"], "db exists already"),
+    (["ip", "a", "1", "hdf5"], "give OUT a name that ends in .h5"), (["ip", "a.h5", "1", "npz"], "that ends in .npz"),
+    (["ip", "a", "1", "hd5"], "hd5"), (["ip", "db", "1"], "db exists already"),
     (["ip", "net.prototxt.npz", "1"], "net.prototxt.npz exists already"),
     (["ip", "a", "1", "lmdb", "TPU"], "expected CPU or GPU")])
 def test_features_mistakes(trained, capsys, args, words):

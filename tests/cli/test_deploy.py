@@ -140,6 +140,7 @@ def test_what_it_says(capsys, folder):
     assert "layer 'd' (Data) becomes an Input that takes 'x', 1×3×4×4\n" in said
     assert "layer 'accuracy' (Accuracy) is left out: it compares with labels\n" in said
     assert "nothing was proved: --weights F compares" in said
+    assert "name: \"\"" not in text  # a net without a name gets none
     assert sentence in said
     assert sentence in text.replace("\n#  ", "")
     assert text.startswith("# made by minicaffe deploy from net.prototxt\n")

@@ -301,6 +301,25 @@ def test_preprocessing_differs(train, test, words):
     assert all(words in each.message and each.line == 2 and "in line 1" in each.message for each in one)
 
 
+@pytest.mark.parametrize(("test", "names"), [
+    ("scale: 0.5 mean_value: 7", []), ("mean_value: 7", ["scale"]), ("scale: 0.5", ["mean_value"]),
+    ("", ["scale", "mean_value"]),
+])
+def test_a_database_beside_a_list(test, names):
+    """A net that is trained on a database and tested on image files needs the same preparation for both."""
+    database("train", [0] * 5)
+    needs("cv2")
+    with open("a.png", "wb") as file:
+        file.write(image.encode(np.zeros((3, 5, 4), np.uint8)))
+    write("list.txt", "a.png 0\n")
+    images = layer("ImageData", "", "x label", f'{TEST} image_data_param {{ source: "list.txt" }} '
+                   f"transform_param {{ {test} }}")
+    text = reading("train", TRAIN, transform="scale: 0.5 mean_value: 7 force_color: true") + images
+    each = found("preprocessing-differs", ("net.prototxt", text + fully_connected("x", "f", 4) + LOSS))
+
+    assert [", ".join(names)] * bool(names) == [one.cure.removeprefix("give both layers the same ") for one in each]
+
+
 def test_a_crop_that_gives_the_same_size():
     """Test images that have the size of the crops of the train images need no crop."""
     database("train", [0] * 5)

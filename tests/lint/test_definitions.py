@@ -84,7 +84,7 @@ CASES = [  # (rule, severity, line, a net with the mistake, the nearest net with
      + SOURCE.replace("crop_size", "mirror: true crop_size").replace('name: "d"', 'name: "d" include { phase: TEST }')
      % "away/b" + F + LOSS,
      SOURCE.replace("crop_size", "mirror: true crop_size") % "away/a" + F + LOSS),
-    ("missing-path", "note", 0, SOURCE % "away/a" + F + LOSS, DATA + F + LOSS),
+    ("missing-path", "note", 1, SOURCE % "away/a" + F + LOSS, DATA + F + LOSS),
     ("missing-path", "error", 1, SOURCE % "here/a" + F + LOSS, DATA + F + LOSS),
 ]
 
@@ -177,10 +177,20 @@ def test_paths_of_a_net_from_elsewhere_are_one_note(folder):
             'name: "d"', 'name: "d" include { phase: TEST }') % "away/b" + F + LOSS
     note, = [one for one in examine(text) if one.rule == "missing-path"]
 
-    assert "note" == note.severity
+    assert ("note", 1) == (note.severity, note.line)
     assert "'away/a', 'away/mean', 'away/b' are not there" in note.message
     (folder / "away").mkdir()
     assert ["error"] * 3 == [one.severity for one in examine(text) if one.rule == "missing-path"]
+
+
+def test_one_wrong_path_makes_the_others_errors(folder):
+    """Where one path is certainly wrong, the net is not from elsewhere, so a mean that is not there is wrong too."""
+    (folder / "here" / "train_lmdb").mkdir()
+    text = SOURCE.replace("crop_size", 'mean_file: "elsewhere/mean" crop_size') % "here/trian_lmdb" + F + LOSS
+    found = [one for one in examine(text) if one.rule == "missing-path"]
+
+    assert [("error", "'elsewhere/mean'"), ("error", "'here/trian_lmdb'")] == sorted(
+        (one.severity, one.message.split()[4]) for one in found)
 
 
 def test_a_path_with_a_typing_error_is_corrected(folder):

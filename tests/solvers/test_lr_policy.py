@@ -67,6 +67,17 @@ def test_what_makes_no_rate_is_refused(fields, words):
     assert [] == [word for word in words if word not in str(error.value)]
 
 
+@pytest.mark.parametrize(("fields", "line"), [("gamma: 0.1", 2), ("gamma: 0.1\nstepsize: 0", 4)])
+def test_a_missing_field_is_said_at_the_policy(fields, line, tmp_path):
+    """Where the field that a policy needs is missing, the error has the line of the policy."""
+    file = tmp_path / "solver.prototxt"
+    file.write_text(f'base_lr: 1\nlr_policy: "step"\n{fields}\n')
+    with pytest.raises(SolverError, match="stepsize must be at least 1") as error:
+        lr_policy.check(proto_text.parse(file.read_text(), SolverParameter()), str(file))
+
+    assert f"{file}:{line}" == error.value.where
+
+
 def test_poly_beyond_max_iter_is_refused():
     """A root of a negative number is an error, not a complex rate."""
     with pytest.raises(SolverError, match="nan at iteration 3; it ends at max_iter 2"):
