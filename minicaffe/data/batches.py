@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from minicaffe.data.datum import Layout, parse, record_name
 from minicaffe.data.sources import Source
-from minicaffe.data.transformer import Transformer
+from minicaffe.data.transformer import Crops, Transformer
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
 from minicaffe.log import At, one_line, warn
@@ -52,23 +51,13 @@ class Stack(Sequence[Sample]):
 class Batch:
     """The samples that a data layer gives to the net in one pass, and where the next batch begins."""
 
-    data: np.ndarray  # (N, C, H, W): the images as the net gets them, or, with `finish`, not yet transformed
+    data: Any  # (N, C, H, W): the images as the net gets them; with `crops`, as the source has them
     label: np.ndarray  # (N,), or (N, K) with K labels for each sample
     keys: list[str]
     cursor: int  # how many places of the order have been used up, those of this batch included
     restarts: int  # how many epochs end within this batch
-    finish: Callable[[np.ndarray, np.ndarray], None] | None = None  # finish(data, out) writes the transformed images
-    shape: tuple[int, ...] = ()  # of the images as the net gets them
-
-    def __post_init__(self) -> None:
-        self.shape = self.shape or self.data.shape
-
-    def write_to(self, out: np.ndarray) -> None:
-        """Write the images, as the net gets them, into an array of the shape `shape`."""
-        if self.finish is None:
-            out[...] = self.data
-        else:
-            self.finish(self.data, out)
+    shape: tuple[int, ...]  # of all images as the net gets them
+    crops: Crops | None = None  # what the kernel crop_and_scale must do to `data`; it then writes the top itself
 
 
 class Samples(Protocol):
@@ -87,11 +76,15 @@ class Samples(Protocol):
 
 
 @runtime_checkable
-class Reusing(Protocol):
-    """Samples that can use the memory of a Stack again."""
+class Prepared(Protocol):
+    """Samples that save time between one `load` and the next."""
 
-    def reuse(self, images: np.ndarray) -> None:
-        """Take back the `images` of a Stack that nobody reads any more."""
+    def expect(self, numbers: Sequence[int]) -> None:
+        """Prepare for these images, which are likely to be asked for after the next `load`."""
+        ...
+
+    def reuse(self, images: Sequence[np.ndarray]) -> None:
+        """Take back images that nobody reads any more, so that later ones get their memory."""
         ...
 
 
@@ -144,22 +137,20 @@ class Batches:
                     filled up with the first samples of the next epoch
     skip_bad        True: a sample that cannot be read is left out, and the next ones fill the batch; with whole_epochs
                     the batch is smaller instead. False: it is an error
-    late            True: the images of a Stack are transformed only when their batch is written to its destination,
-                    so that the large transformed images are not written twice. False: they are transformed at once
     workers         the threads that share the images of other batches; None leaves them to the calling thread
     left_out        what was wrong with each sample that was left out, by its number
     """
 
     def __init__(self, samples: Samples, transformer: Transformer, batch_size: int, *, dtype: type = np.float32,
                  cursor: int = 0, seed: int = 0, shuffle: int | None = None, whole_epochs: bool = False,
-                 skip_bad: bool = False, order: Order | None = None, workers: Workers | None = None,
-                 late: bool = False) -> None:
-        self.skip_bad, self.workers, self.late = skip_bad, workers or Workers(1), late
+                 skip_bad: bool = False, order: Order | None = None, workers: Workers | None = None) -> None:
+        self.skip_bad, self.workers = skip_bad, workers or Workers(1)
         self.left_out: dict[int, str] = {}
         self._spare: np.ndarray | None = None
         self.samples, self.transformer, self.batch_size = samples, transformer, batch_size
         self.dtype, self.cursor, self.seed, self.whole_epochs = dtype, cursor, seed, whole_epochs
         self.order = Order(len(samples), shuffle) if order is None else order
+        self._prepared = samples if isinstance(samples, Prepared) else None
         self._most = 0  # the number of images in the largest batch so far
 
     @property
@@ -192,43 +183,45 @@ class Batches:
         place, end = self.cursor, self._end(self.cursor, self.batch_size)
         samples: list[Sample] = []
         places: list[tuple[int, int]] = []  # the epoch and the number of each sample
-        data: np.ndarray | None = None
+        room: np.ndarray | None = None
         while place < end:
             # the first image is read alone, so that a batch too large for the memory fails at once
-            count = 1 if data is None and end - place > self._most else end - place
+            count = 1 if room is None and end - place > self._most else end - place
             epochs, numbers = self.order.at(place, count)
-            found = self.samples.load(numbers.tolist())
             place += count
+            if self._prepared is not None:  # next comes the rest of this batch, or the batch after it
+                then = self._end(place, self.batch_size) if place == end else end
+                self._prepared.expect(self.order.at(place, then - place)[1].tolist())
+            found = self.samples.load(numbers.tolist())
             # a Stack that is the whole batch need not be taken apart into samples
-            if isinstance(found, Stack) and self.transformer.together and place == end and not samples:
+            if isinstance(found, Stack) and self.transformer.only_crops and place == end and not samples:
                 return self._batch_of(found, SampleDraws(self.seed, epochs, numbers), place)
             self._add(found, epochs, numbers, samples, places)
             if place == end and not (samples and self.whole_epochs):
                 # the next samples replace those that were left out; a batch that ends with its epoch stays smaller
                 end = self._end(place, self.batch_size - len(samples))
-            if data is None and samples:
-                data = self._room(len(samples) + end - place if self.whole_epochs else self.batch_size, samples[0])
-            elif data is None and place - self.cursor >= 2 * self.epoch_size:  # a whole epoch, wherever the batch began
+            if room is None and samples:
+                room = self._room(len(samples) + end - place if self.whole_epochs else self.batch_size, samples[0])
+            elif room is None and place - self.cursor >= 2 * self.epoch_size:  # a whole epoch, wherever the batch began
                 raise DataError(f"all {self.epoch_size} samples were left out, because none can be read; the first: "
                                 f"{next(iter(self.left_out.values()))}",
                                 hint="minicaffe data NET says what is wrong with them, and the likely cure")
-        assert data is not None
-        data = data[:len(samples)]
-        epochs, numbers = np.array(places).T
-        self.transformer.apply([s.image for s in samples], [s.name for s in samples], data,
-                               SampleDraws(self.seed, epochs, numbers), self.workers)
-        return self._batch(data, [s.label for s in samples], [s.key for s in samples], place)
+        assert room is not None
+        room = room[:len(samples)]
+        draws, images = SampleDraws(self.seed, *np.array(places).T), [s.image for s in samples]
+        names, labels, keys = [s.name for s in samples], [s.label for s in samples], [s.key for s in samples]
+        if self.transformer.only_crops and all(image.dtype == np.uint8 for image in images):
+            self.transformer.check(images, names, room.shape[1:])
+            self._spare = room  # it only shows that there is memory for such a batch
+            return self._batch(images, labels, keys, place, room.shape, self.transformer.crops(images, draws))
+        self.transformer.apply(images, names, room, draws, self.workers)
+        return self._batch(room, labels, keys, place, room.shape)
 
     def _batch_of(self, stack: Stack, draws: SampleDraws, place: int) -> Batch:
         """Return the batch of a stack, whose images are transformed as a whole; it ends before `place`."""
-        finish = partial(self.transformer.apply_together, draws=draws)
-        if self.late:
-            shape = (len(stack), *self.transformer.shape(stack.images[0], stack[0].name))
-            batch = self._batch(stack.images, stack.labels, stack.keys, place)
-            return replace(batch, finish=finish, shape=shape)
-        data = self._room(len(stack), stack[0])
-        finish(stack.images, data)
-        return self._batch(data, stack.labels, stack.keys, place)
+        shape = (len(stack), *self.transformer.shape(stack.images[0], stack[0].name))
+        return self._batch(stack.images, stack.labels, stack.keys, place, shape,
+                           self.transformer.crops(stack.images, draws))
 
     def _end(self, place: int, count: int) -> int:
         """Return the place behind the next `count` samples; with whole_epochs, not behind the end of the epoch."""
@@ -241,21 +234,22 @@ class Batches:
         spare, self._spare = self._spare, None
         return spare if spare is not None and spare.shape == shape else np.empty(shape, self.dtype)
 
-    def _batch(self, data: np.ndarray, labels: Sequence[float | Sequence[float]], keys: list[str], place: int) -> Batch:
+    def _batch(self, data: Any, labels: Sequence[float | Sequence[float]],
+               keys: list[str], place: int, shape: tuple[int, ...], crops: Crops | None = None) -> Batch:
         """Return a batch that ends before `place`, and set the cursor to `place`."""
         restarts = place // self.epoch_size - self.cursor // self.epoch_size
         self.cursor, self._most = place, max(len(data), self._most)
-        return Batch(data, np.array(labels, self.dtype), keys, place, restarts)
+        return Batch(data, np.array(labels, self.dtype), keys, place, restarts, shape, crops)
 
     def reuse(self, batch: Batch) -> None:
         """Take back a batch that nobody reads any more, so that a later batch gets its memory.
 
         New memory must be cleared by the system before it is used, which takes as long as copying it.
         """
-        if batch.finish is None:
+        if batch.crops is None:
             self._spare = batch.data
-        elif isinstance(self.samples, Reusing):  # what is not transformed yet is the memory of a Stack
-            self.samples.reuse(batch.data)
+        elif self._prepared is not None:
+            self._prepared.reuse(batch.data)
 
     def close(self) -> None:
         """End the threads. Further batches are made on the calling thread alone."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
 
-from minicaffe.data.batches import Sample, Stack
+from minicaffe.data.batches import Sample
 from minicaffe.data.lists import Entry, Files, read_image_list, read_listed
 from minicaffe.data.workers import Workers
 from minicaffe.errors import DataError
@@ -28,8 +29,8 @@ class Images(ABC):
     def __init__(self, entries: Sequence[Entry], size: tuple[int, int] | None, color: bool,
                  workers: Workers | None = None) -> None:
         self.entries, self.size, self.color, self.workers = entries, size, color, workers or Workers(1)
-        self._shape: tuple[int, ...] = ()  # of the image that was loaded last
-        self._spare: np.ndarray | None = None
+        self._then: Sequence[int] = ()  # the numbers of the images after those of the next `load`
+        self._spare: list[np.ndarray] = []  # images whose memory may be used again
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -55,46 +56,40 @@ class Images(ABC):
         return [entry.labels[0] if len(entry.labels) == 1 else entry.labels for entry in self.entries]
 
     def load(self, numbers: Sequence[int]) -> Sequence[Sample | DataError]:
-        """Return the images with these numbers, or the error in place of one that cannot be read.
+        """Return the images with these numbers, or the error in place of one that cannot be read."""
+        then, self._then = self._then, ()
+        return self.workers.map(self._load, numbers, then)
 
-        The result is a Stack where all images have the shape of the one that was loaded last: they are then written
-        into one array as they are decoded.
+    def expect(self, numbers: Sequence[int]) -> None:
+        """Let the threads go on with these images after the next `load`, so that none waits for the slowest image."""
+        self._then = numbers
+
+    def reuse(self, images: Sequence[np.ndarray]) -> None:
+        """Take back images that nobody reads any more, so that later ones get their memory.
+
+        New memory must be cleared by the system before it is used, which takes longer than copying an image.
         """
-        if not self._shape:
-            loaded = self.workers.map(self._load, numbers)
-        else:
-            room = self._room(len(numbers))
-            loaded = self.workers.map(lambda i: self._load(numbers[i], room[i]), range(len(numbers)))
-            good = [sample for sample in loaded if isinstance(sample, Sample) and sample.image.base is room]
-            if len(good) == len(loaded):
-                names = {sample.key: sample.name for sample in good}
-                return Stack([s.key for s in good], room, [s.label for s in good], names.__getitem__)
-        self._shape = next((s.image.shape for s in loaded if isinstance(s, Sample)), self._shape)
-        return loaded
+        self._spare += images
 
-    def reuse(self, images: np.ndarray) -> None:
-        """Take back the images of a Stack that nobody reads any more, for the memory of a later one."""
-        self._spare = images
+    def _kept(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the image, in the memory of an earlier one where there is one of its shape."""
+        with contextlib.suppress(IndexError):  # there is none, because another thread took the last one
+            if (room := self._spare.pop()).shape == pixels.shape:
+                room[...] = pixels
+                return room
+        return pixels
 
-    def _room(self, count: int) -> np.ndarray:
-        """Return an array for `count` images of the expected shape. Its values may be anything."""
-        spare, self._spare, shape = self._spare, None, (count, *self._shape)
-        return spare if spare is not None and spare.shape == shape else np.empty(shape, np.uint8)
-
-    def _load(self, number: int, room: np.ndarray | None = None) -> Sample | DataError:
-        """Return an image. It is written into `room`, if that has the image's shape."""
+    def _load(self, number: int) -> Sample | DataError:
         entry = self.entries[number]
         name, labels = self.name(entry), entry.labels
         try:
             pixels = image.decode(self.read(entry), name, self.color)
             if self.size is not None and self.size != pixels.shape[1:]:
                 pixels = image.resize(pixels, self.size)
-            if room is not None and room.shape == pixels.shape:
-                pixels = image.planes(pixels, room)
         except DataError as error:
             error.where = error.where or self.where(entry)
             return error
-        return Sample(entry.path, name, pixels, labels[0] if len(labels) == 1 else labels)
+        return Sample(entry.path, name, self._kept(pixels), labels[0] if len(labels) == 1 else labels)
 
 
 class ImageFiles(Images):

@@ -17,7 +17,7 @@ With fields of ours more is done, in this order:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -32,7 +32,15 @@ from minicaffe.log import At, log
 from minicaffe.proto import TRAIN, BlobProto
 from minicaffe.rng import SampleDraws
 
-CACHED = 1 << 18  # bytes of transformed images that are computed at once: so many stay in the processor's cache
+
+class Crops(NamedTuple):
+    """What the kernel crop_and_scale is to do to the images of a batch: its arguments between x and out."""
+
+    tops: np.ndarray
+    lefts: np.ndarray
+    mirrored: np.ndarray
+    mean: np.ndarray | None
+    scale: float
 
 
 class Transformer:
@@ -59,8 +67,8 @@ class Transformer:
             self._fail("force_color and force_gray cannot both be set")
         self.resize_shorter = param.resize_shorter
         self.augmentation = Augmentation(param, self.random_crop, owner, self._fail)
-        # whether apply_together may be used: it does not know the fields of our own, whose numbers begin at 5700
-        self.together = not any(field.number >= 5700 for field, _ in param.ListFields())
+        # whether `crops` says all that is to be done; it knows no fields of our own, whose numbers begin at 5700
+        self.only_crops = not any(field.number >= 5700 for field, _ in param.ListFields())
         self.color = True if param.force_color else False if param.force_gray else None
 
     @property
@@ -82,20 +90,30 @@ class Transformer:
             self._fail(f"saturation needs images of 3 channels, blue, green and red, but {name} has {channels}")
         return (channels, self.crop, self.crop) if self.crop else (channels, height, width)
 
+    def check(self, images: Sequence[np.ndarray], names: Sequence[str], shape: tuple[int, ...]) -> None:
+        """Raise a LayerError, which names the image, where one comes out in another shape than the first's."""
+        for image, name in zip(images, names, strict=True):
+            if (found := self.shape(image, name)) != shape:
+                hint = "set crop_size, or resize the images when the database is made"
+                if found[0] != shape[0]:
+                    hint = "set force_color: true, which gives encoded images three channels; convert raw ones"
+                self._fail(f"the images of a batch must have one shape: {name} comes out as {found}, {names[0]} as "
+                           f"{shape}", hint=hint)
+
+    def crops(self, images: Sequence[np.ndarray] | np.ndarray, draws: SampleDraws) -> Crops:
+        """Return what crop_and_scale is to do to the images, where `only_crops` is True and they are uint8."""
+        mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
+        mean = self.mean_value if self.mean_image is None else self.mean_image
+        tops, lefts = self._offsets(images, draws)
+        return Crops(tops, lefts, mirrored, mean, self.scale)
+
     def apply(self, images: Sequence[np.ndarray], names: Sequence[str], out: np.ndarray,
               draws: SampleDraws, workers: Workers | None = None) -> None:
         """Write the transformed images into `out` (N, C, h, w). Crops, mirrors and all other chance come from `draws`.
 
-        `workers` share the images; None leaves them to the calling thread. Raise a LayerError, which names the image,
-        where one comes out in another shape than the first.
+        `workers` share the images; None leaves them to the calling thread. Raise what `check` raises.
         """
-        for image, name in zip(images, names, strict=True):
-            if (found := self.shape(image, name)) != out.shape[1:]:
-                hint = "set crop_size, or resize the images when the database is made"
-                if found[0] != out.shape[1]:
-                    hint = "set force_color: true, which gives encoded images three channels; convert raw ones"
-                self._fail(f"the images of a batch must have one shape: {name} comes out as {found}, {names[0]} as "
-                           f"{out.shape[1:]}", hint=hint)
+        self.check(images, names, out.shape[1:])
         changes = self.augmentation.drawn(draws) if self.augmentation.draws else None
         mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
         tops, lefts = self._offsets(images, draws)
@@ -107,33 +125,6 @@ class Transformer:
 
         (workers or Workers(1)).map(apply_one, range(len(images)))
         self.augmentation.erase(out, draws, centred=self.mean_value is not None or self.mean_image is not None)
-
-    def apply_together(self, images: np.ndarray, out: np.ndarray, draws: SampleDraws) -> None:
-        """Do what `apply` does, with the same bits, for images of one shape in one array (N, C, H, W).
-
-        The shape of `out` must be the one that `shape` returns, and the attribute `together` must be True.
-        """
-        h, w = out.shape[2:]
-        mirrored = draws.below(2, "mirror") if self.mirror else None
-        tops, lefts = self._offsets(images, draws)
-        some = max(1, CACHED // out[0].nbytes)
-        for part in (slice(start, start + some) for start in range(0, len(images), some)):
-            x, y, mean = images[part], out[part], self.mean_value
-            if self.crop:
-                x = _crops(x, tops[part], lefts[part], h, w)
-            if self.mean_image is not None:
-                mean = _crops(np.broadcast_to(self.mean_image, (len(x), *self.mean_image.shape)),
-                              tops[part], lefts[part], h, w)
-            turn: Any = [] if mirrored is None else np.flatnonzero(mirrored[part])
-            if len(turn) == len(x):  # a large image is alone here: it is quicker to read it backwards
-                x, mean, turn = x[..., ::-1], None if mean is None else mean[..., ::-1], []
-            y[...] = x
-            if mean is not None:
-                y -= mean.astype(y.dtype, copy=False)
-            if self.scale != 1:
-                y *= y.dtype.type(self.scale)
-            if len(turn):
-                y[turn] = y[turn, :, :, ::-1]
 
     def _apply_one(self, image: np.ndarray, top: int, left: int, y: np.ndarray) -> None:
         """y = (x − mean) · scale for one image, where x is the crop that begins at `top` and `left`.
@@ -162,14 +153,6 @@ class Transformer:
 
     def _fail(self, message: str, hint: str = "") -> NoReturn:
         raise LayerError(f"{self.owner}: transform_param: {message}", hint=hint)
-
-
-def _crops(images: np.ndarray, tops: np.ndarray, lefts: np.ndarray, h: int, w: int) -> np.ndarray:
-    """Return the crop (h, w) of each image (N, C, H, W) that begins at its row and column."""
-    if (tops == tops[0]).all() and (lefts == lefts[0]).all():
-        return images[:, :, tops[0]:tops[0] + h, lefts[0]:lefts[0] + w]
-    windows = np.lib.stride_tricks.sliding_window_view(images, (h, w), (2, 3))
-    return windows[np.arange(len(images)), :, tops, lefts]
 
 
 def read_mean(path: str) -> np.ndarray:

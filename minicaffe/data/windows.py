@@ -213,7 +213,8 @@ class WindowBatches:
             chosen.append(self._draw(pool, int(place), bool(flip), y))
         self.cursor += N
         labels: np.ndarray = np.array([w.label for w in chosen], self.dtype)
-        return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor, 0)
+        return Batch(data, labels, [f"{w.path} ({w.x1}, {w.y1})-({w.x2}, {w.y2})" for w in chosen], self.cursor, 0,
+                     data.shape)
 
     def _draw(self, pool: list[Window], place: int, flip: bool, y: np.ndarray) -> Window:
         """Write a window into y (C, size, size): that at `place` of the pool, or the next whose image can be read."""

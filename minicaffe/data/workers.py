@@ -25,12 +25,16 @@ class Workers:
         self.count, self._process = count, os.getpid()
         self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
         self._started = 0
+        self._ahead: _Job | None = None  # the items of the next `map`, with which the threads have begun
         self._end = weakref.finalize(self, _end_all, self._inbox, count)
 
-    def map(self, work: Callable[[X], Y], items: Sequence[X]) -> list[Y]:
+    def map(self, work: Callable[[X], Y], items: Sequence[X], then: Sequence[X] = ()) -> list[Y]:
         """Return the result of `work` for each item, in their order. Of several errors, the first item's is raised.
 
         The calling thread works, too. After `close` it works alone.
+
+        then    the items of the next `map`, if they are known: the other threads begin with them as soon as none of
+                `items` is left, and do not wait for that call
         """
         if self._end.alive and os.getpid() != self._process:  # this process was forked, and the threads stayed behind
             self._end.detach()
@@ -41,9 +45,13 @@ class Workers:
         while self._started < helpers:
             threading.Thread(target=_run, args=(self._inbox,), name="data", daemon=True).start()
             self._started += 1
-        job = _Job(work, items)
-        for _ in range(helpers):
-            self._inbox.put(job)
+        job, self._ahead = self._ahead, None
+        if job is None or not job.does(work, items):
+            if job is not None:
+                job.drop()
+            job = self._begin(work, items, helpers)
+        if then:
+            self._ahead = self._begin(work, then, helpers)
         job.work()
         job.done.wait()
         for error in job.errors:
@@ -53,7 +61,16 @@ class Workers:
 
     def close(self) -> None:
         """End the threads, each after the item on which it works."""
+        if self._ahead is not None:
+            self._ahead.drop()
         self._end()
+
+    def _begin(self, work: Callable[[X], Y], items: Sequence[X], helpers: int) -> _Job:
+        """Give the items to so many of the threads."""
+        job = _Job(work, items)
+        for _ in range(helpers):
+            self._inbox.put(job)
+        return job
 
     def __getstate__(self) -> dict[str, Any]:
         return {"count": self.count}
@@ -73,10 +90,19 @@ class _Job:
         # itertools.count hands out each number once, whichever threads ask: it does so in one step of the interpreter
         self._take, self._finish = itertools.count().__next__, itertools.count(1).__next__
         self.done = threading.Event()
+        self._dropped = False
 
-    def work(self) -> None:
-        """Work on items until none is left to take."""
-        while (i := self._take()) < len(self._items):
+    def does(self, work: Callable[[Any], Any], items: Sequence[Any]) -> bool:
+        """Return whether this is the work on these items."""
+        return work == self._work and items == self._items
+
+    def drop(self) -> None:
+        """Let no thread of the pool begin with a further item, because nobody is likely to ask for the results."""
+        self._dropped = True
+
+    def work(self, asked_for: bool = True) -> None:
+        """Work on items until none is left to take; without `asked_for`, or until the job is dropped."""
+        while (asked_for or not self._dropped) and (i := self._take()) < len(self._items):
             try:
                 self.results[i] = self._work(self._items[i])
             except BaseException as error:  # raised again by `map`, in the caller's thread
@@ -88,7 +114,7 @@ class _Job:
 def _run(inbox: SimpleQueue) -> None:
     """Take part in one job after the other, until None comes. This is what a thread runs."""
     while (job := inbox.get()) is not None:
-        job.work()
+        job.work(asked_for=False)
         del job  # while the thread waits, it must not keep the results alive
 
 

@@ -84,25 +84,19 @@ def warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([piece.reshape(H, W, -1) for piece in warped], axis=2).transpose(2, 0, 1)
 
 
-def planes(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+def planes(image: np.ndarray) -> np.ndarray:
     """Return an image (C, H, W) with each channel in one piece of memory, which numpy computes with faster.
 
-    The result is written to `out`. Without `out`, an image from `decode`, whose pixels hold their channels side by
-    side, is written to a buffer of the calling thread, and stays there until the next call; any other image is returned
-    as it is.
+    An image from `decode`, whose pixels hold their channels side by side, is copied to a buffer of the calling thread,
+    and stays there until the next call; any other image is returned as it is.
     """
     C, H, W = image.shape
-    interleaved = cv2 is not None and image.dtype == np.uint8 and C > 1 and image.strides[::2] == (1, C)
-    if not interleaved and out is None:
+    if cv2 is None or image.dtype != np.uint8 or C == 1 or image.strides[::2] != (1, C):
         return image
-    if out is None:
-        out = getattr(_here, "buffer", None)
+    out = getattr(_here, "buffer", None)
     if out is None or out.shape != image.shape:
         out = _here.buffer = np.empty((C, H, W), np.uint8)
-    if interleaved:
-        cv2.split(image.transpose(1, 2, 0), list(out))
-    else:
-        out[...] = image
+    cv2.split(image.transpose(1, 2, 0), list(out))
     return out
 
 

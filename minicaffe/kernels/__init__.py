@@ -25,6 +25,7 @@ from minicaffe.kernels.definitions.copying import copy, crop, put_slice, take_sl
 from minicaffe.kernels.definitions.elementwise import add_all, maximum, multiply, relu, relu_grad, weighted_sum
 from minicaffe.kernels.definitions.embedding import scatter_add
 from minicaffe.kernels.definitions.im2col import col2im, im2col
+from minicaffe.kernels.definitions.images import crop_and_scale
 from minicaffe.kernels.definitions.lrn import lrn, lrn_grad, negative_power, window_sum
 from minicaffe.kernels.definitions.maps import absolute, clip, elu, exponential, linear, sigmoid, tanh
 from minicaffe.kernels.definitions.matmul import matmul
@@ -77,6 +78,7 @@ __all__ = [
     "correlate_data_grad",
     "correlate_weight_grad",
     "crop",
+    "crop_and_scale",
     "elu",
     "engine",
     "expected_pool",

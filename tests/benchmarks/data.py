@@ -104,21 +104,35 @@ def write_jpegs(at):
 
 
 def images(at, files):
-    """JPEGs of 256 x 256 from a list, beside a loop that only decodes, on as many threads."""
+    """JPEGs of 256 x 256 from a list, beside a loop that only decodes, on as many threads and on one."""
     import cv2
 
-    threads = shards.threads()
-    text = f'layer {{ name: "d" type: "ImageData" top: "x" top: "y" transform_param {{ scale: 0.00390625 }} ' \
-           f'image_data_param {{ source: "{at}/list.txt" batch_size: 50 }} }}'
     cv2.setNumThreads(1)
-    with ThreadPoolExecutor(threads) as pool:
-        bare = row(f"cv2.imread, {threads} threads", len(files),
-                   lambda: [None for image in pool.map(cv2.imread, files) if image is None])
-        ours = row("ImageData, 256 x 256", len(files), forward(net(text), len(files) // 50))
-        bare_again = row(f"cv2.imread, {threads} threads", len(files),
-                         lambda: [None for image in pool.map(cv2.imread, files) if image is None])
-    print(f"{'ImageData / cv2.imread':44}{2 * ours / (bare + bare_again):12.2f}")
+    before = shards.threads()
+    for threads in dict.fromkeys((before, 1)):
+        shards.set_threads(threads)
+        with ThreadPoolExecutor(threads) as pool:
+            def decode(pool=pool):
+                return [None for image in pool.map(cv2.imread, files) if image is None]
+
+            name = f", {threads} thread{'s' * (threads > 1)}"
+            bare = row(f"cv2.imread{name}", len(files), decode)
+            ours = row(f"ImageData, 256 x 256{name}", len(files), forward(net(_image_data(at)), len(files) // 50))
+            bare_again = row(f"cv2.imread{name}", len(files), decode)
+        print(f"{'ImageData / cv2.imread':44}{2 * ours / (bare + bare_again):12.2f}")
+        for what, transform, size in (("resized to 224", "", "new_height: 224 new_width: 224"),
+                                      ("crop 227, mirror, mean", "crop_size: 227 mirror: true mean_value: 104", "")):
+            row(f"ImageData, {what}{name}", len(files), forward(net(_image_data(at, transform, size)),
+                                                                len(files) // 50))
+    shards.set_threads(before)
     torch_rows("256 x 256", _Files, files, 50)
+
+
+def _image_data(at, transform="", size=""):
+    """The text of an ImageData layer."""
+    return (f'layer {{ name: "d" type: "ImageData" top: "x" top: "y" '
+            f'transform_param {{ scale: 0.00390625 {transform} }} '
+            f'image_data_param {{ source: "{at}/list.txt" batch_size: 50 {size} }} }}')
 
 
 def write_rows(at):

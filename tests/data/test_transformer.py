@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from minicaffe import kernels
 from minicaffe.data.transformer import Transformer, read_mean
 from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import array_to_blob
@@ -153,23 +154,26 @@ def test_damaged_mean_file(tmp_path):
         transform(images(), mean_file=str(bad))
 
 
-@pytest.mark.parametrize("cached", [1, 400, 1 << 18])
+@pytest.mark.parametrize("engine", kernels.available_engines())
 @pytest.mark.parametrize("param", [
     {}, {"scale": 0.3, "mirror": True}, {"mean_value": [7, 90, 31], "mirror": True, "crop_size": 5},
     {"mean_file": "mean", "mirror": True, "crop_size": 4, "scale": 0.7}, {"mean_file": "mean", "mirror": True},
 ])
-def test_images_together(param, cached, monkeypatch, tmp_path):
-    """Images in one array give the same bits as one by one, however many are worked on at once."""
+def test_what_the_kernel_is_to_do(param, engine, monkeypatch, tmp_path):
+    """The kernel gives the bits of `apply`, on every engine, for images in one array and for those of a list."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("minicaffe.data.transformer.CACHED", cached)
+    kernels.use_engine(engine)
     mean = np.random.default_rng(1).normal(size=(1, 3, 9, 7)).astype(np.float32)
     (tmp_path / "mean").write_bytes(array_to_blob(mean).SerializeToString())
     batch = images(count=11)
     expected = transform(batch, **param)
     out = np.empty_like(expected)
-    Transformer(TransformationParameter(**param), TRAIN, OWNER).apply_together(
-        np.array(batch), out, SampleDraws(8, [0] * 11, range(11)))
-    assert (out == expected).all()
+    for given in (batch, np.array(batch)):
+        crops = Transformer(TransformationParameter(**param), TRAIN, OWNER).crops(
+            given, SampleDraws(8, [0] * 11, range(11)))
+        kernels.crop_and_scale(given, *crops, out)
+        assert (out == expected).all()
+        out[...] = 0
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -90,12 +90,6 @@ def test_planes():
         assert (image.planes(decoded[part]) == x[part]).all()
     assert image.planes(x) is x
     assert image.planes(decoded[:1]).base is decoded.base
-    room = np.zeros((2, 3, 7, 5), np.uint8)
-    for one in (decoded, x):
-        assert image.planes(one, room[1]).base is room
-        assert (room[1] == x).all()
-        assert not room[0].any()
-        room[...] = 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this machine has no fork")
@@ -113,3 +107,44 @@ def test_a_forked_process_has_threads_of_its_own(closed):
         os._exit(0 if same and threading.active_count() == (1 if closed else 3) else 3)
     assert os.waitpid(child, 0)[1] == 0
     workers.close()
+
+
+def test_the_items_of_the_next_call():
+    """Threads begin with them before that call, each item is worked on once, and other items give their own results."""
+    begun, done = threading.Event(), []
+
+    def work(i):
+        done.append(i)
+        if i == 10:
+            begun.set()
+        return 2 * i
+
+    workers = Workers(3)
+    assert workers.map(work, range(4), range(10, 17)) == [0, 2, 4, 6]
+    assert begun.wait(10)
+    assert workers.map(work, range(10, 17), range(20, 29)) == list(range(20, 34, 2))
+    assert workers.map(work, range(30, 33)) == [60, 62, 64]  # not what was announced
+    assert sorted(done)[:11] == [0, 1, 2, 3, *range(10, 17)]
+    assert workers.map(work, range(20, 29)) == list(range(40, 58, 2))
+    workers.close()
+
+
+def test_items_that_are_announced_and_not_asked_for():
+    """The threads leave most of them alone, and after `close` a call for them is still answered."""
+    gate, done = threading.Event(), []
+
+    def work(i):
+        if i >= 10:
+            gate.wait(10)
+        done.append(i)
+        return i
+
+    workers = Workers(3)
+    workers.map(work, range(4), range(10, 400))
+    workers.map(work, range(5, 8))  # nobody asks for 10 to 399 any more
+    gate.set()
+    workers.map(work, range(2))
+    assert len([i for i in done if i >= 10]) <= 2  # one for each thread that had begun
+    workers.map(work, range(3), range(20, 27))
+    workers.close()
+    assert workers.map(work, range(20, 27)) == list(range(20, 27))

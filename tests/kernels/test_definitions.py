@@ -177,3 +177,15 @@ def test_window_pixels():
 
         assert listed == [(i, o, q) for i, o, q in itertools.product(range(kernel), range(positions), range(size))
                           if q == o * stride + i * dilation - pad]
+
+
+def test_crop_and_scale():
+    """A crop of each image, the second one mirrored, with a mean for each channel and with one for each pixel."""
+    x = np.arange(24, dtype=np.uint8).reshape(2, 1, 3, 4)
+    out, mean = np.zeros((2, 1, 2, 3), np.float32), floats(range(12)).reshape(1, 3, 4)
+    corners, mirrored = ([0, 1], [1, 0]), [0, 1]
+    kernels.crop_and_scale(list(x), *np.array(corners), np.array(mirrored), floats([[[4]]]), 0.5, out)
+    np.testing.assert_array_equal(out, [[[[-1.5, -1, -0.5], [0.5, 1, 1.5]]], [[[7, 6.5, 6], [9, 8.5, 8]]]])
+
+    kernels.crop_and_scale(x, *np.array(corners), np.array(mirrored), mean, 2.0, out)
+    np.testing.assert_array_equal(out, [np.zeros((1, 2, 3)), np.full((1, 2, 3), 24)])

@@ -41,13 +41,17 @@ class PrefetchingLayer(DataSource):
 
     def forward(self, bottom, top):
         batch = self._ready().take()
-        batch.write_to(top[0].data)
+        self.write(batch, top[0].data)
         if len(top) > 1:
             top[1].data[...] = batch.label
         self._batches.reuse(batch)
         self.keys, self._cursor = batch.keys, batch.cursor
         if batch.restarts and self.log_place:
             log(self.log_place, "Restarting data prefetching from start.")
+
+    def write(self, batch, y):
+        """Write the images of a batch into y, the data of the first top."""
+        y[...] = batch.data
 
     @property
     def cursor(self):

@@ -5,19 +5,20 @@ from minicaffe.data.balance import labels_of
 from minicaffe.data.batches import Batches, DatumSamples
 from minicaffe.data.transformer import Transformer
 from minicaffe.layer import register
-from minicaffe.layers.data._prefetching import PrefetchingLayer
+from minicaffe.layers.data._decoded import DecodedLayer
 from minicaffe.log import At, log
 from minicaffe.proto import TEST, DataParameter
 
 
 @register("Data")
-class DataLayer(PrefetchingLayer):
+class DataLayer(DecodedLayer):
     """Read the next batch_size records of a database. After the last record of an epoch comes the first one again.
 
     The records come in the order of their keys, unless shuffle is set.
 
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
-    Computed  Transformer: minicaffe/data/transformer.py
+    Computed  kernels.crop_and_scale: minicaffe/kernels/definitions/images.py;
+              Transformer: minicaffe/data/transformer.py
 
     Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch; label (N), if
               there is a second top

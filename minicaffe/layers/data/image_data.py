@@ -9,17 +9,18 @@ from minicaffe.data.images import ImageFiles
 from minicaffe.data.transformer import Transformer
 from minicaffe.data.workers import Workers
 from minicaffe.layer import register
-from minicaffe.layers.data._prefetching import PrefetchingLayer
+from minicaffe.layers.data._decoded import DecodedLayer
 from minicaffe.log import At, log, warn
 from minicaffe.proto import TEST, TRAIN, ImageDataParameter
 
 
 @register("ImageData")
-class ImageDataLayer(PrefetchingLayer):
+class ImageDataLayer(DecodedLayer):
     """Read the next batch_size images of a list or of class folders, resize them, and transform them.
 
     Forward   y = (x − mean) · scale   on a crop of x, mirrored or not, as transform_param says
-    Computed  Transformer: minicaffe/data/transformer.py
+    Computed  kernels.crop_and_scale: minicaffe/kernels/definitions/images.py;
+              Transformer: minicaffe/data/transformer.py
 
     Top       y (N, C, H, W) with N = batch_size, or what is left of an epoch with partial_last_batch, and channels
               blue, green, red; label (N), or (N, K) for K > 1 labels in each line
@@ -79,7 +80,7 @@ class ImageDataLayer(PrefetchingLayer):
         self.start(Batches(images, transformer, p.batch_size, dtype=self.dtype, cursor=skipped,
                            seed=int(self.rng.integers(2**63)), shuffle=shuffle, skip_bad=p.skip_bad,
                            whole_epochs=p.partial_last_batch and self.phase == TEST,
-                           order=self.balanced(images.labels), workers=workers, late=True), depth)
+                           order=self.balanced(images.labels), workers=workers), depth)
         self.reshape(bottom, top)
         log(At.IMAGE_SHAPE, "output data size: " + ",".join(str(n) for n in top[0].shape))
 
