@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable
 
 from minicaffe.layer.data_source import source_of
-from minicaffe.log import At, lines, warn
+from minicaffe.log import At, lines, plural, warn
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 
@@ -23,7 +23,9 @@ def report_left_out(nets: Iterable[Net]) -> None:
         for layer in net.layers:
             source = source_of(layer)
             if source and (errors := list(source.left_out)):
-                of = f" of {source.epoch_size}" if source.epoch_size else ""  # windows are drawn without end
+                count = plural(len(errors), "sample")
+                if source.epoch_size:  # windows have none: they are drawn without end
+                    count = f"{len(errors)} of {source.epoch_size} samples"
                 warn(At.LEFT_OUT, *lines("\n".join([
-                    f"layer {layer.name!r} ({layer.type}) in {'TEST' if net.phase == TEST else 'TRAIN'}: "
-                    f"{len(errors)}{of} samples were left out, because they cannot be read:", *errors])))
+                    f"layer {layer.name!r} ({layer.type}) in {'TEST' if net.phase == TEST else 'TRAIN'} "
+                    f"left out what cannot be read, {count}:", *errors])))

@@ -39,11 +39,12 @@ def test_train_and_test(folder, capfd):
 
     assert main([*train, "--skip-bad"]) == 0
     said = capfd.readouterr().err
-    end = said[said.index("layer 'data' (ImageData) in TRAIN: 2 of 5 samples were left out"):].splitlines()
+    begin = said.index("layer 'data' (ImageData) in TRAIN left out what cannot be read, 2 of 5 samples:")
+    end = said[begin:].splitlines()
     assert end[1:3] == ["list.txt:3: 2.png is empty",
                         f"list.txt:5: there is no file 4.png, which the list list.txt names (looked for in {folder})"]
-    assert "layer 'data' (ImageData) in TEST: 2 of 5 samples were left out" in end[3]
+    assert "layer 'data' (ImageData) in TEST left out what cannot be read, 2 of 5 samples:" in end[3]
 
     command = ["test", "--model", "net.prototxt", "--weights", "s_iter_4.caffemodel", "--iterations", "3"]
     assert main([*command, "--skip-bad"]) == 0
-    assert "2 of 5 samples were left out" in capfd.readouterr().err
+    assert "left out what cannot be read, 2 of 5 samples:" in capfd.readouterr().err

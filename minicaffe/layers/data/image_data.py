@@ -2,12 +2,10 @@
 
 import os
 
-from minicaffe import kernels
 from minicaffe.data.batches import Batches
 from minicaffe.data.class_folders import FolderImages, TarImages, is_tar, write_labels
 from minicaffe.data.images import ImageFiles
 from minicaffe.data.transformer import Transformer
-from minicaffe.data.workers import Workers
 from minicaffe.layer import register
 from minicaffe.layers.data._decoded import DecodedLayer
 from minicaffe.log import At, log, warn
@@ -69,7 +67,7 @@ class ImageDataLayer(DecodedLayer):
         if transformer.color is not None:
             warn(At.IMAGE_COLOR, f"layer {self.name!r}: force_color and force_gray have no effect on "
                                  "ImageData; set is_color")
-        workers = Workers(kernels.threads())
+        workers = self.decoders()
         images = self._samples = self._images(workers)
         shuffle = int(self.rng.integers(2**63)) if p.shuffle else None
         self.check(p.rand_skip <= len(images), "rand_skip", f"must not exceed the {len(images)} images")
