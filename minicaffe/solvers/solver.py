@@ -18,6 +18,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,10 +44,6 @@ class Action(enum.Enum):
     NONE = "none"
     SNAPSHOT = "snapshot"
     STOP = "stop"
-
-
-def _nothing() -> Action:
-    return Action.NONE
 
 
 class Solver:
@@ -122,7 +119,7 @@ class Solver:
         self.on_gradients_ready: list[Callable[[], None]] = []
         self.on_update: list[Callable[[], None]] = []
         self.on_test: list[Callable[[int, list[tuple[str, float]]], None]] = []
-        self.requested_action: Callable[[], Action] = _nothing  # no lambda, which pickle refuses
+        self.requested_action: Callable[[], Action] = partial(Action, Action.NONE)  # pickle refuses lambdas
         self.on_nan = "warn"
         self.silence: frozenset[str] = frozenset()
         self.doctor: doctor.Doctor | None = None  # the one that watches now
