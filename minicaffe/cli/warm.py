@@ -98,7 +98,7 @@ def _cache_lines() -> list[str]:
             *(f"cache: {place}" if place else NO_PLACE for place in places)]
 
 
-# --- small arguments for the implementations that are not compiled tasks -----------------------------------
+# --- small arguments for the implementations that no recording can hold -----------------------------------
 
 def _ones(*shape: int) -> np.ndarray:
     return np.ones(shape, np.float32)
@@ -126,5 +126,11 @@ def _negative_power() -> Calls:
     yield _ones(2, 5), 0.75, _ones(2, 5)
 
 
-CALLS: dict[str, Callable[[], Calls]] = {  # a kernel that is not a compiled task -> calls that compile all its tasks
-    "col2im": _col2im, "im2col": _im2col, "negative_power": _negative_power, "window_sum": _window_sum}
+def _crop_and_scale() -> Calls:
+    first, mirrored = np.array([0, 1]), np.array([False, True])
+    yield np.ones((2, 3, 6, 5), np.uint8), first, first, mirrored, None, 0.5, _ones(2, 3, 4, 2)
+
+
+CALLS: dict[str, Callable[[], Calls]] = {  # a kernel that no recording can hold -> calls that compile all its tasks
+    "col2im": _col2im, "crop_and_scale": _crop_and_scale, "im2col": _im2col, "negative_power": _negative_power,
+    "window_sum": _window_sum}

@@ -39,7 +39,7 @@ def as_before(monkeypatch):
 
 
 def test_every_other_implementation_has_arguments():
-    """Each implementation that is not a compiled task has its small arguments in cli/warm.py."""
+    """Each implementation that no recording can hold has its small arguments in cli/warm.py."""
     needs("numba")
     kernels.use_engine("numba")
     assert set(warm.CALLS) == {name for name, made in kernels.kernels().items()
