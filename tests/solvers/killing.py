@@ -230,8 +230,9 @@ class Tale:
         final = [f"{self.prefix}{name.removeprefix('run')}" for name in FINAL]
         final = [name.replace(f"_{UPDATES}.", f"_{LAST}.") for name in final]
         status = finish(self.alive)
+        differ = [n for n in final if status == 0 and (self.place / n).read_bytes() != (whole / n).read_bytes()]
         return {**self.told, "status": status, "waited": sum("Waiting up to" in said(log) for log in self.logs),
-                "same": status == 0 and all((self.place / n).read_bytes() == (whole / n).read_bytes() for n in final),
+                "same": status == 0 and not differ, "differ": differ,
                 "log": "" if status == 0 else self.logs[-1].read_text()[-1000:]}
 
 
