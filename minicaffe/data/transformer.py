@@ -28,7 +28,7 @@ from minicaffe.errors import DataError, LayerError
 from minicaffe.io.binary import blob_to_array
 from minicaffe.io.file_bytes import read_file
 from minicaffe.io.image import planes
-from minicaffe.log import At, log
+from minicaffe.log import At, log, plural
 from minicaffe.proto import TRAIN, BlobProto
 from minicaffe.rng import SampleDraws
 
@@ -82,8 +82,8 @@ class Transformer:
         if self.crop > min(height, width):
             self._fail(f"crop_size {self.crop} is larger than the image {name}, {height} high and {width} wide")
         if self.mean_value is not None and len(self.mean_value) not in (1, channels):
-            self._fail(f"mean_value is given {len(self.mean_value)} times, but {name} has {channels} "
-                       f"channel{'s' * (channels > 1)}", hint="give one mean_value, or one for each channel")
+            self._fail(f"mean_value is given {len(self.mean_value)} times, but {name} has "
+                       f"{plural(channels, 'channel')}", hint="give one mean_value, or one for each channel")
         if self.mean_image is not None and self.mean_image.shape != shape:
             self._fail(f"mean_file holds a mean of shape {self.mean_image.shape}, but {name} is {shape}")
         if self.augmentation.values["saturation"] and channels != 3:
@@ -101,7 +101,10 @@ class Transformer:
                            f"{shape}", hint=hint)
 
     def crops(self, images: Sequence[np.ndarray] | np.ndarray, draws: SampleDraws) -> Crops:
-        """Return what crop_and_scale is to do to the images, where `only_crops` is True and they are uint8."""
+        """Return where the images are cropped, which are mirrored, the mean and the scale.
+
+        Where `only_crops` is True and the images are uint8, this is all that the kernel crop_and_scale has to know.
+        """
         mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
         mean = self.mean_value if self.mean_image is None else self.mean_image
         tops, lefts = self._offsets(images, draws)
@@ -115,13 +118,12 @@ class Transformer:
         """
         self.check(images, names, out.shape[1:])
         changes = self.augmentation.drawn(draws) if self.augmentation.draws else None
-        mirrored = draws.below(2, "mirror") if self.mirror else np.zeros(len(images), int)
-        tops, lefts = self._offsets(images, draws)
+        crops = self.crops(images, draws)
 
         def apply_one(i: int) -> None:
-            y = out[i, :, :, ::-1] if mirrored[i] else out[i]  # writing backwards mirrors
+            y = out[i, :, :, ::-1] if crops.mirrored[i] else out[i]  # writing backwards mirrors
             image = resized(images[i], self.resize_shorter)
-            self._apply_one(image if changes is None else changed(image, changes[i]), tops[i], lefts[i], y)
+            self._apply_one(image if changes is None else changed(image, changes[i]), crops.tops[i], crops.lefts[i], y)
 
         (workers or Workers(1)).map(apply_one, range(len(images)))
         self.augmentation.erase(out, draws, centred=self.mean_value is not None or self.mean_image is not None)
