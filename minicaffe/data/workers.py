@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 X = TypeVar("X")
 Y = TypeVar("Y")
+LONGEST_CLOSE = 1.0  # seconds for which `close` waits, where a drive does not answer
 
 
 class Workers:
@@ -24,7 +26,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count, self._process = count, os.getpid()
         self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
-        self._started = 0
+        self._threads: list[threading.Thread] = []
         self._ahead: _Job | None = None  # the items of the next `map`, with which the threads have begun
         self._end = weakref.finalize(self, _end_all, self._inbox, count)
 
@@ -42,9 +44,10 @@ class Workers:
         helpers = min(self.count, len(items)) - 1 if self._end.alive else 0
         if helpers < 1:
             return [work(item) for item in items]
-        while self._started < helpers:
-            threading.Thread(target=_run, args=(self._inbox,), name="data", daemon=True).start()
-            self._started += 1
+        while len(self._threads) < helpers:
+            thread = threading.Thread(target=_run, args=(self._inbox,), name="data", daemon=True)
+            self._threads.append(thread)
+            thread.start()
         job, self._ahead = self._ahead, None
         if job is None or not job.does(work, items):
             if job is not None:
@@ -60,10 +63,17 @@ class Workers:
         return job.results
 
     def close(self) -> None:
-        """End the threads, each after the item on which it works."""
+        """End the threads, each after the item on which it works.
+
+        One that works on an item keeps the images' source open, so `close` waits for it, but not for ever.
+        """
         if self._ahead is not None:
             self._ahead.drop()
+            self._ahead = None
         self._end()
+        deadline = time.monotonic() + LONGEST_CLOSE
+        for thread in self._threads if os.getpid() == self._process else ():
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _begin(self, work: Callable[[X], Y], items: Sequence[X], helpers: int) -> _Job:
         """Give the items to so many of the threads."""
