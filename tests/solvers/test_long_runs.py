@@ -1,5 +1,6 @@
 """What a long training needs: the newest whole snapshot, which ones to keep, when to stop, epochs, a full disk."""
 
+import json
 import logging
 import os
 import shutil
@@ -146,6 +147,35 @@ def test_a_resumed_training_goes_on_keeping(tmp_path):
     solver.step(2)
 
     assert ["s_iter_6.solverstate", "s_iter_8.solverstate"] == names(tmp_path, "*.solverstate")
+
+
+def test_a_kill_before_the_surplus_is_removed(tmp_path, monkeypatch):
+    """A run that ends between a snapshot and the removal of an older one leaves no trace in the resumed training."""
+    fields = 'momentum: 0.9 snapshot: 2 random_seed: 4 snapshot_prefix: "{}/s"'
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = feed(make(fields.format(tmp_path / "whole")))
+    whole.keep = keep.parse("last:2", whole)
+    whole.step(10)
+    killed = feed(make(fields.format(tmp_path / "killed")))
+    killed.keep = keep.parse("last:2", killed)
+    killed.step(6)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(keep, "remove", lambda base: interrupt())
+        killed.step(2)
+    resumed = feed(make(fields.format(tmp_path / "killed")))
+    resumed.keep = keep.parse("last:2", resumed)
+    assert str(tmp_path / "killed" / "s_iter_8.solverstate") == resumed.restore_newest()
+    assert ["s_iter_6.solverstate", "s_iter_8.solverstate"] == names(tmp_path / "killed", "*.solverstate")
+    resumed.step(2)
+
+    written = [json.loads((tmp_path / name / "s_iter_10.resume").read_bytes().partition(b"\n")[2])["written"]
+               for name in ("whole", "killed")]
+    assert [[6, 8, 10]] * 2 == written  # as it was when the file was written: the surplus goes afterwards
+
+
+def interrupt():
+    raise KeyboardInterrupt
 
 
 def test_the_best_is_kept_and_named(tmp_path):

@@ -151,6 +151,7 @@ def restore(solver: Solver, path: str) -> bool:
         log(At.RESUMED, f"Since the snapshot, {line}")
     missing = resume_file.apply(found, solver)
     solver.written = [n for n in found["written"] if _state_of(_base(solver), n)]
+    _remove_surplus(solver)  # a run that is killed right after it wrote a snapshot has not removed the surplus one
     resume_file.report(missing, resume_file.path_beside(path))
     return True
 
