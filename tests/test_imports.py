@@ -22,7 +22,12 @@ MAY_IMPORT = {  # what a part may import besides itself, errors, rng, log, syste
     "solvers": {"net", "layer", "io", "proto", "kernels", "blob", "data"},
     "lint": {"net", "solvers", "layer", "passes", "proto", "analysis", "io"},
     "records": {"solvers", "net", "layer", "data", "io", "proto", "kernels"},
-    "testing": {"layer", "blob"},
+    "testing": {"net", "layer", "blob", "proto", "kernels"},
+    "pages": set(),
+    "drawing": {"net", "layer", "layers", "proto", "analysis", "passes", "pages"},
+    "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "analysis", "testing", "pages",
+              "drawing"},
+    "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "analysis", "records", "pages", "drawing"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},
 }
 
