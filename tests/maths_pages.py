@@ -5,7 +5,7 @@ A page's code blocks are taken in order. All of a page's Python shares its names
     ```prototxt          one or more layers, the net of the ```python blocks below it
     ```prototxt NAME     is written into the file NAME, which ```python blocks may read
     ```python            is run. A comment behind a statement that is a value, `# [[1, 2]]`, is what the statement
-                         must give, up to the digits that are shown; a name of an error, `# ValueError`, must be raised
+                         must give, rounded if it has four decimals or more; a name of an error, `# ValueError`, must be raised
     ```python            that begins with `# minicaffe/FILE.py` is a part of that file; a line `...` leaves lines out
 
 Besides, what a block assigns is compared with two more witnesses:
@@ -86,16 +86,16 @@ def is_value(comment):
 
 
 def same(shown, value):
-    """Whether a value is the one that a comment shows, up to the digits of the comment."""
+    """Whether a value is the one that a comment shows: rounded where it has four decimals or more, else exactly."""
     wanted = np.array(eval(shown, {"nan": np.nan, "inf": np.inf}))
     value = np.array(value)
     if wanted.shape != value.shape:
         return False
     parts = re.findall(r"\d+(?:\.(\d*))?(?:e([-+]?\d+))?|nan|inf|True|False", shown)
-    places = np.array([len(digits) - int(power or 0) for digits, power in parts]).reshape(wanted.shape)
-    equal = np.isclose(wanted.astype(float), value.astype(float), rtol=0, atol=0.5 * 10.0 ** -places + 1e-12,
-                       equal_nan=True)
-    return bool(equal.all())
+    rounded = [0.5 * 10.0 ** (int(power or 0) - len(digits)) if power or len(digits) >= 4 else 0
+               for digits, power in parts]
+    play = 1.000001 * np.array(rounded).reshape(wanted.shape) + 1e-10 * np.abs(wanted.astype(float))
+    return bool(np.isclose(wanted.astype(float), value.astype(float), rtol=0, atol=play, equal_nan=True).all())
 
 
 class Student:
