@@ -17,6 +17,7 @@ class ReLULayer(Layer):
     Top       y, the shape of x
     Params    relu_param: negative_slope=α (0), engine (accepted, without effect, DEFAULT)
     In place  yes: forward remembers where x > 0, and backward reads nothing else
+    Derived   docs/maths/activation.md#relu
     See       Nair and Hinton, ICML 2010; Maas et al., ICML 2013, for α ≠ 0
     """
 

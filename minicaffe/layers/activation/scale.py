@@ -30,6 +30,7 @@ class ScaleLayer(Layer):
               b, the shape of w   with bias_term
     In place  yes, on x: backward needs x, so a copy is kept
     Errors    LayerError when axis or num_axes does not fit x, when w does not fit x, when y would overwrite w
+    Derived   docs/maths/activation.md#scale
     """
 
     message = "scale_param"

@@ -18,6 +18,7 @@ class SigmoidLayer(Elementwise):
     Top       y, the shape of x
     Params    sigmoid_param: engine (accepted, without effect, DEFAULT)
     In place  yes: backward reads y alone
+    Derived   docs/maths/activation.md#sigmoid
     """
 
     message = "sigmoid_param"

@@ -18,6 +18,7 @@ class TanHLayer(Elementwise):
     Top       y, the shape of x
     Params    tanh_param: engine (accepted, without effect, DEFAULT)
     In place  yes: backward reads y alone
+    Derived   docs/maths/activation.md#tanh
     """
 
     message = "tanh_param"

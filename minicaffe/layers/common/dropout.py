@@ -22,7 +22,8 @@ class DropoutLayer(Layer):
     Phase     TRAIN as above, so that y has the mean of x; TEST: y = x and dx = dy. In a training, m follows from the
               seed, the update, the part of the batch and the layer's name
     Errors    LayerError when dropout_ratio is below 0, or 1 or more
-    Derived   docs/maths/chance.md#passes
+    Derived   docs/maths/common.md#dropout;
+              docs/maths/chance.md#passes for what the draws depend on
     See       Srivastava et al., JMLR 15, 2014
     """
 

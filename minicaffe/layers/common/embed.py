@@ -24,6 +24,7 @@ class EmbedLayer(Layer):
     In place  no: the top has a shape of its own
     Errors    LayerError when num_output or input_dim is 0, when an index is out of range, and when a gradient is
               asked for x
+    Derived   docs/maths/common.md#embed
     """
 
     message = "embed_param"

@@ -27,6 +27,7 @@ class InnerProductLayer(Layer):
     Blobs     w (K, D), with transpose (D, K);  b (K,) with bias_term
     In place  no: backward reads x
     Errors    LayerError when num_output is 0, when axis is out of range, when x has no features or other than D
+    Derived   docs/maths/common.md#innerproduct
     """
 
     message = "inner_product_param"

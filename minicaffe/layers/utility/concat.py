@@ -21,6 +21,7 @@ class ConcatLayer(Layer):
     In place  no: the top has a shape of its own
     Errors    LayerError when axis and concat_dim are both set, when the axis is out of range, when the other
               axes differ
+    Derived   docs/maths/utility.md#concat
     """
 
     message = "concat_param"

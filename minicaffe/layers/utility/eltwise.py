@@ -27,6 +27,7 @@ class EltwiseLayer(Layer):
     Params    eltwise_param: operation (SUM), coeff=c (SUM alone; absent: all 1), stable_prod_grad (PROD alone, true)
     In place  no: backward reads the bottoms
     Errors    LayerError when coeff is given for PROD or not once for each bottom, when shapes differ
+    Derived   docs/maths/utility.md#eltwise
     """
 
     message = "eltwise_param"

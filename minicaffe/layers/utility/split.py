@@ -17,6 +17,7 @@ class SplitLayer(Layer):
     Bottom    x (any shape)
     Top       y[0], y[1], …, each the shape of x
     In place  no: the tops share the memory of x already
+    Derived   docs/maths/utility.md#split
     """
 
     tops = (1, None)

@@ -29,7 +29,7 @@ class DeconvolutionLayer(ConvolutionBase):
     Blobs     w (C, K / group, kh, kw), b (K,) with bias_term
     In place  no: backward reads x
     Errors    LayerError as for Convolution, and when the padding leaves nothing of the top
-    Derived   docs/maths/vision.md#convolution-and-deconvolution
+    Derived   docs/maths/vision.md#deconvolution
     See       Long et al., CVPR 2015, §3.3: with the bilinear filler it upsamples linearly
     """
 
