@@ -1,1 +1,1 @@
-"""Builds docs/loss.html: sigmoid cross entropy in five versions, to slide, compare and find mistakes in (`make docs`)."""
+"""Makes docs/loss.html (`make docs`): sigmoid cross entropy in five versions, to slide and to find mistakes in."""

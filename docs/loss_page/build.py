@@ -19,20 +19,33 @@ from minicaffe.pages import page
 HERE = Path(__file__).parent
 TARGET = HERE.parent / "loss.html"
 LANGUAGES = {"en": "en", "zh": "zh-CN"}  # in words.yaml, and as HTML names them
+MARK = "[\u3001-\u303f\uff01-\uff1f]"  # Chinese punctuation
+CHINESE = "[\u4e00-\u9fff]"
+BLANK = f"(?<={MARK}) | (?={MARK})|(?<={CHINESE}) (?={CHINESE})"
 
 
 def build() -> str:
     """Return the whole page."""
-    words = yaml.safe_load(part("words.yaml"))
+    words = without_blanks(yaml.safe_load(part("words.yaml")))
     data = {**grid(), "divisors": divisors(),
             "words": {language: in_language(words["script"], language) for language in LANGUAGES},
             "presets": [preset["set"] for preset in words["presets"]]}
-    return page(words["script"]["title"]["en"], body(words), styles=[part("page.css")], scripts=[part("page.js")], data=data)
+    return page(words["script"]["title"]["en"], body(words), data=data, styles=[part("page.css")],
+                scripts=[part("page.js")])
 
 
 def part(name: str) -> str:
     """Return the text of a file of this folder."""
     return (HERE / name).read_text(encoding="utf-8")
+
+
+def without_blanks(words: Any) -> Any:
+    """Return a tree of words in whose Chinese no blank stands where YAML has joined two lines."""
+    if isinstance(words, list):
+        return [without_blanks(each) for each in words]
+    if not isinstance(words, dict):
+        return words
+    return {name: re.sub(BLANK, "", below) if name == "zh" else without_blanks(below) for name, below in words.items()}
 
 
 def in_language(words: dict[str, Any], language: str) -> Any:
@@ -84,7 +97,8 @@ def code(number: int) -> list[str]:
     if number == 5:
         layer = layer_class(TYPE)
         return [layer_lines(layer._loss), layer_lines(layer._slope)]
-    return [escaped(textwrap.dedent(inspect.getsource(function).split("\n", 1)[1])) for function in VERSIONS[number - 1]]
+    sources = [inspect.getsource(function) for function in VERSIONS[number - 1]]
+    return [escaped(textwrap.dedent(source.split("\n", 1)[1])) for source in sources]
 
 
 def layer_lines(method: Any) -> str:
@@ -94,7 +108,8 @@ def layer_lines(method: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    return text.strip().replace("&", "&amp;").replace("<", "&lt;")
+    """Return code as HTML, without the prefix of numpy's names, which the narrow cards have no room for."""
+    return text.strip().replace("np.", "").replace("&", "&amp;").replace("<", "&lt;")
 
 
 # --- find the mistake -------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ FLAT = 2.0  # a wrong number that stays the same on a stretch of x longer than t
 
 def scores() -> np.ndarray:
     """Return the x of the slider in float32, from −∞ to ∞: close together near 0, and where something begins."""
-    right = {*np.arange(0, 20, 0.5), *range(20, LARGEST + 1, 4), *THRESHOLDS, np.inf}
+    right = {*np.arange(0, 4, 0.25), *np.arange(4, 20, 0.5), *range(20, LARGEST + 1, 4), *THRESHOLDS, np.inf}
     right = np.array(sorted(right), np.float32)
     return np.concatenate([-right[:0:-1], right])
 
@@ -49,7 +49,7 @@ def grid() -> dict[str, Any]:
     x, fine = scores(), fine_scores()
     shown = np.searchsorted(fine, x)
     truth, versions = values_on(fine)
-    data: dict[str, Any] = {"x": numbers(x, 8), "t": list(T), "w": list(W), "gamma": list(GAMMA), "kinds": list(KINDS),
+    data: dict[str, Any] = {"x": numbers(x, 9), "t": list(T), "w": list(W), "gamma": list(GAMMA), "kinds": list(KINDS),
                             "truth": {name: [numbers(row[shown]) for row in truth[name]] for name in QUANTITIES},
                             "versions": []}
     for version in versions:
@@ -126,4 +126,4 @@ def regions(x: np.ndarray, own: np.ndarray, true: np.ndarray) -> list[list]:
         inside = 0 < begin and end < len(x)
         if found[begin] < 0 and inside and found[begin - 1] == found[end] and x[end] - x[begin - 1] <= GAP:
             found[begin:end] = found[end]
-    return [[*numbers(x[[begin, end - 1]], 8), int(found[begin])] for begin, end in runs(found) if found[begin] >= 0]
+    return [[*numbers(x[[begin, end - 1]], 9), int(found[begin])] for begin, end in runs(found) if found[begin] >= 0]

@@ -1,5 +1,6 @@
-"""The numbers of the two lower parts of docs/loss.html: the four divisors, and the seed's three slips. The layer computes
-all of them.
+"""The numbers of the two lower parts of docs/loss.html: the four divisors, and the three slips of the seed.
+
+The seed is the text that minicaffe began from. The layer computes all numbers.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def factor() -> dict[str, Any]:
     """The gradient by θ = (0.5, −1) for the features (3, 2)."""
     theta = np.array([0.5, -1])
     _, d_score, d_theta = logistic(theta, (3, 2), 1)
-    losses = [logistic(theta + [change, 0], (3, 2), 1)[0] for change in (STEP, -STEP)]
+    losses = [logistic(theta + np.array([change, 0]), (3, 2), 1)[0] for change in (STEP, -STEP)]
     return {"d_score": d_score, "d_theta_0": d_theta[0], "d_theta_1": d_theta[1],
             "theta_quotient": (losses[0] - losses[1]) / (2 * STEP)}
 
@@ -92,7 +93,8 @@ def letter() -> dict[str, Any]:
     score = np.float32([-100])
     with np.errstate(over="ignore"):
         wrong = float(loss_3(score, np.float32([1]))[0])
-    return {"far_loss": logistic(np.array([-60, -20]), (1, 2), 1)[0], "far_wrong": str(wrong).replace("inf", "∞")}
+    right, _, _ = logistic(np.array([-60, -20]), (1, 2), 1)
+    return {"far_loss": f"{right:.4g}", "far_wrong": str(wrong).replace("inf", "∞")}
 
 
 def logistic(theta: np.ndarray, features: tuple[float, float], y: float) -> tuple[float, float, np.ndarray]:

@@ -25,7 +25,7 @@ function shown(held, digits = 5) {
   return text.replace("-", "−");
 }
 
-const combination = () => (chosen.t * data.w.length + chosen.w) * data.gamma.length + chosen.gamma;
+const combination = (gamma = chosen.gamma) => (chosen.t * data.w.length + chosen.w) * data.gamma.length + gamma;
 
 // The numbers of a version (0 to 4) for all x; where it holds none, they are the truth's.
 function numbers(version, quantity) {
@@ -45,7 +45,7 @@ function verdict(version, quantity, x) {
 // --- plots -----------------------------------------------------------------------------------------------------------
 
 const LEFT = 32, RIGHT = 224, TOP = 8, BELOW = 16, SLOT = 13;  // SLOT is the width of the places of −∞ and ∞
-const VIEWS = { near: { end: 24, ticks: [-20, -10, 0, 10, 20] }, wide: { end: 100, ticks: [-88, -50, 0, 50, 88] } };
+const VIEWS = { close: { end: 6, ticks: [-6, -3, 0, 3, 6] }, near: { end: 24, ticks: [-20, -10, 0, 10, 20] }, wide: { end: 100, ticks: [-80, -40, 0, 40, 80] } };
 
 function make(parent, name, attributes, text) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -112,6 +112,7 @@ function draw(svg, version, quantity) {
   }
 
   const x = data.x.map(asNumber), lines = [data.truth[quantity][combination()], numbers(version, quantity)];
+  if (chosen.gamma) lines.push(data.truth[quantity][combination(0)]);
   lines.forEach((held, which) => {
     let path = "", drawing = false;
     held.forEach((each, i) => {
@@ -121,7 +122,7 @@ function draw(svg, version, quantity) {
       if (inside) path += `${drawing ? "L" : "M"}${across(x[i]).toFixed(1)} ${up(value).toFixed(1)}`;
       drawing = inside;
     });
-    if (path) make(svg, "path", { class: which ? "own" : "truth", d: path });
+    if (path) make(svg, "path", { class: ["truth", "own", "plain"][which], d: path });
   });
   for (const [at, text] of labels) {
     make(svg, "text", { class: "label", x: at, y: TOP + 14, "text-anchor": "middle" }, text);
@@ -189,6 +190,7 @@ function showVersions() {
   });
   clearTimeout(speaking);  // a screen reader hears where a slider stops, not what it passes
   speaking = setTimeout(() => { one("#spoken").textContent = said.join(" "); }, 500);
+  one("#key-plain").hidden = !chosen.gamma;
   all("[data-view]").forEach(button => button.setAttribute("aria-pressed", button.dataset.view === chosen.view));
   all("[data-preset]").forEach((button, n) => button.setAttribute("aria-pressed", n === chosen.preset));
   all(".note").forEach((note, n) => { note.hidden = n !== chosen.preset; });

@@ -1,6 +1,6 @@
 """Sigmoid cross entropy of one cell: four versions in float32 that fail somewhere, and the truth in float64.
 
-x is the score, t the target, l the loss and `slope` is ∂l/∂x. The page shows the code of the versions as it stands here.
+x is the score, t the target, l the loss, and `slope` is ∂l/∂x. The page shows the code of the versions from here.
 The fifth version is the layer itself (`layer_values`).
 """
 
@@ -37,13 +37,14 @@ def tanh(a: np.ndarray) -> np.ndarray:
 
 def loss_1(x, t):
     p = 1 / (1 + exp(-x))
-    return (-t * log(p)
-            - (1 - t) * log(1 - p))
+    yes = -t * log(p)
+    no = -(1 - t) * log(1 - p)
+    return yes + no
 
 
 def slope_1(x, t):
     p = 1 / (1 + exp(-x))
-    dp = -t / p + (1 - t) / (1 - p)
+    dp = (1 - t) / (1 - p) - t / p
     return dp * p * (1 - p)
 
 
@@ -53,19 +54,21 @@ LOW, HIGH = np.float32(1e-7), np.float32(1 - 1e-7)
 def loss_2(x, t):
     p = 1 / (1 + exp(-x))
     p = np.clip(p, LOW, HIGH)
-    return (-t * log(p)
-            - (1 - t) * log(1 - p))
+    yes = -t * log(p)
+    no = -(1 - t) * log(1 - p)
+    return yes + no
 
 
 def slope_2(x, t):
     p = 1 / (1 + exp(-x))
-    inside = (LOW <= p) & (p <= HIGH)
-    return (p - t) * inside
+    kept = p == np.clip(p, LOW, HIGH)
+    return (p - t) * kept
 
 
 def loss_3(x, t):
     u = exp(-x)
-    return (1 - t) * x + log(1 + u)
+    d = 1 - t
+    return d * x + log(1 + u)
 
 
 def slope_3(x, t):
@@ -74,13 +77,14 @@ def slope_3(x, t):
 
 
 def loss_4(x, t):
-    return -(x * (t - (x >= 0))
-             - log(1 + exp(
-                 x - 2 * x * (x >= 0))))
+    yes = x >= 0
+    u = exp(x - 2 * x * yes)
+    return -(x * (t - yes)
+             - log(1 + u))
 
 
 def slope_4(x, t):
-    p = tanh(x / 2) / 2 + np.float32(0.5)
+    p = tanh(x / 2) / 2 + 0.5
     return p - t
 
 
