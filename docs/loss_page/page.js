@@ -130,7 +130,7 @@ function draw(svg, version, quantity) {
 
   const here = x[chosen.x];
   if (!wide && Math.abs(here) > end) {
-    make(svg, "text", { x: here < 0 ? LEFT : RIGHT, y: TOP + 40, "text-anchor": here < 0 ? "start" : "end" },
+    make(svg, "text", { class: "away", x: here < 0 ? LEFT : RIGHT, y: TOP + 40, "text-anchor": here < 0 ? "start" : "end" },
          here < 0 ? `← x = ${shown(data.x[chosen.x], 8)}` : `x = ${shown(data.x[chosen.x], 8)} →`);
     return;
   }
