@@ -1,5 +1,6 @@
 """Write docs/layers.md from the layers' own datasheets and docs/lint.md from the rules of lint (`make docs`).
 
+docs/loss.html is made by the package loss_page, which stands beside this file.
 It also brings the labels 'Computed' of the datasheets up to date, which follow from the code.
 """
 
@@ -147,3 +148,8 @@ if __name__ == "__main__":
     TARGET.write_text(generate(), encoding="utf-8")
     LINT_TARGET.write_text(generate_lint(), encoding="utf-8")
     print(f"wrote {TARGET} and {LINT_TARGET}")
+
+    from loss_page import build as loss_page  # Python finds it beside this file when it runs as a program
+
+    loss_page.TARGET.write_text(loss_page.build(), encoding="utf-8")
+    print(f"wrote {loss_page.TARGET}")
