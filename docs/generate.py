@@ -1,4 +1,6 @@
-"""Write docs/layers.md from the layers' own datasheets and docs/lint.md from the rules of lint (`make docs`).
+"""Write docs/layers.md and docs/layers.html from the layers' own datasheets and docs/lint.md from the rules of lint.
+
+`make docs` runs it. The drawings of docs/layers.html are in docs/gallery/; a layer type without one is an error.
 
 It also brings the labels 'Computed' of the datasheets up to date, which follow from the code.
 """
@@ -9,6 +11,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # where `gallery` lies
+
+from gallery import DrawingError, layers_page
 
 from minicaffe import lint
 from minicaffe.layer import layer_class, registered_types
@@ -23,13 +29,15 @@ HEAD = """\
 minicaffe/layers/samples.prototxt instead. -->
 
 Every layer type: what it computes, the fields of its parameters, a sample that runs, the maths as code, and an example
-with numbers. `minicaffe layers NAME` and `minicaffe explain NAME` print the same.
+with numbers. `minicaffe layers NAME` and `minicaffe explain NAME` print the same. [layers.html](layers.html), opened in
+a browser, has a drawing of each type besides.
 
 In the formulas, x goes in, y comes out, and dx is the gradient of the loss with respect to x. `=` overwrites and `+=`
 adds: a gradient of weights is added to what earlier passes left, until the solver has used it.
 """
 
 
+DRAWN_TARGET = TARGET.with_name("layers.html")
 LINT_TARGET = TARGET.with_name("lint.md")
 LINT_HEAD = """\
 # Lint
@@ -144,6 +152,10 @@ if __name__ == "__main__":
     if corrected := write_labels():
         print(f"corrected the label Computed of {', '.join(corrected)}")
         raise SystemExit(subprocess.call([sys.executable, __file__]))  # this process has the old datasheets
-    TARGET.write_text(generate(), encoding="utf-8")
-    LINT_TARGET.write_text(generate_lint(), encoding="utf-8")
-    print(f"wrote {TARGET} and {LINT_TARGET}")
+    try:
+        drawn = layers_page.generate()
+    except DrawingError as error:
+        raise SystemExit(f"error: {error}") from None
+    for target, text in ((TARGET, generate()), (DRAWN_TARGET, drawn), (LINT_TARGET, generate_lint())):
+        target.write_text(text, encoding="utf-8")
+        print(f"wrote {target}")
