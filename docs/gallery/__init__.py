@@ -5,7 +5,7 @@ import importlib
 from gallery import layers_page
 from gallery.registry import DRAWINGS, DrawingError, check_complete, svg
 
-FAMILIES = ("activation",)
+FAMILIES = ("vision", "common", "activation", "utility")
 
 for _family in FAMILIES:
     importlib.import_module(f"gallery.{_family}")

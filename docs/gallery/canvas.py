@@ -128,6 +128,14 @@ class Canvas:
         self.text(box.x, y + LINE + 1, words, "mono" if "mono" in kind else "", "middle")
         return box
 
+    def code(self, x: float, y: float, words: str) -> Box:
+        """Draw lines of code on a panel; its left top corner is (x, y)."""
+        lines = words.split("\n")
+        box = Box(x, y, x + LETTER["mono"] * max(map(len, lines)) + 16, y + LINE * len(lines) + 11)
+        self.rect(box, "cell", 5)
+        self.text(x + 8, y + LINE + 1, words, "mono code")
+        return box
+
     def grid(self, x: float, y: float, values: Any, name: str = "", kind: str = "", lit: Iterable[Point] = (),
              crossed: Iterable[Point] = (), faint: Iterable[Point] = (), width: float = 0) -> Grid:
         """Draw an array of numbers or words as cells, with its name above.
@@ -155,6 +163,15 @@ class Canvas:
             if (i, j) in crossed:
                 self.line([(cell.left + 4, cell.top + 4), (cell.right - 4, cell.bottom - 4)], "cross")
                 self.line([(cell.left + 4, cell.bottom - 4), (cell.right - 4, cell.top + 4)], "cross")
+        return grid
+
+    def cells(self, x: float, y: float, rows: int, columns: int, size: float = 16, lit: Iterable[Point] = (),
+              faint: Iterable[Point] = ()) -> Grid:
+        """Draw small cells without numbers."""
+        grid = Grid(Box(x, y, x + size * columns, y + size * rows), rows, columns)
+        lit, faint = set(lit), set(faint)
+        for place in sorted(np.ndindex(rows, columns), key=lambda place: place in lit):
+            self.rect(grid.cell(*place), "cell lit" if place in lit else "cell faint" if place in faint else "cell")
         return grid
 
     def frame(self, box: Box, kind: str = "window") -> None:

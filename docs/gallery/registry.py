@@ -50,6 +50,11 @@ def check_complete(types: Iterable[str]) -> None:
         raise DrawingError(f"docs/gallery draws {', '.join(unknown)}, but there is no such layer type")
 
 
+def cells_where(mask: np.ndarray) -> list[tuple[int, ...]]:
+    """Return the places of an array where a condition holds, as grids take them."""
+    return [tuple(int(i) for i in place) for place in np.argwhere(mask)]
+
+
 # --- numbers ------------------------------------------------------------------------------------------------------
 
 def example(name: str) -> dict[str, np.ndarray]:
