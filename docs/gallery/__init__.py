@@ -5,7 +5,7 @@ import importlib
 from gallery import layers_page
 from gallery.registry import DRAWINGS, DrawingError, check_complete, svg
 
-FAMILIES = ("vision", "common", "activation", "utility")
+FAMILIES = ("data", "vision", "recurrent", "common", "normalization", "activation", "utility", "loss")
 
 for _family in FAMILIES:
     importlib.import_module(f"gallery.{_family}")

@@ -175,8 +175,7 @@ def threshold(canvas: Canvas) -> None:
 
 @drawing("PReLU")
 def prelu(canvas: Canvas) -> None:
-    """Each channel has a slope a[c] of its own for negative numbers, and learns it: da adds up dy · x of those
-    numbers.
+    """Each channel has a slope a[c] of its own for negative numbers, and learns it: da adds up dy · x of those numbers.
     """
     ran = example("PReLU")
     axes = Axes(canvas, Box(40, 26, 300, 196), (-4, 4), (-2, 3), "y", "x", [-2, 0, 2], [-1, 0, 1, 2])
@@ -207,8 +206,8 @@ def bias(canvas: Canvas) -> None:
 
 @drawing("Scale")
 def scale(canvas: Canvas) -> None:
-    """Each column is a channel here: it is multiplied by its number in w, and gets its number of b. Backward, dw
-    adds up dy · x of the column, and db adds up dy.
+    """Each column is a channel here: it is multiplied by its number in w, and gets its number of b. Backward, dw adds
+    up dy · x of the column, and db adds up dy.
     """
     _channels(canvas, "Scale", ["w", "b"], "·")
 

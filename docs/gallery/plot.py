@@ -28,7 +28,7 @@ class Axes:
             _, place = self.at(x[0], tick)
             canvas.line([(box.left, place), (box.right, place)], "zero" if tick == 0 else "rule")
             canvas.text(box.left - 4, place + 4, number(tick), "mono quiet", "end")
-        canvas.text(box.right + 6, box.bottom + 14, x_name, "mono strong")
+        canvas.text(box.right + 6, box.bottom + 4, x_name, "mono strong")
 
     def at(self, x: float, y: float) -> Point:
         """The place of a point on the canvas."""

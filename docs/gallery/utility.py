@@ -49,8 +49,8 @@ def arg_max(canvas: Canvas) -> None:
 
 @drawing("BatchReindex")
 def batch_reindex(canvas: Canvas) -> None:
-    """The numbers in i say which samples (rows) of x make up the new batch. Sample 1 comes twice, so backward
-    adds up the two gradients that come back for it.
+    """The numbers in i say which samples (rows) of x make up the new batch. Sample 1 comes twice, so backward adds up
+    the two gradients that come back for it.
     """
     ran = example("BatchReindex")
     places = [int(place) for place in ran["i"]]
@@ -106,8 +106,8 @@ def slice_(canvas: Canvas) -> None:
 
 @drawing("Eltwise")
 def eltwise(canvas: Canvas) -> None:
-    """Two blobs of one shape become one: the numbers at the same place (lit) are added, multiplied, or the larger one is
-    kept. With coeff each bottom of a sum has a factor. The last row says what backward hands to x[0].
+    """Two blobs of one shape become one: the numbers at the same place (lit) are added, multiplied, or the larger one
+    is kept. With coeff each bottom of a sum has a factor. The last row says what backward hands to x[0].
     """
     x0, x1 = np.array([[1, 5], [3, 2]]), np.array([[4, 2], [6, 1]])
     for i, (operation, sign) in enumerate((("SUM", "+"), ("PROD", "·"), ("MAX", "max"))):
@@ -122,11 +122,10 @@ def eltwise(canvas: Canvas) -> None:
             canvas.sign(a.box.right + 16, a.box.y, sign)
         b = canvas.grid(a.box.right + 32, 26, x1, "x[1]", lit=[(0, 1)])
         canvas.sign(b.box.right + 14, b.box.y, "=")
-        y = canvas.grid(b.box.right + 28, 26, ran["y"], "y", lit=[(0, 1)])
+        canvas.grid(b.box.right + 28, 26, ran["y"], "y", lit=[(0, 1)])
         dx = canvas.grid(left, 130, ran["dx0"], "dx[0]", kind="diff", lit=[(0, 1)])
-        canvas.label(dx.box.right + 12, dx.box.y, {"SUM": "c[0] · dy", "PROD": "dy · x[1]",
-                                                   "MAX": "dy where x[0]\nwas the largest"}[operation], "start", "quiet")
-        assert y.rows == 2
+        words = {"SUM": "c[0] · dy", "PROD": "dy · x[1]", "MAX": "dy where x[0]\nwas the largest"}[operation]
+        canvas.label(dx.box.right + 12, dx.box.y, words, "start", "quiet")
     canvas.text(6, 122, "Backward, for dy = 1 everywhere:", "quiet")
 
 
@@ -139,7 +138,7 @@ def filter_(canvas: Canvas) -> None:
     ran = run('layer { type: "Filter" bottom: "x" bottom: "s" top: "y" }', x=x, s=[1, 0, 0, 1],
               dy=[[1, 2, 3], [4, 5, 6]])
     gone = row(1, 3) + row(2, 3)
-    grid = canvas.grid(6, 6, x, "x", faint=gone)
+    canvas.grid(6, 6, x, "x", faint=gone)
     s = canvas.grid(120, 6, ran["s"][:, None], "s", lit=[(0, 0), (3, 0)], faint=[(1, 0), (2, 0)])
     y = canvas.grid(222, 32, ran["y"], "y")
     dy = canvas.grid(376, 32, ran["dy"], "dy", kind="diff")
@@ -150,7 +149,6 @@ def filter_(canvas: Canvas) -> None:
     for place in (1, 2):
         canvas.line([(s.box.right + 6, s.cell(place, 0).y), (s.box.right + 26, s.cell(place, 0).y)])
         canvas.line([(s.box.right + 26, s.cell(place, 0).y - 7), (s.box.right + 26, s.cell(place, 0).y + 7)])
-    assert grid.rows == 4
 
 
 @drawing("Flatten")
@@ -182,29 +180,27 @@ def reshape(canvas: Canvas) -> None:
     y = canvas.grid(240, 6, ran["y"], "y (3, 2)", lit=[(0, 0), (0, 1)])
     across(canvas, x, y)
     canvas.text(108, 56, "dim: 3 dim: −1", "mono quiet")
-    memory = canvas.grid(6, 112, ran["y"].reshape(1, -1), "the same memory for both", lit=[(0, 0), (0, 1)])
+    canvas.grid(6, 112, ran["y"].reshape(1, -1), "the same memory for both", lit=[(0, 0), (0, 1)])
     dy = canvas.grid(390, 6, ran["dy"], "dy", kind="diff")
     dx = canvas.grid(540, 19, ran["dx"], "dx", kind="diff")
     across(canvas, dy, dx, "line back")
-    assert memory.columns == 6
 
 
 @drawing("Parameter")
 def parameter(canvas: Canvas) -> None:
-    """There is no bottom. The learned blob w itself is the top, so that other layers can compute with it. Their gradient
-    is dw, and the solver changes w with it.
+    """There is no bottom. The learned blob w itself is the top, so that other layers can compute with it. Their
+    gradient is dw, and the solver changes w with it.
     """
     ran = example("Parameter")
     w = canvas.grid(30, 32, ran["w"], "w = y, the same memory", kind="learned")
     canvas.arrow((w.box.right + 8, w.box.y - 10), (312, w.box.y - 10))
-    reader = canvas.box(320, 54, "a layer that reads y\nas its bottom")
+    canvas.box(320, 54, "a layer that reads y\nas its bottom")
     canvas.arrow((312, w.box.y + 12), (w.box.right + 8, w.box.y + 12), kind="line back")
     canvas.label(212, w.box.y - 22, "y", kind="mono strong")
     canvas.label(212, w.box.y + 25, "dy = dw", kind="mono strong")
     solver = canvas.box(30, 126, "solver: w changes by dw")
     canvas.arrow((w.box.x, solver.top - 2), (w.box.x, w.box.bottom + 4), kind="line accent")
-    dw = canvas.grid(550, 32, ran["dw"], "dw = dy", kind="diff")
-    assert reader.right < dw.box.left
+    canvas.grid(550, 32, ran["dw"], "dw = dy", kind="diff")
 
 
 @drawing("Python")
@@ -239,18 +235,17 @@ def reduction(canvas: Canvas) -> None:
         y = run('layer { type: "Reduction" bottom: "x" top: "y" reduction_param { axis: 1 operation: '
                 f"{operation} }} }}", x=x, dy=[1, 1])
         left = 196 + 124 * i
-        top = canvas.grid(left, 32, y["y"][:, None], operation, lit=[(0, 0)], width=44)
+        canvas.grid(left, 32, y["y"][:, None], operation, lit=[(0, 0)], width=44)
         canvas.grid(left, 124, y["dx"], "dx", kind="diff", lit=row(0, 3))
         canvas.text(left, 22, ("Σ x", "Σ |x|", "Σ x²", "Σ x / D")[i], "mono quiet")
-        assert top.rows == 2
     canvas.arrow((grid.box.right + 10, grid.box.y), (178, grid.box.y))
     canvas.text(6, 166, "backward, for dy = 1\nin both rows:", "quiet")
 
 
 @drawing("Silence")
 def silence(canvas: Canvas) -> None:
-    """A blob that no layer reads would be an output of the net. Silence reads it and hands nothing on; the gradient is 0
-    everywhere.
+    """A blob that no layer reads would be an output of the net. Silence reads it and hands nothing on; the gradient is
+    0 everywhere.
     """
     ran = example("Silence")
     x = canvas.grid(6, 19, ran["x"], "x")
@@ -259,8 +254,7 @@ def silence(canvas: Canvas) -> None:
     canvas.line([(box.right, box.y), (box.right + 34, box.y)])
     canvas.line([(box.right + 34, box.y - 14), (box.right + 34, box.y + 14)], "cross")
     canvas.label(box.right + 44, box.y, "no top", "start", "quiet")
-    dx = canvas.grid(440, 19, ran["dx"], "dx", kind="diff")
-    assert dx.rows == 2
+    canvas.grid(440, 19, ran["dx"], "dx", kind="diff")
 
 
 @drawing("Softmax")
@@ -285,8 +279,8 @@ def softmax(canvas: Canvas) -> None:
 
 @drawing("Split")
 def split(canvas: Canvas) -> None:
-    """One blob with two readers: both tops are x, without a copy. Backward adds up what the readers send back, number by
-    number (lit).
+    """One blob with two readers: both tops are x, without a copy. Backward adds up what the readers send back, number
+    by number (lit).
     """
     ran = example("Split")
     x = canvas.grid(6, 46, ran["x"], "x")
@@ -303,8 +297,8 @@ def split(canvas: Canvas) -> None:
 
 @drawing("Tile")
 def tile(canvas: Canvas) -> None:
-    """The whole of x is laid side by side, here twice. Backward adds up the gradients of the copies: the two lit numbers
-    of dy are copies of the same number of x.
+    """The whole of x is laid side by side, here twice. Backward adds up the gradients of the copies: the two lit
+    numbers of dy are copies of the same number of x.
     """
     ran = example("Tile")
     x = canvas.grid(6, 6, ran["x"], "x", lit=[(0, 1)])

@@ -28,7 +28,7 @@ def convolution(canvas: Canvas) -> None:
     grid = canvas.grid(6, 6, EDGE, "x[n, c]", lit=square(0, 0, 3, 3))
     canvas.frame(grid.part(range(0, 3), range(1, 4)), "window second")
     canvas.sign(160, 65, "·")
-    w = canvas.grid(182, 6, FILTER, "w[k, c]", kind="learned", lit=square(0, 0, 3, 3))
+    canvas.grid(182, 6, FILTER, "w[k, c]", kind="learned", lit=square(0, 0, 3, 3))
     canvas.sign(292, 65, "+")
     canvas.grid(316, 32, [1], "b[k]", kind="learned", lit=[(0, 0)])
     canvas.sign(372, 65, "=")
@@ -36,9 +36,8 @@ def convolution(canvas: Canvas) -> None:
     canvas.frame(top.cell(0, 1), "window second")
     products = [f"{number(a)}·{number(b)}".replace("·−", "·(−") + (")" if b < 0 else "")
                 for a, b in zip(FILTER.ravel(), EDGE[:3, :3].ravel(), strict=True) if a]
-    canvas.text(182, 122, "y[n, k, (0, 0)] = " + " + ".join(products).replace("+ −", "− ") + f" + 1 = {number(y[0, 0])}",
-                "mono")
-    assert w.rows == 3
+    total = " + ".join(products).replace("+ −", "− ") + f" + 1 = {number(y[0, 0])}"
+    canvas.text(182, 122, f"y[n, k, (0, 0)] = {total}", "mono")
     _steps(canvas, 160)
 
 
