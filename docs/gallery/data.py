@@ -10,7 +10,6 @@ import numpy as np
 
 from gallery.canvas import Box, Canvas, number
 from gallery.registry import drawing, run
-
 from minicaffe import rng
 from minicaffe.blob import Blob
 from minicaffe.layer import create
@@ -19,9 +18,9 @@ from minicaffe.proto import text as proto_text
 
 # Small images, a letter for each pixel: '.', 'o', 'x' and '#' are brighter and brighter.
 HOUSE = """\
-....##....
-...####...
-..######..
+....##..#.
+...####.#.
+..#######.
 .########.
 ..oooooo..
 ..oxooxo..
@@ -139,11 +138,12 @@ def file(canvas: Canvas, x: float, y: float, name: str, lines: str) -> Box:
 @drawing("Data")
 def data(canvas: Canvas) -> None:
     """Records are read in the order of their keys: a picture and its label. Each picture is cropped (the frame), half
-    of them are mirrored, the mean is subtracted, and the result is scaled. batch_size of them are a batch.
+    of them are mirrored, the mean is subtracted, and the result is scaled, as a part of one row shows. batch_size of
+    them are a batch.
     """
     base = database(canvas, 6, 30, 76, 150, "train_lmdb")
     crops = transformed("crop_size: 8 mirror: true", 8)[:, 0]
-    scaled = transformed("crop_size: 8 mirror: true mean_value: 80 scale: 0.0125", 8)
+    scaled = transformed("crop_size: 8 mirror: true mean_value: 100 scale: 0.01", 8)
     for i, (image, crop) in enumerate(zip(IMAGES, crops, strict=True)):
         top, left = 6 + 74 * i, 176
         canvas.label(left - 8, top + 30, f"key {i}\nlabel {i}", "end", "mono quiet")
@@ -157,10 +157,10 @@ def data(canvas: Canvas) -> None:
         canvas.label((box.right + done.left) / 2, top + 20, "crop, mirror" if mirrored else "crop", kind="quiet")
     batch = stack(canvas, 456, 62, crops, "data (3, 1, 8, 8)")
     canvas.arrow((388, 105), (448, 105))
-    canvas.text(394, 60, "(x − mean)\n· scale", "quiet")
+    canvas.text(394, 60, "(x − 100)\n· 0.01", "mono quiet")
     canvas.grid(batch.right + 66, 70, [[0], [1], [2]], "label (3)", width=34)
-    values = scaled[0, 0, 5, 2:6]
-    canvas.text(456, 188, f"4 of its numbers: {', '.join(map(number, values))}", "mono quiet")
+    for row, (name, values) in enumerate((("x", crops[0]), ("y", scaled[0, 0]))):  # some numbers of one row
+        canvas.text(400, 190 + 18 * row, f"{name}  {', '.join(map(number, values[4, 1:7]))}, …", "mono")
 
 
 def _found(image: np.ndarray, crop: np.ndarray) -> tuple[int, int, bool]:
@@ -188,7 +188,7 @@ def image_data(canvas: Canvas) -> None:
         canvas.label(304, box.y, ("80 × 80", "140 × 140", "100 × 100")[i], "start", "mono quiet")
         canvas.arrow((374, box.y), (426, 105 + 8 * (i - 1)))
         top = box.bottom + 12
-    canvas.text(372, 176, "resize, then\ntransform", "quiet")
+    canvas.text(380, 188, "resize, then\ntransform", "quiet")
     batch = stack(canvas, 440, 56, small, "data (3, 1, H, W)")
     canvas.grid(batch.right + 46, 70, [[0], [1], [2]], "label (3)", width=34)
 
@@ -239,7 +239,7 @@ def hdf5_data(canvas: Canvas) -> None:
     canvas.arrow((412, 104), (512, data_top.y))
     canvas.arrow((412, 134), (512, label_top.y))
     canvas.text(162, first.bottom + 20, "rows 0, 1 were the first batch", "quiet")
-    canvas.text(520, 200, "batch_size: 2", "mono quiet")
+    canvas.text(520, 210, "batch_size: 2", "mono quiet")
 
 
 @drawing("HDF5Output")
