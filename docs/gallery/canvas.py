@@ -71,7 +71,8 @@ class Canvas:
         letter = LETTER["mono" if "mono" in kind else ""]
         for i, line in enumerate(words.split("\n")):
             share = {"start": 1, "middle": 0.5, "end": 0}[anchor]
-            assert x - (1 - share) * letter * len(line) > -1, f"the text {line!r} begins left of the picture"
+            if x < (1 - share) * letter * len(line) - 1:
+                raise ValueError(f"the text {line!r} begins left of the picture")
             self._reach(x + share * letter * len(line), y + i * LINE + 4)
             place = f' text-anchor="{anchor}"' if anchor != "start" else ""
             self._add(f'<text x="{_px(x)}" y="{_px(y + i * LINE)}"{_class(kind)}{place}>{html.escape(line)}</text>')
@@ -202,7 +203,7 @@ class Canvas:
                 f'viewBox="0 0 {width} {height}" role="img" aria-labelledby="{name}-title {name}-desc">'
                 f'<title id="{name}-title">{html.escape(title)}</title>'
                 f'<desc id="{name}-desc">{html.escape(desc)}</desc>')
-        return "\n".join([head + (f"<style>{style}</style>" if style else ""), *self.parts, "</svg>"])
+        return "\n".join([head + (f"<style>{html.escape(style)}</style>" if style else ""), *self.parts, "</svg>"])
 
     def _add(self, part: str) -> None:
         self.parts.append(part)

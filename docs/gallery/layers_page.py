@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 from gallery.registry import caption, check_complete, svg
 from minicaffe.layers import datasheet, worked_example
@@ -19,6 +20,7 @@ dashed border are gradients. A cell with a blue border is learned. A dashed viol
 back.</p>"""
 # the parts of a datasheet that stand open on the card; the others are in the whole datasheet, which opens on a click
 OPEN = ("Forward", "Backward", "Bottom", "Top", "Blobs")
+LABEL = rf"(?:{'|'.join(datasheet.LABELS)})(?=  |$)"
 
 
 def generate() -> str:
@@ -51,22 +53,36 @@ def _contents(families: dict[str, list[str]]) -> str:
 
 
 def _card(name: str) -> str:
-    summary, sections = datasheet.summary(name), datasheet.sections(datasheet.datasheet(name))
+    summary, sheet = datasheet.summary(name), datasheet.datasheet(name)
     words = html.escape(f"{name} {summary}".lower(), quote=True)
     parts = [f'<article class="card" id="{name.lower()}" data-type="{name}" data-words="{words}">',
              f"<h3><a href='#{name.lower()}'>{name}</a></h3>", f"<p class='summary'>{html.escape(summary)}</p>",
              f"<figure><div class='wide'>{svg(name)}</div><figcaption aria-hidden='true'>{html.escape(caption(name))}"
-             "</figcaption></figure>", _formulas(sections), _links(name)]
+             "</figcaption></figure>", _words(sheet, summary), _formulas(sheet), _links(name)]
     for message, rows in datasheet.fields(name).items():
         parts.append(_fields(message, rows))
-    whole = html.escape(datasheet.datasheet(name))
     return "\n".join([*parts, _sample_and_example(name), f"<details><summary>The whole datasheet</summary>"
-                      f"<pre class='sheet' tabindex='0'>{whole}</pre></details>", "</article>"])
+                      f"<pre class='sheet' tabindex='0'>{html.escape(sheet)}</pre></details>", "</article>"])
 
 
-def _formulas(sections: dict[str, str]) -> str:
-    rows = [f"<dt>{label}</dt><dd><pre>{html.escape(sections[label])}</pre></dd>" for label in OPEN
-            if label in sections]
+def _words(sheet: str, summary: str) -> str:
+    """What a datasheet says before its first label, without the summary: mostly what the letters mean."""
+    before = re.split(rf"^{LABEL}", sheet, maxsplit=1, flags=re.MULTILINE)[0]
+    paragraphs = [" ".join(part.split()) for part in before.split("\n\n")]
+    paragraphs[0] = paragraphs[0].removeprefix(summary).strip()
+    return "\n".join(f"<p class='words'>{html.escape(part)}</p>" for part in paragraphs if part)
+
+
+def _formulas(sheet: str) -> str:
+    """The labels of a datasheet that stand open on the card. What follows at the margin is a note to the label."""
+    rows = []
+    for label in OPEN:
+        found = re.search(rf"^{label}(?=  )(.*(?:\n {{10}}.*)*)((?:\n(?!{LABEL}).*)*)", sheet, re.MULTILINE)
+        if found:
+            first, *others = found[1].split("\n")
+            text = "\n".join([first.strip(), *(line[10:] for line in others)])
+            note = f"<pre class='note'>{html.escape(found[2].strip())}</pre>" if found[2].strip() else ""
+            rows.append(f"<dt>{label}</dt><dd><pre>{html.escape(text)}</pre>{note}</dd>")
     return "\n".join(["<dl class='formulas'>", *rows, "</dl>"])
 
 
@@ -93,7 +109,7 @@ def _sample_and_example(name: str) -> str:
     example = worked_example.worked_example(name)
     assert example is not None
     parts = ["<div class='pair'>", "<section><h4>A sample that runs</h4>",
-             f"<pre tabindex='0'>{html.escape(datasheet.sample(name))}</pre></section>",
+             f"<pre class='folded'>{html.escape(datasheet.sample(name))}</pre></section>",
              f"<section><h4>An example with numbers</h4><p>{html.escape(example.words)}</p>"]
     if example.prototxt:
         numbers = "\n".join(worked_example.as_text(example))
