@@ -86,18 +86,27 @@ def test_the_page_has_all_parts_of_every_type(built):
     assert "With γ &gt; 0" in cards["softmaxwithloss"]  # a note below the formulas
 
 
-def test_drawings_are_pictures_of_their_own(tmp_path):
-    """Each file is valid XML with a title and a description, and brings the colours of both schemes along."""
-    subprocess.run([sys.executable, ROOT / "docs" / "gallery", tmp_path], check=True, cwd=tmp_path)
+def test_drawings_are_valid(built):
+    """Each is valid XML with a title and a description for screen readers, and fits into a window of 800 pixels."""
+    drawings = [ET.fromstring(svg) for svg in re.findall(r"<svg .*?</svg>", built, re.DOTALL)]
 
-    assert sorted(f"{name.lower()}.svg" for name in TYPES) == sorted(file.name for file in tmp_path.iterdir())
-    for name in TYPES:
-        root = ET.parse(tmp_path / f"{name.lower()}.svg").getroot()
-        assert name == root.find(f"{SVG}title").text
-        assert len(root.find(f"{SVG}desc").text) > 40
-        assert "prefers-color-scheme: dark" in root.find(f"{SVG}style").text
-        assert float(root.get("width")) <= 712, name  # else it does not fit into a window of 800 pixels
+    assert TYPES == [root.find(f"{SVG}title").text for root in drawings]
+    for name, root in zip(TYPES, drawings, strict=True):
+        assert len(root.find(f"{SVG}desc").text) > 40, name
+        assert float(root.get("width")) <= 712, name
         assert len(root.findall(f".//{SVG}text")) > 4, name
+    ids = re.findall(r"\bid=[\"']([\w-]+)", built)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_drawing_as_a_file_of_its_own(tmp_path):
+    """It brings the colours of both schemes along."""
+    subprocess.run([sys.executable, ROOT / "docs" / "gallery", tmp_path, "Pooling", "ReLU"], check=True, cwd=tmp_path)
+
+    assert ["pooling.svg", "relu.svg"] == sorted(file.name for file in tmp_path.iterdir())
+    root = ET.parse(tmp_path / "pooling.svg").getroot()
+    assert "prefers-color-scheme: dark" in root.find(f"{SVG}style").text
+    assert ".drawing .cell {" in root.find(f"{SVG}style").text
 
 
 @pytest.mark.parametrize("name", ["Convolution", "Pooling", "ReLU", "BatchNorm", "Softmax", "SoftmaxWithLoss", "RNN",

@@ -107,7 +107,7 @@ def exp(canvas: Canvas) -> None:
 @drawing("Log")
 def log(canvas: Canvas) -> None:
     """Multiplying x by the base g moves y up by 1. Near 0 the logarithm falls without end, and its slope grows so."""
-    _, slope = curves(canvas, "Log", (0.02, 10), (-2, 4), (0, 3), dots=[1, 2, 4, 8],
+    _, slope = curves(canvas, "Log", (0.02, 10), (-2, 4), (0, 3), breaks=[0.2, 1], dots=[1, 2, 4, 8],
                       variants=[("log_param { base: 2 }", "g = 2", (5.1, 3.1)),
                                 ("log_param { base: 10 }", "g = 10", (7.1, 0.35))],
                       ticks=([1, 2, 4, 8], [-1, 0, 1, 2, 3], [0, 1, 2]))
@@ -183,8 +183,8 @@ def prelu(canvas: Canvas) -> None:
     for c, kind in enumerate(("curve", "curve other", "curve third")):
         got = run('layer { type: "PReLU" bottom: "x" top: "y" }', x=xs[:, None], dy=np.ones((3, 1)), a=[ran["a"][c]])
         axes.curve(xs, got["y"][:, 0], kind)
-    for c, (x, y) in enumerate(((-2.3, -1.6), (-3.8, -0.55), (-3.8, 0.35))):
-        axes.note(x, y, f"a[{c}] = {ran['a'][c]:g}")
+    for c, (x, y) in enumerate(((-2.3, -1.6), (-3.8, -0.45), (-3.8, 0.35))):
+        axes.note(x, y, f"a[{c}]")
     negative = [tuple(place) for place in np.argwhere(ran["x"] < 0)]
     x = canvas.grid(350, 6, ran["x"], "x", lit=negative, width=44)
     y = canvas.grid(540, 6, ran["y"], "y", lit=negative, width=44)
@@ -223,11 +223,7 @@ def _channels(canvas: Canvas, layer: str, learned: Sequence[str], sign: str) -> 
     canvas.sign(place.box.right + 22, x.box.y, "=")
     canvas.grid(place.box.right + 44, 6, ran["y"], "y", lit=column, width=36)
     dy = canvas.grid(6, 104, ran["dy"], "dy", kind="diff", lit=column, width=36)
-    place = dy
-    for name in ["x", *learned]:
-        lit = column if name == "x" else [(0, 1)]
-        shift = 0 if name == "x" else 13
-        next_place = canvas.grid(place.box.right + 60, 104 + shift, ran[f"d{name}"], f"d{name}", kind="diff", lit=lit,
-                                 width=36)
-        place = next_place
-    canvas.arrow((dy.box.right + 8, dy.box.y), (dy.box.right + 52, dy.box.y), kind="line back")
+    place = canvas.grid(dy.box.right + 60, 104, ran["dx"], "dx", kind="diff", lit=column, width=36)
+    canvas.arrow((dy.box.right + 8, dy.box.y), (place.box.left - 8, dy.box.y), kind="line back")
+    for name in learned:
+        place = canvas.grid(place.box.right + 60, 117, ran[f"d{name}"], f"d{name}", kind="diff", lit=[(0, 1)], width=36)

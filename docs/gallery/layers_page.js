@@ -1,5 +1,5 @@
 // Show only the types that have the words of the filter in their name or their summary.
-const filter = document.getElementById("filter");
+const filter = document.getElementById("search");
 const cards = [...document.querySelectorAll(".card")];
 
 function apply() {

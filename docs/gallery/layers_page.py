@@ -42,8 +42,8 @@ def generate() -> str:
 def _contents(families: dict[str, list[str]]) -> str:
     """The column on the left: the box to filter by, and a link to each type."""
     parts = ["<nav aria-label='Layer types'>",
-             "<label for='filter'>Filter by words (key <kbd>/</kbd>)</label>",
-             "<input id='filter' type='search' autocomplete='off' spellcheck='false'>",
+             "<label for='search'>Filter by words (key <kbd>/</kbd>)</label>",
+             "<input id='search' type='search' autocomplete='off' spellcheck='false'>",
              "<p id='count' role='status'></p>"]
     for family, types in families.items():
         parts += [f"<div class='group'><a class='head' href='#{family}-layers'>{family.capitalize()}</a><ul>",

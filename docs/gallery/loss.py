@@ -158,8 +158,8 @@ def _label_lit(k: int) -> Callable[[int], str]:
 
 @drawing("Accuracy")
 def accuracy(canvas: Canvas) -> None:
-    """Four samples with three scores each; the lit bar is the true class. A sample is right where less than top_k
-    classes have a score as large. A tie counts against it, as in the last sample.
+    """Four samples with three scores each; the lit bar is the true class. A sample is right where fewer than top_k
+    other classes have a score as large as its own. A tie counts against it, as in the last sample.
     """
     x = np.array([[1, 7, 3], [6, 4, 5], [2, 1, 6], [5, 5, 1]])
     labels = [1, 2, 2, 0]

@@ -89,8 +89,9 @@ def mvn(canvas: Canvas) -> None:
 
 @drawing("LRN")
 def lrn(canvas: Canvas) -> None:
-    """Bars are the values of nine channels at one place. The strong channel 4 makes its neighbours smaller, those whose
-    window of n channels holds it: they have the frame. On the far right, the window of WITHIN_CHANNEL: places around i.
+    """Bars are the values of nine channels at one place. Channel 4 is strong. The windows of the channels with a thick
+    border hold it, so these become smaller than the others. On the right, the window of WITHIN_CHANNEL: places around
+    i.
     """
     x = np.array([1, 1.5, 1, 1.5, 4, 1.5, 1, 1.5, 1])
     param = "lrn_param { local_size: 3 alpha: 0.5 beta: 0.75 }"
@@ -102,5 +103,5 @@ def lrn(canvas: Canvas) -> None:
              kinds=lambda j: "bar lit" if j in near else "bar faint")
     canvas.text(456, 20, "ACROSS_CHANNELS:\nthe same place in n\nchannels around i", "quiet")
     canvas.text(456, 104, "WITHIN_CHANNEL:\nn × n places\nof the same\nchannel", "quiet")
-    grid = canvas.cells(580, 94, 5, 5, 20, lit=[(i, j) for i in range(1, 4) for j in range(1, 4)])
+    grid = canvas.cells(592, 94, 5, 5, 20, lit=[(i, j) for i in range(1, 4) for j in range(1, 4)])
     canvas.label(grid.cell(2, 2).x, grid.cell(2, 2).y, "i", kind="mono strong")
