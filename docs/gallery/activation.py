@@ -107,11 +107,11 @@ def exp(canvas: Canvas) -> None:
 @drawing("Log")
 def log(canvas: Canvas) -> None:
     """Multiplying x by the base g moves y up by 1. Near 0 the logarithm falls without end, and its slope grows so."""
-    _, slope = curves(canvas, "Log", (0.02, 10), (-2, 4), (0, 3), breaks=[0.2, 1], dots=[1, 2, 4, 8],
+    _, slope = curves(canvas, "Log", (0.02, 10), (-2, 4), (-0.5, 3), breaks=[0.2, 1], dots=[1, 2, 4, 8],
                       variants=[("log_param { base: 2 }", "g = 2", (5.1, 3.1)),
                                 ("log_param { base: 10 }", "g = 10", (7.1, 0.35))],
                       ticks=([1, 2, 4, 8], [-1, 0, 1, 2, 3], [0, 1, 2]))
-    name_slopes(slope, [(1.6, 1.4, "g = 2"), (3.6, 0.65, "g = 10")])
+    name_slopes(slope, [(1.6, 1.4, "g = 2"), (4.3, -0.22, "g = 10")])
 
 
 @drawing("Power")

@@ -12,12 +12,12 @@ from minicaffe.pages.page import asset
 
 TITLE = "minicaffe: all layers"
 INTRO = """\
-<p>Every layer type of Caffe, with a drawing. All numbers and curves are computed by the layer itself when this page is
+<p>Every layer type of Caffe, with a drawing. The layers themselves compute the numbers and the curves when this page is
 built. In the formulas, x goes in, y comes out, and dx is the gradient of the loss with respect to x. <code>=</code>
 overwrites and <code>+=</code> adds: a gradient of weights is added to what earlier passes left.</p>
-<p>In the drawings, a cell with a thick border and a background is the one that the caption speaks of. Cells with a
-dashed border are gradients. A cell with a blue border is learned. A dashed violet arrow is a gradient on its way
-back.</p>"""
+<p>In the drawings, a cell with a thick border and a background is one that the caption speaks of; it is called lit.
+Cells with a dashed violet border are gradients, and a dashed violet arrow is a gradient on its way back. A cell with a
+blue border is learned. A cell with a pale dotted border is left out, or it is 0.</p>"""
 # the parts of a datasheet that stand open on the card; the others are in the whole datasheet, which opens on a click
 OPEN = ("Forward", "Backward", "Bottom", "Top", "Blobs")
 LABEL = rf"(?:{'|'.join(datasheet.LABELS)})(?=  |$)"

@@ -90,8 +90,8 @@ def mvn(canvas: Canvas) -> None:
 @drawing("LRN")
 def lrn(canvas: Canvas) -> None:
     """Bars are the values of nine channels at one place. Channel 4 is strong. The windows of the channels with a thick
-    border hold it, so these become smaller than the others. On the right, the window of WITHIN_CHANNEL: places around
-    i.
+    border hold it, so these are scaled down more than the others. On the right, the window of WITHIN_CHANNEL: places
+    around i.
     """
     x = np.array([1, 1.5, 1, 1.5, 4, 1.5, 1, 1.5, 1])
     param = "lrn_param { local_size: 3 alpha: 0.5 beta: 0.75 }"
