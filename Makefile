@@ -17,7 +17,7 @@ fuzz: .venv/.stamp
 	$(BIN)/python tests/fuzz/harness.py --cases 100000 $(FUZZ)
 
 lint: .venv/.stamp
-	$(BIN)/ruff check minicaffe tests examples protos
+	$(BIN)/ruff check minicaffe tests examples protos docs
 	$(BIN)/mypy
 
 packages: .venv/.stamp

@@ -1,6 +1,10 @@
-"""Write docs/layers.md from the layers' own datasheets and docs/lint.md from the rules of lint (`make docs`).
+"""Write the pages of docs/ that follow from the code (`make docs`).
 
-docs/loss.html is made by the package loss_page, which stands beside this file.
+    layers.md      the layers' own datasheets
+    layers.html    the same with a drawing of each type, from gallery/; a type without a drawing is an error
+    lint.md        the rules of lint
+    loss.html      one loss in five versions, from loss_page/
+
 It also brings the labels 'Computed' of the datasheets up to date, which follow from the code.
 """
 
@@ -10,6 +14,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # where the two packages lie
+
+from gallery import DrawingError, layers_page
+from loss_page import build as loss_page
 
 from minicaffe import lint
 from minicaffe.layer import layer_class, registered_types
@@ -24,13 +33,15 @@ HEAD = """\
 minicaffe/layers/samples.prototxt instead. -->
 
 Every layer type: what it computes, the fields of its parameters, a sample that runs, the maths as code, and an example
-with numbers. `minicaffe layers NAME` and `minicaffe explain NAME` print the same.
+with numbers. `minicaffe layers NAME` and `minicaffe explain NAME` print the same. [layers.html](layers.html), opened in
+a browser, has a drawing of each type besides.
 
 In the formulas, x goes in, y comes out, and dx is the gradient of the loss with respect to x. `=` overwrites and `+=`
 adds: a gradient of weights is added to what earlier passes left, until the solver has used it.
 """
 
 
+DRAWN_TARGET = TARGET.with_name("layers.html")
 LINT_TARGET = TARGET.with_name("lint.md")
 LINT_HEAD = """\
 # Lint
@@ -145,11 +156,11 @@ if __name__ == "__main__":
     if corrected := write_labels():
         print(f"corrected the label Computed of {', '.join(corrected)}")
         raise SystemExit(subprocess.call([sys.executable, __file__]))  # this process has the old datasheets
-    TARGET.write_text(generate(), encoding="utf-8")
-    LINT_TARGET.write_text(generate_lint(), encoding="utf-8")
-    print(f"wrote {TARGET} and {LINT_TARGET}")
-
-    from loss_page import build as loss_page  # Python finds it beside this file when it runs as a program
-
-    loss_page.TARGET.write_text(loss_page.build(), encoding="utf-8")
-    print(f"wrote {loss_page.TARGET}")
+    try:
+        drawn = layers_page.generate()
+    except DrawingError as error:
+        raise SystemExit(f"error: {error}") from None
+    for target, text in ((TARGET, generate()), (DRAWN_TARGET, drawn), (LINT_TARGET, generate_lint()),
+                         (loss_page.TARGET, loss_page.build())):
+        target.write_text(text, encoding="utf-8")
+        print(f"wrote {target}")

@@ -45,11 +45,14 @@ def worked_example(name: str) -> Example | None:
               for line in lines if (found := re.fullmatch(r"(\w+) = (\[.*\])", line))}
     words = " ".join(line for line in lines if not re.match(r"\w+ = \[", line))
     prototxt = "\n".join(line for line in section.split("\n") if not line.startswith("#"))
-    return _run(words, prototxt, values) if prototxt else Example(words)
+    return run(prototxt, values, words) if prototxt else Example(words)
 
 
-def _run(words: str, prototxt: str, values: dict[str, np.ndarray]) -> Example:
-    """Run the example's layer on its values."""
+def run(prototxt: str, values: dict[str, np.ndarray], words: str = "") -> Example:
+    """Run one layer, given as a prototxt, in float64: forward, and backward where a diff of a top is known.
+
+    values    by name: the bottoms, the diffs of tops (`dy` of a top y), then what the layer learns, in its order
+    """
     param = proto_text.parse(prototxt, NetParameter()).layer[0]
     param.name = param.type
     layer = create(param, dtype=np.float64)

@@ -103,7 +103,7 @@ def test_diffs_are_the_slopes_of_the_numbers_shown(name):
     step = 1e-6 * np.random.default_rng(2).normal(size=values[bottom].shape)
 
     def weighted_top(x):
-        moved = worked_example._run("", example.prototxt, {**values, bottom: x})
+        moved = worked_example.run(example.prototxt, {**values, bottom: x})
         return sum(float((diffs.get(f"d{top}", 1.0) * array).sum()) for top, array in moved.forward)
 
     change = weighted_top(values[bottom] + step) - weighted_top(values[bottom] - step)
