@@ -16,9 +16,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from minicaffe.cli.layout import entry, prose, terminal_width, wrap
 from minicaffe.cli.terminal import complain, prepare, say
 from minicaffe.errors import MinicaffeError, near_names, out_of_memory
+from minicaffe.layout import entry, prose, terminal_width, wrap
 
 GROUPS = {  # what a command is for -> command -> (module of this package, what it does)
     "Train, judge, use": {

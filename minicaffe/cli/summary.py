@@ -15,17 +15,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from minicaffe import passes
+from minicaffe import layout, passes
 from minicaffe.analysis import data_tops
 from minicaffe.analysis.cost import NetCost, cost
-from minicaffe.cli import layout
 from minicaffe.cli.flags import whole
-from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, NetError
 from minicaffe.layer import layer_class, registered_types
+from minicaffe.layout import terminal_width, wrap
 from minicaffe.log import one_line, shape_text
 from minicaffe.net import Net, location, memory_plan
 from minicaffe.passes.filter import is_included
