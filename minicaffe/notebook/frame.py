@@ -32,5 +32,7 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
 
 
 def facts(rows: Sequence[tuple[str, str]]) -> str:
-    """Return names with their values, which are HTML, one pair below the other."""
+    """Return names with their values, which are HTML, one pair below the other; nothing where there are none."""
+    if not rows:
+        return ""
     return "".join(["<dl>", *(f"<dt>{clean(name)}</dt><dd>{value}</dd>" for name, value in rows), "</dl>"])

@@ -36,10 +36,9 @@ def html(layer: Layer) -> str:
     """Return the HTML for a notebook."""
     rows = [("set", "<br>".join(f"<code>{clean(field)}</code>" for field in set_fields(layer))),
             *((label.lower(), clean(words)) for label, words in _blobs(layer))]
-    told = summary(layer)
-    parts = [f"<p>{clean(told)}</p>"] if told else []
-    parts += [facts([row for row in rows if row[1]])] if any(words for _, words in rows) else []
-    return frame(_title(layer), *parts, f"<pre>{clean(layout.prose(sheet, WIDTH))}</pre>" if (sheet := formulas(layer)) else "")
+    told, sheet = summary(layer), formulas(layer)
+    return frame(_title(layer), f"<p>{clean(told)}</p>" if told else "", facts([row for row in rows if row[1]]),
+                 f"<pre>{clean(layout.prose(sheet, WIDTH))}</pre>" if sheet else "")
 
 
 def summary(layer: Layer) -> str:

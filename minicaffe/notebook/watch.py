@@ -86,7 +86,7 @@ class Watch:
         said = [f"{name} {value}" for name, value in state(self.solver)]
         said += [f"test {name} {short(curve.points[-1][1])}" for name, curve in self.tests.items()]
         line, curve = ", ".join(said), chart.sparkline(self.solver.losses.points, 16)
-        return f"{line}  {curve}" if len(line) + len(curve) + 2 <= (layout.terminal_width() or 120) else line
+        return f"{line}  {curve}".rstrip() if len(line) + len(curve) + 2 <= (layout.terminal_width() or 120) else line
 
     def _updated(self) -> None:
         """After an update: show the curves where it is time, and after the last one."""
