@@ -55,14 +55,15 @@ class TestNet:
         shown = make(TRAINABLE)._repr_html_()
 
         assert 7 == shown.count("<tr>")
+        assert 1 == shown.count('<svg class="net-drawing') == shown.count('data-layer="1"')
         assert "<td>conv</td><td>Convolution</td><td>x → c</td><td>16×4×7×5</td><td class=right>112</td>" in shown
 
     def test_of_a_long_net_the_middle_is_left_out(self):
         net = make(inputs(x=(3, 2)) + "".join(layer("ReLU", "x", "x", name=f"relu{i}") for i in range(1000)))
         lines = str(net).splitlines()
 
-        assert net_view.MOST_ROWS + 3 == len(lines)
-        assert ["…", "941", "more", "layers"] == lines[2 + net_view.MOST_ROWS // 2].split()
+        assert net_view.MOST_LINES + 3 == len(lines)
+        assert ["…", "941", "more", "layers"] == lines[2 + net_view.MOST_LINES // 2].split()
         assert "relu999" in lines[-1]
 
     def test_shared_weights_count_once(self):
