@@ -42,9 +42,14 @@ class Shown:
 
 
 def as_text(thing: Shown) -> str:
-    """Return what a terminal shows of an object, in signs that stdout can print."""
+    """Return what a terminal shows of an object."""
+    return printable(_made("text", thing) or repr(thing))
+
+
+def printable(text: str) -> str:
+    """Return a text in which a question mark stands for each sign that stdout's encoding does not have."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return (_made("text", thing) or repr(thing)).encode(encoding, "replace").decode(encoding)
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def _made(form: str, thing: Shown) -> str | None:
@@ -64,7 +69,7 @@ def _display(value: object) -> None:
         sys.__displayhook__(value)
         return
     builtins._ = value  # type: ignore[attr-defined]  # the prompt's name for the last value
-    print(as_text(value))
+    sys.stdout.write(as_text(value) + "\n")
 
 
 # Only at a prompt, and only where no other program, such as IPython, shows values in its own way.

@@ -10,17 +10,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from minicaffe import layout
-from minicaffe.log import At, warn
+from minicaffe.log import At, one_line, warn
 from minicaffe.notebook import chart
 from minicaffe.notebook.frame import frame
 from minicaffe.notebook.numbers import short
 from minicaffe.notebook.solver_view import state
+from minicaffe.showing import printable
 from minicaffe.solvers import Solver
 from minicaffe.solvers.schedule.report import Curve
 
 PAUSE = 0.4  # seconds between two pictures
 LINES = 1.0  # seconds between two lines in a terminal; in a long training each pause is a tenth of the time so far
-SHARE = 100  # drawing takes no more than one part in so many of the time
+SHARE = 200  # drawing takes no more than one part in so many of the time
 MOST_CHARTS = 4
 
 
@@ -84,7 +85,7 @@ class Watch:
     def line(self) -> str:
         """Return the numbers of this moment as one line."""
         said = [f"{name} {value}" for name, value in state(self.solver)]
-        said += [f"test {name} {short(curve.points[-1][1])}" for name, curve in self.tests.items()]
+        said += [f"test {one_line(name)} {short(curve.points[-1][1])}" for name, curve in self.tests.items()]
         line, curve = ", ".join(said), chart.sparkline(self.solver.losses.points, 16)
         return f"{line}  {curve}".rstrip() if len(line) + len(curve) + 2 <= (layout.terminal_width() or 120) else line
 
@@ -168,7 +169,8 @@ class _Lines:
 
     def show(self, owner: Watch) -> None:
         """Print a line."""
-        print(owner.line(), flush=True)
+        sys.stdout.write(printable(owner.line()) + "\n")
+        sys.stdout.flush()
 
     def pause(self, now: float) -> float:
         """Return for how many seconds no other line is printed."""

@@ -171,7 +171,7 @@ class TestTheTraining:
         for one, other in zip(alone.net.learnable_params, watched.net.learnable_params, strict=True):
             assert one.blob.data.tobytes() == other.blob.data.tobytes()
 
-    def test_drawing_waits_a_hundred_times_as_long_as_it_takes(self, shell, monkeypatch):
+    def test_drawing_waits_two_hundred_times_as_long_as_it_takes(self, shell, monkeypatch):
         now = [0.0]
         monkeypatch.setattr(live.time, "perf_counter", lambda: now[0])
         solver = solver_of()
