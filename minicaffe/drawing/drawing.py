@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from minicaffe.drawing import svg
-from minicaffe.drawing.fold import unfolded
+from minicaffe.drawing.fold import LARGE, folded, unfolded
 from minicaffe.drawing.graph import Graph, Version, build, version_of_net
 from minicaffe.drawing.scene import compose
 from minicaffe.proto import Phase
@@ -33,7 +33,9 @@ class Drawing:
 
     def __init__(self, graph: Graph, fold: bool | None) -> None:
         self.graph = graph
-        self.scene = compose(graph, unfolded(graph))
+        fold = len(graph.boxes) > LARGE if fold is None else fold
+        self.items = folded(graph) if fold else unfolded(graph)
+        self.scene = compose(graph, self.items)
 
     def svg(self) -> str:
         """Return the drawing as the text of an <svg>, which may stand in a page or alone in a file.

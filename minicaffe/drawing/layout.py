@@ -8,8 +8,10 @@ gets a point there. Within the ranks, boxes and points are ordered so that few l
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from minicaffe.drawing.places import Link, place
@@ -19,6 +21,7 @@ GAP = 44          # pixels between two ranks
 STEM = 16         # of these, on which a line goes straight down before it bends: the shape stands beside it
 LANE = 7          # half of the width that a passing line takes
 ENTRY = 16        # pixels between lines that arrive at one box
+STRAIGHT = 4      # pixels to the side for which no line bends, for a box is wide enough to take it
 MOST_POINTS = 30_000  # where lines pass ranks; a drawing with more gets the longest lines without points
 
 
@@ -96,7 +99,8 @@ class _Work:
         """Give each node the rank below the lowest that it reads; one that reads nothing stands above its readers."""
         for line in sorted(self.lines, key=lambda line: line.source):
             self.ranks[line.target] = max(self.ranks[line.target], self.ranks[line.source] + 1)
-        reading, nearest = {line.target for line in self.lines}, {}
+        reading = {line.target for line in self.lines}
+        nearest: dict[int, int] = {}
         for line in self.lines:
             nearest[line.source] = min(nearest.get(line.source, self.ranks[line.target]), self.ranks[line.target])
         deepest = max(self.ranks)
@@ -146,7 +150,7 @@ class _Work:
         seen = set()
         for line, chain in zip(self.lines, self.chains, strict=True):
             share = line.out / (1 + sum(self.extents[line.source]))  # tells the ports of one node apart
-            for a, b in zip(chain, chain[1:], strict=False):
+            for a, b in pairwise(chain):
                 if (a, b, line.port) not in seen:
                     seen.add((a, b, line.port))
                     above[b].append((a, share if a == line.source else 0.0))
@@ -202,28 +206,32 @@ class _Work:
             for n, k in enumerate(free):
                 self.entries[k] = (n - middle) * room
         joined: dict[tuple[int, int, float, float], Link] = {}
+        leaving = Counter(line.source for line in set(self.lines))
         for k, (line, chain) in enumerate(zip(self.lines, self.chains, strict=True)):
-            for a, b in zip(chain, chain[1:], strict=False):
+            for a, b in pairwise(chain):
                 out = line.out if a == line.source else 0.0
                 into = self.entries[k] if b == line.target else 0.0
-                joined[a, b, out, into] = Link(a, b, out, into, self._weight(a, b))
+                alone = leaving[a] == 1 == len(arriving.get(b, ()))
+                joined[a, b, out, into] = Link(a, b, out, into, self._weight(a, b, alone))
         self.links = list(joined.values())
 
-    def _weight(self, a: int, b: int) -> float:
-        """How much it matters that a line is straight: most within a passing line, least where that joins a box."""
+    def _weight(self, a: int, b: int, alone: bool) -> float:
+        """How much it matters that a line is straight: most within a passing line, least where that joins a box.
+
+        Two boxes stand one below the other where nothing else leaves the one or arrives at the other.
+        """
         points = (a >= len(self.nodes)) + (b >= len(self.nodes))
-        return (1.0, 0.01, 2.0)[points]
+        return (8.0 if alone else 1.0, 0.002, 2.0)[points]
 
     def finished(self, x: list[float]) -> Layout:
         """Return the layout for these places of all vertices."""
         left = min(v - self.extents[i][0] for i, v in enumerate(x))
         x = [float(round(v - left)) for v in x]
-        ends = [[(x[chain[0]] + line.out, x[chain[-1]] + into)] for line, chain, into in
-                zip(self.lines, self.chains, self.entries, strict=True)]
         tops, bottoms = self._heights(x)
         made = Layout(x[:len(self.nodes)], [tops[rank] for rank in self.ranks[:len(self.nodes)]])
-        for (start, end), line, chain in zip((e[0] for e in ends), self.lines, self.chains, strict=True):
-            if abs(start - end) < 2 and len(chain) == 2:
+        for line, chain, into in zip(self.lines, self.chains, self.entries, strict=True):
+            start, end = x[chain[0]] + line.out, x[chain[-1]] + into
+            if abs(start - end) < STRAIGHT and len(chain) == 2 and line.into is None:
                 end = start
             points = [(start, made.y[line.source] + self.nodes[line.source].height),
                       (start, bottoms[self.ranks[line.source]] + STEM)]

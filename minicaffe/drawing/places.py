@@ -7,6 +7,7 @@ is found rank by rank, with the distances between neighbours kept. Then passing 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 SPACE = 22       # pixels between neighbours in a rank
@@ -89,8 +90,9 @@ class _Placer:
         The wanted places less the widths before them must not fall: neighbours for which they do form a group that
         stands at its weighted mean (pool adjacent violators).
         """
-        widths, groups = [0.0], []
-        for a, b in zip(row, row[1:], strict=False):
+        widths = [0.0]
+        groups: list[tuple[float, float, int]] = []
+        for a, b in pairwise(row):
             widths.append(widths[-1] + self.distance(a, b))
         for (x, weight), width in zip(wanted, widths, strict=True):
             mean, count = x - width, 1

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minicaffe.drawing.graph import Box, DrawnLayer, Graph, Shape
-from minicaffe.log import one_line, shape_text
+from minicaffe.log import one_line, plural, shape_text
 from minicaffe.proto import is_repeated
 
 WIDEST = 32          # letters in a line of a box
@@ -56,12 +56,13 @@ def range_of(texts: Iterable[str]) -> str:
 
 # --- shapes ---------------------------------------------------------------------------------------------------
 
-def shape_words(graph: Graph, boxes: Sequence[Box], top: str) -> str:
-    """Return the shape of a top in words, '64×20×24×24'; '' where it is not known.
+def shape_words(graph: Graph, boxes: Sequence[Box], top: int) -> str:
+    """Return the shape of a top, given by its number, in words, '64×20×24×24'; '' where it is not known.
 
     Where phases have batches of different sizes, the batch is N. Where the boxes of a fold differ, an axis is '64…256'.
     """
-    shapes = [(label, shape) for box in boxes for label, shape in box.tops.get(top, {}).items() if shape is not None]
+    shapes = [(label, shape) for box in boxes for label, shape in list(box.tops.values())[top].items()
+              if shape is not None]
     return shapes_in_words(graph, shapes)
 
 
@@ -95,7 +96,7 @@ def settings(layers: Sequence[DrawnLayer]) -> list[str]:
     """
     found: dict[str, list[str]] = {}
     for layer in layers:
-        for name, value in _fields(layer.given):
+        for name, value in fields(layer.given):
             found.setdefault(name, []).append(value)
     return [f"{name} {range_of(values)}" for name, values in found.items()]
 
@@ -111,8 +112,8 @@ def setting_lines(layers: Sequence[DrawnLayer]) -> list[str]:
     return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES - 1], "…"]
 
 
-def _fields(given: Any) -> Iterable[tuple[str, str]]:
-    """The name and the value of each field that is set, of those that change what a layer computes."""
+def fields(given: Any) -> Iterable[tuple[str, str]]:
+    """Yield the name and the value of each field that is set, of those that say what a layer computes."""
     if given.loss_weight:
         yield "loss_weight", ",".join(f"{weight:g}" for weight in given.loss_weight)
     for message, param in given.ListFields():
@@ -174,6 +175,22 @@ def title(graph: Graph, layer: DrawnLayer) -> str:
             parts.append(f"{word} {', '.join(said)}" + ", …" * (len(names) > MOST_VALUES))
     parts += filter(None, (cost_line([layer]), only_words(layer.only), share_line(graph, layer)))
     return "; ".join(parts)
+
+
+def remarks(graph: Graph) -> list[str]:
+    """Return what stands above a drawing: the sums, and what its signs mean that occur in it."""
+    layers = [layer for layer in graph.layers if not layer.is_split]
+    owned = sum(next(iter(layer.facts.values())).parameters for layer in layers)
+    work = sum(next(iter(layer.facts.values())).multiply_adds for layer in layers)
+    lines = [", ".join([plural(len(layers), "layer"), *([f"{count(owned)} params"] if owned else []),
+                        *([f"{count(work)} mult-adds a sample"] if work else [])])]
+    if batches_differ(graph):
+        lines.append("N is " + ", ".join(f"{size} in {label}" for label, size in graph.batches.items()))
+    if any(layer.only for layer in layers):
+        lines.append("dashed: one phase only")
+    if any(layer.shares for layer in layers):
+        lines.append("dotted: layers that share parameters")
+    return lines
 
 
 def block_name(names: Sequence[str]) -> str:
