@@ -215,24 +215,21 @@ def _add_facts(graph: Graph, version: Version, known: dict[Key, DrawnLayer]) -> 
             facts = Facts(_shapes(layer.bottom, net.bottoms[i]), _shapes([*layer.top, *made], net.tops[i]),
                           costs[i].parameters, costs[i].multiply_adds // max(batch, 1), net.where(i))
         known[key].facts[label] = facts
-    if net is not None:
-        _add_shares(net, [known[key] for key in version.keys])
+    _add_shares([known[key] for key in version.keys])
 
 
 def _shapes(names: Iterable[str], blobs: Sequence[Blob]) -> list[tuple[str, Shape | None]]:
     return [(name, blob.shape) for name, blob in zip(names, blobs, strict=True)]
 
 
-def _add_shares(net: Net, layers: list[DrawnLayer]) -> None:
-    """Write down which layers read parameters of earlier ones."""
-    params = iter(net.all_params)
-    holder: dict[int, DrawnLayer] = {}
-    for drawn, layer in zip(layers, net.layers, strict=True):
-        for param in [next(params) for _ in layer.blobs]:
-            holder[id(param)] = drawn
-            if param.owner is not None and holder[id(param.owner)] is not drawn:
-                names = drawn.shares.setdefault(holder[id(param.owner)].index, [])
-                names += [param.name] if param.name not in names else []
+def _add_shares(layers: Sequence[DrawnLayer]) -> None:
+    """Write down which layers have parameters of earlier ones: those of one `param { name }`."""
+    owners: dict[str, DrawnLayer] = {}
+    for layer in layers:
+        for name in dict.fromkeys(param.name for param in layer.given.param if param.name):
+            owner = owners.setdefault(name, layer)
+            names = layer.shares.setdefault(owner.index, []) if owner is not layer else []
+            names += [name] if name not in names else []
 
 
 Read = dict[int, dict[str, list[tuple[int, str]]]]  # a layer -> a version -> (maker, top) of each of its bottoms

@@ -17,10 +17,13 @@ from typing import NamedTuple
 from minicaffe.drawing.places import Link, place
 
 SWEEPS = 8        # over all ranks, to order them
-GAP = 44          # pixels between two ranks
-STEM = 16         # of these, on which a line goes straight down before it bends: the shape stands beside it
+GAP = 46          # pixels between two ranks
+STEM = 18         # of these, on which a line goes straight down before it bends: the shape stands beside it
 LANE = 7          # half of the width that a passing line takes
 ENTRY = 16        # pixels between lines that arrive at one box
+# How much it matters that a line is straight: in a column of boxes, where boxes fork or join, within a passing line,
+# and where a passing line joins a box
+COLUMN, JOINED, WITHIN, PASSING = 40.0, 1.0, 2.0, 0.002
 STRAIGHT = 4      # pixels to the side for which no line bends, for a box is wide enough to take it
 MOST_POINTS = 30_000  # where lines pass ranks; a drawing with more gets the longest lines without points
 
@@ -200,28 +203,27 @@ class _Work:
         for members in arriving.values():
             members.sort(key=lambda k: (place[self.chains[k][-2]], self.lines[k].out))
             free = [k for k in members if self.lines[k].into is None]
-            direct = [n for n, k in enumerate(free) if len(self.chains[k]) == 2]
-            middle = direct[0] if len(direct) == 1 else (len(free) - 1) / 2
+            boxes = [n for n, k in enumerate(free) if len(self.chains[k]) == 2]
+            middle = boxes[0] if len(boxes) == 1 else (len(free) - 1) / 2
             room = min(ENTRY, 0.9 * min(self.extents[self.lines[members[0]].target]) / max(len(free) - middle, 1))
             for n, k in enumerate(free):
                 self.entries[k] = (n - middle) * room
         joined: dict[tuple[int, int, float, float], Link] = {}
-        leaving = Counter(line.source for line in set(self.lines))
+        direct = [line for line, chain in zip(self.lines, self.chains, strict=True) if len(chain) == 2]
+        leaving, coming = Counter(line.source for line in direct), Counter(line.target for line in direct)
         for k, (line, chain) in enumerate(zip(self.lines, self.chains, strict=True)):
+            alone = leaving[line.source] == 1 == coming[line.target]
             for a, b in pairwise(chain):
                 out = line.out if a == line.source else 0.0
                 into = self.entries[k] if b == line.target else 0.0
-                alone = leaving[a] == 1 == len(arriving.get(b, ()))
-                joined[a, b, out, into] = Link(a, b, out, into, self._weight(a, b, alone))
+                if a != line.source and b != line.target:
+                    weight = WITHIN
+                elif len(chain) == 2:
+                    weight = COLUMN if alone else JOINED
+                else:  # a passing line beside a single box must not pull it out of its column
+                    weight = PASSING if (leaving[a] if a == line.source else coming[b]) == 1 else JOINED
+                joined[a, b, out, into] = Link(a, b, out, into, weight)
         self.links = list(joined.values())
-
-    def _weight(self, a: int, b: int, alone: bool) -> float:
-        """How much it matters that a line is straight: most within a passing line, least where that joins a box.
-
-        Two boxes stand one below the other where nothing else leaves the one or arrives at the other.
-        """
-        points = (a >= len(self.nodes)) + (b >= len(self.nodes))
-        return (8.0 if alone else 1.0, 0.002, 2.0)[points]
 
     def finished(self, x: list[float]) -> Layout:
         """Return the layout for these places of all vertices."""

@@ -199,7 +199,7 @@ class _Level:
                 line = Line(outside[blob], "", 0.0, reader + shift, into.get(blob))
             else:
                 continue
-            self.lines.setdefault(line, (only, True))
+            self.lines.setdefault(line, (only, not into))
 
     def _add_outputs(self) -> None:
         """Draw what the net puts out: the tops that no layer reads."""
@@ -266,8 +266,7 @@ def _row_texts(graph: Graph, layers: list[DrawnLayer], attached: bool) -> list[t
         texts = [("text", f"{kind}  {name}", False)]
     else:
         texts = [("name", name, False), ("text", kind, False)]
-    texts += [("text", line, True) for line in words.setting_lines(layers)]
-    texts += [("text", line, True) for line in (words.cost_line(layers), words.share_line(graph, layers[0])) if line]
+    texts += [("text", line, True) for line in words.lines(graph, layers)]
     if layers[0].only:
         texts.append(("text", words.only_words(layers[0].only), False))
     return texts
@@ -288,7 +287,7 @@ def _add_ports(scene: Scene, one: Placed, x: float, y: float, unread: set[Blob])
     """
     for blob, port in one.ports.items():
         if port.label and blob not in unread:
-            scene.texts.append(Text(port.label, x + port.out + 7, y + 12))
+            scene.texts.append(Text(port.label, x + port.out + 7, y + (18 if one.entries else 13)))
         if port.splits:
             scene.dots.append(Dot(port.splits, x + port.out, y))
 
@@ -321,5 +320,7 @@ def _fold_texts(fold: Fold) -> list[tuple[str, str, bool]]:
     blocks = [[layer.name for boxes in groups for k, box in _by_block(boxes, fold.count) if k == n
                for layer in box.layers] for n in (0, fold.count - 1)]
     names = [words.shortened(words.block_name(block), 18) for block in blocks]
+    layers = [layer for boxes in groups for box in boxes for layer in box.layers]
+    costs = [("text", line, False) for line in words.costs([layers])]
     return [("name", f"× {fold.count}", False), ("text", names[0], True), ("text", "…", True),
-            ("text", names[1], True)]
+            ("text", names[1], True), *costs]

@@ -101,12 +101,12 @@ def _dot(graph: Graph, dot: Dot, prefix: str) -> str:
 def _frame(frame: Frame) -> Iterator[str]:
     """Write a frame, with sheets behind it that say that it stands for several."""
     yield f'<g class="fold" data-count="{frame.fold.count}">'
-    for shift in (6, 3, 0):
+    for shift in (5, 2.5, 0):
         yield (f'<rect x="{frame.x + shift:g}" y="{frame.y + shift:g}" width="{frame.width:g}" '
                f'height="{frame.height:g}" rx="6"/>')
     yield (f'<rect class="side" x="{frame.x:g}" y="{frame.y:g}" width="{frame.side:g}" height="{frame.height:g}" '
            f'rx="6"/>')
-    middle = frame.y + frame.height / 2 - 32
+    middle = frame.y + frame.height / 2 - 8 * len(frame.texts)
     yield from _texts(frame.texts, frame.x + RIGHT, middle)
     yield "</g>"
 

@@ -101,15 +101,27 @@ def settings(layers: Sequence[DrawnLayer]) -> list[str]:
     return [f"{name} {range_of(values)}" for name, values in found.items()]
 
 
-def setting_lines(layers: Sequence[DrawnLayer]) -> list[str]:
-    """Return the settings as lines of a box."""
-    lines: list[str] = []
-    for setting in settings(layers):
-        if lines and width(lines[-1]) + 2 + width(setting) <= WIDEST:
-            lines[-1] += f", {setting}"
-        else:
-            lines.append(shortened(setting, WIDEST))
-    return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES - 1], "…"]
+def lines(graph: Graph, layers: Sequence[DrawnLayer]) -> list[str]:
+    """Return what stands below the type in a box: settings, costs, and whose parameters the layer uses."""
+    found: list[str] = []
+    for part in settings(layers):
+        _append(found, part)
+    if len(found) > MOST_LINES:
+        found[MOST_LINES - 1:] = ["…"]
+    costly = costs([[layer] for layer in layers])
+    if len(costly) == 1 and found:
+        _append(found, costly[0])
+    elif costly:
+        found.append(", ".join(costly))
+    return found + ([share_line(graph, layers[0])] if layers[0].shares else [])
+
+
+def _append(lines: list[str], part: str) -> None:
+    """Add to the last line what fits into it, else begin a new one."""
+    if lines and width(lines[-1]) + 2 + width(part) <= WIDEST:
+        lines[-1] += f", {part}"
+    else:
+        lines.append(shortened(part, WIDEST))
 
 
 def fields(given: Any) -> Iterable[tuple[str, str]]:
@@ -147,11 +159,17 @@ def _single(field: Any, value: Any) -> str:
     return shortened(value if not isinstance(value, str) else value.rstrip("/").rpartition("/")[2], LONGEST_VALUE)
 
 
-def cost_line(layers: Sequence[DrawnLayer]) -> str:
-    """Return '23.5 K params, 118 M mult-adds'; '' for layers without either. Those of a fold are added up."""
-    facts = [next(iter(layer.facts.values())) for layer in layers]
-    parts = ((sum(f.parameters for f in facts), "params"), (sum(f.multiply_adds for f in facts), "mult-adds"))
-    return ", ".join(f"{count(number)} {what}" for number, what in parts if number)
+def costs(groups: Sequence[Sequence[DrawnLayer]]) -> list[str]:
+    """Return ['23.5 K params', '118 M mult-adds'], each only where there are any, summed over the layers of a group.
+
+    Of groups that differ the least and the most are given.
+    """
+    said = []
+    for which, what in (("parameters", "params"), ("multiply_adds", "mult-adds")):
+        sums = sorted({sum(getattr(next(iter(layer.facts.values())), which) for layer in group) for group in groups})
+        if sums[-1]:
+            said.append(f"{'…'.join(count(number) for number in dict.fromkeys((sums[0], sums[-1])))} {what}")
+    return said
 
 
 def share_line(graph: Graph, layer: DrawnLayer) -> str:
@@ -173,24 +191,22 @@ def title(graph: Graph, layer: DrawnLayer) -> str:
             said.append(f"{shortened(name, 60)} {shapes_in_words(graph, shapes)}".strip())
         if said:
             parts.append(f"{word} {', '.join(said)}" + ", …" * (len(names) > MOST_VALUES))
-    parts += filter(None, (cost_line([layer]), only_words(layer.only), share_line(graph, layer)))
+    parts += filter(None, (*costs([[layer]]), only_words(layer.only), share_line(graph, layer)))
     return "; ".join(parts)
 
 
 def remarks(graph: Graph) -> list[str]:
     """Return what stands above a drawing: the sums, and what its signs mean that occur in it."""
     layers = [layer for layer in graph.layers if not layer.is_split]
-    owned = sum(next(iter(layer.facts.values())).parameters for layer in layers)
-    work = sum(next(iter(layer.facts.values())).multiply_adds for layer in layers)
-    lines = [", ".join([plural(len(layers), "layer"), *([f"{count(owned)} params"] if owned else []),
-                        *([f"{count(work)} mult-adds a sample"] if work else [])])]
+    known = " a sample" if any(graph.batches.values()) else ""
+    found = [", ".join([plural(len(layers), "layer"), *costs([layers])]) + known]
     if batches_differ(graph):
-        lines.append("N is " + ", ".join(f"{size} in {label}" for label, size in graph.batches.items()))
+        found.append("N is " + ", ".join(f"{size} in {label}" for label, size in graph.batches.items()))
     if any(layer.only for layer in layers):
-        lines.append("dashed: one phase only")
+        found.append("dashed: one phase only")
     if any(layer.shares for layer in layers):
-        lines.append("dotted: layers that share parameters")
-    return lines
+        found.append("dotted: layers that share parameters")
+    return found
 
 
 def block_name(names: Sequence[str]) -> str:
