@@ -159,7 +159,28 @@ class _Matcher:
         if best is None:
             return []
         rest = self._within(best.end, end, length) if end - best.end >= 2 * length else []
-        return [best, *rest]
+        return [self._extended(best), *rest]
+
+    def _extended(self, run: _Run) -> _Run:
+        """Return the run with the block before it too, where that differs only in what enters it.
+
+        In GoogLeNet layers of an auxiliary loss may stand between that block and what it reads.
+        """
+        start, length = run.start - run.length, run.length
+        if start < 0 or max(self.farthest[start:run.start]) >= run.start + length:
+            return run
+        names: dict[int, int] = {}  # what enters the block before -> what enters the first of the run in its place
+        for item in range(start, run.start):
+            reads, others = self.read[item], self.read[item + length]
+            if self.looks[item] != self.looks[item + length] or len(reads) != len(others):
+                return run
+            for (maker, which), (other, which_other) in zip(reads, others, strict=True):
+                inside = maker >= start
+                if inside and (maker + length != other or which != which_other):
+                    return run
+                if not inside and (other >= run.start or names.setdefault(maker, other) != other):
+                    return run
+        return run._replace(start=start, blocks=run.blocks + 1)
 
     def _run(self, begin: int, end: int, length: int) -> _Run:
         """Return the run that begins here. A block of which more than the next block reads ends it."""

@@ -24,6 +24,7 @@ ENTRY = 16        # pixels between lines that arrive at one box
 # How much it matters that a line is straight: in a column of boxes, where boxes fork or join, within a passing line,
 # and where a passing line joins a box
 COLUMN, JOINED, WITHIN, PASSING = 40.0, 1.0, 2.0, 0.002
+STEM_WEIGHT = 60.0  # how much it matters that a join stands below the fork that it ends
 STRAIGHT = 4      # pixels to the side for which no line bends, for a box is wide enough to take it
 MOST_POINTS = 30_000  # where lines pass ranks; a drawing with more gets the longest lines without points
 
@@ -79,7 +80,7 @@ def layout(nodes: Sequence[Node], lines: Sequence[Line]) -> Layout:
     work.add_points()
     work.order()
     work.choose_entries()
-    x = place(work.rows, work.extents, work.links, work.lanes)
+    x = place(work.rows, work.extents, work.links, work.lanes, work.columns())
     return work.finished(x)
 
 
@@ -95,6 +96,9 @@ class _Work:
         self.chains: list[list[int]] = []          # for each line, the vertices from its source to its target
         self.links: list[Link] = []                # between vertices of neighbouring ranks
         self.entries: list[float] = []             # for each line, where it arrives
+        self.lines_from: dict[int, list[Line]] = {}
+        for line in lines:
+            self.lines_from.setdefault(line.source, []).append(line)
 
     # --- ranks ---------------------------------------------------------------------------------------
 
@@ -223,7 +227,39 @@ class _Work:
                 else:  # a passing line beside a single box must not pull it out of its column
                     weight = PASSING if (leaving[a] if a == line.source else coming[b]) == 1 else JOINED
                 joined[a, b, out, into] = Link(a, b, out, into, weight)
-        self.links = list(joined.values())
+        self.links = [*joined.values(), *self._stems()]
+
+    def _stems(self) -> list[Link]:
+        """Return links from each place where lines of one port fork to the node at which all of them are joined again.
+
+        So the net's stem goes straight down, whatever stands at its sides. That node is found as the nearest one
+        through which every way to the join leads.
+        """
+        read: dict[int, list[Line]] = {}
+        for line in self.lines:
+            read.setdefault(line.target, []).append(line)
+        before: list[int] = []  # for each node the nearest one through which all ways to it lead, -1 for the outside
+        links = []
+        for node in range(len(self.nodes)):
+            fork = -1
+            for n, line in enumerate(read.get(node, ())):
+                fork = _shared(before, fork, line.source) if n else line.source
+            before.append(fork)
+            ports = {(line.port, line.out) for line in self.lines_from.get(fork, ())}
+            if fork >= 0 and len(read[node]) > 1 and len(ports) == 1:
+                links.append(Link(fork, node, next(iter(ports))[1], 0.0, STEM_WEIGHT))
+        return links
+
+    def columns(self) -> list[list[int]]:
+        """Return the nodes that stand in one column: nothing else leaves them or arrives at them."""
+        below = {link.above: link.below for link in self.links if link.weight == COLUMN and link.out == link.into}
+        reached, columns = set(below.values()), []
+        for node in sorted(below.keys() - reached):
+            column = [node]
+            while column[-1] in below:
+                column.append(below[column[-1]])
+            columns.append(column)
+        return columns
 
     def finished(self, x: list[float]) -> Layout:
         """Return the layout for these places of all vertices."""
@@ -251,6 +287,8 @@ class _Work:
         aside = [0.0] * len(self.rows)
         for link in self.links:
             rank = self.ranks[link.above]
+            if self.ranks[link.below] > rank + 1:
+                continue
             aside[rank] = max(aside[rank], abs(x[link.above] + link.out - x[link.below] - link.into))
         tops, bottoms, y = [], [], 0.0
         for rank, row in enumerate(self.rows):
@@ -259,6 +297,16 @@ class _Work:
             bottoms.append(y)
             y += round(GAP + min(aside[rank] / 16, 40.0))
         return tops, bottoms
+
+
+def _shared(before: list[int], a: int, b: int) -> int:
+    """Return the nearest node through which all ways to two nodes lead."""
+    while a != b:
+        if a > b:
+            a = before[a]
+        else:
+            b = before[b]
+    return a
 
 
 def _number(row: list[int], place: list[float]) -> None:

@@ -70,8 +70,12 @@ function show(index) {
   kind.className = "kind";
   const shares = layer.shares.map(([owner, names]) => element("p", `has the parameters ${names} of `, linkTo(owner)));
   const others = layer.same.filter((other) => other !== index);
+  const close = element("button", "Close");
+  close.className = "close";
+  close.addEventListener("click", put);
+  sheet.hidden = false;
   sheet.replaceChildren(
-    element("h2", layer.name), kind, ...layer.facts.flatMap(factsOf), ...titled("Shared", ...shares),
+    close, element("h2", layer.name), kind, ...layer.facts.flatMap(factsOf), ...titled("Shared", ...shares),
     ...(others.length ? titled(`Drawn as one with ${others.length} more`, links(others)) : []),
     ...titled("As the file has it", element("pre", layer.fields)), ...datasheetOf(layer.type));
   sheet.scrollTop = 0;
@@ -91,6 +95,13 @@ function groupOf(index) {
 function light(index) {
   document.querySelectorAll(".layer.lit").forEach((group) => group.classList.remove("lit"));
   groupOf(index)?.classList.add("lit");
+}
+
+function put() {  // the sheet away
+  sheet.hidden = true;
+  document.querySelectorAll(".layer.lit").forEach((group) => group.classList.remove("lit"));
+  if (chosen !== null) groupOf(chosen)?.focus();
+  chosen = null;
 }
 
 function choose(index) {
@@ -154,13 +165,22 @@ function fit() {
   resize(Math.min(1, room.clientWidth / view().querySelector("svg").viewBox.baseVal.width));
 }
 
+// A large drawing begins a little smaller, with its first layer in the middle.
+function begin() {
+  resize(Math.max(0.75, Math.min(1, room.clientWidth / view().querySelector("svg").viewBox.baseVal.width)));
+  const first = view().querySelector(".layer")?.getBoundingClientRect();
+  if (first) room.scrollLeft += (first.left + first.right) / 2 - room.clientWidth / 2;
+}
+begin();
+
 document.getElementById("smaller").addEventListener("click", () => resize(scale / 1.25));
 document.getElementById("larger").addEventListener("click", () => resize(scale * 1.25));
 document.getElementById("natural").addEventListener("click", () => resize(1));
 document.getElementById("fit").addEventListener("click", fit);
 document.addEventListener("keydown", (event) => {
   if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "+") resize(scale * 1.25);
+  if (event.key === "Escape" && !sheet.hidden) put();
+  else if (event.key === "+") resize(scale * 1.25);
   else if (event.key === "-") resize(scale / 1.25);
 });
 

@@ -47,12 +47,11 @@ def _body(graph: Graph, views: list[str]) -> str:
 <button id="fit">Fit the width</button><button id="natural">100 %</button>
 <button id="larger" aria-label="Larger">+</button></span>
 {unfold}
-<span class="keys">Keys: <kbd>↑</kbd> <kbd>↓</kbd> go from layer to layer, <kbd>Enter</kbd> shows one, <kbd>+</kbd>
-<kbd>−</kbd> change the size</span>
+<span class="keys">A click on a layer, or <kbd>Enter</kbd>, shows all about it. <kbd>↑</kbd> <kbd>↓</kbd> go from layer
+to layer, <kbd>+</kbd> <kbd>−</kbd> change the size, <kbd>Esc</kbd> closes.</span>
 </header>
 <section id="drawing" aria-label="Drawing of the net">{drawn}</section>
-<aside id="sheet" aria-live="polite" aria-label="The chosen layer" tabindex="0">
-<p class="hint">Click a layer to see its fields, its shapes, its costs and the datasheet of its type.</p></aside>
+<aside id="sheet" aria-live="polite" aria-label="The chosen layer" tabindex="0" hidden></aside>
 </main>"""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from minicaffe.drawing import words
@@ -157,8 +158,8 @@ class _Level:
             self._leave(blob, Node(DOT, DOT, 0, last=True))
         made = layout(self.nodes, list(self.lines))
         scene = Scene(width=made.width, height=made.height)
-        scene.wires = [Wire(points, only, tip) for points, (only, tip)
-                       in zip(made.routes, self.lines.values(), strict=True)]
+        scene.wires = _wires([Wire(points, *more) for points, more
+                              in zip(made.routes, self.lines.values(), strict=True)])
         for i, one in enumerate(self.placing, len(self.entries)):
             scene.add(one.scene, made.x[i] - one.node.left, made.y[i])
             _add_ports(scene, one, made.x[i], made.y[i] + one.scene.height, self.unread)
@@ -222,6 +223,20 @@ class _Level:
         line = Line(maker + len(self.entries), str(blob), self.placing[maker].ports[blob].out, len(self.nodes), 0.0)
         self.lines[line] = (), False
         self.nodes.append(node)
+
+
+def _wires(wires: list[Wire]) -> list[Wire]:
+    """Return wires of which those that begin alike share the way: each begins where it leaves the ones before.
+
+    A way that all phases have is drawn first, so that it is not dashed.
+    """
+    seen, left = set(), []
+    for wire in sorted(wires, key=lambda wire: bool(wire.only)):
+        steps = list(pairwise(wire.points))
+        first = next((n for n, step in enumerate(steps) if step not in seen), len(steps) - 1)
+        seen.update(steps)
+        left.append(wire._replace(points=wire.points[first:]))
+    return left
 
 
 def _by_block(boxes: list[Box], count: int) -> Iterator[tuple[int, Box]]:

@@ -11,7 +11,7 @@ from minicaffe.drawing.graph import Box, DrawnLayer, Graph, Shape
 from minicaffe.log import one_line, plural, shape_text
 from minicaffe.proto import is_repeated
 
-WIDEST = 32          # letters in a line of a box
+WIDEST = 28          # letters in a line of a box
 MOST_LINES = 4       # of fields in a box
 MOST_VALUES = 6      # of a repeated field
 LONGEST_VALUE = 24   # letters of a path or another text
@@ -109,10 +109,10 @@ def lines(graph: Graph, layers: Sequence[DrawnLayer]) -> list[str]:
     if len(found) > MOST_LINES:
         found[MOST_LINES - 1:] = ["…"]
     costly = costs([[layer] for layer in layers])
-    if len(costly) == 1 and found:
-        _append(found, costly[0])
-    elif costly:
-        found.append(", ".join(costly))
+    if len(costly) > 1:  # on a line of their own
+        found.append(costly.pop(0))
+    for part in costly:
+        _append(found, part)
     return found + ([share_line(graph, layers[0])] if layers[0].shares else [])
 
 
