@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from minicaffe import passes
+from minicaffe import passes, plugins
 from minicaffe.cli.flags import whole
 from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_level_and_stage, add_permissive, stages
@@ -27,7 +27,7 @@ from minicaffe.drawing.graph import Version, version_of_definition
 from minicaffe.errors import DataError, MinicaffeError, near_names
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.log import one_line, plural, silent
-from minicaffe.net import location
+from minicaffe.net import location, wiring
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import Phase
 
@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     check_can_write("OUT", args.out)
     drawing, remarks = drawn(args)
     replace_file(args.out, [drawing.text(ending).encode("utf-8", "replace")])
-    folds = f" {plural(drawing.folds, 'block')} that repeat drawn once;" if drawing.folds else ""
-    for remark in [*remarks, f"{one_line(args.out)}: {plural(drawing.layers, 'layer')};{folds}".removesuffix(";")]:
+    folds = f", {plural(drawing.folds, 'repeated block')} drawn once" if drawing.folds else ""
+    for remark in [*remarks, f"{one_line(args.out)}: {plural(drawing.layers, 'layer')}{folds}"]:
         say("\n".join(wrap(remark, terminal_width())))
     return 0
 
@@ -120,8 +120,12 @@ def _version(args: argparse.Namespace, read: tuple[Any, location.Location], defi
     except DataError as error:
         if "--size" not in error.hint and "--batch" not in error.hint:
             raise
-        chosen = type(definition)()
-        chosen.CopyFrom(definition)
-        chosen.state.CopyFrom(_state(definition, phase, args))
         remark = f"Drawn without shapes and costs: {error.message}; {error.hint}."
-        return version_of_definition(phase, definition, passes.apply(chosen), None), [remark]
+    chosen = type(definition)()
+    chosen.CopyFrom(definition)
+    chosen.state.CopyFrom(_state(definition, phase, args))
+    given, place = read
+    with place.in_errors(given), plugins.permitted(not args.no_python):
+        param = passes.apply(chosen)
+        wiring.classes_of(param, not args.no_python)  # raises for an unknown type, as making the net would
+    return version_of_definition(phase, definition, param, None), [remark]

@@ -180,6 +180,8 @@ class _Matcher:
                     return run
                 if not inside and (other >= run.start or names.setdefault(maker, other) != other):
                     return run
+        if len(set(names.values())) < len(names):  # two blobs enter where only one enters the next block
+            return run
         return run._replace(start=start, blocks=run.blocks + 1)
 
     def _run(self, begin: int, end: int, length: int) -> _Run:

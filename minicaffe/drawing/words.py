@@ -109,10 +109,11 @@ def lines(graph: Graph, layers: Sequence[DrawnLayer]) -> list[str]:
     if len(found) > MOST_LINES:
         found[MOST_LINES - 1:] = ["…"]
     costly = costs([[layer] for layer in layers])
-    if len(costly) > 1:  # on a line of their own
-        found.append(costly.pop(0))
-    for part in costly:
-        _append(found, part)
+    if len(costly) > 1 and width(", ".join(costly)) <= WIDEST + 3:  # 9.5 K params, 118 M mult-adds
+        found.append(", ".join(costly))
+    else:
+        for part in costly:
+            _append(found, part)
     return found + ([share_line(graph, layers[0])] if layers[0].shares else [])
 
 
