@@ -18,6 +18,7 @@ INSET, RIGHT, TOP = 14, 9, 5            # between the edge of a box and its text
 NARROWEST = 96
 DOT = 4.5                               # radius of the point at which a blob forks
 MOST_LABELS = 4                         # tops of a box that have a label each
+MOST_OUTPUTS = 8                        # of an item that are written one by one
 PORT = 14                               # pixels between ports without labels
 FRAME = 14                              # between a frame and what is in it
 PILL = 20                               # height of an output
@@ -207,15 +208,19 @@ class _Level:
         read = {(edge.maker, edge.top) for edge in self.graph.edges}
         for one, item in zip(self.placing, self.items, strict=True):
             last = {boxes[0].index: boxes[-1] for boxes in present(item)}
-            for blob in one.ports:
+            unread = [blob for blob in one.ports if (last[blob.box].index, blob.top) not in read]
+            self.unread.update(unread)
+            for blob in unread[:MOST_OUTPUTS]:
                 box = last[blob.box]
-                if (box.index, blob.top) not in read:
-                    name = list(box.tops)[blob.top]
-                    text = f"{words.shortened(name, words.WIDEST)} {words.shape_words(self.graph, [box], blob.top)}"
-                    wide = words.width(text) * LETTER["text"] + 16
-                    self.outputs.append((len(self.nodes), text.strip()))
-                    self.unread.add(blob)
-                    self._leave(blob, Node(wide / 2, wide / 2, PILL))
+                name = words.shortened(list(box.tops)[blob.top], words.WIDEST)
+                self._output(blob, f"{name} {words.shape_words(self.graph, [box], blob.top)}".strip())
+            if unread[MOST_OUTPUTS:]:
+                self._output(unread[-1], f"{len(unread) - MOST_OUTPUTS} more")
+
+    def _output(self, blob: Blob, text: str) -> None:
+        wide = words.width(text) * LETTER["text"] + 16
+        self.outputs.append((len(self.nodes), text))
+        self._leave(blob, Node(wide / 2, wide / 2, PILL))
 
     def _leave(self, blob: Blob, node: Node) -> None:
         """Draw a line from an item to a node that is no item."""
