@@ -17,7 +17,6 @@ from typing import Any
 
 from minicaffe import passes, plugins
 from minicaffe.cli.flags import whole
-from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_level_and_stage, add_permissive, stages
 from minicaffe.cli.summary import made
 from minicaffe.cli.terminal import say
@@ -26,6 +25,7 @@ from minicaffe.drawing import ENDINGS, Drawing, draw_versions
 from minicaffe.drawing.graph import Version, version_of_definition
 from minicaffe.errors import DataError, MinicaffeError, near_names
 from minicaffe.io.files import check_can_write, replace_file
+from minicaffe.layout import terminal_width, wrap
 from minicaffe.log import one_line, plural, silent
 from minicaffe.net import location, wiring
 from minicaffe.passes.filter import is_included
