@@ -10,6 +10,7 @@ import numpy as np
 
 from minicaffe.errors import LayerError
 from minicaffe.io.blobs import MAX_AXES, MAX_COUNT, too_large
+from minicaffe.showing import Shown
 
 changes = 0  # Grows whenever any blob's memory or shape changes. While it is the same, a recording may be replayed.
 _numbers = itertools.count(1)  # two threads that do `changes += 1` at once could count one change; `next` counts both
@@ -42,6 +43,11 @@ class Storage:
             _changed()
         return self.buffer[:count].reshape(shape)
 
+    def peek(self, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Return what `view` would, or None where that would make memory. So a look at a blob changes nothing."""
+        count = math.prod(shape)
+        return None if self.buffer is None or self.buffer.size < count else self.buffer[:count].reshape(shape)
+
     def fill_with_zeros(self) -> None:
         """Write zeros into the buffer, as `cleared` promises.
 
@@ -52,7 +58,7 @@ class Storage:
         self.cleared = False
 
 
-class Blob:
+class Blob(Shown):
     """An N-d array `data` and its gradient `diff`, both of `shape`.
 
     `shape`   tuple of up to 32 sizes, outermost first; images are (N, C, H, W), labels (N,), a loss ().
@@ -235,7 +241,8 @@ class Blob:
         return None, {name: None if name.endswith(("_view", "_base")) else getattr(self, name)
                       for name in self.__slots__}
 
-    def __repr__(self) -> str:
+    def in_short(self) -> str:
+        """Return what `repr` shows."""
         return f"Blob{self.shape}" if self.dtype is np.float32 else f"Blob({self.shape}, {np.dtype(self.dtype)})"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import traceback
+from pathlib import Path
 
 from minicaffe.log import one_line, visible
 
@@ -25,6 +27,30 @@ class MinicaffeError(Exception):
     def __str__(self) -> str:
         text = f"{one_line(self.where)}: {self.message}" if self.where else self.message
         return visible(f"{text}\n  hint: {self.hint}" if self.hint else text)
+
+    def _render_traceback_(self) -> list[str]:
+        """For IPython and notebooks: the message, and the user's lines that led here, instead of a whole traceback.
+
+        The message names what failed. The lines inside minicaffe would push it out of sight; %debug still has them.
+        """
+        frames = traceback.extract_tb(self.__traceback__)
+        return [f"\x1b[31m{type(self).__name__}\x1b[0m: {self}", *_lines_of_user(frames)]
+
+
+def _lines_of_user(frames: list[traceback.FrameSummary]) -> list[str]:
+    """Return the lines of a cell, and of the user's files, from which minicaffe was called."""
+    ours, lines, cell = str(Path(__file__).parent), [], ""
+    for frame in frames:
+        if frame.filename.startswith(ours):
+            break
+        if "IPython" in Path(frame.filename).parts:  # it runs the cell
+            continue
+        place = one_line(frame.filename)
+        if "ipykernel" in place or place.startswith("<"):  # how IPython names the text of a cell
+            cell = cell or place
+            place = "this cell" if place == cell else "another cell"
+        lines.append(f"  line {frame.lineno} of {place}: {visible(frame.line or '')}")
+    return lines
 
 
 class ProtoError(MinicaffeError):

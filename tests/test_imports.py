@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "minicaffe"
-OPTIONAL = {"numba", "threadpoolctl", "lmdb", "h5py", "cv2", "rich", "matplotlib", "cupy", "plyvel", "cramjam"}
-MAY_IMPORT = {  # what a part may import besides itself, errors, rng, log, system and plugins
+OPTIONAL = {"numba", "threadpoolctl", "lmdb", "h5py", "cv2", "rich", "matplotlib", "cupy", "plyvel", "cramjam",
+            "IPython"}
+ALL = {"errors", "rng", "log", "system", "plugins", "layout", "showing"}  # what every part may import
+MAY_IMPORT = {  # what a part may import besides itself and these
     "proto": set(),
     "io": {"proto"},
     "kernels": set(),
@@ -92,7 +94,7 @@ def test_imports_go_downward(path):
         allowed = {part_of(m) for m, _ in imports(path)} if part in ("cli", "__init__") else set()
     else:
         allowed = MAY_IMPORT[part] | {part}
-    allowed |= {"errors", "rng", "log", "system", "plugins"}
+    allowed |= ALL
     if path.parts[:2] == ("layers", "data"):
         allowed |= {"data"}
     found = [(m, line) for m, line in imports(path) if m.startswith("minicaffe.")

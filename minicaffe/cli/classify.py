@@ -27,7 +27,6 @@ from minicaffe.cli.class_names import add_labels, names_of, unused_labels
 from minicaffe.cli.classify_net import decoded, plan, prove
 from minicaffe.cli.flags import files, positive
 from minicaffe.cli.image_layer import Plan
-from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.preprocessing import add_preprocessing, given
 from minicaffe.cli.results import csv_text, json_text
 from minicaffe.cli.show import add_level_and_stage
@@ -37,6 +36,7 @@ from minicaffe.cli.user_code import add_user_code
 from minicaffe.data.class_folders import SUFFIXES
 from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import looked_in, missing_hint
+from minicaffe.layout import terminal_width, wrap
 from minicaffe.log import one_line, silent
 
 LISTED = 20  # errors of images that are printed

@@ -23,7 +23,6 @@ from minicaffe.cli import progress
 from minicaffe.cli.class_names import add_labels, read_names
 from minicaffe.cli.data_layer import DataLayer, See, is_net, open_layer
 from minicaffe.cli.flags import positive
-from minicaffe.cli.layout import table, terminal_width, wrap
 from minicaffe.cli.preprocessing import add_preprocessing, apply_flags, given
 from minicaffe.cli.results import STDOUT, add_json, check_json, write_json
 from minicaffe.cli.show import add_state_arguments
@@ -34,6 +33,7 @@ from minicaffe.data.opened import Opened, open_samples
 from minicaffe.data.preprocess import Preprocessing
 from minicaffe.data.survey import Moments, Stored, Survey, spread, stored, survey
 from minicaffe.errors import DataError, MinicaffeError, NetError
+from minicaffe.layout import table, terminal_width, wrap
 from minicaffe.log import number, one_line, plural, shape_text
 from minicaffe.records import score_pictures
 from minicaffe.records.picture import RED

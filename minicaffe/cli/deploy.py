@@ -25,13 +25,13 @@ from minicaffe.analysis import data_tops
 from minicaffe.analysis.classifier import require_weights
 from minicaffe.cli.flags import files, filled, positive
 from minicaffe.cli.image_layer import comment
-from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, MinicaffeError, NetError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.layer import DataSource, LossLayer, layer_class
+from minicaffe.layout import terminal_width, wrap
 from minicaffe.log import number, one_line, plural, shape_text, silent
 from minicaffe.net import Net, location
 from minicaffe.passes import deploy as deploying

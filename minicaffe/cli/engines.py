@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import kernels
-from minicaffe.cli.layout import table, terminal_width, wrap
 from minicaffe.cli.terminal import say
 from minicaffe.kernels import registry
+from minicaffe.layout import table, terminal_width, wrap
 
 WHAT = {"plain": "the definitions: slow, written to be read", "numpy": "fast code with numpy",
         "numba": "compiled to machine code: the fastest"}

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 
-from minicaffe.cli.layout import code, prose, terminal_width, wrap
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.layers import datasheet, worked_example
+from minicaffe.layout import code, prose, terminal_width, wrap
 
 PIPED = 122  # columns for a reader that is no terminal: the code is up to 120 wide, and its margin 2
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 
 from minicaffe import plugins
-from minicaffe.cli.layout import code, entry, prose, terminal_width, wrap
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.filler import FILLERS
 from minicaffe.layer import registered_types
 from minicaffe.layers.datasheet import datasheet, families, family_of, fields, find, sample, samples, summary
+from minicaffe.layout import code, entry, prose, terminal_width, wrap
 
 PIPED = 80  # columns where the output is not a terminal
 

@@ -18,12 +18,12 @@ from typing import Any
 
 from minicaffe import lint
 from minicaffe.cli.flags import filled, listed, natural
-from minicaffe.cli.layout import code, entry, terminal_width, wrap
 from minicaffe.cli.results import json_text
 from minicaffe.cli.show import add_level_and_stage, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import MinicaffeError
+from minicaffe.layout import code, entry, terminal_width, wrap
 from minicaffe.log import one_line, plural
 
 

@@ -26,10 +26,10 @@ from pathlib import Path
 
 from minicaffe.cli import new_data
 from minicaffe.cli.flags import filled
-from minicaffe.cli.layout import entry, terminal_width
 from minicaffe.cli.terminal import say
 from minicaffe.errors import DataError, MinicaffeError, near_names
 from minicaffe.io.files import temporary
+from minicaffe.layout import entry, terminal_width
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 

@@ -15,11 +15,11 @@ from minicaffe.analysis.data_tops import held_samples
 from minicaffe.analysis.predictions import Mistake, Predicted, Predictions
 from minicaffe.cli.class_names import add_labels, names_of, same_names
 from minicaffe.cli.flags import positive
-from minicaffe.cli.layout import NOTHING, table, terminal_width, wrap
 from minicaffe.cli.results import STDOUT, add_json, check_json, csv_text, write_json
 from minicaffe.cli.terminal import say
 from minicaffe.errors import NetError
 from minicaffe.io.files import check_can_write, replace_file
+from minicaffe.layout import NOTHING, table, terminal_width, wrap
 from minicaffe.net import Net
 from minicaffe.records import score_pictures
 from minicaffe.records.picture import RED

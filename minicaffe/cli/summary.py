@@ -15,17 +15,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from minicaffe import passes
+from minicaffe import layout, passes
 from minicaffe.analysis import data_tops
 from minicaffe.analysis.cost import NetCost, cost
-from minicaffe.cli import layout
 from minicaffe.cli.flags import whole
-from minicaffe.cli.layout import terminal_width, wrap
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, NetError
 from minicaffe.layer import layer_class, registered_types
+from minicaffe.layout import terminal_width, wrap
 from minicaffe.log import one_line, shape_text
 from minicaffe.net import Net, location, memory_plan
 from minicaffe.passes.filter import is_included
@@ -62,9 +61,17 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
 
     A batch of 0 and an empty size stand for what the file says.
     """
+    given, place = location.read(path)
+    return made(given, place, phase, level, stages, batch, size, permissive, allow_python)
+
+
+def made(definition: Any, place: location.Location, phase: int, level: int = 0, stages: list[str] | None = None,
+         batch: int = 0, size: str = "", permissive: bool = False, allow_python: bool = True) -> tuple[Net, list[str]]:
+    """Do what `read` does with a definition that has been read already, and is kept as it is."""
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
-    given, place = location.read(path)
+    given = type(definition)()
+    given.CopyFrom(definition)
     given.state.phase, given.state.level = phase, level
     given.state.stage.extend(stages or [])
     with place.in_errors(given):

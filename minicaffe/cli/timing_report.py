@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe import kernels
+from minicaffe import kernels, layout
 from minicaffe.analysis import work as net_work
 from minicaffe.analysis.work import Work
-from minicaffe.cli import layout
-from minicaffe.cli.layout import terminal_width, wrap
+from minicaffe.layout import terminal_width, wrap
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 

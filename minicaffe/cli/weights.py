@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from minicaffe.cli.layout import table, terminal_width, wrap
 from minicaffe.cli.terminal import say
 from minicaffe.io import weights
 from minicaffe.io.binary import LayerWeights
+from minicaffe.layout import table, terminal_width, wrap
 from minicaffe.log import number, shape_text
 from minicaffe.net.copy_weights import same_shape
 

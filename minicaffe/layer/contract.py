@@ -35,9 +35,10 @@ from minicaffe.layer.renamed import OldNames
 from minicaffe.layer.scratch import Scratch
 from minicaffe.layer.traits import Traits
 from minicaffe.proto import TRAIN, LayerParameter
+from minicaffe.showing import Shown
 
 
-class Layer(Learned, Scratch, OldNames, Traits):
+class Layer(Learned, Scratch, OldNames, Traits, Shown):
     """The base of all layers, and of users' own (`type: "Python"`).
 
     Declared by the class
@@ -192,5 +193,6 @@ class Layer(Learned, Scratch, OldNames, Traits):
                       f"got {len(given)}")
         self.loss_weights = given or [self.default_loss_weight] + [0.0] * (num_tops - 1) if num_tops else []
 
-    def __repr__(self) -> str:
+    def in_short(self) -> str:
+        """Return what `repr` shows."""
         return f"<{type(self).__name__} {self.name!r}>"

@@ -21,11 +21,12 @@ from minicaffe.passes.filter import warn_of_state
 from minicaffe.passes.insert_splits import rank
 from minicaffe.proto import TEST, TRAIN, NetParameter, wording
 from minicaffe.proto import text as proto_text
+from minicaffe.showing import Shown
 
 Hook = Callable[[int], None]
 
 
-class Net:
+class Net(Shown):
     """The layers of a NetParameter in order, with the blobs between them.
 
     definition    a prototxt or YAML file, or a NetParameter
@@ -376,7 +377,8 @@ class Net:
         vars(self).update(state)
         self._replay = RecordedPasses(self)
 
-    def __repr__(self) -> str:
+    def in_short(self) -> str:
+        """Return what `repr` shows."""
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from minicaffe.solvers.action import Action
 from minicaffe.solvers.registry import get_solver, registered_solvers, solver_class
-from minicaffe.solvers.solver import Action, Solver
+from minicaffe.solvers.solver import Solver
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

@@ -15,7 +15,6 @@ A solver type writes `rule` alone. When to test, to display and to take a snapsh
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -27,7 +26,9 @@ from minicaffe import kernels, rng
 from minicaffe.log import At, log, number
 from minicaffe.net import Net
 from minicaffe.proto import text
+from minicaffe.showing import Shown
 from minicaffe.solvers import checks, lr_policy, nets
+from minicaffe.solvers.action import Action
 from minicaffe.solvers.doctor import doctor
 from minicaffe.solvers.registry import DType, NetClass
 from minicaffe.solvers.registry import register as register
@@ -38,15 +39,7 @@ from minicaffe.solvers.schedule import criterion, epochs, report
 from minicaffe.solvers.schedule.iter_size import Passes
 
 
-class Action(enum.Enum):
-    """A request to a running solver, answered between two iterations."""
-
-    NONE = "none"
-    SNAPSHOT = "snapshot"
-    STOP = "stop"
-
-
-class Solver:
+class Solver(Shown):
     """The base of all solver types.
 
     Declared by the class
@@ -67,6 +60,7 @@ class Solver:
         divisor         the number by which the summed gradients of this iteration are divided
         draw_seed       what Dropout draws follows from it and `iter`; None in a training that an old minicaffe began
         loss, smoothed_loss     of the last iteration, and its mean over average_loss iterations
+        losses          a Curve of the losses that this process has computed
 
     Hooks, lists of functions without arguments
         on_start, on_gradients_ready    called before the forward passes and after the backward passes
@@ -105,7 +99,7 @@ class Solver:
         log(At.SOLVER_DONE, "Solver scaffolding done.")
         params = self.net.learnable_params
         self.history = [np.zeros_like(param.blob.data) for _ in self.histories for param in params]
-        self.smoothing = report.SmoothedLoss(param.average_loss)
+        self.smoothing, self.losses = report.SmoothedLoss(param.average_loss), report.Curve()
         self.divisor = float(param.iter_size)
         self._passes = Passes(self.net, param.iter_size)
         self._stopwatch = report.Stopwatch()
@@ -314,6 +308,7 @@ class Solver:
         self.divisor = self._passes.end()
         self.loss = sum(losses) / len(losses)
         self.smoothed_loss = self.smoothing.add(self.loss)
+        self.losses.add(self.iter, self.loss)
         if self._plateau and not self._plateau.name:  # without a plateau_metric the smoothed loss is what counts
             self._look_for_plateau(self.smoothed_loss)
         if display:
@@ -399,3 +394,7 @@ class Solver:
                               f"and no better in {stop.stale} tests since")
         self.stopped = True
         return True
+
+    def in_short(self) -> str:
+        """Return what `repr` shows."""
+        return f"<{type(self).__name__} of net {self.net.name!r}: iteration {self.iter}>"

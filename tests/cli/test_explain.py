@@ -7,8 +7,8 @@ import textwrap
 import numpy as np
 import pytest
 
-from minicaffe import kernels, rng
-from minicaffe.cli import explain, layout, terminal
+from minicaffe import kernels, layout, rng
+from minicaffe.cli import explain, terminal
 from minicaffe.cli.__main__ import main
 from minicaffe.layer import registered_types
 from minicaffe.layers import datasheet, worked_example

@@ -43,6 +43,43 @@ class SmoothedLoss:
         return self.mean
 
 
+class Curve:
+    """A number that changes in a training, such as its loss, as at most `most` points (iteration, number).
+
+    A point is the mean of `stride` numbers in a row, and stands at the iteration of the first of them. When there are
+    too many points, each two neighbours become one.
+    """
+
+    def __init__(self, most: int = 400) -> None:
+        self.most, self.stride = most, 1
+        self._whole: list[tuple[int, float]] = []
+        self._begun: list[float] = []  # the numbers of the point that is not whole yet, which begins at `_start`
+        self._start = self._last = -1
+
+    @property
+    def points(self) -> list[tuple[int, float]]:
+        """The points in their order. The last one may be the mean of fewer numbers."""
+        return [*self._whole, (self._start, _mean(self._begun))] if self._begun else list(self._whole)
+
+    def add(self, iteration: int, value: float) -> None:
+        """Take in the number of an iteration. Points from this iteration on are from before a resume, and go."""
+        if iteration <= self._last:
+            self._whole, self._begun = [point for point in self._whole if point[0] < iteration], []
+        self._start, self._last = self._start if self._begun else iteration, iteration
+        self._begun.append(value)
+        if len(self._begun) == self.stride:
+            self._whole.append((self._start, _mean(self._begun)))
+            self._begun = []
+        if len(self._whole) == self.most:
+            pairs = zip(self._whole[::2], self._whole[1::2], strict=True)
+            self._whole = [(a[0], _mean([a[1], b[1]])) for a, b in pairs]
+            self.stride *= 2
+
+
+def _mean(numbers: list[float]) -> float:
+    return sum(numbers) / len(numbers)
+
+
 class Stopwatch:
     """Measures the time since the last display, without the time in which kernels were compiled."""
 

@@ -5,7 +5,8 @@ import contextlib
 import numpy as np
 import pytest
 
-from minicaffe.cli import layers, layout
+from minicaffe import layout
+from minicaffe.cli import layers
 from minicaffe.cli.__main__ import COMMANDS, main, parser_of
 from minicaffe.io import weights
 from minicaffe.io.binary import LayerWeights

@@ -1,0 +1,75 @@
+"""Draw nets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from minicaffe.drawing import dot, page, svg
+from minicaffe.drawing.fold import LARGE, Fold, folded, unfolded
+from minicaffe.drawing.graph import Graph, Version, build, version_of_net
+from minicaffe.drawing.scene import Scene, compose
+from minicaffe.proto import Phase
+
+if TYPE_CHECKING:
+    from minicaffe.net import Net
+
+ENDINGS = (".html", ".svg", ".dot")  # of files that hold a drawing
+
+
+def draw(net: Net, *, fold: bool | None = False) -> Drawing:
+    """Return the drawing of a net, in which each layer has its index in net.layers.
+
+    fold    whether blocks that repeat are drawn once; None does so where the net is large
+    """
+    return draw_versions(net.name, [version_of_net(net, Phase.Name(net.phase))], fold=fold)
+
+
+def draw_versions(name: str, versions: Sequence[Version], *, fold: bool | None = None) -> Drawing:
+    """Return one drawing of several versions of a net, such as those of TRAIN and TEST."""
+    return Drawing(build(name, versions), fold)
+
+
+class Drawing:
+    """A net's boxes and lines, to be written as SVG."""
+
+    def __init__(self, graph: Graph, fold: bool | None) -> None:
+        self.graph = graph
+        fold = len(graph.boxes) > LARGE if fold is None else fold
+        self.items = folded(graph) if fold else unfolded(graph)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """All that is drawn, each with its place."""
+        return compose(self.graph, self.items)
+
+    @property
+    def layers(self) -> int:
+        """How many layers the net has; Split layers, which are inserted, do not count."""
+        return sum(not layer.is_split for layer in self.graph.layers)
+
+    @property
+    def folds(self) -> int:
+        """How many blocks that repeat are drawn once."""
+        return sum(isinstance(item, Fold) for item in self.items)
+
+    def text(self, ending: str) -> str:
+        """Return the drawing as a file of one of the ENDINGS."""
+        return {".html": self.html, ".svg": self.svg, ".dot": self.dot}[ending]()
+
+    def dot(self) -> str:
+        """Return the drawing in the language of graphviz."""
+        return dot.write(self.graph, self.items)
+
+    def html(self) -> str:
+        """Return the drawing as a page, in which a click on a layer shows its datasheet."""
+        return page.write(self)
+
+    def svg(self) -> str:
+        """Return the drawing as the text of an <svg>, which may stand in a page or alone in a file.
+
+        Layer i is the group with the id "layer-i" and the attribute data-layer="i"; the class "lit" lights it. Where
+        blocks that repeat are folded, the group of the first block names in data-layers the layers that it stands for.
+        """
+        return svg.write(self.graph, self.scene)
