@@ -165,13 +165,13 @@ class Tracer:
     def watching(self) -> Iterator[None]:
         """Follow what runs in the block. A debugger or a coverage tool that traces gets its own function back."""
         before = sys.gettrace()
-        sys.settrace(self._called)
+        sys.settrace(self.called)
         try:
             yield
         finally:
             sys.settrace(before)
 
-    def _called(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
+    def called(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
         code = frame.f_code
         if event != "call" or code.co_filename not in self.files or code.co_name.startswith("<"):
             return None
