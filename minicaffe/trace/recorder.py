@@ -85,7 +85,7 @@ class Recorder:
     def _after_forward(self, i: int) -> None:
         steps = self._stop()
         self._proofs.layer_ran(i)
-        moment = self._add(steps, self._formulas[i]["forward"], "forward", i)
+        moment = self.add_moment(steps, self._formulas[i]["forward"], "forward", i)
         layer = self.net.layers[i]
         losses = [weight * float(top.data) for weight, top in zip(layer.loss_weights, self.net.tops[i], strict=True)
                   if weight and top.count == 1]
@@ -106,7 +106,7 @@ class Recorder:
 
     def _after_backward(self, i: int) -> None:
         runs = self.net.plan.layers[i]
-        moment = self._add(self._stop(), self._formulas[i]["backward"], "backward", i)
+        moment = self.add_moment(self._stop(), self._formulas[i]["backward"], "backward", i)
         if not runs:
             moment["note"] = "This layer does not run backward: nothing below it learns."
         moment["values"] = self._values(i, backward=True)
@@ -132,15 +132,19 @@ class Recorder:
 
     # --- moments -----------------------------------------------------------------------------------
 
-    def _add(self, steps: list[Step], lines: Formulas, way: str, layer: int) -> dict[str, Any]:
+    def add_moment(self, steps: list[Step], lines: Formulas, way: str, layer: int) -> dict[str, Any]:
         """Add a moment and its steps to the lists, and return the moment."""
         moment: dict[str, Any] = {"iteration": self.iteration, "pass": way, "layer": layer, "first": len(self.steps),
                                   "count": len(steps), "values": [], "proofs": [], "products": []}
         self.moments.append(moment)
-        self.add_steps(steps, lines, self._letters[layer])
+        self._add_steps(steps, lines, self._letters[layer])
         return moment
 
-    def add_steps(self, steps: list[Step], lines: Formulas, letters: dict[str, list[str]]) -> None:
+    def number_of(self, layer: int, role: str, place: int) -> int:
+        """Return the page's number of a blob: of a layer's bottom, top or param at this place."""
+        return self._numbers[layer, role, place]
+
+    def _add_steps(self, steps: list[Step], lines: Formulas, letters: dict[str, list[str]]) -> None:
         """Add steps to the page's list, each with the formula line that it computes."""
         for step in steps:
             made: dict[str, Any] = {"source": self._source(step.function), "line": step.line, "depth": step.depth,
