@@ -18,7 +18,7 @@ from minicaffe.layer import Layer
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import WHOLE, exact
 
-MOST, MOST_OF_LARGE = 12, 6  # products that are shown of a number, in an array that is whole and in a larger one
+MOST, MOST_OF_LARGE = 12, 4  # products that are shown of a number, in an array that is whole and in a larger one
 
 Indices = list[int]
 

@@ -81,6 +81,7 @@ class Recorder:
 
     def _before_forward(self, i: int) -> None:
         if i == 0:
+            self._clear_scratch()
             self._proofs.pass_begins()
         self._start(i, "forward")
 
@@ -120,6 +121,13 @@ class Recorder:
         if i == 0:
             self._proofs.measure()
 
+    def _clear_scratch(self) -> None:
+        """Fill the layers' scratch arrays with zeros: what happens to be in new memory differs from run to run."""
+        if not self.moments:
+            for layer in self.net.layers:
+                for memory in layer.scratch_arrays:
+                    memory.fill(0)
+
     def _start(self, i: int, way: str) -> None:
         self._tracer = Tracer(self._files[i], {way})
         self._debugger = sys.gettrace()
@@ -152,7 +160,7 @@ class Recorder:
         for step in steps:
             made: dict[str, Any] = {"source": self._source(step.function), "line": step.line, "depth": step.depth,
                                     "formula": None if step.skipped else _formula(step, lines, letters)}
-            made["new"] = [[name, None if array is None else self.arrays.add(array), text]
+            made["new"] = [[name, None if array is None else self.arrays.add(array, small=True), text]
                            for name, array, text in step.new]
             if step.calls:
                 made["calls"] = True

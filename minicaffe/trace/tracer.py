@@ -114,6 +114,9 @@ class Frame:
         step.new = now.changes(self.seen, step.statement)
         step.written = [name for name, array, _ in step.new if array is not None and (
             step.statement.computes or step.statement.has_call and now.fresh(name, self.seen))]
+        if "np.empty" in step.statement.text:  # what happens to be in new memory is not the work of this line
+            step.new = [(name, None, "not filled yet") if name in step.statement.targets else (name, array, text)
+                        for name, array, text in step.new]
         self.seen = now
         if step.shown:
             step.written = step.shown.written = step.written or step.shown.written
