@@ -54,10 +54,10 @@ step
     source, line    which line of which function: the line by its number in the file
     depth       0 for the layer's own function, 1 for what it calls, ...
     formula     number of the formula line that is being computed (of the moment's pass, or of the solver), or null
-    new         [[name, array by number, text]]: what the line wrote, after it ran, by the names that the code uses, such
-                as "y", "self.index" or "bottom[0].diff". Of a value that is no array, the array is null and the text
-                is its repr; of an array the text is "". The first step of a function is its `def` line, with the
-                arguments
+    new         [[name, array by number, text]]: what the line wrote, after it ran, by the names that the code uses,
+                such as "y", "self.index" or "bottom[0].diff". Of a value that is no array, the array is null and the
+                text is its repr; of an array the text is "". The first step of a function is its `def` line, with
+                the arguments
     calls       optional: the line calls a traced function. Then this step comes before that function's steps and has
                 nothing new; another step of the same line follows them and has what the line wrote
     skipped     optional: a number of rounds of a loop that were run but are not shown. Such a step has source and
@@ -89,8 +89,8 @@ value
 
 proof           beside the diff of one value: what the whole net, computed in float64, says about it
     blob, role, array    the value's, `array` is its diff
-    slopes      [central difference, ...], one for each number of the array's `values`, in the same order; null where none
-                was computed
+    slopes      [central difference, ...], one for each number of the array's `values`, in the same order; null where
+                none was computed
     verdicts    a text of one letter for each: "a" agrees, "d" differs, "k" kink (the two one-sided differences differ),
                 "-" not computed
     sides       optional: {"position in values": [left, right]} for kinks
@@ -102,13 +102,13 @@ product         what the numbers of one array are sums of
     entries     {"flat index": entry}: for the numbers that the array shows, those that have an entry
 
 entry           number = Σ left · right (all terms) + rest + plus
-    terms       [[flat index in left, its value, flat index in right, its value], ...], the largest products first. Where
-                the factor is no number of an array, its index is null (a mean's 1 / count)
+    terms       [[flat index in left, its value, flat index in right, its value], ...], the largest products first.
+                Where the factor is no number of an array, its index is null (a mean's 1 / count)
     rest        [how many further products, their sum]: [0, 0] where all are shown
     plus        [[words, value], ...]: what is added to the products: [["b[3]", 0.5]]
     sum         the sum of everything in float64; the number is this, rounded as float32 sums are
-    chosen      optional, for MAX pooling: the number in `terms` that was taken. The terms are then the window's numbers,
-                [flat index, value, null, null], and are not summed
+    chosen      optional, for MAX pooling: the number in `terms` that was taken. The terms are then the window's
+                numbers, [flat index, value, null, null], and are not summed
 
 columns         arrays by number, all of the param's shape; the places are the same in all of them
     rate        the learning rate of this param, lr_mult included, as text; and rate_of: how it comes about, in words
