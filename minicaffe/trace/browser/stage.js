@@ -35,10 +35,10 @@ function show() {
 }
 
 function showPosition() {
-  const { moment } = stop(), iterations = new Set(trace.moments.map(each => each.iteration)).size;
-  const iteration = iterations > 1 && moment ? `, iteration ${moment.iteration + 1} of ${iterations}` : "";
+  const { moment } = stop();
+  byId("intro").hidden = at > 0; // it has said what it has to say, and its place is needed
   byId("position").value = at;
-  byId("position-words").textContent = `Step ${at} of ${stops.length - 1}${iteration}`;
+  byId("position-words").textContent = `Step ${at} of ${stops.length - 1}`;
   byId("position").setAttribute("aria-valuetext", byId("position-words").textContent);
   byId("layer").value = moment ? moment.layer : "";
   for (const pass of Object.keys(PASS_WORDS)) byId(pass).setAttribute("aria-pressed", Boolean(moment) && moment.pass === pass);
@@ -51,7 +51,9 @@ function showPosition() {
 function lightDrawing() {
   const { moment } = stop();
   for (const group of byId("drawing").querySelectorAll(".layer.lit")) group.classList.remove("lit");
-  const group = moment && byId("drawing").querySelector(`.layer[data-layer="${moment.layer}"]`);
+  if (!moment) return;
+  // where the drawing folds blocks that repeat, one box stands for several layers
+  const group = byId("drawing").querySelector(`[data-layer="${moment.layer}"], [data-layers~="${moment.layer}"]`);
   if (!group) return;
   group.classList.add("lit");
   const box = byId("drawing").getBoundingClientRect(), own = group.getBoundingClientRect();

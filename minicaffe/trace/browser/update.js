@@ -8,7 +8,7 @@ function updateView(trace, stop, go, redraw) {
   const array = trace.arrays[columns.w];
   const flats = array.whole === false ? trace.places[count(array.shape)] : range(array.values.length);
   const parts = [
-    element("p", {}, `The solver changes ${param.name}, ${shapeText(param.shape)}. rate = ${columns.rate}`,
+    element("p", {}, `The solver changes ${param.name}, ${shapeText(param.shape)}. rate = ${readable(columns.rate)}`,
       columns.rate_of ? element("span", { class: "quiet" }, ` (${columns.rate_of})`) : null),
   ];
   if (iterationsWith(trace, moment).length > 1) parts.push(curvesView(trace, stop, flats, go));
@@ -24,7 +24,12 @@ function updateColumns(trace, moment) {
     ...history.flatMap(([name, before, then]) => [[`${name} before`, before], [`${name} after`, then, true]]),
     ["rate", rate], ["step", step, true], ["new w", after, true],
   ].map(([heading, held, written]) => typeof held === "string"
-    ? { heading, text: held } : { heading, number: held, written: Boolean(written) });
+    ? { heading, text: readable(held) } : { heading, number: held, written: Boolean(written) });
+}
+
+// A rate comes as text: 0.10000000149011612 is 0.1 in float32.
+function readable(text) {
+  return Number.isFinite(Number(text)) ? short(text) : text;
 }
 
 function updateTable(trace, stop, flats, redraw) {

@@ -1,15 +1,20 @@
 // What happens at a stop, in words: for a screen reader, and for everybody above the two sides.
 "use strict";
 
+const PROOF_WORDS = "A diff says how fast the loss grows when that one number grows. To prove it, the whole net was run " +
+  "twice more for each number, with the number a little larger and a little smaller: the change of the loss between the " +
+  "two, divided by the distance, is the central difference.";
 const WORDS_OF_NUMBERS = 6; // a sentence names arrays of up to so many numbers in full
 
 function describe(trace, stop) {
   const { moment } = stop;
   if (!moment) return "The start: nothing has run yet. Press → or the button Next to run the first line.";
+  const iterations = trace.moments[trace.moments.length - 1].iteration + 1;
   const layer = trace.layers[moment.layer];
   const who = moment.pass === "update" ? `${trace.solver ? trace.solver.type : "solver"}, update of ${trace.blobs[moment.param].name}`
     : `${layer.type} ${layer.name}, ${moment.pass}`;
-  const parts = [stop.step === null ? `${who}: ${moment.note || "no line of its own code runs."}` : `${who}, ${stepWords(trace, stop)}`];
+  const parts = iterations > 1 ? [`Iteration ${moment.iteration + 1} of ${iterations}.`] : [];
+  parts.push(stop.step === null ? `${who}: ${moment.note || "no line of its own code runs."}` : `${who}, ${stepWords(trace, stop)}`);
   if (stop.last) parts.push(...endWords(trace, stop));
   return parts.join(" ");
 }
@@ -83,11 +88,15 @@ function proofLine(trace, go) {
   if (!total) return [element("p", { class: "quiet" }, "This trace was made without proofs of its diffs.")];
   const kink = kinks ? `; ${plural(kinks, "stands", "stand")} at a kink, where the slope differs to the left and to the right` : "";
   if (!differ) {
-    return [element("p", { class: "agrees" }, `✓ Of the ${total} diffs on this page none differs from its central difference${kink}.`,
-      element("span", { class: "quiet" }, ` ${trace.tolerance}`))];
+    return [element("p", { class: "agrees" }, `✓ Of the ${total} diffs on this page none differs from its central difference${kink}.`),
+      toleranceView(trace)];
   }
   const layer = trace.layers[first.layer];
   const button = element("button", { type: "button", id: "to-wrong", class: "wrong" }, `✗ ${differ} of ${total} diffs differ, first in layer ${layer.name}`);
   button.addEventListener("click", () => go(first.end));
-  return [button, element("p", { class: "quiet" }, `Their central difference says something else${kink}. ${trace.tolerance}`)];
+  return [button, element("p", { class: "quiet" }, `The central difference of the loss says something else${kink}.`), toleranceView(trace)];
+}
+
+function toleranceView(trace) {
+  return element("details", {}, element("summary", {}, "What is compared?"), element("p", {}, PROOF_WORDS, " ", trace.tolerance));
 }
