@@ -6,13 +6,13 @@ const ROW = 8; // a long row of numbers is broken after so many
 // A subject says what an array is in the net: { number, name, shape, product, proof }. product and proof may be absent.
 
 // One number: a button where its products are known, hidden in predict mode.
-function numberNode(trace, stop, subject, position, flat) {
+function numberNode(trace, stop, subject, position, flat, digits) {
   if (isNumberHidden(trace, stop, subject.number, position)) {
     return element("span", { class: "number unknown" }, "?", element("span", { class: "hidden-visually" }, " hidden"));
   }
   const stored = trace.arrays[subject.number].values[position];
   const entry = subject.product && subject.product.entries[flat];
-  if (!entry) return element("span", { class: "number", title: String(stored) }, short(stored));
+  if (!entry) return element("span", { class: "number", title: String(stored) }, short(stored, digits));
   return element("button", {
     type: "button", class: "number", title: `${stored}: show what it is the sum of`,
     "data-product": stop.moment.products.indexOf(subject.product), "data-flat": flat,

@@ -1,7 +1,7 @@
 // The panel that shows which products a number is the sum of.
 "use strict";
 
-function openProducts(trace, stop, product, flat, opener) {
+function openProducts(trace, stop, product, flat, button, byKey) {
   const panel = byId("products"), entry = product.entries[flat];
   const shape = trace.blobs[product.blob].shape;
   const name = `${trace.blobs[product.blob].name} ${product.of}${place(shape, Number(flat))}`;
@@ -10,8 +10,9 @@ function openProducts(trace, stop, product, flat, opener) {
   panel.replaceChildren(
     element("div", { class: "panel-head" }, element("h2", { id: "products-title" }, productsTitle(trace, product, flat, name, entry)), close),
     ...(entry.chosen === undefined ? sumView(product, entry) : windowView(product, entry)));
+  panel.classList.toggle("left", Boolean(button.closest("#right"))); // it must not cover the number itself
   panel.hidden = false;
-  panel.opener = opener;
+  panel.opener = byKey ? button : null;
   panel.focus();
 }
 

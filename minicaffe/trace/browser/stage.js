@@ -30,7 +30,8 @@ function show() {
   byId("words").textContent = describe(trace, stop());
   byId("score").textContent = scoreText();
   byId("score").hidden = !predict.on;
-  if (focused && !focused.isConnected) (id && byId(id) || inside || byId("main")).focus({ preventScroll: true });
+  const lost = focused && !focused.isConnected && document.activeElement === document.body;
+  if (lost) (id && byId(id) || inside || byId("main")).focus({ preventScroll: true });
   scrollToRunning();
 }
 
@@ -221,12 +222,19 @@ function setUp() {
     if (event.target.value !== "") go(startOfLayer(trace, stop(), Number(event.target.value)));
   });
   byId("position").addEventListener("input", event => go(Number(event.target.value)));
-  byId("proof-summary").append(...proofLine(trace, go));
+  byId("proof-summary").append(...proofLine(trace, showWrong));
   byId("drawing").addEventListener("click", openDrawnLayer);
   document.addEventListener("click", openNumber);
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", followHash);
   followHash();
+}
+
+// Goes to the end of a layer's pass, where its diffs are there, and to the first of them that differs.
+function showWrong(moment) {
+  go(moment.end);
+  const wrong = byId("layer-view").querySelector(".differs");
+  if (wrong) wrong.scrollIntoView({ block: "center", inline: "nearest" });
 }
 
 function openDrawnLayer(event) {
@@ -238,7 +246,7 @@ function openDrawnLayer(event) {
 function openNumber(event) {
   const button = event.target.closest("button.number[data-product]");
   if (!button) return;
-  openProducts(trace, stop(), stop().moment.products[button.dataset.product], button.dataset.flat, event.detail ? null : button);
+  openProducts(trace, stop(), stop().moment.products[button.dataset.product], button.dataset.flat, button, event.detail === 0);
 }
 
 // A teacher can link to a step: page.html#step=12.

@@ -49,7 +49,7 @@ function updateTable(trace, stop, flats, redraw) {
 function updateCell(trace, stop, column, position) {
   if (column.number === undefined) return element("span", { class: "number" }, column.text);
   if (column.written && !isWritten(trace, stop, column.number)) return element("span", { class: "quiet", title: "not computed yet" }, "…");
-  return numberNode(trace, stop, { number: column.number }, position, position);
+  return numberNode(trace, stop, { number: column.number }, position, position, 4);
 }
 
 // A click on a place draws the curve of that weight.

@@ -83,17 +83,17 @@ function proofSummary(trace) {
 }
 
 // The summary as one line with a button that goes to the first layer that is wrong.
-function proofLine(trace, go) {
+function proofLine(trace, showWrong) {
   const { total, differ, kinks, first } = proofSummary(trace);
   if (!total) return [element("p", { class: "quiet" }, "This trace was made without proofs of its diffs.")];
-  const kink = kinks ? `; ${plural(kinks, "stands", "stand")} at a kink, where the slope differs to the left and to the right` : "";
+  const kink = kinks ? `; ${plural(kinks, "is", "are")} at a kink, where the slopes on both sides differ` : "";
   if (!differ) {
     return [element("p", { class: "agrees" }, `✓ Of the ${total} diffs on this page none differs from its central difference${kink}.`),
       toleranceView(trace)];
   }
   const layer = trace.layers[first.layer];
   const button = element("button", { type: "button", id: "to-wrong", class: "wrong" }, `✗ ${differ} of ${total} diffs differ, first in layer ${layer.name}`);
-  button.addEventListener("click", () => go(first.end));
+  button.addEventListener("click", () => showWrong(first));
   return [button, element("p", { class: "quiet" }, `The central difference of the loss says something else${kink}.`), toleranceView(trace)];
 }
 
