@@ -43,6 +43,7 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
         "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
         "show": ("show", "print a net as its layers are made: upgraded, filtered by phase, with splits"),
         "time": ("timing", "measure each layer, forward and backward"),
+        "trace": ("trace", "write a page on which you step through a net's formulas, code and numbers"),
         "layers": ("layers", "list the layer types, or print one's datasheet"),
         "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
     },
@@ -287,8 +288,8 @@ def _usage() -> str:
     return "\n".join(["usage: minicaffe COMMAND [flags]", *rows, "",
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
-                            "packages: train, test, classify, data NET, time, summary, lint, deploy, warm NET, convert "
-                            "--model, extract_features and replay. With --no-python they refuse such a net. The "
+                            "packages: train, test, classify, data NET, time, summary, trace, lint, deploy, warm NET, "
+                            "convert --model, extract_features and replay. With --no-python they refuse such a net. The "
                             "commands layers, explain and schema run installed packages too, to show their types. "
                             "--import MODULE first runs a module of your own, for the types that it registers. No "
                             "other command runs code that a file names.",

@@ -69,10 +69,15 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
     given.state.stage.extend(stages or [])
     with place.in_errors(given):
         definition = passes.upgrade(given)
-        layers = [layer for layer in definition.layer if is_included(layer, definition.state)]
-        sequences = _sequences(layers)
-        remarks = [remark for layer in layers if (remark := _resize(layer, batch, _sizes(size), sequences))]
+        remarks = resize(definition, batch, size)
         return Net(definition, None, permissive=permissive, allow_python=allow_python, shapes_only=True), remarks
+
+
+def resize(definition: Any, batch: int, size: str) -> list[str]:
+    """Give the data of an upgraded NetParameter another batch or image size. Return in words what had to be assumed."""
+    layers = [layer for layer in definition.layer if is_included(layer, definition.state)]
+    sequences = _sequences(layers)
+    return [remark for layer in layers if (remark := _resize(layer, batch, _sizes(size), sequences))]
 
 
 def _sizes(size: str) -> list[int]:

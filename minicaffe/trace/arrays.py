@@ -53,11 +53,8 @@ class Arrays:
         if array.size > WHOLE:
             made["whole"] = False
             finite = flat[np.isfinite(flat)]
-            made |= {name: exact(value) if finite.size else None for name, value in
-                     (("min", finite.min(initial=np.inf)), ("max", finite.max(initial=-np.inf)),
-                      ("mean", np.float32(finite.mean(dtype=np.float64) if finite.size else 0)))} \
-                if array.dtype != bool else {"min": bool(flat.min()), "max": bool(flat.max()),
-                                             "mean": exact(np.float32(flat.mean()))}
+            ends = (finite.min(), finite.max(), np.float32(finite.mean(dtype=np.float64))) if finite.size else None
+            made |= {name: exact(ends[k]) if ends else None for k, name in enumerate(("min", "max", "mean"))}
             made |= picture(array, images)
         return made
 

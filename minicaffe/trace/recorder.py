@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import kernels
+from minicaffe.blob import Blob
 from minicaffe.layer import Layer
 from minicaffe.net import Net
 from minicaffe.trace import formulas, products
@@ -51,7 +52,8 @@ class Recorder:
         self._letters = [formulas.letters(layer) for layer in net.layers]
         self._files = [_files_of(layer) for layer in net.layers]
         self._forward: dict[int, list[dict[str, Any]]] = {}  # layer -> its values in the last forward pass
-        self._top_diffs: list[np.ndarray | None] = []
+        self._top_diffs: list[np.ndarray] = []                # of the layer that runs backward, before it does
+        self._param_diffs: list[np.ndarray | None] = []
         self._tracer: Tracer | None = None
         self._debugger: Any = None
         self._proofs = Proofs(net, arrays, proofs)
@@ -102,6 +104,7 @@ class Recorder:
     def _before_backward(self, i: int) -> None:
         if self.net.plan.layers[i]:
             self._top_diffs = [top.diff.copy() for top in self.net.tops[i]]
+            self._param_diffs = [None if _is_zero(blob) else blob.diff.copy() for blob in self.net.layers[i].blobs]
             self._start(i, "backward")
 
     def _after_backward(self, i: int) -> None:
@@ -111,8 +114,8 @@ class Recorder:
             moment["note"] = "This layer does not run backward: nothing below it learns."
         moment["values"] = self._values(i, backward=True)
         if runs:
-            moment["products"] = products.backward(self.net.layers[i], self.net.bottoms[i], self.net.tops[i],
-                                                   self._top_diffs, moment["values"], self.arrays)
+            moment["products"] = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs,
+                                                   self._param_diffs, moment["values"], self.arrays)
             self._proofs.remember(i, moment)
         if i == 0:
             self._proofs.measure()
@@ -214,6 +217,12 @@ class Recorder:
             value["data"] = None
             value["note"] = " ".join(filter(None, [value.get("note", ""), "A layer that runs in place has overwritten "
                                                    "the data since this layer ran forward."]))
+
+
+def _is_zero(blob: Blob) -> bool:
+    """Return whether a diff counts as zeros, without making its memory."""
+    diff = blob.storages[1]
+    return diff.buffer is None or diff.cleared
 
 
 def blobs_of(net: Net) -> tuple[list[dict[str, Any]], dict[tuple[int, str, int], int]]:
