@@ -12,7 +12,7 @@ import numpy as np
 from minicaffe.pages import heat_map, image
 from minicaffe.trace.format import WHOLE, exact
 
-LARGEST, SMALL = 48, 24  # rows and columns of a picture of a blob, and of an array that a line has written
+LARGEST, SMALL = 48, 16  # rows and columns of a picture of a blob, and of an array that a line has written
 SHADES = 31  # of each colour of a heat map: enough to see, and the page stays small
 
 
@@ -95,7 +95,8 @@ def _as_images(array: np.ndarray) -> dict[str, Any]:
     pixels = np.nan_to_num((row - low) / ((high - low) or 1) * 255).clip(0, 255).round().astype(np.uint8)
     url, width, height = image(pixels[0] if len(pixels) == 1 else pixels)
     return {"picture": url, "width": width, "height": height,
-            "seen": f"{_some(count, N, 'image', 'images')} of {H} × {W}; black is the smallest number, white the largest"}
+            "seen": f"{_some(count, N, 'image', 'images')} of {H} × {W}; the smallest number is black, the largest "
+                    "white"}
 
 
 def matrix_of(array: np.ndarray, largest: int) -> tuple[np.ndarray, str]:

@@ -177,7 +177,8 @@ class Recorder:
 
     def _values(self, i: int, backward: bool) -> list[dict[str, Any]]:
         """Return what the bottoms, tops and params of a layer hold now that it has run."""
-        net, layer, found = self.net, self.net.layers[i], []
+        net, layer = self.net, self.net.layers[i]
+        found: list[dict[str, Any]] = []
         runs = backward and net.plan.layers[i]
         for role, blobs in (("bottom", net.bottoms[i]), ("top", net.tops[i]), ("param", layer.blobs)):
             for j, blob in enumerate(blobs):
@@ -238,7 +239,7 @@ def blobs_of(net: Net) -> tuple[list[dict[str, Any]], dict[tuple[int, str, int],
     made: list[dict[str, Any]] = [{"name": name, "kind": "blob", "layer": 0, "shape": list(blob.shape)}
                                   for name, blob in net.blobs.items()]
     numbers: dict[tuple[int, str, int], int] = {}
-    for i, layer in enumerate(net.layers):
+    for i in range(len(net.layers)):
         for role, ids in (("bottom", net.wiring.bottoms[i]), ("top", net.wiring.tops[i])):
             numbers |= {(i, role, j): b for j, b in enumerate(ids)}
         for b in net.wiring.tops[i]:
