@@ -173,5 +173,5 @@ def left_sides(line: str) -> list[str]:
 
 
 def plain(name: str) -> str:
-    """Return a name without its index of time: z_t and c_{t−1} are z and c."""
-    return re.sub(r"(_\{[^}]*\}|_[tT])$", "", name).replace("self.", "")
+    """Return a name without its index of time: z_t and c_{t−1} are z and c, and v′ is v."""
+    return re.sub(r"(_\{[^}]*\}|_[tT]|′)$", "", name).replace("self.", "")
