@@ -27,10 +27,11 @@ def blamed(data):
 
 @pytest.mark.parametrize("name", NETS)
 def test_right_gradients_agree(name):
-    data = session.of_net(net_of(NETS[name]))
+    data = session.of_net(net_of(NETS[name]), proofs=30)
     letters = "".join(text for roles in verdicts(data).values() for text in roles.values())
-    assert set(letters) <= {"a", "k"}
-    assert letters.count("a") > 0.9 * len(letters)
+    measured = letters.replace("-", "")
+    assert set(measured) <= {"a", "k"}
+    assert measured.count("a") > 0.9 * len(measured)
     assert blamed(data) == []
 
 
@@ -60,7 +61,7 @@ def test_a_wrong_backward_is_red_in_its_own_layer(monkeypatch, mistake):
             spoil(self, top, bottom)
 
     monkeypatch.setattr(cls, "backward", wrong)
-    data = session.of_net(net_of("force_backward: true " + text))
+    data = session.of_net(net_of("force_backward: true " + text), proofs=16)
     assert blamed(data) == [guilty]
     letters = verdicts(data)[guilty]
     assert "d" not in letters["top"]
