@@ -4,7 +4,7 @@
 const PAUSE = 1200; // milliseconds between two steps when the page plays by itself
 const trace = JSON.parse(byId("data").textContent);
 const stops = makeStops(trace);
-let at = 0, timer = null, leftShown = null, rightShown = null;
+let at = 0, timer = null, leftShown = null, leftSubject = null, rightShown = null;
 
 function stop() {
   return stops[at];
@@ -66,9 +66,12 @@ function lightDrawing() {
 
 // The left side is made anew only when something in it changes, so that its boxes stay where they were scrolled to.
 function showLeft() {
-  const key = leftKey();
+  const key = leftKey(), { moment } = stop();
   if (key !== leftShown) byId("layer-view").replaceChildren(...leftView());
   leftShown = key;
+  const subject = moment && `${moment.pass} ${moment.layer}`;
+  if (subject !== leftSubject) byId("left").scrollTop = 0; // the same layer in another iteration stays where it was scrolled to
+  leftSubject = subject;
   markFormula();
   oneTabStop(byId("layer-view"));
 }

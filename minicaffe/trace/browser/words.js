@@ -92,7 +92,7 @@ function proofLine(trace, showWrong) {
       toleranceView(trace)];
   }
   const layer = trace.layers[first.layer];
-  const button = element("button", { type: "button", id: "to-wrong", class: "wrong" }, `✗ ${differ} of ${total} diffs differ, first in layer ${layer.name}`);
+  const button = element("button", { type: "button", id: "to-wrong", class: "wrong" }, `✗ ${differ} of ${total} diffs ${differ === 1 ? "differs" : "differ"}, first in layer ${layer.name}`);
   button.addEventListener("click", () => showWrong(first));
   return [button, element("p", { class: "quiet" }, `The central difference of the loss says something else${kink}.`), toleranceView(trace)];
 }
