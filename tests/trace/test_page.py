@@ -6,9 +6,11 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browser import browser, opened, overflowing
 
+from minicaffe.pages import heat_map
 from minicaffe.trace.page import SCRIPTS, trace_page
 
 EXAMPLE = json.loads(Path(__file__).with_name("example.json").read_text(encoding="utf-8"))
@@ -25,10 +27,11 @@ CONTRAST = """() => {
   const faint = [];
   for (const e of document.body.querySelectorAll("*")) {
     const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-    if (!own || e.closest("svg, script, noscript, .hidden-visually") || !e.getClientRects().length || e.disabled) continue;
+    if (!own || e.closest("svg, script, noscript, .hidden-visually") || e.disabled) continue;
+    if (!e.getClientRects().length) continue;
     const [a, b] = [bright(getComputedStyle(e).color), bright(behind(e))];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) faint.push(`${e.tagName}.${e.className} "${e.textContent.trim().slice(0, 20)}" ${contrast.toFixed(2)}`);
+    if (contrast < 4.5) faint.push(`${e.className} "${e.textContent.trim().slice(0, 20)}" ${contrast.toFixed(2)}`);
   }
   return faint;
 }"""
@@ -70,9 +73,9 @@ def shown(page, role, blob, kind):
                                                              for i in range(cells.count()))]
 
 
-def with_several_updates():
+def with_several_updates(data):
     """The example with a second update, which begins where the first one ends."""
-    data = copy.deepcopy(EXAMPLE)
+    data = copy.deepcopy(data)
     second = copy.deepcopy(data["moments"])
     for moment in second:
         moment["iteration"] = 1
@@ -92,10 +95,10 @@ def planted():
     return data
 
 
-def large():
+def large(data):
     """The example with a weight of 100 numbers, of which the page holds a picture and 64."""
-    data = copy.deepcopy(EXAMPLE)
-    pixel = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+    data = copy.deepcopy(data)
+    pixel = heat_map(np.ones((1, 1)))[0]
     data["places"] = {"100": list(range(0, 64))}
     data["arrays"].append({"shape": [4, 25], "whole": False, "values": [i / 8 for i in range(64)], "min": -2, "max": 9,
                            "mean": 1.5, "picture": pixel, "width": 1, "height": 1, "seen": "each row is a row"})
@@ -156,9 +159,9 @@ class TestKeyboard:
             for _ in range(60):
                 press(page, "Tab")
                 reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-            wanted = page.evaluate("[...document.querySelectorAll('button[id]:not(:disabled), select, input, .pane')].map(e => e.id)")
+            wanted = page.locator("button[id]:enabled, select, input[id], .pane").evaluate_all("all => all.map(e => e.id)")
             assert "BODY" in reached
-            assert set(wanted) - {""} <= reached
+            assert set(wanted) <= reached
 
     def test_help_opens_and_closes(self, chromium, written):
         with opened(chromium, written()) as page:
@@ -172,8 +175,7 @@ class TestKeyboard:
     def test_a_link_to_a_step(self, chromium, written):
         with opened(chromium, written()) as page:
             page.evaluate("location.hash = '#step=8'")
-            page.wait_for_function("document.getElementById('position').value === '8'")
-            assert "out = -0.5" not in words(page)
+            page.locator("#back:enabled").wait_for()
             assert "InnerProduct ip, forward, line 65: y = -0.5." in words(page)
 
 
@@ -198,7 +200,8 @@ class TestNumbers:
         with opened(chromium, written(planted())) as page:
             page.locator("#to-wrong").click()
             assert "✗ 1 of 4 diffs differs, first in layer ip" == page.inner_text("#to-wrong")
-            assert "InnerProduct ip, backward" in words(page) and "is wrong" in words(page)
+            assert "InnerProduct ip, backward" in words(page)
+            assert "is wrong" in words(page)
             proofs = page.locator('[data-role="param"] .proof')
             assert ["3 ✗ differs", "0 | 1 kink"] == proofs.all_text_contents()
             red, kink = (proofs.nth(i).evaluate("e => getComputedStyle(e).color") for i in (0, 1))
@@ -224,7 +227,7 @@ class TestNumbers:
 
     def test_large_arrays(self, chromium, written):
         """Of a large array there are a picture with words for it, the extremes, and 64 places."""
-        with opened(chromium, written(large())) as page:
+        with opened(chromium, written(large(EXAMPLE))) as page:
             press(page, "n", "n")
             alt = page.locator("#left img").get_attribute("alt")
             assert alt == "Heat map of x data, 4 × 25: each row is a row; smallest -2, largest 9, mean 1.5"
@@ -247,14 +250,15 @@ class TestUpdate:
 
     def test_slider(self, chromium, written):
         """The slider goes through the updates, also by its own arrow keys, and the curve names its values."""
-        with opened(chromium, written(with_several_updates())) as page:
+        with opened(chromium, written(with_several_updates(EXAMPLE))) as page:
             press(page, "u", "ArrowRight")
             assert words(page).startswith("Iteration 1 of 2.")
             page.locator("#iteration").focus()
             press(page, "ArrowRight")
             assert words(page).startswith("Iteration 2 of 2. SGD, update of ip w, line 46")
             assert "iteration" == page.evaluate("document.activeElement.id")
-            assert "ip w[0, 0] after update 0: 0.5, 1: 0.8, 2: 0.8" in page.locator(".chart svg").first.get_attribute("aria-label")
+            said = page.locator(".chart svg").first.get_attribute("aria-label")
+            assert said == "ip w[0, 0] after update 0: 0.5, 1: 0.8, 2: 0.8"
             press(page, "Escape", ",")
             assert words(page).startswith("Iteration 1 of 2.")
 
@@ -295,15 +299,14 @@ class TestPredict:
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_readable_in_every_state(chromium, written, scheme):
-    """Nothing is faint, without a name, or over the right edge: at the start, backward, with a panel, and predicting."""
-    for data in (EXAMPLE, planted(), with_several_updates(), large()):
-        with opened(chromium, written(data), scheme=scheme) as page:
-            for keys in ([], ["n", "n", *["ArrowRight"] * 6], ["Tab"], ["b", "n", "n", "ArrowLeft"], ["u", "n", "ArrowLeft"],
-                         ["t", "f", "n", "n", *["ArrowRight"] * 5]):
-                press(page, *keys)
-                assert ([], [], []) == (page.evaluate(CONTRAST), page.evaluate(NAMELESS), overflowing(page)), keys
-            page.set_viewport_size({"width": 800, "height": 900})
-            assert [] == overflowing(page)
+    """Nothing is faint, without a name, or over the right edge, wherever one is."""
+    with opened(chromium, written(large(with_several_updates(planted()))), scheme=scheme) as page:
+        for keys in ([], ["n", "n", *["ArrowRight"] * 6], ["b", "n", "n", "ArrowLeft"], ["Tab"],
+                     ["u", "n", "ArrowLeft"], ["t", "f", "n", "n", *["ArrowRight"] * 5]):
+            press(page, *keys)
+            assert ([], [], []) == (page.evaluate(CONTRAST), page.evaluate(NAMELESS), overflowing(page)), keys
+        page.set_viewport_size({"width": 800, "height": 900})
+        assert [] == overflowing(page)
 
 
 @pytest.mark.slow
@@ -321,7 +324,7 @@ def test_the_theme_can_be_changed(chromium, written):
 def test_play_runs_and_stops(chromium, written):
     with opened(chromium, written()) as page:
         press(page, " ")
-        page.wait_for_function("Number(document.getElementById('position').value) >= 1")
+        page.locator("#back:enabled").wait_for()  # the page's policy forbids wait_for_function, which needs eval
         assert "off" == page.locator("#words").get_attribute("aria-live")
         press(page, " ")
         assert "polite" == page.locator("#words").get_attribute("aria-live")
