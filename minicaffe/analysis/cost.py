@@ -7,6 +7,7 @@ weights have any.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,21 +81,27 @@ class NetCost:
 def cost(net: Net) -> NetCost:
     """Count all costs of a net from its shapes; it may be made with `shapes_only`."""
     item = np.dtype(net.dtype).itemsize
-    data = _Memory(item)
+    rows = layer_costs(net)
+    parameters = sum(row.parameters for row in rows)
+    steps, batch = steps_and_batch(net)
+    return NetCost(rows, batch, steps, sum(row.activation_bytes for row in rows), _gradients(net), parameters,
+                   parameters * item, _own(net), dry_run.borrowed(net) if net.shapes_only else (0, 0),
+                   any(net.plan.layers))
+
+
+def layer_costs(net: Net) -> list[LayerCost]:
+    """Count the costs of each layer of a net from its shapes."""
+    data = _Memory(np.dtype(net.dtype).itemsize)
     rows, learned = [], {param.blob.storages[0] for param in net.all_params}
-    owned = {name: 0 for name in net.layer_names}
-    for param in net.learnable_params:
-        owned[param.layer] += param.blob.count
+    params = iter(net.all_params)
     for i, layer in enumerate(net.layers):
         bottom, top = net.bottoms[i], net.tops[i]
+        owned = sum(param.blob.count for param in islice(params, len(layer.blobs)) if param.owner is None)
         held = [blob for blob in top if blob.storages[0] not in learned]
         added = data.add([blob.storages[0] for blob in held], held)
-        rows.append(LayerCost(layer.name, layer.type, [y.shape for y in top], owned[layer.name],
+        rows.append(LayerCost(layer.name, layer.type, [y.shape for y in top], owned,
                               layer.multiply_adds(bottom, top), added, _note(net, i, added)))
-    parameters = sum(owned.values())
-    steps, batch = _steps_and_batch(net, rows)
-    return NetCost(rows, batch, steps, data.total, _gradients(net), parameters, parameters * item,
-                   _own(net), dry_run.borrowed(net) if net.shapes_only else (0, 0), any(net.plan.layers))
+    return rows
 
 
 def _gradients(net: Net) -> int:
@@ -110,7 +117,7 @@ def _gradients(net: Net) -> int:
     return diffs.total
 
 
-def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:
+def steps_and_batch(net: Net) -> tuple[int | None, int]:
     """Return the time steps and the number of sequences of the first recurrent layer.
 
     Without such a layer, return None and the batch size of the first top.
@@ -118,7 +125,7 @@ def _steps_and_batch(net: Net, rows: list[LayerCost]) -> tuple[int | None, int]:
     for layer, bottoms in zip(net.layers, net.bottoms, strict=True):
         if layer.recurrent:
             return bottoms[0].shape[0], bottoms[0].shape[1]
-    return None, next((shape for row in rows for shape in row.shapes if shape), (1,))[0]
+    return None, next((top.shape for tops in net.tops for top in tops if top.shape), (1,))[0]
 
 
 def _own(net: Net) -> int:

@@ -289,8 +289,8 @@ def _usage() -> str:
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
                             "packages: train, test, classify, data NET, time, summary, trace, lint, deploy, warm NET, "
-                            "convert --model, extract_features and replay. With --no-python they refuse such a net. The "
-                            "commands layers, explain and schema run installed packages too, to show their types. "
+                            "convert --model, extract_features and replay. With --no-python they refuse such a net. "
+                            "The commands layers, explain and schema run installed packages too, to show their types. "
                             "--import MODULE first runs a module of your own, for the types that it registers. No "
                             "other command runs code that a file names.",
                             width)])

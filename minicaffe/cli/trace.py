@@ -32,7 +32,6 @@ from minicaffe.errors import DataError, NetError
 from minicaffe.io import image, npz
 from minicaffe.io.files import check_can_write, read_bytes, replace_file
 from minicaffe.net import Net, location
-from minicaffe.pages import page
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
 from minicaffe.solvers import get_solver
@@ -40,6 +39,7 @@ from minicaffe.solvers.definition import read_solver
 from minicaffe.solvers.nets import TRAIN_FIELDS, net_to_train
 from minicaffe.trace import inputs, session
 from minicaffe.trace.format import WHOLE
+from minicaffe.trace.page import trace_page
 
 LARGE_BATCH = 8  # samples; more make a large page
 
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     data["net"] = data["net"] or Path(args.net or args.solver).name
     data["command"] = command(args)
     data["notes"] = [*remarks, *data["notes"]]
-    text = page(f"Trace of {data['net']}", "<h1>Trace</h1>", data=data).encode()
+    text = trace_page(data).encode()
     replace_file(args.out, [text])
     say(f"{args.out}: {len(data['layers'])} layers, {len(data['moments'])} passes of a layer, {len(data['steps'])} "
         f"steps, {len(text) / 1000:.0f} KB")
@@ -184,8 +184,8 @@ def _image(included: list[Any], path: str) -> tuple[dict[str, np.ndarray], list[
               for i, top in enumerate(layer.top)}
     found = {top: shape for top, shape in shapes.items() if len(shape) == 4 and shape[1] in (1, 3)}
     if len(found) != 1:
-        raise DataError(f"--data {path}: an image is for a net with one Input of images (N, 1 or 3, H, W), and this one "
-                        f"has {len(found)}", hint="an .npz holds arrays by the names of the blobs")
+        raise DataError(f"--data {path}: an image is for a net with one Input of images (N, 1 or 3, H, W), and this "
+                        f"one has {len(found)}", hint="an .npz holds arrays by the names of the blobs")
     (top, shape), = found.items()
     pixels = image.resize(image.decode(read_bytes(path), path, shape[1] == 3), (shape[2], shape[3]))
     remark = (f"{top} holds {Path(path).name}, resized to {shape[2]} × {shape[3]}, with pixels from 0 to 255"

@@ -19,7 +19,8 @@ Several layers may share a parameter. Its diff is a sum that grows as backward g
 this is the whole slope. With `alone=True` only layer i's share is meant.
 
 Where the net computes no gradient for a bottom, such as the labels or a bottom with `propagate_down: false`, backward
-leaves out what flows there. So do these slopes: the bottom keeps the numbers of the first pass.
+leaves out what flows there. So do these slopes: the bottom keeps the numbers of the first pass. The same holds where
+Caffe lets no gradient through, as from the second top of SoftmaxWithLoss (`gradient_to`, `gradient_from`).
 
 Each pass draws the same random numbers and begins with the same statistics, so that a mask of Dropout does not move
 and BatchNorm's averages do not drift. After each call all numbers are as they were before it.
@@ -27,7 +28,7 @@ and BatchNorm's averages do not drift. After each call all numbers are as they w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -98,7 +99,8 @@ class NetSlopes:
                 ran under `net.draws.during(*draws)` had the same masks
     objective   (layer, top) -> the factor r, a number or an array of the top's shape: the loss is Σ r · y over these
                 tops. None takes the loss weights of the net, as training does
-    loss        the loss of the latest base pass
+    loss        the loss of the latest base pass, and `rounding`, by how much rounding may change it
+    sources     for each bottom of each layer the (layer, top) that wrote it last
 
     Raises TypeError for a net that is not float64.
     """
@@ -113,7 +115,10 @@ class NetSlopes:
         self.net, self.objective = net, dict(objective)
         self._layers = [Repeated(net, i, draws) for i in range(len(net.layers))]
         self._owners = _owners(net)
-        self._sources = sources(net)
+        self.sources = sources(net)
+        self._flows = [[asked and net.layers[i].gradient_to(b) and net.layers[top[0]].gradient_from(top[1])
+                        for b, (asked, top) in enumerate(zip(net.plan.bottoms[i], self.sources[i], strict=True))]
+                       for i in range(len(net.layers))]
         self._values: dict[Top, np.ndarray] = {}   # what each top held in the base pass
         self._holds: dict[int, Top | None] = {}    # blob, by identity -> whose numbers it holds; None: others
         self._begin()
@@ -142,7 +147,7 @@ class NetSlopes:
             for t, top in enumerate(self.net.tops[i]):
                 self._keep((i, t), top)
         parts = [r * self._values[top] for top, r in self.objective.items()]
-        self._rounding = ROUNDING * float(sum(np.abs(part).sum() for part in parts))
+        self.rounding = ROUNDING * float(sum(np.abs(part).sum() for part in parts))
         self.loss = float(sum(part.sum() for part in parts))
         return self.loss
 
@@ -166,19 +171,21 @@ class NetSlopes:
         moved = set() if variable.top is None else {variable.top}
         change = sum(map(self._change_at, moved))
         for i in range(variable.start, len(self.net.layers)):
-            asked, sources = self.net.plan.bottoms[i], self._sources[i]
-            touched = {top for top, flag in zip(sources, asked, strict=True) if flag and top in moved}
-            if not touched and i not in variable.layers:
-                continue
-            for top, blob in zip(sources, self.net.bottoms[i], strict=True):
-                if top not in touched:
-                    self._restore(top, blob)
-            self._layers[i].run()
-            for t, blob in enumerate(self.net.tops[i]):
-                self._holds[id(blob)] = None
-                moved.add((i, t))
-                change += self._change_at((i, t))
+            touched = {top for top, flows in zip(self.sources[i], self._flows[i], strict=True) if flows and top in moved}
+            if touched or i in variable.layers:
+                self._run_again(i, touched)
+                moved |= {(i, t) for t in range(len(self.net.tops[i]))}
+                change += sum(self._change_at((i, t)) for t in range(len(self.net.tops[i])))
         return change
+
+    def _run_again(self, i: int, touched: Collection[Top] = ()) -> None:
+        """Run layer i on the numbers of the base pass, but for the bottoms that are `touched`."""
+        for top, blob in zip(self.sources[i], self.net.bottoms[i], strict=True):
+            if top not in touched:
+                self._restore(top, blob)
+        self._layers[i].run()
+        for blob in self.net.tops[i]:
+            self._holds[id(blob)] = None
 
     def _change_at(self, top: Top) -> float:
         """Return by how much the loss changed for what it sums of one top."""
@@ -221,7 +228,7 @@ class NetSlopes:
         for attempt in range(TRIES):
             slope, before = self.measure(variable, flat, 1.0, step / SHRINK ** attempt), gap
             gap = abs(slope.right - slope.left)
-            if gap <= self._rounding / slope.step + STRAIGHT * max(abs(slope.left), abs(slope.right)):
+            if gap <= self.rounding / slope.step + STRAIGHT * max(abs(slope.left), abs(slope.right)):
                 return slope
             if attempt and gap > SAME_GAP * before:
                 break

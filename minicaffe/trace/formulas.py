@@ -82,8 +82,11 @@ def of_layer(layer: Any) -> dict[str, Formulas]:
 def letters(layer: Any) -> dict[str, list[str]]:
     """Return {"bottom": letters, "top": letters, "param": letters} of a layer's datasheet, as far as it names them."""
     parts = datasheet.sections(datasheet.datasheet(layer.type)) if _has_datasheet(layer) else {}
-    return {role: _letters(parts.get(label, "")) for role, label in
-            (("bottom", "Bottom"), ("top", "Top"), ("param", "Blobs"))}
+    blobs = parts.get("Blobs", "")
+    if len(_letters(blobs)) > len(layer.blobs):  # leave out what this one lacks, as w_s "if x_static is given"
+        blobs = ", ".join(piece for piece in _pieces(blobs) if " if " not in piece)
+    return {"bottom": _letters(parts.get("Bottom", "")), "top": _letters(parts.get("Top", "")),
+            "param": _letters(blobs)}
 
 
 def of_solver(solver: Any) -> list[str]:
@@ -106,13 +109,17 @@ def _lines(text: str) -> list[str]:
 
 
 def _letters(text: str) -> list[str]:
-    text = re.sub(r"\([^()]*\)", "", text.split(":")[0] if text.startswith("any") else text)
     found = []
-    for piece in re.split(r"[;,]", text):
+    for piece in _pieces(text):
         word = re.match(r"\s*(?:optionally |optional: )?([^\W\d]\w{0,8})(?=\s|:|$)", piece)
         if word and word[1] not in NO_LETTERS:
             found.append(word[1])
     return found
+
+
+def _pieces(text: str) -> list[str]:
+    """Return what commas and semicolons separate, without what stands in parentheses."""
+    return re.split(r"[;,]", re.sub(r"\([^()]*\)", "", text))
 
 
 def _methods(layer: Any) -> tuple[set[str], set[str]]:

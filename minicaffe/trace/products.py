@@ -18,7 +18,7 @@ from minicaffe.layer import Layer
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import WHOLE, exact
 
-MOST, MOST_OF_LARGE = 12, 6  # products that are shown of a number, in an array that is whole and in a larger one
+MOST, MOST_OF_LARGE = 12, 4  # products that are shown of a number, in an array that is whole and in a larger one
 
 Indices = list[int]
 
@@ -225,8 +225,9 @@ def _conv_y(layer: Any, at: _Windows) -> Callable[[int], Any]:
 def _conv_backward(layer: Any, bottoms: Sequence[Blob], dys: Sequence[np.ndarray],
                    before: Sequence[np.ndarray | None]) -> list[Sum]:
     w, made = Factor("w", layer.blobs[0].data), []
-    for j, (x, dy) in enumerate(zip(bottoms, dys, strict=True)):
-        made.append(Sum("bottom", j, "diff", w, Factor("dy", dy), _conv_dx(_Windows(layer, x.data, dy))))
+    for j, (bottom, top_diff) in enumerate(zip(bottoms, dys, strict=True)):
+        at = _Windows(layer, bottom.data, top_diff)
+        made.append(Sum("bottom", j, "diff", w, Factor("dy", top_diff), _conv_dx(at)))
     if len(bottoms) > 1:  # the diffs of w and b are sums over all bottoms, and a Sum has two arrays
         return made
     x, dy, at = bottoms[0].data, dys[0], _Windows(layer, bottoms[0].data, dys[0])

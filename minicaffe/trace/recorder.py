@@ -81,6 +81,7 @@ class Recorder:
 
     def _before_forward(self, i: int) -> None:
         if i == 0:
+            self._clear_scratch()
             self._proofs.pass_begins()
         self._start(i, "forward")
 
@@ -120,6 +121,13 @@ class Recorder:
         if i == 0:
             self._proofs.measure()
 
+    def _clear_scratch(self) -> None:
+        """Fill the layers' scratch arrays with zeros: what happens to be in new memory differs from run to run."""
+        if not self.moments:
+            for layer in self.net.layers:
+                for memory in layer.scratch_arrays:
+                    memory.fill(0)
+
     def _start(self, i: int, way: str) -> None:
         self._tracer = Tracer(self._files[i], {way})
         self._debugger = sys.gettrace()
@@ -152,7 +160,7 @@ class Recorder:
         for step in steps:
             made: dict[str, Any] = {"source": self._source(step.function), "line": step.line, "depth": step.depth,
                                     "formula": None if step.skipped else _formula(step, lines, letters)}
-            made["new"] = [[name, None if array is None else self.arrays.add(array), text]
+            made["new"] = [[name, None if array is None else self.arrays.add(array, small=True), text]
                            for name, array, text in step.new]
             if step.calls:
                 made["calls"] = True
@@ -169,7 +177,8 @@ class Recorder:
 
     def _values(self, i: int, backward: bool) -> list[dict[str, Any]]:
         """Return what the bottoms, tops and params of a layer hold now that it has run."""
-        net, layer, found = self.net, self.net.layers[i], []
+        net, layer = self.net, self.net.layers[i]
+        found: list[dict[str, Any]] = []
         runs = backward and net.plan.layers[i]
         for role, blobs in (("bottom", net.bottoms[i]), ("top", net.tops[i]), ("param", layer.blobs)):
             for j, blob in enumerate(blobs):
@@ -230,7 +239,7 @@ def blobs_of(net: Net) -> tuple[list[dict[str, Any]], dict[tuple[int, str, int],
     made: list[dict[str, Any]] = [{"name": name, "kind": "blob", "layer": 0, "shape": list(blob.shape)}
                                   for name, blob in net.blobs.items()]
     numbers: dict[tuple[int, str, int], int] = {}
-    for i, layer in enumerate(net.layers):
+    for i in range(len(net.layers)):
         for role, ids in (("bottom", net.wiring.bottoms[i]), ("top", net.wiring.tops[i])):
             numbers |= {(i, role, j): b for j, b in enumerate(ids)}
         for b in net.wiring.tops[i]:

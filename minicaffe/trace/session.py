@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minicaffe.drawing import draw
 from minicaffe.net import Net
 from minicaffe.proto import TEST
 from minicaffe.solvers import Solver
@@ -56,7 +57,7 @@ def without_tests(param: Any) -> Any:
 def _page(net: Net, recorder: Recorder, solver: dict[str, Any] | None, proofs: int) -> dict[str, Any]:
     return {"net": net.name, "command": "", "phase": "TEST" if net.phase == TEST else "TRAIN", "notes": _notes(net),
             "tolerance": TOLERANCE if proofs else "No slopes were measured for this page.", "solver": solver,
-            "drawing": "", "layers": layers_of(net), "blobs": recorder.blobs, "sources": recorder.sources,
+            "drawing": draw(net).svg(), "layers": layers_of(net), "blobs": recorder.blobs, "sources": recorder.sources,
             "places": recorder.arrays.places, "arrays": recorder.arrays.found, "steps": recorder.steps,
             "moments": recorder.moments}
 

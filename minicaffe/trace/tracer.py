@@ -2,8 +2,8 @@
 
 `Tracer.watching` is a block in which Python calls the tracer for every line (sys.settrace). Of all functions that run
 in it, those are followed whose files are allowed: a layer's own, its family's bases, the definitions of kernels. A
-function that only returns an expression is not stepped into, and neither is one whose results are cached, because its
-lines would run in the first call alone.
+function that only returns an expression is not stepped into, and neither is a generator, which runs a piece at a time,
+nor a function whose results are cached, because its lines would run in the first call alone.
 
 Of a loop the first two rounds and the last one are kept, and between them one step says how many more there were. All
 rounds run and are compared, for which is the last is known only after it.
@@ -11,6 +11,7 @@ rounds run and are compared, for which is the last is known only after it.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -76,7 +77,7 @@ class Frame:
 
     def __init__(self, tracer: Tracer, function: Function, frame: FrameType, caller: Frame | None) -> None:
         self.tracer, self.function, self.caller = tracer, function, caller
-        self.depth = caller.depth + 1 if caller else 0
+        self.depth: int = caller.depth + 1 if caller else 0
         self.loops: list[Loop] = []
         self.step: Step | None = None
         self.calling = caller.step if caller else None
@@ -113,7 +114,10 @@ class Frame:
         now = Seen(frame.f_locals, self.seen)
         step.new = now.changes(self.seen, step.statement)
         step.written = [name for name, array, _ in step.new if array is not None and (
-            step.statement.computes or step.statement.has_call and now.fresh(name, self.seen))]
+            step.statement.computes or (step.statement.has_call and now.fresh(name, self.seen)))]
+        if "np.empty" in step.statement.text:  # what happens to be in new memory is not the work of this line
+            step.new = [(name, None, "not filled yet") if name in step.statement.targets else (name, array, text)
+                        for name, array, text in step.new]
         self.seen = now
         if step.shown:
             step.written = step.shown.written = step.written or step.shown.written
@@ -177,7 +181,7 @@ class Tracer:
             return None
         if not self._stack and code.co_name not in self.names:
             return None
-        if hasattr(frame.f_globals.get(code.co_name), "cache_info"):
+        if hasattr(frame.f_globals.get(code.co_name), "cache_info") or code.co_flags & inspect.CO_GENERATOR:
             return None
         function = function_of(code)
         if function is None or function.trivial:

@@ -57,7 +57,7 @@ class Updates:
         return self.solver.history[i::len(self.params)]
 
     def _traced(self, run: Any) -> list[list[Step]]:
-        """Run the update, and return the steps of each parameter. Each parameter's begin where its rule is asked for."""
+        """Run the update, and return the steps of each parameter; they begin where its rule is asked for."""
         steps: list[list[Step]] = []
         plain_rule = self.solver.rule
         tracer = Tracer(self._files, ROOTS)
@@ -101,7 +101,8 @@ class Updates:
         if decay:
             added = arrays.add(np.float32(decay) * (np.sign(w) if p.regularization_type == "L1" else w))
         return {"rate": repr(solver.rate * param.lr_mult),
-                "rate_of": f"the rate {number(solver.rate)} of lr_policy {p.lr_policy} · lr_mult {number(param.lr_mult)}",
+                "rate_of": f"the rate {number(solver.rate)} of lr_policy {p.lr_policy} · lr_mult "
+                           f"{number(param.lr_mult)}",
                 "w": arrays.add(w), "dw": arrays.add(dw), "decay": added,
                 "history": [[name, arrays.add(before), arrays.add(after)] for name, before, after in
                             zip(type(solver).histories, history, self._history(i), strict=True)],

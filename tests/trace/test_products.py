@@ -11,11 +11,11 @@ LAYERS = {
     "inner": (2, 3, 4, 1), "transposed": (2, 3, 4, 1), "conv": (2, 4, 7, 6), "one axis": (2, 3, 9),
     "max": (2, 3, 7, 6), "ave": (2, 3, 7, 6), "stochastic": (2, 3, 7, 6)}
 DEFINITIONS = {
-    "inner": ("InnerProduct", "inner_product_param { num_output: 5 %s }" % FILLED),
-    "transposed": ("InnerProduct", "inner_product_param { num_output: 5 transpose: true %s }" % FILLED),
+    "inner": ("InnerProduct", "inner_product_param { num_output: 5 " + FILLED + "}"),
+    "transposed": ("InnerProduct", "inner_product_param { num_output: 5 transpose: true " + FILLED + "}"),
     "conv": ("Convolution", "convolution_param { num_output: 6 group: 2 kernel_h: 3 kernel_w: 2 pad_h: 2 pad_w: 1 "
-             "stride_h: 2 stride_w: 3 dilation: 2 %s }" % FILLED),
-    "one axis": ("Convolution", "convolution_param { num_output: 2 kernel_size: 4 pad: 2 stride: 3 %s }" % FILLED),
+             "stride_h: 2 stride_w: 3 dilation: 2 " + FILLED + "}"),
+    "one axis": ("Convolution", "convolution_param { num_output: 2 kernel_size: 4 pad: 2 stride: 3 " + FILLED + "}"),
     "max": ("Pooling", "pooling_param { pool: MAX kernel_h: 3 kernel_w: 2 stride: 2 pad: 1 }"),
     "ave": ("Pooling", "pooling_param { pool: AVE kernel_size: 3 stride: 2 pad_h: 2 pad_w: 1 }"),
     "stochastic": ("Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 3 stride: 2 }")}

@@ -1,0 +1,329 @@
+"""The drawing with a place for everything: boxes with their lines of text, frames around folds, lines, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from minicaffe.drawing import words
+from minicaffe.drawing.fold import Fold, Item, Leaf
+from minicaffe.drawing.graph import Box, DrawnLayer, Graph
+from minicaffe.drawing.layout import Line, Node, layout
+
+LETTER = {"name": 7.25, "text": 6.65}   # pixels that a letter of each kind takes, in a font of one width
+HEIGHT = {"name": 16, "text": 14}       # of a line
+INSET, RIGHT, TOP = 14, 9, 5            # between the edge of a box and its text; at the left stands the family's bar
+NARROWEST = 96
+DOT = 4.5                               # radius of the point at which a blob forks
+MOST_LABELS = 4                         # tops of a box that have a label each
+PORT = 14                               # pixels between ports without labels
+FRAME = 14                              # between a frame and what is in it
+PILL = 20                               # height of an output
+
+
+class Blob(NamedTuple):
+    """A top of a box; the box is given by its index."""
+
+    box: int
+    top: str
+
+
+class Row(NamedTuple):
+    """A layer in its box: what is written, and where it begins. In a fold it stands for a layer of each block."""
+
+    layers: list[DrawnLayer]
+    texts: list[tuple[str, str, bool]]  # kind of letters, text, whether it is the quieter kind
+    y: float
+    height: float
+
+
+class PlacedBox(NamedTuple):
+    leaf: Leaf
+    rows: list[Row]
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Frame(NamedTuple):
+    """Around the block of a fold; what the fold is stands at its left side."""
+
+    fold: Fold
+    texts: list[tuple[str, str, bool]]
+    x: float
+    y: float
+    width: float
+    height: float
+    side: float
+
+
+class Wire(NamedTuple):
+    """A blob's way. `only` are the phases that have it, where not all do; `tip` says whether it ends at a box."""
+
+    points: list[tuple[float, float]]
+    only: tuple[str, ...]
+    tip: bool
+
+
+class Dot(NamedTuple):
+    """A point at which a blob forks: its Split layers, for each block of a fold."""
+
+    splits: list[DrawnLayer]
+    x: float
+    y: float
+
+
+class Text(NamedTuple):
+    """A label beside a wire; `pill` gives it an outline: a blob that the net puts out."""
+
+    text: str
+    x: float
+    y: float
+    pill: float = 0  # its width
+
+
+@dataclass
+class Scene:
+    boxes: list[PlacedBox] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    wires: list[Wire] = field(default_factory=list)
+    dots: list[Dot] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+    width: float = 0
+    height: float = 0
+
+    def add(self, other: Scene, dx: float, dy: float) -> None:
+        """Take in another scene, moved."""
+        for name in ("boxes", "frames", "dots", "texts"):
+            getattr(self, name).extend(one._replace(x=one.x + dx, y=one.y + dy) for one in getattr(other, name))
+        self.wires += [wire._replace(points=[(x + dx, y + dy) for x, y in wire.points]) for wire in other.wires]
+
+
+class Port(NamedTuple):
+    """Where a top leaves an item, in pixels from its middle, with its label and the Split layers behind it."""
+
+    out: float
+    label: str
+    splits: list[DrawnLayer]
+
+
+class Placed(NamedTuple):
+    """An item, measured: its own scene, whose origin is its upper left corner, and where wires join it.
+
+    ports      blob -> where it leaves
+    entries    blob -> where it arrives, in pixels from the middle; empty for a box, where the layout may choose
+    """
+
+    scene: Scene
+    node: Node
+    ports: dict[Blob, Port]
+    entries: dict[Blob, float]
+
+
+def compose(graph: Graph, items: Sequence[Item]) -> Scene:
+    """Place all that is drawn of a net."""
+    return _Level(graph, items, [], []).placed().scene
+
+
+class _Level:
+    """The items that stand in one frame, or in none: the whole net.
+
+    entries    the blobs that come from outside
+    exits      the blobs that are read outside
+    """
+
+    def __init__(self, graph: Graph, items: Sequence[Item], entries: list[Blob], exits: list[Blob]) -> None:
+        self.graph, self.items, self.entries, self.exits = graph, items, entries, exits
+        self.holder: dict[int, int] = {}     # the index of a box -> that of the item that holds it
+        self.drawn: dict[int, int] = {}      # the index of a box -> that of the box that is drawn for it
+        for i, item in enumerate(items):
+            for boxes in present(item):
+                self.holder.update((box.index, i) for box in boxes)
+                self.drawn.update((box.index, boxes[0].index) for box in boxes)
+        self.placing = [self._measured(item) for item in items]
+        self.nodes = [Node(DOT, DOT, 0, first=True) for _ in entries] + [one.node for one in self.placing]
+        self.lines: dict[Line, tuple[tuple[str, ...], bool]] = {}  # with what a Wire needs to know of each
+        self.outputs: list[tuple[int, str]] = []                   # the node and the text of each
+
+    def placed(self) -> Placed:
+        """Lay the items out, and put all into one scene."""
+        self._join()
+        self._add_outputs()
+        first_exit = len(self.nodes)
+        for blob in self.exits:
+            self._leave(blob, Node(DOT, DOT, 0, last=True))
+        made = layout(self.nodes, list(self.lines))
+        scene = Scene(width=made.width, height=made.height)
+        scene.wires = [Wire(points, only, tip) for points, (only, tip)
+                       in zip(made.routes, self.lines.values(), strict=True)]
+        for i, one in enumerate(self.placing, len(self.entries)):
+            scene.add(one.scene, made.x[i] - one.node.left, made.y[i])
+            _add_ports(scene, one, made.x[i], made.y[i] + one.scene.height)
+        for node, text in self.outputs:
+            scene.texts.append(Text(text, made.x[node], made.y[node], 2 * self.nodes[node].left))
+        middle = made.width / 2
+        return Placed(scene, Node(middle, middle, made.height),
+                      {blob: Port(made.x[first_exit + n] - middle, "", []) for n, blob in enumerate(self.exits)},
+                      {blob: made.x[n] - middle for n, blob in enumerate(self.entries)})
+
+    def _measured(self, item: Item) -> Placed:
+        if isinstance(item, Leaf):
+            return _boxed(self.graph, item)
+        blocks = {box.index: n for boxes in present(item) for n, box in _by_block(boxes, item.count)}
+        drawn = {box.index: boxes[0].index for boxes in present(item) for box in boxes}
+        entries = {Blob(e.maker, e.top) for e in self.graph.edges
+                   if blocks.get(e.reader) == 0 and blocks.get(e.maker) != 0}
+        exits = {Blob(drawn[e.maker], e.top) for e in self.graph.edges
+                 if e.maker in blocks and blocks.get(e.reader) != blocks[e.maker]}
+        inner = _Level(self.graph, item.items, sorted(entries), sorted(exits)).placed()
+        return _framed(self.graph, item, inner)
+
+    def _join(self) -> None:
+        """Draw a line for each blob that goes from item to item, or comes from outside."""
+        shift = len(self.entries)
+        outside = {blob: n for n, blob in enumerate(self.entries)}
+        for edge, only in self.graph.edges.items():
+            blob, reader = Blob(edge.maker, edge.top), self.holder.get(edge.reader)
+            if reader is None or reader == self.holder.get(edge.maker):
+                continue
+            into = self.placing[reader].entries
+            if into and blob not in into:  # a later block reads it too: the first one stands for all
+                continue
+            if edge.maker in self.holder:
+                maker, own = self.holder[edge.maker], Blob(self.drawn[edge.maker], edge.top)
+                begin = maker + shift, str(own), self.placing[maker].ports[own].out
+            elif blob in outside:
+                begin = outside[blob], "", 0.0
+            else:
+                continue
+            self.lines.setdefault(Line(*begin, reader + shift, into.get(blob)), (only, True))
+
+    def _add_outputs(self) -> None:
+        """Draw what the net puts out: the tops that no layer reads."""
+        read = {(edge.maker, edge.top) for edge in self.graph.edges}
+        for one, item in zip(self.placing, self.items, strict=True):
+            last = {boxes[0].index: boxes[-1] for boxes in present(item)}
+            for blob in one.ports:
+                box = last[blob.box]
+                if (box.index, blob.top) not in read:
+                    text = f"{words.shortened(blob.top, words.WIDEST)} {words.shape_words(self.graph, [box], blob.top)}"
+                    wide = words.width(text) * LETTER["text"] + 16
+                    self.outputs.append((len(self.nodes), text.strip()))
+                    self._leave(blob, Node(wide / 2, wide / 2, PILL))
+
+    def _leave(self, blob: Blob, node: Node) -> None:
+        """Draw a line from an item to a node that is no item."""
+        maker = self.holder[blob.box]
+        only = self.graph.only(label for edge, labels in self.graph.edges.items() for label in labels
+                               if (edge.maker, edge.top) == blob)
+        self.lines[Line(maker + len(self.entries), str(blob), self.placing[maker].ports[blob].out, len(self.nodes),
+                        0.0)] = (only if only else (), False)
+        self.nodes.append(node)
+
+
+def present(item: Item, times: int = 1) -> Iterator[list[Box]]:
+    """Yield, for each box that is drawn in an item, the boxes that it stands for, where the item is drawn once."""
+    if isinstance(item, Leaf):
+        yield item.boxes[:times]
+    else:
+        for inner in item.items:
+            yield from present(inner, times * item.count)
+
+
+def _by_block(boxes: list[Box], count: int) -> Iterator[tuple[int, Box]]:
+    """Yield each box with the number of its block."""
+    for n, box in enumerate(boxes):
+        yield n * count // len(boxes), box
+
+
+# --- boxes --------------------------------------------------------------------------------------------------------
+
+def _boxed(graph: Graph, leaf: Leaf) -> Placed:
+    """Measure a box: its lines of text decide its size, and its tops leave at its lower edge."""
+    rows, y = [], 0.0
+    for n in range(len(leaf.boxes[0].layers)):
+        layers = [box.layers[n] for box in leaf.boxes]
+        texts = _row_texts(graph, layers, attached=n > 0)
+        height = 2 * TOP + sum(HEIGHT[kind] for kind, *_ in texts)
+        rows.append(Row(layers, texts, y, height))
+        y += height
+    wide = max(words.width(text) * LETTER[kind] for row in rows for kind, text, _ in row.texts) + INSET + RIGHT
+    tops = list(leaf.boxes[0].tops)
+    labels = [_label(graph, leaf.boxes, top) for top in tops]
+    step = max((words.width(label) * LETTER["text"] for label in labels), default=0) + 16
+    if len(tops) > MOST_LABELS:
+        same = len(set(labels)) == 1
+        labels, step = [""] * (len(tops) - 1) + [labels[0] if same else ""], PORT
+    wide = float(round(max(wide, NARROWEST, (len(tops) - 1) * step + 2 * PORT)))
+    ports = {Blob(leaf.boxes[0].index, top): Port((k - (len(tops) - 1) / 2) * step, labels[k],
+                                                  [split for box in leaf.boxes for split in box.splits.get(top, [])])
+             for k, top in enumerate(tops)}
+    reach = max((port.out + 8 + words.width(port.label) * LETTER["text"] for port in ports.values()), default=0)
+    scene = Scene([PlacedBox(leaf, rows, 0, 0, wide, y)], width=wide, height=y)
+    return Placed(scene, Node(wide / 2, max(wide / 2, reach), y), ports, {})
+
+
+def _row_texts(graph: Graph, layers: list[DrawnLayer], attached: bool) -> list[tuple[str, str, bool]]:
+    """Return the lines of a layer. One that runs in place is short: its type stands beside its name."""
+    name = words.shortened(layers[0].name, words.WIDEST - 4) or "(no name)"
+    kind = words.shortened(layers[0].type, words.WIDEST)
+    if attached and words.width(name + kind) + 2 <= words.WIDEST:
+        texts = [("text", f"{kind}  {name}", False)]
+    else:
+        texts = [("name", name, False), ("text", kind, False)]
+    texts += [("text", line, True) for line in words.setting_lines(layers)]
+    texts += [("text", line, True) for line in (words.cost_line(layers), words.share_line(graph, layers[0])) if line]
+    if layers[0].only:
+        texts.append(("text", words.only_words(layers[0].only), False))
+    return texts
+
+
+def _label(graph: Graph, boxes: Sequence[Box], top: str) -> str:
+    """Return the shape of a top, after its name where that is not the name of its layer."""
+    shape = words.shape_words(graph, boxes, top)
+    if len(boxes[0].tops) == 1 and (len(boxes) > 1 or any(layer.name == top for layer in boxes[0].layers)):
+        return shape
+    return f"{words.shortened(top, 20)} {shape}".strip()
+
+
+def _add_ports(scene: Scene, one: Placed, x: float, y: float) -> None:
+    """Write the labels of an item's ports below it, and draw the points at which blobs fork."""
+    for port in one.ports.values():
+        if port.label:
+            scene.texts.append(Text(port.label, x + port.out + 7, y + 12))
+        if port.splits:
+            scene.dots.append(Dot(port.splits, x + port.out, y))
+
+
+# --- frames -------------------------------------------------------------------------------------------------------
+
+def _framed(graph: Graph, fold: Fold, inner: Placed) -> Placed:
+    """Put a frame around the block of a fold, at whose left side stands how often it comes, and from where to where."""
+    texts = _fold_texts(fold)
+    side = float(round(max(words.width(text) * LETTER[kind] for kind, text, _ in texts) + 2 * RIGHT))
+    wide, high = side + inner.scene.width + 2 * FRAME, max(inner.scene.height, 80) + 2 * FRAME
+    scene = Scene(frames=[Frame(fold, texts, 0, 0, wide, high, side)], width=wide, height=high)
+    scene.add(inner.scene, side + FRAME, FRAME)
+    shift = side + FRAME + inner.scene.width / 2 - wide / 2  # from the middle of the frame to that of the block
+    entries = {blob: out + shift for blob, out in inner.entries.items()}
+    last = {boxes[0].index: boxes[-1] for boxes in present(fold)}
+    ports = {blob: Port(port.out + shift, _label(graph, [last[blob.box]], blob.top), [])
+             for blob, port in inner.ports.items()}
+    for out in entries.values():
+        scene.wires.append(Wire([(wide / 2 + out, 0), (wide / 2 + out, FRAME)], (), False))
+    for port in ports.values():
+        scene.wires.append(Wire([(wide / 2 + port.out, FRAME + inner.scene.height), (wide / 2 + port.out, high)], (),
+                                False))
+    return Placed(scene, Node(wide / 2, wide / 2, high), ports, entries)
+
+
+def _fold_texts(fold: Fold) -> list[tuple[str, str, bool]]:
+    """Return '× 35' and the names of the first and the last block."""
+    groups = list(present(fold))
+    blocks = [[layer.name for boxes in groups for k, box in _by_block(boxes, fold.count) if k == n
+               for layer in box.layers] for n in (0, fold.count - 1)]
+    names = [words.shortened(words.block_name(block), 18) for block in blocks]
+    return [("name", f"× {fold.count}", False), ("text", names[0], True), ("text", "…", True),
+            ("text", names[1], True)]

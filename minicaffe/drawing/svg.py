@@ -1,0 +1,146 @@
+"""Write a scene as SVG. It uses the colours of the page that it stands in, and brings its own where it stands alone."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+
+from minicaffe.drawing import words
+from minicaffe.drawing.graph import DrawnLayer, Graph
+from minicaffe.drawing.scene import DOT, HEIGHT, INSET, RIGHT, TOP, Dot, Frame, PlacedBox, Row, Scene, Text, Wire
+from minicaffe.layers import FAMILIES
+from minicaffe.log import visible
+from minicaffe.pages.page import asset
+
+MARGIN = 16
+LEGEND = 24    # height of a line of the legend
+BAR = 6        # width of the bar whose colour is that of the family
+
+
+def write(graph: Graph, scene: Scene, *, prefix: str = "", interactive: bool = False) -> str:
+    """Return the scene as an <svg>.
+
+    prefix         what ids begin with, where a page holds several drawings
+    interactive    whether boxes take the focus and are buttons; else the whole is one image to a screen reader
+    """
+    legend = _legend(graph)
+    wide = max(scene.width, *(12 + 7 * words.width(text) for _, text in legend), 240) + 2 * MARGIN
+    top = MARGIN + 8 + LEGEND * len(legend)
+    high = top + scene.height + MARGIN
+    name = _safe(words.shortened(graph.name or "a net without a name", 100))
+    role = 'role="group"' if interactive else 'role="img"'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" class="net-drawing" viewBox="0 0 {wide:g} {high:g}" '
+             f'width="{wide:g}" height="{high:g}" {role} aria-labelledby="{prefix}drawing-title {prefix}drawing-desc">',
+             f'<title id="{prefix}drawing-title">{name}</title>',
+             f'<desc id="{prefix}drawing-desc">{_safe(description(graph))}</desc>',
+             f"<style>\n{asset('minicaffe.drawing', 'svg.css')}</style>",
+             f'<rect class="ground" width="{wide:g}" height="{high:g}"/>', *_legend_lines(legend),
+             f'<g transform="translate({MARGIN + (wide - 2 * MARGIN - scene.width) / 2:g} {top:g})">']
+    for frame in scene.frames:
+        parts += _frame(frame)
+    parts += ['<g class="wires">', *map(_wire, scene.wires), "</g>"]
+    parts += [_text(text) for text in scene.texts]
+    for box in sorted(scene.boxes, key=lambda box: box.leaf.boxes[0].index):
+        parts += _box(graph, box, prefix, interactive)
+    parts += [_dot(graph, dot, prefix) for dot in scene.dots]
+    return "\n".join([*parts, "</g>", "</svg>", ""])
+
+
+def description(graph: Graph) -> str:
+    """Return the drawing in a sentence."""
+    layers = sum(not layer.is_split for layer in graph.layers)
+    phases = f" Phases: {', '.join(graph.labels)}." if len(graph.labels) > 1 else ""
+    return f"A net of {layers} layers, from top to bottom.{phases}"
+
+
+# --- parts --------------------------------------------------------------------------------------------------------
+
+def _box(graph: Graph, box: PlacedBox, prefix: str, interactive: bool) -> Iterator[str]:
+    """Write the layers of a box, each as a group."""
+    for n, row in enumerate(box.rows):
+        family = row.layers[0].family or "other"
+        classes = f"layer {family}" + " in-place" * (n > 0) + " some-phases" * bool(row.layers[0].only)
+        button = ' tabindex="-1" role="button"' if interactive else ""
+        y = box.y + row.y
+        yield f'<g class="{classes}" {_ids(row.layers, prefix)}{button}>'
+        yield f"<title>{_safe(words.title(graph, row.layers[0]))}</title>"
+        yield f'<rect class="box" x="{box.x:g}" y="{y:g}" width="{box.width:g}" height="{row.height:g}" rx="4"/>'
+        yield f'<rect class="bar" x="{box.x:g}" y="{y:g}" width="{BAR}" height="{row.height:g}" rx="2"/>'
+        yield from _texts(row.texts, box.x + INSET, y + TOP)
+        yield "</g>"
+
+
+def _texts(texts: Sequence[tuple[str, str, bool]], x: float, y: float) -> Iterator[str]:
+    """Write lines of text, one below the other."""
+    for kind, text, quiet in texts:
+        y += HEIGHT[kind]
+        classes = kind + " quiet" * quiet
+        yield f'<text class="{classes}" x="{x:g}" y="{y - 3.5:g}">{_safe(text)}</text>'
+
+
+def _ids(layers: Sequence[DrawnLayer], prefix: str) -> str:
+    """Return the id of a layer; in a fold, `data-layers` names the layers that it stands for too."""
+    index = layers[0].index
+    every = " ".join(str(layer.index) for layer in layers)
+    return f'id="{prefix}layer-{index}" data-layer="{index}" data-layers="{every}"'
+
+
+def _dot(graph: Graph, dot: Dot, prefix: str) -> str:
+    """Write the point at which a blob forks; of one fork in several phases, a circle for each."""
+    return "\n".join(f'<g class="layer split" {_ids([split], prefix)}><title>{_safe(words.title(graph, split))}</title>'
+                     f'<circle cx="{dot.x:g}" cy="{dot.y:g}" r="{DOT:g}"/></g>' for split in dot.splits)
+
+
+def _frame(frame: Frame) -> Iterator[str]:
+    """Write a frame, with sheets behind it that say that it stands for several."""
+    yield f'<g class="fold" data-count="{frame.fold.count}">'
+    for shift in (6, 3, 0):
+        yield (f'<rect x="{frame.x + shift:g}" y="{frame.y + shift:g}" width="{frame.width:g}" '
+               f'height="{frame.height:g}" rx="6"/>')
+    yield f'<rect class="side" x="{frame.x:g}" y="{frame.y:g}" width="{frame.side:g}" height="{frame.height:g}" rx="6"/>'
+    middle = frame.y + frame.height / 2 - 32
+    yield from _texts(frame.texts, frame.x + RIGHT, middle)
+    yield "</g>"
+
+
+def _wire(wire: Wire) -> str:
+    """Write a line: straight where it goes down, else a bend between two vertical directions."""
+    (x, y), *rest = wire.points
+    way = [f"M{x:g} {y:g}"]
+    for to, below in rest:
+        if to == x:
+            way.append(f"V{below:g}")
+        else:
+            half = (y + below) / 2
+            way.append(f"C{x:g} {half:g} {to:g} {half:g} {to:g} {below:g}")
+        x, y = to, below
+    classes = "wire" + (f" some-phases {wire.only[0].lower()}" if wire.only else "")
+    line = f'<path class="{classes}" d="{"".join(way)}"/>'
+    return line + (f'<path class="tip" d="M{x:g} {y:g}l-3.5 -7h7z"/>' if wire.tip else "")
+
+
+def _text(text: Text) -> str:
+    """Write a label, or an output in its outline."""
+    if not text.pill:
+        return f'<text class="text shape" x="{text.x:g}" y="{text.y:g}">{_safe(text.text)}</text>'
+    return (f'<rect class="output" x="{text.x - text.pill / 2:g}" y="{text.y:g}" width="{text.pill:g}" height="20" '
+            f'rx="10"/><text class="text" text-anchor="middle" x="{text.x:g}" y="{text.y + 14:g}">{_safe(text.text)}'
+            f"</text>")
+
+
+# --- legend -------------------------------------------------------------------------------------------------------
+
+def _legend(graph: Graph) -> list[tuple[str, str]]:
+    """Return (family or '', text) of each line above the drawing."""
+    lines = [("", words.shortened(graph.name or "a net without a name", 60))]
+    return lines
+
+
+def _legend_lines(legend: list[tuple[str, str]]) -> Iterator[str]:
+    for n, (_, text) in enumerate(legend):
+        yield f'<text class="heading" x="{MARGIN}" y="{MARGIN + 14 + n * LEGEND}">{_safe(text)}</text>'
+
+
+def _safe(text: str) -> str:
+    """Return a text as XML, in which control characters may not stand."""
+    return html.escape(visible(text).encode("utf-8", "replace").decode("utf-8"))
