@@ -159,7 +159,8 @@ class TestKeyboard:
             for _ in range(60):
                 press(page, "Tab")
                 reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-            wanted = page.locator("button[id]:enabled, select, input[id], .pane").evaluate_all("all => all.map(e => e.id)")
+            controls = page.locator("button[id]:enabled, select, input[id], .pane")
+            wanted = controls.evaluate_all("all => all.map(e => e.id)")
             assert "BODY" in reached
             assert set(wanted) <= reached
 
@@ -171,6 +172,15 @@ class TestKeyboard:
             assert page.locator("#keys").is_hidden()
             press(page, "ArrowRight")
             assert "#step=1" == page.evaluate("location.hash")
+
+    def test_a_trace_without_a_solver(self, chromium, written):
+        """Where nothing is updated, the page does not speak of it."""
+        data = {**EXAMPLE, "solver": None, "moments": [m for m in EXAMPLE["moments"] if m["pass"] != "update"]}
+        with opened(chromium, written(data)) as page:
+            assert "error (backward). Press" in page.inner_text("#intro")
+            assert page.locator("#update").is_disabled()
+            press(page, "u", "End")
+            assert words(page).startswith("Input data, backward")
 
     def test_a_link_to_a_step(self, chromium, written):
         with opened(chromium, written()) as page:
@@ -244,9 +254,9 @@ class TestUpdate:
         with opened(chromium, written()) as page:
             press(page, "u")
             row = page.locator(".updates tbody tr").first
-            assert ["[0, 0]", "0.5", "-3", "0", "0", "…", "0.1", "…", "…"] == row.inner_text().split("\t")
+            assert ["[0,0]", "0.5", "-3", "0", "0", "…", "0.1", "…", "…"] == row.inner_text().split("\t")
             press(page, "End")
-            assert ["[0, 0]", "0.5", "-3", "0", "0", "-0.3", "0.1", "-0.3", "0.8"] == row.inner_text().split("\t")
+            assert ["[0,0]", "0.5", "-3", "0", "0", "-0.3", "0.1", "-0.3", "0.8"] == row.inner_text().split("\t")
 
     def test_slider(self, chromium, written):
         """The slider goes through the updates, also by its own arrow keys, and the curve names its values."""

@@ -30,11 +30,11 @@ function sourceView(trace, stop, redraw) {
 
 // What stands on the right before anything has run: how to read the page.
 function startView(trace) {
-  const rows = [
+  const rows = [ // the last ones are left out where the trace does not hold them
     ["Forward", "the layers compute from the input to the loss. The loss is one number that says how wrong the guess is."],
     ["Backward", "the layers run in reverse order. Each number gets a diff: how fast the loss grows when that number grows."],
     ["Update", "the solver moves each weight a little against its diff, so that the loss becomes smaller."],
-  ];
+  ].filter(([word]) => trace.moments.some(moment => moment.pass === word.toLowerCase()));
   return [
     element("h3", {}, "What you will see"),
     element("dl", {}, rows.flatMap(([word, text]) => [element("dt", {}, word), element("dd", {}, text)])),

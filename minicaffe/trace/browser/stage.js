@@ -31,12 +31,14 @@ function show() {
   byId("score").textContent = scoreText();
   byId("score").hidden = !predict.on;
   const lost = focused && !focused.isConnected && document.activeElement === document.body;
-  if (lost) (id && byId(id) || inside || byId("main")).focus({ preventScroll: true });
+  const field = lost && focused.matches(".answer"); // the arrow keys must go on stepping after an answer
+  if (lost) (id && byId(id) || !field && inside || byId("main")).focus({ preventScroll: true });
   scrollToRunning();
 }
 
 function showPosition() {
   const { moment } = stop();
+  byId("main").classList.toggle("at-start", at === 0);
   byId("intro").hidden = at > 0; // it has said what it has to say, and its place is needed
   byId("position").value = at;
   byId("position-words").textContent = `Step ${at} of ${stops.length - 1}`;
@@ -212,6 +214,7 @@ function togglePredict() {
 
 function setUp() {
   byId("title").textContent = `${trace.net}: watch it learn`;
+  byId("intro").append(...introView(trace));
   byId("layer").append(element("option", { value: "" }, "–"),
     ...trace.layers.map((layer, number) => element("option", { value: number }, `${layer.name} (${layer.type})`)));
   byId("position").max = stops.length - 1;

@@ -37,9 +37,9 @@ function updateTable(trace, stop, flats, redraw) {
   const { moment } = stop, columns = updateColumns(trace, moment), shape = trace.blobs[moment.param].shape;
   const several = iterationsWith(trace, moment).length > 1;
   const rows = flats.map((flat, position) => element("tr", { class: several && position === weightOf(moment) ? "chosen" : null },
-    header("row", several ? null : place(shape, flat) || "w"),
+    header("row", several ? null : narrowPlace(shape, flat)),
     columns.map(column => element("td", { class: column.heading === "new w" ? "new" : null }, updateCell(trace, stop, column, position)))));
-  if (several) rows.forEach((row, position) => row.firstChild.replaceChildren(chooser(moment, position, place(shape, flats[position]) || "w", redraw)));
+  if (several) rows.forEach((row, position) => row.firstChild.replaceChildren(chooser(moment, position, narrowPlace(shape, flats[position]), redraw)));
   const total = count(shape), caption = flats.length < total ? `${flats.length} of ${total} weights; new w = w − step` : "new w = w − step";
   return element("div", { class: "scrolls updates", tabindex: 0, role: "group", "aria-label": "What the solver does to each weight" },
     element("table", {}, element("caption", {}, caption),
@@ -51,6 +51,11 @@ function updateCell(trace, stop, column, position) {
   if (column.number === undefined) return element("span", { class: "number" }, column.text);
   if (column.written && !isWritten(trace, stop, column.number)) return element("span", { class: "quiet", title: "not computed yet" }, "…");
   return numberNode(trace, stop, { number: column.number }, position, position, column.digits);
+}
+
+// Without blanks, for the table has many columns.
+function narrowPlace(shape, flat) {
+  return place(shape, flat).replaceAll(" ", "") || "w";
 }
 
 // A click on a place draws the curve of that weight.
