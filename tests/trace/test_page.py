@@ -14,7 +14,7 @@ from minicaffe.pages import heat_map
 from minicaffe.trace.page import SCRIPTS, trace_page
 
 EXAMPLE = json.loads(Path(__file__).with_name("example.json").read_text(encoding="utf-8"))
-RIGHT_OF_LAYER = {"data": 0, "ip": 1, "loss": 2}
+LAYERS = {layer["name"]: i for i, layer in enumerate(EXAMPLE["layers"])}
 # The colours that a reader sees: of each element with text of its own, the contrast to what is painted behind it.
 CONTRAST = """() => {
   const channels = color => (color.match(/[\\d.]+/g) || []).map(Number);
@@ -88,7 +88,7 @@ def with_several_updates(data):
 def planted():
     """The example with a diff that differs, one at a kink, and a layer that is to blame."""
     data = copy.deepcopy(EXAMPLE)
-    moment = next(m for m in data["moments"] if m["pass"] == "backward" and m["layer"] == RIGHT_OF_LAYER["ip"])
+    moment = next(m for m in data["moments"] if m["pass"] == "backward" and m["layer"] == LAYERS["ip"])
     proof = next(p for p in moment["proofs"] if p["role"] == "param")
     proof.update(slopes=[3, 0.5], verdicts="dk", sides={"1": [0, 1]})
     moment["verdict"] = "differs"
@@ -292,6 +292,17 @@ class TestPredict:
             press(page, "ArrowRight")
             assert "y = -0.5" in words(page)  # the same number under another name is not asked for again
             assert [-0.5] == shown(page, "top", "y", "data")
+
+    def test_a_layer_in_place_does_not_give_its_numbers_away(self, chromium, written):
+        """Of a bottom that the layer writes over the page holds only the new numbers, which are hidden."""
+        data = copy.deepcopy(EXAMPLE)
+        moment = next(m for m in data["moments"] if m["layer"] == LAYERS["ip"])
+        moment["values"][0].update(blob=2, data=5)
+        with opened(chromium, written(data)) as page:
+            press(page, "t", "n", "n", *["ArrowRight"] * 5)
+            assert "-0.5" not in page.inner_text("#left") + page.inner_text("#right")
+            press(page, "Escape", "r")
+            assert [-0.5] == shown(page, "bottom", "y", "data")
 
     def test_a_key_shows_it(self, chromium, written):
         with opened(chromium, written()) as page:

@@ -25,7 +25,7 @@ function updateColumns(trace, moment) {
     ...history.flatMap(([name, before, then]) => [[`${name} before`, before], [`${name} after`, then, true]]),
     ["rate", rate], ["step", step, true], ["new w", after, true],
   ].map(([heading, held, written]) => typeof held === "string"
-    ? { heading, text: readable(held) } : { heading, number: held, written: Boolean(written), digits: heading.endsWith("w") && heading !== "dw" ? 5 : 3 });
+    ? { heading, text: readable(held) } : { heading, number: held, written: Boolean(written), digits: heading.endsWith("w") && heading !== "dw" ? 4 : 3 });
 }
 
 // A rate comes as text: 0.10000000149011612 is 0.1 in float32.
