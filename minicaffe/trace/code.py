@@ -25,7 +25,8 @@ class Statement:
     names       all names in it
     comment     what stands after # in its lines
     computes    whether it computes, rather than only fetch an array under a name
-    has_call    whether it calls anything
+    has_call    whether it calls a function whose work shows in arrays alone: it is only a call, or calls one by its
+                name. A method in an assignment, as in `dw = self._weights(dw)`, gives another view of an array
     loop        the last line of the loop, where this is the head of one; else 0
     """
 
@@ -49,7 +50,8 @@ class Function:
     first       the line of its `def`
     lines       its source without decorators and common indentation
     statements  line -> the Statement that it belongs to
-    trivial     whether it only returns an expression. Then it is not stepped into: the caller's line shows the result
+    trivial     whether it only returns an expression, or names a part of it first. Then it is not stepped into: the
+                caller's line shows the result
     """
 
     name: str
@@ -75,7 +77,8 @@ def function_of(code: CodeType) -> Function | None:
     kept = textwrap.dedent("".join(lines)).rstrip().split("\n")[node.lineno - start:]
     made = Function(_name(code), _path(code.co_filename), node.lineno, kept)
     body = node.body[1:] if ast.get_docstring(node) is not None else node.body
-    made.trivial = all(isinstance(part, (ast.Return, ast.Pass)) for part in body)
+    made.trivial = len(body) <= 2 and isinstance(body[-1], (ast.Return, ast.Pass)) and all(
+        isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Name) for part in body[:-1])
     _collect(node.body, made)
     return made
 
@@ -115,7 +118,8 @@ def _statement(node: ast.stmt, end: int, function: Function, loop: int) -> State
         | frozenset(n.attr for part in head for n in ast.walk(part) if isinstance(n, ast.Attribute))
     return Statement(node.lineno, end, "\n".join(part[0].rstrip() for part in parts), tuple(_targets(node)), names,
                      comment, any(_computes(part) for part in head),
-                     any(isinstance(n, ast.Call) for part in head for n in ast.walk(part)), loop)
+                     isinstance(node, ast.Expr) or any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+                                                       for part in head for n in ast.walk(part)), loop)
 
 
 def _head(node: ast.stmt) -> list[ast.AST]:
@@ -157,21 +161,32 @@ def _base_names(target: ast.expr) -> list[str]:
 
 
 def _computes(node: ast.AST) -> bool:
-    """Return whether there is arithmetic, or a call of numpy or of a kernel, in a statement."""
-    for part in ast.walk(node):
-        if isinstance(part, (ast.BinOp, ast.UnaryOp, ast.Compare, ast.AugAssign)):
-            return True
-        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) \
-                and isinstance(part.func.value, ast.Name) and part.func.value.id in ("np", "kernels", "math"):
-            return True
-    return False
+    """Return whether there is arithmetic, or a call of numpy or of a kernel, in a statement, but for its indices."""
+    if isinstance(node, ast.Subscript):
+        return _computes(node.value)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
+        return False  # a negative number, as in reshape(-1)
+    if isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Compare, ast.AugAssign)):
+        return True
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) \
+            and node.func.value.id in ("np", "kernels", "math"):
+        return True
+    return any(_computes(part) for part in ast.iter_child_nodes(node))
 
 
-def left_sides(line: str) -> list[str]:
-    """Return the names that a formula, or a comment that holds one, gives values to."""
-    return [plain(name) for name in EQUATION.findall(re.split(r"   +(?:over|with|along|where)\b", line)[0])]
+def equations(line: str) -> list[tuple[str, str]]:
+    """Return (left side, right side) of each equation in a formula, or in a comment that holds one."""
+    line = re.split(r"   +(?:over|with|along|where)\b", line)[0]
+    found = list(EQUATION.finditer(line))
+    made: list[tuple[str, str]] = []
+    end, right = len(line), ""
+    for match in reversed(found):
+        right = line[match.end():end].strip(" ,;") or right  # in y = h = o · c, the right side of y is that of h
+        end = match.start()
+        made.insert(0, (plain(match[1]), right))
+    return made
 
 
 def plain(name: str) -> str:
-    """Return a name without its index of time: z_t and c_{t−1} are z and c."""
-    return re.sub(r"(_\{[^}]*\}|_[tT])$", "", name).replace("self.", "")
+    """Return a name without its index of time: z_t, c_{t−1} and c_prev are z and c, and v′ is v."""
+    return re.sub(r"(_\{[^}]*\}|_[tT]|_prev|′)$", "", name).replace("self.", "")

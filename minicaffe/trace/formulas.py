@@ -11,20 +11,20 @@ a statement finds its line, the first that answers:
     4. In a function that a layer calls: the line of the calling statement.
 
 Where several lines have that left side, those for another method or phase are left out (`MAX` in a layer that is set to
-AVE), and of the others the one that has most names in common with the statement is taken.
+AVE), and of the others the one is taken of whose right side the statement has the largest part of the names.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minicaffe.layers import datasheet
 from minicaffe.proto import TEST
-from minicaffe.trace.code import Statement, left_sides, plain
+from minicaffe.trace.code import Statement, equations, plain
 
+LABEL = re.compile(r"[A-Z][A-Z_]+(?=  |:)")  # of a method, at the beginning of its line, or of a phase
 WORD = re.compile(r"[^\W\d_][^\W_′]*(?:_[a-z]\w*)?")
 GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "cont", "ε": "eps", "λ": "scale", "σ": "sigmoid"}
 # words that begin a remark in the list of blobs of a datasheet, where a letter might stand
@@ -39,43 +39,39 @@ class Formulas:
     def __init__(self, lines: Sequence[str], *, taken: Iterable[str] = (), others: Iterable[str] = ()) -> None:
         """Take the lines. `taken` are the words of the methods that are set, `others` those of methods that are not."""
         self.lines = list(lines)
-        self._words = [_words(line) for line in self.lines]
-        self._lefts: dict[str, list[int]] = {}
-        taken, others = set(taken), set(others)
+        self._lefts: dict[str, list[tuple[int, set[str]]]] = {}  # left side -> its lines, with the words on the right
+        others, method = set(others) - set(taken), ""
         for i, line in enumerate(self.lines):
-            labels = set(re.findall(r"\b[A-Z][A-Z_]+\b", self._labelled(i)))
-            if labels & others and not labels & taken:
+            label = LABEL.match(line.strip())
+            if not line.startswith(" "):
+                method = label[0] if label else ""
+            if method in others or (label and label[0] in others):
                 continue
-            for name in left_sides(line):
-                self._lefts.setdefault(name, []).append(i)
-
-    def _labelled(self, i: int) -> str:
-        """Return the text in which the label of line i stands: the line, or for one that continues, the one before."""
-        return self.lines[i - 1] + self.lines[i] if i and self.lines[i].startswith("   ") else self.lines[i]
+            for name, right in equations(line):
+                self._lefts.setdefault(name, []).append((i, _words(right)))
 
     def of(self, statement: Statement, written: Sequence[str]) -> int | None:
         """Return the number of the line that a statement computes; None where there is none.
 
         written   the names of what has changed, in the order of rule 2 and 3
         """
-        for names in (left_sides(statement.comment), written):
-            for name in names:
-                found = self._lefts.get(plain(name))
-                if found:
-                    words = _words(statement.text) | _words(statement.comment)
-                    return max(found, key=lambda i: (len(words & self._words[i]), -i))
+        words = _words(statement.text) | _words(statement.comment)
+        for names in ([name for name, _ in equations(statement.comment)], written):
+            found = [line for name in names for line in self._lefts.get(plain(name), ())]
+            if found:
+                return max(found, key=lambda line: len(words & line[1]) / max(len(line[1]), 1))[0]
         return None
 
 
 def _words(text: str) -> set[str]:
-    return {GREEK.get(word, word) for word in WORD.findall(text)}
+    return {plain(GREEK.get(word, word)) for word in WORD.findall(re.sub(r"_\{[^}]*\}", "", text))}
 
 
 def of_layer(layer: Any) -> dict[str, Formulas]:
     """Return {"forward": Formulas, "backward": Formulas} of a layer."""
-    parts = datasheet.sections(datasheet.datasheet(layer.type)) if _has_datasheet(layer) else {}
+    sheet = datasheet.datasheet(layer.type) if _has_datasheet(layer) else ""
     taken, others = _methods(layer)
-    return {way: Formulas(_lines(parts.get(way.capitalize(), "")), taken=taken, others=others)
+    return {way: Formulas(_lines(sheet, way.capitalize()), taken=taken, others=others)
             for way in ("forward", "backward")}
 
 
@@ -100,12 +96,10 @@ def _has_datasheet(layer: Any) -> bool:
     return bool(type(layer).type) and bool(type(layer).__doc__)
 
 
-def _lines(text: str) -> list[str]:
-    """Return the formulas of a section: its lines up to an empty one, or to a remark that begins at the margin."""
-    first, *lines = text.strip("\n").split("\n\n")[0].rstrip().split("\n")
-    if any(line.startswith(" " * INDENT) for line in lines):
-        lines = [line[INDENT:] for line in itertools.takewhile(lambda line: line.startswith(" " * INDENT), lines)]
-    return [line.rstrip() for line in (first, *lines) if line.strip()]
+def _lines(sheet: str, label: str) -> list[str]:
+    """Return the formulas below a label: its lines up to an empty one, or to a remark that begins at the margin."""
+    found = re.search(rf"^{label} .*(?:\n {{{INDENT}}}.*)*", sheet, re.MULTILINE)
+    return [line[INDENT:].rstrip() for line in found[0].split("\n")] if found else []
 
 
 def _letters(text: str) -> list[str]:

@@ -71,8 +71,10 @@ class Seen:
         old = before.copies.get(place_of(array))
         if old is not None:
             return self.copies[place_of(array)] is not old
-        # An array that was not reached before: new where it is a local name's, and else only a blob that was read.
-        return name in self.local and name not in before.arrays
+        if name in self.local:
+            return name not in before.arrays
+        # A blob takes its memory, full of zeros, when it is first used: what is not 0 has been written since.
+        return name not in before.arrays and bool(self.copies[place_of(array)].any())
 
     def fresh(self, name: str, before: Seen) -> bool:
         """Return whether a name's array lies in memory that no name has reached before, or has changed."""
