@@ -174,7 +174,8 @@ function kindView(trace, stop, value, kind, subject) {
   const title = element("h5", { class: kind }, kind,
     subject && subject.proof ? element("span", { class: "quiet" }, " and its central difference") : null);
   if (!subject) {
-    return element("div", { class: "kind" }, title, element("p", { class: "quiet" }, "not computed yet"));
+    return element("div", { class: "kind" }, title, element("p", { class: "quiet" }, value.role === "bottom" && kind === "data"
+      ? "The layer runs in place: it writes over these numbers." : "not computed yet"));
   }
   const array = trace.arrays[subject.number];
   if (!isLarge(trace, subject)) return element("div", { class: "kind" }, title, wholeView(trace, stop, subject));

@@ -27,7 +27,7 @@ function onKey(event) {
 
 // Whether a key belongs to a field. The arrows of an empty answer step on, so that a question is no trap.
 function isTyping(target, key) {
-  if (target.matches("input.answer")) return target.value !== "" || !["ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown"].includes(key);
+  if (target.matches("input.answer")) return target.value !== "" || !["ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown", "?"].includes(key);
   return target.matches("input, select") && (key.startsWith("Arrow") || key === "Home" || key === "End" || key.length === 1 && target.matches("select"));
 }
 

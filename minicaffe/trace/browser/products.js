@@ -38,25 +38,27 @@ function factor(side, flat) {
 
 function sumView(product, entry) {
   const { left, right } = product, [others, otherSum] = entry.rest;
-  const head = ["place", left.name, "place", right ? right.name : "factor", "product"];
+  const head = ["place", left.name, ...(right ? ["place", right.name] : ["factor"]), "product"];
+  const wide = head.length - 1;
   const terms = entry.terms.map(([leftPlace, leftValue, rightPlace, rightValue]) => element("tr", {},
     header("row", factor(left, leftPlace) || "a constant"), valueCell(leftValue),
-    element("td", { class: "place" }, factor(right, rightPlace) || "a constant"), valueCell(rightValue),
+    right ? element("td", { class: "place" }, factor(right, rightPlace) || "a constant") : null, valueCell(rightValue),
     valueCell(numeric(leftValue) * numeric(rightValue))));
-  const rest = others ? [sumRow(`${plural(others, "further product")}, together`, otherSum)] : [];
-  const plus = entry.plus.map(([words, value]) => sumRow(`plus ${words}`, value));
+  const rest = others ? [sumRow(`${plural(others, "further product")}, together`, otherSum, wide)] : [];
+  const plus = entry.plus.map(([words, value]) => sumRow(`plus ${words}`, value, wide));
+  if (!terms.length && !plus.length && !others) return [element("p", {}, "No product reaches this number, so it is 0.")];
   return [
     element("p", { class: "quiet" }, "Each line multiplies two numbers. The last column, added up, gives the number."),
     element("div", { class: "scrolls", tabindex: 0, role: "group", "aria-label": "The products" },
       element("table", { class: "terms" },
         element("thead", {}, element("tr", {}, head.map(word => header("col", word)))),
         element("tbody", {}, terms, rest, plus),
-        element("tfoot", {}, sumRow("the sum", entry.sum)))),
+        element("tfoot", {}, sumRow("the sum", entry.sum, wide)))),
   ];
 }
 
-function sumRow(words, value) {
-  return element("tr", {}, element("th", { scope: "row", colspan: 4 }, words), valueCell(value));
+function sumRow(words, value, wide) {
+  return element("tr", {}, element("th", { scope: "row", colspan: wide }, words), valueCell(value));
 }
 
 function valueCell(value) {

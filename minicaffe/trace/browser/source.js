@@ -30,11 +30,11 @@ function sourceView(trace, stop, redraw) {
 
 // What stands on the right before anything has run: how to read the page.
 function startView(trace) {
-  const rows = [
+  const rows = [ // the last ones are left out where the trace does not hold them
     ["Forward", "the layers compute from the input to the loss. The loss is one number that says how wrong the guess is."],
     ["Backward", "the layers run in reverse order. Each number gets a diff: how fast the loss grows when that number grows."],
     ["Update", "the solver moves each weight a little against its diff, so that the loss becomes smaller."],
-  ];
+  ].filter(([word]) => trace.moments.some(moment => moment.pass === word.toLowerCase()));
   return [
     element("h3", {}, "What you will see"),
     element("dl", {}, rows.flatMap(([word, text]) => [element("dt", {}, word), element("dd", {}, text)])),
@@ -100,7 +100,7 @@ function madeArray(trace, stop, names, number, now, redraw) {
   const subject = { number, name, product: stop.moment.products.find(product => product.array === number) };
   const title = element("code", {}, `${name} = `);
   if (array.whole === false) {
-    return element("div", { class: "made-one" }, title, element("span", { class: "quiet" }, largeText(trace, array)));
+    return element("div", { class: "made-one" }, title, largeView(trace, stop, subject, now));
   }
   if (!now || array.values.length < 2) {
     const one = array.values.length === 1 ? numberNode(trace, stop, subject, 0, 0) : nested(array);
@@ -110,10 +110,13 @@ function madeArray(trace, stop, names, number, now, redraw) {
     wholeView(trace, stop, subject));
 }
 
-function largeText(trace, array) {
-  const places = trace.places[count(array.shape)].slice(0, SHOWN_LARGE);
-  const some = places.map((flat, position) => `${place(array.shape, flat)} ${short(array.values[position], 4)}`);
-  return `${shapeText(array.shape)}, from ${short(array.min)} to ${short(array.max)}; ${some.join("; ")}; …`;
+function largeView(trace, stop, subject, now) {
+  const array = trace.arrays[subject.number], places = now ? trace.places[count(array.shape)].slice(0, SHOWN_LARGE) : [];
+  const some = places.map((flat, position) => element("span", { class: "some" },
+    element("code", {}, `${place(array.shape, flat)} `), numberNode(trace, stop, subject, position, flat)));
+  return element("span", {}, element("span", { class: "quiet" },
+    `${shapeText(array.shape)}, from ${short(array.min)} to ${short(array.max)}`),
+  places.length ? element("div", {}, some, element("span", { class: "quiet" }, "…")) : null);
 }
 
 // An array in brackets, as Python writes it.

@@ -4,7 +4,7 @@
 const PAUSE = 1200; // milliseconds between two steps when the page plays by itself
 const trace = JSON.parse(byId("data").textContent);
 const stops = makeStops(trace);
-let at = 0, timer = null, leftShown = null, rightShown = null;
+let at = 0, timer = null, leftShown = null, leftSubject = null, rightShown = null;
 
 function stop() {
   return stops[at];
@@ -31,12 +31,14 @@ function show() {
   byId("score").textContent = scoreText();
   byId("score").hidden = !predict.on;
   const lost = focused && !focused.isConnected && document.activeElement === document.body;
-  if (lost) (id && byId(id) || inside || byId("main")).focus({ preventScroll: true });
+  const field = lost && focused.matches(".answer"); // the arrow keys must go on stepping after an answer
+  if (lost) (id && byId(id) || !field && inside || byId("main")).focus({ preventScroll: true });
   scrollToRunning();
 }
 
 function showPosition() {
   const { moment } = stop();
+  byId("main").classList.toggle("at-start", at === 0);
   byId("intro").hidden = at > 0; // it has said what it has to say, and its place is needed
   byId("position").value = at;
   byId("position-words").textContent = `Step ${at} of ${stops.length - 1}`;
@@ -66,9 +68,12 @@ function lightDrawing() {
 
 // The left side is made anew only when something in it changes, so that its boxes stay where they were scrolled to.
 function showLeft() {
-  const key = leftKey();
+  const key = leftKey(), { moment } = stop();
   if (key !== leftShown) byId("layer-view").replaceChildren(...leftView());
   leftShown = key;
+  const subject = moment && `${moment.pass} ${moment.layer}`;
+  if (subject !== leftSubject) byId("left").scrollTop = 0; // the same layer in another iteration stays where it was scrolled to
+  leftSubject = subject;
   markFormula();
   oneTabStop(byId("layer-view"));
 }
@@ -209,6 +214,7 @@ function togglePredict() {
 
 function setUp() {
   byId("title").textContent = `${trace.net}: watch it learn`;
+  byId("intro").append(...introView(trace));
   byId("layer").append(element("option", { value: "" }, "–"),
     ...trace.layers.map((layer, number) => element("option", { value: number }, `${layer.name} (${layer.type})`)));
   byId("position").max = stops.length - 1;

@@ -16,7 +16,8 @@ function updateView(trace, stop, go, redraw) {
   return parts;
 }
 
-// [heading, array or null, fixed text or null]
+// The columns from left to right: { heading, number of the array, written: is it made by the update, digits } or
+// { heading, text }. Few digits let the table fit; of the weight itself one wants to see what has changed.
 function updateColumns(trace, moment) {
   const { w, dw, decay, history, rate, step, new: after } = moment.update;
   return [
@@ -24,7 +25,7 @@ function updateColumns(trace, moment) {
     ...history.flatMap(([name, before, then]) => [[`${name} before`, before], [`${name} after`, then, true]]),
     ["rate", rate], ["step", step, true], ["new w", after, true],
   ].map(([heading, held, written]) => typeof held === "string"
-    ? { heading, text: readable(held) } : { heading, number: held, written: Boolean(written) });
+    ? { heading, text: readable(held) } : { heading, number: held, written: Boolean(written), digits: heading.endsWith("w") && heading !== "dw" ? 4 : 3 });
 }
 
 // A rate comes as text: 0.10000000149011612 is 0.1 in float32.
@@ -36,9 +37,9 @@ function updateTable(trace, stop, flats, redraw) {
   const { moment } = stop, columns = updateColumns(trace, moment), shape = trace.blobs[moment.param].shape;
   const several = iterationsWith(trace, moment).length > 1;
   const rows = flats.map((flat, position) => element("tr", { class: several && position === weightOf(moment) ? "chosen" : null },
-    header("row", several ? null : place(shape, flat) || "w"),
+    header("row", several ? null : narrowPlace(shape, flat)),
     columns.map(column => element("td", { class: column.heading === "new w" ? "new" : null }, updateCell(trace, stop, column, position)))));
-  if (several) rows.forEach((row, position) => row.firstChild.replaceChildren(chooser(moment, position, place(shape, flats[position]) || "w", redraw)));
+  if (several) rows.forEach((row, position) => row.firstChild.replaceChildren(chooser(moment, position, narrowPlace(shape, flats[position]), redraw)));
   const total = count(shape), caption = flats.length < total ? `${flats.length} of ${total} weights; new w = w − step` : "new w = w − step";
   return element("div", { class: "scrolls updates", tabindex: 0, role: "group", "aria-label": "What the solver does to each weight" },
     element("table", {}, element("caption", {}, caption),
@@ -49,7 +50,12 @@ function updateTable(trace, stop, flats, redraw) {
 function updateCell(trace, stop, column, position) {
   if (column.number === undefined) return element("span", { class: "number" }, column.text);
   if (column.written && !isWritten(trace, stop, column.number)) return element("span", { class: "quiet", title: "not computed yet" }, "…");
-  return numberNode(trace, stop, { number: column.number }, position, position, 4);
+  return numberNode(trace, stop, { number: column.number }, position, position, column.digits);
+}
+
+// Without blanks, for the table has many columns.
+function narrowPlace(shape, flat) {
+  return place(shape, flat).replaceAll(" ", "") || "w";
 }
 
 // A click on a place draws the curve of that weight.

@@ -68,8 +68,11 @@ function isWritten(trace, stop, array) {
   return stop.last || stepsSoFar(trace, stop).some(step => step.new.some(([, number]) => number === array));
 }
 
-// What the layer of a moment writes, as "role of": these numbers are not there before it has run.
+// Whether the layer of a moment writes a value's data or diff. Such numbers are not there before it has run. A layer
+// that runs in place writes over its bottom, of which the data holds only what it is afterwards.
 function writes(moment, value, kind) {
-  return moment.pass === "forward" ? value.role === "top" && kind === "data" && moment.count > 0
-    : value.role !== "top" && kind === "diff" && moment.count > 0;
+  if (!moment.count) return false;
+  if (moment.pass !== "forward") return value.role !== "top" && kind === "diff";
+  return kind === "data" && value.role !== "param" &&
+    moment.values.some(other => other.role === "top" && other.blob === value.blob);
 }

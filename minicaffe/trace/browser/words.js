@@ -6,6 +6,20 @@ const PROOF_WORDS = "A diff says how fast the loss grows when that one number gr
   "two, divided by the distance, is the central difference.";
 const WORDS_OF_NUMBERS = 6; // a sentence names arrays of up to so many numbers in full
 
+const LESSON = {
+  forward: "makes a guess (forward)",
+  backward: "finds out how much each of its numbers is to blame for the error (backward)",
+  update: "changes its weights a little (update)",
+};
+
+// The page's first two sentences. They name only the passes that the trace holds.
+function introView(trace) {
+  const parts = Object.keys(LESSON).filter(pass => trace.moments.some(moment => moment.pass === pass)).map(pass => LESSON[pass]);
+  const last = parts.pop(), lesson = parts.length ? `${parts.join(", ")}${parts.length > 1 ? "," : ""} and ${last}` : last;
+  return [`Here a net takes one small lesson: it ${lesson}. Press `, element("kbd", {}, "→"),
+    " to run the next line of its code, and watch the numbers that the line makes."];
+}
+
 function describe(trace, stop) {
   const { moment } = stop;
   if (!moment) return "The start: nothing has run yet. Press → or the button Next to run the first line.";
@@ -92,7 +106,7 @@ function proofLine(trace, showWrong) {
       toleranceView(trace)];
   }
   const layer = trace.layers[first.layer];
-  const button = element("button", { type: "button", id: "to-wrong", class: "wrong" }, `✗ ${differ} of ${total} diffs differ, first in layer ${layer.name}`);
+  const button = element("button", { type: "button", id: "to-wrong", class: "wrong" }, `✗ ${differ} of ${total} diffs ${differ === 1 ? "differs" : "differ"}, first in layer ${layer.name}`);
   button.addEventListener("click", () => showWrong(first));
   return [button, element("p", { class: "quiet" }, `The central difference of the loss says something else${kink}.`), toleranceView(trace)];
 }
