@@ -147,6 +147,12 @@ def _targets(node: ast.stmt) -> list[str]:
             written.append(call.args[0])
         if isinstance(call.func, ast.Attribute) and call.func.attr == "fill":
             written.append(call.func.value)
+        if isinstance(node, ast.Expr) and ast.unparse(call.func).startswith("kernels.") and call.args \
+                and all(word.arg == "add" for word in call.keywords):
+            last: ast.expr = call.args[-1]  # what a kernel writes stands last, perhaps seen in another shape
+            while isinstance(last, ast.Call) and last.args:
+                last = last.args[0]
+            written.append(last)
     return [name for target in written for name in _base_names(target)]
 
 

@@ -112,8 +112,11 @@ class Frame:
         if step is None:
             return
         now = Seen(frame.f_locals, self.seen)
-        step.new = now.changes(self.seen, step.statement)
-        step.written = [name for name, array, _ in step.new if array is not None and (
+        names = now.written(self.seen, step.statement)
+        step.new = now.changes(names, step.statement.targets)
+        shown = {name for name, *_ in step.new}
+        # of the other names of an array, those of blobs: its name in the datasheet follows from them
+        step.written = [name for name in names if name in now.arrays and (name in shown or "." in name) and (
             step.statement.computes or (step.statement.has_call and now.fresh(name, self.seen)))]
         if "np.empty" in step.statement.text:  # what happens to be in new memory is not the work of this line
             step.new = [(name, None, "not filled yet") if name in step.statement.targets else (name, array, text)

@@ -46,19 +46,23 @@ class Seen:
         """Return what the array of this name holds."""
         return self.copies[place_of(self.arrays[name])]
 
-    def changes(self, before: Seen, statement: Statement) -> list[tuple[str, np.ndarray | None, str]]:
-        """Return (name, copy or None, text) of what a statement has written, each array under one name.
+    def written(self, before: Seen, statement: Statement) -> list[str]:
+        """Return the names of what a statement has written, all names of an array, the one to show first.
 
         What the statement assigns to comes first, even if it holds what it held before; then arrays that have changed.
-        Of several names for one array, one that the statement has itself is taken.
+        Of these, names in the statement itself come first, and of them the last: what a kernel writes stands last.
         """
-        found: list[tuple[str, np.ndarray | None, str]] = []
-        shown: list[np.ndarray] = []
         targets = [name for name in statement.targets if name in self.arrays or name in self.texts]
         changed = [name for name, array in self.arrays.items() if self._changed(name, array, before)]
         changed.sort(key=lambda name: (name not in statement.names, not set(parts(name)) & statement.names,
-                                       name not in self.local))
-        for name in dict.fromkeys([*targets, *changed]):
+                                       name not in self.local, -statement.text.rfind(name)))
+        return list(dict.fromkeys([*targets, *changed]))
+
+    def changes(self, names: Sequence[str], targets: Sequence[str]) -> list[tuple[str, np.ndarray | None, str]]:
+        """Return (name, copy or None, text) of what was written, each array under the first of its `names` alone."""
+        found: list[tuple[str, np.ndarray | None, str]] = []
+        shown: list[np.ndarray] = []
+        for name in names:
             if name not in self.arrays:
                 found.append((name, None, self.texts[name]))
             elif name in targets or not any(np.may_share_memory(self.arrays[name], other) for other in shown):
