@@ -180,7 +180,7 @@ def _image(included: list[Any], path: str) -> tuple[dict[str, np.ndarray], list[
     """Return an image file as the array of the only input that holds images, with a remark."""
     shapes = {top: list((layer.input_param.shape[i] if len(layer.input_param.shape) > 1 else
                          layer.input_param.shape[0]).dim)
-              for layer in included if layer.type == "Input" and layer.input_param.shape
+              for layer in included if layer.input_param.shape
               for i, top in enumerate(layer.top)}
     found = {top: shape for top, shape in shapes.items() if len(shape) == 4 and shape[1] in (1, 3)}
     if len(found) != 1:

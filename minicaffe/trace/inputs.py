@@ -29,7 +29,7 @@ def take_over(definition: Any, arrays: Mapping[str, np.ndarray], where: str) -> 
         if not given:
             continue
         missing = [top for top in layer.top if top not in arrays]
-        if missing and layer.type != "Input":
+        if missing and not layer.input_param.shape:
             raise DataError(f"--data brings {given[0]!r}, but not {missing[0]!r}, which layer {layer.name!r} "
                             f"({layer.type}) puts out with it", where=where)
         _become_input(layer, arrays)
@@ -37,7 +37,7 @@ def take_over(definition: Any, arrays: Mapping[str, np.ndarray], where: str) -> 
 
 def _become_input(layer: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Make a layer an Input whose tops have the shapes of the arrays; a top without one keeps its shape."""
-    old = list(layer.input_param.shape) if layer.type == "Input" else []
+    old = list(layer.input_param.shape)
     made = LayerParameter(name=layer.name, type="Input", top=layer.top, include=layer.include)
     for i, top in enumerate(layer.top):
         shape = made.input_param.shape.add()

@@ -15,6 +15,9 @@ import numpy as np
 
 from minicaffe.blob import Blob
 from minicaffe.layer import Layer
+from minicaffe.layers.common.inner_product import InnerProductLayer
+from minicaffe.layers.vision.convolution import ConvolutionLayer
+from minicaffe.layers.vision.pooling import PoolingLayer
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import WHOLE, exact
 
@@ -51,8 +54,9 @@ class Sum(NamedTuple):
 def forward(layer: Layer, bottoms: Sequence[Blob], tops: Sequence[Blob], values: list[dict[str, Any]],
             arrays: Arrays) -> list[dict[str, Any]]:
     """Return the page's products of what a layer has put out."""
-    make = {"InnerProduct": _inner_forward, "Convolution": _conv_forward, "Pooling": _pool_forward}.get(layer.type)
-    return [_as_json(one, values, arrays) for one in make(layer, bottoms, tops)] if make else []
+    make = {InnerProductLayer: _inner_forward, ConvolutionLayer: _conv_forward, PoolingLayer: _pool_forward}
+    known = _known(layer, "forward")
+    return [_as_json(one, values, arrays) for one in make[known](layer, bottoms, tops)] if known else []
 
 
 def backward(layer: Layer, bottoms: Sequence[Blob], dy: Sequence[np.ndarray], before: Sequence[np.ndarray | None],
@@ -62,11 +66,18 @@ def backward(layer: Layer, bottoms: Sequence[Blob], dy: Sequence[np.ndarray], be
     dy        the tops' diffs
     before    the params' diffs before the pass, to which the layer has added; None for zeros
     """
-    make = {"InnerProduct": _inner_backward, "Convolution": _conv_backward, "Pooling": _pool_backward}.get(layer.type)
-    if not make:
-        return []
-    made = [_as_json(one, values, arrays) for one in make(layer, bottoms, dy, before)]
+    make = {InnerProductLayer: _inner_backward, ConvolutionLayer: _conv_backward, PoolingLayer: _pool_backward}
+    known = _known(layer, "backward")
+    made = [_as_json(one, values, arrays) for one in make[known](layer, bottoms, dy, before)] if known else []
     return [one for one in made if one]
+
+
+def _known(layer: Layer, method: str) -> type[Layer] | None:
+    """Return the class whose products are known here and whose method the layer has; None for other layers."""
+    for cls in (InnerProductLayer, ConvolutionLayer, PoolingLayer):
+        if isinstance(layer, cls) and getattr(type(layer), method) is getattr(cls, method):
+            return cls
+    return None
 
 
 def _as_json(one: Sum, values: list[dict[str, Any]], arrays: Arrays) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def test_a_net_alone_is_one_pass(net, capsys):
     data = trace(net, "net.prototxt")
     assert (data["net"], data["phase"], data["solver"]) == ("two", "TRAIN", None)
     assert {moment["pass"] for moment in data["moments"]} == {"forward", "backward"}
-    assert data["notes"] == ["The input blobs x and t hold random numbers, drawn with seed 1, because no --data was given."]
+    assert data["notes"] == ["The input blobs x and t hold random numbers, drawn with seed 1, because no --data was "
+                             "given."]
     said = capsys.readouterr().out
     assert "t.html: 6 layers, 12 passes of a layer" in said
     assert data["notes"][0] in said
@@ -55,7 +56,8 @@ def test_a_net_alone_is_one_pass(net, capsys):
 def test_a_solver_names_the_net_too(net):
     data = trace(net, "--solver", "solver.prototxt", "--iterations", "3")
     assert (data["net"], data["solver"]["type"], data["solver"]["iterations"]) == ("two", "SGD", 3)
-    assert [moment["iteration"] for moment in data["moments"] if moment["pass"] == "update"] == [0] * 4 + [1] * 4 + [2] * 4
+    updates = [moment["iteration"] for moment in data["moments"] if moment["pass"] == "update"]
+    assert updates == [0] * 4 + [1] * 4 + [2] * 4
     assert not list(net.glob("s*.caffemodel"))
 
 
