@@ -62,9 +62,17 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
 
     A batch of 0 and an empty size stand for what the file says.
     """
+    given, place = location.read(path)
+    return made(given, place, phase, level, stages, batch, size, permissive, allow_python)
+
+
+def made(definition: Any, place: location.Location, phase: int, level: int = 0, stages: list[str] | None = None,
+         batch: int = 0, size: str = "", permissive: bool = False, allow_python: bool = True) -> tuple[Net, list[str]]:
+    """Do what `read` does with a definition that has been read already, and is kept as it is."""
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
-    given, place = location.read(path)
+    given = type(definition)()
+    given.CopyFrom(definition)
     given.state.phase, given.state.level = phase, level
     given.state.stage.extend(stages or [])
     with place.in_errors(given):

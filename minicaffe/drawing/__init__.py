@@ -1,5 +1,5 @@
 """Drawings of nets: boxes with what layers are and cost, lines with the shapes of blobs."""
 
-from minicaffe.drawing.drawing import Drawing, draw
+from minicaffe.drawing.drawing import ENDINGS, Drawing, draw, draw_versions
 
-__all__ = ["Drawing", "draw"]
+__all__ = ["ENDINGS", "Drawing", "draw", "draw_versions"]

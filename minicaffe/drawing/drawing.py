@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from minicaffe.drawing import svg
-from minicaffe.drawing.fold import unfolded
+from minicaffe.drawing import dot, page, svg
+from minicaffe.drawing.fold import LARGE, Fold, folded, unfolded
 from minicaffe.drawing.graph import Graph, Version, build, version_of_net
 from minicaffe.drawing.scene import compose
 from minicaffe.proto import Phase
 
 if TYPE_CHECKING:
     from minicaffe.net import Net
+
+ENDINGS = (".html", ".svg", ".dot")  # of files that hold a drawing
 
 
 def draw(net: Net, *, fold: bool | None = False) -> Drawing:
@@ -33,7 +35,31 @@ class Drawing:
 
     def __init__(self, graph: Graph, fold: bool | None) -> None:
         self.graph = graph
-        self.scene = compose(graph, unfolded(graph))
+        fold = len(graph.boxes) > LARGE if fold is None else fold
+        self.items = folded(graph) if fold else unfolded(graph)
+        self.scene = compose(graph, self.items)
+
+    @property
+    def layers(self) -> int:
+        """How many layers the net has; Split layers, which are inserted, do not count."""
+        return sum(not layer.is_split for layer in self.graph.layers)
+
+    @property
+    def folds(self) -> int:
+        """How many blocks that repeat are drawn once."""
+        return sum(isinstance(item, Fold) for item in self.items)
+
+    def text(self, ending: str) -> str:
+        """Return the drawing as a file of one of the ENDINGS."""
+        return {".html": self.html, ".svg": self.svg, ".dot": self.dot}[ending]()
+
+    def dot(self) -> str:
+        """Return the drawing in the language of graphviz."""
+        return dot.write(self.graph, self.items)
+
+    def html(self) -> str:
+        """Return the drawing as a page, in which a click on a layer shows its datasheet."""
+        return page.write(self)
 
     def svg(self) -> str:
         """Return the drawing as the text of an <svg>, which may stand in a page or alone in a file.

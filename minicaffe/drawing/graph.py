@@ -16,6 +16,7 @@ from minicaffe.passes.filter import is_included
 from minicaffe.passes.insert_splits import find_sources, is_split
 
 if TYPE_CHECKING:
+    from minicaffe.blob import Blob
     from minicaffe.net import Net
 
 Shape = tuple[int, ...]
@@ -46,6 +47,7 @@ class Facts(NamedTuple):
     bottoms, tops    (name, shape) of each; the shape is None where it is not known
     parameters       the number of values that it owns
     multiply_adds    those of one sample
+    where            its file and line, where they are known
     """
 
     bottoms: list[tuple[str, Shape | None]]
@@ -107,10 +109,13 @@ class Box:
 
 
 class Edge(NamedTuple):
-    """A blob on its way from the box that makes it to one that reads it; both are given by their index."""
+    """A blob on its way from the box that makes it to one that reads it; both are given by their index.
+
+    top    which of the box's tops it is, counted from 0
+    """
 
     maker: int
-    top: str
+    top: int
     reader: int
 
 
@@ -118,7 +123,7 @@ class Edge(NamedTuple):
 class Graph:
     """The boxes in the order of the net, so that every edge goes from a box to a later one.
 
-    edges     with each, the labels of the versions that have it
+    edges     with each, the labels of the versions that have it; () where all do
     labels    those of all versions
     batches   label -> what the first axis of most blobs counts; 0 where it is not known
     """
@@ -176,7 +181,7 @@ def build(name: str, versions: Sequence[Version]) -> Graph:
         _add_facts(graph, version, known)
     for layer in layers:
         layer.only = graph.only(layer.facts)
-    _make_boxes(graph, [(v, _sources(v), known) for v in versions])
+    _make_boxes(graph, _reads(versions, known))
     return graph
 
 
@@ -188,79 +193,87 @@ def _sources(version: Version) -> dict[Key, list[Source]]:
     makers, layers = find_sources(version.param), version.param.layer
     found: dict[Key, list[Source]] = {}
     for i, tops in enumerate(makers):
-        real = []
+        found[version.keys[i]] = []
         for maker, top in tops:
             while is_split(layers[maker]):
                 maker, top = makers[maker][0]
-            real.append((version.keys[maker], str(layers[maker].top[top])))
-        found[version.keys[i]] = real
+            found[version.keys[i]].append((version.keys[maker], str(layers[maker].top[top])))
     return found
 
 
 def _add_facts(graph: Graph, version: Version, known: dict[Key, DrawnLayer]) -> None:
     """Write down what is known of the layers in one version."""
     net, label = version.net, version.label
-    steps, batch = steps_and_batch(net) if net else (None, 0)
+    batch = steps_and_batch(net)[1] if net else 0
     graph.batches[label] = batch
     costs = layer_costs(net) if net else []
-    for i, key in enumerate(version.keys):
-        layer = version.param.layer[i]
-        names = [list(layer.bottom), list(layer.top)]
+    for i, (key, layer) in enumerate(zip(version.keys, version.param.layer, strict=True)):
         if net is None:
-            known[key].facts[label] = Facts(*([(name, None) for name in side] for side in names))
-            continue
-        names[1] += [net.wiring.blob_names[t] for t in net.wiring.tops[i][len(layer.top):]]  # what a loss adds itself
-        shapes = [[blob.shape for blob in side[i]] for side in (net.bottoms, net.tops)]
-        known[key].facts[label] = Facts(*(list(zip(*side, strict=True)) for side in zip(names, shapes, strict=True)),
-                                        costs[i].parameters, costs[i].multiply_adds // max(batch, 1), net.where(i))
-    if net is not None:
-        _add_shares(net, [known[key] for key in version.keys])
+            facts = Facts([(name, None) for name in layer.bottom], [(name, None) for name in layer.top])
+        else:
+            made = [net.wiring.blob_names[t] for t in net.wiring.tops[i][len(layer.top):]]  # what a loss adds itself
+            facts = Facts(_shapes(layer.bottom, net.bottoms[i]), _shapes([*layer.top, *made], net.tops[i]),
+                          costs[i].parameters, costs[i].multiply_adds // max(batch, 1), net.where(i))
+        known[key].facts[label] = facts
+    _add_shares([known[key] for key in version.keys])
 
 
-def _add_shares(net: Net, layers: list[DrawnLayer]) -> None:
-    """Write down which layers read parameters of earlier ones."""
-    params = iter(net.all_params)
-    holder: dict[int, DrawnLayer] = {}
-    for drawn, layer in zip(layers, net.layers, strict=True):
-        for param in [next(params) for _ in layer.blobs]:
-            holder[id(param)] = drawn
-            if param.owner is not None and holder[id(param.owner)] is not drawn:
-                names = drawn.shares.setdefault(holder[id(param.owner)].index, [])
-                names += [param.name] if param.name not in names else []
+def _shapes(names: Iterable[str], blobs: Sequence[Blob]) -> list[tuple[str, Shape | None]]:
+    return [(name, blob.shape) for name, blob in zip(names, blobs, strict=True)]
 
 
-def _make_boxes(graph: Graph, versions: list[tuple[Version, dict[Key, list[Source]], dict[Key, DrawnLayer]]]) -> None:
+def _add_shares(layers: Sequence[DrawnLayer]) -> None:
+    """Write down which layers have parameters of earlier ones: those of one `param { name }`."""
+    owners: dict[str, DrawnLayer] = {}
+    for layer in layers:
+        for name in dict.fromkeys(param.name for param in layer.given.param if param.name):
+            owner = owners.setdefault(name, layer)
+            names = layer.shares.setdefault(owner.index, []) if owner is not layer else []
+            names += [name] if name not in names else []
+
+
+Read = dict[int, dict[str, list[tuple[int, str]]]]  # a layer -> a version -> (maker, top) of each of its bottoms
+
+
+def _reads(versions: Sequence[Version], known: dict[Key, DrawnLayer]) -> Read:
+    """Return what each layer reads in each version."""
+    read: Read = {layer.index: {} for layer in known.values()}
+    for version in versions:
+        for key, sources in _sources(version).items():
+            read[known[key].index][version.label] = [(known[maker].index, top) for maker, top in sources]
+    return read
+
+
+def _make_boxes(graph: Graph, read: Read) -> None:
     """Put the layers into boxes, and find the edges between these."""
     box_of: dict[int, Box] = {}
     twins: dict[tuple[tuple[str, ...], tuple[str, ...]], Box] = {}
-    read: dict[int, dict[str, list[tuple[int, str]]]] = {}  # layer -> version -> (maker, top) of each bottom
-    for version, sources, known in versions:
-        for key, makers in sources.items():
-            read.setdefault(known[key].index, {})[version.label] = [(known[k].index, top) for k, top in makers]
+    labels: dict[Edge, list[str]] = {}
     for layer in graph.layers:
-        makers = {box_of[maker].index for sources in read[layer.index].values() for maker, _ in sources}
         if layer.is_split:
             maker, top = next(iter(read[layer.index].values()))[0]
             box_of[layer.index] = box_of[maker]
             box_of[maker].splits.setdefault(top, []).append(layer)
             continue
+        before = {box_of[maker].index for sources in read[layer.index].values() for maker, _ in sources}
         names = (tuple(layer.given.bottom), tuple(layer.given.top))
         box = twins.get(names)
-        if layer.runs_in_place and len(makers) == 1:
-            box = graph.boxes[makers.pop()]
-        elif box is None or not _replaces(layer, box) or any(maker >= box.index for maker in makers):
+        if layer.runs_in_place and len(before) == 1:
+            box = graph.boxes[before.pop()]
+        elif box is None or not _replaces(layer, box) or any(maker >= box.index for maker in before):
             box = twins[names] = Box(len(graph.boxes), [])
             graph.boxes.append(box)
         box.layers.append(layer)
         box_of[layer.index] = box
         for label, facts in layer.facts.items():
-            for top, shape in facts.tops:
-                box.tops.setdefault(top, {})[label] = shape
+            for name, shape in facts.tops:
+                box.tops.setdefault(name, {})[label] = shape
         for label, sources in read[layer.index].items():
             for maker, top in sources:
                 if box_of[maker] is not box:
-                    edge = Edge(box_of[maker].index, top, box.index)
-                    graph.edges[edge] = tuple(dict.fromkeys([*graph.edges.get(edge, ()), label]))
+                    number = list(box_of[maker].tops).index(top)
+                    labels.setdefault(Edge(box_of[maker].index, number, box.index), []).append(label)
+    graph.edges = {edge: graph.only(dict.fromkeys(where)) for edge, where in labels.items()}
 
 
 def _replaces(layer: DrawnLayer, box: Box) -> bool:

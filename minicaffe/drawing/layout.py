@@ -8,17 +8,24 @@ gets a point there. Within the ranks, boxes and points are ordered so that few l
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from minicaffe.drawing.places import Link, place
 
 SWEEPS = 8        # over all ranks, to order them
-GAP = 44          # pixels between two ranks
-STEM = 16         # of these, on which a line goes straight down before it bends: the shape stands beside it
+GAP = 46          # pixels between two ranks
+STEM = 18         # of these, on which a line goes straight down before it bends: the shape stands beside it
 LANE = 7          # half of the width that a passing line takes
 ENTRY = 16        # pixels between lines that arrive at one box
+# How much it matters that a line is straight: in a column of boxes, where boxes fork or join, within a passing line,
+# and where a passing line joins a box
+COLUMN, JOINED, WITHIN, PASSING = 40.0, 1.0, 2.0, 0.002
+STEM_WEIGHT = 60.0  # how much it matters that a join stands below the fork that it ends
+STRAIGHT = 4      # pixels to the side for which no line bends, for a box is wide enough to take it
 MOST_POINTS = 30_000  # where lines pass ranks; a drawing with more gets the longest lines without points
 
 
@@ -73,7 +80,7 @@ def layout(nodes: Sequence[Node], lines: Sequence[Line]) -> Layout:
     work.add_points()
     work.order()
     work.choose_entries()
-    x = place(work.rows, work.extents, work.links, work.lanes)
+    x = place(work.rows, work.extents, work.links, work.lanes, work.columns())
     return work.finished(x)
 
 
@@ -89,6 +96,9 @@ class _Work:
         self.chains: list[list[int]] = []          # for each line, the vertices from its source to its target
         self.links: list[Link] = []                # between vertices of neighbouring ranks
         self.entries: list[float] = []             # for each line, where it arrives
+        self.lines_from: dict[int, list[Line]] = {}
+        for line in lines:
+            self.lines_from.setdefault(line.source, []).append(line)
 
     # --- ranks ---------------------------------------------------------------------------------------
 
@@ -96,7 +106,8 @@ class _Work:
         """Give each node the rank below the lowest that it reads; one that reads nothing stands above its readers."""
         for line in sorted(self.lines, key=lambda line: line.source):
             self.ranks[line.target] = max(self.ranks[line.target], self.ranks[line.source] + 1)
-        reading, nearest = {line.target for line in self.lines}, {}
+        reading = {line.target for line in self.lines}
+        nearest: dict[int, int] = {}
         for line in self.lines:
             nearest[line.source] = min(nearest.get(line.source, self.ranks[line.target]), self.ranks[line.target])
         deepest = max(self.ranks)
@@ -146,7 +157,7 @@ class _Work:
         seen = set()
         for line, chain in zip(self.lines, self.chains, strict=True):
             share = line.out / (1 + sum(self.extents[line.source]))  # tells the ports of one node apart
-            for a, b in zip(chain, chain[1:], strict=False):
+            for a, b in pairwise(chain):
                 if (a, b, line.port) not in seen:
                     seen.add((a, b, line.port))
                     above[b].append((a, share if a == line.source else 0.0))
@@ -196,34 +207,69 @@ class _Work:
         for members in arriving.values():
             members.sort(key=lambda k: (place[self.chains[k][-2]], self.lines[k].out))
             free = [k for k in members if self.lines[k].into is None]
-            direct = [n for n, k in enumerate(free) if len(self.chains[k]) == 2]
-            middle = direct[0] if len(direct) == 1 else (len(free) - 1) / 2
+            boxes = [n for n, k in enumerate(free) if len(self.chains[k]) == 2]
+            middle = boxes[0] if len(boxes) == 1 else (len(free) - 1) / 2
             room = min(ENTRY, 0.9 * min(self.extents[self.lines[members[0]].target]) / max(len(free) - middle, 1))
             for n, k in enumerate(free):
                 self.entries[k] = (n - middle) * room
         joined: dict[tuple[int, int, float, float], Link] = {}
+        direct = [line for line, chain in zip(self.lines, self.chains, strict=True) if len(chain) == 2]
+        leaving, coming = Counter(line.source for line in direct), Counter(line.target for line in direct)
         for k, (line, chain) in enumerate(zip(self.lines, self.chains, strict=True)):
-            for a, b in zip(chain, chain[1:], strict=False):
+            alone = leaving[line.source] == 1 == coming[line.target]
+            for a, b in pairwise(chain):
                 out = line.out if a == line.source else 0.0
                 into = self.entries[k] if b == line.target else 0.0
-                joined[a, b, out, into] = Link(a, b, out, into, self._weight(a, b))
-        self.links = list(joined.values())
+                if a != line.source and b != line.target:
+                    weight = WITHIN
+                elif len(chain) == 2:
+                    weight = COLUMN if alone else JOINED
+                else:  # a passing line beside a single box must not pull it out of its column
+                    weight = PASSING if (leaving[a] if a == line.source else coming[b]) == 1 else JOINED
+                joined[a, b, out, into] = Link(a, b, out, into, weight)
+        self.links = [*joined.values(), *self._stems()]
 
-    def _weight(self, a: int, b: int) -> float:
-        """How much it matters that a line is straight: most within a passing line, least where that joins a box."""
-        points = (a >= len(self.nodes)) + (b >= len(self.nodes))
-        return (1.0, 0.01, 2.0)[points]
+    def _stems(self) -> list[Link]:
+        """Return links from each place where lines of one port fork to the node at which all of them are joined again.
+
+        So the net's stem goes straight down, whatever stands at its sides. That node is found as the nearest one
+        through which every way to the join leads.
+        """
+        read: dict[int, list[Line]] = {}
+        for line in self.lines:
+            read.setdefault(line.target, []).append(line)
+        before: list[int] = []  # for each node the nearest one through which all ways to it lead, -1 for the outside
+        links = []
+        for node in range(len(self.nodes)):
+            fork = -1
+            for n, line in enumerate(read.get(node, ())):
+                fork = _shared(before, fork, line.source) if n else line.source
+            before.append(fork)
+            ports = {(line.port, line.out) for line in self.lines_from.get(fork, ())}
+            if fork >= 0 and len(read[node]) > 1 and len(ports) == 1:
+                links.append(Link(fork, node, next(iter(ports))[1], 0.0, STEM_WEIGHT))
+        return links
+
+    def columns(self) -> list[list[int]]:
+        """Return the nodes that stand in one column: nothing else leaves them or arrives at them."""
+        below = {link.above: link.below for link in self.links if link.weight == COLUMN and link.out == link.into}
+        reached, columns = set(below.values()), []
+        for node in sorted(below.keys() - reached):
+            column = [node]
+            while column[-1] in below:
+                column.append(below[column[-1]])
+            columns.append(column)
+        return columns
 
     def finished(self, x: list[float]) -> Layout:
         """Return the layout for these places of all vertices."""
         left = min(v - self.extents[i][0] for i, v in enumerate(x))
         x = [float(round(v - left)) for v in x]
-        ends = [[(x[chain[0]] + line.out, x[chain[-1]] + into)] for line, chain, into in
-                zip(self.lines, self.chains, self.entries, strict=True)]
         tops, bottoms = self._heights(x)
         made = Layout(x[:len(self.nodes)], [tops[rank] for rank in self.ranks[:len(self.nodes)]])
-        for (start, end), line, chain in zip((e[0] for e in ends), self.lines, self.chains, strict=True):
-            if abs(start - end) < 2 and len(chain) == 2:
+        for line, chain, into in zip(self.lines, self.chains, self.entries, strict=True):
+            start, end = x[chain[0]] + line.out, x[chain[-1]] + into
+            if abs(start - end) < STRAIGHT and len(chain) == 2 and line.into is None:
                 end = start
             points = [(start, made.y[line.source] + self.nodes[line.source].height),
                       (start, bottoms[self.ranks[line.source]] + STEM)]
@@ -241,6 +287,8 @@ class _Work:
         aside = [0.0] * len(self.rows)
         for link in self.links:
             rank = self.ranks[link.above]
+            if self.ranks[link.below] > rank + 1:
+                continue
             aside[rank] = max(aside[rank], abs(x[link.above] + link.out - x[link.below] - link.into))
         tops, bottoms, y = [], [], 0.0
         for rank, row in enumerate(self.rows):
@@ -249,6 +297,16 @@ class _Work:
             bottoms.append(y)
             y += round(GAP + min(aside[rank] / 16, 40.0))
         return tops, bottoms
+
+
+def _shared(before: list[int], a: int, b: int) -> int:
+    """Return the nearest node through which all ways to two nodes lead."""
+    while a != b:
+        if a > b:
+            a = before[a]
+        else:
+            b = before[b]
+    return a
 
 
 def _number(row: list[int], place: list[float]) -> None:

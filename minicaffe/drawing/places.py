@@ -7,9 +7,10 @@ is found rank by rank, with the distances between neighbours kept. Then passing 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-SPACE = 22       # pixels between neighbours in a rank
+SPACE = 18       # pixels between neighbours in a rank
 SWEEPS = 10      # down and up over all ranks
 HELD = 1000.0    # the weight with which a passing line keeps its place, while boxes are moved around it
 FREE = 1e-6      # the weight of a vertex that is joined to nothing: it makes room for all others
@@ -28,25 +29,24 @@ class Link(NamedTuple):
 
 
 def place(rows: Sequence[Sequence[int]], extents: Sequence[Extent], links: Sequence[Link],
-          lanes: Sequence[Sequence[int]]) -> list[float]:
+          lanes: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]) -> list[float]:
     """Return the middle of each vertex.
 
-    rows     the vertices of each rank, from left to right
-    lanes    the vertices of each passing line, between the node that it leaves and the one that it reaches
+    rows       the vertices of each rank, from left to right
+    lanes      the vertices of each passing line, between the node that it leaves and the one that it reaches
+    columns    nodes that should stand exactly one below the other
     """
     placer = _Placer(rows, extents, links)
     placer.sweep(rows, up=False)
     for _ in range(SWEEPS):
         placer.sweep(rows[::-1])
         placer.sweep(rows)
+    placer.straighten_all(lanes, columns)
+    placer.held = {point for lane in lanes for point in lane[1:-1]}
     for _ in range(3):
-        for lane in lanes:
-            placer.straighten(lane)
-        placer.held = {point for lane in lanes for point in lane[1:-1]}
         placer.sweep(rows)
         placer.sweep(rows[::-1])
-    for lane in lanes:
-        placer.straighten(lane)
+        placer.straighten_all(lanes, columns)
     return placer.x
 
 
@@ -89,8 +89,9 @@ class _Placer:
         The wanted places less the widths before them must not fall: neighbours for which they do form a group that
         stands at its weighted mean (pool adjacent violators).
         """
-        widths, groups = [0.0], []
-        for a, b in zip(row, row[1:], strict=False):
+        widths = [0.0]
+        groups: list[tuple[float, float, int]] = []
+        for a, b in pairwise(row):
             widths.append(widths[-1] + self.distance(a, b))
         for (x, weight), width in zip(wanted, widths, strict=True):
             mean, count = x - width, 1
@@ -105,10 +106,16 @@ class _Placer:
         """How far apart the middles of two neighbours must be."""
         return self.extents[a][1] + SPACE + self.extents[b][0]
 
-    def straighten(self, lane: Sequence[int]) -> None:
-        """Let a passing line go straight down as far as its neighbours allow, and bend only where it must."""
-        start, *points, end = lane
-        ends = [self.x[start] + self._shift(start, points[0]), self.x[end] - self._shift(points[-1], end)]
+    def straighten_all(self, lanes: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]) -> None:
+        """Let columns and passing lines go straight down as far as their neighbours allow."""
+        for column in columns:
+            self._straighten(column, [])
+        for start, *points, end in lanes:
+            self._straighten(points, [self.x[start] + self._shift(start, points[0]),
+                                      self.x[end] - self._shift(points[-1], end)])
+
+    def _straighten(self, points: Sequence[int], ends: list[float]) -> None:
+        """Give vertices that follow each other one place, and only where that does not fit begin with a new one."""
         part: list[int] = []
         low, high = -float("inf"), float("inf")
         for point in points:

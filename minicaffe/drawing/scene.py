@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from minicaffe.drawing import words
-from minicaffe.drawing.fold import Fold, Item, Leaf
+from minicaffe.drawing.fold import Fold, Item, Leaf, present
 from minicaffe.drawing.graph import Box, DrawnLayer, Graph
 from minicaffe.drawing.layout import Line, Node, layout
 
@@ -23,10 +24,10 @@ PILL = 20                               # height of an output
 
 
 class Blob(NamedTuple):
-    """A top of a box; the box is given by its index."""
+    """A top of a box; both are given by their index."""
 
     box: int
-    top: str
+    top: int
 
 
 class Row(NamedTuple):
@@ -146,6 +147,7 @@ class _Level:
         self.nodes = [Node(DOT, DOT, 0, first=True) for _ in entries] + [one.node for one in self.placing]
         self.lines: dict[Line, tuple[tuple[str, ...], bool]] = {}  # with what a Wire needs to know of each
         self.outputs: list[tuple[int, str]] = []                   # the node and the text of each
+        self.unread: set[Blob] = set()
 
     def placed(self) -> Placed:
         """Lay the items out, and put all into one scene."""
@@ -156,11 +158,11 @@ class _Level:
             self._leave(blob, Node(DOT, DOT, 0, last=True))
         made = layout(self.nodes, list(self.lines))
         scene = Scene(width=made.width, height=made.height)
-        scene.wires = [Wire(points, only, tip) for points, (only, tip)
-                       in zip(made.routes, self.lines.values(), strict=True)]
+        scene.wires = _wires([Wire(points, *more) for points, more
+                              in zip(made.routes, self.lines.values(), strict=True)])
         for i, one in enumerate(self.placing, len(self.entries)):
             scene.add(one.scene, made.x[i] - one.node.left, made.y[i])
-            _add_ports(scene, one, made.x[i], made.y[i] + one.scene.height)
+            _add_ports(scene, one, made.x[i], made.y[i] + one.scene.height, self.unread)
         for node, text in self.outputs:
             scene.texts.append(Text(text, made.x[node], made.y[node], 2 * self.nodes[node].left))
         middle = made.width / 2
@@ -193,12 +195,12 @@ class _Level:
                 continue
             if edge.maker in self.holder:
                 maker, own = self.holder[edge.maker], Blob(self.drawn[edge.maker], edge.top)
-                begin = maker + shift, str(own), self.placing[maker].ports[own].out
+                line = Line(maker + shift, str(own), self.placing[maker].ports[own].out, reader + shift, into.get(blob))
             elif blob in outside:
-                begin = outside[blob], "", 0.0
+                line = Line(outside[blob], "", 0.0, reader + shift, into.get(blob))
             else:
                 continue
-            self.lines.setdefault(Line(*begin, reader + shift, into.get(blob)), (only, True))
+            self.lines.setdefault(line, (only, not into))
 
     def _add_outputs(self) -> None:
         """Draw what the net puts out: the tops that no layer reads."""
@@ -208,28 +210,33 @@ class _Level:
             for blob in one.ports:
                 box = last[blob.box]
                 if (box.index, blob.top) not in read:
-                    text = f"{words.shortened(blob.top, words.WIDEST)} {words.shape_words(self.graph, [box], blob.top)}"
+                    name = list(box.tops)[blob.top]
+                    text = f"{words.shortened(name, words.WIDEST)} {words.shape_words(self.graph, [box], blob.top)}"
                     wide = words.width(text) * LETTER["text"] + 16
                     self.outputs.append((len(self.nodes), text.strip()))
+                    self.unread.add(blob)
                     self._leave(blob, Node(wide / 2, wide / 2, PILL))
 
     def _leave(self, blob: Blob, node: Node) -> None:
         """Draw a line from an item to a node that is no item."""
         maker = self.holder[blob.box]
-        only = self.graph.only(label for edge, labels in self.graph.edges.items() for label in labels
-                               if (edge.maker, edge.top) == blob)
-        self.lines[Line(maker + len(self.entries), str(blob), self.placing[maker].ports[blob].out, len(self.nodes),
-                        0.0)] = (only if only else (), False)
+        line = Line(maker + len(self.entries), str(blob), self.placing[maker].ports[blob].out, len(self.nodes), 0.0)
+        self.lines[line] = (), False
         self.nodes.append(node)
 
 
-def present(item: Item, times: int = 1) -> Iterator[list[Box]]:
-    """Yield, for each box that is drawn in an item, the boxes that it stands for, where the item is drawn once."""
-    if isinstance(item, Leaf):
-        yield item.boxes[:times]
-    else:
-        for inner in item.items:
-            yield from present(inner, times * item.count)
+def _wires(wires: list[Wire]) -> list[Wire]:
+    """Return wires of which those that begin alike share the way: each begins where it leaves the ones before.
+
+    A way that all phases have is drawn first, so that it is not dashed.
+    """
+    seen, left = set(), []
+    for wire in sorted(wires, key=lambda wire: bool(wire.only)):
+        steps = list(pairwise(wire.points))
+        first = next((n for n, step in enumerate(steps) if step not in seen), len(steps) - 1)
+        seen.update(steps)
+        left.append(wire._replace(points=wire.points[first:]))
+    return left
 
 
 def _by_block(boxes: list[Box], count: int) -> Iterator[tuple[int, Box]]:
@@ -251,17 +258,18 @@ def _boxed(graph: Graph, leaf: Leaf) -> Placed:
         y += height
     wide = max(words.width(text) * LETTER[kind] for row in rows for kind, text, _ in row.texts) + INSET + RIGHT
     tops = list(leaf.boxes[0].tops)
-    labels = [_label(graph, leaf.boxes, top) for top in tops]
+    labels = [_label(graph, leaf.boxes, k) for k in range(len(tops))]
     step = max((words.width(label) * LETTER["text"] for label in labels), default=0) + 16
     if len(tops) > MOST_LABELS:
         same = len(set(labels)) == 1
         labels, step = [""] * (len(tops) - 1) + [labels[0] if same else ""], PORT
     wide = float(round(max(wide, NARROWEST, (len(tops) - 1) * step + 2 * PORT)))
-    ports = {Blob(leaf.boxes[0].index, top): Port((k - (len(tops) - 1) / 2) * step, labels[k],
-                                                  [split for box in leaf.boxes for split in box.splits.get(top, [])])
-             for k, top in enumerate(tops)}
+    ports = {Blob(leaf.boxes[0].index, k): Port((k - (len(tops) - 1) / 2) * step, labels[k],
+                                                [split for box in leaf.boxes
+                                                 for split in box.splits.get(list(box.tops)[k], [])])
+             for k in range(len(tops))}
     reach = max((port.out + 8 + words.width(port.label) * LETTER["text"] for port in ports.values()), default=0)
-    scene = Scene([PlacedBox(leaf, rows, 0, 0, wide, y)], width=wide, height=y)
+    scene = Scene(boxes=[PlacedBox(leaf, rows, 0, 0, wide, y)], width=wide, height=y)
     return Placed(scene, Node(wide / 2, max(wide / 2, reach), y), ports, {})
 
 
@@ -273,26 +281,28 @@ def _row_texts(graph: Graph, layers: list[DrawnLayer], attached: bool) -> list[t
         texts = [("text", f"{kind}  {name}", False)]
     else:
         texts = [("name", name, False), ("text", kind, False)]
-    texts += [("text", line, True) for line in words.setting_lines(layers)]
-    texts += [("text", line, True) for line in (words.cost_line(layers), words.share_line(graph, layers[0])) if line]
+    texts += [("text", line, True) for line in words.lines(graph, layers)]
     if layers[0].only:
         texts.append(("text", words.only_words(layers[0].only), False))
     return texts
 
 
-def _label(graph: Graph, boxes: Sequence[Box], top: str) -> str:
+def _label(graph: Graph, boxes: Sequence[Box], top: int) -> str:
     """Return the shape of a top, after its name where that is not the name of its layer."""
-    shape = words.shape_words(graph, boxes, top)
-    if len(boxes[0].tops) == 1 and (len(boxes) > 1 or any(layer.name == top for layer in boxes[0].layers)):
+    shape, name = words.shape_words(graph, boxes, top), list(boxes[0].tops)[top]
+    if len(boxes[0].tops) == 1 and (len(boxes) > 1 or any(layer.name == name for layer in boxes[0].layers)):
         return shape
-    return f"{words.shortened(top, 20)} {shape}".strip()
+    return f"{words.shortened(name, 20)} {shape}".strip()
 
 
-def _add_ports(scene: Scene, one: Placed, x: float, y: float) -> None:
-    """Write the labels of an item's ports below it, and draw the points at which blobs fork."""
-    for port in one.ports.values():
-        if port.label:
-            scene.texts.append(Text(port.label, x + port.out + 7, y + 12))
+def _add_ports(scene: Scene, one: Placed, x: float, y: float, unread: set[Blob]) -> None:
+    """Write the labels of an item's ports below it, and draw the points at which blobs fork.
+
+    A blob that no layer reads has its label where its line ends.
+    """
+    for blob, port in one.ports.items():
+        if port.label and blob not in unread:
+            scene.texts.append(Text(port.label, x + port.out + 7, y + (18 if one.entries else 13)))
         if port.splits:
             scene.dots.append(Dot(port.splits, x + port.out, y))
 
@@ -325,5 +335,7 @@ def _fold_texts(fold: Fold) -> list[tuple[str, str, bool]]:
     blocks = [[layer.name for boxes in groups for k, box in _by_block(boxes, fold.count) if k == n
                for layer in box.layers] for n in (0, fold.count - 1)]
     names = [words.shortened(words.block_name(block), 18) for block in blocks]
+    layers = [layer for boxes in groups for box in boxes for layer in box.layers]
+    costs = [("text", line, False) for line in words.costs([layers])]
     return [("name", f"× {fold.count}", False), ("text", names[0], True), ("text", "…", True),
-            ("text", names[1], True)]
+            ("text", names[1], True), *costs]

@@ -7,13 +7,27 @@ from collections.abc import Iterator, Sequence
 
 from minicaffe.drawing import words
 from minicaffe.drawing.graph import DrawnLayer, Graph
-from minicaffe.drawing.scene import DOT, HEIGHT, INSET, RIGHT, TOP, Dot, Frame, PlacedBox, Row, Scene, Text, Wire
+from minicaffe.drawing.scene import (
+    DOT,
+    HEIGHT,
+    INSET,
+    LETTER,
+    RIGHT,
+    TOP,
+    Dot,
+    Frame,
+    PlacedBox,
+    Scene,
+    Text,
+    Wire,
+)
 from minicaffe.layers import FAMILIES
 from minicaffe.log import visible
 from minicaffe.pages.page import asset
 
 MARGIN = 16
-LEGEND = 24    # height of a line of the legend
+LEGEND = 22    # height of a line of the legend
+NARROWEST = 460
 BAR = 6        # width of the bar whose colour is that of the family
 
 
@@ -23,18 +37,17 @@ def write(graph: Graph, scene: Scene, *, prefix: str = "", interactive: bool = F
     prefix         what ids begin with, where a page holds several drawings
     interactive    whether boxes take the focus and are buttons; else the whole is one image to a screen reader
     """
-    legend = _legend(graph)
-    wide = max(scene.width, *(12 + 7 * words.width(text) for _, text in legend), 240) + 2 * MARGIN
-    top = MARGIN + 8 + LEGEND * len(legend)
+    legend, top = _legend(graph)
+    wide = round(max(scene.width, NARROWEST, *(LETTER["text"] * words.width(line) for line in words.remarks(graph))))
+    wide += 2 * MARGIN
     high = top + scene.height + MARGIN
-    name = _safe(words.shortened(graph.name or "a net without a name", 100))
     role = 'role="group"' if interactive else 'role="img"'
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" class="net-drawing" viewBox="0 0 {wide:g} {high:g}" '
              f'width="{wide:g}" height="{high:g}" {role} aria-labelledby="{prefix}drawing-title {prefix}drawing-desc">',
-             f'<title id="{prefix}drawing-title">{name}</title>',
-             f'<desc id="{prefix}drawing-desc">{_safe(description(graph))}</desc>',
+             f'<title id="{prefix}drawing-title">{_safe(_name(graph))}</title>',
+             f'<desc id="{prefix}drawing-desc">{_safe(" ".join(words.remarks(graph)))}</desc>',
              f"<style>\n{asset('minicaffe.drawing', 'svg.css')}</style>",
-             f'<rect class="ground" width="{wide:g}" height="{high:g}"/>', *_legend_lines(legend),
+             f'<rect class="ground" width="{wide:g}" height="{high:g}"/>', *legend,
              f'<g transform="translate({MARGIN + (wide - 2 * MARGIN - scene.width) / 2:g} {top:g})">']
     for frame in scene.frames:
         parts += _frame(frame)
@@ -43,14 +56,8 @@ def write(graph: Graph, scene: Scene, *, prefix: str = "", interactive: bool = F
     for box in sorted(scene.boxes, key=lambda box: box.leaf.boxes[0].index):
         parts += _box(graph, box, prefix, interactive)
     parts += [_dot(graph, dot, prefix) for dot in scene.dots]
+    parts += _shares(graph, scene)
     return "\n".join([*parts, "</g>", "</svg>", ""])
-
-
-def description(graph: Graph) -> str:
-    """Return the drawing in a sentence."""
-    layers = sum(not layer.is_split for layer in graph.layers)
-    phases = f" Phases: {', '.join(graph.labels)}." if len(graph.labels) > 1 else ""
-    return f"A net of {layers} layers, from top to bottom.{phases}"
 
 
 # --- parts --------------------------------------------------------------------------------------------------------
@@ -94,11 +101,12 @@ def _dot(graph: Graph, dot: Dot, prefix: str) -> str:
 def _frame(frame: Frame) -> Iterator[str]:
     """Write a frame, with sheets behind it that say that it stands for several."""
     yield f'<g class="fold" data-count="{frame.fold.count}">'
-    for shift in (6, 3, 0):
+    for shift in (5, 2.5, 0):
         yield (f'<rect x="{frame.x + shift:g}" y="{frame.y + shift:g}" width="{frame.width:g}" '
                f'height="{frame.height:g}" rx="6"/>')
-    yield f'<rect class="side" x="{frame.x:g}" y="{frame.y:g}" width="{frame.side:g}" height="{frame.height:g}" rx="6"/>'
-    middle = frame.y + frame.height / 2 - 32
+    yield (f'<rect class="side" x="{frame.x:g}" y="{frame.y:g}" width="{frame.side:g}" height="{frame.height:g}" '
+           f'rx="6"/>')
+    middle = frame.y + frame.height / 2 - 8 * len(frame.texts)
     yield from _texts(frame.texts, frame.x + RIGHT, middle)
     yield "</g>"
 
@@ -119,6 +127,25 @@ def _wire(wire: Wire) -> str:
     return line + (f'<path class="tip" d="M{x:g} {y:g}l-3.5 -7h7z"/>' if wire.tip else "")
 
 
+def _shares(graph: Graph, scene: Scene) -> Iterator[str]:
+    """Join the layers that share parameters, from side to side, or around where one stands below the other."""
+    at = {layer.index: (box.x, box.x + box.width, box.y + row.y + 14) for box in scene.boxes for row in box.rows
+          for layer in row.layers[:1]}
+    for layer in graph.layers:
+        for owner, names in layer.shares.items():
+            if layer.index not in at or owner not in at:
+                continue
+            left, right = sorted((at[owner], at[layer.index]))
+            (_, x1, y1), (x2, other, y2) = left, right
+            if x2 >= x1:
+                way = f"M{x1:g} {y1:g}C{x1 + 30:g} {y1:g} {x2 - 30:g} {y2:g} {x2:g} {y2:g}"
+            else:
+                far = max(x1, other) + 24
+                way = f"M{x1:g} {y1:g}C{far:g} {y1:g} {far:g} {y2:g} {other:g} {y2:g}"
+            said = f"{layer.name} has parameters of {graph.layers[owner].name}: {', '.join(names)}"
+            yield f'<path class="shares" d="{way}"><title>{_safe(words.shortened(said, 200))}</title></path>'
+
+
 def _text(text: Text) -> str:
     """Write a label, or an output in its outline."""
     if not text.pill:
@@ -130,15 +157,26 @@ def _text(text: Text) -> str:
 
 # --- legend -------------------------------------------------------------------------------------------------------
 
-def _legend(graph: Graph) -> list[tuple[str, str]]:
-    """Return (family or '', text) of each line above the drawing."""
-    lines = [("", words.shortened(graph.name or "a net without a name", 60))]
-    return lines
+def _legend(graph: Graph) -> tuple[list[str], float]:
+    """Return what stands above the drawing, the net's name, the families with their colours and the sums; and its
+    height."""
+    x = y = MARGIN
+    parts = [f'<text class="heading" x="{x}" y="{y + 14}">{_safe(_name(graph))}</text>']
+    y += LEGEND
+    used = {layer.family for layer in graph.layers if not layer.is_split}
+    for family in [family for family in (*FAMILIES, "") if family in used]:
+        word = family or "other"
+        parts.append(f'<g class="{word}"><rect class="bar" x="{x}" y="{y + 2}" width="{BAR}" height="12" rx="2"/>'
+                     f'<text class="text" x="{x + BAR + 4}" y="{y + 12}">{word}</text></g>')
+        x += BAR + 22 + round(words.width(word) * LETTER["text"])
+    for line in words.remarks(graph):
+        y += LEGEND - 4
+        parts.append(f'<text class="text quiet" x="{MARGIN}" y="{y + 12}">{_safe(line)}</text>')
+    return parts, y + LEGEND + 4
 
 
-def _legend_lines(legend: list[tuple[str, str]]) -> Iterator[str]:
-    for n, (_, text) in enumerate(legend):
-        yield f'<text class="heading" x="{MARGIN}" y="{MARGIN + 14 + n * LEGEND}">{_safe(text)}</text>'
+def _name(graph: Graph) -> str:
+    return words.shortened(graph.name or "a net without a name", 60)
 
 
 def _safe(text: str) -> str:

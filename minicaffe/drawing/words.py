@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minicaffe.drawing.graph import Box, DrawnLayer, Graph, Shape
-from minicaffe.log import one_line, shape_text
+from minicaffe.log import one_line, plural, shape_text
 from minicaffe.proto import is_repeated
 
-WIDEST = 32          # letters in a line of a box
+WIDEST = 28          # letters in a line of a box
 MOST_LINES = 4       # of fields in a box
 MOST_VALUES = 6      # of a repeated field
 LONGEST_VALUE = 24   # letters of a path or another text
@@ -56,12 +56,13 @@ def range_of(texts: Iterable[str]) -> str:
 
 # --- shapes ---------------------------------------------------------------------------------------------------
 
-def shape_words(graph: Graph, boxes: Sequence[Box], top: str) -> str:
-    """Return the shape of a top in words, '64×20×24×24'; '' where it is not known.
+def shape_words(graph: Graph, boxes: Sequence[Box], top: int) -> str:
+    """Return the shape of a top, given by its number, in words, '64×20×24×24'; '' where it is not known.
 
     Where phases have batches of different sizes, the batch is N. Where the boxes of a fold differ, an axis is '64…256'.
     """
-    shapes = [(label, shape) for box in boxes for label, shape in box.tops.get(top, {}).items() if shape is not None]
+    shapes = [(label, shape) for box in boxes for label, shape in list(box.tops.values())[top].items()
+              if shape is not None]
     return shapes_in_words(graph, shapes)
 
 
@@ -95,24 +96,37 @@ def settings(layers: Sequence[DrawnLayer]) -> list[str]:
     """
     found: dict[str, list[str]] = {}
     for layer in layers:
-        for name, value in _fields(layer.given):
+        for name, value in fields(layer.given):
             found.setdefault(name, []).append(value)
     return [f"{name} {range_of(values)}" for name, values in found.items()]
 
 
-def setting_lines(layers: Sequence[DrawnLayer]) -> list[str]:
-    """Return the settings as lines of a box."""
-    lines: list[str] = []
-    for setting in settings(layers):
-        if lines and width(lines[-1]) + 2 + width(setting) <= WIDEST:
-            lines[-1] += f", {setting}"
-        else:
-            lines.append(shortened(setting, WIDEST))
-    return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES - 1], "…"]
+def lines(graph: Graph, layers: Sequence[DrawnLayer]) -> list[str]:
+    """Return what stands below the type in a box: settings, costs, and whose parameters the layer uses."""
+    found: list[str] = []
+    for part in settings(layers):
+        _append(found, part)
+    if len(found) > MOST_LINES:
+        found[MOST_LINES - 1:] = ["…"]
+    costly = costs([[layer] for layer in layers])
+    if len(costly) > 1 and width(", ".join(costly)) <= WIDEST + 3:  # 9.5 K params, 118 M mult-adds
+        found.append(", ".join(costly))
+    else:
+        for part in costly:
+            _append(found, part)
+    return found + ([share_line(graph, layers[0])] if layers[0].shares else [])
 
 
-def _fields(given: Any) -> Iterable[tuple[str, str]]:
-    """The name and the value of each field that is set, of those that change what a layer computes."""
+def _append(lines: list[str], part: str) -> None:
+    """Add to the last line what fits into it, else begin a new one."""
+    if lines and width(lines[-1]) + 2 + width(part) <= WIDEST:
+        lines[-1] += f", {part}"
+    else:
+        lines.append(shortened(part, WIDEST))
+
+
+def fields(given: Any) -> Iterable[tuple[str, str]]:
+    """Yield the name and the value of each field that is set, of those that say what a layer computes."""
     if given.loss_weight:
         yield "loss_weight", ",".join(f"{weight:g}" for weight in given.loss_weight)
     for message, param in given.ListFields():
@@ -146,11 +160,17 @@ def _single(field: Any, value: Any) -> str:
     return shortened(value if not isinstance(value, str) else value.rstrip("/").rpartition("/")[2], LONGEST_VALUE)
 
 
-def cost_line(layers: Sequence[DrawnLayer]) -> str:
-    """Return '23.5 K params, 118 M mult-adds'; '' for layers without either. Those of a fold are added up."""
-    facts = [next(iter(layer.facts.values())) for layer in layers]
-    parts = ((sum(f.parameters for f in facts), "params"), (sum(f.multiply_adds for f in facts), "mult-adds"))
-    return ", ".join(f"{count(number)} {what}" for number, what in parts if number)
+def costs(groups: Sequence[Sequence[DrawnLayer]]) -> list[str]:
+    """Return ['23.5 K params', '118 M mult-adds'], each only where there are any, summed over the layers of a group.
+
+    Of groups that differ the least and the most are given.
+    """
+    said = []
+    for which, what in (("parameters", "params"), ("multiply_adds", "mult-adds")):
+        sums = sorted({sum(getattr(next(iter(layer.facts.values())), which) for layer in group) for group in groups})
+        if sums[-1]:
+            said.append(f"{'…'.join(count(number) for number in dict.fromkeys((sums[0], sums[-1])))} {what}")
+    return said
 
 
 def share_line(graph: Graph, layer: DrawnLayer) -> str:
@@ -172,8 +192,22 @@ def title(graph: Graph, layer: DrawnLayer) -> str:
             said.append(f"{shortened(name, 60)} {shapes_in_words(graph, shapes)}".strip())
         if said:
             parts.append(f"{word} {', '.join(said)}" + ", …" * (len(names) > MOST_VALUES))
-    parts += filter(None, (cost_line([layer]), only_words(layer.only), share_line(graph, layer)))
+    parts += filter(None, (*costs([[layer]]), only_words(layer.only), share_line(graph, layer)))
     return "; ".join(parts)
+
+
+def remarks(graph: Graph) -> list[str]:
+    """Return what stands above a drawing: the sums, and what its signs mean that occur in it."""
+    layers = [layer for layer in graph.layers if not layer.is_split]
+    known = " a sample" if any(graph.batches.values()) else ""
+    found = [", ".join([plural(len(layers), "layer"), *costs([layers])]) + known]
+    if batches_differ(graph):
+        found.append("N is " + ", ".join(f"{size} in {label}" for label, size in graph.batches.items()))
+    if any(layer.only for layer in layers):
+        found.append("dashed: one phase only")
+    if any(layer.shares for layer in layers):
+        found.append("dotted: layers that share parameters")
+    return found
 
 
 def block_name(names: Sequence[str]) -> str:

@@ -48,6 +48,7 @@ SAME_GAP = 0.9       # a difference that stays although the step shrinks is that
 ROUNDING = 16 * float(np.finfo(np.float64).eps)  # how much of the loss the rounding of a pass may change
 
 Index = int | Sequence[int]
+Places = int | slice | np.ndarray  # of a flat array
 Top = tuple[int, int]  # (layer, top): a blob as it is right after this layer wrote it
 
 
@@ -171,7 +172,7 @@ class NetSlopes:
         moved = set() if variable.top is None else {variable.top}
         change = sum(map(self._change_at, moved))
         for i in range(variable.start, len(self.net.layers)):
-            touched = {top for top, flows in zip(self.sources[i], self._flows[i], strict=True) if flows and top in moved}
+            touched = {top for top, flow in zip(self.sources[i], self._flows[i], strict=True) if flow and top in moved}
             if touched or i in variable.layers:
                 self._run_again(i, touched)
                 moved |= {(i, t) for t in range(len(self.net.tops[i]))}
@@ -201,11 +202,11 @@ class NetSlopes:
 
         With `alone` it is changed in layer i only.
         """
-        return self._slope(self.param(i, k, alone=alone), index)
+        return self.slope_of(self.param(i, k, alone=alone), index)
 
     def slope_of_blob(self, i: int, t: int, index: Index) -> Slope:
         """Return the slope along one number of top t of layer i, as it is right after the layer wrote it."""
-        return self._slope(self.blob(i, t), index)
+        return self.slope_of(self.blob(i, t), index)
 
     def param(self, i: int, k: int, *, alone: bool = False) -> Variable:
         """Return blob k of layer i as a Variable, with the same blob in the layers after it that share it."""
@@ -220,7 +221,8 @@ class NetSlopes:
         self._restore((i, t), self.net.tops[i][t])
         return Variable([self.net.tops[i][t].data], i + 1, top=(i, t))
 
-    def _slope(self, variable: Variable, index: Index) -> Slope:
+    def slope_of(self, variable: Variable, index: Index) -> Slope:
+        """Return the slope along one number of a Variable."""
         values = variable.arrays[0]
         flat = index if isinstance(index, int) else int(np.ravel_multi_index(tuple(index), values.shape))
         step = STEP * max(abs(float(values.reshape(-1)[flat])), variable.size)
@@ -234,7 +236,7 @@ class NetSlopes:
                 break
         return slope._replace(kink=True)
 
-    def measure(self, variable: Variable, places: int | slice, direction: float | np.ndarray, step: float) -> Slope:
+    def measure(self, variable: Variable, places: Places, direction: float | np.ndarray, step: float) -> Slope:
         """Return the slope along a direction, for this step alone; it does not say whether there is a kink.
 
         `places` are those of the flat array, and `direction` is a number or a flat array for them.
@@ -243,14 +245,33 @@ class NetSlopes:
         left = -self._change(variable, places, -step * direction) / step
         return Slope((left + right) / 2, left, right, False, step)
 
-    def _change(self, variable: Variable, places: int | slice, shift: float | np.ndarray) -> float:
+    def _change(self, variable: Variable, places: Places, shift: float | np.ndarray) -> float:
         """Return by how much the loss changes where the numbers at these places change by `shift`."""
-        if variable.top is not None:
-            self._restore(variable.top, self.net.tops[variable.top[0]][variable.top[1]])
-        with _shifted(variable.arrays, places, shift):
-            if variable.top is not None:
-                self._holds[id(self.net.tops[variable.top[0]][variable.top[1]])] = None
+        with self._shifted(variable, places, shift):
             return self._change_of_loss(variable)
+
+    def tops_after(self, i: int, variable: Variable, place: int, shift: float) -> list[np.ndarray]:
+        """Return what layer i puts out where one number of a bottom or a blob of it is changed by `shift`."""
+        with self._shifted(variable, place, shift):
+            self._run_again(i, set() if variable.top is None else {variable.top})
+            return [top.data.copy() for top in self.net.tops[i]]
+
+    @contextmanager
+    def _shifted(self, variable: Variable, places: Places, shift: float | np.ndarray) -> Iterator[None]:
+        """Within the block, the numbers at these places are changed; afterwards they are as before."""
+        if variable.top is not None:
+            top = self.net.tops[variable.top[0]][variable.top[1]]
+            self._restore(variable.top, top)
+            self._holds[id(top)] = None
+        flats = [array.reshape(-1) for array in variable.arrays]
+        before = [flat[places].copy() for flat in flats]
+        for flat in flats:
+            flat[places] += shift
+        try:
+            yield
+        finally:
+            for flat, values in zip(flats, before, strict=True):
+                flat[places] = values
 
 
 def sources(net: Net) -> list[list[Top]]:
@@ -267,17 +288,3 @@ def _owners(net: Net) -> dict[tuple[int, int], int]:
     """Return for each (layer, blob) a number that is the same for all that share one parameter."""
     by_blob = {id(param.blob): id(param.owner or param) for param in net.all_params}
     return {(i, k): by_blob[id(blob)] for i, layer in enumerate(net.layers) for k, blob in enumerate(layer.blobs)}
-
-
-@contextmanager
-def _shifted(arrays: Sequence[np.ndarray], places: int | slice, shift: float | np.ndarray) -> Iterator[None]:
-    """Within the block, the numbers at these places of each flat array are changed; afterwards they are as before."""
-    flats = [array.reshape(-1) for array in arrays]
-    before = [flat[places].copy() for flat in flats]
-    for flat in flats:
-        flat[places] += shift
-    try:
-        yield
-    finally:
-        for flat, values in zip(flats, before, strict=True):
-            flat[places] = values

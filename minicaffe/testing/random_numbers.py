@@ -42,19 +42,17 @@ def random_inputs(net: Net, draw: np.random.Generator, keep: Collection[int] = (
 def random_weights(net: Net, draw: np.random.Generator) -> list[str]:
     """Fill learnable blobs whose numbers are all equal, and statistics that are all 0; return the layers' names."""
     filled = []
-    for param in net.learnable_params:
-        layer, blob = net.layers[net.layer_index(param.layer)], param.blob
-        if not blob.count or np.ptp(blob.data) != 0:
-            continue
-        if is_statistic(layer, param.index):
-            if not blob.data.any():
+    for layer in net.layers:
+        for k, blob in enumerate(layer.blobs):  # a shared one is no longer constant when it comes again
+            if not blob.count or np.ptp(blob.data) != 0 or (is_statistic(layer, k) and blob.data.any()):
+                continue
+            if is_statistic(layer, k):
                 blob.data[...] = draw.uniform(0.5, 1.5, blob.shape)
-            continue
-        if blob.data.any():  # around the number, with its sign: it may have to be positive
-            blob.data[...] *= draw.uniform(0.5, 1.5, blob.shape)
-        else:
-            blob.data[...] = draw.standard_normal(blob.shape) / (2 * math.sqrt(max(blob.count_between(1), 1)))
-        filled.append(param.layer)
+            elif blob.data.any():  # around the number, with its sign: it may have to be positive
+                blob.data[...] *= draw.uniform(0.5, 1.5, blob.shape)
+            else:
+                blob.data[...] = draw.standard_normal(blob.shape) / (2 * math.sqrt(max(blob.count_between(1), 1)))
+            filled.append(layer.name)
     return list(dict.fromkeys(filled))
 
 
@@ -65,7 +63,7 @@ def _readers(net: Net) -> dict[Top, tuple[int, int]]:
 
 def _numbers_for(net: Net, top: Top, readers: dict[Top, tuple[int, int]],
                  draw: np.random.Generator) -> np.ndarray | None:
-    """Return numbers that suit the layers which read this top, also through Split and the like; None for any numbers."""
+    """Return numbers that suit the layers which read this top, also through a Split; None where any numbers do."""
     if top not in readers:
         return None
     i, b = readers[top]

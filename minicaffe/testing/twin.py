@@ -29,7 +29,7 @@ class Moment:
 
     def take_batch(self, i: int) -> None:
         """Keep what layer i put out, if it brings data in. It is called when the layer has run forward."""
-        if _brings_data(self.net, i):
+        if brings_data(self.net, i):
             self.batch[i] = [top.data.copy() for top in self.net.tops[i]]
 
     def twin(self, *, force_backward: bool | None = None) -> Net:
@@ -92,7 +92,7 @@ def moment(net: Net) -> Iterator[Moment]:
         net.after_layer.remove(now.take_batch)
 
 
-def _brings_data(net: Net, i: int) -> bool:
+def brings_data(net: Net, i: int) -> bool:
     """Return whether layer i is a source of data. One that learns what it puts out, as Parameter does, is not."""
     return not net.bottoms[i] and bool(net.tops[i]) and not net.layers[i].blobs
 

@@ -77,8 +77,8 @@ def function_of(code: CodeType) -> Function | None:
     kept = textwrap.dedent("".join(lines)).rstrip().split("\n")[node.lineno - start:]
     made = Function(_name(code), _path(code.co_filename), node.lineno, kept)
     body = node.body[1:] if ast.get_docstring(node) is not None else node.body
-    made.trivial = len(body) <= 2 and isinstance(body[-1], (ast.Return, ast.Pass)) and all(
-        isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Name) for part in body[:-1])
+    made.trivial = not body or (len(body) <= 2 and isinstance(body[-1], (ast.Return, ast.Pass)) and all(
+        isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Name) for part in body[:-1]))
     _collect(node.body, made)
     return made
 

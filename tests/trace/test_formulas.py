@@ -17,8 +17,8 @@ CASES = {
     "Convolution": (inputs(x=(2, 3, 5, 4)) + layer(
         "Convolution", "x", "y", 'convolution_param { num_output: 6 kernel_size: 2 weight_filler { type: "xavier" } '
         'bias_filler { type: "xavier" } }') + LOSS, [0], [2, 1, 0]),
-    "Pooling": (inputs(x=(2, 3, 5, 4)) + layer("Pooling", "x", "y", "pooling_param { pool: MAX kernel_size: 2 }") + LOSS,
-                [0], [0]),
+    "Pooling": (inputs(x=(2, 3, 5, 4)) + layer("Pooling", "x", "y", "pooling_param { pool: MAX kernel_size: 2 }")
+                + LOSS, [0], [0]),
     "Pooling AVE": (inputs(x=(2, 3, 5, 4)) + layer("Pooling", "x", "y", "pooling_param { pool: AVE kernel_size: 2 }")
                     + LOSS, [1], [1]),
     "ReLU": (inputs(x=(2, 3)) + layer("ReLU", "x", "y") + LOSS, [0], [0]),

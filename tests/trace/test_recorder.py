@@ -63,7 +63,7 @@ def test_each_number_of_the_page_is_the_nets(name):
                 assert_holds(data, value["data"], array)
             if value["diff"] is not None:
                 assert_holds(data, value["diff"], diff)
-        runs = moment["pass"] == "backward" and moment["layer"] > 0 and data["layers"][moment["layer"]]["type"] != "Input"
+        runs = moment["pass"] == "backward" and data["layers"][moment["layer"]]["type"] != "Input"
         assert any(value["diff"] is not None for value in moment["values"]) == runs
 
 

@@ -76,7 +76,7 @@ def test_a_loop_keeps_two_rounds_and_the_last(rounds):
     assert kept == (list(range(rounds)) if rounds <= 3 else [0, 1, rounds - 1])
     assert [skipped for _, _, skipped in steps if skipped] == ([rounds - 3] if rounds > 3 else [])
     if rounds:
-        assert steps[-2] == (4, {"total": str(sum(range(rounds)))}, 0)  # the value after all rounds, also those left out
+        assert steps[-2] == (4, {"total": str(sum(range(rounds)))}, 0)  # after all rounds, also those left out
     assert steps[-1][0] == 5
 
 
@@ -125,4 +125,4 @@ def test_an_error_ends_the_tracing():
 def test_left_sides_of_formulas():
     found = equations("dw_x += Σ dz_t x_tᵀ,  dc_{t−1} = e · f,  v′ ← v   over k, i, o with o·s = q")
     assert found == [("dw_x", "Σ dz_t x_tᵀ"), ("dc", "e · f"), ("v", "v")]
-    assert [left for left, _ in equations("y[n, k, o] = b[k] + Σ w[k, c, i] · x[n, c, o·s + i·d − p]   over c")] == ["y"]
+    assert equations("y[n, k] = b[k] + Σ w[k, c]   over c = 0 … K") == [("y", "b[k] + Σ w[k, c]")]

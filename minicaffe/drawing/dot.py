@@ -1,0 +1,59 @@
+"""Write a drawing in the language of graphviz, which places everything itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from minicaffe.drawing import words
+from minicaffe.drawing.fold import Fold, Item, Leaf, present
+from minicaffe.drawing.graph import Graph
+
+FILLS = {"data": "#d5edf0", "vision": "#dbe8f7", "recurrent": "#e6def5", "common": "#dfe3fa", "activation": "#dff0dd",
+         "normalization": "#f3e7cf", "utility": "#e9eaec", "loss": "#f7dcdc", "": "#ffffff"}
+
+
+def write(graph: Graph, items: Sequence[Item]) -> str:
+    """Return the drawing as a digraph. A fold is a cluster, whose label says how often it comes."""
+    drawn = {box.index: boxes[0].index for item in items for boxes in present(item) for box in boxes}
+    lines = [f"digraph {_quoted(graph.name or 'net')} {{",
+             '  node [shape=box, style=filled, fontname="monospace", fontsize=10];',
+             '  edge [fontname="monospace", fontsize=9];', *_items(graph, items, "  ")]
+    seen = set()
+    for edge, only in graph.edges.items():
+        ends = drawn[edge.maker], edge.top, drawn[edge.reader]
+        if ends not in seen and ends[0] < ends[2]:  # a block of a fold that reads the one before is drawn once
+            seen.add(ends)
+            label = " ".join(filter(None, (words.shape_words(graph, [graph.boxes[edge.maker]], edge.top),
+                                           words.only_words(only))))
+            style = ", style=dashed" if only else ""
+            lines.append(f"  b{ends[0]} -> b{ends[2]} [label={_quoted(label)}{style}];")
+    return "\n".join([*lines, "}", ""])
+
+
+def _items(graph: Graph, items: Sequence[Item], indent: str) -> Iterator[str]:
+    for item in items:
+        if isinstance(item, Fold):
+            first = next(present(item))[0].index
+            yield f"{indent}subgraph cluster_{first} {{"
+            yield f"{indent}  label={_quoted(f'× {item.count}')};"
+            yield from _items(graph, item.items, indent + "  ")
+            yield f"{indent}}}"
+        else:
+            yield _box(graph, item, indent)
+
+
+def _box(graph: Graph, leaf: Leaf, indent: str) -> str:
+    box = leaf.boxes[0]
+    parts = []
+    for n, layer in enumerate(box.layers):
+        layers = [one.layers[n] for one in leaf.boxes]
+        parts += [f"{words.shortened(layer.name, 60)} ({words.shortened(layer.type, 40)})", *words.lines(graph, layers),
+                  *([words.only_words(layer.only)] if layer.only else [])]
+    family = box.layers[0].family
+    return f'{indent}b{box.index} [label={_quoted(*parts)}, fillcolor="{FILLS[family]}"];'
+
+
+def _quoted(*lines: str) -> str:
+    """Return lines of text as a string of graphviz, to which a backslash begins an escape."""
+    escaped = (words.shortened(line, 200).replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    return '"' + "\\n".join(escaped) + '"'

@@ -1,0 +1,96 @@
+"""Write a drawing as a page: the drawing on the left, and on the right all that there is to say of the chosen layer."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from minicaffe.drawing import svg, words
+from minicaffe.drawing.fold import Fold, present, unfolded
+from minicaffe.drawing.graph import DrawnLayer, Graph
+from minicaffe.drawing.scene import compose
+from minicaffe.layer import registered_types
+from minicaffe.layers import datasheet
+from minicaffe.log import shape_text
+from minicaffe.pages import page
+from minicaffe.pages.page import asset
+from minicaffe.proto import text as proto_text
+
+if TYPE_CHECKING:
+    from minicaffe.drawing.drawing import Drawing
+
+MOST_BOXES = 800     # of a folded net whose page also holds the drawing with all blocks
+LONGEST_FIELDS = 20_000  # letters of a layer's definition; weights in it may have millions
+
+
+def write(drawing: Drawing) -> str:
+    """Return the page."""
+    graph = drawing.graph
+    folded = any(isinstance(item, Fold) for item in drawing.items)
+    views = [svg.write(graph, drawing.scene, interactive=True)]
+    if folded and len(graph.boxes) <= MOST_BOXES:
+        views.append(svg.write(graph, compose(graph, unfolded(graph)), prefix="all-", interactive=True))
+    return page(graph.name or "A net", _body(graph, views), styles=[asset("minicaffe.drawing", "page.css")],
+                scripts=[asset("minicaffe.drawing", "page.js")], data=_data(drawing))
+
+
+def _body(graph: Graph, views: list[str]) -> str:
+    """Return the page's HTML: buttons, the drawing, and the room for the chosen layer."""
+    names = "".join(f'<option value="{html.escape(words.shortened(layer.name, 100))}">' for layer in graph.layers
+                    if not layer.is_split)
+    unfold = '<button id="unfold" aria-pressed="false">All blocks</button>' if len(views) > 1 else ""
+    drawn = "".join(f'<div class="view"{" hidden" if n else ""}>{view}</div>' for n, view in enumerate(views))
+    return f"""<main class="draw">
+<header>
+<label>Find a layer <input id="find" list="names" autocomplete="off"></label><datalist id="names">{names}</datalist>
+<span class="zoom" role="group" aria-label="Size of the drawing"><button id="smaller" aria-label="Smaller">−</button>
+<button id="fit">Fit the width</button><button id="natural">100 %</button>
+<button id="larger" aria-label="Larger">+</button></span>
+{unfold}
+<span class="keys">A click on a layer, or <kbd>Enter</kbd>, shows all about it. <kbd>↑</kbd> <kbd>↓</kbd> go from layer
+to layer, <kbd>+</kbd> <kbd>−</kbd> change the size, <kbd>Esc</kbd> closes.</span>
+</header>
+<section id="drawing" aria-label="Drawing of the net">{drawn}</section>
+<aside id="sheet" aria-live="polite" aria-label="The chosen layer" tabindex="0" hidden></aside>
+</main>"""
+
+
+def _data(drawing: Drawing) -> dict[str, Any]:
+    """Return what the script shows of each layer, and the datasheet of each type once."""
+    graph = drawing.graph
+    known = registered_types()
+    types = {layer.type: [[label, text] for label, text in _sheet(layer.type)] for layer in graph.layers
+             if layer.type in known}
+    stands_for: dict[int, list[int]] = {}  # a layer of a fold -> those that are drawn as one with it
+    for boxes in (boxes for item in drawing.items for boxes in present(item) if len(boxes) > 1):
+        for same in zip(*(box.layers for box in boxes), strict=True):
+            stands_for.update((layer.index, [one.index for one in same]) for layer in same)
+    return {"layers": [_layer(graph, layer, stands_for.get(layer.index, [])) for layer in graph.layers], "types": types}
+
+
+def _sheet(kind: str) -> list[tuple[str, str]]:
+    """Return the parts of a type's datasheet: ('', its first words), then label by label."""
+    sheet = datasheet.datasheet(kind)
+    parts = datasheet.sections(sheet)
+    begin = sheet.split(f"\n{next(iter(parts))}")[0] if parts else sheet
+    return [("", begin.strip()), *parts.items()]
+
+
+def _layer(graph: Graph, layer: DrawnLayer, same: list[int]) -> dict[str, Any]:
+    fields = type(layer.given)()
+    fields.CopyFrom(layer.given)
+    fields.ClearField("blobs")  # weights
+    text = proto_text.format(fields)
+    if len(text) > LONGEST_FIELDS:
+        text = text[:LONGEST_FIELDS] + "\n…"
+    return {"name": layer.name, "type": layer.type, "only": words.only_words(layer.only), "fields": text, "same": same,
+            "shares": [[owner, ", ".join(names)] for owner, names in layer.shares.items()],
+            "facts": [{"phase": label if len(graph.labels) > 1 else "", "where": facts.where,
+                       "bottoms": [[name, _shape(shape)] for name, shape in facts.bottoms],
+                       "tops": [[name, _shape(shape)] for name, shape in facts.tops],
+                       "parameters": facts.parameters, "multiplyAdds": facts.multiply_adds}
+                      for label, facts in layer.facts.items()]}
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "" if shape is None else shape_text(shape)

@@ -1,0 +1,281 @@
+"""Does a whole net compute the gradient of its loss? Each gradient against difference quotients of the net, in float64.
+
+The first layer that is wrong, in the order of a backward pass, is the one to mend: it was given right gradients. What
+the layers after it in this order compute follows from its mistake.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minicaffe.layer import source_of
+from minicaffe.net import Net
+from minicaffe.testing.agreement import AGREES, DISAGREES, KINK, ROUNDING, ZERO, compare, compare_parts
+from minicaffe.testing.backward_run import Gradient, Seen, asked_of, seen_along, whole
+from minicaffe.testing.mistakes import kind_of
+from minicaffe.testing.net_slopes import NetSlopes, Top
+from minicaffe.testing.random_numbers import random_inputs, random_weights
+from minicaffe.testing.slopes import FACTOR, NOT_PROPORTIONAL, GradientError
+from minicaffe.testing.twin import Moment, brings_data
+
+TOLERANCE = 1e-6
+LINEAR = 1e-9  # how far a gradient may be from proportional to the tops' diffs, relative to its length
+FILL = 7.0     # times the gradient's usual size: what a diff holds before a pass that must overwrite it or add to it
+
+RIGHT, WRONG, FOLLOWS, UNCHECKED = "right", "wrong", "follows", "not checked"
+
+Follow = Callable[[Iterable[Gradient], int], Iterable[Gradient]]
+
+
+@dataclass
+class Row:
+    """What was found of one gradient, or why a layer has none.
+
+    layer, name, type    the layer that computes it: index, name and type
+    blob                 'bottom[0] ip1' or 'blobs[1]'; '' where the layer computes no gradient
+    shape                of the blob
+    backward             the slope along a random direction, as backward computes it
+    differences          the same slope, as a difference quotient of the net's loss
+    error                |backward − differences|, relative to the larger one
+    verdict              RIGHT; WRONG; FOLLOWS, where it is wrong and a layer that runs backward before is wrong too;
+                         UNCHECKED
+    why                  why it is wrong or was not checked
+    """
+
+    layer: int
+    name: str
+    type: str
+    blob: str = ""
+    shape: tuple[int, ...] = ()
+    backward: float = 0.0
+    differences: float = 0.0
+    error: float = 0.0
+    verdict: str = UNCHECKED
+    why: str = ""
+
+
+@dataclass
+class NetReport:
+    """What check_net found.
+
+    rows      one for each gradient, in the order of a backward pass, and one for each layer without a gradient
+    loss      the loss of the pass that was checked
+    first     the first row that is wrong; None where all are right
+    where     the file and line of its layer, or ''
+    remarks   what was done to the net before it was checked
+    """
+
+    rows: list[Row]
+    loss: float
+    first: Row | None = None
+    where: str = ""
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def largest_error(self) -> float:
+        """The largest error among the gradients that are right."""
+        return max((row.error for row in self.rows if row.verdict == RIGHT), default=0.0)
+
+    def message(self) -> str:
+        """Return what is wrong in the first layer that is wrong; '' where all is right."""
+        if self.first is None:
+            return ""
+        row = self.first
+        return f"layer {row.name!r} ({row.type}): the gradient of {row.blob} {row.shape} {row.why}"
+
+
+def check_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE) -> NetReport:
+    """Compare every gradient of a net with difference quotients of its loss, and return the NetReport.
+
+    net          any Net, of float32 or float64. Nothing in it changes but that its data layers read one more batch
+    seed         of the random numbers: directions, masks of Dropout, inputs
+    tolerance    the largest allowed error of a slope, relative to the slope
+
+    A copy in float64 is checked. Its inputs and its learnable blobs get random numbers where all their numbers are
+    equal. A net without a loss gets the loss Σ r · y over its outputs, for random r.
+
+    Raises GradientError that names the first layer that is wrong, what is wrong there, and the kind of the mistake
+    where one explains all numbers. Raises LayerError where a layer cannot run.
+    """
+    report = examine_net(net, seed=seed, tolerance=tolerance)
+    if report.first is not None:
+        raise GradientError(f"{report.where}: {report.message()}" if report.where else report.message())
+    return report
+
+
+def examine_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE,
+                follow: Follow = lambda gradients, count: gradients) -> NetReport:
+    """Do what check_net does, and return the report also where a gradient is wrong.
+
+    `follow` is called with the gradients and their number, and returns the same gradients; it may show how many are
+    done.
+    """
+    slopes, remarks = _prepared(net, seed)
+    _check_repeats(slopes)
+    once = seen_along(slopes)
+    scaled = seen_along(slopes, factor=FACTOR)
+    filled = seen_along(slopes, fill=lambda one: FILL * _usual_size(once[one], one, slopes))
+    report = NetReport([], slopes.loss, remarks=remarks)
+    for one in follow(once, len(once)):
+        row = _row(slopes, one)
+        _compare(row, slopes, one, once[one], tolerance)
+        if row.verdict != WRONG:
+            _compare_passes(row, once[one], scaled[one], filled[one])
+        elif report.first is None or report.first.layer == one.layer:
+            row.why = _explained(slopes, one, once[one], filled[one], row)
+        if row.verdict == WRONG and report.first is not None and report.first.layer != one.layer:
+            row.verdict, row.why = FOLLOWS, ""
+        elif row.verdict == WRONG:
+            report.first = report.first or row
+        report.rows.append(row)
+    report.rows += [_without_gradient(net, i) for i in reversed(range(len(net.layers)))
+                    if not any(True for _ in asked_of(slopes, i))]
+    report.rows.sort(key=lambda row: -row.layer)
+    if report.first is not None:
+        report.where = net.where(report.first.layer)
+    return report
+
+
+# --- the net that is checked -----------------------------------------------------------------------------------------
+
+
+def _prepared(net: Net, seed: int) -> tuple[NetSlopes, list[str]]:
+    """Return the slopes of a float64 copy of the net that is ready to be checked, and what was done to it, in words."""
+    now, draw, remarks = Moment(net), np.random.default_rng(seed), []
+    for i in range(len(net.layers)):
+        if brings_data(net, i):
+            net.run(i, i)
+            now.take_batch(i)
+    losses = {(i, t) for i, layer in enumerate(net.layers) for t, weight in enumerate(layer.loss_weights) if weight}
+    forced = not losses or not any(net.plan.layers)
+    twin = now.twin(force_backward=True if forced else None)
+    if forced:
+        _leave_out_without_gradient(twin)
+    read = {i for i in now.batch if getattr(source_of(net.layers[i]), "source_path", "")}
+    for words, names in (("inputs", random_inputs(twin, draw, read)), ("layers", random_weights(twin, draw))):
+        if names:
+            what = "filled with" if words == "inputs" else "whose numbers were all alike, got"
+            remarks.append(f"{words} {what} random numbers: {', '.join(names)}")
+    remarks += [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]
+    if forced and losses:
+        remarks.append("nothing in this net learns, so the gradients of all blobs are checked")
+    objective = None if losses else _random_objective(twin, draw)
+    if not losses:
+        remarks.append("this net has no loss, so the gradients of Σ r · y over its outputs are checked, for random r")
+    return NetSlopes(twin, draws=(seed, 0), objective=objective), remarks
+
+
+def _leave_out_without_gradient(twin: Net) -> None:
+    """Ask for no gradient where a layer has none, as ArgMax, or where the bottom holds labels."""
+    for i, layer in enumerate(twin.layers):
+        twin.plan.bottoms[i] = [asked and layer.gradient_to(b) for b, asked in enumerate(twin.plan.bottoms[i])]
+        twin.plan.layers[i] = any(twin.plan.bottoms[i]) or any(twin.plan.params[i])
+
+
+def _random_objective(twin: Net, draw: np.random.Generator) -> dict[Top, np.ndarray]:
+    """Return a random r for each output of the net that passes a gradient back."""
+    latest = {top: (i, t) for i, tops in enumerate(twin.wiring.tops) for t, top in enumerate(tops)}
+    outputs = [latest[blob] for blob in twin.wiring.outputs]
+    return {(i, t): draw.standard_normal(twin.tops[i][t].shape) for i, t in outputs
+            if twin.layers[i].gradient_from(t) and not twin.layers[i].is_input}
+
+
+def _check_repeats(slopes: NetSlopes) -> None:
+    """GradientError where two passes that begin alike end differently: then there is no slope to measure."""
+    before = slopes.loss
+    if slopes.base_pass() != before and not math.isnan(before):
+        raise GradientError(f"two passes with the same numbers give the losses {before:.17g} and {slopes.loss:.17g}: a "
+                            "layer draws random numbers that do not come from self.rng, or keeps something from the "
+                            "pass before that is not in its resume_state")
+
+
+def _usual_size(seen: Seen, gradient: Gradient, slopes: NetSlopes) -> float:
+    """Return the root of the mean square of a gradient; 1 where it is 0."""
+    size = seen.length / math.sqrt(max(gradient.blob(slopes).count, 1))
+    return size if 0 < size < math.inf else 1.0
+
+
+# --- one gradient ----------------------------------------------------------------------------------------------------
+
+
+def _row(slopes: NetSlopes, one: Gradient) -> Row:
+    """Return the row of a gradient, not judged yet."""
+    net, i, k = slopes.net, one.layer, one.index
+    name = "" if one.learned else " " + net.wiring.blob_names[net.wiring.bottoms[i][k]]
+    return Row(i, net.layer_names[i], net.layers[i].type, f"{'blobs' if one.learned else 'bottom'}[{k}]{name}",
+               one.blob(slopes).shape)
+
+
+def _compare(row: Row, slopes: NetSlopes, one: Gradient, seen: Seen, tolerance: float) -> None:
+    """Compare the slope that backward computes along a random direction with the difference quotient."""
+    row.backward = seen.along
+    if not math.isfinite(slopes.loss):
+        row.why = f"the loss is {slopes.loss}"
+        return
+    if not math.isfinite(seen.along):
+        row.verdict, row.why = WRONG, "is not finite"
+        return
+    variable = one.variable(slopes)
+    direction = one.direction(variable.arrays[0].size)
+    found = compare(slopes, variable, slice(None), direction, seen.along, seen.length, tolerance)
+    if found.what in (KINK, DISAGREES):
+        gradient = whole(slopes, one).reshape(-1)
+        found = compare_parts(slopes, one.variable(slopes), gradient, direction, tolerance)
+    row.backward, row.differences, row.error = found.backward, found.quotient, found.error
+    row.verdict = {AGREES: RIGHT, DISAGREES: WRONG}.get(found.what, UNCHECKED)
+    row.why = {ZERO: "0 on both sides", KINK: "all of its numbers stand at kinks",
+               ROUNDING: "too small to be told from rounding"}.get(found.what, "")
+    if found.what == AGREES and found.left_out:
+        row.why = f"without {found.left_out} of its {direction.size} numbers, at or beside kinks"
+
+
+def _compare_passes(row: Row, once: Seen, scaled: Seen, filled: Seen) -> None:
+    """Find a gradient that is right, but not where the tops' diffs or what the diff held before are other ones."""
+    limit = LINEAR * (1 + FILL) * once.length
+    if abs(scaled.along - FACTOR * once.along) > limit:
+        same = abs(scaled.along - once.along) <= limit
+        row.verdict, row.why = WRONG, (
+            "is not multiplied by the top's diff, as it must be (for a loss: by loss_weight)" if same
+            else NOT_PROPORTIONAL)
+    elif abs(filled.along - once.along) > limit:
+        row.verdict, row.why = WRONG, _keeps_or_loses(row)
+
+
+def _keeps_or_loses(row: Row) -> str:
+    """Return what is wrong with a gradient that depends on what the diff held before."""
+    if row.blob.startswith("blobs"):
+        return "is not added to what the diff held before: backward overwrites it (= where += belongs)"
+    return "is added to what the diff held before, which backward must overwrite (+= where = belongs)"
+
+
+def _explained(slopes: NetSlopes, one: Gradient, once: Seen, filled: Seen, row: Row) -> str:
+    """Return what is wrong with a gradient, with the kind of the mistake where one explains all numbers."""
+    if not math.isfinite(row.backward):
+        return row.why
+    if one.learned:
+        # A shared parameter's diff already holds what later layers added. The layer's share of it is what the diff
+        # holds afterwards without that; where the layer overwrites the diff, it is wrong by just that.
+        before = FILL * _usual_size(once, one, slopes) * float(one.direction(one.blob(slopes).count).sum())
+        if abs(filled.along + before - row.differences) <= 1e-5 * max(abs(row.differences), abs(before)):
+            return _keeps_or_loses(row)
+    return kind_of(slopes, one) or (f"is wrong: along a random direction backward says {row.backward:.9g}, the "
+                                    f"difference quotient {row.differences:.9g}")
+
+
+# --- layers without a gradient ---------------------------------------------------------------------------------------
+
+
+def _without_gradient(net: Net, i: int) -> Row:
+    """Return the row of a layer that computes no gradient, and why it does not."""
+    layer, bottoms = net.layers[i], len(net.bottoms[i])
+    if not bottoms:
+        why = "it brings data in" if not layer.blobs else "its blobs are not learned"
+    elif not any(layer.gradient_to(b) and layer.allow_force_backward(b) for b in range(bottoms)) and not layer.blobs:
+        why = "this type has no gradient"
+    else:
+        why = "the net asks it for none: nothing before it learns, or no loss depends on it"
+    return Row(i, layer.name, layer.type, why=f"no gradient: {why}")
