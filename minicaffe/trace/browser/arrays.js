@@ -69,7 +69,8 @@ function scrollBox(name, ...children) {
 function matrix(trace, stop, subject, block, rows, columns, blocks, shape) {
   const caption = blocks > 1 ? `[${indices(shape.slice(0, -2), block).join(", ")}, …]` : null;
   const head = columns > 1
-    ? element("thead", {}, element("tr", {}, rows > 1 ? element("td") : null, range(columns).map(column => header("col", column))))
+    ? element("thead", {}, element("tr", {}, rows > 1 ? element("td") : null,
+      range(columns).map(column => header("col", column))))
     : null;
   const body = range(rows).map(row => element("tr", {},
     rows > 1 ? header("row", row) : null,
@@ -138,7 +139,7 @@ function placesTable(trace, stop, data, diff) {
 
 // One blob of the layer: its data and its diff, as far as they are there.
 function valueView(trace, stop, value) {
-  const blob = trace.blobs[value.blob], moment = stop.moment;
+  const blob = trace.blobs[value.blob];
   const subjects = Object.fromEntries(["data", "diff"].map(kind => [kind, subjectOf(trace, stop, value, kind)]));
   const title = element("h4", {}, `${value.role} `, element("code", {}, blob.name), " ",
     element("span", { class: "quiet" }, shapeText(blob.shape)));
@@ -147,8 +148,7 @@ function valueView(trace, stop, value) {
   const large = Object.values(subjects).filter(subject => subject && isLarge(trace, subject));
   const table = large.length
     ? placesTable(trace, stop, ...["data", "diff"].map(kind => large.includes(subjects[kind]) ? subjects[kind] : null)) : null;
-  return element("section", { class: "value", "data-blob": value.blob, "data-role": value.role, "data-moment": moment.number },
-    title, notes.filter(Boolean).map(note => element("p", { class: "quiet" }, note)),
+  return element("section", { class: "value", "data-blob": value.blob, "data-role": value.role }, title, notes.filter(Boolean).map(note => element("p", { class: "quiet" }, note)),
     element("div", { class: "pair" }, parts), table);
 }
 
@@ -174,12 +174,15 @@ function kindView(trace, stop, value, kind, subject) {
   const title = element("h5", { class: kind }, kind,
     subject && subject.proof ? element("span", { class: "quiet" }, " and its central difference") : null);
   if (!subject) {
-    return element("div", { class: "kind" }, title, element("p", { class: "quiet" }, value.role === "bottom" && kind === "data"
-      ? "The layer runs in place: it writes over these numbers." : "not computed yet"));
+    const inPlace = value.role === "bottom" && kind === "data";
+    const said = inPlace ? "The layer runs in place: it writes over these numbers." : "not computed yet";
+    return element("div", { class: "kind" }, title, element("p", { class: "quiet" }, said));
   }
   const array = trace.arrays[subject.number];
   if (!isLarge(trace, subject)) return element("div", { class: "kind" }, title, wholeView(trace, stop, subject));
-  if (isHidden(trace, stop, subject.number)) return element("div", { class: "kind" }, title, element("p", {}, "hidden until you type its numbers"));
+  if (isHidden(trace, stop, subject.number)) {
+    return element("div", { class: "kind" }, title, element("p", {}, "hidden until you type its numbers"));
+  }
   return element("div", { class: "kind" }, title,
     pictureView(array, subject.name, kind === "data" && trace.blobs[value.blob].image));
 }

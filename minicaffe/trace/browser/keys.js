@@ -27,8 +27,10 @@ function onKey(event) {
 
 // Whether a key belongs to a field. The arrows of an empty answer step on, so that a question is no trap.
 function isTyping(target, key) {
-  if (target.matches("input.answer")) return target.value !== "" || !["ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown", "?"].includes(key);
-  return target.matches("input, select") && (key.startsWith("Arrow") || key === "Home" || key === "End" || key.length === 1 && target.matches("select"));
+  const arrow = key.startsWith("Arrow");
+  if (target.matches("input.answer")) return target.value !== "" || !(arrow || key === "?");
+  if (target.matches("select")) return arrow || key === "Home" || key === "End" || key.length === 1;
+  return target.matches("input") && (arrow || key === "Home" || key === "End");
 }
 
 // Esc closes the panel, else leaves the table or the field.

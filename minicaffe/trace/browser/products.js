@@ -8,7 +8,8 @@ function openProducts(trace, stop, product, flat, button, byKey) {
   const close = element("button", { type: "button", class: "close" }, "Close ", element("kbd", {}, "Esc"));
   close.addEventListener("click", closeProducts);
   panel.replaceChildren(
-    element("div", { class: "panel-head" }, element("h2", { id: "products-title" }, productsTitle(trace, product, flat, name, entry)), close),
+    element("div", { class: "panel-head" },
+      element("h2", { id: "products-title" }, productsTitle(trace, product, flat, name, entry)), close),
     ...(entry.chosen === undefined ? sumView(product, entry) : windowView(product, entry)));
   panel.classList.toggle("left", Boolean(button.closest("#right"))); // it must not cover the number itself
   panel.hidden = false;

@@ -62,7 +62,8 @@ function functionView(trace, stop, number, lines, here, redraw) {
 
 function codeLine(line, text, ran, now) {
   const [, code, comment] = text.match(/^(.*?)((?:\s{2}#|^\s*#).*)?$/);
-  return element("div", { class: `line${ran ? " ran" : ""}${now ? " now" : ""}`, "aria-current": now ? "step" : null, "data-line": line },
+  const kind = `line${ran ? " ran" : ""}${now ? " now" : ""}`;
+  return element("div", { class: kind, "aria-current": now ? "step" : null, "data-line": line },
     element("span", { class: "number-of-line" }, String(line)),
     element("span", { class: "marker", "aria-hidden": "true" }, now ? "▶" : ran ? "·" : ""),
     element("code", {}, code, comment ? element("span", { class: "comment" }, comment) : null),

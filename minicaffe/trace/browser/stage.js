@@ -44,7 +44,7 @@ function showPosition() {
   byId("position-words").textContent = `Step ${at} of ${stops.length - 1}`;
   byId("position").setAttribute("aria-valuetext", byId("position-words").textContent);
   byId("layer").value = moment ? moment.layer : "";
-  for (const pass of Object.keys(PASS_WORDS)) byId(pass).setAttribute("aria-pressed", Boolean(moment) && moment.pass === pass);
+  for (const pass of PASSES) byId(pass).setAttribute("aria-pressed", Boolean(moment) && moment.pass === pass);
   byId("back").disabled = byId("to-start").disabled = at === 0;
   byId("next").disabled = at === stops.length - 1;
   // replace, not push: the back button of the browser should leave the page, not undo a hundred steps
@@ -82,7 +82,8 @@ function leftKey() {
   const { moment } = stop();
   if (!moment) return "start";
   const there = momentArrays(moment).map(number => isWritten(trace, stop(), number));
-  return JSON.stringify([moment.number, there, predict.on, predict.opened.size, predict.right.size, [...chosenWeight], stop().last]);
+  return JSON.stringify([moment.number, there, predict.on, predict.opened.size, predict.right.size,
+    [...chosenWeight], stop().last]);
 }
 
 function leftView() {
@@ -97,8 +98,9 @@ function leftView() {
     : `${layer.name}: ${layer.type}, ${moment.pass}`;
   return [element("h3", { class: "layer-title" }, title),
     moment.note ? element("p", { class: "note" }, moment.note) : null,
-    moment.verdict === "differs" ? element("p", { class: "note wrong" }, endWords(trace, { ...stop(), last: true }).pop()) : null,
-    element("ol", { class: "formulas", "aria-label": "Formulas" }, formulas().map(text => element("li", {}, element("code", {}, text)))),
+    moment.verdict === "differs" ? element("p", { class: "note wrong" }, BLAME) : null,
+    element("ol", { class: "formulas", "aria-label": "Formulas" },
+      formulas().map(text => element("li", {}, element("code", {}, text)))),
     ...(moment.update ? updateView(trace, stop(), go, redraw) : inOrder(moment).map(value => valueView(trace, stop(), value))),
   ].filter(Boolean);
 }
@@ -218,7 +220,7 @@ function setUp() {
   byId("layer").append(element("option", { value: "" }, "–"),
     ...trace.layers.map((layer, number) => element("option", { value: number }, `${layer.name} (${layer.type})`)));
   byId("position").max = stops.length - 1;
-  for (const pass of Object.keys(PASS_WORDS)) {
+  for (const pass of PASSES) {
     if (!trace.moments.some(moment => moment.pass === pass)) byId(pass).disabled = true;
   }
   for (const [id, action] of Object.entries(actions)) {

@@ -16,16 +16,18 @@ function updateView(trace, stop, go, redraw) {
   return parts;
 }
 
-// The columns from left to right: { heading, number of the array, written: is it made by the update, digits } or
+// The columns from left to right: { heading, number of the array, written: whether the update makes it, digits } or
 // { heading, text }. Few digits let the table fit; of the weight itself one wants to see what has changed.
-function updateColumns(trace, moment) {
+function updateColumns(moment) {
   const { w, dw, decay, history, rate, step, new: after } = moment.update;
+  const given = (heading, number) => ({ heading, number, written: false, digits: 3 });
+  const made = (heading, number) => ({ heading, number, written: true, digits: 3 });
   return [
-    ["w", w], ["dw", dw], ["decay", decay === null ? "0" : decay],
-    ...history.flatMap(([name, before, then]) => [[`${name} before`, before], [`${name} after`, then, true]]),
-    ["rate", rate], ["step", step, true], ["new w", after, true],
-  ].map(([heading, held, written]) => typeof held === "string"
-    ? { heading, text: readable(held) } : { heading, number: held, written: Boolean(written), digits: heading.endsWith("w") && heading !== "dw" ? 4 : 3 });
+    { ...given("w", w), digits: 4 }, given("dw", dw),
+    decay === null ? { heading: "decay", text: "0" } : given("decay", decay),
+    ...history.flatMap(([name, before, then]) => [given(`${name} before`, before), made(`${name} after`, then)]),
+    { heading: "rate", text: readable(rate) }, made("step", step), { ...made("new w", after), digits: 4 },
+  ];
 }
 
 // A rate comes as text: 0.10000000149011612 is 0.1 in float32.
@@ -34,22 +36,28 @@ function readable(text) {
 }
 
 function updateTable(trace, stop, flats, redraw) {
-  const { moment } = stop, columns = updateColumns(trace, moment), shape = trace.blobs[moment.param].shape;
-  const several = iterationsWith(trace, moment).length > 1;
-  const rows = flats.map((flat, position) => element("tr", { class: several && position === weightOf(moment) ? "chosen" : null },
-    header("row", several ? null : narrowPlace(shape, flat)),
-    columns.map(column => element("td", { class: column.heading === "new w" ? "new" : null }, updateCell(trace, stop, column, position)))));
-  if (several) rows.forEach((row, position) => row.firstChild.replaceChildren(chooser(moment, position, narrowPlace(shape, flats[position]), redraw)));
-  const total = count(shape), caption = flats.length < total ? `${flats.length} of ${total} weights; new w = w − step` : "new w = w − step";
-  return element("div", { class: "scrolls updates", tabindex: 0, role: "group", "aria-label": "What the solver does to each weight" },
-    element("table", {}, element("caption", {}, caption),
-      element("thead", {}, element("tr", {}, header("col", "place"), columns.map(column => header("col", column.heading)))),
-      element("tbody", {}, rows)));
+  const { moment } = stop, columns = updateColumns(moment), shape = trace.blobs[moment.param].shape;
+  const several = iterationsWith(trace, moment).length > 1, total = count(shape);
+  const rows = flats.map((flat, position) => {
+    const name = narrowPlace(shape, flat), chosen = several && position === weightOf(moment);
+    const cells = columns.map(column => element("td", { class: column.heading === "new w" ? "new" : null },
+      updateCell(trace, stop, column, position)));
+    return element("tr", { class: chosen ? "chosen" : null },
+      element("th", { scope: "row" }, several ? chooser(moment, position, name, redraw) : name), cells);
+  });
+  const head = [header("col", "place"), columns.map(column => header("col", column.heading))];
+  const caption = `${flats.length < total ? `${flats.length} of ${total} weights; ` : ""}new w = w − step`;
+  return element("div", {
+    class: "scrolls updates", tabindex: 0, role: "group", "aria-label": "What the solver does to each weight",
+  }, element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...head.flat())),
+    element("tbody", {}, rows)));
 }
 
 function updateCell(trace, stop, column, position) {
   if (column.number === undefined) return element("span", { class: "number" }, column.text);
-  if (column.written && !isWritten(trace, stop, column.number)) return element("span", { class: "quiet", title: "not computed yet" }, "…");
+  if (column.written && !isWritten(trace, stop, column.number)) {
+    return element("span", { class: "quiet", title: "not computed yet" }, "…");
+  }
   return numberNode(trace, stop, { number: column.number }, position, position, column.digits);
 }
 
@@ -88,7 +96,7 @@ function lossOf(trace, iteration) {
 function curvesView(trace, stop, flats, go) {
   const { moment } = stop, updates = iterationsWith(trace, moment), position = weightOf(moment);
   const here = updates.indexOf(moment), last = updates[updates.length - 1];
-  const weights = [...updates.map(update => trace.arrays[update.update.w].values[position]), trace.arrays[last.update.new].values[position]];
+  const weights = [...updates.map(({ update }) => update.w), last.update.new].map(number => trace.arrays[number].values[position]);
   const losses = updates.map(update => lossOf(trace, update.iteration));
   const slider = element("input", {
     type: "range", id: "iteration", min: 0, max: updates.length - 1, value: here,
@@ -110,8 +118,10 @@ function curve(name, stored, at, axis) {
   const x = i => 8 + i * (width - 16) / Math.max(values.length - 1, 1);
   const y = value => high > low ? height - 8 - (value - low) / (high - low) * (height - 16) : height / 2;
   const points = values.flatMap((value, i) => Number.isFinite(value) ? [[x(i), y(value), i]] : []);
-  const line = drawn("polyline", { points: points.map(([a, b]) => `${a.toFixed(1)},${b.toFixed(1)}`).join(" "), class: "curve" });
-  const dots = points.map(([a, b, i]) => drawn("circle", { cx: a, cy: b, r: i === at ? 5 : 2, class: i === at ? "dot now" : "dot" }));
+  const path = points.map(([a, b]) => `${a.toFixed(1)},${b.toFixed(1)}`).join(" ");
+  const line = drawn("polyline", { points: path, class: "curve" });
+  const dots = points.map(([a, b, i]) => i === at ? drawn("circle", { cx: a, cy: b, r: 5, class: "dot now" })
+    : drawn("circle", { cx: a, cy: b, r: 2, class: "dot" }));
   const said = `${name} ${axis} ${stored.map((value, i) => `${i}: ${short(value)}`).join(", ")}`;
   return element("figure", { class: "chart" },
     element("figcaption", {}, element("code", {}, name), ` ${short(stored[at])} `,

@@ -3,7 +3,7 @@
 // Stop 0 is the start, where nothing has run. Each step of a moment is a stop; a moment without steps is one, too.
 "use strict";
 
-const PASS_WORDS = { forward: "forward", backward: "backward", update: "update" };
+const PASSES = ["forward", "backward", "update"];
 
 function makeStops(trace) {
   const stops = [{ index: 0, moment: null, step: null, last: false }];

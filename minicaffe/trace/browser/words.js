@@ -4,6 +4,7 @@
 const PROOF_WORDS = "A diff says how fast the loss grows when that one number grows. To prove it, the whole net was run " +
   "twice more for each number, with the number a little larger and a little smaller: the change of the loss between the " +
   "two, divided by the distance, is the central difference.";
+const BLAME = "✗ This layer's backward is wrong: what reaches its tops agrees, what it makes of it does not.";
 const WORDS_OF_NUMBERS = 6; // a sentence names arrays of up to so many numbers in full
 
 const LESSON = {
@@ -14,7 +15,7 @@ const LESSON = {
 
 // The page's first two sentences. They name only the passes that the trace holds.
 function introView(trace) {
-  const parts = Object.keys(LESSON).filter(pass => trace.moments.some(moment => moment.pass === pass)).map(pass => LESSON[pass]);
+  const parts = PASSES.filter(pass => trace.moments.some(moment => moment.pass === pass)).map(pass => LESSON[pass]);
   const last = parts.pop(), lesson = parts.length ? `${parts.join(", ")}${parts.length > 1 ? "," : ""} and ${last}` : last;
   return [`Here a net takes one small lesson: it ${lesson}. Press `, element("kbd", {}, "→"),
     " to run the next line of its code, and watch the numbers that the line makes."];
@@ -25,7 +26,7 @@ function describe(trace, stop) {
   if (!moment) return "The start: nothing has run yet. Press → or the button Next to run the first line.";
   const iterations = trace.moments[trace.moments.length - 1].iteration + 1;
   const layer = trace.layers[moment.layer];
-  const who = moment.pass === "update" ? `${trace.solver ? trace.solver.type : "solver"}, update of ${trace.blobs[moment.param].name}`
+  const who = moment.pass === "update" ? `${trace.solver.type}, update of ${trace.blobs[moment.param].name}`
     : `${layer.type} ${layer.name}, ${moment.pass}`;
   const parts = iterations > 1 ? [`Iteration ${moment.iteration + 1} of ${iterations}.`] : [];
   parts.push(stop.step === null ? `${who}: ${moment.note || "no line of its own code runs."}` : `${who}, ${stepWords(trace, stop)}`);
@@ -69,7 +70,7 @@ function endWords(trace, stop) {
   const hidden = moment.values.some(value => writes(moment, value, "data") && isHidden(trace, stop, value.data));
   if (moment.loss !== undefined && !hidden) said.push(`The layer adds ${short(moment.loss)} to the loss.`);
   const wrong = moment.proofs.reduce((sum, proof) => sum + letters(proof, "d"), 0);
-  if (moment.verdict === "differs") said.push("✗ This layer's backward is wrong: what reaches its tops agrees, what it makes of it does not.");
+  if (moment.verdict === "differs") said.push(BLAME);
   else if (wrong) said.push(`✗ ${plural(wrong, "diff")} here ${wrong === 1 ? "differs" : "differ"} from the central difference.`);
   return said;
 }
@@ -106,7 +107,8 @@ function proofLine(trace, showWrong) {
       toleranceView(trace)];
   }
   const layer = trace.layers[first.layer];
-  const button = element("button", { type: "button", id: "to-wrong", class: "wrong" }, `✗ ${differ} of ${total} diffs ${differ === 1 ? "differs" : "differ"}, first in layer ${layer.name}`);
+  const said = `✗ ${differ} of ${total} diffs ${differ === 1 ? "differs" : "differ"}, first in layer ${layer.name}`;
+  const button = element("button", { type: "button", id: "to-wrong", class: "wrong" }, said);
   button.addEventListener("click", () => showWrong(first));
   return [button, element("p", { class: "quiet" }, `The central difference of the loss says something else${kink}.`), toleranceView(trace)];
 }
