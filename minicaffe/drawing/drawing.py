@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from minicaffe.drawing import dot, page, svg
 from minicaffe.drawing.fold import LARGE, Fold, folded, unfolded
 from minicaffe.drawing.graph import Graph, Version, build, version_of_net
-from minicaffe.drawing.scene import compose
+from minicaffe.drawing.scene import Scene, compose
 from minicaffe.proto import Phase
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ class Drawing:
         self.graph = graph
         fold = len(graph.boxes) > LARGE if fold is None else fold
         self.items = folded(graph) if fold else unfolded(graph)
-        self.scene = compose(graph, self.items)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """All that is drawn, each with its place."""
+        return compose(self.graph, self.items)
 
     @property
     def layers(self) -> int:

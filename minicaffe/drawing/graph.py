@@ -47,14 +47,12 @@ class Facts(NamedTuple):
     bottoms, tops    (name, shape) of each; the shape is None where it is not known
     parameters       the number of values that it owns
     multiply_adds    those of one sample
-    where            its file and line, where they are known
     """
 
     bottoms: list[tuple[str, Shape | None]]
     tops: list[tuple[str, Shape | None]]
     parameters: int = 0
     multiply_adds: int = 0
-    where: str = ""
 
 
 @dataclass
@@ -213,7 +211,7 @@ def _add_facts(graph: Graph, version: Version, known: dict[Key, DrawnLayer]) -> 
         else:
             made = [net.wiring.blob_names[t] for t in net.wiring.tops[i][len(layer.top):]]  # what a loss adds itself
             facts = Facts(_shapes(layer.bottom, net.bottoms[i]), _shapes([*layer.top, *made], net.tops[i]),
-                          costs[i].parameters, costs[i].multiply_adds // max(batch, 1), net.where(i))
+                          costs[i].parameters, costs[i].multiply_adds // max(batch, 1))
         known[key].facts[label] = facts
     _add_shares([known[key] for key in version.keys])
 

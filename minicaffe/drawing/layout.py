@@ -26,7 +26,7 @@ ENTRY = 16        # pixels between lines that arrive at one box
 COLUMN, JOINED, WITHIN, PASSING = 40.0, 1.0, 2.0, 0.002
 STEM_WEIGHT = 60.0  # how much it matters that a join stands below the fork that it ends
 STRAIGHT = 4      # pixels to the side for which no line bends, for a box is wide enough to take it
-MOST_POINTS = 30_000  # where lines pass ranks; a drawing with more gets the longest lines without points
+MOST_POINTS = 10_000  # where lines pass ranks; a drawing with more gets the longest lines without points
 
 
 class Node(NamedTuple):

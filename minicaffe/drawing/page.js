@@ -1,7 +1,7 @@
 // The page of `minicaffe draw`: choose layers by click and by keyboard, and change the size of the drawing.
 "use strict";
 
-const { layers, types } = JSON.parse(document.getElementById("data").textContent);
+const { layers, groups, types } = JSON.parse(document.getElementById("data").textContent);
 const views = [...document.querySelectorAll(".view")];
 const room = document.getElementById("drawing");
 const sheet = document.getElementById("sheet");
@@ -38,7 +38,6 @@ function factsOf(facts) {
   for (const [name, shape] of facts.tops) rows.push(["makes", `${name}  ${shape}`]);
   if (facts.parameters) rows.push(["parameters", facts.parameters.toLocaleString("en")]);
   if (facts.multiplyAdds) rows.push(["multiply-adds", `${facts.multiplyAdds.toLocaleString("en")} a sample`]);
-  if (facts.where) rows.push(["stands in", facts.where]);
   return titled(facts.phase ? `Blobs and costs, ${facts.phase}` : "Blobs and costs", table(rows));
 }
 
@@ -69,7 +68,7 @@ function show(index) {
   const kind = element("p", [layer.type, layer.only].filter(Boolean).join(", "));
   kind.className = "kind";
   const shares = layer.shares.map(([owner, names]) => element("p", `has the parameters ${names} of `, linkTo(owner)));
-  const others = layer.same.filter((other) => other !== index);
+  const others = (groups[layer.group] ?? []).filter((other) => other !== index);
   const close = element("button", "Close");
   close.className = "close";
   close.addEventListener("click", put);

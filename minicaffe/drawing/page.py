@@ -61,11 +61,11 @@ def _data(drawing: Drawing) -> dict[str, Any]:
     known = registered_types()
     types = {layer.type: [[label, text] for label, text in _sheet(layer.type)] for layer in graph.layers
              if layer.type in known}
-    stands_for: dict[int, list[int]] = {}  # a layer of a fold -> those that are drawn as one with it
-    for boxes in (boxes for item in drawing.items for boxes in present(item) if len(boxes) > 1):
-        for same in zip(*(box.layers for box in boxes), strict=True):
-            stands_for.update((layer.index, [one.index for one in same]) for layer in same)
-    return {"layers": [_layer(graph, layer, stands_for.get(layer.index, [])) for layer in graph.layers], "types": types}
+    groups = [[layer.index for layer in same] for item in drawing.items for boxes in present(item) if len(boxes) > 1
+              for same in zip(*(box.layers for box in boxes), strict=True)]
+    group_of = {index: n for n, group in enumerate(groups) for index in group}
+    return {"layers": [_layer(graph, layer, group_of.get(layer.index)) for layer in graph.layers], "groups": groups,
+            "types": types}
 
 
 def _sheet(kind: str) -> list[tuple[str, str]]:
@@ -76,16 +76,18 @@ def _sheet(kind: str) -> list[tuple[str, str]]:
     return [("", begin.strip()), *parts.items()]
 
 
-def _layer(graph: Graph, layer: DrawnLayer, same: list[int]) -> dict[str, Any]:
+def _layer(graph: Graph, layer: DrawnLayer, group: int | None) -> dict[str, Any]:
+    """Return what there is to say of a layer; `group` are the layers of a fold that are drawn as one with it."""
     fields = type(layer.given)()
     fields.CopyFrom(layer.given)
     fields.ClearField("blobs")  # weights
     text = proto_text.format(fields)
     if len(text) > LONGEST_FIELDS:
         text = text[:LONGEST_FIELDS] + "\n…"
-    return {"name": layer.name, "type": layer.type, "only": words.only_words(layer.only), "fields": text, "same": same,
+    return {"name": layer.name, "type": layer.type, "only": words.only_words(layer.only), "fields": text,
+            "group": group,
             "shares": [[owner, ", ".join(names)] for owner, names in layer.shares.items()],
-            "facts": [{"phase": label if len(graph.labels) > 1 else "", "where": facts.where,
+            "facts": [{"phase": label if len(graph.labels) > 1 else "",
                        "bottoms": [[name, _shape(shape)] for name, shape in facts.bottoms],
                        "tops": [[name, _shape(shape)] for name, shape in facts.tops],
                        "parameters": facts.parameters, "multiplyAdds": facts.multiply_adds}

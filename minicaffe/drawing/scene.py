@@ -18,7 +18,8 @@ INSET, RIGHT, TOP = 14, 9, 5            # between the edge of a box and its text
 NARROWEST = 96
 DOT = 4.5                               # radius of the point at which a blob forks
 MOST_LABELS = 4                         # tops of a box that have a label each
-PORT = 14                               # pixels between ports without labels
+MOST_OUTPUTS = 8                        # of an item that are written one by one
+PORT, WIDEST = 14, 480                  # pixels between ports without labels, and between the first and the last
 FRAME = 14                              # between a frame and what is in it
 PILL = 20                               # height of an output
 
@@ -207,15 +208,19 @@ class _Level:
         read = {(edge.maker, edge.top) for edge in self.graph.edges}
         for one, item in zip(self.placing, self.items, strict=True):
             last = {boxes[0].index: boxes[-1] for boxes in present(item)}
-            for blob in one.ports:
+            unread = [blob for blob in one.ports if (last[blob.box].index, blob.top) not in read]
+            self.unread.update(unread)
+            for blob in unread[:MOST_OUTPUTS]:
                 box = last[blob.box]
-                if (box.index, blob.top) not in read:
-                    name = list(box.tops)[blob.top]
-                    text = f"{words.shortened(name, words.WIDEST)} {words.shape_words(self.graph, [box], blob.top)}"
-                    wide = words.width(text) * LETTER["text"] + 16
-                    self.outputs.append((len(self.nodes), text.strip()))
-                    self.unread.add(blob)
-                    self._leave(blob, Node(wide / 2, wide / 2, PILL))
+                name = words.shortened(list(box.tops)[blob.top], words.WIDEST)
+                self._output(blob, f"{name} {words.shape_words(self.graph, [box], blob.top)}".strip())
+            if unread[MOST_OUTPUTS:]:
+                self._output(unread[-1], f"{len(unread) - MOST_OUTPUTS} more")
+
+    def _output(self, blob: Blob, text: str) -> None:
+        wide = words.width(text) * LETTER["text"] + 16
+        self.outputs.append((len(self.nodes), text))
+        self._leave(blob, Node(wide / 2, wide / 2, PILL))
 
     def _leave(self, blob: Blob, node: Node) -> None:
         """Draw a line from an item to a node that is no item."""
@@ -262,7 +267,8 @@ def _boxed(graph: Graph, leaf: Leaf) -> Placed:
     step = max((words.width(label) * LETTER["text"] for label in labels), default=0) + 16
     if len(tops) > MOST_LABELS:
         same = len(set(labels)) == 1
-        labels, step = [""] * (len(tops) - 1) + [labels[0] if same else ""], PORT
+        labels = [""] * (len(tops) - 1) + [labels[0] if same else ""]
+        step = min(PORT, WIDEST / len(tops))
     wide = float(round(max(wide, NARROWEST, (len(tops) - 1) * step + 2 * PORT)))
     ports = {Blob(leaf.boxes[0].index, k): Port((k - (len(tops) - 1) / 2) * step, labels[k],
                                                 [split for box in leaf.boxes
