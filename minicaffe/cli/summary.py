@@ -57,10 +57,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None, batch: int = 0,
-         size: str = "", permissive: bool = False, allow_python: bool = True) -> tuple[Net, list[str]]:
-    """Return a file's net, made with shapes but no memory, and in words what had to be assumed.
+         size: str = "", permissive: bool = False, allow_python: bool = True,
+         shapes_only: bool = True) -> tuple[Net, list[str]]:
+    """Return a file's net, and in words what had to be assumed.
 
-    A batch of 0 and an empty size stand for what the file says.
+    A batch of 0 and an empty size stand for what the file says. With `shapes_only` the net has no memory.
     """
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
@@ -72,7 +73,9 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
         layers = [layer for layer in definition.layer if is_included(layer, definition.state)]
         sequences = _sequences(layers)
         remarks = [remark for layer in layers if (remark := _resize(layer, batch, _sizes(size), sequences))]
-        return Net(definition, None, permissive=permissive, allow_python=allow_python, shapes_only=True), remarks
+        net = Net(definition, None, permissive=permissive, allow_python=allow_python, shapes_only=shapes_only)
+    net._location = place
+    return net, remarks
 
 
 def _sizes(size: str) -> list[int]:
