@@ -22,6 +22,7 @@ from minicaffe.testing.twin import Moment, brings_data
 from minicaffe.testing.verdict import FILL, RIGHT, WRONG, Passes, Row, judge, usual_size
 
 TOLERANCE = 1e-6
+SHOWN = 6  # names in a remark
 
 Follow = Callable[[Iterable[Gradient], int], Iterable[Gradient]]
 
@@ -119,10 +120,12 @@ def _prepared(net: Net, seed: int) -> tuple[NetSlopes, list[str]]:
     if forced:
         _leave_out_without_gradient(twin)
     read = {i for i in now.batch if getattr(source_of(net.layers[i]), "source_path", "")}
-    for words, names in (("inputs", random_inputs(twin, draw, read)), ("layers", random_weights(twin, draw))):
+    for what, names in (("inputs", random_inputs(twin, draw, read)),
+                        ("learnable blobs of the layers", random_weights(twin, draw))):
         if names:
-            what = "filled with" if words == "inputs" else "whose numbers were all alike, got"
-            remarks.append(f"{words} {what} random numbers: {', '.join(names)}")
+            more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
+            remarks.append(f"{what} {', '.join(names[:SHOWN])}{more}: each held one number all over, and got random "
+                           "ones")
     remarks += [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]
     if forced and losses:
         remarks.append("nothing in this net learns, so the gradients of all blobs are checked")
@@ -167,7 +170,7 @@ def _without_gradient(net: Net, i: int) -> Row:
     if not bottoms:
         why = "it brings data in" if not layer.blobs else "its blobs are not learned"
     elif not any(layer.gradient_to(b) and layer.allow_force_backward(b) for b in range(bottoms)) and not layer.blobs:
-        why = "this type has no gradient"
+        why = "the type has none"
     else:
         why = "the net asks it for none: nothing before it learns, or no loss depends on it"
     return Row(i, layer.name, layer.type, why=f"no gradient: {why}")

@@ -44,9 +44,10 @@ RUN_CODE = {
     "time": ["--model", "net.prototxt", "--iterations", "1"], "summary": ["net.prototxt"], "warm": ["net.prototxt"],
     "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "replay": ["failure.npz"],
     "extract_features": ["w.npz", "net.prototxt", "f", "f.npz", "1"],
+    "check": ["net.prototxt"],
     "deploy": ["deploy_net.prototxt", "out.prototxt", "--weights", "w.npz"],
     "classify": ["net.prototxt", "w.npz", "stranger.py"], "data": ["data_net.prototxt"]}
-BUILDS = r"\bNet\(|get_solver|Replay\(|Classifier\(|open_layer\("  # what makes layers
+BUILDS = r"\bNet\(|summary\.read\(|get_solver|Replay\(|Classifier\(|open_layer\("  # what makes layers
 RUN_NONE = {"show": ["net.prototxt"], "weights": ["w.npz"], "convert": ["net.prototxt", "net.yaml"],
             "layers": ["Python"], "engines": []}
 

@@ -354,9 +354,9 @@ def test_inputs_are_as_the_layers_need_them():
     net.blobs["x"].data[...] = np.arange(40).reshape(4, 2, 5) / 40
     report = check_net(net)
 
-    assert "inputs filled with random numbers: c, t" in report.remarks
+    assert report.remarks[0].startswith("inputs c, t: ")
     assert {RIGHT} == {row.verdict for row in report.rows if row.blob}
-    assert ["no gradient: this type has no gradient"] == [row.why for row in report.rows if row.type == "Accuracy"]
+    assert ["no gradient: the type has none"] == [row.why for row in report.rows if row.type == "Accuracy"]
 
 
 def test_a_deep_net_by_each_layer_alone():
