@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minicaffe.testing.net_slopes import NetSlopes, Places, Variable
+from minicaffe.testing.net_slopes import Measures, Places, Variable
 
 STEPS = (1e-6, 3e-8, 1e-9)  # of the size of the numbers; the smaller ones where a larger one may have crossed a kink
-LARGE_STEPS = (1e-5, 1e-4)  # where rounding hides a small slope
+LARGER = (1e-4, 1e-2, 1.0, 1e3, 1e6, 1e9, 1e12)  # where rounding hides the slope of numbers that are very small
+LARGEST = 1e-3              # but no step is larger than this
 KINKED = 0.02               # where the two sides differ by so much of the error, a kink may be the reason for it
 ROUNDED = 3.0               # an error of so many times what rounding explains is no rounding
 SMALL = 0.1                 # a slope is small by chance where it is less than this part of the gradient's length
-PARTS = 40                  # after so many parts of a blob that stand at kinks, the rest of it is left out
+PARTS = 100                 # after so many parts of a blob that stand at kinks, the rest of it is left out
 
 AGREES, DISAGREES, KINK, ROUNDING, ZERO = "agrees", "disagrees", "kink", "rounding", "zero"
 
@@ -39,30 +40,32 @@ class Outcome:
     left_out: int = 0
 
 
-def compare(slopes: NetSlopes, variable: Variable, places: Places, direction: np.ndarray, along: float, length: float,
-            tolerance: float) -> Outcome:
+def compare(slopes: Measures, variable: Variable, places: Places, direction: np.ndarray, along: float, length: float,
+            tolerance: float, steps: Sequence[float] = STEPS) -> Outcome:
     """Compare the slope `along` a direction of some numbers, as backward has it, with difference quotients.
 
     `length` is that of the gradient of these numbers. Of several steps, the first that agrees decides: a wrong gradient
     agrees by accident no more often than the tolerance is large.
     """
     found = Outcome(ROUNDING if length else ZERO, along, 0.0, 0.0)
-    for step in (*STEPS, *LARGE_STEPS):
-        if step in LARGE_STEPS and found.what in (DISAGREES, KINK):
-            break  # a large step is wrong by curvature, so it can only confirm
+    for step in (*steps, *LARGER) if steps == STEPS else steps:
+        if step in LARGER and (found.what in (DISAGREES, KINK) or step * variable.size > LARGEST):
+            break  # a large step is wrong by curvature and kinks, so it can only confirm
         slope = slopes.measure(variable, places, direction, step * variable.size)
         noise = slopes.rounding / slope.step
         error = abs(slope.central - along)
         scale = max(abs(along), abs(slope.central), SMALL * length)
         if length and error <= tolerance * scale:
             return Outcome(AGREES, along, slope.central, error / scale)
-        if step in STEPS and not error <= ROUNDED * noise:
+        if error <= ROUNDED * noise or step in LARGER:
+            found = replace(found, quotient=slope.central)
+        else:
             kink = abs(slope.right - slope.left) > KINKED * error + noise
             found = Outcome(KINK if kink else DISAGREES, along, slope.central, error / scale)
     return found
 
 
-def compare_parts(slopes: NetSlopes, variable: Variable, gradient: np.ndarray, direction: np.ndarray,
+def compare_parts(slopes: Measures, variable: Variable, gradient: np.ndarray, direction: np.ndarray,
                   tolerance: float) -> Outcome:
     """Compare the slopes of the parts of a blob of which some numbers stand at kinks, and leave those out.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicaffe.blob import Blob
-from minicaffe.testing.net_slopes import NetSlopes, Variable
+from minicaffe.testing.net_slopes import ROUNDING, NetSlopes, Places, Slope, Top, Variable
 from minicaffe.testing.twin import is_statistic
 
 
@@ -96,8 +96,9 @@ def seen_along(slopes: NetSlopes, *, factor: float = 1.0,
     found = {}
 
     def look(gradient: Gradient, values: np.ndarray) -> None:
-        along = float(values.reshape(-1) @ gradient.direction(values.size))
-        found[gradient] = Seen(along, float(np.sqrt(np.square(values).sum())))
+        with np.errstate(all="ignore"):  # a NaN is reported later
+            along = float(values.reshape(-1) @ gradient.direction(values.size))
+            found[gradient] = Seen(along, float(np.sqrt(np.square(values).sum())))
 
     run_backward(slopes, look, factor=factor, fill=fill)
     return found
@@ -111,12 +112,39 @@ def whole(slopes: NetSlopes, wanted: Gradient, *, factor: float = 1.0) -> np.nda
     return found[0]
 
 
-def top_diffs(slopes: NetSlopes, i: int) -> list[np.ndarray]:
-    """Return the diffs of the tops of layer i as it finds them when it runs backward."""
-    last = len(slopes.net.layers) - 1
-    slopes.base_pass()
-    slopes.net.clear_param_diffs()
-    slopes.set_loss_diffs()
-    if i < last:
-        slopes.net.backward_pass(last, i + 1)
-    return [top.diff.copy() for top in slopes.net.tops[i]]
+def top_diffs(slopes: NetSlopes) -> dict[Top, np.ndarray]:
+    """Run backward, and return the diff of each top as its layer finds it when it runs backward."""
+    found = {}
+    net = slopes.net
+
+    def keep(i: int) -> None:
+        found.update({(i, t): top.diff.copy() for t, top in enumerate(net.tops[i]) if net.plan.layers[i]})
+
+    net.before_backward.append(keep)
+    try:
+        run_backward(slopes, lambda gradient, values: None)
+    finally:
+        net.before_backward.remove(keep)
+    return found
+
+
+class LayerSlopes:
+    """The slopes of Σ dy · y over the tops of one layer, for the diffs dy that backward hands to it.
+
+    Where dy is right, they are those of the net's loss, but with less rounding. `dy` is what `top_diffs` returns.
+    """
+
+    def __init__(self, slopes: NetSlopes, i: int, dy: dict[Top, np.ndarray]) -> None:
+        self.slopes, self.layer = slopes, i
+        self.dy = [dy[i, t] for t in range(len(slopes.net.tops[i]))]
+        self.y = [slopes.values[i, t] for t in range(len(slopes.net.tops[i]))]
+        self.rounding = ROUNDING * float(sum(np.abs(d * y).sum() for d, y in zip(self.dy, self.y, strict=True)))
+
+    def measure(self, variable: Variable, places: Places, direction: float | np.ndarray, step: float) -> Slope:
+        """Return the slope along a direction of some numbers of a bottom or a blob of the layer."""
+        right, left = (sign * self._change(variable, places, sign * step * direction) / step for sign in (1, -1))
+        return Slope((left + right) / 2, left, right, False, step)
+
+    def _change(self, variable: Variable, places: Places, shift: float | np.ndarray) -> float:
+        tops = self.slopes.tops_after(self.layer, variable, places, shift)
+        return float(sum((d * (y - before)).sum() for d, y, before in zip(self.dy, tops, self.y, strict=True)))

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from minicaffe.testing.agreement import place_that_disagrees
-from minicaffe.testing.backward_run import Gradient, top_diffs, whole
-from minicaffe.testing.net_slopes import NetSlopes, Variable
+from minicaffe.testing.backward_run import Gradient, LayerSlopes, whole
+from minicaffe.testing.net_slopes import Variable, slope_of
 from minicaffe.testing.slopes import (
     ALIKE,
     EVERY_ELEMENT,
@@ -24,15 +24,16 @@ MOST = 4_000_000      # numbers in the unit vectors of all of them
 LOCAL_STEP = 1e-6     # of the size of the numbers
 
 
-def kind_of(slopes: NetSlopes, wrong: Gradient) -> str:
+def kind_of(wrong: Gradient, layer: LayerSlopes) -> str:
     """Return where a gradient is wrong element by element, and which mistake explains it, as the end of a message.
 
     '' where no single element shows it.
     """
+    slopes = layer.slopes
     analytic, scaled = whole(slopes, wrong), whole(slopes, wrong, factor=FACTOR)
     variable = wrong.variable(slopes)
-    places = _places(slopes, variable, analytic)
-    found = _element_slopes(slopes, variable, analytic, places)
+    places = _places(layer, variable, analytic)
+    found = _element_slopes(layer, variable, analytic, places)
     if not found.places:
         return ""
     try:
@@ -41,10 +42,10 @@ def kind_of(slopes: NetSlopes, wrong: Gradient) -> str:
     except GradientError as error:
         words = str(error)
     kind = kind_of_mistake(found, analytic, scaled, slopes.net.bottoms[wrong.layer])
-    return words + (kind or _missing_sum(slopes, wrong, variable, analytic, places))
+    return words + (kind or _missing_sum(layer, wrong.variable(slopes), analytic, places))
 
 
-def _places(slopes: NetSlopes, variable: Variable, analytic: np.ndarray) -> list[int]:
+def _places(layer: LayerSlopes, variable: Variable, analytic: np.ndarray) -> list[int]:
     """Return the places of the elements to look at: all of a small blob; of a large one also one that is wrong."""
     count = analytic.size
     if count <= EVERY_ELEMENT:
@@ -54,7 +55,7 @@ def _places(slopes: NetSlopes, variable: Variable, analytic: np.ndarray) -> list
 
     def differs(places: np.ndarray) -> float:
         r = direction[places]
-        quotient = slopes.measure(variable, places, r, LOCAL_STEP * variable.size).central
+        quotient = layer.measure(variable, places, r, LOCAL_STEP * variable.size).central
         return abs(quotient - float(gradient[places] @ r))
 
     largest = np.argsort(-np.abs(gradient))[:ELEMENTS // 2]
@@ -62,11 +63,11 @@ def _places(slopes: NetSlopes, variable: Variable, analytic: np.ndarray) -> list
     return sorted(dict.fromkeys(some[:max(8, MOST // count)]))
 
 
-def _element_slopes(slopes: NetSlopes, variable: Variable, analytic: np.ndarray, places: list[int]) -> Slopes:
+def _element_slopes(layer: LayerSlopes, variable: Variable, analytic: np.ndarray, places: list[int]) -> Slopes:
     """Return the slopes of single elements, without those at kinks; `places` loses these, too."""
     names, directions, backward, quotient = [], [], [], []
     for place in list(places):
-        slope = slopes.slope_of(variable, place)
+        slope = slope_of(layer, variable, place)
         if slope.kink:
             places.remove(place)
             continue
@@ -79,26 +80,22 @@ def _element_slopes(slopes: NetSlopes, variable: Variable, analytic: np.ndarray,
     return Slopes(names, directions, np.array(backward), np.array(quotient))
 
 
-def _missing_sum(slopes: NetSlopes, wrong: Gradient, variable: Variable, analytic: np.ndarray,
-                 places: Sequence[int]) -> str:
+def _missing_sum(layer: LayerSlopes, variable: Variable, analytic: np.ndarray, places: Sequence[int]) -> str:
     """Return in words which part of the layer's tops alone the gradient is made of, or which part it leaves out."""
-    i = wrong.layer
-    dy = top_diffs(slopes, i)
-    variable = wrong.variable(slopes)
     step = LOCAL_STEP * variable.size
     shares = []  # for each place, for each top, dy · ∂y/∂v in the shape of the top
     for place in places:
-        above, below = (slopes.tops_after(i, variable, place, sign * step) for sign in (1, -1))
-        shares.append([d * (a - b) / (2 * step) for d, a, b in zip(dy, above, below, strict=True)])
+        above, below = (layer.slopes.tops_after(layer.layer, variable, place, sign * step) for sign in (1, -1))
+        shares.append([d * (a - b) / (2 * step) for d, a, b in zip(layer.dy, above, below, strict=True)])
     wrong_numbers = analytic.reshape(-1)[list(places)]
     right = np.array([sum(float(part.sum()) for part in share) for share in shares])
     limit = ALIKE * max(np.abs(right).max(initial=0), NOTHING)
-    for words, part in _parts_of_tops(dy, shares):
-        if np.abs(part - right).max() <= limit:
-            continue  # all of it comes from this part, so nothing else is missing
-        if np.abs(part - wrong_numbers).max() <= limit:
+    parts = list(_parts_of_tops(layer.dy, shares))
+    for words, part in parts:
+        if np.abs(part - wrong_numbers).max() <= limit < np.abs(part - right).max():
             return f"; a sum is missing: it takes {words} alone"
-        if np.abs(right - part - wrong_numbers).max() <= limit and np.abs(part).max() > limit:
+    for words, part in parts:
+        if np.abs(right - part - wrong_numbers).max() <= limit < np.abs(part).max():
             return f"; a sum is not complete: it leaves out {words}"
     return ""
 

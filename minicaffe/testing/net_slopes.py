@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -90,6 +90,14 @@ class Variable:
         return float(np.sqrt(np.mean(values * values))) if values.any() else 1.0
 
 
+class Measures(Protocol):
+    """What measures slopes: of the net's loss (NetSlopes), or of what one layer contributes to it (LayerSlopes)."""
+
+    rounding: float
+
+    def measure(self, variable: Variable, places: Places, direction: float | np.ndarray, step: float) -> Slope: ...
+
+
 class NetSlopes:
     """The slopes of a net's loss, from passes that all begin alike.
 
@@ -101,6 +109,7 @@ class NetSlopes:
     objective   (layer, top) -> the factor r, a number or an array of the top's shape: the loss is Σ r · y over these
                 tops. None takes the loss weights of the net, as training does
     loss        the loss of the latest base pass, and `rounding`, by how much rounding may change it
+    values      (layer, top) -> what it held in the base pass
     sources     for each bottom of each layer the (layer, top) that wrote it last
 
     Raises TypeError for a net that is not float64.
@@ -120,7 +129,7 @@ class NetSlopes:
         self._flows = [[asked and net.layers[i].gradient_to(b) and net.layers[top[0]].gradient_from(top[1])
                         for b, (asked, top) in enumerate(zip(net.plan.bottoms[i], self.sources[i], strict=True))]
                        for i in range(len(net.layers))]
-        self._values: dict[Top, np.ndarray] = {}   # what each top held in the base pass
+        self.values: dict[Top, np.ndarray] = {}    # what each top held in the base pass
         self._holds: dict[int, Top | None] = {}    # blob, by identity -> whose numbers it holds; None: others
         self._begin()
         self.loss = self.base_pass()
@@ -147,7 +156,7 @@ class NetSlopes:
             self._layers[i].run()
             for t, top in enumerate(self.net.tops[i]):
                 self._keep((i, t), top)
-        parts = [r * self._values[top] for top, r in self.objective.items()]
+        parts = [r * self.values[top] for top, r in self.objective.items()]
         self.rounding = ROUNDING * float(sum(np.abs(part).sum() for part in parts))
         self.loss = float(sum(part.sum() for part in parts))
         return self.loss
@@ -158,13 +167,13 @@ class NetSlopes:
             self.net.tops[i][t].diff[...] = factor * np.asarray(r)
 
     def _keep(self, top: Top, blob: Blob) -> None:
-        self._values[top] = blob.data.copy()
+        self.values[top] = blob.data.copy()
         self._holds[id(blob)] = top
 
     def _restore(self, top: Top, blob: Blob) -> None:
         """Let the blob hold what this top held in the base pass."""
         if self._holds.get(id(blob)) != top:
-            blob.data[...] = self._values[top]
+            blob.data[...] = self.values[top]
             self._holds[id(blob)] = top
 
     def _change_of_loss(self, variable: Variable) -> float:
@@ -193,7 +202,7 @@ class NetSlopes:
         if top not in self.objective:
             return 0.0
         i, t = top
-        return float((self.objective[top] * (self.net.tops[i][t].data - self._values[top])).sum())
+        return float((self.objective[top] * (self.net.tops[i][t].data - self.values[top])).sum())
 
     # --- slopes ------------------------------------------------------------------------------------
 
@@ -202,11 +211,11 @@ class NetSlopes:
 
         With `alone` it is changed in layer i only.
         """
-        return self.slope_of(self.param(i, k, alone=alone), index)
+        return slope_of(self, self.param(i, k, alone=alone), index)
 
     def slope_of_blob(self, i: int, t: int, index: Index) -> Slope:
         """Return the slope along one number of top t of layer i, as it is right after the layer wrote it."""
-        return self.slope_of(self.blob(i, t), index)
+        return slope_of(self, self.blob(i, t), index)
 
     def param(self, i: int, k: int, *, alone: bool = False) -> Variable:
         """Return blob k of layer i as a Variable, with the same blob in the layers after it that share it."""
@@ -220,21 +229,6 @@ class NetSlopes:
         """Return top t of layer i as a Variable."""
         self._restore((i, t), self.net.tops[i][t])
         return Variable([self.net.tops[i][t].data], i + 1, top=(i, t))
-
-    def slope_of(self, variable: Variable, index: Index) -> Slope:
-        """Return the slope along one number of a Variable."""
-        values = variable.arrays[0]
-        flat = index if isinstance(index, int) else int(np.ravel_multi_index(tuple(index), values.shape))
-        step = STEP * max(abs(float(values.reshape(-1)[flat])), variable.size)
-        slope, gap = Slope(0.0, 0.0, 0.0, False, step), 0.0
-        for attempt in range(TRIES):
-            slope, before = self.measure(variable, flat, 1.0, step / SHRINK ** attempt), gap
-            gap = abs(slope.right - slope.left)
-            if gap <= self.rounding / slope.step + STRAIGHT * max(abs(slope.left), abs(slope.right)):
-                return slope
-            if attempt and gap > SAME_GAP * before:
-                break
-        return slope._replace(kink=True)
 
     def measure(self, variable: Variable, places: Places, direction: float | np.ndarray, step: float) -> Slope:
         """Return the slope along a direction, for this step alone; it does not say whether there is a kink.
@@ -250,9 +244,9 @@ class NetSlopes:
         with self._shifted(variable, places, shift):
             return self._change_of_loss(variable)
 
-    def tops_after(self, i: int, variable: Variable, place: int, shift: float) -> list[np.ndarray]:
-        """Return what layer i puts out where one number of a bottom or a blob of it is changed by `shift`."""
-        with self._shifted(variable, place, shift):
+    def tops_after(self, i: int, variable: Variable, places: Places, shift: float | np.ndarray) -> list[np.ndarray]:
+        """Return what layer i puts out where some numbers of a bottom or a blob of it are changed by `shift`."""
+        with self._shifted(variable, places, shift):
             self._run_again(i, set() if variable.top is None else {variable.top})
             return [top.data.copy() for top in self.net.tops[i]]
 
@@ -272,6 +266,22 @@ class NetSlopes:
         finally:
             for flat, values in zip(flats, before, strict=True):
                 flat[places] = values
+
+
+def slope_of(slopes: Measures, variable: Variable, index: Index) -> Slope:
+    """Return the slope along one number of a Variable. Where it may cross a kink, the step shrinks."""
+    values = variable.arrays[0]
+    flat = index if isinstance(index, int) else int(np.ravel_multi_index(tuple(index), values.shape))
+    step = STEP * max(abs(float(values.reshape(-1)[flat])), variable.size)
+    slope, gap = Slope(0.0, 0.0, 0.0, False, step), 0.0
+    for attempt in range(TRIES):
+        slope, before = slopes.measure(variable, flat, 1.0, step / SHRINK ** attempt), gap
+        gap = abs(slope.right - slope.left)
+        if gap <= slopes.rounding / slope.step + STRAIGHT * max(abs(slope.left), abs(slope.right)):
+            return slope
+        if attempt and gap > SAME_GAP * before:
+            break
+    return slope._replace(kink=True)
 
 
 def sources(net: Net) -> list[list[Top]]:

@@ -14,48 +14,17 @@ import numpy as np
 
 from minicaffe.layer import source_of
 from minicaffe.net import Net
-from minicaffe.testing.agreement import AGREES, DISAGREES, KINK, ROUNDING, ZERO, compare, compare_parts
-from minicaffe.testing.backward_run import Gradient, Seen, asked_of, seen_along, whole
-from minicaffe.testing.mistakes import kind_of
+from minicaffe.testing.backward_run import Gradient, LayerSlopes, asked_of, seen_along, top_diffs
 from minicaffe.testing.net_slopes import NetSlopes, Top
 from minicaffe.testing.random_numbers import random_inputs, random_weights
-from minicaffe.testing.slopes import FACTOR, NOT_PROPORTIONAL, GradientError
+from minicaffe.testing.slopes import FACTOR, GradientError
 from minicaffe.testing.twin import Moment, brings_data
+from minicaffe.testing.verdict import FILL, RIGHT, WRONG, Passes, Row, judge, usual_size
 
 TOLERANCE = 1e-6
-LINEAR = 1e-9  # how far a gradient may be from proportional to the tops' diffs, relative to its length
-FILL = 7.0     # times the gradient's usual size: what a diff holds before a pass that must overwrite it or add to it
-
-RIGHT, WRONG, FOLLOWS, UNCHECKED = "right", "wrong", "follows", "not checked"
+SHOWN = 6  # names in a remark
 
 Follow = Callable[[Iterable[Gradient], int], Iterable[Gradient]]
-
-
-@dataclass
-class Row:
-    """What was found of one gradient, or why a layer has none.
-
-    layer, name, type    the layer that computes it: index, name and type
-    blob                 'bottom[0] ip1' or 'blobs[1]'; '' where the layer computes no gradient
-    shape                of the blob
-    backward             the slope along a random direction, as backward computes it
-    differences          the same slope, as a difference quotient of the net's loss
-    error                |backward − differences|, relative to the larger one
-    verdict              RIGHT; WRONG; FOLLOWS, where it is wrong and a layer that runs backward before is wrong too;
-                         UNCHECKED
-    why                  why it is wrong or was not checked
-    """
-
-    layer: int
-    name: str
-    type: str
-    blob: str = ""
-    shape: tuple[int, ...] = ()
-    backward: float = 0.0
-    differences: float = 0.0
-    error: float = 0.0
-    verdict: str = UNCHECKED
-    why: str = ""
 
 
 @dataclass
@@ -118,19 +87,14 @@ def examine_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE,
     _check_repeats(slopes)
     once = seen_along(slopes)
     scaled = seen_along(slopes, factor=FACTOR)
-    filled = seen_along(slopes, fill=lambda one: FILL * _usual_size(once[one], one, slopes))
+    before = {one: FILL * usual_size(seen, one.blob(slopes).count) for one, seen in once.items()}
+    filled, dy = seen_along(slopes, fill=before.__getitem__), top_diffs(slopes)
     report = NetReport([], slopes.loss, remarks=remarks)
     for one in follow(once, len(once)):
-        row = _row(slopes, one)
-        _compare(row, slopes, one, once[one], tolerance)
-        if row.verdict != WRONG:
-            _compare_passes(row, once[one], scaled[one], filled[one])
-        elif report.first is None or report.first.layer == one.layer:
-            row.why = _explained(slopes, one, once[one], filled[one], row)
-        if row.verdict == WRONG and report.first is not None and report.first.layer != one.layer:
-            row.verdict, row.why = FOLLOWS, ""
-        elif row.verdict == WRONG:
-            report.first = report.first or row
+        passes = Passes(once[one], scaled[one], filled[one], before[one], LayerSlopes(slopes, one.layer, dy))
+        row = judge(one, passes, slopes, tolerance, report.first is not None and report.first.layer != one.layer)
+        if row.verdict == WRONG and report.first is None:
+            report.first = row
         report.rows.append(row)
     report.rows += [_without_gradient(net, i) for i in reversed(range(len(net.layers)))
                     if not any(True for _ in asked_of(slopes, i))]
@@ -156,17 +120,21 @@ def _prepared(net: Net, seed: int) -> tuple[NetSlopes, list[str]]:
     if forced:
         _leave_out_without_gradient(twin)
     read = {i for i in now.batch if getattr(source_of(net.layers[i]), "source_path", "")}
-    for words, names in (("inputs", random_inputs(twin, draw, read)), ("layers", random_weights(twin, draw))):
+    for what, names in (("inputs", random_inputs(twin, draw, read)),
+                        ("learnable blobs of the layers", random_weights(twin, draw))):
         if names:
-            what = "filled with" if words == "inputs" else "whose numbers were all alike, got"
-            remarks.append(f"{words} {what} random numbers: {', '.join(names)}")
+            more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
+            remarks.append(f"{what} {', '.join(names[:SHOWN])}{more}: each held one number all over, and got random "
+                           "ones")
     remarks += [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]
     if forced and losses:
         remarks.append("nothing in this net learns, so the gradients of all blobs are checked")
-    objective = None if losses else _random_objective(twin, draw)
+    slopes = NetSlopes(twin, draws=(seed, 0), objective=None if losses else {})
     if not losses:
         remarks.append("this net has no loss, so the gradients of Σ r · y over its outputs are checked, for random r")
-    return NetSlopes(twin, draws=(seed, 0), objective=objective), remarks
+        slopes.objective = _random_objective(twin, draw)  # now, for the first pass may have given the tops other shapes
+        slopes.base_pass()
+    return slopes, remarks
 
 
 def _leave_out_without_gradient(twin: Net) -> None:
@@ -193,79 +161,6 @@ def _check_repeats(slopes: NetSlopes) -> None:
                             "pass before that is not in its resume_state")
 
 
-def _usual_size(seen: Seen, gradient: Gradient, slopes: NetSlopes) -> float:
-    """Return the root of the mean square of a gradient; 1 where it is 0."""
-    size = seen.length / math.sqrt(max(gradient.blob(slopes).count, 1))
-    return size if 0 < size < math.inf else 1.0
-
-
-# --- one gradient ----------------------------------------------------------------------------------------------------
-
-
-def _row(slopes: NetSlopes, one: Gradient) -> Row:
-    """Return the row of a gradient, not judged yet."""
-    net, i, k = slopes.net, one.layer, one.index
-    name = "" if one.learned else " " + net.wiring.blob_names[net.wiring.bottoms[i][k]]
-    return Row(i, net.layer_names[i], net.layers[i].type, f"{'blobs' if one.learned else 'bottom'}[{k}]{name}",
-               one.blob(slopes).shape)
-
-
-def _compare(row: Row, slopes: NetSlopes, one: Gradient, seen: Seen, tolerance: float) -> None:
-    """Compare the slope that backward computes along a random direction with the difference quotient."""
-    row.backward = seen.along
-    if not math.isfinite(slopes.loss):
-        row.why = f"the loss is {slopes.loss}"
-        return
-    if not math.isfinite(seen.along):
-        row.verdict, row.why = WRONG, "is not finite"
-        return
-    variable = one.variable(slopes)
-    direction = one.direction(variable.arrays[0].size)
-    found = compare(slopes, variable, slice(None), direction, seen.along, seen.length, tolerance)
-    if found.what in (KINK, DISAGREES):
-        gradient = whole(slopes, one).reshape(-1)
-        found = compare_parts(slopes, one.variable(slopes), gradient, direction, tolerance)
-    row.backward, row.differences, row.error = found.backward, found.quotient, found.error
-    row.verdict = {AGREES: RIGHT, DISAGREES: WRONG}.get(found.what, UNCHECKED)
-    row.why = {ZERO: "0 on both sides", KINK: "all of its numbers stand at kinks",
-               ROUNDING: "too small to be told from rounding"}.get(found.what, "")
-    if found.what == AGREES and found.left_out:
-        row.why = f"without {found.left_out} of its {direction.size} numbers, at or beside kinks"
-
-
-def _compare_passes(row: Row, once: Seen, scaled: Seen, filled: Seen) -> None:
-    """Find a gradient that is right, but not where the tops' diffs or what the diff held before are other ones."""
-    limit = LINEAR * (1 + FILL) * once.length
-    if abs(scaled.along - FACTOR * once.along) > limit:
-        same = abs(scaled.along - once.along) <= limit
-        row.verdict, row.why = WRONG, (
-            "is not multiplied by the top's diff, as it must be (for a loss: by loss_weight)" if same
-            else NOT_PROPORTIONAL)
-    elif abs(filled.along - once.along) > limit:
-        row.verdict, row.why = WRONG, _keeps_or_loses(row)
-
-
-def _keeps_or_loses(row: Row) -> str:
-    """Return what is wrong with a gradient that depends on what the diff held before."""
-    if row.blob.startswith("blobs"):
-        return "is not added to what the diff held before: backward overwrites it (= where += belongs)"
-    return "is added to what the diff held before, which backward must overwrite (+= where = belongs)"
-
-
-def _explained(slopes: NetSlopes, one: Gradient, once: Seen, filled: Seen, row: Row) -> str:
-    """Return what is wrong with a gradient, with the kind of the mistake where one explains all numbers."""
-    if not math.isfinite(row.backward):
-        return row.why
-    if one.learned:
-        # A shared parameter's diff already holds what later layers added. The layer's share of it is what the diff
-        # holds afterwards without that; where the layer overwrites the diff, it is wrong by just that.
-        before = FILL * _usual_size(once, one, slopes) * float(one.direction(one.blob(slopes).count).sum())
-        if abs(filled.along + before - row.differences) <= 1e-5 * max(abs(row.differences), abs(before)):
-            return _keeps_or_loses(row)
-    return kind_of(slopes, one) or (f"is wrong: along a random direction backward says {row.backward:.9g}, the "
-                                    f"difference quotient {row.differences:.9g}")
-
-
 # --- layers without a gradient ---------------------------------------------------------------------------------------
 
 
@@ -275,7 +170,7 @@ def _without_gradient(net: Net, i: int) -> Row:
     if not bottoms:
         why = "it brings data in" if not layer.blobs else "its blobs are not learned"
     elif not any(layer.gradient_to(b) and layer.allow_force_backward(b) for b in range(bottoms)) and not layer.blobs:
-        why = "this type has no gradient"
+        why = "the type has none"
     else:
         why = "the net asks it for none: nothing before it learns, or no loss depends on it"
     return Row(i, layer.name, layer.type, why=f"no gradient: {why}")

@@ -45,10 +45,12 @@ RUN_CODE = {
     "draw": ["net.prototxt", "net.svg"],
     "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "replay": ["failure.npz"],
     "extract_features": ["w.npz", "net.prototxt", "f", "f.npz", "1"],
+    "check": ["net.prototxt"],
     "deploy": ["deploy_net.prototxt", "out.prototxt", "--weights", "w.npz"],
     "classify": ["net.prototxt", "w.npz", "stranger.py"], "data": ["data_net.prototxt"],
     "trace": ["net.prototxt", "--out", "t.html"]}
-BUILDS = r"\bNet\(|get_solver|Replay\(|Classifier\(|open_layer\(|summary import made"  # what makes layers
+# what makes layers
+BUILDS = r"\bNet\(|summary\.read\(|get_solver|Replay\(|Classifier\(|open_layer\(|summary import made"
 RUN_NONE = {"show": ["net.prototxt"], "weights": ["w.npz"], "convert": ["net.prototxt", "net.yaml"],
             "layers": ["Python"], "engines": []}
 
