@@ -40,10 +40,12 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
     },
     "Look at nets": {
         "lint": ("lint", "find mistakes in nets, solvers and data before a training"),
+        "check": ("check", "compare every gradient of a net with differences of its loss; name the first wrong layer"),
         "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
         "draw": ("draw", "draw a net as an image or a page, with shapes and costs"),
         "show": ("show", "print a net as its layers are made: upgraded, filtered by phase, with splits"),
         "time": ("timing", "measure each layer, forward and backward"),
+        "trace": ("trace", "write a page on which you step through a net's formulas, code and numbers"),
         "layers": ("layers", "list the layer types, or print one's datasheet"),
         "explain": ("explain", "explain a layer type: formulas, the maths as code, an example with numbers"),
     },
@@ -288,11 +290,11 @@ def _usage() -> str:
     return "\n".join(["usage: minicaffe COMMAND [flags]", *rows, "",
                       *wrap("minicaffe COMMAND --help lists a command's flags.", width), "",
                       *wrap("These commands run the code of a net's Python layers, and of layer types from installed "
-                            "packages: train, test, classify, data NET, time, summary, draw, lint, deploy, warm NET, "
-                            "convert --model, extract_features and replay. With --no-python they refuse such a net. "
-                            "The commands layers, explain and schema run installed packages too, to show their types. "
-                            "--import MODULE first runs a module of your own, for the types that it registers. No "
-                            "other command runs code that a file names.",
+                            "packages: train, test, classify, data NET, time, check, summary, draw, trace, lint, "
+                            "deploy, warm NET, convert --model, extract_features and replay. With --no-python they "
+                            "refuse such a net. The commands layers, explain and schema run installed packages too, to "
+                            "show their types. --import MODULE first runs a module of your own, for the types that it "
+                            "registers. No other command runs code that a file names.",
                             width)])
 
 

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     ending = Path(args.out).suffix.lower()
     if ending not in ENDINGS:
         raise DataError(f"{one_line(args.out)}: a drawing ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, got "
-                        f"{ending or 'no ending'!r}", hint=near_names(ending, list(ENDINGS)))
+                        f"{repr(ending) if ending else 'no ending'}", hint=near_names(ending, list(ENDINGS)))
     check_can_write("OUT", args.out)
     drawing, remarks = drawn(args)
     replace_file(args.out, [drawing.text(ending).encode("utf-8", "replace")])
@@ -69,7 +69,7 @@ def drawn(args: argparse.Namespace) -> tuple[Drawing, list[str]]:
     given, place = location.read(args.net)
     with place.in_errors(given):
         definition = passes.upgrade(given)
-    phases = [args.phase] if args.phase else _phases(definition, args)
+        phases = [args.phase] if args.phase else _phases(definition, args)
     versions: list[Version] = []
     remarks: list[str] = []
     failed: MinicaffeError | None = None

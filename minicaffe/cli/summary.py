@@ -56,17 +56,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None, batch: int = 0,
-         size: str = "", permissive: bool = False, allow_python: bool = True) -> tuple[Net, list[str]]:
-    """Return a file's net, made with shapes but no memory, and in words what had to be assumed.
+         size: str = "", permissive: bool = False, allow_python: bool = True,
+         shapes_only: bool = True) -> tuple[Net, list[str]]:
+    """Return a file's net, and in words what had to be assumed.
 
-    A batch of 0 and an empty size stand for what the file says.
+    A batch of 0 and an empty size stand for what the file says. With `shapes_only` the net has no memory.
     """
     given, place = location.read(path)
-    return made(given, place, phase, level, stages, batch, size, permissive, allow_python)
+    return made(given, place, phase, level, stages, batch, size, permissive, allow_python, shapes_only)
 
 
 def made(definition: Any, place: location.Location, phase: int, level: int = 0, stages: list[str] | None = None,
-         batch: int = 0, size: str = "", permissive: bool = False, allow_python: bool = True) -> tuple[Net, list[str]]:
+         batch: int = 0, size: str = "", permissive: bool = False, allow_python: bool = True,
+         shapes_only: bool = True) -> tuple[Net, list[str]]:
     """Do what `read` does with a definition that has been read already, and is kept as it is."""
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
@@ -76,10 +78,17 @@ def made(definition: Any, place: location.Location, phase: int, level: int = 0, 
     given.state.stage.extend(stages or [])
     with place.in_errors(given):
         definition = passes.upgrade(given)
-        layers = [layer for layer in definition.layer if is_included(layer, definition.state)]
-        sequences = _sequences(layers)
-        remarks = [remark for layer in layers if (remark := _resize(layer, batch, _sizes(size), sequences))]
-        return Net(definition, None, permissive=permissive, allow_python=allow_python, shapes_only=True), remarks
+        remarks = resize(definition, batch, size)
+        net = Net(definition, None, permissive=permissive, allow_python=allow_python, shapes_only=shapes_only)
+    net._location = place
+    return net, remarks
+
+
+def resize(definition: Any, batch: int, size: str) -> list[str]:
+    """Give the data of an upgraded NetParameter another batch or image size. Return in words what had to be assumed."""
+    layers = [layer for layer in definition.layer if is_included(layer, definition.state)]
+    sequences = _sequences(layers)
+    return [remark for layer in layers if (remark := _resize(layer, batch, _sizes(size), sequences))]
 
 
 def _sizes(size: str) -> list[int]:

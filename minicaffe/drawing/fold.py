@@ -18,7 +18,7 @@ LARGE = 30          # boxes; a net with more of them is folded unless the caller
 LEAST_SAVED = 3     # boxes that a fold must save
 LONGEST = 120       # boxes of a block
 MOST_COMPARED = 600_000  # pairs of boxes, so that a huge net is not compared for long
-ROUNDS = 3          # a block may hold folds of a round before
+OUTSIDE = 10**9      # more than there are items
 MAY_DIFFER = {"num_output"}
 
 
@@ -64,16 +64,22 @@ def unfolded(graph: Graph) -> list[Item]:
 
 def folded(graph: Graph) -> list[Item]:
     """Return the boxes with blocks that repeat as folds."""
-    items = unfolded(graph)
+    return _folded(graph, [unfolded(graph)])[0]
+
+
+def _folded(graph: Graph, copies: list[list[Item]]) -> list[list[Item]]:
+    """Fold several lists of items, which are alike, in the same way. What repeats is sought in the first of them.
+
+    The blocks of a fold are such lists again, and may hold folds themselves.
+    """
     for exact in (True, False):
-        for _ in range(ROUNDS):
-            runs = _chosen(_Matcher(graph, items, exact).runs())
-            if not runs:
-                break
-            for run in sorted(runs, reverse=True):
-                blocks = [items[at:at + run.length] for at in range(run.start, run.end, run.length)]
-                items[run.start:run.end] = [Fold(run.blocks, [_merged(same) for same in zip(*blocks, strict=True)])]
-    return items
+        for run in sorted(_chosen(_Matcher(graph, copies[0], exact).runs()), reverse=True):
+            blocks = _folded(graph, [items[at:at + run.length] for items in copies
+                                     for at in range(run.start, run.end, run.length)])
+            for n, items in enumerate(copies):
+                own = blocks[n * run.blocks:(n + 1) * run.blocks]
+                items[run.start:run.end] = [Fold(run.blocks, [_merged(same) for same in zip(*own, strict=True)])]
+    return copies
 
 
 def present(item: Item, times: int = 1) -> Iterator[list[Box]]:
@@ -121,9 +127,12 @@ class _Matcher:
         self.read: list[list[tuple[int, Hashable]]] = [[] for _ in items]  # (the item that is read, which blob of it)
         self.farthest = list(range(len(items)))  # the last item that reads each
         for edge in graph.edges:
-            maker, reader = holder[edge.maker], holder[edge.reader]
-            if maker != reader:
-                self.read[reader].append((maker, (part[edge.maker], edge.top, part[edge.reader])))
+            # What comes from outside is the same for all items; what is read outside ends a fold.
+            maker = holder.get(edge.maker, -OUTSIDE * (edge.maker + 1))
+            reader = holder.get(edge.reader, OUTSIDE)
+            if maker != reader and reader < OUTSIDE:
+                self.read[reader].append((maker, (part.get(edge.maker, 0), edge.top, part[edge.reader])))
+            if 0 <= maker != reader:
                 self.farthest[maker] = max(self.farthest[maker], reader)
 
     def runs(self) -> list[_Run]:
@@ -153,13 +162,13 @@ class _Matcher:
         """
         best: _Run | None = None
         for begin in range(start, min(start + length, end - 2 * length + 1)):
-            run = self._run(begin, end, length)
+            run = self._extended(self._run(begin, end, length))
             if run.blocks > 1 and (best is None or (run.entering, -run.blocks) < (best.entering, -best.blocks)):
                 best = run
         if best is None:
             return []
         rest = self._within(best.end, end, length) if end - best.end >= 2 * length else []
-        return [self._extended(best), *rest]
+        return [best, *rest]
 
     def _extended(self, run: _Run) -> _Run:
         """Return the run with the block before it too, where that differs only in what enters it.

@@ -84,7 +84,8 @@ def _layer(graph: Graph, layer: DrawnLayer, group: int | None) -> dict[str, Any]
     text = proto_text.format(fields)
     if len(text) > LONGEST_FIELDS:
         text = text[:LONGEST_FIELDS] + "\n…"
-    return {"name": layer.name, "type": layer.type, "only": words.only_words(layer.only), "fields": text, "group": group,
+    return {"name": layer.name, "type": layer.type, "only": words.only_words(layer.only), "fields": text,
+            "group": group,
             "shares": [[owner, ", ".join(names)] for owner, names in layer.shares.items()],
             "facts": [{"phase": label if len(graph.labels) > 1 else "",
                        "bottoms": [[name, _shape(shape)] for name, shape in facts.bottoms],

@@ -19,7 +19,7 @@ NARROWEST = 96
 DOT = 4.5                               # radius of the point at which a blob forks
 MOST_LABELS = 4                         # tops of a box that have a label each
 MOST_OUTPUTS = 8                        # of an item that are written one by one
-PORT = 14                               # pixels between ports without labels
+PORT, WIDEST = 14, 480                  # pixels between ports without labels, and between the first and the last
 FRAME = 14                              # between a frame and what is in it
 PILL = 20                               # height of an output
 
@@ -267,7 +267,8 @@ def _boxed(graph: Graph, leaf: Leaf) -> Placed:
     step = max((words.width(label) * LETTER["text"] for label in labels), default=0) + 16
     if len(tops) > MOST_LABELS:
         same = len(set(labels)) == 1
-        labels, step = [""] * (len(tops) - 1) + [labels[0] if same else ""], PORT
+        labels = [""] * (len(tops) - 1) + [labels[0] if same else ""]
+        step = min(PORT, WIDEST / len(tops))
     wide = float(round(max(wide, NARROWEST, (len(tops) - 1) * step + 2 * PORT)))
     ports = {Blob(leaf.boxes[0].index, k): Port((k - (len(tops) - 1) / 2) * step, labels[k],
                                                 [split for box in leaf.boxes

@@ -88,6 +88,13 @@ class LossLayer(Layer):
     def allow_force_backward(self, bottom_index: int) -> bool:
         return bottom_index not in self.label_bottoms
 
+    def numbers_for(self, j: int, bottom: Sequence[Blob], draw: np.random.Generator) -> np.ndarray | None:
+        if j not in self.label_bottoms:
+            return None
+        if self.classes and j == self.label_bottoms[0]:
+            return draw.integers(self.classes, size=bottom[j].shape)
+        return draw.uniform(0.5, 1.5, bottom[j].shape)  # weights
+
     @property
     def counted(self) -> float | None:
         """The number of cells or samples by which the last forward pass divided its sum; None if it did not divide."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from minicaffe.blob import Blob
 
 
@@ -47,6 +49,31 @@ class Traits:
         super().__init_subclass__()
         cls.recordable = cls.__dict__.get("recordable", False)
         cls.can_dry_run = cls.__dict__.get("can_dry_run", False)
+
+    def gradient_to(self, j: int) -> bool:
+        """Return whether backward computes how the tops depend on bottom j, apart from labels and indices.
+
+        It does not where the tops change in jumps, or where Caffe lets no gradient through.
+        """
+        return True
+
+    def gradient_from(self, t: int) -> bool:
+        """Return whether backward reads the diff of top t. What the loss gets through another top is left out."""
+        return True
+
+    def make_exact(self) -> str:
+        """Let backward be the derivative of forward where it deliberately is not quite; return in words what changed.
+
+        A check of gradients asks this of a copy that it throws away.
+        """
+        return ""
+
+    def numbers_for(self, j: int, bottom: Sequence[Blob], draw: np.random.Generator) -> np.ndarray | None:
+        """Return random numbers of bottom j's shape that it may hold, such as labels; None where any numbers will do.
+
+        It is asked after `reshape`.
+        """
+        return None
 
     def multiply_adds(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> int:
         """Return how many times a forward pass multiplies by a weight and adds, computed from the shapes alone.

@@ -12,20 +12,23 @@ LARGEST = 96  # rows and columns of a heat map; larger arrays are drawn smaller
 BLUE, WHITE, RED = (33, 102, 172), (247, 247, 247), (178, 24, 43)
 
 
-def heat_map(values: np.ndarray, limit: float | None = None, largest: int = LARGEST) -> tuple[str, int, int]:
+def heat_map(values: np.ndarray, limit: float | None = None, largest: int = LARGEST,
+             shades: int = 127) -> tuple[str, int, int]:
     """Return a matrix as (data URL, width, height in pixels): blue below 0, white at 0, red above.
 
     values    (rows, columns). Of more than `largest` rows or columns, a pixel stands for several numbers and shows
               the one that is farthest from 0, so that no large number is lost
     limit     the number with the full colour; None takes the largest one. NaN and infinities are black
+    shades    how many shades of each of the two colours there are; fewer make a smaller file
     """
     small = shrunk(np.asarray(values, np.float64), largest)
     finite = np.isfinite(small)
     scale = limit or float(np.abs(small[finite]).max(initial=0)) or 1.0
-    levels = np.where(finite, 128 + np.clip(np.nan_to_num(small) / scale, -1, 1) * 127, 0).round().astype(np.uint8)
-    steps = np.arange(256)
-    share = np.abs(steps - 128)[:, None] / 127
-    ends = np.where(steps[:, None] < 128, BLUE, RED)
+    white = shades + 1  # its place in the palette; 0 is for what is no number
+    levels = np.where(finite, white + np.clip(np.nan_to_num(small) / scale, -1, 1) * shades, 0).round().astype(np.uint8)
+    steps = np.arange(2 * shades + 2)
+    share = np.abs(steps - white)[:, None] / shades
+    ends = np.where(steps[:, None] < white, BLUE, RED)
     palette = np.clip(np.round(np.array(WHITE) * (1 - share) + ends * share), 0, 255).astype(np.uint8)
     palette[0] = 0  # what is no number
     return _url(levels, palette), small.shape[1], small.shape[0]
@@ -50,7 +53,7 @@ def shrunk(values: np.ndarray, largest: int) -> np.ndarray:
 
 
 def _url(pixels: np.ndarray, palette: np.ndarray | None) -> str:
-    """Return pixels (H, W) or (H, W, 3) of uint8 as a PNG in a data: URL; with a palette (256, 3) they are its rows."""
+    """Return pixels (H, W) or (H, W, 3) of uint8 as a PNG in a data: URL; with a palette (n, 3) they are its rows."""
     kind = 3 if palette is not None else 2 if pixels.ndim == 3 else 0
     rows = pixels.reshape(len(pixels), -1)
     raw = np.concatenate([np.zeros((len(rows), 1), np.uint8), rows], axis=1).tobytes()  # 0: a row without a filter

@@ -42,11 +42,15 @@ RUN_CODE = {
     "train": ["--solver", "solver.prototxt"], "test": ["--model", "net.prototxt", "--weights", "w.npz",
                                                        "--iterations", "1"],
     "time": ["--model", "net.prototxt", "--iterations", "1"], "summary": ["net.prototxt"], "warm": ["net.prototxt"],
+    "draw": ["net.prototxt", "net.svg"],
     "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "replay": ["failure.npz"],
     "extract_features": ["w.npz", "net.prototxt", "f", "f.npz", "1"],
+    "check": ["net.prototxt"],
     "deploy": ["deploy_net.prototxt", "out.prototxt", "--weights", "w.npz"],
-    "classify": ["net.prototxt", "w.npz", "stranger.py"], "data": ["data_net.prototxt"]}
-BUILDS = r"\bNet\(|get_solver|Replay\(|Classifier\(|open_layer\("  # what makes layers
+    "classify": ["net.prototxt", "w.npz", "stranger.py"], "data": ["data_net.prototxt"],
+    "trace": ["net.prototxt", "--out", "t.html"]}
+# what makes layers
+BUILDS = r"\bNet\(|summary\.read\(|get_solver|Replay\(|Classifier\(|open_layer\(|summary import made"
 RUN_NONE = {"show": ["net.prototxt"], "weights": ["w.npz"], "convert": ["net.prototxt", "net.yaml"],
             "layers": ["Python"], "engines": []}
 

@@ -26,7 +26,8 @@ COMMAND_LINES = {
     "test": ["--model", "net.prototxt", "--weights", "w.npz", "--iterations", "1"], "summary": ["net.prototxt"],
     "convert": ["w.npz", "w.caffemodel", "--model", "net.prototxt"], "warm": ["net.prototxt"], "layers": ["half"],
     "explain": ["half"], "extract_features": ["w.npz", "net.prototxt", "h", "f.npz", "1"],
-    "lint": ["net.prototxt"], "deploy": ["net.prototxt", "out.prototxt"]}
+    "lint": ["net.prototxt"], "check": ["net.prototxt"], "draw": ["net.prototxt", "net.svg"],
+    "deploy": ["net.prototxt", "out.prototxt"], "trace": ["net.prototxt", "--out", "t.html"]}
 
 
 @pytest.fixture(autouse=True)

@@ -235,6 +235,8 @@ ALLOWED = {  # names of types that may stand outside layers/ and passes/; a new 
     "cli/summary.py": {"Input"},                                         # what a layer without its source becomes
     "cli/upgrade.py": {"BatchNorm"},                                     # the type whose fields one upgrade changes
     "solvers/doctor/failure.py": {"Input"},                              # the same
+    "trace/inputs.py": {"Input"},                                        # what a layer becomes that is given arrays
+    "testing/twin.py": {"Input"},                                        # what a data layer becomes, with its batch
     "layer/registry.py": {"PReLU", "ReLU", "TanH"},                      # acronyms, in the names of modules
     "lint/pairs.py": {"Data", "ImageData"},                              # two that one rule compares with each other
     "lint/subjects.py": {"DummyData"},                                   # what lint puts in place of a data layer

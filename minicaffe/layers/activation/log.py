@@ -41,6 +41,9 @@ class LogLayer(Elementwise):
     def slope(self, x):
         return self.s / self.ln_g / (self.s * x + self.b)
 
+    def numbers_for(self, j, bottom, draw):
+        return (draw.uniform(0.5, 2, bottom[0].shape) - self.b) / self.s if self.s else None
+
     def why_not_finite(self, bottom):
         least = float(np.min(bottom[0].data * self.s + self.b))
         return "" if least > 0 else (f"log of {number(least)}: scale · x + shift must stay above 0; set a small "

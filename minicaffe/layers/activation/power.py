@@ -59,6 +59,11 @@ class PowerLayer(Elementwise):
         slope *= self.p * self.s
         return slope
 
+    def numbers_for(self, j, bottom, draw):
+        if not self.s or self.p in (1, 2):
+            return None
+        return (draw.uniform(0.5, 2, bottom[0].shape) - self.b) / self.s
+
     def why_not_finite(self, bottom):
         p, t = self.p, bottom[0].data * self.s + self.b
         if p < 0 and np.any(t == 0):

@@ -65,6 +65,9 @@ class EmbedLayer(Layer):
     def allow_force_backward(self, bottom_index):
         return False
 
+    def numbers_for(self, j, bottom, draw):
+        return draw.integers(self.R, size=bottom[0].shape)
+
     def _checked(self, bottom):
         """Return the indices in a bottom as whole numbers, flat; raise a LayerError where one names no row of w."""
         x = bottom.data.reshape(-1)

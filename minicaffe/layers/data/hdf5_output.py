@@ -56,3 +56,6 @@ class HDF5OutputLayer(Layer):
 
     def backward(self, top, propagate_down, bottom):
         """Nothing to do: nothing flows back from a file."""
+
+    def gradient_to(self, j):
+        return False

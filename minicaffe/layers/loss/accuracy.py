@@ -65,3 +65,12 @@ class AccuracyLayer(Layer):
     def backward(self, top, propagate_down, bottom):
         if any(propagate_down):
             self.fail("is a measure and has no gradient", hint="take SoftmaxWithLoss for training")
+
+    def gradient_to(self, j):
+        return False
+
+    def gradient_from(self, t):
+        return False
+
+    def numbers_for(self, j, bottom, draw):
+        return draw.integers(self.C, size=bottom[1].shape) if j == 1 else None

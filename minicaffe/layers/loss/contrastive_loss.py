@@ -34,6 +34,8 @@ class ContrastiveLossLayer(LossLayer):
     bottoms = 3
     label_bottoms = (2,)
 
+    epsilon = EPSILON
+
     def setup(self, bottom, top):
         self.check(self.param.margin >= 0, "margin", "must be at least 0, it is a distance")
         self.caution(self.param.margin > 0, "margin", "is 0, so no pair is pushed apart")
@@ -60,12 +62,19 @@ class ContrastiveLossLayer(LossLayer):
         m = self.param.margin
         v, d2 = self._distances(bottom)
         d = np.sqrt(d2)
-        apart = (m > d2) * -1.0 if self.param.legacy_version else -np.maximum(m - d, 0) / (d + EPSILON)
+        apart = (m > d2) * -1.0 if self.param.legacy_version else -np.maximum(m - d, 0) / (d + self.epsilon)
         f = np.where(self.similar, 1, apart)
         v *= (f * (float(top[0].diff) / max(self.N, 1)))[:, None]
         for i, sign in ((0, 1), (1, -1)):
             if propagate_down[i]:
                 np.multiply(v.reshape(bottom[i].shape), sign, out=bottom[i].diff)
+
+    def make_exact(self):
+        self.epsilon = np.finfo(np.float64).tiny
+        return f"without the {EPSILON:g} that Caffe adds to the distance in backward alone"
+
+    def numbers_for(self, j, bottom, draw):
+        return draw.integers(2, size=bottom[j].shape) if j == 2 else None
 
     def _distances(self, bottom):
         """Return v = a − b, a row for each pair, and d², the squared length of each row."""

@@ -89,6 +89,9 @@ class InfogainLossLayer(NormalizedLoss):
         dx -= H_k
         self.cells.weigh(dx, self.scale(top))
 
+    def gradient_from(self, t):
+        return t == 0
+
     def _matrix(self, bottom):
         """Return H, from bottom[2] where it is given there, else from the file."""
         return bottom[2].data if len(bottom) == 3 else self.matrix

@@ -58,3 +58,9 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
         dp.fill(0)
         dp[self.k] = -1 / np.maximum(p[self.k], LOG_THRESHOLD)
         self.cells.weigh(dp, self.scale(top))
+
+    def numbers_for(self, j, bottom, draw):
+        if j:
+            return super().numbers_for(j, bottom, draw)
+        p = draw.uniform(0.2, 1, (self.N, self.classes))
+        return (p / p.sum(axis=1, keepdims=True)).reshape(bottom[0].shape)

@@ -109,6 +109,9 @@ class SigmoidCrossEntropyLossLayer(NormalizedLoss):
                 factor = scale + top[1].diff.reshape(-1)[block]
             dx[block] = self.cells[block].weigh(self._slope(x[block], t[block])) * factor
 
+    def numbers_for(self, j, bottom, draw):
+        return draw.integers(2, size=bottom[j].shape) if j == 1 else super().numbers_for(j, bottom, draw)
+
     def yes_no_answers(self, bottom):
         return bottom[0].count / self.z
 

@@ -83,6 +83,9 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         scale = self.scale(top)  # λ / Z
         self.cells.weigh(dx, self._focal_factor(p[k]) * scale if self.param.focal_gamma else scale)
 
+    def gradient_from(self, t):
+        return t == 0
+
     def _of_cells(self, values):
         """Return values of the shape of x as (outer, C, inner): C numbers for each of outer · inner cells."""
         return values.reshape(self.outer, self.classes, self.inner)

@@ -129,6 +129,15 @@ class RecurrentLayer(Layer):
     def allow_force_backward(self, bottom_index):
         return bottom_index != 1
 
+    def gradient_to(self, j):
+        return j < 2 + self.has_static
+
+    def gradient_from(self, t):
+        return t == 0
+
+    def numbers_for(self, j, bottom, draw):
+        return draw.integers(2, size=bottom[1].shape) if j == 1 else None
+
     @property
     def w_h(self):
         """The blob w_h, by which the state of the step before is multiplied."""

@@ -57,3 +57,6 @@ class LSTMUnitLayer(Layer):
 
     def allow_force_backward(self, bottom_index):
         return bottom_index != 2
+
+    def numbers_for(self, j, bottom, draw):
+        return draw.integers(2, size=bottom[2].shape) if j == 2 else None

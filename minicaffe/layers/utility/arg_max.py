@@ -63,6 +63,12 @@ class ArgMaxLayer(Layer):
         if propagate_down[0]:
             self.fail("has no gradient for bottom[0]", hint="set propagate_down: false for it")
 
+    def gradient_to(self, j):
+        return False
+
+    def gradient_from(self, t):
+        return False
+
 
 def _last_largest(x, k):
     """Return the places of the k largest values along axis 1, largest first."""

@@ -62,3 +62,10 @@ class FilterLayer(Layer):
 
     def allow_force_backward(self, bottom_index):
         return bottom_index < self.selector
+
+    def numbers_for(self, j, bottom, draw):
+        if j != self.selector:
+            return None
+        chosen = draw.integers(2, size=bottom[j].shape)
+        chosen[:1] = 1  # at least one sample goes on
+        return chosen

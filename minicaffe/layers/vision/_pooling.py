@@ -11,6 +11,13 @@ class PoolingBase(Layer):
     kernel, stride and pad are pairs (height, width). index is an int32 array of the shape of y.
     """
 
+    def gradient_from(self, t):
+        return t == 0
+
+    def numbers_for(self, j, bottom, draw):
+        # its draws go by the numbers, which must not be negative
+        return draw.uniform(0.5, 2, bottom[0].shape) if self.param.pool == self.param.STOCHASTIC else None
+
     def pool(self, x, kernel, stride, pad, y, index):
         """Pool x into y. Where each window chooses one pixel, write its place in the image into index.
 

@@ -1,0 +1,213 @@
+"""Write a page on which a person steps through a net: each line that runs, its formula, and every number.
+
+  minicaffe trace net.prototxt --out t.html
+  minicaffe trace --solver solver.prototxt --iterations 3 --out t.html
+  minicaffe trace deploy.prototxt --weights net.caffemodel --data image.png --out t.html
+
+With a solver the page shows whole updates: forward, backward, and the solver's step. Without one it shows one pass. All
+is computed on the engine `plain`, whose code is the maths. Beside each gradient the page has the slope of the whole
+net, measured in float64. A large net with a large batch makes a large page: --batch 2 makes it smaller.
+
+Without --data, data layers read their sources, and Input layers get random numbers. --data takes an .npz with an array
+for each blob that the net reads, an .npy for the only one, or an image for the only input that holds images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minicaffe import log, passes, rng
+from minicaffe.cli import summary
+from minicaffe.cli.flags import files, filled, natural, positive, words
+from minicaffe.cli.show import add_permissive, add_state_arguments, stages
+from minicaffe.cli.terminal import say
+from minicaffe.cli.user_code import add_user_code
+from minicaffe.errors import DataError, NetError
+from minicaffe.io import image, npz
+from minicaffe.io.files import check_can_write, read_bytes, replace_file
+from minicaffe.net import Net, location
+from minicaffe.passes.filter import is_included
+from minicaffe.proto import NetParameter, Phase
+from minicaffe.solvers import get_solver
+from minicaffe.solvers.definition import read_solver
+from minicaffe.solvers.nets import TRAIN_FIELDS, net_to_train
+from minicaffe.trace import inputs, session
+from minicaffe.trace.format import WHOLE
+from minicaffe.trace.page import trace_page
+
+LARGE_BATCH = 8  # samples; more make a large page
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("net", metavar="NET", nargs="?", help="a prototxt or YAML file (default: the solver's net)")
+    parser.add_argument("--out", metavar="F", type=filled, required=True, help="the page to write, an HTML file")
+    parser.add_argument("--solver", metavar="F", type=filled, help="show updates by this solver, a prototxt or YAML "
+                        "file")
+    parser.add_argument("--iterations", metavar="K", type=positive, help="number of updates to show (default: 1)")
+    parser.add_argument("--weights", metavar="F,F", type=files,
+                        help="files with learned weights, given to the layers of the same names")
+    parser.add_argument("--data", metavar="F", type=filled, help="what the net reads: .npz, .npy or an image")
+    parser.add_argument("--batch", metavar="N", type=natural, default=0,
+                        help="number of samples in a batch (default: what the net says)")
+    parser.add_argument("--size", metavar="HxW", type=words, default="",
+                        help="size of the images, also as CxHxW; the sources of data layers are then not read")
+    parser.add_argument("--seed", metavar="N", type=natural, help="what all random numbers follow from (default: the "
+                        "solver's random_seed, else 1)")
+    parser.add_argument("--proofs", metavar="N", type=natural, default=WHOLE, help="measure the slope beside so many "
+                        f"numbers of each gradient, 0 for none (default: {WHOLE}, all that are shown of a large one)")
+    add_state_arguments(parser)
+    add_permissive(parser)
+    add_user_code(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if not args.net and not args.solver:
+        raise NetError("trace needs a net, or a --solver that names one")
+    if args.iterations and not args.solver:
+        raise NetError("--iterations counts updates, which need a --solver")
+    if args.solver and args.phase != "TRAIN":
+        raise NetError("--solver trains, so the phase is TRAIN", hint=f"leave out --solver or --phase {args.phase}")
+    check_can_write("--out", args.out)
+    with log.silent():
+        data, remarks = _of_solver(args) if args.solver else _of_net(args)
+    data["net"] = data["net"] or Path(args.net or args.solver).name
+    data["command"] = command(args)
+    data["notes"] = [*remarks, *data["notes"]]
+    text = trace_page(data).encode()
+    replace_file(args.out, [text])
+    say(f"{args.out}: {len(data['layers'])} layers, {len(data['moments'])} passes of a layer, {len(data['steps'])} "
+        f"steps, {len(text) / 1000:.0f} KB")
+    for remark in remarks:
+        say(remark)
+    return 0
+
+
+def _of_net(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Return the page's data for one pass of a net, and remarks about what was assumed."""
+    seed = 1 if args.seed is None else args.seed
+    given, place = location.read(args.net)
+    given.state.phase, given.state.level = Phase.Value(args.phase), args.level
+    given.state.stage.extend(stages(args))
+    with place.in_errors(given):
+        definition = passes.upgrade(given)
+        arrays, remarks = _prepare(definition, args)
+        rng.seed(seed)
+        net = Net(definition, None, permissive=args.permissive, allow_python=not args.no_python)
+    if args.weights:
+        net.copy_trained_from(args.weights)
+    with place.in_errors(given):
+        remarks += inputs.fill(net, arrays, seed) + _of_batch(net)
+        return session.of_net(net, seed=seed, proofs=args.proofs), remarks
+
+
+def _of_solver(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Return the page's data for updates of a solver, and remarks about what was assumed."""
+    param = session.without_tests(read_solver(args.solver))
+    param.train_state.level = args.level
+    param.train_state.stage.extend(stages(args))
+    if args.net:
+        for field in TRAIN_FIELDS:
+            param.ClearField(field)
+        param.net = args.net
+    if args.seed is not None or param.random_seed < 0:
+        param.random_seed = 1 if args.seed is None else args.seed
+    if args.weights:
+        param.ClearField("weights")
+        param.weights.append(args.weights)
+    param.max_iter = args.iterations or 1
+    choice = net_to_train(param, args.solver)
+    given, place = location.read(choice.definition)
+    given.state.CopyFrom(choice.state)
+    with place.in_errors(given):
+        definition = passes.upgrade(given)
+        before = definition.SerializeToString()
+        arrays, remarks = _prepare(definition, args)
+        if definition.SerializeToString() != before:
+            for field in TRAIN_FIELDS:
+                param.ClearField(field)
+            param.train_net_param.CopyFrom(definition)
+        solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
+                                                                         allow_python=not args.no_python))
+        remarks += inputs.fill(solver.net, arrays, param.random_seed) + _of_batch(solver.net)
+        return session.of_solver(solver, param.max_iter, seed=param.random_seed, proofs=args.proofs), remarks
+
+
+def _prepare(definition: Any, args: argparse.Namespace) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Change a net's definition as the flags about data say. Return the arrays for its inputs, and remarks."""
+    arrays, remarks = _read_data(definition, args.data) if args.data else ({}, [])
+    layers = NetParameter(layer=[layer for layer in definition.layer if is_included(layer, definition.state)])
+    inputs.take_over(layers, arrays, args.data or "")
+    del definition.layer[:]
+    definition.layer.extend(layers.layer)
+    if args.batch and arrays:
+        raise DataError("--batch and --data both say how many samples there are: give one of them")
+    return arrays, remarks + summary.resize(definition, args.batch, args.size)
+
+
+def _read_data(definition: Any, path: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return the arrays of a --data file by the names of the blobs, and remarks."""
+    if path.endswith(".npz"):
+        return {name: values.astype(np.float32) for name, values in npz.read(path).items()}, []
+    included = [layer for layer in definition.layer if is_included(layer, definition.state)]
+    if path.endswith(".npy"):
+        tops = [top for layer in included if not layer.bottom for top in layer.top]
+        if len(tops) != 1:
+            raise DataError(f"--data {path}: an .npy is for a net that reads one blob, and this one reads "
+                            f"{', '.join(tops) or 'none'}", hint="an .npz holds arrays by name")
+        return {tops[0]: _array(path)}, []
+    return _image(included, path)
+
+
+def _array(path: str) -> np.ndarray:
+    """Return the numbers of an .npy file."""
+    read_bytes(path, 1)  # for its errors: no such file, not to be read
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"this .npy is damaged: {error}", where=path) from error
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"this file holds {values.dtype}, not numbers", where=path)
+    return np.asarray(values, np.float32)
+
+
+def _image(included: list[Any], path: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return an image file as the array of the only input that holds images, with a remark."""
+    shapes = {top: list((layer.input_param.shape[i] if len(layer.input_param.shape) > 1 else
+                         layer.input_param.shape[0]).dim)
+              for layer in included if layer.input_param.shape
+              for i, top in enumerate(layer.top)}
+    found = {top: shape for top, shape in shapes.items() if len(shape) == 4 and shape[1] in (1, 3)}
+    if len(found) != 1:
+        raise DataError(f"--data {path}: an image is for a net with one Input of images (N, 1 or 3, H, W), and this "
+                        f"one has {len(found)}", hint="an .npz holds arrays by the names of the blobs")
+    (top, shape), = found.items()
+    pixels = image.resize(image.decode(read_bytes(path), path, shape[1] == 3), (shape[2], shape[3]))
+    remark = (f"{top} holds {Path(path).name}, resized to {shape[2]} × {shape[3]}, with pixels from 0 to 255"
+              + (" in the order blue, green, red." if shape[1] == 3 else "."))
+    return {top: np.asarray(pixels, np.float32)[np.newaxis]}, [remark]
+
+
+def _of_batch(net: Net) -> list[str]:
+    """Return a remark where the batch is large."""
+    first = [top.shape[0] for tops, bottoms in zip(net.tops, net.bottoms, strict=True) if not bottoms
+             for top in tops if len(top.shape) == 4]
+    if not first or max(first) <= LARGE_BATCH:
+        return []
+    return [f"The batch has {max(first)} samples; --batch 2 makes a smaller page in less time."]
+
+
+def command(args: argparse.Namespace) -> str:
+    """Return the command that makes the same page again."""
+    parts = ["minicaffe", "trace", *filter(None, [args.net])]
+    for name in ("solver", "iterations", "weights", "data", "batch", "size", "seed", "level", "stage"):
+        if value := getattr(args, name):
+            parts += [f"--{name}", str(value)]
+    parts += ["--phase", args.phase] * (args.phase != "TRAIN") + ["--proofs", str(args.proofs)] * (args.proofs != WHOLE)
+    parts += [part for name in args.imports for part in ("--import", name)]
+    return shlex.join([*parts, "--out", Path(args.out).name])

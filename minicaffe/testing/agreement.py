@@ -1,0 +1,116 @@
+"""Does the slope that backward computes agree with difference quotients? Rounding and kinks stand in the way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minicaffe.testing.net_slopes import Measures, Places, Variable
+
+STEPS = (1e-6, 3e-8, 1e-9)  # of the size of the numbers; the smaller ones where a larger one may have crossed a kink
+LARGER = (1e-4, 1e-2, 1.0, 1e3, 1e6, 1e9, 1e12)  # where rounding hides the slope of numbers that are very small
+LARGEST = 1e-3              # but no step is larger than this
+KINKED = 0.02               # where the two sides differ by so much of the error, a kink may be the reason for it
+ROUNDED = 3.0               # an error of so many times what rounding explains is no rounding
+SMALL = 0.1                 # a slope is small by chance where it is less than this part of the gradient's length
+PARTS = 100                 # after so many parts of a blob that stand at kinks, the rest of it is left out
+
+AGREES, DISAGREES, KINK, ROUNDING, ZERO = "agrees", "disagrees", "kink", "rounding", "zero"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How two slopes compare.
+
+    what         AGREES; DISAGREES; KINK, where numbers stand at a kink; ROUNDING, where the slope is too small to be
+                 told from rounding; ZERO, where both are 0
+    backward     the slope that backward computes
+    quotient     the difference quotient
+    error        relative to the larger of them
+    left_out     how many numbers stand at kinks, so that no slope of theirs was compared
+    """
+
+    what: str
+    backward: float
+    quotient: float
+    error: float
+    left_out: int = 0
+
+
+def compare(slopes: Measures, variable: Variable, places: Places, direction: np.ndarray, along: float, length: float,
+            tolerance: float, steps: Sequence[float] = STEPS) -> Outcome:
+    """Compare the slope `along` a direction of some numbers, as backward has it, with difference quotients.
+
+    `length` is that of the gradient of these numbers. Of several steps, the first that agrees decides: a wrong gradient
+    agrees by accident no more often than the tolerance is large.
+    """
+    found = Outcome(ROUNDING if length else ZERO, along, 0.0, 0.0)
+    for step in (*steps, *LARGER) if steps == STEPS else steps:
+        if step in LARGER and (found.what in (DISAGREES, KINK) or step * variable.size > LARGEST):
+            break  # a large step is wrong by curvature and kinks, so it can only confirm
+        slope = slopes.measure(variable, places, direction, step * variable.size)
+        noise = slopes.rounding / slope.step
+        error = abs(slope.central - along)
+        scale = max(abs(along), abs(slope.central), SMALL * length)
+        if length and error <= tolerance * scale:
+            return Outcome(AGREES, along, slope.central, error / scale)
+        if error <= ROUNDED * noise or step in LARGER:
+            found = replace(found, quotient=slope.central)
+        else:
+            kink = abs(slope.right - slope.left) > KINKED * error + noise
+            found = Outcome(KINK if kink else DISAGREES, along, slope.central, error / scale)
+    return found
+
+
+def compare_parts(slopes: Measures, variable: Variable, gradient: np.ndarray, direction: np.ndarray,
+                  tolerance: float) -> Outcome:
+    """Compare the slopes of the parts of a blob of which some numbers stand at kinks, and leave those out.
+
+    gradient, direction    flat arrays
+
+    Parts that do not agree are halved. Those where the two sides are alike come first: if backward is wrong, this leads
+    to one number at which it is, away from a kink. After PARTS parts at kinks the rest is left out. Numbers that occur
+    more than once are looked at last: where the largest of a window is not the only one, there is a kink.
+    """
+    values = variable.arrays[0].reshape(-1)
+    _, first, count = np.unique(values, return_inverse=True, return_counts=True)
+    often = count[first] > 1
+    parts = deque(part for part in (np.flatnonzero(~often), np.flatnonzero(often)) if part.size)
+    agreed: list[Outcome] = []
+    left_out, kinks = 0, 0
+    while parts:
+        part = parts.popleft()
+        if kinks == PARTS:
+            left_out += part.size
+            continue
+        g, r = gradient[part], direction[part]
+        outcome = compare(slopes, variable, part, r, float(g @ r), float(np.sqrt(g @ g)), tolerance)
+        kinks += outcome.what == KINK
+        if outcome.what == AGREES:
+            agreed.append(outcome)
+        elif outcome.what == DISAGREES and part.size == 1:
+            return outcome
+        elif outcome.what == DISAGREES:
+            parts.extendleft(np.array_split(part, 2))
+        elif outcome.what == KINK and part.size > 1:
+            parts.extend(np.array_split(part, 2))
+        else:
+            left_out += part.size * (outcome.what == KINK)
+    if not agreed:
+        return Outcome(KINK, float(gradient @ direction), 0.0, 0.0, left_out)
+    worst = max(agreed, key=lambda one: one.error)
+    return Outcome(AGREES, worst.backward, worst.quotient, worst.error, left_out)
+
+
+def place_that_disagrees(count: int, differs: Callable[[np.ndarray], float]) -> int:
+    """Return a place in a flat array of `count` numbers at which backward is wrong, found by halving.
+
+    `differs` is called with places and returns by how much the slopes along their directions differ.
+    """
+    places = np.arange(count)
+    while places.size > 1:
+        places = max(np.array_split(places, 2), key=differs)
+    return int(places[0])

@@ -1,0 +1,80 @@
+"""Random numbers for a net that is checked, where its own would hide a mistake: inputs, and weights that are all alike.
+
+Where all weights are 0, many gradients are 0 whatever their formula. Where two numbers of a window are equal, the
+largest has no derivative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+
+from minicaffe.net import Net
+from minicaffe.testing.net_slopes import Top, sources
+from minicaffe.testing.twin import is_statistic
+
+NOISE = 0.01  # of the size of the numbers to which it is added
+
+
+def random_inputs(net: Net, draw: np.random.Generator, keep: Collection[int] = ()) -> list[str]:
+    """Fill the tops of Input layers whose numbers are all equal; return the names of these blobs.
+
+    The numbers are such as the layers that read them may get: classes for the labels of a loss, 0 and 1 for where
+    sequences begin. All others are normal. The layers with the indices of `keep` hold what was read from a source. That
+    stays, but numbers that are equal get noise of 1 % of their size, unless they are labels or the like.
+    """
+    filled = []
+    readers = _readers(net)
+    for i, layer in enumerate(net.layers):
+        for t, top in enumerate(net.tops[i] if layer.is_input else ()):
+            numbers = _numbers_for(net, (i, t), readers, draw)
+            if i not in keep and top.count and np.ptp(top.data) == 0:
+                top.data[...] = draw.standard_normal(top.shape) if numbers is None else numbers.reshape(top.shape)
+                filled.append(net.wiring.blob_names[net.wiring.tops[i][t]])
+            elif numbers is None and np.unique(top.data).size < top.count:
+                # Above 0, so that a whole number stays the same when its fraction is cut off.
+                top.data[...] += NOISE * _size(top.data) * draw.random(top.shape)
+    return filled
+
+
+def random_weights(net: Net, draw: np.random.Generator) -> list[str]:
+    """Fill learnable blobs whose numbers are all equal, and statistics that are all 0; return the layers' names."""
+    filled = []
+    for layer in net.layers:
+        for k, blob in enumerate(layer.blobs):  # a shared one is no longer constant when it comes again
+            if not blob.count or np.ptp(blob.data) != 0 or (is_statistic(layer, k) and blob.data.any()):
+                continue
+            if is_statistic(layer, k):
+                blob.data[...] = draw.uniform(0.5, 1.5, blob.shape)
+            elif blob.data.any():  # around the number, with its sign: it may have to be positive
+                blob.data[...] *= draw.uniform(0.5, 1.5, blob.shape)
+            else:
+                blob.data[...] = draw.standard_normal(blob.shape) / (2 * math.sqrt(max(blob.count_between(1), 1)))
+            filled.append(layer.name)
+    return list(dict.fromkeys(filled))
+
+
+def _readers(net: Net) -> dict[Top, tuple[int, int]]:
+    """Return for each top of each layer the layer that reads it, and as which bottom."""
+    return {top: (i, b) for i, tops in enumerate(sources(net)) for b, top in enumerate(tops)}
+
+
+def _numbers_for(net: Net, top: Top, readers: dict[Top, tuple[int, int]],
+                 draw: np.random.Generator) -> np.ndarray | None:
+    """Return numbers that suit the layers which read this top, also through a Split; None where any numbers do."""
+    if top not in readers:
+        return None
+    i, b = readers[top]
+    layer = net.layers[i]
+    numbers = layer.numbers_for(b, net.bottoms[i], draw)
+    if numbers is None and layer.passes_on:
+        behind = (_numbers_for(net, (i, t), readers, draw) for t in range(len(net.tops[i])))
+        numbers = next((found for found in behind if found is not None), None)
+    return numbers
+
+
+def _size(values: np.ndarray) -> float:
+    """Return the root of the mean square; 1 where all numbers are 0."""
+    return float(np.sqrt(np.mean(values * values))) if values.any() else 1.0

@@ -1,0 +1,185 @@
+"""The verdict on one gradient of a net: right, wrong, a consequence of another mistake, or not checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from minicaffe.testing.agreement import (
+    AGREES,
+    DISAGREES,
+    KINK,
+    ROUNDING,
+    STEPS,
+    ZERO,
+    Outcome,
+    compare,
+    compare_parts,
+)
+from minicaffe.testing.backward_run import Gradient, LayerSlopes, Seen, whole
+from minicaffe.testing.mistakes import kind_of
+from minicaffe.testing.net_slopes import Measures, NetSlopes
+from minicaffe.testing.slopes import FACTOR, NOT_PROPORTIONAL
+
+RIGHT, WRONG, FOLLOWS, UNCHECKED = "right", "wrong", "follows", "not checked"
+
+LINEAR = 1e-9  # how far a gradient may be from proportional to the tops' diffs, relative to its length
+FILL = 7.0     # times the gradient's usual size: what a diff holds before a pass that must overwrite it or add to it
+
+UNCHECKED_BECAUSE = {ZERO: "0 on both sides", KINK: "all of its numbers stand at kinks",
+                     ROUNDING: "too small to be told from rounding"}
+
+
+@dataclass
+class Row:
+    """What was found of one gradient, or why a layer has none.
+
+    layer, name, type    the layer that computes it: index, name and type
+    blob                 'bottom[0] ip1' or 'blobs[1]'; '' where the layer computes no gradient
+    shape                of the blob
+    backward             the slope along a random direction, as backward computes it
+    differences          the same slope, as a difference quotient of the net's loss
+    error                |backward − differences|, relative to the larger one
+    verdict              RIGHT; WRONG; FOLLOWS, where it is wrong and a layer that runs backward before is wrong too;
+                         UNCHECKED
+    why                  why it is wrong or was not checked
+    """
+
+    layer: int
+    name: str
+    type: str
+    blob: str = ""
+    shape: tuple[int, ...] = ()
+    backward: float = 0.0
+    differences: float = 0.0
+    error: float = 0.0
+    verdict: str = UNCHECKED
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What is known of a gradient from three backward passes, and what its layer was given.
+
+    once      from an ordinary pass
+    scaled    where the diffs of the loss were FACTOR times as large
+    filled    where the diff held `before` before the layer ran
+    layer     the slopes of the layer alone
+    """
+
+    once: Seen
+    scaled: Seen
+    filled: Seen
+    before: float
+    layer: LayerSlopes
+
+
+def usual_size(seen: Seen, count: int) -> float:
+    """Return the root of the mean square of a gradient with so many numbers; 1 where it is 0 or not finite."""
+    size = seen.length / math.sqrt(max(count, 1))
+    return size if 0 < size < math.inf else 1.0
+
+
+def judge(one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float, after_wrong: bool) -> Row:
+    """Return the row of a gradient. `after_wrong` says that a layer which ran backward before is wrong."""
+    net, i, k = slopes.net, one.layer, one.index
+    name = "" if one.learned else " " + net.wiring.blob_names[net.wiring.bottoms[i][k]]
+    row = Row(i, net.layer_names[i], net.layers[i].type, f"{'blobs' if one.learned else 'bottom'}[{k}]{name}",
+              one.blob(slopes).shape, passes.once.along)
+    if not math.isfinite(slopes.loss):
+        row.why = f"the loss is {slopes.loss}"
+    elif not math.isfinite(passes.once.along):
+        row.verdict, row.why = (FOLLOWS, "") if after_wrong else (WRONG, "is not finite")
+    else:
+        _compare(row, one, passes, slopes, tolerance, after_wrong)
+        if row.verdict == RIGHT:
+            _compare_passes(row, one, passes)
+        elif row.verdict == WRONG:
+            row.why = _explained(row, one, passes)
+    return row
+
+
+def _compare(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float, after_wrong: bool) -> None:
+    """Compare the slope that backward computes along a random direction with difference quotients.
+
+    First with one of the whole net. In a deep net the loss may change so little that rounding hides it, and each ReLU
+    is a kink. Then the layer alone is looked at, with the diffs that backward hands to it. By the chain rule that is as
+    good, where these diffs are right; and where they are not, it tells whether this layer is wrong too.
+    """
+    net = _outcome(slopes, one, passes, tolerance, STEPS[:1])
+    row.differences, row.error = net.quotient, net.error
+    if net.what in (AGREES, ZERO) and not after_wrong:
+        row.verdict, row.why = (RIGHT, "") if net.what == AGREES else (UNCHECKED, UNCHECKED_BECAUSE[ZERO])
+        return
+    alone = _outcome(passes.layer, one, passes, tolerance)
+    if alone.what in (KINK, DISAGREES):
+        alone = _outcome_of_parts(passes.layer, one, slopes, tolerance)
+    if alone.what == DISAGREES or (not after_wrong and _net_disagrees(net, slopes, one, passes, tolerance)):
+        row.verdict = WRONG
+    elif after_wrong and net.what not in (AGREES, ZERO):
+        row.verdict = FOLLOWS
+    elif alone.what == AGREES:
+        decisive = net if net.what == AGREES else alone
+        row.verdict, row.backward, row.differences, row.error = (
+            RIGHT, decisive.backward, decisive.quotient, decisive.error)
+        words = ["by this layer alone"] if net.what != AGREES else []
+        words += [f"without {alone.left_out} of its numbers, at or beside kinks"] if alone.left_out else []
+        row.why = ", ".join(words)
+    else:
+        row.why = UNCHECKED_BECAUSE[alone.what]
+
+
+def _net_disagrees(first: Outcome, slopes: NetSlopes, one: Gradient, passes: Passes, tolerance: float) -> bool:
+    """Return whether a gradient that its layer computes right is wrong in the net: what it was given is wrong then."""
+    if first.what != DISAGREES:
+        return False
+    again = _outcome(slopes, one, passes, tolerance, STEPS[1:])
+    return again.what == DISAGREES and _outcome_of_parts(slopes, one, slopes, tolerance).what == DISAGREES
+
+
+def _outcome(measures: Measures, one: Gradient, passes: Passes, tolerance: float,
+             steps: tuple[float, ...] = STEPS) -> Outcome:
+    """Compare the slope along the gradient's direction."""
+    variable = one.variable(passes.layer.slopes)
+    direction = one.direction(variable.arrays[0].size)
+    return compare(measures, variable, slice(None), direction, passes.once.along, passes.once.length, tolerance, steps)
+
+
+def _outcome_of_parts(measures: Measures, one: Gradient, slopes: NetSlopes, tolerance: float) -> Outcome:
+    """Compare the slopes of parts of the blob, to tell a mistake from kinks."""
+    gradient = whole(slopes, one).reshape(-1)
+    return compare_parts(measures, one.variable(slopes), gradient, one.direction(gradient.size), tolerance)
+
+
+def _compare_passes(row: Row, one: Gradient, passes: Passes) -> None:
+    """Find a gradient that is right, but not where the tops' diffs or what the diff held before are other ones."""
+    once, scaled, filled = passes.once, passes.scaled, passes.filled
+    limit = LINEAR * (1 + FILL) * once.length
+    if abs(scaled.along - FACTOR * once.along) > limit:
+        same = abs(scaled.along - once.along) <= limit
+        row.verdict, row.why = WRONG, (
+            "is not multiplied by the top's diff, as it must be (for a loss: by loss_weight)" if same
+            else NOT_PROPORTIONAL)
+    elif abs(filled.along - once.along) > limit:
+        row.verdict, row.why = WRONG, _keeps_or_loses(one)
+
+
+def _keeps_or_loses(one: Gradient) -> str:
+    """Return what is wrong with a gradient that depends on what the diff held before."""
+    if one.learned:
+        return "is not added to what the diff held before: backward overwrites it (= where += belongs)"
+    return "is added to what the diff held before, which backward must overwrite (+= where = belongs)"
+
+
+def _explained(row: Row, one: Gradient, passes: Passes) -> str:
+    """Return what is wrong with a gradient, with the kind of the mistake where one explains all numbers."""
+    if one.learned:
+        # A shared parameter's diff already holds what later layers added. Where the layer overwrites it, its share,
+        # which is what the diff gained, is wrong by just that.
+        count = one.blob(passes.layer.slopes).count
+        before = passes.before * float(one.direction(count).sum())
+        if abs(passes.filled.along + before - row.differences) <= 1e-5 * max(abs(row.differences), abs(before)):
+            return _keeps_or_loses(one)
+    return kind_of(one, passes.layer) or (
+        f"is wrong: along a random direction backward says {row.backward:.9g}, the difference quotient "
+        f"{row.differences:.9g}")

@@ -1,0 +1,1 @@
+"""Watch a net compute: run it line by line, and write what happened into one HTML page."""

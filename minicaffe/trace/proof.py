@@ -1,0 +1,133 @@
+"""The proof column: beside each diff the slope that the whole net has there, measured in float64.
+
+A diff says how much the loss grows where a number grows a little. That can be measured: change the number, run the net
+again, and look at the loss (minicaffe/testing/net_slopes.py). The net that runs again is a copy in float64 with the
+same weights, batch and random draws, so that rounding does not hide what is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minicaffe import kernels
+from minicaffe.net import Net
+from minicaffe.testing.net_slopes import NetSlopes, Slope, sources
+from minicaffe.testing.twin import Moment
+from minicaffe.trace.arrays import Arrays
+from minicaffe.trace.format import exact
+
+RELATIVE, OF_LARGEST = 2e-3, 1e-4  # float32 rounds sums, and what cancels in a sum leaves the error of its parts
+TOLERANCE = (f"A diff agrees where it is within {100 * RELATIVE:g} % of the measured slope, or differs from it by less "
+             f"than {OF_LARGEST:g} of the largest slope beside it: the net computes in float32, the slope is measured "
+             "in float64.")
+
+
+class Proofs:
+    """Measures slopes for one net's passes.
+
+    places    of how many numbers of an array; 0 for none
+    """
+
+    def __init__(self, net: Net, arrays: Arrays, places: int) -> None:
+        self.net, self.arrays, self.places = net, arrays, places
+        self._moment: Moment | None = None
+        self._slopes: NetSlopes | None = None
+        self._asked: list[tuple[int, dict[str, Any], dict[str, np.ndarray]]] = []
+        self._before: dict[int, np.ndarray] = {}
+        self._known: dict[tuple[Any, ...], Slope] = {}
+
+    def pass_begins(self) -> None:
+        """Keep what the pass begins with."""
+        if self.places:
+            self._moment = Moment(self.net)
+
+    def layer_ran(self, i: int) -> None:
+        """Keep the batch, where layer i has put it out."""
+        if self._moment:
+            self._moment.take_batch(i)
+
+    def forward_ends(self) -> None:
+        """Make the float64 net, while the weights are those of the pass."""
+        self._asked, self._known, self._slopes = [], {}, None
+        if self._moment and any(self.net.plan.layers):
+            self._slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
+            self._sources = sources(self.net)
+            # where several passes make one update, the diffs of the passes before are in the parameters' diffs
+            self._before = {id(param.blob): param.blob.diff.copy() for param in self.net.learnable_params
+                            if not param.blob.storages[1].cleared and param.blob.storages[1].buffer is not None}
+
+    def remember(self, i: int, moment: dict[str, Any]) -> None:
+        """Note that layer i has run backward; its diffs are measured when the pass is over."""
+        if self._slopes:
+            self._asked.append((i, moment, {}))
+
+    def measure(self) -> None:
+        """Measure what was noted, and add the proofs to the moments."""
+        if not self._slopes:
+            return
+        kernels.use_engine("auto")  # `plain` would take much longer, and what it computes is not shown
+        try:
+            for i, moment, _ in self._asked:
+                self._prove(i, moment)
+        finally:
+            kernels.use_engine("plain")
+        self._slopes, self._asked = None, []
+
+    def _prove(self, i: int, moment: dict[str, Any]) -> None:
+        counts = {"bottom": 0, "top": 0, "param": 0}
+        for value in moment["values"]:
+            j = counts[value["role"]]
+            counts[value["role"]] += 1
+            if value["diff"] is not None:
+                moment["proofs"].append(self._proof(i, j, value))
+        verdicts = {role: "".join(proof["verdicts"] for proof in moment["proofs"] if (proof["role"] == "top") == role)
+                    for role in (True, False)}
+        if "d" in verdicts[False] and "d" not in verdicts[True]:
+            moment["verdict"] = "differs"
+
+    def _proof(self, i: int, j: int, value: dict[str, Any]) -> dict[str, Any]:
+        entry = self.arrays.found[value["diff"]]
+        shown = self.arrays.shown(math.prod(entry["shape"]))
+        slopes = [self._slope(i, value["role"], j, flat) if k < self.places else None for k, flat in enumerate(shown)]
+        largest = max((abs(slope.central) for slope in slopes if slope), default=0.0)
+        before = self._before.get(id(self.net.layers[i].blobs[j])) if value["role"] == "param" else None
+        verdicts, sides = "", {}
+        for k, (slope, flat) in enumerate(zip(slopes, shown, strict=True)):
+            diff = float(entry["values"][k]) - (float(before.reshape(-1)[flat]) if before is not None else 0.0)
+            verdicts += verdict(diff, slope, largest)
+            if slope and verdicts[-1] == "k":
+                sides[str(k)] = [_short(slope.left), _short(slope.right)]
+        made = {"blob": value["blob"], "role": value["role"], "array": value["diff"], "verdicts": verdicts,
+                "slopes": [None if slope is None else _short(slope.central) for slope in slopes]}
+        return made | ({"sides": sides} if sides else {})
+
+    def _slope(self, i: int, role: str, j: int, flat: int) -> Slope:
+        """Return the slope along one number of a bottom, a top or a param of layer i."""
+        assert self._slopes
+        layer, top = self._sources[i][j] if role == "bottom" else (i, j)
+        key = role == "param", layer, top, flat
+        if key not in self._known:
+            measured = self._slopes.slope_of_param if role == "param" else self._slopes.slope_of_blob
+            self._known[key] = measured(layer, top, flat)
+        return self._known[key]
+
+
+def verdict(diff: float, slope: Slope | None, largest: float) -> str:
+    """Return the letter for a diff beside a slope: a agrees, d differs, k kink, - not measured."""
+    if slope is None:
+        return "-"
+    low, high = min(slope.left, slope.right, slope.central), max(slope.left, slope.right, slope.central)
+    if not slope.kink:
+        low = high = slope.central
+    room = max(RELATIVE * max(abs(low), abs(high)), OF_LARGEST * largest, 1e-9)
+    if not low - room <= diff <= high + room:  # also where one of them is no number
+        return "d"
+    return "k" if slope.kink else "a"
+
+
+def _short(value: float) -> Any:
+    """Return a measured number with as many digits as it is exact to."""
+    return exact(np.float32(value))

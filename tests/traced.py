@@ -1,0 +1,56 @@
+"""Nets for the tests of traces, and the numbers of a page read back."""
+
+import json
+import math
+import re
+
+import numpy as np
+from net_tools import convolution, fully_connected, inputs, layer, make
+
+from minicaffe import rng
+from minicaffe.trace.format import number_of
+
+TWO_LAYERS = inputs(x=(2, 3), t=(2, 4)) + fully_connected("x", "h", 5) + layer("ReLU", "h", "h", name="relu") + \
+    fully_connected("h", "y", 4) + layer("EuclideanLoss", "y t", "loss")
+IMAGES = inputs(data=(2, 3, 11, 9), label=(2,)) + convolution("data", "conv", 4, 3) + \
+    layer("ReLU", "conv", "conv", name="relu") + \
+    layer("Pooling", "conv", "pool", "pooling_param { kernel_size: 2 stride: 2 }") + \
+    fully_connected("pool", "score", 6) + layer("SoftmaxWithLoss", "score label", "loss")
+LSTM = inputs(x=(5, 2, 3), cont=(5, 2), t=(5, 2, 4)) + layer(
+    "LSTM", "x cont", "y", 'recurrent_param { num_output: 4 weight_filler { type: "gaussian" std: 0.4 } '
+    'bias_filler { type: "gaussian" std: 0.4 } }') + layer("EuclideanLoss", "y t", "loss")
+NETS = {"two layers": TWO_LAYERS, "images": IMAGES, "lstm": LSTM}
+
+
+def net_of(text, **options):
+    """A float32 net with the same weights and inputs in each call; labels and sequence marks are such as fit."""
+    rng.seed(3)
+    net = make(text, dtype=np.float32, **options)
+    if "label" in net.blobs:
+        net.blobs["label"].data[...] = np.arange(net.blobs["label"].count) % 3
+    if "cont" in net.blobs:
+        net.blobs["cont"].data[...] = np.arange(5)[:, np.newaxis] > 0
+    return net
+
+
+def numbers(data, array):
+    """The numbers that the page shows of an array, as flat index -> float; bits are those of float32."""
+    entry = data["arrays"][array]
+    count = math.prod(entry["shape"])
+    places = range(count) if entry.get("whole", True) else data["places"][str(count)]
+    return {place: number_of(value) for place, value in zip(places, entry["values"], strict=True)}
+
+
+def assert_holds(data, array, values):
+    """Each number that the page has of an array is that of `values`, bit for bit; so are its extremes."""
+    entry, flat = data["arrays"][array], np.asarray(values, np.float32).reshape(-1)
+    assert tuple(entry["shape"]) == np.shape(values)
+    for place, value in numbers(data, array).items():
+        assert np.float32(value).tobytes() == flat[place].tobytes()
+    if not entry.get("whole", True):
+        assert [np.float32(entry["min"]), np.float32(entry["max"])] == [flat.min(), flat.max()]
+
+
+def data_of(page):
+    """The data in the text of a page."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
