@@ -20,7 +20,6 @@ from typing import Any
 
 from minicaffe.cli import summary
 from minicaffe.cli.flags import files, natural, positive
-from minicaffe.cli.layout import NOTHING, table, terminal_width, wrap
 from minicaffe.cli.progress import counting
 from minicaffe.cli.results import STDOUT, add_json, check_json, write_json
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
@@ -28,6 +27,7 @@ from minicaffe.cli.terminal import say
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, LayerError, NetError, near_names
+from minicaffe.layout import NOTHING, table, terminal_width, wrap
 from minicaffe.log import one_line, plural, shape_text
 from minicaffe.net import Net
 from minicaffe.proto import Phase
