@@ -68,5 +68,6 @@ def _notes(net: Net) -> Sequence[str]:
         notes.append("No layer runs backward: the net has no loss, or nothing in it learns.")
     if unknown := [layer.type for layer in net.layers if not formulas.of_layer(layer)["forward"].lines
                    and layer.layer_param.bottom]:
-        notes.append(f"There are no formulas for {', '.join(dict.fromkeys(unknown))}: its docstring has no Forward and Backward.")
+        notes.append(f"There are no formulas for {', '.join(dict.fromkeys(unknown))}: "
+                     "its docstring has no Forward and Backward.")
     return notes

@@ -454,7 +454,7 @@ def test_a_missing_rate_is_warned_of(folder, capsys):
 # --- flags --------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("argv", "message"), [
-    (["trian"], "there is no command 'trian'\n  hint: did you mean 'train'?"),
+    (["trian"], "there is no command 'trian'\n  hint: did you mean 'train' or 'trace'?"),
     (["train"], "the following arguments are required: --solver"),
     (["train", "-solvr=solver.prototxt"], "unrecognized arguments: --solvr=solver.prototxt\n  hint: did you mean "
                                           "'--solver'?"),
