@@ -34,8 +34,8 @@ function table(rows) {
 
 function factsOf(facts) {
   const rows = [];
-  for (const [name, shape] of facts.bottoms) rows.push(["reads", `${name}  ${shape}`]);
-  for (const [name, shape] of facts.tops) rows.push(["makes", `${name}  ${shape}`]);
+  for (const [name, shape] of facts.bottoms) rows.push(["reads", `${name} ${shape}`]);
+  for (const [name, shape] of facts.tops) rows.push(["makes", `${name} ${shape}`]);
   if (facts.parameters) rows.push(["parameters", facts.parameters.toLocaleString("en")]);
   if (facts.multiplyAdds) rows.push(["multiply-adds", `${facts.multiplyAdds.toLocaleString("en")} a sample`]);
   return titled(facts.phase ? `Blobs and costs, ${facts.phase}` : "Blobs and costs", table(rows));
