@@ -164,11 +164,11 @@ function fit() {
   resize(Math.min(1, room.clientWidth / view().querySelector("svg").viewBox.baseVal.width));
 }
 
-// A large drawing begins a little smaller, with its first layer in the middle.
+// A large drawing begins a little smaller, and where its first layer would not be seen, with that in the middle.
 function begin() {
   resize(Math.max(0.75, Math.min(1, room.clientWidth / view().querySelector("svg").viewBox.baseVal.width)));
   const first = view().querySelector(".layer")?.getBoundingClientRect();
-  if (first) room.scrollLeft += (first.left + first.right) / 2 - room.clientWidth / 2;
+  if (first && first.right > room.clientWidth) room.scrollLeft += (first.left + first.right) / 2 - room.clientWidth / 2;
 }
 begin();
 
