@@ -117,7 +117,7 @@ def _chosen(runs: list[_Run]) -> list[_Run]:
     """Return those that save most and have no item in common."""
     chosen: list[_Run] = []
     taken: set[int] = set()
-    for run in sorted(runs, key=lambda run: (-run.saved, run.entering, run.start)):
+    for run in sorted(runs, key=lambda run: (-run.saved, run.entering, -run.named, run.length)):
         if run.saved >= LEAST_SAVED and taken.isdisjoint(range(run.start, run.end)):
             chosen.append(run)
             taken.update(range(run.start, run.end))
