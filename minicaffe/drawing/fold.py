@@ -41,12 +41,22 @@ Item = Leaf | Fold
 
 
 class _Run(NamedTuple):
-    """Blocks that repeat: the first item, the items of a block, the number of blocks, and of the blobs that enter."""
+    """Blocks that repeat: the first item, the items of a block, the number of blocks.
+
+    entering    of how many items the first block reads
+    named       how many letters the names in the first block have in common at their beginning
+    """
 
     start: int
     length: int
     blocks: int
     entering: int
+    named: int
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """The best run of a stretch has the least: a block begins where few blobs enter and names begin alike."""
+        return self.entering, -self.blocks, -self.named
 
     @property
     def saved(self) -> int:
@@ -107,7 +117,7 @@ def _chosen(runs: list[_Run]) -> list[_Run]:
     """Return those that save most and have no item in common."""
     chosen: list[_Run] = []
     taken: set[int] = set()
-    for run in sorted(runs, key=lambda run: (-run.saved, run.entering, run.start)):
+    for run in sorted(runs, key=lambda run: (-run.saved, run.entering, -run.named, run.length)):
         if run.saved >= LEAST_SAVED and taken.isdisjoint(range(run.start, run.end)):
             chosen.append(run)
             taken.update(range(run.start, run.end))
@@ -119,6 +129,7 @@ class _Matcher:
 
     def __init__(self, graph: Graph, items: Sequence[Item], exact: bool) -> None:
         self.looks = [_look(item, exact) for item in items]
+        self.names = [next(present(item))[0].layers[0].name for item in items]
         holder: dict[int, int] = {}
         part: dict[int, int] = {}  # the number of a box within its item
         for i, item in enumerate(items):
@@ -163,7 +174,7 @@ class _Matcher:
         best: _Run | None = None
         for begin in range(start, min(start + length, end - 2 * length + 1)):
             run = self._extended(self._run(begin, end, length))
-            if run.blocks > 1 and (best is None or (run.entering, -run.blocks) < (best.entering, -best.blocks)):
+            if run.blocks > 1 and (best is None or run.order < best.order):
                 best = run
         if best is None:
             return []
@@ -200,9 +211,9 @@ class _Matcher:
                and max(self.farthest[begin + (count - 1) * length:begin + count * length])
                < begin + (count + 1) * length):
             count += 1
-        entering = {(maker, which) for item in range(begin, begin + length) for maker, which in self.read[item]
-                    if maker < begin}
-        return _Run(begin, length, count, len({maker for maker, _ in entering}))
+        block = range(begin, begin + length)
+        entering = {maker for item in block for maker, _ in self.read[item] if maker < begin}
+        return _Run(begin, length, count, len(entering), len(words.beginning([self.names[item] for item in block])))
 
 
 def _look(item: Item, exact: bool) -> Hashable:

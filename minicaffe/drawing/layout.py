@@ -269,8 +269,8 @@ class _Work:
         made = Layout(x[:len(self.nodes)], [tops[rank] for rank in self.ranks[:len(self.nodes)]])
         for line, chain, into in zip(self.lines, self.chains, self.entries, strict=True):
             start, end = x[chain[0]] + line.out, x[chain[-1]] + into
-            if abs(start - end) < STRAIGHT and len(chain) == 2 and line.into is None:
-                end = start
+            if abs(start - end) < STRAIGHT and len(chain) == 2:
+                start, end = (start, start) if line.into is None else (end, end)
             points = [(start, made.y[line.source] + self.nodes[line.source].height),
                       (start, bottoms[self.ranks[line.source]] + STEM)]
             for vertex in chain[1:-1]:

@@ -34,8 +34,8 @@ function table(rows) {
 
 function factsOf(facts) {
   const rows = [];
-  for (const [name, shape] of facts.bottoms) rows.push(["reads", `${name}  ${shape}`]);
-  for (const [name, shape] of facts.tops) rows.push(["makes", `${name}  ${shape}`]);
+  for (const [name, shape] of facts.bottoms) rows.push(["reads", `${name} ${shape}`]);
+  for (const [name, shape] of facts.tops) rows.push(["makes", `${name} ${shape}`]);
   if (facts.parameters) rows.push(["parameters", facts.parameters.toLocaleString("en")]);
   if (facts.multiplyAdds) rows.push(["multiply-adds", `${facts.multiplyAdds.toLocaleString("en")} a sample`]);
   return titled(facts.phase ? `Blobs and costs, ${facts.phase}` : "Blobs and costs", table(rows));
@@ -164,11 +164,11 @@ function fit() {
   resize(Math.min(1, room.clientWidth / view().querySelector("svg").viewBox.baseVal.width));
 }
 
-// A large drawing begins a little smaller, with its first layer in the middle.
+// A large drawing begins a little smaller, and where its first layer would not be seen, with that in the middle.
 function begin() {
   resize(Math.max(0.75, Math.min(1, room.clientWidth / view().querySelector("svg").viewBox.baseVal.width)));
   const first = view().querySelector(".layer")?.getBoundingClientRect();
-  if (first) room.scrollLeft += (first.left + first.right) / 2 - room.clientWidth / 2;
+  if (first && first.right > room.clientWidth) room.scrollLeft += (first.left + first.right) / 2 - room.clientWidth / 2;
 }
 begin();
 

@@ -317,7 +317,7 @@ def _add_ports(scene: Scene, one: Placed, x: float, y: float, unread: set[Blob])
 
 def _framed(graph: Graph, fold: Fold, inner: Placed) -> Placed:
     """Put a frame around the block of a fold, at whose left side stands how often it comes, and from where to where."""
-    texts = _fold_texts(fold)
+    texts = _fold_texts(graph, fold)
     side = float(round(max(words.width(text) * LETTER[kind] for kind, text, _ in texts) + 2 * RIGHT))
     wide, high = side + inner.scene.width + 2 * FRAME, max(inner.scene.height, 80) + 2 * FRAME
     scene = Scene(frames=[Frame(fold, texts, 0, 0, wide, high, side)], width=wide, height=high)
@@ -335,13 +335,19 @@ def _framed(graph: Graph, fold: Fold, inner: Placed) -> Placed:
     return Placed(scene, Node(wide / 2, wide / 2, high), ports, entries)
 
 
-def _fold_texts(fold: Fold) -> list[tuple[str, str, bool]]:
-    """Return '× 35' and the names of the first and the last block."""
+def _fold_texts(graph: Graph, fold: Fold) -> list[tuple[str, str, bool]]:
+    """Return '× 35', the names of the first and the last block, and what all cost together.
+
+    Where no block reads another, it says that they stand side by side.
+    """
     groups = list(present(fold))
     blocks = [[layer.name for boxes in groups for k, box in _by_block(boxes, fold.count) if k == n
                for layer in box.layers] for n in (0, fold.count - 1)]
     names = [words.shortened(words.block_name(block), 18) for block in blocks]
     layers = [layer for boxes in groups for box in boxes for layer in box.layers]
     costs = [("text", line, False) for line in words.costs([layers])]
+    number = {box.index: n for boxes in groups for n, box in _by_block(boxes, fold.count)}
+    if not any(number.get(e.reader, number[e.maker]) != number[e.maker] for e in graph.edges if e.maker in number):
+        costs.insert(0, ("text", "side by side", False))
     return [("name", f"× {fold.count}", False), ("text", names[0], True), ("text", "…", True),
             ("text", names[1], True), *costs]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -212,14 +211,12 @@ def remarks(graph: Graph) -> list[str]:
 
 def block_name(names: Sequence[str]) -> str:
     """Return what the names of a block's layers begin with, 'inception_4b'; else the first of them."""
-    first, last = min(names), max(names)
-    same = 0
-    while same < min(len(first), len(last)) and first[same] == last[same]:
-        same += 1
-    begin = first[:same].rstrip("/_-. ")
+    begin = beginning(names).rstrip("/_-. ")
     return begin if len(begin) > 1 else names[0]
 
 
-def wrapped(text: str, letters: int) -> list[str]:
-    """Return a text in lines of at most so many letters."""
-    return textwrap.wrap(text, letters, break_long_words=True, break_on_hyphens=False)
+def beginning(names: Sequence[str]) -> str:
+    """Return the letters with which all names begin."""
+    first, last = min(names), max(names)
+    same = next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[:same]

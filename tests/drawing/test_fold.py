@@ -103,3 +103,12 @@ def test_nothing_repeats():
     text = inputs(x=(2, 3)) + fully_connected("x", "f", 3) + fully_connected("f", "g", 3) + layer("TanH", "g", "t")
 
     assert ["x", "f", "g", "t"] == shown(items_of(text)[1])
+
+
+def test_blocks_begin_where_names_do():
+    """Two columns that the file has by turns: a block holds a layer of each, of one stage."""
+    text = inputs(x=(2, 3)) + "".join(
+        fully_connected("x" if n == 0 else f"stage{n - 1}_{side}", f"stage{n}_{side}", 3) for n in range(5)
+        for side in "ab")
+
+    assert ["x", "stage0_a", "stage0_b", (4, ["stage1_a", "stage1_b"])] == shown(items_of(text)[1])

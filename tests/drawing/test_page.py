@@ -36,7 +36,7 @@ def test_a_click_shows_the_layer(page_of, scheme):
         sheet = page.inner_text("#sheet")
 
         assert page.text_content("#sheet h2") == "conv"
-        for words in ("image  3×1×9×8", "conv  3×4×7×6", "parameters\t40", "num_output: 4", "Datasheet of Convolution",
+        for words in ("image 3×1×9×8", "conv 3×4×7×6", "parameters\t40", "num_output: 4", "Datasheet of Convolution",
                       "Backward"):
             assert words in sheet
         assert ["3"] == page.eval_on_selector_all(".layer.lit", "all => all.map((g) => g.dataset.layer)")

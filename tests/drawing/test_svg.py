@@ -148,3 +148,13 @@ def test_many_outputs():
     assert {"s0 2×1", "s7 2×1", "992 more"} <= set(texts(root))
     assert "s8 2×1" not in texts(root)
     assert float(root.get("width")) < 1280
+
+
+def test_blocks_side_by_side():
+    """Blocks that read the same blob, and not each other, are said to stand side by side."""
+    text = inputs(x=(2, 3)) + "".join(fully_connected("x", f"f{n}", 3) + layer("TanH", f"f{n}", f"t{n}")
+                                      for n in range(5))
+    chain = googlenet(4, 5, 6)
+
+    assert {"× 5", "side by side"} <= set(texts(ET.fromstring(drawn(text, fold=True).svg())))
+    assert "side by side" not in texts(ET.fromstring(drawn(chain, fold=True).svg()))
