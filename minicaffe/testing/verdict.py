@@ -40,7 +40,7 @@ class Row:
     backward             the slope along a random direction, as backward computes it
     differences          the same slope, as a difference quotient of the net's loss
     error                |backward − differences|, relative to the larger one
-    verdict              RIGHT; WRONG; FOLLOWS, where it is wrong and a layer that runs backward before is wrong too;
+    verdict              RIGHT; WRONG; FOLLOWS, where it is wrong because its layer was given a wrong gradient;
                          UNCHECKED
     why                  why it is wrong or was not checked
     """
