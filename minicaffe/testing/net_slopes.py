@@ -85,9 +85,8 @@ class Variable:
 
     @property
     def size(self) -> float:
-        """How large the numbers are, as the root of their mean square; 1 where all of them are 0."""
-        values = self.arrays[0]
-        return float(np.sqrt(np.mean(values * values))) if values.any() else 1.0
+        """How large the numbers are: `usual_size`."""
+        return usual_size(self.arrays[0])
 
 
 class Measures(Protocol):
@@ -282,6 +281,11 @@ def slope_of(slopes: Measures, variable: Variable, index: Index) -> Slope:
         if attempt and gap > SAME_GAP * before:
             break
     return slope._replace(kink=True)
+
+
+def usual_size(values: np.ndarray) -> float:
+    """Return the root of the mean square of an array; 1 where all numbers are 0."""
+    return float(np.sqrt(np.mean(values * values))) if values.any() else 1.0
 
 
 def sources(net: Net) -> list[list[Top]]:

@@ -74,7 +74,7 @@ class Passes:
     layer: LayerSlopes
 
 
-def usual_size(seen: Seen, count: int) -> float:
+def size_from(seen: Seen, count: int) -> float:
     """Return the root of the mean square of a gradient with so many numbers; 1 where it is 0 or not finite."""
     size = seen.length / math.sqrt(max(count, 1))
     return size if 0 < size < math.inf else 1.0
