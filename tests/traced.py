@@ -7,7 +7,7 @@ import re
 import numpy as np
 from net_tools import convolution, fully_connected, inputs, layer, make
 
-from minicaffe import rng
+from minicaffe import log, rng
 from minicaffe.trace.format import number_of
 
 TWO_LAYERS = inputs(x=(2, 3), t=(2, 4)) + fully_connected("x", "h", 5) + layer("ReLU", "h", "h", name="relu") + \
@@ -30,6 +30,39 @@ def net_of(text, **options):
         net.blobs["label"].data[...] = np.arange(net.blobs["label"].count) % 3
     if "cont" in net.blobs:
         net.blobs["cont"].data[...] = np.arange(5)[:, np.newaxis] > 0
+    return net
+
+
+def net_of_case(case, folder, in_place=False):
+    """A float32 net around the layer of a Case of tests/cases.py, whose name is "layer".
+
+    The tops whose gradients the case checks end in losses. In place, a layer before it puts out what it overwrites.
+    """
+    if case.files:
+        case.files(folder)
+    fields = case.prototxt.replace("{files}", str(folder))
+    names = [f"x{i}" for i in range(len(case.feeds))]
+    given = ["given" if in_place and name == "x0" else name for name in names]
+    tops = [] if 'top: "' in fields else ["x0"] if in_place else [f"y{i}" for i in range(case.tops)]
+    learns = case.gradients != ()
+    text = ("force_backward: true " if learns else "") + \
+        inputs(**dict(zip(given, case.shapes(), strict=True))) + \
+        (layer("Power", "given", "x0", name="before") if in_place else "") + \
+        layer(case.type, " ".join(names), " ".join(tops), fields, "layer")
+    if learns and not case.type.endswith("Loss"):
+        text += "".join(layer("Reduction", top, f"loss{j}", "loss_weight: 1 reduction_param { operation: SUMSQ }")
+                        for j, top in enumerate(tops) if j in case.gradient.get("tops", range(len(tops))))
+    rng.seed(3)
+    with log.silent():
+        net = make(text, dtype=np.float32)
+    draw = np.random.default_rng(7)
+    for name, feed in zip(given, case.feeds, strict=True):
+        net.blobs[name].data[...] = feed.draw(draw, feed.shape)
+    made = net.layers[net.layer_index("layer")]
+    for blob in made.blobs:
+        blob.data[...] = case.blobs(draw, blob.shape)
+    if case.ready:
+        case.ready(made)
     return net
 
 

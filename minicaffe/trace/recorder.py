@@ -94,8 +94,8 @@ class Recorder:
                   if weight and top.count == 1]
         if losses:
             moment["loss"] = sum(losses)
-        if not self.net.bottoms[i]:
-            moment["note"] = "This layer computes nothing: it puts out the data of the pass." if not layer.blobs else ""
+        if not steps and (note := self._why_no_line(i)):
+            moment["note"] = note
         moment["values"] = self._forward[i] = self._values(i, backward=False)
         moment["products"] = products.forward(layer, self.net.bottoms[i], self.net.tops[i], moment["values"],
                                               self.arrays)
@@ -109,10 +109,12 @@ class Recorder:
             self._start(i, "backward")
 
     def _after_backward(self, i: int) -> None:
-        runs = self.net.plan.layers[i]
-        moment = self.add_moment(self._stop(), self._formulas[i]["backward"], "backward", i)
+        runs, steps = self.net.plan.layers[i], self._stop()
+        moment = self.add_moment(steps, self._formulas[i]["backward"], "backward", i)
         if not runs:
             moment["note"] = "This layer does not run backward: nothing below it learns."
+        elif not steps and (note := self._why_no_line(i)):
+            moment["note"] = note
         moment["values"] = self._values(i, backward=True)
         if runs:
             moment["products"] = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs,
@@ -120,6 +122,15 @@ class Recorder:
             self._proofs.remember(i, moment)
         if i == 0:
             self._proofs.measure()
+
+    def _why_no_line(self, i: int) -> str:
+        """Return a sentence for the page where no line of a layer's code has run."""
+        layer, bottoms, tops = self.net.layers[i], self.net.bottoms[i], self.net.tops[i]
+        if tops and all(any(top.shares_data_with(blob) for blob in (*bottoms, *layer.blobs)) for top in tops):
+            return "No line runs: what the layer puts out is the same memory as what it reads, so nothing is copied."
+        if not bottoms:
+            return "This layer computes nothing: it puts out the data of the pass."
+        return "No line of this layer can be shown: either it has nothing to do, or its source cannot be read."
 
     def _clear_scratch(self) -> None:
         """Fill the layers' scratch arrays with zeros: what happens to be in new memory differs from run to run."""
