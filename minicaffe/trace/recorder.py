@@ -119,7 +119,7 @@ class Recorder:
         if runs:
             moment["products"] = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs,
                                                    self._param_diffs, moment["values"], self.arrays)
-            self._proofs.remember(i, moment)
+            self._proofs.remember(i, moment, self._top_diffs)
         if i == 0:
             self._proofs.measure()
 
