@@ -3,11 +3,13 @@
 import json
 import math
 import re
+from contextlib import contextmanager
 
 import numpy as np
 from net_tools import convolution, fully_connected, inputs, layer, make
 
-from minicaffe import log, rng
+from minicaffe import kernels, log, rng
+from minicaffe.kernels.blas import hold_to_one_thread
 from minicaffe.trace.format import number_of
 
 TWO_LAYERS = inputs(x=(2, 3), t=(2, 4)) + fully_connected("x", "h", 5) + layer("ReLU", "h", "h", name="relu") + \
@@ -89,6 +91,16 @@ def net_of_case(case, folder, in_place=False):
     if case.ready:
         case.ready(made)
     return net
+
+
+@contextmanager
+def engine_plain():
+    """The engine on which traces run, with BLAS on one thread as in `minicaffe train`."""
+    engine = kernels.engine()
+    hold_to_one_thread()
+    kernels.use_engine("plain")
+    yield
+    kernels.use_engine(engine)
 
 
 def numbers(data, array):

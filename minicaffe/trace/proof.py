@@ -15,7 +15,8 @@ ones, and agrees with the slope once its backward has been made exact; the page 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,8 @@ class Proofs:
         """Make the float64 net, while the weights are those of the pass."""
         self._asked, self._known, self._slopes = [], {}, None
         if self._moment and any(self.net.plan.layers):
-            self._slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
+            with _fast():
+                self._slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
             self._sources = sources(self.net)
             # where several passes make one update, the diffs of the passes before are in the parameters' diffs
             self._before = {id(param.blob): param.blob.diff.copy() for param in self.net.learnable_params
@@ -98,8 +100,7 @@ class Proofs:
         """Measure what was noted, and add the proofs to the moments."""
         if not self._slopes:
             return
-        kernels.use_engine("auto")  # `plain` would take much longer, and what it computes is not shown
-        try:
+        with _fast():
             self._as_here = self._exact = self._run_backward(self._slopes)
             self._changed = {i: words for i, layer in enumerate(self._slopes.net.layers)
                              if (words := layer.make_exact())}
@@ -108,8 +109,6 @@ class Proofs:
                 self._exact = self._run_backward(self._slopes)
             for asked in self._asked:
                 self._prove(asked)
-        finally:
-            kernels.use_engine("plain")
         self._slopes, self._asked, self._as_here, self._exact = None, [], {}, {}
 
     def _run_backward(self, slopes: NetSlopes) -> Diffs:
@@ -188,6 +187,17 @@ class Proofs:
             measured = self._slopes.slope_of_param if role == "param" else self._slopes.slope_of_blob
             self._known[key] = measured(layer, top, flat)
         return self._known[key]
+
+
+@contextmanager
+def _fast() -> Iterator[None]:
+    """Within the block, run the fastest engine: `plain` takes much longer, and what is computed here is not shown."""
+    engine = kernels.engine()
+    kernels.use_engine("auto")
+    try:
+        yield
+    finally:
+        kernels.use_engine(engine)
 
 
 def verdict(diff: float, slope: Slope | None, largest: float, noise: float = 0.0) -> str:

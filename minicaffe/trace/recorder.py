@@ -17,6 +17,7 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.blob import Blob
+from minicaffe.kernels.blas import hold_to_one_thread
 from minicaffe.layer import Layer
 from minicaffe.net import Net
 from minicaffe.trace import formulas, products
@@ -66,6 +67,7 @@ class Recorder:
                  (net.before_backward, self._before_backward), (net.after_backward, self._after_backward))
         kernels.use_engine("plain")
         kernels.set_threads(1)  # sys.settrace follows one thread
+        hold_to_one_thread()  # as in `minicaffe train`: the sums of BLAS depend on the number of its threads
         for hooked, hook in hooks:
             hooked.append(hook)
         try:

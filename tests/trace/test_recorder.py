@@ -2,11 +2,10 @@
 
 import json
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from traced import IMAGES, NETS, TWO_LAYERS, assert_holds, net_of, numbers
+from traced import IMAGES, NETS, TWO_LAYERS, assert_holds, engine_plain, net_of, numbers
 
 from minicaffe import kernels, rng
 from minicaffe.io import prototxt
@@ -15,15 +14,6 @@ from minicaffe.solvers import get_solver
 from minicaffe.trace import session
 
 SEED = 5
-
-
-@contextmanager
-def plain():
-    """The engine on which traces run."""
-    engine = kernels.engine()
-    kernels.use_engine("plain")
-    yield
-    kernels.use_engine(engine)
 
 
 def held_by(net):
@@ -42,7 +32,7 @@ def held_by(net):
     net.after_layer.append(note("forward"))
     net.before_backward.append(lambda i: top_diffs.update({i: [top.diff.copy() for top in net.tops[i]]}))
     net.after_backward.append(note("backward"))
-    with plain(), net.draws.during(SEED, 0, 0, 0):
+    with engine_plain(), net.draws.during(SEED, 0, 0, 0):
         net.forward()
         net.backward()
     return found
@@ -147,7 +137,7 @@ def test_the_columns_of_each_update_are_the_solvers(tmp_path, kind):
     params = solver.net.learnable_params
     updates = [moment for moment in data["moments"] if moment["pass"] == "update"]
     assert len(updates) == 2 * len(params)
-    with plain():
+    with engine_plain():
         for iteration in range(2):
             before = [param.blob.data.copy() for param in params]
             histories = [h.copy() for h in solver.history]
