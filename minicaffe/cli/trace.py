@@ -9,7 +9,8 @@ is computed on the engine `plain`, whose code is the maths. Beside each gradient
 net, measured in float64. A large net with a large batch makes a large page: --batch 2 makes it smaller.
 
 Without --data, data layers read their sources, and Input layers get random numbers. --data takes an .npz with an array
-for each blob that the net reads, an .npy for the only one, or an image for the only input that holds images.
+for each blob that the net reads, an .npy for the only one, or an image for the only input that holds images. The image
+is prepared as the net's comment `# preprocessing:` says, which `minicaffe deploy` writes.
 """
 
 from __future__ import annotations
@@ -24,16 +25,19 @@ import numpy as np
 
 from minicaffe import log, passes, rng
 from minicaffe.cli import summary
+from minicaffe.cli.classify_net import of_comment
 from minicaffe.cli.flags import files, filled, natural, positive, words
+from minicaffe.cli.preprocessing import no_flags
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
-from minicaffe.errors import DataError, NetError
-from minicaffe.io import image, npz
+from minicaffe.errors import DataError, MinicaffeError, NetError
+from minicaffe.io import npz, prototxt
 from minicaffe.io.files import check_can_write, read_bytes, replace_file
 from minicaffe.net import Net, location
 from minicaffe.passes.filter import is_included
-from minicaffe.proto import NetParameter, Phase
+from minicaffe.proto import NetParameter, Phase, SolverParameter
+from minicaffe.proto import text as proto_text
 from minicaffe.solvers import get_solver
 from minicaffe.solvers.definition import read_solver
 from minicaffe.solvers.nets import TRAIN_FIELDS, net_to_train
@@ -67,6 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.net and not args.solver and _is_solver(args.net):
+        args.net, args.solver = None, args.net
     if not args.net and not args.solver:
         raise NetError("trace needs a net, or a --solver that names one")
     if args.iterations and not args.solver:
@@ -88,6 +94,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _is_solver(path: str) -> bool:
+    """Return whether a file holds a solver rather than a net, or something that cannot be read."""
+    try:
+        source = prototxt.read_source(path)
+        read = prototxt.as_net_or_solver(lambda message: proto_text.parse(source.text, message, source.filename))
+    except MinicaffeError:
+        return False  # the error is raised again where the net is read, with a hint
+    return isinstance(read, SolverParameter)
+
+
 def _of_net(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Return the page's data for one pass of a net, and remarks about what was assumed."""
     seed = 1 if args.seed is None else args.seed
@@ -96,7 +112,7 @@ def _of_net(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     given.state.stage.extend(stages(args))
     with place.in_errors(given):
         definition = passes.upgrade(given)
-        arrays, remarks = _prepare(definition, args)
+        arrays, remarks = _prepare(definition, args, args.net)
         rng.seed(seed)
         net = Net(definition, None, permissive=args.permissive, allow_python=not args.no_python)
     if args.weights:
@@ -127,7 +143,7 @@ def _of_solver(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     with place.in_errors(given):
         definition = passes.upgrade(given)
         before = definition.SerializeToString()
-        arrays, remarks = _prepare(definition, args)
+        arrays, remarks = _prepare(definition, args, choice.definition)
         if definition.SerializeToString() != before:
             for field in TRAIN_FIELDS:
                 param.ClearField(field)
@@ -138,9 +154,12 @@ def _of_solver(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         return session.of_solver(solver, param.max_iter, seed=param.random_seed, proofs=args.proofs), remarks
 
 
-def _prepare(definition: Any, args: argparse.Namespace) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Change a net's definition as the flags about data say. Return the arrays for its inputs, and remarks."""
-    arrays, remarks = _read_data(definition, args.data) if args.data else ({}, [])
+def _prepare(definition: Any, args: argparse.Namespace, given: Any) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Change a net's definition as the flags about data say. Return the arrays for its inputs, and remarks.
+
+    given    the net's file, or its definition where a solver holds it
+    """
+    arrays, remarks = _read_data(definition, args.data, given) if args.data else ({}, [])
     layers = NetParameter(layer=[layer for layer in definition.layer if is_included(layer, definition.state)])
     inputs.take_over(layers, arrays, args.data or "")
     del definition.layer[:]
@@ -150,7 +169,7 @@ def _prepare(definition: Any, args: argparse.Namespace) -> tuple[dict[str, np.nd
     return arrays, remarks + summary.resize(definition, args.batch, args.size)
 
 
-def _read_data(definition: Any, path: str) -> tuple[dict[str, np.ndarray], list[str]]:
+def _read_data(definition: Any, path: str, given: Any) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the arrays of a --data file by the names of the blobs, and remarks."""
     if path.endswith(".npz"):
         return {name: values.astype(np.float32) for name, values in npz.read(path).items()}, []
@@ -161,7 +180,7 @@ def _read_data(definition: Any, path: str) -> tuple[dict[str, np.ndarray], list[
             raise DataError(f"--data {path}: an .npy is for a net that reads one blob, and this one reads "
                             f"{', '.join(tops) or 'none'}", hint="an .npz holds arrays by name")
         return {tops[0]: _array(path)}, []
-    return _image(included, path)
+    return _image(included, path, prototxt.read_source(given).text if isinstance(given, str) else "")
 
 
 def _array(path: str) -> np.ndarray:
@@ -176,8 +195,11 @@ def _array(path: str) -> np.ndarray:
     return np.asarray(values, np.float32)
 
 
-def _image(included: list[Any], path: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return an image file as the array of the only input that holds images, with a remark."""
+def _image(included: list[Any], path: str, text: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return an image file as the array of the only input that holds images, with remarks.
+
+    text    the net's definition: its comment may say how images are prepared
+    """
     shapes = {top: list((layer.input_param.shape[i] if len(layer.input_param.shape) > 1 else
                          layer.input_param.shape[0]).dim)
               for layer in included if layer.input_param.shape
@@ -187,10 +209,12 @@ def _image(included: list[Any], path: str) -> tuple[dict[str, np.ndarray], list[
         raise DataError(f"--data {path}: an image is for a net with one Input of images (N, 1 or 3, H, W), and this "
                         f"one has {len(found)}", hint="an .npz holds arrays by the names of the blobs")
     (top, shape), = found.items()
-    pixels = image.resize(image.decode(read_bytes(path), path, shape[1] == 3), (shape[2], shape[3]))
-    remark = (f"{top} holds {Path(path).name}, resized to {shape[2]} × {shape[3]}, with pixels from 0 to 255"
-              + (" in the order blue, green, red." if shape[1] == 3 else "."))
-    return {top: np.asarray(pixels, np.float32)[np.newaxis]}, [remark]
+    made, remarks = of_comment(text, shape, no_flags())
+    values = made([made.decode(read_bytes(path), path)], [path])
+    if list(values.shape[1:]) != shape[1:]:
+        raise DataError(f"--data {path}: prepared as the net's comment says, the image has the shape "
+                        f"{values.shape[1:]}, and the input {top!r} takes {tuple(shape[1:])}")
+    return {top: values}, [f"{top} holds {Path(path).name}: {made}.", *remarks]
 
 
 def _of_batch(net: Net) -> list[str]:
