@@ -44,6 +44,7 @@ from minicaffe.solvers.nets import TRAIN_FIELDS, net_to_train
 from minicaffe.trace import inputs, session
 from minicaffe.trace.format import WHOLE
 from minicaffe.trace.page import trace_page
+from minicaffe.trace.proof import affordable
 
 LARGE_BATCH = 8  # samples; more make a large page
 
@@ -63,8 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="size of the images, also as CxHxW; the sources of data layers are then not read")
     parser.add_argument("--seed", metavar="N", type=natural, help="what all random numbers follow from (default: the "
                         "solver's random_seed, else 1)")
-    parser.add_argument("--proofs", metavar="N", type=natural, default=WHOLE, help="measure the slope beside so many "
-                        f"numbers of each gradient, 0 for none (default: {WHOLE}, all that are shown of a large one)")
+    parser.add_argument("--proofs", metavar="N", type=natural, help="measure the slope beside so many numbers of each "
+                        f"gradient, 0 for none (default: {WHOLE}, all that are shown of a large one; fewer for a net "
+                        "that takes long)")
     add_state_arguments(parser)
     add_permissive(parser)
     add_user_code(parser)
@@ -119,7 +121,7 @@ def _of_net(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         net.copy_trained_from(args.weights)
     with place.in_errors(given):
         remarks += inputs.fill(net, arrays, seed) + _of_batch(net)
-        return session.of_net(net, seed=seed, proofs=args.proofs), remarks
+        return session.of_net(net, seed=seed, proofs=_proofs(args, net, 1, remarks)), remarks
 
 
 def _of_solver(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -151,7 +153,8 @@ def _of_solver(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         solver = get_solver(param, where=args.solver, net_class=partial(Net, permissive=args.permissive,
                                                                          allow_python=not args.no_python))
         remarks += inputs.fill(solver.net, arrays, param.random_seed) + _of_batch(solver.net)
-        return session.of_solver(solver, param.max_iter, seed=param.random_seed, proofs=args.proofs), remarks
+        proofs = _proofs(args, solver.net, param.max_iter * param.iter_size, remarks)
+        return session.of_solver(solver, param.max_iter, seed=param.random_seed, proofs=proofs), remarks
 
 
 def _prepare(definition: Any, args: argparse.Namespace, given: Any) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -217,6 +220,19 @@ def _image(included: list[Any], path: str, text: str) -> tuple[dict[str, np.ndar
     return {top: values}, [f"{top} holds {Path(path).name}: {made}.", *remarks]
 
 
+def _proofs(args: argparse.Namespace, net: Net, passes_of_net: int, remarks: list[str]) -> int:
+    """Return beside how many numbers of a gradient slopes are measured. Add a remark where a large net gets fewer."""
+    if args.proofs is not None:
+        return int(args.proofs)
+    count = affordable(net, passes_of_net)
+    if count < WHOLE:
+        what = f"the slope is measured beside {count} numbers of each gradient" if count > 1 else \
+            "the slope is measured beside one number of each gradient" if count else "no slopes are measured"
+        remarks.append(f"To measure all slopes would take long here, so {what}; --proofs {WHOLE} measures all that are "
+                       "shown.")
+    return count
+
+
 def _of_batch(net: Net) -> list[str]:
     """Return a remark where the batch is large."""
     first = [top.shape[0] for tops, bottoms in zip(net.tops, net.bottoms, strict=True) if not bottoms
@@ -232,6 +248,7 @@ def command(args: argparse.Namespace) -> str:
     for name in ("solver", "iterations", "weights", "data", "batch", "size", "seed", "level", "stage"):
         if value := getattr(args, name):
             parts += [f"--{name}", str(value)]
-    parts += ["--phase", args.phase] * (args.phase != "TRAIN") + ["--proofs", str(args.proofs)] * (args.proofs != WHOLE)
+    parts += ["--phase", args.phase] * (args.phase != "TRAIN")
+    parts += ["--proofs", str(args.proofs)] * (args.proofs is not None)
     parts += [part for name in args.imports for part in ("--import", name)]
     return shlex.join([*parts, "--out", Path(args.out).name])

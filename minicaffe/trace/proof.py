@@ -27,7 +27,7 @@ from minicaffe.net import Net
 from minicaffe.testing.net_slopes import NetSlopes, Slope, sources
 from minicaffe.testing.twin import Moment
 from minicaffe.trace.arrays import Arrays
-from minicaffe.trace.format import exact
+from minicaffe.trace.format import WHOLE, exact
 
 RELATIVE, OF_LARGEST = 2e-3, 1e-4  # float32 rounds sums, and what cancels in a sum leaves the error of its parts
 ROUNDED = 16 * float(np.finfo(np.float32).eps)  # of the sum of a pass's numbers, which may be lost where they cancel
@@ -38,6 +38,10 @@ TOLERANCE = (f"A diff agrees where it is within {100 * RELATIVE:g} % of the meas
 
 Key = tuple[int, str, int]  # layer, role and place of a blob
 Diffs = dict[Key, np.ndarray]
+
+
+AFFORDABLE = 3e10  # multiply-adds in float64 for one page's slopes: some 20 seconds on one core
+OF_A_LAYER = 1e5   # a pass of any layer takes as long as so many multiply-adds, and each number as four
 
 
 class Asked(NamedTuple):
@@ -187,6 +191,17 @@ class Proofs:
             measured = self._slopes.slope_of_param if role == "param" else self._slopes.slope_of_blob
             self._known[key] = measured(layer, top, flat)
         return self._known[key]
+
+
+def affordable(net: Net, iterations: int = 1) -> int:
+    """Return beside how many numbers of each gradient slopes can be measured in about half a minute; 0 for none."""
+    costs = [layer.multiply_adds(bottoms, tops) + 4 * sum(blob.count for blob in (*bottoms, *tops)) + OF_A_LAYER
+             for layer, bottoms, tops in zip(net.layers, net.bottoms, net.tops, strict=True)]
+    behind = [2 * iterations * sum(costs[i:]) for i in range(len(costs) + 1)]  # of one slope: two passes from layer i
+    counts = [(blob.count, behind[i + is_top]) for i, layer in enumerate(net.layers) if net.plan.layers[i]
+              for is_top, blobs in ((0, layer.blobs), (1, net.tops[i])) for blob in blobs]
+    return next((places for places in (WHOLE, 32, 16, 8, 4, 2, 1)
+                 if sum(min(places, count) * cost for count, cost in counts) <= AFFORDABLE), 0)
 
 
 @contextmanager

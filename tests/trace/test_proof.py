@@ -8,7 +8,7 @@ from traced import ASKED, IMAGES, INCEPTION, LSTM, NETS, NORMALIZED, SIAMESE, TW
 from minicaffe.layer import layer_class
 from minicaffe.testing.net_slopes import Slope
 from minicaffe.trace import session
-from minicaffe.trace.proof import verdict
+from minicaffe.trace.proof import affordable, verdict
 
 
 def verdicts(data):
@@ -176,3 +176,14 @@ def test_a_dropout_in_the_net_keeps_its_mask_while_slopes_are_measured():
     text = text.replace('layer { name: "y"', layer("Dropout", "h", "d") + 'layer { name: "y"')
     data = session.of_net(net_of(text))
     assert set("".join(letters for roles in verdicts(data).values() for letters in roles.values())) == {"a"}
+
+
+def test_a_large_net_gets_fewer_slopes_and_more_iterations_too():
+    small = net_of(TWO_LAYERS)
+    large = net_of(inputs(x=(3, 2000), t=(3, 4)) + layer(
+        "InnerProduct", "x", "h", "inner_product_param { num_output: 40000 }") + layer(
+        "InnerProduct", "h", "y", "inner_product_param { num_output: 4 }") + layer("EuclideanLoss", "y t", "loss"))
+    assert affordable(small) == 64
+    assert affordable(large) == 16
+    assert affordable(large, 10) == 2
+    assert affordable(large, 10 ** 6) == 0
