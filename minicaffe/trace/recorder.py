@@ -7,9 +7,8 @@ recorder looks on.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ class Recorder:
         self._top_diffs: list[np.ndarray] = []                # of the layer that runs backward, before it does
         self._param_diffs: list[np.ndarray | None] = []
         self._tracer: Tracer | None = None
-        self._debugger: Any = None
+        self._watching = ExitStack()  # holds the block in which a layer's pass is followed
         self._proofs = Proofs(net, arrays, proofs)
 
     @contextmanager
@@ -143,14 +142,13 @@ class Recorder:
 
     def _start(self, i: int, way: str) -> None:
         self._tracer = Tracer(self._files[i], {way})
-        self._debugger = sys.gettrace()
-        sys.settrace(self._tracer.called)
+        self._watching.enter_context(self._tracer.watching())
 
     def _stop(self) -> list[Step]:
         """End the tracing of a layer, and return its steps."""
         if self._tracer is None:
             return []
-        sys.settrace(self._debugger)
+        self._watching.close()
         steps, self._tracer = self._tracer.steps, None
         return steps
 
