@@ -77,12 +77,15 @@ def of_layer(layer: Any) -> dict[str, Formulas]:
 
 
 def letters(layer: Any) -> dict[str, list[str]]:
-    """Return {"bottom": letters, "top": letters, "param": letters} of a layer's datasheet, as far as it names them."""
+    """Return {"bottom": letters, "top": letters, "param": letters} of a layer's datasheet, as far as it names them.
+
+    Without these labels, as in the docstring of a user's layer, the first bottom is x and the first top y.
+    """
     parts = datasheet.sections(_sheet(layer))
     blobs = parts.get("Blobs", "")
     if len(_letters(blobs)) > len(layer.blobs):  # leave out what this one lacks, as w_s "if x_static is given"
         blobs = ", ".join(piece for piece in _pieces(blobs) if " if " not in piece)
-    return {"bottom": _letters(parts.get("Bottom", "")), "top": _letters(parts.get("Top", "")),
+    return {"bottom": _letters(parts.get("Bottom", "x")), "top": _letters(parts.get("Top", "y")),
             "param": _letters(blobs)}
 
 

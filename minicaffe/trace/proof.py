@@ -24,7 +24,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.net import Net
-from minicaffe.testing.net_slopes import NetSlopes, Slope, sources
+from minicaffe.testing.net_slopes import NetSlopes, Slope, slope_of, sources
 from minicaffe.testing.twin import Moment
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import WHOLE, exact
@@ -40,6 +40,7 @@ Key = tuple[int, str, int]  # layer, role and place of a blob
 Diffs = dict[Key, np.ndarray]
 
 
+NO_SLOPES = "The loss is not a finite number, so no slopes can be measured beside the gradients."
 AFFORDABLE = 3e10  # multiply-adds in float64 for one page's slopes: some 20 seconds on one core
 OF_A_LAYER = 1e5   # a pass of any layer takes as long as so many multiply-adds, and each number as four
 
@@ -70,7 +71,8 @@ class Proofs:
         self._exact: Diffs = {}    # and as those of layers that have been made exact
         self._changed: dict[int, str] = {}  # layer -> how it has been made exact
         self._before: dict[int, np.ndarray] = {}
-        self._known: dict[tuple[Any, ...], Slope] = {}
+        self._known: dict[tuple[Any, ...], Slope | None] = {}
+        self.notes: list[str] = []  # sentences for the page
 
     def pass_begins(self) -> None:
         """Keep what the pass begins with."""
@@ -88,6 +90,9 @@ class Proofs:
         if self._moment and any(self.net.plan.layers):
             with _fast():
                 self._slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
+            if not np.isfinite(self._slopes.loss):
+                self._slopes, self.notes = None, [NO_SLOPES]
+                return
             self._sources = sources(self.net)
             # where several passes make one update, the diffs of the passes before are in the parameters' diffs
             self._before = {id(param.blob): param.blob.diff.copy() for param in self.net.learnable_params
@@ -182,14 +187,15 @@ class Proofs:
             asked.moment["note"] = f"The slopes are those of the layer {words}."
         return letter
 
-    def _slope(self, i: int, role: str, j: int, flat: int) -> Slope:
-        """Return the slope along one number of a bottom, a top or a param of layer i."""
+    def _slope(self, i: int, role: str, j: int, flat: int) -> Slope | None:
+        """Return the slope along one number of a bottom, a top or a param of layer i; None beside NaN or infinity."""
         assert self._slopes
         layer, top = self._sources[i][j] if role == "bottom" else (i, j)
         key = role == "param", layer, top, flat
         if key not in self._known:
-            measured = self._slopes.slope_of_param if role == "param" else self._slopes.slope_of_blob
-            self._known[key] = measured(layer, top, flat)
+            slopes = self._slopes
+            along = slopes.param(layer, top) if role == "param" else slopes.blob(layer, top)
+            self._known[key] = slope_of(slopes, along, flat) if np.isfinite(along.arrays[0]).all() else None
         return self._known[key]
 
 

@@ -22,6 +22,7 @@ from minicaffe.net import Net
 from minicaffe.trace import formulas, products
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.code import PACKAGE, Function
+from minicaffe.trace.format import exact
 from minicaffe.trace.formulas import Formulas
 from minicaffe.trace.proof import Proofs
 from minicaffe.trace.tracer import Step, Tracer
@@ -56,7 +57,7 @@ class Recorder:
         self._param_diffs: list[np.ndarray | None] = []
         self._tracer: Tracer | None = None
         self._watching = ExitStack()  # holds the block in which a layer's pass is followed
-        self._proofs = Proofs(net, arrays, proofs)
+        self.proofs = Proofs(net, arrays, proofs)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -83,25 +84,25 @@ class Recorder:
     def _before_forward(self, i: int) -> None:
         if i == 0:
             self._clear_scratch()
-            self._proofs.pass_begins()
+            self.proofs.pass_begins()
         self._start(i, "forward")
 
     def _after_forward(self, i: int) -> None:
         steps = self._stop()
-        self._proofs.layer_ran(i)
+        self.proofs.layer_ran(i)
         moment = self.add_moment(steps, self._formulas[i]["forward"], "forward", i)
         layer = self.net.layers[i]
         losses = [weight * float(top.data) for weight, top in zip(layer.loss_weights, self.net.tops[i], strict=True)
                   if weight and top.count == 1]
         if losses:
-            moment["loss"] = sum(losses)
+            moment["loss"] = exact(sum(losses))
         if not steps and (note := self._why_no_line(i)):
             moment["note"] = note
         moment["values"] = self._forward[i] = self._values(i, backward=False)
         moment["products"] = products.forward(layer, self.net.bottoms[i], self.net.tops[i], moment["values"],
                                               self.arrays)
         if i == len(self.net.layers) - 1:
-            self._proofs.forward_ends()
+            self.proofs.forward_ends()
 
     def _before_backward(self, i: int) -> None:
         if self.net.plan.layers[i]:
@@ -120,9 +121,9 @@ class Recorder:
         if runs:
             moment["products"] = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs,
                                                    self._param_diffs, moment["values"], self.arrays)
-            self._proofs.remember(i, moment, self._top_diffs)
+            self.proofs.remember(i, moment, self._top_diffs)
         if i == 0:
-            self._proofs.measure()
+            self.proofs.measure()
 
     def _why_no_line(self, i: int) -> str:
         """Return a sentence for the page where no line of a layer's code has run."""

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 from cases import CASES as OF_ALL_TYPES
-from cases import Case, uniform
+from cases import Case, HalfLayer, uniform
 from net_tools import fully_connected, inputs, layer
 from traced import net_of, net_of_case
 
 from minicaffe.layer import layer_class
 from minicaffe.trace import session
 from minicaffe.trace.code import equations
-from minicaffe.trace.formulas import joined
+from minicaffe.trace.formulas import joined, letters, of_layer
 
 LOSS = layer("Reduction", "y", "loss", "loss_weight: 1 reduction_param { operation: SUMSQ }")
 RECURRENT = ('recurrent_param { num_output: 4 weight_filler { type: "gaussian" std: 0.4 } '
@@ -142,3 +142,17 @@ def test_a_power_lights_the_line_of_its_own_power(name, lines, tmp_path):
 def test_a_formula_that_goes_on_in_the_next_line_is_one():
     assert joined(["l = d for", "   e", "L = l,", "l = 2", "SUM  y = x", "     TEST: y = 0"]) == \
         ["l = d for\n   e", "L = l,\nl = 2", "SUM  y = x", "     TEST: y = 0"]
+
+
+def test_a_users_layer_is_lit_by_its_own_docstring():
+    """It has no labels for bottoms and tops, so these are x and y."""
+    class Documented(HalfLayer):
+        """y = x / 2.
+
+        Forward   y = x / 2
+        Backward  dx = dy / 2
+        """
+
+    made = Documented()
+    assert of_layer(made)["forward"].lines == ["y = x / 2"]
+    assert letters(made) == {"bottom": ["x"], "top": ["y"], "param": []}

@@ -1,5 +1,7 @@
 """The proof column: right gradients agree, a wrong one differs in its own layer, and a kink is called one."""
 
+import json
+
 import numpy as np
 import pytest
 from net_tools import inputs, layer
@@ -8,7 +10,7 @@ from traced import ASKED, IMAGES, INCEPTION, LSTM, NETS, NORMALIZED, SIAMESE, TW
 from minicaffe.layer import layer_class
 from minicaffe.testing.net_slopes import Slope
 from minicaffe.trace import session
-from minicaffe.trace.proof import affordable, verdict
+from minicaffe.trace.proof import NO_SLOPES, affordable, verdict
 
 
 def verdicts(data):
@@ -187,3 +189,21 @@ def test_a_large_net_gets_fewer_slopes_and_more_iterations_too():
     assert affordable(large) == 16
     assert affordable(large, 10) == 2
     assert affordable(large, 10 ** 6) == 0
+
+
+def test_where_the_loss_is_no_number_no_slope_is_measured_and_the_page_says_so():
+    net = net_of(TWO_LAYERS)
+    net.blobs["x"].data[0, 1] = np.nan
+    data = session.of_net(net)
+    assert NO_SLOPES in data["notes"]
+    assert not any(moment["proofs"] for moment in data["moments"])
+    json.dumps(data, allow_nan=False)
+
+
+def test_beside_an_infinity_that_does_not_reach_the_loss_no_slope_is_measured():
+    net = net_of("force_backward: true " + inputs(x=(2, 3)) + layer("Clip", "x", "y", "clip_param { min: -1 max: 1 }")
+                 + layer("Reduction", "y", "loss", "loss_weight: 1"))
+    net.blobs["x"].data[0, 1] = np.inf
+    letters = verdicts(session.of_net(net))
+    assert set(letters["y"]["bottom"]) == {"-"}
+    assert set(letters["y"]["top"]) == {"a"}
