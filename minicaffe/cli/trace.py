@@ -1,15 +1,16 @@
-"""Write a page on which a person steps through a net: each line that runs, its formula, and every number.
+"""Write a page on which you step through a net: each line of code that runs, its formula, and the numbers.
 
   minicaffe trace net.prototxt --out t.html
   minicaffe trace --solver solver.prototxt --iterations 3 --out t.html
   minicaffe trace deploy.prototxt --weights net.caffemodel --data image.png --out t.html
 
-With a solver the page shows whole updates: forward, backward, and the solver's step. Without one it shows one pass. All
-is computed on the engine `plain`, whose code is the maths. Beside each gradient the page has the slope of the whole
-net, measured in float64. A large net with a large batch makes a large page: --batch 2 makes it smaller.
+With a solver the page shows whole updates: forward, backward, and the solver's step. Without one it shows one pass. The
+engine `plain` computes everything, because its code is closest to the formulas. Beside each gradient stands the slope
+of the loss, measured on a copy of the net in float64. A large batch makes a large page: --batch 2 makes it smaller.
 
-Without --data, data layers read their sources, and Input layers get random numbers. --data takes an .npz with an array
-for each blob that the net reads, an .npy for the only one, or an image for the only input that holds images.
+Without --data, data layers read their sources, and Input layers get random numbers. --data takes an .npz file with an
+array for each blob that the net reads. Where the net reads a single blob, an .npy file will do. Where a single input
+holds images, an image file will do.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="size of the images, also as CxHxW; the sources of data layers are then not read")
     parser.add_argument("--seed", metavar="N", type=natural, help="what all random numbers follow from (default: the "
                         "solver's random_seed, else 1)")
-    parser.add_argument("--proofs", metavar="N", type=natural, default=WHOLE, help="measure the slope beside so many "
-                        f"numbers of each gradient, 0 for none (default: {WHOLE}, all that are shown of a large one)")
+    parser.add_argument("--proofs", metavar="N", type=natural, default=WHOLE, help="for how many numbers of each "
+                        f"gradient the slope is measured; 0 is for none (default: {WHOLE}, as many as the page shows)")
     add_state_arguments(parser)
     add_permissive(parser)
     add_user_code(parser)
