@@ -1,4 +1,4 @@
-"""The arrays of a page: each different one once, whole where it is small, else a picture and some of its numbers."""
+"""The arrays of a page: each different array once. A small one is whole; a large one is a picture and some numbers."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def matrix_of(array: np.ndarray, largest: int) -> tuple[np.ndarray, str]:
         return padded.reshape(-1, columns), f"the numbers in order, {columns} in a row"
     H, W = array.shape[-2:]
     if array.ndim == 2:
-        return array, "a row for each row of the matrix" if max(H, W) <= largest else \
-            f"the matrix, {H} × {W}, made smaller: of each part the number farthest from 0"
+        return array, "a row of pixels for each row of the matrix" if max(H, W) <= largest else \
+            f"the matrix, {H} × {W}, made smaller: a pixel shows the number farthest from 0 of several"
     if W == 1 or (H == 1 and array.ndim > 3):  # (N, C, 1, 1): a tile would be a single number
         return matrix_of(array.reshape(array.shape[0], -1), largest)
     return _tiles(array.reshape(-1, H, W), largest)

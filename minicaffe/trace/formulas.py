@@ -1,7 +1,7 @@
-"""Which formula of a datasheet a line of code computes.
+"""Find the formula of a datasheet that a line of code computes.
 
-A datasheet's Forward and Backward are lines such as `dx = dy · w`; a line may hold several equations. The rule by which
-a statement finds its line, the first that answers:
+A datasheet's Forward and Backward are lines such as `dx = dy · w`; a line may hold several equations. Four rules are
+tried in this order, and the first that finds a line decides:
 
     1. A comment beside the statement that is itself an equation, as `# dw += dyᵀ · x`: the line with that left side.
     2. The names that the statement computes: targets of assignments, `out=`, and arrays that a kernel has changed.
@@ -10,8 +10,8 @@ a statement finds its line, the first that answers:
        diff of the first bottom dx, that of the first learnable blob dw.
     4. In a function that a layer calls: the line of the calling statement.
 
-Where several lines have that left side, those for another method or phase are left out (`MAX` in a layer that is set to
-AVE), and of the others the one is taken of whose right side the statement has the largest part of the names.
+Several lines may have that left side. Those for another method or phase are left out, such as `MAX` in a layer that is
+set to AVE. Of the others, the line is taken whose right side has the largest share of its names in the statement.
 """
 
 from __future__ import annotations

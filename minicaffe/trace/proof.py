@@ -1,8 +1,8 @@
-"""The proof column: beside each diff the slope that the whole net has there, measured in float64.
+"""The proof column: beside each diff stands the slope of the loss, measured in float64.
 
 A diff says how much the loss grows where a number grows a little. That can be measured: change the number, run the net
-again, and look at the loss (minicaffe/testing/net_slopes.py). The net that runs again is a copy in float64 with the
-same weights, batch and random draws, so that rounding does not hide what is measured.
+again, and look at the loss (minicaffe/testing/net_slopes.py). The net that runs again is a copy in float64, so that
+rounding does not hide what is measured. It has the same weights, batch and random draws.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from minicaffe.testing.twin import Moment
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import exact
 
-RELATIVE, OF_LARGEST = 2e-3, 1e-4  # float32 rounds sums, and what cancels in a sum leaves the error of its parts
-TOLERANCE = (f"A diff agrees where it is within {100 * RELATIVE:g} % of the measured slope, or differs from it by less "
-             f"than {OF_LARGEST:g} of the largest slope beside it: the net computes in float32, the slope is measured "
-             "in float64.")
+# float32 rounds each sum. Where large parts of a sum cancel, the rounding of the parts is large beside what remains.
+RELATIVE, OF_LARGEST = 2e-3, 1e-4
+TOLERANCE = (f"A diff agrees where it differs from the measured slope by at most {100 * RELATIVE:g} %, or by at most "
+             f"{OF_LARGEST:g} times the largest slope of the array. The net computes the diff in float32, which rounds "
+             "more than float64, in which the slope is measured.")
 
 
 class Proofs:
-    """Measures slopes for one net's passes.
+    """Measures the slopes for the passes of one net.
 
-    places    of how many numbers of an array; 0 for none
+    places    for how many numbers of an array a slope is measured; 0 for none
     """
 
     def __init__(self, net: Net, arrays: Arrays, places: int) -> None:
@@ -129,5 +130,5 @@ def verdict(diff: float, slope: Slope | None, largest: float) -> str:
 
 
 def _short(value: float) -> Any:
-    """Return a measured number with as many digits as it is exact to."""
+    """Return a measured number for the page, with the digits of a float32: no more of them are exact."""
     return exact(np.float32(value))
