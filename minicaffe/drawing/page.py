@@ -1,4 +1,4 @@
-"""Write a drawing as a page: the drawing on the left, and on the right all that there is to say of the chosen layer."""
+"""Write a drawing as a page: the drawing on the left, and everything about the chosen layer on the right."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _sheet(kind: str) -> list[tuple[str, str]]:
 
 
 def _layer(graph: Graph, layer: DrawnLayer, group: int | None) -> dict[str, Any]:
-    """Return what there is to say of a layer; `group` are the layers of a fold that are drawn as one with it."""
+    """Return what the page shows of a layer; `group` is the number of its group of layers that are drawn as one."""
     fields = type(layer.given)()
     fields.CopyFrom(layer.given)
     fields.ClearField("blobs")  # weights
