@@ -15,9 +15,9 @@ from minicaffe.pages import heat_map, image
 
 MOST = 16  # pictures of one blob
 GREY = 12  # rows and columns of the smallest array that is taken for a grey image rather than for a filter
-COLOUR = 5  # the same where there are three channels
-SHOWN = 84  # pixels on the screen of the longer side of a small picture
-LARGEST = 168  # of a large one
+COLOUR = 5  # the same for an array with three channels
+SHOWN = 84  # pixels of the longer side up to which a small picture is enlarged
+LARGEST = 168  # pixels of the longer side of the largest picture
 NO_VALUES = "no values yet"
 
 
@@ -60,7 +60,10 @@ def _arrays(blob: Blob) -> tuple[np.ndarray | None, np.ndarray | None]:
 
 
 def _pictures(name: str, values: np.ndarray | None, slopes: bool = False) -> str:
-    """Return images, or heat maps where these are no images or `slopes`; an empty string for what is no plane."""
+    """Return an array as images, or as heat maps where it is not likely to hold images or where it holds `slopes`.
+
+    An array that has no plane of at least 2 × 2 numbers gives an empty string.
+    """
     if values is None or values.ndim < 2 or min(values.shape[-2:]) < 2 or not values.size:
         return ""
     if not slopes and _is_image(values.shape):

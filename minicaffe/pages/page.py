@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-# No page may fetch anything: a browser refuses what the policy does not name, also where a page holds a user's text.
+# No page may fetch anything. A browser refuses what this policy does not name, even if a user's text in a page asks.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 

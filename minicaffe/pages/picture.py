@@ -16,10 +16,11 @@ def heat_map(values: np.ndarray, limit: float | None = None, largest: int = LARG
              shades: int = 127) -> tuple[str, int, int]:
     """Return a matrix as (data URL, width, height in pixels): blue below 0, white at 0, red above.
 
-    values    (rows, columns). Of more than `largest` rows or columns, a pixel stands for several numbers and shows
-              the one that is farthest from 0, so that no large number is lost
-    limit     the number with the full colour; None takes the largest one. NaN and infinities are black
-    shades    how many shades of each of the two colours there are; fewer make a smaller file
+    values     (rows, columns). NaN and infinities are black
+    limit      the number that gets the full colour; None takes the largest one
+    largest    the most rows and columns of the picture. In that of a larger matrix a pixel stands for several numbers,
+               and shows the one that is farthest from 0, so that no large number is lost
+    shades     how many shades of each of the two colours there are; fewer make a smaller file
     """
     small = shrunk(np.asarray(values, np.float64), largest)
     finite = np.isfinite(small)
