@@ -10,8 +10,8 @@ from minicaffe import layout
 from minicaffe.blob import Blob
 from minicaffe.log import shape_text
 from minicaffe.notebook import numbers
-from minicaffe.notebook.frame import clean, facts, frame
-from minicaffe.pages import heat_map, image
+from minicaffe.notebook.frame import facts, frame
+from minicaffe.pages import clean, grey_levels, heat_map, image
 
 MOST = 16  # pictures of one blob
 GREY = 12  # rows and columns of the smallest array that is taken for a grey image rather than for a filter
@@ -85,11 +85,7 @@ def _is_image(shape: tuple[int, ...]) -> bool:
 def _images(values: np.ndarray) -> Iterator[tuple[str, int, int]]:
     """Yield images, with the darkest of all values in black and the brightest in white."""
     step = -(-max(values.shape[2:]) // LARGEST)
-    small = values[:, :, ::step, ::step].astype(np.float64)
-    finite = small[np.isfinite(small)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    pixels = (np.nan_to_num(small, nan=low, posinf=high, neginf=low) - low) / (high - low or 1) * 255
-    for one in pixels.round().astype(np.uint8):
+    for one in grey_levels(values[:, :, ::step, ::step]):
         yield image(one[0] if len(one) == 1 else one)
 
 

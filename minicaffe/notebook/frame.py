@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
-from minicaffe.log import visible
-from minicaffe.pages.page import asset
+from minicaffe.pages import asset, clean
 
 
 def frame(title: str, *parts: str) -> str:
@@ -14,10 +12,6 @@ def frame(title: str, *parts: str) -> str:
     style = asset("minicaffe.notebook", "notebook.css")
     return f'<div class="minicaffe"><style>{style}</style><p class="title">{clean(title)}</p>{"".join(parts)}</div>'
 
-
-def clean(text: str) -> str:
-    """Return plain text as HTML."""
-    return escape(visible(text))
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

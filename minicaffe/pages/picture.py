@@ -42,6 +42,14 @@ def image(pixels: np.ndarray) -> tuple[str, int, int]:
     return _url(np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0)), None), pixels.shape[2], pixels.shape[1]
 
 
+def grey_levels(values: np.ndarray) -> np.ndarray:
+    """Return numbers as levels of uint8 for `image`: the smallest is black, the largest white. NaN is black."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    known = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    return ((known - low) / ((high - low) or 1) * 255).round().astype(np.uint8)
+
+
 def shrunk(values: np.ndarray, largest: int) -> np.ndarray:
     """Return a matrix with at most `largest` rows and columns. Of each block the number farthest from 0 stays."""
     for axis in (0, 1):

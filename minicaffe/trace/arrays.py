@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe.pages import heat_map, image
+from minicaffe.pages import grey_levels, heat_map, image
 from minicaffe.trace.format import WHOLE, exact
 
 LARGEST, SMALL = 48, 16  # rows and columns of a picture of a blob, and of an array that a line has written
@@ -91,8 +91,7 @@ def _as_images(array: np.ndarray) -> dict[str, Any]:
     count = max(1, min(N, 4 * LARGEST // W))
     step = max(1, math.ceil(max(H, W) / (2 * LARGEST)))  # of large images every second pixel, or every third, ...
     row = np.concatenate(list(array[:count, :, ::step, ::step]), axis=2)
-    low, high = np.nanmin(row), np.nanmax(row)
-    pixels = np.nan_to_num((row - low) / ((high - low) or 1) * 255).clip(0, 255).round().astype(np.uint8)
+    pixels = grey_levels(row)
     url, width, height = image(pixels[0] if len(pixels) == 1 else pixels)
     return {"picture": url, "width": width, "height": height,
             "seen": f"{_some(count, N, 'image', 'images')} of {H} × {W}; the smallest number is black, the largest "
