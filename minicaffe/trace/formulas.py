@@ -30,7 +30,7 @@ GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "cont", "ε": "eps", 
 # words that begin a remark in the list of blobs of a datasheet, where a letter might stand
 NO_LETTERS = {"one", "with", "any", "the", "optional", "what", "as", "and", "or", "for", "not", "that", "which", "N",
               "else", "if", "in", "no", "always", "never", "so", "all", "without", "fractions", "missing", "at", "each"}
-INDENT = 10  # of the formulas in a datasheet, below their label
+
 
 
 class Formulas:
@@ -71,7 +71,7 @@ def of_layer(layer: Any) -> dict[str, Formulas]:
     """Return {"forward": Formulas, "backward": Formulas} of a layer."""
     sheet = datasheet.datasheet(layer.type) if _has_datasheet(layer) else ""
     taken, others = _methods(layer)
-    return {way: Formulas(_lines(sheet, way.capitalize()), taken=taken, others=others)
+    return {way: Formulas(datasheet.formulas(sheet, way.capitalize())[0], taken=taken, others=others)
             for way in ("forward", "backward")}
 
 
@@ -95,11 +95,6 @@ def of_solver(solver: Any) -> list[str]:
 def _has_datasheet(layer: Any) -> bool:
     return bool(type(layer).type) and bool(type(layer).__doc__)
 
-
-def _lines(sheet: str, label: str) -> list[str]:
-    """Return the formulas below a label: its lines up to an empty one, or to a remark that begins at the margin."""
-    found = re.search(rf"^{label} .*(?:\n {{{INDENT}}}.*)*", sheet, re.MULTILINE)
-    return [line[INDENT:].rstrip() for line in found[0].split("\n")] if found else []
 
 
 def _letters(text: str) -> list[str]:
