@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 from gallery.registry import caption, check_complete, svg
 from minicaffe.layers import datasheet, worked_example
@@ -19,7 +20,7 @@ Cells with a dashed violet border are gradients, and a dashed violet arrow is a 
 blue border is learned. A cell with a pale dotted border is left out, or it is 0.</p>"""
 # the parts of a datasheet that stand open on the card; the others are in the whole datasheet, which opens on a click
 OPEN = ("Forward", "Backward", "Bottom", "Top", "Blobs")
-
+LABEL = rf"(?:{'|'.join(datasheet.LABELS)})(?=  |$)"
 
 
 def generate() -> str:
@@ -75,11 +76,12 @@ def _formulas(sheet: str) -> str:
     """The labels of a datasheet that stand open on the card. What follows at the margin is a note to the label."""
     rows = []
     for label in OPEN:
-        lines, remark = datasheet.formulas(sheet, label)
-        if lines:
-            note = f"<pre class='note'>{html.escape(remark)}</pre>" if remark else ""
-            text = html.escape("\n".join(lines))
-            rows.append(f"<dt>{label}</dt><dd><pre>{text}</pre>{note}</dd>")
+        found = re.search(rf"^{label}(?=  )(.*(?:\n {{10}}.*)*)((?:\n(?!{LABEL}).*)*)", sheet, re.MULTILINE)
+        if found:
+            first, *others = found[1].split("\n")
+            text = "\n".join([first.strip(), *(line[10:] for line in others)])
+            note = f"<pre class='note'>{html.escape(found[2].strip())}</pre>" if found[2].strip() else ""
+            rows.append(f"<dt>{label}</dt><dd><pre>{html.escape(text)}</pre>{note}</dd>")
     return "\n".join(["<dl class='formulas'>", *rows, "</dl>"])
 
 

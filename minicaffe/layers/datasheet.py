@@ -25,8 +25,6 @@ from minicaffe.proto import LayerParameter, describe, is_repeated
 
 LABELS = ("Forward", "Backward", "Computed", "Bottom", "Top", "Params", "Blobs", "In place", "Phase", "Errors",
           "Derived", "See")
-LABEL = rf"^({'|'.join(LABELS)})(?=  |$)"  # at the beginning of a line
-INDENT = 10  # of the text after a label
 PACKAGE = Path(__file__).parents[1]
 # classes and functions outside a layer's file, not kernels, that hold a part of its formulas or make its numbers
 SHARED = {"Elementwise", "RecurrentLayer", "PoolingBase", "NormalizedLoss", "Cells", "times", "focal_loss",
@@ -107,26 +105,14 @@ def summary(name: str) -> str:
 
 def introduction(sheet: str) -> str:
     """Return what stands before the first label of a datasheet."""
-    return re.split(LABEL, sheet, maxsplit=1, flags=re.MULTILINE)[0].strip()
+    return re.split(rf"^({'|'.join(LABELS)})(?=  |$)", sheet, maxsplit=1, flags=re.MULTILINE)[0].strip()
 
 
 def sections(sheet: str) -> dict[str, str]:
     """Return label -> the text after it in a datasheet, without indentation."""
-    parts = re.split(LABEL, sheet, flags=re.MULTILINE)[1:]
+    parts = re.split(rf"^({'|'.join(LABELS)})(?=  |$)", sheet, flags=re.MULTILINE)[1:]
     return {label: inspect.cleandoc(" " * len(label) + body)
             for label, body in zip(parts[::2], parts[1::2], strict=True)}
-
-
-def formulas(sheet: str, label: str) -> tuple[list[str], str]:
-    """Return the lines after a label of a datasheet, such as Forward, and the remark below them.
-
-    The lines are indented, and end with an empty one. A remark begins at the margin; '' where there is none.
-    """
-    found = re.search(rf"^{label}(?=  )(.*(?:\n {{{INDENT}}}.*)*)((?:\n(?!{LABEL}).*)*)", sheet, re.MULTILINE)
-    if not found:
-        return [], ""
-    first, *others = found[1].split("\n")
-    return [first.strip(), *(line[INDENT:].rstrip() for line in others)], found[2].strip()
 
 
 # --- fields -----------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Find the formula of a datasheet that a line of code computes.
+"""Which formula of a datasheet a line of code computes.
 
-A datasheet's Forward and Backward are lines such as `dx = dy · w`; a line may hold several equations. Four rules are
-tried in this order, and the first that finds a line decides:
+A datasheet's Forward and Backward are lines such as `dx = dy · w`; a line may hold several equations. The rule by which
+a statement finds its line, the first that answers:
 
     1. A comment beside the statement that is itself an equation, as `# dw += dyᵀ · x`: the line with that left side.
     2. The names that the statement computes: targets of assignments, `out=`, and arrays that a kernel has changed.
@@ -10,8 +10,8 @@ tried in this order, and the first that finds a line decides:
        diff of the first bottom dx, that of the first learnable blob dw.
     4. In a function that a layer calls: the line of the calling statement.
 
-Several lines may have that left side. Those for another method or phase are left out, such as `MAX` in a layer that is
-set to AVE. Of the others, the line is taken whose right side has the largest share of its names in the statement.
+Where several lines have that left side, those for another method or phase are left out (`MAX` in a layer that is set to
+AVE), and of the others the one is taken of whose right side the statement has the largest part of the names.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "cont", "ε": "eps", 
 # words that begin a remark in the list of blobs of a datasheet, where a letter might stand
 NO_LETTERS = {"one", "with", "any", "the", "optional", "what", "as", "and", "or", "for", "not", "that", "which", "N",
               "else", "if", "in", "no", "always", "never", "so", "all", "without", "fractions", "missing", "at", "each"}
-
+INDENT = 10  # of the formulas in a datasheet, below their label
 
 
 class Formulas:
@@ -71,7 +71,7 @@ def of_layer(layer: Any) -> dict[str, Formulas]:
     """Return {"forward": Formulas, "backward": Formulas} of a layer."""
     sheet = datasheet.datasheet(layer.type) if _has_datasheet(layer) else ""
     taken, others = _methods(layer)
-    return {way: Formulas(datasheet.formulas(sheet, way.capitalize())[0], taken=taken, others=others)
+    return {way: Formulas(_lines(sheet, way.capitalize()), taken=taken, others=others)
             for way in ("forward", "backward")}
 
 
@@ -95,6 +95,11 @@ def of_solver(solver: Any) -> list[str]:
 def _has_datasheet(layer: Any) -> bool:
     return bool(type(layer).type) and bool(type(layer).__doc__)
 
+
+def _lines(sheet: str, label: str) -> list[str]:
+    """Return the formulas below a label: its lines up to an empty one, or to a remark that begins at the margin."""
+    found = re.search(rf"^{label} .*(?:\n {{{INDENT}}}.*)*", sheet, re.MULTILINE)
+    return [line[INDENT:].rstrip() for line in found[0].split("\n")] if found else []
 
 
 def _letters(text: str) -> list[str]:
