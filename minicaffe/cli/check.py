@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", metavar="HxW", default="",
                         help="size of the images, also as CxHxW; the images are then random")
     parser.add_argument("--seed", metavar="N", type=natural, default=1701,
-                        help="what the random directions, inputs and masks follow from (default: 1701)")
+                        help="of the random directions, inputs and masks (default: 1701)")
     add_json(parser, "the comparison")
     add_state_arguments(parser)
     add_permissive(parser)

@@ -44,7 +44,7 @@ class Drawing:
 
     @cached_property
     def scene(self) -> Scene:
-        """Everything that is drawn, with its place."""
+        """All that is drawn, each with its place."""
         return compose(self.graph, self.items)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Sequence
 
 from minicaffe.drawing import words
@@ -21,7 +22,8 @@ from minicaffe.drawing.scene import (
     Wire,
 )
 from minicaffe.layers import FAMILIES
-from minicaffe.pages import asset, clean
+from minicaffe.log import visible
+from minicaffe.pages.page import asset
 
 MARGIN = 16
 LEGEND = 22    # height of a line of the legend
@@ -42,8 +44,8 @@ def write(graph: Graph, scene: Scene, *, prefix: str = "", interactive: bool = F
     role = 'role="group"' if interactive else 'role="img"'
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" class="net-drawing" viewBox="0 0 {wide:g} {high:g}" '
              f'width="{wide:g}" height="{high:g}" {role} aria-labelledby="{prefix}drawing-title {prefix}drawing-desc">',
-             f'<title id="{prefix}drawing-title">{clean(_name(graph))}</title>',
-             f'<desc id="{prefix}drawing-desc">{clean(" ".join(words.remarks(graph)))}</desc>',
+             f'<title id="{prefix}drawing-title">{_safe(_name(graph))}</title>',
+             f'<desc id="{prefix}drawing-desc">{_safe(" ".join(words.remarks(graph)))}</desc>',
              f"<style>\n{asset('minicaffe.drawing', 'svg.css')}</style>",
              f'<rect class="ground" width="{wide:g}" height="{high:g}"/>', *legend,
              f'<g transform="translate({MARGIN + (wide - 2 * MARGIN - scene.width) / 2:g} {top:g})">']
@@ -68,7 +70,7 @@ def _box(graph: Graph, box: PlacedBox, prefix: str, interactive: bool) -> Iterat
         button = ' tabindex="-1" role="button"' if interactive else ""
         y = box.y + row.y
         yield f'<g class="{classes}" {_ids(row.layers, prefix)}{button}>'
-        yield f"<title>{clean(words.title(graph, row.layers[0]))}</title>"
+        yield f"<title>{_safe(words.title(graph, row.layers[0]))}</title>"
         yield f'<rect class="box" x="{box.x:g}" y="{y:g}" width="{box.width:g}" height="{row.height:g}" rx="4"/>'
         yield f'<rect class="bar" x="{box.x:g}" y="{y:g}" width="{BAR}" height="{row.height:g}" rx="2"/>'
         yield from _texts(row.texts, box.x + INSET, y + TOP)
@@ -80,7 +82,7 @@ def _texts(texts: Sequence[tuple[str, str, bool]], x: float, y: float) -> Iterat
     for kind, text, quiet in texts:
         y += HEIGHT[kind]
         classes = kind + " quiet" * quiet
-        yield f'<text class="{classes}" x="{x:g}" y="{y - 3.5:g}">{clean(text)}</text>'
+        yield f'<text class="{classes}" x="{x:g}" y="{y - 3.5:g}">{_safe(text)}</text>'
 
 
 def _ids(layers: Sequence[DrawnLayer], prefix: str) -> str:
@@ -92,7 +94,7 @@ def _ids(layers: Sequence[DrawnLayer], prefix: str) -> str:
 
 def _dot(graph: Graph, dot: Dot, prefix: str) -> str:
     """Write the point at which a blob forks. Where several phases have Splits there, each gets a circle."""
-    return "\n".join(f'<g class="layer split" {_ids([split], prefix)}><title>{clean(words.title(graph, split))}</title>'
+    return "\n".join(f'<g class="layer split" {_ids([split], prefix)}><title>{_safe(words.title(graph, split))}</title>'
                      f'<circle cx="{dot.x:g}" cy="{dot.y:g}" r="{DOT:g}"/></g>' for split in dot.splits)
 
 
@@ -141,15 +143,15 @@ def _shares(graph: Graph, scene: Scene) -> Iterator[str]:
                 far = max(x1, other) + 24
                 way = f"M{x1:g} {y1:g}C{far:g} {y1:g} {far:g} {y2:g} {other:g} {y2:g}"
             said = f"{layer.name} has parameters of {graph.layers[owner].name}: {', '.join(names)}"
-            yield f'<path class="shares" d="{way}"><title>{clean(words.shortened(said, 200))}</title></path>'
+            yield f'<path class="shares" d="{way}"><title>{_safe(words.shortened(said, 200))}</title></path>'
 
 
 def _text(text: Text) -> str:
     """Write a label, or an output in its outline."""
     if not text.pill:
-        return f'<text class="text shape" x="{text.x:g}" y="{text.y:g}">{clean(text.text)}</text>'
+        return f'<text class="text shape" x="{text.x:g}" y="{text.y:g}">{_safe(text.text)}</text>'
     return (f'<rect class="output" x="{text.x - text.pill / 2:g}" y="{text.y:g}" width="{text.pill:g}" height="20" '
-            f'rx="10"/><text class="text" text-anchor="middle" x="{text.x:g}" y="{text.y + 14:g}">{clean(text.text)}'
+            f'rx="10"/><text class="text" text-anchor="middle" x="{text.x:g}" y="{text.y + 14:g}">{_safe(text.text)}'
             f"</text>")
 
 
@@ -159,7 +161,7 @@ def _legend(graph: Graph) -> tuple[list[str], float]:
     """Return what stands above the drawing, the net's name, the families with their colours and the sums; and its
     height."""
     x = y = MARGIN
-    parts = [f'<text class="heading" x="{x}" y="{y + 14}">{clean(_name(graph))}</text>']
+    parts = [f'<text class="heading" x="{x}" y="{y + 14}">{_safe(_name(graph))}</text>']
     y += LEGEND
     used = {layer.family for layer in graph.layers if not layer.is_split}
     for family in [family for family in (*FAMILIES, "") if family in used]:
@@ -169,9 +171,14 @@ def _legend(graph: Graph) -> tuple[list[str], float]:
         x += BAR + 22 + round(words.width(word) * LETTER["text"])
     for line in words.remarks(graph):
         y += LEGEND - 4
-        parts.append(f'<text class="text quiet" x="{MARGIN}" y="{y + 12}">{clean(line)}</text>')
+        parts.append(f'<text class="text quiet" x="{MARGIN}" y="{y + 12}">{_safe(line)}</text>')
     return parts, y + LEGEND + 4
 
 
 def _name(graph: Graph) -> str:
     return words.shortened(graph.name or "a net without a name", 60)
+
+
+def _safe(text: str) -> str:
+    """Return a text as XML, in which control characters may not stand."""
+    return html.escape(visible(text).encode("utf-8", "replace").decode("utf-8"))

@@ -16,11 +16,11 @@ from minicaffe.testing.net_slopes import Measures, Places, Variable
 STEPS = (1e-6, 2e-7, 3e-8, 1e-9)  # relative to the size of the numbers; a smaller one crosses fewer kinks
 LARGER = (1e-4, 1e-2, 1.0, 1e3, 1e6, 1e9, 1e12)  # for very small numbers, where rounding hides the slope
 LARGEST = 1e-3  # but no step is larger than this
-KINKED = 0.02   # if the slopes to the two sides differ by this part of the error, a kink may be its reason
-SHRINKS = 0.5   # an error that a smaller step brings below this part of it comes from the step
-ROUNDED = 3.0   # an error larger than so many times the rounding does not come from rounding
-SMALL = 0.1     # a slope below this part of the gradient's length is small by chance
-PARTS = 100     # after so many parts of a blob with kinks, the rest of the blob is left out
+KINKED = 0.02   # where the two sides differ by so much of the error, a kink may be the reason for it
+SHRINKS = 0.5   # an error that becomes so much smaller with the step comes from the step
+ROUNDED = 3.0   # an error of so many times what rounding explains is no rounding
+SMALL = 0.1     # a slope is small by chance where it is less than this part of the gradient's length
+PARTS = 100     # after so many parts of a blob that stand at kinks, the rest of it is left out
 
 AGREES, DISAGREES, KINK, ROUNDING, ZERO = "agrees", "disagrees", "kink", "rounding", "zero"
 

@@ -152,10 +152,7 @@ def _outcome_of_parts(measures: Measures, one: Gradient, slopes: NetSlopes, tole
 
 
 def _compare_passes(row: Row, one: Gradient, passes: Passes) -> None:
-    """Find a gradient that is right in this pass only: it must also be right where the diffs hold other numbers.
-
-    The tops' diffs are multiplied in one pass, and the gradient's own diff holds other numbers before another.
-    """
+    """Find a gradient that is right, but not where the tops' diffs or what the diff held before are other ones."""
     once, scaled, filled = passes.once, passes.scaled, passes.filled
     limit = LINEAR * (1 + FILL) * once.length
     if abs(scaled.along - FACTOR * once.along) > limit:

@@ -153,7 +153,7 @@ def _random_objective(twin: Net, draw: np.random.Generator) -> dict[Top, np.ndar
 
 
 def _check_repeats(slopes: NetSlopes) -> None:
-    """Raise GradientError where two passes that begin alike end differently: then there is no slope to measure."""
+    """GradientError where two passes that begin alike end differently: then there is no slope to measure."""
     before = slopes.loss
     if slopes.base_pass() != before and not math.isnan(before):
         raise GradientError(f"two passes with the same numbers give the losses {before:.17g} and {slopes.loss:.17g}: a "

@@ -25,9 +25,8 @@ class Statement:
     names       all names in it
     comment     what stands after # in its lines
     computes    whether it computes, rather than only fetch an array under a name
-    has_call    whether it may call a function that changes arrays: the statement is only a call, or calls a function by
-                its plain name. A method in an assignment, as in `dw = self._weights(dw)`, does not count: in layers it
-                returns another view of an array
+    has_call    whether it calls a function whose work shows in arrays alone: it is only a call, or calls one by its
+                name. A method in an assignment, as in `dw = self._weights(dw)`, gives another view of an array
     loop        the last line of the loop, where this is the head of one; else 0
     """
 

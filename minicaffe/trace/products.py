@@ -1,4 +1,4 @@
-"""The products whose sum a number is, for InnerProduct, Convolution and Pooling.
+"""The products that a number is the sum of, for InnerProduct, Convolution and Pooling.
 
 For one number, given by its flat index, the functions below say which pairs of numbers are multiplied and summed. The
 indices follow from the layer's own parameters: group, pad, dilation, stride, transpose. They are computed here without

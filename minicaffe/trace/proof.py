@@ -19,11 +19,10 @@ from minicaffe.testing.twin import Moment
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import exact
 
-# float32 rounds each sum. Where large parts of a sum cancel, the rounding of the parts is large beside what remains.
-RELATIVE, OF_LARGEST = 2e-3, 1e-4
-TOLERANCE = (f"A diff agrees where it differs from the measured slope by at most {100 * RELATIVE:g} %, or by at most "
-             f"{OF_LARGEST:g} times the largest slope of the array. The net computes the diff in float32, which rounds "
-             "more than float64, in which the slope is measured.")
+RELATIVE, OF_LARGEST = 2e-3, 1e-4  # float32 rounds sums, and what cancels in a sum leaves the error of its parts
+TOLERANCE = (f"A diff agrees where it is within {100 * RELATIVE:g} % of the measured slope, or differs from it by less "
+             f"than {OF_LARGEST:g} of the largest slope beside it: the net computes in float32, the slope is measured "
+             "in float64.")
 
 
 class Proofs:

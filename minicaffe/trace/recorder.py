@@ -94,8 +94,8 @@ class Recorder:
                   if weight and top.count == 1]
         if losses:
             moment["loss"] = sum(losses)
-        if not self.net.bottoms[i] and not layer.blobs:
-            moment["note"] = "This layer computes nothing: it puts out the data of the pass."
+        if not self.net.bottoms[i]:
+            moment["note"] = "This layer computes nothing: it puts out the data of the pass." if not layer.blobs else ""
         moment["values"] = self._forward[i] = self._values(i, backward=False)
         moment["products"] = products.forward(layer, self.net.bottoms[i], self.net.tops[i], moment["values"],
                                               self.arrays)
@@ -112,7 +112,7 @@ class Recorder:
         runs = self.net.plan.layers[i]
         moment = self.add_moment(self._stop(), self._formulas[i]["backward"], "backward", i)
         if not runs:
-            moment["note"] = "This layer does not run backward, because nothing before it learns."
+            moment["note"] = "This layer does not run backward: nothing below it learns."
         moment["values"] = self._values(i, backward=True)
         if runs:
             moment["products"] = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs,

@@ -33,11 +33,7 @@ def of_net(net: Net, *, seed: int = 1, proofs: int = WHOLE) -> dict[str, Any]:
 
 
 def of_solver(solver: Solver, iterations: int = 1, *, seed: int = 1, proofs: int = WHOLE) -> dict[str, Any]:
-    """Let a solver make updates, and return the data of the page (format.py).
-
-    solver    one that neither tests nor takes snapshots: see `without_tests`
-    proofs    for how many numbers of each diff the slope is measured; 0 for none
-    """
+    """Let a solver make updates, and return the data of the page. It should neither test nor take snapshots."""
     solver.on_nan = "ignore"  # the page shows every number
     recorder = Recorder(solver.net, Arrays(seed), proofs)
     updates = Updates(solver, recorder)
