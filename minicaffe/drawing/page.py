@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
 from minicaffe.drawing import svg, words
@@ -11,7 +12,8 @@ from minicaffe.drawing.scene import compose
 from minicaffe.layer import registered_types
 from minicaffe.layers import datasheet
 from minicaffe.log import shape_text
-from minicaffe.pages import asset, clean, page
+from minicaffe.pages import page
+from minicaffe.pages.page import asset
 from minicaffe.proto import text as proto_text
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def write(drawing: Drawing) -> str:
 
 def _body(graph: Graph, views: list[str]) -> str:
     """Return the page's HTML: buttons, the drawing, and the room for the chosen layer."""
-    names = "".join(f'<option value="{clean(words.shortened(layer.name, 100))}">' for layer in graph.layers
+    names = "".join(f'<option value="{html.escape(words.shortened(layer.name, 100))}">' for layer in graph.layers
                     if not layer.is_split)
     unfold = '<button id="unfold" aria-pressed="false">All blocks</button>' if len(views) > 1 else ""
     drawn = "".join(f'<div class="view"{" hidden" if n else ""}>{view}</div>' for n, view in enumerate(views))

@@ -99,7 +99,7 @@ def _dot(graph: Graph, dot: Dot, prefix: str) -> str:
 
 
 def _frame(frame: Frame) -> Iterator[str]:
-    """Write a frame with two sheets behind it, which show that it stands for several blocks."""
+    """Write a frame, with sheets behind it that say that it stands for several."""
     yield f'<g class="fold" data-count="{frame.fold.count}">'
     for shift in (5, 2.5, 0):
         yield (f'<rect x="{frame.x + shift:g}" y="{frame.y + shift:g}" width="{frame.width:g}" '
