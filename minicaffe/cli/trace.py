@@ -30,8 +30,7 @@ from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, NetError
-from minicaffe.io import image, npz
-from minicaffe.io.files import check_can_write, read_bytes, replace_file
+from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.net import Net, location
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
@@ -141,57 +140,14 @@ def _of_solver(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 def _prepare(definition: Any, args: argparse.Namespace) -> tuple[dict[str, np.ndarray], list[str]]:
     """Change a net's definition as the flags about data say. Return the arrays for its inputs, and remarks."""
-    arrays, remarks = _read_data(definition, args.data) if args.data else ({}, [])
     layers = NetParameter(layer=[layer for layer in definition.layer if is_included(layer, definition.state)])
+    arrays, remarks = inputs.read(layers, args.data) if args.data else ({}, [])
     inputs.take_over(layers, arrays, args.data or "")
     del definition.layer[:]
     definition.layer.extend(layers.layer)
     if args.batch and arrays:
         raise DataError("--batch and --data both say how many samples there are: give one of them")
     return arrays, remarks + summary.resize(definition, args.batch, args.size)
-
-
-def _read_data(definition: Any, path: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the arrays of a --data file by the names of the blobs, and remarks."""
-    if path.endswith(".npz"):
-        return {name: values.astype(np.float32) for name, values in npz.read(path).items()}, []
-    included = [layer for layer in definition.layer if is_included(layer, definition.state)]
-    if path.endswith(".npy"):
-        tops = [top for layer in included if not layer.bottom for top in layer.top]
-        if len(tops) != 1:
-            raise DataError(f"--data {path}: an .npy is for a net that reads one blob, and this one reads "
-                            f"{', '.join(tops) or 'none'}", hint="an .npz holds arrays by name")
-        return {tops[0]: _array(path)}, []
-    return _image(included, path)
-
-
-def _array(path: str) -> np.ndarray:
-    """Return the numbers of an .npy file."""
-    read_bytes(path, 1)  # for its errors: no such file, not to be read
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"this .npy is damaged: {error}", where=path) from error
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"this file holds {values.dtype}, not numbers", where=path)
-    return np.asarray(values, np.float32)
-
-
-def _image(included: list[Any], path: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return an image file as the array of the only input that holds images, with a remark."""
-    shapes = {top: list((layer.input_param.shape[i] if len(layer.input_param.shape) > 1 else
-                         layer.input_param.shape[0]).dim)
-              for layer in included if layer.input_param.shape
-              for i, top in enumerate(layer.top)}
-    found = {top: shape for top, shape in shapes.items() if len(shape) == 4 and shape[1] in (1, 3)}
-    if len(found) != 1:
-        raise DataError(f"--data {path}: an image is for a net with one Input of images (N, 1 or 3, H, W), and this "
-                        f"one has {len(found)}", hint="an .npz holds arrays by the names of the blobs")
-    (top, shape), = found.items()
-    pixels = image.resize(image.decode(read_bytes(path), path, shape[1] == 3), (shape[2], shape[3]))
-    remark = (f"{top} holds {Path(path).name}, resized to {shape[2]} × {shape[3]}, with pixels from 0 to 255"
-              + (" in the order blue, green, red." if shape[1] == 3 else "."))
-    return {top: np.asarray(pixels, np.float32)[np.newaxis]}, [remark]
 
 
 def _of_batch(net: Net) -> list[str]:
