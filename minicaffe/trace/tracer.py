@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from minicaffe.trace.changes import Seen
 from minicaffe.trace.code import Function, Statement, function_of
-from minicaffe.trace.watch import Seen
 
 FIRST_ROUNDS = 2  # of a loop, which are kept; the last is kept too
 
