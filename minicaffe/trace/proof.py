@@ -28,7 +28,7 @@ TOLERANCE = (f"A diff agrees where it is within {100 * RELATIVE:g} % of the meas
 class Proofs:
     """Measures the slopes for the passes of one net.
 
-    places    for how many numbers of an array a slope is measured; 0 for none
+    places    of how many numbers of an array; 0 for none
     """
 
     def __init__(self, net: Net, arrays: Arrays, places: int) -> None:
