@@ -1,15 +1,16 @@
-"""Write a page on which a person steps through a net: each line that runs, its formula, and every number.
+"""Write a page on which you step through a net: each line of code that runs, its formula, and the numbers.
 
   minicaffe trace net.prototxt --out t.html
   minicaffe trace --solver solver.prototxt --iterations 3 --out t.html
   minicaffe trace deploy.prototxt --weights net.caffemodel --data image.png --out t.html
 
-With a solver the page shows whole updates: forward, backward, and the solver's step. Without one it shows one pass. All
-is computed on the engine `plain`, whose code is the maths. Beside each gradient the page has the slope of the whole
-net, measured in float64. A large net with a large batch makes a large page: --batch 2 makes it smaller.
+With a solver the page shows whole updates: forward, backward, and the solver's step. Without one it shows one pass. The
+engine `plain` computes everything, because its code is closest to the formulas. Beside each gradient stands the slope
+of the loss, measured on a copy of the net in float64. A large batch makes a large page: --batch 2 makes it smaller.
 
-Without --data, data layers read their sources, and Input layers get random numbers. --data takes an .npz with an array
-for each blob that the net reads, an .npy for the only one, or an image for the only input that holds images.
+Without --data, data layers read their sources, and Input layers get random numbers. --data takes an .npz file with an
+array for each blob that the net reads. Where the net reads a single blob, an .npy file will do. Where a single input
+holds images, an image file will do.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, NetError
-from minicaffe.io import image, npz
-from minicaffe.io.files import check_can_write, read_bytes, replace_file
+from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.net import Net, location
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="size of the images, also as CxHxW; the sources of data layers are then not read")
     parser.add_argument("--seed", metavar="N", type=natural, help="what all random numbers follow from (default: the "
                         "solver's random_seed, else 1)")
-    parser.add_argument("--proofs", metavar="N", type=natural, default=WHOLE, help="measure the slope beside so many "
-                        f"numbers of each gradient, 0 for none (default: {WHOLE}, all that are shown of a large one)")
+    parser.add_argument("--proofs", metavar="N", type=natural, default=WHOLE, help="for how many numbers of each "
+                        f"gradient the slope is measured; 0 is for none (default: {WHOLE}, as many as the page shows)")
     add_state_arguments(parser)
     add_permissive(parser)
     add_user_code(parser)
@@ -140,57 +140,14 @@ def _of_solver(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 def _prepare(definition: Any, args: argparse.Namespace) -> tuple[dict[str, np.ndarray], list[str]]:
     """Change a net's definition as the flags about data say. Return the arrays for its inputs, and remarks."""
-    arrays, remarks = _read_data(definition, args.data) if args.data else ({}, [])
     layers = NetParameter(layer=[layer for layer in definition.layer if is_included(layer, definition.state)])
+    arrays, remarks = inputs.read(layers, args.data) if args.data else ({}, [])
     inputs.take_over(layers, arrays, args.data or "")
     del definition.layer[:]
     definition.layer.extend(layers.layer)
     if args.batch and arrays:
         raise DataError("--batch and --data both say how many samples there are: give one of them")
     return arrays, remarks + summary.resize(definition, args.batch, args.size)
-
-
-def _read_data(definition: Any, path: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the arrays of a --data file by the names of the blobs, and remarks."""
-    if path.endswith(".npz"):
-        return {name: values.astype(np.float32) for name, values in npz.read(path).items()}, []
-    included = [layer for layer in definition.layer if is_included(layer, definition.state)]
-    if path.endswith(".npy"):
-        tops = [top for layer in included if not layer.bottom for top in layer.top]
-        if len(tops) != 1:
-            raise DataError(f"--data {path}: an .npy is for a net that reads one blob, and this one reads "
-                            f"{', '.join(tops) or 'none'}", hint="an .npz holds arrays by name")
-        return {tops[0]: _array(path)}, []
-    return _image(included, path)
-
-
-def _array(path: str) -> np.ndarray:
-    """Return the numbers of an .npy file."""
-    read_bytes(path, 1)  # for its errors: no such file, not to be read
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"this .npy is damaged: {error}", where=path) from error
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"this file holds {values.dtype}, not numbers", where=path)
-    return np.asarray(values, np.float32)
-
-
-def _image(included: list[Any], path: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return an image file as the array of the only input that holds images, with a remark."""
-    shapes = {top: list((layer.input_param.shape[i] if len(layer.input_param.shape) > 1 else
-                         layer.input_param.shape[0]).dim)
-              for layer in included if layer.input_param.shape
-              for i, top in enumerate(layer.top)}
-    found = {top: shape for top, shape in shapes.items() if len(shape) == 4 and shape[1] in (1, 3)}
-    if len(found) != 1:
-        raise DataError(f"--data {path}: an image is for a net with one Input of images (N, 1 or 3, H, W), and this "
-                        f"one has {len(found)}", hint="an .npz holds arrays by the names of the blobs")
-    (top, shape), = found.items()
-    pixels = image.resize(image.decode(read_bytes(path), path, shape[1] == 3), (shape[2], shape[3]))
-    remark = (f"{top} holds {Path(path).name}, resized to {shape[2]} × {shape[3]}, with pixels from 0 to 255"
-              + (" in the order blue, green, red." if shape[1] == 3 else "."))
-    return {top: np.asarray(pixels, np.float32)[np.newaxis]}, [remark]
 
 
 def _of_batch(net: Net) -> list[str]:

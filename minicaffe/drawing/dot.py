@@ -13,7 +13,7 @@ FILLS = {"data": "#d5edf0", "vision": "#dbe8f7", "recurrent": "#e6def5", "common
 
 
 def write(graph: Graph, items: Sequence[Item]) -> str:
-    """Return the drawing as a digraph. A fold is a cluster, whose label says how often it comes."""
+    """Return the drawing as a digraph. A fold is a cluster, whose label is its number of repetitions."""
     drawn = {box.index: boxes[0].index for item in items for boxes in present(item) for box in boxes}
     lines = [f"digraph {_quoted(graph.name or 'net')} {{",
              '  node [shape=box, style=filled, fontname="monospace", fontsize=10];',

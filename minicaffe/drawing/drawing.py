@@ -1,4 +1,4 @@
-"""Draw nets."""
+"""The drawing of a net, from the net itself to the text of a file. ARCHITECTURE.md names the steps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def draw_versions(name: str, versions: Sequence[Version], *, fold: bool | None =
 
 
 class Drawing:
-    """A net's boxes and lines, to be written as SVG."""
+    """A net's boxes and lines, to be written as SVG, as an HTML page or in the language of graphviz.
+
+    fold    whether blocks that repeat are drawn once; None does so where the net is large
+    """
 
     def __init__(self, graph: Graph, fold: bool | None) -> None:
         self.graph = graph

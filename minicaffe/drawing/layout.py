@@ -1,8 +1,8 @@
-"""Place boxes and lines in layers, as Sugiyama, Tagawa and Toda described in 1981.
+"""Place boxes and lines in rows, as Sugiyama, Tagawa and Toda described in 1981.
 
-Every box gets a rank, a row of the drawing, below those of all boxes that it reads. Where a line passes a rank, it
-gets a point there. Within the ranks, boxes and points are ordered so that few lines cross, then given places
-(places.py) so that lines are straight. Each step takes time in proportion to the number of boxes and points.
+Every box gets a rank, which is a row of the drawing. It is below the ranks of all boxes that it reads. Where a line
+passes a rank, it gets a point there. Within each rank, boxes and points are ordered so that few lines cross. Then they
+get places (places.py) so that lines are straight.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ MOST_POINTS = 10_000  # where lines pass ranks; a drawing with more gets the lon
 
 
 class Node(NamedTuple):
-    """What is to be placed: how far it reaches to the left and right of its middle, and its height.
+    """What is to be placed.
 
+    left, right    pixels from its middle to its left and right edge
+    height         in pixels
     first, last    whether it stands in the first or the last rank, whatever it is joined to
     """
 
@@ -45,7 +47,7 @@ class Node(NamedTuple):
 class Line(NamedTuple):
     """A line from one node down to a later one.
 
-    port      what leaves the node here; lines of one port share their way as far as they can
+    port      the name of what leaves the node here; lines with one port share their way as far as they can
     out       where it leaves, in pixels from the node's middle
     into      where it arrives, in pixels from the node's middle; None lets the layout choose
     """
@@ -72,7 +74,7 @@ class Layout:
 
 
 def layout(nodes: Sequence[Node], lines: Sequence[Line]) -> Layout:
-    """Place the nodes. Every line must go from a node to one with a higher index."""
+    """Return the places of nodes and lines. Every line must go from a node to one with a higher index."""
     if not nodes:
         return Layout()
     work = _Work(nodes, lines)

@@ -1,4 +1,4 @@
-"""Write a drawing as a page: the drawing on the left, and on the right all that there is to say of the chosen layer."""
+"""Write a drawing as a page: the drawing on the left, and everything about the chosen layer on the right."""
 
 from __future__ import annotations
 
@@ -71,13 +71,11 @@ def _data(drawing: Drawing) -> dict[str, Any]:
 def _sheet(kind: str) -> list[tuple[str, str]]:
     """Return the parts of a type's datasheet: ('', its first words), then label by label."""
     sheet = datasheet.datasheet(kind)
-    parts = datasheet.sections(sheet)
-    begin = sheet.split(f"\n{next(iter(parts))}")[0] if parts else sheet
-    return [("", begin.strip()), *parts.items()]
+    return [("", datasheet.introduction(sheet)), *datasheet.sections(sheet).items()]
 
 
 def _layer(graph: Graph, layer: DrawnLayer, group: int | None) -> dict[str, Any]:
-    """Return what there is to say of a layer; `group` are the layers of a fold that are drawn as one with it."""
+    """Return what the page shows of a layer; `group` is the number of its group of layers that are drawn as one."""
     fields = type(layer.given)()
     fields.CopyFrom(layer.given)
     fields.ClearField("blobs")  # weights

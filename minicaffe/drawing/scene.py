@@ -1,4 +1,4 @@
-"""The drawing with a place for everything: boxes with their lines of text, frames around folds, lines, labels."""
+"""Give everything that is drawn its place: boxes with their lines of text, frames around folds, lines, labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write a scene as SVG. It uses the colours of the page that it stands in, and brings its own where it stands alone."""
+"""Write a scene as SVG. In a page it has the page's colours; in a file of its own it brings colours along."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write(graph: Graph, scene: Scene, *, prefix: str = "", interactive: bool = F
     """Return the scene as an <svg>.
 
     prefix         what ids begin with, where a page holds several drawings
-    interactive    whether boxes take the focus and are buttons; else the whole is one image to a screen reader
+    interactive    whether boxes are buttons; else a screen reader takes the whole drawing for one image
     """
     legend, top = _legend(graph)
     wide = round(max(scene.width, NARROWEST, *(LETTER["text"] * words.width(line) for line in words.remarks(graph))))
@@ -93,7 +93,7 @@ def _ids(layers: Sequence[DrawnLayer], prefix: str) -> str:
 
 
 def _dot(graph: Graph, dot: Dot, prefix: str) -> str:
-    """Write the point at which a blob forks; of one fork in several phases, a circle for each."""
+    """Write the point at which a blob forks. Where several phases have Splits there, each gets a circle."""
     return "\n".join(f'<g class="layer split" {_ids([split], prefix)}><title>{_safe(words.title(graph, split))}</title>'
                      f'<circle cx="{dot.x:g}" cy="{dot.y:g}" r="{DOT:g}"/></g>' for split in dot.splits)
 

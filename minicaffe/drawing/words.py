@@ -1,4 +1,4 @@
-"""What stands in the boxes of a drawing and beside its lines, as short texts."""
+"""The short texts in the boxes of a drawing and beside its lines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def width(text: str) -> int:
 
 
 def range_of(texts: Iterable[str]) -> str:
-    """Return the one text, or of several that differ '64…256' where all are numbers, else 'MAX, AVE, …'."""
+    """Return texts as one: a single one as it is, several numbers as '64…256', other texts as 'MAX, AVE, …'."""
     distinct = list(dict.fromkeys(texts))
     if len(distinct) == 1:
         return distinct[0]

@@ -7,8 +7,8 @@
     slopes.slope_of_blob(i, t, index)    # top t of layer i: what its diff must hold when layer i begins backward
 
 Both return a Slope: the central difference (L(v + h) − L(v − h)) / 2h, the two one-sided differences, and whether the
-number stands at a kink. There the two sides have different slopes, as ReLU has at 0, and backward may give either of
-them, or one between. An index is a tuple, as for an array, or a number of the flat array.
+number stands at a kink. At a kink the two sides have different slopes, as ReLU has at 0. Backward may give either of
+them, or one between. An index is a tuple, as for an array, or the place in the flat array.
 
 What a blob holds differs from layer to layer where layers run in place. `slope_of_blob` changes the number as it is
 right after layer i wrote it, and runs only those layers again that depend on it. The tops of a Split are told apart,

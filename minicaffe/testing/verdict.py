@@ -23,11 +23,11 @@ from minicaffe.testing.slopes import FACTOR, NOT_PROPORTIONAL
 
 RIGHT, WRONG, FOLLOWS, UNCHECKED = "right", "wrong", "follows", "not checked"
 
-LINEAR = 1e-9  # how far a gradient may be from proportional to the tops' diffs, relative to its length
-FILL = 7.0     # times the gradient's usual size: what a diff holds before a pass that must overwrite it or add to it
+LINEAR = 1e-9  # how much a gradient may differ from one that is proportional to the tops' diffs, relative to its length
+FILL = 7.0     # times the gradient's usual size: what a diff holds before a pass, which must overwrite it or add to it
 
 UNCHECKED_BECAUSE = {ZERO: "0 on both sides", KINK: "all of its numbers stand at kinks",
-                     ROUNDING: "too small to be told from rounding"}
+                     ROUNDING: "so small that rounding may hide a mistake"}
 
 
 @dataclass
@@ -102,9 +102,9 @@ def judge(one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float, af
 def _compare(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float, after_wrong: bool) -> None:
     """Compare the slope that backward computes along a random direction with difference quotients.
 
-    First with one of the whole net. In a deep net the loss may change so little that rounding hides it, and each ReLU
-    is a kink. Then the layer alone is looked at, with the diffs that backward hands to it. By the chain rule that is as
-    good, where these diffs are right; and where they are not, it tells whether this layer is wrong too.
+    The first is one of the whole net. In a deep net rounding may hide the change of the loss, and each ReLU has kinks.
+    Then the layer alone is looked at, with the diffs that backward hands to it. Where these diffs are right, that is as
+    good, by the chain rule. Where they are wrong, it tells whether this layer is wrong too.
     """
     net = _outcome(slopes, one, passes, tolerance, STEPS[:1])
     row.differences, row.error = net.quotient, net.error
@@ -130,7 +130,7 @@ def _compare(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, toleran
 
 
 def _net_disagrees(first: Outcome, slopes: NetSlopes, one: Gradient, passes: Passes, tolerance: float) -> bool:
-    """Return whether a gradient that its layer computes right is wrong in the net: what it was given is wrong then."""
+    """Return whether a gradient is wrong in the net, although its layer computes it right from what it was given."""
     if first.what != DISAGREES:
         return False
     again = _outcome(slopes, one, passes, tolerance, STEPS[1:])

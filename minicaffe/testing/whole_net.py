@@ -1,4 +1,4 @@
-"""Does a whole net compute the gradient of its loss? Each gradient against difference quotients of the net, in float64.
+"""Check a whole net: each of its gradients is compared with difference quotients of its loss, in float64.
 
 The first layer that is wrong, in the order of a backward pass, is the one to mend: it was given right gradients. What
 the layers after it in this order compute follows from its mistake.
@@ -60,8 +60,8 @@ class NetReport:
 def check_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE) -> NetReport:
     """Compare every gradient of a net with difference quotients of its loss, and return the NetReport.
 
-    net          any Net, of float32 or float64. Nothing in it changes but that its data layers read one more batch
-    seed         of the random numbers: directions, masks of Dropout, inputs
+    net          any Net, of float32 or float64. It stays as it is, except that its data layers read one more batch
+    seed         what all random numbers follow from: directions, masks of Dropout, inputs
     tolerance    the largest allowed error of a slope, relative to the slope
 
     A copy in float64 is checked. Its inputs and its learnable blobs get random numbers where all their numbers are
@@ -124,8 +124,8 @@ def _prepared(net: Net, seed: int) -> tuple[NetSlopes, list[str]]:
                         ("learnable blobs of the layers", random_weights(twin, draw))):
         if names:
             more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
-            remarks.append(f"{what} {', '.join(names[:SHOWN])}{more}: each held one number all over, and got random "
-                           "ones")
+            remarks.append(f"{what} {', '.join(names[:SHOWN])}{more} got random numbers, because all numbers of "
+                           "each were equal")
     remarks += [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]
     if forced and losses:
         remarks.append("nothing in this net learns, so the gradients of all blobs are checked")
@@ -168,9 +168,9 @@ def _without_gradient(net: Net, i: int) -> Row:
     """Return the row of a layer that computes no gradient, and why it does not."""
     layer, bottoms = net.layers[i], len(net.bottoms[i])
     if not bottoms:
-        why = "it brings data in" if not layer.blobs else "its blobs are not learned"
+        why = "it puts out data" if not layer.blobs else "its blobs are not learned"
     elif not any(layer.gradient_to(b) and layer.allow_force_backward(b) for b in range(bottoms)) and not layer.blobs:
-        why = "the type has none"
+        why = "the type computes none"
     else:
-        why = "the net asks it for none: nothing before it learns, or no loss depends on it"
+        why = "the net needs none from it: nothing before it learns, or no loss depends on it"
     return Row(i, layer.name, layer.type, why=f"no gradient: {why}")

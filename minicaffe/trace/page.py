@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minicaffe.pages.page import asset, page
+from minicaffe.pages import asset, page
 
 PACKAGE = "minicaffe.trace"
 # in this order: each uses only what stands before it when the page opens

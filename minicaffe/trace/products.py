@@ -1,8 +1,8 @@
 """The products that a number is the sum of, for InnerProduct, Convolution and Pooling.
 
-Each function below says for one number, given by its flat index, which pairs of numbers are multiplied and summed. The
-indices follow from the layer's own parameters: group, pad, dilation, stride, transpose. They are computed here a second
-time, apart from the kernels, so that the sum of the products is a check of both.
+For one number, given by its flat index, the functions below say which pairs of numbers are multiplied and summed. The
+indices follow from the layer's own parameters: group, pad, dilation, stride, transpose. They are computed here without
+the kernels. So a sum of products that equals the number confirms both.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The proof column: beside each diff the slope that the whole net has there, measured in float64.
+"""The proof column: beside each diff stands the slope of the loss, measured in float64.
 
 A diff says how much the loss grows where a number grows a little. That can be measured: change the number, run the net
-again, and look at the loss (minicaffe/testing/net_slopes.py). The net that runs again is a copy in float64 with the
-same weights, batch and random draws, so that rounding does not hide what is measured.
+again, and look at the loss (minicaffe/testing/net_slopes.py). The net that runs again is a copy in float64, so that
+rounding does not hide what is measured. It has the same weights, batch and random draws.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOLERANCE = (f"A diff agrees where it is within {100 * RELATIVE:g} % of the meas
 
 
 class Proofs:
-    """Measures slopes for one net's passes.
+    """Measures the slopes for the passes of one net.
 
     places    of how many numbers of an array; 0 for none
     """
@@ -129,5 +129,5 @@ def verdict(diff: float, slope: Slope | None, largest: float) -> str:
 
 
 def _short(value: float) -> Any:
-    """Return a measured number with as many digits as it is exact to."""
+    """Return a measured number for the page, with the digits of a float32: no more of them are exact."""
     return exact(np.float32(value))

@@ -20,8 +20,8 @@ from minicaffe.trace.update import Updates
 def of_net(net: Net, *, seed: int = 1, proofs: int = WHOLE) -> dict[str, Any]:
     """Run a float32 net forward and, where it learns, backward. Return the data of the page (format.py).
 
-    seed      what layers draw in the pass follows from it, and which numbers of large arrays are shown
-    proofs    of how many numbers of each diff the slope is measured; 0 for none
+    seed      decides what layers draw in the pass, and which numbers of large arrays are shown
+    proofs    for how many numbers of each diff the slope is measured; 0 for none
     """
     recorder = Recorder(net, Arrays(seed), proofs)
     with recorder.watching(), net.draws.during(seed, 0, 0, 0):
@@ -68,6 +68,6 @@ def _notes(net: Net) -> Sequence[str]:
         notes.append("No layer runs backward: the net has no loss, or nothing in it learns.")
     if unknown := [layer.type for layer in net.layers if not formulas.of_layer(layer)["forward"].lines
                    and layer.layer_param.bottom]:
-        notes.append(f"There are no formulas for {', '.join(dict.fromkeys(unknown))}: "
-                     "its docstring has no Forward and Backward.")
+        notes.append(f"There are no formulas for {', '.join(dict.fromkeys(unknown))}, because its docstring has no "
+                     "Forward and Backward.")
     return notes

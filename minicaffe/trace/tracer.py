@@ -1,12 +1,13 @@
 """Run a function and write down each line that it executes, with what the line wrote.
 
-`Tracer.watching` is a block in which Python calls the tracer for every line (sys.settrace). Of all functions that run
-in it, those are followed whose files are allowed: a layer's own, its family's bases, the definitions of kernels. A
-function that only returns an expression is not stepped into, and neither is a generator, which runs a piece at a time,
-nor a function whose results are cached, because its lines would run in the first call alone.
+In the block `with Tracer.watching()`, Python calls the tracer for every line (sys.settrace). The tracer follows only
+functions of the files that it is given: those of a layer, of its family's bases, and the definitions of kernels.
 
-Of a loop the first two rounds and the last one are kept, and between them one step says how many more there were. All
-rounds run and are compared, for which is the last is known only after it.
+Some functions are not stepped into: one that only returns an expression; a generator, which runs a piece at a time; and
+one whose results are cached, because its lines run in the first call alone.
+
+Of a loop the first two rounds and the last one are kept. Between them one step says how many rounds were left out. All
+rounds are compared, because only after a round is it known whether it was the last.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from minicaffe.trace.changes import Seen
 from minicaffe.trace.code import Function, Statement, function_of
-from minicaffe.trace.watch import Seen
 
 FIRST_ROUNDS = 2  # of a loop, which are kept; the last is kept too
 
@@ -170,7 +171,7 @@ class Tracer:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Follow what runs in the block. A debugger or a coverage tool that traces gets its own function back."""
+        """Follow what runs in the block. Afterwards a debugger or a coverage tool goes on tracing."""
         before = sys.gettrace()
         sys.settrace(self.called)
         try:

@@ -77,7 +77,7 @@ def test_a_net_that_only_trains(tmp_path, capsys):
     text = TWO_PHASES.replace("phase: TEST", "phase: TRAIN stage: 'never'")
     said, svg = draw(tmp_path, capsys, text)
 
-    assert ("Only the net of TRAIN is drawn, for that of TEST cannot be made: layer 'ip' (InnerProduct): unknown "
+    assert ("Only the net of TRAIN is drawn. The net of TEST cannot be made: layer 'ip' (InnerProduct): unknown "
             "bottom blob 'data' (bottom 0)") in " ".join(said.split())
     assert "6×7" in texts(svg)
 

@@ -134,7 +134,7 @@ class TestInANotebook:
         solver.solve()
 
         assert 30 == solver.iter
-        assert 1 == caplog.text.count("the curves are shown no longer: TypeError")
+        assert 1 == caplog.text.count("the curves cannot be shown any more: TypeError")
 
 
 class TestInATerminal:

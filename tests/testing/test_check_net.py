@@ -168,7 +168,8 @@ def test_finds_a_missing_sum(monkeypatch, kind):
 
     assert (IT, target) == (report.first.name, report.first.blob.split()[0])
     last = net_from(text).blobs["y"].shape[axis] - 1
-    assert f"a sum is missing: it takes place {last} of axis {axis} of the diff of top[0]" in report.message()
+    assert ("a sum is missing: of what must be added up, it has only "
+            f"place {last} of axis {axis} of the diff of top[0]") in report.message()
 
 
 def test_batch_norm_without_the_means(monkeypatch):
@@ -251,8 +252,8 @@ THREE = (inputs(x=(3, 7), t=(3, 7)) + BELOW + layer("TanH", "below", "a") + laye
 
 @pytest.mark.parametrize(("kind", "change", "words"), [
     ("TanH", add_before, "+= where = belongs"),
-    ("Split", first_top_alone, "a sum is missing: it takes the diff of top[0] alone"),
-    ("Split", without_the_last_top, "a sum is not complete: it leaves out the diff of top[2]"),
+    ("Split", first_top_alone, "a sum is missing: of what must be added up, it has only the diff of top[0]"),
+    ("Split", without_the_last_top, "a sum is not complete: the diff of top[2] is left out"),
     ("Sigmoid", zero, "backward leaves it 0"),
     ("EuclideanLoss", without_loss_weight, "is not multiplied by the top's diff, as it must be (for a loss: by "
                                            "loss_weight)"),
@@ -354,9 +355,9 @@ def test_inputs_are_as_the_layers_need_them():
     net.blobs["x"].data[...] = np.arange(40).reshape(4, 2, 5) / 40
     report = check_net(net)
 
-    assert report.remarks[0].startswith("inputs c, t: ")
+    assert report.remarks[0].startswith("inputs c, t got random numbers, ")
     assert {RIGHT} == {row.verdict for row in report.rows if row.blob}
-    assert ["no gradient: the type has none"] == [row.why for row in report.rows if row.type == "Accuracy"]
+    assert ["no gradient: the type computes none"] == [row.why for row in report.rows if row.type == "Accuracy"]
 
 
 def test_a_deep_net_by_each_layer_alone():
