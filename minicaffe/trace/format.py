@@ -98,8 +98,13 @@ proof           beside the diff of one value: what the whole net, computed in fl
 product         what the numbers of one array are sums of
     blob, role, of    of which value, and "data" or "diff"
     array       by number
-    left, right       {"name": "w", "shape": [4, 3]}: the arrays from which the factors come; right may be null
-    entries     {"flat index": entry}: for the numbers that the array shows, those that have an entry
+    left, right       {"name": "w", "shape": [4, 3], "blob": 5, "of": "data"}: the arrays from which the factors come;
+                right may be null. blob (by number) and of are left out for an array inside the layer
+    note        optional: a sentence on the factors
+    entries     {"flat index": entry}: for the numbers that the array shows, those that have an entry; and for further
+                numbers, on the way from a weight to the loss
+    follow      optional, of a param's diff: the flat index of a number from which one can go all the way to the loss,
+                or to the first layer whose products are not known. At each layer the first term is followed
 
 entry           number = Σ left · right (all terms) + rest + plus
     terms       [[flat index in left, its value, flat index in right, its value], ...], the largest products first.
