@@ -252,9 +252,9 @@ function openDrawnLayer(event) {
 
 // A click that a key made has detail 0: then the focus comes back to the number when the panel closes.
 function openNumber(event) {
-  const button = event.target.closest("button.number[data-product]");
+  const button = event.target.closest("button[data-product]");
   if (!button) return;
-  openProducts(trace, stop(), stop().moment.products[button.dataset.product], button.dataset.flat, button, event.detail === 0);
+  openProducts(trace, stop().moment.products[button.dataset.product], button.dataset.flat, button, event.detail === 0);
 }
 
 // A teacher can link to a step: page.html#step=12.
