@@ -96,8 +96,12 @@ def entry(one: Sum, flat: int, most: int) -> dict[str, Any]:
         rest = made[order[most:]]
         total = float(made.sum() + sum(value for _, value in plus))
     terms = [[lefts[k], exact(a[k]), rights[k] if one.right else None, exact(b[k])] for k in order[:most]]
-    return {"terms": terms, "rest": [len(rest), _double(rest.sum())],
-            "plus": [[word, exact(np.float32(value))] for word, value in plus], "sum": _double(total)}
+    made: dict[str, Any] = {"terms": terms, "sum": _double(total)}
+    if len(rest):
+        made["rest"] = [len(rest), _double(rest.sum())]
+    if plus:
+        made["plus"] = [[word, exact(np.float32(value))] for word, value in plus]
+    return made
 
 
 def _choice(chosen: int, lefts: Indices, values: np.ndarray, most: int) -> dict[str, Any]:
@@ -105,8 +109,7 @@ def _choice(chosen: int, lefts: Indices, values: np.ndarray, most: int) -> dict[
     order = sorted(range(len(lefts)), key=lambda k: (lefts[k] != chosen, -float(values[k]), k))
     taken = [float(values[k]) for k in order[:1] if lefts[k] == chosen]
     return {"terms": [[lefts[k], exact(values[k]), None, None] for k in order[:most]],
-            "rest": [max(0, len(order) - most), 0], "plus": [], "sum": _double(taken[0] if taken else math.nan),
-            "chosen": 0 if taken else None}
+            "sum": _double(taken[0] if taken else math.nan), "chosen": 0 if taken else None}
 
 
 def _double(value: float) -> Any:
@@ -311,7 +314,8 @@ def _pool_backward(layer: Any, bottoms: Sequence[Blob], dys: Sequence[np.ndarray
                 factors.append(1.0)
         return lefts, factors, []
 
-    return [Sum("bottom", 0, "diff", Factor("dy", dy), None, pairs)]
+    note = "" if average else "The factor is 1 for each window from which forward has taken this number."
+    return [Sum("bottom", 0, "diff", Factor("dy", dy), None, pairs, note=note)]
 
 
 def _pool_window(layer: Any, x: np.ndarray, y: np.ndarray, flat: int) -> tuple[Indices, list[float], list[Any]]:

@@ -120,11 +120,10 @@ class Recorder:
             made = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs, self._param_diffs,
                                      moment["values"], self.arrays)
             moment["products"] = [product for _, product in made]
-            self._trails.remember(made)
+            self._trails.remember(i, made)
             self._proofs.remember(i, moment)
         if i == 0:
-            self._trails.follow()
-            self._proofs.measure()
+            self._proofs.measure(self._trails.follow())
 
     def _clear_scratch(self) -> None:
         """Fill the layers' scratch arrays with zeros: what happens to be in new memory differs from run to run."""

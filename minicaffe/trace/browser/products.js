@@ -21,6 +21,7 @@ function openPanel(trace, product, flat, opener) {
     trailView(trace),
     ...(!entry ? [unknownView(trace, product)] : entry.chosen === undefined ? sumView(trace, product, entry)
       : windowView(trace, product, entry)),
+    stageProof(trace, product, flat),
   ].filter(Boolean));
   panel.hidden = false;
   panel.opener = opener;
@@ -49,7 +50,7 @@ function factor(side, flat) {
 }
 
 function sumView(trace, product, entry) {
-  const { left, right } = product, [others, otherSum] = entry.rest;
+  const { left, right } = product, [others, otherSum] = entry.rest || [0, 0];
   const head = ["place", left.name, ...(right ? ["place", right.name] : ["factor"]), "product"];
   const wide = head.length - 1;
   const terms = entry.terms.map(([leftPlace, leftValue, rightPlace, rightValue]) => element("tr", {},
@@ -57,10 +58,11 @@ function sumView(trace, product, entry) {
     right ? element("td", { class: "place" }, factorNode(trace, right, rightPlace) || "a constant") : null, valueCell(rightValue),
     valueCell(numeric(leftValue) * numeric(rightValue))));
   const rest = others ? [sumRow(`${plural(others, "further product")}, together`, otherSum, wide)] : [];
-  const plus = entry.plus.map(([words, value]) => sumRow(`plus ${words}`, value, wide));
+  const plus = (entry.plus || []).map(([words, value]) => sumRow(`plus ${words}`, value, wide));
+  const ways = terms.some(row => row.querySelector("button")) ? "An underlined place leads to the layer that made the number. " : "";
   if (!terms.length && !plus.length && !others) return [element("p", {}, "No product reaches this number, so it is 0.")];
   return [
-    element("p", { class: "quiet" }, `Each line multiplies two numbers. The last column, added up, gives the number. ${product.note || ""}`),
+    element("p", { class: "quiet" }, `Each line multiplies two numbers. The last column, added up, gives the number. ${ways}${product.note || ""}`),
     element("div", { class: "scrolls", tabindex: 0, role: "group", "aria-label": "The products" },
       element("table", { class: "terms" },
         element("thead", {}, element("tr", {}, head.map(word => header("col", word)))),

@@ -47,7 +47,7 @@ function numberName(trace, product, flat) {
 function trailView(trace) {
   if (trail.length < 2) return null;
   return element("div", { class: "trail", role: "group", "aria-label": "The way to this number" }, trail.map((stage, i) => {
-    const text = `${i ? "← " : ""}${stage.name}`;
+    const text = `${i ? "← " : ""}${trace.layers[stops[stage.at].moment.layer].name}: ${stage.name}`;
     if (i === trail.length - 1) return element("span", { "aria-current": "step" }, text);
     const button = element("button", { type: "button" }, text);
     button.addEventListener("click", event => {
@@ -58,6 +58,20 @@ function trailView(trace) {
     });
     return button;
   }));
+}
+
+// What the central difference of the whole net says about the number in the panel.
+function stageProof(trace, product, flat) {
+  const entry = product.entries && product.entries[flat];
+  const proof = stop().moment.proofs.find(one => one.blob === product.blob && one.role === product.role);
+  if (!entry || product.of !== "diff" || !proof) return null;
+  const shown = trace.arrays[product.array].whole === false ? trace.places[count(trace.arrays[product.array].shape)] : null;
+  const position = shown ? shown.indexOf(Number(flat)) : Number(flat);
+  const found = position < 0 ? entry.proof : [proof.verdicts[position], proof.slopes[position]];
+  if (!found || found[1] === null) return null;
+  const said = { a: "agrees ✓", d: "differs ✗", k: "lies at a kink" }[found[0]];
+  return element("p", { class: { a: "agrees", d: "differs", k: "quiet" }[found[0]] },
+    `The central difference of the loss for this number, ${short(found[1], 7)}, ${said}`);
 }
 
 // What the panel says of a number whose products the page does not hold.
