@@ -96,12 +96,12 @@ def entry(one: Sum, flat: int, most: int) -> dict[str, Any]:
         rest = made[order[most:]]
         total = float(made.sum() + sum(value for _, value in plus))
     terms = [[lefts[k], exact(a[k]), rights[k] if one.right else None, exact(b[k])] for k in order[:most]]
-    made: dict[str, Any] = {"terms": terms, "sum": _double(total)}
+    found: dict[str, Any] = {"terms": terms, "sum": _double(total)}
     if len(rest):
-        made["rest"] = [len(rest), _double(rest.sum())]
+        found["rest"] = [len(rest), _double(rest.sum())]
     if plus:
-        made["plus"] = [[word, exact(np.float32(value))] for word, value in plus]
-    return made
+        found["plus"] = [[word, exact(np.float32(value))] for word, value in plus]
+    return found
 
 
 def _choice(chosen: int, lefts: Indices, values: np.ndarray, most: int) -> dict[str, Any]:
