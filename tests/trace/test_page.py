@@ -144,6 +144,8 @@ class TestKeyboard:
             assert words(page).startswith("EuclideanLoss loss, backward")
             press(page, "ArrowDown")
             assert "InnerProduct ip, backward" in words(page)
+            press(page, "e")
+            assert "#step=18" == page.evaluate("location.hash")
             press(page, "u")
             assert "SGD, update of ip w" in words(page)
             press(page, "p", "p")

@@ -203,6 +203,7 @@ const actions = {
   update: () => go(startOfPass(trace, stop(), "update")),
   "layer-next": () => go(nextLayer(trace, stop())),
   "layer-back": () => go(previousLayer(trace, stop())),
+  "layer-end": () => stop().moment && go(stop().moment.end),
   "iteration-next": () => stop().moment && go(sameIn(trace, stop(), stop().moment.iteration + 1)),
   "iteration-back": () => stop().moment && go(sameIn(trace, stop(), stop().moment.iteration - 1)),
   play,
