@@ -92,13 +92,6 @@ class Proofs:
         if "d" in verdicts[False] and "d" not in verdicts[True]:
             moment["verdict"] = "differs"
 
-    def _prove_stage(self, stage: Stage) -> None:
-        slope = self._slope(stage.layer, "bottom", stage.bottom, stage.flat)
-        ends = self.arrays.found[stage.array]
-        largest = max(abs(number_of(ends["min"] or 0)), abs(number_of(ends["max"] or 0)))
-        letter = verdict(number_of(stage.entry["sum"]), slope, largest)
-        stage.entry["proof"] = [letter, _short(slope.central)]
-
     def _proof(self, i: int, j: int, value: dict[str, Any]) -> dict[str, Any]:
         entry = self.arrays.found[value["diff"]]
         shown = self.arrays.shown(math.prod(entry["shape"]))
@@ -124,6 +117,13 @@ class Proofs:
             measured = self._slopes.slope_of_param if role == "param" else self._slopes.slope_of_blob
             self._known[key] = measured(layer, top, flat)
         return self._known[key]
+
+    def _prove_stage(self, stage: Stage) -> None:
+        slope = self._slope(stage.layer, "bottom", stage.bottom, stage.flat)
+        ends = self.arrays.found[stage.array]
+        largest = max(abs(number_of(ends["min"] or 0)), abs(number_of(ends["max"] or 0)))
+        letter = verdict(number_of(stage.entry["sum"]), slope, largest)
+        stage.entry["proof"] = [letter, _short(slope.central)]
 
 
 def verdict(diff: float, slope: Slope | None, largest: float) -> str:
