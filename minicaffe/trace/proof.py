@@ -8,6 +8,7 @@ rounding does not hide what is measured. It has the same weights, batch and rand
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from minicaffe.net import Net
 from minicaffe.testing.net_slopes import NetSlopes, Slope, sources
 from minicaffe.testing.twin import Moment
 from minicaffe.trace.arrays import Arrays
-from minicaffe.trace.format import exact
+from minicaffe.trace.format import exact, number_of
+from minicaffe.trace.trail import Stage
 
 RELATIVE, OF_LARGEST = 2e-3, 1e-4  # float32 rounds sums, and what cancels in a sum leaves the error of its parts
 TOLERANCE = (f"A diff agrees where it is within {100 * RELATIVE:g} % of the measured slope, or differs from it by less "
@@ -64,14 +66,16 @@ class Proofs:
         if self._slopes:
             self._asked.append((i, moment, {}))
 
-    def measure(self) -> None:
-        """Measure what was noted, and add the proofs to the moments."""
+    def measure(self, stages: Sequence[Stage]) -> None:
+        """Measure what was noted, and add the proofs to the moments; and to the entries of the numbers on a way."""
         if not self._slopes:
             return
         kernels.use_engine("auto")  # `plain` would take much longer, and what it computes is not shown
         try:
             for i, moment, _ in self._asked:
                 self._prove(i, moment)
+            for stage in stages:
+                self._prove_stage(stage)
         finally:
             kernels.use_engine("plain")
         self._slopes, self._asked = None, []
@@ -113,6 +117,13 @@ class Proofs:
             measured = self._slopes.slope_of_param if role == "param" else self._slopes.slope_of_blob
             self._known[key] = measured(layer, top, flat)
         return self._known[key]
+
+    def _prove_stage(self, stage: Stage) -> None:
+        slope = self._slope(stage.layer, "bottom", stage.bottom, stage.flat)
+        ends = self.arrays.found[stage.array]
+        largest = max(abs(number_of(ends["min"] or 0)), abs(number_of(ends["max"] or 0)))
+        letter = verdict(number_of(stage.entry["sum"]), slope, largest)
+        stage.entry["proof"] = [letter, _short(slope.central)]
 
 
 def verdict(diff: float, slope: Slope | None, largest: float) -> str:

@@ -25,6 +25,7 @@ from minicaffe.trace.code import PACKAGE, Function
 from minicaffe.trace.formulas import Formulas
 from minicaffe.trace.proof import Proofs
 from minicaffe.trace.tracer import Step, Tracer
+from minicaffe.trace.trail import Trails
 
 DEFINITIONS = [str(path) for path in sorted((PACKAGE / "kernels" / "definitions").glob("*.py"))]
 NOT_ASKED = "No gradient is asked for here."
@@ -57,6 +58,7 @@ class Recorder:
         self._tracer: Tracer | None = None
         self._debugger: Any = None
         self._proofs = Proofs(net, arrays, proofs)
+        self._trails = Trails(arrays)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -115,11 +117,13 @@ class Recorder:
             moment["note"] = "This layer does not run backward: nothing below it learns."
         moment["values"] = self._values(i, backward=True)
         if runs:
-            moment["products"] = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs,
-                                                   self._param_diffs, moment["values"], self.arrays)
+            made = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs, self._param_diffs,
+                                     moment["values"], self.arrays)
+            moment["products"] = [product for _, product in made]
+            self._trails.remember(i, made)
             self._proofs.remember(i, moment)
         if i == 0:
-            self._proofs.measure()
+            self._proofs.measure(self._trails.follow())
 
     def _clear_scratch(self) -> None:
         """Fill the layers' scratch arrays with zeros: what happens to be in new memory differs from run to run."""

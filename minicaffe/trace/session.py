@@ -57,7 +57,8 @@ def without_tests(param: Any) -> Any:
 def _page(net: Net, recorder: Recorder, solver: dict[str, Any] | None, proofs: int) -> dict[str, Any]:
     return {"net": net.name, "command": "", "phase": "TEST" if net.phase == TEST else "TRAIN", "notes": _notes(net),
             "tolerance": TOLERANCE if proofs else "No slopes were measured for this page.", "solver": solver,
-            "drawing": draw(net).svg(), "layers": layers_of(net), "blobs": recorder.blobs, "sources": recorder.sources,
+            "drawing": draw(net).svg(), "layers": layers_of(net),
+            "datasheets": formulas.datasheets(net.layers), "blobs": recorder.blobs, "sources": recorder.sources,
             "places": recorder.arrays.places, "arrays": recorder.arrays.found, "steps": recorder.steps,
             "moments": recorder.moments}
 

@@ -144,12 +144,13 @@ function valueView(trace, stop, value) {
   const title = element("h4", {}, `${value.role} `, element("code", {}, blob.name), " ",
     element("span", { class: "quiet" }, shapeText(blob.shape)));
   const notes = [value.note, blob.shared === undefined ? null : `It shares its memory with ${trace.blobs[blob.shared].name}.`];
+  const follow = subjects.diff && followNode(trace, subjects.diff);
   const parts = ["data", "diff"].map(kind => kindView(trace, stop, value, kind, subjects[kind]));
   const large = Object.values(subjects).filter(subject => subject && isLarge(trace, subject));
   const table = large.length
     ? placesTable(trace, stop, ...["data", "diff"].map(kind => large.includes(subjects[kind]) ? subjects[kind] : null)) : null;
   return element("section", { class: "value", "data-blob": value.blob, "data-role": value.role }, title, notes.filter(Boolean).map(note => element("p", { class: "quiet" }, note)),
-    element("div", { class: "pair" }, parts), table);
+    element("div", { class: "pair" }, parts), follow, table);
 }
 
 function isLarge(trace, subject) {

@@ -4,7 +4,7 @@
 const PAUSE = 1200; // milliseconds between two steps when the page plays by itself
 const trace = JSON.parse(byId("data").textContent);
 const stops = makeStops(trace);
-let at = 0, timer = null, leftShown = null, leftSubject = null, rightShown = null;
+let at = 0, timer = null, leftShown = null, leftSubject = null, rightShown = null, datasheetOpen = false;
 
 function stop() {
   return stops[at];
@@ -101,8 +101,20 @@ function leftView() {
     moment.verdict === "differs" ? element("p", { class: "note wrong" }, BLAME) : null,
     element("ol", { class: "formulas", "aria-label": "Formulas" },
       formulas().map(text => element("li", {}, element("code", {}, text)))),
+    moment.pass === "update" ? null : datasheetView(layer.type),
     ...(moment.update ? updateView(trace, stop(), go, redraw) : inOrder(moment).map(value => valueView(trace, stop(), value))),
   ].filter(Boolean);
+}
+
+// The whole datasheet, folded away: what the letters mean, and what the other pass computes. It stays open from layer
+// to layer.
+function datasheetView(type) {
+  const text = trace.datasheets && trace.datasheets[type];
+  if (!text) return null;
+  const fold = element("details", { class: "datasheet", open: datasheetOpen },
+    element("summary", {}, "What do the letters mean?"), element("pre", {}, text));
+  fold.addEventListener("toggle", () => { datasheetOpen = fold.open; });
+  return fold;
 }
 
 function formulas() {
@@ -191,6 +203,7 @@ const actions = {
   update: () => go(startOfPass(trace, stop(), "update")),
   "layer-next": () => go(nextLayer(trace, stop())),
   "layer-back": () => go(previousLayer(trace, stop())),
+  "layer-end": () => stop().moment && go(stop().moment.end),
   "iteration-next": () => stop().moment && go(sameIn(trace, stop(), stop().moment.iteration + 1)),
   "iteration-back": () => stop().moment && go(sameIn(trace, stop(), stop().moment.iteration - 1)),
   play,
@@ -252,9 +265,9 @@ function openDrawnLayer(event) {
 
 // A click that a key made has detail 0: then the focus comes back to the number when the panel closes.
 function openNumber(event) {
-  const button = event.target.closest("button.number[data-product]");
+  const button = event.target.closest("button[data-product]");
   if (!button) return;
-  openProducts(trace, stop(), stop().moment.products[button.dataset.product], button.dataset.flat, button, event.detail === 0);
+  openProducts(trace, stop().moment.products[button.dataset.product], button.dataset.flat, button, event.detail === 0);
 }
 
 // A teacher can link to a step: page.html#step=12.
