@@ -28,6 +28,7 @@ function show() {
   showLeft();
   showRight();
   byId("words").textContent = describe(trace, stop());
+  byId("loss").replaceChildren(...lossView(trace, stop()));
   byId("score").textContent = scoreText();
   byId("score").hidden = !predict.on;
   const lost = focused && !focused.isConnected && document.activeElement === document.body;
@@ -75,6 +76,8 @@ function showLeft() {
   if (subject !== leftSubject) byId("left").scrollTop = 0; // the same layer in another iteration stays where it was scrolled to
   leftSubject = subject;
   markFormula();
+  const marked = moment && markArrays(trace, stop(), byId("layer-view"));
+  if (marked && byId("left").scrollHeight > byId("left").clientHeight) marked.scrollIntoView({ block: "nearest" });
   oneTabStop(byId("layer-view"));
 }
 
@@ -96,11 +99,11 @@ function leftView() {
   const layer = trace.layers[moment.layer];
   const title = moment.pass === "update" ? `${trace.solver.type}: update of ${trace.blobs[moment.param].name}`
     : `${layer.name}: ${layer.type}, ${moment.pass}`;
-  return [element("h3", { class: "layer-title" }, title),
+  return [element("div", { class: "layer-head" }, element("h3", { class: "layer-title" }, title),
+    element("ol", { class: "formulas", "aria-label": "Formulas" },
+      formulas().map(text => element("li", {}, element("code", {}, text))))),
     moment.note ? element("p", { class: "note" }, moment.note) : null,
     moment.verdict === "differs" ? element("p", { class: "note wrong" }, BLAME) : null,
-    element("ol", { class: "formulas", "aria-label": "Formulas" },
-      formulas().map(text => element("li", {}, element("code", {}, text)))),
     ...(moment.update ? updateView(trace, stop(), go, redraw) : inOrder(moment).map(value => valueView(trace, stop(), value))),
   ].filter(Boolean);
 }
@@ -233,6 +236,7 @@ function setUp() {
   byId("proof-summary").append(...proofLine(trace, showWrong));
   byId("drawing").addEventListener("click", openDrawnLayer);
   document.addEventListener("click", openNumber);
+  document.addEventListener("click", followMaker);
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", followHash);
   followHash();
@@ -255,6 +259,15 @@ function openNumber(event) {
   const button = event.target.closest("button.number[data-product]");
   if (!button) return;
   openProducts(trace, stop(), stop().moment.products[button.dataset.product], button.dataset.flat, button, event.detail === 0);
+}
+
+// From numbers to the layer that made them. The way that led here stays in the browser's history, for the way back.
+function followMaker(event) {
+  const button = event.target.closest("button.maker");
+  if (!button) return;
+  pause();
+  history.pushState(null, "", location.href);
+  go(Number(button.dataset.stop));
 }
 
 // A teacher can link to a step: page.html#step=12.

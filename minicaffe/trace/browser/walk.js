@@ -76,3 +76,15 @@ function writes(moment, value, kind) {
   return kind === "data" && value.role !== "param" &&
     moment.values.some(other => other.role === "top" && other.blob === value.blob);
 }
+
+// The moment before this one that has made what a value holds, or null: the layer that computed the numbers, the layer
+// that computed the gradient, or the update of the weights.
+function makerOf(trace, moment, blob, kind, array) {
+  const made = other => other.pass === "update" ? kind === "data" && other.param === blob && other.update.new === array
+    : other.values.some(value => value.blob === blob && value[kind] === array &&
+      (writes(other, value, kind) || !other.count && kind === "data" && value.role === "top"));
+  for (let number = moment.number - 1; number >= 0; number--) {
+    if (made(trace.moments[number])) return trace.moments[number];
+  }
+  return null;
+}
