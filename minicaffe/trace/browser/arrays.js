@@ -136,7 +136,7 @@ function valueView(trace, stop, value) {
   const table = large.length
     ? placesTable(trace, stop, ...["data", "diff"].map(kind => large.includes(subjects[kind]) ? subjects[kind] : null)) : null;
   return element("section", { class: "value", "data-blob": value.blob, "data-role": value.role }, title, notes.filter(Boolean).map(note => element("p", { class: "quiet" }, note)),
-    element("div", { class: "pair" }, parts), table);
+    element("div", { class: "pair" }, parts, table));
 }
 
 function isLarge(trace, subject) {

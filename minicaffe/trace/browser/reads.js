@@ -44,7 +44,7 @@ function inNet(moment, name) {
   return value && value[kind] !== null && !writes(moment, value, kind) ? [value[kind], ""] : undefined;
 }
 
-// What the present line reads, each name once: [{ name, number, text }].
+// The arrays and plain numbers that the present line reads, each name once: [{ name, number, text }].
 function readBy(trace, stop) {
   if (stop.step === null) return [];
   const step = trace.steps[stop.step], source = trace.sources[step.source];
@@ -55,7 +55,8 @@ function readBy(trace, stop) {
     const name = [path, path.replace(/(\.\w+|\[\d+\])$/, "")].find(other => known.has(other) || inNet(stop.moment, other));
     if (name) found.set(name, known.get(name) || inNet(stop.moment, name));
   }
-  return [...found].map(([name, [number, text]]) => ({ name, number, text }));
+  return [...found].map(([name, [number, text]]) => ({ name, number, text }))
+    .filter(({ number, text }) => number !== null || text !== "" && Number.isFinite(Number(text)));
 }
 
 // What an array is in the net: the layer's blobs, or the columns of the update, that hold the same numbers now, perhaps

@@ -82,7 +82,7 @@ function madeView(trace, stop, step, now, redraw) {
   if (now && step.calls) parts.push(element("p", { class: "quiet" }, "This line calls the function that follows."));
   if (now && asksFor(trace, stop).length) parts.push(showButton(trace, stop, redraw));
   if (now && branchWords(trace, stop)) parts.push(element("p", { class: "quiet" }, sentence(branchWords(trace, stop))));
-  if (read.length && parts.length) parts.unshift(element("div", { class: "label" }, "makes"));
+  if (read.length && step.new.length) parts.unshift(element("div", { class: "label" }, "makes"));
   if (read.length) parts.unshift(element("div", { class: "label" }, "reads"), ...read.map(entry => readView(trace, stop, entry)));
   return parts.length ? element("div", { class: now ? "made now" : "made" }, parts) : null;
 }
@@ -99,6 +99,7 @@ function readView(trace, stop, { name, number, text }) {
 // An array in one line.
 function shortArray(array) {
   if (array.whole === false) return `${shapeText(array.shape)}, from ${short(array.min)} to ${short(array.max)}`;
+  if (array.values.length > 4 && new Set(array.values).size === 1) return `${shapeText(array.shape)}, all ${short(array.values[0])}`;
   return array.values.length === 1 ? short(array.values[0]) : nested(array);
 }
 
@@ -123,7 +124,7 @@ function madeArray(trace, stop, names, number, now, redraw) {
     return element("div", { class: "made-one" }, title, largeView(trace, stop, subject, now));
   }
   if (!now || array.values.length < 2) {
-    const one = array.values.length === 1 ? numberNode(trace, stop, subject, 0, 0) : nested(array);
+    const one = array.values.length === 1 ? numberNode(trace, stop, subject, 0, 0) : shortArray(array);
     return element("div", { class: "made-one compact" }, title, one);
   }
   return element("div", { class: "made-one" }, title, element("span", { class: "quiet" }, shapeText(array.shape)),

@@ -103,7 +103,7 @@ function lossView(trace, stop) {
   if (!known || hidden) return [];
   const losses = range(iterations).map(iteration => lossOf(trace, iteration))
     .slice(0, predict.on ? here + 1 : iterations);
-  return losses.length > 1 && !losses.includes(null) ? [curve("loss", losses, here, "iteration", 170, 26)]
+  return losses.length > 1 && !losses.includes(null) ? [curve("loss", losses, here, losses.map((_, i) => `in iteration ${i + 1}`), 170, 26)]
     : [element("span", {}, `loss ${short(losses[here])}`)];
 }
 
@@ -123,11 +123,12 @@ function curvesView(trace, stop, flats, go) {
   const hides = predict.on && isHidden(trace, stop, moment.update.new); // the curve would give the new weight away
   return element("div", { class: "curves" },
     element("p", {}, element("label", { for: "iteration" }, `Update ${here + 1} of ${updates.length} `), slider),
-    hides ? null : curve(name, weights, here + (stop.last ? 1 : 0), "after update", 400, 84));
+    hides ? null : curve(name, weights, here + (stop.last ? 1 : 0),
+      weights.map((_, i) => i ? `after update ${i}` : "at first"), 400, 84));
 }
 
 // A small curve with a dot for each value, the present one large; the values are its alternative text.
-function curve(name, stored, at, axis, width, height) {
+function curve(name, stored, at, when, width, height) {
   const values = stored.map(numeric), finite = values.filter(Number.isFinite);
   const low = Math.min(...finite), high = Math.max(...finite);
   const x = i => 8 + i * (width - 16) / Math.max(values.length - 1, 1);
@@ -137,9 +138,9 @@ function curve(name, stored, at, axis, width, height) {
   const line = drawn("polyline", { points: path, class: "curve" });
   const dots = points.map(([a, b, i]) => i === at ? drawn("circle", { cx: a, cy: b, r: 5, class: "dot now" })
     : drawn("circle", { cx: a, cy: b, r: 2, class: "dot" }));
-  const said = `${name} ${axis} ${stored.map((value, i) => `${i}: ${short(value)}`).join(", ")}`;
+  const said = `${name}: ${stored.map((value, i) => `${short(value)} ${when[i]}`).join(", ")}`;
   return element("figure", { class: "chart" },
     element("figcaption", {}, element("code", {}, name), ` ${short(stored[at])} `,
-      element("span", { class: "quiet" }, `${axis} ${at}; from ${short(low)} to ${short(high)}`)),
+      element("span", { class: "quiet" }, `${when[at]}; from ${short(low)} to ${short(high)}`)),
     drawn("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": said }, line, ...dots));
 }

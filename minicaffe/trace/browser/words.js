@@ -39,11 +39,11 @@ function stepWords(trace, stop) {
   const text = (source.lines[step.line - source.first] || "").trim();
   if (step.line === source.first) return `line ${step.line}: ${source.name} begins${given(trace, stop, step)}.`;
   if (step.skipped) return `line ${step.line}: ${plural(step.skipped, "further round")} of this loop ran and is not shown.`;
-  if (step.calls) return `line ${step.line} calls a function: ${withoutComment(text)}`;
-  const branch = branchWords(trace, stop), read = readBy(trace, stop).map(({ name }) => name);
-  const from = read.length ? `, made of ${read.join(", ")}` : "";
+  if (step.calls) return `line ${step.line} calls a function: ${withoutComment(text)}.`;
+  const branch = branchWords(trace, stop), read = readBy(trace, stop).filter(({ number }) => number !== null).map(({ name }) => name);
+  const from = read.length ? `, made from ${read.join(", ")}` : "";
   if (step.new.length) return `line ${step.line}: ${made(trace, stop, step)}${from}.`;
-  return `line ${step.line}: ${withoutComment(text)}${branch ? ` ${branch}` : ""}`;
+  return `line ${step.line}: ${withoutComment(text)}${branch ? ` ${branch}` : "."}`;
 }
 
 // How an `if` or a loop went on: the next line of the same function stands under it, or not.
@@ -123,7 +123,7 @@ function proofLine(trace, showWrong) {
   if (!total) return [element("p", { class: "quiet" }, "This trace was made without proofs of its diffs.")];
   const kink = kinks ? `; ${plural(kinks, "is", "are")} at a kink` : "";
   if (!differ) {
-    return [element("p", { class: "agrees" }, `✓ None of ${total} diffs differs from its central difference${kink}.`),
+    return [element("p", { class: "agrees" }, `✓ None of ${total} diffs is wrong${kink}.`),
       toleranceView(trace)];
   }
   const layer = trace.layers[first.layer];
