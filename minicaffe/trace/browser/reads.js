@@ -49,14 +49,16 @@ function readBy(trace, stop) {
   if (stop.step === null) return [];
   const step = trace.steps[stop.step], source = trace.sources[step.source];
   if (step.line === source.first || step.skipped) return [];
-  const known = namesBefore(trace, stop), found = new Map();
-  for (const [path] of readingPart(statementText(source, step.line)).matchAll(NAME)) {
+  const known = namesBefore(trace, stop), found = new Map(), text = statementText(source, step.line);
+  for (const [path] of readingPart(text).matchAll(NAME)) {
     if (NOT_NUMBERS.test(path)) continue;
     const name = [path, path.replace(/(\.\w+|\[\d+\])$/, "")].find(other => known.has(other) || inNet(stop.moment, other));
     if (name) found.set(name, known.get(name) || inNet(stop.moment, name));
   }
   return [...found].map(([name, [number, text]]) => ({ name, number, text }))
-    .filter(({ number, text }) => number !== null || text !== "" && Number.isFinite(Number(text)));
+    .filter(({ number, text }) => number !== null || text !== "" && Number.isFinite(Number(text)))
+    // what a called kernel fills is handed to it, too, but not read; the kernel's own lines say it where it is
+    .filter(({ name }) => text.includes("= ") || !step.new.some(([made]) => made === name));
 }
 
 // What an array is in the net: the layer's blobs, or the columns of the update, that hold the same numbers now, perhaps

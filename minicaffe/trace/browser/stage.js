@@ -4,7 +4,7 @@
 const PAUSE = 1200; // milliseconds between two steps when the page plays by itself
 const trace = JSON.parse(byId("data").textContent);
 const stops = makeStops(trace);
-let at = 0, timer = null, leftShown = null, leftSubject = null, rightShown = null;
+let at = 0, timer = null, addressLater = null, leftShown = null, leftSubject = null, rightShown = null;
 
 function stop() {
   return stops[at];
@@ -48,7 +48,15 @@ function showPosition() {
   for (const pass of PASSES) byId(pass).setAttribute("aria-pressed", Boolean(moment) && moment.pass === pass);
   byId("back").disabled = byId("to-start").disabled = at === 0;
   byId("next").disabled = at === stops.length - 1;
-  // replace, not push: the back button of the browser should leave the page, not undo a hundred steps
+  clearTimeout(addressLater);
+  addressLater = setTimeout(showAddress, 100);
+}
+
+// The address names the step, so that it can be linked to. It is replaced, for the browser's way back should leave the
+// page and not undo a hundred steps; and only when the steps have come to rest, for browsers allow it a few times a second.
+function showAddress() {
+  clearTimeout(addressLater);
+  addressLater = null;
   history.replaceState(null, "", at ? `#step=${at}` : location.pathname + location.search);
 }
 
@@ -218,6 +226,8 @@ function togglePredict() {
 }
 
 function setUp() {
+  trace.net = readableName(trace.net);
+  for (const named of [...trace.layers, ...trace.blobs]) named.name = readableName(named.name);
   byId("title").textContent = `${trace.net}: watch it learn`;
   byId("intro").append(...introView(trace));
   byId("layer").append(element("option", { value: "" }, "–"),
@@ -266,6 +276,7 @@ function followMaker(event) {
   const button = event.target.closest("button.maker");
   if (!button) return;
   pause();
+  showAddress();
   history.pushState(null, "", location.href);
   go(Number(button.dataset.stop));
 }
