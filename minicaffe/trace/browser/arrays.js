@@ -12,9 +12,9 @@ function numberNode(trace, stop, subject, position, flat, digits) {
   }
   const stored = trace.arrays[subject.number].values[position];
   const entry = subject.product && subject.product.entries[flat];
-  if (!entry) return element("span", { class: "number", title: String(stored) }, short(stored, digits));
+  if (!entry) return element("span", { class: "number", title: exactText(stored) }, short(stored, digits));
   return element("button", {
-    type: "button", class: "number", title: `${stored}: show what it is the sum of`,
+    type: "button", class: "number", title: `${exactText(stored)}: show what it is the sum of`,
     "data-product": stop.moment.products.indexOf(subject.product), "data-flat": flat,
   }, short(stored));
 }

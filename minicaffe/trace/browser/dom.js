@@ -29,6 +29,11 @@ function numeric(stored) {
   return Number(stored);
 }
 
+// A number with all its digits. JavaScript itself writes -0 as 0.
+function exactText(stored) {
+  return Object.is(stored, -0) ? "-0" : String(stored);
+}
+
 // A number as short text: five digits are enough to follow a computation by hand.
 function short(stored, digits = 5) {
   if (stored === null || stored === undefined) return "–";
