@@ -279,6 +279,7 @@ function followMaker(event) {
   showAddress();
   history.pushState(null, "", location.href);
   go(Number(button.dataset.stop));
+  showAddress(); // at once, so that the way back has somewhere to go back from
 }
 
 // A teacher can link to a step: page.html#step=12.
