@@ -98,8 +98,9 @@ function readView(trace, stop, { name, number, text }) {
 
 // An array in one line.
 function shortArray(array) {
-  if (array.whole === false) return `${shapeText(array.shape)}, from ${short(array.min)} to ${short(array.max)}`;
-  if (array.values.length > 4 && new Set(array.values).size === 1) return `${shapeText(array.shape)}, all ${short(array.values[0])}`;
+  const same = new Set(array.values).size === 1 && (array.whole !== false || array.min === array.max);
+  if (array.whole === false && !same) return `${shapeText(array.shape)}, from ${short(array.min)} to ${short(array.max)}`;
+  if (array.values.length > 4 && same) return `${shapeText(array.shape)}, all ${short(array.values[0])}`;
   return array.values.length === 1 ? short(array.values[0]) : nested(array);
 }
 
@@ -136,7 +137,7 @@ function largeView(trace, stop, subject, now) {
   const some = places.map((flat, position) => element("span", { class: "some" },
     element("code", {}, `${place(array.shape, flat)} `), numberNode(trace, stop, subject, position, flat)));
   return element("span", {}, element("span", { class: "quiet" },
-    `${shapeText(array.shape)}, from ${short(array.min)} to ${short(array.max)}`),
+    shortArray(array)),
   places.length ? element("div", {}, some, element("span", { class: "quiet" }, "…")) : null);
 }
 
