@@ -56,8 +56,8 @@ LEAKS = """() => {
   const telling = text => text.replace(/[-.0]|e.*$/g, "").length >= 4;
   togglePredict();
   // all of the first iteration, and of the second the updates of one layer, with their curves
-  const asked = stops.slice(1).filter(({ moment }) => moment.iteration === 0 || moment.pass === "update" && moment.layer === 2);
-  for (const { index } of asked) {
+  const looked = ({ moment }) => moment.iteration === 0 || moment.pass === "update" && moment.layer === 2;
+  for (const { index, moment } of stops.slice(1).filter(looked)) {
     go(index);
     const hidden = new Set(), open = new Set();
     trace.arrays.forEach((array, i) => {
@@ -69,7 +69,7 @@ LEAKS = """() => {
     for (const word of new Set(text.innerHTML.match(/-?\\d+\\.?\\d*(?:e-?\\d+)?/g))) {
       if (hidden.has(word) && !open.has(word) && telling(word)) found.push([index, word]);
     }
-    if (index % 2 && asksFor(trace, stop()).length) showAnswers(trace, stop());
+    if ((index % 2 || moment.pass === "update") && asksFor(trace, stop()).length) showAnswers(trace, stop());
   }
   return found;
 }"""
@@ -478,7 +478,7 @@ def test_readable_in_every_state(chromium, written, scheme):
         assert [] == overflowing(page)
 
 
-STRANGE = "</script><img src=x onerror=alert(1)>\"'&\u202eevil \U0001f98a" + "very_long_name" * 30
+STRANGE = "\u202e</script><img src=x onerror=alert(1)>\"'& \U0001f98a" + "very_long_name" * 30
 
 
 def strange_names():

@@ -58,8 +58,9 @@ function wholeView(trace, stop, subject) {
   const tables = range(blocks).flatMap(block => {
     const caption = blocks > 1 ? `[${indices(shape.slice(0, -2), block).join(", ")}, …]` : null;
     const first = block * rows * columns;
+    const at = (row, column) => first + row * columns + column;
     return range(Math.ceil(columns / WIDE)).map(part =>
-      matrix(trace, stop, subject, caption, rows, range(columns).slice(part * WIDE, (part + 1) * WIDE), (row, column) => first + row * columns + column));
+      matrix(trace, stop, subject, caption, rows, range(columns).slice(part * WIDE, (part + 1) * WIDE), at));
   });
   return element("div", { class: "scrolls matrices", tabindex: 0, role: "group", "aria-label": subject.name }, tables);
 }
@@ -135,7 +136,8 @@ function valueView(trace, stop, value) {
   const large = Object.values(subjects).filter(subject => subject && isLarge(trace, subject));
   const table = large.length
     ? placesTable(trace, stop, ...["data", "diff"].map(kind => large.includes(subjects[kind]) ? subjects[kind] : null)) : null;
-  return element("section", { class: "value", "data-blob": value.blob, "data-role": value.role }, title, notes.filter(Boolean).map(note => element("p", { class: "quiet" }, note)),
+  return element("section", { class: "value", "data-blob": value.blob, "data-role": value.role }, title,
+    notes.filter(Boolean).map(note => element("p", { class: "quiet" }, note)),
     element("div", { class: "pair" }, parts, table));
 }
 
@@ -180,5 +182,6 @@ function makerView(trace, stop, blob, kind, array) {
   const maker = makerOf(trace, stop.moment, blob, kind, array);
   if (!maker) return null;
   const who = maker.pass === "update" ? `update ${maker.iteration + 1}` : trace.layers[maker.layer].name;
-  return [" ", element("button", { type: "button", class: "maker", "data-stop": maker.end }, `made by ${who}, step ${maker.end}`)];
+  return [" ", element("button", { type: "button", class: "maker", "data-stop": maker.end },
+    `made by ${who}, step ${maker.end}`)];
 }

@@ -103,7 +103,8 @@ function lossView(trace, stop) {
   if (!known || hidden) return [];
   const losses = range(iterations).map(iteration => lossOf(trace, iteration))
     .slice(0, predict.on ? here + 1 : iterations);
-  return losses.length > 1 && !losses.includes(null) ? [curve("loss", losses, here, losses.map((_, i) => `in iteration ${i + 1}`), 170, 26)]
+  const when = losses.map((_, i) => `in iteration ${i + 1}`);
+  return losses.length > 1 && !losses.includes(null) ? [curve("loss", losses, here, when, 170, 26)]
     : [element("span", {}, `loss ${short(losses[here])}`)];
 }
 

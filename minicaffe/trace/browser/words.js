@@ -40,7 +40,8 @@ function stepWords(trace, stop) {
   if (step.line === source.first) return `line ${step.line}: ${source.name} begins${given(trace, stop, step)}.`;
   if (step.skipped) return `line ${step.line}: ${plural(step.skipped, "further round")} of this loop ran and is not shown.`;
   if (step.calls) return `line ${step.line} calls a function: ${withoutComment(text)}.`;
-  const branch = branchWords(trace, stop), read = readBy(trace, stop).filter(({ number }) => number !== null).map(({ name }) => name);
+  const branch = branchWords(trace, stop);
+  const read = readBy(trace, stop).filter(({ number }) => number !== null).map(({ name }) => name);
   const from = read.length ? `, made from ${read.join(", ")}` : "";
   if (step.new.length) return `line ${step.line}: ${made(trace, stop, step)}${from}.`;
   return `line ${step.line}: ${withoutComment(text)}${branch ? ` ${branch}` : "."}`;
