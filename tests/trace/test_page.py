@@ -54,22 +54,28 @@ NAMELESS = """() => [...document.querySelectorAll("button, input, select, img, [
 LEAKS = """() => {
   const found = [], forms = number => [String(number), short(number), short(number, 4), short(number, 3)];
   const telling = text => text.replace(/[-.0]|e.*$/g, "").length >= 4;
-  togglePredict();
-  // all of the first iteration, and of the second the updates of one layer, with their curves
-  const looked = ({ moment }) => moment.iteration === 0 || moment.pass === "update" && moment.layer === 2;
-  for (const { index, moment } of stops.slice(1).filter(looked)) {
-    go(index);
+  const look = () => {
     const hidden = new Set(), open = new Set();
     trace.arrays.forEach((array, i) => {
       const all = [...array.values, array.min, array.max, array.mean].filter(number => typeof number === "number");
       all.flatMap(forms).forEach(text => (isHidden(trace, stop(), i) ? hidden : open).add(text));
     });
-    const text = document.body.cloneNode(true);
-    text.querySelectorAll("script, style, svg:not(.chart svg), .code .line").forEach(part => part.remove());
-    for (const word of new Set(text.innerHTML.match(/-?\\d+\\.?\\d*(?:e-?\\d+)?/g))) {
-      if (hidden.has(word) && !open.has(word) && telling(word)) found.push([index, word]);
+    const page = document.body.cloneNode(true);
+    page.querySelectorAll("script, style, svg:not(.chart svg), .code .line").forEach(part => part.remove());
+    for (const word of new Set(page.innerHTML.match(/-?\\d+\\.?\\d*(?:e-?\\d+)?/g))) {
+      if (hidden.has(word) && !open.has(word) && telling(word)) found.push([at, word]);
     }
-    if ((index % 2 || moment.pass === "update") && asksFor(trace, stop()).length) showAnswers(trace, stop());
+  };
+  togglePredict();
+  // all of the first iteration, and of the second the updates of one layer, with their curves
+  const looked = ({ moment }) => moment.iteration === 0 || moment.pass === "update" && moment.layer === 2;
+  for (const { index, moment } of stops.slice(1).filter(looked)) {
+    go(index);
+    look();
+    if (!(index % 2 || moment.pass === "update") || !asksFor(trace, stop()).length) continue;
+    showAnswers(trace, stop());
+    redraw("shown");
+    look();
   }
   return found;
 }"""
