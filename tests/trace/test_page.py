@@ -130,7 +130,11 @@ def small_training():
     """A solver for the net of two layers."""
     parameters = SolverParameter(base_lr=0.1, momentum=0.9, lr_policy="fixed", max_iter=2)
     parameters.net_param.CopyFrom(prototxt.parse(TWO_LAYERS, NetParameter()))
-    return get_solver(parameters)
+    solver = get_solver(parameters)
+    for name in ("x", "t"):
+        data = solver.net.blobs[name].data
+        data[...] = np.sin(np.arange(1, data.size + 1)).reshape(data.shape)
+    return solver
 
 
 def planted():
