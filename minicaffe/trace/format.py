@@ -59,6 +59,8 @@ step
                 such as "y", "self.index" or "bottom[0].diff". Of a value that is no array, the array is null and the
                 text is its repr; of an array the text is "". The first step of a function is its `def` line, with
                 the arguments
+    also        optional: further names of the function whose arrays hold something else now, because they lie in the
+                memory of an array in `new`, as a part of it or as the whole of which it is a part
     calls       optional: the line calls a traced function. Then this step comes before that function's steps and has
                 nothing new; another step of the same line follows them and has what the line wrote
     skipped     optional: a number of rounds of a loop that were run but are not shown. Such a step has source and

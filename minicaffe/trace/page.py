@@ -8,8 +8,8 @@ from minicaffe.pages import asset, page
 
 PACKAGE = "minicaffe.trace"
 # in this order: each uses only what stands before it when the page opens
-SCRIPTS = ("dom.js", "walk.js", "predict.js", "arrays.js", "products.js", "trail.js", "source.js", "update.js",
-           "words.js", "keys.js", "stage.js", "start.js")
+SCRIPTS = ("dom.js", "walk.js", "predict.js", "arrays.js", "products.js", "trail.js", "reads.js", "source.js",
+           "update.js", "words.js", "keys.js", "stage.js", "start.js")
 DRAWING = "<!-- drawing -->"
 
 

@@ -22,9 +22,10 @@ from minicaffe.trace.format import exact, number_of
 from minicaffe.trace.trail import Stage
 
 RELATIVE, OF_LARGEST = 2e-3, 1e-4  # float32 rounds sums, and what cancels in a sum leaves the error of its parts
+OF_TOPS = 1e-6  # the parts of a bias's only diff do not stand beside it but in the top's diff, and may cancel to 0
 TOLERANCE = (f"A diff agrees where it is within {100 * RELATIVE:g} % of the measured slope, or differs from it by less "
-             f"than {OF_LARGEST:g} of the largest slope beside it: the net computes in float32, the slope is measured "
-             "in float64.")
+             f"than {OF_LARGEST:g} of the largest slope beside it, or {OF_TOPS:.6f} of the largest that reaches the "
+             "layer's tops: the net computes in float32, the slope is measured in float64.")
 
 
 class Proofs:
@@ -81,18 +82,21 @@ class Proofs:
         self._slopes, self._asked = None, []
 
     def _prove(self, i: int, moment: dict[str, Any]) -> None:
-        counts = {"bottom": 0, "top": 0, "param": 0}
-        for value in moment["values"]:
-            j = counts[value["role"]]
-            counts[value["role"]] += 1
-            if value["diff"] is not None:
-                moment["proofs"].append(self._proof(i, j, value))
+        reaching = 0.0
+        for role in ("top", "bottom", "param"):
+            for j, value in enumerate(value for value in moment["values"] if value["role"] == role):
+                if value["diff"] is None:
+                    continue
+                proof, largest = self._proof(i, j, value, reaching)
+                moment["proofs"].append(proof)
+                reaching = max(reaching, largest) if role == "top" else reaching
         verdicts = {role: "".join(proof["verdicts"] for proof in moment["proofs"] if (proof["role"] == "top") == role)
                     for role in (True, False)}
         if "d" in verdicts[False] and "d" not in verdicts[True]:
             moment["verdict"] = "differs"
 
-    def _proof(self, i: int, j: int, value: dict[str, Any]) -> dict[str, Any]:
+    def _proof(self, i: int, j: int, value: dict[str, Any], reaching: float) -> tuple[dict[str, Any], float]:
+        """Return the proof of a value's diff, and the largest slope in it; `reaching` is the largest of the tops."""
         entry = self.arrays.found[value["diff"]]
         shown = self.arrays.shown(math.prod(entry["shape"]))
         slopes = [self._slope(i, value["role"], j, flat) if k < self.places else None for k, flat in enumerate(shown)]
@@ -101,12 +105,12 @@ class Proofs:
         verdicts, sides = "", {}
         for k, (slope, flat) in enumerate(zip(slopes, shown, strict=True)):
             diff = float(entry["values"][k]) - (float(before.reshape(-1)[flat]) if before is not None else 0.0)
-            verdicts += verdict(diff, slope, largest)
+            verdicts += verdict(diff, slope, max(largest, reaching * OF_TOPS / OF_LARGEST))
             if slope and verdicts[-1] == "k":
                 sides[str(k)] = [_short(slope.left), _short(slope.right)]
         made = {"blob": value["blob"], "role": value["role"], "array": value["diff"], "verdicts": verdicts,
                 "slopes": [None if slope is None else _short(slope.central) for slope in slopes]}
-        return made | ({"sides": sides} if sides else {})
+        return made | ({"sides": sides} if sides else {}), largest
 
     def _slope(self, i: int, role: str, j: int, flat: int) -> Slope:
         """Return the slope along one number of a bottom, a top or a param of layer i."""

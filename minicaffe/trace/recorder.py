@@ -166,6 +166,8 @@ class Recorder:
                                     "formula": None if step.skipped else _formula(step, lines, letters)}
             made["new"] = [[name, None if array is None else self.arrays.add(array, small=True), text]
                            for name, array, text in step.new]
+            if step.also:
+                made["also"] = step.also
             if step.calls:
                 made["calls"] = True
             if step.skipped:

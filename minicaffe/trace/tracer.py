@@ -34,6 +34,7 @@ New = tuple[str, np.ndarray | None, str]
 class Step:
     """One executed line. `new` is (name, copy of the array or None, text); `skipped` counts rounds that are left out.
 
+    also       further names whose arrays have changed with those of `new`, for they lie in the same memory
     written    the names of arrays that the statement has computed, by which its formula is found
     caller     the step of the line that has called this function; None in the function that was called first
     """
@@ -43,6 +44,7 @@ class Step:
     line: int
     depth: int
     new: list[New] = field(default_factory=list)
+    also: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     calls: bool = False
     skipped: int = 0
@@ -116,6 +118,7 @@ class Frame:
         names = now.written(self.seen, step.statement)
         step.new = now.changes(names, step.statement.targets)
         shown = {name for name, *_ in step.new}
+        step.also = [name for name in names if name not in shown]
         # of the other names of an array, those of blobs: its name in the datasheet follows from them
         step.written = [name for name in names if name in now.arrays and (name in shown or "." in name) and (
             step.statement.computes or (step.statement.has_call and now.fresh(name, self.seen)))]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from net_tools import inputs, layer
+from net_tools import fully_connected, inputs, layer
 from traced import IMAGES, LSTM, NETS, TWO_LAYERS, net_of
 
 from minicaffe.layer import layer_class
@@ -97,3 +97,18 @@ def test_a_dropout_in_the_net_keeps_its_mask_while_slopes_are_measured():
     text = text.replace('layer { name: "y"', layer("Dropout", "h", "d") + 'layer { name: "y"')
     data = session.of_net(net_of(text))
     assert set("".join(letters for roles in verdicts(data).values() for letters in roles.values())) == {"a"}
+
+
+@pytest.mark.slow
+def test_what_cancels_to_zero_agrees():
+    """Half of 100 labels are 1: the parts of the only bias's diff cancel to 0, the measured slope but for rounding."""
+    net = net_of(inputs(x=(100, 3), t=(100, 1)) + fully_connected("x", "score", 1) +
+                 layer("SigmoidCrossEntropyLoss", "score t", "loss"))
+    net.blobs["t"].data[...] = np.arange(100)[:, np.newaxis] >= 50
+    for param in net.params["score"]:
+        param.data[...] = 0
+    data = session.of_net(net, proofs=2)
+    bias = next(proof for moment in data["moments"] for proof in moment["proofs"]
+                if data["blobs"][proof["blob"]]["name"] == "score b")
+    assert ([0], "a") == (data["arrays"][bias["array"]]["values"], bias["verdicts"])
+    assert bias["slopes"] != [0]

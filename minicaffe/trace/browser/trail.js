@@ -6,7 +6,7 @@ let trail = []; // [{ at, product, flat, name }]: the numbers that were followed
 
 // The moment in which an array was made that the layer of `moment` reads: by the layer above in backward, by the layer
 // below in forward. null for weights and for the diff with which the loss begins.
-function makerOf(trace, moment, { blob, of }) {
+function factorMaker(trace, moment, { blob, of }) {
   const role = of === "diff" ? "bottom" : "top", pass = of === "diff" ? "backward" : "forward";
   for (let i = moment.number - 1; i >= 0; i--) {
     const made = trace.moments[i];
@@ -20,7 +20,7 @@ function makerOf(trace, moment, { blob, of }) {
 
 // The name of a factor: a button where the page knows which layer made it.
 function factorNode(trace, side, flat) {
-  const name = factor(side, flat), maker = side && side.blob !== undefined ? makerOf(trace, stop().moment, side) : null;
+  const name = factor(side, flat), maker = side && side.blob !== undefined ? factorMaker(trace, stop().moment, side) : null;
   if (!maker || flat === null || predict.on) return name; // it could show a number that is to be predicted
   const layer = trace.layers[maker.layer].name;
   const button = element("button", { type: "button", class: "number", title: `Where it comes from: ${layer}, ${maker.pass}` }, name);
