@@ -8,6 +8,10 @@ computed twice: by the backward pass, and from the losses a small step to both s
 numbers are compared. The first wrong layer in the order of a backward pass was given right gradients by the layers
 after it, so the mistake is in that layer. The exit status is 1 where a gradient is wrong.
 
+A deep net's loss may depend so little on a layer that rounding hides it. Such a gradient is compared "by this layer
+alone", with the diffs that backward hands to the layer. Numbers at which there is no derivative, as where the two
+largest of a window are equal, are left out, and the table says how many.
+
 Data layers read one batch; a net whose inputs are Input layers gets random numbers and labels. So do weights that are
 all alike.
 """
@@ -32,7 +36,7 @@ from minicaffe.log import one_line, plural, shape_text
 from minicaffe.net import Net
 from minicaffe.proto import Phase
 from minicaffe.testing.slopes import GradientError
-from minicaffe.testing.verdict import RIGHT, UNCHECKED, Row
+from minicaffe.testing.verdict import FOLLOWS, RIGHT, UNCHECKED, WRONG, Row
 from minicaffe.testing.whole_net import NetReport, examine_net
 
 BATCH = 2  # mistakes show in two samples as well as in a hundred
@@ -126,9 +130,15 @@ def _result(report: NetReport, width: int) -> list[str]:
         if counts[UNCHECKED]:
             words += f"; {counts[UNCHECKED]} not checked"
         return wrap(words, width)
+    also = dict.fromkeys(row.name for row in report.rows if row.verdict == WRONG and row.layer != report.first.layer)
+    lines = []
+    if any(row.verdict == FOLLOWS for row in report.rows):
+        lines.append("A gradient that follows is what its layer must compute from the wrong one that it was given.")
+    if also:
+        lines.append(f"Looked at alone, these layers are wrong too: {', '.join(map(one_line, also))}.")
     where = f"{report.where}: " if report.where else ""
-    message = one_line(report.message())
-    return wrap(f"{where}the first layer that is wrong: {message}", width, hanging="  ")
+    lines.append(f"{where}the first layer that is wrong: {one_line(report.message())}")
+    return [part for line in lines for part in wrap(line, width, hanging="  ")]
 
 
 def _sentence(words: str) -> str:

@@ -10,13 +10,14 @@ import numpy as np
 
 from minicaffe.testing.net_slopes import Measures, Places, Variable
 
-STEPS = (1e-6, 3e-8, 1e-9)  # of the size of the numbers; the smaller ones where a larger one may have crossed a kink
+STEPS = (1e-6, 2e-7, 3e-8, 1e-9)  # of the size of the numbers; a smaller one where a larger one may cross a kink
 LARGER = (1e-4, 1e-2, 1.0, 1e3, 1e6, 1e9, 1e12)  # where rounding hides the slope of numbers that are very small
-LARGEST = 1e-3              # but no step is larger than this
-KINKED = 0.02               # where the two sides differ by so much of the error, a kink may be the reason for it
-ROUNDED = 3.0               # an error of so many times what rounding explains is no rounding
-SMALL = 0.1                 # a slope is small by chance where it is less than this part of the gradient's length
-PARTS = 100                 # after so many parts of a blob that stand at kinks, the rest of it is left out
+LARGEST = 1e-3  # but no step is larger than this
+KINKED = 0.02   # where the two sides differ by so much of the error, a kink may be the reason for it
+SHRINKS = 0.5   # an error that becomes so much smaller with the step comes from the step
+ROUNDED = 3.0   # an error of so many times what rounding explains is no rounding
+SMALL = 0.1     # a slope is small by chance where it is less than this part of the gradient's length
+PARTS = 100     # after so many parts of a blob that stand at kinks, the rest of it is left out
 
 AGREES, DISAGREES, KINK, ROUNDING, ZERO = "agrees", "disagrees", "kink", "rounding", "zero"
 
@@ -47,7 +48,7 @@ def compare(slopes: Measures, variable: Variable, places: Places, direction: np.
     `length` is that of the gradient of these numbers. Of several steps, the first that agrees decides: a wrong gradient
     agrees by accident no more often than the tolerance is large.
     """
-    found = Outcome(ROUNDING if length else ZERO, along, 0.0, 0.0)
+    found, last = Outcome(ROUNDING if length else ZERO, along, 0.0, 0.0), 0.0
     for step in (*steps, *LARGER) if steps == STEPS else steps:
         if step in LARGER and (found.what in (DISAGREES, KINK) or step * variable.size > LARGEST):
             break  # a large step is wrong by curvature and kinks, so it can only confirm
@@ -60,7 +61,8 @@ def compare(slopes: Measures, variable: Variable, places: Places, direction: np.
         if error <= ROUNDED * noise or step in LARGER:
             found = replace(found, quotient=slope.central)
         else:
-            kink = abs(slope.right - slope.left) > KINKED * error + noise
+            kink = abs(slope.right - slope.left) > KINKED * error + noise or error < SHRINKS * last
+            last = error
             found = Outcome(KINK if kink else DISAGREES, along, slope.central, error / scale)
     return found
 

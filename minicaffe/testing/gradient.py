@@ -99,12 +99,16 @@ def random_where_constant(layer: Layer, draw: np.random.Generator) -> Iterator[N
     kept = [(blob, blob.data.copy()) for blob, learned in zip(layer.blobs, layer.param_propagate_down, strict=True)
             if learned and blob.count and np.ptp(blob.data) == 0]
     for blob, values in kept:
-        if values.any():  # around the number, with its sign: it may have to be positive
-            blob.data[...] = values * draw.uniform(0.5, 1.5, values.shape)
-        else:
-            blob.data[...] = draw.standard_normal(values.shape)
+        blob.data[...] = varied(values, draw)
     try:
         yield
     finally:
         for blob, values in kept:
             blob.data[...] = values
+
+
+def varied(values: np.ndarray, draw: np.random.Generator, size: float = 1.0) -> np.ndarray:
+    """Return random numbers for an array that holds one number all over: normal ones of this size where it is 0."""
+    if values.any():  # around the number, with its sign: it may have to be positive
+        return values * draw.uniform(0.5, 1.5, values.shape)
+    return size * draw.standard_normal(values.shape)

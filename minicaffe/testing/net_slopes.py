@@ -85,9 +85,8 @@ class Variable:
 
     @property
     def size(self) -> float:
-        """How large the numbers are, as the root of their mean square; 1 where all of them are 0."""
-        values = self.arrays[0]
-        return float(np.sqrt(np.mean(values * values))) if values.any() else 1.0
+        """How large the numbers are: `usual_size`."""
+        return usual_size(self.arrays[0])
 
 
 class Measures(Protocol):
@@ -126,9 +125,8 @@ class NetSlopes:
         self._layers = [Repeated(net, i, draws) for i in range(len(net.layers))]
         self._owners = _owners(net)
         self.sources = sources(net)
-        self._flows = [[asked and net.layers[i].gradient_to(b) and net.layers[top[0]].gradient_from(top[1])
-                        for b, (asked, top) in enumerate(zip(net.plan.bottoms[i], self.sources[i], strict=True))]
-                       for i in range(len(net.layers))]
+        self._flows = [[asked and layer.gradient_to(b) for b, asked in enumerate(net.plan.bottoms[i])]
+                       for i, layer in enumerate(net.layers)]
         self.values: dict[Top, np.ndarray] = {}    # what each top held in the base pass
         self._holds: dict[int, Top | None] = {}    # blob, by identity -> whose numbers it holds; None: others
         self._begin()
@@ -184,8 +182,9 @@ class NetSlopes:
             touched = {top for top, flow in zip(self.sources[i], self._flows[i], strict=True) if flow and top in moved}
             if touched or i in variable.layers:
                 self._run_again(i, touched)
-                moved |= {(i, t) for t in range(len(self.net.tops[i]))}
-                change += sum(self._change_at((i, t)) for t in range(len(self.net.tops[i])))
+                new = {(i, t) for t in range(len(self.net.tops[i])) if self.net.layers[i].gradient_from(t)}
+                moved |= new
+                change += sum(map(self._change_at, sorted(new)))
         return change
 
     def _run_again(self, i: int, touched: Collection[Top] = ()) -> None:
@@ -282,6 +281,11 @@ def slope_of(slopes: Measures, variable: Variable, index: Index) -> Slope:
         if attempt and gap > SAME_GAP * before:
             break
     return slope._replace(kink=True)
+
+
+def usual_size(values: np.ndarray) -> float:
+    """Return the root of the mean square of an array; 1 where all numbers are 0."""
+    return float(np.sqrt(np.mean(values * values))) if values.any() else 1.0
 
 
 def sources(net: Net) -> list[list[Top]]:

@@ -12,7 +12,8 @@ from collections.abc import Collection
 import numpy as np
 
 from minicaffe.net import Net
-from minicaffe.testing.net_slopes import Top, sources
+from minicaffe.testing.gradient import varied
+from minicaffe.testing.net_slopes import Top, sources, usual_size
 from minicaffe.testing.twin import is_statistic
 
 NOISE = 0.01  # of the size of the numbers to which it is added
@@ -35,7 +36,7 @@ def random_inputs(net: Net, draw: np.random.Generator, keep: Collection[int] = (
                 filled.append(net.wiring.blob_names[net.wiring.tops[i][t]])
             elif numbers is None and np.unique(top.data).size < top.count:
                 # Above 0, so that a whole number stays the same when its fraction is cut off.
-                top.data[...] += NOISE * _size(top.data) * draw.random(top.shape)
+                top.data[...] += NOISE * usual_size(top.data) * draw.random(top.shape)
     return filled
 
 
@@ -48,10 +49,8 @@ def random_weights(net: Net, draw: np.random.Generator) -> list[str]:
                 continue
             if is_statistic(layer, k):
                 blob.data[...] = draw.uniform(0.5, 1.5, blob.shape)
-            elif blob.data.any():  # around the number, with its sign: it may have to be positive
-                blob.data[...] *= draw.uniform(0.5, 1.5, blob.shape)
-            else:
-                blob.data[...] = draw.standard_normal(blob.shape) / (2 * math.sqrt(max(blob.count_between(1), 1)))
+            else:  # smaller where many are added up, so that a deep net is not driven to where its slopes are 0
+                blob.data[...] = varied(blob.data, draw, 1 / (2 * math.sqrt(max(blob.count_between(1), 1))))
             filled.append(layer.name)
     return list(dict.fromkeys(filled))
 
@@ -73,8 +72,3 @@ def _numbers_for(net: Net, top: Top, readers: dict[Top, tuple[int, int]],
         behind = (_numbers_for(net, (i, t), readers, draw) for t in range(len(net.tops[i])))
         numbers = next((found for found in behind if found is not None), None)
     return numbers
-
-
-def _size(values: np.ndarray) -> float:
-    """Return the root of the mean square; 1 where all numbers are 0."""
-    return float(np.sqrt(np.mean(values * values))) if values.any() else 1.0

@@ -40,7 +40,7 @@ class Row:
     backward             the slope along a random direction, as backward computes it
     differences          the same slope, as a difference quotient of the net's loss
     error                |backward − differences|, relative to the larger one
-    verdict              RIGHT; WRONG; FOLLOWS, where it is wrong and a layer that runs backward before is wrong too;
+    verdict              RIGHT; WRONG; FOLLOWS, where it is wrong because its layer was given a wrong gradient;
                          UNCHECKED
     why                  why it is wrong or was not checked
     """
@@ -74,7 +74,7 @@ class Passes:
     layer: LayerSlopes
 
 
-def usual_size(seen: Seen, count: int) -> float:
+def size_from(seen: Seen, count: int) -> float:
     """Return the root of the mean square of a gradient with so many numbers; 1 where it is 0 or not finite."""
     size = seen.length / math.sqrt(max(count, 1))
     return size if 0 < size < math.inf else 1.0

@@ -19,7 +19,7 @@ from minicaffe.testing.net_slopes import NetSlopes, Top
 from minicaffe.testing.random_numbers import random_inputs, random_weights
 from minicaffe.testing.slopes import FACTOR, GradientError
 from minicaffe.testing.twin import Moment, brings_data
-from minicaffe.testing.verdict import FILL, RIGHT, WRONG, Passes, Row, judge, usual_size
+from minicaffe.testing.verdict import FILL, RIGHT, WRONG, Passes, Row, judge, size_from
 
 TOLERANCE = 1e-6
 SHOWN = 6  # names in a remark
@@ -87,7 +87,7 @@ def examine_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE,
     _check_repeats(slopes)
     once = seen_along(slopes)
     scaled = seen_along(slopes, factor=FACTOR)
-    before = {one: FILL * usual_size(seen, one.blob(slopes).count) for one, seen in once.items()}
+    before = {one: FILL * size_from(seen, one.blob(slopes).count) for one, seen in once.items()}
     filled, dy = seen_along(slopes, fill=before.__getitem__), top_diffs(slopes)
     report = NetReport([], slopes.loss, remarks=remarks)
     for one in follow(once, len(once)):

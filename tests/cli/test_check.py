@@ -81,6 +81,20 @@ def test_a_wrong_python_layer(folder, capsys):
                            "bottom[0] f (2, 4) is wrong in 8 of 8 places")
     assert "it is 0.5 times the right one" in last
     assert [line.split()[-1] for line in out.split("\n") if line.startswith("f (InnerProduct)")] == ["follows"] * 2
+    assert "A gradient that follows is what its layer must compute from the wrong one" in out
+
+
+def test_a_second_wrong_layer(folder, capsys):
+    """It is told from those that only compute with what the first one gave them."""
+    (folder / "halves.py").write_text(HALF.format("top[0].diff / 4"))
+    (folder / "twice.prototxt").write_text(
+        inputs(x=(2, 3)) + "".join(layer("Python", bottom, top, 'python_param { module: "halves" layer: "Half" }')
+                                   + layer("TanH", top, top, name=f"tanh_{top}") for bottom, top in ("xa", "ab")))
+    status, out = run("twice.prototxt", capsys=capsys)
+
+    assert status == 1
+    assert "Looked at alone, these layers are wrong too: a.\n" in out
+    assert "the first layer that is wrong: layer 'b' (Python)" in out
 
 
 def test_json(folder, capsys):

@@ -23,6 +23,7 @@ from minicaffe.solvers import get_solver
 from minicaffe.solvers.doctor import plateau
 from minicaffe.solvers.doctor.doctor import Doctor
 from minicaffe.solvers.resume import resume_file
+from minicaffe.testing import check_net
 
 
 class Same(Layer):
@@ -261,3 +262,42 @@ def test_no_tables_of_types():
             found[place] = type_names(path) - ALLOWED.get(place, set())
 
     assert {} == {place: names for place, names in found.items() if names}
+
+
+def test_a_check_of_the_net_goes_by_the_answers_about_gradients(known):
+    """Which numbers a bottom may hold, through which top no gradient comes back, and how backward is made exact."""
+    class Picky(Same):
+        """y = x², for whole numbers; backward has 1 too much, and the second top is a copy for readers alone."""
+
+        tops = 2
+        extra = 1.0
+
+        def reshape(self, bottom, top):
+            for y in top:
+                y.reshape_like(bottom[0])
+
+        def forward(self, bottom, top):
+            assert np.array_equal(bottom[0].data, np.trunc(bottom[0].data)) or self.extra == 0
+            for y in top:
+                y.data[...] = bottom[0].data ** 2
+
+        def backward(self, top, propagate_down, bottom):
+            bottom[0].diff[...] = 2 * bottom[0].data * top[0].diff + self.extra
+
+        def numbers_for(self, j, bottom, draw):
+            return draw.integers(3, 9, size=bottom[0].shape)
+
+        def gradient_from(self, t):
+            return t == 0
+
+        def make_exact(self):
+            self.extra = 0.0
+            return "without the 1 in backward"
+
+    known("Picky", Picky)
+    net = make(inputs(x=(3, 4)) + layer("Picky", "x", "y z") + layer("Power", "z", "q", "power_param { power: 2 }"))
+    net.blobs["x"].data[...] = 0
+    report = check_net(net)
+
+    assert {"y": "right", "q": "right"} == {row.name: row.verdict for row in report.rows if row.blob}
+    assert "layer 'y' is checked without the 1 in backward" in report.remarks

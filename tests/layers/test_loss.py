@@ -25,7 +25,7 @@ from minicaffe.layers import (
     SoftmaxLayer,
     SoftmaxWithLossLayer,
 )
-from minicaffe.layers.loss import contrastive_loss, sigmoid_cross_entropy_loss
+from minicaffe.layers.loss import sigmoid_cross_entropy_loss
 from minicaffe.proto import TRAIN, LayerParameter, NetParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.testing import check_layer
@@ -943,7 +943,7 @@ def test_contrastive_by_hand(legacy, want):
 @pytest.mark.parametrize("legacy", [False, True])
 def test_contrastive_gradient(legacy, monkeypatch):
     """The gradient by finite differences, once Caffe's 1e-4 beside the distance is taken away."""
-    monkeypatch.setattr(contrastive_loss, "EPSILON", 0.0)
+    monkeypatch.setattr(ContrastiveLossLayer, "epsilon", 0.0)
     gradient(ContrastiveLossLayer, normal(5, 3, 1, 1), normal(5, 3, 1, 1, seed=1), [1, 0, 0, 1, 0],
              contrastive_loss_param={"margin": 3, "legacy_version": legacy})
 

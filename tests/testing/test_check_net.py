@@ -370,3 +370,33 @@ def test_a_deep_net_by_each_layer_alone():
 
     assert {RIGHT} == {row.verdict for row in rows}
     assert any("layer alone" in row.why for row in rows)
+
+
+def test_a_siamese_net():
+    """Two branches share their parameters; the labels come from an Input, and ContrastiveLoss is checked exactly."""
+    def branch(x, mark):
+        return (layer("Convolution", x, f"c{mark}", 'param { name: "cw" } param { name: "cb" } convolution_param { '
+                      f'num_output: 3 kernel_size: 2 {FILLED} }}')
+                + layer("Pooling", f"c{mark}", f"p{mark}", "pooling_param { kernel_size: 2 stride: 2 }")
+                + layer("ReLU", f"p{mark}", f"p{mark}", name=f"relu{mark}")
+                + fully_connected(f"p{mark}", f"f{mark}", 2, 'param { name: "fw" } param { name: "fb" }'))
+
+    text = (inputs(pair=(4, 2, 7, 5), similar=(4,))
+            + layer("Slice", "pair", "a b", "slice_param { axis: 1 slice_point: 1 }", name="slice")
+            + branch("a", "1") + branch("b", "2")
+            + layer("ContrastiveLoss", "f1 f2 similar", "loss", "contrastive_loss_param { margin: 9 }"))
+    report = check_net(net_from(text))
+
+    assert {RIGHT} == {row.verdict for row in report.rows if row.blob}
+    assert [row.blob for row in report.rows if row.name in ("f1", "f2")][1::3] == ["blobs[0]"] * 2
+    assert "layer 'loss' is checked without the 0.0001 that Caffe adds" in report.remarks[-1]
+
+
+def test_where_no_gradient_flows():
+    """The net is right as Caffe is, which lets none through propagate_down: false and SoftmaxWithLoss's second top."""
+    product = "eltwise_param { operation: PROD } propagate_down: false propagate_down: true"
+    text = (inputs(x=(5, 3), t=(5,)) + fully_connected("x", "a", 4) + fully_connected("a", "b", 4)
+            + layer("Eltwise", "a b", "e", product) + layer("SoftmaxWithLoss", "e t", "loss p")
+            + layer("Power", "p", "q", "power_param { power: 2 } loss_weight: 3"))
+
+    assert {RIGHT} == {row.verdict for row in check_net(net_from(text)).rows if row.blob}
