@@ -22,6 +22,7 @@ import argparse
 import re
 from typing import Any
 
+from minicaffe import rng
 from minicaffe.cli import summary
 from minicaffe.cli.flags import files, natural, positive
 from minicaffe.cli.progress import counting
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", metavar="HxW", default="",
                         help="size of the images, also as CxHxW; the images are then random")
     parser.add_argument("--seed", metavar="N", type=natural, default=1701,
-                        help="of the random directions, inputs and masks (default: 1701)")
+                        help="of all random numbers: weights, inputs, masks, directions (default: 1701)")
     add_json(parser, "the comparison")
     add_state_arguments(parser)
     add_permissive(parser)
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
     check_json(args.json)
+    rng.seed(args.seed)
     net, remarks = _net(args)
     if args.weights and not (copied := net.copy_trained_from(args.weights)).loaded:
         raise DataError(f"no layer of {args.net} is in the weights {args.weights}",

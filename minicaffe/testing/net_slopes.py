@@ -155,8 +155,9 @@ class NetSlopes:
             for t, top in enumerate(self.net.tops[i]):
                 self._keep((i, t), top)
         parts = [r * self.values[top] for top, r in self.objective.items()]
-        self.rounding = ROUNDING * float(sum(np.abs(part).sum() for part in parts))
-        self.loss = float(sum(part.sum() for part in parts))
+        with np.errstate(all="ignore"):  # of a loss that is not finite, the loss itself tells
+            self.rounding = ROUNDING * float(sum(np.abs(part).sum() for part in parts))
+            self.loss = float(sum(part.sum() for part in parts))
         return self.loss
 
     def set_loss_diffs(self, factor: float = 1.0) -> None:

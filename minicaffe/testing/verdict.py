@@ -86,14 +86,12 @@ def judge(one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float, af
     name = "" if one.learned else " " + net.wiring.blob_names[net.wiring.bottoms[i][k]]
     row = Row(i, net.layer_names[i], net.layers[i].type, f"{'blobs' if one.learned else 'bottom'}[{k}]{name}",
               one.blob(slopes).shape, passes.once.along)
-    if not math.isfinite(slopes.loss):
-        row.why = f"the loss is {slopes.loss}"
-    elif not math.isfinite(passes.once.along):
+    if not math.isfinite(passes.once.along):
         row.verdict, row.why = (FOLLOWS, "") if after_wrong else (WRONG, "is not finite")
     else:
         _compare(row, one, passes, slopes, tolerance, after_wrong)
         if row.verdict == RIGHT:
-            _compare_passes(row, one, passes)
+            _compare_passes(row, one, passes, slopes, after_wrong)
         elif row.verdict == WRONG:
             row.why = _explained(row, one, passes)
     return row
@@ -151,17 +149,24 @@ def _outcome_of_parts(measures: Measures, one: Gradient, slopes: NetSlopes, tole
     return compare_parts(measures, one.variable(slopes), gradient, one.direction(gradient.size), tolerance)
 
 
-def _compare_passes(row: Row, one: Gradient, passes: Passes) -> None:
-    """Find a gradient that is right, but not where the tops' diffs or what the diff held before are other ones."""
+def _compare_passes(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, after_wrong: bool) -> None:
+    """Find a gradient that is right, but not where the tops' diffs or what the diff held before are other ones.
+
+    After a layer with such a mistake, the diffs that this layer was given are wrong in these passes, too. Then only
+    what its own mistake explains exactly is held against it.
+    """
     once, scaled, filled = passes.once, passes.scaled, passes.filled
     limit = LINEAR * (1 + FILL) * once.length
+    gained = filled.along - once.along
     if abs(scaled.along - FACTOR * once.along) > limit:
         same = abs(scaled.along - once.along) <= limit
-        row.verdict, row.why = WRONG, (
+        row.verdict, row.why = (FOLLOWS, "") if after_wrong else (WRONG, (
             "is not multiplied by the top's diff, as it must be (for a loss: by loss_weight)" if same
-            else NOT_PROPORTIONAL)
-    elif abs(filled.along - once.along) > limit:
-        row.verdict, row.why = WRONG, _keeps_or_loses(one)
+            else NOT_PROPORTIONAL))
+    elif abs(gained) > limit:
+        own = passes.before * float(one.direction(one.blob(slopes).count).sum()) * (-1 if one.learned else 1)
+        follows = after_wrong and abs(gained - own) > limit
+        row.verdict, row.why = (FOLLOWS, "") if follows else (WRONG, _keeps_or_loses(one))
 
 
 def _keeps_or_loses(one: Gradient) -> str:

@@ -84,6 +84,7 @@ def examine_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE,
     done.
     """
     slopes, remarks = _prepared(net, seed)
+    _check_finite(slopes)
     _check_repeats(slopes)
     once = seen_along(slopes)
     scaled = seen_along(slopes, factor=FACTOR)
@@ -152,13 +153,37 @@ def _random_objective(twin: Net, draw: np.random.Generator) -> dict[Top, np.ndar
             if twin.layers[i].gradient_from(t) and not twin.layers[i].is_input}
 
 
+def _check_finite(slopes: NetSlopes) -> None:
+    """GradientError where the loss is not finite: then there is no slope to measure."""
+    if math.isfinite(slopes.loss):
+        return
+    words = f"the loss is {slopes.loss}, so that no gradient can be checked"
+    for (i, t), values in slopes.values.items():
+        if not np.isfinite(values).all():
+            words += f"; the first numbers that are not finite are in {_top_of(slopes, i, t)}"
+            break
+    raise GradientError(words)
+
+
 def _check_repeats(slopes: NetSlopes) -> None:
     """GradientError where two passes that begin alike end differently: then there is no slope to measure."""
-    before = slopes.loss
-    if slopes.base_pass() != before and not math.isnan(before):
-        raise GradientError(f"two passes with the same numbers give the losses {before:.17g} and {slopes.loss:.17g}: a "
-                            "layer draws random numbers that do not come from self.rng, or keeps something from the "
-                            "pass before that is not in its resume_state")
+    before, values = slopes.loss, dict(slopes.values)
+    if slopes.base_pass() == before:
+        return
+    words = f"two passes with the same numbers give the losses {before:.17g} and {slopes.loss:.17g}"
+    for (i, t), now in slopes.values.items():
+        if not np.array_equal(now, values[i, t], equal_nan=True):
+            words += f"; the first numbers that differ are in {_top_of(slopes, i, t)}"
+            break
+    raise GradientError(f"{words}. The layer draws random numbers that do not come from self.rng, or keeps something "
+                        "from the pass before that is not in its resume_state")
+
+
+def _top_of(slopes: NetSlopes, i: int, t: int) -> str:
+    """Return a top of a layer in words."""
+    net = slopes.net
+    name = net.wiring.blob_names[net.wiring.tops[i][t]]
+    return f"top[{t}] {name} of layer {net.layer_names[i]!r} ({net.layers[i].type})"
 
 
 # --- layers without a gradient ---------------------------------------------------------------------------------------

@@ -294,6 +294,31 @@ def test_a_second_mistake_is_told_from_a_consequence(monkeypatch):
                                                                      if row.blob}
 
 
+def test_what_lies_below_a_layer_that_adds(monkeypatch):
+    """A layer that adds to its bottom's diff spoils what those below it are given; that is no mistake of theirs."""
+    spoil(monkeypatch, "Sigmoid", add_before)
+    report = examine_net(net_from(inputs(x=(3, 7), t=(3, 5)) + fully_connected("x", "a", 5) + layer("TanH", "a", "b")
+                                  + layer("Sigmoid", "b", "c") + layer("EuclideanLoss", "c t", "loss")))
+
+    assert report.first.name == "c"
+    assert {"c": {WRONG}, "b": {FOLLOWS}, "a": {FOLLOWS}, "loss": {RIGHT}} == {
+        name: {row.verdict for row in report.rows if row.name == name} for name in ("c", "b", "a", "loss")}
+
+
+def test_each_layer_that_overwrites_is_named(monkeypatch):
+    """Of two layers that overwrite a parameter's diff, the second is wrong by itself too."""
+    right = layer_class("InnerProduct").backward
+
+    def backward(self, top, propagate_down, bottom):
+        self.blobs[0].clear_diff()
+        right(self, top, propagate_down, bottom)
+
+    monkeypatch.setattr(layer_class("InnerProduct"), "backward", backward)
+    rows = examine_net(net_from(SHARED)).rows
+
+    assert [(IT, "blobs[0]"), ("a", "blobs[0]")] == [(row.name, row.blob) for row in rows if row.verdict == WRONG]
+
+
 def test_nothing_of_the_net_changes():
     """The weights, the inputs and the random numbers of the caller stay."""
     net = make(THREE.replace("AbsVal", "Dropout"), dtype=np.float32)
@@ -322,17 +347,17 @@ def test_a_vacuous_check_is_no_pass():
         assert (rows[key].verdict, rows[key].why) == (UNCHECKED, "0 on both sides")
 
 
-def test_a_loss_that_is_not_finite():
-    """Nothing is said of gradients where the loss is infinite."""
-    text = inputs(x=(3, 5)) + layer("Power", "x", "a", "power_param { scale: 1e30 }") + layer(
-        "Exp", "a", "y", "loss_weight: 1")
-    report = check_net(net_from(text))
-
-    assert {"the loss is inf"} == {row.why for row in report.rows if row.blob}
+@pytest.mark.parametrize(("above", "loss"), [(layer("Exp", "a", "y", "loss_weight: 1"), "inf"),
+                                             (layer("Log", "a", "y"), "nan")])
+def test_a_loss_that_is_not_finite(above, loss):
+    """There is nothing to compare then, which is no pass; the layer where it begins is named."""
+    text = inputs(x=(3, 5)) + layer("Power", "x", "a", "power_param { scale: 1e30 }") + above
+    with pytest.raises(GradientError, match=rf"the loss is {loss}, .* not finite are in top\[0\] y of layer 'y'"):
+        check_net(net_from(text))
 
 
 def test_numbers_that_do_not_repeat(monkeypatch):
-    """A layer that draws from a generator of its own has no slope to measure, and the check says why."""
+    """A layer that draws from a generator of its own has no slope to measure, and the check says which and why."""
     own, right = np.random.default_rng(1), layer_class("TanH").forward
 
     def forward(self, bottom, top):
@@ -340,7 +365,7 @@ def test_numbers_that_do_not_repeat(monkeypatch):
         top[0].data[...] *= own.random(top[0].shape)
 
     monkeypatch.setattr(layer_class("TanH"), "forward", forward)
-    with pytest.raises(GradientError, match="do not come from self.rng"):
+    with pytest.raises(GradientError, match=r"differ are in top\[0\] below of layer 'below' \(TanH\)\. .* self\.rng"):
         check_net(net_from(THREE))
 
 
