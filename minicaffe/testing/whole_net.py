@@ -64,8 +64,9 @@ def check_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE) -> Ne
     seed         of the random numbers: directions, masks of Dropout, inputs
     tolerance    the largest allowed error of a slope, relative to the slope
 
-    A copy in float64 is checked. Its inputs and its learnable blobs get random numbers where all their numbers are
-    equal. A net without a loss gets the loss Σ r · y over its outputs, for random r.
+    A copy in float64 is checked. A layer that computes in float32 all the same is compared with a larger step, within
+    5 %, and all layers of such a net are looked at alone. The copy's inputs and learnable blobs get random numbers
+    where all their numbers are equal. A net without a loss gets the loss Σ r · y over its outputs, for random r.
 
     Raises GradientError that names the first layer that is wrong, what is wrong there, and the kind of the mistake
     where one explains all numbers. Raises LayerError where a layer cannot run.

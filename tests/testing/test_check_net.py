@@ -319,6 +319,44 @@ def test_each_layer_that_overwrites_is_named(monkeypatch):
     assert [(IT, "blobs[0]"), ("a", "blobs[0]")] == [(row.name, row.blob) for row in rows if row.verdict == WRONG]
 
 
+def compute_tanh_in_float32(monkeypatch):
+    """Let TanH round to float32, as a user's layer does whose arrays have this type."""
+    forward = layer_class("TanH").forward
+
+    def rounded(self, bottom, top):
+        forward(self, bottom, top)
+        top[0].data[...] = top[0].data.astype(np.float32)
+
+    monkeypatch.setattr(layer_class("TanH"), "forward", rounded)
+
+
+SINGLE = (inputs(x=(3, 7), t=(3, 5)) + fully_connected("x", "a", 4) + layer("TanH", "a", "b")
+          + layer("Split", "b", "c d") + layer("Eltwise", "c d", "e", "eltwise_param { operation: PROD }")
+          + fully_connected("e", "f", 5) + layer("EuclideanLoss", "f t", "loss"))
+
+
+def test_a_layer_that_computes_in_float32(monkeypatch):
+    """Small steps are lost in its rounding. It is right all the same, and so are the layers around it."""
+    compute_tanh_in_float32(monkeypatch)
+    rows = [row for row in check_net(net_from(SINGLE)).rows if row.blob]
+
+    assert {RIGHT} == {row.verdict for row in rows}
+    assert [row.name for row in rows if "within 5%: it computes in float32" in row.why] == ["b"]
+
+
+@pytest.mark.parametrize(("kind", "factor"), [("TanH", -1), ("TanH", 1.25), ("TanH", 0), ("Split", -1),
+                                              ("Eltwise", 1.01)])
+def test_a_mistake_beside_float32(monkeypatch, kind, factor):
+    """It is found in the layer that computes in float32, and below and above it."""
+    compute_tanh_in_float32(monkeypatch)
+    spoil(monkeypatch, kind, lambda self, top, bottom, before: np.multiply(bottom[0].diff, factor, out=bottom[0].diff))
+    report = examine_net(net_from(SINGLE))
+
+    assert [kind] == sorted({row.type for row in report.rows if row.verdict == WRONG})
+    assert report.first.type == kind
+    assert {FOLLOWS, UNCHECKED} >= {row.verdict for row in report.rows if row.name == "a" and row.blob}
+
+
 def test_nothing_of_the_net_changes():
     """The weights, the inputs and the random numbers of the caller stay."""
     net = make(THREE.replace("AbsVal", "Dropout"), dtype=np.float32)
