@@ -15,7 +15,7 @@ import numpy as np
 from minicaffe.layer import source_of
 from minicaffe.net import Net
 from minicaffe.testing.backward_run import Gradient, LayerSlopes, asked_of, seen_along, top_diffs
-from minicaffe.testing.net_slopes import NetSlopes, Top
+from minicaffe.testing.net_slopes import NetSlopes, Top, sources
 from minicaffe.testing.random_numbers import random_inputs, random_weights
 from minicaffe.testing.slopes import FACTOR, GradientError
 from minicaffe.testing.twin import Moment, brings_data
@@ -147,11 +147,15 @@ def _leave_out_without_gradient(twin: Net) -> None:
 
 
 def _random_objective(twin: Net, draw: np.random.Generator) -> dict[Top, np.ndarray]:
-    """Return a random r for each output of the net that passes a gradient back."""
-    latest = {top: (i, t) for i, tops in enumerate(twin.wiring.tops) for t, top in enumerate(tops)}
-    outputs = [latest[blob] for blob in twin.wiring.outputs]
-    return {(i, t): draw.standard_normal(twin.tops[i][t].shape) for i, t in outputs
-            if twin.layers[i].gradient_from(t) and not twin.layers[i].is_input}
+    """Return a random r for each top that passes a gradient back, and that no layer needs which does so itself.
+
+    Where Accuracy or ArgMax end a net, these are the tops before them.
+    """
+    used = {top for layer, tops in zip(twin.layers, sources(twin), strict=True) for b, top in enumerate(tops)
+            if layer.gradient_to(b)}
+    return {(i, t): draw.standard_normal(top.shape) for i, layer in enumerate(twin.layers)
+            for t, top in enumerate(twin.tops[i])
+            if (i, t) not in used and layer.gradient_from(t) and not layer.is_input}
 
 
 def _check_finite(slopes: NetSlopes) -> None:

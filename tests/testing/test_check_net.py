@@ -385,6 +385,17 @@ def test_a_vacuous_check_is_no_pass():
         assert (rows[key].verdict, rows[key].why) == (UNCHECKED, "0 on both sides")
 
 
+@pytest.mark.parametrize("end", ["Accuracy", "ArgMax"])
+def test_a_net_that_ends_without_a_gradient(end):
+    """Through Accuracy and ArgMax none flows, so the outputs of the layers before them are summed."""
+    text = (inputs(x=(3, 7), t=(3,)) + fully_connected("x", "a", 5) + layer("Softmax", "a", "p")
+            + layer(end, "p t" if end == "Accuracy" else "p", "y"))
+    report = check_net(net_from(text))
+
+    assert {"p", "a"} == {row.name for row in report.rows if row.verdict == RIGHT}
+    assert UNCHECKED not in {row.verdict for row in report.rows if row.blob}
+
+
 @pytest.mark.parametrize(("above", "loss"), [(layer("Exp", "a", "y", "loss_weight: 1"), "inf"),
                                              (layer("Log", "a", "y"), "nan")])
 def test_a_loss_that_is_not_finite(above, loss):
