@@ -56,17 +56,21 @@ def without_tests(param: Any) -> Any:
 
 
 def _page(net: Net, recorder: Recorder, solver: dict[str, Any] | None, proofs: int) -> dict[str, Any]:
-    return {"net": net.name, "command": "", "phase": "TEST" if net.phase == TEST else "TRAIN", "notes": _notes(net),
+    return {"net": net.name, "command": "", "phase": "TEST" if net.phase == TEST else "TRAIN",
+            "notes": _notes(net, recorder),
             "tolerance": TOLERANCE if proofs else "No slopes were measured for this page.", "solver": solver,
             "drawing": draw(net).svg(), "layers": layers_of(net), "blobs": recorder.blobs, "sources": recorder.sources,
             "places": recorder.arrays.places, "arrays": recorder.arrays.found, "steps": recorder.steps,
             "moments": recorder.moments}
 
 
-def _notes(net: Net) -> Sequence[str]:
+def _notes(net: Net, recorder: Recorder) -> Sequence[str]:
     notes = []
     if not any(net.plan.layers):
         notes.append("No layer runs backward: the net has no loss, or nothing in it learns.")
+    if single := recorder.single:
+        notes.append(f"No slopes were measured, for their numbers would be hidden by rounding: {', '.join(single)} "
+                     "computes in float32. minicaffe check looks at each layer of such a net alone.")
     if unknown := [layer.type for layer in net.layers if not formulas.of_layer(layer)["forward"].lines
                    and layer.layer_param.bottom]:
         notes.append(f"There are no formulas for {', '.join(dict.fromkeys(unknown))}: "

@@ -97,3 +97,18 @@ def test_a_dropout_in_the_net_keeps_its_mask_while_slopes_are_measured():
     text = text.replace('layer { name: "y"', layer("Dropout", "h", "d") + 'layer { name: "y"')
     data = session.of_net(net_of(text))
     assert set("".join(letters for roles in verdicts(data).values() for letters in roles.values())) == {"a"}
+
+
+def test_a_layer_that_computes_in_float32_has_no_slopes(monkeypatch):
+    """Its rounding hides them, so that right diffs would be red; the page says so instead."""
+    right = layer_class("ReLU").forward
+
+    def rounded(self, bottom, top):
+        right(self, bottom, top)
+        top[0].data[...] = top[0].data.astype(np.float32)
+
+    monkeypatch.setattr(layer_class("ReLU"), "forward", rounded)
+    data = session.of_net(net_of(TWO_LAYERS))
+
+    assert not verdicts(data)
+    assert any("relu computes in float32" in note for note in data["notes"])
