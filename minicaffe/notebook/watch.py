@@ -31,7 +31,11 @@ def watch(solver: Solver) -> Watch:
     In a notebook, curves stand below the cell that calls this, and change a few times a second until the training
     ends, also where it is interrupted. In a terminal a line is printed now and then. Nothing is shown twice: a second
     call for the same solver ends the first. The numbers of the training stay the same.
+
+    Raises TypeError for what is no Solver.
     """
+    if not isinstance(solver, Solver):
+        raise TypeError(f"watch shows the training of a Solver, got {type(solver).__name__}")
     for hook in list(solver.on_update):
         if isinstance(owner := getattr(hook, "__self__", None), Watch):
             owner.stop()
