@@ -121,8 +121,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _result(report: NetReport, width: int) -> list[str]:
     """Return the last lines: how many gradients are right, and what is wrong in the first layer that is."""
-    counts = {verdict: sum(row.verdict == verdict for row in report.rows if row.blob)
-              for verdict in (RIGHT, UNCHECKED)}
+    counts = {verdict: report.count(verdict) for verdict in (RIGHT, UNCHECKED)}
     if report.first is None:
         if not sum(counts.values()):
             return ["There is no gradient to check in this net."]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minicaffe.layer import source_of
+from minicaffe.log import plural
 from minicaffe.net import Net
 from minicaffe.testing.backward_run import Gradient, LayerSlopes, asked_of, seen_along, top_diffs
 from minicaffe.testing.net_slopes import NetSlopes, Top, sources
@@ -27,7 +28,7 @@ SHOWN = 6  # names in a remark
 Follow = Callable[[Iterable[Gradient], int], Iterable[Gradient]]
 
 
-@dataclass
+@dataclass(repr=False)
 class NetReport:
     """What check_net found.
 
@@ -48,6 +49,15 @@ class NetReport:
     def largest_error(self) -> float:
         """The largest error among the gradients that are right."""
         return max((row.error for row in self.rows if row.verdict == RIGHT), default=0.0)
+
+    def __repr__(self) -> str:
+        gradients = plural(sum(bool(row.blob) for row in self.rows), "gradient")
+        wrong = f", {self.message()}" if self.first else ""
+        return f"<NetReport: {self.count(RIGHT)} of {gradients} right{wrong}>"
+
+    def count(self, verdict: str) -> int:
+        """Return how many gradients have a verdict."""
+        return sum(row.verdict == verdict for row in self.rows if row.blob)
 
     def message(self) -> str:
         """Return what is wrong in the first layer that is wrong; '' where all is right."""

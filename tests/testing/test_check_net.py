@@ -374,6 +374,16 @@ def test_kinks_are_no_mistakes(seed):
     assert check_net(net_from(TRAINABLE), seed=seed).first is None
 
 
+def test_a_report_is_one_line_at_the_prompt(monkeypatch):
+    """It says how many gradients are right and what the mistake is, and does not list all rows."""
+    net = net_from(THREE)
+    assert repr(check_net(net)) == "<NetReport: 10 of 10 gradients right>"
+    spoil(monkeypatch, "Sigmoid", zero)
+    report = examine_net(net)
+
+    assert repr(report).startswith("<NetReport: 7 of 10 gradients right, layer 'b' (Sigmoid): the gradient of bottom[0]")
+
+
 def test_a_vacuous_check_is_no_pass():
     """A gradient that is 0 on both sides was not checked, and the row says so."""
     text = (inputs(x=(3, 5), t=(3, 5)) + fully_connected("x", "a", 5)
