@@ -381,7 +381,7 @@ def test_a_report_is_one_line_at_the_prompt(monkeypatch):
     spoil(monkeypatch, "Sigmoid", zero)
     report = examine_net(net)
 
-    assert repr(report).startswith("<NetReport: 7 of 10 gradients right, layer 'b' (Sigmoid): the gradient of bottom[0]")
+    assert repr(report).startswith("<NetReport: 7 of 10 gradients right, layer 'b' (Sigmoid): the gradient of ")
 
 
 def test_a_vacuous_check_is_no_pass():
