@@ -24,6 +24,7 @@ import argparse
 import re
 from typing import Any
 
+from minicaffe import rng
 from minicaffe.cli import summary
 from minicaffe.cli.flags import files, natural, positive
 from minicaffe.cli.progress import counting
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", metavar="HxW", default="",
                         help="size of the images, also as CxHxW; the images are then random")
     parser.add_argument("--seed", metavar="N", type=natural, default=1701,
-                        help="of the random directions, inputs and masks (default: 1701)")
+                        help="of all random numbers: weights, inputs, masks, directions (default: 1701)")
     add_json(parser, "the comparison")
     add_state_arguments(parser)
     add_permissive(parser)
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
     check_json(args.json)
+    rng.seed(args.seed)
     net, remarks = _net(args)
     if args.weights and not (copied := net.copy_trained_from(args.weights)).loaded:
         raise DataError(f"no layer of {args.net} is in the weights {args.weights}",
@@ -121,8 +123,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _result(report: NetReport, width: int) -> list[str]:
     """Return the last lines: how many gradients are right, and what is wrong in the first layer that is."""
-    counts = {verdict: sum(row.verdict == verdict for row in report.rows if row.blob)
-              for verdict in (RIGHT, UNCHECKED)}
+    counts = {verdict: report.count(verdict) for verdict in (RIGHT, UNCHECKED)}
     if report.first is None:
         if not sum(counts.values()):
             return ["There is no gradient to check in this net."]

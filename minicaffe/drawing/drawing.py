@@ -61,6 +61,10 @@ class Drawing:
         """Return the drawing as a file of one of the ENDINGS."""
         return {".html": self.html, ".svg": self.svg, ".dot": self.dot}[ending]()
 
+    def _repr_svg_(self) -> str:
+        """Return what a notebook shows."""
+        return self.svg()
+
     def dot(self) -> str:
         """Return the drawing in the language of graphviz."""
         return dot.write(self.graph, self.items)

@@ -31,7 +31,11 @@ def watch(solver: Solver) -> Watch:
     In a notebook, curves stand below the cell that calls this. They change a few times a second until the training
     ends or is interrupted. In a terminal a line is printed now and then. A second call for the same solver ends the
     first, so that nothing is shown twice. The training computes the same numbers as without.
+
+    Raises TypeError for what is no Solver.
     """
+    if not isinstance(solver, Solver):
+        raise TypeError(f"watch shows the training of a Solver, got {type(solver).__name__}")
     for hook in list(solver.on_update):
         if isinstance(owner := getattr(hook, "__self__", None), Watch):
             owner.stop()

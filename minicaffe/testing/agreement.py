@@ -18,6 +18,8 @@ LARGER = (1e-4, 1e-2, 1.0, 1e3, 1e6, 1e9, 1e12)  # for very small numbers, where
 LARGEST = 1e-3  # but no step is larger than this
 KINKED = 0.02   # where the two sides differ by so much of the error, a kink may be the reason for it
 SHRINKS = 0.5   # an error that becomes so much smaller with the step comes from the step
+COARSE_STEP = 1e-3       # in a layer that computes in float32, where smaller ones are lost in rounding
+COARSE_TOLERANCE = 0.05  # there: what such a step leaves of curvature and kinks is smaller, and a mistake is larger
 ROUNDED = 3.0   # an error of so many times what rounding explains is no rounding
 SMALL = 0.1     # a slope is small by chance where it is less than this part of the gradient's length
 PARTS = 100     # after so many parts of a blob that stand at kinks, the rest of it is left out
@@ -71,6 +73,18 @@ def compare(slopes: Measures, variable: Variable, places: Places, direction: np.
             last = error
             found = Outcome(KINK if kink else DISAGREES, along, slope.central, error / scale)
     return found
+
+
+def compare_coarsely(slopes: Measures, variable: Variable, direction: np.ndarray, along: float,
+                     length: float) -> Outcome:
+    """Compare the slope along a direction in a layer that computes in float32: larger mistakes are found."""
+    slope = slopes.measure(variable, slice(None), direction, COARSE_STEP * variable.size)
+    scale, error = max(abs(along), abs(slope.central), SMALL * length), abs(slope.central - along)
+    if not scale:
+        return Outcome(ZERO, along, slope.central, 0.0)
+    noise = slopes.rounding / slope.step
+    what = AGREES if error <= COARSE_TOLERANCE * scale else ROUNDING if error <= ROUNDED * noise else DISAGREES
+    return Outcome(what, along, slope.central, error / scale)
 
 
 def compare_parts(slopes: Measures, variable: Variable, gradient: np.ndarray, direction: np.ndarray,

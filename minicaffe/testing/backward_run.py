@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicaffe.blob import Blob
-from minicaffe.testing.net_slopes import ROUNDING, NetSlopes, Places, Slope, Top, Variable
+from minicaffe.testing.net_slopes import ROUNDING, SINGLE, NetSlopes, Places, Slope, Top, Variable
 from minicaffe.testing.twin import is_statistic
 
 
@@ -140,7 +140,8 @@ class LayerSlopes:
         self.slopes, self.layer = slopes, i
         self.dy = [dy[i, t] for t in range(len(slopes.net.tops[i]))]
         self.y = [slopes.values[i, t] for t in range(len(slopes.net.tops[i]))]
-        self.rounding = ROUNDING * float(sum(np.abs(d * y).sum() for d, y in zip(self.dy, self.y, strict=True)))
+        rounding = ROUNDING * SINGLE if i in slopes.single else ROUNDING
+        self.rounding = rounding * float(sum(np.abs(d * y).sum() for d, y in zip(self.dy, self.y, strict=True)))
 
     def measure(self, variable: Variable, places: Places, direction: float | np.ndarray, step: float) -> Slope:
         """Return the slope along a direction of some numbers of a bottom or a blob of the layer."""

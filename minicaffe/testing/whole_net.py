@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minicaffe.layer import source_of
+from minicaffe.log import plural
 from minicaffe.net import Net
 from minicaffe.testing.backward_run import Gradient, LayerSlopes, asked_of, seen_along, top_diffs
-from minicaffe.testing.net_slopes import NetSlopes, Top
+from minicaffe.testing.net_slopes import NetSlopes, Top, sources
 from minicaffe.testing.random_numbers import random_inputs, random_weights
 from minicaffe.testing.slopes import FACTOR, GradientError
 from minicaffe.testing.twin import Moment, brings_data
@@ -27,7 +28,7 @@ SHOWN = 6  # names in a remark
 Follow = Callable[[Iterable[Gradient], int], Iterable[Gradient]]
 
 
-@dataclass
+@dataclass(repr=False)
 class NetReport:
     """What check_net found.
 
@@ -49,6 +50,15 @@ class NetReport:
         """The largest error among the gradients that are right."""
         return max((row.error for row in self.rows if row.verdict == RIGHT), default=0.0)
 
+    def __repr__(self) -> str:
+        gradients = plural(sum(bool(row.blob) for row in self.rows), "gradient")
+        wrong = f", {self.message()}" if self.first else ""
+        return f"<NetReport: {self.count(RIGHT)} of {gradients} right{wrong}>"
+
+    def count(self, verdict: str) -> int:
+        """Return how many gradients have a verdict."""
+        return sum(row.verdict == verdict for row in self.rows if row.blob)
+
     def message(self) -> str:
         """Return what is wrong in the first layer that is wrong; '' where all is right."""
         if self.first is None:
@@ -64,8 +74,9 @@ def check_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE) -> Ne
     seed         what all random numbers follow from: directions, masks of Dropout, inputs
     tolerance    the largest allowed error of a slope, relative to the slope
 
-    A copy in float64 is checked. Its inputs and its learnable blobs get random numbers where all their numbers are
-    equal. A net without a loss gets the loss Σ r · y over its outputs, for random r.
+    A copy in float64 is checked. A layer that computes in float32 all the same is compared with a larger step, within
+    5 %, and all layers of such a net are looked at alone. The copy's inputs and learnable blobs get random numbers
+    where all their numbers are equal. A net without a loss gets the loss Σ r · y over its outputs, for random r.
 
     Raises GradientError that names the first layer that is wrong, what is wrong there, and the kind of the mistake
     where one explains all numbers. Raises LayerError where a layer cannot run.
@@ -84,6 +95,7 @@ def examine_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE,
     done.
     """
     slopes, remarks = _prepared(net, seed)
+    _check_finite(slopes)
     _check_repeats(slopes)
     once = seen_along(slopes)
     scaled = seen_along(slopes, factor=FACTOR)
@@ -145,20 +157,48 @@ def _leave_out_without_gradient(twin: Net) -> None:
 
 
 def _random_objective(twin: Net, draw: np.random.Generator) -> dict[Top, np.ndarray]:
-    """Return a random r for each output of the net that passes a gradient back."""
-    latest = {top: (i, t) for i, tops in enumerate(twin.wiring.tops) for t, top in enumerate(tops)}
-    outputs = [latest[blob] for blob in twin.wiring.outputs]
-    return {(i, t): draw.standard_normal(twin.tops[i][t].shape) for i, t in outputs
-            if twin.layers[i].gradient_from(t) and not twin.layers[i].is_input}
+    """Return a random r for each top that passes a gradient back, and that no layer needs which does so itself.
+
+    Where Accuracy or ArgMax end a net, these are the tops before them.
+    """
+    used = {top for layer, tops in zip(twin.layers, sources(twin), strict=True) for b, top in enumerate(tops)
+            if layer.gradient_to(b)}
+    return {(i, t): draw.standard_normal(top.shape) for i, layer in enumerate(twin.layers)
+            for t, top in enumerate(twin.tops[i])
+            if (i, t) not in used and layer.gradient_from(t) and not layer.is_input}
+
+
+def _check_finite(slopes: NetSlopes) -> None:
+    """GradientError where the loss is not finite: then there is no slope to measure."""
+    if math.isfinite(slopes.loss):
+        return
+    words = f"the loss is {slopes.loss}, so that no gradient can be checked"
+    for (i, t), values in slopes.values.items():
+        if not np.isfinite(values).all():
+            words += f"; the first numbers that are not finite are in {_top_of(slopes, i, t)}"
+            break
+    raise GradientError(words)
 
 
 def _check_repeats(slopes: NetSlopes) -> None:
     """GradientError where two passes that begin alike end differently: then there is no slope to measure."""
-    before = slopes.loss
-    if slopes.base_pass() != before and not math.isnan(before):
-        raise GradientError(f"two passes with the same numbers give the losses {before:.17g} and {slopes.loss:.17g}: a "
-                            "layer draws random numbers that do not come from self.rng, or keeps something from the "
-                            "pass before that is not in its resume_state")
+    before, values = slopes.loss, dict(slopes.values)
+    if slopes.base_pass() == before:
+        return
+    words = f"two passes with the same numbers give the losses {before:.17g} and {slopes.loss:.17g}"
+    for (i, t), now in slopes.values.items():
+        if not np.array_equal(now, values[i, t], equal_nan=True):
+            words += f"; the first numbers that differ are in {_top_of(slopes, i, t)}"
+            break
+    raise GradientError(f"{words}. The layer draws random numbers that do not come from self.rng, or keeps something "
+                        "from the pass before that is not in its resume_state")
+
+
+def _top_of(slopes: NetSlopes, i: int, t: int) -> str:
+    """Return a top of a layer in words."""
+    net = slopes.net
+    name = net.wiring.blob_names[net.wiring.tops[i][t]]
+    return f"top[{t}] {name} of layer {net.layer_names[i]!r} ({net.layers[i].type})"
 
 
 # --- layers without a gradient ---------------------------------------------------------------------------------------

@@ -32,10 +32,13 @@ class Proofs:
     """Measures the slopes for the passes of one net.
 
     places    of how many numbers of an array; 0 for none
+    single    names of the layers that compute in float32 also in the copy. Their rounding hides the slopes, so none are
+              measured
     """
 
     def __init__(self, net: Net, arrays: Arrays, places: int) -> None:
         self.net, self.arrays, self.places = net, arrays, places
+        self.single: list[str] = []
         self._moment: Moment | None = None
         self._slopes: NetSlopes | None = None
         self._asked: list[tuple[int, dict[str, Any], dict[str, np.ndarray]]] = []
@@ -56,7 +59,9 @@ class Proofs:
         """Make the float64 net, while the weights are those of the pass."""
         self._asked, self._known, self._slopes = [], {}, None
         if self._moment and any(self.net.plan.layers):
-            self._slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
+            slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
+            self.single = [self.net.layer_names[i] for i in sorted(slopes.single)]
+            self._slopes = None if self.single else slopes
             self._sources = sources(self.net)
             # where several passes make one update, the diffs of the passes before are in the parameters' diffs
             self._before = {id(param.blob): param.blob.diff.copy() for param in self.net.learnable_params

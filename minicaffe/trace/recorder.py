@@ -60,6 +60,11 @@ class Recorder:
         self._proofs = Proofs(net, arrays, proofs)
         self._trails = Trails(arrays)
 
+    @property
+    def single(self) -> list[str]:
+        """The names of the layers that compute in float32 in any net, so that no slopes were measured."""
+        return self._proofs.single
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Record what the net runs in the block, on the engine `plain` and in one thread."""

@@ -34,11 +34,12 @@ def of_net(net: Net, *, seed: int = 1, proofs: int = WHOLE) -> dict[str, Any]:
 
 def of_solver(solver: Solver, iterations: int = 1, *, seed: int = 1, proofs: int = WHOLE) -> dict[str, Any]:
     """Let a solver make updates, and return the data of the page. It should neither test nor take snapshots."""
-    solver.on_nan = "ignore"  # the page shows every number
+    on_nan, solver.on_nan = solver.on_nan, "ignore"  # the page shows every number
     recorder = Recorder(solver.net, Arrays(seed), proofs)
     updates = Updates(solver, recorder)
     with recorder.watching(), updates.watching():
         solver.step(iterations)
+    solver.on_nan = on_nan
     described = {"type": type(solver).type, "formulas": updates.lines.lines, "iterations": iterations}
     return _page(solver.net, recorder, described, proofs)
 
@@ -55,7 +56,8 @@ def without_tests(param: Any) -> Any:
 
 
 def _page(net: Net, recorder: Recorder, solver: dict[str, Any] | None, proofs: int) -> dict[str, Any]:
-    return {"net": net.name, "command": "", "phase": "TEST" if net.phase == TEST else "TRAIN", "notes": _notes(net),
+    return {"net": net.name, "command": "", "phase": "TEST" if net.phase == TEST else "TRAIN",
+            "notes": _notes(net, recorder),
             "tolerance": TOLERANCE if proofs else "No slopes were measured for this page.", "solver": solver,
             "drawing": draw(net).svg(), "layers": layers_of(net),
             "datasheets": formulas.datasheets(net.layers), "blobs": recorder.blobs, "sources": recorder.sources,
@@ -63,10 +65,13 @@ def _page(net: Net, recorder: Recorder, solver: dict[str, Any] | None, proofs: i
             "moments": recorder.moments}
 
 
-def _notes(net: Net) -> Sequence[str]:
+def _notes(net: Net, recorder: Recorder) -> Sequence[str]:
     notes = []
     if not any(net.plan.layers):
         notes.append("No layer runs backward: the net has no loss, or nothing in it learns.")
+    if single := recorder.single:
+        notes.append(f"No slopes were measured, for their numbers would be hidden by rounding: {', '.join(single)} "
+                     "computes in float32. minicaffe check looks at each layer of such a net alone.")
     if unknown := [layer.type for layer in net.layers if not formulas.of_layer(layer)["forward"].lines
                    and layer.layer_param.bottom]:
         notes.append(f"There are no formulas for {', '.join(dict.fromkeys(unknown))}, because its docstring has no "

@@ -32,6 +32,13 @@ SMALL = inputs(data=(4, 3, 9, 8), t=(4, 5)) + layer(
     "EuclideanLoss", "ip t", "loss") + layer("Softmax", "ip", "prob")
 
 
+def test_a_notebook_shows_it():
+    """The last line of a cell may be a drawing."""
+    drawing = drawn(SMALL)
+
+    assert drawing._repr_svg_() == drawing.svg()
+
+
 def test_each_layer_is_a_group():
     """Every layer of the net has a group with its number, in-place layers and Splits too."""
     net = make(SMALL, shapes_only=True)

@@ -166,6 +166,9 @@ def test_every_script_stands_in_the_page():
     text = trace_page(EXAMPLE)
 
     assert sorted(SCRIPTS) == sorted(path.name for path in lies.glob("*.js"))
+    names = [name for script in SCRIPTS
+             for name in re.findall(r"^(?:function|const|let) (\w+)", (lies / script).read_text(), re.MULTILINE)]
+    assert len(names) == len(set(names))  # the scripts of a page share their names
     assert 1 == text.count("<svg xmlns")
     assert not re.search(r"\son\w+=", text.split('id="data"')[0])
     assert len(text) < 112_000
@@ -197,7 +200,7 @@ class TestKeyboard:
             press(page, "ArrowDown")
             assert "InnerProduct ip, backward" in words(page)
             press(page, "e")
-            page.wait_for_function("location.hash === '#step=18'")  # the address follows a moment later
+            page.wait_for_url("**#step=18")  # the address follows a moment later
             press(page, "u")
             assert "SGD, update of ip w" in words(page)
             press(page, "p", "p")

@@ -112,3 +112,18 @@ def test_what_cancels_to_zero_agrees():
                 if data["blobs"][proof["blob"]]["name"] == "score b")
     assert ([0], "a") == (data["arrays"][bias["array"]]["values"], bias["verdicts"])
     assert bias["slopes"] != [0]
+
+
+def test_a_layer_that_computes_in_float32_has_no_slopes(monkeypatch):
+    """Its rounding hides them, so that right diffs would be red; the page says so instead."""
+    right = layer_class("ReLU").forward
+
+    def rounded(self, bottom, top):
+        right(self, bottom, top)
+        top[0].data[...] = top[0].data.astype(np.float32)
+
+    monkeypatch.setattr(layer_class("ReLU"), "forward", rounded)
+    data = session.of_net(net_of(TWO_LAYERS))
+
+    assert not verdicts(data)
+    assert any("relu computes in float32" in note for note in data["notes"])
