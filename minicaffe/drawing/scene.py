@@ -62,11 +62,19 @@ class Frame(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """A blob's way. `only` are the phases that have it, where not all do; `tip` says whether it ends at a box."""
+    """A blob's way, or the part of it that lies on one side of a frame.
+
+    only         the phases that have it, where not all do
+    tip          whether it ends at a box
+    maker        the box that makes the blob, and the one that reads it, each by the index of the box that is drawn;
+    reader       None where the blob is an output, or the wire ends at a frame
+    """
 
     points: list[tuple[float, float]]
-    only: tuple[str, ...]
-    tip: bool
+    only: tuple[str, ...] = ()
+    tip: bool = False
+    maker: int | None = None
+    reader: int | None = None
 
 
 class Dot(NamedTuple):
@@ -126,7 +134,8 @@ class Placed(NamedTuple):
 
 def compose(graph: Graph, items: Sequence[Item]) -> Scene:
     """Place all that is drawn of a net."""
-    return _Level(graph, items, [], []).placed().scene
+    shown = {box.index: boxes[0].index for item in items for boxes in present(item) for box in boxes}
+    return _Level(graph, items, [], [], shown).placed().scene
 
 
 class _Level:
@@ -134,10 +143,12 @@ class _Level:
 
     entries    the blobs that come from outside
     exits      the blobs that are read outside
+    shown      the index of a box -> that of the box that the whole drawing has in its place
     """
 
-    def __init__(self, graph: Graph, items: Sequence[Item], entries: list[Blob], exits: list[Blob]) -> None:
-        self.graph, self.items, self.entries, self.exits = graph, items, entries, exits
+    def __init__(self, graph: Graph, items: Sequence[Item], entries: list[Blob], exits: list[Blob],
+                 shown: dict[int, int]) -> None:
+        self.graph, self.items, self.entries, self.exits, self.shown = graph, items, entries, exits, shown
         self.holder: dict[int, int] = {}     # the index of a box -> that of the item that holds it
         self.drawn: dict[int, int] = {}      # the index of a box -> that of the box that is drawn for it
         for i, item in enumerate(items):
@@ -146,7 +157,7 @@ class _Level:
                 self.drawn.update((box.index, boxes[0].index) for box in boxes)
         self.placing = [self._measured(item) for item in items]
         self.nodes = [Node(DOT, DOT, 0, first=True) for _ in entries] + [one.node for one in self.placing]
-        self.lines: dict[Line, tuple[tuple[str, ...], bool]] = {}  # with what a Wire needs to know of each
+        self.lines: dict[Line, Wire] = {}  # with what is known of each before it has its way
         self.outputs: list[tuple[int, str]] = []                   # the node and the text of each
         self.unread: set[Blob] = set()
 
@@ -159,7 +170,7 @@ class _Level:
             self._leave(blob, Node(DOT, DOT, 0, last=True))
         made = layout(self.nodes, list(self.lines))
         scene = Scene(width=made.width, height=made.height)
-        scene.wires = _wires([Wire(points, *more) for points, more
+        scene.wires = _wires([wire._replace(points=points) for points, wire
                               in zip(made.routes, self.lines.values(), strict=True)])
         for i, one in enumerate(self.placing, len(self.entries)):
             scene.add(one.scene, made.x[i] - one.node.left, made.y[i])
@@ -180,7 +191,7 @@ class _Level:
                    if blocks.get(e.reader) == 0 and blocks.get(e.maker) != 0}
         exits = {Blob(drawn[e.maker], e.top) for e in self.graph.edges
                  if e.maker in blocks and blocks.get(e.reader) != blocks[e.maker]}
-        inner = _Level(self.graph, item.items, sorted(entries), sorted(exits)).placed()
+        inner = _Level(self.graph, item.items, sorted(entries), sorted(exits), self.shown).placed()
         return _framed(self.graph, item, inner)
 
     def _join(self) -> None:
@@ -201,7 +212,8 @@ class _Level:
                 line = Line(outside[blob], "", 0.0, reader + shift, into.get(blob))
             else:
                 continue
-            self.lines.setdefault(line, (only, not into))
+            ends = self.shown[edge.maker], None if into else self.shown[edge.reader]
+            self.lines.setdefault(line, Wire([], only, not into, *ends))
 
     def _add_outputs(self) -> None:
         """Draw what the net puts out: the tops that no layer reads."""
@@ -226,7 +238,7 @@ class _Level:
         """Draw a line from an item to a node that is no item."""
         maker = self.holder[blob.box]
         line = Line(maker + len(self.entries), str(blob), self.placing[maker].ports[blob].out, len(self.nodes), 0.0)
-        self.lines[line] = (), False
+        self.lines[line] = Wire([], maker=blob.box)
         self.nodes.append(node)
 
 
@@ -328,10 +340,9 @@ def _framed(graph: Graph, fold: Fold, inner: Placed) -> Placed:
     ports = {blob: Port(port.out + shift, _label(graph, [last[blob.box]], blob.top), [])
              for blob, port in inner.ports.items()}
     for out in entries.values():
-        scene.wires.append(Wire([(wide / 2 + out, 0), (wide / 2 + out, FRAME)], (), False))
+        scene.wires.append(Wire([(wide / 2 + out, 0), (wide / 2 + out, FRAME)]))
     for port in ports.values():
-        scene.wires.append(Wire([(wide / 2 + port.out, FRAME + inner.scene.height), (wide / 2 + port.out, high)], (),
-                                False))
+        scene.wires.append(Wire([(wide / 2 + port.out, FRAME + inner.scene.height), (wide / 2 + port.out, high)]))
     return Placed(scene, Node(wide / 2, wide / 2, high), ports, entries)
 
 

@@ -51,7 +51,7 @@ def write(graph: Graph, scene: Scene, *, prefix: str = "", interactive: bool = F
              f'<g transform="translate({MARGIN + (wide - 2 * MARGIN - scene.width) / 2:g} {top:g})">']
     for frame in scene.frames:
         parts += _frame(frame)
-    parts += ['<g class="wires">', *map(_wire, scene.wires), "</g>"]
+    parts += ['<g class="wires">', *(_wire(graph, wire) for wire in scene.wires), "</g>"]
     parts += [_text(text) for text in scene.texts]
     for box in sorted(scene.boxes, key=lambda box: box.leaf.boxes[0].index):
         parts += _box(graph, box, prefix, interactive)
@@ -111,8 +111,11 @@ def _frame(frame: Frame) -> Iterator[str]:
     yield "</g>"
 
 
-def _wire(wire: Wire) -> str:
-    """Write a line: straight where it goes down, else a bend between two vertical directions."""
+def _wire(graph: Graph, wire: Wire) -> str:
+    """Write a line: straight where it goes down, else a bend between two vertical directions.
+
+    data-from and data-to name the layers with which the boxes at its ends begin.
+    """
     (x, y), *rest = wire.points
     way = [f"M{x:g} {y:g}"]
     for to, below in rest:
@@ -123,7 +126,9 @@ def _wire(wire: Wire) -> str:
             way.append(f"C{x:g} {half:g} {to:g} {half:g} {to:g} {below:g}")
         x, y = to, below
     classes = "wire" + (f" some-phases {wire.only[0].lower()}" if wire.only else "")
-    line = f'<path class="{classes}" d="{"".join(way)}"/>'
+    ends = "".join(f' data-{word}="{graph.boxes[box].layers[0].index}"'
+                   for word, box in (("from", wire.maker), ("to", wire.reader)) if box is not None)
+    line = f'<path class="{classes}"{ends} d="{"".join(way)}"/>'
     return line + (f'<path class="tip" d="M{x:g} {y:g}l-3.5 -7h7z"/>' if wire.tip else "")
 
 
