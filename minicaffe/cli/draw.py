@@ -32,6 +32,7 @@ from minicaffe.passes.filter import is_included
 from minicaffe.proto import Phase
 
 PHASES = ("TRAIN", "TEST")
+WIDTH = 1240  # pixels that a tall drawing may take for its columns, so that a screen of 1280 shows them all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +89,7 @@ def drawn(args: argparse.Namespace) -> tuple[Drawing, list[str]]:
     if failed:
         remarks.append(f"Only the net of {versions[0].label} is drawn, for that of {missing} cannot be made: "
                        f"{failed.message}")
-    return draw_versions(given.name, versions, fold=args.fold), list(dict.fromkeys(remarks))
+    return draw_versions(given.name, versions, fold=args.fold, width=WIDTH), list(dict.fromkeys(remarks))
 
 
 def _phases(definition: Any, args: argparse.Namespace) -> list[str]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from minicaffe.drawing import dot, page, svg
+from minicaffe.drawing.columns import in_columns
 from minicaffe.drawing.fold import LARGE, Fold, folded, unfolded
 from minicaffe.drawing.graph import Graph, Version, build, version_of_net
 from minicaffe.drawing.scene import Scene, compose
@@ -18,31 +19,32 @@ if TYPE_CHECKING:
 ENDINGS = (".html", ".svg", ".dot")  # of files that hold a drawing
 
 
-def draw(net: Net, *, fold: bool | None = False) -> Drawing:
+def draw(net: Net, *, fold: bool | None = False, width: float = 0) -> Drawing:
     """Return the drawing of a net, in which each layer has its index in net.layers.
 
-    fold    whether blocks that repeat are drawn once; None does so where the net is large
+    fold     whether blocks that repeat are drawn once; None does so where the net is large
+    width    pixels; a tall drawing is cut into as many columns as fit in them. 0 keeps one column
     """
-    return draw_versions(net.name, [version_of_net(net, Phase.Name(net.phase))], fold=fold)
+    return draw_versions(net.name, [version_of_net(net, Phase.Name(net.phase))], fold=fold, width=width)
 
 
-def draw_versions(name: str, versions: Sequence[Version], *, fold: bool | None = None) -> Drawing:
+def draw_versions(name: str, versions: Sequence[Version], *, fold: bool | None = None, width: float = 0) -> Drawing:
     """Return one drawing of several versions of a net, such as those of TRAIN and TEST."""
-    return Drawing(build(name, versions), fold)
+    return Drawing(build(name, versions), fold, width)
 
 
 class Drawing:
     """A net's boxes and lines, to be written as SVG."""
 
-    def __init__(self, graph: Graph, fold: bool | None) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, fold: bool | None, width: float = 0) -> None:
+        self.graph, self.width = graph, width
         fold = len(graph.boxes) > LARGE if fold is None else fold
         self.items = folded(graph) if fold else unfolded(graph)
 
     @cached_property
     def scene(self) -> Scene:
         """All that is drawn, each with its place."""
-        return compose(self.graph, self.items)
+        return in_columns(compose(self.graph, self.items), self.width)
 
     @property
     def layers(self) -> int:

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from minicaffe.drawing.places import Link, place
 
 SWEEPS = 8        # over all ranks, to order them
-GAP = 46          # pixels between two ranks
-STEM = 18         # of these, on which a line goes straight down before it bends: the shape stands beside it
+GAP = 38          # pixels between two ranks
+STEM = 20         # of these, on which a line goes straight down before it bends: the shape stands beside it
 LANE = 7          # half of the width that a passing line takes
 ENTRY = 16        # pixels between lines that arrive at one box
 # How much it matters that a line is straight: in a column of boxes, where boxes fork or join, within a passing line,
@@ -62,11 +62,13 @@ class Layout:
     """Where all is, in pixels: the middle of each node and its upper edge, and the whole size.
 
     routes    for each line the points of its way: it is straight where x stays the same, and bends elsewhere
+    cuts      heights between two ranks at which every line goes straight down
     """
 
     x: list[float] = field(default_factory=list)
     y: list[float] = field(default_factory=list)
     routes: list[list[tuple[float, float]]] = field(default_factory=list)
+    cuts: list[float] = field(default_factory=list)
     width: float = 0
     height: float = 0
 
@@ -279,6 +281,7 @@ class _Work:
             made.routes.append([*points, (end, tops[self.ranks[line.target]])])
         made.width = max(x[i] + extent[1] for i, extent in enumerate(self.extents))
         made.height = bottoms[-1]
+        made.cuts = [bottom + STEM for bottom in bottoms[:-1]]
         return made
 
     def _heights(self, x: list[float]) -> tuple[list[float], list[float]]:

@@ -6,6 +6,7 @@ import html
 from typing import TYPE_CHECKING, Any
 
 from minicaffe.drawing import svg, words
+from minicaffe.drawing.columns import in_columns
 from minicaffe.drawing.fold import Fold, present, unfolded
 from minicaffe.drawing.graph import DrawnLayer, Graph
 from minicaffe.drawing.scene import compose
@@ -29,7 +30,7 @@ def write(drawing: Drawing) -> str:
     folded = any(isinstance(item, Fold) for item in drawing.items)
     views = [svg.write(graph, drawing.scene, interactive=True)]
     if folded and len(graph.boxes) <= MOST_BOXES:
-        views.append(svg.write(graph, compose(graph, unfolded(graph)), prefix="all-", interactive=True))
+        views.append(svg.write(graph, in_columns(compose(graph, unfolded(graph)), drawing.width), prefix="all-", interactive=True))
     return page(graph.name or "A net", _body(graph, views), styles=[asset("minicaffe.drawing", "page.css")],
                 scripts=[asset("minicaffe.drawing", "page.js")], data=_data(drawing))
 

@@ -3,133 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
 
 from minicaffe.drawing import words
 from minicaffe.drawing.fold import Fold, Item, Leaf, present
-from minicaffe.drawing.graph import Box, DrawnLayer, Graph
+from minicaffe.drawing.graph import Box, DrawnLayer, Edge, Graph
 from minicaffe.drawing.layout import Line, Node, layout
+from minicaffe.drawing.parts import (
+    DOT,
+    HEIGHT,
+    INSET,
+    LETTER,
+    RIGHT,
+    TOP,
+    Blob,
+    Dot,
+    Frame,
+    Placed,
+    PlacedBox,
+    Port,
+    Row,
+    Scene,
+    Text,
+    Wire,
+)
 
-LETTER = {"name": 7.25, "text": 6.65}   # pixels that a letter of each kind takes, in a font of one width
-HEIGHT = {"name": 16, "text": 14}       # of a line
-INSET, RIGHT, TOP = 14, 9, 5            # between the edge of a box and its text; at the left stands the family's bar
 NARROWEST = 96
-DOT = 4.5                               # radius of the point at which a blob forks
 MOST_LABELS = 4                         # tops of a box that have a label each
 MOST_OUTPUTS = 8                        # of an item that are written one by one
 PORT, WIDEST = 14, 480                  # pixels between ports without labels, and between the first and the last
 FRAME = 14                              # between a frame and what is in it
 PILL = 20                               # height of an output
-
-
-class Blob(NamedTuple):
-    """A top of a box; both are given by their index."""
-
-    box: int
-    top: int
-
-
-class Row(NamedTuple):
-    """A layer in its box: what is written, and where it begins. In a fold it stands for a layer of each block."""
-
-    layers: list[DrawnLayer]
-    texts: list[tuple[str, str, bool]]  # kind of letters, text, whether it is the quieter kind
-    y: float
-    height: float
-
-
-class PlacedBox(NamedTuple):
-    leaf: Leaf
-    rows: list[Row]
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-class Frame(NamedTuple):
-    """Around the block of a fold; what the fold is stands at its left side."""
-
-    fold: Fold
-    texts: list[tuple[str, str, bool]]
-    x: float
-    y: float
-    width: float
-    height: float
-    side: float
-
-
-class Wire(NamedTuple):
-    """A blob's way, or the part of it that lies on one side of a frame.
-
-    only         the phases that have it, where not all do
-    tip          whether it ends at a box
-    maker        the box that makes the blob, and the one that reads it, each by the index of the box that is drawn;
-    reader       None where the blob is an output, or the wire ends at a frame
-    """
-
-    points: list[tuple[float, float]]
-    only: tuple[str, ...] = ()
-    tip: bool = False
-    maker: int | None = None
-    reader: int | None = None
-
-
-class Dot(NamedTuple):
-    """A point at which a blob forks: its Split layers, for each block of a fold."""
-
-    splits: list[DrawnLayer]
-    x: float
-    y: float
-
-
-class Text(NamedTuple):
-    """A label beside a wire; `pill` gives it an outline: a blob that the net puts out."""
-
-    text: str
-    x: float
-    y: float
-    pill: float = 0  # its width
-
-
-@dataclass
-class Scene:
-    boxes: list[PlacedBox] = field(default_factory=list)
-    frames: list[Frame] = field(default_factory=list)
-    wires: list[Wire] = field(default_factory=list)
-    dots: list[Dot] = field(default_factory=list)
-    texts: list[Text] = field(default_factory=list)
-    width: float = 0
-    height: float = 0
-
-    def add(self, other: Scene, dx: float, dy: float) -> None:
-        """Take in another scene, moved."""
-        for name in ("boxes", "frames", "dots", "texts"):
-            getattr(self, name).extend(one._replace(x=one.x + dx, y=one.y + dy) for one in getattr(other, name))
-        self.wires += [wire._replace(points=[(x + dx, y + dy) for x, y in wire.points]) for wire in other.wires]
-
-
-class Port(NamedTuple):
-    """Where a top leaves an item, in pixels from its middle, with its label and the Split layers behind it."""
-
-    out: float
-    label: str
-    splits: list[DrawnLayer]
-
-
-class Placed(NamedTuple):
-    """An item, measured: its own scene, whose origin is its upper left corner, and where wires join it.
-
-    ports      blob -> where it leaves
-    entries    blob -> where it arrives, in pixels from the middle; empty for a box, where the layout may choose
-    """
-
-    scene: Scene
-    node: Node
-    ports: dict[Blob, Port]
-    entries: dict[Blob, float]
+FAR = 8                                 # items between two that no wire joins where the first is a source of data
 
 
 def compose(graph: Graph, items: Sequence[Item]) -> Scene:
@@ -156,27 +61,33 @@ class _Level:
                 self.holder.update((box.index, i) for box in boxes)
                 self.drawn.update((box.index, boxes[0].index) for box in boxes)
         self.placing = [self._measured(item) for item in items]
-        self.nodes = [Node(DOT, DOT, 0, first=True) for _ in entries] + [one.node for one in self.placing]
+        self.tags = self._tags()
+        self.before = len(entries) + len(set(self.tags.values()))  # nodes before those of the items
+        self.nodes = [Node(DOT, DOT, 0, first=True) for _ in entries]
+        self.pills: list[tuple[int, str, bool]] = []  # the node and the text of each, and whether it is a tag
+        self.ended: set[Blob] = set()                 # blobs of which a line ends in a pill with their name
+        for blob, _ in dict.fromkeys(self.tags.values()):
+            self._pill(self._blob_words(blob), tag=True)
+        self.nodes += [one.node for one in self.placing]
         self.lines: dict[Line, Wire] = {}  # with what is known of each before it has its way
-        self.outputs: list[tuple[int, str]] = []                   # the node and the text of each
-        self.unread: set[Blob] = set()
 
     def placed(self) -> Placed:
         """Lay the items out, and put all into one scene."""
         self._join()
-        self._add_outputs()
+        self._add_ends()
         first_exit = len(self.nodes)
         for blob in self.exits:
-            self._leave(blob, Node(DOT, DOT, 0, last=True))
+            self.nodes.append(Node(DOT, DOT, 0, last=True))
+            self._leave(blob, len(self.nodes) - 1)
         made = layout(self.nodes, list(self.lines))
-        scene = Scene(width=made.width, height=made.height)
+        scene = Scene(cuts=made.cuts, width=made.width, height=made.height)
         scene.wires = _wires([wire._replace(points=points) for points, wire
                               in zip(made.routes, self.lines.values(), strict=True)])
-        for i, one in enumerate(self.placing, len(self.entries)):
+        for i, one in enumerate(self.placing, self.before):
             scene.add(one.scene, made.x[i] - one.node.left, made.y[i])
-            _add_ports(scene, one, made.x[i], made.y[i] + one.scene.height, self.unread)
-        for node, text in self.outputs:
-            scene.texts.append(Text(text, made.x[node], made.y[node], 2 * self.nodes[node].left))
+            _add_ports(scene, one, made.x[i], made.y[i] + one.scene.height, self.ended)
+        for node, text, tag in self.pills:
+            scene.texts.append(Text(text, made.x[node], made.y[node], 2 * self.nodes[node].left, tag))
         middle = made.width / 2
         return Placed(scene, Node(middle, middle, made.height),
                       {blob: Port(made.x[first_exit + n] - middle, "", []) for n, blob in enumerate(self.exits)},
@@ -196,7 +107,8 @@ class _Level:
 
     def _join(self) -> None:
         """Draw a line for each blob that goes from item to item, or comes from outside."""
-        shift = len(self.entries)
+        shift = self.before
+        tag_of = {tag: n for n, tag in enumerate(dict.fromkeys(self.tags.values()), len(self.entries))}
         outside = {blob: n for n, blob in enumerate(self.entries)}
         for edge, only in self.graph.edges.items():
             blob, reader = Blob(edge.maker, edge.top), self.holder.get(edge.reader)
@@ -205,7 +117,9 @@ class _Level:
             into = self.placing[reader].entries
             if into and blob not in into:  # a later block reads it too: the first one stands for all
                 continue
-            if edge.maker in self.holder:
+            if edge in self.tags:
+                line = Line(tag_of[self.tags[edge]], "", 0.0, reader + shift)
+            elif edge.maker in self.holder:
                 maker, own = self.holder[edge.maker], Blob(self.drawn[edge.maker], edge.top)
                 line = Line(maker + shift, str(own), self.placing[maker].ports[own].out, reader + shift, into.get(blob))
             elif blob in outside:
@@ -215,31 +129,64 @@ class _Level:
             ends = self.shown[edge.maker], None if into else self.shown[edge.reader]
             self.lines.setdefault(line, Wire([], only, not into, *ends))
 
-    def _add_outputs(self) -> None:
-        """Draw what the net puts out: the tops that no layer reads."""
+    def _add_ends(self) -> None:
+        """Draw what the net puts out, which are the tops that no layer reads, and what goes on at a tag."""
         read = {(edge.maker, edge.top) for edge in self.graph.edges}
         for one, item in zip(self.placing, self.items, strict=True):
             last = {boxes[0].index: boxes[-1] for boxes in present(item)}
             unread = [blob for blob in one.ports if (last[blob.box].index, blob.top) not in read]
-            self.unread.update(unread)
             for blob in unread[:MOST_OUTPUTS]:
-                box = last[blob.box]
-                name = words.shortened(list(box.tops)[blob.top], words.WIDEST)
-                self._output(blob, f"{name} {words.shape_words(self.graph, [box], blob.top)}".strip())
+                self._end(blob, self._blob_words(Blob(last[blob.box].index, blob.top)))
             if unread[MOST_OUTPUTS:]:
-                self._output(unread[-1], f"{len(unread) - MOST_OUTPUTS} more")
+                self._end(unread[-1], f"{len(unread) - MOST_OUTPUTS} more")
+            self.ended.update(unread)
+        for blob in sorted({blob for blob, _ in self.tags.values()}):
+            self._end(blob, self._blob_words(blob), tag=True)
 
-    def _output(self, blob: Blob, text: str) -> None:
+    def _tags(self) -> dict[Edge, tuple[Blob, int]]:
+        """Return the edges that are drawn as tags: labels, and other blobs of sources that layers far below read.
+
+        In their place a wire ends in the blob's name, and others begin there. Readers one behind the other have one
+        tag: it is given by the blob and the item of the first of them.
+        """
+        reading = {edge.reader for edge in self.graph.edges}
+        far = [(Blob(edge.maker, edge.top), self.holder[edge.reader], edge) for edge in self.graph.edges
+               if edge.maker in self.holder and edge.reader in self.holder and edge.maker not in reading
+               and isinstance(self.items[self.holder[edge.maker]], Leaf)
+               and isinstance(self.items[self.holder[edge.reader]], Leaf)
+               and self.holder[edge.reader] - self.holder[edge.maker] > FAR]
+        found: dict[Edge, tuple[Blob, int]] = {}
+        before: tuple[Blob, int, int] | None = None  # the blob, the first reader and the last one of a tag
+        for blob, reader, edge in sorted(far):
+            if before is None or blob != before[0] or reader > before[2] + 1:
+                before = blob, reader, reader
+            before = blob, before[1], reader
+            found[edge] = blob, before[1]
+        return found
+
+    def _blob_words(self, blob: Blob) -> str:
+        """Return the name and the shape of a blob."""
+        box = self.graph.boxes[blob.box]
+        name = words.shortened(list(box.tops)[blob.top], words.WIDEST)
+        return f"{name} {words.shape_words(self.graph, [box], blob.top)}".strip()
+
+    def _end(self, blob: Blob, text: str, tag: bool = False) -> None:
+        """End a line of a blob in a pill."""
+        self.ended.add(blob)
+        self._leave(blob, self._pill(text, tag))
+
+    def _pill(self, text: str, tag: bool = False) -> int:
+        """Make the node of a pill, and return its number."""
         wide = words.width(text) * LETTER["text"] + 16
-        self.outputs.append((len(self.nodes), text))
-        self._leave(blob, Node(wide / 2, wide / 2, PILL))
+        self.pills.append((len(self.nodes), text, tag))
+        self.nodes.append(Node(wide / 2, wide / 2, PILL))
+        return len(self.nodes) - 1
 
-    def _leave(self, blob: Blob, node: Node) -> None:
+    def _leave(self, blob: Blob, node: int) -> None:
         """Draw a line from an item to a node that is no item."""
         maker = self.holder[blob.box]
-        line = Line(maker + len(self.entries), str(blob), self.placing[maker].ports[blob].out, len(self.nodes), 0.0)
+        line = Line(maker + self.before, str(blob), self.placing[maker].ports[blob].out, node, 0.0)
         self.lines[line] = Wire([], maker=blob.box)
-        self.nodes.append(node)
 
 
 def _wires(wires: list[Wire]) -> list[Wire]:
@@ -313,14 +260,14 @@ def _label(graph: Graph, boxes: Sequence[Box], top: int) -> str:
     return f"{words.shortened(name, 20)} {shape}".strip()
 
 
-def _add_ports(scene: Scene, one: Placed, x: float, y: float, unread: set[Blob]) -> None:
+def _add_ports(scene: Scene, one: Placed, x: float, y: float, ended: set[Blob]) -> None:
     """Write the labels of an item's ports below it, and draw the points at which blobs fork.
 
-    A blob that no layer reads has its label where its line ends.
+    A blob of which a line ends in a pill has its name there.
     """
     for blob, port in one.ports.items():
-        if port.label and blob not in unread:
-            scene.texts.append(Text(port.label, x + port.out + 7, y + (18 if one.entries else 13)))
+        if port.label and blob not in ended:
+            scene.texts.append(Text(port.label, x + port.out + 7, y + (16 if one.entries else 13)))
         if port.splits:
             scene.dots.append(Dot(port.splits, x + port.out, y))
 

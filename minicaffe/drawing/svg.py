@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from minicaffe.drawing import words
 from minicaffe.drawing.graph import DrawnLayer, Graph
-from minicaffe.drawing.scene import (
+from minicaffe.drawing.parts import (
     DOT,
     HEIGHT,
     INSET,
@@ -29,6 +29,7 @@ MARGIN = 16
 LEGEND = 22    # height of a line of the legend
 NARROWEST = 460
 BAR = 6        # width of the bar whose colour is that of the family
+TAGS = "a name in grey: the line goes on where the same name stands"
 
 
 def write(graph: Graph, scene: Scene, *, prefix: str = "", interactive: bool = False) -> str:
@@ -37,15 +38,16 @@ def write(graph: Graph, scene: Scene, *, prefix: str = "", interactive: bool = F
     prefix         what ids begin with, where a page holds several drawings
     interactive    whether boxes take the focus and are buttons; else the whole is one image to a screen reader
     """
-    legend, top = _legend(graph)
-    wide = round(max(scene.width, NARROWEST, *(LETTER["text"] * words.width(line) for line in words.remarks(graph))))
+    remarks = words.remarks(graph) + [TAGS] * any(text.tag for text in scene.texts)
+    legend, top = _legend(graph, remarks)
+    wide = round(max(scene.width, NARROWEST, *(LETTER["text"] * words.width(line) for line in remarks)))
     wide += 2 * MARGIN
     high = top + scene.height + MARGIN
     role = 'role="group"' if interactive else 'role="img"'
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" class="net-drawing" viewBox="0 0 {wide:g} {high:g}" '
              f'width="{wide:g}" height="{high:g}" {role} aria-labelledby="{prefix}drawing-title {prefix}drawing-desc">',
              f'<title id="{prefix}drawing-title">{_safe(_name(graph))}</title>',
-             f'<desc id="{prefix}drawing-desc">{_safe(" ".join(words.remarks(graph)))}</desc>',
+             f'<desc id="{prefix}drawing-desc">{_safe("; ".join(remarks))}</desc>',
              f"<style>\n{asset('minicaffe.drawing', 'svg.css')}</style>",
              f'<rect class="ground" width="{wide:g}" height="{high:g}"/>', *legend,
              f'<g transform="translate({MARGIN + (wide - 2 * MARGIN - scene.width) / 2:g} {top:g})">']
@@ -112,7 +114,7 @@ def _frame(frame: Frame) -> Iterator[str]:
 
 
 def _wire(graph: Graph, wire: Wire) -> str:
-    """Write a line: straight where it goes down, else a bend between two vertical directions.
+    """Write a line: straight where it goes down or to the side, else a bend between two vertical directions.
 
     data-from and data-to name the layers with which the boxes at its ends begin.
     """
@@ -121,6 +123,8 @@ def _wire(graph: Graph, wire: Wire) -> str:
     for to, below in rest:
         if to == x:
             way.append(f"V{below:g}")
+        elif below == y:
+            way.append(f"H{to:g}")
         else:
             half = (y + below) / 2
             way.append(f"C{x:g} {half:g} {to:g} {half:g} {to:g} {below:g}")
@@ -152,17 +156,17 @@ def _shares(graph: Graph, scene: Scene) -> Iterator[str]:
 
 
 def _text(text: Text) -> str:
-    """Write a label, or an output in its outline."""
+    """Write a label, or an output or a tag in its outline."""
     if not text.pill:
         return f'<text class="text shape" x="{text.x:g}" y="{text.y:g}">{_safe(text.text)}</text>'
-    return (f'<rect class="output" x="{text.x - text.pill / 2:g}" y="{text.y:g}" width="{text.pill:g}" height="20" '
+    return (f'<rect class="{"tag" if text.tag else "output"}" x="{text.x - text.pill / 2:g}" y="{text.y:g}" width="{text.pill:g}" height="20" '
             f'rx="10"/><text class="text" text-anchor="middle" x="{text.x:g}" y="{text.y + 14:g}">{_safe(text.text)}'
             f"</text>")
 
 
 # --- legend -------------------------------------------------------------------------------------------------------
 
-def _legend(graph: Graph) -> tuple[list[str], float]:
+def _legend(graph: Graph, remarks: Sequence[str]) -> tuple[list[str], float]:
     """Return what stands above the drawing, the net's name, the families with their colours and the sums; and its
     height."""
     x = y = MARGIN
@@ -174,7 +178,7 @@ def _legend(graph: Graph) -> tuple[list[str], float]:
         parts.append(f'<g class="{word}"><rect class="bar" x="{x}" y="{y + 2}" width="{BAR}" height="12" rx="2"/>'
                      f'<text class="text" x="{x + BAR + 4}" y="{y + 12}">{word}</text></g>')
         x += BAR + 22 + round(words.width(word) * LETTER["text"])
-    for line in words.remarks(graph):
+    for line in remarks:
         y += LEGEND - 4
         parts.append(f'<text class="text quiet" x="{MARGIN}" y="{y + 12}">{_safe(line)}</text>')
     return parts, y + LEGEND + 4
