@@ -10,7 +10,8 @@ from minicaffe.drawing import dot, page, svg
 from minicaffe.drawing.columns import in_columns
 from minicaffe.drawing.fold import LARGE, Fold, folded, unfolded
 from minicaffe.drawing.graph import Graph, Version, build, version_of_net
-from minicaffe.drawing.scene import Scene, compose
+from minicaffe.drawing.parts import Scene
+from minicaffe.drawing.scene import compose
 from minicaffe.proto import Phase
 
 if TYPE_CHECKING:

@@ -72,6 +72,13 @@ def unfolded(graph: Graph) -> list[Item]:
     return [Leaf([box]) for box in graph.boxes]
 
 
+def opened(items: Sequence[Item], fold: Fold) -> list[Item]:
+    """Return the items with all boxes of one fold in its place."""
+    boxes = sorted((box for same in present(fold) for box in same), key=lambda box: box.index)
+    at = next(n for n, item in enumerate(items) if item is fold)
+    return [*items[:at], *(Leaf([box]) for box in boxes), *items[at + 1:]]
+
+
 def folded(graph: Graph) -> list[Item]:
     """Return the boxes with blocks that repeat as folds."""
     return _folded(graph, [unfolded(graph)])[0]

@@ -41,7 +41,7 @@ class PlacedBox(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Around the block of a fold; what the fold is stands at its left side."""
+    """Around the block of a fold; what the fold is stands at its left side. `inner` is one in another frame."""
 
     fold: Fold
     texts: list[tuple[str, str, bool]]
@@ -50,6 +50,7 @@ class Frame(NamedTuple):
     width: float
     height: float
     side: float
+    inner: bool = False
 
 
 class Wire(NamedTuple):

@@ -281,6 +281,7 @@ def _framed(graph: Graph, fold: Fold, inner: Placed) -> Placed:
     wide, high = side + inner.scene.width + 2 * FRAME, max(inner.scene.height, 80) + 2 * FRAME
     scene = Scene(frames=[Frame(fold, texts, 0, 0, wide, high, side)], width=wide, height=high)
     scene.add(inner.scene, side + FRAME, FRAME)
+    scene.frames[1:] = [frame._replace(inner=True) for frame in scene.frames[1:]]
     shift = side + FRAME + inner.scene.width / 2 - wide / 2  # from the middle of the frame to that of the block
     entries = {blob: out + shift for blob, out in inner.entries.items()}
     last = {boxes[0].index: boxes[-1] for boxes in present(fold)}

@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterator, Sequence
 
 from minicaffe.drawing import words
+from minicaffe.drawing.fold import present
 from minicaffe.drawing.graph import DrawnLayer, Graph
 from minicaffe.drawing.parts import (
     DOT,
@@ -52,7 +53,7 @@ def write(graph: Graph, scene: Scene, *, prefix: str = "", interactive: bool = F
              f'<rect class="ground" width="{wide:g}" height="{high:g}"/>', *legend,
              f'<g transform="translate({MARGIN + (wide - 2 * MARGIN - scene.width) / 2:g} {top:g})">']
     for frame in scene.frames:
-        parts += _frame(frame)
+        parts += _frame(frame, interactive and not frame.inner)
     parts += ['<g class="wires">', *(_wire(graph, wire) for wire in scene.wires), "</g>"]
     parts += [_text(text) for text in scene.texts]
     for box in sorted(scene.boxes, key=lambda box: box.leaf.boxes[0].index):
@@ -100,9 +101,13 @@ def _dot(graph: Graph, dot: Dot, prefix: str) -> str:
                      f'<circle cx="{dot.x:g}" cy="{dot.y:g}" r="{DOT:g}"/></g>' for split in dot.splits)
 
 
-def _frame(frame: Frame) -> Iterator[str]:
-    """Write a frame, with sheets behind it that say that it stands for several."""
-    yield f'<g class="fold" data-count="{frame.fold.count}">'
+def _frame(frame: Frame, opens: bool) -> Iterator[str]:
+    """Write a frame, with sheets behind it that say that it stands for several. data-fold is its first layer."""
+    first = next(present(frame.fold))[0].layers[0].index
+    button = ' tabindex="-1" role="button"' if opens else ""
+    yield f'<g class="fold" data-count="{frame.fold.count}" data-fold="{first}"{button}>'
+    said = "; ".join(text for _, text, _ in frame.texts)
+    yield f"<title>{_safe(said)}{'; open all of them' if opens else ''}</title>"
     for shift in (5, 2.5, 0):
         yield (f'<rect x="{frame.x + shift:g}" y="{frame.y + shift:g}" width="{frame.width:g}" '
                f'height="{frame.height:g}" rx="6"/>')
@@ -159,7 +164,8 @@ def _text(text: Text) -> str:
     """Write a label, or an output or a tag in its outline."""
     if not text.pill:
         return f'<text class="text shape" x="{text.x:g}" y="{text.y:g}">{_safe(text.text)}</text>'
-    return (f'<rect class="{"tag" if text.tag else "output"}" x="{text.x - text.pill / 2:g}" y="{text.y:g}" width="{text.pill:g}" height="20" '
+    kind = "tag" if text.tag else "output"
+    return (f'<rect class="{kind}" x="{text.x - text.pill / 2:g}" y="{text.y:g}" width="{text.pill:g}" height="20" '
             f'rx="10"/><text class="text" text-anchor="middle" x="{text.x:g}" y="{text.y + 14:g}">{_safe(text.text)}'
             f"</text>")
 
