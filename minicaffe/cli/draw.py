@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     drawing, remarks = drawn(args)
     replace_file(args.out, [drawing.text(ending).encode("utf-8", "replace")])
     folds = f", {plural(drawing.folds, 'repeated block')} drawn once" if drawing.folds else ""
-    for remark in [*remarks, f"{one_line(args.out)}: {plural(drawing.layers, 'layer')}{folds}"]:
+    for remark in [*remarks, f"{one_line(args.out)}: {drawing.layers}{folds}"]:
         say("\n".join(wrap(remark, terminal_width())))
     return 0
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from minicaffe.drawing import dot, page, svg
+from minicaffe.drawing import dot, page, svg, words
 from minicaffe.drawing.columns import in_columns
 from minicaffe.drawing.fold import LARGE, Fold, folded, unfolded
 from minicaffe.drawing.graph import Graph, Version, build, version_of_net
@@ -48,9 +48,9 @@ class Drawing:
         return in_columns(compose(self.graph, self.items), self.width)
 
     @property
-    def layers(self) -> int:
-        """How many layers the net has; Split layers, which are inserted, do not count."""
-        return sum(not layer.is_split for layer in self.graph.layers)
+    def layers(self) -> str:
+        """How many layers the net has, in words; Split layers, which are inserted, are counted for themselves."""
+        return words.number_of_layers(layer.is_split for layer in self.graph.layers)
 
     @property
     def folds(self) -> int:
@@ -69,10 +69,11 @@ class Drawing:
         """Return the drawing as a page, in which a click on a layer shows its datasheet."""
         return page.write(self)
 
-    def svg(self) -> str:
+    def svg(self, prefix: str = "") -> str:
         """Return the drawing as the text of an <svg>, which may stand in a page or alone in a file.
 
         Layer i is the group with the id "layer-i" and the attribute data-layer="i"; the class "lit" lights it. Where
         blocks that repeat are folded, the group of the first block names in data-layers the layers that it stands for.
+        A page that holds several drawings gives each a prefix, with which its ids begin.
         """
-        return svg.write(self.graph, self.scene)
+        return svg.write(self.graph, self.scene, prefix=prefix)

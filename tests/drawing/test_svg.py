@@ -50,7 +50,7 @@ def test_what_is_written():
 
     assert {"conv", "Convolution", "num_output 6, kernel_size 2", "stride 3", "ReLU  relu", "4×6×3×3", "4×5",
             "78 params, 648 mult-adds", "loss scalar", "prob 4×5", "data", "vision", "loss"} <= set(said)
-    assert "7 layers, 353 params, 918 mult-adds a sample" in said
+    assert "7 layers and 1 Split, 353 params, 918 mult-adds a sample" in said
 
 
 def test_as_an_image():
