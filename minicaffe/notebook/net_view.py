@@ -45,7 +45,8 @@ def _drawing(net: Net) -> str:
 
 def _title(net: Net) -> str:
     count = sum(param.blob.count for param in net.learnable_params)
-    return (f"Net {net.name!r}: {number_of_layers(layer.type == 'Split' for layer in net.layers)}, {count:,} parameters, "
+    layers = number_of_layers(layer.type == "Split" for layer in net.layers)
+    return (f"Net {net.name!r}: {layers}, {count:,} parameters, "
             f"{'TRAIN' if net.phase == TRAIN else 'TEST'}, {np.dtype(net.dtype)}"
             + (", shapes only" if net.shapes_only else ""))
 
