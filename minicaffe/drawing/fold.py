@@ -111,6 +111,18 @@ def present(item: Item, times: int = 1) -> Iterator[list[Box]]:
             yield from present(inner, times * item.count)
 
 
+def by_block(boxes: list[Box], count: int) -> Iterator[tuple[int, Box]]:
+    """Yield each of the boxes that one is drawn for with the number of its block."""
+    for n, box in enumerate(boxes):
+        yield n * count // len(boxes), box
+
+
+def block_names(fold: Fold) -> list[str]:
+    """Return the names of the first and the last block."""
+    return [words.block_name([layer.name for boxes in present(fold) for k, box in by_block(boxes, fold.count) if k == n
+                              for layer in box.layers]) for n in (0, fold.count - 1)]
+
+
 def _merged(items: Sequence[Item]) -> Item:
     """Return items of the same structure as one that stands for all of them."""
     first = items[0]

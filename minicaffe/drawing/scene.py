@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from minicaffe.drawing import words
-from minicaffe.drawing.fold import Fold, Item, Leaf, present
+from minicaffe.drawing.fold import Fold, Item, Leaf, block_names, by_block, present
 from minicaffe.drawing.graph import Box, DrawnLayer, Edge, Graph
 from minicaffe.drawing.layout import Line, Node, layout
 from minicaffe.drawing.parts import (
@@ -96,7 +96,7 @@ class _Level:
     def _measured(self, item: Item) -> Placed:
         if isinstance(item, Leaf):
             return _boxed(self.graph, item)
-        blocks = {box.index: n for boxes in present(item) for n, box in _by_block(boxes, item.count)}
+        blocks = {box.index: n for boxes in present(item) for n, box in by_block(boxes, item.count)}
         drawn = {box.index: boxes[0].index for boxes in present(item) for box in boxes}
         entries = {Blob(e.maker, e.top) for e in self.graph.edges
                    if blocks.get(e.reader) == 0 and blocks.get(e.maker) != 0}
@@ -203,12 +203,6 @@ def _wires(wires: list[Wire]) -> list[Wire]:
     return left
 
 
-def _by_block(boxes: list[Box], count: int) -> Iterator[tuple[int, Box]]:
-    """Yield each box with the number of its block."""
-    for n, box in enumerate(boxes):
-        yield n * count // len(boxes), box
-
-
 # --- boxes --------------------------------------------------------------------------------------------------------
 
 def _boxed(graph: Graph, leaf: Leaf) -> Placed:
@@ -300,12 +294,10 @@ def _fold_texts(graph: Graph, fold: Fold) -> list[tuple[str, str, bool]]:
     Where no block reads another, it says that they stand side by side.
     """
     groups = list(present(fold))
-    blocks = [[layer.name for boxes in groups for k, box in _by_block(boxes, fold.count) if k == n
-               for layer in box.layers] for n in (0, fold.count - 1)]
-    names = [words.shortened(words.block_name(block), 18) for block in blocks]
+    names = [words.shortened(name, 18) for name in block_names(fold)]
     layers = [layer for boxes in groups for box in boxes for layer in box.layers]
     costs = [("text", line, False) for line in words.costs([layers])]
-    number = {box.index: n for boxes in groups for n, box in _by_block(boxes, fold.count)}
+    number = {box.index: n for boxes in groups for n, box in by_block(boxes, fold.count)}
     if not any(number.get(e.reader, number[e.maker]) != number[e.maker] for e in graph.edges if e.maker in number):
         costs.insert(0, ("text", "side by side", False))
     return [("name", f"× {fold.count}", False), ("text", names[0], True), ("text", "…", True),

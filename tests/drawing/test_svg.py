@@ -124,10 +124,12 @@ def test_dot():
 
     assert [] == [line for line in lines if not statement.fullmatch(line)]
     assert text.count("{") - text.count("}") == 0
-    assert 'label="× 7";' in text
+    assert 'label="× 7: res3b1_branch2a … res3b7_branch2a";' in text
     nodes = set(re.findall(r"^ *(b\d+) \[", text, re.MULTILINE))
     ends = {end for pair in re.findall(r"(b\d+) -> (b\d+)", text) for end in pair}
     assert ends == nodes
+    assert 'label=" 2×4…8×9×7 "' in drawn(googlenet(4, 5, 6, 7, 8), fold=True).dot()  # of all blocks
+    assert {" image 3×1×9×8 ", " image_p 3×1×9×8 "} <= set(re.findall('label="([^"]*)"', drawn(SIAMESE).dot()))
 
 
 def test_a_net_of_a_thousand_layers():
