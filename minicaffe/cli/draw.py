@@ -5,8 +5,9 @@
   minicaffe draw train_val.prototxt net.dot      for graphviz
 
 Where TRAIN and TEST have other layers, both nets are drawn as one, and what only one of them has is marked. Layers that
-run in place stand in the box of the layer before. In a large net, blocks that repeat are drawn once. If the source of a
-data layer is not there, its shape follows from --size and --batch, or from its crop_size.
+run in place stand in the box of the layer before. In a large net, blocks that repeat are drawn once; in a page, a click
+on their frame opens them. A tall drawing is cut into columns. If the source of a data layer is not there, its shape
+follows from --size and --batch, or from its crop_size.
 """
 
 from __future__ import annotations

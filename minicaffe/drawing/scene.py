@@ -150,8 +150,10 @@ class _Level:
         tag: it is given by the blob and the item of the first of them.
         """
         reading = {edge.reader for edge in self.graph.edges}
+        deep = {edge.reader for edge in self.graph.edges if edge.maker in reading}  # they stand far from any source
         far = [(Blob(edge.maker, edge.top), self.holder[edge.reader], edge) for edge in self.graph.edges
-               if edge.maker in self.holder and edge.reader in self.holder and edge.maker not in reading
+               if edge.maker in self.holder and edge.reader in self.holder
+               and edge.maker not in reading and edge.reader in deep
                and isinstance(self.items[self.holder[edge.maker]], Leaf)
                and isinstance(self.items[self.holder[edge.reader]], Leaf)
                and self.holder[edge.reader] - self.holder[edge.maker] > FAR]

@@ -63,6 +63,7 @@ def test_a_label_far_away_is_a_tag():
     assert 2 == count
     assert 2 == svg.count(">t 5×6<")
     assert "the line goes on where the same name stands" in svg
+    assert 0 == tags(chain(30) + layer("Sigmoid", "t", "beside"))[0]  # it stands beside its source
     count, svg = tags(chain(3, label=True))
     assert not count
     assert "the same name" not in svg
