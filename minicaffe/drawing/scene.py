@@ -34,7 +34,7 @@ MOST_OUTPUTS = 8                        # of an item that are written one by one
 PORT, WIDEST = 14, 480                  # pixels between ports without labels, and between the first and the last
 FRAME = 14                              # between a frame and what is in it
 PILL = 20                               # height of an output
-FAR = 8                                 # items between two that no wire joins where the first is a source of data
+FAR = 8                                 # a source and a reader that are more boxes apart get no line, but tags
 
 
 def compose(graph: Graph, items: Sequence[Item]) -> Scene:
@@ -156,7 +156,7 @@ class _Level:
                and edge.maker not in reading and edge.reader in deep
                and isinstance(self.items[self.holder[edge.maker]], Leaf)
                and isinstance(self.items[self.holder[edge.reader]], Leaf)
-               and self.holder[edge.reader] - self.holder[edge.maker] > FAR]
+               and edge.reader - edge.maker > FAR]
         found: dict[Edge, tuple[Blob, int]] = {}
         before: tuple[Blob, int, int] | None = None  # the blob, the first reader and the last one of a tag
         for blob, reader, edge in sorted(far):
