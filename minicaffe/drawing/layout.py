@@ -73,11 +73,14 @@ class Layout:
     height: float = 0
 
 
-def layout(nodes: Sequence[Node], lines: Sequence[Line]) -> Layout:
-    """Place the nodes. Every line must go from a node to one with a higher index."""
+def layout(nodes: Sequence[Node], lines: Sequence[Line], late: bool = False) -> Layout:
+    """Place the nodes. Every line must go from a node to one with a higher index.
+
+    late    whether what reads nothing first stands where its first reader would, and not left of all others
+    """
     if not nodes:
         return Layout()
-    work = _Work(nodes, lines)
+    work = _Work(nodes, lines, late)
     work.rank()
     work.add_points()
     work.order()
@@ -89,8 +92,8 @@ def layout(nodes: Sequence[Node], lines: Sequence[Line]) -> Layout:
 class _Work:
     """The graph on its way through the steps. Vertices are the nodes, then the points of lines."""
 
-    def __init__(self, nodes: Sequence[Node], lines: Sequence[Line]) -> None:
-        self.nodes, self.lines = nodes, lines
+    def __init__(self, nodes: Sequence[Node], lines: Sequence[Line], late: bool) -> None:
+        self.nodes, self.lines, self.late = nodes, lines, late
         self.ranks: list[int] = [0] * len(nodes)
         self.extents = [(node.left, node.right) for node in nodes]
         self.rows: list[list[int]] = []
@@ -140,8 +143,12 @@ class _Work:
                 farthest = max(members, key=lambda k: self.ranks[self.lines[k].target])
                 self.lanes.append([source, *points, self.lines[farthest].target])
         self.rows = [[] for _ in range(max(self.ranks) + 1)]
-        for vertex, rank in enumerate(self.ranks):
-            self.rows[rank].append(vertex)
+        reading = {line.target for line in self.lines}
+        # Sweeps begin in the order of the net.
+        first = {source: min(line.target for line in lines) for source, lines in self.lines_from.items()
+                 if self.late and source not in reading and not self.nodes[source].first}
+        for vertex in sorted(range(len(self.ranks)), key=lambda v: first.get(v, v)):
+            self.rows[self.ranks[vertex]].append(vertex)
 
     def _reach(self, members: list[int]) -> int:
         """How many ranks the longest of some lines of one source spans."""

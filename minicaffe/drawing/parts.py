@@ -41,7 +41,11 @@ class PlacedBox(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Around the block of a fold; what the fold is stands at its left side. `inner` is one in another frame."""
+    """Around the block of a fold.
+
+    side     the width of the part at the left in which stands what the fold is; 0 where that stands at the top
+    inner    whether it is a frame in another one
+    """
 
     fold: Fold
     texts: list[tuple[str, str, bool]]

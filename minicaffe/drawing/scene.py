@@ -79,7 +79,8 @@ class _Level:
         for blob in self.exits:
             self.nodes.append(Node(DOT, DOT, 0, last=True))
             self._leave(blob, len(self.nodes) - 1)
-        made = layout(self.nodes, list(self.lines))
+        made = min((layout(self.nodes, list(self.lines), late) for late in ([False, True] if self.tags else [False])),
+                   key=lambda way: way.width)  # tags stand at the left or at the right of what they belong to
         scene = Scene(cuts=made.cuts, width=made.width, height=made.height)
         scene.wires = _wires([wire._replace(points=points) for points, wire
                               in zip(made.routes, self.lines.values(), strict=True)])
@@ -271,9 +272,15 @@ def _add_ports(scene: Scene, one: Placed, x: float, y: float, ended: set[Blob]) 
 # --- frames -------------------------------------------------------------------------------------------------------
 
 def _framed(graph: Graph, fold: Fold, inner: Placed) -> Placed:
-    """Put a frame around the block of a fold, at whose left side stands how often it comes, and from where to where."""
+    """Put a frame around the block of a fold, and write how often it comes, and from where to where.
+
+    That stands at the left side, where the block is narrow.
+    """
     texts = _fold_texts(graph, fold)
-    side = float(round(max(words.width(text) * LETTER[kind] for kind, text, _ in texts) + 2 * RIGHT))
+    side = _text_width(texts)
+    flat = _flat(texts)
+    if all(inner.scene.width / 2 + out > _text_width(flat) for out in inner.entries.values()):
+        texts, side = flat, 0.0  # a wide block has room in its upper left corner
     wide, high = side + inner.scene.width + 2 * FRAME, max(inner.scene.height, 80) + 2 * FRAME
     scene = Scene(frames=[Frame(fold, texts, 0, 0, wide, high, side)], width=wide, height=high)
     scene.add(inner.scene, side + FRAME, FRAME)
@@ -288,6 +295,17 @@ def _framed(graph: Graph, fold: Fold, inner: Placed) -> Placed:
     for port in ports.values():
         scene.wires.append(Wire([(wide / 2 + port.out, FRAME + inner.scene.height), (wide / 2 + port.out, high)]))
     return Placed(scene, Node(wide / 2, wide / 2, high), ports, entries)
+
+
+def _text_width(texts: list[tuple[str, str, bool]]) -> float:
+    return float(round(max(words.width(text) * LETTER[kind] for kind, text, _ in texts) + 2 * RIGHT))
+
+
+def _flat(texts: list[tuple[str, str, bool]]) -> list[tuple[str, str, bool]]:
+    """Return the texts of a fold on three lines: how often it comes, from where to where, and the rest."""
+    times, first, _, last, *others = texts
+    rest = ", ".join(text for _, text, _ in others)
+    return [times, ("text", f"{first[1]} … {last[1]}", True)] + [("text", rest, False)] * bool(rest)
 
 
 def _fold_texts(graph: Graph, fold: Fold) -> list[tuple[str, str, bool]]:

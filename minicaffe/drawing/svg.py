@@ -111,10 +111,11 @@ def _frame(frame: Frame, opens: bool) -> Iterator[str]:
     for shift in (5, 2.5, 0):
         yield (f'<rect x="{frame.x + shift:g}" y="{frame.y + shift:g}" width="{frame.width:g}" '
                f'height="{frame.height:g}" rx="6"/>')
-    yield (f'<rect class="side" x="{frame.x:g}" y="{frame.y:g}" width="{frame.side:g}" height="{frame.height:g}" '
-           f'rx="6"/>')
-    middle = frame.y + frame.height / 2 - 8 * len(frame.texts)
-    yield from _texts(frame.texts, frame.x + RIGHT, middle)
+    if frame.side:
+        yield (f'<rect class="side" x="{frame.x:g}" y="{frame.y:g}" width="{frame.side:g}" '
+               f'height="{frame.height:g}" rx="6"/>')
+    top = frame.y + (frame.height / 2 - 8 * len(frame.texts) if frame.side else TOP)
+    yield from _texts(frame.texts, frame.x + RIGHT, top)
     yield "</g>"
 
 

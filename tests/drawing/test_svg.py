@@ -84,7 +84,7 @@ def test_a_fold_is_drawn_once():
     assert list(range(len(net.layers))) == found
     assert len(groups(root)) < len(net.layers) / 3
     said = texts(root)
-    assert {"× 5", "inception_a", "inception_e", "num_output 4…8"} <= {part for text in said for part in
+    assert {"× 5", "inception_a … inception_e", "num_output 4…8"} <= {part for text in said for part in
                                                                        text.split(", ")}
     assert "2×17…29×9×7" in said  # of the Concat: 3·n + 2 + 3
 
