@@ -6,7 +6,8 @@
 
 Where TRAIN and TEST have different layers, both nets are drawn as one. What only one of them has is marked. A layer
 that runs in place stands in the box of the layer whose top it changes. In a large net, blocks that repeat are drawn
-once. If the source of a data layer is not there, its shape follows from --size and --batch, or from its crop_size.
+once; in a page, a click on their frame opens them. A tall drawing is cut into columns. If the source of a data layer
+is not there, its shape follows from --size and --batch, or from its crop_size.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from minicaffe.passes.filter import is_included
 from minicaffe.proto import Phase
 
 PHASES = ("TRAIN", "TEST")
+WIDTH = 1240  # pixels that a tall drawing may take for its columns, so that a screen of 1280 shows them all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     drawing, remarks = drawn(args)
     replace_file(args.out, [drawing.text(ending).encode("utf-8", "replace")])
     folds = f", {plural(drawing.folds, 'repeated block')} drawn once" if drawing.folds else ""
-    for remark in [*remarks, f"{one_line(args.out)}: {plural(drawing.layers, 'layer')}{folds}"]:
+    for remark in [*remarks, f"{one_line(args.out)}: {drawing.layers}{folds}"]:
         say("\n".join(wrap(remark, terminal_width())))
     return 0
 
@@ -88,7 +90,7 @@ def drawn(args: argparse.Namespace) -> tuple[Drawing, list[str]]:
     if failed:
         remarks.append(f"Only the net of {versions[0].label} is drawn. The net of {missing} cannot be made: "
                        f"{failed.message}")
-    return draw_versions(given.name, versions, fold=args.fold), list(dict.fromkeys(remarks))
+    return draw_versions(given.name, versions, fold=args.fold, width=WIDTH), list(dict.fromkeys(remarks))
 
 
 def _phases(definition: Any, args: argparse.Namespace) -> list[str]:

@@ -72,6 +72,13 @@ def unfolded(graph: Graph) -> list[Item]:
     return [Leaf([box]) for box in graph.boxes]
 
 
+def opened(items: Sequence[Item], fold: Fold) -> list[Item]:
+    """Return the items with all boxes of one fold in its place."""
+    boxes = sorted((box for same in present(fold) for box in same), key=lambda box: box.index)
+    at = next(n for n, item in enumerate(items) if item is fold)
+    return [*items[:at], *(Leaf([box]) for box in boxes), *items[at + 1:]]
+
+
 def folded(graph: Graph) -> list[Item]:
     """Return Folds for the blocks that repeat, and Leaves for all other boxes."""
     return _folded(graph, [unfolded(graph)])[0]
@@ -99,6 +106,18 @@ def present(item: Item, times: int = 1) -> Iterator[list[Box]]:
     else:
         for inner in item.items:
             yield from present(inner, times * item.count)
+
+
+def by_block(boxes: list[Box], count: int) -> Iterator[tuple[int, Box]]:
+    """Yield each of the boxes that one is drawn for with the number of its block."""
+    for n, box in enumerate(boxes):
+        yield n * count // len(boxes), box
+
+
+def block_names(fold: Fold) -> list[str]:
+    """Return the names of the first and the last block."""
+    return [words.block_name([layer.name for boxes in present(fold) for k, box in by_block(boxes, fold.count) if k == n
+                              for layer in box.layers]) for n in (0, fold.count - 1)]
 
 
 def _merged(items: Sequence[Item]) -> Item:

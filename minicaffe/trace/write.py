@@ -17,14 +17,14 @@ from minicaffe.trace.page import trace_page
 
 def trace(what: Net | Solver, path: str | PathLike[str], *, iterations: int = 1, seed: int = 1,
           proofs: int = WHOLE) -> None:
-    """Run a net or a solver, and write a page on which one steps through what it computed, as `minicaffe trace` does.
+    """Run a net or a solver, and write a page on which you step through what it computed, as `minicaffe trace` does.
 
     what          a Net: one pass on the numbers that its inputs and weights hold, forward and, where it learns,
                   backward. A Solver: its next updates, with the tests and snapshots that are due
     path          of the HTML file
     iterations    number of updates; for a Solver alone
     seed          what layers draw in a net's pass follows from it, and which numbers of large arrays are shown
-    proofs        beside so many numbers of each diff the slope is measured; 0 for none
+    proofs        for how many numbers of each diff the slope is measured; 0 for none
 
     Raises NetError for a net that is not float32, and DataError where the file cannot be written.
     """

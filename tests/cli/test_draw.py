@@ -113,7 +113,7 @@ def test_folding(tmp_path, capsys):
     said, whole = draw(tmp_path, capsys, resnet(3, 8), "--no-fold")
     assert "× 7" not in texts(whole)
     assert len(layers(whole)) > 2 * len(layers(svg))
-    assert re.search(r": \d+ layers\n$", said)
+    assert re.search(r": \d+ layers and \d+ Splits\n$", said)
 
 
 @pytest.mark.parametrize(("text", "flags", "out", "words"), [
