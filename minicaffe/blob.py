@@ -44,7 +44,7 @@ class Storage:
         return self.buffer[:count].reshape(shape)
 
     def peek(self, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Return what `view` would, or None where that would make memory. So a look at a blob changes nothing."""
+        """Return what `view` would, or None where that would take new memory. So a look at a blob changes nothing."""
         count = math.prod(shape)
         return None if self.buffer is None or self.buffer.size < count else self.buffer[:count].reshape(shape)
 

@@ -31,7 +31,7 @@ class MinicaffeError(Exception):
     def _render_traceback_(self) -> list[str]:
         """For IPython and notebooks: the message, and the user's lines that led here, instead of a whole traceback.
 
-        The message names what failed. The lines inside minicaffe would push it out of sight; %debug still has them.
+        The message says what failed. The lines inside minicaffe would push it out of sight. %debug still shows them.
         """
         frames = traceback.extract_tb(self.__traceback__)
         return [f"\x1b[31m{type(self).__name__}\x1b[0m: {self}", *_lines_of_user(frames)]

@@ -1,9 +1,9 @@
 """How nets, blobs, layers and solvers show themselves: at Python's prompt, in IPython, in a notebook, in `print`.
 
 `repr` stays one short line, because error messages, debuggers, test reports and lists of objects use it. It reads no
-values, and works for an object whose `__init__` has failed. Where a person asks for one object, there is more to see:
-minicaffe.notebook makes that text and that HTML. It stands above the objects that it shows, so they cannot import it.
-It is found by its name when something is first shown.
+values, and works for an object whose `__init__` has failed. Where a person asks for one object, more is shown, as text
+or as HTML. minicaffe.notebook makes both. It imports the objects that it shows, so they cannot import it. It is found
+by its name when something is first shown.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def printable(text: str) -> str:
 
 
 def _made(form: str, thing: Shown) -> str | None:
-    """Return the text or the HTML for an object, or None where it cannot be made, as of an object that is half made.
+    """Return the text or the HTML for an object. Return None where that fails, as for an object that is half made.
 
-    Printing an object must not raise: it is done in order to find out what is wrong with it.
+    Printing an object must not raise, because people print an object to find out what is wrong with it.
     """
     try:
         return getattr(import_module("minicaffe.notebook"), form)(thing)
@@ -64,7 +64,7 @@ def _made(form: str, thing: Shown) -> str | None:
 
 
 def _display(value: object) -> None:
-    """Do what Python's prompt does with a value, which is to print its `repr`, but print an object in full."""
+    """Print a value at Python's prompt: a Shown object in full, any other value as its `repr`."""
     if not isinstance(value, Shown):
         sys.__displayhook__(value)
         return

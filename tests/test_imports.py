@@ -27,9 +27,8 @@ MAY_IMPORT = {  # what a part may import besides itself and these
     "testing": {"net", "layer", "blob", "proto", "kernels"},
     "pages": set(),
     "drawing": {"net", "layer", "layers", "proto", "analysis", "passes", "pages"},
-    "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "analysis", "testing", "pages",
-              "drawing"},
-    "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "analysis", "records", "pages", "drawing"},
+    "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "testing", "pages", "drawing"},
+    "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "pages", "drawing"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},
 }
 

@@ -25,7 +25,7 @@ def curves(canvas: Canvas, layer: str, x: Point, y: Point, slope: Point, *, vari
     dots        numbers x whose y is written at the first curve
     """
     left = Axes(canvas, Box(40, 26, 40 + WIDE, 26 + HIGH), x, y, title, "x", ticks[0], ticks[1])
-    right = Axes(canvas, Box(390, 26, 390 + WIDE, 26 + HIGH), x, slope, "dx / dy, the slope", "x", ticks[0],
+    right = Axes(canvas, Box(390, 26, 390 + WIDE, 26 + HIGH), x, slope, "∂y/∂x, the slope", "x", ticks[0],
                  ticks[2]) if backward else None
     for (param, name, place), kind in zip(variants, ("", " other", " third"), strict=False):
         for xs in pieces([x[0], *breaks, x[1]]):

@@ -73,7 +73,7 @@ def inner_product(canvas: Canvas) -> None:
     canvas.grid(342, 6, y, "y (N, K)", lit=[(0, 0)])
     products = " + ".join(f"{number(a)}·{number(c) if c >= 0 else f'({number(c)})'}" for a, c in zip(x[0], w[0],
                                                                                                  strict=True))
-    canvas.text(6, 98, f"y[0, 0] = {products} + {number(b[0])} = {number(y[0, 0])}", "mono")
+    canvas.text(6, 98, f"y = x · wᵀ + b: y[0, 0] = {products} + {number(b[0])} = {number(y[0, 0])}", "mono")
     for k in range(2):
         for j in range(3):
             lit = " accent" if k == 0 else ""
@@ -82,7 +82,7 @@ def inner_product(canvas: Canvas) -> None:
         canvas.circle(80, 132 + 34 * j, 14, "plane")
         canvas.label(80, 132 + 34 * j, number(value), kind="mono")
         canvas.label(58, 132 + 34 * j, f"x[{j}]", "end", "mono quiet")
-        canvas.label(116, (124, 156, 193)[j], number(w[0, j]), kind="mono halo")
+        canvas.label(116, (124, 156, 181)[j], number(w[0, j]), kind="mono halo")
     for k, value in enumerate(y[0]):
         canvas.circle(250, 149 + 34 * k, 16, "plane lit" if k == 0 else "plane")
         canvas.label(250, 149 + 34 * k, number(value), kind="mono")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 
 from gallery.registry import caption, check_complete, svg
 from minicaffe.layers import datasheet, worked_example
@@ -67,8 +66,7 @@ def _card(name: str) -> str:
 
 def _words(sheet: str, summary: str) -> str:
     """What a datasheet says before its first label, without the summary: mostly what the letters mean."""
-    before = re.split(rf"^{LABEL}", sheet, maxsplit=1, flags=re.MULTILINE)[0]
-    paragraphs = [" ".join(part.split()) for part in before.split("\n\n")]
+    paragraphs = [" ".join(part.split()) for part in datasheet.introduction(sheet).split("\n\n")]
     paragraphs[0] = paragraphs[0].removeprefix(summary).strip()
     return "\n".join(f"<p class='words'>{html.escape(part)}</p>" for part in paragraphs if part)
 

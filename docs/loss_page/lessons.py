@@ -48,6 +48,7 @@ layer { name: "theta" type: "InnerProduct" bottom: "x" top: "s" inner_product_pa
 layer { name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "s" bottom: "y" top: "J" }
 """
 STEP = 0.01  # to each side, for difference quotients
+SMALL_STEP = 0.001  # in float64
 
 
 def slips() -> dict[str, str]:
@@ -80,12 +81,12 @@ def descent(sign: int) -> str:
 
 
 def factor() -> dict[str, Any]:
-    """The gradient by θ = (0.5, −1) for the features (3, 2)."""
+    """The gradient with respect to θ at θ = (0.5, −1), for the features (3, 2)."""
     theta = np.array([0.5, -1])
     _, d_score, d_theta = logistic(theta, (3, 2), 1)
-    losses = [logistic(theta + np.array([change, 0]), (3, 2), 1)[0] for change in (STEP, -STEP)]
+    losses = [logistic(theta + np.array([change, 0]), (3, 2), 1)[0] for change in (SMALL_STEP, -SMALL_STEP)]
     return {"d_score": d_score, "d_theta_0": d_theta[0], "d_theta_1": d_theta[1],
-            "theta_quotient": (losses[0] - losses[1]) / (2 * STEP)}
+            "theta_quotient": (losses[0] - losses[1]) / (2 * SMALL_STEP)}
 
 
 def letter() -> dict[str, Any]:
@@ -98,8 +99,11 @@ def letter() -> dict[str, Any]:
 
 
 def logistic(theta: np.ndarray, features: tuple[float, float], y: float) -> tuple[float, float, np.ndarray]:
-    """Return J of logistic regression on one sample, its gradient by the score, and that by θ, as a net has them."""
-    net = Net(parse(NET, NetParameter()), TRAIN)
+    """Return J of logistic regression on one sample, and its gradients with respect to the score and to θ.
+
+    A net computes them in float64: in float32 the last digit of a difference quotient would depend on the machine.
+    """
+    net = Net(parse(NET, NetParameter()), TRAIN, dtype=np.float64)
     net.params["theta"][0].data[...] = theta
     net.blobs["x"].data[...], net.blobs["y"].data[...] = features, y
     net.forward()

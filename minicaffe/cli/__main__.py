@@ -40,7 +40,7 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
     },
     "Look at nets": {
         "lint": ("lint", "find mistakes in nets, solvers and data before a training"),
-        "check": ("check", "compare every gradient of a net with differences of its loss; name the first wrong layer"),
+        "check": ("check", "check every gradient of a net by measuring its loss; name the first layer that is wrong"),
         "summary": ("summary", "forecast a net's shapes, parameters, multiply-adds and memory"),
         "draw": ("draw", "draw a net as an image or a page, with shapes and costs"),
         "show": ("show", "print a net as its layers are made: upgraded, filtered by phase, with splits"),

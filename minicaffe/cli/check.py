@@ -1,19 +1,21 @@
 """Compare every gradient of a net with difference quotients of its loss, and name the first layer that is wrong.
 
-  minicaffe check train_val.prototxt                     also with layers of your own, from a Python module
+  minicaffe check train_val.prototxt                     at the weights that the fillers draw
   minicaffe check net.prototxt --weights net.caffemodel  at these weights
 
-The net runs in float64. For each bottom and each learnable blob, the slope of the loss along a random direction is
-computed twice: by the backward pass, and from the losses a small step to both sides. Where the two differ, single
-numbers are compared. The first wrong layer in the order of a backward pass was given right gradients by the layers
-after it, so the mistake is in that layer. The exit status is 1 where a gradient is wrong.
+The net runs in float64. Each bottom and each learnable blob is moved a small step along a random direction, forth and
+back. The change of the loss gives its slope along this direction. The gradients of the backward pass give this slope
+too. Where the two differ, single numbers are compared. Layers of your own, in Python, are checked like all others.
+
+A backward pass goes from the last layer to the first. The first layer on this way that is wrong was given right
+gradients, so the mistake is in that layer. The exit status is 1 where a gradient is wrong.
 
 A deep net's loss may depend so little on a layer that rounding hides it. Such a gradient is compared "by this layer
-alone", with the diffs that backward hands to the layer. Numbers at which there is no derivative, as where the two
-largest of a window are equal, are left out, and the table says how many.
+alone", with the diffs that backward hands to the layer. Some numbers stand at a kink, where there is no derivative: for
+instance where the two largest numbers of a pooling window are equal. They are left out, and the table says how many.
 
-Data layers read one batch; a net whose inputs are Input layers gets random numbers and labels. So do weights that are
-all alike.
+Data layers read one batch. Input layers get random numbers and labels. Weights that are all alike, such as zeros, get
+random numbers too.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import argparse
 import re
 from typing import Any
 
+from minicaffe import rng
 from minicaffe.cli import summary
 from minicaffe.cli.flags import files, natural, positive
 from minicaffe.cli.progress import counting
@@ -51,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", metavar="HxW", default="",
                         help="size of the images, also as CxHxW; the images are then random")
     parser.add_argument("--seed", metavar="N", type=natural, default=1701,
-                        help="of the random directions, inputs and masks (default: 1701)")
+                        help="of all random numbers: weights, inputs, masks, directions (default: 1701)")
     add_json(parser, "the comparison")
     add_state_arguments(parser)
     add_permissive(parser)
@@ -62,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
     check_json(args.json)
+    rng.seed(args.seed)
     net, remarks = _net(args)
     if args.weights and not (copied := net.copy_trained_from(args.weights)).loaded:
         raise DataError(f"no layer of {args.net} is in the weights {args.weights}",
@@ -119,12 +123,11 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _result(report: NetReport, width: int) -> list[str]:
     """Return the last lines: how many gradients are right, and what is wrong in the first layer that is."""
-    counts = {verdict: sum(row.verdict == verdict for row in report.rows if row.blob)
-              for verdict in (RIGHT, UNCHECKED)}
+    counts = {verdict: report.count(verdict) for verdict in (RIGHT, UNCHECKED)}
     if report.first is None:
         if not sum(counts.values()):
             return ["There is no gradient to check in this net."]
-        words = f"{plural(counts[RIGHT], 'gradient')} of {sum(counts.values())} right"
+        words = f"{counts[RIGHT]} of {plural(sum(counts.values()), 'gradient')} right"
         if counts[RIGHT]:
             words += f", with errors up to {report.largest_error:.0e}"
         if counts[UNCHECKED]:
@@ -133,7 +136,7 @@ def _result(report: NetReport, width: int) -> list[str]:
     also = dict.fromkeys(row.name for row in report.rows if row.verdict == WRONG and row.layer != report.first.layer)
     lines = []
     if any(row.verdict == FOLLOWS for row in report.rows):
-        lines.append("A gradient that follows is what its layer must compute from the wrong one that it was given.")
+        lines.append('"follows" means: the layer was given a wrong gradient, and computes what follows from it.')
     if also:
         lines.append(f"Looked at alone, these layers are wrong too: {', '.join(map(one_line, also))}.")
     where = f"{report.where}: " if report.where else ""

@@ -1,12 +1,13 @@
-"""Draw a net: boxes with what its layers are, are given and cost, lines with the shapes of its blobs.
+"""Draw a net: each layer is a box with its settings and costs, each blob a line with its shape.
 
   minicaffe draw train_val.prototxt net.html     a page: a click on a layer shows its datasheet
   minicaffe draw train_val.prototxt net.svg      an image, for documents
   minicaffe draw train_val.prototxt net.dot      for graphviz
 
-Where TRAIN and TEST have other layers, both nets are drawn as one, and what only one of them has is marked. Layers that
-run in place stand in the box of the layer before. In a large net, blocks that repeat are drawn once. If the source of a
-data layer is not there, its shape follows from --size and --batch, or from its crop_size.
+Where TRAIN and TEST have different layers, both nets are drawn as one. What only one of them has is marked. A layer
+that runs in place stands in the box of the layer whose top it changes. In a large net, blocks that repeat are drawn
+once; in a page, a click on their frame opens them. A tall drawing is cut into columns. If the source of a data layer
+is not there, its shape follows from --size and --batch, or from its crop_size.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from minicaffe.passes.filter import is_included
 from minicaffe.proto import Phase
 
 PHASES = ("TRAIN", "TEST")
+WIDTH = 1240  # pixels that a tall drawing may take for its columns, so that a screen of 1280 shows them all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     drawing, remarks = drawn(args)
     replace_file(args.out, [drawing.text(ending).encode("utf-8", "replace")])
     folds = f", {plural(drawing.folds, 'repeated block')} drawn once" if drawing.folds else ""
-    for remark in [*remarks, f"{one_line(args.out)}: {plural(drawing.layers, 'layer')}{folds}"]:
+    for remark in [*remarks, f"{one_line(args.out)}: {drawing.layers}{folds}"]:
         say("\n".join(wrap(remark, terminal_width())))
     return 0
 
@@ -86,13 +88,13 @@ def drawn(args: argparse.Namespace) -> tuple[Drawing, list[str]]:
     if failed and not versions:
         raise failed
     if failed:
-        remarks.append(f"Only the net of {versions[0].label} is drawn, for that of {missing} cannot be made: "
+        remarks.append(f"Only the net of {versions[0].label} is drawn. The net of {missing} cannot be made: "
                        f"{failed.message}")
-    return draw_versions(given.name, versions, fold=args.fold), list(dict.fromkeys(remarks))
+    return draw_versions(given.name, versions, fold=args.fold, width=WIDTH), list(dict.fromkeys(remarks))
 
 
 def _phases(definition: Any, args: argparse.Namespace) -> list[str]:
-    """Return both phases where they have other layers, else the first."""
+    """Return both phases where they have different layers, else the first."""
     included = []
     for phase in PHASES:
         state = _state(definition, phase, args)
@@ -112,7 +114,10 @@ def _state(definition: Any, phase: str, args: argparse.Namespace) -> Any:
 
 def _version(args: argparse.Namespace, read: tuple[Any, location.Location], definition: Any,
              phase: str) -> tuple[Version, list[str]]:
-    """Make the net of a phase. Where the size of its images is not known, it is drawn without shapes."""
+    """Make the net of a phase, and return what is to be drawn of it, and remarks about what was assumed.
+
+    Where the size of its images is not known, it is drawn without shapes.
+    """
     try:
         net, remarks = made(*read, Phase.Value(phase), args.level, stages(args), args.batch, args.size,
                             args.permissive, not args.no_python)

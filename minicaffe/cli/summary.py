@@ -69,7 +69,7 @@ def read(path: str, phase: int, level: int = 0, stages: list[str] | None = None,
 def made(definition: Any, place: location.Location, phase: int, level: int = 0, stages: list[str] | None = None,
          batch: int = 0, size: str = "", permissive: bool = False, allow_python: bool = True,
          shapes_only: bool = True) -> tuple[Net, list[str]]:
-    """Do what `read` does with a definition that has been read already, and is kept as it is."""
+    """Do what `read` does, with a definition that has been read already. The definition is not changed."""
     if batch < 0:
         raise NetError(f"--batch must be positive, got {batch}")
     given = type(definition)()

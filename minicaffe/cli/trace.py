@@ -1,22 +1,24 @@
-"""Write a page on which a person steps through a net: each line that runs, its formula, and every number.
+"""Write a page on which you step through a net: each line of code that runs, its formula, and the numbers.
 
   minicaffe trace net.prototxt --out t.html
   minicaffe trace --solver solver.prototxt --iterations 3 --out t.html
   minicaffe trace deploy.prototxt --weights net.caffemodel --data image.png --out t.html
 
-With a solver the page shows whole updates: forward, backward, and the solver's step. Without one it shows one pass. All
-is computed on the engine `plain`, whose code is the maths. Beside each gradient the page has the slope of the whole
-net, measured in float64. A large net with a large batch makes a large page: --batch 2 makes it smaller.
+With a solver the page shows whole updates: forward, backward, and the solver's step. Without one it shows one pass. The
+engine `plain` computes everything, because its code is closest to the formulas. Beside each gradient stands the slope
+of the loss, measured on a copy of the net in float64. A large batch makes a large page: --batch 2 makes it smaller.
 
-Without --data, data layers read their sources, and Input layers get random numbers. --data takes an .npz with an array
-for each blob that the net reads, an .npy for the only one, or an image for the only input that holds images. The image
-is prepared as the net's comment `# preprocessing:` says, which `minicaffe deploy` writes.
+Without --data, data layers read their sources, and Input layers get random numbers. --data takes an .npz file with an
+array for each blob that the net reads. Where the net reads a single blob, an .npy file will do. Where a single input
+holds images, an image file will do. It is prepared as the net's comment `# preprocessing:` says, which `minicaffe
+deploy` writes.
 """
 
 from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.errors import DataError, MinicaffeError, NetError
-from minicaffe.io import npz, prototxt
+from minicaffe.io import prototxt
 from minicaffe.io.files import check_can_write, read_bytes, replace_file
 from minicaffe.net import Net, location
 from minicaffe.passes.filter import is_included
@@ -64,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="size of the images, also as CxHxW; the sources of data layers are then not read")
     parser.add_argument("--seed", metavar="N", type=natural, help="what all random numbers follow from (default: the "
                         "solver's random_seed, else 1)")
-    parser.add_argument("--proofs", metavar="N", type=natural, help="measure the slope beside so many numbers of each "
-                        f"gradient, 0 for none (default: {WHOLE}, all that are shown of a large one; fewer for a net "
+    parser.add_argument("--proofs", metavar="N", type=natural, help="for how many numbers of each gradient the slope "
+                        f"is measured; 0 is for none (default: {WHOLE}, as many as the page shows; fewer for a net "
                         "that takes long)")
     add_state_arguments(parser)
     add_permissive(parser)
@@ -162,8 +164,9 @@ def _prepare(definition: Any, args: argparse.Namespace, given: Any) -> tuple[dic
 
     given    the net's file, or its definition where a solver holds it
     """
-    arrays, remarks = _read_data(definition, args.data, given) if args.data else ({}, [])
     layers = NetParameter(layer=[layer for layer in definition.layer if is_included(layer, definition.state)])
+    text = prototxt.read_source(given).text if args.data and isinstance(given, str) else ""
+    arrays, remarks = inputs.read(layers, args.data, partial(_image, text)) if args.data else ({}, [])
     inputs.take_over(layers, arrays, args.data or "")
     del definition.layer[:]
     definition.layer.extend(layers.layer)
@@ -172,56 +175,21 @@ def _prepare(definition: Any, args: argparse.Namespace, given: Any) -> tuple[dic
     return arrays, remarks + summary.resize(definition, args.batch, args.size)
 
 
-def _read_data(definition: Any, path: str, given: Any) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the arrays of a --data file by the names of the blobs, and remarks."""
-    if path.endswith(".npz"):
-        return {name: values.astype(np.float32) for name, values in npz.read(path).items()}, []
-    included = [layer for layer in definition.layer if is_included(layer, definition.state)]
-    if path.endswith(".npy"):
-        tops = [top for layer in included if not layer.bottom for top in layer.top]
-        if len(tops) != 1:
-            raise DataError(f"--data {path}: an .npy is for a net that reads one blob, and this one reads "
-                            f"{', '.join(tops) or 'none'}", hint="an .npz holds arrays by name")
-        return {tops[0]: _array(path)}, []
-    return _image(included, path, prototxt.read_source(given).text if isinstance(given, str) else "")
-
-
-def _array(path: str) -> np.ndarray:
-    """Return the numbers of an .npy file."""
-    read_bytes(path, 1)  # for its errors: no such file, not to be read
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"this .npy is damaged: {error}", where=path) from error
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"this file holds {values.dtype}, not numbers", where=path)
-    return np.asarray(values, np.float32)
-
-
-def _image(included: list[Any], path: str, text: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return an image file as the array of the only input that holds images, with remarks.
+def _image(text: str, path: str, top: str, shape: Sequence[int]) -> tuple[np.ndarray, list[str]]:
+    """Return an image file as the array that an input of this name and shape reads, with remarks.
 
     text    the net's definition: its comment may say how images are prepared
     """
-    shapes = {top: list((layer.input_param.shape[i] if len(layer.input_param.shape) > 1 else
-                         layer.input_param.shape[0]).dim)
-              for layer in included if layer.input_param.shape
-              for i, top in enumerate(layer.top)}
-    found = {top: shape for top, shape in shapes.items() if len(shape) == 4 and shape[1] in (1, 3)}
-    if len(found) != 1:
-        raise DataError(f"--data {path}: an image is for a net with one Input of images (N, 1 or 3, H, W), and this "
-                        f"one has {len(found)}", hint="an .npz holds arrays by the names of the blobs")
-    (top, shape), = found.items()
     made, remarks = of_comment(text, shape, no_flags())
     values = made([made.decode(read_bytes(path), path)], [path])
-    if list(values.shape[1:]) != shape[1:]:
+    if values.shape[1:] != tuple(shape[1:]):
         raise DataError(f"--data {path}: prepared as the net's comment says, the image has the shape "
                         f"{values.shape[1:]}, and the input {top!r} takes {tuple(shape[1:])}")
-    return {top: values}, [f"{top} holds {Path(path).name}: {made}.", *remarks]
+    return values, [f"{top} holds {Path(path).name}: {made}.", *remarks]
 
 
 def _proofs(args: argparse.Namespace, net: Net, passes_of_net: int, remarks: list[str]) -> int:
-    """Return beside how many numbers of a gradient slopes are measured. Add a remark where a large net gets fewer."""
+    """Return for how many numbers of a gradient slopes are measured. Add a remark where a large net gets fewer."""
     if args.proofs is not None:
         return int(args.proofs)
     count = affordable(net, passes_of_net)

@@ -1,4 +1,4 @@
-"""Drawings of nets: boxes with what layers are and cost, lines with the shapes of blobs."""
+"""Drawings of nets: each layer is a box with its settings and costs, each blob a line with its shape."""
 
 from minicaffe.drawing.drawing import ENDINGS, Drawing, draw, draw_versions
 

@@ -5,29 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from minicaffe.drawing import words
-from minicaffe.drawing.fold import Fold, Item, Leaf, present
-from minicaffe.drawing.graph import Graph
+from minicaffe.drawing.fold import Fold, Item, Leaf, block_names, present
+from minicaffe.drawing.graph import Edge, Graph
 
 FILLS = {"data": "#d5edf0", "vision": "#dbe8f7", "recurrent": "#e6def5", "common": "#dfe3fa", "activation": "#dff0dd",
          "normalization": "#f3e7cf", "utility": "#e9eaec", "loss": "#f7dcdc", "": "#ffffff"}
 
 
 def write(graph: Graph, items: Sequence[Item]) -> str:
-    """Return the drawing as a digraph. A fold is a cluster, whose label says how often it comes."""
+    """Return the drawing as a digraph. A fold is a cluster, whose label is its number of repetitions."""
     drawn = {box.index: boxes[0].index for item in items for boxes in present(item) for box in boxes}
     lines = [f"digraph {_quoted(graph.name or 'net')} {{",
              '  node [shape=box, style=filled, fontname="monospace", fontsize=10];',
              '  edge [fontname="monospace", fontsize=9];', *_items(graph, items, "  ")]
-    seen = set()
+    for (maker, top, reader), edges in _ways(graph, drawn).items():
+        only = edges[0][1]
+        boxes = [graph.boxes[edge.maker] for edge, _ in edges]
+        names = list(boxes[0].tops)
+        label = " ".join(filter(None, (words.shortened(names[top], 20) if len(names) > 1 else "",
+                                       words.shape_words(graph, boxes, top), words.only_words(only))))
+        style = ", style=dashed" if only else ""
+        lines.append(f"  b{maker} -> b{reader} [label={_quoted(f' {label} ')}{style}];")  # the line goes beside spaces
+    return "\n".join([*lines, "}", ""])
+
+
+def _ways(graph: Graph, drawn: dict[int, int]) -> dict[tuple[int, int, int], list[tuple[Edge, tuple[str, ...]]]]:
+    """Return for each line, given by the box, the top and the box below, the edges that it stands for.
+
+    What a block of a fold reads from the block before has no line.
+    """
+    ways: dict[tuple[int, int, int], list[tuple[Edge, tuple[str, ...]]]] = {}
     for edge, only in graph.edges.items():
         ends = drawn[edge.maker], edge.top, drawn[edge.reader]
-        if ends not in seen and ends[0] < ends[2]:  # a block of a fold that reads the one before is drawn once
-            seen.add(ends)
-            label = " ".join(filter(None, (words.shape_words(graph, [graph.boxes[edge.maker]], edge.top),
-                                           words.only_words(only))))
-            style = ", style=dashed" if only else ""
-            lines.append(f"  b{ends[0]} -> b{ends[2]} [label={_quoted(label)}{style}];")
-    return "\n".join([*lines, "}", ""])
+        if ends[0] < ends[2]:
+            ways.setdefault(ends, []).append((edge, only))
+    return ways
 
 
 def _items(graph: Graph, items: Sequence[Item], indent: str) -> Iterator[str]:
@@ -35,7 +47,8 @@ def _items(graph: Graph, items: Sequence[Item], indent: str) -> Iterator[str]:
         if isinstance(item, Fold):
             first = next(present(item))[0].index
             yield f"{indent}subgraph cluster_{first} {{"
-            yield f"{indent}  label={_quoted(f'× {item.count}')};"
+            names = " … ".join(words.shortened(name, 40) for name in block_names(item))
+            yield f"{indent}  label={_quoted(f'× {item.count}: {names}')};"
             yield from _items(graph, item.items, indent + "  ")
             yield f"{indent}}}"
         else:

@@ -1,8 +1,8 @@
-"""Blocks that repeat are drawn once: what is drawn is a tree of boxes and folds.
+"""Find the blocks that repeat in a net, so that each is drawn once.
 
-A block repeats where the boxes after it are of the same types, with the same settings, and read what its own boxes
-read, one block later. First blocks are sought that are equal, then those that differ in num_output alone, such as the
-inception modules of GoogLeNet.
+A block repeats where the boxes after it have the same types and settings, and are joined to each other in the same way.
+First equal blocks are sought, then blocks that differ in num_output alone, such as the inception modules of GoogLeNet.
+A block may hold smaller blocks that repeat. So what is drawn is a tree: a Leaf is one box, a Fold a block that repeats.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from minicaffe.drawing import words
 from minicaffe.drawing.graph import Box, DrawnLayer, Graph
 
-LARGE = 30          # boxes; a net with more of them is folded unless the caller says otherwise
+LARGE = 30          # boxes; a net with more of them is folded, unless the caller says otherwise
 LEAST_SAVED = 3     # boxes that a fold must save
 LONGEST = 120       # boxes of a block
 MOST_COMPARED = 600_000  # pairs of boxes, so that a huge net is not compared for long
@@ -24,14 +24,14 @@ MAY_DIFFER = {"num_output"}
 
 @dataclass
 class Leaf:
-    """A box that is drawn. Within a fold it stands for one box of each block; the first of them is drawn."""
+    """A box that is drawn. Within a fold it stands for one box of each block, and the first of these is drawn."""
 
     boxes: list[Box]
 
 
 @dataclass
 class Fold:
-    """A block of boxes that repeats: it is drawn once, and the drawing says how often it comes."""
+    """A block that repeats: it is drawn once, with its number of repetitions."""
 
     count: int
     items: list[Item]
@@ -68,12 +68,19 @@ class _Run(NamedTuple):
 
 
 def unfolded(graph: Graph) -> list[Item]:
-    """Return every box for itself."""
+    """Return a Leaf for every box."""
     return [Leaf([box]) for box in graph.boxes]
 
 
+def opened(items: Sequence[Item], fold: Fold) -> list[Item]:
+    """Return the items with all boxes of one fold in its place."""
+    boxes = sorted((box for same in present(fold) for box in same), key=lambda box: box.index)
+    at = next(n for n, item in enumerate(items) if item is fold)
+    return [*items[:at], *(Leaf([box]) for box in boxes), *items[at + 1:]]
+
+
 def folded(graph: Graph) -> list[Item]:
-    """Return the boxes with blocks that repeat as folds."""
+    """Return Folds for the blocks that repeat, and Leaves for all other boxes."""
     return _folded(graph, [unfolded(graph)])[0]
 
 
@@ -93,15 +100,24 @@ def _folded(graph: Graph, copies: list[list[Item]]) -> list[list[Item]]:
 
 
 def present(item: Item, times: int = 1) -> Iterator[list[Box]]:
-    """Yield, for each box that is drawn in an item, the boxes that it stands for, where the item is drawn once.
-
-    They are in the order of the net.
-    """
+    """Yield, for each box that is drawn in an item, the boxes that it stands for, in the order of the net."""
     if isinstance(item, Leaf):
         yield item.boxes[:times]
     else:
         for inner in item.items:
             yield from present(inner, times * item.count)
+
+
+def by_block(boxes: list[Box], count: int) -> Iterator[tuple[int, Box]]:
+    """Yield each of the boxes that one is drawn for with the number of its block."""
+    for n, box in enumerate(boxes):
+        yield n * count // len(boxes), box
+
+
+def block_names(fold: Fold) -> list[str]:
+    """Return the names of the first and the last block."""
+    return [words.block_name([layer.name for boxes in present(fold) for k, box in by_block(boxes, fold.count) if k == n
+                              for layer in box.layers]) for n in (0, fold.count - 1)]
 
 
 def _merged(items: Sequence[Item]) -> Item:

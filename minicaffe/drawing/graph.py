@@ -1,7 +1,7 @@
 """What a drawing shows: boxes of layers, and the blobs that go from one box to the next.
 
 A layer that runs in place stands in the box of the layer whose top it changes. A Split has no box: it is the point at
-which a blob forks. Nets of several phases are laid over each other, and each layer knows which of them have it.
+which a blob forks. The nets of several phases become one drawing, in which each layer knows the phases that have it.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class DrawnLayer:
     given     its definition, as the file has it
     family    the family of its type, '' for a type from outside
     facts     label of a version -> what is known of the layer there
-    only      the labels of the versions that have it, where others do not; () where all have it
-    shares    (index of the layer that owns them, names) of the parameters that it has in common with an earlier layer
+    only      the labels of the versions that have it; () where all have it
+    shares    index of an earlier layer -> the names of the parameters that both share
     """
 
     index: int
@@ -88,13 +88,13 @@ class DrawnLayer:
 
     @property
     def runs_in_place(self) -> bool:
-        """Whether it is written with one bottom, which is also its first top."""
+        """Whether it has one bottom, which is also its first top."""
         return len(self.given.bottom) == 1 and list(self.given.top[:1]) == list(self.given.bottom)
 
 
 @dataclass
 class Box:
-    """Layers that are drawn as one: a layer, those that run in place on its tops, and what replaces it in other phases.
+    """Layers that are drawn as one: a layer, and those that run in place on its tops or replace it in another phase.
 
     tops      name -> the shape in each version, after the last layer that writes it
     splits    name of a top -> the Split layers behind it
@@ -107,9 +107,10 @@ class Box:
 
 
 class Edge(NamedTuple):
-    """A blob on its way from the box that makes it to one that reads it; both are given by their index.
+    """A blob on its way from a box that makes it to a box that reads it.
 
-    top    which of the box's tops it is, counted from 0
+    maker, reader    the indices of the boxes
+    top              which of the maker's tops it is, counted from 0
     """
 
     maker: int
@@ -134,7 +135,7 @@ class Graph:
     batches: dict[str, int]
 
     def only(self, labels: Iterable[str]) -> tuple[str, ...]:
-        """Return the labels, or () where they are those of all versions."""
+        """Return the labels, or () where they are the labels of all versions."""
         return () if set(labels) == set(self.labels) else tuple(labels)
 
 
@@ -166,7 +167,7 @@ def version_of_definition(label: str, definition: Any, param: Any, net: Net | No
 
 
 def build(name: str, versions: Sequence[Version]) -> Graph:
-    """Lay the versions over each other."""
+    """Return one Graph of all versions. A layer that several versions have is in it once."""
     known: dict[Key, DrawnLayer] = {}
     for version in versions:
         for key, given in zip(version.keys, version.given, strict=True):

@@ -1,8 +1,8 @@
-"""Place boxes and lines in layers, as Sugiyama, Tagawa and Toda described in 1981.
+"""Place boxes and lines in rows, as Sugiyama, Tagawa and Toda described in 1981.
 
-Every box gets a rank, a row of the drawing, below those of all boxes that it reads. Where a line passes a rank, it
-gets a point there. Within the ranks, boxes and points are ordered so that few lines cross, then given places
-(places.py) so that lines are straight. Each step takes time in proportion to the number of boxes and points.
+Every box gets a rank, which is a row of the drawing. It is below the ranks of all boxes that it reads. Where a line
+passes a rank, it gets a point there. Within each rank, boxes and points are ordered so that few lines cross. Then they
+get places (places.py) so that lines are straight.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import NamedTuple
 from minicaffe.drawing.places import Link, place
 
 SWEEPS = 8        # over all ranks, to order them
-GAP = 46          # pixels between two ranks
-STEM = 18         # of these, on which a line goes straight down before it bends: the shape stands beside it
+GAP = 38          # pixels between two ranks
+STEM = 20         # of these, on which a line goes straight down before it bends: the shape stands beside it
 LANE = 7          # half of the width that a passing line takes
 ENTRY = 16        # pixels between lines that arrive at one box
 # How much it matters that a line is straight: in a column of boxes, where boxes fork or join, within a passing line,
@@ -30,8 +30,10 @@ MOST_POINTS = 10_000  # where lines pass ranks; a drawing with more gets the lon
 
 
 class Node(NamedTuple):
-    """What is to be placed: how far it reaches to the left and right of its middle, and its height.
+    """What is to be placed.
 
+    left, right    pixels from its middle to its left and right edge
+    height         in pixels
     first, last    whether it stands in the first or the last rank, whatever it is joined to
     """
 
@@ -45,7 +47,7 @@ class Node(NamedTuple):
 class Line(NamedTuple):
     """A line from one node down to a later one.
 
-    port      what leaves the node here; lines of one port share their way as far as they can
+    port      the name of what leaves the node here; lines with one port share their way as far as they can
     out       where it leaves, in pixels from the node's middle
     into      where it arrives, in pixels from the node's middle; None lets the layout choose
     """
@@ -62,20 +64,25 @@ class Layout:
     """Where all is, in pixels: the middle of each node and its upper edge, and the whole size.
 
     routes    for each line the points of its way: it is straight where x stays the same, and bends elsewhere
+    cuts      heights between two ranks at which every line goes straight down
     """
 
     x: list[float] = field(default_factory=list)
     y: list[float] = field(default_factory=list)
     routes: list[list[tuple[float, float]]] = field(default_factory=list)
+    cuts: list[float] = field(default_factory=list)
     width: float = 0
     height: float = 0
 
 
-def layout(nodes: Sequence[Node], lines: Sequence[Line]) -> Layout:
-    """Place the nodes. Every line must go from a node to one with a higher index."""
+def layout(nodes: Sequence[Node], lines: Sequence[Line], late: bool = False) -> Layout:
+    """Return the places of nodes and lines. Every line must go from a node to one with a higher index.
+
+    late    whether what reads nothing first stands where its first reader would, and not left of all others
+    """
     if not nodes:
         return Layout()
-    work = _Work(nodes, lines)
+    work = _Work(nodes, lines, late)
     work.rank()
     work.add_points()
     work.order()
@@ -87,8 +94,8 @@ def layout(nodes: Sequence[Node], lines: Sequence[Line]) -> Layout:
 class _Work:
     """The graph on its way through the steps. Vertices are the nodes, then the points of lines."""
 
-    def __init__(self, nodes: Sequence[Node], lines: Sequence[Line]) -> None:
-        self.nodes, self.lines = nodes, lines
+    def __init__(self, nodes: Sequence[Node], lines: Sequence[Line], late: bool) -> None:
+        self.nodes, self.lines, self.late = nodes, lines, late
         self.ranks: list[int] = [0] * len(nodes)
         self.extents = [(node.left, node.right) for node in nodes]
         self.rows: list[list[int]] = []
@@ -138,8 +145,12 @@ class _Work:
                 farthest = max(members, key=lambda k: self.ranks[self.lines[k].target])
                 self.lanes.append([source, *points, self.lines[farthest].target])
         self.rows = [[] for _ in range(max(self.ranks) + 1)]
-        for vertex, rank in enumerate(self.ranks):
-            self.rows[rank].append(vertex)
+        reading = {line.target for line in self.lines}
+        # Sweeps begin in the order of the net.
+        first = {source: min(line.target for line in lines) for source, lines in self.lines_from.items()
+                 if self.late and source not in reading and not self.nodes[source].first}
+        for vertex in sorted(range(len(self.ranks)), key=lambda v: first.get(v, v)):
+            self.rows[self.ranks[vertex]].append(vertex)
 
     def _reach(self, members: list[int]) -> int:
         """How many ranks the longest of some lines of one source spans."""
@@ -279,6 +290,7 @@ class _Work:
             made.routes.append([*points, (end, tops[self.ranks[line.target]])])
         made.width = max(x[i] + extent[1] for i, extent in enumerate(self.extents))
         made.height = bottoms[-1]
+        made.cuts = [bottom + STEM for bottom in bottoms[:-1]]
         return made
 
     def _heights(self, x: list[float]) -> tuple[list[float], list[float]]:

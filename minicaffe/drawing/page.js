@@ -118,22 +118,29 @@ function focusOn(group) {
   group.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
+// A fold comes before its layers.
 function step(from, by) {
-  const groups = [...view().querySelectorAll('.layer[role="button"]')];
+  const place = (group) => 2 * (group.dataset.layer ?? group.dataset.fold) + ("layer" in group.dataset);
+  const groups = [...view().querySelectorAll('[role="button"]')].sort((a, b) => place(a) - place(b));
   const next = groups[groups.indexOf(from) + by];
   if (next) focusOn(next);
+}
+
+function press(group) {
+  if ("fold" in group.dataset) openFold(group);
+  else choose(Number(group.dataset.layer));
 }
 
 for (const one of views) {
   one.querySelector('.layer[role="button"]')?.setAttribute("tabindex", "0");
   one.addEventListener("click", (event) => {
-    const group = event.target.closest(".layer");
-    if (group) choose(Number(group.dataset.layer));
+    const group = event.target.closest(".layer, .fold[role]");
+    if (group) press(group);
   });
   one.addEventListener("keydown", (event) => {
-    const group = event.target.closest(".layer");
+    const group = event.target.closest(".layer, .fold[role]");
     if (!group) return;
-    if (event.key === "Enter" || event.key === " ") choose(Number(group.dataset.layer));
+    if (event.key === "Enter" || event.key === " ") press(group);
     else if (event.key === "ArrowDown") step(group, 1);
     else if (event.key === "ArrowUp") step(group, -1);
     else return;
@@ -166,7 +173,7 @@ function fit() {
 
 // A large drawing begins a little smaller, and where its first layer would not be seen, with that in the middle.
 function begin() {
-  resize(Math.max(0.75, Math.min(1, room.clientWidth / view().querySelector("svg").viewBox.baseVal.width)));
+  resize(Math.max(0.9, Math.min(1, room.clientWidth / view().querySelector("svg").viewBox.baseVal.width)));
   const first = view().querySelector(".layer")?.getBoundingClientRect();
   if (first && first.right > room.clientWidth) room.scrollLeft += (first.left + first.right) / 2 - room.clientWidth / 2;
 }
@@ -183,8 +190,21 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "-") resize(scale / 1.25);
 });
 
-document.getElementById("unfold")?.addEventListener("click", (event) => {
-  views.forEach((one) => { one.hidden = !one.hidden; });
-  event.currentTarget.setAttribute("aria-pressed", String(views[0].hidden));
+// --- folds ---------------------------------------------------------------------------------------
+
+// The page holds the drawing with blocks folded, one for each fold in which that alone is open, and one without folds.
+function see(open) {
+  const next = views.find((one) => (one.dataset.open ?? "") === open) ?? views.at(-1);
+  views.forEach((one) => { one.hidden = one !== next; });
+  const button = document.getElementById("unfold");
+  if (button) button.textContent = open ? "Fold blocks" : "All blocks";
   if (chosen !== null) choose(chosen);
-});
+}
+
+function openFold(fold) {
+  if (views.length < 2) return;
+  see(fold.dataset.fold);
+  focusOn(groupOf(Number(fold.dataset.fold)));
+}
+
+document.getElementById("unfold")?.addEventListener("click", () => see(views[0].hidden ? "" : "all"));

@@ -1,7 +1,7 @@
 """Choose the horizontal place of boxes and passing lines, once their order in each rank is known.
 
-Each vertex wants to stand below and above what it is joined to. What all want together, in the sense of least squares,
-is found rank by rank, with the distances between neighbours kept. Then passing lines are made straight.
+Each vertex should stand straight below and above what it is joined to. Rank by rank, the places with the smallest sum
+of squared distances from there are found, without neighbours that overlap. Then passing lines are made straight.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 SPACE = 18       # pixels between neighbours in a rank
 SWEEPS = 10      # down and up over all ranks
 HELD = 1000.0    # the weight with which a passing line keeps its place, while boxes are moved around it
-FREE = 1e-6      # the weight of a vertex that is joined to nothing: it makes room for all others
+FREE = 1e-6      # the weight of a vertex that is joined to nothing: all others push it aside
 
 Extent = tuple[float, float]  # how far a vertex reaches to the left and to the right of its middle
 

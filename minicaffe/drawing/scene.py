@@ -1,132 +1,46 @@
-"""The drawing with a place for everything: boxes with their lines of text, frames around folds, lines, labels."""
+"""Give everything that is drawn its place: boxes with their lines of text, frames around folds, lines, labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from minicaffe.drawing import words
-from minicaffe.drawing.fold import Fold, Item, Leaf, present
-from minicaffe.drawing.graph import Box, DrawnLayer, Graph
+from minicaffe.drawing.fold import Fold, Item, Leaf, block_names, by_block, present
+from minicaffe.drawing.graph import Box, DrawnLayer, Edge, Graph
 from minicaffe.drawing.layout import Line, Node, layout
+from minicaffe.drawing.parts import (
+    DOT,
+    HEIGHT,
+    INSET,
+    LETTER,
+    RIGHT,
+    TOP,
+    Blob,
+    Dot,
+    Frame,
+    Placed,
+    PlacedBox,
+    Port,
+    Row,
+    Scene,
+    Text,
+    Wire,
+)
 
-LETTER = {"name": 7.25, "text": 6.65}   # pixels that a letter of each kind takes, in a font of one width
-HEIGHT = {"name": 16, "text": 14}       # of a line
-INSET, RIGHT, TOP = 14, 9, 5            # between the edge of a box and its text; at the left stands the family's bar
 NARROWEST = 96
-DOT = 4.5                               # radius of the point at which a blob forks
 MOST_LABELS = 4                         # tops of a box that have a label each
 MOST_OUTPUTS = 8                        # of an item that are written one by one
 PORT, WIDEST = 14, 480                  # pixels between ports without labels, and between the first and the last
 FRAME = 14                              # between a frame and what is in it
 PILL = 20                               # height of an output
-
-
-class Blob(NamedTuple):
-    """A top of a box; both are given by their index."""
-
-    box: int
-    top: int
-
-
-class Row(NamedTuple):
-    """A layer in its box: what is written, and where it begins. In a fold it stands for a layer of each block."""
-
-    layers: list[DrawnLayer]
-    texts: list[tuple[str, str, bool]]  # kind of letters, text, whether it is the quieter kind
-    y: float
-    height: float
-
-
-class PlacedBox(NamedTuple):
-    leaf: Leaf
-    rows: list[Row]
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-class Frame(NamedTuple):
-    """Around the block of a fold; what the fold is stands at its left side."""
-
-    fold: Fold
-    texts: list[tuple[str, str, bool]]
-    x: float
-    y: float
-    width: float
-    height: float
-    side: float
-
-
-class Wire(NamedTuple):
-    """A blob's way. `only` are the phases that have it, where not all do; `tip` says whether it ends at a box."""
-
-    points: list[tuple[float, float]]
-    only: tuple[str, ...]
-    tip: bool
-
-
-class Dot(NamedTuple):
-    """A point at which a blob forks: its Split layers, for each block of a fold."""
-
-    splits: list[DrawnLayer]
-    x: float
-    y: float
-
-
-class Text(NamedTuple):
-    """A label beside a wire; `pill` gives it an outline: a blob that the net puts out."""
-
-    text: str
-    x: float
-    y: float
-    pill: float = 0  # its width
-
-
-@dataclass
-class Scene:
-    boxes: list[PlacedBox] = field(default_factory=list)
-    frames: list[Frame] = field(default_factory=list)
-    wires: list[Wire] = field(default_factory=list)
-    dots: list[Dot] = field(default_factory=list)
-    texts: list[Text] = field(default_factory=list)
-    width: float = 0
-    height: float = 0
-
-    def add(self, other: Scene, dx: float, dy: float) -> None:
-        """Take in another scene, moved."""
-        for name in ("boxes", "frames", "dots", "texts"):
-            getattr(self, name).extend(one._replace(x=one.x + dx, y=one.y + dy) for one in getattr(other, name))
-        self.wires += [wire._replace(points=[(x + dx, y + dy) for x, y in wire.points]) for wire in other.wires]
-
-
-class Port(NamedTuple):
-    """Where a top leaves an item, in pixels from its middle, with its label and the Split layers behind it."""
-
-    out: float
-    label: str
-    splits: list[DrawnLayer]
-
-
-class Placed(NamedTuple):
-    """An item, measured: its own scene, whose origin is its upper left corner, and where wires join it.
-
-    ports      blob -> where it leaves
-    entries    blob -> where it arrives, in pixels from the middle; empty for a box, where the layout may choose
-    """
-
-    scene: Scene
-    node: Node
-    ports: dict[Blob, Port]
-    entries: dict[Blob, float]
+FAR = 8                                 # a source and a reader that are more boxes apart get no line, but tags
 
 
 def compose(graph: Graph, items: Sequence[Item]) -> Scene:
     """Place all that is drawn of a net."""
-    return _Level(graph, items, [], []).placed().scene
+    shown = {box.index: boxes[0].index for item in items for boxes in present(item) for box in boxes}
+    return _Level(graph, items, [], [], shown).placed().scene
 
 
 class _Level:
@@ -134,10 +48,12 @@ class _Level:
 
     entries    the blobs that come from outside
     exits      the blobs that are read outside
+    shown      the index of a box -> that of the box that the whole drawing has in its place
     """
 
-    def __init__(self, graph: Graph, items: Sequence[Item], entries: list[Blob], exits: list[Blob]) -> None:
-        self.graph, self.items, self.entries, self.exits = graph, items, entries, exits
+    def __init__(self, graph: Graph, items: Sequence[Item], entries: list[Blob], exits: list[Blob],
+                 shown: dict[int, int]) -> None:
+        self.graph, self.items, self.entries, self.exits, self.shown = graph, items, entries, exits, shown
         self.holder: dict[int, int] = {}     # the index of a box -> that of the item that holds it
         self.drawn: dict[int, int] = {}      # the index of a box -> that of the box that is drawn for it
         for i, item in enumerate(items):
@@ -145,27 +61,34 @@ class _Level:
                 self.holder.update((box.index, i) for box in boxes)
                 self.drawn.update((box.index, boxes[0].index) for box in boxes)
         self.placing = [self._measured(item) for item in items]
-        self.nodes = [Node(DOT, DOT, 0, first=True) for _ in entries] + [one.node for one in self.placing]
-        self.lines: dict[Line, tuple[tuple[str, ...], bool]] = {}  # with what a Wire needs to know of each
-        self.outputs: list[tuple[int, str]] = []                   # the node and the text of each
-        self.unread: set[Blob] = set()
+        self.tags = self._tags()
+        self.before = len(entries) + len(set(self.tags.values()))  # nodes before those of the items
+        self.nodes = [Node(DOT, DOT, 0, first=True) for _ in entries]
+        self.pills: list[tuple[int, str, bool]] = []  # the node and the text of each, and whether it is a tag
+        self.ended: set[Blob] = set()                 # blobs of which a line ends in a pill with their name
+        for blob, _ in dict.fromkeys(self.tags.values()):
+            self._pill(self._blob_words(blob), tag=True)
+        self.nodes += [one.node for one in self.placing]
+        self.lines: dict[Line, Wire] = {}  # with what is known of each before it has its way
 
     def placed(self) -> Placed:
         """Lay the items out, and put all into one scene."""
         self._join()
-        self._add_outputs()
+        self._add_ends()
         first_exit = len(self.nodes)
         for blob in self.exits:
-            self._leave(blob, Node(DOT, DOT, 0, last=True))
-        made = layout(self.nodes, list(self.lines))
-        scene = Scene(width=made.width, height=made.height)
-        scene.wires = _wires([Wire(points, *more) for points, more
+            self.nodes.append(Node(DOT, DOT, 0, last=True))
+            self._leave(blob, len(self.nodes) - 1)
+        made = min((layout(self.nodes, list(self.lines), late) for late in ([False, True] if self.tags else [False])),
+                   key=lambda way: way.width)  # tags stand at the left or at the right of what they belong to
+        scene = Scene(cuts=made.cuts, width=made.width, height=made.height)
+        scene.wires = _wires([wire._replace(points=points) for points, wire
                               in zip(made.routes, self.lines.values(), strict=True)])
-        for i, one in enumerate(self.placing, len(self.entries)):
+        for i, one in enumerate(self.placing, self.before):
             scene.add(one.scene, made.x[i] - one.node.left, made.y[i])
-            _add_ports(scene, one, made.x[i], made.y[i] + one.scene.height, self.unread)
-        for node, text in self.outputs:
-            scene.texts.append(Text(text, made.x[node], made.y[node], 2 * self.nodes[node].left))
+            _add_ports(scene, one, made.x[i], made.y[i] + one.scene.height, self.ended)
+        for node, text, tag in self.pills:
+            scene.texts.append(Text(text, made.x[node], made.y[node], 2 * self.nodes[node].left, tag))
         middle = made.width / 2
         return Placed(scene, Node(middle, middle, made.height),
                       {blob: Port(made.x[first_exit + n] - middle, "", []) for n, blob in enumerate(self.exits)},
@@ -174,18 +97,19 @@ class _Level:
     def _measured(self, item: Item) -> Placed:
         if isinstance(item, Leaf):
             return _boxed(self.graph, item)
-        blocks = {box.index: n for boxes in present(item) for n, box in _by_block(boxes, item.count)}
+        blocks = {box.index: n for boxes in present(item) for n, box in by_block(boxes, item.count)}
         drawn = {box.index: boxes[0].index for boxes in present(item) for box in boxes}
         entries = {Blob(e.maker, e.top) for e in self.graph.edges
                    if blocks.get(e.reader) == 0 and blocks.get(e.maker) != 0}
         exits = {Blob(drawn[e.maker], e.top) for e in self.graph.edges
                  if e.maker in blocks and blocks.get(e.reader) != blocks[e.maker]}
-        inner = _Level(self.graph, item.items, sorted(entries), sorted(exits)).placed()
+        inner = _Level(self.graph, item.items, sorted(entries), sorted(exits), self.shown).placed()
         return _framed(self.graph, item, inner)
 
     def _join(self) -> None:
         """Draw a line for each blob that goes from item to item, or comes from outside."""
-        shift = len(self.entries)
+        shift = self.before
+        tag_of = {tag: n for n, tag in enumerate(dict.fromkeys(self.tags.values()), len(self.entries))}
         outside = {blob: n for n, blob in enumerate(self.entries)}
         for edge, only in self.graph.edges.items():
             blob, reader = Blob(edge.maker, edge.top), self.holder.get(edge.reader)
@@ -194,40 +118,78 @@ class _Level:
             into = self.placing[reader].entries
             if into and blob not in into:  # a later block reads it too: the first one stands for all
                 continue
-            if edge.maker in self.holder:
+            if edge in self.tags:
+                line = Line(tag_of[self.tags[edge]], "", 0.0, reader + shift)
+            elif edge.maker in self.holder:
                 maker, own = self.holder[edge.maker], Blob(self.drawn[edge.maker], edge.top)
                 line = Line(maker + shift, str(own), self.placing[maker].ports[own].out, reader + shift, into.get(blob))
             elif blob in outside:
                 line = Line(outside[blob], "", 0.0, reader + shift, into.get(blob))
             else:
                 continue
-            self.lines.setdefault(line, (only, not into))
+            ends = self.shown[edge.maker], None if into else self.shown[edge.reader]
+            self.lines.setdefault(line, Wire([], only, not into, *ends))
 
-    def _add_outputs(self) -> None:
-        """Draw what the net puts out: the tops that no layer reads."""
+    def _add_ends(self) -> None:
+        """Draw what the net puts out, which are the tops that no layer reads, and what goes on at a tag."""
         read = {(edge.maker, edge.top) for edge in self.graph.edges}
         for one, item in zip(self.placing, self.items, strict=True):
             last = {boxes[0].index: boxes[-1] for boxes in present(item)}
             unread = [blob for blob in one.ports if (last[blob.box].index, blob.top) not in read]
-            self.unread.update(unread)
             for blob in unread[:MOST_OUTPUTS]:
-                box = last[blob.box]
-                name = words.shortened(list(box.tops)[blob.top], words.WIDEST)
-                self._output(blob, f"{name} {words.shape_words(self.graph, [box], blob.top)}".strip())
+                self._end(blob, self._blob_words(Blob(last[blob.box].index, blob.top)))
             if unread[MOST_OUTPUTS:]:
-                self._output(unread[-1], f"{len(unread) - MOST_OUTPUTS} more")
+                self._end(unread[-1], f"{len(unread) - MOST_OUTPUTS} more")
+            self.ended.update(unread)
+        for blob in sorted({blob for blob, _ in self.tags.values()}):
+            self._end(blob, self._blob_words(blob), tag=True)
 
-    def _output(self, blob: Blob, text: str) -> None:
+    def _tags(self) -> dict[Edge, tuple[Blob, int]]:
+        """Return the edges that are drawn as tags: labels, and other blobs of sources that layers far below read.
+
+        In their place a wire ends in the blob's name, and others begin there. Readers one behind the other have one
+        tag: it is given by the blob and the item of the first of them.
+        """
+        reading = {edge.reader for edge in self.graph.edges}
+        deep = {edge.reader for edge in self.graph.edges if edge.maker in reading}  # they stand far from any source
+        far = [(Blob(edge.maker, edge.top), self.holder[edge.reader], edge) for edge in self.graph.edges
+               if edge.maker in self.holder and edge.reader in self.holder
+               and edge.maker not in reading and edge.reader in deep
+               and isinstance(self.items[self.holder[edge.maker]], Leaf)
+               and isinstance(self.items[self.holder[edge.reader]], Leaf)
+               and edge.reader - edge.maker > FAR]
+        found: dict[Edge, tuple[Blob, int]] = {}
+        before: tuple[Blob, int, int] | None = None  # the blob, the first reader and the last one of a tag
+        for blob, reader, edge in sorted(far):
+            if before is None or blob != before[0] or reader > before[2] + 1:
+                before = blob, reader, reader
+            before = blob, before[1], reader
+            found[edge] = blob, before[1]
+        return found
+
+    def _blob_words(self, blob: Blob) -> str:
+        """Return the name and the shape of a blob."""
+        box = self.graph.boxes[blob.box]
+        name = words.shortened(list(box.tops)[blob.top], words.WIDEST)
+        return f"{name} {words.shape_words(self.graph, [box], blob.top)}".strip()
+
+    def _end(self, blob: Blob, text: str, tag: bool = False) -> None:
+        """End a line of a blob in a pill."""
+        self.ended.add(blob)
+        self._leave(blob, self._pill(text, tag))
+
+    def _pill(self, text: str, tag: bool = False) -> int:
+        """Make the node of a pill, and return its number."""
         wide = words.width(text) * LETTER["text"] + 16
-        self.outputs.append((len(self.nodes), text))
-        self._leave(blob, Node(wide / 2, wide / 2, PILL))
+        self.pills.append((len(self.nodes), text, tag))
+        self.nodes.append(Node(wide / 2, wide / 2, PILL))
+        return len(self.nodes) - 1
 
-    def _leave(self, blob: Blob, node: Node) -> None:
+    def _leave(self, blob: Blob, node: int) -> None:
         """Draw a line from an item to a node that is no item."""
         maker = self.holder[blob.box]
-        line = Line(maker + len(self.entries), str(blob), self.placing[maker].ports[blob].out, len(self.nodes), 0.0)
-        self.lines[line] = (), False
-        self.nodes.append(node)
+        line = Line(maker + self.before, str(blob), self.placing[maker].ports[blob].out, node, 0.0)
+        self.lines[line] = Wire([], maker=blob.box)
 
 
 def _wires(wires: list[Wire]) -> list[Wire]:
@@ -242,12 +204,6 @@ def _wires(wires: list[Wire]) -> list[Wire]:
         seen.update(steps)
         left.append(wire._replace(points=wire.points[first:]))
     return left
-
-
-def _by_block(boxes: list[Box], count: int) -> Iterator[tuple[int, Box]]:
-    """Yield each box with the number of its block."""
-    for n, box in enumerate(boxes):
-        yield n * count // len(boxes), box
 
 
 # --- boxes --------------------------------------------------------------------------------------------------------
@@ -301,14 +257,14 @@ def _label(graph: Graph, boxes: Sequence[Box], top: int) -> str:
     return f"{words.shortened(name, 20)} {shape}".strip()
 
 
-def _add_ports(scene: Scene, one: Placed, x: float, y: float, unread: set[Blob]) -> None:
+def _add_ports(scene: Scene, one: Placed, x: float, y: float, ended: set[Blob]) -> None:
     """Write the labels of an item's ports below it, and draw the points at which blobs fork.
 
-    A blob that no layer reads has its label where its line ends.
+    A blob of which a line ends in a pill has its name there.
     """
     for blob, port in one.ports.items():
-        if port.label and blob not in unread:
-            scene.texts.append(Text(port.label, x + port.out + 7, y + (18 if one.entries else 13)))
+        if port.label and blob not in ended:
+            scene.texts.append(Text(port.label, x + port.out + 7, y + (16 if one.entries else 13)))
         if port.splits:
             scene.dots.append(Dot(port.splits, x + port.out, y))
 
@@ -316,23 +272,40 @@ def _add_ports(scene: Scene, one: Placed, x: float, y: float, unread: set[Blob])
 # --- frames -------------------------------------------------------------------------------------------------------
 
 def _framed(graph: Graph, fold: Fold, inner: Placed) -> Placed:
-    """Put a frame around the block of a fold, at whose left side stands how often it comes, and from where to where."""
+    """Put a frame around the block of a fold, and write how often it comes, and from where to where.
+
+    That stands at the left side, where the block is narrow.
+    """
     texts = _fold_texts(graph, fold)
-    side = float(round(max(words.width(text) * LETTER[kind] for kind, text, _ in texts) + 2 * RIGHT))
+    side = _text_width(texts)
+    flat = _flat(texts)
+    if all(inner.scene.width / 2 + out > _text_width(flat) for out in inner.entries.values()):
+        texts, side = flat, 0.0  # a wide block has room in its upper left corner
     wide, high = side + inner.scene.width + 2 * FRAME, max(inner.scene.height, 80) + 2 * FRAME
     scene = Scene(frames=[Frame(fold, texts, 0, 0, wide, high, side)], width=wide, height=high)
     scene.add(inner.scene, side + FRAME, FRAME)
+    scene.frames[1:] = [frame._replace(inner=True) for frame in scene.frames[1:]]
     shift = side + FRAME + inner.scene.width / 2 - wide / 2  # from the middle of the frame to that of the block
     entries = {blob: out + shift for blob, out in inner.entries.items()}
     last = {boxes[0].index: boxes[-1] for boxes in present(fold)}
     ports = {blob: Port(port.out + shift, _label(graph, [last[blob.box]], blob.top), [])
              for blob, port in inner.ports.items()}
     for out in entries.values():
-        scene.wires.append(Wire([(wide / 2 + out, 0), (wide / 2 + out, FRAME)], (), False))
+        scene.wires.append(Wire([(wide / 2 + out, 0), (wide / 2 + out, FRAME)]))
     for port in ports.values():
-        scene.wires.append(Wire([(wide / 2 + port.out, FRAME + inner.scene.height), (wide / 2 + port.out, high)], (),
-                                False))
+        scene.wires.append(Wire([(wide / 2 + port.out, FRAME + inner.scene.height), (wide / 2 + port.out, high)]))
     return Placed(scene, Node(wide / 2, wide / 2, high), ports, entries)
+
+
+def _text_width(texts: list[tuple[str, str, bool]]) -> float:
+    return float(round(max(words.width(text) * LETTER[kind] for kind, text, _ in texts) + 2 * RIGHT))
+
+
+def _flat(texts: list[tuple[str, str, bool]]) -> list[tuple[str, str, bool]]:
+    """Return the texts of a fold on three lines: how often it comes, from where to where, and the rest."""
+    times, first, _, last, *others = texts
+    rest = ", ".join(text for _, text, _ in others)
+    return [times, ("text", f"{first[1]} … {last[1]}", True)] + [("text", rest, False)] * bool(rest)
 
 
 def _fold_texts(graph: Graph, fold: Fold) -> list[tuple[str, str, bool]]:
@@ -341,12 +314,10 @@ def _fold_texts(graph: Graph, fold: Fold) -> list[tuple[str, str, bool]]:
     Where no block reads another, it says that they stand side by side.
     """
     groups = list(present(fold))
-    blocks = [[layer.name for boxes in groups for k, box in _by_block(boxes, fold.count) if k == n
-               for layer in box.layers] for n in (0, fold.count - 1)]
-    names = [words.shortened(words.block_name(block), 18) for block in blocks]
+    names = [words.shortened(name, 18) for name in block_names(fold)]
     layers = [layer for boxes in groups for box in boxes for layer in box.layers]
     costs = [("text", line, False) for line in words.costs([layers])]
-    number = {box.index: n for boxes in groups for n, box in _by_block(boxes, fold.count)}
+    number = {box.index: n for boxes in groups for n, box in by_block(boxes, fold.count)}
     if not any(number.get(e.reader, number[e.maker]) != number[e.maker] for e in graph.edges if e.maker in number):
         costs.insert(0, ("text", "side by side", False))
     return [("name", f"× {fold.count}", False), ("text", names[0], True), ("text", "…", True),

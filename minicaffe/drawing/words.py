@@ -1,4 +1,4 @@
-"""What stands in the boxes of a drawing and beside its lines, as short texts."""
+"""The short texts in the boxes of a drawing and beside its lines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def width(text: str) -> int:
 
 
 def range_of(texts: Iterable[str]) -> str:
-    """Return the one text, or of several that differ '64…256' where all are numbers, else 'MAX, AVE, …'."""
+    """Return texts as one: a single one as it is, several numbers as '64…256', other texts as 'MAX, AVE, …'."""
     distinct = list(dict.fromkeys(texts))
     if len(distinct) == 1:
         return distinct[0]
@@ -195,16 +195,22 @@ def title(graph: Graph, layer: DrawnLayer) -> str:
     return "; ".join(parts)
 
 
+def number_of_layers(splits: Iterable[bool]) -> str:
+    """Return '11 layers and 2 Splits'. For each layer it is given whether it is a Split."""
+    inserted = list(splits)
+    layers = plural(inserted.count(False), "layer")
+    return f"{layers} and {plural(sum(inserted), 'Split')}" if any(inserted) else layers
+
+
 def remarks(graph: Graph) -> list[str]:
     """Return what stands above a drawing: the sums, and what its signs mean that occur in it."""
-    layers = [layer for layer in graph.layers if not layer.is_split]
     known = " a sample" if any(graph.batches.values()) else ""
-    found = [", ".join([plural(len(layers), "layer"), *costs([layers])]) + known]
+    found = [", ".join([number_of_layers(layer.is_split for layer in graph.layers), *costs([graph.layers])]) + known]
     if batches_differ(graph):
         found.append("N is " + ", ".join(f"{size} in {label}" for label, size in graph.batches.items()))
-    if any(layer.only for layer in layers):
+    if any(layer.only for layer in graph.layers):
         found.append("dashed: one phase only")
-    if any(layer.shares for layer in layers):
+    if any(layer.shares for layer in graph.layers):
         found.append("dotted: layers that share parameters")
     return found
 

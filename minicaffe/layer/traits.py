@@ -51,27 +51,28 @@ class Traits:
         cls.can_dry_run = cls.__dict__.get("can_dry_run", False)
 
     def gradient_to(self, j: int) -> bool:
-        """Return whether backward computes how the tops depend on bottom j, apart from labels and indices.
+        """Return whether backward computes a gradient for bottom j. For labels and indices any answer will do.
 
-        It does not where the tops change in jumps, or where Caffe lets no gradient through.
+        There is none where the tops change in jumps, as ArgMax's do, or where Caffe lets no gradient through.
         """
         return True
 
     def gradient_from(self, t: int) -> bool:
-        """Return whether backward reads the diff of top t. What the loss gets through another top is left out."""
+        """Return whether backward reads the diff of top t. Of other tops, no gradient reaches the bottoms."""
         return True
 
     def make_exact(self) -> str:
-        """Let backward be the derivative of forward where it deliberately is not quite; return in words what changed.
+        """Make backward exactly the derivative of forward, where Caffe's is only nearly so. Return what was changed.
 
-        A check of gradients asks this of a copy that it throws away.
+        A check of gradients asks this of a copy of the layer, which it throws away. What is returned ends the sentence
+        "layer 'loss' is checked ...", and is empty where nothing was changed.
         """
         return ""
 
     def numbers_for(self, j: int, bottom: Sequence[Blob], draw: np.random.Generator) -> np.ndarray | None:
-        """Return random numbers of bottom j's shape that it may hold, such as labels; None where any numbers will do.
+        """Return random numbers that bottom j may hold, such as labels, in its shape; None where any numbers will do.
 
-        It is asked after `reshape`.
+        It is called after `reshape`.
         """
         return None
 

@@ -103,6 +103,11 @@ def summary(name: str) -> str:
     return re.split(r"(?<=\.) ", text)[0]
 
 
+def introduction(sheet: str) -> str:
+    """Return what stands before the first label of a datasheet."""
+    return re.split(rf"^({'|'.join(LABELS)})(?=  |$)", sheet, maxsplit=1, flags=re.MULTILINE)[0].strip()
+
+
 def sections(sheet: str) -> dict[str, str]:
     """Return label -> the text after it in a datasheet, without indentation."""
     return {label: "\n".join([*lines, note]).strip() for label, (lines, note) in with_notes(sheet).items()}

@@ -1,4 +1,4 @@
-"""What prompts and notebooks show of nets, blobs, layers and solvers, and `watch`, the live curves of a training."""
+"""What a prompt or a notebook shows of nets, blobs, layers and solvers; and `watch`, the live curves of a training."""
 
 from __future__ import annotations
 

@@ -10,14 +10,14 @@ from minicaffe import layout
 from minicaffe.blob import Blob
 from minicaffe.log import shape_text
 from minicaffe.notebook import numbers
-from minicaffe.notebook.frame import clean, facts, frame
-from minicaffe.pages import heat_map, image
+from minicaffe.notebook.frame import facts, frame
+from minicaffe.pages import clean, grey_levels, heat_map, image
 
 MOST = 16  # pictures of one blob
 GREY = 12  # rows and columns of the smallest array that is taken for a grey image rather than for a filter
-COLOUR = 5  # the same where there are three channels
-SHOWN = 84  # pixels on the screen of the longer side of a small picture
-LARGEST = 168  # of a large one
+COLOUR = 5  # the same for an array with three channels
+SHOWN = 84  # pixels of the longer side up to which a small picture is enlarged
+LARGEST = 168  # pixels of the longer side of the largest picture
 NO_VALUES = "no values yet"
 
 
@@ -60,7 +60,10 @@ def _arrays(blob: Blob) -> tuple[np.ndarray | None, np.ndarray | None]:
 
 
 def _pictures(name: str, values: np.ndarray | None, slopes: bool = False) -> str:
-    """Return images, or heat maps where these are no images or `slopes`; an empty string for what is no plane."""
+    """Return an array as images, or as heat maps where it is not likely to hold images or where it holds `slopes`.
+
+    An array that has no plane of at least 2 × 2 numbers gives an empty string.
+    """
     if values is None or values.ndim < 2 or min(values.shape[-2:]) < 2 or not values.size:
         return ""
     if not slopes and _is_image(values.shape):
@@ -82,11 +85,7 @@ def _is_image(shape: tuple[int, ...]) -> bool:
 def _images(values: np.ndarray) -> Iterator[tuple[str, int, int]]:
     """Yield images, with the darkest of all values in black and the brightest in white."""
     step = -(-max(values.shape[2:]) // LARGEST)
-    small = values[:, :, ::step, ::step].astype(np.float64)
-    finite = small[np.isfinite(small)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    pixels = (np.nan_to_num(small, nan=low, posinf=high, neginf=low) - low) / (high - low or 1) * 255
-    for one in pixels.round().astype(np.uint8):
+    for one in grey_levels(values[:, :, ::step, ::step]):
         yield image(one[0] if len(one) == 1 else one)
 
 

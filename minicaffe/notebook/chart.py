@@ -1,4 +1,4 @@
-"""Curves: as a line of signs for a terminal, and as an SVG for a notebook."""
+"""Curves: as one line of characters for a terminal, and as an SVG for a notebook."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Line(NamedTuple):
 
 
 def sparkline(points: Points, width: int = 40) -> str:
-    """Return the curve as one line of at most `width` signs, from the lowest value to the highest."""
+    """Return the curve as one line of at most `width` characters: the lowest value is ▁, the highest █."""
     values = [value for _, value in points]
     count = min(width, len(values))
     groups = [values[i * len(values) // count:(i + 1) * len(values) // count] for i in range(count)]

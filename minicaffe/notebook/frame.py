@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
-from minicaffe.log import visible
-from minicaffe.pages.page import asset
+from minicaffe.pages import asset, clean
 
 
 def frame(title: str, *parts: str) -> str:
-    """Return parts, which are HTML, below a title, which is plain text. The style sheet touches nothing else."""
+    """Return parts, which are HTML, below a title, which is plain text. The style sheet is for these alone."""
     style = asset("minicaffe.notebook", "notebook.css")
     return f'<div class="minicaffe"><style>{style}</style><p class="title">{clean(title)}</p>{"".join(parts)}</div>'
 
 
-def clean(text: str) -> str:
-    """Return plain text as HTML."""
-    return escape(visible(text))
-
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Return a table whose first row is its head; its cells are plain text, those of columns `right` at the right."""
+    """Return rows of plain text as a table. The first row is its head; the columns of `right` are aligned to the right.
+    """
     def row(cells: Sequence[str], tag: str) -> str:
         return "".join(f'<{tag}{" class=right" if k in right else ""}>{clean(cell)}</{tag}>'
                        for k, cell in enumerate(cells))

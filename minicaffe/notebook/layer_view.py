@@ -10,7 +10,8 @@ from minicaffe import layout
 from minicaffe.layer import Layer
 from minicaffe.layers import datasheet
 from minicaffe.log import one_line, shape_text
-from minicaffe.notebook.frame import clean, facts, frame
+from minicaffe.notebook.frame import facts, frame
+from minicaffe.pages import clean
 from minicaffe.proto import is_repeated
 from minicaffe.proto import text as proto_text
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
+from itertools import count as counting
 
 import numpy as np
 
 from minicaffe import layout
 from minicaffe.drawing import draw
-from minicaffe.log import one_line, plural, shape_text
+from minicaffe.drawing.words import number_of_layers
+from minicaffe.log import one_line, shape_text
 from minicaffe.net import Net
 from minicaffe.notebook.frame import frame, table
 from minicaffe.proto import TRAIN
@@ -18,6 +21,7 @@ RIGHT = (4,)  # columns that are aligned to the right
 MOST_LINES = 60  # in a terminal. Of a longer net, the layers in the middle are left out
 MOST_ROWS = 500  # the same in a notebook, where a table can be scrolled
 MOST_DRAWN = 400  # a larger drawing takes seconds; `minicaffe draw` makes it
+_numbers = counting()  # of the drawings that were shown
 MOST_BLOBS = 3  # of a layer with more bottoms or tops, the others are counted
 
 
@@ -28,14 +32,21 @@ def text(net: Net) -> str:
 
 def html(net: Net) -> str:
     """Return the HTML for a notebook."""
-    drawing = f'<div class="scroll">{draw(net, fold=None).svg()}</div>' if len(net.layers) <= MOST_DRAWN else ""
+    drawing = f'<div class="scroll">{_drawing(net)}</div>' if len(net.layers) <= MOST_DRAWN else ""
     rows = table([(*HEAD[:2], "bottoms → tops", *HEAD[3:]), *_rows(net, MOST_ROWS)], RIGHT)
     return frame(_title(net), f'<div class="beside">{drawing}{rows}</div>')
 
 
+def _drawing(net: Net) -> str:
+    """Return the drawing. A notebook is one page with many drawings, some from an earlier run: no two share ids."""
+    drawing = draw(net, fold=None)
+    return drawing.svg(f"n{zlib.crc32(drawing.svg().encode()):08x}-{next(_numbers)}-")
+
+
 def _title(net: Net) -> str:
     count = sum(param.blob.count for param in net.learnable_params)
-    return (f"Net {net.name!r}: {plural(len(net.layers), 'layer')}, {count:,} parameters, "
+    layers = number_of_layers(layer.type == "Split" for layer in net.layers)
+    return (f"Net {net.name!r}: {layers}, {count:,} parameters, "
             f"{'TRAIN' if net.phase == TRAIN else 'TEST'}, {np.dtype(net.dtype)}"
             + (", shapes only" if net.shapes_only else ""))
 

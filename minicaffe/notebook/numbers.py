@@ -1,4 +1,4 @@
-"""What can be said of an array of numbers in a line."""
+"""An array of numbers in one line of words: its range, its mean and its first numbers."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from minicaffe import layout
 from minicaffe.notebook import chart
-from minicaffe.notebook.frame import clean, facts, frame
+from minicaffe.notebook.frame import facts, frame
 from minicaffe.notebook.numbers import short
+from minicaffe.pages import clean
 from minicaffe.solvers import Solver
 
 

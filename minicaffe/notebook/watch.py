@@ -20,18 +20,22 @@ from minicaffe.solvers import Solver
 from minicaffe.solvers.schedule.report import Curve
 
 PAUSE = 0.4  # seconds between two pictures
-LINES = 1.0  # seconds between two lines in a terminal; in a long training each pause is a tenth of the time so far
-SHARE = 200  # drawing takes no more than one part in so many of the time
+LINES = 1.0  # seconds between two lines in a terminal; in a long training, a tenth of the time since it began
+SHARE = 200  # after a picture comes a pause so many times as long as it took: training is hardly slower
 MOST_CHARTS = 4
 
 
 def watch(solver: Solver) -> Watch:
     """Show the losses of a solver, and the results of its tests, while `solver.solve()` or `solver.step()` runs.
 
-    In a notebook, curves stand below the cell that calls this, and change a few times a second until the training
-    ends, also where it is interrupted. In a terminal a line is printed now and then. Nothing is shown twice: a second
-    call for the same solver ends the first. The numbers of the training stay the same.
+    In a notebook, curves stand below the cell that calls this. They change a few times a second until the training
+    ends or is interrupted. In a terminal a line is printed now and then. A second call for the same solver ends the
+    first, so that nothing is shown twice. The training computes the same numbers as without.
+
+    Raises TypeError for what is no Solver.
     """
+    if not isinstance(solver, Solver):
+        raise TypeError(f"watch shows the training of a Solver, got {type(solver).__name__}")
     for hook in list(solver.on_update):
         if isinstance(owner := getattr(hook, "__self__", None), Watch):
             owner.stop()
@@ -112,7 +116,7 @@ class Watch:
             self.screen.show(self)
         except Exception as error:  # a training is worth more than its picture
             self._broken = True
-            warn(At.ITERATION, f"the curves are shown no longer: {type(error).__name__}: {error}")
+            warn(At.ITERATION, f"the curves cannot be shown any more: {type(error).__name__}: {error}")
         now = time.perf_counter()
         self._next = now + max(self.screen.pause(now), SHARE * (now - began))
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-# No page may fetch anything: a browser refuses what the policy does not name, also where a page holds a user's text.
+from minicaffe.log import visible
+
+# No page may fetch anything. A browser refuses what this policy does not name, even if a user's text in a page asks.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
@@ -16,7 +18,7 @@ def page(title: str, body: str, *, styles: Sequence[str] = (), scripts: Sequence
          lang: str = "en") -> str:
     """Return a whole page as text.
 
-    title      plain text; all other text that comes from users must be escaped already
+    title      plain text; all other text that comes from users must be HTML already: see `clean`
     body       HTML, inside of <body>
     styles     texts of style sheets, which follow base.css
     scripts    texts of scripts, which run in order when the body is there
@@ -25,13 +27,18 @@ def page(title: str, body: str, *, styles: Sequence[str] = (), scripts: Sequence
     parts = ["<!DOCTYPE html>", f'<html lang="{lang}">', "<head>", '<meta charset="utf-8">',
              f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
              '<meta name="viewport" content="width=device-width, initial-scale=1">',
-             f"<title>{html.escape(title)}</title>",
+             f"<title>{clean(title)}</title>",
              *(f"<style>\n{style}</style>" for style in (asset("minicaffe.pages", "base.css"), *styles)),
              "</head>", "<body>", body]
     if data is not None:
         parts.append(f'<script type="application/json" id="data">{as_json(data)}</script>')
     parts += [f"<script>\n{script}</script>" for script in scripts]
     return "\n".join([*parts, "</body>", "</html>", ""])
+
+
+def clean(text: str) -> str:
+    """Return plain text as HTML or XML. Control characters become visible escapes: in XML they are not allowed."""
+    return html.escape(visible(text).encode("utf-8", "replace").decode("utf-8"))
 
 
 def asset(package: str, name: str) -> str:

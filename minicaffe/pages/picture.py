@@ -16,10 +16,11 @@ def heat_map(values: np.ndarray, limit: float | None = None, largest: int = LARG
              shades: int = 127) -> tuple[str, int, int]:
     """Return a matrix as (data URL, width, height in pixels): blue below 0, white at 0, red above.
 
-    values    (rows, columns). Of more than `largest` rows or columns, a pixel stands for several numbers and shows
-              the one that is farthest from 0, so that no large number is lost
-    limit     the number with the full colour; None takes the largest one. NaN and infinities are black
-    shades    how many shades of each of the two colours there are; fewer make a smaller file
+    values     (rows, columns). NaN and infinities are black
+    limit      the number that gets the full colour; None takes the largest one
+    largest    the most rows and columns of the picture. In that of a larger matrix a pixel stands for several numbers,
+               and shows the one that is farthest from 0, so that no large number is lost
+    shades     how many shades of each of the two colours there are; fewer make a smaller file
     """
     small = shrunk(np.asarray(values, np.float64), largest)
     finite = np.isfinite(small)
@@ -39,6 +40,14 @@ def image(pixels: np.ndarray) -> tuple[str, int, int]:
     if pixels.ndim == 2:
         return _url(pixels, None), pixels.shape[1], pixels.shape[0]
     return _url(np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0)), None), pixels.shape[2], pixels.shape[1]
+
+
+def grey_levels(values: np.ndarray) -> np.ndarray:
+    """Return numbers as levels of uint8 for `image`: the smallest is black, the largest white. NaN is black."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    known = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    return ((known - low) / ((high - low) or 1) * 255).round().astype(np.uint8)
 
 
 def shrunk(values: np.ndarray, largest: int) -> np.ndarray:

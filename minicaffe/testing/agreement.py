@@ -1,4 +1,7 @@
-"""Does the slope that backward computes agree with difference quotients? Rounding and kinks stand in the way."""
+"""Compare a slope that backward computes with difference quotients, in spite of rounding and kinks.
+
+A kink is a place without a derivative, such as 0 for ReLU: the slopes to its two sides differ.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ import numpy as np
 
 from minicaffe.testing.net_slopes import Measures, Places, Variable
 
-STEPS = (1e-6, 2e-7, 3e-8, 1e-9)  # of the size of the numbers; a smaller one where a larger one may cross a kink
-LARGER = (1e-4, 1e-2, 1.0, 1e3, 1e6, 1e9, 1e12)  # where rounding hides the slope of numbers that are very small
+STEPS = (1e-6, 2e-7, 3e-8, 1e-9)  # relative to the size of the numbers; a smaller one crosses fewer kinks
+LARGER = (1e-4, 1e-2, 1.0, 1e3, 1e6, 1e9, 1e12)  # for very small numbers, where rounding hides the slope
 LARGEST = 1e-3  # but no step is larger than this
 KINKED = 0.02   # where the two sides differ by so much of the error, a kink may be the reason for it
 SHRINKS = 0.5   # an error that becomes so much smaller with the step comes from the step
+COARSE_STEP = 1e-3       # in a layer that computes in float32, where smaller ones are lost in rounding
+COARSE_TOLERANCE = 0.05  # there: what such a step leaves of curvature and kinks is smaller, and a mistake is larger
 ROUNDED = 3.0   # an error of so many times what rounding explains is no rounding
 SMALL = 0.1     # a slope is small by chance where it is less than this part of the gradient's length
 PARTS = 100     # after so many parts of a blob that stand at kinks, the rest of it is left out
@@ -24,10 +29,10 @@ AGREES, DISAGREES, KINK, ROUNDING, ZERO = "agrees", "disagrees", "kink", "roundi
 
 @dataclass(frozen=True)
 class Outcome:
-    """How two slopes compare.
+    """The result of a comparison of two slopes.
 
-    what         AGREES; DISAGREES; KINK, where numbers stand at a kink; ROUNDING, where the slope is too small to be
-                 told from rounding; ZERO, where both are 0
+    what         AGREES; DISAGREES; KINK, where numbers stand at a kink; ROUNDING, where rounding may explain the whole
+                 slope; ZERO, where both are 0
     backward     the slope that backward computes
     quotient     the difference quotient
     error        relative to the larger of them
@@ -43,10 +48,13 @@ class Outcome:
 
 def compare(slopes: Measures, variable: Variable, places: Places, direction: np.ndarray, along: float, length: float,
             tolerance: float, steps: Sequence[float] = STEPS) -> Outcome:
-    """Compare the slope `along` a direction of some numbers, as backward has it, with difference quotients.
+    """Compare the slope of some numbers along a direction, as backward has it, with difference quotients.
 
-    `length` is that of the gradient of these numbers. Of several steps, the first that agrees decides: a wrong gradient
-    agrees by accident no more often than the tolerance is large.
+    along     the slope that backward computes
+    length    the length of the gradient of these numbers
+
+    Of several steps, the first that agrees decides. A wrong gradient rarely agrees by accident, because the tolerance
+    is small.
     """
     found, last = Outcome(ROUNDING if length else ZERO, along, 0.0, 0.0), 0.0
     for step in (*steps, *LARGER) if steps == STEPS else steps:
@@ -67,15 +75,27 @@ def compare(slopes: Measures, variable: Variable, places: Places, direction: np.
     return found
 
 
+def compare_coarsely(slopes: Measures, variable: Variable, direction: np.ndarray, along: float,
+                     length: float) -> Outcome:
+    """Compare the slope along a direction in a layer that computes in float32: larger mistakes are found."""
+    slope = slopes.measure(variable, slice(None), direction, COARSE_STEP * variable.size)
+    scale, error = max(abs(along), abs(slope.central), SMALL * length), abs(slope.central - along)
+    if not scale:
+        return Outcome(ZERO, along, slope.central, 0.0)
+    noise = slopes.rounding / slope.step
+    what = AGREES if error <= COARSE_TOLERANCE * scale else ROUNDING if error <= ROUNDED * noise else DISAGREES
+    return Outcome(what, along, slope.central, error / scale)
+
+
 def compare_parts(slopes: Measures, variable: Variable, gradient: np.ndarray, direction: np.ndarray,
                   tolerance: float) -> Outcome:
-    """Compare the slopes of the parts of a blob of which some numbers stand at kinks, and leave those out.
+    """Compare the slopes of parts of a blob, and leave out the numbers that stand at kinks.
 
     gradient, direction    flat arrays
 
-    Parts that do not agree are halved. Those where the two sides are alike come first: if backward is wrong, this leads
-    to one number at which it is, away from a kink. After PARTS parts at kinks the rest is left out. Numbers that occur
-    more than once are looked at last: where the largest of a window is not the only one, there is a kink.
+    Parts that do not agree are halved. Parts without a sign of a kink come first. So, if backward is wrong, one number
+    is found at which it is wrong, away from a kink. After PARTS parts at kinks the rest is left out. Numbers that occur
+    more than once are looked at last, because where two numbers of a window are its largest, there is a kink.
     """
     values = variable.arrays[0].reshape(-1)
     _, first, count = np.unique(values, return_inverse=True, return_counts=True)

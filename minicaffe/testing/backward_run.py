@@ -1,4 +1,4 @@
-"""A backward pass through a net, of which each layer's share is looked at as soon as the layer has computed it."""
+"""Run a net backward and look at each gradient as soon as its layer has computed it, before it is overwritten."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minicaffe.blob import Blob
-from minicaffe.testing.net_slopes import ROUNDING, NetSlopes, Places, Slope, Top, Variable
+from minicaffe.testing.net_slopes import ROUNDING, SINGLE, NetSlopes, Places, Slope, Top, Variable
 from minicaffe.testing.twin import is_statistic
 
 
@@ -43,7 +43,7 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Seen:
-    """What stays of a gradient after the pass: its slope along a direction, and its length."""
+    """What is kept of a gradient after the pass: its slope along a direction, and its length."""
 
     along: float
     length: float
@@ -66,9 +66,9 @@ def run_backward(slopes: NetSlopes, look: Callable[[Gradient, np.ndarray], None]
                  fill: Callable[[Gradient], float] | None = None) -> None:
     """Run the net forward and backward, and call `look` with each gradient when its layer has computed it.
 
-    factor   of the diffs of the tops that the loss sums
-    fill     what the diff of a gradient holds before its layer runs. Without it, the diff of a bottom holds 0, and
-             that of a parameter the sum so far
+    factor   by which the diffs of the tops that make up the loss are multiplied
+    fill     returns the number with which a diff is filled before its layer runs. Without it, the diff of a bottom
+             holds 0, and that of a parameter the sum so far
     """
     net = slopes.net
     slopes.base_pass()
@@ -129,16 +129,19 @@ def top_diffs(slopes: NetSlopes) -> dict[Top, np.ndarray]:
 
 
 class LayerSlopes:
-    """The slopes of Σ dy · y over the tops of one layer, for the diffs dy that backward hands to it.
+    """The slopes of Σ dy · y over the tops of one layer, where dy are the diffs that backward hands to it.
 
-    Where dy is right, they are those of the net's loss, but with less rounding. `dy` is what `top_diffs` returns.
+    dy    what `top_diffs` returns
+
+    Where dy is right, these slopes are those of the net's loss, by the chain rule, but with less rounding.
     """
 
     def __init__(self, slopes: NetSlopes, i: int, dy: dict[Top, np.ndarray]) -> None:
         self.slopes, self.layer = slopes, i
         self.dy = [dy[i, t] for t in range(len(slopes.net.tops[i]))]
         self.y = [slopes.values[i, t] for t in range(len(slopes.net.tops[i]))]
-        self.rounding = ROUNDING * float(sum(np.abs(d * y).sum() for d, y in zip(self.dy, self.y, strict=True)))
+        rounding = ROUNDING * SINGLE if i in slopes.single else ROUNDING
+        self.rounding = rounding * float(sum(np.abs(d * y).sum() for d, y in zip(self.dy, self.y, strict=True)))
 
     def measure(self, variable: Variable, places: Places, direction: float | np.ndarray, step: float) -> Slope:
         """Return the slope along a direction of some numbers of a bottom or a blob of the layer."""

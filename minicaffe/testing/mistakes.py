@@ -1,4 +1,4 @@
-"""Which mistake explains all numbers of a wrong gradient in a net."""
+"""Find the mistake that explains all numbers of a wrong gradient in a net: a sign, a factor, a missing sum, ..."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _element_slopes(layer: LayerSlopes, variable: Variable, analytic: np.ndarray
 
 
 def _missing_sum(layer: LayerSlopes, variable: Variable, analytic: np.ndarray, places: Sequence[int]) -> str:
-    """Return in words which part of the layer's tops alone the gradient is made of, or which part it leaves out."""
+    """Return in words from which part of the tops' diffs alone the gradient comes, or which part it leaves out."""
     step = LOCAL_STEP * variable.size
     shares = []  # for each place, for each top, dy · ∂y/∂v in the shape of the top
     for place in places:
@@ -93,10 +93,10 @@ def _missing_sum(layer: LayerSlopes, variable: Variable, analytic: np.ndarray, p
     parts = list(_parts_of_tops(layer.dy, shares))
     for words, part in parts:
         if np.abs(part - wrong_numbers).max() <= limit < np.abs(part - right).max():
-            return f"; a sum is missing: it takes {words} alone"
+            return f"; a sum is missing: of what must be added up, it has only {words}"
     for words, part in parts:
         if np.abs(right - part - wrong_numbers).max() <= limit < np.abs(part).max():
-            return f"; a sum is not complete: it leaves out {words}"
+            return f"; a sum is not complete: {words} is left out"
     return ""
 
 

@@ -7,8 +7,8 @@
     slopes.slope_of_blob(i, t, index)    # top t of layer i: what its diff must hold when layer i begins backward
 
 Both return a Slope: the central difference (L(v + h) − L(v − h)) / 2h, the two one-sided differences, and whether the
-number stands at a kink. There the two sides have different slopes, as ReLU has at 0, and backward may give either of
-them, or one between. An index is a tuple, as for an array, or a number of the flat array.
+number stands at a kink. At a kink the two sides have different slopes, as ReLU has at 0. Backward may give either of
+them, or one between. An index is a tuple, as for an array, or the place in the flat array.
 
 What a blob holds differs from layer to layer where layers run in place. `slope_of_blob` changes the number as it is
 right after layer i wrote it, and runs only those layers again that depend on it. The tops of a Split are told apart,
@@ -46,6 +46,7 @@ TRIES = 4
 STRAIGHT = 2e-5      # one-sided slopes that differ by no more than this part of them differ by curvature
 SAME_GAP = 0.9       # a difference that stays although the step shrinks is that of a kink
 ROUNDING = 16 * float(np.finfo(np.float64).eps)  # how much of the loss the rounding of a pass may change
+SINGLE = 2.0 ** 29   # so many times as much in a layer that computes in float32
 
 Index = int | Sequence[int]
 Places = int | slice | np.ndarray  # of a flat array
@@ -110,6 +111,7 @@ class NetSlopes:
     loss        the loss of the latest base pass, and `rounding`, by how much rounding may change it
     values      (layer, top) -> what it held in the base pass
     sources     for each bottom of each layer the (layer, top) that wrote it last
+    single      the layers that compute in float32 all the same, whose slopes only large steps show
 
     Raises TypeError for a net that is not float64.
     """
@@ -131,6 +133,7 @@ class NetSlopes:
         self._holds: dict[int, Top | None] = {}    # blob, by identity -> whose numbers it holds; None: others
         self._begin()
         self.loss = self.base_pass()
+        self.single = {i for i in range(len(net.layers)) if self._computes_in_float32(i)}
 
     def _begin(self) -> None:
         """Keep what the inputs hold, and give each parameter that shares memory memory of its own."""
@@ -155,8 +158,9 @@ class NetSlopes:
             for t, top in enumerate(self.net.tops[i]):
                 self._keep((i, t), top)
         parts = [r * self.values[top] for top, r in self.objective.items()]
-        self.rounding = ROUNDING * float(sum(np.abs(part).sum() for part in parts))
-        self.loss = float(sum(part.sum() for part in parts))
+        with np.errstate(all="ignore"):  # of a loss that is not finite, the loss itself tells
+            self.rounding = ROUNDING * float(sum(np.abs(part).sum() for part in parts))
+            self.loss = float(sum(part.sum() for part in parts))
         return self.loss
 
     def set_loss_diffs(self, factor: float = 1.0) -> None:
@@ -202,6 +206,16 @@ class NetSlopes:
             return 0.0
         i, t = top
         return float((self.objective[top] * (self.net.tops[i][t].data - self.values[top])).sum())
+
+    def _computes_in_float32(self, i: int) -> bool:
+        """Return whether the tops hold only numbers of float32, though the bottoms that get gradients hold others.
+
+        Whole numbers tell nothing: they may be counts, or all that a ReLU leaves.
+        """
+        given = [self.values[top] for top, flow in zip(self.sources[i], self._flows[i], strict=True) if flow]
+        made = [self.values[i, t] for t in range(len(self.net.tops[i]))]
+        return (bool(given) and not any(map(_is_single, given)) and all(map(_is_single, made))
+                and any((values != np.round(values)).any() for values in made))
 
     # --- slopes ------------------------------------------------------------------------------------
 
@@ -281,6 +295,11 @@ def slope_of(slopes: Measures, variable: Variable, index: Index) -> Slope:
         if attempt and gap > SAME_GAP * before:
             break
     return slope._replace(kink=True)
+
+
+def _is_single(values: np.ndarray) -> bool:
+    with np.errstate(all="ignore"):
+        return np.array_equal(values, values.astype(np.float32), equal_nan=True)
 
 
 def usual_size(values: np.ndarray) -> float:

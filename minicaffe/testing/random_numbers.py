@@ -22,9 +22,11 @@ NOISE = 0.01  # of the size of the numbers to which it is added
 def random_inputs(net: Net, draw: np.random.Generator, keep: Collection[int] = ()) -> list[str]:
     """Fill the tops of Input layers whose numbers are all equal; return the names of these blobs.
 
-    The numbers are such as the layers that read them may get: classes for the labels of a loss, 0 and 1 for where
-    sequences begin. All others are normal. The layers with the indices of `keep` hold what was read from a source. That
-    stays, but numbers that are equal get noise of 1 % of their size, unless they are labels or the like.
+    The numbers suit the layers that read them: classes for the labels of a loss, 0 and 1 where a sequence may begin.
+    All others are drawn from the normal distribution.
+
+    keep    indices of the layers that hold what was read from a source, which stays. But where some of its numbers are
+            equal, all get noise of 1 % of their size, unless they are labels or the like
     """
     filled = []
     readers = _readers(net)

@@ -16,7 +16,7 @@ from minicaffe.proto import NetParameter
 
 
 class Moment:
-    """What a net's pass depends on, kept so that the same pass can be run again in another net.
+    """What a pass of a net depends on. It is kept so that the same pass can be run again in a copy of the net.
 
     The arrays are copies. Weights are not kept: `twin` takes them from the net when it is called.
     """
@@ -33,10 +33,12 @@ class Moment:
             self.batch[i] = [top.data.copy() for top in self.net.tops[i]]
 
     def twin(self, *, force_backward: bool | None = None) -> Net:
-        """Return a float64 net with the layers of the net at the same indices, ready to run the same pass.
+        """Return a float64 net with the same layers at the same indices, ready to run the same pass.
 
-        Its layers that bring data in are Input layers, which hold the batch. So no source is read again. The process's
-        random numbers go on as if no net had been made. `force_backward` replaces the definition's own.
+        Input layers that hold the batch stand in place of the layers that bring data in. So no source is read again.
+        The random numbers of the process go on as if no net had been made.
+
+        force_backward    replaces that of the definition, unless it is None
         """
         given = self._definition()
         if force_backward is not None:

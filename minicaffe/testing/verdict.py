@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from minicaffe.testing.agreement import (
     AGREES,
+    COARSE_TOLERANCE,
     DISAGREES,
     KINK,
     ROUNDING,
@@ -14,6 +15,7 @@ from minicaffe.testing.agreement import (
     ZERO,
     Outcome,
     compare,
+    compare_coarsely,
     compare_parts,
 )
 from minicaffe.testing.backward_run import Gradient, LayerSlopes, Seen, whole
@@ -23,11 +25,11 @@ from minicaffe.testing.slopes import FACTOR, NOT_PROPORTIONAL
 
 RIGHT, WRONG, FOLLOWS, UNCHECKED = "right", "wrong", "follows", "not checked"
 
-LINEAR = 1e-9  # how far a gradient may be from proportional to the tops' diffs, relative to its length
-FILL = 7.0     # times the gradient's usual size: what a diff holds before a pass that must overwrite it or add to it
+LINEAR = 1e-9  # how much a gradient may differ from one that is proportional to the tops' diffs, relative to its length
+FILL = 7.0     # times the gradient's usual size: what a diff holds before a pass, which must overwrite it or add to it
 
 UNCHECKED_BECAUSE = {ZERO: "0 on both sides", KINK: "all of its numbers stand at kinks",
-                     ROUNDING: "too small to be told from rounding"}
+                     ROUNDING: "so small that rounding may hide a mistake"}
 
 
 @dataclass
@@ -86,14 +88,12 @@ def judge(one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float, af
     name = "" if one.learned else " " + net.wiring.blob_names[net.wiring.bottoms[i][k]]
     row = Row(i, net.layer_names[i], net.layers[i].type, f"{'blobs' if one.learned else 'bottom'}[{k}]{name}",
               one.blob(slopes).shape, passes.once.along)
-    if not math.isfinite(slopes.loss):
-        row.why = f"the loss is {slopes.loss}"
-    elif not math.isfinite(passes.once.along):
+    if not math.isfinite(passes.once.along):
         row.verdict, row.why = (FOLLOWS, "") if after_wrong else (WRONG, "is not finite")
     else:
         _compare(row, one, passes, slopes, tolerance, after_wrong)
         if row.verdict == RIGHT:
-            _compare_passes(row, one, passes)
+            _compare_passes(row, one, passes, slopes, after_wrong)
         elif row.verdict == WRONG:
             row.why = _explained(row, one, passes)
     return row
@@ -102,10 +102,13 @@ def judge(one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float, af
 def _compare(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float, after_wrong: bool) -> None:
     """Compare the slope that backward computes along a random direction with difference quotients.
 
-    First with one of the whole net. In a deep net the loss may change so little that rounding hides it, and each ReLU
-    is a kink. Then the layer alone is looked at, with the diffs that backward hands to it. By the chain rule that is as
-    good, where these diffs are right; and where they are not, it tells whether this layer is wrong too.
+    The first is one of the whole net. In a deep net rounding may hide the change of the loss, and each ReLU has kinks.
+    Then the layer alone is looked at, with the diffs that backward hands to it. Where these diffs are right, that is as
+    good, by the chain rule. Where they are wrong, it tells whether this layer is wrong too.
     """
+    if slopes.single:  # so differences of the whole loss are lost in rounding
+        _compare_alone(row, one, passes, slopes, tolerance, after_wrong)
+        return
     net = _outcome(slopes, one, passes, tolerance, STEPS[:1])
     row.differences, row.error = net.quotient, net.error
     if net.what in (AGREES, ZERO) and not after_wrong:
@@ -129,8 +132,28 @@ def _compare(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, toleran
         row.why = UNCHECKED_BECAUSE[alone.what]
 
 
+def _compare_alone(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float,
+                   after_wrong: bool) -> None:
+    """Compare the slope along a random direction with difference quotients of this layer alone."""
+    words = "by this layer alone"
+    if one.layer in slopes.single:
+        words += f", within {COARSE_TOLERANCE:.0%}: it computes in float32"
+        variable = one.variable(slopes)
+        found = compare_coarsely(passes.layer, variable, one.direction(variable.arrays[0].size), passes.once.along,
+                                 passes.once.length)
+    else:
+        found = _outcome(passes.layer, one, passes, tolerance)
+        if found.what in (KINK, DISAGREES):
+            found = _outcome_of_parts(passes.layer, one, slopes, tolerance)
+        if found.left_out:
+            words += f", without {found.left_out} of its numbers, at or beside kinks"
+    row.verdict = {AGREES: FOLLOWS if after_wrong else RIGHT, DISAGREES: WRONG}.get(found.what, UNCHECKED)
+    row.why = words if row.verdict == RIGHT else UNCHECKED_BECAUSE.get(found.what, "")
+    row.backward, row.differences, row.error = found.backward, found.quotient, found.error
+
+
 def _net_disagrees(first: Outcome, slopes: NetSlopes, one: Gradient, passes: Passes, tolerance: float) -> bool:
-    """Return whether a gradient that its layer computes right is wrong in the net: what it was given is wrong then."""
+    """Return whether a gradient is wrong in the net, although its layer computes it right from what it was given."""
     if first.what != DISAGREES:
         return False
     again = _outcome(slopes, one, passes, tolerance, STEPS[1:])
@@ -151,17 +174,24 @@ def _outcome_of_parts(measures: Measures, one: Gradient, slopes: NetSlopes, tole
     return compare_parts(measures, one.variable(slopes), gradient, one.direction(gradient.size), tolerance)
 
 
-def _compare_passes(row: Row, one: Gradient, passes: Passes) -> None:
-    """Find a gradient that is right, but not where the tops' diffs or what the diff held before are other ones."""
+def _compare_passes(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, after_wrong: bool) -> None:
+    """Find a gradient that is right, but not where the tops' diffs or what the diff held before are other ones.
+
+    After a layer with such a mistake, the diffs that this layer was given are wrong in these passes, too. Then only
+    what its own mistake explains exactly is held against it.
+    """
     once, scaled, filled = passes.once, passes.scaled, passes.filled
     limit = LINEAR * (1 + FILL) * once.length
+    gained = filled.along - once.along
     if abs(scaled.along - FACTOR * once.along) > limit:
         same = abs(scaled.along - once.along) <= limit
-        row.verdict, row.why = WRONG, (
+        row.verdict, row.why = (FOLLOWS, "") if after_wrong else (WRONG, (
             "is not multiplied by the top's diff, as it must be (for a loss: by loss_weight)" if same
-            else NOT_PROPORTIONAL)
-    elif abs(filled.along - once.along) > limit:
-        row.verdict, row.why = WRONG, _keeps_or_loses(one)
+            else NOT_PROPORTIONAL))
+    elif abs(gained) > limit:
+        own = passes.before * float(one.direction(one.blob(slopes).count).sum()) * (-1 if one.learned else 1)
+        follows = after_wrong and abs(gained - own) > limit
+        row.verdict, row.why = (FOLLOWS, "") if follows else (WRONG, _keeps_or_loses(one))
 
 
 def _keeps_or_loses(one: Gradient) -> str:
@@ -180,6 +210,7 @@ def _explained(row: Row, one: Gradient, passes: Passes) -> str:
         before = passes.before * float(one.direction(count).sum())
         if abs(passes.filled.along + before - row.differences) <= 1e-5 * max(abs(row.differences), abs(before)):
             return _keeps_or_loses(one)
-    return kind_of(one, passes.layer) or (
+    kind = "" if one.layer in passes.layer.slopes.single else kind_of(one, passes.layer)
+    return kind or (
         f"is wrong: along a random direction backward says {row.backward:.9g}, the difference quotient "
         f"{row.differences:.9g}")

@@ -1,4 +1,4 @@
-"""Does a whole net compute the gradient of its loss? Each gradient against difference quotients of the net, in float64.
+"""Check a whole net: each of its gradients is compared with difference quotients of its loss, in float64.
 
 The first layer that is wrong, in the order of a backward pass, is the one to mend: it was given right gradients. What
 the layers after it in this order compute follows from its mistake.
@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minicaffe.layer import source_of
+from minicaffe.log import plural
 from minicaffe.net import Net
 from minicaffe.testing.backward_run import Gradient, LayerSlopes, asked_of, seen_along, top_diffs
-from minicaffe.testing.net_slopes import NetSlopes, Top
+from minicaffe.testing.net_slopes import NetSlopes, Top, sources
 from minicaffe.testing.random_numbers import random_inputs, random_weights
 from minicaffe.testing.slopes import FACTOR, GradientError
 from minicaffe.testing.twin import Moment, brings_data
@@ -27,7 +28,7 @@ SHOWN = 6  # names in a remark
 Follow = Callable[[Iterable[Gradient], int], Iterable[Gradient]]
 
 
-@dataclass
+@dataclass(repr=False)
 class NetReport:
     """What check_net found.
 
@@ -49,6 +50,15 @@ class NetReport:
         """The largest error among the gradients that are right."""
         return max((row.error for row in self.rows if row.verdict == RIGHT), default=0.0)
 
+    def __repr__(self) -> str:
+        gradients = plural(sum(bool(row.blob) for row in self.rows), "gradient")
+        wrong = f", {self.message()}" if self.first else ""
+        return f"<NetReport: {self.count(RIGHT)} of {gradients} right{wrong}>"
+
+    def count(self, verdict: str) -> int:
+        """Return how many gradients have a verdict."""
+        return sum(row.verdict == verdict for row in self.rows if row.blob)
+
     def message(self) -> str:
         """Return what is wrong in the first layer that is wrong; '' where all is right."""
         if self.first is None:
@@ -60,12 +70,13 @@ class NetReport:
 def check_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE) -> NetReport:
     """Compare every gradient of a net with difference quotients of its loss, and return the NetReport.
 
-    net          any Net, of float32 or float64. Nothing in it changes but that its data layers read one more batch
-    seed         of the random numbers: directions, masks of Dropout, inputs
+    net          any Net, of float32 or float64. It stays as it is, except that its data layers read one more batch
+    seed         what all random numbers follow from: directions, masks of Dropout, inputs
     tolerance    the largest allowed error of a slope, relative to the slope
 
-    A copy in float64 is checked. Its inputs and its learnable blobs get random numbers where all their numbers are
-    equal. A net without a loss gets the loss Σ r · y over its outputs, for random r.
+    A copy in float64 is checked. A layer that computes in float32 all the same is compared with a larger step, within
+    5 %, and all layers of such a net are looked at alone. The copy's inputs and learnable blobs get random numbers
+    where all their numbers are equal. A net without a loss gets the loss Σ r · y over its outputs, for random r.
 
     Raises GradientError that names the first layer that is wrong, what is wrong there, and the kind of the mistake
     where one explains all numbers. Raises LayerError where a layer cannot run.
@@ -84,6 +95,7 @@ def examine_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE,
     done.
     """
     slopes, remarks = _prepared(net, seed)
+    _check_finite(slopes)
     _check_repeats(slopes)
     once = seen_along(slopes)
     scaled = seen_along(slopes, factor=FACTOR)
@@ -124,8 +136,8 @@ def _prepared(net: Net, seed: int) -> tuple[NetSlopes, list[str]]:
                         ("learnable blobs of the layers", random_weights(twin, draw))):
         if names:
             more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
-            remarks.append(f"{what} {', '.join(names[:SHOWN])}{more}: each held one number all over, and got random "
-                           "ones")
+            remarks.append(f"{what} {', '.join(names[:SHOWN])}{more} got random numbers, because all numbers of "
+                           "each were equal")
     remarks += [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]
     if forced and losses:
         remarks.append("nothing in this net learns, so the gradients of all blobs are checked")
@@ -145,20 +157,48 @@ def _leave_out_without_gradient(twin: Net) -> None:
 
 
 def _random_objective(twin: Net, draw: np.random.Generator) -> dict[Top, np.ndarray]:
-    """Return a random r for each output of the net that passes a gradient back."""
-    latest = {top: (i, t) for i, tops in enumerate(twin.wiring.tops) for t, top in enumerate(tops)}
-    outputs = [latest[blob] for blob in twin.wiring.outputs]
-    return {(i, t): draw.standard_normal(twin.tops[i][t].shape) for i, t in outputs
-            if twin.layers[i].gradient_from(t) and not twin.layers[i].is_input}
+    """Return a random r for each top that passes a gradient back, and that no layer needs which does so itself.
+
+    Where Accuracy or ArgMax end a net, these are the tops before them.
+    """
+    used = {top for layer, tops in zip(twin.layers, sources(twin), strict=True) for b, top in enumerate(tops)
+            if layer.gradient_to(b)}
+    return {(i, t): draw.standard_normal(top.shape) for i, layer in enumerate(twin.layers)
+            for t, top in enumerate(twin.tops[i])
+            if (i, t) not in used and layer.gradient_from(t) and not layer.is_input}
+
+
+def _check_finite(slopes: NetSlopes) -> None:
+    """GradientError where the loss is not finite: then there is no slope to measure."""
+    if math.isfinite(slopes.loss):
+        return
+    words = f"the loss is {slopes.loss}, so that no gradient can be checked"
+    for (i, t), values in slopes.values.items():
+        if not np.isfinite(values).all():
+            words += f"; the first numbers that are not finite are in {_top_of(slopes, i, t)}"
+            break
+    raise GradientError(words)
 
 
 def _check_repeats(slopes: NetSlopes) -> None:
     """GradientError where two passes that begin alike end differently: then there is no slope to measure."""
-    before = slopes.loss
-    if slopes.base_pass() != before and not math.isnan(before):
-        raise GradientError(f"two passes with the same numbers give the losses {before:.17g} and {slopes.loss:.17g}: a "
-                            "layer draws random numbers that do not come from self.rng, or keeps something from the "
-                            "pass before that is not in its resume_state")
+    before, values = slopes.loss, dict(slopes.values)
+    if slopes.base_pass() == before:
+        return
+    words = f"two passes with the same numbers give the losses {before:.17g} and {slopes.loss:.17g}"
+    for (i, t), now in slopes.values.items():
+        if not np.array_equal(now, values[i, t], equal_nan=True):
+            words += f"; the first numbers that differ are in {_top_of(slopes, i, t)}"
+            break
+    raise GradientError(f"{words}. The layer draws random numbers that do not come from self.rng, or keeps something "
+                        "from the pass before that is not in its resume_state")
+
+
+def _top_of(slopes: NetSlopes, i: int, t: int) -> str:
+    """Return a top of a layer in words."""
+    net = slopes.net
+    name = net.wiring.blob_names[net.wiring.tops[i][t]]
+    return f"top[{t}] {name} of layer {net.layer_names[i]!r} ({net.layers[i].type})"
 
 
 # --- layers without a gradient ---------------------------------------------------------------------------------------
@@ -168,9 +208,9 @@ def _without_gradient(net: Net, i: int) -> Row:
     """Return the row of a layer that computes no gradient, and why it does not."""
     layer, bottoms = net.layers[i], len(net.bottoms[i])
     if not bottoms:
-        why = "it brings data in" if not layer.blobs else "its blobs are not learned"
+        why = "it puts out data" if not layer.blobs else "its blobs are not learned"
     elif not any(layer.gradient_to(b) and layer.allow_force_backward(b) for b in range(bottoms)) and not layer.blobs:
-        why = "the type has none"
+        why = "the type computes none"
     else:
-        why = "the net asks it for none: nothing before it learns, or no loss depends on it"
+        why = "the net needs none from it: nothing before it learns, or no loss depends on it"
     return Row(i, layer.name, layer.type, why=f"no gradient: {why}")

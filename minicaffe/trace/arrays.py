@@ -1,4 +1,4 @@
-"""The arrays of a page: each different one once, whole where it is small, else a picture and some of its numbers."""
+"""The arrays of a page: each different array once. A small one is whole; a large one is a picture and some numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minicaffe.pages import heat_map, image
+from minicaffe.pages import grey_levels, heat_map, image
 from minicaffe.pages.picture import shrunk
 from minicaffe.trace.format import WHOLE, exact
 
@@ -93,8 +93,7 @@ def _as_images(array: np.ndarray) -> dict[str, Any]:
     count = max(1, min(N, 4 * LARGEST // W))
     step = max(1, math.ceil(max(H, W) / (2 * LARGEST)))  # of large images every second pixel, or every third, ...
     row = np.concatenate(list(array[:count, :, ::step, ::step]), axis=2)
-    low, high = np.nanmin(row), np.nanmax(row)
-    pixels = np.nan_to_num((row - low) / ((high - low) or 1) * 255).clip(0, 255).round().astype(np.uint8)
+    pixels = grey_levels(row)
     url, width, height = image(pixels[0] if len(pixels) == 1 else pixels)
     return {"picture": url, "width": width, "height": height,
             "seen": f"{_some(count, N, 'image', 'images')} of {H} × {W}; the smallest number is black, the largest "
@@ -110,8 +109,8 @@ def matrix_of(array: np.ndarray, largest: int) -> tuple[np.ndarray, str]:
         return padded.reshape(-1, columns), f"the numbers in order, {columns} in a row"
     H, W = array.shape[-2:]
     if array.ndim == 2:
-        return array, "a row for each row of the matrix" if max(H, W) <= largest else \
-            f"the matrix, {H} × {W}, made smaller: of each part the number farthest from 0"
+        return array, "a row of pixels for each row of the matrix" if max(H, W) <= largest else \
+            f"the matrix, {H} × {W}, made smaller: a pixel shows the number farthest from 0 of several"
     if W == 1 or (H == 1 and array.ndim > 3):  # (N, C, 1, 1): a tile would be a single number
         return matrix_of(array.reshape(array.shape[0], -1), largest)
     return _tiles(array.reshape(-1, H, W), largest)

@@ -50,8 +50,8 @@ class Function:
     first       the line of its `def`
     lines       its source without decorators and common indentation
     statements  line -> the Statement that it belongs to
-    trivial     whether it only returns an expression, or names a part of it first. Then it is not stepped into: the
-                caller's line shows the result
+    trivial     whether it only returns an expression, perhaps after one assignment. Such a function is not stepped
+                into, because the line of the caller shows the result
     """
 
     name: str

@@ -12,6 +12,7 @@ All words are for the reader and stand in English. A key that is "optional" is l
     solver      null, or {"type": "SGD", "formulas": [lines], "iterations": K}
     drawing     the text of an <svg>, in which layer i is <g class="layer" data-layer="i">
     layers      [layer]: what runs, in the order of the forward pass
+    datasheets  {"type": text}: what the letters of a type's formulas mean; monospaced, with line ends
     blobs       [blob]: the blobs of the net, then its learnable blobs ("params")
     sources     [source]: the functions of which lines were executed
     places      {"count": [flat index, ...]}: of an array of `count` numbers that is not whole, which ones are shown
@@ -58,6 +59,8 @@ step
                 such as "y", "self.index" or "bottom[0].diff". Of a value that is no array, the array is null and the
                 text is its repr; of an array the text is "". The first step of a function is its `def` line, with
                 the arguments
+    also        optional: further names of the function whose arrays hold something else now, because they lie in the
+                memory of an array in `new`, as a part of it or as the whole of which it is a part
     calls       optional: the line calls a traced function. Then this step comes before that function's steps and has
                 nothing new; another step of the same line follows them and has what the line wrote
     skipped     optional: a number of rounds of a loop that were run but are not shown. Such a step has source and
@@ -98,15 +101,21 @@ proof           beside the diff of one value: what the whole net, computed in fl
 product         what the numbers of one array are sums of
     blob, role, of    of which value, and "data" or "diff"
     array       by number
-    left, right       {"name": "w", "shape": [4, 3]}: the arrays from which the factors come; right may be null
-    entries     {"flat index": entry}: for the numbers that the array shows, those that have an entry
+    left, right       {"name": "w", "shape": [4, 3], "blob": 5, "of": "data"}: the arrays from which the factors come;
+                right may be null. blob (by number) and of are left out for an array inside the layer
+    note        optional: a sentence on the factors
+    entries     {"flat index": entry}: for the numbers that the array shows, those that have an entry; and for further
+                numbers, on the way from a weight to the loss
+    follow      optional, of a param's diff: the flat index of a number from which one can go all the way to the loss,
+                or to the first layer whose products are not known. At each layer the first term is followed
 
 entry           number = Σ left · right (all terms) + rest + plus
     terms       [[flat index in left, its value, flat index in right, its value], ...], the largest products first.
                 Where the factor is no number of an array, its index is null (a mean's 1 / count)
-    rest        [how many further products, their sum]: [0, 0] where all are shown
-    plus        [[words, value], ...]: what is added to the products: [["b[3]", 0.5]]
+    rest        optional: [how many further products, their sum]
+    plus        optional: [[words, value], ...]: what is added to the products: [["b[3]", 0.5]]
     sum         the sum of everything in float64; the number is this, rounded as float32 sums are
+    proof       optional, of a number that the array does not show: [letter of the verdict, central difference]
     chosen      optional, for MAX pooling: the number in `terms` that was taken. The terms are then the window's
                 numbers, [flat index, value, null, null], and are not summed
 

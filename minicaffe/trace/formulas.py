@@ -89,6 +89,18 @@ def letters(layer: Any) -> dict[str, list[str]]:
             "param": _letters(blobs)}
 
 
+def datasheets(layers: Iterable[Any]) -> dict[str, str]:
+    """Return of all types among the layers, as far as they have formulas, what the letters in these mean."""
+    return {layer.type: _about(sheet) for layer in layers  # those of type Python have not one datasheet
+            if layer.layer_param.bottom and layer.type != "Python" and (sheet := _sheet(layer))}
+
+
+def _about(sheet: str) -> str:
+    """Return a datasheet without the labels that say nothing about the formulas."""
+    parts = re.split(rf"^(?=(?:{'|'.join(datasheet.LABELS)})(?:  |$))", sheet, flags=re.MULTILINE)
+    return "".join(part for part in parts if not part.startswith(("Computed", "In place", "Errors", "See"))).strip()
+
+
 def of_solver(solver: Any) -> list[str]:
     """Return the lines of a solver type's rule."""
     text = type(solver).__doc__ or ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from minicaffe.pages.page import asset, page
+from minicaffe.pages import asset, page
 
 PACKAGE = "minicaffe.trace"
 # in this order: each uses only what stands before it when the page opens
-SCRIPTS = ("dom.js", "walk.js", "predict.js", "arrays.js", "products.js", "source.js", "update.js", "words.js",
-           "keys.js", "stage.js", "start.js")
+SCRIPTS = ("dom.js", "walk.js", "predict.js", "arrays.js", "products.js", "trail.js", "reads.js", "source.js",
+           "update.js", "words.js", "keys.js", "stage.js", "start.js")
 DRAWING = "<!-- drawing -->"
 
 

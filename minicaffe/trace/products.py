@@ -1,15 +1,15 @@
-"""The products that a number is the sum of, for InnerProduct, Convolution and Pooling.
+"""The products that a number is the sum of, for InnerProduct, Convolution and Pooling; others stand in pointwise.py.
 
-Each function below says for one number, given by its flat index, which pairs of numbers are multiplied and summed. The
-indices follow from the layer's own parameters: group, pad, dilation, stride, transpose. They are computed here a second
-time, apart from the kernels, so that the sum of the products is a check of both.
+For one number, given by its flat index, the functions below say which pairs of numbers are multiplied and summed. The
+indices follow from the layer's own parameters: group, pad, dilation, stride, transpose. They are computed here without
+the kernels. So a sum of products that equals the number confirms both.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,63 +18,41 @@ from minicaffe.layer import Layer
 from minicaffe.layers.common.inner_product import InnerProductLayer
 from minicaffe.layers.vision.convolution import ConvolutionLayer
 from minicaffe.layers.vision.pooling import PoolingLayer
+from minicaffe.trace import pointwise
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import WHOLE, exact
+from minicaffe.trace.sums import ROLES, Factor, Indices, Sum
 
 MOST, MOST_OF_LARGE = 12, 4  # products that are shown of a number, in an array that is whole and in a larger one
 
-Indices = list[int]
-
-
-class Factor(NamedTuple):
-    """An array from which factors of the products come, by its letter."""
-
-    name: str
-    values: np.ndarray
-
-
-class Sum(NamedTuple):
-    """How the numbers of one array come about.
-
-    of       "data" or "diff"; with role and place, which array it is
-    left, right    the arrays of the factors; right is None where the numbers are only summed, or divided by a count
-    pairs    flat index -> flat indices in left, flat indices in right or a factor for each, and what is added besides
-    chosen   whether one of the numbers is taken, rather than their sum: flat index -> the flat index in left, or None
-    """
-
-    role: str
-    place: int
-    of: str
-    left: Factor
-    right: Factor | None
-    pairs: Callable[[int], tuple[Indices, Any, list[tuple[str, float]]]]
-    chosen: Callable[[int], int] | None = None
+Makers = dict[type, Callable[..., list[Sum]]]
 
 
 def forward(layer: Layer, bottoms: Sequence[Blob], tops: Sequence[Blob], values: list[dict[str, Any]],
             arrays: Arrays) -> list[dict[str, Any]]:
     """Return the page's products of what a layer has put out."""
-    make = {InnerProductLayer: _inner_forward, ConvolutionLayer: _conv_forward, PoolingLayer: _pool_forward}
-    known = _known(layer, "forward")
+    make: Makers = {InnerProductLayer: _inner_forward, ConvolutionLayer: _conv_forward, PoolingLayer: _pool_forward}
+    known = _known(layer, "forward", make)
     return [_as_json(one, values, arrays) for one in make[known](layer, bottoms, tops)] if known else []
 
 
 def backward(layer: Layer, bottoms: Sequence[Blob], dy: Sequence[np.ndarray], before: Sequence[np.ndarray | None],
-             values: list[dict[str, Any]], arrays: Arrays) -> list[dict[str, Any]]:
-    """Return the page's products of the diffs that a layer has written.
+             values: list[dict[str, Any]], arrays: Arrays) -> list[tuple[Sum, dict[str, Any]]]:
+    """Return the page's products of the diffs that a layer has written, each with the Sum that it is made from.
 
     dy        the tops' diffs
     before    the params' diffs before the pass, to which the layer has added; None for zeros
     """
-    make = {InnerProductLayer: _inner_backward, ConvolutionLayer: _conv_backward, PoolingLayer: _pool_backward}
-    known = _known(layer, "backward")
-    made = [_as_json(one, values, arrays) for one in make[known](layer, bottoms, dy, before)] if known else []
-    return [one for one in made if one]
+    make: Makers = {InnerProductLayer: _inner_backward, ConvolutionLayer: _conv_backward, PoolingLayer: _pool_backward,
+                    **pointwise.BACKWARD}
+    known = _known(layer, "backward", make)
+    made = [(one, _as_json(one, values, arrays)) for one in make[known](layer, bottoms, dy, before)] if known else []
+    return [(one, product) for one, product in made if product]
 
 
-def _known(layer: Layer, method: str) -> type[Layer] | None:
+def _known(layer: Layer, method: str, classes: Iterable[type]) -> type | None:
     """Return the class whose products are known here and whose method the layer has; None for other layers."""
-    for cls in (InnerProductLayer, ConvolutionLayer, PoolingLayer):
+    for cls in classes:
         if isinstance(layer, cls) and getattr(type(layer), method) is getattr(cls, method):
             return cls
     return None
@@ -85,16 +63,27 @@ def _as_json(one: Sum, values: list[dict[str, Any]], arrays: Arrays) -> dict[str
     value = [value for value in values if value["role"] == one.role][one.place]
     if value[one.of] is None:
         return {}
-    entry = arrays.found[value[one.of]]
-    count = math.prod(entry["shape"])
+    count = math.prod(arrays.found[value[one.of]]["shape"])
     most = MOST if count <= WHOLE else MOST_OF_LARGE
-    left = {"name": one.left.name, "shape": list(one.left.values.shape)}
-    right = {"name": one.right.name, "shape": list(one.right.values.shape)} if one.right else None
-    return {"blob": value["blob"], "role": one.role, "of": one.of, "array": value[one.of], "left": left,
-            "right": right, "entries": {str(flat): _entry(one, flat, most) for flat in arrays.shown(count)}}
+    made = {"blob": value["blob"], "role": one.role, "of": one.of, "array": value[one.of],
+            "left": _side(one, one.left, values), "right": _side(one, one.right, values),
+            "entries": {str(flat): entry(one, flat, most) for flat in arrays.shown(count)}}
+    return made | ({"note": one.note} if one.note else {})
 
 
-def _entry(one: Sum, flat: int, most: int) -> dict[str, Any]:
+def _side(one: Sum, factor: Factor | None, values: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the page's description of the array from which factors come, with its blob where it has one."""
+    if factor is None:
+        return None
+    made: dict[str, Any] = {"name": factor.name, "shape": list(factor.values.shape)}
+    if factor.name in ROLES:
+        role, of = ROLES[factor.name]
+        place = 0 if "param" in (role, one.role) else one.place  # the bottom and the top of one place belong together
+        made |= {"blob": [value for value in values if value["role"] == role][place]["blob"], "of": of}
+    return made
+
+
+def entry(one: Sum, flat: int, most: int) -> dict[str, Any]:
     """Return the products of one number, the largest first."""
     lefts, rights, plus = one.pairs(flat)
     a = one.left.values.reshape(-1)[lefts]
@@ -107,8 +96,12 @@ def _entry(one: Sum, flat: int, most: int) -> dict[str, Any]:
         rest = made[order[most:]]
         total = float(made.sum() + sum(value for _, value in plus))
     terms = [[lefts[k], exact(a[k]), rights[k] if one.right else None, exact(b[k])] for k in order[:most]]
-    return {"terms": terms, "rest": [len(rest), _double(rest.sum())],
-            "plus": [[word, exact(np.float32(value))] for word, value in plus], "sum": _double(total)}
+    found: dict[str, Any] = {"terms": terms, "sum": _double(total)}
+    if len(rest):
+        found["rest"] = [len(rest), _double(rest.sum())]
+    if plus:
+        found["plus"] = [[word, exact(np.float32(value))] for word, value in plus]
+    return found
 
 
 def _choice(chosen: int, lefts: Indices, values: np.ndarray, most: int) -> dict[str, Any]:
@@ -116,8 +109,7 @@ def _choice(chosen: int, lefts: Indices, values: np.ndarray, most: int) -> dict[
     order = sorted(range(len(lefts)), key=lambda k: (lefts[k] != chosen, -float(values[k]), k))
     taken = [float(values[k]) for k in order[:1] if lefts[k] == chosen]
     return {"terms": [[lefts[k], exact(values[k]), None, None] for k in order[:most]],
-            "rest": [max(0, len(order) - most), 0], "plus": [], "sum": _double(taken[0] if taken else math.nan),
-            "chosen": 0 if taken else None}
+            "sum": _double(taken[0] if taken else math.nan), "chosen": 0 if taken else None}
 
 
 def _double(value: float) -> Any:
@@ -322,7 +314,8 @@ def _pool_backward(layer: Any, bottoms: Sequence[Blob], dys: Sequence[np.ndarray
                 factors.append(1.0)
         return lefts, factors, []
 
-    return [Sum("bottom", 0, "diff", Factor("dy", dy), None, pairs)]
+    note = "" if average else "The factor is 1 for each window from which forward has taken this number."
+    return [Sum("bottom", 0, "diff", Factor("dy", dy), None, pairs, note=note)]
 
 
 def _pool_window(layer: Any, x: np.ndarray, y: np.ndarray, flat: int) -> tuple[Indices, list[float], list[Any]]:

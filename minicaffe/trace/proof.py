@@ -1,8 +1,8 @@
-"""The proof column: beside each diff the slope that the whole net has there, measured in float64.
+"""The proof column: beside each diff stands the slope of the loss, measured in float64.
 
 A diff says how much the loss grows where a number grows a little. That can be measured: change the number, run the net
-again, and look at the loss (minicaffe/testing/net_slopes.py). The net that runs again is a copy in float64 with the
-same weights, batch and random draws, so that rounding does not hide what is measured.
+again, and look at the loss (minicaffe/testing/net_slopes.py). The net that runs again is a copy in float64, so that
+rounding does not hide what is measured. It has the same weights, batch and random draws.
 
 Where numbers cancel in a sum, float32 leaves a remainder that is large beside the slope, which is nearly 0. So the copy
 runs backward once, too. Where its diff agrees with the slope, the remainder is one of rounding, as long as it is as
@@ -27,22 +27,20 @@ from minicaffe.net import Net
 from minicaffe.testing.net_slopes import NetSlopes, Slope, slope_of, sources
 from minicaffe.testing.twin import Moment
 from minicaffe.trace.arrays import Arrays
-from minicaffe.trace.format import WHOLE, exact
+from minicaffe.trace.format import WHOLE, exact, number_of
+from minicaffe.trace.trail import Stage
 
 RELATIVE, OF_LARGEST = 2e-3, 1e-4  # float32 rounds sums, and what cancels in a sum leaves the error of its parts
 ROUNDED = 16 * float(np.finfo(np.float32).eps)  # of the sum of a pass's numbers, which may be lost where they cancel
 TOLERANCE = (f"A diff agrees where it is within {100 * RELATIVE:g} % of the measured slope, or differs from it by less "
              f"than {OF_LARGEST:g} of the largest slope beside it: the net computes in float32, the slope is measured "
              "in float64. Where numbers cancel, what backward gives in float64 must agree with the slope.")
-
-
-Key = tuple[int, str, int]  # layer, role and place of a blob
-Diffs = dict[Key, np.ndarray]
-
-
 NO_SLOPES = "The loss is not a finite number, so no slopes can be measured beside the gradients."
 AFFORDABLE = 3e10  # multiply-adds in float64 for one page's slopes: some 20 seconds on one core
 OF_A_LAYER = 1e5   # a pass of any layer takes as long as so many multiply-adds, and each number as four
+
+Key = tuple[int, str, int]  # layer, role and place of a blob
+Diffs = dict[Key, np.ndarray]
 
 
 class Asked(NamedTuple):
@@ -57,13 +55,16 @@ class Asked(NamedTuple):
 
 
 class Proofs:
-    """Measures slopes for one net's passes.
+    """Measures the slopes for the passes of one net.
 
     places    of how many numbers of an array; 0 for none
+    single    names of the layers that compute in float32 also in the copy. Their rounding hides the slopes, so none are
+              measured
     """
 
     def __init__(self, net: Net, arrays: Arrays, places: int) -> None:
         self.net, self.arrays, self.places = net, arrays, places
+        self.single: list[str] = []
         self._moment: Moment | None = None
         self._slopes: NetSlopes | None = None
         self._asked: list[Asked] = []
@@ -89,10 +90,10 @@ class Proofs:
         self._asked, self._known, self._slopes = [], {}, None
         if self._moment and any(self.net.plan.layers):
             with _fast():
-                self._slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
-            if not np.isfinite(self._slopes.loss):
-                self._slopes, self.notes = None, [NO_SLOPES]
-                return
+                slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
+            self.single = [self.net.layer_names[i] for i in sorted(slopes.single)]
+            self.notes = [] if np.isfinite(slopes.loss) else [NO_SLOPES]
+            self._slopes = None if self.single or self.notes else slopes
             self._sources = sources(self.net)
             # where several passes make one update, the diffs of the passes before are in the parameters' diffs
             self._before = {id(param.blob): param.blob.diff.copy() for param in self.net.learnable_params
@@ -105,8 +106,8 @@ class Proofs:
             summed = sum(float(np.abs(diff).sum(dtype=np.float64)) for diff in top_diffs)
             self._asked.append(Asked(i, moment, ROUNDED * summed * max((1.0, *map(float, sizes)))))
 
-    def measure(self) -> None:
-        """Measure what was noted, and add the proofs to the moments."""
+    def measure(self, stages: Sequence[Stage]) -> None:
+        """Measure what was noted, and add the proofs to the moments; and to the entries of the numbers on a way."""
         if not self._slopes:
             return
         with _fast():
@@ -118,6 +119,8 @@ class Proofs:
                 self._exact = self._run_backward(self._slopes)
             for asked in self._asked:
                 self._prove(asked)
+            for stage in stages:
+                self._prove_stage(stage)
         self._slopes, self._asked, self._as_here, self._exact = None, [], {}, {}
 
     def _run_backward(self, slopes: NetSlopes) -> Diffs:
@@ -198,6 +201,13 @@ class Proofs:
             self._known[key] = slope_of(slopes, along, flat) if np.isfinite(along.arrays[0]).all() else None
         return self._known[key]
 
+    def _prove_stage(self, stage: Stage) -> None:
+        slope = self._slope(stage.layer, "bottom", stage.bottom, stage.flat)
+        ends = self.arrays.found[stage.array]
+        largest = max(abs(number_of(ends["min"] or 0)), abs(number_of(ends["max"] or 0)))
+        letter = verdict(number_of(stage.entry["sum"]), slope, largest)
+        stage.entry["proof"] = [letter, None if slope is None else _short(slope.central)]
+
 
 def affordable(net: Net, iterations: int = 1) -> int:
     """Return beside how many numbers of each gradient slopes can be measured in about half a minute; 0 for none."""
@@ -238,5 +248,5 @@ def verdict(diff: float, slope: Slope | None, largest: float, noise: float = 0.0
 
 
 def _short(value: float) -> Any:
-    """Return a measured number with as many digits as it is exact to."""
+    """Return a measured number for the page, with the digits of a float32: no more of them are exact."""
     return exact(np.float32(value))

@@ -1,7 +1,7 @@
-"""Record passes of a net: what each layer's lines computed, and what its blobs held afterwards.
+"""Record passes of a net: what each line of its layers computed, and what the blobs held afterwards.
 
-A Recorder hangs on the hooks of a net. So the net runs as it always does, in a Solver's loop or by itself, and the
-recorder looks on.
+The hooks of the net call a Recorder before and after each layer. So the net runs as it always does, in a Solver's loop
+or by itself.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from minicaffe.trace.format import exact
 from minicaffe.trace.formulas import Formulas
 from minicaffe.trace.proof import Proofs
 from minicaffe.trace.tracer import Step, Tracer
+from minicaffe.trace.trail import Trails
 
 DEFINITIONS = [str(path) for path in sorted((PACKAGE / "kernels" / "definitions").glob("*.py"))]
 NOT_ASKED = "No gradient is asked for here."
@@ -58,6 +59,7 @@ class Recorder:
         self._tracer: Tracer | None = None
         self._watching = ExitStack()  # holds the block in which a layer's pass is followed
         self.proofs = Proofs(net, arrays, proofs)
+        self._trails = Trails(arrays)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -119,11 +121,13 @@ class Recorder:
             moment["note"] = note
         moment["values"] = self._values(i, backward=True)
         if runs:
-            moment["products"] = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs,
-                                                   self._param_diffs, moment["values"], self.arrays)
+            made = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs, self._param_diffs,
+                                     moment["values"], self.arrays)
+            moment["products"] = [product for _, product in made]
+            self._trails.remember(i, made)
             self.proofs.remember(i, moment, self._top_diffs)
         if i == 0:
-            self.proofs.measure()
+            self.proofs.measure(self._trails.follow())
 
     def _why_no_line(self, i: int) -> str:
         """Return a sentence for the page where no line of a layer's code has run."""
@@ -174,6 +178,8 @@ class Recorder:
                                     "formula": None if step.skipped else _formula(step, lines, letters)}
             made["new"] = [[name, None if array is None else self.arrays.add(array, small=True), text]
                            for name, array, text in step.new]
+            if step.also:
+                made["also"] = step.also
             if step.calls:
                 made["calls"] = True
             if step.skipped:
@@ -205,7 +211,7 @@ class Recorder:
         return found
 
     def _add_diff(self, value: dict[str, Any], i: int, j: int) -> None:
-        """Add to a value the diff of backward, and what it means where that is not plain."""
+        """Add to a value the diff after backward, and a note on what it means where a reader may not expect it."""
         net, role, note = self.net, value["role"], ""
         in_place = net.tops[i] and net.bottoms[i] and any(top is net.bottoms[i][0] for top in net.tops[i])
         if role == "top":
@@ -213,14 +219,14 @@ class Recorder:
             if net.layers[i].loss_weights[j:j + 1] and net.layers[i].loss_weights[j]:
                 note = "The diff of a loss is its loss_weight: forward has put it there."
             elif in_place:
-                note = ("The layer runs in place: this is the diff as it was before, of the numbers that the layer "
-                        "put out.")
+                note = ("The layer runs in place. This is the diff before it ran backward: the gradient with respect "
+                        "to what the layer put out.")
         elif role == "bottom":
             if net.plan.bottoms[i][j]:
                 value["diff"] = self.arrays.add(net.bottoms[i][j].diff)
                 if in_place and j == 0:
-                    note = ("The layer runs in place: it has overwritten its top's diff by this one, which is of the "
-                            "numbers that the layer read.")
+                    note = ("The layer runs in place. It has overwritten the diff of its top with this one: the "
+                            "gradient with respect to what the layer read.")
             else:
                 note = NOT_ASKED
         elif net.layers[i].param_propagate_down[j]:
@@ -247,7 +253,7 @@ def _is_zero(blob: Blob) -> bool:
 
 
 def blobs_of(net: Net) -> tuple[list[dict[str, Any]], dict[tuple[int, str, int], int]]:
-    """Return the page's list of blobs, and the number of each: by layer, role and place in the layer."""
+    """Return the page's list of blobs, and a dict (layer, role, place in the layer) -> number of the blob."""
     made: list[dict[str, Any]] = [{"name": name, "kind": "blob", "layer": 0, "shape": list(blob.shape)}
                                   for name, blob in net.blobs.items()]
     numbers: dict[tuple[int, str, int], int] = {}
@@ -287,7 +293,7 @@ def layers_of(net: Net) -> list[dict[str, Any]]:
 
 
 def _formula(step: Step, lines: Formulas, letters: dict[str, list[str]]) -> int | None:
-    """Return the formula line of a step: its own, else that of the line that has called its function."""
+    """Return the number of the formula line that a step computes, else that of the line that called its function."""
     written = [*(name for name in step.written if "." not in name),
                *(letter for name in step.written if (letter := _letter(name, letters)))]
     found = lines.of(step.statement, written)
@@ -297,7 +303,7 @@ def _formula(step: Step, lines: Formulas, letters: dict[str, list[str]]) -> int 
 
 
 def _letter(name: str, letters: dict[str, list[str]]) -> str:
-    """Return the letter of a blob's array in the datasheet: dx for bottom[0].diff and for x.diff."""
+    """Return the name that an array of a blob has in the datasheet: dx for bottom[0].diff and for x.diff."""
     base, _, what = name.rpartition(".")
     if what not in ("data", "diff"):
         return name.removeprefix("self.") if name.startswith("self.") else ""
@@ -310,7 +316,7 @@ def _letter(name: str, letters: dict[str, list[str]]) -> str:
 
 
 def _files_of(layer: Layer) -> list[str]:
-    """Return the files whose lines are traced for a layer: its own and its bases', its family's, the definitions."""
+    """Return the files whose lines are traced: of the layer's class, its bases, its family, and the definitions."""
     files = list(DEFINITIONS)
     for cls in type(layer).__mro__:
         if issubclass(cls, Layer) and cls is not Layer:

@@ -1,12 +1,13 @@
 """Run a function and write down each line that it executes, with what the line wrote.
 
-`Tracer.watching` is a block in which Python calls the tracer for every line (sys.settrace). Of all functions that run
-in it, those are followed whose files are allowed: a layer's own, its family's bases, the definitions of kernels. A
-function that only returns an expression is not stepped into, and neither is a generator, which runs a piece at a time,
-nor a function whose results are cached, because its lines would run in the first call alone.
+In the block `with Tracer.watching()`, Python calls the tracer for every line (sys.settrace). The tracer follows only
+functions of the files that it is given: those of a layer, of its family's bases, and the definitions of kernels.
 
-Of a loop the first two rounds and the last one are kept, and between them one step says how many more there were. All
-rounds run and are compared, for which is the last is known only after it.
+Some functions are not stepped into: one that only returns an expression; a generator, which runs a piece at a time; and
+one whose results are cached, because its lines run in the first call alone.
+
+Of a loop the first two rounds and the last one are kept. Between them one step says how many rounds were left out. All
+rounds are compared, because only after a round is it known whether it was the last.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from minicaffe.trace.changes import Seen
 from minicaffe.trace.code import Function, Statement, function_of
-from minicaffe.trace.watch import Seen
 
 FIRST_ROUNDS = 2  # of a loop, which are kept; the last is kept too
 
@@ -33,6 +34,7 @@ New = tuple[str, np.ndarray | None, str]
 class Step:
     """One executed line. `new` is (name, copy of the array or None, text); `skipped` counts rounds that are left out.
 
+    also       further names whose arrays have changed with those of `new`, for they lie in the same memory
     written    the names of arrays that the statement has computed, by which its formula is found
     caller     the step of the line that has called this function; None in the function that was called first
     """
@@ -42,6 +44,7 @@ class Step:
     line: int
     depth: int
     new: list[New] = field(default_factory=list)
+    also: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     calls: bool = False
     skipped: int = 0
@@ -115,6 +118,7 @@ class Frame:
         names = now.written(self.seen, step.statement)
         step.new = now.changes(names, step.statement.targets)
         shown = {name for name, *_ in step.new}
+        step.also = [name for name in names if name not in shown]
         # of the other names of an array, those of blobs: its name in the datasheet follows from them
         step.written = [name for name in names if name in now.arrays and (name in shown or "." in name) and (
             step.statement.computes or (step.statement.has_call and now.fresh(name, self.seen)))]
@@ -170,7 +174,7 @@ class Tracer:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Follow what runs in the block. A debugger or a coverage tool that traces gets its own function back.
+        """Follow what runs in the block. Afterwards a debugger or a coverage tool goes on tracing.
 
         In the block np.empty gives zeros: what happens to be in new memory differs from run to run.
         """

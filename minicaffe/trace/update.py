@@ -1,4 +1,4 @@
-"""The solver's step of a trace: the lines of the update, and what happens to each number of each parameter."""
+"""Record a solver's updates for a trace: the lines that run, and what happens to each number of each parameter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOTS = {"rule", "take_step", "add_l1_decay"}  # the functions of an update that
 
 
 class Updates:
-    """Writes down the updates of a solver, while a Recorder writes down the passes of its net."""
+    """Records the updates of a solver, while a Recorder records the passes of its net."""
 
     def __init__(self, solver: Solver, recorder: Recorder) -> None:
         self.solver, self.recorder = solver, recorder
@@ -109,7 +109,7 @@ class Updates:
                 "step": arrays.add(param.blob.diff), "new": arrays.add(param.blob.data)}
 
     def _note(self, i: int) -> str:
-        """Return what happens to the gradient before the rule sees it."""
+        """Return, as sentences for the page, what happens to the gradient before the rule sees it."""
         p, notes = self.solver.param, []
         if p.clip_gradients >= 0:
             norm = sum(float(np.square(dw, dtype=np.float64).sum()) for _, dw, _ in self._before) ** 0.5

@@ -66,8 +66,8 @@ def test_a_right_net(capsys):
         ["y", "(InnerProduct)", "bottom[0]"], ["y", "(InnerProduct)", "blobs[0]"], ["y", "(InnerProduct)", "blobs[1]"],
         ["half", "(Python)", "bottom[0]"], ["f", "(InnerProduct)", "blobs[0]"], ["f", "(InnerProduct)", "blobs[1]"]]
     assert all(abs(float(row[-4]) - float(row[-3])) < 1e-5 * abs(float(row[-4])) for row in rows if row[-1] == "right")
-    assert "no gradient: the type has none" in out
-    assert "8 gradients of 8 right, with errors up to " in out
+    assert "no gradient: the type computes none" in out
+    assert "8 of 8 gradients right, with errors up to " in out
 
 
 def test_a_wrong_python_layer(folder, capsys):
@@ -81,7 +81,7 @@ def test_a_wrong_python_layer(folder, capsys):
                            "bottom[0] f (2, 4) is wrong in 8 of 8 places")
     assert "it is 0.5 times the right one" in last
     assert [line.split()[-1] for line in out.split("\n") if line.startswith("f (InnerProduct)")] == ["follows"] * 2
-    assert "A gradient that follows is what its layer must compute from the wrong one" in out
+    assert '"follows" means: the layer was given a wrong gradient' in out
 
 
 def test_a_second_wrong_layer(folder, capsys):

@@ -77,7 +77,7 @@ def test_a_net_that_only_trains(tmp_path, capsys):
     text = TWO_PHASES.replace("phase: TEST", "phase: TRAIN stage: 'never'")
     said, svg = draw(tmp_path, capsys, text)
 
-    assert ("Only the net of TRAIN is drawn, for that of TEST cannot be made: layer 'ip' (InnerProduct): unknown "
+    assert ("Only the net of TRAIN is drawn. The net of TEST cannot be made: layer 'ip' (InnerProduct): unknown "
             "bottom blob 'data' (bottom 0)") in " ".join(said.split())
     assert "6×7" in texts(svg)
 
@@ -113,7 +113,7 @@ def test_folding(tmp_path, capsys):
     said, whole = draw(tmp_path, capsys, resnet(3, 8), "--no-fold")
     assert "× 7" not in texts(whole)
     assert len(layers(whole)) > 2 * len(layers(svg))
-    assert re.search(r": \d+ layers\n$", said)
+    assert re.search(r": \d+ layers and \d+ Splits\n$", said)
 
 
 @pytest.mark.parametrize(("text", "flags", "out", "words"), [

@@ -3,7 +3,7 @@
 import pytest
 from browser import browser, opened, overflowing
 from drawing_nets import SIAMESE, googlenet
-from net_tools import make
+from net_tools import layer, make
 
 from minicaffe.drawing import draw
 
@@ -87,3 +87,27 @@ def test_all_blocks(page_of):
         page.keyboard.press("Enter")
         assert "inception_d/5x5" == page.text_content("#sheet h2")
         assert page.locator(".layer.lit .box").is_visible()
+
+
+def test_one_fold_opens(page_of):
+    """A click on a frame opens it alone, the keyboard too, and the button folds it again."""
+    text = googlenet(4, 5, 6, 7, 8)
+    text += "".join(layer("TanH", f"u{n - 1}" if n else "inception_e/output", f"u{n}") for n in range(7))
+    with page_of(text) as page:
+        frames = ".view:not([hidden]) .fold"
+        shown = "document.querySelectorAll('.view:not([hidden]) .layer').length"
+        assert page.locator(frames).count() == 2
+        folded = page.evaluate(shown)
+        page.locator(frames).last.locator(".side").click()
+        assert page.locator(frames).count() == 1
+        assert page.evaluate(shown) == folded + 6
+        assert "u0" in page.evaluate("document.activeElement.textContent")
+        page.click("text=Fold blocks")
+        assert page.evaluate(shown) == folded
+        page.locator(frames).first.focus()
+        page.keyboard.press("Enter")
+        assert page.locator(frames).count() == 1
+        assert page.evaluate(shown) > folded + 20
+        page.click("text=Fold blocks")
+        page.click("text=All blocks")
+        assert page.locator(frames).count() == 0

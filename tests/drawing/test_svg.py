@@ -32,6 +32,13 @@ SMALL = inputs(data=(4, 3, 9, 8), t=(4, 5)) + layer(
     "EuclideanLoss", "ip t", "loss") + layer("Softmax", "ip", "prob")
 
 
+def test_a_notebook_shows_it():
+    """The last line of a cell may be a drawing."""
+    drawing = drawn(SMALL)
+
+    assert drawing._repr_svg_() == drawing.svg()
+
+
 def test_each_layer_is_a_group():
     """Every layer of the net has a group with its number, in-place layers and Splits too."""
     net = make(SMALL, shapes_only=True)
@@ -50,7 +57,7 @@ def test_what_is_written():
 
     assert {"conv", "Convolution", "num_output 6, kernel_size 2", "stride 3", "ReLU  relu", "4×6×3×3", "4×5",
             "78 params, 648 mult-adds", "loss scalar", "prob 4×5", "data", "vision", "loss"} <= set(said)
-    assert "7 layers, 353 params, 918 mult-adds a sample" in said
+    assert "7 layers and 1 Split, 353 params, 918 mult-adds a sample" in said
 
 
 def test_as_an_image():
@@ -84,7 +91,7 @@ def test_a_fold_is_drawn_once():
     assert list(range(len(net.layers))) == found
     assert len(groups(root)) < len(net.layers) / 3
     said = texts(root)
-    assert {"× 5", "inception_a", "inception_e", "num_output 4…8"} <= {part for text in said for part in
+    assert {"× 5", "inception_a … inception_e", "num_output 4…8"} <= {part for text in said for part in
                                                                        text.split(", ")}
     assert "2×17…29×9×7" in said  # of the Concat: 3·n + 2 + 3
 
@@ -124,10 +131,12 @@ def test_dot():
 
     assert [] == [line for line in lines if not statement.fullmatch(line)]
     assert text.count("{") - text.count("}") == 0
-    assert 'label="× 7";' in text
+    assert 'label="× 7: res3b1_branch2a … res3b7_branch2a";' in text
     nodes = set(re.findall(r"^ *(b\d+) \[", text, re.MULTILINE))
     ends = {end for pair in re.findall(r"(b\d+) -> (b\d+)", text) for end in pair}
     assert ends == nodes
+    assert 'label=" 2×4…8×9×7 "' in drawn(googlenet(4, 5, 6, 7, 8), fold=True).dot()  # of all blocks
+    assert {" image 3×1×9×8 ", " image_p 3×1×9×8 "} <= set(re.findall('label="([^"]*)"', drawn(SIAMESE).dot()))
 
 
 def test_a_net_of_a_thousand_layers():

@@ -4,6 +4,8 @@ import doctest
 import itertools
 import logging
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +31,9 @@ from minicaffe.layers.loss import sigmoid_cross_entropy_loss
 from minicaffe.proto import TRAIN, LayerParameter, NetParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.testing import check_layer
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
+from loss_page import versions
 
 MODES = ("FULL", "VALID", "BATCH_SIZE", "NONE")
 SHAPE = (2, 7, 5, 3)  # N, C, H, W
@@ -249,7 +254,6 @@ def test_a_loss_of_weight_zero_leaves_the_net_alone():
 
 # --- extremes: five versions, of which four fail ---------------------------------------------------------
 
-ONE = np.float32(1)
 ROUNDS = np.float32(16.635532)  # 24 ln 2: 1 + exp(−x) rounds to 1
 STANDS = np.float32(15.536921)  # 23 ln 2 − ln 1.5: σ(x) rounds to 1 − 2⁻²³, which is 1 − 1e-7 in float32
 OVERFLOWS = np.float32(88.72284)  # ln of the largest float32
@@ -260,29 +264,10 @@ def below(x):
     return np.float32(x) * np.float32(1 - 5e-7)
 
 
-def version_1(x, t):
-    p = ONE / (ONE + np.exp(-x))
-    return -t * np.log(p) - (ONE - t) * np.log(ONE - p)
-
-
-def version_2(x, t):
-    p = np.clip(ONE / (ONE + np.exp(-x)), np.float32(1e-7), np.float32(1 - 1e-7))
-    return -t * np.log(p) - (ONE - t) * np.log(ONE - p)
-
-
-def version_2_slope(x, t):
-    """Its slope by the chain rule: p − t, but 0 where the clip holds p back."""
-    p = ONE / (ONE + np.exp(-x))
-    return p - t if np.float32(1e-7) <= p <= np.float32(1 - 1e-7) else np.float32(0)
-
-
-def version_3(x, t):
-    return (ONE - t) * x + np.log(ONE + np.exp(-x))
-
-
-def version_4(x, t):
-    positive = np.float32(x >= 0)
-    return -(x * (t - positive) - np.log(ONE + np.exp(x - np.float32(2) * x * positive)))
+def of_one_cell(formula, x, t):
+    """A formula of the page docs/loss.html, for one cell in float32."""
+    with np.errstate(all="ignore"):
+        return formula(np.array([x], np.float32), np.array([t], np.float32))[0]
 
 
 def layer_loss(x, t):
@@ -292,37 +277,35 @@ def layer_loss(x, t):
 
 
 @pytest.mark.parametrize(("version", "x", "t", "seen", "true"), [
-    (version_1, ROUNDS, 0, math.inf, 16.635532),
-    (version_1, ROUNDS, 1, math.nan, 5.96e-8),
-    (version_1, -OVERFLOWS, 1, math.inf, 88.72284),
-    (version_1, -OVERFLOWS, 0, math.nan, 2.9e-39),
-    (version_1, 16, 0, 15.942385, 16.0),
-    (version_2, STANDS, 0, 15.942385, 15.536921),
-    (version_2, ROUNDS, 0, 15.942385, 16.635532),
-    (version_2, 80, 0, 15.942385, 80.0),
-    (version_2, -16.118097, 1, 16.118095, 16.118097),
-    (version_2, -80, 1, 16.118095, 80.0),
-    (version_3, -OVERFLOWS, 1, math.inf, 88.72284),
-    (version_4, ROUNDS, 1, 0.0, 5.96e-8),
-    (version_4, -ROUNDS, 0, 0.0, 5.96e-8),
-    (version_4, np.inf, 1, math.nan, 0.0),
-    (version_4, -np.inf, 0, math.nan, 0.0)])
+    (versions.loss_1, ROUNDS, 0, math.inf, 16.635532),
+    (versions.loss_1, ROUNDS, 1, math.nan, 5.96e-8),
+    (versions.loss_1, -OVERFLOWS, 1, math.inf, 88.72284),
+    (versions.loss_1, -OVERFLOWS, 0, math.nan, 2.9e-39),
+    (versions.loss_1, 16, 0, 15.942385, 16.0),
+    (versions.loss_2, STANDS, 0, 15.942385, 15.536921),
+    (versions.loss_2, ROUNDS, 0, 15.942385, 16.635532),
+    (versions.loss_2, 80, 0, 15.942385, 80.0),
+    (versions.loss_2, -16.118097, 1, 16.118095, 16.118097),
+    (versions.loss_2, -80, 1, 16.118095, 80.0),
+    (versions.loss_3, -OVERFLOWS, 1, math.inf, 88.72284),
+    (versions.loss_4, ROUNDS, 1, 0.0, 5.96e-8),
+    (versions.loss_4, -ROUNDS, 0, 0.0, 5.96e-8),
+    (versions.loss_4, np.inf, 1, math.nan, 0.0),
+    (versions.loss_4, -np.inf, 0, math.nan, 0.0)])
 def test_where_each_version_fails(version, x, t, seen, true):
     """Four naive versions fail at the x of docs/maths/loss.md, and the layer is right there."""
-    with np.errstate(all="ignore"):
-        got = version(np.float32(x), np.float32(t))
+    got = of_one_cell(version, x, t)
 
     assert pytest.approx(seen, rel=1e-6, nan_ok=True) == got
     assert pytest.approx(true, rel=2e-3, abs=1e-38) == layer_loss(x, t)[0]
 
 
 @pytest.mark.parametrize(("version", "x", "t"), [
-    (version_1, below(ROUNDS), 0), (version_1, below(ROUNDS), 1), (version_1, -below(OVERFLOWS), 1),
-    (version_3, -below(OVERFLOWS), 1), (version_4, below(ROUNDS), 1)])
+    (versions.loss_1, below(ROUNDS), 0), (versions.loss_1, below(ROUNDS), 1), (versions.loss_1, -below(OVERFLOWS), 1),
+    (versions.loss_3, -below(OVERFLOWS), 1), (versions.loss_4, below(ROUNDS), 1)])
 def test_the_failures_begin_there(version, x, t):
     """A few float32 steps nearer to 0 the same versions still give a finite number above 0."""
-    with np.errstate(all="ignore"):
-        got = version(x, np.float32(t))
+    got = of_one_cell(version, x, t)
 
     assert np.isfinite(got)
     assert got > 0
@@ -332,12 +315,11 @@ def test_the_failures_begin_there(version, x, t):
     (0, STANDS, ROUNDS, 15.942385), (1, np.float32(-16.118097), np.float32(-16.118097), 16.118095)])
 def test_clipping_stops_learning(t, stands, slope_ends, height):
     """The clipped version is flat from some x on, and its slope is 0; the layer's slope is 1 in size there."""
-    t = np.float32(t)
     for x in (stands, slope_ends, *np.linspace(slope_ends, 80 * np.sign(stands), 500, dtype=np.float32)):
-        assert pytest.approx(height, rel=1e-7) == version_2(x, t)
-    assert version_2(below(stands), t) != version_2(stands, t)
-    assert pytest.approx(1 - 2 * t, rel=1e-6) == version_2_slope(below(slope_ends), t)
-    assert version_2_slope(slope_ends, t) == 0
+        assert pytest.approx(height, rel=1e-7) == of_one_cell(versions.loss_2, x, t)
+    assert of_one_cell(versions.loss_2, below(stands), t) != of_one_cell(versions.loss_2, stands, t)
+    assert pytest.approx(1 - 2 * t, rel=1e-6) == of_one_cell(versions.slope_2, below(slope_ends), t)
+    assert of_one_cell(versions.slope_2, slope_ends, t) == 0
     assert pytest.approx(1 - 2 * t, rel=1e-6) == layer_loss(slope_ends, t)[1]
 
 

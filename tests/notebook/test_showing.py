@@ -73,6 +73,21 @@ class TestNet:
         assert "4 parameters" in str(net)
         assert ["4", "shared"] == [line.split()[-1] for line in str(net).splitlines()[-2:]]
 
+    def test_many_drawings_in_a_notebook_share_no_id(self):
+        net = make(inputs(x=(3, 2)) + layer("ReLU", "x", "y") + layer("TanH", "x", "z"))
+        found = [re.findall(r' id="([^"]+)"', thing._repr_html_()) for thing in (net, net)]
+
+        assert len(found[0]) == len(found[1]) == 6  # the title, the description, three layers and a Split
+        assert len({*found[0], *found[1]}) == 12
+        for named in re.findall(r'aria-labelledby="([^"]+)"', net._repr_html_()):
+            assert {"drawing-title", "drawing-desc"} == {one.split("-", 2)[-1] for one in named.split()}
+
+    def test_layers_and_splits_are_counted_alike_in_the_title_and_the_drawing(self):
+        net = make(inputs(x=(3, 2)) + layer("ReLU", "x", "y") + layer("TanH", "x", "z"))
+
+        assert str(net).startswith("Net '': 3 layers and 1 Split, ")
+        assert 3 == net._repr_html_().count("3 layers and 1 Split")  # the title, the drawing and its description
+
     def test_a_net_without_memory_gets_none(self):
         net = make(TRAINABLE.replace("dim: 16", "dim: 16000000"), shapes_only=True)
         for thing in (net, *net.layers, *net.blobs.values()):

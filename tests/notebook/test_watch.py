@@ -6,7 +6,7 @@ import sys
 import weakref
 
 import pytest
-from net_tools import TRAINABLE, layer
+from net_tools import TRAINABLE, layer, make
 
 from minicaffe.notebook import chart, watch
 from minicaffe.proto import SolverParameter
@@ -134,7 +134,7 @@ class TestInANotebook:
         solver.solve()
 
         assert 30 == solver.iter
-        assert 1 == caplog.text.count("the curves are shown no longer: TypeError")
+        assert 1 == caplog.text.count("the curves cannot be shown any more: TypeError")
 
 
 class TestInATerminal:
@@ -251,3 +251,9 @@ class TestChart:
             "loss", [chart.Line("train", [(0, 2.0), (9, 0.5)])])
 
 
+
+
+def test_only_solvers_are_watched():
+    """A net in the place of a solver is named."""
+    with pytest.raises(TypeError, match="watch shows the training of a Solver, got Net"):
+        watch(make(TRAINABLE))

@@ -168,7 +168,8 @@ def test_finds_a_missing_sum(monkeypatch, kind):
 
     assert (IT, target) == (report.first.name, report.first.blob.split()[0])
     last = net_from(text).blobs["y"].shape[axis] - 1
-    assert f"a sum is missing: it takes place {last} of axis {axis} of the diff of top[0]" in report.message()
+    assert ("a sum is missing: of what must be added up, it has only "
+            f"place {last} of axis {axis} of the diff of top[0]") in report.message()
 
 
 def test_batch_norm_without_the_means(monkeypatch):
@@ -251,8 +252,8 @@ THREE = (inputs(x=(3, 7), t=(3, 7)) + BELOW + layer("TanH", "below", "a") + laye
 
 @pytest.mark.parametrize(("kind", "change", "words"), [
     ("TanH", add_before, "+= where = belongs"),
-    ("Split", first_top_alone, "a sum is missing: it takes the diff of top[0] alone"),
-    ("Split", without_the_last_top, "a sum is not complete: it leaves out the diff of top[2]"),
+    ("Split", first_top_alone, "a sum is missing: of what must be added up, it has only the diff of top[0]"),
+    ("Split", without_the_last_top, "a sum is not complete: the diff of top[2] is left out"),
     ("Sigmoid", zero, "backward leaves it 0"),
     ("EuclideanLoss", without_loss_weight, "is not multiplied by the top's diff, as it must be (for a loss: by "
                                            "loss_weight)"),
@@ -294,6 +295,69 @@ def test_a_second_mistake_is_told_from_a_consequence(monkeypatch):
                                                                      if row.blob}
 
 
+def test_what_lies_below_a_layer_that_adds(monkeypatch):
+    """A layer that adds to its bottom's diff spoils what those below it are given; that is no mistake of theirs."""
+    spoil(monkeypatch, "Sigmoid", add_before)
+    report = examine_net(net_from(inputs(x=(3, 7), t=(3, 5)) + fully_connected("x", "a", 5) + layer("TanH", "a", "b")
+                                  + layer("Sigmoid", "b", "c") + layer("EuclideanLoss", "c t", "loss")))
+
+    assert report.first.name == "c"
+    assert {"c": {WRONG}, "b": {FOLLOWS}, "a": {FOLLOWS}, "loss": {RIGHT}} == {
+        name: {row.verdict for row in report.rows if row.name == name} for name in ("c", "b", "a", "loss")}
+
+
+def test_each_layer_that_overwrites_is_named(monkeypatch):
+    """Of two layers that overwrite a parameter's diff, the second is wrong by itself too."""
+    right = layer_class("InnerProduct").backward
+
+    def backward(self, top, propagate_down, bottom):
+        self.blobs[0].clear_diff()
+        right(self, top, propagate_down, bottom)
+
+    monkeypatch.setattr(layer_class("InnerProduct"), "backward", backward)
+    rows = examine_net(net_from(SHARED)).rows
+
+    assert [(IT, "blobs[0]"), ("a", "blobs[0]")] == [(row.name, row.blob) for row in rows if row.verdict == WRONG]
+
+
+def compute_tanh_in_float32(monkeypatch):
+    """Let TanH round to float32, as a user's layer does whose arrays have this type."""
+    forward = layer_class("TanH").forward
+
+    def rounded(self, bottom, top):
+        forward(self, bottom, top)
+        top[0].data[...] = top[0].data.astype(np.float32)
+
+    monkeypatch.setattr(layer_class("TanH"), "forward", rounded)
+
+
+SINGLE = (inputs(x=(3, 7), t=(3, 5)) + fully_connected("x", "a", 4) + layer("TanH", "a", "b")
+          + layer("Split", "b", "c d") + layer("Eltwise", "c d", "e", "eltwise_param { operation: PROD }")
+          + fully_connected("e", "f", 5) + layer("EuclideanLoss", "f t", "loss"))
+
+
+def test_a_layer_that_computes_in_float32(monkeypatch):
+    """Small steps are lost in its rounding. It is right all the same, and so are the layers around it."""
+    compute_tanh_in_float32(monkeypatch)
+    rows = [row for row in check_net(net_from(SINGLE)).rows if row.blob]
+
+    assert {RIGHT} == {row.verdict for row in rows}
+    assert [row.name for row in rows if "within 5%: it computes in float32" in row.why] == ["b"]
+
+
+@pytest.mark.parametrize(("kind", "factor"), [("TanH", -1), ("TanH", 1.25), ("TanH", 0), ("Split", -1),
+                                              ("Eltwise", 1.01)])
+def test_a_mistake_beside_float32(monkeypatch, kind, factor):
+    """It is found in the layer that computes in float32, and below and above it."""
+    compute_tanh_in_float32(monkeypatch)
+    spoil(monkeypatch, kind, lambda self, top, bottom, before: np.multiply(bottom[0].diff, factor, out=bottom[0].diff))
+    report = examine_net(net_from(SINGLE))
+
+    assert [kind] == sorted({row.type for row in report.rows if row.verdict == WRONG})
+    assert report.first.type == kind
+    assert {FOLLOWS, UNCHECKED} >= {row.verdict for row in report.rows if row.name == "a" and row.blob}
+
+
 def test_nothing_of_the_net_changes():
     """The weights, the inputs and the random numbers of the caller stay."""
     net = make(THREE.replace("AbsVal", "Dropout"), dtype=np.float32)
@@ -311,6 +375,16 @@ def test_kinks_are_no_mistakes(seed):
     assert check_net(net_from(TRAINABLE), seed=seed).first is None
 
 
+def test_a_report_is_one_line_at_the_prompt(monkeypatch):
+    """It says how many gradients are right and what the mistake is, and does not list all rows."""
+    net = net_from(THREE)
+    assert repr(check_net(net)) == "<NetReport: 10 of 10 gradients right>"
+    spoil(monkeypatch, "Sigmoid", zero)
+    report = examine_net(net)
+
+    assert repr(report).startswith("<NetReport: 7 of 10 gradients right, layer 'b' (Sigmoid): the gradient of ")
+
+
 def test_a_vacuous_check_is_no_pass():
     """A gradient that is 0 on both sides was not checked, and the row says so."""
     text = (inputs(x=(3, 5), t=(3, 5)) + fully_connected("x", "a", 5)
@@ -322,17 +396,28 @@ def test_a_vacuous_check_is_no_pass():
         assert (rows[key].verdict, rows[key].why) == (UNCHECKED, "0 on both sides")
 
 
-def test_a_loss_that_is_not_finite():
-    """Nothing is said of gradients where the loss is infinite."""
-    text = inputs(x=(3, 5)) + layer("Power", "x", "a", "power_param { scale: 1e30 }") + layer(
-        "Exp", "a", "y", "loss_weight: 1")
+@pytest.mark.parametrize("end", ["Accuracy", "ArgMax"])
+def test_a_net_that_ends_without_a_gradient(end):
+    """Through Accuracy and ArgMax none flows, so the outputs of the layers before them are summed."""
+    text = (inputs(x=(3, 7), t=(3,)) + fully_connected("x", "a", 5) + layer("Softmax", "a", "p")
+            + layer(end, "p t" if end == "Accuracy" else "p", "y"))
     report = check_net(net_from(text))
 
-    assert {"the loss is inf"} == {row.why for row in report.rows if row.blob}
+    assert {"p", "a"} == {row.name for row in report.rows if row.verdict == RIGHT}
+    assert UNCHECKED not in {row.verdict for row in report.rows if row.blob}
+
+
+@pytest.mark.parametrize(("above", "loss"), [(layer("Exp", "a", "y", "loss_weight: 1"), "inf"),
+                                             (layer("Log", "a", "y"), "nan")])
+def test_a_loss_that_is_not_finite(above, loss):
+    """There is nothing to compare then, which is no pass; the layer where it begins is named."""
+    text = inputs(x=(3, 5)) + layer("Power", "x", "a", "power_param { scale: 1e30 }") + above
+    with pytest.raises(GradientError, match=rf"the loss is {loss}, .* not finite are in top\[0\] y of layer 'y'"):
+        check_net(net_from(text))
 
 
 def test_numbers_that_do_not_repeat(monkeypatch):
-    """A layer that draws from a generator of its own has no slope to measure, and the check says why."""
+    """A layer that draws from a generator of its own has no slope to measure, and the check says which and why."""
     own, right = np.random.default_rng(1), layer_class("TanH").forward
 
     def forward(self, bottom, top):
@@ -340,7 +425,7 @@ def test_numbers_that_do_not_repeat(monkeypatch):
         top[0].data[...] *= own.random(top[0].shape)
 
     monkeypatch.setattr(layer_class("TanH"), "forward", forward)
-    with pytest.raises(GradientError, match="do not come from self.rng"):
+    with pytest.raises(GradientError, match=r"differ are in top\[0\] below of layer 'below' \(TanH\)\. .* self\.rng"):
         check_net(net_from(THREE))
 
 
@@ -354,9 +439,9 @@ def test_inputs_are_as_the_layers_need_them():
     net.blobs["x"].data[...] = np.arange(40).reshape(4, 2, 5) / 40
     report = check_net(net)
 
-    assert report.remarks[0].startswith("inputs c, t: ")
+    assert report.remarks[0].startswith("inputs c, t got random numbers, ")
     assert {RIGHT} == {row.verdict for row in report.rows if row.blob}
-    assert ["no gradient: the type has none"] == [row.why for row in report.rows if row.type == "Accuracy"]
+    assert ["no gradient: the type computes none"] == [row.why for row in report.rows if row.type == "Accuracy"]
 
 
 def test_a_deep_net_by_each_layer_alone():

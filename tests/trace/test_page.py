@@ -9,12 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import browser, opened, overflowing
+from net_tools import fully_connected, inputs, layer
+from traced import TWO_LAYERS, net_of
 
+from minicaffe import kernels
+from minicaffe.io import prototxt
+from minicaffe.layers.common.inner_product import InnerProductLayer
 from minicaffe.pages import heat_map
+from minicaffe.proto import NetParameter, SolverParameter
+from minicaffe.solvers import get_solver
+from minicaffe.trace import session
 from minicaffe.trace.page import SCRIPTS, trace_page
 
 EXAMPLE = json.loads(Path(__file__).with_name("example.json").read_text(encoding="utf-8"))
-LAYERS = {layer["name"]: i for i, layer in enumerate(EXAMPLE["layers"])}
+OUT_OF_PLACE = inputs(x=(2, 3), t=(2, 4)) + fully_connected("x", "h", 5) + layer("ReLU", "h", "r") + \
+    fully_connected("r", "y", 4) + layer("EuclideanLoss", "y t", "loss")
+LAYERS = {entry["name"]: i for i, entry in enumerate(EXAMPLE["layers"])}
 # The colours that a reader sees: of each element with text of its own, the contrast to what is painted behind it.
 CONTRAST = """() => {
   const channels = color => (color.match(/[\\d.]+/g) || []).map(Number);
@@ -38,6 +48,37 @@ CONTRAST = """() => {
 NAMELESS = """() => [...document.querySelectorAll("button, input, select, img, [role=group], svg[role=img], table")]
   .filter(e => !(e.getAttribute("aria-label") || e.alt || e.textContent.trim() || (e.labels && e.labels.length)))
   .map(e => e.outerHTML.slice(0, 80))"""
+
+
+# At each stop in predict mode: what of the hidden numbers can be read anywhere in the page, in any of its short forms.
+LEAKS = """() => {
+  const found = [], forms = number => [String(number), short(number), short(number, 4), short(number, 3)];
+  const telling = text => text.replace(/[-.0]|e.*$/g, "").length >= 4;
+  const look = () => {
+    const hidden = new Set(), open = new Set();
+    trace.arrays.forEach((array, i) => {
+      const all = [...array.values, array.min, array.max, array.mean].filter(number => typeof number === "number");
+      all.flatMap(forms).forEach(text => (isHidden(trace, stop(), i) ? hidden : open).add(text));
+    });
+    const page = document.body.cloneNode(true);
+    page.querySelectorAll("script, style, svg:not(.chart svg), .code .line").forEach(part => part.remove());
+    for (const word of new Set(page.innerHTML.match(/-?\\d+\\.?\\d*(?:e-?\\d+)?/g))) {
+      if (hidden.has(word) && !open.has(word) && telling(word)) found.push([at, word]);
+    }
+  };
+  togglePredict();
+  // all of the first iteration, and of the second the updates of one layer, with their curves
+  const looked = ({ moment }) => moment.iteration === 0 || moment.pass === "update" && moment.layer === 2;
+  for (const { index, moment } of stops.slice(1).filter(looked)) {
+    go(index);
+    look();
+    if (!(index % 2 || moment.pass === "update") || !asksFor(trace, stop()).length) continue;
+    showAnswers(trace, stop());
+    redraw("shown");
+    look();
+  }
+  return found;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +126,17 @@ def with_several_updates(data):
     return data
 
 
+def small_training():
+    """A solver for the net of two layers."""
+    parameters = SolverParameter(base_lr=0.1, momentum=0.9, lr_policy="fixed", max_iter=2)
+    parameters.net_param.CopyFrom(prototxt.parse(TWO_LAYERS, NetParameter()))
+    solver = get_solver(parameters)
+    for name in ("x", "t"):
+        data = solver.net.blobs[name].data
+        data[...] = np.sin(np.arange(1, data.size + 1)).reshape(data.shape)
+    return solver
+
+
 def planted():
     """The example with a diff that differs, one at a kink, and a layer that is to blame."""
     data = copy.deepcopy(EXAMPLE)
@@ -114,9 +166,12 @@ def test_every_script_stands_in_the_page():
     text = trace_page(EXAMPLE)
 
     assert sorted(SCRIPTS) == sorted(path.name for path in lies.glob("*.js"))
+    names = [name for script in SCRIPTS
+             for name in re.findall(r"^(?:function|const|let) (\w+)", (lies / script).read_text(), re.MULTILINE)]
+    assert len(names) == len(set(names))  # the scripts of a page share their names
     assert 1 == text.count("<svg xmlns")
     assert not re.search(r"\son\w+=", text.split('id="data"')[0])
-    assert len(text) < 95_000
+    assert len(text) < 112_000
 
 
 @pytest.mark.slow
@@ -130,10 +185,10 @@ class TestKeyboard:
                 press(page, "ArrowRight")
                 lit = page.locator("nav button[data-pass][aria-pressed=true]").inner_text()
                 passes += [lit] if passes[-1:] != [lit] else []
-                seen[words(page)] = page.evaluate("location.hash")
+                seen[words(page)] = page.evaluate("at")
             assert ["Forward", "Backward", "Update"] == passes
-            assert "#step=22" == page.evaluate("location.hash")
-            assert "InnerProduct ip, forward, line 16: out = -0.5." in seen
+            assert 22 == page.evaluate("at")
+            assert "InnerProduct ip, forward, line 16: out = -0.5, made from a, b." in seen
             assert page.locator("#next").is_disabled()
             press(page, "Home")
             assert "nothing has run" in words(page)
@@ -144,6 +199,8 @@ class TestKeyboard:
             assert words(page).startswith("EuclideanLoss loss, backward")
             press(page, "ArrowDown")
             assert "InnerProduct ip, backward" in words(page)
+            press(page, "e")
+            page.wait_for_url("**#step=18")  # the address follows a moment later
             press(page, "u")
             assert "SGD, update of ip w" in words(page)
             press(page, "p", "p")
@@ -171,7 +228,7 @@ class TestKeyboard:
             press(page, "Escape")
             assert page.locator("#keys").is_hidden()
             press(page, "ArrowRight")
-            assert "#step=1" == page.evaluate("location.hash")
+            assert 1 == page.evaluate("at")
 
     def test_a_trace_without_a_solver(self, chromium, written):
         """Where nothing is updated, the page does not speak of it."""
@@ -186,7 +243,7 @@ class TestKeyboard:
         with opened(chromium, written()) as page:
             page.evaluate("location.hash = '#step=8'")
             page.locator("#back:enabled").wait_for()
-            assert "InnerProduct ip, forward, line 65: y = -0.5." in words(page)
+            assert "InnerProduct ip, forward, line 65: y = -0.5, made from x, w." in words(page)
 
 
 @pytest.mark.slow
@@ -233,7 +290,7 @@ class TestNumbers:
             assert page.locator("#products").is_hidden()
             assert "-0.5" == page.evaluate("document.activeElement.textContent")
             press(page, "Escape", "ArrowLeft")
-            assert "#step=7" == page.evaluate("location.hash")
+            assert 7 == page.evaluate("at")
 
     def test_large_arrays(self, chromium, written):
         """Of a large array there are a picture with words for it, the extremes, and 64 places."""
@@ -245,6 +302,111 @@ class TestNumbers:
             assert ["-9", "9"] == page.locator(".legend span:not(.colours)").all_text_contents()
             rows = page.locator(".places tbody tr").all_inner_texts()
             assert (64, "[1, 4]\t3.625") == (len(rows), rows[29])
+
+
+@pytest.mark.slow
+class TestReads:
+    def test_what_a_line_reads_and_makes(self, chromium, written):
+        """The numbers that go in stand under the line with their place in the net, and are framed on the left."""
+        with opened(chromium, written()) as page:
+            press(page, "n", "n", *["ArrowRight"] * 5)
+            assert "reads a (x data) = [[3, -1]] b (ip w data) = [[0.5], [2]] makes out = -0.5" == \
+                " ".join(page.inner_text(".made.now").split())
+            roles = "all => all.map(e => e.closest('.value').dataset.role)"
+            assert ["bottom", "param"] == page.locator(".kind.read").evaluate_all(roles)
+            assert ["top"] == page.locator(".kind.made-now").evaluate_all(roles)
+
+    def test_a_question_in_the_code_is_answered(self, chromium, written):
+        with opened(chromium, written()) as page:
+            press(page, "n", "n", *["ArrowRight"] * 4)
+            assert words(page).endswith("line 13: if add: that is not so, and the lines below it are left out.")
+
+    def test_which_names_a_statement_reads(self, chromium, written):
+        """Not what it only assigns to, nor a keyword, a text or a shape; and all lines of a statement count."""
+        wanted = {"y = x + 1": ["x"], "y += x": ["y", "x"], "for y in x:": ["x"], "z = f(x.shape, y=y)": ["y"],
+                  "z = g(\n    x,  # the y\n)": ["x"], 'z = h("x", y.T)': ["y"], "x[...] = y == 0": ["y"]}
+        data = copy.deepcopy(EXAMPLE)
+        data["sources"] = [{"name": "f", "path": "f.py", "first": 1, "lines": ["def f(x, y):", ""]}]
+        data["steps"] = [{"source": 0, "line": 1, "depth": 0, "formula": None, "new": [["x", 0, ""], ["y", 1, ""]]},
+                         {"source": 0, "line": 2, "depth": 0, "formula": None, "new": []}]
+        data["moments"] = [{**data["moments"][0], "first": 0, "count": 2}]
+        with opened(chromium, written(data)) as page:
+            press(page, "End")
+            read = page.evaluate("""codes => codes.map(code => {
+              trace.sources[0].lines = ["def f(x, y):", ...code.split("\\n")];
+              return readBy(trace, stop()).map(entry => entry.name);
+            })""", list(wanted))
+        assert wanted == dict(zip(wanted, read, strict=True))
+
+    def test_numbers_lead_to_the_layer_that_made_them(self, chromium, written):
+        """By the keyboard: Enter on the link goes there, and the browser's way back leads here again."""
+        with opened(chromium, written()) as page:
+            press(page, "b", "n", "ArrowRight")
+            here = page.evaluate("at")
+            link = page.locator('[data-role="top"] h5.diff .maker')
+            assert "made by loss, step" in link.inner_text()
+            link.focus()
+            press(page, "Enter")
+            assert words(page).startswith("EuclideanLoss loss, backward")
+            page.go_back()
+            page.locator("#position-words", has_text=f"Step {here} of").wait_for()
+
+
+@pytest.mark.slow
+class TestRealNet:
+    def test_the_page_shows_the_numbers_of_the_net(self, chromium, written):
+        """At the end of each layer's pass all numbers on the left are, bit for bit, those of a net that runs alone."""
+        text = "force_backward: true " + OUT_OF_PLACE  # so that no diff is overwritten by another layer
+        data = session.of_net(net_of(text), proofs=0)
+        engine = kernels.engine()
+        kernels.use_engine("plain")
+        again = net_of(text)
+        again.clear_param_diffs()
+        again.forward_pass()
+        again.backward_pass()
+        kernels.use_engine(engine)
+        wanted = {blob.diff.tobytes() for blobs in (*again.bottoms, *(made.blobs for made in again.layers))
+                  for blob in blobs}
+        with opened(chromium, written(data)) as page:
+            read = page.evaluate("""() => trace.moments.filter(m => m.pass === "backward").flatMap(moment => {
+              go(moment.end);
+              return [...byId("layer-view").querySelectorAll(".value:not([data-role=top]) .kind:has(h5.diff)")]
+                .map(kind => [...kind.querySelectorAll(".number")].map(number => number.title.split(":")[0]));
+            })""")
+        found = {np.array([float(text) for text in texts], np.float32).tobytes() for texts in read if texts}
+        assert len(found) == 9  # of two weights, two biases and five bottoms
+        assert found <= wanted
+
+    def test_a_wrong_backward_is_red_in_its_own_layer(self, chromium, written, monkeypatch):
+        """The button leads to the layer with the mistake; of all layers it alone says that it is wrong."""
+        right = InnerProductLayer.backward
+
+        def wrong(self, top, propagate_down, bottom):
+            right(self, top, propagate_down, bottom)
+            if self.name == "y":
+                np.negative(self.blobs[0].diff, out=self.blobs[0].diff)
+
+        monkeypatch.setattr(InnerProductLayer, "backward", wrong)
+        data = session.of_net(net_of(TWO_LAYERS), proofs=8)
+        differ = sum(proof["verdicts"].count("d") for moment in data["moments"] for proof in moment["proofs"])
+        with opened(chromium, written(data)) as page:
+            assert "first in layer y" in page.inner_text("#to-wrong")
+            page.locator("#to-wrong").click()
+            assert "y: InnerProduct, backward" == page.inner_text(".layer-title")
+            assert differ == page.locator('[data-role="param"] td.wrong').count() > 3
+            colour = page.locator("td.wrong .differs").first.evaluate("e => getComputedStyle(e).color")
+            assert colour == "rgb(179, 38, 30)"
+            red = page.evaluate("""() => trace.moments.filter(moment => {
+              go(moment.end);
+              return document.querySelector("main .wrong");
+            }).map(moment => trace.layers[moment.layer].name)""")
+            assert ["y"] == red
+
+    def test_predict_gives_no_number_away(self, chromium, written):
+        """Neither texts, titles, words for screen readers, curves nor products hold a number before it is typed."""
+        data = session.of_solver(small_training(), 2, proofs=0)
+        with opened(chromium, written(data)) as page:
+            assert [] == page.evaluate(LEAKS)
 
 
 @pytest.mark.slow
@@ -267,8 +429,9 @@ class TestUpdate:
             press(page, "ArrowRight")
             assert words(page).startswith("Iteration 2 of 2. SGD, update of ip w, line 46")
             assert "iteration" == page.evaluate("document.activeElement.id")
-            said = page.locator(".chart svg").first.get_attribute("aria-label")
-            assert said == "ip w[0, 0] after update 0: 0.5, 1: 0.8, 2: 0.8"
+            said = page.locator(".chart svg").evaluate_all("all => all.map(e => e.getAttribute('aria-label'))")
+            assert said == ["loss: 0.5 in iteration 1, 0.5 in iteration 2",
+                            "ip w[0, 0]: 0.5 at first, 0.8 after update 1, 0.8 after update 2"]
             press(page, "Escape", ",")
             assert words(page).startswith("Iteration 1 of 2.")
 
@@ -328,6 +491,48 @@ def test_readable_in_every_state(chromium, written, scheme):
             assert ([], [], []) == (page.evaluate(CONTRAST), page.evaluate(NAMELESS), overflowing(page)), keys
         page.set_viewport_size({"width": 800, "height": 900})
         assert [] == overflowing(page)
+
+
+STRANGE = "\u202e</script><img src=x onerror=alert(1)>\"'& \U0001f98a" + "very_long_name" * 30
+
+
+def strange_names():
+    data = copy.deepcopy(EXAMPLE)
+    data.update(net=STRANGE, command=STRANGE, notes=[STRANGE])
+    for named in data["layers"] + data["blobs"]:
+        named["name"] = STRANGE + named["name"]
+    return data
+
+
+def strange_numbers():
+    """Nothing in one array, and no number in two others."""
+    data = copy.deepcopy(EXAMPLE)
+    data["arrays"][0] = {"shape": [0, 2], "values": []}
+    for array, value in zip(data["arrays"][1:3], ("NaN", "-Infinity"), strict=True):
+        array["values"] = [value] * len(array["values"])
+    return data
+
+
+def little():
+    """Forward alone, without a solver, a drawing, proofs and products."""
+    moments = [{**m, "proofs": [], "products": []} for m in EXAMPLE["moments"] if m["pass"] == "forward"]
+    return {**EXAMPLE, "solver": None, "drawing": "", "notes": [], "moments": moments}
+
+
+def nothing():
+    return {**little(), "moments": [], "steps": []}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [strange_names, strange_numbers, little, nothing])
+def test_what_a_page_may_hold(chromium, written, make):
+    """Whatever stands in the data, every key works, and nothing leaves the page or becomes a part of it."""
+    with opened(chromium, written(make())) as page:
+        page.evaluate("location.hash = '#step=99999'")
+        press(page, *"nnbu.,tfnrt", " ", " ", "?", "Escape", "End", "Home", *["ArrowRight"] * 9)
+        assert page.evaluate("at === Math.min(9, stops.length - 1)")
+        assert (0, []) == (page.locator("img[src=x]").count(), overflowing(page))
+        assert "\u202e" not in words(page) + page.inner_text("h1")
 
 
 @pytest.mark.slow

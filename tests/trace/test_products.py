@@ -31,9 +31,8 @@ def traced(kind):
     return net, session.of_net(net, proofs=0)
 
 
-@pytest.mark.parametrize("kind", DEFINITIONS)
-def test_the_sum_of_the_products_is_the_number(kind):
-    _, data = traced(kind)
+def checked(data):
+    """Check that each number that the page shows is the sum of its products; return which arrays have some."""
     seen = set()
     for moment in data["moments"]:
         for product in moment["products"]:
@@ -46,13 +45,37 @@ def test_the_sum_of_the_products_is_the_number(kind):
                 if "chosen" in entry:
                     assert entry["terms"][entry["chosen"]][1] == value
                 else:
-                    sums = [a * b for _, a, _, b in entry["terms"]] + [entry["rest"][1]] + [v for _, v in entry["plus"]]
+                    sums = [a * b for _, a, _, b in entry["terms"]] + [entry.get("rest", [0, 0])[1]] + \
+                        [v for _, v in entry.get("plus", [])]
                     assert sum(sums) == pytest.approx(value, abs=2e-6 * largest)
             seen.add((data["blobs"][product["blob"]]["name"], product["of"]))
+    return seen
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_the_sum_of_the_products_is_the_number(kind):
+    _, data = traced(kind)
     expected = {("y", "data"), ("x", "diff")}
     if DEFINITIONS[kind][0] != "Pooling":
         expected |= {("y w", "diff"), ("y b", "diff")}
-    assert seen == expected
+    assert checked(data) == expected
+
+
+def test_relu_and_the_loss():
+    """A slope on the negative side, a loss_weight and two losses a sample are all in the factors."""
+    text = "force_backward: true " + inputs(x=(2, 4, 3), t=(2, 3)) + \
+        layer("ReLU", "x", "y", "relu_param { negative_slope: 0.25 }") + \
+        layer("SoftmaxWithLoss", "y t", "loss", "loss_weight: 3")
+    net = make(text, dtype=np.float32)
+    net.blobs["x"].data[...] = np.random.default_rng(3).standard_normal((2, 4, 3))
+    net.blobs["t"].data[...] = [[0, 3, 1], [2, 2, 0]]
+    data = session.of_net(net)
+    assert checked(data) == {("x", "diff"), ("y", "diff")}
+    loss, relu = (m["products"][0] for m in data["moments"] if m["pass"] == "backward" and m["products"])
+    assert {0.5} == {term[3] for entry in loss["entries"].values() for term in entry["terms"]}
+    assert {1, 0.25} == {term[3] for entry in relu["entries"].values() for term in entry["terms"]}
+    assert 6 == sum("plus" in entry for entry in loss["entries"].values())
+    assert "λ / Z = 3 / 6" in loss["note"]
 
 
 @pytest.mark.parametrize("kind", DEFINITIONS)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from net_tools import inputs, layer
+from net_tools import fully_connected, inputs, layer
 from traced import ASKED, IMAGES, INCEPTION, LSTM, NETS, NORMALIZED, SIAMESE, TWO_LAYERS, net_of
 
 from minicaffe.layer import layer_class
@@ -207,3 +207,33 @@ def test_beside_an_infinity_that_does_not_reach_the_loss_no_slope_is_measured():
     letters = verdicts(session.of_net(net))
     assert set(letters["y"]["bottom"]) == {"-"}
     assert set(letters["y"]["top"]) == {"a"}
+
+
+@pytest.mark.slow
+def test_what_cancels_to_zero_agrees():
+    """Half of 100 labels are 1: the parts of the only bias's diff cancel to 0, the measured slope but for rounding."""
+    net = net_of(inputs(x=(100, 3), t=(100, 1)) + fully_connected("x", "score", 1) +
+                 layer("SigmoidCrossEntropyLoss", "score t", "loss"))
+    net.blobs["t"].data[...] = np.arange(100)[:, np.newaxis] >= 50
+    for param in net.params["score"]:
+        param.data[...] = 0
+    data = session.of_net(net, proofs=2)
+    bias = next(proof for moment in data["moments"] for proof in moment["proofs"]
+                if data["blobs"][proof["blob"]]["name"] == "score b")
+    assert ([0], "a") == (data["arrays"][bias["array"]]["values"], bias["verdicts"])
+    assert bias["slopes"] != [0]
+
+
+def test_a_layer_that_computes_in_float32_has_no_slopes(monkeypatch):
+    """Its rounding hides them, so that right diffs would be red; the page says so instead."""
+    right = layer_class("ReLU").forward
+
+    def rounded(self, bottom, top):
+        right(self, bottom, top)
+        top[0].data[...] = top[0].data.astype(np.float32)
+
+    monkeypatch.setattr(layer_class("ReLU"), "forward", rounded)
+    data = session.of_net(net_of(TWO_LAYERS))
+
+    assert not verdicts(data)
+    assert any("relu computes in float32" in note for note in data["notes"])

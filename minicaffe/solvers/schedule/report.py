@@ -46,8 +46,8 @@ class SmoothedLoss:
 class Curve:
     """A number that changes in a training, such as its loss, as at most `most` points (iteration, number).
 
-    A point is the mean of `stride` numbers in a row, and stands at the iteration of the first of them. When there are
-    too many points, each two neighbours become one.
+    A point is the mean of `stride` numbers in a row, and has the iteration of the first of them. When there are `most`
+    points, each two neighbours become one.
     """
 
     def __init__(self, most: int = 400) -> None:
@@ -62,7 +62,7 @@ class Curve:
         return [*self._whole, (self._start, _mean(self._begun))] if self._begun else list(self._whole)
 
     def add(self, iteration: int, value: float) -> None:
-        """Take in the number of an iteration. Points from this iteration on are from before a resume, and go."""
+        """Take in the number of an iteration. Points of this iteration or later ones, from before a resume, go."""
         if iteration <= self._last:
             self._whole, self._begun = [point for point in self._whole if point[0] < iteration], []
         self._start, self._last = self._start if self._begun else iteration, iteration

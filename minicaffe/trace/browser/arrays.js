@@ -1,7 +1,7 @@
 // Arrays as a person reads them: as matrices with their proof, or as a heat map with a table of some places.
 "use strict";
 
-const ROW = 8; // a long row of numbers is broken after so many
+const WIDE = 6; // columns that stand side by side; more would not fit beside the code
 
 // A subject says what an array is in the net: { number, name, shape, product, proof }. product and proof may be absent.
 
@@ -12,9 +12,9 @@ function numberNode(trace, stop, subject, position, flat, digits) {
   }
   const stored = trace.arrays[subject.number].values[position];
   const entry = subject.product && subject.product.entries[flat];
-  if (!entry) return element("span", { class: "number", title: String(stored) }, short(stored, digits));
+  if (!entry) return element("span", { class: "number", title: exactText(stored) }, short(stored, digits));
   return element("button", {
-    type: "button", class: "number", title: `${stored}: show what it is the sum of`,
+    type: "button", class: "number", title: `${exactText(stored)}: show what it is the sum of`,
     "data-product": stop.moment.products.indexOf(subject.product), "data-flat": flat,
   }, short(stored));
 }
@@ -50,42 +50,30 @@ function layoutShape(shape) {
   return shape.slice(0, length);
 }
 
-// All numbers of an array of up to 64, as one matrix or several.
+// All numbers of an array of up to 64: a table for each matrix, and of a wide matrix one for every few columns.
 function wholeView(trace, stop, subject) {
   const shape = layoutShape(trace.arrays[subject.number].shape);
   if (!trace.arrays[subject.number].values.length) return element("p", { class: "quiet" }, "no numbers");
-  const columns = shape.length ? shape[shape.length - 1] : 1;
-  const rows = shape.length > 1 ? shape[shape.length - 2] : 1;
-  const blocks = count(shape) / (columns * rows);
-  if (blocks === 1 && rows === 1 && columns > ROW) return scrollBox(subject.name, brokenRow(trace, stop, subject, columns));
-  const tables = [...Array(blocks).keys()].map(block => matrix(trace, stop, subject, block, rows, columns, blocks, shape));
-  return scrollBox(subject.name, ...tables);
+  const [rows, columns] = [1, 1, ...shape].slice(-2), blocks = count(shape) / (columns * rows);
+  const tables = range(blocks).flatMap(block => {
+    const caption = blocks > 1 ? `[${indices(shape.slice(0, -2), block).join(", ")}, …]` : null;
+    const first = block * rows * columns;
+    const at = (row, column) => first + row * columns + column;
+    return range(Math.ceil(columns / WIDE)).map(part =>
+      matrix(trace, stop, subject, caption, rows, range(columns).slice(part * WIDE, (part + 1) * WIDE), at));
+  });
+  return element("div", { class: "scrolls matrices", tabindex: 0, role: "group", "aria-label": subject.name }, tables);
 }
 
-function scrollBox(name, ...children) {
-  return element("div", { class: "scrolls matrices", tabindex: 0, role: "group", "aria-label": name }, ...children);
-}
-
-function matrix(trace, stop, subject, block, rows, columns, blocks, shape) {
-  const caption = blocks > 1 ? `[${indices(shape.slice(0, -2), block).join(", ")}, …]` : null;
-  const head = columns > 1
-    ? element("thead", {}, element("tr", {}, rows > 1 ? element("td") : null,
-      range(columns).map(column => header("col", column))))
-    : null;
-  const body = range(rows).map(row => element("tr", {},
-    rows > 1 ? header("row", row) : null,
-    range(columns).map(column => cell(trace, stop, subject, (block * rows + row) * columns + column))));
+// The given columns of a matrix; at(row, column) is a number's position.
+function matrix(trace, stop, subject, caption, rows, columns, at) {
+  const corner = rows > 1 ? element("td") : null;
+  const head = columns.length > 1 || columns[0] > 0
+    ? element("thead", {}, element("tr", {}, corner, columns.map(column => header("col", column)))) : null;
+  const body = range(rows).map(row => element("tr", {}, rows > 1 ? header("row", row) : null,
+    columns.map(column => cell(trace, stop, subject, at(row, column)))));
   return element("table", { class: "matrix", "aria-label": `${subject.name}${caption ? ` ${caption}` : ""}` },
     caption ? element("caption", {}, caption) : null, head, element("tbody", {}, body));
-}
-
-// A single long row, broken into rows of eight; the header of each says where it begins.
-function brokenRow(trace, stop, subject, columns) {
-  const head = element("tr", {}, element("td"), range(ROW).map(column => header("col", `+${column}`)));
-  const body = range(Math.ceil(columns / ROW)).map(row => element("tr", {}, header("row", row * ROW),
-    range(Math.min(ROW, columns - row * ROW)).map(column => cell(trace, stop, subject, row * ROW + column))));
-  return element("table", { class: "matrix", "aria-label": subject.name },
-    element("thead", {}, head), element("tbody", {}, body));
 }
 
 function range(size) {
@@ -144,12 +132,14 @@ function valueView(trace, stop, value) {
   const title = element("h4", {}, `${value.role} `, element("code", {}, blob.name), " ",
     element("span", { class: "quiet" }, shapeText(blob.shape)));
   const notes = [value.note, blob.shared === undefined ? null : `It shares its memory with ${trace.blobs[blob.shared].name}.`];
+  const follow = subjects.diff && followNode(trace, subjects.diff);
   const parts = ["data", "diff"].map(kind => kindView(trace, stop, value, kind, subjects[kind]));
   const large = Object.values(subjects).filter(subject => subject && isLarge(trace, subject));
   const table = large.length
     ? placesTable(trace, stop, ...["data", "diff"].map(kind => large.includes(subjects[kind]) ? subjects[kind] : null)) : null;
-  return element("section", { class: "value", "data-blob": value.blob, "data-role": value.role }, title, notes.filter(Boolean).map(note => element("p", { class: "quiet" }, note)),
-    element("div", { class: "pair" }, parts), table);
+  return element("section", { class: "value", "data-blob": value.blob, "data-role": value.role }, title,
+    notes.filter(Boolean).map(note => element("p", { class: "quiet" }, note)),
+    element("div", { class: "pair" }, parts, follow, table));
 }
 
 function isLarge(trace, subject) {
@@ -172,17 +162,27 @@ function subjectOf(trace, stop, value, kind) {
 function kindView(trace, stop, value, kind, subject) {
   if (value[kind] === null || value[kind] === undefined) return null;
   const title = element("h5", { class: kind }, kind,
-    subject && subject.proof ? element("span", { class: "quiet" }, " and its central difference") : null);
+    subject && subject.proof ? element("span", { class: "quiet" }, " and its central difference") : null,
+    subject ? makerView(trace, stop, value.blob, kind, subject.number) : null);
   if (!subject) {
     const inPlace = value.role === "bottom" && kind === "data";
     const said = inPlace ? "The layer runs in place: it writes over these numbers." : "not computed yet";
     return element("div", { class: "kind" }, title, element("p", { class: "quiet" }, said));
   }
-  const array = trace.arrays[subject.number];
-  if (!isLarge(trace, subject)) return element("div", { class: "kind" }, title, wholeView(trace, stop, subject));
-  if (isHidden(trace, stop, subject.number)) {
-    return element("div", { class: "kind" }, title, element("p", {}, "hidden until you type its numbers"));
-  }
-  return element("div", { class: "kind" }, title,
-    pictureView(array, subject.name, kind === "data" && trace.blobs[value.blob].image));
+  return element("div", { class: "kind", "data-array": subject.number }, title, numbersView(trace, stop, value, kind, subject));
+}
+
+function numbersView(trace, stop, value, kind, subject) {
+  if (!isLarge(trace, subject)) return wholeView(trace, stop, subject);
+  if (isHidden(trace, stop, subject.number)) return element("p", {}, "hidden until you type its numbers");
+  return pictureView(trace.arrays[subject.number], subject.name, kind === "data" && trace.blobs[value.blob].image);
+}
+
+// A button that goes to the layer that has made these numbers; the browser's own way back leads here again.
+function makerView(trace, stop, blob, kind, array) {
+  const maker = makerOf(trace, stop.moment, blob, kind, array);
+  if (!maker) return null;
+  const who = maker.pass === "update" ? `update ${maker.iteration + 1}` : trace.layers[maker.layer].name;
+  return [" ", element("button", { type: "button", class: "maker", "data-stop": maker.end },
+    `made by ${who}, step ${maker.end}`)];
 }

@@ -29,6 +29,11 @@ function numeric(stored) {
   return Number(stored);
 }
 
+// A number with all its digits. JavaScript itself writes -0 as 0.
+function exactText(stored) {
+  return Object.is(stored, -0) ? "-0" : String(stored);
+}
+
 // A number as short text: five digits are enough to follow a computation by hand.
 function short(stored, digits = 5) {
   if (stored === null || stored === undefined) return "–";
@@ -40,6 +45,13 @@ function short(stored, digits = 5) {
   const plain = mantissa.includes(".") ? mantissa.replace(/\.?0+$/, "") : mantissa;
   if (exponent) return `${plain}e${Number(exponent)}`;
   return Math.abs(number) < 1e-4 ? number.toExponential(digits - 2).replace(/\.?0+e/, "e") : plain;
+}
+
+// A name for a sentence: letters that turn the direction of writing would turn the sentence too, and a name of hundreds of
+// letters would push it off the page.
+function readableName(name) {
+  const plain = name.replace(/[\u0000-\u001f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+  return plain.length > 60 ? `${plain.slice(0, 36)} … ${plain.slice(-20)}` : plain;
 }
 
 function count(shape) {

@@ -4,7 +4,7 @@
 const KEYS = {
   ArrowRight: "next", ArrowLeft: "back", ArrowDown: "layer-next", ArrowUp: "layer-back", n: "layer-next", p: "layer-back",
   f: "forward", b: "backward", u: "update", Home: "to-start", End: "to-end", " ": "play", "?": "help", t: "predict",
-  r: "reveal", ".": "iteration-next", ",": "iteration-back",
+  r: "reveal", e: "layer-end", ".": "iteration-next", ",": "iteration-back",
 };
 const NEIGHBOURS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
 

@@ -1,27 +1,39 @@
 // The panel that shows which products a number is the sum of.
 "use strict";
 
-function openProducts(trace, stop, product, flat, button, byKey) {
-  const panel = byId("products"), entry = product.entries[flat];
-  const shape = trace.blobs[product.blob].shape;
-  const name = `${trace.blobs[product.blob].name} ${product.of}${place(shape, Number(flat))}`;
+// Opens the panel for a number. A click or a key on it begins a new way.
+function openProducts(trace, product, flat, button, byKey) {
+  trail = [];
+  openPanel(trace, product, flat, byKey ? button : null);
+  byId("products").classList.toggle("left", Boolean(button.closest("#right"))); // it must not cover the number itself
+}
+
+// Shows the products of a number, and the way to it. Of some numbers the page only knows who made them.
+function openPanel(trace, product, flat, opener) {
+  const panel = byId("products"), entry = product.entries && product.entries[flat];
+  const name = numberName(trace, product, flat);
+  trail.push({ at, product, flat, name });
   const close = element("button", { type: "button", class: "close" }, "Close ", element("kbd", {}, "Esc"));
   close.addEventListener("click", closeProducts);
-  panel.replaceChildren(
+  panel.replaceChildren(...[
     element("div", { class: "panel-head" },
       element("h2", { id: "products-title" }, productsTitle(trace, product, flat, name, entry)), close),
-    ...(entry.chosen === undefined ? sumView(product, entry) : windowView(product, entry)));
-  panel.classList.toggle("left", Boolean(button.closest("#right"))); // it must not cover the number itself
+    trailView(trace),
+    ...(!entry ? [unknownView(trace, product)] : entry.chosen === undefined ? sumView(trace, product, entry)
+      : windowView(trace, product, entry)),
+    stageProof(trace, product, flat),
+  ].filter(Boolean));
   panel.hidden = false;
-  panel.opener = byKey ? button : null;
+  panel.opener = opener;
   panel.focus();
 }
 
 function productsTitle(trace, product, flat, name, entry) {
+  if (!entry) return `${name}: made by ${trace.layers[stop().moment.layer].name}, ${stop().moment.pass}`;
   const array = trace.arrays[product.array];
   const position = array.whole === false ? trace.places[count(array.shape)].indexOf(Number(flat)) : Number(flat);
   const what = entry.chosen === undefined ? "is the sum of these products" : "is the largest number of this window";
-  return `${name} = ${short(array.values[position], 7)} ${what}`;
+  return `${name} = ${short(position < 0 ? entry.sum : array.values[position], 7)} ${what}`;
 }
 
 // Closes the panel. Who opened it by the keyboard goes on at the number; after a click the arrow keys step again.
@@ -37,19 +49,20 @@ function factor(side, flat) {
   return flat === null || !side ? "" : `${side.name}${place(side.shape, flat)}`;
 }
 
-function sumView(product, entry) {
-  const { left, right } = product, [others, otherSum] = entry.rest;
+function sumView(trace, product, entry) {
+  const { left, right } = product, [others, otherSum] = entry.rest || [0, 0];
   const head = ["place", left.name, ...(right ? ["place", right.name] : ["factor"]), "product"];
   const wide = head.length - 1;
   const terms = entry.terms.map(([leftPlace, leftValue, rightPlace, rightValue]) => element("tr", {},
-    header("row", factor(left, leftPlace) || "a constant"), valueCell(leftValue),
-    right ? element("td", { class: "place" }, factor(right, rightPlace) || "a constant") : null, valueCell(rightValue),
+    element("th", { scope: "row" }, factorNode(trace, left, leftPlace) || "a constant"), valueCell(leftValue),
+    right ? element("td", { class: "place" }, factorNode(trace, right, rightPlace) || "a constant") : null, valueCell(rightValue),
     valueCell(numeric(leftValue) * numeric(rightValue))));
   const rest = others ? [sumRow(`${plural(others, "further product")}, together`, otherSum, wide)] : [];
-  const plus = entry.plus.map(([words, value]) => sumRow(`plus ${words}`, value, wide));
+  const plus = (entry.plus || []).map(([words, value]) => sumRow(`plus ${words}`, value, wide));
+  const ways = terms.some(row => row.querySelector("button")) ? "An underlined place leads to the layer that made the number. " : "";
   if (!terms.length && !plus.length && !others) return [element("p", {}, "No product reaches this number, so it is 0.")];
   return [
-    element("p", { class: "quiet" }, "Each line multiplies two numbers. The last column, added up, gives the number."),
+    element("p", { class: "quiet" }, `Each line multiplies two numbers. The last column, added up, gives the number. ${ways}${product.note || ""}`),
     element("div", { class: "scrolls", tabindex: 0, role: "group", "aria-label": "The products" },
       element("table", { class: "terms" },
         element("thead", {}, element("tr", {}, head.map(word => header("col", word)))),
@@ -67,9 +80,9 @@ function valueCell(value) {
 }
 
 // MAX pooling adds nothing up: it takes one number of a window.
-function windowView(product, entry) {
+function windowView(trace, product, entry) {
   const rows = entry.terms.map(([flat, value], number) => element("tr", { class: number === entry.chosen ? "chosen" : null },
-    header("row", factor(product.left, flat)), valueCell(value), element("td", {}, number === entry.chosen ? "◀ taken" : "")));
+    element("th", { scope: "row" }, factorNode(trace, product.left, flat)), valueCell(value), element("td", {}, number === entry.chosen ? "◀ taken" : "")));
   return [element("div", { class: "scrolls", tabindex: 0, role: "group", "aria-label": "The window" },
     element("table", { class: "terms" },
       element("thead", {}, element("tr", {}, ["place", product.left.name, "choice"].map(word => header("col", word)))),

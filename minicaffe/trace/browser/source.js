@@ -70,8 +70,9 @@ function codeLine(line, text, ran, now) {
     now ? element("span", { class: "hidden-visually" }, " (this line has just run)") : null);
 }
 
-// The values that a line has made, under the line. The present line's stand in full.
+// The values that a line has made, under the line. The present line's stand in full, below what the line has read.
 function madeView(trace, stop, step, now, redraw) {
+  const read = now ? readBy(trace, stop) : [];
   const parts = sameArrays(step.new).map(([names, number, text]) => number === null
     ? element("div", { class: "made-one" }, element("code", {}, `${names.join(" = ")} = ${text}`))
     : madeArray(trace, stop, names, number, now, redraw));
@@ -80,7 +81,27 @@ function madeView(trace, stop, step, now, redraw) {
   }
   if (now && step.calls) parts.push(element("p", { class: "quiet" }, "This line calls the function that follows."));
   if (now && asksFor(trace, stop).length) parts.push(showButton(trace, stop, redraw));
+  if (now && branchWords(trace, stop)) parts.push(element("p", { class: "quiet" }, sentence(branchWords(trace, stop))));
+  if (read.length && step.new.length) parts.unshift(element("div", { class: "label" }, "makes"));
+  if (read.length) parts.unshift(element("div", { class: "label" }, "reads"), ...read.map(entry => readView(trace, stop, entry)));
   return parts.length ? element("div", { class: now ? "made now" : "made" }, parts) : null;
+}
+
+// One array or value that the line reads, in short, with what it is in the net.
+function readView(trace, stop, { name, number, text }) {
+  const what = number === null ? [] : sameInLayer(trace, stop, number).map(held => held.name);
+  const hidden = isHidden(trace, stop, number);
+  return element("div", { class: "made-one compact" }, name,
+    what.length ? element("span", { class: "quiet" }, ` (${what.join(", ")})`) : null,
+    ` = ${number === null ? readable(text) : hidden ? "?" : shortArray(trace.arrays[number])}`);
+}
+
+// An array in one line.
+function shortArray(array) {
+  const same = new Set(array.values).size === 1 && (array.whole !== false || array.min === array.max);
+  if (array.whole === false && !same) return `${shapeText(array.shape)}, from ${short(array.min)} to ${short(array.max)}`;
+  if (array.values.length > 4 && same) return `${shapeText(array.shape)}, all ${short(array.values[0])}`;
+  return array.values.length === 1 ? short(array.values[0]) : nested(array);
 }
 
 // A line that writes one array under two names shows it once: [[names, array, text]].
@@ -104,7 +125,7 @@ function madeArray(trace, stop, names, number, now, redraw) {
     return element("div", { class: "made-one" }, title, largeView(trace, stop, subject, now));
   }
   if (!now || array.values.length < 2) {
-    const one = array.values.length === 1 ? numberNode(trace, stop, subject, 0, 0) : nested(array);
+    const one = array.values.length === 1 ? numberNode(trace, stop, subject, 0, 0) : shortArray(array);
     return element("div", { class: "made-one compact" }, title, one);
   }
   return element("div", { class: "made-one" }, title, element("span", { class: "quiet" }, shapeText(array.shape)),
@@ -116,7 +137,7 @@ function largeView(trace, stop, subject, now) {
   const some = places.map((flat, position) => element("span", { class: "some" },
     element("code", {}, `${place(array.shape, flat)} `), numberNode(trace, stop, subject, position, flat)));
   return element("span", {}, element("span", { class: "quiet" },
-    `${shapeText(array.shape)}, from ${short(array.min)} to ${short(array.max)}`),
+    shortArray(array)),
   places.length ? element("div", {}, some, element("span", { class: "quiet" }, "…")) : null);
 }
 

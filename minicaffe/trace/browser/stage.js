@@ -4,7 +4,7 @@
 const PAUSE = 1200; // milliseconds between two steps when the page plays by itself
 const trace = JSON.parse(byId("data").textContent);
 const stops = makeStops(trace);
-let at = 0, timer = null, leftShown = null, leftSubject = null, rightShown = null;
+let at = 0, timer = null, addressLater = null, leftShown = null, leftSubject = null, rightShown = null, datasheetOpen = false;
 
 function stop() {
   return stops[at];
@@ -28,6 +28,7 @@ function show() {
   showLeft();
   showRight();
   byId("words").textContent = describe(trace, stop());
+  byId("loss").replaceChildren(...lossView(trace, stop()));
   byId("score").textContent = scoreText();
   byId("score").hidden = !predict.on;
   const lost = focused && !focused.isConnected && document.activeElement === document.body;
@@ -47,7 +48,15 @@ function showPosition() {
   for (const pass of PASSES) byId(pass).setAttribute("aria-pressed", Boolean(moment) && moment.pass === pass);
   byId("back").disabled = byId("to-start").disabled = at === 0;
   byId("next").disabled = at === stops.length - 1;
-  // replace, not push: the back button of the browser should leave the page, not undo a hundred steps
+  clearTimeout(addressLater);
+  addressLater = setTimeout(showAddress, 100);
+}
+
+// The address names the step, so that it can be linked to. It is replaced, for the browser's way back should leave the
+// page and not undo a hundred steps; and only when the steps have come to rest, for browsers allow it a few times a second.
+function showAddress() {
+  clearTimeout(addressLater);
+  addressLater = null;
   history.replaceState(null, "", at ? `#step=${at}` : location.pathname + location.search);
 }
 
@@ -75,6 +84,8 @@ function showLeft() {
   if (subject !== leftSubject) byId("left").scrollTop = 0; // the same layer in another iteration stays where it was scrolled to
   leftSubject = subject;
   markFormula();
+  const marked = moment && markArrays(trace, stop(), byId("layer-view"));
+  if (marked && byId("left").scrollHeight > byId("left").clientHeight) marked.scrollIntoView({ block: "nearest" });
   oneTabStop(byId("layer-view"));
 }
 
@@ -96,13 +107,25 @@ function leftView() {
   const layer = trace.layers[moment.layer];
   const title = moment.pass === "update" ? `${trace.solver.type}: update of ${trace.blobs[moment.param].name}`
     : `${layer.name}: ${layer.type}, ${moment.pass}`;
-  return [element("h3", { class: "layer-title" }, title),
+  return [element("div", { class: "layer-head" }, element("h3", { class: "layer-title" }, title),
+    element("ol", { class: "formulas", "aria-label": "Formulas" },
+      formulas().map(text => element("li", {}, element("code", {}, text))))),
     moment.note ? element("p", { class: "note" }, moment.note) : null,
     moment.verdict === "differs" ? element("p", { class: "note wrong" }, BLAME) : null,
-    element("ol", { class: "formulas", "aria-label": "Formulas" },
-      formulas().map(text => element("li", {}, element("code", {}, text)))),
+    moment.pass === "update" ? null : datasheetView(layer.type),
     ...(moment.update ? updateView(trace, stop(), go, redraw) : inOrder(moment).map(value => valueView(trace, stop(), value))),
   ].filter(Boolean);
+}
+
+// The whole datasheet, folded away: what the letters mean, and what the other pass computes. It stays open from layer
+// to layer.
+function datasheetView(type) {
+  const text = trace.datasheets && trace.datasheets[type];
+  if (!text) return null;
+  const fold = element("details", { class: "datasheet", open: datasheetOpen },
+    element("summary", {}, "What do the letters mean?"), element("pre", {}, text));
+  fold.addEventListener("toggle", () => { datasheetOpen = fold.open; });
+  return fold;
 }
 
 function formulas() {
@@ -191,6 +214,7 @@ const actions = {
   update: () => go(startOfPass(trace, stop(), "update")),
   "layer-next": () => go(nextLayer(trace, stop())),
   "layer-back": () => go(previousLayer(trace, stop())),
+  "layer-end": () => stop().moment && go(stop().moment.end),
   "iteration-next": () => stop().moment && go(sameIn(trace, stop(), stop().moment.iteration + 1)),
   "iteration-back": () => stop().moment && go(sameIn(trace, stop(), stop().moment.iteration - 1)),
   play,
@@ -215,6 +239,8 @@ function togglePredict() {
 }
 
 function setUp() {
+  trace.net = readableName(trace.net);
+  for (const named of [...trace.layers, ...trace.blobs]) named.name = readableName(named.name);
   byId("title").textContent = `${trace.net}: watch it learn`;
   byId("intro").append(...introView(trace));
   byId("layer").append(element("option", { value: "" }, "–"),
@@ -233,6 +259,7 @@ function setUp() {
   byId("proof-summary").append(...proofLine(trace, showWrong));
   byId("drawing").addEventListener("click", openDrawnLayer);
   document.addEventListener("click", openNumber);
+  document.addEventListener("click", followMaker);
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", followHash);
   followHash();
@@ -252,9 +279,20 @@ function openDrawnLayer(event) {
 
 // A click that a key made has detail 0: then the focus comes back to the number when the panel closes.
 function openNumber(event) {
-  const button = event.target.closest("button.number[data-product]");
+  const button = event.target.closest("button[data-product]");
   if (!button) return;
-  openProducts(trace, stop(), stop().moment.products[button.dataset.product], button.dataset.flat, button, event.detail === 0);
+  openProducts(trace, stop().moment.products[button.dataset.product], button.dataset.flat, button, event.detail === 0);
+}
+
+// From numbers to the layer that made them. The way that led here stays in the browser's history, for the way back.
+function followMaker(event) {
+  const button = event.target.closest("button.maker");
+  if (!button) return;
+  pause();
+  showAddress();
+  history.pushState(null, "", location.href);
+  go(Number(button.dataset.stop));
+  showAddress(); // at once, so that the way back has somewhere to go back from
 }
 
 // A teacher can link to a step: page.html#step=12.

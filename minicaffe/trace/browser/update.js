@@ -45,7 +45,8 @@ function updateTable(trace, stop, flats, redraw) {
     return element("tr", { class: chosen ? "chosen" : null },
       element("th", { scope: "row" }, several ? chooser(moment, position, name, redraw) : name), cells);
   });
-  const head = [header("col", "place"), columns.map(column => header("col", column.heading))];
+  const head = [header("col", "place"), columns.map(column =>
+    element("th", { scope: "col", "data-array": column.number }, column.heading))];
   const caption = `${flats.length < total ? `${flats.length} of ${total} weights; ` : ""}new w = w − step`;
   return element("div", {
     class: "scrolls updates", tabindex: 0, role: "group", "aria-label": "What the solver does to each weight",
@@ -92,12 +93,28 @@ function lossOf(trace, iteration) {
   return losses.length ? losses.reduce((sum, moment) => sum + numeric(moment.loss), 0) : null;
 }
 
-// The slider and the two curves. The slider moves to the same line in another iteration.
+// The loss of each iteration, for the top of the page. In predict mode the losses that are still to come stay away.
+function lossView(trace, stop) {
+  if (!stop.moment) return [];
+  const here = stop.moment.iteration, iterations = trace.moments[trace.moments.length - 1].iteration + 1;
+  const adders = trace.moments.filter(moment => moment.loss !== undefined && (!predict.on || moment.end <= stop.index));
+  const known = adders.some(moment => moment.iteration === here && moment.end <= stop.index);
+  const hidden = adders.some(moment => moment.values.some(value => isHidden(trace, stop, value.data) && value.role === "top"));
+  if (!known || hidden) return [];
+  const losses = range(iterations).map(iteration => lossOf(trace, iteration))
+    .slice(0, predict.on ? here + 1 : iterations);
+  const when = losses.map((_, i) => `in iteration ${i + 1}`);
+  return losses.length > 1 && !losses.includes(null) ? [curve("loss", losses, here, when, 170, 26)]
+    : [element("span", {}, `loss ${short(losses[here])}`)];
+}
+
+// The slider and the curve of one weight. The slider moves to the same line in another iteration.
 function curvesView(trace, stop, flats, go) {
   const { moment } = stop, updates = iterationsWith(trace, moment), position = weightOf(moment);
-  const here = updates.indexOf(moment), last = updates[updates.length - 1];
-  const weights = [...updates.map(({ update }) => update.w), last.update.new].map(number => trace.arrays[number].values[position]);
-  const losses = updates.map(update => lossOf(trace, update.iteration));
+  const here = updates.indexOf(moment);
+  // in predict mode the curve ends where we are, for the next weights are still to be computed
+  const shown = predict.on ? updates.slice(0, here + 1) : updates, last = shown[shown.length - 1];
+  const weights = [...shown.map(({ update }) => update.w), last.update.new].map(number => trace.arrays[number].values[position]);
   const slider = element("input", {
     type: "range", id: "iteration", min: 0, max: updates.length - 1, value: here,
     "aria-valuetext": `update ${here + 1} of ${updates.length}`,
@@ -107,14 +124,14 @@ function curvesView(trace, stop, flats, go) {
   const hides = predict.on && isHidden(trace, stop, moment.update.new); // the curve would give the new weight away
   return element("div", { class: "curves" },
     element("p", {}, element("label", { for: "iteration" }, `Update ${here + 1} of ${updates.length} `), slider),
-    hides ? null : element("div", { class: "pair" }, curve(name, weights, here + (stop.last ? 1 : 0), "after update"),
-      losses.includes(null) ? null : curve("loss", losses, here, "iteration")));
+    hides ? null : curve(name, weights, here + (stop.last ? 1 : 0),
+      weights.map((_, i) => i ? `after update ${i}` : "at first"), 400, 84));
 }
 
 // A small curve with a dot for each value, the present one large; the values are its alternative text.
-function curve(name, stored, at, axis) {
+function curve(name, stored, at, when, width, height) {
   const values = stored.map(numeric), finite = values.filter(Number.isFinite);
-  const low = Math.min(...finite), high = Math.max(...finite), width = 250, height = 84;
+  const low = Math.min(...finite), high = Math.max(...finite);
   const x = i => 8 + i * (width - 16) / Math.max(values.length - 1, 1);
   const y = value => high > low ? height - 8 - (value - low) / (high - low) * (height - 16) : height / 2;
   const points = values.flatMap((value, i) => Number.isFinite(value) ? [[x(i), y(value), i]] : []);
@@ -122,9 +139,9 @@ function curve(name, stored, at, axis) {
   const line = drawn("polyline", { points: path, class: "curve" });
   const dots = points.map(([a, b, i]) => i === at ? drawn("circle", { cx: a, cy: b, r: 5, class: "dot now" })
     : drawn("circle", { cx: a, cy: b, r: 2, class: "dot" }));
-  const said = `${name} ${axis} ${stored.map((value, i) => `${i}: ${short(value)}`).join(", ")}`;
+  const said = `${name}: ${stored.map((value, i) => `${short(value)} ${when[i]}`).join(", ")}`;
   return element("figure", { class: "chart" },
     element("figcaption", {}, element("code", {}, name), ` ${short(stored[at])} `,
-      element("span", { class: "quiet" }, `${axis} ${at}; from ${short(low)} to ${short(high)}`)),
+      element("span", { class: "quiet" }, `${when[at]}; from ${short(low)} to ${short(high)}`)),
     drawn("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": said }, line, ...dots));
 }

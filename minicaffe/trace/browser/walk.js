@@ -68,11 +68,26 @@ function isWritten(trace, stop, array) {
   return stop.last || stepsSoFar(trace, stop).some(step => step.new.some(([, number]) => number === array));
 }
 
-// Whether the layer of a moment writes a value's data or diff. Such numbers are not there before it has run. A layer
-// that runs in place writes over its bottom, of which the data holds only what it is afterwards.
+// Whether the lines of a moment write a value's data or diff. Such numbers are not there before they have run.
 function writes(moment, value, kind) {
-  if (!moment.count) return false;
+  return moment.count > 0 && makes(moment, value, kind);
+}
+
+// Whether the layer of a moment makes a value's data or diff, by its lines or, as a data layer does, without any. A layer
+// that runs in place writes over its bottom, of which the data holds only what it is afterwards.
+function makes(moment, value, kind) {
   if (moment.pass !== "forward") return value.role !== "top" && kind === "diff";
   return kind === "data" && value.role !== "param" &&
     moment.values.some(other => other.role === "top" && other.blob === value.blob);
+}
+
+// The moment before this one that has made what a value holds, or null: the layer that computed the numbers, the layer
+// that computed the gradient, or the update of the weights.
+function makerOf(trace, moment, blob, kind, array) {
+  const made = other => other.pass === "update" ? kind === "data" && other.param === blob && other.update.new === array
+    : other.values.some(value => value.blob === blob && value[kind] === array && makes(other, value, kind));
+  for (let number = moment.number - 1; number >= 0; number--) {
+    if (made(trace.moments[number])) return trace.moments[number];
+  }
+  return null;
 }

@@ -3,7 +3,7 @@
 
 const PROOF_WORDS = "A diff says how fast the loss grows when that one number grows. To prove it, the whole net was run " +
   "twice more for each number, with the number a little larger and a little smaller: the change of the loss between the " +
-  "two, divided by the distance, is the central difference.";
+  "two, divided by the distance, is the central difference. At a kink the slopes to the left and to the right differ.";
 const BLAME = "✗ This layer's backward is wrong: what reaches its tops agrees, what it makes of it does not.";
 const WORDS_OF_NUMBERS = 6; // a sentence names arrays of up to so many numbers in full
 
@@ -39,9 +39,30 @@ function stepWords(trace, stop) {
   const text = (source.lines[step.line - source.first] || "").trim();
   if (step.line === source.first) return `line ${step.line}: ${source.name} begins${given(trace, stop, step)}.`;
   if (step.skipped) return `line ${step.line}: ${plural(step.skipped, "further round")} of this loop ran and is not shown.`;
-  if (step.calls) return `line ${step.line} calls a function: ${withoutComment(text)}`;
-  if (!step.new.length) return `line ${step.line}: ${withoutComment(text)}`;
-  return `line ${step.line}: ${made(trace, stop, step)}.`;
+  if (step.calls) return `line ${step.line} calls a function: ${withoutComment(text)}.`;
+  const branch = branchWords(trace, stop);
+  const read = readBy(trace, stop).filter(({ number }) => number !== null).map(({ name }) => name);
+  const from = read.length ? `, made from ${read.join(", ")}` : "";
+  if (step.new.length) return `line ${step.line}: ${made(trace, stop, step)}${from}.`;
+  return `line ${step.line}: ${withoutComment(text)}${branch ? ` ${branch}` : "."}`;
+}
+
+// How an `if` or a loop went on: the next line of the same function stands under it, or not.
+function branchWords(trace, stop) {
+  const step = trace.steps[stop.step], source = trace.sources[step.source];
+  const text = source.lines[step.line - source.first] || "";
+  if (!/^\s*(if|elif|while)\b.*:\s*(#.*)?$/.test(text)) return null;
+  const following = trace.steps.slice(stop.step + 1, stop.moment.first + stop.moment.count);
+  const next = following.find(other => other.depth <= step.depth);
+  const indent = line => line.search(/\S|$/);
+  const between = next && next.source === step.source && next.line > step.line
+    ? source.lines.slice(step.line + 1 - source.first, next.line + 1 - source.first).filter(line => line.trim()) : [];
+  const inside = between.length > 0 && between.every(line => indent(line) > indent(text));
+  return inside ? "that is so, and the lines below it run." : "that is not so, and the lines below it are left out.";
+}
+
+function sentence(words) {
+  return words[0].toUpperCase() + words.slice(1);
 }
 
 function given(trace, stop, step) {
@@ -101,16 +122,16 @@ function proofSummary(trace) {
 function proofLine(trace, showWrong) {
   const { total, differ, kinks, first } = proofSummary(trace);
   if (!total) return [element("p", { class: "quiet" }, "This trace was made without proofs of its diffs.")];
-  const kink = kinks ? `; ${plural(kinks, "is", "are")} at a kink, where the slopes on both sides differ` : "";
+  const kink = kinks ? `; ${plural(kinks, "is", "are")} at a kink` : "";
   if (!differ) {
-    return [element("p", { class: "agrees" }, `✓ Of the ${total} diffs on this page none differs from its central difference${kink}.`),
+    return [element("p", { class: "agrees" }, `✓ None of ${total} diffs is wrong${kink}.`),
       toleranceView(trace)];
   }
   const layer = trace.layers[first.layer];
   const said = `✗ ${differ} of ${total} diffs ${differ === 1 ? "differs" : "differ"}, first in layer ${layer.name}`;
   const button = element("button", { type: "button", id: "to-wrong", class: "wrong" }, said);
   button.addEventListener("click", () => showWrong(first));
-  return [button, element("p", { class: "quiet" }, `The central difference of the loss says something else${kink}.`), toleranceView(trace)];
+  return [button, toleranceView(trace)];
 }
 
 function toleranceView(trace) {

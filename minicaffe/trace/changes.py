@@ -30,7 +30,7 @@ class Seen:
     """
 
     def __init__(self, names: Mapping[str, Any], before: Seen | None = None) -> None:
-        """Look. A place that holds what it held `before` keeps the copy of then."""
+        """Copy what the names reach. Where an array holds what it held `before`, the copy of then is kept."""
         self.arrays = dict(arrays_in(names))
         self.texts = {name: text for name, value in names.items() if (text := text_of(value)) is not None}
         self.local = frozenset(names)
@@ -47,10 +47,11 @@ class Seen:
         return self.copies[place_of(self.arrays[name])]
 
     def written(self, before: Seen, statement: Statement) -> list[str]:
-        """Return the names of what a statement has written, all names of an array, the one to show first.
+        """Return the names of what a statement has written. An array with several names is there under each of them.
 
-        What the statement assigns to comes first, even if it holds what it held before; then arrays that have changed.
-        Of these, names in the statement itself come first, and of them the last: what a kernel writes stands last.
+        First come the names that the statement assigns to, even if they hold what they held before. Then come the
+        arrays that have changed, names that stand in the statement before others. Of several such names the last comes
+        first, because what a kernel writes stands last in its call.
         """
         targets = [name for name in statement.targets if name in self.arrays or name in self.texts]
         changed = [name for name, array in self.arrays.items() if self._changed(name, array, before)]
@@ -133,7 +134,7 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def text_of(value: Any) -> str | None:
-    """Return a value that is no array as a short text; None for what says nothing to a reader."""
+    """Return a value that is no array as a short text; None for an object whose repr tells a reader nothing."""
     if not _plain(value):
         return None
     text = repr(value)
