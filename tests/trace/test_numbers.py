@@ -36,6 +36,9 @@ TRAININGS = {  # a net, and what its solver does besides SGD with momentum
 }
 
 
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "LeNet" else name for name in TRAININGS]
+
+
 def solver_of(text, more):
     """A solver of a net whose inputs and weights are the same each time."""
     like = net_of(text)
@@ -77,7 +80,7 @@ def moments_of(solver, iterations):
     return found
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_each_number_of_a_training_is_that_of_the_solver_without_a_trace(name):
     data = json.loads(json.dumps(session.of_solver(solver_of(*TRAININGS[name]), 2, proofs=2)))
     expected = moments_of(solver_of(*TRAININGS[name]), 2)
@@ -99,7 +102,7 @@ def test_each_number_of_a_training_is_that_of_the_solver_without_a_trace(name):
     assert diffs
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_training_goes_on_from_a_trace_as_without_one(name):
     mine, other = (solver_of(*TRAININGS[name]) for _ in range(2))
     session.of_solver(mine, 1, proofs=1)
@@ -110,7 +113,7 @@ def test_a_training_goes_on_from_a_trace_as_without_one(name):
         assert np.array_equal(a.blob.data, b.blob.data)
 
 
-@pytest.mark.parametrize("name", ["LeNet", "inception", "normalized"])
+@pytest.mark.parametrize("name", ["inception", "normalized"])
 def test_the_decay_column_is_what_the_regularization_adds_to_these_weights(name):
     text, more = TRAININGS[name]
     data = session.of_solver(solver_of(text, more), 1, proofs=0)

@@ -209,7 +209,6 @@ def test_beside_an_infinity_that_does_not_reach_the_loss_no_slope_is_measured():
     assert set(letters["y"]["top"]) == {"a"}
 
 
-@pytest.mark.slow
 def test_what_cancels_to_zero_agrees():
     """Half of 100 labels are 1: the parts of the only bias's diff cancel to 0, the measured slope but for rounding."""
     net = net_of(inputs(x=(100, 3), t=(100, 1)) + fully_connected("x", "score", 1) +
