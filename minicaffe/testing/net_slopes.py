@@ -1,8 +1,8 @@
 """The slope of a net's loss along one number of the net: how much the loss grows where the number grows a little.
 
-    with moment(net) as now:             # minicaffe.testing.twin: what one forward pass of any net begins with
+    with pass_start(net) as start:       # minicaffe.testing.twin: what one forward pass of any net begins with
         net.forward()
-    slopes = NetSlopes(now.twin())       # the same pass in float64, run again and again
+    slopes = NetSlopes(start.twin())     # the same pass in float64, run again and again
     slopes.slope_of_param(i, k, index)   # blob k of layer i: what its diff must hold once layer i ran backward
     slopes.slope_of_blob(i, t, index)    # top t of layer i: what its diff must hold when layer i begins backward
 
@@ -101,7 +101,7 @@ class Measures(Protocol):
 class NetSlopes:
     """The slopes of a net's loss, from passes that all begin alike.
 
-    net         a float64 Net whose inputs are filled and that has not run since, such as `Moment.twin()`. It belongs
+    net         a float64 Net whose inputs are filled and that has not run since, such as `PassStart.twin()`. It belongs
                 to this object from now on: the blobs of Split, Flatten and Reshape and shared parameters get memory of
                 their own. After `base_pass`, backward may run on it
     draws       seed and place of the pass whose random numbers are drawn, as for `PassDraws.during`: a net whose pass

@@ -16,7 +16,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.net import Net
 from minicaffe.testing.net_slopes import NetSlopes, Slope, sources
-from minicaffe.testing.twin import Moment
+from minicaffe.testing.twin import PassStart
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import exact, number_of
 from minicaffe.trace.trail import Stage
@@ -39,7 +39,7 @@ class Proofs:
     def __init__(self, net: Net, arrays: Arrays, places: int) -> None:
         self.net, self.arrays, self.places = net, arrays, places
         self.single: list[str] = []
-        self._moment: Moment | None = None
+        self._start: PassStart | None = None
         self._slopes: NetSlopes | None = None
         self._asked: list[tuple[int, dict[str, Any], dict[str, np.ndarray]]] = []
         self._before: dict[int, np.ndarray] = {}
@@ -48,18 +48,18 @@ class Proofs:
     def pass_begins(self) -> None:
         """Keep what the pass begins with."""
         if self.places:
-            self._moment = Moment(self.net)
+            self._start = PassStart(self.net)
 
     def layer_ran(self, i: int) -> None:
         """Keep the batch, where layer i has put it out."""
-        if self._moment:
-            self._moment.take_batch(i)
+        if self._start:
+            self._start.take_batch(i)
 
     def forward_ends(self) -> None:
         """Make the float64 net, while the weights are those of the pass."""
         self._asked, self._known, self._slopes = [], {}, None
-        if self._moment and any(self.net.plan.layers):
-            slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
+        if self._start and any(self.net.plan.layers):
+            slopes = NetSlopes(self._start.twin(), draws=self.net.draws.place or (0,))
             self.single = [self.net.layer_names[i] for i in sorted(slopes.single)]
             self._slopes = None if self.single else slopes
             self._sources = sources(self.net)
