@@ -14,8 +14,8 @@ What a blob holds differs from layer to layer where layers run in place. `slope_
 right after layer i wrote it, and runs only those layers again that depend on it. The tops of a Split are told apart,
 though in the net they are one array: each has a diff of its own.
 
-Several layers may share a parameter. Its diff is a sum that grows as backward goes from layer to layer, so
-`slope_of_param` changes the number in layer i and in the layers after it, and not in those before. For the first layer
+Several layers may share a parameter. Its diff is a sum that grows as backward goes from layer to layer. So
+`slope_of_param` changes the number in layer i and in those after it that share it. For the first layer
 this is the whole slope. With `alone=True` only layer i's share is meant.
 
 Where the net computes no gradient for a bottom, such as the labels or a bottom with `propagate_down: false`, backward

@@ -74,9 +74,11 @@ def check_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE) -> Ne
     seed         what all random numbers follow from: directions, masks of Dropout, inputs
     tolerance    the largest allowed error of a slope, relative to the slope
 
-    A copy in float64 is checked. A layer that computes in float32 all the same is compared with a larger step, within
-    5 %, and all layers of such a net are looked at alone. The copy's inputs and learnable blobs get random numbers
-    where all their numbers are equal. A net without a loss gets the loss Σ r · y over its outputs, for random r.
+    A copy in float64 is checked. Its inputs and learnable blobs get random numbers where all their numbers are equal. A
+    layer may compute in float32 all the same, and there rounding hides small changes. So it is compared with a larger
+    step, within 5 %, and each layer of such a net is looked at alone.
+
+    A net without a loss gets the loss Σ r · y over its outputs, for random r.
 
     Raises GradientError that names the first layer that is wrong, what is wrong there, and the kind of the mistake
     where one explains all numbers. Raises LayerError where a layer cannot run.
