@@ -18,7 +18,7 @@ from minicaffe.testing.agreement import (
     compare_coarsely,
     compare_parts,
 )
-from minicaffe.testing.backward_run import Gradient, LayerSlopes, Seen, whole
+from minicaffe.testing.backward_run import Gradient, GradientSummary, LayerSlopes, whole
 from minicaffe.testing.mistakes import kind_of
 from minicaffe.testing.net_slopes import Measures, NetSlopes
 from minicaffe.testing.slopes import FACTOR, NOT_PROPORTIONAL
@@ -69,16 +69,16 @@ class Passes:
     layer     the slopes of the layer alone
     """
 
-    once: Seen
-    scaled: Seen
-    filled: Seen
+    once: GradientSummary
+    scaled: GradientSummary
+    filled: GradientSummary
     before: float
     layer: LayerSlopes
 
 
-def size_from(seen: Seen, count: int) -> float:
+def size_from(summary: GradientSummary, count: int) -> float:
     """Return the root of the mean square of a gradient with so many numbers; 1 where it is 0 or not finite."""
-    size = seen.length / math.sqrt(max(count, 1))
+    size = summary.length / math.sqrt(max(count, 1))
     return size if 0 < size < math.inf else 1.0
 
 

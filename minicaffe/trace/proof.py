@@ -16,10 +16,10 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.net import Net
 from minicaffe.testing.net_slopes import NetSlopes, Slope, sources
-from minicaffe.testing.twin import Moment
+from minicaffe.testing.twin import PassStart
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import exact, number_of
-from minicaffe.trace.trail import Stage
+from minicaffe.trace.trail import Waypoint
 
 RELATIVE, OF_LARGEST = 2e-3, 1e-4  # float32 rounds sums, and what cancels in a sum leaves the error of its parts
 OF_TOPS = 1e-6  # the parts of a bias's only diff do not stand beside it but in the top's diff, and may cancel to 0
@@ -39,7 +39,7 @@ class Proofs:
     def __init__(self, net: Net, arrays: Arrays, places: int) -> None:
         self.net, self.arrays, self.places = net, arrays, places
         self.single: list[str] = []
-        self._moment: Moment | None = None
+        self._start: PassStart | None = None
         self._slopes: NetSlopes | None = None
         self._asked: list[tuple[int, dict[str, Any], dict[str, np.ndarray]]] = []
         self._before: dict[int, np.ndarray] = {}
@@ -48,18 +48,18 @@ class Proofs:
     def pass_begins(self) -> None:
         """Keep what the pass begins with."""
         if self.places:
-            self._moment = Moment(self.net)
+            self._start = PassStart(self.net)
 
     def layer_ran(self, i: int) -> None:
         """Keep the batch, where layer i has put it out."""
-        if self._moment:
-            self._moment.take_batch(i)
+        if self._start:
+            self._start.take_batch(i)
 
     def forward_ends(self) -> None:
         """Make the float64 net, while the weights are those of the pass."""
         self._asked, self._known, self._slopes = [], {}, None
-        if self._moment and any(self.net.plan.layers):
-            slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
+        if self._start and any(self.net.plan.layers):
+            slopes = NetSlopes(self._start.twin(), draws=self.net.draws.place or (0,))
             self.single = [self.net.layer_names[i] for i in sorted(slopes.single)]
             self._slopes = None if self.single else slopes
             self._sources = sources(self.net)
@@ -72,7 +72,7 @@ class Proofs:
         if self._slopes:
             self._asked.append((i, moment, {}))
 
-    def measure(self, stages: Sequence[Stage]) -> None:
+    def measure(self, waypoints: Sequence[Waypoint]) -> None:
         """Measure what was noted, and add the proofs to the moments; and to the entries of the numbers on a way."""
         if not self._slopes:
             return
@@ -80,8 +80,8 @@ class Proofs:
         try:
             for i, moment, _ in self._asked:
                 self._prove(i, moment)
-            for stage in stages:
-                self._prove_stage(stage)
+            for waypoint in waypoints:
+                self._prove_waypoint(waypoint)
         finally:
             kernels.use_engine("plain")
         self._slopes, self._asked = None, []
@@ -127,12 +127,12 @@ class Proofs:
             self._known[key] = measured(layer, top, flat)
         return self._known[key]
 
-    def _prove_stage(self, stage: Stage) -> None:
-        slope = self._slope(stage.layer, "bottom", stage.bottom, stage.flat)
-        ends = self.arrays.found[stage.array]
+    def _prove_waypoint(self, waypoint: Waypoint) -> None:
+        slope = self._slope(waypoint.layer, "bottom", waypoint.bottom, waypoint.flat)
+        ends = self.arrays.found[waypoint.array]
         largest = max(abs(number_of(ends["min"] or 0)), abs(number_of(ends["max"] or 0)))
-        letter = verdict(number_of(stage.entry["sum"]), slope, largest)
-        stage.entry["proof"] = [letter, _short(slope.central)]
+        letter = verdict(number_of(waypoint.entry["sum"]), slope, largest)
+        waypoint.entry["proof"] = [letter, _short(slope.central)]
 
 
 def verdict(diff: float, slope: Slope | None, largest: float) -> str:

@@ -327,7 +327,7 @@ class TestErrors:
 
     def test_cells_are_told_apart(self):
         space = {}
-        exec(compile("def f(b):\n    b.reshape(-1)\n", "/tmp/ipykernel_12/34.py", "exec"), space)
+        exec(compile("def f(b):\n    b.reshape(-1)\n", "ipykernel_12/34.py", "exec"), space)
         with pytest.raises(LayerError) as failed:
-            exec(compile("\nf(b)\n", "/tmp/ipykernel_12/56.py", "exec"), {**space, "b": Blob()})
+            exec(compile("\nf(b)\n", "ipykernel_12/56.py", "exec"), {**space, "b": Blob()})
         assert ["  line 2 of this cell: ", "  line 2 of another cell: "] == failed.value._render_traceback_()[-2:]

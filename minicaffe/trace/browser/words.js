@@ -2,9 +2,10 @@
 "use strict";
 
 const PROOF_WORDS = "A diff says how fast the loss grows when that one number grows. To prove it, the whole net was run " +
-  "twice more for each number, with the number a little larger and a little smaller: the change of the loss between the " +
-  "two, divided by the distance, is the central difference. At a kink the slopes to the left and to the right differ.";
-const BLAME = "✗ This layer's backward is wrong: what reaches its tops agrees, what it makes of it does not.";
+  "twice more for each number: once with the number a little larger, and once a little smaller. The difference of the two " +
+  "losses, divided by the distance of the two numbers, is the central difference. At a kink the slopes to the left and to " +
+  "the right differ.";
+const BLAME = "✗ This layer's backward is wrong: the diffs of its tops agree, those that it computes from them do not.";
 const WORDS_OF_NUMBERS = 6; // a sentence names arrays of up to so many numbers in full
 
 const LESSON = {
