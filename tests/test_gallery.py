@@ -174,7 +174,7 @@ def test_the_page_in_a_browser():
             assert f"{len(found)} of 61 types" == page.inner_text("#count")
             assert len(found) == page.locator("nav li:visible").count()
             page.keyboard.press("Enter")
-            assert page.url.endswith(f"#{found[0].lower()}")
+            page.wait_for_url(f"**#{found[0].lower()}")  # the address follows a moment later
             page.keyboard.press("/")  # selects what stands there
             page.keyboard.type("poolling")
             assert [] == page.evaluate(SHOWN)
