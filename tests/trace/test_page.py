@@ -292,6 +292,23 @@ class TestNumbers:
             press(page, "Escape", "ArrowLeft")
             assert 7 == page.evaluate("at")
 
+    @pytest.mark.parametrize(("side", "covered"), [("left", "right"), ("right", "left")])
+    def test_products_hide_nothing(self, chromium, written, side, covered):
+        """The panel leaves the running line in sight, and what it covers can be scrolled up from under it."""
+        with opened(chromium, written(), height=640) as page:
+            press(page, "n", "n", *["ArrowRight"] * 6)
+            page.locator(f"#{side} button.number").first.focus()
+            press(page, "Enter")
+            panel = page.locator("#products").bounding_box()
+            line = page.locator(".line.now").bounding_box()
+            assert side == "right" or line["y"] + line["height"] <= panel["y"]
+            page.evaluate(f"document.getElementById('{covered}').scrollTop = 1e6")
+            last = page.locator(f"#{covered} > div").last.bounding_box()
+            assert last["y"] + last["height"] <= panel["y"]
+            press(page, "ArrowLeft")
+            assert page.locator("#products").is_hidden()
+            assert "" == page.evaluate(f"document.getElementById('{covered}').style.paddingBottom")
+
     def test_large_arrays(self, chromium, written):
         """Of a large array there are a picture with words for it, the extremes, and 64 places."""
         with opened(chromium, written(large(EXAMPLE))) as page:

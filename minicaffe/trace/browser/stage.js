@@ -14,7 +14,10 @@ function stop() {
 function go(index) {
   if (index === null || index === undefined) return;
   const wanted = Math.max(0, Math.min(stops.length - 1, index));
-  if (wanted !== at && !byId("products").hidden) byId("products").hidden = true;
+  if (wanted !== at && !byId("products").hidden) {
+    byId("products").hidden = true;
+    makeRoom(byId("products"));
+  }
   at = wanted;
   show();
 }
