@@ -89,13 +89,15 @@ function cell(trace, stop, subject, position) {
     numberNode(trace, stop, subject, position, position), proofNode(trace, stop, subject, position));
 }
 
+const THIN = 16; // pixels that a picture is wide and high at least: a vector's would be a hair
+
 // A large array as a picture, with its extremes. A pixel may stand for several numbers: `seen` says for what.
 function pictureView(array, name, isImage) {
   const range = `smallest ${short(array.min)}, largest ${short(array.max)}, mean ${short(array.mean)}`;
   if (!array.picture) return element("p", { class: "quiet" }, range);
   const scale = Math.max(1, Math.min(10, Math.floor(230 / Math.max(array.width, array.height))));
   const picture = element("img", {
-    src: array.picture, width: array.width * scale, height: Math.max(array.height * scale, 6),
+    src: array.picture, width: Math.max(array.width * scale, THIN), height: Math.max(array.height * scale, THIN),
     alt: `${isImage ? "Image" : "Heat map"} of ${name}, ${shapeText(array.shape)}: ${array.seen || ""}; ${range}`,
   });
   return element("figure", { class: "picture" }, picture, isImage ? null : legend(array),
@@ -106,7 +108,7 @@ function pictureView(array, name, isImage) {
 function legend(array) {
   const limit = Math.max(Math.abs(array.min), Math.abs(array.max));
   return element("div", { class: "legend", "aria-hidden": "true" },
-    element("span", {}, short(-limit, 3)), element("span", { class: "colours" }), element("span", {}, short(limit, 3)));
+    element("span", {}, short(0 - limit, 3)), element("span", { class: "colours" }), element("span", {}, short(limit, 3)));
 }
 
 // The places of a large array that the page holds: data, diff and proof in one table.
