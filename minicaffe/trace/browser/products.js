@@ -29,7 +29,7 @@ function openPanel(trace, product, flat, opener) {
   panel.focus();
 }
 
-// What the panel would cover can be scrolled up from under it, and the line that runs is.
+// What the panel covers can be scrolled up from under it; the line that runs is.
 function makeRoom(panel) {
   const covered = panel.classList.contains("left") ? "left" : "right";
   for (const side of ["left", "right"]) {
@@ -51,10 +51,14 @@ function productsTitle(trace, product, flat, name, entry) {
 function closeProducts() {
   const panel = byId("products"), opener = panel.opener;
   if (panel.hidden) return false;
-  panel.hidden = true;
-  makeRoom(panel);
+  hideProducts();
   (opener && opener.isConnected ? opener : byId("main")).focus({ preventScroll: true });
   return true;
+}
+
+function hideProducts() {
+  byId("products").hidden = true;
+  makeRoom(byId("products"));
 }
 
 function factor(side, flat) {
