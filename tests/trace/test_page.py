@@ -484,9 +484,11 @@ class TestPredict:
             press(page, "Escape", "r")
             assert [-0.5] == shown(page, "bottom", "y", "data")
 
-    def test_a_key_shows_it(self, chromium, written):
+    @pytest.mark.parametrize("left", [[], ["Escape"]])
+    def test_a_key_shows_it(self, chromium, written, left):
+        """Also where an empty answer has the focus, for no number begins with an r."""
         with opened(chromium, written()) as page:
-            press(page, "t", "n", "n", *["ArrowRight"] * 5, "Escape", "r")
+            press(page, "t", "n", "n", *["ArrowRight"] * 5, *left, "r")
             assert "out = -0.5" in words(page)
             assert "Predicted: 0 right, 0 not yet, 1 shown." == page.inner_text("#score")
 
