@@ -309,6 +309,20 @@ class TestNumbers:
             assert page.locator("#products").is_hidden()
             assert "" == page.evaluate(f"document.getElementById('{covered}').style.paddingBottom")
 
+    def test_a_wide_table_is_not_cut(self, chromium, written):
+        """Under a line of code, long numbers stand in fewer columns than short ones, so that all can be seen."""
+        wide = """values => {
+          const trace = { arrays: [{ shape: [1, 8], values }] }, box = document.querySelector(".made.now");
+          box.replaceChildren(wholeView(trace, stop(), { number: 0, name: "x", product: null, proof: null }));
+          const view = box.querySelector(".matrices");
+          return [view.querySelector("table tr:last-child").cells.length, view.scrollWidth > view.clientWidth];
+        }"""
+        with opened(chromium, written()) as page:
+            press(page, "n", "n", *["ArrowRight"] * 6)
+            assert [6, False] == page.evaluate(wide, [0.5] * 8)
+            assert [5, False] == page.evaluate(wide, [-0.065017] * 8)
+            assert [4, False] == page.evaluate(wide, [-0.0065017] * 7 + [-0.00065017])
+
     def test_large_arrays(self, chromium, written):
         """Of a large array there are a picture with words for it, the extremes, and 64 places."""
         with opened(chromium, written(large(EXAMPLE))) as page:
