@@ -29,8 +29,9 @@ from minicaffe.cli.flags import files, filled, natural, positive, words
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
-from minicaffe.errors import DataError, NetError
+from minicaffe.errors import DataError, NetError, near_names
 from minicaffe.io.files import check_can_write, replace_file
+from minicaffe.log import one_line
 from minicaffe.net import Net, location
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
@@ -41,6 +42,7 @@ from minicaffe.trace import inputs, session
 from minicaffe.trace.format import WHOLE
 from minicaffe.trace.page import trace_page
 
+ENDINGS = (".html", ".htm")
 LARGE_BATCH = 8  # samples; more make a large page
 
 
@@ -53,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="F,F", type=files,
                         help="files with learned weights, given to the layers of the same names")
     parser.add_argument("--data", metavar="F", type=filled, help="what the net reads: .npz, .npy or an image")
-    parser.add_argument("--batch", metavar="N", type=natural, default=0,
+    parser.add_argument("--batch", metavar="N", type=positive, default=0,
                         help="number of samples in a batch (default: what the net says)")
     parser.add_argument("--size", metavar="HxW", type=words, default="",
                         help="size of the images, also as CxHxW; the sources of data layers are then not read")
@@ -73,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         raise NetError("--iterations counts updates, which need a --solver")
     if args.solver and args.phase != "TRAIN":
         raise NetError("--solver trains, so the phase is TRAIN", hint=f"leave out --solver or --phase {args.phase}")
+    _check_ending(args.out)
     check_can_write("--out", args.out)
     with log.silent():
         data, remarks = _of_solver(args) if args.solver else _of_net(args)
@@ -81,11 +84,20 @@ def run(args: argparse.Namespace) -> int:
     data["notes"] = [*remarks, *data["notes"]]
     text = trace_page(data).encode()
     replace_file(args.out, [text])
-    say(f"{args.out}: {len(data['layers'])} layers, {len(data['moments'])} passes of a layer, {len(data['steps'])} "
-        f"steps, {len(text) / 1000:.0f} KB")
+    steps = sum(max(moment["count"], 1) for moment in data["moments"])  # as the page counts them
+    say(f"{args.out}: {len(data['layers'])} layers, {len(data['moments'])} passes of a layer, {steps} steps, "
+        f"{len(text) / 1000:.0f} KB")
     for remark in remarks:
         say(remark)
     return 0
+
+
+def _check_ending(out: str) -> None:
+    """Refuse a page that no browser would take for one."""
+    ending = Path(out).suffix
+    if ending.lower() not in ENDINGS:
+        raise DataError(f"--out {one_line(out)}: a page ends in {' or '.join(ENDINGS)}, got "
+                        f"{repr(ending) if ending else 'no ending'}", hint=near_names(ending, list(ENDINGS)))
 
 
 def _of_net(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -147,6 +159,9 @@ def _prepare(definition: Any, args: argparse.Namespace) -> tuple[dict[str, np.nd
     definition.layer.extend(layers.layer)
     if args.batch and arrays:
         raise DataError("--batch and --data both say how many samples there are: give one of them")
+    if args.batch and not summary.takes_batch(definition):
+        remarks.append(f"--batch {args.batch} changes nothing: no layer of this net says in a field how "
+                       "many samples it puts out.")
     return arrays, remarks + summary.resize(definition, args.batch, args.size)
 
 

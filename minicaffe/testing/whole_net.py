@@ -135,11 +135,10 @@ def _prepared(net: Net, seed: int) -> tuple[NetSlopes, list[str]]:
         _leave_out_without_gradient(twin)
     read = {i for i in start.batch if getattr(source_of(net.layers[i]), "source_path", "")}
     for what, names in (("inputs", random_inputs(twin, draw, read)),
-                        ("learnable blobs of the layers", random_weights(twin, draw))):
+                        ("blobs of layers", random_weights(twin, draw))):
         if names:
             more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
-            remarks.append(f"{what} {', '.join(names[:SHOWN])}{more} got random numbers, because all numbers of "
-                           "each were equal")
+            remarks.append(f"{what} whose numbers were all equal got random ones: {', '.join(names[:SHOWN])}{more}")
     remarks += [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]
     if forced and losses:
         remarks.append("nothing in this net learns, so the gradients of all blobs are checked")

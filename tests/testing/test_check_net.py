@@ -439,7 +439,7 @@ def test_inputs_are_as_the_layers_need_them():
     net.blobs["x"].data[...] = np.arange(40).reshape(4, 2, 5) / 40
     report = check_net(net)
 
-    assert report.remarks[0].startswith("inputs c, t got random numbers, ")
+    assert report.remarks[0] == "inputs whose numbers were all equal got random ones: c, t"
     assert {RIGHT} == {row.verdict for row in report.rows if row.blob}
     assert ["no gradient: the type computes none"] == [row.why for row in report.rows if row.type == "Accuracy"]
 

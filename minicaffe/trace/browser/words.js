@@ -44,7 +44,8 @@ function stepWords(trace, stop) {
   const branch = branchWords(trace, stop);
   const read = readBy(trace, stop).filter(({ number }) => number !== null).map(({ name }) => name);
   const from = read.length ? `, made from ${read.join(", ")}` : "";
-  if (step.new.length) return `line ${step.line}: ${made(trace, stop, step)}${from}.`;
+  const ask = step.new.some(([, number]) => number !== null && isHidden(trace, stop, number)) ? ": type it" : "";
+  if (step.new.length) return `line ${step.line}: ${made(trace, stop, step)}${from}${ask}.`;
   return `line ${step.line}: ${withoutComment(text)}${branch ? ` ${branch}` : "."}`;
 }
 
@@ -78,7 +79,7 @@ function made(trace, stop, step) {
   return sameArrays(step.new).map(([names, number, text]) => {
     const name = names[0];
     if (number === null) return `${name} = ${text}`;
-    if (isHidden(trace, stop, number)) return `${name} is hidden: type it`;
+    if (isHidden(trace, stop, number)) return `${name} is hidden`;
     const array = trace.arrays[number];
     if (array.values.length === 1) return `${name} = ${short(array.values[0])}`;
     if (array.whole !== false && array.values.length <= WORDS_OF_NUMBERS) return `${name} = ${nested(array)}`;
