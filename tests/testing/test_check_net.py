@@ -485,3 +485,27 @@ def test_where_no_gradient_flows():
             + layer("Power", "p", "q", "power_param { power: 2 } loss_weight: 3"))
 
     assert {RIGHT} == {row.verdict for row in check_net(net_from(text)).rows if row.blob}
+
+
+@pytest.mark.parametrize("above", [
+    layer("SoftmaxWithLoss", "h t", "loss"),
+    layer("SoftmaxWithLoss", "h t", "loss", "loss_param { focal_gamma: 2 }"),
+    layer("Softmax", "h", "p") + layer("MultinomialLogisticLoss", "p t", "loss"),
+    layer("InfogainLoss", "h t H", "loss")], ids=["softmax", "focal", "multinomial", "infogain"])
+@pytest.mark.parametrize("scale", [150, 4000])
+def test_a_saturated_loss(above, scale):
+    """Below ε Caffe's forward is constant, but its backward is not 0. The report says so, and calls no layer wrong."""
+    given = {"H": (5, 5)} if "Infogain" in above else {}
+    text = (inputs(x=(7, 3), t=(7,), **given) + fully_connected("x", "g", 5) + layer("TanH", "g", "g", name="tanh")
+            + layer("Power", "g", "h", f"power_param {{ scale: {scale} }}") + above)
+    report = check_net(net_from(text))
+
+    assert report.count(WRONG) == 0
+    assert scale > 150 or RIGHT in {row.verdict for row in report.rows if row.name == "g"}
+    assert [remark for remark in report.remarks if remark.startswith("layer 'loss' is checked with")]
+
+
+def test_a_loss_that_is_not_saturated():
+    """Where no probability is smaller than ε, the loss is checked as it is."""
+    text = inputs(x=(7, 3), t=(7,)) + fully_connected("x", "g", 5) + layer("SoftmaxWithLoss", "g t", "loss")
+    assert not any("ε" in remark for remark in check_net(net_from(text)).remarks)
