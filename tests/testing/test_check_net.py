@@ -268,6 +268,46 @@ def test_kinds_of_mistakes(monkeypatch, kind, change, words):
     assert words in report.message()
 
 
+def shifted(self, top, bottom, before):
+    bottom[0].diff[:, 1:] = bottom[0].diff[:, :-1].copy()
+
+
+def shifted_back(self, top, bottom, before):
+    bottom[0].diff[:-1] = bottom[0].diff[1:].copy()
+
+
+def turned(self, top, bottom, before):
+    bottom[0].diff[...] = bottom[0].diff[::-1, ::-1].copy()
+
+
+def swapped(self, top, bottom, before):
+    one = bottom[0].diff.copy()
+    bottom[0].diff[...], bottom[1].diff[...] = bottom[1].diff, one
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (shifted, "its numbers are one place too far on along axis 1"),
+    (shifted_back, "its numbers are one place too far back along axis 0"),
+    (turned, "it is reversed along axes 0 and 1"),
+    (swapped, "it is the gradient of bottom[1]")])
+def test_right_numbers_at_wrong_places(monkeypatch, change, words):
+    """The report says where the numbers belong."""
+    spoil(monkeypatch, "Eltwise", change)
+    text = THREE.replace('bottom: "c"', 'bottom: "c" eltwise_param { operation: PROD }')
+    assert examine_net(net_from(text)).message().endswith(words)
+
+
+def test_a_sum_over_two_axes_is_missing(monkeypatch):
+    """A bias adds up over the whole plane, and here it gets the diff of one pixel."""
+    def change(self, top, bottom, before):
+        if self.name == IT:
+            self.blobs[1].diff[...] = top[0].diff[:, :, 0, 0].sum(axis=0)
+
+    text = NETS["Convolution"][0]
+    spoil(monkeypatch, "Convolution", change)
+    assert "it has only the first place of axes 2 and 3 of the diff of top[0]" in examine_net(net_from(text)).message()
+
+
 def test_one_wrong_number_in_a_large_blob(monkeypatch):
     """A random direction misses no number, and the search finds the one that is wrong among 45 000."""
     def change(self, top, bottom, before):
