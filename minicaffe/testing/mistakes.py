@@ -45,7 +45,7 @@ def kind_of(wrong: Gradient, layer: LayerSlopes) -> str:
         words = str(error)
     kind = kind_of_mistake(found, analytic, scaled, slopes.net.bottoms[wrong.layer])
     return words + (kind or _missing_sum(layer, wrong.variable(slopes), analytic, places)
-                    or _of_another(layer, wrong, analytic, places))
+                    or _of_another(layer, wrong, analytic, places) or _zeros(found))
 
 
 def _places(layer: LayerSlopes, variable: Variable, analytic: np.ndarray) -> list[int]:
@@ -93,13 +93,14 @@ def _missing_sum(layer: LayerSlopes, variable: Variable, analytic: np.ndarray, p
     wrong_numbers = analytic.reshape(-1)[list(places)]
     right = np.array([sum(float(part.sum()) for part in share) for share in shares])
     limit = ALIKE * max(np.abs(right).max(initial=0), NOTHING)
+    adds_up = any(sum(map(np.count_nonzero, share)) > 1 for share in shares)
     parts = list(_parts_of_tops(layer.dy, shares))
     for words, part in parts:
         if np.abs(part - wrong_numbers).max() <= limit < np.abs(part - right).max():
-            return f"; a sum is missing: of what must be added up, it has only {words}"
+            return f"; {'a sum is missing: of what must be added up, ' if adds_up else ''}it has only {words}"
     for words, part in parts:
         if np.abs(right - part - wrong_numbers).max() <= limit < np.abs(part).max():
-            return f"; a sum is not complete: {words} is left out"
+            return f"; {'a sum is not complete: ' if adds_up else ''}{words} is left out"
     return ""
 
 
@@ -113,6 +114,16 @@ def _of_another(layer: LayerSlopes, wrong: Gradient, analytic: np.ndarray, place
         right = np.array([slope_of(layer, variable, place).central for place in places])
         if np.abs(right - numbers).max() <= ALIKE * np.abs(right).max():
             return f"; it is the gradient of {'blobs' if other.learned else 'bottom'}[{other.index}]"
+    return ""
+
+
+def _zeros(found: Slopes) -> str:
+    """Say that all wrong numbers are 0, or that all of them should be; else ''."""
+    wrong = np.abs(found.backward - found.quotient) > ALIKE * np.abs([found.backward, found.quotient]).max()
+    if not found.backward[wrong].any():
+        return "; backward leaves these numbers 0"
+    if (np.abs(found.quotient[wrong]) < NOTHING).all():
+        return "; they should be 0: is a mask missing?"
     return ""
 
 

@@ -297,6 +297,28 @@ def test_right_numbers_at_wrong_places(monkeypatch, change, words):
     assert examine_net(net_from(text)).message().endswith(words)
 
 
+def without_mask(self, top, bottom, before):
+    bottom[0].diff[...] = top[0].diff
+
+
+def last_sample(self, top, bottom, before):
+    bottom[0].diff[:-1] = 0
+
+
+def three_zeros(self, top, bottom, before):
+    bottom[0].diff[0, :3] = bottom[0].diff[1, 2:5] = 0
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (without_mask, "; they should be 0: is a mask missing?"),
+    (last_sample, "; it has only place 2 of axis 0 of the diff of top[0] (3, 7)"),
+    (three_zeros, "; backward leaves these numbers 0")])
+def test_some_numbers_are_zero_or_should_be(monkeypatch, change, words):
+    """ReLU passes on what it must not, or leaves out samples, or some numbers. None of these is a missing sum."""
+    spoil(monkeypatch, "ReLU", change)
+    assert examine_net(net_from(THREE.replace("AbsVal", "ReLU"))).message().endswith(words)
+
+
 def test_a_sum_over_two_axes_is_missing(monkeypatch):
     """A bias adds up over the whole plane, and here it gets the diff of one pixel."""
     def change(self, top, bottom, before):
