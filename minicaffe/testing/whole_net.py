@@ -139,10 +139,12 @@ def _prepared(net: Net, seed: int) -> tuple[NetSlopes, list[str]]:
         if names:
             more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
             remarks.append(f"{what} whose numbers were all equal got random ones: {', '.join(names[:SHOWN])}{more}")
-    remarks += [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]
     if forced and losses:
         remarks.append("nothing in this net learns, so the gradients of all blobs are checked")
     slopes = NetSlopes(twin, draws=(seed, 0), objective=None if losses else {})
+    if exact := [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]:
+        remarks += exact
+        slopes.base_pass()
     if not losses:
         remarks.append("this net has no loss, so the gradients of Σ r · y over its outputs are checked, for random r")
         slopes.objective = _random_objective(twin, draw)  # now, for the first pass may have given the tops other shapes

@@ -145,7 +145,8 @@ class TestBlob:
     @pytest.mark.parametrize(("values", "words"), [
         ([np.nan, 1, 3], "1 NaN; the other 2 numbers 1 to 3, mean 2: nan, 1, 3"),
         ([np.nan, np.inf, -np.inf, 2], "1 NaN and 2 infinite; the other 1 number all 2: nan, inf, -inf, 2"),
-        ([np.nan, np.nan], "2 NaN: nan, nan"), ([5.0], "5"), ([], "no numbers"), ([4.0, 4.0], "all 4")])
+        ([np.nan, np.nan], "2 NaN: nan, nan"), ([5.0], "5"), ([], "no numbers"), ([4.0, 4.0], "all 4"),
+        ([1.6e308, 1.2e308], "1.2e+308 to 1.6e+308, mean 1.4e+308: 1.6e+308, 1.2e+308")])
     def test_numbers_that_are_none(self, values, words):
         assert words == numbers.in_words(np.array(values))
 
