@@ -30,7 +30,7 @@ MAY_IMPORT = {  # what a part may import besides itself and these
     "pages": set(),
     "drawing": {"net", "layer", "layers", "proto", "analysis", "passes", "pages"},
     "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "testing", "pages", "drawing"},
-    "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "pages", "drawing"},
+    "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "passes", "pages", "drawing"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},
 }
 
