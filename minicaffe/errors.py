@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
 import traceback
-from pathlib import Path
 
 from minicaffe.log import one_line, visible
 
@@ -39,11 +39,11 @@ class MinicaffeError(Exception):
 
 def _lines_of_user(frames: list[traceback.FrameSummary]) -> list[str]:
     """Return the lines of a cell, and of the user's files, from which minicaffe was called."""
-    ours, lines, cell = str(Path(__file__).parent), [], ""
+    ours, lines, cell = os.path.join(os.path.dirname(__file__), ""), [], ""
     for frame in frames:
         if frame.filename.startswith(ours):
             break
-        if "IPython" in Path(frame.filename).parts:  # it runs the cell
+        if "IPython" in frame.filename.split(os.sep):  # it runs the cell
             continue
         place = one_line(frame.filename)
         if "ipykernel" in place or place.startswith("<"):  # how IPython names the text of a cell

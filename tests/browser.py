@@ -10,6 +10,7 @@ from extras import needs
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
+PATIENCE = 180_000  # milliseconds that a start or a wait may take; a busy machine needs more than Playwright's 30 s
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def browser():
     if path is None:
         pytest.skip("needs a browser: apt install chromium")
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=path, args=FLAGS)
+        chromium = driver.chromium.launch(executable_path=path, args=FLAGS, timeout=PATIENCE)
         try:
             yield chromium
         finally:
@@ -31,6 +32,7 @@ def browser():
 def opened(chromium, file, *, width=1280, height=900, scheme="light"):
     """A page opened from the disk. What its scripts complain of, and whatever it asks of a network, fails the test."""
     context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE)
     page, faults = context.new_page(), []
     page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: faults.append(str(error)))

@@ -86,6 +86,22 @@ class Picture:
         self.joined = Counter((int(a), int(b)) for a, b, _ in self.lines if a and b)
 
 
+def assert_drawn(net, picture):
+    """Each way of a blob has a line that ends at its reader's upper edge, and every line is such a way.
+
+    No box covers another.
+    """
+    assert real(net, picture) == picture.joined
+    for _, reader, (x, y) in picture.lines:
+        if reader:
+            left, top, right, _ = picture.place[int(reader)]
+            assert left <= x <= right
+            assert y == top
+    boxes = list(picture.place.values())
+    for n, (left, top, right, bottom) in enumerate(boxes):
+        assert not any(left < r and x < right and top < b and y < bottom for x, y, r, b in boxes[:n])
+
+
 def end(path):
     """The point at which a path ends."""
     x = y = 0.0

@@ -1,6 +1,8 @@
 """The import rules of ARCHITECTURE.md, read from the source."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,7 @@ MAY_IMPORT = {  # what a part may import besides itself and these
     "pages": set(),
     "drawing": {"net", "layer", "layers", "proto", "analysis", "passes", "pages"},
     "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "testing", "pages", "drawing"},
-    "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "pages", "drawing"},
+    "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "passes", "pages", "drawing"},
     "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},
 }
 
@@ -127,3 +129,14 @@ def test_each_optional_package_is_imported_in_one_module():
                 importers.setdefault(module.split(".")[0], set()).add(str(path))
 
     assert {} == {package: files for package, files in importers.items() if len(files) > 1}
+
+
+def test_what_a_training_does_not_load():
+    """Whoever makes nets and solvers does not wait for the parts that draw and explain, nor for IPython."""
+    code = "import sys; from minicaffe import Net; from minicaffe.solvers import get_solver; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    parts = {part_of(module) for module in loaded if module.startswith("minicaffe.")}
+
+    assert {"net", "solvers", "showing"} <= parts
+    assert set() == parts & {"pages", "drawing", "trace", "notebook", "testing", "analysis", "lint", "cli"}
+    assert set() == set(loaded) & {"IPython", "matplotlib", "cv2", "numba", "rich"}

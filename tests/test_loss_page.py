@@ -28,7 +28,7 @@ DATA = re.compile(r'(?<=id="data">).*?(?=</script>)')
 COMBINATIONS = list(itertools.product(grid.T, grid.W, grid.GAMMA))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def held():
     """The data that the page in the repository holds."""
     return json.loads(DATA.search(PAGE.read_text(encoding="utf-8"))[0])

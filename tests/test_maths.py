@@ -165,9 +165,10 @@ def test_differences_find_what_the_layer_cannot(new, why, tmp_path):
 
 
 def numbers_shown():
-    """(page, heading) of the sections that are followed."""
+    """(page, heading) of the sections that are followed: those with Python in them."""
     for page in FOLLOWED:
-        yield from ((page, heading) for heading in sections(PAGES[page]) if page != "vision" or heading in DERIVED)
+        yield from ((page, heading) for heading, section in sections(PAGES[page]).items()
+                    if "```python" in section and (page != "vision" or heading in DERIVED))
 
 
 def standing_alone(page, heading):

@@ -52,7 +52,6 @@ xxxxxxxxxx
 oooo##oooo"""
 SEED = 5  # one that mirrors some of the images
 LEVELS = (0, 80, 160, 240)
-NAMES = ("house", "boat", "tree")
 
 
 def pixels(picture: str) -> np.ndarray:

@@ -210,9 +210,18 @@ def _answering_ctrl_c(stop: Any) -> Iterator[None]:
 def _interrupt_again(lost: Any, otherwise: Callable[[Any], object]) -> None:
     """Repeat a Ctrl-C that Python has dropped, because it came while a callback of the garbage collector ran."""
     if isinstance(lost.exc_value, KeyboardInterrupt):
-        threading.Timer(0.01, _thread.interrupt_main).start()  # a little later, when the callback is over
+        threading.Timer(0.01, _interrupt_main).start()  # a little later, when the callback is over
     else:
         otherwise(lost)
+
+
+def _interrupt_main() -> None:
+    """Send Ctrl-C to the main thread. Where threads have signals of their own, one also ends a wait of that thread."""
+    main_thread = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main_thread is not None:
+        signal.pthread_kill(main_thread, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _run(args: list[str]) -> int:

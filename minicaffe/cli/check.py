@@ -8,14 +8,15 @@ back. The change of the loss gives its slope along this direction. The gradients
 too. Where the two differ, single numbers are compared. Layers of your own, in Python, are checked like all others.
 
 A backward pass goes from the last layer to the first. The first layer on this way that is wrong was given right
-gradients, so the mistake is in that layer. The exit status is 1 where a gradient is wrong.
+gradients, so the mistake is in that layer. The exit status is 1 where a gradient is wrong, and where not one of
+them could be checked.
 
-A deep net's loss may depend so little on a layer that rounding hides it. Such a gradient is compared "by this layer
+A deep net's loss may depend so little on a layer that rounding hides it. Such a gradient is compared "on this layer
 alone", with the diffs that backward hands to the layer. Some numbers stand at a kink, where there is no derivative: for
 instance where the two largest numbers of a pooling window are equal. They are left out, and the table says how many.
 
-Data layers read one batch. Input layers get random numbers and labels. Weights that are all alike, such as zeros, get
-random numbers too.
+Data layers read one batch. Input layers get random numbers and labels. A blob whose numbers are all equal, such as a
+bias of zeros, gets random numbers too.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from minicaffe.log import one_line, plural, shape_text
 from minicaffe.net import Net
 from minicaffe.proto import Phase
 from minicaffe.testing.slopes import GradientError
-from minicaffe.testing.verdict import FOLLOWS, RIGHT, UNCHECKED, WRONG, Row
+from minicaffe.testing.verdict import ALONE, FOLLOWS, RIGHT, UNCHECKED, WRONG, Row
 from minicaffe.testing.whole_net import NetReport, examine_net
 
 BATCH = 2  # mistakes show in two samples as well as in a hundred
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         say("\n".join(_lines(report)))
     if args.json:
         write_json(args.json, _facts(report, args))
-    return int(report.first is not None)
+    return int(report.first is not None or (report.count(UNCHECKED) > 0 and report.count(RIGHT) == 0))
 
 
 def _net(args: argparse.Namespace) -> tuple[Net, list[str]]:
@@ -124,17 +125,19 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _result(report: NetReport, width: int) -> list[str]:
     """Return the last lines: how many gradients are right, and what is wrong in the first layer that is."""
     counts = {verdict: report.count(verdict) for verdict in (RIGHT, UNCHECKED)}
+    lines = []
+    if any(row.verdict == RIGHT and row.why.startswith(ALONE) for row in report.rows):
+        lines.append(f'"{ALONE}" means: kinks or rounding spoil the differences of the loss. So the differences of '
+                     "the layer's own outputs were taken, weighted by the diffs that backward hands to it.")
     if report.first is None:
-        if not sum(counts.values()):
-            return ["There is no gradient to check in this net."]
-        words = f"{counts[RIGHT]} of {plural(sum(counts.values()), 'gradient')} right"
-        if counts[RIGHT]:
-            words += f", with errors up to {report.largest_error:.0e}"
+        if not counts[RIGHT]:
+            return wrap(_nothing_checked(counts[UNCHECKED]), width)
+        words = (f"{counts[RIGHT]} of {plural(sum(counts.values()), 'gradient')} right, with errors up to "
+                 f"{report.largest_error:.0e}")
         if counts[UNCHECKED]:
             words += f"; {counts[UNCHECKED]} not checked"
-        return wrap(words, width)
+        return [part for line in [*lines, words] for part in wrap(line, width, hanging="  ")]
     also = dict.fromkeys(row.name for row in report.rows if row.verdict == WRONG and row.layer != report.first.layer)
-    lines = []
     if any(row.verdict == FOLLOWS for row in report.rows):
         lines.append('"follows" means: the layer was given a wrong gradient, and computes what follows from it.')
     if also:
@@ -142,6 +145,13 @@ def _result(report: NetReport, width: int) -> list[str]:
     where = f"{report.where}: " if report.where else ""
     lines.append(f"{where}the first layer that is wrong: {one_line(report.message())}")
     return [part for line in lines for part in wrap(line, width, hanging="  ")]
+
+
+def _nothing_checked(unchecked: int) -> str:
+    if not unchecked:
+        return "There is no gradient to check in this net."
+    return (f"Nothing was checked: of {plural(unchecked, 'gradient')} none could be compared, for the reasons in the "
+            "table. They may be right or wrong.")
 
 
 def _sentence(words: str) -> str:

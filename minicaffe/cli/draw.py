@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from minicaffe import passes, plugins
-from minicaffe.cli.flags import whole
+from minicaffe.cli.flags import positive
 from minicaffe.cli.show import add_level_and_stage, add_permissive, stages
 from minicaffe.cli.summary import made
 from minicaffe.cli.terminal import say
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phase", choices=PHASES, type=str.upper, default=None,
                         help="draw the net of this phase alone (default: both, as one)")
     add_level_and_stage(parser)
-    parser.add_argument("--batch", metavar="N", type=whole, default=0,
+    parser.add_argument("--batch", metavar="N", type=positive, default=0,
                         help="number of samples in a batch (default: what the net says)")
     parser.add_argument("--size", metavar="HxW", default="",
                         help="size of the images, also as CxHxW; the sources of data layers are then not read")

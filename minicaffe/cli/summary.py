@@ -18,7 +18,7 @@ from typing import Any
 from minicaffe import layout, passes
 from minicaffe.analysis import data_tops
 from minicaffe.analysis.cost import NetCost, cost
-from minicaffe.cli.flags import whole
+from minicaffe.cli.flags import positive
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
@@ -35,7 +35,7 @@ MOST_TOPS = 6  # whose shapes are shown
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("net", metavar="NET", help="a prototxt or YAML file")
-    parser.add_argument("--batch", metavar="N", type=whole, default=0,
+    parser.add_argument("--batch", metavar="N", type=positive, default=0,
                         help="number of samples in a batch (default: what the net says)")
     parser.add_argument("--size", metavar="HxW", default="",
                         help="size of the images, also as CxHxW; the sources of data layers are then not read")
@@ -70,8 +70,6 @@ def made(definition: Any, place: location.Location, phase: int, level: int = 0, 
          batch: int = 0, size: str = "", permissive: bool = False, allow_python: bool = True,
          shapes_only: bool = True) -> tuple[Net, list[str]]:
     """Do what `read` does, with a definition that has been read already. The definition is not changed."""
-    if batch < 0:
-        raise NetError(f"--batch must be positive, got {batch}")
     given = type(definition)()
     given.CopyFrom(definition)
     given.state.phase, given.state.level = phase, level
@@ -125,6 +123,13 @@ def _shapes(layer: Any) -> list[Any]:
     """
     given = [getattr(param, "shape", None) for param in _params(layer)]
     return [shape for shapes in given if shapes is not None and hasattr(shapes, "extend") for shape in shapes]
+
+
+def takes_batch(definition: Any) -> bool:
+    """Return whether a layer of an upgraded NetParameter says how many samples it puts out, so that --batch can."""
+    layers = [layer for layer in definition.layer if is_included(layer, definition.state)]
+    return any(any(shape.dim for shape in _shapes(layer)) or any(hasattr(data, "batch_size") for data in _params(layer))
+               for layer in layers)
 
 
 def _resize(layer: Any, batch: int, size: list[int], sequences: list[int]) -> str:

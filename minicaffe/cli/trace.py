@@ -33,9 +33,10 @@ from minicaffe.cli.preprocessing import no_flags
 from minicaffe.cli.show import add_permissive, add_state_arguments, stages
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
-from minicaffe.errors import DataError, MinicaffeError, NetError
+from minicaffe.errors import DataError, MinicaffeError, NetError, near_names
 from minicaffe.io import prototxt
 from minicaffe.io.files import check_can_write, read_bytes, replace_file
+from minicaffe.log import one_line
 from minicaffe.net import Net, location
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase, SolverParameter
@@ -48,6 +49,7 @@ from minicaffe.trace.format import WHOLE
 from minicaffe.trace.page import trace_page
 from minicaffe.trace.proof import affordable
 
+ENDINGS = (".html", ".htm")
 LARGE_BATCH = 8  # samples; more make a large page
 
 
@@ -60,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="F,F", type=files,
                         help="files with learned weights, given to the layers of the same names")
     parser.add_argument("--data", metavar="F", type=filled, help="what the net reads: .npz, .npy or an image")
-    parser.add_argument("--batch", metavar="N", type=natural, default=0,
+    parser.add_argument("--batch", metavar="N", type=positive, default=0,
                         help="number of samples in a batch (default: what the net says)")
     parser.add_argument("--size", metavar="HxW", type=words, default="",
                         help="size of the images, also as CxHxW; the sources of data layers are then not read")
@@ -83,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         raise NetError("--iterations counts updates, which need a --solver")
     if args.solver and args.phase != "TRAIN":
         raise NetError("--solver trains, so the phase is TRAIN", hint=f"leave out --solver or --phase {args.phase}")
+    _check_ending(args.out)
     check_can_write("--out", args.out)
     with log.silent():
         data, remarks = _of_solver(args) if args.solver else _of_net(args)
@@ -91,8 +94,9 @@ def run(args: argparse.Namespace) -> int:
     data["notes"] = [*remarks, *data["notes"]]
     text = trace_page(data).encode()
     replace_file(args.out, [text])
-    say(f"{args.out}: {len(data['layers'])} layers, {len(data['moments'])} passes of a layer, {len(data['steps'])} "
-        f"steps, {len(text) / 1000:.0f} KB")
+    steps = sum(max(moment["count"], 1) for moment in data["moments"])  # as the page counts them
+    say(f"{args.out}: {len(data['layers'])} layers, {len(data['moments'])} passes of a layer, {steps} steps, "
+        f"{len(text) / 1000:.0f} KB")
     for remark in remarks:
         say(remark)
     return 0
@@ -106,6 +110,14 @@ def _is_solver(path: str) -> bool:
     except MinicaffeError:
         return False  # the error is raised again where the net is read, with a hint
     return isinstance(read, SolverParameter)
+
+
+def _check_ending(out: str) -> None:
+    """Refuse a page that no browser would take for one."""
+    ending = Path(out).suffix
+    if ending.lower() not in ENDINGS:
+        raise DataError(f"--out {one_line(out)}: a page ends in {' or '.join(ENDINGS)}, got "
+                        f"{repr(ending) if ending else 'no ending'}", hint=near_names(ending, list(ENDINGS)))
 
 
 def _of_net(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -172,6 +184,9 @@ def _prepare(definition: Any, args: argparse.Namespace, given: Any) -> tuple[dic
     definition.layer.extend(layers.layer)
     if args.batch and arrays:
         raise DataError("--batch and --data both say how many samples there are: give one of them")
+    if args.batch and not summary.takes_batch(definition):
+        remarks.append(f"--batch {args.batch} changes nothing: no layer of this net says in a field how "
+                       "many samples it puts out.")
     return arrays, remarks + summary.resize(definition, args.batch, args.size)
 
 

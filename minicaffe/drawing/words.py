@@ -210,6 +210,8 @@ def remarks(graph: Graph) -> list[str]:
         found.append("N is " + ", ".join(f"{size} in {label}" for label, size in graph.batches.items()))
     if any(layer.only for layer in graph.layers):
         found.append("dashed: one phase only")
+    if any(layer.is_split for layer in graph.layers):
+        found.append("dot: several layers read the blob, by a Split")
     if any(layer.shares for layer in graph.layers):
         found.append("dotted: layers that share parameters")
     return found

@@ -64,8 +64,8 @@ class Traits:
     def make_exact(self) -> str:
         """Make backward exactly the derivative of forward, where Caffe's is only nearly so. Return what was changed.
 
-        A check of gradients asks this of a copy of the layer, which it throws away. What is returned ends the sentence
-        "layer 'loss' is checked ...", and is empty where nothing was changed.
+        A check of gradients asks this of a copy of the layer that has run forward and is thrown away. What is returned
+        ends the sentence "layer 'loss' is checked ...", and is empty where nothing was changed.
         """
         return ""
 

@@ -14,6 +14,7 @@ from minicaffe.drawing.words import number_of_layers
 from minicaffe.log import one_line, shape_text
 from minicaffe.net import Net
 from minicaffe.notebook.frame import frame, table
+from minicaffe.passes.insert_splits import is_split
 from minicaffe.proto import TRAIN
 
 HEAD = ("layer", "type", "blobs", "shapes", "parameters")
@@ -45,7 +46,7 @@ def _drawing(net: Net) -> str:
 
 def _title(net: Net) -> str:
     count = sum(param.blob.count for param in net.learnable_params)
-    layers = number_of_layers(layer.type == "Split" for layer in net.layers)
+    layers = number_of_layers(is_split(layer) for layer in net.layers)
     return (f"Net {net.name!r}: {layers}, {count:,} parameters, "
             f"{'TRAIN' if net.phase == TRAIN else 'TEST'}, {np.dtype(net.dtype)}"
             + (", shapes only" if net.shapes_only else ""))

@@ -33,7 +33,7 @@ def in_words(values: np.ndarray) -> str:
 
 def look(flat: np.ndarray) -> tuple[float, float, float, int, int]:
     """Return the lowest, the highest and the mean of the finite numbers, and how many are NaN and how many infinite."""
-    low, high, total, nans, infinities = math.inf, -math.inf, 0.0, 0, 0
+    low, high, mean, nans, infinities = math.inf, -math.inf, 0.0, 0, 0
     for start in range(0, flat.size, BLOCK):
         block = flat[start:start + BLOCK]
         finite = np.isfinite(block)
@@ -43,8 +43,8 @@ def look(flat: np.ndarray) -> tuple[float, float, float, int, int]:
             block = block[finite]
         if block.size:
             low, high = min(low, float(block.min())), max(high, float(block.max()))
-            total += float(block.sum(dtype=np.float64))
-    return low, high, total / max(flat.size - nans - infinities, 1), nans, infinities
+            mean += float(np.divide(block, flat.size, dtype=np.float64).sum())  # their sum may be too large
+    return low, high, mean * (flat.size / max(flat.size - nans - infinities, 1)), nans, infinities
 
 
 def short(value: float) -> str:

@@ -42,7 +42,7 @@ class Gradient:
 
 
 @dataclass(frozen=True)
-class Seen:
+class GradientSummary:
     """What is kept of a gradient after the pass: its slope along a direction, and its length."""
 
     along: float
@@ -90,15 +90,15 @@ def run_backward(slopes: NetSlopes, look: Callable[[Gradient, np.ndarray], None]
             look(one, diff - before[one] if one in before else diff)
 
 
-def seen_along(slopes: NetSlopes, *, factor: float = 1.0,
-               fill: Callable[[Gradient], float] | None = None) -> dict[Gradient, Seen]:
+def summaries_of(slopes: NetSlopes, *, factor: float = 1.0,
+               fill: Callable[[Gradient], float] | None = None) -> dict[Gradient, GradientSummary]:
     """Run backward, and return for each gradient its slope along its direction."""
     found = {}
 
     def look(gradient: Gradient, values: np.ndarray) -> None:
         with np.errstate(all="ignore"):  # a NaN is reported later
             along = float(values.reshape(-1) @ gradient.direction(values.size))
-            found[gradient] = Seen(along, float(np.sqrt(np.square(values).sum())))
+            found[gradient] = GradientSummary(along, float(np.sqrt(np.square(values).sum())))
 
     run_backward(slopes, look, factor=factor, fill=fill)
     return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from minicaffe.testing.agreement import place_that_disagrees
-from minicaffe.testing.backward_run import Gradient, LayerSlopes, whole
+from minicaffe.testing.backward_run import Gradient, LayerSlopes, asked_of, whole
 from minicaffe.testing.net_slopes import Variable, slope_of
 from minicaffe.testing.slopes import (
     ALIKE,
@@ -16,6 +17,7 @@ from minicaffe.testing.slopes import (
     NOTHING,
     GradientError,
     Slopes,
+    axes_in_words,
     kind_of_mistake,
 )
 
@@ -42,7 +44,8 @@ def kind_of(wrong: Gradient, layer: LayerSlopes) -> str:
     except GradientError as error:
         words = str(error)
     kind = kind_of_mistake(found, analytic, scaled, slopes.net.bottoms[wrong.layer])
-    return words + (kind or _missing_sum(layer, wrong.variable(slopes), analytic, places))
+    return words + (kind or _missing_sum(layer, wrong.variable(slopes), analytic, places)
+                    or _of_another(layer, wrong, analytic, places) or _zeros(found))
 
 
 def _places(layer: LayerSlopes, variable: Variable, analytic: np.ndarray) -> list[int]:
@@ -90,13 +93,37 @@ def _missing_sum(layer: LayerSlopes, variable: Variable, analytic: np.ndarray, p
     wrong_numbers = analytic.reshape(-1)[list(places)]
     right = np.array([sum(float(part.sum()) for part in share) for share in shares])
     limit = ALIKE * max(np.abs(right).max(initial=0), NOTHING)
+    adds_up = any(sum(map(np.count_nonzero, share)) > 1 for share in shares)
     parts = list(_parts_of_tops(layer.dy, shares))
     for words, part in parts:
         if np.abs(part - wrong_numbers).max() <= limit < np.abs(part - right).max():
-            return f"; a sum is missing: of what must be added up, it has only {words}"
+            return f"; {'a sum is missing: of what must be added up, ' if adds_up else ''}it has only {words}"
     for words, part in parts:
         if np.abs(right - part - wrong_numbers).max() <= limit < np.abs(part).max():
-            return f"; a sum is not complete: {words} is left out"
+            return f"; {'a sum is not complete: ' if adds_up else ''}{words} is left out"
+    return ""
+
+
+def _of_another(layer: LayerSlopes, wrong: Gradient, analytic: np.ndarray, places: Sequence[int]) -> str:
+    """Say which other blob of the layer the gradient belongs to, where it is the right one of that blob; else ''."""
+    numbers = analytic.reshape(-1)[list(places)]
+    for other in asked_of(layer.slopes, wrong.layer):
+        if other == wrong or other.blob(layer.slopes).count != analytic.size:
+            continue
+        variable = other.variable(layer.slopes)
+        right = np.array([slope_of(layer, variable, place).central for place in places])
+        if np.abs(right - numbers).max() <= ALIKE * np.abs(right).max():
+            return f"; it is the gradient of {'blobs' if other.learned else 'bottom'}[{other.index}]"
+    return ""
+
+
+def _zeros(found: Slopes) -> str:
+    """Say that all wrong numbers are 0, or that all of them should be; else ''."""
+    wrong = np.abs(found.backward - found.quotient) > ALIKE * np.abs([found.backward, found.quotient]).max()
+    if not found.backward[wrong].any():
+        return "; backward leaves these numbers 0"
+    if (np.abs(found.quotient[wrong]) < NOTHING).all():
+        return "; they should be 0: is a mask missing?"
     return ""
 
 
@@ -111,3 +138,9 @@ def _parts_of_tops(dy: Sequence[np.ndarray],
             others = tuple(a + 1 for a in range(diff.ndim) if a != axis)
             for m, part in enumerate(stacked.sum(axis=others).T if diff.shape[axis] > 1 else ()):
                 yield f"place {m} of axis {axis} of the diff of top[{t}] {diff.shape}", part
+        long = [axis for axis in range(diff.ndim) if diff.shape[axis] > 1]
+        several = itertools.chain.from_iterable(itertools.combinations(long, n) for n in range(2, len(long) + 1))
+        for axes, (m, end) in itertools.product(several, ((0, "first"), (-1, "last"))):
+            place = (slice(None), *(m if axis in axes else slice(None) for axis in range(diff.ndim)))
+            part = stacked[place].reshape(len(shares), -1).sum(axis=1)
+            yield f"the {end} place of {axes_in_words(axes)} of the diff of top[{t}]", part

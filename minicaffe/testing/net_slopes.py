@@ -1,8 +1,8 @@
 """The slope of a net's loss along one number of the net: how much the loss grows where the number grows a little.
 
-    with moment(net) as now:             # minicaffe.testing.twin: what one forward pass of any net begins with
+    with pass_start(net) as start:       # minicaffe.testing.twin: what one forward pass of any net begins with
         net.forward()
-    slopes = NetSlopes(now.twin())       # the same pass in float64, run again and again
+    slopes = NetSlopes(start.twin())     # the same pass in float64, run again and again
     slopes.slope_of_param(i, k, index)   # blob k of layer i: what its diff must hold once layer i ran backward
     slopes.slope_of_blob(i, t, index)    # top t of layer i: what its diff must hold when layer i begins backward
 
@@ -14,8 +14,8 @@ What a blob holds differs from layer to layer where layers run in place. `slope_
 right after layer i wrote it, and runs only those layers again that depend on it. The tops of a Split are told apart,
 though in the net they are one array: each has a diff of its own.
 
-Several layers may share a parameter. Its diff is a sum that grows as backward goes from layer to layer, so
-`slope_of_param` changes the number in layer i and in the layers after it, and not in those before. For the first layer
+Several layers may share a parameter. Its diff is a sum that grows as backward goes from layer to layer. So
+`slope_of_param` changes the number in layer i and in those after it that share it. For the first layer
 this is the whole slope. With `alone=True` only layer i's share is meant.
 
 Where the net computes no gradient for a bottom, such as the labels or a bottom with `propagate_down: false`, backward
@@ -101,7 +101,7 @@ class Measures(Protocol):
 class NetSlopes:
     """The slopes of a net's loss, from passes that all begin alike.
 
-    net         a float64 Net whose inputs are filled and that has not run since, such as `Moment.twin()`. It belongs
+    net         a float64 Net whose inputs are filled and that has not run since, such as `PassStart.twin()`. It belongs
                 to this object from now on: the blobs of Split, Flatten and Reshape and shared parameters get memory of
                 their own. After `base_pass`, backward may run on it
     draws       seed and place of the pass whose random numbers are drawn, as for `PassDraws.during`: a net whose pass

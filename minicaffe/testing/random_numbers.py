@@ -43,7 +43,7 @@ def random_inputs(net: Net, draw: np.random.Generator, keep: Collection[int] = (
 
 
 def random_weights(net: Net, draw: np.random.Generator) -> list[str]:
-    """Fill learnable blobs whose numbers are all equal, and statistics that are all 0; return the layers' names."""
+    """Fill learnable blobs whose numbers are all equal, and statistics that are all 0; return names: 'ip blobs[1]'."""
     filled = []
     for layer in net.layers:
         for k, blob in enumerate(layer.blobs):  # a shared one is no longer constant when it comes again
@@ -53,8 +53,8 @@ def random_weights(net: Net, draw: np.random.Generator) -> list[str]:
                 blob.data[...] = draw.uniform(0.5, 1.5, blob.shape)
             else:  # smaller where many are added up, so that a deep net is not driven to where its slopes are 0
                 blob.data[...] = varied(blob.data, draw, 1 / (2 * math.sqrt(max(blob.count_between(1), 1))))
-            filled.append(layer.name)
-    return list(dict.fromkeys(filled))
+            filled.append(f"{layer.name} blobs[{k}]")
+    return filled
 
 
 def _readers(net: Net) -> dict[Top, tuple[int, int]]:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,9 +60,17 @@ class Slopes:
                 f"{self.quotient[worst]:.9g}")
         return float(errors[worst])
 
-    def explained_by(self, gradient: np.ndarray) -> bool:
-        """Return whether this gradient, in the place of backward's, agrees with the difference quotients."""
-        return self.same_as([float((gradient * d).sum()) for d in self.directions])
+    def explained_by(self, gradient: np.ndarray, without: Any = None) -> bool:
+        """Return whether this gradient, in the place of backward's, agrees with the difference quotients.
+
+        `without` is an index of numbers that are not looked at. Then two others that are not 0 must agree at least.
+        """
+        slopes = np.array([float((gradient * d).sum()) for d in self.directions])
+        if without is None:
+            return self.same_as(slopes)
+        seen = np.array([not d[without].any() for d in self.directions])
+        proven = np.count_nonzero(np.abs(self.quotient[seen]) > NOTHING) > 1
+        return bool(proven and self.same_as(np.where(seen, slopes, self.quotient)))
 
     def same_as(self, slopes: Sequence[float] | np.ndarray) -> bool:
         """Return whether these slopes equal the difference quotients, apart from rounding."""
@@ -127,13 +136,33 @@ def kind_of_mistake(slopes: Slopes, analytic: np.ndarray, scaled: np.ndarray, bo
     factor = float(slopes.backward @ right / (right @ right))
     if factor and slopes.same_as(slopes.backward / factor):
         return _kind_of_factor(factor, bottom, proven=int(np.count_nonzero(np.abs(right) > NOTHING)) > 1)
-    for order in itertools.permutations(range(analytic.ndim)):
+    return _wrong_order(slopes, analytic)
+
+
+def _wrong_order(slopes: Slopes, analytic: np.ndarray) -> str:
+    """Say how the numbers of a gradient are moved, where all of them are right but stand at wrong places; else ''."""
+    axes = range(analytic.ndim)
+    for order in itertools.permutations(axes):
         moved = [axis for axis, place in enumerate(order) if axis != place]
         stored = [analytic.shape[axis] for axis in order]
         if moved and (slopes.explained_by(analytic.reshape(stored).transpose(np.argsort(order)))
                       or slopes.explained_by(analytic.transpose(order).reshape(analytic.shape))):
-            return f"; its axes {', '.join(map(str, moved[:-1]))} and {moved[-1]} are transposed"
+            return f"; its {axes_in_words(moved)} are transposed"
+    for count in range(1, analytic.ndim + 1):
+        for some in itertools.combinations(axes, count):
+            if slopes.explained_by(np.flip(analytic, some)):
+                return f"; it is reversed along {axes_in_words(some)}"
+    for axis in axes:
+        for shift, edge in ((1, 0), (-1, -1)):
+            if slopes.explained_by(np.roll(analytic, shift, axis), without=(slice(None),) * axis + (edge,)):
+                return f"; its numbers are one place too far {'back' if shift == 1 else 'on'} along axis {axis}"
     return ""
+
+
+def axes_in_words(axes: Sequence[int]) -> str:
+    """Return 'axis 2', 'axes 0 and 2', 'axes 0, 1 and 2'."""
+    few = ", ".join(map(str, axes[:-1]))
+    return f"axes {few} and {axes[-1]}" if few else f"axis {axes[-1]}"
 
 
 def _kind_of_factor(factor: float, bottom: Sequence[Blob], proven: bool) -> str:

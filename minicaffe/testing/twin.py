@@ -15,7 +15,7 @@ from minicaffe.net import Net
 from minicaffe.proto import NetParameter
 
 
-class Moment:
+class PassStart:
     """What a pass of a net depends on. It is kept so that the same pass can be run again in a copy of the net.
 
     The arrays are copies. Weights are not kept: `twin` takes them from the net when it is called.
@@ -79,19 +79,19 @@ class Moment:
 
 
 @contextmanager
-def moment(net: Net) -> Iterator[Moment]:
-    """Within the block one forward pass of the net runs; the Moment that is yielded keeps what the pass began with.
+def pass_start(net: Net) -> Iterator[PassStart]:
+    """Within the block one forward pass of the net runs; the PassStart that is yielded keeps what the pass began with.
 
-        with moment(net) as now:
+        with pass_start(net) as start:
             net.forward()
-        slopes = NetSlopes(now.twin())
+        slopes = NetSlopes(start.twin())
     """
-    now = Moment(net)
-    net.after_layer.append(now.take_batch)
+    start = PassStart(net)
+    net.after_layer.append(start.take_batch)
     try:
-        yield now
+        yield start
     finally:
-        net.after_layer.remove(now.take_batch)
+        net.after_layer.remove(start.take_batch)
 
 
 def brings_data(net: Net, i: int) -> bool:

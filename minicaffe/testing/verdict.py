@@ -18,7 +18,7 @@ from minicaffe.testing.agreement import (
     compare_coarsely,
     compare_parts,
 )
-from minicaffe.testing.backward_run import Gradient, LayerSlopes, Seen, whole
+from minicaffe.testing.backward_run import Gradient, GradientSummary, LayerSlopes, whole
 from minicaffe.testing.mistakes import kind_of
 from minicaffe.testing.net_slopes import Measures, NetSlopes
 from minicaffe.testing.slopes import FACTOR, NOT_PROPORTIONAL
@@ -27,6 +27,8 @@ RIGHT, WRONG, FOLLOWS, UNCHECKED = "right", "wrong", "follows", "not checked"
 
 LINEAR = 1e-9  # how much a gradient may differ from one that is proportional to the tops' diffs, relative to its length
 FILL = 7.0     # times the gradient's usual size: what a diff holds before a pass, which must overwrite it or add to it
+
+ALONE = "on this layer alone"  # where differences of the net's loss tell nothing
 
 UNCHECKED_BECAUSE = {ZERO: "0 on both sides", KINK: "all of its numbers stand at kinks",
                      ROUNDING: "so small that rounding may hide a mistake"}
@@ -69,16 +71,16 @@ class Passes:
     layer     the slopes of the layer alone
     """
 
-    once: Seen
-    scaled: Seen
-    filled: Seen
+    once: GradientSummary
+    scaled: GradientSummary
+    filled: GradientSummary
     before: float
     layer: LayerSlopes
 
 
-def size_from(seen: Seen, count: int) -> float:
+def size_from(summary: GradientSummary, count: int) -> float:
     """Return the root of the mean square of a gradient with so many numbers; 1 where it is 0 or not finite."""
-    size = seen.length / math.sqrt(max(count, 1))
+    size = summary.length / math.sqrt(max(count, 1))
     return size if 0 < size < math.inf else 1.0
 
 
@@ -125,7 +127,7 @@ def _compare(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, toleran
         decisive = net if net.what == AGREES else alone
         row.verdict, row.backward, row.differences, row.error = (
             RIGHT, decisive.backward, decisive.quotient, decisive.error)
-        words = ["by this layer alone"] if net.what != AGREES else []
+        words = [ALONE] if net.what != AGREES else []
         words += [f"without {alone.left_out} of its numbers, at or beside kinks"] if alone.left_out else []
         row.why = ", ".join(words)
     else:
@@ -135,7 +137,7 @@ def _compare(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, toleran
 def _compare_alone(row: Row, one: Gradient, passes: Passes, slopes: NetSlopes, tolerance: float,
                    after_wrong: bool) -> None:
     """Compare the slope along a random direction with difference quotients of this layer alone."""
-    words = "by this layer alone"
+    words = ALONE
     if one.layer in slopes.single:
         words += f", within {COARSE_TOLERANCE:.0%}: it computes in float32"
         variable = one.variable(slopes)

@@ -15,11 +15,11 @@ import numpy as np
 from minicaffe.layer import source_of
 from minicaffe.log import plural
 from minicaffe.net import Net
-from minicaffe.testing.backward_run import Gradient, LayerSlopes, asked_of, seen_along, top_diffs
+from minicaffe.testing.backward_run import Gradient, LayerSlopes, asked_of, summaries_of, top_diffs
 from minicaffe.testing.net_slopes import NetSlopes, Top, sources
 from minicaffe.testing.random_numbers import random_inputs, random_weights
 from minicaffe.testing.slopes import FACTOR, GradientError
-from minicaffe.testing.twin import Moment, brings_data
+from minicaffe.testing.twin import PassStart, brings_data
 from minicaffe.testing.verdict import FILL, RIGHT, WRONG, Passes, Row, judge, size_from
 
 TOLERANCE = 1e-6
@@ -74,9 +74,11 @@ def check_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE) -> Ne
     seed         what all random numbers follow from: directions, masks of Dropout, inputs
     tolerance    the largest allowed error of a slope, relative to the slope
 
-    A copy in float64 is checked. A layer that computes in float32 all the same is compared with a larger step, within
-    5 %, and all layers of such a net are looked at alone. The copy's inputs and learnable blobs get random numbers
-    where all their numbers are equal. A net without a loss gets the loss Σ r · y over its outputs, for random r.
+    A copy in float64 is checked. Its inputs and learnable blobs get random numbers where all their numbers are equal. A
+    layer may compute in float32 all the same, and there rounding hides small changes. So it is compared with a larger
+    step, within 5 %, and each layer of such a net is looked at alone.
+
+    A net without a loss gets the loss Σ r · y over its outputs, for random r.
 
     Raises GradientError that names the first layer that is wrong, what is wrong there, and the kind of the mistake
     where one explains all numbers. Raises LayerError where a layer cannot run.
@@ -97,10 +99,10 @@ def examine_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE,
     slopes, remarks = _prepared(net, seed)
     _check_finite(slopes)
     _check_repeats(slopes)
-    once = seen_along(slopes)
-    scaled = seen_along(slopes, factor=FACTOR)
-    before = {one: FILL * size_from(seen, one.blob(slopes).count) for one, seen in once.items()}
-    filled, dy = seen_along(slopes, fill=before.__getitem__), top_diffs(slopes)
+    once = summaries_of(slopes)
+    scaled = summaries_of(slopes, factor=FACTOR)
+    before = {one: FILL * size_from(summary, one.blob(slopes).count) for one, summary in once.items()}
+    filled, dy = summaries_of(slopes, fill=before.__getitem__), top_diffs(slopes)
     report = NetReport([], slopes.loss, remarks=remarks)
     for one in follow(once, len(once)):
         passes = Passes(once[one], scaled[one], filled[one], before[one], LayerSlopes(slopes, one.layer, dy))
@@ -121,27 +123,28 @@ def examine_net(net: Net, *, seed: int = 1701, tolerance: float = TOLERANCE,
 
 def _prepared(net: Net, seed: int) -> tuple[NetSlopes, list[str]]:
     """Return the slopes of a float64 copy of the net that is ready to be checked, and what was done to it, in words."""
-    now, draw, remarks = Moment(net), np.random.default_rng(seed), []
+    start, draw, remarks = PassStart(net), np.random.default_rng(seed), []
     for i in range(len(net.layers)):
         if brings_data(net, i):
             net.run(i, i)
-            now.take_batch(i)
+            start.take_batch(i)
     losses = {(i, t) for i, layer in enumerate(net.layers) for t, weight in enumerate(layer.loss_weights) if weight}
     forced = not losses or not any(net.plan.layers)
-    twin = now.twin(force_backward=True if forced else None)
+    twin = start.twin(force_backward=True if forced else None)
     if forced:
         _leave_out_without_gradient(twin)
-    read = {i for i in now.batch if getattr(source_of(net.layers[i]), "source_path", "")}
+    read = {i for i in start.batch if getattr(source_of(net.layers[i]), "source_path", "")}
     for what, names in (("inputs", random_inputs(twin, draw, read)),
-                        ("learnable blobs of the layers", random_weights(twin, draw))):
+                        ("blobs of layers", random_weights(twin, draw))):
         if names:
             more = f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
-            remarks.append(f"{what} {', '.join(names[:SHOWN])}{more} got random numbers, because all numbers of "
-                           "each were equal")
-    remarks += [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]
+            remarks.append(f"{what} whose numbers were all equal got random ones: {', '.join(names[:SHOWN])}{more}")
     if forced and losses:
         remarks.append("nothing in this net learns, so the gradients of all blobs are checked")
     slopes = NetSlopes(twin, draws=(seed, 0), objective=None if losses else {})
+    if exact := [f"layer {layer.name!r} is checked {words}" for layer in twin.layers if (words := layer.make_exact())]:
+        remarks += exact
+        slopes.base_pass()
     if not losses:
         remarks.append("this net has no loss, so the gradients of Σ r · y over its outputs are checked, for random r")
         slopes.objective = _random_objective(twin, draw)  # now, for the first pass may have given the tops other shapes

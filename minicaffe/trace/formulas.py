@@ -11,8 +11,8 @@ a statement finds its line, the first that answers:
        diff of the first bottom dx, that of the first learnable blob dw.
     4. In a function that a layer calls: the line of the calling statement.
 
-Where several lines have that left side, those for another method or phase are left out (`MAX` in a layer that is set to
-AVE), and of the others the one is taken of whose right side the statement has the largest part of the names.
+Several lines may have that left side. Those for another method or phase are left out, such as `MAX` in a layer that is
+set to AVE. Of the others, the one is taken of whose right side the statement has the largest part of the names.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from minicaffe.pages import asset, page
 PACKAGE = "minicaffe.trace"
 # in this order: each uses only what stands before it when the page opens
 SCRIPTS = ("dom.js", "walk.js", "predict.js", "arrays.js", "products.js", "trail.js", "reads.js", "source.js",
-           "update.js", "words.js", "keys.js", "stage.js", "start.js")
+           "update.js", "words.js", "keys.js", "page.js", "start.js")
 DRAWING = "<!-- drawing -->"
 
 

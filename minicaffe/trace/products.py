@@ -1,4 +1,6 @@
-"""The products that a number is the sum of, for InnerProduct, Convolution and Pooling; others stand in pointwise.py.
+"""The products that a number is the sum of, for InnerProduct, Convolution and Pooling.
+
+Those of ReLU and SoftmaxWithLoss stand in elementwise_products.py.
 
 For one number, given by its flat index, the functions below say which pairs of numbers are multiplied and summed. The
 indices follow from the layer's own parameters: group, pad, dilation, stride, transpose. They are computed here without
@@ -18,7 +20,7 @@ from minicaffe.layer import Layer
 from minicaffe.layers.common.inner_product import InnerProductLayer
 from minicaffe.layers.vision.convolution import ConvolutionLayer
 from minicaffe.layers.vision.pooling import PoolingLayer
-from minicaffe.trace import pointwise
+from minicaffe.trace import elementwise_products
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import WHOLE, exact
 from minicaffe.trace.sums import ROLES, Factor, Indices, Sum
@@ -44,7 +46,7 @@ def backward(layer: Layer, bottoms: Sequence[Blob], dy: Sequence[np.ndarray], be
     before    the params' diffs before the pass, to which the layer has added; None for zeros
     """
     make: Makers = {InnerProductLayer: _inner_backward, ConvolutionLayer: _conv_backward, PoolingLayer: _pool_backward,
-                    **pointwise.BACKWARD}
+                    **elementwise_products.BACKWARD}
     known = _known(layer, "backward", make)
     made = [(one, _as_json(one, values, arrays)) for one in make[known](layer, bottoms, dy, before)] if known else []
     return [(one, product) for one, product in made if product]

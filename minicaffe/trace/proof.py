@@ -25,10 +25,10 @@ from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.net import Net
 from minicaffe.testing.net_slopes import NetSlopes, Slope, slope_of, sources
-from minicaffe.testing.twin import Moment
+from minicaffe.testing.twin import PassStart
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import WHOLE, exact, number_of
-from minicaffe.trace.trail import Stage
+from minicaffe.trace.trail import Waypoint
 
 RELATIVE, OF_LARGEST = 2e-3, 1e-4  # float32 rounds sums, and what cancels in a sum leaves the error of its parts
 ROUNDED = 16 * float(np.finfo(np.float32).eps)  # of the sum of a pass's numbers, which may be lost where they cancel
@@ -65,7 +65,7 @@ class Proofs:
     def __init__(self, net: Net, arrays: Arrays, places: int) -> None:
         self.net, self.arrays, self.places = net, arrays, places
         self.single: list[str] = []
-        self._moment: Moment | None = None
+        self._start: PassStart | None = None
         self._slopes: NetSlopes | None = None
         self._asked: list[Asked] = []
         self._as_here: Diffs = {}  # the diffs in float64, as the layers compute them here
@@ -78,19 +78,19 @@ class Proofs:
     def pass_begins(self) -> None:
         """Keep what the pass begins with."""
         if self.places:
-            self._moment = Moment(self.net)
+            self._start = PassStart(self.net)
 
     def layer_ran(self, i: int) -> None:
         """Keep the batch, where layer i has put it out."""
-        if self._moment:
-            self._moment.take_batch(i)
+        if self._start:
+            self._start.take_batch(i)
 
     def forward_ends(self) -> None:
         """Make the float64 net, while the weights are those of the pass."""
         self._asked, self._known, self._slopes = [], {}, None
-        if self._moment and any(self.net.plan.layers):
+        if self._start and any(self.net.plan.layers):
             with _fast():
-                slopes = NetSlopes(self._moment.twin(), draws=self.net.draws.place or (0,))
+                slopes = NetSlopes(self._start.twin(), draws=self.net.draws.place or (0,))
             self.single = [self.net.layer_names[i] for i in sorted(slopes.single)]
             self.notes = [] if np.isfinite(slopes.loss) else [NO_SLOPES]
             self._slopes = None if self.single or self.notes else slopes
@@ -106,7 +106,7 @@ class Proofs:
             summed = sum(float(np.abs(diff).sum(dtype=np.float64)) for diff in top_diffs)
             self._asked.append(Asked(i, moment, ROUNDED * summed * max((1.0, *map(float, sizes)))))
 
-    def measure(self, stages: Sequence[Stage]) -> None:
+    def measure(self, waypoints: Sequence[Waypoint]) -> None:
         """Measure what was noted, and add the proofs to the moments; and to the entries of the numbers on a way."""
         if not self._slopes:
             return
@@ -119,8 +119,8 @@ class Proofs:
                 self._exact = self._run_backward(self._slopes)
             for asked in self._asked:
                 self._prove(asked)
-            for stage in stages:
-                self._prove_stage(stage)
+            for waypoint in waypoints:
+                self._prove_waypoint(waypoint)
         self._slopes, self._asked, self._as_here, self._exact = None, [], {}, {}
 
     def _run_backward(self, slopes: NetSlopes) -> Diffs:
@@ -201,12 +201,12 @@ class Proofs:
             self._known[key] = slope_of(slopes, along, flat) if np.isfinite(along.arrays[0]).all() else None
         return self._known[key]
 
-    def _prove_stage(self, stage: Stage) -> None:
-        slope = self._slope(stage.layer, "bottom", stage.bottom, stage.flat)
-        ends = self.arrays.found[stage.array]
+    def _prove_waypoint(self, waypoint: Waypoint) -> None:
+        slope = self._slope(waypoint.layer, "bottom", waypoint.bottom, waypoint.flat)
+        ends = self.arrays.found[waypoint.array]
         largest = max(abs(number_of(ends["min"] or 0)), abs(number_of(ends["max"] or 0)))
-        letter = verdict(number_of(stage.entry["sum"]), slope, largest)
-        stage.entry["proof"] = [letter, None if slope is None else _short(slope.central)]
+        letter = verdict(number_of(waypoint.entry["sum"]), slope, largest)
+        waypoint.entry["proof"] = [letter, None if slope is None else _short(slope.central)]
 
 
 def affordable(net: Net, iterations: int = 1) -> int:

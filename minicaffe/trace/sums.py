@@ -1,4 +1,4 @@
-"""How the numbers of one array come about: the record that products.py and pointwise.py make for each array."""
+"""How the numbers of one array come about: products.py and elementwise_products.py make a record for each array."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from minicaffe.trace.format import number_of
 from minicaffe.trace.sums import Sum
 
 
-class Stage(NamedTuple):
+class Waypoint(NamedTuple):
     """A number on the way for which an entry was added: of the diff of a layer's bottom, at a flat index."""
 
     layer: int
@@ -32,13 +32,13 @@ class Trails:
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
         self._made: list[tuple[int, Sum, dict[str, Any]]] = []
-        self._added: list[Stage] = []
+        self._added: list[Waypoint] = []
 
     def remember(self, i: int, made: list[tuple[Sum, dict[str, Any]]]) -> None:
         """Keep the products of layer i, which has just run backward."""
         self._made += [(i, one, product) for one, product in made]
 
-    def follow(self) -> list[Stage]:
+    def follow(self) -> list[Waypoint]:
         """Follow one number of each learnable blob, now that the pass is over. Return the numbers that were added."""
         self._added = []
         for k, (_, one, product) in enumerate(self._made):
@@ -59,7 +59,7 @@ class Trails:
             entry = product["entries"].get(str(flat))
             if entry is None:
                 entry = product["entries"][str(flat)] = products.entry(one, flat, products.MOST_OF_LARGE)
-                self._added.append(Stage(i, one.place, flat, product["array"], entry))
+                self._added.append(Waypoint(i, one.place, flat, product["array"], entry))
             side = "left" if product["left"]["name"] == "dy" else "right"
             if not entry["terms"] or not product[side] or product[side].get("of") != "diff":
                 return

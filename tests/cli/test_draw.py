@@ -122,7 +122,6 @@ def test_folding(tmp_path, capsys):
     (SIAMESE, [], "net.svgz", "got '.svgz'\n  hint: did you mean '.svg'?"),
     (SIAMESE, [], "none/net.svg", "OUT: cannot write none/net.svg: '"),
     (SIAMESE, ["--size", "28"], "net.svg", "--size must be HxW or CxHxW, such as 227x227 or 1x28x28, got '28'"),
-    (SIAMESE, ["--batch", "-1"], "net.svg", "--batch must be positive, got -1"),
     (SIAMESE.replace('"Flatten"', '"Flaten"'), [], "net.svg", "layer 'flat' has the unknown type 'Flaten'"),
     (TWO_PHASES.replace("crop_size: 8", "").replace('"ReLU"', '"RELU"'), [], "net.svg",
      "net.prototxt:6: layer 'relu' has the unknown type 'RELU'"),

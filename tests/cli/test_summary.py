@@ -91,13 +91,21 @@ def test_data_with_its_source(tmp_path, capsys):
     (LMDB % "", [], "net.prototxt:1: layer 'd' (Data): its source no_lmdb is not there, so the size of its images is "
                     "not known\n  hint: give it: --size HxW"),
     (LMDB % "", ["--size", "28"], "--size must be HxW or CxHxW, such as 227x227 or 1x28x28, got '28'"),
-    (INPUT, ["--batch", "-1"], "--batch must be positive, got -1"),
     (data_layer("Data", 'data_param { source: "no" }'), ["--size", "4x4"],
      "layer 'd' (Data) has no batch_size\n  hint: give it: --batch N"),
     (INPUT.replace('"ReLU"', '"RELU"'), [], "net.prototxt:4: layer 'relu' has the unknown type 'RELU'")])
 def test_errors(tmp_path, capsys, text, flags, words):
     """The message says what is missing or misspelt, with the cure."""
     assert words in summary(tmp_path, capsys, text, *flags, status=1)
+
+
+@pytest.mark.parametrize("number", ["0", "-1"])
+@pytest.mark.parametrize("command", ["summary n", "draw n n.svg", "trace n --out n.html", "check n"])
+def test_a_batch_of_none(capsys, command, number):
+    """A batch of 0 is refused, not taken for none given."""
+    with pytest.raises(SystemExit, match="1"):
+        main([*command.split(), "--batch", number])
+    assert f"argument --batch: expects a whole number, 1 or more, got '{number}'" in capsys.readouterr().err
 
 
 def test_phases(tmp_path, capsys):

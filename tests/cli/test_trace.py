@@ -163,6 +163,10 @@ ERRORS = {
     "two inputs for one array": (["net.prototxt", "--data", "broken.npy"], "an .npy is for a net that reads one blob"),
     "both ways of giving a batch": (["net.prototxt", "--data", "shape.npz", "--batch", "2"], "--batch and --data both"),
     "a page that cannot be written": (["net.prototxt", "--out", "nowhere/t.html"], "--out"),
+    "a page that is no page": (["net.prototxt", "--out", "t.pdf"], "--out t.pdf: a page ends in .html or .htm, got "
+                               "'.pdf'"),
+    "a page without an ending": (["net.prototxt", "--out", "t"], "--out t: a page ends in .html or .htm, got no "
+                                 "ending"),
     "a broken weight file": (["net.prototxt", "--weights", "broken.npy"], "broken.npy"),
 }
 
@@ -193,3 +197,17 @@ def test_the_page_of_lenet_at_batch_2_is_small(net):
     assert main(["trace", str(LENET), "--solver", str(LENET.with_name("lenet_solver.prototxt")), "--batch", "2",
                  "--size", "1x28x28", "--out", "t.html", "--proofs", "4"]) == 0
     assert (net / "t.html").stat().st_size < 600_000
+
+
+def test_a_batch_that_no_layer_takes(net, capsys):
+    """A Python layer sets its batch by itself, so --batch says that it does nothing."""
+    (net / "rows.py").write_text("from minicaffe.layer import Layer\n\n\nclass Rows(Layer):\n"
+                                 "    def reshape(self, bottom, top):\n        top[0].reshape(3, 2)\n\n"
+                                 "    def forward(self, bottom, top):\n        top[0].data[...] = 1\n")
+    (net / "rows.prototxt").write_text(layer("Python", "", "x", 'python_param { module: "rows" layer: "Rows" }'))
+    remark = "--batch 2 changes nothing: "
+
+    assert main(["trace", "rows.prototxt", "--batch", "2", "--out", "t.html"]) == 0
+    assert remark in capsys.readouterr().out
+    assert main(["trace", "net.prototxt", "--batch", "2", "--out", "t.html"]) == 0
+    assert remark not in capsys.readouterr().out

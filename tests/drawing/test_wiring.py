@@ -2,7 +2,7 @@
 
 import pytest
 from drawing_nets import SIAMESE, googlenet, resnet
-from drawing_read import Picture, random_net, real
+from drawing_read import Picture, assert_drawn, random_net, real
 from net_tools import make
 
 from minicaffe.drawing import draw
@@ -10,22 +10,9 @@ from minicaffe.drawing import draw
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_nets(seed):
-    """Every way between boxes has a line that ends at the reader's upper edge, and every line is such a way.
-
-    No box covers another.
-    """
+    """Nets in which blobs fork, join, end, and are changed in place."""
     net = make(random_net(seed), shapes_only=True)
-    picture = Picture(net, draw(net).svg())
-
-    assert real(net, picture) == picture.joined
-    for _, reader, (x, y) in picture.lines:
-        if reader:
-            left, top, right, _ = picture.place[int(reader)]
-            assert left <= x <= right
-            assert y == top
-    boxes = list(picture.place.values())
-    for n, (left, top, right, bottom) in enumerate(boxes):
-        assert not any(left < r and x < right and top < b and y < bottom for x, y, r, b in boxes[:n])
+    assert_drawn(net, Picture(net, draw(net).svg()))
 
 
 @pytest.mark.parametrize("text", [SIAMESE, googlenet(4, 5, 6, 7, 8), resnet(3, 4, 6, 3)])

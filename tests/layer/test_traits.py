@@ -238,6 +238,7 @@ ALLOWED = {  # names of types that may stand outside layers/ and passes/; a new 
     "solvers/doctor/failure.py": {"Input"},                              # the same
     "trace/inputs.py": {"Input"},                                        # what a layer becomes that is given arrays
     "testing/twin.py": {"Input"},                                        # what a data layer becomes, with its batch
+    "drawing/words.py": {"Split"},                                       # the word in '11 layers and 2 Splits'
     "layer/registry.py": {"PReLU", "ReLU", "TanH"},                      # acronyms, in the names of modules
     "lint/pairs.py": {"Data", "ImageData"},                              # two that one rule compares with each other
     "lint/subjects.py": {"DummyData"},                                   # what lint puts in place of a data layer

@@ -20,7 +20,7 @@ def run(notebook, folder):
     from nbclient import NotebookClient
 
     made = nbformat.reads(notebook, as_version=4)
-    NotebookClient(made, timeout=120, kernel_name="python3", allow_errors=True,
+    NotebookClient(made, timeout=600, startup_timeout=600, kernel_name="python3", allow_errors=True,
                    resources={"metadata": {"path": str(folder)}}).execute()
     return [cell.outputs for cell in made.cells if cell.cell_type == "code"]
 

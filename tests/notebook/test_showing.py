@@ -145,7 +145,8 @@ class TestBlob:
     @pytest.mark.parametrize(("values", "words"), [
         ([np.nan, 1, 3], "1 NaN; the other 2 numbers 1 to 3, mean 2: nan, 1, 3"),
         ([np.nan, np.inf, -np.inf, 2], "1 NaN and 2 infinite; the other 1 number all 2: nan, inf, -inf, 2"),
-        ([np.nan, np.nan], "2 NaN: nan, nan"), ([5.0], "5"), ([], "no numbers"), ([4.0, 4.0], "all 4")])
+        ([np.nan, np.nan], "2 NaN: nan, nan"), ([5.0], "5"), ([], "no numbers"), ([4.0, 4.0], "all 4"),
+        ([1.6e308, 1.2e308], "1.2e+308 to 1.6e+308, mean 1.4e+308: 1.6e+308, 1.2e+308")])
     def test_numbers_that_are_none(self, values, words):
         assert words == numbers.in_words(np.array(values))
 
@@ -327,7 +328,7 @@ class TestErrors:
 
     def test_cells_are_told_apart(self):
         space = {}
-        exec(compile("def f(b):\n    b.reshape(-1)\n", "/tmp/ipykernel_12/34.py", "exec"), space)
+        exec(compile("def f(b):\n    b.reshape(-1)\n", "ipykernel_12/34.py", "exec"), space)
         with pytest.raises(LayerError) as failed:
-            exec(compile("\nf(b)\n", "/tmp/ipykernel_12/56.py", "exec"), {**space, "b": Blob()})
+            exec(compile("\nf(b)\n", "ipykernel_12/56.py", "exec"), {**space, "b": Blob()})
         assert ["  line 2 of this cell: ", "  line 2 of another cell: "] == failed.value._render_traceback_()[-2:]

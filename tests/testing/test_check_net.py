@@ -268,6 +268,68 @@ def test_kinds_of_mistakes(monkeypatch, kind, change, words):
     assert words in report.message()
 
 
+def shifted(self, top, bottom, before):
+    bottom[0].diff[:, 1:] = bottom[0].diff[:, :-1].copy()
+
+
+def shifted_back(self, top, bottom, before):
+    bottom[0].diff[:-1] = bottom[0].diff[1:].copy()
+
+
+def turned(self, top, bottom, before):
+    bottom[0].diff[...] = bottom[0].diff[::-1, ::-1].copy()
+
+
+def swapped(self, top, bottom, before):
+    one = bottom[0].diff.copy()
+    bottom[0].diff[...], bottom[1].diff[...] = bottom[1].diff, one
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (shifted, "its numbers are one place too far on along axis 1"),
+    (shifted_back, "its numbers are one place too far back along axis 0"),
+    (turned, "it is reversed along axes 0 and 1"),
+    (swapped, "it is the gradient of bottom[1]")])
+def test_right_numbers_at_wrong_places(monkeypatch, change, words):
+    """The report says where the numbers belong."""
+    spoil(monkeypatch, "Eltwise", change)
+    text = THREE.replace('bottom: "c"', 'bottom: "c" eltwise_param { operation: PROD }')
+    assert examine_net(net_from(text)).message().endswith(words)
+
+
+def without_mask(self, top, bottom, before):
+    bottom[0].diff[...] = top[0].diff
+
+
+def last_sample(self, top, bottom, before):
+    bottom[0].diff[:-1] = 0
+
+
+def three_zeros(self, top, bottom, before):
+    bottom[0].diff[0, :3] = bottom[0].diff[1, 2:5] = 0
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (without_mask, "; they should be 0: is a mask missing?"),
+    (last_sample, "; it has only place 2 of axis 0 of the diff of top[0] (3, 7)"),
+    (three_zeros, "; backward leaves these numbers 0")])
+def test_some_numbers_are_zero_or_should_be(monkeypatch, change, words):
+    """ReLU passes on what it must not, or leaves out samples, or some numbers. None of these is a missing sum."""
+    spoil(monkeypatch, "ReLU", change)
+    assert examine_net(net_from(THREE.replace("AbsVal", "ReLU"))).message().endswith(words)
+
+
+def test_a_sum_over_two_axes_is_missing(monkeypatch):
+    """A bias adds up over the whole plane, and here it gets the diff of one pixel."""
+    def change(self, top, bottom, before):
+        if self.name == IT:
+            self.blobs[1].diff[...] = top[0].diff[:, :, 0, 0].sum(axis=0)
+
+    text = NETS["Convolution"][0]
+    spoil(monkeypatch, "Convolution", change)
+    assert "it has only the first place of axes 2 and 3 of the diff of top[0]" in examine_net(net_from(text)).message()
+
+
 def test_one_wrong_number_in_a_large_blob(monkeypatch):
     """A random direction misses no number, and the search finds the one that is wrong among 45 000."""
     def change(self, top, bottom, before):
@@ -439,7 +501,7 @@ def test_inputs_are_as_the_layers_need_them():
     net.blobs["x"].data[...] = np.arange(40).reshape(4, 2, 5) / 40
     report = check_net(net)
 
-    assert report.remarks[0].startswith("inputs c, t got random numbers, ")
+    assert report.remarks[0] == "inputs whose numbers were all equal got random ones: c, t"
     assert {RIGHT} == {row.verdict for row in report.rows if row.blob}
     assert ["no gradient: the type computes none"] == [row.why for row in report.rows if row.type == "Accuracy"]
 
@@ -485,3 +547,27 @@ def test_where_no_gradient_flows():
             + layer("Power", "p", "q", "power_param { power: 2 } loss_weight: 3"))
 
     assert {RIGHT} == {row.verdict for row in check_net(net_from(text)).rows if row.blob}
+
+
+@pytest.mark.parametrize("above", [
+    layer("SoftmaxWithLoss", "h t", "loss"),
+    layer("SoftmaxWithLoss", "h t", "loss", "loss_param { focal_gamma: 2 }"),
+    layer("Softmax", "h", "p") + layer("MultinomialLogisticLoss", "p t", "loss"),
+    layer("InfogainLoss", "h t H", "loss")], ids=["softmax", "focal", "multinomial", "infogain"])
+@pytest.mark.parametrize("scale", [150, 4000])
+def test_a_saturated_loss(above, scale):
+    """Below ε Caffe's forward is constant, but its backward is not 0. The report says so, and calls no layer wrong."""
+    given = {"H": (5, 5)} if "Infogain" in above else {}
+    text = (inputs(x=(7, 3), t=(7,), **given) + fully_connected("x", "g", 5) + layer("TanH", "g", "g", name="tanh")
+            + layer("Power", "g", "h", f"power_param {{ scale: {scale} }}") + above)
+    report = check_net(net_from(text))
+
+    assert report.count(WRONG) == 0
+    assert scale > 150 or RIGHT in {row.verdict for row in report.rows if row.name == "g"}
+    assert [remark for remark in report.remarks if remark.startswith("layer 'loss' is checked with")]
+
+
+def test_a_loss_that_is_not_saturated():
+    """Where no probability is smaller than ε, the loss is checked as it is."""
+    text = inputs(x=(7, 3), t=(7,)) + fully_connected("x", "g", 5) + layer("SoftmaxWithLoss", "g t", "loss")
+    assert not any("ε" in remark for remark in check_net(net_from(text)).remarks)

@@ -8,7 +8,7 @@ from minicaffe import TEST, TRAIN, Net, rng
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
 from minicaffe.testing.net_slopes import NetSlopes, sources
-from minicaffe.testing.twin import is_statistic, moment
+from minicaffe.testing.twin import is_statistic, pass_start
 
 # Layers that run in place, a Split, a shared parameter, random numbers and statistics that move.
 KNOTTED = inputs(x=(3, 5), t=(3, 2)) + "".join([
@@ -22,9 +22,9 @@ KNOTTED = inputs(x=(3, 5), t=(3, 2)) + "".join([
 def slopes_and_net(text, phase=TRAIN, **options):
     """The slopes of a float64 twin of a float32 net, and the twin."""
     net = make(text, phase, np.float32, **options)
-    with net.draws.during(5, 7), moment(net) as now:
+    with net.draws.during(5, 7), pass_start(net) as start:
         net.forward()
-    slopes = NetSlopes(now.twin(), draws=(5, 7))
+    slopes = NetSlopes(start.twin(), draws=(5, 7))
     assert slopes.loss == pytest.approx(sum(float(net.blobs[name].data) for name in ["loss"]) * 3, rel=1e-5)
     return slopes, slopes.net
 
@@ -104,9 +104,9 @@ def test_kink_of_relu(value, left, right, kink):
 
 def make_forced(net):
     """A float64 twin of a net that computes the gradients of all bottoms."""
-    with moment(net) as now:
+    with pass_start(net) as start:
         net.forward()
-    return now.twin(force_backward=True)
+    return start.twin(force_backward=True)
 
 
 def test_curvature_is_no_kink():
@@ -137,10 +137,10 @@ def test_a_bottom_without_gradient_keeps_its_numbers():
 def test_twin_reads_no_source_and_leaves_the_random_numbers_alone():
     """Its data layers are Inputs with the batch of the pass, and a Dropout after it draws as before."""
     net = Net(proto_text.parse(TRAINABLE, NetParameter()), TRAIN)
-    with moment(net) as now:
+    with pass_start(net) as start:
         net.forward()
     before = rng.state()
-    twin = now.twin()
+    twin = start.twin()
 
     assert rng.state() == before
     assert twin.layers[0].is_input
@@ -156,10 +156,10 @@ def test_recurrent_state_is_that_before_the_pass():
     net = make(text, TEST)
     net.blobs["c"].data[...] = 1
     net.forward()
-    with moment(net) as now:
+    with pass_start(net) as start:
         loss = net.forward()
 
-    assert NetSlopes(now.twin()).loss == pytest.approx(loss, rel=1e-12)
+    assert NetSlopes(start.twin()).loss == pytest.approx(loss, rel=1e-12)
     assert net.forward() != pytest.approx(loss, rel=1e-3)
 
 

@@ -292,6 +292,37 @@ class TestNumbers:
             press(page, "Escape", "ArrowLeft")
             assert 7 == page.evaluate("at")
 
+    @pytest.mark.parametrize(("side", "covered"), [("left", "right"), ("right", "left")])
+    def test_products_hide_nothing(self, chromium, written, side, covered):
+        """The panel leaves the running line in sight, and what it covers can be scrolled up from under it."""
+        with opened(chromium, written(), height=640) as page:
+            press(page, "n", "n", *["ArrowRight"] * 6)
+            page.locator(f"#{side} button.number").first.focus()
+            press(page, "Enter")
+            panel = page.locator("#products").bounding_box()
+            line = page.locator(".line.now").bounding_box()
+            assert side == "right" or line["y"] + line["height"] <= panel["y"]
+            page.evaluate(f"document.getElementById('{covered}').scrollTop = 1e6")
+            last = page.locator(f"#{covered} > div").last.bounding_box()
+            assert last["y"] + last["height"] <= panel["y"]
+            press(page, "ArrowLeft")
+            assert page.locator("#products").is_hidden()
+            assert "" == page.evaluate(f"document.getElementById('{covered}').style.paddingBottom")
+
+    def test_a_wide_table_is_not_cut(self, chromium, written):
+        """Under a line of code, long numbers stand in fewer columns than short ones, so that all can be seen."""
+        wide = """values => {
+          const trace = { arrays: [{ shape: [1, 8], values }] }, box = document.querySelector(".made.now");
+          box.replaceChildren(wholeView(trace, stop(), { number: 0, name: "x", product: null, proof: null }));
+          const view = box.querySelector(".matrices");
+          return [view.querySelector("table tr:last-child").cells.length, view.scrollWidth > view.clientWidth];
+        }"""
+        with opened(chromium, written()) as page:
+            press(page, "n", "n", *["ArrowRight"] * 6)
+            assert [6, False] == page.evaluate(wide, [0.5] * 8)
+            assert [5, False] == page.evaluate(wide, [-0.065017] * 8)
+            assert [4, False] == page.evaluate(wide, [-0.0065017] * 7 + [-0.00065017])
+
     def test_large_arrays(self, chromium, written):
         """Of a large array there are a picture with words for it, the extremes, and 64 places."""
         with opened(chromium, written(large(EXAMPLE))) as page:
@@ -467,9 +498,11 @@ class TestPredict:
             press(page, "Escape", "r")
             assert [-0.5] == shown(page, "bottom", "y", "data")
 
-    def test_a_key_shows_it(self, chromium, written):
+    @pytest.mark.parametrize("left", [[], ["Escape"]])
+    def test_a_key_shows_it(self, chromium, written, left):
+        """Also where an empty answer has the focus, for no number begins with an r."""
         with opened(chromium, written()) as page:
-            press(page, "t", "n", "n", *["ArrowRight"] * 5, "Escape", "r")
+            press(page, "t", "n", "n", *["ArrowRight"] * 5, *left, "r")
             assert "out = -0.5" in words(page)
             assert "Predicted: 0 right, 0 not yet, 1 shown." == page.inner_text("#score")
 

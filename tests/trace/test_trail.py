@@ -45,13 +45,13 @@ def test_each_param_leads_to_the_loss(data):
                 assert "follow" not in product
                 continue
             name = data["layers"][moment["layer"]]["name"]
-            stages = walk(data, moment, product)
-            seen[data["blobs"][product["blob"]]["name"]] = [layer for layer, _ in stages]
-            assert [layer for layer, _ in stages] == WAY[name]
-            for (_, entry), (_, above) in pairwise(stages):
+            waypoints = walk(data, moment, product)
+            seen[data["blobs"][product["blob"]]["name"]] = [layer for layer, _ in waypoints]
+            assert [layer for layer, _ in waypoints] == WAY[name]
+            for (_, entry), (_, above) in pairwise(waypoints):
                 assert any(value == pytest.approx(above["sum"], rel=1e-5) for value in (entry["terms"][0][1],
                                                                                        entry["terms"][0][3]))
-            assert {entry.get("proof", "a")[0] for _, entry in stages} == {"a"}
+            assert {entry.get("proof", "a")[0] for _, entry in waypoints} == {"a"}
     assert set(seen) == {"conv w", "conv b", "ip w", "ip b"}
 
 

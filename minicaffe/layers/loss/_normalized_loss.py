@@ -14,6 +14,13 @@ from minicaffe.log import At, warn
 from minicaffe.proto import LossParameter
 
 LOG_THRESHOLD = 1e-20  # Caffe: kLOG_THRESHOLD, the least probability whose logarithm is taken
+UNCLIPPED = "without ε: some probabilities are smaller, where Caffe's forward is constant, but its backward is not 0"
+
+
+def log_softmax(x, axis):
+    """Return log softmax(x) along an axis, also where the probability is smaller than any number."""
+    x = x - x.max(axis=axis, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
 
 
 class NormalizedLoss(LossLayer):

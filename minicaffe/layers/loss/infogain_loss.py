@@ -6,7 +6,7 @@ from minicaffe import kernels
 from minicaffe.io.binary import read_blob
 from minicaffe.layer import register
 from minicaffe.layers.loss._labels import split_axes
-from minicaffe.layers.loss._normalized_loss import LOG_THRESHOLD, NormalizedLoss
+from minicaffe.layers.loss._normalized_loss import LOG_THRESHOLD, UNCLIPPED, NormalizedLoss, log_softmax
 from minicaffe.proto import InfogainLossParameter
 
 
@@ -47,6 +47,7 @@ class InfogainLossLayer(NormalizedLoss):
     contains = "Softmax"
     decides = "one class"
     least_probability = LOG_THRESHOLD
+    unclipped = False
     weight_bottom = None
 
     def setup(self, bottom, top):
@@ -74,8 +75,10 @@ class InfogainLossLayer(NormalizedLoss):
         kernels.softmax(bottom[0].data, self.axis, out=self.p)
         cells, k = self.read_labels(bottom, self.outer, self.classes, self.inner)
         self.cells, self.H_k = cells, self._rows(bottom, k)
-        log_p = np.log(np.maximum(self.p.reshape(self.H_k.shape), LOG_THRESHOLD))
-        l = -(self.H_k * log_p).sum(axis=1, keepdims=True)
+        log_p = np.log(np.maximum(self.p, LOG_THRESHOLD))
+        if self.unclipped:
+            log_p = log_softmax(bottom[0].data, self.axis)
+        l = -(self.H_k * log_p.reshape(self.H_k.shape)).sum(axis=1, keepdims=True)
         top[0].data[...] = cells.weigh(l).sum(dtype=np.float64) / cells.Z
         for y in top[1:]:
             y.data[...] = self.p
@@ -91,6 +94,10 @@ class InfogainLossLayer(NormalizedLoss):
 
     def gradient_from(self, t):
         return t == 0
+
+    def make_exact(self):
+        self.unclipped = bool((self.p < LOG_THRESHOLD).any())
+        return UNCLIPPED if self.unclipped else ""
 
     def _matrix(self, bottom):
         """Return H, from bottom[2] where it is given there, else from the file."""

@@ -37,6 +37,7 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     bottoms = (2, 3)
     least_probability = LOG_THRESHOLD
     decides = "one class"
+    exact = False
 
     def reshape(self, bottom, top):
         self.check_batch(bottom)
@@ -48,6 +49,7 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
     def forward(self, bottom, top):
         cells, k = self.cells, self.k = self.read_labels(bottom, self.N, self.classes)
         p = bottom[0].data.reshape(self.N, self.classes, 1)
+        self.clipped = p[k] < LOG_THRESHOLD
         l = -np.log(np.maximum(p[k], LOG_THRESHOLD))
         top[0].data[...] = cells.weigh(l).sum(dtype=np.float64) / cells.Z
 
@@ -58,6 +60,12 @@ class MultinomialLogisticLossLayer(NormalizedLoss):
         dp.fill(0)
         dp[self.k] = -1 / np.maximum(p[self.k], LOG_THRESHOLD)
         self.cells.weigh(dp, self.scale(top))
+        if self.exact:
+            dp[self.k] *= ~self.clipped
+
+    def make_exact(self):
+        self.exact = bool(self.clipped.any())
+        return "with the gradient 0 where p[k] < ε: Caffe's backward has −1 / ε there" if self.exact else ""
 
     def numbers_for(self, j, bottom, draw):
         if j:

@@ -5,7 +5,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.layer import register
 from minicaffe.layers.loss._labels import split_axes
-from minicaffe.layers.loss._normalized_loss import NormalizedLoss
+from minicaffe.layers.loss._normalized_loss import UNCLIPPED, NormalizedLoss, log_softmax
 from minicaffe.proto import LossParameter
 
 FLT_MIN = float(np.finfo(np.float32).tiny)  # Caffe: the least probability whose logarithm is taken
@@ -50,6 +50,7 @@ class SoftmaxWithLossLayer(NormalizedLoss):
     contains = "Softmax"
     decides = "one class"
     least_probability = FLT_MIN
+    unclipped = False
 
     def reshape(self, bottom, top):
         x = bottom[0]
@@ -68,6 +69,8 @@ class SoftmaxWithLossLayer(NormalizedLoss):
         cells, k = self.cells, self.k = self.read_labels(bottom, self.outer, self.classes, self.inner)
         p_k = self._of_cells(self.p)[k]
         l = -np.log(np.maximum(p_k, FLT_MIN))
+        if self.unclipped:
+            l = -self._of_cells(log_softmax(bottom[0].data, self.axis))[k]
         if self.param.focal_gamma:
             l *= (1 - p_k) ** self.param.focal_gamma
         top[0].data[...] = cells.weigh(l).sum(dtype=np.float64) / cells.Z
@@ -85,6 +88,10 @@ class SoftmaxWithLossLayer(NormalizedLoss):
 
     def gradient_from(self, t):
         return t == 0
+
+    def make_exact(self):
+        self.unclipped = bool((self._of_cells(self.p)[self.k] < FLT_MIN).any())
+        return UNCLIPPED if self.unclipped else ""
 
     def _of_cells(self, values):
         """Return values of the shape of x as (outer, C, inner): C numbers for each of outer · inner cells."""

@@ -1,7 +1,8 @@
 // Arrays as a person reads them: as matrices with their proof, or as a heat map with a table of some places.
 "use strict";
 
-const WIDE = 6; // columns that stand side by side; more would not fit beside the code
+const WIDE = 6; // columns side by side at most
+const PROOF_CLASSES = { a: "agrees", d: "differs", k: "kink" };
 
 // A subject says what an array is in the net: { number, name, shape, product, proof }. product and proof may be absent.
 
@@ -23,14 +24,15 @@ function numberNode(trace, stop, subject, position, flat, digits) {
 function proofNode(trace, stop, subject, position) {
   const { proof, number } = subject;
   if (!proof || isNumberHidden(trace, stop, number, position)) return null;
+  const letter = proof.verdicts[position];
+  return element("span", { class: `proof ${PROOF_CLASSES[letter] || "none"}`, title: "ad".includes(letter) ? String(proof.slopes[position]) : null },
+    proofText(proof, position), letter === "a" ? element("span", { class: "hidden-visually" }, " agrees") : null);
+}
+
+function proofText(proof, position) {
   const letter = proof.verdicts[position], slope = proof.slopes[position];
-  if (letter === "a") {
-    return element("span", { class: "proof agrees", title: String(slope) },
-      short(slope), " ✓", element("span", { class: "hidden-visually" }, " agrees"));
-  }
-  if (letter === "d") return element("span", { class: "proof differs", title: String(slope) }, short(slope), " ✗ differs");
-  if (letter === "k") return element("span", { class: "proof kink" }, kinkText(proof, position, slope), " kink");
-  return element("span", { class: "proof none" }, "not computed");
+  if (letter === "k") return `${kinkText(proof, position, slope)} kink`;
+  return letter === "a" ? `${short(slope)} ✓` : letter === "d" ? `${short(slope)} ✗ differs` : "not computed";
 }
 
 // At a kink the two one-sided differences differ: there is no one slope.
@@ -55,14 +57,23 @@ function wholeView(trace, stop, subject) {
   const shape = layoutShape(trace.arrays[subject.number].shape);
   if (!trace.arrays[subject.number].values.length) return element("p", { class: "quiet" }, "no numbers");
   const [rows, columns] = [1, 1, ...shape].slice(-2), blocks = count(shape) / (columns * rows);
+  const wide = columnsThatFit(trace, subject);
   const tables = range(blocks).flatMap(block => {
     const caption = blocks > 1 ? `[${indices(shape.slice(0, -2), block).join(", ")}, …]` : null;
     const first = block * rows * columns;
     const at = (row, column) => first + row * columns + column;
-    return range(Math.ceil(columns / WIDE)).map(part =>
-      matrix(trace, stop, subject, caption, rows, range(columns).slice(part * WIDE, (part + 1) * WIDE), at));
+    return range(Math.ceil(columns / wide)).map(part =>
+      matrix(trace, stop, subject, caption, rows, range(columns).slice(part * wide, (part + 1) * wide), at));
   });
   return element("div", { class: "scrolls matrices", tabindex: 0, role: "group", "aria-label": subject.name }, tables);
+}
+
+// How many columns have room where the page is 1280 pixels wide: less under a line of code than on the left side.
+function columnsThatFit(trace, { number, proof }) {
+  const fit = (texts, letter, room) => Math.floor(room / (letter * Math.max(...texts.map(text => text.length)) + 13));
+  const { values } = trace.arrays[number];
+  const numbers = fit(values.map(value => short(value)), 7.9, 485);
+  return Math.max(1, Math.min(WIDE, numbers, proof ? fit(values.map((_, i) => proofText(proof, i)), 7.3, 565) : WIDE));
 }
 
 // The given columns of a matrix; at(row, column) is a number's position.
@@ -89,13 +100,15 @@ function cell(trace, stop, subject, position) {
     numberNode(trace, stop, subject, position, position), proofNode(trace, stop, subject, position));
 }
 
+const THIN = 16; // pixels of a vector's picture, which else would be a hair
+
 // A large array as a picture, with its extremes. A pixel may stand for several numbers: `seen` says for what.
 function pictureView(array, name, isImage) {
   const range = `smallest ${short(array.min)}, largest ${short(array.max)}, mean ${short(array.mean)}`;
   if (!array.picture) return element("p", { class: "quiet" }, range);
   const scale = Math.max(1, Math.min(10, Math.floor(230 / Math.max(array.width, array.height))));
   const picture = element("img", {
-    src: array.picture, width: array.width * scale, height: Math.max(array.height * scale, 6),
+    src: array.picture, width: Math.max(array.width * scale, THIN), height: Math.max(array.height * scale, THIN),
     alt: `${isImage ? "Image" : "Heat map"} of ${name}, ${shapeText(array.shape)}: ${array.seen || ""}; ${range}`,
   });
   return element("figure", { class: "picture" }, picture, isImage ? null : legend(array),
@@ -106,7 +119,7 @@ function pictureView(array, name, isImage) {
 function legend(array) {
   const limit = Math.max(Math.abs(array.min), Math.abs(array.max));
   return element("div", { class: "legend", "aria-hidden": "true" },
-    element("span", {}, short(-limit, 3)), element("span", { class: "colours" }), element("span", {}, short(limit, 3)));
+    element("span", {}, short(0 - limit, 3)), element("span", { class: "colours" }), element("span", {}, short(limit, 3)));
 }
 
 // The places of a large array that the page holds: data, diff and proof in one table.

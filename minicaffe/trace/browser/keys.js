@@ -25,10 +25,10 @@ function onKey(event) {
   actions[action]();
 }
 
-// Whether a key belongs to a field. The arrows of an empty answer step on, so that a question is no trap.
+// Whether a key belongs to a field. In an empty answer, keys that begin no number keep their meaning: a question is no trap.
 function isTyping(target, key) {
   const arrow = key.startsWith("Arrow");
-  if (target.matches("input.answer")) return target.value !== "" || !(arrow || key === "?");
+  if (target.matches("input.answer")) return target.value !== "" || !(arrow || "?fbutr".includes(key));
   if (target.matches("select")) return arrow || key === "Home" || key === "End" || key.length === 1;
   return target.matches("input") && (arrow || key === "Home" || key === "End");
 }

@@ -4,8 +4,8 @@
 // Opens the panel for a number. A click or a key on it begins a new way.
 function openProducts(trace, product, flat, button, byKey) {
   trail = [];
-  openPanel(trace, product, flat, byKey ? button : null);
   byId("products").classList.toggle("left", Boolean(button.closest("#right"))); // it must not cover the number itself
+  openPanel(trace, product, flat, byKey ? button : null);
 }
 
 // Shows the products of a number, and the way to it. Of some numbers the page only knows who made them.
@@ -25,7 +25,18 @@ function openPanel(trace, product, flat, opener) {
   ].filter(Boolean));
   panel.hidden = false;
   panel.opener = opener;
+  makeRoom(panel);
   panel.focus();
+}
+
+// What the panel covers can be scrolled up from under it; the line that runs is.
+function makeRoom(panel) {
+  const covered = panel.classList.contains("left") ? "left" : "right";
+  for (const side of ["left", "right"]) {
+    const room = side === covered && !panel.hidden ? `${panel.offsetHeight + 24}px` : "";
+    byId(side).style.paddingBottom = byId(side).style.scrollPaddingBottom = room;
+  }
+  if (!panel.hidden) scrollToRunning();
 }
 
 function productsTitle(trace, product, flat, name, entry) {
@@ -40,9 +51,14 @@ function productsTitle(trace, product, flat, name, entry) {
 function closeProducts() {
   const panel = byId("products"), opener = panel.opener;
   if (panel.hidden) return false;
-  panel.hidden = true;
+  hideProducts();
   (opener && opener.isConnected ? opener : byId("main")).focus({ preventScroll: true });
   return true;
+}
+
+function hideProducts() {
+  byId("products").hidden = true;
+  makeRoom(byId("products"));
 }
 
 function factor(side, flat) {

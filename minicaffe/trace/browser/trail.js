@@ -46,15 +46,15 @@ function numberName(trace, product, flat) {
 // The way to the number in the panel. A click on an earlier number goes back to it.
 function trailView(trace) {
   if (trail.length < 2) return null;
-  return element("div", { class: "trail", role: "group", "aria-label": "The way to this number" }, trail.map((stage, i) => {
-    const text = `${i ? "← " : ""}${trace.layers[stops[stage.at].moment.layer].name}: ${stage.name}`;
+  return element("div", { class: "trail", role: "group", "aria-label": "The way to this number" }, trail.map((point, i) => {
+    const text = `${i ? "← " : ""}${trace.layers[stops[point.at].moment.layer].name}: ${point.name}`;
     if (i === trail.length - 1) return element("span", { "aria-current": "step" }, text);
     const button = element("button", { type: "button" }, text);
     button.addEventListener("click", event => {
       event.stopPropagation();
       trail = trail.slice(0, i);
-      go(stage.at);
-      openPanel(trace, stage.product, stage.flat, null);
+      go(point.at);
+      openPanel(trace, point.product, point.flat, null);
     });
     return button;
   }));

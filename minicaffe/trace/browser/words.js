@@ -2,9 +2,10 @@
 "use strict";
 
 const PROOF_WORDS = "A diff says how fast the loss grows when that one number grows. To prove it, the whole net was run " +
-  "twice more for each number, with the number a little larger and a little smaller: the change of the loss between the " +
-  "two, divided by the distance, is the central difference. At a kink the slopes to the left and to the right differ.";
-const BLAME = "✗ This layer's backward is wrong: what reaches its tops agrees, what it makes of it does not.";
+  "twice more for each number: once with the number a little larger, and once a little smaller. The difference of the two " +
+  "losses, divided by the distance of the two numbers, is the central difference. At a kink the slopes to the left and to " +
+  "the right differ.";
+const BLAME = "✗ This layer's backward is wrong: the diffs of its tops agree, those that it computes from them do not.";
 const WORDS_OF_NUMBERS = 6; // a sentence names arrays of up to so many numbers in full
 
 const LESSON = {
@@ -43,7 +44,8 @@ function stepWords(trace, stop) {
   const branch = branchWords(trace, stop);
   const read = readBy(trace, stop).filter(({ number }) => number !== null).map(({ name }) => name);
   const from = read.length ? `, made from ${read.join(", ")}` : "";
-  if (step.new.length) return `line ${step.line}: ${made(trace, stop, step)}${from}.`;
+  const ask = step.new.some(([, number]) => number !== null && isHidden(trace, stop, number)) ? ": type it" : "";
+  if (step.new.length) return `line ${step.line}: ${made(trace, stop, step)}${from}${ask}.`;
   return `line ${step.line}: ${withoutComment(text)}${branch ? ` ${branch}` : "."}`;
 }
 
@@ -77,7 +79,7 @@ function made(trace, stop, step) {
   return sameArrays(step.new).map(([names, number, text]) => {
     const name = names[0];
     if (number === null) return `${name} = ${text}`;
-    if (isHidden(trace, stop, number)) return `${name} is hidden: type it`;
+    if (isHidden(trace, stop, number)) return `${name} is hidden`;
     const array = trace.arrays[number];
     if (array.values.length === 1) return `${name} = ${short(array.values[0])}`;
     if (array.whole !== false && array.values.length <= WORDS_OF_NUMBERS) return `${name} = ${nested(array)}`;

@@ -1,6 +1,7 @@
-"""The products that a number is the sum of, for two layers that lie on the way of nearly every gradient.
+"""The products that a number of dx is the sum of, for ReLU and SoftmaxWithLoss: one product for each element.
 
-ReLU passes each number of dy on or stops it. SoftmaxWithLoss is where the gradient begins.
+Nearly every gradient passes these two. SoftmaxWithLoss is where it begins, and ReLU passes each number of dy on or
+stops it.
 """
 
 from __future__ import annotations

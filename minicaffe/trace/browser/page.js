@@ -14,7 +14,7 @@ function stop() {
 function go(index) {
   if (index === null || index === undefined) return;
   const wanted = Math.max(0, Math.min(stops.length - 1, index));
-  if (wanted !== at && !byId("products").hidden) byId("products").hidden = true;
+  if (wanted !== at) hideProducts();
   at = wanted;
   show();
 }
@@ -234,7 +234,7 @@ function togglePredict() {
   predict.on = !predict.on;
   predict.questions = predict.questions || findQuestions(trace, stops);
   byId("predict").setAttribute("aria-pressed", predict.on);
-  byId("products").hidden = true; // its sum may be the number that is hidden now
+  hideProducts(); // its sum may be the number that is hidden now
   show();
 }
 
