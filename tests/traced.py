@@ -3,11 +3,13 @@
 import json
 import math
 import re
+from contextlib import contextmanager
 
 import numpy as np
 from net_tools import convolution, fully_connected, inputs, layer, make
 
-from minicaffe import rng
+from minicaffe import kernels, log, rng
+from minicaffe.kernels.blas import hold_to_one_thread
 from minicaffe.trace.format import number_of
 
 TWO_LAYERS = inputs(x=(2, 3), t=(2, 4)) + fully_connected("x", "h", 5) + layer("ReLU", "h", "h", name="relu") + \
@@ -19,7 +21,30 @@ IMAGES = inputs(data=(2, 3, 11, 9), label=(2,)) + convolution("data", "conv", 4,
 LSTM = inputs(x=(5, 2, 3), cont=(5, 2), t=(5, 2, 4)) + layer(
     "LSTM", "x cont", "y", 'recurrent_param { num_output: 4 weight_filler { type: "gaussian" std: 0.4 } '
     'bias_filler { type: "gaussian" std: 0.4 } }') + layer("EuclideanLoss", "y t", "loss")
-NETS = {"two layers": TWO_LAYERS, "images": IMAGES, "lstm": LSTM}
+LOGISTIC = inputs(x=(5, 3), label=(5,)) + fully_connected("x", "score", 4) + \
+    layer("SoftmaxWithLoss", "score label", "loss")
+SIAMESE = inputs(a=(5, 3), b=(5, 3), same=(5,)) + "".join(
+    fully_connected(x, f"h{x}", 4, 'param { name: "w" } param { name: "b" }') +
+    layer("TanH", f"h{x}", f"h{x}", name=f"t{x}")
+    for x in "ab") + layer("ContrastiveLoss", "ha hb same", "loss", "contrastive_loss_param { margin: 4 }")
+INCEPTION = inputs(data=(2, 3, 8, 7), label=(2,)) + convolution("data", "c", 4, 3) + \
+    layer("ReLU", "c", "c", name="relu") + layer("LRN", "c", "n", "lrn_param { local_size: 3 alpha: 0.5 }") + \
+    convolution("n", "one", 2, 1) + convolution("n", "three", 3, 3) + layer("ReLU", "three", "three", "", "relu3") + \
+    layer("Pooling", "n", "p", "pooling_param { kernel_size: 3 stride: 1 pad: 1 }") + \
+    convolution("p", "after", 2, 1) + layer("Concat", "one three after", "all") + \
+    layer("Pooling", "all", "mean", "pooling_param { pool: AVE global_pooling: true }") + \
+    fully_connected("mean", "score", 5) + layer("SoftmaxWithLoss", "score label", "loss")
+NORMALIZED = inputs(data=(4, 3, 5, 6), label=(4,), t=(4, 2)) + convolution("data", "c", 5, 3) + \
+    layer("BatchNorm", "c", "c", "", "norm") + layer("Scale", "c", "c", "scale_param { bias_term: true }", "scale") + \
+    layer("ReLU", "c", "c", "", "relu") + layer("Dropout", "c", "d", "dropout_param { dropout_ratio: 0.25 }") + \
+    fully_connected("d", "score", 3) + layer("SoftmaxWithLoss", "score label", "loss", "loss_weight: 0.5") + \
+    fully_connected("d", "y", 2) + layer("EuclideanLoss", "y t", "far", "loss_weight: 2")
+ASKED = "force_backward: true " + inputs(x=(2, 3), t=(2, 4)) + fully_connected("x", "h", 5) + \
+    layer("Sigmoid", "h", "s") + fully_connected("s", "y", 4, "param { lr_mult: 0 } param { lr_mult: 2 }") + \
+    fully_connected("s", "z", 4, "propagate_down: false") + layer("Eltwise", "y z", "sum") + \
+    layer("EuclideanLoss", "sum t", "loss")
+NETS = {"two layers": TWO_LAYERS, "images": IMAGES, "lstm": LSTM, "logistic": LOGISTIC, "siamese": SIAMESE,
+        "inception": INCEPTION, "normalized": NORMALIZED, "asked": ASKED}
 
 
 def net_of(text, **options):
@@ -28,9 +53,54 @@ def net_of(text, **options):
     net = make(text, dtype=np.float32, **options)
     if "label" in net.blobs:
         net.blobs["label"].data[...] = np.arange(net.blobs["label"].count) % 3
+    if "same" in net.blobs:
+        net.blobs["same"].data[...] = [1, 0, 0, 1, 0]
     if "cont" in net.blobs:
         net.blobs["cont"].data[...] = np.arange(5)[:, np.newaxis] > 0
     return net
+
+
+def net_of_case(case, folder, in_place=False):
+    """A float32 net around the layer of a Case of tests/cases.py, whose name is "layer".
+
+    The tops whose gradients the case checks end in losses. In place, a layer before it puts out what it overwrites.
+    """
+    if case.files:
+        case.files(folder)
+    fields = case.prototxt.replace("{files}", str(folder))
+    names = [f"x{i}" for i in range(len(case.feeds))]
+    given = ["given" if in_place and name == "x0" else name for name in names]
+    tops = [] if 'top: "' in fields else ["x0"] if in_place else [f"y{i}" for i in range(case.tops)]
+    learns = case.gradients != ()
+    text = ("force_backward: true " if learns else "") + \
+        inputs(**dict(zip(given, case.shapes(), strict=True))) + \
+        (layer("Power", "given", "x0", name="before") if in_place else "") + \
+        layer(case.type, " ".join(names), " ".join(tops), fields, "layer")
+    if learns and not case.type.endswith("Loss"):
+        text += "".join(layer("Reduction", top, f"loss{j}", "loss_weight: 1 reduction_param { operation: SUMSQ }")
+                        for j, top in enumerate(tops) if j in case.gradient.get("tops", range(len(tops))))
+    rng.seed(3)
+    with log.silent():
+        net = make(text, dtype=np.float32)
+    draw = np.random.default_rng(7)
+    for name, feed in zip(given, case.feeds, strict=True):
+        net.blobs[name].data[...] = feed.draw(draw, feed.shape)
+    made = net.layers[net.layer_index("layer")]
+    for blob in made.blobs:
+        blob.data[...] = case.blobs(draw, blob.shape)
+    if case.ready:
+        case.ready(made)
+    return net
+
+
+@contextmanager
+def engine_plain():
+    """The engine on which traces run, with BLAS on one thread as in `minicaffe train`."""
+    engine = kernels.engine()
+    hold_to_one_thread()
+    kernels.use_engine("plain")
+    yield
+    kernels.use_engine(engine)
 
 
 def numbers(data, array):

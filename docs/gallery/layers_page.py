@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 
 from gallery.registry import caption, check_complete, svg
 from minicaffe.layers import datasheet, worked_example
@@ -75,13 +74,11 @@ def _words(sheet: str, summary: str) -> str:
 def _formulas(sheet: str) -> str:
     """The labels of a datasheet that stand open on the card. What follows at the margin is a note to the label."""
     rows = []
-    for label in OPEN:
-        found = re.search(rf"^{label}(?=  )(.*(?:\n {{10}}.*)*)((?:\n(?!{LABEL}).*)*)", sheet, re.MULTILINE)
-        if found:
-            first, *others = found[1].split("\n")
-            text = "\n".join([first.strip(), *(line[10:] for line in others)])
-            note = f"<pre class='note'>{html.escape(found[2].strip())}</pre>" if found[2].strip() else ""
-            rows.append(f"<dt>{label}</dt><dd><pre>{html.escape(text)}</pre>{note}</dd>")
+    for label, (lines, note) in datasheet.with_notes(sheet).items():
+        if label in OPEN:
+            below = f"<pre class='note'>{html.escape(note.strip())}</pre>" if note else ""
+            text = html.escape("\n".join(lines))
+            rows.append(f"<dt>{label}</dt><dd><pre>{text}</pre>{below}</dd>")
     return "\n".join(["<dl class='formulas'>", *rows, "</dl>"])
 
 

@@ -58,8 +58,17 @@ def _of_deploy_net(args: argparse.Namespace, definition: Any) -> Plan:
     with silent():
         net = Net(definition, TEST, shapes_only=True, allow_python=not args.no_python)
     shape = net.blobs[net.inputs[0]].shape if net.inputs else ()
+    made, remarks = of_comment(prototxt.read_source(args.net).text, shape, args)
+    return Plan(definition, made, remarks)
+
+
+def of_comment(text: str, shape: Sequence[int], args: argparse.Namespace) -> tuple[Preprocessing, list[str]]:
+    """Return what the comment in a net's text and the flags say of how images are prepared, and remarks about that.
+
+    shape    of the net's input; images get its size where nothing else is said
+    """
     base, remarks = Preprocessing(), []
-    comment = from_comment(prototxt.read_source(args.net).text)
+    comment = from_comment(text)
     if comment is not None:
         base = apply_flags(base, comment)
         remarks.append(f"The preprocessing is that of the net's comment{' and of the flags' * bool(given(args))}.")
@@ -75,7 +84,7 @@ def _of_deploy_net(args: argparse.Namespace, definition: Any) -> Plan:
         if not said and not made.transform.crop_size and not made.transform.resize_shorter:
             made.size = shape[2], shape[3]
             _fit_mean(made, shape[2:], remarks)
-    return Plan(definition, made, remarks)
+    return made, remarks
 
 
 def _fit_mean(made: Preprocessing, size: Sequence[int], remarks: list[str]) -> None:

@@ -110,9 +110,30 @@ def introduction(sheet: str) -> str:
 
 def sections(sheet: str) -> dict[str, str]:
     """Return label -> the text after it in a datasheet, without indentation."""
+    return {label: "\n".join([*lines, note]).strip() for label, (lines, note) in with_notes(sheet).items()}
+
+
+def with_notes(sheet: str) -> dict[str, tuple[list[str], str]]:
+    """Return label -> the lines beside it in a datasheet, without indentation, and the note below them.
+
+    The note is what begins at the margin again, and all that follows up to the next label.
+    """
     parts = re.split(rf"^({'|'.join(LABELS)})(?=  |$)", sheet, flags=re.MULTILINE)[1:]
-    return {label: inspect.cleandoc(" " * len(label) + body)
+    return {label: _beside(len(label), body.rstrip().split("\n"))
             for label, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _beside(width: int, lines: list[str]) -> tuple[list[str], str]:
+    """Cut what follows a label of this width into its lines and its note."""
+    first, below = lines[0].strip(), lines[1:]
+    column = width + _indent(lines[0]) if first else min(map(_indent, filter(str.strip, below)), default=0)
+    count = next((i for i, line in enumerate(below) if not line.startswith(" ")), len(below))
+    beside = [line[min(column, _indent(line)):].rstrip() for line in below[:count]]
+    return [first, *beside] if first else beside, "\n".join(below[count:])
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 # --- fields -----------------------------------------------------------------------------------------------

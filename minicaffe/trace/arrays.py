@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from minicaffe.pages import grey_levels, heat_map, image
+from minicaffe.pages.picture import shrunk
 from minicaffe.trace.format import WHOLE, exact
 
 LARGEST, SMALL = 48, 16  # rows and columns of a picture of a blob, and of an array that a line has written
-SHADES = 31  # of each colour of a heat map: enough to see, and the page stays small
+SHADES = 23  # of each colour of a heat map: enough to see, and the page stays small
 
 
 class Arrays:
@@ -35,10 +36,10 @@ class Arrays:
 
         With `images` its picture shows it as images, in grey or in colour. With `small` a small picture is enough.
         """
-        array = np.asarray(array)
-        content = array.tobytes()
+        array = np.ascontiguousarray(array).reshape(np.shape(array))  # the former makes a vector of a single number
         # the hash stands for the content, so that not all arrays of a large net stay in memory
-        key = array.shape, array.dtype.str, images, hashlib.blake2b(content, digest_size=16).digest()
+        digest = hashlib.blake2b(array.reshape(-1).view(np.uint8).data, digest_size=16).digest()
+        key = array.shape, array.dtype.str, images, digest
         number = self._numbers.setdefault(key, len(self.found))
         if number == len(self.found):
             self.found.append(self._entry(array))
@@ -80,8 +81,9 @@ def picture(array: np.ndarray, images: bool, largest: int) -> dict[str, Any]:
     """
     if images and array.ndim == 4 and array.shape[1] in (1, 3):
         return _as_images(array)
-    matrix, seen = matrix_of(array.astype(np.float64), largest)
-    url, width, height = heat_map(matrix, largest=largest, shades=SHADES)
+    matrix, seen = matrix_of(array, largest)
+    # a large matrix is made smaller in its own type first, for in float64 it takes twice the memory
+    url, width, height = heat_map(shrunk(matrix, largest), largest=largest, shades=SHADES)
     return {"picture": url, "width": width, "height": height, "seen": seen}
 
 

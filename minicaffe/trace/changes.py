@@ -127,7 +127,10 @@ def place_of(array: np.ndarray) -> Place:
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Return whether two arrays of one shape and type hold the same bits: NaN is the same as NaN."""
-    return a.tobytes() == b.tobytes()
+    if a.dtype.itemsize not in (1, 2, 4, 8):
+        return a.tobytes() == b.tobytes()
+    bits = f"u{a.dtype.itemsize}"  # no copies of a large array, which tobytes makes
+    return np.array_equal(a.view(bits), b.view(bits))
 
 
 def text_of(value: Any) -> str | None:

@@ -24,7 +24,7 @@ class Statement:
     targets     names that it assigns to, or whose arrays it writes: "y" for y, y[...] and out=y
     names       all names in it
     comment     what stands after # in its lines
-    computes    whether it computes, rather than only fetch an array under a name
+    computes    whether it computes or writes into an array, rather than only fetch one under a name
     has_call    whether it calls a function whose work shows in arrays alone: it is only a call, or calls one by its
                 name. A method in an assignment, as in `dw = self._weights(dw)`, gives another view of an array
     loop        the last line of the loop, where this is the head of one; else 0
@@ -117,7 +117,7 @@ def _statement(node: ast.stmt, end: int, function: Function, loop: int) -> State
     names = frozenset(n.id for part in head for n in ast.walk(part) if isinstance(n, ast.Name)) \
         | frozenset(n.attr for part in head for n in ast.walk(part) if isinstance(n, ast.Attribute))
     return Statement(node.lineno, end, "\n".join(part[0].rstrip() for part in parts), tuple(_targets(node)), names,
-                     comment, any(_computes(part) for part in head),
+                     comment, _writes(node) or any(_computes(part) for part in head),
                      isinstance(node, ast.Expr) or any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
                                                        for part in head for n in ast.walk(part)), loop)
 
@@ -130,6 +130,13 @@ def _head(node: ast.stmt) -> list[ast.AST]:
     if isinstance(node, ast.With):
         return list(node.items)
     return [node]
+
+
+def _writes(node: ast.stmt) -> bool:
+    """Return whether a statement writes into an array that is there: y[...] = x, y.fill(0), x.sum(out=y)."""
+    if isinstance(node, ast.Assign):
+        return any(isinstance(target, ast.Subscript) for target in node.targets)
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and bool(_targets(node))
 
 
 def _targets(node: ast.stmt) -> list[str]:
@@ -182,7 +189,7 @@ def _computes(node: ast.AST) -> bool:
 
 def equations(line: str) -> list[tuple[str, str]]:
     """Return (left side, right side) of each equation in a formula, or in a comment that holds one."""
-    line = re.split(r"   +(?:over|with|along|where)\b", line)[0]
+    line = "\n".join(re.split(r"   +(?:over|with|along|where)\b", part)[0] for part in line.split("\n"))
     found = list(EQUATION.finditer(line))
     made: list[tuple[str, str]] = []
     end, right = len(line), ""

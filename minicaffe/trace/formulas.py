@@ -5,7 +5,8 @@ a statement finds its line, the first that answers:
 
     1. A comment beside the statement that is itself an equation, as `# dw += dyᵀ · x`: the line with that left side.
     2. The names that the statement computes: targets of assignments, `out=`, and arrays that a kernel has changed.
-       Names that only get an array to look at (`dw = self.blobs[0].diff`) compute nothing.
+       What writes into an array (`dx[...] = p`) computes it. Names that only get an array to look at
+       (`dw = self.blobs[0].diff`) compute nothing.
     3. The blob that the statement has changed, by its letter in the datasheet: the data of the first top is y, the
        diff of the first bottom dx, that of the first learnable blob dw.
     4. In a function that a layer calls: the line of the calling statement.
@@ -16,6 +17,7 @@ set to AVE. Of the others, the one is taken of whose right side the statement ha
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,7 +32,6 @@ GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "cont", "ε": "eps", 
 # words that begin a remark in the list of blobs of a datasheet, where a letter might stand
 NO_LETTERS = {"one", "with", "any", "the", "optional", "what", "as", "and", "or", "for", "not", "that", "which", "N",
               "else", "if", "in", "no", "always", "never", "so", "all", "without", "fractions", "missing", "at", "each"}
-INDENT = 10  # of the formulas in a datasheet, below their label
 
 
 class Formulas:
@@ -69,26 +70,29 @@ def _words(text: str) -> set[str]:
 
 def of_layer(layer: Any) -> dict[str, Formulas]:
     """Return {"forward": Formulas, "backward": Formulas} of a layer."""
-    sheet = datasheet.datasheet(layer.type) if _has_datasheet(layer) else ""
+    parts = datasheet.with_notes(_sheet(layer))
     taken, others = _methods(layer)
-    return {way: Formulas(_lines(sheet, way.capitalize()), taken=taken, others=others)
+    return {way: Formulas(joined(parts.get(way.capitalize(), ([], ""))[0]), taken=taken, others=others)
             for way in ("forward", "backward")}
 
 
 def letters(layer: Any) -> dict[str, list[str]]:
-    """Return {"bottom": letters, "top": letters, "param": letters} of a layer's datasheet, as far as it names them."""
-    parts = datasheet.sections(datasheet.datasheet(layer.type)) if _has_datasheet(layer) else {}
+    """Return {"bottom": letters, "top": letters, "param": letters} of a layer's datasheet, as far as it names them.
+
+    Without these labels, as in the docstring of a user's layer, the first bottom is x and the first top y.
+    """
+    parts = datasheet.sections(_sheet(layer))
     blobs = parts.get("Blobs", "")
     if len(_letters(blobs)) > len(layer.blobs):  # leave out what this one lacks, as w_s "if x_static is given"
         blobs = ", ".join(piece for piece in _pieces(blobs) if " if " not in piece)
-    return {"bottom": _letters(parts.get("Bottom", "")), "top": _letters(parts.get("Top", "")),
+    return {"bottom": _letters(parts.get("Bottom", "x")), "top": _letters(parts.get("Top", "y")),
             "param": _letters(blobs)}
 
 
 def datasheets(layers: Iterable[Any]) -> dict[str, str]:
     """Return of all types among the layers, as far as they have formulas, what the letters in these mean."""
-    return {layer.type: _about(datasheet.datasheet(layer.type)) for layer in layers
-            if layer.layer_param.bottom and _has_datasheet(layer)}
+    return {layer.type: _about(sheet) for layer in layers  # those of type Python have not one datasheet
+            if layer.layer_param.bottom and layer.type != "Python" and (sheet := _sheet(layer))}
 
 
 def _about(sheet: str) -> str:
@@ -104,14 +108,18 @@ def of_solver(solver: Any) -> list[str]:
     return [" ".join(line.split()) for line in found[1].strip().split("\n")] if found else []
 
 
-def _has_datasheet(layer: Any) -> bool:
-    return bool(type(layer).type) and bool(type(layer).__doc__)
+def _sheet(layer: Any) -> str:
+    """Return the datasheet of a layer's own class, which may be a user's; a base's describes another type."""
+    return inspect.cleandoc(vars(type(layer)).get("__doc__") or "")
 
 
-def _lines(sheet: str, label: str) -> list[str]:
-    """Return the formulas below a label: its lines up to an empty one, or to a remark that begins at the margin."""
-    found = re.search(rf"^{label} .*(?:\n {{{INDENT}}}.*)*", sheet, re.MULTILINE)
-    return [line[INDENT:].rstrip() for line in found[0].split("\n")] if found else []
+def joined(lines: Sequence[str]) -> list[str]:
+    """Join each formula that goes on in the next line: that line is indented, or this one ends with a comma."""
+    made: list[str] = []
+    for line in lines:
+        goes_on = made and (made[-1].endswith(",") or (line.startswith(" ") and not LABEL.match(line.strip())))
+        made[-1:] = [f"{made[-1]}\n{line}"] if goes_on else [*made[-1:], line]
+    return made
 
 
 def _letters(text: str) -> list[str]:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minicaffe.errors import DataError, near_names
-from minicaffe.io import image, npz
+from minicaffe.io import npz
 from minicaffe.io.files import read_bytes
 from minicaffe.net import Net
 from minicaffe.proto import LayerParameter
 from minicaffe.testing.random_numbers import random_inputs
 
+Prepare = Callable[[str, str, Sequence[int]], tuple[np.ndarray, list[str]]]
 
-def read(definition: Any, path: str) -> tuple[dict[str, np.ndarray], list[str]]:
+
+def read(definition: Any, path: str, prepare: Prepare) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the arrays of an .npz, .npy or image file by the names of the blobs that they are for, and remarks.
 
     definition    the NetParameter of the layers that run
+    prepare       makes of an image file what a blob of this name and shape reads, and remarks about how
 
     Raises DataError where a file is damaged, and where an .npy or an image may be for several blobs or for none.
     """
@@ -31,7 +33,7 @@ def read(definition: Any, path: str) -> tuple[dict[str, np.ndarray], list[str]]:
             raise DataError(f"--data {path}: an .npy is for a net that reads one blob, and this one reads "
                             f"{', '.join(tops) or 'none'}", hint="an .npz holds arrays by name")
         return {tops[0]: _array(path)}, []
-    return _image(definition, path)
+    return _image(definition, path, prepare)
 
 
 def _array(path: str) -> np.ndarray:
@@ -46,8 +48,8 @@ def _array(path: str) -> np.ndarray:
     return np.asarray(values, np.float32)
 
 
-def _image(definition: Any, path: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return an image file as the array of the only input that holds images, with a remark."""
+def _image(definition: Any, path: str, prepare: Prepare) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return an image file as the array of the only input that holds images, with remarks."""
     shapes = {top: list((layer.input_param.shape[i] if len(layer.input_param.shape) > 1 else
                          layer.input_param.shape[0]).dim)
               for layer in definition.layer if layer.input_param.shape
@@ -57,10 +59,8 @@ def _image(definition: Any, path: str) -> tuple[dict[str, np.ndarray], list[str]
         raise DataError(f"--data {path}: an image is for a net with one Input of images (N, 1 or 3, H, W), and this "
                         f"one has {len(found)}", hint="an .npz holds arrays by the names of the blobs")
     (top, shape), = found.items()
-    pixels = image.resize(image.decode(read_bytes(path), path, shape[1] == 3), (shape[2], shape[3]))
-    remark = (f"{top} holds {Path(path).name}, resized to {shape[2]} × {shape[3]}, with pixels from 0 to 255"
-              + (" in the order blue, green, red." if shape[1] == 3 else "."))
-    return {top: np.asarray(pixels, np.float32)[np.newaxis]}, [remark]
+    values, remarks = prepare(path, top, shape)
+    return {top: values}, remarks
 
 
 def take_over(definition: Any, arrays: Mapping[str, np.ndarray], where: str) -> None:

@@ -25,7 +25,7 @@ from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.format import WHOLE, exact
 from minicaffe.trace.sums import ROLES, Factor, Indices, Sum
 
-MOST, MOST_OF_LARGE = 12, 4  # products that are shown of a number, in an array that is whole and in a larger one
+MOST, MOST_OF_LARGE = 12, 3  # products that are shown of a number, in an array that is whole and in a larger one
 
 Makers = dict[type, Callable[..., list[Sum]]]
 

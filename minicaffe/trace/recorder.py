@@ -7,9 +7,8 @@ or by itself.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ import numpy as np
 
 from minicaffe import kernels
 from minicaffe.blob import Blob
+from minicaffe.kernels.blas import hold_to_one_thread
 from minicaffe.layer import Layer
 from minicaffe.net import Net
 from minicaffe.trace import formulas, products
 from minicaffe.trace.arrays import Arrays
 from minicaffe.trace.code import PACKAGE, Function
+from minicaffe.trace.format import exact
 from minicaffe.trace.formulas import Formulas
 from minicaffe.trace.proof import Proofs
 from minicaffe.trace.tracer import Step, Tracer
@@ -56,14 +57,9 @@ class Recorder:
         self._top_diffs: list[np.ndarray] = []                # of the layer that runs backward, before it does
         self._param_diffs: list[np.ndarray | None] = []
         self._tracer: Tracer | None = None
-        self._debugger: Any = None
-        self._proofs = Proofs(net, arrays, proofs)
+        self._watching = ExitStack()  # holds the block in which a layer's pass is followed
+        self.proofs = Proofs(net, arrays, proofs)
         self._trails = Trails(arrays)
-
-    @property
-    def single(self) -> list[str]:
-        """The names of the layers that compute in float32 in any net, so that no slopes were measured."""
-        return self._proofs.single
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -73,6 +69,7 @@ class Recorder:
                  (net.before_backward, self._before_backward), (net.after_backward, self._after_backward))
         kernels.use_engine("plain")
         kernels.set_threads(1)  # sys.settrace follows one thread
+        hold_to_one_thread()  # as in `minicaffe train`: the sums of BLAS depend on the number of its threads
         for hooked, hook in hooks:
             hooked.append(hook)
         try:
@@ -89,25 +86,25 @@ class Recorder:
     def _before_forward(self, i: int) -> None:
         if i == 0:
             self._clear_scratch()
-            self._proofs.pass_begins()
+            self.proofs.pass_begins()
         self._start(i, "forward")
 
     def _after_forward(self, i: int) -> None:
         steps = self._stop()
-        self._proofs.layer_ran(i)
+        self.proofs.layer_ran(i)
         moment = self.add_moment(steps, self._formulas[i]["forward"], "forward", i)
         layer = self.net.layers[i]
         losses = [weight * float(top.data) for weight, top in zip(layer.loss_weights, self.net.tops[i], strict=True)
                   if weight and top.count == 1]
         if losses:
-            moment["loss"] = sum(losses)
-        if not self.net.bottoms[i]:
-            moment["note"] = "This layer computes nothing: it puts out the data of the pass." if not layer.blobs else ""
+            moment["loss"] = exact(sum(losses))
+        if not steps and (note := self._why_no_line(i)):
+            moment["note"] = note
         moment["values"] = self._forward[i] = self._values(i, backward=False)
         moment["products"] = products.forward(layer, self.net.bottoms[i], self.net.tops[i], moment["values"],
                                               self.arrays)
         if i == len(self.net.layers) - 1:
-            self._proofs.forward_ends()
+            self.proofs.forward_ends()
 
     def _before_backward(self, i: int) -> None:
         if self.net.plan.layers[i]:
@@ -116,19 +113,30 @@ class Recorder:
             self._start(i, "backward")
 
     def _after_backward(self, i: int) -> None:
-        runs = self.net.plan.layers[i]
-        moment = self.add_moment(self._stop(), self._formulas[i]["backward"], "backward", i)
+        runs, steps = self.net.plan.layers[i], self._stop()
+        moment = self.add_moment(steps, self._formulas[i]["backward"], "backward", i)
         if not runs:
             moment["note"] = "This layer does not run backward: nothing below it learns."
+        elif not steps and (note := self._why_no_line(i)):
+            moment["note"] = note
         moment["values"] = self._values(i, backward=True)
         if runs:
             made = products.backward(self.net.layers[i], self.net.bottoms[i], self._top_diffs, self._param_diffs,
                                      moment["values"], self.arrays)
             moment["products"] = [product for _, product in made]
             self._trails.remember(i, made)
-            self._proofs.remember(i, moment)
+            self.proofs.remember(i, moment, self._top_diffs)
         if i == 0:
-            self._proofs.measure(self._trails.follow())
+            self.proofs.measure(self._trails.follow())
+
+    def _why_no_line(self, i: int) -> str:
+        """Return a sentence for the page where no line of a layer's code has run."""
+        layer, bottoms, tops = self.net.layers[i], self.net.bottoms[i], self.net.tops[i]
+        if tops and all(any(top.shares_data_with(blob) for blob in (*bottoms, *layer.blobs)) for top in tops):
+            return "No line runs: what the layer puts out is the same memory as what it reads, so nothing is copied."
+        if not bottoms:
+            return "This layer computes nothing: it puts out the data of the pass."
+        return "No line of this layer can be shown: either it has nothing to do, or its source cannot be read."
 
     def _clear_scratch(self) -> None:
         """Fill the layers' scratch arrays with zeros: what happens to be in new memory differs from run to run."""
@@ -139,14 +147,13 @@ class Recorder:
 
     def _start(self, i: int, way: str) -> None:
         self._tracer = Tracer(self._files[i], {way})
-        self._debugger = sys.gettrace()
-        sys.settrace(self._tracer.called)
+        self._watching.enter_context(self._tracer.watching())
 
     def _stop(self) -> list[Step]:
         """End the tracing of a layer, and return its steps."""
         if self._tracer is None:
             return []
-        sys.settrace(self._debugger)
+        self._watching.close()
         steps, self._tracer = self._tracer.steps, None
         return steps
 

@@ -66,10 +66,11 @@ def _page(net: Net, recorder: Recorder, solver: dict[str, Any] | None, proofs: i
 
 
 def _notes(net: Net, recorder: Recorder) -> Sequence[str]:
-    notes = []
+    notes: list[str] = []
     if not any(net.plan.layers):
         notes.append("No layer runs backward: the net has no loss, or nothing in it learns.")
-    if single := recorder.single:
+    notes += recorder.proofs.notes
+    if single := recorder.proofs.single:
         notes.append(f"No slopes were measured, for their numbers would be hidden by rounding: {', '.join(single)} "
                      "computes in float32. minicaffe check looks at each layer of such a net alone.")
     if unknown := [layer.type for layer in net.layers if not formulas.of_layer(layer)["forward"].lines

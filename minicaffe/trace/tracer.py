@@ -174,13 +174,18 @@ class Tracer:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Follow what runs in the block. Afterwards a debugger or a coverage tool goes on tracing."""
-        before = sys.gettrace()
+        """Follow what runs in the block. Afterwards a debugger or a coverage tool goes on tracing.
+
+        In the block np.empty gives zeros: what happens to be in new memory differs from run to run.
+        """
+        before, empty = sys.gettrace(), {"empty": np.empty, "empty_like": np.empty_like}
+        vars(np).update(empty=np.zeros, empty_like=np.zeros_like)
         sys.settrace(self.called)
         try:
             yield
         finally:
             sys.settrace(before)
+            vars(np).update(empty)
 
     def called(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
         code = frame.f_code

@@ -110,7 +110,27 @@ def test_one_array_or_an_image_is_for_the_only_input(net):
     cv2.imwrite("x.png", x[0].transpose(1, 2, 0).astype(np.uint8))
     data = trace(net, "one.prototxt", "--data", "x.png")
     assert_holds(data, top(data, "x"), x)
-    assert data["notes"][0].startswith("x holds x.png, resized to 4 × 6, with pixels from 0 to 255")
+    assert data["notes"][:2] == [
+        "x holds x.png: colour, channels in the order blue, green, red; resized to 4×6.",
+        "The net does not say how images are prepared, and no flag does: pixels from 0 to 255, nothing subtracted."]
+
+
+def test_an_image_is_prepared_as_the_nets_comment_says(net):
+    cv2 = needs("cv2")
+    x = np.arange(72, dtype=np.uint8).reshape(3, 4, 6)
+    cv2.imwrite("x.png", x.transpose(1, 2, 0))
+    text = inputs(x=(1, 3, 4, 6)) + layer("ReLU", "x", "y")
+    (net / "one.prototxt").write_text("# preprocessing: --mean 1,2,3 --scale 0.5\n" + text)
+    data = trace(net, "one.prototxt", "--data", "x.png")
+    assert_holds(data, top(data, "x"), ((x - np.float32([1, 2, 3])[:, None, None]) / 2)[None])
+    assert "The preprocessing is that of the net's comment." in data["notes"]
+    assert "minus 1, 2, 3; times 0.5" in data["notes"][0]
+
+
+def test_a_solver_in_place_of_the_net_is_taken_as_the_solver(net):
+    data = trace(net, "solver.prototxt")
+    assert data["solver"]["type"] == "SGD"
+    assert data["command"] == "minicaffe trace --solver solver.prototxt --out t.html"
 
 
 def test_batch_and_size_are_those_of_the_flags_where_the_source_is_not_there(net):
@@ -134,6 +154,10 @@ ERRORS = {
     "an array of another shape": (["net.prototxt", "--data", "shape.npz"], "layer 'loss' (EuclideanLoss)"),
     "a missing label": (["data.prototxt", "--data", "label.npz"], "--data brings 'x', but not 'label', which layer "
                         "'both' (DummyData) puts out with it"),
+    "an image of another size": (["sized.prototxt", "--data", "right.png"], "the image has the shape (3, 2, 2), and "
+                                 "the input 'x' takes (3, 4, 6)"),
+    "a phase beside a solver in place of the net": (["solver.prototxt", "--phase", "TEST"], "--solver trains, so the "
+                                                    "phase is TRAIN"),
     "no image input": (["net.prototxt", "--data", "wrong.png"], "an image is for a net with one Input of images"),
     "no .npy": (["one.prototxt", "--data", "broken.npy"], "broken.npy"),
     "two inputs for one array": (["net.prototxt", "--data", "broken.npy"], "an .npy is for a net that reads one blob"),
@@ -158,6 +182,9 @@ def test_a_mistake_is_one_message_that_names_it(net, capsys, mistake):
     (net / "one.prototxt").write_text(inputs(x=(2, 3)) + layer("ReLU", "x", "y"))
     (net / "broken.npy").write_bytes(b"\x93NUMPY\x01")
     (net / "wrong.png").write_bytes(b"no image")
+    (net / "sized.prototxt").write_text("# preprocessing: --crop 2\n" + inputs(x=(1, 3, 4, 6)))
+    if "right.png" in args:
+        needs("cv2").imwrite("right.png", np.zeros((4, 6, 3), np.uint8))
     assert main(["trace", *(args if "--out" in args else [*args, "--out", "t.html"])]) == 1
     said = capsys.readouterr()
     assert expected in said.err

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from cases import CASES as OF_ALL_TYPES
+from cases import Case, HalfLayer, uniform
 from net_tools import fully_connected, inputs, layer
-from traced import net_of
+from traced import net_of, net_of_case
 
+from minicaffe.layer import layer_class
 from minicaffe.trace import session
+from minicaffe.trace.code import equations
+from minicaffe.trace.formulas import joined, letters, of_layer
 
 LOSS = layer("Reduction", "y", "loss", "loss_weight: 1 reduction_param { operation: SUMSQ }")
 RECURRENT = ('recurrent_param { num_output: 4 weight_filler { type: "gaussian" std: 0.4 } '
@@ -24,7 +29,7 @@ CASES = {
     "ReLU": (inputs(x=(2, 3)) + layer("ReLU", "x", "y") + LOSS, [0], [0]),
     "SoftmaxWithLoss": (inputs(x=(2, 3), label=(2,)) + layer("SoftmaxWithLoss", "x label", "y"), [0, 1, 2], [0]),
     "SigmoidCrossEntropyLoss": (inputs(x=(2, 3), t=(2, 3)) + layer("SigmoidCrossEntropyLoss", "x t", "y"),
-                                [1, 2], [2, 1]),
+                                [0, 1], [1, 0]),
     "LSTM": (inputs(x=(5, 2, 3), cont=(5, 2)) + layer("LSTM", "x cont", "y", RECURRENT) + LOSS,
              [0, 2, 1], [2, 0, 1, 3, 4]),
 }
@@ -75,3 +80,79 @@ def test_what_a_kernel_does_belongs_to_the_line_that_called_it():
     for step in data["steps"]:
         if data["sources"][step["source"]]["name"] == "kernels.add_channel_sums":
             assert step["formula"] == 2
+
+
+# --- all types ------------------------------------------------------------------------------------------------
+
+MORE = [Case("Reduction", "reduction_param { axis: 1 coeff: 2 }", name="sum"),
+        Case("Reduction", "reduction_param { axis: 1 operation: MEAN }", name="mean"),
+        Case("Pooling", "phase: TEST pooling_param { pool: STOCHASTIC kernel_size: 2 }", [uniform(0.5, 2, 2, 3, 7, 5)],
+             name="stochastic test")]
+NO_CODE = "the two are the same memory: no line of code runs"
+UNLIT = {  # (type, pass, line) -> why no line of code computes it
+    ("Flatten", "forward", 0): NO_CODE, ("Flatten", "backward", 0): NO_CODE,
+    ("Reshape", "forward", 0): NO_CODE, ("Reshape", "backward", 0): NO_CODE,
+    ("Parameter", "forward", 0): NO_CODE, ("Parameter", "backward", 0): NO_CODE,
+    ("Split", "forward", 0): NO_CODE,
+    ("RNN", "backward", 1): "it says in which order the lines below it are computed",
+    ("WindowData", "forward", 1): "no window of the case reaches beyond the image",
+}
+
+
+def lines_that_are_lit(case, folder, in_place=False):
+    """The formulas of a case's layer, and the (pass, line) pairs that its trace lights."""
+    data = session.of_net(net_of_case(case, folder, in_place), proofs=0)
+    index = next(i for i, entry in enumerate(data["layers"]) if entry["name"] == "layer")
+    found = set()
+    for moment in data["moments"]:
+        if moment["layer"] == index:
+            steps = data["steps"][moment["first"]:moment["first"] + moment["count"]]
+            found |= {(moment["pass"], step["formula"]) for step in steps if step["formula"] is not None}
+    return data["layers"][index]["formulas"], found
+
+
+@pytest.mark.parametrize("kind", sorted({case.type for case in OF_ALL_TYPES}))
+def test_each_equation_of_each_type_is_lit_by_a_line_of_its_code(kind, tmp_path):
+    lit, formulas = set(), {}
+    for number, case in enumerate(case for case in [*OF_ALL_TYPES, *MORE] if case.type == kind):
+        (folder := tmp_path / str(number)).mkdir()
+        formulas, found = lines_that_are_lit(case, folder)
+        lit |= found
+    lines = {(way, i) for way, texts in formulas.items() for i, text in enumerate(texts) if equations(text)}
+    assert lines - lit == {line[1:] for line in UNLIT if line[0] == kind}
+
+
+@pytest.mark.parametrize("case", [
+    case for case in OF_ALL_TYPES if layer_class(case.type).in_place and case.feeds
+    and case.id != "Dropout-test"],  # in place it has nothing to do: y is x already
+    ids=lambda case: case.id)
+def test_a_layer_in_place_lights_the_same_formulas_forward(case, tmp_path):
+    lit = [{line for line in lines_that_are_lit(case, tmp_path, in_place)[1] if line[0] == "forward"}
+           for in_place in (False, True)]
+    assert lit[0] == lit[1]
+
+
+@pytest.mark.parametrize(("name", "lines"), {"": {("forward", 0), ("backward", 0)}, "square": {
+    ("forward", 0), ("backward", 0), ("backward", 1)}}.items())
+def test_a_power_lights_the_line_of_its_own_power(name, lines, tmp_path):
+    case = next(case for case in OF_ALL_TYPES if case.type == "Power" and case.name == name)
+    assert lines_that_are_lit(case, tmp_path)[1] == lines
+
+
+def test_a_formula_that_goes_on_in_the_next_line_is_one():
+    assert joined(["l = d for", "   e", "L = l,", "l = 2", "SUM  y = x", "     TEST: y = 0"]) == \
+        ["l = d for\n   e", "L = l,\nl = 2", "SUM  y = x", "     TEST: y = 0"]
+
+
+def test_a_users_layer_is_lit_by_its_own_docstring():
+    """It has no labels for bottoms and tops, so these are x and y."""
+    class Documented(HalfLayer):
+        """y = x / 2.
+
+        Forward   y = x / 2
+        Backward  dx = dy / 2
+        """
+
+    made = Documented()
+    assert of_layer(made)["forward"].lines == ["y = x / 2"]
+    assert letters(made) == {"bottom": ["x"], "top": ["y"], "param": []}

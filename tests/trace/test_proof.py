@@ -1,14 +1,16 @@
 """The proof column: right gradients agree, a wrong one differs in its own layer, and a kink is called one."""
 
+import json
+
 import numpy as np
 import pytest
 from net_tools import fully_connected, inputs, layer
-from traced import IMAGES, LSTM, NETS, TWO_LAYERS, net_of
+from traced import ASKED, IMAGES, INCEPTION, LSTM, NETS, NORMALIZED, SIAMESE, TWO_LAYERS, net_of
 
 from minicaffe.layer import layer_class
 from minicaffe.testing.net_slopes import Slope
 from minicaffe.trace import session
-from minicaffe.trace.proof import verdict
+from minicaffe.trace.proof import NO_SLOPES, affordable, verdict
 
 
 def verdicts(data):
@@ -35,37 +37,116 @@ def test_right_gradients_agree(name):
     assert blamed(data) == []
 
 
-WRONG = {  # what is planted: the type, the change of its backward, a net with it, the layer to blame
-    "sign of dx": ("InnerProduct", lambda layer, top, bottom: np.negative(bottom[0].diff, out=bottom[0].diff),
-                   TWO_LAYERS, "y"),
-    "factor of dw": ("Convolution", lambda layer, top, bottom: np.multiply(layer.blobs[0].diff, 1.02,
-                                                                           out=layer.blobs[0].diff), IMAGES, "conv"),
-    "shifted dx": ("Pooling", lambda layer, top, bottom: bottom[0].diff.__setitem__(
-        ..., np.roll(bottom[0].diff, 1, axis=3)), IMAGES, "pool"),
-    "in place": ("ReLU", lambda layer, top, bottom: np.multiply(bottom[0].diff, 0.5, out=bottom[0].diff), IMAGES,
-                 "relu"),
-    "bias": ("LSTM", lambda layer, top, bottom: layer.blobs[1].diff.fill(0.25), LSTM, "y"),
-    "loss": ("SoftmaxWithLoss", lambda layer, top, bottom: np.add(bottom[0].diff, 0.01, out=bottom[0].diff), IMAGES,
-             "loss")}
+GUILTY = {  # what is wrong: the type, a net with it, the layer's name
+    "InnerProduct": (TWO_LAYERS, "y"), "Convolution": (INCEPTION, "three"), "Pooling": (IMAGES, "pool"),
+    "ReLU": (IMAGES, "relu"), "LSTM": (LSTM, "y"), "SoftmaxWithLoss": (IMAGES, "loss"), "LRN": (INCEPTION, "n"),
+    "Concat": (INCEPTION, "all"), "Scale": (NORMALIZED, "scale"), "BatchNorm": (NORMALIZED, "norm"),
+    "Sigmoid": (ASKED, "s"), "EuclideanLoss": (TWO_LAYERS, "loss"), "Dropout": (NORMALIZED, "d"),
+    "TanH": (SIAMESE, "ta")}
 
 
-@pytest.mark.parametrize("mistake", WRONG)
-def test_a_wrong_backward_is_red_in_its_own_layer(monkeypatch, mistake):
-    kind, spoil, text, guilty = WRONG[mistake]
+ASKS = "force_backward: true "
+
+
+def turned(diff):
+    """The numbers of an array as if its axes had been swapped."""
+    return np.ascontiguousarray(diff.T).reshape(diff.shape)
+
+
+MISTAKES = {"sign": np.negative, "factor": lambda diff: diff * np.float32(1.02), "transposition": turned,
+            "shift": lambda diff: np.roll(diff, diff.size // 2)}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("kind", GUILTY)
+def test_a_wrong_backward_is_red_in_its_own_layer(monkeypatch, kind, mistake):
+    text, guilty = GUILTY[kind]
     cls = layer_class(kind)
     right = cls.backward
 
     def wrong(self, top, propagate_down, bottom):
         right(self, top, propagate_down, bottom)
         if self.name == guilty:
-            spoil(self, top, bottom)
+            for blob, asked in zip(bottom, propagate_down, strict=True):
+                if asked:
+                    blob.diff[...] = MISTAKES[mistake](blob.diff)
 
     monkeypatch.setattr(cls, "backward", wrong)
-    data = session.of_net(net_of("force_backward: true " + text), proofs=16)
+    assert_blamed(session.of_net(net_of(text.replace(ASKS, "") + ASKS), proofs=16), guilty)
+
+
+LEARNING = ["InnerProduct", "Convolution", "LSTM", "Scale"]
+
+
+@pytest.mark.parametrize(("kind", "mistake", "place"), [
+    (kind, mistake, place) for kind in LEARNING for mistake in [*MISTAKES, "missing sum"] for place in (0, 1)
+    if mistake != "transposition" or (place == 0 and kind != "Scale")])  # a vector turned is the same vector
+def test_a_wrong_gradient_of_a_parameter_is_red_in_its_own_layer(monkeypatch, kind, mistake, place):
+    text, guilty = GUILTY[kind]
+    cls = layer_class(kind)
+    right = cls.backward
+
+    def wrong(self, top, propagate_down, bottom):
+        right(self, top, propagate_down, bottom)
+        if self.name == guilty:
+            diff = self.blobs[place].diff
+            if mistake == "missing sum":
+                kept = [blob.diff.copy() for blob in bottom]
+                dy = top[0].diff.copy()
+                top[0].diff[1:] = 0
+                self.blobs[place].clear_diff()
+                right(self, top, propagate_down, bottom)
+                top[0].diff[...] = dy
+                for blob, values in zip(bottom, kept, strict=True):
+                    blob.diff[...] = values
+            else:
+                diff[...] = MISTAKES[mistake](diff)
+
+    monkeypatch.setattr(cls, "backward", wrong)
+    assert_blamed(session.of_net(net_of(text.replace(ASKS, "") + ASKS), proofs=16), guilty)
+
+
+def assert_blamed(data, guilty):
+    """One layer is to blame; where others are red, so is what they got from above."""
     assert blamed(data) == [guilty]
-    letters = verdicts(data)[guilty]
-    assert "d" not in letters["top"]
-    assert "d" in letters.get("bottom", "") + letters.get("param", "")
+    for name, letters in verdicts(data).items():
+        red = "d" in letters.get("bottom", "") + letters.get("param", "")
+        assert red if name == guilty else not red or "d" in letters["top"]
+
+
+def test_a_parameter_that_is_overwritten_instead_of_added_to_is_red_where_that_happens(monkeypatch):
+    cls = layer_class("InnerProduct")
+    right = cls.backward
+
+    def wrong(self, top, propagate_down, bottom):
+        if self.name == "ha":  # its parameters are those of hb, which has run backward before it
+            for blob in self.blobs:
+                blob.clear_diff()
+        right(self, top, propagate_down, bottom)
+
+    monkeypatch.setattr(cls, "backward", wrong)
+    assert_blamed(session.of_net(net_of(SIAMESE), proofs=16), "ha")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", NETS)
+def test_right_gradients_agree_whatever_the_numbers_are(name, seed):
+    net, draw = net_of(NETS[name]), np.random.default_rng(seed)
+    for param in net.learnable_params:
+        param.blob.data[...] += 0.3 * draw.standard_normal(param.blob.shape)
+    for blob in (net.blobs[one] for one in net.inputs if one not in ("label", "same", "cont")):
+        blob.data[...] = draw.standard_normal(blob.shape)
+    data = session.of_net(net, proofs=8, seed=seed)
+    assert "d" not in "".join(letters for roles in verdicts(data).values() for letters in roles.values())
+
+
+def test_a_deliberate_difference_is_explained_and_not_red():
+    net = net_of(SIAMESE)
+    net.blobs["b"].data[...] = net.blobs["a"].data + 0.02  # near pairs: Caffe adds 0.0001 to a small distance
+    data = session.of_net(net)
+    assert blamed(data) == []
+    notes = [moment.get("note", "") for moment in data["moments"] if moment["pass"] == "backward"]
+    assert sum("without the 0.0001 that Caffe adds" in note for note in notes) == 1
 
 
 def test_a_kink_is_called_one_and_shows_both_sides():
@@ -99,7 +180,35 @@ def test_a_dropout_in_the_net_keeps_its_mask_while_slopes_are_measured():
     assert set("".join(letters for roles in verdicts(data).values() for letters in roles.values())) == {"a"}
 
 
-@pytest.mark.slow
+def test_a_large_net_gets_fewer_slopes_and_more_iterations_too():
+    small = net_of(TWO_LAYERS)
+    large = net_of(inputs(x=(3, 2000), t=(3, 4)) + layer(
+        "InnerProduct", "x", "h", "inner_product_param { num_output: 40000 }") + layer(
+        "InnerProduct", "h", "y", "inner_product_param { num_output: 4 }") + layer("EuclideanLoss", "y t", "loss"))
+    assert affordable(small) == 64
+    assert affordable(large) == 16
+    assert affordable(large, 10) == 2
+    assert affordable(large, 10 ** 6) == 0
+
+
+def test_where_the_loss_is_no_number_no_slope_is_measured_and_the_page_says_so():
+    net = net_of(TWO_LAYERS)
+    net.blobs["x"].data[0, 1] = np.nan
+    data = session.of_net(net)
+    assert NO_SLOPES in data["notes"]
+    assert not any(moment["proofs"] for moment in data["moments"])
+    json.dumps(data, allow_nan=False)
+
+
+def test_beside_an_infinity_that_does_not_reach_the_loss_no_slope_is_measured():
+    net = net_of("force_backward: true " + inputs(x=(2, 3)) + layer("Clip", "x", "y", "clip_param { min: -1 max: 1 }")
+                 + layer("Reduction", "y", "loss", "loss_weight: 1"))
+    net.blobs["x"].data[0, 1] = np.inf
+    letters = verdicts(session.of_net(net))
+    assert set(letters["y"]["bottom"]) == {"-"}
+    assert set(letters["y"]["top"]) == {"a"}
+
+
 def test_what_cancels_to_zero_agrees():
     """Half of 100 labels are 1: the parts of the only bias's diff cancel to 0, the measured slope but for rounding."""
     net = net_of(inputs(x=(100, 3), t=(100, 1)) + fully_connected("x", "score", 1) +

@@ -41,17 +41,17 @@ class PowerLayer(Elementwise):
         if self.p * self.s == 0:
             y.fill(self.b)  # not 0 · x + b, which is no number where x is infinite
         else:
-            kernels.linear(x, self.s, self.b, y)
+            kernels.linear(x, self.s, self.b, y)  # t = s · x + b, in the memory of y
         if self.p != 1:
             y **= self.p
 
     def slope(self, x):
         if self.p * self.s == 0 or self.p == 1:
-            return self.p * self.s
+            return self.p * self.s  # dx = dy · s where p = 1, or 0
         t = np.empty_like(x)
         kernels.linear(x, self.s, self.b, t)
         if self.p == 2:
-            t *= 2 * self.s
+            t *= 2 * self.s  # dx = dy · 2 · s · t
             return t
         # Caffe: y / t, not t^(p − 1), so the gradient at t = 0 is not a number, even for p = 3
         slope = t ** self.p

@@ -55,7 +55,7 @@ class ContrastiveLossLayer(LossLayer):
         _, d2 = self._distances(bottom)
         # twice l, and L is halved at the end
         apart = np.maximum(m - d2, 0) if self.param.legacy_version else np.maximum(m - np.sqrt(d2), 0) ** 2
-        l2 = np.where(self.similar, d2, apart)
+        l2 = np.where(self.similar, d2, apart)  # l = l2 / 2
         top[0].data[...] = l2.sum(dtype=np.float64) / max(self.N, 1) / 2
 
     def backward(self, top, propagate_down, bottom):

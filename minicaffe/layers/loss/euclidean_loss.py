@@ -43,7 +43,7 @@ class EuclideanLossLayer(NormalizedLoss):
         total = 0.0
         for some in blocks(a.size):
             v = a[some] - b[some]
-            total += cells[some].weigh(v * v).sum(dtype=np.float64) / 2
+            total += cells[some].weigh(v * v).sum(dtype=np.float64) / 2  # l = v² / 2
         top[0].data[...] = total / cells.Z
 
     def backward(self, top, propagate_down, bottom):
