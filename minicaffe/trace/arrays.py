@@ -14,7 +14,7 @@ from minicaffe.pages.picture import shrunk
 from minicaffe.trace.format import WHOLE, exact
 
 LARGEST, SMALL = 48, 16  # rows and columns of a picture of a blob, and of an array that a line has written
-SHADES = 23  # of each colour of a heat map: enough to see, and the page stays small
+SHADES = 19  # of each colour of a heat map: enough to see, and the page stays small
 
 
 class Arrays:
