@@ -91,8 +91,12 @@ def letters(layer: Any) -> dict[str, list[str]]:
 
 def datasheets(layers: Iterable[Any]) -> dict[str, str]:
     """Return of all types among the layers, as far as they have formulas, what the letters in these mean."""
-    return {layer.type: _about(sheet) for layer in layers  # those of type Python have not one datasheet
-            if layer.layer_param.bottom and layer.type != "Python" and (sheet := _sheet(layer))}
+    sheets: dict[str, set[str]] = {}
+    for layer in layers:
+        if layer.layer_param.bottom:
+            sheets.setdefault(layer.type, set()).add(_about(_sheet(layer)))
+    # users' layers may share a type, each with a docstring of its own; then none of them is the type's
+    return {name: next(iter(found)) for name, found in sheets.items() if len(found) == 1 and found != {""}}
 
 
 def _about(sheet: str) -> str:
