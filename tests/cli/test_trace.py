@@ -201,13 +201,14 @@ def test_the_page_of_lenet_at_batch_2_is_small(net):
 
 def test_a_batch_that_no_layer_takes(net, capsys):
     """A Python layer sets its batch by itself, so --batch says that it does nothing."""
-    (net / "rows.py").write_text("from minicaffe.layer import Layer\n\n\nclass Rows(Layer):\n"
-                                 "    def reshape(self, bottom, top):\n        top[0].reshape(3, 2)\n\n"
-                                 "    def forward(self, bottom, top):\n        top[0].data[...] = 1\n")
-    (net / "rows.prototxt").write_text(layer("Python", "", "x", 'python_param { module: "rows" layer: "Rows" }'))
+    (net / "three_rows.py").write_text("from minicaffe.layer import Layer\n\n\nclass Rows(Layer):\n"
+                                       "    def reshape(self, bottom, top):\n        top[0].reshape(3, 2)\n\n"
+                                       "    def forward(self, bottom, top):\n        top[0].data[...] = 1\n")
+    (net / "three_rows.prototxt").write_text(
+        layer("Python", "", "x", 'python_param { module: "three_rows" layer: "Rows" }'))
     remark = "--batch 2 changes nothing: "
 
-    assert main(["trace", "rows.prototxt", "--batch", "2", "--out", "t.html"]) == 0
+    assert main(["trace", "three_rows.prototxt", "--batch", "2", "--out", "t.html"]) == 0
     assert remark in capsys.readouterr().out
     assert main(["trace", "net.prototxt", "--batch", "2", "--out", "t.html"]) == 0
     assert remark not in capsys.readouterr().out
