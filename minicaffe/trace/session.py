@@ -34,12 +34,14 @@ def of_net(net: Net, *, seed: int = 1, proofs: int = WHOLE) -> dict[str, Any]:
 
 def of_solver(solver: Solver, iterations: int = 1, *, seed: int = 1, proofs: int = WHOLE) -> dict[str, Any]:
     """Let a solver make updates, and return the data of the page. It should neither test nor take snapshots."""
-    on_nan, solver.on_nan = solver.on_nan, "ignore"  # the page shows every number
     recorder = Recorder(solver.net, Arrays(seed), proofs)
     updates = Updates(solver, recorder)
-    with recorder.watching(), updates.watching():
-        solver.step(iterations)
-    solver.on_nan = on_nan
+    on_nan, solver.on_nan = solver.on_nan, "ignore"  # the page shows every number
+    try:
+        with recorder.watching(), updates.watching():
+            solver.step(iterations)
+    finally:
+        solver.on_nan = on_nan
     described = {"type": type(solver).type, "formulas": updates.lines.lines, "iterations": iterations}
     return _page(solver.net, recorder, described, proofs)
 

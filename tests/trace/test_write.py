@@ -41,6 +41,24 @@ def test_updates_of_a_solver(tmp_path):
     assert held(tmp_path / "updates.html")["solver"]["iterations"] == 2
 
 
+def test_a_training_that_is_stopped_in_a_trace(tmp_path):
+    """What the solver does at a NaN is as before, and no page is written."""
+    param = SolverParameter(base_lr=0.1, lr_policy="fixed", max_iter=9, random_seed=1)
+    param.net_param.CopyFrom(proto_text.parse(TRAINABLE, NetParameter()))
+    solver = get_solver(param)
+    solver.on_nan = "stop"
+    solver.on_gradients_ready.append(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trace(solver, tmp_path / "t.html", proofs=0)
+
+    assert "stop" == solver.on_nan
+    assert [] == list(tmp_path.iterdir())
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(("dtype", "name", "iterations", "words"), [
     (np.float64, "t.html", 1, "a page shows a net of float32, and this one has float64"),
     (np.float32, "t.html", 2, "iterations counts updates"),
