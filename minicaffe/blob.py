@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -244,6 +246,42 @@ class Blob(Shown):
     def in_short(self) -> str:
         """Return what `repr` shows."""
         return f"Blob{self.shape}" if self.dtype is np.float32 else f"Blob({self.shape}, {np.dtype(self.dtype)})"
+
+
+class BlobVec(list[Blob]):
+    """The learnable blobs of a layer, in order: a list, of which every change counts as one of blobs.
+
+    A net's recordings hold the addresses of weights. They must not be replayed where another blob took a weight's
+    place. pycaffe's scripts know the class by this name, and ask for it.
+
+    dtype   the number type of the blobs that `add_blob` makes
+    """
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, blobs: Iterable[Blob] = (), dtype: type = np.float32) -> None:
+        super().__init__(blobs)
+        self.dtype = dtype
+
+    def add_blob(self, *shape: int) -> None:
+        """Append a blob of these sizes, zeros until it is loaded or set."""
+        self.append(Blob(shape, self.dtype))
+
+
+def _counted(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of `list` that changes the list, so that the change counts."""
+
+    @functools.wraps(method)
+    def change(self: BlobVec, *given: Any, **named: Any) -> Any:
+        _changed()
+        return method(self, *given, **named)
+
+    return change
+
+
+for _name in ("__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "clear", "extend", "insert", "pop",
+              "remove", "reverse", "sort"):
+    setattr(BlobVec, _name, _counted(getattr(list, _name)))
 
 
 def sum_of_squares(values: np.ndarray) -> float:

@@ -9,8 +9,10 @@ import traceback
 from minicaffe.log import one_line, visible
 
 
-class MinicaffeError(Exception):
+class MinicaffeError(RuntimeError):
     """The base of all errors that minicaffe raises for what a user did.
+
+    It is a RuntimeError because Caffe raises those, and scripts written for Caffe catch them.
 
     The message is one sentence that names what was wrong, where, what was seen and what was expected.
     `where` is a place in a file ("lenet.prototxt:12:5"), `hint` the cure where it is known. `str(error)` contains both,

@@ -31,7 +31,8 @@ MAY_IMPORT = {  # what a part may import besides itself and these
     "drawing": {"net", "layer", "layers", "proto", "analysis", "passes", "pages"},
     "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "testing", "pages", "drawing"},
     "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "passes", "pages", "drawing"},
-    "pycaffe": {"net", "solvers", "layer", "blob", "proto", "io", "data"},
+    "pycaffe": {"net", "solvers", "layer", "layers", "blob", "proto", "io", "data", "kernels", "passes", "analysis",
+                "drawing"},
 }
 
 

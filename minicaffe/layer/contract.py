@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minicaffe import rng
-from minicaffe.blob import Blob
+from minicaffe.blob import Blob, BlobVec
 from minicaffe.errors import LayerError
 from minicaffe.layer.learned import Learned
 from minicaffe.layer.registry import Arity
@@ -95,7 +95,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         self.name, self.phase, self.dtype = param.name, param.phase, dtype
         self.pass_draws = rng.PassDraws()
         self.shapes_only = False
-        self.blobs: list[Blob] = []
+        self.blobs = BlobVec(dtype=dtype)
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
         self.runs_backward = True

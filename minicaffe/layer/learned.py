@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import rng
-from minicaffe.blob import Blob
+from minicaffe.blob import Blob, BlobVec
 from minicaffe.filler import check_shape, fill
 from minicaffe.io.binary import array_to_blob, blob_to_array
 from minicaffe.layer.checks import Checks
@@ -26,7 +26,7 @@ class Learned(Checks):
     dtype: Any
     shapes_only: bool
     awaits_weights: bool
-    blobs: list[Blob]
+    blobs: BlobVec
     _unfilled: dict[int, Any]  # index of a blob -> the filler that it still waits for
 
     def add_blob(self, shape: Sequence[int], filler: Any = None) -> Blob:

@@ -1,8 +1,80 @@
-"""Caffe's Python surface: `from minicaffe import pycaffe as caffe`."""
+"""Caffe's Python surface: `from minicaffe import pycaffe as caffe`.
 
-from minicaffe.layer import Layer
-from minicaffe.proto import TEST, TRAIN
-from minicaffe.pycaffe.net import Net
-from minicaffe.pycaffe.solver import get_solver
+Its names are found when they are first asked for. So a script that only reads messages does not wait for nets.
+"""
 
-__all__ = ["TEST", "TRAIN", "Layer", "Net", "get_solver"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minicaffe.pycaffe import io
+    from minicaffe.pycaffe.classifier import Classifier
+    from minicaffe.pycaffe.detector import Detector
+    from minicaffe.pycaffe.net import Net
+    from minicaffe.pycaffe.net_spec import NetSpec, layers, params, to_proto
+    from minicaffe.pycaffe.process import (
+        has_nccl,
+        init_log,
+        layer_type_list,
+        log,
+        set_device,
+        set_mode_cpu,
+        set_mode_gpu,
+        set_multiprocess,
+        set_random_seed,
+        set_solver_count,
+        set_solver_rank,
+        solver_count,
+        solver_rank,
+    )
+    from minicaffe.pycaffe.python_layer import Layer
+    from minicaffe.pycaffe.solver import (
+        NCCL,
+        AdaDeltaSolver,
+        AdaGradSolver,
+        AdamSolver,
+        NesterovSolver,
+        RMSPropSolver,
+        SGDSolver,
+        get_solver,
+    )
+    from minicaffe.pycaffe.timer import Timer
+
+TRAIN, TEST = 0, 1  # the values of the enum Phase, written here because `proto` need not be loaded for them
+__version__ = "1.0.0"  # of the Caffe whose surface this is: scripts compare it
+
+_HOMES = {
+    "classifier": ("Classifier",),
+    "detector": ("Detector",),
+    "net": ("Net",),
+    "net_spec": ("NetSpec", "layers", "params", "to_proto"),
+    "process": ("has_nccl", "init_log", "layer_type_list", "log", "set_device", "set_mode_cpu", "set_mode_gpu",
+                "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count", "solver_rank"),
+    "python_layer": ("Layer",),
+    "solver": ("NCCL", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "NesterovSolver", "RMSPropSolver", "SGDSolver",
+               "get_solver"),
+    "timer": ("Timer",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+# what `import caffe` alone makes known in pycaffe
+_MODULES = ("_caffe", "classifier", "detector", "io", "net_spec", "proto", "pycaffe")
+
+__all__ = ["NCCL", "TEST", "TRAIN", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Classifier", "Detector", "Layer",
+           "NesterovSolver", "Net", "NetSpec", "RMSPropSolver", "SGDSolver", "Timer", "get_solver", "has_nccl",
+           "init_log", "io", "layer_type_list", "layers", "log", "params", "set_device", "set_mode_cpu",
+           "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank",
+           "solver_count", "solver_rank", "to_proto"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value  # the next look-up is a plain one
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

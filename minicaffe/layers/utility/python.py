@@ -13,18 +13,6 @@ from minicaffe.proto import LayerParameter, PythonParameter
 GUARDED = ("setup", "reshape", "forward", "backward", "allow_force_backward", "resume_state", "resume_from")
 
 
-class BlobList(list):
-    """A layer's learnable blobs, with the `add_blob` that pycaffe's have."""
-
-    def __init__(self, layer):
-        super().__init__()
-        self._layer = layer
-
-    def add_blob(self, *shape):
-        """Append a blob of these sizes, zeros until loaded or set."""
-        self._layer.add_blob(shape)
-
-
 @register("Python")
 class PythonLayer(Layer):
     """Run a layer that the user wrote: a subclass of minicaffe.layer.Layer (which pycaffe.Layer is, too).
@@ -68,7 +56,6 @@ class PythonLayer(Layer):
     def __init__(self, param=None, **options):
         super().__init__(param, **options)
         self.param_str = self.param.param_str
-        self.blobs = BlobList(self)
 
 
 def _joined(user):
