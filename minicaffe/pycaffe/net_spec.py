@@ -10,7 +10,7 @@ from __future__ import annotations
 import reprlib
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from minicaffe import proto
@@ -56,7 +56,7 @@ class Function:
     place       the line of the script that made it, for errors
     """
 
-    def __init__(self, type_name: str, inputs: Iterable[Top], params: dict[str, Any], place: str = "") -> None:
+    def __init__(self, type_name: str, inputs: Sequence[Top], params: dict[str, Any], place: str = "") -> None:
         self.type_name, self.inputs, self.params, self.place = type_name, inputs, params, place
         for i, top in enumerate(inputs):
             if not isinstance(top, Top):  # a plain TypeError with pycaffe's words: scripts compare them
