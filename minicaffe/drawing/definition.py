@@ -9,7 +9,7 @@ from minicaffe.analysis.resize import resize
 from minicaffe.drawing.drawing import Drawing, draw_versions
 from minicaffe.drawing.graph import Version, version_of_definition
 from minicaffe.errors import MinicaffeError
-from minicaffe.log import silent
+from minicaffe.log import At, one_line, silent, warn
 from minicaffe.net import Net
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import LayerParameter, NetStateRule, Phase
@@ -21,7 +21,8 @@ def draw_definition(net: Any, *, phase: int | None = None, fold: bool | None = F
                     lr_mult: bool = False) -> Drawing:
     """Return the drawing of a NetParameter of any age. It is not changed.
 
-    A net that cannot be made is drawn without shapes. A bottom that no layer makes is drawn as an Input.
+    A net that cannot be made is drawn without shapes. A bottom that no layer makes is drawn as an Input. Layers that
+    belong to a stage or a level which net.state does not have are left out, and a warning names them.
 
     phase             TRAIN or TEST; None draws the nets of both as one
     fold and width    as in `draw`
@@ -30,8 +31,14 @@ def draw_definition(net: Any, *, phase: int | None = None, fold: bool | None = F
     with silent():  # what is wrong with the net matters when it is made to run
         definition = passes.upgrade(net)
         labels = differing_phases(definition, definition.state) if phase is None else [Phase.Name(phase)]
+        states = [state_of(definition.state, label) for label in labels]
+        left_out = [layer.name for layer in definition.layer
+                    if phase is None and not any(is_included(layer, state) for state in states)]
         _add_inputs(definition, labels)
         versions = [_version(definition, label) for label in labels]
+    if left_out:
+        warn(At.OTHER_PHASE, f"not drawn, because their stage or level is not in the net's state: "
+                             f"{', '.join(map(one_line, left_out))}; net.state.stage.append(...) chooses a stage")
     return draw_versions(net.name, versions, fold=fold, width=width, lr_mult=lr_mult)
 
 
