@@ -174,7 +174,9 @@ class TestCommand:
         wrong.write_text("layr {}")
         (tmp_path / "net.prototxt").write_text(SIAMESE)
         for file, out, said in ((tmp_path / "none.prototxt", "a.svg", "none.prototxt"), (wrong, "a.svg", "layr"),
-                                (tmp_path / "net.prototxt", "a.png", "needs graphviz")):
+                                (tmp_path / "net.prototxt", "a", "ending of its name"),
+                                (tmp_path / "net.prototxt", "no/a.svg", f"error: drawing: cannot write {tmp_path}"),
+                                (tmp_path / "net.prototxt", "a.png", "error: a drawing as png needs graphviz")):
             assert 1 == draw_net.main([str(file), str(tmp_path / out)])
             printed = capsys.readouterr().err
             assert printed.startswith("error: ")
