@@ -17,8 +17,8 @@ from minicaffe.net import location
 from minicaffe.proto import Phase
 from minicaffe.pycaffe.draw import format_of, get_pydot_graph
 
-DESCRIPTION = ("Draw a net as `minicaffe draw` does. An .svg, .html or .dot needs no other program; .png, .pdf and others "
-               "are made by graphviz.")
+DESCRIPTION = ("Draw a net as `minicaffe draw` does. An .svg, .html or .dot needs no other program. .png, .pdf and "
+               "others are made by graphviz.")
 
 
 def main(args: Sequence[str] | None = None) -> int:
