@@ -33,13 +33,13 @@ def draw_definition(net: Any, *, phase: int | None = None, fold: bool | None = F
         definition = passes.upgrade(net)
         labels = differing_phases(definition, definition.state) if phase is None else [Phase.Name(phase)]
         states = [state_of(definition.state, label) for label in labels]
-        left_out = [layer.name for layer in definition.layer
-                    if phase is None and not any(is_included(layer, state) for state in states)]
+        left_out = dict.fromkeys(one_line(layer.name) for layer in definition.layer
+                                 if phase is None and not any(is_included(layer, state) for state in states))
         _add_inputs(definition, labels)
         versions = [_version(definition, label) for label in labels]
     if left_out:
         warn(At.OTHER_PHASE, f"not drawn, because their stage or level is not in the net's state: "
-                             f"{', '.join(map(one_line, left_out))}; net.state.stage.append(...) chooses a stage")
+                             f"{', '.join(left_out)}; net.state.stage.append(...) chooses a stage")
     return draw_versions(net.name, versions, fold=fold, width=width, lr_mult=lr_mult)
 
 
@@ -65,8 +65,9 @@ def _add_inputs(definition: Any, labels: list[str]) -> None:
         state, made = state_of(definition.state, label), set[str]()
         for layer in definition.layer:
             if is_included(layer, state):
-                for bottom in set(layer.bottom) - made:
-                    missing.setdefault(bottom, []).append(label)
+                for bottom in dict.fromkeys(layer.bottom):
+                    if bottom not in made:
+                        missing.setdefault(bottom, []).append(label)
                 made |= {*layer.bottom, *layer.top}
     for bottom, where in missing.items():
         rules = [NetStateRule(phase=Phase.Value(label)) for label in where]

@@ -39,7 +39,7 @@ def conv_params(fn: Function) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
     legacy = sorted(LEGACY & {*params, *fn.params})
     assert not legacy, f"cropping does not support {', '.join(legacy)}: give kernel_size, stride and pad"
     if "kernel_size" not in params:
-        raise UndefinedMapException(f"a {fn.type_name} layer without kernel_size has no map of coordinates")
+        raise UndefinedMapException(f"the type {fn.type_name} has no map of coordinates without kernel_size")
     kernel, dilation, stride, pad = (np.array(params.get(name, default), ndmin=1) for name, default in
                                      (("kernel_size", None), ("dilation", 1), ("stride", 1), ("pad", 0)))
     return params.get("axis", 1), stride, (kernel - 1) * dilation + 1, pad
@@ -64,7 +64,7 @@ def coord_map(fn: Function) -> Map:
         return axis - 1, 1, -offset
     if fn.type_name in PASS_THROUGH_LAYERS:
         return IDENTITY
-    raise UndefinedMapException(f"a {fn.type_name} layer has no map of coordinates")
+    raise UndefinedMapException(f"the type {fn.type_name} has no map of coordinates")
 
 
 def compose(base_map: Map, next_map: Map) -> Map:

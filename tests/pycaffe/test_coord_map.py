@@ -71,9 +71,9 @@ class TestOneLayer:
 
     def test_what_has_no_map(self):
         """Layers that mix all places have none, and neither has global pooling."""
-        with pytest.raises(UndefinedMapException, match="a InnerProduct layer has no map"):
+        with pytest.raises(UndefinedMapException, match="the type InnerProduct has no map of coordinates$"):
             coord_map(L.InnerProduct(image(), num_output=3).fn)
-        with pytest.raises(UndefinedMapException, match="Pooling layer without kernel_size"):
+        with pytest.raises(UndefinedMapException, match="Pooling has no map of coordinates without kernel_size"):
             coord_map(L.Pooling(image(), global_pooling=True).fn)
         with pytest.raises(AssertionError, match="does not support kernel_h, kernel_w"):
             coord_map(L.Convolution(image(), kernel_h=3, kernel_w=5).fn)
