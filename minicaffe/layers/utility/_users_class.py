@@ -84,5 +84,5 @@ def _import(name: str, layer_name: str) -> ModuleType:
         if missing and f"{name}.".startswith(f"{missing}."):
             raise LayerError(f"layer {layer_name!r} (Python): there is no module {name!r}",
                              hint="it must lie in the current directory or along PYTHONPATH") from None
-        hint = OUR_CAFFE if missing and missing.split(".")[0] == "caffe" else ""
+        hint = OUR_CAFFE if missing == "caffe" else ""
         raise layer_error(layer_name, f"importing {name} raised ", error, hint) from error
