@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from minicaffe.pycaffe import io
 from minicaffe.pycaffe.errors import ImageError
 from minicaffe.pycaffe.net import Net
 from minicaffe.pycaffe.transformer import transformer_of
+
+Size = Sequence[int] | np.ndarray
 
 
 class Classifier(Net):
@@ -27,15 +30,15 @@ class Classifier(Net):
     `transformer` is the Transformer that these make.
     """
 
-    def __init__(self, model_file: PathLike, pretrained_file: PathLike, image_dims: Sequence[int] | None = None,
+    def __init__(self, model_file: PathLike, pretrained_file: PathLike, image_dims: Size | None = None,
                  mean: np.ndarray | None = None, input_scale: float | None = None, raw_scale: float | None = None,
                  channel_swap: Sequence[int] | None = None) -> None:
         super().__init__(model_file, TEST, weights=str(pretrained_file))
         self.transformer = transformer_of(self, mean, input_scale, raw_scale, channel_swap)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
-        self.image_dims = self.crop_dims if image_dims is None or not len(image_dims) else image_dims
+        self.image_dims: Size = self.crop_dims if image_dims is None or not len(image_dims) else image_dims
 
-    def predict(self, inputs: Sequence[np.ndarray], oversample: bool = True) -> np.ndarray:
+    def predict(self, inputs: Sequence[np.ndarray] | np.ndarray, oversample: bool = True) -> np.ndarray:
         """Return the probabilities (N, C) of N images (H, W, K) for C classes.
 
         oversample    whether they are the means over ten crops: the corners, the centre, and these mirrored; else they
@@ -57,7 +60,8 @@ class Classifier(Net):
                              f"{tuple(self.blobs[in_].shape[1:])}",
                              hint="io.load_image(file, color=False) reads an image in grey"
                              if self.blobs[in_].shape[1] == 1 else "")
-        predictions = self.forward_all(**{in_: ready})[self.outputs[0]]
+        arrays: dict[str, Any] = {in_: ready}
+        predictions = self.forward_all(**arrays)[self.outputs[0]]
         if oversample:
             predictions = predictions.reshape(len(inputs), 10, -1).mean(1)
         return predictions

@@ -43,14 +43,15 @@ class Detector(Net):
         """
         in_ = self.inputs[0]
         found: list[dict[str, Any]] = []
-        ready = []
+        ready: list[np.ndarray] = []
         for filename, windows in images_windows:
             image = io.load_image(filename)
             for window in windows:
                 ready.append(self.transformer.preprocess(in_, self.crop(image, window)))
                 found.append({"window": window, "filename": filename})
         if found:
-            predictions = self.forward_all(**{in_: np.stack(ready)})[self.outputs[0]]
+            inputs: dict[str, Any] = {in_: np.stack(ready)}
+            predictions = self.forward_all(**inputs)[self.outputs[0]]
             for one, prediction in zip(found, predictions, strict=True):
                 one["prediction"] = prediction
         return found
@@ -63,9 +64,9 @@ class Detector(Net):
         try:
             search = importlib.import_module("selective_search_ijcv_with_python")
         except ImportError as error:
-            raise DataError("selective search needs the package 'selective_search_ijcv_with_python' and MATLAB, and the "
-                            "package is not installed",
-                            hint="find windows in another way, and give them to detect_windows or to the command in a "
+            raise DataError("selective search needs MATLAB and the package 'selective_search_ijcv_with_python', which is "
+                            "not installed",
+                            hint="find windows in another way, and give them to detect_windows, or to the program in a "
                                  ".csv file with --crop_mode list") from error
         names = [os.path.abspath(name) for name in image_fnames]  # MATLAB works in another folder
         return self.detect_windows(zip(names, search.get_windows(names, cmd="selective_search_rcnn"), strict=True))
@@ -107,8 +108,9 @@ class Detector(Net):
         axes = np.argsort(self.transformer.transpose[in_])
         self.crop_dims = np.array(self.blobs[in_].shape[1:])[axes]
         if context_pad and not 0 < 2 * context_pad < min(self.crop_dims[:2]):
-            raise ImageError(f"context_pad is {context_pad}, but the input has {tuple(self.crop_dims[:2])} pixels (height, "
-                             "width), and the context on both sides must leave some for the window")
+            h, w = self.crop_dims[:2]
+            raise ImageError(f"a context_pad of {context_pad} on each side leaves nothing for the window in an input of "
+                             f"{h}×{w} pixels (height × width)")
         self.context_pad = context_pad
         mean = self.transformer.mean.get(in_)
         if mean is None:
@@ -124,6 +126,7 @@ def _part(im: np.ndarray, box: np.ndarray, window: Window) -> np.ndarray:
     """Return what lies in a box of whole numbers. Raise ImageError where that is nothing."""
     part = im[box[0]:box[2], box[1]:box[3]]
     if not part.size:
-        raise ImageError(f"the window {tuple(float(edge) for edge in window)} (ymin, xmin, ymax, xmax) has nothing of the "
-                         f"image of {im.shape[0]}×{im.shape[1]} pixels (height × width)")
+        edges = ", ".join(f"{edge:g}" for edge in window)
+        raise ImageError(f"the window {edges} (ymin, xmin, ymax, xmax) has no pixel of the image of {im.shape[0]}×"
+                         f"{im.shape[1]} pixels (height × width)")
     return part

@@ -57,7 +57,7 @@ def load_image(filename: PathLike | Any, color: bool = True) -> np.ndarray:
     return (rgb @ _GREY)[:, :, np.newaxis].astype(np.float32)
 
 
-def oversample(images: Sequence[np.ndarray], crop_dims: Sequence[int]) -> np.ndarray:
+def oversample(images: Sequence[np.ndarray], crop_dims: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return ten crops of each image (H, W, K) as a float32 array (10 N, crop_dims[0], crop_dims[1], K).
 
     They are the corners (top left, top right, bottom left, bottom right) and the centre, and then these five mirrored.

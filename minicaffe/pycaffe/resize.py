@@ -14,7 +14,7 @@ _MODES = ("constant", "edge", "symmetric", "reflect")
 _PADDING = 12  # pixels around an image before its spline is computed: what is farther off counts less than 1e-6
 
 
-def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
+def resize_image(im: np.ndarray, new_dims: Sequence[int] | np.ndarray, interp_order: int = 1) -> np.ndarray:
     """Return the image (H, W, K) as a float32 array (new_dims[0], new_dims[1], K).
 
     With one or three channels, pixels are squares whose centres are interpolated, and beyond the border the image has
@@ -81,7 +81,7 @@ def as_float(image: np.ndarray) -> np.ndarray:
                      hint="make it floats between 0 and 1, or uint8")
 
 
-def _check(im: np.ndarray, new_dims: Sequence[int], order: int) -> None:
+def _check(im: np.ndarray, new_dims: Sequence[int] | np.ndarray, order: int) -> None:
     if im.ndim != 3 or not im.size:
         raise ImageError(f"an image has the shape (height, width, channels), got {im.shape}",
                          hint="image[:, :, numpy.newaxis] gives a grey image its channel" if im.ndim == 2 else "")
