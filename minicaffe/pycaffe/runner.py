@@ -91,18 +91,17 @@ def _load(args: list[str], module: ModuleType) -> CodeType | None:
     if first in ("", "-"):
         sys.argv = [first, *args[1:]]
         _begin_path_with("")
-        return None if sys.stdin.isatty() else compile(_all_of_stdin(), "<stdin>", "exec", dont_inherit=True)
+        if sys.stdin.isatty():
+            return None
+        vars(module)["__file__"] = "<stdin>"
+        # bytes, because the text itself may name its encoding
+        return compile(sys.stdin.buffer.read(), "<stdin>", "exec", dont_inherit=True)
     if first.startswith("-"):
         hint = f"Python's own options stand before -m: python {first} -m minicaffe.pycaffe SCRIPT"
         raise MinicaffeError(f"there is no option {first}",
                              hint=hint if first[1] in PYTHONS_OPTIONS else "--help lists what there is")
     sys.argv = args
     return _script(first, module)
-
-
-def _all_of_stdin() -> bytes:
-    """Return what stdin holds; bytes, because the text itself may name its encoding."""
-    return sys.stdin.buffer.read()
 
 
 def _given_code(rest: list[str]) -> CodeType:
