@@ -20,20 +20,23 @@ DESCRIPTOR_FILE = Path(__file__).with_name("caffe.desc")
 
 pool = descriptor_pool.DescriptorPool()
 pool.AddSerializedFile(DESCRIPTOR_FILE.read_bytes())
-_file = pool.FindFileByName("caffe.proto")
+DESCRIPTOR: Any = pool.FindFileByName("caffe.proto")
 
-Phase = enum_type_wrapper.EnumTypeWrapper(_file.enum_types_by_name["Phase"])
+Phase = enum_type_wrapper.EnumTypeWrapper(DESCRIPTOR.enum_types_by_name["Phase"])
 TRAIN: int = Phase.Value("TRAIN")
 TEST: int = Phase.Value("TEST")
 
 
 def message_class(name: str) -> Any:
     """Return the class of the message `name` ("LayerParameter"); KeyError when Caffe has none of that name."""
-    descriptor = _file.message_types_by_name[name]
+    descriptor = DESCRIPTOR.message_types_by_name[name]
     factory: Any = message_factory
     if hasattr(factory, "GetMessageClass"):
-        return factory.GetMessageClass(descriptor)
-    return factory.MessageFactory(pool).GetPrototype(descriptor)  # protobuf 4.21
+        cls = factory.GetMessageClass(descriptor)
+    else:
+        cls = factory.MessageFactory(pool).GetPrototype(descriptor)  # protobuf 4.21
+    cls.__module__ = __name__  # pickle looks a class up there
+    return cls
 
 
 def is_repeated(field: Any) -> bool:
@@ -54,4 +57,4 @@ if not TYPE_CHECKING:  # a checker that saw it would take any name for a message
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_file.message_types_by_name})
+    return sorted({*globals(), *DESCRIPTOR.message_types_by_name})

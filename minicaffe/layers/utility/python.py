@@ -195,4 +195,9 @@ def _layer_error(layer_name, what, error, hint=""):
     # an error raised by our contract.py, with no line of the user's in it: a method that the class does not write
     if isinstance(error, NotImplementedError) and not plugins.frames_of(error):
         hint = plugins.NOT_WRITTEN
-    return LayerError(f"layer {layer_name!r} (Python): {what}{plugins.with_traceback(error)}", hint=hint)
+    begin = f"layer {layer_name!r} (Python): {what}"
+    # An error of ours stays the one that names the layer. pycaffe raises any other one again, and then needs the name.
+    raised = None if isinstance(error, LayerError) else error
+    if raised and hasattr(raised, "add_note"):  # Python 3.11
+        raised.add_note(f"{begin}this error")
+    return LayerError(f"{begin}{plugins.with_traceback(error)}", hint=hint, raised=raised)
