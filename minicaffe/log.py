@@ -87,6 +87,8 @@ class At:
     STATE_NAMES_WEIGHTS = "sgd_solver.cpp:324"
     HISTORY_RESTORED = "sgd_solver.cpp:336"
 
+    OLDER_NET_CALL = "_caffe.cpp:139"
+
     V0_FIELD_BESIDE_LAYER = "upgrade_proto.cpp:120"
     V0_FIELD_UNUSED = "upgrade_proto.cpp:210"
     INPUT_FIELDS = "upgrade_proto.cpp:961"

@@ -1,33 +1,56 @@
-"""The types of `_caffe` for lists of one kind."""
+"""The lists of pycaffe's `_caffe`, by the names that scripts ask for: each is a Python list of one kind of thing."""
 
-from minicaffe.blob import BlobVec
+from __future__ import annotations
 
-__all__ = ["BlobVec", "BoolVec", "DtypeVec", "IntVec", "LayerVec", "NetVec", "RawBlobVec", "StringVec"]
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from minicaffe.blob import Blob, BlobVec
+from minicaffe.layer import Layer
 
-class RawBlobVec(list):
-    pass
+if TYPE_CHECKING:
+    from minicaffe.net import Net
 
-
-class LayerVec(list):
-    pass
-
-
-class StringVec(list):
-    pass
+__all__ = ["BlobVec", "BoolVec", "DtypeVec", "Hooks", "IntVec", "LayerVec", "NetVec", "RawBlobVec", "StringVec"]
 
 
-class IntVec(list):
-    pass
+class RawBlobVec(list[Blob]):
+    """The bottoms or the tops that a layer is given."""
 
 
-class DtypeVec(list):
-    pass
+class LayerVec(list[Layer]):
+    """The layers of a net, in order."""
 
 
-class NetVec(list):
-    pass
+class NetVec(list["Net"]):
+    """The test nets of a solver."""
 
 
-class BoolVec(list):
-    pass
+class StringVec(list[str]):
+    """Names."""
+
+
+class IntVec(list[int]):
+    """Sizes or indices."""
+
+
+class DtypeVec(list[float]):
+    """Numbers, such as loss weights."""
+
+
+class BoolVec(list[bool]):
+    """Flags."""
+
+
+class Hooks(list[Callable[[int], Any]]):
+    """Functions that a net calls with the index of a layer: before or after the layer runs forward or backward.
+
+    In pycaffe, `net.after_backward(run)` adds a function. In minicaffe, `net.after_backward` is the list of them. This
+    list is both.
+    """
+
+    def __call__(self, run: Callable[[int], Any]) -> None:
+        """Add a function."""
+        if not callable(run):
+            raise TypeError(f"a net calls a function of the layer's index, got {type(run).__name__}")
+        self.append(run)
