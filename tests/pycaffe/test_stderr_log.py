@@ -156,6 +156,14 @@ def test_the_log_of_a_script_can_be_parsed(tmp_path):
     assert [0.5] * 3 == [event["rate"] for event in events if "rate" in event]
 
 
+def test_a_net_begins_the_log(tmp_path, capsys):
+    """Its lines are Caffe's."""
+    (tmp_path / "net.prototxt").write_text('layer { name: "x" type: "Input" top: "x" }')
+    caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+
+    assert "net.cpp:53] Initializing net from parameters:" in capsys.readouterr().err.splitlines()[0]
+
+
 def test_a_solver_begins_the_log(tmp_path, capsys):
     """Its first line is that of Caffe's solver."""
     (tmp_path / "solver.prototxt").write_text(SOLVER)
