@@ -5,7 +5,8 @@ second name. No module is loaded twice, so a class is one class, whichever name 
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -32,6 +33,22 @@ def install() -> None:
     if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, AliasFinder())
     sys.modules[NAME] = ours
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Within the block, `import caffe` gives ours; another caffe that is imported already is left as it is."""
+    ours = import_module(OURS)
+    if sys.modules.get(NAME, ours) is not ours or any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+        yield
+        return
+    install()
+    try:
+        yield
+    finally:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, AliasFinder)]
+        for name in [name for name in sys.modules if name == NAME or name.startswith(f"{NAME}.")]:
+            del sys.modules[name]  # without the finder, an import of caffe.x would load it a second time
 
 
 def _origin(module: ModuleType) -> str:

@@ -19,7 +19,8 @@ from minicaffe.io import weights as weight_files
 from minicaffe.io.files import PathLike
 from minicaffe.log import At, warn
 from minicaffe.proto import TEST, TRAIN, MemoryDataParameter
-from minicaffe.pycaffe import stderr_log
+from minicaffe.pycaffe import alias, stderr_log
+from minicaffe.pycaffe.python_layer import UsersErrors
 from minicaffe.pycaffe.vectors import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
 
 Arrays = dict[str, np.ndarray]
@@ -61,7 +62,8 @@ class Net(core.Net):
             warn(At.OLDER_NET_CALL, "DEPRECATION WARNING - deprecated use of Python interface: write "
                                     f"Net({str(network_file)!r}, {phase}, weights={str(weights)!r})")
         options.setdefault("permissive", True)
-        super().__init__(network_file, phase, level=level, stages=stages, weights=weights, **options)
+        with UsersErrors(), alias.installed():  # the files of Python layers may say `import caffe`
+            super().__init__(network_file, phase, level=level, stages=stages, weights=weights, **options)
 
     def _name_everything(self) -> None:
         super()._name_everything()
@@ -94,6 +96,10 @@ class Net(core.Net):
         return IntVec(self.wiring.bottoms[self._index(layer, 0)])
 
     # --- running -----------------------------------------------------------------------------------
+
+    forward_pass = UsersErrors()(core.Net.forward_pass)
+    backward_pass = UsersErrors()(core.Net.backward_pass)
+    reshape = UsersErrors()(core.Net.reshape)
 
     def _forward(self, start: int, end: int) -> float:
         """Run the layers of these indices forward. Return the loss."""

@@ -6,7 +6,7 @@ from contextlib import ContextDecorator
 from types import TracebackType
 
 from minicaffe.errors import LayerError
-from minicaffe.layer import Layer
+from minicaffe.layer import ScriptLayer as Layer
 
 __all__ = ["Layer", "UsersErrors"]
 

@@ -78,6 +78,29 @@ def test_another_caffe_that_is_imported_stays(tmp_path):
     """, cwd=tmp_path)
 
 
+def test_only_within_a_block(tmp_path):
+    """A command that has run in this process leaves nothing behind, and takes nothing from who has the alias."""
+    (tmp_path / "caffe.py").write_text("mine = 1")
+    run("""
+        import sys
+        with alias.installed():
+            import caffe.net
+        assert caffe.net is sys.modules["caffe.net"]
+        del sys.modules["caffe"], sys.modules["caffe.net"]
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "AliasFinder"]
+        before = list(sys.meta_path)
+        with alias.installed():
+            import caffe.net, minicaffe.pycaffe
+            assert caffe is minicaffe.pycaffe
+        assert before == sys.meta_path and "caffe" not in sys.modules and "caffe.net" not in sys.modules
+        import caffe
+        assert 1 == caffe.mine
+        with alias.installed():
+            import caffe
+            assert 1 == caffe.mine
+    """, cwd=tmp_path)
+
+
 def test_a_module_that_is_not_there():
     """Forks' modules are missing by name; a library that tries them goes on."""
     run("""
