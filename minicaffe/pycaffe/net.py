@@ -19,7 +19,7 @@ from minicaffe.io import weights as weight_files
 from minicaffe.io.files import PathLike
 from minicaffe.log import At, warn
 from minicaffe.proto import TEST, TRAIN, MemoryDataParameter
-from minicaffe.pycaffe import alias
+from minicaffe.pycaffe import alias, stderr_log
 from minicaffe.pycaffe.python_layer import UsersErrors
 from minicaffe.pycaffe.vectors import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
 
@@ -54,6 +54,7 @@ class Net(core.Net):
     def __init__(self, network_file: PathLike | Any, *args: Any, **options: Any) -> None:
         if not (_is_path(network_file) or hasattr(network_file, "DESCRIPTOR")):
             raise TypeError(f"network_file must be a path or a NetParameter, got {_kind(network_file)}")
+        stderr_log.begin()
         order = _older_order if args and _is_path(args[0]) else _order
         named = {name: options.pop(name) for name in ("phase", "level", "stages", "weights") if name in options}
         phase, level, stages, weights = order(*args, **named)
