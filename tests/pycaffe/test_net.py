@@ -96,6 +96,9 @@ class TestMaking:
             caffe.Net(path, *args, **{name: file if value == "W" else value for name, value in named.items()})
 
         assert layers == kept(net)
+        assert layers == kept(caffe.Net(path.encode(), *[value.encode() if value == file else value for value in args],
+                                        **{name: file.encode() if value == "W" else value
+                                           for name, value in named.items()}))
         np.testing.assert_array_equal(net.params["ip"][0].data, np.arange(15).reshape(5, 3))
 
     def test_the_older_order_is_warned_of(self, path, caplog):
