@@ -274,12 +274,19 @@ class BlobVec(list[Blob]):
 
 
 def _counted(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of `list` that changes the list, so that the change counts."""
+    """Return a method of `list` that changes the list, so that the change counts. It lets nothing in but Blobs."""
 
     @functools.wraps(method)
     def change(self: BlobVec, *given: Any, **named: Any) -> Any:
+        before = list(self)
         _changed()
-        return method(self, *given, **named)
+        result = method(self, *given, **named)
+        for item in self:
+            if not isinstance(item, Blob):
+                list.__setitem__(self, slice(None), before)
+                raise TypeError(f"a list of blobs holds Blobs alone, got {type(item).__name__}: blobs[k].data[...] = "
+                                "array writes numbers into a blob")
+        return result
 
     return change
 

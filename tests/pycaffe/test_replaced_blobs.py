@@ -275,3 +275,17 @@ def test_blobs_with_which_the_layer_cannot_compute(engine, change, seen):
     for run in (net.forward, net.forward, lambda: net.layer_dict["ip"].Backward(net.tops[4], [True], net.bottoms[4])):
         with pytest.raises(LayerError, match=words):
             run()
+
+
+@pytest.mark.parametrize("change", [
+    lambda blobs: blobs.__setitem__(0, np.zeros((4, 210))), lambda blobs: blobs.append(np.zeros(3)),
+    lambda blobs: blobs.extend([Blob((2,)), np.zeros(3)]), lambda blobs: blobs.insert(1, np.zeros(3)),
+    lambda blobs: blobs.__setitem__(slice(0, 2), np.zeros((3, 2)))])
+def test_only_blobs_are_taken(change):
+    """An array is often meant to be written into a blob; the error says how, and the list is as before."""
+    blobs = make().params["ip"]
+    before = list(blobs)
+    with pytest.raises(TypeError, match=r"holds Blobs alone, got ndarray: blobs\[k\].data\[...\] = array writes"):
+        change(blobs)
+
+    assert before == blobs
