@@ -33,7 +33,7 @@ MAY_IMPORT = {  # what a part may import besides itself and these
     "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "testing", "pages", "drawing"},
     "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "passes", "pages", "drawing"},
     "pycaffe": {"net", "solvers", "layer", "layers", "blob", "proto", "io", "data", "kernels", "passes", "analysis",
-                "drawing"},
+                "drawing", "records"},
 }
 
 
