@@ -344,6 +344,25 @@ def test_each_call_of_a_net_raises_it(module, run):
         run(net)
 
 
+@pytest.mark.parametrize("when", ["setup", "forward", "backward"])
+@pytest.mark.parametrize("error", ["KeyError", "StopIteration", "SystemExit"])
+def test_solvers_raise_it(module, tmp_path, when, error):
+    """So do the constructor of a solver, step and solve."""
+    (tmp_path / "net.prototxt").write_text("force_backward: true " + INPUT + one(
+        "Told", param_str=f"{when}: raise {error}('of mine')", more="loss_weight: 1"))
+    (tmp_path / "solver.prototxt").write_text('net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1')
+    kind = getattr(__import__("builtins"), error)
+    if when == "setup":
+        with pytest.raises(kind, match="of mine"):
+            caffe.SGDSolver("solver.prototxt")
+        return
+    solver = caffe.get_solver("solver.prototxt")
+    with pytest.raises(kind, match="of mine"):
+        solver.step(1)
+    with pytest.raises(kind, match="of mine"):
+        solver.solve()
+
+
 def test_the_core_says_it_in_one_message(module):
     """minicaffe's own Net raises a LayerError as before, from the user's error; `raised` is that error."""
     with alias.installed():
