@@ -85,6 +85,16 @@ def test_training_learns_the_blob(script):
     np.testing.assert_allclose(net.params["h"][0].data, [a], rtol=1e-6)
 
 
+def test_a_trace_shows_the_users_lines(script):
+    """The page has the lines of the script's class, and not those by which minicaffe calls it."""
+    assert main(["trace", "net.prototxt", "--out", "t.html"]) == 0
+    page = (script / "t.html").read_text()
+
+    assert "top[0].data[...] = self.blobs[0].data * bottom[0].data" in page
+    assert "utility/python.py" not in page
+    assert "_users_code.py" not in page
+
+
 def test_imported_modules_too(script, capsys):
     """A module of --import may say `import caffe`."""
     (script / "registers.py").write_text("import caffe\nimport minicaffe\n@minicaffe.register('Mine')\n"
@@ -125,6 +135,26 @@ def test_errors_are_one_message(script, capsys, old, new, says):
 
     assert said.startswith(f"net.prototxt:3: layer 'h' (Python): {says}" if says else "")
     assert "minicaffe/layers" not in said
+
+
+@pytest.mark.parametrize("command", ["summary net.prototxt", "layers --import of_a_script"])
+def test_a_file_in_python_2(script, capsys, command):
+    """The message has the line and the cure."""
+    (script / "of_a_script.py").write_text(SCRIPT + "\nprint 'loaded'\n")
+    assert main(command.split()) == 1
+    said = capsys.readouterr().err
+
+    assert "Missing parentheses in call to 'print'" in said
+    assert f"hint: of_a_script.py:{SCRIPT.count(chr(10)) + 2}: this is Python 2: print is a function now" in said
+
+
+@pytest.mark.parametrize(("line", "cure"), [("xrange(3)", "write range"), ("{}.iteritems()", "write d.items()")])
+def test_names_of_python_2(script, capsys, line, cure):
+    """They are found only when the line runs; the cure is known all the same."""
+    (script / "of_a_script.py").write_text(SCRIPT.replace("        import caffe as again", f"        {line}\n"
+                                                          "        import caffe as again"))
+    assert main(["time", "--model", "net.prototxt", "--iterations", "1"]) == 1
+    assert cure in capsys.readouterr().err
 
 
 def test_a_program_without_the_alias(script):
