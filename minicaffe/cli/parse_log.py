@@ -76,8 +76,9 @@ def read_tables(path: str) -> dict[str, list[Row]]:
 
 
 def _timed(path: str) -> Iterator[tuple[datetime, str]]:
-    """Yield each log line with its time. The log has no year: that of the file counts, and a later one from January on.
+    """Yield each log line with its time.
 
+    The log has no year: it begins with that of the file, and with each new January the next year begins.
     """
     year = datetime.fromtimestamp(os.stat(path).st_mtime).year if os.path.isfile(path) else 1970
     before = 0
