@@ -13,7 +13,7 @@ import argparse
 
 from minicaffe.cli import progress
 from minicaffe.cli.flags import filled
-from minicaffe.cli.new_database import add_backend, check_backend, log_opened
+from minicaffe.cli.new_database import BACKENDS, add_backend, check_backend, log_opened
 from minicaffe.data.image_mean import channel_means, mean_image, write_mean
 from minicaffe.data.sources import Source, open_source
 from minicaffe.errors import DataError
