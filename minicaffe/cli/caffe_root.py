@@ -117,6 +117,7 @@ try:
 except ImportError as error:
     raise ImportError("caffe is minicaffe here, and %s cannot import that: %s. Run the script with %s" % (
         sys.executable, error, {python!a}))
+sys.modules.pop(__name__, None)  # leave this place to minicaffe's
 alias.install()
 '''
 
