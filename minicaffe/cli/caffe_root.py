@@ -129,6 +129,8 @@ def _is_anothers(path: Path) -> bool:
             return MARK.encode() not in file.read(1000)
     except FileNotFoundError:
         return path.is_symlink()  # a link to nothing is somebody's, too
+    except NotADirectoryError:  # a file where a folder is needed: `_make_folder` says so
+        return False
     except OSError:  # a folder, or a file that may not be read
         return True
 
@@ -156,8 +158,9 @@ def _write(root: Path, texts: dict[str, str]) -> None:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise MinicaffeError(f"{error.filename} is a file, and a folder is needed there") from error
+    except (FileExistsError, NotADirectoryError) as error:
+        blocked = next((path for path in (*reversed(folder.parents), folder) if not path.is_dir()), folder)
+        raise MinicaffeError(f"{blocked} is no folder, and a folder is needed there") from error
     except OSError as error:
         raise MinicaffeError(f"the folder {folder} cannot be made: {error.strerror}") from error
 

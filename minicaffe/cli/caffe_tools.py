@@ -74,7 +74,7 @@ def _caffe(args: Args) -> int:
             hint = HINTS.get((action, name), "")
             complain(f"minicaffe: warning: caffe {action} does not read --{name}, so it has no effect"
                      + (f"\n  hint: {hint}" if hint else ""))
-        elif value or name not in VALUED:
+        elif value != "" or name not in VALUED:
             given.append(f"--{name}" if value is None else f"--{name}={value}")
     if action == "device_query":
         return _device_query([*given, *others])
