@@ -29,8 +29,8 @@ WORDS: dict[tuple[str, str], Callable[[], list[str]]] = {  # arguments that take
     ("layers", "name"): registered_types, ("explain", "type"): registered_types,
     ("show", "after"): lambda: [name for name, _ in passes.PASSES], ("new", "kind"): lambda: [*new_data.MAKERS],
     ("lint", "explain"): lambda: ["all", *lint.rules()], ("lint", "silence"): lambda: [*lint.rules()],
-    **{(command, "backend"): lambda: [*BACKENDS]
-       for command in ("compute_image_mean", "convert_imageset", "convert_idx", "convert_cifar")}}
+    **{(command, "backend"): lambda: [*BACKENDS] for command in ("compute_image_mean", "convert_imageset",
+                                                                 "convert_idx")}}
 
 
 class Argument(NamedTuple):

@@ -9,6 +9,7 @@ import stat
 import struct
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -216,12 +217,14 @@ def test_flags_that_an_action_does_not_read(folder, capsys):
     assert (folder / "tiny_iter_4.caffemodel").exists()
 
 
-def test_a_field_that_a_layer_does_not_read(folder):
+def test_a_field_that_a_layer_does_not_read(folder, capsys):
     """It is a warning, because Caffe trains such a net."""
     (folder / "net.prototxt").write_text(NET.replace('top: "ip"', 'top: "ip" pooling_param { kernel_size: 2 }'))
 
-    with pytest.warns(UserWarning, match="pooling_param is set, but this layer does not read it"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
         assert tool("caffe", "train", "-solver=solver.prototxt") == 0
+    assert "warning: layer 'ip' (InnerProduct): pooling_param is set" in capsys.readouterr().err
 
 
 def test_device_query(capsys):
@@ -411,8 +414,9 @@ def test_upgrade(name, folder):
     if name == "upgrade_net_proto_binary":
         weights.save("old", Net("net.prototxt", TEST))
     else:
+        sizes = "".join(f" input_dim: {size}" for size in (2, 3, 1, 4))
         (folder / "old").write_text("solver_type: ADAM" if "solver" in name else
-                                    'layers { name: "a" type: RELU bottom: "x" top: "y" } input: "x" input_dim: 2 input_dim: 3 input_dim: 1 input_dim: 4')
+                                    f'layers {{ name: "a" type: RELU bottom: "x" top: "y" }} input: "x" {sizes}')
     assert tool(name, "old", "new") == 0
     assert b"Adam" in (folder / "new").read_bytes() or b"layers" not in (folder / "new").read_bytes()
 
@@ -463,7 +467,7 @@ I0101 00:01:06.000000 7 solver.cpp:414]     Test net output #1: loss = 1.5 (* 1 
 
 
 def test_parse_log(folder, capsys):
-    """A row for each iteration. A log has the rate behind the outputs, so a row has the rate before, but for the first."""
+    """A row for each iteration. The log has a rate behind the outputs, so a row has the rate before it, if any."""
     (folder / "train.log").write_text(LOG)
     assert tool("parse_log.py", "train.log", ".", "--verbose") == 0
 
