@@ -77,7 +77,7 @@ def _texts(python: str) -> Iterator[tuple[str, str]]:
         if os.name == "nt":
             yield f"{path}.cmd", windows_launcher(python, tool)
     for path, begin in SCRIPTS.items():
-        yield path, python_launcher(python, begin)
+        yield path, python_launcher(python, begin, levels=path.count("/"))
     yield PACKAGE, package_text(python)
 
 
@@ -92,14 +92,19 @@ def windows_launcher(python: str, tool: str) -> str:
     return f'@rem {MARK}: Caffe\'s tool {tool}, done by minicaffe.\n@"{python}" -m {MODULE} {tool} %*\n'
 
 
-def python_launcher(python: str, begin: tuple[str, ...]) -> str:
-    """Return a script for any Python, also Python 2: it starts the one that has minicaffe."""
+def python_launcher(python: str, begin: tuple[str, ...], levels: int) -> str:
+    """Return a script for any Python, also Python 2: it starts the one that has minicaffe.
+
+    The script lies so many levels of folders below the CAFFE_ROOT, in which classify.py looks for its default model.
+    """
     return f'''#!/usr/bin/env python3
 """{MARK}: a script of Caffe's, done by minicaffe."""
 import os
 import subprocess
 import sys
 
+root = os.path.join(os.path.dirname(os.path.abspath(__file__)), {", ".join(['".."'] * levels)})
+os.environ.setdefault("CAFFE_ROOT", os.path.normpath(root))
 command = [{", ".join(ascii(word) for word in (python, *begin))}] + sys.argv[1:]
 if os.name == "nt":  # there, os.execv does not wait
     sys.exit(subprocess.call(command))

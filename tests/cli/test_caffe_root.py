@@ -532,6 +532,22 @@ def test_each_launcher_starts(root):
 
 
 @needs_a_shell
+@pytest.mark.parametrize(("given", "found"), [(None, "a 'root"), ("elsewhere", "elsewhere")])
+def test_a_python_script_knows_its_root(given, found, root, monkeypatch):
+    """classify.py looks for its default model below CAFFE_ROOT, which is the folder laid out unless it is set."""
+    if given is None:
+        monkeypatch.delenv("CAFFE_ROOT", raising=False)
+    else:
+        monkeypatch.setenv("CAFFE_ROOT", given)
+    for name in ("python/classify.py", "tools/extra/parse_log.py"):
+        script = root / name
+        shows = "command = [sys.executable, '-c', 'import os; print(os.getenv(\"CAFFE_ROOT\"))']"
+        script.write_text(re.sub(r"^command = .*$", shows, script.read_text(), flags=re.MULTILINE))
+        run = launch(sys.executable, script, cwd=root.parent)
+        assert Path(run.stdout.strip()).name == found, run.stderr
+
+
+@needs_a_shell
 def test_ctrl_c_at_a_launcher(folder, root):
     """The signal reaches the training, which stops after its iteration and writes a snapshot."""
     (folder / "solver.prototxt").write_text(SOLVER.replace("max_iter: 4", "max_iter: 100000000"))
