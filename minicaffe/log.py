@@ -25,6 +25,7 @@ _CONTROLS, _CONTROLS_AND_LINES = re.compile(f"[{_CONTROL}]"), re.compile(f"[{_CO
 class At:
     """The places in Caffe's source that print each event: they stay as they are, because log parsers look for them."""
 
+    DEVICE_QUERY = "caffe.cpp:138"
     MODE = "caffe.cpp:197"
     TRAIN_FLAGS = "caffe.cpp:204"
     FIELD_OVERRIDDEN = "caffe.cpp:212"
