@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from minicaffe import log, passes, rng
-from minicaffe.cli import summary
+from minicaffe.analysis import resize
 from minicaffe.cli.classify_net import of_comment
 from minicaffe.cli.flags import files, filled, natural, positive, words
 from minicaffe.cli.preprocessing import no_flags
@@ -184,10 +184,10 @@ def _prepare(definition: Any, args: argparse.Namespace, given: Any) -> tuple[dic
     definition.layer.extend(layers.layer)
     if args.batch and arrays:
         raise DataError("--batch and --data both say how many samples there are: give one of them")
-    if args.batch and not summary.takes_batch(definition):
+    if args.batch and not resize.takes_batch(definition):
         remarks.append(f"--batch {args.batch} changes nothing: no layer of this net says in a field how "
                        "many samples it puts out.")
-    return arrays, remarks + summary.resize(definition, args.batch, args.size)
+    return arrays, remarks + resize.resize(definition, args.batch, args.size)
 
 
 def _image(text: str, path: str, top: str, shape: Sequence[int]) -> tuple[np.ndarray, list[str]]:

@@ -124,6 +124,13 @@ def test_nothing_is_put_into_the_default_pool():
         descriptor_pool.Default().FindMessageTypeByName("caffe.NetParameter")
 
 
+def test_it_is_known_once_pycaffe_is_imported():
+    """Scripts write caffe.proto.caffe_pb2 after `import caffe` alone."""
+    code = "from minicaffe import pycaffe; print(pycaffe.proto.caffe_pb2.BlobShape(dim=[2]).dim)"
+
+    assert run(code) == "[2]\n"
+
+
 def test_messages_need_no_numpy():
     """A converter that only reads messages loads neither numpy nor nets."""
     loaded = run(OURS + "import sys; print(*sys.modules)").split()
