@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minicaffe.errors import DataError, NetError
 from minicaffe.log import plural
-from minicaffe.net import Net
 from minicaffe.pycaffe.errors import ImageError
 from minicaffe.pycaffe.resize import resize_image
+
+if TYPE_CHECKING:  # a script that only prepares images does not wait for nets
+    from minicaffe.net import Net
 
 
 class Transformer:

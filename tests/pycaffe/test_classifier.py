@@ -133,6 +133,19 @@ def test_the_context_of_a_window(files):
     np.testing.assert_array_equal(0, np.concatenate([corner[0], corner[1:, 0]]))
 
 
+def test_a_window_that_is_scaled(files):
+    """Rows 2 to 16, the last one counted, need rows −2 to 21 with their context, four for each row of the input.
+
+    The two above the image are half a row, which is rounded to none; the 20 of the image and the one that is counted
+    after them are five; so the last row is the mean.
+    """
+    pixels = np.random.default_rng(13).random((20, 30, 3)).astype(np.float32)
+    got = caffe.Detector(*files, context_pad=1).crop(pixels, np.array([2, 4, 16, 9]))
+
+    np.testing.assert_allclose(resize_image(pixels[:20, 3:11], (5, 8)), got[:5], rtol=1e-5)
+    np.testing.assert_array_equal(0, got[5])
+
+
 def test_the_mean_lies_outside_the_image(files):
     """What a window's context has beyond the image is the mean, in the values and the order of an image."""
     pixels = np.ones((20, 30, 3), np.float32)

@@ -30,7 +30,7 @@ def flags(tmp_path, monkeypatch):
     caffe.Net("net.prototxt", caffe.TEST).save("net.caffemodel")
     np.save("mean.npy", np.random.default_rng(1).random((3, 9, 7)) * 200)
     (tmp_path / "photographs").mkdir()
-    for k, name in enumerate(("b.png", "a.png")):
+    for k, name in enumerate(("d.png", "b.png", "c.png", "a.png")):
         pixels = np.random.default_rng(k).integers(0, 256, (20, 30, 3)).astype(np.uint8)
         cv2.imwrite(f"photographs/{name}", pixels)
     return ["--model_def", "net.prototxt", "--pretrained_model", "net.caffemodel", "--mean_file", "mean.npy"]
@@ -44,10 +44,10 @@ def classifier():
 def test_classify_a_folder(flags, capsys):
     """The answers come in the order of the names. The raw scale and the channels are Caffe's unless flags say more."""
     classify.main(["photographs", "out", "--ext", "png", "--images_dim", "10,12", *flags])
-    images = [caffe.io.load_image(f"photographs/{name}.png") for name in "ab"]
+    images = [caffe.io.load_image(f"photographs/{name}.png") for name in "abcd"]
 
     np.testing.assert_allclose(classifier().predict(images), np.load("out.npy"), rtol=1e-4)
-    assert "Classifying 2 images" in capsys.readouterr().out
+    assert "Classifying 4 images" in capsys.readouterr().out
 
 
 def test_classify_the_middle_of_an_array(flags):
