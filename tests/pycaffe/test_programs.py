@@ -130,7 +130,7 @@ def test_selective_search(flags, tmp_path):
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (["photographs", "out.npy", "--mean_file="], r"no file that ends in \.jpg\n  hint: --ext png"),
-    (["photographs/c.png", "out.npy"], "no such file: photographs/c.png"),
+    (["photographs/none.png", "out.npy"], "no such file: photographs/none.png"),
     (["mean.npy", "out.npy"], r"shape \(3, 9, 7\), but images have"),
     (["photographs/a.png", "none/out.npy"], r"OUTPUT: cannot write none/out\.npy"),
     (["photographs/a.png", "out.npy", "--images_dim", "256"], "two numbers"),
@@ -159,7 +159,7 @@ def test_caffes_own_model(flags, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("program", "arguments", "words"), [
-    ("classify", ["photographs/c.png", "out.npy"], "classify: error: no such file: photographs/c.png\n"),
+    ("classify", ["photographs/none.png", "out.npy"], "classify: error: no such file: photographs/none.png\n"),
     ("classify", ["a.png", "out.npy", "--center-onli"], "hint: did you mean '--center_only'?"),
     ("detect", ["a.csv", "out.csv", "--crop_mode", "lists"], "invalid choice: 'lists'"),
 ])
