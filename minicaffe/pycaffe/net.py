@@ -52,11 +52,13 @@ class Net(core.Net):
     after_backward: Hooks
 
     def __init__(self, network_file: PathLike | Any, *args: Any, **options: Any) -> None:
+        network_file, args = _decoded(network_file), tuple(map(_decoded, args))
         if not (_is_path(network_file) or hasattr(network_file, "DESCRIPTOR")):
             raise TypeError(f"network_file must be a path or a NetParameter, got {_kind(network_file)}")
         stderr_log.begin()
         order = _older_order if args and _is_path(args[0]) else _order
-        named = {name: options.pop(name) for name in ("phase", "level", "stages", "weights") if name in options}
+        named = {name: _decoded(options.pop(name)) for name in ("phase", "level", "stages", "weights")
+                 if name in options}
         phase, level, stages, weights = order(*args, **named)
         if order is _older_order:
             warn(At.OLDER_NET_CALL, "DEPRECATION WARNING - deprecated use of Python interface: write "
@@ -328,6 +330,11 @@ def _order(phase: Any = TEST, level: Any = 0, stages: Any = None, weights: Any =
 def _older_order(weights: Any, phase: Any = TEST, level: Any = 0, stages: Any = None) -> tuple[Any, ...]:
     """The same for Net(file, weights, phase)."""
     return _order(phase, level, stages, weights)
+
+
+def _decoded(value: Any) -> Any:
+    """A path of bytes as a string, for Caffe takes both; anything else as it is."""
+    return os.fsdecode(value) if isinstance(value, bytes) else value
 
 
 def _is_path(value: Any) -> bool:
