@@ -95,6 +95,11 @@ class EngineError(MinicaffeError):
     """An engine that is unknown or whose package is not installed."""
 
 
+def from_here(file: str) -> str:
+    """Return the path relative to the current folder if the file is inside that folder, else the path as it is."""
+    return os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> MinicaffeError:
     """Return the error for an optional package that is not installed, with the extra that brings it."""
     return EngineError(f"{purpose} needs the package {package!r}, which is not installed",

@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from minicaffe.errors import LayerError, MinicaffeError
+from minicaffe.errors import LayerError, MinicaffeError, from_here
 from minicaffe.log import At, warn
 
 if TYPE_CHECKING:
@@ -50,11 +50,6 @@ class Origin(NamedTuple):
     def __str__(self) -> str:
         place = f"module {self.module}" + (f" ({from_here(self.file)})" if self.file else "")
         return place if self.source in ("", IMPORTED) else f"package {self.source}, {place}"
-
-
-def from_here(file: str) -> str:
-    """Return the path relative to the current folder if the file is inside that folder, else the path as it is."""
-    return os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
 
 
 _origins: dict[tuple[str, str], Origin] = {}  # (LAYER or FILLER, its name) -> where it comes from

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import NoReturn
 
+from minicaffe import python2
 from minicaffe.errors import MinicaffeError, near_names
 from minicaffe.plugins import NOT_THEIRS
 from minicaffe.pycaffe import alias
@@ -161,6 +162,9 @@ def _script(path: str, module: ModuleType) -> CodeType:
     except OSError as error:
         others = near_names(Path(path).name, _scripts_beside(path))
         raise MinicaffeError(f"the script {path!r} cannot be read: {error.strerror or error}", hint=others) from None
+    if path.endswith(".ipynb"):
+        raise MinicaffeError(f"{path!r} is a notebook, not a script", hint="python -m minicaffe.pycaffe -m jupyter "
+                             f"notebook {path} opens it; ... -m jupyter nbconvert --execute {path} runs it")
     full = os.path.abspath(path)
     _begin_path_with(os.path.dirname(os.path.realpath(path)))
     _describe(module, full, SourceFileLoader("__main__", full), None, None)
@@ -212,6 +216,8 @@ def _raise_as_python(error: BaseException) -> NoReturn:
             if isinstance(error, MinicaffeError):  # its message says it all
                 value.__cause__ = None
         shown_by(kind, value, trace)
+        if value is error and (cure := python2.hint(error)):
+            print(cure, file=sys.stderr)
 
     sys.excepthook = show
     raise error

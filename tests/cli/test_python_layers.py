@@ -85,6 +85,16 @@ def test_training_learns_the_blob(script):
     np.testing.assert_allclose(net.params["h"][0].data, [a], rtol=1e-6)
 
 
+def test_a_trace_shows_the_users_lines(script):
+    """The page has the lines of the script's class, and not those by which minicaffe calls it."""
+    assert main(["trace", "net.prototxt", "--out", "t.html"]) == 0
+    page = (script / "t.html").read_text()
+
+    assert "top[0].data[...] = self.blobs[0].data * bottom[0].data" in page
+    assert "utility/python.py" not in page
+    assert "_users_code.py" not in page
+
+
 def test_imported_modules_too(script, capsys):
     """A module of --import may say `import caffe`."""
     (script / "registers.py").write_text("import caffe\nimport minicaffe\n@minicaffe.register('Mine')\n"

@@ -8,7 +8,7 @@ import traceback
 import numpy as np
 import pytest
 
-from minicaffe import LayerError
+from minicaffe import LayerError, register
 from minicaffe import pycaffe as caffe
 from minicaffe.blob import BlobVec
 from minicaffe.layer import Layer as CoreLayer
@@ -400,6 +400,14 @@ def test_a_subclass_of_minicaffes_layer(module, tmp_path):
     assert net.forward()["y"].tolist() == [[5, 5, 5], [5, 5, 5]]
     assert isinstance(net.layers[1], sys.modules[module].Own)
     assert issubclass(sys.modules[module].Own, CoreLayer)
+
+
+def test_a_scripts_layer_is_no_type_of_its_own():
+    """`register` is for subclasses of minicaffe.Layer, and says so."""
+    with pytest.raises(LayerError, match=r"MineLayer is a subclass of pycaffe's caffe.Layer.*\n.*type: \"Python\""):
+        @register("Mine")
+        class MineLayer(caffe.Layer):
+            pass
 
 
 def test_another_caffe_in_the_process(module, tmp_path):

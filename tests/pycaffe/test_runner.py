@@ -248,3 +248,30 @@ def test_unittest(tmp_path):
 
     assert 0 == status
     assert re.search(r"Ran 1 test .*\n\nOK\n$", err)
+
+
+# --- scripts for Python 2 ------------------------------------------------------------------------------------------
+
+def test_a_script_for_python_2_is_told_so(tmp_path):
+    """Python's own traceback stays as it is; one line follows, for the script and for what it imports."""
+    write(tmp_path / "old.py", "import caffe\nprint 'a'\n")
+    write(tmp_path / "imports_old.py", "import caffe\nimport old\n")
+    write(tmp_path / "runs.py", "import caffe\nfor i in xrange(3):\n    print(i)\n")
+    for name, line in (("old.py", "old.py:2: this is Python 2: print"), ("imports_old.py", "old.py:2: this is"),
+                       ("runs.py", "runs.py:2: this is Python 2: there is no xrange now: write range")):
+        status, out, err = run(name, folder=tmp_path)
+        caffe = {"PYTHONPATH": write(tmp_path / "other" / "caffe.py", "").parent}
+
+        assert (1, "") == (status, out)
+        *traceback, last = err.splitlines(keepends=True)
+        assert last.startswith(line)
+        assert python(name, folder=tmp_path, env=caffe)[2] == "".join(traceback)
+
+
+def test_a_notebook_is_no_script(tmp_path):
+    """It is said how to open and how to run it."""
+    write(tmp_path / "a.ipynb", "{}")
+    status, _, err = run("a.ipynb", folder=tmp_path)
+
+    assert 1 == status
+    assert "-m jupyter notebook a.ipynb" in err
