@@ -157,6 +157,6 @@ def _modules_in(folder: Path) -> list[str]:
 
 def _failed(name: str, error: BaseException) -> MinicaffeError:
     """Return the error for a module whose import failed: what was raised there, and in which line."""
-    hint = error.hint if isinstance(error, MinicaffeError) else ""
+    hint = error.hint if isinstance(error, MinicaffeError) else plugins.cure_of(error)
     return MinicaffeError(f"--import {name}: the module cannot be imported: {plugins.cause_of(error)}",
                           where=plugins.place_of(error), hint=hint)

@@ -137,6 +137,26 @@ def test_errors_are_one_message(script, capsys, old, new, says):
     assert "minicaffe/layers" not in said
 
 
+@pytest.mark.parametrize("command", ["summary net.prototxt", "layers --import of_a_script"])
+def test_a_file_in_python_2(script, capsys, command):
+    """The message has the line and the cure."""
+    (script / "of_a_script.py").write_text(SCRIPT + "\nprint 'loaded'\n")
+    assert main(command.split()) == 1
+    said = capsys.readouterr().err
+
+    assert "Missing parentheses in call to 'print'" in said
+    assert f"hint: of_a_script.py:{SCRIPT.count(chr(10)) + 2}: this is Python 2: print is a function now" in said
+
+
+@pytest.mark.parametrize(("line", "cure"), [("xrange(3)", "write range"), ("{}.iteritems()", "write d.items()")])
+def test_names_of_python_2(script, capsys, line, cure):
+    """They are found only when the line runs; the cure is known all the same."""
+    (script / "of_a_script.py").write_text(SCRIPT.replace("        import caffe as again", f"        {line}\n"
+                                                          "        import caffe as again"))
+    assert main(["time", "--model", "net.prototxt", "--iterations", "1"]) == 1
+    assert cure in capsys.readouterr().err
+
+
 def test_a_program_without_the_alias(script):
     """In a program of the user's own, the core's Net leaves `import caffe` alone, and the error has the cure."""
     code = "import minicaffe\ntry:\n    minicaffe.Net('net.prototxt')\nexcept minicaffe.LayerError as error:\n" \

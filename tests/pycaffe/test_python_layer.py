@@ -312,6 +312,16 @@ def test_an_exception_keeps_its_type(module, method, error):
         assert caught.value.__notes__ == [f"layer 'told' (Python): Told.{method} raised this error"]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes before Python 3.11")
+def test_the_cure_comes_along(module, tmp_path):
+    """An exception of Python's own has our hint in its note: here the file is in Python 2."""
+    (tmp_path / "scripts_layers.py").write_text("import caffe\nprint 'loaded'\n")
+    with pytest.raises(SyntaxError) as caught:
+        made(INPUT + one("Scale"))
+    assert caught.value.__notes__[0].startswith("layer 'scale' (Python): importing scripts_layers raised this error\n"
+                                                "  hint: scripts_layers.py:2: this is Python 2: print is a function")
+
+
 def test_the_context_of_an_exception_stays(module):
     """An error that came while another was handled, or from another, shows that one and none of ours."""
     net = told("forward: \ntry:\n    {}['a']\nexcept KeyError as error:\n    raise ValueError('no a') from error")
@@ -332,6 +342,25 @@ def test_each_call_of_a_net_raises_it(module, run):
     net.layers[1].kept = [1]
     with pytest.raises(KeyError, match="second"):
         run(net)
+
+
+@pytest.mark.parametrize("when", ["setup", "forward", "backward"])
+@pytest.mark.parametrize("error", ["KeyError", "StopIteration", "SystemExit"])
+def test_solvers_raise_it(module, tmp_path, when, error):
+    """So do the constructor of a solver, step and solve."""
+    (tmp_path / "net.prototxt").write_text("force_backward: true " + INPUT + one(
+        "Told", param_str=f"{when}: raise {error}('of mine')", more="loss_weight: 1"))
+    (tmp_path / "solver.prototxt").write_text('net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1')
+    kind = getattr(__import__("builtins"), error)
+    if when == "setup":
+        with pytest.raises(kind, match="of mine"):
+            caffe.SGDSolver("solver.prototxt")
+        return
+    solver = caffe.get_solver("solver.prototxt")
+    with pytest.raises(kind, match="of mine"):
+        solver.step(1)
+    with pytest.raises(kind, match="of mine"):
+        solver.solve()
 
 
 def test_the_core_says_it_in_one_message(module):

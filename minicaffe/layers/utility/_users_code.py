@@ -40,15 +40,11 @@ def users_code(layer_name: str, what: str) -> Iterator[None]:
 
 def layer_error(layer_name: str, what: str, error: BaseException, hint: str = "") -> LayerError:
     """Return the LayerError for an error in the user's code, with that code's part of the traceback."""
-    # With no line of the user's in it, such an error is about a method that the class does not write.
-    if not plugins.frames_of(error) and (isinstance(error, NotImplementedError)
-                                         or getattr(error, "name", "") in ("forward", "backward")):
-        hint = plugins.NOT_WRITTEN
-    begin = f"layer {layer_name!r} (Python): {what}"
-    # An error of ours stays the one that names the layer. pycaffe raises any other one again, and then needs the name.
+    begin, hint = f"layer {layer_name!r} (Python): {what}", hint or plugins.cure_of(error)
+    # An error of ours stays the one that names the layer. pycaffe raises any other one again, and then needs the rest.
     raised = None if isinstance(error, LayerError) else error
     if raised and hasattr(raised, "add_note"):  # Python 3.11
-        raised.add_note(f"{begin}this error")
+        raised.add_note(f"{begin}this error" + (f"\n  hint: {hint}" if hint else ""))
     return LayerError(f"{begin}{plugins.with_traceback(error)}", hint=hint, raised=raised)
 
 
