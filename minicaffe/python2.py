@@ -23,6 +23,7 @@ from minicaffe.old_names import (
     NAMES,
     NEWER_ATTRIBUTES,
     NEWER_MODULES,
+    PACKAGES,
     PYTHON_2,
 )
 
@@ -148,6 +149,8 @@ def _of_module(error: BaseException) -> str:
         return f"{PYTHON_2}: there is no module {name} now: write {MODULES[name]}"
     if name in NEWER_MODULES:
         return f"there is no module {name} now: write {NEWER_MODULES[name]}"
+    if name in PACKAGES:
+        return f"the script needs {name}: pip install {PACKAGES[name]}"
     if _in_the_same_package(name, _frames(error)):
         return f"{PYTHON_2}: a module of the same package is imported with a dot: write from . import {name}"
     return ""

@@ -142,6 +142,7 @@ def test_what_packages_have_dropped():
                          (AttributeError("module 'scipy.misc' has no attribute 'imresize'"), "resize"),
                          (ModuleNotFoundError("x", name="scipy.misc"), "PIL"),
                          (ModuleNotFoundError("x", name="skimage.filter"), "skimage.filters"),
+                         (ModuleNotFoundError("x", name="skimage"), "pip install scikit-image"),
                          (TypeError("load() missing 1 required positional argument: 'Loader'"), "safe_load"),
                          (TypeError("Won't implicitly convert Unicode to bytes; use .encode()"), "key.encode()"),
                          (TypeError("imread() got an unexpected keyword argument 'as_grey'"), "as_gray"),
