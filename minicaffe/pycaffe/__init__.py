@@ -78,3 +78,11 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_MODULES})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext minicaffe.pycaffe` in a notebook: from then on `import caffe` gives this, in its programs too."""
+    from minicaffe.pycaffe import alias
+
+    alias.install()
+    alias.install_in_children()
