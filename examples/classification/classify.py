@@ -7,8 +7,6 @@
 It is written for Caffe's Python interface, and runs with BVLC Caffe as it is: `python classify.py`.
 """
 
-from __future__ import print_function
-
 import os
 import sys
 
@@ -38,16 +36,16 @@ def best(classifier, image):
 def main():
     path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "astronaut.jpg")
     image = caffe.io.load_image(path)
-    parts = [(0, 0) + image.shape[:2]]
+    parts = [(0, 0, *image.shape[:2])]
     if len(sys.argv) == 6:
         parts = [tuple(int(edge) for edge in sys.argv[2:])]
     elif len(sys.argv) == 1:
         parts.append((0, 280, 300, 232))  # where the model of the shuttle stands
     classifier = make_classifier()
     for top, left, height, width in parts:
-        print("%s, %d x %d pixels from row %d and column %d" % (os.path.basename(path), height, width, top, left))
+        print(f"{os.path.basename(path)}, {height} x {width} pixels from row {top} and column {left}")
         for probability, name in best(classifier, image[top:top + height, left:left + width]):
-            print("%7.1f %%  %s" % (100 * probability, name))
+            print(f"{100 * probability:7.1f} %  {name}")
 
 
 if __name__ == "__main__":

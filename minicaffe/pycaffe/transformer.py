@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from minicaffe.errors import DataError, NetError
+from minicaffe.log import plural
 from minicaffe.net import Net
 from minicaffe.pycaffe.errors import ImageError
 from minicaffe.pycaffe.resize import resize_image
@@ -109,7 +110,7 @@ class Transformer:
         for_all_channels = mean.ndim == 3 and len(mean) == 1
         mean = {1: mean[..., np.newaxis, np.newaxis], 2: mean[np.newaxis], 3: mean}[mean.ndim]
         if len(mean) != K and not for_all_channels:
-            raise ImageError(f"the mean has {len(mean)} channels, but the input {in_!r} has {K}")
+            raise ImageError(f"the mean has {plural(len(mean), 'channel')}, but the input {in_!r} has {K}")
         self.mean[in_] = mean if mean.shape[1:] in ((1, 1), tuple(size)) else _resized_mean(mean, size)
 
     def set_input_scale(self, in_: str, scale: float) -> None:
