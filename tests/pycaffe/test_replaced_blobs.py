@@ -143,6 +143,7 @@ def test_a_layers_blobs_are_one_class():
 
     assert {type(blobs) for blobs in net.params.values()} == {BlobVec} == {type(layer.blobs) for layer in net.layers}
     assert net.params["conv"] is net.layers[1].blobs
+    assert caffe._caffe.BlobVec is BlobVec
 
 
 class TestTraining:
