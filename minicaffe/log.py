@@ -189,6 +189,10 @@ class At:
     WINDOW_SHAPE = "window_data_layer.cpp:170"
     WINDOW_SCALE = "window_data_layer.cpp:243"
 
+    SCRIPT = "_caffe.cpp:68"
+
+    TIMER_UNUSED = "benchmark.cpp:84"
+
     # minicaffe's own events: each has the place of that event of Caffe's which stands nearest to it in a log
     CIFAR_DONE = CIFAR_TESTING
     DEVICE_IGNORED = TRAIN_FLAGS

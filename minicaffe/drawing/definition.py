@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from minicaffe import passes
@@ -18,7 +19,7 @@ PHASES = ("TRAIN", "TEST")
 
 
 def draw_definition(net: Any, *, phase: int | None = None, fold: bool | None = False, width: float = 0,
-                    lr_mult: bool = False) -> Drawing:
+                    lr_mult: Collection[str] = ()) -> Drawing:
     """Return the drawing of a NetParameter of any age. It is not changed.
 
     A net that cannot be made is drawn without shapes. A bottom that no layer makes is drawn as an Input. Layers that

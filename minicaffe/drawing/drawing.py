@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,10 @@ def draw(net: Net, *, fold: bool | None = False, width: float = 0) -> Drawing:
 
 
 def draw_versions(name: str, versions: Sequence[Version], *, fold: bool | None = None, width: float = 0,
-                  lr_mult: bool = False) -> Drawing:
+                  lr_mult: Collection[str] = ()) -> Drawing:
     """Return one drawing of several versions of a net, such as those of TRAIN and TEST.
 
-    lr_mult    whether the boxes of Convolution, Deconvolution and InnerProduct show the lr_mult of their parameters
+    lr_mult    the layer types whose boxes show the lr_mult of their weights and bias
     """
     return Drawing(build(name, versions, lr_mult), fold, width)
 

@@ -107,7 +107,7 @@ def lines(graph: Graph, layers: Sequence[DrawnLayer]) -> list[str]:
         _append(found, part)
     if len(found) > MOST_LINES:
         found[MOST_LINES - 1:] = ["…"]
-    if graph.lr_mult and (mults := [text for layer in layers if (text := lr_mults(layer.given))]):
+    if mults := [text for layer in layers if layer.type in graph.lr_mult and (text := lr_mults(layer.given))]:
         found.append(f"lr_mult {range_of(mults)}")
     costly = costs([[layer] for layer in layers])
     if len(costly) > 1 and width(", ".join(costly)) <= WIDEST + 3:  # 9.5 K params, 118 M mult-adds
@@ -119,10 +119,7 @@ def lines(graph: Graph, layers: Sequence[DrawnLayer]) -> list[str]:
 
 
 def lr_mults(given: Any) -> str:
-    """Return the lr_mult of the weights and of the bias of a layer that multiplies, '1, 2'; '' where it learns nothing.
-    """
-    if given.type not in ("Convolution", "Deconvolution", "InnerProduct"):
-        return ""
+    """Return the lr_mult of a layer's weights and of its bias, '1, 2'; '' where neither learns."""
     mults = [param.lr_mult for param in given.param[:2]]
     mults += [1.0] * (2 - len(mults))
     return ", ".join(f"{mult:g}" for mult in mults) if any(mults) else ""

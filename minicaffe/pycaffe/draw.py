@@ -25,6 +25,7 @@ from minicaffe.log import At, one_line, warn
 
 WIDTH = 1240  # pixels that a tall drawing may take for its columns
 TEXTS = ("dot", "gv", "raw")
+WITH_LR_MULT = ("Convolution", "Deconvolution", "InnerProduct")  # the types of which Caffe shows it
 
 
 class Graph:
@@ -87,7 +88,7 @@ def get_pydot_graph(caffe_net: Any, rankdir: str | None, label_edges: bool = Tru
                         hint=near_names(str(rankdir), list(RANKDIRS)))
     if phase not in (None, proto.TRAIN, proto.TEST):
         raise NetError(f"phase must be TRAIN (0), TEST (1) or None, got {phase!r}")
-    drawing = draw_definition(_ours(caffe_net), phase=phase, width=WIDTH, lr_mult=display_lrm)
+    drawing = draw_definition(_ours(caffe_net), phase=phase, width=WIDTH, lr_mult=WITH_LR_MULT if display_lrm else ())
     return Graph(drawing, rankdir, label_edges)
 
 
@@ -141,7 +142,7 @@ def get_edge_label(layer: Any) -> str:
 
 def get_layer_lr_mult(layer: Any) -> tuple[float, float]:
     """Return the lr_mult of the weights and of the bias of a Convolution, Deconvolution or InnerProduct."""
-    if layer.type not in ("Convolution", "Deconvolution", "InnerProduct"):
+    if layer.type not in WITH_LR_MULT:
         raise ValueError(f"{layer.type} layers do not have a learning rate multiplier")
     if len(layer.param) > 2:
         raise ValueError(f"layer {layer.name!r} ({layer.type}) has weights and a bias, but {len(layer.param)} params")
@@ -161,7 +162,7 @@ def get_layer_label(layer: Any, rankdir: str, display_lrm: bool = False) -> str:
         p = layer.convolution_param
         window = [*p.kernel_size, 1][0], [*p.stride, 1][0], [*p.pad, 0][0]
     parts += [f"{name}: {size}" for name, size in zip(("kernel size", "stride", "pad"), window, strict=False)]
-    if display_lrm and layer.type in ("Convolution", "Deconvolution", "InnerProduct"):
+    if display_lrm and layer.type in WITH_LR_MULT:
         mults = get_layer_lr_mult(layer)
         parts += [f"lr mult: {mults[0]:.1f}, {mults[1]:.1f}"] * any(mults)
     separator = " " if rankdir in ("TB", "BT") else r"\n"

@@ -19,6 +19,8 @@ from minicaffe.io import weights as weight_files
 from minicaffe.io.files import PathLike
 from minicaffe.log import At, warn
 from minicaffe.proto import TEST, TRAIN, MemoryDataParameter
+from minicaffe.pycaffe import alias, stderr_log
+from minicaffe.pycaffe.python_layer import UsersErrors
 from minicaffe.pycaffe.vectors import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
 
 Arrays = dict[str, np.ndarray]
@@ -50,16 +52,20 @@ class Net(core.Net):
     after_backward: Hooks
 
     def __init__(self, network_file: PathLike | Any, *args: Any, **options: Any) -> None:
+        network_file, args = _decoded(network_file), tuple(map(_decoded, args))
         if not (_is_path(network_file) or hasattr(network_file, "DESCRIPTOR")):
             raise TypeError(f"network_file must be a path or a NetParameter, got {_kind(network_file)}")
+        stderr_log.begin()
         order = _older_order if args and _is_path(args[0]) else _order
-        named = {name: options.pop(name) for name in ("phase", "level", "stages", "weights") if name in options}
+        named = {name: _decoded(options.pop(name)) for name in ("phase", "level", "stages", "weights")
+                 if name in options}
         phase, level, stages, weights = order(*args, **named)
         if order is _older_order:
             warn(At.OLDER_NET_CALL, "DEPRECATION WARNING - deprecated use of Python interface: write "
                                     f"Net({str(network_file)!r}, {phase}, weights={str(weights)!r})")
         options.setdefault("permissive", True)
-        super().__init__(network_file, phase, level=level, stages=stages, weights=weights, **options)
+        with UsersErrors(), alias.installed():  # the files of Python layers may say `import caffe`
+            super().__init__(network_file, phase, level=level, stages=stages, weights=weights, **options)
 
     def _name_everything(self) -> None:
         super()._name_everything()
@@ -92,6 +98,10 @@ class Net(core.Net):
         return IntVec(self.wiring.bottoms[self._index(layer, 0)])
 
     # --- running -----------------------------------------------------------------------------------
+
+    forward_pass = UsersErrors()(core.Net.forward_pass)
+    backward_pass = UsersErrors()(core.Net.backward_pass)
+    reshape = UsersErrors()(core.Net.reshape)
 
     def _forward(self, start: int, end: int) -> float:
         """Run the layers of these indices forward. Return the loss."""
@@ -320,6 +330,11 @@ def _order(phase: Any = TEST, level: Any = 0, stages: Any = None, weights: Any =
 def _older_order(weights: Any, phase: Any = TEST, level: Any = 0, stages: Any = None) -> tuple[Any, ...]:
     """The same for Net(file, weights, phase)."""
     return _order(phase, level, stages, weights)
+
+
+def _decoded(value: Any) -> Any:
+    """A path of bytes as a string, for Caffe takes both; anything else as it is."""
+    return os.fsdecode(value) if isinstance(value, bytes) else value
 
 
 def _is_path(value: Any) -> bool:

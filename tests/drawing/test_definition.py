@@ -97,13 +97,13 @@ def test_layers_of_a_stage(caplog):
     ("param { lr_mult: 1 } param { lr_mult: 2 }", "lr_mult 1, 2"), ("param { lr_mult: 0.5 }", "lr_mult 0.5, 1"),
     ("", "lr_mult 1, 1"), ("param { lr_mult: 0 } param { lr_mult: 0 }", "")])
 def test_lr_mult(params, line):
-    """With lr_mult, the box of a layer with weights shows how fast they learn, unless they do not."""
+    """The box of a layer of a chosen type shows how fast its weights and bias learn, unless neither does."""
     net = definition(inputs(data=(2, 3)) + layer("InnerProduct", "data", "fc",
                                                  f"inner_product_param {{ num_output: 5 }} {params}"))
-    text = draw_definition(net, lr_mult=True).dot()
+    text = draw_definition(net, lr_mult=["InnerProduct"]).dot()
 
     assert (line in text) if line else ("lr_mult" not in text)
-    assert "lr_mult" not in draw_definition(net).dot()
+    assert "lr_mult" not in draw_definition(net, lr_mult=["Convolution"]).dot()
 
 
 def test_the_text_for_graphviz():

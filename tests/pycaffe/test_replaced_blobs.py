@@ -143,6 +143,7 @@ def test_a_layers_blobs_are_one_class():
 
     assert {type(blobs) for blobs in net.params.values()} == {BlobVec} == {type(layer.blobs) for layer in net.layers}
     assert net.params["conv"] is net.layers[1].blobs
+    assert caffe._caffe.BlobVec is BlobVec
 
 
 class TestTraining:
@@ -257,3 +258,20 @@ def test_sizes_of_a_blob():
     assert 140 == blob.count == blob.data.size
     blob.reshape()
     assert () == blob.shape == blob.diff.shape
+
+
+@pytest.mark.parametrize(("change", "seen"), [
+    (lambda blobs: blobs.__setitem__(0, Blob((1,))), r"\(1,\), \(4,\)"),
+    (lambda blobs: blobs.__setitem__(1, Blob((5,))), r"\(4, 210\), \(5,\)"),
+    (lambda blobs: blobs[0].reshape(210, 4), r"\(210, 4\), \(4,\)"),
+    (lambda blobs: blobs.pop(), r"\(4, 210\)"), (lambda blobs: blobs.clear(), "none")])
+def test_blobs_with_which_the_layer_cannot_compute(engine, change, seen):
+    """Caffe reads whatever lies behind the blob's memory. The error has the shapes, in passes forward and backward."""
+    net = make()
+    for _ in range(4):
+        net.forward()
+    change(net.params["ip"])
+    words = rf"layer 'ip' \(InnerProduct\): has the blobs {seen}, but it was set up for \(4, 210\), \(4,\)\n  hint: "
+    for run in (net.forward, net.forward, lambda: net.layer_dict["ip"].Backward(net.tops[4], [True], net.bottoms[4])):
+        with pytest.raises(LayerError, match=words):
+            run()

@@ -223,13 +223,15 @@ def test_programs_that_a_script_starts_import_caffe(tmp_path):
 
 def test_a_child_without_minicaffe_starts_as_before(tmp_path):
     """Another Python, in which there is no minicaffe, says nothing of it."""
+    write(tmp_path / "without" / "minicaffe.py", "raise ImportError")
     write(tmp_path / "script.py", """
-        import subprocess, sys
-        code = "import sys; print([name for name in sys.modules if 'caffe' in name])"
-        sys.exit(subprocess.call([sys._base_executable, "-W", "error", "-c", code]))
+        import os, subprocess, sys
+        os.environ["PYTHONPATH"] += os.pathsep + "without"
+        code = "import sys; print([name for name in sys.modules if 'caffe' in name], 'startup' in str(sys.path))"
+        sys.exit(subprocess.call([sys.executable, "-W", "error", "-c", code]))
     """)
 
-    assert (0, "[]\n", "") == run("script.py", folder=tmp_path)
+    assert (0, "[] False\n", "") == run("script.py", folder=tmp_path)
 
 
 # --- programs that people run --------------------------------------------------------------------------------------
@@ -248,3 +250,30 @@ def test_unittest(tmp_path):
 
     assert 0 == status
     assert re.search(r"Ran 1 test .*\n\nOK\n$", err)
+
+
+# --- scripts for Python 2 ------------------------------------------------------------------------------------------
+
+def test_a_script_for_python_2_is_told_so(tmp_path):
+    """Python's own traceback stays as it is; one line follows, for the script and for what it imports."""
+    write(tmp_path / "old.py", "import caffe\nprint 'a'\n")
+    write(tmp_path / "imports_old.py", "import caffe\nimport old\n")
+    write(tmp_path / "runs.py", "import caffe\nfor i in xrange(3):\n    print(i)\n")
+    for name, line in (("old.py", "old.py:2: this is Python 2: print"), ("imports_old.py", "old.py:2: this is"),
+                       ("runs.py", "runs.py:2: this is Python 2: there is no xrange now: write range")):
+        status, out, err = run(name, folder=tmp_path)
+        caffe = {"PYTHONPATH": write(tmp_path / "other" / "caffe.py", "").parent}
+
+        assert (1, "") == (status, out)
+        *traceback, last = err.splitlines(keepends=True)
+        assert last.startswith(line)
+        assert python(name, folder=tmp_path, env=caffe)[2] == "".join(traceback)
+
+
+def test_a_notebook_is_no_script(tmp_path):
+    """It is said how to open and how to run it."""
+    write(tmp_path / "a.ipynb", "{}")
+    status, _, err = run("a.ipynb", folder=tmp_path)
+
+    assert 1 == status
+    assert "-m jupyter notebook a.ipynb" in err
