@@ -10,8 +10,10 @@ It is written for Caffe's Python interface, and runs with BVLC Caffe as it is: `
 import os
 import sys
 
-import caffe
-import numpy as np
+os.environ.setdefault("GLOG_minloglevel", "2")  # before the import: else Caffe logs how the net is made
+
+import caffe  # noqa: E402
+import numpy as np  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NET = os.path.join(HERE, "squeezenet")
