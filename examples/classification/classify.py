@@ -12,8 +12,8 @@ import sys
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # before the import: else Caffe logs how the net is made
 
-import caffe  # noqa: E402
-import numpy as np  # noqa: E402
+import caffe
+import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NET = os.path.join(HERE, "squeezenet")
