@@ -22,6 +22,10 @@ NEWER_MODULES = {  # the same, where the module was in early versions of Python 
     "skimage.filter": "import skimage.filters", "sklearn.cross_validation": "import sklearn.model_selection",
     "sklearn.externals": "import joblib",
 }
+PACKAGES = {  # a module that a script for Caffe may want -> the package to install, where it is not there
+    "PIL": "pillow", "cv2": "opencv-python-headless", "six": "six", "skimage": "scikit-image",
+    "sklearn": "scikit-learn", "yaml": "pyyaml",
+}
 NAMES = {  # a built-in name of Python 2 -> what to write
     "apply": "f(*args)", "basestring": "str", "buffer": "memoryview", "cmp": "(a > b) - (a < b)",
     "execfile": "exec(open(file).read())", "file": "open", "intern": "sys.intern", "long": "int",

@@ -23,6 +23,7 @@ from minicaffe.old_names import (
     NAMES,
     NEWER_ATTRIBUTES,
     NEWER_MODULES,
+    PACKAGES,
     PYTHON_2,
 )
 
@@ -77,12 +78,12 @@ def _about_file(error: SyntaxError) -> str:
         return _of_line(error)
     line = error.lineno if error.lineno in found else min(found)
     file = from_here(error.filename) if error.filename else "<string>"
-    said = f"{file}:{line}: {PYTHON_2}: {found[line]}"
+    others = len(found) - 1
+    also = f", as {'are' if others > 1 else 'is'} {others} other line{'s' if others > 1 else ''}" if others else ""
+    said = f"{file}:{line}: {PYTHON_2}{also}: {found[line]}"
     if not known or found[line] == _TABS:
         return said
-    lines = "1 line of the file is" if len(found) == 1 else f"{len(found)} lines of the file are"
-    return f"{said}. {lines} Python 2. `pip install fissix` brings a converter: `python -m fissix -w " \
-           f"{shlex.quote(file)}` changes the file, and keeps the old one beside it as .bak"
+    return f"{said}. To convert the file: pip install fissix, then python -m fissix -w {shlex.quote(file)}"
 
 
 def _of_line(error: SyntaxError) -> str:
@@ -148,6 +149,8 @@ def _of_module(error: BaseException) -> str:
         return f"{PYTHON_2}: there is no module {name} now: write {MODULES[name]}"
     if name in NEWER_MODULES:
         return f"there is no module {name} now: write {NEWER_MODULES[name]}"
+    if name in PACKAGES:
+        return f"the script needs {name}: pip install {PACKAGES[name]}"
     if _in_the_same_package(name, _frames(error)):
         return f"{PYTHON_2}: a module of the same package is imported with a dot: write from . import {name}"
     return ""

@@ -65,10 +65,9 @@ def test_the_lines_are_counted_and_a_converter_is_named(tmp_path, monkeypatch):
 
     assert {2: PRINT, 3: PRINT, 4: "repr", 5: "0o"} == {n: re.search(r"write print\(|repr|0o", cure)[0]
                                                         for n, cure in python2.python2_lines(text).items()}
-    assert said.startswith("my script.py:5: this is Python 2: ")
-    assert "4 lines of the file are Python 2" in said
-    assert "`python -m fissix -w 'my script.py'`" in said
-    assert "1 line of the file is Python 2" in hint_of(tmp_path, "print 1")
+    assert said.startswith("my script.py:5: this is Python 2, as are 3 other lines: a number")
+    assert said.endswith("pip install fissix, then python -m fissix -w 'my script.py'")
+    assert "Python 2, as is 1 other line: print" in hint_of(tmp_path, "print 1\nprint 2")
 
 
 def test_other_mistakes_are_not_called_python_2(tmp_path):
@@ -143,6 +142,7 @@ def test_what_packages_have_dropped():
                          (AttributeError("module 'scipy.misc' has no attribute 'imresize'"), "resize"),
                          (ModuleNotFoundError("x", name="scipy.misc"), "PIL"),
                          (ModuleNotFoundError("x", name="skimage.filter"), "skimage.filters"),
+                         (ModuleNotFoundError("x", name="skimage"), "pip install scikit-image"),
                          (TypeError("load() missing 1 required positional argument: 'Loader'"), "safe_load"),
                          (TypeError("Won't implicitly convert Unicode to bytes; use .encode()"), "key.encode()"),
                          (TypeError("imread() got an unexpected keyword argument 'as_grey'"), "as_gray"),

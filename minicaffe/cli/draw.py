@@ -23,16 +23,15 @@ from minicaffe.cli.summary import made
 from minicaffe.cli.terminal import say
 from minicaffe.cli.user_code import add_user_code
 from minicaffe.drawing import ENDINGS, Drawing, draw_versions
+from minicaffe.drawing.definition import PHASES, differing_phases, state_of
 from minicaffe.drawing.graph import Version, version_of_definition
 from minicaffe.errors import DataError, MinicaffeError, near_names
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.layout import terminal_width, wrap
-from minicaffe.log import one_line, plural, silent
+from minicaffe.log import one_line, plural
 from minicaffe.net import location, wiring
-from minicaffe.passes.filter import is_included
 from minicaffe.proto import Phase
 
-PHASES = ("TRAIN", "TEST")
 WIDTH = 1240  # pixels that a tall drawing may take for its columns, so that a screen of 1280 shows them all
 
 
@@ -71,7 +70,7 @@ def drawn(args: argparse.Namespace) -> tuple[Drawing, list[str]]:
     given, place = location.read(args.net)
     with place.in_errors(given):
         definition = passes.upgrade(given)
-        phases = [args.phase] if args.phase else _phases(definition, args)
+        phases = [args.phase] if args.phase else differing_phases(definition, _state(definition, args))
     versions: list[Version] = []
     remarks: list[str] = []
     failed: MinicaffeError | None = None
@@ -93,21 +92,11 @@ def drawn(args: argparse.Namespace) -> tuple[Drawing, list[str]]:
     return draw_versions(given.name, versions, fold=args.fold, width=WIDTH), list(dict.fromkeys(remarks))
 
 
-def _phases(definition: Any, args: argparse.Namespace) -> list[str]:
-    """Return both phases where they have different layers, else the first."""
-    included = []
-    for phase in PHASES:
-        state = _state(definition, phase, args)
-        with silent():
-            included.append([is_included(layer, state) for layer in definition.layer])
-    return list(PHASES) if included[0] != included[1] else [PHASES[0]]
-
-
-def _state(definition: Any, phase: str, args: argparse.Namespace) -> Any:
-    """Return the state that chooses the layers of a phase."""
+def _state(definition: Any, args: argparse.Namespace) -> Any:
+    """Return the NetState that the flags ask for, in the definition's own phase."""
     state = type(definition.state)()
     state.CopyFrom(definition.state)
-    state.phase, state.level = Phase.Value(phase), args.level
+    state.level = args.level
     state.stage.extend(stages(args))
     return state
 
@@ -128,7 +117,7 @@ def _version(args: argparse.Namespace, read: tuple[Any, location.Location], defi
         remark = f"Drawn without shapes and costs: {error.message}; {error.hint}."
     chosen = type(definition)()
     chosen.CopyFrom(definition)
-    chosen.state.CopyFrom(_state(definition, phase, args))
+    chosen.state.CopyFrom(state_of(_state(definition, args), phase))
     given, place = read
     with place.in_errors(given), plugins.permitted(not args.no_python):
         param = passes.apply(chosen)

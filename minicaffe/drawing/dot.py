@@ -12,10 +12,18 @@ FILLS = {"data": "#d5edf0", "vision": "#dbe8f7", "recurrent": "#e6def5", "common
          "normalization": "#f3e7cf", "utility": "#e9eaec", "loss": "#f7dcdc", "": "#ffffff"}
 
 
-def write(graph: Graph, items: Sequence[Item]) -> str:
-    """Return the drawing as a digraph. A fold is a cluster, whose label is its number of repetitions."""
+RANKDIRS = ("TB", "BT", "LR", "RL")  # graphviz's names of the ways in which a drawing goes
+
+
+def write(graph: Graph, items: Sequence[Item], rankdir: str = "TB", labels: bool = True) -> str:
+    """Return the drawing as a digraph. A fold is a cluster, whose label is its number of repetitions.
+
+    rankdir    the way in which the drawing goes, one of RANKDIRS
+    labels     whether shapes stand beside the lines
+    """
     drawn = {box.index: boxes[0].index for item in items for boxes in present(item) for box in boxes}
     lines = [f"digraph {_quoted(graph.name or 'net')} {{",
+             *([f"  rankdir={rankdir};"] if rankdir != "TB" else []),
              '  node [shape=box, style=filled, fontname="monospace", fontsize=10];',
              '  edge [fontname="monospace", fontsize=9];', *_items(graph, items, "  ")]
     for (maker, top, reader), edges in _ways(graph, drawn).items():
@@ -24,8 +32,8 @@ def write(graph: Graph, items: Sequence[Item]) -> str:
         names = list(boxes[0].tops)
         label = " ".join(filter(None, (words.shortened(names[top], 20) if len(names) > 1 else "",
                                        words.shape_words(graph, boxes, top), words.only_words(only))))
-        style = ", style=dashed" if only else ""
-        lines.append(f"  b{maker} -> b{reader} [label={_quoted(f' {label} ')}{style}];")  # the line goes beside spaces
+        style = [f"label={_quoted(f' {label} ')}"] * labels + ["style=dashed"] * bool(only)  # spaces: for the line
+        lines.append(f"  b{maker} -> b{reader} [{', '.join(style)}];")
     return "\n".join([*lines, "}", ""])
 
 

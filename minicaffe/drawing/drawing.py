@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,13 @@ def draw(net: Net, *, fold: bool | None = False, width: float = 0) -> Drawing:
     return draw_versions(net.name, [version_of_net(net, Phase.Name(net.phase))], fold=fold, width=width)
 
 
-def draw_versions(name: str, versions: Sequence[Version], *, fold: bool | None = None, width: float = 0) -> Drawing:
-    """Return one drawing of several versions of a net, such as those of TRAIN and TEST."""
-    return Drawing(build(name, versions), fold, width)
+def draw_versions(name: str, versions: Sequence[Version], *, fold: bool | None = None, width: float = 0,
+                  lr_mult: Collection[str] = ()) -> Drawing:
+    """Return one drawing of several versions of a net, such as those of TRAIN and TEST.
+
+    lr_mult    the layer types whose boxes show the lr_mult of their weights and bias
+    """
+    return Drawing(build(name, versions, lr_mult), fold, width)
 
 
 class Drawing:
@@ -68,9 +72,12 @@ class Drawing:
         """Return what a notebook shows."""
         return self.svg()
 
-    def dot(self) -> str:
-        """Return the drawing in the language of graphviz."""
-        return dot.write(self.graph, self.items)
+    def dot(self, rankdir: str = "TB", labels: bool = True) -> str:
+        """Return the drawing in the language of graphviz, in which it may go any way: "TB", "BT", "LR" or "RL".
+
+        Without `labels`, no shapes stand beside the lines.
+        """
+        return dot.write(self.graph, self.items, rankdir, labels)
 
     def html(self) -> str:
         """Return the drawing as a page, in which a click on a layer shows its datasheet."""

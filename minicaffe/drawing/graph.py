@@ -6,7 +6,7 @@ which a blob forks. The nets of several phases become one drawing, in which each
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -125,6 +125,7 @@ class Graph:
     edges     with each, the labels of the versions that have it; () where all do
     labels    those of all versions
     batches   label -> what the first axis of most blobs counts; 0 where it is not known
+    lr_mult   the types whose boxes show the lr_mult of weights and bias
     """
 
     name: str
@@ -133,6 +134,7 @@ class Graph:
     boxes: list[Box]
     edges: dict[Edge, tuple[str, ...]]
     batches: dict[str, int]
+    lr_mult: Collection[str] = ()
 
     def only(self, labels: Iterable[str]) -> tuple[str, ...]:
         """Return the labels, or () where they are the labels of all versions."""
@@ -166,7 +168,7 @@ def version_of_definition(label: str, definition: Any, param: Any, net: Net | No
     return version
 
 
-def build(name: str, versions: Sequence[Version]) -> Graph:
+def build(name: str, versions: Sequence[Version], lr_mult: Collection[str] = ()) -> Graph:
     """Return one Graph of all versions. A layer that several versions have is in it once."""
     known: dict[Key, DrawnLayer] = {}
     for version in versions:
@@ -175,7 +177,7 @@ def build(name: str, versions: Sequence[Version]) -> Graph:
     layers = [known[key] for key in sorted(known)]
     for index, layer in enumerate(layers):
         layer.index = index
-    graph = Graph(name, tuple(v.label for v in versions), layers, [], {}, {})
+    graph = Graph(name, tuple(v.label for v in versions), layers, [], {}, {}, lr_mult)
     for version in versions:
         _add_facts(graph, version, known)
     for layer in layers:

@@ -107,6 +107,8 @@ def lines(graph: Graph, layers: Sequence[DrawnLayer]) -> list[str]:
         _append(found, part)
     if len(found) > MOST_LINES:
         found[MOST_LINES - 1:] = ["…"]
+    if mults := [text for layer in layers if layer.type in graph.lr_mult and (text := lr_mults(layer.given))]:
+        found.append(f"lr_mult {range_of(mults)}")
     costly = costs([[layer] for layer in layers])
     if len(costly) > 1 and width(", ".join(costly)) <= WIDEST + 3:  # 9.5 K params, 118 M mult-adds
         found.append(", ".join(costly))
@@ -114,6 +116,13 @@ def lines(graph: Graph, layers: Sequence[DrawnLayer]) -> list[str]:
         for part in costly:
             _append(found, part)
     return found + ([share_line(graph, layers[0])] if layers[0].shares else [])
+
+
+def lr_mults(given: Any) -> str:
+    """Return the lr_mult of a layer's weights and of its bias, '1, 2'; '' where neither learns."""
+    mults = [param.lr_mult for param in given.param[:2]]
+    mults += [1.0] * (2 - len(mults))
+    return ", ".join(f"{mult:g}" for mult in mults) if any(mults) else ""
 
 
 def _append(lines: list[str], part: str) -> None:

@@ -78,7 +78,7 @@ def families() -> dict[str, list[str]]:
 
 def family_of(name: str) -> str:
     """Return the family of a type, the folder of its file; empty for a type that is not of this package."""
-    if plugins.origin_of(plugins.LAYER, name):  # first: to ask for its class may not be allowed
+    if name not in registered_types() or plugins.origin_of(plugins.LAYER, name):  # its class may not be asked for
         return ""
     module = layer_class(name).__module__.split(".")
     return module[-2] if module[:2] == ["minicaffe", "layers"] else ""

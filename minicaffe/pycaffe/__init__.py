@@ -60,10 +60,10 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = ("_caffe", "classifier", "detector", "io", "net_spec", "proto", "pycaffe")
 
 __all__ = ["NCCL", "TEST", "TRAIN", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Classifier", "Detector", "Layer",
-           "NesterovSolver", "Net", "NetSpec", "RMSPropSolver", "SGDSolver", "Timer", "get_solver", "has_nccl",
-           "init_log", "io", "layer_type_list", "layers", "log", "params", "set_device", "set_mode_cpu",
-           "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank",
-           "solver_count", "solver_rank", "to_proto"]
+           "NesterovSolver", "Net", "NetSpec", "RMSPropSolver", "SGDSolver", "Timer", "classifier", "detector",
+           "get_solver", "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "net_spec", "params",
+           "proto", "pycaffe", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess", "set_random_seed",
+           "set_solver_count", "set_solver_rank", "solver_count", "solver_rank", "to_proto"]
 
 
 def __getattr__(name: str) -> Any:
@@ -78,3 +78,11 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_MODULES})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext minicaffe.pycaffe` in a notebook: from then on `import caffe` gives this, in its programs too."""
+    from minicaffe.pycaffe import alias
+
+    alias.install()
+    alias.install_in_children()

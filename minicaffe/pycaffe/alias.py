@@ -4,6 +4,7 @@ After `install()`, `caffe` is `minicaffe.pycaffe`, and `caffe.io` is `minicaffe.
 second name. No module is loaded twice, so a class is one class, whichever name a script uses for it.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,11 +12,14 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from minicaffe.errors import MinicaffeError
 
 NAME, OURS = "caffe", "minicaffe.pycaffe"
+STARTUP = str(Path(__file__).parent / "startup")
+PACKAGE_LIES_IN = str(Path(__file__).parents[2])
 
 
 def install() -> None:
@@ -33,6 +37,18 @@ def install() -> None:
     if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, AliasFinder())
     sys.modules[NAME] = ours
+
+
+def install_in_children() -> None:
+    """Install the alias in every Python that this process starts from now on: see startup/sitecustomize.py.
+
+    They find it by PYTHONPATH, so one that is started with another environment, or with -E or -I, does not.
+    """
+    before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    folders = [STARTUP, *(folder for folder in before if folder not in ("", STARTUP))]
+    if sys.path[:1] == [PACKAGE_LIES_IN]:  # found only because `python -m` looks in the current folder
+        folders.append(PACKAGE_LIES_IN)
+    os.environ["PYTHONPATH"] = os.pathsep.join(folders)
 
 
 @contextmanager

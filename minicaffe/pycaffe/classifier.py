@@ -49,8 +49,9 @@ class Classifier(Net):
         if not len(inputs):
             raise ImageError("there is no image to classify")
         if (np.asarray(self.image_dims) < self.crop_dims).any():
-            raise ImageError(f"images are resized to {tuple(self.image_dims)}, which is smaller than the net's input "
-                             f"{tuple(self.crop_dims)} (height, width)")
+            (H, W), (h, w) = self.image_dims, self.crop_dims
+            raise ImageError(f"the net's input of {h}×{w} pixels (height × width) cannot be cut out of images that are "
+                             f"resized to {H}×{W}")
         resized = [io.resize_image(one, self.image_dims) for one in inputs]
         crops = io.oversample(resized, self.crop_dims) if oversample else self._centres(resized)
         in_ = self.inputs[0]

@@ -6,7 +6,6 @@ OUTPUT.npy gets the probabilities (N, classes). `minicaffe classify` prints the 
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import time
@@ -49,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser(PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(PROG, __doc__ or "")
     parser.add_argument("input_file", metavar="INPUT", help="an image, a folder or a .npy file")
     parser.add_argument("output_file", metavar="OUTPUT.npy", help="the file to write")
     add_flags(parser)

@@ -8,7 +8,6 @@ filename, window and prediction.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import math
@@ -53,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser(PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(PROG, __doc__ or "")
     parser.add_argument("input_file", metavar="INPUT",
                         help="a .csv file of windows, or for selective search a .txt file with an image in each line")
     parser.add_argument("output_file", metavar="OUTPUT", help="the .csv or HDF5 file to write")

@@ -64,8 +64,8 @@ class Detector(Net):
         try:
             search = importlib.import_module("selective_search_ijcv_with_python")
         except ImportError as error:
-            raise DataError("selective search needs MATLAB and the package 'selective_search_ijcv_with_python', which is "
-                            "not installed",
+            raise DataError("selective search needs MATLAB and the package 'selective_search_ijcv_with_python', which "
+                            "is not installed",
                             hint="find windows in another way, and give them to detect_windows, or to the program in a "
                                  ".csv file with --crop_mode list") from error
         names = [os.path.abspath(name) for name in image_fnames]  # MATLAB works in another folder
@@ -90,13 +90,14 @@ class Detector(Net):
         scale = size / (box[2:] - box[:2] + 1)
         start = np.round(np.maximum(0, -box[:2]) * scale).astype(int)
         box = np.clip(box, 0, limits).astype(int)
+        part = _part(im, box, window)
         shown = np.round((box[2:] - box[:2] + 1) * scale).astype(int)
         h, w = np.minimum(shown, size - start)
         out = np.empty(self.crop_dims, np.float32)
         out[...] = self.crop_mean
-        if h > 0 and w > 0:
+        if h > 0 and w > 0:  # else all that is in the image is less than a pixel here
             y, x = start
-            out[y:y + h, x:x + w] = io.resize_image(_part(im, box, window), (h, w))
+            out[y:y + h, x:x + w] = io.resize_image(part, (h, w))
         return out
 
     def configure_crop(self, context_pad: int | None) -> None:
@@ -109,8 +110,8 @@ class Detector(Net):
         self.crop_dims = np.array(self.blobs[in_].shape[1:])[axes]
         if context_pad and not 0 < 2 * context_pad < min(self.crop_dims[:2]):
             h, w = self.crop_dims[:2]
-            raise ImageError(f"a context_pad of {context_pad} on each side leaves nothing for the window in an input of "
-                             f"{h}×{w} pixels (height × width)")
+            raise ImageError(f"a context_pad of {context_pad} on each side leaves nothing for the window in an input "
+                             f"of {h}×{w} pixels (height × width)")
         self.context_pad = context_pad
         mean = self.transformer.mean.get(in_)
         if mean is None:

@@ -18,6 +18,7 @@ from minicaffe.data.transformer import read_mean
 from minicaffe.errors import DataError, MinicaffeError, near_names
 from minicaffe.io.file_bytes import read_file
 from minicaffe.io.files import PathLike
+from minicaffe.layout import prose, terminal_width
 from minicaffe.log import visible
 
 _MODEL = "../models/bvlc_reference_caffenet/"
@@ -29,7 +30,11 @@ _DEFAULTS = {  # where Caffe's own script looks, from the folder that it lies in
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with status 1 and a near name at an unknown flag."""
+    """argparse with status 1, with a near name at an unknown flag, and with a text that fits the terminal."""
+
+    def __init__(self, prog: str, text: str) -> None:
+        super().__init__(prog, description=prose(text, terminal_width(80)),
+                         formatter_class=argparse.RawDescriptionHelpFormatter)
 
     def error(self, message: str) -> NoReturn:
         unknown = re.search(r"unrecognized arguments: --?([^\s=]+)", message)
@@ -39,8 +44,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(prog: str, main: Callable[[list[str]], None]) -> NoReturn:
-    """Run a program on the words of the command line, and end the process. A user's error is one message and status 1.
-    """
+    """Run a program on the words of the command line, and end the process. A user's error is a message and status 1."""
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
@@ -58,12 +62,11 @@ def run(prog: str, main: Callable[[list[str]], None]) -> NoReturn:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add what both programs are told about the net and about its images."""
     add = parser.add_argument
-    add("--model_def", metavar="F", help=f"the net; without it {_DEFAULTS['model_def']} beside the program's folder, "
-                                         "Caffe's own net for ImageNet, must be there")
-    add("--pretrained_model", metavar="F", help="its weights; the same holds for them")
+    add("--model_def", metavar="F", help="the net; without it, Caffe's own for ImageNet must be below CAFFE_ROOT")
+    add("--pretrained_model", metavar="F", help="its weights; without it, the same holds")
     add("--gpu", action="store_true", help="as in Caffe; the CPU computes all the same")
     add("--mean_file", metavar="F", help="what to subtract: a .npy file (channels, height, width), or a .binaryproto; "
-                                         "'' subtracts nothing. Without it ImageNet's mean must be there")
+                                         "'' subtracts nothing; without it, the same holds")
     add("--input_scale", metavar="X", type=float, help="multiply by this, after the mean was subtracted")
     add("--raw_scale", metavar="X", type=float, default=255.0,
         help="multiply by this, before the mean is subtracted: images are read as numbers from 0 to 1 (default: 255)")
@@ -88,14 +91,15 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
     for name, value in given.items():
         if value is None:
             given[name] = _default(name)
-    (caffe.set_mode_gpu if args.gpu else caffe.set_mode_cpu)()
+    if args.gpu:
+        caffe.set_mode_gpu()
     return {"model_file": given["model_def"], "pretrained_file": given["pretrained_model"],
             "mean": _mean(given["mean_file"]) if given["mean_file"] else None, "input_scale": args.input_scale,
             "raw_scale": args.raw_scale, "channel_swap": args.channel_swap or None}
 
 
 def _default(name: str) -> str:
-    """Return the file of Caffe's own model where it lies below CAFFE_ROOT, or where Caffe's script would find it."""
+    """Return a file of Caffe's own model: below CAFFE_ROOT, or where Caffe's script, in CAFFE_ROOT/python, finds it."""
     root = os.environ.get("CAFFE_ROOT")
     path = os.path.normpath((Path(root) / "python" if root else Path(sys.argv[0]).parent) / _DEFAULTS[name])
     if not os.path.exists(path):

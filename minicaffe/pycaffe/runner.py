@@ -21,8 +21,6 @@ from minicaffe.errors import MinicaffeError, near_names
 from minicaffe.plugins import NOT_THEIRS
 from minicaffe.pycaffe import alias
 
-STARTUP = str(Path(__file__).parent / "startup")
-PACKAGE_LIES_IN = str(Path(__file__).parents[2])
 PYTHONS_OPTIONS = "bBdEiIOPqsSuvWX"
 USAGE = """\
 usage: python -m minicaffe.pycaffe [-c CODE | -m MODULE | SCRIPT | -] ...
@@ -48,7 +46,7 @@ def main() -> None:
     if args[:1] in (["-h"], ["--help"]):
         print(USAGE)
         return
-    _keep_in_children()
+    alias.install_in_children()
     module = ModuleType("__main__")
     vars(module).update(__builtins__=builtins, __loader__=BuiltinImporter)  # as in Python where there is no file
     try:
@@ -68,14 +66,6 @@ def main() -> None:
         raise
     except BaseException as error:
         _raise_as_python(error)
-
-
-def _keep_in_children() -> None:
-    """Make `import caffe` work in every Python that this process starts: see startup/sitecustomize.py."""
-    folders = [STARTUP, *filter(None, [os.environ.get("PYTHONPATH")])]
-    if sys.path[:1] == [PACKAGE_LIES_IN]:  # found only because python -m looks in the current folder
-        folders.append(PACKAGE_LIES_IN)
-    os.environ["PYTHONPATH"] = os.pathsep.join(folders)
 
 
 def _load(args: list[str], module: ModuleType) -> CodeType | None:
@@ -164,7 +154,7 @@ def _script(path: str, module: ModuleType) -> CodeType:
         raise MinicaffeError(f"the script {path!r} cannot be read: {error.strerror or error}", hint=others) from None
     if path.endswith(".ipynb"):
         raise MinicaffeError(f"{path!r} is a notebook, not a script", hint="python -m minicaffe.pycaffe -m jupyter "
-                             f"notebook {path} opens it; ... -m jupyter nbconvert --execute {path} runs it")
+                             f"notebook {path} opens it, and ... -m jupyter execute {path} runs it")
     full = os.path.abspath(path)
     _begin_path_with(os.path.dirname(os.path.realpath(path)))
     _describe(module, full, SourceFileLoader("__main__", full), None, None)

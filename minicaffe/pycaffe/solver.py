@@ -15,7 +15,6 @@ from minicaffe.io.files import PathLike
 from minicaffe.log import silent
 from minicaffe.pycaffe import process, stderr_log
 from minicaffe.pycaffe.net import Net
-from minicaffe.pycaffe.python_layer import UsersErrors
 from minicaffe.pycaffe.vectors import NetVec
 from minicaffe.solvers import definition, lr_policy, nets
 from minicaffe.solvers.adadelta import AdaDeltaSolver as CoreAdaDelta
@@ -33,7 +32,6 @@ class Solver(solvers.Solver, metaclass=ABCMeta):
     source    the path of a solver's prototxt, or a SolverParameter that was read from the file `where`
     """
 
-    @UsersErrors()
     def __init__(self, source: PathLike | Any, *, where: str = "") -> None:
         if not self.type:
             raise SolverError("Solver is what the solver types have in common, so it cannot be made",
@@ -49,16 +47,6 @@ class Solver(solvers.Solver, metaclass=ABCMeta):
     def _make_nets(self, maker: nets.Maker) -> None:
         super()._make_nets(maker)
         self.test_nets = NetVec(self.test_nets)
-
-    @UsersErrors()
-    def step(self, iterations: int) -> None:
-        """Make this many updates."""
-        super().step(iterations)
-
-    @UsersErrors()
-    def solve(self, resume_file: str | None = None) -> None:
-        """Train up to max_iter, from the beginning or from the snapshot whose .solverstate is given."""
-        super().solve(resume_file)
 
     @property
     def lr(self) -> float:

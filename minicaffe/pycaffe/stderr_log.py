@@ -13,7 +13,7 @@ import operator
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 from minicaffe import log as core
 from minicaffe.log import At, logger
@@ -24,7 +24,7 @@ LEVEL, FOLDER = "GLOG_minloglevel", "GLOG_log_dir"  # glog's environment variabl
 ERRORS = SEVERITIES.index(logging.ERROR)
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
+class _Stderr(logging.StreamHandler):
     """Write to what is sys.stderr at that time: a notebook or a test may have replaced it."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
         self.setFormatter(GlogFormatter())
 
     @property
-    def stream(self) -> Any:  # type: ignore[override]
+    def stream(self) -> Any:
         return sys.stderr
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minicaffe.errors import DataError, NetError
-from minicaffe.net import Net
+from minicaffe.log import plural
 from minicaffe.pycaffe.errors import ImageError
 from minicaffe.pycaffe.resize import resize_image
+
+if TYPE_CHECKING:  # a script that only prepares images does not wait for nets
+    from minicaffe.net import Net
 
 
 class Transformer:
@@ -109,7 +113,7 @@ class Transformer:
         for_all_channels = mean.ndim == 3 and len(mean) == 1
         mean = {1: mean[..., np.newaxis, np.newaxis], 2: mean[np.newaxis], 3: mean}[mean.ndim]
         if len(mean) != K and not for_all_channels:
-            raise ImageError(f"the mean has {len(mean)} channels, but the input {in_!r} has {K}")
+            raise ImageError(f"the mean has {plural(len(mean), 'channel')}, but the input {in_!r} has {K}")
         self.mean[in_] = mean if mean.shape[1:] in ((1, 1), tuple(size)) else _resized_mean(mean, size)
 
     def set_input_scale(self, in_: str, scale: float) -> None:

@@ -223,13 +223,15 @@ def test_programs_that_a_script_starts_import_caffe(tmp_path):
 
 def test_a_child_without_minicaffe_starts_as_before(tmp_path):
     """Another Python, in which there is no minicaffe, says nothing of it."""
+    write(tmp_path / "without" / "minicaffe.py", "raise ImportError")
     write(tmp_path / "script.py", """
-        import subprocess, sys
-        code = "import sys; print([name for name in sys.modules if 'caffe' in name])"
-        sys.exit(subprocess.call([sys._base_executable, "-W", "error", "-c", code]))
+        import os, subprocess, sys
+        os.environ["PYTHONPATH"] += os.pathsep + "without"
+        code = "import sys; print([name for name in sys.modules if 'caffe' in name], 'startup' in str(sys.path))"
+        sys.exit(subprocess.call([sys.executable, "-W", "error", "-c", code]))
     """)
 
-    assert (0, "[]\n", "") == run("script.py", folder=tmp_path)
+    assert (0, "[] False\n", "") == run("script.py", folder=tmp_path)
 
 
 # --- programs that people run --------------------------------------------------------------------------------------

@@ -342,3 +342,27 @@ def test_the_error_of_a_net_that_fails_is_not_changed():
         file.write(NET.replace('bottom: "y"', 'bottom: "z"'))
     with pytest.raises(NetError, match="'z'"):
         caffe.SGDSolver(solver_file())
+
+
+@pytest.mark.parametrize("train", [lambda solver: solver.step(1), lambda solver: solver.solve()])
+def test_the_error_of_a_python_layer_keeps_its_type(train, tmp_path, monkeypatch):
+    """A script can catch what its own layer raises in a training."""
+    (tmp_path / "failing_in_backward.py").write_text("""
+import caffe
+class Failing(caffe.Layer):
+    def setup(self, bottom, top):
+        pass
+    def reshape(self, bottom, top):
+        top[0].reshape(1)
+    def forward(self, bottom, top):
+        top[0].data[...] = bottom[0].data.sum()
+    def backward(self, top, propagate_down, bottom):
+        raise ZeroDivisionError("of mine")
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    with open("net.prototxt", "w") as file:
+        file.write(NET.replace('type: "EuclideanLoss"', 'type: "Python" loss_weight: 1 '
+                               'python_param { module: "failing_in_backward" layer: "Failing" }'))
+    solver = caffe.SGDSolver(solver_file())
+    with pytest.raises(ZeroDivisionError, match="of mine"):
+        train(solver)

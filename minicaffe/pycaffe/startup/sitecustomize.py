@@ -13,8 +13,8 @@ sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) != here]
 
 try:
     from minicaffe.pycaffe import alias
-except (ImportError, SyntaxError):
-    pass  # this Python has no minicaffe
+except Exception:
+    pass  # this Python has no minicaffe, or is too old for it
 else:
     alias.install()
 
