@@ -27,7 +27,8 @@ PACKAGE_LIES_IN = os.path.dirname(os.path.dirname(HERE))
 def install() -> None:
     """Make `caffe` and its modules importable, before any other module of that name along sys.path.
 
-    Nothing else is imported now, and a second call changes nothing.
+    Nothing else is imported now, and a second call changes nothing. The Python programs that this process starts from
+    now on have the alias, too.
     MinicaffeError where another module named caffe is imported already; it is left as it is.
     """
     present = sys.modules.get(NAME)
@@ -41,16 +42,17 @@ def install() -> None:
     if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, AliasFinder())
     sys.modules[NAME] = ours
+    _install_in_children()
 
 
-def install_in_children() -> None:
+def _install_in_children() -> None:
     """Install the alias in every Python that this process starts from now on: see startup/sitecustomize.py.
 
     They find it by PYTHONPATH, so one that is started with another environment, or with -E or -I, does not.
     """
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     folders = [STARTUP, *(folder for folder in before if folder not in ("", STARTUP))]
-    if sys.path[:1] == [PACKAGE_LIES_IN]:  # found only because `python -m` looks in the current folder
+    if sys.path[:1] == [PACKAGE_LIES_IN] and PACKAGE_LIES_IN not in folders:  # found only because of the current folder
         folders.append(PACKAGE_LIES_IN)
     os.environ["PYTHONPATH"] = os.pathsep.join(folders)
 
@@ -62,10 +64,14 @@ def installed() -> Iterator[None]:
     if sys.modules.get(NAME, ours) is not ours or any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         yield
         return
+    environment = os.environ.get("PYTHONPATH")
     install()
     try:
         yield
     finally:
+        os.environ.pop("PYTHONPATH", None)
+        if environment is not None:
+            os.environ["PYTHONPATH"] = environment
         sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, AliasFinder)]
         for name in [name for name in sys.modules if name == NAME or name.startswith(f"{NAME}.")]:
             del sys.modules[name]  # without the finder, an import of caffe.x would load it a second time

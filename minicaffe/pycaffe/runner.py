@@ -46,7 +46,6 @@ def main() -> None:
     if args[:1] in (["-h"], ["--help"]):
         print(USAGE)
         return
-    alias.install_in_children()
     module = ModuleType("__main__")
     vars(module).update(__builtins__=builtins, __loader__=BuiltinImporter)  # as in Python where there is no file
     try:
