@@ -108,7 +108,8 @@ MESSAGES = (  # how Python's message of an error begins, and what to write
     ("TypeError", r"(can only|unsupported).*'?list'?.*(range|dict_\w+|map|zip|filter)\b", _LISTS),
     ("TypeError", r"'[<>]=?' not supported between instances of",
      "Python 3 puts no order between values of different types, or dicts; give sorted a key, or test for None first"),
-    ("TypeError", r".*'cmp' is an invalid keyword|sort\(\) takes no positional|sorted expected 1 argument",
+    ("TypeError", r".*'cmp' is an invalid keyword|.*unexpected keyword argument 'cmp'|sort\(\) takes no positional|"
+     r"sorted expected 1 argument",
      "write key=functools.cmp_to_key(f) for a function that compares"),
     ("TypeError", r"a bytes-like object is required, not 'str'", _BYTES),
     ("TypeError", r"write\(\) argument must be str, not bytes|string argument expected, got 'bytes'", _BYTES),

@@ -85,4 +85,3 @@ def load_ipython_extension(shell: Any) -> None:
     from minicaffe.pycaffe import alias
 
     alias.install()
-    alias.install_in_children()

@@ -2,51 +2,57 @@
 
 After `install()`, `caffe` is `minicaffe.pycaffe`, and `caffe.io` is `minicaffe.pycaffe.io`: the same objects under a
 second name. No module is loaded twice, so a class is one class, whichever name a script uses for it.
+
+Every Python that a script starts imports this module. So it imports little: importlib.abc alone would double the time.
 """
+
+from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType
-
-from minicaffe.errors import MinicaffeError
+from typing import Any
 
 NAME, OURS = "caffe", "minicaffe.pycaffe"
-STARTUP = str(Path(__file__).parent / "startup")
-PACKAGE_LIES_IN = str(Path(__file__).parents[2])
+HERE = os.path.dirname(os.path.abspath(__file__))
+STARTUP = os.path.join(HERE, "startup")
+PACKAGE_LIES_IN = os.path.dirname(os.path.dirname(HERE))
 
 
 def install() -> None:
     """Make `caffe` and its modules importable, before any other module of that name along sys.path.
 
-    Nothing else is imported now, and a second call changes nothing.
+    Nothing else is imported now, and a second call changes nothing. The Python programs that this process starts from
+    now on have the alias, too.
     MinicaffeError where another module named caffe is imported already; it is left as it is.
     """
     present = sys.modules.get(NAME)
     ours = import_module(OURS)
     if present is not None and present is not ours:
+        from minicaffe.errors import MinicaffeError
+
         raise MinicaffeError(f"another module named 'caffe' is imported already: {_origin(present)}",
                              hint="install the alias before the first `import caffe`; in a notebook, restart the "
                                   "kernel first")
     if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, AliasFinder())
     sys.modules[NAME] = ours
+    _install_in_children()
 
 
-def install_in_children() -> None:
+def _install_in_children() -> None:
     """Install the alias in every Python that this process starts from now on: see startup/sitecustomize.py.
 
     They find it by PYTHONPATH, so one that is started with another environment, or with -E or -I, does not.
     """
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     folders = [STARTUP, *(folder for folder in before if folder not in ("", STARTUP))]
-    if sys.path[:1] == [PACKAGE_LIES_IN]:  # found only because `python -m` looks in the current folder
+    if sys.path[:1] == [PACKAGE_LIES_IN] and PACKAGE_LIES_IN not in folders:  # found only because of the current folder
         folders.append(PACKAGE_LIES_IN)
     os.environ["PYTHONPATH"] = os.pathsep.join(folders)
 
@@ -58,10 +64,14 @@ def installed() -> Iterator[None]:
     if sys.modules.get(NAME, ours) is not ours or any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         yield
         return
+    environment = os.environ.get("PYTHONPATH")
     install()
     try:
         yield
     finally:
+        os.environ.pop("PYTHONPATH", None)
+        if environment is not None:
+            os.environ["PYTHONPATH"] = environment
         sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, AliasFinder)]
         for name in [name for name in sys.modules if name == NAME or name.startswith(f"{NAME}.")]:
             del sys.modules[name]  # without the finder, an import of caffe.x would load it a second time
@@ -71,7 +81,7 @@ def _origin(module: ModuleType) -> str:
     return getattr(module, "__file__", None) or ", ".join(getattr(module, "__path__", [])) or repr(module)
 
 
-class AliasFinder(MetaPathFinder):
+class AliasFinder:
     """Finds `caffe` and every `caffe.x`, and hands the import to `minicaffe.pycaffe.x`."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None,
@@ -85,10 +95,11 @@ class AliasFinder(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {fullname!r}: minicaffe has the modules of BVLC's Caffe, and "
                                       "this is none of them; it may belong to a fork of Caffe", name=fullname)
         is_package = found.submodule_search_locations is not None
-        return ModuleSpec(fullname, AliasLoader(real), origin=found.origin, is_package=is_package)
+        loader: Any = AliasLoader(real)
+        return ModuleSpec(fullname, loader, origin=found.origin, is_package=is_package)
 
 
-class AliasLoader(Loader):
+class AliasLoader:
     """Imports the module that stands behind the alias, and leaves it as it is."""
 
     def __init__(self, real: str) -> None:

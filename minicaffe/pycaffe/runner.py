@@ -46,7 +46,6 @@ def main() -> None:
     if args[:1] in (["-h"], ["--help"]):
         print(USAGE)
         return
-    alias.install_in_children()
     module = ModuleType("__main__")
     vars(module).update(__builtins__=builtins, __loader__=BuiltinImporter)  # as in Python where there is no file
     try:
@@ -73,14 +72,14 @@ def _load(args: list[str], module: ModuleType) -> CodeType | None:
 
     Return None where there is a prompt to show instead.
     """
-    first = args[0] if args else ""
+    first = args[0] if args else "-"
     if first.startswith(("-c", "-m")):
         rest = [first[2:], *args[1:]] if first[2:] else args[1:]  # also -cCODE
         if not rest:
             raise MinicaffeError(f"{first} expects {'a piece of code' if first == '-c' else 'the name of a module'}")
         return _given_code(rest) if first.startswith("-c") else _module(rest, module)
-    if first in ("", "-"):
-        sys.argv = [first, *args[1:]]
+    if first == "-":
+        sys.argv = args or [""]
         _begin_path_with("")
         if sys.stdin.isatty():
             return None

@@ -82,17 +82,24 @@ def test_only_within_a_block(tmp_path):
     """A command that has run in this process leaves nothing behind, and takes nothing from who has the alias."""
     (tmp_path / "caffe.py").write_text("mine = 1")
     run("""
-        import sys
+        import os, subprocess, sys
         with alias.installed():
             import caffe.net
         assert caffe.net is sys.modules["caffe.net"]
         del sys.modules["caffe"], sys.modules["caffe.net"]
         sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "AliasFinder"]
-        before = list(sys.meta_path)
-        with alias.installed():
-            import caffe.net, minicaffe.pycaffe
-            assert caffe is minicaffe.pycaffe
-        assert before == sys.meta_path and "caffe" not in sys.modules and "caffe.net" not in sys.modules
+        child = [sys.executable, "-c", "import caffe; print(caffe.__name__)"]
+        os.environ.pop("PYTHONPATH")
+        for path in ({"PYTHONPATH": "x"}, {}):
+            before = list(sys.meta_path), {**os.environ, **path}
+            os.environ.update(path)
+            with alias.installed():
+                import caffe.net, minicaffe.pycaffe
+                assert caffe is minicaffe.pycaffe
+                assert "minicaffe.pycaffe" == subprocess.check_output(child, text=True).strip()
+            assert before == (sys.meta_path, dict(os.environ))
+            os.environ.pop("PYTHONPATH", None)
+        assert "caffe" not in sys.modules and "caffe.net" not in sys.modules
         import caffe
         assert 1 == caffe.mine
         with alias.installed():

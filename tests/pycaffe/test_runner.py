@@ -1,5 +1,6 @@
 """`python -m minicaffe.pycaffe`: what a script sees, how it ends, and what its child processes can import."""
 
+import contextlib
 import os
 import re
 import signal
@@ -122,6 +123,7 @@ def test_what_cannot_be_run_is_one_message(tmp_path):
     write(tmp_path / "package" / "__init__.py", "")
     write(tmp_path / "folder" / "a.txt", "")
     for args, words in ((["skript.py"], "'script.py'"), (["nothing/x.py"], "No such file"), (["folder"], "__main__.py"),
+                        ([""], "__main__.py"),
                         (["-m", "nothing"], "no module 'nothing'"), (["-m", "script.py"], "pycaffe script.py"),
                         (["-m", "package"], "no module __main__"), (["-m", "package.no"], "'package.no'"),
                         (["-m", "a..b"], "'a..b'"), (["-m", "sys"], "no Python code"), (["-m"], "expects"),
@@ -132,6 +134,27 @@ def test_what_cannot_be_run_is_one_message(tmp_path):
         assert err.startswith("minicaffe.pycaffe: error: ")
         assert words in err
         assert "Traceback" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this machine has no POSIX terminals")
+def test_a_prompt(tmp_path):
+    """Without a program, and at a terminal, the prompt of Python comes; it ends with its own status."""
+    import pty
+
+    terminal, programs_end = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-m", "minicaffe.pycaffe"], cwd=tmp_path, stdin=programs_end,
+                               stdout=programs_end, stderr=programs_end)
+    os.close(programs_end)
+    os.write(terminal, b"import caffe; print(caffe.__name__ * 2)\n1 / 0\nexit(3)\n")
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that its program has ended
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+
+    assert 3 == process.wait(timeout=60)
+    assert b"minicaffe.pycaffeminicaffe.pycaffe" in shown
+    assert b"ZeroDivisionError" in shown
 
 
 def test_an_error_of_ours_shows_the_users_lines(tmp_path):
