@@ -69,7 +69,7 @@ def _add_inputs(definition: Any, labels: list[str]) -> None:
                     missing.setdefault(bottom, []).append(label)
                 made |= {*layer.bottom, *layer.top}
     for bottom, where in missing.items():
-        rules = [NetStateRule(phase=Phase.Value(label)) for label in where] if where != labels else []
+        rules = [NetStateRule(phase=Phase.Value(label)) for label in where]
         definition.layer.insert(0, LayerParameter(name=bottom, type="Input", top=[bottom], include=rules))
 
 

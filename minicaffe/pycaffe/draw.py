@@ -58,7 +58,7 @@ class Graph:
 
     def write(self, path: str | os.PathLike[str], prog: Any = None, format: str = "raw") -> bool:
         """Write the drawing to a file of a format, which the file's name does not choose."""
-        check_can_write("path", path)
+        check_can_write("drawing", path)
         replace_file(path, [self.create(prog, format)])
         return True
 
@@ -112,13 +112,17 @@ def draw_net(caffe_net: Any, rankdir: str | None, ext: str = "png", phase: int |
 def draw_net_to_file(caffe_net: Any, filename: str | os.PathLike[str], rankdir: str | None = None,
                      phase: int | None = None, display_lrm: bool = False) -> None:
     """Draw a NetParameter into a file, whose ending is the format."""
-    name = os.fspath(filename)
-    ending = os.path.splitext(name)[1].removeprefix(".")
+    form = format_of(filename)
+    get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm).write(filename, format=form)
+
+
+def format_of(filename: str | os.PathLike[str]) -> str:
+    """Return the format of a drawing, the ending of its file's name. Raise DataError where it has none."""
+    ending = os.path.splitext(filename)[1].removeprefix(".")
     if not ending:
-        raise DataError(f"{one_line(name)}: a drawing's format is the ending of its name, and there is none",
+        raise DataError(f"{one_line(filename)}: a drawing's format is the ending of its name, and there is none",
                         hint=".svg, .html, .dot, or .png where graphviz is installed")
-    graph = get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm)
-    graph.write(filename, format=ending)
+    return ending
 
 
 # --- what pycaffe says of a layer -----------------------------------------------------------------------------

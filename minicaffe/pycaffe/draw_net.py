@@ -15,7 +15,10 @@ from minicaffe.errors import MinicaffeError
 from minicaffe.log import one_line
 from minicaffe.net import location
 from minicaffe.proto import Phase
-from minicaffe.pycaffe.draw import draw_net_to_file
+from minicaffe.pycaffe.draw import format_of, get_pydot_graph
+
+DESCRIPTION = ("Draw a net as `minicaffe draw` does. An .svg, .html or .dot needs no other program. .png, .pdf and "
+               "others are made by graphviz.")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -23,10 +26,12 @@ def main(args: Sequence[str] | None = None) -> int:
     flags = _parser().parse_args(args)
     phase = None if flags.phase == "ALL" else Phase.Value(flags.phase)
     try:
+        out, form = flags.output_image_file, format_of(flags.output_image_file)
         net, place = location.read(flags.input_net_proto_file)
-        print(f"Drawing net to {one_line(flags.output_image_file)}", flush=True)
+        print(f"Drawing net to {one_line(out)}", flush=True)
         with place.in_errors(net):
-            draw_net_to_file(net, flags.output_image_file, flags.rankdir, phase, flags.display_lrm)
+            graph = get_pydot_graph(net, flags.rankdir, phase=phase, display_lrm=flags.display_lrm)
+        graph.write(out, format=form)
     except (MinicaffeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -36,7 +41,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="draw_net.py", description=__doc__.partition(":")[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(prog="draw_net.py", description=DESCRIPTION)
     parser.add_argument("input_net_proto_file", help="the net: a prototxt or YAML file")
     parser.add_argument("output_image_file", help="the file to write; its ending is the format")
     parser.add_argument("--rankdir", choices=RANKDIRS, default=None,

@@ -81,7 +81,7 @@ class NetSpec:
         self.tops[name] = value
 
     def __getattr__(self, name: str) -> Any:
-        if name == "tops" or name.startswith("__"):  # what copy and pickle ask for
+        if name == "tops":  # copy asks for attributes before there are any
             raise AttributeError(name)
         if name not in self.tops:
             raise TopError(f"the NetSpec has no top {name!r}", hint=near_names(name, list(map(str, self.tops))))
@@ -171,7 +171,7 @@ def _layer(function: Function, bottoms: list[str], names: _Names) -> Any:
     own_fields = getattr(layer, own).DESCRIPTOR.fields_by_name if own in layer.DESCRIPTOR.fields_by_name else {}
     for key, value in function.params.items():
         try:
-            if key in own_fields and not key.endswith("param"):
+            if key in own_fields:
                 assign_proto(getattr(layer, own), key, value)
             elif key in layer.DESCRIPTOR.fields_by_name:
                 assign_proto(layer, key, value)

@@ -70,16 +70,20 @@ def test_a_part_of_a_net():
     assert names(draw_definition(definition(part), phase=TRAIN)) == ["x", "y"]
 
 
-def test_types_that_are_not_known():
+def test_types_that_are_not_known(tmp_path, monkeypatch):
     """Types of forks and Python layers are drawn, and no code of theirs runs."""
-    net = definition(inputs(data=(2, 3)) + layer("ROIAlign", "data", "a")
-                     + layer("Python", "a", "b", 'python_param { module: "no_such_module" layer: "X" }'))
+    (tmp_path / "stranger_layers.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    strange = layer("Python", "a", "b", 'python_param { module: "stranger_layers" layer: "X" }')
+    python = definition(inputs(a=(2, 3)) + strange)
+    net = definition(inputs(data=(2, 3)) + layer("ROIAlign", "data", "a") + strange)
 
     drawing = draw_definition(net)
 
+    assert names(draw_definition(python)) == ["a", "b"]
     assert names(drawing) == ["data", "a", "b"]
     assert all("ROIAlign" in text for text in (drawing.dot(), drawing.svg(), drawing.html()))
-    assert "no_such_module" not in sys.modules
+    assert "stranger_layers" not in sys.modules
 
 
 def test_layers_of_a_stage(caplog):

@@ -137,11 +137,14 @@ class TestGraph:
         """A phase chooses layers; display_lrm shows how fast weights learn."""
         both = draw.draw_net(net(TWO_PHASES), "LR", "dot", display_lrm=True).decode()
         test = draw.draw_net(net(TWO_PHASES), "LR", "dot", TEST).decode()
+        bare = draw.get_pydot_graph(net(), "LR", label_edges=False).to_string()
 
         assert "drop (Dropout)" in both
         assert "lr_mult 1, 1" in both
         assert "drop (Dropout)" not in test
         assert "lr_mult" not in test
+        assert "3×1×9×8" in draw.get_pydot_graph(net(), "LR").to_string()
+        assert "3×1×9×8" not in bare
 
     def test_a_message_of_another_caffe_pb2(self):
         """A NetParameter of a generated caffe_pb2 is drawn like ours."""
@@ -174,7 +177,9 @@ class TestCommand:
         wrong.write_text("layr {}")
         (tmp_path / "net.prototxt").write_text(SIAMESE)
         for file, out, said in ((tmp_path / "none.prototxt", "a.svg", "none.prototxt"), (wrong, "a.svg", "layr"),
-                                (tmp_path / "net.prototxt", "a.png", "needs graphviz")):
+                                (tmp_path / "net.prototxt", "a", "ending of its name"),
+                                (tmp_path / "net.prototxt", "no/a.svg", f"error: drawing: cannot write {tmp_path}"),
+                                (tmp_path / "net.prototxt", "a.png", "error: a drawing as png needs graphviz")):
             assert 1 == draw_net.main([str(file), str(tmp_path / out)])
             printed = capsys.readouterr().err
             assert printed.startswith("error: ")
@@ -207,6 +212,8 @@ class TestWordsOfPycaffe:
             r'"y\n(Convolution)\nkernel size: 3\nstride: 1\npad: 1\nlr mult: 1.0, 2.0"')
         assert draw.get_layer_label(one("Pooling", "pooling_param { pool: AVE kernel_size: 4 stride: 2 }"), "BT") == (
             '"y (Pooling AVE) kernel size: 4 stride: 2 pad: 0"')
+        assert draw.get_layer_label(one("InnerProduct", "param { lr_mult: 0 } param { lr_mult: 0 }"), "TB", True) == (
+            '"y (InnerProduct)"')
         assert draw.get_layer_label(one("ReLU"), "LR", display_lrm=True) == r'"y\n(ReLU)"'
 
     def test_edge_labels(self):

@@ -1,6 +1,9 @@
 """Nets written in Python: which messages they become, and what is said about mistakes."""
 
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 from google.protobuf import text_format
@@ -201,6 +204,15 @@ def test_fields(make, expected):
     n.y = make(n.x)
 
     assert str(n.to_proto().layer[1]) == str(layer(f'name: "y" bottom: "x" top: "y" {expected}'))
+
+
+def test_an_enum_by_name_in_every_protobuf():
+    """protobuf's pure Python code takes numbers alone; the names work with it, too."""
+    code = "from minicaffe.pycaffe import layers as L; print(L.Pooling(pool='AVE').to_proto().layer[0].pooling_param)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"})
+
+    assert done.stdout.strip() == "pool: AVE"
 
 
 def test_names_that_arguments_give():
