@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -85,10 +86,12 @@ class Blob(Shown):
 
     # --- shape ---------------------------------------------------------------------------------
 
-    def reshape(self, *shape: int | Iterable[int]) -> None:
+    def reshape(self, *shape: int | Iterable[int], **named: Any) -> None:
         """Take a new shape, given as one sequence or as separate sizes; values stay where they fit."""
+        if named:
+            raise LayerError(f"Blob.reshape takes no kwargs, got {', '.join(named)}", hint="reshape(1, 3, 224, 224)")
         sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
-        new = tuple(int(n) for n in sizes)  # type: ignore[arg-type]
+        new = tuple(map(operator.index, sizes))  # type: ignore[arg-type]
         if new == self.shape:  # most calls: a layer reshapes its tops in every pass, and recordings stay valid
             return
         if len(new) > MAX_AXES:
@@ -263,18 +266,27 @@ class BlobVec(list[Blob]):
         super().__init__(blobs)
         self.dtype = dtype
 
-    def add_blob(self, *shape: int) -> None:
+    def add_blob(self, *shape: int, **named: Any) -> None:
         """Append a blob of these sizes, zeros until it is loaded or set."""
+        if named:
+            raise LayerError(f"BlobVec.add_blob takes no kwargs, got {', '.join(named)}", hint="add_blob(2, 3)")
         self.append(Blob(shape, self.dtype))
 
 
 def _counted(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of `list` that changes the list, so that the change counts."""
+    """Return a method of `list` that changes the list, so that the change counts. It lets nothing in but Blobs."""
 
     @functools.wraps(method)
     def change(self: BlobVec, *given: Any, **named: Any) -> Any:
+        before = list(self)
         _changed()
-        return method(self, *given, **named)
+        result = method(self, *given, **named)
+        for item in self:
+            if not isinstance(item, Blob):
+                list.__setitem__(self, slice(None), before)
+                raise TypeError(f"a list of blobs holds Blobs alone, got {type(item).__name__}: blobs[k].data[...] = "
+                                "array writes numbers into a blob")
+        return result
 
     return change
 

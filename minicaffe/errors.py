@@ -73,12 +73,14 @@ class NetError(MinicaffeError):
 class LayerError(MinicaffeError):
     """One layer's parameters, shapes or input values are wrong.
 
-    `sample` is the index within the batch of the input that is to blame, where one is.
+    `sample` is the index within the batch of the input that is to blame, where one is. `raised` is the error that the
+    code of a Python layer raised, where this error reports it.
     """
 
-    def __init__(self, message: str, *, where: str = "", hint: str = "", sample: int | None = None) -> None:
+    def __init__(self, message: str, *, where: str = "", hint: str = "", sample: int | None = None,
+                 raised: BaseException | None = None) -> None:
         super().__init__(message, where=where, hint=hint)
-        self.sample = sample
+        self.sample, self.raised = sample, raised
 
 
 class SolverError(MinicaffeError):
@@ -91,6 +93,11 @@ class DataError(MinicaffeError):
 
 class EngineError(MinicaffeError):
     """An engine that is unknown or whose package is not installed."""
+
+
+def from_here(file: str) -> str:
+    """Return the path relative to the current folder if the file is inside that folder, else the path as it is."""
+    return os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MinicaffeError:

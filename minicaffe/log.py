@@ -25,6 +25,7 @@ _CONTROLS, _CONTROLS_AND_LINES = re.compile(f"[{_CONTROL}]"), re.compile(f"[{_CO
 class At:
     """The places in Caffe's source that print each event: they stay as they are, because log parsers look for them."""
 
+    DEVICE_QUERY = "caffe.cpp:138"
     MODE = "caffe.cpp:197"
     TRAIN_FLAGS = "caffe.cpp:204"
     FIELD_OVERRIDDEN = "caffe.cpp:212"
@@ -86,6 +87,8 @@ class At:
     STATE_HDF5 = "sgd_solver.cpp:296"
     STATE_NAMES_WEIGHTS = "sgd_solver.cpp:324"
     HISTORY_RESTORED = "sgd_solver.cpp:336"
+
+    OLDER_NET_CALL = "_caffe.cpp:139"
 
     V0_FIELD_BESIDE_LAYER = "upgrade_proto.cpp:120"
     V0_FIELD_UNUSED = "upgrade_proto.cpp:210"
@@ -186,6 +189,10 @@ class At:
     WINDOW_IMAGES = "window_data_layer.cpp:147"
     WINDOW_SHAPE = "window_data_layer.cpp:170"
     WINDOW_SCALE = "window_data_layer.cpp:243"
+
+    SCRIPT = "_caffe.cpp:68"
+
+    TIMER_UNUSED = "benchmark.cpp:84"
 
     # minicaffe's own events: each has the place of that event of Caffe's which stands nearest to it in a log
     CIFAR_DONE = CIFAR_TESTING

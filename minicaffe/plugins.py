@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from minicaffe.errors import LayerError, MinicaffeError
+from minicaffe.errors import LayerError, MinicaffeError, from_here
 from minicaffe.log import At, warn
 
 if TYPE_CHECKING:
@@ -50,11 +50,6 @@ class Origin(NamedTuple):
     def __str__(self) -> str:
         place = f"module {self.module}" + (f" ({from_here(self.file)})" if self.file else "")
         return place if self.source in ("", IMPORTED) else f"package {self.source}, {place}"
-
-
-def from_here(file: str) -> str:
-    """Return the path relative to the current folder if the file is inside that folder, else the path as it is."""
-    return os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file
 
 
 _origins: dict[tuple[str, str], Origin] = {}  # (LAYER or FILLER, its name) -> where it comes from
@@ -248,8 +243,21 @@ def layer_error(error: Exception, name: str, type_name: str) -> LayerError | Non
     origin = _origins.get((LAYER, type_name))
     if not (origin and origin.source) and not _through_theirs(error):
         return None
-    hint = NOT_WRITTEN if isinstance(error, NotImplementedError) and not frames_of(error) else ""
-    return LayerError(f"layer {name!r} ({type_name}): {with_traceback(error)}", hint=hint)
+    return LayerError(f"layer {name!r} ({type_name}): {with_traceback(error)}", hint=cure_of(error))
+
+
+def cure_of(error: BaseException) -> str:
+    """Return a hint for an error in code that is not ours: a method is missing, or the code is Python 2; else ''."""
+    from minicaffe import python2  # only where something has failed: to compile its patterns takes a while
+
+    # With no line of the user's in it, such an error is about a method that the class does not write.
+    if not frames_of(error) and (isinstance(error, NotImplementedError)
+                                 or getattr(error, "name", "") in ("forward", "backward")):
+        return NOT_WRITTEN
+    try:
+        return python2.hint(error)
+    except Exception:  # the user's __str__ is as likely to be wrong as the rest
+        return ""
 
 
 def _through_theirs(error: Exception) -> bool:

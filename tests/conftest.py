@@ -3,6 +3,7 @@
 `--no-skips`, for a machine that has all of them, fails a run that skipped a test.
 """
 
+import logging
 import os
 import signal
 from collections.abc import Generator
@@ -14,6 +15,7 @@ from extras import reason
 from minicaffe import kernels, rng
 from minicaffe.errors import EngineError
 
+logging.getLogger("minicaffe").addHandler(logging.NullHandler())  # pycaffe's nets then write no log lines on stderr
 os.environ.pop("COLUMNS", None)  # what is printed has the same width wherever the tests run
 
 THIS_MACHINE = "this machine "  # begins the reason of a skip that no installation would help against

@@ -10,7 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "minicaffe"
 OPTIONAL = {"numba", "threadpoolctl", "lmdb", "h5py", "cv2", "rich", "matplotlib", "cupy", "plyvel", "cramjam",
             "IPython"}
-ALL = {"errors", "rng", "log", "system", "plugins", "layout", "showing"}  # what every part may import
+ALL = {"errors", "rng", "log", "system", "plugins", "layout", "showing", "python2",  # what every part may import
+       "old_names"}
 MAY_IMPORT = {  # what a part may import besides itself and these
     "proto": set(),
     "io": {"proto"},
@@ -32,7 +33,7 @@ MAY_IMPORT = {  # what a part may import besides itself and these
     "trace": {"net", "solvers", "layer", "layers", "blob", "kernels", "proto", "io", "testing", "pages", "drawing"},
     "notebook": {"net", "solvers", "layer", "layers", "blob", "proto", "passes", "pages", "drawing"},
     "pycaffe": {"net", "solvers", "layer", "layers", "blob", "proto", "io", "data", "kernels", "passes", "analysis",
-                "drawing"},
+                "drawing", "records"},
 }
 
 

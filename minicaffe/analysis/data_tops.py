@@ -82,7 +82,8 @@ def opened(layer: Any, samples: int) -> tuple[DataSource | None, list[Blob]]:
 
 def held_samples(made: Any) -> Samples | None:
     """Return what a data layer reads, one sample for each number; None where it cannot be asked for samples."""
-    return getattr(getattr(made, "batches", None), "samples", None)
+    batches = getattr(made, "batches", None) if isinstance(made, DataSource) else None  # a script's may be anything
+    return getattr(batches, "samples", None)
 
 
 def without_chance(layer: Any) -> Any:

@@ -61,6 +61,7 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
         "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
         "engines": ("engines", "list the engines, and which kernels each implements"),
         "warm": ("warm", "compile the fast kernels before their first use"),
+        "caffe-root": ("caffe_root", "lay out a folder with Caffe's tools under their own names, for scripts"),
         "completion": ("completion", "print a script that lets a shell complete commands, flags and more"),
     },
 }
@@ -142,6 +143,11 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit status. A user's error is one message on stderr and status 1."""
+    return guarded(lambda: run_command(list(sys.argv[1:] if argv is None else argv)))
+
+
+def guarded(call: Callable[[], int]) -> int:
+    """Call a function that returns an exit status, and return it. A user's error is one message and status 1."""
     warnings.showwarning = _show_warning
     prepare()
     stopped: list[int] = []  # a list of our own, because Ctrl-C while numpy is imported may end as an ImportError
@@ -152,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         with _answering_ctrl_c(stop):
-            status = _run(list(sys.argv[1:] if argv is None else argv))
+            status = call()
             sys.stdout.flush()
             return status
     except BaseException as error:
@@ -224,7 +230,7 @@ def _interrupt_main() -> None:
         _thread.interrupt_main()
 
 
-def _run(args: list[str]) -> int:
+def run_command(args: list[str]) -> int:
     """Find the command, run it, and return its exit status."""
     if not args or args[0] in ("-h", "--help", "-help", "help"):
         say(_usage())

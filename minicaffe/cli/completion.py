@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from minicaffe import lint, passes
 from minicaffe.cli import new_data
-from minicaffe.cli.compute_image_mean import BACKENDS
+from minicaffe.cli.new_database import BACKENDS
 from minicaffe.cli.terminal import say
 from minicaffe.layer import registered_types
 
@@ -29,7 +29,8 @@ WORDS: dict[tuple[str, str], Callable[[], list[str]]] = {  # arguments that take
     ("layers", "name"): registered_types, ("explain", "type"): registered_types,
     ("show", "after"): lambda: [name for name, _ in passes.PASSES], ("new", "kind"): lambda: [*new_data.MAKERS],
     ("lint", "explain"): lambda: ["all", *lint.rules()], ("lint", "silence"): lambda: [*lint.rules()],
-    ("compute_image_mean", "backend"): lambda: [*BACKENDS]}
+    **{(command, "backend"): lambda: [*BACKENDS] for command in ("compute_image_mean", "convert_imageset",
+                                                                 "convert_idx")}}
 
 
 class Argument(NamedTuple):

@@ -13,30 +13,27 @@ import argparse
 
 from minicaffe.cli import progress
 from minicaffe.cli.flags import filled
+from minicaffe.cli.new_database import BACKENDS, add_backend, check_backend, log_opened
 from minicaffe.data.image_mean import channel_means, mean_image, write_mean
 from minicaffe.data.sources import Source, open_source
 from minicaffe.errors import DataError
 from minicaffe.io.files import check_can_write
 from minicaffe.log import At, log, number
 
-BACKENDS = ("lmdb", "leveldb")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="INPUT_DB", help="the database")
     parser.add_argument("target", metavar="OUTPUT_FILE", nargs="?", type=filled, help="the file to write with the mean "
                         "image, a .binaryproto; one that exists is replaced")
-    parser.add_argument("--backend", metavar="KIND", default="lmdb",
-                        help="the kind of database: lmdb or leveldb (default: lmdb)")
+    add_backend(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.backend not in BACKENDS:
-        raise DataError(f"--backend expects lmdb or leveldb, got {args.backend!r}")
+    check_backend(args.backend)
     check_can_write("OUTPUT_FILE", args.target or "")  # before the database is read, which may take an hour
     with progress.counting() as follow:
         source = _open(args.backend, args.source)
-        log(At.LMDB_OPENED if args.backend == "lmdb" else At.LEVELDB_OPENED, f"Opened {args.backend} {args.source}")
+        log_opened(args.backend, args.source)
         mean = mean_image(follow(source.records(), len(source)), args.source)
         if args.target:
             log(At.MEAN_WRITTEN, f"Write to {args.target}")

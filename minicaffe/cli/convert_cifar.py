@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minicaffe.cli import progress
-from minicaffe.cli.new_database import add_replace, refuse_backend
+from minicaffe.cli.new_database import add_replace, check_backend
 from minicaffe.data import cifar
-from minicaffe.data.lmdb import Writer, new_lmdb
+from minicaffe.data.sources import Writer, new_database
 from minicaffe.errors import DataError
 from minicaffe.log import At, log
 
@@ -26,14 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="INPUT", help="a folder with CIFAR's .bin files, or the .tar.gz")
     parser.add_argument("folder", metavar="OUT", help="the folder in which the databases are made")
     parser.add_argument("backend", metavar="KIND", nargs="?", default="lmdb",
-                        help="lmdb, the only kind that minicaffe writes")
+                        help="the kind of database: lmdb (default), or leveldb")
     parser.add_argument("--label", choices=("fine", "coarse"), help="which label of CIFAR-100 to keep: that of 100 "
                         "fine classes (default) or of 20 coarse ones")
     add_replace(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    refuse_backend(args.backend)
+    check_backend(args.backend)
     kind, content = cifar.read_files(args.source)
     label = args.label or "fine"
     if args.label and len(kind.labels) == 1:
@@ -41,9 +42,10 @@ def run(args: argparse.Namespace) -> int:
                         "label each", hint="leave --label out")
     train = [cifar.read_rows(kind, name, content[name]) for name in kind.train]
     test = cifar.read_rows(kind, kind.test, content[kind.test])
-    paths = [str(Path(args.folder) / f"{kind.name}_{part}_lmdb") for part in ("train", "test")]
-    with progress.counting() as follow, new_lmdb(paths[0], replace=args.replace) as train_database, \
-            new_lmdb(paths[1], replace=args.replace) as test_database:  # so there are both in the end, or none
+    paths = [str(Path(args.folder) / f"{kind.name}_{part}_{args.backend}") for part in ("train", "test")]
+    new = partial(new_database, args.backend, replace=args.replace)
+    with progress.counting() as follow, new(paths[0]) as train_database, new(paths[1]) as test_database:
+        # within one block, so there are both in the end, or none
         log(At.CIFAR_TRAINING, "Writing Training data")
         for batch, rows in enumerate(train, 1):
             log(At.CIFAR_BATCH, f"Training Batch {batch}")

@@ -1,4 +1,4 @@
-"""Make an LMDB of image files. A list names them, or they lie in a folder that has a folder for each class.
+"""Make a database of image files, an LMDB. A list names them, or they lie in a folder that has a folder for each class.
 
   minicaffe convert_imageset images/ list.txt train_lmdb
   minicaffe convert_imageset --resize_height=256 --resize_width=256 images/ list.txt db
@@ -20,12 +20,12 @@ from pathlib import Path
 from minicaffe import kernels
 from minicaffe.cli import progress
 from minicaffe.cli.flags import add_switch, natural, whole
-from minicaffe.cli.new_database import add_backend, add_replace, refuse_backend
+from minicaffe.cli.new_database import add_backend, add_replace, check_backend, log_opened
 from minicaffe.cli.skip_bad import add_skip_bad
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.data import imageset
 from minicaffe.data.lists import has_others, write_list
-from minicaffe.data.lmdb import new_lmdb
+from minicaffe.data.sources import new_database
 from minicaffe.errors import DataError, MinicaffeError
 from minicaffe.log import At, log, warn
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", metavar="ROOTFOLDER/", help="what is put before each path of the list; or, without a "
                         "list, the folder of the class folders")
     parser.add_argument("list", metavar="LISTFILE", nargs="?", help="the list of images with their labels")
-    parser.add_argument("target", metavar="DB", help="the LMDB to make")
+    parser.add_argument("target", metavar="DB", help="the database to make")
     add_switch(parser, "gray", "read the images as grey, with one channel")
     add_switch(parser, "shuffle", "write the records in a random order")
     parser.add_argument("--seed", metavar="N", type=natural, help="the order of --shuffle follows from this number "
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     use_threads(args)
-    refuse_backend(args.backend)
+    check_backend(args.backend)
     form = _form(args)
     with progress.counting() as follow:
         images, classes = _images(args)
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
             log(At.IMAGESET_ENCODED, "encode_type specified, assuming encoded=true.")
         _warn(form)
         left_out: list[MinicaffeError] | None = [] if args.skip_bad else None
-        with new_lmdb(args.target, replace=args.replace) as database:
-            log(At.LMDB_OPENED, f"Opened lmdb {args.target}")
+        with new_database(args.backend, args.target, replace=args.replace) as database:
+            log_opened(args.backend, args.target)
             for key, datum in imageset.records(follow(images, len(images)), form, kernels.threads(), left_out):
                 database.put(key, datum)
             if not database.count and left_out:

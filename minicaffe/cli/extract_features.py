@@ -6,7 +6,7 @@
 
 If OUT ends in .h5, .hdf5 or .npz, it is a file of arrays, each called as its blob. Such a file may be given once for
 several blobs; its arrays are held in memory until all are complete. Any other OUT is an LMDB with the same records as
-Caffe's tool writes. The arguments may end with lmdb and CPU, as Caffe's do.
+Caffe's tool writes. The arguments may end with lmdb or leveldb, and CPU, as Caffe's do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import ExitStack
 
 from minicaffe.cli import progress
 from minicaffe.cli.flags import whole
-from minicaffe.cli.new_database import add_replace, refuse_backend
+from minicaffe.cli.new_database import add_replace, check_backend, log_opened
 from minicaffe.cli.show import add_level_and_stage, add_permissive, stages
 from minicaffe.cli.threads import add_threads, use_threads
 from minicaffe.cli.user_code import add_user_code
@@ -34,11 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", metavar="WEIGHTS", help="a file with the learned weights")
     parser.add_argument("net", metavar="NET", help="the net, with a data layer, a prototxt or YAML file")
     parser.add_argument("blobs", metavar="BLOB[,BLOB]", help="names of the blobs to write")
-    parser.add_argument("targets", metavar="OUT[,OUT]", help="an LMDB for each blob, or a file of arrays")
+    parser.add_argument("targets", metavar="OUT[,OUT]", help="a database for each blob, or a file of arrays")
     parser.add_argument("batches", metavar="BATCHES",
                         help="how many batches to run; all: until each image was read once")
     parser.add_argument("backend", metavar="KIND", nargs="?",
-                        help="lmdb: each OUT is an LMDB, whatever it is called; hdf5 or npz: what its name says, too")
+                        help="lmdb or leveldb: each OUT is such a database, whatever it is called; hdf5 or npz: what "
+                             "its name says, too")
     parser.add_argument("mode", metavar="CPU", nargs="?", default="CPU",
                         help="CPU or GPU: accepted because Caffe has it; minicaffe computes on the CPU")
     parser.add_argument("device", metavar="ID", nargs="?", type=whole, help="the GPU; it has no effect")
@@ -65,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
         pairs: list[tuple[str, Add]] = []
         for path, wanted in outputs.items():
             log(At.FEATURES_OPENED, f"Opening dataset {path}")
-            lmdb = args.backend is not None or not is_file_of_arrays(path)
-            adds = made.enter_context(new_features(wanted, path, lmdb=lmdb, replace=args.replace))
-            if lmdb:
-                log(At.LMDB_OPENED, f"Opened lmdb {path}")
+            backend = args.backend or ("" if is_file_of_arrays(path) else "lmdb")
+            adds = made.enter_context(new_features(wanted, path, backend=backend, replace=args.replace))
+            if backend:
+                log_opened(backend, path)
             pairs += zip(wanted, adds, strict=True)
         log(At.FEATURES_BEGIN, "Extracting Features")
         counts = _extract(net, blobs, pairs, follow, batches, Test(net, batches) if args.batches == "all" else None)
@@ -98,15 +99,15 @@ def _extract(net: Net, blobs: Sequence[str], pairs: Sequence[tuple[str, Add]], f
 
 
 def _outputs(args: argparse.Namespace) -> dict[str, list[str]]:
-    """Return the blobs of each output by its path. Raise DataError where the numbers do not fit, or for a LevelDB."""
+    """Return the blobs of each output by its path. Raise DataError where the numbers or the kinds do not fit."""
     if args.backend in ("hdf5", "npz"):
         for path in args.targets.split(","):
             if not is_file_of_arrays(path) or is_hdf5_name(path) != (args.backend == "hdf5"):
                 raise DataError(f"{path} is to be of the kind {args.backend}, and its name says otherwise",
                                 hint=f"give OUT a name that ends in {'.h5' if args.backend == 'hdf5' else '.npz'}")
         args.backend = None  # the names say it already
-    elif args.backend not in (None, "lmdb"):
-        refuse_backend(args.backend)
+    elif args.backend is not None:
+        check_backend(args.backend)
     if args.mode not in ("CPU", "GPU"):
         raise DataError(f"expected CPU or GPU after the kind of database, got {args.mode!r}")
     blobs, paths = args.blobs.split(","), args.targets.split(",")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 
 from minicaffe.errors import DataError
+from minicaffe.log import At, log
+
+BACKENDS = ("lmdb", "leveldb")
 
 
 def add_replace(parser: argparse.ArgumentParser, what: str = "a database") -> None:
@@ -16,13 +19,15 @@ def add_replace(parser: argparse.ArgumentParser, what: str = "a database") -> No
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """Add --backend, which Caffe's tools have."""
     parser.add_argument("--backend", metavar="KIND", default="lmdb",
-                        help="lmdb (default), the only kind that minicaffe writes")
+                        help="the kind of database: lmdb (default), or leveldb")
 
 
-def refuse_backend(kind: str) -> None:
-    """Raise DataError for a kind of database that is not written."""
-    if kind == "leveldb":
-        raise DataError("a LevelDB cannot be written: minicaffe reads this kind of database, but writes only LMDB",
-                        hint="write an LMDB, and set backend: LMDB in the data_param of the net")
-    if kind != "lmdb":
-        raise DataError(f"the kind of database must be lmdb, got {kind!r}")
+def check_backend(kind: str) -> None:
+    """Raise DataError for a kind of database that there is not."""
+    if kind not in BACKENDS:
+        raise DataError(f"the kind of database must be lmdb or leveldb, got {kind!r}")
+
+
+def log_opened(kind: str, path: str) -> None:
+    """Log that a database is opened, as Caffe does."""
+    log(At.LMDB_OPENED if kind == "lmdb" else At.LEVELDB_OPENED, f"Opened {kind} {path}")

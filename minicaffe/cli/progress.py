@@ -26,6 +26,7 @@ TOOLS = ("convert_imageset", "convert_mnist_data", "convert_cifar_data", "comput
          "db_lmdb", "db_leveldb")  # Caffe's sources whose lines a tool's bar lets through; those of nets are too many
 COUNTS = (At.IMAGESET_PROGRESS, At.MEAN_PROGRESS, At.FEATURES_PROGRESS)  # what a bar shows itself
 
+only_lines = False  # whether to write plain lines to a terminal too
 Follow = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
@@ -37,7 +38,7 @@ def counting() -> Iterator[Follow]:
     rich is installed. What is logged while the block runs is printed, in plain lines or above the bar. SIGTERM ends the
     block as an exception does, so that no half-written file stays.
     """
-    if rich is None or not sys.stderr.isatty():
+    if only_lines or rich is None or not sys.stderr.isatty():
         with glog.writing(), ended_by_sigterm():
             yield lambda items, total: items
         return
@@ -53,7 +54,7 @@ def counting() -> Iterator[Follow]:
 @contextmanager
 def reporting() -> Iterator[Lines | Bar]:
     """Report in plain lines, or with a bar where stderr is a terminal and rich is installed."""
-    if rich is None or not sys.stderr.isatty():
+    if only_lines or rich is None or not sys.stderr.isatty():
         with glog.writing():
             yield Lines()
         return

@@ -17,6 +17,7 @@ from minicaffe.cli.flags import filled
 from minicaffe.errors import MinicaffeError, near_names
 from minicaffe.io.files import MOST_NAMES, missing_hint
 from minicaffe.log import warn
+from minicaffe.pycaffe import alias
 
 
 def add_user_code(parser: argparse.ArgumentParser) -> None:
@@ -34,15 +35,19 @@ def add_user_code(parser: argparse.ArgumentParser) -> None:
 def obeying(args: argparse.Namespace) -> Iterator[None]:
     """Do what the two flags say: import the modules first, and run the block without installed packages if told so.
 
+    These modules and those of Python layers may say `import caffe`. They get minicaffe's, also where Caffe itself is
+    installed: its layers could not run here.
+
     Raise MinicaffeError if a module cannot be imported.
     """
     if args.imports and args.no_python:
         raise MinicaffeError(f"--import {args.imports[0]} runs the code of a module, and --no-python forbids that: "
                              "give one of the two")
-    for name in args.imports:
-        import_one(name)
-    with plugins.permitted(not args.no_python):
-        yield
+    with alias.installed():
+        for name in args.imports:
+            import_one(name)
+        with plugins.permitted(not args.no_python):
+            yield
 
 
 def import_one(name: str) -> None:
@@ -152,8 +157,6 @@ def _modules_in(folder: Path) -> list[str]:
 
 def _failed(name: str, error: BaseException) -> MinicaffeError:
     """Return the error for a module whose import failed: what was raised there, and in which line."""
-    hint = error.hint if isinstance(error, MinicaffeError) else ""
-    if isinstance(error, ModuleNotFoundError) and error.name == "caffe":
-        hint = "write 'from minicaffe import pycaffe as caffe'"
+    hint = error.hint if isinstance(error, MinicaffeError) else plugins.cure_of(error)
     return MinicaffeError(f"--import {name}: the module cannot be imported: {plugins.cause_of(error)}",
                           where=plugins.place_of(error), hint=hint)

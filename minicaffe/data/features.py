@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from minicaffe.data.datum import make
-from minicaffe.data.lmdb import Writer, new_lmdb
+from minicaffe.data.sources import Writer, new_database
 from minicaffe.errors import DataError
 from minicaffe.io import hdf5, npz
 from minicaffe.io.files import check_can_write, is_hdf5_name
@@ -27,17 +27,17 @@ def is_file_of_arrays(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def new_features(blobs: Sequence[str], path: str, *, lmdb: bool, replace: bool = False) -> Iterator[list[Add]]:
+def new_features(blobs: Sequence[str], path: str, *, backend: str = "", replace: bool = False) -> Iterator[list[Add]]:
     """Yield a function for each blob, which adds the values (N, ...) of N samples to what will be written to `path`.
 
-    `lmdb` makes an LMDB of the only blob: a record for each sample, with float_data and a key of ten digits, as
-    Caffe's tool writes. Otherwise each blob is an array of that name, in HDF5 or .npz as the path says; it is kept in
-    memory until the block ends. Nothing is written where the block ends with an error. Raise a DataError where the path
-    exists (unless `replace` is set).
+    `backend` ("lmdb" or "leveldb") makes a database of the only blob: a record for each sample, with float_data and a
+    key of ten digits, as Caffe's tool writes. Otherwise each blob is an array of that name, in HDF5 or .npz as the path
+    says; it is kept in memory until the block ends. Nothing is written where the block ends with an error. Raise a
+    DataError where the path exists (unless `replace` is set).
     """
-    if lmdb:
+    if backend:
         [blob] = blobs
-        with new_lmdb(path, replace=replace) as database:
+        with new_database(backend, path, replace=replace) as database:
             yield [partial(_put, database, blob)]
         return
     if not replace and os.path.exists(path):
@@ -60,7 +60,7 @@ def _keep(parts: list[np.ndarray], values: np.ndarray) -> None:
 
 
 def _put(database: Writer, blob: str, values: np.ndarray) -> None:
-    """Add a record for each sample of a batch to an LMDB."""
+    """Add a record for each sample of a batch to a database."""
     if values.ndim > 4:
         raise DataError(f"blob {blob!r} has the shape {values.shape}, and a Datum has room for channels, height and "
                         "width alone", hint="write it to a file that ends in .h5 or .npz")

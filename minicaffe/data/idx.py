@@ -63,6 +63,17 @@ def records(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Any]]
         yield f"{number:08d}", make(image[None], label)
 
 
+def pairs(images: np.ndarray, labels: np.ndarray, seed: int) -> Iterator[tuple[str, Any]]:
+    """Yield (key, Datum) for as many pairs as there are images, for a siamese net.
+
+    A Datum has the two images as its channels. Each is drawn from all images, so it may be the same twice. The label is
+    1 where both have the same label, and else 0.
+    """
+    drawn = np.random.default_rng(seed).integers(len(images), size=(len(images), 2))
+    for number, (i, j) in enumerate(drawn):
+        yield f"{number:08d}", make(images[[i, j]], int(labels[i] == labels[j]))
+
+
 def write_idx_lmdb(images_path: PathLike, labels_path: PathLike, lmdb_path: PathLike) -> int:
     """Make an LMDB of grey images and their labels, in the files' order, replacing one that exists.
 

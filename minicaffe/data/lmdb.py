@@ -6,19 +6,15 @@ Each page is checked when it is read. A new database is written as a whole or no
 from __future__ import annotations
 
 import contextlib
-import glob
-import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from minicaffe.data.lmdb_tree import Tree
+from minicaffe.data.new_folder import as_bytes, new_folder, printable
 from minicaffe.errors import DataError, missing_extra
 from minicaffe.io.files import PathLike, looked_in, missing_hint
-from minicaffe.log import At, warn
 
 try:
     import lmdb
@@ -94,25 +90,14 @@ def new_lmdb(path: PathLike, *, replace: bool = False) -> Iterator[Writer]:
     """
     if lmdb is None:
         raise missing_extra("lmdb", "data", "writing an LMDB")
-    if not str(path):
-        raise DataError("an LMDB needs a name, got ''")
-    target = Path(os.path.realpath(path))
-    _check_free(str(path), target, replace)
-    _warn_of_leftovers(target)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with _plain_errors(str(path)):
-            beside.mkdir(parents=True)
-            writer = Writer(beside, str(path))
+    with new_folder(path, "an LMDB", FILES.__contains__, replace=replace, errors=_plain_errors) as folder:
+        writer = Writer(folder, str(path))
         try:
             yield writer
             writer.sync()
         finally:
             writer.close()
-        with _plain_errors(str(path)):
-            _put_in_place(beside, target, str(path), replace)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        (folder / "lock.mdb").unlink(missing_ok=True)  # the lock of this program; each reader makes its own
 
 
 class Writer:
@@ -126,10 +111,10 @@ class Writer:
 
     def put(self, key: str | bytes, value: Any) -> None:
         """Add a record. A value is bytes or a Datum."""
-        self._waiting.append(_as_bytes(key, value))
+        self._waiting.append(as_bytes(key, value))
         if not 0 < len(self._waiting[-1][0]) <= LONGEST_KEY:
             raise DataError(f"a key of an LMDB has 1 to {LONGEST_KEY} bytes, got {len(self._waiting[-1][0])}: "
-                            f"{_printable(self._waiting[-1][0])}", where=self.name)
+                            f"{printable(self._waiting[-1][0])}", where=self.name)
         self._bytes += len(self._waiting[-1][1])
         self.count += 1
         if len(self._waiting) >= WRITES_PER_TRANSACTION or self._bytes >= BYTES_PER_TRANSACTION:
@@ -153,66 +138,16 @@ class Writer:
         self._waiting, self._bytes = [], 0
 
 
-def _as_bytes(key: str | bytes, value: Any) -> tuple[bytes, bytes]:
-    return (key.encode() if isinstance(key, str) else key,
-            value if isinstance(value, bytes) else value.SerializeToString())
-
-
 def _put(env: Any, part: list[tuple[bytes, bytes]], name: str) -> bool:
     """Write some records in one transaction. Return False, with nothing written, where map_size is too small."""
     try:
         with env.begin(write=True) as transaction:
             for key, value in part:
                 if not transaction.put(key, value, overwrite=False):
-                    raise DataError(f"the key {_printable(key)} comes twice in the records for {name}")
+                    raise DataError(f"the key {printable(key)} comes twice in the records for {name}")
     except lmdb.MapFullError:
         return False
     return True
-
-
-def _check_free(path: str, target: Path, replace: bool) -> None:
-    """Raise a DataError where something is at `target` that a new LMDB must not replace."""
-    if not target.is_dir():
-        if target.exists():
-            raise DataError(f"{path} exists already, and is a file", hint="choose another name")
-        return
-    names = sorted(entry.name for entry in target.iterdir())
-    if other := [name for name in names if name not in FILES]:
-        raise DataError(f"{path} exists already, and holds other files than an LMDB, such as {other[0]}",
-                        hint="choose another name")
-    if names and not replace:
-        raise DataError(f"{path} exists already", hint="delete it, choose another name, or replace it with --replace")
-
-
-def _warn_of_leftovers(target: Path) -> None:
-    """Warn of folders that programs have left which were killed while they made this LMDB."""
-    pattern = f".{glob.escape(target.name)}.{'[0-9a-f]' * 8}.tmp"
-    for left in sorted([*target.parent.glob(pattern), *target.parent.glob(f"{pattern}.old")]):
-        warn(At.LMDB_OPENED, f"{left} is part of an LMDB: another program is writing it now, or was killed and left "
-                             "it; then it can be deleted")
-
-
-def _put_in_place(made: Path, target: Path, path: str, replace: bool) -> None:
-    """Give the folder `made` the name `target`; the old folder is deleted only when the new one is in its place."""
-    (made / "lock.mdb").unlink(missing_ok=True)  # the lock of this program; each reader makes its own
-    old = made.with_name(made.name + ".old")
-    if replace:
-        with contextlib.suppress(FileNotFoundError):  # another program may replace the LMDB at the same moment
-            target.rename(old)
-    else:
-        with contextlib.suppress(OSError):
-            target.rmdir()  # an empty folder was there, which not every system replaces; another folder stays
-    try:
-        made.rename(target)
-    except OSError as error:
-        if not target.exists():
-            if old.exists():
-                old.rename(target)
-            raise
-        raise DataError(f"{path} was made by another program while this one ran", hint="choose another name") from error
-    finally:
-        if old.exists():
-            shutil.rmtree(old)
 
 
 def _data_file(path: str) -> Path:
@@ -240,7 +175,3 @@ def _plain_errors(path: str) -> Iterator[None]:
         # a full disk usually lets LMDB write less than it wanted to, and LMDB reports that as an input/output error
         full = "Input/output error" in str(error) or "No space left" in str(error)
         raise DataError(f"cannot write the LMDB {path}: {error}", hint="is the disk full?" if full else "") from error
-
-
-def _printable(key: bytes) -> str:
-    return repr(key.decode(errors="replace"))

@@ -1,9 +1,15 @@
-"""Sources: what a data layer's records come from. `open_source` is where a further kind of database is added."""
+"""Sources: what a data layer's records come from.
+
+`open_source` and `new_database` are where a further kind of database is added.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from minicaffe.io.files import PathLike
 
 
 class Source(Protocol):
@@ -33,3 +39,27 @@ def open_source(backend: str, path: str) -> Source:
     from minicaffe.data.leveldb.source import LevelDbSource
 
     return LevelDbSource(path)
+
+
+class Writer(Protocol):
+    """A new database, into which records are put in the order of their keys."""
+
+    count: int
+
+    def put(self, key: str | bytes, value: Any) -> None:
+        """Add a record. A value is bytes or a Datum."""
+        ...
+
+
+def new_database(backend: str, path: PathLike, *, replace: bool = False) -> AbstractContextManager[Writer]:
+    """Make a database of the kind "lmdb" or "leveldb", of the records that are put into it while the block runs.
+
+    It appears at `path` when it is complete. Raise a DataError as `new_lmdb` and `new_leveldb` do.
+    """
+    if backend == "lmdb":
+        from minicaffe.data.lmdb import new_lmdb
+
+        return new_lmdb(path, replace=replace)
+    from minicaffe.data.leveldb.writer import new_leveldb
+
+    return new_leveldb(path, replace=replace)

@@ -17,10 +17,7 @@ from minicaffe.io.file_bytes import open_ordinary, unchanged
 from minicaffe.io.files import PathLike, WritesUntilError, move_into_place, replace_file, temporary, unreadable
 from minicaffe.io.sniff import describe, sniff
 
-try:
-    import h5py
-except ImportError:
-    h5py = None
+h5py: Any = None  # `require` imports it
 
 T = TypeVar("T")
 PACKED_AT_MOST = 1100  # times: no filter of HDF5's makes an array smaller
@@ -386,9 +383,13 @@ def is_group(item: Any) -> bool:
 
 
 def require() -> None:
-    """Raise an error that names the extra, where h5py is not installed."""
+    """Import h5py. Raise an error that names the extra, where it is not installed."""
+    global h5py
     if h5py is None:
-        raise missing_extra("h5py", "data", "an HDF5 file")
+        try:
+            import h5py  # only here, because it takes a tenth of the time in which a program starts
+        except ImportError:
+            raise missing_extra("h5py", "data", "an HDF5 file") from None
 
 
 def _sentence(error: Exception) -> str:

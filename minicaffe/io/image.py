@@ -26,6 +26,25 @@ def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
     """
     _need_cv2()
     flag = cv2.IMREAD_UNCHANGED if color is None else cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
+    image = _decoded(encoded, name, flag)
+    if image.dtype != np.uint8:
+        raise DataError(f"{name} has {8 * image.itemsize} bits a channel, but only 8 are read")
+    return image
+
+
+def decode_all(encoded: bytes, name: str) -> np.ndarray:
+    """Return the image in a file of `encoded` bytes in the numbers that the file has: of 8 or more bits, or floats.
+
+    Behind blue, green and red comes the transparency, where the file has one. A photograph is turned as its camera
+    says. Raise DataError, which calls the image `name`, where the bytes are no image.
+    """
+    _need_cv2()
+    # OpenCV turns photographs only where it leaves out the transparency, and a JPEG has none
+    jpeg = encoded.startswith(KINDS["JPEG"])
+    return _decoded(encoded, name, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if jpeg else cv2.IMREAD_UNCHANGED)
+
+
+def _decoded(encoded: bytes, name: str, flag: int) -> np.ndarray:
     # an older OpenCV gives a JPEG that is cut off, with grey in place of what is missing
     cut_off = encoded.startswith(KINDS["JPEG"]) and not _has_end(encoded)
     try:
@@ -34,8 +53,6 @@ def decode(encoded: bytes, name: str, color: bool | None = None) -> np.ndarray:
         raise DataError(f"{name} cannot be decoded as an image: {error}") from error
     if image is None:
         raise _no_image(encoded, name)
-    if image.dtype != np.uint8:
-        raise DataError(f"{name} has {8 * image.itemsize} bits a channel, but only 8 are read")
     return image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
 
 

@@ -13,6 +13,8 @@ from minicaffe.layer.registry import (
     type_hint,
     unknown_type_hint,
 )
+from minicaffe.layer.script_layer import ScriptLayer
 
-__all__ = ["DataSource", "Elementwise", "Layer", "LossLayer", "create", "layer_class", "limits", "module_name",
-           "register", "registered_types", "source_of", "type_hint", "unknown_type_hint", "warn_of_undeclared"]
+__all__ = ["DataSource", "Elementwise", "Layer", "LossLayer", "ScriptLayer", "create", "layer_class", "limits",
+           "module_name", "register", "registered_types", "source_of", "type_hint", "unknown_type_hint",
+           "warn_of_undeclared"]

@@ -99,7 +99,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
         self.runs_backward = True
-        self.awaits_weights, self._unfilled = False, {}
+        self.awaits_weights, self._unfilled, self._set_up_shapes = False, {}, []
         self.awaits_scratch, self._scratch, self._scratch_used = False, [], 0
 
     # --- what a layer writes ---------------------------------------------------------------------
@@ -156,6 +156,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         self._check_in_place(bottom, top)
         try:
             self.setup(bottom, top)
+            self._set_up_shapes = [] if self.users_code else [blob.shape for blob in self.blobs]
             if not self.param_propagate_down:
                 self.param_propagate_down = [True] * len(self.blobs)
             self.Reshape(bottom, top)
@@ -166,6 +167,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
 
     def Reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Shape the tops and the layer's own arrays from the bottoms."""
+        self.check_blobs()
         self._scratch_used = 0  # `scratch` gives its arrays in the same order again
         self.reshape(bottom, top)
 
@@ -183,6 +185,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
 
     def Backward(self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]) -> None:
         """Run the layer backward."""
+        self.check_blobs()
         with np.errstate(all="ignore"):
             self.backward(top, propagate_down, bottom)
 

@@ -28,6 +28,7 @@ class Learned(Checks):
     awaits_weights: bool
     blobs: BlobVec
     _unfilled: dict[int, Any]  # index of a blob -> the filler that it still waits for
+    _set_up_shapes: list[tuple[int, ...]]  # of the blobs that `setup` made
 
     def add_blob(self, shape: Sequence[int], filler: Any = None) -> Blob:
         """Append a learnable blob, filled by a FillerParameter or from the LayerParameter's own `blobs`."""
@@ -51,6 +52,17 @@ class Learned(Checks):
         for index in indices:
             if index in self._unfilled:
                 fill(self.blobs[index].data, self._unfilled.pop(index), rng.generator())
+
+    def check_blobs(self) -> None:
+        """LayerError where a program has changed `blobs` so that the layer cannot compute with them.
+
+        Kernels read as many numbers as the layer was set up for, and would read beyond a blob that is smaller.
+        """
+        shapes = [blob.shape for blob in self.blobs]
+        if shapes[:len(self._set_up_shapes)] != self._set_up_shapes:
+            self.fail(f"has the blobs {', '.join(map(str, shapes)) or 'none'}, but it was set up for "
+                      f"{', '.join(map(str, self._set_up_shapes))}",
+                      hint="a blob that takes the place of another has its shape; for other shapes make another net")
 
     def check_same_count(self, values: np.ndarray, blob: Blob, index: int) -> None:
         """LayerError unless a stored array has as many values as the blob it is for."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from minicaffe import plugins
 from minicaffe.errors import LayerError, near_names
+from minicaffe.layer.script_layer import ScriptLayer
 from minicaffe.proto.forks import fork_type_hint
 
 if TYPE_CHECKING:
@@ -24,10 +25,14 @@ _types: dict[str, type[Layer]] = {}
 def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
     """Class decorator: make a layer class known under the type name that prototxts use.
 
-    The class must be called `type_name` + 'Layer'. Raise LayerError when the type is already taken.
+    The class must be called `type_name` + 'Layer'. Raise LayerError when the type is already taken, or for a subclass
+    of pycaffe's caffe.Layer.
     """
 
     def keep(cls: type[Layer]) -> type[Layer]:
+        if issubclass(cls, ScriptLayer):
+            raise LayerError(f"{cls.__name__} is a subclass of pycaffe's caffe.Layer, which cannot be a type",
+                             hint="let it be a subclass of minicaffe.Layer, or name it with type: \"Python\"")
         if cls.__name__ != type_name + "Layer":
             raise LayerError(f"the class of layer type {type_name!r} must be called {type_name}Layer, "
                              f"not {cls.__name__}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minicaffe import kernels, plugins
-from minicaffe.errors import LayerError
+from minicaffe.errors import LayerError, from_here
 from minicaffe.layer import Elementwise, Layer, layer_class, registered_types, unknown_type_hint
 from minicaffe.layers import FAMILIES
 from minicaffe.proto import LayerParameter, describe, is_repeated
@@ -360,7 +360,7 @@ def _path(thing: Any) -> str:
     file = Path(inspect.getfile(inspect.unwrap(thing)))
     if file.is_relative_to(PACKAGE):
         return (Path("minicaffe") / file.relative_to(PACKAGE)).as_posix()
-    return plugins.from_here(str(file))
+    return from_here(str(file))
 
 
 def _does_something(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,6 +99,14 @@ def read(definition: PathLike | Any) -> tuple[Any, Location]:
         raise NetError(f"a net is made from a file name or a NetParameter, not from {kind}")
     net.ParseFromString(definition.SerializePartialToString())  # it may be of another caffe_pb2
     return net, Location(None)
+
+
+def set_state(definition: Any, phase: int | None, level: int, stages: Sequence[str]) -> None:
+    """Write the phase, the level and the stages into the definition's state."""
+    if phase is not None:
+        definition.state.phase = phase
+        definition.state.level = level  # Caffe: a level in the definition is overruled, its stages stay
+        definition.state.stage.extend(stages)
 
 
 def blame_rules(error: NetError, given: Any, filtered: Any) -> None:

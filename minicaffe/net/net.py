@@ -84,7 +84,7 @@ class Net(Shown):
         self.draws = rng.PassDraws()
         self.loaded: weight_files.Report | None = None
         given, self._location = location.read(definition)
-        _set_state(given, phase, level, stages)
+        location.set_state(given, phase, level, stages)
         # Read now: at TEST, layers whose weights are in these files draw no random numbers when they are made.
         stored = weight_files.read(weights) if weights else None
         with self._location.in_errors(given), plugins.permitted(allow_python):
@@ -183,8 +183,7 @@ class Net(Shown):
 
     def _share_params(self) -> None:
         """List the learnable blobs, and let those of one `param { name }` share their memory."""
-        self.all_params = param_sharing.tie(self.layers)
-        self.learnable_params = [p for p in self.all_params if p.owner is None]
+        self._params = param_sharing.tie(self.layers)
 
     def _name_everything(self) -> None:
         """Make the blobs and the params known by their names."""
@@ -299,6 +298,17 @@ class Net(Shown):
         param.layer.extend(layer.to_proto(write_diff) for layer in self.layers)
         return param
 
+    @property
+    def all_params(self) -> list[param_sharing.Param]:
+        """A Param for each learnable blob that the layers have now, in order."""
+        param_sharing.follow_layers(self._params, self.layers)
+        return [param for params in self._params for param in params]
+
+    @property
+    def learnable_params(self) -> list[param_sharing.Param]:
+        """Those of `all_params` that own their memory."""
+        return [param for param in self.all_params if param.owner is None]
+
     # --- helpers -------------------------------------------------------------------------------------
 
     def layer_index(self, name: str) -> int:
@@ -380,14 +390,6 @@ class Net(Shown):
     def in_short(self) -> str:
         """Return what `repr` shows."""
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
-
-
-def _set_state(definition: Any, phase: int | None, level: int, stages: Sequence[str]) -> None:
-    """Write the phase, the level and the stages into the definition's state."""
-    if phase is not None:
-        definition.state.phase = phase
-        definition.state.level = level  # Caffe: a level in the definition is overruled, its stages stay
-        definition.state.stage.extend(stages)
 
 
 def shape_string(blob: Blob) -> str:

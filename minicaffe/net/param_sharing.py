@@ -41,20 +41,43 @@ class Param:
         return self.name or str(self.index)
 
 
-def tie(layers: Sequence[Layer]) -> list[Param]:
-    """List every learnable blob in order, and make those of one `param { name }` share data and diff.
+def tie(layers: Sequence[Layer]) -> list[list[Param]]:
+    """List the learnable blobs of each layer, and make those of one `param { name }` share data and diff.
 
     Raise NetError where tied shapes (or with share_mode PERMISSIVE, counts) differ or the multipliers contradict.
     """
-    params: list[Param] = []
+    params: list[list[Param]] = []
     named: dict[str, Param] = {}
     for i, layer in enumerate(layers):
-        for k in range(len(layer.blobs)):
-            try:
-                params.append(_tied(layer, k, named))
-            except NetError as error:
-                raise of_layer(layers, i, error) from None
+        try:
+            params.append([_tied(layer, k, named) for k in range(len(layer.blobs))])
+        except NetError as error:
+            raise of_layer(layers, i, error) from None
     return params
+
+
+def follow_layers(params: Sequence[list[Param]], layers: Sequence[Layer]) -> None:
+    """Change each layer's Params where a program has changed its list of blobs: a blob put in place, added or removed.
+
+    A blob that takes another's place keeps that one's multipliers. Blobs share one Param's update if they use the same
+    memory, whatever made them do so.
+    """
+    if all([param.blob for param in mine] == layer.blobs for mine, layer in zip(params, layers, strict=True)):
+        return
+    for mine, layer in zip(params, layers, strict=True):
+        del mine[len(layer.blobs):]
+        for k, blob in enumerate(layer.blobs):
+            if k == len(mine):
+                mine.append(Param(blob, layer.name, k, ""))
+            mine[k].blob = blob
+        flags = layer.param_propagate_down
+        flags[:] = flags[:len(mine)] + [True] * (len(mine) - len(flags))
+    owners: dict[object, Param] = {}
+    for param in (param for mine in params for param in mine):
+        was, owner = param.owner, owners.setdefault(param.blob.storages, param)
+        if was is not None and owner is param:
+            param.lr_mult, param.decay_mult = was.lr_mult, was.decay_mult
+        param.owner = None if owner is param else owner
 
 
 def _tied(layer: Layer, k: int, named: dict[str, Param]) -> Param:

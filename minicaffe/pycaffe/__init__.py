@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from minicaffe.pycaffe.net_spec import NetSpec, layers, params, to_proto
     from minicaffe.pycaffe.process import (
         has_nccl,
-        init_log,
         layer_type_list,
-        log,
         set_device,
         set_mode_cpu,
         set_mode_gpu,
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
         SGDSolver,
         get_solver,
     )
+    from minicaffe.pycaffe.stderr_log import init_log, log
     from minicaffe.pycaffe.timer import Timer
 
 TRAIN, TEST = 0, 1  # the values of the enum Phase, written here because `proto` need not be loaded for them
@@ -48,12 +47,12 @@ _HOMES = {
     "detector": ("Detector",),
     "net": ("Net",),
     "net_spec": ("NetSpec", "layers", "params", "to_proto"),
-    "process": ("has_nccl", "init_log", "layer_type_list", "log", "set_device", "set_mode_cpu", "set_mode_gpu",
-                "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count",
-                "solver_rank"),
+    "process": ("has_nccl", "layer_type_list", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess",
+                "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count", "solver_rank"),
     "python_layer": ("Layer",),
     "solver": ("NCCL", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "NesterovSolver", "RMSPropSolver", "SGDSolver",
                "get_solver"),
+    "stderr_log": ("init_log", "log"),
     "timer": ("Timer",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -61,10 +60,10 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = ("_caffe", "classifier", "detector", "io", "net_spec", "proto", "pycaffe")
 
 __all__ = ["NCCL", "TEST", "TRAIN", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Classifier", "Detector", "Layer",
-           "NesterovSolver", "Net", "NetSpec", "RMSPropSolver", "SGDSolver", "Timer", "get_solver", "has_nccl",
-           "init_log", "io", "layer_type_list", "layers", "log", "params", "set_device", "set_mode_cpu",
-           "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank",
-           "solver_count", "solver_rank", "to_proto"]
+           "NesterovSolver", "Net", "NetSpec", "RMSPropSolver", "SGDSolver", "Timer", "classifier", "detector",
+           "get_solver", "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "net_spec", "params",
+           "proto", "pycaffe", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess", "set_random_seed",
+           "set_solver_count", "set_solver_rank", "solver_count", "solver_rank", "to_proto"]
 
 
 def __getattr__(name: str) -> Any:
@@ -79,3 +78,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_MODULES})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext minicaffe.pycaffe` in a notebook: from then on `import caffe` gives this, in its programs too."""
+    from minicaffe.pycaffe import alias
+
+    alias.install()

@@ -5,11 +5,16 @@ lr_policy.py checks the fields of the learning rate.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from minicaffe.errors import SolverError
 from minicaffe.log import At, warn
 from minicaffe.solvers import definition, lr_policy
 from minicaffe.solvers.fields import place, require, require_numbers, shown, value_in_words, warn_unless
+
+if TYPE_CHECKING:
+    from minicaffe.net.param_sharing import Param
+    from minicaffe.solvers.solver import Solver
 
 # the least value of each field, and a hint for users who may have meant something by a smaller value
 LEAST = {"average_loss": (1, ""), "iter_size": (1, ""), "max_epoch": (0, ""), "max_iter": (0, ""),
@@ -85,3 +90,17 @@ def forget_devices(p: Any) -> None:
     for field in DEVICES:
         p.ClearField(field)
     p.solver_mode = p.CPU
+
+
+def params_to_update(solver: Solver) -> list[Param]:
+    """Return the learnable Params of a solver's net. Raise SolverError where the solver's history does not fit them.
+
+    It does not where a program has since changed the number or the shapes of the blobs in the net's layers.
+    """
+    params = solver.net.learnable_params
+    shapes = [param.blob.shape for param in params]
+    if [history.shape for history in solver.history] != shapes * len(solver.histories):
+        raise SolverError("the learnable blobs of the net have changed in number or shape since the solver was made, "
+                          f"so its history does not fit them: they are {', '.join(map(str, shapes))} now",
+                          where=solver.where, hint="make the solver anew, and then copy the weights into its net")
+    return params

@@ -184,7 +184,7 @@ class Solver(Shown):
 
     def apply_update(self) -> None:
         """Turn the gradients that the passes have summed into one step of every parameter."""
-        p, params = self.param, self.net.learnable_params
+        p, params = self.param, checks.params_to_update(self)
         self.rate, self.current_step = lr_policy.learning_rate(p, self.iter, self.current_step)
         if self._is_due(p.display):
             log(At.LR, f"Iteration {self.iter}, lr = {number(self.rate)}")

@@ -17,7 +17,7 @@ import numpy as np
 from minicaffe import kernels
 from minicaffe.blob import Blob
 from minicaffe.kernels.blas import hold_to_one_thread
-from minicaffe.layer import Layer
+from minicaffe.layer import Layer, ScriptLayer
 from minicaffe.net import Net
 from minicaffe.trace import formulas, products
 from minicaffe.trace.arrays import Arrays
@@ -318,8 +318,9 @@ def _letter(name: str, letters: dict[str, list[str]]) -> str:
 def _files_of(layer: Layer) -> list[str]:
     """Return the files whose lines are traced: of the layer's class, its bases, its family, and the definitions."""
     files = list(DEFINITIONS)
-    for cls in type(layer).__mro__:
-        if issubclass(cls, Layer) and cls is not Layer:
+    written = getattr(type(layer), "user_class", type(layer))  # of a script's layer: the class that the script has
+    for cls in written.__mro__:
+        if issubclass(cls, (Layer, ScriptLayer)) and cls not in (Layer, ScriptLayer):
             try:
                 file = inspect.getfile(cls)
             except (OSError, TypeError):

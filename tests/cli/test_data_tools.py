@@ -14,6 +14,7 @@ from minicaffe.cli import progress
 from minicaffe.cli.__main__ import main
 from minicaffe.data import imageset
 from minicaffe.data.datum import make
+from minicaffe.data.leveldb.source import LevelDbSource
 from minicaffe.data.lmdb import LmdbSource, write_lmdb
 from minicaffe.io import binary, image, weights
 from minicaffe.net import Net
@@ -154,8 +155,8 @@ def test_class_folders(pictures, capsys):
 
 @pytest.mark.parametrize(("args", "words"), [
     (["pics/", "list.txt"], "list.txt is a file, and the name of the database is missing"),
-    (["pics/", "list.txt", "db", "--backend=leveldb"], "a LevelDB cannot be written.*\n.*set backend: LMDB"),
-    (["pics/", "list.txt", "db", "--backend=rocks"], "must be lmdb, got 'rocks'"),
+    (["pics/", "list.txt", "db", "--backend=rocks"], "must be lmdb or leveldb, got 'rocks'"),
+    (["pics/", "list.txt", "pics", "--replace", "--backend=leveldb"], "holds other files than a LevelDB, such as 0"),
     (["pics/", "list.txt", "db", "--threads=0"], "--threads: expects a whole number, 1 or more"),
     (["pics/", "list.txt", "db", "--seed=-1", "--shuffle"], "--seed: expects a whole number, 0 or more, got '-1'"),
     (["pics/", "none.txt", "db"], "cannot read the list none.txt: No such file"),
@@ -179,6 +180,14 @@ def test_mistakes(pictures, capsys, args, words):
     assert 1 == status
     assert re.search(words, capsys.readouterr().err)
     assert set() == left_behind(pictures, before)
+
+
+def test_imageset_as_a_leveldb(pictures):
+    """It holds the records that an LMDB would."""
+    assert 0 == main(["convert_imageset", "pics/", "list.txt", "db"])
+    assert 0 == main(["convert_imageset", "--backend=leveldb", "pics/", "list.txt", "level"])
+
+    assert list(LmdbSource("db").records()) == list(LevelDbSource("level").records())
 
 
 def test_flags_without_effect(pictures, capsys):
@@ -419,7 +428,7 @@ def test_features_of_each_readable_image_once(trained, batch):
 @pytest.mark.parametrize(("args", "words"), [
     (["cov", "a", "1"], "has no blob 'cov'\n.*'conv'"), (["ip,conv", "a", "1"], "each blob needs an output"),
     (["ip,conv", "a,a", "1"], "a is named for 2 blobs"), (["ip", "a", "0"], "BATCHES must be a whole number from 1"),
-    (["ip", "a", "-1"], "BATCHES must"), (["ip", "a", "1", "leveldb"], "a LevelDB cannot be written"),
+    (["ip", "a", "-1"], "BATCHES must"), (["ip", "a", "1", "rocks"], "must be lmdb or leveldb"),
     (["ip", "a", "1", "hdf5"], "give OUT a name that ends in .h5"), (["ip", "a.h5", "1", "npz"], "that ends in .npz"),
     (["ip", "a", "1", "hd5"], "hd5"), (["ip", "db", "1"], "db exists already"),
     (["ip", "net.prototxt.npz", "1"], "net.prototxt.npz exists already"),

@@ -27,8 +27,8 @@ def commands(page):
 def checkout(tmp_path):
     """A repository of its own that holds the examples, with the programs that a README names on the PATH."""
     root = tmp_path / "checkout"
-    tracked = shutil.ignore_patterns("run", "full", "*_lmdb", "*.run", "*.caffemodel", "*.solverstate", "*.resume",
-                                     "*.png", "__pycache__")
+    tracked = shutil.ignore_patterns("run", "full", "*_lmdb", "*.run", "*_iter_*.caffemodel", "*.solverstate",
+                                     "*.resume", "*.png", "__pycache__")
     shutil.copytree(ROOT / "examples", root / "examples", ignore=tracked)
     shutil.copyfile(ROOT / ".gitignore", root / ".gitignore")
     for path in root.rglob("*"):

@@ -243,6 +243,7 @@ ALLOWED = {  # names of types that may stand outside layers/ and passes/; a new 
     "layer/registry.py": {"PReLU", "ReLU", "TanH"},                      # acronyms, in the names of modules
     "lint/pairs.py": {"Data", "ImageData"},                              # two that one rule compares with each other
     "lint/subjects.py": {"DummyData"},                                   # what lint puts in place of a data layer
+    "layer/script_layer.py": {"Python"},                                 # the type of all these layers
     # Caffe's own lists, by name: the layers that it maps, and those of which its drawings say more
     "pycaffe/coord_map.py": {"AbsVal", "BNLL", "BatchNorm", "Bias", "Convolution", "Crop", "Deconvolution", "Dropout",
                              "ELU", "Eltwise", "Exp", "Im2col", "LRN", "Log", "MVN", "PReLU", "Pooling", "Power",

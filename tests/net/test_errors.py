@@ -139,9 +139,9 @@ def test_facade_knows_its_blobs():
     """An array for a blob that is no input, or not in the net, is refused by name."""
     net = pycaffe.Net(proto_text.parse(X + layer("TanH", "x", "y"), NetParameter()), TEST)
 
-    with pytest.raises(NetError, match="the net's inputs are x, got z"):
+    with pytest.raises(NetError, match="do not match net inputs: got z, and the net has x"):
         net.forward(z=[[0] * 3] * 2)
-    with pytest.raises(NetError, match=r"has no blob 'xx'\n  hint: did you mean 'x'\?"):
+    with pytest.raises(NetError, match=r"net inputs: got xx, and the net has x\n  hint: did you mean 'x'\?"):
         net.forward(start="y", xx=[[0] * 3] * 2)
 
 

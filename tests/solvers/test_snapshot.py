@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,7 @@ def test_hdf5_without_its_package_is_found_at_the_start(tmp_path, monkeypatch):
     from minicaffe.io import hdf5
 
     monkeypatch.setattr(hdf5, "h5py", None)
+    monkeypatch.setitem(sys.modules, "h5py", None)  # the import fails
     with pytest.raises(MinicaffeError, match=r"minicaffe\[data\]"):
         make(f'snapshot: 5 snapshot_format: HDF5 snapshot_prefix: "{tmp_path}/s"')
 

@@ -1,0 +1,116 @@
+"""Let `import caffe` give minicaffe's modules, so that scripts written for pycaffe run as they are.
+
+After `install()`, `caffe` is `minicaffe.pycaffe`, and `caffe.io` is `minicaffe.pycaffe.io`: the same objects under a
+second name. No module is loaded twice, so a class is one class, whichever name a script uses for it.
+
+Every Python that a script starts imports this module. So it imports little: importlib.abc alone would double the time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+NAME, OURS = "caffe", "minicaffe.pycaffe"
+HERE = os.path.dirname(os.path.abspath(__file__))
+STARTUP = os.path.join(HERE, "startup")
+PACKAGE_LIES_IN = os.path.dirname(os.path.dirname(HERE))
+
+
+def install() -> None:
+    """Make `caffe` and its modules importable, before any other module of that name along sys.path.
+
+    Nothing else is imported now, and a second call changes nothing. The Python programs that this process starts from
+    now on have the alias, too.
+    MinicaffeError where another module named caffe is imported already; it is left as it is.
+    """
+    present = sys.modules.get(NAME)
+    ours = import_module(OURS)
+    if present is not None and present is not ours:
+        from minicaffe.errors import MinicaffeError
+
+        raise MinicaffeError(f"another module named 'caffe' is imported already: {_origin(present)}",
+                             hint="install the alias before the first `import caffe`; in a notebook, restart the "
+                                  "kernel first")
+    if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, AliasFinder())
+    sys.modules[NAME] = ours
+    _install_in_children()
+
+
+def _install_in_children() -> None:
+    """Install the alias in every Python that this process starts from now on: see startup/sitecustomize.py.
+
+    They find it by PYTHONPATH, so one that is started with another environment, or with -E or -I, does not.
+    """
+    before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    folders = [STARTUP, *(folder for folder in before if folder not in ("", STARTUP))]
+    if sys.path[:1] == [PACKAGE_LIES_IN] and PACKAGE_LIES_IN not in folders:  # found only because of the current folder
+        folders.append(PACKAGE_LIES_IN)
+    os.environ["PYTHONPATH"] = os.pathsep.join(folders)
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Within the block, `import caffe` gives ours; another caffe that is imported already is left as it is."""
+    ours = import_module(OURS)
+    if sys.modules.get(NAME, ours) is not ours or any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+        yield
+        return
+    environment = os.environ.get("PYTHONPATH")
+    install()
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH", None)
+        if environment is not None:
+            os.environ["PYTHONPATH"] = environment
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, AliasFinder)]
+        for name in [name for name in sys.modules if name == NAME or name.startswith(f"{NAME}.")]:
+            del sys.modules[name]  # without the finder, an import of caffe.x would load it a second time
+
+
+def _origin(module: ModuleType) -> str:
+    return getattr(module, "__file__", None) or ", ".join(getattr(module, "__path__", [])) or repr(module)
+
+
+class AliasFinder:
+    """Finds `caffe` and every `caffe.x`, and hands the import to `minicaffe.pycaffe.x`."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return how to import a module of caffe; None for all others. ModuleNotFoundError where there is none."""
+        if fullname != NAME and not fullname.startswith(f"{NAME}."):
+            return None
+        real = OURS + fullname.removeprefix(NAME)
+        found = find_spec(real)
+        if found is None:
+            raise ModuleNotFoundError(f"No module named {fullname!r}: minicaffe has the modules of BVLC's Caffe, and "
+                                      "this is none of them; it may belong to a fork of Caffe", name=fullname)
+        is_package = found.submodule_search_locations is not None
+        loader: Any = AliasLoader(real)
+        return ModuleSpec(fullname, loader, origin=found.origin, is_package=is_package)
+
+
+class AliasLoader:
+    """Imports the module that stands behind the alias, and leaves it as it is."""
+
+    def __init__(self, real: str) -> None:
+        self.real = real
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the module itself, under which other threads that import it now are served, too."""
+        module = import_module(self.real)
+        self.spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module its own spec back: the import system has put the alias's into its place."""
+        module.__spec__ = self.spec

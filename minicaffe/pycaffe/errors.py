@@ -1,0 +1,11 @@
+"""Errors that are ours and Caffe's at once, so that a script's `except ValueError` or `except IOError` catches them."""
+
+from minicaffe.errors import DataError
+
+
+class ImageError(DataError, ValueError):
+    """An array, a mean or a message of another shape or kind than the call takes."""
+
+
+class UnreadableImageError(DataError, OSError):
+    """An image file that is missing, damaged or of an unknown kind."""

@@ -1,0 +1,56 @@
+"""The lists of pycaffe's `_caffe`, by the names that scripts ask for: each is a Python list of one kind of thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from minicaffe.blob import Blob, BlobVec
+from minicaffe.layer import Layer
+
+if TYPE_CHECKING:
+    from minicaffe.net import Net
+
+__all__ = ["BlobVec", "BoolVec", "DtypeVec", "Hooks", "IntVec", "LayerVec", "NetVec", "RawBlobVec", "StringVec"]
+
+
+class RawBlobVec(list[Blob]):
+    """The bottoms or the tops that a layer is given."""
+
+
+class LayerVec(list[Layer]):
+    """The layers of a net, in order."""
+
+
+class NetVec(list["Net"]):
+    """The test nets of a solver."""
+
+
+class StringVec(list[str]):
+    """Names."""
+
+
+class IntVec(list[int]):
+    """Sizes or indices."""
+
+
+class DtypeVec(list[float]):
+    """Numbers, such as loss weights."""
+
+
+class BoolVec(list[bool]):
+    """Flags."""
+
+
+class Hooks(list[Callable[[int], Any]]):
+    """Functions that a net calls with the index of a layer: before or after the layer runs forward or backward.
+
+    In pycaffe, `net.after_backward(run)` adds a function. In minicaffe, `net.after_backward` is the list of them. This
+    list is both.
+    """
+
+    def __call__(self, run: Callable[[int], Any]) -> None:
+        """Add a function."""
+        if not callable(run):
+            raise TypeError(f"a net calls a function of the layer's index, got {type(run).__name__}")
+        self.append(run)

@@ -1,0 +1,83 @@
+"""The names of Caffe's Python package: all there, each one thing wherever it is asked for, and quick to import."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from minicaffe import pycaffe as caffe
+from minicaffe.proto import TEST, TRAIN
+from minicaffe.pycaffe import _caffe
+from minicaffe.pycaffe import pycaffe as inner
+from minicaffe.pycaffe.proto import caffe_pb2
+
+SOLVERS = "SGDSolver NesterovSolver AdaGradSolver RMSPropSolver AdaDeltaSolver AdamSolver"
+FUNCTIONS = "init_log log set_mode_cpu set_mode_gpu set_device get_solver layer_type_list set_random_seed " \
+            "solver_count set_solver_count solver_rank set_solver_rank set_multiprocess has_nccl"
+OF_CAFFE = f"Net {SOLVERS} NCCL Timer {FUNCTIONS} Layer TRAIN TEST Classifier Detector io layers params NetSpec " \
+           "to_proto"
+OF_EXTENSION = f"Net Blob Layer LayerParameter SolverParameter Solver {SOLVERS} NCCL Timer {FUNCTIONS} BlobVec " \
+               "RawBlobVec LayerVec StringVec IntVec DtypeVec NetVec BoolVec __version__"
+
+
+@pytest.mark.parametrize("name", OF_CAFFE.split())
+def test_caffe_has(name):
+    """And so do `dir` and `from caffe import *`."""
+    assert getattr(caffe, name) is not None
+    assert name in dir(caffe)
+    assert name in caffe.__all__
+
+
+@pytest.mark.parametrize("name", OF_EXTENSION.split())
+def test_the_extension_module_has(name):
+    """What caffe itself has as well is the same thing."""
+    assert getattr(_caffe, name) is getattr(caffe, name, getattr(_caffe, name))
+
+
+@pytest.mark.parametrize("name", f"Net {SOLVERS} NCCL Timer".split())
+def test_the_inner_module_has(name):
+    """`from caffe.pycaffe import Net` gives caffe.Net."""
+    assert getattr(inner, name) is getattr(caffe, name)
+
+
+def test_star_import():
+    """It brings everything that it brings in Caffe, modules included."""
+    names = {}
+    exec("from minicaffe.pycaffe import *", names)
+
+    assert names["SGDSolver"] is caffe.SGDSolver
+    assert names["proto"].caffe_pb2 is caffe_pb2
+    assert {"classifier", "detector", "io", "net_spec", "pycaffe"} <= set(names)
+    assert "_caffe" not in names
+
+
+def test_phases_version_and_file():
+    """The phases are those of the messages; scripts compare the version, and look for files beside the package."""
+    assert (TRAIN, TEST) == (caffe.TRAIN, caffe.TEST) == (caffe_pb2.TRAIN, caffe_pb2.TEST)
+    assert caffe.__version__ == _caffe.__version__ == "1.0.0"
+    assert os.path.isdir(os.path.join(os.path.dirname(caffe.__file__), "proto"))
+
+
+def test_messages_are_one_class():
+    """A solver's param is a SolverParameter of caffe_pb2, and `_caffe` calls it the same."""
+    assert _caffe.SolverParameter is caffe_pb2.SolverParameter
+    assert _caffe.LayerParameter is caffe_pb2.LayerParameter
+
+
+def test_a_name_that_there_is_not():
+    """An AttributeError, so that `hasattr` and `getattr` with a default work."""
+    assert not hasattr(caffe, "set_mode_opencl")
+
+
+@pytest.mark.parametrize(("asked", "absent"), [
+    ("pycaffe.TRAIN", {"numpy", "google.protobuf", "minicaffe.net"}),
+    ("import minicaffe.pycaffe.proto.caffe_pb2", {"minicaffe.net", "h5py", "cv2"}),
+    ("pycaffe.Net", {"h5py", "lmdb", "cv2", "numba", "matplotlib", "minicaffe.solvers", "minicaffe.layers"})])
+def test_nothing_is_loaded_in_vain(asked, absent):
+    """Whoever wants a name does not wait for what it does not need, and needs no extra for it."""
+    code = f"import sys; from minicaffe import pycaffe; {asked}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+    assert "minicaffe.pycaffe" in loaded
+    assert set() == absent & set(loaded)

@@ -1,0 +1,302 @@
+"""`python -m minicaffe.pycaffe`: what a script sees, how it ends, and what its child processes can import."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import zipfile
+
+import pytest
+
+OTHER_CAFFE = "raise SystemExit('this is the other caffe')"
+
+
+def python(*args, folder, given=None, env=None, options=("-W", "error")):
+    done = subprocess.run([sys.executable, *options, *args], cwd=folder, input=given, capture_output=True, text=True,
+                          check=False, encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})})
+    return done.returncode, done.stdout, done.stderr
+
+
+def run(*args, **options):
+    return python("-m", "minicaffe.pycaffe", *args, **options)
+
+
+def write(path, text):
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    return path
+
+
+# --- what a program sees -------------------------------------------------------------------------------------------
+
+SEES = """
+    import sys
+    print(__name__, __package__, __builtins__, sys.argv, sys.path[0], sys.flags.optimize, sys.flags.dev_mode)
+    print(globals().get("__file__"), type(globals().get("__loader__")).__name__, __spec__ and __spec__.name)
+    print(sys.modules["__main__"].__dict__ is globals(), "stop" in globals(), __doc__)
+"""
+
+
+def test_a_script_sees_what_python_shows_it(tmp_path):
+    """The same names, arguments and path as without the runner, also in a folder with blanks and other letters."""
+    write(tmp_path / "für alle" / "see it.py", '"Its words."' + textwrap.dedent(SEES))
+    write(tmp_path / "inside" / "__main__.py", SEES)
+    write(tmp_path / "package" / "__init__.py", "")
+    write(tmp_path / "package" / "__main__.py", SEES)
+    write(tmp_path / "package" / "part.py", SEES)
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
+        packed.writestr("__main__.py", textwrap.dedent(SEES))
+    code = textwrap.dedent(SEES)
+    for args, given in ((["für alle/see it.py", "a", "-m", "--b=c"], None), (["inside"], None), (["packed.zip"], None),
+                        ([str(tmp_path / "inside"), "1"], None), (["-m", "package", "x"], None),
+                        (["-mpackage.part", "-c"], None), (["-c", code, "-m"], None), (["-", "x"], code), ([], code)):
+        plain = python(*args, folder=tmp_path, given=given, options=["-O"])
+        assert 0 == plain[0], plain
+        assert plain == run(*args, folder=tmp_path, given=given, options=["-O"])
+
+
+def test_the_users_modules_are_found_beside_the_script(tmp_path):
+    """Modules of the user's called as ours, or as Python's, are not mixed up with them."""
+    write(tmp_path / "net.py", "mine = 'net'")
+    write(tmp_path / "draw.py", "mine = 'draw'")
+    write(tmp_path / "io.py", "mine = 'io'")
+    write(tmp_path / "caffe.py", OTHER_CAFFE)
+    script = write(tmp_path / "script.py", """
+        import draw, io, net, caffe, caffe.net
+        print(draw.mine, net.mine, hasattr(io, "StringIO"), caffe.net is net, caffe.__name__)
+    """)
+
+    assert (0, "draw net True False minicaffe.pycaffe\n", "") == run(script, folder="/")
+
+
+def test_the_root_of_a_caffe_in_front_of_the_path(tmp_path):
+    """Scripts look for a compiled Caffe in CAFFE_ROOT/python; what lies there is not imported."""
+    write(tmp_path / "root" / "python" / "caffe" / "__init__.py", OTHER_CAFFE)
+    write(tmp_path / "script.py", """
+        import sys
+        sys.path.insert(0, "root/python")
+        import caffe
+        print(caffe.__name__)
+    """)
+
+    assert (0, "minicaffe.pycaffe\n", "") == run("script.py", folder=tmp_path)
+
+
+# --- how a program ends --------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("ending", ["sys.exit('text')", "sys.exit(3)", "sys.exit()", "1 / 0", "raise KeyboardInterrupt",
+                                    "sys.excepthook = lambda *e: print(e[0], len(traceback.extract_tb(e[2])))\n1 / 0",
+                                    "try:\n    1 / 0\nexcept ZeroDivisionError:\n    {}['x']", "x = = 1",
+                                    "atexit.register(print, 'the end')\n1 / 0", "import later",
+                                    "threading.Thread(target=lambda: print(__name__)).start()"])
+def test_a_program_ends_as_in_python(ending, tmp_path):
+    """The same status, and the same traceback, with no line of the runner's."""
+    write(tmp_path / "later.py", "def f():\n    raise ValueError('later')\nf()")
+    write(tmp_path / "script.py", f"import atexit, sys, threading, traceback\n{ending}\n")
+    assert python("script.py", folder=tmp_path) == run("script.py", folder=tmp_path)
+
+    status, out, err = run("-m", "script", folder=tmp_path)  # Python shows lines of its own here
+    assert (status, out) == run("script.py", folder=tmp_path)[:2]
+    assert not {"runner", "frozen"} & set(re.findall("[a-z]+", err))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this machine has no POSIX signals")
+def test_ctrl_c(tmp_path):
+    """The process ends by the signal, as Python does: the shell's loop around it stops too."""
+    write(tmp_path / "script.py", "print('begin', flush=True)\nimport time\ntime.sleep(100)")
+    process = subprocess.Popen([sys.executable, "-m", "minicaffe.pycaffe", tmp_path / "script.py"], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert -signal.SIGINT == process.returncode
+    assert re.fullmatch(r"Traceback (?!.*runner).*KeyboardInterrupt\n", err, re.DOTALL)
+
+
+def test_what_cannot_be_run_is_one_message(tmp_path):
+    """Each is one message with status 1, which names the near file or the right form."""
+    write(tmp_path / "script.py", "")
+    write(tmp_path / "package" / "__init__.py", "")
+    write(tmp_path / "folder" / "a.txt", "")
+    for args, words in ((["skript.py"], "'script.py'"), (["nothing/x.py"], "No such file"), (["folder"], "__main__.py"),
+                        ([""], "__main__.py"),
+                        (["-m", "nothing"], "no module 'nothing'"), (["-m", "script.py"], "pycaffe script.py"),
+                        (["-m", "package"], "no module __main__"), (["-m", "package.no"], "'package.no'"),
+                        (["-m", "a..b"], "'a..b'"), (["-m", "sys"], "no Python code"), (["-m"], "expects"),
+                        (["-c"], "expects"), (["-u", "script.py"], "python -u -m"), (["--verbose"], "--help")):
+        status, out, err = run(*args, folder=tmp_path)
+
+        assert (1, "") == (status, out)
+        assert err.startswith("minicaffe.pycaffe: error: ")
+        assert words in err
+        assert "Traceback" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this machine has no POSIX terminals")
+def test_a_prompt(tmp_path):
+    """Without a program, and at a terminal, the prompt of Python comes; it ends with its own status."""
+    import pty
+
+    terminal, programs_end = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-m", "minicaffe.pycaffe"], cwd=tmp_path, stdin=programs_end,
+                               stdout=programs_end, stderr=programs_end)
+    os.close(programs_end)
+    os.write(terminal, b"import caffe; print(caffe.__name__ * 2)\n1 / 0\nexit(3)\n")
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that its program has ended
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+
+    assert 3 == process.wait(timeout=60)
+    assert b"minicaffe.pycaffeminicaffe.pycaffe" in shown
+    assert b"ZeroDivisionError" in shown
+
+
+def test_an_error_of_ours_shows_the_users_lines(tmp_path):
+    """The traceback ends where the script called minicaffe; the message follows."""
+    write(tmp_path / "script.py", """
+        import caffe
+        def load():
+            return caffe.Net("nowhere.prototxt", caffe.TEST)
+        load()
+    """)
+    status, _, err = run("script.py", folder=tmp_path)
+
+    assert 1 == status
+    assert ["script.py", "script.py"] == [line.split('"')[1].rpartition(os.sep)[2] for line in err.splitlines()
+                                          if line.startswith("  File")]
+    assert re.fullmatch(r"minicaffe\.errors\.\w+: .*nowhere\.prototxt.*", err.splitlines()[-1])
+
+
+def test_help(tmp_path):
+    """The page shows each form."""
+    status, out, err = run("--help", folder=tmp_path)
+
+    assert (0, "") == (status, err)
+    assert all(form in out for form in ("-c CODE", "-m MODULE", "SCRIPT", "jupyter"))
+    assert max(map(len, out.split("\n"))) <= 80
+
+
+# --- child processes -----------------------------------------------------------------------------------------------
+
+@pytest.mark.skipif(os.name == "nt", reason="this machine starts processes in one way only")
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_worker_processes_import_caffe(method, tmp_path):
+    """However they are started, and although another caffe stands in front of the path."""
+    write(tmp_path / "root" / "caffe" / "__init__.py", OTHER_CAFFE)
+    write(tmp_path / "script.py", """
+        import sys, os
+        sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "root"))
+        import caffe
+        import concurrent.futures, multiprocessing
+
+        class Job:
+            def __init__(self, number):
+                self.number = number
+
+        def work(job):
+            import caffe.net
+            assert type(job) is Job and caffe.__name__ == "minicaffe.pycaffe"
+            return job.number + 1
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context(sys.argv[1])
+            with context.Pool(1) as pool:
+                print(pool.map(work, [Job(2), Job(5)]))
+            with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+                print(list(pool.map(work, [Job(7)])))
+    """)
+    options = ["-W", "error", "-W", "ignore::DeprecationWarning"]  # Python warns of fork in a process with threads
+
+    assert (0, "[3, 6]\n[8]\n", "") == run("script.py", method, folder=tmp_path, options=options)
+
+
+def test_programs_that_a_script_starts_import_caffe(tmp_path):
+    """Their sys.path is as it would be, the user's PYTHONPATH and sitecustomize count; grandchildren have it too."""
+    write(tmp_path / "user" / "sitecustomize.py", "import sys\nsys.users = 'mine'")
+    write(tmp_path / "user" / "helper.py", "")
+    write(tmp_path / "root" / "caffe.py", OTHER_CAFFE)
+    child = write(tmp_path / "child.py", """
+        import subprocess, sys
+        import helper
+        before = list(sys.path)
+        print(before, sys.users)
+        sys.path.insert(0, "root")
+        if sys.argv[1:]:
+            import caffe
+            print(caffe.__name__, flush=True)
+            sys.exit(subprocess.call([sys.executable, "-W", "error", "child.py"] + sys.argv[2:]))
+    """)
+    write(tmp_path / "script.py", """
+        import subprocess, sys
+        sys.exit(subprocess.call([sys.executable, "-W", "error", "child.py", "1", "2"]))
+    """)
+    env = {"PYTHONPATH": str(tmp_path / "user")}
+    plain = python(child, folder=tmp_path, env=env)[1]
+    named = "minicaffe.pycaffe\n"
+
+    assert "mine" in plain
+    assert (0, plain + named + plain + named + plain, "") == run("script.py", folder=tmp_path, env=env)
+
+
+def test_a_child_without_minicaffe_starts_as_before(tmp_path):
+    """Another Python, in which there is no minicaffe, says nothing of it."""
+    write(tmp_path / "without" / "minicaffe.py", "raise ImportError")
+    write(tmp_path / "script.py", """
+        import os, subprocess, sys
+        os.environ["PYTHONPATH"] += os.pathsep + "without"
+        code = "import sys; print([name for name in sys.modules if 'caffe' in name], 'startup' in str(sys.path))"
+        sys.exit(subprocess.call([sys.executable, "-W", "error", "-c", code]))
+    """)
+
+    assert (0, "[] False\n", "") == run("script.py", folder=tmp_path)
+
+
+# --- programs that people run --------------------------------------------------------------------------------------
+
+def test_unittest(tmp_path):
+    """As pycaffe's own tests are run."""
+    write(tmp_path / "test_net.py", """
+        import unittest
+        import caffe
+
+        class Test(unittest.TestCase):
+            def test_name(self):
+                self.assertEqual(caffe.Net.__module__, "minicaffe.pycaffe.net")
+    """)
+    status, _, err = run("-m", "unittest", "test_net", folder=tmp_path)
+
+    assert 0 == status
+    assert re.search(r"Ran 1 test .*\n\nOK\n$", err)
+
+
+# --- scripts for Python 2 ------------------------------------------------------------------------------------------
+
+def test_a_script_for_python_2_is_told_so(tmp_path):
+    """Python's own traceback stays as it is; one line follows, for the script and for what it imports."""
+    write(tmp_path / "old.py", "import caffe\nprint 'a'\n")
+    write(tmp_path / "imports_old.py", "import caffe\nimport old\n")
+    write(tmp_path / "runs.py", "import caffe\nfor i in xrange(3):\n    print(i)\n")
+    for name, line in (("old.py", "old.py:2: this is Python 2: print"), ("imports_old.py", "old.py:2: this is"),
+                       ("runs.py", "runs.py:2: this is Python 2: there is no xrange now: write range")):
+        status, out, err = run(name, folder=tmp_path)
+        caffe = {"PYTHONPATH": write(tmp_path / "other" / "caffe.py", "").parent}
+
+        assert (1, "") == (status, out)
+        *traceback, last = err.splitlines(keepends=True)
+        assert last.startswith(line)
+        assert python(name, folder=tmp_path, env=caffe)[2] == "".join(traceback)
+
+
+def test_a_notebook_is_no_script(tmp_path):
+    """It is said how to open and how to run it."""
+    write(tmp_path / "a.ipynb", "{}")
+    status, _, err = run("a.ipynb", folder=tmp_path)
+
+    assert 1 == status
+    assert "-m jupyter notebook a.ipynb" in err
