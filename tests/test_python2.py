@@ -120,6 +120,16 @@ def test_a_line_that_fails_when_it_runs(code, tmp_path):
     assert RUNS[code] in said
 
 
+def test_an_except_that_python_3_14_can_read(tmp_path):
+    """There, `except E, e:` looks for a second class `e`, when an error comes."""
+    path = tmp_path / "script.py"
+    path.write_text("try: x\nexcept E, e:\n    pass", encoding="utf-8")
+    with pytest.raises(NameError) as caught:
+        exec(compile("\nundefined", str(path), "exec"), {})
+
+    assert python2.hint(caught.value).endswith("script.py:2: this is Python 2: write except X as e:")
+
+
 def test_an_import_of_a_neighbour(tmp_path, monkeypatch):
     """In a package, Python 2 took the module beside the importing one."""
     package = tmp_path / "neighbours"
