@@ -4,8 +4,8 @@ They begin with a script's first net, solver or call of `log`. They stay away wh
 "minicaffe" a handler of its own: then that handler gets everything, as on the command line.
 
 The environment variable GLOG_minloglevel says which lines are written: 0 all, 1 warnings and errors, 2 errors, 3 none.
-Where it is not set, a script writes all, and a notebook the warnings and errors: the thousand lines of a large net would
-stand between its cells, and pycaffe writes them to the terminal in which the notebooks' server was started.
+Where it is not set, a script writes all, and a notebook the warnings and errors: the thousand lines of a large net
+would stand between its cells, and pycaffe writes them to the terminal in which the notebooks' server was started.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def begin() -> None:
 def init_log(level: int | None = None, stderr: bool = True) -> None:
     """Say which log lines are written.
 
-    level     the least severity: 0 all lines, 1 warnings and errors, 2 errors, 3 none; without it, GLOG_minloglevel counts
+    level     the least severity: 0 all lines, 1 warnings and errors, 2 errors, 3 none; else that of GLOG_minloglevel
     stderr    False leaves out all but errors. Caffe writes the others to log files, which are not written here
     """
     least = _from_environment() if level is None else operator.index(level)

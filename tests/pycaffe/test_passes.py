@@ -116,7 +116,8 @@ class TestForward:
         ({"data": np.zeros((3, 5, 4))}, UNSIZED),
         ({"data": np.zeros((5, 4))}, rf"{UNSIZED}: .*\n  hint: data\[np.newaxis, np.newaxis\] has the axes that are "
                                      r"missing; net.blobs\['data'\].reshape\(1, 1, 5, 4\) gives"),
-        ({"data": np.zeros(40)}, rf"{UNSIZED}: .*\n  hint: the array needs all 4 axes: array.reshape\(...\) adds them$"),
+        ({"data": np.zeros(40)}, rf"{UNSIZED}: .*\n  hint: the array needs all 4 axes: array.reshape\(...\) "
+                                 "adds them$"),
         ({"data": np.zeros((1, 3, 2, 5, 4))}, UNSIZED),
         ({"data": 0}, rf"{UNSIZED}: .*, got an array of shape \(\)"),
         ({"side": np.zeros((3, 5))}, r"blob 'side' is \(3, 6\), and the array for it does not fit: .*\(3,5\)"),
