@@ -83,7 +83,8 @@ def _about_file(error: SyntaxError) -> str:
     said = f"{file}:{line}: {PYTHON_2}{also}: {found[line]}"
     if not known or found[line] == _TABS:
         return said
-    return f"{said}. To convert the file: pip install fissix, then python -m fissix -w {shlex.quote(file)}"
+    # fissix takes numpy.sort(x) for a list's sort with a function, and spoils it
+    return f"{said}. To convert the file: pip install fissix, then python -m fissix -x sorted -w {shlex.quote(file)}"
 
 
 def _of_line(error: SyntaxError) -> str:
@@ -190,9 +191,10 @@ def _of_message(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Return the frames of a traceback, without those of the import system and of modules' __getattr__."""
+    """Return the frames of a traceback, without those of Python's own frozen modules and of modules' __getattr__."""
     return [frame for frame in traceback.extract_tb(error.__traceback__)
-            if frame.name != "__getattr__" and "importlib" not in frame.filename]
+            if frame.name != "__getattr__" and "importlib" not in frame.filename
+            and not frame.filename.startswith("<frozen ")]
 
 
 def _place(error: BaseException) -> str:

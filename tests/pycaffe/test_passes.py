@@ -63,7 +63,7 @@ class TestForward:
         np.testing.assert_allclose(net.blobs["prob"].data.sum(axis=1), 1, rtol=1e-6)
 
     def test_an_array_of_fewer_axes(self):
-        """A batch of one row takes it, as in captioners: one word is (1,). With more rows, the batch axis would lack."""
+        """A batch of one row takes it, as in captioners: one word is (1,). With more rows, it is refused."""
         for sizes, filled in (("dim: 1 dim: 1", [[7]]), ("dim: 1 dim: 2", [[7, 7]])):
             net = make(WORD % sizes)
             net.forward(word=np.array([7]))
