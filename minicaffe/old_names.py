@@ -116,6 +116,9 @@ MESSAGES = (  # how Python's message of an error begins, and what to write
     ("TypeError", r"can't concat str to bytes|can only concatenate str \(not \"bytes\"\)|can't concat bytes", _BYTES),
     ("TypeError", r"Won't implicitly convert Unicode to bytes",  # lmdb
      "a key of LMDB is bytes, write key.encode()"),
+    ("TypeError", r"Descriptors cannot be created directly",
+     "an old protoc wrote this file; where it is Caffe's caffe_pb2, import caffe.proto.caffe_pb2 instead, otherwise "
+     "run protoc again"),
     ("ImportError", r"attempted relative import with no known parent package",
      "a file that is run as a script imports the modules beside it without the dot: from x import y"),
     ("ValueError", r"StringIO cannot be used to open an image", "write io.BytesIO(data) for the bytes of an image"),

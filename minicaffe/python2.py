@@ -197,6 +197,11 @@ def _frames(error: BaseException) -> list[traceback.FrameSummary]:
             and not frame.filename.startswith("<frozen ")]
 
 
+def _in_a_library(file: Path) -> bool:
+    standard = (sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib"))
+    return bool({"site-packages", "dist-packages"} & set(file.parts)) or any(map(file.is_relative_to, standard))
+
+
 def _place(error: BaseException) -> str:
     """FILE:LINE of the line to change, or '' where it is not in a file.
 
@@ -205,6 +210,5 @@ def _place(error: BaseException) -> str:
     """
     frames = _frames(error)
     if not isinstance(error, (NameError, ImportError, AttributeError)):
-        libraries = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
-        frames = [frame for frame in frames if not frame.filename.startswith(libraries)] or frames
+        frames = [frame for frame in frames if not _in_a_library(Path(frame.filename))] or frames
     return f"{from_here(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""

@@ -110,6 +110,7 @@ RUNS = {
     "[1].sort(cmp=max)": "cmp_to_key", "import io\nio.StringIO().write(b'x')": "'rb' or 'wb'",
     "import io\nio.BytesIO().write('x')": "'rb' or 'wb'", "b'\\xff'.decode('utf-8')": "open(file, 'rb')",
     "import sys\nwith open(sys.executable, encoding='utf-8') as f:\n    f.read()": "open(file, 'rb')",
+    "from google.protobuf import descriptor\ndescriptor.EnumValueDescriptor('TRAIN', 0, 0)": "caffe_pb2",
     "'{:>9}'.format((1, 2))": "{!s:>9}", "__package__ = ''\nfrom .beside import x": "without the dot",
     "import numpy as np\nnp.float": "write float", "import numpy as np\nnp.ones(2).astype(np.int)": "write int",
 }
