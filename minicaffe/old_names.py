@@ -23,8 +23,8 @@ NEWER_MODULES = {  # the same, where the module was in early versions of Python 
     "sklearn.externals": "import joblib",
 }
 PACKAGES = {  # a module that a script for Caffe may want -> the package to install, where it is not there
-    "PIL": "pillow", "cv2": "opencv-python-headless", "six": "six", "skimage": "scikit-image",
-    "sklearn": "scikit-learn", "yaml": "pyyaml",
+    "PIL": "pillow", "cv2": "opencv-python-headless", "progressbar": "progressbar2", "six": "six",
+    "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
 }
 NAMES = {  # a built-in name of Python 2 -> what to write
     "apply": "f(*args)", "basestring": "str", "buffer": "memoryview", "cmp": "(a > b) - (a < b)",
@@ -62,7 +62,8 @@ NEWER_ATTRIBUTES = {  # the same for what early versions of Python 3 had, and fo
     "Image": {"fromstring": "Image.frombytes", "tostring": "image.tobytes()"},
     "PIL.Image": {"ANTIALIAS": "Image.LANCZOS", "fromstring": "Image.frombytes"},
     "FreeTypeFont": {"getsize": "font.getbbox(text)[2:]"}, "ImageDraw": {"textsize": "draw.textbbox((0, 0), text)[2:]"},
-    "cv2": {"cv": "the same name without the cv, as in cv2.imread", "SIFT": "cv2.SIFT_create()"},
+    "cv2": {"cv": "the name that cv2 itself has, such as cv2.INTER_LINEAR for cv2.cv.CV_INTER_LINEAR (CV_INTER_NN is "
+                  "INTER_NEAREST), and a tuple for a Scalar", "SIFT": "cv2.SIFT_create()"},
     "inspect": {"getargspec": "inspect.getfullargspec"},
     "matplotlib.cm": {"spectral": "matplotlib.cm.nipy_spectral", "get_cmap": "matplotlib.colormaps[name]"},
     "matplotlib.pyplot": {"hold": "nothing, a plot always adds to the last"},
@@ -89,6 +90,9 @@ _LISTS = "range, zip, map, filter and d.keys() give no list in Python 3, write l
 _BYTES = "text and bytes are two types in Python 3, open files of bytes with 'rb' or 'wb', write text.encode() for " \
          "bytes and bytes.decode() for text"
 MESSAGES = (  # how Python's message of an error begins, and what to write
+    ("ImportError", r"attempted relative import with no known parent package",
+     "a script that is run belongs to no package, write import x for from . import x (fissix leaves imports alone with "
+     "-x import)"),
     ("TypeError", r"unsupported operand type\(s\) for >>: 'builtin_function_or_method'",
      "print is a function in Python 3, write print(x, file=f) for print >>f, x"),
     ("TypeError", r"unsupported operand type\(s\) for [%+,]: 'NoneType'",
@@ -96,7 +100,7 @@ MESSAGES = (  # how Python's message of an error begins, and what to write
     ("TypeError", r"'builtin_function_or_method' object is not subscriptable",
      "print is a function in Python 3, write print([x]) for print [x]"),
     ("TypeError", r"'(numpy\.)?float\d*' object cannot be interpreted as an (integer|index)", _WHOLE),
-    ("TypeError", r"(list|tuple|string|slice) ind(ex|ices) must be integers.*(float|__index__)", _WHOLE),
+    ("TypeError", r"(list|tuple|range|string|slice) ind(ex|ices) must be integers.*(float|__index__)", _WHOLE),
     ("TypeError", r"integer argument expected, got float", _WHOLE),
     ("TypeError", r"expected a sequence of integers or a single integer, got '\d+\.", _WHOLE),  # numpy
     ("IndexError", r"only integers, slices", _WHOLE),  # numpy

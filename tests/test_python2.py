@@ -109,6 +109,7 @@ RUNS = {
     "[4] + range(3)": "list(", "{}.keys().sort()": "sorted(d)", "sorted([None, 3])": "no order",
     "[1].sort(cmp=max)": "cmp_to_key", "import io\nio.StringIO().write(b'x')": "'rb' or 'wb'",
     "import io\nio.BytesIO().write('x')": "'rb' or 'wb'", "b'\\xff'.decode('utf-8')": "open(file, 'rb')",
+    "range(3)[2 / 2]": "//",
     "import numpy as np\nnp.float": "write float", "import numpy as np\nnp.ones(2).astype(np.int)": "write int",
 }
 @pytest.mark.parametrize("code", RUNS)
@@ -150,7 +151,10 @@ def test_what_packages_have_dropped():
                          (AttributeError("x", name="tostring", obj=np.ones(2)), "tobytes"),
                          (ImportError("cannot import name 'imread' from 'scipy.misc' (x.py)"), "PIL.Image.open"),
                          (AttributeError("module 'scipy.misc' has no attribute 'imresize'"), "resize"),
+                         (ImportError("attempted relative import with no known parent package"), "write import x"),
+                         (AttributeError("module 'cv2' has no attribute 'cv'"), "INTER_NN is INTER_NEAREST"),
                          (ModuleNotFoundError("x", name="scipy.misc"), "PIL"),
+                         (ModuleNotFoundError("x", name="progressbar"), "progressbar2"),
                          (ModuleNotFoundError("x", name="skimage.filter"), "skimage.filters"),
                          (ModuleNotFoundError("x", name="skimage"), "pip install scikit-image"),
                          (TypeError("load() missing 1 required positional argument: 'Loader'"), "safe_load"),
