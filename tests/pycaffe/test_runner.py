@@ -327,6 +327,7 @@ FORKS = {
     "pb.LayerParameter().interp_param": "'interp_param' belongs to the DeepLab",
     "pb.LayerParameter(norm_param={})": "'norm_param' belongs to the SSD fork",
     "pb.LayerParameter().HasField('roi_pooling_param')": "'roi_pooling_param' belongs to the Fast R-CNN fork",
+    "pb.LayerParameter(multi_stage_meanfield_param={})": "'multi_stage_meanfield_param' belongs to the CRF-RNN fork",
     "pb.ROIPoolingParameter()": "'roi_pooling_param' belongs to the Fast R-CNN fork",
     "from caffe.proto.caffe_pb2 import NormalizeParameter": "",
     "from caffe.proto.caffe_pb2 import PriorBoxParameter": "'prior_box_param' belongs to the SSD fork",
