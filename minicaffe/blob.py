@@ -283,6 +283,11 @@ class BlobVec(list[Blob]):
         super().__init__(blobs)
         self.dtype = dtype
 
+    def __getitem__(self, place: Any) -> Any:
+        """Return a blob, or of a slice a BlobVec of its own."""
+        found = super().__getitem__(place)
+        return BlobVec(found, self.dtype) if isinstance(place, slice) else found
+
     def add_blob(self, *shape: int, **named: Any) -> None:
         """Append a blob of these sizes, zeros until it is loaded or set."""
         if named:
