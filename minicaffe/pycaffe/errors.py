@@ -12,7 +12,7 @@ class UnreadableImageError(DataError, OSError):
 
 
 class MissingImageError(UnreadableImageError, FileNotFoundError):
-    """An image file that does not exist."""
+    """An image file that is not there."""
 
 
 class LayerNameError(NetError, ValueError):

@@ -40,8 +40,7 @@ def load_image(filename: PathLike | Any, color: bool = True) -> np.ndarray:
 
     filename    a path, or a file that is open for reading bytes
 
-    Raise UnreadableImageError where the file is missing, damaged or of an unknown kind; a missing one is a
-    FileNotFoundError too.
+    Raise UnreadableImageError where the file is damaged or of an unknown kind, MissingImageError where there is none.
     """
     encoded, name = _content(filename)
     try:
@@ -93,6 +92,5 @@ def _content(filename: PathLike | Any) -> tuple[bytes, str]:
         return read_bytes(name), name
     except ProtoError as error:
         hint = "download it first: a path or an open file is read here" if "://" in name else error.hint
-        missing = isinstance(error.__cause__, FileNotFoundError)
-        raise (MissingImageError if missing else UnreadableImageError)(error.message, where=error.where,
-                                                                       hint=hint) from error
+        kind = MissingImageError if isinstance(error.__cause__, FileNotFoundError) else UnreadableImageError
+        raise kind(error.message, where=error.where, hint=hint) from error
