@@ -1,4 +1,4 @@
-"""What the programs `classify` and `detect` share: flags, the files they read, and one clean message for an error."""
+"""What Caffe's programs share: one clean message for an error, and the flags and files of `classify` and `detect`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(prog: str, main: Callable[[list[str]], None]) -> NoReturn:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what both programs are told about the net and about its images."""
+    """Add what `classify` and `detect` are told about the net and about its images."""
     add = parser.add_argument
     add("--model_def", metavar="F", help="the net; without it, Caffe's own for ImageNet must be below CAFFE_ROOT")
     add("--pretrained_model", metavar="F", help="its weights; without it, the same holds")

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import NoReturn
 
-from minicaffe import python2
 from minicaffe.errors import MinicaffeError, near_names
 from minicaffe.plugins import NOT_THEIRS
 from minicaffe.pycaffe import alias
@@ -205,6 +204,8 @@ def _raise_as_python(error: BaseException) -> NoReturn:
             if isinstance(error, MinicaffeError):  # its message says it all
                 value.__cause__ = None
         shown_by(kind, value, trace)
+        from minicaffe import python2  # not above: to compile its patterns takes longer than all else that runs first
+
         if value is error and (cure := python2.hint(error)):
             print(cure, file=sys.stderr)
 
