@@ -1,8 +1,6 @@
 """Drawings for pycaffe's scripts: formats, graphviz, the command, and what pycaffe says of a layer."""
 
-import os
 import stat
-import subprocess
 import sys
 
 import pytest
@@ -182,16 +180,6 @@ class TestCommand:
             with pytest.raises(MinicaffeError) as error:
                 draw_net.main([str(file), str(tmp_path / out)])
             assert said in str(error.value)
-
-    def test_as_a_program(self, tmp_path):
-        """python -m minicaffe.pycaffe.draw_net."""
-        (tmp_path / "net.prototxt").write_text(SIAMESE)
-        command = [sys.executable, "-m", "minicaffe.pycaffe.draw_net", "net.prototxt", "net.svg"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True,
-                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-
-        assert done.stdout == "Drawing net to net.svg\n"
-        assert (tmp_path / "net.svg").read_text(encoding="utf-8").startswith("<svg ")
 
 
 def one(kind, rest=""):
