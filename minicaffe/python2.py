@@ -49,6 +49,7 @@ _EXCEPT = _STATEMENTS[3]
 # A comment, or a string with its prefix. In strings only the quotes and the ends of lines count here.
 _TEXTS = re.compile(r"#[^\n]*|(?P<triple>\"\"\"|''')(?:\\.|(?!(?P=triple))[^\\])*(?P=triple)"
                     r"|(?P<quote>[\"'])(?:\\.|(?!(?P=quote))[^\\\n])*(?P=quote)", re.DOTALL)
+_CELL = re.compile(r"<ipython-input-|[/\\]ipykernel_\d+[/\\]\d+\.py$")  # what IPython and ipykernel call a cell
 _TABS = "tabs and blanks are mixed in the indentation: replace each tab by blanks up to the next multiple of 8 " \
         "columns, as the program `expand` does"
 
@@ -80,10 +81,11 @@ def _about_file(error: SyntaxError) -> str:
     file = from_here(error.filename) if error.filename else "<string>"
     others = len(found) - 1
     also = f", as {'are' if others > 1 else 'is'} {others} other line{'s' if others > 1 else ''}" if others else ""
-    said = f"{file}:{line}: {PYTHON_2}{also}: {found[line]}"
+    said = f"{_line_of(error.filename, line)}: {PYTHON_2}{also}: {found[line]}"
     if not known or found[line] == _TABS:
         return said
-    return f"{said}. To convert the file: pip install fissix, then python -m fissix -w {shlex.quote(file)}"
+    # fissix takes numpy.sort(x) for a list's sort with a function, and spoils it
+    return f"{said}. To convert the file: pip install fissix, then python -m fissix -x sorted -w {shlex.quote(file)}"
 
 
 def _of_line(error: SyntaxError) -> str:
@@ -94,7 +96,7 @@ def _of_line(error: SyntaxError) -> str:
         cure = "this line is for IPython: delete it, or run the script with -m IPython"
     else:
         return ""
-    return f"{from_here(error.filename or '<string>')}:{error.lineno}: {cure}"
+    return f"{_line_of(error.filename, error.lineno)}: {cure}"
 
 
 def _text_of(file: str) -> str:
@@ -190,9 +192,15 @@ def _of_message(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Return the frames of a traceback, without those of the import system and of modules' __getattr__."""
+    """Return the frames of a traceback, without those of Python's own frozen modules and of modules' __getattr__."""
     return [frame for frame in traceback.extract_tb(error.__traceback__)
-            if frame.name != "__getattr__" and "importlib" not in frame.filename]
+            if frame.name != "__getattr__" and "importlib" not in frame.filename
+            and not frame.filename.startswith("<frozen ")]
+
+
+def _in_a_library(file: Path) -> bool:
+    standard = (sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib"))
+    return bool({"site-packages", "dist-packages"} & set(file.parts)) or any(map(file.is_relative_to, standard))
 
 
 def _place(error: BaseException) -> str:
@@ -203,6 +211,10 @@ def _place(error: BaseException) -> str:
     """
     frames = _frames(error)
     if not isinstance(error, (NameError, ImportError, AttributeError)):
-        libraries = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
-        frames = [frame for frame in frames if not frame.filename.startswith(libraries)] or frames
-    return f"{from_here(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+        frames = [frame for frame in frames if not _in_a_library(Path(frame.filename))] or frames
+    return _line_of(frames[-1].filename, frames[-1].lineno) if frames else ""
+
+
+def _line_of(file: str | None, line: int | None) -> str:
+    """FILE:LINE, or the line of a notebook's cell, whose file is of no use to the reader."""
+    return f"line {line} of the cell" if _CELL.search(file or "") else f"{from_here(file or '<string>')}:{line}"

@@ -81,7 +81,11 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext minicaffe.pycaffe` in a notebook: from then on `import caffe` gives this, in its programs too."""
-    from minicaffe.pycaffe import alias
+    """`%load_ext minicaffe.pycaffe` in a notebook: from then on `import caffe` gives this, in its programs too.
+
+    Where a cell fails because it is written for Python 2, or for old packages, the cure stands below its error.
+    """
+    from minicaffe.pycaffe import alias, runner
 
     alias.install()
+    shell.events.register("post_run_cell", runner.print_cure_of_cell)
