@@ -14,6 +14,7 @@ from minicaffe.net import location
 from minicaffe.proto import Phase
 from minicaffe.pycaffe import programs
 from minicaffe.pycaffe.draw import format_of, get_pydot_graph
+from minicaffe.pycaffe.programs import Parser, say
 
 PROG = "python -m minicaffe.pycaffe.draw_net"
 
@@ -23,15 +24,15 @@ def main(argv: Sequence[str]) -> None:
     args = _parser().parse_args(argv)
     out, form = args.output_image_file, format_of(args.output_image_file)
     net, place = location.read(args.input_net_proto_file)
-    print(f"Drawing net to {one_line(out)}", flush=True)
+    say(f"Drawing net to {one_line(out)}")
     with place.in_errors(net):
         graph = get_pydot_graph(net, args.rankdir, phase=None if args.phase == "ALL" else Phase.Value(args.phase),
                                 display_lrm=args.display_lrm)
     graph.write(out, format=form)
 
 
-def _parser() -> programs.Parser:
-    parser = programs.Parser(PROG, __doc__ or "")
+def _parser() -> Parser:
+    parser = Parser(PROG, __doc__ or "")
     parser.add_argument("input_net_proto_file", metavar="NET", help="the net: a prototxt or YAML file")
     parser.add_argument("output_image_file", metavar="OUTPUT", help="the file to write; its ending is the format")
     parser.add_argument("--rankdir", choices=RANKDIRS, default=None,

@@ -45,18 +45,25 @@ class Parser(argparse.ArgumentParser):
 
 def run(prog: str, main: Callable[[list[str]], None]) -> NoReturn:
     """Run a program on the words of the command line, and end the process. A user's error is a message and status 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr prints escapes for what its encoding lacks; so does this now
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
     except MinicaffeError as error:
         raise SystemExit(f"{prog}: error: {error}") from None
     except KeyboardInterrupt:
-        print(f"{prog}: stopped", file=sys.stderr)
+        sys.stderr.write(f"{prog}: stopped\n")
         raise SystemExit(130) from None
     except BrokenPipeError:  # who reads what is printed, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     raise SystemExit(0)
+
+
+def say(text: str) -> None:
+    """Print what a program does, with control characters made visible."""
+    print(visible(text), flush=True)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

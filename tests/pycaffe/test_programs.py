@@ -1,6 +1,7 @@
 """The programs `python -m minicaffe.pycaffe.classify`, `detect` and `draw_net`, with the flags of Caffe's scripts."""
 
 import csv
+import io
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from extras import needs
 
 from minicaffe import pycaffe as caffe
 from minicaffe.errors import DataError
-from minicaffe.pycaffe import classify, detect, draw_net
+from minicaffe.pycaffe import classify, detect, draw_net, programs
 
 NET = """
   layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 dim: 6 dim: 8 } } }
@@ -171,6 +172,18 @@ def test_a_wrong_flag(capsys, program, arguments, words):
     assert 1 == end.value.code
     assert said.startswith(f"{program.PROG}: error: ")
     assert words in said
+
+
+def test_a_name_that_the_terminal_has_no_letters_for(flags, monkeypatch):
+    """It is printed with escapes."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "argv", ["classify.py", "photographs/a.png", "ü\x1b.npy", *flags])
+    with pytest.raises(SystemExit) as end:
+        programs.run(classify.PROG, classify.main)
+
+    assert 0 == end.value.code
+    assert out.buffer.getvalue().endswith(b"The probabilities are in \\xfc\\x1b.npy\n")
 
 
 def test_a_users_error_is_one_message(flags):
