@@ -24,7 +24,7 @@ from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.log import plural
 from minicaffe.pycaffe import programs
 from minicaffe.pycaffe.detector import Detector
-from minicaffe.pycaffe.programs import Parser, add_flags, settings
+from minicaffe.pycaffe.programs import Parser, add_flags, say, settings
 
 PROG = "python -m minicaffe.pycaffe.detect"
 EDGES = ("ymin", "xmin", "ymax", "xmax")
@@ -46,9 +46,9 @@ def main(argv: Sequence[str]) -> None:
     start = time.perf_counter()
     detections = detector.detect_windows(named.items()) if args.crop_mode == "list" else \
         detector.detect_selective_search(list(named))
-    print(f"{plural(len(detections), 'window')} in {time.perf_counter() - start:.3f} s")
+    say(f"{plural(len(detections), 'window')} in {time.perf_counter() - start:.3f} s")
     (_write_csv if as_csv else _write_hdf5)(args.output_file, detections)
-    print(f"The predictions are in {args.output_file}")
+    say(f"The predictions are in {args.output_file}")
 
 
 def _parser() -> Parser:

@@ -1,4 +1,4 @@
-"""What the programs `classify` and `detect` share: flags, the files they read, and one clean message for an error."""
+"""What Caffe's programs share: one clean message for an error, and the flags and files of `classify` and `detect`."""
 
 from __future__ import annotations
 
@@ -45,13 +45,15 @@ class Parser(argparse.ArgumentParser):
 
 def run(prog: str, main: Callable[[list[str]], None]) -> NoReturn:
     """Run a program on the words of the command line, and end the process. A user's error is a message and status 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr prints escapes for what its encoding lacks; so does this now
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
     except MinicaffeError as error:
         raise SystemExit(f"{prog}: error: {error}") from None
     except KeyboardInterrupt:
-        print(f"{prog}: stopped", file=sys.stderr)
+        sys.stderr.write(f"{prog}: stopped\n")
         raise SystemExit(130) from None
     except BrokenPipeError:  # who reads what is printed, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,8 +61,13 @@ def run(prog: str, main: Callable[[list[str]], None]) -> NoReturn:
     raise SystemExit(0)
 
 
+def say(text: str) -> None:
+    """Print what a program does, with control characters made visible."""
+    print(visible(text), flush=True)
+
+
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what both programs are told about the net and about its images."""
+    """Add what `classify` and `detect` are told about the net and about its images."""
     add = parser.add_argument
     add("--model_def", metavar="F", help="the net; without it, Caffe's own for ImageNet must be below CAFFE_ROOT")
     add("--pretrained_model", metavar="F", help="its weights; without it, the same holds")

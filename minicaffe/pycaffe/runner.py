@@ -17,7 +17,6 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
-from minicaffe import python2
 from minicaffe.errors import MinicaffeError, near_names
 from minicaffe.plugins import NOT_THEIRS
 from minicaffe.pycaffe import alias
@@ -218,6 +217,8 @@ def cure(error: BaseException) -> str:
 
     Return '' for other errors, and where the error says it itself, as one from a Python layer does.
     """
+    from minicaffe import python2  # not above: to compile its patterns takes longer than all else that runs first
+
     found = python2.hint(error) or _of_fork(error)
     return "" if any(found in note for note in getattr(error, "__notes__", ())) else found
 

@@ -19,9 +19,8 @@ from typing import Any
 
 from minicaffe import log as core
 from minicaffe.log import At, logger
-from minicaffe.records.glog import GlogFormatter
+from minicaffe.records.glog import SEVERITIES, GlogFormatter
 
-SEVERITIES = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)  # by glog's numbers
 LEVEL, FOLDER = "GLOG_minloglevel", "GLOG_log_dir"  # glog's environment variables
 WARNINGS, ERRORS = SEVERITIES.index(logging.WARNING), SEVERITIES.index(logging.ERROR)
 

@@ -15,20 +15,20 @@ def run(code, *options, cwd=None):
     return done.stdout
 
 
-@pytest.mark.parametrize("module", ["net", "solver", "python_layer", "alias"])
-def test_a_module_is_one_object_under_both_names(module):
+@pytest.mark.parametrize(("first", "second"), [("caffe", "minicaffe.pycaffe"), ("minicaffe.pycaffe", "caffe")])
+def test_a_module_is_one_object_under_both_names(first, second):
     """No module is loaded twice, whichever name is imported first, and it keeps what it says of itself."""
-    for first, second in (("caffe", "minicaffe.pycaffe"), ("minicaffe.pycaffe", "caffe")):
-        run(f"""
-            import sys
-            import {first}.{module}
-            import {second}.{module}
-            import caffe, minicaffe.pycaffe as ours
-            module = ours.{module}
-            assert caffe is ours and caffe.{module} is module is sys.modules["caffe.{module}"]
-            assert module.__name__ == module.__spec__.name == "minicaffe.pycaffe.{module}"
+    run(f"""
+        import sys
+        from importlib import import_module
+        for name in ("net", "solver", "python_layer", "alias"):
+            import_module("{first}." + name)
+            module = import_module("{second}." + name)
+            caffe, ours = import_module("caffe"), import_module("minicaffe.pycaffe")
+            assert caffe is ours and getattr(caffe, name) is module is sys.modules["caffe." + name]
+            assert module.__name__ == module.__spec__.name == "minicaffe.pycaffe." + name
             assert module.__package__ == "minicaffe.pycaffe" and ours.__spec__.name == "minicaffe.pycaffe"
-        """)
+    """)
 
 
 def test_installing_imports_nothing_heavy():
