@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 
 from minicaffe.errors import from_here
-from minicaffe.old_names import (
+from minicaffe.removed_names import (
     ATTRIBUTES,
     MESSAGES,
     MODULES,

@@ -165,7 +165,7 @@ def test_the_table_names_what_is_gone():
     import builtins
     import importlib.util
 
-    from minicaffe.old_names import ATTRIBUTES, MODULES, NAMES
+    from minicaffe.removed_names import ATTRIBUTES, MODULES, NAMES
 
     assert [] == [name for name in NAMES if hasattr(builtins, name)]
     assert [] == [name for name in MODULES if importlib.util.find_spec(name)]

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from minicaffe.pycaffe import io
     from minicaffe.pycaffe.classifier import Classifier
     from minicaffe.pycaffe.detector import Detector
-    from minicaffe.pycaffe.net import Net
-    from minicaffe.pycaffe.net_spec import NetSpec, layers, params, to_proto
-    from minicaffe.pycaffe.process import (
+    from minicaffe.pycaffe.global_settings import (
         has_nccl,
         layer_type_list,
         set_device,
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
         solver_count,
         solver_rank,
     )
+    from minicaffe.pycaffe.net import Net
+    from minicaffe.pycaffe.net_spec import NetSpec, layers, params, to_proto
     from minicaffe.pycaffe.python_layer import Layer
     from minicaffe.pycaffe.solver import (
         NCCL,
@@ -47,7 +47,7 @@ _HOMES = {
     "detector": ("Detector",),
     "net": ("Net",),
     "net_spec": ("NetSpec", "layers", "params", "to_proto"),
-    "process": ("has_nccl", "layer_type_list", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess",
+    "global_settings": ("has_nccl", "layer_type_list", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess",
                 "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count", "solver_rank"),
     "python_layer": ("Layer",),
     "solver": ("NCCL", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "NesterovSolver", "RMSPropSolver", "SGDSolver",

@@ -22,9 +22,9 @@ from minicaffe.io import hdf5
 from minicaffe.io.file_bytes import read_file
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.log import plural
-from minicaffe.pycaffe import programs
+from minicaffe.pycaffe import command_line
+from minicaffe.pycaffe.command_line import Parser, add_flags, settings
 from minicaffe.pycaffe.detector import Detector
-from minicaffe.pycaffe.programs import Parser, add_flags, settings
 
 PROG = "python -m minicaffe.pycaffe.detect"
 EDGES = ("ymin", "xmin", "ymax", "xmax")
@@ -123,4 +123,4 @@ def _write_hdf5(path: str, detections: Sequence[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    programs.run(PROG, main)
+    command_line.run(PROG, main)

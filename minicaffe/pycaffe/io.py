@@ -13,7 +13,7 @@ from minicaffe.io import image
 from minicaffe.io.files import PathLike, read_bytes
 from minicaffe.pycaffe.errors import ImageError, UnreadableImageError
 from minicaffe.pycaffe.proto import caffe_pb2 as caffe_pb2  # scripts find it here too
-from minicaffe.pycaffe.protos import (
+from minicaffe.pycaffe.proto_arrays import (
     array_to_blobproto,
     array_to_datum,
     arraylist_to_blobprotovecor_str,

@@ -20,8 +20,8 @@ from minicaffe.io.files import PathLike
 from minicaffe.log import At, warn
 from minicaffe.proto import TEST, TRAIN, MemoryDataParameter
 from minicaffe.pycaffe import alias, stderr_log
-from minicaffe.pycaffe.python_layer import UsersErrors
-from minicaffe.pycaffe.vectors import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
+from minicaffe.pycaffe.list_types import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
+from minicaffe.pycaffe.python_layer import OriginalErrors
 
 Arrays = dict[str, np.ndarray]
 
@@ -64,7 +64,7 @@ class Net(core.Net):
             warn(At.OLDER_NET_CALL, "DEPRECATION WARNING - deprecated use of Python interface: write "
                                     f"Net({str(network_file)!r}, {phase}, weights={str(weights)!r})")
         options.setdefault("permissive", True)
-        with UsersErrors(), alias.installed():  # the files of Python layers may say `import caffe`
+        with OriginalErrors(), alias.installed():  # the files of Python layers may say `import caffe`
             super().__init__(network_file, phase, level=level, stages=stages, weights=weights, **options)
 
     def _name_everything(self) -> None:
@@ -99,9 +99,9 @@ class Net(core.Net):
 
     # --- running -----------------------------------------------------------------------------------
 
-    forward_pass = UsersErrors()(core.Net.forward_pass)
-    backward_pass = UsersErrors()(core.Net.backward_pass)
-    reshape = UsersErrors()(core.Net.reshape)
+    forward_pass = OriginalErrors()(core.Net.forward_pass)
+    backward_pass = OriginalErrors()(core.Net.backward_pass)
+    reshape = OriginalErrors()(core.Net.reshape)
 
     def _forward(self, start: int, end: int) -> float:
         """Run the layers of these indices forward. Return the loss."""

@@ -13,9 +13,9 @@ from minicaffe import net, solvers
 from minicaffe.errors import SolverError
 from minicaffe.io.files import PathLike
 from minicaffe.log import silent
-from minicaffe.pycaffe import process, stderr_log
+from minicaffe.pycaffe import global_settings, stderr_log
+from minicaffe.pycaffe.list_types import NetVec
 from minicaffe.pycaffe.net import Net
-from minicaffe.pycaffe.vectors import NetVec
 from minicaffe.solvers import definition, lr_policy, nets
 from minicaffe.solvers.adadelta import AdaDeltaSolver as CoreAdaDelta
 from minicaffe.solvers.adagrad import AdaGradSolver as CoreAdaGrad
@@ -135,7 +135,7 @@ class NCCL:
     """
 
     def __init__(self, solver: Solver, uid: bytes | str) -> None:
-        count = process.solver_count()
+        count = global_settings.solver_count()
         if count > 1:
             raise SolverError(f"set_solver_count({count}) asks for {count} solvers that exchange gradients, but here "
                               "a solver trains alone",

@@ -12,7 +12,7 @@ from minicaffe.blob import Blob, BlobVec
 from minicaffe.errors import MinicaffeError, NetError
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.pycaffe import vectors
+from minicaffe.pycaffe.list_types import DtypeVec, IntVec, LayerVec, StringVec
 
 # Of each layer it is said in which nets it is: by phase, level and stage.
 CHOICES = """
@@ -209,8 +209,7 @@ class TestNames:
 
         assert {OrderedDict} == {type(d) for d in (net.blobs, net.params, net.layer_dict, net.top_names,
                                                    net.bottom_names, net.blob_loss_weights)}
-        assert [vectors.LayerVec, BlobVec, vectors.StringVec, vectors.StringVec, vectors.IntVec, vectors.IntVec,
-                vectors.DtypeVec, vectors.IntVec, vectors.IntVec] == [
+        assert [LayerVec, BlobVec, StringVec, StringVec, IntVec, IntVec, DtypeVec, IntVec, IntVec] == [
             type(value) for value in (net.layers, net._blobs, net._blob_names, net._layer_names, net._inputs,
                                       net._outputs, net._blob_loss_weights, net._top_ids(0), net._bottom_ids(0))]
         assert [BlobVec] * 2 == [type(blobs) for blobs in net.params.values()]

@@ -9,7 +9,7 @@ from minicaffe import pycaffe as caffe
 from minicaffe import solvers
 from minicaffe.errors import MinicaffeError, NetError, SolverError
 from minicaffe.pycaffe import _caffe
-from minicaffe.pycaffe import process as settings
+from minicaffe.pycaffe import global_settings as settings
 
 NET = """
   layer { name: "x" type: "DummyData" top: "x" top: "t" dummy_data_param {

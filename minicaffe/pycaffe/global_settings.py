@@ -9,7 +9,7 @@ from minicaffe.errors import MinicaffeError
 from minicaffe.layer.registry import registered_types
 from minicaffe.log import At, warn
 from minicaffe.pycaffe import stderr_log
-from minicaffe.pycaffe.vectors import StringVec
+from minicaffe.pycaffe.list_types import StringVec
 
 
 class _Settings:

@@ -6,7 +6,7 @@ import pytest
 from minicaffe import pycaffe as caffe
 from minicaffe import rng
 from minicaffe.errors import MinicaffeError
-from minicaffe.pycaffe import _caffe, process, timer
+from minicaffe.pycaffe import _caffe, global_settings, timer
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +14,7 @@ def as_at_first(monkeypatch):
     """Each test begins with the settings of a new process."""
     for name, value in (("noticed_gpu", False), ("noticed_solvers", False), ("solver_count", 1), ("solver_rank", 0),
                         ("multiprocess", False)):
-        monkeypatch.setattr(process._Settings, name, value)
+        monkeypatch.setattr(global_settings._Settings, name, value)
 
 
 @pytest.mark.parametrize("first", ["mode", "device"])
