@@ -1,8 +1,8 @@
-"""What to write instead where a script was written for Python 2, or for the packages of its time.
+"""Say what to write instead, where a script was written for Python 2 or for the packages of its time.
 
 `hint(error)` says it in a sentence, for any error that such a script ends with. It only reads the script, and changes
-nothing. Python 3's parser stops at the first line that it cannot read. So the lines of Python 2 are counted here, by
-their form.
+nothing. Python 3's parser stops at the first line that it cannot read. So patterns find all lines of Python 2 here, and
+the hint says how many there are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Caffe's tools under their own names and flags: `python -m minicaffe.cli.caffe_tools caffe train --solver=F`.
 
-The launchers that `minicaffe caffe-root` writes call this. What each tool does is done by a command of minicaffe. Here
-stands only in what the two command lines differ.
+The launchers that `minicaffe caffe-root` writes call this. A command of minicaffe does the work of each tool. This
+module knows only how the two command lines differ.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ USAGE = """usage: caffe ACTION FLAGS
   time            measure a net's layers: --model, --iterations, --phase
   device_query    say what computes
 
-These are the actions and flags of Caffe's tool. They are carried out by minicaffe; minicaffe train --help explains the
-flags that it has beyond Caffe's, which can be given here too."""
+These are the actions and flags of Caffe's tool, carried out by minicaffe. Flags that minicaffe has beyond Caffe's can
+be given here too; minicaffe train --help explains them."""
 
 
 def main(argv: Args | None = None) -> int:

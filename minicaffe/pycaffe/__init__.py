@@ -1,6 +1,7 @@
 """Caffe's Python surface: `from minicaffe import pycaffe as caffe`.
 
-Its names are found when they are first asked for. So a script that only reads messages does not wait for nets.
+A module is imported when a script first uses one of its names. So a script that only reads messages does not wait for
+nets.
 """
 
 from importlib import import_module
@@ -81,7 +82,7 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext minicaffe.pycaffe` in a notebook: from then on `import caffe` gives this, in its programs too."""
+    """Make `import caffe` work in a notebook and in programs that it starts: `%load_ext minicaffe.pycaffe`."""
     from minicaffe.pycaffe import alias
 
     alias.install()

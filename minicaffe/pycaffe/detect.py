@@ -58,10 +58,11 @@ def _parser() -> Parser:
     parser.add_argument("output_file", metavar="OUTPUT", help="the .csv or HDF5 file to write")
     add_flags(parser)
     parser.add_argument("--crop_mode", choices=("list", "selective_search"), default="selective_search",
-                        help="list takes the windows of INPUT; selective_search, as in Caffe without this flag, finds "
-                             "some with a package that runs in MATLAB")
+                        help="list: the windows that INPUT names; selective_search (default, as in Caffe): windows "
+                             "that a package finds which runs in MATLAB")
     parser.add_argument("--context_pad", metavar="N", type=int, default=16,
-                        help="how many pixels around a window, in the net's input, are its surroundings (default: 16)")
+                        help="how many pixels on each side of the net's input show the surroundings of the window "
+                             "(default: 16)")
     return parser
 
 

@@ -45,8 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("input_net_proto_file", help="the net: a prototxt or YAML file")
     parser.add_argument("output_image_file", help="the file to write; its ending is the format")
     parser.add_argument("--rankdir", choices=RANKDIRS, default=None,
-                        help="the way of the drawing: from top to bottom (TB), from left to right (LR), ... (default: "
-                             "LR where graphviz draws, else TB)")
+                        help="the direction: from top to bottom (TB), from left to right (LR), and so on (default: LR "
+                             "where graphviz draws, else TB)")
     parser.add_argument("--phase", choices=("TRAIN", "TEST", "ALL"), default="ALL",
                         help="draw the layers of this phase, or of both as one drawing (default: ALL)")
     parser.add_argument("--display_lrm", action="store_true",

@@ -35,8 +35,8 @@ _GREY = np.array([0.2125, 0.7154, 0.0721])  # how much of the brightness is red,
 def load_image(filename: PathLike | Any, color: bool = True) -> np.ndarray:
     """Return an image file as a float32 array (H, W, 3) in red, green, blue, or with `color` False as (H, W, 1).
 
-    Its values lie between 0 and 1, except those of a file that itself has floats. Transparency is dropped; in a grey
-    image, what lies behind it is white.
+    Its values lie between 0 and 1, except those of a file of floats. Transparency is left out of a colour image. A grey
+    image shows white behind it.
 
     filename    a path, or a file that is open for reading bytes
 

@@ -109,7 +109,7 @@ def test_files_of_others_stay(folder, capsys):
 
     assert main(["caffe-root", "root"]) == 0
     said = capsys.readouterr()
-    assert re.search(r"warning: 3 files of another origin stay as they are:\n  build/tools/caffe\n"
+    assert re.search(r"warning: kept 3 files that this command has not made:\n  build/tools/caffe\n"
                      r"  build/tools/train_net\n  python/caffe/__init__.py\n.*import caffe.*\n.*--force", said.err)
     assert (folder / "root" / "build" / "tools" / "caffe").read_text() == "mine"
     assert (folder / "root" / "build" / "tools" / "caffe.bin").exists()

@@ -1,4 +1,4 @@
-"""The names of Caffe's Python package: all there, each one thing wherever it is asked for, and quick to import."""
+"""The names of Caffe's Python package: all are there, a name is one object in every module, and the import is quick."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ OF_EXTENSION = f"Net Blob Layer LayerParameter SolverParameter Solver {SOLVERS} 
 
 @pytest.mark.parametrize("name", OF_CAFFE.split())
 def test_caffe_has(name):
-    """And so do `dir` and `from caffe import *`."""
+    """Each name can be read, and `dir` and `from caffe import *` have it."""
     assert getattr(caffe, name) is not None
     assert name in dir(caffe)
     assert name in caffe.__all__
@@ -31,7 +31,7 @@ def test_caffe_has(name):
 
 @pytest.mark.parametrize("name", OF_EXTENSION.split())
 def test_the_extension_module_has(name):
-    """What caffe itself has as well is the same thing."""
+    """`caffe._caffe` has the name, and where `caffe` has it too, it is the same object."""
     assert getattr(_caffe, name) is getattr(caffe, name, getattr(_caffe, name))
 
 
@@ -75,7 +75,7 @@ def test_a_name_that_there_is_not():
     ("import minicaffe.pycaffe.proto.caffe_pb2", {"minicaffe.net", "h5py", "cv2"}),
     ("pycaffe.Net", {"h5py", "lmdb", "cv2", "numba", "matplotlib", "minicaffe.solvers", "minicaffe.layers"})])
 def test_nothing_is_loaded_in_vain(asked, absent):
-    """Whoever wants a name does not wait for what it does not need, and needs no extra for it."""
+    """Reading a name imports only what this name needs, and no optional package."""
     code = f"import sys; from minicaffe import pycaffe; {asked}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
 

@@ -106,8 +106,9 @@ class TestMaking:
         file = weights_of(path)
         caffe.Net(path, file, caffe.TEST)
 
-        assert [f"DEPRECATION WARNING - deprecated use of Python interface: write Net({path!r}, 1, weights={file!r})"
-                ] == [record.message for record in caplog.records if "DEPRECATION" in record.message]
+        assert ["Net(network_file, weights, phase) is the order of old versions; "
+                f"write Net({path!r}, 1, weights={file!r})"
+                ] == [record.message for record in caplog.records if "order of old versions" in record.message]
 
     @pytest.mark.parametrize(("args", "named", "error", "words"), [
         (("TEST",), {}, MinicaffeError, "TEST"),
@@ -244,7 +245,7 @@ class TestHooks:
         assert [3, 4, 4, 3] == seen
 
     def test_beside_those_of_minicaffe(self):
-        """The lists of minicaffe.Net hold them, so debug_info and a doctor find their own."""
+        """They are in the lists of minicaffe.Net, from which set_debug_info removes only its own."""
         net = caffe.Net(proto_text.parse(NET, NetParameter()), caffe.TEST)
         net.after_forward(print)
         net.after_backward(print)
@@ -252,5 +253,5 @@ class TestHooks:
         net.set_debug_info(False)
 
         assert [print] == net.after_layer == net.after_backward
-        with pytest.raises(TypeError, match="calls a function of the layer's index, got str"):
+        with pytest.raises(TypeError, match="a hook must be a function of a layer's index, got str"):
             net.before_forward("relu")

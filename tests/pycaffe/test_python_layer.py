@@ -382,7 +382,7 @@ def test_the_core_says_it_in_one_message(module):
     ("setup: given[1][0].reshape(-3)", r"Told\.setup raised LayerError: .*negative"),
 ])
 def test_mistakes_that_python_does_not_notice(module, what, message):
-    """They are RuntimeErrors with the layer's name and the cure."""
+    """Each is a RuntimeError with the layer's name and the cure."""
     with pytest.raises(RuntimeError, match=r"(?s)layer 'told' \(Python\): .*" + message):
         told(what).forward()
 

@@ -67,7 +67,7 @@ def test_the_environment_is_read_anew(capsys, monkeypatch):
 @pytest.mark.parametrize(("arguments", "seen"), [((), "IWE"), ((1,), "WE"), ((0, True), "IWE"), ((0, False), "E"),
                                                  ((3, False), ""), ((7,), "")])
 def test_init_log(arguments, seen, capsys, monkeypatch):
-    """Its level wins over the environment; stderr=False leaves the errors, as glog does."""
+    """Its level wins over the environment. With stderr=False only errors are written, as with glog."""
     if arguments:
         monkeypatch.setenv("GLOG_minloglevel", "1" if arguments[0] == 0 else "0")
     caffe.init_log(*arguments)

@@ -67,7 +67,7 @@ def _adapter(user):
 
 
 class _Adapter(PythonLayer):
-    """The net's layer around a user's object. It looks up and sets there what it does not have itself."""
+    """The net's layer for a user's object. Attributes that it does not have itself are those of the user's object."""
 
     user_class: ClassVar[Any]  # a subclass of ScriptLayer
 
