@@ -33,8 +33,6 @@ NAMES = {  # a built-in name of Python 2 -> what to write
     "unichr": "chr", "unicode": "str", "xrange": "range",
 }
 ATTRIBUTES = {  # a module or type of Python 2 -> its names that are gone -> what to write
-    "collections": {name: f"collections.abc.{name}"
-                    for name in ("Callable", "Iterable", "Iterator", "Mapping", "MutableMapping", "Sequence")},
     "dict": {"has_key": "key in d", "iteritems": "d.items()", "iterkeys": "d.keys()", "itervalues": "d.values()",
              "viewitems": "d.items()", "viewkeys": "d.keys()", "viewvalues": "d.values()"},
     "dict_keys": {"sort": "sorted(d)", "index": "list(d).index(x)"},
@@ -58,6 +56,8 @@ ATTRIBUTES = {  # a module or type of Python 2 -> its names that are gone -> wha
                "unquote": "urllib.parse.unquote", "URLopener": "urllib.request.URLopener"},
 }
 NEWER_ATTRIBUTES = {  # the same for what early versions of Python 3 had, and for packages
+    "collections": {name: f"collections.abc.{name}"
+                    for name in ("Callable", "Iterable", "Iterator", "Mapping", "MutableMapping", "Sequence")},
     "Dataset": {"value": "dataset[()]"},  # h5py
     "Image": {"fromstring": "Image.frombytes", "tostring": "image.tobytes()"},
     "PIL.Image": {"ANTIALIAS": "Image.LANCZOS", "fromstring": "Image.frombytes"},

@@ -63,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
     say(f"{args.folder}: {plural(len(texts) - len(kept), 'launcher')} for {sys.executable}")
     if kept:
         _tell_kept(kept)
-    say(f"export CAFFE_ROOT={shlex.quote(str(root.resolve()))} "
-        f"PYTHONPATH={shlex.quote(str(root.resolve() / 'python'))}  is what many scripts expect")
+    say("Many scripts expect these variables:")
+    say(f"  export CAFFE_ROOT={shlex.quote(str(root.resolve()))} "
+        f"PYTHONPATH={shlex.quote(str(root.resolve() / 'python'))}")
     return 0
 
 

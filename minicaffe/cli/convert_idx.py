@@ -1,4 +1,4 @@
-"""Make an LMDB of the IDX files in which MNIST and Fashion-MNIST come. They may be gzipped.
+"""Make an LMDB or a LevelDB of the IDX files in which MNIST and Fashion-MNIST come. They may be gzipped.
 
   minicaffe convert_idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz mnist_train_lmdb
   minicaffe convert_idx --pairs IMAGES LABELS pairs_lmdb        for a siamese net

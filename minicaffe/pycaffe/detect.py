@@ -1,9 +1,9 @@
 """Classify windows of images as Caffe's python/detect.py does: `python -m minicaffe.pycaffe.detect INPUT OUTPUT`.
 
-INPUT is a .csv file whose first line names the columns filename, xmin, ymin, xmax and ymax, and which has a window in
-each further line; --crop_mode list reads it. OUTPUT gets a prediction for each window. As a .csv file it has the
-columns filename, ymin, xmin, ymax, xmax and class0, class1 and so on; else it is an HDF5 file with the datasets
-filename, window and prediction.
+With --crop_mode list, INPUT is a .csv file. Its first line names the columns filename, xmin, ymin, xmax and ymax, and
+each further line is a window. OUTPUT gets a prediction for each window. A .csv file has the columns filename, ymin,
+xmin, ymax, xmax and class0, class1 and so on. Any other name makes an HDF5 file with the datasets filename, window and
+prediction.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _parser() -> Parser:
     add_flags(parser)
     parser.add_argument("--crop_mode", choices=("list", "selective_search"), default="selective_search",
                         help="list: the windows that INPUT names; selective_search (default, as in Caffe): windows "
-                             "that a package finds which runs in MATLAB")
+                             "found by a package that runs in MATLAB")
     parser.add_argument("--context_pad", metavar="N", type=int, default=16,
                         help="how many pixels on each side of the net's input show the surroundings of the window "
                              "(default: 16)")

@@ -83,6 +83,7 @@ class Detector(Net):
             box = np.clip(box, 0, limits).astype(int)
             return _part(im, box, window)
         size = self.crop_dims[:2]
+        # Caffe: sizes count the last row and column of a window, although the part that is cut out does not have them
         half = (box[2:] - box[:2] + 1) / 2
         wide = half * size / (size - 2 * self.context_pad)
         centre = box[:2] + half

@@ -33,7 +33,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int] | np.ndarray, interp_or
     low, high = im.min(), im.max()
     if not high > low:
         return np.full((*size, im.shape[-1]), low, np.float32)
-    unit = (im - low) / (high - low)  # its lowest value is 0, which is what counts beyond the border
+    unit = (im - low) / (high - low)  # Caffe: beyond the border is the lowest value, which is 0 here
     return (_centres(unit, size, interp_order, "constant") * (high - low) + low).astype(np.float32)
 
 

@@ -142,7 +142,7 @@ def test_nothing_is_written_before_it_begins(capsys):
 def test_the_log_of_a_script_can_be_parsed(tmp_path):
     """`python script.py 2> log` gives a log of which tools draw curves.
 
-    The loss is the sum of 2 rows, and a row that of 3 weights and the bias, each of which falls by 0.5 · 2 in a step.
+    The loss is a sum over 2 rows, each of 3 weights and a bias. Every one of these falls by 0.5 · 2 in a step.
     """
     (tmp_path / "solver.prototxt").write_text(SOLVER)
     (tmp_path / "script.py").write_text("from minicaffe import pycaffe as caffe\n"
