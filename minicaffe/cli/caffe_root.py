@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise MinicaffeError("this Python does not know its own path, which the launchers need")
     root = Path(args.folder)
     texts = dict(_texts(sys.executable))
-    kept = [] if args.force else [name for name in texts if _is_anothers(root / name)]
+    kept = [] if args.force else [name for name in texts if _is_not_ours(root / name)]
     _write(root, {name: text for name, text in texts.items() if name not in kept})
     _link_release(root)
     say(f"{args.folder}: {plural(len(texts) - len(kept), 'launcher')} for {sys.executable}")
@@ -128,7 +128,7 @@ alias.install()
 '''
 
 
-def _is_anothers(path: Path) -> bool:
+def _is_not_ours(path: Path) -> bool:
     """Return whether something is there that this command has not made."""
     try:
         with open(path, "rb") as file:

@@ -118,16 +118,16 @@ def _device_query(args: Args) -> int:
     return 0
 
 
-def _old_name(form: str, more: Args, args: Args) -> int:
-    """A tool that Caffe itself gave up: say what replaces it, with the arguments that were given."""
+def _old_name(tool: str, form: str, more: Args, args: Args) -> int:
+    """A tool that Caffe itself has removed: say what replaces it, with the arguments that were given."""
     values = [shlex.quote(arg) for arg in args]
     parts = [part.format(value) for part, value in zip([form, *more], values or ["FILE"], strict=False)]
-    raise MinicaffeError("Caffe has given up the tool of this name", hint=f"the same is done by: {' '.join(parts)}")
+    raise MinicaffeError(f"Caffe itself has removed the tool {tool}", hint=f"the same is done by: {' '.join(parts)}")
 
 
-def _gone(hint: str, args: Args) -> int:
-    """A tool that Caffe itself gave up, whatever the arguments."""
-    raise MinicaffeError("Caffe has given up the tool of this name", hint=hint)
+def _gone(tool: str, hint: str, args: Args) -> int:
+    """A tool that Caffe itself has removed, whatever the arguments."""
+    raise MinicaffeError(f"Caffe itself has removed the tool {tool}", hint=hint)
 
 
 def _classification(args: Args) -> int:
@@ -172,12 +172,13 @@ TOOLS: dict[str, Callable[[Args], int]] = {
     "upgrade_net_proto_text": _command("upgrade"),
     "upgrade_net_proto_binary": _command("upgrade"),
     "upgrade_solver_proto_text": _command("upgrade"),
-    "train_net": partial(_old_name, "caffe train --solver={}", ["--snapshot={}"]),
-    "finetune_net": partial(_old_name, "caffe train --solver={}", ["--weights={}"]),
-    "test_net": partial(_old_name, "caffe test --model={}", ["--weights={}", "--iterations={}"]),
-    "net_speed_benchmark": partial(_old_name, "caffe time --model={}", ["--iterations={}"]),
-    "device_query": partial(_gone, "the same is done by: caffe device_query"),
-    "dump_network": partial(_gone, "minicaffe weights FILE says what is in weights, and extract_features writes blobs"),
+    "train_net": partial(_old_name, "train_net", "caffe train --solver={}", ["--snapshot={}"]),
+    "finetune_net": partial(_old_name, "finetune_net", "caffe train --solver={}", ["--weights={}"]),
+    "test_net": partial(_old_name, "test_net", "caffe test --model={}", ["--weights={}", "--iterations={}"]),
+    "net_speed_benchmark": partial(_old_name, "net_speed_benchmark", "caffe time --model={}", ["--iterations={}"]),
+    "device_query": partial(_gone, "device_query", "the same is done by: caffe device_query"),
+    "dump_network": partial(_gone, "dump_network", "minicaffe weights FILE says what is in a weight file, "
+                            "and extract_features writes blobs"),
     "convert_mnist_data": _command("convert_idx"),
     "convert_cifar_data": _command("convert_cifar"),
     "convert_mnist_siamese_data": _command("convert_idx", "--pairs", "--backend=leveldb"),

@@ -253,7 +253,7 @@ def test_device_query(capsys):
     (["finetune_net", "a", "b"], "caffe train --solver=a --weights=b\n"),
     (["test_net", "a", "b", "7"], "caffe test --model=a --weights=b --iterations=7\n"),
     (["net_speed_benchmark"], "caffe time --model=FILE\n"), (["device_query", "0"], "caffe device_query"),
-    (["dump_network", "a"], "given up the tool.*\n  hint: .*extract_features"),
+    (["dump_network", "a"], "has removed the tool dump_network\n  hint: .*extract_features"),
     (["classification", "a", "b"], "takes five files, got 2\n  hint: .*mean.binaryproto"),
     (["plot_training_log.py", "a.log"], "takes the number of a chart"),
     (["convert_cifar_data", "a", "b", "rocksdb"], "the kind of database must be lmdb or leveldb, got 'rocksdb'"),

@@ -84,14 +84,14 @@ class TestFormats:
         assert "graphviz: graph is too large" in caplog.text
 
     @pytest.mark.usefixtures("graphviz")
-    def test_an_svg_that_goes_another_way(self):
+    def test_an_svg_in_another_direction(self):
         """Our SVG goes from top to bottom; graphviz draws the other directions."""
         assert draw.draw_net(net(), "TB", "svg").startswith(b"<svg ")
         assert draw.draw_net(net(), "RL", "svg").startswith(b"-Tsvg\n")
         assert draw.get_pydot_graph(net(), "TB", label_edges=False).create_svg().startswith(b"-Tsvg\n")
 
     @pytest.mark.usefixtures("no_graphviz")
-    def test_a_way_that_cannot_be_gone(self, caplog):
+    def test_a_direction_that_needs_graphviz(self, caplog):
         """Where graphviz is missing, a warning says that the direction was not changed."""
         assert draw.draw_net(net(), "LR", "html").startswith(b"<!DOCTYPE html>")
         assert "an html is drawn from top to bottom, with labels" in caplog.text
