@@ -47,7 +47,8 @@ def main(argv: Args | None = None) -> int:
 
 def _run(args: list[str]) -> int:
     if not args or args[0] not in TOOLS:
-        raise MinicaffeError("the first argument must be the name of a tool of Caffe's",
+        raise MinicaffeError(f"the first argument must be the name of a tool of Caffe's, got {args[0]!r}" if args else
+                             "the name of a tool of Caffe's is missing",
                              hint=(near_names(args[0], list(TOOLS)) if args else "") or ", ".join(TOOLS))
     progress.only_lines = True  # Caffe's tools draw no bar, and scripts read what they print
     tool, rest = args[0], args[1:]
