@@ -111,7 +111,7 @@ RUNS = {
     "import io\nio.BytesIO().write('x')": "'rb' or 'wb'", "b'\\xff'.decode('utf-8')": "open(file, 'rb')",
     "import sys\nwith open(sys.executable, encoding='utf-8') as f:\n    f.read()": "open(file, 'rb')",
     "from google.protobuf import descriptor\ndescriptor.EnumValueDescriptor('TRAIN', 0, 0)": "caffe_pb2",
-    "'{:>9}'.format((1, 2))": "{!s:>9}", "__package__ = ''\nfrom .beside import x": "without the dot",
+    "'{:>9}'.format((1, 2))": "{!s:>9}", "__package__ = ''\nfrom .beside import x": "without a dot",
     "import numpy as np\nnp.float": "write float", "import numpy as np\nnp.ones(2).astype(np.int)": "write int",
 }
 @pytest.mark.parametrize("code", RUNS)
