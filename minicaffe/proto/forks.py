@@ -39,6 +39,7 @@ FORK_FIELDS = {
     "use_imagedb_mean": "MyCaffe",
     "batch_reduction_param": "yjxiong's fork",
     "video_param": "yjxiong's fork",
+    "multi_stage_meanfield_param": "the CRF-RNN fork",
     "interp_param": DEEPLAB,
     "densecrf_param": DEEPLAB,
     "mat_read_param": DEEPLAB,

@@ -82,7 +82,11 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Make `import caffe` work in a notebook and in programs that it starts: `%load_ext minicaffe.pycaffe`."""
-    from minicaffe.pycaffe import alias
+    """Make `import caffe` work in a notebook and in programs that it starts: `%load_ext minicaffe.pycaffe`.
+
+    Where a cell fails because it is written for Python 2, or for old packages, the cure stands below its error.
+    """
+    from minicaffe.pycaffe import alias, runner
 
     alias.install()
+    shell.events.register("post_run_cell", runner.print_cure_of_cell)
