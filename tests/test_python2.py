@@ -154,7 +154,7 @@ def test_what_packages_have_dropped():
                          (AttributeError("x", name="tostring", obj=np.ones(2)), "tobytes"),
                          (ImportError("cannot import name 'imread' from 'scipy.misc' (x.py)"), "PIL.Image.open"),
                          (AttributeError("module 'scipy.misc' has no attribute 'imresize'"), "resize"),
-                         (ImportError("attempted relative import with no known parent package"), "import x, from"),
+                         (ImportError("attempted relative import with no known parent package"), "import x, or from"),
                          (AttributeError("module 'cv2' has no attribute 'cv'"), "INTER_NN is INTER_NEAREST"),
                          (ModuleNotFoundError("x", name="scipy.misc"), "PIL"),
                          (ModuleNotFoundError("x", name="progressbar"), "progressbar2"),
