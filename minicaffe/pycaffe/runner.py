@@ -230,7 +230,7 @@ def print_cure_of_cell(result: Any) -> None:
 
 
 def _of_fork(error: BaseException) -> str:
-    """Return the hint that names the fork of a field or a message which protobuf or caffe_pb2 does not know; else ''."""
+    """Return the hint that names the fork of a field or message which protobuf does not know; else ''."""
     said, owner = str(error), getattr(error, "obj", None)
     if not (re.search("Message type|Protocol message|caffe_pb2", said) or hasattr(owner, "DESCRIPTOR")):
         return ""
