@@ -4,6 +4,7 @@ A module is imported when a script first uses one of its names. So a script that
 nets.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 # what `import caffe` alone makes known in pycaffe
 _MODULES = ("_caffe", "classifier", "detector", "io", "net_spec", "proto", "pycaffe")
+_IMPORTED_BY_NAME = ("coord_map", "draw")
 
 __all__ = ["NCCL", "TEST", "TRAIN", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Classifier", "Detector", "Layer",
            "NesterovSolver", "Net", "NetSpec", "RMSPropSolver", "SGDSolver", "Timer", "classifier", "detector",
@@ -71,7 +73,10 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        called = "caffe" if "caffe" in sys.modules else __name__
+        cure = f": write `import {called}.{name}` first" if name in _IMPORTED_BY_NAME else ""
+        # with the last two arguments, Python says which name may have been meant
+        raise AttributeError(f"module {called!r} has no attribute {name!r}{cure}", name=name, obj=sys.modules[__name__])
     value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
     globals()[name] = value  # the next look-up is a plain one
     return value

@@ -373,9 +373,15 @@ def _count_rows(arrays: Mapping[str, Any]) -> int:
 
 def _size_hint(name: str, wanted: tuple[int, ...], got: tuple[int, ...]) -> str:
     """Say how an array of another number of rows, or of fewer axes, is given to a net."""
-    cures = []
-    if len(got) == len(wanted) - 1:
-        cures, got = [f"{name}[np.newaxis] has the axis of the batch"], (1, *got)
+    cures, missing = [], len(wanted) - len(got)
+    if got == (wanted[0], *wanted[2:]) and wanted[1] == 1:
+        return f"{name}[:, np.newaxis] has the axis of the channel"
+    if missing > 1 and got != wanted[missing:]:
+        return f"the array needs all {len(wanted)} axes: array.reshape(...) adds them"
+    if missing > 0:
+        index = ", ".join(["np.newaxis"] * missing)
+        cures.append(f"{name}[{index}] has the {'axis of the batch' if missing == 1 else 'axes that are missing'}")
+        got = (*[1] * missing, *got)
     if got != wanted:
         cures.append(f"net.blobs[{name!r}].reshape({', '.join(map(str, got))}) gives the blob that size")
     return "; ".join(cures)
