@@ -8,6 +8,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from minicaffe.pycaffe.alias import SubmoduleFinder
+
 if TYPE_CHECKING:
     from minicaffe.pycaffe import io
     from minicaffe.pycaffe.classifier import Classifier
@@ -67,6 +69,10 @@ __all__ = ["NCCL", "TEST", "TRAIN", "AdaDeltaSolver", "AdaGradSolver", "AdamSolv
            "get_solver", "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "net_spec", "params",
            "proto", "pycaffe", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess", "set_random_seed",
            "set_solver_count", "set_solver_rank", "solver_count", "solver_rank", "to_proto"]
+
+
+if not any(isinstance(finder, SubmoduleFinder) for finder in sys.meta_path):
+    sys.meta_path.insert(0, SubmoduleFinder())  # for scripts that say sys.modules["caffe"] = minicaffe.pycaffe
 
 
 def __getattr__(name: str) -> Any:

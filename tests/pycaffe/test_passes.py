@@ -154,6 +154,17 @@ class TestForward:
         with pytest.raises(NetError, match=f"{MISMATCH}: got x, and the net has none"):
             net.forward(x=np.zeros(2))
 
+    @pytest.mark.parametrize(("kind", "run"), [
+        (ValueError, lambda net: net.forward(end="probs")), (ValueError, lambda net: net.backward(start="probs")),
+        (KeyError, lambda net: net.forward(["sums"])), (KeyError, lambda net: net.backward(["sums"])),
+        (ValueError, lambda net: net.forward(**rows(3) | {"side": np.zeros((3, 5))})),
+        (ValueError, lambda net: net.backward(prob=np.zeros((3, 6))))])
+    def test_kinds_of_errors(self, kind, run):
+        """Scripts catch what Python raises in pycaffe; they are errors of nets, too."""
+        with pytest.raises(NetError) as caught:
+            run(make())
+        assert isinstance(caught.value, kind)
+
     @pytest.mark.parametrize(("call", "words"), [
         ({"start": "ip"}, r"no layer 'ip'\n  hint: did you mean 'ip1' or 'ip2'\?"),
         ({"end": "probs"}, r"no layer 'probs'\n  hint: did you mean 'prob'\?"),
