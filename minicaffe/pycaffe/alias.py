@@ -3,7 +3,8 @@
 After `install()`, `caffe` is `minicaffe.pycaffe`, and `caffe.io` is `minicaffe.pycaffe.io`: the same objects under a
 second name. No module is loaded twice, so a class is one class, whichever name a script uses for it.
 
-Every Python that a script starts imports this module. So it imports little: importlib.abc alone would double the time.
+Every Python process that a script starts imports this module. So it imports little: importlib.abc alone would double
+the time.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ def install() -> None:
 
 
 def _install_in_children() -> None:
-    """Install the alias in every Python that this process starts from now on: see startup/sitecustomize.py.
+    """Install the alias in every Python process that this one starts from now on: see startup/sitecustomize.py.
 
-    They find it by PYTHONPATH, so one that is started with another environment, or with -E or -I, does not.
+    They find it by PYTHONPATH. So it is missing in one that is started with another environment, or with -E or -I.
     """
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     folders = [STARTUP, *(folder for folder in before if folder not in ("", STARTUP))]
@@ -119,11 +120,11 @@ class AliasLoader:
         self.real = real
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the module itself, under which other threads that import it now are served, too."""
+        """Return the real module. It is complete by now, so no other thread sees half of it."""
         module = import_module(self.real)
         self.spec = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module its own spec back: the import system has put the alias's into its place."""
+        """Give the module its own spec back, because the import system has just replaced it by the alias's."""
         module.__spec__ = self.spec

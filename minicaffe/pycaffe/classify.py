@@ -17,10 +17,10 @@ import numpy as np
 from minicaffe.errors import DataError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.log import plural
-from minicaffe.pycaffe import programs
+from minicaffe.pycaffe import command_line
 from minicaffe.pycaffe.classifier import Classifier
+from minicaffe.pycaffe.command_line import Parser, add_flags, read_npy, say, settings, whole_numbers
 from minicaffe.pycaffe.io import load_image
-from minicaffe.pycaffe.programs import Parser, add_flags, read_npy, say, settings, whole_numbers
 
 PROG = "python -m minicaffe.pycaffe.classify"
 
@@ -79,4 +79,4 @@ def _images(path: str, ext: str, color: bool) -> Sequence[np.ndarray] | np.ndarr
 
 
 if __name__ == "__main__":
-    programs.run(PROG, main)
+    command_line.run(PROG, main)

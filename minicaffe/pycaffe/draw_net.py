@@ -12,9 +12,9 @@ from minicaffe.drawing.dot import RANKDIRS
 from minicaffe.log import one_line
 from minicaffe.net import location
 from minicaffe.proto import Phase
-from minicaffe.pycaffe import programs
+from minicaffe.pycaffe import command_line
+from minicaffe.pycaffe.command_line import Parser, say
 from minicaffe.pycaffe.draw import format_of, get_pydot_graph
-from minicaffe.pycaffe.programs import Parser, say
 
 PROG = "python -m minicaffe.pycaffe.draw_net"
 
@@ -36,8 +36,8 @@ def _parser() -> Parser:
     parser.add_argument("input_net_proto_file", metavar="NET", help="the net: a prototxt or YAML file")
     parser.add_argument("output_image_file", metavar="OUTPUT", help="the file to write; its ending is the format")
     parser.add_argument("--rankdir", choices=RANKDIRS, default=None,
-                        help="the way of the drawing: from top to bottom (TB), from left to right (LR), ... (default: "
-                             "LR where graphviz draws, else TB)")
+                        help="the direction: from top to bottom (TB), from left to right (LR), and so on (default: LR "
+                             "where graphviz draws, else TB)")
     parser.add_argument("--phase", choices=("TRAIN", "TEST", "ALL"), default="ALL",
                         help="draw the layers of this phase, or of both as one drawing (default: ALL)")
     parser.add_argument("--display_lrm", action="store_true",
@@ -46,4 +46,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    programs.run(PROG, main)
+    command_line.run(PROG, main)

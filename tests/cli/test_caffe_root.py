@@ -110,7 +110,7 @@ def test_files_of_others_stay(folder, capsys):
 
     assert main(["caffe-root", "root"]) == 0
     said = capsys.readouterr()
-    assert re.search(r"warning: 3 files of another origin stay as they are:\n  build/tools/caffe\n"
+    assert re.search(r"warning: kept 3 files that this command has not made:\n  build/tools/caffe\n"
                      r"  build/tools/train_net\n  python/caffe/__init__.py\n.*import caffe.*\n.*--force", said.err)
     assert (folder / "root" / "build" / "tools" / "caffe").read_text() == "mine"
     assert (folder / "root" / "build" / "tools" / "caffe.bin").exists()
@@ -247,14 +247,14 @@ def test_device_query(capsys):
     (["caffe", "device_query", "--gpus=1"], "unrecognized arguments: --gpus=1"),
     (["caffe", "train", "--solver=x", "--minloglevel=9"], "minloglevel is the lowest level to log, from 0 to 3"),
     (["caffe", "train", "--solver=x", "--log_dir=none"], "the log cannot be written to none"),
-    (["cafe"], "must be the name of a tool of Caffe's\n  hint: did you mean 'caffe'"),
-    ([], "must be the name of a tool of Caffe's"),
+    (["cafe"], "must be the name of a tool of Caffe's, got 'cafe'\n  hint: did you mean 'caffe'"),
+    ([], "the name of a tool of Caffe's is missing\n  hint: caffe, compute_image_mean"),
     (["train_net", "a.prototxt", "b c.solverstate"],
      "same is done by: caffe train --solver=a.prototxt --snapshot='b c.solverstate'"),
     (["finetune_net", "a", "b"], "caffe train --solver=a --weights=b\n"),
     (["test_net", "a", "b", "7"], "caffe test --model=a --weights=b --iterations=7\n"),
     (["net_speed_benchmark"], "caffe time --model=FILE\n"), (["device_query", "0"], "caffe device_query"),
-    (["dump_network", "a"], "given up the tool.*\n  hint: .*extract_features"),
+    (["dump_network", "a"], "has removed the tool dump_network\n  hint: .*extract_features"),
     (["classification", "a", "b"], "takes five files, got 2\n  hint: .*mean.binaryproto"),
     (["plot_training_log.py", "a.log"], "takes the number of a chart"),
     (["convert_cifar_data", "a", "b", "rocksdb"], "the kind of database must be lmdb or leveldb, got 'rocksdb'"),

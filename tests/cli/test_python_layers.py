@@ -116,7 +116,7 @@ def test_ours_wins_over_an_installed_caffe(script, monkeypatch):
 
 
 def test_without_leave_nothing_runs(script, capsys):
-    """--no-python refuses the net before its module is imported."""
+    """--no-python refuses the net before the layer's module is imported."""
     assert main(["summary", "net.prototxt", "--no-python"]) == 1
     assert "Python layers are not allowed here" in capsys.readouterr().err
     assert "of_a_script" not in sys.modules

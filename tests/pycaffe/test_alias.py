@@ -45,7 +45,7 @@ def test_installing_imports_nothing_heavy():
 
 
 def test_it_comes_before_other_modules_of_the_name(tmp_path):
-    """A folder caffe along sys.path loses, also after a script has put it in front and forgotten what is imported."""
+    """A folder `caffe` along sys.path is not imported, even if the script puts it in front and clears sys.modules."""
     (tmp_path / "caffe").mkdir()
     (tmp_path / "caffe" / "__init__.py").write_text("raise SystemExit('the other one')")
     run("""
@@ -79,7 +79,7 @@ def test_another_caffe_that_is_imported_stays(tmp_path):
 
 
 def test_only_within_a_block(tmp_path):
-    """A command that has run in this process leaves nothing behind, and takes nothing from who has the alias."""
+    """A command that has run in this process leaves no alias behind, and removes none that was there before."""
     (tmp_path / "caffe.py").write_text("mine = 1")
     run("""
         import os, subprocess, sys
@@ -109,7 +109,7 @@ def test_only_within_a_block(tmp_path):
 
 
 def test_a_module_that_is_not_there():
-    """Forks' modules are missing by name; a library that tries them goes on."""
+    """A fork's module is a ModuleNotFoundError with its name, so a library that only tries it goes on."""
     run("""
         for name in ("caffe.model_libs", "caffe.model_libs.deeper", "caffe.proto.nothing"):
             try:

@@ -82,22 +82,22 @@ class TestFormats:
         assert "graphviz: graph is too large" in caplog.text
 
     @pytest.mark.usefixtures("graphviz")
-    def test_an_svg_that_goes_another_way(self):
-        """Our SVG goes from top to bottom; for another way graphviz draws it."""
+    def test_an_svg_in_another_direction(self):
+        """Our SVG goes from top to bottom; graphviz draws the other directions."""
         assert draw.draw_net(net(), "TB", "svg").startswith(b"<svg ")
         assert draw.draw_net(net(), "RL", "svg").startswith(b"-Tsvg\n")
         assert draw.get_pydot_graph(net(), "TB", label_edges=False).create_svg().startswith(b"-Tsvg\n")
 
     @pytest.mark.usefixtures("no_graphviz")
-    def test_a_way_that_cannot_be_gone(self, caplog):
-        """What cannot be done is said."""
+    def test_a_direction_that_needs_graphviz(self, caplog):
+        """Where graphviz is missing, a warning says that the direction was not changed."""
         assert draw.draw_net(net(), "LR", "html").startswith(b"<!DOCTYPE html>")
         assert "an html is drawn from top to bottom, with labels" in caplog.text
         assert draw.draw_net(net(), "LR", "svg").startswith(b"<svg ")
-        assert "an svg is drawn from top to bottom, with labels; for another way it needs graphviz" in caplog.text
+        assert "an svg is drawn from top to bottom, with labels; another direction needs graphviz" in caplog.text
 
     def test_wrong_arguments(self, tmp_path):
-        """An unknown way, phase or file, and something that is no NetParameter."""
+        """An unknown direction, phase or file, and something that is no NetParameter, are errors."""
         with pytest.raises(DataError, match="rankdir must be one of TB, BT, LR, RL, got 'lr'\n  hint: .*'LR'"):
             draw.draw_net(net(), "lr")
         with pytest.raises(NetError, match=r"phase must be TRAIN \(0\), TEST \(1\) or None, got 2"):
@@ -112,7 +112,7 @@ class TestFormats:
 
 class TestGraph:
     def test_the_methods_of_pydot(self, tmp_path, graphviz):
-        """It is written as a graph of pydot's is."""
+        """The drawing has pydot's methods for writing it."""
         graph = draw.get_pydot_graph(net(), "TB")
 
         assert graph.to_string().startswith("digraph ")
@@ -213,7 +213,7 @@ class TestWordsOfPycaffe:
         """Two numbers, 1 where none is given; other layers have none."""
         assert draw.get_layer_lr_mult(one("InnerProduct")) == (1, 1)
         assert draw.get_layer_lr_mult(one("InnerProduct", "param { lr_mult: 3 }")) == (3, 1)
-        with pytest.raises(ValueError, match="ReLU layers do not have a learning rate multiplier"):
+        with pytest.raises(ValueError, match="a ReLU layer has no weights and bias, so it has no lr_mult"):
             draw.get_layer_lr_mult(one("ReLU"))
         with pytest.raises(ValueError, match="layer 'y' .* 3 params"):
             draw.get_layer_lr_mult(one("Convolution", "param {} param {} param {}"))

@@ -1,4 +1,4 @@
-"""The names of Caffe's Python package: all there, each one thing wherever it is asked for, and quick to import."""
+"""The names of Caffe's Python package: all are there, a name is one object in every module, and the import is quick."""
 
 import os
 import subprocess
@@ -90,7 +90,7 @@ def test_the_cure_for_a_name_that_there_is_not(code, words):
     ("import minicaffe.pycaffe.proto.caffe_pb2", {"minicaffe.net", "h5py", "cv2"}),
     ("pycaffe.Net", {"h5py", "lmdb", "cv2", "numba", "matplotlib", "minicaffe.solvers", "minicaffe.layers"})])
 def test_nothing_is_loaded_in_vain(asked, absent):
-    """Whoever wants a name does not wait for what it does not need, and needs no extra for it."""
+    """Reading a name imports only what this name needs, and no optional package."""
     code = f"import sys; from minicaffe import pycaffe; {asked}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
 

@@ -61,7 +61,7 @@ def test_a_script_sees_what_python_shows_it(tmp_path):
 
 
 def test_the_users_modules_are_found_beside_the_script(tmp_path):
-    """Modules of the user's called as ours, or as Python's, are not mixed up with them."""
+    """The user's modules are found, and are not mixed up with minicaffe's or Python's of the same name."""
     write(tmp_path / "net.py", "mine = 'net'")
     write(tmp_path / "draw.py", "mine = 'draw'")
     write(tmp_path / "io.py", "mine = 'io'")
@@ -367,7 +367,7 @@ def test_the_fork_of_a_field_is_named(tmp_path, capsys):
 
 
 def test_a_notebook_is_no_script(tmp_path):
-    """It is said how to open and how to run it."""
+    """The error says how to open and how to run it."""
     write(tmp_path / "a.ipynb", "{}")
     status, _, err = run("a.ipynb", folder=tmp_path)
 

@@ -30,7 +30,7 @@ _DEFAULTS = {  # where Caffe's own script looks, from the folder that it lies in
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with status 1, with a near name at an unknown flag, and with a text that fits the terminal."""
+    """An argparse parser whose errors have status 1 and near names of flags, and whose text fits the terminal."""
 
     def __init__(self, prog: str, text: str) -> None:
         super().__init__(prog, description=prose(text, terminal_width(80)),
@@ -69,11 +69,11 @@ def say(text: str) -> None:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add what `classify` and `detect` are told about the net and about its images."""
     add = parser.add_argument
-    add("--model_def", metavar="F", help="the net; without it, Caffe's own for ImageNet must be below CAFFE_ROOT")
-    add("--pretrained_model", metavar="F", help="its weights; without it, the same holds")
-    add("--gpu", action="store_true", help="as in Caffe; the CPU computes all the same")
+    add("--model_def", metavar="F", help="the net (default: that of Caffe's ImageNet model, below CAFFE_ROOT)")
+    add("--pretrained_model", metavar="F", help="its weights (default: those of the same model)")
+    add("--gpu", action="store_true", help="accepted because Caffe has it; the CPU computes")
     add("--mean_file", metavar="F", help="what to subtract: a .npy file (channels, height, width), or a .binaryproto; "
-                                         "'' subtracts nothing; without it, the same holds")
+                                         "'' subtracts nothing (default: the mean of the same model)")
     add("--input_scale", metavar="X", type=float, help="multiply by this, after the mean was subtracted")
     add("--raw_scale", metavar="X", type=float, default=255.0,
         help="multiply by this, before the mean is subtracted: images are read as numbers from 0 to 1 (default: 255)")

@@ -11,7 +11,7 @@ from extras import needs
 
 from minicaffe import pycaffe as caffe
 from minicaffe.errors import DataError
-from minicaffe.pycaffe import classify, detect, draw_net, programs
+from minicaffe.pycaffe import classify, detect, draw_net
 
 NET = """
   layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 dim: 6 dim: 8 } } }
@@ -180,7 +180,7 @@ def test_a_name_that_the_terminal_has_no_letters_for(flags, monkeypatch):
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "argv", ["classify.py", "photographs/a.png", "ü\x1b.npy", *flags])
     with pytest.raises(SystemExit) as end:
-        programs.run(classify.PROG, classify.main)
+        command_line.run(classify.PROG, classify.main)
 
     assert 0 == end.value.code
     assert out.buffer.getvalue().endswith(b"The probabilities are in \\xfc\\x1b.npy\n")
