@@ -11,7 +11,7 @@ from extras import needs
 
 from minicaffe import pycaffe as caffe
 from minicaffe.errors import DataError
-from minicaffe.pycaffe import classify, detect, draw_net
+from minicaffe.pycaffe import classify, command_line, detect, draw_net
 
 NET = """
   layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 dim: 6 dim: 8 } } }
