@@ -5,7 +5,8 @@ from __future__ import annotations
 import operator
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from itertools import zip_longest
 from typing import Any
 
@@ -24,6 +25,22 @@ from minicaffe.pycaffe.python_layer import UsersErrors
 from minicaffe.pycaffe.vectors import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
 
 Arrays = dict[str, np.ndarray]
+
+
+def _with_caffe(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of a net that runs Python layers, in which `import caffe` works and whose errors come as raised.
+
+    A net without such layers does not pay for that.
+    """
+
+    @wraps(method)
+    def run(self: Net, *args: Any, **named: Any) -> Any:
+        if not self._users_code:
+            return method(self, *args, **named)
+        with UsersErrors(), alias.installed():
+            return method(self, *args, **named)
+
+    return run
 
 
 class Net(core.Net):
@@ -50,6 +67,7 @@ class Net(core.Net):
 
     before_backward: Hooks
     after_backward: Hooks
+    _users_code = True  # until the layers are known
 
     def __init__(self, network_file: PathLike | Any, *args: Any, **options: Any) -> None:
         network_file, args = _decoded(network_file), tuple(map(_decoded, args))
@@ -71,6 +89,7 @@ class Net(core.Net):
         super()._name_everything()
         names, ids = self.wiring.blob_names, self.wiring
         self.layers = LayerVec(self.layers)
+        self._users_code = any(layer.users_code for layer in self.layers)
         self._blobs = BlobVec(self._blobs, self.dtype)
         self.blobs, self.params = OrderedDict(self.blobs), OrderedDict(self.params)
         self.layer_dict = OrderedDict(zip(self.layer_names, self.layers, strict=True))
@@ -99,9 +118,9 @@ class Net(core.Net):
 
     # --- running -----------------------------------------------------------------------------------
 
-    forward_pass = UsersErrors()(core.Net.forward_pass)
-    backward_pass = UsersErrors()(core.Net.backward_pass)
-    reshape = UsersErrors()(core.Net.reshape)
+    forward_pass = _with_caffe(core.Net.forward_pass)
+    backward_pass = _with_caffe(core.Net.backward_pass)
+    reshape = _with_caffe(core.Net.reshape)
 
     def _forward(self, start: int, end: int) -> float:
         """Run the layers of these indices forward. Return the loss."""
