@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not sys.executable:
         raise MinicaffeError("this Python does not know its own path, which the launchers need")
+    if not args.folder:  # not the current folder, as Path('') would mean
+        raise MinicaffeError("DIR is empty", hint="is a variable of the shell not set? For the current folder write .")
     root = Path(args.folder)
     texts = dict(_texts(sys.executable))
     kept = [] if args.force else [name for name in texts if _is_anothers(root / name)]

@@ -130,6 +130,15 @@ def test_a_compiled_caffe(folder, capsys):
     assert (folder / "root" / ".build_release" / "tools" / "caffe").is_file()
 
 
+def test_an_empty_name(folder, monkeypatch, capsys):
+    """A variable of the shell that is not set must not fill the current folder."""
+    monkeypatch.chdir(folder)
+    before = set(folder.iterdir())
+    assert 1 == main(["caffe-root", ""])
+    assert "DIR is empty" in capsys.readouterr().err
+    assert before == set(folder.iterdir())
+
+
 @pytest.mark.parametrize("inside", ["", "/build", "/build/tools"])
 def test_a_file_in_the_way(inside, folder, capsys):
     """The error names it, and what was made before it is gone again."""
