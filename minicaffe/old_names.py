@@ -116,6 +116,14 @@ MESSAGES = (  # how Python's message of an error begins, and what to write
     ("TypeError", r"can't concat str to bytes|can only concatenate str \(not \"bytes\"\)|can't concat bytes", _BYTES),
     ("TypeError", r"Won't implicitly convert Unicode to bytes",  # lmdb
      "a key of LMDB is bytes, write key.encode()"),
+    ("TypeError", r"Descriptors cannot be created directly",
+     "an old protoc wrote this file; where it is Caffe's caffe_pb2, import caffe.proto.caffe_pb2 instead, otherwise "
+     "run protoc again"),
+    ("ImportError", r"attempted relative import with no known parent package",
+     "a file that is run as a script imports the modules beside it without the dot: from x import y"),
+    ("ValueError", r"StringIO cannot be used to open an image", "write io.BytesIO(data) for the bytes of an image"),
+    ("TypeError", r"unsupported format string passed to \w+\.__format__",
+     "write {!s:>9} instead of {:>9} where the value is no number and no text"),
     ("TypeError", r"load\(\) missing 1 required positional argument: 'Loader'", "write yaml.safe_load(file)"),
     ("UnicodeDecodeError", r"", "a file that holds no text is opened with open(file, 'rb') in Python 3, and a pickle "
      "that Python 2 wrote is read with pickle.load(f, encoding='latin1')"),

@@ -12,12 +12,12 @@ minicaffe: that would make every start slower, and would run code that no net ha
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,7 +34,7 @@ IMPORTED = "--import"  # the source of the modules that the command line imports
 AT = At.TYPE_LOOKED_UP
 # The beginnings of the names of files that are not the user's code; their lines in a traceback do not help.
 NOT_THEIRS = (str(Path(__file__).parent) + os.sep, str(Path(importlib.__file__).parent) + os.sep,
-              "<frozen importlib")
+              contextlib.__file__, "<frozen importlib")
 BY_HAND = "--import MODULE makes types of your own known (in Python: import the module first)"
 
 NOT_WRITTEN = "a layer must write reshape and forward, and backward where a gradient passes through it"
@@ -96,7 +96,7 @@ def _origin(module: str) -> Origin:
 
 # --- installed packages ------------------------------------------------------------------------------------
 
-@contextmanager
+@contextlib.contextmanager
 def permitted(allowed: bool) -> Iterator[None]:
     """Within the block, load and use nothing from installed packages, unless that is `allowed`."""
     before = _permitted.set(_permitted.get() and allowed)  # a block within cannot allow what one around it forbids
@@ -167,7 +167,7 @@ def unknown_hint() -> str:
 
 # --- modules that a user names ---------------------------------------------------------------------------------
 
-@contextmanager
+@contextlib.contextmanager
 def importable_here() -> Iterator[None]:
     """Within the block, import modules from the current folder too, if they are found nowhere else."""
     here = os.getcwd()
@@ -180,7 +180,7 @@ def importable_here() -> Iterator[None]:
             sys.path.remove(here)
 
 
-@contextmanager
+@contextlib.contextmanager
 def bringing(source: str) -> Iterator[None]:
     """Remember `source` as the origin of all that is registered within the block."""
     before = _source.set(source)

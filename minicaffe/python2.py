@@ -83,7 +83,8 @@ def _about_file(error: SyntaxError) -> str:
     said = f"{file}:{line}: {PYTHON_2}{also}: {found[line]}"
     if not known or found[line] == _TABS:
         return said
-    return f"{said}. To convert the file: pip install fissix, then python -m fissix -w {shlex.quote(file)}"
+    # fissix takes numpy.sort(x) for a list's sort with a function, and spoils it
+    return f"{said}. To convert the file: pip install fissix, then python -m fissix -x sorted -w {shlex.quote(file)}"
 
 
 def _of_line(error: SyntaxError) -> str:
@@ -190,9 +191,15 @@ def _of_message(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """Return the frames of a traceback, without those of the import system and of modules' __getattr__."""
+    """Return the frames of a traceback, without those of Python's own frozen modules and of modules' __getattr__."""
     return [frame for frame in traceback.extract_tb(error.__traceback__)
-            if frame.name != "__getattr__" and "importlib" not in frame.filename]
+            if frame.name != "__getattr__" and "importlib" not in frame.filename
+            and not frame.filename.startswith("<frozen ")]
+
+
+def _in_a_library(file: Path) -> bool:
+    standard = (sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib"))
+    return bool({"site-packages", "dist-packages"} & set(file.parts)) or any(map(file.is_relative_to, standard))
 
 
 def _place(error: BaseException) -> str:
@@ -203,6 +210,5 @@ def _place(error: BaseException) -> str:
     """
     frames = _frames(error)
     if not isinstance(error, (NameError, ImportError, AttributeError)):
-        libraries = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
-        frames = [frame for frame in frames if not frame.filename.startswith(libraries)] or frames
+        frames = [frame for frame in frames if not _in_a_library(Path(frame.filename))] or frames
     return f"{from_here(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""

@@ -66,7 +66,7 @@ def test_the_lines_are_counted_and_a_converter_is_named(tmp_path, monkeypatch):
     assert {2: PRINT, 3: PRINT, 4: "repr", 5: "0o"} == {n: re.search(r"write print\(|repr|0o", cure)[0]
                                                         for n, cure in python2.python2_lines(text).items()}
     assert said.startswith("my script.py:5: this is Python 2, as are 3 other lines: a number")
-    assert said.endswith("pip install fissix, then python -m fissix -w 'my script.py'")
+    assert said.endswith("pip install fissix, then python -m fissix -x sorted -w 'my script.py'")
     assert "Python 2, as is 1 other line: print" in hint_of(tmp_path, "print 1\nprint 2")
 
 
@@ -109,6 +109,9 @@ RUNS = {
     "[4] + range(3)": "list(", "{}.keys().sort()": "sorted(d)", "sorted([None, 3])": "no order",
     "[1].sort(cmp=max)": "cmp_to_key", "import io\nio.StringIO().write(b'x')": "'rb' or 'wb'",
     "import io\nio.BytesIO().write('x')": "'rb' or 'wb'", "b'\\xff'.decode('utf-8')": "open(file, 'rb')",
+    "import sys\nwith open(sys.executable, encoding='utf-8') as f:\n    f.read()": "open(file, 'rb')",
+    "from google.protobuf import descriptor\ndescriptor.EnumValueDescriptor('TRAIN', 0, 0)": "caffe_pb2",
+    "'{:>9}'.format((1, 2))": "{!s:>9}", "__package__ = ''\nfrom .beside import x": "without the dot",
     "import numpy as np\nnp.float": "write float", "import numpy as np\nnp.ones(2).astype(np.int)": "write int",
 }
 @pytest.mark.parametrize("code", RUNS)

@@ -29,6 +29,7 @@ FORK_FIELDS = {
     "resize_param": SSD,
     "video_data_param": SSD,
     "roi_pooling_param": FAST_RCNN,
+    "scale_train": FAST_RCNN,
     "smooth_l1_loss_param": FAST_RCNN,
     "box_annotator_ohem_param": RFCN,
     "psroi_pooling_param": RFCN,

@@ -9,3 +9,7 @@ class ImageError(DataError, ValueError):
 
 class UnreadableImageError(DataError, OSError):
     """An image file that is missing, damaged or of an unknown kind."""
+
+
+class MissingImageError(UnreadableImageError, FileNotFoundError):
+    """An image file that is not there."""

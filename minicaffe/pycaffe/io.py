@@ -11,7 +11,7 @@ import numpy as np
 from minicaffe.errors import DataError, ProtoError
 from minicaffe.io import image
 from minicaffe.io.files import PathLike, read_bytes
-from minicaffe.pycaffe.errors import ImageError, UnreadableImageError
+from minicaffe.pycaffe.errors import ImageError, MissingImageError, UnreadableImageError
 from minicaffe.pycaffe.proto import caffe_pb2 as caffe_pb2  # scripts find it here too
 from minicaffe.pycaffe.protos import (
     array_to_blobproto,
@@ -40,7 +40,7 @@ def load_image(filename: PathLike | Any, color: bool = True) -> np.ndarray:
 
     filename    a path, or a file that is open for reading bytes
 
-    Raise UnreadableImageError where the file is missing, damaged or of an unknown kind.
+    Raise UnreadableImageError where the file is damaged or of an unknown kind, MissingImageError where there is none.
     """
     encoded, name = _content(filename)
     try:
@@ -92,4 +92,5 @@ def _content(filename: PathLike | Any) -> tuple[bytes, str]:
         return read_bytes(name), name
     except ProtoError as error:
         hint = "download it first: a path or an open file is read here" if "://" in name else error.hint
-        raise UnreadableImageError(error.message, where=error.where, hint=hint) from error
+        kind = MissingImageError if isinstance(error.__cause__, FileNotFoundError) else UnreadableImageError
+        raise kind(error.message, where=error.where, hint=hint) from error

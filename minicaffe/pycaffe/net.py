@@ -293,9 +293,13 @@ class Net(core.Net):
 
     @staticmethod
     def _fill(given: Sequence[tuple[str, np.ndarray, np.ndarray]], unsized: str) -> None:
-        """Write arrays into blobs, after all have been checked. Each is a blob's name, its memory and the array."""
+        """Write arrays into blobs, after all have been checked. Each is a blob's name, its memory and the array.
+
+        NumPy repeats an array along the axes that it lacks, as in Caffe: one word, (1,), fills a blob (1, 20).
+        """
         for name, memory, values in given:
-            if memory.ndim and (values.shape[:1] != memory.shape[:1] or values.ndim < memory.ndim):
+            several = memory.shape[:1] > (1,)  # then an array that lacks the batch axis would be repeated for each row
+            if memory.ndim and (values.shape[:1] != memory.shape[:1] or (several and values.ndim < memory.ndim)):
                 raise NetError(f"{unsized}: blob {name!r} is {memory.shape}, got an array of shape {values.shape}",
                                hint=_size_hint(name, memory.shape, values.shape))
         for name, memory, values in given:

@@ -94,7 +94,7 @@ def test_a_photograph_is_turned(cv2):
 
 def test_errors_of_load_image(cv2, tmp_path):
     """A file that is missing, no image or text is named. A script's `except IOError` catches it."""
-    with pytest.raises(OSError, match="no such file: nothing.png"):
+    with pytest.raises(FileNotFoundError, match="no such file: nothing.png"):
         load_image("nothing.png")
     with pytest.raises(UnreadableImageError, match="download it first"):
         load_image("https://example.org/cat.jpg")

@@ -28,6 +28,11 @@ LOSS = """
           weight_filler { type: "xavier" } } }
   layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" loss_weight: 0.5 }
 """
+WORD = """
+  layer { name: "word" type: "Input" top: "word" input_param { shape { %s } } }
+  layer { name: "vector" type: "Embed" bottom: "word" top: "vector" embed_param { num_output: 3 input_dim: 9
+          weight_filler { type: "xavier" } } }
+"""
 MISMATCH = "^Input blob arguments do not match net inputs"
 UNSIZED = "^Input is not batch sized"
 
@@ -56,6 +61,16 @@ class TestForward:
         assert ["ip2"] == list(net.forward(start="ip2", end="ip2"))
         np.testing.assert_array_equal(net.blobs["data"].data, x["data"])
         np.testing.assert_allclose(net.blobs["prob"].data.sum(axis=1), 1, rtol=1e-6)
+
+    def test_an_array_of_fewer_axes(self):
+        """A batch of one row takes it, as in captioners: one word is (1,). With more rows, it is refused."""
+        for sizes, filled in (("dim: 1 dim: 1", [[7]]), ("dim: 1 dim: 2", [[7, 7]])):
+            net = make(WORD % sizes)
+            net.forward(word=np.array([7]))
+            np.testing.assert_array_equal(net.blobs["word"].data, filled)
+            np.testing.assert_array_equal(net.blobs["vector"].data[0, 0], net.params["vector"][0].data[7])
+        with pytest.raises(NetError, match=UNSIZED):
+            make(WORD % "dim: 5 dim: 5").forward(word=np.arange(5))
 
     def test_results_are_the_blobs_memory(self):
         """The next pass overwrites them; after the blob has grown, it has new memory, and they stay as they were."""
