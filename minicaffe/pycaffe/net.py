@@ -260,6 +260,8 @@ class Net(core.Net):
 
     def copy_from(self, path: PathLike) -> None:
         """Copy learned blobs from a weight file of any format, by layer name."""
+        path = _decoded(path)
+        _check_weights(path)
         self.copy_trained_from(path)
 
     load_hdf5 = copy_from  # the file's content decides how it is read
@@ -344,10 +346,18 @@ def _order(phase: Any = TEST, level: Any = 0, stages: Any = None, weights: Any =
         raise TypeError(f"level must be a whole number, got {_kind(level)}{cure}")
     if isinstance(stages, str) or not all(isinstance(stage, str) for stage in stages or ()):
         raise TypeError(f"stages must be a list of names, got {_kind(stages)}")
-    paths = weights if isinstance(weights, (list, tuple)) else [weights]
-    if weights is not None and not hasattr(weights, "DESCRIPTOR") and not all(map(_is_path, paths)):
-        raise TypeError(f"weights must be the path of a file, got {_kind(weights)}")
+    if weights is not None:
+        _check_weights(weights)
     return phase, operator.index(level), list(stages or ()), weights or ()
+
+
+def _check_weights(weights: Any) -> None:
+    """Raise TypeError for what is no file of weights, and NetError for the empty name, which would copy nothing."""
+    paths = weights if isinstance(weights, (list, tuple)) else [weights]
+    if not hasattr(weights, "DESCRIPTOR") and not all(map(_is_path, paths)):
+        raise TypeError(f"weights must be the path of a file, got {_kind(weights)}")
+    if "" in paths:
+        raise NetError("the name of the file of weights is empty", hint="leave weights out for a net without them")
 
 
 def _older_order(weights: Any, phase: Any = TEST, level: Any = 0, stages: Any = None) -> tuple[Any, ...]:
@@ -382,7 +392,10 @@ def _check_names(given: Mapping[str, Any], names: Sequence[str], mismatch: str) 
 
 def _count_rows(arrays: Mapping[str, Any]) -> int:
     """Return how many rows all the arrays have. Raise NetError where they differ, or where there is no array."""
-    counts = {name: len(values) if np.ndim(values) else 0 for name, values in arrays.items()}
+    counts = {name: np.shape(values)[0] if np.ndim(values) else -1 for name, values in arrays.items()}
+    if -1 in counts.values():
+        name = next(name for name, count in counts.items() if count < 0)
+        raise NetError(f"the array for blob {name!r} has no rows: got {_kind(arrays[name])}")
     if len(set(counts.values())) != 1:
         listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
         raise NetError(f"all arrays must have the same number of rows, got {listed or 'no array'}")

@@ -117,6 +117,8 @@ def _read(source: PathLike | Any, where: str = "") -> tuple[Any, str]:
     if isinstance(source, (str, bytes, os.PathLike)):
         path = os.fsdecode(source)
         return definition.read_solver(path), path
+    if not hasattr(source, "DESCRIPTOR"):
+        raise TypeError(f"a solver is made from the path of a file or from a SolverParameter, got {source!r:.100}")
     return definition.with_type(source, where), where
 
 

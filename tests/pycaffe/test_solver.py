@@ -312,6 +312,14 @@ def test_where_caffe_aborts(make, words):
     assert isinstance(caught.value, MinicaffeError)
 
 
+@pytest.mark.parametrize("source", [None, 3])
+def test_made_from_something_else(source):
+    """The message says what a solver is made from, and not what protobuf could not copy."""
+    for make in (caffe.SGDSolver, caffe.get_solver):
+        with pytest.raises(TypeError, match=f"from the path of a file or from a SolverParameter, got {source}"):
+            make(source)
+
+
 class TestNCCL:
     """The name by which Caffe's scripts train on several GPUs."""
 
