@@ -43,6 +43,7 @@ SCRIPTS = {  # Python scripts of Caffe -> what Python is started with in their p
     "tools/extra/summarize.py": ("-m", MODULE, "summarize.py"),
 }
 PACKAGE = "python/caffe/__init__.py"
+MOVED = "is gone: run minicaffe caffe-root for this folder again"  # of the Python that a launcher names
 MOST_NAMED = 12  # files that are left as they are and that are named one by one
 
 
@@ -86,7 +87,9 @@ def _texts(python: str) -> Iterator[tuple[str, str]]:
 def shell_launcher(python: str, tool: str) -> str:
     """Return a shell script that runs a tool of Caffe's."""
     return (f"#!/bin/sh\n# {MARK}: Caffe's tool {tool}, done by minicaffe.\n"
-            f'exec {shlex.quote(python)} -m {MODULE} {tool} "$@"\n')
+            f"python={shlex.quote(python)}\n"
+            f'[ -x "$python" ] || {{ echo "$0: $python {MOVED}" >&2; exit 1; }}\n'
+            f'exec "$python" -m {MODULE} {tool} "$@"\n')
 
 
 def windows_launcher(python: str, tool: str) -> str:
@@ -108,6 +111,8 @@ import sys
 root = os.path.join(os.path.dirname(os.path.abspath(__file__)), {", ".join(['".."'] * levels)})
 os.environ.setdefault("CAFFE_ROOT", os.path.normpath(root))
 command = [{", ".join(ascii(word) for word in (python, *begin))}] + sys.argv[1:]
+if not os.path.exists(command[0]):
+    sys.exit("%s: %s {MOVED}" % (sys.argv[0], command[0]))
 if os.name == "nt":  # there, os.execv does not wait
     sys.exit(subprocess.call(command))
 os.execv(command[0], command)

@@ -17,7 +17,7 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 NAME, OURS = "caffe", "minicaffe.pycaffe"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -32,6 +32,7 @@ class _State:
     stays = False  # install() has been called within a block
     blocks = 0  # blocks of `installed` that are open now, in all threads
     environment: str | None = None  # PYTHONPATH before the first of them
+    names: ClassVar[set[str]] = set()  # of the modules that were imported by the alias
 
 
 def install() -> None:
@@ -103,8 +104,9 @@ def _uninstall() -> None:
     if _State.environment is not None:
         os.environ["PYTHONPATH"] = _State.environment
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, AliasFinder)]
-    for name in [name for name in list(sys.modules) if name == NAME or name.startswith(f"{NAME}.")]:
-        del sys.modules[name]  # without the finder, an import of caffe.x would load it a second time
+    for name in (NAME, *_State.names):
+        sys.modules.pop(name, None)  # without the finder, an import of caffe.x would load it a second time
+    _State.names.clear()
 
 
 def _origin(module: ModuleType) -> str:
@@ -124,6 +126,7 @@ class AliasFinder:
         if found is None:
             raise ModuleNotFoundError(f"No module named {fullname!r}: minicaffe has the modules of BVLC's Caffe, and "
                                       "this is none of them; it may belong to a fork of Caffe", name=fullname)
+        _State.names.add(fullname)
         is_package = found.submodule_search_locations is not None
         loader: Any = AliasLoader(real)
         return ModuleSpec(fullname, loader, origin=found.origin, is_package=is_package)

@@ -6,7 +6,6 @@ and others where graphviz is installed.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +15,7 @@ from minicaffe.log import one_line
 from minicaffe.net import location
 from minicaffe.proto import Phase
 from minicaffe.pycaffe.draw import format_of, get_pydot_graph
+from minicaffe.pycaffe.programs import Parser
 
 DESCRIPTION = ("Draw a net as `minicaffe draw` does. An .svg, .html or .dot needs no other program. .png, .pdf and "
                "others are made by graphviz.")
@@ -40,8 +40,8 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="draw_net.py", description=DESCRIPTION)
+def _parser() -> Parser:
+    parser = Parser("draw_net.py", DESCRIPTION)
     parser.add_argument("input_net_proto_file", help="the net: a prototxt or YAML file")
     parser.add_argument("output_image_file", help="the file to write; its ending is the format")
     parser.add_argument("--rankdir", choices=RANKDIRS, default=None,
