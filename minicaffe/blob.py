@@ -72,7 +72,7 @@ class Blob(Shown):
     shared parameters still share it when a later reshape makes the buffer grow.
     """
 
-    __slots__ = ("_data", "_data_base", "_data_view", "_diff", "_diff_base", "_diff_view", "dtype", "shape")
+    __slots__ = ("_data", "_data_base", "_data_view", "_diff", "_diff_base", "_diff_view", "_shape", "dtype")
 
     def __init__(self, shape: int | Iterable[int] = (), dtype: type = np.float32) -> None:
         self.dtype = dtype
@@ -81,10 +81,19 @@ class Blob(Shown):
         self._diff_view: np.ndarray | None = None
         self._data_base: np.ndarray | None = None
         self._diff_base: np.ndarray | None = None
-        self.shape: tuple[int, ...] = (0,)
+        self._shape: tuple[int, ...] = (0,)
         self.reshape(shape)
 
     # --- shape ---------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes, outermost first."""
+        return self._shape
+
+    @shape.setter
+    def shape(self, sizes: Any) -> None:
+        raise AttributeError("a blob's shape cannot be assigned: blob.reshape(*shape) gives the blob another one")
 
     def reshape(self, *shape: int | Iterable[int], **named: Any) -> None:
         """Take a new shape, given as one sequence or as separate sizes; values stay where they fit."""
@@ -92,7 +101,7 @@ class Blob(Shown):
             raise LayerError(f"Blob.reshape takes no kwargs, got {', '.join(named)}", hint="reshape(1, 3, 224, 224)")
         sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
         new = tuple(map(operator.index, sizes))  # type: ignore[arg-type]
-        if new == self.shape:  # most calls: a layer reshapes its tops in every pass, and recordings stay valid
+        if new == self._shape:  # most calls: a layer reshapes its tops in every pass, and recordings stay valid
             return
         if len(new) > MAX_AXES:
             raise LayerError(f"a blob has at most {MAX_AXES} axes, got {len(new)}: {new}")
@@ -104,7 +113,7 @@ class Blob(Shown):
         # The views go before the shape is set. If Ctrl-C comes in between, the next access makes views anew; the other
         # way round it would find views of the old shape.
         self._data_view = self._diff_view = self._data_base = self._diff_base = None
-        self.shape = new
+        self._shape = new
         _changed()
 
     def reshape_like(self, other: Blob) -> None:
@@ -160,6 +169,10 @@ class Blob(Shown):
             self._data_base = self._data.buffer
         return self._data_view
 
+    @data.setter
+    def data(self, values: Any) -> None:
+        raise AttributeError("a blob's data cannot be assigned: blob.data[...] = array writes numbers into it")
+
     @property
     def diff(self) -> np.ndarray:
         """The gradient, an array of `shape` that shares the blob's storage; zeros until written."""
@@ -169,6 +182,10 @@ class Blob(Shown):
         if self._diff.cleared:
             self._diff.fill_with_zeros()
         return self._diff_view
+
+    @diff.setter
+    def diff(self, values: Any) -> None:
+        raise AttributeError("a blob's diff cannot be assigned: blob.diff[...] = array writes numbers into it")
 
     def clear_diff(self) -> None:
         """Set the diff to zeros. The memory is written only when it is first read."""
@@ -265,6 +282,11 @@ class BlobVec(list[Blob]):
     def __init__(self, blobs: Iterable[Blob] = (), dtype: type = np.float32) -> None:
         super().__init__(blobs)
         self.dtype = dtype
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return a blob, or of a slice a BlobVec of its own."""
+        found = super().__getitem__(place)
+        return BlobVec(found, self.dtype) if isinstance(place, slice) else found
 
     def add_blob(self, *shape: int, **named: Any) -> None:
         """Append a blob of these sizes, zeros until it is loaded or set."""

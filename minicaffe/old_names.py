@@ -23,8 +23,8 @@ NEWER_MODULES = {  # the same, where the module was in early versions of Python 
     "sklearn.externals": "import joblib",
 }
 PACKAGES = {  # a module that a script for Caffe may want -> the package to install, where it is not there
-    "PIL": "pillow", "cv2": "opencv-python-headless", "six": "six", "skimage": "scikit-image",
-    "sklearn": "scikit-learn", "yaml": "pyyaml",
+    "PIL": "pillow", "cv2": "opencv-python-headless", "progressbar": "progressbar2", "six": "six",
+    "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
 }
 NAMES = {  # a built-in name of Python 2 -> what to write
     "apply": "f(*args)", "basestring": "str", "buffer": "memoryview", "cmp": "(a > b) - (a < b)",
@@ -62,7 +62,8 @@ NEWER_ATTRIBUTES = {  # the same for what early versions of Python 3 had, and fo
     "Image": {"fromstring": "Image.frombytes", "tostring": "image.tobytes()"},
     "PIL.Image": {"ANTIALIAS": "Image.LANCZOS", "fromstring": "Image.frombytes"},
     "FreeTypeFont": {"getsize": "font.getbbox(text)[2:]"}, "ImageDraw": {"textsize": "draw.textbbox((0, 0), text)[2:]"},
-    "cv2": {"cv": "the same name without the cv, as in cv2.imread", "SIFT": "cv2.SIFT_create()"},
+    "cv2": {"cv": "the name that cv2 itself has, such as cv2.INTER_LINEAR for cv2.cv.CV_INTER_LINEAR (CV_INTER_NN is "
+                  "INTER_NEAREST), and a tuple for a Scalar", "SIFT": "cv2.SIFT_create()"},
     "inspect": {"getargspec": "inspect.getfullargspec"},
     "matplotlib.cm": {"spectral": "matplotlib.cm.nipy_spectral", "get_cmap": "matplotlib.colormaps[name]"},
     "matplotlib.pyplot": {"hold": "nothing, a plot always adds to the last"},
@@ -96,7 +97,7 @@ MESSAGES = (  # how Python's message of an error begins, and what to write
     ("TypeError", r"'builtin_function_or_method' object is not subscriptable",
      "print is a function in Python 3, write print([x]) for print [x]"),
     ("TypeError", r"'(numpy\.)?float\d*' object cannot be interpreted as an (integer|index)", _WHOLE),
-    ("TypeError", r"(list|tuple|string|slice) ind(ex|ices) must be integers.*(float|__index__)", _WHOLE),
+    ("TypeError", r"(list|tuple|range|string|slice) ind(ex|ices) must be integers.*(float|__index__)", _WHOLE),
     ("TypeError", r"integer argument expected, got float", _WHOLE),
     ("TypeError", r"expected a sequence of integers or a single integer, got '\d+\.", _WHOLE),  # numpy
     ("IndexError", r"only integers, slices", _WHOLE),  # numpy
@@ -120,7 +121,7 @@ MESSAGES = (  # how Python's message of an error begins, and what to write
      "an old protoc wrote this file; where it is Caffe's caffe_pb2, import caffe.proto.caffe_pb2 instead, otherwise "
      "run protoc again"),
     ("ImportError", r"attempted relative import with no known parent package",
-     "a file that is run as a script imports the modules beside it without the dot: from x import y"),
+     "a file that is run as a script imports the modules beside it without the dot: import x, from x import y"),
     ("ValueError", r"StringIO cannot be used to open an image", "write io.BytesIO(data) for the bytes of an image"),
     ("TypeError", r"unsupported format string passed to \w+\.__format__",
      "write {!s:>9} instead of {:>9} where the value is no number and no text"),

@@ -49,6 +49,7 @@ _EXCEPT = _STATEMENTS[3]
 # A comment, or a string with its prefix. In strings only the quotes and the ends of lines count here.
 _TEXTS = re.compile(r"#[^\n]*|(?P<triple>\"\"\"|''')(?:\\.|(?!(?P=triple))[^\\])*(?P=triple)"
                     r"|(?P<quote>[\"'])(?:\\.|(?!(?P=quote))[^\\\n])*(?P=quote)", re.DOTALL)
+_CELL = re.compile(r"<ipython-input-|[/\\]ipykernel_\d+[/\\]\d+\.py$")  # what IPython and ipykernel call a cell
 _TABS = "tabs and blanks are mixed in the indentation: replace each tab by blanks up to the next multiple of 8 " \
         "columns, as the program `expand` does"
 
@@ -80,7 +81,7 @@ def _about_file(error: SyntaxError) -> str:
     file = from_here(error.filename) if error.filename else "<string>"
     others = len(found) - 1
     also = f", as {'are' if others > 1 else 'is'} {others} other line{'s' if others > 1 else ''}" if others else ""
-    said = f"{file}:{line}: {PYTHON_2}{also}: {found[line]}"
+    said = f"{_line_of(error.filename, line)}: {PYTHON_2}{also}: {found[line]}"
     if not known or found[line] == _TABS:
         return said
     # fissix takes numpy.sort(x) for a list's sort with a function, and spoils it
@@ -95,7 +96,7 @@ def _of_line(error: SyntaxError) -> str:
         cure = "this line is for IPython: delete it, or run the script with -m IPython"
     else:
         return ""
-    return f"{from_here(error.filename or '<string>')}:{error.lineno}: {cure}"
+    return f"{_line_of(error.filename, error.lineno)}: {cure}"
 
 
 def _text_of(file: str) -> str:
@@ -185,7 +186,10 @@ def _gone(owner: str, name: str) -> str:
 
 
 def _of_message(error: BaseException) -> str:
-    kind, said = type(error).__name__, str(error)
+    try:
+        kind, said = type(error).__name__, str(error)
+    except Exception:  # a class of the user's whose __str__ fails
+        return ""
     fitting = (cure for kinds, pattern, cure in MESSAGES if re.fullmatch(kinds, kind) and re.match(pattern, said))
     return next(fitting, "")
 
@@ -211,4 +215,9 @@ def _place(error: BaseException) -> str:
     frames = _frames(error)
     if not isinstance(error, (NameError, ImportError, AttributeError)):
         frames = [frame for frame in frames if not _in_a_library(Path(frame.filename))] or frames
-    return f"{from_here(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return _line_of(frames[-1].filename, frames[-1].lineno) if frames else ""
+
+
+def _line_of(file: str | None, line: int | None) -> str:
+    """FILE:LINE, or the line of a notebook's cell, whose file is of no use to the reader."""
+    return f"line {line} of the cell" if _CELL.search(file or "") else f"{from_here(file or '<string>')}:{line}"

@@ -41,6 +41,21 @@ def test_shapes_that_no_memory_holds(shape):
     assert (2, 3) == blob.shape
 
 
+@pytest.mark.parametrize(("name", "value", "cure"), [("shape", (3, 2), r"blob\.reshape\("),
+                                                     ("data", np.ones((2, 3)), r"blob\.data\[\.\.\.\] = array"),
+                                                     ("diff", 0, r"blob\.diff\[\.\.\.\] = array")])
+def test_shape_and_arrays_are_not_assigned(name, value, cure):
+    """The error says what to write instead, and the blob is as it was."""
+    blob = Blob((2, 3))
+    data = blob.data
+
+    with pytest.raises(AttributeError, match=f"a blob's {name} cannot be assigned: {cure}"):
+        setattr(blob, name, value)
+
+    assert blob.shape == (2, 3)
+    assert blob.data is data
+
+
 def test_sharing_survives_growth():
     """Two blobs on one storage stay on one storage when one of them makes it grow."""
     owner, user = Blob((2,)), Blob((2,))

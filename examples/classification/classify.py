@@ -1,7 +1,7 @@
 """Say what is in a photograph, with a net that has seen the million photographs of ImageNet.
 
     python -m minicaffe.pycaffe classify.py                            astronaut.jpg, and a part of it
-    python -m minicaffe.pycaffe classify.py PHOTO                      a photograph of yours
+    python -m minicaffe.pycaffe classify.py PHOTO                      a photograph of yours, or an array in a .npy file
     python -m minicaffe.pycaffe classify.py PHOTO TOP LEFT HEIGHT WIDTH    a part of it, in pixels
 
 It is written for Caffe's Python interface, and runs with BVLC Caffe as it is: `python classify.py`.
@@ -37,7 +37,7 @@ def best(classifier, image):
 
 def main():
     path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "astronaut.jpg")
-    image = caffe.io.load_image(path)
+    image = np.load(path) if path.endswith(".npy") else caffe.io.load_image(path)
     parts = [(0, 0, *image.shape[:2])]
     if len(sys.argv) == 6:
         parts = [tuple(int(edge) for edge in sys.argv[2:])]

@@ -30,8 +30,9 @@ def write(graph: Graph, items: Sequence[Item], rankdir: str = "TB", labels: bool
         only = edges[0][1]
         boxes = [graph.boxes[edge.maker] for edge, _ in edges]
         names = list(boxes[0].tops)
-        label = " ".join(filter(None, (words.shortened(names[top], 20) if len(names) > 1 else "",
-                                       words.shape_words(graph, boxes, top), words.only_words(only))))
+        blob = " ".join(filter(None, (words.shortened(names[top], 20) if len(names) > 1 else "",
+                                      words.shape_words(graph, boxes, top))))
+        label = ", ".join(filter(None, (blob, words.only_words(only))))
         style = [f"label={_quoted(f' {label} ')}"] * labels + ["style=dashed"] * bool(only)  # spaces: for the line
         lines.append(f"  b{maker} -> b{reader} [{', '.join(style)}];")
     return "\n".join([*lines, "}", ""])

@@ -95,7 +95,7 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         self.name, self.phase, self.dtype = param.name, param.phase, dtype
         self.pass_draws = rng.PassDraws()
         self.shapes_only = False
-        self.blobs = BlobVec(dtype=dtype)
+        self._blobs = BlobVec(dtype=dtype)
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
         self.runs_backward = True
@@ -137,6 +137,16 @@ class Layer(Learned, Scratch, OldNames, Traits, Shown):
         """Continue from the `resume_state` of another run. Raise LayerError, and change nothing, if it does not fit."""
 
     # --- what a layer uses, besides `check`, `fail`, `add_blob` and `scratch` --------------------------
+
+    @property
+    def blobs(self) -> BlobVec:
+        """The learnable blobs. The list stays the same one, because nets and solvers hold it too."""
+        return self._blobs
+
+    @blobs.setter
+    def blobs(self, blobs: Any) -> None:
+        raise AttributeError("a layer's list of blobs cannot be assigned: blobs[k] = blob replaces a blob in it, and "
+                             "blobs.add_blob(*shape) adds one")
 
     @property
     def rng(self) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Fields that forks of Caffe have added. They are not read; an error names the fork that a field comes from."""
+"""Fields and layer types that forks of Caffe have added. An error names the fork that one comes from."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ FORK_FIELDS = {
     "use_imagedb_mean": "MyCaffe",
     "batch_reduction_param": "yjxiong's fork",
     "video_param": "yjxiong's fork",
+    "multi_stage_meanfield_param": "the CRF-RNN fork",
     "interp_param": DEEPLAB,
     "densecrf_param": DEEPLAB,
     "mat_read_param": DEEPLAB,
@@ -63,6 +64,12 @@ FORK_FIELDS = {
     "relu6_param": "the MobileNet forks",
 }
 
+# Layer types whose field has another name, or that have none. The others are called like their field.
+_FORK_TYPES = {
+    "Axpy": "the SENet fork",
+    "Normalize": SSD,
+    "Proposal": "forks of Faster R-CNN",
+}
 
 _CURES = {
     "blobs_lr": "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }",
@@ -74,10 +81,23 @@ _DEPTHWISE = re.compile(r"depth_?wise|^conv\w*dw|dw_?conv", re.IGNORECASE)
 
 
 def fork_type_hint(layer_type: str) -> str:
-    """Return a hint that says how to replace a fork's layer type by Caffe's own types; '' for other types."""
+    """Return a hint that says what to do about a fork's layer type; '' for other types.
+
+    It names Caffe's own types that can stand instead, or else the fork that has the type.
+    """
     if _DEPTHWISE.search(layer_type):
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
-    return _CURES["bn_param"] if layer_type.upper() == "BN" else ""
+    if layer_type.upper() == "BN":
+        return _CURES["bn_param"]
+    fork = _FORK_TYPES.get(layer_type) or _fork_of_field(layer_type)
+    return f"{layer_type!r} belongs to {fork}; Caffe itself has no such type. A layer of your own can stand for it: " \
+           "see examples/custom_layer" if fork else ""
+
+
+def _fork_of_field(layer_type: str) -> str:
+    """Return the fork whose field is called like a layer type: 'smooth_l1_loss_param' and 'SmoothL1Loss'; else ''."""
+    wanted = f"{layer_type.lower()}param"
+    return next((fork for field, fork in FORK_FIELDS.items() if field.replace("_", "") == wanted), "")
 
 
 def fork_hint(field: str) -> str:

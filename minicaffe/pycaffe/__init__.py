@@ -3,8 +3,11 @@
 Its names are found when they are first asked for. So a script that only reads messages does not wait for nets.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from minicaffe.pycaffe.alias import SubmoduleFinder
 
 if TYPE_CHECKING:
     from minicaffe.pycaffe import io
@@ -58,6 +61,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 # what `import caffe` alone makes known in pycaffe
 _MODULES = ("_caffe", "classifier", "detector", "io", "net_spec", "proto", "pycaffe")
+_IMPORTED_BY_NAME = ("coord_map", "draw")
 
 __all__ = ["NCCL", "TEST", "TRAIN", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Classifier", "Detector", "Layer",
            "NesterovSolver", "Net", "NetSpec", "RMSPropSolver", "SGDSolver", "Timer", "classifier", "detector",
@@ -66,11 +70,18 @@ __all__ = ["NCCL", "TEST", "TRAIN", "AdaDeltaSolver", "AdaGradSolver", "AdamSolv
            "set_solver_count", "set_solver_rank", "solver_count", "solver_rank", "to_proto"]
 
 
+if not any(isinstance(finder, SubmoduleFinder) for finder in sys.meta_path):
+    sys.meta_path.insert(0, SubmoduleFinder())  # for scripts that say sys.modules["caffe"] = minicaffe.pycaffe
+
+
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        called = "caffe" if "caffe" in sys.modules else __name__
+        cure = f": write `import {called}.{name}` first" if name in _IMPORTED_BY_NAME else ""
+        # with the last two arguments, Python says which name may have been meant
+        raise AttributeError(f"module {called!r} has no attribute {name!r}{cure}", name=name, obj=sys.modules[__name__])
     value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
     globals()[name] = value  # the next look-up is a plain one
     return value
@@ -81,7 +92,11 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext minicaffe.pycaffe` in a notebook: from then on `import caffe` gives this, in its programs too."""
-    from minicaffe.pycaffe import alias
+    """`%load_ext minicaffe.pycaffe` in a notebook: from then on `import caffe` gives this, in its programs too.
+
+    Where a cell fails because it is written for Python 2, or for old packages, the cure stands below its error.
+    """
+    from minicaffe.pycaffe import alias, runner
 
     alias.install()
+    shell.events.register("post_run_cell", runner.print_cure_of_cell)

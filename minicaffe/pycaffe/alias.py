@@ -132,6 +132,19 @@ class AliasFinder:
         return ModuleSpec(fullname, loader, origin=found.origin, is_package=is_package)
 
 
+class SubmoduleFinder:
+    """The same for `caffe.x` alone, where a script has itself put `minicaffe.pycaffe` under the name `caffe`.
+
+    Without it, Python would load the file of `caffe.x` a second time, and a class would be two.
+    """
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return how to import a module of caffe; None for all others, and where `caffe` is not ours."""
+        ours = fullname.startswith(f"{NAME}.") and sys.modules.get(NAME) is sys.modules.get(OURS, NAME)
+        return AliasFinder().find_spec(fullname) if ours else None
+
+
 class AliasLoader:
     """Imports the module that stands behind the alias, and leaves it as it is."""
 

@@ -48,6 +48,8 @@ class Classifier(Net):
         """
         if not len(inputs):
             raise ImageError("there is no image to classify")
+        if isinstance(inputs, str) or np.ndim(inputs[0]) == 2:
+            raise ImageError("predict takes a list of images, got a single one", hint="write predict([image])")
         if (np.asarray(self.image_dims) < self.crop_dims).any():
             (H, W), (h, w) = self.image_dims, self.crop_dims
             raise ImageError(f"the net's input of {h}×{w} pixels (height × width) cannot be cut out of images that are "
@@ -57,10 +59,10 @@ class Classifier(Net):
         in_ = self.inputs[0]
         ready = np.stack([self.transformer.preprocess(in_, crop) for crop in crops])
         if ready.shape[1:] != tuple(self.blobs[in_].shape[1:]):
+            cures = {1: "io.load_image(file, color=False) reads an image in grey",
+                     3: "io.load_image(file) gives a grey image three channels, too"}
             raise ImageError(f"the images come out in the shape {ready.shape[1:]}, but the input {in_!r} has "
-                             f"{tuple(self.blobs[in_].shape[1:])}",
-                             hint="io.load_image(file, color=False) reads an image in grey"
-                             if self.blobs[in_].shape[1] == 1 else "")
+                             f"{tuple(self.blobs[in_].shape[1:])}", hint=cures.get(self.blobs[in_].shape[1], ""))
         arrays: dict[str, Any] = {in_: ready}
         predictions = self.forward_all(**arrays)[self.outputs[0]]
         if oversample:

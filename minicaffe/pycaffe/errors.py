@@ -1,6 +1,6 @@
 """Errors that are ours and Caffe's at once, so that a script's `except ValueError` or `except IOError` catches them."""
 
-from minicaffe.errors import DataError
+from minicaffe.errors import DataError, NetError
 
 
 class ImageError(DataError, ValueError):
@@ -13,3 +13,15 @@ class UnreadableImageError(DataError, OSError):
 
 class MissingImageError(UnreadableImageError, FileNotFoundError):
     """An image file that is not there."""
+
+
+class LayerNameError(NetError, ValueError):
+    """A net has no layer of that name."""
+
+
+class BlobNameError(NetError, KeyError):
+    """A net has no blob of that name."""
+
+
+class ArrayShapeError(NetError, ValueError):
+    """An array has another shape than the blob that it is for."""

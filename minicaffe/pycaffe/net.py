@@ -21,6 +21,7 @@ from minicaffe.io.files import PathLike
 from minicaffe.log import At, warn
 from minicaffe.proto import TEST, TRAIN, MemoryDataParameter
 from minicaffe.pycaffe import alias, stderr_log
+from minicaffe.pycaffe.errors import ArrayShapeError, BlobNameError, LayerNameError
 from minicaffe.pycaffe.python_layer import UsersErrors
 from minicaffe.pycaffe.vectors import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
 
@@ -280,8 +281,15 @@ class Net(core.Net):
 
     # --- helpers -----------------------------------------------------------------------------------
 
+    def layer_index(self, name: str) -> int:
+        """Return the index of a layer; LayerNameError with near names when there is none."""
+        try:
+            return super().layer_index(name)
+        except NetError as error:
+            raise LayerNameError(error.message, hint=error.hint) from None
+
     def _wanted(self, ids: Sequence[int], more: Sequence[str] | None, argument: str) -> list[str]:
-        """Return the names of the blobs `ids` and those in `more`, each once. Raise NetError for an unknown one."""
+        """Return the names of the blobs `ids` and those in `more`, each once. BlobNameError for an unknown one."""
         if isinstance(more, str):
             raise TypeError(f"{argument} must be a list of names, got the string {more!r}: write [{more!r}]")
         names = dict.fromkeys([*(self.wiring.blob_names[i] for i in ids), *(more or ())])
@@ -289,8 +297,8 @@ class Net(core.Net):
             try:
                 self.blobs[name]
             except KeyError:
-                raise NetError(f"net {self.name!r} has no blob {name!r}",
-                               hint=near_names(str(name), list(self.blobs))) from None
+                raise BlobNameError(f"net {self.name!r} has no blob {name!r}",
+                                    hint=near_names(str(name), list(self.blobs))) from None
         return list(names)
 
     @staticmethod
@@ -302,14 +310,14 @@ class Net(core.Net):
         for name, memory, values in given:
             several = memory.shape[:1] > (1,)  # then an array that lacks the batch axis would be repeated for each row
             if memory.ndim and (values.shape[:1] != memory.shape[:1] or (several and values.ndim < memory.ndim)):
-                raise NetError(f"{unsized}: blob {name!r} is {memory.shape}, got an array of shape {values.shape}",
-                               hint=_size_hint(name, memory.shape, values.shape))
+                raise ArrayShapeError(f"{unsized}: blob {name!r} is {memory.shape}, got an array of shape "
+                                      f"{values.shape}", hint=_size_hint(name, memory.shape, values.shape))
         for name, memory, values in given:
             try:
                 memory[...] = values
             except (TypeError, ValueError) as error:
-                raise NetError(f"blob {name!r} is {memory.shape}, and the array for it does not fit: {error}",
-                               hint=f"net.blobs[{name!r}].reshape(...) changes the blob") from None
+                raise ArrayShapeError(f"blob {name!r} is {memory.shape}, and the array for it does not fit: {error}",
+                                      hint=f"net.blobs[{name!r}].reshape(...) changes the blob") from None
 
 
 class _Rows:
@@ -404,9 +412,15 @@ def _count_rows(arrays: Mapping[str, Any]) -> int:
 
 def _size_hint(name: str, wanted: tuple[int, ...], got: tuple[int, ...]) -> str:
     """Say how an array of another number of rows, or of fewer axes, is given to a net."""
-    cures = []
-    if len(got) == len(wanted) - 1:
-        cures, got = [f"{name}[np.newaxis] has the axis of the batch"], (1, *got)
+    cures, missing = [], len(wanted) - len(got)
+    if got == (wanted[0], *wanted[2:]) and wanted[1] == 1:
+        return f"{name}[:, np.newaxis] has the axis of the channel"
+    if missing > 1 and got != wanted[missing:]:
+        return f"the array needs all {len(wanted)} axes: array.reshape(...) adds them"
+    if missing > 0:
+        index = ", ".join(["np.newaxis"] * missing)
+        cures.append(f"{name}[{index}] has the {'axis of the batch' if missing == 1 else 'axes that are missing'}")
+        got = (*[1] * missing, *got)
     if got != wanted:
         cures.append(f"net.blobs[{name!r}].reshape({', '.join(map(str, got))}) gives the blob that size")
     return "; ".join(cures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int] | np.ndarray, interp_or
 
     Raise ImageError for another number of axes, an image without pixels and another order.
     """
+    if isinstance(im, (str, os.PathLike)):
+        raise ImageError(f"an image is an array, got the name {str(im)!r}", hint="io.load_image(name) reads the file")
     im = np.asarray(im)
     _check(im, new_dims, interp_order)
     size = int(new_dims[0]), int(new_dims[1])

@@ -10,11 +10,12 @@ import contextlib
 import importlib.util
 import os
 import pkgutil
+import re
 import sys
 from importlib.machinery import BuiltinImporter, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from minicaffe import python2
 from minicaffe.errors import MinicaffeError, near_names
@@ -205,11 +206,39 @@ def _raise_as_python(error: BaseException) -> NoReturn:
             if isinstance(error, MinicaffeError):  # its message says it all
                 value.__cause__ = None
         shown_by(kind, value, trace)
-        if value is error and (cure := python2.hint(error)):
-            print(cure, file=sys.stderr)
+        if value is error and (advice := cure(error)):
+            print(advice, file=sys.stderr)
 
     sys.excepthook = show
     raise error
+
+
+def cure(error: BaseException) -> str:
+    """Return what to write instead where a script's error comes of its age, or which fork of Caffe it is written for.
+
+    Return '' for other errors, and where the error says it itself, as one from a Python layer does.
+    """
+    found = python2.hint(error) or _of_fork(error)
+    return "" if any(found in note for note in getattr(error, "__notes__", ())) else found
+
+
+def print_cure_of_cell(result: Any) -> None:
+    """Print the same below the error with which a notebook's cell has ended, if any."""
+    error = result.error_before_exec or result.error_in_exec
+    if error is not None and (advice := cure(error)):
+        print(advice, file=sys.stderr)
+
+
+def _of_fork(error: BaseException) -> str:
+    """Name the fork that has a field or a message of which protobuf, or caffe_pb2, says that it does not exist."""
+    said, owner = str(error), getattr(error, "obj", None)
+    if not (re.search("Message type|Protocol message|caffe_pb2", said) or hasattr(owner, "DESCRIPTOR")):
+        return ""
+    from minicaffe.proto.forks import FORK_FIELDS, fork_hint  # protobuf loads slowly, and other scripts may not need it
+
+    names = {field.replace("_", ""): field for field in FORK_FIELDS}
+    fields = (names.get(word.replace("_", "").lower().removesuffix("eter")) for word in re.findall(r"\w+", said))
+    return next((fork_hint(field) for field in fields if field), "")
 
 
 def _users_lines(error: BaseException) -> TracebackType | None:

@@ -4,6 +4,8 @@ They begin with a script's first net, solver or call of `log`. They stay away wh
 "minicaffe" a handler of its own: then that handler gets everything, as on the command line.
 
 The environment variable GLOG_minloglevel says which lines are written: 0 all, 1 warnings and errors, 2 errors, 3 none.
+Where it is not set, a script writes all, and a notebook the warnings and errors: the thousand lines of a large net
+would stand between its cells, and pycaffe writes them to the terminal in which the notebooks' server was started.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from minicaffe.records.glog import GlogFormatter
 
 SEVERITIES = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)  # by glog's numbers
 LEVEL, FOLDER = "GLOG_minloglevel", "GLOG_log_dir"  # glog's environment variables
-ERRORS = SEVERITIES.index(logging.ERROR)
+WARNINGS, ERRORS = SEVERITIES.index(logging.WARNING), SEVERITIES.index(logging.ERROR)
 
 
 class _Stderr(logging.StreamHandler):
@@ -77,11 +79,16 @@ def log(text: str) -> None:
 
 
 def _from_environment() -> int:
-    """Return the least severity that GLOG_minloglevel gives; 0 where it is unset or no whole number."""
+    """Return the least severity that GLOG_minloglevel gives; 0 where it is no whole number."""
     try:
-        return _within(int(os.environ.get(LEVEL, "0")))
+        return _within(int(os.environ.get(LEVEL, WARNINGS if _in_notebook() else 0)))
     except ValueError:
         return 0
+
+
+def _in_notebook() -> bool:
+    """Return whether what is written to stderr is shown below a notebook's cell."""
+    return type(sys.stderr).__module__.startswith("ipykernel.")
 
 
 def _within(severity: int) -> int:

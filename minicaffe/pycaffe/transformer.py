@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,10 @@ class Transformer:
         """
         self._check_input(in_)
         K, *size = self.inputs[in_][1:]
+        if isinstance(mean, (str, os.PathLike)):
+            raise ImageError(f"a mean is an array, got the name {str(mean)!r}",
+                             hint="np.load(name) reads a .npy file; the message of a .binaryproto is a BlobProto, "
+                                  "of which io.blobproto_to_array(message)[0] makes an array")
         mean = np.asarray(mean)
         if mean.ndim not in (1, 2, 3):
             raise ImageError(f"a mean has the shape (channels,), (channels, height, width) or (height, width), got "

@@ -3,42 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from minicaffe.blob import Blob, BlobVec
 from minicaffe.layer import Layer
 
-if TYPE_CHECKING:
-    from minicaffe.net import Net
-
 __all__ = ["BlobVec", "BoolVec", "DtypeVec", "Hooks", "IntVec", "LayerVec", "NetVec", "RawBlobVec", "StringVec"]
 
 
-class RawBlobVec(list[Blob]):
+T = TypeVar("T")
+
+
+class Vector(list[T]):
+    """A list whose slices are of its own class."""
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        return type(self)(found) if isinstance(place, slice) else found
+
+
+class RawBlobVec(Vector[Blob]):
     """The bottoms or the tops that a layer is given."""
 
 
-class LayerVec(list[Layer]):
+class LayerVec(Vector[Layer]):
     """The layers of a net, in order."""
 
 
-class NetVec(list["Net"]):
+class NetVec(Vector[Any]):
     """The test nets of a solver."""
 
 
-class StringVec(list[str]):
+class StringVec(Vector[str]):
     """Names."""
 
 
-class IntVec(list[int]):
+class IntVec(Vector[int]):
     """Sizes or indices."""
 
 
-class DtypeVec(list[float]):
+class DtypeVec(Vector[float]):
     """Numbers, such as loss weights."""
 
 
-class BoolVec(list[bool]):
+class BoolVec(Vector[bool]):
     """Flags."""
 
 

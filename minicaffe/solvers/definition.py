@@ -46,7 +46,10 @@ def _auto_pointed_out() -> Iterator[None]:
 def with_type(param: Any, path: str = "") -> Any:
     """Return a copy of the solver in which `type` says what the deprecated enum `solver_type` said."""
     new = SolverParameter()
-    new.CopyFrom(param)
+    kind = getattr(getattr(param, "DESCRIPTOR", None), "full_name", type(param).__name__)
+    if kind != new.DESCRIPTOR.full_name:
+        raise SolverError(f"a solver is made from a file name or a SolverParameter, not from {kind}")
+    new.ParseFromString(param.SerializePartialToString())  # it may be of another caffe_pb2
     if not param.HasField("solver_type"):
         return new
     if param.HasField("type"):

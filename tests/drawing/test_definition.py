@@ -1,5 +1,6 @@
 """Drawings of a definition alone: no layer runs, and what is missing does not stop the drawing."""
 
+import re
 import sys
 
 import pytest
@@ -41,6 +42,13 @@ def test_both_phases_and_one():
     assert "drop" in names(both)
     assert "drop" not in names(test)
     assert shapes(test)["data"] == (5, 3, 8, 8)  # of its crop_size: the source is not there
+
+
+def test_a_line_of_one_phase_for_graphviz():
+    """The blob's name and shape stand apart from the phase."""
+    dot = draw_definition(definition(TWO_PHASES)).dot()
+
+    assert [" N×7, TEST only ", " label N, TEST only "] == re.findall(r'label="([^"]*TEST only )"', dot)
 
 
 def test_data_that_is_not_there():

@@ -1,10 +1,12 @@
 """The classification example: the script, run as the README says, finds the shuttle."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from extras import needs
 
@@ -18,9 +20,9 @@ def answers(text):
             for part in parts]
 
 
-def run(*arguments):
+def run(*arguments, **options):
     return subprocess.run([sys.executable, "-m", "minicaffe.pycaffe", "classify.py", *arguments], cwd=FOLDER,
-                          capture_output=True, text=True)
+                          capture_output=True, text=True, **options)
 
 
 @pytest.mark.slow
@@ -48,6 +50,18 @@ def test_a_part_of_a_photograph():
     (part,) = answers(run("astronaut.jpg", "0", "260", "400", "250").stdout)
 
     assert next(iter(part)) == "space shuttle"
+
+
+@pytest.mark.slow
+def test_an_array_needs_no_opencv(tmp_path):
+    """A photograph that was saved as an array is looked at where only numpy is installed."""
+    np.save(tmp_path / "grey.npy", np.full((270, 260, 3), 0.5, np.float32))
+    (tmp_path / "cv2.py").write_text("raise ImportError('not installed')")
+    done = run(str(tmp_path / "grey.npy"), env={**os.environ, "PYTHONPATH": str(tmp_path)})
+
+    assert 0 == done.returncode, done.stderr
+    assert done.stdout.startswith("grey.npy, 270 x 260 pixels from row 0 and column 0\n")
+    assert 6 == len(done.stdout.splitlines())
 
 
 def test_the_classes_have_names():

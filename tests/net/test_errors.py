@@ -224,6 +224,17 @@ def test_depthwise_types(tmp_path, name):
     assert hint.startswith("a depthwise convolution is Convolution with group: <channels>")
 
 
+@pytest.mark.parametrize(("name", "fork"), [("Interp", "DeepLab and PSPNet forks"), ("SmoothL1Loss", "Fast R-CNN fork"),
+                                            ("Permute", "SSD fork"), ("Normalize", "SSD fork"), ("Axpy", "SENet fork"),
+                                            ("ReLU6", "MobileNet forks"), ("SegAccuracy", "DeepLab and PSPNet forks")])
+def test_layer_types_of_forks(tmp_path, name, fork):
+    """An error names the fork, and no type of Caffe that is only spelt like it, such as Filter for Interp."""
+    hint = error_of(tmp_path, X + layer(name, "x", "y")).split("hint: ")[1]
+
+    assert hint == (f"{name!r} belongs to the {fork}; Caffe itself has no such type. "
+                    "A layer of your own can stand for it: see examples/custom_layer")
+
+
 def test_a_forks_batch_normalization(tmp_path):
     """A fork's BN is BatchNorm and Scale, not BNLL."""
     hint = error_of(tmp_path, X + layer("BN", "x", "y")).split("hint: ")[1]

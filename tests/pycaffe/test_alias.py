@@ -179,3 +179,30 @@ def test_many_threads_import_at_once():
         for thread in threads: thread.join()
         assert 8 == len(found) and 1 == len(set(found))
     """)
+
+
+def test_a_script_that_fills_sys_modules_itself(tmp_path):
+    """No module is loaded twice, though nothing was installed; a caffe that is not ours finds its own modules."""
+    code = """if True:
+        import sys
+        from minicaffe import pycaffe
+        sys.modules["caffe"] = pycaffe
+        import caffe.net_spec, caffe.io
+        from caffe.proto import caffe_pb2
+        from minicaffe.pycaffe import io, net_spec
+        from minicaffe.pycaffe.proto import caffe_pb2 as ours
+        assert caffe.net_spec is net_spec and caffe.io is io is sys.modules["caffe.io"] and caffe_pb2 is ours
+        for name in [name for name in sys.modules if name.partition(".")[0] == "caffe"]:
+            del sys.modules[name]
+        sys.path.insert(0, sys.argv[1])
+        from caffe.other import WORDS
+        assert WORDS == "not ours"
+    """
+    other = tmp_path / "caffe"
+    other.mkdir()
+    (other / "__init__.py").touch()
+    (other / "other.py").write_text("WORDS = 'not ours'")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code, tmp_path], capture_output=True, text=True,
+                          check=False)
+
+    assert (0, "") == (done.returncode, done.stderr)

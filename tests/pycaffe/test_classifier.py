@@ -81,12 +81,20 @@ def test_its_transformer_may_be_changed(files):
 
 
 def test_errors_of_the_classifier(files, tmp_path):
-    """No image, other channels, a size below the input's and a net without an input are named."""
+    """No image, a single one, a name, other channels, a size below the input's and a net without an input are named."""
     classifier = caffe.Classifier(*files)
     with pytest.raises(ImageError, match="no image"):
         classifier.predict([])
-    with pytest.raises(ImageError, match=r"shape \(1, 6, 8\), but the input 'data' has \(3, 6, 8\)"):
+    with pytest.raises(ImageError, match=r"shape \(1, 6, 8\), but the input 'data' has \(3, 6, 8\)\n  hint: "
+                                         r"io.load_image\(file\) gives a grey image three"):
         classifier.predict([IMAGES[0][:, :, :1]])
+    for single in (IMAGES[0], "cat.jpg"):
+        with pytest.raises(ImageError, match=r"a list of images, got a single one\n  hint: write predict\(\[image\]\)"):
+            classifier.predict(single)
+    with pytest.raises(ImageError, match=r"an array, got the name 'cat.jpg'\n  hint: io.load_image\(name\) reads"):
+        classifier.predict(["cat.jpg"])
+    with pytest.raises(ImageError, match=r"an array, got the name 'mean.npy'\n  hint: np.load\(name\) reads"):
+        caffe.Classifier(*files, mean="mean.npy")
     with pytest.raises(ImageError, match="6×8 pixels .* resized to 5×10"):
         caffe.Classifier(*files, image_dims=(5, 10)).predict(IMAGES)
     trained = tmp_path / "trained.prototxt"

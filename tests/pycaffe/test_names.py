@@ -70,6 +70,18 @@ def test_a_name_that_there_is_not():
     assert not hasattr(caffe, "set_mode_opencl")
 
 
+@pytest.mark.parametrize(("code", "words"), [
+    ("import caffe; caffe.draw", "module 'caffe' has no attribute 'draw': write `import caffe.draw` first"),
+    ("from minicaffe import pycaffe; pycaffe.draw", "write `import minicaffe.pycaffe.draw` first"),
+    ("import caffe; caffe.Clasifier", "module 'caffe' has no attribute 'Clasifier'. Did you mean: 'Classifier'?")])
+def test_the_cure_for_a_name_that_there_is_not(code, words):
+    """A module that pycaffe, too, does not import by itself is named with the line; else a name that is like it."""
+    runner = ["-m", "minicaffe.pycaffe"] if "import caffe" in code else []
+    done = subprocess.run([sys.executable, *runner, "-c", code], capture_output=True, text=True)
+
+    assert done.stderr.endswith(f"{words}\n")
+
+
 @pytest.mark.parametrize(("asked", "absent"), [
     ("pycaffe.TRAIN", {"numpy", "google.protobuf", "minicaffe.net"}),
     ("import minicaffe.pycaffe.proto.caffe_pb2", {"minicaffe.net", "h5py", "cv2"}),

@@ -215,6 +215,14 @@ class TestNames:
                                       net._outputs, net._blob_loss_weights, net._top_ids(0), net._bottom_ids(0))]
         assert [BlobVec] * 2 == [type(blobs) for blobs in net.params.values()]
 
+    def test_slices(self):
+        """A slice is a list of the same class, with the same things in it."""
+        for whole in (self.net.params["a"], self.net.layers, self.net._layer_names, self.net._blob_loss_weights):
+            part = whole[-1:]
+
+            assert type(part) is type(whole)
+            assert [whole[-1]] == list(part)
+
 
 class TestHooks:
     """Functions that are called with a layer's index, before and after it runs."""

@@ -26,6 +26,21 @@ def test_load_ext(tmp_path):
     assert (BOTH, "") == (done.stdout, done.stderr)
 
 
+def test_the_cure_of_an_old_cell(tmp_path):
+    """It stands below the cell's error, by the line of the cell; a line of Python 3 is not spoken of."""
+    needs("IPython")
+    code = "from IPython.core.interactiveshell import InteractiveShell\n" \
+           "shell = InteractiveShell.instance()\n" \
+           "for cell in ('%load_ext minicaffe.pycaffe', '%reload_ext minicaffe.pycaffe', 'x = 1\\nprint x',\n" \
+           "             'for i in xrange(3): pass', '1 / 0', 'x'):\n" \
+           "    shell.run_cell(cell)\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
+                          env={**os.environ, "IPYTHONDIR": str(tmp_path)})
+
+    assert ["line 2 of the cell: this is Python 2: print is a function now: write print(x)",
+            "line 1 of the cell: this is Python 2: there is no xrange now: write range"] == done.stderr.splitlines()
+
+
 @pytest.mark.slow
 def test_a_notebook_of_a_server_started_by_the_runner(tmp_path):
     """Its kernel is a process of its own; the notebook says `import caffe` as it always did."""

@@ -114,6 +114,12 @@ class TestForward:
         for name, data in want.items():
             np.testing.assert_array_equal(net.blobs[name].data, data)
 
+    def test_an_input_without_the_axis_of_its_one_channel(self):
+        """The cure for grey images (N, H, W) is another than for a single image."""
+        net = make('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 3 dim: 1 dim: 5 dim: 4 } } }')
+        with pytest.raises(NetError, match=r"hint: x\[:, np.newaxis\] has the axis of the channel$"):
+            net.forward(x=np.zeros((3, 5, 4)))
+
     @pytest.mark.parametrize(("change", "words"), [
         ({"side": None}, f"{MISMATCH}: got data, and the net has data, side"),
         ({"sides": rows(3)["side"]}, rf"{MISMATCH}: got data, side, sides, .*\n  hint: did you mean 'side'\?"),
@@ -123,6 +129,10 @@ class TestForward:
         ({"data": rows(1)["data"][0]}, rf"{UNSIZED}: .*, got an array of shape \(2, 5, 4\)\n  hint: "
                                        r"data\[np.newaxis\] has the axis of the batch; net.blobs\['data'\].reshape\("),
         ({"data": np.zeros((3, 5, 4))}, UNSIZED),
+        ({"data": np.zeros((5, 4))}, rf"{UNSIZED}: .*\n  hint: data\[np.newaxis, np.newaxis\] has the axes that are "
+                                     r"missing; net.blobs\['data'\].reshape\(1, 1, 5, 4\) gives"),
+        ({"data": np.zeros(40)}, rf"{UNSIZED}: .*\n  hint: the array needs all 4 axes: array.reshape\(...\) "
+                                 "adds them$"),
         ({"data": np.zeros((1, 3, 2, 5, 4))}, UNSIZED),
         ({"data": 0}, rf"{UNSIZED}: .*, got an array of shape \(\)"),
         ({"side": np.zeros((3, 5))}, r"blob 'side' is \(3, 6\), and the array for it does not fit: .*\(3,5\)"),
@@ -143,6 +153,17 @@ class TestForward:
         net = make('layer { name: "x" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 } } }')
         with pytest.raises(NetError, match=f"{MISMATCH}: got x, and the net has none"):
             net.forward(x=np.zeros(2))
+
+    @pytest.mark.parametrize(("kind", "run"), [
+        (ValueError, lambda net: net.forward(end="probs")), (ValueError, lambda net: net.backward(start="probs")),
+        (KeyError, lambda net: net.forward(["sums"])), (KeyError, lambda net: net.backward(["sums"])),
+        (ValueError, lambda net: net.forward(**rows(3) | {"side": np.zeros((3, 5))})),
+        (ValueError, lambda net: net.backward(prob=np.zeros((3, 6))))])
+    def test_kinds_of_errors(self, kind, run):
+        """Scripts catch what Python raises in pycaffe; they are errors of nets, too."""
+        with pytest.raises(NetError) as caught:
+            run(make())
+        assert isinstance(caught.value, kind)
 
     @pytest.mark.parametrize(("call", "words"), [
         ({"start": "ip"}, r"no layer 'ip'\n  hint: did you mean 'ip1' or 'ip2'\?"),

@@ -99,6 +99,17 @@ def clear_and_add(net, k, blob):
         blobs[i].data[...] = blob.data if i == k else old.data
 
 
+def test_the_list_itself_stays():
+    """A layer's list is not assigned, for the net's `params` and a solver would keep the old one."""
+    net = make()
+    before = net.params["conv"]
+
+    with pytest.raises(AttributeError, match=r"blobs\[k\] = blob replaces"):
+        net.layers[1].blobs = [random_blob((6, 3, 3, 3)), random_blob((6,))]
+
+    assert net.layers[1].blobs is net.params["conv"] is before
+
+
 @pytest.mark.parametrize("k", [0, 1])
 @pytest.mark.parametrize("way", [put, put_by_name, put_slice, take_out_and_insert, pop_and_append, clear_and_add])
 def test_the_next_pass_uses_the_new_blob(engine, way, k):

@@ -11,6 +11,8 @@ import zipfile
 
 import pytest
 
+from minicaffe.pycaffe import runner
+
 OTHER_CAFFE = "raise SystemExit('this is the other caffe')"
 
 
@@ -298,6 +300,54 @@ def test_a_script_for_python_2_is_told_so(tmp_path):
         *traceback, last = err.splitlines(keepends=True)
         assert last.startswith(line)
         assert python(name, folder=tmp_path, env=caffe)[2] == "".join(traceback)
+
+
+def test_a_cure_is_given_once(tmp_path):
+    """Where the note of a Python layer gives it already, it does not follow a second time."""
+    write(tmp_path / "layer.py", """
+        import caffe
+
+        class Old(caffe.Layer):
+            def setup(self, bottom, top):
+                xrange(3)
+
+        net = caffe.proto.caffe_pb2.NetParameter()
+        layer = net.layer.add(name="old", type="Python", top=["x"])
+        layer.python_param.module, layer.python_param.layer = "layer", "Old"
+        if __name__ == "__main__":
+            caffe.Net(net, caffe.TEST)
+        """)
+    _, _, err = run("layer.py", folder=tmp_path, env={"GLOG_minloglevel": "3"})
+
+    assert 1 == err.count("there is no xrange now")
+
+
+FORKS = {
+    "text_format.Merge('layer { permute_param { } }', pb.NetParameter())": "'permute_param' belongs to the SSD fork",
+    "pb.LayerParameter().interp_param": "'interp_param' belongs to the DeepLab",
+    "pb.LayerParameter(norm_param={})": "'norm_param' belongs to the SSD fork",
+    "pb.LayerParameter().HasField('roi_pooling_param')": "'roi_pooling_param' belongs to the Fast R-CNN fork",
+    "pb.LayerParameter(multi_stage_meanfield_param={})": "'multi_stage_meanfield_param' belongs to the CRF-RNN fork",
+    "pb.ROIPoolingParameter()": "'roi_pooling_param' belongs to the Fast R-CNN fork",
+    "from caffe.proto.caffe_pb2 import NormalizeParameter": "",
+    "from caffe.proto.caffe_pb2 import PriorBoxParameter": "'prior_box_param' belongs to the SSD fork",
+    "pb.LayerParameter().permut_param": "",
+    "raise ValueError('permute_param')": "",
+}
+
+
+def test_the_fork_of_a_field_is_named(tmp_path, capsys):
+    """A script that is written for the messages of a fork ends with an error of protobuf's, which knows no forks."""
+    begin = "from caffe.proto import caffe_pb2 as pb\nfrom google.protobuf import text_format\n"
+    for code, words in FORKS.items():
+        try:
+            exec(begin.replace("caffe.", "minicaffe.pycaffe.") + code.replace("caffe.", "minicaffe.pycaffe."), {})
+        except Exception as error:
+            said = runner.cure(error)
+        assert said.startswith(words) if words else not said, (code, said)
+
+    write(tmp_path / "ssd.py", begin + next(iter(FORKS)))
+    assert run("ssd.py", folder=tmp_path)[2].endswith("fork; Caffe itself has no such field\n")
 
 
 def test_a_notebook_is_no_script(tmp_path):

@@ -4,9 +4,10 @@ import os
 
 import numpy as np
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from minicaffe import proto, solvers
 from minicaffe import pycaffe as caffe
-from minicaffe import solvers
 from minicaffe.errors import MinicaffeError, NetError, SolverError
 from minicaffe.pycaffe import _caffe
 from minicaffe.pycaffe import process as settings
@@ -296,7 +297,21 @@ def test_a_path_and_a_message():
         assert 0.5 == solver.param.base_lr
 
 
+def test_a_message_of_another_caffe_pb2():
+    """It serves as well: a script may have one that protoc has made."""
+    file = descriptor_pb2.FileDescriptorProto.FromString(proto.DESCRIPTOR.serialized_pb)
+    own = solvers.definition.read_solver(solver_file())
+    other = message_factory.GetMessages([file], descriptor_pool.DescriptorPool())["caffe.SolverParameter"]()
+    other.ParseFromString(own.SerializeToString())
+    assert type(other) is not type(own)
+
+    for make in (caffe.SGDSolver, caffe.get_solver):
+        assert 0.5 == make(other).param.base_lr
+
+
 @pytest.mark.parametrize(("make", "words"), [
+    (lambda: caffe.SGDSolver(proto.NetParameter()), r"from a file name or a SolverParameter, not from caffe\.NetParam"),
+    (lambda: caffe.get_solver(None), "not from NoneType"),
     (lambda: caffe.SGDSolver("sulver.prototxt"), "no such file: sulver.prototxt\n  hint: did you mean"),
     (lambda: caffe.get_solver(solver_file(f'{FIXED} type: "adam"')), "no solver type 'adam'.*\n  hint: .*'Adam'"),
     (lambda: caffe.SGDSolver(solver_file('net: "ent.prototxt"')), "ent.prototxt"),

@@ -57,6 +57,18 @@ def test_the_environment_says_what_is_written(level, seen, capsys, monkeypatch):
     assert letters(capsys) == seen
 
 
+@pytest.mark.parametrize(("level", "seen"), [(None, "WE"), ("0", "IWE"), ("2", "E")])
+def test_a_notebook(level, seen, capsys, monkeypatch):
+    """Without GLOG_minloglevel the cells show warnings and errors, and `init_log(0)` asks for all lines."""
+    monkeypatch.setattr(type(sys.stderr), "__module__", "ipykernel.iostream")
+    if level is not None:
+        monkeypatch.setenv("GLOG_minloglevel", level)
+
+    assert letters(capsys) == seen
+    caffe.init_log(0)
+    assert letters(capsys) == "IWE"
+
+
 def test_the_environment_is_read_anew(capsys, monkeypatch):
     """A script may set it between two nets."""
     assert letters(capsys) == "IWE"

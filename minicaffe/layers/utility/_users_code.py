@@ -69,11 +69,3 @@ def _check_blobs(layer: Layer, lists: Sequence[tuple[list[Any], Sequence[Any]]],
             kinds = ", ".join(type(value).__name__ for value in now)
             layer.fail(f"{named} has put other objects in the place of the blobs it was given: {kinds or 'none'}",
                        hint="write into them: top[0].reshape(*shape) in reshape, top[0].data[...] = y in forward")
-    if not isinstance(layer.blobs, (list, tuple)) or not all(isinstance(blob, Blob) for blob in layer.blobs):
-        layer.fail(f"after {named}, self.blobs is no list of Blobs: {layer.blobs!r:.100}",
-                   hint="self.blobs.add_blob(*shape) adds one; a layer without learnable blobs leaves it alone")
-    for blob in (*(blob for _, before in lists for blob in before), *layer.blobs):
-        if isinstance(blob, Blob) and not (isinstance(blob.shape, tuple)
-                                           and all(isinstance(n, int) and n >= 0 for n in blob.shape)):
-            layer.fail(f"after {named}, a blob's shape is no tuple of sizes: {blob.shape!r:.100}",
-                       hint="blob.reshape(*shape) gives it another shape")

@@ -76,7 +76,7 @@ class _Around(PythonLayer):
             user: Any = self.user_class.__new__(self.user_class, self.layer_param)
             user.blobs.dtype = self.dtype  # before __init__, which may make blobs
             user.__init__(self.layer_param)
-        self.blobs = user.blobs
+        self._blobs = user.blobs
         del self.param_str  # from here on it is the user's
         self.users_layer = user
 
