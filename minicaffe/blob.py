@@ -269,10 +269,10 @@ class Blob(Shown):
 
 
 class BlobVec(list[Blob]):
-    """The learnable blobs of a layer, in order: a list, of which every change counts as one of blobs.
+    """The learnable blobs of a layer, in order: a list that a net's recordings notice a change of.
 
-    A net's recordings hold the addresses of weights. They must not be replayed where another blob took a weight's
-    place. pycaffe's scripts know the class by this name, and ask for it.
+    A recording holds the addresses of weights. It must not be played when another blob has taken a weight's place.
+    The class has Caffe's name, because scripts compare the type of such a list with `caffe._caffe.BlobVec`.
 
     dtype   the number type of the blobs that `add_blob` makes
     """
@@ -296,7 +296,7 @@ class BlobVec(list[Blob]):
 
 
 def _counted(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of `list` that changes the list, so that the change counts. It lets nothing in but Blobs."""
+    """Return a method of `list` that changes the list, made to report the change and to refuse all but Blobs."""
 
     @functools.wraps(method)
     def change(self: BlobVec, *given: Any, **named: Any) -> Any:

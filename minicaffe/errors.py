@@ -73,14 +73,14 @@ class NetError(MinicaffeError):
 class LayerError(MinicaffeError):
     """One layer's parameters, shapes or input values are wrong.
 
-    `sample` is the index within the batch of the input that is to blame, where one is. `raised` is the error that the
-    code of a Python layer raised, where this error reports it.
+    `sample` is the index within the batch of the input that is to blame, where one is. `original` is the error that
+    the code of a Python layer raised, where this error reports one.
     """
 
     def __init__(self, message: str, *, where: str = "", hint: str = "", sample: int | None = None,
-                 raised: BaseException | None = None) -> None:
+                 original: BaseException | None = None) -> None:
         super().__init__(message, where=where, hint=hint)
-        self.sample, self.raised = sample, raised
+        self.sample, self.original = sample, original
 
 
 class SolverError(MinicaffeError):

@@ -1,8 +1,8 @@
-"""What to write instead where a script was written for Python 2, or for the packages of its time.
+"""Say what to write instead, where a script was written for Python 2 or for the packages of its time.
 
 `hint(error)` says it in a sentence, for any error that such a script ends with. It only reads the script, and changes
-nothing. Python 3's parser stops at the first line that it cannot read. So the lines of Python 2 are counted here, by
-their form.
+nothing. Python 3's parser stops at the first line that it cannot read. So patterns find all lines of Python 2 here, and
+the hint says how many there are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 
 from minicaffe.errors import from_here
-from minicaffe.old_names import (
+from minicaffe.removed_names import (
     ATTRIBUTES,
     MESSAGES,
     MODULES,
@@ -84,7 +84,7 @@ def _about_file(error: SyntaxError) -> str:
     said = f"{_line_of(error.filename, line)}: {PYTHON_2}{also}: {found[line]}"
     if not known or found[line] == _TABS:
         return said
-    # fissix takes numpy.sort(x) for a list's sort with a function, and spoils it
+    # without -x sorted, fissix mistakes numpy.sort(x) for a list's sort with a function, and spoils it
     return f"{said}. To convert the file: pip install fissix, then python -m fissix -x sorted -w {shlex.quote(file)}"
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "minicaffe"
 OPTIONAL = {"numba", "threadpoolctl", "lmdb", "h5py", "cv2", "rich", "matplotlib", "cupy", "plyvel", "cramjam",
             "IPython"}
 ALL = {"errors", "rng", "log", "system", "plugins", "layout", "showing", "python2",  # what every part may import
-       "old_names"}
+       "removed_names"}
 MAY_IMPORT = {  # what a part may import besides itself and these
     "proto": set(),
     "io": {"proto"},

@@ -112,7 +112,7 @@ RUNS = {
     "range(3)[2 / 2]": "//",
     "import sys\nwith open(sys.executable, encoding='utf-8') as f:\n    f.read()": "open(file, 'rb')",
     "from google.protobuf import descriptor\ndescriptor.EnumValueDescriptor('TRAIN', 0, 0)": "caffe_pb2",
-    "'{:>9}'.format((1, 2))": "{!s:>9}", "__package__ = ''\nfrom .beside import x": "without the dot",
+    "'{:>9}'.format((1, 2))": "{!s:>9}", "__package__ = ''\nfrom .beside import x": "without a dot",
     "import numpy as np\nnp.float": "write float", "import numpy as np\nnp.ones(2).astype(np.int)": "write int",
 }
 @pytest.mark.parametrize("code", RUNS)
@@ -154,7 +154,7 @@ def test_what_packages_have_dropped():
                          (AttributeError("x", name="tostring", obj=np.ones(2)), "tobytes"),
                          (ImportError("cannot import name 'imread' from 'scipy.misc' (x.py)"), "PIL.Image.open"),
                          (AttributeError("module 'scipy.misc' has no attribute 'imresize'"), "resize"),
-                         (ImportError("attempted relative import with no known parent package"), "import x, from"),
+                         (ImportError("attempted relative import with no known parent package"), "import x, or from"),
                          (AttributeError("module 'cv2' has no attribute 'cv'"), "INTER_NN is INTER_NEAREST"),
                          (ModuleNotFoundError("x", name="scipy.misc"), "PIL"),
                          (ModuleNotFoundError("x", name="progressbar"), "progressbar2"),
@@ -172,7 +172,7 @@ def test_the_table_names_what_is_gone():
     import builtins
     import importlib.util
 
-    from minicaffe.old_names import ATTRIBUTES, MODULES, NAMES
+    from minicaffe.removed_names import ATTRIBUTES, MODULES, NAMES
 
     assert [] == [name for name in NAMES if hasattr(builtins, name)]
     assert [] == [name for name in MODULES if importlib.util.find_spec(name)]

@@ -61,7 +61,7 @@ GROUPS = {  # what a command is for -> command -> (module of this package, what 
         "demo": ("demo", "train LeNet on real images, from nothing to a picture of the result"),
         "engines": ("engines", "list the engines, and which kernels each implements"),
         "warm": ("warm", "compile the fast kernels before their first use"),
-        "caffe-root": ("caffe_root", "lay out a folder with Caffe's tools under their own names, for scripts"),
+        "caffe-root": ("caffe_root", "make a folder with Caffe's tools under their own names, for shell scripts"),
         "completion": ("completion", "print a script that lets a shell complete commands, flags and more"),
     },
 }

@@ -1,14 +1,14 @@
-"""Lay out a folder as a compiled Caffe lies there, so that scripts which call Caffe's tools run unchanged.
+"""Make a folder with the layout of a compiled Caffe, so that scripts which call Caffe's tools run unchanged.
 
   minicaffe caffe-root caffe       make the folder caffe: build/tools/caffe, python/caffe and so on
   minicaffe caffe-root .           in a checkout of Caffe: add them to it
   caffe/build/tools/caffe train --solver=solver.prototxt
 
-The files are launchers: texts of a few lines that start this Python with minicaffe. The tools take Caffe's flags and
+The files are launchers: scripts of a few lines that start this Python with minicaffe. The tools take Caffe's flags and
 write Caffe's log lines. With PYTHONPATH=DIR/python, a script's `import caffe` gives minicaffe's pycaffe.
 
-A file that is there already stays as it is, unless an earlier run has made it: the command names it. With --force it is
-replaced. Run the command again where Python has moved. On Windows each tool is also there as a .cmd file.
+A file that is already there stays as it is, and the command names it; --force replaces it. Launchers of an earlier run
+are always written anew, so run the command again after Python has moved. On Windows each tool is also a .cmd file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from minicaffe.errors import MinicaffeError
 from minicaffe.io.files import replace_file
 from minicaffe.log import one_line, plural
 
-MARK = "Written by `minicaffe caffe-root`"  # by this an own file is recognised
+MARK = "Written by `minicaffe caffe-root`"  # a later run recognises its own files by it
 TOOLS = ("caffe", "compute_image_mean", "convert_imageset", "extract_features", "upgrade_net_proto_text",
          "upgrade_net_proto_binary", "upgrade_solver_proto_text", "train_net", "finetune_net", "test_net",
          "net_speed_benchmark", "device_query", "dump_network")
@@ -44,7 +44,7 @@ SCRIPTS = {  # Python scripts of Caffe -> what Python is started with in their p
 }
 PACKAGE = "python/caffe/__init__.py"
 MOVED = "is gone: run minicaffe caffe-root for this folder again"  # of the Python that a launcher names
-MOST_NAMED = 12  # files that are left as they are and that are named one by one
+MOST_NAMED = 12  # so many files that stay as they are get named, and the others are counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,14 +60,15 @@ def run(args: argparse.Namespace) -> int:
         raise MinicaffeError("DIR is empty", hint="is a variable of the shell not set? For the current folder write .")
     root = Path(args.folder)
     texts = dict(_texts(sys.executable))
-    kept = [] if args.force else [name for name in texts if _is_anothers(root / name)]
+    kept = [] if args.force else [name for name in texts if _is_not_ours(root / name)]
     _write(root, {name: text for name, text in texts.items() if name not in kept})
     _link_release(root)
     say(f"{args.folder}: {plural(len(texts) - len(kept), 'launcher')} for {sys.executable}")
     if kept:
         _tell_kept(kept)
-    say(f"export CAFFE_ROOT={shlex.quote(str(root.resolve()))} "
-        f"PYTHONPATH={shlex.quote(str(root.resolve() / 'python'))}  is what many scripts expect")
+    say("Many scripts expect these variables:")
+    say(f"  export CAFFE_ROOT={shlex.quote(str(root.resolve()))} "
+        f"PYTHONPATH={shlex.quote(str(root.resolve() / 'python'))}")
     return 0
 
 
@@ -98,9 +99,9 @@ def windows_launcher(python: str, tool: str) -> str:
 
 
 def python_launcher(python: str, begin: tuple[str, ...], levels: int) -> str:
-    """Return a script for any Python, also Python 2: it starts the one that has minicaffe.
+    """Return a script that any Python can run, also Python 2. It starts the Python that has minicaffe.
 
-    The script lies so many levels of folders below the CAFFE_ROOT, in which classify.py looks for its default model.
+    levels    how many folders below the CAFFE_ROOT the script lies; classify.py looks there for its default model
     """
     return f'''#!/usr/bin/env python3
 """{MARK}: a script of Caffe's, done by minicaffe."""
@@ -134,7 +135,7 @@ alias.install()
 '''
 
 
-def _is_anothers(path: Path) -> bool:
+def _is_not_ours(path: Path) -> bool:
     """Return whether something is there that this command has not made."""
     try:
         with open(path, "rb") as file:
@@ -194,7 +195,7 @@ def _tell_kept(kept: list[str]) -> None:
     shown = [f"  {one_line(name)}" for name in kept[:MOST_NAMED]]
     if len(kept) > MOST_NAMED:
         shown.append(f"  and {len(kept) - MOST_NAMED} more")
-    words = [f"minicaffe: warning: {plural(len(kept), 'file')} of another origin stay as they are:", *shown]
+    words = [f"minicaffe: warning: kept {plural(len(kept), 'file')} that this command has not made:", *shown]
     if PACKAGE in kept:
         words.append("  hint: a script's `import caffe` then finds that package. python -m minicaffe.pycaffe SCRIPT "
                      "gives the script minicaffe instead")

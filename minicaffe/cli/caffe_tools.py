@@ -1,7 +1,7 @@
 """Caffe's tools under their own names and flags: `python -m minicaffe.cli.caffe_tools caffe train --solver=F`.
 
-The launchers that `minicaffe caffe-root` writes call this. What each tool does is done by a command of minicaffe. Here
-stands only in what the two command lines differ.
+The launchers that `minicaffe caffe-root` writes call this. A command of minicaffe does the work of each tool. This
+module knows only how the two command lines differ.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ USAGE = """usage: caffe ACTION FLAGS
   time            measure a net's layers: --model, --iterations, --phase
   device_query    say what computes
 
-These are the actions and flags of Caffe's tool. They are carried out by minicaffe; minicaffe train --help explains the
-flags that it has beyond Caffe's, which can be given here too."""
+These are the actions and flags of Caffe's tool, carried out by minicaffe. Flags that minicaffe has beyond Caffe's can
+be given here too; minicaffe train --help explains them."""
 
 
 def main(argv: Args | None = None) -> int:
@@ -47,7 +47,8 @@ def main(argv: Args | None = None) -> int:
 
 def _run(args: list[str]) -> int:
     if not args or args[0] not in TOOLS:
-        raise MinicaffeError("the first argument must be the name of a tool of Caffe's",
+        raise MinicaffeError(f"the first argument must be the name of a tool of Caffe's, got {args[0]!r}" if args else
+                             "the name of a tool of Caffe's is missing",
                              hint=(near_names(args[0], list(TOOLS)) if args else "") or ", ".join(TOOLS))
     progress.only_lines = True  # Caffe's tools draw no bar, and scripts read what they print
     tool, rest = args[0], args[1:]
@@ -118,16 +119,16 @@ def _device_query(args: Args) -> int:
     return 0
 
 
-def _old_name(form: str, more: Args, args: Args) -> int:
-    """A tool that Caffe itself gave up: say what replaces it, with the arguments that were given."""
+def _old_name(tool: str, form: str, more: Args, args: Args) -> int:
+    """A tool that Caffe itself has removed: say what replaces it, with the arguments that were given."""
     values = [shlex.quote(arg) for arg in args]
     parts = [part.format(value) for part, value in zip([form, *more], values or ["FILE"], strict=False)]
-    raise MinicaffeError("Caffe has given up the tool of this name", hint=f"the same is done by: {' '.join(parts)}")
+    raise MinicaffeError(f"Caffe itself has removed the tool {tool}", hint=f"the same is done by: {' '.join(parts)}")
 
 
-def _gone(hint: str, args: Args) -> int:
-    """A tool that Caffe itself gave up, whatever the arguments."""
-    raise MinicaffeError("Caffe has given up the tool of this name", hint=hint)
+def _gone(tool: str, hint: str, args: Args) -> int:
+    """A tool that Caffe itself has removed, whatever the arguments."""
+    raise MinicaffeError(f"Caffe itself has removed the tool {tool}", hint=hint)
 
 
 def _classification(args: Args) -> int:
@@ -172,12 +173,13 @@ TOOLS: dict[str, Callable[[Args], int]] = {
     "upgrade_net_proto_text": _command("upgrade"),
     "upgrade_net_proto_binary": _command("upgrade"),
     "upgrade_solver_proto_text": _command("upgrade"),
-    "train_net": partial(_old_name, "caffe train --solver={}", ["--snapshot={}"]),
-    "finetune_net": partial(_old_name, "caffe train --solver={}", ["--weights={}"]),
-    "test_net": partial(_old_name, "caffe test --model={}", ["--weights={}", "--iterations={}"]),
-    "net_speed_benchmark": partial(_old_name, "caffe time --model={}", ["--iterations={}"]),
-    "device_query": partial(_gone, "the same is done by: caffe device_query"),
-    "dump_network": partial(_gone, "minicaffe weights FILE says what is in weights, and extract_features writes blobs"),
+    "train_net": partial(_old_name, "train_net", "caffe train --solver={}", ["--snapshot={}"]),
+    "finetune_net": partial(_old_name, "finetune_net", "caffe train --solver={}", ["--weights={}"]),
+    "test_net": partial(_old_name, "test_net", "caffe test --model={}", ["--weights={}", "--iterations={}"]),
+    "net_speed_benchmark": partial(_old_name, "net_speed_benchmark", "caffe time --model={}", ["--iterations={}"]),
+    "device_query": partial(_gone, "device_query", "the same is done by: caffe device_query"),
+    "dump_network": partial(_gone, "dump_network", "minicaffe weights FILE says what is in a weight file, "
+                            "and extract_features writes blobs"),
     "convert_mnist_data": _command("convert_idx"),
     "convert_cifar_data": _command("convert_cifar"),
     "convert_mnist_siamese_data": _command("convert_idx", "--pairs", "--backend=leveldb"),

@@ -1,11 +1,11 @@
-"""Make an LMDB of the IDX files in which MNIST and Fashion-MNIST come. They may be gzipped.
+"""Make an LMDB or a LevelDB of the IDX files in which MNIST and Fashion-MNIST come. They may be gzipped.
 
   minicaffe convert_idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz mnist_train_lmdb
   minicaffe convert_idx --pairs IMAGES LABELS pairs_lmdb        for a siamese net
 
 The records are the same as those of Caffe's convert_mnist_data. With --pairs they are like those of its
-convert_mnist_siamese_data: each holds two images, drawn by chance, as its channels; its label is 1 where they are of
-one class, and else 0.
+convert_mnist_siamese_data. Each then holds two images, drawn at random, as its channels. Its label is 1 where both are
+of one class, else 0.
 """
 
 from __future__ import annotations

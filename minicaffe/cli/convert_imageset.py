@@ -1,4 +1,4 @@
-"""Make a database of image files, an LMDB. A list names them, or they lie in a folder that has a folder for each class.
+"""Make an LMDB or a LevelDB of image files. A list names them, or they lie in a folder with a folder for each class.
 
   minicaffe convert_imageset images/ list.txt train_lmdb
   minicaffe convert_imageset --resize_height=256 --resize_width=256 images/ list.txt db

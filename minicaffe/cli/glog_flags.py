@@ -18,7 +18,6 @@ from minicaffe.records import glog
 # Caffe's tools always write to stderr, and so do ours: these change nothing. A switch takes no value of its own.
 WITHOUT_EFFECT = {"stderrthreshold", "v", "vmodule", "max_log_size", "logbuflevel", "logbufsecs", "log_backtrace_at"}
 SWITCHES = {"logtostderr", "alsologtostderr", "colorlogtostderr", "log_prefix", "stop_logging_if_full_disk"}
-LEVELS = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 
 
 @contextmanager
@@ -32,12 +31,13 @@ def obeying(tool: str, args: Sequence[str]) -> Iterator[list[str]]:
     settings, others = _split(args)
     variables = {name: os.environ.get(f"GLOG_{name}", "") for name in ("minloglevel", "log_dir")}
     level = settings.get("minloglevel") or variables["minloglevel"] or "0"
-    if not level.isdecimal() or int(level) >= len(LEVELS):
-        raise MinicaffeError(f"minloglevel is the lowest level to log, from 0 to {len(LEVELS) - 1}, got {level!r}")
+    if not level.isdecimal() or int(level) >= len(glog.SEVERITIES):
+        raise MinicaffeError(f"minloglevel is the lowest level to log, from 0 to {len(glog.SEVERITIES) - 1}, got "
+                             f"{level!r}")
     folder = settings.get("log_dir") or variables["log_dir"]
     with ExitStack() as done:
         if int(level):
-            lowest = LEVELS[int(level)]
+            lowest = glog.SEVERITIES[int(level)]
 
             def wanted(record: logging.LogRecord) -> bool:
                 return record.levelno >= lowest

@@ -66,8 +66,8 @@ def records(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[str, Any]]
 def pairs(images: np.ndarray, labels: np.ndarray, seed: int) -> Iterator[tuple[str, Any]]:
     """Yield (key, Datum) for as many pairs as there are images, for a siamese net.
 
-    A Datum has the two images as its channels. Each is drawn from all images, so it may be the same twice. The label is
-    1 where both have the same label, and else 0.
+    A Datum has the two images as its channels. Both are drawn at random from all images, so they may be the same one.
+    The label is 1 where both images have the same label, else 0.
     """
     drawn = np.random.default_rng(seed).integers(len(images), size=(len(images), 2))
     for number, (i, j) in enumerate(drawn):

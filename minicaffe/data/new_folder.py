@@ -77,7 +77,7 @@ def _check_free(path: str, target: Path, kind: str, is_part: Callable[[str], boo
 
 
 def _warn_of_leftovers(target: Path, kind: str) -> None:
-    """Warn of folders that programs have left which were killed while they made this database."""
+    """Warn of folders that were left by programs which were killed while they made this database."""
     pattern = f".{glob.escape(target.name)}.{'[0-9a-f]' * 8}.tmp"
     for left in sorted([*target.parent.glob(pattern), *target.parent.glob(f"{pattern}.old")]):
         warn(At.LMDB_OPENED, f"{left} is part of {kind}: another program is writing it now, or was killed and left "

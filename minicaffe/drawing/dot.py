@@ -12,13 +12,13 @@ FILLS = {"data": "#d5edf0", "vision": "#dbe8f7", "recurrent": "#e6def5", "common
          "normalization": "#f3e7cf", "utility": "#e9eaec", "loss": "#f7dcdc", "": "#ffffff"}
 
 
-RANKDIRS = ("TB", "BT", "LR", "RL")  # graphviz's names of the ways in which a drawing goes
+RANKDIRS = ("TB", "BT", "LR", "RL")  # graphviz's names of directions: "TB" is from top to bottom
 
 
 def write(graph: Graph, items: Sequence[Item], rankdir: str = "TB", labels: bool = True) -> str:
     """Return the drawing as a digraph. A fold is a cluster, whose label is its number of repetitions.
 
-    rankdir    the way in which the drawing goes, one of RANKDIRS
+    rankdir    the direction of the drawing, one of RANKDIRS
     labels     whether shapes stand beside the lines
     """
     drawn = {box.index: boxes[0].index for item in items for boxes in present(item) for box in boxes}
@@ -33,7 +33,8 @@ def write(graph: Graph, items: Sequence[Item], rankdir: str = "TB", labels: bool
         blob = " ".join(filter(None, (words.shortened(names[top], 20) if len(names) > 1 else "",
                                       words.shape_words(graph, boxes, top))))
         label = ", ".join(filter(None, (blob, words.only_words(only))))
-        style = [f"label={_quoted(f' {label} ')}"] * labels + ["style=dashed"] * bool(only)  # spaces: for the line
+        # the spaces keep the label off the line
+        style = [f"label={_quoted(f' {label} ')}"] * labels + ["style=dashed"] * bool(only)
         lines.append(f"  b{maker} -> b{reader} [{', '.join(style)}];")
     return "\n".join([*lines, "}", ""])
 

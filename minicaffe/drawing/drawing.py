@@ -73,9 +73,10 @@ class Drawing:
         return self.svg()
 
     def dot(self, rankdir: str = "TB", labels: bool = True) -> str:
-        """Return the drawing in the language of graphviz, in which it may go any way: "TB", "BT", "LR" or "RL".
+        """Return the drawing in the language of graphviz.
 
-        Without `labels`, no shapes stand beside the lines.
+        rankdir    its direction: "TB" (from top to bottom), "BT", "LR" (from left to right) or "RL"
+        labels     whether shapes stand beside the lines
         """
         return dot.write(self.graph, self.items, rankdir, labels)
 

@@ -1,5 +1,4 @@
-"""Run graphviz, another program, on the text of a drawing. It makes the formats that minicaffe does not write itself.
-"""
+"""Run the program graphviz on the text of a drawing: it makes the formats that minicaffe does not write itself."""
 
 from __future__ import annotations
 

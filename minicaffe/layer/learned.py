@@ -62,7 +62,8 @@ class Learned(Checks):
         if shapes[:len(self._set_up_shapes)] != self._set_up_shapes:
             self.fail(f"has the blobs {', '.join(map(str, shapes)) or 'none'}, but it was set up for "
                       f"{', '.join(map(str, self._set_up_shapes))}",
-                      hint="a blob that takes the place of another has its shape; for other shapes make another net")
+                      hint="a blob that takes the place of another must have its shape; for other shapes make another "
+                           "net")
 
     def check_same_count(self, values: np.ndarray, blob: Blob, index: int) -> None:
         """LayerError unless a stored array has as many values as the blob it is for."""

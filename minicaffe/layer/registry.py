@@ -31,8 +31,8 @@ def register(type_name: str) -> Callable[[type[Layer]], type[Layer]]:
 
     def keep(cls: type[Layer]) -> type[Layer]:
         if issubclass(cls, ScriptLayer):
-            raise LayerError(f"{cls.__name__} is a subclass of pycaffe's caffe.Layer, which cannot be a type",
-                             hint="let it be a subclass of minicaffe.Layer, or name it with type: \"Python\"")
+            raise LayerError(f"{cls.__name__} is a subclass of pycaffe's caffe.Layer, and no such class can be a layer "
+                             "type", hint="make it a subclass of minicaffe.Layer, or name it with type: \"Python\"")
         if cls.__name__ != type_name + "Layer":
             raise LayerError(f"the class of layer type {type_name!r} must be called {type_name}Layer, "
                              f"not {cls.__name__}")

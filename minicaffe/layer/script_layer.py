@@ -15,7 +15,7 @@ class ScriptLayer:
     and `backward(top, propagate_down, bottom)`.
 
     blobs        the learnable Blobs; `self.blobs.add_blob(*shape)` makes one
-    param_str    the text of python_param.param_str; scripts for old versions of Caffe call it param_str_
+    param_str    the text of python_param.param_str; old versions of Caffe call it param_str_
     phase        TRAIN or TEST, as an int
     name         the layer's name, if the class has no `name` of its own
 

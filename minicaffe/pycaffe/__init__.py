@@ -1,6 +1,7 @@
 """Caffe's Python surface: `from minicaffe import pycaffe as caffe`.
 
-Its names are found when they are first asked for. So a script that only reads messages does not wait for nets.
+A module is imported when a script first uses one of its names. So a script that only reads messages does not wait for
+nets.
 """
 
 import sys
@@ -13,9 +14,7 @@ if TYPE_CHECKING:
     from minicaffe.pycaffe import io
     from minicaffe.pycaffe.classifier import Classifier
     from minicaffe.pycaffe.detector import Detector
-    from minicaffe.pycaffe.net import Net
-    from minicaffe.pycaffe.net_spec import NetSpec, layers, params, to_proto
-    from minicaffe.pycaffe.process import (
+    from minicaffe.pycaffe.global_settings import (
         has_nccl,
         layer_type_list,
         set_device,
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
         solver_count,
         solver_rank,
     )
+    from minicaffe.pycaffe.net import Net
+    from minicaffe.pycaffe.net_spec import NetSpec, layers, params, to_proto
     from minicaffe.pycaffe.python_layer import Layer
     from minicaffe.pycaffe.solver import (
         NCCL,
@@ -50,7 +51,7 @@ _HOMES = {
     "detector": ("Detector",),
     "net": ("Net",),
     "net_spec": ("NetSpec", "layers", "params", "to_proto"),
-    "process": ("has_nccl", "layer_type_list", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess",
+    "global_settings": ("has_nccl", "layer_type_list", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess",
                 "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count", "solver_rank"),
     "python_layer": ("Layer",),
     "solver": ("NCCL", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "NesterovSolver", "RMSPropSolver", "SGDSolver",
@@ -92,7 +93,7 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext minicaffe.pycaffe` in a notebook: from then on `import caffe` gives this, in its programs too.
+    """Make `import caffe` work in a notebook and in programs that it starts: `%load_ext minicaffe.pycaffe`.
 
     Where a cell fails because it is written for Python 2, or for old packages, the cure stands below its error.
     """

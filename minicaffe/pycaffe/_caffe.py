@@ -3,8 +3,7 @@
 from minicaffe.blob import Blob
 from minicaffe.proto import LayerParameter, SolverParameter
 from minicaffe.pycaffe import __version__
-from minicaffe.pycaffe.net import Net
-from minicaffe.pycaffe.process import (
+from minicaffe.pycaffe.global_settings import (
     has_nccl,
     layer_type_list,
     set_device,
@@ -17,6 +16,8 @@ from minicaffe.pycaffe.process import (
     solver_count,
     solver_rank,
 )
+from minicaffe.pycaffe.list_types import BlobVec, BoolVec, DtypeVec, IntVec, LayerVec, NetVec, RawBlobVec, StringVec
+from minicaffe.pycaffe.net import Net
 from minicaffe.pycaffe.python_layer import Layer
 from minicaffe.pycaffe.solver import (
     NCCL,
@@ -31,7 +32,6 @@ from minicaffe.pycaffe.solver import (
 )
 from minicaffe.pycaffe.stderr_log import init_log, log
 from minicaffe.pycaffe.timer import Timer
-from minicaffe.pycaffe.vectors import BlobVec, BoolVec, DtypeVec, IntVec, LayerVec, NetVec, RawBlobVec, StringVec
 
 __all__ = ["NCCL", "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "BlobVec", "BoolVec", "DtypeVec", "IntVec",
            "Layer", "LayerParameter", "LayerVec", "NesterovSolver", "Net", "NetVec", "RMSPropSolver", "RawBlobVec",

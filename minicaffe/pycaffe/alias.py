@@ -3,7 +3,8 @@
 After `install()`, `caffe` is `minicaffe.pycaffe`, and `caffe.io` is `minicaffe.pycaffe.io`: the same objects under a
 second name. No module is loaded twice, so a class is one class, whichever name a script uses for it.
 
-Every Python that a script starts imports this module. So it imports little: importlib.abc alone would double the time.
+Every Python process that a script starts imports this module. So it imports little: importlib.abc alone would double
+the time.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class _State:
     stays = False  # install() has been called within a block
     blocks = 0  # blocks of `installed` that are open now, in all threads
     environment: str | None = None  # PYTHONPATH before the first of them
+    is_scripts = False  # before the first of them, the script itself had put ours under the name `caffe`
     names: ClassVar[set[str]] = set()  # of the modules that were imported by the alias
 
 
@@ -66,9 +68,9 @@ def _install() -> None:
 
 
 def _install_in_children() -> None:
-    """Install the alias in every Python that this process starts from now on: see startup/sitecustomize.py.
+    """Install the alias in every Python process that this one starts from now on: see startup/sitecustomize.py.
 
-    They find it by PYTHONPATH, so one that is started with another environment, or with -E or -I, does not.
+    They find it by PYTHONPATH. So it is missing in one that is started with another environment, or with -E or -I.
     """
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     folders = [STARTUP, *(folder for folder in before if folder not in ("", STARTUP))]
@@ -88,6 +90,7 @@ def installed() -> Iterator[None]:
         mine = sys.modules.get(NAME, ours) is ours and bool(_State.blocks or not _has_finder())
         if mine and not _State.blocks:
             _State.environment, _State.stays = os.environ.get("PYTHONPATH"), False
+            _State.is_scripts = NAME in sys.modules
             _install()
         _State.blocks += mine
     try:
@@ -104,9 +107,10 @@ def _uninstall() -> None:
     if _State.environment is not None:
         os.environ["PYTHONPATH"] = _State.environment
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, AliasFinder)]
-    for name in (NAME, *_State.names):
-        sys.modules.pop(name, None)  # without the finder, an import of caffe.x would load it a second time
-    _State.names.clear()
+    if not _State.is_scripts:
+        for name in (NAME, *_State.names):
+            sys.modules.pop(name, None)  # without the finder, an import of caffe.x would load it a second time
+        _State.names.clear()
 
 
 def _origin(module: ModuleType) -> str:
@@ -152,11 +156,11 @@ class AliasLoader:
         self.real = real
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the module itself, under which other threads that import it now are served, too."""
+        """Return the real module. It is complete by now, so no other thread sees half of it."""
         module = import_module(self.real)
         self.spec = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module its own spec back: the import system has put the alias's into its place."""
+        """Give the module its own spec back, because the import system has just replaced it by the alias's."""
         module.__spec__ = self.spec

@@ -41,8 +41,8 @@ class Classifier(Net):
     def predict(self, inputs: Sequence[np.ndarray] | np.ndarray, oversample: bool = True) -> np.ndarray:
         """Return the probabilities (N, C) of N images (H, W, K) for C classes.
 
-        oversample    whether they are the means over ten crops: the corners, the centre, and these mirrored; else they
-                      are those of the centre, in the shape of the net's output
+        oversample    whether to take the mean over ten crops: the corners, the centre, and these mirrored. Without it,
+                      only the centre is classified, and the result has the shape of the net's output
 
         Raise ImageError where there is no image, or one does not fit the net.
         """

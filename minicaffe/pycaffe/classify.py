@@ -17,10 +17,10 @@ import numpy as np
 from minicaffe.errors import DataError
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.log import plural
-from minicaffe.pycaffe import programs
+from minicaffe.pycaffe import command_line
 from minicaffe.pycaffe.classifier import Classifier
+from minicaffe.pycaffe.command_line import Parser, add_flags, read_npy, say, settings, whole_numbers
 from minicaffe.pycaffe.io import load_image
-from minicaffe.pycaffe.programs import Parser, add_flags, read_npy, settings, whole_numbers
 
 PROG = "python -m minicaffe.pycaffe.classify"
 
@@ -34,17 +34,17 @@ def main(argv: Sequence[str]) -> None:
     if len(args.images_dim) != 2:
         raise DataError(f"--images_dim expects two numbers, as in 256,256, and got {len(args.images_dim)}")
     classifier = Classifier(image_dims=args.images_dim, **settings(args))
-    print(f"Reading {args.input_file}")
+    say(f"Reading {args.input_file}")
     color = classifier.blobs[classifier.inputs[0]].shape[1] != 1
     images = _images(os.path.expanduser(args.input_file), args.ext, color)
-    print(f"Classifying {plural(len(images), 'image')}")
+    say(f"Classifying {plural(len(images), 'image')}")
     start = time.perf_counter()
     predictions = classifier.predict(images, not args.center_only)
-    print(f"Done in {time.perf_counter() - start:.2f} s")
+    say(f"Done in {time.perf_counter() - start:.2f} s")
     content = io.BytesIO()
     np.save(content, predictions)
     replace_file(output, [content.getbuffer()])
-    print(f"The probabilities are in {output}")
+    say(f"The probabilities are in {output}")
 
 
 def _parser() -> Parser:
@@ -79,4 +79,4 @@ def _images(path: str, ext: str, color: bool) -> Sequence[np.ndarray] | np.ndarr
 
 
 if __name__ == "__main__":
-    programs.run(PROG, main)
+    command_line.run(PROG, main)

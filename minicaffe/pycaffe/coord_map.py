@@ -31,9 +31,10 @@ class AxisMismatchException(Exception):  # noqa: N818
 
 
 def conv_params(fn: Function) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the axis of a Convolution, Deconvolution, Pooling or Im2col, its stride, what its kernel covers, its pad.
+    """Return the axis, stride, size and pad of a Convolution, Deconvolution, Pooling or Im2col.
 
-    All but the axis are arrays. Raise AssertionError for kernel_h and its kind.
+    The size is how many inputs the kernel spans, with its dilation. All but the axis are arrays. Raise AssertionError
+    where kernel_h, stride_w or another field of that kind is used.
     """
     params = next((fn.params[key] for key in ("convolution_param", "pooling_param") if key in fn.params), fn.params)
     legacy = sorted(LEGACY & {*params, *fn.params})
@@ -100,7 +101,8 @@ def _maps_to_inputs(top: Top) -> dict[Top, Map]:
     waiting = [top]
     for above in waiting:
         function = above.fn
-        inputs = function.inputs[:1] if function.type_name == "Crop" else function.inputs  # the other is but a size
+        # the second input of a Crop only gives a size
+        inputs = function.inputs[:1] if function.type_name == "Crop" else function.inputs
         for bottom in inputs:
             if bottom not in maps:
                 try:

@@ -1,9 +1,9 @@
 """Classify windows of images as Caffe's python/detect.py does: `python -m minicaffe.pycaffe.detect INPUT OUTPUT`.
 
-INPUT is a .csv file whose first line names the columns filename, xmin, ymin, xmax and ymax, and which has a window in
-each further line; --crop_mode list reads it. OUTPUT gets a prediction for each window. As a .csv file it has the
-columns filename, ymin, xmin, ymax, xmax and class0, class1 and so on; else it is an HDF5 file with the datasets
-filename, window and prediction.
+With --crop_mode list, INPUT is a .csv file. Its first line names the columns filename, xmin, ymin, xmax and ymax, and
+each further line is a window. OUTPUT gets a prediction for each window. A .csv file has the columns filename, ymin,
+xmin, ymax, xmax and class0, class1 and so on. Any other name makes an HDF5 file with the datasets filename, window and
+prediction.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from minicaffe.io import hdf5
 from minicaffe.io.file_bytes import read_file
 from minicaffe.io.files import check_can_write, replace_file
 from minicaffe.log import plural
-from minicaffe.pycaffe import programs
+from minicaffe.pycaffe import command_line
+from minicaffe.pycaffe.command_line import Parser, add_flags, say, settings
 from minicaffe.pycaffe.detector import Detector
-from minicaffe.pycaffe.programs import Parser, add_flags, settings
 
 PROG = "python -m minicaffe.pycaffe.detect"
 EDGES = ("ymin", "xmin", "ymax", "xmax")
@@ -46,9 +46,9 @@ def main(argv: Sequence[str]) -> None:
     start = time.perf_counter()
     detections = detector.detect_windows(named.items()) if args.crop_mode == "list" else \
         detector.detect_selective_search(list(named))
-    print(f"{plural(len(detections), 'window')} in {time.perf_counter() - start:.3f} s")
+    say(f"{plural(len(detections), 'window')} in {time.perf_counter() - start:.3f} s")
     (_write_csv if as_csv else _write_hdf5)(args.output_file, detections)
-    print(f"The predictions are in {args.output_file}")
+    say(f"The predictions are in {args.output_file}")
 
 
 def _parser() -> Parser:
@@ -58,10 +58,11 @@ def _parser() -> Parser:
     parser.add_argument("output_file", metavar="OUTPUT", help="the .csv or HDF5 file to write")
     add_flags(parser)
     parser.add_argument("--crop_mode", choices=("list", "selective_search"), default="selective_search",
-                        help="list takes the windows of INPUT; selective_search, as in Caffe without this flag, finds "
-                             "some with a package that runs in MATLAB")
+                        help="list: the windows that INPUT names; selective_search (default, as in Caffe): windows "
+                             "found by a package that runs in MATLAB")
     parser.add_argument("--context_pad", metavar="N", type=int, default=16,
-                        help="how many pixels around a window, in the net's input, are its surroundings (default: 16)")
+                        help="how many pixels on each side of the net's input show the surroundings of the window "
+                             "(default: 16)")
     return parser
 
 
@@ -123,4 +124,4 @@ def _write_hdf5(path: str, detections: Sequence[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    programs.run(PROG, main)
+    command_line.run(PROG, main)

@@ -24,7 +24,7 @@ class Detector(Net):
     """A net whose first input takes windows of images, and whose first output has a prediction for each.
 
     mean, input_scale, raw_scale, channel_swap    as those of Classifier
-    context_pad    how many pixels of the input, on each side, show what surrounds the window; None is none
+    context_pad    how many pixels on each side of the input show what surrounds the window; None for none
     """
 
     def __init__(self, model_file: PathLike, pretrained_file: PathLike, mean: np.ndarray | None = None,
@@ -83,6 +83,7 @@ class Detector(Net):
             box = np.clip(box, 0, limits).astype(int)
             return _part(im, box, window)
         size = self.crop_dims[:2]
+        # Caffe: sizes count the last row and column of a window, although the part that is cut out does not have them
         half = (box[2:] - box[:2] + 1) / 2
         wide = half * size / (size - 2 * self.context_pad)
         centre = box[:2] + half
@@ -101,7 +102,7 @@ class Detector(Net):
         return out
 
     def configure_crop(self, context_pad: int | None) -> None:
-        """Set how many pixels of context `crop` takes, and find the mean as it is in an image before it is prepared.
+        """Set how many pixels of context `crop` adds, and compute the mean in the values and order of a loaded image.
 
         Raise ImageError where so much context leaves nothing for the window.
         """

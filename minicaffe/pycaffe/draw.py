@@ -3,11 +3,11 @@
 Formats:
   svg, html       minicaffe's own, from top to bottom
   dot, gv, raw    the text for graphviz
-  png, pdf, ...   whatever graphviz makes of that text, where its program `dot` is installed; so is an svg that is to
-                  go another way
+  png, pdf, ...   whatever graphviz makes of that text, where its program `dot` is installed; graphviz also draws an
+                  svg in another direction
 
-`rankdir` is the way of the drawing: "TB" (from top to bottom), "BT", "LR" (from left to right) or "RL". None leaves it
-to the format: "LR" where graphviz places the boxes, as in pycaffe, else from top to bottom.
+`rankdir` is the direction of the drawing: "TB" (from top to bottom), "BT", "LR" (from left to right) or "RL". None is
+"LR" where graphviz places the boxes, as in pycaffe, and "TB" where minicaffe does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WITH_LR_MULT = ("Convolution", "Deconvolution", "InnerProduct")  # the types of 
 
 
 class Graph:
-    """The drawing of a net, with those methods of pydot's graphs by which it is written.
+    """The drawing of a net, with the methods by which scripts write a graph of pydot's to a file.
 
     `create("png")` returns the bytes of a file and `write("net.png", format="png")` makes one; `create_png()`,
     `write_pdf("net.pdf")` and all others of their kind do the same. `to_string()` is the text for graphviz.
@@ -42,7 +42,7 @@ class Graph:
         return self.drawing.dot(self.rankdir or "LR", self.labels)
 
     def create(self, prog: Any = None, format: str = "ps") -> bytes:
-        """Return the drawing as a file of a format. `prog` is pydot's, and must be "dot"."""
+        """Return the drawing as the bytes of a file. `prog`, an argument that pydot has, must be "dot"."""
         if prog not in (None, "dot"):
             raise DataError(f"a net is drawn by graphviz's program 'dot', not by {prog!r}")
         form = format.lower()
@@ -52,12 +52,12 @@ class Graph:
         if form == "html" or (form == "svg" and (upright or not graphviz.is_there())):
             if not upright:
                 warn(At.FIELD_WARNING, f"an {form} is drawn from top to bottom, with labels"
-                     + "; for another way it needs graphviz" * (form == "svg"))
+                     + "; another direction needs graphviz" * (form == "svg"))
             return self.drawing.text(f".{form}").encode("utf-8", "replace")
         return graphviz.render(self.to_string(), form)
 
     def write(self, path: str | os.PathLike[str], prog: Any = None, format: str = "raw") -> bool:
-        """Write the drawing to a file of a format, which the file's name does not choose."""
+        """Write the drawing to a file. `format` says in which format, and not the file's name."""
         check_can_write("drawing", path)
         replace_file(path, [self.create(prog, format)])
         return True
@@ -77,7 +77,7 @@ class Graph:
 
 def get_pydot_graph(caffe_net: Any, rankdir: str | None, label_edges: bool = True, phase: int | None = None,
                     display_lrm: bool = False) -> Graph:
-    """Return the drawing of a NetParameter as an object that is written as a graph of pydot's is.
+    """Return the drawing of a NetParameter as an object that has pydot's methods for writing it.
 
     label_edges    whether shapes stand beside the lines
     phase          TRAIN or TEST; None draws both
@@ -98,7 +98,7 @@ def _ours(net: Any) -> Any:
         return net
     if getattr(getattr(net, "DESCRIPTOR", None), "full_name", "") == proto.NetParameter.DESCRIPTOR.full_name:
         return proto.NetParameter.FromString(net.SerializeToString())
-    raise NetError(f"a NetParameter is drawn, got {type(net).__name__}",
+    raise NetError(f"expected a NetParameter to draw, got {type(net).__name__}",
                    hint="draw spec.to_proto()" if hasattr(net, "to_proto") else "text_format.Parse makes one of a "
                    "prototxt's text, minicaffe.drawing.draw draws a Net")
 
@@ -147,7 +147,7 @@ def get_edge_label(layer: Any) -> str:
 def get_layer_lr_mult(layer: Any) -> tuple[float, float]:
     """Return the lr_mult of the weights and of the bias of a Convolution, Deconvolution or InnerProduct."""
     if layer.type not in WITH_LR_MULT:
-        raise ValueError(f"{layer.type} layers do not have a learning rate multiplier")
+        raise ValueError(f"a {layer.type} layer has no weights and bias, so it has no lr_mult for them")
     if len(layer.param) > 2:
         raise ValueError(f"layer {layer.name!r} ({layer.type}) has weights and a bias, but {len(layer.param)} params")
     weights, bias = [*(param.lr_mult for param in layer.param), 1.0, 1.0][:2]

@@ -1,4 +1,4 @@
-"""Errors that are ours and Caffe's at once, so that a script's `except ValueError` or `except IOError` catches them."""
+"""Errors of minicaffe that a script's `except ValueError` or `except IOError` catches, as it does with Caffe."""
 
 from minicaffe.errors import DataError, NetError
 

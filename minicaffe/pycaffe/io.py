@@ -13,7 +13,7 @@ from minicaffe.io import image
 from minicaffe.io.files import PathLike, read_bytes
 from minicaffe.pycaffe.errors import ImageError, MissingImageError, UnreadableImageError
 from minicaffe.pycaffe.proto import caffe_pb2 as caffe_pb2  # scripts find it here too
-from minicaffe.pycaffe.protos import (
+from minicaffe.pycaffe.proto_arrays import (
     array_to_blobproto,
     array_to_datum,
     arraylist_to_blobprotovecor_str,
@@ -35,12 +35,13 @@ _GREY = np.array([0.2125, 0.7154, 0.0721])  # how much of the brightness is red,
 def load_image(filename: PathLike | Any, color: bool = True) -> np.ndarray:
     """Return an image file as a float32 array (H, W, 3) in red, green, blue, or with `color` False as (H, W, 1).
 
-    Its values lie between 0 and 1, except those of a file that itself has floats. Transparency is dropped; in a grey
-    image, what lies behind it is white.
+    Its values lie between 0 and 1, except those of a file of floats. Transparency is left out of a colour image. A grey
+    image shows white behind it.
 
     filename    a path, or a file that is open for reading bytes
 
-    Raise UnreadableImageError where the file is damaged or of an unknown kind, MissingImageError where there is none.
+    Raise UnreadableImageError where the file is damaged or of an unknown kind, and MissingImageError where it is not
+    there.
     """
     encoded, name = _content(filename)
     try:

@@ -22,8 +22,8 @@ from minicaffe.log import At, warn
 from minicaffe.proto import TEST, TRAIN, MemoryDataParameter
 from minicaffe.pycaffe import alias, stderr_log
 from minicaffe.pycaffe.errors import ArrayShapeError, BlobNameError, LayerNameError
-from minicaffe.pycaffe.python_layer import UsersErrors
-from minicaffe.pycaffe.vectors import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
+from minicaffe.pycaffe.list_types import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
+from minicaffe.pycaffe.python_layer import OriginalErrors
 
 Arrays = dict[str, np.ndarray]
 
@@ -38,7 +38,7 @@ def _with_caffe(method: Callable[..., Any]) -> Callable[..., Any]:
     def run(self: Net, *args: Any, **named: Any) -> Any:
         if not self._users_code:
             return method(self, *args, **named)
-        with UsersErrors(), alias.installed():
+        with OriginalErrors(), alias.installed():
             return method(self, *args, **named)
 
     return run
@@ -63,7 +63,7 @@ class Net(core.Net):
     blob_loss_weights         blob name -> the weight of its sum in the loss
     before_forward, after_forward, before_backward, after_backward
                               call one with a function, and this function is called with each layer's index
-    These and `blobs` and `params` are OrderedDicts in the order of the layers.
+    The dictionaries, `blobs` and `params` too, are OrderedDicts in the order of the layers.
     """
 
     before_backward: Hooks
@@ -80,10 +80,10 @@ class Net(core.Net):
                  if name in options}
         phase, level, stages, weights = order(*args, **named)
         if order is _older_order:
-            warn(At.OLDER_NET_CALL, "DEPRECATION WARNING - deprecated use of Python interface: write "
+            warn(At.OLDER_NET_CALL, "Net(network_file, weights, phase) is the order of old versions; write "
                                     f"Net({str(network_file)!r}, {phase}, weights={str(weights)!r})")
         options.setdefault("permissive", True)
-        with UsersErrors(), alias.installed():  # the files of Python layers may say `import caffe`
+        with OriginalErrors(), alias.installed():  # the files of Python layers may say `import caffe`
             super().__init__(network_file, phase, level=level, stages=stages, weights=weights, **options)
 
     def _name_everything(self) -> None:
@@ -155,7 +155,8 @@ class Net(core.Net):
 
         They are the diffs of the inputs, or of `end`'s bottoms where it is given, and of the blobs in `diffs`.
 
-        outputs    an array for the diff of each of the net's outputs, by name; without them the loss is what counts
+        outputs    an array for the diff of each of the net's outputs, by name; without them, the gradients of the loss
+                   are computed
         """
         first, last = self._index(start, len(self.layers) - 1), self._index(end, 0)
         wanted = self._wanted(self.wiring.inputs if end is None else self.wiring.bottoms[last], diffs, "diffs")
@@ -219,7 +220,7 @@ class Net(core.Net):
         return size
 
     def clear_param_diffs(self) -> None:
-        """Set the diffs of all learnable blobs to zero. A diff array that the script holds shows the zeros."""
+        """Set the diffs of all learnable blobs to zero, also in diff arrays that the script already holds."""
         for param in self.learnable_params:
             _, diff = param.blob.storages
             diff.fill_with_zeros()
@@ -227,31 +228,31 @@ class Net(core.Net):
     # --- arrays that stay the caller's --------------------------------------------------------------
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
-        """Hand over the arrays that a MemoryData layer gives out batch by batch; it must be the net's first layer.
+        """Set the arrays that a MemoryData layer puts out batch by batch. It must be the net's first layer.
 
         data      (n, C, H, W) in the sizes of the layer, n a multiple of its batch_size
         labels    (n,) or (n, 1, 1, 1); with label_size: K in the layer (n, K)
 
-        Both are float32 and, but for labels (n,), in C order. They are not copied, so a later change of their values is
-        seen. Raise NetError or LayerError for anything else.
+        Both are float32 and in C order, except that labels (n,) may be in any. They are not copied, so the net sees
+        later changes of their values. Raise NetError or LayerError for anything else.
         """
         layer = self.layers[0]
         if not isinstance(layer.param, MemoryDataParameter):
             later = [one.name for one in self.layers if isinstance(one.param, MemoryDataParameter)]
-            raise NetError(f"set_input_arrays may only be called if the first layer is a MemoryDataLayer, and layer "
+            raise NetError(f"set_input_arrays needs a MemoryData layer as the net's first layer, but layer "
                            f"{layer.name!r} is of type {layer.type}",
                            hint=f"call net.layers[net.layer_index({later[0]!r})].reset(data, labels)" if later else
                            "make it a MemoryData layer, or an Input layer and fill the net's blobs")
         for name, array in (("data", data), ("labels", labels)):
             if not isinstance(array, np.ndarray) or array.dtype != np.float32:
                 seen = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-                raise NetError(f"{name} array must be float32, got {seen}", hint="np.asarray(array, np.float32)")
+                raise NetError(f"{name} must be an array of float32, got {seen}", hint="np.asarray(array, np.float32)")
             if not array.flags.c_contiguous and array.ndim > 1:  # Caffe: labels of one axis are copied then
-                raise NetError(f"{name} array must be C contiguous", hint="np.ascontiguousarray(array)")
+                raise NetError(f"{name} must be an array in C order without gaps", hint="np.ascontiguousarray(array)")
         if data.ndim != 4:
-            raise NetError(f"data array must be 4-d, got the shape {data.shape}")
+            raise NetError(f"data must have the shape (n, C, H, W), got {data.shape}")
         if labels.ndim not in (1, 4) and not layer.param.label_size:
-            raise NetError(f"labels array must be 1-d or 4-d, got the shape {labels.shape}",
+            raise NetError(f"labels must have the shape (n,) or (n, 1, 1, 1), got {labels.shape}",
                            hint="label_size in the layer says how many numbers a label has")
         layer.reset(data, labels)  # type: ignore[attr-defined]
 

@@ -129,7 +129,7 @@ def _maker(top: Top | Function) -> Function:
 def _inputs_first(functions: Iterable[Function]) -> Iterator[Function]:
     """Yield functions and all those that they read, each once and after its inputs.
 
-    It keeps a list of what waits, because Python cannot call as deep as a net may be.
+    It keeps a list of those that wait, because a deep net would exceed Python's recursion limit.
     """
     done: set[Function] = set()
     for function in functions:
@@ -199,9 +199,9 @@ def _field_hint(kind: str, key: str, own_fields: Iterable[str]) -> str:
 # --- fields ---------------------------------------------------------------------------------------------------
 
 def param_name_dict() -> dict[str, str]:
-    """Return what the field of each parameter message is called, without its ending: 'InnerProduct': 'inner_product'.
+    """Return the field of each parameter message, without its ending, such as {'InnerProduct': 'inner_product'}.
 
-    Where a layer type has its own message, the key is the type.
+    A key is the message's name without 'Parameter'. For a layer type that has a message of its own, this is the type.
     """
     every: Iterable[Any] = proto.LayerParameter.DESCRIPTOR.fields
     fields = (field for field in every if field.name.endswith("_param") and field.message_type)
@@ -270,7 +270,7 @@ def _value_hint(field: Any, value: Any) -> str:
     if field.enum_type and isinstance(value, str):
         return near_names(value, list(field.enum_type.values_by_name))
     if type_name(field) in RANGES and isinstance(value, float) and value.is_integer():
-        return f"{int(value)} without a point; where it comes from a division, write // instead of /"
+        return f"write {int(value)} without a decimal point; where it comes from a division, write // instead of /"
     if proto.is_repeated(field) and isinstance(value, tuple):
         return f"write a list: {list(value)}"
     if proto.is_repeated(field) and hasattr(value, "tolist"):
@@ -308,7 +308,7 @@ def _place(frame: Any) -> str:
 
 
 class Parameters:
-    """Finds the values of enums: `P.Pooling.MAX`. P.Pooling is the message PoolingParameter."""
+    """Finds the values of enums: `P.Pooling.MAX`. P.Pooling is the class of the message PoolingParameter."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in dir(self):

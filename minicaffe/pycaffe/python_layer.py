@@ -8,14 +8,14 @@ from types import TracebackType
 from minicaffe.errors import LayerError
 from minicaffe.layer import ScriptLayer as Layer
 
-__all__ = ["Layer", "UsersErrors"]
+__all__ = ["Layer", "OriginalErrors"]
 
 
-class UsersErrors(ContextDecorator):
-    """Let the error of a Python layer out of the block as it was raised, for a script may want to catch it by its type.
+class OriginalErrors(ContextDecorator):
+    """Raise the error of a Python layer as the layer raised it, because scripts catch it by its type.
 
-    minicaffe itself raises a LayerError with the layer's name, the user's lines and the place in the prototxt.
-    pycaffe's nets and solvers do what runs layers `with UsersErrors():`; it also decorates a method.
+    minicaffe itself raises a LayerError instead, which names the layer, its lines and the place in the prototxt.
+    pycaffe's nets and solvers run layers in a block `with OriginalErrors():`, or in a method that it decorates.
     """
 
     def __enter__(self) -> None:
@@ -23,9 +23,10 @@ class UsersErrors(ContextDecorator):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        if isinstance(error, LayerError) and error.raised is not None:
-            raised, context = error.raised, error.raised.__context__
+        if isinstance(error, LayerError) and error.original is not None:
+            original, context = error.original, error.original.__context__
             try:
-                raise raised
+                raise original
             finally:
-                raised.__context__ = context  # else Python would print our LayerError, too, and the user's lines twice
+                # otherwise Python would print our LayerError as well, and with it the user's lines twice
+                original.__context__ = context

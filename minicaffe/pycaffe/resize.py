@@ -18,8 +18,8 @@ _PADDING = 12  # pixels around an image before its spline is computed: what is f
 def resize_image(im: np.ndarray, new_dims: Sequence[int] | np.ndarray, interp_order: int = 1) -> np.ndarray:
     """Return the image (H, W, K) as a float32 array (new_dims[0], new_dims[1], K).
 
-    With one or three channels, pixels are squares whose centres are interpolated, and beyond the border the image has
-    its lowest value; so the border of an enlarged image fades. Nothing is smoothed before an image is made smaller.
+    With one or three channels, pixels are squares whose centres are interpolated. Beyond the border the image has its
+    lowest value, so the border of an enlarged image fades. An image is not smoothed before it is made smaller.
     With another number of channels, the centres of the four corners stay in the corners, and nothing fades.
 
     interp_order    0 takes the nearest pixel, 1 interpolates linearly, 3 with a cubic spline
@@ -36,7 +36,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int] | np.ndarray, interp_or
     low, high = im.min(), im.max()
     if not high > low:
         return np.full((*size, im.shape[-1]), low, np.float32)
-    unit = (im - low) / (high - low)  # its lowest value is 0, which is what counts beyond the border
+    unit = (im - low) / (high - low)  # Caffe: beyond the border is the lowest value, which is 0 here
     return (_centres(unit, size, interp_order, "constant") * (high - low) + low).astype(np.float32)
 
 
@@ -148,7 +148,7 @@ def _neighbours(place: np.ndarray, order: int) -> list[tuple[np.ndarray, np.ndar
 
 
 def _beyond(pixel: np.ndarray, n: int, mode: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of n pixels stands for each one, also beyond the border, and 0 where nothing does, else 1."""
+    """Return which of the n pixels is read for each one, also beyond the border; and its weight, 0 for a constant."""
     one = np.ones(len(pixel))
     if mode == "symmetric":  # the border's pixels are repeated: 1 0 | 0 1 2
         around = pixel % (2 * n)

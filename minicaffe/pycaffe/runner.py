@@ -17,7 +17,6 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NoReturn
 
-from minicaffe import python2
 from minicaffe.errors import MinicaffeError, near_names
 from minicaffe.plugins import NOT_THEIRS
 from minicaffe.pycaffe import alias
@@ -220,10 +219,12 @@ def _raise_as_python(error: BaseException) -> NoReturn:
 
 
 def cure(error: BaseException) -> str:
-    """Return what to write instead where a script's error comes of its age, or which fork of Caffe it is written for.
+    """Return what to write instead, where a script fails because it is old, or which fork of Caffe it was written for.
 
-    Return '' for other errors, and where the error says it itself, as one from a Python layer does.
+    Return '' for other errors, and where a note of the error already says it, as after an error in a Python layer.
     """
+    from minicaffe import python2  # not above: to compile its patterns takes longer than all else that runs first
+
     try:
         found = python2.hint(error) or _of_fork(error)
     except Exception:  # a class of the script's, whose __str__ raises an error itself
@@ -232,14 +233,14 @@ def cure(error: BaseException) -> str:
 
 
 def print_cure_of_cell(result: Any) -> None:
-    """Print the same below the error with which a notebook's cell has ended, if any."""
+    """Print the cure below the error with which a notebook's cell has ended, if there is one."""
     error = result.error_before_exec or result.error_in_exec
     if error is not None and (advice := cure(error)):
         print(advice, file=sys.stderr)
 
 
 def _of_fork(error: BaseException) -> str:
-    """Name the fork that has a field or a message of which protobuf, or caffe_pb2, says that it does not exist."""
+    """Return the hint that names the fork of a field or message which protobuf does not know; else ''."""
     said, owner = str(error), getattr(error, "obj", None)
     if not (re.search("Message type|Protocol message|caffe_pb2", said) or hasattr(owner, "DESCRIPTOR")):
         return ""

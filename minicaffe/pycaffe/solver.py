@@ -13,9 +13,9 @@ from minicaffe import net, solvers
 from minicaffe.errors import SolverError
 from minicaffe.io.files import PathLike
 from minicaffe.log import silent
-from minicaffe.pycaffe import process, stderr_log
+from minicaffe.pycaffe import global_settings, stderr_log
+from minicaffe.pycaffe.list_types import NetVec
 from minicaffe.pycaffe.net import Net
-from minicaffe.pycaffe.vectors import NetVec
 from minicaffe.solvers import definition, lr_policy, nets
 from minicaffe.solvers.adadelta import AdaDeltaSolver as CoreAdaDelta
 from minicaffe.solvers.adagrad import AdaGradSolver as CoreAdaGrad
@@ -27,14 +27,14 @@ from minicaffe.solvers.sgd import SGDSolver as CoreSGD
 
 
 class Solver(solvers.Solver, metaclass=ABCMeta):
-    """What all solvers of pycaffe have beside what minicaffe's own have. `get_solver` makes one.
+    """The base class of pycaffe's solvers. It adds what they have and minicaffe's own solvers do not.
 
     source    the path of a solver's prototxt, or a SolverParameter that was read from the file `where`
     """
 
     def __init__(self, source: PathLike | Any, *, where: str = "") -> None:
         if not self.type:
-            raise SolverError("Solver is what the solver types have in common, so it cannot be made",
+            raise SolverError("Solver is the base class of the solver types, so it makes no solver itself",
                               hint="get_solver(file) makes a solver of the type that the file names")
         stderr_log.begin()
         param, where = _read(source, where)
@@ -117,8 +117,6 @@ def _read(source: PathLike | Any, where: str = "") -> tuple[Any, str]:
     if isinstance(source, (str, bytes, os.PathLike)):
         path = os.fsdecode(source)
         return definition.read_solver(path), path
-    if not hasattr(source, "DESCRIPTOR"):
-        raise TypeError(f"a solver is made from the path of a file or from a SolverParameter, got {source!r:.100}")
     return definition.with_type(source, where), where
 
 
@@ -137,7 +135,7 @@ class NCCL:
     """
 
     def __init__(self, solver: Solver, uid: bytes | str) -> None:
-        count = process.solver_count()
+        count = global_settings.solver_count()
         if count > 1:
             raise SolverError(f"set_solver_count({count}) asks for {count} solvers that exchange gradients, but here "
                               "a solver trains alone",
@@ -147,7 +145,7 @@ class NCCL:
 
     @staticmethod
     def new_uid() -> bytes:
-        """Return a new name for a group of solvers, which are 128 bytes as in Caffe."""
+        """Return a new name for a group of solvers: 128 random bytes, as many as in Caffe."""
         return secrets.token_bytes(128)
 
     def bcast(self) -> None:

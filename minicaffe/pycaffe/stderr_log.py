@@ -1,11 +1,11 @@
 """Caffe's log lines on stderr, as pycaffe writes them.
 
-They begin with a script's first net, solver or call of `log`. They stay away where the program has given the logger
-"minicaffe" a handler of its own: then that handler gets everything, as on the command line.
+They begin with a script's first net, solver or call of `log`. Where the program has given the logger "minicaffe" a
+handler of its own, that handler gets the lines instead, as on the command line.
 
 The environment variable GLOG_minloglevel says which lines are written: 0 all, 1 warnings and errors, 2 errors, 3 none.
-Where it is not set, a script writes all, and a notebook the warnings and errors: the thousand lines of a large net
-would stand between its cells, and pycaffe writes them to the terminal in which the notebooks' server was started.
+Where it is not set, a script writes all lines, and a notebook only warnings and errors. A large net writes a thousand
+lines, which would stand between the cells. With pycaffe, they come on the terminal of the notebooks' server.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from typing import Any
 
 from minicaffe import log as core
 from minicaffe.log import At, logger
-from minicaffe.records.glog import GlogFormatter
+from minicaffe.records.glog import SEVERITIES, GlogFormatter
 
-SEVERITIES = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)  # by glog's numbers
 LEVEL, FOLDER = "GLOG_minloglevel", "GLOG_log_dir"  # glog's environment variables
 WARNINGS, ERRORS = SEVERITIES.index(logging.WARNING), SEVERITIES.index(logging.ERROR)
 
@@ -64,7 +63,7 @@ def begin() -> None:
 def init_log(level: int | None = None, stderr: bool = True) -> None:
     """Say which log lines are written.
 
-    level     the least severity: 0 all lines, 1 warnings and errors, 2 errors, 3 none; else that of GLOG_minloglevel
+    level     the least severity: 0 all lines, 1 warnings and errors, 2 errors, 3 none; None takes GLOG_minloglevel's
     stderr    False leaves out all but errors. Caffe writes the others to log files, which are not written here
     """
     least = _from_environment() if level is None else operator.index(level)

@@ -36,9 +36,15 @@ class Transformer:
     def preprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
         """Return what the input `in_` reads of an image (H, W, K), as a new float32 array (K, h, w).
 
-        In this order: it is made float32, resized where its size is another, its axes are put in the order of
-        set_transpose, its channels in that of set_channel_swap, it is multiplied by the raw scale, the mean is
-        subtracted, and it is multiplied by the input scale. Raise ImageError for a mean that does not fit.
+        The steps, in this order:
+          make it float32
+          resize it, if its height or width is not the input's
+          put its axes into the order of set_transpose, and its channels into that of set_channel_swap
+          multiply it by the raw scale
+          subtract the mean
+          multiply it by the input scale
+
+        Raise ImageError for a mean that does not fit.
         """
         size, data = self._size(in_), np.asarray(data)
         if data.shape[:2] == size:
@@ -49,7 +55,8 @@ class Transformer:
             image = image.transpose(order)
         if (swap := self.channel_swap.get(in_)) is not None:
             if max(swap) >= len(image):
-                raise ImageError(f"the channels are to come in the order {tuple(swap)}, but the image has {len(image)}")
+                raise ImageError(f"set_channel_swap gave the order {tuple(swap)}, but the image has "
+                                 f"{plural(len(image), 'channel')}")
             image = image[list(swap)]
         if (raw_scale := self.raw_scale.get(in_)) is not None:
             image *= raw_scale
@@ -89,7 +96,7 @@ class Transformer:
         self.transpose[in_] = order
 
     def set_channel_swap(self, in_: str, order: Sequence[int]) -> None:
-        """Set the order of the channels, which are the first axis by now; (2, 1, 0) makes blue, green, red of RGB."""
+        """Set the order of the channels, the first axis after set_transpose; (2, 1, 0) makes BGR of RGB."""
         self._check_input(in_)
         if len(order) != self.inputs[in_][1]:
             raise DataError(f"the order {tuple(order)} has {len(order)} channels, but the input {in_!r} has "

@@ -13,6 +13,7 @@ from typing import TextIO
 from minicaffe.log import logger, visible
 
 LETTERS = {logging.DEBUG: "I", logging.INFO: "I", logging.WARNING: "W", logging.ERROR: "E", logging.CRITICAL: "F"}
+SEVERITIES = (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)  # by glog's numbers
 
 
 class GlogFormatter(logging.Formatter):

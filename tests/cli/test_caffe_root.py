@@ -24,6 +24,7 @@ from minicaffe.data.lmdb import LmdbSource, write_lmdb
 from minicaffe.io import image, weights
 from minicaffe.net import Net
 from minicaffe.proto import TEST, BlobProto, Datum
+from minicaffe.solvers import Solver
 
 NET = """
 name: "tiny"
@@ -109,7 +110,7 @@ def test_files_of_others_stay(folder, capsys):
 
     assert main(["caffe-root", "root"]) == 0
     said = capsys.readouterr()
-    assert re.search(r"warning: 3 files of another origin stay as they are:\n  build/tools/caffe\n"
+    assert re.search(r"warning: kept 3 files that this command has not made:\n  build/tools/caffe\n"
                      r"  build/tools/train_net\n  python/caffe/__init__.py\n.*import caffe.*\n.*--force", said.err)
     assert (folder / "root" / "build" / "tools" / "caffe").read_text() == "mine"
     assert (folder / "root" / "build" / "tools" / "caffe.bin").exists()
@@ -255,14 +256,14 @@ def test_device_query(capsys):
     (["caffe", "device_query", "--gpus=1"], "unrecognized arguments: --gpus=1"),
     (["caffe", "train", "--solver=x", "--minloglevel=9"], "minloglevel is the lowest level to log, from 0 to 3"),
     (["caffe", "train", "--solver=x", "--log_dir=none"], "the log cannot be written to none"),
-    (["cafe"], "must be the name of a tool of Caffe's\n  hint: did you mean 'caffe'"),
-    ([], "must be the name of a tool of Caffe's"),
+    (["cafe"], "must be the name of a tool of Caffe's, got 'cafe'\n  hint: did you mean 'caffe'"),
+    ([], "the name of a tool of Caffe's is missing\n  hint: caffe, compute_image_mean"),
     (["train_net", "a.prototxt", "b c.solverstate"],
      "same is done by: caffe train --solver=a.prototxt --snapshot='b c.solverstate'"),
     (["finetune_net", "a", "b"], "caffe train --solver=a --weights=b\n"),
     (["test_net", "a", "b", "7"], "caffe test --model=a --weights=b --iterations=7\n"),
     (["net_speed_benchmark"], "caffe time --model=FILE\n"), (["device_query", "0"], "caffe device_query"),
-    (["dump_network", "a"], "given up the tool.*\n  hint: .*extract_features"),
+    (["dump_network", "a"], "has removed the tool dump_network\n  hint: .*extract_features"),
     (["classification", "a", "b"], "takes five files, got 2\n  hint: .*mean.binaryproto"),
     (["plot_training_log.py", "a.log"], "takes the number of a chart"),
     (["convert_cifar_data", "a", "b", "rocksdb"], "the kind of database must be lmdb or leveldb, got 'rocksdb'"),
@@ -526,17 +527,28 @@ def test_the_launcher_of_caffe(root):
 
     assert run.returncode == 0, run.stderr
     assert messages(run.stderr)[-1] == "Optimization Done."
-    assert launch("sh", str(root / "train.sh"), "--snapshot=none", cwd=root.parent).returncode == 1
+    assert launch("sh", str(root / "train.sh"), "--no_such_flag", cwd=root.parent).returncode == 1
+
+
+@pytest.mark.parametrize("name", caffe_tools.TOOLS)
+def test_each_tool_refuses_an_unknown_flag(name, folder, capsys):
+    """It says what is wrong, and ends with status 1."""
+    try:
+        status = tool(name, "--no_such_flag")
+    except SystemExit as end:
+        status = end.code
+    assert status == 1
+    assert "error: " in capsys.readouterr().err
 
 
 @needs_a_shell
 @pytest.mark.slow
-def test_each_launcher_starts(root):
-    """Each says what is wrong without arguments, and none ends in a traceback."""
-    for path in [*(root / "build").rglob("*.bin"), *(root / name for name in caffe_root.SCRIPTS)]:
-        run = launch(path, "--no_such_flag", cwd=root.parent)
-        assert run.returncode == 1, path
-        assert re.search("minicaffe: error|error: ", run.stderr), path
+def test_each_script_starts(root):
+    """Each says what is wrong with its arguments, and none ends in a traceback."""
+    for name in caffe_root.SCRIPTS:
+        run = launch(root / name, "--no_such_flag", cwd=root.parent)
+        assert run.returncode == 1, name
+        assert re.search("error: ", run.stderr), name
         assert "Traceback" not in run.stderr, run.stderr
 
 
@@ -569,20 +581,34 @@ def test_a_python_script_knows_its_root(given, found, root, monkeypatch):
 
 
 @needs_a_shell
-def test_ctrl_c_at_a_launcher(folder, root):
-    """The signal reaches the training, which stops after its iteration and writes a snapshot."""
-    (folder / "solver.prototxt").write_text(SOLVER.replace("max_iter: 4", "max_iter: 100000000"))
-    running = subprocess.Popen([root / "build" / "tools" / "caffe", "train", "--solver=solver.prototxt"],
-                               stderr=subprocess.PIPE, text=True, cwd=folder)
-    for line in running.stderr:
-        if "Iteration 2," in line:
-            break
-    running.send_signal(signal.SIGINT)
-    said = running.communicate(timeout=60)[1]
+def test_a_signal_to_a_launcher(folder):
+    """It reaches the training, because the launcher becomes the process of the tool."""
+    number = folder / "python"
+    number.write_text('#!/bin/sh\necho $$ "$@"\n')
+    starts = {"caffe": caffe_root.shell_launcher(str(number), "caffe"),
+              "train.py": caffe_root.python_launcher(str(number), ("-m", caffe_root.MODULE, "train.py"), levels=1)}
+    for name, text in starts.items():
+        (folder / name).write_text(text)
+    for command in (["sh", "caffe"], [sys.executable, "-S", "train.py"]):
+        number.chmod(stat.S_IRWXU)
+        running = subprocess.Popen([*command, "--flag", "a b"], stdout=subprocess.PIPE, text=True)
+        said = running.communicate(timeout=60)[0]
 
-    assert running.returncode == 0
-    assert "Optimization stopped early." in said
-    assert list(folder.glob("tiny_iter_*.solverstate"))
+        assert said == f"{running.pid} -m minicaffe.cli.caffe_tools {command[-1]} --flag a b\n"
+
+
+def test_ctrl_c(folder, capsys, monkeypatch):
+    """The training stops after its iteration and writes a snapshot."""
+    def press(self, *args):
+        signal.raise_signal(signal.SIGINT)
+        return update(self, *args)
+
+    update = Solver.apply_update
+    monkeypatch.setattr(Solver, "apply_update", press)
+
+    assert tool("caffe", "train", "--solver=solver.prototxt") == 0
+    assert "Optimization stopped early." in messages(capsys.readouterr().err)
+    assert (folder / "tiny_iter_1.solverstate").exists()
 
 
 @needs_a_shell

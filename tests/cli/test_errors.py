@@ -659,7 +659,7 @@ def test_ctrl_c_while_something_is_imported(monkeypatch, capsys, raised):
             signal.raise_signal(signal.SIGINT)
         raise raised("numpy")
 
-    monkeypatch.setattr(cli, "_run", interrupted)
+    monkeypatch.setattr(cli, "run_command", interrupted)
     before = signal.getsignal(signal.SIGINT)
     assert 130 == cli.main([])
     assert "minicaffe: stopped\n" == capsys.readouterr().err
@@ -678,7 +678,7 @@ def test_ctrl_c_in_a_callback_is_not_lost(monkeypatch, capsys):
         threading.Event().wait(20)
         return 0
 
-    monkeypatch.setattr(cli, "_run", interrupted)
+    monkeypatch.setattr(cli, "run_command", interrupted)
     monkeypatch.setattr(sys, "unraisablehook", dropped.append)
     before = sys.unraisablehook
     assert 130 == main(["data"])

@@ -12,6 +12,7 @@ from user_types import forgotten, half, install
 
 from minicaffe import LayerError, Net, kernels, register
 from minicaffe import pycaffe as caffe
+from minicaffe.cli import warm
 from minicaffe.cli.__main__ import COMMANDS, main, parser_of
 from minicaffe.layer import Layer, layer_class
 from minicaffe.proto import TEST
@@ -56,8 +57,9 @@ def error_of(capsys, *command):
 
 @pytest.mark.parametrize("module", ["own", "own.py", "./own.py"])
 @pytest.mark.parametrize("command", list(COMMAND_LINES))
-def test_each_command_knows_the_types(folder, capsys, command, module):
+def test_each_command_knows_the_types(folder, capsys, command, module, monkeypatch):
     """Without the flag the type is unknown, with it the command works: by the module's name or by its file."""
+    monkeypatch.setattr(warm, "compile_all", lambda engine: None)  # takes a minute where nothing is in the cache
     if command == "warm" and kernels.engine() == "numpy":
         pytest.skip("the engine numpy has nothing to warm")
     with forgotten():

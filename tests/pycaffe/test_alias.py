@@ -15,20 +15,20 @@ def run(code, *options, cwd=None):
     return done.stdout
 
 
-@pytest.mark.parametrize("module", ["net", "solver", "python_layer", "alias"])
-def test_a_module_is_one_object_under_both_names(module):
+@pytest.mark.parametrize(("first", "second"), [("caffe", "minicaffe.pycaffe"), ("minicaffe.pycaffe", "caffe")])
+def test_a_module_is_one_object_under_both_names(first, second):
     """No module is loaded twice, whichever name is imported first, and it keeps what it says of itself."""
-    for first, second in (("caffe", "minicaffe.pycaffe"), ("minicaffe.pycaffe", "caffe")):
-        run(f"""
-            import sys
-            import {first}.{module}
-            import {second}.{module}
-            import caffe, minicaffe.pycaffe as ours
-            module = ours.{module}
-            assert caffe is ours and caffe.{module} is module is sys.modules["caffe.{module}"]
-            assert module.__name__ == module.__spec__.name == "minicaffe.pycaffe.{module}"
+    run(f"""
+        import sys
+        from importlib import import_module
+        for name in ("net", "solver", "python_layer", "alias"):
+            import_module("{first}." + name)
+            module = import_module("{second}." + name)
+            caffe, ours = import_module("caffe"), import_module("minicaffe.pycaffe")
+            assert caffe is ours and getattr(caffe, name) is module is sys.modules["caffe." + name]
+            assert module.__name__ == module.__spec__.name == "minicaffe.pycaffe." + name
             assert module.__package__ == "minicaffe.pycaffe" and ours.__spec__.name == "minicaffe.pycaffe"
-        """)
+    """)
 
 
 def test_installing_imports_nothing_heavy():
@@ -45,7 +45,7 @@ def test_installing_imports_nothing_heavy():
 
 
 def test_it_comes_before_other_modules_of_the_name(tmp_path):
-    """A folder caffe along sys.path loses, also after a script has put it in front and forgotten what is imported."""
+    """A folder `caffe` along sys.path is not imported, even if the script puts it in front and clears sys.modules."""
     (tmp_path / "caffe").mkdir()
     (tmp_path / "caffe" / "__init__.py").write_text("raise SystemExit('the other one')")
     run("""
@@ -79,7 +79,7 @@ def test_another_caffe_that_is_imported_stays(tmp_path):
 
 
 def test_only_within_a_block(tmp_path):
-    """A command that has run in this process leaves nothing behind, and takes nothing from who has the alias."""
+    """A command that has run in this process leaves no alias behind, and removes none that was there before."""
     (tmp_path / "caffe.py").write_text("mine = 1")
     run("""
         import os, subprocess, sys
@@ -135,8 +135,21 @@ def test_blocks_in_several_threads(tmp_path):
     """, cwd=tmp_path)
 
 
+def test_a_block_leaves_the_name_that_a_script_has_given():
+    """Some scripts say sys.modules["caffe"] = minicaffe.pycaffe; a net with Python layers must not undo that."""
+    run("""
+        import sys
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "AliasFinder"]
+        from minicaffe import pycaffe
+        sys.modules["caffe"] = pycaffe
+        with alias.installed():
+            import caffe.net
+        assert sys.modules["caffe"] is pycaffe and sys.modules["caffe.net"] is pycaffe.net
+    """)
+
+
 def test_a_module_that_is_not_there():
-    """Forks' modules are missing by name; a library that tries them goes on."""
+    """A fork's module is a ModuleNotFoundError with its name, so a library that only tries it goes on."""
     run("""
         for name in ("caffe.model_libs", "caffe.model_libs.deeper", "caffe.proto.nothing"):
             try:

@@ -43,7 +43,7 @@ def ready(image):
 
 
 def test_the_middle(files):
-    """Without oversampling it is the middle of each resized image, in red, green, blue to what the net reads."""
+    """Without oversampling, the net reads the middle of each resized image."""
     classifier = caffe.Classifier(*files, image_dims=(9, 10), **OPTIONS)
     got = classifier.predict(IMAGES, oversample=False)
     crops = [resize_image(image, (9, 10))[1:7, 1:9] for image in IMAGES]
@@ -54,7 +54,7 @@ def test_the_middle(files):
 
 
 def test_ten_crops(files):
-    """With it, the default, it is the mean over ten crops. Thirty of them do not fill the batches of four."""
+    """By default the answer is the mean over ten crops. Thirty crops do not fill batches of four."""
     classifier = caffe.Classifier(*files, image_dims=(9, 10), **OPTIONS)
     crops = oversample([resize_image(image, (9, 10)) for image in IMAGES], (6, 8))
     expected = np.array(list(probabilities(files, map(ready, crops)))).reshape(3, 10, 5).mean(1)
@@ -72,7 +72,7 @@ def test_without_options(files):
 
 
 def test_its_transformer_may_be_changed(files):
-    """What a script sets on `transformer` afterwards holds."""
+    """What a script sets on `transformer` afterwards takes effect."""
     classifier = caffe.Classifier(*files)
     classifier.transformer.set_raw_scale("data", 3)
     expected = list(probabilities(files, [3 * resize_image(image, (6, 8)).transpose(2, 0, 1) for image in IMAGES]))
@@ -155,7 +155,7 @@ def test_a_window_that_is_scaled(files):
 
 
 def test_the_mean_lies_outside_the_image(files):
-    """What a window's context has beyond the image is the mean, in the values and the order of an image."""
+    """Where a window's context goes beyond the image, it shows the mean, as a loaded image would have it."""
     pixels = np.ones((20, 30, 3), np.float32)
     got = caffe.Detector(*files, context_pad=2, **OPTIONS).crop(pixels, np.array([0, 0, 9, 9]))
 

@@ -23,7 +23,7 @@ def image():
 
 
 def upscaled(pad=0, stride=2, grow=2):
-    """A net that makes an image smaller and larger again: data, and what a Deconvolution puts out."""
+    """The data and the last top of a net that makes an image smaller and larger again."""
     data = image()
     conv = L.ReLU(L.Convolution(data, kernel_size=3, pad=pad, num_output=4))
     small = L.Pooling(conv, kernel_size=stride, stride=stride)
@@ -52,7 +52,7 @@ class TestOneLayer:
         assert same(coord_map(L.Pooling(image(), pooling_param=dict(kernel_size=2, stride=2)).fn), 1, 0.5, -0.25)
 
     def test_a_deconvolution_is_the_inverse_of_a_convolution(self):
-        """With the same numbers, both maps make each other undone."""
+        """With the same numbers, each map undoes the other."""
         numbers = dict(kernel_size=4, stride=2, pad=1)
         there = coord_map(L.Convolution(image(), **numbers).fn)
         back = coord_map(L.Deconvolution(image(), convolution_param=numbers).fn)
@@ -70,7 +70,7 @@ class TestOneLayer:
         assert coord_map(L.ReLU(image()).fn) == (None, 1, 0)
 
     def test_what_has_no_map(self):
-        """Layers that mix all places have none, and neither has global pooling."""
+        """Layers that mix all places have no map, and global pooling has none."""
         with pytest.raises(UndefinedMapException, match="the type InnerProduct has no map of coordinates$"):
             coord_map(L.InnerProduct(image(), num_output=3).fn)
         with pytest.raises(UndefinedMapException, match="Pooling has no map of coordinates without kernel_size"):
@@ -100,7 +100,7 @@ class TestFromTo:
         assert same(coord_map_from_to(data, up), 1, 1, -1)
 
     def test_by_way_of_a_common_ancestor(self):
-        """Neither top is made from the other: the way leads by the data."""
+        """Neither top is made from the other, so the map goes through the data."""
         data, up = upscaled()
         skip = L.Convolution(data, kernel_size=1, stride=2)
 
@@ -116,7 +116,7 @@ class TestFromTo:
             coord_map_from_to(cropped, other)
 
     def test_what_is_not_connected(self):
-        """An InnerProduct cuts every way."""
+        """No map goes through an InnerProduct."""
         data, up = upscaled()
 
         with pytest.raises(RuntimeError, match="no map from the InnerProduct to the Input: spatial layers do not"):

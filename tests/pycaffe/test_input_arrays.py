@@ -46,13 +46,13 @@ def test_a_net_on_arrays(shape):
 
 
 @pytest.mark.parametrize(("data", "labels", "error", "words"), [
-    (X.astype(np.float64), LABELS, NetError, "data array must be float32, got float64"),
-    (X.tolist(), LABELS, NetError, "data array must be float32, got list"),
-    (X, LABELS.astype(int), NetError, "labels array must be float32, got int64"),
-    (X.transpose(0, 1, 3, 2), LABELS, NetError, "data array must be C contiguous\n  hint: np.ascontiguousarray"),
-    (X, np.repeat(LABELS, 2)[::2][:, None, None, None], NetError, "labels array must be C contiguous"),
-    (X, LABELS.reshape(6, 1), NetError, r"labels array must be 1-d or 4-d, got the shape \(6, 1\)"),
-    (X.reshape(6, 40), LABELS, NetError, r"data array must be 4-d, got the shape \(6, 40\)"),
+    (X.astype(np.float64), LABELS, NetError, "data must be an array of float32, got float64"),
+    (X.tolist(), LABELS, NetError, "data must be an array of float32, got list"),
+    (X, LABELS.astype(int), NetError, "labels must be an array of float32, got int64"),
+    (X.transpose(0, 1, 3, 2), LABELS, NetError, "data must be an array in C order .*\n  hint: np.ascontiguousarray"),
+    (X, np.repeat(LABELS, 2)[::2][:, None, None, None], NetError, "labels must be an array in C order"),
+    (X, LABELS.reshape(6, 1), NetError, r"labels must have the shape \(n,\) or .*, got \(6, 1\)"),
+    (X.reshape(6, 40), LABELS, NetError, r"data must have the shape \(n, C, H, W\), got \(6, 40\)"),
     (X.reshape(6, 2, 4, 5), LABELS, LayerError, r"\(C, H, W\) = \(2, 5, 4\), got \(6, 2, 4, 5\)"),
     (X[:5], LABELS[:5], LayerError, "a multiple of batch_size 3, got 5"),
     (X, LABELS[:5], LayerError, "got 6 images and 5 labels"),
@@ -77,7 +77,7 @@ def test_the_first_layer_must_be_memory_data():
     """Of another net the arrays are refused, as in Caffe; a later layer is reached by its own `reset`."""
     net = make('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }' + DATA)
     hint = re.escape("hint: call net.layers[net.layer_index('data')].reset(data, labels)")
-    with pytest.raises(NetError, match=rf"and layer 'x' is of type Input\n  {hint}"):
+    with pytest.raises(NetError, match=rf"but layer 'x' is of type Input\n  {hint}"):
         net.set_input_arrays(X, LABELS)
     net.layers[net.layer_index("data")].reset(X, LABELS)
     net.forward()

@@ -12,7 +12,7 @@ from minicaffe.blob import Blob, BlobVec
 from minicaffe.errors import MinicaffeError, NetError
 from minicaffe.proto import NetParameter
 from minicaffe.proto import text as proto_text
-from minicaffe.pycaffe import vectors
+from minicaffe.pycaffe.list_types import DtypeVec, IntVec, LayerVec, StringVec
 
 # Of each layer it is said in which nets it is: by phase, level and stage.
 CHOICES = """
@@ -106,8 +106,9 @@ class TestMaking:
         file = weights_of(path)
         caffe.Net(path, file, caffe.TEST)
 
-        assert [f"DEPRECATION WARNING - deprecated use of Python interface: write Net({path!r}, 1, weights={file!r})"
-                ] == [record.message for record in caplog.records if "DEPRECATION" in record.message]
+        assert ["Net(network_file, weights, phase) is the order of old versions; "
+                f"write Net({path!r}, 1, weights={file!r})"
+                ] == [record.message for record in caplog.records if "order of old versions" in record.message]
 
     @pytest.mark.parametrize(("args", "named", "error", "words"), [
         (("TEST",), {}, MinicaffeError, "TEST"),
@@ -209,8 +210,7 @@ class TestNames:
 
         assert {OrderedDict} == {type(d) for d in (net.blobs, net.params, net.layer_dict, net.top_names,
                                                    net.bottom_names, net.blob_loss_weights)}
-        assert [vectors.LayerVec, BlobVec, vectors.StringVec, vectors.StringVec, vectors.IntVec, vectors.IntVec,
-                vectors.DtypeVec, vectors.IntVec, vectors.IntVec] == [
+        assert [LayerVec, BlobVec, StringVec, StringVec, IntVec, IntVec, DtypeVec, IntVec, IntVec] == [
             type(value) for value in (net.layers, net._blobs, net._blob_names, net._layer_names, net._inputs,
                                       net._outputs, net._blob_loss_weights, net._top_ids(0), net._bottom_ids(0))]
         assert [BlobVec] * 2 == [type(blobs) for blobs in net.params.values()]
@@ -253,7 +253,7 @@ class TestHooks:
         assert [3, 4, 4, 3] == seen
 
     def test_beside_those_of_minicaffe(self):
-        """The lists of minicaffe.Net hold them, so debug_info and a doctor find their own."""
+        """They are in the lists of minicaffe.Net, from which set_debug_info removes only its own."""
         net = caffe.Net(proto_text.parse(NET, NetParameter()), caffe.TEST)
         net.after_forward(print)
         net.after_backward(print)
@@ -261,5 +261,5 @@ class TestHooks:
         net.set_debug_info(False)
 
         assert [print] == net.after_layer == net.after_backward
-        with pytest.raises(TypeError, match="calls a function of the layer's index, got str"):
+        with pytest.raises(TypeError, match="a hook must be a function of a layer's index, got str"):
             net.before_forward("relu")

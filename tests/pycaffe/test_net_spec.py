@@ -277,7 +277,7 @@ WRONG = {
     "text for a number": (lambda x: L.Scale(x, axis="1"), FieldValueError, TypeError,
                           r"ScaleParameter.axis takes a whole number from .*, got '1'$"),
     "a division": (lambda x: L.Slice(x, slice_point=[1, 6 / 3]), FieldValueError, TypeError,
-                   r"SliceParameter.slice_point takes .*, got 2.0\n  hint: 2 without a point.*//"),
+                   r"SliceParameter.slice_point takes .*, got 2.0\n  hint: write 2 without a decimal point.*//"),
     "a negative size": (lambda x: L.Pooling(x, pad=-1), FieldValueError, ValueError, "from 0 to 4294967295, got -1"),
     "a misspelt value": (lambda x: L.Pooling(x, pool="AVG"), FieldValueError, ValueError,
                          r"takes one of MAX, AVE, STOCHASTIC, got 'AVG'\n  hint: .*'AVE'"),

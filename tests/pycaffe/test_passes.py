@@ -246,7 +246,7 @@ class TestClearParamDiffs:
     """The diffs of the learnable blobs become zero."""
 
     def test_an_array_that_is_held_shows_it(self):
-        """Not only the next look at the blob."""
+        """A diff array that the script holds becomes zero at once."""
         net = make(LOSS, caffe.TRAIN)
         net.blobs["x"].data[...] = net.blobs["t"].data[...] = 1
         diffs = [blob.diff for blob in net.params["y"]]
@@ -303,7 +303,7 @@ class TestAllRows:
         assert {"prob": (0, 7)} == {name: values.shape for name, values in make().forward_all(**rows(0)).items()}
 
     def test_a_loss(self):
-        """It has no row for each of a batch, so there is one number for each batch."""
+        """A loss has no rows, so there is one number for each batch."""
         net = make(LOSS)
         found = net.forward_all(["y"], x=np.zeros((7, 4)), t=np.full((7, 2), 2))
 

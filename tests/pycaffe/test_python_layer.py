@@ -75,22 +75,23 @@ class NoSuper(OwnInit):
 
 
 class Loss(caffe.Layer):
-    def setup(self, bottom, top):
-        if len(bottom) != 2:
-            raise Exception("two bottoms, please")
+    """Half the squared distance of two bottoms, averaged over their rows. It keeps arrays named as Blob's are."""
 
     def reshape(self, bottom, top):
-        self.diff = np.zeros_like(bottom[0].data, dtype=np.float32)
+        a, b = bottom
+        self.diff = np.empty(a.data.shape, np.float32)
         top[0].reshape(1)
 
     def forward(self, bottom, top):
-        self.diff[...] = bottom[0].data - bottom[1].data
-        top[0].data[...] = np.sum(self.diff ** 2) / bottom[0].num / 2
+        a, b = bottom
+        np.subtract(a.data, b.data, out=self.diff)
+        top[0].data[0] = 0.5 * np.square(self.diff).sum() / a.num
 
     def backward(self, top, propagate_down, bottom):
-        for i, sign in enumerate((1, -1)):
-            if propagate_down[i]:
-                bottom[i].diff[...] = sign * top[0].diff[0] * self.diff / bottom[i].num
+        gradient = self.diff * (top[0].diff[0] / bottom[0].num)
+        for blob, wanted, value in zip(bottom, propagate_down, (gradient, -gradient)):
+            if wanted:
+                blob.diff[...] = value
 
 
 class Rows(caffe.Layer):
@@ -191,7 +192,7 @@ def trained(name):
     solver = get_solver(proto_text.parse(f'net_param {{ {net} }} base_lr: 0.25 lr_policy: "fixed"', SolverParameter()),
                         net_class=caffe.Net)
     if name == "Hostile":
-        assert solver.net.layers[1].users_layer.rng == "my rng"
+        assert solver.net.layers[1].user_layer.rng == "my rng"
     solver.net.blobs["x"].data[...] = [[1, 2, 3], [4, 5, -6]]
     solver.step(2)
     return solver
@@ -230,9 +231,9 @@ def test_what_scripts_do_with_a_nets_layer(module):
 
     assert first == [[1, 2, 3], [4, 5, 6]]
     assert net.forward()["loss"] == 81 * np.sum(np.square([4, 5, 6, 7, 8, 9])) / 4
-    assert (data.cursor, data.users_layer.cursor, data.users_layer.another) == (3, 3, "kept by the user's layer")
+    assert (data.cursor, data.user_layer.cursor, data.user_layer.another) == (3, 3, "kept by the user's layer")
     assert data.params == {"channels": 3}
-    assert isinstance(data.users_layer, sys.modules[module].Rows)
+    assert isinstance(data.user_layer, sys.modules[module].Rows)
     assert not hasattr(data, "not_there")
     with pytest.raises(AttributeError, match="'Rows' object has no attribute 'not_there'"):
         _ = data.not_there
@@ -264,7 +265,7 @@ def test_a_constructor_of_its_own(module, name, value):
     assert net.layers[1].made == value
     assert net.forward()["y"].tolist() == [[15, 15, 15], [15, 15, 15]]
     assert net.params[name.lower()][0].dtype is np.float64
-    assert net.params[name.lower()] is net.layers[1].users_layer.blobs
+    assert net.params[name.lower()] is net.layers[1].user_layer.blobs
     assert type(net.layers[1].blobs) is BlobVec
 
 
@@ -287,7 +288,7 @@ def test_a_copy_of_a_net(module):
         each.forward()
 
     assert (net.blobs["y"].data[0, 0], other.blobs["y"].data[0, 0]) == (4, 9)
-    assert other.layers[1].users_layer.blobs is other.layers[1].blobs
+    assert other.layers[1].user_layer.blobs is other.layers[1].blobs
 
 
 @pytest.mark.parametrize("method", ["setup", "reshape", "forward", "backward"])
@@ -384,15 +385,15 @@ def test_a_layer_may_import_caffe_while_it_runs(module, method):
 
 
 def test_the_core_says_it_in_one_message(module):
-    """minicaffe's own Net raises a LayerError as before, from the user's error; `raised` is that error."""
+    """minicaffe's own Net raises a LayerError as before, from the user's error; `original` is that error."""
     with alias.installed():
         net = made(INPUT + one("Told", param_str="forward: raise KeyError('mine')"), cls=CoreNet)
     with pytest.raises(LayerError, match=r"(?s)layer 'told' \(Python\): Told\.forward raised KeyError: 'mine'.*in do"
                        ) as caught:
         net.forward()
 
-    assert isinstance(caught.value.raised, KeyError)
-    assert caught.value.__cause__ is caught.value.raised
+    assert isinstance(caught.value.original, KeyError)
+    assert caught.value.__cause__ is caught.value.original
 
 
 @pytest.mark.parametrize(("what", "message"), [
@@ -401,7 +402,7 @@ def test_the_core_says_it_in_one_message(module):
     ("setup: given[1][0].reshape(-3)", r"Told\.setup raised LayerError: .*negative"),
 ])
 def test_mistakes_that_python_does_not_notice(module, what, message):
-    """They are RuntimeErrors with the layer's name and the cure."""
+    """Each is a RuntimeError with the layer's name and the cure."""
     with pytest.raises(RuntimeError, match=r"(?s)layer 'told' \(Python\): .*" + message):
         told(what).forward()
 

@@ -179,7 +179,7 @@ class TestTraining:
         assert [p.lr_mult for p in changed.net.learnable_params] == [2, 0.5]
 
     def test_a_blob_that_was_shared_gets_its_own_gradient(self):
-        """It has the multipliers that it had as a shared one, and the other layers share no longer."""
+        """It keeps the multipliers that it had while it was shared."""
         net = caffe.Net(train_net(), caffe.TRAIN)
         assert [("a", 0), ("a", 1)] == [(p.layer, p.index) for p in net.learnable_params]
         net.params["b"][0] = random_blob((2, 3))

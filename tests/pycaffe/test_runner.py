@@ -62,7 +62,7 @@ def test_a_script_sees_what_python_shows_it(tmp_path):
 
 
 def test_the_users_modules_are_found_beside_the_script(tmp_path):
-    """Modules of the user's called as ours, or as Python's, are not mixed up with them."""
+    """The user's modules are found, and are not mixed up with minicaffe's or Python's of the same name."""
     write(tmp_path / "net.py", "mine = 'net'")
     write(tmp_path / "draw.py", "mine = 'draw'")
     write(tmp_path / "io.py", "mine = 'io'")
@@ -102,8 +102,15 @@ def test_a_program_ends_as_in_python(ending, tmp_path):
     write(tmp_path / "script.py", f"import atexit, sys, threading, traceback\n{ending}\n")
     assert python("script.py", folder=tmp_path) == run("script.py", folder=tmp_path)
 
-    status, out, err = run("-m", "script", folder=tmp_path)  # Python shows lines of its own here
-    assert (status, out) == run("script.py", folder=tmp_path)[:2]
+
+@pytest.mark.parametrize("ending", ["sys.exit(3)", "1 / 0", "from later import f; f()"])
+def test_a_module_ends_as_in_python(ending, tmp_path):
+    """The same status; Python itself shows some lines of its own before the module's, which the runner does not."""
+    write(tmp_path / "later.py", "def f():\n    raise ValueError('later')")
+    write(tmp_path / "script.py", f"import sys\nprint(1)\n{ending}\n")
+    status, out, err = run("-m", "script", folder=tmp_path)
+
+    assert (status, out) == python("-m", "script", folder=tmp_path)[:2]
     assert not {"runner", "frozen"} & set(re.findall("[a-z]+", err))
 
 
@@ -140,18 +147,27 @@ def test_what_cannot_be_run_is_one_message(tmp_path):
     write(tmp_path / "script.py", "")
     write(tmp_path / "package" / "__init__.py", "")
     write(tmp_path / "folder" / "a.txt", "")
-    for args, words in ((["skript.py"], "'script.py'"), (["nothing/x.py"], "No such file"), (["folder"], "__main__.py"),
-                        ([""], "__main__.py"),
-                        (["-m", "nothing"], "no module 'nothing'"), (["-m", "script.py"], "pycaffe script.py"),
-                        (["-m", "package"], "no module __main__"), (["-m", "package.no"], "'package.no'"),
-                        (["-m", "a..b"], "'a..b'"), (["-m", "sys"], "no Python code"), (["-m"], "expects"),
-                        (["-c"], "expects"), (["-u", "script.py"], "python -u -m"), (["--verbose"], "--help")):
-        status, out, err = run(*args, folder=tmp_path)
+    cases = ((["skript.py"], "'script.py'"), (["nothing/x.py"], "No such file"), (["folder"], "__main__.py"),
+             ([""], "__main__.py"),
+             (["-m", "nothing"], "no module 'nothing'"), (["-m", "script.py"], "pycaffe script.py"),
+             (["-m", "package"], "no module __main__"), (["-m", "package.no"], "'package.no'"),
+             (["-m", "a..b"], "'a..b'"), (["-m", "sys"], "no Python code"), (["-m"], "expects"),
+             (["-c"], "expects"), (["-u", "script.py"], "python -u -m"), (["--verbose"], "--help"))
+    each = write(tmp_path / "each.py", f"""
+        import sys
+        from minicaffe.pycaffe import runner
+        for args, words in {cases}:
+            sys.argv = ["", *args]
+            try:
+                runner.main()
+            except SystemExit as end:
+                assert end.code.startswith("minicaffe.pycaffe: error: ") and words in end.code, (args, end.code)
+            else:
+                raise AssertionError(args)
+    """)
 
-        assert (1, "") == (status, out)
-        assert err.startswith("minicaffe.pycaffe: error: ")
-        assert words in err
-        assert "Traceback" not in err
+    assert (0, "", "") == python(each, folder=tmp_path)
+    assert (1, "", "minicaffe.pycaffe: error: -m expects the name of a module\n") == run("-m", folder=tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="this machine has no POSIX terminals")
@@ -225,8 +241,8 @@ def test_worker_processes_import_caffe(method, tmp_path):
                 self.number = number
 
         def work(job):
-            import caffe.net
-            assert type(job) is Job and caffe.__name__ == "minicaffe.pycaffe"
+            import caffe.proto
+            assert type(job) is Job and caffe.proto.__name__ == "minicaffe.pycaffe.proto"
             return job.number + 1
 
         if __name__ == "__main__":
@@ -292,7 +308,7 @@ def test_unittest(tmp_path):
 
         class Test(unittest.TestCase):
             def test_name(self):
-                self.assertEqual(caffe.Net.__module__, "minicaffe.pycaffe.net")
+                self.assertEqual(caffe.__name__, "minicaffe.pycaffe")
     """)
     status, _, err = run("-m", "unittest", "test_net", folder=tmp_path)
 
@@ -367,7 +383,7 @@ def test_the_fork_of_a_field_is_named(tmp_path, capsys):
 
 
 def test_a_notebook_is_no_script(tmp_path):
-    """It is said how to open and how to run it."""
+    """The error says how to open and how to run it."""
     write(tmp_path / "a.ipynb", "{}")
     status, _, err = run("a.ipynb", folder=tmp_path)
 

@@ -35,7 +35,7 @@ def test_the_order():
 
 
 def test_there_and_back():
-    """deprocess undoes it all, with and without the batch axis. The swap is none that is its own inverse."""
+    """deprocess undoes every step, with and without the batch axis. The swap is not its own inverse."""
     made = full()
     ready = made.preprocess("data", IMAGE)
     before = ready.copy()
@@ -47,7 +47,7 @@ def test_there_and_back():
 
 
 def test_the_callers_image_stays_as_it_is():
-    """Neither in size nor in type does the image need a change, and yet it is not written to; nor is the result it."""
+    """The image needs no other size or type, and still the result is a new array and the image is not written to."""
     image = IMAGE.copy()
     ready = full().preprocess("data", image)
     plain = transformer().preprocess("data", image)

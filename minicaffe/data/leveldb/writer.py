@@ -35,8 +35,8 @@ PARTS = re.compile(r"CURRENT|LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.(ldb|sst|log)") 
 def new_leveldb(path: PathLike, *, replace: bool = False) -> Iterator[Writer]:
     """Make a LevelDB of the records that are put into it, in the order of their keys, while the block runs.
 
-    It appears at `path` when it is complete. Raise a DataError when `path` exists (unless `replace` is set, and only a
-    LevelDB or an empty folder is replaced), when a key does not come after the one before, or when the disk is full.
+    It appears at `path` when it is complete. With `replace`, a LevelDB or an empty folder at `path` is replaced. Raise
+    a DataError when anything else is there, when a key does not come after the one before, or when the disk is full.
     """
     with new_folder(path, "a LevelDB", lambda name: bool(PARTS.fullmatch(name)), replace=replace) as folder, \
             contextlib.closing(Writer(folder, str(path))) as writer:

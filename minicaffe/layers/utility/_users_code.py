@@ -51,11 +51,11 @@ def layer_error(layer_name: str, what: str, error: BaseException, hint: str = ""
     """Return the LayerError for an error in the user's code, with that code's part of the traceback."""
     begin, hint = f"layer {layer_name!r} (Python): {what}", hint or plugins.cure_of(error)
     # An error of ours stays the one that names the layer. pycaffe raises any other one again, and then needs the rest.
-    raised = None if isinstance(error, LayerError) else error
-    if raised and hasattr(raised, "add_note"):  # Python 3.11
+    original = None if isinstance(error, LayerError) else error
+    if original and hasattr(original, "add_note"):  # Python 3.11
         with suppress(Exception):  # a class of the user's may refuse it
-            raised.add_note(f"{begin}this error" + (f"\n  hint: {hint}" if hint else ""))
-    return LayerError(f"{begin}{plugins.with_traceback(error)}", hint=hint, raised=raised)
+            original.add_note(f"{begin}this error" + (f"\n  hint: {hint}" if hint else ""))
+    return LayerError(f"{begin}{plugins.with_traceback(error)}", hint=hint, original=original)
 
 
 def _check_blobs(layer: Layer, lists: Sequence[tuple[list[Any], Sequence[Any]]], named: str) -> None:

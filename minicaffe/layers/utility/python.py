@@ -50,7 +50,7 @@ class PythonLayer(Layer):
         param = param or LayerParameter(name=cls.type, python_param=options.get("python_param"))
         user = user_class(param, PythonLayer)
         with users_code(param.name, f"making the class {user.__name__} raised "):
-            return super().__new__(_joined(user) if issubclass(user, Layer) else _around(user))
+            return super().__new__(_joined(user) if issubclass(user, Layer) else _adapter(user))
 
     def __init__(self, param=None, **options):
         super().__init__(param, **options)
@@ -60,13 +60,14 @@ class PythonLayer(Layer):
 # --- subclasses of caffe.Layer: the net's layer and the user's object have attributes of their own -----------------
 
 
-def _around(user):
+def _adapter(user):
     """Return the class of the layer that the net holds, with the name and the docstring of the user's class."""
-    return type(user.__name__, (_Around,), {"user_class": user, "__module__": user.__module__, "__doc__": user.__doc__})
+    about = {"user_class": user, "__module__": user.__module__, "__doc__": user.__doc__}
+    return type(user.__name__, (_Adapter,), about)
 
 
-class _Around(PythonLayer):
-    """The net's layer around a user's object. It looks up and sets there what it does not have itself."""
+class _Adapter(PythonLayer):
+    """The net's layer for a user's object. Attributes that it does not have itself are those of the user's object."""
 
     user_class: ClassVar[Any]  # a subclass of ScriptLayer
 
@@ -78,10 +79,10 @@ class _Around(PythonLayer):
             user.__init__(self.layer_param)
         self._blobs = user.blobs
         del self.param_str  # from here on it is the user's
-        self.users_layer = user
+        self.user_layer = user
 
     def setup(self, bottom, top):
-        user, text = self.users_layer, self.param.param_str
+        user, text = self.user_layer, self.param.param_str
         with self._named("setup"):
             user.param_str, user.param_str_, user.phase = text, text, int(self.phase)
             if not hasattr(user, "name"):
@@ -98,22 +99,22 @@ class _Around(PythonLayer):
         self._call("backward", top, propagate_down, bottom)
 
     def _call(self, method, *given):
-        call(self, f"{type(self).__name__}.{method}", lambda *own: getattr(self.users_layer, method)(*own), *given)
+        call(self, f"{type(self).__name__}.{method}", lambda *own: getattr(self.user_layer, method)(*own), *given)
 
     def _named(self, method):
         return users_code(self.name, f"{type(self).__name__}.{method} raised ")
 
     def __getattr__(self, name):
         # Python itself looks for names that begin so. And this may be asked before there is a user's object.
-        if name.startswith("__") or "users_layer" not in vars(self):
+        if name.startswith("__") or "user_layer" not in vars(self):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(self.users_layer, name)
+        return getattr(self.user_layer, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "users_layer" not in vars(self) or name in vars(self) or hasattr(type(self), name):
+        if "user_layer" not in vars(self) or name in vars(self) or hasattr(type(self), name):
             super().__setattr__(name, value)
         else:
-            setattr(self.users_layer, name, value)
+            setattr(self.user_layer, name, value)
 
 
 # --- subclasses of minicaffe's Layer: the net's layer is an instance of the user's class ---------------------------

@@ -1,8 +1,8 @@
-"""What a child process of `python -m minicaffe.pycaffe` runs at its start: `import caffe` works in it, too.
+"""Make `import caffe` work in a Python program that a script or a notebook starts.
 
-Python imports the first sitecustomize along its path. The runner puts this folder in front of PYTHONPATH, so that it
-is this one. It leaves sys.path as it would be without the runner, and runs the user's own sitecustomize, if any.
-The child may be another Python, even Python 2: there this file does nothing but that.
+Python imports the first sitecustomize along its path. `alias.install` puts this folder in front of PYTHONPATH, so that
+it is this one. It takes its folder off sys.path again, and runs the user's own sitecustomize, if there is one.
+The program may run in another Python, even Python 2, that has no minicaffe. There this file does only that.
 """
 
 import os

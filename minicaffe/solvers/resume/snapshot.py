@@ -249,20 +249,20 @@ def _anew(model: str) -> str:
 
 def _fitting(solver: Solver, history: list[np.ndarray], path: str, model: str) -> list[np.ndarray]:
     """The stored history in the shapes of the solver's own. Raise SolverError where it cannot be the solver's."""
+    params = solver.net.learnable_params
     if len(history) != len(solver.history):
         raise SolverError(f"this state has {len(history)} history blobs, but {solver.type} keeps "
-                          f"{len(solver.history)} for the {len(solver.net.learnable_params)} parameters of net "
+                          f"{len(solver.history)} for the {len(params)} parameters of net "
                           f"{solver.net.name!r}: another type of solver wrote it, or it is of another net",
                           where=path, hint=_anew(model))
-    count = len(solver.net.learnable_params)
     for i, (mine, stored) in enumerate(zip(solver.history, history, strict=True)):
         # a state of Caffe's names no type, but this value can only be another type's
-        kind, lowest = solver.histories[i // count], np.fmin.reduce(stored, axis=None, initial=0)
+        kind, lowest = solver.histories[i // len(params)], np.fmin.reduce(stored, axis=None, initial=0)
         if "squared" in kind and lowest < 0:
             raise SolverError(f"history blob {i} holds {lowest:g}, but {solver.type} keeps the {kind} there, which is "
                               "never negative: another type of solver wrote this state", where=path, hint=_anew(model))
         if mine.size != stored.size:
-            param = solver.net.learnable_params[i % count]
+            param = params[i % len(params)]
             raise SolverError(f"history blob {i} has the shape {stored.shape}, but blob {param.index} of layer "
                               f"{param.layer!r} is {mine.shape}", where=path)
     return [stored.reshape(mine.shape) for mine, stored in zip(solver.history, history, strict=True)]

@@ -1,4 +1,4 @@
-"""What the programs `classify` and `detect` share: flags, the files they read, and one clean message for an error."""
+"""What Caffe's programs share: one clean message for an error, and the flags and files of `classify` and `detect`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DEFAULTS = {  # where Caffe's own script looks, from the folder that it lies in
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with status 1, with a near name at an unknown flag, and with a text that fits the terminal."""
+    """An argparse parser whose errors have status 1 and near names of flags, and whose text fits the terminal."""
 
     def __init__(self, prog: str, text: str) -> None:
         super().__init__(prog, description=prose(text, terminal_width(80)),
@@ -45,13 +45,15 @@ class Parser(argparse.ArgumentParser):
 
 def run(prog: str, main: Callable[[list[str]], None]) -> NoReturn:
     """Run a program on the words of the command line, and end the process. A user's error is a message and status 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr prints escapes for what its encoding lacks; so does this now
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
     except MinicaffeError as error:
         raise SystemExit(f"{prog}: error: {error}") from None
     except KeyboardInterrupt:
-        print(f"{prog}: stopped", file=sys.stderr)
+        sys.stderr.write(f"{prog}: stopped\n")
         raise SystemExit(130) from None
     except BrokenPipeError:  # who reads what is printed, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,14 +61,19 @@ def run(prog: str, main: Callable[[list[str]], None]) -> NoReturn:
     raise SystemExit(0)
 
 
+def say(text: str) -> None:
+    """Print what a program does, with control characters made visible."""
+    print(visible(text), flush=True)
+
+
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what both programs are told about the net and about its images."""
+    """Add what `classify` and `detect` are told about the net and about its images."""
     add = parser.add_argument
-    add("--model_def", metavar="F", help="the net; without it, Caffe's own for ImageNet must be below CAFFE_ROOT")
-    add("--pretrained_model", metavar="F", help="its weights; without it, the same holds")
-    add("--gpu", action="store_true", help="as in Caffe; the CPU computes all the same")
+    add("--model_def", metavar="F", help="the net (default: that of Caffe's ImageNet model, below CAFFE_ROOT)")
+    add("--pretrained_model", metavar="F", help="its weights (default: those of the same model)")
+    add("--gpu", action="store_true", help="accepted because Caffe has it; the CPU computes")
     add("--mean_file", metavar="F", help="what to subtract: a .npy file (channels, height, width), or a .binaryproto; "
-                                         "'' subtracts nothing; without it, the same holds")
+                                         "'' subtracts nothing (default: the mean of the same model)")
     add("--input_scale", metavar="X", type=float, help="multiply by this, after the mean was subtracted")
     add("--raw_scale", metavar="X", type=float, default=255.0,
         help="multiply by this, before the mean is subtracted: images are read as numbers from 0 to 1 (default: 255)")

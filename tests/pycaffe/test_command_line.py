@@ -1,7 +1,7 @@
-"""The programs `python -m minicaffe.pycaffe.classify` and `detect`, with the flags of Caffe's scripts."""
+"""The programs `python -m minicaffe.pycaffe.classify`, `detect` and `draw_net`, with the flags of Caffe's scripts."""
 
 import csv
-import os
+import io
 import subprocess
 import sys
 
@@ -11,7 +11,7 @@ from extras import needs
 
 from minicaffe import pycaffe as caffe
 from minicaffe.errors import DataError
-from minicaffe.pycaffe import classify, detect
+from minicaffe.pycaffe import classify, command_line, detect, draw_net
 
 NET = """
   layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 3 dim: 6 dim: 8 } } }
@@ -159,15 +159,38 @@ def test_caffes_own_model(flags, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("program", "arguments", "words"), [
-    ("classify", ["photographs/none.png", "out.npy"], "classify: error: no such file: photographs/none.png\n"),
-    ("classify", ["a.png", "out.npy", "--center-onli"], "hint: did you mean '--center_only'?"),
-    ("detect", ["a.csv", "out.csv", "--crop_mode", "lists"], "invalid choice: 'lists'"),
+    (classify, ["a.png", "out.npy", "--center-onli"], "hint: did you mean '--center_only'?"),
+    (detect, ["a.csv", "out.csv", "--crop_mode", "lists"], "invalid choice: 'lists'"),
+    (draw_net, ["net.prototxt"], "required: OUTPUT"),
 ])
-def test_a_users_error_is_one_message(flags, program, arguments, words):
+def test_a_wrong_flag(capsys, program, arguments, words):
+    """The message begins with the name of the program, and the status is 1."""
+    with pytest.raises(SystemExit) as end:
+        program.main(arguments)
+    said = capsys.readouterr().err
+
+    assert 1 == end.value.code
+    assert said.startswith(f"{program.PROG}: error: ")
+    assert words in said
+
+
+def test_a_name_that_the_terminal_has_no_letters_for(flags, monkeypatch):
+    """It is printed with escapes."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "argv", ["classify.py", "photographs/a.png", "ü\x1b.npy", *flags])
+    with pytest.raises(SystemExit) as end:
+        command_line.run(classify.PROG, classify.main)
+
+    assert 0 == end.value.code
+    assert out.buffer.getvalue().endswith(b"The probabilities are in \\xfc\\x1b.npy\n")
+
+
+def test_a_users_error_is_one_message(flags):
     """The process ends with status 1 and without a traceback."""
-    done = subprocess.run([sys.executable, "-m", f"minicaffe.pycaffe.{program}", *flags, *arguments],
-                          capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"})
+    done = subprocess.run([sys.executable, "-m", "minicaffe.pycaffe.classify", *flags, "photographs/none.png", "out"],
+                          capture_output=True, text=True)
 
     assert 1 == done.returncode
-    assert words in done.stderr
+    assert f"\n{classify.PROG}: error: no such file: photographs/none.png\n" in done.stderr
     assert "Traceback" not in done.stderr

@@ -17,8 +17,8 @@ MODULES = {  # a module that was -> what to write
 }
 NEWER_MODULES = {  # the same, where the module was in early versions of Python 3 or in a package
     "Image": "from PIL import Image", "cv": "import cv2; the package is opencv-python",
-    "distutils": "pip install setuptools, which has it", "imp": "import importlib",
-    "scipy.misc": "PIL.Image, imageio or cv2 read, write and resize images",
+    "distutils": "import setuptools before it, which brings it along", "imp": "import importlib",
+    "scipy.misc": "import PIL.Image, imageio or cv2, which read, write and resize images",
     "skimage.filter": "import skimage.filters", "sklearn.cross_validation": "import sklearn.model_selection",
     "sklearn.externals": "import joblib",
 }
@@ -33,8 +33,6 @@ NAMES = {  # a built-in name of Python 2 -> what to write
     "unichr": "chr", "unicode": "str", "xrange": "range",
 }
 ATTRIBUTES = {  # a module or type of Python 2 -> its names that are gone -> what to write
-    "collections": dict.fromkeys(("Callable", "Iterable", "Iterator", "Mapping", "MutableMapping", "Sequence"),
-                                 "collections.abc has it"),
     "dict": {"has_key": "key in d", "iteritems": "d.items()", "iterkeys": "d.keys()", "itervalues": "d.values()",
              "viewitems": "d.items()", "viewkeys": "d.keys()", "viewvalues": "d.values()"},
     "dict_keys": {"sort": "sorted(d)", "index": "list(d).index(x)"},
@@ -58,6 +56,8 @@ ATTRIBUTES = {  # a module or type of Python 2 -> its names that are gone -> wha
                "unquote": "urllib.parse.unquote", "URLopener": "urllib.request.URLopener"},
 }
 NEWER_ATTRIBUTES = {  # the same for what early versions of Python 3 had, and for packages
+    "collections": {name: f"collections.abc.{name}"
+                    for name in ("Callable", "Iterable", "Iterator", "Mapping", "MutableMapping", "Sequence")},
     "Dataset": {"value": "dataset[()]"},  # h5py
     "Image": {"fromstring": "Image.frombytes", "tostring": "image.tobytes()"},
     "PIL.Image": {"ANTIALIAS": "Image.LANCZOS", "fromstring": "Image.frombytes"},
@@ -85,17 +85,17 @@ NEWER_ATTRIBUTES = {  # the same for what early versions of Python 3 had, and fo
                         "compare_ssim": "skimage.metrics.structural_similarity",
                         "structural_similarity": "skimage.metrics.structural_similarity"},
 }
-_WHOLE = "/ gives a float in Python 3, write // where whole numbers are meant"
-_LISTS = "range, zip, map, filter and d.keys() give no list in Python 3, write list(...) around them"
-_BYTES = "text and bytes are two types in Python 3, open files of bytes with 'rb' or 'wb', write text.encode() for " \
-         "bytes and bytes.decode() for text"
+_WHOLE = "/ gives a float in Python 3: write // where whole numbers are meant"
+_LISTS = "range, zip, map, filter and d.keys() give no list in Python 3: write list(...) around them"
+_BYTES = "text and bytes are two types in Python 3: open files of bytes with 'rb' or 'wb', and write text.encode() " \
+         "for bytes or bytes.decode() for text"
 MESSAGES = (  # how Python's message of an error begins, and what to write
     ("TypeError", r"unsupported operand type\(s\) for >>: 'builtin_function_or_method'",
-     "print is a function in Python 3, write print(x, file=f) for print >>f, x"),
+     "print is a function in Python 3: write print(x, file=f) for print >>f, x"),
     ("TypeError", r"unsupported operand type\(s\) for [%+,]: 'NoneType'",
-     "print is a function in Python 3, write print(text % x) for print (text) % x"),
+     "print is a function in Python 3: write print(text % x) for print (text) % x"),
     ("TypeError", r"'builtin_function_or_method' object is not subscriptable",
-     "print is a function in Python 3, write print([x]) for print [x]"),
+     "print is a function in Python 3: write print([x]) for print [x]"),
     ("TypeError", r"'(numpy\.)?float\d*' object cannot be interpreted as an (integer|index)", _WHOLE),
     ("TypeError", r"(list|tuple|range|string|slice) ind(ex|ices) must be integers.*(float|__index__)", _WHOLE),
     ("TypeError", r"integer argument expected, got float", _WHOLE),
@@ -116,12 +116,12 @@ MESSAGES = (  # how Python's message of an error begins, and what to write
     ("TypeError", r"write\(\) argument must be str, not bytes|string argument expected, got 'bytes'", _BYTES),
     ("TypeError", r"can't concat str to bytes|can only concatenate str \(not \"bytes\"\)|can't concat bytes", _BYTES),
     ("TypeError", r"Won't implicitly convert Unicode to bytes",  # lmdb
-     "a key of LMDB is bytes, write key.encode()"),
+     "a key of LMDB is bytes: write key.encode()"),
     ("TypeError", r"Descriptors cannot be created directly",
-     "an old protoc wrote this file; where it is Caffe's caffe_pb2, import caffe.proto.caffe_pb2 instead, otherwise "
-     "run protoc again"),
+     "an old protoc wrote this file: if it is Caffe's caffe_pb2, import caffe.proto.caffe_pb2 instead, else run protoc "
+     "again"),
     ("ImportError", r"attempted relative import with no known parent package",
-     "a file that is run as a script imports the modules beside it without the dot: import x, from x import y"),
+     "a script imports the modules beside it without a dot: write import x, or from x import y"),
     ("ValueError", r"StringIO cannot be used to open an image", "write io.BytesIO(data) for the bytes of an image"),
     ("TypeError", r"unsupported format string passed to \w+\.__format__",
      "write {!s:>9} instead of {:>9} where the value is no number and no text"),

@@ -9,7 +9,7 @@ from minicaffe.errors import MinicaffeError
 from minicaffe.layer.registry import registered_types
 from minicaffe.log import At, warn
 from minicaffe.pycaffe import stderr_log
-from minicaffe.pycaffe.vectors import StringVec
+from minicaffe.pycaffe.list_types import StringVec
 
 
 class _Settings:
@@ -21,7 +21,7 @@ class _Settings:
 
 
 def set_mode_cpu() -> None:
-    """Compute on the CPU, as is always done."""
+    """Do nothing: minicaffe always computes on the CPU."""
 
 
 def set_mode_gpu() -> None:
@@ -38,7 +38,7 @@ def _notice_gpu(call: str) -> None:
     if not _Settings.noticed_gpu:
         _Settings.noticed_gpu = True
         stderr_log.begin()
-        warn(At.DEVICE_IGNORED, f"{call} asks for a GPU, but minicaffe computes on the CPU: all runs there")
+        warn(At.DEVICE_IGNORED, f"{call} asks for a GPU, but minicaffe computes everything on the CPU")
 
 
 def set_random_seed(seed: int) -> None:
@@ -50,14 +50,14 @@ def set_random_seed(seed: int) -> None:
 
 
 def solver_count() -> int:
-    """Return how many solvers train together, as set_solver_count has said; 1 at first."""
+    """Return how many solvers train together, as set by set_solver_count; 1 at first."""
     return _Settings.solver_count
 
 
 def set_solver_count(count: int) -> None:
-    """Say how many solvers train together, each in a process of its own.
+    """Set how many solvers train together, each in a process of its own.
 
-    They cannot do so here: NCCL refuses more than one. A solver without NCCL trains as if it were alone.
+    Here they cannot exchange gradients: NCCL refuses more than one solver. Without NCCL, each trains as if alone.
     """
     if operator.index(count) < 1:
         raise MinicaffeError(f"set_solver_count takes a number from 1 on, got {count}")
@@ -66,12 +66,12 @@ def set_solver_count(count: int) -> None:
 
 
 def solver_rank() -> int:
-    """Return which of the solvers this process has, as set_solver_rank has said; 0 at first."""
+    """Return the number of this process's solver among those that train together, as set by set_solver_rank."""
     return _Settings.solver_rank
 
 
 def set_solver_rank(rank: int) -> None:
-    """Say which of the solvers that train together this process has, counted from 0."""
+    """Set the number of this process's solver among those that train together, counted from 0."""
     _Settings.solver_rank = _not_negative("set_solver_rank", rank)
     _notice_solvers(f"set_solver_rank({rank})", rank > 0)
 
@@ -85,7 +85,7 @@ def _notice_solvers(call: str, several: bool) -> None:
 
 
 def set_multiprocess(multiprocess: bool) -> None:
-    """Say whether the solvers that train together have processes of their own. It makes no difference here."""
+    """Set whether the solvers that train together have processes of their own. It makes no difference here."""
     _Settings.multiprocess = bool(multiprocess)
 
 

@@ -1,4 +1,4 @@
-"""The lists of pycaffe's `_caffe`, by the names that scripts ask for: each is a Python list of one kind of thing."""
+"""Lists under the names of their classes in Caffe, which scripts compare: each is a Python list of one kind of item."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ class Hooks(list[Callable[[int], Any]]):
     def __call__(self, run: Callable[[int], Any]) -> None:
         """Add a function."""
         if not callable(run):
-            raise TypeError(f"a net calls a function of the layer's index, got {type(run).__name__}")
+            raise TypeError(f"a hook must be a function of a layer's index, got {type(run).__name__}")
         self.append(run)

@@ -1,4 +1,4 @@
-"""Arrays as BlobProto and Datum messages, and back. The messages may be of any library's classes."""
+"""Arrays as BlobProto and Datum messages, and back. Messages of any caffe_pb2 are taken."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def arraylist_to_blobprotovector_str(arraylist: Iterable[np.ndarray]) -> bytes:
     return BlobProtoVector(blobs=[array_to_blobproto(arr) for arr in arraylist]).SerializeToString()
 
 
-# Caffe: this is the name in its releases, and the other one is in its later source
+# Caffe: its releases spell the name so, and its later source as above
 arraylist_to_blobprotovecor_str = arraylist_to_blobprotovector_str
 
 

@@ -6,7 +6,7 @@ import pytest
 from minicaffe import pycaffe as caffe
 from minicaffe import rng
 from minicaffe.errors import MinicaffeError
-from minicaffe.pycaffe import _caffe, process, timer
+from minicaffe.pycaffe import _caffe, global_settings, timer
 
 
 @pytest.fixture(autouse=True)
@@ -14,12 +14,12 @@ def as_at_first(monkeypatch):
     """Each test begins with the settings of a new process."""
     for name, value in (("noticed_gpu", False), ("noticed_solvers", False), ("solver_count", 1), ("solver_rank", 0),
                         ("multiprocess", False)):
-        monkeypatch.setattr(process._Settings, name, value)
+        monkeypatch.setattr(global_settings._Settings, name, value)
 
 
 @pytest.mark.parametrize("first", ["mode", "device"])
 def test_one_notice_that_there_is_no_gpu(first, caplog):
-    """Whatever a script calls how often, it is told once."""
+    """Whatever a script calls, and however often, one notice is written."""
     caffe.set_mode_cpu()
     assert [] == caplog.records
     calls = [caffe.set_mode_gpu, lambda: caffe.set_device(2)]
@@ -27,7 +27,7 @@ def test_one_notice_that_there_is_no_gpu(first, caplog):
         call()
 
     named = {"mode": "set_mode_gpu()", "device": "set_device(2)"}[first]
-    assert [f"{named} asks for a GPU, but minicaffe computes on the CPU: all runs there"] \
+    assert [f"{named} asks for a GPU, but minicaffe computes everything on the CPU"] \
         == [record.message for record in caplog.records]
 
 
