@@ -16,6 +16,7 @@ from minicaffe.log import silent
 from minicaffe.passes.filter import is_included
 from minicaffe.proto import NetParameter, Phase
 from minicaffe.proto import text as proto_text
+from minicaffe.proto.other_pb2 import as_ours
 from minicaffe.proto.source import Source
 
 SHOWN = 3  # layers of one name that an error points at
@@ -97,8 +98,7 @@ def read(definition: PathLike | Any) -> tuple[Any, Location]:
     kind = getattr(getattr(definition, "DESCRIPTOR", None), "full_name", type(definition).__name__)
     if kind != net.DESCRIPTOR.full_name:
         raise NetError(f"a net is made from a file name or a NetParameter, not from {kind}")
-    net.ParseFromString(definition.SerializePartialToString())  # it may be of another caffe_pb2
-    return net, Location(None)
+    return as_ours(definition, NetParameter), Location(None)
 
 
 def set_state(definition: Any, phase: int | None, level: int, stages: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from itertools import zip_longest
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from minicaffe.log import At, warn
 from minicaffe.proto import TEST, TRAIN, MemoryDataParameter
 from minicaffe.pycaffe import alias, stderr_log
 from minicaffe.pycaffe.errors import ArrayShapeError, BlobNameError, LayerNameError
+from minicaffe.pycaffe.fixed_names import FixedNames
 from minicaffe.pycaffe.list_types import BlobVec, DtypeVec, Hooks, IntVec, LayerVec, StringVec
 from minicaffe.pycaffe.python_layer import OriginalErrors
 
@@ -44,7 +45,7 @@ def _with_caffe(method: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-class Net(core.Net):
+class Net(FixedNames, core.Net):
     """A Net with the calls of pycaffe.
 
     Net(network_file, phase, level, stages, weights)    all but the file may be left out, and given by name
@@ -69,6 +70,9 @@ class Net(core.Net):
     before_backward: Hooks
     after_backward: Hooks
     _users_code = True  # until the layers are known
+    fixed: ClassVar = dict.fromkeys(
+        ("blobs", "inputs", "layer_dict", "layers", "outputs", "params", "top_names", "bottom_names"),
+        "write into the arrays, as in net.blobs[name].data[...] = values")
 
     def __init__(self, network_file: PathLike | Any, *args: Any, **options: Any) -> None:
         network_file, args = _decoded(network_file), tuple(map(_decoded, args))
@@ -85,6 +89,7 @@ class Net(core.Net):
         options.setdefault("permissive", True)
         with OriginalErrors(), alias.installed():  # the files of Python layers may say `import caffe`
             super().__init__(network_file, phase, level=level, stages=stages, weights=weights, **options)
+        self._complete = True
 
     def _name_everything(self) -> None:
         super()._name_everything()
