@@ -89,7 +89,8 @@ def transposed(normal):
     """Orders that move all axes, some and none; axes of one number; and one that is copied in several pieces."""
     for x, order in (((3, 2), (1, 0)), ((2, 7, 5, 3), (0, 2, 3, 1)), ((2, 7, 5, 3), (3, 1, 0, 2)), ((4,), (0,)),
                      ((), ()), ((2, 3, 5), (0, 1, 2)), ((2, 1, 5, 1), (3, 2, 1, 0)), ((1, 6, 4, 5), (2, 3, 0, 1)),
-                     ((0, 3), (1, 0)), ((1, 1), (1, 0)), ((3, 24, 70, 41), (0, 2, 3, 1)), ((2, 3, 1, 4, 5), (3, 4, 0, 2, 1))):
+                     ((0, 3), (1, 0)), ((1, 1), (1, 0)), ((3, 24, 70, 41), (0, 2, 3, 1)),
+                     ((2, 3, 1, 4, 5), (3, 4, 0, 2, 1))):
         yield normal(*x), order, normal(*(x[axis] for axis in order))
 
 

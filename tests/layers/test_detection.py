@@ -451,7 +451,8 @@ def test_a_small_detector_end_to_end(each_engine):
         net.blobs["image"].data[...] = normal(2, 3, 24, 32, seed=seed)
         net.forward()
         loc, conf, prior = (net.blobs[name].data.astype(float) for name in ("loc", "conf", "prior"))
-        want = found_by_loops(loc, conf, prior, 3, code="CENTER_SIZE", least=np.float32(0.6), keep_top_k=9, threshold=0.45)
+        want = found_by_loops(loc, conf, prior, 3, code="CENTER_SIZE", least=np.float32(0.6), keep_top_k=9,
+                              threshold=0.45)
         sizes.add(len(want))
 
         np.testing.assert_allclose(net.blobs["found"].data[0, 0], want, rtol=0, atol=1e-5)
