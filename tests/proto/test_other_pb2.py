@@ -20,11 +20,11 @@ def theirs():
     file = descriptor_pb2.FileDescriptorProto()
     proto.DESCRIPTOR.CopyToProto(file)
     messages = {message.name: message for message in file.message_type}
-    permute = file.message_type.add(name="PermuteParameter")
+    permute = file.message_type.add(name="TripletLossParameter")
     permute.field.add(name="order", number=1, type=FIELD.TYPE_UINT32, label=FIELD.LABEL_REPEATED)
-    messages["LayerParameter"].field.add(name="permute_param", number=9001, type=FIELD.TYPE_MESSAGE,
-                                         type_name=".caffe.PermuteParameter", label=FIELD.LABEL_OPTIONAL)
-    messages["SolverParameter"].field.add(name="eval_type", number=9002, type=FIELD.TYPE_STRING,
+    messages["LayerParameter"].field.add(name="triplet_loss_param", number=9001, type=FIELD.TYPE_MESSAGE,
+                                         type_name=".caffe.TripletLossParameter", label=FIELD.LABEL_OPTIONAL)
+    messages["SolverParameter"].field.add(name="hard_type", number=9002, type=FIELD.TYPE_STRING,
                                           label=FIELD.LABEL_OPTIONAL)
     messages["PoolingParameter"].enum_type[0].value.add(name="SOFT", number=77)
     dropout = messages["DropoutParameter"].field[0]
@@ -45,23 +45,23 @@ def test_what_caffe_knows_is_taken(theirs):
 def test_what_only_a_fork_has_is_refused(theirs):
     """The error lists the fields with their places, and says which fork has the first of them."""
     net = theirs["NetParameter"].FromString(proto.NetParameter(layer=[INPUT] * 3).SerializeToString())
-    net.layer[1].permute_param.order.extend([0, 2, 3, 1])
+    net.layer[1].triplet_loss_param.order.extend([0, 2, 3, 1])
     net.layer[2].pooling_param.pool = 77
     net.layer[2].dropout_param.keep = 3
 
-    with pytest.raises(ProtoError, match=re.escape("what Caffe does not have: layer[1].permute_param, layer[2].dropout_"
-                                                   "param.keep, layer[2].pooling_param.pool: SOFT\n  hint: "
-                                                   "'permute_param' belongs to the SSD fork")):
+    with pytest.raises(ProtoError, match=re.escape("what Caffe does not have: layer[1].triplet_loss_param, layer[2]."
+                                                   "dropout_param.keep, layer[2].pooling_param.pool: SOFT\n  hint: "
+                                                   "'triplet_loss_param' belongs to the face recognition forks")):
         Net(net)
 
 
 def test_a_forks_solver_is_refused(theirs):
     """A solver's field, and one in the net that stands inside the solver."""
-    solver = theirs["SolverParameter"](base_lr=0.5, lr_policy="fixed", max_iter=3, eval_type="detection")
-    solver.net_param.layer.add(name="x").permute_param.order.append(0)
+    solver = theirs["SolverParameter"](base_lr=0.5, lr_policy="fixed", max_iter=3, hard_type="detection")
+    solver.net_param.layer.add(name="x").triplet_loss_param.order.append(0)
 
-    with pytest.raises(ProtoError, match=r"net_param\.layer\[0\]\.permute_param, eval_type\n|"
-                                         r"eval_type, net_param\.layer\[0\]\.permute_param\n"):
+    with pytest.raises(ProtoError, match=r"net_param\.layer\[0\]\.triplet_loss_param, hard_type\n|"
+                                         r"hard_type, net_param\.layer\[0\]\.triplet_loss_param\n"):
         solvers.get_solver(solver)
 
 
@@ -69,7 +69,7 @@ def test_a_long_list_is_cut(theirs):
     """Five fields are listed, and the others are counted."""
     net = theirs["NetParameter"]()
     for _ in range(7):
-        net.layer.add().permute_param.order.append(0)
+        net.layer.add().triplet_loss_param.order.append(0)
 
-    with pytest.raises(ProtoError, match=r"layer\[4\]\.permute_param and 2 more"):
+    with pytest.raises(ProtoError, match=r"layer\[4\]\.triplet_loss_param and 2 more"):
         as_ours(net, proto.NetParameter)
