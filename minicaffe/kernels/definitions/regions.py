@@ -3,7 +3,6 @@
 x and dx are (N, C, H, W), y, dy and index (R, D, oh, ow). For region r, image[r] is the number of its image;
 rows[r, i] = (first, end) are the rows of the bins (i, ·), and columns[r, j] the columns of the bins (·, j), all int32.
 They lie inside the image. A bin with first ≥ end holds no pixel, and gives 0.
-Derived in docs/maths/detection.md#regions
 """
 
 from __future__ import annotations
