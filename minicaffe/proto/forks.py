@@ -73,7 +73,6 @@ _FORK_TYPES = {
 
 _CURES = {
     "blobs_lr": "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }",
-    "ceil_mode": "forks' name for Caffe's own choice: `ceil_mode: false` is `round_mode: FLOOR`, true the default",
     "bn_param": "a BN layer of the SegNet, ENet or yjxiong fork; in Caffe it is BatchNorm followed by Scale",
 }
 

@@ -102,13 +102,8 @@ class TestROIPooling:
         np.testing.assert_array_equal(run_backward(layer, bottom, top, dy, asked=[True, False])[0], want)
 
     def test_bins_are_rounded_as_floats(self):
-        """A bin of 5 / 3 pixels ends at pixel 5 in float64. In float32, 3 · (5 / 3) is more than 5, unlike in float64.
-
-        The numbers are chosen so that the two types differ; Caffe computes with float32."""
-        different = [(n, k) for n in range(1, 60) for k in range(1, 16)
-                     if math.ceil(np.float32(k) * (np.float32(n) / np.float32(k))) > n]
-        assert different
-        n, k = different[0]
+        """In float32, as Caffe computes, 13 · (7 / 13) is more than 7: the last bin reads the pixel behind the region."""
+        n, k = 7, 13
         x = np.zeros((1, 1, 1, n + 2))
         x[..., n] = 1  # the pixel behind the region
         for dtype, want in ((np.float32, 1), (np.float64, 0)):
@@ -186,6 +181,7 @@ class TestROIPooling:
 
     @pytest.mark.parametrize(("message", "fields"), [
         ("roi_pooling_param.pooled_h and pooled_w must be positive, got (0, 3)", {"pooled_w": 3}),
+        ("roi_pooling_param.pooled_size must be positive, got (3, 0)", {"pooled_size": [3, 0]}),
         ("roi_pooling_param.pooled_size must be given twice, for height and width, got [3]", {"pooled_size": [3]}),
         ("roi_pooling_param.pooled_size and pooled_h, pooled_w exclude each other",
          {"pooled_size": [3, 2], "pooled_h": 3}),

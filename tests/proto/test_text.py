@@ -53,7 +53,6 @@ def test_format_is_caffes_debug_string():
         ('layer {\n  botom: "x"\n}', ["net.prototxt:2:3", "no field 'botom'", ' botom: "x"\n      ^', "mean 'bottom'"]),
         ("layer { norm_param {} }", ["1:9", "'norm_param' belongs to the SSD fork"]),
         ("layer { dropout_param { scale_train: false } }", ["1:25", "'scale_train' belongs to the Fast R-CNN fork"]),
-        ("layer { pooling_param { ceil_mode: false } }", ["round_mode: FLOOR"]),
         ("layer { poling_param { } }", ["did you mean 'pooling_param'?"]),
         ("layer { num_output: 3 }", ["it belongs inside convolution_param { }"]),
         ('layer {\n name: "a"\n name: "b" }', ["3:", "'name' is specified multiple times"]),

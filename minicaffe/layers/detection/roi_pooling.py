@@ -44,7 +44,8 @@ class ROIPoolingLayer(RegionLayer):
         self.check(not (named and p.pooled_size), "pooled_size", "and pooled_h, pooled_w exclude each other")
         self.size = tuple(p.pooled_size) or (p.pooled_h, p.pooled_w)
         if min(self.size) < 1:
-            self.fail(f"roi_pooling_param.pooled_h and pooled_w must be positive, got {self.size}")
+            field = "pooled_size" if p.pooled_size else "pooled_h and pooled_w"
+            self.fail(f"roi_pooling_param.{field} must be positive, got {self.size}")
         self.check(p.spatial_scale > 0 or p.spatial_scale == -1, "spatial_scale", "must be positive, or -1",
                    hint="-1 is for regions that are given as parts of the image")
         self.check(p.pad_ratio >= 0, "pad_ratio", "must not be negative")
