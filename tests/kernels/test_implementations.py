@@ -213,7 +213,8 @@ def regions_of(name):
 
 
 REGIONS = ("region_max_pool", "region_max_pool_grad", "region_vote", "region_vote_grad")
-OTHERS = {"prelu": prelus, **{name: regions_of(name) for name in REGIONS}, "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
+OTHERS = {"prelu": prelus, **{name: regions_of(name) for name in REGIONS},
+          "crop": crops, "softmax": softmaxes, "softmax_grad": softmax_grads, "matmul": products,
           "add_channel_sums": channel_sums, "lrn": lrns, "lrn_grad": lrn_grads, "window_sum": window_sums,
           "negative_power": negative_powers, "take_step": steps, "lstm_unit": lstm_units,
           "lstm_unit_grad": lstm_unit_grads,
@@ -274,7 +275,8 @@ ELSEWHERE = {  # kernels whose cases stand in test_array_kernels.py
     "put_slice", "scale_channels", "take_slice", "weighted_sum"}
 ENGINES = kernels.available_engines()
 BITS = {"relu", "relu_grad", "prelu", "crop", "linear", "clip", "absolute", "tanh", "im2col", "col2im", "max_pool",
-        "max_pool_grad", "region_max_pool", "region_max_pool_grad", "region_vote_grad", "stochastic_pool", "expected_pool", "expected_pool_grad", "take_step",
+        "max_pool_grad", "region_max_pool", "region_max_pool_grad", "region_vote_grad",
+        "stochastic_pool", "expected_pool", "expected_pool_grad", "take_step",
         *(name for name, _, _ in RULES)}  # every engine gives the definition's bits
 ROUNDED = {np.float32: 1e-6, np.float64: 1e-14}  # others add or divide in another order; of the largest number
 WINOGRAD = {np.float32: 2e-5, np.float64: 1e-13}  # and the correlations, some by Winograd's minimal filtering

@@ -102,7 +102,7 @@ class TestROIPooling:
         np.testing.assert_array_equal(run_backward(layer, bottom, top, dy, asked=[True, False])[0], want)
 
     def test_bins_are_rounded_as_floats(self):
-        """In float32, as Caffe computes, 13 · (7 / 13) is more than 7: the last bin reads the pixel behind the region."""
+        """In float32, as in Caffe, 13 · (7 / 13) is more than 7: the last bin reads the pixel behind the region."""
         n, k = 7, 13
         x = np.zeros((1, 1, 1, n + 2))
         x[..., n] = 1  # the pixel behind the region
@@ -187,7 +187,8 @@ class TestROIPooling:
          {"pooled_size": [3, 2], "pooled_h": 3}),
         ("roi_pooling_param.spatial_scale must be positive, or -1, got 0.0",
          {"pooled_h": 2, "pooled_w": 3, "spatial_scale": 0}),
-        ("roi_pooling_param.pad_ratio must not be negative, got -0.5", {"pooled_h": 2, "pooled_w": 3, "pad_ratio": -0.5}),
+        ("roi_pooling_param.pad_ratio must not be negative, got -0.5",
+         {"pooled_h": 2, "pooled_w": 3, "pad_ratio": -0.5}),
     ])
     def test_errors(self, message, fields):
         """Wrong parameters are errors that show what was given."""
@@ -255,7 +256,8 @@ class TestPSROIPooling:
     @pytest.mark.parametrize(("message", "fields"), [
         ("bottom[0] (2, 3, 7, 8) must have output_dim · group_size² = 8 channels, has 3",
          {"output_dim": 2, "group_size": 2, "spatial_scale": 1}),
-        ("psroi_pooling_param.output_dim must be positive, got 0", {"output_dim": 0, "group_size": 2, "spatial_scale": 1}),
+        ("psroi_pooling_param.output_dim must be positive, got 0",
+         {"output_dim": 0, "group_size": 2, "spatial_scale": 1}),
         ("psroi_pooling_param.group_size must be positive, got -1",
          {"output_dim": 2, "group_size": -1, "spatial_scale": 1}),
         ("psroi_pooling_param.spatial_scale must be positive, got -1.0",

@@ -1,5 +1,7 @@
 """ROIPooling: the largest number of each bin of a grid that is laid over a region."""
 
+from typing import Any
+
 import numpy as np
 
 from minicaffe import kernels
@@ -29,13 +31,15 @@ class ROIPoolingLayer(RegionLayer):
               of the region's size, x2 − x1 + 1
     In place  no: the top has a shape of its own
     Errors    LayerError when x has not four axes, roi has not rows of five numbers, an image is not in the batch, a
-              corner is NaN or beyond ±1e9, oh or ow is 0 or given twice, s is 0 or negative but not −1, pad_ratio is negative
+              corner is NaN or beyond ±1e9, oh or ow is 0 or given twice, s is 0 or negative but not −1, pad_ratio is
+              negative
     See       Girshick, Fast R-CNN, ICCV 2015. All forks with detectors have this layer and agree. pad_ratio is
               cascade-rcnn's, −1 jolibrain's and pooled_size Intel's, which also has forms for one and three axes
     """
 
     message = "roi_pooling_param"
     param: ROIPoolingParameter
+    index: Any  # an array as y, or None where nothing runs backward
 
     def setup(self, bottom, top):
         p = self.param

@@ -21,8 +21,8 @@ class SmoothL1LossLayer(LossLayer):
     Top       L, a scalar;  optional, for (N, C, …): Σ w_out · l over the channels, (N, 1, …), to be read: no gradient
               flows back from it
     Params    smooth_l1_loss_param: sigma=σ (1), the larger, the smaller the part that is a square
-    Errors    LayerError when there are three bottoms, the shapes differ, σ is not positive, or there is a second top for
-              an x with one axis
+    Errors    LayerError when there are three bottoms, the shapes differ, σ is not positive, or there is a second top
+              for an x with one axis
     See       Girshick, Fast R-CNN, ICCV 2015. The forks of Fast R-CNN, R-FCN, Intel, jolibrain and cascade-rcnn have
               this layer. The second top is cascade-rcnn's. jolibrain's version for CPUs leaves w_out out of L
     """
