@@ -18,8 +18,7 @@ class PSROIPoolingLayer(RegionLayer):
               columns alike;   y[r, d, i, j] = the mean over the bin of channel (d · g + i) · g + j of x,
               or 0 where the bin is empty
     Backward  dx = Σ dy / a over the bins that hold the pixel and read its channel;  a pixels are in the bin
-    Computed  kernels.region_vote, kernels.region_vote_grad: minicaffe/kernels/definitions/regions.py;
-              RegionLayer: minicaffe/layers/detection/_regions.py
+    Computed  kernels.region_vote, kernels.region_vote_grad: minicaffe/kernels/definitions/regions.py
 
     Bottom    x (N, D · g · g, H, W) a feature map;  roi (R, 5): image, x1, y1, x2, y2 of each region, in pixels of the
               net's image. The number of the image is truncated

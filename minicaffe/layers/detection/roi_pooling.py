@@ -19,8 +19,7 @@ class ROIPoolingLayer(RegionLayer):
               rows of bin i:  y1 + floor(i · size) to y1 + ceil((i + 1) · size), without the last, cut to 0 … H
               columns alike;   y[r, c, i, j] = x[m], m the first of the largest in the bin, or 0 where it is empty
     Backward  dx[m] = Σ dy over the bins that chose m, of all regions
-    Computed  kernels.region_max_pool, kernels.region_max_pool_grad: minicaffe/kernels/definitions/regions.py;
-              RegionLayer: minicaffe/layers/detection/_regions.py
+    Computed  kernels.region_max_pool, kernels.region_max_pool_grad: minicaffe/kernels/definitions/regions.py
 
     Bottom    x (N, C, H, W) a feature map;  roi (R, 5): image, x1, y1, x2, y2 of each region, in pixels of the net's
               image. The number of the image is truncated
