@@ -24,10 +24,10 @@ class ROIPoolingLayer(RegionLayer):
     Bottom    x (N, C, H, W) a feature map;  roi (R, 5): image, x1, y1, x2, y2 of each region, in pixels of the net's
               image. The number of the image is truncated
     Top       y (R, C, oh, ow)
-    Params    roi_pooling_param: pooled_h=oh and pooled_w=ow (must be given), or pooled_size (both, once for each),
-              spatial_scale=s (1): the size of x, as a part of the image's; −1: regions are given as parts of the image,
-              and s is W for x and H for y;  pad_ratio (0): each side of a region is first moved outwards by this part
-              of the region's size, x2 − x1 + 1
+    Params    roi_pooling_param: pooled_h=oh (must be given, 0) and pooled_w=ow (must be given, 0), or pooled_size, oh
+              and then ow;  spatial_scale=s (1): the size of x, as a part of the image's; with −1, regions are given as
+              parts of the image, and s is W or H;  pad_ratio (0): each side of a region is first moved outwards by this
+              part of the region's size, x2 − x1 + 1
     In place  no: the top has a shape of its own
     Errors    LayerError when x has not four axes, roi has not rows of five numbers, an image is not in the batch, a
               corner is NaN or beyond ±1e9, oh or ow is 0 or given twice, s is 0 or negative but not −1, pad_ratio is

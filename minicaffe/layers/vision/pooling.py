@@ -31,8 +31,8 @@ class PoolingLayer(PoolingBase):
               that would begin beyond H + p is left out;  for MAX also m (N, C, oh, ow) as h·W + w, −1 for none
     Params    pooling_param: pool (MAX), kernel_size=k (must be given, unless the window is the image) or kernel_h
               kernel_w, stride=s (1) or stride_h stride_w, pad=p (0) or pad_h (0) pad_w (0), global_pooling (the window
-              is the image, false), round_mode (CEIL), ceil_mode (true: the name that the forks of cascade-rcnn and
-              soeaver give to the same choice; false is FLOOR), engine (accepted, without effect, DEFAULT)
+              is the image, false), round_mode (CEIL), ceil_mode (another name of round_mode, in the forks cascade-rcnn
+              and soeaver: false is FLOOR, true), engine (accepted, without effect, DEFAULT)
     In place  no: the top has a shape of its own
     Phase     STOCHASTIC draws in TRAIN and averages in TEST; in a training, what it draws follows from the seed, the
               update, the part of the batch and the layer's name
