@@ -19,8 +19,9 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextvars import ContextVar
+from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minicaffe.errors import LayerError, MinicaffeError, from_here
 from minicaffe.log import At, warn
@@ -178,6 +179,23 @@ def importable_here() -> Iterator[None]:
     finally:
         if here in sys.path:  # an imported module may have removed it
             sys.path.remove(here)
+
+
+def find_file(module: str) -> str:
+    """Return the file of a module that can be imported here, or its folder; '' where there is none.
+
+    Nothing is imported, not even the packages that hold the module.
+    """
+    if module in sys.modules:
+        return getattr(sys.modules[module], "__file__", None) or module
+    with importable_here():
+        folders: Any = None  # sys.path
+        for end in (i for i, letter in enumerate(module + ".") if letter == "."):
+            spec = PathFinder.find_spec(module[:end], folders)
+            if spec is None:
+                return ""
+            folders = spec.submodule_search_locations or []
+    return from_here(spec.origin or next(iter(folders), module))
 
 
 @contextlib.contextmanager
