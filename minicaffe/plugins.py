@@ -20,8 +20,9 @@ import traceback
 from collections.abc import Iterator
 from contextvars import ContextVar
 from importlib.machinery import PathFinder
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from minicaffe.errors import LayerError, MinicaffeError, from_here
 from minicaffe.log import At, warn
@@ -189,13 +190,13 @@ def find_file(module: str) -> str:
     if module in sys.modules:
         return getattr(sys.modules[module], "__file__", None) or module
     with importable_here():
-        folders: Any = None  # sys.path
-        for end in (i for i, letter in enumerate(module + ".") if letter == "."):
-            spec = PathFinder.find_spec(module[:end], folders)
+        folders, file = None, ""  # None: all of sys.path
+        for part in accumulate(module.split("."), "{}.{}".format):  # "rpn" and then "rpn.proposal_layer"
+            spec = PathFinder.find_spec(part, folders)
             if spec is None:
                 return ""
-            folders = spec.submodule_search_locations or []
-    return from_here(spec.origin or next(iter(folders), module))
+            folders, file = spec.submodule_search_locations or [], spec.origin or part
+    return from_here(file)
 
 
 @contextlib.contextmanager

@@ -85,6 +85,11 @@ def regions(count: int, part: float = 1.0) -> Feed:
     return Feed((count, 5), draw)
 
 
+def image_info(height: int, width: int) -> Feed:
+    """The height, the width and the scale of two images, which are alike."""
+    return Feed((2, 3), lambda rng, size: np.tile([height, width, 1], (size[0], 1)))
+
+
 @dataclass(frozen=True)
 class Case:
     """One layer to test, and what is special about it.
@@ -361,6 +366,9 @@ DETECTION = [
          [(2, 4, 5, 3), (2, 1, 70, 60)], gradients=()),
     Case("PSROIPooling", "psroi_pooling_param { output_dim: 2 group_size: 3 spatial_scale: 0.5 }",
          [normal(2, 18, 7, 5, batch=None), regions(6)], gradients=(0,)),
+    Case("Proposal", "proposal_param { feat_stride: 4 base_size: 8 min_size: 2 ratio: 0.5 ratio: 2 scale: 1 scale: 0.5 "
+         "post_nms_topn: 9 }", [uniform(0, 1, 2, 8, 5, 3), normal(2, 16, 5, 3), image_info(20, 12)], tops=2,
+         gradients=()),
     Case("ROIPooling", "roi_pooling_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.5 }",
          [apart(2, 4, 7, 5, batch=None), regions(6)], gradients=(0,)),
     Case("ROIPooling", "roi_pooling_param { pooled_size: 1 pooled_size: 4 spatial_scale: -1 pad_ratio: 0.25 }",

@@ -38,7 +38,7 @@ def prior_box(canvas: Canvas) -> None:
         center = place(frame, boxes[cell][0])
         canvas.circle(center.x, center.y, 3, "dot")
         canvas.text(frame.left + cell * SIDE + 6, frame.bottom - 8, f"cell {cell}", "quiet")
-    left = frame.right + 30
+    left = frame.right + 24
     grid = canvas.grid(left, 28, [[number(value) for value in corners] for corners in boxes[0]],
                        "y[0, 0] of cell 0", lit=[(0, j) for j in range(4)], width=52)
     for i, words in enumerate(("20 × 20", "40 × 40", "40 × 10", "10 × 40")):
@@ -82,6 +82,36 @@ def detection_output(canvas: Canvas) -> None:
         canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")
 
 
+@drawing("Proposal")
+def proposal(canvas: Canvas) -> None:
+    """A map of three cells, each with one anchor, on an image of 12 × 4 pixels. The numbers t move the first anchor a
+    little to the right, and the third onto the second. Of two boxes at one place the one with the lower score (crossed
+    out) is left out. y has the others, the best first: the number of the image, and the corners.
+    """
+    ran = example("Proposal")
+    score, t, found = ran["score"][0, 1, 0], ran["t"][0, 0, 0], ran["y"]
+    before, after = Box(6, 28, 306, 128), Box(366, 28, 666, 128)
+    canvas.text(before.left, 18, "the anchors, with the scores", "strong")
+    canvas.text(after.left, 18, "the boxes", "strong")
+    for frame in (before, after):
+        canvas.rect(frame, "plot")
+    for cell in range(3):
+        spot = place(before, (cell / 3, 0, (cell + 1) / 3, 1))
+        canvas.rect(spot, "window")
+        canvas.text(spot.x, spot.y, number(score[cell]), "mono", "middle")
+        canvas.text(spot.x, spot.y + 18, f"t_x = {number(t[cell])}", "mono quiet", "middle")
+    for (_, x1, y1, x2, y2), kept in zip(found, score[[0, 2]], strict=True):
+        spot = place(after, (x1 / 12, y1 / 4, (x2 + 1) / 12, (y2 + 1) / 4))  # the last pixel is part of the box
+        canvas.rect(spot, "window")
+        canvas.text(spot.x, spot.y, number(kept), "mono", "middle")
+    canvas.text(spot.x, spot.y + 20, number(score[1]), "mono", "middle")
+    canvas.line([(spot.x - 15, spot.y + 16), (spot.x + 15, spot.y + 16)], "cross")
+    canvas.arrow((before.right + 10, before.y), (after.left - 10, after.y))
+    grid = canvas.grid(after.left, 164, found, "y", width=52)
+    for j, words in enumerate(("image", "x1", "y1", "x2", "y2")):
+        canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")
+
+
 @drawing("ROIPooling")
 def roi_pooling(canvas: Canvas) -> None:
     """Two regions of one feature map, the second with a dashed frame. Each is cut into oh × ow bins, here 2 × 2, and
@@ -91,8 +121,8 @@ def roi_pooling(canvas: Canvas) -> None:
     x = np.array([[1, 3, 2, 0, 4, 1], [4, 0, 1, 5, 2, 7], [7, 2, 6, 1, 0, 3], [2, 1, 3, 2, 8, 1], [0, 5, 1, 2, 1, 6]])
     regions = [[0, 0, 0, 3, 3], [0, 4, 1, 5, 2]]
     dy = np.array([[[[1, 2], [3, 4]]], [[[5, 6], [7, 8]]]])
-    ran = run('layer { type: "ROIPooling" bottom: "x" bottom: "roi" top: "y" roi_pooling_param { pooled_h: 2 pooled_w: 2 '
-              "} }", x=x[None, None], roi=regions, dy=dy)
+    ran = run('layer { type: "ROIPooling" bottom: "x" bottom: "roi" top: "y" roi_pooling_param { pooled_h: 2 '
+              "pooled_w: 2 } }", x=x[None, None], roi=regions, dy=dy)
     chosen = cells_where(ran["dx"][0, 0] != 0)
     grid = canvas.grid(6, 32, x, "x[n, c]", lit=chosen, width=30)
     down = canvas.grid(440, 32, ran["dx"][0, 0], "dx[n, c]", kind="diff", lit=chosen, width=30)

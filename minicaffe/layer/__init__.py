@@ -18,5 +18,5 @@ from minicaffe.layer.registry import (
 from minicaffe.layer.script_layer import ScriptLayer
 
 __all__ = ["DataSource", "Elementwise", "Layer", "LossLayer", "ScriptLayer", "class_of", "create", "in_place_of",
-           "layer_class", "limits", "module_name", "register", "registered_types", "source_of", "type_hint", "unknown_type_hint",
-           "warn_of_undeclared"]
+           "layer_class", "limits", "module_name", "register", "registered_types", "source_of", "type_hint",
+           "unknown_type_hint", "warn_of_undeclared"]

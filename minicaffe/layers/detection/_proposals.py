@@ -24,6 +24,12 @@ class RegionProposals(Layer):
     bottoms = 3
     tops = (1, 2)
     backward_reads = ()
+    anchors: np.ndarray
+    stride: float
+    before: int
+    after: int
+    overlap: float
+    least: float
 
     R = 1  # regions of the last pass. Caffe: before the first one there are none, but a blob of one row
 
@@ -77,7 +83,7 @@ class RegionProposals(Layer):
             y.reshape(self.R, 1)
 
     def _propose(self, score, t, info):
-        """Return the regions (R, 4) of one image and their scores (R,), given (A, H, W), (4 · A, H, W) and the image."""
+        """Return the regions (R, 4) of one image and their scores (R,), from (A, H, W), (4 · A, H, W) and the image."""
         height, width, scale = info[:3]
         A, H, W = score.shape
         score = score.transpose(1, 2, 0).reshape(-1)

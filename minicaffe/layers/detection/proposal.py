@@ -17,6 +17,7 @@ class ProposalLayer(RegionProposals):
               of these, each that overlaps no better one that is kept by more than nms_thresh;
               y = (the number of the image, x1, y1, x2, y2) of the first post_nms_topn
     Backward  none: the gradient is 0. The layers below learn from losses of their own
+    Computed  kernels.nms: minicaffe/kernels/definitions/boxes.py
 
     Bottom    score (N, 2·A, H, W), for each of A anchors that it holds nothing, and then that it holds something;
               t (N, 4·A, H, W), four numbers for each anchor: x, y, w, h;  info (N, 3): height and width of the image as
