@@ -1,4 +1,4 @@
-"""Proposal, and the built-in ProposalLayer of py-faster-rcnn: by hand, against loops in float64, and whose code runs."""
+"""Proposal, and the built-in ProposalLayer of py-faster-rcnn: by hand, against loops in float64; whose code runs."""
 
 import logging
 import re

@@ -24,7 +24,7 @@ class ProposalLayer(RegionProposals):
               the net sees it, and by how much it was scaled
     Top       y (R, 5), in the order of the scores;  optional: their scores (R, 1). R may change with each pass, and
               may be 0
-    Params    proposal_param: feat_stride=stride, pixels of the image between two cells (16), base_size=b (16), min_size
+    Params    proposal_param: feat_stride=stride (pixels of the image between two cells, 16), base_size=b (16), min_size
               (16), ratio=r and scale=s (at least one of each must be given), pre_nms_topn (6000), post_nms_topn (300),
               nms_thresh (0.7)
     In place  no: the top has a shape of its own
