@@ -15,7 +15,6 @@ FIRST_NUMBER = 5800  # from here on caffe.proto numbers fields and enum values t
 _LAST_OF_BVLC = 148  # the last field of LayerParameter that BVLC has
 
 SSD = "the SSD fork"
-FAST_RCNN = "the Fast R-CNN fork"
 RFCN = "the R-FCN fork"
 CASCADE = "the cascade R-CNN fork"
 SEGNET = "the SegNet fork"
@@ -51,9 +50,8 @@ FORK_FIELDS = {
 
 _TYPES = {
     SSD: "AnnotatedData DetectionEvaluate MultiBoxLoss VideoData",
-    FAST_RCNN: "ROIPooling SmoothL1Loss",
-    "forks of Faster R-CNN": "Proposal ROIAlign",
-    RFCN: "BoxAnnotatorOHEM PSROIPooling SmoothL1LossOHEM SoftmaxWithLossOHEM",
+    "forks of Faster R-CNN": "ROIAlign",
+    RFCN: "BoxAnnotatorOHEM SmoothL1LossOHEM SoftmaxWithLossOHEM",
     CASCADE: "BoxGroupOutput DecodeBBox DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData FrcnnOutput "
              "HardMining ProposalTarget ScaleRoute",
     SEGNET: "DenseImageData Upsample",
@@ -81,9 +79,6 @@ _FORK_OF_LOWER = {name.lower(): fork for name, fork in FORK_OF_TYPE.items()}
 
 _CURES = {
     "blobs_lr": "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }",
-<<<<<<< HEAD
-    "bn_param": "a BN layer of the SegNet, ENet or yjxiong fork; in Caffe it is BatchNorm followed by Scale",
-=======
     "relu": "Intel's fork applies a ReLU to the top: a ReLU layer after this one does the same",
     "normalization": "PRE_FIXED is of the R-FCN fork: normalization: NONE with a loss_weight of 1 / pre_fixed_normalizer "
                      "does the same",

@@ -47,6 +47,7 @@ class PoolingLayer(PoolingBase):
 
     message = "pooling_param"
     param: PoolingParameter
+    fork_fields = ("ceil_mode",)
     tops = (1, 2)
     recordable = True
     can_dry_run = True
