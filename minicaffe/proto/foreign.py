@@ -129,7 +129,8 @@ class _Walk:
         """Describe what stands from the token `name` to the last one read; the error points at the token `shown`."""
         begin = shown.start()
         line, column = self.text.count("\n", 0, begin) + 1, begin - self.text.rfind("\n", 0, begin)
-        return Foreign(layer, line, column, sentence, hint, (name.start(), self.tokens[min(self.at, len(self.tokens)) - 1].end()))
+        last = self.tokens[min(self.at, len(self.tokens)) - 1]
+        return Foreign(layer, line, column, sentence, hint, (name.start(), last.end()))
 
     def _peek(self) -> Any:
         return self.tokens[self.at] if self.at < len(self.tokens) else None

@@ -75,13 +75,13 @@ _TYPES = {
     "pl8787's experiments": "ColinearConvolution",
 }
 FORK_OF_TYPE = {name: fork for fork, names in _TYPES.items() for name in names.split()}
-_FORK_OF_LOWER = {name.lower(): fork for name, fork in FORK_OF_TYPE.items()}
 
 _CURES = {
+    "ceil_mode": "forks' name for Caffe's own choice: `ceil_mode: false` is `round_mode: FLOOR`, true the default",
     "blobs_lr": "a field of old `layers`; in a `layer` it is param { lr_mult: 1 }",
     "relu": "Intel's fork applies a ReLU to the top: a ReLU layer after this one does the same",
-    "normalization": "PRE_FIXED is of the R-FCN fork: normalization: NONE with a loss_weight of 1 / pre_fixed_normalizer "
-                     "does the same",
+    "normalization": "PRE_FIXED belongs to the R-FCN fork: normalization: NONE and a loss_weight of 1 / "
+                     "pre_fixed_normalizer do the same",
     "scale_bias": "NVIDIA's fork scales and shifts in the same layer: in Caffe a Scale layer with bias_term: true does",
     "resize_param": "the SSD fork resizes images: resize_shorter is minicaffe's own field for that",
 }
@@ -99,7 +99,7 @@ def fork_type_hint(layer_type: str) -> str:
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
     if layer_type.upper() == "BN":
         return _BN
-    fork = _FORK_OF_LOWER.get(layer_type.lower().replace("_", ""))
+    fork = FORK_OF_TYPE.get(layer_type)
     return f"{layer_type!r} belongs to {fork}; Caffe itself has no such type. A layer of your own can stand for it: " \
            "see examples/custom_layer" if fork else ""
 

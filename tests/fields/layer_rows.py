@@ -420,7 +420,9 @@ TABLES = [
         Row("step", "0 is not given, as in Caffe", alone=(ERROR, "step: 5 step_h: 5 step_w: 5"), **NOT_BELOW_0),
         Row("step_h", "0 is not given, as in Caffe", context="step_w: 5", alone=(ERROR, "step_h: 5"), **NOT_BELOW_0),
         Row("step_w", "0 is not given, as in Caffe", context="step_h: 5", alone=(ERROR, "step_w: 5"), **NOT_BELOW_0),
-        Row("offset", "a place in a cell, or outside", **NUMBER)]),
+        Row("offset", "any place", alone=(WARNING, "offset: 0 offset_h: 1 offset_w: 1"), **NUMBER),
+        Row("offset_h", "any place", context="offset_w: 1", alone=(ERROR, "offset_h: 1"), **NUMBER),
+        Row("offset_w", "any place", context="offset_h: 1", alone=(ERROR, "offset_w: 1"), **NUMBER)]),
     Table("DetectionOutputParameter", FOUND, "detection_output_param", [
         Row("num_classes", "there must be a class", zero=ERROR, missing=(ERROR, "clear num_classes")),
         Row("share_location", "a choice"),

@@ -355,16 +355,16 @@ def test_a_cure_is_given_once(tmp_path):
 
 
 FORKS = {
-    "text_format.Merge('layer { permute_param { } }', pb.NetParameter())": "'permute_param' belongs to the SSD fork",
-    "pb.LayerParameter().interp_param": "'interp_param' belongs to the DeepLab",
-    "pb.LayerParameter(norm_param={})": "'norm_param' belongs to the SSD fork",
-    "pb.LayerParameter().HasField('roi_pooling_param')": "'roi_pooling_param' belongs to the Fast R-CNN fork",
-    "pb.LayerParameter(multi_stage_meanfield_param={})": "'multi_stage_meanfield_param' belongs to the CRF-RNN fork",
-    "pb.ROIPoolingParameter()": "'roi_pooling_param' belongs to the Fast R-CNN fork",
-    "from caffe.proto.caffe_pb2 import NormalizeParameter": "",
-    "from caffe.proto.caffe_pb2 import PriorBoxParameter": "'prior_box_param' belongs to the SSD fork",
-    "pb.LayerParameter().permut_param": "",
-    "raise ValueError('permute_param')": "",
+    "text_format.Merge('layer { multi_stage_meanfield_param { } }', pb.NetParameter())":
+        "'multi_stage_meanfield_param' belongs to the CRF-RNN fork",
+    "pb.LayerParameter().triplet_loss_param": "'triplet_loss_param' belongs to the face recognition forks",
+    "pb.LayerParameter(data_temporal_param={})": "'data_temporal_param' belongs to MyCaffe",
+    "pb.LayerParameter().HasField('triplet_loss_param')": "'triplet_loss_param' belongs to the face recognition forks",
+    "pb.TripletLossParameter()": "'triplet_loss_param' belongs to the face recognition forks",
+    "from caffe.proto.caffe_pb2 import NormalParameter": "",
+    "from caffe.proto.caffe_pb2 import TripletLossParameter": "'triplet_loss_param' belongs to the face recognition",
+    "pb.LayerParameter().triplet_los_param": "",
+    "raise ValueError('triplet_loss_param')": "",
 }
 
 
