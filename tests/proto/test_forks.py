@@ -3,13 +3,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minicaffe import Net
-from minicaffe.errors import LayerError
+from minicaffe.errors import DataError, LayerError
+from minicaffe.io.blobs import blob_to_array
+from minicaffe.io.wire import DamagedError
 from minicaffe.layer import Layer, register
 from minicaffe.layer.registry import registered_types
-from minicaffe.proto import LayerParameter, NetParameter, V1LayerParameter, forks, text
+from minicaffe.proto import BlobProto, LayerParameter, NetParameter, V1LayerParameter, forks, text
 from minicaffe.solvers import fork_fields
 
 DATA = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [2, 3, 5, 7] } } }\n'
@@ -129,3 +132,35 @@ def test_the_page_of_differences_lists_what_is_left_aside():
     named = set(re.findall(r"`(\w+)`", page))
 
     assert {*forks.LEFT_ASIDE, *fork_fields.LEFT_ASIDE} <= named
+
+
+def test_all_layers_are_named_in_one_error():
+    """A net with such a field in each layer is one error, not one a run."""
+    both = CONVOLUTION % ("relu: true", "") + (CONVOLUTION % ("relu: true", "")).replace('"c"', '"d"')
+    with pytest.raises(LayerError) as caught:
+        net_of(both)
+
+    assert caught.value.message.splitlines() == [
+        "layer 'c' (Convolution): convolution_param.relu is set, but this layer does not read it; nor do these:",
+        "layer 'd' (Convolution): convolution_param.relu"]
+
+
+@pytest.mark.parametrize(("kind", "code"), [("DOUBLE", "<f8"), ("FLOAT", "<f4"), ("FLOAT16", "<f2"), ("INT", "<i4"),
+                                            ("UINT", "<u4"), ("BOOL", "?")])
+@pytest.mark.parametrize("which", ["data", "diff"])
+def test_raw_numbers_of_nvidias_blobs(kind, code, which):
+    """raw_data and raw_diff hold the numbers as bytes, of any of six types."""
+    numbers = (np.arange(6) - (0 if code in ("<u4", "?") else 2)).astype(code)
+    blob = BlobProto(shape={"dim": [2, 3]}, **{f"raw_{which}": numbers.tobytes(), f"raw_{which}_type": kind})
+    array = blob_to_array(blob, diff=which == "diff")
+
+    assert array.dtype == (np.float64 if kind == "DOUBLE" else np.float32)
+    assert np.array_equal(array, numbers.reshape(2, 3).astype(array.dtype))
+
+
+def test_wrong_raw_numbers():
+    """Too few bytes, and a part of a number, are errors."""
+    with pytest.raises(DataError, match="holds 5 values, but its shape 2 x 3 needs 6"):
+        blob_to_array(BlobProto(shape={"dim": [2, 3]}, raw_data=bytes(10), raw_data_type="FLOAT16"))
+    with pytest.raises(DamagedError, match="11 bytes are no whole number of values"):
+        blob_to_array(BlobProto(shape={"dim": [2, 3]}, raw_data=bytes(11), raw_data_type="FLOAT16"))
