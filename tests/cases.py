@@ -369,6 +369,8 @@ DETECTION = [
     Case("Proposal", "proposal_param { feat_stride: 4 base_size: 8 min_size: 2 ratio: 0.5 ratio: 2 scale: 1 scale: 0.5 "
          "post_nms_topn: 9 }", [uniform(0, 1, 2, 8, 5, 3), normal(2, 16, 5, 3), image_info(20, 12)], tops=2,
          gradients=()),
+    Case("ROIAlign", "roi_pooling_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.5 pad_ratio: 0.1 }",
+         [normal(2, 5, 7, 6, batch=None), regions(9)], gradients=(0,)),
     Case("ROIPooling", "roi_pooling_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.5 }",
          [apart(2, 4, 7, 5, batch=None), regions(6)], gradients=(0,)),
     Case("ROIPooling", "roi_pooling_param { pooled_size: 1 pooled_size: 4 spatial_scale: -1 pad_ratio: 0.25 }",

@@ -103,13 +103,38 @@ def proposal(canvas: Canvas) -> None:
     for (_, x1, y1, x2, y2), kept in zip(found, score[[0, 2]], strict=True):
         spot = place(after, (x1 / 12, y1 / 4, (x2 + 1) / 12, (y2 + 1) / 4))  # the last pixel is part of the box
         canvas.rect(spot, "window")
-        canvas.text(spot.x, spot.y, number(kept), "mono", "middle")
-    canvas.text(spot.x, spot.y + 20, number(score[1]), "mono", "middle")
-    canvas.line([(spot.x - 15, spot.y + 16), (spot.x + 15, spot.y + 16)], "cross")
+        middle = spot.x + (-24 if kept == score[0] else 24)  # beside the part that both boxes cover
+        canvas.text(middle, spot.y, number(kept), "mono", "middle")
+    canvas.text(middle, spot.y + 20, number(score[1]), "mono", "middle")
+    canvas.line([(middle - 15, spot.y + 16), (middle + 15, spot.y + 16)], "cross")
     canvas.arrow((before.right + 10, before.y), (after.left - 10, after.y))
     grid = canvas.grid(after.left, 164, found, "y", width=52)
     for j, words in enumerate(("image", "x1", "y1", "x2", "y2")):
         canvas.text(grid.cell(0, j).x, grid.box.bottom + 16, words, "mono quiet", "middle")
+
+
+@drawing("ROIAlign")
+def roi_align(canvas: Canvas) -> None:
+    """A region (dashed) is not rounded to pixels. y holds the values of x at the corners of its bins (dots), here of
+    2 × 2 bins. A point between the middles of four pixels takes a part of each: the nearer a pixel, the more of it.
+    """
+    x = np.array([[1, 3, 2, 0, 4, 1], [4, 0, 1, 5, 2, 7], [7, 2, 6, 1, 0, 3], [2, 1, 3, 2, 8, 1]])
+    roi = [0, 1.25, 1, 4.75, 3]
+    ran = run('layer { type: "ROIAlign" bottom: "x" bottom: "roi" top: "y" roi_pooling_param { pooled_h: 2 pooled_w: 2 '
+              "} }", x=x[None, None], roi=[roi])
+    grid = canvas.grid(6, 32, x, "x[n, c]", width=44)
+    corner = grid.cell(0, 0)
+    side = corner.right - corner.left, corner.bottom - corner.top
+    _, x1, y1, x2, y2 = roi
+    box = Box(grid.box.left + x1 * side[0], grid.box.top + y1 * side[1], grid.box.left + x2 * side[0],
+              grid.box.top + y2 * side[1])
+    canvas.frame(box, "window second")
+    for i, j in np.ndindex(3, 3):
+        canvas.circle(box.left + j * (box.right - box.left) / 2, box.top + i * (box.bottom - box.top) / 2, 4, "dot")
+    top = canvas.grid(380, 45, ran["y"][0, 0], "y[r, c]", width=52)
+    canvas.arrow((grid.box.right + 14, top.box.y), (top.box.left - 10, top.box.y))
+    canvas.text(6, grid.box.bottom + 22, f"roi = {', '.join(map(number, roi))}", "mono quiet")
+    canvas.text(380, grid.box.bottom + 22, "Pooling AVE of 2 × 2 makes 2 × 2 bins of it", "quiet")
 
 
 @drawing("ROIPooling")

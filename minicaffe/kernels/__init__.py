@@ -45,6 +45,8 @@ from minicaffe.kernels.definitions.reduce import row_sum
 from minicaffe.kernels.definitions.regions import (
     region_max_pool,
     region_max_pool_grad,
+    region_samples,
+    region_samples_grad,
     region_vote,
     region_vote_grad,
 )
@@ -117,6 +119,8 @@ __all__ = [
     "put_slice",
     "region_max_pool",
     "region_max_pool_grad",
+    "region_samples",
+    "region_samples_grad",
     "region_vote",
     "region_vote_grad",
     "relu",

@@ -50,7 +50,6 @@ FORK_FIELDS = {
 
 _TYPES = {
     SSD: "AnnotatedData DetectionEvaluate MultiBoxLoss VideoData",
-    "forks of Faster R-CNN": "ROIAlign",
     RFCN: "BoxAnnotatorOHEM SmoothL1LossOHEM SoftmaxWithLossOHEM",
     CASCADE: "BoxGroupOutput DecodeBBox DetectionData DetectionGroupAccuracy DetectionGroupLoss EvalData FrcnnOutput "
              "HardMining ProposalTarget ScaleRoute",

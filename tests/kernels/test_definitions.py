@@ -175,6 +175,17 @@ def test_region_vote():
     np.testing.assert_array_equal(dx, [[[[2, 2, 0]], [[0, 5, 5]]]])
 
 
+def test_region_samples():
+    """Halfway between 2 and 4 the value is 3; at the outer edge of the last pixel it is 8; beyond there is nothing."""
+    x, y, dx = floats([[[[2, 4, 8]]]]), floats([[[[7, 7, 7]]]]), floats([[[[7, 7, 7]]]])
+    image, h, w = np.array([0], np.int32), floats([[0]]), floats([[0.5, 2.5, 2.75]])
+    kernels.region_samples(x, image, h, w, y)
+    kernels.region_samples_grad(floats([[[[2, 10, 100]]]]), image, h, w, dx)
+
+    np.testing.assert_array_equal(y, [[[[3, 8, 0]]]])
+    np.testing.assert_array_equal(dx, [[[[1, 1, 10]]]])
+
+
 def test_scatter_add():
     """A row that is named twice gets both of its values."""
     out = floats([[1, 1], [1, 1], [1, 1]])

@@ -1,4 +1,4 @@
-"""ROIPooling and PSROIPooling: numbers by hand, naive formulas, finite differences, identities with Pooling."""
+"""ROIPooling, PSROIPooling and ROIAlign: numbers by hand, naive formulas, finite differences, identities."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from run_layer import filled, normal, run_backward, run_forward
 
 from minicaffe import kernels
 from minicaffe.errors import LayerError
-from minicaffe.layers import PoolingLayer, PSROIPoolingLayer, ROIPoolingLayer
+from minicaffe.layers import PoolingLayer, PSROIPoolingLayer, ROIAlignLayer, ROIPoolingLayer
 from minicaffe.testing import check_layer
 
 
@@ -269,7 +269,75 @@ class TestPSROIPooling:
             run_forward(psroi_pooling(**fields), normal(2, 3, 7, 8), regions(4))
 
 
-@pytest.mark.parametrize("layer", [roi_pooling(pooled_h=2, pooled_w=3),
+def roi_align(dtype=np.float64, **fields):
+    """A ROIAlign layer with these parameters."""
+    return ROIAlignLayer(dtype=dtype, roi_pooling_param=fields)
+
+
+def value_at(plane, h, w):
+    """The value of a plane between its pixels; 0 more than half a pixel outside."""
+    H, W = plane.shape
+    if not (-0.5 <= h <= H - 0.5 and -0.5 <= w <= W - 0.5):
+        return 0.0
+    h, w = min(max(h, 0), H - 1), min(max(w, 0), W - 1)
+    return sum(plane[i, j] * max(0, 1 - abs(h - i)) * max(0, 1 - abs(w - j)) for i in range(H) for j in range(W))
+
+
+class TestROIAlign:
+    def test_by_hand(self):
+        """Columns 0.5 and 2, rows 0 and 0.5: 1.5 is between 1 and 2, 3 is a pixel, 5 is between 3 and 7."""
+        layer = roi_align(pooled_h=1, pooled_w=1)
+        bottom, top = run_forward(layer, [[[[1, 2, 3], [5, 6, 7]]]], [[0, 1, 0.5, 2.5, 1]])
+
+        np.testing.assert_array_equal(top[0].data, [[[[1.5, 3], [3.5, 5]]]])
+        dx, droi = run_backward(layer, bottom, top, [[[[1, 10], [100, 1000]]]])
+        np.testing.assert_array_equal(dx, [[[[25.5, 25.5, 510], [25, 25, 500]]]])
+        assert not droi.any()
+
+    @pytest.mark.parametrize(("oh", "ow", "s", "ratio"), [(3, 4, 1 / 16, 0), (7, 6, 0.05, 0.25), (1, 2, 0.02, 0)])
+    def test_formula(self, oh, ow, s, ratio):
+        """Each point has the value of x at its place, found by the weights of all pixels; no size, no values."""
+        x, rois = normal(2, 3, 7, 9), regions(17)
+        _, top = run_forward(roi_align(pooled_h=oh, pooled_w=ow, spatial_scale=s, pad_ratio=ratio), x, rois)
+        s, ratio, want = float(np.float32(s)), float(np.float32(ratio)), np.zeros(top[0].shape)
+        for r, (n, x1, y1, x2, y2) in enumerate(rois):
+            px, py = (x2 - x1 + 1) * ratio, (y2 - y1 + 1) * ratio
+            x1, y1, x2, y2 = ((v * s) - 0.5 for v in (x1 - px, y1 - py, x2 + px, y2 + py))
+            for c, i, j in np.ndindex(*want.shape[1:]) if x2 > x1 and y2 > y1 else ():
+                want[r, c, i, j] = value_at(x[int(n), c], y1 + i * (y2 - y1) / oh, x1 + j * (x2 - x1) / ow)
+
+        assert (want == 0).any()
+        assert (want != 0).any()
+        np.testing.assert_allclose(top[0].data, want, rtol=1e-9, atol=1e-12)
+
+    def test_a_slope_is_read_as_it_is(self):
+        """On x = 3 · h + w, interpolation is exact: y is that formula at the points."""
+        x = (3 * np.arange(8.0)[:, None] + np.arange(9))[None, None]
+        _, top = run_forward(roi_align(pooled_h=3, pooled_w=4), x, [[0, 1.2, 0.9, 7.2, 6.9]])
+        h, w = 0.4 + np.arange(4) * 2, 0.7 + np.arange(5) * 1.5
+
+        np.testing.assert_allclose(top[0].data[0, 0], 3 * h[:, None] + w, rtol=1e-12)
+
+    def test_gradients(self):
+        """backward is the derivative of forward."""
+        layer = roi_align(pooled_h=3, pooled_w=2, spatial_scale=0.5, pad_ratio=0.25)
+
+        assert check_layer(layer, [filled(normal(2, 3, 7, 8)), filled(regions(5, 16))]) < 1e-6
+
+    @pytest.mark.parametrize(("message", "fields"), [
+        ("roi_pooling_param.pooled_w must be positive, got 0", {"pooled_h": 3}),
+        ("roi_pooling_param.spatial_scale must be positive, got -1.0",
+         {"pooled_h": 2, "pooled_w": 3, "spatial_scale": -1}),
+        ("roi_pooling_param.pad_ratio must not be negative, got -0.5",
+         {"pooled_h": 2, "pooled_w": 3, "pad_ratio": -0.5}),
+    ])
+    def test_errors(self, message, fields):
+        """Wrong parameters are errors that show what was given."""
+        with pytest.raises(LayerError, match=re.escape(message)):
+            run_forward(roi_align(**fields), normal(2, 3, 7, 8), regions(4))
+
+
+@pytest.mark.parametrize("layer", [roi_pooling(pooled_h=2, pooled_w=3), roi_align(pooled_h=2, pooled_w=3),
                                    psroi_pooling(output_dim=3, group_size=1, spatial_scale=1)], ids=lambda v: v.type)
 @pytest.mark.parametrize(("message", "x", "rois"), [
     ("bottom[0] must have the 4 axes (N, C, H, W), got (3, 7, 8)", (3, 7, 8), [[0, 0, 0, 2, 2]]),

@@ -2,7 +2,8 @@
 
 x and dx are (N, C, H, W), y, dy and index (R, D, oh, ow). For region r, image[r] is the number of its image;
 rows[r, i] = (first, end) are the rows of the bins (i, ·), and columns[r, j] the columns of the bins (·, j), all int32.
-They lie inside the image. A bin with first ≥ end holds no pixel, and gives 0.
+They lie inside the image. A bin with first ≥ end holds no pixel, and gives 0. h (R, oh) and w (R, ow) are places of
+points instead of bins: 0 is the middle of the first pixel.
 """
 
 from __future__ import annotations
@@ -65,6 +66,29 @@ def region_vote_grad(dy: np.ndarray, image: np.ndarray, rows: np.ndarray, column
         maps[image[r], :, i, j, h, w] += (dy[r, :, i, j] / a)[:, None, None]
 
 
+@kernel
+def region_samples(x: np.ndarray, image: np.ndarray, h: np.ndarray, w: np.ndarray, y: np.ndarray) -> None:
+    """y[r, c, i, j] = x at (h[r, i], w[r, j]), between its four neighbours; 0 more than half a pixel outside."""
+    for r in range(len(y)):
+        (inside_h, rows), (inside_w, columns) = neighbours(h[r], x.shape[2]), neighbours(w[r], x.shape[3])
+        y[r] = sum(np.multiply.outer(a, b) * x[image[r]][:, i[:, None], j] for i, a in rows for j, b in columns)
+        y[r, :, ~np.logical_and.outer(inside_h, inside_w)] = 0
+
+
+@kernel
+def region_samples_grad(dy: np.ndarray, image: np.ndarray, h: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
+    """dx = Σ dy, times the parts with which `region_samples` takes a pixel."""
+    dx.fill(0)
+    for r in range(len(dy)):
+        (inside_h, rows), (inside_w, columns) = neighbours(h[r], dx.shape[2]), neighbours(w[r], dx.shape[3])
+        share = np.where(np.logical_and.outer(inside_h, inside_w), dy[r], 0)
+        for i, a in rows:
+            for j, b in columns:
+                q = np.add.outer(i * dx.shape[3], j)
+                for plane, d in zip(dx[image[r]], np.multiply.outer(a, b) * share, strict=True):
+                    np.add.at(plane.reshape(-1), q, d)
+
+
 def bins(rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[Place, slice, slice]]:
     """Yield each bin that holds a pixel: its region and its place in the grid, (r, i, j), its rows and its columns."""
     for r, i, j in np.ndindex(*rows.shape[:2], columns.shape[1]):
@@ -76,3 +100,14 @@ def bins(rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[Place, slice, 
 def by_bin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return x (N, D · oh · ow, H, W) as (N, D, oh, ow, H, W), where y has the sizes (R, D, oh, ow)."""
     return x.reshape(x.shape[0], *y.shape[1:], *x.shape[2:])
+
+
+def neighbours(at: np.ndarray, size: int) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Return which places on an axis lie on a map of this size, and the two pixels around each with their parts.
+
+    A place between the edge of the map and the middle of its first or last pixel takes that pixel whole.
+    """
+    inside = (at >= -0.5) & (at <= size - 0.5)
+    low = np.floor(at).astype(np.int64)
+    part = at.clip(0, size - 1) - low.clip(0, size - 1).astype(at.dtype)
+    return inside, [(low.clip(0, size - 1), 1 - part), ((low + 1).clip(0, size - 1), part)]

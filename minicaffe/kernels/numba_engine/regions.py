@@ -8,8 +8,9 @@ from minicaffe.kernels.definitions import regions as definitions
 from minicaffe.kernels.definitions.pooling import LOWEST
 from minicaffe.kernels.numba_engine.pieces import floats_of, indices_of, part, pieces
 from minicaffe.kernels.numba_engine.task import task
-from minicaffe.kernels.numba_engine.words import values
+from minicaffe.kernels.numba_engine.words import helper, values
 
+ONE = np.float32(1)
 LEAST = np.float32(LOWEST)  # a float32, so that compiled code compares numbers of one type
 
 
@@ -46,6 +47,23 @@ def region_vote_grad(dy: np.ndarray, image: np.ndarray, rows: np.ndarray, column
     N, _, H, W = dx.shape
     count = pieces(dx.size + _pixels(rows, columns) * D, D)
     _region_vote_grad(count, dy, image, rows, columns, dx, R, D, oh, ow, N, H, W, count)
+
+
+@definitions.region_samples.implementation("numba", recordable=True)
+def region_samples(x: np.ndarray, image: np.ndarray, h: np.ndarray, w: np.ndarray, y: np.ndarray) -> None:
+    """A region's channel at a time."""
+    R, C, oh, ow = y.shape
+    count = pieces(4 * y.size, R * C)
+    _region_samples(count, x, image, h, w, y, R, C, oh, ow, *x.shape[2:], count)
+
+
+@definitions.region_samples_grad.implementation("numba", recordable=True)
+def region_samples_grad(dy: np.ndarray, image: np.ndarray, h: np.ndarray, w: np.ndarray, dx: np.ndarray) -> None:
+    """Threads share the channels, for several regions may add to one plane."""
+    R, C, oh, ow = dy.shape
+    N, _, H, W = dx.shape
+    count = pieces(dx.size + 4 * dy.size, C)
+    _region_samples_grad(count, dy, image, h, w, dx, R, C, oh, ow, N, H, W, count)
 
 
 def _pixels(rows: np.ndarray, columns: np.ndarray) -> int:
@@ -148,3 +166,62 @@ def _region_vote_grad(block, piece):
                     for row in range(h[2 * i], h[2 * i + 1]):
                         for q in range(row * W + w[2 * j], row * W + w[2 * j + 1]):
                             dx[np.uintp(q)] += share
+
+
+@task
+def _region_samples(block, piece):
+    """y = the values between pixels at the points of each region."""
+    x, image, h, w, y, R, C, oh, ow, H, W, count = values(block, 12)
+    images = indices_of(image, 0, R)
+    first, end = part(R * C, piece, count)
+    for unit in range(first, end):
+        r, c = unit // C, unit % C
+        rows, columns = floats_of(h, r * oh, (r + 1) * oh), floats_of(w, r * ow, (r + 1) * ow)
+        plane = (np.int64(images[r]) * C + c) * H * W
+        pixels, out = floats_of(x, plane, plane + H * W), floats_of(y, unit * oh * ow, (unit + 1) * oh * ow)
+        for i in range(oh):
+            top, bottom, a = _neighbours(rows[i], H)
+            for j in range(ow):
+                left, right, b = _neighbours(columns[j], W)
+                if top < 0 or left < 0:
+                    out[i * ow + j] = np.float32(0)
+                    continue
+                out[i * ow + j] = (
+                    (ONE - a) * (ONE - b) * pixels[top * W + left] + (ONE - a) * b * pixels[top * W + right]
+                    + a * (ONE - b) * pixels[bottom * W + left] + a * b * pixels[bottom * W + right])
+
+
+@task
+def _region_samples_grad(block, piece):
+    """dx = 0, and then each dy is shared out among four pixels, region by region; a piece has all of its channels."""
+    dy_at, image, h, w, dx_at, R, C, oh, ow, N, H, W, count = values(block, 13)
+    images = indices_of(image, 0, R)
+    first, end = part(C, piece, count)
+    for c in range(first, end):
+        for n in range(N):
+            floats_of(dx_at, (n * C + c) * H * W, (n * C + c + 1) * H * W)[:] = 0
+        for r in range(R):
+            rows, columns = floats_of(h, r * oh, (r + 1) * oh), floats_of(w, r * ow, (r + 1) * ow)
+            plane = (np.int64(images[r]) * C + c) * H * W
+            dx = floats_of(dx_at, plane, plane + H * W)
+            dy = floats_of(dy_at, (r * C + c) * oh * ow, (r * C + c + 1) * oh * ow)
+            for i in range(oh):
+                top, bottom, a = _neighbours(rows[i], H)
+                for j in range(ow):
+                    left, right, b = _neighbours(columns[j], W)
+                    if top >= 0 and left >= 0:
+                        d = dy[i * ow + j]
+                        dx[top * W + left] += (ONE - a) * (ONE - b) * d
+                        dx[top * W + right] += (ONE - a) * b * d
+                        dx[bottom * W + left] += a * (ONE - b) * d
+                        dx[bottom * W + right] += a * b * d
+
+
+@helper
+def _neighbours(at, size):
+    """The pixels on both sides of a place and the part of the second; −1 for the first where the place is outside."""
+    if not (at >= np.float32(-0.5) and at <= np.float32(size) - np.float32(0.5)):
+        return -1, -1, np.float32(0)
+    low = np.int64(np.floor(at))
+    first, second = min(max(low, 0), size - 1), min(max(low + 1, 0), size - 1)
+    return first, second, min(max(at, np.float32(0)), np.float32(size - 1)) - np.float32(first)
