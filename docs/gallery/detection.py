@@ -131,10 +131,10 @@ def roi_align(canvas: Canvas) -> None:
     canvas.frame(box, "window second")
     for i, j in np.ndindex(3, 3):
         canvas.circle(box.left + j * (box.right - box.left) / 2, box.top + i * (box.bottom - box.top) / 2, 4, "dot")
-    top = canvas.grid(380, 45, ran["y"][0, 0], "y[r, c]", width=52)
+    top = canvas.grid(340, 45, ran["y"][0, 0], "y[r, c]", width=52)
     canvas.arrow((grid.box.right + 14, top.box.y), (top.box.left - 10, top.box.y))
     canvas.text(6, grid.box.bottom + 22, f"roi = {', '.join(map(number, roi))}", "mono quiet")
-    canvas.text(380, grid.box.bottom + 22, "Pooling AVE of 2 × 2 makes 2 × 2 bins of it", "quiet")
+    canvas.text(340, grid.box.bottom + 22, "Pooling AVE makes 2 × 2 bins of it", "quiet")
 
 
 @drawing("ROIPooling")
