@@ -152,7 +152,8 @@ class Checks:
     def _check_arity(self, what: str, arity: Arity, got: int) -> None:
         low, high = limits(arity)
         if got < low or (high is not None and got > high):
-            self.fail(f"takes {arity_words(arity)} {what} blob{'' if arity == 1 else 's'}, got {got}")
+            plural = "" if low == 1 and high in (1, None) else "s"
+            self.fail(f"takes {arity_words(arity)} {what} blob{plural}, got {got}")
 
     def _check_in_place(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if not self.in_place and any(t is b for t in top for b in bottom):

@@ -74,6 +74,7 @@ _TYPES = {
     "pl8787's experiments": "ColinearConvolution",
 }
 FORK_OF_TYPE = {name: fork for fork, names in _TYPES.items() for name in names.split()}
+_IN_ANY_CAPITALS = {name.lower(): fork for name, fork in FORK_OF_TYPE.items() if name != "Lstm"}  # BVLC has LSTM
 
 _CURES = {
     "ceil_mode": "forks' name for Caffe's own choice: `ceil_mode: false` is `round_mode: FLOOR`, true the default",
@@ -98,7 +99,7 @@ def fork_type_hint(layer_type: str) -> str:
         return "a depthwise convolution is Convolution with group: <channels>, and num_output a multiple of it"
     if layer_type.upper() == "BN":
         return _BN
-    fork = FORK_OF_TYPE.get(layer_type)
+    fork = FORK_OF_TYPE.get(layer_type) or _IN_ANY_CAPITALS.get(layer_type.lower())
     return f"{layer_type!r} belongs to {fork}; Caffe itself has no such type. A layer of your own can stand for it: " \
            "see examples/custom_layer" if fork else ""
 

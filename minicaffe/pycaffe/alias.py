@@ -161,6 +161,11 @@ class AliasLoader:
         self.spec = module.__spec__
         return module
 
+    def get_code(self, fullname: str) -> Any:
+        """Return the code of the real module, for `python -m caffe.draw`."""
+        real = find_spec(self.real)
+        return real.loader.get_code(self.real) if real else None  # type: ignore[union-attr]
+
     def exec_module(self, module: ModuleType) -> None:
         """Give the module its own spec back, because the import system has just replaced it by the alias's."""
         module.__spec__ = self.spec

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from user_types import forgotten
 
 from minicaffe import Net
 from minicaffe.errors import DataError, LayerError
@@ -98,19 +99,20 @@ def test_an_added_enum_value_is_refused(permissive):
 def test_a_layer_says_which_fields_of_forks_it_reads():
     """A field in `fork_fields` is handed over, and any other is refused."""
 
-    @register("ForkReader")
-    class ForkReaderLayer(Layer):
-        message = "dropout_param"
-        fork_fields = ("scale_train",)
-
-        def reshape(self, bottom, top):
-            top[0].reshape_like(bottom[0])
-
     layer = 'layer { name: "f" type: "ForkReader" bottom: "data" top: "f" dropout_param { %s: %s } }'
+    with forgotten():
 
-    assert net_of(layer % ("scale_train", "false")).layers[-1].param.scale_train is False
-    with pytest.raises(LayerError, match="sample_weights_test"):
-        net_of(layer % ("sample_weights_test", "true"))
+        @register("ForkReader")
+        class ForkReaderLayer(Layer):
+            message = "dropout_param"
+            fork_fields = ("scale_train",)
+
+            def reshape(self, bottom, top):
+                top[0].reshape_like(bottom[0])
+
+        assert net_of(layer % ("scale_train", "false")).layers[-1].param.scale_train is False
+        with pytest.raises(LayerError, match="sample_weights_test"):
+            net_of(layer % ("sample_weights_test", "true"))
 
 
 def test_a_type_of_a_fork_is_named():

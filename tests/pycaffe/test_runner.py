@@ -389,3 +389,13 @@ def test_a_notebook_is_no_script(tmp_path):
 
     assert 1 == status
     assert "-m jupyter notebook a.ipynb" in err
+
+
+def test_a_module_of_caffes_runs(tmp_path):
+    """`-m caffe.x` runs the module as the main program, in a program that a script starts, too."""
+    folder = write(tmp_path / "at" / "sitecustomize.py", "").parent
+    again = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-m', 'caffe.classify', '--help']))"
+    for args in (["-m", "caffe.classify", "--help"], ["-c", again]):
+        status, out, err = run(*args, folder=folder)
+        assert (0, "") == (status, err)
+        assert "usage: python -m minicaffe.pycaffe.classify" in out
