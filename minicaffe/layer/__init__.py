@@ -7,6 +7,7 @@ from minicaffe.layer.registry import (
     class_of,
     create,
     in_place_of,
+    is_known,
     layer_class,
     limits,
     module_name,
@@ -18,5 +19,5 @@ from minicaffe.layer.registry import (
 from minicaffe.layer.script_layer import ScriptLayer
 
 __all__ = ["DataSource", "Elementwise", "Layer", "LossLayer", "ScriptLayer", "class_of", "create", "in_place_of",
-           "layer_class", "limits", "module_name", "register", "registered_types", "source_of", "type_hint",
+           "is_known", "layer_class", "limits", "module_name", "register", "registered_types", "source_of", "type_hint",
            "unknown_type_hint", "warn_of_undeclared"]

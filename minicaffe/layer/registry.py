@@ -100,6 +100,11 @@ def _built_in_for(param: Any) -> type[Layer] | None:
     return _built_in.get((p.module, p.layer)) if layer_class(param.type, param.name).users_code else None
 
 
+def is_known(type_name: str) -> bool:
+    """Return whether a layer type is known, of those that have been loaded."""
+    return type_name in _types
+
+
 def unknown_type_hint(type_name: str) -> str:
     """Return the hint for an unknown type: a similar name, else how more types become known."""
     if near := type_hint(type_name):

@@ -112,6 +112,12 @@ def fork_hint(field: str) -> str:
     return f"{field!r} belongs to {fork}; Caffe itself has no such field" if fork else ""
 
 
+def is_of_fork(field: Any) -> bool:
+    """Return whether a fork has added a field (a descriptor) to a message of BVLC's; its number says so."""
+    number, outer = field.number, field.containing_type.name
+    return bool(number >= FIRST_NUMBER or (outer == "LayerParameter" and _LAST_OF_BVLC < number < 5700))
+
+
 def is_added(outer: str, field: Any) -> bool:
     """Return whether a fork has added a field (a descriptor) to a message of BVLC's, that of LayerParameter.`outer`."""
     return bool(field.number >= FIRST_NUMBER

@@ -122,6 +122,9 @@ def test_a_type_of_a_fork_is_named():
         Net(text.parse(old, NetParameter()))
 
     assert "an experimental branch of BVLC's" in caught.value.hint
+    two = 'layer { name: "a" type: "Accum" } layer { name: "b" type: "Accum" } layer { name: "c" type: "Mean" }'
+    with pytest.raises(LayerError, match="layer 'a' has the unknown type 'Accum'; unknown as well: 'Mean'\n"):
+        net_of(two)
     assert all(forks.fork_type_hint(name) for name in forks.FORK_OF_TYPE)
     bvlc = {"Convolution", "LSTM", "Pooling", "LRN"}
     assert bvlc <= set(registered_types())
